@@ -1,0 +1,39 @@
+"""Settings of a test run. Its hooks also see the doctests of skclipens/ in a plain `pytest`."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+# The workers of pytest-xdist share the cores: one thread each, also for the processes that
+# their tests start. Read by numpy and torch on import, so set before either is imported.
+IN_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if IN_WORKER:
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+# Loading a model can take seconds on a busy machine, and CI must not fail by chance.
+settings.register_profile("skclipens", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("skclipens")
+
+
+def pytest_configure(config):
+    if "network" not in config.option.markexpr:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        for name in ("slow", "network"):
+            if item.get_closest_marker(name) and name not in config.option.markexpr:
+                item.add_marker(pytest.mark.skip(reason=f"runs only with -m {name}"))
+        if item.get_closest_marker("gpu") and not _has_gpu():
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+def _has_gpu():
+    import torch
+
+    return torch.cuda.is_available()
