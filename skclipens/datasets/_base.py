@@ -1,0 +1,86 @@
+"""What the loaders share: choosing classes and building their return value."""
+
+from numbers import Integral
+from pathlib import Path
+
+import numpy as np
+from sklearn.utils import Bunch, check_scalar
+
+
+def read_description(name):
+    """Read the text that a dataset returns as ``DESCR``."""
+    return (Path(__file__).parent / "descr" / f"{name}.rst").read_text("utf-8")
+
+
+def has_large_class(labels, min_class_size):
+    """Tell which samples belong to a class with at least `min_class_size` members.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_samples,)
+    min_class_size : int
+        At least 1.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), dtype bool
+
+    Raises
+    ------
+    ValueError
+        If `min_class_size` is below 1, or so large that no class is left.
+    """
+    check_scalar(min_class_size, "min_class_size", Integral, min_val=1)
+    _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    mask = counts[index] >= min_class_size
+    if not mask.any():
+        raise ValueError(
+            f"No class has min_class_size={min_class_size} pictures; "
+            f"the largest has {counts.max(initial=0)}."
+        )
+    return mask
+
+
+def make_dataset(filenames, labels, columns, *, return_X_y, as_frame):
+    """Build what a loader returns, as the loaders of scikit-learn do.
+
+    Parameters
+    ----------
+    filenames : ndarray of shape (n_samples,), dtype str
+    labels : ndarray of shape (n_samples,), dtype str
+        Names of classes; their sorted order numbers the classes.
+    columns : dict of str to ndarray of shape (n_samples,)
+        Further columns of the frame.
+    return_X_y : bool
+        Whether to return the pair of inputs and target instead of a Bunch.
+    as_frame : bool
+        Whether inputs and target are pandas objects.
+
+    Returns
+    -------
+    Bunch or tuple
+    """
+    target_names, target = np.unique(labels, return_inverse=True)
+    if return_X_y and not as_frame:
+        return filenames, target
+    frame = _make_frame(
+        {"path": filenames, **columns, "label": labels, "target": target}, required=as_frame
+    )
+    if return_X_y:
+        return frame[["path"]], frame["target"]
+    return Bunch(
+        filenames=filenames,
+        target=frame["target"] if as_frame else target,
+        target_names=target_names,
+        frame=frame,
+    )
+
+
+def _make_frame(columns, *, required):
+    try:
+        import pandas as pd
+    except ImportError:
+        if required:
+            raise ImportError("as_frame=True requires pandas: pip install pandas.") from None
+        return None
+    return pd.DataFrame(columns)

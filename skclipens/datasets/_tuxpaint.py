@@ -1,0 +1,305 @@
+"""Stamps of the drawing program Tux Paint, many of them photographs, with captions."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from sklearn.datasets import get_data_home
+
+from skclipens.datasets._base import has_large_class, make_dataset, read_description
+from skclipens.images import load_image
+
+PACKAGE = "tuxpaint-stamps-default"
+STAMPS = Path("usr", "share", "tuxpaint", "stamps")
+INSTALLED = "/" / STAMPS
+
+# The class of each folder and of all below it, unless a longer path is listed.
+CLASS_OF_FOLDER = {
+    "animals/birds": "bird",
+    "animals/fish": "sea animal",
+    "animals/insects": "insect",
+    "animals/mammals": "mammal",
+    "animals/marsupials": "mammal",
+    "animals/shellfish": "sea animal",
+    "clothes": "clothing",
+    "clothes/hats": "hat",
+    "food/fruit": "fruit",
+    "food/vegetables": "vegetable",
+    "hobbies/music": "musical instrument",
+    "household": "household item",
+    "household/arttools": "art supplies",
+    "household/dishes": "tableware",
+    "household/electronics": "electronic device",
+    "household/tools": "tool",
+    "people": "person",
+    "people/body_parts": "body part",
+    "plants": "plant",
+    "plants/flowers": "flower",
+    "seasonal/christmas": "christmas decoration",
+    "seasonal/easter": "easter decoration",
+    "seasonal/halloween": "halloween decoration",
+    "space": "spacecraft",
+    "space/solarsystem": "planet or moon",
+    "sports": "sports equipment",
+    "symbols/alphabets": "letter",
+    "symbols/alphabets/asl": "sign language hand",
+    "symbols/chess": "chess piece",
+    "symbols/math": "number or math sign",
+    "symbols/money": "money",
+    "symbols/music": "musical notation",
+    "town/houses": "building",
+    "town/monuments": "building",
+    "town/roadsigns": "road sign",
+    "vehicles": "vehicle",
+}
+
+
+def fetch_tuxpaint(
+    *,
+    data_home=None,
+    download_if_missing=True,
+    min_class_size=12,
+    load_images=False,
+    return_X_y=False,
+    as_frame=False,
+):
+    """Load the Tux Paint stamps (image classification), downloading them if necessary.
+
+    The stamps are the Debian package ``tuxpaint-stamps-default``, 81 MB to download and 46 MB on
+    disk. It is fetched by name with ``apt-get`` and unpacked, not installed, which needs no
+    privileges. Once there, it is read from the disk.
+
+    =====================   =======================
+    Classes                                      30
+    Samples per class                     12 to 122
+    Samples total                               828
+    Dimensionality          images of varying size
+    =====================   =======================
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        The data directory of scikit-learn, by default
+        :func:`sklearn.datasets.get_data_home`. The stamps are in its
+        ``skclipens/tuxpaint`` folder.
+    download_if_missing : bool, default=True
+        If False, raise an OSError if the stamps are not there instead of downloading them.
+    min_class_size : int, default=12
+        Leave out classes with fewer stamps.
+    load_images : bool, default=False
+        Whether to decode the stamps and return them as ``images``.
+    return_X_y : bool, default=False
+        If True, return ``(filenames, target)`` instead of a Bunch.
+    as_frame : bool, default=False
+        If True, ``target`` is a pandas Series, and with `return_X_y` the inputs are a DataFrame
+        with the single column "path".
+
+    Returns
+    -------
+    dataset : :class:`~sklearn.utils.Bunch` or tuple
+        As :func:`load_tuxpaint` returns it.
+
+    Raises
+    ------
+    OSError
+        If the stamps are missing and are not to be downloaded, or cannot be, because this is
+        not a Debian-like system or its package lists are empty. The message says what to do.
+
+    See Also
+    --------
+    load_tuxpaint : Read stamps from any folder; explains the classes.
+
+    Examples
+    --------
+    >>> from skclipens.datasets import fetch_tuxpaint
+    >>> stamps = fetch_tuxpaint()  # doctest: +SKIP
+    >>> stamps.filenames.shape  # doctest: +SKIP
+    (828,)
+    """
+    folder = _default_folder(data_home)
+    if not folder.exists():
+        if not download_if_missing:
+            raise OSError(f"No stamps in {str(folder)!r}, and download_if_missing=False.")
+        _download(folder)
+    return load_tuxpaint(
+        folder,
+        min_class_size=min_class_size,
+        load_images=load_images,
+        return_X_y=return_X_y,
+        as_frame=as_frame,
+    )
+
+
+def load_tuxpaint(
+    path=None,
+    *,
+    min_class_size=12,
+    load_images=False,
+    return_X_y=False,
+    as_frame=False,
+):
+    """Load Tux Paint stamps from a folder.
+
+    A stamp is a PNG file with its caption next to it, in a text file of the same name. The
+    folder that it is in makes its class: the main folders of the Debian package have names that
+    read well in a prompt, such as "bird" for ``animals/birds``, "mammal" for all folders of
+    mammals and "vehicle" for all folders of vehicles. Other folders are classes named by the
+    first two levels of their path, such as "food/nuts", most of them below `min_class_size`.
+
+    Parameters
+    ----------
+    path : str or path-like, default=None
+        A folder of stamps, or one that contains ``usr/share/tuxpaint/stamps`` such as an unpacked
+        Debian package. By default the stamps that :func:`fetch_tuxpaint` has stored, or else the
+        installed ones of ``/usr/share/tuxpaint/stamps``.
+    min_class_size : int, default=12
+        Leave out classes with fewer stamps.
+    load_images : bool, default=False
+        Whether to decode the stamps and return them as ``images``.
+    return_X_y : bool, default=False
+        If True, return ``(filenames, target)`` instead of a Bunch.
+    as_frame : bool, default=False
+        If True, ``target`` is a pandas Series, and with `return_X_y` the inputs are a DataFrame
+        with the single column "path".
+
+    Returns
+    -------
+    dataset : :class:`~sklearn.utils.Bunch`
+        Dictionary-like object, with the following attributes.
+
+        filenames : ndarray of shape (n_samples,), dtype str
+            Absolute paths of the PNG files, which have varying sizes and transparent parts.
+        captions : ndarray of shape (n_samples,), dtype str
+            One English sentence for each stamp.
+        target : {ndarray, Series} of shape (n_samples,), dtype int
+            Indices into `target_names`.
+        target_names : ndarray of shape (n_classes,), dtype str
+            The names of the classes, sorted.
+        frame : DataFrame of shape (n_samples, 5) or None
+            Columns "path", "caption", "folder" (relative to the folder of stamps), "label" (the
+            name of the class) and "target". None if pandas is not installed.
+        images : list of ndarray of shape (height, width, 3), dtype uint8
+            The stamps in RGB, on white. Only present if `load_images` is True.
+        n_skipped : dict of str to int
+            How many files were left out: "svg" (drawings, which the Debian package has as PNG
+            files too), "no caption" (most of them mirrored stamps) and "small class".
+        DESCR : str
+            The full description of the dataset, with its licence.
+
+    (filenames, target) : tuple if `return_X_y` is True
+        The inputs and the target, as described above.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or it has no stamps.
+    ValueError
+        If no class has `min_class_size` stamps.
+    ImportError
+        If `as_frame` is True and pandas is not installed.
+
+    See Also
+    --------
+    fetch_tuxpaint : Download the stamps first.
+
+    Examples
+    --------
+    >>> from skclipens.datasets import load_tuxpaint
+    >>> stamps = load_tuxpaint("/usr/share/tuxpaint/stamps")  # doctest: +SKIP
+    >>> stamps.captions[0]  # doctest: +SKIP
+    'An Adelaide Rosella.'
+    """
+    root = _find_stamps(path)
+    pngs = sorted(root.rglob("*.png"))
+    stamps = [png for png in pngs if png.with_suffix(".txt").exists()]
+    if not stamps:
+        raise FileNotFoundError(f"No stamps, PNG files with a caption, in {str(root)!r}.")
+    folders = np.array([stamp.parent.relative_to(root).as_posix() for stamp in stamps])
+    labels = np.array([_class_of(folder) for folder in folders])
+    large = has_large_class(labels, min_class_size)
+    filenames = np.array([str(stamp) for stamp in stamps])[large]
+    captions = np.array([_read_caption(path) for path in filenames])
+
+    dataset = make_dataset(
+        filenames,
+        labels[large],
+        {"caption": captions, "folder": folders[large]},
+        return_X_y=return_X_y,
+        as_frame=as_frame,
+    )
+    if return_X_y:
+        return dataset
+    dataset.captions = captions
+    dataset.n_skipped = {
+        "svg": sum(1 for _ in root.rglob("*.svg")),
+        "no caption": len(pngs) - len(stamps),
+        "small class": int(np.sum(~large)),
+    }
+    if load_images:
+        dataset.images = [np.asarray(load_image(path)) for path in filenames]
+    dataset.DESCR = read_description("tuxpaint")
+    return dataset
+
+
+def _default_folder(data_home=None):
+    return Path(get_data_home(data_home), "skclipens", "tuxpaint")
+
+
+def _find_stamps(path):
+    if path is not None:
+        candidates = [Path(path, STAMPS), Path(path)]
+    else:
+        candidates = [_default_folder() / STAMPS, INSTALLED]
+    for folder in candidates:
+        if folder.is_dir():
+            return folder.absolute()
+    raise FileNotFoundError(
+        f"No folder of stamps in {' or '.join(str(folder) for folder in candidates)}. "
+        "fetch_tuxpaint() downloads them."
+    )
+
+
+def _class_of(folder):
+    parts = folder.split("/")
+    for depth in range(len(parts), 0, -1):
+        name = CLASS_OF_FOLDER.get("/".join(parts[:depth]))
+        if name:
+            return name
+    return "/".join(parts[:2])
+
+
+def _read_caption(stamp):
+    # Translations follow the first line, which is English.
+    with open(Path(stamp).with_suffix(".txt"), encoding="utf-8") as file:
+        return file.readline().strip()
+
+
+def _download(folder):
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        raise OSError(
+            f"Downloading {PACKAGE} needs the commands apt-get and dpkg-deb of Debian and its "
+            f"derivatives. Elsewhere, get the package from https://packages.debian.org/{PACKAGE}, "
+            "unpack it (ar x *.deb; tar -xf data.tar.xz), and give the folder to load_tuxpaint."
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent) as directory:
+        _run(["apt-get", "download", PACKAGE], directory)
+        (archive,) = Path(directory).glob("*.deb")
+        _run(["dpkg-deb", "-x", archive.name, "unpacked"], directory)
+        unpacked = Path(directory, "unpacked")
+        for suffix in ("ogg", "wav"):
+            for sound in unpacked.rglob(f"*.{suffix}"):
+                sound.unlink()
+        # Moved only when complete, so that a broken download is not taken for the stamps.
+        os.replace(unpacked, folder)
+
+
+def _run(command, directory):
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True)
+    if done.returncode:
+        raise OSError(
+            f"{' '.join(command)!r} failed; `apt-get update` may help.\n{done.stderr.strip()}"
+        )

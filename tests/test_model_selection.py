@@ -1,0 +1,202 @@
+"""Tests of FewShotSplit."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.datasets import load_digits, load_iris
+from sklearn.dummy import DummyClassifier
+from sklearn.model_selection import GridSearchCV, check_cv, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+
+from skclipens.model_selection import FewShotSplit
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def labels(draw, min_class_size=2):
+    """Shuffled labels of classes with at least `min_class_size` members."""
+    sizes = draw(st.lists(st.integers(min_class_size, 9), min_size=1, max_size=6))
+    names = draw(
+        st.sampled_from([np.array(list("fbdace")), np.arange(6) - 3, np.array(list("xyzuvw"), "O")])
+    )
+    y = np.repeat(names[: len(sizes)], sizes)
+    return y[np.random.RandomState(draw(seeds)).permutation(len(y))]
+
+
+def split(y, **params):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return list(FewShotSplit(**params).split(np.zeros(len(y)), y))
+
+
+@given(labels(), st.integers(1, 10), st.integers(1, 4), seeds)
+def test_trains_on_n_shots_of_each_class_and_tests_on_the_rest(y, n_shots, n_repeats, seed):
+    splits = split(y, n_shots=n_shots, n_repeats=n_repeats, random_state=seed)
+    assert len(splits) == n_repeats
+    _, sizes = np.unique(y, return_counts=True)
+    for train, test in splits:
+        assert sorted([*train, *test]) == list(range(len(y)))
+        _, shots = np.unique(y[train], return_counts=True)
+        np.testing.assert_array_equal(shots, np.minimum(n_shots, sizes - 1))
+
+
+@given(labels(), st.integers(1, 9), seeds)
+def test_an_int_seed_reproduces_the_draws(y, n_shots, seed):
+    splitter = FewShotSplit(n_shots, 3, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        first, second = (list(splitter.split(y, y)) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+
+
+@given(labels(), st.integers(1, 9), st.integers(1, 9), seeds)
+def test_draws_are_nested_in_shots(y, n_shots, more, seed):
+    small = split(y, n_shots=n_shots, n_repeats=3, random_state=seed)
+    large = split(y, n_shots=n_shots + more, n_repeats=5, random_state=seed)
+    for (few, _), (many, _) in zip(small, large, strict=False):
+        assert set(few) <= set(many)
+
+
+@given(labels(), seeds)
+def test_names_of_the_classes_do_not_matter(y, seed):
+    _, codes = np.unique(y, return_inverse=True)
+    for one, other in zip(
+        split(y, n_repeats=2, random_state=seed),
+        split(codes, n_repeats=2, random_state=seed),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one[0], other[0])
+
+
+def test_every_member_of_a_class_is_drawn_as_often():
+    y = np.repeat([0, 1], [4, 8])
+    drawn = np.bincount(
+        np.concatenate([train for train, _ in split(y, n_repeats=4000, random_state=0)])
+    )
+    np.testing.assert_allclose(drawn / 4000, np.repeat([1 / 4, 1 / 8], [4, 8]), atol=0.02)
+
+
+def test_repeats_and_unseeded_calls_differ():
+    y = np.repeat([0, 1], 500)
+    assert len({tuple(train) for train, _ in split(y, n_shots=5, random_state=0)}) == 10
+    first, second = (split(y, n_shots=5, n_repeats=1)[0][0] for _ in range(2))
+    assert not np.array_equal(first, second)
+
+
+def test_a_random_state_instance_moves_on():
+    y = np.repeat([0, 1], 500)
+    splitter = FewShotSplit(5, 1, random_state=np.random.RandomState(0))
+    first, second = (next(splitter.split(y, y))[0] for _ in range(2))
+    assert not np.array_equal(first, second)
+
+
+def test_scores_a_classifier_in_cross_validation():
+    X, y = load_digits(return_X_y=True)
+    few, many = (
+        cross_val_score(
+            KNeighborsClassifier(1), X, y, cv=FewShotSplit(n_shots, 5, random_state=0)
+        ).mean()
+        for n_shots in (1, 16)
+    )
+    assert 0.3 < few < many - 0.2
+
+
+def test_is_the_cv_of_a_grid_search():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    splitter = FewShotSplit(4, 3, random_state=0)
+    search = GridSearchCV(KNeighborsClassifier(), {"n_neighbors": [1, 3]}, cv=splitter).fit(X, y)
+    assert search.n_splits_ == 3
+    assert check_cv(search.cv) is search.cv
+
+
+def test_metadata_routing_requests_nothing(enable_metadata_routing):
+    X, y = load_iris(return_X_y=True)
+    splitter = FewShotSplit(2, 2, random_state=0)
+    assert not hasattr(splitter, "set_split_request")
+    assert len(cross_val_score(DummyClassifier(), X, y, cv=splitter)) == 2
+
+
+@pytest.fixture
+def enable_metadata_routing():
+    import sklearn
+
+    with sklearn.config_context(enable_metadata_routing=True):
+        yield
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        pd.Series(list("aabbb"), index=range(7, 12)),
+        pd.Series(list("aabbb"), dtype="category"),
+        np.array(list("aabbb"), dtype=object),
+        [True, True, False, False, False],
+        [1.0, 1.0, 2.0, 2.0, 2.0],
+        ["a", "a", "b", "b", "b"],
+    ],
+)
+def test_labels_of_any_type(y):
+    ((train, test),) = split(y, n_repeats=1, random_state=0)
+    assert train[0] in (0, 1) and train[1] in (2, 3, 4)
+    assert len(test) == 3
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([[1, 0], [0, 1], [1, 1], [0, 0]], "multilabel-indicator"),
+        ([0.5, 1.5, 2.5, 0.5], "continuous"),
+        ([[1, 2], [3, 4], [1, 2], [3, 4]], "multiclass-multioutput"),
+        (["cat", "dog", "dog", "dog"], r"single member: \['cat'\]"),
+        ([1, 1, 2, 2, 2], "inconsistent numbers of samples"),
+        (None, "Expected array-like"),
+    ],
+)
+def test_rejects_unfit_labels(y, message):
+    with pytest.raises(ValueError, match=message):
+        FewShotSplit().split(np.zeros(4), y)
+
+
+def test_rejects_no_samples():
+    with pytest.raises(ValueError, match="empty"):
+        FewShotSplit().split([], [])
+
+
+def test_warns_of_small_classes_by_name():
+    y = np.repeat(["cat", "dog", "fox"], [3, 4, 5])
+    with pytest.warns(UserWarning, match=r"n_shots=4.*\['cat', 'dog'\]") as record:
+        ((train, test),) = FewShotSplit(4, 1).split(y, y)
+    assert record[0].filename == __file__
+    assert [np.sum(y[train] == name) for name in ("cat", "dog", "fox")] == [2, 3, 4]
+    assert set(y[test]) == set(y)
+
+
+def test_does_not_warn_of_sufficient_classes():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        FewShotSplit(2).split(np.zeros(6), [0, 0, 0, 1, 1, 1])
+
+
+def test_groups_are_ignored_with_a_warning():
+    with pytest.warns(UserWarning, match="groups parameter is ignored by FewShotSplit"):
+        FewShotSplit().split(np.zeros(4), [0, 0, 1, 1], groups=[1, 2, 3, 4])
+
+
+@pytest.mark.parametrize("name", ["n_shots", "n_repeats"])
+@pytest.mark.parametrize(("value", "error"), [(0, ValueError), (1.0, TypeError), ("1", TypeError)])
+def test_rejects_unfit_parameters(name, value, error):
+    with pytest.raises(error, match=name):
+        FewShotSplit(**{name: value})
+
+
+def test_says_what_it_is():
+    splitter = FewShotSplit(4, random_state=0)
+    assert repr(splitter) == "FewShotSplit(n_repeats=10, n_shots=4, random_state=0)"
+    assert splitter.get_n_splits() == 10
