@@ -1,0 +1,29 @@
+"""Many CLIP backbones, one few-shot image classifier, with the scikit-learn API."""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AdaptiveBackboneEnsemble": "ensemble",
+    "BackboneNotAvailableError": "backbones",
+    "CLIPEmbedder": "embedding",
+    "ImageError": "images",
+    "MultiBackboneEmbedder": "embedding",
+    "ZeroShotHead": "heads",
+    "list_backbones": "backbones",
+    "make_backbone_pipeline": "pipeline",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name):
+    # Lazy, so that importing the package does not import torch.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__():
+    return sorted(__all__)

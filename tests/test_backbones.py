@@ -1,0 +1,393 @@
+"""Tests of backbones: what their names mean, and that their weights meet the right activation."""
+
+import json
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import huggingface_hub
+import numpy as np
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch.utils.flop_counter import FlopCounterMode
+
+from skclipens import BackboneNotAvailableError, backbones, list_backbones, zoo
+from skclipens._weights import uses_quick_gelu
+from skclipens.backbones import (
+    Backbone,
+    clear_backbone_cache,
+    load_backbone,
+    resolve_backbones,
+    resolve_device,
+)
+
+TINY = "ViT-tiny-32"  # registered with open_clip, as is TINY-quickgelu
+CONFIG = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 64, "layers": 2, "width": 64, "patch_size": 32},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2},
+}
+OPENAI_ENTRIES = {"input_resolution": 64, "context_length": 77, "vocab_size": 49408}
+PIXELS = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+PRETRAINED = open_clip.list_pretrained()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def architectures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("configs")
+    (folder / f"{TINY}.json").write_text(json.dumps(CONFIG))
+    (folder / f"{TINY}-quickgelu.json").write_text(json.dumps(CONFIG | {"quick_gelu": True}))
+    open_clip.add_model_config(folder)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty cache of the hub, whatever this machine's own one holds."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def state(architectures):
+    """Weights of TINY, rounded to the half precision in which OpenAI published its own."""
+    torch.manual_seed(0)
+    model = open_clip.create_model(TINY)
+    open_clip.convert_weights_to_fp16(model)
+    return {key: value.float() for key, value in model.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def outputs(state):
+    """What TINY must give with these weights and either activation."""
+    by_activation = {}
+    for activation, name in (("gelu", TINY), ("quickgelu", f"{TINY}-quickgelu")):
+        model = open_clip.create_model(name).eval()
+        model.load_state_dict(state)
+        by_activation[activation] = features(model, PIXELS)
+    assert not same(*by_activation.values(), tolerance=2e-3)
+    return by_activation
+
+
+@torch.inference_mode()
+def features(model, pixels):
+    tokens = open_clip.tokenize(["a photo of a cat", "a dog", "seventy-seven"])
+    return torch.cat([model.encode_image(pixels), model.encode_text(tokens)]).numpy()
+
+
+def same(a, b, tolerance=1e-4):
+    return (np.linalg.norm(a - b, axis=1) < tolerance * np.linalg.norm(b, axis=1)).all()
+
+
+def activation(spec, outputs):
+    """Which activation a loaded backbone has, by what it gives."""
+    found = features(load_backbone(spec).model, PIXELS)
+    return [name for name, expected in outputs.items() if same(found, expected)]
+
+
+def save(state, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write = save_file if path.suffix == ".safetensors" else torch.save
+    write(state, path)
+    return path
+
+
+def save_directory(folder, config=CONFIG):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+    return folder
+
+
+def save_as_openai(state, path):
+    """Write a TorchScript archive as openai/CLIP publishes: half precision, entries of its own."""
+    model = open_clip.create_model(f"{TINY}-quickgelu").eval()
+    model.load_state_dict(state)
+    open_clip.convert_weights_to_fp16(model)
+    for name, value in OPENAI_ENTRIES.items():
+        model.__dict__.pop(name, None)  # open_clip has some of them as plain numbers
+        model.register_buffer(name, torch.tensor(value))
+    model.attn_mask = model._buffers.pop("attn_mask")  # no part of OpenAI's state dict
+    torch.jit.script(model).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("ViT-B-32", "ViT-B-32/openai"),
+        ("ViT-B-32/openai", "ViT-B-32/openai"),
+        ("ViT-B-32-quickgelu", "ViT-B-32/openai"),
+        ("ViT-B-32-quickgelu/openai", "ViT-B-32/openai"),
+        ("ViT-B-32/laion2b_s34b_b79k", "ViT-B-32/laion2b_s34b_b79k"),
+        ("ViT-B-32-quickgelu/metaclip_400m", "ViT-B-32/metaclip_400m"),
+        ("zoo/ViT-16", "zoo/ViT-16"),
+    ],
+)
+def test_canonical_name(spec, name):
+    assert Backbone(spec).name == name
+    assert Backbone(spec) == Backbone(name)
+    assert Backbone(name) != Backbone("RN50")
+
+
+def test_a_file_or_directory_of_ones_own(state, tmp_path, monkeypatch):
+    file = save(state, tmp_path / "weights.safetensors")
+    folder = save_directory(tmp_path / "a//model")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path in ("weights.safetensors", "~/weights.safetensors", str(file)):
+        backbone = Backbone(f"{TINY}//{path}")
+        assert (backbone.name, backbone.path) == (f"{TINY}//{path}", file)
+        assert (backbone.architecture, backbone.tag, backbone.width) == (TINY, "", 32)
+        assert backbone == Backbone(f"{TINY}//{file}")
+    for path in ("a/model", "./a//model", "~/a/model", str(folder)):
+        backbone = Backbone(path)
+        assert (backbone.name, backbone.path) == (path, folder)
+        assert (backbone.architecture, backbone.tag, backbone.width) == ("", "", 32)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("ViT-B/32", "Unknown backbone 'ViT-B/32', did you mean 'ViT-B-32'?.*open_clip model"),
+        ("no-such-net", "Unknown backbone 'no-such-net'.*directory that holds open_clip_config"),
+        ("zoo", "Unknown backbone 'zoo'"),  # a group; resolve_backbones knows it
+        ("RN50/laion2b", "no pretrained weights 'laion2b' of 'RN50', only openai, yfcc15m, cc12m"),
+        (TINY, rf"no pretrained weights 'openai' of '{TINY}'.*'{TINY}//path/to/file'"),
+        ("zoo/VGG", "no model 'VGG'; it has zoo/RN20, zoo/ViT-8"),
+        ("VGG//weights.pt", "Unknown architecture 'VGG' in 'VGG//weights.pt'; .*list_models"),
+        ("RN50//no/such/file.pt", "there is no file '/.*/no/such/file.pt'"),
+        ("RN50//", "there is no file"),
+        ("", "named by a string such as 'ViT-B-32', not ''"),
+        (3, "named by a string such as 'ViT-B-32', not 3"),
+        (["RN50"], "named by a string"),
+    ],
+)
+def test_unknown_backbone_is_named_with_what_to_do(spec, message):
+    with pytest.raises(ValueError, match=message):
+        Backbone(spec)
+    if spec != "zoo":
+        with pytest.raises(ValueError, match=message):
+            resolve_backbones([spec])
+
+
+def test_groups_and_lists():
+    assert [b.name for b in resolve_backbones("zoo")] == [f"zoo/{name}" for name in zoo.MODELS]
+    assert resolve_backbones(np.array(["zoo"])) == resolve_backbones("zoo")
+    mixed = [backbone.name for backbone in resolve_backbones(("zoo/RN20", "paper"))]
+    assert mixed[:3] == ["zoo/RN20", "ViT-B-32/openai", "RN50/openai"]
+    assert len(resolve_backbones("paper")) == 9
+    with pytest.raises(ValueError, match="RN50/openai, zoo/RN20 more than once"):
+        resolve_backbones(["RN50", "zoo", "RN50-quickgelu/openai", "zoo/RN20"])
+    with pytest.raises(ValueError, match="backbones is empty"):
+        resolve_backbones([])
+
+
+def test_list_backbones_agrees_with_open_clip():
+    frame = list_backbones()
+    columns = ["group", "input_size", "width", "parameters", "gflops"]
+    assert (frame.index.name, list(frame.columns)) == ("backbone", columns)
+    listed = [backbone.name for group in ("paper", "zoo") for backbone in resolve_backbones(group)]
+    assert list(frame.index) == listed
+    for spec, row in frame.iterrows():
+        backbone = Backbone(spec)
+        assert row["width"] == backbone.width == backbone.config["embed_dim"]
+        assert row["input_size"] == backbone.config["vision_cfg"]["image_size"]
+
+
+@pytest.mark.parametrize("backbone", resolve_backbones("paper"), ids=lambda b: b.architecture)
+def test_listed_cost_is_that_of_the_image_tower(backbone):
+    row = list_backbones().loc[backbone.name]
+    with torch.device("meta"):
+        tower = open_clip.CLIP(**backbone.config).visual.eval()
+        pixels = torch.empty(1, 3, row["input_size"], row["input_size"])
+    parameters = sum(parameter.numel() for parameter in tower.parameters())
+    assert row["parameters"] == pytest.approx(parameters / 1e6, abs=0.06)
+    with FlopCounterMode(display=False) as counter:
+        tower(pixels)
+    assert row["gflops"] == pytest.approx(counter.get_total_flops() / 1e9, rel=0.01)
+
+
+@pytest.mark.parametrize(("name", "tag"), PRETRAINED)
+def test_quick_gelu_as_in_the_table_of_open_clip(name, tag):
+    backbone = Backbone(f"{name}/{tag}")
+    expected = open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", False)
+    if name == "roberta-ViT-B-32":  # its table has no QuickGELU, its configuration has
+        expected = True
+    assert uses_quick_gelu(backbone) is expected
+    assert backbone.name == f"{name.removesuffix('-quickgelu')}/{tag}"
+    # Nothing but the activation depends on which of two names is built.
+    activation = {"quick_gelu": expected}
+    assert backbone.config | activation == open_clip.get_model_config(name) | activation
+
+
+def test_torchscript_archive_of_openai(state, outputs, tmp_path):
+    file = save_as_openai(state, tmp_path / "ViT-B-32.pt")
+    # The archive of this test is one that open_clip's reader of OpenAI's archives accepts.
+    reference = open_clip.load_openai_model(str(file), precision="fp32", device="cpu")
+    assert same(features(reference, PIXELS), outputs["quickgelu"])
+    assert activation(f"{TINY}//{file}", outputs) == ["quickgelu"]
+    assert activation(f"{TINY}-quickgelu//{file}", outputs) == ["quickgelu"]
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin"])
+@pytest.mark.parametrize("legacy", [True, False])
+def test_state_dict_with_the_entries_of_openai(state, outputs, tmp_path, suffix, legacy):
+    content = state | {key: torch.tensor(value) for key, value in OPENAI_ENTRIES.items()}
+    content = {"state_dict": content} if legacy else content
+    file = save_directory(tmp_path / "model") / f"weights{suffix}"
+    torch.save(content, file, _use_new_zipfile_serialization=not legacy)
+    for name in (TINY, f"{TINY}-quickgelu"):
+        assert activation(f"{name}//{file}", outputs) == ["quickgelu"]
+    if suffix != ".pt":  # open_clip does not look for it in a directory
+        assert activation(str(file.parent), outputs) == ["quickgelu"]
+
+
+@pytest.mark.parametrize(
+    ("repository", "expected"),
+    [
+        ("models--timm--vit_base_patch32_clip_224.openai/snapshots/0a", "quickgelu"),
+        ("vit_base_patch32_clip_224.openai", "quickgelu"),
+        ("models--apple--DFN5B-CLIP-ViT-H-14/snapshots/0a", "quickgelu"),
+        ("models--laion--CLIP-ViT-B-32-laion2B-s34B-b79K/snapshots/0a", "gelu"),
+    ],
+)
+def test_repository_of_the_hub(state, outputs, tmp_path, repository, expected):
+    file = save(state, save_directory(tmp_path / repository) / "open_clip_model.safetensors")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert activation(f"{TINY}//{file}", outputs) == [expected]
+        assert activation(str(file.parent), outputs) == [expected]
+        # Whoever says QuickGELU gets it.
+        assert activation(f"{TINY}-quickgelu//{file}", outputs) == ["quickgelu"]
+
+
+def test_directory_says_its_activation(state, outputs, tmp_path):
+    for name, config in {"gelu": {}, "quickgelu": {"quick_gelu": True}}.items():
+        folder = save_directory(tmp_path / name, CONFIG | config)
+        save(state, folder / "open_clip_model.safetensors")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert activation(str(folder), outputs) == [name]
+
+
+def test_unrecognised_file_warns_where_there_is_a_choice(state, outputs, tmp_path):
+    file = save(state, tmp_path / "mine.pt")
+    with pytest.warns(UserWarning, match=rf"mine.pt.*plain GELU.*'{TINY}-quickgelu//"):
+        assert activation(f"{TINY}//{file}", outputs) == ["gelu"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert activation(f"{TINY}-quickgelu//{file}", outputs) == ["quickgelu"]
+        assert not uses_quick_gelu(Backbone(f"ViT-S-32//{file}"))  # has one form only
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [("openai", "quickgelu"), ("metaclip_400m", "quickgelu"), ("laion2b_s34b_b79k", "gelu")],
+)
+def test_pretrained_tag_from_a_filled_hub_cache(state, outputs, hub, monkeypatch, tag, expected):
+    table = open_clip.pretrained._PRETRAINED  # TINY takes the place of ViT-B-32
+    for suffix in ("", "-quickgelu"):
+        monkeypatch.setitem(table, TINY + suffix, table["ViT-B-32" + suffix])
+    folder = hub / f"models--{table[TINY][tag]['hf_hub'].strip('/').replace('/', '--')}"
+    save(state, folder / "snapshots/0a/open_clip_model.safetensors")
+    (folder / "refs").mkdir()
+    (folder / "refs/main").write_text("0a")
+    assert activation(f"{TINY}/{tag}", outputs) == [expected]
+    assert load_backbone(f"{TINY}-quickgelu/{tag}") is load_backbone(f"{TINY}/{tag}")
+    clear_backbone_cache()
+
+
+def test_offline_error_says_what_to_do(hub):
+    start = time.perf_counter()
+    with pytest.raises(BackboneNotAvailableError, match="ViT-B-32/openai") as caught:
+        load_backbone("ViT-B-32")
+    assert time.perf_counter() - start < 20
+    for advice in ("internet", "'ViT-B-32//path/to/file'", "'zoo'"):
+        assert advice in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["damaged.pt", "damaged.safetensors", "other.safetensors"])
+def test_file_that_does_not_hold_the_weights(state, tmp_path, name):
+    file = tmp_path / name
+    file.write_bytes(b"not weights")
+    if name == "other.safetensors":
+        save({key: value for key, value in state.items() if "visual" in key}, file)
+    with pytest.raises(ValueError, match=rf"{name}' does not hold the weights of {TINY}-quickgelu"):
+        load_backbone(f"{TINY}-quickgelu//{file}")
+    with pytest.raises(ValueError, match=r"model that its open_clip_config.json describes"):
+        load_backbone(str(save_directory(tmp_path / "without weights")))
+
+
+def test_a_file_cannot_run_code(tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return (tmp_path / "ran").touch, ()
+
+    file = tmp_path / "weights.pt"
+    torch.save({"a": Payload()}, file)
+    with pytest.raises(ValueError, match="does not hold the weights"):
+        load_backbone(f"{TINY}-quickgelu//{file}")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture
+def specs(state, tmp_path):
+    """Three models of which none is loaded."""
+    clear_backbone_cache()
+    files = [save(state, tmp_path / f"{name}.safetensors") for name in "abc"]
+    yield [f"{TINY}-quickgelu//{file}" for file in files]
+    clear_backbone_cache()
+
+
+def test_loaded_once_and_ready_to_use(specs):
+    loaded = load_backbone(specs[0])
+    assert load_backbone(Backbone(specs[0]), "cpu") is loaded
+    assert not loaded.model.training
+    assert not any(parameter.requires_grad for parameter in loaded.model.parameters())
+    assert loaded.preprocess_config["size"] in (64, (64, 64))
+    clear_backbone_cache()
+    assert load_backbone(specs[0]) is not loaded
+
+
+def test_only_the_last_used_are_kept(specs, monkeypatch):
+    monkeypatch.setattr(backbones, "_MAX_LOADED", 2)
+    a, b = map(load_backbone, specs[:2])
+    assert load_backbone(specs[0]) is a
+    c = load_backbone(specs[2])
+    assert load_backbone(specs[0]) is a
+    assert load_backbone(specs[2]) is c
+    assert load_backbone(specs[1]) is not b
+
+
+def test_threads_share_one_model(specs):
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(load_backbone, [specs[0]] * 8))) == 1
+
+
+def test_a_file_written_again_is_loaded_again(state, outputs, tmp_path):
+    folder = save_directory(tmp_path, CONFIG | {"quick_gelu": True})
+    zeros = {key: torch.zeros_like(value) for key, value in state.items()}
+    for spec in (str(folder), f"{TINY}-quickgelu//{folder / 'open_clip_model.safetensors'}"):
+        save(zeros, folder / "open_clip_model.safetensors")
+        assert not features(load_backbone(spec).model, PIXELS).any()
+        save(state, folder / "open_clip_model.safetensors")
+        assert activation(spec, outputs) == ["quickgelu"]
+
+
+@pytest.mark.parametrize("device", ["tpu", "meta", "cuda:99", "cuda:x", "", "xla:0"])
+def test_device_that_is_not_here(device):
+    with pytest.raises(ValueError, match=f"device='{device}' is not available.*'auto' and 'cpu'"):
+        resolve_device(device)
+
+
+def test_device_that_is_here():
+    assert resolve_device("cpu") == "cpu"
+    assert torch.zeros(1, device=resolve_device("auto")).device.type == resolve_device("auto")
+
+
+@pytest.mark.gpu
+def test_device_with_cuda():
+    assert resolve_device("auto") == "cuda"
+    assert resolve_device("cuda:0") == "cuda:0"
+    assert next(load_backbone("zoo/RN20", "cuda:0").model.parameters()).is_cuda

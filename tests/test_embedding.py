@@ -1,0 +1,376 @@
+"""Tests of the embedders, against open_clip itself, with the zoo and one larger model."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks, estimator_html_repr
+from sklearn.utils._param_validation import InvalidParameterError
+
+from skclipens import CLIPEmbedder, ImageError, MultiBackboneEmbedder, embedding, zoo
+from skclipens.backbones import Backbone
+from skclipens.datasets import load_emoji
+from skclipens.images import load_image
+
+PAIR = ["zoo/RN20", "zoo/ViT-8"]
+LARGER = "ViT-S-32-alt"  # 224 pixels, 43 million parameters, saved by a fixture
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    """Pictures of several sizes and shapes, none that of a model's input."""
+    folder = tmp_path_factory.mktemp("pictures")
+    files = []
+    for i, file in enumerate(load_emoji(return_X_y=True)[0][::200]):
+        picture = load_image(file).resize((100 + 20 * i, 120), Image.Resampling.LANCZOS)
+        files.append(str(folder / f"{i}.png"))
+        picture.save(files[-1])
+    return files
+
+
+@pytest.fixture(scope="module")
+def expected(paths):
+    return MultiBackboneEmbedder(PAIR, device="cpu").transform(paths)
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory):
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("larger") / "weights.safetensors"
+    save_file(open_clip.create_model(LARGER).state_dict(), file)
+    return f"{LARGER}//{file}"
+
+
+def cosine_distances(a, b):
+    a, b = np.float64(a), np.float64(b)
+    return 1 - (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+def reference(backbone, pictures):
+    """What open_clip gives, by its own documentation: one picture at a time, not normalised."""
+    weights = str(backbone.path) if backbone.architecture else None
+    model, _, preprocess = open_clip.create_model_and_transforms(backbone.model_name, weights)
+    with torch.no_grad():
+        model.eval()
+        rows = [model.encode_image(preprocess(load_image(one))[None]) for one in pictures]
+    return torch.cat(rows).numpy()
+
+
+# Values
+
+
+@pytest.mark.parametrize("spec", [f"zoo/{name}" for name in zoo.MODELS] + [LARGER])
+def test_agrees_with_open_clip(spec, paths, request):
+    spec = request.getfixturevalue("larger") if spec == LARGER else spec
+    expected = reference(Backbone(spec), paths)
+    assert (cosine_distances(expected, np.roll(expected, 1, axis=0)) > 1e-4).all()
+    found = CLIPEmbedder(spec, device="cpu", batch_size=3).fit_transform(paths)
+    assert found.dtype == np.float32
+    assert (cosine_distances(found, expected) < 1e-6).all()
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+    raw = CLIPEmbedder(spec, device="cpu", normalize=False).fit_transform(paths)
+    np.testing.assert_allclose(raw, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_blocks_stand_side_by_side(paths, larger):
+    specs = [PAIR[1], larger, PAIR[0]]
+    blocks = [CLIPEmbedder(spec, device="cpu").transform(paths) for spec in specs]
+    together = MultiBackboneEmbedder(specs, device="cpu").fit_transform(paths)
+    np.testing.assert_allclose(together, np.hstack(blocks), atol=1e-6)
+
+
+PICTURES = {
+    "paths": list,
+    "Path objects": lambda paths: [Path(path) for path in paths],
+    "array of str": np.array,
+    "column of str": lambda paths: np.array(paths, dtype=object)[:, None],
+    "bytes": lambda paths: [Path(path).read_bytes() for path in paths],
+    "PIL": lambda paths: [Image.open(path) for path in paths],
+    "arrays": lambda paths: [np.asarray(load_image(path)) for path in paths],
+    "float arrays": lambda paths: [np.asarray(load_image(path)) / 255 for path in paths],
+    "tensors": lambda paths: [
+        torch.tensor(np.asarray(load_image(path))).permute(2, 0, 1) for path in paths
+    ],
+    "Series": pd.Series,
+    "frame": lambda paths: pd.DataFrame({"photo": paths}),
+    "polars Series": lambda paths: pl.Series("photo", paths),
+    "polars frame": lambda paths: pl.DataFrame({"photo": paths}),
+    "mixed": lambda paths: [Path(paths[0]), Image.open(paths[1]), *paths[2:]],
+}
+
+
+@pytest.mark.parametrize("form", PICTURES)
+def test_every_form_of_input_gives_the_same(form, paths, expected):
+    found = MultiBackboneEmbedder(PAIR, device="cpu").fit_transform(PICTURES[form](paths))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_batch_of_pixels():
+    pixels = load_emoji().images[::300]
+    expected = CLIPEmbedder("zoo/ViT-8", device="cpu").transform(list(pixels))
+    for batch in (pixels, pixels / 255, torch.tensor(pixels).permute(0, 3, 1, 2)):
+        found = CLIPEmbedder("zoo/ViT-8", device="cpu").fit_transform(batch)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 7, 1000])
+def test_batch_size_does_not_matter(batch_size, paths, expected):
+    embedder = MultiBackboneEmbedder(PAIR, device="cpu", batch_size=batch_size)
+    np.testing.assert_allclose(embedder.transform(paths), expected, atol=1e-5)
+
+
+def test_images_are_decoded_once_and_resized_once_per_preprocessing(paths, larger, monkeypatch):
+    calls = {"load_image": 0, "resize": 0}
+
+    def count(owner, name):
+        real = getattr(owner, name)
+
+        def counted(*args, **kwargs):
+            calls[name] += 1
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    count(embedding, "load_image")
+    count(Image.Image, "resize")
+    MultiBackboneEmbedder([*PAIR, larger, "zoo/RegNet"], device="cpu").transform(paths)
+    assert calls == {"load_image": len(paths), "resize": 2 * len(paths)}
+
+
+def test_low_precision(paths, expected):
+    found = MultiBackboneEmbedder(PAIR, device="cpu", precision="bf16").transform(paths)
+    assert found.dtype == np.float32
+    for block, other in zip(np.hsplit(found, 2), np.hsplit(expected, 2), strict=True):
+        distances = cosine_distances(block, other)
+        assert (distances < 1e-2).all()
+        assert (distances > 1e-8).any()  # it is another precision
+    same = MultiBackboneEmbedder(PAIR, device="cpu", precision="fp32").transform(paths)
+    np.testing.assert_array_equal(same, expected)  # "auto" is fp32 here
+
+
+# Bad images
+
+
+def test_an_image_that_cannot_be_read_is_named(paths, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"not a picture")
+    for images, name in (
+        ([*paths[:3], bad, *paths[3:]], r"row 3: .*bad\.png.* cannot be read"),
+        ([*paths[:3], None], "row 3: None"),
+        ([*paths[:3], "nowhere.png"], r"row 3: 'nowhere\.png' .*no such file"),
+    ):
+        with pytest.raises(ImageError, match=name):
+            CLIPEmbedder(PAIR[0], device="cpu", batch_size=2).fit_transform(images)
+
+
+def test_an_image_that_cannot_be_read_can_be_a_row_of_nan(paths, expected):
+    images = [None, *paths[:4], "nowhere.png", b"not a picture", None, paths[4]]
+    read = [1, 2, 3, 4, 8]
+    embedder = MultiBackboneEmbedder(PAIR, device="cpu", batch_size=2, on_error="nan")
+    found = embedder.fit_transform(images)
+    np.testing.assert_allclose(found[read], expected[:5], atol=1e-5)
+    assert np.isnan(np.delete(found, read, axis=0)).all()
+    assert np.isnan(embedder.transform([None])).all()
+
+
+@pytest.mark.parametrize("embedder", [CLIPEmbedder(PAIR[0]), MultiBackboneEmbedder(PAIR)])
+@pytest.mark.parametrize("X", [[], "cat.png", np.zeros((3, 5)), pd.DataFrame({"a": [1], "b": [2]})])
+def test_what_is_no_collection_of_images(embedder, X):
+    for method in (embedder.fit, embedder.transform):
+        with pytest.raises(ValueError, match=r"Expected|Found array with 0"):
+            method(X)
+
+
+# scikit-learn
+
+
+def test_names_of_columns(paths):
+    embedder = MultiBackboneEmbedder(["RN50", "zoo/ViT-8"])  # RN50 is not loaded
+    names = embedder.get_feature_names_out()
+    assert len(names) == 1024 + 128
+    assert [names[0], names[1023], names[1024], names[-1]] == [
+        "RN50/openai__0",
+        "RN50/openai__1023",
+        "zoo/ViT-8__0",
+        "zoo/ViT-8__127",
+    ]
+    fitted = embedder.fit(pd.DataFrame({"photo": paths}))
+    np.testing.assert_array_equal(fitted.get_feature_names_out(["photo"]), names)
+    assert fitted.n_features_in_ == 1
+    assert list(fitted.feature_names_in_) == ["photo"]
+    assert list(fitted.fit(pl.DataFrame({"image": paths})).feature_names_in_) == ["image"]
+    assert not hasattr(fitted.fit(paths), "feature_names_in_")
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_set_output(library, paths, expected):
+    embedder = MultiBackboneEmbedder(PAIR, device="cpu").set_output(transform=library)
+    index = pd.Index([f"row {i}" for i in range(len(paths))], name="key")
+    inputs = (pd.DataFrame({"photo": paths}, index=index), pd.Series(paths, index=index), paths)
+    for X in inputs:
+        for frame in (
+            embedder.transform(X),
+            embedder.fit(X).transform(X),
+            embedder.fit_transform(X),
+        ):
+            assert type(frame).__module__.startswith(library)
+            assert list(frame.columns) == list(embedder.get_feature_names_out())
+            np.testing.assert_allclose(frame.to_numpy(), expected, atol=1e-6)
+            if library == "pandas":
+                kept = index if X is not paths else pd.RangeIndex(len(paths))
+                pd.testing.assert_index_equal(frame.index, kept)
+
+
+@pytest.mark.parametrize("column", ["photo", ["photo"]])
+@pytest.mark.parametrize("output", ["default", "pandas"])
+def test_images_as_one_column_of_a_table(column, output, paths, expected):
+    frame = pd.DataFrame({"price": np.arange(len(paths)), "photo": paths})
+    frame.index = frame.index * 10
+    table = ColumnTransformer(
+        [
+            ("image", MultiBackboneEmbedder(PAIR, device="cpu"), column),
+            ("rest", StandardScaler(), ["price"]),
+        ]
+    ).set_output(transform=output)
+    for found in (table.fit_transform(frame), table.transform(frame)):
+        np.testing.assert_allclose(np.asarray(found)[:, :-1], expected, atol=1e-6)
+        assert found.shape[1] == expected.shape[1] + 1
+        if output == "pandas":
+            assert list(found.columns[[0, -1]]) == ["image__zoo/RN20__0", "rest__price"]
+            assert list(found.index) == list(frame.index)
+
+
+def test_holds_no_model(paths, expected):
+    embedder = MultiBackboneEmbedder(PAIR, device="cpu").fit(paths)
+    embedder.transform(paths)
+    stored = pickle.dumps(embedder)
+    assert len(stored) < 2000
+    assert b"torch" not in stored
+    for copy in (pickle.loads(stored), clone(embedder)):
+        np.testing.assert_allclose(copy.transform(paths), expected, atol=1e-6)
+    assert embedder.set_params(backbones="zoo/ViT-16").transform(paths[:1]).shape == (1, 128)
+
+
+def test_shown(paths):
+    embedder = MultiBackboneEmbedder("zoo", batch_size=8)
+    assert repr(embedder) == "MultiBackboneEmbedder(backbones='zoo', batch_size=8)"
+    assert "MultiBackboneEmbedder" in estimator_html_repr(embedder.fit(paths))
+
+
+def test_progress_bar_only_if_asked_for(paths, capfd):
+    CLIPEmbedder("zoo/RN20", device="cpu").fit_transform(paths)
+    assert capfd.readouterr() == ("", "")
+    CLIPEmbedder("zoo/RN20", device="cpu", verbose=True, batch_size=2).transform(paths)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert f"{len(paths)}/{len(paths)}" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("backbone", None),
+        ("device", 0),
+        ("precision", "fp8"),
+        ("batch_size", 0),
+        ("batch_size", 2.5),
+        ("normalize", "yes"),
+        ("on_error", "ignore"),
+        ("verbose", "loud"),
+    ],
+)
+def test_invalid_parameter(name, value, paths):
+    for embedder in (CLIPEmbedder("zoo/RN20"), MultiBackboneEmbedder("zoo")):
+        if isinstance(embedder, MultiBackboneEmbedder) and name == "backbone":
+            name = "backbones"
+        embedder.set_params(**{name: value})
+        for method in (embedder.fit, embedder.transform, embedder.fit_transform):
+            with pytest.raises(InvalidParameterError, match=f"'{name}' parameter"):
+                method(paths)
+
+
+@pytest.mark.parametrize(
+    ("embedder", "message"),
+    [
+        (CLIPEmbedder("zoo"), "'zoo' names several backbones; use MultiBackboneEmbedder"),
+        (CLIPEmbedder("zoo/RN21"), "zoo has no model 'RN21'"),
+        (MultiBackboneEmbedder(["zoo/RN20", "zoo"]), "zoo/RN20 more than once"),
+        (MultiBackboneEmbedder([]), "backbones is empty"),
+        (MultiBackboneEmbedder("zoo", device="tpu"), "device='tpu' is not available"),
+    ],
+)
+def test_wrong_parameter(embedder, message, paths):
+    for method in (embedder.fit, embedder.transform):
+        with pytest.raises(ValueError, match=message):
+            method(paths)
+
+
+# What scikit-learn checks of an estimator whose input is no table.
+CHECKS = [
+    estimator_checks.check_do_not_raise_errors_in_init_or_set_params,
+    estimator_checks.check_estimator_cloneable,
+    estimator_checks.check_estimator_repr,
+    estimator_checks.check_estimator_tags_renamed,
+    estimator_checks.check_get_params_invariance,
+    estimator_checks.check_mixin_order,
+    estimator_checks.check_no_attributes_set_in_init,
+    estimator_checks.check_param_validation,
+    estimator_checks.check_parameters_default_constructible,
+    estimator_checks.check_set_params,
+    estimator_checks.check_valid_tag_types,
+]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("embedder", [CLIPEmbedder(), MultiBackboneEmbedder()], ids=repr)
+def test_data_free_checks(embedder, check):
+    check(type(embedder).__name__, embedder)
+
+
+def test_torch_is_imported_only_when_images_are_embedded():
+    code = """
+import sys, skclipens, skclipens.embedding, skclipens.heads
+embedder = skclipens.MultiBackboneEmbedder("zoo").set_output(transform="pandas")
+assert len(embedder.get_feature_names_out()) == 5 * 128
+assert not {"torch", "open_clip", "matplotlib"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Devices
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("auto", 1e-2)])
+def test_cuda_agrees_with_cpu(precision, tolerance, paths, expected):
+    found = MultiBackboneEmbedder(PAIR, device="cuda", precision=precision).transform(paths)
+    for block, other in zip(np.hsplit(found, 2), np.hsplit(expected, 2), strict=True):
+        assert (cosine_distances(block, other) < tolerance).all()
+
+
+@pytest.mark.gpu
+def test_pickled_on_a_gpu_and_loaded_without(paths, tmp_path):
+    embedder = MultiBackboneEmbedder(PAIR).fit(paths)
+    embedder.transform(paths)
+    (tmp_path / "embedder.pickle").write_bytes(pickle.dumps(embedder))
+    code = f"""
+import pickle, torch
+embedder = pickle.load(open({str(tmp_path / "embedder.pickle")!r}, "rb"))
+assert not torch.cuda.is_available()
+assert embedder.transform({paths!r}).shape == ({len(paths)}, 256)
+"""
+    without = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run([sys.executable, "-c", code], check=True, env=without)

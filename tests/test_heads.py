@@ -1,0 +1,354 @@
+"""Tests of the zero-shot head, against open_clip itself, with the zoo and a model of one's own."""
+
+import json
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import huggingface_hub
+import numpy as np
+import open_clip
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from safetensors.torch import save_file
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
+from sklearn.utils import estimator_checks
+from sklearn.utils._param_validation import InvalidParameterError
+
+from skclipens import BackboneNotAvailableError, CLIPEmbedder, ZeroShotHead, _forward, zoo
+from skclipens.backbones import Backbone
+from skclipens.datasets import load_emoji
+from skclipens.heads import DEFAULT_TEMPLATES, names_of_classes
+
+BACKBONE = "zoo/ViT-8"
+CONFIG = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 32},
+    "text_cfg": {
+        "context_length": 32,
+        "vocab_size": 49408,
+        "width": 64,
+        "heads": 1,
+        "layers": 1,
+        "tokenizer_kwargs": {"bpe_path": "merges/vocabulary.txt.gz"},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    return load_emoji()
+
+
+@pytest.fixture(scope="module")
+def X(emoji):
+    return CLIPEmbedder(BACKBONE, device="cpu").fit_transform(emoji.filenames[::20])
+
+
+@pytest.fixture(scope="module")
+def y(emoji):
+    return emoji.target_names[emoji.target[::20]]
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A directory with a model, its vocabulary below it."""
+    merges = tmp_path / "merges"
+    merges.mkdir()
+    (merges / "vocabulary.txt.gz").write_bytes(zoo.VOCABULARY.read_bytes())
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG}))
+    save_weights(tmp_path, seed=0)
+    return tmp_path
+
+
+def save_weights(folder, seed):
+    torch.manual_seed(seed)
+    model = open_clip.CLIP(**CONFIG)
+    model.logit_scale.data.fill_(seed)
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+
+
+def reference(backbone, bpe_path, names, templates):
+    """Text features and scale as open_clip makes them, by its own documentation."""
+    model = open_clip.create_model(backbone.model_name).eval()
+    tokenizer = open_clip.SimpleTokenizer(bpe_path=str(bpe_path), context_length=32)
+    weights = open_clip.build_zero_shot_classifier(model, tokenizer, names, templates)
+    return weights.T.numpy(), model.logit_scale.exp().item()
+
+
+# Values
+
+
+@pytest.mark.parametrize("templates", [None, ["a drawing of a {}, in colour"], ("{}", "my {}")])
+def test_agrees_with_open_clip(templates, X, y):
+    head = ZeroShotHead(BACKBONE, templates=templates).fit(X, y)
+    names = sorted(set(y))
+    features, scale = reference(
+        Backbone(BACKBONE), zoo.VOCABULARY, names, templates or DEFAULT_TEMPLATES
+    )
+    np.testing.assert_allclose(head.coef_, features, atol=1e-5)
+    assert head.coef_.dtype == np.float32
+    assert head.logit_scale_ == pytest.approx(scale)
+    assert list(head.classes_) == names
+    logits = scale * X @ features.T
+    np.testing.assert_allclose(head.decision_function(X), logits, rtol=1e-4, atol=1e-3)
+    proba = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(head.predict_proba(X), proba, rtol=1e-2, atol=1e-5)
+    np.testing.assert_array_equal(head.predict(X), np.array(names)[proba.argmax(axis=1)])
+
+
+def test_a_directory_has_its_vocabulary_beside_it(own):
+    head = ZeroShotHead(str(own)).fit(np.ones((2, 16)), ["cat", "dog"])
+    bpe_path = own / "merges/vocabulary.txt.gz"
+    features, _ = reference(Backbone(str(own)), bpe_path, ["cat", "dog"], DEFAULT_TEMPLATES)
+    np.testing.assert_allclose(head.coef_, features, atol=1e-5)
+
+
+def test_an_open_clip_architecture_has_the_vocabulary_of_open_clip(tmp_path):
+    torch.manual_seed(0)
+    model = open_clip.create_model("ViT-S-32-alt")
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    spec = f"ViT-S-32-alt//{tmp_path / 'weights.safetensors'}"
+    head = ZeroShotHead(spec).fit(np.ones((2, 256)), ["cat", "dog"])
+    tokenizer = open_clip.get_tokenizer("ViT-S-32-alt")
+    expected = open_clip.build_zero_shot_classifier(
+        model.eval(), tokenizer, ["cat", "dog"], DEFAULT_TEMPLATES
+    )
+    np.testing.assert_allclose(head.coef_, expected.T.numpy(), atol=1e-5)
+
+
+@given(st.data(), st.sampled_from([np.float32, np.float64]), st.integers(2, 5))
+def test_length_of_an_embedding_does_not_matter(X, y, data, dtype, n_classes):
+    classes = sorted(set(y))[:n_classes]
+    head = ZeroShotHead(BACKBONE).fit(X[:n_classes], classes)
+    lengths = data.draw(hnp.arrays(dtype, (len(X), 1), elements=st.floats(0.125, 1e4, width=32)))
+    for method in (head.decision_function, head.predict_proba):
+        np.testing.assert_allclose(method(X * lengths), method(X), rtol=1e-3, atol=1e-3)
+
+
+# Classes
+
+
+def test_integer_labels_have_names(X, y, emoji):
+    expected = ZeroShotHead(BACKBONE).fit(X, y)
+    labels = emoji.target[::20]
+    names = emoji.target_names
+    for class_names in (names, list(names), dict(enumerate(names)), pd.Series(names)):
+        head = clone(ZeroShotHead(BACKBONE, class_names=class_names)).fit(X, labels)
+        np.testing.assert_array_equal(head.coef_, expected.coef_)
+        found = head.predict(X)
+        assert found.dtype == labels.dtype
+        np.testing.assert_array_equal(names[found], expected.predict(X))
+
+
+def test_string_labels_can_have_other_names(X):
+    named = ZeroShotHead(BACKBONE, class_names={"c": "cat", "d": "dog"}).fit(X[:2], ["c", "d"])
+    expected = ZeroShotHead(BACKBONE).fit(X[:2], ["cat", "dog"])
+    np.testing.assert_array_equal(named.coef_, expected.coef_)
+    assert list(named.classes_) == ["c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "class_names", "expected"),
+    [
+        (["b", "a"], None, ("b", "a")),
+        (np.array(["b", "a"]), None, ("b", "a")),
+        ([0, 2], ["cat", "dog", "owl"], ("cat", "owl")),
+        (np.array([5.0, 7.0]), {5: "cat", 7: "owl"}, ("cat", "owl")),
+        ([False, True], ["no cat", "cat"], ("no cat", "cat")),
+        (["a"], {"a": 3}, ("3",)),
+    ],
+)
+def test_names_of_classes(labels, class_names, expected):
+    assert names_of_classes(labels, class_names) == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "class_names", "message"),
+    [
+        ([0, 1], None, "Label 0 is not a string.*class_names: a list.*or a dict"),
+        ([0, 3], ["cat", "dog"], r"no name for label 3; it names the labels \[0, 1\]"),
+        ([-1, 0], ["cat", "dog"], "no name for label -1"),
+        (["a", "b"], {"a": "cat"}, r"no name for label 'b'; it names the labels \['a'\]"),
+        (["a", "b"], ["cat", "dog"], "no name for label 'a'"),
+    ],
+)
+def test_class_without_a_name(labels, class_names, message, X):
+    with pytest.raises(ValueError, match=message):
+        ZeroShotHead(BACKBONE, class_names=class_names).fit(X[:2], labels)
+
+
+def test_two_classes(X):
+    head = ZeroShotHead(BACKBONE).fit(X[:2], ["dog", "cat"])
+    difference = head.decision_function(X)
+    assert difference.shape == (len(X),)
+    three = ZeroShotHead(BACKBONE).fit(X[:3], ["cat", "dog", "owl"]).decision_function(X)
+    np.testing.assert_allclose(difference, three[:, 1] - three[:, 0], rtol=1e-3, atol=1e-4)
+    proba = head.predict_proba(X)
+    np.testing.assert_allclose(proba[:, 1], 1 / (1 + np.exp(-difference)), rtol=1e-4)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(head.predict(X), np.where(difference > 0, "dog", "cat"))
+
+
+def test_one_class(X):
+    head = ZeroShotHead(BACKBONE).fit(X, ["cat"] * len(X))
+    assert head.decision_function(X).shape == (len(X), 1)
+    assert (head.predict_proba(X) == 1).all()
+    assert (head.predict(X) == "cat").all()
+
+
+# Prompts
+
+
+@pytest.mark.parametrize(
+    ("templates", "message"),
+    [
+        (["a photo"], "needs one '{}'.*'a photo' does not"),
+        (["{}", "{} beside a {}"], "'{} beside a {}' does not"),
+        (["{0}"], "'{0}' does not"),
+        ([3], "3 does not"),
+        ([], "templates is empty"),
+    ],
+)
+def test_wrong_template(templates, message, X):
+    with pytest.raises(ValueError, match=message):
+        ZeroShotHead(BACKBONE, templates=templates).fit(X[:2], ["cat", "dog"])
+
+
+@pytest.mark.parametrize("templates", ["a photo of a {}", 3])
+def test_templates_are_a_list(templates, X):
+    with pytest.raises(InvalidParameterError, match="'templates' parameter"):
+        ZeroShotHead(BACKBONE, templates=templates).fit(X[:2], ["cat", "dog"])
+
+
+def test_other_braces_are_only_braces(X):
+    head = ZeroShotHead(BACKBONE, templates=["{a} {{}}"]).fit(X[:2], ["cat", "{}"])
+    expected = ZeroShotHead(BACKBONE, templates=["{}"]).fit(X[:2], ["{a} {cat}", "{a} {{}}"])
+    np.testing.assert_allclose(head.coef_, expected.coef_, atol=1e-6)
+
+
+def test_prompts_are_encoded_once(X, own, monkeypatch):
+    calls = []
+    real = _forward.encode_classes
+    monkeypatch.setattr(
+        _forward, "encode_classes", lambda *args: calls.append(args[1:]) or real(*args)
+    )
+    head = ZeroShotHead(str(own))
+    rows = np.ones((3, 16))
+    with ThreadPoolExecutor(8) as pool:
+        heads = list(pool.map(lambda _: clone(head).fit(rows, ["a", "b", "a"]), range(8)))
+    clone(head).fit(rows[:2] * 2, ["b", "a"])
+    ZeroShotHead(str(own), class_names=["a", "b"]).fit(rows, [0, 1, 1])
+    assert calls == [(("a", "b"), DEFAULT_TEMPLATES)]
+    assert all(one.coef_ is heads[0].coef_ for one in heads)
+    with pytest.raises(ValueError, match="read-only"):  # since they share it
+        heads[0].coef_ *= 2
+    ZeroShotHead(str(own), templates=["{}"]).fit(rows, ["a", "b", "a"])
+    clone(head).fit(rows, ["a", "b", "c"])
+    assert len(calls) == 3
+
+
+def test_weights_written_again_are_encoded_again(own):
+    head = ZeroShotHead(str(own))
+    rows = np.ones((2, 16))
+    before = clone(head).fit(rows, ["cat", "dog"])
+    save_weights(own, seed=1)
+    after = head.fit(rows, ["cat", "dog"])
+    assert (before.logit_scale_, after.logit_scale_) == (pytest.approx(1), pytest.approx(np.e))
+    assert np.abs(after.coef_ - before.coef_).max() > 1e-2
+
+
+# scikit-learn
+
+
+def test_not_fitted(X):
+    for method in ("decision_function", "predict_proba", "predict"):
+        with pytest.raises(NotFittedError):
+            getattr(ZeroShotHead(BACKBONE), method)(X)
+
+
+def test_wrong_width_names_the_backbone(X, y):
+    with pytest.raises(ValueError, match=r"X has 100 columns.*'zoo/ViT-8' have 128"):
+        ZeroShotHead(BACKBONE).fit(X[:, :100], y)
+    with pytest.raises(ValueError, match=r"'ViT-B-32/openai' have 512"):
+        ZeroShotHead().fit(X, y)
+    with pytest.raises(ValueError, match="100 features, but ZeroShotHead is expecting 128"):
+        ZeroShotHead(BACKBONE).fit(X, y).predict(X[:, :100])
+    with pytest.raises(ValueError, match="Unknown backbone 'zoo'"):
+        ZeroShotHead("zoo").fit(X, y)
+
+
+def test_weights_that_are_not_here(X, y, tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(BackboneNotAvailableError, match="'ViT-B-32/openai' cannot be loaded"):
+        ZeroShotHead().fit(np.tile(X, 4), y)
+
+
+def test_values_that_are_no_embeddings(X, y):
+    with pytest.raises(ValueError, match="NaN"):
+        ZeroShotHead(BACKBONE).fit(np.full_like(X, np.nan), y)
+    with pytest.raises(ValueError, match="Unknown label type"):
+        ZeroShotHead(BACKBONE).fit(X, np.linspace(0, 1, len(X)))
+
+
+def test_names_of_columns(X, y):
+    embedder = CLIPEmbedder(BACKBONE)
+    frame = pd.DataFrame(X, columns=embedder.get_feature_names_out())
+    head = ZeroShotHead(BACKBONE).fit(frame, y)
+    assert head.n_features_in_ == 128
+    np.testing.assert_array_equal(head.feature_names_in_, embedder.get_feature_names_out())
+    with pytest.raises(ValueError, match="feature names"):
+        head.predict(frame.iloc[:, ::-1])
+
+
+def test_in_cross_validation(X, y):
+    common = pd.Series(y).isin(pd.Series(y).value_counts().index[:4])
+    X, y = X[common], y[common]
+    head = ZeroShotHead(BACKBONE)
+    np.testing.assert_array_equal(cross_val_predict(head, X, y, cv=2), head.fit(X, y).predict(X))
+    choices = [None, ["{}"]]
+    search = GridSearchCV(head, {"templates": choices}, cv=2).fit(X, y)
+    scores = [cross_val_score(clone(head).set_params(templates=t), X, y, cv=2) for t in choices]
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], np.mean(scores, axis=1))
+
+
+def test_predicts_without_torch(X, y, tmp_path):
+    """A fitted head is numpy, so that it works on a table of embeddings anywhere."""
+    head = ZeroShotHead(BACKBONE).fit(X, y)
+    (tmp_path / "head.pickle").write_bytes(pickle.dumps((head, X, head.predict(X))))
+    code = """
+import pickle, sys
+head, X, expected = pickle.load(open(sys.argv[1], "rb"))
+assert (head.predict(X) == expected).all()
+assert not {"torch", "open_clip"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code, tmp_path / "head.pickle"], check=True)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_do_not_raise_errors_in_init_or_set_params,
+        estimator_checks.check_estimator_cloneable,
+        estimator_checks.check_estimator_repr,
+        estimator_checks.check_estimator_tags_renamed,
+        estimator_checks.check_get_params_invariance,
+        estimator_checks.check_mixin_order,
+        estimator_checks.check_no_attributes_set_in_init,
+        estimator_checks.check_param_validation,
+        estimator_checks.check_parameters_default_constructible,
+        estimator_checks.check_requires_y_none,
+        estimator_checks.check_set_params,
+        estimator_checks.check_valid_tag_types,
+    ],
+    ids=lambda check: check.__name__,
+)
+def test_data_free_checks(check):
+    check("ZeroShotHead", ZeroShotHead())
