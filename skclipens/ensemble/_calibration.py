@@ -1,0 +1,48 @@
+"""Temperature scaling: one positive number per expert that makes its logits comparable."""
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+_LOG_TEMPERATURE_BOUNDS = (-7.0, 7.0)
+_SMALLEST_SPREAD = 1e-12
+
+
+def fit_temperature(logits, y):
+    """Temperature that minimises the negative log-likelihood of held-out logits [1]_.
+
+    Where few rows are all classified rightly, the likelihood alone would drive the temperature to
+    zero. As in Platt's calibration [2]_, the targets are therefore smoothed: the true class has
+    probability (n + 1) / (n + 2), the others share the rest.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n, C)
+    y : ndarray of shape (n,), int
+        Positions of the true classes.
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    .. [1] Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
+    .. [2] Platt, "Probabilistic outputs for support vector machines", 1999, section 2.2.
+    """
+    n, n_classes = logits.shape
+    smoothing = 1 / (n + 2)
+    # Relative to the spread of the logits, so that the bounds suit heads of any scale.
+    scale = float(np.std(logits - logits.mean(axis=1, keepdims=True)))
+    if scale < _SMALLEST_SPREAD:  # all temperatures fit logits that favour no class
+        return 1.0
+    logits = logits / scale
+
+    def loss(log_temperature):
+        scores = log_softmax(logits / np.exp(log_temperature), axis=1)
+        true = scores[np.arange(n), y]
+        others = (scores.sum(axis=1) - true) / max(n_classes - 1, 1)
+        return -np.mean((1 - smoothing) * true + smoothing * others)
+
+    found = minimize_scalar(loss, bounds=_LOG_TEMPERATURE_BOUNDS, method="bounded")
+    return scale * float(np.exp(found.x))

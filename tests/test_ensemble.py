@@ -1,0 +1,347 @@
+"""Tests of AdaptiveBackboneEnsemble on embeddings of real pictures by the embedded zoo."""
+
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit, softmax
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import PredefinedSplit, StratifiedKFold, cross_val_predict
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
+from skclipens.datasets import load_emoji
+from skclipens.ensemble._calibration import fit_temperature
+from skclipens.ensemble._routers import StaticRouter
+
+WIDTH = 128
+BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/ViT-16"]
+ROUTERS = ["static", "shrunk", "nlc"]
+N_CLASSES, PER_CLASS = 6, 12
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    """Embeddings of 72 pictures, shuffled, and the names of their 6 classes."""
+    data = load_emoji()
+    rows = np.concatenate([np.flatnonzero(data.target == c)[:PER_CLASS] for c in range(N_CLASSES)])
+    rows = np.random.default_rng(0).permutation(rows)
+    X = MultiBackboneEmbedder(BACKBONES).fit_transform(data.filenames[rows])
+    return X, data.target_names[data.target[rows]]
+
+
+@pytest.fixture(scope="module")
+def X(emoji):
+    return emoji[0]
+
+
+@pytest.fixture(scope="module")
+def y(emoji):
+    return emoji[1]
+
+
+def make(blocks=BACKBONES, **parameters):
+    """An ensemble that is quick to fit."""
+    defaults = dict(head="linear", random_state=0, max_iter=2, cv=3)
+    return AdaptiveBackboneEnsemble(blocks, **{**defaults, **parameters})
+
+
+def columns_of(block):
+    return slice(WIDTH * block, WIDTH * (block + 1))
+
+
+def one_per_class(y):
+    return np.unique(y, return_index=True)[1]
+
+
+def memoriser():
+    """A head that is right, and sure, about every row it was fitted on."""
+    return KNeighborsClassifier(n_neighbors=1)
+
+
+# Rows that a head has seen do not calibrate or route it
+
+
+def held_out_logits(head, X, y, folds):
+    if hasattr(head, "decision_function"):
+        return cross_val_predict(head, X, y, cv=folds, method="decision_function")
+    p = cross_val_predict(head, X, y, cv=folds, method="predict_proba")
+    return np.log(np.maximum(p, 1e-12))
+
+
+@pytest.mark.parametrize("head", [memoriser(), LogisticRegression(C=3.0), GaussianNB()])
+def test_combines_by_logits_of_cross_val_predict(head, X, y):
+    folds = StratifiedKFold(4, shuffle=True, random_state=1)
+    clf = make(head=head, router="static", cv=folds).fit(X, y)
+    logits = np.stack([held_out_logits(head, X[:, columns_of(b)], y, folds) for b in range(3)], 1)
+    targets = np.searchsorted(clf.classes_, y)
+    temperatures = np.array([fit_temperature(logits[:, e], targets) for e in range(3)])
+    assert_allclose(clf.temperatures_, temperatures, rtol=1e-3)
+    router = StaticRouter().fit(None, logits / temperatures[:, None], targets)
+    assert_allclose(clf.routing_weights(X)[0], np.exp(router.log_weights), rtol=1e-2)
+
+
+@pytest.mark.parametrize("cv", [5, 0.5])
+@pytest.mark.parametrize("router", ROUTERS)
+def test_noise_that_a_head_has_memorised_is_not_trusted(router, cv, X, y):
+    noise = np.random.default_rng(1).permutation(y)
+    honest = make(head=memoriser(), router=router, cv=cv).fit(X, noise)
+    assert honest.predict_proba(X).max(axis=1).mean() < 0.5
+    # The same heads, judged by the rows that they have memorised:
+    fitted = [(name, head, columns) for name, head, columns in honest.experts_]
+    leaky = make(head=fitted, router=router, cv="prefit").fit(X, noise)
+    assert leaky.predict_proba(X).max(axis=1).mean() > honest.predict_proba(X).max(axis=1).mean()
+
+
+def test_memorised_noise_judged_by_itself_would_be_trusted(X, y):
+    noise = np.random.default_rng(1).permutation(y)
+    heads = [(str(b), memoriser().fit(X[:, columns_of(b)], noise), columns_of(b)) for b in range(3)]
+    leaky = make(head=heads, cv="prefit").fit(X, noise)
+    assert leaky.predict_proba(X).max(axis=1).mean() > 0.9
+
+
+def test_rows_whose_class_no_other_fold_has_are_not_used(X, y):
+    classes = np.unique(y)
+    fold = np.arange(len(y)) % 3
+    fold[y == classes[2]] = 0  # no head sees this class in training when its rows are held out
+    clf = make(head=memoriser(), router="static", cv=PredefinedSplit(fold)).fit(X, y)
+    for block, temperature in enumerate(clf.temperatures_):
+        logits, targets = [], []
+        for k in range(3):
+            head = memoriser().fit(X[fold != k][:, columns_of(block)], y[fold != k])
+            judged = (fold == k) & (y != classes[2])
+            p = np.zeros((judged.sum(), len(classes)))
+            p[:, np.isin(classes, head.classes_)] = head.predict_proba(
+                X[judged][:, columns_of(block)]
+            )
+            logits.append(np.log(np.maximum(p, 1e-12)))
+            targets.append(np.searchsorted(classes, y[judged]))
+        expected = fit_temperature(np.concatenate(logits), np.concatenate(targets))
+        assert temperature == pytest.approx(expected, rel=1e-3)
+    assert set(clf.predict(X)) == set(classes)  # but heads are fitted on all rows
+
+
+def test_every_head_is_fitted_on_all_rows_after_cross_fitting(X, y):
+    clf = make(head=memoriser()).fit(X, y)
+    assert [head.n_samples_fit_ for _, head, _ in clf.experts_] == [len(y)] * 3
+
+
+def test_held_out_fraction_is_kept_from_heads(X, y):
+    clf = make(head=memoriser(), cv=0.25).fit(X, y)
+    assert [head.n_samples_fit_ for _, head, _ in clf.experts_] == [54] * 3
+
+
+def test_zero_shot_heads_need_no_part_held_out(X, y):
+    kept, split = (make(head="zero-shot", cv=cv).fit(X, y) for cv in (5, 0.1))
+    assert_array_equal(split.temperatures_, kept.temperatures_)
+    one = one_per_class(y)
+    assert make(head="zero-shot", cv=0.1).fit(X[one], y[one]).router_.n_iter >= 1
+
+
+def test_zero_shot_heads_know_the_classes_that_only_held_out_rows_have(X, y):
+    rows = np.flatnonzero((y != y[0]) | (np.cumsum(y == y[0]) <= 2))  # two rows of one class
+    clf = make(head=["zero-shot", memoriser()], cv=0.85).fit(X[rows], y[rows])
+    assert [len(head.classes_) for _, head, _ in clf.experts_] == [6, 6, 6, 5, 5, 5]
+
+
+def test_classes_of_uneven_size(X, y):
+    classes = np.unique(y)
+    rare = (y == classes[0]) & (np.cumsum(y == classes[0]) > 1)  # all but one of its rows
+    clf = make(cv=5).fit(X[~rare], y[~rare])
+    assert list(clf.classes_) == list(classes)
+    two = np.isin(y, classes[:2]) & ~rare
+    assert np.isfinite(make(cv=5).fit(X[two], y[two]).predict_proba(X)).all()
+
+
+def test_too_small_a_fraction_is_a_clear_error(X, y):
+    with pytest.raises(ValueError, match=r"cv=0.01 cannot hold out rows of every class"):
+        make(cv=0.01).fit(X, y)
+
+
+# One row per class
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+@pytest.mark.parametrize("head", ["zero-shot", "linear", "auto", memoriser()])
+def test_one_row_per_class(head, router, X, y):
+    one = one_per_class(y)
+    clf = make(head=head, router=router, cv=5).fit(X[one], y[one])
+    p = clf.predict_proba(X)
+    assert_allclose(p.sum(axis=1), 1, rtol=1e-4)
+    assert len(clf.expert_names_) == 3
+
+
+@pytest.mark.parametrize("n_shots", [1, 2])
+def test_many_classes_of_few_rows_are_nothing_to_warn_of(n_shots, X):
+    labels = [f"thing {i // n_shots}" for i in range(30)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make(head=["zero-shot", "linear"]).fit(X[:30], labels).predict(X)
+
+
+def test_one_row_per_class_leaves_out_heads_that_nothing_can_judge(X, y):
+    one = one_per_class(y)
+    pool = make(head=["zero-shot", "linear", "linear-all"]).fit(X[one], y[one])
+    assert list(pool.expert_names_) == [f"{name}:zero-shot" for name in BACKBONES]
+    assert not np.allclose(pool.temperatures_, 1)
+    linear = make(head=["linear", "linear-all"]).fit(X[one], y[one])
+    assert_array_equal(linear.temperatures_, np.ones(4))
+    assert_allclose(linear.routing_weights(X), 1 / 4)
+
+
+# Fitted heads
+
+
+@pytest.fixture
+def fitted_heads(X, y):
+    return [
+        (str(b), GaussianNB().fit(X[:36, columns_of(b)], y[:36]), BACKBONES[b]) for b in range(3)
+    ]
+
+
+def test_prefit_heads_are_not_fitted_again(fitted_heads, X, y):
+    clf = make(head=fitted_heads, cv="prefit").fit(X[36:], y[36:])
+    assert [head for _, head, _ in clf.experts_] == [head for _, head, _ in fitted_heads]
+    assert_array_equal(fitted_heads[0][1].class_count_.sum(), 36)
+    logits = np.log(np.maximum(fitted_heads[0][1].predict_proba(X[36:, columns_of(0)]), 1e-12))
+    expected = fit_temperature(logits, np.searchsorted(clf.classes_, y[36:]))
+    assert clf.temperatures_[0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_prefit_does_not_judge_by_rows_of_classes_that_heads_do_not_know(fitted_heads, X, y):
+    known = make(head=fitted_heads, cv="prefit").fit(X[36:], y[36:])
+    strange = np.concatenate([y[36:], ["unicorn", "zebra"]])
+    clf = make(head=fitted_heads, cv="prefit").fit(X[[*range(36, 72), 0, 1]], strange)
+    assert_array_equal(clf.classes_, known.classes_)
+    assert_array_equal(clf.temperatures_, known.temperatures_)
+
+
+@pytest.mark.parametrize("head", ["linear", [("a", GaussianNB(), "zoo/RN20")]])
+def test_prefit_asks_for_fitted_heads(head, X, y):
+    with pytest.raises(NotFittedError, match=r"cv='prefit' takes .* is not fitted"):
+        make(head=head, cv="prefit").fit(X, y)
+
+
+# What a fitted ensemble gives
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+def test_outputs_agree(router, X, y):
+    clf = make(head=["zero-shot", "linear"], router=router).fit(X, y)
+    weights = clf.routing_weights(X)
+    assert weights.shape == (72, 6)
+    assert np.all(weights > 0)
+    if router == "static":
+        assert_array_equal(weights, weights[:1].repeat(72, axis=0))
+    experts = clf.expert_proba(X)
+    assert experts.shape == (72, 6, N_CLASSES)
+    assert_allclose(experts.sum(axis=2), 1, rtol=1e-5)
+    decision = clf.decision_function(X)
+    assert_allclose(clf.predict_proba(X), softmax(decision, axis=1), rtol=1e-4)
+    assert_array_equal(clf.predict(X), clf.classes_[decision.argmax(axis=1)])
+    # Log-probabilities are logits up to a constant of the row.
+    combined = softmax(np.einsum("ne,nec->nc", weights, np.log(experts)), axis=1)
+    assert_allclose(clf.predict_proba(X), combined, rtol=1e-2, atol=1e-5)
+
+
+@pytest.mark.parametrize("head", ["zero-shot", "linear", memoriser()])
+def test_two_classes(head, X, y):
+    two = np.isin(y, np.unique(y)[:2])
+    clf = make(head=head).fit(X[two], y[two])
+    decision = clf.decision_function(X)
+    assert decision.shape == (72,)
+    assert clf.expert_proba(X).shape == (72, 3, 2)
+    assert_array_equal(clf.predict(X), clf.classes_[(decision > 0).astype(int)])
+    assert_allclose(clf.predict_proba(X)[:, 1], expit(decision), rtol=1e-4, atol=1e-30)
+
+
+def test_one_class_is_a_clear_error(X, y):
+    with pytest.raises(ValueError, match="got 1 class, 'dog'"):
+        make(head="zero-shot").fit(X, np.full(72, "dog"))
+
+
+@pytest.mark.parametrize("head", ["zero-shot", "linear", memoriser()])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_of_X_is_kept(dtype, head, X, y):
+    clf = make(head=head).fit(X.astype(dtype), y)
+    for method in ("decision_function", "predict_proba", "expert_proba", "routing_weights"):
+        assert getattr(clf, method)(X.astype(dtype)).dtype == dtype
+
+
+def test_temperatures_are_one_without_calibration(X, y):
+    assert_array_equal(make(calibrate=False).fit(X, y).temperatures_, np.ones(3))
+
+
+def test_integer_labels_are_named_by_class_names(X, y):
+    names, codes = np.unique(y, return_inverse=True)
+    by_string = make(head="zero-shot").fit(X, y)
+    by_position = make(head="zero-shot", class_names=list(names)).fit(X, codes)
+    by_mapping = make(head="zero-shot", class_names=dict(zip(codes + 7, y))).fit(X, codes + 7)
+    assert_allclose(by_position.predict_proba(X), by_string.predict_proba(X), rtol=1e-5)
+    assert_allclose(by_mapping.predict_proba(X), by_string.predict_proba(X), rtol=1e-5)
+    assert_array_equal(by_mapping.predict(X), by_position.predict(X) + 7)
+
+
+def test_class_names_are_checked(X, y):
+    codes = np.unique(y, return_inverse=True)[1]
+    with pytest.raises(ValueError, match="Label 0 is not a string"):
+        make(head="auto").fit(X, codes)
+    with pytest.raises(ValueError, match="class_names has no name for label 2"):
+        make(head="zero-shot", class_names=["cat", "dog"]).fit(X, codes)
+
+
+def test_templates_reach_the_zero_shot_heads(X, y):
+    clf = make(head="zero-shot", templates=["a drawing of a {}."]).fit(X, y)
+    head = ZeroShotHead("zoo/RN20", templates=["a drawing of a {}."]).fit(X[:, :WIDTH], y)
+    assert_array_equal(clf.experts_[0].head.coef_, head.coef_)
+
+
+# The same again
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+def test_same_random_state_gives_the_same_ensemble(router, X, y):
+    clf = make(head="auto", router=router).fit(X, y)
+    again = clone(clf).fit(X, y)
+    assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+    assert_array_equal(clf.fit(X, y).predict_proba(X), again.predict_proba(X))
+
+
+def test_random_state_draws_the_folds(X, y):
+    first, second = (make(random_state=seed).fit(X, y) for seed in (0, 1))
+    assert not np.array_equal(first.temperatures_, second.temperatures_)
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+def test_fitting_again_leaves_nothing_of_the_first_time(router, X, y):
+    one = one_per_class(y)
+    other = X[one, :WIDTH], np.arange(N_CLASSES)
+    clf = make(None, router=router).fit(X, y).fit(*other)
+    fresh = make(None, router=router).fit(*other)
+    assert vars(clf).keys() == vars(fresh).keys()
+    assert_array_equal(clf.predict_proba(other[0]), fresh.predict_proba(other[0]))
+    assert clf.n_features_in_ == WIDTH
+
+
+def test_threads_give_the_same_ensemble(X, y):
+    with joblib.parallel_config(backend="threading"):
+        threaded = make(n_jobs=2).fit(X, y)
+    assert_allclose(threaded.predict_proba(X), make().fit(X, y).predict_proba(X), rtol=1e-5)
+
+
+@settings(max_examples=5)
+@given(st.permutations(range(3)))
+def test_order_of_blocks_is_the_order_of_experts(X, y, order):
+    blocks = [(str(b), slice(WIDTH * b, WIDTH * b + 8)) for b in range(3)]
+    clf = make(blocks, router="static").fit(X, y)
+    permuted = make([blocks[b] for b in order], router="static").fit(X, y)
+    assert list(permuted.expert_names_) == [str(b) for b in order]
+    assert_allclose(permuted.routing_weights(X), clf.routing_weights(X)[:, order], rtol=1e-2)
+    assert_allclose(permuted.predict_proba(X), clf.predict_proba(X), rtol=1e-2, atol=1e-4)
