@@ -15,15 +15,19 @@ _HOMES = {
     "make_backbone_pipeline": "pipeline",
 }
 
+_SUBMODULES = ("backbones", "datasets", "ensemble", "heads", "images", "model_selection", "zoo")
+
 __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name):
     # Lazy, so that importing the package does not import torch.
+    if name in _SUBMODULES:
+        return importlib.import_module(f".{name}", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
 
 
 def __dir__():
-    return sorted(__all__)
+    return sorted([*__all__, *_SUBMODULES])

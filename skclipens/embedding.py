@@ -55,8 +55,8 @@ class _BaseEmbedder(TransformerMixin, BaseEstimator):
         ----------
         X : collection of n images
             A list, array, Series or one-column frame of paths, bytes of encoded files, PIL images,
-            uint8 arrays or tensors; see :func:`skclipens.images.load_image`. A uint8 array of
-            shape (n, H, W, 3) and a tensor of shape (n, 3, H, W) are batches of images.
+            arrays or tensors; see :func:`skclipens.images.load_image`. An array of shape
+            (n, H, W, 3) and a tensor of shape (n, 3, H, W) are batches of images.
 
         Returns
         -------

@@ -115,6 +115,8 @@ class ZeroShotHead(ClassifierMixin, BaseEstimator):
         Scale of the logits.
     n_features_in_ : int
         Width of the backbone's embedding.
+    feature_names_in_ : ndarray of shape (width,)
+        Names of the columns; only where ``fit`` saw a frame.
 
     References
     ----------

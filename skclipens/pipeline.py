@@ -23,7 +23,8 @@ def make_backbone_pipeline(backbones, *, memory=None, **parameters):
     **parameters : dict
         Parameters of :class:`MultiBackboneEmbedder` and of :class:`AdaptiveBackboneEnsemble`.
         ``device`` and ``verbose`` go to both, ``batch_size`` to the embedder; set the ensemble's
-        own by ``set_params(adaptivebackboneensemble__batch_size=...)``.
+        own by ``set_params(adaptivebackboneensemble__batch_size=...)``. The ensemble refuses the
+        rows of NaN that ``on_error="nan"`` makes: put a filter or an imputer between the two.
 
     Returns
     -------

@@ -23,7 +23,7 @@ from skclipens.ensemble._routers import StaticRouter
 
 WIDTH = 128
 BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/ViT-16"]
-ROUTERS = ["static", "shrunk", "nlc"]
+ROUTERS = ["static", "shrunk", "uniform", "nlc"]
 N_CLASSES, PER_CLASS = 6, 12
 
 
@@ -186,6 +186,19 @@ def test_many_classes_of_few_rows_are_nothing_to_warn_of(n_shots, X):
         make(head=["zero-shot", "linear"]).fit(X[:30], labels).predict(X)
 
 
+def test_few_classes_with_a_second_row_do_not_bring_learned_heads_in(X, y):
+    """Else a handful of rows would calibrate and route for all classes."""
+    rows = one_per_class(y)
+    second = np.setdiff1d(np.arange(len(y)), rows)[:1]
+    rows = np.concatenate([rows, second])
+    clf = make(head=["zero-shot", "linear"]).fit(X[rows], y[rows])
+    assert all(name.endswith("zero-shot") for name in clf.expert_names_)
+    most = np.concatenate([np.flatnonzero(y == c)[:2] for c in np.unique(y)[1:]])
+    most = np.concatenate([most, np.flatnonzero(y == np.unique(y)[0])[:1]])
+    clf = make(head=["zero-shot", "linear"]).fit(X[most], y[most])
+    assert len(clf.expert_names_) == 2 * len(BACKBONES)
+
+
 def test_one_row_per_class_leaves_out_heads_that_nothing_can_judge(X, y):
     one = one_per_class(y)
     pool = make(head=["zero-shot", "linear", "linear-all"]).fit(X[one], y[one])
@@ -345,3 +358,17 @@ def test_order_of_blocks_is_the_order_of_experts(X, y, order):
     assert list(permuted.expert_names_) == [str(b) for b in order]
     assert_allclose(permuted.routing_weights(X), clf.routing_weights(X)[:, order], rtol=1e-2)
     assert_allclose(permuted.predict_proba(X), clf.predict_proba(X), rtol=1e-2, atol=1e-4)
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+def test_weights_are_the_callers_to_change(router, X, y):
+    weights = make(router=router).fit(X, y).routing_weights(X)
+    weights /= weights.sum(axis=1, keepdims=True)
+    assert_allclose(weights.sum(axis=1), 1)
+
+
+def test_uniform_router_is_the_calibrated_logit_average(X, y):
+    clf = make(router="uniform").fit(X, y)
+    average = np.log(clf.expert_proba(X)).mean(axis=1)
+    assert_allclose(clf.predict_proba(X), softmax(average, axis=1), rtol=1e-5)
+    assert_allclose(clf.routing_weights(X), 1 / len(BACKBONES))

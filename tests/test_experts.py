@@ -6,6 +6,7 @@ from numpy.testing import assert_array_equal
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
+from sklearn.svm import SVC
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
 from skclipens.datasets import load_emoji
@@ -180,3 +181,10 @@ def test_heads_that_are_unknown_are_clear_errors(head, message, X, y):
 def test_zero_shot_needs_blocks_that_are_backbones(X, y):
     with pytest.raises(ValueError, match="needs blocks that are named after backbones; got a, b"):
         make([("a", [0]), ("b", [1])], head="zero-shot").fit(X, y)
+
+
+def test_a_head_needs_one_score_per_class(X, y):
+    """One-against-one scores of an SVC are for pairs of classes."""
+    head = SVC(decision_function_shape="ovo")
+    with pytest.raises(ValueError, match="scores for .* classes"):
+        AdaptiveBackboneEnsemble(BACKBONES, head=head).fit(X, y)

@@ -41,14 +41,15 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
           block;
         - ``"auto"``: zero-shot heads where blocks are named after backbones, with linear heads
           and, for several blocks, one linear head on all.
-    router : {"shrunk", "static", "nlc"}, default="shrunk"
+    router : {"shrunk", "static", "uniform", "nlc"}, default="shrunk"
         How experts are weighed.
 
         - ``"nlc"``: the Neural Logit Controller of [1]_, a network that reads all columns;
         - ``"static"``: one weight per expert, the same for all rows, fitted by maximum
           a posteriori around the logit average;
+        - ``"uniform"``: the calibrated logit average, in which all experts weigh the same;
         - ``"shrunk"``: static weights times a gate per expert that reads its confidence, margin,
-          entropy and agreement with the others. The gates are shrunk by an amount that
+          entropy and agreement with the mean of all. The gates are shrunk by an amount that
           cross-validated log-loss chooses, and stay shut where they do not pay.
     cv : int, float, splitter or "prefit", default=5
         How heads that learn from rows are kept from the rows that calibrate and route.
@@ -60,9 +61,10 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
         - ``"prefit"``: ``head`` is a list of triples with fitted classifiers, and all of X is for
           calibrating and routing.
 
-        Zero-shot heads learn nothing from rows and need no folds. A head that learns cannot be
-        judged where every class has one row: it is then left out if others can be judged, and all
-        experts weigh the same if none can.
+        Zero-shot heads learn nothing from rows and need no folds. A head that learns can be judged
+        by rows whose class has other rows to learn from. Where that holds for no more than half of
+        the classes, as at one row per class, heads that learn are left out if there are zero-shot
+        heads.
     calibrate : bool, default=True
         Whether to divide each expert's logits by a fitted temperature.
     class_names : mapping or sequence of str, default=None
@@ -135,7 +137,7 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
     _parameter_constraints: dict = {
         "blocks": [None, str, "array-like"],
         "head": [str, HasMethods(["fit", "predict"]), list, tuple],
-        "router": [StrOptions({"shrunk", "static", "nlc"})],
+        "router": [StrOptions({"shrunk", "static", "uniform", "nlc"})],
         "cv": [
             Interval(Integral, 2, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="neither"),
@@ -195,6 +197,8 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
 
     def _make_router(self):
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        if self.router == "uniform":
+            return UniformRouter()
         if self.router == "static":
             return StaticRouter()
         if self.router == "shrunk":

@@ -69,7 +69,10 @@ class BaseBackboneEnsemble(ClassifierMixin, BaseEstimator):
         if self.cv == "prefit":
             for expert in experts:
                 check_is_fitted(expert.head, msg=_NOT_PREFIT.format(expert.name))
-            y = np.concatenate([expert.head.classes_ for expert in experts])
+            labels = [y, *(expert.head.classes_ for expert in experts)]
+            if len({one.dtype.kind in "OUT" for one in labels}) > 1:
+                raise ValueError("y and the fitted heads must have labels of the same type.")
+            y = np.concatenate(labels[1:])
         classes = np.unique(y)
         if len(classes) < 2:
             (only,) = classes.tolist()
@@ -91,7 +94,8 @@ class BaseBackboneEnsemble(ClassifierMixin, BaseEstimator):
             logits, known = judge(experts, X[rows], y[rows], self.classes_)
         else:
             folds = self._folds(X, y) if learn else []
-            if not folds:  # no row can judge a head that learns
+            if 2 * len(_judgeable_classes(y, folds)) <= len(self.classes_):
+                # Too few rows can judge a head that learns: leave it out where others are left.
                 experts = [expert for expert in experts if not expert.learns] or experts
             logits, known = cross_judge(experts, X, y, self.classes_, folds, self.n_jobs)
             experts = [expert.fit(X, y) for expert in experts]
@@ -196,3 +200,8 @@ class BaseBackboneEnsemble(ClassifierMixin, BaseEstimator):
             Experts in the order of ``expert_names_``.
         """
         return softmax(self._calibrated_logits(X)[1], axis=2)
+
+
+def _judgeable_classes(y, folds):
+    """Classes with a row that is held out while another row of the class is trained on."""
+    return set().union(*(np.intersect1d(y[train], y[test]).tolist() for train, test in folds))

@@ -53,6 +53,11 @@ class Expert(NamedTuple):
             logits = np.log(np.maximum(self.head.predict_proba(X), _SMALLEST_PROBABILITY))
         if logits.ndim == 1:
             logits = np.stack([-logits / 2, logits / 2], axis=1)
+        if logits.shape[1] != len(self.head.classes_):
+            raise ValueError(
+                f"Expert {self.name!r} gives {logits.shape[1]} scores for "
+                f"{len(self.head.classes_)} classes; its decision_function must give one each."
+            )
         full = np.repeat(logits.min(axis=1, keepdims=True), len(classes), axis=1)
         full[:, np.searchsorted(classes, self.head.classes_)] = logits
         return full.astype(X.dtype, copy=False)

@@ -62,7 +62,7 @@ class StaticRouter:
     def weights(self, X, logits):
         """Weights exp(u), one row repeated."""
         weights = _exp(self.log_weights).astype(logits.dtype)
-        return np.broadcast_to(weights, logits.shape[:2])
+        return np.tile(weights, (len(logits), 1))
 
 
 class GatedRouter:

@@ -16,6 +16,7 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from . import VOCABULARY, WEIGHTS
@@ -215,7 +216,8 @@ def write_sizes():
     sizes = {}
     for name in ARCHITECTURES:
         tower = build_model(name).visual.eval()
-        with FlopCounterMode(display=False) as counter:
+        # The counter does not see into attention that runs as one kernel.
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             tower(torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE))
         sizes[name] = {
             "input_size": IMAGE_SIZE,
@@ -235,10 +237,11 @@ def train(name, recipe):
     )
     optimizer = make_optimizer(model, recipe)
     checkpoint = cache_directory() / f"checkpoint-{name}.pt"
+    setting = {"recipe": asdict(recipe), "config": model_config(name)}
     first = 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
-        if state["recipe"] == asdict(recipe):
+        if state["setting"] == setting:
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
             first = state["step"]
@@ -264,21 +267,18 @@ def train(name, recipe):
         if done % 25 == 0:
             rate = (done - first) * recipe.batch_size / (time.perf_counter() - start)
             print(f"{name}: step {done}, loss {running:.3f}, {rate:.0f} images/s", flush=True)
-        if done % CHECKPOINT_EVERY == 0 or done == recipe.steps:
+        if done % CHECKPOINT_EVERY == 0:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             torch.save(
-                {
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "step": done,
-                    "recipe": asdict(recipe),
-                },
-                checkpoint.with_suffix(".partial"),
+                {**state, "step": done, "setting": setting}, checkpoint.with_suffix(".partial")
             )
-            checkpoint.with_suffix(".partial").rename(checkpoint)
-            export(model, name)
-        if done % (4 * CHECKPOINT_EVERY) == 0 or done == recipe.steps:
+            checkpoint.with_suffix(".partial").replace(checkpoint)
+        if done % (4 * CHECKPOINT_EVERY) == 0:
             scores = validate(model, tokenizer, *validation)
             print(f"{name}: step {done}, {VALIDATION_STYLE}: {scores}", flush=True)
+    export(model, name)
+    # A checkpoint is for an interrupted run: the next one starts afresh, whatever has changed.
+    checkpoint.unlink(missing_ok=True)
 
 
 def main(arguments=None):

@@ -1,23 +1,21 @@
 """Zero-shot scores of the zoo on Twemoji, a style that none of it was trained or tuned on.
 
-``python -m skclipens.zoo.score`` prints the table of the model card; ``--write`` also puts it into
-the card.
+``python -m benchmarks.zoo_scores`` prints the table of the model card; ``--write`` also puts it
+into the card.
 """
 
 import argparse
 import re
-from pathlib import Path
 
 import numpy as np
 from scipy.special import log_softmax
 
-from ..backbones import list_backbones, resolve_backbones
-from ..datasets import load_emoji
-from ..embedding import MultiBackboneEmbedder
-from ..heads import ZeroShotHead
-from . import WEIGHTS
+from skclipens import MultiBackboneEmbedder, ZeroShotHead, list_backbones
+from skclipens.backbones import resolve_backbones
+from skclipens.datasets import load_emoji
+from skclipens.zoo import WEIGHTS
 
-CARD = Path(__file__).parent / "MODEL_CARD.md"
+CARD = WEIGHTS.parent / "MODEL_CARD.md"
 _TABLE = re.compile(r"(?<=<!-- scores -->\n).*?(?=<!-- end of scores -->)", re.DOTALL)
 
 

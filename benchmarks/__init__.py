@@ -1,0 +1,1 @@
+"""Programs that measure skclipens beside its alternatives."""
