@@ -17,11 +17,13 @@ The pictures are Twemoji, a style of drawing that none of the models has seen, i
 # backbone. What follows is ordinary work on a table.
 
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -31,6 +33,11 @@ from skclipens import (
 )
 from skclipens.datasets import load_emoji
 from skclipens.model_selection import FewShotSplit
+
+# scikit-learn doubts that labels with one row per class are classes.
+warnings.filterwarnings("ignore", message="The number of unique classes")
+# Small matrices are faster on one thread.
+threadpool_limits(1, user_api="blas")
 
 start = time.perf_counter()
 backbones = list_backbones().query("group == 'zoo'").index

@@ -186,5 +186,5 @@ def test_zero_shot_needs_blocks_that_are_backbones(X, y):
 def test_a_head_needs_one_score_per_class(X, y):
     """One-against-one scores of an SVC are for pairs of classes."""
     head = SVC(decision_function_shape="ovo")
-    with pytest.raises(ValueError, match="scores for .* classes"):
+    with pytest.raises(ValueError, match=r"scores for .* classes"):
         AdaptiveBackboneEnsemble(BACKBONES, head=head).fit(X, y)

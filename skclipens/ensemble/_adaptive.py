@@ -85,7 +85,8 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
     device : str, default="auto"
         Where the network is trained (``router="nlc"``); see :class:`CLIPEmbedder`.
     n_jobs : int, default=None
-        Number of heads that are cross-fitted at the same time; see joblib.
+        Number of heads that are cross-fitted at the same time; see joblib. Each fit runs in one
+        BLAS thread.
     random_state : int, RandomState instance or None, default=None
         Determines folds and, with ``router="nlc"``, initial weights and batches.
     verbose : bool or int, default=False

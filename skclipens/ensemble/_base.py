@@ -8,6 +8,7 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from .._validation import check_labels, few_rows_per_class
 from ._calibration import fit_temperature
@@ -49,6 +50,11 @@ class BaseBackboneEnsemble(ClassifierMixin, BaseEstimator):
         """
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_labels(y)
+        # Many small fits: threads within each cost more than they bring; n_jobs is for more cores.
+        with threadpool_limits(limits=1, user_api="blas"):
+            return self._fit(X, y)
+
+    def _fit(self, X, y):
         experts = self._make_experts()
         self.classes_ = self._find_classes(experts, y)
         self.experts_, rows, logits = self._fit_experts(experts, X, y)

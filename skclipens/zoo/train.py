@@ -46,7 +46,7 @@ ARCHITECTURES = {
     "DLA": dict(timm_model_name="dla46_c", timm_pool="avg", timm_proj="linear"),
 }
 
-# Patches of 16 pixels learn slowest: after one cycle this model was the last on the validation style.
+# Patches of 16 pixels learn slowest: after one cycle this model was last on the validation style.
 CYCLES = {"ViT-16": 2}
 
 
