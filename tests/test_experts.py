@@ -165,8 +165,8 @@ def test_triples_may_use_columns_that_no_block_has(X, y):
 @pytest.mark.parametrize(
     "head, message",
     [
-        ("linaer", "head='linaer' is unknown"),
-        (["linear", "linaer"], "head='linaer' is unknown"),
+        ("probe", "head='probe' is unknown"),
+        (["linear", "probe"], "head='probe' is unknown"),
         (["linear", ("a", GaussianNB(), [0])], r"head=\('a', .* is unknown"),
         ([], "head is an empty list"),
         ([("a", GaussianNB(), [0]), ("a", GaussianNB(), [1])], "names of experts must differ"),
