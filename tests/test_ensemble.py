@@ -175,7 +175,7 @@ def test_one_row_per_class(head, router, X, y):
     clf = make(head=head, router=router, cv=5).fit(X[one], y[one])
     p = clf.predict_proba(X)
     assert_allclose(p.sum(axis=1), 1, rtol=1e-4)
-    assert len(clf.expert_names_) == 3
+    assert clf.routing_weights(X).shape == (len(X), len(clf.expert_names_))
 
 
 @pytest.mark.parametrize("n_shots", [1, 2])
@@ -186,27 +186,40 @@ def test_many_classes_of_few_rows_are_nothing_to_warn_of(n_shots, X):
         make(head=["zero-shot", "linear"]).fit(X[:30], labels).predict(X)
 
 
-def test_few_classes_with_a_second_row_do_not_bring_learned_heads_in(X, y):
+def test_few_classes_with_a_second_row_do_not_judge_learned_heads(X, y):
     """Else a handful of rows would calibrate and route for all classes."""
     rows = one_per_class(y)
     second = np.setdiff1d(np.arange(len(y)), rows)[:1]
     rows = np.concatenate([rows, second])
     clf = make(head=["zero-shot", "linear"]).fit(X[rows], y[rows])
-    assert all(name.endswith("zero-shot") for name in clf.expert_names_)
+    assert_array_equal(clf.judged_, [name.endswith("zero-shot") for name in clf.expert_names_])
     most = np.concatenate([np.flatnonzero(y == c)[:2] for c in np.unique(y)[1:]])
     most = np.concatenate([most, np.flatnonzero(y == np.unique(y)[0])[:1]])
-    clf = make(head=["zero-shot", "linear"]).fit(X[most], y[most])
-    assert len(clf.expert_names_) == 2 * len(BACKBONES)
+    assert make(head=["zero-shot", "linear"]).fit(X[most], y[most]).judged_.all()
 
 
-def test_one_row_per_class_leaves_out_heads_that_nothing_can_judge(X, y):
+def test_one_row_per_class_does_not_route_heads_that_nothing_can_judge(X, y):
     one = one_per_class(y)
     pool = make(head=["zero-shot", "linear", "linear-all"]).fit(X[one], y[one])
-    assert list(pool.expert_names_) == [f"{name}:zero-shot" for name in BACKBONES]
-    assert not np.allclose(pool.temperatures_, 1)
+    assert pool.judged_.sum() == len(BACKBONES)
+    assert not np.allclose(pool.temperatures_[pool.judged_], 1)
+    assert_array_equal(pool.temperatures_[~pool.judged_], np.ones(4))
+    assert_allclose(pool.routing_weights(X)[:, ~pool.judged_].sum(axis=1), 0.25, rtol=1e-5)
     linear = make(head=["linear", "linear-all"]).fit(X[one], y[one])
     assert_array_equal(linear.temperatures_, np.ones(4))
     assert_allclose(linear.routing_weights(X), 1 / 4)
+
+
+def test_prompts_that_mean_nothing_do_not_sink_one_shot_learning(X, y):
+    one = one_per_class(y)
+    rest = np.setdiff1d(np.arange(len(y)), one)
+    names = np.unique(y)
+    wrong = dict(zip(names, np.roll(names, 1)))
+    pool = make(head=["zero-shot", "linear"], class_names=wrong).fit(X[one], y[one])
+    zero_shot = make(head="zero-shot", class_names=wrong).fit(X[one], y[one])
+    linear = make(head="linear").fit(X[one], y[one])
+    assert zero_shot.score(X[rest], y[rest]) < 0.2
+    assert pool.score(X[rest], y[rest]) > linear.score(X[rest], y[rest]) - 0.1
 
 
 # Fitted heads

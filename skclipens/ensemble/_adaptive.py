@@ -11,6 +11,10 @@ from ._base import BaseBackboneEnsemble
 from ._nlc import NeuralLogitController
 from ._routers import ShrunkRouter, StaticRouter, UniformRouter, combine
 
+# Total weight of experts that no row can judge. The largest that cost nothing at one shot on the
+# validation style; see docs/results/routers.md.
+_UNJUDGED_WEIGHT = 0.25
+
 
 class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
     r"""Classify by experts on several backbones, trusting each as far as the row deserves.
@@ -63,8 +67,9 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
 
         Zero-shot heads learn nothing from rows and need no folds. A head that learns can be judged
         by rows whose class has other rows to learn from. Where that holds for no more than half of
-        the classes, as at one row per class, heads that learn are left out if there are zero-shot
-        heads.
+        the classes, as at one row per class, heads that learn are not routed if there are zero-shot
+        heads: they share a small fixed weight, at their own scale, which decides where the
+        zero-shot heads turn out to know nothing.
     calibrate : bool, default=True
         Whether to divide each expert's logits by a fitted temperature.
     class_names : mapping or sequence of str, default=None
@@ -101,6 +106,8 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
     expert_names_ : ndarray of shape (E,)
         Names of the experts: that of the block, followed by the head's where there are several
         kinds.
+    judged_ : ndarray of shape (E,), bool
+        Which experts could be calibrated and routed; see ``cv``.
     temperatures_ : ndarray of shape (E,)
         What each expert's logits are divided by.
     router_ : object
@@ -221,7 +228,13 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
         self.n_iter_ = router.n_iter
 
     def _combine(self, X, logits):
-        return combine(self.router_.weights(X, logits), logits)
+        return combine(self._weights(X, logits), logits)
+
+    def _weights(self, X, logits):
+        unjudged = max(np.sum(~self.judged_), 1)
+        weights = np.full(logits.shape[:2], _UNJUDGED_WEIGHT / unjudged, logits.dtype)
+        weights[:, self.judged_] = self.router_.weights(X, logits[:, self.judged_])
+        return weights
 
     def routing_weights(self, X):
         """How far each expert is trusted for each row.
@@ -236,4 +249,4 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
             Positive weights of the calibrated logits, experts in the order of
             ``expert_names_``.
         """
-        return self.router_.weights(*self._calibrated_logits(X))
+        return self._weights(*self._calibrated_logits(X))

@@ -23,8 +23,9 @@ _NOT_PREFIT = (
 class BaseBackboneEnsemble(ClassifierMixin, BaseEstimator):
     """An ensemble of experts whose logits are combined.
 
-    A subclass says how: ``_fit_combination(X, logits, y)`` learns from logits that no head has
-    trained on, and ``_combine(X, logits)`` gives logits of shape (n, C).
+    A subclass says how: ``_fit_combination(X, logits, y)`` learns from logits of the experts in
+    ``judged_`` that no head has trained on, and ``_combine(X, logits)`` gives logits of shape
+    (n, C) from those of all experts.
     """
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -57,11 +58,13 @@ class BaseBackboneEnsemble(ClassifierMixin, BaseEstimator):
     def _fit(self, X, y):
         experts = self._make_experts()
         self.classes_ = self._find_classes(experts, y)
-        self.experts_, rows, logits = self._fit_experts(experts, X, y)
+        self.experts_, self.judged_, rows, logits = self._fit_experts(experts, X, y)
         self.expert_names_ = np.array([expert.name for expert in self.experts_], dtype=object)
         targets = np.searchsorted(self.classes_, y[rows])
-        self.temperatures_ = self._fit_temperatures(logits, targets)
-        self._fit_combination(X[rows], logits / self.temperatures_[:, None], targets)
+        self.temperatures_ = np.ones(len(self.experts_))
+        self.temperatures_[self.judged_] = self._fit_temperatures(logits, targets)
+        logits = logits / self.temperatures_[self.judged_, None]
+        self._fit_combination(X[rows], logits, targets)
         return self
 
     def _make_experts(self):
@@ -86,8 +89,9 @@ class BaseBackboneEnsemble(ClassifierMixin, BaseEstimator):
         return classes
 
     def _fit_experts(self, experts, X, y):
-        """Fitted experts, and rows to combine them on, with logits of heads that saw others."""
+        """Fitted experts, which of them rows can judge, these rows, and the judged's logits."""
         rows = np.arange(len(y))
+        judged = np.ones(len(experts), bool)
         learn = any(expert.learns for expert in experts)
         if self.cv == "prefit":
             logits, known = judge(experts, X, y, self.classes_)
@@ -101,12 +105,14 @@ class BaseBackboneEnsemble(ClassifierMixin, BaseEstimator):
         else:
             folds = self._folds(X, y) if learn else []
             if 2 * len(_judgeable_classes(y, folds)) <= len(self.classes_):
-                # Too few rows can judge a head that learns: leave it out where others are left.
-                experts = [expert for expert in experts if not expert.learns] or experts
-            logits, known = cross_judge(experts, X, y, self.classes_, folds, self.n_jobs)
+                # Too few rows to judge heads that learn, unless there are no others.
+                frozen = np.array([not expert.learns for expert in experts])
+                judged = frozen if frozen.any() else judged
+            on_trial = [expert for expert, is_judged in zip(experts, judged) if is_judged]
+            logits, known = cross_judge(on_trial, X, y, self.classes_, folds, self.n_jobs)
             experts = [expert.fit(X, y) for expert in experts]
         usable = known.all(axis=1)
-        return experts, rows[usable], logits[usable].astype(np.float64)
+        return experts, judged, rows[usable], logits[usable].astype(np.float64)
 
     def _split_once(self, y):
         try:
