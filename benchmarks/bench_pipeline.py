@@ -25,7 +25,7 @@ def test_embed(benchmark, emoji):
 @pytest.mark.parametrize("router", ["static", "shrunk", "nlc"])
 def test_fit(benchmark, emoji, router):
     _, X, y, train, test = emoji
-    clf = AdaptiveBackboneEnsemble("zoo", router=router, max_iter=10, random_state=0)
+    clf = AdaptiveBackboneEnsemble("zoo", router=router, random_state=0)
     benchmark(clf.fit, X[train], y[train])
     assert clf.score(X[test], y[test]) > 2 / len(clf.classes_)
 

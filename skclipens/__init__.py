@@ -7,15 +7,44 @@ __version__ = "0.1.0"
 _HOMES = {
     "AdaptiveBackboneEnsemble": "ensemble",
     "BackboneNotAvailableError": "backbones",
+    "BackboneSelector": "feature_selection",
+    "CLIPAdapterHead": "heads",
     "CLIPEmbedder": "embedding",
+    "CascadeClassifier": "cascade",
+    "CascadeEnsemble": "ensemble",
+    "ConfidenceEnsemble": "ensemble",
+    "EmbeddingStore": "store",
+    "GeneticEnsemble": "ensemble",
     "ImageError": "images",
+    "LinearDiscriminantHead": "heads",
+    "LinearProbeHead": "heads",
+    "LogitAverageEnsemble": "ensemble",
+    "MixtureOfExpertsEnsemble": "ensemble",
     "MultiBackboneEmbedder": "embedding",
+    "ProbabilityAverageEnsemble": "ensemble",
+    "ResidualHead": "heads",
+    "SuperLearnerEnsemble": "ensemble",
+    "TipAdapterHead": "heads",
+    "VotingEnsemble": "ensemble",
     "ZeroShotHead": "heads",
     "list_backbones": "backbones",
     "make_backbone_pipeline": "pipeline",
 }
 
-_SUBMODULES = ("backbones", "datasets", "ensemble", "heads", "images", "model_selection", "zoo")
+_SUBMODULES = (
+    "backbones",
+    "cascade",
+    "datasets",
+    "ensemble",
+    "feature_selection",
+    "heads",
+    "images",
+    "inspection",
+    "metrics",
+    "model_selection",
+    "store",
+    "zoo",
+)
 
 __all__ = ["__version__", *_HOMES]
 

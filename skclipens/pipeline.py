@@ -7,7 +7,7 @@ from .ensemble import AdaptiveBackboneEnsemble
 
 __all__ = ["make_backbone_pipeline"]
 
-_SHARED_PARAMETERS = ("device", "verbose")
+_SHARED_PARAMETERS = ("n_jobs",)
 
 
 def make_backbone_pipeline(backbones, *, memory=None, **parameters):
@@ -21,10 +21,10 @@ def make_backbone_pipeline(backbones, *, memory=None, **parameters):
     memory : str or object with the joblib.Memory interface, default=None
         Passed to :class:`sklearn.pipeline.Pipeline`.
     **parameters : dict
-        Parameters of :class:`MultiBackboneEmbedder` and of :class:`AdaptiveBackboneEnsemble`.
-        ``device`` and ``verbose`` go to both, ``batch_size`` to the embedder; set the ensemble's
-        own by ``set_params(adaptivebackboneensemble__batch_size=...)``. The ensemble refuses the
-        rows of NaN that ``on_error="nan"`` makes: put a filter or an imputer between the two.
+        Parameters of :class:`MultiBackboneEmbedder` and of :class:`AdaptiveBackboneEnsemble`;
+        ``n_jobs`` goes to both.
+        The ensemble refuses the rows of NaN that ``on_error="nan"`` makes: put a filter or an
+        imputer between the two.
 
     Returns
     -------

@@ -25,6 +25,7 @@ from sklearn.utils.estimator_checks import (
 )
 
 from skclipens import AdaptiveBackboneEnsemble
+from skclipens.ensemble import NeuralLogitController
 
 # The checks' tables have few columns: two blocks need the first and the last at most.
 HALVES = [("first", slice(0, 1)), ("last", slice(-1, None))]
@@ -32,9 +33,9 @@ HALVES = [("first", slice(0, 1)), ("last", slice(-1, None))]
 ENSEMBLES = [
     AdaptiveBackboneEnsemble(),
     AdaptiveBackboneEnsemble(HALVES, router="static", cv=3),
-    AdaptiveBackboneEnsemble(router="nlc", head="linear", max_iter=2),
+    AdaptiveBackboneEnsemble(router=NeuralLogitController(max_iter=2), head="linear"),
     AdaptiveBackboneEnsemble(HALVES, head=["linear", GaussianNB(), KNeighborsClassifier(3)]),
-    AdaptiveBackboneEnsemble(head=LogisticRegression(), router="nlc", max_iter=2, cv=0.3),
+    AdaptiveBackboneEnsemble(head=LogisticRegression(), router="nlc", cv=0.3),
     AdaptiveBackboneEnsemble(head="linear-all", router="static", cv=0.3, calibrate=False),
 ]
 
@@ -54,7 +55,16 @@ def test_checks_that_scikit_learn_runs_on_its_own_estimators_only(check, ensembl
 
 # Public names
 
-PUBLIC_MODULES = ["skclipens", "skclipens.datasets", "skclipens.model_selection"]
+PUBLIC_MODULES = [
+    "skclipens",
+    "skclipens.datasets",
+    "skclipens.ensemble",
+    "skclipens.heads",
+    "skclipens.inspection",
+    "skclipens.metrics",
+    "skclipens.model_selection",
+    "skclipens.store",
+]
 
 
 def public_objects():
@@ -62,8 +72,9 @@ def public_objects():
     for module_name in PUBLIC_MODULES:
         module = importlib.import_module(module_name)
         for name in module.__all__:
-            if name != "__version__":
-                yield f"{module_name}.{name}", getattr(module, name)
+            value = getattr(module, name)
+            if callable(value):
+                yield f"{module_name}.{name}", value
 
 
 ESTIMATORS = {

@@ -17,8 +17,8 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
+from skclipens._calibration import fit_temperature
 from skclipens.datasets import load_emoji
-from skclipens.ensemble._calibration import fit_temperature
 from skclipens.ensemble._routers import StaticRouter
 
 WIDTH = 128
@@ -49,7 +49,7 @@ def y(emoji):
 
 def make(blocks=BACKBONES, **parameters):
     """An ensemble that is quick to fit."""
-    defaults = dict(head="linear", random_state=0, max_iter=2, cv=3)
+    defaults = dict(head="linear", random_state=0, cv=3)
     return AdaptiveBackboneEnsemble(blocks, **{**defaults, **parameters})
 
 
@@ -85,7 +85,7 @@ def test_combines_by_logits_of_cross_val_predict(head, X, y):
     temperatures = np.array([fit_temperature(logits[:, e], targets) for e in range(3)])
     assert_allclose(clf.temperatures_, temperatures, rtol=1e-3)
     router = StaticRouter().fit(None, logits / temperatures[:, None], targets)
-    assert_allclose(clf.routing_weights(X)[0], np.exp(router.log_weights), rtol=1e-2)
+    assert_allclose(clf.routing_weights(X)[0], np.exp(router.log_weights_), rtol=1e-2)
 
 
 @pytest.mark.parametrize("cv", [5, 0.5])
@@ -142,7 +142,7 @@ def test_zero_shot_heads_need_no_part_held_out(X, y):
     kept, split = (make(head="zero-shot", cv=cv).fit(X, y) for cv in (5, 0.1))
     assert_array_equal(split.temperatures_, kept.temperatures_)
     one = one_per_class(y)
-    assert make(head="zero-shot", cv=0.1).fit(X[one], y[one]).router_.n_iter >= 1
+    assert make(head="zero-shot", cv=0.1).fit(X[one], y[one]).router_.n_iter_ >= 1
 
 
 def test_zero_shot_heads_know_the_classes_that_only_held_out_rows_have(X, y):
@@ -203,11 +203,12 @@ def test_one_row_per_class_does_not_route_heads_that_nothing_can_judge(X, y):
     pool = make(head=["zero-shot", "linear", "linear-all"]).fit(X[one], y[one])
     assert pool.judged_.sum() == len(BACKBONES)
     assert not np.allclose(pool.temperatures_[pool.judged_], 1)
-    assert_array_equal(pool.temperatures_[~pool.judged_], np.ones(4))
-    assert_allclose(pool.routing_weights(X)[:, ~pool.judged_].sum(axis=1), 0.25, rtol=1e-5)
+    assert_allclose(pool.routing_weights(X)[:, ~pool.judged_], 1 / 4)
     linear = make(head=["linear", "linear-all"]).fit(X[one], y[one])
-    assert_array_equal(linear.temperatures_, np.ones(4))
     assert_allclose(linear.routing_weights(X), 1 / 4)
+    # None outshouts the others only because of the scale of its logits.
+    logits = np.log(linear.expert_proba(X[one]))
+    assert_allclose(logits.std(axis=2).mean(axis=0), 0.2, rtol=1e-3)
 
 
 def test_prompts_that_mean_nothing_do_not_sink_one_shot_learning(X, y):

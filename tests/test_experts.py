@@ -87,7 +87,7 @@ def test_blocks_are_found_behind_a_column_transformer(frame, y):
     clf = make(None, head="auto").fit(columns.fit_transform(table), y)
     images = [f"image__{name}" for name in BACKBONES[:2]]
     assert list(clf.expert_names_) == [
-        *(f"{name}:zero-shot" for name in images),
+        *(f"{name}:residual" for name in images),
         *(f"{name}:linear" for name in [*images, "other"]),
         "all:linear-all",
     ]
@@ -124,12 +124,12 @@ def test_unknown_column_name_is_a_clear_error(frame, y):
 
 def test_auto_heads(X, y):
     assert list(make(head="auto").fit(X, y).expert_names_) == [
-        *(f"{name}:zero-shot" for name in BACKBONES),
+        *(f"{name}:residual" for name in BACKBONES),
         *(f"{name}:linear" for name in BACKBONES),
         "all:linear-all",
     ]
     one = make(["zoo/RN20"], head="auto").fit(X[:, :WIDTH], y)
-    assert list(one.expert_names_) == ["zoo/RN20:zero-shot", "zoo/RN20:linear"]
+    assert list(one.expert_names_) == ["zoo/RN20:residual", "zoo/RN20:linear"]
     halves = [("left", slice(0, 10)), ("right", slice(10, 20))]
     table = make(halves, head="auto").fit(X, y)
     assert list(table.expert_names_) == ["left:linear", "right:linear", "all:linear-all"]

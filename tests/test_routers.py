@@ -9,7 +9,7 @@ from scipy.optimize import approx_fprime
 from scipy.special import softmax
 
 from skclipens import AdaptiveBackboneEnsemble
-from skclipens.ensemble._calibration import fit_temperature
+from skclipens._calibration import fit_temperature
 from skclipens.ensemble._nlc import NeuralLogitController
 from skclipens.ensemble._routers import (
     GatedRouter,
@@ -135,7 +135,7 @@ def test_weights_are_positive_and_of_the_logits_dtype(name, dtype):
     assert weights.shape == (60, 3)
     assert weights.dtype == dtype
     assert np.all(weights > 0)
-    assert router.n_iter >= 1
+    assert router.n_iter_ >= 1
 
 
 @pytest.mark.parametrize("name", ["uniform", "static", "shrunk", "nlc"])
@@ -228,7 +228,7 @@ def test_a_stronger_prior_keeps_static_weights_nearer_to_the_average():
 def test_a_stronger_penalty_keeps_gates_nearer_to_shut():
     y, logits = draw_misplaced_confidence(300, seed=0)
     openness = [
-        np.abs(GatedRouter(strength).fit(None, logits, y).gates).max()
+        np.abs(GatedRouter(strength).fit(None, logits, y).gates_).max()
         for strength in (0.01, 1.0, 1e6)
     ]
     assert openness[0] > openness[1] > openness[2]
@@ -269,7 +269,7 @@ def test_gates_stay_shut_where_static_weights_are_right():
     chosen = []
     for seed in range(8):
         y, logits = draw(200, p_right=[0.8, 0.6, 0.4], strength=np.full(3, 3.0), seed=seed)
-        chosen.append(ShrunkRouter(random_state=seed).fit(None, logits, y).chosen)
+        chosen.append(ShrunkRouter(random_state=seed).fit(None, logits, y).chosen_)
     assert sum(isinstance(router, StaticRouter) for router in chosen) >= 7
 
 
@@ -280,7 +280,7 @@ def test_gates_open_where_the_right_expert_depends_on_the_row():
         router.fit(None, logits[train], y[train])
         for router in (ShrunkRouter(random_state=0), StaticRouter())
     )
-    assert isinstance(shrunk.chosen, GatedRouter)
+    assert isinstance(shrunk.chosen_, GatedRouter)
     combined = {}
     for name, router in {"shrunk": shrunk, "static": static}.items():
         weights = router.weights(None, logits[test])
@@ -321,7 +321,7 @@ def test_numpy_forward_equals_torch_forward():
     X, logits, y = draw_routable(100, seed=0)
     router = make_nlc(max_iter=3).fit(X, logits, y)
     first, last = torch.nn.Linear(6, 16), torch.nn.Linear(16, 2)
-    coefs = map(torch.as_tensor, router.coefs)
+    coefs = map(torch.as_tensor, router.coefs_)
     with torch.no_grad():
         for parameter in [first.weight, first.bias, last.weight, last.bias]:
             parameter.copy_(next(coefs))
@@ -331,10 +331,12 @@ def test_numpy_forward_equals_torch_forward():
 
 def test_network_of_the_paper_has_as_many_parameters_as_it_says():
     X = np.random.default_rng(0).normal(size=(12, 6528))
-    clf = AdaptiveBackboneEnsemble("paper", head="linear", router="nlc", max_iter=1, cv=2)
+    clf = AdaptiveBackboneEnsemble(
+        "paper", head="linear", router=make_nlc(hidden_dim=128, max_iter=1), cv=2
+    )
     clf.fit(X, np.arange(12) % 3)
-    assert [coef.shape for coef in clf.router_.coefs] == [(128, 6528), (128,), (9, 128), (9,)]
-    assert sum(coef.size for coef in clf.router_.coefs) == 836_873
+    assert [coef.shape for coef in clf.router_.coefs_] == [(128, 6528), (128,), (9, 128), (9,)]
+    assert sum(coef.size for coef in clf.router_.coefs_) == 836_873
 
 
 def test_training_leaves_torch_random_state_alone_and_reports_its_loss(capsys):
@@ -351,5 +353,5 @@ def test_training_leaves_torch_random_state_alone_and_reports_its_loss(capsys):
 def test_training_on_a_gpu_gives_the_weights_of_the_cpu():
     X, logits, y = draw_routable(200, seed=0)
     cpu, gpu = (make_nlc(device=device).fit(X, logits, y) for device in ("cpu", "cuda"))
-    assert all(isinstance(coef, np.ndarray) for coef in gpu.coefs)
+    assert all(isinstance(coef, np.ndarray) for coef in gpu.coefs_)
     assert_allclose(gpu.weights(X, logits), cpu.weights(X, logits), rtol=0.02)

@@ -3,9 +3,19 @@
 :func:`load_emoji` reads pictures that ship with the package; :func:`fetch_tuxpaint` fetches the
 stamps of Tux Paint, many of them photographs, from Debian. Both give file paths, which is what
 the estimators of this package take, and follow the loaders of :mod:`sklearn.datasets`.
+:func:`fetch_benchmark` loads the 21 sets of the paper, where they can be had.
 """
 
+from skclipens.datasets._benchmark_files import DatasetNotAvailableError
+from skclipens.datasets._benchmarks import fetch_benchmark, list_benchmarks
 from skclipens.datasets._emoji import load_emoji
 from skclipens.datasets._tuxpaint import fetch_tuxpaint, load_tuxpaint
 
-__all__ = ["fetch_tuxpaint", "load_emoji", "load_tuxpaint"]
+__all__ = [
+    "DatasetNotAvailableError",
+    "fetch_benchmark",
+    "fetch_tuxpaint",
+    "list_benchmarks",
+    "load_emoji",
+    "load_tuxpaint",
+]

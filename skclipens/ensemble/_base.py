@@ -1,32 +1,79 @@
 """What every ensemble shares: blocks, experts, logits that no head has trained on, calibration."""
 
-import warnings
-from numbers import Integral, Real
+from copy import copy
+from numbers import Integral
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.model_selection import StratifiedKFold, train_test_split
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
+from sklearn.utils.validation import check_is_fitted, check_memory, validate_data
 from threadpoolctl import threadpool_limits
 
-from .._validation import check_labels, few_rows_per_class
-from ._calibration import fit_temperature
-from ._experts import cross_judge, find_blocks, judge, make_experts, stack_logits
+from .._calibration import fit_temperature
+from .._logits import LogitClassifierMixin
+from .._validation import check_labels
+from ..heads import ZeroShotHead
+from ._blocks import find_blocks
+from ._experts import make_experts
+from ._held_out import fit_experts, stack_logits
 
+# How far apart the logits of experts that no row can judge are put. The largest that cost nothing
+# at one shot on the validation style; see docs/results/routers.md.
+_UNJUDGED_SPREAD = 0.2
 _NOT_PREFIT = (
     "cv='prefit' takes (name, fitted classifier, columns) triples as head, but the %(name)s of "
     "expert {!r} is not fitted."
 )
 
 
-class BaseBackboneEnsemble(ClassifierMixin, BaseEstimator):
+class BaseBackboneEnsemble(LogitClassifierMixin, BaseEstimator):
     """An ensemble of experts whose logits are combined.
 
-    A subclass says how: ``_fit_combination(X, logits, y)`` learns from logits of the experts in
-    ``judged_`` that no head has trained on, and ``_combine(X, logits)`` gives logits of shape
-    (n, C) from those of all experts.
+    A subclass says how: ``_fit_combination(X, logits, y)`` learns from logits, shape (n, E, C),
+    that no head has trained on (n can be 0: where one row per class is all there is), and
+    ``_combine(X, logits)`` gives logits of shape (n, C). Both see only experts in ``judged_``.
     """
+
+    _parameter_constraints: dict = {
+        "blocks": [None, str, "array-like"],
+        "head": [str, HasMethods(["fit", "predict"]), list, tuple],
+        "cv": [
+            Interval(Integral, 2, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            HasMethods(["split", "get_n_splits"]),
+            StrOptions({"prefit"}),
+        ],
+        "calibrate": ["boolean"],
+        "class_names": [None, dict, "array-like"],
+        "templates": [None, "array-like"],
+        "memory": [None, str, HasMethods(["cache"])],
+        "n_jobs": [None, Integral],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        blocks=None,
+        *,
+        head="auto",
+        cv=5,
+        calibrate=True,
+        class_names=None,
+        templates=None,
+        memory=None,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.blocks = blocks
+        self.head = head
+        self.cv = cv
+        self.calibrate = calibrate
+        self.class_names = class_names
+        self.templates = templates
+        self.memory = memory
+        self.n_jobs = n_jobs
+        self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y):
@@ -58,20 +105,26 @@ class BaseBackboneEnsemble(ClassifierMixin, BaseEstimator):
     def _fit(self, X, y):
         experts = self._make_experts()
         self.classes_ = self._find_classes(experts, y)
-        self.experts_, self.judged_, rows, logits = self._fit_experts(experts, X, y)
+        fit_once = check_memory(self.memory).cache(fit_experts, ignore=["n_jobs"])
+        self.experts_, self.judged_, rows, logits = fit_once(
+            experts, X, y, self.classes_, self.cv, self.random_state, self.n_jobs
+        )
         self.expert_names_ = np.array([expert.name for expert in self.experts_], dtype=object)
         targets = np.searchsorted(self.classes_, y[rows])
-        self.temperatures_ = np.ones(len(self.experts_))
-        self.temperatures_[self.judged_] = self._fit_temperatures(logits, targets)
-        logits = logits / self.temperatures_[self.judged_, None]
-        self._fit_combination(X[rows], logits, targets)
+        self.temperatures_ = self._fit_temperatures(X, logits, targets)
+        self._fit_combination(X[rows], logits / self.temperatures_[self.judged_, None], targets)
         return self
 
     def _make_experts(self):
         table = self.n_features_in_, getattr(self, "feature_names_in_", None)
         blocks = find_blocks(self.blocks, *table)
         return make_experts(
-            self.head, blocks, *table, class_names=self.class_names, templates=self.templates
+            self.head,
+            blocks,
+            *table,
+            class_names=self.class_names,
+            templates=self.templates,
+            random_state=self.random_state,
         )
 
     def _find_classes(self, experts, y):
@@ -88,119 +141,73 @@ class BaseBackboneEnsemble(ClassifierMixin, BaseEstimator):
             raise ValueError(f"At least two classes are needed; got 1 class, {only!r}.")
         return classes
 
-    def _fit_experts(self, experts, X, y):
-        """Fitted experts, which of them rows can judge, these rows, and the judged's logits."""
-        rows = np.arange(len(y))
-        judged = np.ones(len(experts), bool)
-        learn = any(expert.learns for expert in experts)
-        if self.cv == "prefit":
-            logits, known = judge(experts, X, y, self.classes_)
-        elif learn and isinstance(self.cv, Real) and not isinstance(self.cv, Integral):
-            train, rows = self._split_once(y)
-            experts = [
-                expert.fit(X[train], y[train]) if expert.learns else expert.fit(X, y)
-                for expert in experts
-            ]
-            logits, known = judge(experts, X[rows], y[rows], self.classes_)
-        else:
-            folds = self._folds(X, y) if learn else []
-            if 2 * len(_judgeable_classes(y, folds)) <= len(self.classes_):
-                # Too few rows to judge heads that learn, unless there are no others.
-                frozen = np.array([not expert.learns for expert in experts])
-                judged = frozen if frozen.any() else judged
-            on_trial = [expert for expert, is_judged in zip(experts, judged) if is_judged]
-            logits, known = cross_judge(on_trial, X, y, self.classes_, folds, self.n_jobs)
-            experts = [expert.fit(X, y) for expert in experts]
-        usable = known.all(axis=1)
-        return experts, judged, rows[usable], logits[usable].astype(np.float64)
+    def _fit_temperatures(self, X, logits, targets):
+        temperatures = np.ones(len(self.experts_))
+        judged = np.flatnonzero(self.judged_) if len(targets) else []
+        if self.calibrate:
+            for position, e in enumerate(judged):
+                temperatures[e] = fit_temperature(logits[:, position], targets)
+        for e in np.setdiff1d(np.arange(len(self.experts_)), judged):
+            spread = self.experts_[e].logits(X, self.classes_).std(axis=1).mean()
+            temperatures[e] = spread / _UNJUDGED_SPREAD or 1.0
+        return temperatures
 
-    def _split_once(self, y):
-        try:
-            return train_test_split(
-                np.arange(len(y)), test_size=self.cv, stratify=y, random_state=self.random_state
-            )
-        except ValueError as error:
-            raise ValueError(
-                f"cv={self.cv} cannot hold out rows of every class: {error} Use a larger "
-                "fraction, or an integer for cross-fitting."
-            ) from None
+    def _fit_combination(self, X, logits, y):
+        """Learn nothing."""
 
-    def _folds(self, X, y):
-        splitter = self.cv
-        if isinstance(splitter, Integral):
-            largest = np.unique(y, return_counts=True)[1].max()
-            if largest < 2:
-                return []
-            splitter = StratifiedKFold(
-                min(self.cv, largest), shuffle=True, random_state=self.random_state
-            )
-        with warnings.catch_warnings(), few_rows_per_class():
-            # Rows whose class is in no other fold are not used to combine; see `judge`.
-            warnings.filterwarnings("ignore", message="The least populated class")
-            folds = list(splitter.split(X, y))
-        # Most classifiers refuse to be fitted on a single class.
-        return [(train, test) for train, test in folds if len(np.unique(y[train])) > 1]
-
-    def _fit_temperatures(self, logits, targets):
-        n, n_experts, _ = logits.shape
-        if not self.calibrate or n == 0:
-            return np.ones(n_experts)
-        return np.array([fit_temperature(logits[:, e], targets) for e in range(n_experts)])
-
-    def _calibrated_logits(self, X):
+    def _expert_logits(self, X):
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         logits = stack_logits(self.experts_, X, self.classes_)
         return X, logits / self.temperatures_[:, None].astype(logits.dtype)
 
     def _logits(self, X):
-        return self._combine(*self._calibrated_logits(X))
+        X, logits = self._expert_logits(X)
+        combined = self._combine(X, logits[:, self.judged_])
+        if not self.judged_.all():
+            combined = combined + logits[:, ~self.judged_].mean(axis=1)
+        return combined
 
-    def decision_function(self, X):
-        """Combined logits.
+    def set_classes(self, classes, *, class_names=None):
+        """Take other classes, and keep what was learned about the experts.
 
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n, C), or (n,) if C is 2
-            For two classes the logit of the second less that of the first.
-        """
-        logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
-
-    def predict_proba(self, X):
-        """Softmax of the combined logits.
+        Temperatures and the combination, such as a router's weights, carry over to classes that
+        no row has shown, since they see only logits and columns. All heads have to be zero-shot.
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n, C)
-        """
-        return softmax(self._logits(X), axis=1)
-
-    def predict(self, X):
-        """Classify rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n,)
+        classes : array-like of shape (C,)
             Labels.
+        class_names : mapping or sequence of str, default=None
+            As the parameter of that name, which it replaces.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a head has learned from rows, there are fewer than two classes, or one has no name.
         """
-        best = self._logits(X).argmax(axis=1)
-        return self.classes_[best]
+        check_is_fitted(self)
+        for name, head, _ in self.experts_:
+            if not isinstance(head, ZeroShotHead):
+                raise ValueError(
+                    f"Expert {name!r} has learned the classes that it was fitted on; only "
+                    "ensembles of zero-shot heads (head='zero-shot') can take others."
+                )
+        if len(np.unique(classes)) < 2:
+            raise ValueError(f"At least two classes are needed; got {classes!r}.")
+        heads = [copy(head) for _, head, _ in self.experts_]
+        for head in heads:
+            head.set_classes(classes, class_names=class_names)
+        self.experts_ = [e._replace(head=head) for e, head in zip(self.experts_, heads)]
+        self.classes_, self.class_names = heads[0].classes_, class_names
+        return self
 
     def expert_proba(self, X):
-        """Probabilities that each expert gives, calibrated.
+        """Probabilities that each expert gives, calibrated unless ``calibrate`` is false.
 
         Parameters
         ----------
@@ -211,9 +218,4 @@ class BaseBackboneEnsemble(ClassifierMixin, BaseEstimator):
         ndarray of shape (n, E, C)
             Experts in the order of ``expert_names_``.
         """
-        return softmax(self._calibrated_logits(X)[1], axis=2)
-
-
-def _judgeable_classes(y, folds):
-    """Classes with a row that is held out while another row of the class is trained on."""
-    return set().union(*(np.intersect1d(y[train], y[test]).tolist() for train, test in folds))
+        return softmax(self._expert_logits(X)[1], axis=2)

@@ -1,11 +1,13 @@
 """The Neural Logit Controller of the paper: a small network that weighs the experts of each row."""
 
 import numpy as np
+from sklearn.utils import check_random_state
 
-from ._routers import MAX_LOG_WEIGHT
+from ..backbones import resolve_device
+from ._routers import MAX_LOG_WEIGHT, BaseRouter
 
 
-class NeuralLogitController:
+class NeuralLogitController(BaseRouter):
     """Weights exp(t(x)) / E, where a network with one hidden layer reads all columns of x.
 
     The network's last layer starts at zero, so that the untrained controller is the logit
@@ -14,27 +16,54 @@ class NeuralLogitController:
 
     Parameters
     ----------
-    hidden_dim, learning_rate, weight_decay, max_iter, batch_size, device, random_state, verbose
-        See :class:`skclipens.AdaptiveBackboneEnsemble`. ``device`` is resolved already and
-        ``random_state`` is an int.
+    hidden_dim : int, default=128
+        Width of the hidden layer.
+    learning_rate : float, default=2e-4
+        Learning rate of Adam.
+    weight_decay : float, default=0.01
+        Weight decay of Adam.
+    max_iter : int, default=100
+        Epochs of training; the paper does not give a number.
+    batch_size : int, default=64
+        Rows in a training step; the paper does not give a number.
+    device : str, default="auto"
+        Where the network is trained; see :class:`skclipens.CLIPEmbedder`.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights and batches.
+    verbose : bool, default=False
+        Whether to print the loss of each epoch.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray
+        Weights and intercepts of the hidden and of the last layer.
+    n_iter_ : int
+        Epochs.
 
     References
     ----------
     .. [1] Rodriguez-Opazo et al., "Synergy and Diversity in CLIP: Enhancing Performance Through
        Adaptive Backbone Ensembling", ICLR 2025.
+
+    Examples
+    --------
+    >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, NeuralLogitController
+    >>> router = NeuralLogitController(hidden_dim=32, max_iter=50)
+    >>> AdaptiveBackboneEnsemble("zoo", head="zero-shot", router=router).router.hidden_dim
+    32
     """
 
     def __init__(
         self,
         *,
-        hidden_dim,
-        learning_rate,
-        weight_decay,
-        max_iter,
-        batch_size,
-        device,
-        random_state,
-        verbose,
+        hidden_dim=128,
+        learning_rate=2e-4,
+        weight_decay=0.01,
+        max_iter=100,
+        batch_size=64,
+        device="auto",
+        random_state=None,
+        verbose=False,
     ):
         self.hidden_dim = hidden_dim
         self.learning_rate = learning_rate
@@ -45,15 +74,16 @@ class NeuralLogitController:
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, logits, y):
-        """Train the network."""
+    def _fit(self, X, logits, y):
         import torch
 
-        generator = torch.Generator().manual_seed(self.random_state)
-        X = torch.as_tensor(X, dtype=torch.float32, device=self.device)
-        logits = torch.as_tensor(logits, dtype=torch.float32, device=self.device)
-        y = torch.as_tensor(y, device=self.device)
-        network = self._network(X.shape[1], logits.shape[1], generator).to(self.device)
+        device = resolve_device(self.device)
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        generator = torch.Generator().manual_seed(seed)
+        X = torch.as_tensor(X, dtype=torch.float32, device=device)
+        logits = torch.as_tensor(logits, dtype=torch.float32, device=device)
+        y = torch.as_tensor(y, device=device)
+        network = self._network(X.shape[1], logits.shape[1], generator).to(device)
         optimizer = torch.optim.Adam(
             network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
         )
@@ -67,9 +97,8 @@ class NeuralLogitController:
                 total += loss.detach() * len(rows)
             if self.verbose:
                 print(f"[NLC] epoch {epoch}/{self.max_iter}, loss {total / len(X):.4f}")
-        self.n_iter = self.max_iter
-        self.coefs = [p.detach().cpu().numpy() for p in network.parameters()]
-        return self
+        self.coefs_ = [p.detach().cpu().numpy() for p in network.parameters()]
+        return self.max_iter
 
     def _network(self, n_features, n_experts, generator):
         from torch import nn
@@ -84,12 +113,10 @@ class NeuralLogitController:
             nn.init.zeros_(parameter)
         return nn.Sequential(first, nn.ReLU(), last)
 
-    def weights(self, X, logits):
-        """Weights exp(t) / E."""
-        hidden_coef, hidden_intercept, coef, intercept = self.coefs
+    def _log_weights(self, X, logits):
+        hidden_coef, hidden_intercept, coef, intercept = self.coefs_
         hidden = np.maximum(X @ hidden_coef.T + hidden_intercept, 0)
-        t = np.clip(hidden @ coef.T + intercept, -MAX_LOG_WEIGHT, MAX_LOG_WEIGHT)
-        return (np.exp(t) / logits.shape[1]).astype(logits.dtype)
+        return hidden @ coef.T + intercept - np.log(logits.shape[1])
 
 
 def _cross_entropy(network, X, logits, y):

@@ -1,12 +1,14 @@
 """Routers: how far to trust each expert for each row.
 
-Every router maps the logits of E experts, shape (n, E, C), to positive weights of shape (n, E);
-the ensemble's logits are the weighted sum over experts. What is fitted is numpy.
+Every router has ``fit(X, logits, y)`` and ``weights(X, logits)``: it maps columns X of shape
+(n, n_features) and logits of E experts, shape (n, E, C), to positive weights of shape (n, E). The
+ensemble's logits are the weighted sum over experts. What is fitted is numpy.
 """
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold
 
 MAX_LOG_WEIGHT = 10.0
@@ -23,112 +25,211 @@ def log_loss_per_row(weights, logits, y):
     return -log_softmax(combine(weights, logits), axis=1)[np.arange(len(y)), y]
 
 
-class UniformRouter:
-    """The same weight for every expert: the logit average. Needs no rows."""
-
-    n_iter = 1
+class BaseRouter(BaseEstimator):
+    """A router is defined by ``_fit``, which returns its iterations, and ``_log_weights``."""
 
     def fit(self, X, logits, y):
-        """Do nothing."""
+        """Learn from logits of rows that the experts have not seen.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+        logits : ndarray of shape (n, E, C)
+            Calibrated.
+        y : ndarray of shape (n,), int
+            Positions of the true classes.
+
+        Returns
+        -------
+        self
+        """
+        self.n_iter_ = max(self._fit(X, logits, y), 1)
         return self
 
     def weights(self, X, logits):
-        """Weights 1 / E."""
-        n, n_experts, _ = logits.shape
-        return np.full((n, n_experts), 1 / n_experts, logits.dtype)
+        """Say how far to trust each expert for each row.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+        logits : ndarray of shape (n, E, C)
+            Calibrated.
+
+        Returns
+        -------
+        ndarray of shape (n, E), dtype of logits
+            Positive.
+        """
+        log_weights = np.broadcast_to(self._log_weights(X, logits), logits.shape[:2])
+        return _exp(log_weights).astype(logits.dtype)
 
 
-class StaticRouter:
+class UniformRouter(BaseRouter):
+    """The same weight for every expert: the logit average. Needs no rows.
+
+    Attributes
+    ----------
+    n_iter_ : int
+        1.
+
+    Examples
+    --------
+    >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, UniformRouter
+    >>> AdaptiveBackboneEnsemble("zoo", router=UniformRouter()).router
+    UniformRouter()
+    """
+
+    def _fit(self, X, logits, y):
+        return 1
+
+    def _log_weights(self, X, logits):
+        return -np.log(logits.shape[1])
+
+
+class StaticRouter(BaseRouter):
     """One positive weight per expert, the same for all rows.
 
     The weights exp(u) minimise the cross-entropy of the combined logits. A Gaussian prior on u
-    around log(1 / E), worth ``prior`` pseudo-rows, keeps them near the logit average where rows
-    are few.
+    around log(1 / E) keeps them near the logit average where rows are few.
+
+    Parameters
+    ----------
+    prior : float, default=0.5
+        Strength of the prior, in rows.
+
+    Attributes
+    ----------
+    log_weights_ : ndarray of shape (E,)
+        u.
+    n_iter_ : int
+        Iterations of L-BFGS.
+
+    Examples
+    --------
+    >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, StaticRouter
+    >>> AdaptiveBackboneEnsemble("zoo", router=StaticRouter(prior=5.0)).router.prior
+    5.0
     """
 
-    def __init__(self, prior=1.0):
+    def __init__(self, prior=0.5):
         self.prior = prior
 
-    def fit(self, X, logits, y):
-        """Fit u by L-BFGS."""
+    def _fit(self, X, logits, y):
         average = np.full(logits.shape[1], -np.log(logits.shape[1]))
         found = minimize(
             static_loss, average, (logits, y, average, self.prior), jac=True, method="L-BFGS-B"
         )
-        self.log_weights = found.x
-        self.n_iter = max(found.nit, 1)
-        return self
+        self.log_weights_ = found.x
+        return found.nit
 
-    def weights(self, X, logits):
-        """Weights exp(u), one row repeated."""
-        weights = _exp(self.log_weights).astype(logits.dtype)
-        return np.tile(weights, (len(logits), 1))
+    def _log_weights(self, X, logits):
+        return self.log_weights_
 
 
-class GatedRouter:
+class GatedRouter(BaseRouter):
     """Static weights times a gate for each expert and row.
 
     The weight of expert e for a row is exp(u_e + g_e), where g_e is linear in the standardised
-    :func:`expert_statistics` of expert e. Fitting minimises cross-entropy plus ``strength`` times
-    the mean of g², from shut gates (g = 0) and the weights of :class:`StaticRouter`, around which
-    u keeps its prior.
+    confidence, margin, entropy and agreement with the mean of expert e. Fitting minimises
+    cross-entropy plus ``strength`` times the mean of g², from shut gates (g = 0) and the weights
+    of :class:`StaticRouter`, around which u keeps its prior.
+
+    Parameters
+    ----------
+    strength : float, default=1.0
+        How strongly gates are held shut.
+    prior : float, default=0.5
+        As in :class:`StaticRouter`.
+
+    Attributes
+    ----------
+    log_weights_ : ndarray of shape (E,)
+        u.
+    gates_ : ndarray of shape (E, 4)
+        What g takes from each statistic.
+    n_iter_ : int
+        Iterations of L-BFGS.
+
+    Examples
+    --------
+    >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, GatedRouter
+    >>> AdaptiveBackboneEnsemble("zoo", router=GatedRouter(strength=0.1)).router.strength
+    0.1
     """
 
-    def __init__(self, strength, prior=1.0):
+    def __init__(self, strength=1.0, prior=0.5):
         self.strength = strength
         self.prior = prior
 
-    def fit(self, X, logits, y):
-        """Fit u and the gates by L-BFGS."""
-        static = StaticRouter(self.prior).fit(X, logits, y).log_weights
+    def _fit(self, X, logits, y):
+        static = StaticRouter(self.prior).fit(X, logits, y).log_weights_
         statistics = expert_statistics(logits)
-        self.centre = statistics.mean(axis=0)
-        self.spread = np.maximum(statistics.std(axis=0), 1e-6)
+        self.centre_ = statistics.mean(axis=0)
+        self.spread_ = np.maximum(statistics.std(axis=0), 1e-6)
         features = self._features(logits)
-        start = np.concatenate([static, np.zeros(features[0].size)])
         found = minimize(
             gated_loss,
-            start,
+            np.concatenate([static, np.zeros(features[0].size)]),
             (features, logits, y, static, self.prior, self.strength),
             jac=True,
             method="L-BFGS-B",
             options={"maxiter": _MAX_ITER},
         )
-        self.log_weights, self.gates = _unpack(found.x, features)
-        g = _apply_gates(self.gates, features)
-        self.range = g.min(axis=0), g.max(axis=0)
-        self.n_iter = max(found.nit, 1)
-        return self
+        self.log_weights_, self.gates_ = _unpack(found.x, features)
+        g = _apply_gates(self.gates_, features)
+        self.range_ = g.min(axis=0), g.max(axis=0)
+        return found.nit
 
     def _features(self, logits):
-        return (expert_statistics(logits) - self.centre) / self.spread
+        return (expert_statistics(logits) - self.centre_) / self.spread_
 
-    def weights(self, X, logits):
-        """Weights exp(u + g)."""
+    def _log_weights(self, X, logits):
         # Not extrapolated: pictures of another kind could open a gate a thousandfold.
-        g = np.clip(_apply_gates(self.gates, self._features(logits)), *self.range)
-        return _exp(self.log_weights + g).astype(logits.dtype)
+        g = np.clip(_apply_gates(self.gates_, self._features(logits)), *self.range_)
+        return self.log_weights_ + g
 
 
-class ShrunkRouter:
+class ShrunkRouter(BaseRouter):
     """Gates that must earn their freedom.
 
     Chooses between a :class:`StaticRouter` and :class:`GatedRouter` of several strengths by their
     cross-validated log-loss on the given logits. The gates stay shut (static weights alone) unless
     opening them lowers that loss by more than its standard error.
+
+    Parameters
+    ----------
+    strengths : sequence of float, default=(1.0, 0.1, 0.01)
+        Of the gated routers.
+    prior : float, default=0.5
+        As in :class:`StaticRouter`.
+    n_folds : int, default=5
+        Gates are not tried on fewer than twice as many rows.
+    random_state : int, RandomState instance or None, default=None
+        Determines the folds.
+
+    Attributes
+    ----------
+    chosen_ : StaticRouter or GatedRouter
+        Fitted on all rows.
+    n_iter_ : int
+        That of the chosen router.
+
+    Examples
+    --------
+    >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, ShrunkRouter
+    >>> AdaptiveBackboneEnsemble("zoo", router=ShrunkRouter(n_folds=10)).router.n_folds
+    10
     """
 
-    def __init__(self, strengths=(1.0, 0.1, 0.01), prior=1.0, n_folds=5, random_state=None):
+    def __init__(self, strengths=(1.0, 0.1, 0.01), prior=0.5, n_folds=5, random_state=None):
         self.strengths = strengths
         self.prior = prior
         self.n_folds = n_folds
         self.random_state = random_state
 
-    def fit(self, X, logits, y):
-        """Choose a router, then fit it on all rows."""
-        self.chosen = self._choose(logits, y).fit(X, logits, y)
-        self.n_iter = self.chosen.n_iter
-        return self
+    def _fit(self, X, logits, y):
+        self.chosen_ = self._choose(logits, y).fit(X, logits, y)
+        return self.chosen_.n_iter_
 
     def _choose(self, logits, y):
         static = StaticRouter(self.prior)
@@ -143,9 +244,8 @@ class ShrunkRouter:
         earned = gains[best].mean() > gains[best].std() / np.sqrt(len(y))
         return gated[best] if earned else static
 
-    def weights(self, X, logits):
-        """Weights of the chosen router."""
-        return self.chosen.weights(X, logits)
+    def _log_weights(self, X, logits):
+        return self.chosen_._log_weights(X, logits)
 
 
 def _held_out_losses(router, logits, y, folds):

@@ -8,7 +8,7 @@ _LOG_TEMPERATURE_BOUNDS = (-7.0, 7.0)
 _SMALLEST_SPREAD = 1e-12
 
 
-def fit_temperature(logits, y):
+def fit_temperature(logits, y, offset=0.0):
     """Temperature that minimises the negative log-likelihood of held-out logits [1]_.
 
     Where few rows are all classified rightly, the likelihood alone would drive the temperature to
@@ -20,6 +20,8 @@ def fit_temperature(logits, y):
     logits : ndarray of shape (n, C)
     y : ndarray of shape (n,), int
         Positions of the true classes.
+    offset : float or ndarray of shape (n, C), default=0.0
+        Logits that are added to those divided by the temperature.
 
     Returns
     -------
@@ -39,7 +41,7 @@ def fit_temperature(logits, y):
     logits = logits / scale
 
     def loss(log_temperature):
-        scores = log_softmax(logits / np.exp(log_temperature), axis=1)
+        scores = log_softmax(offset + logits / np.exp(log_temperature), axis=1)
         true = scores[np.arange(n), y]
         others = (scores.sum(axis=1) - true) / max(n_classes - 1, 1)
         return -np.mean((1 - smoothing) * true + smoothing * others)

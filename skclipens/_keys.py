@@ -1,0 +1,207 @@
+"""What an embedding depends on, as keys: the content of an image, and the model."""
+
+import hashlib
+import json
+import os
+import stat
+import time
+import warnings
+
+from ._weights import uses_quick_gelu, weight_files
+from .images import ImageError, load_image
+
+# Raise it whenever the same file gives another embedding: other rules of `load_image`, another
+# resize. All rows that were stored before are then left unused, and evicted in time.
+PREPROCESS_VERSION = 1
+
+FILE_DIGESTS = "file digests"  # where a store has the key of a model
+_SETTLED = 2 * 10**9  # nanoseconds; no file system in use has coarser times
+_MAX_REMEMBERED = 2**18
+
+_remembered = {}  # keys of files by their stamps, in this process
+
+
+def image_key(image, store=None):
+    """Key of one image; see :func:`image_keys`.
+
+    Examples
+    --------
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.store import image_key
+    >>> path = load_emoji().filenames[0]
+    >>> with open(path, "rb") as file:
+    ...     image_key(path) == image_key(file.read())
+    True
+    """
+    return image_keys([image], store)[0]
+
+
+def image_keys(images, store=None):
+    """Keys of images, by content.
+
+    A file is known by its bytes, wherever it lies and whether given as a path or as bytes. PIL
+    images, arrays and tensors are known by the picture that
+    :func:`skclipens.images.load_image` makes of them, so whatever changes what is shown (a pixel,
+    a palette, transparency, EXIF orientation) changes the key.
+
+    As in git, the digest of a file is kept together with the file's path, device, inode, size and
+    times of change, and is used again as long as none of them differs: a file that is known costs
+    one ``stat``. A file that has changed within the last two seconds is read each time, as a second
+    change might then leave no trace. What goes unnoticed is a program that writes to a file of
+    the same length and sets all of its times back, which POSIX systems do not allow.
+
+    Parameters
+    ----------
+    images : list of n images
+        As :func:`skclipens.images.as_image_list` gives them.
+    store : EmbeddingStore, default=None
+        Where digests of files are kept between processes. None: they are kept in this process.
+
+    Returns
+    -------
+    list of n bytes or None
+        17 bytes, of which 16 are a SHA-256; None for what cannot be read as an image, or is a
+        path of anything but a regular file.
+    """
+    return keys_and_stamps(images, store)[0]
+
+
+def keys_and_stamps(images, store):
+    """Keys of images, with the stamps that files had before they were read."""
+    stamps = [file_stamp(image) for image in images]
+    files = _keys_of_files([stamp for stamp in stamps if stamp], store)
+    keys = [
+        _key_of_content(image) if stamp is None else files.get(stamp)
+        for image, stamp in zip(images, stamps)
+    ]
+    return keys, stamps
+
+
+def _key_of_content(image):
+    """Key of an image in memory; None for what is no image, or a path that leads to no file."""
+    if isinstance(image, (str, os.PathLike)):
+        return None
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return b"f" + _short(hashlib.sha256(bytes(image)))
+    try:
+        picture = load_image(image)
+    except ImageError:
+        return None
+    digest = hashlib.sha256(repr(picture.size).encode())
+    digest.update(picture.tobytes())
+    return b"p" + _short(digest)
+
+
+def _short(digest):
+    return digest.digest()[:16]
+
+
+def file_stamp(image):
+    """What changes when a file is written to; None for what is not a path of a regular file."""
+    if not isinstance(image, (str, os.PathLike)):
+        return None
+    try:
+        status = os.stat(image)
+    except (OSError, ValueError):
+        return None
+    return _stamp(image, status) if stat.S_ISREG(status.st_mode) else None
+
+
+def _stamp(path, status):
+    return (
+        os.fspath(path),
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+
+
+def _keys_of_files(stamps, store):
+    """Keys of files by their stamps; without the files that cannot be read."""
+    keys = {stamp: key for stamp in stamps if (key := _remembered.get(stamp))}
+    digests = {stamp: _digest_of(stamp) for stamp in stamps if stamp not in keys}
+    if digests and store is not None:
+        stored = store._get(list(digests.values()), FILE_DIGESTS)
+        keys.update((stamp, stored[at]) for stamp, at in digests.items() if at in stored)
+        _remember(keys)
+    fresh = {}
+    for stamp in digests:
+        if stamp not in keys:
+            try:
+                keys[stamp], settled = _read_key(stamp)
+            except OSError:
+                continue
+            if settled:
+                fresh[stamp] = keys[stamp]
+    _remember(fresh)
+    if fresh and store is not None:
+        store._put([(FILE_DIGESTS, digests[stamp], key) for stamp, key in fresh.items()])
+    return keys
+
+
+def _digest_of(stamp):
+    return _short(hashlib.sha256(repr(stamp).encode("utf-8", "backslashreplace")))
+
+
+def _remember(keys):
+    if len(_remembered) > _MAX_REMEMBERED:
+        _remembered.clear()
+    _remembered.update(keys)
+
+
+def _read_key(stamp):
+    """The key of a file, and whether its stamp may stand for it from now on."""
+    path = stamp[0]
+    with open(path, "rb") as file:
+        now = time.time_ns()
+        key = b"f" + _short(hashlib.file_digest(file, "sha256"))
+        status = os.fstat(file.fileno())
+    changed = max(status.st_mtime_ns, status.st_ctime_ns)
+    return key, _stamp(path, status) == stamp and changed < now - _SETTLED
+
+
+def model_key(backbone, precision, store=None):
+    """Key of what turns an image into an embedding.
+
+    Weights in a file or directory are known by their content, so that a copy has the same key, and
+    pretrained weights by the name of their tag.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    precision : {"fp32", "bf16", "fp16"}
+        What ``"auto"`` stands for on the device.
+    store : EmbeddingStore, default=None
+        As in :func:`image_keys`.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from skclipens.backbones import Backbone
+    >>> from skclipens.store import model_key
+    >>> model_key(Backbone("zoo/RN20"), "fp32")
+    'zoo/RN20 ... fp32 1'
+    """
+    if precision not in ("fp32", "bf16", "fp16"):
+        raise ValueError(
+            f"precision is 'fp32', 'bf16' or 'fp16', not {precision!r}: what 'auto' stands for "
+            "depends on the device."
+        )
+    parts = [json.dumps(backbone.config, sort_keys=True)]
+    name = backbone.name
+    if backbone.path is not None:
+        if not name.startswith("zoo/"):
+            name = backbone.architecture or "directory"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # loading the model warns
+            parts.append(uses_quick_gelu(backbone))
+        files = [backbone.path / "open_clip_config.json"] if backbone.path.is_dir() else []
+        files += weight_files(backbone.path)
+        parts += image_keys(files, store)
+    digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+    return f"{name} {digest} {precision} {PREPROCESS_VERSION}"

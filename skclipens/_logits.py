@@ -1,0 +1,57 @@
+"""Classifiers that give one logit per class, and their two-class form in scikit-learn."""
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.base import ClassifierMixin
+
+
+def one_column_per_class(logits):
+    """Logits of shape (n, C) from what ``decision_function`` returns, (n,) for two classes."""
+    return np.stack([-logits / 2, logits / 2], axis=1) if logits.ndim == 1 else logits
+
+
+class LogitClassifierMixin(ClassifierMixin):
+    """A classifier that is defined by ``_logits(X)``, of shape (n, C) also for two classes."""
+
+    def decision_function(self, X):
+        """Logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, C), or (n,) if C is 2
+            For two classes the logit of the second less that of the first.
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def predict_proba(self, X):
+        """Softmax of the logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+        """
+        return softmax(self._logits(X), axis=1)
+
+    def predict(self, X):
+        """Classify rows by their largest logit.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels.
+        """
+        best = self._logits(X).argmax(axis=1)
+        return self.classes_[best]

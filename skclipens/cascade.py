@@ -1,0 +1,240 @@
+"""The cascade on images: cheap backbones first, and the others only where they are needed."""
+
+import time
+
+import numpy as np
+from sklearn.base import _fit_context, clone
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._validation import check_labels
+from .backbones import resolve_backbones
+from .embedding import CLIPEmbedder
+from .ensemble._cascade import BaseCascade, CascadeEnsemble
+from .ensemble._subsets import IS_MAPPING, block_costs
+from .images import as_image_list
+
+__all__ = ["CascadeClassifier", "CascadeEnsemble"]
+
+
+class CascadeClassifier(BaseCascade):
+    """Classify images, with cheap backbones first and the others only for undecided images.
+
+    Stage k embeds the images that are still undecided with the k-th backbone, and an ensemble of
+    the first k backbones predicts. An image is decided if its confidence, the largest probability,
+    reaches a threshold [1]_. What is decided is not embedded any further. [2]_ suggests such a
+    cascade of adaptive ensembles.
+
+    Parameters
+    ----------
+    backbones : str or list of str, default=("ViT-B-32/openai", "RN50/openai")
+        As in :class:`MultiBackboneEmbedder`.
+    estimator : classifier, default=None
+        What predicts at a stage, from the embeddings so far. It needs ``predict_proba``; where it
+        has a parameter ``blocks``, this is set to the backbones of the stage. None stands for an
+        :class:`AdaptiveBackboneEnsemble`.
+    cost : "gflops", "seconds" or mapping, default="gflops"
+        Cost of an image with a backbone: the GFLOPs that :func:`list_backbones` lists; the seconds
+        that ``fit`` measures on its own images, in batches, with reading and preprocessing; or a
+        mapping (a dict, a Series) from backbones to numbers. That of combining backbones is not
+        counted.
+    order : {"cost", "given"}, default="cost"
+        Whether backbones are used in the order of their cost, or in that of `backbones`, such as
+        the one in which :class:`~skclipens.feature_selection.BackboneSelector` added them.
+    thresholds : "auto", float or array-like of shape (K - 1,), default="auto"
+        As in :class:`CascadeEnsemble`, with `max_accuracy_drop` and `max_cost`: ``"auto"``
+        chooses on images that are held out from those that ``fit`` gets.
+    max_accuracy_drop : float or None, default=0
+        How much of the accuracy of all backbones together may be given up.
+    max_cost : float, default=None
+        Limit of the mean cost of an image.
+    cv : int, float or splitter, default=5
+        How images are held out; see :class:`CascadeEnsemble`. None is embedded twice for it.
+    embedder : CLIPEmbedder, default=None
+        How images are embedded: a clone of it, with its ``backbone`` set, at each stage. None
+        stands for a :class:`CLIPEmbedder` with its defaults.
+    n_jobs : int, default=None
+        Number of estimators that are fitted at the same time; see joblib.
+    random_state : int, RandomState instance or None, default=None
+        Determines which images are held out, and the default estimator's randomness.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels.
+    backbones_ : list of K str
+        Names of the backbones, in the order in which they are used.
+    cascade_ : CascadeEnsemble
+        The fitted cascade on embeddings, with costs, thresholds and estimators.
+    n_features_in_ : int
+        1: a column of images.
+    feature_names_in_ : ndarray of shape (1,)
+        Name of the column; only where ``fit`` saw a frame.
+
+    See Also
+    --------
+    CascadeEnsemble : The cascade on embeddings that exist already.
+    skclipens.feature_selection.BackboneSelector : The same backbones for all images.
+
+    Notes
+    -----
+    An image is read again at each stage that embeds it, so that no stage keeps pictures in memory.
+
+    References
+    ----------
+    .. [1] Wang et al., "Wisdom of Committees: An Overlooked Approach To Faster and More Accurate
+       Models", ICLR 2022. https://arxiv.org/abs/2012.01988
+    .. [2] Rodriguez-Opazo et al., "Synergy and Diversity in CLIP: Enhancing Performance Through
+       Adaptive Backbone Ensembling", ICLR 2025.
+
+    Examples
+    --------
+    >>> from skclipens.cascade import CascadeClassifier
+    >>> from skclipens.datasets import load_emoji
+    >>> frame = load_emoji().frame.groupby("label").head(4).head(20)
+    >>> clf = CascadeClassifier(["zoo/RN20", "zoo/ViT-16"], thresholds=0.9, random_state=0)
+    >>> clf.fit(frame["path"], frame["label"]).backbones_
+    ['zoo/ViT-16', 'zoo/RN20']
+    >>> result = clf.predict_with_cost(frame["path"])
+    >>> result.stages.shape, bool(result.cost.max() < 0.2)
+    ((20,), True)
+    """
+
+    _parameter_constraints: dict = {
+        **BaseCascade._parameter_constraints,
+        "backbones": [str, "array-like"],
+        "cost": [StrOptions({"gflops", "seconds"}), IS_MAPPING],
+        "embedder": [None, HasMethods(["fit", "transform"])],
+    }
+
+    def __init__(
+        self,
+        backbones=("ViT-B-32/openai", "RN50/openai"),
+        *,
+        estimator=None,
+        cost="gflops",
+        order="cost",
+        thresholds="auto",
+        max_accuracy_drop=0.0,
+        max_cost=None,
+        cv=5,
+        embedder=None,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.backbones = backbones
+        self.estimator = estimator
+        self.cost = cost
+        self.order = order
+        self.thresholds = thresholds
+        self.max_accuracy_drop = max_accuracy_drop
+        self.max_cost = max_cost
+        self.cv = cv
+        self.embedder = embedder
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y):
+        """Embed images with all backbones, choose thresholds and fit an estimator for each stage.
+
+        Parameters
+        ----------
+        X : collection of n images
+            See :meth:`MultiBackboneEmbedder.transform`.
+        y : array-like of shape (n,)
+            Labels.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ImageError
+            If an image cannot be read; names the row and the file.
+        BackboneNotAvailableError
+            If the weights of a backbone cannot be had.
+        ValueError
+            If a backbone or its cost is not known, `max_cost` is less than that of the first
+            backbone, or thresholds are to be chosen and no class has two images.
+        """
+        images, y = as_image_list(X), column_or_1d(y, warn=True)
+        check_consistent_length(images, y)
+        check_labels(y)
+        names = [backbone.name for backbone in resolve_backbones(self.backbones)]
+        costs = None if self._measures_cost() else block_costs(self.cost, names)
+        table, seconds = self._embed_all(images, names)
+        cascade = CascadeEnsemble(
+            names,
+            estimator=self.estimator,
+            cost=dict(zip(names, seconds if costs is None else costs)),
+            order=self.order,
+            thresholds=self.thresholds,
+            max_accuracy_drop=self.max_accuracy_drop,
+            max_cost=self.max_cost,
+            cv=self.cv,
+            n_jobs=self.n_jobs,
+            random_state=self.random_state,
+        )
+        self.cascade_ = cascade.fit(table, y)
+        self.classes_ = self.cascade_.classes_
+        self.backbones_ = self.cascade_.block_names_
+        self.n_features_in_ = 1
+        # Sets feature_names_in_, or removes it where X has no names.
+        validate_data(self, X, skip_check_array=True, ensure_2d=False)
+        return self
+
+    def _measures_cost(self):
+        return isinstance(self.cost, str) and self.cost == "seconds"
+
+    def _embed_all(self, images, names):
+        """Embeddings side by side, and the seconds that an image took with each backbone."""
+        blocks, seconds = [], []
+        for name in names:
+            if self._measures_cost():
+                self._embed(images[:1], name)  # loading the model is no cost of an image
+            start = time.perf_counter()
+            blocks.append(self._embed(images, name))
+            seconds.append((time.perf_counter() - start) / len(images))
+        return np.hstack(blocks), seconds
+
+    def _embed(self, images, name):
+        embedder = CLIPEmbedder() if self.embedder is None else clone(self.embedder)
+        return np.asarray(embedder.set_params(backbone=name).transform(images))
+
+    def predict_with_cost(self, X):
+        """Classify images, and say at which stage and cost.
+
+        Parameters
+        ----------
+        X : collection of n images
+            See :meth:`MultiBackboneEmbedder.transform`.
+
+        Returns
+        -------
+        result : :class:`~sklearn.utils.Bunch`
+            Dictionary-like object, with the following attributes.
+
+            labels : ndarray of shape (n,)
+                Predicted labels.
+            proba : ndarray of shape (n, C)
+                Probabilities of the classes, at the stage that decided.
+            stages : ndarray of shape (n,), int
+                The stage that decided; 0 is the first.
+            cost : ndarray of shape (n,)
+                Summed costs of the backbones that embedded the image.
+        """
+        check_is_fitted(self)
+        images = as_image_list(X)
+
+        def columns_of_stage(stage, rows):
+            return self._embed([images[row] for row in rows], self.backbones_[stage])
+
+        return self.cascade_._run(len(images), columns_of_stage)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        return tags

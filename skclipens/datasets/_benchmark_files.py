@@ -1,0 +1,264 @@
+"""Benchmark sets as files on disk, read through torchvision where it knows their layout.
+
+torchvision hands out decoded images one by one; what is needed here are the paths and the labels
+of all of them. It keeps both, but the names of the attributes differ and some are private.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+
+class DatasetNotAvailableError(OSError):
+    """A data set that is not on the disk and cannot be downloaded; the message says what to do."""
+
+
+class Loaded(NamedTuple):
+    """What a reader returns.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n,), or of pixels
+    keys : sequence of n str or int
+        The class of each image: the set's own name, or its position.
+    official : str
+        Where the subset comes from, or "" if these are all images, still to be split.
+    class_keys : list of str or None
+        The set's own names in order, only if the registry does not have them.
+    """
+
+    images: np.ndarray
+    keys: list
+    official: str
+    class_keys: list | None = None
+
+
+class LazyImage:
+    """One image that is read when it is used, as the estimators do; ``numpy.asarray`` decodes it.
+
+    Parameters
+    ----------
+    source : object
+        ``source[index]`` reads the image, in any form that
+        :func:`skclipens.images.load_image` takes.
+    index : int
+    """
+
+    __slots__ = ("index", "source")
+
+    def __init__(self, source, index):
+        self.source = source
+        self.index = index
+
+    def load(self):
+        """Read the image, as a :class:`PIL.Image.Image` of mode "RGB"."""
+        from skclipens.images import load_image
+
+        return load_image(self.source[self.index])
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.load(), dtype=dtype)
+
+    def __repr__(self):
+        return f"LazyImage({self.source!r}, {self.index})"
+
+
+def lazy_images(source, n):
+    """Object array of shape (n,) with one `LazyImage` for each index below `n`."""
+    images = np.empty(n, dtype=object)
+    for i in range(n):
+        images[i] = LazyImage(source, i)
+    return images
+
+
+def has_files(spec, root):
+    """Tell whether the folder of a set exists; its content is not checked."""
+    return Path(root, spec.folder).is_dir()
+
+
+def read_files(spec, root, subset, *, download):
+    """Read a subset of a set in the layout of its publisher.
+
+    Parameters
+    ----------
+    spec : BenchmarkSpec
+    root : Path
+        The folder of all sets.
+    subset : {"train", "test", "all"}
+    download : bool
+        Whether torchvision may download what is missing.
+
+    Returns
+    -------
+    Loaded
+
+    Raises
+    ------
+    DatasetNotAvailableError
+        If files are missing, or cannot be downloaded.
+    ImportError
+        If the files of PatchCamelyon are there and h5py is not installed.
+    """
+    if download and not spec.downloads:
+        raise DatasetNotAvailableError(f"{spec.title} has no automatic download of its files")
+    if spec.name == "pcam":
+        _require_h5py()
+    parts = {"train": spec.train, "test": spec.test, "all": spec.train + spec.test}[subset]
+    official = "official split" if spec.test else ""
+    try:
+        if download:
+            Path(root).mkdir(parents=True, exist_ok=True)
+        if spec.name == "cub200":
+            return _read_cub(Path(root, spec.folder), parts, official)
+        if spec.name == "sun397" and _has_sun_partition(Path(root, spec.folder)):
+            return _read_sun_partition(Path(root, spec.folder), subset)
+        pieces = [_read_part(spec, root, part, download) for part in parts or spec.train]
+    except (RuntimeError, OSError, EOFError) as error:
+        # torchvision says RuntimeError when files are missing, damaged or of another checksum.
+        raise DatasetNotAvailableError(f"{type(error).__name__}: {error}") from error
+    images = [piece[0] for piece in pieces]
+    keys = [key for piece in pieces for key in piece[1]]
+    return Loaded(np.concatenate(images) if len(images) > 1 else images[0], keys, official)
+
+
+def _read_part(spec, root, part, download):
+    """Images and keys of one part of a set."""
+    from torchvision import datasets
+
+    if spec.name in ("imagenet", "resisc45"):
+        folder = Path(root, spec.folder, part.get("folder", ""))
+        # Folders alone are enough: the class is told by their names, which need no devkit.
+        dataset = datasets.ImageFolder(folder)
+    else:
+        dataset = getattr(datasets, spec.torchvision)(str(root), download=download, **part)
+    if spec.name in _PIXELS:
+        return _PIXELS[spec.name](dataset)
+    paths = [Path(path) for path in _paths(dataset)]
+    return np.array([str(path) for path in paths]), _keys(spec, dataset, paths)
+
+
+def _paths(dataset):
+    for name in ("_image_files", "_images"):
+        if hasattr(dataset, name):
+            return getattr(dataset, name)
+    if hasattr(dataset, "categories"):  # Caltech101
+        folder = Path(dataset.root, "101_ObjectCategories")
+        names = [f"image_{number:04d}.jpg" for number in dataset.index]
+        return [folder / dataset.categories[y] / name for y, name in zip(dataset.y, names)]
+    return [path for path, _ in _samples(dataset)]
+
+
+def _samples(dataset):
+    return dataset.samples if hasattr(dataset, "samples") else dataset._samples
+
+
+def _keys(spec, dataset, paths):
+    """The set's own class of each path. The folder, unless a set has no folder for each class.
+
+    torchvision's numbers depend, for some sets, on which classes it has found; names do not.
+    """
+    if spec.name == "aircraft":
+        return [dataset.classes[label] for label in dataset._labels]
+    if spec.name == "cars":
+        return [dataset.classes[label] for _, label in dataset._samples]
+    if spec.name == "clevr_counts":
+        return [str(count) for count in dataset._labels]
+    if spec.name == "flowers102":
+        return [str(label + 1) for label in dataset._labels]
+    if spec.name == "gtsrb" and dataset._split == "test":
+        return [f"{label:05d}" for _, label in dataset._samples]
+    if spec.name == "pets":
+        return [path.stem.rsplit("_", 1)[0] for path in paths]
+    if spec.name == "sun397":
+        return ["/".join(path.relative_to(dataset._data_dir).parts[1:-1]) for path in paths]
+    return [path.parent.name for path in paths]
+
+
+def _cifar(dataset):
+    return dataset.data, [dataset.classes[label] for label in dataset.targets]
+
+
+def _mnist(dataset):
+    return dataset.data.numpy(), [str(label) for label in dataset.targets.tolist()]
+
+
+def _stl10(dataset):
+    images = dataset.data.transpose(0, 2, 3, 1)
+    return images, [dataset.classes[label] for label in dataset.labels]
+
+
+def _pcam(dataset):
+    import h5py
+
+    files = dataset._FILES[dataset._split]
+    with h5py.File(dataset._base_folder / files["targets"][0]) as file:
+        keys = [str(label) for label in file["y"][:].ravel()]
+    source = _H5Images(str(dataset._base_folder / files["images"][0]))
+    return lazy_images(source, len(keys)), keys
+
+
+_PIXELS = {"cifar10": _cifar, "cifar100": _cifar, "mnist": _mnist, "stl10": _stl10, "pcam": _pcam}
+
+
+class _H5Images:
+    """The images of a file of PatchCamelyon, opened for each so that it can be pickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __getitem__(self, index):
+        import h5py
+
+        with h5py.File(self.path) as file:
+            return file["x"][index]
+
+    def __repr__(self):
+        return repr(self.path)
+
+
+def _require_h5py():
+    try:
+        import h5py  # noqa: F401
+    except ImportError:
+        raise ImportError("PatchCamelyon is stored as HDF5: pip install h5py.") from None
+
+
+def _read_cub(folder, parts, official):
+    wanted = {part["is_train"] for part in parts}
+    is_train = _read_table(folder / "train_test_split.txt")
+    names = _read_table(folder / "images.txt")
+    class_keys = _read_table(folder / "classes.txt")
+    labels = _read_table(folder / "image_class_labels.txt")
+    rows = [row for row in names if is_train[row] in wanted]
+    return Loaded(
+        np.array([str(folder / "images" / names[row]) for row in rows]),
+        [class_keys[labels[row]] for row in rows],
+        official,
+        [class_keys[number] for number in sorted(class_keys, key=int)],
+    )
+
+
+def _read_table(path):
+    """Dict of the first to the second of the two words in each line."""
+    lines = path.read_text("utf-8").splitlines()
+    return dict(line.split(maxsplit=1) for line in lines if line.strip())
+
+
+_SUN_LISTS = {"train": "Training_01.txt", "test": "Testing_01.txt"}
+
+
+def _has_sun_partition(folder):
+    return all(Path(folder, name).exists() for name in _SUN_LISTS.values())
+
+
+def _read_sun_partition(folder, subset):
+    """Official partition 1 of SUN397, from lists of lines such as "/a/abbey/sun_aaa.jpg"."""
+    names = list(_SUN_LISTS.values()) if subset == "all" else [_SUN_LISTS[subset]]
+    words = " ".join(Path(folder, name).read_text("utf-8") for name in names).split()
+    files = [word.strip("/") for word in words]
+    return Loaded(
+        np.array([str(folder / file) for file in files]),
+        ["/".join(file.split("/")[1:-1]) for file in files],
+        "official partition 1",
+    )

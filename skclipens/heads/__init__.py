@@ -1,0 +1,20 @@
+"""Heads: what turns the embedding of one backbone into class logits."""
+
+from ._base import DEFAULT_TEMPLATES, names_of_classes
+from ._clip_adapter import CLIPAdapterHead
+from ._linear import LinearDiscriminantHead
+from ._linear_probe import LinearProbeHead
+from ._residual import ResidualHead
+from ._tip_adapter import TipAdapterHead
+from ._zero_shot import ZeroShotHead
+
+__all__ = [
+    "DEFAULT_TEMPLATES",
+    "CLIPAdapterHead",
+    "LinearDiscriminantHead",
+    "LinearProbeHead",
+    "ResidualHead",
+    "TipAdapterHead",
+    "ZeroShotHead",
+    "names_of_classes",
+]

@@ -1,0 +1,156 @@
+"""What heads share: the text features of classes, and which rows can judge what was learned."""
+
+import reprlib
+import threading
+from collections import OrderedDict
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.preprocessing import normalize
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._logits import LogitClassifierMixin
+from .._validation import check_labels
+from ..backbones import Backbone, load_backbone
+
+DEFAULT_TEMPLATES = ("a photo of a {}.", "a picture of a {}.", "{}")
+_MAX_ENCODED = 256
+
+_encoded = OrderedDict()
+_lock = threading.Lock()
+
+
+def _class_features(backbone, names, templates):
+    """Text features of classes, encoded once per process: folds and draws share them."""
+    from .._forward import encode_classes
+
+    key = (backbone, backbone.version, names, templates)
+    with _lock:
+        if key not in _encoded:
+            # Wherever an embedder has put the model, so that it is not loaded twice.
+            features, scale = encode_classes(load_backbone(backbone), names, templates)
+            features.setflags(write=False)  # all heads of these classes hold this array
+            _encoded[key] = features, scale
+            while len(_encoded) > _MAX_ENCODED:
+                _encoded.popitem(last=False)
+        _encoded.move_to_end(key)
+        return _encoded[key]
+
+
+def names_of_classes(classes, class_names):
+    """The name of each class, to be put in a prompt.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (C,)
+        Sorted labels.
+    class_names : None, mapping or sequence of str
+        A mapping from labels to names, or a sequence that integer labels index. None: labels
+        that are strings are their own names.
+
+    Returns
+    -------
+    tuple of C str
+
+    Raises
+    ------
+    ValueError
+        If a class has no name.
+
+    Examples
+    --------
+    >>> from skclipens.heads import names_of_classes
+    >>> names_of_classes([0, 2], class_names=["cat", "dog", "owl"])
+    ('cat', 'owl')
+    """
+    labels = np.asarray(classes).tolist()
+    if class_names is None:
+        unnamed = [label for label in labels if not isinstance(label, str)]
+        if unnamed:
+            raise ValueError(
+                f"Label {unnamed[0]!r} is not a string, so it cannot stand in a prompt. Give "
+                "class_names: a list that the labels index, or a dict from label to name; or "
+                "use a head that needs no names, such as head='linear'."
+            )
+        return tuple(labels)
+    has_keys = hasattr(class_names, "keys")
+    class_names = dict(class_names if has_keys else enumerate(class_names))
+    missing = [label for label in labels if label not in class_names]
+    if missing:
+        raise ValueError(
+            f"class_names has no name for label {missing[0]!r}; it names the labels "
+            f"{reprlib.repr(list(class_names))}."
+        )
+    return tuple(str(class_names[label]) for label in labels)
+
+
+class BaseTextHead(LogitClassifierMixin, BaseEstimator):
+    """A head that starts from the text features of its classes.
+
+    A subclass has the parameters ``backbone``, ``templates`` and ``class_names``.
+    """
+
+    _parameter_constraints: dict = {
+        "backbone": [str],
+        "templates": [None, "array-like"],
+        "class_names": [None, dict, "array-like"],
+    }
+
+    def _fit_text(self, X, y):
+        """Encode the classes; return unit rows of X and the positions of their classes."""
+        X, y = validate_data(self, X, y, dtype=[np.float32, np.float64])
+        check_labels(y)
+        backbone = Backbone(self.backbone)
+        if X.shape[1] != backbone.width:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but embeddings of {backbone.name!r} have "
+                f"{backbone.width}."
+            )
+        classes, targets = np.unique(y, return_inverse=True)
+        self._encode(classes)
+        return normalize(X), targets
+
+    def _encode(self, classes):
+        names = names_of_classes(classes, self.class_names)
+        backbone = Backbone(self.backbone)
+        self.coef_, self.logit_scale_ = _class_features(backbone, names, self._templates())
+        self.classes_ = classes
+
+    def _templates(self):
+        templates = tuple(DEFAULT_TEMPLATES if self.templates is None else self.templates)
+        if not templates:
+            raise ValueError("templates is empty; None stands for the default ones.")
+        for template in templates:
+            if not isinstance(template, str) or template.count("{}") != 1:
+                raise ValueError(
+                    f"Each of templates needs one '{{}}' for the name of a class; {template!r} "
+                    "does not have it."
+                )
+        return templates
+
+    def _features(self, X):
+        """Unit rows of new data."""
+        check_is_fitted(self)
+        return normalize(validate_data(self, X, reset=False, dtype=[np.float32, np.float64]))
+
+    def _text_logits(self, features):
+        return features @ self.coef_.T * self.logit_scale_
+
+
+def rows_that_judge(targets):
+    """Rows whose class keeps another row when they are left out.
+
+    Parameters
+    ----------
+    targets : ndarray of shape (n,), int
+        Positions of the classes.
+
+    Returns
+    -------
+    ndarray of shape (n,), bool
+        None of the rows where they would speak for at most half of the classes.
+    """
+    has_company = np.bincount(targets) > 1
+    if 2 * np.count_nonzero(has_company) <= len(has_company):
+        return np.zeros(len(targets), bool)
+    return has_company[targets]

@@ -1,0 +1,160 @@
+"""Linear probe: a logistic regression whose strength of regularisation is searched."""
+
+import warnings
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._logits import LogitClassifierMixin, one_column_per_class
+from .._validation import check_labels, few_rows_per_class
+from ._base import rows_that_judge
+
+_DEFAULT_LOG_C = 1.0
+_FINEST_STEP = 1 / 8  # decades
+
+
+class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
+    """Logistic regression that finds its own strength of regularisation.
+
+    This is the linear probe of [1]_: C, the inverse strength of the l2 penalty, is searched from
+    1e-6 to 1e6, at first in steps of two decades, then around the best one in steps that halve
+    down to an eighth of a decade. It needs no names of classes and works on any table.
+
+    Parameters
+    ----------
+    cv : int, default=5
+        Largest number of stratified folds that judge a C.
+    max_iter : int, default=1000
+        Largest number of iterations of L-BFGS.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels.
+    C_ : float
+        Inverse strength of regularisation that was chosen.
+    coef_ : ndarray of shape (C, n_features), or (1, n_features) for two classes
+        Coefficients.
+    intercept_ : ndarray of shape (C,), or (1,) for two classes
+        Intercepts.
+    n_iter_ : int
+        Iterations of the final fit.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns; only where ``fit`` saw a frame.
+
+    See Also
+    --------
+    sklearn.linear_model.LogisticRegressionCV : Searches a fixed grid.
+
+    Notes
+    -----
+    The paper judges by the accuracy on validation data. Here the rows that ``fit`` is given judge,
+    by cross-validation without shuffling, with as many folds as the smallest class has rows and at
+    most ``cv``; and they judge by log-loss, since the accuracy of few rows has many ties. A class
+    with one row cannot judge and is left out of the search. Where this leaves at most half of the
+    classes, or a single one, nothing is searched and C is 10, which suits embeddings of unit
+    length.
+
+    References
+    ----------
+    .. [1] Radford et al., "Learning Transferable Visual Models From Natural Language
+       Supervision", ICML 2021, appendix A.3.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.preprocessing import scale
+    >>> from skclipens.heads import LinearProbeHead
+    >>> X, y = load_wine(return_X_y=True)
+    >>> head = LinearProbeHead().fit(scale(X), y)
+    >>> head.coef_.shape, 1e-6 <= head.C_ <= 1e6
+    ((3, 13), True)
+    """
+
+    _parameter_constraints: dict = {
+        "cv": [Interval(Integral, 2, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(self, *, cv=5, max_iter=1000):
+        self.cv = cv
+        self.max_iter = max_iter
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y):
+        """Search C, then fit on all rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Embeddings, or any table.
+        y : array-like of shape (n,)
+            Labels.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If there is one class only.
+        """
+        X, y = validate_data(self, X, y, dtype=[np.float32, np.float64])
+        check_labels(y)
+        self.classes_, targets = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            (only,) = self.classes_.tolist()
+            raise ValueError(f"At least two classes are needed; got 1 class, {only!r}.")
+        with few_rows_per_class():
+            self.C_ = float(10 ** self._find_log_c(X, targets))
+            probe = self._probe(self.C_).fit(X, targets)
+        self.coef_, self.intercept_ = probe.coef_, probe.intercept_
+        self.n_iter_ = int(probe.n_iter_.max())
+        return self
+
+    def _probe(self, C):
+        return LogisticRegression(C=C, max_iter=self.max_iter)
+
+    def _find_log_c(self, X, targets):
+        judges = rows_that_judge(targets)
+        X, targets = X[judges], targets[judges]
+        sizes = np.unique(targets, return_counts=True)[1]
+        if len(sizes) < 2:
+            return _DEFAULT_LOG_C
+        folds = StratifiedKFold(min(self.cv, sizes.min()))
+        losses = {}
+
+        def loss(log_c):
+            if log_c not in losses:
+                losses[log_c] = self._held_out_loss(10.0**log_c, X, targets, folds)
+            return losses[log_c]
+
+        step = 2.0
+        best = min(np.arange(-6, 7, step), key=loss)
+        while step > _FINEST_STEP:
+            step /= 2
+            best = min([c for c in (best - step, best, best + step) if abs(c) <= 6], key=loss)
+        return best
+
+    def _held_out_loss(self, C, X, targets, folds):
+        with warnings.catch_warnings():
+            # Only the chosen strength has to converge.
+            warnings.filterwarnings("ignore", category=ConvergenceWarning)
+            proba = cross_val_predict(self._probe(C), X, targets, cv=folds, method="predict_proba")
+        return log_loss(targets, proba)
+
+    def _logits(self, X):
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
+        logits = X @ self.coef_.T + self.intercept_
+        return one_column_per_class(logits.ravel() if len(self.classes_) == 2 else logits)

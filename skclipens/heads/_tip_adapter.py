@@ -1,0 +1,275 @@
+"""Tip-Adapter: a cache of the training rows beside the classes' names."""
+
+from numbers import Real
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.special import log_softmax
+from sklearn.base import _fit_context
+from sklearn.utils import gen_batches
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from ..backbones import resolve_device
+from ._base import BaseTextHead, rows_that_judge
+from ._training import TRAINING_CONSTRAINTS, make_generator, train
+
+_DEFAULT_ALPHA, _DEFAULT_BETA = 1.0, 5.5
+_ALPHAS = [0.0, *(2.0**k for k in range(-3, 8))]
+_BETAS = [2.0 ** (k / 2) for k in range(-2, 13)]
+_MAX_AFFINITIES = 2**23  # in memory at a time
+
+
+class TipAdapterHead(BaseTextHead):
+    r"""Add to zero-shot logits what similar training rows say, as Tip-Adapter does.
+
+    The unit rows F of the training data and their one-hot labels L are a cache. The logits of an
+    embedding f of unit length are [1]_
+
+    .. math:: s f W + \alpha \exp(-\beta (1 - f F^T)) L,
+
+    where s f W are the logits of :class:`ZeroShotHead`, with the scale s of the model (100 for
+    those of OpenAI).
+
+    Parameters
+    ----------
+    backbone : str, default="ViT-B-32/openai"
+        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`.
+    alpha : float or "auto", default="auto"
+        Weight of the cache. 0 is zero-shot.
+    beta : float or "auto", default="auto"
+        How fast the say of a training row falls with its distance.
+    fine_tune : bool, default=False
+        Whether to train the keys F (Tip-Adapter-F).
+    templates : sequence of str, default=None
+        Prompts, as in :class:`ZeroShotHead`.
+    class_names : mapping or sequence of str, default=None
+        Names of the classes, as in :class:`ZeroShotHead`.
+    learning_rate : float, default=1e-3
+        Largest step size of AdamW; it falls to zero along a cosine. This and what follows is for
+        ``fine_tune=True``.
+    max_iter : int, default=20
+        Number of epochs.
+    batch_size : int, default=256
+        Rows in a step.
+    device : str, default="auto"
+        Where the keys are trained; see :class:`CLIPEmbedder`. What is fitted is numpy.
+    random_state : int, RandomState instance or None, default=None
+        Controls the order of the rows in training.
+    verbose : bool or int, default=False
+        Whether to print the loss of each epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels.
+    coef_ : ndarray of shape (C, width), float32
+        Text features of the classes, unit rows.
+    logit_scale_ : float
+        Scale s of the zero-shot logits.
+    keys_ : ndarray of shape (n, width)
+        F. Not of unit length once trained.
+    values_ : sparse array of shape (n, C)
+        L.
+    alpha_, beta_ : float
+        What was given or chosen.
+    held_out_logits_ : ndarray of shape (n, C) or None
+        Logits of the training rows, in their order, each with its own key left out: what a head
+        fitted on the other rows with ``alpha_`` and ``beta_`` would give. NaN where the row's
+        class has no other row. None if the keys were trained, since each key has then seen all
+        rows.
+    loss_curve_ : list of float
+        Mean training loss of each epoch, each row's own key left out; empty without
+        ``fine_tune``.
+    n_iter_ : int
+        Number of epochs; 1 without ``fine_tune``.
+    n_features_in_ : int
+        Width of the backbone's embedding.
+    feature_names_in_ : ndarray of shape (width,)
+        Names of the columns; only where ``fit`` saw a frame.
+
+    See Also
+    --------
+    CLIPAdapterHead : Trains a small network on the embeddings instead.
+
+    Notes
+    -----
+    ``"auto"`` takes the alpha and beta with the smallest log-loss of the training rows, each with
+    its own key left out, on a logarithmic grid (alpha 0 and 0.125 to 128, beta 0.5 to 64). The
+    authors' code searches 20 alphas and 200 betas for accuracy on validation data, which ``fit``
+    does not have. A row judges only if its class has another one. Where such rows speak for at
+    most half of the classes, as with one row per class, nothing is searched: alpha is 1 and beta
+    5.5.
+
+    With ``fine_tune``, alpha and beta are chosen before training, training uses them, and the keys
+    of the last epoch are kept. The authors' code takes the epoch that does best on the test data,
+    then searches alpha and beta again on validation data. As there, AdamW has an epsilon of 1e-4.
+
+    In the paper a key is the mean of ten augmented views of a picture, and training uses yet other
+    views. Here a picture has one embedding. A row would meet itself among the keys, which for a
+    large alpha leaves nothing to learn, so training leaves out each row's own key.
+
+    References
+    ----------
+    .. [1] Zhang et al., "Tip-Adapter: Training-free Adaption of CLIP for Few-shot
+       Classification", ECCV 2022, sections 3.1 and 3.2. https://arxiv.org/abs/2111.03930
+
+    Examples
+    --------
+    >>> from skclipens import CLIPEmbedder
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.heads import TipAdapterHead
+    >>> emoji = load_emoji(min_class_size=60)
+    >>> X = CLIPEmbedder("zoo/RN20").fit_transform(emoji.filenames[::5])
+    >>> y = emoji.target_names[emoji.target[::5]]
+    >>> head = TipAdapterHead("zoo/RN20").fit(X, y)
+    >>> head.held_out_logits_.shape == (len(X), len(head.classes_))
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BaseTextHead._parameter_constraints,
+        **TRAINING_CONSTRAINTS,
+        "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "beta": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "fine_tune": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        backbone="ViT-B-32/openai",
+        *,
+        alpha="auto",
+        beta="auto",
+        fine_tune=False,
+        templates=None,
+        class_names=None,
+        learning_rate=1e-3,
+        max_iter=20,
+        batch_size=256,
+        device="auto",
+        random_state=None,
+        verbose=False,
+    ):
+        self.backbone = backbone
+        self.alpha = alpha
+        self.beta = beta
+        self.fine_tune = fine_tune
+        self.templates = templates
+        self.class_names = class_names
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y):
+        """Encode the names of the classes, and keep the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, width)
+            Embeddings, normalised or not.
+        y : array-like of shape (n,)
+            Labels.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X is not as wide as the backbone's embedding, a class has no name or a template has
+            no place for it.
+        """
+        self.keys_, targets = self._fit_text(X, y)
+        n, n_classes = len(targets), len(self.classes_)
+        ones = np.ones(n, self.keys_.dtype)
+        self.values_ = csr_array((ones, targets, np.arange(n + 1)), shape=(n, n_classes))
+        self.alpha_, self.beta_ = self._choose(targets)
+        self.loss_curve_, self.n_iter_, self.held_out_logits_ = [], 1, None
+        if self.fine_tune:
+            self.loss_curve_, keys = self._train(targets)
+            self.keys_, self.n_iter_ = keys.astype(self.keys_.dtype), self.max_iter
+        else:
+            self.held_out_logits_ = self._held_out_logits()
+            self.held_out_logits_[np.bincount(targets)[targets] < 2] = np.nan
+        return self
+
+    def _choose(self, targets):
+        """Alpha and beta, as given or with the smallest log-loss of held-out rows."""
+        judges = np.flatnonzero(rows_that_judge(targets))
+        searched = len(judges) > 0
+        alphas = _candidates(self.alpha, _ALPHAS if searched else [_DEFAULT_ALPHA])
+        betas = _candidates(self.beta, _BETAS if searched else [_DEFAULT_BETA])
+        if len(alphas) == len(betas) == 1:
+            return alphas[0], betas[0]
+        losses = np.zeros((len(betas), len(alphas)))
+        for batch in self._batches(len(judges)):
+            rows = judges[batch]
+            text = self._text_logits(self.keys_[rows])
+            affinity = self._affinity(self.keys_[rows], own=rows)
+            for b, beta in enumerate(betas):
+                cache = self._cache_logits(affinity, beta)
+                losses[b] += [_log_loss(text + alpha * cache, targets[rows]) for alpha in alphas]
+        best = np.unravel_index(losses.argmin(), losses.shape)
+        return alphas[best[1]], betas[best[0]]
+
+    def _batches(self, n):
+        return gen_batches(n, max(_MAX_AFFINITIES // len(self.keys_), 1))
+
+    def _affinity(self, features, own=None):
+        """Cosines to the keys, (n, number of keys); those to each row's own key left out."""
+        affinity = features @ self.keys_.T
+        if own is not None:
+            affinity[np.arange(len(own)), own] = -np.inf
+        return affinity
+
+    def _cache_logits(self, affinity, beta):
+        return np.exp(beta * (affinity - 1)) @ self.values_
+
+    def _tip_logits(self, features, own=None):
+        cache = self._cache_logits(self._affinity(features, own), self.beta_)
+        return self._text_logits(features) + self.alpha_ * cache
+
+    def _held_out_logits(self):
+        rows = np.arange(len(self.keys_))
+        return np.concatenate(
+            [self._tip_logits(self.keys_[b], own=rows[b]) for b in self._batches(len(rows))]
+        )
+
+    def _train(self, targets):
+        import torch
+
+        device = resolve_device(self.device)
+        f = torch.tensor(self.keys_, dtype=torch.float32, device=device)
+        text = torch.as_tensor(self._text_logits(self.keys_), dtype=torch.float32, device=device)
+        targets = torch.as_tensor(targets, device=device)
+        values = torch.nn.functional.one_hot(targets, len(self.classes_)).float()
+        keys = torch.nn.Parameter(f.clone())
+
+        def logits_of(rows):
+            affinity = f[rows] @ keys.T
+            # A row that meets itself has nothing to learn.
+            own = torch.nn.functional.one_hot(rows.to(device), len(f)).bool()
+            affinity = affinity.masked_fill(own, -torch.inf)
+            cache = torch.exp(self.beta_ * (affinity - 1)) @ values
+            return text[rows] + self.alpha_ * cache
+
+        losses = train(self, [keys], logits_of, targets, make_generator(self.random_state))
+        return losses, keys.detach().cpu().numpy()
+
+    def _logits(self, X):
+        features = self._features(X)
+        return np.concatenate([self._tip_logits(features[b]) for b in self._batches(len(features))])
+
+
+def _candidates(given, automatic):
+    return list(automatic) if given == "auto" else [float(given)]
+
+
+def _log_loss(logits, targets):
+    """Summed negative log-likelihood of the true classes."""
+    return -log_softmax(logits, axis=1)[np.arange(len(targets)), targets].sum()

@@ -1,0 +1,274 @@
+"""Accuracy against cost."""
+
+import numpy as np
+from sklearn.metrics import accuracy_score
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+
+from ._base import annotate_points, average_predictions, split_ensemble, start_plot
+
+
+class AccuracyCostDisplay:
+    """Accuracy of backbones, and of what combines them, against their cost.
+
+    Backbones are points; ensembles of growing size, cascades with falling thresholds and the like
+    are lines, or stars where there is one of a kind.
+
+    It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    names : sequence of n str
+        Names of the points.
+    costs : array-like of shape (n,)
+        Their costs, in any unit.
+    accuracies : array-like of shape (n,)
+        Their accuracies.
+    lines : dict of str to (array-like of shape (m,), array-like of shape (m,)), default=None
+        Costs and accuracies of each line, by what the legend calls it.
+    cost_label : str, default="Cost"
+        Label of the axis of costs, with its unit.
+
+    Attributes
+    ----------
+    points_ : matplotlib PathCollection
+        The points.
+    lines_ : list of matplotlib Line2D
+        The lines.
+    text_ : list of matplotlib Annotation
+        The names of the points.
+    ax_ : matplotlib Axes
+        Axes with the points and lines.
+    figure_ : matplotlib Figure
+        Figure with the axes.
+
+    See Also
+    --------
+    skclipens.backbones.list_backbones : Costs of backbones.
+
+    Examples
+    --------
+    >>> from skclipens.inspection import AccuracyCostDisplay
+    >>> display = AccuracyCostDisplay.from_predictions(
+    ...     ["RN50", "ViT-B-32", "ViT-L-14"],
+    ...     [12.2, 8.8, 162.0],
+    ...     [0.59, 0.62, 0.75],
+    ...     lines={"logit average": ([8.8, 21.0, 183.0], [0.62, 0.66, 0.75])},
+    ...     cost_label="GFLOPs per image",
+    ... )
+    >>> display.ax_.get_xscale()
+    'log'
+    """
+
+    def __init__(self, names, costs, accuracies, *, lines=None, cost_label="Cost"):
+        self.names = names
+        self.costs = costs
+        self.accuracies = accuracies
+        self.lines = lines
+        self.cost_label = cost_label
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        costs=None,
+        cost_label=None,
+        sample_weight=None,
+        name=None,
+        ax=None,
+    ):
+        """Plot the backbones of a fitted ensemble, their averages, and the ensemble.
+
+        A point is the calibrated logit average of a backbone's own experts. The line averages the
+        experts of the cheapest backbone, of the two cheapest, and so on. The star is the ensemble,
+        to which also experts on all columns belong. Costs are those of embedding an image; heads
+        and combination are taken as free.
+
+        Parameters
+        ----------
+        estimator : ensemble, or Pipeline that ends in one
+            Fitted.
+        X : array-like of shape (n, ...)
+            What `estimator` predicts from: embeddings, or images for a pipeline.
+        y : array-like of shape (n,)
+            True labels.
+        costs : dict of str to float, default=None
+            Costs by names of blocks, or of experts. None takes GFLOPs per image of the backbones
+            that :func:`skclipens.backbones.list_backbones` knows.
+        cost_label : str, default=None
+            Label of the axis of costs. None is "GFLOPs per image" if `costs` is None, and "Cost"
+            otherwise.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+        name : str, default=None
+            What the legend calls the ensemble. None takes its class.
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+
+        Returns
+        -------
+        AccuracyCostDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no ``expert_proba``.
+        NotFittedError
+            If it is not fitted.
+        ValueError
+            If an expert has no cost.
+        """
+        ensemble, X = split_ensemble(estimator, X)
+        if costs is None:
+            costs, cost_label = _known_costs(), cost_label or "GFLOPs per image"
+        members = _experts_of_blocks(ensemble, costs)
+        blocks = sorted(members, key=costs.__getitem__)
+        proba = ensemble.expert_proba(X)
+
+        def accuracy(chosen):
+            experts = [e for block in chosen for e in members[block]]
+            predicted = average_predictions(proba[:, experts], ensemble.classes_)
+            return accuracy_score(y, predicted, sample_weight=sample_weight)
+
+        prices = np.array([costs[block] for block in blocks], float)
+        prefixes = [accuracy(blocks[: k + 1]) for k in range(len(blocks))]
+        whole = accuracy_score(y, ensemble.predict(X), sample_weight=sample_weight)
+        return cls.from_predictions(
+            blocks,
+            prices,
+            [accuracy([block]) for block in blocks],
+            lines={
+                "Logit average of the cheapest": (np.cumsum(prices), prefixes),
+                name or type(ensemble).__name__: ([prices.sum()], [whole]),
+            },
+            cost_label=cost_label or "Cost",
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls, names, costs, accuracies, *, lines=None, cost_label="Cost", annotate=True, ax=None
+    ):
+        """Plot given costs and accuracies.
+
+        Parameters
+        ----------
+        names : sequence of n str
+            Names of the points.
+        costs : array-like of shape (n,)
+            Their costs, in any unit.
+        accuracies : array-like of shape (n,)
+            Their accuracies.
+        lines : dict of str to (array-like of shape (m,), array-like of shape (m,)), default=None
+            Costs and accuracies of each line, by what the legend calls it.
+        cost_label : str, default="Cost"
+            Label of the axis of costs, with its unit.
+        annotate : bool, default=True
+            Whether to write the names beside the points.
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+
+        Returns
+        -------
+        AccuracyCostDisplay
+
+        Raises
+        ------
+        ValueError
+            If lengths do not fit.
+        """
+        names = list(names)
+        costs, accuracies = _check_pair(costs, accuracies, "costs", "accuracies")
+        check_consistent_length(names, costs)
+        lines = {
+            label: _check_pair(*line, f"costs of line {label!r}", f"accuracies of line {label!r}")
+            for label, line in (lines or {}).items()
+        }
+        display = cls(names, costs, accuracies, lines=lines, cost_label=cost_label)
+        return display.plot(annotate=annotate, ax=ax)
+
+    def plot(self, *, annotate=True, ax=None):
+        """Plot points and lines.
+
+        The axis of costs is logarithmic if they differ by a factor of more than 10.
+
+        Parameters
+        ----------
+        annotate : bool, default=True
+            Whether to write the names beside the points.
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+
+        Returns
+        -------
+        AccuracyCostDisplay
+            This object.
+        """
+        from matplotlib.ticker import LogLocator
+
+        ax = start_plot(self, ax, (7, 4.8))
+        self.points_ = ax.scatter(self.costs, self.accuracies, color="0.3", label="Backbones")
+        self.lines_ = []
+        for label, (costs, accuracies) in (self.lines or {}).items():
+            style = dict(marker="*", markersize=14, linestyle="") if len(costs) == 1 else {}
+            self.lines_ += ax.plot(costs, accuracies, **{"marker": ".", "label": label, **style})
+        every = np.concatenate([self.costs, *(line.get_xdata() for line in self.lines_)])
+        if every.min() > 0 and every.max() > 10 * every.min():
+            ax.set_xscale("log", subs=())
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.xaxis.set_major_formatter("{x:g}")
+        ax.margins(0.1)
+        ax.set(xlabel=self.cost_label, ylabel="Accuracy")
+        ax.grid(alpha=0.3)
+        if self.lines_:
+            ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
+        self.text_ = (
+            annotate_points(ax, self.costs, self.accuracies, self.names) if annotate else []
+        )
+        return self
+
+
+def _known_costs():
+    from ..backbones import list_backbones
+
+    return list_backbones()["gflops"].to_dict()
+
+
+def _experts_of_blocks(ensemble, costs):
+    """Positions of the experts on each block, but for experts on all columns."""
+    members = {}
+    for e, expert in enumerate(ensemble.experts_):
+        block = _priced_name(str(expert.name), costs)
+        if block is not None:
+            members.setdefault(block, []).append(e)
+        elif len(expert.columns) < ensemble.n_features_in_:
+            raise ValueError(
+                f"costs has no entry for expert {expert.name!r}; name its block, or the expert."
+            )
+    if not members:
+        raise ValueError("costs has no entry for any expert; name their blocks.")
+    return members
+
+
+def _priced_name(expert, costs):
+    """The name under which costs has an expert: its own, its block's, or its backbone's."""
+    # "prefix__BACKBONE:head", where a ColumnTransformer made the prefix.
+    for name in (expert, expert.rpartition(":")[0]):
+        for candidate in (name, name.rpartition("__")[2]):
+            if candidate in costs:
+                return candidate
+    return None
+
+
+def _check_pair(costs, accuracies, name_costs, name_accuracies):
+    pair = [
+        column_or_1d(check_array(values, ensure_2d=False, dtype=float, input_name=name))
+        for values, name in ((costs, name_costs), (accuracies, name_accuracies))
+    ]
+    if len(pair[0]) != len(pair[1]):
+        raise ValueError(
+            f"There are {len(pair[0])} {name_costs}, but {len(pair[1])} {name_accuracies}."
+        )
+    return pair

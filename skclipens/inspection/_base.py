@@ -1,0 +1,127 @@
+"""What displays share: the ensemble at the end of a pipeline, its experts, axes and labels."""
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+
+def split_ensemble(estimator, X, method="expert_proba"):
+    """The ensemble that an estimator is or ends in, and X as that ensemble takes it.
+
+    Parameters
+    ----------
+    estimator : ensemble, or Pipeline that ends in one
+        Fitted.
+    X : array-like of shape (n, ...)
+    method : str
+        What the ensemble must have.
+
+    Returns
+    -------
+    ensemble : estimator
+    X : array-like of shape (n, n_features)
+
+    Raises
+    ------
+    TypeError
+        If the estimator is no ensemble with this method.
+    NotFittedError
+        If it is not fitted.
+    """
+    ensemble = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if not hasattr(ensemble, method):
+        raise TypeError(
+            f"estimator must be an ensemble that has {method}, or a pipeline that ends in one; "
+            f"got {type(ensemble).__name__}."
+        )
+    check_is_fitted(ensemble)
+    if isinstance(estimator, Pipeline) and len(estimator) > 1:
+        X = estimator[:-1].transform(X)
+    return ensemble, X
+
+
+def expert_predictions(ensemble, X):
+    """Labels that each expert predicts, of shape (n, E)."""
+    return ensemble.classes_[ensemble.expert_proba(X).argmax(axis=2)]
+
+
+def average_predictions(proba, classes):
+    """Labels that the average of logits gives, from the softmax of the logits.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n, E, C)
+    classes : ndarray of shape (C,)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    logits = np.log(np.maximum(proba, np.finfo(proba.dtype).tiny))
+    return classes[logits.mean(axis=1).argmax(axis=1)]
+
+
+def start_plot(display, ax, figsize=None):
+    """Set ``ax_`` and ``figure_`` of a display, on new axes if ax is None."""
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        _, ax = plt.subplots(figsize=figsize, layout="constrained")
+    display.ax_, display.figure_ = ax, ax.figure
+    return ax
+
+
+def annotate_points(ax, x, y, names):
+    """Write a name beside each point, on the side where it covers least of what is there.
+
+    Call it when the limits of the axes are final.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    x, y : ndarray of shape (n,)
+    names : sequence of n str
+
+    Returns
+    -------
+    list of n matplotlib Annotation
+    """
+    ax.figure.draw_without_rendering()
+    points = ax.transData.transform(np.column_stack([x, y]))
+    marks = np.concatenate([points, *(_along(line) for line in ax.lines)])
+    taken, texts = [], []
+    for name, position in zip(names, zip(x, y)):
+        tries = [
+            ax.annotate(
+                name,
+                position,
+                xytext=(dx, dy),
+                textcoords="offset points",
+                ha={1: "left", 0: "center", -1: "right"}[np.sign(dx)],
+                va="center",
+                fontsize="small",
+            )
+            for dx, dy in [(6, 0), (-6, 0), (0, 9), (0, -9), (5, 8), (5, -8), (-5, 8), (-5, -8)]
+        ]
+        boxes = [text.get_window_extent() for text in tries]
+        best = int(np.argmin([_covered(box, taken, marks, ax.bbox) for box in boxes]))
+        for i, text in enumerate(tries):
+            if i != best:
+                text.remove()
+        taken.append(boxes[best])
+        texts.append(tries[best])
+    return texts
+
+
+def _along(line, n=200):
+    """Positions along a line, in pixels."""
+    vertices = line.get_transform().transform(line.get_xydata())
+    steps = np.linspace(0, len(vertices) - 1, n)
+    return np.column_stack([np.interp(steps, np.arange(len(vertices)), v) for v in vertices.T])
+
+
+def _covered(box, taken, marks, frame):
+    """How bad a place for a label is: outside of the axes, on others, on points and lines."""
+    inside = ((box.min <= marks) & (marks <= box.max)).all(axis=1)
+    outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
+    return 100 * outside + 30 * sum(box.overlaps(other) for other in taken) + inside.sum()

@@ -1,0 +1,221 @@
+"""Which experts are right together."""
+
+import numpy as np
+
+from ..metrics import correct_sets
+from ._base import expert_predictions, split_ensemble, start_plot
+
+_NONE_COLOR = "tab:red"
+
+
+class CorrectSetsDisplay:
+    """UpSet plot of the sets of rows that experts classify correctly [1]_.
+
+    A column stands for the rows that exactly the experts with a dark dot, and no others, classify
+    correctly; the bar above it counts them. Rows that no expert classifies correctly are in red:
+    all else is within reach of an oracle that picks an expert. The bars at the right are
+    the accuracies of the experts.
+
+    It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    counts : pandas.Series of int, with a MultiIndex of E levels of bool
+        As :func:`skclipens.metrics.correct_sets` makes it.
+
+    Attributes
+    ----------
+    axes_ : dict of matplotlib Axes
+        ``"counts"`` (the bars above), ``"members"`` (the dots) and ``"accuracy"`` (the bars at
+        the right).
+    ax_ : matplotlib Axes
+        Axes in which these are.
+    figure_ : matplotlib Figure
+        Figure with the axes.
+
+    See Also
+    --------
+    skclipens.metrics.correct_sets : The counts.
+    DiversityGainDisplay : What is gained from different mistakes.
+
+    References
+    ----------
+    .. [1] Lex et al., "UpSet: Visualization of Intersecting Sets", IEEE Transactions on
+       Visualization and Computer Graphics, 2014.
+
+    Examples
+    --------
+    >>> from skclipens.inspection import CorrectSetsDisplay
+    >>> y_true = [0, 1, 2, 3, 4]
+    >>> predictions = [[0, 1], [1, 0], [1, 2], [0, 3], [4, 4]]
+    >>> display = CorrectSetsDisplay.from_predictions(
+    ...     y_true, predictions, names=["RN50", "ViT-B-32"]
+    ... )
+    >>> display.counts[True, True]
+    np.int64(1)
+    """
+
+    def __init__(self, counts):
+        self.counts = counts
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y, *, sort_by="count", max_regions=30, ax=None):
+        """Plot the correct sets of the experts of a fitted ensemble.
+
+        Parameters
+        ----------
+        estimator : ensemble, or Pipeline that ends in one
+            Fitted.
+        X : array-like of shape (n, ...)
+            What `estimator` predicts from: embeddings, or images for a pipeline.
+        y : array-like of shape (n,)
+            True labels.
+        sort_by : {"count", "degree"}, default="count"
+            Whether columns are in the order of their counts, or of how many experts are right.
+        max_regions : int or None, default=30
+            Show only so many of the largest regions; None shows all.
+        ax : matplotlib Axes, default=None
+            Axes to plot in. None makes a new figure.
+
+        Returns
+        -------
+        CorrectSetsDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no ``expert_proba``.
+        NotFittedError
+            If it is not fitted.
+        """
+        ensemble, X = split_ensemble(estimator, X)
+        return cls.from_predictions(
+            y,
+            expert_predictions(ensemble, X),
+            names=ensemble.expert_names_,
+            sort_by=sort_by,
+            max_regions=max_regions,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls, y_true, predictions, *, names=None, sort_by="count", max_regions=30, ax=None
+    ):
+        """Plot the correct sets of given predictions.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n,)
+            True labels.
+        predictions : array-like of shape (n, E)
+            Labels that each of E experts predicts.
+        names : sequence of E str, default=None
+            Names of the experts. None takes the columns of a frame, and else "expert0" and so on.
+        sort_by : {"count", "degree"}, default="count"
+            Whether columns are in the order of their counts, or of how many experts are right.
+        max_regions : int or None, default=30
+            Show only so many of the largest regions; None shows all.
+        ax : matplotlib Axes, default=None
+            Axes to plot in. None makes a new figure.
+
+        Returns
+        -------
+        CorrectSetsDisplay
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, or names are not distinct.
+        """
+        display = cls(correct_sets(y_true, predictions, names=names))
+        return display.plot(sort_by=sort_by, max_regions=max_regions, ax=ax)
+
+    def plot(self, *, sort_by="count", max_regions=30, ax=None):
+        """Plot the sets.
+
+        Parameters
+        ----------
+        sort_by : {"count", "degree"}, default="count"
+            Whether columns are in the order of their counts, or of how many experts are right.
+        max_regions : int or None, default=30
+            Show only so many of the largest regions; None shows all.
+        ax : matplotlib Axes, default=None
+            Axes to plot in. None makes a new figure.
+
+        Returns
+        -------
+        CorrectSetsDisplay
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If `sort_by` is unknown.
+        """
+        if sort_by not in ("count", "degree"):
+            raise ValueError(f"sort_by must be 'count' or 'degree'; got {sort_by!r}.")
+        shown = self.counts.sort_values(ascending=False, kind="stable")[:max_regions]
+        members = np.array(shown.index.tolist(), bool)
+        if sort_by == "degree":
+            order = np.argsort(members.sum(axis=1), kind="stable")
+            shown, members = shown.iloc[order], members[order]
+        n_regions, n_experts = members.shape
+
+        ax = start_plot(self, ax, (3.5 + 0.28 * n_regions, 2.8 + 0.3 * n_experts))
+        ax.set_axis_off()
+        height = 0.3 * n_experts / (2.5 + 0.3 * n_experts)
+        above = ax.inset_axes([0, height + 0.02, 0.82, 0.98 - height])
+        dots = ax.inset_axes([0, 0, 0.82, height], sharex=above)
+        right = ax.inset_axes([0.84, 0, 0.16, height], sharey=dots)
+        self.axes_ = {"counts": above, "members": dots, "accuracy": right}
+        self._plot_counts(above, shown, members)
+        self._plot_members(dots, members)
+        self._plot_accuracies(right)
+        return self
+
+    def _plot_counts(self, ax, shown, members):
+        colors = ["0.25" if any(row) else _NONE_COLOR for row in members]
+        bars = ax.bar(np.arange(len(shown)), shown, color=colors, width=0.7)
+        ax.bar_label(bars, fontsize="small", rotation=90 if shown.max() > 99 else 0, padding=2)
+        ax.margins(y=0.15)
+        ax.set_ylabel("Rows")
+        ax.tick_params(bottom=False, labelbottom=False)
+        ax.spines[["top", "right", "bottom"]].set_visible(False)
+        left_out = len(self.counts) - len(shown)
+        if left_out:
+            rows = int(self.counts.sum() - shown.sum())
+            note = f"{left_out} smaller regions, {rows} rows, not shown"
+            ax.text(1, 1, note, transform=ax.transAxes, ha="right", va="top", fontsize="small")
+
+    def _plot_members(self, ax, members):
+        for e in range(0, members.shape[1], 2):
+            ax.axhspan(e - 0.5, e + 0.5, color="0.95", zorder=0)
+        for right, color in ((False, "0.82"), (True, "0.25")):
+            region, expert = np.nonzero(members == right)
+            ax.scatter(region, expert, s=40, color=color, zorder=3)
+        for region, row in enumerate(members):
+            if row.any():
+                rows = np.flatnonzero(row)
+                ax.plot([region, region], [rows[0], rows[-1]], color="0.25", zorder=2)
+            else:
+                # Dots of the region where no expert is right, in the colour of its bar.
+                dots = np.arange(len(row))
+                ax.scatter(
+                    np.full(len(row), region), dots, s=40, zorder=4,
+                    facecolor="white", edgecolor=_NONE_COLOR,
+                )  # fmt: skip
+        ax.set_yticks(np.arange(members.shape[1]), self.counts.index.names)
+        ax.set_ylim(members.shape[1] - 0.5, -0.5)
+        ax.tick_params(left=False, bottom=False, labelbottom=False)
+        ax.spines[:].set_visible(False)
+
+    def _plot_accuracies(self, ax):
+        members = np.array(self.counts.index.tolist(), bool)
+        accuracies = self.counts.to_numpy() @ members / self.counts.sum()
+        bars = ax.barh(np.arange(len(accuracies)), accuracies, color="0.6", height=0.6)
+        ax.bar_label(bars, fmt="{:.2f}", fontsize="small", padding=2)
+        ax.set(xlim=(0, 1), xticks=[])
+        ax.set_title("Accuracy", fontsize="medium")
+        ax.tick_params(left=False, labelleft=False)
+        ax.spines[["top", "right", "bottom"]].set_visible(False)

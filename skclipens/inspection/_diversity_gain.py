@@ -1,0 +1,200 @@
+"""Gain of a combination against the diversity of its members."""
+
+from itertools import combinations
+
+import numpy as np
+from sklearn.metrics import accuracy_score
+
+from ..metrics import disagreement_matrix
+from ._base import annotate_points, average_predictions, split_ensemble, start_plot
+
+
+class DiversityGainDisplay:
+    """Gain of combinations over their best member, against the diversity of their members.
+
+    Diversity is the mean share of rows for which two members predict different labels. The gain
+    is the accuracy of a combination less that of its best member, which is the best on the same
+    rows: more than a user could have picked beforehand.
+
+    It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    names : sequence of n str
+        Names of the combinations.
+    diversities : ndarray of shape (n,)
+        Mean disagreement of their members, between 0 and 1.
+    gains : ndarray of shape (n,)
+        Gain in accuracy, between -1 and 1.
+
+    Attributes
+    ----------
+    points_ : matplotlib PathCollection
+        The points.
+    text_ : list of matplotlib Annotation
+        The names, if they are shown.
+    ax_ : matplotlib Axes
+        Axes with the points.
+    figure_ : matplotlib Figure
+        Figure with the axes.
+
+    See Also
+    --------
+    skclipens.metrics.disagreement_matrix : Disagreement of each pair.
+    skclipens.metrics.headroom_closed_score : Gain relative to what an oracle would gain.
+
+    Examples
+    --------
+    A point per data set:
+
+    >>> from skclipens.inspection import DiversityGainDisplay
+    >>> animals = ["cat", "dog"], [["cat", "dog"], ["cat", "dog"]], ["cat", "dog"]
+    >>> digits = [1, 2, 3, 4], [[1, 1], [2, 2], [3, 3], [0, 4]], [1, 2, 3, 4]
+    >>> display = DiversityGainDisplay.from_predictions({"animals": animals, "digits": digits})
+    >>> display.diversities.tolist(), display.gains.tolist()
+    ([1.0, 0.25], [0.5, 0.0])
+    """
+
+    def __init__(self, names, diversities, gains):
+        self.names = names
+        self.diversities = diversities
+        self.gains = gains
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y, *, n_members=2, annotate="auto", sample_weight=None, ax=None, **kwargs
+    ):
+        """Plot all pairs of experts of a fitted ensemble, each combined by its logit average.
+
+        Parameters
+        ----------
+        estimator : ensemble, or Pipeline that ends in one
+            Fitted. Its experts' calibrated logits are averaged; its own way to combine them is
+            not used.
+        X : array-like of shape (n, ...)
+            What `estimator` predicts from: embeddings, or images for a pipeline.
+        y : array-like of shape (n,)
+            True labels.
+        n_members : int, default=2
+            Number of experts in each combination.
+        annotate : bool or "auto", default="auto"
+            Whether to write the names beside the points; "auto" does for at most 15.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.scatter`.
+
+        Returns
+        -------
+        DiversityGainDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no ``expert_proba``.
+        NotFittedError
+            If it is not fitted.
+        ValueError
+            If there are fewer than `n_members` experts, or `n_members` is below 2.
+        """
+        ensemble, X = split_ensemble(estimator, X)
+        names = ensemble.expert_names_
+        if not 2 <= n_members <= len(names):
+            raise ValueError(
+                f"n_members must be between 2 and the number of experts, {len(names)}; got "
+                f"{n_members}."
+            )
+        proba = ensemble.expert_proba(X)
+        predictions = ensemble.classes_[proba.argmax(axis=2)]
+        groups = {
+            " + ".join(names[list(members)]): (
+                y,
+                predictions[:, members],
+                average_predictions(proba[:, members], ensemble.classes_),
+            )
+            for members in combinations(range(len(names)), n_members)
+        }
+        weights = dict.fromkeys(groups, sample_weight)
+        display = cls(*_measure(groups, weights))
+        return display.plot(annotate=annotate, ax=ax, **kwargs)
+
+    @classmethod
+    def from_predictions(cls, groups, *, annotate="auto", ax=None, **kwargs):
+        """Plot given predictions of combinations and of their members.
+
+        Parameters
+        ----------
+        groups : dict of str to (y_true, predictions, y_pred)
+            For each combination, which can be on data of its own: true labels of shape (n,),
+            labels that its E members predict, of shape (n, E), and labels that the combination
+            predicts, of shape (n,).
+        annotate : bool or "auto", default="auto"
+            Whether to write the names beside the points; "auto" does for at most 15.
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.scatter`.
+
+        Returns
+        -------
+        DiversityGainDisplay
+
+        Raises
+        ------
+        ValueError
+            If there is no group, shapes do not fit, or a combination has fewer than two members.
+        """
+        return cls(*_measure(groups, {})).plot(annotate=annotate, ax=ax, **kwargs)
+
+    def plot(self, *, annotate="auto", ax=None, **kwargs):
+        """Plot the points.
+
+        Parameters
+        ----------
+        annotate : bool or "auto", default="auto"
+            Whether to write the names beside the points; "auto" does for at most 15.
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.scatter`.
+
+        Returns
+        -------
+        DiversityGainDisplay
+            This object.
+        """
+        ax = start_plot(self, ax, (7, 4.8))
+        ax.axhline(0, color="0.6", linestyle=":")
+        self.points_ = ax.scatter(self.diversities, self.gains, **kwargs)
+        ax.margins(0.1)
+        ax.set(xlabel="Mean disagreement of members", ylabel="Accuracy less that of best member")
+        ax.grid(alpha=0.3)
+        if "label" in kwargs:
+            ax.legend()
+        show = len(self.names) <= 15 if annotate == "auto" else annotate
+        points = self.diversities, self.gains, self.names
+        self.text_ = annotate_points(ax, *points) if show else []
+        return self
+
+
+def _measure(groups, weights):
+    """Names, diversities and gains."""
+    if not groups:
+        raise ValueError("groups is empty; give at least one combination.")
+    measured = [_measure_group(name, *group, weights.get(name)) for name, group in groups.items()]
+    diversities, gains = np.transpose(measured)
+    return list(groups), diversities, gains
+
+
+def _measure_group(name, y_true, predictions, y_pred, sample_weight):
+    matrix = disagreement_matrix(np.asarray(predictions), sample_weight=sample_weight).to_numpy()
+    if len(matrix) < 2:
+        raise ValueError(f"Combination {name!r} has one member; diversity needs two.")
+
+    def accuracy(labels):
+        return accuracy_score(y_true, labels, sample_weight=sample_weight)
+
+    best = max(accuracy(member) for member in np.asarray(predictions).T)
+    return matrix[np.triu_indices(len(matrix), 1)].mean(), accuracy(y_pred) - best

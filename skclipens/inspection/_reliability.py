@@ -1,0 +1,213 @@
+"""Confidence against accuracy."""
+
+import numpy as np
+
+from ..metrics._calibration import top_label_bins
+from ._base import start_plot
+
+
+class ReliabilityDisplay:
+    """Reliability diagram: accuracy against confidence in the predicted label [1]_.
+
+    Unlike :class:`sklearn.calibration.CalibrationDisplay`, it is for any number of classes. The
+    area of a point is the share of rows in its bin.
+
+    It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    confidence : ndarray of shape (n_bins,)
+        Mean probability of the predicted label in each bin that is not empty.
+    accuracy : ndarray of shape (n_bins,)
+        Accuracy in each of these bins.
+    share : ndarray of shape (n_bins,)
+        Share of rows in each of these bins.
+    name : str, default=None
+        What the legend calls the classifier.
+
+    Attributes
+    ----------
+    expected_calibration_error : float
+        Mean distance between confidence and accuracy, weighted by share.
+    line_ : matplotlib Line2D
+        The curve.
+    points_ : matplotlib PathCollection
+        The points of the bins.
+    ax_ : matplotlib Axes
+        Axes with the curve.
+    figure_ : matplotlib Figure
+        Figure with the axes.
+
+    See Also
+    --------
+    skclipens.metrics.expected_calibration_error : The number in the legend.
+
+    References
+    ----------
+    .. [1] Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017.
+
+    Examples
+    --------
+    Several classifiers on the same axes:
+
+    >>> from sklearn.datasets import load_iris
+    >>> from skclipens import AdaptiveBackboneEnsemble
+    >>> from skclipens.inspection import ReliabilityDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> blocks = [("sepal", slice(0, 2)), ("petal", slice(2, 4))]
+    >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", random_state=0).fit(X, y)
+    >>> display = ReliabilityDisplay.from_estimator(clf, X, y, name="ensemble")
+    >>> _ = ReliabilityDisplay.from_predictions(
+    ...     y, clf.expert_proba(X)[:, 0], name="sepal", ax=display.ax_
+    ... )
+    """
+
+    def __init__(self, confidence, accuracy, share, *, name=None):
+        self.confidence = confidence
+        self.accuracy = accuracy
+        self.share = share
+        self.name = name
+
+    @property
+    def expected_calibration_error(self):
+        """Mean distance between confidence and accuracy, weighted by share."""
+        return float(self.share @ np.abs(self.confidence - self.accuracy))
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        n_bins=15,
+        strategy="uniform",
+        sample_weight=None,
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Plot the reliability of a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : classifier
+            Fitted, with ``predict_proba``; any of scikit-learn will do.
+        X : array-like of shape (n, ...)
+            What `estimator` predicts from.
+        y : array-like of shape (n,)
+            True labels.
+        n_bins : int, default=15
+            Number of bins.
+        strategy : {"uniform", "quantile"}, default="uniform"
+            Whether bins are equally wide, or hold equally many rows.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+        name : str, default=None
+            What the legend calls the classifier. None takes its class.
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        ReliabilityDisplay
+        """
+        return cls.from_predictions(
+            y,
+            estimator.predict_proba(X),
+            labels=estimator.classes_,
+            n_bins=n_bins,
+            strategy=strategy,
+            sample_weight=sample_weight,
+            name=type(estimator).__name__ if name is None else name,
+            ax=ax,
+            **kwargs,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true,
+        y_proba,
+        *,
+        labels=None,
+        n_bins=15,
+        strategy="uniform",
+        sample_weight=None,
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Plot the reliability of given probabilities.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n,)
+            True labels.
+        y_proba : array-like of shape (n, C), or (n,) if C is 2
+            Probabilities of the classes; of the second class, if (n,).
+        labels : array-like of shape (C,), default=None
+            Labels of the columns of `y_proba`. None takes the sorted labels of `y_true`.
+        n_bins : int, default=15
+            Number of bins.
+        strategy : {"uniform", "quantile"}, default="uniform"
+            Whether bins are equally wide, or hold equally many rows.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+        name : str, default=None
+            What the legend calls the classifier.
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        ReliabilityDisplay
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, or rows of `y_proba` are not probabilities.
+        """
+        bins = top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight)
+        return cls(*bins, name=name).plot(ax=ax, **kwargs)
+
+    def plot(self, *, ax=None, name=None, **kwargs):
+        """Plot the curve.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+        name : str, default=None
+            What the legend calls the classifier. None takes that of the display.
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        ReliabilityDisplay
+            This object.
+        """
+        ax = start_plot(self, ax, (5, 5))
+        if "Perfectly calibrated" not in ax.get_legend_handles_labels()[1]:
+            ax.plot([0, 1], [0, 1], "k:", label="Perfectly calibrated")
+            ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+            ax.set(xlabel="Confidence in the predicted label", ylabel="Accuracy")
+        name = self.name if name is None else name
+        error = f"ECE {self.expected_calibration_error:.3f}"
+        style = {"label": error if name is None else f"{name} ({error})", **kwargs}
+        (self.line_,) = ax.plot(self.confidence, self.accuracy, **style)
+        self.points_ = ax.scatter(
+            self.confidence,
+            self.accuracy,
+            s=5 + 400 * np.asarray(self.share),
+            color=self.line_.get_color(),
+            alpha=0.6,
+            linewidth=0,
+        )
+        ax.legend(loc="upper left")
+        return self

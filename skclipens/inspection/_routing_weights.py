@@ -1,0 +1,208 @@
+"""Which experts a router leans on, per class."""
+
+import numpy as np
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+
+from ._base import split_ensemble, start_plot
+
+
+class RoutingWeightsDisplay:
+    """Mean share of the routing weight that each expert gets, for the rows of each class.
+
+    The share of an expert for a row is its weight over the sum of all experts' weights for that
+    row. Logits are calibrated but not normalised, so a share says how far an expert is trusted,
+    not how often it decides.
+
+    It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n_classes, E)
+        Mean shares; rows sum to 1.
+    labels : sequence of n_classes labels
+        Classes of the rows.
+    expert_names : sequence of E str
+        Experts of the columns.
+
+    Attributes
+    ----------
+    im_ : matplotlib AxesImage
+        The heat map.
+    text_ : list of matplotlib Text
+        The values in the cells, if they are shown.
+    ax_ : matplotlib Axes
+        Axes with the heat map.
+    figure_ : matplotlib Figure
+        Figure with the axes.
+
+    See Also
+    --------
+    CorrectSetsDisplay : Which experts are right together.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skclipens import AdaptiveBackboneEnsemble
+    >>> from skclipens.inspection import RoutingWeightsDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> blocks = [("sepal", slice(0, 2)), ("petal", slice(2, 4))]
+    >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", random_state=0).fit(X, y)
+    >>> display = RoutingWeightsDisplay.from_estimator(clf, X, y)
+    >>> display.shares.shape
+    (3, 2)
+    """
+
+    def __init__(self, shares, *, labels, expert_names):
+        self.shares = shares
+        self.labels = labels
+        self.expert_names = expert_names
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y, *, display_labels=None, ax=None, include_values="auto", cmap="viridis"
+    ):
+        """Plot the routing weights of a fitted ensemble.
+
+        Parameters
+        ----------
+        estimator : ensemble with ``routing_weights``, or Pipeline that ends in one
+            Fitted.
+        X : array-like of shape (n, ...)
+            What `estimator` predicts from: embeddings, or images for a pipeline.
+        y : array-like of shape (n,)
+            Labels by which rows are grouped: true ones, or predicted ones.
+        display_labels : sequence of n_classes str, default=None
+            Names of the sorted labels in `y`. None takes the labels.
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+        include_values : bool or "auto", default="auto"
+            Whether to write the values into the cells; "auto" does for at most 200 cells.
+        cmap : str or matplotlib Colormap, default="viridis"
+            Colours.
+
+        Returns
+        -------
+        RoutingWeightsDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no ``routing_weights``.
+        NotFittedError
+            If it is not fitted.
+        """
+        ensemble, X = split_ensemble(estimator, X, "routing_weights")
+        return cls.from_predictions(
+            y,
+            ensemble.routing_weights(X),
+            expert_names=ensemble.expert_names_,
+            display_labels=display_labels,
+            ax=ax,
+            include_values=include_values,
+            cmap=cmap,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y,
+        routing_weights,
+        *,
+        expert_names=None,
+        display_labels=None,
+        ax=None,
+        include_values="auto",
+        cmap="viridis",
+    ):
+        """Plot given routing weights.
+
+        Parameters
+        ----------
+        y : array-like of shape (n,)
+            Labels by which rows are grouped: true ones, or predicted ones.
+        routing_weights : array-like of shape (n, E)
+            Weights, not negative and not all 0 for a row.
+        expert_names : sequence of E str, default=None
+            Names of the experts. None names them "expert0" and so on.
+        display_labels : sequence of n_classes str, default=None
+            Names of the sorted labels in `y`. None takes the labels.
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+        include_values : bool or "auto", default="auto"
+            Whether to write the values into the cells; "auto" does for at most 200 cells.
+        cmap : str or matplotlib Colormap, default="viridis"
+            Colours.
+
+        Returns
+        -------
+        RoutingWeightsDisplay
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, or a row has negative weights or none.
+        """
+        y = column_or_1d(y, warn=True)
+        weights = check_array(routing_weights, dtype=float, input_name="routing_weights")
+        check_consistent_length(y, weights)
+        wrong = (weights < 0).any(axis=1) | (weights.sum(axis=1) == 0)
+        if wrong.any():
+            raise ValueError(
+                f"Row {wrong.argmax()} of routing_weights has no shares: weights must be at least "
+                "0 and must not all be 0."
+            )
+        shares = weights / weights.sum(axis=1, keepdims=True)
+        labels, codes = np.unique(y, return_inverse=True)
+        means = np.stack([shares[codes == c].mean(axis=0) for c in range(len(labels))])
+        labels = _check_length(display_labels, labels, "display_labels", "labels in y")
+        default = [f"expert{e}" for e in range(weights.shape[1])]
+        names = _check_length(expert_names, default, "expert_names", "columns of routing_weights")
+        display = cls(means, labels=labels, expert_names=names)
+        return display.plot(ax=ax, include_values=include_values, cmap=cmap)
+
+    def plot(self, *, ax=None, include_values="auto", cmap="viridis"):
+        """Plot the heat map.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to plot on. None makes a new figure.
+        include_values : bool or "auto", default="auto"
+            Whether to write the values into the cells; "auto" does for at most 200 cells.
+        cmap : str or matplotlib Colormap, default="viridis"
+            Colours.
+
+        Returns
+        -------
+        RoutingWeightsDisplay
+            This object.
+        """
+        n_classes, n_experts = np.shape(self.shares)
+        ax = start_plot(self, ax, (3 + 0.55 * n_experts, 2 + 0.25 * n_classes))
+        self.im_ = ax.imshow(self.shares, cmap=cmap, vmin=0, aspect="auto")
+        self.figure_.colorbar(self.im_, ax=ax, label="Mean share of routing weight")
+        ax.set(xticks=np.arange(n_experts), yticks=np.arange(n_classes), ylabel="Class")
+        ax.set_xticklabels(self.expert_names, rotation=45, ha="right", rotation_mode="anchor")
+        ax.set_yticklabels(self.labels)
+        show = self.shares.size <= 200 if include_values == "auto" else include_values
+        self.text_ = self._write_values(ax) if show else []
+        return self
+
+    def _write_values(self, ax):
+        dark = self.shares < self.shares.max() / 2
+        low, high = self.im_.cmap(0.0), self.im_.cmap(1.0)
+        return [
+            ax.text(
+                e, c, f"{self.shares[c, e]:.2f}".lstrip("0"), ha="center", va="center",
+                fontsize="small", color=high if dark[c, e] else low,
+            )
+            for c, e in np.ndindex(self.shares.shape)
+        ]  # fmt: skip
+
+
+def _check_length(given, default, name, what):
+    if given is None:
+        return list(default)
+    if len(given) != len(default):
+        raise ValueError(f"{name} has {len(given)} entries for {len(default)} {what}.")
+    return list(given)

@@ -1,0 +1,22 @@
+"""Measures of experts that make different mistakes, of embeddings and of confidence."""
+
+from ._calibration import expected_calibration_error
+from ._experts import (
+    correct_sets,
+    disagreement_matrix,
+    error_correlation_matrix,
+    headroom_closed_score,
+    oracle_accuracy_score,
+)
+from ._similarity import linear_cka, linear_cka_matrix
+
+__all__ = [
+    "correct_sets",
+    "disagreement_matrix",
+    "error_correlation_matrix",
+    "expected_calibration_error",
+    "headroom_closed_score",
+    "linear_cka",
+    "linear_cka_matrix",
+    "oracle_accuracy_score",
+]

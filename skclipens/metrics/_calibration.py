@@ -1,0 +1,130 @@
+"""Distance between confidence and accuracy."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from ._checks import check_correct
+
+_check_bins = validate_params(
+    {
+        "n_bins": [Interval(Integral, 1, None, closed="left")],
+        "strategy": [StrOptions({"uniform", "quantile"})],
+    },
+    prefer_skip_nested_validation=True,
+)
+
+
+@_check_bins
+def expected_calibration_error(
+    y_true, y_proba, *, labels=None, n_bins=15, strategy="uniform", sample_weight=None
+):
+    """Mean distance between the confidence in predicted labels and their accuracy.
+
+    Rows are put in bins of the largest probability; the distances of the bins between mean
+    probability and accuracy are averaged, weighted by rows, Section 2 of [1]_. The value depends
+    on the bins, and is biased upwards where bins hold few rows: compare it on the same rows with
+    the same bins.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        True labels. One that is not in `labels` counts as wrongly classified.
+    y_proba : array-like of shape (n, C), or (n,) if C is 2
+        Probabilities of the classes; of the second class, if (n,).
+    labels : array-like of shape (C,), default=None
+        Labels of the columns of `y_proba`, such as the ``classes_`` of a classifier. None takes
+        the sorted labels of `y_true`.
+    n_bins : int, default=15
+        Number of bins.
+    strategy : {"uniform", "quantile"}, default="uniform"
+        Whether bins are equally wide (between 0 and 1), or hold equally many rows. Rows of equal
+        confidence share a bin, so quantile bins can be fewer than `n_bins`.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    float
+        Between 0 and 1; lower is better.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or rows of `y_proba` are not probabilities.
+
+    See Also
+    --------
+    skclipens.inspection.ReliabilityDisplay : A plot of the bins.
+
+    References
+    ----------
+    .. [1] Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017.
+
+    Examples
+    --------
+    >>> from skclipens.metrics import expected_calibration_error
+    >>> y_true = ["cat", "cat", "dog", "dog"]
+    >>> y_proba = [[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]
+    >>> round(expected_calibration_error(y_true, y_proba), 3)
+    0.15
+    """
+    confidence, accuracy, share = top_label_bins(
+        y_true, y_proba, labels, n_bins, strategy, sample_weight
+    )
+    return float(share @ np.abs(confidence - accuracy))
+
+
+@_check_bins
+def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
+    """Mean confidence, accuracy and share of rows of the bins that are not empty."""
+    y_true = column_or_1d(y_true, warn=True)
+    y_proba = _check_proba(y_proba)
+    labels = np.unique(y_true) if labels is None else column_or_1d(labels)
+    if len(labels) != y_proba.shape[1]:
+        raise ValueError(
+            f"y_proba has {y_proba.shape[1]} columns for {len(labels)} labels; pass the labels "
+            "of its columns, such as classes_, as labels."
+        )
+    correct, weight = check_correct(y_true, labels[y_proba.argmax(axis=1)][:, None], sample_weight)
+    weight = np.ones(len(y_true)) if weight is None else weight
+    confidence = y_proba.max(axis=1)
+    edges = _edges(confidence, n_bins, strategy, weight)
+    # Intervals are open to the left, as in Guo et al.
+    bins = np.searchsorted(edges, confidence, side="left")
+
+    def totals(values):
+        return np.bincount(bins, weights=values, minlength=len(edges) + 1)
+
+    total = totals(weight)
+    used = total > 0
+    confidence, accuracy = (
+        totals(weight * values)[used] / total[used] for values in (confidence, correct[:, 0])
+    )
+    return confidence, accuracy, total[used] / total.sum()
+
+
+def _edges(confidence, n_bins, strategy, weight):
+    """Edges between bins."""
+    inner = np.arange(1, n_bins)
+    if strategy == "uniform":
+        return inner / n_bins
+    order = np.argsort(confidence)
+    cumulated = np.cumsum(weight[order])
+    ranks = np.searchsorted(cumulated, inner * cumulated[-1] / n_bins)
+    return confidence[order][np.minimum(ranks, len(order) - 1)]
+
+
+def _check_proba(y_proba):
+    y_proba = check_array(y_proba, ensure_2d=False, input_name="y_proba")
+    if y_proba.ndim == 1:
+        y_proba = np.stack([1 - y_proba, y_proba], axis=1)
+    wrong = (y_proba < 0).any(axis=1) | (np.abs(y_proba.sum(axis=1) - 1) > 1e-3)
+    if wrong.any():
+        raise ValueError(
+            f"Row {wrong.argmax()} of y_proba is not a distribution: its values must be at least "
+            "0 and sum to 1."
+        )
+    return y_proba

@@ -1,0 +1,48 @@
+"""Checks of input, and frames, that several measures share."""
+
+import numpy as np
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+
+
+def check_correct(y_true, predictions, sample_weight=None):
+    """Whether each prediction is right, of shape (n, E), and the weights of rows or None."""
+    y_true = column_or_1d(y_true, warn=True)
+    predictions = check_array(predictions, dtype=None, input_name="predictions")
+    check_consistent_length(y_true, predictions)
+    if _is_text(y_true) != _is_text(predictions):
+        raise ValueError("y_true and the predicted labels must both be strings, or both not.")
+    return predictions == y_true[:, None], check_weight(sample_weight, y_true)
+
+
+def _is_text(labels):
+    return labels.dtype.kind in "UT" or isinstance(labels.flat[0], str)
+
+
+def check_weight(sample_weight, rows):
+    if sample_weight is None:
+        return None
+    weight = check_array(sample_weight, ensure_2d=False, dtype=float, input_name="sample_weight")
+    weight = column_or_1d(weight)
+    check_consistent_length(weight, rows)
+    if (weight < 0).any() or not weight.any():
+        raise ValueError("sample_weight must not be negative, nor 0 for all rows.")
+    return weight
+
+
+def check_names(predictions, names):
+    n_experts = np.shape(predictions)[-1] if np.ndim(predictions) == 2 else 1
+    if names is None:
+        names = getattr(predictions, "columns", [f"expert{e}" for e in range(n_experts)])
+    names = list(names)
+    if len(names) != n_experts or len(set(names)) < len(names):
+        raise ValueError(
+            f"names must be {n_experts} distinct names, one for each column of predictions; got "
+            f"{', '.join(map(str, names))}."
+        )
+    return names
+
+
+def square_frame(matrix, names):
+    import pandas as pd
+
+    return pd.DataFrame(matrix, index=names, columns=names)

@@ -1,0 +1,306 @@
+"""Measures of experts that make different mistakes."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.utils import check_array, column_or_1d
+
+from ._checks import check_correct, check_names, check_weight, square_frame
+
+
+def oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
+    """Accuracy of an oracle that picks, for each row, an expert that is right if there is one.
+
+    It is the most that choosing one expert per row can reach [1]_. A combination of logits can
+    exceed it, as it can be right where no expert is.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        True labels.
+    predictions : array-like of shape (n, E)
+        Labels that each of E experts predicts.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or only one of the inputs holds strings.
+
+    See Also
+    --------
+    headroom_closed_score : How far a classifier gets from the best expert to the oracle.
+    correct_sets : Which experts are right together.
+
+    References
+    ----------
+    .. [1] Rodriguez-Opazo et al., "Synergy and Diversity in CLIP: Enhancing Performance Through
+       Adaptive Backbone Ensembling", ICLR 2025.
+
+    Examples
+    --------
+    >>> from skclipens.metrics import oracle_accuracy_score
+    >>> y_true = ["cat", "dog", "dog", "cat"]
+    >>> predictions = [["cat", "dog"], ["cat", "dog"], ["cat", "cat"], ["cat", "cat"]]
+    >>> oracle_accuracy_score(y_true, predictions)
+    0.75
+
+    The predictions of the experts of an ensemble:
+
+    >>> from sklearn.datasets import load_iris
+    >>> from skclipens import AdaptiveBackboneEnsemble
+    >>> X, y = load_iris(return_X_y=True)
+    >>> blocks = [("sepal", slice(0, 2)), ("petal", slice(2, 4))]
+    >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", random_state=0).fit(X, y)
+    >>> predictions = clf.classes_[clf.expert_proba(X).argmax(axis=2)]
+    >>> round(oracle_accuracy_score(y, predictions), 2)
+    0.98
+    """
+    correct, sample_weight = check_correct(y_true, predictions, sample_weight)
+    return float(np.average(correct.any(axis=1), weights=sample_weight))
+
+
+def headroom_closed_score(y_true, predictions, y_pred, *, sample_weight=None):
+    """Share of the way from the best single expert to the oracle that a classifier goes.
+
+    It is (accuracy of `y_pred` - best single accuracy) / (oracle accuracy - best single
+    accuracy): 0 for the best expert, 1 for the oracle. It is negative for a classifier below the
+    best expert, and above 1 for one that is right often enough where no expert is. The best
+    expert is the best on these rows, which is more than a user could have picked beforehand.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        True labels.
+    predictions : array-like of shape (n, E)
+        Labels that each of E experts predicts.
+    y_pred : array-like of shape (n,)
+        Labels that the classifier predicts.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    float
+        NaN, with an :class:`~sklearn.exceptions.UndefinedMetricWarning`, if the oracle is no
+        better than the best expert: there is no way to go a share of.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or only some of the inputs hold strings.
+
+    See Also
+    --------
+    oracle_accuracy_score : Accuracy where any expert is right.
+
+    Examples
+    --------
+    >>> from skclipens.metrics import headroom_closed_score
+    >>> y_true = [0, 1, 2, 3]
+    >>> predictions = [[0, 1], [1, 0], [1, 2], [0, 3]]  # accuracies 0.5, oracle 1
+    >>> headroom_closed_score(y_true, predictions, y_pred=[0, 1, 2, 3])
+    1.0
+    >>> headroom_closed_score(y_true, predictions, y_pred=[0, 0, 0, 0])
+    -0.5
+    """
+    correct, weight = check_correct(y_true, predictions, sample_weight)
+    y_pred = column_or_1d(y_pred, warn=True)[:, None]
+    right, _ = check_correct(y_true, y_pred)
+    oracle = correct.any(axis=1, keepdims=True)
+    counted = slice(None) if weight is None else weight > 0
+    if (correct == oracle)[counted].all(axis=0).any():
+        warnings.warn(
+            "The oracle is no better than the best expert, so no headroom can be closed; the "
+            "score is NaN.",
+            UndefinedMetricWarning,
+            stacklevel=2,
+        )
+        return float("nan")
+    accuracy, best, most = (
+        np.average(columns, axis=0, weights=weight).max() for columns in (right, correct, oracle)
+    )
+    return float((accuracy - best) / (most - best))
+
+
+def correct_sets(y_true, predictions, *, names=None):
+    """Number of rows that exactly these experts, and no others, classify correctly.
+
+    These are the regions of a Venn diagram of the sets of correctly classified rows, in the form
+    that tools for UpSet plots [1]_ read.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        True labels.
+    predictions : array-like of shape (n, E)
+        Labels that each of E experts predicts.
+    names : sequence of E str, default=None
+        Names of the experts. None takes the columns of a frame, and else "expert0" and so on.
+
+    Returns
+    -------
+    pandas.Series of int, with a MultiIndex of E levels of bool
+        Counts, largest first, of the regions that are not empty and of that where no expert is
+        right. A level is True where its expert is. The counts sum to n.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, only one of the inputs holds strings, or names are not distinct.
+
+    See Also
+    --------
+    skclipens.inspection.CorrectSetsDisplay : A plot of them.
+
+    References
+    ----------
+    .. [1] Lex et al., "UpSet: Visualization of Intersecting Sets", IEEE Transactions on
+       Visualization and Computer Graphics, 2014.
+
+    Examples
+    --------
+    >>> from skclipens.metrics import correct_sets
+    >>> y_true = [0, 1, 2, 3, 4]
+    >>> predictions = [[0, 1], [1, 0], [1, 2], [0, 3], [4, 4]]
+    >>> correct_sets(y_true, predictions, names=["RN50", "ViT-B-32"])
+    RN50   ViT-B-32
+    False  True        2
+    True   False       2
+           True        1
+    False  False       0
+    Name: count, dtype: int64
+    """
+    import pandas as pd
+
+    names = check_names(predictions, names)
+    correct, _ = check_correct(y_true, predictions)
+    table = pd.DataFrame(correct, columns=pd.Index(names, dtype=object))
+    counts = table.groupby(names).size().rename("count")
+    none = (False,) * len(names)
+    if not (~correct.any(axis=1)).any():
+        index = pd.MultiIndex.from_tuples([none], names=names)
+        counts = pd.concat([_as_multi(counts), pd.Series([0], index, name="count")])
+    return _as_multi(counts).sort_values(ascending=False, kind="stable")
+
+
+def _as_multi(counts):
+    import pandas as pd
+
+    if not isinstance(counts.index, pd.MultiIndex):
+        counts.index = pd.MultiIndex.from_arrays([counts.index], names=counts.index.names)
+    return counts
+
+
+def disagreement_matrix(predictions, *, names=None, sample_weight=None):
+    """Share of rows for which two experts predict different labels.
+
+    The disagreement measure of diversity [1]_, on labels rather than on correctness: experts that
+    are wrong in different ways disagree.
+
+    Parameters
+    ----------
+    predictions : array-like of shape (n, E)
+        Labels that each of E experts predicts.
+    names : sequence of E str, default=None
+        Names of the experts. None takes the columns of a frame, and else "expert0" and so on.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (E, E)
+        Symmetric, with zeros on the diagonal.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or names are not distinct.
+
+    See Also
+    --------
+    error_correlation_matrix : Whether experts err on the same rows.
+
+    References
+    ----------
+    .. [1] Kuncheva and Whitaker, "Measures of Diversity in Classifier Ensembles and Their
+       Relationship with the Ensemble Accuracy", Machine Learning, 2003.
+
+    Examples
+    --------
+    >>> from skclipens.metrics import disagreement_matrix
+    >>> disagreement_matrix([[0, 1], [1, 1], [2, 0], [2, 2]], names=["RN50", "ViT-B-32"])
+              RN50  ViT-B-32
+    RN50       0.0       0.5
+    ViT-B-32   0.5       0.0
+    """
+    names = check_names(predictions, names)
+    predictions = check_array(predictions, dtype=None, input_name="predictions")
+    weight = check_weight(sample_weight, predictions)
+    columns = (predictions[:, [e]] for e in range(len(names)))
+    return square_frame(
+        [np.average(predictions != column, axis=0, weights=weight) for column in columns], names
+    )
+
+
+def error_correlation_matrix(y_true, predictions, *, names=None, sample_weight=None):
+    """Correlation between being right of two experts.
+
+    The Pearson correlation of two columns of zeros and ones, also called phi and Matthews'
+    correlation coefficient. The lower it is, the more there is to gain from a combination.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        True labels.
+    predictions : array-like of shape (n, E)
+        Labels that each of E experts predicts.
+    names : sequence of E str, default=None
+        Names of the experts. None takes the columns of a frame, and else "expert0" and so on.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (E, E)
+        Symmetric, between -1 and 1, with ones on the diagonal. An expert that is right on all
+        rows or on none correlates 0 with all others, as in
+        :func:`sklearn.metrics.matthews_corrcoef`.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, only one of the inputs holds strings, or names are not distinct.
+
+    See Also
+    --------
+    disagreement_matrix : Whether experts predict different labels.
+
+    Examples
+    --------
+    >>> from skclipens.metrics import error_correlation_matrix
+    >>> error_correlation_matrix([0, 0, 0, 0], [[0, 1], [0, 1], [1, 0], [0, 1]])
+             expert0  expert1
+    expert0      1.0     -1.0
+    expert1     -1.0      1.0
+    """
+    names = check_names(predictions, names)
+    correct, weight = check_correct(y_true, predictions, sample_weight)
+    if weight is not None:
+        correct, weight = correct[weight > 0], weight[weight > 0]
+    centred = correct - np.average(correct, axis=0, weights=weight)
+    # Rounding can leave a constant column a little off its mean.
+    centred[:, correct.all(axis=0) | ~correct.any(axis=0)] = 0
+    covariance = centred.T @ (centred if weight is None else centred * weight[:, None])
+    scale = np.sqrt(np.diag(covariance))
+    scale = np.outer(scale, scale)
+    correlation = np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
+    np.fill_diagonal(correlation, 1.0)
+    return square_frame(np.clip(correlation, -1, 1), names)

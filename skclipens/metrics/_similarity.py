@@ -1,0 +1,117 @@
+"""Similarity of embeddings."""
+
+import numpy as np
+from sklearn.utils import check_array, check_consistent_length
+
+from ._checks import square_frame
+
+
+def linear_cka(X, Y):
+    r"""Linear centred kernel alignment of two embeddings of the same rows.
+
+    With centred columns it is :math:`\|Y^T X\|_F^2 / (\|X^T X\|_F \|Y^T Y\|_F)`, Section 3 of
+    [1]_. It does not change when an embedding is rotated, shifted or scaled. Memory is linear in
+    n, since no matrix of n x n is made.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, p)
+        An embedding.
+    Y : array-like of shape (n, q)
+        Another embedding.
+
+    Returns
+    -------
+    float
+        Between 0 and 1; 1 for equal embeddings.
+
+    Raises
+    ------
+    ValueError
+        If X and Y have different numbers of rows, or all rows of one are equal.
+
+    See Also
+    --------
+    linear_cka_matrix : The same for all pairs of blocks of a table.
+
+    References
+    ----------
+    .. [1] Kornblith, Norouzi, Lee and Hinton, "Similarity of Neural Network Representations
+       Revisited", ICML 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from skclipens.metrics import linear_cka
+    >>> X, _ = load_wine(return_X_y=True)
+    >>> round(linear_cka(X, 2 - 3 * X[:, ::-1]), 6)
+    1.0
+    """
+    X, Y = _normalised(X, "X"), _normalised(Y, "Y")
+    check_consistent_length(X, Y)
+    return _cka(X, Y, _alignment(X, X), _alignment(Y, Y))
+
+
+def linear_cka_matrix(X, blocks=None):
+    """Linear centred kernel alignment of all pairs of blocks of columns.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+        Embeddings side by side, as :class:`MultiBackboneEmbedder` makes them.
+    blocks : None, str, list of str or list of (str, columns), default=None
+        Which columns belong together, as in :class:`AdaptiveBackboneEnsemble`.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (B, B)
+        Symmetric, between 0 and 1, with ones on the diagonal, up to rounding.
+
+    Raises
+    ------
+    ValueError
+        If the blocks do not fit X, or all rows of a block are equal.
+
+    See Also
+    --------
+    linear_cka : The same for two embeddings.
+
+    Examples
+    --------
+    >>> from skclipens import MultiBackboneEmbedder
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.metrics import linear_cka_matrix
+    >>> images = load_emoji().images[:20]
+    >>> X = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-8"]).transform(images)
+    >>> linear_cka_matrix(X, ["zoo/RN20", "zoo/ViT-8"]).columns.tolist()
+    ['zoo/RN20', 'zoo/ViT-8']
+    """
+    from ..ensemble._blocks import find_blocks
+
+    columns = getattr(X, "columns", None)
+    X = check_array(X, ensure_min_samples=2, input_name="X")
+    feature_names = None if columns is None else np.asarray(columns, dtype=object)
+    blocks = find_blocks(blocks, X.shape[1], feature_names)
+    parts = [_normalised(X[:, block.columns], f"Block {block.name!r}") for block in blocks]
+    norms = [_alignment(part, part) for part in parts]
+    return square_frame(
+        [[_cka(a, b, m, n) for b, n in zip(parts, norms)] for a, m in zip(parts, norms)],
+        [block.name for block in blocks],
+    )
+
+
+def _normalised(X, name):
+    """Centred columns, of unit Frobenius norm together."""
+    X = check_array(X, dtype=np.float64, ensure_min_samples=2, input_name=name)
+    if not np.ptp(X, axis=0).any():
+        raise ValueError(f"{name}: all rows are equal, so it has no alignment with any other.")
+    X = X - X.mean(axis=0)
+    return X / np.linalg.norm(X)
+
+
+def _alignment(X, Y):
+    return np.linalg.norm(Y.T @ X) ** 2
+
+
+def _cka(X, Y, norm_x, norm_y):
+    return float(_alignment(X, Y) / np.sqrt(norm_x * norm_y))

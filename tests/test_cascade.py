@@ -1,0 +1,486 @@
+"""Tests of cascades, on tables and on pictures that the zoo embeds, with every forward counted."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.naive_bayes import GaussianNB
+from sklearn.utils import estimator_checks
+from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    CLIPEmbedder,
+    ImageError,
+    MultiBackboneEmbedder,
+    list_backbones,
+)
+from skclipens.backbones import load_backbone
+from skclipens.cascade import CascadeClassifier, CascadeEnsemble
+from skclipens.datasets import load_emoji
+from skclipens.ensemble._cascade import _choose, _sweep
+from skclipens.model_selection import FewShotSplit
+
+BACKBONES = ["zoo/RN20", "zoo/RegNet", "zoo/ViT-16"]
+CHEAPEST_FIRST = ["zoo/RegNet", "zoo/ViT-16", "zoo/RN20"]
+GFLOPS = list_backbones().loc[CHEAPEST_FIRST, "gflops"].to_numpy()
+
+IRIS, SPECIES = load_iris(return_X_y=True)
+PARTS = [("sepal", slice(0, 2)), ("petal", slice(2, 4))]
+# The checks' tables have few columns: two blocks need the first and the last at most.
+HALVES = [("first", slice(0, 1)), ("last", slice(-1, None))]
+ESTIMATORS = [
+    CascadeEnsemble(),
+    CascadeEnsemble(HALVES, estimator=LogisticRegression(), thresholds=0.7),
+    CascadeEnsemble(HALVES, estimator=LogisticRegression(), cv=2),
+    CascadeEnsemble(HALVES, estimator=GaussianNB(), cv=0.5, max_cost=1.5),
+]
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    frame = load_emoji(as_frame=True).frame.groupby("label").head(8)
+    return frame.head(48).sample(frac=1, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def paths(pictures):
+    return pictures["path"].tolist()
+
+
+@pytest.fixture(scope="module")
+def y(pictures):
+    return pictures["label"].to_numpy()
+
+
+@pytest.fixture(scope="module")
+def table(paths):
+    return MultiBackboneEmbedder(BACKBONES, device="cpu", precision="fp32").transform(paths)
+
+
+@pytest.fixture
+def forwards():
+    """How many pictures went through the image tower of each backbone so far."""
+    counts, hooks = dict.fromkeys(CHEAPEST_FIRST, 0), []
+    for name in counts:
+
+        def count(tower, inputs, output, name=name):
+            counts[name] += len(inputs[0])
+
+        tower = load_backbone(name, "cpu").model.visual
+        hooks.append(tower.register_forward_hook(count))
+    yield counts
+    for hook in hooks:
+        hook.remove()
+
+
+def make(backbones=BACKBONES, **parameters):
+    ensemble = AdaptiveBackboneEnsemble(head="zero-shot", router="static")
+    embedder = CLIPEmbedder(device="cpu", precision="fp32")
+    defaults = dict(estimator=ensemble, embedder=embedder, cv=2, random_state=0)
+    return CascadeClassifier(backbones, **{**defaults, **parameters})
+
+
+def halfway(clf, images):
+    """A threshold that part of the images pass at each stage."""
+    return np.median(clf.set_params(thresholds=0).predict_proba(images).max(axis=1))
+
+
+# scikit-learn's checks
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_param_validation,
+        estimator_checks.check_dataframe_column_names_consistency,
+    ],
+)
+def test_checks_that_scikit_learn_runs_on_its_own_estimators_only(check, estimator):
+    check("CascadeEnsemble", estimator)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_estimator_cloneable,
+        estimator_checks.check_estimator_repr,
+        estimator_checks.check_estimator_tags_renamed,
+        estimator_checks.check_get_params_invariance,
+        estimator_checks.check_mixin_order,
+        estimator_checks.check_no_attributes_set_in_init,
+        estimator_checks.check_parameters_default_constructible,
+        estimator_checks.check_set_params,
+        estimator_checks.check_valid_tag_types,
+    ],
+)
+def test_checks_that_need_no_data(check):
+    check("CascadeClassifier", CascadeClassifier())
+
+
+# What is embedded
+
+
+def test_what_is_decided_is_not_embedded_any_further(paths, y, forwards):
+    clf = make(thresholds=0).fit(paths, y)
+    assert forwards == dict.fromkeys(BACKBONES, len(paths))
+    clf = make(thresholds=halfway(clf, paths)).fit(paths, y)
+    before = dict(forwards)
+    result = clf.predict_with_cost(paths)
+    embedded = [forwards[name] - before[name] for name in clf.backbones_]
+    assert embedded == [np.sum(result.stages >= stage) for stage in range(3)]
+    assert embedded[0] == len(paths) > embedded[1] > 0
+    assert_allclose(result.cost, np.cumsum(GFLOPS)[result.stages])
+
+
+def test_choosing_thresholds_embeds_nothing_twice(paths, y, forwards):
+    make(thresholds="auto").fit(paths, y)
+    assert forwards == dict.fromkeys(BACKBONES, len(paths))
+
+
+def test_no_later_backbone_runs_where_the_first_decides_all(paths, y, forwards):
+    clf = make(thresholds=0).fit(paths, y)
+    before = dict(forwards)
+    clf.predict(paths)
+    assert forwards["zoo/RegNet"] - before["zoo/RegNet"] == len(paths)
+    assert forwards["zoo/RN20"] == before["zoo/RN20"]
+
+
+# What is predicted
+
+
+def test_threshold_0_is_the_first_stage_and_above_1_the_full_ensemble(paths, y, table):
+    train, test = next(FewShotSplit(n_shots=4, random_state=0).split(paths, y))
+    columns = np.r_[128:384, 0:128]  # cheapest first
+    images = [paths[i] for i in test]
+    for threshold, n_blocks in [(0, 1), (1.01, 3), (np.inf, 3)]:
+        names, used = CHEAPEST_FIRST[:n_blocks], columns[: 128 * n_blocks]
+        expected = AdaptiveBackboneEnsemble(names, head="zero-shot", router="static")
+        expected.fit(table[np.ix_(train, used)], y[train])
+        clf = make(thresholds=threshold).fit([paths[i] for i in train], y[train])
+        result = clf.predict_with_cost(images)
+        assert_allclose(result.proba, expected.predict_proba(table[np.ix_(test, used)]), atol=1e-4)
+        assert clf.score(images, y[test]) == expected.score(table[np.ix_(test, used)], y[test])
+        assert set(result.stages) == {n_blocks - 1}
+
+
+def test_on_images_is_the_same_as_on_their_embeddings(paths, y, table):
+    clf = make(thresholds="auto", max_accuracy_drop=0.05).fit(paths, y)
+    ensemble = CascadeEnsemble(
+        BACKBONES,
+        estimator=clf.estimator,
+        cost="gflops",
+        max_accuracy_drop=0.05,
+        cv=2,
+        random_state=0,
+    ).fit(table, y)
+    assert clf.backbones_ == ensemble.block_names_ == CHEAPEST_FIRST
+    assert_allclose(clf.cascade_.thresholds_, ensemble.thresholds_, atol=1e-4)
+    found, expected = clf.predict_with_cost(paths), ensemble.predict_with_cost(table)
+    assert_array_equal(found.labels, expected.labels)
+    assert_array_equal(found.stages, expected.stages)
+    assert_allclose(found.proba, expected.proba, atol=1e-4)
+    assert_array_equal(clf.predict(paths), found.labels)
+    assert_array_equal(clf.predict_proba(paths), found.proba)
+
+
+def test_each_stage_has_a_threshold_of_its_own(table, y):
+    estimator = LogisticRegression()
+    columns = np.r_[128:384, 0:128]
+    p = [
+        estimator.fit(table[:, used], y).predict_proba(table[:, used])
+        for used in (columns[:128], columns[:256], columns)
+    ]
+    confidence = np.stack([one.max(axis=1) for one in p])
+    first, second = np.median(confidence[:2], axis=1)
+    stages = np.where(confidence[0] >= first, 0, np.where(confidence[1] >= second, 1, 2))
+    assert set(stages) == {0, 1, 2}
+    clf = CascadeEnsemble(
+        BACKBONES, estimator=estimator, cost="gflops", thresholds=[first, second]
+    ).fit(table, y)
+    result = clf.predict_with_cost(table)
+    assert_array_equal(result.stages, stages)
+    assert_allclose(result.proba, np.stack(p)[stages, np.arange(len(y))], atol=1e-6)
+
+
+def test_labels_may_be_numbers(paths, y):
+    names, numbers = np.unique(y, return_inverse=True)
+    ensemble = AdaptiveBackboneEnsemble(head="zero-shot", router="static", class_names=names)
+    clf = make(estimator=ensemble, thresholds=0.9).fit(paths, numbers)
+    expected = make(thresholds=0.9).fit(paths, y).predict(paths)
+    assert_array_equal(names[clf.predict(paths)], expected)
+
+
+def test_default_estimator_learns_on_pictures(paths, y):
+    train, test = next(FewShotSplit(n_shots=4, random_state=0).split(paths, y))
+    clf = make(CHEAPEST_FIRST[:2], estimator=None).fit([paths[i] for i in train], y[train])
+    for stage, estimator in enumerate(clf.cascade_.estimators_, start=1):
+        used = {name.split(":")[0] for name in estimator.expert_names_}
+        assert used - {"all"} == set(CHEAPEST_FIRST[:stage])
+    assert clf.score([paths[i] for i in test], y[test]) > 0.5
+
+
+# Thresholds
+
+
+def simulate(confidence, correct, costs, threshold):
+    """Accuracy and mean cost of a cascade, row by row."""
+    hits, spent = [], []
+    for sure, right in zip(confidence, correct):
+        stage = next((k for k, c in enumerate(sure[:-1]) if c >= threshold), len(sure) - 1)
+        hits.append(right[stage])
+        spent.append(costs[: stage + 1].sum())
+    return np.mean(hits), np.mean(spent)
+
+
+@st.composite
+def held_out(draw):
+    shape = draw(st.tuples(st.integers(1, 12), st.integers(2, 4)))
+    confidence = draw(hnp.arrays(float, shape, elements=st.sampled_from(np.linspace(0.2, 1, 7))))
+    correct = draw(hnp.arrays(float, shape, elements=st.sampled_from([0.0, 1.0])))
+    costs = draw(hnp.arrays(float, shape[1:], elements=st.integers(0, 9)))
+    return confidence, correct, np.sort(costs)
+
+
+@given(held_out())
+def test_curve_is_what_cascades_with_these_thresholds_do(rows):
+    curve = pd.DataFrame(_sweep(*rows))
+    for threshold, accuracy, cost in curve.itertuples(index=False):
+        assert_allclose((accuracy, cost), simulate(*rows, threshold), atol=1e-9)
+    assert curve["threshold"].is_monotonic_increasing
+    assert curve["cost"].is_monotonic_increasing
+    # Any other threshold does what the next one of the curve does.
+    for threshold in (0.0, 0.3, 0.77, 1.0):
+        same = curve[curve["threshold"] >= threshold].iloc[0]
+        assert_allclose(simulate(*rows, threshold), same[["accuracy", "cost"]], atol=1e-9)
+
+
+@given(held_out(), st.sampled_from([None, 0.0, 0.2]), st.sampled_from([None, 2, 10]))
+def test_choice_keeps_to_drop_and_budget(rows, drop, budget):
+    curve = _sweep(*rows)
+    accuracy, cost = curve["accuracy"], curve["cost"]
+    if budget is not None:
+        budget += cost[0]
+    chosen = _choose(curve, drop, budget)
+    affordable = cost <= (np.inf if budget is None else budget + 1e-9)
+    assert affordable[chosen]
+    enough = accuracy >= accuracy[-1] - (drop or 0) - 1e-9
+    meets = np.array([enough[i:].all() for i in range(len(enough))])
+    if drop is not None and (affordable & meets).any():
+        assert meets[chosen]
+        assert cost[chosen] == cost[affordable & meets].min()
+    else:
+        best = accuracy[affordable].max()
+        assert accuracy[chosen] == best
+        assert cost[chosen] == cost[affordable & (accuracy == best)].min()
+
+
+@pytest.mark.parametrize("cv", [3, 0.4, StratifiedKFold(2)], ids=str)
+def test_budget_is_kept_on_held_out_rows(table, y, cv):
+    clf = CascadeEnsemble(
+        BACKBONES, estimator=GaussianNB(var_smoothing=0.1), cost="gflops", cv=cv, random_state=0
+    ).fit(table, y)
+    everything = GFLOPS.sum()
+    assert_allclose(clf.curve_["cost"][[0, -1]], [GFLOPS[0], everything])
+    costs = []
+    for budget in np.linspace(GFLOPS[0], everything, 4):
+        clf.set_params(max_cost=budget, max_accuracy_drop=None).fit(table, y)
+        chosen = clf.curve_["threshold"] == clf.thresholds_[0]
+        costs.append(clf.curve_["cost"][chosen].item())
+        assert costs[-1] <= budget * (1 + 1e-6)
+    assert costs == sorted(costs)
+
+
+def test_curve_is_cross_validated(table, y):
+    estimator = LogisticRegression(C=100)
+    clf = CascadeEnsemble(BACKBONES, estimator=estimator, cv=StratifiedKFold(2)).fit(table, y)
+    by_stage = [
+        cross_val_score(estimator, table[:, :end], y, cv=StratifiedKFold(2)).mean()
+        for end in (128, 384)
+    ]
+    assert_allclose(clf.curve_["accuracy"][[0, -1]], by_stage)
+
+
+def test_a_smaller_drop_costs_no_less(table, y):
+    clf = CascadeEnsemble(BACKBONES, estimator=LogisticRegression(C=10), random_state=0)
+    costs = []
+    for drop in (0, 0.05, 0.1, 1):
+        clf.set_params(max_accuracy_drop=drop).fit(table, y)
+        chosen = clf.curve_["threshold"] == clf.thresholds_[0]
+        costs.append(clf.curve_["cost"][chosen].item())
+        assert clf.curve_["accuracy"][chosen] >= clf.curve_["accuracy"][-1] - drop - 1e-9
+    assert costs == sorted(costs, reverse=True)
+    assert costs[-1] == 1 < costs[0]
+
+
+def test_rows_whose_class_no_other_row_has_are_not_held_out():
+    X, y = np.vstack([IRIS, IRIS[:1]]), np.append(SPECIES, 7)
+    clf = CascadeEnsemble(PARTS, estimator=GaussianNB(), random_state=0).fit(X, y)
+    assert list(clf.classes_) == [0, 1, 2, 7]
+    assert clf.curve_["accuracy"][-1] > 0.9
+
+
+def test_there_is_no_curve_where_nothing_was_chosen():
+    clf = CascadeEnsemble(PARTS, estimator=GaussianNB()).fit(IRIS, SPECIES)
+    assert hasattr(clf, "curve_")
+    assert not hasattr(clf.set_params(thresholds=0.9).fit(IRIS, SPECIES), "curve_")
+    assert_array_equal(clf.thresholds_, [0.9])
+
+
+# Costs
+
+
+def test_order_is_that_of_costs(table, y):
+    def order(cost):
+        clf = CascadeEnsemble(BACKBONES, estimator=GaussianNB(), cost=cost, thresholds=0.5)
+        return clf.fit(table, y).block_names_
+
+    assert order(None) == BACKBONES
+    assert order("gflops") == CHEAPEST_FIRST
+    assert order({"zoo/ViT-16": 1, "zoo/RN20": 3.5, "zoo/RegNet": 5}) == [
+        "zoo/ViT-16",
+        "zoo/RN20",
+        "zoo/RegNet",
+    ]
+    parameters = list_backbones()["parameters"]
+    assert order(parameters) == parameters[BACKBONES].sort_values().index.tolist()
+
+
+def test_order_may_be_given(paths, y, table):
+    given = ["zoo/ViT-16", "zoo/RN20", "zoo/RegNet"]
+    clf = make(given, order="given", thresholds=0).fit(paths, y)
+    assert clf.backbones_ == given
+    assert_allclose(clf.predict_with_cost(paths).cost, GFLOPS[1])
+    first = CascadeEnsemble(["zoo/ViT-16"], estimator=clf.estimator).fit(table[:, 256:], y)
+    assert_allclose(clf.predict_proba(paths), first.predict_proba(table[:, 256:]), atol=1e-4)
+
+
+def test_seconds_are_measured(paths, y):
+    clf = make(cost="seconds", thresholds=0.5).fit(paths, y)
+    seconds = clf.cascade_.block_costs_
+    assert sorted(clf.backbones_) == sorted(BACKBONES)
+    assert (np.diff(seconds) >= 0).all()
+    assert (seconds > 1e-5).all()
+    assert (seconds < 1).all()
+    result = clf.predict_with_cost(paths)
+    assert_allclose(result.cost, np.cumsum(seconds)[result.stages])
+
+
+# scikit-learn's tools
+
+
+def test_cross_validation_and_grid_search(paths, y, table):
+    scores = cross_val_score(make(thresholds=0.9), paths, y, cv=2, error_score="raise")
+    assert scores.mean() > 0.4
+    clf = CascadeEnsemble(BACKBONES, estimator=GaussianNB(), cost="gflops", random_state=0)
+    search = GridSearchCV(clf, {"thresholds": [0, 0.9, np.inf]}, cv=2, error_score="raise")
+    assert search.fit(table, y).best_score_ > 0.4
+
+
+def test_clone_and_pickle(paths, y):
+    clf = make(thresholds=0.9).fit(paths, y)
+    saved = pickle.dumps(clf)
+    assert b"torch" not in saved
+    expected = clf.predict_proba(paths)
+    assert_array_equal(pickle.loads(saved).predict_proba(paths), expected)
+    copy = clone(clf)
+    assert not hasattr(copy, "cascade_")
+    assert_array_equal(copy.fit(paths, y).predict_proba(paths), expected)
+
+
+def test_frames_and_global_output_settings(pictures, paths, y):
+    clf = make(thresholds=0.9).fit(pictures[["path"]], pictures["label"])
+    assert list(clf.feature_names_in_) == ["path"]
+    expected = clf.predict_proba(paths)
+    with sklearn.config_context(transform_output="pandas"):
+        assert_array_equal(clf.fit(pictures["path"], y).predict_proba(pictures["path"]), expected)
+
+
+def test_embedder_is_used_and_not_changed(paths, y, table):
+    embedder = CLIPEmbedder("zoo/DLA", device="cpu", precision="fp32", normalize=False)
+    clf = make(["zoo/RN20"], embedder=embedder, estimator=LogisticRegression()).fit(paths, y)
+    assert clf.embedder is embedder
+    assert embedder.backbone == "zoo/DLA"
+    X = clone(embedder).set_params(backbone="zoo/RN20").transform(paths)
+    expected = LogisticRegression().fit(X, y)
+    assert_allclose(clf.predict_proba(paths), expected.predict_proba(X), atol=1e-3)
+    # Lengths differ from 1, and so do predictions from those on the normalised table.
+    normalized = LogisticRegression().fit(table[:, :128], y).predict_proba(table[:, :128])
+    assert np.abs(clf.predict_proba(paths) - normalized).max() > 0.01
+
+
+def test_estimator_is_not_changed(table, y):
+    estimator = AdaptiveBackboneEnsemble(head="zero-shot", router="static")
+    CascadeEnsemble(BACKBONES, estimator=estimator, thresholds=0.9).fit(table, y)
+    assert estimator.blocks is None
+    assert not hasattr(estimator, "classes_")
+
+
+# Errors
+
+
+def test_errors_of_costs(table, y, tmp_path):
+    def fit(**parameters):
+        CascadeEnsemble(PARTS, **parameters).fit(IRIS, SPECIES)
+
+    with pytest.raises(ValueError, match=r"not for 'sepal'\. Give a mapping .* sepal, petal"):
+        fit(cost="gflops")
+    with pytest.raises(ValueError, match="cost has no entry for 'petal', only for sepal"):
+        fit(cost={"sepal": 1})
+    with pytest.raises(ValueError, match=r"cost of 'petal' is -1\.0; it must be finite"):
+        fit(cost={"sepal": 1, "petal": -1})
+    with pytest.raises(ValueError, match=r"max_cost=1 is less than .* 'petal', 2, the least"):
+        fit(cost={"sepal": 3, "petal": 2}, max_cost=1)
+    with pytest.raises(ValueError, match=r"max_cost=2 is less than .* 'sepal', 3, the least"):
+        fit(cost={"sepal": 3, "petal": 2}, max_cost=2, order="given")
+    with pytest.raises(InvalidParameterError, match="'cost' parameter"):
+        fit(cost="seconds")
+
+
+def test_cost_is_checked_before_anything_is_embedded(paths, y, tmp_path, forwards):
+    weights = tmp_path / "weights.pt"
+    weights.touch()
+    with pytest.raises(ValueError, match="not for 'ViT-S-32-alt//"):
+        make(["zoo/RN20", f"ViT-S-32-alt//{weights}"]).fit(paths, y)
+    with pytest.raises(ValueError, match="cost has no entry for 'zoo/RN20'"):
+        make(["zoo/RN20"], cost={"zoo/ViT-16": 1}).fit(paths, y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        make().fit(paths, y[:-1])
+    with pytest.raises(ValueError, match="Unknown label type"):
+        make().fit(paths, np.linspace(0, 1, len(paths)))
+    assert not any(forwards.values())
+
+
+def test_errors_of_thresholds():
+    rows = [0, 50, 100]
+    with pytest.raises(ValueError, match=r"cannot hold out rows.*thresholds as numbers"):
+        CascadeEnsemble(PARTS).fit(IRIS[rows], SPECIES[rows])
+    with pytest.raises(ValueError, match=r"cv=0\.5 cannot hold out rows"):
+        CascadeEnsemble(PARTS, cv=0.5).fit(IRIS[rows], SPECIES[rows])
+    with pytest.raises(ValueError, match="does not fit a cascade of 2 stages; give one number"):
+        CascadeEnsemble(PARTS, thresholds=[0.5, 0.5, 0.5]).fit(IRIS, SPECIES)
+    with pytest.raises(ValueError, match="thresholds must be at least 0"):
+        CascadeEnsemble(PARTS, thresholds=[np.nan]).fit(IRIS, SPECIES)
+
+
+def test_an_image_that_cannot_be_read_is_named(paths, y):
+    clf = make(["zoo/RegNet"]).fit(paths, y)
+    with pytest.raises(ImageError, match=r"row 1: .*no\.png"):
+        clf.predict([paths[0], "no.png"])

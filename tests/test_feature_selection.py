@@ -1,0 +1,241 @@
+"""Tests of BackboneSelector, on tables and on pictures that the zoo embeds."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import make_scorer, top_k_accuracy_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, list_backbones
+from skclipens.datasets import load_emoji
+from skclipens.ensemble._subsets import block_costs, draw_seed
+from skclipens.feature_selection import BackboneSelector
+
+BACKBONES = ["zoo/RN20", "zoo/RegNet", "zoo/ViT-16"]
+SPLITTER = StratifiedKFold(3, shuffle=True, random_state=0)
+
+IRIS, SPECIES = load_iris(return_X_y=True)
+PARTS = [("sepal", slice(0, 2)), ("petal", slice(2, 4)), ("noise", slice(4, 6))]
+NOISE = np.random.default_rng(0).normal(size=(len(IRIS), 2))
+NOISY = np.hstack([IRIS, NOISE])
+
+# The checks' tables have few columns: two blocks need the first and the last at most.
+HALVES = [("first", slice(0, 1)), ("last", slice(-1, None))]
+SELECTORS = [
+    BackboneSelector(),
+    BackboneSelector(HALVES, estimator=LogisticRegression(), max_blocks=1),
+    BackboneSelector(HALVES, estimator=GaussianNB(), scoring="accuracy", cv=2, tol=0.1),
+]
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    frame = load_emoji(as_frame=True).frame.groupby("label").head(8)
+    return frame.head(48).sample(frac=1, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def y(pictures):
+    return pictures["label"].to_numpy()
+
+
+@pytest.fixture(scope="module")
+def frame(pictures):
+    embedder = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas")
+    return embedder.fit_transform(pictures["path"])
+
+
+def make(blocks=PARTS, **parameters):
+    defaults = dict(estimator=GaussianNB(), random_state=0)
+    return BackboneSelector(blocks, **{**defaults, **parameters})
+
+
+# scikit-learn's checks
+
+
+@parametrize_with_checks(SELECTORS)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")
+@pytest.mark.parametrize("selector", SELECTORS[1:], ids=repr)
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_param_validation,
+        estimator_checks.check_dataframe_column_names_consistency,
+        estimator_checks.check_set_output_transform,
+        estimator_checks.check_set_output_transform_pandas,
+        estimator_checks.check_global_output_transform_pandas,
+        estimator_checks.check_transformer_get_feature_names_out,
+        estimator_checks.check_transformer_get_feature_names_out_pandas,
+        estimator_checks.check_get_feature_names_out_error,
+    ],
+)
+def test_checks_that_scikit_learn_runs_on_its_own_estimators_only(check, selector):
+    check("BackboneSelector", selector)
+
+
+# The search
+
+
+@pytest.mark.parametrize("scoring", ["neg_log_loss", "accuracy"])
+def test_path_is_that_of_greedy_search(scoring):
+    selector = make(cv=SPLITTER, scoring=scoring).fit(NOISY, SPECIES)
+    columns = {name: np.arange(6)[part] for name, part in PARTS}
+
+    def score(names):
+        X = NOISY[:, np.concatenate([columns[name] for name in names])]
+        return cross_val_score(GaussianNB(), X, SPECIES, cv=SPLITTER, scoring=scoring).mean()
+
+    added = []
+    for name, found in zip(selector.path_["block"], selector.path_["score"], strict=True):
+        scores = {other: score([*added, other]) for other in columns if other not in added}
+        assert_allclose(found, max(scores.values()))
+        assert_allclose(scores[name], found)
+        added.append(name)
+    best = int(np.argmax(selector.path_["score"]))
+    assert selector.selected_blocks_ == added[: best + 1]
+
+
+def test_noise_is_left_out():
+    selector = make().fit(NOISY, SPECIES)
+    assert selector.selected_blocks_[0] == "petal"
+    assert "noise" not in selector.selected_blocks_
+    assert sorted(selector.path_["block"]) == ["noise", "petal", "sepal"]
+    assert not selector.get_support()[4:].any()
+    assert_array_equal(selector.transform(NOISY), NOISY[:, selector.get_support()])
+
+
+def test_tolerance_gives_up_score_for_fewer_blocks():
+    X = np.hstack([IRIS[:, [0]], IRIS[:, [3]], IRIS[:, [2]]])
+    blocks = [(name, [i]) for i, name in enumerate(["sepal", "width", "length"])]
+    strict = make(blocks).fit(X, SPECIES)
+    assert len(strict.selected_blocks_) > 1
+    lax = make(blocks, tol=10).fit(X, SPECIES)
+    assert lax.selected_blocks_ == strict.selected_blocks_[:1]
+    assert_array_equal(lax.path_["score"], strict.path_["score"])
+
+
+def test_budget_and_number_are_kept():
+    cost = {"sepal": 1, "petal": 0.2, "noise": 0.1}
+    selector = make(cost=cost, max_cost=0.3).fit(NOISY, SPECIES)
+    assert list(selector.path_["block"]) == ["petal", "noise"]  # 0.2 + 0.1 is rounded up
+    assert_allclose(selector.path_["cost"], [0.2, 0.3])
+    assert selector.selected_blocks_ == ["petal"]
+    selector = make(cost=cost, max_cost=0.15).fit(NOISY, SPECIES)
+    assert selector.selected_blocks_ == ["noise"]
+    selector = make(max_blocks=2).fit(NOISY, SPECIES)
+    assert list(selector.path_["cost"]) == [1, 2]
+    assert make(max_cost=1).fit(NOISY, SPECIES).selected_blocks_ == ["petal"]
+
+
+def test_scoring_may_be_a_function():
+    second_best = make_scorer(top_k_accuracy_score, response_method="predict_proba", k=2)
+    selector = make(scoring=second_best).fit(NOISY, SPECIES)
+    assert 0.9 < selector.path_["score"].max() <= 1
+
+
+def test_classes_with_a_single_row_are_not_held_out():
+    X, y = np.vstack([NOISY, NOISY[:1]]), np.append(SPECIES, 7)
+    selector, expected = make().fit(X, y), make().fit(NOISY, SPECIES)
+    assert_array_equal(selector.path_["score"], expected.path_["score"])
+
+
+# On embeddings
+
+
+def test_selects_backbones_within_gflops(frame, y):
+    gflops = list_backbones()["gflops"]
+    ensemble = AdaptiveBackboneEnsemble(head="zero-shot", router="static")
+    selector = BackboneSelector(
+        estimator=ensemble, cost="gflops", max_cost=0.12, cv=2, random_state=0
+    ).set_output(transform="pandas")
+    selected = selector.fit_transform(frame, y)
+    assert_allclose(selector.path_["cost"], gflops[selector.path_["block"]].cumsum())
+    assert selector.path_["cost"][-1] <= 0.12
+    names = selector.selected_blocks_
+    assert list(selected) == [c for c in frame if c.rpartition("__")[0] in names]
+    assert list(selector.get_feature_names_out()) == list(selected)
+    assert ensemble.blocks is None
+
+
+def test_ensemble_behind_it_reads_the_selected_blocks(pictures, y):
+    ensemble = AdaptiveBackboneEnsemble(head="zero-shot", router="static")
+    clf = make_pipeline(
+        MultiBackboneEmbedder(BACKBONES),
+        BackboneSelector(estimator=ensemble, max_blocks=2, tol=10, cv=2, random_state=0),
+        AdaptiveBackboneEnsemble(head="zero-shot", router="static"),
+    ).set_output(transform="pandas")
+    clf.fit(pictures["path"], y)
+    assert list(clf[-1].expert_names_) == clf[1].selected_blocks_
+    assert len(clf[1].selected_blocks_) == 1
+    copy = pickle.loads(pickle.dumps(clf))
+    assert_array_equal(copy.predict(pictures["path"]), clf.predict(pictures["path"]))
+
+
+def test_blocks_by_name_need_no_frame(frame, y):
+    by_frame = make(None, cv=2).fit(frame, y)
+    by_name = make(BACKBONES, cv=2).fit(frame.to_numpy(), y)
+    assert by_name.selected_blocks_ == by_frame.selected_blocks_
+    assert_array_equal(by_name.get_support(), by_frame.get_support())
+
+
+def test_default_estimator_is_the_adaptive_ensemble(frame, y):
+    columns = frame.filter(regex="RegNet|ViT-16")
+    parameters = dict(max_blocks=1, cv=2, random_state=0)
+    found = BackboneSelector(**parameters).fit(columns, y)
+    estimator = AdaptiveBackboneEnsemble(random_state=draw_seed(0))
+    expected = BackboneSelector(estimator=estimator, **parameters).fit(columns, y)
+    assert found.path_["score"] == expected.path_["score"]
+
+
+def test_budget_can_be_searched(frame, y):
+    clf = make_pipeline(make(BACKBONES, cost="gflops", cv=2), LogisticRegression(C=100))
+    search = GridSearchCV(
+        clf, {"backboneselector__max_cost": [0.05, 0.2]}, cv=2, error_score="raise"
+    )
+    assert search.fit(frame.to_numpy(), y).best_score_ > 0.4
+
+
+def test_fits_again_after_a_clone():
+    selector = make().fit(NOISY, SPECIES)
+    copy = clone(selector)
+    assert not hasattr(copy, "support_")
+    assert_array_equal(copy.fit(NOISY, SPECIES).path_["score"], selector.path_["score"])
+
+
+# Costs and errors
+
+
+def test_backbones_may_be_spelled_in_any_way_in_costs():
+    names = ["RN50/openai", "zoo/RN20", "petal"]
+    cost = {"petal": 3, "RN50-quickgelu": 1, "zoo/RN20": 2, "other": 9}
+    assert_array_equal(block_costs(cost, names), [1, 2, 3])
+    assert_array_equal(block_costs(pd.Series(cost), names), [1, 2, 3])
+    assert_array_equal(block_costs(None, names), [1, 1, 1])
+    assert_allclose(block_costs("gflops", names[:2]), [12.2, 0.0713])
+
+
+def test_errors():
+    with pytest.raises(ValueError, match=r"not for 'sepal'\. Give a mapping"):
+        make(cost="gflops").fit(NOISY, SPECIES)
+    with pytest.raises(ValueError, match="cost has no entry for 'sepal', only for petal"):
+        make(cost={"petal": 1}).fit(NOISY, SPECIES)
+    with pytest.raises(ValueError, match="cost of 'noise' is inf"):
+        make(cost={"sepal": 1, "petal": 1, "noise": np.inf}).fit(NOISY, SPECIES)
+    with pytest.raises(ValueError, match=r"max_cost=0\.5 is less than .* 'sepal', 1, the least"):
+        make(max_cost=0.5).fit(NOISY, SPECIES)
+    with pytest.raises(ValueError, match="two classes with two rows each; got n_samples=3 in 3 c"):
+        make().fit(NOISY[[0, 50, 100]], SPECIES[[0, 50, 100]])

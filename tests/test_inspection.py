@@ -1,0 +1,378 @@
+"""Tests of the displays on real pictures embedded by the zoo."""
+
+from itertools import combinations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.colors import same_color
+from numpy.testing import assert_allclose
+from scipy.special import softmax
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
+from sklearn.pipeline import make_pipeline
+
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+from skclipens.backbones import list_backbones
+from skclipens.datasets import load_emoji
+from skclipens.inspection import (
+    AccuracyCostDisplay,
+    CorrectSetsDisplay,
+    DiversityGainDisplay,
+    ReliabilityDisplay,
+    RoutingWeightsDisplay,
+)
+from skclipens.metrics import correct_sets, disagreement_matrix, expected_calibration_error
+
+BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/ViT-16"]
+DISPLAYS = [
+    AccuracyCostDisplay,
+    CorrectSetsDisplay,
+    DiversityGainDisplay,
+    ReliabilityDisplay,
+    RoutingWeightsDisplay,
+]
+N_CLASSES, PER_CLASS, SHOTS = 6, 12, 3
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Paths of 72 pictures of 6 classes, the first 3 of each first, and their labels."""
+    data = load_emoji()
+    rows = np.stack([np.flatnonzero(data.target == c)[:PER_CLASS] for c in range(N_CLASSES)])
+    rows = rows.T.ravel()
+    return data.filenames[rows], data.target_names[data.target[rows]]
+
+
+@pytest.fixture(scope="module")
+def embedder(pictures):
+    return MultiBackboneEmbedder(BACKBONES).fit(pictures[0])
+
+
+@pytest.fixture(scope="module")
+def table(pictures, embedder):
+    return embedder.transform(pictures[0]), pictures[1]
+
+
+@pytest.fixture(scope="module")
+def clf(table):
+    X, y = (part[: SHOTS * N_CLASSES] for part in table)
+    return AdaptiveBackboneEnsemble(BACKBONES, head="zero-shot", random_state=0).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def test_set(table):
+    return tuple(part[SHOTS * N_CLASSES :] for part in table)
+
+
+@pytest.fixture(scope="module")
+def predictions(clf, test_set):
+    return clf.classes_[clf.expert_proba(test_set[0]).argmax(axis=2)]
+
+
+def shown(display):
+    """The numbers that a display shows."""
+    return [
+        np.asarray(value, float).ravel()
+        for name, value in sorted(vars(display).items())
+        if name in {"shares", "counts", "costs", "accuracies", "gains", "diversities", "confidence"}
+    ]
+
+
+@pytest.mark.parametrize("Display", DISPLAYS)
+def test_pipeline_on_pictures_shows_what_the_ensemble_shows(
+    Display, clf, test_set, pictures, embedder
+):
+    X, y = test_set
+    from_table = Display.from_estimator(clf, X, y)
+    paths = pictures[0][SHOTS * N_CLASSES :]
+    from_pictures = Display.from_estimator(make_pipeline(embedder, clf), paths, y)
+    assert shown(from_table)
+    for a, b in zip(shown(from_table), shown(from_pictures), strict=True):
+        assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize("Display", DISPLAYS)
+def test_axes_are_the_given_or_new_ones(Display, clf, test_set):
+    figure, axes = plt.subplots(1, 2)
+    display = Display.from_estimator(clf, *test_set, ax=axes[1])
+    assert display.ax_ is axes[1]
+    assert display.figure_ is figure
+    assert not axes[0].has_data()
+    assert display.plot() is display
+    assert display.ax_ is not axes[1]
+    assert display.figure_ is display.ax_.figure is not figure
+
+
+@pytest.mark.parametrize("Display", DISPLAYS)
+def test_figures_are_drawn_with_everything_inside(Display, clf, test_set):
+    display = Display.from_estimator(clf, *test_set)
+    figure = display.figure_
+    figure.draw_without_rendering()
+    needed = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert needed.x0 >= -0.01 and needed.y0 >= -0.01
+    assert needed.x1 <= width + 0.01 and needed.y1 <= height + 0.01
+
+
+@pytest.mark.parametrize("Display", [d for d in DISPLAYS if d is not ReliabilityDisplay])
+def test_only_fitted_ensembles_are_shown(Display, test_set):
+    with pytest.raises(TypeError, match=r"must be an ensemble that has .+; got LogisticRegression"):
+        Display.from_estimator(make_pipeline(LogisticRegression()), *test_set)
+    with pytest.raises(NotFittedError):
+        Display.from_estimator(AdaptiveBackboneEnsemble(BACKBONES), *test_set)
+
+
+# Routing weights
+
+
+def test_shares_are_means_over_the_rows_of_a_class(clf, test_set):
+    X, y = test_set
+    display = RoutingWeightsDisplay.from_estimator(clf, X, y)
+    weights = clf.routing_weights(X)
+    shares = weights / weights.sum(axis=1, keepdims=True)
+    for label, row in zip(display.labels, display.shares, strict=True):
+        assert_allclose(row, shares[y == label].mean(axis=0), rtol=1e-5)
+    assert_allclose(display.shares.sum(axis=1), 1)
+    assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == BACKBONES
+    assert [tick.get_text() for tick in display.ax_.get_yticklabels()] == sorted(set(y))
+    assert_allclose(display.im_.get_array(), display.shares)
+    assert [float(text.get_text()) for text in display.text_] == pytest.approx(
+        display.shares.ravel().tolist(), abs=0.006
+    )
+
+
+def test_display_labels_name_integer_classes():
+    display = RoutingWeightsDisplay.from_predictions(
+        [3, 7, 7], [[1, 3], [2, 2], [0, 1]], display_labels=["cat", "dog"], include_values=False
+    )
+    assert_allclose(display.shares, [[0.25, 0.75], [0.25, 0.75]])
+    assert display.labels == ["cat", "dog"]
+    assert display.text_ == []
+
+
+@pytest.mark.parametrize(
+    "weights, options, message",
+    [
+        ([[1, 1], [1, -1]], {}, "Row 1 of routing_weights"),
+        ([[0, 0], [1, 1]], {}, "Row 0 of routing_weights"),
+        ([[1, 1], [1, 1]], {"display_labels": ["a"]}, "display_labels has 1 entries for 2"),
+        ([[1, 1], [1, 1]], {"expert_names": ["a"]}, "expert_names has 1 entries for 2"),
+    ],
+)
+def test_wrong_weights_are_named(weights, options, message):
+    with pytest.raises(ValueError, match=message):
+        RoutingWeightsDisplay.from_predictions([0, 1], weights, **options)
+
+
+# Correct sets
+
+
+def test_bars_and_dots_are_the_correct_sets(clf, test_set, predictions):
+    y = test_set[1]
+    display = CorrectSetsDisplay.from_estimator(clf, *test_set)
+    counts = correct_sets(y, predictions, names=BACKBONES)
+    assert display.counts.equals(counts)
+    bars = display.axes_["counts"].patches
+    assert [bar.get_height() for bar in bars] == counts.tolist()
+    red = [same_color(bar.get_facecolor(), "tab:red") for bar in bars]
+    assert red == [not any(region) for region in counts.index]
+    dots = display.axes_["members"].collections[1].get_offsets()
+    wanted = [(i, e) for i, region in enumerate(counts.index) for e in np.flatnonzero(region)]
+    assert sorted(map(tuple, np.asarray(dots, int).tolist())) == wanted
+    accuracies = [bar.get_width() for bar in display.axes_["accuracy"].patches]
+    assert_allclose(accuracies, np.mean(predictions == y[:, None], axis=0))
+
+
+def test_regions_can_be_fewer_and_ordered_by_degree(clf, test_set):
+    display = CorrectSetsDisplay.from_estimator(clf, *test_set, sort_by="degree", max_regions=3)
+    largest = display.counts[:3]
+    heights = [bar.get_height() for bar in display.axes_["counts"].patches]
+    degrees = np.sum(largest.index.tolist(), axis=1)
+    assert heights == largest.iloc[np.argsort(degrees, kind="stable")].tolist()
+    left_out = display.counts.sum() - largest.sum()
+    notes = [text.get_text() for text in display.axes_["counts"].texts]
+    assert f"{len(display.counts) - 3} smaller regions, {left_out} rows, not shown" in notes
+    with pytest.raises(ValueError, match="sort_by"):
+        display.plot(sort_by="size")
+
+
+# Accuracy against cost
+
+
+def test_points_are_backbones_and_the_line_averages_the_cheapest(clf, test_set, predictions):
+    X, y = test_set
+    display = AccuracyCostDisplay.from_estimator(clf, X, y, name="router")
+    gflops = list_backbones()["gflops"][BACKBONES].sort_values()
+    assert display.names == gflops.index.tolist()
+    assert_allclose(display.costs, gflops)
+    order = [BACKBONES.index(name) for name in display.names]
+    assert_allclose(display.accuracies, np.mean(predictions == y[:, None], axis=0)[order])
+
+    costs, accuracies = display.lines["Logit average of the cheapest"]
+    assert_allclose(costs, np.cumsum(gflops))
+    logits = np.log(clf.expert_proba(X))[:, order]
+    averages = np.cumsum(logits, axis=1).argmax(axis=2)
+    assert_allclose(accuracies, np.mean(clf.classes_[averages] == y[:, None], axis=0))
+    assert_allclose(np.ravel(display.lines["router"]), [gflops.sum(), clf.score(X, y)])
+    assert display.ax_.get_xlabel() == "GFLOPs per image"
+    assert {text.get_text() for text in display.text_} == set(BACKBONES)
+
+
+def test_experts_of_a_backbone_share_its_cost(table, test_set):
+    X, y = (part[: SHOTS * N_CLASSES] for part in table)
+    heads = ["zero-shot", "linear", "linear-all"]
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head=heads, cv=3, random_state=0).fit(X, y)
+    display = AccuracyCostDisplay.from_estimator(clf, *test_set)
+    assert sorted(display.names) == sorted(BACKBONES)
+    assert_allclose(display.costs.sum(), list_backbones()["gflops"][BACKBONES].sum())
+    first = BACKBONES.index(display.names[0])
+    logits = np.log(clf.expert_proba(test_set[0]))
+    both = logits[:, first] + logits[:, first + len(BACKBONES)]
+    expected = accuracy_score(test_set[1], clf.classes_[both.argmax(axis=1)])
+    assert_allclose(display.accuracies[0], expected)
+
+
+def test_costs_of_any_table(table):
+    X, y = table
+    blocks = [("cheap", slice(0, 128)), ("image__zoo/ViT-8", slice(128, 256))]
+    clf = AdaptiveBackboneEnsemble(blocks, head="linear", cv=3, random_state=0).fit(X, y)
+    costs = {"cheap": 2, "zoo/ViT-8": 1.5, "unused": 9}
+    display = AccuracyCostDisplay.from_estimator(clf, X, y, costs=costs, sample_weight=y == y[0])
+    assert display.names == ["zoo/ViT-8", "cheap"]
+    assert display.ax_.get_xlabel() == "Cost"
+    assert display.ax_.get_xscale() == "linear"
+    with pytest.raises(ValueError, match="no entry for expert 'cheap'"):
+        AccuracyCostDisplay.from_estimator(clf, X, y)
+
+
+def test_costs_and_accuracies_belong_together():
+    with pytest.raises(ValueError, match="2 costs, but 1 accuracies"):
+        AccuracyCostDisplay.from_predictions(["a", "b"], [1, 2], [0.5])
+    with pytest.raises(ValueError, match="1 costs of line 'x', but 2"):
+        AccuracyCostDisplay.from_predictions(["a"], [1], [0.5], lines={"x": ([1], [0.5, 0.6])})
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        AccuracyCostDisplay.from_predictions(["a", "b"], [1], [0.5])
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 2**32 - 1))
+def test_labels_stay_readable(seed):
+    """Names of points that are well apart cover neither each other nor any point."""
+    rng = np.random.default_rng(seed)
+    costs, accuracies = np.arange(9.0) + rng.uniform(0, 0.3, 9), rng.permutation(9) / 10
+    display = AccuracyCostDisplay.from_predictions(list("abcdefghi"), costs, accuracies)
+    boxes = [text.get_window_extent() for text in display.text_]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    positions = display.ax_.transData.transform(np.column_stack([costs, accuracies]))
+    assert not any(box.contains(*position) for box in boxes for position in positions)
+    frame = display.ax_.bbox
+    assert all(frame.contains(*box.min) and frame.contains(*box.max) for box in boxes)
+    for text, position in zip(display.text_, positions):
+        near = np.linalg.norm(
+            positions - np.mean(text.get_window_extent().get_points(), axis=0), axis=1
+        )
+        assert_allclose(positions[near.argmin()], position)
+    plt.close(display.figure_)
+
+
+def test_labels_of_near_points_do_not_overlap():
+    display = AccuracyCostDisplay.from_predictions(
+        ["zoo/ViT-16", "zoo/RegNet", "zoo/DLA"], [1, 1.1, 5], [0.5, 0.503, 0.7]
+    )
+    boxes = [text.get_window_extent() for text in display.text_]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+# Reliability
+
+
+def test_reliability_shows_the_calibration_error(clf, test_set):
+    X, y = test_set
+    display = ReliabilityDisplay.from_estimator(clf, X, y, n_bins=5, strategy="quantile")
+    proba = clf.predict_proba(X)
+    options = dict(labels=clf.classes_, n_bins=5, strategy="quantile")
+    error = expected_calibration_error(y, proba, **options)
+    assert_allclose(display.expected_calibration_error, error)
+    assert display.line_.get_label() == f"AdaptiveBackboneEnsemble (ECE {error:.3f})"
+    assert_allclose(display.share.sum(), 1)
+    assert_allclose(display.share @ display.accuracy, clf.score(X, y))
+    assert_allclose(display.share @ display.confidence, proba.max(axis=1).mean(), rtol=1e-5)
+    assert_allclose(display.line_.get_xydata().T, [display.confidence, display.accuracy])
+
+
+def test_reliability_diagrams_share_axes(clf, test_set):
+    X, y = test_set
+    first = ReliabilityDisplay.from_estimator(clf, X, y)
+    proba = clf.expert_proba(X)[:, 0]
+    ReliabilityDisplay.from_predictions(
+        y, proba, labels=clf.classes_, name="RN20", ax=first.ax_, color="k"
+    )
+    labels = [text.get_text().split(" (")[0] for text in first.ax_.get_legend().get_texts()]
+    assert labels == ["Perfectly calibrated", "AdaptiveBackboneEnsemble", "RN20"]
+
+
+def test_reliability_of_any_classifier(table):
+    X, y = table
+    sure = LogisticRegression(max_iter=500).fit(X, y)
+    proba = sure.predict_proba(X)
+    too_sure = softmax(10 * np.log(proba), axis=1)
+    calm = ReliabilityDisplay.from_estimator(sure, X, y)
+    rash = ReliabilityDisplay.from_predictions(y, too_sure)
+    assert rash.share @ rash.confidence > calm.share @ calm.confidence
+    assert_allclose(rash.share @ rash.accuracy, calm.share @ calm.accuracy)
+
+
+def test_wrong_bins_are_named():
+    with pytest.raises(ValueError, match="strategy"):
+        ReliabilityDisplay.from_predictions([0, 1], [0.2, 0.7], strategy="width")
+
+
+# Diversity against gain
+
+
+@pytest.mark.parametrize("n_members", [2, 3])
+def test_gain_of_all_subsets(clf, test_set, predictions, n_members):
+    X, y = test_set
+    display = DiversityGainDisplay.from_estimator(clf, X, y, n_members=n_members)
+    logits, disagreement = np.log(clf.expert_proba(X)), disagreement_matrix(predictions).to_numpy()
+    right = np.mean(predictions == y[:, None], axis=0)
+    subsets = [list(members) for members in combinations(range(3), n_members)]
+    for i, members in enumerate(subsets):
+        combined = clf.classes_[logits[:, members].mean(axis=1).argmax(axis=1)]
+        assert_allclose(display.gains[i], np.mean(combined == y) - right[members].max(), atol=1e-12)
+        pairs = [disagreement[a, b] for a, b in combinations(members, 2)]
+        assert_allclose(display.diversities[i], np.mean(pairs))
+        assert display.names[i] == " + ".join(BACKBONES[e] for e in members)
+    assert len(display.gains) == len(subsets)
+    assert_allclose(
+        display.points_.get_offsets(), np.column_stack([display.diversities, display.gains])
+    )
+
+
+def test_equal_members_gain_nothing(predictions, test_set):
+    y, twice = test_set[1], predictions[:, [0, 0]]
+    display = DiversityGainDisplay.from_predictions(
+        {"twins": (y, twice, twice[:, 0]), "oracle": (y, predictions, y)}, annotate=False
+    )
+    assert display.diversities[0] == display.gains[0] == 0
+    assert display.diversities[1] > 0 and display.gains[1] > 0
+    assert display.text_ == []
+
+
+def test_wrong_groups_are_named(clf, test_set):
+    with pytest.raises(ValueError, match="n_members must be between 2 and"):
+        DiversityGainDisplay.from_estimator(clf, *test_set, n_members=4)
+    with pytest.raises(ValueError, match="groups is empty"):
+        DiversityGainDisplay.from_predictions({})
+    with pytest.raises(ValueError, match="'alone' has one member"):
+        DiversityGainDisplay.from_predictions({"alone": ([0, 1], [[0], [1]], [0, 1])})

@@ -1,0 +1,156 @@
+"""Heads in closed form: the linear discriminant and the correction of zero-shot logits."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import softmax
+from sklearn.datasets import load_digits, load_iris
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.utils.estimator_checks import check_param_validation, parametrize_with_checks
+
+from skclipens import CLIPEmbedder, LinearDiscriminantHead, ResidualHead, ZeroShotHead
+from skclipens.datasets import load_emoji
+from skclipens.model_selection import FewShotSplit
+
+BACKBONE = "zoo/RN20"
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    emoji = load_emoji(min_class_size=20)
+    X = CLIPEmbedder(BACKBONE).fit_transform(emoji.filenames)
+    return X, emoji.target_names[emoji.target]
+
+
+def split(emoji, n_shots, seed=0):
+    X, y = emoji
+    train, test = next(FewShotSplit(n_shots, random_state=seed).split(X, y))
+    return X[train], y[train], X[test], y[test]
+
+
+# Linear discriminant
+
+
+@parametrize_with_checks([LinearDiscriminantHead()])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+def test_parameters_are_checked():
+    check_param_validation("LinearDiscriminantHead", LinearDiscriminantHead())
+    check_param_validation("ResidualHead", ResidualHead())
+
+
+def test_is_scikit_learns_discriminant_with_the_same_covariance():
+    X, y = load_iris(return_X_y=True)
+    within = np.mean([X[y == c].var(axis=0) for c in range(3)])  # classes are equally large
+    ridge = 0.5 * within  # shrinkage s leaves (1 - s) S + s v I
+    head = LinearDiscriminantHead(shrinkage=ridge / X.var(axis=0).mean()).fit(X, y)
+    lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=1 / 3).fit(X, y)
+    scores = head.decision_function(X), lda.decision_function(X)
+    ours, theirs = (one - one.mean(axis=1, keepdims=True) for one in scores)
+    # Theirs has two thirds of our covariance throughout; the priors do not scale with it.
+    assert_allclose(ours, theirs * 2 / 3, rtol=1e-6, atol=1e-9)
+
+
+@given(seed=st.integers(0, 2**32 - 1), n_features=st.integers(2, 30))
+def test_wide_and_tall_tables_are_solved_alike(seed, n_features):
+    rng = np.random.default_rng(seed)
+    y = np.repeat([0, 1, 2], 5)
+    X = rng.normal(size=(15, n_features)) + y[:, None]
+    head = LinearDiscriminantHead(shrinkage=0.3).fit(X, y)
+    means = np.stack([X[y == c].mean(axis=0) for c in range(3)])
+    residuals = X - means[y]
+    covariance = residuals.T @ residuals / 15 + 0.3 * X.var(axis=0).mean() * np.eye(n_features)
+    coef = np.linalg.solve(covariance, (means - X.mean(axis=0)).T).T
+    assert_allclose(head.coef_, coef, rtol=1e-6, atol=1e-9)
+
+
+def test_one_row_per_class_is_the_nearest_row(emoji):
+    X, y, X_test, _ = split(emoji, 1)
+    nearest = y[np.argmin(((X_test[:, None] - X) ** 2).sum(axis=2), axis=1)]
+    assert_array_equal(LinearDiscriminantHead().fit(X, y).predict(X_test), nearest)
+
+
+def test_keeps_single_precision(emoji):
+    X, y, X_test, _ = split(emoji, 2)
+    head = LinearDiscriminantHead().fit(X, y)
+    assert head.decision_function(X_test).dtype == head.coef_.dtype == np.float32
+
+
+def test_is_as_accurate_as_logistic_regression():
+    X, y = load_digits(return_X_y=True)
+    train, test = next(FewShotSplit(8, random_state=0).split(X, y))
+    ours = LinearDiscriminantHead().fit(X[train], y[train]).score(X[test], y[test])
+    theirs = LogisticRegression(max_iter=5000).fit(X[train] / 16, y[train])
+    assert ours > theirs.score(X[test] / 16, y[test]) - 0.03
+
+
+# Residual
+
+
+def test_is_the_text_plus_a_ridge_regression_of_what_it_leaves(emoji):
+    X, y, X_test, _ = split(emoji, 4)
+    head = ResidualHead(BACKBONE, alpha=0.5).fit(X, y)
+    text = ZeroShotHead(BACKBONE).fit(X, y)
+    unexplained = (y[:, None] == head.classes_) - softmax(
+        text.decision_function(X) / head.temperature_, axis=1
+    )
+    ridge = Ridge(0.5).fit(X, unexplained)
+    correction = head.decision_function(X_test) - text.decision_function(X_test) / head.temperature_
+    expected = ridge.predict(X_test)
+    scale = np.linalg.norm(correction) / np.linalg.norm(expected)
+    assert_allclose(correction, expected * scale, rtol=1e-2, atol=1e-3)
+
+
+def test_learns_from_rows_what_prompts_do_not_say(emoji):
+    X, y, X_test, y_test = split(emoji, 16)
+    text = ZeroShotHead(BACKBONE).fit(X, y).score(X_test, y_test)
+    assert ResidualHead(BACKBONE).fit(X, y).score(X_test, y_test) > text + 0.02
+
+
+def test_serves_where_prompts_mean_nothing(emoji):
+    X, y, X_test, y_test = split(emoji, 16)
+    names = np.unique(y)
+    wrong = dict(zip(names, np.roll(names, 1)))
+    text = ZeroShotHead(BACKBONE, class_names=wrong).fit(X, y).score(X_test, y_test)
+    rows = LinearDiscriminantHead().fit(X, y).score(X_test, y_test)
+    head = ResidualHead(BACKBONE, class_names=wrong).fit(X, y).score(X_test, y_test)
+    assert text < 0.2
+    assert head > rows - 0.1
+    assert head > text + 0.3
+
+
+@pytest.mark.parametrize("n_shots", [1, 4])
+def test_held_out_logits_do_not_know_the_labels_of_their_rows(emoji, n_shots):
+    """Labels that mean nothing are memorised, but not by held-out logits."""
+    X, y, *_ = split(emoji, n_shots)
+    noise = np.random.default_rng(0).permutation(y)
+    head = ResidualHead(BACKBONE, alpha=1e-3).fit(X, noise)
+    assert head.held_out_logits_.shape == (len(X), len(head.classes_))
+    held_out = head.classes_[head.held_out_logits_.argmax(axis=1)]
+    assert np.mean(held_out == noise) < 0.3
+
+
+def test_one_row_per_class_changes_little(emoji):
+    X, y, X_test, y_test = split(emoji, 1)
+    text = ZeroShotHead(BACKBONE).fit(X, y).score(X_test, y_test)
+    assert ResidualHead(BACKBONE).fit(X, y).score(X_test, y_test) > text - 0.03
+
+
+# Other classes
+
+
+def test_zero_shot_heads_take_other_classes(emoji):
+    X, y = emoji
+    head = ZeroShotHead(BACKBONE).fit(X, y)
+    fresh = ZeroShotHead(BACKBONE).fit(X[:3], ["dog", "cat", "cat"])
+    assert_array_equal(head.set_classes(["dog", "cat"]).classes_, ["cat", "dog"])
+    assert_array_equal(head.predict_proba(X), fresh.predict_proba(X))
+    head.set_classes([7, 9], class_names={7: "cat", 9: "dog"})
+    assert set(head.predict(X)) <= {7, 9}
+    with pytest.raises(ValueError, match="7 is not a string"):
+        head.set_classes([7, 9])

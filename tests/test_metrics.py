@@ -1,0 +1,346 @@
+"""Tests of skclipens.metrics against definitions written out, and their invariances."""
+
+import subprocess
+import sys
+import tracemalloc
+from collections import Counter
+from itertools import combinations, pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_allclose
+from scipy.stats import ortho_group
+from sklearn.datasets import load_iris
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import make_scorer, matthews_corrcoef
+from sklearn.model_selection import cross_val_score
+
+from skclipens import MultiBackboneEmbedder
+from skclipens.datasets import load_emoji
+from skclipens.metrics import (
+    correct_sets,
+    disagreement_matrix,
+    error_correlation_matrix,
+    expected_calibration_error,
+    headroom_closed_score,
+    linear_cka,
+    linear_cka_matrix,
+    oracle_accuracy_score,
+)
+
+
+@st.composite
+def predicted(draw):
+    """True labels of up to 30 rows and the predictions of up to 4 experts."""
+    n, n_experts = draw(st.integers(1, 30)), draw(st.integers(1, 4))
+    labels = st.integers(0, 3)
+    return (
+        draw(arrays(int, n, elements=labels)),
+        draw(arrays(int, (n, n_experts), elements=labels)),
+    )
+
+
+@st.composite
+def predicted_proba(draw):
+    """True labels, all of 3 classes among them, and probabilities."""
+    n = draw(st.integers(3, 40))
+    y = draw(arrays(int, n, elements=st.integers(0, 2)))
+    y[:3] = [0, 1, 2]
+    odds = draw(arrays(float, (n, 3), elements=st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0])))
+    odds[:, 0] += odds.sum(axis=1) == 0
+    return y, odds / odds.sum(axis=1, keepdims=True)
+
+
+def repeats_of(n):
+    """Integer weights, with zeros, and the row positions that they stand for."""
+    weight = np.arange(n) % 3
+    weight[-1] = 1
+    return weight, np.repeat(np.arange(n), weight)
+
+
+# Experts
+
+
+@given(predicted())
+def test_oracle_is_right_where_any_expert_is(data):
+    y, predictions = data
+    expected = sum(label in row for label, row in zip(y, predictions)) / len(y)
+    assert_allclose(oracle_accuracy_score(y, predictions), expected)
+
+
+@given(predicted())
+def test_an_expert_more_never_hurts_the_oracle(data):
+    y, predictions = data
+    scores = [
+        oracle_accuracy_score(y, predictions[:, : k + 1]) for k in range(predictions.shape[1])
+    ]
+    assert scores == sorted(scores)
+    assert scores[0] == np.mean(predictions[:, 0] == y)
+
+
+@given(predicted())
+def test_headroom_goes_from_the_best_expert_to_the_oracle(data):
+    y, predictions = data
+    correct = predictions == y[:, None]
+    best = correct.mean(axis=0).argmax()
+    assume(correct.any(axis=1).sum() > correct[:, best].sum())
+    assert headroom_closed_score(y, predictions, predictions[:, best]) == 0
+    oracle = np.where(correct.any(axis=1), y, -1)
+    assert_allclose(headroom_closed_score(y, predictions, oracle), 1)
+    assert headroom_closed_score(y, predictions, np.full(len(y), -1)) <= 0
+    assert headroom_closed_score(y, predictions, y) >= 1
+
+
+def test_no_headroom_is_undefined():
+    with pytest.warns(UndefinedMetricWarning, match="no better than the best expert"):
+        score = headroom_closed_score([0, 1, 2], [[0, 1], [1, 1], [0, 1]], [0, 1, 2])
+    assert np.isnan(score)
+
+
+@given(predicted())
+def test_weights_are_repetitions(data):
+    y, predictions = data
+    weight, rows = repeats_of(len(y))
+
+    def check(measure, *columns, **kwargs):
+        weighted = measure(*columns, sample_weight=weight)
+        assert_allclose(weighted, measure(*(column[rows] for column in columns)), atol=1e-12)
+
+    check(oracle_accuracy_score, y, predictions)
+    check(disagreement_matrix, predictions)
+    check(error_correlation_matrix, y, predictions)
+    correct = (predictions == y[:, None])[rows]
+    if correct.any(axis=1).mean() > correct.mean(axis=0).max():
+        check(headroom_closed_score, y, predictions, predictions[:, -1])
+
+
+@given(predicted())
+def test_correct_sets_partition_the_rows(data):
+    y, predictions = data
+    counts = correct_sets(y, predictions)
+    regions = Counter(tuple((row == label).tolist()) for label, row in zip(y, predictions))
+    none = (False,) * predictions.shape[1]
+    regions.setdefault(none, 0)
+    assert counts.to_dict() == dict(regions)
+    assert counts.is_monotonic_decreasing
+    assert counts.sum() == len(y)
+    for level, name in enumerate(counts.index.names):
+        right = counts[counts.index.get_level_values(name)].sum()
+        assert right == np.sum(predictions[:, level] == y)
+
+
+def test_correct_sets_take_names_from_a_frame():
+    frame = pd.DataFrame({"RN50": ["cat", "dog"], "ViT-B-32": ["cat", "cat"]})
+    counts = correct_sets(["cat", "dog"], frame)
+    assert counts.index.names == ["RN50", "ViT-B-32"]
+    assert counts[True, False] == 1
+    assert isinstance(correct_sets([0, 1], [[0], [0]]).index, pd.MultiIndex)
+    assert error_correlation_matrix(["cat", "dog"], frame).index.tolist() == ["RN50", "ViT-B-32"]
+
+
+@given(predicted())
+def test_disagreement_is_a_distance(data):
+    _, predictions = data
+    matrix = disagreement_matrix(predictions).to_numpy()
+    for a, b in combinations(range(len(matrix)), 2):
+        assert_allclose(matrix[a, b], np.mean(predictions[:, a] != predictions[:, b]))
+        assert (matrix[a, b] <= matrix[a] + matrix[:, b] + 1e-12).all()
+    assert_allclose(matrix, matrix.T)
+    assert (np.diag(matrix) == 0).all()
+
+
+@pytest.mark.filterwarnings("ignore:A single label was found:UserWarning")
+@given(predicted())
+def test_error_correlation_is_matthews_of_correctness(data):
+    y, predictions = data
+    weight = 0.1 + np.arange(len(y)) % 3
+    matrix = error_correlation_matrix(y, predictions, sample_weight=weight).to_numpy()
+    correct = predictions == y[:, None]
+    for a, b in combinations(range(len(matrix)), 2):
+        expected = matthews_corrcoef(correct[:, a], correct[:, b], sample_weight=weight)
+        assert_allclose(matrix[a, b], expected, atol=1e-9)
+    assert (np.diag(matrix) == 1).all()
+
+
+def test_expert_that_is_always_right_correlates_with_none():
+    matrix = error_correlation_matrix([0, 1, 2], [[0, 0], [1, 0], [2, 0]], names=["a", "b"])
+    assert matrix.loc["a", "b"] == 0
+    assert matrix.loc["a", "a"] == 1
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: oracle_accuracy_score([0, 1], [[0, 1]]), "inconsistent numbers of samples"),
+        (lambda: oracle_accuracy_score([0, 1], [0, 1]), "Expected 2D array"),
+        (lambda: oracle_accuracy_score(["0", "1"], [[0], [1]]), "must both be strings"),
+        (lambda: oracle_accuracy_score([0], [[0]], sample_weight=[-1]), "sample_weight"),
+        (lambda: oracle_accuracy_score([0], [[0]], sample_weight=[0]), "sample_weight"),
+        (lambda: headroom_closed_score([0], [[0]], [0, 1]), "inconsistent numbers of samples"),
+        (lambda: correct_sets([0], [[0, 1]], names=["a"]), "2 distinct names"),
+        (lambda: disagreement_matrix([[0, 1]], names=["a", "a"]), "2 distinct names"),
+    ],
+)
+def test_wrong_predictions_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# Embeddings
+
+
+@pytest.fixture(scope="module")
+def embedding():
+    """Embeddings of 60 pictures by two models of the zoo."""
+    return MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-8"]).transform(load_emoji().images[::23])
+
+
+def test_linear_cka_is_that_of_gram_matrices(embedding):
+    X, Y = np.split(embedding.astype(float), 2, axis=1)
+    centre = np.eye(len(X)) - 1 / len(X)
+    K, L = centre @ X @ X.T @ centre, centre @ Y @ Y.T @ centre
+    expected = np.sum(K * L) / np.sqrt(np.sum(K * K) * np.sum(L * L))
+    assert_allclose(linear_cka(X, Y), expected)
+    assert 0.1 < expected < 0.9
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(3, 20), st.integers(2, 6), st.floats(0.01, 100))
+def test_linear_cka_ignores_rotation_shift_and_scale(seed, n, width, scale):
+    rng = np.random.default_rng(seed)
+    X, Y = rng.normal(size=(n, width)), rng.normal(size=(n, 3))
+    turned = scale * X @ ortho_group.rvs(width, random_state=rng) + rng.normal(size=width)
+    score = linear_cka(X, Y)
+    assert -1e-9 <= score <= 1 + 1e-9
+    assert_allclose(linear_cka(turned, Y), score, atol=1e-9)
+    assert_allclose(linear_cka(Y, X), score, atol=1e-12)
+    assert_allclose(linear_cka(X, turned), 1, atol=1e-9)
+
+
+def test_memory_of_linear_cka_is_linear_in_rows():
+    X = np.random.default_rng(0).normal(size=(20_000, 8))
+    tracemalloc.start()
+    linear_cka(X, X[:, :4])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * X.nbytes < 20_000**2
+
+
+def test_linear_cka_matrix_is_that_of_pairs(embedding):
+    named = linear_cka_matrix(embedding, ["zoo/RN20", "zoo/ViT-8"])
+    assert named.columns.tolist() == named.index.tolist() == ["zoo/RN20", "zoo/ViT-8"]
+    pair = linear_cka(*np.split(embedding, 2, axis=1))
+    assert_allclose(named, [[1, pair], [pair, 1]])
+    frame = pd.DataFrame(embedding, columns=[f"{'ab'[i // 128]}__{i}" for i in range(256)])
+    assert_allclose(linear_cka_matrix(frame).loc["a", "b"], pair)
+    by_columns = linear_cka_matrix(embedding, [("x", slice(0, 128)), ("y", slice(128, None))])
+    assert_allclose(by_columns, named)
+
+
+def test_wrong_embeddings_are_named():
+    X = np.eye(3)
+    with pytest.raises(ValueError, match="Y: all rows are equal"):
+        linear_cka(X, np.ones((3, 2)))
+    with pytest.raises(ValueError, match="Block 'flat': all rows are equal"):
+        linear_cka_matrix(np.hstack([X, np.ones((3, 2))]), [("flat", [3, 4]), ("x", [0])])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        linear_cka(X, X[:2])
+
+
+# Calibration
+
+
+def guo(y, proba, edges):
+    """Equation 3 of Guo et al. with bins that are open to the left."""
+    confidence, correct = proba.max(axis=1), proba.argmax(axis=1) == y
+    error = 0
+    for low, high in pairwise(edges):
+        rows = (low < confidence) & (confidence <= high)
+        if rows.any():
+            error += rows.mean() * abs(correct[rows].mean() - confidence[rows].mean())
+    return error
+
+
+@given(predicted_proba(), st.integers(1, 20))
+def test_calibration_error_is_that_of_guo(data, n_bins):
+    y, proba = data
+    expected = guo(y, proba, np.append(np.arange(n_bins) / n_bins, 1 + 1e-9))
+    assert_allclose(expected_calibration_error(y, proba, n_bins=n_bins), expected, atol=1e-12)
+
+
+@given(predicted_proba(), st.sampled_from(["uniform", "quantile"]))
+def test_calibration_error_takes_weights_as_repetitions(data, strategy):
+    y, proba = data
+    weight, rows = repeats_of(len(y))
+    options = dict(labels=[0, 1, 2], strategy=strategy, n_bins=4)
+    weighted = expected_calibration_error(y, proba, sample_weight=weight, **options)
+    assert_allclose(
+        weighted, expected_calibration_error(y[rows], proba[rows], **options), atol=1e-12
+    )
+
+
+def test_quantile_bins_hold_equally_many_rows():
+    rng = np.random.default_rng(0)
+    confidence = np.sort(rng.uniform(0.5, 0.6, size=40))
+    proba, y = np.column_stack([confidence, 1 - confidence]), rng.integers(0, 2, size=40)
+    gaps = [
+        abs(confidence[i : i + 10].mean() - np.mean(y[i : i + 10] == 0)) for i in (0, 10, 20, 30)
+    ]
+    error = expected_calibration_error(y, proba, strategy="quantile", n_bins=4)
+    assert_allclose(error, np.mean(gaps))
+    # One bin of uniform width takes them all.
+    assert error > expected_calibration_error(y, proba, n_bins=4)
+
+
+def test_calibration_error_of_sure_classifiers():
+    y = ["cat", "dog", "owl", "owl"]
+    sure = np.eye(3)[[0, 1, 2, 2]]
+    assert expected_calibration_error(y, sure) == 0
+    assert expected_calibration_error(y, sure[:, ::-1], labels=["owl", "dog", "cat"]) == 0
+    assert expected_calibration_error(y, np.roll(sure, 1, axis=1)) == 1
+    # A label that the classifier has not seen is wrong, however sure it is.
+    assert expected_calibration_error(["yak"], sure[:1], labels=["cat", "dog", "owl"]) == 1
+
+
+def test_two_classes_need_one_column():
+    y, second = [0, 1, 1, 0], np.array([0.2, 0.7, 0.4, 0.1])
+    both = np.column_stack([1 - second, second])
+    assert_allclose(expected_calibration_error(y, second), expected_calibration_error(y, both))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_calibration_error_is_a_scorer(n_classes):
+    X, y = load_iris(return_X_y=True)
+    X, y = X[y < n_classes], y[y < n_classes]
+    scorer = make_scorer(
+        expected_calibration_error, response_method="predict_proba", greater_is_better=False
+    )
+    scores = cross_val_score(LogisticRegression(max_iter=500), X, y, scoring=scorer, cv=3)
+    assert np.all((-0.3 < scores) & (scores < 0))
+
+
+@pytest.mark.parametrize(
+    "proba, options, message",
+    [
+        ([[0.5, 0.5], [0.7, 0.7]], {}, "Row 1 of y_proba"),
+        ([[1.5, -0.5], [1, 0]], {}, "Row 0 of y_proba"),
+        ([[0.5, 0.2, 0.3]] * 2, {}, "3 columns for 2 labels"),
+        ([[0.5, 0.5]] * 2, {"n_bins": 0}, "n_bins"),
+        ([[0.5, 0.5]] * 2, {"strategy": "other"}, "strategy"),
+    ],
+)
+def test_wrong_probabilities_are_named(proba, options, message):
+    with pytest.raises(ValueError, match=message):
+        expected_calibration_error([0, 1], proba, **options)
+
+
+def test_import_is_light():
+    code = (
+        "import sys, skclipens.metrics, skclipens.inspection; "
+        "sys.exit(bool({'torch', 'matplotlib.pyplot'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

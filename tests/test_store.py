@@ -1,0 +1,698 @@
+"""Tests of the embedding store: keys by content; rows that threads, processes and runs share."""
+
+import io
+import json
+import multiprocessing
+import os
+import pickle
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from joblib import Parallel, delayed
+from PIL import Image
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
+
+from skclipens import MultiBackboneEmbedder, _keys, store, zoo
+from skclipens._keys import image_key, image_keys, model_key
+from skclipens.backbones import Backbone, resolve_backbones
+from skclipens.datasets import load_emoji
+from skclipens.store import EmbeddingStore, EmbeddingStoreError, embed_with_store
+
+PAIR = ["zoo/RN20", "zoo/ViT-8"]
+posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return EmbeddingStore(tmp_path / "cache")
+
+
+@pytest.fixture
+def paths():
+    return [str(path) for path in load_emoji().filenames[::150]]
+
+
+def keys_of(numbers):
+    return [f"image {number}".encode() for number in numbers]
+
+
+def rows_of(numbers, width=8):
+    """Rows that can be told to be right by their keys alone."""
+    return np.asarray(numbers, np.float32)[:, None] + np.arange(width, dtype=np.float32)
+
+
+def png(picture, **options):
+    file = io.BytesIO()
+    picture.save(file, "PNG", **options)
+    return file.getvalue()
+
+
+# Keys of images
+
+
+def test_a_file_is_known_by_its_bytes(tmp_path, paths):
+    copy = tmp_path / "copy.png"
+    shutil.copy(paths[0], copy)
+    content = copy.read_bytes()
+    forms = [paths[0], str(copy), copy, content, bytearray(content), memoryview(content)]
+    assert len(set(image_keys(forms))) == 1
+    assert len(set(image_keys(paths))) == len(paths)
+
+
+@pytest.mark.parametrize("settled", [_keys._SETTLED, 0])
+def test_an_edit_that_keeps_size_and_mtime_changes_the_key(tmp_path, paths, settled, monkeypatch):
+    monkeypatch.setattr(_keys, "_SETTLED", settled)
+    file = tmp_path / "image"
+    file.write_bytes(Path(paths[0]).read_bytes())
+    before, status = image_key(file), file.stat()
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert image_key(file) == image_key(bytes(content)) != before
+
+
+@pytest.fixture
+def read_files(monkeypatch):
+    """Paths that were read to learn their keys."""
+    files = []
+
+    def read_key(stamp, real=_keys._read_key):
+        files.append(Path(stamp[0]))
+        return real(stamp)
+
+    monkeypatch.setattr(_keys, "_read_key", read_key)
+    monkeypatch.setattr(_keys, "_remembered", {})
+    return files
+
+
+def test_a_known_file_is_not_read_again(tmp_path, cache, read_files, monkeypatch):
+    monkeypatch.setattr(_keys, "_SETTLED", 0)
+    file = tmp_path / "image"
+    file.write_bytes(b"one")
+    first = image_key(file, cache)
+    assert image_key(file, cache) == image_key(file) == first
+    _keys._remembered.clear()  # as in another process
+    assert image_key(file, cache) == first
+    assert read_files == [file]
+    file.write_bytes(b"two")
+    assert image_key(file, cache) == image_key(b"two")
+    assert read_files == [file, file]
+
+
+def test_a_file_that_has_just_changed_is_read_again(tmp_path, cache, read_files):
+    file = tmp_path / "image"
+    file.write_bytes(b"one")
+    assert image_key(file, cache) == image_key(file, cache)
+    assert len(read_files) == 2
+
+
+def test_memory_of_files_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(_keys, "_SETTLED", 0)
+    monkeypatch.setattr(_keys, "_MAX_REMEMBERED", 3)
+    monkeypatch.setattr(_keys, "_remembered", {})
+    for i in range(20):
+        (tmp_path / str(i)).write_bytes(bytes([i]))
+        assert image_key(tmp_path / str(i)) == image_key(bytes([i]))
+    assert len(_keys._remembered) <= 5
+
+
+def test_whatever_changes_what_is_shown_changes_the_key():
+    pixels = np.arange(64 * 3, dtype=np.uint8).reshape(8, 8, 3)
+    picture = Image.fromarray(pixels)
+    shown = [picture, Image.fromarray(pixels.reshape(4, 16, 3)), Image.fromarray(255 - pixels)]
+    for orientation in range(2, 9):
+        turned = picture.copy()
+        turned.getexif()[0x0112] = orientation
+        shown.append(turned)
+    palette = picture.quantize(8)
+    other_palette = palette.copy()
+    other_palette.putpalette(palette.getpalette()[::-1])
+    see_through = palette.copy()
+    see_through.info["transparency"] = palette.getpixel((0, 0))
+    veiled = picture.convert("RGBA")
+    veiled.putalpha(100)
+    shown += [palette, other_palette, see_through, veiled, picture.convert("L")]
+    assert len(set(image_keys(shown))) == len(shown)
+
+
+def test_the_same_picture_in_other_forms_has_the_same_key():
+    torch = pytest.importorskip("torch")
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    turned = Image.fromarray(np.rot90(pixels).copy())
+    turned.getexif()[0x0112] = 6  # to be shown turned clockwise
+    forms = [
+        pixels,
+        np.asfortranarray(pixels),
+        pixels.astype(int),
+        Image.fromarray(pixels),
+        Image.fromarray(pixels).convert("RGBA"),
+        torch.from_numpy(pixels).permute(2, 0, 1),
+        Image.open(io.BytesIO(png(Image.fromarray(pixels)))),
+        turned,
+    ]
+    assert len(set(image_keys(forms))) == 1
+
+
+pictures = arrays(np.uint8, st.tuples(st.integers(1, 3), st.integers(1, 3), st.just(3)))
+
+
+@given(pictures, pictures)
+def test_keys_of_arrays_are_equal_only_if_the_arrays_are(a, b):
+    assert (image_key(a) == image_key(b)) == (a.shape == b.shape and bool((a == b).all()))
+
+
+def test_what_is_no_image_has_no_key(tmp_path):
+    missing = [None, np.nan, "", "no such file", "a\0b", tmp_path, object(), np.zeros((2, 2, 7))]
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        missing.append(tmp_path / "pipe")
+    assert image_keys(missing) == [None] * len(missing)
+
+
+# Keys of models
+
+
+def test_models_and_precisions_have_different_keys():
+    backbones = resolve_backbones(["zoo", "ViT-B-32", "ViT-B-32/laion2b_s34b_b79k", "RN50"])
+    keys = [model_key(one, precision) for one in backbones for precision in ("fp32", "fp16")]
+    assert len(set(keys)) == len(keys)
+    with pytest.raises(ValueError, match="depends on the device"):
+        model_key(backbones[0], "auto")
+
+
+def test_a_new_preprocess_version_has_a_new_key(monkeypatch):
+    before = model_key(Backbone("zoo/RN20"), "fp32")
+    monkeypatch.setattr(_keys, "PREPROCESS_VERSION", _keys.PREPROCESS_VERSION + 1)
+    assert model_key(Backbone("zoo/RN20"), "fp32") != before
+
+
+@pytest.mark.parametrize("file", ["open_clip_model.safetensors", "open_clip_config.json"])
+def test_a_copied_model_keeps_its_key_until_a_file_changes(tmp_path, file):
+    keys = []
+    for name in ("one", "two"):
+        shutil.copytree(zoo.WEIGHTS / "RN20", tmp_path / name)
+        keys.append(model_key(Backbone(str(tmp_path / name)), "fp32"))
+    assert keys[0] == keys[1]
+    path = tmp_path / "two" / file
+    if path.suffix == ".json":
+        config = json.loads(path.read_text())
+        config["preprocess_cfg"] = {**config.get("preprocess_cfg", {}), "mean": [0.1, 0.2, 0.3]}
+        path.write_text(json.dumps(config))
+    else:
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+    assert model_key(Backbone(str(path.parent)), "fp32") != keys[0]
+
+
+def test_the_same_file_with_another_activation_has_another_key(tmp_path):
+    # The hub's folder says QuickGELU; without it the file is loaded with plain GELU.
+    hub = tmp_path / "models--timm--vit_base_patch32_clip_224.openai" / "weights.bin"
+    plain = tmp_path / "elsewhere" / "weights.bin"
+    copy = tmp_path / "copy.bin"
+    for file in (hub, plain, copy):
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"weights")
+    keys = [model_key(Backbone(f"ViT-B-32//{file}"), "fp32") for file in (hub, plain, copy)]
+    assert keys[0] != keys[1] == keys[2]
+
+
+# Rows
+
+
+@settings(max_examples=40)
+@given(
+    arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 5))),
+    st.lists(st.integers(0, 5), max_size=9),
+)
+def test_rows_come_back_bit_for_bit(rows, asked):
+    with tempfile.TemporaryDirectory() as folder:
+        cache = EmbeddingStore(folder)
+        cache.put_many(keys_of(range(len(rows))), "model", rows)
+        found, stored = cache.get_many(keys_of(asked), "model")
+        assert found.tolist() == [number < len(rows) for number in asked]
+        expected = rows[[number for number in asked if number < len(rows)]]
+        assert stored.dtype == np.float32
+        assert stored.tobytes() == expected.tobytes()
+        assert not cache.get_many(keys_of(asked), "another model")[0].any()
+
+
+def test_more_rows_than_go_into_one_statement(cache):
+    numbers = np.random.default_rng(0).permutation(3 * store._AT_ONCE + 7)
+    cache.put_many(keys_of(numbers), "model", rows_of(numbers))
+    found, rows = cache.get_many(keys_of(range(len(numbers))), "model")
+    assert found.all()
+    np.testing.assert_array_equal(rows, rows_of(range(len(numbers))))
+
+
+def test_a_stored_row_is_left_as_it_is(cache):
+    cache.put_many([b"key"], "model", [[1, 2]])
+    cache.put_many([b"key"], "model", [[3, 4]])
+    assert cache.get_many([b"key"], "model")[1].tolist() == [[1, 2]]
+
+
+def test_rows_may_be_written_to(cache):
+    cache.put_many([b"key"], "model", [[1, 2]])
+    rows = cache.get_many([b"key"], "model")[1]
+    rows += 1
+    assert cache.get_many([b"key"], "model")[1].tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("rows", [[[1, 2]], [1, 2], np.zeros((2, 0))])
+def test_put_needs_one_row_per_key(cache, rows):
+    with pytest.raises(ValueError, match=r"2 keys, so rows must have shape \(2, width\)"):
+        cache.put_many([b"a", b"b"], "model", rows)
+
+
+def test_info_and_clear(cache):
+    cache.put_many(keys_of(range(1000)), "a", rows_of(range(1000), 512))
+    cache.put_many(keys_of(range(3)), "b", rows_of(range(3)))
+    info = cache.info()
+    assert info["models"] == {"a": 1000, "b": 3}
+    assert info["entries"] == 1003
+    assert 1000 * 2048 < info["bytes"] < 1.5 * 1000 * 2048
+    assert info["path"] == str(cache.file)
+    cache.clear()
+    assert cache.info()["entries"] == 0
+    assert cache.info()["models"] == {}
+    assert cache.file.stat().st_size < 10 * store._PAGE_SIZE
+    cache.put_many(keys_of(range(2)), "b", rows_of(range(2)))
+    assert cache.info()["models"] == {"b": 2}
+
+
+def test_where_the_store_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("SKCLIPENS_CACHE", str(tmp_path))
+    assert EmbeddingStore().path == EmbeddingStore(True).path == tmp_path / "embeddings"
+    monkeypatch.delenv("SKCLIPENS_CACHE")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    assert EmbeddingStore().path == tmp_path / ".cache" / "skclipens" / "embeddings"
+    assert not EmbeddingStore().path.exists()  # made on first use
+    monkeypatch.chdir(tmp_path)
+    assert EmbeddingStore("here").path == tmp_path / "here"
+
+
+@pytest.mark.parametrize("max_bytes", [0, 2**20 - 1, 2.0**30, None])
+def test_the_limit_is_checked(tmp_path, max_bytes):
+    with pytest.raises(ValueError, match="max_bytes"):
+        EmbeddingStore(tmp_path, max_bytes=max_bytes)
+    with pytest.raises(ValueError, match="path is False"):
+        EmbeddingStore(False)
+
+
+def test_pickles(cache):
+    cache.put_many([b"key"], "model", [[1, 2]])
+    copy = pickle.loads(pickle.dumps(cache))
+    assert copy.max_bytes == cache.max_bytes
+    assert copy.get_many([b"key"], "model")[1].tolist() == [[1, 2]]
+    assert len(pickle.dumps(cache)) < 500
+
+
+# Eviction
+
+
+def test_the_oldest_rows_are_evicted(tmp_path):
+    limit = 2**20
+    cache = EmbeddingStore(tmp_path, max_bytes=limit)
+    for start in range(0, 2000, 100):
+        numbers = range(start, start + 100)
+        cache.put_many(keys_of(numbers), f"model {start % 300}", rows_of(numbers, 512))
+        assert cache.info()["bytes"] <= limit
+        assert cache.get_many(keys_of(numbers), f"model {start % 300}")[0].all()
+    found = [
+        cache.get_many(keys_of([number]), f"model {number // 100 * 100 % 300}")[0][0]
+        for number in range(2000)
+    ]
+    assert found == sorted(found)  # what is left is what was written last
+    assert 0.5 * limit < sum(found) * 2048 < limit
+    assert cache.file.stat().st_size < limit + 100 * 2048 + 20 * store._PAGE_SIZE
+
+
+def test_a_lower_limit_holds_from_the_next_write_on(tmp_path):
+    EmbeddingStore(tmp_path).put_many(keys_of(range(2000)), "model", rows_of(range(2000), 512))
+    smaller = EmbeddingStore(tmp_path, max_bytes=2**20)
+    smaller.put_many([b"last"], "model", rows_of([0], 512))
+    assert smaller.info()["bytes"] <= 2**20
+    assert smaller.get_many([b"last"], "model")[0].all()
+
+
+def test_one_write_larger_than_the_limit(tmp_path):
+    cache = EmbeddingStore(tmp_path, max_bytes=2**20)
+    cache.put_many(keys_of(range(5000)), "model", rows_of(range(5000), 512))
+    assert cache.info()["bytes"] <= 2**20
+    assert cache.file.stat().st_size < 2**20 + 2 * store._AT_ONCE * 2048
+
+
+# Threads, processes and crashes
+
+
+def write(cache, numbers):
+    """What a worker does; half of the rows are also written by the other one."""
+    for start in range(0, len(numbers), 20):
+        some = numbers[start : start + 20]
+        cache.put_many(keys_of(some), "model", rows_of(some))
+    return cache.get_many(keys_of(numbers), "model")[0].all()
+
+
+def check(cache, n):
+    found, rows = cache.get_many(keys_of(range(n)), "model")
+    assert found.all()
+    np.testing.assert_array_equal(rows, rows_of(range(n)))
+    assert cache.info()["entries"] == n
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_workers_share_a_store(cache, backend):
+    parts = [range(400), range(200, 600)]
+    with Parallel(n_jobs=2, backend=backend) as parallel:
+        assert all(parallel(delayed(write)(cache, part) for part in parts))
+    check(cache, 600)
+
+
+def test_many_threads_make_the_same_store(tmp_path):
+    for trial in range(5):
+        cache = EmbeddingStore(tmp_path / str(trial))
+        with ThreadPoolExecutor(8) as pool:
+            jobs = [pool.submit(write, cache, range(i, i + 8)) for i in range(0, 32, 4)]
+            assert all(job.result() for job in jobs)
+        check(cache, 36)
+
+
+@posix
+def test_a_forked_child_uses_the_store_of_its_parent(cache):
+    cache.put_many(keys_of(range(5)), "model", rows_of(range(5)))
+    with cache._connection():  # as while a forked worker decodes
+        context = multiprocessing.get_context("fork")
+        child = context.Process(target=write, args=(cache, range(5, 50)))
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+    check(cache, 50)
+
+
+WRITER = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from test_store import EmbeddingStore, keys_of, rows_of
+cache = EmbeddingStore(sys.argv[1])
+for start in range(0, 10**6, 400):
+    numbers = range(start, start + 400)
+    cache.put_many(keys_of(numbers), "model", rows_of(numbers, 256))
+    print(start + 400, flush=True)
+"""
+
+
+@posix
+def test_a_killed_writer_leaves_what_it_has_written(cache):
+    command = [sys.executable, "-c", WRITER, str(cache.path), str(Path(__file__).parent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        for _ in range(5):
+            written = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+        written = int((writer.stdout.read().split() or [written])[-1])
+    assert writer.returncode == -signal.SIGKILL
+    found, rows = cache.get_many(keys_of(range(written + 400)), "model")
+    assert found[:written].all()
+    assert found[written:].all() or not found[written:].any()  # a batch is there or not
+    np.testing.assert_array_equal(rows, rows_of(range(found.sum()), 256))
+    with sqlite3.connect(cache.file) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
+    cache.put_many([b"more"], "model", rows_of([0], 256))
+
+
+def test_readers_do_not_wait_for_a_writer(cache, monkeypatch):
+    cache.put_many([b"key"], "model", [[1, 2]])
+    monkeypatch.setattr(store, "_PATIENCE", 0.05)
+    with cache._connection() as db:
+        db.execute("BEGIN EXCLUSIVE")
+        assert cache.get_many([b"key"], "model")[0].all()
+        with pytest.raises(EmbeddingStoreError, match=r"embeddings-1.*locked"):
+            cache.put_many([b"other"], "model", [[1, 2]])
+        db.execute("ROLLBACK")
+    cache.put_many([b"other"], "model", [[1, 2]])
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("offset", [0, store._PAGE_SIZE])
+def test_a_damaged_file_is_named(cache, offset):
+    cache.put_many(keys_of(range(500)), "model", rows_of(range(500), 64))
+    size = cache.file.stat().st_size
+    with open(cache.file, "r+b") as file:
+        file.seek(offset)
+        file.write(np.random.default_rng(0).bytes(size - offset))
+    with pytest.raises(EmbeddingStoreError, match=r"embeddings-1\.sqlite.* damaged.*Delete"):
+        cache.get_many(keys_of(range(500)), "model")
+    for file in cache.path.glob("embeddings-1.sqlite*"):
+        file.unlink()
+    write(cache, range(20))
+    check(cache, 20)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    cache = EmbeddingStore(tmp_path / "file" / "cache")
+    with pytest.raises(EmbeddingStoreError, match=r"cannot be made.*SKCLIPENS_CACHE"):
+        cache.get_many([b"key"], "model")
+
+
+def try_to_write(folders, messages):
+    if os.geteuid() == 0:  # whom no folder is closed to
+        os.setgid(65534)
+        os.setuid(65534)
+    for folder in folders:
+        try:
+            write(EmbeddingStore(folder), range(3, 6))
+        except EmbeddingStoreError as error:
+            messages.send(str(error))
+    messages.close()
+
+
+@posix
+def test_a_folder_that_cannot_be_written_to():
+    # In a folder of its own, as pytest's is closed to the user that root has to become here.
+    with tempfile.TemporaryDirectory() as folder:
+        full, empty = Path(folder, "full"), Path(folder, "empty")
+        write(EmbeddingStore(full), range(3))
+        empty.mkdir()
+        for one in (full, empty):
+            one.chmod(0o555)
+        Path(folder).chmod(0o755)
+        context = multiprocessing.get_context("fork")
+        receiver, sender = context.Pipe(duplex=False)
+        child = context.Process(target=try_to_write, args=([full, empty], sender))
+        child.start()
+        sender.close()
+        for one in (full, empty):
+            message = receiver.recv()
+            assert message.startswith(f"The embedding store '{one}")
+            assert "Choose a folder that can be written to, or set SKCLIPENS_CACHE" in message
+        child.join()
+        for one in (full, empty):
+            one.chmod(0o755)
+        check(EmbeddingStore(full), 3)
+
+
+# Taking from the store what it has
+
+
+class Model:
+    """Stands for backbones: which rows it was asked for is written down."""
+
+    def __init__(self, images, widths, batch_size=2):
+        self.images, self.widths, self.batch_size = images, widths, batch_size
+        self.asked = []
+
+    def embed(self, position, which):
+        number = int(np.asarray(self.images[position]).ravel()[0])
+        return np.concatenate([np.full(self.widths[m], number + 1000 * m) for m in which])
+
+    def __call__(self, positions, which):
+        for start in range(0, len(positions), self.batch_size):
+            done = positions[start : start + self.batch_size]
+            self.asked += [(int(position), int(m)) for position in done for m in which]
+            yield done, np.stack([self.embed(position, which) for position in done])
+
+
+def squares(numbers):
+    return [np.full((2, 2), number, np.uint8) for number in numbers]
+
+
+MODELS = [("a", 2), ("b", 3)]
+
+
+def test_every_image_and_model_is_computed_once(cache):
+    images = squares([5, 6, 5, 7, 6])
+    model = Model(images, [2, 3])
+    expected = np.stack([model.embed(position, [0, 1]) for position in range(5)])
+    found = embed_with_store(cache, images, MODELS, model)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)
+    assert sorted(model.asked) == [(i, m) for i in (0, 1, 3) for m in (0, 1)]
+    again = Model(images[::-1], [2, 3])
+    for _ in range(3):  # from the store, then from memory
+        found = embed_with_store(cache, images[::-1], MODELS, again)
+        np.testing.assert_array_equal(found, expected[::-1])
+        found += 1
+    swapped = embed_with_store(cache, images, MODELS[::-1], again)
+    np.testing.assert_array_equal(swapped, np.roll(expected, 3, axis=1))
+    assert again.asked == []
+
+
+def test_rows_that_were_read_are_kept_in_memory(cache, monkeypatch):
+    images = squares(range(5))
+    embed_with_store(cache, images, MODELS, Model(images, [2, 3]))
+    expected = embed_with_store(cache, images, MODELS, Model(images, [2, 3]))
+    with monkeypatch.context() as context:
+        context.setattr(EmbeddingStore, "_get", None)
+        found = embed_with_store(cache, images[2:], MODELS, Model(images[2:], [2, 3]))
+        np.testing.assert_array_equal(found, expected[2:])
+    cache.clear()
+    model = Model(images, [2, 3])
+    np.testing.assert_array_equal(embed_with_store(cache, images, MODELS, model), expected)
+    assert len(model.asked) == 10
+
+
+def test_memory_for_rows_is_bounded(cache, monkeypatch):
+    monkeypatch.setattr(store, "_MAX_IN_MEMORY", 3 * 5 * 4)
+    monkeypatch.setattr(store, "_memory", {})
+    images = squares(range(20))
+    model = Model(images, [2, 3])
+    expected = embed_with_store(cache, images, MODELS, model)
+    for start in range(20):
+        some = embed_with_store(cache, images[start : start + 2], MODELS, model)
+        np.testing.assert_array_equal(some, expected[start : start + 2])
+        assert sum(map(len, store._memory.values())) <= 3
+    assert len(model.asked) == 40
+
+
+def test_only_the_models_that_lack_an_image_compute_it(cache):
+    embed_with_store(cache, squares([1, 2]), MODELS[:1], Model(squares([1, 2]), [2]))
+    embed_with_store(cache, squares([3]), MODELS, Model(squares([3]), [2, 3]))
+    images = squares([4, 3, 2, 1])
+    model = Model(images, [2, 3])
+    found = embed_with_store(cache, images, MODELS, model)
+    assert sorted(model.asked) == [(0, 0), (0, 1), (2, 1), (3, 1)]
+    np.testing.assert_array_equal(found[:, 0], [4, 3, 2, 1])
+    np.testing.assert_array_equal(found[:, 4], [1004, 1003, 1002, 1001])
+
+
+def test_a_crash_keeps_finished_batches(cache):
+    images = squares(range(10))
+
+    def breaks_off(positions, which):
+        for batch, result in enumerate(Model(images, [2, 3])(positions, which)):
+            if batch == 3:
+                raise OSError("power failure")
+            yield result
+
+    with pytest.raises(OSError, match="power failure"):
+        embed_with_store(cache, images, MODELS, breaks_off)
+    model = Model(images, [2, 3])
+    embed_with_store(cache, images, MODELS, model)
+    assert {position for position, _ in model.asked} == {6, 7, 8, 9}
+
+
+def test_what_gave_no_embedding_is_not_stored(cache):
+    images = ["no such file", np.zeros((2, 2), np.uint8), None, np.ones((2, 2), np.uint8)]
+
+    def compute(positions, which):
+        asked.extend(positions)
+        done = [i for i in (1, 3) if i in positions]
+        rows = {1: [[1, 2], [3, 4, 5]], 3: [[1, 2], [3, 4, np.nan]]}
+        if done:
+            yield done, np.stack([np.concatenate([rows[i][m] for m in which]) for i in done])
+
+    for _ in range(2):
+        asked = []
+        found = embed_with_store(cache, images, MODELS, compute)
+        assert np.isnan(found).all(axis=1).tolist() == [True, False, True, False]
+        np.testing.assert_array_equal(found[1], [1, 2, 3, 4, 5])
+        np.testing.assert_array_equal(found[3], [1, 2, 3, 4, np.nan])
+    assert set(asked) == {0, 2, 3}
+    assert cache.info()["models"] == {"a": 2, "b": 1}
+
+
+def test_a_file_that_is_written_to_meanwhile_is_not_stored(cache, tmp_path):
+    files = [tmp_path / "still", tmp_path / "moving"]
+    for file in files:
+        file.write_bytes(b"%d" % len(file.name))
+
+    def compute(positions, which):
+        files[1].write_bytes(b"other content")
+        yield positions, np.ones((2, 5))
+
+    embed_with_store(cache, files, MODELS, compute)
+    assert cache.get_many(image_keys([b"5", b"6", b"other content"]), "a")[0].tolist() == [
+        True,
+        False,
+        False,
+    ]
+
+
+# With the zoo
+
+
+class StoredEmbedder(TransformerMixin, BaseEstimator):
+    """An embedder with a store, made of the one without."""
+
+    encoded = []  # of the class, as clones are what a search uses
+
+    def __init__(self, backbones, cache):
+        self.backbones = backbones
+        self.cache = cache
+
+    def fit(self, X, y=None):
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def transform(self, X):
+        backbones = resolve_backbones(self.backbones)
+        models = [(model_key(one, "fp32", self.cache), one.width) for one in backbones]
+
+        def compute(positions, which):
+            names = [backbones[m].name for m in which]
+            embedder = MultiBackboneEmbedder(names, device="cpu", normalize=False)
+            for start in range(0, len(positions), 16):
+                done = positions[start : start + 16]
+                self.encoded += [(X[i], name) for i in done for name in names]
+                yield done, embedder.transform([X[i] for i in done])
+
+        return embed_with_store(self.cache, list(X), models, compute)
+
+
+def test_a_search_embeds_each_image_once(cache):
+    emoji = load_emoji()
+    y = np.array([path.stem < "1f400" for path in map(Path, emoji.filenames)])
+    rows = np.concatenate([np.flatnonzero(y)[::60][:12], np.flatnonzero(~y)[::60][:12]])
+    X, y = [str(emoji.filenames[row]) for row in rows], y[rows]
+    StoredEmbedder.encoded.clear()
+    pipeline = Pipeline([("embed", StoredEmbedder(PAIR, cache)), ("head", LogisticRegression())])
+    heads = [LogisticRegression(), LogisticRegression(C=10), KNeighborsClassifier(1)]
+    search = GridSearchCV(pipeline, {"head": heads}, cv=3).fit(X, y)
+    search.predict(X[::-1])
+    assert sorted(StoredEmbedder.encoded) == sorted((path, name) for path in X for name in PAIR)
+
+    ready = MultiBackboneEmbedder(PAIR, device="cpu", normalize=False).transform(X)
+    found = StoredEmbedder(PAIR, cache).transform(X)
+    np.testing.assert_allclose(found, ready, rtol=1e-3, atol=1e-4)
+    one = StoredEmbedder(PAIR[1], cache).transform(X[:5])
+    np.testing.assert_array_equal(one, found[:5, -one.shape[1] :])
+    assert len(StoredEmbedder.encoded) == len(X) * len(PAIR)
