@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 
 def one_column_per_class(logits):
@@ -11,7 +12,17 @@ def one_column_per_class(logits):
 
 
 class LogitClassifierMixin(ClassifierMixin):
-    """A classifier that is defined by ``_logits(X)``, of shape (n, C) also for two classes."""
+    """A classifier that is defined by ``_logits_of(X)``, of shape (n, C) also for two classes.
+
+    X is checked there already: an ensemble checks its table once, and not again for every head.
+    """
+
+    def _checked(self, X):
+        check_is_fitted(self)
+        return validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+
+    def _logits(self, X):
+        return self._logits_of(self._checked(X))
 
     def decision_function(self, X):
         """Logits.

@@ -144,7 +144,8 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
             Positive weights of the calibrated logits, experts in the order of
             ``expert_names_``.
         """
-        X, logits = self._expert_logits(X)
+        X = self._checked(X)
+        logits = self._expert_logits(X)
         n_unjudged = max(np.sum(~self.judged_), 1)
         weights = np.full(logits.shape[:2], 1 / n_unjudged, logits.dtype)
         weights[:, self.judged_] = self.router_.weights(X, logits[:, self.judged_])

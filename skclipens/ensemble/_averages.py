@@ -40,10 +40,10 @@ class FixedRuleEnsemble(BaseBackboneEnsemble):
             return super()._fit_temperatures(X, logits, targets)
         return np.ones(len(self.experts_))
 
-    def _logits(self, X):
+    def _logits_of(self, X):
         if self.calibrate:
-            return super()._logits(X)
-        return self._combine(*self._expert_logits(X))
+            return super()._logits_of(X)
+        return self._combine(X, self._expert_logits(X))
 
 
 def log_of(p):

@@ -156,13 +156,12 @@ class BaseBackboneEnsemble(LogitClassifierMixin, BaseEstimator):
         """Learn nothing."""
 
     def _expert_logits(self, X):
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        """Logits of the experts for a checked table, (n, E, C)."""
         logits = stack_logits(self.experts_, X, self.classes_)
-        return X, logits / self.temperatures_[:, None].astype(logits.dtype)
+        return logits / self.temperatures_[:, None].astype(logits.dtype)
 
-    def _logits(self, X):
-        X, logits = self._expert_logits(X)
+    def _logits_of(self, X):
+        logits = self._expert_logits(X)
         combined = self._combine(X, logits[:, self.judged_])
         if not self.judged_.all():
             combined = combined + logits[:, ~self.judged_].mean(axis=1)
@@ -218,4 +217,4 @@ class BaseBackboneEnsemble(LogitClassifierMixin, BaseEstimator):
         ndarray of shape (n, E, C)
             Experts in the order of ``expert_names_``.
         """
-        return softmax(self._expert_logits(X)[1], axis=2)
+        return softmax(self._expert_logits(self._checked(X)), axis=2)

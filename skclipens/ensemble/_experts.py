@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import clone
 
-from .._logits import one_column_per_class
+from .._logits import LogitClassifierMixin, one_column_per_class
 from .._validation import few_rows_per_class
 from ..heads import (
     CLIPAdapterHead,
@@ -16,7 +16,7 @@ from ..heads import (
     TipAdapterHead,
     ZeroShotHead,
 )
-from ._blocks import Block, check_distinct, positions
+from ._blocks import Block, check_distinct, positions, take
 
 _SMALLEST_PROBABILITY = 1e-12
 _TEXT_HEADS = {
@@ -43,7 +43,7 @@ class Expert(NamedTuple):
     def fit(self, X, y):
         """Return this expert with its head fitted on its own columns."""
         with few_rows_per_class():
-            return self._replace(head=clone(self.head).fit(X[:, self.columns], y))
+            return self._replace(head=clone(self.head).fit(take(X, self.columns), y))
 
     @property
     def learns(self):
@@ -55,8 +55,10 @@ class Expert(NamedTuple):
 
         A class that the head has not seen gets the row's smallest logit.
         """
-        X = X[:, self.columns]
-        if hasattr(self.head, "decision_function"):
+        X = take(X, self.columns)
+        if isinstance(self.head, LogitClassifierMixin):
+            logits = self.head._logits_of(X)
+        elif hasattr(self.head, "decision_function"):
             logits = np.asarray(self.head.decision_function(X))
         else:
             logits = np.log(np.maximum(self.head.predict_proba(X), _SMALLEST_PROBABILITY))
@@ -66,6 +68,8 @@ class Expert(NamedTuple):
                 f"Expert {self.name!r} gives {logits.shape[1]} scores for "
                 f"{len(self.head.classes_)} classes; its decision_function must give one each."
             )
+        if len(classes) == len(self.head.classes_):
+            return logits.astype(X.dtype, copy=False)
         full = np.repeat(logits.min(axis=1, keepdims=True), len(classes), axis=1)
         full[:, np.searchsorted(classes, self.head.classes_)] = logits
         return full.astype(X.dtype, copy=False)

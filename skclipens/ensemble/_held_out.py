@@ -20,7 +20,7 @@ class FittedExperts(NamedTuple):
     judged : ndarray of shape (E,), bool
     rows : ndarray of shape (n,), int
         Positions of the rows that judge.
-    logits : ndarray of shape (n, judged.sum(), C), float64
+    logits : ndarray of shape (n, judged.sum(), C), dtype of X
     """
 
     experts: list
@@ -79,11 +79,11 @@ def _judged(known, y, classes):
 
 
 def _judge(experts, X, y, classes):
-    """Logits for rows that experts did not train on, (n, E, C), float64.
+    """Logits for rows that experts did not train on, (n, E, C).
 
     NaN where an expert has not seen the row's class: it cannot be judged by the row.
     """
-    logits = stack_logits(experts, X, classes).astype(np.float64)
+    logits = stack_logits(experts, X, classes)
     for e, expert in enumerate(experts):
         logits[~np.isin(y, expert.head.classes_), e] = np.nan
     return logits
@@ -94,7 +94,7 @@ def _cross_judge(experts, X, y, classes, cv, n_jobs):
 
     Not for heads that do not learn from rows, or that know how they do on rows they have not seen.
     """
-    logits = np.full((len(X), len(experts), len(classes)), np.nan)
+    logits = np.full((len(X), len(experts), len(classes)), np.nan, X.dtype)
     to_refit = []
     for e, expert in enumerate(experts):
         if not expert.learns:

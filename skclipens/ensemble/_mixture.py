@@ -207,7 +207,7 @@ class MixtureOfExpertsEnsemble(BaseBackboneEnsemble):
             Weights of the logits, experts in the order of ``expert_names_``. Those of experts
             that rows can judge sum to 1, and at most ``n_active`` of them are not zero.
         """
-        X, _ = self._expert_logits(X)
+        X = self._checked(X)
         return with_unjudged(self._gate(X), self.judged_)
 
 

@@ -8,21 +8,19 @@ ensemble's logits are the weighted sum over experts. What is fitted is numpy.
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold
+from sklearn.utils import check_random_state
 
 MAX_LOG_WEIGHT = 10.0
-_MAX_ITER = 100
+# Losses that differ by less are alike: a hundredth of what a row's label can tell in few rows.
+_OPTIONS = {"maxiter": 100, "ftol": 1e-5}
+_MAX_ROWS_TO_CHOOSE = 1000
 
 
 def combine(weights, logits):
     """Weighted sum over experts: (n, E) and (n, E, C) to (n, C)."""
     return np.einsum("ne,nec->nc", weights, logits)
-
-
-def log_loss_per_row(weights, logits, y):
-    """Negative log-likelihood of the true classes, (n,)."""
-    return -log_softmax(combine(weights, logits), axis=1)[np.arange(len(y)), y]
 
 
 class BaseRouter(BaseEstimator):
@@ -117,7 +115,12 @@ class StaticRouter(BaseRouter):
     def _fit(self, X, logits, y):
         average = np.full(logits.shape[1], -np.log(logits.shape[1]))
         found = minimize(
-            static_loss, average, (logits, y, average, self.prior), jac=True, method="L-BFGS-B"
+            static_loss,
+            average,
+            (logits, y, average, self.prior),
+            jac=True,
+            method="L-BFGS-B",
+            options=_OPTIONS,
         )
         self.log_weights_ = found.x
         return found.nit
@@ -143,6 +146,8 @@ class GatedRouter(BaseRouter):
 
     Attributes
     ----------
+    static_ : ndarray of shape (E,)
+        Logarithms of the static weights.
     log_weights_ : ndarray of shape (E,)
         u.
     gates_ : ndarray of shape (E, 4)
@@ -162,39 +167,48 @@ class GatedRouter(BaseRouter):
         self.prior = prior
 
     def _fit(self, X, logits, y):
-        static = StaticRouter(self.prior).fit(X, logits, y).log_weights_
-        statistics = expert_statistics(logits)
+        return self._fit_gates(expert_statistics(logits), logits, y)
+
+    def _fit_gates(self, statistics, logits, y, start=None):
+        """Fit from shut gates, or from another router's that was fitted on the same rows."""
         self.centre_ = statistics.mean(axis=0)
         self.spread_ = np.maximum(statistics.std(axis=0), 1e-6)
-        features = self._features(logits)
+        features = (statistics - self.centre_) / self.spread_
+        if start is None:
+            self.static_ = StaticRouter(self.prior).fit(None, logits, y).log_weights_
+            parameters = np.concatenate([self.static_, np.zeros(features[0].size)])
+        else:
+            self.static_ = start.static_
+            parameters = np.concatenate([start.log_weights_, start.gates_.ravel()])
         found = minimize(
             gated_loss,
-            np.concatenate([static, np.zeros(features[0].size)]),
-            (features, logits, y, static, self.prior, self.strength),
+            parameters,
+            (features, logits, y, self.static_, self.prior, self.strength),
             jac=True,
             method="L-BFGS-B",
-            options={"maxiter": _MAX_ITER},
+            options=_OPTIONS,
         )
         self.log_weights_, self.gates_ = _unpack(found.x, features)
         g = _apply_gates(self.gates_, features)
         self.range_ = g.min(axis=0), g.max(axis=0)
         return found.nit
 
-    def _features(self, logits):
-        return (expert_statistics(logits) - self.centre_) / self.spread_
-
     def _log_weights(self, X, logits):
+        return self._log_weights_of(expert_statistics(logits))
+
+    def _log_weights_of(self, statistics):
         # Not extrapolated: pictures of another kind could open a gate a thousandfold.
-        g = np.clip(_apply_gates(self.gates_, self._features(logits)), *self.range_)
-        return self.log_weights_ + g
+        g = _apply_gates(self.gates_, (statistics - self.centre_) / self.spread_)
+        return self.log_weights_ + np.clip(g, *self.range_)
 
 
 class ShrunkRouter(BaseRouter):
     """Gates that must earn their freedom.
 
     Chooses between a :class:`StaticRouter` and :class:`GatedRouter` of several strengths by their
-    cross-validated log-loss on the given logits. The gates stay shut (static weights alone) unless
-    opening them lowers that loss by more than its standard error.
+    cross-validated log-loss on the given logits, the strongest first, for as long as that gains.
+    The gates stay shut (static weights alone) unless opening them lowers that loss by more than
+    its standard error.
 
     Parameters
     ----------
@@ -205,7 +219,7 @@ class ShrunkRouter(BaseRouter):
     n_folds : int, default=5
         Gates are not tried on fewer than twice as many rows.
     random_state : int, RandomState instance or None, default=None
-        Determines the folds.
+        Determines the folds, and the thousand rows of more that are enough to choose by.
 
     Attributes
     ----------
@@ -232,29 +246,45 @@ class ShrunkRouter(BaseRouter):
         return self.chosen_.n_iter_
 
     def _choose(self, logits, y):
-        static = StaticRouter(self.prior)
+        chosen = StaticRouter(self.prior)
         if len(y) < 2 * self.n_folds:
-            return static
-        gated = [GatedRouter(strength, self.prior) for strength in self.strengths]
-        splitter = KFold(self.n_folds, shuffle=True, random_state=self.random_state)
-        folds = list(splitter.split(y))
-        static_losses = _held_out_losses(static, logits, y, folds)
-        gains = [static_losses - _held_out_losses(router, logits, y, folds) for router in gated]
-        best = np.argmax([gain.mean() for gain in gains])
-        earned = gains[best].mean() > gains[best].std() / np.sqrt(len(y))
-        return gated[best] if earned else static
+            return chosen
+        rows = check_random_state(self.random_state).permutation(len(y))[:_MAX_ROWS_TO_CHOOSE]
+        folds = [
+            _Fold(*rows_of, logits[rows], y[rows]) for rows_of in KFold(self.n_folds).split(rows)
+        ]
+        static_losses = np.concatenate([fold.losses(chosen) for fold in folds])
+        best = 0.0
+        for strength in sorted(self.strengths, reverse=True):
+            router = GatedRouter(strength, self.prior)
+            gains = static_losses - np.concatenate([fold.losses(router) for fold in folds])
+            if gains.mean() <= best:
+                break  # gates that are held less would do worse still
+            best = gains.mean()
+            if best > gains.std() / np.sqrt(len(rows)):
+                chosen = router
+        return chosen
 
     def _log_weights(self, X, logits):
         return self.chosen_._log_weights(X, logits)
 
 
-def _held_out_losses(router, logits, y, folds):
-    losses = np.empty(len(y))
-    for train, test in folds:
-        router.fit(None, logits[train], y[train])
-        weights = router.weights(None, logits[test])
-        losses[test] = log_loss_per_row(weights, logits[test], y[test])
-    return losses
+class _Fold:
+    """Rows to fit routers on, and held-out rows to judge them by."""
+
+    def __init__(self, train, test, logits, y):
+        self.seen = logits[train], y[train]
+        self.held_out = logits[test], y[test]
+        self.statistics = [expert_statistics(part[0]) for part in (self.seen, self.held_out)]
+        self.last = None
+
+    def losses(self, router):
+        """Log-loss of each held-out row. Gates start from those of the router before."""
+        if isinstance(router, StaticRouter):
+            return _loss_per_row(router.fit(None, *self.seen).log_weights_, *self.held_out)
+        self.last, start = clone(router), self.last
+        self.last._fit_gates(self.statistics[0], *self.seen, start)
+        return _loss_per_row(self.last._log_weights_of(self.statistics[1]), *self.held_out)
 
 
 def expert_statistics(logits):
@@ -274,6 +304,11 @@ def expert_statistics(logits):
     entropy = -np.sum(p * np.log(np.maximum(p, 1e-12)), axis=2) / np.log(p.shape[2])
     agreement = np.einsum("nec,nc->ne", p, p.mean(axis=1))
     return np.stack([top[..., 1], top[..., 1] - top[..., 0], entropy, agreement], axis=2)
+
+
+def _loss_per_row(log_weights, logits, y):
+    weights = np.broadcast_to(_exp(log_weights), logits.shape[:2]).astype(logits.dtype)
+    return -log_softmax(combine(weights, logits), axis=1)[np.arange(len(y)), y]
 
 
 def static_loss(u, logits, y, centre, prior):
@@ -298,14 +333,14 @@ def gated_loss(parameters, features, logits, y, centre, prior, strength):
 
 def _cross_entropy(log_weights, logits, y):
     """Mean cross-entropy, and its slope along the log weight of each row and expert."""
-    weights = _exp(log_weights)
+    weights = _exp(log_weights).astype(logits.dtype)
     rows = np.arange(len(y))
     log_p = log_softmax(combine(weights, logits), axis=1)
     error = np.exp(log_p)
     error[rows, y] -= 1
     slope = weights * np.einsum("nec,nc->ne", logits, error) / len(y)
     slope[np.abs(log_weights) > MAX_LOG_WEIGHT] = 0
-    return -log_p[rows, y].mean(), slope
+    return -log_p[rows, y].mean(dtype=np.float64), slope.astype(np.float64)
 
 
 def _gaussian_prior(u, centre, precision):

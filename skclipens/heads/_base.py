@@ -6,8 +6,7 @@ from collections import OrderedDict
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.preprocessing import normalize
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from .._logits import LogitClassifierMixin
 from .._validation import check_labels
@@ -108,7 +107,7 @@ class BaseTextHead(LogitClassifierMixin, BaseEstimator):
             )
         classes, targets = np.unique(y, return_inverse=True)
         self._encode(classes)
-        return normalize(X), targets
+        return unit_rows(X), targets
 
     def _encode(self, classes):
         names = names_of_classes(classes, self.class_names)
@@ -128,13 +127,14 @@ class BaseTextHead(LogitClassifierMixin, BaseEstimator):
                 )
         return templates
 
-    def _features(self, X):
-        """Unit rows of new data."""
-        check_is_fitted(self)
-        return normalize(validate_data(self, X, reset=False, dtype=[np.float32, np.float64]))
-
     def _text_logits(self, features):
         return features @ self.coef_.T * self.logit_scale_
+
+
+def unit_rows(X):
+    """Rows of X scaled to unit Euclidean length; zero rows stay."""
+    lengths = np.linalg.norm(X, axis=1, keepdims=True)
+    return X / np.where(lengths > 0, lengths, 1)
 
 
 def rows_that_judge(targets):

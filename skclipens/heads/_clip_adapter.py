@@ -8,7 +8,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils._param_validation import Interval
 
 from ..backbones import resolve_device
-from ._base import BaseTextHead
+from ._base import BaseTextHead, unit_rows
 from ._training import TRAINING_CONSTRAINTS, make_generator, train
 
 
@@ -185,8 +185,8 @@ class CLIPAdapterHead(BaseTextHead):
         losses = train(self, [first, second], logits_of, targets, generator)
         return losses, [p.detach().cpu().numpy() for p in (first, second)]
 
-    def _logits(self, X):
-        features = self._features(X)
+    def _logits_of(self, X):
+        features = unit_rows(X)
         adapted = features
         for coef in self.adapter_coefs_:
             adapted = np.maximum(adapted @ coef, 0)

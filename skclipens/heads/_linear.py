@@ -4,9 +4,10 @@ from numbers import Real
 
 import numpy as np
 from scipy.linalg import solve
+from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from .._logits import LogitClassifierMixin
 from .._validation import check_labels
@@ -85,7 +86,8 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
             raise ValueError(f"At least two classes are needed; got 1 class, {only!r}.")
         centre = X.mean(axis=0)
         X = X - centre
-        means = _class_means(X, targets, counts)
+        one_hot = csr_array((np.ones(len(y), X.dtype), targets, np.arange(len(y) + 1)))
+        means = one_hot.T @ X / counts[:, None].astype(X.dtype)
         ridge = self.shrinkage * max(float(np.mean(X**2)), np.finfo(X.dtype).tiny)
         coef = _solve_shrunk(X - means[targets], ridge, means.T)
         log_prior = np.log(counts / len(y)).astype(X.dtype)
@@ -93,16 +95,8 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         self.intercept_ = log_prior - np.einsum("cd,dc->c", centre + means / 2, coef)
         return self
 
-    def _logits(self, X):
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+    def _logits_of(self, X):
         return X @ self.coef_.T + self.intercept_
-
-
-def _class_means(X, targets, counts):
-    sums = np.zeros((len(counts), X.shape[1]), X.dtype)
-    np.add.at(sums, targets, X)
-    return sums / counts[:, None].astype(X.dtype)
 
 
 def _solve_shrunk(residuals, ridge, right):

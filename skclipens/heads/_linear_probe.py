@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from .._logits import LogitClassifierMixin, one_column_per_class
 from .._validation import check_labels, few_rows_per_class
@@ -153,8 +153,6 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
             proba = cross_val_predict(self._probe(C), X, targets, cv=folds, method="predict_proba")
         return log_loss(targets, proba)
 
-    def _logits(self, X):
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
+    def _logits_of(self, X):
         logits = X @ self.coef_.T + self.intercept_
         return one_column_per_class(logits.ravel() if len(self.classes_) == 2 else logits)

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval
 
 from .._calibration import fit_temperature
 from .._validation import few_rows_per_class
-from ._base import BaseTextHead
+from ._base import BaseTextHead, unit_rows
 
 _N_FOLDS = 5
 
@@ -127,8 +127,8 @@ class ResidualHead(BaseTextHead):
         self.held_out_logits_ = text + held_out / scale
         return self
 
-    def _logits(self, X):
-        features = self._features(X)
+    def _logits_of(self, X):
+        features = unit_rows(X)
         correction = features @ self.residual_coef_.T + self.residual_intercept_
         return self._text_logits(features) / self.temperature_ + correction
 

@@ -10,7 +10,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..backbones import resolve_device
-from ._base import BaseTextHead, rows_that_judge
+from ._base import BaseTextHead, rows_that_judge, unit_rows
 from ._training import TRAINING_CONSTRAINTS, make_generator, train
 
 _DEFAULT_ALPHA, _DEFAULT_BETA = 1.0, 5.5
@@ -261,8 +261,8 @@ class TipAdapterHead(BaseTextHead):
         losses = train(self, [keys], logits_of, targets, make_generator(self.random_state))
         return losses, keys.detach().cpu().numpy()
 
-    def _logits(self, X):
-        features = self._features(X)
+    def _logits_of(self, X):
+        features = unit_rows(X)
         return np.concatenate([self._tip_logits(features[b]) for b in self._batches(len(features))])
 
 

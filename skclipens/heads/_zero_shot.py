@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import BaseTextHead
+from ._base import BaseTextHead, unit_rows
 
 
 class ZeroShotHead(BaseTextHead):
@@ -106,5 +106,5 @@ class ZeroShotHead(BaseTextHead):
         self._encode(np.unique(classes))
         return self
 
-    def _logits(self, X):
-        return self._text_logits(self._features(X))
+    def _logits_of(self, X):
+        return self._text_logits(unit_rows(X))
