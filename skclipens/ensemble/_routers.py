@@ -16,6 +16,7 @@ MAX_LOG_WEIGHT = 10.0
 # Losses that differ by less are alike: a hundredth of what a row's label can tell in few rows.
 _OPTIONS = {"maxiter": 100, "ftol": 1e-5}
 _MAX_ROWS_TO_CHOOSE = 1000
+_MAX_CLASSES = 32
 
 
 def combine(weights, logits):
@@ -113,6 +114,7 @@ class StaticRouter(BaseRouter):
         self.prior = prior
 
     def _fit(self, X, logits, y):
+        logits, y = plausible_classes(logits, y)
         average = np.full(logits.shape[1], -np.log(logits.shape[1]))
         found = minimize(
             static_loss,
@@ -167,7 +169,7 @@ class GatedRouter(BaseRouter):
         self.prior = prior
 
     def _fit(self, X, logits, y):
-        return self._fit_gates(expert_statistics(logits), logits, y)
+        return self._fit_gates(expert_statistics(logits), *plausible_classes(logits, y))
 
     def _fit_gates(self, statistics, logits, y, start=None):
         """Fit from shut gates, or from another router's that was fitted on the same rows."""
@@ -250,9 +252,9 @@ class ShrunkRouter(BaseRouter):
         if len(y) < 2 * self.n_folds:
             return chosen
         rows = check_random_state(self.random_state).permutation(len(y))[:_MAX_ROWS_TO_CHOOSE]
-        folds = [
-            _Fold(*rows_of, logits[rows], y[rows]) for rows_of in KFold(self.n_folds).split(rows)
-        ]
+        logits, y = logits[rows], y[rows]
+        table = expert_statistics(logits), *plausible_classes(logits, y)
+        folds = [_Fold(*rows_of, *table) for rows_of in KFold(self.n_folds).split(rows)]
         static_losses = np.concatenate([fold.losses(chosen) for fold in folds])
         best = 0.0
         for strength in sorted(self.strengths, reverse=True):
@@ -272,10 +274,10 @@ class ShrunkRouter(BaseRouter):
 class _Fold:
     """Rows to fit routers on, and held-out rows to judge them by."""
 
-    def __init__(self, train, test, logits, y):
+    def __init__(self, train, test, statistics, logits, y):
+        self.statistics = statistics[train], statistics[test]
         self.seen = logits[train], y[train]
         self.held_out = logits[test], y[test]
-        self.statistics = [expert_statistics(part[0]) for part in (self.seen, self.held_out)]
         self.last = None
 
     def losses(self, router):
@@ -285,6 +287,31 @@ class _Fold:
         self.last, start = clone(router), self.last
         self.last._fit_gates(self.statistics[0], *self.seen, start)
         return _loss_per_row(self.last._log_weights_of(self.statistics[1]), *self.held_out)
+
+
+def plausible_classes(logits, y):
+    """Logits of the classes that any expert favours, and of the true one.
+
+    The others hardly change a loss, but with many classes they would take nearly all of its time.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n, E, C)
+    y : ndarray of shape (n,), int
+
+    Returns
+    -------
+    logits : ndarray of shape (n, E, min(C, 32))
+    y : ndarray of shape (n,), int
+        Positions of the true classes among these.
+    """
+    n, _, n_classes = logits.shape
+    if n_classes <= _MAX_CLASSES:
+        return logits, y
+    favour = (logits - logits.max(axis=2, keepdims=True)).max(axis=1)
+    favour[np.arange(n), y] = np.inf
+    kept = np.argpartition(favour, -_MAX_CLASSES, axis=1)[:, -_MAX_CLASSES:]
+    return np.take_along_axis(logits, kept[:, None], axis=2), np.argmax(kept == y[:, None], axis=1)
 
 
 def expert_statistics(logits):
