@@ -1,78 +1,232 @@
-"""Pictures through preprocessing and image towers: the only code that sees pixels and tensors."""
+"""Pixels through image towers and class names through text towers: all that runs in torch."""
 
-from contextlib import nullcontext
+import copy
+import threading
+import warnings
+from collections import deque
 from functools import partial
+from itertools import cycle
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import open_clip
 import torch
-from open_clip.transform import PreprocessCfg, image_transform_v2
+
+from ._decoding import make_resize
+from .backbones import load_backbone
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+_towers = WeakKeyDictionary()
+_lock = threading.Lock()
 
 
-class BatchEncoder:
-    """Embed batches of decoded pictures with loaded backbones.
+def resolve_precision(precision, device):
+    """The precision that "auto" stands for on a device.
 
     Parameters
     ----------
-    backbones : list of LoadedBackbone
+    precision : {"auto", "fp32", "bf16", "fp16"}
     device : str
+
+    Returns
+    -------
+    {"fp32", "bf16", "fp16"}
+    """
+    if precision != "auto":
+        return precision
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return "fp16"
+    # Other CPUs emulate bf16, which is slower than fp32. Older releases of torch cannot tell.
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bf16" if kind == "cpu" and capabilities.get("avx512_bf16") else "fp32"
+
+
+class ImageEncoder:
+    """Embed batches of pixels with several backbones, on one device or in turn on several.
+
+    Parameters
+    ----------
+    backbones : list of Backbone
+    devices : list of str
     precision : {"auto", "fp32", "bf16", "fp16"}
     normalize : bool
         Whether to scale each backbone's embedding to unit length.
+    compile : bool
+        Whether to compile the image towers.
+
+    Attributes
+    ----------
+    resizes : dict of (height, width, callable)
+        The different resizings of the backbones; see :func:`skclipens._decoding.make_resize`.
+    n_ahead : int
+        Number of batches worth making while one is embedded. On a CPU it is none: threads that
+        decode take turns with those of the forward pass, as each can use all cores and neither
+        gains from a core that the other one needs.
+    pin_memory : bool
+        Whether a GPU should fetch pixels by itself.
     """
 
-    def __init__(self, backbones, *, device, precision, normalize):
-        self.backbones = backbones
-        self.device = device
+    def __init__(self, backbones, *, devices, precision, normalize, compile):
+        kinds = {torch.device(device).type for device in devices}
         self.normalize = normalize
-        self.autocast = _autocast(device, precision)
-        self.keys = [_preprocess_key(one.preprocess_config) for one in backbones]
-        self.transforms = {
-            key: image_transform_v2(PreprocessCfg(**dict(key)), is_train=False)
-            for key in set(self.keys)
+        self.n_ahead = 0 if kinds == {"cpu"} else 1 + len(devices)
+        self.pin_memory = "cuda" in kinds
+        self.replicas = [
+            _Replica(backbones, device, resolve_precision(precision, device), compile)
+            for device in devices
+        ]
+        self.resizes = {
+            _resize_key(config): (*np.broadcast_to(config["size"], 2).tolist(), make_resize(config))
+            for config in self.replicas[0].configs
         }
 
-    @torch.inference_mode()
-    def __call__(self, pictures):
-        """Embed pictures.
+    def __call__(self, batches):
+        """Embed batches in order.
+
+        A GPU gets its next batches before the result of the last is waited for, so that it does
+        not idle.
 
         Parameters
         ----------
-        pictures : list of n PIL images, RGB
+        batches : iterable of (rows, pixels)
+            As :func:`skclipens._decoding.decode_batches` yields them.
 
-        Returns
-        -------
-        ndarray of shape (n, sum of widths), float32
+        Yields
+        ------
+        rows : list of n int
+        embeddings : ndarray of shape (n, sum of widths), float32
         """
-        ready = {
-            key: torch.stack([transform(picture) for picture in pictures]).to(self.device)
-            for key, transform in self.transforms.items()
-        }
-        with self.autocast:
-            blocks = [
-                backbone.model.encode_image(ready[key], normalize=False)
-                for key, backbone in zip(self.keys, self.backbones, strict=True)
-            ]
-        blocks = [block.float() for block in blocks]
-        if self.normalize:
+        running = deque()
+        for (rows, pixels), replica in zip(batches, cycle(self.replicas), strict=False):
+            running.append((rows, replica(pixels, self.normalize)))
+            if len(running) > self.n_ahead:
+                rows, embeddings = running.popleft()
+                yield rows, embeddings.cpu().numpy()
+        for rows, embeddings in running:
+            yield rows, embeddings.cpu().numpy()
+
+
+class _Replica:
+    """The image towers of several backbones on one device."""
+
+    def __init__(self, backbones, device, precision, compile):
+        loaded = [load_backbone(backbone, device) for backbone in backbones]
+        self.device = device
+        self.dtype = _DTYPES[precision]
+        self.models = [image_model(one, self.dtype, compile) for one in loaded]
+        self.configs = [one.preprocess_config for one in loaded]
+        self.max_batch = None
+
+    @torch.inference_mode()
+    def __call__(self, pixels, normalize):
+        """Embeddings of shape (n, sum of widths), float32, on the device."""
+        n = len(next(iter(pixels.values())))
+        start, parts = 0, []
+        while start < n:
+            stop = min(n, start + (self.max_batch or n))
+            part = self._try({key: values[start:stop] for key, values in pixels.items()})
+            if part is None:
+                self._halve(stop - start)
+                continue
+            parts.append(part)
+            start = stop
+        blocks = [torch.cat(block) for block in zip(*parts, strict=True)]
+        if normalize:
             blocks = [torch.nn.functional.normalize(block, dim=-1) for block in blocks]
-        return np.concatenate([block.cpu().numpy() for block in blocks], axis=1)
+        return torch.cat(blocks, dim=1)
+
+    def _try(self, pixels):
+        """One block per backbone, or None if memory does not suffice for more than one image."""
+        try:
+            return self._encode(pixels)
+        except torch.cuda.OutOfMemoryError:
+            if len(next(iter(pixels.values()))) == 1:
+                raise
+        return None
+
+    def _halve(self, n):
+        self.max_batch = -(-n // 2)
+        warnings.warn(
+            f"{n} images at once do not fit in the memory of {self.device}; going on with "
+            f"{self.max_batch}. Set batch_size={self.max_batch} to avoid the failed attempts.",
+            stacklevel=2,
+        )
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _encode(self, pixels):
+        on_device = {key: self._move(values) for key, values in pixels.items()}
+        inputs, blocks = {}, []
+        for model, config in zip(self.models, self.configs, strict=True):
+            key = _resize_key(config), *_scaling(config)
+            if key not in inputs:
+                inputs[key] = _scale(on_device[key[0]], *key[1:]).to(self.dtype)
+            blocks.append(model.encode_image(inputs[key], normalize=False).float())
+        return blocks
+
+    def _move(self, pixels):
+        """Pixels on the device, as (n, 3, H, W), in the memory format of the models."""
+        pixels = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        return pixels.contiguous(memory_format=_memory_format(self.device))
 
 
-def _preprocess_key(config):
-    """A preprocessing in one form: open_clip holds a square as one number or as two."""
-    lengths = {"size": 2, "mean": 3, "std": 3}
-    full = {key: tuple(np.broadcast_to(config[key], n).tolist()) for key, n in lengths.items()}
-    return tuple(sorted((config | full).items()))
+def image_model(loaded, dtype, compile=False):
+    """A model whose image tower has another dtype; the rest, such as its texts, is shared.
+
+    Weights are converted once and kept as long as the loaded model, which is faster than
+    autocast: that converts them in every pass.
+
+    Parameters
+    ----------
+    loaded : LoadedBackbone
+    dtype : torch.dtype
+    compile : bool
+
+    Returns
+    -------
+    torch.nn.Module
+    """
+    with _lock:
+        models = _towers.setdefault(loaded, {})
+        if (dtype, compile) not in models:
+            models[dtype, compile] = _with_tower(loaded.model, dtype, compile)
+        return models[dtype, compile]
 
 
-def _autocast(device, precision):
-    kind = torch.device(device).type
-    if precision == "auto":
-        precision = "fp16" if kind == "cuda" else "fp32"
-    if precision == "fp32":
-        return nullcontext()
-    return torch.autocast(kind, torch.bfloat16 if precision == "bf16" else torch.float16)
+def _with_tower(model, dtype, compile):
+    tower = model.visual
+    if dtype != torch.float32:
+        tower = copy.deepcopy(tower)
+    device = model.logit_scale.device
+    tower = tower.to(dtype=dtype, memory_format=_memory_format(device))
+    twin = copy.copy(model)
+    twin._modules = {**model._modules, "visual": torch.compile(tower) if compile else tower}
+    return twin
+
+
+def _memory_format(device):
+    # Convolutions gain from it on CPU and CUDA, and nothing else loses.
+    is_mps = torch.device(device).type == "mps"
+    return torch.contiguous_format if is_mps else torch.channels_last
+
+
+def _resize_key(config):
+    """What two preprocessings have in common if they resize alike."""
+    rest = {key: value for key, value in config.items() if key not in ("size", "mean", "std")}
+    return (*np.broadcast_to(config["size"], 2).tolist(), *sorted(rest.items()))
+
+
+def _scaling(config):
+    """Mean and standard deviation of the channels."""
+    return [tuple(np.broadcast_to(config[key], 3).tolist()) for key in ("mean", "std")]
+
+
+def _scale(pixels, mean, std):
+    """What ToTensor and Normalize of torchvision do, on a whole batch and in their order."""
+    mean, std = (torch.tensor(x, device=pixels.device)[:, None, None] for x in (mean, std))
+    return pixels.float().div_(255).sub_(mean).div_(std)
 
 
 @torch.inference_mode()

@@ -50,9 +50,9 @@ def as_image_list(X):
 
     Returns
     -------
-    items : list of length n
+    items : sequence of length n
         What each item may be is said in :func:`load_image`. Items of an array or tensor are
-        views.
+        views. A sequence that is no list or tuple is returned as it is, anything else as a list.
 
     Raises
     ------
@@ -91,8 +91,10 @@ def as_image_list(X):
         items = X.to_list()
     elif hasattr(X, "__array__"):
         items = _split_array(np.asarray(X))
-    elif isinstance(X, Sequence):
+    elif isinstance(X, (list, tuple)):
         items = list(X)
+    elif isinstance(X, Sequence):
+        items = X  # it may make its items on demand, and all at once may not fit in memory
     else:
         raise ValueError(
             "Expected a list, array, tensor or frame column of images, got "

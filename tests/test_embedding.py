@@ -20,12 +20,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks, estimator_html_repr
 from sklearn.utils._param_validation import InvalidParameterError
 
-from skclipens import CLIPEmbedder, ImageError, MultiBackboneEmbedder, embedding, zoo
+from skclipens import CLIPEmbedder, ImageError, MultiBackboneEmbedder, _decoding, zoo
 from skclipens.backbones import Backbone
 from skclipens.datasets import load_emoji
 from skclipens.images import load_image
 
 PAIR = ["zoo/RN20", "zoo/ViT-8"]
+CPU = {"device": "cpu", "precision": "fp32"}  # where values are compared closely
 LARGER = "ViT-S-32-alt"  # 224 pixels, 43 million parameters, saved by a fixture
 
 
@@ -43,7 +44,7 @@ def paths(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(paths):
-    return MultiBackboneEmbedder(PAIR, device="cpu").transform(paths)
+    return MultiBackboneEmbedder(PAIR, **CPU).transform(paths)
 
 
 @pytest.fixture(scope="module")
@@ -77,18 +78,18 @@ def test_agrees_with_open_clip(spec, paths, request):
     spec = request.getfixturevalue("larger") if spec == LARGER else spec
     expected = reference(Backbone(spec), paths)
     assert (cosine_distances(expected, np.roll(expected, 1, axis=0)) > 1e-4).all()
-    found = CLIPEmbedder(spec, device="cpu", batch_size=3).fit_transform(paths)
+    found = CLIPEmbedder(spec, **CPU, batch_size=3).fit_transform(paths)
     assert found.dtype == np.float32
     assert (cosine_distances(found, expected) < 1e-6).all()
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
-    raw = CLIPEmbedder(spec, device="cpu", normalize=False).fit_transform(paths)
+    raw = CLIPEmbedder(spec, **CPU, normalize=False).fit_transform(paths)
     np.testing.assert_allclose(raw, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
 def test_blocks_stand_side_by_side(paths, larger):
     specs = [PAIR[1], larger, PAIR[0]]
-    blocks = [CLIPEmbedder(spec, device="cpu").transform(paths) for spec in specs]
-    together = MultiBackboneEmbedder(specs, device="cpu").fit_transform(paths)
+    blocks = [CLIPEmbedder(spec, **CPU).transform(paths) for spec in specs]
+    together = MultiBackboneEmbedder(specs, **CPU).fit_transform(paths)
     np.testing.assert_allclose(together, np.hstack(blocks), atol=1e-6)
 
 
@@ -114,21 +115,21 @@ PICTURES = {
 
 @pytest.mark.parametrize("form", PICTURES)
 def test_every_form_of_input_gives_the_same(form, paths, expected):
-    found = MultiBackboneEmbedder(PAIR, device="cpu").fit_transform(PICTURES[form](paths))
+    found = MultiBackboneEmbedder(PAIR, **CPU).fit_transform(PICTURES[form](paths))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_batch_of_pixels():
     pixels = load_emoji().images[::300]
-    expected = CLIPEmbedder("zoo/ViT-8", device="cpu").transform(list(pixels))
+    expected = CLIPEmbedder("zoo/ViT-8", **CPU).transform(list(pixels))
     for batch in (pixels, pixels / 255, torch.tensor(pixels).permute(0, 3, 1, 2)):
-        found = CLIPEmbedder("zoo/ViT-8", device="cpu").fit_transform(batch)
+        found = CLIPEmbedder("zoo/ViT-8", **CPU).fit_transform(batch)
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 7, 1000])
 def test_batch_size_does_not_matter(batch_size, paths, expected):
-    embedder = MultiBackboneEmbedder(PAIR, device="cpu", batch_size=batch_size)
+    embedder = MultiBackboneEmbedder(PAIR, **CPU, batch_size=batch_size)
     np.testing.assert_allclose(embedder.transform(paths), expected, atol=1e-5)
 
 
@@ -144,21 +145,42 @@ def test_images_are_decoded_once_and_resized_once_per_preprocessing(paths, large
 
         monkeypatch.setattr(owner, name, counted)
 
-    count(embedding, "load_image")
+    count(_decoding, "load_image")
     count(Image.Image, "resize")
-    MultiBackboneEmbedder([*PAIR, larger, "zoo/RegNet"], device="cpu").transform(paths)
+    MultiBackboneEmbedder([*PAIR, larger, "zoo/RegNet"], **CPU).transform(paths)
     assert calls == {"load_image": len(paths), "resize": 2 * len(paths)}
 
 
-def test_low_precision(paths, expected):
-    found = MultiBackboneEmbedder(PAIR, device="cpu", precision="bf16").transform(paths)
+@pytest.mark.parametrize("spec", [f"zoo/{name}" for name in zoo.MODELS] + [LARGER])
+def test_low_precision(spec, paths, request):
+    spec = request.getfixturevalue("larger") if spec == LARGER else spec
+    expected = CLIPEmbedder(spec, **CPU).transform(paths)
+    found = CLIPEmbedder(spec, device="cpu", precision="bf16").transform(paths)
     assert found.dtype == np.float32
-    for block, other in zip(np.hsplit(found, 2), np.hsplit(expected, 2), strict=True):
-        distances = cosine_distances(block, other)
-        assert (distances < 1e-2).all()
-        assert (distances > 1e-8).any()  # it is another precision
-    same = MultiBackboneEmbedder(PAIR, device="cpu", precision="fp32").transform(paths)
-    np.testing.assert_array_equal(same, expected)  # "auto" is fp32 here
+    distances = cosine_distances(found, expected)
+    assert (distances < 1e-3).all()
+    assert (distances > 1e-8).any()  # it is another precision
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+    again = CLIPEmbedder(spec, **CPU).transform(paths)
+    np.testing.assert_array_equal(again, expected)  # the loaded model is as it was
+
+
+@pytest.mark.parametrize(("native", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_automatic_precision(native, precision, paths, monkeypatch):
+    capabilities = {"avx512_bf16": native}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    auto = MultiBackboneEmbedder(PAIR, device="cpu").transform(paths)
+    named = MultiBackboneEmbedder(PAIR, device="cpu", precision=precision).transform(paths)
+    np.testing.assert_array_equal(auto, named)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_compiled(precision, paths):
+    plain = CLIPEmbedder("zoo/ViT-16", device="cpu", precision=precision, batch_size=3)
+    expected = plain.transform(paths)
+    compiled = clone(plain).set_params(compile=True).transform(paths)
+    assert (cosine_distances(compiled, expected) < 1e-3).all()
 
 
 # Bad images
@@ -173,13 +195,13 @@ def test_an_image_that_cannot_be_read_is_named(paths, tmp_path):
         ([*paths[:3], "nowhere.png"], r"row 3: 'nowhere\.png' .*no such file"),
     ):
         with pytest.raises(ImageError, match=name):
-            CLIPEmbedder(PAIR[0], device="cpu", batch_size=2).fit_transform(images)
+            CLIPEmbedder(PAIR[0], **CPU, batch_size=2).fit_transform(images)
 
 
 def test_an_image_that_cannot_be_read_can_be_a_row_of_nan(paths, expected):
     images = [None, *paths[:4], "nowhere.png", b"not a picture", None, paths[4]]
     read = [1, 2, 3, 4, 8]
-    embedder = MultiBackboneEmbedder(PAIR, device="cpu", batch_size=2, on_error="nan")
+    embedder = MultiBackboneEmbedder(PAIR, **CPU, batch_size=2, on_error="nan")
     found = embedder.fit_transform(images)
     np.testing.assert_allclose(found[read], expected[:5], atol=1e-5)
     assert np.isnan(np.delete(found, read, axis=0)).all()
@@ -217,7 +239,7 @@ def test_names_of_columns(paths):
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_set_output(library, paths, expected):
-    embedder = MultiBackboneEmbedder(PAIR, device="cpu").set_output(transform=library)
+    embedder = MultiBackboneEmbedder(PAIR, **CPU).set_output(transform=library)
     index = pd.Index([f"row {i}" for i in range(len(paths))], name="key")
     inputs = (pd.DataFrame({"photo": paths}, index=index), pd.Series(paths, index=index), paths)
     for X in inputs:
@@ -241,7 +263,7 @@ def test_images_as_one_column_of_a_table(column, output, paths, expected):
     frame.index = frame.index * 10
     table = ColumnTransformer(
         [
-            ("image", MultiBackboneEmbedder(PAIR, device="cpu"), column),
+            ("image", MultiBackboneEmbedder(PAIR, **CPU), column),
             ("rest", StandardScaler(), ["price"]),
         ]
     ).set_output(transform=output)
@@ -254,7 +276,7 @@ def test_images_as_one_column_of_a_table(column, output, paths, expected):
 
 
 def test_holds_no_model(paths, expected):
-    embedder = MultiBackboneEmbedder(PAIR, device="cpu").fit(paths)
+    embedder = MultiBackboneEmbedder(PAIR, **CPU).fit(paths)
     embedder.transform(paths)
     stored = pickle.dumps(embedder)
     assert len(stored) < 2000
@@ -271,9 +293,9 @@ def test_shown(paths):
 
 
 def test_progress_bar_only_if_asked_for(paths, capfd):
-    CLIPEmbedder("zoo/RN20", device="cpu").fit_transform(paths)
+    CLIPEmbedder("zoo/RN20", **CPU).fit_transform(paths)
     assert capfd.readouterr() == ("", "")
-    CLIPEmbedder("zoo/RN20", device="cpu", verbose=True, batch_size=2).transform(paths)
+    CLIPEmbedder("zoo/RN20", **CPU, verbose=True, batch_size=2).transform(paths)
     out, err = capfd.readouterr()
     assert out == ""
     assert f"{len(paths)}/{len(paths)}" in err
@@ -287,6 +309,8 @@ def test_progress_bar_only_if_asked_for(paths, capfd):
         ("precision", "fp8"),
         ("batch_size", 0),
         ("batch_size", 2.5),
+        ("n_jobs", "all"),
+        ("compile", "yes"),
         ("normalize", "yes"),
         ("on_error", "ignore"),
         ("verbose", "loud"),
@@ -310,6 +334,8 @@ def test_invalid_parameter(name, value, paths):
         (MultiBackboneEmbedder(["zoo/RN20", "zoo"]), "zoo/RN20 more than once"),
         (MultiBackboneEmbedder([]), "backbones is empty"),
         (MultiBackboneEmbedder("zoo", device="tpu"), "device='tpu' is not available"),
+        (MultiBackboneEmbedder("zoo", device=["cpu", "tpu"]), "device='tpu' is not available"),
+        (MultiBackboneEmbedder("zoo", device=[]), "device is empty"),
     ],
 )
 def test_wrong_parameter(embedder, message, paths):

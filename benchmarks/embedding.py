@@ -1,0 +1,296 @@
+"""Images per second of the embedders, beside the loops that people write and the hardware's limit.
+
+    python -m benchmarks.embedding [--backbone ViT-B-32] [--images 256] [--repeats 3]
+
+Makes JPEG files of 500 x 375 pixels and prints two tables in Markdown, of one backbone with random
+weights and of the five models of the zoo. All ways take turns in one process, and the best of
+their repeats counts; loops of one image at a time get only some of the files. The limit is
+
+    1 / (forward + decoding / cores)
+
+with the seconds per image of the bare forward on tensors that are ready, in the faster of fp32 and
+bf16, and of decoding and open_clip's preprocessing on one core.
+"""
+
+import argparse
+import os
+import platform
+import tempfile
+import time
+import warnings
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import joblib
+import numpy as np
+import open_clip
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from sklearn.pipeline import FeatureUnion
+from threadpoolctl import threadpool_limits
+from torch.utils.data import DataLoader
+
+from skclipens import CLIPEmbedder, MultiBackboneEmbedder, zoo
+from skclipens.backbones import Backbone
+from skclipens.datasets import load_emoji
+
+BATCH = 64
+SINGLES = 32  # images for the loops that take one at a time
+OURS = "skclipens"
+README, BATCHED = "open_clip's README: one image at a time", "batches, fp32"
+
+
+def make_pictures(folder, n, size=(500, 375), seed=0):
+    """JPEG files with edges, smooth parts and noise, so that they are as large as photographs."""
+    rng = np.random.default_rng(seed)
+    emoji = [Image.fromarray(pixels) for pixels in load_emoji().images]
+    width, height = size
+    files = []
+    for i in range(n):
+        colours = Image.fromarray(rng.integers(256, size=(6, 8, 3), dtype=np.uint8))
+        picture = colours.resize(size, Image.Resampling.BICUBIC)
+        for side in rng.integers(80, 260, size=6).tolist():
+            place = (rng.integers(-side // 2, width - side // 2), rng.integers(height - side // 2))
+            one = emoji[rng.integers(len(emoji))].resize((side, side), Image.Resampling.BICUBIC)
+            picture.paste(one, tuple(map(int, place)))
+        noisy = np.asarray(picture) + rng.normal(0, 9, size=(height, width, 1))
+        files.append(str(folder / f"{i:05d}.jpg"))
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(files[-1], quality=90)
+    return files
+
+
+class Model:
+    """A backbone as open_clip's documentation loads it, and what is done with it there."""
+
+    def __init__(self, spec):
+        self.backbone = Backbone(spec)
+        weights = str(self.backbone.path) if self.backbone.architecture else None
+        self.model, _, self.preprocess = open_clip.create_model_and_transforms(
+            self.backbone.model_name, weights
+        )
+        self.model.eval().requires_grad_(False)
+        self.ready = {}
+
+    def load(self, file):
+        with Image.open(file) as image:
+            return self.preprocess(image)
+
+    def encode(self, tensors):
+        with torch.no_grad():
+            return self.model.encode_image(tensors).numpy()
+
+    def one_at_a_time(self, files):
+        return np.concatenate([self.encode(self.load(file).unsqueeze(0)) for file in files])
+
+    def batches(self, files):
+        return np.concatenate(
+            [
+                self.encode(torch.stack([self.load(file) for file in files[i : i + BATCH]]))
+                for i in range(0, len(files), BATCH)
+            ]
+        )
+
+    def data_loader(self, files):
+        loader = DataLoader(_Files(files, self.load), BATCH, num_workers=joblib.cpu_count())
+        return np.concatenate([self.encode(batch) for batch in loader])
+
+    def embetter(self, files):
+        """All files to pictures, then batches of 32: its ClipEncoder with open_clip's model."""
+        from embetter.vision import ImageLoader
+
+        pictures = ImageLoader().fit_transform(files)
+        return np.concatenate(
+            [
+                self.encode(torch.stack([self.preprocess(one) for one in pictures[i : i + 32]]))
+                for i in range(0, len(files), 32)
+            ]
+        )
+
+    def make_ready(self, files):
+        """The image tower and one batch in the memory format that is faster, or no slower."""
+        tower = self.model.visual.to(memory_format=torch.channels_last)
+        batch = torch.stack([self.load(file) for file in files[:BATCH]])
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        low = Model(self.backbone.spec).model.visual.to(torch.bfloat16)
+        low.to(memory_format=torch.channels_last)
+        self.ready = {"fp32": (tower, batch), "bf16": (low, batch.bfloat16())}
+
+    def forward(self, precision, files):
+        tower, batch = self.ready[precision]
+        with torch.inference_mode():
+            for i in range(0, len(files), BATCH):
+                tower(batch[: len(files) - i])
+
+
+class _Files(torch.utils.data.Dataset):
+    def __init__(self, files, load):
+        self.files, self.load = files, load
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, i):
+        return self.load(self.files[i])
+
+
+def decode(model, files):
+    """Decoding and preprocessing on one core."""
+    with threadpool_limits(1):
+        for file in files:
+            model.load(file)
+
+
+def measure(ways, files, repeats):
+    """Best seconds per image and highest memory of each way; they take turns."""
+    seconds, peaks = {name: [] for name in ways}, {}
+    for _ in range(repeats):
+        for name, (run, n) in ways.items():
+            run(files[: min(n, 4)])
+            _reset_peak()
+            start = time.perf_counter()
+            run(files[:n])
+            seconds[name].append((time.perf_counter() - start) / n)
+            peaks[name] = max(peaks.get(name, 0), _peak())
+    return {name: min(times) for name, times in seconds.items()}, peaks
+
+
+def _reset_peak():
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass  # then the peak is that of the whole run
+
+
+def _peak():
+    """Highest resident memory of this process in MiB, or 0 where the system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def report(seconds, peaks, limit):
+    """The table; `limit` is in seconds per image."""
+    lines = [
+        "| way | images/s | skclipens is × as fast | peak memory, MiB |",
+        "| --- |" + " ---: |" * 3,
+    ]
+    for name, time_ in sorted(seconds.items(), key=lambda item: -item[1]):
+        ratio = time_ / seconds[OURS]
+        lines.append(f"| {name} | {1 / time_:.1f} | {ratio:.2f} | {peaks[name]} |")
+    lines.append(f"| limit | {1 / limit:.1f} | {limit / seconds[OURS]:.2f} | |")
+    return "\n".join(lines)
+
+
+def check(expected, found):
+    """Largest cosine distance between two tables of embeddings."""
+    expected, found = (
+        x / np.linalg.norm(x, axis=1, keepdims=True) for x in map(np.float64, (expected, found))
+    )
+    distance = (1 - (expected * found).sum(axis=1)).max()
+    assert distance < 1e-3, distance
+    return distance
+
+
+def one_backbone(spec, files, repeats):
+    """Table of one backbone."""
+    model = Model(spec)
+    model.make_ready(files)
+    embedder = CLIPEmbedder(spec, device="cpu", batch_size=BATCH)
+    n = len(files)
+    ways = {
+        README: (model.one_at_a_time, SINGLES),
+        BATCHED: (model.batches, n),
+        "DataLoader, fp32": (model.data_loader, n),
+        "embetter, fp32": (model.embetter, n),
+        "bare forward, fp32": (partial(model.forward, "fp32"), n),
+        "bare forward, bf16": (partial(model.forward, "bf16"), n),
+        "decoding and preprocessing, one core": (partial(decode, model), n),
+        OURS: (embedder.transform, n),
+    }
+    try:
+        import embetter.vision  # noqa: F401
+    except ImportError:
+        print("embetter is left out: it is not installed (pip install embetter).\n")
+        del ways["embetter, fp32"]
+    seconds, peaks = measure(ways, files, repeats)
+    forward = min(seconds[f"bare forward, {precision}"] for precision in ("fp32", "bf16"))
+    decoding = seconds["decoding and preprocessing, one core"]
+    table = report(seconds, peaks, forward + decoding / joblib.cpu_count())
+    few = files[:SINGLES]
+    distance = check(model.one_at_a_time(few), embedder.transform(few))
+    return f"{table}\n\nLargest cosine distance from the README's embeddings: {distance:.1e}."
+
+
+def whole_zoo(files, repeats):
+    """Table of the five models of the zoo together."""
+    specs = [f"zoo/{name}" for name in zoo.MODELS]
+    models = [Model(spec) for spec in specs]
+    for model in models:
+        model.make_ready(files)
+    embedder = MultiBackboneEmbedder("zoo", device="cpu", batch_size=BATCH)
+    union = FeatureUnion([(s, CLIPEmbedder(s, device="cpu", batch_size=BATCH)) for s in specs])
+    n = len(files)
+    ways = {
+        README: (lambda files: [model.one_at_a_time(files) for model in models], SINGLES),
+        BATCHED: (lambda files: [model.batches(files) for model in models], n),
+        "FeatureUnion of five CLIPEmbedder": (union.fit_transform, n),
+        "decoding and preprocessing, one core": (partial(decode, models[0]), n),
+        OURS: (embedder.transform, n),
+    }
+    for model in models:
+        for precision in ("fp32", "bf16"):
+            name = f"bare forward of {model.backbone.name}, {precision}"
+            ways[name] = partial(model.forward, precision), n
+    seconds, peaks = measure(ways, files, repeats)
+    forward = sum(
+        min(seconds[f"bare forward of {spec}, {precision}"] for precision in ("fp32", "bf16"))
+        for spec in specs
+    )
+    decoding = seconds["decoding and preprocessing, one core"]
+    return report(seconds, peaks, forward + decoding / joblib.cpu_count())
+
+
+def conditions(files):
+    """What the numbers depend on."""
+    sizes = [os.path.getsize(file) / 1000 for file in files]
+    libraries = ("torch", "open_clip_torch", "torchvision", "Pillow", "scikit-learn", "numpy")
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return (
+        f"{platform.machine()} {instructions}, {joblib.cpu_count()} cores, "
+        f"{torch.get_num_threads()} threads of torch, load {os.getloadavg()[0]:.1f}; "
+        f"Python {platform.python_version()}, "
+        + ", ".join(f"{library} {version(library)}" for library in libraries)
+        + f"; {len(files)} files of {np.mean(sizes):.0f} kB on average; batches of {BATCH}."
+    )
+
+
+def main(arguments=None):
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--backbone", default="ViT-B-32", help="architecture of open_clip")
+    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", choices=["one", "zoo"])
+    options = parser.parse_args(arguments)
+    warnings.filterwarnings("ignore", "(?s).*plain GELU", UserWarning)
+    with tempfile.TemporaryDirectory() as folder:
+        files = make_pictures(Path(folder), options.images)
+        print(conditions(files))
+        if options.only != "zoo":
+            torch.manual_seed(0)
+            weights = Path(folder, "weights.safetensors")
+            save_file(open_clip.create_model(options.backbone).state_dict(), weights)
+            spec = f"{options.backbone}//{weights}"
+            print(f"\n{options.backbone}, random weights\n")
+            print(one_backbone(spec, files, options.repeats), flush=True)
+        if options.only != "one":
+            print("\nThe five models of the zoo\n")
+            print(whole_zoo(files, options.repeats))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""Tests of batches: of the threads that decode them, and of where they are embedded."""
+
+import threading
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import closing
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+
+from skclipens import CLIPEmbedder, ImageError
+from skclipens._decoding import decode_batches, make_resize
+from skclipens._forward import _scale, _scaling
+from skclipens.backbones import load_backbone
+from skclipens.datasets import load_emoji
+from skclipens.images import load_image
+
+CLIP = load_backbone("zoo/RN20").preprocess_config
+FP32 = {"device": "cpu", "precision": "fp32"}
+FILES = load_emoji().filenames[:7]
+CONFIGS = {
+    "CLIP": CLIP | {"size": 224},
+    "bilinear": CLIP | {"size": (48, 48), "interpolation": "bilinear", "mean": 0.5, "std": 0.5},
+    "squash": CLIP | {"size": 32, "resize_mode": "squash"},
+    "longest": CLIP | {"size": 40, "resize_mode": "longest", "fill_color": 99},
+    "not square": CLIP | {"size": (30, 50)},
+}
+SIZES = [(90, 60), (60, 90), (500, 375), (33, 32), (3, 7), (64, 64), (40, 400)]
+
+
+def decode(images, rows=None, config=None, **options):
+    """All batches, with one resizing."""
+    config = config or CLIP
+    height, width = np.broadcast_to(config["size"], 2)
+    options = {
+        "batch_size": 4,
+        "n_jobs": 2,
+        "n_ahead": 2,
+        "on_error": "raise",
+        "pin_memory": False,
+    } | options
+    rows = range(len(images)) if rows is None else rows
+    return decode_batches(images, rows, {0: (height, width, make_resize(config))}, **options)
+
+
+def grey(value):
+    return np.full((8, 8), value, dtype=np.uint8)
+
+
+def values(batches):
+    """Rows, and the grey value that each of them has."""
+    return [
+        (row, int(one.max()))
+        for rows, pixels in batches
+        for row, one in zip(rows, pixels[0], strict=True)
+    ]
+
+
+class Lazy:
+    """An image that is made when it is read, and counted."""
+
+    made = 0
+
+    def __init__(self, value, delay=0):
+        self.value = value
+        self.delay = delay
+
+    def __array__(self, dtype=None, copy=None):
+        Lazy.made += 1
+        time.sleep(self.delay)
+        return grey(self.value)
+
+
+class LazySequence(Sequence):
+    def __init__(self, n):
+        self.n = n
+        self.read = 0
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        if i >= self.n:
+            raise IndexError
+        self.read += 1
+        return grey(i)
+
+
+def decoding_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_pixels_are_those_of_open_clip(name):
+    config = CONFIGS[name]
+    rng = np.random.default_rng(0)
+    picture = load_image(load_emoji().filenames[7])
+    # Of a thin picture, open_clip's "longest" makes one without pixels, which is an error.
+    sizes = [size for size in SIZES if name != "longest" or max(size) < 9 * min(size)]
+    images = [picture.resize(size, Image.Resampling.BICUBIC) for size in sizes]
+    images.append(rng.integers(256, size=(70, 45, 3), dtype=np.uint8))
+    whole = image_transform_v2(PreprocessCfg(**config), is_train=False)
+    expected = torch.stack([whole(load_image(image)) for image in images])
+    parts = [pixels[0] for _, pixels in decode(images, config=config)]
+    assert {part.dtype for part in parts} == {torch.uint8}
+    assert [len(part) for part in parts] == [4, len(images) - 4]
+    found = _scale(torch.cat(parts).permute(0, 3, 1, 2), *_scaling(config))
+    assert torch.equal(found, expected)
+
+
+@given(
+    rows=st.lists(st.integers(0, 19), max_size=30),
+    bad=st.sets(st.integers(0, 19)),
+    batch_size=st.integers(1, 8),
+    n_jobs=st.integers(1, 5),
+    n_ahead=st.integers(0, 4),
+)
+def test_rows_in_order_without_the_bad_ones(rows, bad, batch_size, n_jobs, n_ahead):
+    images = [None if i in bad else grey(10 * i) for i in range(20)]
+    found = values(
+        decode(images, rows, batch_size=batch_size, n_jobs=n_jobs, n_ahead=n_ahead, on_error="nan")
+    )
+    assert found == [(row, 10 * row) for row in rows if row not in bad]
+
+
+def test_rows_in_order_though_threads_are_not():
+    delays = np.random.default_rng(0).permutation(30) / 2000
+    images = [Lazy(i, delay) for i, delay in enumerate(delays)]
+    assert values(decode(images, n_jobs=8)) == [(i, i) for i in range(30)]
+
+
+def test_the_first_bad_row_is_named_and_no_more_is_decoded():
+    images = [Lazy(i, 0.001) for i in range(400)]
+    images[5], images[6] = None, "nowhere.png"
+    Lazy.made = 0
+    with pytest.raises(ImageError, match="row 5: None"):
+        values(decode(images))
+    assert not decoding_threads()
+    assert Lazy.made < 20
+
+
+def test_few_batches_are_held():
+    images = [Lazy(0) for _ in range(100)]
+    Lazy.made = taken = 0
+    for rows, _ in decode(images, n_ahead=2):
+        taken += len(rows)
+        time.sleep(0.005)
+        assert Lazy.made <= taken + 2 * 4
+    assert Lazy.made == taken == 100
+
+
+def test_sequence_that_makes_its_images_on_demand():
+    images = LazySequence(20)
+    embedder = CLIPEmbedder("zoo/ViT-16", device="cpu", precision="fp32", batch_size=4)
+    embedder.fit(images)
+    assert images.read == 0
+    found = embedder.transform(images)
+    assert images.read == 20
+    np.testing.assert_allclose(found, embedder.transform([*images]), atol=1e-6)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_threads_end(n_jobs):
+    embedder = CLIPEmbedder("zoo/ViT-16", device="cpu", batch_size=2, n_jobs=n_jobs)
+    assert not decoding_threads()
+    seen = []
+
+    class Spy(Lazy):
+        def __array__(self, dtype=None, copy=None):
+            seen.append(threading.current_thread().name)
+            return super().__array__(dtype, copy)
+
+    images = [Spy(i, 0.002) for i in range(12)]
+    embedder.transform(images)
+    assert 1 <= len(set(seen)) <= n_jobs
+    assert all(name.startswith("decode") for name in seen)
+    assert not decoding_threads()
+    with pytest.raises(ImageError, match="row 12: None") as caught:
+        embedder.transform([*images, None, *images])
+    assert not decoding_threads()  # though `caught` still holds the frames
+    assert caught.traceback
+    with closing(decode(images)) as batches:
+        next(batches)
+        assert decoding_threads()
+    assert not decoding_threads()
+
+
+def test_one_opened_file_in_many_rows(tmp_path):
+    pixels = np.random.default_rng(0).integers(256, size=(300, 300, 3), dtype=np.uint8)
+    expected = np.asarray(make_resize(CLIP)(Image.fromarray(pixels)))
+    for name in ("one.png", "one.tif"):
+        Image.fromarray(pixels).save(tmp_path / name)
+        with Image.open(tmp_path / name) as image:
+            for _, found in decode([image] * 16, n_jobs=8):
+                assert (found[0].numpy() == expected).all()
+
+
+def test_no_warning_and_no_setting_of_threads():
+    before = torch.get_num_threads()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        CLIPEmbedder("zoo/ViT-16", n_jobs=1).transform([grey(3)] * 3)
+    assert torch.get_num_threads() == before
+
+
+def test_several_devices_take_batches_in_turn():
+    embedder = CLIPEmbedder("zoo/RN20", **FP32 | {"device": ["cpu", "cpu"]}, batch_size=2)
+    expected = CLIPEmbedder("zoo/RN20", **FP32).transform(FILES)
+    np.testing.assert_allclose(embedder.transform(FILES), expected, atol=1e-5)
+
+
+def test_batches_are_halved_until_they_fit_in_memory(monkeypatch):
+    expected = CLIPEmbedder("zoo/RN20", **FP32).transform(FILES)
+    sizes = []
+    Model = type(load_backbone("zoo/RN20").model)
+    encode = Model.encode_image
+
+    def encode_little(self, image, normalize=False):
+        sizes.append(len(image))
+        if len(image) > 2:
+            raise torch.OutOfMemoryError
+        return encode(self, image, normalize)
+
+    monkeypatch.setattr(Model, "encode_image", encode_little)
+    embedder = CLIPEmbedder("zoo/RN20", **FP32, batch_size=5)
+    with pytest.warns(UserWarning, match="do not fit in the memory of cpu; going on with [23]"):
+        found = embedder.transform(FILES)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert sizes == [5, 3, 2, 2, 1, 2]  # seven images; a size that failed is not tried again
+
+
+@pytest.mark.filterwarnings("ignore:. images at once do not fit")
+def test_one_image_that_does_not_fit_in_memory_is_an_error(monkeypatch):
+    def encode_nothing(self, image, normalize=False):
+        raise torch.OutOfMemoryError
+
+    Model = type(load_backbone("zoo/RN20").model)
+    monkeypatch.setattr(Model, "encode_image", encode_nothing)
+    with pytest.raises(torch.OutOfMemoryError):
+        CLIPEmbedder("zoo/RN20", **FP32).transform(FILES)
