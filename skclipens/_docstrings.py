@@ -75,6 +75,40 @@ _SHARED = {
             Number of heads that are cross-fitted at the same time; see joblib. Each fit runs in one
             BLAS thread.
         """,
+    "embedder": """
+        device : str or list of str, default="auto"
+            ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes CUDA where there is
+            one, else MPS, else the CPU. Resolved when images are embedded, not before. The devices
+            of a list, such as ``["cuda:0", "cuda:1"]``, take batches in turn.
+        precision : {"auto", "fp32", "bf16", "fp16"}, default="auto"
+            Precision of the image tower's weights and activations; embeddings are float32 always.
+            ``"auto"`` is ``"fp16"`` on CUDA, the precision that OpenAI published its weights in;
+            ``"bf16"`` on CPUs with the AVX512_BF16 instructions, since it was faster there with
+            every model that was measured; and ``"fp32"`` elsewhere. With ``"bf16"``, embeddings of
+            the zoo were within 2e-4 of those of ``"fp32"`` in cosine distance. Of several devices,
+            the first decides.
+        compile : bool, default=False
+            Whether to compile the image tower with :func:`torch.compile`: minutes once per process,
+            for faster passes after. On a CPU it needs a C++ compiler.
+        batch_size : int, default=64
+            Number of images in a forward pass; halved where the memory of a GPU does not suffice.
+        n_jobs : int or None, default=-1
+            Number of threads that decode and resize images: ahead of a GPU, or in turn with the
+            forward passes where these run on the same cores. -1 stands for all cores, None for 1
+            unless in a :func:`joblib.parallel_config` context.
+        normalize : bool, default=True
+            Whether to scale the embedding of each backbone to unit Euclidean length.
+        cache : None, bool, str, os.PathLike or EmbeddingStore, default=None
+            Where embeddings are kept, so that no image is embedded twice: by the folds of a
+            cross-validation, ``predict``, other processes and later runs. None and False: nowhere;
+            True: in a folder of the user's own; else a folder, or a
+            :class:`skclipens.store.EmbeddingStore`. An image is known by its content, not by its
+            name.
+        on_error : {"raise", "nan"}, default="raise"
+            Whether an image that cannot be read is an error or a row of NaN.
+        verbose : bool or int, default=False
+            Whether to show a progress bar.
+        """,
     "fitted": """
         classes_ : ndarray of shape (C,)
             Labels.

@@ -21,28 +21,6 @@ _towers = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def resolve_precision(precision, device):
-    """The precision that "auto" stands for on a device.
-
-    Parameters
-    ----------
-    precision : {"auto", "fp32", "bf16", "fp16"}
-    device : str
-
-    Returns
-    -------
-    {"fp32", "bf16", "fp16"}
-    """
-    if precision != "auto":
-        return precision
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return "fp16"
-    # Other CPUs emulate bf16, which is slower than fp32. Older releases of torch cannot tell.
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return "bf16" if kind == "cpu" and capabilities.get("avx512_bf16") else "fp32"
-
-
 class ImageEncoder:
     """Embed batches of pixels with several backbones, on one device or in turn on several.
 
@@ -50,9 +28,7 @@ class ImageEncoder:
     ----------
     backbones : list of Backbone
     devices : list of str
-    precision : {"auto", "fp32", "bf16", "fp16"}
-    normalize : bool
-        Whether to scale each backbone's embedding to unit length.
+    precision : {"fp32", "bf16", "fp16"}
     compile : bool
         Whether to compile the image towers.
 
@@ -68,15 +44,11 @@ class ImageEncoder:
         Whether a GPU should fetch pixels by itself.
     """
 
-    def __init__(self, backbones, *, devices, precision, normalize, compile):
+    def __init__(self, backbones, *, devices, precision, compile):
         kinds = {torch.device(device).type for device in devices}
-        self.normalize = normalize
         self.n_ahead = 0 if kinds == {"cpu"} else 1 + len(devices)
         self.pin_memory = "cuda" in kinds
-        self.replicas = [
-            _Replica(backbones, device, resolve_precision(precision, device), compile)
-            for device in devices
-        ]
+        self.replicas = [_Replica(backbones, device, precision, compile) for device in devices]
         self.resizes = {
             _resize_key(config): (*np.broadcast_to(config["size"], 2).tolist(), make_resize(config))
             for config in self.replicas[0].configs
@@ -100,7 +72,7 @@ class ImageEncoder:
         """
         running = deque()
         for (rows, pixels), replica in zip(batches, cycle(self.replicas), strict=False):
-            running.append((rows, replica(pixels, self.normalize)))
+            running.append((rows, replica(pixels)))
             if len(running) > self.n_ahead:
                 rows, embeddings = running.popleft()
                 yield rows, embeddings.cpu().numpy()
@@ -120,7 +92,7 @@ class _Replica:
         self.max_batch = None
 
     @torch.inference_mode()
-    def __call__(self, pixels, normalize):
+    def __call__(self, pixels):
         """Embeddings of shape (n, sum of widths), float32, on the device."""
         n = len(next(iter(pixels.values())))
         start, parts = 0, []
@@ -133,8 +105,6 @@ class _Replica:
             parts.append(part)
             start = stop
         blocks = [torch.cat(block) for block in zip(*parts, strict=True)]
-        if normalize:
-            blocks = [torch.nn.functional.normalize(block, dim=-1) for block in blocks]
         return torch.cat(blocks, dim=1)
 
     def _try(self, pixels):

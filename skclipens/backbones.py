@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from . import zoo
+from ._devices import resolve_device
 from ._weights import QUICKGELU, build_model, weight_files
 
 __all__ = [
@@ -254,47 +255,6 @@ def list_backbones():
         rows[f"zoo/{name}"] = ["zoo", *(sizes[name][column] for column in columns[1:])]
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     return frame.rename_axis("backbone")
-
-
-def resolve_device(device):
-    """Choose a torch device.
-
-    Parameters
-    ----------
-    device : {"auto", "cpu", "cuda", "cuda:I", "mps"}
-        ``"auto"`` takes CUDA where there is one, else Apple's MPS, else the CPU.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        If the device does not exist on this machine.
-    """
-    import torch
-
-    if device == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        kind, index = torch.device(device).type, torch.device(device).index
-    except RuntimeError:
-        kind, index = None, None
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available() and (index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not available.get(kind, False):
-        here = [name for name, is_here in available.items() if is_here]
-        raise ValueError(
-            f"device={device!r} is not available on this machine; 'auto' and "
-            f"{', '.join(map(repr, here))} are."
-        )
-    return str(device)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,8 @@
 """Embed images with one CLIP backbone or with several."""
 
+import os
 from contextlib import closing
+from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -8,8 +10,13 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
-from .backbones import resolve_backbones, resolve_device
+from ._devices import resolve_device, resolve_precision
+from ._docstrings import fill_doc
+from ._keys import model_key
+from ._linalg import unit_rows
+from .backbones import resolve_backbones
 from .images import as_image_list
+from .store import EmbeddingStore, as_store, embed_with_store
 
 __all__ = ["CLIPEmbedder", "MultiBackboneEmbedder"]
 
@@ -24,9 +31,33 @@ class _BaseEmbedder(TransformerMixin, BaseEstimator):
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [None, Integral],
         "normalize": ["boolean"],
+        "cache": [None, "boolean", str, os.PathLike, EmbeddingStore],
         "on_error": [StrOptions({"raise", "nan"})],
         "verbose": ["verbose"],
     }
+
+    def __init__(
+        self,
+        *,
+        device="auto",
+        precision="auto",
+        compile=False,
+        batch_size=64,
+        n_jobs=-1,
+        normalize=True,
+        cache=None,
+        on_error="raise",
+        verbose=False,
+    ):
+        self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.batch_size = batch_size
+        self.n_jobs = n_jobs
+        self.normalize = normalize
+        self.cache = cache
+        self.on_error = on_error
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -77,26 +108,32 @@ class _BaseEmbedder(TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         images = as_image_list(X)
-        width = sum(backbone.width for backbone in self._backbones())
-        embeddings = np.full((len(images), width), np.nan, np.float32)
-        blocks = self._embed(images, range(len(images)))
-        with _progress(len(images), self.verbose) as bar, closing(blocks):
-            for rows, values in blocks:
-                embeddings[rows] = values
-                bar.update(rows[-1] + 1 - bar.n)
+        backbones, devices = self._backbones(), self._devices()
+        precision = resolve_precision(self.precision, devices[0])
+        store = as_store(self.cache)
+        with _progress(len(images), self.verbose) as bar:
+            embed = partial(self._embed, images, backbones, devices, precision, bar)
+            if store is None:
+                embeddings = np.full(
+                    (len(images), sum(backbone.width for backbone in backbones)), np.nan, np.float32
+                )
+                for rows, values in embed(range(len(images)), range(len(backbones))):
+                    embeddings[rows] = values
+            else:
+                models = [(model_key(one, precision, store), one.width) for one in backbones]
+                embeddings = embed_with_store(store, images, models, embed)
             bar.update(len(images) - bar.n)
-        return embeddings
+        return self._normalized(embeddings, backbones) if self.normalize else embeddings
 
-    def _embed(self, images, rows):
-        """Yield rows that can be read, a batch at a time and in order, with their embeddings."""
+    def _embed(self, images, backbones, devices, precision, bar, rows, which):
+        """Yield rows that can be read, a batch at a time, with their embeddings."""
         from ._decoding import decode_batches
         from ._forward import ImageEncoder
 
         encoder = ImageEncoder(
-            self._backbones(),
-            devices=self._devices(),
-            precision=self.precision,
-            normalize=self.normalize,
+            [backbones[i] for i in which],
+            devices=devices,
+            precision=precision,
             compile=self.compile,
         )
         batches = decode_batches(
@@ -110,7 +147,15 @@ class _BaseEmbedder(TransformerMixin, BaseEstimator):
             pin_memory=encoder.pin_memory,
         )
         with closing(batches):
-            yield from encoder(batches)
+            for done, values in encoder(batches):
+                yield done, values
+                bar.update(len(done))
+
+    def _normalized(self, embeddings, backbones):
+        ends = np.cumsum([backbone.width for backbone in backbones])
+        return np.concatenate(
+            [unit_rows(block) for block in np.split(embeddings, ends[:-1], axis=1)], axis=1
+        )
 
     def _devices(self):
         devices = [self.device] if isinstance(self.device, str) else list(self.device)
@@ -156,6 +201,7 @@ def _progress(total, verbose):
     return tqdm(total=total, desc="embedding", unit="image", disable=not verbose)
 
 
+@fill_doc()
 class CLIPEmbedder(_BaseEmbedder):
     """Embed images with the image tower of one CLIP model.
 
@@ -168,31 +214,7 @@ class CLIPEmbedder(_BaseEmbedder):
         The model; see :class:`skclipens.backbones.Backbone` for what can be named. The models
         that come with the package are ``"zoo/RN20"``, ``"zoo/ViT-8"``, ``"zoo/ViT-16"``,
         ``"zoo/RegNet"`` and ``"zoo/DLA"``.
-    device : str or list of str, default="auto"
-        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes CUDA where there is one,
-        else MPS, else the CPU. Resolved when images are embedded, not before. The devices of a
-        list, such as ``["cuda:0", "cuda:1"]``, take batches in turn.
-    precision : {"auto", "fp32", "bf16", "fp16"}, default="auto"
-        Precision of the image tower's weights and activations; embeddings are float32 always.
-        ``"auto"`` is ``"fp16"`` on CUDA, the precision that OpenAI published its weights in;
-        ``"bf16"`` on CPUs with the AVX512_BF16 instructions, since it was faster there with every
-        model that was measured; and ``"fp32"`` elsewhere. With ``"bf16"``, embeddings of the zoo
-        were within 2e-4 of those of ``"fp32"`` in cosine distance.
-    compile : bool, default=False
-        Whether to compile the image tower with :func:`torch.compile`: minutes once per process,
-        for faster passes after. On a CPU it needs a C++ compiler.
-    batch_size : int, default=64
-        Number of images in a forward pass; halved where the memory of a GPU does not suffice.
-    n_jobs : int or None, default=-1
-        Number of threads that decode and resize images: ahead of a GPU, or in turn with the
-        forward passes where these run on the same cores. -1 stands for all cores, None for 1
-        unless in a :func:`joblib.parallel_config` context.
-    normalize : bool, default=True
-        Whether to scale each embedding to unit Euclidean length.
-    on_error : {"raise", "nan"}, default="raise"
-        Whether an image that cannot be read is an error or a row of NaN.
-    verbose : bool or int, default=False
-        Whether to show a progress bar.
+    %(embedder)s
 
     Attributes
     ----------
@@ -231,18 +253,22 @@ class CLIPEmbedder(_BaseEmbedder):
         batch_size=64,
         n_jobs=-1,
         normalize=True,
+        cache=None,
         on_error="raise",
         verbose=False,
     ):
         self.backbone = backbone
-        self.device = device
-        self.precision = precision
-        self.compile = compile
-        self.batch_size = batch_size
-        self.n_jobs = n_jobs
-        self.normalize = normalize
-        self.on_error = on_error
-        self.verbose = verbose
+        super().__init__(
+            device=device,
+            precision=precision,
+            compile=compile,
+            batch_size=batch_size,
+            n_jobs=n_jobs,
+            normalize=normalize,
+            cache=cache,
+            on_error=on_error,
+            verbose=verbose,
+        )
 
     def _backbones(self):
         backbones = resolve_backbones(self.backbone)
@@ -253,6 +279,7 @@ class CLIPEmbedder(_BaseEmbedder):
         return backbones
 
 
+@fill_doc()
 class MultiBackboneEmbedder(_BaseEmbedder):
     """Embed images with the image towers of several CLIP models, side by side.
 
@@ -266,26 +293,7 @@ class MultiBackboneEmbedder(_BaseEmbedder):
         ``"zoo"`` for the five models that come with the package, ``"paper"`` for the nine OpenAI
         models of [1]_, or a list of them or of any others; see
         :class:`skclipens.backbones.Backbone`.
-    device : str or list of str, default="auto"
-        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes CUDA where there is one,
-        else MPS, else the CPU. Resolved when images are embedded, not before. The devices of a
-        list, such as ``["cuda:0", "cuda:1"]``, take batches in turn.
-    precision : {"auto", "fp32", "bf16", "fp16"}, default="auto"
-        As in :class:`CLIPEmbedder`.
-    compile : bool, default=False
-        Whether to compile the image towers, as in :class:`CLIPEmbedder`.
-    batch_size : int, default=64
-        Number of images in a forward pass; halved where the memory of a GPU does not suffice.
-    n_jobs : int or None, default=-1
-        Number of threads that decode and resize images: ahead of a GPU, or in turn with the
-        forward passes where these run on the same cores. -1 stands for all cores, None for 1
-        unless in a :func:`joblib.parallel_config` context.
-    normalize : bool, default=True
-        Whether to scale each block to unit Euclidean length.
-    on_error : {"raise", "nan"}, default="raise"
-        Whether an image that cannot be read is an error or a row of NaN.
-    verbose : bool or int, default=False
-        Whether to show a progress bar.
+    %(embedder)s
 
     Attributes
     ----------
@@ -330,18 +338,22 @@ class MultiBackboneEmbedder(_BaseEmbedder):
         batch_size=64,
         n_jobs=-1,
         normalize=True,
+        cache=None,
         on_error="raise",
         verbose=False,
     ):
         self.backbones = backbones
-        self.device = device
-        self.precision = precision
-        self.compile = compile
-        self.batch_size = batch_size
-        self.n_jobs = n_jobs
-        self.normalize = normalize
-        self.on_error = on_error
-        self.verbose = verbose
+        super().__init__(
+            device=device,
+            precision=precision,
+            compile=compile,
+            batch_size=batch_size,
+            n_jobs=n_jobs,
+            normalize=normalize,
+            cache=cache,
+            on_error=on_error,
+            verbose=verbose,
+        )
 
     def _backbones(self):
         return resolve_backbones(self.backbones)

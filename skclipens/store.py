@@ -298,6 +298,13 @@ def _bytes_in_use(db):
     return (pages - free) * _PAGE_SIZE
 
 
+def as_store(cache):
+    """The store that an embedder's parameter ``cache`` means, or None."""
+    if cache is None or cache is False:
+        return None
+    return cache if isinstance(cache, EmbeddingStore) else EmbeddingStore(cache)
+
+
 def embed_with_store(store, images, models, compute):
     """Take embeddings from a store, and compute and store those that it lacks.
 

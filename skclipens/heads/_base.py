@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
+from .._linalg import unit_rows
 from .._logits import LogitClassifierMixin
 from .._validation import check_labels
 from ..backbones import Backbone, load_backbone
@@ -129,12 +130,6 @@ class BaseTextHead(LogitClassifierMixin, BaseEstimator):
 
     def _text_logits(self, features):
         return features @ self.coef_.T * self.logit_scale_
-
-
-def unit_rows(X):
-    """Rows of X scaled to unit Euclidean length; zero rows stay."""
-    lengths = np.linalg.norm(X, axis=1, keepdims=True)
-    return X / np.where(lengths > 0, lengths, 1)
 
 
 def rows_that_judge(targets):

@@ -11,8 +11,9 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.utils._param_validation import Interval
 
 from .._calibration import fit_temperature
+from .._linalg import unit_rows
 from .._validation import few_rows_per_class
-from ._base import BaseTextHead, unit_rows
+from ._base import BaseTextHead
 
 _N_FOLDS = 5
 

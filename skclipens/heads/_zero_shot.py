@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import BaseTextHead, unit_rows
+from .._linalg import unit_rows
+from ._base import BaseTextHead
 
 
 class ZeroShotHead(BaseTextHead):

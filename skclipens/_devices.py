@@ -1,0 +1,66 @@
+"""What a device and a precision that a user names stand for on this machine."""
+
+
+def resolve_device(device):
+    """Choose a torch device.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda", "cuda:I", "mps"}
+        ``"auto"`` takes CUDA where there is one, else Apple's MPS, else the CPU.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If the device does not exist on this machine.
+    """
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        kind, index = torch.device(device).type, torch.device(device).index
+    except RuntimeError:
+        kind, index = None, None
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not available.get(kind, False):
+        here = [name for name, is_here in available.items() if is_here]
+        raise ValueError(
+            f"device={device!r} is not available on this machine; 'auto' and "
+            f"{', '.join(map(repr, here))} are."
+        )
+    return str(device)
+
+
+def resolve_precision(precision, device):
+    """The precision that "auto" stands for on a device.
+
+    Parameters
+    ----------
+    precision : {"auto", "fp32", "bf16", "fp16"}
+    device : str
+
+    Returns
+    -------
+    {"fp32", "bf16", "fp16"}
+    """
+    if precision != "auto":
+        return precision
+    import torch
+
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return "fp16"
+    # Other CPUs emulate bf16, which is slower than fp32. Older releases of torch cannot tell.
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bf16" if kind == "cpu" and capabilities.get("avx512_bf16") else "fp32"
