@@ -1,0 +1,98 @@
+"""The parameter cache= of embedders: no image is embedded twice."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.model_selection import GridSearchCV, cross_val_score
+
+from skclipens import CLIPEmbedder, EmbeddingStore, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens._forward import image_model
+from skclipens.backbones import load_backbone
+from skclipens.datasets import load_emoji
+
+PAIR = ["zoo/RN20", "zoo/ViT-16"]
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    return load_emoji(min_class_size=60)
+
+
+@pytest.fixture
+def forwards(monkeypatch):
+    """Number of images that each model of PAIR has embedded, by name."""
+    import torch
+
+    counts, hooks = dict.fromkeys(PAIR, 0), []
+    for name in PAIR:
+        model = image_model(load_backbone(name, "cpu"), torch.float32)
+
+        def count(module, inputs, output, name=name):
+            counts[name] += len(inputs[0])
+
+        hooks.append(model.visual.register_forward_hook(count))
+    yield counts
+    for hook in hooks:
+        hook.remove()
+
+
+def make(cache, **options):
+    return MultiBackboneEmbedder(PAIR, device="cpu", precision="fp32", cache=cache, **options)
+
+
+def test_embeds_each_image_once_and_for_good(emoji, forwards, tmp_path):
+    paths = emoji.filenames[:20]
+    plain = make(None).transform(paths)
+    assert forwards == dict.fromkeys(PAIR, 20)
+    for _ in range(2):
+        assert_array_equal(make(tmp_path).transform(paths), plain)
+    assert forwards == dict.fromkeys(PAIR, 40)
+    mixed = np.concatenate([paths[::-1], paths[:3], emoji.filenames[20:22]])
+    assert_allclose(make(tmp_path).transform(mixed), make(None).transform(mixed), atol=1e-6)
+    assert forwards == dict.fromkeys(PAIR, 40 + 2 + len(mixed))
+    assert EmbeddingStore(tmp_path).info()["entries"] == 2 * 22
+
+
+def test_another_backbone_or_length_finds_what_is_there(emoji, forwards, tmp_path):
+    paths = emoji.filenames[:8]
+    one = CLIPEmbedder(PAIR[0], device="cpu", precision="fp32", cache=tmp_path)
+    rows = one.transform(paths)
+    both = make(tmp_path, normalize=False).transform(paths)
+    assert forwards == dict.fromkeys(PAIR, 8)
+    lengths = np.linalg.norm(both[:, : rows.shape[1]], axis=1, keepdims=True)
+    assert_allclose(both[:, : rows.shape[1]] / lengths, rows, rtol=1e-6)
+
+
+def test_a_search_embeds_each_image_once(emoji, forwards, tmp_path):
+    clf = make_backbone_pipeline(PAIR, device="cpu", precision="fp32", cache=tmp_path)
+    grid = {
+        "adaptivebackboneensemble__head": ["zero-shot", "linear"],
+        "adaptivebackboneensemble__router": ["static", "uniform"],
+    }
+    labels = emoji.target_names[emoji.target]
+    rows = np.random.default_rng(0).permutation(len(labels))[:80]
+    GridSearchCV(clf, grid, cv=3).fit(emoji.filenames[rows], labels[rows])
+    assert forwards == dict.fromkeys(PAIR, 80)
+    cross_val_score(clf, emoji.filenames[rows[::-1]], labels[rows[::-1]], cv=2)
+    assert forwards == dict.fromkeys(PAIR, 80)
+
+
+def test_an_image_that_cannot_be_read_is_not_remembered(emoji, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    paths = [emoji.filenames[0], str(broken)]
+    rows = make(tmp_path / "cache", on_error="nan").transform(paths)
+    assert_array_equal(np.isnan(rows).all(axis=1), [False, True])
+    with pytest.raises(ValueError, match="row 1"):
+        make(tmp_path / "cache").transform(paths)
+    broken.write_bytes(open(emoji.filenames[1], "rb").read())
+    assert np.isfinite(make(tmp_path / "cache").transform(paths)).all()
+
+
+def test_cache_is_off_unless_asked_for(emoji, tmp_path, monkeypatch):
+    monkeypatch.setenv("SKCLIPENS_CACHE", str(tmp_path))
+    for cache in (None, False):
+        make(cache).transform(emoji.filenames[:2])
+        assert not list(tmp_path.iterdir())
+    make(True).transform(emoji.filenames[:2])
+    assert EmbeddingStore().info()["entries"] == 4
