@@ -13,13 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ._keys import (
-    FILE_DIGESTS,
-    file_stamp,
-    keys_and_stamps,
-)
+from ._keys import FILE_DIGESTS, file_stamp, image_key, keys_and_stamps, model_key
 
-__all__ = ["EmbeddingStore", "EmbeddingStoreError"]
+__all__ = ["EmbeddingStore", "EmbeddingStoreError", "image_key", "model_key"]
 
 _FILE = "embeddings-1.sqlite"  # the number is that of the schema
 _SCHEMA = """

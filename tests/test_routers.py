@@ -11,17 +11,9 @@ from sklearn.metrics import log_loss
 
 from skclipens import AdaptiveBackboneEnsemble
 from skclipens._calibration import fit_temperature
+from skclipens.ensemble._gates import GatedRouter, ShrunkRouter, expert_statistics, gated_loss
 from skclipens.ensemble._nlc import NeuralLogitController
-from skclipens.ensemble._routers import (
-    GatedRouter,
-    ShrunkRouter,
-    StaticRouter,
-    UniformRouter,
-    combine,
-    expert_statistics,
-    gated_loss,
-    static_loss,
-)
+from skclipens.ensemble._routers import StaticRouter, UniformRouter, combine, static_loss
 
 N_CLASSES = 4
 seeds = st.integers(0, 2**32 - 1)
@@ -127,14 +119,14 @@ def test_logits_that_know_nothing_are_made_nearly_uniform():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", ROUTERS)
-def test_weights_are_positive_and_of_the_logits_dtype(name, dtype):
+def test_weights_are_of_the_logits_dtype_and_positive_unless_gated(name, dtype):
     y, logits = draw(60, p_right=[0.9, 0.5, 0.3])
     X = np.random.default_rng(0).normal(size=(60, 5))
     router = ROUTERS[name]().fit(X, logits, y)
     weights = router.weights(X.astype(dtype), logits.astype(dtype))
     assert weights.shape == (60, 3)
     assert weights.dtype == dtype
-    assert np.all(weights > 0)
+    assert np.all(weights > 0) or name == "gated"
     assert router.n_iter_ >= 1
 
 
@@ -178,18 +170,27 @@ def test_gradient_of_static_loss_is_exact(seed):
 
 
 @settings(max_examples=10)
-@given(seeds, st.sampled_from([(1.0, 1.0), (8.0, 1e-4)]))
-def test_gradient_of_gated_loss_is_exact_also_where_weights_are_clipped(seed, scales):
-    spread, height = scales
+@given(seeds)
+def test_gradient_of_static_loss_is_exact_where_weights_are_clipped(seed):
     rng = np.random.default_rng(seed)
     y, logits = draw(20, p_right=[0.9, 0.5, 0.3], seed=seed)
-    logits = height * logits
-    features = expert_statistics(logits)
-    arguments = (features, logits, y, rng.normal(size=3), 0.7, 0.3)
-    parameters = rng.normal(0, spread, size=3 + 3 * features.shape[2])
-    numeric = approx_fprime(parameters, lambda p: gated_loss(p, *arguments)[0], 1e-7)
-    analytic = gated_loss(parameters, *arguments)[1]
+    arguments = (1e-4 * logits, y, rng.normal(size=3), 0.7)
+    u = rng.normal(0, 8, size=3)
+    numeric = approx_fprime(u, lambda u: static_loss(u, *arguments)[0], 1e-7)
+    analytic = static_loss(u, *arguments)[1]
     assert_allclose(analytic, numeric, rtol=1e-3, atol=1e-4 * max(1, np.abs(numeric).max()))
+
+
+@settings(max_examples=10)
+@given(seeds)
+def test_gradient_of_gated_loss_is_exact(seed):
+    rng = np.random.default_rng(seed)
+    y, logits = draw(20, p_right=[0.9, 0.5, 0.3], seed=seed)
+    features = expert_statistics(logits)
+    arguments = (features, logits, y, rng.normal(size=(20, N_CLASSES)), 0.3)
+    gates = rng.normal(size=3 * features.shape[2])
+    numeric = approx_fprime(gates, lambda p: gated_loss(p, *arguments)[0], 1e-7)
+    assert_allclose(gated_loss(gates, *arguments)[1], numeric, rtol=1e-3, atol=1e-4)
 
 
 def test_static_weights_leave_the_average_as_rows_become_many():
@@ -229,21 +230,27 @@ def test_a_stronger_prior_keeps_static_weights_nearer_to_the_average():
 
 def test_a_stronger_penalty_keeps_gates_nearer_to_shut():
     y, logits = draw_misplaced_confidence(300, seed=0)
+    X = columns_without_meaning(300)
     openness = [
-        np.abs(GatedRouter(strength).fit(None, logits, y).gates_).max()
+        np.abs(GatedRouter(strength).fit(X, logits, y).gates_).max()
         for strength in (0.01, 1.0, 1e6)
     ]
     assert openness[0] > openness[1] > openness[2]
-    static = StaticRouter().fit(None, logits, y).weights(None, logits)
-    assert_allclose(GatedRouter(1e9).fit(None, logits, y).weights(None, logits), static, rtol=1e-2)
+    static = StaticRouter().fit(X, logits, y).weights(X, logits)
+    assert_allclose(GatedRouter(1e9).fit(X, logits, y).weights(X, logits), static, rtol=1e-2)
 
 
 def test_gates_do_not_extrapolate():
     y, logits = draw_misplaced_confidence(300, seed=0)
-    router = GatedRouter(0.01).fit(None, logits, y)
-    seen = router.weights(None, logits)
-    strange = router.weights(None, np.random.default_rng(1).normal(0, 100, logits.shape))
+    X = columns_without_meaning(300)
+    router = GatedRouter(0.01).fit(X, logits, y)
+    seen = router.weights(X, logits)
+    strange = router.weights(100 * X, np.random.default_rng(1).normal(0, 100, logits.shape))
     assert_array_equal(np.clip(strange, seen.min(axis=0), seen.max(axis=0)), strange)
+
+
+def columns_without_meaning(n):
+    return np.random.default_rng(0).normal(size=(n, 3))
 
 
 def test_expert_statistics_of_known_probabilities():
@@ -271,23 +278,42 @@ def test_gates_stay_shut_where_static_weights_are_right():
     chosen = []
     for seed in range(8):
         y, logits = draw(200, p_right=[0.8, 0.6, 0.4], strength=np.full(3, 3.0), seed=seed)
-        chosen.append(ShrunkRouter(random_state=seed).fit(None, logits, y).chosen_)
+        X = columns_without_meaning(200)
+        chosen.append(ShrunkRouter(random_state=seed).fit(X, logits, y).chosen_)
     assert sum(isinstance(router, StaticRouter) for router in chosen) >= 7
 
 
-def test_gates_open_where_the_right_expert_depends_on_the_row():
+def gain_of_gates(X, logits, y):
+    """Log-loss on the second half of the rows: of shrunk gates, of static weights."""
+    half = len(y) // 2
+    routers = ShrunkRouter(random_state=0), StaticRouter()
+    losses = []
+    for router in routers:
+        router.fit(X[:half], logits[:half], y[:half])
+        weights = router.weights(X[half:], logits[half:])
+        losses.append(log_loss(y[half:], softmax(combine(weights, logits[half:]), axis=1)))
+    assert isinstance(routers[0].chosen_, GatedRouter)
+    return losses
+
+
+def test_gates_open_where_the_right_expert_shows_in_its_confidence():
     y, logits = draw_misplaced_confidence(600, seed=0)
-    train, test = slice(0, 300), slice(300, None)
-    shrunk, static = (
-        router.fit(None, logits[train], y[train])
-        for router in (ShrunkRouter(random_state=0), StaticRouter())
-    )
-    assert isinstance(shrunk.chosen_, GatedRouter)
-    combined = {}
-    for name, router in {"shrunk": shrunk, "static": static}.items():
-        weights = router.weights(None, logits[test])
-        combined[name] = log_loss(y[test], softmax(combine(weights, logits[test]), axis=1))
-    assert combined["shrunk"] < 0.8 * combined["static"]
+    shrunk, static = gain_of_gates(columns_without_meaning(600), logits, y)
+    assert shrunk < 0.8 * static
+
+
+def test_gates_open_where_the_right_expert_shows_in_the_columns():
+    X, logits, y = draw_routable(600, seed=0)
+    shrunk, static = gain_of_gates(X, logits, y)
+    assert shrunk < 0.8 * static
+
+
+def test_experts_that_are_reliably_wrong_are_of_use():
+    y, logits = draw(600, p_right=[0.0, 0.0])
+    X = columns_without_meaning(600)
+    shrunk, static = gain_of_gates(X, logits, y)
+    assert shrunk < static - 0.05
+    assert (ShrunkRouter(random_state=0).fit(X, logits, y).weights(X, logits) < 0).mean() > 0.5
 
 
 # The Neural Logit Controller

@@ -3,10 +3,11 @@
 from ._adaptive import AdaptiveBackboneEnsemble
 from ._averages import ConfidenceEnsemble, LogitAverageEnsemble, ProbabilityAverageEnsemble
 from ._cascade import CascadeEnsemble
+from ._gates import GatedRouter, ShrunkRouter
 from ._genetic import GeneticEnsemble
 from ._mixture import MixtureOfExpertsEnsemble
 from ._nlc import NeuralLogitController
-from ._routers import GatedRouter, ShrunkRouter, StaticRouter, UniformRouter
+from ._routers import StaticRouter, UniformRouter
 from ._super_learner import SuperLearnerEnsemble
 from ._voting import VotingEnsemble
 

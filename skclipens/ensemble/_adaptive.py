@@ -7,8 +7,9 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from .._docstrings import fill_doc
 from ._base import BaseBackboneEnsemble
+from ._gates import ShrunkRouter
 from ._nlc import NeuralLogitController
-from ._routers import ShrunkRouter, StaticRouter, UniformRouter, combine
+from ._routers import StaticRouter, UniformRouter, combine
 
 _ROUTERS = {
     "shrunk": ShrunkRouter,
@@ -23,7 +24,7 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
     r"""Classify by experts on several backbones, trusting each as far as the row deserves.
 
     An expert is a head (zero-shot prompts, a linear probe, any classifier) on a block of columns
-    (the embedding of one backbone). A router gives every expert a positive weight for every row;
+    (the embedding of one backbone). A router gives every expert a weight for every row;
     the ensemble's logits are the weighted sum of the experts' calibrated logits,
     :math:`z(x) = \sum_e a_e(x) z_e(x) / T_e` [1]_. Temperatures and router are fitted on logits
     of rows that the heads have not seen.
@@ -39,9 +40,10 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
         - ``"static"``: one weight per expert, the same for all rows, fitted by maximum
           a posteriori around the logit average;
         - ``"uniform"``: the calibrated logit average, in which all experts weigh the same;
-        - ``"shrunk"``: static weights times a gate per expert that reads its confidence, margin,
-          entropy and agreement with the mean of all. The gates are shrunk by an amount that
-          cross-validated log-loss chooses, and stay shut where they do not pay;
+        - ``"shrunk"``: static weights plus a gate per expert that reads its confidence, margin,
+          entropy and agreement with the mean of all, and the leading components of the columns.
+          The gates are shrunk by an amount that cross-validated log-loss chooses, and stay shut
+          where they do not pay;
         - a router with parameters of its own, such as
           ``NeuralLogitController(hidden_dim=32)``; see :mod:`skclipens.ensemble`.
     %(cv)s
@@ -141,8 +143,8 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
         Returns
         -------
         ndarray of shape (n, E)
-            Positive weights of the calibrated logits, experts in the order of
-            ``expert_names_``.
+            Weights of the calibrated logits, experts in the order of ``expert_names_``. Those of
+            ``router="shrunk"`` may be negative, all others are positive.
         """
         X = self._checked(X)
         logits = self._expert_logits(X)

@@ -19,7 +19,7 @@ from ._experts import make_experts
 from ._held_out import fit_experts, stack_logits
 
 # How far apart the logits of experts that no row can judge are put. The largest that cost nothing
-# at one shot on the validation style; see docs/results/routers.md.
+# at one shot on the validation style; see docs/paper.md.
 _UNJUDGED_SPREAD = 0.2
 _NOT_PREFIT = (
     "cv='prefit' takes (name, fitted classifier, columns) triples as head, but the %(name)s of "
@@ -167,7 +167,7 @@ class BaseBackboneEnsemble(LogitClassifierMixin, BaseEstimator):
             combined = combined + logits[:, ~self.judged_].mean(axis=1)
         return combined
 
-    def set_classes(self, classes, *, class_names=None):
+    def set_classes(self, classes, *, class_names=None, templates=None):
         """Take other classes, and keep what was learned about the experts.
 
         Temperatures and the combination, such as a router's weights, carry over to classes that
@@ -179,6 +179,8 @@ class BaseBackboneEnsemble(LogitClassifierMixin, BaseEstimator):
             Labels.
         class_names : mapping or sequence of str, default=None
             As the parameter of that name, which it replaces.
+        templates : sequence of str, default=None
+            As the parameter of that name, which it replaces. None leaves it.
 
         Returns
         -------
@@ -200,6 +202,8 @@ class BaseBackboneEnsemble(LogitClassifierMixin, BaseEstimator):
             raise ValueError(f"At least two classes are needed; got {classes!r}.")
         heads = [copy(head) for _, head, _ in self.experts_]
         for head in heads:
+            if templates is not None:
+                head.templates = self.templates = templates
             head.set_classes(classes, class_names=class_names)
         self.experts_ = [e._replace(head=head) for e, head in zip(self.experts_, heads)]
         self.classes_, self.class_names = heads[0].classes_, class_names

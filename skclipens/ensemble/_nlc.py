@@ -113,10 +113,11 @@ class NeuralLogitController(BaseRouter):
             nn.init.zeros_(parameter)
         return nn.Sequential(first, nn.ReLU(), last)
 
-    def _log_weights(self, X, logits):
+    def _weights(self, X, logits):
         hidden_coef, hidden_intercept, coef, intercept = self.coefs_
         hidden = np.maximum(X @ hidden_coef.T + hidden_intercept, 0)
-        return hidden @ coef.T + intercept - np.log(logits.shape[1])
+        t = np.clip(hidden @ coef.T + intercept, -MAX_LOG_WEIGHT, MAX_LOG_WEIGHT)
+        return np.exp(t) / logits.shape[1]
 
 
 def _cross_entropy(network, X, logits, y):

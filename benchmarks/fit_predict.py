@@ -1,0 +1,254 @@
+"""Time and memory of fitting and predicting, beside what one would take from scikit-learn.
+
+    python -m benchmarks.fit_predict [--backbones paper] [--classes 100] [--repeats 3]
+
+Prints tables in Markdown and fails beyond a limit. Rivals are LogisticRegression on all columns,
+and StackingClassifier with a LogisticRegression per block. All ways take turns in one process, and
+the best of their repeats counts.
+
+The table has the widths of the backbones that are named, which need not be there: embeddings of
+the emoji by the zoo go through random features tanh(1.5 W z), one W for each block, which reads
+one model of the zoo. More classes than the emoji have are copies of these under rotations of the
+embeddings, and more rows than pictures are averages of two pictures of a class.
+"""
+
+import argparse
+import sys
+import tempfile
+import warnings
+from functools import partial
+
+import joblib
+import numpy as np
+from scipy.stats import ortho_group
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import StackingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from benchmarks._machine import best_of, describe, markdown, peak_memory
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+from skclipens.backbones import resolve_backbones
+from skclipens.datasets import load_emoji
+from skclipens.ensemble import NeuralLogitController, ShrunkRouter, StaticRouter, UniformRouter
+
+SHOTS, N_TEST, N_PREDICTED = 16, 4, 10_000
+HEAD = ["linear", "linear-all"]
+LIBRARIES = ["scikit-learn", "numpy", "scipy", "joblib", "torch"]
+LR, STACKING = "LogisticRegression, all columns", "StackingClassifier"
+OURS, AGAIN = "skclipens, whole fit", "skclipens, heads from joblib.Memory"
+ROUTERS = {
+    "router alone: static": StaticRouter(),
+    "router alone: shrunk (default)": ShrunkRouter(random_state=0),
+    "router alone: NLC": NeuralLogitController(random_state=0),
+}
+# The most of a rival's time that is allowed, seconds, and a power of the number of rows.
+LIMITS = {(OURS, LR): 1.0, (OURS, STACKING): 1 / 3} | {(name, LR): 0.1 for name in ROUTERS}
+ONE_ROW = 1e-3
+EXPONENT = 1.1
+
+
+class Pictures:
+    """Embeddings of the emoji, from which tables of any size are made."""
+
+    def __init__(self, seed=0):
+        emoji = load_emoji(min_class_size=SHOTS + 4)
+        rng = np.random.default_rng(seed)
+        X = MultiBackboneEmbedder("zoo").fit_transform(emoji.filenames)
+        self.X = X.reshape(len(X), 5, -1)
+        self.classes = [
+            rng.permutation(np.flatnonzero(emoji.target == c))
+            for c in range(len(emoji.target_names))
+        ]
+        self.rotation = ortho_group.rvs(self.X.shape[2], random_state=rng).astype(np.float32)
+        self.seed = seed
+
+    def table(self, widths, n_classes, n_per_class, test=False):
+        """X of shape (n_classes * n_per_class, sum of widths), float32, and labels."""
+        rng = np.random.default_rng([self.seed, test])
+        X = np.concatenate([self._rows(rng, c, n_per_class, test) for c in range(n_classes)])
+        rng = np.random.default_rng(self.seed)  # the same features for training and test
+        table = np.empty((len(X), sum(widths)), np.float32)
+        for i, end in enumerate(np.cumsum(widths)):
+            random = rng.normal(size=(X.shape[2], widths[i])).astype(np.float32)
+            block = np.tanh(1.5 * X[:, i % X.shape[1]] @ random)
+            block /= np.linalg.norm(block, axis=1, keepdims=True)
+            table[:, end - widths[i] : end] = block
+        return table, np.repeat(np.arange(n_classes), n_per_class)
+
+    def _rows(self, rng, c, n, test):
+        copy, c = divmod(c, len(self.classes))
+        pictures = self.classes[c][SHOTS:] if test else self.classes[c][:SHOTS]
+        share = rng.uniform(0.5, 1, size=(n, 1, 1)).astype(np.float32)
+        share[: len(pictures)] = 1
+        first, second = np.resize(pictures, n), rng.choice(pictures, n)
+        mean = share * self.X[first] + (1 - share) * self.X[second]
+        return mean @ np.linalg.matrix_power(self.rotation, copy)
+
+
+class _Recorder(UniformRouter):
+    """Keeps what a router learns from: calibrated logits that no head has trained on."""
+
+    def _fit(self, X, logits, y):
+        self.seen_ = X, logits, y
+        return 1
+
+
+def blocks_of(widths):
+    """(name, columns) pairs."""
+    ends = np.cumsum(widths)
+    return [
+        (f"block {i}", np.arange(end - width, end))
+        for i, (width, end) in enumerate(zip(widths, ends, strict=True))
+    ]
+
+
+def logistic_regression():
+    """As most papers probe CLIP: hardly regularised, until it has converged."""
+    return LogisticRegression(C=10, max_iter=1000)
+
+
+def stacking(blocks):
+    """A LogisticRegression per block, and one on their cross-fitted probabilities."""
+    per_block = [
+        (name, make_pipeline(ColumnTransformer([("x", "passthrough", columns)]), estimator))
+        for (name, columns), estimator in ((block, logistic_regression()) for block in blocks)
+    ]
+    return StackingClassifier(per_block, LogisticRegression(max_iter=1000), cv=5)
+
+
+def ensemble(blocks, **parameters):
+    """Ours."""
+    return AdaptiveBackboneEnsemble(blocks, head=HEAD, random_state=0, **parameters)
+
+
+def ways_to_fit(models, blocks, folder, X, y):
+    """Calls without arguments, by name."""
+    from_memory = {"memory": joblib.Memory(folder, verbose=0)}
+    models = {
+        **models,
+        AGAIN: ensemble(blocks, **from_memory).fit(X, y),
+        "of which hashing and loading": ensemble(
+            blocks, router="uniform", calibrate=False, **from_memory
+        ),
+    }
+    seen = ensemble(blocks, router=_Recorder()).fit(X, y).router_.seen_
+    ways = {name: partial(model.fit, X, y) for name, model in models.items()}
+    return ways | {name: partial(router.fit, *seen) for name, router in ROUTERS.items()}
+
+
+def report_fits(seconds, peaks):
+    """The table, and what is beyond its limit."""
+    lines, beyond = [], []
+    for name, time_ in seconds.items():
+        cells = []
+        for rival in (LR, STACKING):
+            limit = LIMITS.get((name, rival))
+            ratio = time_ / seconds[rival]
+            cells += [f"{ratio:.3f}", "" if limit is None else f"{limit:.2f}"]
+            if limit is not None and ratio > limit:
+                beyond.append(f"fit, {name}: {ratio:.2f} of {rival}, limit {limit:.2f}")
+        lines.append([name, f"{time_:.3f}", *cells, f"{peaks[name]:.0f}"])
+    header = ["fit", "s", "× LR", "limit", "× stacking", "limit", "peak memory, MiB"]
+    return markdown(header, lines), beyond
+
+
+def report_predictions(models, test, repeats):
+    """The table of fitted models, and what is beyond its limit."""
+    X, y = test
+    many = X[np.resize(np.arange(len(X)), N_PREDICTED)]
+    ways = {name: partial(model.predict, X[:1]) for name, model in models.items()}
+    one = best_of(ways, 100 * repeats)
+    ways = {name: partial(model.predict, many) for name, model in models.items()}
+    all_ = best_of(ways, repeats)
+    lines = [
+        [
+            name,
+            f"{1e3 * one[name]:.2f}",
+            f"{1e3 * ONE_ROW:.2f}" if name == OURS else "",
+            f"{all_[name]:.2f}",
+            f"{all_[name] / all_[LR]:.2f}",
+            f"{peak_memory(ways[name]):.0f}",
+            f"{100 * model.score(X, y):.1f}",
+        ]
+        for name, model in models.items()
+    ]
+    rows = f"{N_PREDICTED:,} rows"
+    header = ["predict", "one row, ms", "limit", f"{rows}, s", "× LR", "peak, MiB", "accuracy, %"]
+    beyond = [f"predict, one row: {1e3 * one[OURS]:.2f} ms"] if one[OURS] > ONE_ROW else []
+    return markdown(header, lines), beyond
+
+
+def report_growth(pictures, sizes, repeats):
+    """Time and memory of our fit for (n, C, B), which take turns."""
+    ways = {}
+    for n, n_classes, n_blocks in sizes:
+        widths = [128] * n_blocks
+        X, y = pictures.table(widths, n_classes, n // n_classes)
+        ways[n, n_classes, n_blocks] = partial(ensemble(blocks_of(widths)).fit, X, y)
+    seconds = best_of(ways, repeats)
+    lines = [
+        [*size, f"{time_:.2f}", f"{1e3 * time_ / size[0]:.2f}", f"{peak_memory(ways[size]):.0f}"]
+        for size, time_ in seconds.items()
+    ]
+    return markdown(["n", "C", "B", "s", "ms per row", "peak memory, MiB"], lines), seconds
+
+
+def compare(pictures, widths, n_classes, repeats):
+    """Print the tables of fits and predictions; return what is beyond its limit."""
+    X, y = pictures.table(widths, n_classes, SHOTS)
+    test = pictures.table(widths, n_classes, N_TEST, test=True)
+    blocks = blocks_of(widths)
+    models = {LR: logistic_regression(), STACKING: stacking(blocks), OURS: ensemble(blocks)}
+    print(f"\n{len(y)} rows, {n_classes} classes, {len(widths)} blocks, {X.shape[1]} columns\n")
+    with tempfile.TemporaryDirectory() as folder:
+        ways = ways_to_fit(models, blocks, folder, X, y)
+        seconds = best_of(ways, repeats)
+        peaks = {name: peak_memory(run) for name, run in ways.items()}
+    table, beyond = report_fits(seconds, peaks)
+    print(table, flush=True)
+    table, more = report_predictions(models, test, repeats)
+    print(f"\n{table}", flush=True)
+    return beyond + more
+
+
+def grow(pictures, largest, repeats):
+    """Print the tables of growth; return what is beyond its limit."""
+    few, beyond = min(16_000, largest), []
+    for what, sizes in {
+        "rows": [(n, 32, 5) for n in (1_600, 6_400, 25_600, 100_000) if n <= largest],
+        "classes": [(few, c, 5) for c in (10, 100, 1000) if 10 * c <= few],
+        "blocks": [(few, 32, b) for b in (1, 3, 9)],
+    }.items():
+        table, seconds = report_growth(pictures, sizes, repeats)
+        print(f"\nOur fit, blocks of 128 columns, by the number of {what}\n\n{table}", flush=True)
+        if what == "rows" and len(sizes) > 1:
+            n = [size[0] for size in sizes]
+            exponent = np.polyfit(np.log(n), np.log(list(seconds.values())), 1)[0]
+            print(f"\nTime grows as n^{exponent:.2f}; limit n^{EXPONENT}.")
+            beyond += [f"fit: time grows as n^{exponent:.2f}"] if exponent > EXPONENT else []
+    return beyond
+
+
+def main(arguments=None):
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--backbones", default="paper", help="whose widths the blocks have")
+    parser.add_argument("--classes", type=int, default=100)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--largest", type=int, default=100_000, help="n in the tables of growth")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = parser.parse_args(arguments)
+    warnings.filterwarnings("ignore", category=UserWarning, module="joblib.memory")
+    pictures = Pictures()
+    print(f"`{' '.join(['python -m benchmarks.fit_predict', *arguments])}`\n")
+    print(f"{describe(LIBRARIES)}; best of {options.repeats}.")
+    widths = [backbone.width for backbone in resolve_backbones(options.backbones)]
+    beyond = compare(pictures, widths, options.classes, options.repeats)
+    beyond += grow(pictures, options.largest, options.repeats)
+    if beyond:
+        raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Measure every way to combine backbones, and write a table and a report.
+
+    python -m benchmarks.paper --backbones zoo --datasets local
+    python -m benchmarks.paper --backbones paper --datasets all
+
+The first runs anywhere in about half an hour, the second is the paper. Every image is embedded
+once. What is finished is kept in the folder ``work`` of the output: the same command goes on
+where a run stopped, and warns if the code has changed since: then delete ``work/results-*``.
+"""
+
+import argparse
+import importlib
+import inspect
+import shlex
+import sys
+import traceback
+from pathlib import Path
+
+import pandas as pd
+
+from skclipens.backbones import resolve_backbones
+
+from . import _figures, _report, _rivals, _run, _sets, _systems
+
+EXPERIMENTS = ("main", "robustness", "cascade", "transfer", "retrieval")
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.paper",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--datasets", nargs="+", default=["local"], help="local, all, or names of sets")
+    add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, or names of backbones")
+    add("--heads", nargs="+", default=list(_systems.HEADS))
+    add("--rules", nargs="+", default=list(_systems.RULES), choices=list(_systems.RULES))
+    add("--rivals", nargs="*", default=list(_rivals.RIVALS), choices=list(_rivals.RIVALS))
+    add("--shots", nargs="+", default=["1", "2", "4", "8", "16", "all"], type=_shots)
+    add("--draws", type=int, default=10)
+    add("--slow-draws", type=int, default=3, help="draws of the rivals that take long (stacking)")
+    add("--seed", type=int, default=0)
+    add("--jobs", type=int, default=1, help="processes; each has one thread")
+    add("--experiments", nargs="+", default=["main"], choices=EXPERIMENTS)
+    add("--output", type=Path, default=Path("docs/results/paper"))
+    add("--work", type=Path, help="embeddings and finished draws; default: OUTPUT/work")
+    add("--no-download", action="store_true", help="skip sets that are not on the disk")
+    add("--quiet", action="store_true", help="no progress bars")
+    return parser.parse_args(arguments)
+
+
+def _shots(text):
+    if text != _run.ALL and (not text.isdigit() or int(text) < 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of images, nor 'all'")
+    return text
+
+
+def main(arguments=None):
+    """Command line."""
+    options = parse(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command = shlex.join(["python", "-m", "benchmarks.paper", *arguments])
+    work = options.work or options.output / "work"
+    options.output.mkdir(parents=True, exist_ok=True)
+    names = options.backbones[0] if len(options.backbones) == 1 else options.backbones
+    backbones = tuple(backbone.name for backbone in resolve_backbones(names))
+    found, missing = load_sets(options)
+    if not found:
+        raise SystemExit("None of the sets is available.")
+    for name in sorted(options.experiments, key="main".__eq__):  # it links to the others
+        if name == "main":
+            measure_main(options, found, missing, backbones, work, command)
+        else:
+            further(name, options, found, backbones, work, command)
+
+
+def load_sets(options):
+    """Sets that are available, and why the others are not."""
+    found, missing = [], {}
+    for name in _sets.expand(options.datasets):
+        try:
+            found.append(_sets.load(name, download=not options.no_download))
+        except _sets.MissingSetError as error:
+            missing[name] = str(error)
+            print(f"{name} is skipped: {error}", file=sys.stderr)
+    return found, missing
+
+
+def measure_main(options, found, missing, backbones, work, command):
+    settings = _run.Settings(
+        backbones,
+        tuple(options.heads),
+        tuple(options.rules),
+        tuple(options.rivals),
+        options.slow_draws,
+        options.seed,
+    )
+    verbose = not options.quiet
+    folders = [
+        _run.embed_set(one, backbones, work / "embeddings", verbose=verbose) for one in found
+    ]
+    results = _run.run_main(
+        folders, options.shots, options.draws, settings, work, jobs=options.jobs, verbose=verbose
+    )
+    figures = _figures.draw(results, folders, settings, options.output)
+    others = [one for one in EXPERIMENTS if (options.output / f"{one}.md").exists()]
+    _report.write(results, folders, missing, figures, settings, command, options.output, others)
+    print(f"{options.output / 'results.md'}")
+
+
+def further(name, options, found, backbones, work, command):
+    """Run another experiment on each set, and write its table and its report."""
+    module = importlib.import_module(f"._{name}", __package__)
+    given = {
+        "draws": min(options.draws, _default(module.run, "draws", options.draws)),
+        "random_state": options.seed,
+        "jobs": options.jobs,
+        "work": work / name,
+        "verbose": not options.quiet,
+    }
+    known = inspect.signature(module.run).parameters
+    given = {key: value for key, value in given.items() if key in known}
+    frames = []
+    for one in found:
+        try:
+            frames.append(module.run(one, list(backbones), **given))
+        except Exception:
+            print(f"{name} on {one.name} failed:", file=sys.stderr)
+            traceback.print_exc()
+    if frames:
+        frame = pd.concat(frames, ignore_index=True)
+        frame.to_csv(options.output / f"{name}.csv", index=False, float_format="%.5g")
+        _report.write_further(name, module.report(frame), command, options.output)
+
+
+def _default(function, name, otherwise):
+    parameter = inspect.signature(function).parameters.get(name)
+    if parameter is None or not isinstance(parameter.default, int):
+        return otherwise
+    return parameter.default
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,383 @@
+"""Embed every image once, then one unit of work per set, number of shots and draw.
+
+A unit is measured by one process and written as one file, whole or not at all: what is finished
+when a run dies is not measured again.
+"""
+
+import hashlib
+import json
+import os
+import re
+import resource
+import shutil
+import tempfile
+import time
+import warnings
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Memory, Parallel, delayed
+from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.neighbors import NearestCentroid
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+import skclipens
+from skclipens import MultiBackboneEmbedder, list_backbones
+from skclipens.metrics import expected_calibration_error, oracle_accuracy_score
+from skclipens.model_selection import FewShotSplit
+
+from . import _rivals, _systems
+from ._experiments import blocks_of
+
+ALL = "all"  # as the number of shots: every label of the training pool, or half of the rows
+_AT_ONCE = 2048  # images that are embedded before they are written
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the numbers depend on, beside the set, the number of shots and the draw."""
+
+    backbones: tuple
+    heads: tuple = _systems.HEADS
+    rules: tuple = tuple(_systems.RULES)
+    rivals: tuple = _rivals.RIVALS
+    slow_draws: int = 3
+    seed: int = 0
+
+    @property
+    def key(self):
+        """Name of the folder of results: of other settings, or another version, none is kept."""
+        text = json.dumps([asdict(self), skclipens.__version__])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def write_whole(path, write):
+    """Write a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    write(part)
+    part.replace(path)
+
+
+def embed_set(image_set, backbones, work, verbose=True):
+    """Embed the images of a set, where that is not done, and return the folder of what is.
+
+    The folder holds ``X.npy``, float32, and ``set.json``. It is named after what it was made of.
+    """
+    text = json.dumps([list(backbones), image_set.y.tolist(), skclipens.__version__])
+    folder = work / f"{image_set.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "X.npy").exists():
+        _embed(image_set.images, backbones, folder, f"embed {image_set.name}", verbose)
+    about = {
+        "name": image_set.name,
+        "y": image_set.y.tolist(),
+        "class_names": image_set.class_names,
+        "templates": image_set.templates,
+        "train": None if image_set.train is None else image_set.train.tolist(),
+        "test": None if image_set.test is None else image_set.test.tolist(),
+        "from": image_set.gathered_from,
+    }
+    write_whole(folder / "set.json", lambda path: path.write_text(json.dumps(about)))
+    return folder
+
+
+def _embed(images, backbones, folder, title, verbose):
+    """Rows are appended to a file; the number of those that are whole is in its size."""
+    width = sum(columns.stop - columns.start for columns in blocks_of(backbones).values())
+    unfinished, row_bytes = folder / "X.part", 4 * width
+    done = unfinished.stat().st_size // row_bytes if unfinished.exists() else 0
+    embedder = MultiBackboneEmbedder(list(backbones))
+    with open(unfinished, "r+b" if done else "wb") as file:
+        file.truncate(done * row_bytes)
+        file.seek(done * row_bytes)
+        with tqdm(total=len(images), initial=done, desc=title, disable=not verbose) as bar:
+            for start in range(done, len(images), _AT_ONCE):
+                rows = embedder.fit_transform(images[start : start + _AT_ONCE])
+                file.write(np.ascontiguousarray(rows, np.float32).tobytes())
+                file.flush()
+                bar.update(len(rows))
+    X = np.memmap(unfinished, np.float32, "r", shape=(len(images), width))
+    write_whole(folder / "X.npy", partial(_save, X))
+    unfinished.unlink()
+
+
+def _save(X, path):
+    with open(path, "wb") as file:
+        np.save(file, X)
+
+
+def read_set(folder):
+    """Embeddings, memory-mapped, and what ``set.json`` says, with arrays."""
+    about = json.loads((folder / "set.json").read_text())
+    for key in ("y", "train", "test"):
+        about[key] = None if about[key] is None else np.array(about[key])
+    return np.load(folder / "X.npy", mmap_mode="r"), about
+
+
+def n_draws_of(about, shots, draws):
+    """One where nothing is drawn: all labels of a training pool, tested on its own test set."""
+    return 1 if shots == ALL and about["train"] is not None else draws
+
+
+def split(about, shots, draw, seed):
+    """Positions of training and test rows of a draw. Draws of fewer shots are nested."""
+    y = about["y"]
+    pool = np.arange(len(y)) if about["train"] is None else about["train"]
+    if shots == ALL and about["train"] is not None:
+        return pool, about["test"]
+    if shots == ALL:
+        halves = StratifiedShuffleSplit(1, test_size=0.5, random_state=seed_of(seed, draw))
+        return next(halves.split(y, y))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="With n_shots")
+        draws = FewShotSplit(int(shots), draw + 1, random_state=seed).split(pool, y[pool])
+        *_, (train, rest) = draws
+    return pool[train], pool[rest] if about["test"] is None else about["test"]
+
+
+def seed_of(seed, draw):
+    """A seed for estimators, other for every draw."""
+    return int(np.random.SeedSequence([seed, draw]).generate_state(1)[0] >> 1)
+
+
+def run_main(folders, shots, draws, settings, work, *, jobs=1, verbose=True):
+    """Measure all units that are not finished, and return the tidy table of all.
+
+    Parameters
+    ----------
+    folders : list of Path
+        As ``embed_set`` returns them.
+    shots : list of str
+        Images of each class, or "all".
+    draws : int
+    settings : Settings
+    work : Path
+    jobs : int
+        Processes.
+    verbose : bool
+
+    Returns
+    -------
+    DataFrame
+        One row for each set, number of shots, draw, head and system.
+    """
+    results = work / f"results-{settings.key}"
+    _note_settings(results / "settings.json", settings)
+    # What a run that was killed has left.
+    shutil.rmtree(results / "scratch", ignore_errors=True)
+    for part in results.glob(".*.parquet.*"):
+        part.unlink()
+    units = []
+    for folder in folders:
+        _, about = read_set(folder)
+        for k in shots:
+            for draw in range(n_draws_of(about, k, draws)):
+                units.append((folder, k, draw, results / f"{folder.name}--{k}--{draw}.parquet"))
+    todo = [unit for unit in units if not unit[-1].exists()]
+    tasks = (delayed(_run_unit)(*unit, settings) for unit in todo)
+    running = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+    n_done = len(units) - len(todo)
+    with tqdm(total=len(units), initial=n_done, desc="draws", disable=not verbose) as bar:
+        for name in running:
+            bar.set_postfix_str(name)
+            bar.update()
+    return pd.concat([pd.read_parquet(unit[-1]) for unit in units], ignore_index=True)
+
+
+def _note_settings(path, settings):
+    """Write the settings; warn where draws were finished with other code."""
+    now = {**asdict(settings), "sources": _digest_of_sources()}
+    if path.exists() and json.loads(path.read_text())["sources"] != now["sources"]:
+        warnings.warn(
+            f"The code of skclipens is not that of the draws in {path.parent}, which are kept. "
+            "Delete the folder to measure them again.",
+            stacklevel=3,
+        )
+        return
+    write_whole(path, lambda part: part.write_text(json.dumps(now)))
+
+
+def _digest_of_sources():
+    root = Path(skclipens.__file__).parent
+    files = sorted([*root.glob("_*.py"), *root.glob("ensemble/*.py"), *root.glob("heads/*.py")])
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+def _run_unit(folder, shots, draw, path, settings):
+    import torch
+
+    torch.set_num_threads(1)
+    X, about = read_set(folder)
+    train, test = split(about, shots, draw, settings.seed)
+    data = (
+        *(np.asarray(X[rows]) for rows in (train, test)),
+        *(about["y"][rows] for rows in (train, test)),
+    )
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore")
+        rows = list(_measure(data, about, draw, settings, path.parent / "scratch"))
+    frame = pd.DataFrame(rows)
+    unit = {"set": about["name"], "shots": str(shots), "draw": draw}
+    frame = frame.assign(**unit, n_train=len(train), n_test=len(test))
+    first = [*unit, "n_train", "n_test"]
+    frame = frame[[*first, *frame.columns.drop(first)]]
+    write_whole(path, frame.to_parquet)
+    return f"{about['name']} {shots} {draw}"
+
+
+def _measure(data, about, draw, settings, scratch):
+    """Rows of one draw."""
+    scratch.mkdir(exist_ok=True)
+    blocks = blocks_of(settings.backbones)
+    known = list_backbones()["gflops"]
+    gflops = {name: float(known.get(name, np.nan)) for name in blocks}
+    options = {
+        "class_names": about["class_names"],
+        "templates": about["templates"],
+        "random_state": seed_of(settings.seed, draw),
+    }
+    for head in settings.heads:
+        yield from _measure_head(head, data, settings, options, gflops, scratch)
+    columns = [(re.sub(r"\W", "-", n), np.arange(c.start, c.stop)) for n, c in blocks.items()]
+    for name in settings.rivals:
+        row = {"head": "none", "rule": name, "kind": "rival", "gflops": sum(gflops.values())}
+        if name in _rivals.SLOW and draw >= settings.slow_draws:
+            continue
+        try:
+            rival = _rivals.make(name, columns, data[2])
+            yield row | _score(rival, data)[0]
+        except _rivals.NotAvailableError as error:
+            yield row | {"status": f"not available: {error}"}
+        except Exception as error:
+            yield row | _failure(error)
+
+
+def _failure(error):
+    text = " ".join(str(error).split())[:200]
+    return {"status": f"failed: {type(error).__name__}: {text}"}
+
+
+def _measure_head(head, data, settings, options, gflops, scratch):
+    """Rows of all rules on one head, which share its fitted experts."""
+    rules = dict.fromkeys([*_systems.rules_for(head, settings.rules), _systems.DEFAULT])
+    rows, right_of = [], {}
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        options = options | {"memory": Memory(folder, verbose=0)}
+        start = time.perf_counter()
+        try:
+            _systems.make("Log-Avg", head, settings.backbones, **options).fit(data[0], data[2])
+        except Exception as error:
+            return [{"head": head, "rule": "heads", "kind": "rule"} | _failure(error)]
+        shared = {"head": head, "head_seconds": time.perf_counter() - start}
+        for rule in rules:
+            rules[rule] = _systems.make(rule, head, settings.backbones, **options)
+            row = {"rule": rule, "kind": "rule", "gflops": sum(gflops.values())}
+            try:
+                measured, right_of[rule] = _score(rules[rule], data)
+            except Exception as error:
+                measured = _failure(error)
+                if rule == _systems.PAPER_SPLIT and isinstance(error, ValueError):
+                    measured = {"status": "not available: a tenth has no row of some class"}
+            rows.append(row | measured)
+    if _systems.DEFAULT in right_of:
+        rows += _references(rules[_systems.DEFAULT], data, gflops, rows, right_of)
+    return [shared | {"status": "ok"} | row for row in rows]
+
+
+def _references(default, data, gflops, rows, right_of):
+    """Rows of single experts, of the best of them on test, and of the oracle.
+
+    Adds to ``rows`` the standard error, over test images, of their gap to the best.
+    """
+    experts = _expert_rows(default, data, gflops)
+    singles = [(row["accuracy"], right) for row, right in experts if row["kind"] == "single"]
+    accuracy, best = max(singles, key=lambda one: one[0])
+    n = len(best)
+    for row in rows:
+        if row["rule"] in right_of:
+            difference = right_of[row["rule"]].astype(float) - best
+            row["gap_se_images"] = float(difference.std() / np.sqrt(n))
+    # In terms of "right", which every expert is to be, no label is needed.
+    oracle = oracle_accuracy_score(np.ones(n, bool), np.stack([r for _, r in singles], axis=1))
+    return [
+        *(row for row, _ in experts),
+        {"rule": "best single", "kind": "reference", "accuracy": accuracy},
+        {"rule": "oracle", "kind": "reference", "accuracy": oracle},
+    ]
+
+
+def _expert_rows(clf, data, gflops):
+    """A row, and which test rows it has right, for every expert of the default ensemble."""
+    _, X, _, y = data
+    right = clf.classes_[clf.expert_proba(X).argmax(axis=2)] == y[:, None]
+    weights = clf.routing_weights(X)
+    shares = (weights / weights.sum(axis=1, keepdims=True)).mean(axis=0)
+    rows = []
+    for e, name in enumerate(clf.expert_names_):
+        block = next(
+            (one for one in gflops if name in (one, f"{one}:{name[len(one) + 1 :]}")), None
+        )
+        row = {
+            "rule": f"single:{name}" if block else f"expert:{name}",
+            "kind": "single" if block else "expert",
+            "accuracy": float(right[:, e].mean()),
+            "routing_share": float(shares[e]),
+            "gflops": gflops[block] if block else sum(gflops.values()),
+        }
+        rows.append((row, right[:, e]))
+    return rows
+
+
+def _score(clf, data):
+    """Fit, predict, and what both took; and which test rows are right."""
+    X, X_test, y, y_test = data
+    before = _start_peak()
+    start = time.perf_counter()
+    clf.fit(X, y)
+    fitted = time.perf_counter()
+    predicted, proba = _predict(clf, X_test)
+    done = time.perf_counter()
+    peak = _peak_mib()
+    right = predicted == y_test
+    row = {
+        "status": "ok",
+        "accuracy": float(right.mean()),
+        "fit_seconds": fitted - start,
+        "predict_seconds": done - fitted,
+        "peak_mib": peak,
+        "added_mib": max(peak - before, 0.0),
+    }
+    if proba is not None:
+        row["ece"] = expected_calibration_error(y_test, proba, labels=clf.classes_)
+    return row, right
+
+
+def _predict(clf, X):
+    """Labels, and probabilities where it predicts by them."""
+    if isinstance(clf, (NearestCentroid, _rivals.KnoraE)):
+        return clf.predict(X), None
+    proba = clf.predict_proba(X)
+    return clf.classes_[proba.argmax(axis=1)], proba
+
+
+def _start_peak():
+    """Forget the process's peak of resident memory, where Linux lets it; resident now, in MiB."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass
+    return _peak_mib()
+
+
+def _peak_mib():
+    """Peak of resident memory of this process, in MiB, since it was last forgotten."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+    except (OSError, TypeError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,130 @@
+"""Image sets, by name, in one form."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from skclipens.datasets import fetch_benchmark, list_benchmarks, load_emoji, load_tuxpaint
+
+DIGITS = "zero one two three four five six seven eight nine".split()
+MIN_CLASS_SIZE = 20
+
+
+@dataclass
+class ImageSet:
+    """Images with labels, and where they are split by their publisher.
+
+    ``train`` and ``test`` are positions of the pools from which training images are drawn and on
+    which they are tested; None draws from all and tests on the rest.
+    """
+
+    name: str
+    images: list
+    y: np.ndarray  # str
+    class_names: dict | None = None  # what stands in a prompt; None: the labels
+    templates: list | None = None
+    train: np.ndarray | None = None
+    test: np.ndarray | None = None
+    gathered_from: str = ""
+
+
+class MissingSetError(Exception):
+    """A set that cannot be had here; the message says why."""
+
+
+def emoji():
+    loaded = load_emoji(min_class_size=MIN_CLASS_SIZE)
+    labels = loaded.target_names[loaded.target].astype(str)
+    return ImageSet("emoji", list(loaded.filenames), labels, gathered_from="Twemoji")
+
+
+def tuxpaint():
+    loaded = load_tuxpaint(min_class_size=MIN_CLASS_SIZE)
+    labels = loaded.target_names[loaded.target].astype(str)
+    return ImageSet("tuxpaint", list(loaded.filenames), labels, gathered_from="Tux Paint stamps")
+
+
+def digits():
+    loaded = load_digits()
+    images = (255 - loaded.images * (255 / 16)).astype(np.uint8)
+    labels = np.array([f"the number {DIGITS[digit]}" for digit in loaded.target])
+    return ImageSet("digits", list(images), labels, gathered_from="scikit-learn's load_digits")
+
+
+def emoji_style():
+    """Training pictures of one style (OpenMoji), test pictures of another (Twemoji)."""
+    from PIL import Image
+
+    from skclipens.zoo._captions import class_phrases
+    from skclipens.zoo._sources import emoji_table, load_style
+
+    test = emoji()
+    pictures, codes = load_style("openmoji")
+    table, phrases = emoji_table(), class_phrases()
+    labels = np.array([phrases[table[code].subcategory][0] for code in codes])
+    kept = np.flatnonzero(np.isin(labels, test.y))
+    images = [Image.fromarray(pictures[i].astype(np.uint8), "RGBA") for i in kept]
+    rows = np.arange(len(kept) + len(test.y))
+    return ImageSet(
+        "emoji-style",
+        images + test.images,
+        np.concatenate([labels[kept], test.y]),
+        train=rows[: len(kept)],
+        test=rows[len(kept) :],
+        gathered_from="OpenMoji to train, Twemoji to test",
+    )
+
+
+def benchmark(name, download=True):
+    parts = [
+        fetch_benchmark(name, subset=subset, download_if_missing=download)
+        for subset in ("train", "test")
+    ]
+    names = parts[0].target_names.astype(str)
+    target = np.concatenate([part.target for part in parts])
+    # Two classes of the same name would become one.
+    labels = names if len(set(names)) == len(names) else np.array(_numbered(names))
+    rows, n_train = np.arange(len(target)), len(parts[0].target)
+    return ImageSet(
+        name,
+        [image for part in parts for image in part.images],
+        labels[target],
+        class_names=dict(zip(labels.tolist(), names.tolist())),
+        templates=list(parts[0].templates),
+        train=rows[:n_train],
+        test=rows[n_train:],
+        gathered_from=f"{parts[0].source}, {parts[0].split}",
+    )
+
+
+def _numbered(names):
+    return [f"{i:04d} {name}" for i, name in enumerate(names)]
+
+
+LOCAL = {"emoji": emoji, "tuxpaint": tuxpaint, "digits": digits, "emoji-style": emoji_style}
+
+
+def expand(names):
+    """Names of sets, where "local" and "all" stand for several."""
+    groups = {"local": list(LOCAL), "all": list_benchmarks()["name"].tolist()}
+    expanded = dict.fromkeys(one for name in names for one in groups.get(name, [name]))
+    known = [*LOCAL, *groups["all"]]
+    for name in expanded:
+        if name not in known:
+            raise ValueError(f"There is no set {name!r}; the names are local, all, {known}.")
+    return list(expanded)
+
+
+def load(name, download=True):
+    """Load a set.
+
+    Raises
+    ------
+    MissingSetError
+        If its images cannot be had here.
+    """
+    try:
+        return LOCAL[name]() if name in LOCAL else benchmark(name, download)
+    except (OSError, ImportError, RuntimeError) as error:
+        raise MissingSetError(str(error).strip() or type(error).__name__) from error

@@ -1,0 +1,146 @@
+"""Transfer: does a router that learned on some classes and prompts carry over to others?"""
+
+import numpy as np
+
+from skclipens import AdaptiveBackboneEnsemble, LogitAverageEnsemble
+
+from ._experiments import embed, few_shot_draws, run_draws, sections, table
+
+ROUTERS = ("uniform", "static", "shrunk", "nlc")
+LABELS = {"uniform": "calibrated logit average", "nlc": "NLC (paper)"}
+OTHER_TEMPLATES = ("an image of the {}.", "this is a {}.", "{}, a drawing.")
+UNSEEN, OWN = "trained on others", "trained on these"
+_NOTE = (
+    "Zero-shot heads on every backbone; routers and temperatures are trained with {shots} images "
+    "per class at most. *Unseen classes*: trained on a random half A of the classes, then given "
+    "the names of the other half B and tested on images of B, beside the same router trained on "
+    "images of B. *Other prompts*: all classes; trained with the set's prompts and then given "
+    "{prompts}, beside the same router trained with these. The best single backbone is chosen by "
+    "its accuracy on the test images, with hindsight. Accuracy in %, mean ± standard deviation "
+    "over draws of the images and of the halves."
+)
+
+
+def run(
+    dataset,
+    backbones,
+    *,
+    draws=5,
+    random_state=0,
+    work,
+    shots=16,
+    other_templates=OTHER_TEMPLATES,
+    jobs=1,
+    verbose=False,
+):
+    """Accuracy of routers on classes and prompts that they were or were not trained on.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns dataset, draw, shots, prompts, change ("unseen classes", "other prompts"),
+        system, training, accuracy.
+    """
+    y = np.asarray(dataset.y)
+    if len(np.unique(y)) < 4:
+        raise ValueError(f"{dataset.name} has fewer than four classes: no two halves of two each.")
+    X = embed(dataset.images, backbones, work, verbose=verbose)
+
+    def run_draw(draw, train, test):
+        def trained(router, rows, templates=dataset.templates):
+            return _fit(router, X[rows], y[rows], backbones, dataset.class_names, templates, draw)
+
+        first, second = halves(y, random_state + draw)
+        on_first, on_second = (train[np.isin(y[train], half)] for half in (first, second))
+        unseen = test[np.isin(y[test], second)]
+        rows = [
+            {"change": "unseen classes", **row}
+            for row in _compare(
+                lambda router: move(trained(router, on_first), second, dataset),
+                lambda router: trained(router, on_second),
+                X[unseen],
+                y[unseen],
+            )
+        ]
+        rows += [
+            {"change": "other prompts", **row}
+            for row in _compare(
+                lambda router: move(trained(router, train), np.unique(y), dataset, other_templates),
+                lambda router: trained(router, train, other_templates),
+                X[test],
+                y[test],
+            )
+        ]
+        return rows
+
+    frame = run_draws(run_draw, few_shot_draws(dataset, shots, draws, random_state), jobs)
+    prompts = ", ".join(f'"{template}"' for template in other_templates)
+    return frame.assign(dataset=dataset.name, shots=shots, prompts=prompts)
+
+
+def halves(y, random_state):
+    """The classes in two random halves, the first larger by one if their number is odd."""
+    classes = np.random.default_rng(random_state).permutation(np.unique(y))
+    middle = (len(classes) + 1) // 2
+    return np.sort(classes[:middle]), np.sort(classes[middle:])
+
+
+def move(clf, classes, dataset, templates=None):
+    """The ensemble on other classes and, where given, other prompts; what it learned stays."""
+    if templates is not None:
+        for _, head, _ in clf.experts_:
+            head.set_params(templates=templates)
+    return clf.set_classes(classes, class_names=dataset.class_names)
+
+
+def _fit(router, X, y, backbones, class_names, templates, draw):
+    options = {"head": "zero-shot", "class_names": class_names, "templates": templates}
+    if router == "plain":
+        return LogitAverageEnsemble(backbones, **options).fit(X, y)
+    return AdaptiveBackboneEnsemble(backbones, router=router, random_state=draw, **options).fit(
+        X, y
+    )
+
+
+def _compare(make_moved, make_own, X, y):
+    """Moved routers, the same trained on what they are tested on, and what needs no training."""
+    for router in ROUTERS:
+        name = LABELS.get(router, router)
+        moved, own = make_moved(router), make_own(router)
+        for training, clf in ((UNSEEN, moved), (OWN, own)):
+            yield {"system": name, "training": training, "accuracy": float(clf.score(X, y))}
+    right = own.classes_[own.expert_proba(X).argmax(axis=2)] == y[:, None]
+    untrained = {
+        "logit average": make_own("plain").score(X, y),
+        "best single backbone": right.mean(axis=0).max(),
+        "oracle": right.any(axis=1).mean(),
+    }
+    for name, accuracy in untrained.items():
+        for training in (UNSEEN, OWN):
+            yield {"system": name, "training": training, "accuracy": float(accuracy)}
+
+
+def report(frame):
+    """Markdown: accuracy of moved routers beside that of routers trained in place."""
+    return sections(frame, "Transfer to unseen classes and prompts", _write)
+
+
+def _write(rows):
+    parts = [_NOTE.format(shots=rows["shots"].iloc[0], prompts=rows["prompts"].iloc[0])]
+    for change, group in rows.groupby("change", sort=False):
+        parts += [f"{change.capitalize()}:", table(group, "system", "training"), _gains(group)]
+    return parts
+
+
+def _gains(rows):
+    """Paired differences to the calibrated average of the same training."""
+    moved = rows[rows["training"] == UNSEEN].pivot(
+        index="draw", columns="system", values="accuracy"
+    )
+    lines = ["Moved router less the moved calibrated average, in points, paired over draws:", ""]
+    for router in ROUTERS[1:]:
+        name = LABELS.get(router, router)
+        gain = 100 * (moved[name] - moved[LABELS["uniform"]])
+        spread = "" if len(gain) < 2 else f" ± {gain.std():.1f}"
+        lines.append(f"- {name}: {gain.mean():+.1f}{spread}")
+    return "\n".join(lines)

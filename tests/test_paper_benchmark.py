@@ -1,0 +1,236 @@
+"""The benchmark of the paper, on few pictures and backbones."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytest.importorskip("pyarrow")
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.paper import _checks, _run, _sets, _systems  # noqa: E402
+from benchmarks.paper.__main__ import main, parse  # noqa: E402
+
+TIMED = ["fit_seconds", "predict_seconds", "head_seconds", "peak_mib", "added_mib"]
+RULES = ["Log-Avg", "NLC", _systems.DEFAULT]
+RIVALS = ["NearestCentroid, all columns", "StackingClassifier"]
+
+
+def command(output, *more):
+    return [
+        *("--datasets", "few", "--backbones", "zoo/RegNet", "zoo/ViT-16", "--heads", "linear"),
+        *("--rules", *RULES, "--rivals", *RIVALS, "--shots", "1", "3", "all", "--draws", "2"),
+        *("--slow-draws", "1", "--quiet", "--output", str(output), *more),
+    ]
+
+
+@pytest.fixture(scope="module")
+def few_digits():
+    """Eighty digits of four classes."""
+    digits = _sets.digits()
+    kept = np.flatnonzero(np.isin(digits.y, np.unique(digits.y)[:4]))[:80]
+    return _sets.ImageSet("few", [digits.images[i] for i in kept], digits.y[kept])
+
+
+@pytest.fixture
+def few(few_digits, monkeypatch):
+    monkeypatch.setitem(_sets.LOCAL, "few", lambda: few_digits)
+    return few_digits
+
+
+@pytest.fixture(scope="module")
+def finished(few_digits, tmp_path_factory):
+    output = tmp_path_factory.mktemp("paper")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_sets.LOCAL, "few", lambda: few_digits)
+        main([*command(output), "--datasets", "few", "eurosat", "--no-download"])
+    return output
+
+
+def settings_of(output):
+    (path,) = output.glob("work/results-*/settings.json")
+    stored = json.loads(path.read_text())
+    stored.pop("sources")
+    return _run.Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+
+
+def table(output):
+    return pd.read_parquet(output / "results.parquet")
+
+
+def test_one_row_per_system_and_draw(finished):
+    results = table(finished)
+    assert not results.duplicated(["set", "shots", "draw", "head", "rule"]).any()
+    assert results.groupby("shots")["draw"].nunique().to_dict() == {"1": 2, "3": 2, "all": 2}
+    rules = results[results["kind"] == "rule"]
+    assert set(rules["rule"]) == set(RULES)
+    assert rules["accuracy"].between(0, 1).all()
+    assert (rules[TIMED] >= 0).all(axis=None)
+    assert (results["n_train"] + results["n_test"] == 80).all()
+    text = pd.read_csv(finished / "results.csv.gz", dtype={"shots": str})
+    pd.testing.assert_frame_equal(text, results, check_dtype=False)
+
+
+def test_references_bound_each_other(finished):
+    by_rule = _checks.wide(table(finished)).dropna(axis=1, how="all")
+    by_rule = by_rule.xs("linear", level="head")
+    singles = by_rule.filter(regex="^single:")
+    assert singles.shape[1] == 2
+    np.testing.assert_allclose(singles.max(axis=1), by_rule["best single"])
+    assert (by_rule["oracle"] >= by_rule["best single"]).all()
+
+
+def test_rivals_that_are_slow_or_not_available(finished):
+    rivals = table(finished).query("kind == 'rival'")
+    stacking = rivals[rivals["rule"] == "StackingClassifier"].set_index("shots")
+    assert set(stacking["draw"]) == {0}
+    assert stacking.loc["1", "status"].startswith("not available")
+    assert stacking.loc["3", "status"] == "ok"
+    assert rivals[rivals["rule"].str.startswith("Nearest")]["accuracy"].notna().all()
+
+
+def test_report(finished):
+    report = (finished / "results.md").read_text()
+    cells = _checks.headroom(table(finished))
+    assert len(cells) == 3
+    held = 3 - len(_checks.below_best_single(cells))
+    assert f"holds in {held} of 3 cells" in report
+    assert "- eurosat: EuroSAT is not available" in report  # skipped, and said
+    mean = 100 * table(finished).query("rule == 'NLC' and shots == 'all'")["accuracy"].mean()
+    (row,) = [line for line in report.splitlines() if line.startswith("| NLC | ")][:1]
+    assert row.endswith(f" {mean:.1f} |")
+    links = [part.split(")")[0] for part in report.split("![](")[1:]]
+    assert len(links) == 6
+    assert all((finished / link).stat().st_size < 2**20 for link in links)
+
+
+def test_second_run_repeats_nothing(finished, few, monkeypatch):
+    before = table(finished)
+    monkeypatch.setattr(_run, "_run_unit", None)
+    monkeypatch.setattr(_run, "MultiBackboneEmbedder", None)
+    main(command(finished))
+    pd.testing.assert_frame_equal(table(finished), before)
+
+
+def test_draws_of_other_code_are_told(finished, few, monkeypatch):
+    monkeypatch.setattr(_run, "_digest_of_sources", lambda: "other")
+    folders = list(finished.glob("work/embeddings/few-*"))
+    settings = settings_of(finished)
+    with pytest.warns(UserWarning, match="is not that of the draws"):
+        _run.run_main(folders, ["1"], 1, settings, finished / "work", verbose=False)
+
+
+def test_same_seed_same_numbers(finished, few, tmp_path):
+    main(command(tmp_path))
+    ours, theirs = table(tmp_path).drop(columns=TIMED), table(finished).drop(columns=TIMED)
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_embedding_goes_on_where_it_stopped(finished, few, tmp_path, monkeypatch):
+    """A file that ends in the middle of a row loses that row only."""
+    backbones = "zoo/RegNet", "zoo/ViT-16"
+    whole = np.load(next(finished.glob("work/embeddings/few-*/X.npy")))
+    folder = _run.embed_set(few, backbones, tmp_path, verbose=False)
+    (folder / "X.npy").unlink()
+    (folder / "X.part").write_bytes(whole[:50].tobytes() + b"half a row")
+    seen = []
+    embedder = _run.MultiBackboneEmbedder
+
+    class Counting(embedder):
+        def fit_transform(self, X, y=None):
+            seen.extend(X)
+            return super().fit_transform(X)
+
+    monkeypatch.setattr(_run, "MultiBackboneEmbedder", Counting)
+    _run.embed_set(few, backbones, tmp_path, verbose=False)
+    assert len(seen) == 30
+    np.testing.assert_allclose(np.load(folder / "X.npy"), whole, atol=1e-4)
+
+
+def test_killed_run_goes_on(finished, few, tmp_path):
+    """After kill -9 of a run, the next one keeps its files, and ends with the same numbers."""
+    embeddings = next(finished.glob("work/embeddings/few-*"))
+    source = f"""
+from pathlib import Path
+from benchmarks.paper import _run
+settings = _run.Settings(("zoo/RegNet", "zoo/ViT-16"), ("linear",), {tuple(RULES)!r}, ())
+_run.run_main([Path({str(embeddings)!r})], ["1", "3"], 40, settings, Path({str(tmp_path)!r}))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", source], cwd=ROOT, stderr=subprocess.DEVNULL, env=os.environ
+    )
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("results-*/*.parquet"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results-*/*.parquet")}
+    assert 3 <= len(kept) < 80
+    settings = _run.Settings(("zoo/RegNet", "zoo/ViT-16"), ("linear",), tuple(RULES), ())
+    resumed = _run.run_main([embeddings], ["1"], 6, settings, tmp_path, verbose=False)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert resumed["draw"].nunique() == 6
+    whole = table(finished).query("shots == '1' and kind == 'rule'")
+    both = resumed.merge(whole, on=["set", "shots", "draw", "head", "rule"])
+    assert len(both) == 2 * len(RULES)
+    np.testing.assert_allclose(both["accuracy_x"], both["accuracy_y"], atol=1e-5)
+
+
+def test_pools_are_kept_apart():
+    about = {
+        "y": np.repeat(["a", "b"], 10),
+        "train": np.arange(0, 20, 2),
+        "test": np.arange(1, 20, 2),
+    }
+    for shots in ("1", "3", "all"):
+        train, test = _run.split(about, shots, 1, 0)
+        assert set(train) <= set(about["train"])
+        np.testing.assert_array_equal(test, about["test"])
+    assert _run.n_draws_of(about, "all", 10) == 1
+    assert len(_run.split(about, "3", 0, 0)[0]) == 6
+
+
+def test_checks_find_what_falls_short():
+    """A table in which the default is behind in one of two cells."""
+
+    def rows(shots, default):
+        for draw in range(3):
+            common = {"set": "s", "head": "auto", "shots": shots, "draw": draw}
+            common |= {"gap_se_images": 0.01, "routing_share": np.nan, "kind": "rule"}
+            jitter = 0.01 * draw
+            accuracies = {_systems.DEFAULT: default, "NLC": 0.6, "best single": 0.5, "oracle": 0.9}
+            for rule, accuracy in accuracies.items():
+                yield common | {"rule": rule, "accuracy": accuracy + jitter}
+            for name, share in (("A", 0.7), ("B", 0.3)):
+                single = {"rule": f"single:{name}", "kind": "single", "routing_share": share}
+                yield common | single | {"accuracy": 0.4 + 0.1 * (name == "A") + jitter}
+
+    results = pd.DataFrame([*rows("1", 0.4), *rows("16", 0.7)])
+    cells = _checks.headroom(results)
+    np.testing.assert_allclose(cells["closed"], [-0.25, 0.5])
+    short = _checks.below_best_single(cells)
+    assert short["shots"].tolist() == ["1"]
+    behind = _checks.against(results, "auto", "rule")
+    behind = behind[behind["rule"] == "NLC"].set_index("shots")["gap"]
+    np.testing.assert_allclose(behind[["1", "16"]], [-0.2, 0.1])
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="no set 'emojis'"):
+        _sets.expand(["emojis"])
+    with pytest.raises(SystemExit):
+        parse(["--shots", "none"])
+
+
+def test_settings_name_their_folder():
+    one = _run.Settings(("zoo/RN20",))
+    assert one.key == _run.Settings(("zoo/RN20",)).key
+    assert one.key != _run.Settings(("zoo/RN20",), seed=1).key

@@ -1,0 +1,182 @@
+"""The further experiments of the paper's harness, on real pictures through the zoo."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.metrics import average_precision_score
+
+from benchmarks.paper import _cascade, _retrieval, _robustness, _transfer
+from benchmarks.paper._experiments import blocks_of, embed, few_shot_draws, kept, table
+from benchmarks.paper._perturbations import LEVELS, PERTURBATIONS, perturb
+from benchmarks.paper._sets import ImageSet
+from skclipens.datasets import load_emoji
+
+BACKBONES = ["zoo/RegNet", "zoo/ViT-16"]
+CLASSES = ["bird", "fruit", "clothing", "mammal"]
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    frame = load_emoji().frame
+    frame = frame[frame["label"].isin(CLASSES)].groupby("label").head(14)
+    return ImageSet("pictures", frame["path"].tolist(), frame["label"].to_numpy(str))
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    return tmp_path_factory.mktemp("work")
+
+
+def options(work, **others):
+    return {"draws": 2, "shots": 4, "random_state": 0, "work": work, **others}
+
+
+@pytest.mark.parametrize("name", PERTURBATIONS)
+def test_a_perturbation_grows_with_its_strength(name, pictures):
+    images = [np.asarray(Image.open(p).convert("RGB")) for p in pictures.images[::6]]
+    versions = [perturb(images, name, level, random_state=3) for level in LEVELS]
+    change = [
+        np.mean([np.abs(a.astype(float) - b).mean() for a, b in zip(images, one)])
+        for one in versions
+    ]
+    assert all(a.shape == b.shape and b.dtype == np.uint8 for a, b in zip(images, versions[0]))
+    assert change[0] > 0 and change[-1] > 1.5 * change[0]
+    again = perturb(images, name, LEVELS[-1], random_state=3)
+    assert all(np.array_equal(a, b) for a, b in zip(versions[-1], again))
+
+
+def test_a_perturbation_does_not_touch_the_global_generator(pictures):
+    import torch
+
+    before = torch.random.get_rng_state()
+    for name in PERTURBATIONS:
+        perturb(pictures.images[:1], name, 3)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_perturbations_take_oblong_and_odd_pictures():
+    picture = np.random.default_rng(0).integers(0, 256, (37, 90, 3), dtype=np.uint8)
+    for name in PERTURBATIONS:
+        assert perturb([picture], name, 5)[0].shape == picture.shape
+
+
+def test_a_plain_picture_stays_plain_when_it_is_moved():
+    picture = np.full((64, 64, 3), 200, np.uint8)
+    for name in ("rotation", "perspective", "elastic"):
+        assert np.array_equal(perturb([picture], name, 5)[0], picture), name
+
+
+def test_unknown_perturbations_are_named():
+    with pytest.raises(ValueError, match=r"'fog'.*gaussian_noise"):
+        perturb([], "fog", 1)
+
+
+def test_what_is_kept_is_not_made_twice(tmp_path):
+    made = []
+
+    def make():
+        made.append(1)
+        return np.arange(3)
+
+    for _ in range(2):
+        assert kept(tmp_path / "x.npy", make).tolist() == [0, 1, 2]
+    assert len(made) == 1 and [file.name for file in tmp_path.iterdir()] == ["x.npy"]
+
+
+def test_embeddings_depend_on_the_pictures_and_the_backbones(pictures, work):
+    X = embed(pictures.images[:3], BACKBONES, work)
+    assert X.shape == (3, 256)
+    assert np.array_equal(embed(pictures.images[:3], BACKBONES, work), X)
+    assert not np.allclose(embed(pictures.images[1:4], BACKBONES, work), X)
+    alone = embed(pictures.images[:3], BACKBONES[1:], work)
+    np.testing.assert_allclose(alone, X[:, blocks_of(BACKBONES)["zoo/ViT-16"]], atol=1e-3)
+
+
+def test_draws_keep_to_the_pools_of_the_publisher():
+    rows, y = np.arange(40), np.array(["a", "b"] * 20)
+    split = ImageSet("split", list(rows), y, train=rows[:24], test=rows[24:])
+    for train, test in few_shot_draws(split, 3, 2, 0):
+        assert len(train) == 6 and max(train) < 24
+        assert np.array_equal(test, rows[24:])
+
+
+def test_robustness(pictures, work):
+    chosen = options(work, perturbations=("gaussian_blur", "occlusion"), max_test=16)
+    frame = _robustness.run(pictures, BACKBONES, **chosen)
+    assert set(frame.groupby(["draw", "system"]).size()) == {1 + 2 * 5}
+    assert frame["accuracy"].between(0, 1).all()
+    zero_shot = frame[frame["system"].str.endswith("zero-shot")]
+    assert zero_shot.groupby(["system", "perturbation", "level"])["accuracy"].nunique().max() == 1
+    assert len(list(work.glob("gaussian_blur-*.npy"))) == 1
+    again = _robustness.run(pictures, BACKBONES, **chosen)
+    assert again.equals(frame)
+    assert f"| {_robustness.DEFAULT} |" in _robustness.report(frame)
+
+
+def test_cascade(pictures, work):
+    frame = _cascade.run(pictures, BACKBONES, **options(work))
+    full, cascade = (frame[frame["kind"] == kind] for kind in ("full", "cascade"))
+    assert (full["cost"] == full["total_cost"]).all()
+    assert (cascade["cost"] <= cascade["total_cost"] * (1 + 1e-9)).all()
+    assert (cascade["cost"] >= cascade["total_cost"] * 0.4).all()  # zoo/RegNet costs 41 %
+    first = frame[(frame["kind"] == "prefix") & (frame["order"] == "cost")]
+    assert set(first["backbones"]) == {"zoo/RegNet"}
+    # A cheapest prefix of zero-shot heads is that head alone.
+    plain = first[first["system"] == "zero-shot heads, logit average"].set_index("draw")
+    alone = frame[(frame["system"] == _cascade.ZERO_SHOT) & (frame["setting"] == "zoo/RegNet")]
+    assert plain["accuracy"].equals(alone.set_index("draw")["accuracy"])
+    assert "points lost at" in _cascade.report(frame)
+
+
+def test_transfer(pictures, work):
+    frame = _transfer.run(pictures, BACKBONES, **options(work))
+    accuracy = frame.set_index(["change", "draw", "system", "training"])["accuracy"]
+    for change in ("unseen classes", "other prompts"):
+        for draw in (0, 1):
+            found = accuracy.sort_index()[change, draw]
+            assert found["oracle"].max() >= found["best single backbone"].max()
+    assert "Moved router less" in _transfer.report(frame)
+
+
+def test_a_moved_router_keeps_what_it_learned(pictures, work):
+    X, y = embed(pictures.images, BACKBONES, work), pictures.y
+    first, second = _transfer.halves(y, 0)
+    assert sorted([*first, *second]) == sorted(CLASSES)
+    on_first = np.isin(y, first)
+    clf = _transfer._fit("static", X[on_first], y[on_first], BACKBONES, None, None, 0)
+    weights, temperatures = clf.routing_weights(X[:1]), clf.temperatures_.copy()
+    before = [head.coef_.copy() for _, head, _ in clf.experts_]
+    _transfer.move(clf, first, pictures, _transfer.OTHER_TEMPLATES)
+    assert not any(np.allclose(a, e.head.coef_) for a, e in zip(before, clf.experts_))
+    _transfer.move(clf, second, pictures)
+    assert clf.classes_.tolist() == sorted(second)
+    assert np.array_equal(clf.temperatures_, temperatures)
+    assert np.array_equal(clf.routing_weights(X[:1]), weights)
+
+
+def test_retrieval(pictures, work):
+    frame = _retrieval.run(pictures, BACKBONES, **options(work))
+    assert frame["task"].nunique() == 5
+    assert (frame["recall@1"] <= frame["recall@5"]).all()
+    assert (frame["recall@5"] <= frame["recall@10"]).all()
+    # An image of many classes is easier to find than by chance.
+    assert frame.groupby("task")["mAP"].mean().min() > 1 / len(CLASSES)
+    assert "| NLC (paper) |" in _retrieval.report(frame)
+
+
+def test_retrieval_scores_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    similarity, relevant = rng.random((5, 30)), rng.random((5, 30)) < 0.2
+    relevant[0] = False  # nothing to find: the query does not count
+    relevant[1:, 0] = True
+    found = _retrieval.scores(similarity, relevant)
+    expected = average_precision_score(relevant[1:].T, similarity[1:].T, average="macro")
+    assert found["mAP"] == pytest.approx(expected)
+    best = similarity[1:].argmax(axis=1)
+    assert found["recall@1"] == relevant[np.arange(1, 5), best].mean()
+
+
+def test_tables_average_within_a_draw_first():
+    frame = pd.DataFrame({"s": "a", "k": 1, "draw": [0, 0, 1, 1], "accuracy": [0.1, 0.3, 0.4, 0.4]})
+    assert table(frame, "s", "k").endswith("| a | 30.0 ± 14.1 |")
