@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 import time
 import tracemalloc
 from importlib.metadata import version
@@ -9,6 +10,12 @@ from pathlib import Path
 
 import joblib
 from threadpoolctl import threadpool_info
+
+
+def command(name, arguments=None):
+    """The command line that prints what is printed, with the given arguments or this process's."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    return f"`{' '.join([f'python -m benchmarks.{name}', *arguments])}`"
 
 
 def describe(libraries):

@@ -11,7 +11,6 @@ their repeats counts.
 """
 
 import argparse
-import sys
 import tempfile
 import warnings
 from collections import Counter
@@ -20,7 +19,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from benchmarks._machine import best_of, describe, markdown, peak_memory
+from benchmarks._machine import best_of, command, describe, markdown, peak_memory
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
 from skclipens.backbones import clear_backbone_cache, load_backbone, resolve_backbones
 from skclipens.datasets import load_emoji
@@ -137,7 +136,6 @@ def main(arguments=None):
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--smallest", type=int, default=12, help="pictures of the smallest class")
-    arguments = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore", category=ConvergenceWarning)
     forwards = Forwards(BACKBONES)
@@ -149,8 +147,9 @@ def main(arguments=None):
         COLD: searches.cold,
         WARM: searches.warm,
     }
-    print(f"`{' '.join(['python -m benchmarks.grid_search', *arguments])}`\n")
-    print(f"{describe(LIBRARIES)}; best of {options.repeats}.\n")
+    print(
+        f"{command('grid_search', arguments)}\n\n{describe(LIBRARIES)}; best of {options.repeats}.\n"
+    )
     n_candidates = np.prod([len(values) for values in GRID.values()])
     n, n_classes = len(searches.y), len(emoji.target_names)
     print(

@@ -14,6 +14,7 @@ from ._devices import resolve_device, resolve_precision
 from ._docstrings import fill_doc
 from ._keys import model_key
 from ._linalg import unit_rows
+from ._progress import progress
 from .backbones import resolve_backbones
 from .images import as_image_list
 from .store import EmbeddingStore, as_store, embed_with_store
@@ -111,7 +112,7 @@ class _BaseEmbedder(TransformerMixin, BaseEstimator):
         backbones, devices = self._backbones(), self._devices()
         precision = resolve_precision(self.precision, devices[0])
         store = as_store(self.cache)
-        with _progress(len(images), self.verbose) as bar:
+        with progress(len(images), self.verbose) as bar:
             embed = partial(self._embed, images, backbones, devices, precision, bar)
             if store is None:
                 embeddings = np.full(
@@ -124,6 +125,57 @@ class _BaseEmbedder(TransformerMixin, BaseEstimator):
                 embeddings = embed_with_store(store, images, models, embed)
             bar.update(len(images) - bar.n)
         return self._normalized(embeddings, backbones) if self.normalize else embeddings
+
+    def embed_to(self, folder, X, *, chunk_size=1024, resume=True):
+        """Embed more images than memory holds, into a folder of Parquet files.
+
+        A call that was interrupted goes on with the first chunk that is not written. Chunks are
+        tasks of joblib: without more they run one after the other in this process, and a
+        :func:`joblib.parallel_config` context spreads them over processes or a Dask cluster, where
+        each process loads a model once.
+
+        Parameters
+        ----------
+        folder : str or os.PathLike
+            Folder or fsspec URL, new or of an earlier call with the same images and parameters.
+        X : str, os.PathLike or collection of n of these
+            Names of images: a collection of paths and URLs of fsspec (``"s3://..."``,
+            ``"zip://cat.png::pets.zip"``), a pattern (``"pets/**/*.jpg"``), a folder, or a
+            ``.txt`` file with one name per line. A name that ends in ``.tar`` stands for the
+            images in this shard, in its order.
+        chunk_size : int, default=1024
+            Number of images in a file, and what an interruption loses at most per process.
+        resume : bool, default=True
+            Whether to keep chunks that are written already, or to write all again.
+
+        Returns
+        -------
+        list of str
+            The files, in the order of the images. Each is a frame with one row per image, its
+            name as the index ``image`` and columns ``BACKBONE__i``.
+
+        Raises
+        ------
+        ImageError
+            If an image cannot be read and ``on_error="raise"``; names the row and the image.
+        OSError
+            If a file system fails otherwise than by lacking the image, whatever ``on_error``.
+        ValueError
+            If there are no images, or `folder` holds something else.
+
+        See Also
+        --------
+        skclipens.streaming.read_embeddings : Read the folder.
+
+        Notes
+        -----
+        Memory holds the names of all images and the embeddings of one chunk per process. The
+        precision ``"auto"`` is settled where the call is made, for all workers. Of files, only
+        the names (in shards, also the places) tell whether the images are still the same.
+        """
+        from .streaming import embed_to
+
+        return embed_to(self, folder, X, chunk_size=chunk_size, resume=resume)
 
     def _embed(self, images, backbones, devices, precision, bar, rows, which):
         """Yield rows that can be read, a batch at a time, with their embeddings."""
@@ -193,12 +245,6 @@ class _BaseEmbedder(TransformerMixin, BaseEstimator):
         tags.requires_fit = False
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _progress(total, verbose):
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, desc="embedding", unit="image", disable=not verbose)
 
 
 @fill_doc()

@@ -386,3 +386,39 @@ def test_uniform_router_is_the_calibrated_logit_average(X, y):
     average = np.log(clf.expert_proba(X)).mean(axis=1)
     assert_allclose(clf.predict_proba(X), softmax(average, axis=1), rtol=1e-5)
     assert_allclose(clf.routing_weights(X), 1 / len(BACKBONES))
+
+
+# Other classes without refitting
+
+
+def test_other_classes_keep_what_was_learned_about_experts(X, y):
+    first, second = np.unique(y)[:3], np.unique(y)[3:]
+    seen = np.isin(y, first)
+    clf = make(head="zero-shot", router="static").fit(X[seen], y[seen])
+    weights, temperatures = clf.router_.log_weights_, clf.temperatures_
+    assert_array_equal(clf.set_classes(second).classes_, second)
+    assert_array_equal(clf.router_.log_weights_, weights)
+    assert_array_equal(clf.temperatures_, temperatures)
+    heads = [ZeroShotHead(name).fit(X[:, columns_of(b)], y) for b, name in enumerate(BACKBONES)]
+    kept = np.searchsorted(heads[0].classes_, second)
+    logits = [head.decision_function(X[:, columns_of(b)])[:, kept] for b, head in enumerate(heads)]
+    expected = np.einsum("e,enc->nc", np.exp(weights) / temperatures, logits)
+    assert_allclose(clf.decision_function(X), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_other_classes_may_have_other_prompts(X, y):
+    clf = make(head="zero-shot", router="static").fit(X, y)
+    before = clf.decision_function(X)
+    clf.set_classes(np.unique(y), templates=["an icon of a {}"])
+    assert not np.allclose(clf.decision_function(X), before)
+    clf.set_classes(np.arange(2), class_names=["cat", "dog"])
+    assert set(clf.predict(X)) <= {0, 1}
+
+
+def test_heads_that_have_learned_classes_take_no_others(X, y):
+    clf = make(head=["zero-shot", "linear"]).fit(X, y)
+    with pytest.raises(ValueError, match="'zoo/RN20:linear' has learned the classes"):
+        clf.set_classes(["cat", "dog"])
+    clf = make(head="zero-shot").fit(X, y)
+    with pytest.raises(ValueError, match="At least two classes"):
+        clf.set_classes(["cat"])
