@@ -108,11 +108,11 @@ def probe():
 
 def stacking(blocks):
     """A LogisticRegression per block, and one on their cross-fitted probabilities."""
-    per_block = [
+    heads = [
         (name, make_pipeline(ColumnTransformer([("x", "passthrough", columns)]), probe()))
         for name, columns in blocks
     ]
-    return StackingClassifier(per_block, LogisticRegression(max_iter=1000), cv=5)
+    return StackingClassifier(heads, LogisticRegression(max_iter=1000), cv=5)
 
 
 def ensemble(blocks, **parameters):
@@ -203,9 +203,8 @@ def compare(pictures, widths, n_classes, repeats):
         seconds = best_of(ways, repeats)
         peaks = {name: peak_memory(run) for name, run in ways.items() if name != NLC}
     table, beyond = report_fits(seconds, peaks)
-    print(table, flush=True)
-    table, more = report_predictions(models, test, repeats)
-    print(f"\n{table}", flush=True)
+    predictions, more = report_predictions(models, test, repeats)
+    print(f"{table}\n\n{predictions}", flush=True)
     return beyond + more
 
 

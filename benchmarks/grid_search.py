@@ -14,6 +14,7 @@ import argparse
 import tempfile
 import warnings
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -147,14 +148,14 @@ def main(arguments=None):
         COLD: searches.cold,
         WARM: searches.warm,
     }
-    print(
-        f"{command('grid_search', arguments)}\n\n{describe(LIBRARIES)}; best of {options.repeats}.\n"
-    )
+    print(f"{command('grid_search', arguments)}\n")
+    print(f"{describe(LIBRARIES)}; best of {options.repeats}.\n")
     n_candidates = np.prod([len(values) for values in GRID.values()])
     n, n_classes = len(searches.y), len(emoji.target_names)
+    n_distinct = len({Path(file).read_bytes() for file in searches.paths})
     print(
-        f"{n} images, {n_classes} classes, {n_candidates} candidates x {options.draws} draws and "
-        "a last fit on all images.\n"
+        f"{n} images, {n_distinct} of them distinct, {n_classes} classes, {n_candidates} "
+        f"candidates x {options.draws} draws and a last fit on all images.\n"
     )
     # Not timed: warms up what all ways share, such as the texts of the classes.
     peaks = {}
@@ -166,8 +167,8 @@ def main(arguments=None):
     print(table)
     difference = max(np.abs(searches.scores[way] - searches.scores[READY]).max() for way in LIMITS)
     print(f"\nLargest difference of a candidate's mean accuracy: {difference:.4f}.")
-    if counts[COLD] != n or counts[WARM]:
-        beyond.append(f"{counts[COLD]} and {counts[WARM]} forwards of {n} images, cold and warm")
+    if (counts[COLD], counts[WARM]) != (n_distinct, 0):
+        beyond.append(f"{counts[COLD]} forwards cold, {counts[WARM]} warm; limits {n_distinct}, 0")
     if beyond:
         raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
 

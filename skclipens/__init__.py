@@ -43,6 +43,7 @@ _SUBMODULES = (
     "metrics",
     "model_selection",
     "store",
+    "streaming",
     "zoo",
 )
 

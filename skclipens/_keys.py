@@ -22,7 +22,19 @@ _remembered = {}  # keys of files by their stamps, in this process
 
 
 def image_key(image, store=None):
-    """Key of one image; see :func:`image_keys`.
+    """Key of one image, by content; see :func:`image_keys`.
+
+    Parameters
+    ----------
+    image : str, os.PathLike, bytes-like, PIL.Image.Image, array or tensor
+        As :func:`skclipens.images.load_image` takes it.
+    store : EmbeddingStore, default=None
+        Where digests of files are kept between processes. None: they are kept in this process.
+
+    Returns
+    -------
+    bytes or None
+        17 bytes; None for what cannot be read as an image.
 
     Examples
     --------

@@ -129,10 +129,9 @@ class _BaseEmbedder(TransformerMixin, BaseEstimator):
     def embed_to(self, folder, X, *, chunk_size=1024, resume=True):
         """Embed more images than memory holds, into a folder of Parquet files.
 
-        A call that was interrupted goes on with the first chunk that is not written. Chunks are
-        tasks of joblib: without more they run one after the other in this process, and a
-        :func:`joblib.parallel_config` context spreads them over processes or a Dask cluster, where
-        each process loads a model once.
+        A call that was interrupted goes on with the chunks that are not written. Chunks are tasks
+        of joblib: by default they run in turn in this process, and in a
+        :func:`joblib.parallel_config` context in several, also of a Dask cluster.
 
         Parameters
         ----------
@@ -144,15 +143,15 @@ class _BaseEmbedder(TransformerMixin, BaseEstimator):
             ``.txt`` file with one name per line. A name that ends in ``.tar`` stands for the
             images in this shard, in its order.
         chunk_size : int, default=1024
-            Number of images in a file, and what an interruption loses at most per process.
+            Number of images in a file, which each process holds at a time and can lose.
         resume : bool, default=True
             Whether to keep chunks that are written already, or to write all again.
 
         Returns
         -------
         list of str
-            The files, in the order of the images. Each is a frame with one row per image, its
-            name as the index ``image`` and columns ``BACKBONE__i``.
+            The files, in the order of the images: frames indexed by the names of the images, with
+            columns ``BACKBONE__i``. :func:`skclipens.streaming.read_embeddings` reads them.
 
         Raises
         ------
@@ -163,15 +162,10 @@ class _BaseEmbedder(TransformerMixin, BaseEstimator):
         ValueError
             If there are no images, or `folder` holds something else.
 
-        See Also
-        --------
-        skclipens.streaming.read_embeddings : Read the folder.
-
         Notes
         -----
-        Memory holds the names of all images and the embeddings of one chunk per process. The
-        precision ``"auto"`` is settled where the call is made, for all workers. Of files, only
-        the names (in shards, also the places) tell whether the images are still the same.
+        ``precision="auto"`` is settled where the call is made. An image that changes under its
+        name (in a shard, at its place) is not noticed in a folder that is resumed.
         """
         from .streaming import embed_to
 

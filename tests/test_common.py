@@ -64,6 +64,7 @@ PUBLIC_MODULES = [
     "skclipens.metrics",
     "skclipens.model_selection",
     "skclipens.store",
+    "skclipens.streaming",
 ]
 
 

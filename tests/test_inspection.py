@@ -139,10 +139,9 @@ def test_shares_are_means_over_the_rows_of_a_class(clf, test_set):
     X, y = test_set
     display = RoutingWeightsDisplay.from_estimator(clf, X, y)
     weights = clf.routing_weights(X)
-    shares = weights / weights.sum(axis=1, keepdims=True)
+    shares = weights / np.abs(weights).sum(axis=1, keepdims=True)
     for label, row in zip(display.labels, display.shares, strict=True):
         assert_allclose(row, shares[y == label].mean(axis=0), rtol=1e-5)
-    assert_allclose(display.shares.sum(axis=1), 1)
     assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == BACKBONES
     assert [tick.get_text() for tick in display.ax_.get_yticklabels()] == sorted(set(y))
     assert_allclose(display.im_.get_array(), display.shares)
@@ -160,10 +159,15 @@ def test_display_labels_name_integer_classes():
     assert display.text_ == []
 
 
+def test_negative_weights_are_negative_shares():
+    display = RoutingWeightsDisplay.from_predictions([0, 0, 1], [[3, -1], [1, -1], [1, 1]])
+    assert_allclose(display.shares, [[0.625, -0.375], [0.5, 0.5]])
+    assert display.im_.get_clim() == (-0.375, 0.625)
+
+
 @pytest.mark.parametrize(
     "weights, options, message",
     [
-        ([[1, 1], [1, -1]], {}, "Row 1 of routing_weights"),
         ([[0, 0], [1, 1]], {}, "Row 0 of routing_weights"),
         ([[1, 1], [1, 1]], {"display_labels": ["a"]}, "display_labels has 1 entries for 2"),
         ([[1, 1], [1, 1]], {"expert_names": ["a"]}, "expert_names has 1 entries for 2"),

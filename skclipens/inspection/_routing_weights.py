@@ -9,16 +9,17 @@ from ._base import split_ensemble, start_plot
 class RoutingWeightsDisplay:
     """Mean share of the routing weight that each expert gets, for the rows of each class.
 
-    The share of an expert for a row is its weight over the sum of all experts' weights for that
-    row. Logits are calibrated but not normalised, so a share says how far an expert is trusted,
-    not how often it decides.
+    The share of an expert for a row is its weight over the sum of all experts' absolute weights
+    for that row; it is negative for an expert that counts against what it says. Logits are
+    calibrated but not normalised, so a share says how far an expert is trusted, not how often it
+    decides.
 
     It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     shares : ndarray of shape (n_classes, E)
-        Mean shares; rows sum to 1.
+        Mean shares; rows sum to 1 where no weight is negative.
     labels : sequence of n_classes labels
         Classes of the rows.
     expert_names : sequence of E str
@@ -121,7 +122,7 @@ class RoutingWeightsDisplay:
         y : array-like of shape (n,)
             Labels by which rows are grouped: true ones, or predicted ones.
         routing_weights : array-like of shape (n, E)
-            Weights, not negative and not all 0 for a row.
+            Weights, not all 0 for a row.
         expert_names : sequence of E str, default=None
             Names of the experts. None names them "expert0" and so on.
         display_labels : sequence of n_classes str, default=None
@@ -140,18 +141,15 @@ class RoutingWeightsDisplay:
         Raises
         ------
         ValueError
-            If shapes do not fit, or a row has negative weights or none.
+            If shapes do not fit, or all weights of a row are 0.
         """
         y = column_or_1d(y, warn=True)
         weights = check_array(routing_weights, dtype=float, input_name="routing_weights")
         check_consistent_length(y, weights)
-        wrong = (weights < 0).any(axis=1) | (weights.sum(axis=1) == 0)
-        if wrong.any():
-            raise ValueError(
-                f"Row {wrong.argmax()} of routing_weights has no shares: weights must be at least "
-                "0 and must not all be 0."
-            )
-        shares = weights / weights.sum(axis=1, keepdims=True)
+        total = np.abs(weights).sum(axis=1, keepdims=True)
+        if not total.all():
+            raise ValueError(f"Row {total.argmin()} of routing_weights is 0 for all experts.")
+        shares = weights / total
         labels, codes = np.unique(y, return_inverse=True)
         means = np.stack([shares[codes == c].mean(axis=0) for c in range(len(labels))])
         labels = _check_length(display_labels, labels, "display_labels", "labels in y")
@@ -179,7 +177,9 @@ class RoutingWeightsDisplay:
         """
         n_classes, n_experts = np.shape(self.shares)
         ax = start_plot(self, ax, (3 + 0.55 * n_experts, 2 + 0.25 * n_classes))
-        self.im_ = ax.imshow(self.shares, cmap=cmap, vmin=0, aspect="auto")
+        self.im_ = ax.imshow(
+            self.shares, cmap=cmap, vmin=min(0, np.min(self.shares)), aspect="auto"
+        )
         self.figure_.colorbar(self.im_, ax=ax, label="Mean share of routing weight")
         ax.set(xticks=np.arange(n_experts), yticks=np.arange(n_classes), ylabel="Class")
         ax.set_xticklabels(self.expert_names, rotation=45, ha="right", rotation_mode="anchor")
@@ -189,7 +189,7 @@ class RoutingWeightsDisplay:
         return self
 
     def _write_values(self, ax):
-        dark = self.shares < self.shares.max() / 2
+        dark = self.shares < sum(self.im_.get_clim()) / 2
         low, high = self.im_.cmap(0.0), self.im_.cmap(1.0)
         return [
             ax.text(

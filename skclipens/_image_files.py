@@ -1,0 +1,230 @@
+"""Images by name: which there are, and their bytes only when one is taken."""
+
+import glob
+import hashlib
+import os
+import re
+import tarfile
+from array import array
+from collections.abc import Sequence
+
+import fsspec
+import numpy as np
+from fsspec.core import url_to_fs
+
+from .images import ImageError, _is_missing, as_image_list, load_image
+
+_SUFFIXES = (
+    *(".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".pgm"),
+    *(".png", ".ppm", ".tif", ".tiff", ".webp"),
+)
+_SHARD = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
+_NO_SHARD = -1
+_filesystems = {}
+
+
+class ImageFiles(Sequence):
+    """Images known by name. An item is a local path, or the bytes of any other file.
+
+    Parameters
+    ----------
+    names : list of n str or None
+        Paths, URLs, and ``tar://MEMBER::SHARD`` for a member of a shard.
+    places : ndarray of shape (n, 3), int64
+        Position of the shard in `shards`, or -1, and where in it the member begins and ends.
+    shards : list of str
+    root : str
+        Where relative paths begin, also in a process that works in another folder.
+    start : int
+        Row of the first image in the list of which this is a part.
+    """
+
+    def __init__(self, names, places, shards, root, start=0):
+        self.names = names
+        self.places = places
+        self.shards = shards
+        self.root = root
+        self.start = start
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, i):
+        try:
+            return self._read(i)
+        except FileNotFoundError:
+            return None  # no image, as any other that cannot be read
+
+    def part(self, start, stop):
+        """Images of some rows."""
+        names, places = self.names[start:stop], self.places[start:stop]
+        return ImageFiles(names, places, self.shards, self.root, self.start + start)
+
+    def digest(self):
+        """What changes with the names, their order, or the places in shards."""
+        digest = hashlib.sha256(self.places)
+        for name in self.names:
+            digest.update(f"{name!r}\n".encode("utf-8", "backslashreplace"))
+        return digest.hexdigest()[:32]
+
+    def check(self, i):
+        """Raise an ImageError that names the image if it cannot be read."""
+        try:
+            load_image(self._read(i))
+        except (FileNotFoundError, ImageError) as error:
+            reason = error if isinstance(error, ImageError) else "there is no such file."
+            raise ImageError(f"row {self.start + i}, {self.names[i]!r}: {reason}") from error
+
+    def _read(self, i):
+        name, (shard, start, stop) = self.names[i], self.places[i].tolist()
+        if name is None:
+            return None
+        try:
+            if shard != _NO_SHARD:
+                return _fetch(self._absolute(self.shards[shard]), start, stop)
+            name = self._absolute(name)
+            return _fetch(name) if _is_url(name) else name
+        except OSError as error:
+            error.add_note(f"While reading row {self.start + i}, {name!r}.")
+            raise
+
+    def _absolute(self, name):
+        *links, last = name.split("::") if _is_url(name) else [name]
+        return "::".join([*links, last if _is_url(last) else os.path.join(self.root, last)])
+
+
+def find_images(X):
+    """List images; of shards, only the headers are read.
+
+    Parameters
+    ----------
+    X : str, os.PathLike or collection of these
+        See :meth:`skclipens.MultiBackboneEmbedder.embed_to`.
+
+    Returns
+    -------
+    ImageFiles
+    """
+    one = isinstance(X, (str, os.PathLike))
+    names, places, shards = [], array("q"), []
+    for row, item in enumerate(_expand(os.fspath(X)) if one else as_image_list(X)):
+        name = _checked_name(item, row)
+        if name is None or not _SHARD.search(name):
+            names.append(name)
+            places.extend((_NO_SHARD, 0, 0))
+            continue
+        for member, start, stop in _members(name):
+            names.append(f"tar://{member}::{name}")
+            places.extend((len(shards), start, stop))
+        shards.append(name)
+    if not names:
+        raise ValueError(
+            f"{X!r} leads to no images. Check the path; in a folder or shard, images are files "
+            f"that end in {', '.join(_SUFFIXES)}."
+        )
+    places = np.frombuffer(places, np.int64).reshape(-1, 3)
+    return ImageFiles(names, places, shards, os.getcwd())
+
+
+def _checked_name(item, row):
+    if isinstance(item, (str, os.PathLike)) and item != "":
+        return os.fspath(item)
+    if _is_missing(item):
+        return None
+    raise ValueError(
+        f"Row {row} is of type {type(item).__name__}, not the name of an image (path or URL). "
+        "Images in memory are embedded by transform."
+    )
+
+
+def _expand(text):
+    """What one string stands for: a pattern, a folder, a list in a file, or a single name."""
+    if text.lower().endswith(".txt"):
+        with fsspec.open(text, "r", encoding="utf-8") as file:
+            return [line.strip() for line in file if line.strip()]
+    return _expand_url(text) if _is_url(text) else _expand_path(text)
+
+
+def _expand_path(text):
+    # By the standard library: fsspec makes paths absolute, and a dict for each file.
+    if os.path.isdir(text):
+        found = (os.path.join(folder, file) for folder, _, files in os.walk(text) for file in files)
+        return sorted(name for name in found if _is_image(name))
+    if os.path.exists(text):
+        return [text]
+    return sorted(name for name in glob.iglob(text, recursive=True) if os.path.isfile(name))
+
+
+def _expand_url(text):
+    before, url, rest = _split(text)
+    if not glob.has_magic(url) and (_is_image(url) or _SHARD.search(url)):
+        return [text]
+    fs, path = _locate(text)
+    if glob.has_magic(url):
+        found = [name for name, info in fs.glob(path, detail=True).items() if _is_file(info)]
+    else:
+        found = [name for name in fs.find(path) if _is_image(name)]
+    return ["::".join([*before, fs.unstrip_protocol(name), *rest]) for name in sorted(found)]
+
+
+def _is_file(info):
+    return info["type"] == "file"
+
+
+def _is_url(name):
+    return "://" in name
+
+
+def _is_image(name):
+    return name.lower().endswith(_SUFFIXES)
+
+
+def _members(shard):
+    """Images in a tar file, in its order: their names, where they begin and where they end."""
+    try:
+        with fsspec.open(shard, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # they would be kept for a search by name
+                if member.isreg() and _is_image(member.name):
+                    yield member.name, member.offset_data, member.offset_data + member.size
+    except tarfile.TarError as error:
+        raise ValueError(
+            f"{shard!r} cannot be read as a tar file: {error}. A shard is not compressed, so that "
+            "an image can be read from the middle of it; unpack one that is."
+        ) from error
+
+
+def _fetch(name, start=None, stop=None):
+    fs, path = _locate(name)
+    content = fs.cat_file(path, start, stop)
+    if stop is not None and len(content) != stop - start:
+        raise OSError(
+            f"{name!r} gave {len(content)} bytes where {stop - start} were asked for: it has been "
+            "cut short, or its server does not serve parts of files."
+        )
+    return content
+
+
+def _locate(name):
+    """The file system of a path or URL, and the path in it.
+
+    One is kept for each host, bucket or archive: fsspec itself would make one for each thread,
+    and an archive's reads its table of contents.
+    """
+    before, url, rest = _split(name)
+    protocol, slashes, path = url.partition("://")
+    # Of an archive, the rest of the chain says which it is; of others, what follows the slashes.
+    key = (*before, protocol, *rest) if rest else (*before, protocol, path.split("/")[0])
+    if not slashes:
+        key = ("file", "")
+    if key not in _filesystems:
+        _filesystems[key] = url_to_fs(name)[0]
+    fs = _filesystems[key]
+    return fs, fs._strip_protocol(url)
+
+
+def _split(name):
+    """Links of a chained URL: before the one that holds the path, that one, and after it."""
+    links = name.split("::") if _is_url(name) else [name]
+    at = next((i for i, link in enumerate(links) if _is_url(link)), 0)
+    return links[:at], links[at], links[at + 1 :]

@@ -1,0 +1,453 @@
+"""Tests of embedding into a folder of Parquet files: inputs, interruptions, processes."""
+
+import io
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import uuid
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import fsspec
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, ImageError, MultiBackboneEmbedder
+from skclipens import _image_files as image_files
+from skclipens.datasets import load_emoji
+from skclipens.store import EmbeddingStore
+
+pytest.importorskip("pyarrow")
+
+from skclipens.streaming import _chunks, read_embeddings
+
+N = 7
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A folder that holds the same images as files, shards, an archive and a list."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "files" / "deep").mkdir(parents=True)
+    memory = fsspec.filesystem("memory")
+    files = []
+    for i, source in enumerate(load_emoji().filenames[::150][:N]):
+        files.append(folder / "files" / ("deep" if i < 3 else "") / f"{i}.png")
+        shutil.copy(source, files[-1])
+        memory.pipe_file(f"/pictures/{i}.png", files[-1].read_bytes())
+    (folder / "files" / "notes.md").write_text("no image")
+    for shard, some in enumerate([files[:4], files[4:]]):
+        with tarfile.open(folder / f"{shard}.tar", "w") as tar:
+            for file in some:
+                tar.add(file, file.name)
+                tar.add(folder / "files" / "notes.md", f"{file.stem}.txt")
+    with zipfile.ZipFile(folder / "all.zip", "w") as archive:
+        for file in files:
+            archive.write(file, f"in/{file.name}")
+    (folder / "list.txt").write_text("\n".join(map(str, files)) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(pictures):
+    return sorted(map(str, pictures.glob("files/**/*.png")), key=lambda file: Path(file).stem)
+
+
+@pytest.fixture(scope="module")
+def expected(files):
+    return CLIPEmbedder("zoo/RN20").transform(files)
+
+
+@pytest.fixture
+def embedder():
+    return CLIPEmbedder("zoo/RN20")
+
+
+FORMS = {
+    "list": lambda folder, files: files,
+    "paths": lambda folder, files: list(map(Path, files)),
+    "Series": lambda folder, files: pd.Series(files, index=range(100, 100 + N)),
+    "array": lambda folder, files: np.array(files),
+    "folder": lambda folder, files: folder / "files",
+    "pattern": lambda folder, files: f"{folder}/files/**/*.png",
+    "list in a file": lambda folder, files: f"{folder}/list.txt",
+    "shards by pattern": lambda folder, files: f"{folder}/*.tar",
+    "shards": lambda folder, files: [f"{folder}/0.tar", f"file://{folder}/1.tar"],
+    "shard and files": lambda folder, files: [f"{folder}/0.tar", *files[4:]],
+    "URLs": lambda folder, files: [f"memory://pictures/{i}.png" for i in range(N)],
+    "folder by URL": lambda folder, files: "memory://pictures",
+    "pattern by URL": lambda folder, files: "memory://pictures/*.png",
+    "files of an archive": lambda folder, files: f"zip://in/*.png::{folder}/all.zip",
+    "archive": lambda folder, files: f"zip://::file://{folder}/all.zip",
+    "chain": lambda folder, files: "simplecache::memory://pictures/*.png",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_table_is_that_of_transform(tmp_path, pictures, files, expected, embedder, form):
+    parts = embedder.embed_to(tmp_path / "out", FORMS[form](pictures, files), chunk_size=3)
+    table = read_embeddings(tmp_path / "out")
+    assert [len(pd.read_parquet(part)) for part in parts] == [3, 3, 1]
+    archived = table.index.str.startswith(("tar://", "zip://"))
+    paths = np.where(archived, table.index.str.partition("::").get_level_values(0), table.index)
+    order = [int(Path(path).stem) for path in paths]
+    if form in ("folder", "pattern"):
+        assert list(table.index) == sorted(files)
+    else:
+        assert order == list(range(N))
+    np.testing.assert_allclose(table, expected[order], atol=1e-5)
+
+
+def test_names_lead_to_the_images(tmp_path, pictures, embedder):
+    embedder.embed_to(tmp_path, f"{pictures}/*.tar")
+    name = read_embeddings(tmp_path).index[5]
+    assert name == f"tar://5.png::{pictures}/1.tar"
+    with fsspec.open(name) as file:
+        assert Image.open(file).size == Image.open(pictures / "files" / "5.png").size
+
+
+def test_what_reads_the_table(tmp_path):
+    polars = pytest.importorskip("polars")
+    emoji = load_emoji().frame.groupby("target").head(3)
+    embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-16"])
+    embedder.embed_to(tmp_path, emoji["path"], chunk_size=16)
+    table = read_embeddings(tmp_path)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path), table)
+    by_polars = polars.read_parquet(f"{tmp_path}/*.parquet")
+    np.testing.assert_array_equal(by_polars.drop("image").to_numpy(), table)
+    assert by_polars["image"].to_list() == emoji["path"].to_list()
+    ensemble = AdaptiveBackboneEnsemble(head="linear", random_state=0).fit(table, emoji["target"])
+    assert list(ensemble.expert_names_) == ["zoo/RN20", "zoo/ViT-16"]
+    one = read_embeddings(tmp_path, backbones="zoo/ViT-16")
+    pd.testing.assert_frame_equal(one, table.iloc[:, 128:])
+    with pytest.raises(ValueError, match="no embeddings by zoo/DLA, only by zoo/RN20"):
+        read_embeddings(tmp_path, backbones=["zoo/DLA"])
+
+
+def test_table_on_another_file_system(files, expected, embedder):
+    folder = f"memory://{uuid.uuid4().hex}/table"
+    parts = embedder.embed_to(folder, files, chunk_size=3)
+    assert all(fsspec.filesystem("memory").exists(part) for part in parts)
+    np.testing.assert_allclose(read_embeddings(folder), expected, atol=1e-5)
+    embedder.embed_to(folder, files[:2], resume=False)
+    np.testing.assert_allclose(read_embeddings(folder), expected[:2], atol=1e-5)
+
+
+def test_images_of_a_server(tmp_path, pictures, expected, embedder):
+    pytest.importorskip("aiohttp")
+    handler = partial(QuietHandler, directory=pictures / "files")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            host = f"http://127.0.0.1:{server.server_port}"
+            names = [f"{host}/5.png", f"{host}/no_such.png", f"{host}/deep/2.png"]
+            embedder.set_params(on_error="nan").embed_to(tmp_path, names)
+        finally:
+            server.shutdown()
+    np.testing.assert_allclose(read_embeddings(tmp_path).iloc[[0, 2]], expected[[5, 2]], atol=1e-5)
+    assert read_embeddings(tmp_path).isna().all(axis=1).to_list() == [False, True, False]
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+# Interruptions
+
+
+def stamps(folder):
+    return {path.name: path.stat().st_mtime_ns for path in Path(folder).iterdir()}
+
+
+RUN = """
+import sys
+from skclipens import CLIPEmbedder
+CLIPEmbedder("zoo/RN20").embed_to(sys.argv[1], sys.argv[2:], chunk_size=2)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_a_killed_run_goes_on_where_it_stopped(tmp_path, files, embedder):
+    many = files * 20
+    process = subprocess.Popen([sys.executable, "-c", RUN, str(tmp_path), *many])
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("part-*"))) < 3 and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = stamps(tmp_path)
+    n_before = sum(name.startswith("part-") for name in before)
+    assert 3 <= n_before < len(many) / 2
+    with pytest.raises(ValueError, match=f"lacks {70 - n_before} of 70 parts"):
+        read_embeddings(tmp_path)
+
+    (tmp_path / ".part-000001.parquet.left-behind").touch()
+    embedder.embed_to(tmp_path, many, chunk_size=2)
+    after = stamps(tmp_path)
+    assert {name for name in after if name.startswith(".")} == set()
+    assert all(after[name] == before[name] for name in before if not name.startswith("."))
+    table = read_embeddings(tmp_path)
+    np.testing.assert_allclose(table, embedder.transform(many), atol=1e-5)
+    assert list(table.index) == many
+
+
+def test_a_complete_table_is_left_alone_unless_told(tmp_path, files, embedder, capfd):
+    first = embedder.embed_to(tmp_path, files, chunk_size=3)
+    before = stamps(tmp_path)
+    assert embedder.set_params(verbose=True).embed_to(tmp_path, files, chunk_size=3) == first
+    assert "7/7" in capfd.readouterr().err
+    assert stamps(tmp_path) == before
+    embedder.embed_to(tmp_path, files[:4], chunk_size=3, resume=False)
+    assert sorted(stamps(tmp_path)) == [
+        "_manifest.json",
+        "part-000000.parquet",
+        "part-000001.parquet",
+    ]
+    assert list(read_embeddings(tmp_path).index) == files[:4]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"X": slice(0, 6)}, "n_images was 7 and is 6"),
+        ({"X": slice(None, None, -1)}, "images was"),
+        ({"chunk_size": 4}, "chunk_size was 3 and is 4"),
+        ({"backbone": "zoo/ViT-8"}, "models was .*RN20.* and is .*ViT-8"),
+        ({"precision": "bf16"}, "models was .*fp32.* and is .*bf16"),
+        ({"normalize": False}, "normalize was True and is False"),
+    ],
+)
+def test_another_call_does_not_mix_with_what_is_there(tmp_path, files, change, what):
+    embedder = CLIPEmbedder("zoo/RN20", precision="fp32")
+    embedder.embed_to(tmp_path, files, chunk_size=3)
+    before = stamps(tmp_path)
+    X, chunk_size = files[change.pop("X", slice(None))], change.pop("chunk_size", 3)
+    with pytest.raises(ValueError, match=what):
+        embedder.set_params(**change).embed_to(tmp_path, X, chunk_size=chunk_size)
+    assert stamps(tmp_path) == before
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_files_of_others_are_not_touched(tmp_path, files, embedder, resume):
+    (tmp_path / "part-000000.parquet").write_text("mine")
+    with pytest.raises(ValueError, match=r"'part-000000[.]parquet': name a folder that is new"):
+        embedder.embed_to(tmp_path, files, resume=resume)
+    assert (tmp_path / "part-000000.parquet").read_text() == "mine"
+    with pytest.raises(FileNotFoundError, match="holds no embeddings"):
+        read_embeddings(tmp_path)
+
+
+# Images that cannot be read
+
+
+@pytest.fixture
+def broken(tmp_path, files):
+    """Names, the rows that cannot be read, and what the error about each says."""
+    shard = tmp_path / "shard.tar"
+    with tarfile.open(shard, "w") as tar:
+        tar.add(files[0], "good.png")
+        tar.addfile(tarfile.TarInfo("empty.png"))
+    names = [files[0], "no_such.png", None, "memory://no/such.png", str(shard), files[1]]
+    reasons = {
+        1: r"row 1, 'no_such.png': .*no such file",
+        2: "row 2, None: .*missing value",
+        3: "row 3, 'memory://no/such.png': there is no such file",
+        5: r"row 5, 'tar://empty.png::.*shard.tar': content of 0 bytes",
+    }
+    return names, reasons
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_unreadable_images_are_rows_of_nan(tmp_path, broken, expected, embedder, cache):
+    names, reasons = broken
+    embedder.set_params(on_error="nan", cache=tmp_path / "cache" if cache else None)
+    embedder.embed_to(tmp_path / "out", names, chunk_size=4)
+    table = read_embeddings(tmp_path / "out")
+    assert list(np.flatnonzero(table.isna().all(axis=1))) == list(reasons)
+    np.testing.assert_allclose(table.iloc[[0, 4, 6]], expected[[0, 0, 1]], atol=1e-5)
+
+
+@pytest.mark.parametrize("row", [1, 2, 3, 5])
+def test_an_unreadable_image_is_named(tmp_path, broken, files, embedder, row):
+    names, reasons = broken
+    alone = [names[min(row, 4)] if i == min(row, 4) else files[0] for i in range(6)]
+    with pytest.raises(ImageError, match=reasons[row]):
+        embedder.embed_to(tmp_path / "out", alone, chunk_size=2)
+
+
+def test_a_file_system_that_fails_is_no_missing_image(tmp_path, files, embedder):
+    names = [*files, f"file://{tmp_path}"]
+    with pytest.raises(OSError) as caught:
+        embedder.set_params(on_error="nan").embed_to(tmp_path / "out", names)
+    assert f"While reading row 7, 'file://{tmp_path}'." in caught.value.__notes__
+
+
+def test_input_that_is_no_list_of_images(tmp_path, files, embedder):
+    with pytest.raises(ValueError, match=r"Row 1 is of type Image.*transform"):
+        embedder.embed_to(tmp_path / "out", [files[0], Image.new("RGB", (8, 8))])
+    with pytest.raises(ValueError, match=r"empty.* leads to no images"):
+        (tmp_path / "empty").mkdir()
+        embedder.embed_to(tmp_path / "out", tmp_path / "empty")
+    with pytest.raises(ValueError, match=r"jpg.* leads to no images"):
+        embedder.embed_to(tmp_path / "out", f"{tmp_path}/*.jpg")
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        tar.add(files[0], "a.png")
+    with pytest.raises(ValueError, match=r"a.tar.gz' cannot be read as a tar file.*not compressed"):
+        embedder.embed_to(tmp_path / "out", [tmp_path / "a.tar.gz"])
+    with pytest.raises(ValueError, match="chunk_size == 0, must be >= 1"):
+        embedder.embed_to(tmp_path / "out", files, chunk_size=0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_shard_that_was_cut_short_meanwhile(tmp_path, files):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(files[0], "a.png")
+    images = image_files.find_images([tmp_path / "a.tar"])
+    os.truncate(tmp_path / "a.tar", images.places[0, 1] + 100)
+    with pytest.raises(OSError, match=r"a\.tar' gave 100 bytes where \d+ were asked for"):
+        images[0]
+
+
+def test_missing_pyarrow_is_said_before_any_work(tmp_path, files, embedder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"skclipens\[stream\]"):
+        embedder.embed_to(tmp_path / "out", files)
+    assert not (tmp_path / "out").exists()
+
+
+def test_embeddings_go_to_the_cache(tmp_path, pictures, expected):
+    store = EmbeddingStore(tmp_path / "cache")
+    embedder = CLIPEmbedder("zoo/RN20", cache=store, verbose=True)
+    embedder.embed_to(tmp_path / "out", f"{pictures}/*.tar", chunk_size=3)
+    assert store.info()["entries"] == N
+    np.testing.assert_allclose(read_embeddings(tmp_path / "out"), expected, atol=1e-5)
+
+
+member_names = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(member_names, st.binary(max_size=1500)), min_size=1, max_size=8))
+def test_any_member_is_found_in_its_shard(members):
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(f"{name}.PNG")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    fsspec.filesystem("memory").pipe_file("/any.tar", content.getvalue())
+    images = image_files.find_images("memory://any.tar")
+    assert images.names == [f"tar://{name}.PNG::memory://any.tar" for name, _ in members]
+    again = pickle.loads(pickle.dumps(images.part(1, 9)))
+    assert [images[0], *again] == [data for _, data in members]
+
+
+@given(st.integers(1, 300), st.integers(1, 40))
+def test_chunks_cover_each_row_once(n_images, chunk_size):
+    chunks = _chunks(n_images, chunk_size)
+    rows = [row for _, start, stop in chunks for row in range(start, stop)]
+    assert rows == list(range(n_images))
+    assert sorted({name for name, _, _ in chunks}) == [name for name, _, _ in chunks]
+
+
+# Several processes
+
+
+@pytest.mark.parametrize("name", ["files/6.png", "zip://in/6.png::all.zip", "1.tar"])
+def test_relative_paths_lead_to_the_same_images_elsewhere(pictures, monkeypatch, name):
+    monkeypatch.chdir(pictures)
+    images = image_files.find_images([name])
+    monkeypatch.chdir("/")
+    image = pickle.loads(pickle.dumps(images))[len(images) - 1]
+    content = image if isinstance(image, bytes) else Path(image).read_bytes()
+    assert content == (pictures / "files" / "6.png").read_bytes()
+
+
+def test_threads_share_the_work(tmp_path, files, expected, embedder):
+    with joblib.parallel_config(backend="threading", n_jobs=2):
+        embedder.embed_to(tmp_path, files, chunk_size=2)
+    np.testing.assert_allclose(read_embeddings(tmp_path), expected, atol=1e-5)
+
+
+@pytest.mark.slow  # each worker imports torch
+def test_processes_share_the_work(tmp_path, files, expected, embedder):
+    with joblib.parallel_config(n_jobs=2):
+        embedder.embed_to(tmp_path, files, chunk_size=2)
+    np.testing.assert_allclose(read_embeddings(tmp_path), expected, atol=1e-5)
+
+
+def log_loads(log):
+    """Write a line to a file whenever this process loads a model."""
+    from skclipens import backbones
+
+    load = backbones._load
+
+    def logged(backbone, device):
+        with open(log, "a") as file:
+            file.write(f"{os.getpid()} {backbone.name}\n")
+        return load(backbone, device)
+
+    backbones._load = logged
+
+
+def kill_at_work(pid, log, folder, n_parts_then):
+    """Kill a worker as soon as it has loaded a model and there is a part."""
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline:
+        n_parts = len(list(folder.glob("part-*")))
+        if n_parts and log.exists() and f"{pid} zoo" in log.read_text():
+            os.kill(pid, signal.SIGKILL)
+            n_parts_then.append(n_parts)
+            return
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_a_cluster_that_loses_a_worker(tmp_path, files):
+    distributed = pytest.importorskip("distributed")
+    cloudpickle = pytest.importorskip("cloudpickle")
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+    class LogLoads(distributed.WorkerPlugin):
+        def setup(self, worker):
+            log_loads(log)
+
+    out, log, many = tmp_path / "out", tmp_path / "loads.txt", files * 100
+    embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-8"])
+    with (
+        distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+        joblib.parallel_config(backend="dask"),
+    ):
+        client.register_plugin(LogLoads())
+        pids = list(client.run(os.getpid).values())
+        n_parts_then = []
+        killer = threading.Thread(target=kill_at_work, args=(pids[0], log, out, n_parts_then))
+        killer.start()
+        embedder.embed_to(out, many, chunk_size=10)
+        killer.join()
+        pids_after = list(client.run(os.getpid).values())
+    assert 1 <= n_parts_then[0] < 70
+    assert pids[0] not in pids_after
+    assert pids[1] in pids_after
+    np.testing.assert_allclose(read_embeddings(out), embedder.transform(many), atol=1e-5)
+    loads = log.read_text().splitlines()
+    assert len(set(loads)) == len(loads)
+    assert {line.split()[0] for line in loads} >= set(map(str, pids))
+    assert {f"{pids[1]} {name}" for name in embedder.backbones} <= set(loads)
