@@ -64,13 +64,13 @@ def make_pictures(folder, n, size=(500, 375), seed=0):
 class Model:
     """A backbone as open_clip's documentation loads it, and what is done with it there."""
 
-    def __init__(self, spec):
-        self.backbone = Backbone(spec)
+    def __init__(self, spec, device="cpu"):
+        self.backbone, self.device = Backbone(spec), device
         weights = str(self.backbone.path) if self.backbone.architecture else None
         self.model, _, self.preprocess = open_clip.create_model_and_transforms(
             self.backbone.model_name, weights
         )
-        self.model.eval().requires_grad_(False)
+        self.model.to(device).eval().requires_grad_(False)
         self.ready = {}
 
     def load(self, file):
@@ -78,8 +78,8 @@ class Model:
             return self.preprocess(image)
 
     def encode(self, tensors):
-        with torch.no_grad():
-            return self.model.encode_image(tensors).numpy()
+        with torch.no_grad(), torch.autocast("cuda", enabled=self.device.startswith("cuda")):
+            return self.model.encode_image(tensors.to(self.device)).cpu().numpy()
 
     def one_at_a_time(self, files):
         return np.concatenate([self.encode(self.load(file).unsqueeze(0)) for file in files])

@@ -22,7 +22,7 @@ from skclipens.backbones import resolve_backbones
 
 from . import _figures, _report, _rivals, _run, _sets, _systems
 
-EXPERIMENTS = ("main", "robustness", "cascade", "transfer", "retrieval")
+EXPERIMENTS = ("main", "ablation", "robustness", "cascade", "transfer", "retrieval")
 
 
 def parse(arguments):

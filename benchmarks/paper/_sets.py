@@ -54,25 +54,63 @@ def digits():
 
 def emoji_style():
     """Training pictures of one style (OpenMoji), test pictures of another (Twemoji)."""
+    test = emoji()
+    return _style_shift("emoji-style", _openmoji("openmoji", test.y), test, "OpenMoji", "Twemoji")
+
+
+def openmoji():
+    """The style on which choices are made."""
+    images, labels = _openmoji("openmoji")
+    return ImageSet("openmoji", images, labels, gathered_from="OpenMoji")
+
+
+def openmoji_letters():
+    """OpenMoji whose classes have names that mean nothing."""
+    images, labels = _openmoji("openmoji")
+    letters = {label: f"the letter {chr(97 + i)}" for i, label in enumerate(np.unique(labels)[:26])}
+    kept = [i for i, label in enumerate(labels) if label in letters]
+    return ImageSet(
+        "openmoji-letters",
+        [images[i] for i in kept],
+        np.array([letters[labels[i]] for i in kept]),
+        gathered_from="OpenMoji, classes named after letters",
+    )
+
+
+def openmoji_style():
+    """Training pictures in colour, test pictures of lines."""
+    test = ImageSet("black", *_openmoji("openmoji-black"))
+    parts = _openmoji("openmoji", test.y), test, "OpenMoji in colour", "its lines"
+    return _style_shift("openmoji-style", *parts)
+
+
+def _openmoji(style, classes=None):
+    """Pictures and labels, of given classes or of those with enough pictures."""
     from PIL import Image
 
     from skclipens.zoo._captions import class_phrases
     from skclipens.zoo._sources import emoji_table, load_style
 
-    test = emoji()
-    pictures, codes = load_style("openmoji")
+    pictures, codes = load_style(style)
     table, phrases = emoji_table(), class_phrases()
     labels = np.array([phrases[table[code].subcategory][0] for code in codes])
-    kept = np.flatnonzero(np.isin(labels, test.y))
-    images = [Image.fromarray(pictures[i].astype(np.uint8), "RGBA") for i in kept]
-    rows = np.arange(len(kept) + len(test.y))
+    if classes is None:
+        names, counts = np.unique(labels, return_counts=True)
+        classes = names[counts >= MIN_CLASS_SIZE]
+    kept = np.flatnonzero(np.isin(labels, classes))
+    return [Image.fromarray(pictures[i].astype(np.uint8), "RGBA") for i in kept], labels[kept]
+
+
+def _style_shift(name, train, test, trained_on, tested_on):
+    images, labels = train
+    rows = np.arange(len(images) + len(test.y))
     return ImageSet(
-        "emoji-style",
+        name,
         images + test.images,
-        np.concatenate([labels[kept], test.y]),
-        train=rows[: len(kept)],
-        test=rows[len(kept) :],
-        gathered_from="OpenMoji to train, Twemoji to test",
+        np.concatenate([labels, test.y]),
+        train=rows[: len(images)],
+        test=rows[len(images) :],
+        gathered_from=f"{trained_on} to train, {tested_on} to test",
     )
 
 
@@ -103,16 +141,27 @@ def _numbered(names):
 
 
 LOCAL = {"emoji": emoji, "tuxpaint": tuxpaint, "digits": digits, "emoji-style": emoji_style}
+# No set of LOCAL is tested on their pictures; those of emoji-style train on OpenMoji.
+VALIDATION = {
+    "openmoji": openmoji,
+    "openmoji-letters": openmoji_letters,
+    "openmoji-style": openmoji_style,
+}
 
 
 def expand(names):
-    """Names of sets, where "local" and "all" stand for several."""
-    groups = {"local": list(LOCAL), "all": list_benchmarks()["name"].tolist()}
+    """Names of sets, where "local", "validation" and "all" stand for several."""
+    groups = {
+        "local": list(LOCAL),
+        "validation": list(VALIDATION),
+        "all": list_benchmarks()["name"].tolist(),
+    }
     expanded = dict.fromkeys(one for name in names for one in groups.get(name, [name]))
-    known = [*LOCAL, *groups["all"]]
+    known = [one for group in groups.values() for one in group]
     for name in expanded:
         if name not in known:
-            raise ValueError(f"There is no set {name!r}; the names are local, all, {known}.")
+            names = ", ".join([*groups, *known])
+            raise ValueError(f"There is no set {name!r}; the names are {names}.")
     return list(expanded)
 
 
@@ -125,6 +174,7 @@ def load(name, download=True):
         If its images cannot be had here.
     """
     try:
-        return LOCAL[name]() if name in LOCAL else benchmark(name, download)
+        ours = {**LOCAL, **VALIDATION}
+        return ours[name]() if name in ours else benchmark(name, download)
     except (OSError, ImportError, RuntimeError) as error:
         raise MissingSetError(str(error).strip() or type(error).__name__) from error

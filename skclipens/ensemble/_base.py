@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 from sklearn.utils.validation import check_is_fitted, check_memory, validate_data
 from threadpoolctl import threadpool_limits
 
-from .._calibration import fit_temperature
+from .._calibration import fit_temperature, fixed_temperature
 from .._logits import LogitClassifierMixin
 from .._validation import check_labels
 from ..heads import ZeroShotHead
@@ -18,9 +18,6 @@ from ._blocks import find_blocks
 from ._experts import make_experts
 from ._held_out import fit_experts, stack_logits
 
-# How far apart the logits of experts that no row can judge are put. The largest that cost nothing
-# at one shot on the validation style; see docs/paper.md.
-_UNJUDGED_SPREAD = 0.2
 _NOT_PREFIT = (
     "cv='prefit' takes (name, fitted classifier, columns) triples as head, but the %(name)s of "
     "expert {!r} is not fitted."
@@ -148,8 +145,7 @@ class BaseBackboneEnsemble(LogitClassifierMixin, BaseEstimator):
             for position, e in enumerate(judged):
                 temperatures[e] = fit_temperature(logits[:, position], targets)
         for e in np.setdiff1d(np.arange(len(self.experts_)), judged):
-            spread = self.experts_[e].logits(X, self.classes_).std(axis=1).mean()
-            temperatures[e] = spread / _UNJUDGED_SPREAD or 1.0
+            temperatures[e] = fixed_temperature(self.experts_[e].logits(X, self.classes_))
         return temperatures
 
     def _fit_combination(self, X, logits, y):

@@ -88,7 +88,7 @@ class StaticRouter(BaseRouter):
 
     Parameters
     ----------
-    prior : float, default=0.5
+    prior : float, default=5.0
         Strength of the prior, in rows.
 
     Attributes
@@ -101,11 +101,11 @@ class StaticRouter(BaseRouter):
     Examples
     --------
     >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, StaticRouter
-    >>> AdaptiveBackboneEnsemble("zoo", router=StaticRouter(prior=5.0)).router.prior
-    5.0
+    >>> AdaptiveBackboneEnsemble("zoo", router=StaticRouter(prior=2.0)).router.prior
+    2.0
     """
 
-    def __init__(self, prior=0.5):
+    def __init__(self, prior=5.0):
         self.prior = prior
 
     def _fit(self, X, logits, y):

@@ -7,13 +7,13 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.base import _fit_context
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils._param_validation import Interval
 
-from .._calibration import fit_temperature
+from .._calibration import fit_temperature, fixed_temperature
 from .._linalg import unit_rows
 from .._validation import few_rows_per_class
-from ._base import BaseTextHead
+from ._base import BaseTextHead, rows_that_judge
 
 _N_FOLDS = 5
 
@@ -54,7 +54,9 @@ class ResidualHead(BaseTextHead):
     residual_intercept_ : ndarray of shape (C,)
     held_out_logits_ : ndarray of shape (n, C)
         Logits of the training rows, in their order, from ridge regressions that have not seen
-        them, in up to five folds. The temperature of the correction is fitted on these.
+        them, in up to five folds. The temperature of the correction is fitted on these. A row
+        whose class no other row shows cannot judge the correction and goes without it; where that
+        is so for at least half of the classes, the correction gets a small fixed spread.
     n_features_in_ : int
         Width of the backbone's embedding.
     feature_names_in_ : ndarray of shape (width,)
@@ -119,10 +121,15 @@ class ResidualHead(BaseTextHead):
         self.temperature_ = fit_temperature(text, targets)
         text = text / self.temperature_
         residuals = np.eye(len(self.classes_), dtype=text.dtype)[targets] - softmax(text, axis=1)
-        ridge = Ridge(self.alpha, solver="cholesky")
-        held_out = cross_val_predict(ridge, features, residuals, cv=_folds(targets))
-        scale = fit_temperature(held_out, targets, offset=text)
-        ridge.fit(features, residuals)
+        ridge = Ridge(self.alpha, solver="cholesky").fit(features, residuals)
+        held_out = np.zeros_like(text)
+        rows = np.flatnonzero(rows_that_judge(targets))
+        if len(rows):
+            folds = _folds(targets)
+            held_out[rows] = cross_val_predict(ridge, features, residuals, cv=folds)[rows]
+            scale = fit_temperature(held_out[rows], targets[rows], offset=text[rows])
+        else:
+            scale = fixed_temperature(ridge.predict(features))
         self.residual_coef_ = ridge.coef_ / scale
         self.residual_intercept_ = ridge.intercept_ / scale
         self.held_out_logits_ = text + held_out / scale
@@ -135,10 +142,9 @@ class ResidualHead(BaseTextHead):
 
 
 def _folds(targets):
-    largest = np.bincount(targets).max()
-    if largest < 2:
-        return KFold(min(_N_FOLDS, len(targets)), shuffle=True, random_state=0)
-    splitter = StratifiedKFold(min(_N_FOLDS, largest), shuffle=True, random_state=0)
+    splitter = StratifiedKFold(
+        min(_N_FOLDS, np.bincount(targets).max()), shuffle=True, random_state=0
+    )
     with warnings.catch_warnings(), few_rows_per_class():
         warnings.filterwarnings("ignore", message="The least populated class")
         return list(splitter.split(targets, targets))

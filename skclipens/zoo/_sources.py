@@ -28,6 +28,7 @@ TRAINING_STYLES = {
 }
 OPENMOJI = ("openmoji", "17.0.0")
 VALIDATION_STYLE = "openmoji"
+_OPENMOJI_FOLDERS = {"openmoji": "color", "openmoji-black": "black"}
 
 _SKIN_TONE = re.compile(r"skin-tone|-tone\d|-(medium-)?(dark|light)$|-medium$")
 _DIGITS = "zero one two three four five six seven eight nine".split()
@@ -164,8 +165,8 @@ def _iconify_svgs(name, version):
             )
 
 
-def _openmoji_svgs():
-    folder = npm_package(*OPENMOJI) / "color" / "svg"
+def _openmoji_svgs(colouring):
+    folder = npm_package(*OPENMOJI) / colouring / "svg"
     for code in emoji_table():
         path = folder / f"{code.upper()}.svg"
         if path.exists():
@@ -174,6 +175,11 @@ def _openmoji_svgs():
 
 def load_style(style):
     """Pictures of one style.
+
+    Parameters
+    ----------
+    style : str
+        One of ``TRAINING_STYLES``, ``"openmoji"``, or ``"openmoji-black"`` for its lines alone.
 
     Returns
     -------
@@ -184,7 +190,10 @@ def load_style(style):
     """
     path = cache_directory() / f"pictures-{style}-{PICTURE_SIZE}.npz"
     if not path.exists():
-        svgs = _openmoji_svgs() if style == "openmoji" else _iconify_svgs(*TRAINING_STYLES[style])
+        if style in _OPENMOJI_FOLDERS:
+            svgs = _openmoji_svgs(_OPENMOJI_FOLDERS[style])
+        else:
+            svgs = _iconify_svgs(*TRAINING_STYLES[style])
         codes, pictures = zip(*((code, rasterise(svg)) for code, svg in svgs), strict=True)
         with open(path.with_suffix(".partial"), "wb") as file:
             np.savez(file, pictures=np.stack(pictures), codes=np.array(codes))

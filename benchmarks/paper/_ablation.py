@@ -1,0 +1,103 @@
+"""Ablation: what each part of the default ensemble is worth."""
+
+import numpy as np
+import pandas as pd
+
+from skclipens import AdaptiveBackboneEnsemble
+from skclipens.ensemble import GatedRouter
+
+from ._experiments import embed, few_shot_draws, markdown, mean_sd, run_draws
+
+DEFAULT = "default"
+SHOTS = (1, 2, 4, 8, 16)
+VARIANTS = {
+    DEFAULT: {},
+    "router: static weights": {"router": "static"},
+    "router: gates that are not shrunk": {"router": GatedRouter(strength=0.03)},
+    "router: NLC": {"router": "nlc"},
+    "router: none, the calibrated logit average": {"router": "uniform"},
+    "pool without the head on all columns": {"head": ["residual", "linear"]},
+    "pool without linear heads": {"head": ["residual", "linear-all"]},
+    "pool without residual heads": {"head": ["linear", "linear-all"]},
+    "pool with zero-shot in place of residual heads": {
+        "head": ["zero-shot", "linear", "linear-all"]
+    },
+    "pool with Tip-Adapter heads beside": {
+        "head": ["residual", "tip-adapter", "linear", "linear-all"]
+    },
+    "residual heads alone": {"head": "residual"},
+    "linear heads alone": {"head": "linear"},
+    "not calibrated": {"calibrate": False},
+    "the paper: zero-shot heads, NLC": {"head": "zero-shot", "router": "nlc"},
+    "the paper: linear heads, NLC": {"head": "linear", "router": "nlc"},
+}
+_NOTE = (
+    "{draws} draws. Accuracy in %, mean ± standard deviation over draws. The best single expert on "
+    "one backbone of the default's pool is chosen by its accuracy on the test images, with "
+    "hindsight; the oracle is right where any of these is."
+)
+
+
+def run(
+    dataset,
+    backbones,
+    *,
+    draws=10,
+    random_state=0,
+    work,
+    shots=SHOTS,
+    variants=tuple(VARIANTS),
+    jobs=1,
+    verbose=False,
+):
+    """Accuracy of the default and of its variants.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns dataset, shots, draw, system, accuracy.
+    """
+    y = np.asarray(dataset.y)
+    X = embed(dataset.images, backbones, work, verbose=verbose)
+    options = {"class_names": dataset.class_names, "templates": dataset.templates}
+
+    def run_draw(draw, train, test):
+        for name in variants:
+            clf = AdaptiveBackboneEnsemble(
+                backbones, random_state=draw, **options, **VARIANTS[name]
+            ).fit(X[train], y[train])
+            found = {name: clf.score(X[test], y[test])}
+            if name == DEFAULT:
+                found |= _references(clf, X[test], y[test])
+            yield from ({"system": one, "accuracy": score} for one, score in found.items())
+
+    frames = [
+        run_draws(run_draw, few_shot_draws(dataset, k, draws, random_state), jobs).assign(shots=k)
+        for k in shots
+    ]
+    return pd.concat(frames, ignore_index=True).assign(dataset=dataset.name)
+
+
+def _references(clf, X, y):
+    right = clf.classes_[clf.expert_proba(X).argmax(axis=2)] == y[:, None]
+    right = right[:, [not name.startswith("all:") for name in clf.expert_names_]]
+    return {"best single": right.mean(axis=0).max(), "oracle": right.any(axis=1).mean()}
+
+
+def report(frame):
+    """Markdown: a table of means over the sets, and one of each set."""
+    by_draw = frame.groupby(["system", "shots", "draw"], sort=False)["accuracy"].mean()
+    parts = ["## Ablation of the default ensemble", _NOTE.format(draws=frame["draw"].nunique())]
+    parts += [f"### Mean over {', '.join(frame['dataset'].unique())}", _table(by_draw, frame)]
+    for name, rows in frame.groupby("dataset", sort=False):
+        by_draw = rows.set_index(["system", "shots", "draw"])["accuracy"]
+        parts += [f"### {name}", _table(by_draw, frame)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(by_draw, frame):
+    cells = (100 * by_draw).groupby(["system", "shots"], sort=False).agg(["mean", "std"])
+    texts = cells.apply(lambda cell: mean_sd(cell["mean"], cell["std"]), axis=1).unstack()
+    texts = texts.reindex(frame["system"].unique())
+    texts["mean"] = cells["mean"].groupby("system").mean().map("{:.1f}".format)
+    return markdown(texts.rename(columns=lambda k: k if k == "mean" else f"{k} shots"))
