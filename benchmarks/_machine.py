@@ -12,10 +12,10 @@ import joblib
 from threadpoolctl import threadpool_info
 
 
-def command(name, arguments=None):
-    """The command line that prints what is printed, with the given arguments or this process's."""
+def heading(title, name, arguments=None):
+    """A title, and the command that prints the page, with arguments given or of this process."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    return f"`{' '.join([f'python -m benchmarks.{name}', *arguments])}`"
+    return f"# {title}\n\n    {' '.join([f'python -m benchmarks.{name}', *arguments])}\n"
 
 
 def describe(libraries):
@@ -68,6 +68,27 @@ def peak_memory(run):
         return tracemalloc.get_traced_memory()[1] / 2**20
     finally:
         tracemalloc.stop()
+
+
+def start_peak():
+    """Forget the peak of this process's resident memory, where Linux lets it; resident, in MiB."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass  # then the peak is that of the whole run
+    return peak_resident()
+
+
+def peak_resident():
+    """Peak of the resident memory of this process, in MiB, since it was last forgotten."""
+    try:
+        # Not from getrusage, which counts the parent's until exec as well.
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM"))
+    except OSError:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes
 
 
 def markdown(header, rows):

@@ -25,7 +25,7 @@ from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from benchmarks._machine import best_of, command, describe, markdown, peak_memory
+from benchmarks._machine import best_of, describe, heading, markdown, peak_memory
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.backbones import resolve_backbones
 from skclipens.datasets import load_emoji
@@ -33,6 +33,7 @@ from skclipens.ensemble import NeuralLogitController, ShrunkRouter, StaticRouter
 
 SHOTS, N_TEST, N_PREDICTED = 16, 4, 10_000
 HEAD = ["linear", "linear-all"]
+TITLE = "Fit and predict: time and memory"
 LIBRARIES = ["scikit-learn", "numpy", "scipy", "joblib", "torch"]
 LR, STACKING = "LogisticRegression, all columns", "StackingClassifier"
 LOADING, NLC = "of which hashing and loading", "router alone: NLC"
@@ -236,9 +237,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore", category=UserWarning, module="joblib.memory")
     pictures = Pictures()
-    print(
-        f"{command('fit_predict', arguments)}\n\n{describe(LIBRARIES)}; best of {options.repeats}."
-    )
+    print(heading(TITLE, "fit_predict", arguments))
+    print(f"{describe(LIBRARIES)}; best of {options.repeats}.")
     widths = [backbone.width for backbone in resolve_backbones(options.backbones)]
     beyond = compare(pictures, widths, options.classes, options.repeats)
     beyond += grow(pictures, options.largest, options.repeats)

@@ -21,18 +21,17 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import torch
-from safetensors.torch import save_file
 
-from benchmarks._machine import best_of, command, describe, markdown
-from benchmarks.embedding import BATCH, SINGLES, Model, make_pictures
+from benchmarks._machine import best_of, describe, heading, markdown
+from benchmarks.embedding import BATCH, SINGLES, Model, make_pictures, with_random_weights
 from skclipens import CLIPEmbedder
 from skclipens._decoding import decode_batches
 from skclipens._devices import resolve_precision
 from skclipens._forward import ImageEncoder
 from skclipens.backbones import Backbone, clear_backbone_cache
 
+TITLE = "Embedding on a GPU"
 LIBRARIES = ["torch", "torchvision", "open_clip_torch", "Pillow", "numpy"]
 N_PARITY = 32
 # Largest cosine distance from the CPU in fp32.
@@ -171,7 +170,9 @@ def rates(name, one, files, repeats):
     ]
     table = markdown([name, "images/s", "skclipens is × as fast"], lines)
     share = limit / seconds[OURS]
-    beyond = [f"{name}: {share:.2f} of the limit, asked {OF_LIMIT}"] if share < OF_LIMIT else []
+    # On a CPU the forward and decoding share the cores, and this is no limit.
+    short = share < OF_LIMIT and one.device != "cpu"
+    beyond = [f"{name}: {share:.2f} of the limit, asked {OF_LIMIT}"] if short else []
     return f"{table}\n\n{_peak(one.device)}", beyond
 
 
@@ -187,11 +188,8 @@ def _peak(device):
 
 
 def measure(name, device, files, folder, batch_size, repeats):
-    """Print the tables of one backbone with random weights; what is beyond a limit."""
-    torch.manual_seed(0)
-    weights = Path(folder, f"{name}.safetensors")
-    save_file(open_clip.create_model(name).state_dict(), weights)
-    spec = f"{name}//{weights}"
+    """Print the tables of one backbone; what is beyond a limit."""
+    spec = name if "/" in name else with_random_weights(name, folder)
     one = Measured(spec, device, batch_size)
     table, beyond = agreement(spec, one, files)
     print(f"\n{table}\n", flush=True)
@@ -219,7 +217,8 @@ def main(arguments=None):
         if options.device.startswith("cuda")
         else "no GPU"
     )
-    print(f"{command('gpu', arguments)}\n\n{card}; {describe(LIBRARIES)}.")
+    print(heading(TITLE, "gpu", arguments))
+    print(f"{card}; {describe(LIBRARIES)}.")
     beyond = []
     with tempfile.TemporaryDirectory() as folder:
         # Each file is read several times: it is decoding that counts, not the disk.

@@ -20,7 +20,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from benchmarks._machine import best_of, command, describe, markdown, peak_memory
+from benchmarks._machine import best_of, describe, heading, markdown, peak_memory
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
 from skclipens.backbones import clear_backbone_cache, load_backbone, resolve_backbones
 from skclipens.datasets import load_emoji
@@ -31,6 +31,7 @@ GRID = {
     "head": ["zero-shot", "linear", ["residual", "linear"]],
     "router": ["uniform", "static", "shrunk", "nlc"],
 }
+TITLE = "Grid search over images, with a store of embeddings"
 LIBRARIES = ["scikit-learn", "torch", "open_clip_torch", "numpy"]
 EMBED, READY = "embed all images once", "search over the ready table"
 COLD, WARM = "search over images, cold", "search over images, warm"
@@ -130,6 +131,23 @@ def report(seconds, forwards, peaks):
     return markdown(header, lines), beyond
 
 
+def grow(smallest, options):
+    """Table of time and memory by the number of images, with a store that has them."""
+    lines = []
+    for size in smallest:
+        emoji = load_emoji(min_class_size=size)
+        searches = Searches(emoji, FewShotSplit(options.shots, options.draws, random_state=0))
+        searches.cold()
+        ways = {READY: searches.ready, WARM: searches.warm}
+        seconds = best_of(ways, 1)
+        ratio = f"{seconds[WARM] / seconds[READY]:.3f}"
+        cells = [f"{seconds[way]:.2f}" for way in ways]
+        peaks = [f"{peak_memory(run):.0f}" for run in ways.values()]
+        lines.append([len(searches.y), len(emoji.target_names), *cells, ratio, *peaks])
+    header = ["images", "classes", "ready, s", "warm, s", "ratio", "ready, MiB", "warm, MiB"]
+    return markdown(header, lines)
+
+
 def main(arguments=None):
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -148,7 +166,7 @@ def main(arguments=None):
         COLD: searches.cold,
         WARM: searches.warm,
     }
-    print(f"{command('grid_search', arguments)}\n")
+    print(heading(TITLE, "grid_search", arguments))
     print(f"{describe(LIBRARIES)}; best of {options.repeats}.\n")
     n_candidates = np.prod([len(values) for values in GRID.values()])
     n, n_classes = len(searches.y), len(emoji.target_names)
@@ -169,6 +187,7 @@ def main(arguments=None):
     print(f"\nLargest difference of a candidate's mean accuracy: {difference:.4f}.")
     if (counts[COLD], counts[WARM]) != (n_distinct, 0):
         beyond.append(f"{counts[COLD]} forwards cold, {counts[WARM]} warm; limits {n_distinct}, 0")
+    print(f"\nGrowth:\n\n{grow((60, 40, 20), options)}")
     if beyond:
         raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
 

@@ -19,11 +19,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks._machine import describe, markdown
+from benchmarks._machine import describe, heading, markdown, peak_resident
 from skclipens.datasets import load_emoji
 
 LIMIT = 1.1  # times the memory of the first number of images
 PER_SHARD = 10_000
+TITLE = "Streaming images into a table: rate and memory"
 LIBRARIES = ["torch", "open_clip_torch", "pyarrow", "pandas", "Pillow", "joblib"]
 
 
@@ -51,19 +52,7 @@ def stream(images, table, backbones):
     embedder = MultiBackboneEmbedder(backbones, verbose=True)
     start = time.perf_counter()
     embedder.embed_to(table, images)
-    print(time.perf_counter() - start, peak_memory())
-
-
-def peak_memory():
-    """Highest resident memory of this process, MiB."""
-    try:
-        # Not from getrusage, which counts the parent's until exec as well.
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM"))
-    except OSError:
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes
+    print(time.perf_counter() - start, peak_resident())
 
 
 def measure(n_images, backbones):
@@ -93,7 +82,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if options.stream:
         return stream(options.stream, options.table, options.backbones)
-    print(describe(LIBRARIES), "\n")
+    print(heading(TITLE, "streaming", arguments))
+    print(f"{describe(LIBRARIES)}.\n")
     rows, peaks = [], []
     for n_images in options.images:
         seconds, peak, size = measure(n_images, options.backbones)

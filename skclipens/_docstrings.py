@@ -30,8 +30,8 @@ _SHARED = {
             - a list of these: all of them;
             - a list of (name, classifier, columns): exactly these experts; ``columns`` may name a
               block;
-            - ``"auto"``: residual heads where blocks are named after backbones, with linear heads
-              and, for several blocks, one linear head on all.
+            - ``"auto"``: residual heads on blocks that are named after backbones, linear heads on
+              others, and one linear head on all blocks together.
         """,
     "cv": """
         cv : int, float, splitter or "prefit", default=5

@@ -88,11 +88,11 @@ def test_blocks_are_found_behind_a_column_transformer(frame, y):
     images = [f"image__{name}" for name in BACKBONES[:2]]
     assert list(clf.expert_names_) == [
         *(f"{name}:residual" for name in images),
-        *(f"{name}:linear" for name in [*images, "other"]),
+        "other:linear",
         "all:linear-all",
     ]
     widths = [len(columns) for _, _, columns in clf.experts_]
-    assert widths == [WIDTH, WIDTH, WIDTH, WIDTH, 2, 2 * WIDTH + 2]
+    assert widths == [WIDTH, WIDTH, 2, 2 * WIDTH + 2]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,6 @@ def test_unknown_column_name_is_a_clear_error(frame, y):
 def test_auto_heads(X, y):
     assert list(make(head="auto").fit(X, y).expert_names_) == [
         *(f"{name}:residual" for name in BACKBONES),
-        *(f"{name}:linear" for name in BACKBONES),
         "all:linear-all",
     ]
     one = make(["zoo/RN20"], head="auto").fit(X[:, :WIDTH], y)

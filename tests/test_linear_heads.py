@@ -141,6 +141,19 @@ def test_one_row_per_class_changes_little(emoji):
     assert ResidualHead(BACKBONE).fit(X, y).score(X_test, y_test) > text - 0.03
 
 
+def test_one_row_per_class_serves_where_prompts_mean_nothing(emoji):
+    X, y, X_test, y_test = split(emoji, 1)
+    names = np.unique(y)
+    wrong = dict(zip(names, np.roll(names, 1)))
+    text = ZeroShotHead(BACKBONE, class_names=wrong).fit(X, y).score(X_test, y_test)
+    rows = LinearDiscriminantHead().fit(X, y).score(X_test, y_test)
+    head = ResidualHead(BACKBONE, class_names=wrong).fit(X, y)
+    assert head.score(X_test, y_test) > (text + rows) / 2
+    # Nothing has judged the correction, so the prompts alone judge the head.
+    expected = ZeroShotHead(BACKBONE, class_names=wrong).fit(X, y).decision_function(X)
+    assert_allclose(head.held_out_logits_, expected / head.temperature_, rtol=1e-4)
+
+
 # Other classes
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
-from benchmarks.paper import _cascade, _retrieval, _robustness, _transfer
+from benchmarks.paper import _ablation, _cascade, _retrieval, _robustness, _transfer
 from benchmarks.paper._experiments import blocks_of, embed, few_shot_draws, kept, table
 from benchmarks.paper._perturbations import LEVELS, PERTURBATIONS, perturb
 from benchmarks.paper._sets import ImageSet
@@ -112,6 +112,18 @@ def test_robustness(pictures, work):
     again = _robustness.run(pictures, BACKBONES, **chosen)
     assert again.equals(frame)
     assert f"| {_robustness.DEFAULT} |" in _robustness.report(frame)
+
+
+def test_ablation(pictures, work):
+    variants = (_ablation.DEFAULT, "linear heads alone")
+    frame = _ablation.run(pictures, BACKBONES, draws=2, shots=(1, 4), work=work, variants=variants)
+    systems = [_ablation.DEFAULT, "best single", "oracle", "linear heads alone"]
+    assert frame["system"].unique().tolist() == systems
+    by_system = frame.pivot(index=["shots", "draw"], columns="system", values="accuracy")
+    assert len(by_system) == 4
+    assert (by_system["oracle"] >= by_system["best single"]).all()
+    text = _ablation.report(frame)
+    assert "| linear heads alone |" in text and "| 1 shots | 4 shots | mean |" in text
 
 
 def test_cascade(pictures, work):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from skclipens import AdaptiveBackboneEnsemble
-from skclipens.ensemble import GatedRouter
+from skclipens.ensemble import GatedRouter, StaticRouter
 
 from ._experiments import embed, few_shot_draws, markdown, mean_sd, run_draws
 
@@ -13,18 +13,16 @@ SHOTS = (1, 2, 4, 8, 16)
 VARIANTS = {
     DEFAULT: {},
     "router: static weights": {"router": "static"},
+    "router: static weights, weaker prior": {"router": StaticRouter(prior=1.0)},
+    "router: static weights, stronger prior": {"router": StaticRouter(prior=100.0)},
     "router: gates that are not shrunk": {"router": GatedRouter(strength=0.03)},
     "router: NLC": {"router": "nlc"},
     "router: none, the calibrated logit average": {"router": "uniform"},
-    "pool without the head on all columns": {"head": ["residual", "linear"]},
-    "pool without linear heads": {"head": ["residual", "linear-all"]},
-    "pool without residual heads": {"head": ["linear", "linear-all"]},
-    "pool with zero-shot in place of residual heads": {
-        "head": ["zero-shot", "linear", "linear-all"]
-    },
-    "pool with Tip-Adapter heads beside": {
-        "head": ["residual", "tip-adapter", "linear", "linear-all"]
-    },
+    "pool with linear heads beside": {"head": ["residual", "linear", "linear-all"]},
+    "pool with Tip-Adapter heads beside": {"head": ["residual", "tip-adapter", "linear-all"]},
+    "pool with linear in place of residual heads": {"head": ["linear", "linear-all"]},
+    "pool with zero-shot in place of residual heads": {"head": ["zero-shot", "linear-all"]},
+    "pool of zero-shot, linear and linear on all": {"head": ["zero-shot", "linear", "linear-all"]},
     "residual heads alone": {"head": "residual"},
     "linear heads alone": {"head": "linear"},
     "not calibrated": {"calibrate": False},

@@ -71,6 +71,8 @@ def reason(cell):
             f"the best, {cell['best_name']}, gets {cell['best_share']:.0%} of the weight (equal "
             f"shares: {cell['equal_share']:.0%})"
         )
+    if cell["best"] < 0.2:
+        why += f"; none knows much, the best is right for {cell['best']:.0%}"
     if cell["oracle"] - cell["best"] < 0.02:
         why += "; hardly any headroom"
     return why

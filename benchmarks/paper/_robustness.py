@@ -146,16 +146,18 @@ def _predict(X, y, X_test, backbones, prompts, draw):
         DEFAULT: default.predict(X_test),
         BASELINE: LogisticRegression(C=10.0, max_iter=1000).fit(X, y).predict(X_test),
     }
-    return {name.replace(":linear", ", linear head"): found for name, found in predicted.items()}
+    return {
+        name.replace(":residual", ", residual head"): found for name, found in predicted.items()
+    }
 
 
 def _by_expert(clf, X, pattern):
-    """Labels by single experts that see one backbone: zero-shot and linear heads."""
+    """Labels by single experts that see one backbone: zero-shot and residual heads."""
     labels = clf.classes_[clf.expert_proba(X).argmax(axis=2)]
     return {
         pattern.format(name): labels[:, e]
         for e, name in enumerate(clf.expert_names_)
-        if ":" not in name or name.endswith(":linear")
+        if ":" not in name or name.endswith(":residual")
     }
 
 
@@ -171,7 +173,7 @@ def _write(rows):
         n_test=rows["n_test"].iloc[0],
         n_kinds=perturbed["perturbation"].nunique(),
     )
-    best = [_best_single(rows, kind) for kind in ("zero-shot", "linear head")]
+    best = [_best_single(rows, kind) for kind in ("zero-shot", "residual head")]
     compared = perturbed[perturbed["system"].isin([*best, *ENSEMBLES])]
     return [
         note,

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import re
-import resource
 import shutil
 import tempfile
 import time
@@ -30,6 +29,7 @@ from skclipens import MultiBackboneEmbedder, list_backbones
 from skclipens.metrics import expected_calibration_error, oracle_accuracy_score
 from skclipens.model_selection import FewShotSplit
 
+from .._machine import peak_resident, start_peak
 from . import _rivals, _systems
 from ._experiments import blocks_of
 
@@ -336,13 +336,13 @@ def _expert_rows(clf, data, gflops):
 def _score(clf, data):
     """Fit, predict, and what both took; and which test rows are right."""
     X, X_test, y, y_test = data
-    before = _start_peak()
+    before = start_peak()
     start = time.perf_counter()
     clf.fit(X, y)
     fitted = time.perf_counter()
     predicted, proba = _predict(clf, X_test)
     done = time.perf_counter()
-    peak = _peak_mib()
+    peak = peak_resident()
     right = predicted == y_test
     row = {
         "status": "ok",
@@ -363,21 +363,3 @@ def _predict(clf, X):
         return clf.predict(X), None
     proba = clf.predict_proba(X)
     return clf.classes_[proba.argmax(axis=1)], proba
-
-
-def _start_peak():
-    """Forget the process's peak of resident memory, where Linux lets it; resident now, in MiB."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
-    return _peak_mib()
-
-
-def _peak_mib():
-    """Peak of resident memory of this process, in MiB, since it was last forgotten."""
-    try:
-        status = Path("/proc/self/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
-    except (OSError, TypeError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -37,8 +37,8 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
         How experts are weighed.
 
         - ``"nlc"``: the Neural Logit Controller of [1]_, a network that reads all columns;
-        - ``"static"``: one weight per expert, the same for all rows, fitted by maximum
-          a posteriori around the logit average;
+        - ``"static"``: one weight per expert, the same for all rows, fitted with a penalty that
+          holds it near the logit average;
         - ``"uniform"``: the calibrated logit average, in which all experts weigh the same;
         - ``"shrunk"``: static weights plus a gate per expert that reads its confidence, margin,
           entropy and agreement with the mean of all, and the leading components of the columns.
@@ -144,7 +144,7 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
         -------
         ndarray of shape (n, E)
             Weights of the calibrated logits, experts in the order of ``expert_names_``. Those of
-            ``router="shrunk"`` may be negative, all others are positive.
+            ``router="shrunk"`` may be negative, no others are.
         """
         X = self._checked(X)
         logits = self._expert_logits(X)

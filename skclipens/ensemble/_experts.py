@@ -98,15 +98,16 @@ def make_experts(head, blocks, n_features, feature_names, **options):
         raise ValueError("head is an empty list; name at least one, for instance 'linear'.")
     if all(isinstance(one, tuple) and len(one) == 3 for one in heads):
         return _experts_from_triples(heads, blocks, n_features, feature_names)
-    kinds = [kind for one in heads for kind in _expand(one, blocks)]
+    pairs = [pair for one in heads for pair in _expand(one, blocks)]
+    labels = _labels([kind for kind, _ in pairs])
     return [
         Expert(
             f"{block.name}:{label}" if label else block.name,
             _make_head(kind, block, options),
             block.columns,
         )
-        for kind, label in zip(kinds, _labels(kinds), strict=True)
-        for block in _blocks_of(kind, blocks)
+        for (kind, of_kind), label in zip(pairs, labels, strict=True)
+        for block in of_kind
     ]
 
 
@@ -126,11 +127,20 @@ def _experts_from_triples(triples, blocks, n_features, feature_names):
 
 
 def _expand(kind, blocks):
+    """Pairs of a kind of head and the blocks that get one."""
     if kind != "auto":
-        return [kind]
-    has_text = any(block.backbone for block in blocks)
-    kinds = ["residual", "linear"] if has_text else ["linear"]
-    return kinds if len(blocks) == 1 else [*kinds, "linear-all"]
+        return [(kind, _blocks_of(kind, blocks))]
+    named = [block for block in blocks if block.backbone]
+    if len(blocks) == 1:  # a head on all would be the linear one
+        pairs = [("residual", named), ("linear", blocks)]
+    else:
+        others = [block for block in blocks if not block.backbone]
+        pairs = [
+            ("residual", named),
+            ("linear", others),
+            ("linear-all", _blocks_of("linear-all", blocks)),
+        ]
+    return [(kind, of_kind) for kind, of_kind in pairs if of_kind]
 
 
 def _labels(kinds):

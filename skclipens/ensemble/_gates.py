@@ -37,7 +37,7 @@ class GatedRouter(BaseRouter):
     ----------
     strength : float, default=1.0
         How strongly gates are held shut.
-    prior : float, default=5.0
+    prior : float, default=10.0
         As in :class:`StaticRouter`.
 
     Attributes
@@ -56,7 +56,7 @@ class GatedRouter(BaseRouter):
     0.1
     """
 
-    def __init__(self, strength=1.0, prior=5.0):
+    def __init__(self, strength=1.0, prior=10.0):
         self.strength = strength
         self.prior = prior
 
@@ -106,7 +106,7 @@ class ShrunkRouter(BaseRouter):
     ----------
     strengths : sequence of float, default=(3.0, 1.0, 0.3, 0.1, 0.03)
         Of the gated routers.
-    prior : float, default=5.0
+    prior : float, default=10.0
         As in :class:`StaticRouter`.
     n_folds : int, default=5
         Gates are not tried on fewer than twice as many rows, nor on fewer than three per class.
@@ -128,7 +128,7 @@ class ShrunkRouter(BaseRouter):
     """
 
     def __init__(
-        self, strengths=(3.0, 1.0, 0.3, 0.1, 0.03), prior=5.0, n_folds=5, random_state=None
+        self, strengths=(3.0, 1.0, 0.3, 0.1, 0.03), prior=10.0, n_folds=5, random_state=None
     ):
         self.strengths = strengths
         self.prior = prior

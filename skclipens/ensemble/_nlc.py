@@ -4,7 +4,9 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from ..backbones import resolve_device
-from ._routers import MAX_LOG_WEIGHT, BaseRouter
+from ._routers import BaseRouter
+
+_MAX_LOG_WEIGHT = 10.0
 
 
 class NeuralLogitController(BaseRouter):
@@ -116,12 +118,12 @@ class NeuralLogitController(BaseRouter):
     def _weights(self, X, logits):
         hidden_coef, hidden_intercept, coef, intercept = self.coefs_
         hidden = np.maximum(X @ hidden_coef.T + hidden_intercept, 0)
-        t = np.clip(hidden @ coef.T + intercept, -MAX_LOG_WEIGHT, MAX_LOG_WEIGHT)
+        t = np.clip(hidden @ coef.T + intercept, -_MAX_LOG_WEIGHT, _MAX_LOG_WEIGHT)
         return np.exp(t) / logits.shape[1]
 
 
 def _cross_entropy(network, X, logits, y):
     from torch.nn import functional
 
-    weights = network(X).clamp(-MAX_LOG_WEIGHT, MAX_LOG_WEIGHT).exp() / logits.shape[1]
+    weights = network(X).clamp(-_MAX_LOG_WEIGHT, _MAX_LOG_WEIGHT).exp() / logits.shape[1]
     return functional.cross_entropy((weights[:, :, None] * logits).sum(dim=1), y)

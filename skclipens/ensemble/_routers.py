@@ -10,7 +10,6 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.base import BaseEstimator
 
-MAX_LOG_WEIGHT = 10.0
 # Losses that differ by less are alike: a hundredth of what a row's label can tell in few rows.
 OPTIONS = {"maxiter": 100, "ftol": 1e-5}
 _MAX_CLASSES = 32
@@ -81,20 +80,20 @@ class UniformRouter(BaseRouter):
 
 
 class StaticRouter(BaseRouter):
-    """One positive weight per expert, the same for all rows.
+    """One weight per expert, the same for all rows.
 
-    The weights exp(u) minimise the cross-entropy of the combined logits. A Gaussian prior on u
-    around log(1 / E) keeps them near the logit average where rows are few.
+    The weights are not negative and minimise the cross-entropy of the combined logits. A quadratic
+    penalty keeps them near 1 / E, the logit average, where rows are few; where there are many, an
+    expert that adds nothing can get no weight at all. The problem is convex.
 
     Parameters
     ----------
-    prior : float, default=5.0
-        Strength of the prior, in rows.
+    prior : float, default=10.0
+        Strength of the penalty, in rows.
 
     Attributes
     ----------
-    log_weights_ : ndarray of shape (E,)
-        u.
+    weights_ : ndarray of shape (E,)
     n_iter_ : int
         Iterations of L-BFGS.
 
@@ -105,25 +104,26 @@ class StaticRouter(BaseRouter):
     2.0
     """
 
-    def __init__(self, prior=5.0):
+    def __init__(self, prior=10.0):
         self.prior = prior
 
     def _fit(self, X, logits, y):
         logits, y = plausible_classes(logits, y)
-        average = np.full(logits.shape[1], -np.log(logits.shape[1]))
+        n_experts = logits.shape[1]
         found = minimize(
             static_loss,
-            average,
-            (logits, y, average, self.prior),
+            np.full(n_experts, 1 / n_experts),
+            (logits, y, self.prior),
             jac=True,
             method="L-BFGS-B",
+            bounds=[(0, None)] * n_experts,
             options=OPTIONS,
         )
-        self.log_weights_ = found.x
+        self.weights_ = found.x
         return found.nit
 
     def _weights(self, X, logits):
-        return _exp(self.log_weights_)
+        return self.weights_
 
 
 def plausible_classes(logits, y):
@@ -165,16 +165,11 @@ def cross_entropy(logits, y):
     return -log_p[rows, y].mean(dtype=np.float64), slope / len(y)
 
 
-def static_loss(u, logits, y, centre, prior):
+def static_loss(weights, logits, y, prior):
     """Objective of :class:`StaticRouter` and its gradient."""
-    weights = _exp(u)
-    loss, slope = cross_entropy(np.einsum("e,nec->nc", weights.astype(logits.dtype), logits), y)
-    along_u = weights * np.einsum("nec,nc->e", logits, slope)
-    along_u[np.abs(u) > MAX_LOG_WEIGHT] = 0
-    precision = prior / len(y)
-    loss += precision * np.sum((u - centre) ** 2)
-    return loss, along_u + 2 * precision * (u - centre)
-
-
-def _exp(log_weights):
-    return np.exp(np.clip(log_weights, -MAX_LOG_WEIGHT, MAX_LOG_WEIGHT))
+    n_experts = len(weights)
+    loss, slope = cross_entropy(combine(weights[None].astype(logits.dtype), logits), y)
+    precision = prior * n_experts / len(y)
+    away = weights - 1 / n_experts
+    along_weights = np.einsum("nec,nc->e", logits, slope) + 2 * precision * away
+    return loss + precision * np.sum(away**2), along_weights

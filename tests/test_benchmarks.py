@@ -1,0 +1,33 @@
+"""The programs that measure time and memory: that they run on few pictures, and what they say."""
+
+import pytest
+
+from benchmarks import embedding, gpu
+
+
+def test_gpu_program_without_a_gpu(capsys):
+    gpu.main(["--device", "cpu", "--backbones", "zoo/ViT-16", "--images", "8", "--batch-size", "4"])
+    printed = capsys.readouterr().out
+    assert "| fp32 | " in printed
+    for way in (gpu.README, gpu.LOADER, gpu.FORWARD, gpu.DECODING, gpu.OURS, "limit"):
+        assert f"| {way} | " in printed
+
+
+def test_gpu_program_says_that_there_is_no_gpu(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(SystemExit, match="no CUDA device"):
+        gpu.main([])
+
+
+def test_embeddings_decoded_on_the_device_agree(tmp_path):
+    files = embedding.make_pictures(tmp_path, 6)
+    one = gpu.Measured("zoo/RN20", "cpu", 4)
+    ours = one.embedder.transform(files)
+    assert gpu._distance(ours, one.decoded_on_gpu(files)) < 1e-3
+
+
+def test_what_is_slower_than_asked_is_named():
+    seconds = {embedding.README: 0.2, embedding.OURS: 0.1}
+    table, beyond = embedding.report(seconds, {}, 0.09, {embedding.README: 3, embedding.LIMIT: 0.8})
+    assert beyond == ["2.00 × as fast as open_clip's README: one image at a time, asked 3"]
+    assert "| limit | 11.1 | 0.90 | 0.8 |  |" in table
