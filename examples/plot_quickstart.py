@@ -5,7 +5,7 @@ Five backbones, one classifier, a handful of labels
 
 The five CLIP models that come with skclipens differ in architecture alone: they were trained on
 the same pictures. They make different mistakes all the same. An adaptive ensemble learns from a
-few labelled pictures how far to trust each of them, and each kind of head on them.
+few labelled pictures how far to trust each of them, and a head on all of them together.
 
 The pictures are Twemoji, a style of drawing that none of the models has seen, in 30 classes.
 """
@@ -99,7 +99,8 @@ print(gain.groupby("shots").agg(["mean", "std", "min"]).round(1).to_string())
 # The share of each expert in the sum of weights, averaged over the test pictures of the last draw.
 
 weights = clf.routing_weights(X[test])
-share = pd.Series((weights / weights.sum(axis=1, keepdims=True)).mean(axis=0), clf.expert_names_)
+shares = weights / np.abs(weights).sum(axis=1, keepdims=True)
+share = pd.Series(shares.mean(axis=0), clf.expert_names_)
 print("\nShare of each expert at 16 shots:")
 print(share.sort_values(ascending=False).round(3).to_string())
 

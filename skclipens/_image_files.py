@@ -149,7 +149,7 @@ def _expand_path(text):
     # By the standard library: fsspec makes paths absolute, and a dict for each file.
     if os.path.isdir(text):
         found = (os.path.join(folder, file) for folder, _, files in os.walk(text) for file in files)
-        return sorted(name for name in found if _is_image(name))
+        return sorted(name for name in found if _is_image(name) or _SHARD.search(name))
     if os.path.exists(text):
         return [text]
     return sorted(name for name in glob.iglob(text, recursive=True) if os.path.isfile(name))
@@ -163,7 +163,7 @@ def _expand_url(text):
     if glob.has_magic(url):
         found = [name for name, info in fs.glob(path, detail=True).items() if _is_file(info)]
     else:
-        found = [name for name in fs.find(path) if _is_image(name)]
+        found = [name for name in fs.find(path) if _is_image(name) or _SHARD.search(name)]
     return ["::".join([*before, fs.unstrip_protocol(name), *rest]) for name in sorted(found)]
 
 

@@ -80,13 +80,12 @@ def image_keys(images, store=None):
 
 def keys_and_stamps(images, store):
     """Keys of images, with the stamps that files had before they were read."""
-    stamps = [file_stamp(image) for image in images]
+    stamps, keys = [], []
+    for image in images:  # once: a sequence may fetch an item each time that it is asked for
+        stamps.append(file_stamp(image))
+        keys.append(None if stamps[-1] else _key_of_content(image))
     files = _keys_of_files([stamp for stamp in stamps if stamp], store)
-    keys = [
-        _key_of_content(image) if stamp is None else files.get(stamp)
-        for image, stamp in zip(images, stamps)
-    ]
-    return keys, stamps
+    return [files.get(stamp) if stamp else key for key, stamp in zip(keys, stamps)], stamps
 
 
 def _key_of_content(image):

@@ -1,9 +1,43 @@
 """Arithmetic that several modules share."""
 
+import threading
+from contextlib import contextmanager
+
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 
 def unit_rows(X):
     """Rows of X scaled to unit Euclidean length; zero rows stay."""
     lengths = np.linalg.norm(X, axis=1, keepdims=True)
     return X / np.where(lengths > 0, lengths, 1)
+
+
+class _OneBlasThread:
+    """A context that limits BLAS to one thread, for as long as any thread of Python is in it.
+
+    The limit is the process's. Were each thread to set it and set it back, the last one out could
+    set back what another had set.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._limits = None
+
+    @contextmanager
+    def __call__(self):
+        with self._lock:
+            if not self._n_inside:
+                self._limits = threadpool_limits(limits=1, user_api="blas")
+            self._n_inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_inside -= 1
+                if not self._n_inside:
+                    self._limits.restore_original_limits()
+
+
+one_blas_thread = _OneBlasThread()

@@ -353,11 +353,16 @@ def embed_with_store(store, images, models, compute):
             for done, rows in compute(np.flatnonzero((lacking == pattern).all(axis=1)), which):
                 done = np.asarray(done, int)
                 out[done[:, None], columns] = rows
-                kept = [i for i in done if keys[i] and file_stamp(images[i]) == stamps[i]]
+                kept = [i for i in done if keys[i] and _unchanged(images, i, stamps[i])]
                 entries = [(models[m][0], keys[i], out[i, blocks[m]]) for m in which for i in kept]
                 whole = [entry for entry in entries if not np.isnan(entry[2]).any()]
                 store._put([(model, key, row.tobytes()) for model, key, row in whole])
     return out[source]
+
+
+def _unchanged(images, i, stamp):
+    """Whether a file is as it was; what is no file, and may be costly to get, cannot change."""
+    return stamp is None or file_stamp(images[i]) == stamp
 
 
 def _read(store, keys, models, blocks):

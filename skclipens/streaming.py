@@ -149,6 +149,10 @@ def _write_part(embedder, images, table, name, on_error):
     if on_error == "raise":
         for row in np.flatnonzero(np.isnan(values).all(axis=1)):
             images.check(row)
+            raise OSError(
+                f"Row {images.start + row}, {images.names[row]!r}, could be read only when it was "
+                "tried again. Call embed_to once more, which goes on where it stopped."
+            )
     frame = pd.DataFrame(
         values,
         index=pd.Index(images.names, name="image", dtype=object),

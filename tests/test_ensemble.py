@@ -12,12 +12,19 @@ from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import PredefinedSplit, StratifiedKFold, cross_val_predict
+from sklearn.model_selection import (
+    PredefinedSplit,
+    StratifiedKFold,
+    cross_val_predict,
+    cross_val_score,
+)
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
 from skclipens._calibration import UNJUDGED_SPREAD, fit_temperature
+from skclipens._linalg import one_blas_thread
 from skclipens.datasets import load_emoji
 from skclipens.ensemble._routers import StaticRouter
 
@@ -386,6 +393,26 @@ def test_uniform_router_is_the_calibrated_logit_average(X, y):
     average = np.log(clf.expert_proba(X)).mean(axis=1)
     assert_allclose(clf.predict_proba(X), softmax(average, axis=1), rtol=1e-5)
     assert_allclose(clf.routing_weights(X), 1 / len(BACKBONES))
+
+
+def test_fits_that_overlap_leave_the_threads_of_blas_as_they_were(X, y):
+    def n_threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before, inside = n_threads(), []
+        first, second = one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        inside.append(n_threads())
+        first.__exit__(None, None, None)
+        inside.append(n_threads())
+        second.__exit__(None, None, None)
+        assert inside == [[1] * len(before)] * 2
+        assert n_threads() == before
+        with joblib.parallel_config("threading", n_jobs=2):
+            cross_val_score(make(), X, y, cv=4)
+        assert n_threads() == before
 
 
 # Other classes without refitting

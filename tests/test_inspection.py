@@ -160,15 +160,16 @@ def test_display_labels_name_integer_classes():
 
 
 def test_negative_weights_are_negative_shares():
-    display = RoutingWeightsDisplay.from_predictions([0, 0, 1], [[3, -1], [1, -1], [1, 1]])
-    assert_allclose(display.shares, [[0.625, -0.375], [0.5, 0.5]])
+    display = RoutingWeightsDisplay.from_predictions(
+        [0, 0, 1, 1], [[3, -1], [1, -1], [1, 1], [0, 0]]
+    )
+    assert_allclose(display.shares, [[0.625, -0.375], [0.25, 0.25]])
     assert display.im_.get_clim() == (-0.375, 0.625)
 
 
 @pytest.mark.parametrize(
     "weights, options, message",
     [
-        ([[0, 0], [1, 1]], {}, "Row 0 of routing_weights"),
         ([[1, 1], [1, 1]], {"display_labels": ["a"]}, "display_labels has 1 entries for 2"),
         ([[1, 1], [1, 1]], {"expert_names": ["a"]}, "expert_names has 1 entries for 2"),
     ],

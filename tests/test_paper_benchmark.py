@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 pytest.importorskip("pyarrow")
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.paper import _checks, _run, _sets, _systems  # noqa: E402
+from benchmarks.paper import _checks, _embedding, _run, _sets, _systems  # noqa: E402
 from benchmarks.paper.__main__ import main, parse  # noqa: E402
 
 TIMED = ["fit_seconds", "predict_seconds", "head_seconds", "peak_mib", "added_mib"]
@@ -115,13 +115,13 @@ def test_report(finished):
 def test_second_run_repeats_nothing(finished, few, monkeypatch):
     before = table(finished)
     monkeypatch.setattr(_run, "_run_unit", None)
-    monkeypatch.setattr(_run, "MultiBackboneEmbedder", None)
+    monkeypatch.setattr(_embedding, "MultiBackboneEmbedder", None)
     main(command(finished))
     pd.testing.assert_frame_equal(table(finished), before)
 
 
 def test_draws_of_other_code_are_told(finished, few, monkeypatch):
-    monkeypatch.setattr(_run, "_digest_of_sources", lambda: "other")
+    monkeypatch.setattr(_run, "digest_of_sources", lambda: "other")
     folders = list(finished.glob("work/embeddings/few-*"))
     settings = settings_of(finished)
     with pytest.warns(UserWarning, match="is not that of the draws"):
@@ -138,19 +138,19 @@ def test_embedding_goes_on_where_it_stopped(finished, few, tmp_path, monkeypatch
     """A file that ends in the middle of a row loses that row only."""
     backbones = "zoo/RegNet", "zoo/ViT-16"
     whole = np.load(next(finished.glob("work/embeddings/few-*/X.npy")))
-    folder = _run.embed_set(few, backbones, tmp_path, verbose=False)
+    folder = _embedding.embed_set(few, backbones, tmp_path, verbose=False)
     (folder / "X.npy").unlink()
     (folder / "X.part").write_bytes(whole[:50].tobytes() + b"half a row")
     seen = []
-    embedder = _run.MultiBackboneEmbedder
+    embedder = _embedding.MultiBackboneEmbedder
 
     class Counting(embedder):
         def fit_transform(self, X, y=None):
             seen.extend(X)
             return super().fit_transform(X)
 
-    monkeypatch.setattr(_run, "MultiBackboneEmbedder", Counting)
-    _run.embed_set(few, backbones, tmp_path, verbose=False)
+    monkeypatch.setattr(_embedding, "MultiBackboneEmbedder", Counting)
+    _embedding.embed_set(few, backbones, tmp_path, verbose=False)
     assert len(seen) == 30
     np.testing.assert_allclose(np.load(folder / "X.npy"), whole, atol=1e-4)
 

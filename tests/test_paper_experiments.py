@@ -7,7 +7,8 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from benchmarks.paper import _ablation, _cascade, _retrieval, _robustness, _transfer
-from benchmarks.paper._experiments import blocks_of, embed, few_shot_draws, kept, table
+from benchmarks.paper._embedding import blocks_of, embed, kept
+from benchmarks.paper._experiments import few_shot_draws, run_draws, table
 from benchmarks.paper._perturbations import LEVELS, PERTURBATIONS, perturb
 from benchmarks.paper._sets import ImageSet
 from skclipens.datasets import load_emoji
@@ -84,13 +85,33 @@ def test_what_is_kept_is_not_made_twice(tmp_path):
     assert len(made) == 1 and [file.name for file in tmp_path.iterdir()] == ["x.npy"]
 
 
-def test_embeddings_depend_on_the_pictures_and_the_backbones(pictures, work):
-    X = embed(pictures.images[:3], BACKBONES, work)
-    assert X.shape == (3, 256)
-    assert np.array_equal(embed(pictures.images[:3], BACKBONES, work), X)
-    assert not np.allclose(embed(pictures.images[1:4], BACKBONES, work), X)
-    alone = embed(pictures.images[:3], BACKBONES[1:], work)
+def test_embeddings_depend_on_the_set_and_the_backbones(pictures, work):
+    X = embed(pictures, BACKBONES, work)
+    assert X.shape == (len(pictures.y), 256)
+    assert len(list(work.glob("embeddings/pictures-*/X.npy"))) == 1
+    assert np.array_equal(embed(pictures, BACKBONES, work), X)
+    alone = embed(pictures, BACKBONES[1:], work)
     np.testing.assert_allclose(alone, X[:, blocks_of(BACKBONES)["zoo/ViT-16"]], atol=1e-3)
+    assert len(list(work.glob("embeddings/pictures-*/X.npy"))) == 2
+
+
+def test_finished_draws_are_not_run_again(tmp_path):
+    run = []
+
+    def run_draw(draw, train, test):
+        if draw == 1 and not run.count("mended"):
+            raise RuntimeError("killed")
+        run.append(draw)
+        yield {"system": "a", "accuracy": draw / 2}
+
+    draws = [([0], [1])] * 3
+    with pytest.raises(RuntimeError, match="killed"):
+        run_draws(run_draw, draws, tmp_path)
+    assert run == [0]
+    run.append("mended")
+    frame = run_draws(run_draw, draws, tmp_path)
+    assert run == [0, "mended", 1, 2]
+    assert frame["accuracy"].tolist() == [0.0, 0.5, 1.0]
 
 
 def test_draws_keep_to_the_pools_of_the_publisher():
@@ -108,7 +129,7 @@ def test_robustness(pictures, work):
     assert frame["accuracy"].between(0, 1).all()
     zero_shot = frame[frame["system"].str.endswith("zero-shot")]
     assert zero_shot.groupby(["system", "perturbation", "level"])["accuracy"].nunique().max() == 1
-    assert len(list(work.glob("gaussian_blur-*.npy"))) == 1
+    assert len(list(work.glob("perturbed/gaussian_blur-*.npy"))) == 1
     again = _robustness.run(pictures, BACKBONES, **chosen)
     assert again.equals(frame)
     assert f"| {_robustness.DEFAULT} |" in _robustness.report(frame)
@@ -152,7 +173,7 @@ def test_transfer(pictures, work):
 
 
 def test_a_moved_router_keeps_what_it_learned(pictures, work):
-    X, y = embed(pictures.images, BACKBONES, work), pictures.y
+    X, y = embed(pictures, BACKBONES, work), pictures.y
     first, second = _transfer.halves(y, 0)
     assert sorted([*first, *second]) == sorted(CLASSES)
     on_first = np.isin(y, first)

@@ -19,8 +19,10 @@ from pathlib import Path
 import pandas as pd
 
 from skclipens.backbones import resolve_backbones
+from skclipens.images import ImageError
 
 from . import _figures, _report, _rivals, _run, _sets, _systems
+from ._embedding import embed_set
 
 EXPERIMENTS = ("main", "ablation", "robustness", "cascade", "transfer", "retrieval")
 
@@ -97,9 +99,13 @@ def measure_main(options, found, missing, backbones, work, command):
         options.seed,
     )
     verbose = not options.quiet
-    folders = [
-        _run.embed_set(one, backbones, work / "embeddings", verbose=verbose) for one in found
-    ]
+    folders = []
+    for one in found:
+        try:
+            folders.append(embed_set(one, backbones, work / "embeddings", verbose=verbose))
+        except ImageError as error:
+            missing[one.name] = str(error)
+            print(f"{one.name} is skipped: {error}", file=sys.stderr)
     results = _run.run_main(
         folders, options.shots, options.draws, settings, work, jobs=options.jobs, verbose=verbose
     )
@@ -113,10 +119,10 @@ def further(name, options, found, backbones, work, command):
     """Run another experiment on each set, and write its table and its report."""
     module = importlib.import_module(f"._{name}", __package__)
     given = {
-        "draws": min(options.draws, _default(module.run, "draws", options.draws)),
+        "draws": options.draws,
         "random_state": options.seed,
         "jobs": options.jobs,
-        "work": work / name,
+        "work": work,
         "verbose": not options.quiet,
     }
     known = inspect.signature(module.run).parameters
@@ -132,13 +138,6 @@ def further(name, options, found, backbones, work, command):
         frame = pd.concat(frames, ignore_index=True)
         frame.to_csv(options.output / f"{name}.csv", index=False, float_format="%.5g")
         _report.write_further(name, module.report(frame), command, options.output)
-
-
-def _default(function, name, otherwise):
-    parameter = inspect.signature(function).parameters.get(name)
-    if parameter is None or not isinstance(parameter.default, int):
-        return otherwise
-    return parameter.default
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """Ablation: what each part of the default ensemble is worth."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pandas as pd
 
-from skclipens import AdaptiveBackboneEnsemble
+from skclipens import AdaptiveBackboneEnsemble, _calibration
 from skclipens.ensemble import GatedRouter, StaticRouter
 
-from ._experiments import embed, few_shot_draws, markdown, mean_sd, run_draws
+from ._embedding import embed
+from ._experiments import draws_folder, few_shot_draws, markdown, mean_sd, run_draws
 
 DEFAULT = "default"
 SHOTS = (1, 2, 4, 8, 16)
@@ -26,8 +29,11 @@ VARIANTS = {
     "residual heads alone": {"head": "residual"},
     "linear heads alone": {"head": "linear"},
     "not calibrated": {"calibrate": False},
+    "what no row can judge nearly ignored (spread 0.01)": {"unjudged_spread": 0.01},
+    "what no row can judge: spread 0.1": {"unjudged_spread": 0.1},
+    "what no row can judge: spread 1": {"unjudged_spread": 1.0},
     "the paper: zero-shot heads, NLC": {"head": "zero-shot", "router": "nlc"},
-    "the paper: linear heads, NLC": {"head": "linear", "router": "nlc"},
+    "the paper's pair, cross-fitted: linear heads, NLC": {"head": "linear", "router": "nlc"},
 }
 _NOTE = (
     "{draws} draws. Accuracy in %, mean ± standard deviation over draws. The best single expert on "
@@ -56,24 +62,31 @@ def run(
         Columns dataset, shots, draw, system, accuracy.
     """
     y = np.asarray(dataset.y)
-    X = embed(dataset.images, backbones, work, verbose=verbose)
+    X = embed(dataset, backbones, work, verbose=verbose)
     options = {"class_names": dataset.class_names, "templates": dataset.templates}
 
     def run_draw(draw, train, test):
         for name in variants:
-            clf = AdaptiveBackboneEnsemble(
-                backbones, random_state=draw, **options, **VARIANTS[name]
-            ).fit(X[train], y[train])
+            clf = _fit(name, X[train], y[train], backbones, {"random_state": draw, **options})
             found = {name: clf.score(X[test], y[test])}
             if name == DEFAULT:
                 found |= _references(clf, X[test], y[test])
             yield from ({"system": one, "accuracy": score} for one, score in found.items())
 
-    frames = [
-        run_draws(run_draw, few_shot_draws(dataset, k, draws, random_state), jobs).assign(shots=k)
-        for k in shots
-    ]
+    frames = []
+    for k in shots:
+        splits = few_shot_draws(dataset, k, draws, random_state)
+        folder = draws_folder(work, dataset, backbones, "ablation", k, random_state, variants)
+        frame = run_draws(run_draw, splits, folder, jobs=jobs, verbose=verbose)
+        frames.append(frame.assign(shots=k))
     return pd.concat(frames, ignore_index=True).assign(dataset=dataset.name)
+
+
+def _fit(name, X, y, backbones, options):
+    variant = dict(VARIANTS[name])
+    spread = variant.pop("unjudged_spread", _calibration.UNJUDGED_SPREAD)
+    with patch.object(_calibration, "UNJUDGED_SPREAD", spread):
+        return AdaptiveBackboneEnsemble(backbones, **options, **variant).fit(X, y)
 
 
 def _references(clf, X, y):

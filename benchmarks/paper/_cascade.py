@@ -7,9 +7,9 @@ from skclipens import AdaptiveBackboneEnsemble, LogitAverageEnsemble, ZeroShotHe
 from skclipens.cascade import CascadeEnsemble
 from skclipens.feature_selection import BackboneSelector
 
+from ._embedding import blocks_of, embed
 from ._experiments import (
-    blocks_of,
-    embed,
+    draws_folder,
     few_shot_draws,
     markdown,
     mean_sd,
@@ -36,7 +36,7 @@ def run(
     dataset,
     backbones,
     *,
-    draws=5,
+    draws=10,
     random_state=0,
     work,
     shots=16,
@@ -60,7 +60,7 @@ def run(
         of a backbone), backbones, threshold, accuracy, cost, total_cost, full_accuracy.
     """
     y = np.asarray(dataset.y)
-    X = embed(dataset.images, backbones, work, verbose=verbose)
+    X = embed(dataset, backbones, work, verbose=verbose)
     blocks, prompts = list(blocks_of(backbones).items()), _prompts(dataset)
 
     def run_draw(draw, train, test):
@@ -80,7 +80,10 @@ def run(
                 rows += [{"system": name, "order": order, **row} for row in found]
         return rows + list(_judge_backbones(cascade, X, y, train, test, blocks, prompts, draw))
 
-    frame = run_draws(run_draw, few_shot_draws(dataset, shots, draws, random_state), jobs)
+    splits = few_shot_draws(dataset, shots, draws, random_state)
+    settings = "cascade", shots, random_state, cv, cost
+    folder = draws_folder(work, dataset, backbones, *settings)
+    frame = run_draws(run_draw, splits, folder, jobs=jobs, verbose=verbose)
     return frame.assign(dataset=dataset.name, shots=shots, cv=cv)
 
 

@@ -1,8 +1,6 @@
-"""What the further experiments share: embeddings kept on disk, draws, and tables in Markdown."""
+"""What the further experiments share: draws, and tables in Markdown."""
 
 import hashlib
-import os
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -11,45 +9,27 @@ import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
-from skclipens import MultiBackboneEmbedder
-from skclipens.backbones import resolve_backbones
-from skclipens.images import load_image
+import skclipens
 from skclipens.model_selection import FewShotSplit
 
-
-def blocks_of(backbones):
-    """Canonical name and columns of each backbone in an embedding by all of them."""
-    found = resolve_backbones(backbones)
-    ends = np.cumsum([backbone.width for backbone in found])
-    return {
-        backbone.name: slice(int(end) - backbone.width, int(end))
-        for backbone, end in zip(found, ends, strict=True)
-    }
+from ._embedding import write_whole
 
 
-def embed(images, backbones, work, *, verbose=False):
-    """Embeddings of images, (n, width); taken from the folder ``work`` where it has them."""
-    found = resolve_backbones(backbones)
-    digest = hashlib.sha256(repr([(one.name, one.version) for one in found]).encode())
-    for image in images:
-        picture = load_image(image)
-        digest.update(repr(picture.size).encode() + picture.tobytes())
-    embedder = MultiBackboneEmbedder(backbones, verbose=verbose)
-    file = Path(work) / f"{digest.hexdigest()[:24]}.npy"
-    return kept(file, lambda: embedder.fit_transform(list(images)))
+def digest_of_sources():
+    """What changes with the code that results depend on."""
+    package, programs = Path(skclipens.__file__).parent, Path(__file__).parent
+    files = sorted([*package.rglob("*.py"), *programs.glob("*.py")])
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
-def kept(file, make):
-    """The array in a file; made and written, as a whole or not at all, where there is none."""
-    if file.is_file():
-        return np.load(file)
-    array = make()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-        np.save(part, array)
-    os.replace(part.name, file)
-    return array
+def draws_folder(work, dataset, backbones, *settings):
+    """Where finished draws are kept: a folder of their own for other data, settings or code."""
+    pools = [None if one is None else list(one) for one in (dataset.train, dataset.test)]
+    data = dataset.name, list(dataset.y), dataset.class_names, dataset.templates, pools
+    text = repr((data, list(backbones), settings, digest_of_sources()))
+    return Path(work, "draws", hashlib.sha256(text.encode()).hexdigest()[:24])
 
 
 def few_shot_draws(dataset, shots, draws, random_state):
@@ -65,19 +45,27 @@ def few_shot_draws(dataset, shots, draws, random_state):
     ]
 
 
-def run_draws(run_draw, draws, jobs):
-    """One frame of the rows that ``run_draw(draw, train, test)`` gives for each draw."""
-    found = Parallel(n_jobs=jobs)(
-        delayed(_run_quietly)(run_draw, draw, train, test)
+def run_draws(run_draw, draws, folder, *, jobs=1, verbose=False):
+    """One frame of the rows that ``run_draw(draw, train, test)`` gives for each draw.
+
+    Finished draws are kept in a folder, and are not run again.
+    """
+    tasks = (
+        delayed(_run_draw)(run_draw, draw, train, test, folder / f"{draw}.parquet")
         for draw, (train, test) in enumerate(draws)
     )
-    return pd.DataFrame([row for rows in found for row in rows])
+    running = Parallel(n_jobs=jobs, return_as="generator")(tasks)
+    bar = tqdm(running, desc="draws", total=len(draws), disable=not verbose)
+    return pd.concat(map(pd.read_parquet, bar), ignore_index=True)
 
 
-def _run_quietly(run_draw, draw, train, test):
-    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return [{"draw": draw, **row} for row in run_draw(draw, train, test)]
+def _run_draw(run_draw, draw, train, test, path):
+    if not path.exists():
+        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            rows = [{"draw": draw, **row} for row in run_draw(draw, train, test)]
+        write_whole(path, pd.DataFrame(rows).to_parquet)
+    return path
 
 
 def table(frame, index, columns, value="accuracy", *, scale=100, digits=1):

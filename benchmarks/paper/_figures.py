@@ -13,6 +13,7 @@ from skclipens.metrics import linear_cka_matrix
 
 from . import _run, _systems
 from ._checks import headroom
+from ._embedding import read_set
 
 MAX_SETS = 6  # in figures with one panel for each set
 _LINES = {
@@ -68,7 +69,7 @@ def draw(results, folders, settings, output):
 
 def _fit(folder, shots, settings):
     """Linear heads, fitted on draw 0, with its test rows."""
-    X, about = _run.read_set(folder)
+    X, about = read_set(folder)
     train, test = _run.split(about, shots, 0, settings.seed)
     clf = _systems.make("Log-Avg", "linear", settings.backbones)
     clf.fit(np.asarray(X[train]), about["y"][train])
@@ -87,7 +88,7 @@ def _panels(n, width=4.2, height=3.4):
 
 
 def _accuracy(results, folders, shots, head):
-    names = [_run.read_set(folder)[1]["name"] for folder in folders]
+    names = [read_set(folder)[1]["name"] for folder in folders]
     figure, axes = _panels(len(names))
     of_head = results[results["head"].isin([head, "none"]) & results["accuracy"].notna()]
     for name, ax in zip(names, axes):
@@ -131,7 +132,7 @@ def _weights(results, head, shots):
 def _similarity(folders, settings):
     figure, axes = _panels(len(folders), 4.2, 3.8)
     for folder, ax in zip(folders, axes):
-        X, about = _run.read_set(folder)
+        X, about = read_set(folder)
         rows = np.random.default_rng(0).permutation(len(X))[:2000]
         matrix = linear_cka_matrix(np.asarray(X[np.sort(rows)]), list(settings.backbones))
         _heat_map(matrix, "CKA", ax).set_title(about["name"])

@@ -10,8 +10,8 @@ import pandas as pd
 import skclipens
 
 from . import _checks, _run
+from ._embedding import read_set, write_whole
 from ._experiments import markdown, mean_sd
-from ._run import write_whole
 from ._systems import DEFAULT
 
 _VERSIONS = ["numpy", "scikit-learn", "torch", "open_clip_torch", "deslib"]
@@ -27,7 +27,7 @@ def write(results, folders, missing, figures, settings, command, output, others=
     keys = ["set", "head", "rule", "kind", "shots"]
     cells = results.groupby(keys, sort=False)["accuracy"].agg(["mean", "std", "count"])
     cells.reset_index().to_csv(output / "cells.csv", index=False, float_format="%.5g")
-    abouts = [_run.read_set(folder)[1] for folder in folders]
+    abouts = [read_set(folder)[1] for folder in folders]
     parts = [
         _head(results, abouts, missing, settings, command),
         _asked(results),
@@ -81,9 +81,9 @@ A cell of the tables is the mean over draws; where it is of one set, with the st
 over draws. "all" shots: all labels of the training part, which is one draw, or a random half of
 the images where the set has no parts. Nothing is chosen on test images but what is called the
 best single: the expert on one backbone that is best on the test images of a cell (set, head,
-shots), with hindsight. The oracle is right where any expert on one backbone is: two for each with
-head auto. Where a set has no test part, the test images are all that do not train: other ones, and
-other shares of the classes, for other numbers of shots.
+shots), with hindsight. The oracle is right where any expert on one backbone is. With head auto
+these are the residual heads. Where a set has no test part, the test images are all that do not
+train: other ones, and other shares of the classes, for other numbers of shots.
 
 Every draw: `results.parquet`, and the same table in `results.csv.gz`. Means, and the number of
 draws of each cell: `cells.csv`. Tables of each set: [per_set.md](per_set.md)."""

@@ -7,7 +7,8 @@ from sklearn.preprocessing import normalize
 from skclipens import AdaptiveBackboneEnsemble, ZeroShotHead
 from skclipens._logits import one_column_per_class
 
-from ._experiments import blocks_of, embed, few_shot_draws, run_draws, sections, table
+from ._embedding import blocks_of, embed
+from ._experiments import draws_folder, few_shot_draws, run_draws, sections, table
 from ._transfer import halves, move
 
 ROUTERS = ("uniform", "static", "shrunk", "nlc")
@@ -33,7 +34,7 @@ def run(
     dataset,
     backbones,
     *,
-    draws=5,
+    draws=10,
     random_state=0,
     work,
     shots=16,
@@ -50,7 +51,7 @@ def run(
         Columns dataset, draw, shots, max_queries, task, system, mAP, recall@1, ...
     """
     y = np.asarray(dataset.y)
-    X = embed(dataset.images, backbones, work, verbose=verbose)
+    X = embed(dataset, backbones, work, verbose=verbose)
     blocks = blocks_of(backbones)
 
     def run_draw(draw, train, test):
@@ -71,7 +72,10 @@ def run(
             rows += _text_to_image("text to image, unseen classes", routed, second, *data)
         return rows
 
-    frame = run_draws(run_draw, few_shot_draws(dataset, shots, draws, random_state), jobs)
+    splits = few_shot_draws(dataset, shots, draws, random_state)
+    settings = "retrieval", shots, random_state, max_queries, max_gallery
+    folder = draws_folder(work, dataset, backbones, *settings)
+    frame = run_draws(run_draw, splits, folder, jobs=jobs, verbose=verbose)
     return frame.assign(dataset=dataset.name, shots=shots, max_queries=max_queries)
 
 

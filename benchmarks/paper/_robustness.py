@@ -11,11 +11,10 @@ from sklearn.model_selection import train_test_split
 
 from skclipens import AdaptiveBackboneEnsemble, LogitAverageEnsemble, MultiBackboneEmbedder
 
+from ._embedding import blocks_of, embed, kept
 from ._experiments import (
-    blocks_of,
-    embed,
+    draws_folder,
     few_shot_draws,
-    kept,
     markdown,
     mean_sd,
     run_draws,
@@ -42,7 +41,7 @@ def run(
     dataset,
     backbones,
     *,
-    draws=5,
+    draws=10,
     random_state=0,
     work,
     shots=16,
@@ -64,10 +63,8 @@ def run(
     y = np.asarray(dataset.y)
     pool, test = _split(dataset, max_test, random_state)
     splits = few_shot_draws(replace(dataset, train=pool, test=test), shots, draws, random_state)
-    seen = np.unique(np.concatenate([train for train, _ in splits]))
-    X = embed([dataset.images[row] for row in seen], backbones, work, verbose=verbose)
-    held_out = [dataset.images[row] for row in test]
-    clean = embed(held_out, backbones, work, verbose=verbose)
+    X = embed(dataset, backbones, work, verbose=verbose)
+    held_out, clean = [dataset.images[row] for row in test], np.array(X[test])
     parts = {
         name: _embed_perturbed(held_out, clean, name, backbones, work, random_state, verbose)
         for name in perturbations
@@ -77,8 +74,7 @@ def run(
     prompts = {"class_names": dataset.class_names, "templates": dataset.templates}
 
     def run_draw(draw, train, test):
-        rows = np.searchsorted(seen, train)
-        predicted = _predict(X[rows], y[train], X_test, backbones, prompts, draw)
+        predicted = _predict(X[train], y[train], X_test, backbones, prompts, draw)
         for system, labels in predicted.items():
             right = labels.reshape(len(versions), len(test)) == y[test]
             for (name, level), accuracy in zip(versions, right.mean(axis=1), strict=True):
@@ -89,7 +85,9 @@ def run(
                     "accuracy": float(accuracy),
                 }
 
-    frame = run_draws(run_draw, splits, jobs)
+    settings = "robustness", shots, random_state, max_test, perturbations
+    folder = draws_folder(work, dataset, backbones, *settings)
+    frame = run_draws(run_draw, splits, folder, jobs=jobs, verbose=verbose)
     return frame.assign(dataset=dataset.name, shots=shots, n_test=len(test))
 
 
@@ -127,7 +125,7 @@ def _embed_perturbed(images, clean, name, backbones, work, random_state, verbose
         levels = (perturb(images, name, level, random_state=random_state) for level in LEVELS)
         return np.concatenate([embedder.fit_transform(pictures) for pictures in levels])
 
-    return kept(Path(work) / f"{name}-{digest[:24]}.npy", make)
+    return kept(Path(work) / "perturbed" / f"{name}-{digest[:24]}.npy", make)
 
 
 def _predict(X, y, X_test, backbones, prompts, draw):

@@ -6,15 +6,12 @@ when a run dies is not measured again.
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
 import time
 import warnings
 from dataclasses import asdict, dataclass
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,16 +22,16 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 import skclipens
-from skclipens import MultiBackboneEmbedder, list_backbones
+from skclipens import list_backbones
 from skclipens.metrics import expected_calibration_error, oracle_accuracy_score
 from skclipens.model_selection import FewShotSplit
 
 from .._machine import peak_resident, start_peak
 from . import _rivals, _systems
-from ._experiments import blocks_of
+from ._embedding import blocks_of, read_set, write_whole
+from ._experiments import digest_of_sources
 
 ALL = "all"  # as the number of shots: every label of the training pool, or half of the rows
-_AT_ONCE = 2048  # images that are embedded before they are written
 
 
 @dataclass(frozen=True)
@@ -53,70 +50,6 @@ class Settings:
         """Name of the folder of results: of other settings, or another version, none is kept."""
         text = json.dumps([asdict(self), skclipens.__version__])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def write_whole(path, write):
-    """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    write(part)
-    part.replace(path)
-
-
-def embed_set(image_set, backbones, work, verbose=True):
-    """Embed the images of a set, where that is not done, and return the folder of what is.
-
-    The folder holds ``X.npy``, float32, and ``set.json``. It is named after what it was made of.
-    """
-    text = json.dumps([list(backbones), image_set.y.tolist(), skclipens.__version__])
-    folder = work / f"{image_set.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "X.npy").exists():
-        _embed(image_set.images, backbones, folder, f"embed {image_set.name}", verbose)
-    about = {
-        "name": image_set.name,
-        "y": image_set.y.tolist(),
-        "class_names": image_set.class_names,
-        "templates": image_set.templates,
-        "train": None if image_set.train is None else image_set.train.tolist(),
-        "test": None if image_set.test is None else image_set.test.tolist(),
-        "from": image_set.gathered_from,
-    }
-    write_whole(folder / "set.json", lambda path: path.write_text(json.dumps(about)))
-    return folder
-
-
-def _embed(images, backbones, folder, title, verbose):
-    """Rows are appended to a file; the number of those that are whole is in its size."""
-    width = sum(columns.stop - columns.start for columns in blocks_of(backbones).values())
-    unfinished, row_bytes = folder / "X.part", 4 * width
-    done = unfinished.stat().st_size // row_bytes if unfinished.exists() else 0
-    embedder = MultiBackboneEmbedder(list(backbones))
-    with open(unfinished, "r+b" if done else "wb") as file:
-        file.truncate(done * row_bytes)
-        file.seek(done * row_bytes)
-        with tqdm(total=len(images), initial=done, desc=title, disable=not verbose) as bar:
-            for start in range(done, len(images), _AT_ONCE):
-                rows = embedder.fit_transform(images[start : start + _AT_ONCE])
-                file.write(np.ascontiguousarray(rows, np.float32).tobytes())
-                file.flush()
-                bar.update(len(rows))
-    X = np.memmap(unfinished, np.float32, "r", shape=(len(images), width))
-    write_whole(folder / "X.npy", partial(_save, X))
-    unfinished.unlink()
-
-
-def _save(X, path):
-    with open(path, "wb") as file:
-        np.save(file, X)
-
-
-def read_set(folder):
-    """Embeddings, memory-mapped, and what ``set.json`` says, with arrays."""
-    about = json.loads((folder / "set.json").read_text())
-    for key in ("y", "train", "test"):
-        about[key] = None if about[key] is None else np.array(about[key])
-    return np.load(folder / "X.npy", mmap_mode="r"), about
 
 
 def n_draws_of(about, shots, draws):
@@ -191,7 +124,7 @@ def run_main(folders, shots, draws, settings, work, *, jobs=1, verbose=True):
 
 def _note_settings(path, settings):
     """Write the settings; warn where draws were finished with other code."""
-    now = {**asdict(settings), "sources": _digest_of_sources()}
+    now = {**asdict(settings), "sources": digest_of_sources()}
     if path.exists() and json.loads(path.read_text())["sources"] != now["sources"]:
         warnings.warn(
             f"The code of skclipens is not that of the draws in {path.parent}, which are kept. "
@@ -200,12 +133,6 @@ def _note_settings(path, settings):
         )
         return
     write_whole(path, lambda part: part.write_text(json.dumps(now)))
-
-
-def _digest_of_sources():
-    root = Path(skclipens.__file__).parent
-    files = sorted([*root.glob("_*.py"), *root.glob("ensemble/*.py"), *root.glob("heads/*.py")])
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def _run_unit(folder, shots, draw, path, settings):

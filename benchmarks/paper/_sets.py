@@ -1,9 +1,11 @@
 """Image sets, by name, in one form."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 from skclipens.datasets import fetch_benchmark, list_benchmarks, load_emoji, load_tuxpaint
 
@@ -56,6 +58,30 @@ def emoji_style():
     """Training pictures of one style (OpenMoji), test pictures of another (Twemoji)."""
     test = emoji()
     return _style_shift("emoji-style", _openmoji("openmoji", test.y), test, "OpenMoji", "Twemoji")
+
+
+def perturbed(name):
+    """A set whose training pictures are clean, and each test picture perturbed in some way."""
+    from ._perturbations import LEVELS, PERTURBATIONS, perturb
+
+    clean = LOCAL[name]()
+    train, test = clean.train, clean.test
+    if train is None:
+        rows = np.arange(len(clean.y))
+        train, test = train_test_split(rows, test_size=0.5, stratify=clean.y, random_state=0)
+    rng = np.random.default_rng(0)
+    images = list(clean.images)
+    for row in test:
+        how, level = rng.choice(list(PERTURBATIONS)), int(rng.choice(LEVELS))
+        (images[row],) = perturb([images[row]], how, level, random_state=int(row))
+    return replace(
+        clean,
+        name=f"{name}-perturbed",
+        images=images,
+        train=train,
+        test=test,
+        gathered_from=f"{clean.gathered_from}; test pictures are perturbed",
+    )
 
 
 def openmoji():
@@ -141,6 +167,7 @@ def _numbered(names):
 
 
 LOCAL = {"emoji": emoji, "tuxpaint": tuxpaint, "digits": digits, "emoji-style": emoji_style}
+LOCAL |= {f"{name}-perturbed": partial(perturbed, name) for name in list(LOCAL)}
 # No set of LOCAL is tested on their pictures; those of emoji-style train on OpenMoji.
 VALIDATION = {
     "openmoji": openmoji,
@@ -176,5 +203,5 @@ def load(name, download=True):
     try:
         ours = {**LOCAL, **VALIDATION}
         return ours[name]() if name in ours else benchmark(name, download)
-    except (OSError, ImportError, RuntimeError) as error:
+    except (OSError, ImportError, RuntimeError, ValueError) as error:
         raise MissingSetError(str(error).strip() or type(error).__name__) from error

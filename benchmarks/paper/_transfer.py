@@ -4,7 +4,8 @@ import numpy as np
 
 from skclipens import AdaptiveBackboneEnsemble, LogitAverageEnsemble
 
-from ._experiments import embed, few_shot_draws, run_draws, sections, table
+from ._embedding import embed
+from ._experiments import draws_folder, few_shot_draws, run_draws, sections, table
 
 ROUTERS = ("uniform", "static", "shrunk", "nlc")
 LABELS = {"uniform": "calibrated logit average", "nlc": "NLC (paper)"}
@@ -25,7 +26,7 @@ def run(
     dataset,
     backbones,
     *,
-    draws=5,
+    draws=10,
     random_state=0,
     work,
     shots=16,
@@ -44,7 +45,7 @@ def run(
     y = np.asarray(dataset.y)
     if len(np.unique(y)) < 4:
         raise ValueError(f"{dataset.name} has fewer than four classes: no two halves of two each.")
-    X = embed(dataset.images, backbones, work, verbose=verbose)
+    X = embed(dataset, backbones, work, verbose=verbose)
 
     def run_draw(draw, train, test):
         def trained(router, rows, templates=dataset.templates):
@@ -73,7 +74,10 @@ def run(
         ]
         return rows
 
-    frame = run_draws(run_draw, few_shot_draws(dataset, shots, draws, random_state), jobs)
+    splits = few_shot_draws(dataset, shots, draws, random_state)
+    settings = "transfer", shots, random_state, other_templates
+    folder = draws_folder(work, dataset, backbones, *settings)
+    frame = run_draws(run_draw, splits, folder, jobs=jobs, verbose=verbose)
     prompts = ", ".join(f'"{template}"' for template in other_templates)
     return frame.assign(dataset=dataset.name, shots=shots, prompts=prompts)
 

@@ -144,7 +144,7 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
         -------
         ndarray of shape (n, E)
             Weights of the calibrated logits, experts in the order of ``expert_names_``. Those of
-            ``router="shrunk"`` may be negative, no others are.
+            gates (``router="shrunk"``, ``GatedRouter``) may be negative, no others are.
         """
         X = self._checked(X)
         logits = self._expert_logits(X)

@@ -8,9 +8,9 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_memory, validate_data
-from threadpoolctl import threadpool_limits
 
 from .._calibration import fit_temperature, fixed_temperature
+from .._linalg import one_blas_thread
 from .._logits import LogitClassifierMixin
 from .._validation import check_labels
 from ..heads import ZeroShotHead
@@ -96,7 +96,7 @@ class BaseBackboneEnsemble(LogitClassifierMixin, BaseEstimator):
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_labels(y)
         # Many small fits: threads within each cost more than they bring; n_jobs is for more cores.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with one_blas_thread():
             return self._fit(X, y)
 
     def _fit(self, X, y):
@@ -199,8 +199,10 @@ class BaseBackboneEnsemble(LogitClassifierMixin, BaseEstimator):
         heads = [copy(head) for _, head, _ in self.experts_]
         for head in heads:
             if templates is not None:
-                head.templates = self.templates = templates
+                head.templates = templates
             head.set_classes(classes, class_names=class_names)
+        if templates is not None:
+            self.templates = templates
         self.experts_ = [e._replace(head=head) for e, head in zip(self.experts_, heads)]
         self.classes_, self.class_names = heads[0].classes_, class_names
         return self

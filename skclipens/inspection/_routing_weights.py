@@ -122,7 +122,7 @@ class RoutingWeightsDisplay:
         y : array-like of shape (n,)
             Labels by which rows are grouped: true ones, or predicted ones.
         routing_weights : array-like of shape (n, E)
-            Weights, not all 0 for a row.
+            Weights. A row of zeros has shares of 0.
         expert_names : sequence of E str, default=None
             Names of the experts. None names them "expert0" and so on.
         display_labels : sequence of n_classes str, default=None
@@ -141,15 +141,13 @@ class RoutingWeightsDisplay:
         Raises
         ------
         ValueError
-            If shapes do not fit, or all weights of a row are 0.
+            If shapes do not fit.
         """
         y = column_or_1d(y, warn=True)
         weights = check_array(routing_weights, dtype=float, input_name="routing_weights")
         check_consistent_length(y, weights)
         total = np.abs(weights).sum(axis=1, keepdims=True)
-        if not total.all():
-            raise ValueError(f"Row {total.argmin()} of routing_weights is 0 for all experts.")
-        shares = weights / total
+        shares = weights / np.where(total > 0, total, 1)
         labels, codes = np.unique(y, return_inverse=True)
         means = np.stack([shares[codes == c].mean(axis=0) for c in range(len(labels))])
         labels = _check_length(display_labels, labels, "display_labels", "labels in y")

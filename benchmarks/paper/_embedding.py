@@ -1,0 +1,105 @@
+"""Every image of a set is embedded once, whatever experiment asks."""
+
+import hashlib
+import json
+import os
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import skclipens
+from skclipens import MultiBackboneEmbedder
+from skclipens.backbones import resolve_backbones
+
+_AT_ONCE = 2048  # images that are embedded before they are written
+
+
+def blocks_of(backbones):
+    """Canonical name and columns of each backbone in an embedding by all of them."""
+    found = resolve_backbones(backbones)
+    ends = np.cumsum([backbone.width for backbone in found])
+    return {
+        backbone.name: slice(int(end) - backbone.width, int(end))
+        for backbone, end in zip(found, ends, strict=True)
+    }
+
+
+def embed(image_set, backbones, work, *, verbose=False):
+    """Embeddings of the images of a set, (n, width), memory-mapped; kept in the folder ``work``."""
+    folder = embed_set(image_set, backbones, Path(work, "embeddings"), verbose)
+    return np.load(folder / "X.npy", mmap_mode="r")
+
+
+def embed_set(image_set, backbones, work, verbose=True):
+    """Embed the images of a set, where that is not done, and return the folder of what is.
+
+    The folder holds ``X.npy``, float32, and ``set.json``. It is named after what it was made of.
+    """
+    models = [(one.name, one.version) for one in resolve_backbones(list(backbones))]
+    prompts = image_set.class_names, image_set.templates
+    text = repr((models, image_set.y.tolist(), prompts, skclipens.__version__))
+    folder = work / f"{image_set.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "X.npy").exists():
+        _embed(image_set.images, backbones, folder, f"embed {image_set.name}", verbose)
+    about = {
+        "name": image_set.name,
+        "y": image_set.y.tolist(),
+        "class_names": image_set.class_names,
+        "templates": image_set.templates,
+        "train": None if image_set.train is None else image_set.train.tolist(),
+        "test": None if image_set.test is None else image_set.test.tolist(),
+        "from": image_set.gathered_from,
+    }
+    write_whole(folder / "set.json", lambda path: path.write_text(json.dumps(about)))
+    return folder
+
+
+def _embed(images, backbones, folder, title, verbose):
+    """Rows are appended to a file; the number of those that are whole is in its size."""
+    width = sum(columns.stop - columns.start for columns in blocks_of(backbones).values())
+    unfinished, row_bytes = folder / "X.part", 4 * width
+    done = unfinished.stat().st_size // row_bytes if unfinished.exists() else 0
+    embedder = MultiBackboneEmbedder(list(backbones))
+    with open(unfinished, "r+b" if done else "wb") as file:
+        file.truncate(done * row_bytes)
+        file.seek(done * row_bytes)
+        with tqdm(total=len(images), initial=done, desc=title, disable=not verbose) as bar:
+            for start in range(done, len(images), _AT_ONCE):
+                rows = embedder.fit_transform(images[start : start + _AT_ONCE])
+                file.write(np.ascontiguousarray(rows, np.float32).tobytes())
+                file.flush()
+                bar.update(len(rows))
+    X = np.memmap(unfinished, np.float32, "r", shape=(len(images), width))
+    write_whole(folder / "X.npy", partial(_save, X))
+    unfinished.unlink()
+
+
+def _save(X, path):
+    with open(path, "wb") as file:
+        np.save(file, X)
+
+
+def read_set(folder):
+    """Embeddings, memory-mapped, and what ``set.json`` says, with arrays."""
+    about = json.loads((folder / "set.json").read_text())
+    for key in ("y", "train", "test"):
+        about[key] = None if about[key] is None else np.array(about[key])
+    return np.load(folder / "X.npy", mmap_mode="r"), about
+
+
+def write_whole(path, write):
+    """Write a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    write(part)
+    part.replace(path)
+
+
+def kept(file, make):
+    """The array in a file; made and written where there is none."""
+    if not file.is_file():
+        write_whole(file, partial(_save, make()))
+    return np.load(file)
