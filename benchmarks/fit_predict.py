@@ -178,18 +178,27 @@ def report_predictions(models, test, repeats):
 
 
 def report_growth(pictures, sizes, repeats):
-    """Time and memory of our fit for (n, C, B), which take turns."""
-    ways = {}
+    """Time and memory of our fit for (n, C, B), which take turns, and time of a rival, once."""
+    ways, rivals = {}, {}
     for n, n_classes, n_blocks in sizes:
         widths = [128] * n_blocks
         X, y = pictures.table(widths, n_classes, n // n_classes)
         ways[n, n_classes, n_blocks] = partial(ensemble(blocks_of(widths)).fit, X, y)
-    seconds = best_of(ways, repeats)
+        rivals[n, n_classes, n_blocks] = partial(probe().fit, X, y)
+    seconds, of_rival = best_of(ways, repeats), best_of(rivals, 1)
     lines = [
-        [*size, f"{time_:.2f}", f"{1e3 * time_ / size[0]:.2f}", f"{peak_memory(ways[size]):.0f}"]
+        [
+            *size,
+            f"{time_:.2f}",
+            f"{1e3 * time_ / size[0]:.2f}",
+            f"{peak_memory(ways[size]):.0f}",
+            f"{of_rival[size]:.2f}",
+            f"{time_ / of_rival[size]:.2f}",
+        ]
         for size, time_ in seconds.items()
     ]
-    return markdown(["n", "C", "B", "s", "ms per row", "peak memory, MiB"], lines), seconds
+    header = ["n", "C", "B", "s", "ms per row", "peak memory, MiB", f"{LR}, s", "× LR"]
+    return markdown(header, lines), seconds
 
 
 def compare(pictures, widths, n_classes, repeats):

@@ -383,6 +383,14 @@ def test_seconds_are_measured(paths, y):
     assert_allclose(result.cost, np.cumsum(seconds)[result.stages])
 
 
+def test_seconds_are_not_those_of_reading_a_cache(paths, y, tmp_path, forwards):
+    embedder = CLIPEmbedder(device="cpu", precision="fp32", cache=tmp_path)
+    make(cost="seconds", thresholds=0.5, embedder=embedder).fit(paths, y)
+    once = dict(forwards)
+    make(cost="seconds", thresholds=0.5, embedder=embedder).fit(paths, y)
+    assert all(forwards[name] == 2 * once[name] > 0 for name in BACKBONES)
+
+
 # scikit-learn's tools
 
 

@@ -436,6 +436,9 @@ def test_other_classes_keep_what_was_learned_about_experts(X, y):
 def test_other_classes_may_have_other_prompts(X, y):
     clf = make(head="zero-shot", router="static").fit(X, y)
     before = clf.decision_function(X)
+    with pytest.raises(ValueError, match="is not a string"):
+        clf.set_classes([3, 4], templates=["an icon of a {}"])
+    assert clf.templates is None
     clf.set_classes(np.unique(y), templates=["an icon of a {}"])
     assert not np.allclose(clf.decision_function(X), before)
     clf.set_classes(np.arange(2), class_names=["cat", "dog"])

@@ -149,6 +149,8 @@ def test_ablation(pictures, work):
 
 def test_cascade(pictures, work):
     frame = _cascade.run(pictures, BACKBONES, **options(work))
+    figure, _ = _cascade.draw(frame)
+    assert len(figure.axes[0].lines) == 4
     full, cascade = (frame[frame["kind"] == kind] for kind in ("full", "cascade"))
     assert (full["cost"] == full["total_cost"]).all()
     assert (cascade["cost"] <= cascade["total_cost"] * (1 + 1e-9)).all()

@@ -54,6 +54,9 @@ def pictures(tmp_path_factory):
             for file in some:
                 tar.add(file, file.name)
                 tar.add(folder / "files" / "notes.md", f"{file.stem}.txt")
+    (folder / "shards").mkdir()
+    for shard in range(2):
+        shutil.copy(folder / f"{shard}.tar", folder / "shards")
     with zipfile.ZipFile(folder / "all.zip", "w") as archive:
         for file in files:
             archive.write(file, f"in/{file.name}")
@@ -85,6 +88,7 @@ FORMS = {
     "pattern": lambda folder, files: f"{folder}/files/**/*.png",
     "list in a file": lambda folder, files: f"{folder}/list.txt",
     "shards by pattern": lambda folder, files: f"{folder}/*.tar",
+    "folder of shards": lambda folder, files: folder / "shards",
     "shards": lambda folder, files: [f"{folder}/0.tar", f"file://{folder}/1.tar"],
     "shard and files": lambda folder, files: [f"{folder}/0.tar", *files[4:]],
     "URLs": lambda folder, files: [f"memory://pictures/{i}.png" for i in range(N)],
@@ -336,6 +340,37 @@ def test_embeddings_go_to_the_cache(tmp_path, pictures, expected):
     embedder.embed_to(tmp_path / "out", f"{pictures}/*.tar", chunk_size=3)
     assert store.info()["entries"] == N
     np.testing.assert_allclose(read_embeddings(tmp_path / "out"), expected, atol=1e-5)
+
+
+def test_with_a_cache_a_remote_image_is_fetched_twice_at_most(tmp_path, files, monkeypatch):
+    fetched = []
+    fetch = image_files._fetch
+    monkeypatch.setattr(
+        image_files, "_fetch", lambda name, *span: fetched.append(name) or fetch(name, *span)
+    )
+    names = [f"memory://pictures/{i}.png" for i in range(N)]
+    embedder = CLIPEmbedder("zoo/RN20", cache=tmp_path / "cache")
+    embedder.embed_to(tmp_path / "out", names)
+    assert len(fetched) == 2 * N  # for its key, and to be decoded
+    embedder.embed_to(tmp_path / "again", names)
+    assert len(fetched) == 3 * N
+
+
+def test_an_image_that_is_read_at_the_second_try_only_is_no_row_of_nan(
+    tmp_path, files, embedder, monkeypatch
+):
+    read = image_files.ImageFiles._read
+    tries = []
+
+    def flaky(self, i):
+        tries.append(i)
+        return None if tries.count(i) == 1 and i == 2 else read(self, i)
+
+    monkeypatch.setattr(image_files.ImageFiles, "_read", flaky)
+    with pytest.raises(OSError, match=r"Row 2, .*could be read only when it was tried again"):
+        embedder.embed_to(tmp_path / "out", files)
+    embedder.embed_to(tmp_path / "out", files)
+    assert read_embeddings(tmp_path / "out").notna().all(axis=None)
 
 
 member_names = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1)

@@ -10,7 +10,6 @@ where a run stopped, and warns if the code has changed since: then delete ``work
 
 import argparse
 import importlib
-import inspect
 import shlex
 import sys
 import traceback
@@ -118,26 +117,31 @@ def measure_main(options, found, missing, backbones, work, command):
 def further(name, options, found, backbones, work, command):
     """Run another experiment on each set, and write its table and its report."""
     module = importlib.import_module(f"._{name}", __package__)
-    given = {
+    options_of_run = {
         "draws": options.draws,
         "random_state": options.seed,
         "jobs": options.jobs,
         "work": work,
         "verbose": not options.quiet,
     }
-    known = inspect.signature(module.run).parameters
-    given = {key: value for key, value in given.items() if key in known}
     frames = []
     for one in found:
+        if one.name in _sets.PERTURBED:
+            continue
         try:
-            frames.append(module.run(one, list(backbones), **given))
+            frames.append(module.run(one, list(backbones), **options_of_run))
         except Exception:
             print(f"{name} on {one.name} failed:", file=sys.stderr)
             traceback.print_exc()
     if frames:
         frame = pd.concat(frames, ignore_index=True)
         frame.to_csv(options.output / f"{name}.csv", index=False, float_format="%.5g")
-        _report.write_further(name, module.report(frame), command, options.output)
+        text = module.report(frame)
+        if hasattr(module, "draw"):
+            figure, caption = module.draw(frame)
+            figure.savefig(options.output / f"{name}.png", dpi=80)
+            text += f"\n{caption}\n\n![]({name}.png)\n"
+        _report.write_further(name, text, command, options.output)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pandas as pd
 from skclipens import AdaptiveBackboneEnsemble, LogitAverageEnsemble, ZeroShotHead
 from skclipens.cascade import CascadeEnsemble
 from skclipens.feature_selection import BackboneSelector
+from skclipens.inspection import AccuracyCostDisplay
 
 from ._embedding import blocks_of, embed
 from ._experiments import (
@@ -17,6 +18,7 @@ from ._experiments import (
     sections,
     table,
 )
+from ._figures import panels
 
 DROPS = (0.0, 0.005, 0.01, 0.02)
 BUDGETS = (0.25, 0.5, 0.75)  # of the cost of all backbones
@@ -184,6 +186,32 @@ def _order_of_selection(X, y, blocks, prompts, shared):
 def report(frame):
     """Markdown: the cascades, whether they keep full accuracy at half the cost, and the curves."""
     return sections(frame, "Cascades and selection: accuracy against cost", _write)
+
+
+def draw(frame):
+    """Accuracy against cost, a panel for each set, and a caption."""
+    names = frame["dataset"].unique()
+    figure, axes = panels(len(names), 5.5, 4.2)
+    for name, ax in zip(names, axes):
+        rows = frame[frame["dataset"] == name]
+        alone = rows[(rows["kind"] == "backbone") & (rows["system"] == DEFAULT)]
+        points = alone.groupby("setting")[["cost", "accuracy"]].mean()
+        lines = {}
+        for system in (DEFAULT, NLC):
+            of_system = rows[(rows["system"] == system) & (rows["order"] == "cost")]
+            for label, kinds in (("cheapest k", ["prefix", "full"]), ("cascade", ["cascade"])):
+                some = of_system[of_system["kind"].isin(kinds)]
+                means = some.groupby("setting")[["cost", "accuracy"]].mean().sort_values("cost")
+                lines[f"{label}: {system}"] = means["cost"], means["accuracy"]
+        AccuracyCostDisplay.from_predictions(
+            points.index, points["cost"], points["accuracy"], lines=lines,
+            cost_label="GFLOPs per image", ax=ax,
+        )  # fmt: skip
+        ax.set_title(name)
+    return figure, (
+        "Accuracy against cost, means over draws. Points: the default's experts on one backbone; "
+        "lines: the cheapest k backbones for all images, and cascades at the targets above."
+    )
 
 
 def _write(rows):

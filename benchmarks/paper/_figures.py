@@ -76,7 +76,8 @@ def _fit(folder, shots, settings):
     return about["name"], clf, np.asarray(X[test]), about["y"][test]
 
 
-def _panels(n, width=4.2, height=3.4):
+def panels(n, width=4.2, height=3.4):
+    """A figure with axes for n panels, in two columns."""
     columns = min(n, 2)
     rows = -(-n // columns)
     figure, axes = plt.subplots(
@@ -89,7 +90,7 @@ def _panels(n, width=4.2, height=3.4):
 
 def _accuracy(results, folders, shots, head):
     names = [read_set(folder)[1]["name"] for folder in folders]
-    figure, axes = _panels(len(names))
+    figure, axes = panels(len(names))
     of_head = results[results["head"].isin([head, "none"]) & results["accuracy"].notna()]
     for name, ax in zip(names, axes):
         for rule, style in _LINES.items():
@@ -130,7 +131,7 @@ def _weights(results, head, shots):
 
 
 def _similarity(folders, settings):
-    figure, axes = _panels(len(folders), 4.2, 3.8)
+    figure, axes = panels(len(folders), 4.2, 3.8)
     for folder, ax in zip(folders, axes):
         X, about = read_set(folder)
         rows = np.random.default_rng(0).permutation(len(X))[:2000]
@@ -157,7 +158,7 @@ def _heat_map(frame, label, ax=None):
 
 
 def _correct_sets(fitted):
-    figure, axes = _panels(len(fitted), 5.5, 4.2)
+    figure, axes = panels(len(fitted), 5.5, 4.2)
     for (name, clf, X, y), ax in zip(fitted, axes):
         CorrectSetsDisplay.from_estimator(clf, X, y, max_regions=10, ax=ax)
         ax.set_title(name)

@@ -167,7 +167,8 @@ def _numbered(names):
 
 
 LOCAL = {"emoji": emoji, "tuxpaint": tuxpaint, "digits": digits, "emoji-style": emoji_style}
-LOCAL |= {f"{name}-perturbed": partial(perturbed, name) for name in list(LOCAL)}
+PERTURBED = {f"{name}-perturbed": partial(perturbed, name) for name in LOCAL}
+LOCAL |= PERTURBED
 # No set of LOCAL is tested on their pictures; those of emoji-style train on OpenMoji.
 VALIDATION = {
     "openmoji": openmoji,
