@@ -4,8 +4,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-# How far apart the logits are put of what no row can judge, as with one row per class. At this
-# spread it gained most at one shot on the validation style; see the ablation in docs/paper.md.
+# How far apart the logits are put of an expert that no row can judge, as with one row per class.
+# At this spread it gained most at one shot on the validation sets; see the ablation there.
 UNJUDGED_SPREAD = 0.3
 
 _LOG_TEMPERATURE_BOUNDS = (-7.0, 7.0)
@@ -55,7 +55,7 @@ def fit_temperature(logits, y, offset=0.0):
 
 
 def fixed_temperature(logits):
-    """Temperature that gives logits of shape (n, C) the spread of what no row can judge.
+    """Temperature that gives logits of shape (n, C) the spread of an expert that no row can judge.
 
     Returns
     -------

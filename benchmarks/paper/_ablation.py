@@ -5,8 +5,9 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 
-from skclipens import AdaptiveBackboneEnsemble, _calibration
+from skclipens import AdaptiveBackboneEnsemble
 from skclipens.ensemble import GatedRouter, StaticRouter
+from skclipens.heads import _residual
 
 from ._embedding import embed
 from ._experiments import draws_folder, few_shot_draws, markdown, mean_sd, run_draws
@@ -29,9 +30,9 @@ VARIANTS = {
     "residual heads alone": {"head": "residual"},
     "linear heads alone": {"head": "linear"},
     "not calibrated": {"calibrate": False},
-    "what no row can judge nearly ignored (spread 0.01)": {"unjudged_spread": 0.01},
-    "what no row can judge: spread 0.1": {"unjudged_spread": 0.1},
-    "what no row can judge: spread 1": {"unjudged_spread": 1.0},
+    "one shot: corrections nearly ignored (temperature 100)": {"unjudged": 100.0},
+    "one shot: weaker corrections (temperature 1)": {"unjudged": 1.0},
+    "one shot: stronger corrections (temperature 0.25)": {"unjudged": 0.25},
     "the paper: zero-shot heads, NLC": {"head": "zero-shot", "router": "nlc"},
     "the paper's pair, cross-fitted: linear heads, NLC": {"head": "linear", "router": "nlc"},
 }
@@ -84,8 +85,8 @@ def run(
 
 def _fit(name, X, y, backbones, options):
     variant = dict(VARIANTS[name])
-    spread = variant.pop("unjudged_spread", _calibration.UNJUDGED_SPREAD)
-    with patch.object(_calibration, "UNJUDGED_SPREAD", spread):
+    temperature = variant.pop("unjudged", _residual._UNJUDGED_TEMPERATURE)
+    with patch.object(_residual, "_UNJUDGED_TEMPERATURE", temperature):
         return AdaptiveBackboneEnsemble(backbones, **options, **variant).fit(X, y)
 
 

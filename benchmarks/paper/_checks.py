@@ -57,6 +57,36 @@ def headroom(results):
     return pd.DataFrame(rows)
 
 
+def against_any_head(results, head):
+    """The default with ``head`` less the best single backbone with any of the heads.
+
+    As :func:`headroom`: the best has the highest mean accuracy over the draws of a set and a number
+    of shots, chosen on test.
+    """
+    key = ["set", "shots", "draw"]
+    own = results[(results["head"] == head) & (results["rule"] == DEFAULT)]
+    own = own.set_index(key)["accuracy"]
+    singles = results[results["kind"] == "single"]
+    singles = singles.pivot_table("accuracy", key, ["head", "rule"], sort=False)
+    rows = []
+    for cell, draws in singles.groupby(key[:2], sort=False):
+        best = draws.mean().idxmax()
+        gap = (own.loc[draws.index] - draws[best]).dropna()
+        if gap.empty:
+            continue
+        rows.append(
+            {
+                **dict(zip(key, cell)),
+                "best": f"{best[1].removeprefix('single:')}, {best[0]}",
+                "default": own.loc[draws.index].mean(),
+                "other": draws[best].mean(),
+                "gap": gap.mean(),
+                "gap_se": gap.std() / np.sqrt(len(gap)) if len(gap) > 1 else 0.0,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def below_best_single(cells):
     """Cells in which the default is more than a standard error below the best single."""
     return cells[cells["gap"] < -cells["gap_se"] - 1e-12]

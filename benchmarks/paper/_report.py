@@ -135,10 +135,38 @@ def _asked(results):
     )
     if len(short):
         parts.append(_short_cells(short))
+    parts += _against_any_head(results)
     for kind, what in (("rule", "every other rule"), ("rival", "every outside rival")):
         parts += _compared(results, kind, what)
     parts += _closed(cells)
     return "\n\n".join(parts)
+
+
+def _against_any_head(results):
+    head = _main_head(results)
+    cells = _checks.against_any_head(results, head)
+    if cells.empty:
+        return []
+    short = _checks.below_best_single(cells)
+    text = (
+        f"**A harder rival than asked, the best single backbone under any of the heads**: the "
+        f"default (head {head}) is not more than a standard error below it in "
+        f"{len(cells) - len(short)} of {len(cells)} pairs of set and shots."
+    )
+    if short.empty:
+        return [text]
+    rows = {
+        f"{cell['set']}, {cell['shots']}": [
+            f"{100 * cell['default']:.1f}",
+            f"{100 * cell['other']:.1f}",
+            f"{100 * cell['gap']:.2f}",
+            f"{100 * cell['gap_se']:.2f}" if cell["gap_se"] else "n/a",
+            cell["best"],
+        ]
+        for _, cell in short.sort_values("gap").iterrows()
+    }
+    columns = ["default", "other", "gap, points", "standard error", "the best single"]
+    return [text, markdown(_frame(rows, columns, "set, shots"))]
 
 
 def _short_cells(short):

@@ -10,12 +10,15 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils._param_validation import Interval
 
-from .._calibration import fit_temperature, fixed_temperature
+from .._calibration import fit_temperature
 from .._linalg import unit_rows
 from .._validation import few_rows_per_class
 from ._base import BaseTextHead, rows_that_judge
 
 _N_FOLDS = 5
+# Of a correction that no row can judge, as with one row per class. The largest that was within a
+# standard error of the best on the validation sets: see the ablation in docs/results/validation.
+_UNJUDGED_TEMPERATURE = 0.5
 
 
 class ResidualHead(BaseTextHead):
@@ -56,7 +59,7 @@ class ResidualHead(BaseTextHead):
         Logits of the training rows, in their order, from ridge regressions that have not seen
         them, in up to five folds. The temperature of the correction is fitted on these. A row
         whose class no other row shows cannot judge the correction and goes without it; where that
-        is so for at least half of the classes, the correction gets a small fixed spread.
+        is so for at least half of the classes, the temperature of the correction is 0.5.
     n_features_in_ : int
         Width of the backbone's embedding.
     feature_names_in_ : ndarray of shape (width,)
@@ -129,7 +132,7 @@ class ResidualHead(BaseTextHead):
             held_out[rows] = cross_val_predict(ridge, features, residuals, cv=folds)[rows]
             scale = fit_temperature(held_out[rows], targets[rows], offset=text[rows])
         else:
-            scale = fixed_temperature(ridge.predict(features))
+            scale = _UNJUDGED_TEMPERATURE
         self.residual_coef_ = ridge.coef_ / scale
         self.residual_intercept_ = ridge.intercept_ / scale
         self.held_out_logits_ = text + held_out / scale
