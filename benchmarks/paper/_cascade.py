@@ -197,17 +197,20 @@ def draw(frame):
         alone = rows[(rows["kind"] == "backbone") & (rows["system"] == DEFAULT)]
         points = alone.groupby("setting")[["cost", "accuracy"]].mean()
         lines = {}
-        for system in (DEFAULT, NLC):
+        for short, system in (("default", DEFAULT), ("zero-shot NLC", NLC)):
             of_system = rows[(rows["system"] == system) & (rows["order"] == "cost")]
             for label, kinds in (("cheapest k", ["prefix", "full"]), ("cascade", ["cascade"])):
                 some = of_system[of_system["kind"].isin(kinds)]
                 means = some.groupby("setting")[["cost", "accuracy"]].mean().sort_values("cost")
-                lines[f"{label}: {system}"] = means["cost"], means["accuracy"]
+                lines[f"{label}, {short}"] = means["cost"], means["accuracy"]
         AccuracyCostDisplay.from_predictions(
             points.index, points["cost"], points["accuracy"], lines=lines,
             cost_label="GFLOPs per image", ax=ax,
         )  # fmt: skip
         ax.set_title(name)
+        handles, labels = ax.get_legend_handles_labels()
+        ax.get_legend().remove()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
     return figure, (
         "Accuracy against cost, means over draws. Points: the default's experts on one backbone; "
         "lines: the cheapest k backbones for all images, and cascades at the targets above."
