@@ -19,7 +19,7 @@ from ._routers import (
 )
 
 _MAX_COMPONENTS = 16
-_MAX_ROWS_TO_CHOOSE = 1000
+_MAX_ROWS_TO_CHOOSE = 500
 _SMALLEST_SPREAD = 1e-6
 
 
@@ -60,8 +60,8 @@ class GatedRouter(BaseRouter):
         self.strength = strength
         self.prior = prior
 
-    def _fit(self, X, logits, y):
-        self.features_ = _GateFeatures().fit(X, logits)
+    def _fit(self, X, logits, y, features=None):
+        self.features_ = _GateFeatures().fit(X, logits) if features is None else features
         return self._fit_gates(self.features_(X, logits), *plausible_classes(logits, y))
 
     def _fit_gates(self, features, logits, y, start=None):
@@ -111,7 +111,7 @@ class ShrunkRouter(BaseRouter):
     n_folds : int, default=5
         Gates are not tried on fewer than twice as many rows, nor on fewer than three per class.
     random_state : int, RandomState instance or None, default=None
-        Determines the folds, and the thousand rows of more that are enough to choose by.
+        Determines the folds, and the 500 rows of more that are enough to choose by.
 
     Attributes
     ----------
@@ -136,17 +136,21 @@ class ShrunkRouter(BaseRouter):
         self.random_state = random_state
 
     def _fit(self, X, logits, y):
-        self.chosen_ = self._choose(X, logits, y).fit(X, logits, y)
-        return self.chosen_.n_iter_
+        self.chosen_, features = self._choose(X, logits, y)
+        if isinstance(self.chosen_, StaticRouter):
+            return self.chosen_.fit(X, logits, y).n_iter_
+        return self.chosen_._fit(X, logits, y, features)
 
     def _choose(self, X, logits, y):
+        """A router, not fitted, and what its gates read, if it has any."""
         chosen = StaticRouter(self.prior)
         # With two rows per class, heads were judged that had seen one: too unlike the final ones.
         if len(y) < max(2 * self.n_folds, 3 * logits.shape[2]):
-            return chosen
+            return chosen, None
         rows = check_random_state(self.random_state).permutation(len(y))[:_MAX_ROWS_TO_CHOOSE]
         X, logits, y = X[rows], logits[rows], y[rows]
-        table = _GateFeatures().fit(X, logits)(X, logits), *plausible_classes(logits, y)
+        features = _GateFeatures().fit(X, logits)
+        table = features(X, logits), *plausible_classes(logits, y)
         folds = [_Fold(*parts, *table) for parts in KFold(self.n_folds).split(y)]
         static_losses = np.concatenate([fold.losses(chosen) for fold in folds])
         best = 0.0
@@ -158,7 +162,7 @@ class ShrunkRouter(BaseRouter):
             best = gains.mean()
             if best > 2 * gains.std() / np.sqrt(len(y)):
                 chosen = router
-        return chosen
+        return chosen, features
 
     def _weights(self, X, logits):
         return self.chosen_._weights(X, logits)

@@ -9,6 +9,7 @@ from joblib import Parallel, delayed
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from .._validation import few_rows_per_class
+from ._blocks import take
 
 
 class FittedExperts(NamedTuple):
@@ -106,16 +107,17 @@ def _cross_judge(experts, X, y, classes, cv, n_jobs):
     folds = _folds(X, y, *cv) if to_refit else []
     jobs = [(e, train, test) for e in to_refit for train, test in folds]
     results = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_and_judge)(experts[e], X[train], y[train], X[test], y[test], classes)
-        for e, train, test in jobs
+        delayed(_fit_and_judge)(experts[e], X, y, train, test, classes) for e, train, test in jobs
     )
     for (e, _, test), held_out in zip(jobs, results, strict=True):
         logits[test, e] = held_out[:, 0]
     return logits
 
 
-def _fit_and_judge(expert, X, y, X_test, y_test, classes):
-    return _judge([expert.fit(X, y)], X_test, y_test, classes)
+def _fit_and_judge(expert, X, y, train, test, classes):
+    X = take(X, expert.columns)  # first: rows of all columns would be copied for each expert
+    expert = expert._replace(columns=np.arange(X.shape[1])).fit(X[train], y[train])
+    return _judge([expert], X[test], y[test], classes)
 
 
 def _split_once(y, test_size, random_state):

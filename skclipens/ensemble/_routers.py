@@ -10,6 +10,8 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.base import BaseEstimator
 
+from .._linalg import one_blas_thread
+
 # Losses that differ by less are alike: a hundredth of what a row's label can tell in few rows.
 OPTIONS = {"maxiter": 100, "ftol": 1e-5}
 _MAX_CLASSES = 32
@@ -38,7 +40,8 @@ class BaseRouter(BaseEstimator):
         -------
         self
         """
-        self.n_iter_ = max(self._fit(X, logits, y), 1)
+        with one_blas_thread():  # many steps on small arrays
+            self.n_iter_ = max(self._fit(X, logits, y), 1)
         return self
 
     def weights(self, X, logits):

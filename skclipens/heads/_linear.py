@@ -89,7 +89,8 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         one_hot = csr_array((np.ones(len(y), X.dtype), targets, np.arange(len(y) + 1)))
         means = one_hot.T @ X / counts[:, None].astype(X.dtype)
         ridge = self.shrinkage * max(float(np.mean(X**2)), np.finfo(X.dtype).tiny)
-        coef = _solve_shrunk(X - means[targets], ridge, means.T)
+        residuals = means[targets]
+        coef = _solve_shrunk(np.subtract(X, residuals, out=residuals), ridge, means.T)
         log_prior = np.log(counts / len(y)).astype(X.dtype)
         self.coef_ = coef.T
         self.intercept_ = log_prior - np.einsum("cd,dc->c", centre + means / 2, coef)
