@@ -22,7 +22,7 @@ from skclipens import (
 from skclipens.datasets import load_emoji
 from skclipens.images import load_image
 from skclipens.model_selection import FewShotSplit
-from skclipens.store import image_keys
+from skclipens.store import image_key
 
 BACKBONE = "zoo/RN20"  # its columns are the first 128
 
@@ -65,7 +65,7 @@ def test_stream(benchmark, emoji, tmp_path):
 def test_store_of_rows(benchmark, emoji, tmp_path):
     filenames, X, *_ = emoji
     store = EmbeddingStore(tmp_path)
-    keys = image_keys(list(filenames))
+    keys = [image_key(file) for file in filenames]
     store.put_many(keys, "a model", X)
     found, rows = benchmark(store.get_many, keys, "a model")
     assert found.all() and len(rows) == len(X)
