@@ -243,7 +243,8 @@ def _expert_rows(clf, data, gflops):
     _, X, _, y = data
     right = clf.classes_[clf.expert_proba(X).argmax(axis=2)] == y[:, None]
     weights = clf.routing_weights(X)
-    shares = (weights / np.abs(weights).sum(axis=1, keepdims=True)).mean(axis=0)
+    total = np.abs(weights).sum(axis=1, keepdims=True)
+    shares = (weights / np.where(total > 0, total, 1)).mean(axis=0)
     rows = []
     for e, name in enumerate(clf.expert_names_):
         block = next(
