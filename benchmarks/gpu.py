@@ -26,10 +26,10 @@ import torch
 from benchmarks._machine import best_of, describe, heading, markdown
 from benchmarks.embedding import BATCH, SINGLES, Model, make_pictures, with_random_weights
 from skclipens import CLIPEmbedder
-from skclipens._decoding import decode_batches
-from skclipens._devices import resolve_precision
-from skclipens._forward import ImageEncoder
 from skclipens.backbones import Backbone, clear_backbone_cache
+from skclipens.backbones._devices import resolve_precision
+from skclipens.embedding._encoder import ImageEncoder
+from skclipens.images._decoding import decode_batches
 
 TITLE = "Embedding on a GPU"
 LIBRARIES = ["torch", "torchvision", "open_clip_torch", "Pillow", "numpy"]

@@ -22,7 +22,7 @@ from skclipens import CLIPEmbedder
 from skclipens.datasets import load_emoji
 from skclipens.heads import CLIPAdapterHead, LinearProbeHead, TipAdapterHead, ZeroShotHead
 from skclipens.heads import _tip_adapter as tip_module
-from skclipens.heads._base import rows_that_judge
+from skclipens.heads._text_head import rows_that_judge
 from skclipens.model_selection import FewShotSplit
 
 BACKBONE = "zoo/ViT-16"

@@ -13,15 +13,16 @@ import torch
 from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
-from skclipens import BackboneNotAvailableError, backbones, list_backbones, zoo
-from skclipens._weights import uses_quick_gelu
+from skclipens import BackboneNotAvailableError, list_backbones, zoo
 from skclipens.backbones import (
     Backbone,
+    _loading,
     clear_backbone_cache,
     load_backbone,
     resolve_backbones,
     resolve_device,
 )
+from skclipens.backbones._weights import uses_quick_gelu
 
 TINY = "ViT-tiny-32"  # registered with open_clip, as is TINY-quickgelu
 CONFIG = {
@@ -351,7 +352,7 @@ def test_loaded_once_and_ready_to_use(specs):
 
 
 def test_only_the_last_used_are_kept(specs, monkeypatch):
-    monkeypatch.setattr(backbones, "_MAX_LOADED", 2)
+    monkeypatch.setattr(_loading, "_MAX_LOADED", 2)
     a, b = map(load_backbone, specs[:2])
     assert load_backbone(specs[0]) is a
     c = load_backbone(specs[2])

@@ -6,9 +6,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skclipens import CLIPEmbedder, EmbeddingStore, MultiBackboneEmbedder, make_backbone_pipeline
-from skclipens._forward import image_model
 from skclipens.backbones import load_backbone
 from skclipens.datasets import load_emoji
+from skclipens.embedding._encoder import image_model
 
 PAIR = ["zoo/RN20", "zoo/ViT-16"]
 

@@ -28,8 +28,8 @@ from skclipens import (
 )
 from skclipens.backbones import load_backbone
 from skclipens.cascade import CascadeClassifier, CascadeEnsemble
+from skclipens.cascade._table import _choose, _sweep
 from skclipens.datasets import load_emoji
-from skclipens.ensemble._cascade import _choose, _sweep
 from skclipens.model_selection import FewShotSplit
 
 BACKBONES = ["zoo/RN20", "zoo/RegNet", "zoo/ViT-16"]

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from sklearn.datasets import get_data_home
 
-from skclipens.datasets import build_emoji, fetch_tuxpaint, load_emoji, load_tuxpaint
+from skclipens.datasets import fetch_tuxpaint, load_emoji, load_tuxpaint
 from skclipens.datasets._emoji import DATA
+from tools.zoo import build_emoji
 
 
 @pytest.fixture(scope="module")

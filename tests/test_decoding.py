@@ -15,11 +15,11 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from skclipens import CLIPEmbedder, ImageError
-from skclipens._decoding import decode_batches, make_resize
-from skclipens._forward import _scale, _scaling
 from skclipens.backbones import load_backbone
+from skclipens.backbones._preprocessing import make_resize, scale_pixels, scaling
 from skclipens.datasets import load_emoji
 from skclipens.images import load_image
+from skclipens.images._decoding import decode_batches
 
 CLIP = load_backbone("zoo/RN20").preprocess_config
 FP32 = {"device": "cpu", "precision": "fp32"}
@@ -110,7 +110,7 @@ def test_pixels_are_those_of_open_clip(name):
     parts = [pixels[0] for _, pixels in decode(images, config=config)]
     assert {part.dtype for part in parts} == {torch.uint8}
     assert [len(part) for part in parts] == [4, len(images) - 4]
-    found = _scale(torch.cat(parts).permute(0, 3, 1, 2), *_scaling(config))
+    found = scale_pixels(torch.cat(parts).permute(0, 3, 1, 2), *scaling(config))
     assert torch.equal(found, expected)
 
 

@@ -20,10 +20,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks, estimator_html_repr
 from sklearn.utils._param_validation import InvalidParameterError
 
-from skclipens import CLIPEmbedder, ImageError, MultiBackboneEmbedder, _decoding, zoo
+from skclipens import CLIPEmbedder, ImageError, MultiBackboneEmbedder, zoo
 from skclipens.backbones import Backbone
 from skclipens.datasets import load_emoji
-from skclipens.images import load_image
+from skclipens.images import _decoding, load_image
 
 PAIR = ["zoo/RN20", "zoo/ViT-8"]
 CPU = {"device": "cpu", "precision": "fp32"}  # where values are compared closely

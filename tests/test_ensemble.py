@@ -23,10 +23,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
-from skclipens._calibration import UNJUDGED_SPREAD, fit_temperature
-from skclipens._linalg import one_blas_thread
+from skclipens._utils._linalg import one_blas_thread
 from skclipens.datasets import load_emoji
 from skclipens.ensemble._routers import StaticRouter
+from skclipens.heads._temperature import UNJUDGED_SPREAD, fit_temperature
 
 WIDTH = 128
 BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/ViT-16"]

@@ -17,8 +17,8 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, list_backbones
+from skclipens.cascade._costs import block_costs, draw_seed
 from skclipens.datasets import load_emoji
-from skclipens.ensemble._subsets import block_costs, draw_seed
 from skclipens.feature_selection import BackboneSelector
 
 BACKBONES = ["zoo/RN20", "zoo/RegNet", "zoo/ViT-16"]

@@ -22,8 +22,8 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_s
 from sklearn.utils import estimator_checks
 from sklearn.utils._param_validation import InvalidParameterError
 
-from skclipens import BackboneNotAvailableError, CLIPEmbedder, ZeroShotHead, _forward, zoo
-from skclipens.backbones import Backbone
+from skclipens import BackboneNotAvailableError, CLIPEmbedder, ZeroShotHead, zoo
+from skclipens.backbones import Backbone, _text
 from skclipens.datasets import load_emoji
 from skclipens.heads import DEFAULT_TEMPLATES, names_of_classes
 
@@ -236,9 +236,9 @@ def test_other_braces_are_only_braces(X):
 
 def test_prompts_are_encoded_once(X, own, monkeypatch):
     calls = []
-    real = _forward.encode_classes
+    real = _text.encode_classes
     monkeypatch.setattr(
-        _forward, "encode_classes", lambda *args: calls.append(args[1:]) or real(*args)
+        _text, "encode_classes", lambda *args: calls.append(args[1:]) or real(*args)
     )
     head = ZeroShotHead(str(own))
     rows = np.ones((3, 16))

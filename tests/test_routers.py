@@ -10,10 +10,10 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from skclipens import AdaptiveBackboneEnsemble
-from skclipens._calibration import fit_temperature
 from skclipens.ensemble._gates import GatedRouter, ShrunkRouter, expert_statistics, gated_loss
 from skclipens.ensemble._nlc import NeuralLogitController
 from skclipens.ensemble._routers import StaticRouter, UniformRouter, combine, static_loss
+from skclipens.heads._temperature import fit_temperature
 
 N_CLASSES = 4
 seeds = st.integers(0, 2**32 - 1)

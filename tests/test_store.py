@@ -27,11 +27,13 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 
-from skclipens import MultiBackboneEmbedder, _keys, store, zoo
-from skclipens._keys import image_key, image_keys, model_key
+from skclipens import MultiBackboneEmbedder, zoo
 from skclipens.backbones import Backbone, resolve_backbones
 from skclipens.datasets import load_emoji
-from skclipens.store import EmbeddingStore, EmbeddingStoreError, embed_with_store
+from skclipens.embedding import _keys, _memory, _store
+from skclipens.embedding._keys import image_key, image_keys, model_key
+from skclipens.embedding._reading import embed_with_store
+from skclipens.store import EmbeddingStore, EmbeddingStoreError
 
 PAIR = ["zoo/RN20", "zoo/ViT-8"]
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
@@ -252,7 +254,7 @@ def test_rows_come_back_bit_for_bit(rows, asked):
 
 
 def test_more_rows_than_go_into_one_statement(cache):
-    numbers = np.random.default_rng(0).permutation(3 * store._AT_ONCE + 7)
+    numbers = np.random.default_rng(0).permutation(3 * _store._AT_ONCE + 7)
     cache.put_many(keys_of(numbers), "model", rows_of(numbers))
     found, rows = cache.get_many(keys_of(range(len(numbers))), "model")
     assert found.all()
@@ -289,7 +291,7 @@ def test_info_and_clear(cache):
     cache.clear()
     assert cache.info()["entries"] == 0
     assert cache.info()["models"] == {}
-    assert cache.file.stat().st_size < 10 * store._PAGE_SIZE
+    assert cache.file.stat().st_size < 10 * _store._PAGE_SIZE
     cache.put_many(keys_of(range(2)), "b", rows_of(range(2)))
     assert cache.info()["models"] == {"b": 2}
 
@@ -338,7 +340,7 @@ def test_the_oldest_rows_are_evicted(tmp_path):
     ]
     assert found == sorted(found)  # what is left is what was written last
     assert 0.5 * limit < sum(found) * 2048 < limit
-    assert cache.file.stat().st_size < limit + 100 * 2048 + 20 * store._PAGE_SIZE
+    assert cache.file.stat().st_size < limit + 100 * 2048 + 20 * _store._PAGE_SIZE
 
 
 def test_a_lower_limit_holds_from_the_next_write_on(tmp_path):
@@ -353,7 +355,7 @@ def test_one_write_larger_than_the_limit(tmp_path):
     cache = EmbeddingStore(tmp_path, max_bytes=2**20)
     cache.put_many(keys_of(range(5000)), "model", rows_of(range(5000), 512))
     assert cache.info()["bytes"] <= 2**20
-    assert cache.file.stat().st_size < 2**20 + 2 * store._AT_ONCE * 2048
+    assert cache.file.stat().st_size < 2**20 + 2 * _store._AT_ONCE * 2048
 
 
 # Threads, processes and crashes
@@ -436,7 +438,7 @@ def test_a_killed_writer_leaves_what_it_has_written(cache):
 
 def test_readers_do_not_wait_for_a_writer(cache, monkeypatch):
     cache.put_many([b"key"], "model", [[1, 2]])
-    monkeypatch.setattr(store, "_PATIENCE", 0.05)
+    monkeypatch.setattr(_store, "_PATIENCE", 0.05)
     with cache._connection() as db:
         db.execute("BEGIN EXCLUSIVE")
         assert cache.get_many([b"key"], "model")[0].all()
@@ -449,7 +451,7 @@ def test_readers_do_not_wait_for_a_writer(cache, monkeypatch):
 # What goes wrong
 
 
-@pytest.mark.parametrize("offset", [0, store._PAGE_SIZE])
+@pytest.mark.parametrize("offset", [0, _store._PAGE_SIZE])
 def test_a_damaged_file_is_named(cache, offset):
     cache.put_many(keys_of(range(500)), "model", rows_of(range(500), 64))
     size = cache.file.stat().st_size
@@ -569,15 +571,15 @@ def test_rows_that_were_read_are_kept_in_memory(cache, monkeypatch):
 
 
 def test_memory_for_rows_is_bounded(cache, monkeypatch):
-    monkeypatch.setattr(store, "_MAX_IN_MEMORY", 3 * 5 * 4)
-    monkeypatch.setattr(store, "_memory", {})
+    monkeypatch.setattr(_memory, "_MAX_IN_MEMORY", 3 * 5 * 4)
+    monkeypatch.setattr(_memory, "_memory", {})
     images = squares(range(20))
     model = Model(images, [2, 3])
     expected = embed_with_store(cache, images, MODELS, model)
     for start in range(20):
         some = embed_with_store(cache, images[start : start + 2], MODELS, model)
         np.testing.assert_array_equal(some, expected[start : start + 2])
-        assert sum(map(len, store._memory.values())) <= 3
+        assert sum(map(len, _memory._memory.values())) <= 3
     assert len(model.asked) == 40
 
 

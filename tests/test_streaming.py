@@ -26,13 +26,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, ImageError, MultiBackboneEmbedder
-from skclipens import _image_files as image_files
 from skclipens.datasets import load_emoji
+from skclipens.images import _files as image_files
 from skclipens.store import EmbeddingStore
 
 pytest.importorskip("pyarrow")
 
-from skclipens.streaming import _chunks, read_embeddings
+from skclipens.embedding._streaming import _chunks, read_embeddings
 
 N = 7
 
@@ -428,16 +428,16 @@ def test_processes_share_the_work(tmp_path, files, expected, embedder):
 
 def log_loads(log):
     """Write a line to a file whenever this process loads a model."""
-    from skclipens import backbones
+    from skclipens.backbones import _loading
 
-    load = backbones._load
+    load = _loading._load
 
     def logged(backbone, device):
         with open(log, "a") as file:
             file.write(f"{os.getpid()} {backbone.name}\n")
         return load(backbone, device)
 
-    backbones._load = logged
+    _loading._load = logged
 
 
 def kill_at_work(pid, log, folder, n_parts_then):

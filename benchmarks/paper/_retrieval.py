@@ -5,7 +5,7 @@ from sklearn.metrics import label_ranking_average_precision_score
 from sklearn.preprocessing import normalize
 
 from skclipens import AdaptiveBackboneEnsemble, ZeroShotHead
-from skclipens._logits import one_column_per_class
+from skclipens.heads._classifier import one_column_per_class
 
 from ._embedding import blocks_of, embed
 from ._experiments import draws_folder, few_shot_draws, run_draws, sections, table

@@ -114,8 +114,8 @@ def _openmoji(style, classes=None):
     """Pictures and labels, of given classes or of those with enough pictures."""
     from PIL import Image
 
-    from skclipens.zoo._captions import class_phrases
-    from skclipens.zoo._sources import emoji_table, load_style
+    from tools.zoo.captions import class_phrases
+    from tools.zoo.sources import emoji_table, load_style
 
     pictures, codes = load_style(style)
     table, phrases = emoji_table(), class_phrases()

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from skclipens.datasets._base import has_large_class, make_dataset, read_description
+from skclipens.datasets._bunch import has_large_class, make_dataset, read_description
 from skclipens.images import load_image
+from skclipens.zoo import SUBCATEGORIES
 
 DATA = Path(__file__).parent / "data" / "emoji"
 # The names of the classes are kept with the captions of the zoo, which teach them.
-CLASS_NAMES = Path(__file__).parents[1] / "zoo" / "subcategories.json"
+CLASS_NAMES = SUBCATEGORIES
 
 TARGETS = ("subcategory", "name")
 

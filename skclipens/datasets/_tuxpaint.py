@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from sklearn.datasets import get_data_home
 
-from skclipens.datasets._base import has_large_class, make_dataset, read_description
+from skclipens.datasets._bunch import has_large_class, make_dataset, read_description
 from skclipens.images import load_image
 
 PACKAGE = "tuxpaint-stamps-default"

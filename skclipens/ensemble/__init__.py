@@ -2,7 +2,6 @@
 
 from ._adaptive import AdaptiveBackboneEnsemble
 from ._averages import ConfidenceEnsemble, LogitAverageEnsemble, ProbabilityAverageEnsemble
-from ._cascade import CascadeEnsemble
 from ._gates import GatedRouter, ShrunkRouter
 from ._genetic import GeneticEnsemble
 from ._mixture import MixtureOfExpertsEnsemble
@@ -13,7 +12,6 @@ from ._voting import VotingEnsemble
 
 __all__ = [
     "AdaptiveBackboneEnsemble",
-    "CascadeEnsemble",
     "ConfidenceEnsemble",
     "GatedRouter",
     "GeneticEnsemble",

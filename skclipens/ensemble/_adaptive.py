@@ -5,7 +5,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
-from .._docstrings import fill_doc
+from .._utils._docstrings import fill_doc
 from ._base import BaseBackboneEnsemble
 from ._gates import ShrunkRouter
 from ._nlc import NeuralLogitController

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import logsumexp, softmax
 
-from .._docstrings import fill_doc
+from .._utils._docstrings import fill_doc
 from ._base import BaseBackboneEnsemble
 
 

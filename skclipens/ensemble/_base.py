@@ -9,11 +9,11 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_memory, validate_data
 
-from .._calibration import fit_temperature, fixed_temperature
-from .._linalg import one_blas_thread
-from .._logits import LogitClassifierMixin
-from .._validation import check_labels
+from .._utils._linalg import one_blas_thread
+from .._utils._validation import check_labels
 from ..heads import ZeroShotHead
+from ..heads._classifier import LogitClassifierMixin
+from ..heads._temperature import fit_temperature, fixed_temperature
 from ._blocks import find_blocks
 from ._experts import make_experts
 from ._held_out import fit_experts, stack_logits

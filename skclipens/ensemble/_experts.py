@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import clone
 
-from .._logits import LogitClassifierMixin, one_column_per_class
-from .._validation import few_rows_per_class
+from .._utils._validation import few_rows_per_class
 from ..heads import (
     CLIPAdapterHead,
     LinearDiscriminantHead,
@@ -16,6 +15,7 @@ from ..heads import (
     TipAdapterHead,
     ZeroShotHead,
 )
+from ..heads._classifier import LogitClassifierMixin, one_column_per_class
 from ._blocks import Block, check_distinct, positions, take
 
 _SMALLEST_PROBABILITY = 1e-12

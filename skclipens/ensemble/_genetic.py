@@ -7,7 +7,7 @@ from scipy.optimize import differential_evolution
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from .._docstrings import fill_doc
+from .._utils._docstrings import fill_doc
 from ._averages import weighted_sum, with_unjudged
 from ._base import BaseBackboneEnsemble
 

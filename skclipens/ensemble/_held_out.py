@@ -8,7 +8,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from .._validation import few_rows_per_class
+from .._utils._validation import few_rows_per_class
 from ._blocks import take
 
 

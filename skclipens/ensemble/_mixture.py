@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils._param_validation import Interval
 
-from .._docstrings import fill_doc
+from .._utils._docstrings import fill_doc
 from ..backbones import resolve_device
 from ..heads._training import TRAINING_CONSTRAINTS, make_generator
 from ._averages import with_unjudged

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.base import BaseEstimator
 
-from .._linalg import one_blas_thread
+from .._utils._linalg import one_blas_thread
 
 # Losses that differ by less are alike: a hundredth of what a row's label can tell in few rows.
 OPTIONS = {"maxiter": 100, "ftol": 1e-5}

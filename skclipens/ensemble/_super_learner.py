@@ -5,7 +5,7 @@ from scipy.optimize import minimize, nnls
 from scipy.special import log_softmax, softmax
 from sklearn.utils._param_validation import StrOptions
 
-from .._docstrings import fill_doc
+from .._utils._docstrings import fill_doc
 from ._averages import log_of, weighted_sum, with_unjudged
 from ._base import BaseBackboneEnsemble
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.utils._param_validation import Interval
 
-from .._docstrings import fill_doc
+from .._utils._docstrings import fill_doc
 from ._averages import FixedRuleEnsemble, log_of
 
 

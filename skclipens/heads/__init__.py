@@ -1,10 +1,13 @@
-"""Heads: what turns the embedding of one backbone into class logits."""
+"""Heads: what turns the columns of one block into class logits.
 
-from ._base import DEFAULT_TEMPLATES, names_of_classes
+May import ``backbones`` and ``_utils``.
+"""
+
 from ._clip_adapter import CLIPAdapterHead
 from ._linear import LinearDiscriminantHead
 from ._linear_probe import LinearProbeHead
 from ._residual import ResidualHead
+from ._text_head import DEFAULT_TEMPLATES, names_of_classes
 from ._tip_adapter import TipAdapterHead
 from ._zero_shot import ZeroShotHead
 

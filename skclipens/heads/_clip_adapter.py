@@ -7,9 +7,9 @@ from sklearn.base import _fit_context
 from sklearn.preprocessing import normalize
 from sklearn.utils._param_validation import Interval
 
-from .._linalg import unit_rows
+from .._utils._linalg import unit_rows
 from ..backbones import resolve_device
-from ._base import BaseTextHead
+from ._text_head import BaseTextHead
 from ._training import TRAINING_CONSTRAINTS, make_generator, train
 
 

@@ -9,8 +9,8 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import validate_data
 
-from .._logits import LogitClassifierMixin
-from .._validation import check_labels
+from .._utils._validation import check_labels
+from ._classifier import LogitClassifierMixin
 
 
 class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):

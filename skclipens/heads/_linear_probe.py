@@ -12,9 +12,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import validate_data
 
-from .._logits import LogitClassifierMixin, one_column_per_class
-from .._validation import check_labels, few_rows_per_class
-from ._base import rows_that_judge
+from .._utils._validation import check_labels, few_rows_per_class
+from ._classifier import LogitClassifierMixin, one_column_per_class
+from ._text_head import rows_that_judge
 
 _DEFAULT_LOG_C = 1.0
 _FINEST_STEP = 1 / 8  # decades

@@ -10,10 +10,10 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils._param_validation import Interval
 
-from .._calibration import fit_temperature
-from .._linalg import unit_rows
-from .._validation import few_rows_per_class
-from ._base import BaseTextHead, rows_that_judge
+from .._utils._linalg import unit_rows
+from .._utils._validation import few_rows_per_class
+from ._temperature import fit_temperature
+from ._text_head import BaseTextHead, rows_that_judge
 
 _N_FOLDS = 5
 # Of a correction that no row can judge, as with one row per class. The largest that was within a

@@ -9,9 +9,9 @@ from sklearn.base import _fit_context
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._linalg import unit_rows
+from .._utils._linalg import unit_rows
 from ..backbones import resolve_device
-from ._base import BaseTextHead, rows_that_judge
+from ._text_head import BaseTextHead, rows_that_judge
 from ._training import TRAINING_CONSTRAINTS, make_generator, train
 
 _DEFAULT_ALPHA, _DEFAULT_BETA = 1.0, 5.5

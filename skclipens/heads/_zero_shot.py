@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from .._linalg import unit_rows
-from ._base import BaseTextHead
+from .._utils._linalg import unit_rows
+from ._text_head import BaseTextHead
 
 
 class ZeroShotHead(BaseTextHead):

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from ._base import annotate_points, average_predictions, split_ensemble, start_plot
+from ._display import annotate_points, average_predictions, split_ensemble, start_plot
 
 
 class AccuracyCostDisplay:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..metrics import correct_sets
-from ._base import expert_predictions, split_ensemble, start_plot
+from ._display import expert_predictions, split_ensemble, start_plot
 
 _NONE_COLOR = "tab:red"
 

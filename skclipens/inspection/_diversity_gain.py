@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 
 from ..metrics import disagreement_matrix
-from ._base import annotate_points, average_predictions, split_ensemble, start_plot
+from ._display import annotate_points, average_predictions, split_ensemble, start_plot
 
 
 class DiversityGainDisplay:

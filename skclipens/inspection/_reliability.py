@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..metrics._calibration import top_label_bins
-from ._base import start_plot
+from ._display import start_plot
 
 
 class ReliabilityDisplay:

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from ._base import split_ensemble, start_plot
+from ._display import split_ensemble, start_plot
 
 
 class RoutingWeightsDisplay:

@@ -1,7 +1,10 @@
-"""Measures of experts that make different mistakes, of embeddings and of confidence."""
+"""Metrics: what there is to gain from several experts, and how much of it is gained.
+
+May import ``ensemble`` and all below it.
+"""
 
 from ._calibration import expected_calibration_error
-from ._experts import (
+from ._diversity import (
     correct_sets,
     disagreement_matrix,
     error_correlation_matrix,

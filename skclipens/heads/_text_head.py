@@ -8,10 +8,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from .._linalg import unit_rows
-from .._logits import LogitClassifierMixin
-from .._validation import check_labels
+from .._utils._linalg import unit_rows
+from .._utils._validation import check_labels
 from ..backbones import Backbone, load_backbone
+from ._classifier import LogitClassifierMixin
 
 DEFAULT_TEMPLATES = ("a photo of a {}.", "a picture of a {}.", "{}")
 _MAX_ENCODED = 256
@@ -22,7 +22,7 @@ _lock = threading.Lock()
 
 def _class_features(backbone, names, templates):
     """Text features of classes, encoded once per process: folds and draws share them."""
-    from .._forward import encode_classes
+    from ..backbones._text import encode_classes
 
     key = (backbone, backbone.version, names, templates)
     with _lock:

@@ -8,14 +8,12 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._validation import check_labels
-from .backbones import resolve_backbones
-from .embedding import CLIPEmbedder
-from .ensemble._cascade import BaseCascade, CascadeEnsemble
-from .ensemble._subsets import IS_MAPPING, block_costs
-from .images import as_image_list
-
-__all__ = ["CascadeClassifier", "CascadeEnsemble"]
+from .._utils._validation import check_labels
+from ..backbones import resolve_backbones
+from ..embedding import CLIPEmbedder
+from ..images import as_image_list
+from ._costs import IS_MAPPING, block_costs
+from ._table import BaseCascade, CascadeEnsemble
 
 
 class CascadeClassifier(BaseCascade):

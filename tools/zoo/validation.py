@@ -4,8 +4,8 @@ import numpy as np
 import open_clip
 import torch
 
-from ._captions import class_phrases
-from ._sources import emoji_table
+from .captions import class_phrases
+from .sources import emoji_table
 
 IMAGE_SIZE = 64
 PROMPTS = ("{}", "a picture of a {}.", "a photo of a {}.")

@@ -10,16 +10,15 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
-from ._devices import resolve_device, resolve_precision
-from ._docstrings import fill_doc
+from .._utils._docstrings import fill_doc
+from .._utils._linalg import unit_rows
+from .._utils._progress import progress
+from ..backbones import resolve_backbones
+from ..backbones._devices import resolve_device, resolve_precision
+from ..images import as_image_list
 from ._keys import model_key
-from ._linalg import unit_rows
-from ._progress import progress
-from .backbones import resolve_backbones
-from .images import as_image_list
-from .store import EmbeddingStore, as_store, embed_with_store
-
-__all__ = ["CLIPEmbedder", "MultiBackboneEmbedder"]
+from ._reading import as_store, embed_with_store
+from ._store import EmbeddingStore
 
 
 class _BaseEmbedder(TransformerMixin, BaseEstimator):
@@ -167,14 +166,14 @@ class _BaseEmbedder(TransformerMixin, BaseEstimator):
         ``precision="auto"`` is settled where the call is made. An image that changes under its
         name (in a shard, at its place) is not noticed in a folder that is resumed.
         """
-        from .streaming import embed_to
+        from ._streaming import embed_to
 
         return embed_to(self, folder, X, chunk_size=chunk_size, resume=resume)
 
     def _embed(self, images, backbones, devices, precision, bar, rows, which):
         """Yield rows that can be read, a batch at a time, with their embeddings."""
-        from ._decoding import decode_batches
-        from ._forward import ImageEncoder
+        from ..images._decoding import decode_batches
+        from ._encoder import ImageEncoder
 
         encoder = ImageEncoder(
             [backbones[i] for i in which],

@@ -11,9 +11,9 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._validation import check_labels, few_rows_per_class
-from ._blocks import find_blocks
-from ._subsets import (
+from .._utils._validation import check_labels, few_rows_per_class
+from ..ensemble._blocks import find_blocks
+from ._costs import (
     IS_MAPPING,
     block_costs,
     check_budget,

@@ -3,35 +3,15 @@
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from itertools import takewhile
 
 import joblib
 import numpy as np
 import torch
-from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
-from torchvision.transforms import Compose, ToTensor
 
-from .images import ImageError, load_image
+from ._load import ImageError, load_image
 
 _pil_locks = [threading.Lock() for _ in range(64)]
-
-
-def make_resize(config):
-    """The part of open_clip's preprocessing that comes before pixels become numbers.
-
-    Parameters
-    ----------
-    config : dict
-        Preprocessing of a model, as in ``LoadedBackbone.preprocess_config``.
-
-    Returns
-    -------
-    callable
-        From a PIL image of any size to one of the model's size, by Pillow's resampling.
-    """
-    steps = image_transform_v2(PreprocessCfg(**config), is_train=False).transforms
-    return Compose(list(takewhile(lambda step: not isinstance(step, ToTensor), steps)))
 
 
 def decode_batches(images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_error, pin_memory):
@@ -49,7 +29,7 @@ def decode_batches(images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_err
     rows : sequence of int
         Which of them, in which order.
     resizes : dict of (height, width, callable)
-        What an image is resized by, once for each entry; see :func:`make_resize`.
+        What an image is resized by, once for each entry; see ``backbones._preprocessing``.
     batch_size : int
     n_jobs : int or None
         Number of threads, in joblib's sense.

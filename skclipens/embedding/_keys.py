@@ -7,8 +7,8 @@ import stat
 import time
 import warnings
 
-from ._weights import uses_quick_gelu, weight_files
-from .images import ImageError, load_image
+from ..backbones._weights import uses_quick_gelu, weight_files
+from ..images import ImageError, load_image
 
 # Raise it whenever the same file gives another embedding: other rules of `load_image`, another
 # resize. All rows that were stored before are then left unused, and evicted in time.

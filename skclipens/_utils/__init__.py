@@ -1,0 +1,1 @@
+"""What several houses share and no user calls. May import no other house."""

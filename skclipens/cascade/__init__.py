@@ -1,0 +1,10 @@
+"""Cascade: what blocks cost, which are worth it, and which an image needs.
+
+May import ``ensemble`` and all below it.
+"""
+
+from ._images import CascadeClassifier
+from ._selector import BackboneSelector
+from ._table import CascadeEnsemble
+
+__all__ = ["BackboneSelector", "CascadeClassifier", "CascadeEnsemble"]

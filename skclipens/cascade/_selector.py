@@ -1,0 +1,248 @@
+"""Selecting backbones: which blocks of columns are worth their cost."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
+from sklearn.feature_selection import SelectorMixin
+from sklearn.metrics import get_scorer_names
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._utils._validation import check_labels, few_rows_per_class
+from ..ensemble._blocks import find_blocks
+from ._costs import (
+    IS_MAPPING,
+    block_costs,
+    check_budget,
+    columns_of,
+    cost_names,
+    draw_seed,
+    make_for_blocks,
+    within,
+)
+
+
+class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
+    """Select the backbones that are worth their cost, by forward selection of blocks of columns.
+
+    Starting from none, the block that helps the cross-validated score of an estimator most is
+    added, again and again, while a block is left that fits the budget. Of the sets on this path
+    the one with the best score is selected, and the first of several. A block that costs more
+    than it helps is thus left out even where there is budget for it.
+
+    Parameters
+    ----------
+    blocks : None, str, list of str or list of (str, columns), default=None
+        Which columns belong together; see :class:`AdaptiveBackboneEnsemble`. None reads blocks
+        from column names ``BACKBONE__i`` where X is a frame, and takes all columns as one block
+        otherwise.
+    estimator : classifier, default=None
+        What is scored on a set of blocks. Where it has a parameter ``blocks``, this is set to
+        them. None stands for an :class:`AdaptiveBackboneEnsemble`.
+    cost : None, "gflops" or mapping, default=None
+        Cost of a block: 1 each; the GFLOPs of its backbone, where :func:`list_backbones` lists
+        it; or a mapping (a dict, a Series) from names of blocks or backbones to numbers.
+    max_cost : float, default=None
+        Limit of the total cost of the selected blocks. None: no limit.
+    max_blocks : int, default=None
+        Limit of the number of selected blocks. None: no limit.
+    tol : float, default=0
+        How much of the best score on the path may be given up for fewer blocks.
+    scoring : str or callable, default="neg_log_loss"
+        What is to be large; see :term:`scoring`.
+    cv : int or splitter, default=5
+        An int: at most so many stratified folds, and no more than the smallest class has rows.
+        Classes with a single row are left out of cross-validation.
+    n_jobs : int, default=None
+        Number of folds that are scored at the same time; see joblib.
+    random_state : int, RandomState instance or None, default=None
+        Determines folds, and the default estimator's randomness.
+
+    Attributes
+    ----------
+    selected_blocks_ : list of str
+        Names of the selected blocks, in the order in which they were added.
+    support_ : ndarray of shape (n_features_in_,), bool
+        Which columns are selected.
+    path_ : dict of ndarray
+        One entry per step: ``"block"``, the name of the added block; ``"score"``, the mean
+        cross-validated score of all blocks up to this one; ``"cost"``, their total cost. Can be
+        made a DataFrame.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns; only where ``fit`` saw a frame.
+
+    See Also
+    --------
+    sklearn.feature_selection.SequentialFeatureSelector : The same for single columns, without
+        costs.
+    skclipens.cascade.CascadeClassifier : Decides for each image how many backbones it needs.
+
+    Notes
+    -----
+    Scores are of the rows that blocks were selected by, so the best of them is too optimistic.
+    A cascade can use the selected blocks in their order: ``CascadeClassifier(selected_blocks_,
+    order="given")``.
+    With B blocks the path takes up to B (B + 1) / 2 cross-validations.
+
+    Selected columns keep their place and their names. In a pipeline, use
+    ``set_output(transform="pandas")``: an :class:`AdaptiveBackboneEnsemble` that follows then
+    reads the selected blocks from the names.
+
+    Examples
+    --------
+    >>> from skclipens import MultiBackboneEmbedder
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.feature_selection import BackboneSelector
+    >>> frame = load_emoji().frame.groupby("label").head(4).head(20)
+    >>> embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-16"])
+    >>> X = embedder.set_output(transform="pandas").fit_transform(frame["path"])
+    >>> selector = BackboneSelector(cost="gflops", max_cost=0.1, random_state=0)
+    >>> selector.fit_transform(X, frame["label"]).shape
+    (20, 128)
+    >>> len(selector.selected_blocks_), len(selector.path_["score"])
+    (1, 1)
+    """
+
+    _parameter_constraints: dict = {
+        "blocks": [None, str, "array-like"],
+        "estimator": [None, HasMethods(["fit", "predict"])],
+        "cost": [None, StrOptions({"gflops"}), IS_MAPPING],
+        "max_cost": [None, Interval(Real, 0, None, closed="left")],
+        "max_blocks": [None, Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "scoring": [StrOptions(set(get_scorer_names())), callable],
+        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split", "get_n_splits"])],
+        "n_jobs": [None, Integral],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        blocks=None,
+        *,
+        estimator=None,
+        cost=None,
+        max_cost=None,
+        max_blocks=None,
+        tol=0.0,
+        scoring="neg_log_loss",
+        cv=5,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.blocks = blocks
+        self.estimator = estimator
+        self.cost = cost
+        self.max_cost = max_cost
+        self.max_blocks = max_blocks
+        self.tol = tol
+        self.scoring = scoring
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y):
+        """Select blocks.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Embeddings, or any table.
+        y : array-like of shape (n,)
+            Labels.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the blocks do not fit X, a cost is not known, no block is within the budget, or
+            fewer than two classes have two rows.
+        """
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_labels(y)
+        names = getattr(self, "feature_names_in_", None)
+        blocks = find_blocks(self.blocks, self.n_features_in_, names)
+        costs = block_costs(self.cost, cost_names(blocks))
+        check_budget(self.max_cost, [block.name for block in blocks], costs)
+        seed = draw_seed(self.random_state)
+        rows, folds = self._split(X, y, seed)
+
+        def score(chosen):
+            candidate = [blocks[i] for i in chosen]
+            return self._score(candidate, X[rows], y[rows], folds, seed)
+
+        chosen, scores = self._search(costs, score)
+        self.path_ = {
+            "block": np.array([blocks[i].name for i in chosen], dtype=object),
+            "score": np.array(scores),
+            "cost": np.cumsum(costs[chosen]),
+        }
+        n_selected = 1 + np.argmax(self.path_["score"] >= max(scores) - self.tol)
+        self.selected_blocks_ = self.path_["block"][:n_selected].tolist()
+        self.support_ = np.zeros(self.n_features_in_, dtype=bool)
+        self.support_[columns_of([blocks[i] for i in chosen[:n_selected]])] = True
+        return self
+
+    def _split(self, X, y, seed):
+        """Rows to cross-validate on, and the folds of these rows."""
+        if not isinstance(self.cv, Integral):
+            return np.arange(len(y)), list(self.cv.split(X, y))
+        classes, index, sizes = np.unique(y, return_inverse=True, return_counts=True)
+        usable = sizes > 1
+        if usable.sum() < 2:
+            raise ValueError(
+                "Cross-validation needs two classes with two rows each; got "
+                f"n_samples={len(y)} in {len(classes)} class{'es' * (len(classes) > 1)}."
+            )
+        rows = np.flatnonzero(usable[index])
+        # A row of every class in every part: the log-loss is not defined otherwise.
+        folds = StratifiedKFold(min(self.cv, sizes[usable].min()), shuffle=True, random_state=seed)
+        with few_rows_per_class():
+            return rows, list(folds.split(X[rows], y[rows]))
+
+    def _score(self, blocks, X, y, folds, seed):
+        estimator = make_for_blocks(self.estimator, blocks, seed)
+        with few_rows_per_class():
+            scores = cross_val_score(
+                estimator,
+                X[:, columns_of(blocks)],
+                y,
+                cv=folds,
+                scoring=self.scoring,
+                n_jobs=self.n_jobs,
+                error_score="raise",
+            )
+        return scores.mean()
+
+    def _search(self, costs, score):
+        """Positions of blocks in the order in which they are added, and the scores."""
+        chosen, scores = [], []
+        while self.max_blocks is None or len(chosen) < self.max_blocks:
+            left = [
+                i
+                for i in range(len(costs))
+                if i not in chosen and within(self.max_cost, costs[[*chosen, i]].sum())
+            ]
+            if not left:
+                break
+            found = [score([*chosen, i]) for i in left]
+            chosen.append(left[np.argmax(found)])
+            scores.append(max(found))
+        return chosen, scores
+
+    def _get_support_mask(self):
+        check_is_fitted(self)
+        return self.support_
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags

@@ -1,0 +1,19 @@
+"""Embedding: images to a table, one block of columns per backbone; what keeps such tables.
+
+May import ``backbones``, ``images`` and ``_utils``.
+"""
+
+from ._embedders import CLIPEmbedder, MultiBackboneEmbedder
+from ._keys import image_key, model_key
+from ._store import EmbeddingStore, EmbeddingStoreError
+from ._streaming import read_embeddings
+
+__all__ = [
+    "CLIPEmbedder",
+    "EmbeddingStore",
+    "EmbeddingStoreError",
+    "MultiBackboneEmbedder",
+    "image_key",
+    "model_key",
+    "read_embeddings",
+]

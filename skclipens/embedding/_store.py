@@ -1,0 +1,286 @@
+"""Embeddings kept per image, by content, across folds, shuffles, processes and runs.
+
+The store is one SQLite file. A row is the embedding of one image by one model, not normalised.
+"""
+
+import os
+import sqlite3
+import time
+from contextlib import closing, contextmanager
+from itertools import islice
+from numbers import Integral
+from pathlib import Path
+
+import numpy as np
+
+from ._keys import FILE_DIGESTS
+from ._memory import forget
+
+_FILE = "embeddings-1.sqlite"  # the number is that of the schema
+_SCHEMA = """
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS models (id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL);
+CREATE TABLE IF NOT EXISTS rows (
+    id INTEGER PRIMARY KEY, model INTEGER NOT NULL, image BLOB NOT NULL, value BLOB NOT NULL,
+    UNIQUE (model, image)
+);
+PRAGMA user_version = 1;
+COMMIT;
+"""
+_PAGE_SIZE = 16384  # a row of 512 values fills half of SQLite's usual page, and wastes the rest
+_SMALLEST_LIMIT = 2**20
+_AT_ONCE = 500  # rows in one statement or transaction
+_PATIENCE = 60.0  # seconds to wait for another process; a transaction takes milliseconds
+_DAMAGED = f"The file is damaged. Delete {_FILE}*: only the time to embed again is lost."
+_CLOSED = "Choose a folder that can be written to, or set SKCLIPENS_CACHE to one."
+_ADVICE = {
+    "SQLITE_NOTADB": _DAMAGED,
+    "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_READONLY": _CLOSED,
+    "SQLITE_CANTOPEN": _CLOSED,
+    "SQLITE_FULL": "Free some space; what is stored already is safe.",
+    "SQLITE_BUSY": f"Another process has kept it locked for {_PATIENCE:g} s.",
+}
+
+
+class EmbeddingStoreError(RuntimeError):
+    """The embedding store cannot be read or written; says which file and what to do."""
+
+
+class EmbeddingStore:
+    """Embeddings on disk, one row per image and model.
+
+    Threads and processes may share a store, also ones that fork or are killed while they write:
+    every call is its own transaction on its own connection. The object holds only the path and
+    the limit, so that it pickles.
+
+    Parameters
+    ----------
+    path : None, True, str or os.PathLike, default=None
+        Folder of the store, made on first use. None and True stand for ``embeddings`` in
+        ``~/.cache/skclipens``, or in the folder that the environment variable
+        ``SKCLIPENS_CACHE`` names. It must lie on a disk of this machine: SQLite cannot share a
+        file between machines.
+    max_bytes : int, default=10 * 2**30
+        Size in bytes above which the rows that were written first are evicted; at least 2**20.
+        The file may exceed it by one batch of rows, and SQLite keeps a log of up to 16 MB beside.
+
+    Raises
+    ------
+    EmbeddingStoreError
+        By every method, if the store cannot be opened or written to, or is damaged.
+
+    Notes
+    -----
+    Embeddings by different batch sizes, devices and versions of torch or Pillow differ in their
+    last digits; the store does not tell them apart.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tempfile import TemporaryDirectory
+    >>> from skclipens.store import EmbeddingStore, image_key
+    >>> cat, dog = image_key(np.zeros((8, 8))), image_key(np.ones((8, 8)))
+    >>> with TemporaryDirectory() as folder:
+    ...     store = EmbeddingStore(folder)
+    ...     store.put_many([dog], "a model", [[0.5, 2.0]])
+    ...     store.get_many([cat, dog], "a model")
+    (array([False,  True]), array([[0.5, 2. ]], dtype=float32))
+    """
+
+    def __init__(self, path=None, *, max_bytes=10 * 2**30):
+        if path is False:
+            raise ValueError("path is False; it is a folder, or None or True for the default one.")
+        if not isinstance(max_bytes, Integral) or max_bytes < _SMALLEST_LIMIT:
+            raise ValueError(f"max_bytes is at least {_SMALLEST_LIMIT} (1 MiB); got {max_bytes!r}.")
+        folder = default_path() if path is None or path is True else path
+        self.path = Path(folder).expanduser().absolute()
+        self.file = self.path / _FILE
+        self.max_bytes = int(max_bytes)
+
+    def __repr__(self):
+        return f"EmbeddingStore({str(self.path)!r}, max_bytes={self.max_bytes})"
+
+    def get_many(self, keys, model_key):
+        """Rows of images, as far as they are stored.
+
+        Parameters
+        ----------
+        keys : sequence of n bytes
+            Keys of images; one may appear several times.
+        model_key : str
+
+        Returns
+        -------
+        found : ndarray of shape (n,), bool
+        rows : ndarray of shape (n_found, width), float32
+            Bit for bit as they were put, in the order of `keys`; (0, 0) if there is none.
+        """
+        stored = self._get(keys, model_key)
+        found = np.array([key in stored for key in keys], bool)
+        values = [stored[key] for key in keys if key in stored]
+        sizes = {len(value) for value in values}
+        if len(sizes) > 1:
+            raise EmbeddingStoreError(
+                f"{str(self.file)!r} has rows of different widths for {model_key!r}. {_DAMAGED}"
+            )
+        rows = np.frombuffer(bytearray().join(values), np.float32)  # bytearray: may be written to
+        return found, rows.reshape(len(values), -1) if values else rows.reshape(0, 0)
+
+    def put_many(self, keys, model_key, rows):
+        """Store rows, and evict the oldest of all models if the store has become too large.
+
+        A row that is stored already is left as it is.
+
+        Parameters
+        ----------
+        keys : sequence of n bytes
+        model_key : str
+        rows : array-like of shape (n, width)
+            Stored as float32.
+
+        Raises
+        ------
+        ValueError
+            If there is not one row per key.
+        """
+        rows = np.ascontiguousarray(rows, np.float32)
+        if rows.ndim != 2 or len(rows) != len(keys) or not rows.shape[1]:
+            raise ValueError(
+                f"There are {len(keys)} keys, so rows must have shape ({len(keys)}, width); "
+                f"got {rows.shape}."
+            )
+        self._put([(model_key, key, row.tobytes()) for key, row in zip(keys, rows)])
+
+    def info(self):
+        """What the store holds.
+
+        Returns
+        -------
+        dict
+            ``path`` (of the file, str), ``entries`` (number of rows), ``bytes`` (in use in the
+            file; what eviction has freed is used again), ``max_bytes``, and ``models``, a
+            dict from the key of each model to its number of rows.
+        """
+        with self._connection() as db:
+            counts = dict(
+                db.execute(
+                    "SELECT key, count(*) FROM rows JOIN models ON models.id = model "
+                    "WHERE key != ? GROUP BY model ORDER BY key",
+                    [FILE_DIGESTS],
+                ).fetchall()
+            )
+            size = _bytes_in_use(db)
+        return {
+            "path": str(self.file),
+            "entries": sum(counts.values()),
+            "bytes": size,
+            "max_bytes": self.max_bytes,
+            "models": counts,
+        }
+
+    def clear(self):
+        """Forget everything, and give the space back to the disk."""
+        with self._connection() as db:
+            # The models stay: a reader that has looked one up must not meet another's rows.
+            db.execute("DELETE FROM rows")
+            db.execute("VACUUM")
+        forget(self.file)
+
+    def _get(self, keys, model_key):
+        """Stored values by key, as bytes."""
+        stored, wanted = {}, iter(dict.fromkeys(keys))
+        with self._connection() as db:
+            model = db.execute("SELECT id FROM models WHERE key = ?", [model_key]).fetchone()
+            while model and (some := list(islice(wanted, _AT_ONCE))):
+                marks = ",".join("?" * len(some))
+                query = f"SELECT image, value FROM rows WHERE model = ? AND image IN ({marks})"
+                stored.update(db.execute(query, [*model, *some]))
+        return stored
+
+    def _put(self, entries):
+        """Store (key of a model, key of an image, bytes) triples."""
+        with self._connection() as db:
+            for start in range(0, len(entries), _AT_ONCE):
+                some = entries[start : start + _AT_ONCE]
+                db.execute("BEGIN IMMEDIATE")  # whatever fails, closing the connection rolls back
+                models = {(model,) for model, _, _ in some}
+                db.executemany("INSERT OR IGNORE INTO models (key) VALUES (?)", models)
+                db.executemany(
+                    "INSERT OR IGNORE INTO rows (model, image, value) "
+                    "SELECT id, ?2, ?3 FROM models WHERE key = ?1",
+                    some,
+                )
+                self._evict(db)
+                db.execute("COMMIT")
+
+    def _evict(self, db):
+        """Delete rows in the order in which they were written until the rest fits."""
+        while (size := _bytes_in_use(db)) > self.max_bytes:
+            first, last = db.execute("SELECT min(id), max(id) FROM rows").fetchone()
+            if first is None:
+                break
+            # Pages are freed when all their rows are gone, so a guess that is too low comes again.
+            n_rows = (last - first + 1) * (size - self.max_bytes) // size
+            db.execute("DELETE FROM rows WHERE id <= ?", [first + n_rows])
+
+    @contextmanager
+    def _connection(self):
+        """A connection for one call: none is there to be shared between threads or forks."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EmbeddingStoreError(
+                f"The folder of the embedding store, {str(self.path)!r}, cannot be made: "
+                f"{error.strerror}. {_CLOSED}"
+            ) from error
+        try:
+            with closing(_open(self.file)) as db:
+                yield db
+        except sqlite3.Error as error:
+            advice = [text for code, text in _ADVICE.items() if _code(error).startswith(code)]
+            raise EmbeddingStoreError(
+                f"The embedding store {str(self.file)!r} cannot be used: {error}. {''.join(advice)}"
+            ) from error
+
+
+def default_path():
+    """Folder of the store where the user names none; ``SKCLIPENS_CACHE`` moves it."""
+    folder = os.environ.get("SKCLIPENS_CACHE") or Path.home() / ".cache" / "skclipens"
+    return Path(folder, "embeddings")
+
+
+def _code(error):
+    return getattr(error, "sqlite_errorname", "")
+
+
+def _open(file):
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        db = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)
+        try:
+            _prepare(db)
+            return db
+        except sqlite3.Error as error:
+            db.close()
+            # While another connection makes the file, or as the last one tidies up, SQLite does
+            # not wait of itself.
+            if not _code(error).startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+
+
+def _prepare(db):
+    # So readers and the writer do not wait for each other, and no power failure can harm the file.
+    db.execute("PRAGMA synchronous = NORMAL")
+    if not db.execute("PRAGMA user_version").fetchone()[0]:
+        db.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(_SCHEMA)
+
+
+def _bytes_in_use(db):
+    pages, free = (
+        db.execute(f"PRAGMA {count}").fetchone()[0] for count in ("page_count", "freelist_count")
+    )
+    return (pages - free) * _PAGE_SIZE

@@ -1,0 +1,279 @@
+"""Embeddings of more images than memory holds, as a folder of Parquet files.
+
+:meth:`skclipens.MultiBackboneEmbedder.embed_to` writes such a folder, and
+:func:`read_embeddings` reads one.
+"""
+
+import json
+import os
+import uuid
+from contextlib import contextmanager
+from numbers import Integral
+
+import numpy as np
+from joblib import Parallel, delayed, parallel_config
+from sklearn.base import clone
+from sklearn.utils import check_scalar
+
+from .._utils._progress import progress
+from ..backbones import resolve_backbones
+from ..backbones._devices import resolve_precision
+from ._keys import model_key
+
+_MANIFEST = "_manifest.json"  # readers of a folder of Parquet pass over names that begin so
+_VERSION = 1
+
+
+def read_embeddings(folder, *, backbones=None):
+    """Read a table that ``embed_to`` has written.
+
+    The files are plain Parquet: ``pandas.read_parquet(folder)`` and
+    ``polars.read_parquet(f"{folder}/*.parquet")`` read them too, and one by one they are tables
+    that fit in memory where the whole does not. This function makes sure that no part is missing,
+    and needs little memory beyond that of the result.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+        Folder or fsspec URL.
+    backbones : None, str or list of str, default=None
+        Which of the backbones to read, in this order; see
+        :class:`skclipens.backbones.Backbone`. None: all.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n, n_columns), float32
+        Rows in the order of the images, indexed by their names; columns ``BACKBONE__i``, as
+        :class:`AdaptiveBackboneEnsemble` with ``blocks=None`` reads them.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no embeddings.
+    ValueError
+        If a part is missing, as in a run that has not ended, or there is no such backbone.
+
+    See Also
+    --------
+    skclipens.MultiBackboneEmbedder.embed_to : Write the folder.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from skclipens import MultiBackboneEmbedder
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.streaming import read_embeddings
+    >>> embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-16"])
+    >>> with TemporaryDirectory() as folder:
+    ...     parts = embedder.embed_to(folder, load_emoji().filenames[:5], chunk_size=2)
+    ...     read_embeddings(folder, backbones="zoo/ViT-16").shape
+    (5, 128)
+    """
+    import pandas as pd
+
+    _require_pyarrow()
+    table = _Folder(folder)
+    manifest = table.manifest()
+    if manifest is None:
+        raise FileNotFoundError(f"{table.name!r} holds no embeddings, or no {_MANIFEST}.")
+    chunks = _chunks(manifest["n_images"], manifest["chunk_size"])
+    table.require([name for name, _, _ in chunks])
+    columns = _columns(manifest["widths"], backbones)
+    values = np.empty((manifest["n_images"], len(columns)), np.float32)
+    names = []
+    for name, start, stop in chunks:
+        with table.open(name, "rb") as file:
+            frame = pd.read_parquet(file, columns=columns, engine="pyarrow")
+        values[start:stop] = frame[columns]
+        names.extend(frame.index)
+    index = pd.Index(names, name="image")
+    return pd.DataFrame(values, index=index, columns=columns, copy=False)
+
+
+def embed_to(embedder, folder, X, *, chunk_size, resume):
+    """Embed chunks of images, each to a file; see the method of the embedders."""
+    from ..images._files import find_images
+
+    _require_pyarrow()
+    embedder._validate_params()
+    check_scalar(chunk_size, "chunk_size", Integral, min_val=1)
+    images = find_images(X)
+    table = _Folder(folder)
+    task, manifest = _task_and_manifest(embedder, images, chunk_size)
+    table.begin(manifest, resume)
+    chunks = _chunks(len(images), chunk_size)
+    present = table.files()
+    todo = [chunk for chunk in chunks if chunk[0] not in present]
+    n_todo = sum(stop - start for _, start, stop in todo)
+    tasks = (
+        delayed(_write_part)(task, images.part(start, stop), table, name, embedder.on_error)
+        for name, start, stop in todo
+    )
+    with progress(len(images), embedder.verbose, initial=len(images) - n_todo) as bar:
+        # One chunk in a task: joblib would bundle them, and a lost worker lose the bundle.
+        for n_images in Parallel(batch_size=1, return_as="generator")(tasks):
+            bar.update(n_images)
+    table.end([name for name, _, _ in chunks])
+    return [table.path(name) for name, _, _ in chunks]
+
+
+def _task_and_manifest(embedder, images, chunk_size):
+    """The embedder of a single chunk, and all that a table's values depend on."""
+    backbones = embedder._backbones()
+    # Settled here, as "auto" may be something else on another machine.
+    precision = resolve_precision(embedder.precision, embedder._devices()[0])
+    # What cannot be read is looked at again afterwards, to name it in the error.
+    task = clone(embedder).set_params(precision=precision, on_error="nan", verbose=False)
+    return task, {
+        "version": _VERSION,
+        "n_images": len(images),
+        "images": images.digest(),
+        "chunk_size": int(chunk_size),
+        "models": [model_key(backbone, precision) for backbone in backbones],
+        "widths": {backbone.name: backbone.width for backbone in backbones},
+        "normalize": bool(embedder.normalize),
+    }
+
+
+def _write_part(embedder, images, table, name, on_error):
+    """Embed one chunk, in whatever process; the number of images."""
+    import pandas as pd
+
+    if table.holds(name):  # by a worker that was taken for lost
+        return len(images)
+    # Threads of this machine are meant by n_jobs, where Dask would count those of the cluster.
+    with parallel_config(backend="threading"):
+        values = np.asarray(embedder.transform(images))
+    if on_error == "raise":
+        for row in np.flatnonzero(np.isnan(values).all(axis=1)):
+            images.check(row)
+            raise OSError(
+                f"Row {images.start + row}, {images.names[row]!r}, could be read only when it was "
+                "tried again. Call embed_to once more, which goes on where it stopped."
+            )
+    frame = pd.DataFrame(
+        values,
+        index=pd.Index(images.names, name="image", dtype=object),
+        columns=embedder.get_feature_names_out(),
+    )
+    with table.writing(name) as file:
+        frame.to_parquet(file, engine="pyarrow", compression="zstd", use_dictionary=False)
+    return len(images)
+
+
+def _chunks(n_images, chunk_size):
+    """Names of the parts, with their first row and the row after their last."""
+    starts = range(0, n_images, chunk_size)
+    return [
+        (f"part-{i:06d}.parquet", start, min(start + chunk_size, n_images))
+        for i, start in enumerate(starts)
+    ]
+
+
+def _columns(widths, backbones):
+    """Names of the columns of some backbones of a table."""
+    names = list(widths)
+    if backbones is not None:
+        names = [backbone.name for backbone in resolve_backbones(backbones)]
+    for name in names:
+        if name not in widths:
+            raise ValueError(f"There are no embeddings by {name}, only by {', '.join(widths)}.")
+    return [f"{name}__{i}" for name in names for i in range(widths[name])]
+
+
+def _require_pyarrow():
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise ImportError("Parquet files need pyarrow: pip install 'skclipens[stream]'.") from None
+
+
+class _Folder:
+    """A folder of parts and what they belong to, on any file system that fsspec knows."""
+
+    def __init__(self, folder):
+        from fsspec.core import url_to_fs
+
+        self.name = os.fspath(folder)
+        self.fs, self.root = url_to_fs(self.name)
+
+    def path(self, name):
+        return f"{self.root.rstrip('/')}/{name}"
+
+    def open(self, name, mode):
+        return self.fs.open(self.path(name), mode)
+
+    def holds(self, name):
+        return self.fs.exists(self.path(name))
+
+    def files(self):
+        """Names of all files."""
+        self.fs.invalidate_cache()
+        return {path.rsplit("/", 1)[-1] for path in self.fs.ls(self.root, detail=False)}
+
+    def manifest(self):
+        """What the parts belong to, or None."""
+        if not self.holds(_MANIFEST):
+            return None
+        with self.open(_MANIFEST, "rb") as file:
+            return json.load(file)
+
+    @contextmanager
+    def writing(self, name):
+        """A file that appears under its name when it is whole."""
+        hidden = f".{name}.{uuid.uuid4().hex}"
+        with self.open(hidden, "wb") as file:
+            yield file
+        self.fs.mv(self.path(hidden), self.path(name))
+
+    def begin(self, manifest, resume):
+        """Make the folder ready for parts that belong together."""
+        self.fs.makedirs(self.root, exist_ok=True)
+        earlier = self.manifest()
+        if earlier is None:
+            self._require_empty()
+        elif not resume:
+            self._remove(file for file in self.files() if file.lstrip(".").startswith("part-"))
+        elif earlier != manifest:
+            self._refuse(earlier, manifest)
+        else:
+            return
+        with self.writing(_MANIFEST) as file:
+            file.write(json.dumps(manifest, indent=1).encode())
+
+    def end(self, names):
+        """Make sure that all parts are here, and remove what killed processes left behind."""
+        self.require(names)
+        self._remove(file for file in self.files() if file.startswith((".part-", f".{_MANIFEST}")))
+
+    def require(self, names):
+        lacking = set(names) - self.files()
+        if lacking:
+            raise ValueError(
+                f"{self.name!r} lacks {len(lacking)} of {len(names)} parts, such as "
+                f"{min(lacking)}. Call embed_to again, which goes on where it stopped; if workers "
+                "on other machines wrote them, all machines have to share this folder."
+            )
+
+    def _require_empty(self):
+        foreign = sorted(file for file in self.files() if not file.startswith("."))
+        if foreign:
+            raise ValueError(
+                f"{self.name!r} has files that embed_to has not written, such as {foreign[0]!r}: "
+                "name a folder that is new or empty."
+            )
+
+    def _refuse(self, earlier, manifest):
+        changes = [
+            f"{key} was {earlier.get(key)!r} and is {value!r}"
+            for key, value in manifest.items()
+            if earlier.get(key) != value and key != "widths"  # which follow from the models
+        ]
+        raise ValueError(
+            f"{self.name!r} holds embeddings of another call: {'; '.join(changes)}. Name another "
+            "folder, or pass resume=False to replace what is there."
+        )
+
+    def _remove(self, names):
+        for name in names:
+            self.fs.rm_file(self.path(name))
