@@ -7,22 +7,18 @@ from skclipens import (
     AdaptiveBackboneEnsemble,
     CascadeClassifier,
     CLIPEmbedder,
-    ConfidenceEnsemble,
     EmbeddingStore,
     LinearDiscriminantHead,
     LinearProbeHead,
-    LogitAverageEnsemble,
     MultiBackboneEmbedder,
     ResidualHead,
-    SuperLearnerEnsemble,
     TipAdapterHead,
-    VotingEnsemble,
     ZeroShotHead,
 )
 from skclipens.datasets import load_emoji
+from skclipens.embedding import image_key
 from skclipens.images import load_image
 from skclipens.model_selection import FewShotSplit
-from skclipens.store import image_key
 
 BACKBONE = "zoo/RN20"  # its columns are the first 128
 
@@ -96,12 +92,10 @@ def test_fit(benchmark, emoji, router):
     assert clf.score(X[test], y[test]) > 2 / len(clf.classes_)
 
 
-@pytest.mark.parametrize(
-    "rule", [LogitAverageEnsemble, VotingEnsemble, ConfidenceEnsemble, SuperLearnerEnsemble]
-)
-def test_fit_rule(benchmark, emoji, rule):
+@pytest.mark.parametrize("router", ["uniform", "vote", "confidence", "super-learner"])
+def test_fit_rule(benchmark, emoji, router):
     _, X, y, train, test = emoji
-    clf = rule("zoo", head="zero-shot")
+    clf = AdaptiveBackboneEnsemble("zoo", head="zero-shot", router=router, calibrate=False)
     benchmark(clf.fit, X[train], y[train])
     assert clf.score(X[test], y[test]) > 2 / len(clf.classes_)
 

@@ -29,7 +29,7 @@ from benchmarks._machine import best_of, describe, heading, markdown, peak_memor
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.backbones import resolve_backbones
 from skclipens.datasets import load_emoji
-from skclipens.ensemble import NeuralLogitController, ShrunkRouter, StaticRouter, UniformRouter
+from skclipens.ensemble import NeuralLogitController, ShrunkRouter, StaticRouter
 
 SHOTS, N_TEST, N_PREDICTED = 16, 4, 10_000
 HEAD = ["linear", "linear-all"]
@@ -85,12 +85,15 @@ class Pictures:
         return mean @ np.linalg.matrix_power(self.rotation, copy)
 
 
-class _Recorder(UniformRouter):
+class _Recorder:
     """Keeps what a router learns from: calibrated logits that no head has trained on."""
 
-    def _fit(self, X, logits, y):
+    def fit(self, X, logits, y):
         self.seen_ = X, logits, y
-        return 1
+        return self
+
+    def weights(self, X, logits):
+        return np.full(logits.shape[:2], 1 / logits.shape[1])
 
 
 def blocks_of(widths):

@@ -19,10 +19,10 @@ from sklearn.utils import estimator_checks
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skclipens import CLIPEmbedder
+from skclipens._utils._folds import covers_most, few_shot_folds
 from skclipens.datasets import load_emoji
 from skclipens.heads import CLIPAdapterHead, LinearProbeHead, TipAdapterHead, ZeroShotHead
 from skclipens.heads import _tip_adapter as tip_module
-from skclipens.heads._text_head import rows_that_judge
 from skclipens.model_selection import FewShotSplit
 
 BACKBONE = "zoo/ViT-16"
@@ -64,6 +64,11 @@ def unit(X):
     return X / np.linalg.norm(X, axis=1, keepdims=True)
 
 
+def held_out_logits(head, X, y):
+    """What a head says of each row without having seen it."""
+    return clone(head).cross_fit(X, y)[0]
+
+
 def cross_entropy(logits, classes, y):
     return -log_softmax(logits, axis=1)[np.arange(len(y)), np.searchsorted(classes, y)].mean()
 
@@ -97,18 +102,21 @@ def test_without_a_cache_it_is_zero_shot(split):
         np.testing.assert_array_equal(
             getattr(head, method)(X_test), getattr(expected, method)(X_test)
         )
-    np.testing.assert_array_equal(head.held_out_logits_, head.decision_function(X))
+    np.testing.assert_array_equal(held_out_logits(head, X, y), head.decision_function(X))
 
 
 def test_held_out_logits_are_those_of_refits(split):
     X, y, _, _ = split
-    head = clone(TIP).fit(X, y)
+    head = clone(TIP)
+    logits, known = head.cross_fit(X, y)
     assert head.alpha_ > 0
+    assert known.all()
+    np.testing.assert_array_equal(head.predict(X), clone(TIP).fit(X, y).predict(X))
     for i in range(0, len(X), 7):
         rest = np.arange(len(X)) != i
         refit = TipAdapterHead(BACKBONE, alpha=head.alpha_, beta=head.beta_).fit(X[rest], y[rest])
         np.testing.assert_allclose(
-            head.held_out_logits_[[i]], refit.decision_function(X[[i]]), rtol=1e-4, atol=1e-4
+            logits[[i]], refit.decision_function(X[[i]]), rtol=1e-4, atol=1e-4
         )
 
 
@@ -116,17 +124,14 @@ def test_the_held_out_logits_of_a_class_with_one_row_are_not_known(split):
     X, y, _, _ = split
     (lone, *others) = np.flatnonzero(y == y[0])
     X, y = np.delete(X, others, axis=0), np.delete(y, others)
-    held_out = clone(TIP).fit(X, y).held_out_logits_
-    np.testing.assert_array_equal(np.isnan(held_out).all(axis=1), np.arange(len(X)) == lone)
-    np.testing.assert_array_equal(np.isnan(held_out).any(axis=1), np.arange(len(X)) == lone)
+    _, known = clone(TIP).cross_fit(X, y)
+    np.testing.assert_array_equal(known, np.arange(len(X)) != lone)
 
 
 def test_keys_that_were_trained_have_no_held_out_logits(split):
     X, y, _, _ = split
-    head = clone(TIP).fit(X, y)
-    assert head.held_out_logits_.shape == (len(X), len(head.classes_))
-    head.set_params(fine_tune=True, random_state=0).fit(X, y)
-    assert head.held_out_logits_ is None
+    assert held_out_logits(TIP, X, y).shape == (len(X), len(np.unique(y)))
+    assert not hasattr(TIP_F, "cross_fit")
 
 
 def test_auto_is_the_best_of_its_grid_on_held_out_rows(split):
@@ -134,8 +139,8 @@ def test_auto_is_the_best_of_its_grid_on_held_out_rows(split):
     head = clone(TIP).fit(X, y)
 
     def held_out_loss(alpha, beta):
-        fixed = TipAdapterHead(BACKBONE, alpha=alpha, beta=beta).fit(X, y)
-        return cross_entropy(fixed.held_out_logits_, fixed.classes_, y)
+        fixed = TipAdapterHead(BACKBONE, alpha=alpha, beta=beta)
+        return cross_entropy(held_out_logits(fixed, X, y), head.classes_, y)
 
     best = held_out_loss(head.alpha_, head.beta_)
     for alpha in (0, 1, head.alpha_ / 2, head.alpha_ * 2):
@@ -170,17 +175,24 @@ def test_one_row_per_class_searches_nothing(split):
     ],
 )
 def test_rows_that_judge(targets, judges):
-    assert np.flatnonzero(rows_that_judge(np.array(targets))).tolist() == judges
+    """Those whose class has another row, if they are of more than half of the classes."""
+    targets = np.array(targets)
+    folds = few_shot_folds(targets, every_class=True)
+    rows = sorted(np.concatenate([test for _, test in folds]).tolist()) if folds else []
+    assert (rows if covers_most(targets[rows], targets.max() + 1) else []) == judges
+    for train, test in folds:
+        assert set(targets[train]) == set(targets[test])
 
 
 def test_few_rows_at_a_time_give_the_same(split, monkeypatch):
     X, y, X_test, _ = split
-    expected = clone(TIP).fit(X, y)
+    expected = clone(TIP)
+    held_out, _ = expected.cross_fit(X, y)
     logits = expected.decision_function(X_test)
     monkeypatch.setattr(tip_module, "_MAX_AFFINITIES", 7 * len(X))
     head = clone(TIP).fit(X, y)
     assert (head.alpha_, head.beta_) == (expected.alpha_, expected.beta_)
-    np.testing.assert_allclose(head.held_out_logits_, expected.held_out_logits_, rtol=1e-5)
+    np.testing.assert_allclose(held_out_logits(TIP, X, y), held_out, rtol=1e-5)
     np.testing.assert_allclose(head.decision_function(X_test), logits, rtol=1e-5, atol=1e-5)
 
 
@@ -211,7 +223,7 @@ def test_training_lowers_the_training_loss(split):
     X, y, _, _ = split
     head = clone(TIP_F).fit(X, y)
     # One batch per epoch: the first loss is that of the untrained keys.
-    untrained = cross_entropy(clone(TIP).fit(X, y).held_out_logits_, head.classes_, y)
+    untrained = cross_entropy(held_out_logits(TIP, X, y), head.classes_, y)
     assert head.loss_curve_[0] == pytest.approx(untrained, rel=1e-3)
     assert head.loss_curve_[-1] < 0.97 * untrained
     assert len(head.loss_curve_) == head.n_iter_ == 20
@@ -270,14 +282,16 @@ def test_random_state_repeats(head, split):
 
 
 @pytest.mark.parametrize("head", [TIP_F, CLIP_ADAPTER], ids=["tip-f", "clip-adapter"])
-def test_verbose_prints_each_epoch(head, split, capsys):
+def test_a_bar_shows_how_far_training_is(head, split, capsys):
     X, y, _, _ = split
-    head = clone(head).set_params(verbose=True, max_iter=2).fit(X, y)
-    lines = capsys.readouterr().out.splitlines()
-    name = type(head).__name__
-    assert lines == [
-        f"[{name}] epoch {i}/2, loss {loss:.4f}" for i, loss in enumerate(head.loss_curve_, 1)
-    ]
+    head = clone(head).set_params(max_iter=2).fit(X, y)
+    assert capsys.readouterr() == ("", "")
+    head.set_params(verbose=True).fit(X, y)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert f"{type(head).__name__}: 100%" in shown.err
+    assert "2/2 [" in shown.err
+    assert f"loss={head.loss_curve_[-1]:.3g}" in shown.err
 
 
 @pytest.mark.gpu
@@ -363,7 +377,7 @@ def test_names_of_columns(head, split):
 
 @ALL_HEADS
 def test_not_fitted(head, split):
-    for method in ("decision_function", "predict_proba", "predict"):
+    for method in ("decision_function", "predict_proba", "predict_log_proba", "predict"):
         with pytest.raises(NotFittedError):
             getattr(clone(head), method)(split[2])
 
@@ -456,6 +470,8 @@ assert not {"torch", "open_clip"} & set(sys.modules)
         (TIP_F, {"learning_rate": 0}),
         (TIP_F, {"max_iter": 0}),
         (TIP_F, {"batch_size": 0}),
+        (PROBE, {"cv": 1}),
+        (PROBE, {"cv": 0.5}),
         (CLIP_ADAPTER, {"ratio": 1.5}),
         (CLIP_ADAPTER, {"reduction": 0}),
         (CLIP_ADAPTER, {"templates": "a {}"}),

@@ -8,7 +8,6 @@ from numpydoc.validate import validate
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import (
     check_dataframe_column_names_consistency,
     check_estimator_cloneable,
@@ -24,19 +23,34 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from skclipens import AdaptiveBackboneEnsemble
-from skclipens.ensemble import NeuralLogitController
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+from skclipens.ensemble import (
+    GatedRouter,
+    GeneticRouter,
+    MixtureRouter,
+    NeuralLogitController,
+    SuperLearnerRouter,
+)
+from skclipens.ensemble.routers import ROUTERS
+from skclipens.heads import LinearDiscriminantHead, LinearProbeHead
 
 # The checks' tables have few columns: two blocks need the first and the last at most.
 HALVES = [("first", slice(0, 1)), ("last", slice(-1, None))]
 
 ENSEMBLES = [
-    AdaptiveBackboneEnsemble(),
+    *(AdaptiveBackboneEnsemble(router=router) for router in ROUTERS),
     AdaptiveBackboneEnsemble(HALVES, router="static", cv=3),
+    AdaptiveBackboneEnsemble(HALVES, router="confidence"),
+    AdaptiveBackboneEnsemble(HALVES, router="vote", head="linear", calibrate=False),
+    AdaptiveBackboneEnsemble(HALVES, router=GatedRouter(), cv=3),
+    AdaptiveBackboneEnsemble(HALVES, router=SuperLearnerRouter("log_loss"), cv=3),
+    AdaptiveBackboneEnsemble(HALVES, router=GeneticRouter(population=5, max_iter=3), cv=3),
+    AdaptiveBackboneEnsemble(HALVES, router=MixtureRouter(max_iter=2), head="linear", cv=3),
     AdaptiveBackboneEnsemble(router=NeuralLogitController(max_iter=2), head="linear"),
-    AdaptiveBackboneEnsemble(HALVES, head=["linear", GaussianNB(), KNeighborsClassifier(3)]),
+    AdaptiveBackboneEnsemble(HALVES, router="static", head=["linear", ("nb", GaussianNB())]),
     AdaptiveBackboneEnsemble(head=LogisticRegression(), router="nlc", cv=0.3),
     AdaptiveBackboneEnsemble(head="linear-all", router="static", cv=0.3, calibrate=False),
+    AdaptiveBackboneEnsemble(HALVES, class_weight="balanced", router="static", cv=2),
 ]
 
 
@@ -45,26 +59,38 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("ensemble", ENSEMBLES, ids=repr)
+HEADS = [LinearDiscriminantHead(), LinearProbeHead(cv=2, max_iter=200)]
+
+
+@parametrize_with_checks(HEADS)
+def test_scikit_learn_checks_of_heads_on_plain_tables(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", [*ENSEMBLES, *HEADS], ids=repr)
 @pytest.mark.parametrize(
     "check", [check_param_validation, check_dataframe_column_names_consistency]
 )
-def test_checks_that_scikit_learn_runs_on_its_own_estimators_only(check, ensemble):
-    check("AdaptiveBackboneEnsemble", ensemble)
+def test_checks_that_scikit_learn_runs_on_its_own_estimators_only(check, estimator):
+    check(type(estimator).__name__, estimator)
 
 
 # Public names
 
 PUBLIC_MODULES = [
     "skclipens",
+    "skclipens.backbones",
+    "skclipens.cascade",
     "skclipens.datasets",
+    "skclipens.embedding",
     "skclipens.ensemble",
     "skclipens.heads",
+    "skclipens.images",
     "skclipens.inspection",
     "skclipens.metrics",
     "skclipens.model_selection",
-    "skclipens.store",
-    "skclipens.streaming",
+    "skclipens.pipeline",
+    "skclipens.utils.estimator_checks",
 ]
 
 
@@ -85,6 +111,14 @@ ESTIMATORS = {
 }
 
 
+def make(estimator):
+    """An estimator with the steps that it must have, if it must have any."""
+    try:
+        return estimator()
+    except TypeError:
+        return estimator([("embed", MultiBackboneEmbedder()), ("fit", AdaptiveBackboneEnsemble())])
+
+
 @pytest.mark.parametrize("name", ESTIMATORS)
 @pytest.mark.parametrize(
     "check",
@@ -100,12 +134,12 @@ ESTIMATORS = {
     ],
 )
 def test_checks_that_need_no_data(check, name):
-    check(name, ESTIMATORS[name]())
+    check(name, make(ESTIMATORS[name]))
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_estimators_are_made_without_arguments(name):
-    check_parameters_default_constructible(name, ESTIMATORS[name]())
+    check_parameters_default_constructible(name, make(ESTIMATORS[name]))
 
 
 # Docstrings

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     PredefinedSplit,
@@ -25,7 +26,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
 from skclipens._utils._linalg import one_blas_thread
 from skclipens.datasets import load_emoji
-from skclipens.ensemble._routers import StaticRouter
+from skclipens.ensemble import StaticRouter, UniformRouter
 from skclipens.heads._temperature import UNJUDGED_SPREAD, fit_temperature
 
 WIDTH = 128
@@ -68,6 +69,11 @@ def one_per_class(y):
     return np.unique(y, return_index=True)[1]
 
 
+def frozen(experts):
+    """Fitted heads as they are, in triples."""
+    return [(name, FrozenEstimator(head), columns) for name, head, columns in experts]
+
+
 def memoriser():
     """A head that is right, and sure, about every row it was fitted on."""
     return KNeighborsClassifier(n_neighbors=1)
@@ -102,15 +108,15 @@ def test_noise_that_a_head_has_memorised_is_not_trusted(router, cv, X, y):
     honest = make(head=memoriser(), router=router, cv=cv).fit(X, noise)
     assert honest.predict_proba(X).max(axis=1).mean() < 0.5
     # The same heads, judged by the rows that they have memorised:
-    fitted = [(name, head, columns) for name, head, columns in honest.experts_]
-    leaky = make(head=fitted, router=router, cv="prefit").fit(X, noise)
+    fitted = [(str(b), head, columns_of(b)) for b, (_, head, _) in enumerate(honest.experts_)]
+    leaky = make(head=frozen(fitted), router=router).fit(X, noise)
     assert leaky.predict_proba(X).max(axis=1).mean() > honest.predict_proba(X).max(axis=1).mean()
 
 
 def test_memorised_noise_judged_by_itself_would_be_trusted(X, y):
     noise = np.random.default_rng(1).permutation(y)
     heads = [(str(b), memoriser().fit(X[:, columns_of(b)], noise), columns_of(b)) for b in range(3)]
-    leaky = make(head=heads, cv="prefit").fit(X, noise)
+    leaky = make(head=frozen(heads)).fit(X, noise)
     assert leaky.predict_proba(X).max(axis=1).mean() > 0.9
 
 
@@ -133,6 +139,16 @@ def test_rows_whose_class_no_other_fold_has_are_not_used(X, y):
         expected = fit_temperature(np.concatenate(logits), np.concatenate(targets))
         assert temperature == pytest.approx(expected, rel=1e-3)
     assert set(clf.predict(X)) == set(classes)  # but heads are fitted on all rows
+
+
+def test_folds_may_be_positions_lists_or_masks(X, y):
+    splits = list(StratifiedKFold(3).split(X, y))
+    expected = make(cv=StratifiedKFold(3)).fit(X, y).predict_proba(X)
+    masks = [tuple(np.isin(np.arange(72), rows) for rows in split) for split in splits]
+    lists = [tuple(rows.tolist() for rows in split) for split in splits]
+    for cv in (splits, masks, lists):
+        assert_array_equal(make(cv=cv).fit(X, y).predict_proba(X), expected)
+    assert not make(cv=[]).fit(X, y).judged_.any()
 
 
 def test_every_head_is_fitted_on_all_rows_after_cross_fitting(X, y):
@@ -212,6 +228,8 @@ def test_one_row_per_class_does_not_route_heads_that_nothing_can_judge(X, y):
     assert not np.allclose(pool.temperatures_[pool.judged_], 1)
     assert_allclose(pool.routing_weights(X)[:, ~pool.judged_], 1 / 4)
     linear = make(head=["linear", "linear-all"]).fit(X[one], y[one])
+    assert not linear.judged_.any()
+    assert isinstance(linear.router_, UniformRouter)
     assert_allclose(linear.routing_weights(X), 1 / 4)
     # None outshouts the others only because of the scale of its logits.
     logits = np.log(linear.expert_proba(X[one]))
@@ -230,7 +248,7 @@ def test_prompts_that_mean_nothing_do_not_sink_one_shot_learning(X, y):
     assert pool.score(X[rest], y[rest]) > linear.score(X[rest], y[rest]) - 0.1
 
 
-# Fitted heads
+# Heads that are fitted already
 
 
 @pytest.fixture
@@ -240,27 +258,44 @@ def fitted_heads(X, y):
     ]
 
 
-def test_prefit_heads_are_not_fitted_again(fitted_heads, X, y):
-    clf = make(head=fitted_heads, cv="prefit").fit(X[36:], y[36:])
-    assert [head for _, head, _ in clf.experts_] == [head for _, head, _ in fitted_heads]
+def test_frozen_heads_are_not_fitted_again(fitted_heads, X, y):
+    clf = make(head=frozen(fitted_heads)).fit(X[36:], y[36:])
+    assert [head.estimator for _, head, _ in clf.experts_] == [head for _, head, _ in fitted_heads]
     assert_array_equal(fitted_heads[0][1].class_count_.sum(), 36)
     logits = np.log(np.maximum(fitted_heads[0][1].predict_proba(X[36:, columns_of(0)]), 1e-12))
     expected = fit_temperature(logits, np.searchsorted(clf.classes_, y[36:]))
     assert clf.temperatures_[0] == pytest.approx(expected, rel=1e-3)
 
 
-def test_prefit_does_not_judge_by_rows_of_classes_that_heads_do_not_know(fitted_heads, X, y):
-    known = make(head=fitted_heads, cv="prefit").fit(X[36:], y[36:])
-    strange = np.concatenate([y[36:], ["unicorn", "zebra"]])
-    clf = make(head=fitted_heads, cv="prefit").fit(X[[*range(36, 72), 0, 1]], strange)
-    assert_array_equal(clf.classes_, known.classes_)
-    assert_array_equal(clf.temperatures_, known.temperatures_)
+def test_frozen_heads_know_classes_that_these_rows_do_not_show(fitted_heads, X, y):
+    few = np.isin(y, np.unique(y)[:4])
+    clf = make(head=frozen(fitted_heads)).fit(X[few], y[few])
+    assert_array_equal(clf.classes_, np.unique(y))
 
 
-@pytest.mark.parametrize("head", ["linear", [("a", GaussianNB(), "zoo/RN20")]])
-def test_prefit_asks_for_fitted_heads(head, X, y):
-    with pytest.raises(NotFittedError, match=r"cv='prefit' takes .* is not fitted"):
-        make(head=head, cv="prefit").fit(X, y)
+def test_rows_of_classes_that_a_frozen_head_does_not_know_do_not_judge_it(fitted_heads, X, y):
+    """Another head has to know them."""
+    strange = np.concatenate([y[36:], ["unicorn", "zebra", "unicorn", "zebra"]])
+    rows = [*range(36, 72), 0, 1, 2, 3]
+    clf = make(head=[*frozen(fitted_heads), "linear-all"]).fit(X[rows], strange)
+    assert set(clf.classes_) == {*y, "unicorn", "zebra"}
+    assert clf.judged_.all()
+    first = list(clf.expert_names_).index("0")
+    logits = clf.experts_[first].logits(X[36:], clf.classes_)
+    expected = fit_temperature(logits, np.searchsorted(clf.classes_, y[36:]))
+    assert clf.temperatures_[first] == pytest.approx(expected, rel=1e-3)
+    with pytest.raises(ValueError, match="No frozen head knows the class 'unicorn' of y"):
+        make(head=frozen(fitted_heads)).fit(X[rows], strange)
+
+
+def test_frozen_heads_have_to_be_fitted(X, y):
+    with pytest.raises(NotFittedError, match="The frozen head of 'a' is not fitted"):
+        make(head=frozen([("a", GaussianNB(), "zoo/RN20")])).fit(X, y)
+
+
+def test_frozen_heads_have_labels_of_the_same_type(fitted_heads, X, y):
+    with pytest.raises(ValueError, match="must have labels of the same type"):
+        make(head=frozen(fitted_heads)).fit(X, np.arange(72) % 6)
 
 
 # What a fitted ensemble gives
@@ -326,7 +361,7 @@ def test_integer_labels_are_named_by_class_names(X, y):
 def test_class_names_are_checked(X, y):
     codes = np.unique(y, return_inverse=True)[1]
     with pytest.raises(ValueError, match="Label 0 is not a string"):
-        make(head="auto").fit(X, codes)
+        make(head="residual").fit(X, codes)
     with pytest.raises(ValueError, match="class_names has no name for label 2"):
         make(head="zero-shot", class_names=["cat", "dog"]).fit(X, codes)
 
@@ -443,6 +478,7 @@ def test_other_classes_may_have_other_prompts(X, y):
     assert not np.allclose(clf.decision_function(X), before)
     clf.set_classes(np.arange(2), class_names=["cat", "dog"])
     assert set(clf.predict(X)) <= {0, 1}
+    assert (clf.class_names, clf.templates) == (None, None)
 
 
 def test_heads_that_have_learned_classes_take_no_others(X, y):

@@ -1,15 +1,24 @@
 """Tests of what blocks and heads may be: the experts that an ensemble makes of them."""
 
+import warnings
+
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import softmax
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
+from sklearn.utils import estimator_html_repr
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
 from skclipens.datasets import load_emoji
+from skclipens.ensemble import MixtureRouter
+from skclipens.ensemble.routers import ROUTERS
 
 WIDTH = 128
 BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/ViT-16"]
@@ -75,7 +84,8 @@ def test_blocks_may_be_written_in_many_ways(frame, X, y):
 
 def test_a_table_without_names_is_one_block(X, y):
     clf = make(None).fit(X[:, :20], y)
-    assert [(name, list(columns)) for name, _, columns in clf.experts_] == [("all", [*range(20)])]
+    ((name, _, block),) = clf.experts_
+    assert (name, list(block.columns), block.backbone) == ("all", [*range(20)], None)
 
 
 def test_blocks_are_found_behind_a_column_transformer(frame, y):
@@ -91,7 +101,7 @@ def test_blocks_are_found_behind_a_column_transformer(frame, y):
         "other:linear",
         "all:linear-all",
     ]
-    widths = [len(columns) for _, _, columns in clf.experts_]
+    widths = [len(block.columns) for _, _, block in clf.experts_]
     assert widths == [WIDTH, WIDTH, 2, 2 * WIDTH + 2]
 
 
@@ -152,13 +162,13 @@ def test_triples_are_exactly_the_experts(frame, y):
     ]
     clf = make(head=heads).fit(frame, y)
     assert list(clf.expert_names_) == ["prompts", "few", "named"]
-    columns = [list(columns) for _, _, columns in clf.experts_]
+    columns = [list(block.columns) for _, _, block in clf.experts_]
     assert columns == [[*range(128, 256)], [0, 1, 2], [3, 4]]
 
 
 def test_triples_may_use_columns_that_no_block_has(X, y):
     clf = make([("a", slice(0, 4))], head=[("last", GaussianNB(), [-1])]).fit(X, y)
-    assert list(clf.experts_[0].columns) == [383]
+    assert list(clf.experts_[0].block.columns) == [383]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +176,9 @@ def test_triples_may_use_columns_that_no_block_has(X, y):
     [
         ("probe", "head='probe' is unknown"),
         (["linear", "probe"], "head='probe' is unknown"),
-        (["linear", ("a", GaussianNB(), [0])], r"head=\('a', .* is unknown"),
+        (["linear", ("a", GaussianNB(), [0], 1)], r"\('a', .* is none of these"),
+        ([("a__b", GaussianNB())], "name of a head must not contain '__'; got 'a__b'"),
+        (GaussianNB, "head=<class .* is unknown"),
         ([], "head is an empty list"),
         ([("a", GaussianNB(), [0]), ("a", GaussianNB(), [1])], "names of experts must differ"),
         ([("a", GaussianNB(), [384])], "Expert 'a': .*; X has 384 columns"),
@@ -178,7 +190,7 @@ def test_heads_that_are_unknown_are_clear_errors(head, message, X, y):
 
 
 def test_zero_shot_needs_blocks_that_are_backbones(X, y):
-    with pytest.raises(ValueError, match="needs blocks that are named after backbones; got a, b"):
+    with pytest.raises(ValueError, match="needs blocks that are embeddings of backbones; got a, b"):
         make([("a", [0]), ("b", [1])], head="zero-shot").fit(X, y)
 
 
@@ -187,3 +199,118 @@ def test_a_head_needs_one_score_per_class(X, y):
     head = SVC(decision_function_shape="ovo")
     with pytest.raises(ValueError, match=r"scores for .* classes"):
         AdaptiveBackboneEnsemble(BACKBONES, head=head).fit(X, y)
+
+
+def test_a_list_may_hold_all_there_is(X, y):
+    heads = ["zero-shot", GaussianNB(), ("probe", LogisticRegression(C=3)), ("one", SVC(), [0, 1])]
+    clf = make(BACKBONES[:1], head=heads).fit(X[:, :WIDTH], y)
+    kinds = ["zero-shot", "gaussiannb", "probe"]
+    assert list(clf.expert_names_) == [*(f"zoo/RN20:{kind}" for kind in kinds), "one"]
+
+
+# Parts that a search reaches
+
+
+def test_parameters_of_a_list_of_heads_are_nested(X, y):
+    clf = make(head=["linear", LogisticRegression(), ("nb", GaussianNB()), ("one", SVC(), [0])])
+    params = clf.get_params()
+    assert params["logisticregression__C"] == 1
+    assert {"nb", "nb__var_smoothing", "one", "one__C"} <= set(params)
+    assert "linear" not in params
+    original = list(clf.head)
+    clf.set_params(logisticregression__C=7, nb=LogisticRegression(), one__C=3)
+    clf.set_params(nb__C=5)
+    found = {name: head for name, head, _ in clf.fit(X, y).experts_}
+    assert found["zoo/RN20:logisticregression"].C == 7
+    assert found["zoo/RN20:nb"].C == 5
+    assert found["one"].C == 3
+    assert isinstance(original[2][1], GaussianNB)  # the caller's list is the caller's
+    assert clone(clf).get_params()["nb__C"] == 5
+    with pytest.raises(ValueError, match="Invalid parameter 'other' for estimator"):
+        clf.set_params(other__C=1)
+
+
+def test_one_search_compares_every_rule_of_the_paper(pictures, y, tmp_path):
+    X = MultiBackboneEmbedder("zoo").fit_transform(pictures["path"])
+    rules = ["shrunk", "static", "uniform", "nlc", "confidence", "super-learner", "genetic"]
+    rules += ["mixture", "vote", "vote-3", "probability"]
+    grid = {"router": rules, "head": ["zero-shot", ["zero-shot", "linear"]]}
+    search = GridSearchCV(make("zoo", memory=str(tmp_path)), grid, cv=2, error_score="raise")
+    search.fit(X, y)
+    scores = search.cv_results_["mean_test_score"]
+    assert len(scores) == 22
+    assert scores.min() > 1 / 4
+    assert search.score(X, y) >= scores.max()
+    alone = make("zoo").set_params(**search.best_params_).fit(X, y)
+    assert_array_equal(search.predict_proba(X), alone.predict_proba(X))
+
+
+# Labels without names
+
+
+@pytest.mark.parametrize("as_labels", [lambda codes: codes, lambda codes: codes > 1])
+def test_labels_that_name_no_class_get_heads_that_need_no_names(as_labels, X, y):
+    labels = as_labels(np.unique(y, return_inverse=True)[1])
+    with pytest.warns(UserWarning, match="does not say what its class is, so 'zoo/RN20'") as caught:
+        clf = make(head="auto").fit(X, labels)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    kinds = [*(f"{name}:linear" for name in BACKBONES), "all:linear-all"]
+    assert list(clf.expert_names_) == kinds
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make(head="linear").fit(X, labels)
+        make([("a", slice(0, 9))], head="auto").fit(X, labels)  # no text tower to use
+        names = ["zero", "one", "two", "three"]
+        named = make(head="auto", class_names=names).fit(X, labels.astype(int))
+    assert "zoo/RN20:residual" in named.expert_names_
+
+
+# As a step of another model
+
+
+def test_transform_stacks_the_calibrated_logits_of_the_experts(frame, X, y):
+    clf = make(head=["zero-shot", "linear"]).fit(frame, y)
+    Z = clf.transform(frame)
+    assert Z.shape == (40, 6 * 4)
+    logits = Z.reshape(40, 6, 4)
+    assert_allclose(softmax(logits, axis=2), clf.expert_proba(frame), rtol=1e-5)
+    names = clf.get_feature_names_out()
+    assert list(names[:2]) == ["zoo/RN20:zero-shot__" + name for name in np.unique(y)[:2]]
+    table = clf.set_output(transform="pandas").transform(frame)
+    assert list(table.columns) == list(names)
+    assert_array_equal(table.to_numpy(), Z)
+
+
+def test_stacks_below_a_final_model(X, y):
+    stacked = make_pipeline(make(head=["linear", "linear-all"]), LogisticRegression())
+    assert cross_val_score(stacked, X, y, cv=2).min() > 0.35
+
+
+def test_logarithms_of_probabilities(X, y):
+    clf = make().fit(X, y)
+    assert_allclose(np.exp(clf.predict_log_proba(X)), clf.predict_proba(X), rtol=1e-4)
+
+
+# What a user sees
+
+
+def test_diagram_shows_heads_and_router(X, y):
+    clf = make(head=["linear", ("nb", GaussianNB())])
+    for shown in (clf._repr_html_(), estimator_html_repr(clf)):
+        for part in ("LinearDiscriminantHead", "GaussianNB", "StaticRouter", "nb"):
+            assert part in shown
+    assert "zoo/RN20:nb" in estimator_html_repr(clf.fit(X, y))
+    for name, router in ROUTERS.items():
+        assert type(router).__name__ in estimator_html_repr(make(router=name, head="auto"))
+
+
+def test_a_bar_shows_how_far_a_long_fit_is(X, y, capsys):
+    clf = make(router=MixtureRouter(max_iter=2, verbose=True), verbose=True).fit(X, y)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "fitting heads: 100%" in shown.err
+    assert "9/9" in shown.err  # on all rows and on two folds, three backbones each
+    assert "MixtureRouter: 100%" in shown.err
+    clf.set_params(verbose=False, router="mixture").fit(X, y)
+    assert capsys.readouterr() == ("", "")

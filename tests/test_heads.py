@@ -175,7 +175,7 @@ def test_names_of_classes(labels, class_names, expected):
     [
         ([0, 1], None, "Label 0 is not a string.*class_names: a list.*or a dict"),
         ([0, 3], ["cat", "dog"], r"no name for label 3; it names the labels \[0, 1\]"),
-        ([-1, 0], ["cat", "dog"], "no name for label -1"),
+        ([-2, 0], ["cat", "dog"], "no name for label -2"),
         (["a", "b"], {"a": "cat"}, r"no name for label 'b'; it names the labels \['a'\]"),
         (["a", "b"], ["cat", "dog"], "no name for label 'a'"),
     ],
@@ -202,6 +202,30 @@ def test_one_class(X):
     assert head.decision_function(X).shape == (len(X), 1)
     assert (head.predict_proba(X) == 1).all()
     assert (head.predict(X) == "cat").all()
+
+
+def test_log_probabilities_are_those_of_probabilities_and_never_infinite(X, y):
+    head = ZeroShotHead(BACKBONE).fit(X, y)
+    np.testing.assert_allclose(np.exp(head.predict_log_proba(X)), head.predict_proba(X), rtol=1e-4)
+    head.logit_scale_ = 1e5  # so sure that probabilities round to 0 and 1
+    assert (head.predict_proba(X) == 0).any()
+    assert np.isfinite(head.predict_log_proba(X)).all()
+
+
+# Other classes
+
+
+def test_takes_other_classes_and_keeps_its_parameters(X, y):
+    head = ZeroShotHead(BACKBONE).fit(X, y)
+    before = head.get_params()
+    fresh = ZeroShotHead(BACKBONE).fit(X[:3], ["dog", "cat", "cat"])
+    np.testing.assert_array_equal(head.set_classes(["dog", "cat"]).classes_, ["cat", "dog"])
+    np.testing.assert_array_equal(head.predict_proba(X), fresh.predict_proba(X))
+    head.set_classes([7, 9], class_names={7: "cat", 9: "dog"}, templates=["my {}"])
+    assert set(head.predict(X)) <= {7, 9}
+    assert head.get_params() == before
+    with pytest.raises(ValueError, match="7 is not a string"):
+        head.set_classes([7, 9])
 
 
 # Prompts
@@ -269,7 +293,7 @@ def test_weights_written_again_are_encoded_again(own):
 
 
 def test_not_fitted(X):
-    for method in ("decision_function", "predict_proba", "predict"):
+    for method in ("decision_function", "predict_proba", "predict_log_proba", "predict"):
         with pytest.raises(NotFittedError):
             getattr(ZeroShotHead(BACKBONE), method)(X)
 
@@ -278,6 +302,8 @@ def test_wrong_width_names_the_backbone(X, y):
     with pytest.raises(ValueError, match=r"X has 100 columns.*'zoo/ViT-8' have 128"):
         ZeroShotHead(BACKBONE).fit(X[:, :100], y)
     with pytest.raises(ValueError, match=r"'ViT-B-32/openai' have 512"):
+        ZeroShotHead("ViT-B-32").fit(X, y)
+    with pytest.raises(ValueError, match="ZeroShotHead needs the backbone that made the embedd"):
         ZeroShotHead().fit(X, y)
     with pytest.raises(ValueError, match="100 features, but ZeroShotHead is expecting 128"):
         ZeroShotHead(BACKBONE).fit(X, y).predict(X[:, :100])
@@ -288,7 +314,7 @@ def test_wrong_width_names_the_backbone(X, y):
 def test_weights_that_are_not_here(X, y, tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(BackboneNotAvailableError, match="'ViT-B-32/openai' cannot be loaded"):
-        ZeroShotHead().fit(np.tile(X, 4), y)
+        ZeroShotHead("ViT-B-32").fit(np.tile(X, 4), y)
 
 
 def test_values_that_are_no_embeddings(X, y):

@@ -1,5 +1,6 @@
 """Tests of the displays on real pictures embedded by the zoo."""
 
+import warnings
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -15,7 +16,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.pipeline import make_pipeline
 
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    MultiBackboneEmbedder,
+    make_backbone_pipeline,
+)
 from skclipens.backbones import list_backbones
 from skclipens.datasets import load_emoji
 from skclipens.inspection import (
@@ -36,6 +41,7 @@ DISPLAYS = [
     RoutingWeightsDisplay,
 ]
 N_CLASSES, PER_CLASS, SHOTS = 6, 12, 3
+UNREADABLE = "1 of 2 images cannot be read; the first is row 1|NaN"
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +105,20 @@ def test_pipeline_on_pictures_shows_what_the_ensemble_shows(
     assert shown(from_table)
     for a, b in zip(shown(from_table), shown(from_pictures), strict=True):
         assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize("Display", DISPLAYS)
+def test_pipeline_of_backbones_is_shown(Display, pictures, tmp_path):
+    X, y = pictures
+    clf = make_backbone_pipeline(BACKBONES, head="zero-shot", random_state=0, cache=tmp_path)
+    clf.set_params(multibackboneembedder__on_error="nan").fit(X[:18], y[:18])
+    table = clf[:-1].transform(X[18:])
+    shown_by_ensemble = shown(Display.from_estimator(clf[-1], table, y[18:]))
+    for a, b in zip(shown(Display.from_estimator(clf, X[18:], y[18:])), shown_by_ensemble):
+        assert_allclose(a, b)
+    with pytest.raises(ValueError, match=UNREADABLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        Display.from_estimator(clf, [X[0], "no_such_file.png"], y[:2])
 
 
 @pytest.mark.parametrize("Display", DISPLAYS)

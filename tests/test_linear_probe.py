@@ -10,11 +10,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.preprocessing import scale
-from sklearn.utils.estimator_checks import (
-    check_dataframe_column_names_consistency,
-    check_param_validation,
-    parametrize_with_checks,
-)
 
 from skclipens.heads import LinearProbeHead
 
@@ -86,15 +81,3 @@ def test_only_the_final_fit_has_to_converge(wine, recwarn):
 def test_two_classes_at_least(wine):
     with pytest.raises(ValueError, match="got 1 class, 'a'"):
         LinearProbeHead().fit(wine[0][:3], ["a"] * 3)
-
-
-@parametrize_with_checks([LinearProbeHead(cv=2, max_iter=200)])
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
-
-
-@pytest.mark.parametrize(
-    "check", [check_param_validation, check_dataframe_column_names_consistency]
-)
-def test_checks_that_scikit_learn_runs_on_its_own_estimators_only(check):
-    check("LinearProbeHead", LinearProbeHead())

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.paper import _checks, _embedding, _run, _sets, _systems  # noqa: E402
 from benchmarks.paper.__main__ import main, parse  # noqa: E402
+from skclipens.ensemble._experts import Expert  # noqa: E402
+from skclipens.ensemble.routers import ROUTERS  # noqa: E402
 
 TIMED = ["fit_seconds", "predict_seconds", "head_seconds", "peak_mib", "added_mib"]
 RULES = ["Log-Avg", "NLC", _systems.DEFAULT]
@@ -58,7 +61,6 @@ def finished(few_digits, tmp_path_factory):
 def settings_of(output):
     (path,) = output.glob("work/results-*/settings.json")
     stored = json.loads(path.read_text())
-    stored.pop("sources")
     return _run.Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
 
 
@@ -120,12 +122,60 @@ def test_second_run_repeats_nothing(finished, few, monkeypatch):
     pd.testing.assert_frame_equal(table(finished), before)
 
 
-def test_draws_of_other_code_are_told(finished, few, monkeypatch):
-    monkeypatch.setattr(_run, "digest_of_sources", lambda: "other")
+def test_draws_of_other_code_are_not_taken(finished, few, monkeypatch, tmp_path):
     folders = list(finished.glob("work/embeddings/few-*"))
     settings = settings_of(finished)
-    with pytest.warns(UserWarning, match="is not that of the draws"):
-        _run.run_main(folders, ["1"], 1, settings, finished / "work", verbose=False)
+    _run.run_main(folders, ["1"], 1, settings, tmp_path, verbose=False)
+    monkeypatch.setattr(_run, "digest_of_sources", lambda: "other")
+    _run.run_main(folders, ["1"], 1, settings, tmp_path, verbose=False)
+    measured = tmp_path.glob("results-*/*.parquet")
+    assert len({path.parent for path in measured}) == 2
+
+
+@pytest.mark.parametrize("head", ["zero-shot", "linear", "auto"])
+def test_rules_share_fitted_heads(head, finished, tmp_path, monkeypatch):
+    X, about = _embedding.read_set(next(finished.glob("work/embeddings/few-*")))
+    train, test = _run.split(about, "3", 0, 0)
+    data = X[train], X[test], about["y"][train], about["y"][test]
+    options = {"class_names": None, "templates": None, "random_state": 0}
+    settings = _run.Settings(("zoo/RegNet", "zoo/ViT-16"))
+    gflops = dict.fromkeys(settings.backbones, 1.0)
+    fit, fitted = Expert.fit, []
+    monkeypatch.setattr(Expert, "fit", lambda self, *data: fitted.append(1) or fit(self, *data))
+    n_fits = []
+    for rules in (("Conf",), [rule for rule in _systems.RULES if rule != _systems.PAPER_SPLIT]):
+        fitted.clear()
+        rows = _run._measure_head(
+            head, data, replace(settings, rules=rules), options, gflops, tmp_path
+        )
+        assert {row["status"] for row in rows} == {"ok"}
+        n_fits.append(len(fitted))
+    assert n_fits[0] == n_fits[1]
+
+
+def test_experts_on_all_blocks_are_no_single_backbone(finished):
+    X, about = _embedding.read_set(next(finished.glob("work/embeddings/few-*")))
+    clf = _systems.make(_systems.DEFAULT, "auto", ("zoo/RegNet", "zoo/ViT-16"), random_state=0)
+    clf.fit(X[:40], about["y"][:40])
+    gflops = {"zoo/RegNet": 1.0, "zoo/ViT-16": 2.0}
+    rows = [row for row, _ in _run._expert_rows(clf, (None, X[40:], None, about["y"][40:]), gflops)]
+    assert [(row["rule"], row["gflops"]) for row in rows] == [
+        ("single:zoo/RegNet:residual", 1.0),
+        ("single:zoo/ViT-16:residual", 2.0),
+        ("expert:all:linear-all", 3.0),
+    ]
+
+
+def test_every_rule_has_its_name():
+    """The names of rules in the tables stand for routers of the ensemble."""
+    assert {_systems.make(rule, "linear", "zoo").calibrate for rule in _systems.NOT_JUDGED} == {
+        False
+    }
+    learned = ("NLC", "static", _systems.DEFAULT)
+    assert all(_systems.make(rule, "linear", "zoo").calibrate for rule in learned)
+    used = {_systems.make(rule, "linear", "zoo").router for rule in _systems.RULES}
+    assert {router for router in used if isinstance(router, str)} == ROUTERS.keys()
+    assert _systems.make("SL", "tip-adapter-f", "zoo").head.fine_tune
 
 
 def test_same_seed_same_numbers(finished, few, tmp_path):
@@ -234,3 +284,10 @@ def test_settings_name_their_folder():
     one = _run.Settings(("zoo/RN20",))
     assert one.key == _run.Settings(("zoo/RN20",)).key
     assert one.key != _run.Settings(("zoo/RN20",), seed=1).key
+
+
+def test_settings_of_other_code_name_another_folder(monkeypatch):
+    one = _run.Settings(("zoo/RN20",))
+    before = one.key
+    monkeypatch.setattr(_run, "digest_of_sources", lambda: "other")
+    assert one.key != before

@@ -1,21 +1,44 @@
-"""Tests of make_backbone_pipeline: real image files to labels, with scikit-learn's own tools."""
+"""Tests of pipelines from real image files to labels, with scikit-learn's own tools."""
 
+import copy
+import inspect
 import pickle
+import warnings
+from collections.abc import Sequence
 
 import joblib
 import numpy as np
 import pytest
+import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier, is_regressor
 from sklearn.compose import ColumnTransformer, make_column_transformer
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.decomposition import PCA
+from sklearn.ensemble import StackingClassifier
+from sklearn.exceptions import UnsetMetadataPassedError
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    cross_val_predict,
+    cross_val_score,
+    cross_validate,
+)
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    ImageError,
+    MultiBackboneEmbedder,
+    ResidualHead,
+    make_backbone_pipeline,
+)
 from skclipens.datasets import load_emoji
+from skclipens.ensemble import NeuralLogitController
+from skclipens.ensemble.routers import ROUTERS
 from skclipens.model_selection import FewShotSplit
+from skclipens.pipeline import BackbonePipeline
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 N_CLASSES, PER_CLASS = 4, 8
@@ -40,9 +63,41 @@ def y(pictures):
     return pictures["label"].to_numpy()
 
 
-def make(backbones=BACKBONES, **parameters):
-    defaults = dict(head="linear", random_state=0, cv=2)
-    return make_backbone_pipeline(backbones, **{**defaults, **parameters})
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Where embeddings are kept for all tests of this module."""
+    return tmp_path_factory.mktemp("embeddings")
+
+
+@pytest.fixture(scope="module")
+def make(cache):
+    """Make a pipeline with linear heads on two backbones."""
+
+    def make(backbones=BACKBONES, estimator=None, **parameters):
+        defaults = {} if estimator else dict(head="linear", random_state=0, cv=2)
+        parameters = {**defaults, "cache": cache, **parameters}
+        return make_backbone_pipeline(backbones, estimator=estimator, **parameters)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def fitted(make, paths, y):
+    return make().fit(paths, y)
+
+
+class CountedImages(Sequence):
+    """Images that are opened when one is taken, and counted."""
+
+    def __init__(self, paths):
+        self.paths, self.n_taken = paths, 0
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, i):
+        self.n_taken += 1
+        return self.paths[i]
 
 
 def test_the_zoo_learns_from_one_picture_of_each_class(paths, y):
@@ -53,24 +108,23 @@ def test_the_zoo_learns_from_one_picture_of_each_class(paths, y):
     p = clf.predict_proba(images)
     assert p.shape == (28, N_CLASSES)
     assert_array_equal(clf.predict(images), np.unique(y)[p.argmax(axis=1)])
-    assert clf[-1].judged_.sum() == 5
+    assert clf.judged_.sum() == 5
 
 
-def test_is_the_embedder_followed_by_the_ensemble(paths, y):
-    clf = make().fit(paths, y)
-    embedder = MultiBackboneEmbedder(BACKBONES)
+def test_is_the_embedder_followed_by_the_ensemble(fitted, cache, paths, y):
+    embedder = MultiBackboneEmbedder(BACKBONES, cache=cache)
     ensemble = AdaptiveBackboneEnsemble(BACKBONES, head="linear", random_state=0, cv=2)
     X = embedder.fit_transform(paths)
     assert_allclose(
-        clf.predict_proba(paths), ensemble.fit(X, y).predict_proba(X), rtol=1e-3, atol=1e-6
+        fitted.predict_proba(paths), ensemble.fit(X, y).predict_proba(X), rtol=1e-3, atol=1e-6
     )
-    assert_array_equal(clf.classes_, np.unique(y))
+    assert_array_equal(fitted.classes_, np.unique(y))
 
 
-def test_any_form_of_image_will_do(pictures, paths, y):
+def test_any_form_of_image_will_do(make, pictures, paths, y):
     from PIL import Image
 
-    clf = make().fit(pictures["path"], pictures["label"])
+    clf = make(cache=None).fit(pictures["path"], pictures["label"])
     expected = clf.predict_proba(paths)
     for images in ([Image.open(path) for path in paths], pictures[["path"]], np.array(paths)):
         assert_allclose(clf.predict_proba(images), expected, rtol=1e-4, atol=1e-6)
@@ -79,38 +133,383 @@ def test_any_form_of_image_will_do(pictures, paths, y):
 # Parameters
 
 
-def test_parameters_reach_the_step_that_has_them():
-    clf = make(precision="fp32", batch_size=7, device="cpu", verbose=True, head="auto", cv=3)
+def test_parameters_reach_the_step_that_has_them(make):
+    clf = make(precision="fp32", batch_size=7, device="cpu", verbose=True, n_jobs=2, head="auto")
     embedder, ensemble = clf
-    assert embedder.backbones == ensemble.blocks == BACKBONES
-    assert (embedder.precision, embedder.batch_size, embedder.verbose) == ("fp32", 7, True)
-    assert (ensemble.head, ensemble.cv) == ("auto", 3)
+    assert isinstance(clf, BackbonePipeline)
+    assert list(clf.named_steps) == ["multibackboneembedder", "adaptivebackboneensemble"]
+    assert embedder.backbones == BACKBONES
+    assert ensemble.blocks is None
+    assert (embedder.precision, embedder.batch_size) == ("fp32", 7)
+    assert ensemble.head == "auto"
+    assert (embedder.verbose, ensemble.verbose) == (True, True)
+    assert (embedder.n_jobs, ensemble.n_jobs) == (2, 2)
 
 
-def test_unknown_parameter_is_named():
-    with pytest.raises(TypeError, match="unexpected keyword argument 'haed'"):
-        make_backbone_pipeline("zoo", haed="linear")
+@pytest.mark.parametrize(
+    "parameters, message",
+    [
+        ({"haed": "linear"}, "'haed'; did you mean 'head'?"),
+        ({"on_eror": "nan"}, "'on_eror'; did you mean 'on_error'?"),
+        ({"quux": 1}, "'quux'; it takes batch_size, .*templates"),
+        ({"haed": 1, "estimator": Ridge()}, "'haed'; it takes"),
+        ({"head": "linear", "estimator": Ridge()}, r"'head' .* which estimator=Ridge\(\) replaces"),
+    ],
+)
+def test_unknown_parameter_is_named(parameters, message):
+    with pytest.raises(TypeError, match=message):
+        make_backbone_pipeline("zoo", **parameters)
 
 
-def test_unknown_backbone_is_named(paths, y):
-    with pytest.raises(ValueError, match="The zoo has no model 'RN21'"):
-        make(["zoo/RN21"]).fit(paths, y)
-
-
-def test_memory_keeps_embeddings_between_fits(tmp_path, paths, y):
+def test_memory_keeps_fitted_heads(make, tmp_path, paths, y):
     memory = joblib.Memory(tmp_path, verbose=0)
-    first = make(memory=memory).fit(paths, y)
-    assert first.memory is memory
-    again = make(memory=memory, router="static").fit(paths, y)
-    assert_array_equal(again[0].transform(paths), first[0].transform(paths))
-    # One call of fit_transform was kept, and the second fit read it.
+    clf = make(memory=memory).fit(paths, y)
+    assert clf.memory is None
+    assert clf[-1].memory is memory
+    # The second has other routers on the same heads.
+    make(memory=memory, router="static").fit(paths, y)
     assert len(list(tmp_path.rglob("output.pkl"))) == 1
+
+
+def test_memory_of_the_pipeline_keeps_embeddings(make, fitted, tmp_path, paths, y):
+    memory = joblib.Memory(tmp_path, verbose=0)
+    for _ in range(2):
+        clf = make(cache=None).set_params(memory=memory).fit(paths, y)
+    assert len(list(tmp_path.rglob("output.pkl"))) == 1
+    assert_array_equal(clf.predict(paths), fitted.predict(paths))
+
+
+# Blocks in step with the embedder
+
+
+def test_searched_backbones_get_their_own_texts(make, paths, y):
+    candidates = [BACKBONES, BACKBONES[::-1], ["zoo/ViT-16", "zoo/DLA"], ["zoo/DLA"], "zoo"]
+    grid = {"multibackboneembedder__backbones": candidates}
+    clf, options = make(head="zero-shot"), {"cv": 2, "error_score": "raise"}
+    search = GridSearchCV(clf, grid, **options).fit(paths, y)
+    scores = search.cv_results_["mean_test_score"]
+    built = [cross_val_score(make(one, head="zero-shot"), paths, y, cv=2) for one in candidates]
+    assert_allclose(scores, np.mean(built, axis=1))
+    assert scores[0] == scores[1]
+    searched = search.best_params_["multibackboneembedder__backbones"]
+    assert list(search.best_estimator_.expert_names_) == list(
+        make(searched).fit(paths, y).expert_names_
+    )
+
+
+def test_blocks_are_those_of_a_step_that_was_replaced(make, cache, paths, y):
+    other = MultiBackboneEmbedder(["zoo/DLA", "zoo/RN20"], cache=cache)
+    clf = make(head="zero-shot").set_params(multibackboneembedder=other).fit(paths, y)
+    assert list(clf.expert_names_) == ["zoo/DLA", "zoo/RN20"]
+    # Other steps before and behind it keep the names.
+    same, scale = ("same", FunctionTransformer(feature_names_out="one-to-one")), StandardScaler()
+    clf = BackbonePipeline([same, clf.steps[0], ("scale", scale), clf.steps[1]])
+    assert list(clf.fit(paths, y).expert_names_) == ["zoo/DLA", "zoo/RN20"]
+
+
+def test_another_embedder_after_fit_is_refused(fitted, paths):
+    clf = copy.deepcopy(fitted).set_params(multibackboneembedder__backbones=BACKBONES[::-1])
+    with pytest.raises(ValueError, match="feature names should match"):
+        clf.predict(paths)
+
+
+def test_set_output_does_not_change_predictions(make, fitted, paths, y):
+    for container in ("pandas", "polars", "default"):
+        clf = make().set_output(transform=container).fit(paths, y)
+        assert_array_equal(clf.predict_proba(paths), fitted.predict_proba(paths))
+        assert_array_equal(np.asarray(clf.transform(paths)), fitted.transform(paths))
+        assert container in (type(clf.transform(paths[:1])).__module__ + "default")
+    assert list(clf[:-1].transform(paths[:1]).columns) == list(clf[-1].feature_names_in_)
+
+
+# Before an image is read
+
+
+@pytest.mark.parametrize(
+    "parameters, message",
+    [
+        ({"head": "linnear"}, "head='linnear' is unknown"),
+        ({"head": ["linear", "zeroshot"]}, "head='zeroshot' is unknown"),
+        ({"head": ResidualHead("zoo/DLA")}, "needs blocks that are embeddings of zoo/DLA"),
+        ({"router": "shrnk"}, "The 'router' parameter"),
+        ({"router": NeuralLogitController(hidden_dim=0)}, "The 'hidden_dim' parameter"),
+        ({"cv": 0.01}, "cv=0.01 cannot hold out rows of every class"),
+        ({"head": "zero-shot", "templates": ["a photo"]}, "'a photo' does not have it"),
+        ({"head": "zero-shot", "class_names": {"cat": "cat"}}, "class_names has no name for label"),
+        ({"batch_size": 0}, "The 'batch_size' parameter"),
+        ({"device": "tpu:0"}, "device"),
+        ({"backbones": ["zoo/RN21"]}, "The zoo has no model 'RN21'"),
+        ({"estimator": LogisticRegression(C=-1)}, "The 'C' parameter"),
+    ],
+)
+def test_parameters_are_checked_before_an_image_is_read(make, parameters, message, paths, y):
+    images = CountedImages(paths)
+    with pytest.raises((ValueError, RuntimeError), match=message):
+        make(**parameters).fit(images, y)
+    assert images.n_taken == 0
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda y: None, "y is missing"),
+        (lambda y: y[:-1], "inconsistent numbers of samples"),
+        (
+            lambda y: np.where(y == y[3], "", y),
+            "y has no label for 8 of 32 rows; the first is row 3",
+        ),
+        (lambda y: np.unique(y, return_inverse=True)[1], "Give class_names"),
+        (lambda y: np.full(len(y), "cat"), "At least two classes"),
+        (lambda y: np.linspace(0, 1, len(y)), "Unknown label type"),
+    ],
+)
+def test_labels_are_checked_before_an_image_is_read(make, change, message, paths, y):
+    images = CountedImages(paths)
+    with pytest.raises(ValueError, match=message):
+        make(head="zero-shot").fit(images, change(y))
+    assert images.n_taken == 0
+
+
+@pytest.mark.parametrize(
+    "parameters, metadata, error, message",
+    [
+        ({}, {"sample_weight": [1.0]}, ValueError, "inconsistent numbers of samples"),
+        ({}, {"sample_weight": np.zeros(32)}, ValueError, "zero"),
+        ({}, {"groups": np.zeros(31)}, ValueError, "inconsistent numbers of samples"),
+        ({"estimator": Ridge()}, {"groups": np.zeros(32)}, TypeError, "fit of Ridge: .*'groups'"),
+        (
+            {},
+            {"adaptivebackboneensemble__wieghts": np.ones(32)},
+            TypeError,
+            "fit of AdaptiveBackboneEnsemble: .*'wieghts'",
+        ),
+    ],
+)
+def test_metadata_is_checked_before_an_image_is_read(
+    make, parameters, metadata, error, message, paths, y
+):
+    images = CountedImages(paths)
+    with pytest.raises(error, match=message):
+        make(**parameters).fit(images, y, **metadata)
+    assert images.n_taken == 0
+
+
+def test_checks_do_not_draw_from_the_random_state(make, fitted, paths, y):
+    clf = make(random_state=np.random.RandomState(0)).fit(paths, y)
+    X, ensemble = clf[:-1].transform(paths), make(random_state=np.random.RandomState(0))[-1]
+    assert_array_equal(clf.predict_proba(paths), ensemble.fit(X, y).predict_proba(X))
+
+
+# Methods and attributes of the last step
+
+
+def test_the_ensemble_is_seen_through_the_pipeline(fitted, paths):
+    X, ensemble = fitted[:-1].transform(paths), fitted[-1]
+    for method in ("routing_weights", "expert_proba", "transform", "predict_log_proba"):
+        assert_array_equal(getattr(fitted, method)(paths), getattr(ensemble, method)(X))
+    for name in ("expert_names_", "judged_", "temperatures_", "experts_", "router_"):
+        assert getattr(fitted, name) is getattr(ensemble, name)
+    assert_array_equal(fitted.get_feature_names_out(), ensemble.get_feature_names_out())
+
+
+def test_every_method_of_the_ensemble_is_one_of_the_pipeline():
+    def methods(kind):
+        found = inspect.getmembers(kind, callable)
+        return {name for name, _ in found if not name.startswith("_") and "request" not in name}
+
+    assert methods(AdaptiveBackboneEnsemble) <= methods(BackbonePipeline)
+
+
+def test_other_classes_can_be_set(make, paths, y):
+    clf = make(head="zero-shot").fit(paths, y)
+    assert clf.set_classes(["sun", "cat", "flag"], templates=["a {}"]) is clf
+    assert list(clf.classes_) == ["cat", "flag", "sun"]
+    assert clf.predict_proba(paths[:2]).shape == (2, 3)
+
+
+def test_there_is_nothing_that_the_last_step_does_not_have(make, fitted, paths, y):
+    unfitted = make(router="vote")
+    assert not hasattr(unfitted, "expert_names_")
+    assert not hasattr(unfitted, "routing_weights")
+    assert not hasattr(unfitted, "n_features_in_")
+    assert not hasattr(fitted, "feature_names_in_")  # the embedder has seen no frame
+    assert fitted.n_features_in_ == 1
+    for name in ("no_such_thing", "no_such_thing_", "_private_", "inverse_transform"):
+        with pytest.raises(AttributeError, match=name):
+            getattr(fitted, name)
+    ridge = make(estimator=Ridge())
+    for name in ("predict_proba", "expert_proba", "set_classes", "transform", "fit_transform"):
+        assert not hasattr(ridge, name)
+    assert hasattr(ridge, "predict")
+    assert not hasattr(BackbonePipeline.__new__(BackbonePipeline), "steps")
+
+
+@pytest.mark.parametrize("estimator", [LogisticRegression(), Ridge()], ids=repr)
+def test_any_estimator_reads_the_embeddings(make, estimator, pictures, paths):
+    target = pictures["target"].to_numpy()
+    clf = make(estimator=estimator).fit(paths, target)
+    assert list(clf.named_steps)[1] == type(estimator).__name__.lower()
+    assert clf.coef_.shape[-1] == 256
+    assert list(clf[-1].feature_names_in_[[0, 255]]) == ["zoo/RN20__0", "zoo/ViT-8__127"]
+    assert is_classifier(clf) is is_classifier(estimator)
+    assert is_regressor(clf) is is_regressor(estimator)
+    assert clf.score(paths, target) > 0.5
+
+
+class Nearest(ClassifierMixin, BaseEstimator):
+    """A stranger's classifier, with no more than scikit-learn asks for."""
+
+    def fit(self, X, y):
+        self.classes_, self.rows_, self.labels_ = np.unique(y), np.asarray(X), y
+        return self
+
+    def predict(self, X):
+        return self.labels_[(np.asarray(X) @ self.rows_.T).argmax(axis=1)]
+
+
+class EqualRouter(BaseEstimator):
+    """A stranger's router."""
+
+    def weights(self, X, logits):
+        return np.ones(logits.shape[:2])
+
+
+def test_estimators_of_others_will_do(make, paths, y):
+    assert make(estimator=Nearest()).fit(paths, y).score(paths, y) == 1
+    with pytest.raises(TypeError, match=r"fit of Nearest: .*'sample_weight'"):
+        make(estimator=Nearest()).fit(paths, y, sample_weight=np.ones(32))
+    assert_array_equal(make(router=EqualRouter()).fit(paths, y).routing_weights(paths), 1)
+
+
+# Images that cannot be read
+
+
+@pytest.fixture
+def broken(paths, y, tmp_path):
+    """The pictures with two more that cannot be read, their labels, and where the two are."""
+    file = tmp_path / "broken.png"
+    file.write_bytes(b"no picture")
+    return [paths[0], str(file), *paths[1:], None], np.array([y[0], "none", *y[1:], y[0]], object)
+
+
+GAPS = np.isin(np.arange(34), [1, 33])
+WARNING = r"2 of 34 images cannot be read and {}: row 1 \('.*broken.png'\), row 33\."
+
+
+def test_rows_that_cannot_be_read_are_left_out_of_fit(make, fitted, broken, paths):
+    images, labels = broken
+    weights, groups = np.ones(34), np.arange(34)
+    with pytest.warns(UserWarning, match=WARNING.format("are left out")) as caught:
+        clf = make(on_error="nan").fit(images, labels)
+        make(on_error="nan").fit(images, labels, sample_weight=weights, groups=groups)
+        make(on_error="nan").fit(images, labels, adaptivebackboneensemble__sample_weight=weights)
+    assert [one.filename for one in caught] == [__file__] * 3
+    assert_array_equal(clf.classes_, fitted.classes_)
+    assert_array_equal(clf.predict_proba(paths), fitted.predict_proba(paths))
+
+
+def test_rows_that_cannot_be_read_get_no_answer(make, fitted, broken, paths, y):
+    images, labels = broken
+    clf = make(on_error="nan").fit(paths, y)
+    methods = ["predict_proba", "predict_log_proba", "decision_function", "transform"]
+    for method in [*methods, "expert_proba", "routing_weights", "predict"]:
+        with pytest.warns(UserWarning, match=WARNING.format("get no answer")) as caught:
+            answers = getattr(clf, method)(images)
+        assert [one.filename for one in caught] == [__file__]
+        assert_array_equal(answers[~GAPS], getattr(fitted, method)(paths))
+        if method == "predict":
+            assert answers.dtype == object
+            assert answers[GAPS].tolist() == [None, None]
+        else:
+            assert np.isnan(answers[GAPS]).all()
+    with pytest.warns(UserWarning, match=WARNING.format("do not count")):
+        assert clf.score(images, labels) == fitted.score(paths, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert clf.predict(paths).dtype == fitted.predict(paths).dtype
+
+
+@pytest.mark.filterwarnings("ignore:2 of 34 images")
+@pytest.mark.parametrize("container", ["default", "pandas", "polars"])
+def test_fit_transform_has_rows_of_nan(make, fitted, broken, paths, container):
+    clf = make(on_error="nan").set_output(transform=container)
+    for values in (clf.fit_transform(*broken), clf.transform(broken[0])):
+        assert container in (type(values).__module__ + "default")
+        assert np.isnan(np.asarray(values)[GAPS]).all()
+        assert_array_equal(np.asarray(values)[~GAPS], fitted.transform(paths))
+
+
+@pytest.mark.filterwarnings("ignore:2 of 34 images")
+def test_a_regressor_predicts_nan_for_what_cannot_be_read(make, broken):
+    images, target = broken[0], np.arange(34.0)
+    clf = make(estimator=Ridge(), on_error="nan").fit(images, target)
+    assert_array_equal(np.isnan(clf.predict(images)), GAPS)
+    assert clf.score(images, target) > 0
+
+
+def test_all_images_that_cannot_be_read(make, fitted, broken, paths, y):
+    images = [broken[0][1], None]
+    with pytest.raises(ImageError, match=r"None of the 2 images can be read: row 0 \('.*png'\)"):
+        make(on_error="nan").fit(images, ["cat", "dog"])
+    clf = make(on_error="nan").fit(paths, y)
+    with pytest.warns(UserWarning, match="2 of 2 images"):
+        assert clf.predict(images).tolist() == [None, None]
+    with pytest.raises(ImageError, match="row 0"):
+        fitted.predict(images)
+    with pytest.raises(ImageError, match="row 1"):
+        make().fit(*broken)
+
+
+# Weights and groups
+
+
+def test_weights_and_groups_reach_the_last_step(make, paths, y):
+    weights, groups = np.arange(1.0, 33), np.arange(32) // 2
+    X = make()[0].transform(paths)
+    expected = make()[-1].fit(X, y, sample_weight=weights, groups=groups).predict_proba(X)
+    plain = make().fit(paths, y, sample_weight=weights, groups=groups)
+    named = make().fit(
+        paths,
+        y,
+        adaptivebackboneensemble__sample_weight=weights,
+        adaptivebackboneensemble__groups=groups,
+    )
+    for clf in (plain, named):
+        assert_array_equal(clf.predict_proba(paths), expected)
+    ridge = make(estimator=Ridge()).fit(paths, np.arange(32), sample_weight=weights)
+    assert_allclose(ridge.coef_, Ridge().fit(X, np.arange(32), sample_weight=weights).coef_)
+
+
+@pytest.mark.parametrize("on_error", ["raise", "nan"])
+def test_metadata_routing(make, on_error, paths, y):
+    metadata = {"sample_weight": np.arange(1.0, 33), "groups": np.arange(32) // 2}
+    expected = make().fit(paths, y, **metadata).predict_proba(paths)
+    clf = make(on_error=on_error)
+    with sklearn.config_context(enable_metadata_routing=True):
+        clf[-1].set_fit_request(sample_weight=True, groups=True)
+        clf[-1].set_score_request(sample_weight=True)
+        assert_array_equal(clone(clf).fit(paths, y, **metadata).predict_proba(paths), expected)
+        options = {"params": metadata, "error_score": "raise"}
+        scores = cross_validate(clf, paths, y, cv=GroupKFold(2), **options)["test_score"]
+        options["params"] = {"groups": metadata["groups"]}
+        plain = cross_validate(clf, paths, y, cv=GroupKFold(2), **options)["test_score"]
+    assert scores.tolist() != plain.tolist()
+
+
+def test_metadata_that_nobody_asked_for_is_refused_before_an_image_is_read(make, paths):
+    images = CountedImages(paths)
+    with (
+        sklearn.config_context(enable_metadata_routing=True),
+        pytest.raises(UnsetMetadataPassedError, match="sample_weight"),
+    ):
+        make(estimator=Ridge()).fit(images, np.arange(32), sample_weight=np.ones(32))
+    assert images.n_taken == 0
 
 
 # scikit-learn's tools
 
 
-def test_grid_search_over_heads_and_routers(paths, y):
+def test_grid_search_over_heads_and_routers(make, paths, y):
     grid = {
         "adaptivebackboneensemble__head": ["zero-shot", LogisticRegression()],
         "adaptivebackboneensemble__router": ["static", "nlc"],
@@ -127,33 +526,62 @@ def test_grid_search_over_heads_and_routers(paths, y):
     assert set(search.predict(paths[:3])) <= set(y)
 
 
-def test_parameters_of_the_head_can_be_searched(paths, y):
+def test_grid_search_compares_every_rule(make, tmp_path, paths, y):
+    grid = {
+        "adaptivebackboneensemble__router": list(ROUTERS),
+        "adaptivebackboneensemble__head": ["zero-shot", "linear"],
+    }
+    clf = make(memory=joblib.Memory(tmp_path, verbose=0))
+    search = GridSearchCV(clf, grid, cv=2, error_score="raise").fit(paths, y)
+    assert len(ROUTERS) == 11
+    scores = search.cv_results_["mean_test_score"]
+    assert scores.shape == (22,)
+    assert len(set(scores)) > 1
+    assert scores.min() > 1 / N_CLASSES
+
+
+def test_parameters_of_the_head_can_be_searched(make, paths, y):
     clf = make(head=LogisticRegression())
     clf.set_params(adaptivebackboneensemble__head__C=0.25).fit(paths, y)
-    assert [head.C for _, head, _ in clf[-1].experts_] == [0.25, 0.25]
+    assert [head.C for _, head, _ in clf.experts_] == [0.25, 0.25]
 
 
-def test_cross_validation_of_the_pipeline_is_that_of_its_embeddings(paths, y):
+def test_cross_validation_of_the_pipeline_is_that_of_its_embeddings(make, paths, y):
     splitter = FewShotSplit(n_shots=4, n_repeats=2, random_state=0)
     clf = make()
     scores = cross_val_score(clf, paths, y, cv=splitter, error_score="raise")
     X = clf[0].fit_transform(paths)
-    assert_allclose(scores, cross_val_score(clf[-1], X, y, cv=splitter), atol=0.1)
+    assert_allclose(scores, cross_val_score(clf[-1], X, y, cv=splitter))
     p = cross_val_predict(clf, paths, y, cv=2, method="predict_proba")
     assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_ensemble_inside_other_models_of_a_pipeline(make, pictures, paths, y):
+    ensemble = make()[-1]
+    stack = StackingClassifier([("ensemble", ensemble), ("logistic", LogisticRegression())], cv=2)
+    clf = make(estimator=stack).fit(paths, y)
+    assert clf.score(paths, y) > 0.6
+    assert list(clf.named_estimators_["ensemble"].expert_names_) == BACKBONES
+
+    price = pictures["target"].to_numpy()
+    regressor = make_pipeline(make_union(ensemble, PCA(3)), Ridge())
+    clf = make(estimator=regressor).fit(paths, price)
+    assert is_regressor(clf)
+    assert clf.score(paths, price) > 0.6
+    assert clf[-1][-1].coef_.shape == (2 * N_CLASSES + 3,)
 
 
 @pytest.mark.parametrize(
     "classifier", [AdaptiveBackboneEnsemble(head="auto", cv=2), LogisticRegression()], ids=repr
 )
-def test_images_as_one_column_of_a_table(classifier, pictures, y):
+def test_images_as_one_column_of_a_table(classifier, cache, pictures, y):
     columns = ColumnTransformer(
         [
-            ("image", MultiBackboneEmbedder(BACKBONES), "path"),
+            ("image", MultiBackboneEmbedder(BACKBONES, cache=cache), "path"),
             ("rest", StandardScaler(), ["weight", "price"]),
         ]
-    ).set_output(transform="pandas")
-    clf = make_pipeline(columns, classifier).fit(pictures, y)
+    )
+    clf = BackbonePipeline([("columns", columns), ("classifier", classifier)]).fit(pictures, y)
     assert set(clf.predict(pictures)) <= set(y)
     # Price tells the classes apart, so that whoever reads it learns them.
     assert clf.score(pictures, y) > 0.6
@@ -163,10 +591,11 @@ def test_images_as_one_column_of_a_table(classifier, pictures, y):
         "image__zoo/ViT-8__127",
         "rest__weight",
     ]
+    assert "path" in clf.feature_names_in_
 
 
-def test_ensemble_reads_blocks_of_a_column_transformer(pictures, y):
-    embedder = MultiBackboneEmbedder(BACKBONES)
+def test_ensemble_reads_blocks_of_a_column_transformer(cache, pictures, y):
+    embedder = MultiBackboneEmbedder(BACKBONES, cache=cache)
     columns = make_column_transformer((embedder, "path"), (StandardScaler(), ["weight", "price"]))
     ensemble = AdaptiveBackboneEnsemble(head="auto", cv=2)
     clf = make_pipeline(columns.set_output(transform="pandas"), ensemble).fit(pictures, y)
@@ -178,35 +607,31 @@ def test_ensemble_reads_blocks_of_a_column_transformer(pictures, y):
     ]
 
 
-def test_set_output_does_not_change_predictions(paths, y):
-    plain, framed = make().fit(paths, y), make().set_output(transform="pandas").fit(paths, y)
-    assert list(framed[0].transform(paths[:1]).columns) == list(framed[-1].feature_names_in_)
-    assert_array_equal(framed.predict_proba(paths), plain.predict_proba(paths))
-
-
-def test_clone_is_unfitted_and_fits_the_same(paths, y):
-    clf = make().fit(paths, y)
-    copy = clone(clf)
-    assert not hasattr(copy[-1], "classes_")
-    assert_array_equal(copy.fit(paths, y).predict_proba(paths), clf.predict_proba(paths))
+def test_clone_is_unfitted_and_fits_the_same(fitted, paths, y):
+    cloned = clone(fitted)
+    assert not hasattr(cloned, "expert_names_")
+    assert_array_equal(cloned.fit(paths, y).predict_proba(paths), fitted.predict_proba(paths))
 
 
 @pytest.mark.parametrize("router", ["static", "shrunk", "nlc"])
 @pytest.mark.parametrize("head", ["auto", "linear"])
-def test_saved_pipelines_are_small_and_hold_no_torch(head, router, paths, y, tmp_path):
+def test_saved_pipelines_are_small_and_hold_no_torch(make, head, router, paths, y, tmp_path):
     clf = make(head=head, router=router).fit(paths, y)
     expected = clf.predict_proba(paths)
     data = pickle.dumps(clf)
     assert b"torch" not in data
     assert_array_equal(pickle.loads(data).predict_proba(paths), expected)
+    assert_array_equal(copy.copy(clf).routing_weights(paths), clf.routing_weights(paths))
     file = tmp_path / "clf.joblib"
     joblib.dump(clf, file)
     assert file.stat().st_size < 10e6
     assert_array_equal(joblib.load(file).predict_proba(paths), expected)
 
 
-def test_html_repr_shows_both_steps():
-    html = make()._repr_html_()
-    assert "MultiBackboneEmbedder" in html
-    assert "AdaptiveBackboneEnsemble" in html
-    assert "zoo/ViT-8" in html
+def test_repr_shows_both_steps(make, fitted):
+    for clf in (make(), fitted):
+        html = clf._repr_html_()
+        assert "MultiBackboneEmbedder" in html
+        assert "AdaptiveBackboneEnsemble" in html
+        assert "zoo/ViT-8" in html
+    assert repr(fitted).startswith("BackbonePipeline(steps=[('multibackboneembedder',")

@@ -1,4 +1,4 @@
-"""Tests of the combination rules and of temperature scaling, on logits made to a known truth."""
+"""Tests of convex routers and of temperature scaling, on logits made to a known truth."""
 
 import numpy as np
 import pytest
@@ -9,10 +9,18 @@ from scipy.optimize import approx_fprime
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
-from skclipens import AdaptiveBackboneEnsemble
-from skclipens.ensemble._gates import GatedRouter, ShrunkRouter, expert_statistics, gated_loss
-from skclipens.ensemble._nlc import NeuralLogitController
-from skclipens.ensemble._routers import StaticRouter, UniformRouter, combine, static_loss
+from skclipens.ensemble import (
+    GatedRouter,
+    GeneticRouter,
+    MixtureRouter,
+    NeuralLogitController,
+    ShrunkRouter,
+    StaticRouter,
+    SuperLearnerRouter,
+    UniformRouter,
+)
+from skclipens.ensemble.routers._gated import expert_statistics, gated_loss
+from skclipens.ensemble.routers._static import static_loss
 from skclipens.heads._temperature import fit_temperature
 
 N_CLASSES = 4
@@ -21,14 +29,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 def make_nlc(**options):
     defaults = dict(
-        hidden_dim=16,
-        learning_rate=1e-2,
-        weight_decay=0.0,
-        max_iter=30,
-        batch_size=64,
-        device="cpu",
-        random_state=0,
-        verbose=False,
+        hidden_dim=16, learning_rate=1e-2, weight_decay=0.0, max_iter=30, random_state=0
     )
     return NeuralLogitController(**{**defaults, **options})
 
@@ -39,7 +40,11 @@ ROUTERS = {
     "gated": lambda: GatedRouter(0.1),
     "shrunk": lambda: ShrunkRouter(random_state=0),
     "nlc": make_nlc,
+    "super-learner": SuperLearnerRouter,
+    "genetic": lambda: GeneticRouter(max_iter=20, random_state=0),
+    "mixture": lambda: MixtureRouter(learning_rate=0.1, max_iter=30, random_state=0),
 }
+LEARNED = [name for name in ROUTERS if name != "uniform"]
 
 
 def draw(n, *, p_right, strength=3.0, seed=0):
@@ -56,8 +61,12 @@ def draw(n, *, p_right, strength=3.0, seed=0):
     return y, height * np.eye(N_CLASSES)[vote] + rng.normal(0, 0.3, (*p_right.shape, N_CLASSES))
 
 
-def accuracy(logits, y):
-    return np.mean(logits.argmax(axis=-1) == y)
+def draw_routable(n, seed):
+    """The sign of the first feature says which of two experts is right."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 6))
+    y, logits = draw(n, p_right=np.where(X[:, :1] > 0, [0.97, 0.25], [0.25, 0.97]), seed=seed)
+    return X, logits, y
 
 
 # Temperature scaling
@@ -127,7 +136,6 @@ def test_weights_are_of_the_logits_dtype_and_not_negative_unless_gated(name, dty
     assert weights.shape == (60, 3)
     assert weights.dtype == dtype
     assert np.all(weights >= 0) or name == "gated"
-    assert router.n_iter_ >= 1
 
 
 @pytest.mark.parametrize("name", ["uniform", "static", "shrunk", "nlc"])
@@ -140,7 +148,7 @@ def test_a_handful_of_rows_moves_no_weight_far(name, n):
     assert np.all((weights > 0.5 / 3) & (weights < 0.5 * 3))
 
 
-@pytest.mark.parametrize("name", [name for name in ROUTERS if name != "uniform"])
+@pytest.mark.parametrize("name", LEARNED)
 def test_the_better_expert_gets_the_larger_weight(name):
     y, logits = draw(300, p_right=[0.3, 0.9])
     X = np.ones((300, 1))
@@ -148,11 +156,47 @@ def test_the_better_expert_gets_the_larger_weight(name):
     assert np.all(weights[:, 1] > 2 * weights[:, 0])
 
 
-def test_combine_is_the_weighted_sum_over_experts():
-    rng = np.random.default_rng(0)
-    weights, logits = rng.random((5, 3)), rng.normal(size=(5, 3, N_CLASSES))
+@pytest.mark.parametrize("name", [name for name in ROUTERS if name != "super-learner"])
+def test_combined_logits_are_the_weighted_sum_over_experts(name):
+    """Of the Super Learner, probabilities are."""
+    y, logits = draw(40, p_right=[0.9, 0.5, 0.3])
+    X = np.random.default_rng(0).normal(size=(40, 5))
+    router = ROUTERS[name]().fit(X, logits, y)
+    weights = router.weights(X, logits)
     expected = [sum(w * z for w, z in zip(*row, strict=True)) for row in zip(weights, logits)]
-    assert_allclose(combine(weights, logits), expected)
+    assert_allclose(router.combine(X, logits), expected)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_weights_of_rows_are_repetitions(name):
+    """Of shrunk gates once they are chosen, for which repeated rows fall into other folds."""
+    y, logits = draw(40, p_right=[0.9, 0.5])
+    X = np.random.default_rng(0).normal(size=(40, 5))
+    counts = np.random.default_rng(1).integers(1, 4, size=40)
+    repeated = np.arange(40).repeat(counts)
+    options = {"batch_size": 200} if name in ("nlc", "mixture") else {}
+    options |= {"strengths": []} if name == "shrunk" else {}
+    weighted, longer = (ROUTERS[name]().set_params(**options) for _ in range(2))
+    weighted.fit(X, logits, y, sample_weight=counts.astype(float))
+    longer.fit(X[repeated], logits[repeated], y[repeated])
+    found, expected = (router.combine(X, logits) for router in (weighted, longer))
+    assert_allclose(found, expected, rtol=0.01, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "router, message",
+    [
+        (StaticRouter(prior=-1), "'prior' parameter of StaticRouter must be"),
+        (GatedRouter(strength=-1), "'strength' parameter of GatedRouter must be"),
+        (ShrunkRouter(prior=-1), "'prior' parameter of ShrunkRouter must be"),
+        (ShrunkRouter(strengths=[1, -1]), "strengths are numbers that are not negative; got -1"),
+        (ShrunkRouter(n_folds=1), "'n_folds' parameter of ShrunkRouter must be"),
+        (NeuralLogitController(hidden_dim=0), "'hidden_dim' parameter of NeuralLogit.* must be"),
+    ],
+)
+def test_parameters_are_checked(router, message):
+    with pytest.raises(ValueError, match=message):
+        router.fit(*draw_routable(20, seed=0))
 
 
 # Static and gated weights
@@ -200,13 +244,10 @@ def test_static_weights_beat_the_average_on_held_out_rows():
     y, logits = draw(1000, p_right=[0.9, 0.4, 0.4])
     train, test = slice(0, 500), slice(500, None)
     static, uniform = (
-        router.fit(None, logits[train], y[train]).weights(None, logits[test])
+        router.fit(None, logits[train], y[train]).combine(None, logits[test])
         for router in (StaticRouter(), UniformRouter())
     )
-    losses = [
-        log_loss(y[test], softmax(combine(weights, logits[test]), axis=1))
-        for weights in (static, uniform)
-    ]
+    losses = [log_loss(y[test], softmax(combined, axis=1)) for combined in (static, uniform)]
     assert losses[0] < losses[1]
 
 
@@ -283,8 +324,8 @@ def gain_of_gates(X, logits, y):
     losses = []
     for router in routers:
         router.fit(X[:half], logits[:half], y[:half])
-        weights = router.weights(X[half:], logits[half:])
-        losses.append(log_loss(y[half:], softmax(combine(weights, logits[half:]), axis=1)))
+        combined = router.combine(X[half:], logits[half:])
+        losses.append(log_loss(y[half:], softmax(combined, axis=1)))
     assert isinstance(routers[0].chosen_, GatedRouter)
     return losses
 
@@ -301,78 +342,21 @@ def test_gates_open_where_the_right_expert_shows_in_the_columns():
     assert shrunk < 0.8 * static
 
 
+def test_copies_of_a_row_do_not_open_gates_where_groups_are_known():
+    y, logits = draw(30, p_right=[0.7, 0.6])
+    X = np.random.default_rng(0).normal(size=(30, 20))
+    copies = np.arange(30).repeat(8)
+    table = X[copies], logits[copies], y[copies]
+    assert isinstance(ShrunkRouter(random_state=0).fit(*table).chosen_, GatedRouter)
+    router = ShrunkRouter(random_state=0).fit(*table, groups=copies)
+    assert isinstance(router.chosen_, StaticRouter)
+    router.fit(*table, groups=np.zeros(240))
+    assert isinstance(router.chosen_, StaticRouter)
+
+
 def test_experts_that_are_reliably_wrong_are_of_use():
     y, logits = draw(600, p_right=[0.0, 0.0])
     X = columns_without_meaning(600)
     shrunk, static = gain_of_gates(X, logits, y)
     assert shrunk < static - 0.05
     assert (ShrunkRouter(random_state=0).fit(X, logits, y).weights(X, logits) < 0).mean() > 0.5
-
-
-# The Neural Logit Controller
-
-
-def draw_routable(n, seed):
-    """The sign of the first feature says which of two experts is right."""
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n, 6))
-    y, logits = draw(n, p_right=np.where(X[:, :1] > 0, [0.97, 0.25], [0.25, 0.97]), seed=seed)
-    return X, logits, y
-
-
-def test_untrained_network_is_the_logit_average():
-    X, logits, y = draw_routable(40, seed=0)
-    router = make_nlc(learning_rate=1e-12, max_iter=1).fit(X, logits, y)
-    weights = router.weights(X, logits)
-    assert_allclose(combine(weights, logits), logits.mean(axis=1), rtol=1e-6)
-
-
-def test_network_learns_to_route():
-    X, logits, y = draw_routable(800, seed=0)
-    router = make_nlc().fit(X, logits, y)
-    X, logits, y = draw_routable(800, seed=1)
-    routed = accuracy(combine(router.weights(X, logits), logits), y)
-    others = [accuracy(z, y) for z in (logits[:, 0], logits[:, 1], logits.mean(axis=1))]
-    assert routed > max(others) + 0.1
-    assert routed > 0.9
-
-
-def test_numpy_forward_equals_torch_forward():
-    torch = pytest.importorskip("torch")
-    X, logits, y = draw_routable(100, seed=0)
-    router = make_nlc(max_iter=3).fit(X, logits, y)
-    first, last = torch.nn.Linear(6, 16), torch.nn.Linear(16, 2)
-    coefs = map(torch.as_tensor, router.coefs_)
-    with torch.no_grad():
-        for parameter in [first.weight, first.bias, last.weight, last.bias]:
-            parameter.copy_(next(coefs))
-        t = last(torch.relu(first(torch.as_tensor(X, dtype=torch.float32))))
-    assert_allclose(router.weights(X, logits), np.exp(t.numpy()) / 2, rtol=1e-5)
-
-
-def test_network_of_the_paper_has_as_many_parameters_as_it_says():
-    X = np.random.default_rng(0).normal(size=(12, 6528))
-    clf = AdaptiveBackboneEnsemble(
-        "paper", head="linear", router=make_nlc(hidden_dim=128, max_iter=1), cv=2
-    )
-    clf.fit(X, np.arange(12) % 3)
-    assert [coef.shape for coef in clf.router_.coefs_] == [(128, 6528), (128,), (9, 128), (9,)]
-    assert sum(coef.size for coef in clf.router_.coefs_) == 836_873
-
-
-def test_training_leaves_torch_random_state_alone_and_reports_its_loss(capsys):
-    torch = pytest.importorskip("torch")
-    state = torch.get_rng_state()
-    make_nlc(max_iter=20, verbose=True).fit(*draw_routable(200, seed=0))
-    assert torch.equal(torch.get_rng_state(), state)
-    losses = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()]
-    assert len(losses) == 20
-    assert losses[-1] < losses[0]
-
-
-@pytest.mark.gpu
-def test_training_on_a_gpu_gives_the_weights_of_the_cpu():
-    X, logits, y = draw_routable(200, seed=0)
-    cpu, gpu = (make_nlc(device=device).fit(X, logits, y) for device in ("cpu", "cuda"))
-    assert all(isinstance(coef, np.ndarray) for coef in gpu.coefs_)
-    assert_allclose(gpu.weights(X, logits), cpu.weights(X, logits), rtol=0.02)

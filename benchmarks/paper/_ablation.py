@@ -92,7 +92,7 @@ def _fit(name, X, y, backbones, options):
 
 def _references(clf, X, y):
     right = clf.classes_[clf.expert_proba(X).argmax(axis=2)] == y[:, None]
-    right = right[:, [not name.startswith("all:") for name in clf.expert_names_]]
+    right = right[:, [block.backbone is not None for _, _, block in clf.experts_]]
     return {"best single": right.mean(axis=0).max(), "oracle": right.any(axis=1).mean()}
 
 

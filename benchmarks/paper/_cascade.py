@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from skclipens import AdaptiveBackboneEnsemble, LogitAverageEnsemble, ZeroShotHead
+from skclipens import AdaptiveBackboneEnsemble, ZeroShotHead
 from skclipens.cascade import CascadeEnsemble
 from skclipens.feature_selection import BackboneSelector
 from skclipens.inspection import AccuracyCostDisplay
@@ -98,10 +98,12 @@ def _systems(draw, prompts):
     return {
         DEFAULT: AdaptiveBackboneEnsemble(random_state=draw, **prompts),
         NLC: AdaptiveBackboneEnsemble(router="nlc", random_state=draw, **zero_shot),
-        "zero-shot heads, calibrated logit average": LogitAverageEnsemble(
-            calibrate=True, **zero_shot
+        "zero-shot heads, calibrated logit average": AdaptiveBackboneEnsemble(
+            router="uniform", **zero_shot
         ),
-        "zero-shot heads, logit average": LogitAverageEnsemble(**zero_shot),
+        "zero-shot heads, logit average": AdaptiveBackboneEnsemble(
+            router="uniform", calibrate=False, **zero_shot
+        ),
     }
 
 

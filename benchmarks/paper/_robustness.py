@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
-from skclipens import AdaptiveBackboneEnsemble, LogitAverageEnsemble, MultiBackboneEmbedder
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 
 from ._embedding import blocks_of, embed, kept
 from ._experiments import (
@@ -131,7 +131,7 @@ def _embed_perturbed(images, clean, name, backbones, work, random_state, verbose
 def _predict(X, y, X_test, backbones, prompts, draw):
     """Labels that each system gives to the test rows."""
     default = AdaptiveBackboneEnsemble(backbones, random_state=draw, **prompts).fit(X, y)
-    average = LogitAverageEnsemble(backbones, head="zero-shot", calibrate=True, **prompts)
+    average = AdaptiveBackboneEnsemble(backbones, head="zero-shot", router="uniform", **prompts)
     nlc = AdaptiveBackboneEnsemble(
         backbones, head="zero-shot", router="nlc", random_state=draw, **prompts
     )
@@ -154,8 +154,8 @@ def _by_expert(clf, X, pattern):
     labels = clf.classes_[clf.expert_proba(X).argmax(axis=2)]
     return {
         pattern.format(name): labels[:, e]
-        for e, name in enumerate(clf.expert_names_)
-        if ":" not in name or name.endswith(":residual")
+        for e, (name, _, block) in enumerate(clf.experts_)
+        if block.backbone is not None
     }
 
 

@@ -21,7 +21,6 @@ from sklearn.neighbors import NearestCentroid
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-import skclipens
 from skclipens import list_backbones
 from skclipens.metrics import expected_calibration_error, oracle_accuracy_score
 from skclipens.model_selection import FewShotSplit
@@ -47,8 +46,8 @@ class Settings:
 
     @property
     def key(self):
-        """Name of the folder of results: of other settings, or another version, none is kept."""
-        text = json.dumps([asdict(self), skclipens.__version__])
+        """Name of the folder of results: of other settings, or other code, none is taken."""
+        text = json.dumps([asdict(self), digest_of_sources()])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -100,7 +99,8 @@ def run_main(folders, shots, draws, settings, work, *, jobs=1, verbose=True):
         One row for each set, number of shots, draw, head and system.
     """
     results = work / f"results-{settings.key}"
-    _note_settings(results / "settings.json", settings)
+    written = json.dumps(asdict(settings))
+    write_whole(results / "settings.json", lambda part: part.write_text(written))
     # What a run that was killed has left.
     shutil.rmtree(results / "scratch", ignore_errors=True)
     for part in results.glob(".*.parquet.*"):
@@ -120,19 +120,6 @@ def run_main(folders, shots, draws, settings, work, *, jobs=1, verbose=True):
             bar.set_postfix_str(name)
             bar.update()
     return pd.concat([pd.read_parquet(unit[-1]) for unit in units], ignore_index=True)
-
-
-def _note_settings(path, settings):
-    """Write the settings; warn where draws were finished with other code."""
-    now = {**asdict(settings), "sources": digest_of_sources()}
-    if path.exists() and json.loads(path.read_text())["sources"] != now["sources"]:
-        warnings.warn(
-            f"The code of skclipens is not that of the draws in {path.parent}, which are kept. "
-            "Delete the folder to measure them again.",
-            stacklevel=3,
-        )
-        return
-    write_whole(path, lambda part: part.write_text(json.dumps(now)))
 
 
 def _run_unit(folder, shots, draw, path, settings):
@@ -195,15 +182,14 @@ def _measure_head(head, data, settings, options, gflops, scratch):
     rows, right_of = [], {}
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         options = options | {"memory": Memory(folder, verbose=0)}
-        start = time.perf_counter()
         try:
-            _systems.make("Log-Avg", head, settings.backbones, **options).fit(data[0], data[2])
+            seconds = _fit_shared_heads(head, data, settings.backbones, options)
         except Exception as error:
             return [{"head": head, "rule": "heads", "kind": "rule"} | _failure(error)]
-        shared = {"head": head, "head_seconds": time.perf_counter() - start}
         for rule in rules:
             rules[rule] = _systems.make(rule, head, settings.backbones, **options)
             row = {"rule": rule, "kind": "rule", "gflops": sum(gflops.values())}
+            row["head_seconds"] = seconds[rule in _systems.NOT_JUDGED]
             try:
                 measured, right_of[rule] = _score(rules[rule], data)
             except Exception as error:
@@ -213,7 +199,18 @@ def _measure_head(head, data, settings, options, gflops, scratch):
             rows.append(row | measured)
     if _systems.DEFAULT in right_of:
         rows += _references(rules[_systems.DEFAULT], data, gflops, rows, right_of)
-    return [shared | {"status": "ok"} | row for row in rows]
+    shared = {"head": head, "status": "ok", "head_seconds": seconds[False]}
+    return [shared | row for row in rows]
+
+
+def _fit_shared_heads(head, data, backbones, options):
+    """Fit what the rules share into their memory; seconds, by whether heads are not judged."""
+    seconds = {}
+    for rule in (_systems.AVERAGE, _systems.CALIBRATED_AVERAGE):
+        start = time.perf_counter()
+        _systems.make(rule, head, backbones, **options).fit(data[0], data[2])
+        seconds[rule in _systems.NOT_JUDGED] = time.perf_counter() - start
+    return seconds
 
 
 def _references(default, data, gflops, rows, right_of):
@@ -246,16 +243,14 @@ def _expert_rows(clf, data, gflops):
     total = np.abs(weights).sum(axis=1, keepdims=True)
     shares = (weights / np.where(total > 0, total, 1)).mean(axis=0)
     rows = []
-    for e, name in enumerate(clf.expert_names_):
-        block = next(
-            (one for one in gflops if name in (one, f"{one}:{name[len(one) + 1 :]}")), None
-        )
+    for e, (name, _, block) in enumerate(clf.experts_):
+        kind = "single" if block.backbone else "expert"
         row = {
-            "rule": f"single:{name}" if block else f"expert:{name}",
-            "kind": "single" if block else "expert",
+            "rule": f"{kind}:{name}",
+            "kind": kind,
             "accuracy": float(right[:, e].mean()),
             "routing_share": float(shares[e]),
-            "gflops": gflops[block] if block else sum(gflops.values()),
+            "gflops": gflops.get(block.backbone, sum(gflops.values())),
         }
         rows.append((row, right[:, e]))
     return rows

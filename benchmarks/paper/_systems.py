@@ -1,38 +1,35 @@
-"""Heads and rules: every ensemble of the package, on the same experts."""
+"""Heads and rules: every rule of the package, on the same experts."""
 
-from skclipens import AdaptiveBackboneEnsemble
-from skclipens.ensemble import (
-    ConfidenceEnsemble,
-    GeneticEnsemble,
-    LogitAverageEnsemble,
-    MixtureOfExpertsEnsemble,
-    ProbabilityAverageEnsemble,
-    SuperLearnerEnsemble,
-    VotingEnsemble,
-)
+from skclipens import AdaptiveBackboneEnsemble, TipAdapterHead
+from skclipens.ensemble import SuperLearnerRouter
 
 HEADS = ("zero-shot", "linear", "tip-adapter", "residual", "auto")
+_NAMED = {"tip-adapter-f": TipAdapterHead(fine_tune=True)}  # heads that only the tables name
 DEFAULT = "shrunk (default)"
 PAPER_SPLIT = "NLC, 10 % held out"
+AVERAGE, CALIBRATED_AVERAGE = "Log-Avg", "C-Log-Avg"
+_PLAIN = {"calibrate": False}
 
 RULES = {
-    "Log-Avg": (LogitAverageEnsemble, {}),
-    "C-Log-Avg": (LogitAverageEnsemble, {"calibrate": True}),
-    "Prob-Avg": (ProbabilityAverageEnsemble, {}),
-    "C-Prob-Avg": (ProbabilityAverageEnsemble, {"calibrate": True}),
-    "Vote-1": (VotingEnsemble, {"n_votes": 1}),
-    "Vote-3": (VotingEnsemble, {"n_votes": 3}),
-    "Conf": (ConfidenceEnsemble, {}),
-    "C-Conf": (ConfidenceEnsemble, {"calibrate": True}),
-    "GAC": (GeneticEnsemble, {}),
-    "SL": (SuperLearnerEnsemble, {}),
-    "SL, log-loss": (SuperLearnerEnsemble, {"loss": "log_loss"}),
-    "MoE": (MixtureOfExpertsEnsemble, {}),
-    "NLC": (AdaptiveBackboneEnsemble, {"router": "nlc"}),
-    PAPER_SPLIT: (AdaptiveBackboneEnsemble, {"router": "nlc", "cv": 0.1}),
-    "static": (AdaptiveBackboneEnsemble, {"router": "static"}),
-    DEFAULT: (AdaptiveBackboneEnsemble, {"router": "shrunk"}),
+    AVERAGE: {"router": "uniform", **_PLAIN},
+    CALIBRATED_AVERAGE: {"router": "uniform"},
+    "Prob-Avg": {"router": "probability", **_PLAIN},
+    "C-Prob-Avg": {"router": "probability"},
+    "Vote-1": {"router": "vote", **_PLAIN},
+    "Vote-3": {"router": "vote-3", **_PLAIN},
+    "Conf": {"router": "confidence", **_PLAIN},
+    "C-Conf": {"router": "confidence"},
+    "GAC": {"router": "genetic", **_PLAIN},
+    "SL": {"router": "super-learner", **_PLAIN},
+    "SL, log-loss": {"router": SuperLearnerRouter(loss="log_loss"), **_PLAIN},
+    "MoE": {"router": "mixture", **_PLAIN},
+    "NLC": {"router": "nlc"},
+    PAPER_SPLIT: {"router": "nlc", "cv": 0.1},
+    "static": {"router": "static"},
+    DEFAULT: {"router": "shrunk"},
 }
+# These use heads as they are: what a head says of rows that it has not seen is not asked.
+NOT_JUDGED = (AVERAGE, "Prob-Avg", "Vote-1", "Vote-3", "Conf")
 
 
 def rules_for(head, rules=tuple(RULES)):
@@ -46,5 +43,5 @@ def rules_for(head, rules=tuple(RULES)):
 
 def make(rule, head, backbones, **options):
     """An ensemble, not fitted."""
-    cls, parameters = RULES[rule]
-    return cls(backbones, head=head, **parameters, **options)
+    head = _NAMED.get(head, head)
+    return AdaptiveBackboneEnsemble(backbones, head=head, **RULES[rule], **options)

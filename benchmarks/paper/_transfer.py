@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from skclipens import AdaptiveBackboneEnsemble, LogitAverageEnsemble
+from skclipens import AdaptiveBackboneEnsemble
 
 from ._embedding import embed
 from ._experiments import draws_folder, few_shot_draws, run_draws, sections, table
 
 ROUTERS = ("uniform", "static", "shrunk", "nlc")
+PLAIN = "plain"  # the logit average without calibration
 LABELS = {"uniform": "calibrated logit average", "nlc": "NLC (paper)"}
 OTHER_TEMPLATES = ("an image of the {}.", "this is a {}.", "{}, a drawing.")
 UNSEEN, OWN = "trained on others", "trained on these"
@@ -91,19 +92,20 @@ def halves(y, random_state):
 
 def move(clf, classes, dataset, templates=None):
     """The ensemble on other classes and, where given, other prompts; what it learned stays."""
-    if templates is not None:
-        for _, head, _ in clf.experts_:
-            head.set_params(templates=templates)
-    return clf.set_classes(classes, class_names=dataset.class_names)
+    return clf.set_classes(classes, class_names=dataset.class_names, templates=templates)
 
 
 def _fit(router, X, y, backbones, class_names, templates, draw):
-    options = {"head": "zero-shot", "class_names": class_names, "templates": templates}
-    if router == "plain":
-        return LogitAverageEnsemble(backbones, **options).fit(X, y)
-    return AdaptiveBackboneEnsemble(backbones, router=router, random_state=draw, **options).fit(
-        X, y
+    clf = AdaptiveBackboneEnsemble(
+        backbones,
+        head="zero-shot",
+        router="uniform" if router == PLAIN else router,
+        calibrate=router != PLAIN,
+        class_names=class_names,
+        templates=templates,
+        random_state=draw,
     )
+    return clf.fit(X, y)
 
 
 def _compare(make_moved, make_own, X, y):
@@ -115,7 +117,7 @@ def _compare(make_moved, make_own, X, y):
             yield {"system": name, "training": training, "accuracy": float(clf.score(X, y))}
     right = own.classes_[own.expert_proba(X).argmax(axis=2)] == y[:, None]
     untrained = {
-        "logit average": make_own("plain").score(X, y),
+        "logit average": make_own(PLAIN).score(X, y),
         "best single backbone": right.mean(axis=0).max(),
         "oracle": right.any(axis=1).mean(),
     }

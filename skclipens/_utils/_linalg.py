@@ -13,6 +13,11 @@ def unit_rows(X):
     return X / np.where(lengths > 0, lengths, 1)
 
 
+def total_weight(y, sample_weight):
+    """Number of rows, or the sum of their weights."""
+    return len(y) if sample_weight is None else float(sample_weight.sum())
+
+
 class _OneBlasThread:
     """A context that limits BLAS to one thread, for as long as any thread of Python is in it.
 

@@ -1,8 +1,8 @@
 """The bar that long runs show."""
 
 
-def progress(total, verbose, initial=0):
-    """A bar that tells images per second, or nothing."""
+def progress(total, verbose, *, desc="embedding", unit="image", initial=0):
+    """A bar that tells how much is done and how fast, or nothing."""
     from tqdm.auto import tqdm
 
-    return tqdm(total=total, initial=initial, desc="embedding", unit="image", disable=not verbose)
+    return tqdm(total=total, initial=initial, desc=desc, unit=unit, disable=not verbose)

@@ -2,8 +2,14 @@
 
 import warnings
 from contextlib import contextmanager
+from numbers import Real
 
+import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from ._missing import is_missing
+from ._sklearn import check_sample_weight
 
 
 @contextmanager
@@ -17,12 +23,120 @@ def few_rows_per_class():
         yield
 
 
+def check_table(estimator, X, y):
+    """Check a table and its labels as ``fit`` gets them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``n_features_in_`` and ``feature_names_in_`` are set.
+    X : array-like of shape (n, n_features)
+    y : array-like of shape (n,)
+
+    Returns
+    -------
+    X : ndarray of shape (n, n_features), float64 or float32
+    y : ndarray of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If X is no table of numbers, or y not one label for each row; see :func:`check_labels`.
+    """
+    if y is not None:
+        refuse_unlabeled(y)
+    X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32])
+    check_labels(y)
+    return X, y
+
+
 def check_labels(y):
-    """Raise ValueError unless y holds the labels of a classification.
+    """Raise ValueError unless y holds the labels of a classification, one for each row.
 
     Parameters
     ----------
     y : ndarray of shape (n,)
     """
+    refuse_unlabeled(y)
     with few_rows_per_class():
         check_classification_targets(y)
+
+
+def refuse_unlabeled(y):
+    """Raise ValueError if a row has no label: None, NaN or "", or -1 among numbers.
+
+    -1 is scikit-learn's sign for an unlabelled row. Where all labels are -1 and 1, these are the
+    two classes.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+    """
+    labels = np.asarray(y, dtype=None if hasattr(y, "dtype") else object).ravel()
+    if labels.dtype.kind in "OUT":
+        labels = labels.tolist()
+        missing = np.array([is_missing(label) for label in labels], bool)
+        numbers = [x for x in labels if isinstance(x, Real) and not isinstance(x, bool)]
+        if set(numbers) != {-1, 1}:
+            missing |= np.array([isinstance(x, Real) and x == -1 for x in labels], bool)
+    elif labels.dtype.kind in "if":
+        missing = np.isnan(labels)
+        if not np.isin(labels, [-1, 1]).all():
+            missing |= labels == -1
+        labels = labels.tolist()
+    else:
+        return
+    if missing.any():
+        row = int(np.argmax(missing))
+        raise ValueError(
+            f"y has no label for {np.count_nonzero(missing)} of {len(labels)} rows; the first is "
+            f"row {row}, with {labels[row]!r}. Label these rows or leave them out."
+        )
+
+
+def check_at_least_two(classes):
+    """Raise ValueError unless there are two classes."""
+    if len(classes) < 2:
+        (only,) = np.asarray(classes).tolist()
+        raise ValueError(f"At least two classes are needed; got 1 class, {only!r}.")
+
+
+def check_weights(sample_weight, X):
+    """Weights of rows as an array, or None.
+
+    Parameters
+    ----------
+    sample_weight : None or array-like of shape (n,)
+    X : ndarray of shape (n, n_features)
+
+    Returns
+    -------
+    ndarray of shape (n,), dtype of X, or None
+
+    Raises
+    ------
+    ValueError
+        If there is not one number that is not negative for each row, or all are zero.
+    """
+    if sample_weight is None:
+        return None
+    weights = check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("sample_weight is zero for all rows.")
+    return weights
+
+
+def check_groups(groups, y):
+    """Groups of rows as an array, or None.
+
+    Raises
+    ------
+    ValueError
+        If there is not one for each row.
+    """
+    if groups is None:
+        return None
+    groups = np.asarray(groups)
+    if groups.shape != y.shape:
+        raise ValueError(f"groups has shape {groups.shape}, but y has {y.shape}.")
+    return groups

@@ -17,6 +17,12 @@ def resolve_device(device):
     ------
     ValueError
         If the device does not exist on this machine.
+
+    Examples
+    --------
+    >>> from skclipens.backbones import resolve_device
+    >>> resolve_device("cpu")
+    'cpu'
     """
     import torch
 

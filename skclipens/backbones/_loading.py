@@ -19,12 +19,20 @@ class BackboneNotAvailableError(RuntimeError):
 class LoadedBackbone:
     """A model in evaluation mode on a device, with what belongs to it.
 
-    Attributes
+    Parameters
     ----------
     backbone : Backbone
+        What was loaded.
     model : torch.nn.Module
+        The model itself.
     preprocess_config : dict
-        open_clip's preprocessing of this model.
+        Preprocessing of this model, as open_clip describes it.
+
+    Examples
+    --------
+    >>> from skclipens.backbones import load_backbone
+    >>> load_backbone("zoo/RN20").preprocess_config["size"]
+    64
     """
 
     backbone: Backbone
@@ -70,6 +78,12 @@ def load_backbone(backbone, device=None):
         If the weights are not on this machine and cannot be fetched.
     ValueError
         If a file or directory does not hold weights of this architecture.
+
+    Examples
+    --------
+    >>> from skclipens.backbones import load_backbone
+    >>> load_backbone("zoo/RN20").model.training
+    False
     """
     if isinstance(backbone, str):
         backbone = Backbone(backbone)
@@ -87,7 +101,13 @@ def load_backbone(backbone, device=None):
 
 
 def clear_backbone_cache():
-    """Forget all loaded models, so that their memory can be used again."""
+    """Forget all loaded models, so that their memory can be used again.
+
+    Examples
+    --------
+    >>> from skclipens.backbones import clear_backbone_cache
+    >>> clear_backbone_cache()
+    """
     with _lock:
         _loaded.clear()
 

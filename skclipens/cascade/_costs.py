@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods
 
+from .._utils._sklearn import HasMethods
 from ..backbones import Backbone, list_backbones
 from ..ensemble import AdaptiveBackboneEnsemble
 

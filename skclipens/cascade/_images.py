@@ -3,16 +3,17 @@
 import time
 
 import numpy as np
-from sklearn.base import _fit_context, clone
+from sklearn.base import clone
 from sklearn.utils import check_consistent_length, column_or_1d
-from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._utils._sklearn import HasMethods, StrOptions, fit_context
 from .._utils._validation import check_labels
 from ..backbones import resolve_backbones
-from ..embedding import CLIPEmbedder
+from ..embedding import CLIPEmbedder, MultiBackboneEmbedder
+from ..ensemble._blocks import find_blocks
 from ..images import as_image_list
-from ._costs import IS_MAPPING, block_costs
+from ._costs import IS_MAPPING, block_costs, make_for_blocks
 from ._table import BaseCascade, CascadeEnsemble
 
 
@@ -56,6 +57,8 @@ class CascadeClassifier(BaseCascade):
         Number of estimators that are fitted at the same time; see joblib.
     random_state : int, RandomState instance or None, default=None
         Determines which images are held out, and the default estimator's randomness.
+    verbose : bool or int, default=False
+        Whether to show progress bars.
 
     Attributes
     ----------
@@ -120,6 +123,7 @@ class CascadeClassifier(BaseCascade):
         embedder=None,
         n_jobs=None,
         random_state=None,
+        verbose=False,
     ):
         self.backbones = backbones
         self.estimator = estimator
@@ -132,9 +136,10 @@ class CascadeClassifier(BaseCascade):
         self.embedder = embedder
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None, groups=None):
         """Embed images with all backbones, choose thresholds and fit an estimator for each stage.
 
         Parameters
@@ -143,6 +148,10 @@ class CascadeClassifier(BaseCascade):
             See :meth:`MultiBackboneEmbedder.transform`.
         y : array-like of shape (n,)
             Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the images.
+        groups : array-like of shape (n,), default=None
+            Images of a group, such as those of one object, are held out together.
 
         Returns
         -------
@@ -163,6 +172,7 @@ class CascadeClassifier(BaseCascade):
         check_labels(y)
         names = [backbone.name for backbone in resolve_backbones(self.backbones)]
         costs = None if self._measures_cost() else block_costs(self.cost, names)
+        self._check_before_embedding(names, y, sample_weight, groups)
         table, seconds = self._embed_all(images, names)
         cascade = CascadeEnsemble(
             names,
@@ -175,14 +185,23 @@ class CascadeClassifier(BaseCascade):
             cv=self.cv,
             n_jobs=self.n_jobs,
             random_state=self.random_state,
+            verbose=self.verbose,
         )
-        self.cascade_ = cascade.fit(table, y)
+        self.cascade_ = cascade.fit(table, y, sample_weight, groups)
         self.classes_ = self.cascade_.classes_
         self.backbones_ = self.cascade_.block_names_
         self.n_features_in_ = 1
         # Sets feature_names_in_, or removes it where X has no names.
         validate_data(self, X, skip_check_array=True, ensure_2d=False)
         return self
+
+    def _check_before_embedding(self, names, y, sample_weight, groups):
+        """Raise what the estimator of the last stage would raise, before images are embedded."""
+        columns = MultiBackboneEmbedder(names).get_feature_names_out()
+        blocks = find_blocks(names, len(columns), columns)
+        estimator = make_for_blocks(self.estimator, blocks, seed=0)
+        if hasattr(estimator, "_check_before_fit"):
+            estimator._check_before_fit(columns, y, sample_weight, groups)
 
     def _measures_cost(self):
         return isinstance(self.cost, str) and self.cost == "seconds"

@@ -3,14 +3,17 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.feature_selection import SelectorMixin
 from sklearn.metrics import get_scorer_names
-from sklearn.model_selection import StratifiedKFold, cross_val_score
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.model_selection import cross_val_score
+from sklearn.utils.validation import check_is_fitted
 
-from .._utils._validation import check_labels, few_rows_per_class
+from .._utils._folds import CV_CONSTRAINTS, few_shot_folds
+from .._utils._metadata import metadata_for
+from .._utils._progress import progress
+from .._utils._sklearn import HasMethods, Interval, StrOptions, fit_context
+from .._utils._validation import check_groups, check_table, check_weights, few_rows_per_class
 from ..ensemble._blocks import find_blocks
 from ._costs import (
     IS_MAPPING,
@@ -52,13 +55,16 @@ class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
         How much of the best score on the path may be given up for fewer blocks.
     scoring : str or callable, default="neg_log_loss"
         What is to be large; see :term:`scoring`.
-    cv : int or splitter, default=5
+    cv : int, float, splitter or iterable of (train, test), default=5
         An int: at most so many stratified folds, and no more than the smallest class has rows.
-        Classes with a single row are left out of cross-validation.
+        Classes with a single row are left out of cross-validation. A float: so large a part of
+        the rows is held out.
     n_jobs : int, default=None
         Number of folds that are scored at the same time; see joblib.
     random_state : int, RandomState instance or None, default=None
         Determines folds, and the default estimator's randomness.
+    verbose : bool or int, default=False
+        Whether to show a progress bar.
 
     Attributes
     ----------
@@ -115,10 +121,12 @@ class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
         "max_blocks": [None, Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "scoring": [StrOptions(set(get_scorer_names())), callable],
-        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods(["split", "get_n_splits"])],
+        "cv": CV_CONSTRAINTS,
         "n_jobs": [None, Integral],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
+    __metadata_request__fit = {"sample_weight": True, "groups": True}
 
     def __init__(
         self,
@@ -133,6 +141,7 @@ class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
         cv=5,
         n_jobs=None,
         random_state=None,
+        verbose=False,
     ):
         self.blocks = blocks
         self.estimator = estimator
@@ -144,9 +153,10 @@ class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
         self.cv = cv
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None, groups=None):
         """Select blocks.
 
         Parameters
@@ -155,6 +165,10 @@ class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
             Embeddings, or any table.
         y : array-like of shape (n,)
             Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows in the fits of the estimator.
+        groups : array-like of shape (n,), default=None
+            Rows of a group, such as pictures of one object, are held out together.
 
         Returns
         -------
@@ -166,18 +180,21 @@ class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
             If the blocks do not fit X, a cost is not known, no block is within the budget, or
             fewer than two classes have two rows.
         """
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        check_labels(y)
+        X, y = check_table(self, X, y)
+        metadata = {
+            "sample_weight": check_weights(sample_weight, X),
+            "groups": check_groups(groups, y),
+        }
         names = getattr(self, "feature_names_in_", None)
         blocks = find_blocks(self.blocks, self.n_features_in_, names)
         costs = block_costs(self.cost, cost_names(blocks))
         check_budget(self.max_cost, [block.name for block in blocks], costs)
         seed = draw_seed(self.random_state)
-        rows, folds = self._split(X, y, seed)
+        folds = self._split(X, y, metadata["groups"], seed)
 
         def score(chosen):
             candidate = [blocks[i] for i in chosen]
-            return self._score(candidate, X[rows], y[rows], folds, seed)
+            return self._score(candidate, X, y, metadata, folds, seed)
 
         chosen, scores = self._search(costs, score)
         self.path_ = {
@@ -191,24 +208,18 @@ class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
         self.support_[columns_of([blocks[i] for i in chosen[:n_selected]])] = True
         return self
 
-    def _split(self, X, y, seed):
-        """Rows to cross-validate on, and the folds of these rows."""
-        if not isinstance(self.cv, Integral):
-            return np.arange(len(y)), list(self.cv.split(X, y))
-        classes, index, sizes = np.unique(y, return_inverse=True, return_counts=True)
-        usable = sizes > 1
-        if usable.sum() < 2:
+    def _split(self, X, y, groups, seed):
+        # A row of every class in every part: the log-loss is not defined otherwise.
+        folds = few_shot_folds(y, self.cv, groups=groups, every_class=True, random_state=seed, X=X)
+        if not folds:
+            classes = np.unique(y)
             raise ValueError(
                 "Cross-validation needs two classes with two rows each; got "
                 f"n_samples={len(y)} in {len(classes)} class{'es' * (len(classes) > 1)}."
             )
-        rows = np.flatnonzero(usable[index])
-        # A row of every class in every part: the log-loss is not defined otherwise.
-        folds = StratifiedKFold(min(self.cv, sizes[usable].min()), shuffle=True, random_state=seed)
-        with few_rows_per_class():
-            return rows, list(folds.split(X[rows], y[rows]))
+        return folds
 
-    def _score(self, blocks, X, y, folds, seed):
+    def _score(self, blocks, X, y, metadata, folds, seed):
         estimator = make_for_blocks(self.estimator, blocks, seed)
         with few_rows_per_class():
             scores = cross_val_score(
@@ -218,6 +229,7 @@ class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
                 cv=folds,
                 scoring=self.scoring,
                 n_jobs=self.n_jobs,
+                params=metadata_for(estimator, **metadata),
                 error_score="raise",
             )
         return scores.mean()
@@ -225,17 +237,20 @@ class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
     def _search(self, costs, score):
         """Positions of blocks in the order in which they are added, and the scores."""
         chosen, scores = [], []
-        while self.max_blocks is None or len(chosen) < self.max_blocks:
-            left = [
-                i
-                for i in range(len(costs))
-                if i not in chosen and within(self.max_cost, costs[[*chosen, i]].sum())
-            ]
-            if not left:
-                break
-            found = [score([*chosen, i]) for i in left]
-            chosen.append(left[np.argmax(found)])
-            scores.append(max(found))
+        n_blocks = min(self.max_blocks or len(costs), len(costs))
+        with progress(n_blocks, self.verbose, desc="blocks", unit="block") as bar:
+            while len(chosen) < n_blocks:
+                left = [
+                    i
+                    for i in range(len(costs))
+                    if i not in chosen and within(self.max_cost, costs[[*chosen, i]].sum())
+                ]
+                if not left:
+                    break
+                found = [score([*chosen, i]) for i in left]
+                chosen.append(left[np.argmax(found)])
+                scores.append(max(found))
+                bar.update()
         return chosen, scores
 
     def _get_support_mask(self):

@@ -1,17 +1,24 @@
 """A cascade: cheap blocks first, and the others only for rows that are still undecided."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context, clone
-from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._utils._validation import check_labels, few_rows_per_class
+from .._utils._folds import CV_CONSTRAINTS, few_shot_folds
+from .._utils._metadata import metadata_for, rows_of
+from .._utils._progress import progress
+from .._utils._sklearn import HasMethods, Interval, StrOptions, fit_context
+from .._utils._validation import (
+    check_at_least_two,
+    check_groups,
+    check_table,
+    check_weights,
+    few_rows_per_class,
+)
 from ..ensemble._blocks import find_blocks
 from ._costs import (
     IS_MAPPING,
@@ -21,10 +28,9 @@ from ._costs import (
     cost_names,
     draw_seed,
     make_for_blocks,
-    within,
 )
+from ._thresholds import broadcast_thresholds, choose, sweep
 
-_ROUNDING = 1e-12
 _WAY_OUT = "Give more labelled rows per class, or thresholds as numbers, such as 0.9."
 
 
@@ -37,14 +43,12 @@ class BaseCascade(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         "thresholds": [StrOptions({"auto"}), Interval(Real, 0, None, closed="both"), "array-like"],
         "max_accuracy_drop": [None, Interval(Real, 0, 1, closed="both")],
         "max_cost": [None, Interval(Real, 0, None, closed="left")],
-        "cv": [
-            Interval(Integral, 2, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="neither"),
-            HasMethods(["split", "get_n_splits"]),
-        ],
+        "cv": CV_CONSTRAINTS,
         "n_jobs": [None, Integral],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
+    __metadata_request__fit = {"sample_weight": True, "groups": True}
 
     def predict_proba(self, X):
         """Probabilities of the classes, at the stage that decided.
@@ -117,6 +121,8 @@ class CascadeEnsemble(BaseCascade):
         Number of estimators that are fitted at the same time; see joblib.
     random_state : int, RandomState instance or None, default=None
         Determines which rows are held out, and the default estimator's randomness.
+    verbose : bool or int, default=False
+        Whether to show a progress bar.
 
     Attributes
     ----------
@@ -187,6 +193,7 @@ class CascadeEnsemble(BaseCascade):
         cv=5,
         n_jobs=None,
         random_state=None,
+        verbose=False,
     ):
         self.blocks = blocks
         self.estimator = estimator
@@ -198,9 +205,10 @@ class CascadeEnsemble(BaseCascade):
         self.cv = cv
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y):
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None, groups=None):
         """Choose thresholds, and fit an estimator for each stage.
 
         Parameters
@@ -209,6 +217,10 @@ class CascadeEnsemble(BaseCascade):
             Embeddings, or any table.
         y : array-like of shape (n,)
             Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+        groups : array-like of shape (n,), default=None
+            Rows of a group, such as pictures of one object, are held out together.
 
         Returns
         -------
@@ -220,11 +232,11 @@ class CascadeEnsemble(BaseCascade):
             If blocks do not fit X, a cost is not known, `max_cost` is less than that of the first
             block, or thresholds are to be chosen and no class has two rows.
         """
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        check_labels(y)
+        X, y = check_table(self, X, y)
         self.classes_ = np.unique(y)
-        if len(self.classes_) < 2:
-            raise ValueError(f"At least two classes are needed; got 1 class, {y[0]!r}.")
+        weights = check_weights(sample_weight, X)
+        check_at_least_two(np.unique(y if weights is None else y[weights > 0]))
+        metadata = {"sample_weight": weights, "groups": check_groups(groups, y)}
         blocks = find_blocks(self.blocks, X.shape[1], getattr(self, "feature_names_in_", None))
         costs = block_costs(self.cost, cost_names(blocks))
         if self.order == "cost":
@@ -240,51 +252,52 @@ class CascadeEnsemble(BaseCascade):
             (make_for_blocks(self.estimator, blocks[:k], seed), table[:, :end])
             for k, end in enumerate(ends, start=1)
         ]
-        self.thresholds_ = self._find_thresholds(stages, y, seed)
-        self.estimators_ = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fit)(estimator, columns, y) for estimator, columns in stages
-        )
+        vars(self).pop("curve_", None)  # of an earlier fit
+        searched = isinstance(self.thresholds, str) and len(stages) > 1
+        folds = self._split(X, y, metadata["groups"], seed) if searched else []
+        with progress(
+            len(stages) * (1 + len(folds)), self.verbose, desc="stages", unit="fit"
+        ) as bar:
+            if searched:
+                self._choose_thresholds(stages, y, metadata, folds, bar)
+            else:
+                thresholds = 0 if isinstance(self.thresholds, str) else self.thresholds
+                self.thresholds_ = broadcast_thresholds(thresholds, (len(stages) - 1,))
+            tasks = (_fit_task(estimator, columns, y, metadata) for estimator, columns in stages)
+            self.estimators_ = self._run_fits(tasks, bar)
         return self
 
-    def _find_thresholds(self, stages, y, seed):
-        shape = (len(stages) - 1,)
-        vars(self).pop("curve_", None)  # of an earlier fit
-        if not isinstance(self.thresholds, str):
-            return _broadcast_thresholds(self.thresholds, shape)
-        if len(stages) == 1:
-            return np.zeros(shape)
-        folds = self._split(y, seed)
-        judged = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fit_and_judge)(estimator, columns, y, train, test)
+    def _run_fits(self, tasks, bar):
+        results = []
+        for result in Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks):
+            results.append(result)
+            bar.update()
+        return results
+
+    def _choose_thresholds(self, stages, y, metadata, folds, bar):
+        tasks = (
+            delayed(_fit_and_judge)(estimator, columns, y, metadata, train, test)
             for train, test in folds
             for estimator, columns in stages
         )
+        judged = self._run_fits(tasks, bar)
         by_fold = [judged[i : i + len(stages)] for i in range(0, len(judged), len(stages))]
         confidence, correct = np.concatenate([np.stack(fold, axis=2) for fold in by_fold], axis=1)
-        self.curve_ = _sweep(confidence, correct, self.block_costs_)
-        best = _choose(self.curve_, self.max_accuracy_drop, self.max_cost)
-        return np.full(shape, self.curve_["threshold"][best])
+        weights = metadata["sample_weight"]
+        if weights is not None:
+            weights = np.concatenate([weights[test] for _, test in folds])
+        self.curve_ = sweep(confidence, correct, self.block_costs_, weights)
+        best = choose(self.curve_, self.max_accuracy_drop, self.max_cost)
+        self.thresholds_ = np.full(len(stages) - 1, self.curve_["threshold"][best])
 
-    def _split(self, y, seed):
-        """Folds, without the held-out rows whose class the fold has no other row of."""
-        largest = np.unique(y, return_counts=True)[1].max()
-        splitter = self.cv
-        if isinstance(splitter, Integral):
-            n_folds = max(min(splitter, largest), 2)
-            splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-        elif isinstance(splitter, Real):
-            splitter = StratifiedShuffleSplit(1, test_size=splitter, random_state=seed)
+    def _split(self, X, y, groups, seed):
         try:
-            with warnings.catch_warnings(), few_rows_per_class():
-                warnings.filterwarnings("ignore", message="The least populated class")
-                folds = list(splitter.split(np.zeros(len(y)), y))
+            folds = few_shot_folds(y, self.cv, groups=groups, random_state=seed, X=X)
         except ValueError as error:
-            raise ValueError(f"cv={self.cv} cannot hold out rows: {error} {_WAY_OUT}") from None
-        folds = [(train, test[np.isin(y[test], y[train])]) for train, test in folds]
-        folds = [(a, b) for a, b in folds if len(b) and len(np.unique(y[a])) > 1]
+            raise ValueError(f"{error} {_WAY_OUT}") from None
         if folds:
             return folds
-        raise ValueError(f"cv={self.cv} leaves no row whose class other rows teach. {_WAY_OUT}")
+        raise ValueError(f"cv={self.cv} cannot hold out rows whose class others teach. {_WAY_OUT}")
 
     def predict_with_cost(self, X):
         """Classify, and say at which stage and cost.
@@ -332,68 +345,18 @@ class CascadeEnsemble(BaseCascade):
         )
 
 
-def _fit(estimator, X, y):
+def _fit_task(estimator, X, y, metadata):
+    return delayed(_fit)(estimator, X, y, metadata_for(estimator, **metadata))
+
+
+def _fit(estimator, X, y, metadata):
     with few_rows_per_class():
-        return estimator.fit(X, y)
+        return estimator.fit(X, y, **metadata)
 
 
-def _fit_and_judge(estimator, X, y, train, test):
+def _fit_and_judge(estimator, X, y, metadata, train, test):
     """Confidence for held-out rows, and whether they are classified correctly, (2, n)."""
-    estimator = _fit(clone(estimator), X[train], y[train])
+    given = metadata_for(estimator, **rows_of(metadata, train))
+    estimator = _fit(clone(estimator), X[train], y[train], given)
     proba = estimator.predict_proba(X[test])
     return np.stack([proba.max(axis=1), estimator.classes_[proba.argmax(axis=1)] == y[test]])
-
-
-def _broadcast_thresholds(thresholds, shape):
-    try:
-        thresholds = np.broadcast_to(np.asarray(thresholds, dtype=float), shape)
-    except ValueError:
-        raise ValueError(
-            f"thresholds={thresholds!r} does not fit a cascade of {shape[0] + 1} stages; give one "
-            f"number, or {shape[0]}."
-        ) from None
-    if np.isnan(thresholds).any() or (thresholds < 0).any():
-        raise ValueError(f"thresholds must be at least 0; got {thresholds.tolist()}.")
-    return thresholds.copy()
-
-
-def _sweep(confidence, correct, costs):
-    """Accuracy and mean cost of every threshold that makes a difference.
-
-    Parameters
-    ----------
-    confidence, correct : ndarray of shape (n, K)
-    costs : ndarray of shape (K,)
-
-    Returns
-    -------
-    dict of ndarray
-        As ``CascadeEnsemble.curve_``.
-    """
-    # A row goes on from stage k, and changes accuracy and cost, above its largest confidence so
-    # far. The last threshold, above all of them, sends all rows to the last stage.
-    leaves = np.maximum.accumulate(confidence[:, :-1], axis=1)
-    values, event = np.unique(leaves, return_inverse=True)
-
-    def curve(start, change):
-        changes = np.bincount(event.ravel(), change.ravel(), minlength=len(values))
-        return (start.sum() + np.append(0, np.cumsum(changes))) / len(confidence)
-
-    cost = np.broadcast_to(costs, confidence.shape)
-    return {
-        "threshold": np.append(values, np.inf),
-        "accuracy": curve(correct[:, 0], np.diff(correct, axis=1)),
-        "cost": curve(cost[:, 0], cost[:, 1:]),
-    }
-
-
-def _choose(curve, max_accuracy_drop, max_cost):
-    """Position on a curve; see the parameters of CascadeEnsemble."""
-    accuracy = curve["accuracy"]
-    affordable = within(max_cost, curve["cost"])
-    if max_accuracy_drop is not None:
-        enough = accuracy >= accuracy[-1] - max_accuracy_drop - _ROUNDING
-        stays_enough = np.logical_and.accumulate(enough[::-1])[::-1]
-        if (affordable & stays_enough).any():
-            return np.argmax(affordable & stays_enough)
-    return np.argmax(np.where(affordable, accuracy, -1))

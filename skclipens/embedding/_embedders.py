@@ -6,13 +6,13 @@ from functools import partial
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import validate_data
 
 from .._utils._docstrings import fill_doc
 from .._utils._linalg import unit_rows
 from .._utils._progress import progress
+from .._utils._sklearn import Interval, StrOptions, fit_context
 from ..backbones import resolve_backbones
 from ..backbones._devices import resolve_device, resolve_precision
 from ..images import as_image_list
@@ -59,7 +59,7 @@ class _BaseEmbedder(TransformerMixin, BaseEstimator):
         self.on_error = on_error
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Check the parameters and the form of the input; nothing is learned.
 

@@ -1,27 +1,34 @@
-"""Ensembles of heads on blocks of columns."""
+"""Ensemble: experts (heads on blocks of columns), and routers that combine them.
+
+May import ``heads`` and all below it.
+"""
 
 from ._adaptive import AdaptiveBackboneEnsemble
-from ._averages import ConfidenceEnsemble, LogitAverageEnsemble, ProbabilityAverageEnsemble
-from ._gates import GatedRouter, ShrunkRouter
-from ._genetic import GeneticEnsemble
-from ._mixture import MixtureOfExpertsEnsemble
-from ._nlc import NeuralLogitController
-from ._routers import StaticRouter, UniformRouter
-from ._super_learner import SuperLearnerEnsemble
-from ._voting import VotingEnsemble
+from .routers import (
+    ConfidenceRouter,
+    GatedRouter,
+    GeneticRouter,
+    MixtureRouter,
+    NeuralLogitController,
+    ProbabilityRouter,
+    ShrunkRouter,
+    StaticRouter,
+    SuperLearnerRouter,
+    UniformRouter,
+    VoteRouter,
+)
 
 __all__ = [
     "AdaptiveBackboneEnsemble",
-    "ConfidenceEnsemble",
+    "ConfidenceRouter",
     "GatedRouter",
-    "GeneticEnsemble",
-    "LogitAverageEnsemble",
-    "MixtureOfExpertsEnsemble",
+    "GeneticRouter",
+    "MixtureRouter",
     "NeuralLogitController",
-    "ProbabilityAverageEnsemble",
+    "ProbabilityRouter",
     "ShrunkRouter",
     "StaticRouter",
-    "SuperLearnerEnsemble",
+    "SuperLearnerRouter",
     "UniformRouter",
-    "VotingEnsemble",
+    "VoteRouter",
 ]

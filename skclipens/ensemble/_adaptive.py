@@ -1,67 +1,147 @@
-"""The adaptive ensemble: a router that weighs the experts of each row."""
+"""The ensemble: experts on blocks of columns, and a router that combines them."""
+
+from numbers import Integral
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.validation import check_memory
 
 from .._utils._docstrings import fill_doc
-from ._base import BaseBackboneEnsemble
-from ._gates import ShrunkRouter
-from ._nlc import NeuralLogitController
-from ._routers import StaticRouter, UniformRouter, combine
+from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, folds_of_some
+from .._utils._linalg import one_blas_thread
+from .._utils._metadata import class_weights, metadata_for, refuse_weights, rows_of
+from .._utils._sklearn import HasMethods, StrOptions, fit_context
+from .._utils._validation import (
+    check_at_least_two,
+    check_groups,
+    check_labels,
+    check_table,
+    check_weights,
+)
+from ..heads._temperature import fit_temperature, fixed_temperature
+from ..heads._text_head import BaseTextHead, check_templates, names_of_classes
+from ._blocks import find_blocks
+from ._composition import HeadComposition
+from ._experts import find_classes, make_experts, named_heads, warn_of_nameless
+from ._held_out import fit_and_judge, fit_experts
+from ._predicting import ExpertClassifier
+from .routers import ROUTERS, UniformRouter, is_fixed
 
-_ROUTERS = {
-    "shrunk": ShrunkRouter,
-    "static": StaticRouter,
-    "uniform": UniformRouter,
-    "nlc": NeuralLogitController,
-}
 
-
-@fill_doc(calibrate_default="True")
-class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
+@fill_doc()
+class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator):
     r"""Classify by experts on several backbones, trusting each as far as the row deserves.
 
     An expert is a head (zero-shot prompts, a linear probe, any classifier) on a block of columns
-    (the embedding of one backbone). A router gives every expert a weight for every row;
-    the ensemble's logits are the weighted sum of the experts' calibrated logits,
-    :math:`z(x) = \sum_e a_e(x) z_e(x) / T_e` [1]_. Temperatures and router are fitted on logits
-    of rows that the heads have not seen.
+    (the embedding of one backbone). A router combines the experts' logits: by a weight for every
+    expert and row, :math:`z(x) = \sum_e a_e(x) z_e(x) / T_e` [1]_, or by another rule. Temperatures
+    and router are fitted on logits of rows that the heads have not seen.
 
     Parameters
     ----------
-    %(blocks)s
-    %(head)s
-    router : {"shrunk", "static", "uniform", "nlc"} or router, default="shrunk"
-        How experts are weighed.
+    blocks : None, str, list of str or list of (str, columns), default=None
+        Which columns belong together. Backbones by name (``"zoo"``, ``"paper"``, a list; see
+        :class:`skclipens.backbones.Backbone`) for the output of a :class:`MultiBackboneEmbedder`
+        with the same backbones; pairs of a name and columns (slice, positions, mask, names) for
+        any table. None finds the columns ``BACKBONE__i`` of an embedder by their names where X is
+        a frame, with all others as one block more, and takes all columns as one block otherwise.
+    head : str, classifier or list, default="auto"
+        Which experts there are.
 
-        - ``"nlc"``: the Neural Logit Controller of [1]_, a network that reads all columns;
+        - ``"zero-shot"``: a :class:`ZeroShotHead` on each block that is a backbone's embedding;
+        - ``"residual"``: a :class:`ResidualHead`, which corrects zero-shot logits in closed
+          form, on each of these;
+        - ``"tip-adapter"``: a :class:`TipAdapterHead` on each of these;
+        - ``"clip-adapter"``: a :class:`CLIPAdapterHead` on each of these;
+        - ``"linear"``: a :class:`LinearDiscriminantHead` on each block;
+        - ``"linear-probe"``: a :class:`LinearProbeHead`, logistic regression that sweeps its
+          regularisation, on each block;
+        - ``"linear-all"``: one :class:`LinearDiscriminantHead` on all blocks together;
+        - a classifier: a clone of it on each block. A head that starts from prompts takes the
+          backbone of its block; if it names a backbone, it goes to the blocks of that one only;
+        - a list of these, or of pairs (name, head): all of them, with nested parameters as in
+          :class:`sklearn.ensemble.VotingClassifier`;
+        - a triple (name, head, columns) in a list: one expert; ``columns`` may name a block. A head
+          that is fitted already is wrapped in :class:`sklearn.frozen.FrozenEstimator`;
+        - ``"auto"``: residual heads on blocks that are a backbone's embedding, linear heads on
+          others, and one linear head on all blocks together. Where labels are numbers and have no
+          ``class_names``, linear heads alone.
+    router : str or router, default="shrunk"
+        How experts are combined.
+
+        - ``"uniform"``: the logit average, in which all experts weigh the same;
         - ``"static"``: one weight per expert, the same for all rows, fitted with a penalty that
           holds it near the logit average;
-        - ``"uniform"``: the calibrated logit average, in which all experts weigh the same;
         - ``"shrunk"``: static weights plus a gate per expert that reads its confidence, margin,
           entropy and agreement with the mean of all, and the leading components of the columns.
           The gates are shrunk by an amount that cross-validated log-loss chooses, and stay shut
           where they do not pay;
-        - a router with parameters of its own, such as
-          ``NeuralLogitController(hidden_dim=32)``; see :mod:`skclipens.ensemble`.
-    %(cv)s
-    %(calibrate)s
-    %(class_names)s
-    %(templates)s
-    %(memory)s
-    %(n_jobs)s
+        - ``"nlc"``: the Neural Logit Controller of [1]_, a network that reads all columns;
+        - ``"confidence"``: the most confident expert decides;
+        - ``"vote"``, ``"vote-3"``: plurality of the experts' votes, for one or three classes each;
+        - ``"probability"``: the mean of probabilities;
+        - ``"super-learner"``, ``"genetic"``: one weight per expert, fitted by least squares, or
+          by evolution for accuracy;
+        - ``"mixture"``: a sparse gate activates two experts for each row;
+        - a router with parameters of its own, such as ``NeuralLogitController(hidden_dim=32)``;
+          see :mod:`skclipens.ensemble`.
+    cv : int, float, splitter or iterable of (train, test), default=5
+        How heads that learn from rows are kept from the rows that calibrate and route.
+
+        - an int: cross-fitting in at most so many stratified folds; the heads are then fitted
+          again on all rows. A head that knows itself what it would say without a row, such as a
+          residual or training-free Tip-Adapter head, is not fitted again for the folds;
+        - a float: so large a part of the rows is held out (0.1 in [1]_);
+        - a splitter, or splits: cross-fitting in its folds, which bind all heads.
+
+        Zero-shot and frozen heads learn nothing from rows and need no folds. Any other head can
+        be judged by rows whose class has other rows to learn from. Where that holds for no more
+        than half of the classes, as at one row per class, such heads are not judged: they share a
+        small fixed weight, which decides where the others turn out to know nothing. Nothing is
+        held out where ``calibrate`` is false and the router learns nothing.
+    calibrate : bool, default=True
+        Whether to divide each expert's logits by a temperature that is fitted on rows which
+        the head has not seen [2]_.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, which multiply ``sample_weight``; see
+        :func:`sklearn.utils.class_weight.compute_sample_weight`.
+    class_names : mapping or sequence of str, default=None
+        Names of the classes for prompts: a mapping from labels, or a sequence that integer
+        labels index. Labels that are strings are their own names.
+    templates : sequence of str, default=None
+        Prompts, each with one ``{}``; see :class:`ZeroShotHead`.
+    memory : str or object with the joblib.Memory interface, default=None
+        Where fitted heads and their held-out logits are kept, so that ensembles that differ in
+        how they combine the same heads fit these once. Nothing is kept by default.
+    n_jobs : int, default=None
+        Number of heads that are cross-fitted at the same time; see joblib. Each fit runs in one
+        BLAS thread.
     random_state : int, RandomState instance or None, default=None
-        Determines folds, and what heads given by name and the router draw.
+        Determines folds, and what heads and router draw where their own is None.
+    verbose : bool or int, default=False
+        Whether to show progress bars.
 
     Attributes
     ----------
-    %(fitted)s
+    classes_ : ndarray of shape (C,)
+        Labels.
+    experts_ : list of E (name, head, block)
+        Fitted heads, each with its block: a name, the positions of its columns and its backbone.
+    expert_names_ : ndarray of shape (E,)
+        Names of the experts: that of the block, followed by the head's where there are several
+        kinds.
+    judged_ : ndarray of shape (E,), bool
+        Which experts could be judged, and are routed; see ``cv``. Where none could, all are.
+    temperatures_ : ndarray of shape (E,)
+        What each expert's logits are divided by; ones without calibration.
     router_ : object
-        The fitted router.
-    n_iter_ : int
-        Iterations or epochs that the router was fitted for.
+        The fitted router; a :class:`~skclipens.ensemble.UniformRouter` in place of one that learns
+        where no row could judge any expert.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns; only where ``fit`` saw a frame.
 
     See Also
     --------
@@ -70,7 +150,7 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
     References
     ----------
     %(paper)s
-    %(guo)s
+    .. [2] Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
 
     Examples
     --------
@@ -87,9 +167,20 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
     """
 
     _parameter_constraints: dict = {
-        **BaseBackboneEnsemble._parameter_constraints,
-        "router": [StrOptions(set(_ROUTERS)), HasMethods(["fit", "weights"])],
+        "blocks": [None, str, "array-like"],
+        "head": [str, HasMethods(["fit"]), list, tuple],
+        "router": [StrOptions(set(ROUTERS)), HasMethods(["weights"]), HasMethods(["combine"])],
+        "cv": CV_CONSTRAINTS,
+        "calibrate": ["boolean"],
+        "class_weight": [None, dict, StrOptions({"balanced"})],
+        "class_names": [None, dict, "array-like"],
+        "templates": [None, "array-like"],
+        "memory": [None, str, HasMethods(["cache"])],
+        "n_jobs": [None, Integral],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
+    __metadata_request__fit = {"sample_weight": True, "groups": True}
 
     def __init__(
         self,
@@ -99,56 +190,185 @@ class AdaptiveBackboneEnsemble(BaseBackboneEnsemble):
         router="shrunk",
         cv=5,
         calibrate=True,
+        class_weight=None,
         class_names=None,
         templates=None,
         memory=None,
         n_jobs=None,
         random_state=None,
+        verbose=False,
     ):
-        super().__init__(
-            blocks,
-            head=head,
-            cv=cv,
-            calibrate=calibrate,
-            class_names=class_names,
-            templates=templates,
-            memory=memory,
-            n_jobs=n_jobs,
-            random_state=random_state,
-        )
+        self.blocks = blocks
+        self.head = head
         self.router = router
+        self.cv = cv
+        self.calibrate = calibrate
+        self.class_weight = class_weight
+        self.class_names = class_names
+        self.templates = templates
+        self.memory = memory
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None, groups=None):
+        """Fit the heads, and how to combine them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Embeddings, or any table.
+        y : array-like of shape (n,)
+            Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows, for heads, temperatures and router.
+        groups : array-like of shape (n,), default=None
+            Rows of a group, such as pictures of one object, are not used to judge heads that have
+            seen others of the group.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the blocks do not fit X, a row has no label, a class has no name for its prompt,
+            ``cv`` leaves a part without rows, or something cannot take weights.
+        """
+        X, y = check_table(self, X, y)
+        metadata, cv = self._check_metadata(X, y, sample_weight, groups), self.cv
+        if metadata["sample_weight"] is not None:
+            # What weighs nothing teaches and judges nothing: as if these rows were not there.
+            some = metadata["sample_weight"] > 0
+            cv = folds_of_some(cv, some, X, y, metadata["groups"])
+            X, y, metadata = X[some], y[some], rows_of(metadata, some)
+        # Many small fits: threads within each cost more than they bring; n_jobs is for more cores.
+        with one_blas_thread():
+            return self._fit(X, y, metadata, cv)
+
+    def _check_metadata(self, X, y, sample_weight, groups):
+        self._route_metadata(sample_weight=sample_weight, groups=groups)
+        weights = check_weights(sample_weight, X)
+        if self.class_weight is not None:
+            of_classes = class_weights(self.class_weight, y, weights).astype(X.dtype)
+            weights = of_classes if weights is None else weights * of_classes
+        check_at_least_two(np.unique(y if weights is None else y[weights > 0]))
+        return {"sample_weight": weights, "groups": check_groups(groups, y)}
+
+    def _fit(self, X, y, metadata, cv):
+        names = getattr(self, "feature_names_in_", None)
+        experts, self.classes_, router = self._plan(self.n_features_in_, names, y, metadata)
+        if self._has_auto() and not self._has_named_classes(y):
+            warn_of_nameless(experts, y)
+        memory = check_memory(self.memory)
+        if is_fixed(router) and not self.calibrate:  # nothing needs to be judged
+            fit_once = memory.cache(fit_experts, ignore=["verbose"])
+            self._keep(fit_once(experts, X, y, metadata, verbose=self.verbose))
+            self.judged_, self.temperatures_ = np.ones(len(experts), bool), np.ones(len(experts))
+            self.router_ = router
+            return self
+        fit_once = memory.cache(fit_and_judge, ignore=["n_jobs", "verbose"])
+        fitted, held_out = fit_once(
+            experts,
+            X,
+            y,
+            self.classes_,
+            cv,
+            metadata=metadata,
+            random_state=self.random_state,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        )
+        self._keep(fitted)
+        self._calibrate_and_route(X, y, held_out, router, metadata)
+        return self
+
+    def _keep(self, experts):
+        self.experts_ = experts
+        self.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
+
+    def _plan(self, n_features, feature_names, y, metadata):
+        """Experts, classes and a router, nothing of it fitted. Needs no row of X."""
+        self._check_names_of_heads()
+        experts = make_experts(
+            self.head,
+            find_blocks(self.blocks, n_features, feature_names),
+            n_features,
+            feature_names,
+            named_classes=self._has_named_classes(y),
+            class_names=self.class_names,
+            templates=self.templates,
+            random_state=self.random_state,
+        )
+        if metadata["sample_weight"] is not None:
+            learn = [one for one in experts if one.learns]
+            refuse_weights([one.name for one in learn if "sample_weight" not in one.takes])
+        return experts, find_classes(experts, y), self._make_router()
+
+    def _has_auto(self):
+        return any(
+            isinstance(kind, str) and kind == "auto" for _, kind, _ in named_heads(self.head)
+        )
+
+    def _has_named_classes(self, y):
+        return self.class_names is not None or isinstance(np.asarray(y).tolist()[0], str)
 
     def _make_router(self):
-        router = _ROUTERS[self.router]() if isinstance(self.router, str) else clone(self.router)
+        router = ROUTERS[self.router] if isinstance(self.router, str) else self.router
+        router = clone(router, safe=False)
+        if isinstance(self.router, str) and "verbose" in router.get_params():
+            router.set_params(verbose=self.verbose)
+        if hasattr(router, "_parameter_constraints"):  # not all estimators of others have these
+            router._validate_params()
         if getattr(router, "random_state", 0) is None:
             seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
             router.set_params(random_state=seed)
         return router
 
-    def _fit_combination(self, X, logits, y):
-        router = self._make_router() if len(y) else UniformRouter()
-        self.router_ = router.fit(X, logits, y)
-        self.n_iter_ = router.n_iter_
+    def _calibrate_and_route(self, X, y, held_out, router, metadata):
+        self.judged_, rows = held_out.judged(y[held_out.rows], len(self.classes_))
+        logits, rows = held_out.logits[rows][:, self.judged_], held_out.rows[rows]
+        targets = np.searchsorted(self.classes_, y[rows])
+        metadata = rows_of(metadata, rows)
+        self.temperatures_ = np.ones(len(self.experts_))
+        if self.calibrate:
+            for position, e in enumerate(np.flatnonzero(self.judged_)):
+                self.temperatures_[e] = fit_temperature(
+                    logits[:, position], targets, sample_weight=metadata["sample_weight"]
+                )
+        for e in np.flatnonzero(~self.judged_):
+            self.temperatures_[e] = fixed_temperature(self.experts_[e].logits(X, self.classes_))
+        if not is_fixed(router):
+            if len(rows):
+                logits = logits / self.temperatures_[self.judged_, None]
+                router.fit(X[rows], logits, targets, **metadata_for(router, **metadata))
+            else:
+                router = UniformRouter()
+        self.router_ = router
 
-    def _combine(self, X, logits):
-        return combine(self.router_.weights(X, logits), logits)
+    def _check_before_fit(self, feature_names, y, sample_weight=None, groups=None):
+        """Raise what ``fit`` would raise, as far as no row of X is needed to know.
 
-    def routing_weights(self, X):
-        """How far each expert is trusted for each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n, E)
-            Weights of the calibrated logits, experts in the order of ``expert_names_``. Those of
-            gates (``router="shrunk"``, ``GatedRouter``) may be negative, no others are.
+        A pipeline asks this before it embeds images. Of a table whose columns are not known yet,
+        feature_names is None.
         """
-        X = self._checked(X)
-        logits = self._expert_logits(X)
-        n_unjudged = max(np.sum(~self.judged_), 1)
-        weights = np.full(logits.shape[:2], 1 / n_unjudged, logits.dtype)
-        weights[:, self.judged_] = self.router_.weights(X, logits[:, self.judged_])
-        return weights
+        if y is None:
+            raise ValueError("y is missing: an ensemble needs one label for each row.")
+        check_labels(y := column_or_1d(y))
+        draft = clone(self)  # a random state in use is not drawn from
+        rows = np.empty((len(y), 0), np.float32)
+        metadata = draft._check_metadata(rows, y, sample_weight, groups)
+        if feature_names is None:
+            named_heads(self.head)
+            draft._make_router()
+            return
+        experts, _, router = draft._plan(len(feature_names), feature_names, y, metadata)
+        for _, head, _ in experts:
+            if isinstance(head, BaseTextHead):
+                names_of_classes(np.unique(y), head.class_names)
+                check_templates(head.templates)
+        judges = self.calibrate or not is_fixed(router)
+        if judges and isinstance(self.cv, float) and any(expert.learns for expert in experts):
+            few_shot_folds(y, self.cv, groups=metadata["groups"], random_state=0)

@@ -1,13 +1,14 @@
 """Blocks of columns that belong together."""
 
 import re
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 
 from ..backbones import Backbone, resolve_backbones
 
-_COLUMN_NAME = re.compile(r"^(?P<block>.+)__\d+$")
+_COLUMN_NAME = re.compile(r"^(?P<block>.+)__(?P<position>\d+)$")
 
 
 class Block(NamedTuple):
@@ -31,17 +32,18 @@ def find_blocks(blocks, n_features, feature_names):
     Returns
     -------
     list of Block
+
+    Raises
+    ------
+    ValueError
+        If the blocks do not fit the table.
     """
     if blocks is None:
         return _blocks_from_names(n_features, feature_names)
     if isinstance(blocks, str) or all(isinstance(block, str) for block in blocks):
-        return _blocks_from_backbones(resolve_backbones(blocks), n_features)
+        return _blocks_from_backbones(resolve_backbones(blocks), n_features, feature_names)
     return [
-        Block(
-            name,
-            positions(columns, n_features, feature_names, f"Block {name!r}"),
-            _backbone_or_none(name),
-        )
+        _made_block(name, positions(columns, n_features, feature_names, f"Block {name!r}"))
         for name, columns in _checked_pairs(blocks)
     ]
 
@@ -49,16 +51,63 @@ def find_blocks(blocks, n_features, feature_names):
 def _blocks_from_names(n_features, feature_names):
     if feature_names is None:
         return [Block("all", np.arange(n_features), None)]
-    columns = {}
-    for index, column in enumerate(feature_names):
-        match = _COLUMN_NAME.match(column)
-        columns.setdefault(match["block"] if match else "other", []).append(index)
-    return [
-        Block(name, np.array(indices), _backbone_or_none(name)) for name, indices in columns.items()
-    ]
+    blocks = _embeddings(feature_names)
+    taken = np.concatenate([block.columns for block in blocks]) if blocks else []
+    others = np.setdiff1d(np.arange(n_features), taken)
+    if not blocks:
+        return [Block("all", others, None)]
+    return [*blocks, Block("other", others, None)] if len(others) else blocks
 
 
-def _blocks_from_backbones(backbones, n_features):
+def _embeddings(feature_names):
+    """Blocks that an embedder made: their columns are named after a backbone and numbered."""
+    numbered = {}
+    for column, name in enumerate(feature_names):
+        if match := _COLUMN_NAME.match(name):
+            numbered.setdefault(match["block"], {})[int(match["position"])] = column
+    found = {name: backbone for name in numbered if (backbone := _backbone_named(name))}
+    return [_block_of(name, backbone, numbered[name]) for name, backbone in found.items()]
+
+
+def _block_of(name, backbone, columns):
+    """The block of columns by their positions in the embedding, whatever their order here."""
+    columns = np.array([columns[position] for position in sorted(columns)])
+    if len(columns) == backbone.width:
+        return Block(name, columns, backbone.name)
+    warnings.warn(
+        f"X has {len(columns)} of the {backbone.width} columns of {name!r}, so this block gets "
+        "only heads that need no class names.",
+        stacklevel=2,
+    )
+    return Block(name, columns, None)
+
+
+def _backbone_named(name):
+    """The backbone that is called so, also behind the prefix of a ColumnTransformer, or None."""
+    for candidate in (name, name.rpartition("__")[2]):
+        try:
+            backbone = Backbone(candidate)
+        except ValueError:
+            continue
+        if backbone.name == candidate:  # a column of one's own may be called "RN50"
+            return backbone
+    return None
+
+
+def _made_block(name, columns):
+    backbone = _backbone_named(name)
+    if backbone is not None and len(columns) != backbone.width:
+        raise ValueError(
+            f"Block {name!r} has {len(columns)} columns, but embeddings of {backbone.name!r} have "
+            f"{backbone.width}. Give it all of them, or another name."
+        )
+    return Block(name, columns, None if backbone is None else backbone.name)
+
+
+def _blocks_from_backbones(backbones, n_features, feature_names):
+    found = {} if feature_names is None else {b.backbone: b for b in _embeddings(feature_names)}
+    if found:
+        return _blocks_by_name(backbones, found, n_features)
     widths = [backbone.width for backbone in backbones]
     if sum(widths) != n_features:
         listed = ", ".join(f"{b.name} ({w})" for b, w in zip(backbones, widths, strict=True))
@@ -74,6 +123,21 @@ def _blocks_from_backbones(backbones, n_features):
     ]
 
 
+def _blocks_by_name(backbones, found, n_features):
+    """The named blocks of a table whose columns are named after backbones, too."""
+    names = [backbone.name for backbone in backbones]
+    n_columns = sum(len(found[name].columns) for name in names if name in found)
+    if not set(names) <= set(found) or n_columns != n_features:
+        rest = n_features - sum(len(block.columns) for block in found.values())
+        others = f" and {rest} other columns" if rest else ""
+        raise ValueError(
+            f"blocks names {', '.join(names)}, but X has columns of "
+            f"{', '.join(block.name for block in found.values())}{others}. Give X the columns of "
+            "these backbones alone, or leave blocks=None, which takes them from X."
+        )
+    return [found[name] for name in names]
+
+
 def _checked_pairs(blocks):
     pairs = list(blocks)
     for pair in pairs:
@@ -87,24 +151,13 @@ def _checked_pairs(blocks):
 
 
 def check_distinct(what, names):
+    """Raise ValueError if a name appears twice."""
     if len(set(names)) < len(names):
         raise ValueError(f"The names of {what} must differ; got {', '.join(names)}.")
 
 
-def _backbone_or_none(name):
-    """The backbone that a block is named after, also behind a ColumnTransformer's prefix."""
-    for candidate in (name, name.rsplit("__", 1)[-1]):
-        # A bare word such as a column's own name is not taken for an architecture.
-        if "/" in candidate:
-            try:
-                return Backbone(candidate).name
-            except ValueError:
-                continue
-    return None
-
-
 def positions(columns, n_features, feature_names, owner):
-    """Integer positions of columns given by slice, positions, mask or names."""
+    """Integer positions of columns given by slice, positions, mask or names, in their order."""
     if not isinstance(columns, slice):
         columns = np.atleast_1d(np.asarray(columns))
         if columns.dtype.kind in "UOT":
@@ -112,10 +165,11 @@ def positions(columns, n_features, feature_names, owner):
                 raise ValueError(
                     f"{owner} names its columns, but X has no column names; pass a frame."
                 )
-            missing = np.setdiff1d(columns, feature_names).tolist()
+            places = {name: place for place, name in enumerate(feature_names)}
+            missing = [name for name in columns.tolist() if name not in places]
             if missing:
                 raise ValueError(f"{owner}: X has no column {missing[0]!r}.")
-            columns = np.flatnonzero(np.isin(feature_names, columns))
+            columns = np.array([places[name] for name in columns.tolist()])
     try:
         indices = np.arange(n_features)[columns]
     except IndexError as error:

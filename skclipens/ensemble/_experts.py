@@ -1,12 +1,16 @@
 """Experts: heads on blocks of columns."""
 
-from functools import partial
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
 
+from .._utils._metadata import metadata_taken
 from .._utils._validation import few_rows_per_class
+from ..backbones import Backbone
 from ..heads import (
     CLIPAdapterHead,
     LinearDiscriminantHead,
@@ -19,17 +23,15 @@ from ..heads._classifier import LogitClassifierMixin, one_column_per_class
 from ._blocks import Block, check_distinct, positions, take
 
 _SMALLEST_PROBABILITY = 1e-12
-_TEXT_HEADS = {
-    "zero-shot": ZeroShotHead,
-    "tip-adapter": TipAdapterHead,
-    "tip-adapter-f": partial(TipAdapterHead, fine_tune=True),
-    "clip-adapter": CLIPAdapterHead,
-    "residual": ResidualHead,
-}
-_LINEAR_HEADS = {
-    "linear": LinearDiscriminantHead,
-    "linear-probe": LinearProbeHead,
-    "linear-all": LinearDiscriminantHead,
+_LINEAR_ALL = "linear-all"
+HEADS = {
+    "zero-shot": ZeroShotHead(),
+    "residual": ResidualHead(),
+    "tip-adapter": TipAdapterHead(),
+    "clip-adapter": CLIPAdapterHead(),
+    "linear": LinearDiscriminantHead(),
+    "linear-probe": LinearProbeHead(),
+    _LINEAR_ALL: LinearDiscriminantHead(),
 }
 
 
@@ -38,149 +40,274 @@ class Expert(NamedTuple):
 
     name: str
     head: object
-    columns: np.ndarray
-
-    def fit(self, X, y):
-        """Return this expert with its head fitted on its own columns."""
-        with few_rows_per_class():
-            return self._replace(head=clone(self.head).fit(take(X, self.columns), y))
+    block: Block
 
     @property
     def learns(self):
         """Whether the head's logits depend on the rows that it is fitted on."""
-        return getattr(self.head, "_learns_from_rows", True)
+        return not isinstance(self.head, (ZeroShotHead, FrozenEstimator))
+
+    @property
+    def takes(self):
+        """Which of the metadata the head's ``fit`` takes."""
+        return metadata_taken(self.head)
+
+    def columns_of(self, X):
+        """Its own columns of a table."""
+        return take(X, self.block.columns)
+
+    def fit(self, X, y, metadata):
+        """Return this expert with its head fitted on its own columns."""
+        with few_rows_per_class():
+            head = clone(self.head).fit(self.columns_of(X), y, **self.wanted(metadata))
+        return self._replace(head=head)
+
+    def cross_fit(self, X, y, folds, metadata):
+        """As ``fit``, of a head that knows what it would say without a row; and what that is."""
+        head = clone(self.head)
+        logits, known = head.cross_fit(
+            self.columns_of(X), y, folds=folds, **self.wanted({**metadata, "groups": None})
+        )
+        return self._replace(head=head), logits, known
+
+    def wanted(self, metadata):
+        """Metadata that there is and that the head takes."""
+        return {name: metadata[name] for name in self.takes if metadata.get(name) is not None}
 
     def logits(self, X, classes):
         """Logits of shape (n, C) for all classes, also those that the head has not seen.
 
         A class that the head has not seen gets the row's smallest logit.
         """
-        X = take(X, self.columns)
+        X = self.columns_of(X)
         if isinstance(self.head, LogitClassifierMixin):
             logits = self.head._logits_of(X)
         elif hasattr(self.head, "decision_function"):
             logits = np.asarray(self.head.decision_function(X))
         else:
             logits = np.log(np.maximum(self.head.predict_proba(X), _SMALLEST_PROBABILITY))
-        logits = one_column_per_class(logits)
+        return self.for_classes(one_column_per_class(logits), classes).astype(X.dtype, copy=False)
+
+    def for_classes(self, logits, classes):
+        """Logits of the head's classes as those of all classes."""
         if logits.shape[1] != len(self.head.classes_):
             raise ValueError(
                 f"Expert {self.name!r} gives {logits.shape[1]} scores for "
                 f"{len(self.head.classes_)} classes; its decision_function must give one each."
             )
+        if not np.isfinite(logits).all():
+            row = int(np.argmin(np.isfinite(logits).all(axis=1)))
+            raise ValueError(
+                f"Expert {self.name!r} gives a score that is not finite for row {row}: "
+                f"{logits[row].tolist()}."
+            )
         if len(classes) == len(self.head.classes_):
-            return logits.astype(X.dtype, copy=False)
+            return logits
         full = np.repeat(logits.min(axis=1, keepdims=True), len(classes), axis=1)
         full[:, np.searchsorted(classes, self.head.classes_)] = logits
-        return full.astype(X.dtype, copy=False)
+        return full
 
 
-def make_experts(head, blocks, n_features, feature_names, **options):
+def stack_logits(experts, X, classes):
+    """Logits of fitted experts, (n, E, C)."""
+    return np.stack([expert.logits(X, classes) for expert in experts], axis=1)
+
+
+def make_experts(head, blocks, n_features, feature_names, *, named_classes=True, **defaults):
     """Experts from what a user may write as ``head``.
 
     Parameters
     ----------
-    head : str, classifier, list of these, or list of (name, classifier, columns)
+    head : str, classifier or list
+        See :class:`skclipens.AdaptiveBackboneEnsemble`.
     blocks : list of Block
     n_features : int
     feature_names : ndarray of str or None
         Names of the columns, where the table has them.
-    **options : dict
-        Parameters of the heads that are given by name, where they have them: ``class_names``,
+    named_classes : bool
+        Whether ``"auto"`` may use heads that start from names.
+    **defaults : dict
+        Parameters that heads get where they have them and these are None: ``class_names``,
         ``templates``, ``random_state``.
 
     Returns
     -------
     list of Expert
+
+    Raises
+    ------
+    ValueError
+        If a head is unknown, or has no block.
     """
+    groups, singles = [], []
+    for label, kind, columns in named_heads(head):
+        if columns is not None:
+            block = _block_of(label, columns, blocks, n_features, feature_names)
+            singles.append((label, kind, block))
+        elif kind == "auto":
+            groups += [(one, one, of_kind) for one, of_kind in _auto(blocks, named_classes)]
+        else:
+            groups.append((label, kind, _blocks_for(kind, blocks)))
+    is_only = len(groups) == 1 and not singles
+    named = [
+        (block.name if is_only else f"{block.name}:{label}", kind, block)
+        for label, kind, of_kind in groups
+        for block in of_kind
+    ]
+    experts = [
+        Expert(
+            name, _filled(HEADS[kind] if isinstance(kind, str) else kind, block, defaults), block
+        )
+        for name, kind, block in [*named, *singles]
+    ]
+    check_distinct("experts", [expert.name for expert in experts])
+    return experts
+
+
+def find_classes(experts, y):
+    """Labels of y, and those that frozen heads know.
+
+    Raises
+    ------
+    ValueError
+        If a frozen head is not fitted, or no head will know a class of y.
+    """
+    known = [np.unique(y)]
+    for expert in experts:
+        if isinstance(expert.head, FrozenEstimator):
+            check_is_fitted(expert.head, msg=f"The frozen head of {expert.name!r} is not fitted.")
+            known.append(expert.head.classes_)
+    if len({labels.dtype.kind in "OUT" for labels in known}) > 1:
+        raise ValueError("y and the frozen heads must have labels of the same type.")
+    if len(known) > len(experts):  # all are frozen
+        unknown = np.setdiff1d(known[0], np.concatenate(known[1:])).tolist()
+        if unknown:
+            raise ValueError(f"No frozen head knows the class {unknown[0]!r} of y.")
+    return np.unique(np.concatenate(known))
+
+
+def warn_of_nameless(experts, y):
+    """Warn where heads that start from names were left out."""
+    embeddings = [expert.block.name for expert in experts if has_text(expert.block)]
+    if embeddings:
+        warnings.warn(
+            f"A label such as {y[0]!r} does not say what its class is, so {embeddings[0]!r} gets "
+            "only a head that needs no names. Give class_names to use the text tower, or "
+            "head='linear' to choose this.",
+            stacklevel=5,
+        )
+
+
+def named_heads(head):
+    """What a user may write as ``head``, as (name, head, columns or None) triples."""
     heads = list(head) if isinstance(head, (list, tuple)) else [head]
     if not heads:
         raise ValueError("head is an empty list; name at least one, for instance 'linear'.")
-    if all(isinstance(one, tuple) and len(one) == 3 for one in heads):
-        return _experts_from_triples(heads, blocks, n_features, feature_names)
-    pairs = [pair for one in heads for pair in _expand(one, blocks)]
-    labels = _labels([kind for kind, _ in pairs])
-    return [
-        Expert(
-            f"{block.name}:{label}" if label else block.name,
-            _make_head(kind, block, options),
-            block.columns,
-        )
-        for (kind, of_kind), label in zip(pairs, labels, strict=True)
-        for block in of_kind
-    ]
-
-
-def _experts_from_triples(triples, blocks, n_features, feature_names):
-    check_distinct("experts", [name for name, _, _ in triples])
-    named = {block.name: block.columns for block in blocks}
-    return [
-        Expert(
-            name,
-            head,
-            named[columns]
-            if isinstance(columns, str) and columns in named
-            else positions(columns, n_features, feature_names, f"Expert {name!r}"),
-        )
-        for name, head, columns in triples
-    ]
-
-
-def _expand(kind, blocks):
-    """Pairs of a kind of head and the blocks that get one."""
-    if kind != "auto":
-        return [(kind, _blocks_of(kind, blocks))]
-    named = [block for block in blocks if block.backbone]
-    if len(blocks) == 1:  # a head on all would be the linear one
-        pairs = [("residual", named), ("linear", blocks)]
-    else:
-        others = [block for block in blocks if not block.backbone]
-        pairs = [
-            ("residual", named),
-            ("linear", others),
-            ("linear-all", _blocks_of("linear-all", blocks)),
-        ]
-    return [(kind, of_kind) for kind, of_kind in pairs if of_kind]
-
-
-def _labels(kinds):
-    """What tells the experts on a block apart: nothing, or a name for each kind of head."""
-    if len(kinds) == 1:
-        return [""]
-    labels = [kind if isinstance(kind, str) else type(kind).__name__.lower() for kind in kinds]
-    return [
+    triples = [one if isinstance(one, tuple) else (None, one) for one in heads]
+    triples = [(*one, None) if len(one) == 2 else one for one in triples]
+    for one in triples:
+        if isinstance(one[0], str) and "__" in one[0]:
+            raise ValueError(f"The name of a head must not contain '__'; got {one[0]!r}.")
+        if len(one) != 3 or not isinstance(one[0], (str, type(None))):
+            raise ValueError(
+                "Of a list of heads, each is one of the heads, a (name, head) pair, or a "
+                f"(name, head, columns) triple; {one!r} is none of these."
+            )
+    labels = [_label(kind) for name, kind, _ in triples if name is None]
+    of_label = iter(
         f"{label}-{labels[: i + 1].count(label)}" if labels.count(label) > 1 else label
         for i, label in enumerate(labels)
+    )
+    return [
+        (next(of_label) if name is None else name, _checked(kind), columns)
+        for name, kind, columns in triples
     ]
 
 
-def _blocks_of(kind, blocks):
-    if not isinstance(kind, str) or kind not in {*_TEXT_HEADS, "linear-all"}:
-        return blocks
-    if kind == "linear-all":
-        return [Block("all", np.concatenate([block.columns for block in blocks]), None)]
-    named = [block for block in blocks if block.backbone]
-    if not named:
+def _label(kind):
+    return kind if isinstance(kind, str) else type(kind).__name__.lower()
+
+
+def _checked(kind):
+    if isinstance(kind, str) and kind in {"auto", *HEADS}:
+        return kind
+    if isinstance(kind, (str, type)) or not hasattr(kind, "fit"):
         raise ValueError(
-            f"head={kind!r} needs blocks that are named after backbones; got "
-            f"{', '.join(block.name for block in blocks)}. Name them, for instance "
-            "blocks='zoo', or use head='linear'."
+            f"head={kind!r} is unknown; it is {', '.join(map(repr, ['auto', *HEADS]))}, a "
+            "classifier, or a list of these."
+        )
+    if not hasattr(kind, "decision_function") and not hasattr(kind, "predict_proba"):
+        raise ValueError(
+            f"head={kind!r} has neither decision_function nor predict_proba, so it cannot say how "
+            "likely each class is. Wrap it in sklearn.calibration.CalibratedClassifierCV."
+        )
+    return kind
+
+
+def _auto(blocks, named_classes):
+    """What ``"auto"`` stands for: kinds of heads, each with its blocks."""
+    named = [block for block in blocks if named_classes and has_text(block)]
+    if len(blocks) == 1:  # a head on all would be the linear one
+        others, of_all = blocks, []
+    else:
+        others = [block for block in blocks if not (named_classes and has_text(block))]
+        of_all = _blocks_for(_LINEAR_ALL, blocks)
+    kinds = [("residual", named), ("linear", others), (_LINEAR_ALL, of_all)]
+    return [(kind, of_kind) for kind, of_kind in kinds if of_kind]
+
+
+def has_text(block):
+    """Whether a block is the embedding of a backbone with a text tower."""
+    return block.backbone is not None
+
+
+def _blocks_for(kind, blocks):
+    """Blocks that get a head of a kind."""
+    if isinstance(kind, str) and kind == _LINEAR_ALL:
+        return [Block("all", np.concatenate([block.columns for block in blocks]), None)]
+    asked = _backbones_of(_head_of(kind))
+    if not asked:
+        return blocks
+    named = [block for block in blocks if has_text(block)]
+    if asked != {None}:
+        names = {Backbone(one).name for one in asked if one is not None}
+        named = [block for block in named if block.backbone in names]
+    if not named:
+        wanted = "backbones" if asked == {None} else f"{', '.join(sorted(names))}"
+        raise ValueError(
+            f"head={kind!r} needs blocks that are embeddings of {wanted}; got "
+            f"{', '.join(block.name for block in blocks)}. Name the blocks after their backbones, "
+            "for instance blocks='zoo', or use head='linear'."
         )
     return named
 
 
-def _make_head(kind, block, options):
-    if isinstance(kind, str) and kind in _TEXT_HEADS:
-        head = _TEXT_HEADS[kind](block.backbone)
-    elif isinstance(kind, str) and kind in _LINEAR_HEADS:
-        head = _LINEAR_HEADS[kind]()
-    elif hasattr(kind, "fit"):
-        return kind
-    else:
-        known = ", ".join(map(repr, ["auto", *_TEXT_HEADS, *_LINEAR_HEADS]))
-        raise ValueError(
-            f"head={kind!r} is unknown; it is {known}, a classifier, a list of these, or a list "
-            "of (name, classifier, columns) triples."
-        )
-    known = head.get_params(deep=False)
-    return head.set_params(**{key: value for key, value in options.items() if key in known})
+def _head_of(kind):
+    return HEADS[kind] if isinstance(kind, str) else kind
+
+
+def _backbones_of(head):
+    """Values of a head's parameters named ``backbone``, also nested ones."""
+    params = head.get_params() if hasattr(head, "get_params") else {}
+    return {value for key, value in params.items() if key.rpartition("__")[2] == "backbone"}
+
+
+def _filled(head, block, defaults):
+    """A head with what it leaves to its block and its ensemble."""
+    if not hasattr(head, "get_params"):
+        return head
+    given = {"backbone": block.backbone, **defaults}
+    left = {
+        key: given[name]
+        for key, value in head.get_params().items()
+        if value is None and given.get(name := key.rpartition("__")[2]) is not None
+    }
+    return clone(head).set_params(**left) if left else head
+
+
+def _block_of(name, columns, blocks, n_features, feature_names):
+    """The block that an expert names, or one made of its columns."""
+    for block in blocks:
+        if isinstance(columns, str) and columns == block.name:
+            return block
+    return Block(name, positions(columns, n_features, feature_names, f"Expert {name!r}"), None)

@@ -1,147 +1,183 @@
-"""Fitting experts and judging them by rows that they have not seen."""
+"""Fitting experts, and judging them by rows that they have not seen."""
 
-import warnings
 from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from .._utils._validation import few_rows_per_class
-from ._blocks import take
+from .._utils._folds import covers_most, few_shot_folds
+from .._utils._metadata import rows_of
+from .._utils._progress import progress
+from ._experts import stack_logits
 
 
-class FittedExperts(NamedTuple):
-    """Fitted experts, and how those that rows can judge do on rows that they have not seen.
+class HeldOut(NamedTuple):
+    """What experts say of rows that they have not seen.
 
     Attributes
     ----------
-    experts : list of E Expert
-    judged : ndarray of shape (E,), bool
     rows : ndarray of shape (n,), int
-        Positions of the rows that judge.
-    logits : ndarray of shape (n, judged.sum(), C), dtype of X
+        Positions of the rows.
+    logits : ndarray of shape (n, E, C), dtype of X
+        Means something only where known.
+    known : ndarray of shape (n, E), bool
+        Where a row can judge an expert: it is not among those that the expert was fitted on, and
+        these showed its class.
     """
 
-    experts: list
-    judged: np.ndarray
     rows: np.ndarray
     logits: np.ndarray
+    known: np.ndarray
+
+    def judged(self, y, n_classes):
+        """Experts that rows of more than half of the classes can judge, and the rows for all these.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,)
+            Labels of ``rows``.
+        n_classes : int
+
+        Returns
+        -------
+        experts : ndarray of shape (E,), bool
+        rows : ndarray of int
+            Positions in ``rows``; none where no expert can be judged.
+        """
+        experts = np.array([covers_most(y[of_expert], n_classes) for of_expert in self.known.T])
+        rows = np.flatnonzero(self.known[:, experts].all(axis=1) & experts.any())
+        return experts, rows
 
 
-def stack_logits(experts, X, classes):
-    """Logits of fitted experts, (n, E, C)."""
-    return np.stack([expert.logits(X, classes) for expert in experts], axis=1)
-
-
-def fit_experts(experts, X, y, classes, cv, random_state=None, n_jobs=None):
-    """Fit experts, and judge them by rows that they have not seen.
+def fit_experts(experts, X, y, metadata, verbose=False):
+    """Fit experts on all rows.
 
     Parameters
     ----------
     experts : list of E Expert
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
+    metadata : dict
+        ``sample_weight`` and ``groups``, of shape (n,) or None.
+    verbose : bool or int
+
+    Returns
+    -------
+    list of E Expert
+    """
+    with _bar(len(experts), verbose) as bar:
+        return [_told(bar, expert.fit(X, y, metadata)) for expert in experts]
+
+
+def fit_and_judge(
+    experts, X, y, classes, cv, *, metadata, random_state=None, n_jobs=None, verbose=False
+):
+    """Fit experts, and have them judged by rows that they have not seen.
+
+    Parameters
+    ----------
+    experts, X, y, metadata, verbose
+        As in :func:`fit_experts`.
     classes : ndarray of shape (C,)
-    cv : int, float, splitter or "prefit"
+    cv : int, float, splitter or iterable of (train, test)
         See :class:`skclipens.AdaptiveBackboneEnsemble`.
     random_state : int, RandomState instance or None
     n_jobs : int or None
 
     Returns
     -------
-    FittedExperts
+    experts : list of E Expert
+    held_out : HeldOut
     """
-    rows = np.arange(len(y))
-    if cv == "prefit":
-        logits = _judge(experts, X, y, classes)
-    elif isinstance(cv, Real) and not isinstance(cv, Integral) and any(e.learns for e in experts):
-        train, rows = _split_once(y, cv, random_state)
+    folds = Folds(X, y, cv, metadata["groups"], random_state)
+    if not folds.once or not any(expert.learns for expert in experts):
+        return _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose)
+    ((train, rows),) = folds()
+    seen = X[train], y[train], rows_of(metadata, train)
+    with _bar(len(experts), verbose) as bar:
         experts = [
-            expert.fit(X[train], y[train]) if expert.learns else expert.fit(X, y)
+            _told(bar, expert.fit(*(seen if expert.learns else (X, y, metadata))))
             for expert in experts
         ]
-        logits = _judge(experts, X[rows], y[rows], classes)
-    else:
-        experts = [expert.fit(X, y) for expert in experts]
-        logits = _cross_judge(experts, X, y, classes, (cv, random_state), n_jobs)
-    known = ~np.isnan(logits[..., 0])
-    judged = _judged(known, y[rows], classes)
-    usable = known[:, judged].all(axis=1)
-    return FittedExperts(experts, judged, rows[usable], logits[usable][:, judged])
+    logits = stack_logits(experts, X[rows], classes)
+    known = np.stack([np.isin(y[rows], expert.head.classes_) for expert in experts], axis=1)
+    return experts, HeldOut(rows, logits, known)
 
 
-def _judged(known, y, classes):
-    """Experts that have rows to judge them for more than half of the classes; all if none has."""
-    covered = np.array([len(np.unique(y[by_expert])) for by_expert in known.T])
-    judged = 2 * covered > len(classes)
-    return judged if judged.any() else ~judged
+class Folds:
+    """The folds that a user's ``cv`` and groups stand for, made when they are first needed."""
+
+    def __init__(self, X, y, cv, groups, random_state):
+        self.once = isinstance(cv, Real) and not isinstance(cv, Integral)
+        # Else a head that can judge itself more cheaply, such as by leaving out one row, may.
+        self.binding = groups is not None or not isinstance(cv, Real)
+        self._arguments = y, cv, {"groups": groups, "random_state": random_state, "X": X}
+        self._folds = None
+
+    def __call__(self):
+        if self._folds is None:
+            y, cv, options = self._arguments
+            self._folds = few_shot_folds(y, cv, **options)
+        return self._folds
 
 
-def _judge(experts, X, y, classes):
-    """Logits for rows that experts did not train on, (n, E, C).
+def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
+    """Fit on all rows, and judge by heads that are fitted on the other folds of each row.
 
-    NaN where an expert has not seen the row's class: it cannot be judged by the row.
+    Not for heads that do not learn from rows, or that know what they would say without a row.
     """
-    logits = stack_logits(experts, X, classes)
-    for e, expert in enumerate(experts):
-        logits[~np.isin(y, expert.head.classes_), e] = np.nan
-    return logits
-
-
-def _cross_judge(experts, X, y, classes, cv, n_jobs):
-    """As :func:`_judge`, with heads that are fitted on the other folds of each row.
-
-    Not for heads that do not learn from rows, or that know how they do on rows they have not seen.
-    """
-    logits = np.full((len(X), len(experts), len(classes)), np.nan, X.dtype)
-    to_refit = []
-    for e, expert in enumerate(experts):
-        if not expert.learns:
-            logits[:, [e]] = _judge([expert], X, y, classes)
-        elif (held_out := getattr(expert.head, "held_out_logits_", None)) is not None:
-            logits[:, e] = held_out
-        else:
-            to_refit.append(e)
-    folds = _folds(X, y, *cv) if to_refit else []
-    jobs = [(e, train, test) for e in to_refit for train, test in folds]
-    results = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_and_judge)(experts[e], X, y, train, test, classes) for e, train, test in jobs
-    )
-    for (e, _, test), held_out in zip(jobs, results, strict=True):
-        logits[test, e] = held_out[:, 0]
-    return logits
-
-
-def _fit_and_judge(expert, X, y, train, test, classes):
-    X = take(X, expert.columns)  # first: rows of all columns would be copied for each expert
-    expert = expert._replace(columns=np.arange(X.shape[1])).fit(X[train], y[train])
-    return _judge([expert], X[test], y[test], classes)
-
-
-def _split_once(y, test_size, random_state):
-    try:
-        return train_test_split(
-            np.arange(len(y)), test_size=test_size, stratify=y, random_state=random_state
+    to_refit = [expert.learns and not hasattr(expert.head, "cross_fit") for expert in experts]
+    jobs = [(e, *fold) for e in np.flatnonzero(to_refit) for fold in folds()]
+    fitted, shape = [], (len(X), len(experts))
+    logits, known = np.zeros((*shape, len(classes)), X.dtype), np.zeros(shape, bool)
+    with _bar(len(experts) + len(jobs), verbose) as bar:
+        # In this process, where the models are that encode the names of classes.
+        for e, expert in enumerate(experts):
+            expert, rows, of_rows = _fit_one(expert, X, y, classes, folds, metadata)
+            fitted.append(_told(bar, expert))
+            logits[rows, e], known[rows, e] = of_rows, True
+        tasks = (
+            delayed(_fit_on_fold)(*_narrow(experts[e], X), y, classes, train, test, metadata)
+            for e, train, test in jobs
         )
-    except ValueError as error:
-        raise ValueError(
-            f"cv={test_size} cannot hold out rows of every class: {error} Use a larger "
-            "fraction, or an integer for cross-fitting."
-        ) from None
+        running = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+        for (e, _, test), of_rows in zip(jobs, running, strict=True):
+            logits[test, e], known[test, e] = _told(bar, of_rows), True
+    return fitted, HeldOut(np.arange(len(X)), logits, known)
 
 
-def _folds(X, y, cv, random_state):
-    splitter = cv
-    if isinstance(cv, Integral):
-        largest = np.unique(y, return_counts=True)[1].max()
-        if largest < 2:
-            return []
-        splitter = StratifiedKFold(min(cv, largest), shuffle=True, random_state=random_state)
-    with warnings.catch_warnings(), few_rows_per_class():
-        # Rows whose class is in no other fold judge no head; see `_judge`.
-        warnings.filterwarnings("ignore", message="The least populated class")
-        folds = list(splitter.split(X, y))
-    # Most classifiers refuse to be fitted on a single class.
-    return [(train, test) for train, test in folds if len(np.unique(y[train])) > 1]
+def _fit_one(expert, X, y, classes, folds, metadata):
+    """The fitted expert, and what it says of rows that it can be judged by without folds."""
+    if expert.learns and hasattr(expert.head, "cross_fit"):
+        binding = folds() if folds.binding else None
+        fitted, logits, known = expert.cross_fit(X, y, binding, metadata)
+        rows = np.flatnonzero(known)
+        return fitted, rows, fitted.for_classes(logits[rows], classes)
+    fitted = expert.fit(X, y, metadata)
+    if expert.learns:
+        return fitted, [], 0
+    rows = np.flatnonzero(np.isin(y, fitted.head.classes_))
+    return fitted, rows, fitted.logits(X, classes)[rows]
+
+
+def _narrow(expert, X):
+    """An expert and its columns alone: of all columns, rows would be copied for each expert."""
+    columns = expert.columns_of(X)
+    own = expert.block._replace(columns=np.arange(columns.shape[1]))
+    return expert._replace(block=own), columns
+
+
+def _fit_on_fold(expert, X, y, classes, train, test, metadata):
+    fitted = expert.fit(X[train], y[train], rows_of(metadata, train))
+    return fitted.logits(X[test], classes)
+
+
+def _bar(n_fits, verbose):
+    return progress(n_fits, verbose, desc="fitting heads", unit="fit")
+
+
+def _told(bar, result):
+    """A result that a progress bar has been told of."""
+    bar.update()
+    return result

@@ -1,7 +1,7 @@
 """Classifiers that give one logit per class, and their two-class form in scikit-learn."""
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -51,6 +51,19 @@ class LogitClassifierMixin(ClassifierMixin):
         ndarray of shape (n, C)
         """
         return softmax(self._logits(X), axis=1)
+
+    def predict_log_proba(self, X):
+        """Logarithm of the softmax of the logits, which keeps what softmax rounds to 0 or 1.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+        """
+        return log_softmax(self._logits(X), axis=1)
 
     def predict(self, X):
         """Classify rows by their largest logit.

@@ -3,14 +3,14 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import _fit_context
 from sklearn.preprocessing import normalize
-from sklearn.utils._param_validation import Interval
 
 from .._utils._linalg import unit_rows
+from .._utils._sklearn import Interval, fit_context
+from .._utils._validation import check_weights
 from ..backbones import resolve_device
 from ._text_head import BaseTextHead
-from ._training import TRAINING_CONSTRAINTS, make_generator, train
+from ._training import TRAINING_CONSTRAINTS, make_generator, train_head
 
 
 class CLIPAdapterHead(BaseTextHead):
@@ -23,8 +23,9 @@ class CLIPAdapterHead(BaseTextHead):
 
     Parameters
     ----------
-    backbone : str, default="ViT-B-32/openai"
-        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`.
+    backbone : str or None, default=None
+        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`. None takes
+        that of its block in an ensemble.
     ratio : float, default=0.2
         Share r of the adapted embedding, from 0 (zero-shot) to 1. The paper searches it for each
         data set; 0.2 is what its code has.
@@ -110,7 +111,7 @@ class CLIPAdapterHead(BaseTextHead):
 
     def __init__(
         self,
-        backbone="ViT-B-32/openai",
+        backbone=None,
         *,
         ratio=0.2,
         reduction=4,
@@ -135,8 +136,8 @@ class CLIPAdapterHead(BaseTextHead):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
         """Encode the names of the classes and train the network.
 
         Parameters
@@ -145,6 +146,8 @@ class CLIPAdapterHead(BaseTextHead):
             Embeddings, normalised or not.
         y : array-like of shape (n,)
             Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
 
         Returns
         -------
@@ -157,12 +160,13 @@ class CLIPAdapterHead(BaseTextHead):
             no place for it.
         """
         features, targets = self._fit_text(X, y)
-        self.loss_curve_, coefs = self._train(features, targets)
+        weights = check_weights(sample_weight, features)
+        self.loss_curve_, coefs = self._train(features, targets, weights)
         self.adapter_coefs_ = [coef.astype(features.dtype) for coef in coefs]
         self.n_iter_ = self.max_iter
         return self
 
-    def _train(self, features, targets):
+    def _train(self, features, targets, weights):
         import torch
         from torch.nn import functional
 
@@ -182,8 +186,7 @@ class CLIPAdapterHead(BaseTextHead):
             mixed = self.ratio * adapted + (1 - self.ratio) * f[rows]
             return functional.normalize(mixed, dim=1) @ text.T
 
-        targets = torch.as_tensor(targets, device=device)
-        losses = train(self, [first, second], logits_of, targets, generator)
+        losses = train_head(self, [first, second], logits_of, targets, weights, generator)
         return losses, [p.detach().cpu().numpy() for p in (first, second)]
 
     def _logits_of(self, X):

@@ -5,11 +5,11 @@ from numbers import Real
 import numpy as np
 from scipy.linalg import solve
 from scipy.sparse import csr_array
-from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import validate_data
+from sklearn.base import BaseEstimator
 
-from .._utils._validation import check_labels
+from .._utils._linalg import total_weight
+from .._utils._sklearn import Interval, fit_context
+from .._utils._validation import check_at_least_two, check_table, check_weights
 from ._classifier import LogitClassifierMixin
 
 
@@ -55,12 +55,13 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {"shrinkage": [Interval(Real, 0, None, closed="neither")]}
+    __metadata_request__fit = {"sample_weight": True}
 
     def __init__(self, *, shrinkage=1.0):
         self.shrinkage = shrinkage
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
         """Fit means and covariance.
 
         Parameters
@@ -68,6 +69,8 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         X : array-like of shape (n, n_features)
         y : array-like of shape (n,)
             Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
 
         Returns
         -------
@@ -78,20 +81,26 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         ValueError
             If there are fewer than two classes.
         """
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        check_labels(y)
-        self.classes_, targets, counts = np.unique(y, return_inverse=True, return_counts=True)
-        if len(self.classes_) < 2:
-            (only,) = self.classes_.tolist()
-            raise ValueError(f"At least two classes are needed; got 1 class, {only!r}.")
-        centre = X.mean(axis=0)
+        X, y = check_table(self, X, y)
+        weights = check_weights(sample_weight, X)
+        self.classes_, targets = np.unique(y, return_inverse=True)
+        check_at_least_two(self.classes_)
+        tiny = np.finfo(X.dtype).tiny
+        n = total_weight(y, weights)
+        counts = np.maximum(np.bincount(targets, weights), tiny)
+        centre = np.average(X, axis=0, weights=weights).astype(X.dtype)
         X = X - centre
-        one_hot = csr_array((np.ones(len(y), X.dtype), targets, np.arange(len(y) + 1)))
+        of_rows = np.ones(len(y), X.dtype) if weights is None else weights
+        one_hot = csr_array((of_rows, targets, np.arange(len(y) + 1)))
         means = one_hot.T @ X / counts[:, None].astype(X.dtype)
-        ridge = self.shrinkage * max(float(np.mean(X**2)), np.finfo(X.dtype).tiny)
+        of_values = None if weights is None else np.broadcast_to(weights[:, None], X.shape)
+        ridge = self.shrinkage * max(float(np.average(X**2, weights=of_values)), tiny)
         residuals = means[targets]
-        coef = _solve_shrunk(np.subtract(X, residuals, out=residuals), ridge, means.T)
-        log_prior = np.log(counts / len(y)).astype(X.dtype)
+        np.subtract(X, residuals, out=residuals)
+        if weights is not None:
+            residuals *= np.sqrt(weights)[:, None]
+        coef = _solve_shrunk(residuals, n, ridge, means.T)
+        log_prior = np.log(np.maximum(counts / n, tiny)).astype(X.dtype)
         self.coef_ = coef.T
         self.intercept_ = log_prior - np.einsum("cd,dc->c", centre + means / 2, coef)
         return self
@@ -100,14 +109,14 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         return X @ self.coef_.T + self.intercept_
 
 
-def _solve_shrunk(residuals, ridge, right):
+def _solve_shrunk(residuals, n, ridge, right):
     """Solve (R^T R / n + ridge I) B = right, in the smaller of the two dimensions of R."""
-    n, n_features = residuals.shape
-    if n_features <= n:
+    n_rows, n_features = residuals.shape
+    if n_features <= n_rows:
         covariance = residuals.T @ residuals / n
         covariance.flat[:: n_features + 1] += ridge
         return solve(covariance, right, assume_a="pos", overwrite_a=True)
     gram = residuals @ residuals.T
-    gram.flat[:: n + 1] += n * ridge
+    gram.flat[:: n_rows + 1] += n * ridge
     dual = solve(gram, residuals @ right, assume_a="pos", overwrite_a=True)
     return (right - residuals.T @ dual) / ridge

@@ -4,17 +4,19 @@ import warnings
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import validate_data
 
-from .._utils._validation import check_labels, few_rows_per_class
+from .._utils._folds import covers_most, few_shot_folds
+from .._utils._sklearn import HasMethods, Interval, fit_context
+from .._utils._validation import (
+    check_at_least_two,
+    check_table,
+    check_weights,
+    few_rows_per_class,
+)
 from ._classifier import LogitClassifierMixin, one_column_per_class
-from ._text_head import rows_that_judge
 
 _DEFAULT_LOG_C = 1.0
 _FINEST_STEP = 1 / 8  # decades
@@ -29,8 +31,8 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    cv : int, default=5
-        Largest number of stratified folds that judge a C.
+    cv : int, splitter or iterable of (train, test), default=5
+        What judges a C: at most so many stratified folds, or those that are given.
     max_iter : int, default=1000
         Largest number of iterations of L-BFGS.
 
@@ -81,16 +83,21 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "cv": [Interval(Integral, 2, None, closed="left")],
+        "cv": [
+            Interval(Integral, 2, None, closed="left"),
+            HasMethods(["split", "get_n_splits"]),
+            "array-like",
+        ],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
     }
+    __metadata_request__fit = {"sample_weight": True, "groups": True}
 
     def __init__(self, *, cv=5, max_iter=1000):
         self.cv = cv
         self.max_iter = max_iter
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, groups=None):
         """Search C, then fit on all rows.
 
         Parameters
@@ -99,6 +106,10 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
             Embeddings, or any table.
         y : array-like of shape (n,)
             Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+        groups : array-like of shape (n,), default=None
+            Rows of a group, such as pictures of one object, are not used to judge each other.
 
         Returns
         -------
@@ -109,15 +120,13 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
         ValueError
             If there is one class only.
         """
-        X, y = validate_data(self, X, y, dtype=[np.float32, np.float64])
-        check_labels(y)
+        X, y = check_table(self, X, y)
+        weights = check_weights(sample_weight, X)
         self.classes_, targets = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            (only,) = self.classes_.tolist()
-            raise ValueError(f"At least two classes are needed; got 1 class, {only!r}.")
+        check_at_least_two(self.classes_)
         with few_rows_per_class():
-            self.C_ = float(10 ** self._find_log_c(X, targets))
-            probe = self._probe(self.C_).fit(X, targets)
+            self.C_ = float(10 ** self._find_log_c(X, targets, weights, groups))
+            probe = self._probe(self.C_).fit(X, targets, weights)
         self.coef_, self.intercept_ = probe.coef_, probe.intercept_
         self.n_iter_ = int(probe.n_iter_.max())
         return self
@@ -125,18 +134,18 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
     def _probe(self, C):
         return LogisticRegression(C=C, max_iter=self.max_iter)
 
-    def _find_log_c(self, X, targets):
-        judges = rows_that_judge(targets)
-        X, targets = X[judges], targets[judges]
-        sizes = np.unique(targets, return_counts=True)[1]
-        if len(sizes) < 2:
+    def _find_log_c(self, X, targets, weights, groups):
+        folds = few_shot_folds(
+            targets, self.cv, groups=groups, every_class=True, shuffle=False, X=X
+        )
+        judges = [targets[test] for _, test in folds]
+        if not folds or not covers_most(np.concatenate(judges), len(self.classes_)):
             return _DEFAULT_LOG_C
-        folds = StratifiedKFold(min(self.cv, sizes.min()))
         losses = {}
 
         def loss(log_c):
             if log_c not in losses:
-                losses[log_c] = self._held_out_loss(10.0**log_c, X, targets, folds)
+                losses[log_c] = self._held_out_loss(10.0**log_c, X, targets, weights, folds)
             return losses[log_c]
 
         step = 2.0
@@ -146,12 +155,21 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
             best = min([c for c in (best - step, best, best + step) if abs(c) <= 6], key=loss)
         return best
 
-    def _held_out_loss(self, C, X, targets, folds):
+    def _held_out_loss(self, C, X, targets, weights, folds):
+        losses, of_rows = [], None if weights is None else []
         with warnings.catch_warnings():
             # Only the chosen strength has to converge.
             warnings.filterwarnings("ignore", category=ConvergenceWarning)
-            proba = cross_val_predict(self._probe(C), X, targets, cv=folds, method="predict_proba")
-        return log_loss(targets, proba)
+            for train, test in folds:
+                seen = None if weights is None else weights[train]
+                probe = self._probe(C).fit(X[train], targets[train], seen)
+                p = probe.predict_proba(X[test])
+                true = p[np.arange(len(test)), np.searchsorted(probe.classes_, targets[test])]
+                losses.append(-np.log(np.maximum(true, np.finfo(p.dtype).eps)))
+                if weights is not None:
+                    of_rows.append(weights[test])
+        of_rows = None if weights is None else np.concatenate(of_rows)
+        return np.average(np.concatenate(losses), weights=of_rows)
 
     def _logits_of(self, X):
         logits = X @ self.coef_.T + self.intercept_

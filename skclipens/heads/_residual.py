@@ -1,19 +1,18 @@
 """A correction of zero-shot logits that is learned in closed form."""
 
-import warnings
 from numbers import Real
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.base import _fit_context
+from sklearn.base import clone
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.utils._param_validation import Interval
 
+from .._utils._folds import covers_most, few_shot_folds
 from .._utils._linalg import unit_rows
-from .._utils._validation import few_rows_per_class
+from .._utils._sklearn import Interval, fit_context
+from .._utils._validation import check_weights
 from ._temperature import fit_temperature
-from ._text_head import BaseTextHead, rows_that_judge
+from ._text_head import CrossFitTextHead
 
 _N_FOLDS = 5
 # Of a correction that no row can judge, as with one row per class. The largest that was within a
@@ -21,7 +20,7 @@ _N_FOLDS = 5
 _UNJUDGED_TEMPERATURE = 0.5
 
 
-class ResidualHead(BaseTextHead):
+class ResidualHead(CrossFitTextHead):
     r"""Correct zero-shot logits by a ridge regression of what they leave unexplained.
 
     Where z are the logits of :class:`ZeroShotHead`, calibrated on the training rows, and L the
@@ -33,8 +32,9 @@ class ResidualHead(BaseTextHead):
 
     Parameters
     ----------
-    backbone : str, default="ViT-B-32/openai"
-        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`.
+    backbone : str or None, default=None
+        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`. None takes
+        that of its block in an ensemble.
     alpha : float, default=0.2
         Strength of the ridge penalty, for rows of unit length.
     templates : sequence of str, default=None
@@ -55,11 +55,6 @@ class ResidualHead(BaseTextHead):
     residual_coef_ : ndarray of shape (C, width)
         The correction's part that is linear in the embedding.
     residual_intercept_ : ndarray of shape (C,)
-    held_out_logits_ : ndarray of shape (n, C)
-        Logits of the training rows, in their order, from ridge regressions that have not seen
-        them, in up to five folds. The temperature of the correction is fitted on these. A row
-        whose class no other row shows cannot judge the correction and goes without it; where that
-        is so for at least half of the classes, the temperature of the correction is 0.5.
     n_features_in_ : int
         Width of the backbone's embedding.
     feature_names_in_ : ndarray of shape (width,)
@@ -68,6 +63,12 @@ class ResidualHead(BaseTextHead):
     See Also
     --------
     TipAdapterHead : Corrects zero-shot logits by similar training rows.
+
+    Notes
+    -----
+    The temperature of the correction is fitted on rows that its ridge regression has not seen, in
+    up to five folds. A row whose class no other row shows cannot judge the correction; where that
+    is so for at least half of the classes, the temperature of the correction is 0.5.
 
     References
     ----------
@@ -88,19 +89,19 @@ class ResidualHead(BaseTextHead):
     """
 
     _parameter_constraints: dict = {
-        **BaseTextHead._parameter_constraints,
+        **CrossFitTextHead._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, backbone="ViT-B-32/openai", *, alpha=0.2, templates=None, class_names=None):
+    def __init__(self, backbone=None, *, alpha=0.2, templates=None, class_names=None):
         self.backbone = backbone
         self.alpha = alpha
         self.templates = templates
         self.class_names = class_names
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
-        """Encode the names of the classes, and fit the correction.
+    @fit_context(prefer_skip_nested_validation=True)
+    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
+        """Fit, and say what heads that have not seen a row give for it.
 
         Parameters
         ----------
@@ -108,35 +109,39 @@ class ResidualHead(BaseTextHead):
             Embeddings, normalised or not.
         y : array-like of shape (n,)
             Labels.
+        folds : list of (train, test), default=None
+            Held-out logits come from ridge regressions on ``train``. None: up to five folds.
+        groups : array-like of shape (n,), default=None
+            Rows of a group are in one fold, where `folds` is None.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
 
         Returns
         -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If X is not as wide as the backbone's embedding, a class has no name or a template has
-            no place for it.
+        logits : ndarray of shape (n, C)
+            Those of a row that no fold holds out are without correction.
+        known : ndarray of shape (n,), bool
+            Which rows can judge the head: all, since prompts have seen none.
         """
         features, targets = self._fit_text(X, y)
+        weights = check_weights(sample_weight, features)
+        if folds is None:
+            folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
         text = self._text_logits(features)
-        self.temperature_ = fit_temperature(text, targets)
+        self.temperature_ = fit_temperature(text, targets, sample_weight=weights)
         text = text / self.temperature_
         residuals = np.eye(len(self.classes_), dtype=text.dtype)[targets] - softmax(text, axis=1)
-        ridge = Ridge(self.alpha, solver="cholesky").fit(features, residuals)
-        held_out = np.zeros_like(text)
-        rows = np.flatnonzero(rows_that_judge(targets))
-        if len(rows):
-            folds = _folds(targets)
-            held_out[rows] = cross_val_predict(ridge, features, residuals, cv=folds)[rows]
-            scale = fit_temperature(held_out[rows], targets[rows], offset=text[rows])
+        ridge = Ridge(self.alpha, solver="cholesky")
+        held_out, rows = _predict_held_out(ridge, features, residuals, weights, folds)
+        if len(rows) and covers_most(targets[rows], len(self.classes_)):
+            of_rows = None if weights is None else weights[rows]
+            scale = fit_temperature(held_out[rows], targets[rows], text[rows], of_rows)
         else:
-            scale = _UNJUDGED_TEMPERATURE
+            held_out, scale = np.zeros_like(text), _UNJUDGED_TEMPERATURE
+        ridge.fit(features, residuals, weights)
         self.residual_coef_ = ridge.coef_ / scale
         self.residual_intercept_ = ridge.intercept_ / scale
-        self.held_out_logits_ = text + held_out / scale
-        return self
+        return text + held_out / scale, np.ones(len(text), bool)
 
     def _logits_of(self, X):
         features = unit_rows(X)
@@ -144,10 +149,10 @@ class ResidualHead(BaseTextHead):
         return self._text_logits(features) / self.temperature_ + correction
 
 
-def _folds(targets):
-    splitter = StratifiedKFold(
-        min(_N_FOLDS, np.bincount(targets).max()), shuffle=True, random_state=0
-    )
-    with warnings.catch_warnings(), few_rows_per_class():
-        warnings.filterwarnings("ignore", message="The least populated class")
-        return list(splitter.split(targets, targets))
+def _predict_held_out(ridge, X, y, weights, folds):
+    """Predictions for rows that folds hold out, else zero; and which rows these are."""
+    predicted, held_out = np.zeros_like(y), np.zeros(len(y), bool)
+    for train, test in folds:
+        fitted = clone(ridge).fit(X[train], y[train], None if weights is None else weights[train])
+        predicted[test], held_out[test] = fitted.predict(X[test]), True
+    return predicted, np.flatnonzero(held_out)

@@ -4,6 +4,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from .._utils._linalg import total_weight
+
 # How far apart the logits are put of an expert that no row can judge, as with one row per class.
 # Chosen at one shot on the validation sets, where 0.2 to 0.4 did alike; no program repeats that.
 UNJUDGED_SPREAD = 0.3
@@ -12,7 +14,7 @@ _LOG_TEMPERATURE_BOUNDS = (-7.0, 7.0)
 _SMALLEST_SPREAD = 1e-12
 
 
-def fit_temperature(logits, y, offset=0.0):
+def fit_temperature(logits, y, offset=0.0, sample_weight=None):
     """Temperature that minimises the negative log-likelihood of held-out logits [1]_.
 
     Where few rows are all classified rightly, the likelihood alone would drive the temperature to
@@ -26,6 +28,7 @@ def fit_temperature(logits, y, offset=0.0):
         Positions of the true classes.
     offset : float or ndarray of shape (n, C), default=0.0
         Logits that are added to those divided by the temperature.
+    sample_weight : ndarray of shape (n,) or None
 
     Returns
     -------
@@ -36,22 +39,30 @@ def fit_temperature(logits, y, offset=0.0):
     .. [1] Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
     .. [2] Platt, "Probabilistic outputs for support vector machines", 1999, section 2.2.
     """
-    n, n_classes = logits.shape
-    smoothing = 1 / (n + 2)
+    rows, n_classes = np.arange(len(y)), logits.shape[1]
+    smoothing = 1 / (total_weight(y, sample_weight) + 2)
     # Relative to the spread of the logits, so that the bounds suit heads of any scale.
-    scale = float(np.std(logits - logits.mean(axis=1, keepdims=True)))
+    scale = _spread(logits, sample_weight)
     if scale < _SMALLEST_SPREAD:  # all temperatures fit logits that favour no class
         return 1.0
     logits = logits / scale
 
     def loss(log_temperature):
         scores = log_softmax(offset + logits / np.exp(log_temperature), axis=1)
-        true = scores[np.arange(n), y]
+        true = scores[rows, y]
         others = (scores.sum(axis=1) - true) / max(n_classes - 1, 1)
-        return -np.mean((1 - smoothing) * true + smoothing * others)
+        losses = (1 - smoothing) * true + smoothing * others
+        return -np.average(losses, weights=sample_weight)
 
     found = minimize_scalar(loss, bounds=_LOG_TEMPERATURE_BOUNDS, method="bounded")
     return scale * float(np.exp(found.x))
+
+
+def _spread(logits, sample_weight):
+    centred = logits - logits.mean(axis=1, keepdims=True)
+    if sample_weight is None:
+        return float(np.std(centred))
+    return float(np.sqrt(np.average(centred.var(axis=1), weights=sample_weight)))
 
 
 def fixed_temperature(logits):

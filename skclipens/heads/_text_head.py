@@ -1,4 +1,4 @@
-"""What heads share: the text features of classes, and which rows can judge what was learned."""
+"""What heads share that start from the text features of their classes."""
 
 import reprlib
 import threading
@@ -6,10 +6,9 @@ from collections import OrderedDict
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import validate_data
 
 from .._utils._linalg import unit_rows
-from .._utils._validation import check_labels
+from .._utils._validation import check_table
 from ..backbones import Backbone, load_backbone
 from ._classifier import LogitClassifierMixin
 
@@ -91,61 +90,91 @@ class BaseTextHead(LogitClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "backbone": [str],
+        "backbone": [None, str],
         "templates": [None, "array-like"],
         "class_names": [None, dict, "array-like"],
     }
+    __metadata_request__fit = {"sample_weight": True}
 
     def _fit_text(self, X, y):
         """Encode the classes; return unit rows of X and the positions of their classes."""
-        X, y = validate_data(self, X, y, dtype=[np.float32, np.float64])
-        check_labels(y)
-        backbone = Backbone(self.backbone)
+        X, y = check_table(self, X, y)
+        backbone = self._backbone()
         if X.shape[1] != backbone.width:
             raise ValueError(
                 f"X has {X.shape[1]} columns, but embeddings of {backbone.name!r} have "
                 f"{backbone.width}."
             )
         classes, targets = np.unique(y, return_inverse=True)
-        self._encode(classes)
+        self._encode(classes, self.class_names, self.templates)
         return unit_rows(X), targets
 
-    def _encode(self, classes):
-        names = names_of_classes(classes, self.class_names)
-        backbone = Backbone(self.backbone)
-        self.coef_, self.logit_scale_ = _class_features(backbone, names, self._templates())
-        self.classes_ = classes
+    def _backbone(self):
+        if self.backbone is None:
+            raise ValueError(
+                f"{type(self).__name__} needs the backbone that made the embeddings, such as "
+                "backbone='zoo/RN20'. In an ensemble it takes that of its block."
+            )
+        return Backbone(self.backbone)
 
-    def _templates(self):
-        templates = tuple(DEFAULT_TEMPLATES if self.templates is None else self.templates)
-        if not templates:
-            raise ValueError("templates is empty; None stands for the default ones.")
-        for template in templates:
-            if not isinstance(template, str) or template.count("{}") != 1:
-                raise ValueError(
-                    f"Each of templates needs one '{{}}' for the name of a class; {template!r} "
-                    "does not have it."
-                )
-        return templates
+    def _encode(self, classes, class_names, templates):
+        names = names_of_classes(classes, class_names)
+        templates = check_templates(templates)
+        self.coef_, self.logit_scale_ = _class_features(self._backbone(), names, templates)
+        self.classes_ = classes
 
     def _text_logits(self, features):
         return features @ self.coef_.T * self.logit_scale_
 
 
-def rows_that_judge(targets):
-    """Rows whose class keeps another row when they are left out.
+class CrossFitTextHead(BaseTextHead):
+    """A head that is defined by ``cross_fit``: it knows what it would say without a row."""
 
-    Parameters
-    ----------
-    targets : ndarray of shape (n,), int
-        Positions of the classes.
+    __metadata_request__fit = {"sample_weight": True, "groups": True}
 
-    Returns
-    -------
-    ndarray of shape (n,), bool
-        None of the rows where they would speak for at most half of the classes.
+    def fit(self, X, y, sample_weight=None, groups=None):
+        """Encode the names of the classes, and learn from the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, width)
+            Embeddings, normalised or not.
+        y : array-like of shape (n,)
+            Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+        groups : array-like of shape (n,), default=None
+            Rows of a group, such as pictures of one object, are not used to judge each other.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X is not as wide as the backbone's embedding, a class has no name or a template has
+            no place for it.
+        """
+        self.cross_fit(X, y, groups=groups, sample_weight=sample_weight)
+        return self
+
+
+def check_templates(templates):
+    """Prompts as a tuple of str; None stands for the default ones.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one has no place for a name.
     """
-    has_company = np.bincount(targets) > 1
-    if 2 * np.count_nonzero(has_company) <= len(has_company):
-        return np.zeros(len(targets), bool)
-    return has_company[targets]
+    templates = tuple(DEFAULT_TEMPLATES if templates is None else templates)
+    if not templates:
+        raise ValueError("templates is empty; None stands for the default ones.")
+    for template in templates:
+        if not isinstance(template, str) or template.count("{}") != 1:
+            raise ValueError(
+                f"Each of templates needs one '{{}}' for the name of a class; {template!r} "
+                "does not have it."
+            )
+    return templates

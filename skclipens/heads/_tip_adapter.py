@@ -5,16 +5,19 @@ from numbers import Real
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import log_softmax
-from sklearn.base import _fit_context
 from sklearn.utils import gen_batches
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 
+from .._utils._folds import covers_most, few_shot_folds
 from .._utils._linalg import unit_rows
+from .._utils._sklearn import Interval, StrOptions, fit_context
+from .._utils._validation import check_weights
 from ..backbones import resolve_device
-from ._text_head import BaseTextHead, rows_that_judge
-from ._training import TRAINING_CONSTRAINTS, make_generator, train
+from ._text_head import BaseTextHead
+from ._training import TRAINING_CONSTRAINTS, make_generator, train_head
 
 _DEFAULT_ALPHA, _DEFAULT_BETA = 1.0, 5.5
+_N_FOLDS = 5
 _ALPHAS = [0.0, *(2.0**k for k in range(-3, 8))]
 _BETAS = [2.0 ** (k / 2) for k in range(-2, 13)]
 _MAX_AFFINITIES = 2**23  # in memory at a time
@@ -33,8 +36,9 @@ class TipAdapterHead(BaseTextHead):
 
     Parameters
     ----------
-    backbone : str, default="ViT-B-32/openai"
-        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`.
+    backbone : str or None, default=None
+        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`. None takes
+        that of its block in an ensemble.
     alpha : float or "auto", default="auto"
         Weight of the cache. 0 is zero-shot.
     beta : float or "auto", default="auto"
@@ -73,11 +77,6 @@ class TipAdapterHead(BaseTextHead):
         L.
     alpha_, beta_ : float
         What was given or chosen.
-    held_out_logits_ : ndarray of shape (n, C) or None
-        Logits of the training rows, in their order, each with its own key left out: what a head
-        fitted on the other rows with ``alpha_`` and ``beta_`` would give. NaN where the row's
-        class has no other row. None if the keys were trained, since each key has then seen all
-        rows.
     loss_curve_ : list of float
         Mean training loss of each epoch, each row's own key left out; empty without
         ``fine_tune``.
@@ -123,7 +122,7 @@ class TipAdapterHead(BaseTextHead):
     >>> X = CLIPEmbedder("zoo/RN20").fit_transform(emoji.filenames[::5])
     >>> y = emoji.target_names[emoji.target[::5]]
     >>> head = TipAdapterHead("zoo/RN20").fit(X, y)
-    >>> head.held_out_logits_.shape == (len(X), len(head.classes_))
+    >>> head.values_.shape == (len(X), len(head.classes_))
     True
     """
 
@@ -134,10 +133,11 @@ class TipAdapterHead(BaseTextHead):
         "beta": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "fine_tune": ["boolean"],
     }
+    __metadata_request__fit = {"sample_weight": True, "groups": True}
 
     def __init__(
         self,
-        backbone="ViT-B-32/openai",
+        backbone=None,
         *,
         alpha="auto",
         beta="auto",
@@ -164,8 +164,8 @@ class TipAdapterHead(BaseTextHead):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, groups=None):
         """Encode the names of the classes, and keep the rows.
 
         Parameters
@@ -174,6 +174,10 @@ class TipAdapterHead(BaseTextHead):
             Embeddings, normalised or not.
         y : array-like of shape (n,)
             Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows: of what they say in the cache, and of their loss.
+        groups : array-like of shape (n,), default=None
+            Rows of a group, such as pictures of one object, are not used to judge each other.
 
         Returns
         -------
@@ -185,24 +189,65 @@ class TipAdapterHead(BaseTextHead):
             If X is not as wide as the backbone's embedding, a class has no name or a template has
             no place for it.
         """
-        self.keys_, targets = self._fit_text(X, y)
-        n, n_classes = len(targets), len(self.classes_)
-        ones = np.ones(n, self.keys_.dtype)
-        self.values_ = csr_array((ones, targets, np.arange(n + 1)), shape=(n, n_classes))
-        self.alpha_, self.beta_ = self._choose(targets)
-        self.loss_curve_, self.n_iter_, self.held_out_logits_ = [], 1, None
+        folds = None
+        if groups is not None:
+            folds = few_shot_folds(np.asarray(y), _N_FOLDS, groups=groups, random_state=0)
+        targets, hidden, weights = self._fill_cache(X, y, folds, sample_weight)
+        self.loss_curve_, self.n_iter_ = [], 1
         if self.fine_tune:
-            self.loss_curve_, keys = self._train(targets)
+            self.loss_curve_, keys = self._train(targets, hidden, weights)
             self.keys_, self.n_iter_ = keys.astype(self.keys_.dtype), self.max_iter
-        else:
-            self.held_out_logits_ = self._held_out_logits()
-            self.held_out_logits_[np.bincount(targets)[targets] < 2] = np.nan
         return self
 
-    def _choose(self, targets):
+    @available_if(lambda self: not self.fine_tune)  # trained keys have seen all rows
+    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
+        """Fit, and say what heads that have not seen a row give for it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, width)
+            Embeddings, normalised or not.
+        y : array-like of shape (n,)
+            Labels.
+        folds : list of (train, test), default=None
+            Held-out rows meet the keys of ``train`` only. None: each row meets all but its own.
+        groups : array-like of shape (n,), default=None
+            Rows of a group do not meet each other's keys, where `folds` is None.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        logits : ndarray of shape (n, C)
+            With ``alpha_`` and ``beta_``.
+        known : ndarray of shape (n,), bool
+            Which rows can judge the head: those whose class has a key that they meet.
+        """
+        self._validate_params()
+        if folds is None and groups is not None:
+            folds = few_shot_folds(np.asarray(y), _N_FOLDS, groups=groups, random_state=0)
+        _, hidden, _ = self._fill_cache(X, y, folds, sample_weight)
+        self.loss_curve_, self.n_iter_ = [], 1
+        rows = np.arange(len(self.keys_))
+        batches = [rows[batch] for batch in self._batches(len(rows))]
+        logits = [self._tip_logits(self.keys_[batch], hidden(batch)) for batch in batches]
+        return np.concatenate(logits), hidden.known
+
+    def _fill_cache(self, X, y, folds, sample_weight):
+        """Keys, values, alpha and beta; the rows' classes, hidden keys and weights."""
+        self.keys_, targets = self._fit_text(X, y)
+        weights = check_weights(sample_weight, self.keys_)
+        n, n_classes = len(targets), len(self.classes_)
+        said = np.ones(n, self.keys_.dtype) if weights is None else weights
+        self.values_ = csr_array((said, targets, np.arange(n + 1)), shape=(n, n_classes))
+        hidden = _HiddenKeys(targets, folds)
+        self.alpha_, self.beta_ = self._choose(targets, hidden, weights)
+        return targets, hidden, weights
+
+    def _choose(self, targets, hidden, weights):
         """Alpha and beta, as given or with the smallest log-loss of held-out rows."""
-        judges = np.flatnonzero(rows_that_judge(targets))
-        searched = len(judges) > 0
+        judges = np.flatnonzero(hidden.known)
+        searched = covers_most(targets[judges], len(self.classes_))
         alphas = _candidates(self.alpha, _ALPHAS if searched else [_DEFAULT_ALPHA])
         betas = _candidates(self.beta, _BETAS if searched else [_DEFAULT_BETA])
         if len(alphas) == len(betas) == 1:
@@ -210,56 +255,53 @@ class TipAdapterHead(BaseTextHead):
         losses = np.zeros((len(betas), len(alphas)))
         for batch in self._batches(len(judges)):
             rows = judges[batch]
+            of_rows = None if weights is None else weights[rows]
             text = self._text_logits(self.keys_[rows])
-            affinity = self._affinity(self.keys_[rows], own=rows)
+            affinity = self._affinity(self.keys_[rows], hidden(rows))
             for b, beta in enumerate(betas):
                 cache = self._cache_logits(affinity, beta)
-                losses[b] += [_log_loss(text + alpha * cache, targets[rows]) for alpha in alphas]
+                losses[b] += [
+                    _log_loss(text + alpha * cache, targets[rows], of_rows) for alpha in alphas
+                ]
         best = np.unravel_index(losses.argmin(), losses.shape)
         return alphas[best[1]], betas[best[0]]
 
     def _batches(self, n):
         return gen_batches(n, max(_MAX_AFFINITIES // len(self.keys_), 1))
 
-    def _affinity(self, features, own=None):
-        """Cosines to the keys, (n, number of keys); those to each row's own key left out."""
+    def _affinity(self, features, hidden=None):
+        """Cosines to the keys, (n, number of keys), without those that are hidden."""
         affinity = features @ self.keys_.T
-        if own is not None:
-            affinity[np.arange(len(own)), own] = -np.inf
+        if hidden is not None:
+            affinity[hidden] = -np.inf
         return affinity
 
     def _cache_logits(self, affinity, beta):
         return np.exp(beta * (affinity - 1)) @ self.values_
 
-    def _tip_logits(self, features, own=None):
-        cache = self._cache_logits(self._affinity(features, own), self.beta_)
+    def _tip_logits(self, features, hidden=None):
+        cache = self._cache_logits(self._affinity(features, hidden), self.beta_)
         return self._text_logits(features) + self.alpha_ * cache
 
-    def _held_out_logits(self):
-        rows = np.arange(len(self.keys_))
-        return np.concatenate(
-            [self._tip_logits(self.keys_[b], own=rows[b]) for b in self._batches(len(rows))]
-        )
-
-    def _train(self, targets):
+    def _train(self, targets, hidden, weights):
         import torch
 
         device = resolve_device(self.device)
         f = torch.tensor(self.keys_, dtype=torch.float32, device=device)
         text = torch.as_tensor(self._text_logits(self.keys_), dtype=torch.float32, device=device)
-        targets = torch.as_tensor(targets, device=device)
-        values = torch.nn.functional.one_hot(targets, len(self.classes_)).float()
+        values = torch.as_tensor(self.values_.toarray(), dtype=torch.float32, device=device)
         keys = torch.nn.Parameter(f.clone())
 
         def logits_of(rows):
             affinity = f[rows] @ keys.T
             # A row that meets itself has nothing to learn.
-            own = torch.nn.functional.one_hot(rows.to(device), len(f)).bool()
+            own = torch.as_tensor(hidden(rows.numpy()), device=device)
             affinity = affinity.masked_fill(own, -torch.inf)
             cache = torch.exp(self.beta_ * (affinity - 1)) @ values
             return text[rows] + self.alpha_ * cache
 
-        losses = train(self, [keys], logits_of, targets, make_generator(self.random_state))
+        generator = make_generator(self.random_state)
+        losses = train_head(self, [keys], logits_of, targets, weights, generator)
         return losses, keys.detach().cpu().numpy()
 
     def _logits_of(self, X):
@@ -267,10 +309,32 @@ class TipAdapterHead(BaseTextHead):
         return np.concatenate([self._tip_logits(features[b]) for b in self._batches(len(features))])
 
 
+class _HiddenKeys:
+    """Which keys a training row must not meet to be judged: its own, and all outside its fold."""
+
+    def __init__(self, targets, folds):
+        n = len(targets)
+        self.fold_of = np.full(n, -1)
+        self.outside = np.ones((len(folds or ()), n), bool)
+        for fold, (train, test) in enumerate(folds or ()):
+            self.fold_of[test] = fold
+            self.outside[fold, train] = False
+        self.known = np.bincount(targets)[targets] > 1 if folds is None else self.fold_of >= 0
+
+    def __call__(self, rows):
+        """Hidden keys of some rows, (len(rows), number of keys)."""
+        hidden = np.zeros((len(rows), len(self.fold_of)), bool)
+        fold = self.fold_of[rows]
+        hidden[fold >= 0] = self.outside[fold[fold >= 0]]
+        hidden[np.arange(len(rows)), rows] = True
+        return hidden
+
+
 def _candidates(given, automatic):
     return list(automatic) if given == "auto" else [float(given)]
 
 
-def _log_loss(logits, targets):
+def _log_loss(logits, targets, weights):
     """Summed negative log-likelihood of the true classes."""
-    return -log_softmax(logits, axis=1)[np.arange(len(targets)), targets].sum()
+    true = log_softmax(logits, axis=1)[np.arange(len(targets)), targets]
+    return -(true.sum() if weights is None else true @ weights)

@@ -1,10 +1,12 @@
-"""Gradient descent for the heads that have a small network."""
+"""Gradient descent, for heads and routers that train something small in torch."""
 
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
+
+from .._utils._progress import progress
+from .._utils._sklearn import Interval
 
 TRAINING_CONSTRAINTS = {
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -24,19 +26,85 @@ def make_generator(random_state):
     return torch.Generator().manual_seed(seed)
 
 
-def train(head, parameters, logits_of, targets, generator):
+def as_tensors(device, *arrays):
+    """Arrays as tensors on a device, of their own precision where the device has it."""
+    import torch
+
+    single = torch.device(device).type == "mps"
+    return [
+        torch.as_tensor(a.astype(np.float32) if single and a.dtype == np.float64 else a).to(device)
+        for a in map(np.ascontiguousarray, arrays)
+    ]
+
+
+def mean_weights(sample_weight, n, dtype=np.float32):
+    """Weights of rows relative to their mean: ones without weights."""
+    if sample_weight is None:
+        return np.ones(n, dtype)
+    return (sample_weight / sample_weight.mean()).astype(dtype)
+
+
+def weighted_cross_entropy(logits, targets, weights):
+    """Mean over rows of weights times cross-entropy, in torch."""
+    from torch.nn import functional
+
+    return (weights * functional.cross_entropy(logits, targets, reduction="none")).mean()
+
+
+def train(estimator, optimizer, loss_of, n, generator, *, schedule=None):
+    """Minimise a loss over shuffled batches of n rows.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``max_iter``, ``batch_size`` and ``verbose`` apply.
+    optimizer : torch.optim.Optimizer
+    loss_of : callable
+        Loss of rows, by their positions.
+    n : int
+    generator : torch.Generator
+        Shuffles the rows.
+    schedule : torch.optim.lr_scheduler.LRScheduler, default=None
+        Takes a step with the optimizer.
+
+    Returns
+    -------
+    list of float
+        Mean loss of each epoch.
+    """
+    import torch
+
+    losses = []
+    name = type(estimator).__name__
+    with progress(estimator.max_iter, estimator.verbose, desc=name, unit="epoch") as bar:
+        for _ in range(estimator.max_iter):
+            total = 0.0
+            for rows in torch.randperm(n, generator=generator).split(estimator.batch_size):
+                loss = loss_of(rows)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                if schedule is not None:
+                    schedule.step()
+                total += loss.detach() * len(rows)
+            losses.append(float(total) / n)
+            bar.set_postfix(loss=losses[-1])
+            bar.update()
+    return losses
+
+
+def train_head(head, parameters, logits_of, targets, sample_weight, generator):
     """Minimise cross-entropy by AdamW, with a cosine schedule over all steps.
 
     Parameters
     ----------
     head : estimator
-        Its ``learning_rate``, ``max_iter``, ``batch_size`` and ``verbose`` apply.
     parameters : list of torch.nn.Parameter
     logits_of : callable
         Logits (n, C) of rows, by their positions.
-    targets : torch.Tensor of shape (n,), int
+    targets : ndarray of shape (n,), int
+    sample_weight : ndarray of shape (n,) or None
     generator : torch.Generator
-        Shuffles the rows.
 
     Returns
     -------
@@ -45,20 +113,13 @@ def train(head, parameters, logits_of, targets, generator):
     """
     import torch
 
+    n = len(targets)
+    weights, targets = as_tensors(parameters[0].device, mean_weights(sample_weight, n), targets)
+
+    def loss_of(rows):
+        return weighted_cross_entropy(logits_of(rows), targets[rows], weights[rows])
+
     optimizer = torch.optim.AdamW(parameters, lr=head.learning_rate, eps=1e-4)
-    n_batches = -(-len(targets) // head.batch_size)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, head.max_iter * n_batches)
-    losses = []
-    for epoch in range(1, head.max_iter + 1):
-        total = 0.0
-        for rows in torch.randperm(len(targets), generator=generator).split(head.batch_size):
-            loss = torch.nn.functional.cross_entropy(logits_of(rows), targets[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += loss.item() * len(rows)
-        losses.append(total / len(targets))
-        if head.verbose:
-            print(f"[{type(head).__name__}] epoch {epoch}/{head.max_iter}, loss {losses[-1]:.4f}")
-    return losses
+    n_steps = head.max_iter * -(-n // head.batch_size)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+    return train(head, optimizer, loss_of, n, generator, schedule=schedule)

@@ -1,10 +1,10 @@
 """Zero-shot classification: nothing is learned, the classes' names decide."""
 
 import numpy as np
-from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._linalg import unit_rows
+from .._utils._sklearn import fit_context
 from ._text_head import BaseTextHead
 
 
@@ -18,8 +18,9 @@ class ZeroShotHead(BaseTextHead):
 
     Parameters
     ----------
-    backbone : str, default="ViT-B-32/openai"
-        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`.
+    backbone : str or None, default=None
+        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`. None takes
+        that of its block in an ensemble.
     templates : sequence of str, default=None
         Prompts, each with one ``{}`` for the name of a class. None stands for
         ``"a photo of a {}."``, ``"a picture of a {}."`` and ``"{}"``.
@@ -56,16 +57,13 @@ class ZeroShotHead(BaseTextHead):
     True
     """
 
-    # Its logits do not depend on the rows it was fitted on: no cross-fitting is needed.
-    _learns_from_rows = False
-
-    def __init__(self, backbone="ViT-B-32/openai", *, templates=None, class_names=None):
+    def __init__(self, backbone=None, *, templates=None, class_names=None):
         self.backbone = backbone
         self.templates = templates
         self.class_names = class_names
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
         """Encode the names of the classes.
 
         Parameters
@@ -74,6 +72,8 @@ class ZeroShotHead(BaseTextHead):
             Embeddings; only their width is looked at.
         y : array-like of shape (n,)
             Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Ignored, as nothing is learned from the rows.
 
         Returns
         -------
@@ -88,23 +88,29 @@ class ZeroShotHead(BaseTextHead):
         self._fit_text(X, y)
         return self
 
-    def set_classes(self, classes, *, class_names=None):
-        """Take other classes, without rows.
+    def set_classes(self, classes, *, class_names=None, templates=None):
+        """Take other classes, without rows. Parameters stay as they are.
 
         Parameters
         ----------
         classes : array-like of shape (C,)
             Labels.
         class_names : mapping or sequence of str, default=None
-            As the parameter of that name, which it replaces.
+            Names of these classes, as the parameter of that name.
+        templates : sequence of str, default=None
+            Prompts, as the parameter of that name, which is used where this is None.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If a class has no name or a template has no place for it. The head is then unchanged.
         """
         check_is_fitted(self)
-        self.class_names = class_names
-        self._encode(np.unique(classes))
+        self._encode(np.unique(classes), class_names, templates or self.templates)
         return self
 
     def _logits_of(self, X):

@@ -12,7 +12,8 @@ import fsspec
 import numpy as np
 from fsspec.core import url_to_fs
 
-from ._load import ImageError, as_image_list, is_missing, load_image
+from .._utils._missing import is_missing
+from ._load import ImageError, as_image_list, load_image
 
 _SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".pgm"),

@@ -9,10 +9,11 @@ import os
 import reprlib
 import sys
 from collections.abc import Sequence
-from numbers import Real
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+
+from .._utils._missing import is_missing
 
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -174,14 +175,6 @@ def _error(name, reason, advice):
 def _is_tensor(x):
     # Whoever holds a tensor has imported torch; this module must not.
     return isinstance(x, getattr(sys.modules.get("torch"), "Tensor", ()))
-
-
-def is_missing(x):
-    if x is None or (isinstance(x, str) and x == ""):
-        return True
-    if isinstance(x, (Real, np.datetime64)):
-        return bool(x != x)
-    return type(x).__name__ in ("NAType", "NaTType")
 
 
 def _split_array(X):

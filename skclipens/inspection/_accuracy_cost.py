@@ -88,7 +88,7 @@ class AccuracyCostDisplay:
 
         Parameters
         ----------
-        estimator : ensemble, or Pipeline that ends in one
+        estimator : ensemble, or pipeline that ends in one
             Fitted.
         X : array-like of shape (n, ...)
             What `estimator` predicts from: embeddings, or images for a pipeline.
@@ -118,7 +118,7 @@ class AccuracyCostDisplay:
         NotFittedError
             If it is not fitted.
         ValueError
-            If an expert has no cost.
+            If an expert has no cost, or an image cannot be read.
         """
         ensemble, X = split_ensemble(estimator, X)
         if costs is None:
@@ -240,10 +240,10 @@ def _experts_of_blocks(ensemble, costs):
     """Positions of the experts on each block, but for experts on all columns."""
     members = {}
     for e, expert in enumerate(ensemble.experts_):
-        block = _priced_name(str(expert.name), costs)
+        block = _priced_name(expert, costs)
         if block is not None:
             members.setdefault(block, []).append(e)
-        elif len(expert.columns) < ensemble.n_features_in_:
+        elif len(expert.block.columns) < ensemble.n_features_in_:
             raise ValueError(
                 f"costs has no entry for expert {expert.name!r}; name its block, or the expert."
             )
@@ -254,12 +254,8 @@ def _experts_of_blocks(ensemble, costs):
 
 def _priced_name(expert, costs):
     """The name under which costs has an expert: its own, its block's, or its backbone's."""
-    # "prefix__BACKBONE:head", where a ColumnTransformer made the prefix.
-    for name in (expert, expert.rpartition(":")[0]):
-        for candidate in (name, name.rpartition("__")[2]):
-            if candidate in costs:
-                return candidate
-    return None
+    names = expert.name, expert.block.name, expert.block.backbone
+    return next((name for name in names if name in costs), None)
 
 
 def _check_pair(costs, accuracies, name_costs, name_accuracies):

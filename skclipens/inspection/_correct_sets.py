@@ -64,7 +64,7 @@ class CorrectSetsDisplay:
 
         Parameters
         ----------
-        estimator : ensemble, or Pipeline that ends in one
+        estimator : ensemble, or pipeline that ends in one
             Fitted.
         X : array-like of shape (n, ...)
             What `estimator` predicts from: embeddings, or images for a pipeline.
@@ -87,6 +87,8 @@ class CorrectSetsDisplay:
             If the estimator has no ``expert_proba``.
         NotFittedError
             If it is not fitted.
+        ValueError
+            If an image cannot be read.
         """
         ensemble, X = split_ensemble(estimator, X)
         return cls.from_predictions(

@@ -27,6 +27,8 @@ def split_ensemble(estimator, X, method="expert_proba"):
         If the estimator is no ensemble with this method.
     NotFittedError
         If it is not fitted.
+    ValueError
+        If an image cannot be read, where the pipeline embeds it as a row of NaN.
     """
     ensemble = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     if not hasattr(ensemble, method):
@@ -35,9 +37,21 @@ def split_ensemble(estimator, X, method="expert_proba"):
             f"got {type(ensemble).__name__}."
         )
     check_is_fitted(ensemble)
+    # Not by the pipeline's own methods: each of them would embed the images again.
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         X = estimator[:-1].transform(X)
+        _refuse_unreadable(X)
     return ensemble, X
+
+
+def _refuse_unreadable(X):
+    table = np.asarray(X)
+    rows = np.flatnonzero(np.isnan(table).all(axis=1)).tolist() if table.dtype.kind == "f" else []
+    if rows:
+        raise ValueError(
+            f"{len(rows)} of {len(X)} images cannot be read; the first is row {rows[0]}. Leave "
+            "them out of X and y."
+        )
 
 
 def expert_predictions(ensemble, X):

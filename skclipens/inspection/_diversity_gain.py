@@ -68,7 +68,7 @@ class DiversityGainDisplay:
 
         Parameters
         ----------
-        estimator : ensemble, or Pipeline that ends in one
+        estimator : ensemble, or pipeline that ends in one
             Fitted. Its experts' calibrated logits are averaged; its own way to combine them is
             not used.
         X : array-like of shape (n, ...)
@@ -97,7 +97,8 @@ class DiversityGainDisplay:
         NotFittedError
             If it is not fitted.
         ValueError
-            If there are fewer than `n_members` experts, or `n_members` is below 2.
+            If there are fewer than `n_members` experts, `n_members` is below 2, or an image cannot
+            be read.
         """
         ensemble, X = split_ensemble(estimator, X)
         names = ensemble.expert_names_

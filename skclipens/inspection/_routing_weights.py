@@ -66,7 +66,7 @@ class RoutingWeightsDisplay:
 
         Parameters
         ----------
-        estimator : ensemble with ``routing_weights``, or Pipeline that ends in one
+        estimator : ensemble with ``routing_weights``, or pipeline that ends in one
             Fitted.
         X : array-like of shape (n, ...)
             What `estimator` predicts from: embeddings, or images for a pipeline.
@@ -91,6 +91,8 @@ class RoutingWeightsDisplay:
             If the estimator has no ``routing_weights``.
         NotFittedError
             If it is not fitted.
+        ValueError
+            If an image cannot be read.
         """
         ensemble, X = split_ensemble(estimator, X, "routing_weights")
         return cls.from_predictions(

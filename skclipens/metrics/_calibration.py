@@ -4,8 +4,8 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from .._utils._sklearn import Interval, StrOptions, validate_params
 from ._checks import check_correct
 
 _check_bins = validate_params(

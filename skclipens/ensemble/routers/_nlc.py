@@ -1,10 +1,20 @@
 """The Neural Logit Controller of the paper: a small network that weighs the experts of each row."""
 
-import numpy as np
-from sklearn.utils import check_random_state
+from numbers import Integral, Real
 
-from ..backbones import resolve_device
-from ._routers import BaseRouter
+import numpy as np
+
+from ..._utils._sklearn import Interval
+from ...backbones import resolve_device
+from ...heads._training import (
+    TRAINING_CONSTRAINTS,
+    as_tensors,
+    make_generator,
+    mean_weights,
+    train,
+    weighted_cross_entropy,
+)
+from ._base import BaseRouter
 
 _MAX_LOG_WEIGHT = 10.0
 
@@ -32,13 +42,15 @@ class NeuralLogitController(BaseRouter):
         Where the network is trained; see :class:`skclipens.CLIPEmbedder`.
     random_state : int, RandomState instance or None, default=None
         Determines initial weights and batches.
-    verbose : bool, default=False
-        Whether to print the loss of each epoch.
+    verbose : bool or int, default=False
+        Whether to show a progress bar with the loss.
 
     Attributes
     ----------
     coefs_ : list of ndarray
         Weights and intercepts of the hidden and of the last layer.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
     n_iter_ : int
         Epochs.
 
@@ -54,6 +66,12 @@ class NeuralLogitController(BaseRouter):
     >>> AdaptiveBackboneEnsemble("zoo", head="zero-shot", router=router).router.hidden_dim
     32
     """
+
+    _parameter_constraints: dict = {
+        **TRAINING_CONSTRAINTS,
+        "hidden_dim": [Interval(Integral, 1, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+    }
 
     def __init__(
         self,
@@ -76,31 +94,25 @@ class NeuralLogitController(BaseRouter):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _fit(self, X, logits, y):
+    def _fit(self, X, logits, y, sample_weight=None):
         import torch
 
         device = resolve_device(self.device)
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        generator = torch.Generator().manual_seed(seed)
-        X = torch.as_tensor(X, dtype=torch.float32, device=device)
-        logits = torch.as_tensor(logits, dtype=torch.float32, device=device)
-        y = torch.as_tensor(y, device=device)
-        network = self._network(X.shape[1], logits.shape[1], generator).to(device)
+        generator = make_generator(self.random_state)
+        weights = mean_weights(sample_weight, len(y), X.dtype)
+        X, logits, y, weights = as_tensors(device, X, logits.astype(X.dtype), y, weights)
+        network = self._network(X.shape[1], logits.shape[1], generator).to(X)
+
+        def loss_of(rows):
+            combined = _forward(network, X[rows], logits[rows])
+            return weighted_cross_entropy(combined, y[rows], weights[rows])
+
         optimizer = torch.optim.Adam(
             network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
         )
-        for epoch in range(1, self.max_iter + 1):
-            total = 0.0
-            for rows in torch.randperm(len(X), generator=generator).split(self.batch_size):
-                loss = _cross_entropy(network, X[rows], logits[rows], y[rows])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                total += loss.detach() * len(rows)
-            if self.verbose:
-                print(f"[NLC] epoch {epoch}/{self.max_iter}, loss {total / len(X):.4f}")
+        self.loss_curve_ = train(self, optimizer, loss_of, len(y), generator)
         self.coefs_ = [p.detach().cpu().numpy() for p in network.parameters()]
-        return self.max_iter
+        self.n_iter_ = self.max_iter
 
     def _network(self, n_features, n_experts, generator):
         from torch import nn
@@ -122,8 +134,6 @@ class NeuralLogitController(BaseRouter):
         return np.exp(t) / logits.shape[1]
 
 
-def _cross_entropy(network, X, logits, y):
-    from torch.nn import functional
-
+def _forward(network, X, logits):
     weights = network(X).clamp(-_MAX_LOG_WEIGHT, _MAX_LOG_WEIGHT).exp() / logits.shape[1]
-    return functional.cross_entropy((weights[:, :, None] * logits).sum(dim=1), y)
+    return (weights[:, :, None] * logits).sum(dim=1)

@@ -5,18 +5,17 @@ from numbers import Integral
 import numpy as np
 from scipy.optimize import differential_evolution
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
 
-from .._utils._docstrings import fill_doc
-from ._averages import weighted_sum, with_unjudged
-from ._base import BaseBackboneEnsemble
+from ..._utils._docstrings import fill_doc
+from ..._utils._sklearn import Interval
+from ._base import BaseRouter
 
 _MAX_CHUNK = 2**17  # numbers at a time: 1 MiB, which stays in a processor's cache
 
 
-@fill_doc(calibrate_default="False")
-class GeneticEnsemble(BaseBackboneEnsemble):
-    r"""Classify by a weighted sum of logits, with weights that evolution finds.
+@fill_doc()
+class GeneticRouter(BaseRouter):
+    r"""One weight per expert, found by evolution.
 
     The static weights :math:`w \in [0, 1]^E` maximise the accuracy of
     :math:`z(x) = \sum_e w_e z_e(x)` on rows that the heads have not seen; of weights that are as
@@ -24,39 +23,27 @@ class GeneticEnsemble(BaseBackboneEnsemble):
 
     Parameters
     ----------
-    %(blocks)s
-    %(head)s
-    %(cv)s
-    %(calibrate)s
-        The default is the plain rule: weights can make up for the scales of the logits.
-    %(class_names)s
-    %(templates)s
     population : int, default=15
         Size of the population, per expert.
     max_iter : int, default=100
         Largest number of generations. Evolution ends before where the population has become one.
-    %(memory)s
-    %(n_jobs)s
     random_state : int, RandomState instance or None, default=None
-        Controls evolution, the folds, and heads that draw.
+        Controls evolution.
 
     Attributes
     ----------
     weights_ : ndarray of shape (E,), float64
-        Weight of each expert's logits, divided by ``temperatures_``. Equal weights that sum to 1
-        where no row could judge any expert; experts that are not in ``judged_`` share a weight
-        of 1.
+        Weight of each expert's logits.
     n_iter_ : int
         Number of generations.
-    %(fitted)s
 
     See Also
     --------
-    SuperLearnerEnsemble : Weights by convex optimisation, in less time.
+    SuperLearnerRouter : Weights by convex optimisation, in less time.
 
     Notes
     -----
-    The paper gives no settings of its genetic algorithm. Here it is differential evolution [3]_,
+    The paper gives no settings of its genetic algorithm. Here it is differential evolution [2]_,
     SciPy's evolutionary optimiser for real numbers. The logit average is in the first generation
     and the fittest always survive, so that on the rows that judge no average is more accurate.
     The time of a generation is proportional to rows x classes x E² x ``population``; memory
@@ -65,69 +52,39 @@ class GeneticEnsemble(BaseBackboneEnsemble):
     References
     ----------
     %(paper)s
-    %(guo)s
-    .. [3] Storn and Price, "Differential Evolution: A Simple and Efficient Heuristic for Global
+    .. [2] Storn and Price, "Differential Evolution: A Simple and Efficient Heuristic for Global
        Optimization over Continuous Spaces", Journal of Global Optimization 11, 1997.
 
     Examples
     --------
     >>> from sklearn.datasets import load_iris
-    >>> from skclipens.ensemble import GeneticEnsemble
+    >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, GeneticRouter
     >>> X, y = load_iris(return_X_y=True)
     >>> blocks = [("sepal", slice(0, 2)), ("petal", slice(2, 4))]
-    >>> clf = GeneticEnsemble(blocks, head="linear", max_iter=20, random_state=0).fit(X, y)
-    >>> bool(clf.weights_.min() >= 0 and clf.weights_.max() <= 1)
+    >>> router = GeneticRouter(max_iter=20, random_state=0)
+    >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", router=router).fit(X, y)
+    >>> bool(clf.router_.weights_.min() >= 0 and clf.router_.weights_.max() <= 1)
     True
     """
 
     _parameter_constraints: dict = {
-        **BaseBackboneEnsemble._parameter_constraints,
         "population": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
     }
 
-    def __init__(
-        self,
-        blocks=None,
-        *,
-        head="auto",
-        cv=5,
-        calibrate=False,
-        class_names=None,
-        templates=None,
-        population=15,
-        max_iter=100,
-        memory=None,
-        n_jobs=None,
-        random_state=None,
-    ):
-        super().__init__(
-            blocks,
-            head=head,
-            cv=cv,
-            calibrate=calibrate,
-            class_names=class_names,
-            templates=templates,
-            memory=memory,
-            n_jobs=n_jobs,
-            random_state=random_state,
-        )
+    def __init__(self, *, population=15, max_iter=100, random_state=None):
         self.population = population
         self.max_iter = max_iter
+        self.random_state = random_state
 
-    def _fit_combination(self, X, logits, y):
-        weights, self.n_iter_ = np.full(logits.shape[1], 1 / logits.shape[1]), 1
-        if len(y):
-            weights, self.n_iter_ = self._evolve(logits, y)
-        self.weights_ = with_unjudged(weights, self.judged_)
-
-    def _evolve(self, logits, y):
+    def _fit(self, X, logits, y, sample_weight=None):
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         n_experts = logits.shape[1]
         found = differential_evolution(
             unfitness,
             [(0, 1)] * n_experts,
-            args=(np.ascontiguousarray(logits.swapaxes(0, 1)), y),
+            args=(np.ascontiguousarray(logits.swapaxes(0, 1)), y, sample_weight),
             x0=np.full(n_experts, 1 / n_experts),
             popsize=self.population,
             maxiter=self.max_iter,
@@ -138,13 +95,13 @@ class GeneticEnsemble(BaseBackboneEnsemble):
             updating="deferred",
             vectorized=True,
         )
-        return found.x, max(found.nit, 1)
+        self.weights_, self.n_iter_ = found.x, max(found.nit, 1)
 
-    def _combine(self, X, logits):
-        return weighted_sum(self.weights_[self.judged_], logits)
+    def _weights(self, X, logits):
+        return self.weights_
 
 
-def unfitness(weights, logits, y):
+def unfitness(weights, logits, y, sample_weight=None):
     """Number of errors of a weighted sum of logits, plus log-loss squeezed below 1.
 
     Parameters
@@ -153,6 +110,7 @@ def unfitness(weights, logits, y):
         One column for each of S individuals.
     logits : ndarray of shape (E, n, C)
     y : ndarray of shape (n,), int
+    sample_weight : ndarray of shape (n,) or None
 
     Returns
     -------
@@ -160,14 +118,15 @@ def unfitness(weights, logits, y):
     """
     n_experts, n, n_classes = logits.shape
     weights = weights.reshape(n_experts, -1)
+    of_rows = np.ones(n) if sample_weight is None else sample_weight
     errors, losses = np.zeros((2, weights.shape[1]))
     step = max(_MAX_CHUNK // (weights.shape[1] * n_classes), 1)
     for start in range(0, n, step):
         rows = slice(start, start + step)
         sums = np.tensordot(weights, logits[:, rows], axes=(0, 0))  # (S, rows, C)
-        errors += np.count_nonzero(sums.argmax(axis=2) != y[rows], axis=1)
+        errors += (sums.argmax(axis=2) != y[rows]) @ of_rows[rows]
         sums -= sums.max(axis=2, keepdims=True)
-        losses -= np.take_along_axis(sums, y[None, rows, None], axis=2).sum(axis=(1, 2))
-        losses += np.log(np.exp(sums, out=sums).sum(axis=2)).sum(axis=1)
-    loss = losses / n
+        true = np.take_along_axis(sums, y[None, rows, None], axis=2)[..., 0]
+        losses += (np.log(np.exp(sums, out=sums).sum(axis=2)) - true) @ of_rows[rows]
+    loss = losses / of_rows.sum()
     return errors + loss / (1 + loss)

@@ -1,0 +1,148 @@
+"""Folds of few rows per class, and what the rows of a fold can judge."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.model_selection import (
+    GroupShuffleSplit,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+    check_cv,
+)
+
+from ._sklearn import HasMethods, Interval, RealNotInt
+from ._validation import few_rows_per_class
+
+CV_CONSTRAINTS = [
+    Interval(Integral, 2, None, closed="left"),
+    Interval(RealNotInt, 0, 1, closed="neither"),
+    HasMethods(["split", "get_n_splits"]),
+    "array-like",
+]
+
+
+def few_shot_folds(
+    y, cv=5, *, groups=None, every_class=False, shuffle=True, random_state=None, X=None
+):
+    """Folds whose held-out rows can judge what the other rows teach.
+
+    A row is held out only where the fold teaches its class, and a fold is left out where it
+    teaches fewer than two classes. So there may be no fold at all, as with one row per class.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    cv : int, float, splitter or iterable of (train, test)
+        An int: at most so many stratified folds, and no more than the largest class has rows. A
+        float: one fold that holds out so large a part of the rows.
+    groups : array-like of shape (n,) or None
+        Rows of a group are never on both sides.
+    every_class : bool
+        Whether each fold of an int is to have a row of every class on both sides: there are then
+        no more folds than the smallest class has rows, and classes with one row are left out.
+    shuffle : bool
+        Whether the folds of an int are drawn.
+    random_state : int, RandomState instance or None
+    X : array-like of shape (n, n_features) or None
+        What a splitter of the user's may look at.
+
+    Returns
+    -------
+    list of (train, test)
+
+    Raises
+    ------
+    ValueError
+        If a float cannot hold out rows of every class, or a splitter cannot split these rows.
+    """
+    sizes = np.unique(y, return_counts=True)[1]
+    if isinstance(cv, Integral):
+        n_folds = min(cv, *_fold_limits(sizes, groups, every_class))
+        if n_folds < 2:
+            return []
+        kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+        random_state = random_state if shuffle else None
+        cv = kind(n_folds, shuffle=shuffle, random_state=random_state)
+        if every_class:
+            return _split_rows(cv, y, groups, np.flatnonzero(_has_company(y)))
+    elif isinstance(cv, Real):
+        return [_split_once(cv, y, groups, random_state)]
+    return _teachable(_split(check_cv(cv), y, groups, X), y)
+
+
+def folds_of_some(cv, some, X, y, groups):
+    """What ``cv`` stands for where only some rows are kept.
+
+    Parameters
+    ----------
+    cv : int, float, splitter or iterable of (train, test)
+        Splits are of all rows.
+    some : ndarray of shape (n,), bool
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+    groups : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    int, float or list of (train, test)
+        Splits are of the rows that are kept, by their positions among these.
+    """
+    if isinstance(cv, Real):
+        return cv
+    position = np.cumsum(some) - 1
+    return [
+        tuple(position[rows[some[rows]]] for rows in fold)
+        for fold in _split(check_cv(cv), y, groups, X)
+    ]
+
+
+def covers_most(y, n_classes):
+    """Whether rows show more than half of the classes: fewer cannot judge what knows them all."""
+    return 2 * len(np.unique(y)) > n_classes
+
+
+def _fold_limits(sizes, groups, every_class):
+    yield sizes[sizes > 1].min(initial=sizes.max()) if every_class else sizes.max()
+    if groups is not None:
+        yield len(np.unique(groups))
+
+
+def _has_company(y):
+    _, index, sizes = np.unique(y, return_inverse=True, return_counts=True)
+    return sizes[index] > 1
+
+
+def _split(splitter, y, groups, X=None):
+    with warnings.catch_warnings(), few_rows_per_class():
+        # Rows whose class is in no other fold are not held out; see `_teachable`.
+        warnings.filterwarnings("ignore", message="The least populated class")
+        folds = splitter.split(np.zeros((len(y), 1)) if X is None else X, y, groups)
+        rows = np.arange(len(y))  # folds may be masks or lists
+        return [(rows[train], rows[test]) for train, test in folds]
+
+
+def _split_rows(splitter, y, groups, rows):
+    """Folds of some of the rows."""
+    of_rows = None if groups is None else np.asarray(groups)[rows]
+    folds = _teachable(_split(splitter, y[rows], of_rows), y[rows])
+    return [(rows[train], rows[test]) for train, test in folds]
+
+
+def _split_once(size, y, groups, random_state):
+    kind = StratifiedShuffleSplit if groups is None else GroupShuffleSplit
+    splitter = kind(1, test_size=size, random_state=random_state)
+    try:
+        return _split(splitter, y, groups)[0]
+    except ValueError as error:
+        raise ValueError(
+            f"cv={size} cannot hold out rows of every class: {error} Use a larger "
+            "fraction, or an integer for cross-fitting."
+        ) from None
+
+
+def _teachable(folds, y):
+    folds = [(train, test[np.isin(y[test], y[train])]) for train, test in folds]
+    # Most classifiers refuse to be fitted on a single class.
+    return [(a, b) for a, b in folds if len(b) and len(np.unique(y[a])) > 1]

@@ -1,0 +1,68 @@
+"""Metadata of rows that ``fit`` hands on: their weights and their groups."""
+
+import numpy as np
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.utils.validation import has_fit_parameter
+
+from ._sklearn import routing_enabled
+
+METADATA = ("sample_weight", "groups")
+
+
+def metadata_taken(estimator):
+    """Which metadata the ``fit`` of an estimator takes.
+
+    By its requests where scikit-learn's metadata routing is enabled, else by its signature.
+
+    Returns
+    -------
+    tuple of str
+    """
+    if routing_enabled() and hasattr(estimator, "get_metadata_routing"):
+        asked = get_routing_for_object(estimator).consumes("fit", METADATA)
+        return tuple(name for name in METADATA if name in asked)
+    return tuple(name for name in METADATA if has_fit_parameter(estimator, name))
+
+
+def metadata_for(estimator, **metadata):
+    """Metadata that there is, and that the ``fit`` of an estimator takes.
+
+    Raises
+    ------
+    ValueError
+        If there are weights that the estimator cannot take.
+    """
+    taken = metadata_taken(estimator)
+    if metadata.get("sample_weight") is not None and "sample_weight" not in taken:
+        refuse_weights([type(estimator).__name__])
+    return {name: metadata[name] for name in taken if metadata.get(name) is not None}
+
+
+def rows_of(metadata, rows):
+    """Metadata of some rows."""
+    return {name: None if value is None else value[rows] for name, value in metadata.items()}
+
+
+def refuse_weights(names):
+    """Raise ValueError if there is something that cannot take weights."""
+    if names:
+        raise ValueError(
+            f"sample_weight is given, but the fit of {', '.join(names)} cannot take it. Leave "
+            "sample_weight out, or use what can take it."
+        )
+
+
+def class_weights(class_weight, y, sample_weight):
+    """Weight of each row's class: ``"balanced"`` makes up for unequal sums of the rows' weights.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    if class_weight != "balanced" or sample_weight is None:
+        return compute_sample_weight(class_weight, y)
+    index = np.unique(y, return_inverse=True)[1]
+    totals = np.bincount(index, sample_weight)
+    target = totals.sum() / np.count_nonzero(totals)
+    return np.divide(target, totals, out=np.zeros_like(totals), where=totals > 0)[index]

@@ -1,0 +1,14 @@
+"""What stands for a missing value. Imports no more than numpy."""
+
+from numbers import Real
+
+import numpy as np
+
+
+def is_missing(x):
+    """Whether a value stands for none: None, NaN, NA, NaT or an empty string."""
+    if x is None or (isinstance(x, str) and x == ""):
+        return True
+    if isinstance(x, (Real, np.datetime64)):
+        return bool(x != x)
+    return type(x).__name__ in ("NAType", "NaTType")

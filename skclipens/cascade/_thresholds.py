@@ -1,0 +1,65 @@
+"""Confidences at which the stages of a cascade decide."""
+
+import numpy as np
+
+from ._costs import within
+
+_ROUNDING = 1e-12
+
+
+def broadcast_thresholds(thresholds, shape):
+    try:
+        thresholds = np.broadcast_to(np.asarray(thresholds, dtype=float), shape)
+    except ValueError:
+        raise ValueError(
+            f"thresholds={thresholds!r} does not fit a cascade of {shape[0] + 1} stages; give one "
+            f"number, or {shape[0]}."
+        ) from None
+    if np.isnan(thresholds).any() or (thresholds < 0).any():
+        raise ValueError(f"thresholds must be at least 0; got {thresholds.tolist()}.")
+    return thresholds.copy()
+
+
+def sweep(confidence, correct, costs, sample_weight=None):
+    """Accuracy and mean cost of every threshold that makes a difference.
+
+    Parameters
+    ----------
+    confidence, correct : ndarray of shape (n, K)
+    costs : ndarray of shape (K,)
+    sample_weight : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    dict of ndarray
+        As ``CascadeEnsemble.curve_``.
+    """
+    # A row goes on from stage k, and changes accuracy and cost, above its largest confidence so
+    # far. The last threshold, above all of them, sends all rows to the last stage.
+    leaves = np.maximum.accumulate(confidence[:, :-1], axis=1)
+    values, event = np.unique(leaves, return_inverse=True)
+    weights = np.ones(len(confidence)) if sample_weight is None else sample_weight
+
+    def curve(start, change):
+        change = change * weights[:, None]
+        changes = np.bincount(event.ravel(), change.ravel(), minlength=len(values))
+        return (start @ weights + np.append(0, np.cumsum(changes))) / weights.sum()
+
+    cost = np.broadcast_to(costs, confidence.shape)
+    return {
+        "threshold": np.append(values, np.inf),
+        "accuracy": curve(correct[:, 0], np.diff(correct, axis=1)),
+        "cost": curve(cost[:, 0], cost[:, 1:]),
+    }
+
+
+def choose(curve, max_accuracy_drop, max_cost):
+    """Position on a curve; see the parameters of CascadeEnsemble."""
+    accuracy = curve["accuracy"]
+    affordable = within(max_cost, curve["cost"])
+    if max_accuracy_drop is not None:
+        enough = accuracy >= accuracy[-1] - max_accuracy_drop - _ROUNDING
+        stays_enough = np.logical_and.accumulate(enough[::-1])[::-1]
+        if (affordable & stays_enough).any():
+            return np.argmax(affordable & stays_enough)
+    return np.argmax(np.where(affordable, accuracy, -1))

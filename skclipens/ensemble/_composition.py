@@ -1,0 +1,116 @@
+"""Heads as parts of an ensemble: nested parameters, requests for metadata, the HTML diagram."""
+
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+
+from .._utils._sklearn import VisualBlock, routing_enabled
+from ._experts import HEADS, named_heads
+from .routers import ROUTERS
+
+
+class HeadComposition:
+    """What an ensemble with the parameters ``head``, ``router`` and ``cv`` is made of.
+
+    A list of heads has nested parameters as in :class:`sklearn.ensemble.VotingClassifier`: a head
+    by its name, and the head's own by ``NAME__PARAMETER``.
+    """
+
+    def _listed_heads(self):
+        """Names and objects of a list of heads, where these are objects."""
+        if not isinstance(self.head, (list, tuple)):
+            return {}
+        try:
+            named = named_heads(self.head)
+        except ValueError:  # said in fit
+            return {}
+        return {name: head for name, head, _ in named if hasattr(head, "get_params")}
+
+    def _check_names_of_heads(self):
+        clash = set(self._listed_heads()) & set(self._get_param_names())
+        if clash:
+            raise ValueError(
+                f"A head is named {min(clash)!r}, which is a parameter of {type(self).__name__}. "
+                "Give it another name."
+            )
+
+    def get_params(self, deep=True):
+        """Get parameters of the ensemble, and those of a list of heads by their names.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include parameters of heads and router.
+
+        Returns
+        -------
+        dict
+        """
+        params = super().get_params(deep=deep)
+        for name, head in self._listed_heads().items() if deep else ():
+            params[name] = head
+            params |= {f"{name}__{key}": value for key, value in head.get_params().items()}
+        return params
+
+    def set_params(self, **params):
+        """Set parameters of the ensemble, and of heads by their names.
+
+        Parameters
+        ----------
+        **params : dict
+
+        Returns
+        -------
+        self
+        """
+        if "head" in params:
+            self.head = params.pop("head")
+        for name in self._listed_heads().keys() & params.keys():
+            self._replace_head(name, params.pop(name))
+        return super().set_params(**params)
+
+    def _replace_head(self, name, head):
+        names = [one for one, _, _ in named_heads(self.head)]
+        heads = list(self.head)
+        position = names.index(name)
+        old = heads[position]
+        heads[position] = (name, head, *old[2:]) if isinstance(old, tuple) else head
+        self.head = heads
+
+    def get_metadata_routing(self):
+        """Get what the ensemble asks for, and hands to heads and splitter.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        routing = MetadataRouter(owner=self).add_self_request(self)
+        heads = self._listed_heads()
+        if hasattr(self.head, "get_params"):
+            heads = {"head": self.head}
+        to_fit = MethodMapping().add(caller="fit", callee="fit")
+        for name, head in heads.items():
+            routing.add(**{name: head}, method_mapping=to_fit)
+        if hasattr(self.cv, "split"):
+            to_split = MethodMapping().add(caller="fit", callee="split")
+            routing.add(splitter=self.cv, method_mapping=to_split)
+        return routing
+
+    def _route_metadata(self, **metadata):
+        """Let scikit-learn check that what is given was asked for, where routing is enabled."""
+        if routing_enabled():
+            given = {name: value for name, value in metadata.items() if value is not None}
+            process_routing(self, "fit", **given)
+
+    def _sk_visual_block_(self):
+        """Heads side by side, on their blocks once fitted, and the router below them."""
+        if hasattr(self, "experts_"):
+            parts = [(expert.name, expert.head) for expert in self.experts_]
+        else:
+            named = named_heads(self.head)
+            parts = [(name, HEADS.get(head, head)) for name, head, _ in named]
+        names, heads = zip(*parts, strict=True)
+        details = [str(head) for head in heads]
+        router = ROUTERS[self.router] if isinstance(self.router, str) else self.router
+        options = {"name_details": details, "dash_wrapped": False}
+        experts = VisualBlock("parallel", heads, names=names, **options)
+        names = f"experts on blocks={self.blocks!r}", f"router: {type(router).__name__}"
+        return VisualBlock("serial", (experts, router), names=names, dash_wrapped=False)

@@ -1,0 +1,153 @@
+"""What a fitted ensemble does with its experts and its router."""
+
+from copy import copy
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.base import TransformerMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from .._utils._validation import check_at_least_two
+from ..heads import ZeroShotHead
+from ..heads._classifier import LogitClassifierMixin
+from ._experts import stack_logits
+from .routers import ROUTERS, combine
+
+
+def _has_weights(ensemble):
+    router = getattr(ensemble, "router_", ensemble.router)
+    return hasattr(ROUTERS[router] if isinstance(router, str) else router, "weights")
+
+
+class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
+    """A classifier that has ``experts_``, ``judged_``, ``temperatures_`` and ``router_``."""
+
+    @property
+    def _routed(self):
+        """Which experts the router combines; the others are added to what it gives."""
+        return self.judged_ if self.judged_.any() else ~self.judged_
+
+    def _expert_logits(self, X):
+        """Logits of the experts for a checked table, (n, E, C)."""
+        logits = stack_logits(self.experts_, X, self.classes_)
+        return logits / self.temperatures_[:, None].astype(logits.dtype)
+
+    def _logits_of(self, X):
+        logits, routed = self._expert_logits(X), self._routed
+        combined = combine(self.router_, X, logits[:, routed])
+        if not routed.all():
+            combined = combined + logits[:, ~routed].mean(axis=1)
+        return combined
+
+    def expert_proba(self, X):
+        """Probabilities that each expert gives, calibrated unless ``calibrate`` is false.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, E, C)
+            Experts in the order of ``expert_names_``.
+        """
+        return softmax(self._expert_logits(self._checked(X)), axis=2)
+
+    @available_if(_has_weights)
+    def routing_weights(self, X):
+        """How far each expert is trusted for each row.
+
+        Only where the router has weights.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, E)
+            Weights of the calibrated logits, experts in the order of ``expert_names_``; of
+            probabilities where the router averages these. Those of gates (``router="shrunk"``,
+            ``GatedRouter``) may be negative, no others are.
+        """
+        X = self._checked(X)
+        logits, routed = self._expert_logits(X), self._routed
+        weights = np.full(logits.shape[:2], 1 / max(np.sum(~routed), 1), logits.dtype)
+        weights[:, routed] = self.router_.weights(X, logits[:, routed])
+        return weights
+
+    def transform(self, X):
+        """Calibrated logits of all experts, for another model to combine.
+
+        They are of the heads that were fitted on all rows. Fit the other model on rows that ``fit``
+        has not seen: of those that it has, the heads are surer than they should be.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, E * C)
+            The columns of the first expert first; see ``get_feature_names_out``.
+        """
+        logits = self._expert_logits(self._checked(X))
+        return logits.reshape(len(logits), -1)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns that ``transform`` gives, ``EXPERT__CLASS``.
+
+        Parameters
+        ----------
+        input_features : None or array-like of str
+            Ignored.
+
+        Returns
+        -------
+        ndarray of str objects, of shape (E * C,)
+        """
+        check_is_fitted(self)
+        names = [f"{name}__{label}" for name in self.expert_names_ for label in self.classes_]
+        return np.array(names, dtype=object)
+
+    def set_classes(self, classes, *, class_names=None, templates=None):
+        """Take other classes, and keep what was learned about the experts.
+
+        Temperatures and router carry over to classes that no row has shown, since they see only
+        logits and columns. All heads have to be zero-shot. Parameters stay as they are.
+
+        Parameters
+        ----------
+        classes : array-like of shape (C,)
+            Labels.
+        class_names : mapping or sequence of str, default=None
+            Names of these classes, as the parameter of that name.
+        templates : sequence of str, default=None
+            Prompts, as the parameter of that name, which is used where this is None.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a head has learned from rows, there are fewer than two classes, or one has no name.
+            The ensemble is then unchanged.
+        """
+        check_is_fitted(self)
+        for name, head, _ in self.experts_:
+            if not isinstance(head, ZeroShotHead):
+                raise ValueError(
+                    f"Expert {name!r} has learned the classes that it was fitted on; only "
+                    "ensembles of zero-shot heads (head='zero-shot') can take others."
+                )
+        check_at_least_two(np.unique(classes))
+        heads = [
+            copy(head).set_classes(classes, class_names=class_names, templates=templates)
+            for _, head, _ in self.experts_
+        ]
+        self.experts_ = [e._replace(head=head) for e, head in zip(self.experts_, heads)]
+        self.classes_ = heads[0].classes_
+        return self

@@ -1,0 +1,177 @@
+"""What routers share: the protocol, losses and their slopes."""
+
+import numpy as np
+from scipy.special import log_softmax
+from sklearn.base import BaseEstimator
+from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.metaestimators import available_if
+
+from ..._utils._linalg import one_blas_thread
+
+_MAX_CLASSES = 32
+
+
+def _learns(router):
+    return hasattr(router, "_fit")
+
+
+class BaseRouter(BaseEstimator):
+    """A router of this package.
+
+    A subclass has ``_weights(X, logits)``, if it is a weighted sum of logits, or ``combine``; and
+    ``_fit(X, logits, y, sample_weight)``, if it learns.
+    """
+
+    _parameter_constraints: dict = {}
+    __metadata_request__fit = {"logits": UNUSED, "sample_weight": True}
+
+    def fit(self, X, logits, y, sample_weight=None):
+        """Learn from logits of rows that the experts have not seen.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+        logits : ndarray of shape (n, E, C)
+            Calibrated.
+        y : ndarray of shape (n,), int
+            Positions of the true classes.
+        sample_weight : ndarray of shape (n,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        if _learns(self):
+            with one_blas_thread():  # many steps on small arrays
+                self._fit(X, logits, y, sample_weight)
+        return self
+
+    @available_if(lambda self: hasattr(self, "_weights"))
+    def weights(self, X, logits):
+        """Say how far to trust each expert for each row.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+        logits : ndarray of shape (n, E, C)
+            Calibrated.
+
+        Returns
+        -------
+        ndarray of shape (n, E), dtype of logits
+        """
+        return np.broadcast_to(self._weights(X, logits), logits.shape[:2]).astype(logits.dtype)
+
+    def combine(self, X, logits):
+        """Logits of the classes, from those of the experts.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+        logits : ndarray of shape (n, E, C)
+            Calibrated.
+
+        Returns
+        -------
+        ndarray of shape (n, C), dtype of logits
+        """
+        return weighted_sum(self.weights(X, logits), logits)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = _learns(self)
+        return tags
+
+
+def is_fixed(router):
+    """Whether a router learns nothing: it has no fit, or the tag ``requires_fit`` says so."""
+    if not hasattr(router, "fit"):
+        return True
+    return hasattr(router, "__sklearn_tags__") and not get_tags(router).requires_fit
+
+
+def combine(router, X, logits):
+    """Logits of the classes, as any router that keeps the protocol combines them.
+
+    Parameters
+    ----------
+    router : router
+    X : ndarray of shape (n, n_features)
+    logits : ndarray of shape (n, E, C)
+
+    Returns
+    -------
+    ndarray of shape (n, C)
+
+    Raises
+    ------
+    ValueError
+        If the router gives something else.
+    """
+    name, (n, n_experts, n_classes) = type(router).__name__, logits.shape
+    if hasattr(router, "combine"):
+        combined, what, shape = router.combine(X, logits), "combine", (n, n_classes)
+    else:
+        combined, what, shape = router.weights(X, logits), "weights", (n, n_experts)
+    combined = np.asarray(combined)
+    if combined.shape != shape or not np.isfinite(combined).all():
+        problem = "values that are not finite" if combined.shape == shape else combined.shape
+        raise ValueError(f"{name}.{what} must give finite values of shape {shape}; got {problem}.")
+    combined = combined.astype(logits.dtype, copy=False)
+    return combined if what == "combine" else weighted_sum(combined, logits)
+
+
+def weighted_sum(weights, logits):
+    """Weighted sum over experts: (n, E) and (n, E, C) to (n, C)."""
+    return np.einsum("ne,nec->nc", weights, logits)
+
+
+def log_of(p):
+    """Finite logarithm of probabilities, of their type."""
+    return np.log(np.maximum(p, np.finfo(p.dtype).tiny))
+
+
+def plausible_classes(logits, y):
+    """Logits of the classes that any expert favours, and of the true one.
+
+    The others hardly change a loss, but with many classes they would take nearly all of its time.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n, E, C)
+    y : ndarray of shape (n,), int
+
+    Returns
+    -------
+    logits : ndarray of shape (n, E, min(C, 32))
+    y : ndarray of shape (n,), int
+        Positions of the true classes among these.
+    """
+    n, _, n_classes = logits.shape
+    if n_classes <= _MAX_CLASSES:
+        return logits, y
+    favour = (logits - logits.max(axis=2, keepdims=True)).max(axis=1)
+    favour[np.arange(n), y] = np.inf
+    kept = np.argpartition(favour, -_MAX_CLASSES, axis=1)[:, -_MAX_CLASSES:]
+    return np.take_along_axis(logits, kept[:, None], axis=2), np.argmax(kept == y[:, None], axis=1)
+
+
+def loss_per_row(logits, y):
+    """Negative log-likelihood of the true classes, (n,), from logits of shape (n, C)."""
+    return -log_softmax(logits, axis=1)[np.arange(len(y)), y]
+
+
+def cross_entropy(logits, y, sample_weight=None):
+    """Mean cross-entropy of logits of shape (n, C), and its slope along them."""
+    rows = np.arange(len(y))
+    log_p = log_softmax(logits, axis=1)
+    slope = np.exp(log_p)
+    slope[rows, y] -= 1
+    losses = log_p[rows, y].astype(np.float64)
+    loss = -np.average(losses, weights=sample_weight)
+    if sample_weight is None:
+        return loss, slope / len(y)
+    return loss, slope * (sample_weight / sample_weight.sum())[:, None].astype(slope.dtype)

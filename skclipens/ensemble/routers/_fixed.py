@@ -1,0 +1,157 @@
+"""Rules that learn nothing: averages, the most confident expert, votes."""
+
+from numbers import Integral
+
+import numpy as np
+from scipy.special import logsumexp, softmax
+
+from ..._utils._docstrings import fill_doc
+from ..._utils._sklearn import Interval
+from ._base import BaseRouter, log_of
+
+
+@fill_doc()
+class UniformRouter(BaseRouter):
+    """The same weight for every expert: the logit average.
+
+    Log-Avg in [1]_ without calibration of the experts, C-Log-Avg with it.
+
+    References
+    ----------
+    %(paper)s
+
+    Examples
+    --------
+    >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, UniformRouter
+    >>> AdaptiveBackboneEnsemble("zoo", router=UniformRouter()).router
+    UniformRouter()
+    """
+
+    def _weights(self, X, logits):
+        return 1 / logits.shape[1]
+
+
+@fill_doc()
+class ConfidenceRouter(BaseRouter):
+    r"""All weight for the most confident expert.
+
+    Each row gets the logits of expert :math:`\arg\max_e \max_c p_{ec}(x)`, the first in a tie:
+    Conf in [1]_ without calibration of the experts, C-Conf with it. Confidences of different
+    experts are comparable only once they are calibrated.
+
+    References
+    ----------
+    %(paper)s
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skclipens.ensemble import ConfidenceRouter
+    >>> logits = np.array([[[0.0, 1.0], [3.0, 0.0]]])
+    >>> ConfidenceRouter().weights(None, logits)
+    array([[0., 1.]])
+    """
+
+    def _weights(self, X, logits):
+        # Ranked by the odds of all other classes: near 1, probabilities are rounded to ties.
+        odds = logits - logits.max(axis=2, keepdims=True)
+        np.put_along_axis(odds, logits.argmax(axis=2)[..., None], -np.inf, axis=2)
+        return np.eye(logits.shape[1])[logsumexp(odds, axis=2).argmin(axis=1)]
+
+
+class ProbabilityRouter(BaseRouter):
+    r"""The mean of the experts' probabilities.
+
+    :math:`p(x) = \frac{1}{E} \sum_e \mathrm{softmax}(z_e(x))`: soft voting, as in
+    :class:`sklearn.ensemble.VotingClassifier`. The combined logits are log-probabilities.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skclipens.ensemble import ProbabilityRouter
+    >>> logits = np.log([[[0.5, 0.5], [0.9, 0.1]]])
+    >>> np.exp(ProbabilityRouter().combine(None, logits)).round(2)
+    array([[0.7, 0.3]])
+    """
+
+    def combine(self, X, logits):
+        """Logarithm of the mean probabilities.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Ignored.
+        logits : ndarray of shape (n, E, C)
+
+        Returns
+        -------
+        ndarray of shape (n, C), dtype of logits
+        """
+        return log_of(softmax(logits, axis=2).mean(axis=1))
+
+
+@fill_doc()
+class VoteRouter(BaseRouter):
+    r"""Plurality of the experts' votes.
+
+    Each expert votes for its ``n_votes`` likeliest classes; the class with most votes wins. Of
+    classes with as many votes, the one wins to which the experts together give the higher
+    probability. Vote top-1 and Vote top-3 in [1]_, which does not say how ties are broken.
+
+    Parameters
+    ----------
+    n_votes : int, default=1
+        Number of classes that each expert votes for. With as many as there are classes, all are
+        tied and the rule becomes that of :class:`ProbabilityRouter`.
+
+    Notes
+    -----
+    The combined logits are the logarithms of :math:`(v_c + \bar p_c) / (1 + \sum_k v_k)`, where
+    :math:`v_c` counts the votes for class c and :math:`\bar p_c` is its mean probability: shares of
+    votes, with one more vote that is split as the mean of all experts. They rank classes as the
+    rule does and are not meant as calibrated.
+
+    References
+    ----------
+    %(paper)s
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skclipens.ensemble import VoteRouter
+    >>> logits = np.log([[[0.4, 0.6], [0.4, 0.6], [0.9, 0.1]]])
+    >>> VoteRouter().combine(None, logits).argmax(axis=1)
+    array([1])
+    """
+
+    _parameter_constraints: dict = {"n_votes": [Interval(Integral, 1, None, closed="left")]}
+
+    def __init__(self, n_votes=1):
+        self.n_votes = n_votes
+
+    def combine(self, X, logits):
+        """Logarithm of the shares of votes.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Ignored.
+        logits : ndarray of shape (n, E, C)
+
+        Returns
+        -------
+        ndarray of shape (n, C), dtype of logits
+        """
+        ballots = count_votes(logits, self.n_votes) + softmax(logits, axis=2).mean(axis=1)
+        return log_of(ballots / ballots.sum(axis=1, keepdims=True))
+
+
+def count_votes(logits, n_votes):
+    """Votes (n, C) of experts, each for its ``n_votes`` largest logits, (n, E, C).
+
+    An expert that cannot tell classes apart votes for the first of them.
+    """
+    chosen = np.argsort(-logits, axis=2, kind="stable")[..., :n_votes]
+    votes = np.zeros_like(logits)
+    np.put_along_axis(votes, chosen, 1, axis=2)
+    return votes.sum(axis=1)

@@ -1,0 +1,192 @@
+"""Gates: static weights plus what depends on the row."""
+
+from numbers import Real
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import softmax
+from sklearn.decomposition import PCA
+
+from ..._utils._linalg import total_weight
+from ..._utils._sklearn import Interval
+from ._base import BaseRouter, cross_entropy, plausible_classes, weighted_sum
+from ._static import OPTIONS, StaticRouter
+
+_MAX_COMPONENTS = 16
+_SMALLEST_SPREAD = 1e-6
+
+
+class GatedRouter(BaseRouter):
+    """Static weights plus a gate for each expert and row.
+
+    The weight of expert e for a row is that of :class:`StaticRouter` plus a gate g_e / s_e, where
+    s_e is the spread of the expert's logits and g_e is linear in the standardised confidence,
+    margin, entropy and agreement with the mean of expert e and in the leading principal components
+    of the columns. Weights may become negative: an expert that is reliably wrong is of use, too.
+    Fitting minimises cross-entropy plus ``strength`` times the mean over rows of the sum of g² over
+    experts, from shut gates; the problem is convex.
+
+    Parameters
+    ----------
+    strength : float, default=1.0
+        How strongly gates are held shut.
+    prior : float, default=10.0
+        As in :class:`StaticRouter`.
+
+    Attributes
+    ----------
+    static_ : StaticRouter
+        The static weights.
+    gates_ : ndarray of shape (E, 5 + n_components)
+        What g takes from the statistics, a constant and the components.
+    n_iter_ : int
+        Iterations of L-BFGS.
+
+    Examples
+    --------
+    >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, GatedRouter
+    >>> AdaptiveBackboneEnsemble("zoo", router=GatedRouter(strength=0.1)).router.strength
+    0.1
+    """
+
+    _parameter_constraints: dict = {
+        **StaticRouter._parameter_constraints,
+        "strength": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(self, strength=1.0, prior=10.0):
+        self.strength = strength
+        self.prior = prior
+
+    def _fit(self, X, logits, y, sample_weight=None, features=None):
+        if features is None:
+            features = GateFeatures().fit(X, logits, sample_weight)
+        self.features_ = features
+        table = features(X, logits), *plausible_classes(logits, y)
+        self._fit_gates(*table, sample_weight)
+
+    def _fit_gates(self, features, logits, y, sample_weight=None, start=None):
+        """Fit from shut gates, or from those of a router that was fitted on the same rows."""
+        self.static_ = (
+            StaticRouter(self.prior).fit(None, logits, y, sample_weight)
+            if start is None
+            else start.static_
+        )
+        spread = np.average(logits.std(axis=2), axis=0, weights=sample_weight)
+        self.spread_ = np.maximum(spread, _SMALLEST_SPREAD).astype(logits.dtype)
+        static = self.static_.combine(None, logits)
+        shape = features.shape[1:]
+        found = minimize(
+            gated_loss,
+            np.zeros(shape).ravel() if start is None else start.gates_.ravel(),
+            (features, logits / self.spread_[:, None], y, static, self.strength, sample_weight),
+            jac=True,
+            method="L-BFGS-B",
+            options=OPTIONS,
+        )
+        self.gates_ = found.x.reshape(shape)
+        g = _apply(self.gates_, features if sample_weight is None else features[sample_weight > 0])
+        self.range_ = g.min(axis=0), g.max(axis=0)
+        self.n_iter_ = max(found.nit, 1)
+
+    def _weights(self, X, logits):
+        return self._weights_of(self.features_(X, logits), logits)
+
+    def _weights_of(self, features, logits):
+        """Weights from what the gates read."""
+        # Not extrapolated: pictures of another kind could open a gate a thousandfold.
+        g = np.clip(_apply(self.gates_, features), *self.range_)
+        return self.static_.weights(None, logits) + (g / self.spread_).astype(logits.dtype)
+
+
+class GateFeatures:
+    """What gates read: of each expert its statistics, of the row its leading components."""
+
+    def fit(self, X, logits, sample_weight=None):
+        statistics = expert_statistics(logits)
+        self.centre = np.average(statistics, axis=0, weights=sample_weight)
+        deviation = (statistics - self.centre) ** 2
+        spread = np.sqrt(np.average(deviation, axis=0, weights=sample_weight))
+        self.spread = np.maximum(spread, _SMALLEST_SPREAD)
+        with np.errstate(invalid="ignore"):  # columns that are all constant
+            self.pca = _fit_pca(X, sample_weight)
+        return self
+
+    def __call__(self, X, logits):
+        """Features of shape (n, E, 5 + n_components)."""
+        statistics = (expert_statistics(logits) - self.centre) / self.spread
+        ones = np.ones((*logits.shape[:2], 1))
+        components = self.pca.transform(X)[:, None]
+        shared = np.broadcast_to(components, (*logits.shape[:2], components.shape[2]))
+        return np.concatenate([statistics, ones, shared], axis=2, dtype=logits.dtype)
+
+
+def _fit_pca(X, sample_weight):
+    """Principal components of rows that count as often as their weights say."""
+    n = len(X) if sample_weight is None else np.count_nonzero(sample_weight)
+    pca = PCA(min(_MAX_COMPONENTS, n - 1, X.shape[1]), whiten=True, random_state=0)
+    if sample_weight is None:
+        pca.fit(X)
+    else:
+        mean = np.average(X, axis=0, weights=sample_weight).astype(X.dtype)
+        rows = (X - mean) * np.sqrt(sample_weight)[:, None]
+        pca.fit(np.concatenate([rows, -rows]))  # their mean is zero
+        pca.mean_ = mean
+        pca.explained_variance_ *= (len(X) - 0.5) / max(total_weight(X, sample_weight) - 1, 1)
+    # Whitened, a direction in which rows do not differ would be noise as large as any other.
+    some = pca.explained_variance_ > 100 * np.finfo(X.dtype).eps * pca.explained_variance_[:1]
+    pca.components_ = pca.components_[some]
+    pca.explained_variance_ = pca.explained_variance_[some]
+    return pca
+
+
+def expert_statistics(logits):
+    """What the gates see of each expert: confidence, margin, entropy, agreement with the mean.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n, E, C)
+        Calibrated.
+
+    Returns
+    -------
+    ndarray of shape (n, E, 4)
+    """
+    p = softmax(logits, axis=2)
+    top = np.partition(p, -2, axis=2)[..., -2:]
+    entropy = -np.sum(p * np.log(np.maximum(p, 1e-12)), axis=2) / np.log(p.shape[2])
+    agreement = np.einsum("nec,nc->ne", p, p.mean(axis=1))
+    return np.stack([top[..., 1], top[..., 1] - top[..., 0], entropy, agreement], axis=2)
+
+
+def gated_loss(gates, features, logits, y, static, strength, sample_weight=None):
+    """Objective of :class:`GatedRouter` and its gradient.
+
+    Parameters
+    ----------
+    gates : ndarray of shape (E * F,)
+    features : ndarray of shape (n, E, F)
+    logits : ndarray of shape (n, E, C)
+        Of unit spread.
+    y : ndarray of shape (n,), int
+    static : ndarray of shape (n, C)
+        Logits combined by static weights.
+    strength : float
+    sample_weight : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    loss : float
+    slope : ndarray of shape (E * F,)
+    """
+    g = _apply(gates.reshape(features.shape[1:]), features).astype(logits.dtype)
+    loss, slope = cross_entropy(static + weighted_sum(g, logits), y, sample_weight)
+    share = strength / total_weight(y, sample_weight)
+    held = g if sample_weight is None else g * sample_weight[:, None]
+    along_g = np.einsum("nec,nc->ne", logits, slope) + 2 * share * held
+    loss += share * np.sum(held * g, dtype=np.float64)
+    return loss, np.einsum("ne,nef->ef", along_g, features).ravel().astype(np.float64)
+
+
+def _apply(gates, features):
+    return np.einsum("nef,ef->ne", features, gates)

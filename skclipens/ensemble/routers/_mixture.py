@@ -1,0 +1,209 @@
+"""A sparsely gated mixture of experts."""
+
+from numbers import Integral, Real
+
+import numpy as np
+
+from ..._utils._docstrings import fill_doc
+from ..._utils._sklearn import Interval
+from ...backbones import resolve_device
+from ...heads._training import (
+    TRAINING_CONSTRAINTS,
+    as_tensors,
+    make_generator,
+    mean_weights,
+    train,
+    weighted_cross_entropy,
+)
+from ._base import BaseRouter
+
+_SMALLEST_NOISE = 1e-2
+
+
+@fill_doc()
+class MixtureRouter(BaseRouter):
+    r"""A sparse gate that activates a few experts for each row.
+
+    A linear gate that reads all columns scores the experts. The ``n_active`` best of a row share
+    it by the softmax of their scores, the others have no part in it:
+    :math:`z(x) = \sum_e g_e(x) z_e(x)`. While the gate is trained, noise on its scores, whose
+    scale is learned too, lets it try other experts, and two losses keep it from always choosing
+    the same [2]_. MoE in [1]_.
+
+    Parameters
+    ----------
+    n_active : int, default=2
+        Number of experts that a row activates, at least 2; all of them if there are fewer. The
+        weight of a lone expert would be 1 whatever its score, and teach the gate nothing. Where
+        all are active there is nothing to try, and no noise.
+    balance : float, default=0.01
+        Weight of the losses for importance (sum of an expert's weights) and load (number of rows
+        that activate it): squared coefficients of variation across experts.
+    learning_rate : float, default=1e-3
+        Learning rate of Adam.
+    max_iter : int, default=100
+        Number of epochs.
+    batch_size : int, default=64
+        Rows in a training step.
+    device : str, default="auto"
+        Where the gate is trained; see :class:`skclipens.CLIPEmbedder`. What is fitted is numpy.
+    random_state : int, RandomState instance or None, default=None
+        Controls noise and batches.
+    verbose : bool or int, default=False
+        Whether to show a progress bar with the loss.
+
+    Attributes
+    ----------
+    gate_coef_ : ndarray of shape (n_features, E)
+        Scores of the experts are ``X @ gate_coef_``.
+    n_active_ : int
+        Number of experts that a row activates.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    n_iter_ : int
+        Number of epochs.
+
+    Notes
+    -----
+    In [2]_ experts and gate are trained together. Here the experts are the fitted heads, which
+    stay as they are, and the gate is trained with cross-entropy on logits of rows that they have
+    not seen. As in [2]_ the gate has no bias and starts at zero: no signal, and some noise. Weights
+    sum to 1, so they cannot make up for experts that are too sure of themselves; calibration can.
+    The paper gives no settings.
+
+    References
+    ----------
+    %(paper)s
+    .. [2] Shazeer et al., "Outrageously Large Neural Networks: The Sparsely-Gated
+       Mixture-of-Experts Layer", ICLR 2017, equations 3 to 11.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, MixtureRouter
+    >>> X, y = load_iris(return_X_y=True)
+    >>> blocks = [("sepal", slice(0, 2)), ("petal", slice(2, 4)), ("all", slice(0, 4))]
+    >>> router = MixtureRouter(n_active=2, random_state=0)
+    >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", router=router, random_state=0)
+    >>> (clf.fit(X, y).routing_weights(X) > 0).sum(axis=1).max()
+    np.int64(2)
+    """
+
+    _parameter_constraints: dict = {
+        **TRAINING_CONSTRAINTS,
+        "n_active": [Interval(Integral, 2, None, closed="left")],
+        "balance": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_active=2,
+        *,
+        balance=0.01,
+        learning_rate=1e-3,
+        max_iter=100,
+        batch_size=64,
+        device="auto",
+        random_state=None,
+        verbose=False,
+    ):
+        self.n_active = n_active
+        self.balance = balance
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _fit(self, X, logits, y, sample_weight=None):
+        import torch
+
+        device = resolve_device(self.device)
+        generator = make_generator(self.random_state)
+        self.n_active_ = min(self.n_active, logits.shape[1])
+        row_weights = mean_weights(sample_weight, len(y), X.dtype)
+        X, logits, y, row_weights = as_tensors(device, X, logits.astype(X.dtype), y, row_weights)
+        gate, noise_gate = (
+            torch.zeros((X.shape[1], logits.shape[1]), device=device, dtype=X.dtype)
+            for _ in range(2)
+        )
+        gate.requires_grad_()
+        noise_gate.requires_grad_()
+        all_active = self.n_active_ == logits.shape[1]
+
+        def loss_of(rows):
+            scores, of_rows = X[rows] @ gate, row_weights[rows]
+            if all_active:
+                weights, load = scores.softmax(dim=1), None
+            else:
+                spread = noise_scale(X[rows] @ noise_gate)
+                noise = torch.randn(scores.shape, generator=generator).to(scores)
+                weights, load = noisy_top_k(scores, spread, noise, self.n_active_, of_rows)
+            mixed = (weights[:, :, None] * logits[rows]).sum(dim=1)
+            loss = weighted_cross_entropy(mixed, y[rows], of_rows)
+            uneven = imbalance(of_rows @ weights)
+            return loss + self.balance * (uneven if load is None else uneven + imbalance(load))
+
+        trained = [gate] if all_active else [gate, noise_gate]
+        optimizer = torch.optim.Adam(trained, lr=self.learning_rate)
+        self.loss_curve_ = train(self, optimizer, loss_of, len(y), generator)
+        self.gate_coef_ = gate.detach().cpu().numpy()
+        self.n_iter_ = self.max_iter
+
+    def _weights(self, X, logits):
+        return sparse_softmax(X @ self.gate_coef_.astype(X.dtype), self.n_active_)
+
+
+def sparse_softmax(scores, k):
+    """Softmax over the k largest of each row's scores, zero elsewhere; numpy, (n, E)."""
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    kept = np.take_along_axis(scores, best, axis=1)
+    kept = np.exp(kept - kept[:, :1])
+    weights = np.zeros_like(scores)
+    np.put_along_axis(weights, best, kept / kept.sum(axis=1, keepdims=True), axis=1)
+    return weights
+
+
+def noise_scale(scores):
+    """Standard deviation of the noise on each score, away from zero."""
+    from torch.nn import functional
+
+    return functional.softplus(scores) + _SMALLEST_NOISE
+
+
+def noisy_top_k(scores, spread, noise, k, row_weights=None):
+    """The gate while it is trained, in torch.
+
+    Parameters
+    ----------
+    scores, spread, noise : torch.Tensor of shape (n, E)
+        Scores, the standard deviation of their noise, and draws from a standard normal.
+    k : int
+    row_weights : torch.Tensor of shape (n,) or None
+        How much each row counts in the load.
+
+    Returns
+    -------
+    weights : torch.Tensor of shape (n, E)
+        Softmax over the k largest noisy scores of each row, zero elsewhere.
+    load : torch.Tensor of shape (E,)
+        Expected number of rows that activate each expert, were its own noise drawn again.
+    """
+    import torch
+
+    noisy = scores + spread * noise
+    best = noisy.topk(min(k + 1, noisy.shape[1]), dim=1)
+    active = torch.zeros_like(noisy, dtype=torch.bool).scatter(1, best.indices[:, :k], True)
+    weights = noisy.masked_fill(~active, -torch.inf).softmax(dim=1)
+    if k == noisy.shape[1]:
+        return weights, noisy.new_full((k,), len(noisy))
+    # What an expert has to beat: the k-th largest score of the others.
+    bar = torch.where(active, best.values[:, k : k + 1], best.values[:, k - 1 : k])
+    activates = torch.special.ndtr((scores - bar) / spread)
+    return weights, activates.sum(dim=0) if row_weights is None else row_weights @ activates
+
+
+def imbalance(amounts):
+    """Squared coefficient of variation."""
+    return amounts.var(correction=0) / amounts.mean() ** 2

@@ -1,0 +1,163 @@
+"""The default: static weights, and gates only where they pay."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection import GroupKFold, KFold
+from sklearn.utils import check_random_state
+
+from ..._utils._linalg import one_blas_thread, total_weight
+from ..._utils._sklearn import Interval
+from ._base import BaseRouter, loss_per_row, plausible_classes, weighted_sum
+from ._gated import GatedRouter, GateFeatures
+from ._static import StaticRouter
+
+_MAX_ROWS_TO_CHOOSE = 500
+
+
+class ShrunkRouter(BaseRouter):
+    """Static weights, with gates that are opened only where that pays.
+
+    Chooses between a :class:`StaticRouter` and :class:`GatedRouter` of several strengths by their
+    cross-validated log-loss on the given logits, the strongest first, for as long as that gains.
+    The gates stay shut (static weights alone) unless opening them lowers that loss by more than
+    twice its standard error.
+
+    Parameters
+    ----------
+    strengths : sequence of float, default=(3.0, 1.0, 0.3, 0.1, 0.03)
+        Of the gated routers.
+    prior : float, default=10.0
+        As in :class:`StaticRouter`.
+    n_folds : int, default=5
+        Gates are not tried on fewer than twice as many rows, nor on fewer than three per class.
+    random_state : int, RandomState instance or None, default=None
+        Determines the folds, and the 500 rows of more that are enough to choose by.
+
+    Attributes
+    ----------
+    chosen_ : StaticRouter or GatedRouter
+        Fitted on all rows.
+    n_iter_ : int
+        That of the chosen router.
+
+    Examples
+    --------
+    >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, ShrunkRouter
+    >>> AdaptiveBackboneEnsemble("zoo", router=ShrunkRouter(n_folds=10)).router.n_folds
+    10
+    """
+
+    _parameter_constraints: dict = {
+        **StaticRouter._parameter_constraints,
+        "strengths": ["array-like"],
+        "n_folds": [Interval(Integral, 2, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self, strengths=(3.0, 1.0, 0.3, 0.1, 0.03), prior=10.0, n_folds=5, random_state=None
+    ):
+        self.strengths = strengths
+        self.prior = prior
+        self.n_folds = n_folds
+        self.random_state = random_state
+
+    __metadata_request__fit = {"groups": True}
+
+    def fit(self, X, logits, y, sample_weight=None, groups=None):
+        """Choose how far gates are opened, and fit them.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+        logits : ndarray of shape (n, E, C)
+            Calibrated.
+        y : ndarray of shape (n,), int
+            Positions of the true classes.
+        sample_weight : ndarray of shape (n,), default=None
+            Weights of the rows.
+        groups : ndarray of shape (n,), default=None
+            Rows of a group, such as pictures of one object, do not judge gates that have seen
+            others of the group.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        with one_blas_thread():
+            self._fit(X, logits, y, sample_weight, groups)
+        return self
+
+    def _fit(self, X, logits, y, sample_weight, groups):
+        for strength in self.strengths:
+            if not isinstance(strength, Real) or not strength >= 0:
+                raise ValueError(f"strengths are numbers that are not negative; got {strength!r}.")
+        self.chosen_, features = self._choose(X, logits, y, sample_weight, groups)
+        options = {} if features is None else {"features": features}
+        self.chosen_._fit(X, logits, y, sample_weight, **options)
+        self.n_iter_ = self.chosen_.n_iter_
+
+    def _choose(self, X, logits, y, sample_weight, groups):
+        """A router, not fitted, and what its gates read, if it has any."""
+        static = StaticRouter(self.prior)
+        # With two rows per class, heads were judged that had seen one: too unlike the final ones.
+        if len(y) < max(2 * self.n_folds, 3 * logits.shape[2]):
+            return static, None
+        rows = check_random_state(self.random_state).permutation(len(y))[:_MAX_ROWS_TO_CHOOSE]
+        X, logits, y = X[rows], logits[rows], y[rows]
+        weights = None if sample_weight is None else sample_weight[rows]
+        features = GateFeatures().fit(X, logits, weights)
+        table = features(X, logits), *plausible_classes(logits, y), weights
+        parts = self._split(y, None if groups is None else groups[rows])
+        if weights is not None:  # a part whose rows weigh nothing teaches and judges nothing
+            parts = [p for p in parts if all(weights[rows].any() for rows in p)]
+        if not parts:
+            return static, None
+        folds = [_Fold(*part, *table) for part in parts]
+        static_losses = np.concatenate([fold.losses(static) for fold in folds])
+        of_rows = None if weights is None else np.concatenate([weights[test] for _, test in parts])
+        chosen, best = static, 0.0
+        for strength in sorted(self.strengths, reverse=True):
+            router = GatedRouter(strength, self.prior)
+            gains = static_losses - np.concatenate([fold.losses(router) for fold in folds])
+            mean = np.average(gains, weights=of_rows)
+            if mean <= best:
+                break  # gates that are held less would do worse still
+            best = mean
+            spread = np.sqrt(np.average((gains - mean) ** 2, weights=of_rows))
+            if best > 2 * spread / np.sqrt(total_weight(y, weights)):
+                chosen = router
+        return chosen, features if chosen is not static else None
+
+    def _split(self, y, groups):
+        if groups is None:
+            return list(KFold(self.n_folds).split(y))
+        n_folds = min(self.n_folds, len(np.unique(groups)))
+        return list(GroupKFold(n_folds).split(y, groups=groups)) if n_folds > 1 else []
+
+    def _weights(self, X, logits):
+        return self.chosen_._weights(X, logits)
+
+
+class _Fold:
+    """Rows to fit routers on, and held-out rows to judge them by."""
+
+    def __init__(self, train, test, features, logits, y, weights):
+        self.features = features[train], features[test]
+        self.seen = logits[train], y[train], None if weights is None else weights[train]
+        self.held_out = logits[test], y[test]
+        self.last = None
+
+    def losses(self, router):
+        """Log-loss of each held-out row. Gates start from those of the router before."""
+        logits, y = self.held_out
+        if isinstance(router, StaticRouter):
+            weights = router.fit(None, *self.seen).weights(None, logits)
+        else:
+            self.last, start = clone(router), self.last
+            self.last._fit_gates(self.features[0], *self.seen, start)
+            weights = self.last._weights_of(self.features[1], logits)
+        return loss_per_row(weighted_sum(weights, logits), y)

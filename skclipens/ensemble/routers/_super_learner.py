@@ -1,0 +1,146 @@
+"""One weight per expert, found by convex optimisation without a prior."""
+
+import numpy as np
+from scipy.optimize import minimize, nnls
+from scipy.special import softmax
+
+from ..._utils._docstrings import fill_doc
+from ..._utils._sklearn import StrOptions
+from ._base import BaseRouter, cross_entropy, log_of, weighted_sum
+
+
+@fill_doc()
+class SuperLearnerRouter(BaseRouter):
+    r"""One weight per expert, that fits held-out rows best.
+
+    The Super Learner of [2]_, SL in [1]_: one non-negative weight per expert, fitted on what heads
+    say about rows that they have not seen.
+
+    - ``loss="squared"``: probabilities are averaged, :math:`p(x) = \sum_e w_e p_e(x)`. The
+      weights are the non-negative least squares solution for one-hot targets, divided by their
+      sum, as in the authors' software.
+    - ``loss="log_loss"``: logits are summed, :math:`z(x) = \sum_e w_e z_e(x)`. The weights, which
+      need not sum to 1, minimise cross-entropy.
+
+    Parameters
+    ----------
+    loss : {"squared", "log_loss"}, default="squared"
+        What weights minimise.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (E,), float64
+        Weight of each expert.
+
+    See Also
+    --------
+    StaticRouter : Log-loss and a prior for few rows.
+
+    Notes
+    -----
+    The paper does not say which loss it takes. No prior holds the weights back: where few rows
+    are all classified rightly, ``loss="log_loss"`` ends with large weights, so that probabilities
+    are near 0 and 1.
+
+    References
+    ----------
+    %(paper)s
+    .. [2] van der Laan, Polley and Hubbard, "Super Learner", Statistical Applications in Genetics
+       and Molecular Biology 6(1), 2007.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skclipens.ensemble import AdaptiveBackboneEnsemble
+    >>> X, y = load_iris(return_X_y=True)
+    >>> blocks = [("sepal", slice(0, 2)), ("petal", slice(2, 4))]
+    >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", router="super-learner")
+    >>> bool(abs(clf.fit(X, y).router_.weights_.sum() - 1) < 1e-9)
+    True
+    """
+
+    _parameter_constraints: dict = {"loss": [StrOptions({"squared", "log_loss"})]}
+
+    def __init__(self, loss="squared"):
+        self.loss = loss
+
+    def _fit(self, X, logits, y, sample_weight=None):
+        solve = least_squares_weights if self.loss == "squared" else log_loss_weights
+        self.weights_ = solve(logits, y, sample_weight)
+
+    def _weights(self, X, logits):
+        return self.weights_
+
+    def combine(self, X, logits):
+        """Logarithm of the weighted mean of probabilities, or the weighted sum of logits.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Ignored.
+        logits : ndarray of shape (n, E, C)
+
+        Returns
+        -------
+        ndarray of shape (n, C), dtype of logits
+        """
+        if self.loss == "squared":
+            return log_of(weighted_sum(self.weights(X, logits), softmax(logits, axis=2)))
+        return super().combine(X, logits)
+
+
+def least_squares_weights(logits, y, sample_weight=None):
+    """Non-negative weights of probabilities, fitted to one-hot targets and divided by their sum.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n, E, C)
+    y : ndarray of shape (n,), int
+    sample_weight : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    ndarray of shape (E,)
+    """
+    n_experts, n_classes = logits.shape[1:]
+    p, target = softmax(logits, axis=2).swapaxes(1, 2), np.eye(n_classes)[y]
+    if sample_weight is not None:
+        root = np.sqrt(sample_weight)
+        p, target = p * root[:, None, None], target * root[:, None]
+    weights, _ = nnls(p.reshape(-1, n_experts), target.ravel())
+    if not weights.any():  # all experts give the true classes no probability at all
+        return np.full(n_experts, 1 / n_experts)
+    return weights / weights.sum()
+
+
+def log_loss_weights(logits, y, sample_weight=None):
+    """Non-negative weights of logits, fitted by cross-entropy.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n, E, C)
+    y : ndarray of shape (n,), int
+    sample_weight : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    ndarray of shape (E,)
+    """
+    n_experts = logits.shape[1]
+    # Relative to the spread of the logits, so that the solver's tolerances suit heads of any scale.
+    scale = np.sqrt(np.average(logits.var(axis=2).mean(axis=1), weights=sample_weight)) or 1.0
+
+    def loss(weights, logits):
+        combined = weighted_sum(weights[None].astype(logits.dtype), logits)
+        value, slope = cross_entropy(combined, y, sample_weight)
+        return value, np.einsum("nec,nc->e", logits, slope).astype(np.float64)
+
+    found = minimize(
+        loss,
+        np.full(n_experts, 1 / n_experts),
+        args=(logits / scale,),
+        jac=True,
+        bounds=[(0, None)] * n_experts,
+        method="L-BFGS-B",
+    )
+    return found.x / scale

@@ -1,0 +1,55 @@
+"""Gaps: rows of NaN, which an embedder leaves for images that it cannot read."""
+
+import os
+import warnings
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+
+from ..images import ImageError
+
+_LISTED = 3  # rows that a message names
+
+
+def gaps_of(table):
+    """Which rows of an array or frame are gaps."""
+    return np.isnan(np.asarray(table)).all(axis=1)
+
+
+def readable(values, gaps):
+    """Those of values that have one entry per row, without the rows that are gaps."""
+    rows, n = np.flatnonzero(~gaps), len(gaps)
+    of_rows = [hasattr(value, "__len__") and len(value) == n for value in values]
+    return [
+        _safe_indexing(value, rows) if has_rows else value
+        for value, has_rows in zip(values, of_rows, strict=True)
+    ]
+
+
+def filled(table, rows, value):
+    """A copy of an array or frame, with a value in some rows."""
+    if hasattr(table, "clone"):  # of polars
+        return type(table)(filled(table.to_numpy(), rows, value), list(table.columns))
+    table = table.copy()
+    table[rows] = value
+    return table
+
+
+def warn_of_gaps(gaps, what, images, all_may_be=False):
+    """Warn of images that cannot be read. ImageError if there are no others."""
+    rows = np.flatnonzero(gaps).tolist()
+    if not rows:
+        return
+    named = ", ".join(_named(row, images) for row in rows[:_LISTED])
+    if len(rows) > _LISTED:
+        named += f" and {len(rows) - _LISTED} more"
+    if len(rows) == len(gaps) and not all_may_be:
+        raise ImageError(f"None of the {len(gaps)} images can be read: {named}.")
+    warnings.warn(
+        f"{len(rows)} of {len(gaps)} images cannot be read and {what}: {named}.", stacklevel=4
+    )
+
+
+def _named(row, images):
+    image = None if images is None else images[row]
+    return f"row {row} ({image!r})" if isinstance(image, (str, os.PathLike)) else f"row {row}"

@@ -1,0 +1,84 @@
+"""Pipelines from names of backbones."""
+
+from difflib import get_close_matches
+
+from ..embedding import MultiBackboneEmbedder
+from ..ensemble import AdaptiveBackboneEnsemble
+from ._pipeline import BackbonePipeline
+
+
+def make_backbone_pipeline(backbones, *, estimator=None, **parameters):
+    """Make a classifier of images from CLIP backbones.
+
+    Parameters
+    ----------
+    backbones : str or list of str
+        ``"zoo"`` for the five models that come with the package, ``"paper"`` for nine OpenAI
+        models, or a list of them or of any others; see :class:`skclipens.backbones.Backbone`.
+    estimator : estimator, default=None
+        What reads the embeddings: any classifier or regressor. None makes an
+        :class:`AdaptiveBackboneEnsemble`, which takes its blocks from the embedder.
+    **parameters : dict
+        Parameters of :class:`MultiBackboneEmbedder` and, if `estimator` is None, of
+        :class:`AdaptiveBackboneEnsemble`; those that both have, such as ``n_jobs`` and
+        ``verbose``, go to both. ``cache`` keeps embeddings of images, ``memory`` fitted heads. The
+        pipeline's own memory is set by ``set_params(memory=...)``.
+
+    Returns
+    -------
+    BackbonePipeline
+        With the steps ``multibackboneembedder`` and ``adaptivebackboneensemble``, or the name of
+        the estimator's class in lower case.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is unknown, or one of the ensemble's where `estimator` replaces it.
+
+    Examples
+    --------
+    >>> from skclipens import make_backbone_pipeline
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.model_selection import FewShotSplit
+    >>> emoji = load_emoji()
+    >>> X, y = emoji.filenames, emoji.target
+    >>> train, test = next(FewShotSplit(n_shots=1, random_state=0).split(X, y))
+    >>> backbones = ["zoo/RN20", "zoo/ViT-8"]
+    >>> clf = make_backbone_pipeline(backbones, class_names=emoji.target_names)
+    >>> clf.fit(X[train], y[train]).predict(X[test[:3]]).shape
+    (3,)
+    >>> clf.routing_weights(X[test[:3]]).shape[0]
+    3
+    """
+    of_embedder = _parameters(MultiBackboneEmbedder) - {"backbones"}
+    of_ensemble = _parameters(AdaptiveBackboneEnsemble)
+    for name in parameters:
+        _check_parameter(name, of_embedder, of_ensemble, estimator)
+    embedder = MultiBackboneEmbedder(backbones, **_chosen(parameters, of_embedder))
+    embedder.set_output(transform="pandas")  # also where it is used by itself
+    if estimator is None:
+        estimator = AdaptiveBackboneEnsemble(**_chosen(parameters, of_ensemble))
+    steps = [(type(step).__name__.lower(), step) for step in (embedder, estimator)]
+    return BackbonePipeline(steps)
+
+
+def _parameters(kind):
+    return set(kind().get_params(deep=False))
+
+
+def _chosen(parameters, names):
+    return {name: value for name, value in parameters.items() if name in names}
+
+
+def _check_parameter(name, of_embedder, of_ensemble, estimator):
+    known = of_embedder if estimator is not None else of_embedder | of_ensemble
+    if name in known:
+        return
+    if name in of_ensemble:
+        raise TypeError(
+            f"{name!r} is a parameter of AdaptiveBackboneEnsemble, which estimator={estimator!r} "
+            "replaces. Set it on the estimator, or leave estimator out."
+        )
+    similar = get_close_matches(name, sorted(known), n=1)
+    hint = f"did you mean {similar[0]!r}?" if similar else f"it takes {', '.join(sorted(known))}."
+    raise TypeError(f"make_backbone_pipeline() got an unexpected keyword argument {name!r}; {hint}")

@@ -1,0 +1,345 @@
+"""A pipeline of scikit-learn for images."""
+
+import numpy as np
+from sklearn.base import is_regressor
+from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from .._utils._sklearn import routing_enabled
+from ..embedding._embedders import _BaseEmbedder
+from ._checks import check_before_images, images_of
+from ._gaps import filled, gaps_of, readable, warn_of_gaps
+
+_DOC = """{summary}
+
+Only where the last step has this method. Where an embedder has ``on_error="nan"``, an image that
+cannot be read gets NaN, or None for a label, and there is one warning for all of these.
+
+Parameters
+----------
+X : collection of n images
+    See :meth:`skclipens.MultiBackboneEmbedder.transform`.
+**params : dict
+    Passed to the last step, by scikit-learn's metadata routing where that is enabled.
+
+Returns
+-------
+ndarray of shape {shape}
+
+Raises
+------
+ImageError
+    If an image cannot be read and ``on_error="raise"``; names the row and the file.
+NotFittedError
+    If the pipeline is not fitted.
+"""
+
+
+def _available(name):
+    """Where the last step has a method; of those that any pipeline has, as it says itself."""
+
+    def check(self):
+        owner = super(BackbonePipeline, self) if hasattr(Pipeline, name) else self._final_estimator
+        return hasattr(owner, name)
+
+    return available_if(check)
+
+
+def _on_images(name, summary, shape):
+    """The method of a pipeline that embeds images and asks its last step."""
+
+    def method(self, X, **params):
+        return self._answer(name, X, params)
+
+    method.__name__, method.__qualname__ = name, f"BackbonePipeline.{name}"
+    method.__doc__ = _DOC.format(summary=summary, shape=shape)
+    return _available(name)(method)
+
+
+class BackbonePipeline(Pipeline):
+    """A pipeline of scikit-learn from images to an ensemble, or to any other estimator.
+
+    It is a :class:`sklearn.pipeline.Pipeline` in every respect, and
+
+    - checks whatever can be known before an image is read before it reads one: parameters of all
+      steps, labels, weights, and whether heads, class names and prompts fit them;
+    - hands frames from step to step, whose columns are named. So an ensemble with ``blocks=None``
+      takes the backbones that its embedder has, also where a search sets these;
+    - has the ensemble's methods, which take images, and its fitted attributes, such as
+      ``expert_names_``;
+    - does without the images that cannot be read, where an embedder has ``on_error="nan"``.
+
+    Parameters
+    ----------
+    steps : list of (str, estimator)
+        Names and estimators; see :class:`sklearn.pipeline.Pipeline`.
+    transform_input : list of str, default=None
+        See :class:`sklearn.pipeline.Pipeline`. Not used with ``on_error="nan"``.
+    memory : str or object with the joblib.Memory interface, default=None
+        Keeps fitted transformers and the whole arrays that they gave. The ``cache`` of an embedder
+        keeps single images.
+    verbose : bool, default=False
+        Whether to print the time that each step takes.
+
+    Attributes
+    ----------
+    named_steps : Bunch
+        The steps by name.
+    classes_ : ndarray of shape (C,)
+        Labels, where the last step is a classifier.
+    n_features_in_ : int
+        1 after an embedder: a column of images.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns; only where ``fit`` saw a frame.
+
+    See Also
+    --------
+    make_backbone_pipeline : Makes one from names of backbones.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skclipens import CLIPEmbedder
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.pipeline import BackbonePipeline
+    >>> emoji = load_emoji()
+    >>> X, y = emoji.filenames[::8], emoji.target[::8]
+    >>> steps = [("embed", CLIPEmbedder("zoo/RN20")), ("classify", LogisticRegression())]
+    >>> clf = BackbonePipeline(steps).fit(X, y)
+    >>> clf.coef_.shape[1]
+    128
+    """
+
+    __metadata_request__fit = {"sample_weight": UNUSED, "groups": UNUSED}
+
+    def fit(self, X, y=None, sample_weight=None, groups=None, **params):
+        """Check what can be known without reading an image; then embed images and fit the steps.
+
+        Parameters
+        ----------
+        X : collection of n images
+            See :meth:`skclipens.MultiBackboneEmbedder.transform`.
+        y : array-like of shape (n,), default=None
+            Labels, or what the last step predicts.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows, for the last step.
+        groups : array-like of shape (n,), default=None
+            Groups of the rows, for the last step; see
+            :meth:`skclipens.AdaptiveBackboneEnsemble.fit`.
+        **params : dict
+            ``STEP__PARAMETER`` for any step, as in :class:`sklearn.pipeline.Pipeline`. With
+            scikit-learn's metadata routing enabled, all parameters go to the steps that ask for
+            them.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If parameters, labels or images do not fit each other.
+        TypeError
+            If the last step cannot take weights or groups.
+        ImageError
+            If an image cannot be read and ``on_error="raise"``, or none can.
+        """
+        params = self._params_of_fit(params, sample_weight=sample_weight, groups=groups)
+        check_before_images(self, X, y, params)
+        after = self._after_gaps()
+        if after is None:
+            return super().fit(X, y, **params)
+        self._fit_readable(after, X, y, params)
+        return self
+
+    @_available("fit_transform")
+    def fit_transform(self, X, y=None, sample_weight=None, groups=None, **params):
+        """Fit, and transform the same images; each is embedded once.
+
+        Parameters
+        ----------
+        X : collection of n images
+            See :meth:`skclipens.MultiBackboneEmbedder.transform`.
+        y : array-like of shape (n,), default=None
+            As in :meth:`fit`.
+        sample_weight : array-like of shape (n,), default=None
+            As in :meth:`fit`.
+        groups : array-like of shape (n,), default=None
+            As in :meth:`fit`.
+        **params : dict
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, n_columns)
+            What :meth:`transform` gives.
+        """
+        params = self._params_of_fit(params, sample_weight=sample_weight, groups=groups)
+        check_before_images(self, X, y, params)
+        after = self._after_gaps()
+        if after is None:
+            return super().fit_transform(X, y, **params)
+        embedded, gaps = self._fit_readable(after, X, y, params)
+        return self[after:]._answer_with_gaps("transform", embedded, gaps, {})
+
+    predict = _on_images("predict", "Predict labels, or values.", "(n,)")
+    predict_proba = _on_images("predict_proba", "Predict probabilities of classes.", "(n, C)")
+    predict_log_proba = _on_images("predict_log_proba", "Predict their logarithms.", "(n, C)")
+    decision_function = _on_images(
+        "decision_function", "Score the classes.", "(n, C), or (n,) if C is 2"
+    )
+    transform = _on_images("transform", "Transform images with all steps.", "(n, n_columns)")
+    expert_proba = _on_images(
+        "expert_proba", "Predict probabilities by each expert, see ``expert_names_``.", "(n, E, C)"
+    )
+    routing_weights = _on_images(
+        "routing_weights", "Say how far each expert is trusted, see ``expert_names_``.", "(n, E)"
+    )
+
+    @_available("score")
+    def score(self, X, y=None, sample_weight=None, **params):
+        """Score what is predicted for images; those that cannot be read do not count.
+
+        Parameters
+        ----------
+        X : collection of n images
+            See :meth:`skclipens.MultiBackboneEmbedder.transform`.
+        y : array-like of shape (n,), default=None
+            True labels or values.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+        **params : dict
+            For steps that ask for them by scikit-learn's metadata routing.
+
+        Returns
+        -------
+        float
+            Score of the last step: of a classifier the accuracy, of a regressor R².
+
+        Raises
+        ------
+        ImageError
+            If an image cannot be read and ``on_error="raise"``, or none can.
+        """
+        after = self._after_gaps()
+        if after is None:
+            return super().score(X, y, sample_weight, **params)
+        check_is_fitted(self)
+        embedded, gaps = self._embedded(after, X)
+        warn_of_gaps(gaps, "do not count", images_of(self, X))
+        embedded, y, sample_weight = readable([embedded, y, sample_weight], gaps)
+        return self[after:].score(embedded, y, sample_weight, **params)
+
+    @_available("set_classes")
+    def set_classes(self, classes, *, class_names=None, templates=None):
+        """Let a zero-shot ensemble take other classes, and keep what it learned about its experts.
+
+        Parameters
+        ----------
+        classes : array-like of shape (C,)
+            Labels.
+        class_names : mapping or sequence of str, default=None
+            Names of these classes.
+        templates : sequence of str, default=None
+            Prompts; None keeps the ensemble's.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a head has learned from rows, there are fewer than two classes, or one has no name.
+        """
+        self._final_estimator.set_classes(classes, class_names=class_names, templates=templates)
+        return self
+
+    def set_output(self, *, transform=None):
+        """Choose the form of what :meth:`transform` gives; steps always get frames of pandas.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"} or None, default=None
+            None leaves it as it is.
+
+        Returns
+        -------
+        self
+        """
+        if hasattr(self._final_estimator, "set_output"):
+            self._final_estimator.set_output(transform=transform)
+        return self
+
+    def __getattr__(self, name):
+        # Only what the last step has learned. What a pipeline has itself must not be that of its
+        # last step, and `steps` is missing while a pickle is read.
+        if name.startswith("_") or not name.endswith("_") or hasattr(type(self), name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self._final_estimator, name)
+
+    def _params_of_fit(self, params, **metadata):
+        """Parameters of ``Pipeline.fit``, with the metadata that there is for the last step."""
+        prefix = "" if routing_enabled() else f"{self.steps[-1][0]}__"
+        given = {f"{prefix}{key}": one for key, one in metadata.items() if one is not None}
+        return {**given, **params}
+
+    def _transformers(self):
+        return [step for _, step in self.steps[:-1] if step not in (None, "passthrough")]
+
+    # Images that cannot be read
+
+    def _after_gaps(self):
+        """Position of the step after an embedder that leaves gaps, or None."""
+        for position, (_, step) in enumerate(self.steps[:-1], start=1):
+            if isinstance(step, _BaseEmbedder) and step.on_error == "nan":
+                return position
+        return None
+
+    def _embedded(self, after, X):
+        """The table before a step, and which of its rows are gaps."""
+        embedded = self[:after].transform(X)
+        return embedded, gaps_of(embedded)
+
+    def _fit_readable(self, after, X, y, params):
+        """Fit on the rows that can be read; return the whole table, and which rows are gaps."""
+        before, rest = self[:after], self[after:]
+        names = [name for name, _ in before.steps]  # with routing enabled, of no parameter
+        to_before = {k: v for k, v in params.items() if k.partition("__")[0] in names}
+        embedded = before.fit_transform(X, y, **to_before)
+        gaps = gaps_of(embedded)
+        warn_of_gaps(gaps, "are left out", images_of(self, X))
+        params = {name: value for name, value in params.items() if name not in to_before}
+        rows, y, *values = readable([embedded, y, *params.values()], gaps)
+        rest.fit(rows, y, **dict(zip(params, values, strict=True)))
+        self.steps = [*before.steps, *rest.steps]  # those that a memory gave are others
+        return embedded, gaps
+
+    def _answer(self, method, X, params):
+        """What a method of the last step says of images."""
+        check_is_fitted(self)
+        after = self._after_gaps()
+        if after is None:
+            return self._answer_all(method, X, params)
+        embedded, gaps = self._embedded(after, X)
+        warn_of_gaps(gaps, "get no answer", images_of(self, X), all_may_be=True)
+        return self[after:]._answer_with_gaps(method, embedded, gaps, params)
+
+    def _answer_all(self, method, X, params):
+        if hasattr(Pipeline, method):
+            return getattr(super(), method)(X, **params)
+        for step in self._transformers():
+            X = step.transform(X)
+        return getattr(self._final_estimator, method)(X, **params)
+
+    def _answer_with_gaps(self, method, embedded, gaps, params):
+        """Answers for a table; rows that are gaps get none, None among labels and else NaN."""
+        if not gaps.any():
+            return self._answer_all(method, embedded, params)
+        # Any numbers will do: a row has no influence on the answers for others.
+        answers = self._answer_all(method, filled(embedded, gaps, 1), params)
+        if method == "predict" and not is_regressor(self):
+            return filled(answers.astype(object), gaps, None)
+        return filled(answers, gaps, np.nan)

@@ -1,0 +1,320 @@
+"""Checks of the protocols that a router and a head of one's own have to keep.
+
+In the manner of :mod:`sklearn.utils.estimator_checks`: call them in a test. The package's own
+routers and heads run them.
+"""
+
+import copy
+import inspect
+import pickle
+import sys
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import set_random_state
+from sklearn.utils.validation import has_fit_parameter
+
+from ..backbones import Backbone
+from ..ensemble import AdaptiveBackboneEnsemble
+from ..ensemble.routers import combine, is_fixed
+
+__all__ = ["check_head", "check_router"]
+
+
+def check_router(router):
+    """Check that a router keeps the protocol.
+
+    A router has ``fit(X, logits, y)`` and ``combine(X, logits)``, or ``weights(X, logits)`` in
+    place of ``combine``; see :mod:`skclipens.ensemble`. Nothing else is asked of it: it need not
+    be a scikit-learn estimator.
+
+    Parameters
+    ----------
+    router : object
+        Not fitted. It is copied, not changed.
+
+    Raises
+    ------
+    AssertionError
+        If the router does not keep the protocol. The message says what it must do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skclipens.utils.estimator_checks import check_router
+    >>> class LastExpert:
+    ...     def fit(self, X, logits, y):
+    ...         return self
+    ...     def combine(self, X, logits):
+    ...         return logits[:, -1]
+    >>> check_router(LastExpert())
+    """
+    for check in _ROUTER_CHECKS:
+        check(_copied(router))
+
+
+def check_head(head):
+    """Check that a head keeps the protocol.
+
+    A head is a classifier: ``fit(X, y)`` sets ``classes_``, and ``decision_function`` or
+    ``predict_proba`` gives one score per class. It may have ``cross_fit(X, y, folds=None)``, which
+    fits and returns what heads that have not seen a row give for it, shape (n, C), and which
+    rows can judge the head, shape (n,).
+
+    Parameters
+    ----------
+    head : classifier
+        Not fitted. It is cloned, not changed. One that starts from prompts names its backbone.
+
+    Raises
+    ------
+    AssertionError
+        If the head does not keep the protocol. The message says what it must do.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from skclipens.utils.estimator_checks import check_head
+    >>> check_head(LogisticRegression())
+    """
+    for check in _HEAD_CHECKS:
+        check(_copied(head))
+
+
+def _copied(estimator):
+    """A copy that draws the same each time, if it draws."""
+    estimator = clone(estimator, safe=False)
+    if hasattr(estimator, "get_params"):
+        set_random_state(estimator, 0)
+    return estimator
+
+
+def _can_be_imported(estimator):
+    """Whether pickle can find the class: not if it was written inside a function or a doctest."""
+    kind = type(estimator)
+    return getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
+
+
+def _demand(fulfilled, estimator, what):
+    if not fulfilled:
+        raise AssertionError(f"{type(estimator).__name__} must {what}.")
+
+
+# Routers
+
+
+def _problem(n=60, n_experts=3, n_classes=4, dtype=np.float64):
+    """Columns, logits and labels: each expert knows some of the rows."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 6))
+    y = np.arange(n) % n_classes
+    logits = rng.normal(size=(n, n_experts, n_classes))
+    knows = np.arange(n) % n_experts
+    logits[np.arange(n), knows, y] += 3
+    return X.astype(dtype), logits.astype(dtype), y
+
+
+def _fitted(router, X, logits, y, **metadata):
+    return router if is_fixed(router) else router.fit(X, logits, y, **metadata)
+
+
+def _check_methods(router):
+    has_rule = hasattr(router, "weights") or hasattr(router, "combine")
+    _demand(has_rule, router, "have weights(X, logits) or combine(X, logits)")
+    if hasattr(router, "fit"):
+        _demand(router.fit(*_problem()) is router, router, "return itself from fit")
+
+
+def _check_shapes(router):
+    for n, n_experts, n_classes in [(60, 3, 4), (4, 2, 2), (9, 1, 3), (3, 2, 3)]:
+        for dtype in (np.float32, np.float64):
+            X, logits, y = _problem(n, n_experts, n_classes, dtype)
+            fitted = _fitted(_copied(router), X, logits, y)
+            for rows in (slice(None), slice(1)):
+                _check_output(fitted, X[rows], logits[rows])
+
+
+def _check_output(router, X, logits):
+    n, n_experts, n_classes = logits.shape
+    asked = {"weights": (n, n_experts), "combine": (n, n_classes)}
+    for method, shape in asked.items():
+        if hasattr(router, method):
+            values = np.asarray(getattr(router, method)(X, logits))
+            _demand(values.shape == shape, router, f"give {method} of shape {shape}")
+            _demand(np.isfinite(values).all(), router, f"give finite {method}")
+
+
+def _check_rows_are_apart(router):
+    X, logits, y = _problem()
+    fitted = _fitted(router, X, logits, y)
+    whole, rows = combine(fitted, X, logits), [5, 3, 40]
+    alike = np.allclose(combine(fitted, X[rows], logits[rows]), whole[rows], atol=1e-6)
+    _demand(alike, router, "combine each row without regard to the other rows")
+
+
+def _check_input_is_kept(router):
+    given = _problem()
+    before = copy.deepcopy(given)
+    combine(_fitted(router, *given), *given[:2])
+    kept = all(np.array_equal(a, b) for a, b in zip(given, before, strict=True))
+    _demand(kept, router, "leave X, logits and y as they are")
+
+
+def _check_repeats(router):
+    X, logits, y = _problem()
+    first, again = _fitted(_copied(router), X, logits, y), _copied(router)
+    _fitted(again, *_problem(30, 3, 4))  # what an earlier fit left must not matter
+    again = _fitted(again, X, logits, y)
+    expected = combine(first, X, logits)
+    alike = np.allclose(combine(again, X, logits), expected, atol=1e-6)
+    _demand(alike, router, "give the same when it is fitted again with the same random_state")
+    if _can_be_imported(router):
+        stored = pickle.loads(pickle.dumps(first))
+        _demand(np.array_equal(combine(stored, X, logits), expected), router, "survive pickling")
+
+
+def _check_weights_of_rows(router):
+    if is_fixed(router) or not has_fit_parameter(router, "sample_weight"):
+        return
+    X, logits, y = _problem()
+    plain = combine(_fitted(_copied(router), X, logits, y), X, logits)
+    weighted = _fitted(_copied(router), X, logits, y, sample_weight=np.full(len(y), 2.0))
+    weighted = combine(weighted, X, logits)
+    _demand(np.isfinite(weighted).all(), router, "give finite values with sample_weight")
+    ones = combine(_fitted(_copied(router), X, logits, y, sample_weight=np.ones(len(y))), X, logits)
+    alike = np.allclose(ones, plain, atol=1e-4)
+    _demand(alike, router, "take weights of 1 for no weights")
+
+
+def _check_parameters(router):
+    for name in getattr(router, "_parameter_constraints", {}):
+        wrong = _copied(router).set_params(**{name: object()})
+        try:
+            wrong.fit(*_problem())
+        except (ValueError, TypeError) as error:
+            _demand(name in str(error), router, f"name {name} in the error for a wrong value")
+        else:
+            _demand(False, router, f"refuse an object() as {name}")
+
+
+def _check_router_in_ensemble(router):
+    _, logits, y = _problem()
+    table = logits.reshape(len(logits), -1)
+    blocks = [(f"expert {e}", slice(4 * e, 4 * e + 4)) for e in range(3)]
+    clf = AdaptiveBackboneEnsemble(blocks, head="linear", router=router, cv=3, random_state=0)
+    for rows in (slice(None), slice(4)):  # the second: one row per class
+        proba = clone(clf).fit(table[rows], y[rows]).predict_proba(table)
+        _demand(np.allclose(proba.sum(axis=1), 1), router, "give logits that make probabilities")
+
+
+_ROUTER_CHECKS = [
+    _check_methods,
+    _check_shapes,
+    _check_rows_are_apart,
+    _check_input_is_kept,
+    _check_repeats,
+    _check_weights_of_rows,
+    _check_parameters,
+    _check_router_in_ensemble,
+]
+
+
+# Heads
+
+
+def _table(head, n=40, n_classes=4, dtype=np.float64):
+    """Columns of as many kinds as there are classes, and labels that could stand in a prompt."""
+    backbone = head.get_params().get("backbone")
+    width = 8 if backbone is None else Backbone(backbone).width
+    rng = np.random.default_rng(0)
+    names = np.array(["cat", "dog", "house", "tree"][:n_classes])
+    y = np.arange(n) % n_classes
+    X = rng.normal(size=(n_classes, width))[y] + 0.5 * rng.normal(size=(n, width))
+    return X.astype(dtype), names[y]
+
+
+def _scores(head, X):
+    """One score per class, whichever method gives it."""
+    if hasattr(head, "decision_function"):
+        return np.asarray(head.decision_function(X))
+    return np.asarray(head.predict_proba(X))
+
+
+def _check_head_fits(head):
+    has_scores = hasattr(head, "decision_function") or hasattr(head, "predict_proba")
+    _demand(has_scores, head, "have decision_function or predict_proba")
+    for n, n_classes in [(40, 4), (20, 2), (4, 4)]:
+        for dtype in (np.float32, np.float64):
+            X, y = _table(head, n, n_classes, dtype)
+            fitted = _copied(head)
+            _demand(fitted.fit(X, y) is fitted, head, "return itself from fit")
+            known = np.array_equal(fitted.classes_, np.unique(y))
+            _demand(known, head, "set classes_ to the sorted labels")
+            for rows in (slice(None), slice(1)):
+                scores = _scores(fitted, X[rows])
+                n_rows = len(X[rows])
+                shapes = [(n_rows, n_classes)] + [(n_rows,)] * (n_classes == 2)
+                _demand(scores.shape in shapes, head, f"give scores of shape {shapes[0]}")
+                _demand(np.isfinite(scores).all(), head, "give finite scores")
+
+
+def _check_head_repeats(head):
+    X, y = _table(head)
+    before = X.copy(), y.copy()
+    first, again = _copied(head).fit(X, y), _copied(head)
+    expected = _scores(first, X)
+    again.fit(*_table(head, 8, 2))  # what an earlier fit left must not matter
+    alike = np.allclose(_scores(again.fit(X, y), X), expected, atol=1e-5)
+    _demand(alike, head, "give the same when it is fitted again with the same random_state")
+    rows = [7, 2, 30]
+    alike = np.allclose(_scores(first, X[rows]), expected[rows], atol=1e-5)
+    _demand(alike, head, "score each row without regard to the other rows")
+    if _can_be_imported(head):
+        stored = pickle.loads(pickle.dumps(first))
+        _demand(np.array_equal(_scores(stored, X), expected), head, "survive pickling")
+    kept = np.array_equal(X, before[0]) and np.array_equal(y, before[1])
+    _demand(kept, head, "leave X and y as they are")
+
+
+def _check_head_weights_of_rows(head):
+    if not has_fit_parameter(head, "sample_weight"):
+        return
+    X, y = _table(head)
+    expected = _scores(_copied(head).fit(X, y), X)
+    ones = _scores(_copied(head).fit(X, y, sample_weight=np.ones(len(y))), X)
+    _demand(np.allclose(ones, expected, atol=1e-3), head, "take weights of 1 for no weights")
+
+
+def _check_cross_fit(head):
+    if not hasattr(head, "cross_fit"):
+        return
+    taken = inspect.signature(head.cross_fit).parameters
+    _demand("folds" in taken, head, "take folds in cross_fit")
+    X, y = _table(head)
+    halves = np.arange(0, 20), np.arange(20, 40)
+    for folds in (None, [halves, halves[::-1]]):
+        fitted = _copied(head)
+        logits, known = fitted.cross_fit(X, y, folds=folds)
+        _demand(np.shape(logits) == (40, 4), head, "give one logit per row and class in cross_fit")
+        _demand(np.asarray(known).dtype == bool, head, "say by a mask which rows can judge it")
+        _demand(np.isfinite(np.asarray(logits)[known]).all(), head, "give finite held-out logits")
+        _demand(np.isfinite(_scores(fitted, X)).all(), head, "be fitted after cross_fit")
+
+
+def _check_head_in_ensemble(head):
+    X, y = _table(head)
+    width = X.shape[1]
+    name = head.get_params().get("backbone") or "block"
+    clf = AdaptiveBackboneEnsemble([(name, slice(width))], head=head, cv=3, random_state=0)
+    for rows in (slice(None), slice(4)):
+        proba = clone(clf).fit(X[rows], y[rows]).predict_proba(X)
+        _demand(np.allclose(proba.sum(axis=1), 1), head, "give scores that make probabilities")
+
+
+_HEAD_CHECKS = [
+    _check_head_fits,
+    _check_head_repeats,
+    _check_head_weights_of_rows,
+    _check_cross_fit,
+    _check_head_in_ensemble,
+]

@@ -1,0 +1,381 @@
+"""Weights and groups of rows: they reach every head, temperature, router and fold."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
+
+from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder
+from skclipens.datasets import load_emoji
+from skclipens.ensemble import GatedRouter, NeuralLogitController, UniformRouter
+from skclipens.heads import (
+    CLIPAdapterHead,
+    LinearDiscriminantHead,
+    LinearProbeHead,
+    ResidualHead,
+    TipAdapterHead,
+    ZeroShotHead,
+)
+
+BACKBONE = "zoo/RN20"
+HALVES = [("left", slice(0, 2)), ("right", slice(2, 4))]
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    """Embeddings of 24 pictures of 4 classes, and the names of these."""
+    data = load_emoji(as_frame=True).frame.groupby("label").head(6).head(24)
+    X = CLIPEmbedder(BACKBONE).fit_transform(data["path"]).astype(float)
+    return X, data["label"].to_numpy()
+
+
+@pytest.fixture(scope="module")
+def iris():
+    X, y = load_iris(return_X_y=True)
+    rows = np.random.default_rng(0).permutation(150)[:60]
+    return X[rows], y[rows]
+
+
+def make(**parameters):
+    defaults = dict(head="linear", router="static", cv=3, random_state=0)
+    return AdaptiveBackboneEnsemble(HALVES, **{**defaults, **parameters})
+
+
+def counts(n, smallest=0):
+    """Weights that are whole numbers."""
+    return hnp.arrays(float, n, elements=st.integers(smallest, 3))
+
+
+def whole_folds(rows):
+    """Folds by the parity of the rows that these are copies of."""
+    return [(np.flatnonzero(rows % 2 != k), np.flatnonzero(rows % 2 == k)) for k in (0, 1)]
+
+
+# Weights of rows are repetitions of them
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        LinearDiscriminantHead(),
+        LinearProbeHead(),
+        ZeroShotHead(BACKBONE),
+        ResidualHead(BACKBONE),
+        TipAdapterHead(BACKBONE),
+        TipAdapterHead(BACKBONE, alpha=2, beta=3),
+        CLIPAdapterHead(BACKBONE, max_iter=5, batch_size=100, random_state=0),
+    ],
+)
+@settings(max_examples=5)
+@given(weights=counts(24))
+def test_weights_of_rows_are_repetitions_for_heads(head, weights, emoji):
+    X, y = emoji
+    weights[::6] += 1  # each class has a row
+    weights[1::6] += 1  # and another
+    rows = np.arange(24).repeat(weights.astype(int))
+    weighted, longer = clone(head), clone(head)
+    if isinstance(head, LinearProbeHead):
+        weighted.set_params(cv=whole_folds(np.arange(24)))
+        longer.set_params(cv=whole_folds(rows))
+    if isinstance(head, (ResidualHead, TipAdapterHead)):
+        options = {"sample_weight": weights, "folds": whole_folds(np.arange(24))}
+        logits, known = weighted.cross_fit(X, y, **options)
+        expected, expected_known = longer.cross_fit(X[rows], y[rows], folds=whole_folds(rows))
+        assert_array_equal(known[rows], expected_known)
+        assert_allclose(logits[rows], expected, rtol=0.01, atol=0.01)
+    else:
+        weighted.fit(X, y, sample_weight=weights)
+        longer.fit(X[rows], y[rows])
+    found, expected = (one.decision_function(X) for one in (weighted, longer))
+    assert_allclose(found, expected, rtol=0.01, atol=0.01)
+
+
+@pytest.mark.parametrize("head", ["linear", GaussianNB(), LogisticRegression(C=0.1)])
+@pytest.mark.parametrize("router", ["uniform", "static", GatedRouter(), "super-learner"])
+@settings(max_examples=5)
+@given(weights=counts(60))
+def test_weights_of_rows_are_repetitions_for_the_ensemble(head, router, weights, iris):
+    X, y = iris
+    for c in range(3):
+        weights[np.flatnonzero(y == c)[:4]] += 1
+    rows = np.arange(60).repeat(weights.astype(int))
+    clf = make(head=head, router=router)
+    clf.set_params(cv=whole_folds(np.arange(60))).fit(X, y, sample_weight=weights)
+    longer = clone(clf).set_params(cv=whole_folds(rows)).fit(X[rows], y[rows])
+    assert_allclose(clf.predict_proba(X), longer.predict_proba(X), rtol=0.01, atol=0.01)
+
+
+@pytest.mark.parametrize("cv", [3, 0.4])
+@pytest.mark.parametrize("router", ["static", "shrunk", "nlc", "genetic"])
+def test_rows_without_weight_are_as_if_they_were_not_there(router, cv, iris):
+    X, y = iris
+    weights = np.ones(60)
+    weights[y == 2] = 0
+    weights[::7] = 0
+    kept, groups = weights > 0, np.arange(60) // 2
+    clf = make(router=router, cv=cv).fit(X, y, sample_weight=weights, groups=groups)
+    without = make(router=router, cv=cv).fit(X[kept], y[kept], groups=groups[kept])
+    assert_array_equal(clf.classes_, without.classes_)
+    assert_allclose(clf.predict_proba(X), without.predict_proba(X), rtol=1e-4, atol=1e-6)
+
+
+def test_splits_of_all_rows_are_those_of_the_rows_with_weight(iris):
+    X, y = iris
+    weights = (np.arange(60) % 4 > 0).astype(float)
+    kept = np.flatnonzero(weights)
+    for cv in (GroupKFold(3), list(GroupKFold(3).split(X, y, np.arange(60) % 9))):
+        clf = make(head=Recorder(max_iter=500), cv=cv).set_params(blocks=[("all", slice(0, 4))])
+        Recorder.seen = []
+        clf.fit(X, y, sample_weight=weights, groups=np.arange(60) % 9)
+        asked = set().union(*(asked for _, asked in Recorder.seen))
+        assert asked == set(X[kept, 0])
+        assert clf.judged_.all()
+
+
+def test_frozen_heads_are_calibrated_by_weights_that_they_need_not_take(iris):
+    X, y = iris
+    head = ("nn", FrozenEstimator(KNeighborsClassifier().fit(X[:30, :2], y[:30])), [0, 1])
+    weights = metadata(y)["sample_weight"]
+    rows = np.arange(60).repeat(weights.astype(int))
+    weighted = make(head=[head]).fit(X, y, sample_weight=weights)
+    assert_allclose(weighted.temperatures_, make(head=[head]).fit(X[rows], y[rows]).temperatures_)
+    assert weighted.temperatures_ != make(head=[head]).fit(X, y).temperatures_
+
+
+def test_one_row_of_weight_per_class_judges_no_head(iris):
+    X, y = iris
+    weights = np.zeros(60)
+    weights[np.unique(y, return_index=True)[1]] = 2
+    assert not make().fit(X, y, sample_weight=weights).judged_.any()
+
+
+def test_more_weight_for_a_class_makes_it_likelier(iris):
+    X, y = iris
+    mean = [
+        make(class_weight=weight).fit(X, y).predict_proba(X)[:, 1].mean()
+        for weight in (None, {0: 1, 1: 20, 2: 1})
+    ]
+    assert mean[1] > mean[0] + 0.05
+
+
+def test_weights_of_classes_multiply_those_of_rows(iris):
+    X, y = iris
+    rows = np.random.default_rng(0).integers(1, 4, size=60).astype(float)
+    by_class = {0: 1.0, 1: 2.0, 2: 0.5}
+    both = make(class_weight=by_class).fit(X, y, sample_weight=rows)
+    product = make().fit(X, y, sample_weight=rows * compute_sample_weight(by_class, y))
+    assert_array_equal(both.predict_proba(X), product.predict_proba(X))
+    balanced = make(class_weight="balanced").fit(X, y)
+    expected = make().fit(X, y, sample_weight=compute_sample_weight("balanced", y))
+    assert_array_equal(balanced.predict_proba(X), expected.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "weights, message",
+    [
+        (np.zeros(60), r"sample_weight is zero for all rows|at least one non-zero"),
+        (-np.ones(60), "Negative values"),
+        (np.ones(3), "sample_weight.shape"),
+        (np.full(60, np.nan), "contains NaN"),
+    ],
+)
+def test_weights_that_weigh_nothing_are_clear_errors(weights, message, iris):
+    for estimator in (make(), LinearDiscriminantHead(), LinearProbeHead()):
+        with pytest.raises(ValueError, match=message):
+            estimator.fit(*iris, sample_weight=weights)
+
+
+def test_one_class_of_weight_is_a_clear_error(iris):
+    with pytest.raises(ValueError, match="got 1 class, 1"):
+        make().fit(*iris, sample_weight=(iris[1] == 1).astype(float))
+
+
+def test_what_cannot_take_weights_is_named(iris):
+    pair = ("nn", KNeighborsClassifier())
+    clf = make(head=["linear", pair])
+    with pytest.raises(ValueError, match="the fit of left:nn, right:nn cannot take it"):
+        clf.fit(*iris, sample_weight=np.ones(60))
+    with pytest.raises(ValueError, match="the fit of left:nn, right:nn cannot take it"):
+        clone(clf).set_params(class_weight="balanced").fit(*iris)
+
+    class Equal:
+        def fit(self, X, logits, y):
+            return self
+
+        def weights(self, X, logits):
+            return np.ones(logits.shape[:2])
+
+    with pytest.raises(ValueError, match="the fit of Equal cannot take it"):
+        make(router=Equal()).fit(*iris, sample_weight=np.ones(60))
+
+
+# Groups
+
+
+class Recorder(LogisticRegression):
+    """Keeps which groups, the first column, it was fitted on and asked about."""
+
+    seen = []
+
+    def fit(self, X, y, sample_weight=None):
+        self.groups_ = set(X[:, 0])
+        return super().fit(X, y, sample_weight)
+
+    def decision_function(self, X):
+        Recorder.seen.append((self.groups_, set(X[:, 0])))
+        return super().decision_function(X)
+
+
+@pytest.mark.parametrize("cv", [3, 0.3, GroupKFold(3)])
+def test_a_group_is_never_on_both_sides(cv, iris):
+    X, y = iris
+    groups = np.arange(60) % 12
+    X = np.column_stack([groups, X])
+    blocks = [("left", slice(0, 3)), ("right", [0, 3, 4])]
+    Recorder.seen = []
+    clf = make(head=Recorder(max_iter=500), cv=cv).set_params(blocks=blocks)
+    clf.fit(X, y, groups=groups)
+    assert len(Recorder.seen) == (2 if cv == 0.3 else 6)
+    assert all(not fitted & asked for fitted, asked in Recorder.seen)
+    Recorder.seen = []
+    clf.set_params(cv=3).fit(X, y)
+    assert all(fitted & asked for fitted, asked in Recorder.seen)
+
+
+def test_more_folds_than_groups_are_as_many_as_groups(iris):
+    X, y = iris
+    groups = np.arange(60) % 2
+    few, many = (make(cv=cv).fit(X, y, groups=groups) for cv in (2, 5))
+    assert_array_equal(few.predict_proba(X), many.predict_proba(X))
+    assert not make().fit(X, y, groups=np.zeros(60)).judged_.any()
+
+
+def test_one_group_for_each_row_or_a_clear_error(iris):
+    with pytest.raises(ValueError, match=r"groups has shape \(3,\), but y has \(60,\)"):
+        make().fit(*iris, groups=[1, 2, 3])
+
+
+def test_a_head_that_searches_by_itself_gets_the_groups_of_its_rows(emoji):
+    """Copies of rows would choose hardly any regularisation."""
+    X, y = emoji
+    noise = np.random.default_rng(0).permutation(y)
+    X, noise, groups = X.repeat(4, axis=0), noise.repeat(4), np.arange(24).repeat(4)
+    alone = LinearProbeHead()
+    assert alone.fit(X, noise, groups=groups).C_ < clone(alone).fit(X, noise).C_ / 100
+    clf = AdaptiveBackboneEnsemble(head="linear-probe", router="static", cv=2)
+    assert clf.fit(X, noise, groups=groups).experts_[0].head.C_ == alone.C_
+
+
+# In scikit-learn's tools, with and without its routing of metadata
+
+
+def metadata(y):
+    weights = np.random.default_rng(1).integers(1, 5, size=len(y)).astype(float)
+    return {"sample_weight": weights, "groups": np.arange(len(y)) % 6}
+
+
+def expected_scores(clf, X, y):
+    given = metadata(y)
+    scores = []
+    for train, test in GroupKFold(3).split(X, y, given["groups"]):
+        fitted = clone(clf).fit(X[train], y[train], **{k: v[train] for k, v in given.items()})
+        scores.append(fitted.score(X[test], y[test]))
+    return scores
+
+
+def test_cross_validation_hands_both_on_without_routing(iris):
+    X, y = iris
+    folds = list(GroupKFold(3).split(X, y, metadata(y)["groups"]))
+    found = cross_validate(make(), X, y, cv=folds, params=metadata(y), error_score="raise")
+    assert_array_equal(found["test_score"], expected_scores(make(), X, y))
+
+
+def test_cross_validation_hands_both_on_with_routing(iris):
+    X, y = iris
+    expected = expected_scores(make(head=LogisticRegression()), X, y)
+    options = dict(cv=GroupKFold(3), params=metadata(y), error_score="raise")
+    with config_context(enable_metadata_routing=True):
+        head = LogisticRegression().set_fit_request(sample_weight=True)
+        clf = make(head=head).set_fit_request(sample_weight=True, groups=True)
+        clf.set_score_request(sample_weight=False)
+        assert_array_equal(cross_validate(clf, X, y, **options)["test_score"], expected)
+        named = make(head=[("lr", head)]).set_fit_request(sample_weight=True, groups=True)
+        named.set_score_request(sample_weight=False)
+        assert_array_equal(cross_validate(named, X, y, **options)["test_score"], expected)
+        clf.set_score_request(sample_weight=True)
+        pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), clf)
+        search = GridSearchCV(
+            pipeline,
+            {"adaptivebackboneensemble__router": ["static", "uniform"]},
+            cv=GroupKFold(3),
+            error_score="raise",
+        )
+        search.fit(X, y, **metadata(y))
+        assert search.best_estimator_[-1].judged_.all()
+
+
+def test_routing_asks_for_what_is_given(iris):
+    X, y = iris
+    with config_context(enable_metadata_routing=True):
+        with pytest.raises(ValueError, match=r"sample_weight.*not explicitly set as requested"):
+            make(head=LogisticRegression()).fit(X, y, sample_weight=metadata(y)["sample_weight"])
+        clf = make()
+        with pytest.raises(ValueError, match=r"sample_weight.*not explicitly set as requested"):
+            cross_val_score(clf, X, y, params=metadata(y), error_score="raise")
+        clf.set_fit_request(groups=True, sample_weight=True)
+        clf.fit(X, y, **metadata(y))
+
+
+def test_a_splitter_of_ones_own_gets_the_groups(iris):
+    X, y = iris
+    for routing in (False, True):
+        with config_context(enable_metadata_routing=routing):
+            clf = make(cv=GroupKFold(3))
+            if routing:
+                clf.set_fit_request(groups=True)
+            assert clf.fit(X, y, groups=metadata(y)["groups"]).judged_.all()
+            with pytest.raises(ValueError, match="'groups' parameter should not be None"):
+                clf.fit(X, y)
+
+
+def test_a_trained_router_gets_the_weights(iris):
+    X, y = iris
+    router = NeuralLogitController(max_iter=5, batch_size=100, learning_rate=0.1, random_state=0)
+    plain, weighted = (
+        make(router=router, calibrate=False).fit(X, y, sample_weight=weights).router_
+        for weights in (np.ones(60), metadata(y)["sample_weight"])
+    )
+    assert np.abs(plain.coefs_[2] - weighted.coefs_[2]).max() > 1e-3
+
+
+def test_routers_get_the_groups_of_the_rows_that_judge(iris):
+    X, y = iris
+    seen = {}
+
+    class Remembers(UniformRouter):
+        def fit(self, X, logits, y, sample_weight=None, groups=None):
+            seen.update(X=X, y=y, groups=groups)
+            return self
+
+        def __sklearn_tags__(self):
+            tags = super().__sklearn_tags__()
+            tags.requires_fit = True
+            return tags
+
+    groups = metadata(y)["groups"]
+    make(router=Remembers()).fit(np.column_stack([X[:, :3], groups]), y, groups=groups)
+    assert_array_equal(seen["X"][:, 3], seen["groups"])
+    assert len(seen["groups"]) == 60

@@ -1,0 +1,401 @@
+"""What once gave wrong answers without a word: each is right now, or refused by name."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.datasets import load_iris
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+from skclipens.datasets import load_emoji
+from skclipens.ensemble import GatedRouter, StaticRouter
+from skclipens.heads import (
+    CLIPAdapterHead,
+    LinearDiscriminantHead,
+    LinearProbeHead,
+    ResidualHead,
+    TipAdapterHead,
+    ZeroShotHead,
+)
+
+BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
+WIDTH = 128
+HALVES = [("left", slice(0, 2)), ("right", slice(2, 4))]
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """A frame of 40 pictures of 4 classes, one after the other."""
+    return load_emoji(as_frame=True).frame.groupby("label").head(10).head(40)
+
+
+@pytest.fixture(scope="module")
+def frame(pictures):
+    embedder = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas")
+    return embedder.fit_transform(pictures["path"])
+
+
+@pytest.fixture(scope="module")
+def X(frame):
+    return frame.to_numpy()
+
+
+@pytest.fixture(scope="module")
+def y(pictures):
+    return pictures["label"].to_numpy()
+
+
+@pytest.fixture(scope="module")
+def iris():
+    """A frame with the columns a, b, c, d, and labels."""
+    X, y = load_iris(return_X_y=True)
+    return pd.DataFrame(X, columns=[*"abcd"]), y
+
+
+def make(blocks=BACKBONES, **parameters):
+    defaults = dict(head="zero-shot", router="static", cv=2, random_state=0)
+    return AdaptiveBackboneEnsemble(blocks, **{**defaults, **parameters})
+
+
+class Counted(LogisticRegression):
+    """Counts how often it is fitted, and on how many rows."""
+
+    n_rows = []
+
+    def fit(self, X, y):
+        Counted.n_rows.append(len(X))
+        return super().fit(X, y)
+
+
+# 1. The order of columns
+
+
+def test_columns_by_name_come_in_the_order_that_is_given(iris):
+    X, y = iris
+    head = LogisticRegression(max_iter=500).fit(X[["d", "a"]].to_numpy(), y)
+    triple = ("da", FrozenEstimator(head), ["d", "a"])
+    clf = make(HALVES, head=[triple]).fit(X, y)
+    assert clf.score(X, y) == head.score(X[["d", "a"]].to_numpy(), y) > 0.9
+    by_block = make([("da", ["d", "a"])], head=FrozenEstimator(head)).fit(X, y)
+    assert_array_equal(by_block.predict(X), clf.predict(X))
+
+
+# 2. Names of columns that say which backbone made them
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=5)
+def test_the_order_of_an_embedders_columns_does_not_matter(seed, frame, y):
+    expected = make().fit(frame, y).predict_proba(frame)
+    mixed = frame[np.random.default_rng(seed).permutation(frame.columns)]
+    for blocks in (BACKBONES, BACKBONES[::-1], None):
+        assert_allclose(make(blocks).fit(mixed, y).predict_proba(mixed), expected, rtol=1e-3)
+
+
+def test_blocks_of_other_backbones_than_the_columns_are_refused_with_both_named(frame, y):
+    with pytest.raises(
+        ValueError,
+        match="blocks names zoo/RN20, zoo/ViT-16, but X has columns of zoo/RN20, zoo/ViT-8",
+    ):
+        make(["zoo/RN20", "zoo/ViT-16"]).fit(frame, y)
+
+
+def test_columns_that_are_numbered_make_no_block(iris):
+    X, y = iris
+    X = X.set_axis(["age__1", "age__2", "age__3", "price"], axis=1)
+    assert list(make(None, head="linear").fit(X, y).expert_names_) == ["all"]
+
+
+def test_a_named_block_that_is_too_narrow_for_its_backbone_is_refused(X, y):
+    with pytest.raises(ValueError, match=r"Block 'zoo/RN20' has 64 columns, but .* have 128"):
+        make([("zoo/RN20", slice(0, 64))]).fit(X, y)
+
+
+# 3. A text head on the block of its own backbone
+
+
+def test_a_head_that_names_a_backbone_goes_to_the_block_of_that_one(X, y):
+    clf = make(head=ZeroShotHead("zoo/RN20")).fit(X, y)
+    assert list(clf.expert_names_) == ["zoo/RN20"]
+    with pytest.raises(ValueError, match="needs blocks that are embeddings of zoo/ViT-16"):
+        make(head=ZeroShotHead("zoo/ViT-16")).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "head", [ZeroShotHead(), ResidualHead(), TipAdapterHead(), CLIPAdapterHead(max_iter=2)]
+)
+def test_a_head_without_a_backbone_takes_that_of_its_block(head, X, y):
+    clf = make(head=head).fit(X, y)
+    assert [one.backbone for _, one, _ in clf.experts_] == BACKBONES
+    texts = [ZeroShotHead(name).fit(X[:, :WIDTH], y).coef_ for name in BACKBONES]
+    assert_array_equal([one.coef_ for _, one, _ in clf.experts_], texts)
+    assert head.backbone is None
+
+
+def test_parameters_of_a_text_head_can_be_searched(X, y):
+    for clf, name in [
+        (make(head=TipAdapterHead()), "head__alpha"),
+        (make(head=["linear", TipAdapterHead()]), "tipadapterhead__alpha"),
+        (make(head=["linear", ("tip", TipAdapterHead())]), "tip__alpha"),
+    ]:
+        search = GridSearchCV(clf, {name: [0.0, 50.0]}, cv=2).fit(X, y)
+        assert len(set(search.cv_results_["mean_test_score"])) == 2
+        best = search.best_estimator_.experts_[-1].head
+        assert best.alpha == best.alpha_ == search.best_params_[name]
+
+
+# 4. Folds and groups of a user's own reach every head
+
+
+@pytest.mark.parametrize(
+    "head", [ResidualHead("zoo/RN20"), TipAdapterHead("zoo/RN20", alpha=5, beta=5)]
+)
+def test_held_out_logits_know_nothing_of_a_rows_group(head, X, y):
+    X, groups = X[:, :WIDTH], np.arange(len(y)) % 5
+    head = clone(head)
+    logits, known = head.cross_fit(X, y, groups=groups)
+    assert known.all()
+    for group in range(5):
+        rest = groups != group
+        if isinstance(head, TipAdapterHead):
+            without = clone(head).fit(X[rest], y[rest])
+            assert_allclose(logits[~rest], without.decision_function(X[~rest]), rtol=1e-4)
+        else:  # the correction, up to its temperature, is what the other groups teach
+            text = ZeroShotHead("zoo/RN20").fit(X, y).decision_function(X) / head.temperature_
+            residuals = (y[:, None] == head.classes_) - softmax(text, axis=1)
+            expected = Ridge(head.alpha).fit(X[rest], residuals[rest]).predict(X[~rest])
+            correction = (logits - text)[~rest]
+            scale = np.linalg.norm(correction) / np.linalg.norm(expected)
+            assert_allclose(correction, scale * expected, atol=0.01 * np.abs(correction).max())
+
+
+@pytest.mark.parametrize("head", ["residual", "tip-adapter", "linear"])
+def test_copies_of_a_row_do_not_judge_what_was_learned_from_it(head, X, y):
+    """Labels that mean nothing are memorised; only groups keep their copies from vouching."""
+    noise = np.random.default_rng(0).permutation(y)
+    X, noise, groups = X.repeat(3, axis=0), noise.repeat(3), np.arange(len(y)).repeat(3)
+
+    def confidence(clf, **metadata):
+        return clf.fit(X, noise, **metadata).predict_proba(X).max(axis=1).mean()
+
+    clf = make(head=head, cv=5)
+    assert confidence(clf, groups=groups) < confidence(clf) - 0.04
+    splits = list(GroupKFold(5).split(X, noise, groups))
+    assert confidence(clf.set_params(cv=GroupKFold(5)), groups=groups) < 0.6
+    assert confidence(clf.set_params(cv=splits)) < 0.6
+
+
+# 5. Rows without a label
+
+
+@pytest.mark.parametrize("value", [None, np.nan, ""])
+@pytest.mark.parametrize(
+    "estimator", [make(), ZeroShotHead("zoo/RN20"), ResidualHead("zoo/RN20"), LinearProbeHead()]
+)
+def test_a_missing_label_is_no_class(estimator, value, X, y):
+    y = y.astype(object)
+    y[[3, 7]] = value
+    X = X if isinstance(estimator, AdaptiveBackboneEnsemble) else X[:, :WIDTH]
+    with pytest.raises(ValueError, match="y has no label for 2 of 40 rows; the first is row 3"):
+        clone(estimator).fit(X, y)
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series])
+def test_minus_one_is_no_class(kind, iris):
+    X, y = iris
+    y = y.copy()
+    y[5] = -1
+    for estimator in (make(HALVES, head="linear"), LinearDiscriminantHead()):
+        with pytest.raises(ValueError, match="for 1 of 150 rows; the first is row 5, with -1"):
+            estimator.fit(X, kind(y.tolist()))
+
+
+def test_minus_one_and_one_are_two_classes(iris):
+    X, y = iris
+    X, y = X[y > 0], np.where(y[y > 0] == 1, -1, 1)
+    assert_array_equal(make(HALVES, head="linear").fit(X, y).classes_, [-1, 1])
+    assert_array_equal(LinearDiscriminantHead().fit(X, y).classes_, [-1, 1])
+
+
+# 7. Nothing is held out where nothing has to be judged
+
+
+@pytest.mark.parametrize("cv", [5, 0.3])
+@pytest.mark.parametrize("router", ["uniform", "confidence", "vote", "vote-3", "probability"])
+def test_a_rule_that_learns_nothing_fits_each_head_once_on_all_rows(router, cv, iris):
+    Counted.n_rows = []
+    make(HALVES, head=Counted(), router=router, calibrate=False, cv=cv).fit(*iris)
+    assert Counted.n_rows == [150, 150]
+    Counted.n_rows = []
+    make(HALVES, head=Counted(), router=router, cv=2).fit(*iris)
+    assert Counted.n_rows == [150] * 2 + [75] * 4
+
+
+# 8. Other classes, frozen heads, unsuitable heads, import
+
+
+@pytest.mark.parametrize(
+    "classes, options",
+    [
+        (["cat"], {}),
+        ([3, 4], {"templates": ["an icon of a {}"]}),
+        (["cat", "dog"], {"templates": ["an icon"]}),
+        ([3, 4], {"class_names": ["cat", "dog"]}),
+    ],
+)
+def test_set_classes_that_fails_changes_nothing(classes, options, X, y):
+    clf = make(class_names={name: name for name in np.unique(y)}).fit(X, y)
+    before, params = clf.decision_function(X), clf.get_params()
+    with pytest.raises(ValueError):
+        clf.set_classes(classes, **options)
+    assert clf.get_params() == params
+    assert_array_equal(clf.classes_, np.unique(y))
+    assert_array_equal(clf.decision_function(X), before)
+    head = ZeroShotHead("zoo/RN20").fit(X[:, :WIDTH], y)
+    before, params = head.decision_function(X[:, :WIDTH]), head.get_params()
+    if len(classes) > 1:
+        with pytest.raises(ValueError):
+            head.set_classes(classes, **options)
+        assert head.get_params() == params
+        assert_array_equal(head.decision_function(X[:, :WIDTH]), before)
+
+
+def test_set_classes_changes_no_parameter(X, y):
+    clf = make().fit(X, y)
+    params = clf.get_params()
+    clf.set_classes([0, 1], class_names=["cat", "dog"], templates=["an icon of a {}"])
+    assert clf.get_params() == params
+    assert set(clf.predict(X)) <= {0, 1}
+    assert_array_equal(clf.fit(X, y).classes_, np.unique(y))
+
+
+def test_frozen_heads_live_through_cross_validation(iris):
+    X, y = iris
+    heads = [
+        (
+            "left",
+            FrozenEstimator(LogisticRegression().fit(X[["a", "b"]].to_numpy(), y)),
+            ["a", "b"],
+        ),
+        (
+            "right",
+            FrozenEstimator(LogisticRegression().fit(X[["c", "d"]].to_numpy(), y)),
+            ["c", "d"],
+        ),
+    ]
+    assert cross_val_score(make(HALVES, head=heads), X, y, cv=3).min() > 0.8
+
+
+class OnlyPredicts(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.repeat(self.classes_[0], len(X))
+
+
+def test_a_classifier_that_gives_no_scores_is_refused_by_name(iris):
+    with pytest.raises(ValueError, match=r"OnlyPredicts\(\) has neither decision_function nor"):
+        make(HALVES, head=OnlyPredicts()).fit(*iris)
+
+
+def test_every_module_is_an_attribute_of_the_package():
+    modules = ["backbones", "cascade", "embedding", "ensemble", "heads", "images", "pipeline"]
+    code = f"import skclipens; [getattr(skclipens, name) for name in {modules}]"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# 10. What prediction does not need
+
+
+@pytest.mark.parametrize(
+    "head, router",
+    [(head, "static") for head in ("auto", "residual", LinearProbeHead(cv=2, max_iter=50))]
+    + [("linear", router) for router in (GatedRouter(), "genetic", "super-learner", "mixture")],
+)
+def test_a_pickle_does_not_grow_with_the_rows(head, router, X, y):
+    many = np.random.default_rng(0).normal(0, 0.01, (10 * len(X), X.shape[1])) + X.repeat(
+        10, axis=0
+    )
+    sizes = [
+        len(pickle.dumps(make(head=head, router=router).fit(*data)))
+        for data in [(X, y), (many.astype(X.dtype), y.repeat(10))]
+    ]
+    assert sizes[1] < sizes[0] + 40 * len(X)  # less than one number for each of the other rows
+
+
+# Numbers that are no answer
+
+
+class NanFor(LogisticRegression):
+    """Gives NaN where the first column is large."""
+
+    def decision_function(self, X):
+        scores = super().decision_function(X)
+        scores[X[:, 0] > 7.5] = np.nan
+        return scores
+
+
+def test_a_head_that_gives_nan_is_named(iris):
+    X, y = iris
+    X = X.to_numpy()
+    large = np.flatnonzero(X[:, 0] > 7.5)
+    message = "Expert 'left' gives a score that is not finite for row"
+    with pytest.raises(ValueError, match=message):
+        make(HALVES, head=NanFor(max_iter=500)).fit(X, y)
+    rest = np.delete(np.arange(150), large)
+    clf = make(HALVES, head=NanFor(max_iter=500)).fit(X[rest], y[rest])
+    with pytest.raises(ValueError, match=f"{message} {large[0]}"):
+        clf.predict(X)
+
+
+def test_a_negative_prior_is_refused(iris):
+    with pytest.raises(ValueError, match="'prior' parameter of StaticRouter must be"):
+        make(HALVES, head="linear", router=StaticRouter(prior=-10.0)).fit(*iris)
+
+
+# A router of a user's own needs what the protocol names, and no more
+
+
+class Loudest:
+    """All weight for the expert that was right most often."""
+
+    def fit(self, X, logits, y):
+        self.best = (logits.argmax(axis=2) == y[:, None]).mean(axis=0).argmax()
+        return self
+
+    def weights(self, X, logits):
+        return np.eye(logits.shape[1])[[self.best] * len(X)]
+
+
+class Product:
+    """Learns nothing and has no weights."""
+
+    def combine(self, X, logits):
+        return logits.sum(axis=1)
+
+
+def test_a_router_of_ones_own(iris):
+    router = Loudest()
+    clf = make(HALVES, head="linear", router=router).fit(*iris)
+    assert_array_equal(clf.routing_weights(iris[0]), [[0, 1]] * 150)
+    assert not hasattr(router, "best")
+    clf = make(HALVES, head=Counted(), router=Product(), calibrate=False)
+    Counted.n_rows = []
+    logits = clf.fit(*iris).decision_function(iris[0])
+    assert Counted.n_rows == [150, 150]
+    expected = sum(e.head.decision_function(e.columns_of(iris[0].to_numpy())) for e in clf.experts_)
+    assert_allclose(logits, expected)
+    assert not hasattr(clf, "routing_weights")

@@ -1,0 +1,113 @@
+"""The houses of the package: who may import whom, and who knows what."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import skclipens
+
+PACKAGE = Path(skclipens.__file__).parent
+
+# Each may import those after it; of those on one line, none may import another.
+FLOORS = [
+    {"utils"},
+    {"pipeline", "cascade", "inspection", "feature_selection"},
+    {"metrics"},
+    {"ensemble"},
+    {"heads"},
+    {"streaming", "store"},
+    {"embedding"},
+    {"backbones", "images", "datasets", "model_selection"},
+    {"zoo"},
+    {"_utils"},
+]
+FLOOR_OF = {house: floor for floor, houses in enumerate(FLOORS) for house in houses}
+# An import that is meant: the same job by another way, or a return type.
+MEANT = {("feature_selection", "cascade"), ("datasets", "images")}
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        yield path, parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def imported_modules(path, parts):
+    """Modules that a file imports, also inside functions, as parts from the package on."""
+    is_package = path.name == "__init__.py"
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                yield tuple(name.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            module = tuple(node.module.split(".")) if node.module else ()
+            if node.level:
+                base = ("skclipens", *parts)[: len(parts) + 1 + is_package - node.level]
+                module = (*base, *module)
+            if module == ("skclipens",):
+                for name in node.names:
+                    yield (*module, name.name)
+            else:
+                yield module
+
+
+def arrows():
+    for path, parts in modules():
+        for module in imported_modules(path, parts):
+            if parts and module[0] == "skclipens" and len(module) > 1 and module[1] != parts[0]:
+                yield parts[0], module[1], path.relative_to(PACKAGE)
+
+
+def test_every_house_has_a_floor():
+    houses = {parts[0] for _, parts in modules() if parts}
+    assert houses == set(FLOOR_OF)
+
+
+def test_imports_go_downwards():
+    wrong = [
+        f"{path} imports {there}"
+        for here, there, path in arrows()
+        if FLOOR_OF[there] <= FLOOR_OF[here] and (here, there) not in MEANT
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("house", sorted(FLOOR_OF))
+def test_each_folder_says_what_lives_there(house):
+    folder = PACKAGE / house
+    if folder.is_dir():
+        text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8")))
+        assert len(text.splitlines()[0]) > 20
+
+
+def test_one_module_knows_what_is_private_in_scikit_learn():
+    found = [
+        f"{path.relative_to(PACKAGE)}: {'.'.join(module)}"
+        for path, parts in modules()
+        for module in imported_modules(path, parts)
+        if module[0] == "sklearn" and any(part.startswith("_") for part in module)
+        if parts != ("_utils", "_sklearn")
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_only_three_houses_know_open_clip():
+    found = {
+        parts[0]
+        for path, parts in modules()
+        for module in imported_modules(path, parts)
+        if module[0] == "open_clip"
+    }
+    assert found <= {"backbones", "embedding", "datasets"}  # datasets: names of ImageNet
+
+
+def test_files_are_short():
+    long = [path.name for path, _ in modules() if len(path.read_text("utf-8").splitlines()) > 400]
+    assert not long
+
+
+def test_submodules_are_reachable_by_attribute():
+    for path, parts in modules():
+        if len(parts) == 1 and not parts[0].startswith("_"):
+            assert getattr(skclipens, parts[0]).__name__ == f"skclipens.{parts[0]}", path
