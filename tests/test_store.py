@@ -30,7 +30,7 @@ from sklearn.pipeline import Pipeline
 from skclipens import MultiBackboneEmbedder, zoo
 from skclipens.backbones import Backbone, resolve_backbones
 from skclipens.datasets import load_emoji
-from skclipens.embedding import _keys, _memory, _store
+from skclipens.embedding import _keys, _memory, _reading, _store
 from skclipens.embedding._keys import image_key, image_keys, model_key
 from skclipens.embedding._reading import embed_with_store
 from skclipens.store import EmbeddingStore, EmbeddingStoreError
@@ -571,16 +571,61 @@ def test_rows_that_were_read_are_kept_in_memory(cache, monkeypatch):
 
 
 def test_memory_for_rows_is_bounded(cache, monkeypatch):
-    monkeypatch.setattr(_memory, "_MAX_IN_MEMORY", 3 * 5 * 4)
-    monkeypatch.setattr(_memory, "_memory", {})
+    memory = _memory.RowCache(3 * 5 * 4)
+    monkeypatch.setattr(_reading, "memory", memory)
     images = squares(range(20))
     model = Model(images, [2, 3])
     expected = embed_with_store(cache, images, MODELS, model)
     for start in range(20):
         some = embed_with_store(cache, images[start : start + 2], MODELS, model)
         np.testing.assert_array_equal(some, expected[start : start + 2])
-        assert sum(map(len, _memory._memory.values())) <= 3
+        assert sum(row.nbytes for row in memory._rows.values()) == memory._bytes <= 60
     assert len(model.asked) == 40
+
+
+def test_beyond_the_limit_the_rows_used_last_stay_in_memory():
+    memory = _memory.RowCache(4 * 8 * 4)
+    for number in range(4):
+        memory.put_many("file", "model", {number: rows_of([number])[0]})
+    assert list(memory.get_many("file", "model", [0, 9])) == [0]
+    memory.put_many("file", "model", {4: rows_of([4])[0], 3: rows_of([3])[0]})
+    kept = memory.get_many("file", "model", range(5))
+    assert list(kept) == [0, 2, 3, 4]
+    np.testing.assert_array_equal(list(kept.values()), rows_of(list(kept)))
+    assert memory.get_many("file", "other model", [4]) == {}
+    memory.put_many("file", "model", {5: np.zeros(1000, np.float32)})  # larger than the limit
+    assert memory.get_many("file", "model", range(6)) == {}
+    memory.put_many("file", "model", {6: rows_of([6])[0]})
+    memory.put_many("other file", "model", {6: rows_of([7])[0]})
+    memory.forget("file")
+    assert memory.get_many("file", "model", [6]) == {}
+    assert memory.get_many("other file", "model", [6])[6][0] == 7
+
+
+def test_memory_keeps_its_own_copies():
+    memory, row = _memory.RowCache(2**10), np.ones(3, np.float32)
+    memory.put_many("file", "model", {b"key": row})
+    row[:] = 0
+    assert memory.get_many("file", "model", [b"key"])[b"key"].tolist() == [1, 1, 1]
+
+
+def test_threads_read_right_rows_from_a_memory_that_overflows(cache, monkeypatch):
+    n, widths = 60, [2, 3]
+    memory = _memory.RowCache(20 * 5 * 4)
+    monkeypatch.setattr(_reading, "memory", memory)
+    images = squares(range(n))
+    expected = embed_with_store(cache, images, MODELS, Model(images, widths))
+
+    def read(seed):
+        for rows in np.random.default_rng(seed).integers(0, n, (25, 30)):
+            some = [images[row] for row in rows]
+            found = embed_with_store(cache, some, MODELS, Model(some, widths))
+            np.testing.assert_array_equal(found, expected[rows])
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(read, range(8)))
+    assert 0 < sum(row.nbytes for row in memory._rows.values()) == memory._bytes <= 400
 
 
 def test_only_the_models_that_lack_an_image_compute_it(cache):

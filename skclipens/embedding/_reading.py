@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._keys import file_stamp, keys_and_stamps
-from ._memory import _keep_in_memory, _memory
+from ._memory import memory
 from ._store import EmbeddingStore
 
 
@@ -79,22 +79,25 @@ def _unchanged(images, i, stamp):
 
 
 def _read(store, keys, models, blocks):
-    """Which of M models have stored rows of n images, (n, M), and the rows, else NaN.
-
-    A search reads the same rows many times: complete ones are kept in memory.
-    """
-    memory = _memory.setdefault((store.file, *models), {})
+    """Which of M models have stored rows of n images, (n, M), and the rows, else NaN."""
     found = np.zeros((len(keys), len(models)), bool)
     rows = np.full((len(keys), blocks[-1][-1] + 1), np.nan, np.float32)
-    known = [i for i, key in enumerate(keys) if key in memory]
-    if known:
-        found[known], rows[known] = True, np.stack([memory[keys[i]] for i in known])
-    rest = np.flatnonzero(~found.any(axis=1))
-    if len(rest):
-        for m, model in enumerate(models):
-            stored, values = store.get_many([keys[i] for i in rest], model)
-            if len(values):
-                found[rest[stored], m] = True
-                rows[rest[stored][:, None], blocks[m]] = values
-        _keep_in_memory(memory, {keys[i]: rows[i].copy() for i in rest if found[i].all()})
+    for m, model in enumerate(models):
+        stored = _read_model(store, keys, model)
+        at = [i for i, key in enumerate(keys) if key in stored]
+        if at:
+            found[at, m] = True
+            rows[np.ix_(at, blocks[m])] = [stored[keys[i]] for i in at]
     return found, rows
+
+
+def _read_model(store, keys, model):
+    """Rows of one model by key, from memory or else from the store."""
+    known = memory.get_many(store.file, model, keys)
+    rest = [key for key in keys if key not in known]
+    if not rest:
+        return known
+    found, values = store.get_many(rest, model)
+    read = dict(zip(np.array(rest, object)[found], values))
+    memory.put_many(store.file, model, read)
+    return known | read

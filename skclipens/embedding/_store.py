@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ._keys import FILE_DIGESTS
-from ._memory import forget
+from ._memory import memory
 
 _FILE = "embeddings-1.sqlite"  # the number is that of the schema
 _SCHEMA = """
@@ -185,7 +185,7 @@ class EmbeddingStore:
             # The models stay: a reader that has looked one up must not meet another's rows.
             db.execute("DELETE FROM rows")
             db.execute("VACUUM")
-        forget(self.file)
+        memory.forget(self.file)
 
     def _get(self, keys, model_key):
         """Stored values by key, as bytes."""
