@@ -1,6 +1,7 @@
 """Tests of backbones: what their names mean, and that their weights meet the right activation."""
 
 import json
+import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,13 @@ import torch
 from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
-from skclipens import BackboneNotAvailableError, list_backbones, zoo
+from skclipens import BackboneNotAvailableError, MultiBackboneEmbedder, list_backbones, zoo
 from skclipens.backbones import (
     Backbone,
     _loading,
     clear_backbone_cache,
     load_backbone,
+    load_backbones,
     resolve_backbones,
     resolve_device,
 )
@@ -334,9 +336,9 @@ def test_a_file_cannot_run_code(tmp_path):
 
 @pytest.fixture
 def specs(state, tmp_path):
-    """Three models of which none is loaded."""
+    """Five models of which none is loaded."""
     clear_backbone_cache()
-    files = [save(state, tmp_path / f"{name}.safetensors") for name in "abc"]
+    files = [save(state, tmp_path / f"{name}.safetensors") for name in "abcde"]
     yield [f"{TINY}-quickgelu//{file}" for file in files]
     clear_backbone_cache()
 
@@ -361,9 +363,80 @@ def test_only_the_last_used_are_kept(specs, monkeypatch):
     assert load_backbone(specs[1]) is not b
 
 
-def test_threads_share_one_model(specs):
+@pytest.fixture
+def loads(monkeypatch):
+    """Names of the files of the models that are really built, in order."""
+    names = []
+
+    def load(backbone, device, real=_loading._load):
+        names.append(backbone.path.stem)
+        return real(backbone, device)
+
+    monkeypatch.setattr(_loading, "_load", load)
+    return names
+
+
+def test_all_models_of_a_call_are_kept_beyond_the_limit(specs, loads, monkeypatch):
+    monkeypatch.setattr(_loading, "_MAX_LOADED", 2)
+    images = [np.full((70, 60, 3), 100, np.uint8)]
+    embedder = MultiBackboneEmbedder(specs[:4], device="cpu", precision="fp32")
+    for _ in range(2):
+        embedder.transform(images)
+        load_backbone(specs[2])  # as a head does for its texts
+        embedder.set_params(backbones=specs[1:3]).transform(images)
+        embedder.set_params(backbones=specs[:4])
+    assert loads == ["a", "b", "c", "d"]
+    a = load_backbone(specs[0])
+    load_backbone(specs[4])
+    assert load_backbone(specs[0]) is a  # b, c and d made room
+    assert load_backbone(specs[4]) and loads == ["a", "b", "c", "d", "e"]
+    embedder.transform(images)
+    assert loads[5:] == ["b", "c", "d"]
+
+
+def test_one_call_for_several_devices(specs, loads, monkeypatch):
+    monkeypatch.setattr(_loading, "_MAX_LOADED", 2)
+    backbones = resolve_backbones(specs[:2])
+    for _ in range(2):
+        rows = load_backbones(backbones, ["cpu", "cpu:0"])
+        assert [[one.backbone for one in row] for row in rows] == [backbones, backbones]
+    assert loads == ["a", "b", "a", "b"]
+
+
+def test_threads_share_one_model(specs, loads):
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(load_backbone, [specs[0]] * 8))) == 1
+    assert loads == ["a"]
+
+
+def test_threads_do_not_wait_for_models_of_others(specs, monkeypatch):
+    begun, may_end = threading.Event(), threading.Event()
+
+    def load(backbone, device, real=_loading._load):
+        if backbone == Backbone(specs[0]):
+            begun.set()
+            assert may_end.wait(60)
+        return real(backbone, device)
+
+    monkeypatch.setattr(_loading, "_load", load)
+    monkeypatch.setattr(_loading, "_MAX_LOADED", 1)
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(load_backbone, specs[0])
+        assert begun.wait(60)
+        b = load_backbone(specs[1])
+        clear_backbone_cache()
+        assert load_backbone(specs[1]) is not b
+        may_end.set()
+        assert load_backbone(specs[0]) is slow.result()  # neither dropped nor loaded twice
+
+
+def test_a_model_that_failed_is_tried_again(specs, loads, tmp_path, state):
+    file = save({}, tmp_path / "f.safetensors")
+    spec = f"{TINY}-quickgelu//{file}"
+    for _ in range(2):
+        with pytest.raises(ValueError, match="does not hold the weights"):
+            load_backbone(spec)
+    assert loads == ["f", "f"]
 
 
 def test_a_file_written_again_is_loaded_again(state, outputs, tmp_path):

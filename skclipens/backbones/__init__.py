@@ -6,7 +6,13 @@ Here, and in the encoder of :mod:`skclipens.embedding`, is all that knows open_c
 
 from ._catalogue import list_backbones
 from ._devices import resolve_device
-from ._loading import BackboneNotAvailableError, LoadedBackbone, clear_backbone_cache, load_backbone
+from ._loading import (
+    BackboneNotAvailableError,
+    LoadedBackbone,
+    clear_backbone_cache,
+    load_backbone,
+    load_backbones,
+)
 from ._spec import Backbone, resolve_backbones
 
 __all__ = [
@@ -16,6 +22,7 @@ __all__ = [
     "clear_backbone_cache",
     "list_backbones",
     "load_backbone",
+    "load_backbones",
     "resolve_backbones",
     "resolve_device",
 ]

@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,8 +55,45 @@ class LoadedBackbone:
             raise _loading_error(self.backbone, error) from error
 
 
-_loaded = OrderedDict()
-_lock = threading.Lock()
+_loaded = OrderedDict()  # by backbone, version and device, futures of models
+_lock = threading.Lock()  # of the line above only: a model is loaded without it
+
+
+def load_backbones(backbones, devices):
+    """Load backbones on devices, or take them from the process-wide cache.
+
+    All models of one call stay in the cache, however many they are. Models that it did not ask for
+    are dropped beyond a limit, those that were used least recently first.
+
+    Parameters
+    ----------
+    backbones : list of Backbone
+    devices : list of str or None
+        As :func:`resolve_device` returns them. None takes a model where it is loaded already, and
+        loads it on the CPU otherwise.
+
+    Returns
+    -------
+    list of list of LoadedBackbone
+        For each device, its models in the order of the backbones.
+
+    Raises
+    ------
+    BackboneNotAvailableError
+        If weights are not on this machine and cannot be fetched.
+    ValueError
+        If a file or directory does not hold weights of its architecture.
+
+    Examples
+    --------
+    >>> from skclipens.backbones import load_backbones, resolve_backbones
+    >>> [[one.backbone.name for one in row] for row in load_backbones(
+    ...     resolve_backbones(["zoo/RN20", "zoo/ViT-8"]), ["cpu"])]
+    [['zoo/RN20', 'zoo/ViT-8']]
+    """
+    places = [[_place(backbone, device) for backbone in backbones] for device in devices]
+    _make_room({place for row in places for place in row})
+    return [[_load_once(place) for place in row] for row in places]
 
 
 def load_backbone(backbone, device=None):
@@ -85,19 +123,8 @@ def load_backbone(backbone, device=None):
     >>> load_backbone("zoo/RN20").model.training
     False
     """
-    if isinstance(backbone, str):
-        backbone = Backbone(backbone)
-    model = (backbone, backbone.version)
-    with _lock:
-        if device is None:
-            device = next((place for *other, place in _loaded if tuple(other) == model), "cpu")
-        key = (*model, device)
-        if key not in _loaded:
-            _loaded[key] = _load(backbone, device)
-            while len(_loaded) > _MAX_LOADED:
-                _loaded.popitem(last=False)
-        _loaded.move_to_end(key)
-        return _loaded[key]
+    backbone = Backbone(backbone) if isinstance(backbone, str) else backbone
+    return load_backbones([backbone], [device])[0][0]
 
 
 def clear_backbone_cache():
@@ -109,7 +136,45 @@ def clear_backbone_cache():
     >>> clear_backbone_cache()
     """
     with _lock:
-        _loaded.clear()
+        for place in [place for place, model in _loaded.items() if model.done()]:
+            del _loaded[place]
+
+
+def _place(backbone, device):
+    """Where a model is in the cache."""
+    model = (backbone, backbone.version)
+    if device is None:
+        with _lock:
+            device = next((place for *other, place in _loaded if tuple(other) == model), "cpu")
+    return (*model, device)
+
+
+def _make_room(wanted):
+    """Drop models that are not wanted, so far as others that have to be loaded need their place."""
+    with _lock:
+        if wanted <= _loaded.keys():
+            return
+        n_too_many = len(wanted | _loaded.keys()) - _MAX_LOADED
+        others = [place for place in _loaded if place not in wanted and _loaded[place].done()]
+        for place in others[: max(0, n_too_many)]:
+            del _loaded[place]
+
+
+def _load_once(place):
+    """Load a model, or wait for the thread that is loading it already."""
+    with _lock:
+        is_new = place not in _loaded
+        future = _loaded.setdefault(place, Future())
+        _loaded.move_to_end(place)
+    if is_new:
+        backbone, _, device = place
+        try:
+            future.set_result(_load(backbone, device))
+        except BaseException as error:
+            with _lock:
+                del _loaded[place]
+            future.set_exception(error)
+    return future.result()
 
 
 def _load(backbone, device):

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from ..backbones import load_backbone
+from ..backbones import load_backbones
 from ..backbones._preprocessing import make_resize, resize_key, scale_pixels, scaling
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -46,7 +46,10 @@ class ImageEncoder:
         kinds = {torch.device(device).type for device in devices}
         self.n_ahead = 0 if kinds == {"cpu"} else 1 + len(devices)
         self.pin_memory = "cuda" in kinds
-        self.replicas = [_Replica(backbones, device, precision, compile) for device in devices]
+        self.replicas = [
+            _Replica(loaded, device, precision, compile)
+            for loaded, device in zip(load_backbones(backbones, devices), devices)
+        ]
         self.resizes = {
             resize_key(config): (*np.broadcast_to(config["size"], 2).tolist(), make_resize(config))
             for config in self.replicas[0].configs
@@ -81,8 +84,7 @@ class ImageEncoder:
 class _Replica:
     """The image towers of several backbones on one device."""
 
-    def __init__(self, backbones, device, precision, compile):
-        loaded = [load_backbone(backbone, device) for backbone in backbones]
+    def __init__(self, loaded, device, precision, compile):
         self.device = device
         self.dtype = _DTYPES[precision]
         self.models = [image_model(one, self.dtype, compile) for one in loaded]
