@@ -24,7 +24,7 @@ from skclipens.backbones import (
     resolve_backbones,
     resolve_device,
 )
-from skclipens.backbones._weights import uses_quick_gelu
+from skclipens.backbones._pretrained import uses_quick_gelu
 
 TINY = "ViT-tiny-32"  # registered with open_clip, as is TINY-quickgelu
 CONFIG = {
@@ -143,6 +143,11 @@ def test_a_file_or_directory_of_ones_own(state, tmp_path, monkeypatch):
         assert (backbone.name, backbone.path) == (f"{TINY}//{path}", file)
         assert (backbone.architecture, backbone.tag, backbone.width) == (TINY, "", 32)
         assert backbone == Backbone(f"{TINY}//{file}")
+    for path in ("weights.safetensors", "~/weights.safetensors", str(file)):
+        backbone = Backbone(f"ViT-B-32-quickgelu/openai//{path}")
+        assert (backbone.name, backbone.path) == (f"ViT-B-32/openai//{path}", file)
+        assert (backbone.architecture, backbone.tag, backbone.width) == ("ViT-B-32", "openai", 512)
+        assert backbone == Backbone(f"ViT-B-32/openai//{file}") != Backbone(f"ViT-B-32//{file}")
     for path in ("a/model", "./a//model", "~/a/model", str(folder)):
         backbone = Backbone(path)
         assert (backbone.name, backbone.path) == (path, folder)
@@ -153,14 +158,19 @@ def test_a_file_or_directory_of_ones_own(state, tmp_path, monkeypatch):
     ("spec", "message"),
     [
         ("ViT-B/32", "Unknown backbone 'ViT-B/32', did you mean 'ViT-B-32'?.*open_clip model"),
+        ("vit-b-32", "did you mean 'ViT-B-32'?"),
+        ("vit-l-14/datacomp_xl_s13b_b90k", "did you mean 'ViT-L-14'?"),
+        ("VIT-B-16-SIGLIP//weights.pt", "did you mean 'ViT-B-16-SigLIP'?"),
         ("no-such-net", "Unknown backbone 'no-such-net'.*directory that holds open_clip_config"),
         ("zoo", "Unknown backbone 'zoo'"),  # a group; resolve_backbones knows it
         ("RN50/laion2b", "no pretrained weights 'laion2b' of 'RN50', only openai, yfcc15m, cc12m"),
         (TINY, rf"no pretrained weights 'openai' of '{TINY}'.*'{TINY}//path/to/file'"),
         ("zoo/VGG", "no model 'VGG'; it has zoo/RN20, zoo/ViT-8"),
-        ("VGG//weights.pt", "Unknown architecture 'VGG' in 'VGG//weights.pt'; .*list_models"),
+        ("VGG//weights.pt", "Unknown backbone 'VGG//weights.pt'. A backbone is 'NAME'"),
         ("RN50//no/such/file.pt", "there is no file '/.*/no/such/file.pt'"),
         ("RN50//", "there is no file"),
+        ("RN50/openai//no/file.pt", "there is no file '/.*/no/file.pt'"),
+        ("RN50/laion2b//weights.pt", "no pretrained weights 'laion2b' of 'RN50', only openai"),
         ("", "named by a string such as 'ViT-B-32', not ''"),
         (3, "named by a string such as 'ViT-B-32', not 3"),
         (["RN50"], "named by a string"),

@@ -6,7 +6,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 
-from ._spec import CONFIG, Backbone
+from ._parsing import CONFIG
+from ._spec import Backbone
 from ._weights import build_model
 
 _MAX_LOADED = 16

@@ -1,15 +1,14 @@
-"""What a backbone is: its name, its size and where its weights are. Nothing is loaded."""
+"""What a backbone is: its name, its configuration and its files. Nothing is loaded."""
 
 import json
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 
 from .. import zoo
 from ._catalogue import PAPER
-from ._weights import QUICKGELU, weight_files
+from ._parsing import CONFIG, parse
 
-CONFIG = "open_clip_config.json"
+_SUFFIXES_IN_DIRECTORY = {".safetensors", ".bin", ".pth"}  # those that open_clip looks for
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,8 @@ class Backbone:
           ``"ViT-B-32/laion2b_s34b_b79k"``;
         - ``"NAME"``: the same with the tag ``openai``;
         - ``"NAME//path/to/file"``: an open_clip architecture with weights of one's own;
+        - ``"NAME/TAG//path/to/file"``: the same, with the preprocessing and the activation of
+          these pretrained weights, for a file that was made from them;
         - ``"path/to/directory"``: a directory with an ``open_clip_config.json`` and weights;
         - ``"zoo/NAME"``: a model that comes with this package.
 
@@ -38,7 +39,7 @@ class Backbone:
     architecture : str
         open_clip's name of the architecture, or ``""`` for a directory.
     tag : str
-        Pretrained tag, or ``""`` for a file or a directory.
+        Pretrained tag, or ``""`` for a directory or a file that is named without one.
     path : Path or None
         The file or directory that holds the weights, absolute.
 
@@ -67,7 +68,7 @@ class Backbone:
             raise ValueError(
                 f"A backbone is named by a string such as 'ViT-B-32', not {self.spec!r}."
             )
-        for key, value in _parse(self.spec).items():
+        for key, value in parse(self.spec).items():
             object.__setattr__(self, key, value)
 
     @property
@@ -82,7 +83,12 @@ class Backbone:
             import open_clip
 
             return open_clip.get_model_config(self.architecture)
-        return json.loads((self.path / CONFIG).read_text("utf-8"))["model_cfg"]
+        return self._read_config()["model_cfg"]
+
+    @property
+    def preprocess_config(self):
+        """What the configuration in a directory says of preprocessing; empty for all others."""
+        return {} if self.architecture else self._read_config().get("preprocess_cfg", {})
 
     @property
     def model_name(self):
@@ -90,68 +96,33 @@ class Backbone:
         return self.architecture or f"local-dir:{self.path}"
 
     @property
+    def weight_files(self):
+        """Files of one's own that have weights; none for a pretrained tag."""
+        if self.path is None or self.path.is_file():
+            return [self.path] if self.path else []
+        return sorted(file for file in self.path.iterdir() if file.suffix in _SUFFIXES_IN_DIRECTORY)
+
+    @property
+    def files(self):
+        """All files of one's own that make the model; none for a pretrained tag."""
+        config = [] if self.architecture else [self.path / CONFIG]
+        return config + self.weight_files
+
+    @property
     def version(self):
         """What changes when a file of the model is written again; empty for a pretrained tag."""
-        if self.path is None:
-            return ()
-        files = [self.path / CONFIG] if self.path.is_dir() else []
-        stats = [file.stat() for file in files + weight_files(self.path)]
+        stats = [file.stat() for file in self.files]
         return tuple((stat.st_mtime_ns, stat.st_size) for stat in stats)
 
-
-def _parse(spec):
-    """The fields of a Backbone."""
-    family, slash, model = spec.partition("/")
-    if family == "zoo" and slash:
-        if model not in zoo.MODELS:
-            listed = ", ".join(f"zoo/{name}" for name in zoo.MODELS)
-            raise ValueError(f"The zoo has no model {model!r}; it has {listed}.")
-        return {"name": spec, "path": zoo.WEIGHTS / model}
-    directory = Path(spec).expanduser().absolute()
-    if (directory / CONFIG).is_file():
-        return {"name": spec, "path": directory}
-    if "//" in spec:
-        return _parse_file(spec)
-    return _parse_pretrained(spec)
-
-
-def _parse_file(spec):
-    import open_clip
-
-    # "NAME//path" is relative, "NAME///path" is absolute.
-    architecture, path = spec.split("//", 1)
-    if architecture not in open_clip.list_models():
-        raise ValueError(
-            f"Unknown architecture {architecture!r} in {spec!r}; open_clip.list_models() lists "
-            "those that can be used before '//'."
-        )
-    path = Path(path).expanduser().absolute()
-    if not path.is_file():
-        raise ValueError(f"{spec!r}: there is no file {str(path)!r}.")
-    return {"name": spec, "architecture": architecture, "path": path}
-
-
-def _parse_pretrained(spec):
-    import open_clip
-
-    architecture, slash, tag = spec.partition("/")
-    if architecture not in open_clip.list_models():
-        similar = get_close_matches(spec, open_clip.list_models(), n=1)
-        raise ValueError(
-            f"Unknown backbone {spec!r}{f', did you mean {similar[0]!r}?' if similar else '.'} "
-            "A backbone is 'NAME' or 'NAME/TAG' of an open_clip model "
-            "(open_clip.list_pretrained() lists them), 'NAME//path/to/file', a directory that "
-            f"holds {CONFIG}, or 'zoo/NAME'."
-        )
-    architecture, tag = architecture.removesuffix(QUICKGELU), tag if slash else "openai"
-    tags = open_clip.list_pretrained_tags_by_model(architecture)
-    if tag not in tags:
-        raise ValueError(
-            f"There are no pretrained weights {tag!r} of {architecture!r}, only "
-            f"{', '.join(tags) or '(none)'}. A file of your own is named "
-            f"'{architecture}//path/to/file'."
-        )
-    return {"name": f"{architecture}/{tag}", "architecture": architecture, "tag": tag}
+    def _read_config(self):
+        file = self.path / CONFIG
+        try:
+            config = json.loads(file.read_text("utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{str(file)!r} is not a JSON file: {error}.") from error
+        if "model_cfg" not in config:
+            raise ValueError(f"{str(file)!r} describes no open_clip model: it has no 'model_cfg'.")
+        return config
 
 
 def resolve_backbones(backbones):

@@ -5,9 +5,8 @@ import json
 import os
 import stat
 import time
-import warnings
 
-from ..backbones._weights import uses_quick_gelu, weight_files
+from ..backbones._pretrained import preprocessing, uses_quick_gelu
 from ..images import ImageError, load_image
 
 # Raise it whenever the same file gives another embedding: other rules of `load_image`, another
@@ -203,16 +202,11 @@ def model_key(backbone, precision, store=None):
             f"precision is 'fp32', 'bf16' or 'fp16', not {precision!r}: what 'auto' stands for "
             "depends on the device."
         )
-    parts = [json.dumps(backbone.config, sort_keys=True)]
+    parts = [backbone.config, preprocessing(backbone), uses_quick_gelu(backbone)]
+    parts = [json.dumps(part, sort_keys=True) for part in parts]
+    parts += image_keys(backbone.files, store)
     name = backbone.name
-    if backbone.path is not None:
-        if not name.startswith("zoo/"):
-            name = backbone.architecture or "directory"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # loading the model warns
-            parts.append(uses_quick_gelu(backbone))
-        files = [backbone.path / "open_clip_config.json"] if backbone.path.is_dir() else []
-        files += weight_files(backbone.path)
-        parts += image_keys(files, store)
+    if backbone.path is not None and not name.startswith("zoo/"):
+        name = backbone.architecture or "directory"
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
     return f"{name} {digest} {precision} {PREPROCESS_VERSION}"

@@ -1,0 +1,127 @@
+"""What weights need and do not say themselves: their activation and their preprocessing.
+
+Both are known without reading the weights: from the pretrained tag, from the configuration in a
+directory, or from the repository of the hub in whose folder a file lies. open_clip only warns, or
+says nothing, when OpenAI's weights meet plain GELU, and gives each file OpenAI's mean, standard
+deviation and resizing; the embeddings are then quietly worse.
+"""
+
+import warnings
+from dataclasses import asdict
+from functools import cache
+
+QUICKGELU = "-quickgelu"
+
+
+def uses_quick_gelu(backbone):
+    """Whether a backbone needs QuickGELU.
+
+    Parameters
+    ----------
+    backbone : Backbone
+
+    Returns
+    -------
+    bool
+        False if nothing is known; see :func:`warn_of_guesses`.
+    """
+    return backbone.config.get("quick_gelu", False) or _facts(backbone).get("quick_gelu", False)
+
+
+def preprocessing(backbone):
+    """How a backbone needs its images, but for their size, which is the model's own.
+
+    Parameters
+    ----------
+    backbone : Backbone
+
+    Returns
+    -------
+    dict
+        Fields of open_clip's ``PreprocessCfg`` without ``size``. If nothing tells, what all
+        pretrained weights of the architecture agree on, else open_clip's default, which is
+        OpenAI's; see :func:`warn_of_guesses`.
+    """
+    facts = {**_facts(backbone), **backbone.preprocess_config}
+    if facts:
+        return _preprocessing(facts)
+    usual = _of_architecture(backbone.architecture)
+    return usual[0] if len(usual) == 1 else _preprocessing({})
+
+
+def warn_of_guesses(backbone):
+    """Warn if weights may need something else than :func:`preprocessing` and the other one say.
+
+    Parameters
+    ----------
+    backbone : Backbone
+
+    Warns
+    -----
+    UserWarning
+        If nothing is known of a file, and its architecture exists with either activation or has
+        pretrained weights that do not agree on the preprocessing.
+    """
+    import open_clip
+
+    if not backbone.architecture or _facts(backbone):
+        return
+    architecture, file = backbone.architecture, str(backbone.path)
+    if architecture + QUICKGELU in open_clip.list_models():
+        warnings.warn(
+            f"{file!r} is loaded with plain GELU. If it was trained with QuickGELU, as OpenAI's "
+            f"weights were, name it '{architecture}{QUICKGELU}//...'.",
+            UserWarning,
+            stacklevel=2,
+        )
+    if len(_of_architecture(architecture)) > 1:
+        tags = open_clip.list_pretrained_tags_by_model(architecture)
+        warnings.warn(
+            f"{file!r} is loaded with OpenAI's preprocessing, but some pretrained weights of "
+            f"{architecture!r} need another. Name it '{architecture}/TAG//...', with the tag of "
+            f"the weights that it was made from: {', '.join(tags)}.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def _facts(backbone):
+    """open_clip's entry of the pretrained weights, or of their repository; empty if unknown."""
+    import open_clip
+
+    if backbone.tag:
+        return open_clip.get_pretrained_cfg(backbone.architecture, backbone.tag)
+    for part in backbone.path.parts:
+        repository = part.rpartition("--")[2]  # the hub's cache says models--OWNER--NAME
+        if repository in _hub_repositories():
+            return _hub_repositories()[repository]
+    return {}
+
+
+@cache
+def _hub_repositories():
+    """open_clip's entries of pretrained weights by the name of their repository."""
+    import open_clip
+
+    table = [open_clip.get_pretrained_cfg(*names) for names in open_clip.list_pretrained()]
+    return {facts["hf_hub"].split("/")[1]: facts for facts in table if facts.get("hf_hub")}
+
+
+def _of_architecture(architecture):
+    """The different preprocessings of all pretrained weights of an architecture."""
+    import open_clip
+
+    different = []
+    for tag in open_clip.list_pretrained_tags_by_model(architecture):
+        one = _preprocessing(open_clip.get_pretrained_cfg(architecture, tag))
+        if one not in different:
+            different.append(one)
+    return different
+
+
+def _preprocessing(facts):
+    from open_clip.transform import PreprocessCfg, merge_preprocess_dict
+
+    merged = merge_preprocess_dict(asdict(PreprocessCfg()), facts)
+    del merged["size"]
+    return merged
