@@ -8,7 +8,7 @@ from functools import cached_property
 
 from ._parsing import CONFIG
 from ._spec import Backbone
-from ._weights import build_model
+from ._weights import build_model, require_transformers
 
 _MAX_LOADED = 16
 
@@ -43,9 +43,18 @@ class LoadedBackbone:
 
     @cached_property
     def tokenizer(self):
-        """Texts to a tensor of tokens; made on first use, since images do without it."""
+        """Texts to a tensor of tokens; made on first use, since images do without it.
+
+        Raises
+        ------
+        ImportError
+            If it needs transformers, which is not installed.
+        BackboneNotAvailableError
+            If it is not on this machine and cannot be fetched.
+        """
         import open_clip
 
+        require_transformers(self.backbone, "hf_tokenizer_name")
         options = self.backbone.config["text_cfg"].get("tokenizer_kwargs") or {}
         if "bpe_path" in options and not self.backbone.architecture:
             # A vocabulary that a directory's configuration names is sought beside it.
@@ -53,7 +62,10 @@ class LoadedBackbone:
         try:
             return open_clip.get_tokenizer(self.backbone.model_name, **options)
         except Exception as error:
-            raise _loading_error(self.backbone, error) from error
+            raise BackboneNotAvailableError(
+                f"The tokenizer of {self.backbone.name!r} cannot be loaded: {error} One that is "
+                "not on this machine is fetched once from the internet."
+            ) from error
 
 
 _loaded = OrderedDict()  # by backbone, version and device, futures of models
@@ -115,6 +127,8 @@ def load_backbone(backbone, device=None):
     ------
     BackboneNotAvailableError
         If the weights are not on this machine and cannot be fetched.
+    ImportError
+        If the text tower needs transformers, which is not installed.
     ValueError
         If a file or directory does not hold weights of this architecture.
 
@@ -183,6 +197,8 @@ def _load(backbone, device):
 
     try:
         model = build_model(backbone)
+    except ImportError:  # says what to install
+        raise
     except Exception as error:
         raise _loading_error(backbone, error) from error
     model = model.to(device).eval().requires_grad_(False)

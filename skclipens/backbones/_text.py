@@ -23,6 +23,13 @@ def encode_classes(backbone, class_names, templates):
         Unit rows.
     logit_scale : float
         What cosines are multiplied by to give logits.
+
+    Raises
+    ------
+    ImportError
+        If the texts need transformers, which is not installed.
+    BackboneNotAvailableError
+        If the tokenizer is not on this machine and cannot be fetched.
     """
     # Replaced and not formatted: a brace elsewhere in a prompt is only a brace.
     prompts = [partial(template.replace, "{}") for template in templates]

@@ -1,5 +1,6 @@
 """Building a model with its weights, from whatever form they have."""
 
+from importlib.util import find_spec
 from zipfile import ZipFile, is_zipfile
 
 from ._pretrained import preprocessing, uses_quick_gelu, warn_of_guesses
@@ -21,6 +22,7 @@ def build_model(backbone):
     """
     import open_clip
 
+    require_transformers(backbone, "hf_model_name")
     state = _openai_state_dict(backbone)
     if state is None:
         warn_of_guesses(backbone)
@@ -36,6 +38,26 @@ def build_model(backbone):
     if state is not None:
         model.load_state_dict(state)
     return model
+
+
+def require_transformers(backbone, setting):
+    """Make sure that transformers is installed if the texts of a backbone need it.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    setting : {"hf_model_name", "hf_tokenizer_name"}
+        What needs it, as in open_clip's configuration: the text tower or the tokenizer.
+
+    Raises
+    ------
+    ImportError
+        If it is needed and absent.
+    """
+    if backbone.config["text_cfg"].get(setting) and find_spec("transformers") is None:
+        raise ImportError(
+            f"The texts of {backbone.name!r} need transformers: pip install 'skclipens[hf]'."
+        )
 
 
 def _openai_state_dict(backbone):
