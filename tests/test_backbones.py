@@ -171,6 +171,8 @@ def test_a_file_or_directory_of_ones_own(state, tmp_path, monkeypatch):
         ("RN50//", "there is no file"),
         ("RN50/openai//no/file.pt", "there is no file '/.*/no/file.pt'"),
         ("RN50/laion2b//weights.pt", "no pretrained weights 'laion2b' of 'RN50', only openai"),
+        ("hf-hub:ViT-B-32", "'hf-hub:ViT-B-32' names no repository.*'hf-hub:ORG/NAME'"),
+        ("hf-hub:timm/a@main", "names no repository"),
         ("", "named by a string such as 'ViT-B-32', not ''"),
         (3, "named by a string such as 'ViT-B-32', not 3"),
         (["RN50"], "named by a string"),
@@ -316,7 +318,7 @@ def test_offline_error_says_what_to_do(hub):
     with pytest.raises(BackboneNotAvailableError, match="ViT-B-32/openai") as caught:
         load_backbone("ViT-B-32")
     assert time.perf_counter() - start < 20
-    for advice in ("internet", "'ViT-B-32//path/to/file'", "'zoo'"):
+    for advice in ("internet", "'ViT-B-32/openai//path/to/file'", "'zoo'"):
         assert advice in str(caught.value)
 
 

@@ -6,8 +6,8 @@ Here, and in the encoder of :mod:`skclipens.embedding`, is all that knows open_c
 
 from ._catalogue import list_backbones
 from ._devices import resolve_device
+from ._errors import BackboneNotAvailableError
 from ._loading import (
-    BackboneNotAvailableError,
     LoadedBackbone,
     clear_backbone_cache,
     load_backbone,

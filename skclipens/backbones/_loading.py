@@ -6,15 +6,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 
-from ._parsing import CONFIG
+from ._errors import BackboneNotAvailableError
+from ._hub import CONFIG
 from ._spec import Backbone
 from ._weights import build_model, require_transformers
 
 _MAX_LOADED = 16
-
-
-class BackboneNotAvailableError(RuntimeError):
-    """A pretrained backbone cannot be loaded, mostly since it is not on this machine."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +53,10 @@ class LoadedBackbone:
 
         require_transformers(self.backbone, "hf_tokenizer_name")
         options = self.backbone.config["text_cfg"].get("tokenizer_kwargs") or {}
-        if "bpe_path" in options and not self.backbone.architecture:
+        folder = self.backbone.folder
+        if "bpe_path" in options and folder:
             # A vocabulary that a directory's configuration names is sought beside it.
-            options = {"bpe_path": str((self.backbone.path / options["bpe_path"]).resolve())}
+            options = {"bpe_path": str((folder / options["bpe_path"]).resolve())}
         try:
             return open_clip.get_tokenizer(self.backbone.model_name, **options)
         except Exception as error:
@@ -197,7 +195,7 @@ def _load(backbone, device):
 
     try:
         model = build_model(backbone)
-    except ImportError:  # says what to install
+    except (ImportError, BackboneNotAvailableError):  # which say what to do
         raise
     except Exception as error:
         raise _loading_error(backbone, error) from error
@@ -206,12 +204,12 @@ def _load(backbone, device):
 
 
 def _loading_error(backbone, error):
-    if backbone.tag:
+    if backbone.path is None:
+        own = "a directory" if backbone.repository else f"a file, '{backbone.name}//path/to/file'"
         return BackboneNotAvailableError(
             f"{backbone.name!r} cannot be loaded: {error} Weights that are not on this machine "
-            "are fetched once from the internet. Without it, name a file that holds them, "
-            f"'{backbone.architecture}//path/to/file', or use the models that come with "
-            "skclipens: 'zoo'."
+            f"are fetched once from the internet. Without it, name {own}, that holds them, or use "
+            "the models that come with skclipens: 'zoo'."
         )
     return ValueError(
         f"{str(backbone.path)!r} does not hold the weights of "

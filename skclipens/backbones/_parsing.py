@@ -1,12 +1,14 @@
 """What a spec that a user writes means."""
 
+import re
 from difflib import SequenceMatcher
 from pathlib import Path
 
 from .. import zoo
+from ._hub import CONFIG
 from ._pretrained import QUICKGELU
 
-CONFIG = "open_clip_config.json"
+_HUB = "hf-hub:"  # as in open_clip
 
 
 def parse(spec):
@@ -28,6 +30,8 @@ def parse(spec):
     family, slash, model = spec.partition("/")
     if family == "zoo" and slash:
         return _parse_zoo(spec, model)
+    if spec.startswith(_HUB):
+        return _parse_repository(spec)
     directory = Path(spec).expanduser().absolute()
     if (directory / CONFIG).is_file():
         return {"name": spec, "path": directory}
@@ -48,6 +52,15 @@ def _parse_zoo(spec, model):
         listed = ", ".join(f"zoo/{name}" for name in zoo.MODELS)
         raise ValueError(f"The zoo has no model {model!r}; it has {listed}.")
     return {"name": spec, "path": zoo.WEIGHTS / model}
+
+
+def _parse_repository(spec):
+    repository = spec.removeprefix(_HUB)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        raise ValueError(
+            f"{spec!r} names no repository of the Hugging Face hub; one is '{_HUB}ORG/NAME'."
+        )
+    return {"name": spec, "repository": repository}
 
 
 def _parse_pretrained(architecture, tag, spec):
@@ -76,7 +89,8 @@ def _check_architecture(architecture, spec):
         f"Unknown backbone {spec!r}{f', did you mean {similar!r}?' if similar else '.'} "
         "A backbone is 'NAME' or 'NAME/TAG' of an open_clip model "
         "(open_clip.list_pretrained() lists them), 'NAME//path/to/file' or "
-        f"'NAME/TAG//path/to/file', a directory that holds {CONFIG}, or 'zoo/NAME'."
+        f"'NAME/TAG//path/to/file', a directory that holds {CONFIG}, '{_HUB}ORG/NAME', or "
+        "'zoo/NAME'."
     )
 
 

@@ -91,7 +91,7 @@ def _facts(backbone):
 
     if backbone.tag:
         return open_clip.get_pretrained_cfg(backbone.architecture, backbone.tag)
-    for part in backbone.path.parts:
+    for part in (backbone.folder or backbone.path).parts:
         repository = part.rpartition("--")[2]  # the hub's cache says models--OWNER--NAME
         if repository in _hub_repositories():
             return _hub_repositories()[repository]

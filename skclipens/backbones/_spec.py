@@ -6,7 +6,8 @@ from pathlib import Path
 
 from .. import zoo
 from ._catalogue import PAPER
-from ._parsing import CONFIG, parse
+from ._hub import CONFIG, snapshot
+from ._parsing import parse
 
 _SUFFIXES_IN_DIRECTORY = {".safetensors", ".bin", ".pth"}  # those that open_clip looks for
 
@@ -29,6 +30,7 @@ class Backbone:
         - ``"NAME/TAG//path/to/file"``: the same, with the preprocessing and the activation of
           these pretrained weights, for a file that was made from them;
         - ``"path/to/directory"``: a directory with an ``open_clip_config.json`` and weights;
+        - ``"hf-hub:ORG/NAME"``: an open_clip model in a repository of the Hugging Face hub;
         - ``"zoo/NAME"``: a model that comes with this package.
 
     Attributes
@@ -37,11 +39,13 @@ class Backbone:
         The canonical spec, which names the columns of the embedding. A pretrained model has one
         name, with or without ``-quickgelu`` in the spec: its weights decide the activation.
     architecture : str
-        open_clip's name of the architecture, or ``""`` for a directory.
+        open_clip's name of the architecture, or ``""`` where a configuration describes it.
     tag : str
         Pretrained tag, or ``""`` for a directory or a file that is named without one.
     path : Path or None
-        The file or directory that holds the weights, absolute.
+        The file or directory of one's own that holds the weights, absolute.
+    repository : str
+        ``"ORG/NAME"`` on the hub, or ``""``.
 
     Raises
     ------
@@ -62,6 +66,7 @@ class Backbone:
     architecture: str = field(init=False, default="")
     tag: str = field(init=False, default="")
     path: Path | None = field(init=False, default=None)
+    repository: str = field(init=False, default="")
 
     def __post_init__(self):
         if not isinstance(self.spec, str) or not self.spec:
@@ -77,45 +82,64 @@ class Backbone:
         return self.config["embed_dim"]
 
     @property
+    def has_text(self):
+        """Whether there is a text tower, as heads that start from prompts need it."""
+        return True
+
+    @property
+    def folder(self):
+        """Directory with a configuration of the model, or None where open_clip has it.
+
+        The configuration of a repository on the hub is fetched if it is not on this machine.
+        """
+        if self.repository:
+            return snapshot(self.repository)
+        return None if self.architecture else self.path
+
+    @property
     def config(self):
         """open_clip's configuration of the model."""
-        if self.architecture:
-            import open_clip
+        if self.folder:
+            return self._read_config()["model_cfg"]
+        import open_clip
 
-            return open_clip.get_model_config(self.architecture)
-        return self._read_config()["model_cfg"]
+        return open_clip.get_model_config(self.architecture)
 
     @property
     def preprocess_config(self):
         """What the configuration in a directory says of preprocessing; empty for all others."""
-        return {} if self.architecture else self._read_config().get("preprocess_cfg", {})
+        return self._read_config().get("preprocess_cfg", {}) if self.folder else {}
 
     @property
     def model_name(self):
-        """The name under which open_clip builds this model."""
+        """The name under which open_clip knows this model."""
+        if self.repository:
+            return f"hf-hub:{self.repository}"
         return self.architecture or f"local-dir:{self.path}"
 
     @property
     def weight_files(self):
-        """Files of one's own that have weights; none for a pretrained tag."""
+        """Files of one's own that have weights; none for what is fetched."""
         if self.path is None or self.path.is_file():
             return [self.path] if self.path else []
         return sorted(file for file in self.path.iterdir() if file.suffix in _SUFFIXES_IN_DIRECTORY)
 
     @property
     def files(self):
-        """All files of one's own that make the model; none for a pretrained tag."""
-        config = [] if self.architecture else [self.path / CONFIG]
+        """All files of one's own that make the model; none for what is fetched."""
+        config = [self.path / CONFIG] if self.path and self.path.is_dir() else []
         return config + self.weight_files
 
     @property
     def version(self):
-        """What changes when a file of the model is written again; empty for a pretrained tag."""
+        """What changes with the model: its files, or the commit; empty for a pretrained tag."""
+        if self.repository:
+            return (self.folder.name,)
         stats = [file.stat() for file in self.files]
         return tuple((stat.st_mtime_ns, stat.st_size) for stat in stats)
 
     def _read_config(self):
-        file = self.path / CONFIG
+        file = self.folder / CONFIG
         try:
             config = json.loads(file.read_text("utf-8"))
         except ValueError as error:

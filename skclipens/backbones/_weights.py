@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 from zipfile import ZipFile, is_zipfile
 
+from ._hub import fetch_weights
 from ._pretrained import preprocessing, uses_quick_gelu, warn_of_guesses
 
 _OPENAI_KEYS = {"input_resolution", "context_length", "vocab_size"}
@@ -23,13 +24,15 @@ def build_model(backbone):
     import open_clip
 
     require_transformers(backbone, "hf_model_name")
+    if backbone.repository:
+        fetch_weights(backbone.repository)
     state = _openai_state_dict(backbone)
     if state is None:
         warn_of_guesses(backbone)
-    file = str(backbone.path) if backbone.architecture and backbone.path else None
+    folder = backbone.folder
     model = open_clip.create_model(
-        backbone.model_name,
-        pretrained=file or backbone.tag or None,
+        f"local-dir:{folder}" if folder else backbone.architecture,
+        pretrained=None if folder else str(backbone.path or backbone.tag),
         force_quick_gelu=state is not None or uses_quick_gelu(backbone),
         force_preprocess_cfg=preprocessing(backbone),
         load_weights=state is None,

@@ -175,8 +175,8 @@ def _read_key(stamp):
 def model_key(backbone, precision, store=None):
     """Key of what turns an image into an embedding.
 
-    Weights in a file or directory are known by their content, so that a copy has the same key, and
-    pretrained weights by the name of their tag.
+    Weights in a file or directory are known by their content, so that a copy has the same key,
+    pretrained weights by the name of their tag, and those in a repository of the hub by its commit.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def model_key(backbone, precision, store=None):
         )
     parts = [backbone.config, preprocessing(backbone), uses_quick_gelu(backbone)]
     parts = [json.dumps(part, sort_keys=True) for part in parts]
-    parts += image_keys(backbone.files, store)
+    parts += image_keys(backbone.files, store) if backbone.path else backbone.version
     name = backbone.name
     if backbone.path is not None and not name.startswith("zoo/"):
         name = backbone.architecture or "directory"
