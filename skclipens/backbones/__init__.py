@@ -1,7 +1,9 @@
-"""Backbones: what a CLIP model is called, where its weights are, how it is loaded, its texts.
+"""Backbones: what a model is called, what its weights need, how it is loaded, its texts.
 
-Here, and in the encoder of :mod:`skclipens.embedding`, is all that knows open_clip. May import
-``zoo`` and ``_utils``.
+Here, and in the encoder of :mod:`skclipens.embedding`, is all that knows open_clip and timm.
+``_parsing`` reads a spec, ``_spec`` has the ``Backbone`` that it names, ``_pretrained`` knows
+activation and preprocessing, ``_weights`` and ``_timm`` build the model, ``_hub`` finds files in
+the cache of the hub, and ``_loading`` keeps models in memory. May import ``zoo`` and ``_utils``.
 """
 
 from ._catalogue import list_backbones

@@ -25,7 +25,7 @@ class LoadedBackbone:
     model : torch.nn.Module
         The model itself.
     preprocess_config : dict
-        Preprocessing of this model, as open_clip describes it.
+        Preprocessing of this model, as open_clip or timm describes it.
 
     Examples
     --------
@@ -44,6 +44,8 @@ class LoadedBackbone:
 
         Raises
         ------
+        ValueError
+            If the model has no texts.
         ImportError
             If it needs transformers, which is not installed.
         BackboneNotAvailableError
@@ -51,6 +53,11 @@ class LoadedBackbone:
         """
         import open_clip
 
+        if not self.backbone.has_text:
+            raise ValueError(
+                f"{self.backbone.name!r} is an image tower without texts. Use a head that needs no "
+                "prompts, such as head='linear', or a CLIP model."
+            )
         require_transformers(self.backbone, "hf_tokenizer_name")
         options = self.backbone.config["text_cfg"].get("tokenizer_kwargs") or {}
         folder = self.backbone.folder

@@ -9,6 +9,7 @@ from ._hub import CONFIG
 from ._pretrained import QUICKGELU
 
 _HUB = "hf-hub:"  # as in open_clip
+TIMM = "timm/"
 
 
 def parse(spec):
@@ -32,6 +33,8 @@ def parse(spec):
         return _parse_zoo(spec, model)
     if spec.startswith(_HUB):
         return _parse_repository(spec)
+    if spec.startswith(TIMM):
+        return _parse_timm(spec)
     directory = Path(spec).expanduser().absolute()
     if (directory / CONFIG).is_file():
         return {"name": spec, "path": directory}
@@ -40,11 +43,9 @@ def parse(spec):
     architecture, slash, tag = model.partition("/")
     if slashes and not slash:
         _check_architecture(architecture, spec)
-        return {"name": spec, "architecture": architecture, "path": _existing_file(path, spec)}
+        return {"architecture": architecture, **_file_fields(architecture, path, spec)}
     fields = _parse_pretrained(architecture, tag if slash else "openai", spec)
-    if slashes:
-        fields |= {"name": f"{fields['name']}//{path}", "path": _existing_file(path, spec)}
-    return fields
+    return fields | _file_fields(fields["name"], path, spec) if slashes else fields
 
 
 def _parse_zoo(spec, model):
@@ -63,19 +64,45 @@ def _parse_repository(spec):
     return {"name": spec, "repository": repository}
 
 
+def _parse_timm(spec):
+    import timm
+
+    model, slashes, path = spec.removeprefix(TIMM).partition("//")
+    name, dot, tag = model.partition(".")
+    if not timm.is_model(name):
+        similar = nearest({name}, timm.list_models())
+        raise ValueError(
+            f"timm has no model {name!r}"
+            f"{f', did you mean {TIMM + similar!r}?' if similar else '.'} timm.list_models() lists "
+            f"them. An open_clip model in a repository of the hub is named '{_HUB}ORG/NAME'."
+        )
+    architecture = TIMM + name
+    if not (dot or slashes):
+        tag = timm.get_pretrained_cfg(name).tag
+    if not slashes or dot:
+        tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{name}.*")]
+        _check_tag(architecture, tag, tags)
+    name = f"{architecture}.{tag}" if tag else architecture
+    fields = {"name": name, "architecture": architecture, "tag": tag}
+    return fields | _file_fields(name, path, spec) if slashes else fields
+
+
 def _parse_pretrained(architecture, tag, spec):
     import open_clip
 
     _check_architecture(architecture, spec)
     architecture = architecture.removesuffix(QUICKGELU)
-    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    _check_tag(architecture, tag, open_clip.list_pretrained_tags_by_model(architecture))
+    return {"name": f"{architecture}/{tag}", "architecture": architecture, "tag": tag}
+
+
+def _check_tag(architecture, tag, tags):
     if tag not in tags:
         raise ValueError(
             f"There are no pretrained weights {tag!r} of {architecture!r}, only "
             f"{', '.join(tags) or '(none)'}. A file of your own is named "
             f"'{architecture}//path/to/file'."
         )
-    return {"name": f"{architecture}/{tag}", "architecture": architecture, "tag": tag}
 
 
 def _check_architecture(architecture, spec):
@@ -89,8 +116,8 @@ def _check_architecture(architecture, spec):
         f"Unknown backbone {spec!r}{f', did you mean {similar!r}?' if similar else '.'} "
         "A backbone is 'NAME' or 'NAME/TAG' of an open_clip model "
         "(open_clip.list_pretrained() lists them), 'NAME//path/to/file' or "
-        f"'NAME/TAG//path/to/file', a directory that holds {CONFIG}, '{_HUB}ORG/NAME', or "
-        "'zoo/NAME'."
+        f"'NAME/TAG//path/to/file', a directory that holds {CONFIG}, '{_HUB}ORG/NAME', "
+        f"an image tower '{TIMM}NAME', or 'zoo/NAME'."
     )
 
 
@@ -104,8 +131,9 @@ def nearest(words, names):
     return best if likeness(best) >= 0.6 else None
 
 
-def _existing_file(path, spec):
-    path = Path(path).expanduser().absolute()
-    if not path.is_file():
-        raise ValueError(f"{spec!r}: there is no file {str(path)!r}.")
-    return path
+def _file_fields(model, path, spec):
+    """What a file of one's own gives to a model that is named without it."""
+    file = Path(path).expanduser().absolute()
+    if not file.is_file():
+        raise ValueError(f"{spec!r}: there is no file {str(file)!r}.")
+    return {"name": f"{model}//{path}", "path": file}

@@ -25,11 +25,13 @@ def uses_quick_gelu(backbone):
     bool
         False if nothing is known; see :func:`warn_of_guesses`.
     """
+    if not backbone.has_text:
+        return False
     return backbone.config.get("quick_gelu", False) or _facts(backbone).get("quick_gelu", False)
 
 
 def preprocessing(backbone):
-    """How a backbone needs its images, but for their size, which is the model's own.
+    """How a backbone needs its images; for open_clip's models the size is the model's own.
 
     Parameters
     ----------
@@ -40,8 +42,12 @@ def preprocessing(backbone):
     dict
         Fields of open_clip's ``PreprocessCfg`` without ``size``. If nothing tells, what all
         pretrained weights of the architecture agree on, else open_clip's default, which is
-        OpenAI's; see :func:`warn_of_guesses`.
+        OpenAI's; see :func:`warn_of_guesses`. For a model of timm, what timm says.
     """
+    if not backbone.has_text:
+        from ._timm import preprocessing
+
+        return preprocessing(backbone)
     facts = {**_facts(backbone), **backbone.preprocess_config}
     if facts:
         return _preprocessing(facts)

@@ -7,14 +7,14 @@ from pathlib import Path
 from .. import zoo
 from ._catalogue import PAPER
 from ._hub import CONFIG, snapshot
-from ._parsing import parse
+from ._parsing import TIMM, parse
 
 _SUFFIXES_IN_DIRECTORY = {".safetensors", ".bin", ".pth"}  # those that open_clip looks for
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A CLIP model by name; nothing is loaded.
+    """A CLIP model, or an image tower alone, by name; nothing is loaded.
 
     Two are equal if they are the same model, however their specs are spelled.
 
@@ -31,6 +31,9 @@ class Backbone:
           these pretrained weights, for a file that was made from them;
         - ``"path/to/directory"``: a directory with an ``open_clip_config.json`` and weights;
         - ``"hf-hub:ORG/NAME"``: an open_clip model in a repository of the Hugging Face hub;
+        - ``"timm/NAME"`` or ``"timm/NAME.TAG"``, also with ``//path/to/file``: a model of timm,
+          which is no CLIP model but an image tower without texts: it gives the features before
+          its classifier, and only heads that need no prompts can use it;
         - ``"zoo/NAME"``: a model that comes with this package.
 
     Attributes
@@ -39,7 +42,7 @@ class Backbone:
         The canonical spec, which names the columns of the embedding. A pretrained model has one
         name, with or without ``-quickgelu`` in the spec: its weights decide the activation.
     architecture : str
-        open_clip's name of the architecture, or ``""`` where a configuration describes it.
+        Its name in open_clip, or ``"timm/NAME"``; ``""`` where a configuration describes it.
     tag : str
         Pretrained tag, or ``""`` for a directory or a file that is named without one.
     path : Path or None
@@ -78,13 +81,17 @@ class Backbone:
 
     @property
     def width(self):
-        """Number of values in an embedding; read from the configuration, without weights."""
+        """Number of values in an embedding; known without weights."""
+        if not self.has_text:
+            from ._timm import width
+
+            return width(self.architecture)
         return self.config["embed_dim"]
 
     @property
     def has_text(self):
-        """Whether there is a text tower, as heads that start from prompts need it."""
-        return True
+        """Whether there is a text tower, which heads that start from prompts need."""
+        return not self.architecture.startswith(TIMM)
 
     @property
     def folder(self):
@@ -98,7 +105,9 @@ class Backbone:
 
     @property
     def config(self):
-        """open_clip's configuration of the model."""
+        """open_clip's configuration of the model; empty for a model of timm."""
+        if not self.has_text:
+            return {}
         if self.folder:
             return self._read_config()["model_cfg"]
         import open_clip
@@ -108,7 +117,8 @@ class Backbone:
     @property
     def preprocess_config(self):
         """What the configuration in a directory says of preprocessing; empty for all others."""
-        return self._read_config().get("preprocess_cfg", {}) if self.folder else {}
+        config = self._read_config() if self.folder else {}
+        return config.get("preprocess_cfg") or {}
 
     @property
     def model_name(self):

@@ -26,15 +26,18 @@ def encode_classes(backbone, class_names, templates):
 
     Raises
     ------
+    ValueError
+        If the backbone has no texts.
     ImportError
         If the texts need transformers, which is not installed.
     BackboneNotAvailableError
         If the tokenizer is not on this machine and cannot be fetched.
     """
+    tokenizer = backbone.tokenizer  # first, as it says what is lacking
     # Replaced and not formatted: a brace elsewhere in a prompt is only a brace.
     prompts = [partial(template.replace, "{}") for template in templates]
     device = backbone.model.logit_scale.device
     weights = open_clip.build_zero_shot_classifier(
-        backbone.model, backbone.tokenizer, list(class_names), prompts, device=device
+        backbone.model, tokenizer, list(class_names), prompts, device=device
     )
     return weights.T.float().cpu().numpy(), backbone.model.logit_scale.exp().item()

@@ -21,6 +21,10 @@ def build_model(backbone):
     -------
     torch.nn.Module
     """
+    if not backbone.has_text:
+        from ._timm import build_tower
+
+        return build_tower(backbone)
     import open_clip
 
     require_transformers(backbone, "hf_model_name")

@@ -169,7 +169,7 @@ def _with_tower(model, dtype, compile):
     tower = model.visual
     if dtype != torch.float32:
         tower = copy.deepcopy(tower)
-    device = model.logit_scale.device
+    device = next(model.parameters()).device
     tower = tower.to(dtype=dtype, memory_format=_memory_format(device))
     twin = copy.copy(model)
     twin._modules = {**model._modules, "visual": torch.compile(tower) if compile else tower}

@@ -1,0 +1,124 @@
+"""Image towers of timm: they have no texts, and get their images as timm says."""
+
+import warnings
+from functools import cache
+
+import timm
+import torch
+
+from ._parsing import TIMM
+
+
+class ImageTower(torch.nn.Module):
+    """A model with an image tower alone, to be used as one of open_clip.
+
+    Parameters
+    ----------
+    visual : torch.nn.Module
+        From pixels to features.
+    """
+
+    def __init__(self, visual):
+        super().__init__()
+        self.visual = visual
+
+    def encode_image(self, image, normalize=False):
+        """Features of a batch of pixels."""
+        features = self.visual(image)
+        if features.ndim != 2:
+            raise ValueError(
+                f"timm's {type(self.visual).__name__} gives features of shape "
+                f"{tuple(features.shape)}; only models that give one row per image can be used."
+            )
+        return torch.nn.functional.normalize(features, dim=-1) if normalize else features
+
+
+def build_tower(backbone):
+    """Build a model of timm without its classifier on the CPU and load its weights.
+
+    Parameters
+    ----------
+    backbone : Backbone
+
+    Returns
+    -------
+    ImageTower
+    """
+    model = timm.create_model(
+        _model_name(backbone), pretrained=backbone.path is None, num_classes=0
+    )
+    if backbone.path is not None:
+        _warn_of_guesses(backbone)
+        model.load_state_dict(_without_classifier(model, backbone.path))
+    model.preprocess_cfg = preprocessing(backbone)  # where open_clip has it
+    return ImageTower(model)
+
+
+def preprocessing(backbone):
+    """How a model of timm needs its images.
+
+    Parameters
+    ----------
+    backbone : Backbone
+
+    Returns
+    -------
+    dict
+        That of the pretrained tag; of a file without one, that of the default tag.
+    """
+    return _preprocessing(_model_name(backbone))
+
+
+@cache
+def width(architecture):
+    """Number of features of a model before its classifier, without weights."""
+    with torch.device("meta"):
+        model = timm.create_model(architecture.removeprefix(TIMM), num_classes=0)
+    return model.head_hidden_size
+
+
+def _model_name(backbone):
+    """The name of the model in timm, with the tag as far as it is known."""
+    name = backbone.architecture.removeprefix(TIMM)
+    tag = backbone.tag or _tag_of_repository(name, backbone.path)
+    return f"{name}.{tag}" if tag else name
+
+
+def _tag_of_repository(name, path):
+    """The tag of the repository of the hub in whose folder a file lies, or an empty string."""
+    known = timm.list_pretrained(f"{name}.*")
+    for part in path.parts if path else ():
+        repository = part.rpartition("--")[2]  # the hub's cache says models--OWNER--NAME
+        if repository in known:
+            return repository.partition(".")[2]
+    return ""
+
+
+def _preprocessing(model_name):
+    config = timm.data.resolve_data_config(
+        pretrained_cfg=timm.get_pretrained_cfg(model_name).to_dict()
+    )
+    return {"size": config.pop("input_size")[1:], **config}
+
+
+def _warn_of_guesses(backbone):
+    """Warn if nothing tells which of several preprocessings a file needs."""
+    name = _model_name(backbone)
+    known = timm.list_pretrained(f"{name}.*")
+    if "." not in name and any(_preprocessing(one) != _preprocessing(name) for one in known):
+        tags = ", ".join(one.partition(".")[2] for one in known)
+        warnings.warn(
+            f"{str(backbone.path)!r} is loaded with the usual preprocessing of {TIMM + name!r}, "
+            f"but some of its pretrained weights need another. Name it '{TIMM}{name}.TAG//...', "
+            f"with the tag of the weights that it was made from: {tags}.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def _without_classifier(model, path):
+    state = timm.models.load_state_dict(str(path), weights_only=True)
+    names = model.pretrained_cfg.get("classifier") or ()
+    names = (names,) if isinstance(names, str) else tuple(names)
+    classifier = {f"{name}.{kind}" for name in names for kind in ("weight", "bias")}
+    return {key: value for key, value in state.items() if key not in classifier}
