@@ -303,7 +303,7 @@ def test_wrong_width_names_the_backbone(X, y):
         ZeroShotHead(BACKBONE).fit(X[:, :100], y)
     with pytest.raises(ValueError, match=r"'ViT-B-32/openai' have 512"):
         ZeroShotHead("ViT-B-32").fit(X, y)
-    with pytest.raises(ValueError, match="ZeroShotHead needs the backbone that made the embedd"):
+    with pytest.raises(ValueError, match="ZeroShotHead needs the backbone that made the emb"):
         ZeroShotHead().fit(X, y)
     with pytest.raises(ValueError, match="100 features, but ZeroShotHead is expecting 128"):
         ZeroShotHead(BACKBONE).fit(X, y).predict(X[:, :100])

@@ -12,7 +12,13 @@ from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from skclipens import BackboneNotAvailableError, CLIPEmbedder, MultiBackboneEmbedder, ZeroShotHead
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    BackboneNotAvailableError,
+    CLIPEmbedder,
+    MultiBackboneEmbedder,
+    ZeroShotHead,
+)
 from skclipens.backbones import Backbone, clear_backbone_cache, load_backbone, resolve_backbones
 from skclipens.backbones._preprocessing import make_resize, resize_key, scale_pixels
 from skclipens.backbones._pretrained import preprocessing
@@ -193,3 +199,15 @@ def test_there_are_no_texts(weights, images):
 def test_a_model_must_give_one_row_per_image():
     with pytest.raises(ValueError, match=r"Identity gives.*\(1, 3, 8, 8\); .*one row per image"):
         ImageTower(torch.nn.Identity()).encode_image(torch.zeros(1, 3, 8, 8))
+
+
+def test_an_ensemble_gives_it_learned_heads_only(weights, images):
+    spec = f"timm/test_vit//{weights}"
+    X = MultiBackboneEmbedder([spec, "zoo/RN20"]).fit_transform(images)
+    y = ["cat", "cat", "dog", "dog"]
+    clf = AdaptiveBackboneEnsemble([spec, "zoo/RN20"], random_state=0).fit(X, y)
+    assert list(clf.expert_names_) == ["zoo/RN20:residual", f"{spec}:linear", "all:linear-all"]
+    with pytest.raises(ValueError, match="image tower without texts"):
+        ZeroShotHead(spec).fit(X[:, :64], y)
+    with pytest.raises(ValueError, match="needs blocks that are embeddings of backbones"):
+        clf.set_params(head="zero-shot", blocks=[spec]).fit(X[:, : Backbone(spec).width], y)

@@ -258,7 +258,7 @@ def _auto(blocks, named_classes):
 
 def has_text(block):
     """Whether a block is the embedding of a backbone with a text tower."""
-    return block.backbone is not None
+    return block.backbone is not None and Backbone(block.backbone).has_text
 
 
 def _blocks_for(kind, blocks):

@@ -115,7 +115,13 @@ class BaseTextHead(LogitClassifierMixin, BaseEstimator):
                 f"{type(self).__name__} needs the backbone that made the embeddings, such as "
                 "backbone='zoo/RN20'. In an ensemble it takes that of its block."
             )
-        return Backbone(self.backbone)
+        backbone = Backbone(self.backbone)
+        if not backbone.has_text:
+            raise ValueError(
+                f"{backbone.name!r} is an image tower without texts, so {type(self).__name__} has "
+                "no prompts to start from. Use a head that needs none, such as head='linear'."
+            )
+        return backbone
 
     def _encode(self, classes, class_names, templates):
         names = names_of_classes(classes, class_names)
