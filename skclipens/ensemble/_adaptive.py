@@ -242,8 +242,9 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         if metadata["sample_weight"] is not None:
             # What weighs nothing teaches and judges nothing: as if these rows were not there.
             some = metadata["sample_weight"] > 0
-            cv = folds_of_some(cv, some, X, y, metadata["groups"])
-            X, y, metadata = X[some], y[some], rows_of(metadata, some)
+            if not some.all():
+                cv = folds_of_some(cv, some, X, y, metadata["groups"])
+                X, y, metadata = X[some], y[some], rows_of(metadata, some)
         # Many small fits: threads within each cost more than they bring; n_jobs is for more cores.
         with one_blas_thread():
             return self._fit(X, y, metadata, cv)
@@ -317,6 +318,8 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
 
     def _make_router(self):
         router = ROUTERS[self.router] if isinstance(self.router, str) else self.router
+        if isinstance(router, type):
+            raise ValueError(f"router is the class {router.__name__}; make one of it: add ().")
         router = clone(router, safe=False)
         if isinstance(self.router, str) and "verbose" in router.get_params():
             router.set_params(verbose=self.verbose)

@@ -139,27 +139,22 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes=True,
     ValueError
         If a head is unknown, or has no block.
     """
-    groups, singles = [], []
+    groups = []  # label, kind, blocks, and whether the label is all of the name
     for label, kind, columns in named_heads(head):
         if columns is not None:
             block = _block_of(label, columns, blocks, n_features, feature_names)
-            singles.append((label, kind, block))
+            groups.append((label, kind, [block], True))
         elif kind == "auto":
-            groups += [(one, one, of_kind) for one, of_kind in _auto(blocks, named_classes)]
+            groups += [(one, one, of_kind, False) for one, of_kind in _auto(blocks, named_classes)]
         else:
-            groups.append((label, kind, _blocks_for(kind, blocks)))
-    is_only = len(groups) == 1 and not singles
-    named = [
-        (block.name if is_only else f"{block.name}:{label}", kind, block)
-        for label, kind, of_kind in groups
-        for block in of_kind
-    ]
-    experts = [
-        Expert(
-            name, _filled(HEADS[kind] if isinstance(kind, str) else kind, block, defaults), block
-        )
-        for name, kind, block in [*named, *singles]
-    ]
+            groups.append((label, kind, _blocks_for(kind, blocks), False))
+    experts = []
+    for label, kind, of_kind, is_name in groups:
+        head = HEADS[kind] if isinstance(kind, str) else kind
+        for block in of_kind:
+            name = block.name if len(groups) == 1 else f"{block.name}:{label}"
+            name = label if is_name else name
+            experts.append(Expert(name, _filled(head, block, defaults), block))
     check_distinct("experts", [expert.name for expert in experts])
     return experts
 

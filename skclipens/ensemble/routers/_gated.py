@@ -135,8 +135,9 @@ def _fit_pca(X, sample_weight):
         pca.explained_variance_ *= (len(X) - 0.5) / max(total_weight(X, sample_weight) - 1, 1)
     # Whitened, a direction in which rows do not differ would be noise as large as any other.
     some = pca.explained_variance_ > 100 * np.finfo(X.dtype).eps * pca.explained_variance_[:1]
-    pca.components_ = pca.components_[some]
-    pca.explained_variance_ = pca.explained_variance_[some]
+    if not some.all():
+        pca.components_ = pca.components_[some]
+        pca.explained_variance_ = pca.explained_variance_[some]
     return pca
 
 
