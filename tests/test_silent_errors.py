@@ -399,3 +399,28 @@ def test_a_router_of_ones_own(iris):
     expected = sum(e.head.decision_function(e.columns_of(iris[0].to_numpy())) for e in clf.experts_)
     assert_allclose(logits, expected)
     assert not hasattr(clf, "routing_weights")
+
+
+class Drawn:
+    """A router that draws, and has no methods to get or set parameters."""
+
+    random_state = None
+
+    def fit(self, X, logits, y):
+        return self
+
+    def weights(self, X, logits):
+        return (
+            np.random.default_rng(self.random_state).random(logits.shape[1])[None].repeat(len(X), 0)
+        )
+
+
+def test_a_router_of_ones_own_draws_from_the_random_state_of_the_ensemble():
+    X, y = load_iris(return_X_y=True)
+    blocks = [("sepal", slice(0, 2)), ("petal", slice(2, 4))]
+    first, again = (
+        AdaptiveBackboneEnsemble(blocks, head="linear", router=Drawn(), random_state=0).fit(X, y)
+        for _ in range(2)
+    )
+    assert_array_equal(first.predict_proba(X), again.predict_proba(X))
+    assert Drawn.random_state is None

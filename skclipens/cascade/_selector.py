@@ -70,7 +70,7 @@ class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
     ----------
     selected_blocks_ : list of str
         Names of the selected blocks, in the order in which they were added.
-    support_ : ndarray of shape (n_features_in_,), bool
+    support_ : ndarray of shape (n_features,), bool
         Which columns are selected.
     path_ : dict of ndarray
         One entry per step: ``"block"``, the name of the added block; ``"score"``, the mean
@@ -78,7 +78,7 @@ class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
         made a DataFrame.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns; only where ``fit`` saw a frame.
 
     See Also

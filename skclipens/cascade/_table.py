@@ -142,7 +142,7 @@ class CascadeEnsemble(BaseCascade):
         Only where thresholds were chosen.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns; only where ``fit`` saw a frame.
 
     See Also

@@ -140,7 +140,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         where no row could judge any expert.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns; only where ``fit`` saw a frame.
 
     See Also
@@ -327,7 +327,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
             router._validate_params()
         if getattr(router, "random_state", 0) is None:
             seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-            router.set_params(random_state=seed)
+            router.random_state = seed
         return router
 
     def _calibrate_and_route(self, X, y, held_out, router, metadata):

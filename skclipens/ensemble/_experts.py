@@ -186,9 +186,9 @@ def warn_of_nameless(experts, y):
     embeddings = [expert.block.name for expert in experts if has_text(expert.block)]
     if embeddings:
         warnings.warn(
-            f"A label such as {y[0]!r} does not say what its class is, so {embeddings[0]!r} gets "
-            "only a head that needs no names. Give class_names to use the text tower, or "
-            "head='linear' to choose this.",
+            f"A label such as {y.tolist()[0]!r} does not say what its class is, so "
+            f"{embeddings[0]!r} gets only a head that needs no names. Give class_names to use the "
+            "text tower, or head='linear' to choose this.",
             stacklevel=5,
         )
 

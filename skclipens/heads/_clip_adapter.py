@@ -46,7 +46,7 @@ class CLIPAdapterHead(BaseTextHead):
     random_state : int, RandomState instance or None, default=None
         Controls the initial weights and the order of the rows.
     verbose : bool or int, default=False
-        Whether to print the loss of each epoch.
+        Whether to show a progress bar with the loss.
 
     Attributes
     ----------

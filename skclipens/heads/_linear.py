@@ -37,7 +37,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
     coef_ : ndarray of shape (C, n_features)
     intercept_ : ndarray of shape (C,)
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns; only where ``fit`` saw a frame.
 
     References

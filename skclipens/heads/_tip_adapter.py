@@ -61,7 +61,7 @@ class TipAdapterHead(BaseTextHead):
     random_state : int, RandomState instance or None, default=None
         Controls the order of the rows in training.
     verbose : bool or int, default=False
-        Whether to print the loss of each epoch.
+        Whether to show a progress bar with the loss.
 
     Attributes
     ----------

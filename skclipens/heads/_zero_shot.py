@@ -110,7 +110,8 @@ class ZeroShotHead(BaseTextHead):
             If a class has no name or a template has no place for it. The head is then unchanged.
         """
         check_is_fitted(self)
-        self._encode(np.unique(classes), class_names, templates or self.templates)
+        templates = self.templates if templates is None else templates
+        self._encode(np.unique(classes), class_names, templates)
         return self
 
     def _logits_of(self, X):

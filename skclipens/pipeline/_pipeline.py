@@ -91,7 +91,7 @@ class BackbonePipeline(Pipeline):
         Labels, where the last step is a classifier.
     n_features_in_ : int
         1 after an embedder: a column of images.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns; only where ``fit`` saw a frame.
 
     See Also
