@@ -111,3 +111,16 @@ def test_submodules_are_reachable_by_attribute():
     for path, parts in modules():
         if len(parts) == 1 and not parts[0].startswith("_"):
             assert getattr(skclipens, parts[0]).__name__ == f"skclipens.{parts[0]}", path
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    above = {}
+    for path, parts in modules():
+        if path.name != "__init__.py":
+            found = {module[1:] for module in imported_modules(path, parts)}
+            above[parts] = {module for module in found if module in set(of for _, of in modules())}
+    ordered = set()
+    while left := [parts for parts in above if parts not in ordered]:
+        free = [parts for parts in left if above[parts] & set(left) <= {parts}]
+        assert free, f"these import each other: {left}"
+        ordered.update(free)

@@ -4,6 +4,7 @@ import json
 
 from .. import zoo
 
+TIMM = "timm/"  # how the names of timm's image towers begin
 # The backbones of the paper, all with OpenAI's weights: input pixels, embedding width,
 # parameters of the image tower in millions, GFLOPs per image (2 x multiply-adds).
 PAPER = {

@@ -5,11 +5,11 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 from .. import zoo
+from ._catalogue import TIMM
 from ._hub import CONFIG
 from ._pretrained import QUICKGELU
 
 _HUB = "hf-hub:"  # as in open_clip
-TIMM = "timm/"
 
 
 def parse(spec):

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import zoo
-from ._catalogue import PAPER
+from ._catalogue import PAPER, TIMM
 from ._hub import CONFIG, snapshot
-from ._parsing import TIMM, parse
+from ._parsing import parse
 
 _SUFFIXES_IN_DIRECTORY = {".safetensors", ".bin", ".pth"}  # those that open_clip looks for
 

@@ -6,7 +6,7 @@ from functools import cache
 import timm
 import torch
 
-from ._parsing import TIMM
+from ._catalogue import TIMM
 
 
 class ImageTower(torch.nn.Module):
