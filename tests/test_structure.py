@@ -52,6 +52,13 @@ def imported_modules(path, parts):
                 yield module
 
 
+def private_names(path):
+    """Names with a leading underscore that a file imports from public modules of scikit-learn."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sklearn"):
+            yield from (name.name for name in node.names if name.name.startswith("_"))
+
+
 def arrows():
     for path, parts in modules():
         for module in imported_modules(path, parts):
@@ -87,6 +94,12 @@ def test_one_module_knows_what_is_private_in_scikit_learn():
         for path, parts in modules()
         for module in imported_modules(path, parts)
         if module[0] == "sklearn" and any(part.startswith("_") for part in module)
+        if parts != ("_utils", "_sklearn")
+    ]
+    found += [
+        f"{p.name}: {name}"
+        for p, parts in modules()
+        for name in private_names(p)
         if parts != ("_utils", "_sklearn")
     ]
     assert not found, "\n".join(found)

@@ -1,1 +1,4 @@
-"""What several houses share and no user calls. May import no other house."""
+"""What several houses share and no user calls.
+
+Imports no other house; all others may import it.
+"""

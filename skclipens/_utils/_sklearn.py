@@ -1,6 +1,7 @@
 """What is private in scikit-learn and used here. No other module imports it from there."""
 
 from sklearn.base import _fit_context as fit_context
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -25,5 +26,6 @@ __all__ = [
     "check_sample_weight",
     "fit_context",
     "routing_enabled",
+    "safe_indexing",
     "validate_params",
 ]

@@ -3,7 +3,9 @@
 Here, and in the encoder of :mod:`skclipens.embedding`, is all that knows open_clip and timm.
 ``_parsing`` reads a spec, ``_spec`` has the ``Backbone`` that it names, ``_pretrained`` knows
 activation and preprocessing, ``_weights`` and ``_timm`` build the model, ``_hub`` finds files in
-the cache of the hub, and ``_loading`` keeps models in memory. May import ``zoo`` and ``_utils``.
+the cache of the hub, and ``_loading`` keeps models in memory.
+
+Imports ``zoo`` and ``_utils``; ``embedding`` and all above may import it.
 """
 
 from ._catalogue import list_backbones

@@ -20,6 +20,7 @@ from .._utils._validation import (
     few_rows_per_class,
 )
 from ..ensemble._blocks import find_blocks
+from ..ensemble.routers._base import log_of
 from ._costs import (
     IS_MAPPING,
     block_costs,
@@ -63,6 +64,20 @@ class BaseCascade(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ndarray of shape (n, C)
         """
         return self.predict_with_cost(X).proba
+
+    def predict_log_proba(self, X):
+        """Logarithm of the probabilities, finite.
+
+        Parameters
+        ----------
+        X : n rows or images
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+        """
+        return log_of(self.predict_proba(X))
 
     def predict(self, X):
         """Classify.

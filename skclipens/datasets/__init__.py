@@ -4,6 +4,8 @@
 stamps of Tux Paint, many of them photographs, from Debian. Both give file paths, which is what
 the estimators of this package take, and follow the loaders of :mod:`sklearn.datasets`.
 :func:`fetch_benchmark` loads the 21 sets of the paper, where they can be had.
+
+Imports ``images`` and ``zoo``; only users import it.
 """
 
 from skclipens.datasets._benchmark_files import DatasetNotAvailableError

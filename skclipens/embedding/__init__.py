@@ -1,6 +1,6 @@
 """Embedding: images to a table, one block of columns per backbone; what keeps such tables.
 
-May import ``backbones``, ``images`` and ``_utils``.
+Imports ``backbones``, ``images`` and ``_utils``; ``heads`` and all above may import it.
 """
 
 from ._embedders import CLIPEmbedder, MultiBackboneEmbedder

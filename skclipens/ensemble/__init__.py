@@ -1,6 +1,6 @@
 """Ensemble: experts (heads on blocks of columns), and routers that combine them.
 
-May import ``heads`` and all below it.
+Imports ``heads`` and all below; ``metrics`` and all above may import it.
 """
 
 from ._adaptive import AdaptiveBackboneEnsemble

@@ -1,6 +1,6 @@
 """Heads: what turns the columns of one block into class logits.
 
-May import ``backbones`` and ``_utils``.
+Imports ``backbones`` and ``_utils``; ``ensemble`` and all above may import it.
 """
 
 from ._clip_adapter import CLIPAdapterHead

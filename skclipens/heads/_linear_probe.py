@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from .._utils._folds import covers_most, few_shot_folds
+from .._utils._progress import progress
 from .._utils._sklearn import HasMethods, Interval, fit_context
 from .._utils._validation import (
     check_at_least_two,
@@ -20,6 +21,7 @@ from ._classifier import LogitClassifierMixin, one_column_per_class
 
 _DEFAULT_LOG_C = 1.0
 _FINEST_STEP = 1 / 8  # decades
+_N_TRIED = 15  # seven, then two for each halving of the step; fewer at the ends of the range
 
 
 class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
@@ -35,6 +37,8 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
         What judges a C: at most so many stratified folds, or those that are given.
     max_iter : int, default=1000
         Largest number of iterations of L-BFGS.
+    verbose : bool or int, default=False
+        Whether to show a progress bar over the values of C.
 
     Attributes
     ----------
@@ -89,12 +93,14 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
             "array-like",
         ],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "verbose": ["verbose"],
     }
     __metadata_request__fit = {"sample_weight": True, "groups": True}
 
-    def __init__(self, *, cv=5, max_iter=1000):
+    def __init__(self, *, cv=5, max_iter=1000, verbose=False):
         self.cv = cv
         self.max_iter = max_iter
+        self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, groups=None):
@@ -146,13 +152,15 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
         def loss(log_c):
             if log_c not in losses:
                 losses[log_c] = self._held_out_loss(10.0**log_c, X, targets, weights, folds)
+                bar.update()
             return losses[log_c]
 
-        step = 2.0
-        best = min(np.arange(-6, 7, step), key=loss)
-        while step > _FINEST_STEP:
-            step /= 2
-            best = min([c for c in (best - step, best, best + step) if abs(c) <= 6], key=loss)
+        with progress(_N_TRIED, self.verbose, desc="LinearProbeHead", unit="C") as bar:
+            step = 2.0
+            best = min(np.arange(-6, 7, step), key=loss)
+            while step > _FINEST_STEP:
+                step /= 2
+                best = min([c for c in (best - step, best, best + step) if abs(c) <= 6], key=loss)
         return best
 
     def _held_out_loss(self, C, X, targets, weights, folds):

@@ -1,4 +1,7 @@
-"""Plots of what an ensemble does, and of what there is to gain."""
+"""Inspection: plots of what an ensemble does, and of what there is to gain.
+
+Imports ``metrics`` and all below; only users import it.
+"""
 
 from ._accuracy_cost import AccuracyCostDisplay
 from ._correct_sets import CorrectSetsDisplay

@@ -1,6 +1,6 @@
 """Metrics: what there is to gain from several experts, and how much of it is gained.
 
-May import ``ensemble`` and all below it.
+Imports ``ensemble`` and all below; ``inspection`` may import it.
 """
 
 from ._calibration import expected_calibration_error

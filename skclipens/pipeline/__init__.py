@@ -1,6 +1,6 @@
 """From images to predictions: an embedder, and what reads its columns, as one estimator.
 
-May import all other houses but ``cascade`` and ``inspection``.
+Imports ``ensemble`` and all below; only users import it.
 """
 
 from ._make import make_backbone_pipeline

@@ -4,8 +4,8 @@ import os
 import warnings
 
 import numpy as np
-from sklearn.utils import _safe_indexing
 
+from .._utils._sklearn import safe_indexing
 from ..images import ImageError
 
 _LISTED = 3  # rows that a message names
@@ -21,7 +21,7 @@ def readable(values, gaps):
     rows, n = np.flatnonzero(~gaps), len(gaps)
     of_rows = [hasattr(value, "__len__") and len(value) == n for value in values]
     return [
-        _safe_indexing(value, rows) if has_rows else value
+        safe_indexing(value, rows) if has_rows else value
         for value, has_rows in zip(values, of_rows, strict=True)
     ]
 

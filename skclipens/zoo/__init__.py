@@ -2,6 +2,8 @@
 
 What they are, what they were trained on and how they score is in ``MODEL_CARD.md`` beside this
 file; ``python -m tools.zoo.train`` reproduces them.
+
+Weights and their card only. Imports nothing; ``backbones`` and ``datasets`` may import it.
 """
 
 from pathlib import Path

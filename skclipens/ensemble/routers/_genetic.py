@@ -7,6 +7,7 @@ from scipy.optimize import differential_evolution
 from sklearn.utils import check_random_state
 
 from ..._utils._docstrings import fill_doc
+from ..._utils._progress import progress
 from ..._utils._sklearn import Interval
 from ._base import BaseRouter
 
@@ -29,6 +30,8 @@ class GeneticRouter(BaseRouter):
         Largest number of generations. Evolution ends before where the population has become one.
     random_state : int, RandomState instance or None, default=None
         Controls evolution.
+    verbose : bool or int, default=False
+        Whether to show a progress bar.
 
     Attributes
     ----------
@@ -71,30 +74,34 @@ class GeneticRouter(BaseRouter):
         "population": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
-    def __init__(self, *, population=15, max_iter=100, random_state=None):
+    def __init__(self, *, population=15, max_iter=100, random_state=None, verbose=False):
         self.population = population
         self.max_iter = max_iter
         self.random_state = random_state
+        self.verbose = verbose
 
     def _fit(self, X, logits, y, sample_weight=None):
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         n_experts = logits.shape[1]
-        found = differential_evolution(
-            unfitness,
-            [(0, 1)] * n_experts,
-            args=(np.ascontiguousarray(logits.swapaxes(0, 1)), y, sample_weight),
-            x0=np.full(n_experts, 1 / n_experts),
-            popsize=self.population,
-            maxiter=self.max_iter,
-            tol=0,
-            atol=1e-4,
-            seed=seed,
-            polish=False,  # accuracy has no slope
-            updating="deferred",
-            vectorized=True,
-        )
+        with progress(self.max_iter, self.verbose, desc="GeneticRouter", unit="generation") as bar:
+            found = differential_evolution(
+                unfitness,
+                [(0, 1)] * n_experts,
+                args=(np.ascontiguousarray(logits.swapaxes(0, 1)), y, sample_weight),
+                x0=np.full(n_experts, 1 / n_experts),
+                popsize=self.population,
+                maxiter=self.max_iter,
+                tol=0,
+                atol=1e-4,
+                seed=seed,
+                polish=False,  # accuracy has no slope
+                updating="deferred",
+                vectorized=True,
+                callback=lambda *_, **__: bar.update() and None,
+            )
         self.weights_, self.n_iter_ = found.x, max(found.nit, 1)
 
     def _weights(self, X, logits):
