@@ -98,7 +98,8 @@ def save(state, path):
 
 def save_directory(folder, config=CONFIG):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+    said = {"model_cfg": config, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}
+    (folder / "open_clip_config.json").write_text(json.dumps(said))
     return folder
 
 

@@ -183,3 +183,19 @@ def test_a_configuration_that_is_none(tmp_path):
         file.write_text(content)
         with pytest.raises(ValueError, match=rf"open_clip_config.json' .*{message}"):
             load_backbone(str(tmp_path))
+
+
+def test_a_directory_that_does_not_say_how_images_are_prepared_warns(weights, tmp_path):
+    (tmp_path / "open_clip_model.safetensors").symlink_to(weights)
+    for content, n_warnings in [
+        ({"model_cfg": CONFIG}, 1),
+        ({"model_cfg": CONFIG, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}, 0),
+    ]:
+        (tmp_path / "open_clip_config.json").write_text(json.dumps(content))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            load_backbone(str(tmp_path))
+        messages = [str(one.message) for one in caught if "preprocess_cfg" in str(one.message)]
+        assert len(messages) == n_warnings
+        assert all(str(tmp_path) in message for message in messages)
+    clear_backbone_cache()

@@ -66,13 +66,24 @@ def warn_of_guesses(backbone):
     -----
     UserWarning
         If nothing is known of a file, and its architecture exists with either activation or has
-        pretrained weights that do not agree on the preprocessing.
+        pretrained weights that do not agree on the preprocessing; or if the configuration in a
+        directory does not say how images are prepared.
     """
     import open_clip
 
-    if not backbone.architecture or _facts(backbone):
+    if _facts(backbone):
         return
     architecture, file = backbone.architecture, str(backbone.path)
+    if not architecture:
+        if not backbone.preprocess_config:
+            warnings.warn(
+                f"The configuration in {file!r} has no 'preprocess_cfg', so its images are "
+                "prepared as for OpenAI's models. Add the mean, std, interpolation and "
+                "resize_mode that it was trained with.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return
     if architecture + QUICKGELU in open_clip.list_models():
         warnings.warn(
             f"{file!r} is loaded with plain GELU. If it was trained with QuickGELU, as OpenAI's "
