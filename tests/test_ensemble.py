@@ -1,5 +1,6 @@
 """Tests of AdaptiveBackboneEnsemble on embeddings of real pictures by the embedded zoo."""
 
+import threading
 import warnings
 
 import joblib
@@ -430,10 +431,33 @@ def test_uniform_router_is_the_calibrated_logit_average(X, y):
     assert_allclose(clf.routing_weights(X), 1 / len(BACKBONES))
 
 
-def test_fits_that_overlap_leave_the_threads_of_blas_as_they_were(X, y):
-    def n_threads():
-        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+def n_threads():
+    """Threads of each BLAS library."""
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
+
+def test_fits_outside_the_main_thread_run_in_one_blas_thread_too(X, y):
+    inside = []
+
+    class Telling(StaticRouter):
+        def _fit(self, *args):
+            inside.append(n_threads())
+            return super()._fit(*args)
+
+    clf = make(router=Telling())
+    with threadpool_limits(2, user_api="blas"):
+        before = n_threads()
+        clf.fit(X, y)  # the main thread must not keep control of the limit
+        workers = [threading.Thread(target=clone(clf).fit, args=(X, y)) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert n_threads() == before
+    assert inside == [[1] * len(before)] * 3
+
+
+def test_fits_that_overlap_leave_the_threads_of_blas_as_they_were(X, y):
     with threadpool_limits(2, user_api="blas"):
         before, inside = n_threads(), []
         first, second = one_blas_thread(), one_blas_thread()

@@ -4,7 +4,7 @@ import threading
 from contextlib import contextmanager
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import OpenBLASController, threadpool_limits
 
 
 def unit_rows(X):
@@ -22,7 +22,7 @@ class _OneBlasThread:
     """A context that limits BLAS to one thread, for as long as any thread of Python is in it.
 
     The limit is the process's. Were each thread to set it and set it back, the last one out could
-    set back what another had set.
+    set back what another had set. So the first one in sets it and the last one out sets it back.
     """
 
     def __init__(self):
@@ -34,6 +34,7 @@ class _OneBlasThread:
     def __call__(self):
         with self._lock:
             if not self._n_inside:
+                _take_control()
                 self._limits = threadpool_limits(limits=1, user_api="blas")
             self._n_inside += 1
         try:
@@ -42,7 +43,16 @@ class _OneBlasThread:
             with self._lock:
                 self._n_inside -= 1
                 if not self._n_inside:
+                    _take_control()
                     self._limits.restore_original_limits()
+                    _take_control()
+
+
+def _take_control():
+    """Let any thread set the limit. Newer threadpoolctl heeds only the first that set one."""
+    clear = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
 
 
 one_blas_thread = _OneBlasThread()
