@@ -5,11 +5,14 @@ from contextlib import contextmanager
 from numbers import Real
 
 import numpy as np
+from sklearn.utils import check_array, check_X_y
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
 from ._missing import is_missing
 from ._sklearn import check_sample_weight
+
+_FLOATS = [np.float64, np.float32]
 
 
 @contextmanager
@@ -45,9 +48,46 @@ def check_table(estimator, X, y):
     """
     if y is not None:
         refuse_unlabeled(y)
-    X, y = validate_data(estimator, X, y, dtype=[np.float64, np.float32])
+    values = _values_of_floats(X)
+    if values is not None and y is not None:
+        validate_data(estimator, X, skip_check_array=True)
+        X, y = check_X_y(values, y, dtype=_FLOATS, estimator=estimator)
+    else:
+        X, y = validate_data(estimator, X, y, dtype=_FLOATS)
     check_labels(y)
     return X, y
+
+
+def check_rows(estimator, X):
+    """Check a table that a fitted estimator is to read.
+
+    Parameters
+    ----------
+    estimator : estimator
+        X must have the columns that its ``fit`` saw.
+    X : array-like of shape (n, n_features)
+
+    Returns
+    -------
+    ndarray of shape (n, n_features), float64 or float32
+    """
+    values = _values_of_floats(X)
+    if values is None:
+        return validate_data(estimator, X, reset=False, dtype=_FLOATS)
+    validate_data(estimator, X, reset=False, skip_check_array=True)
+    return check_array(values, dtype=_FLOATS, estimator=estimator, input_name="X")
+
+
+def _values_of_floats(X):
+    """The values of a frame of floats, or None.
+
+    scikit-learn looks at the columns of a frame one by one, which takes longer than to predict
+    where there are thousands.
+    """
+    if not hasattr(X, "columns") or not hasattr(X, "to_numpy"):
+        return None
+    values = X.to_numpy()
+    return values if values.dtype in _FLOATS else None
 
 
 def check_labels(y):

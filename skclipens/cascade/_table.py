@@ -6,7 +6,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils import Bunch
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds
 from .._utils._metadata import metadata_for, rows_of
@@ -15,6 +15,7 @@ from .._utils._sklearn import HasMethods, Interval, StrOptions, fit_context
 from .._utils._validation import (
     check_at_least_two,
     check_groups,
+    check_rows,
     check_table,
     check_weights,
     few_rows_per_class,
@@ -336,7 +337,7 @@ class CascadeEnsemble(BaseCascade):
                 Summed costs of the blocks up to this stage.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        X = check_rows(self, X)
         return self._run(len(X), lambda stage, rows: X[np.ix_(rows, self._columns[stage])])
 
     def _run(self, n, columns_of_stage):

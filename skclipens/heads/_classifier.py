@@ -3,7 +3,9 @@
 import numpy as np
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
+
+from .._utils._validation import check_rows
 
 
 def one_column_per_class(logits):
@@ -19,7 +21,7 @@ class LogitClassifierMixin(ClassifierMixin):
 
     def _checked(self, X):
         check_is_fitted(self)
-        return validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        return check_rows(self, X)
 
     def _logits(self, X):
         return self._logits_of(self._checked(X))
