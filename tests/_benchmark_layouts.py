@@ -328,14 +328,26 @@ def without_checksums(monkeypatch):
     monkeypatch.setattr(datasets.Flowers102, "_file_dict", files)
 
 
-def make_set(name, root):
-    """Write a small copy of a set; return its pictures."""
+def pictures_of(name):
     numbers = [(j, False) for j in range(10)]
     if name not in NO_SPLIT:
         numbers = [(j, test) for test in (False, True) for j in range(2)]
-    pictures = [
+    return [
         Picture(name, key, c, j, test) for c, key in enumerate(NAMES[name]) for j, test in numbers
     ]
+
+
+def as_folders(name, root):
+    """Write a small copy of a set as pictures in folders of classes; return the pictures."""
+    pictures = pictures_of(name)
+    for p in pictures:
+        p.save(root / name / ("test" if p.test else "train") / p.key / f"{p.id}.png")
+    return pictures
+
+
+def make_set(name, root):
+    """Write a small copy of a set; return its pictures."""
+    pictures = pictures_of(name)
     make = globals()[name]
     if "names" in inspect.signature(make).parameters:
         make(root, pictures, own_names(name))

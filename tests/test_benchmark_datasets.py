@@ -65,6 +65,27 @@ def test_files_in_the_layout_of_the_publisher(name, tmp_path, fetch):
         assert data.split == "official split"
 
 
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist", "stl10"])
+def test_small_images_as_folders_of_pictures(name, tmp_path, fetch):
+    pictures = layouts.as_folders(name, tmp_path)
+    for subset, n in (("train", 2), ("test", 2), ("all", 4)):
+        data = fetch(name, subset=subset)
+        found = find(pictures, data.images)
+        names = data.target_names[data.target].tolist()
+        assert names == [NAMES[name][picture.key] for picture in found]
+        assert len(found) == n * len(NAMES[name])
+        assert data.split == "official split, as folders of pictures"
+        if subset != "all":
+            assert {picture.test for picture in found} == {subset == "test"}
+    assert list_benchmarks(tmp_path).set_index("name").loc[name, "on_disk"]
+
+
+def test_files_of_the_publisher_come_before_folders_of_pictures(tmp_path, fetch):
+    layouts.as_folders("mnist", tmp_path)
+    make_set("mnist", tmp_path)
+    assert fetch("mnist").split == "official split"
+
+
 @given(order=st.permutations(range(30)))
 def test_our_split_does_not_depend_on_the_order_of_the_files(order):
     paths = np.array([f"{'abc'[i % 3]}/{i}.jpg" for i in range(30)])

@@ -74,7 +74,13 @@ def lazy_images(source, n):
 
 def has_files(spec, root):
     """Tell whether the folder of a set exists; its content is not checked."""
-    return Path(root, spec.folder).is_dir()
+    return Path(root, spec.folder).is_dir() or has_pictures(spec, root)
+
+
+def has_pictures(spec, root):
+    """Tell whether a set whose files are pixels is there as folders of pictures."""
+    parts = [Path(root, spec.name, part) for part in ("train", "test")]
+    return spec.name in _AS_PICTURES and all(part.is_dir() for part in parts)
 
 
 def read_files(spec, root, subset, *, download):
@@ -113,6 +119,9 @@ def read_files(spec, root, subset, *, download):
             return _read_cub(Path(root, spec.folder), parts, official)
         if spec.name == "sun397" and _has_sun_partition(Path(root, spec.folder)):
             return _read_sun_partition(Path(root, spec.folder), subset)
+        if not Path(root, spec.folder).is_dir() and has_pictures(spec, root):
+            parts = ("train", "test") if subset == "all" else (subset,)
+            return _read_pictures(Path(root, spec.name), parts)
         pieces = [_read_part(spec, root, part, download) for part in parts or spec.train]
     except (RuntimeError, OSError, EOFError) as error:
         # torchvision says RuntimeError when files are missing, damaged or of another checksum.
@@ -136,6 +145,15 @@ def _read_part(spec, root, part, download):
         return _PIXELS[spec.name](dataset)
     paths = [Path(path) for path in _paths(dataset)]
     return np.array([str(path) for path in paths]), _keys(spec, dataset, paths)
+
+
+def _read_pictures(folder, parts):
+    from torchvision import datasets
+
+    samples = [one for part in parts for one in datasets.ImageFolder(folder / part).samples]
+    paths = [path for path, _ in samples]
+    keys = [Path(path).parent.name for path in paths]
+    return Loaded(np.array(paths), keys, "official split, as folders of pictures")
 
 
 def _paths(dataset):
@@ -199,6 +217,7 @@ def _pcam(dataset):
 
 
 _PIXELS = {"cifar10": _cifar, "cifar100": _cifar, "mnist": _mnist, "stl10": _stl10, "pcam": _pcam}
+_AS_PICTURES = ("cifar10", "cifar100", "mnist", "stl10")
 
 
 class _H5Images:

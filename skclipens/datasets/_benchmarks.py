@@ -106,8 +106,10 @@ def fetch_benchmark(
         "all" is "train" and "test" together.
     source : {"auto", "torchvision", "hub"}, default="auto"
         "torchvision" reads the files of the publisher, in the layout that torchvision expects;
-        for CUB-200 and RESISC45, which torchvision does not know, as they are unpacked. "hub"
-        reads a copy on the Hugging Face hub with the library ``datasets``. "auto" takes what is
+        for CUB-200 and RESISC45, which torchvision does not know, as they are unpacked; for CIFAR,
+        MNIST and STL-10 also pictures in folders of classes, ``NAME/train/CLASS`` and
+        ``NAME/test/CLASS``, where the publisher's files are not there. "hub" reads a copy on the
+        Hugging Face hub with the library ``datasets``. "auto" takes what is
         on the disk, else downloads the files, else the copy.
     data_home : str or path-like, default=None
         The folder of all sets: what torchvision calls `root`, so an existing one can be given.
