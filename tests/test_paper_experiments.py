@@ -145,6 +145,10 @@ def test_ablation(pictures, work):
     assert (by_system["oracle"] >= by_system["best single"]).all()
     text = _ablation.report(frame)
     assert "| linear heads alone |" in text and "| 1 shots | 4 shots | mean |" in text
+    gaps = 100 * (by_system["linear heads alone"] - by_system[_ablation.DEFAULT])
+    cells = gaps.groupby("shots").agg(["mean", "sem"]).to_numpy()
+    row = " | ".join(f"{mean:+.2f} ± {error:.2f}" for mean, error in cells)
+    assert f"| linear heads alone | {row} |" in text
 
 
 def test_cascade(pictures, work):

@@ -101,10 +101,26 @@ def report(frame):
     by_draw = frame.groupby(["system", "shots", "draw"], sort=False)["accuracy"].mean()
     parts = ["## Ablation of the default ensemble", _NOTE.format(draws=frame["draw"].nunique())]
     parts += [f"### Mean over {', '.join(frame['dataset'].unique())}", _table(by_draw, frame)]
+    if frame["system"].nunique() > 1:
+        title = "### Difference to the default, in points, paired: mean ± standard error over draws"
+        parts += [title, _differences(frame)]
     for name, rows in frame.groupby("dataset", sort=False):
         by_draw = rows.set_index(["system", "shots", "draw"])["accuracy"]
         parts += [f"### {name}", _table(by_draw, frame)]
     return "\n\n".join(parts) + "\n"
+
+
+def _differences(frame):
+    """Mean over sets of the paired difference to the default, with its standard error."""
+    by_draw = 100 * frame.groupby(["shots", "draw", "system"], sort=False)["accuracy"].mean()
+    by_system = by_draw.unstack()[frame["system"].unique()]
+    gaps = by_system.drop(columns=DEFAULT).sub(by_system[DEFAULT], axis=0)
+    gaps = gaps.drop(columns=["best single", "oracle"], errors="ignore")
+    groups = gaps.groupby("shots", sort=False)
+    means, errors = groups.mean().T, groups.sem().T
+    table = means.map("{:+.2f}".format) + errors.map(" ± {:.2f}".format)
+    table.index.name = "system"
+    return markdown(table.rename(columns=lambda k: f"{k} shots"))
 
 
 def _table(by_draw, frame):
