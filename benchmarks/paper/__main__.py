@@ -23,6 +23,7 @@ from skclipens.images import ImageError
 from . import _figures, _report, _rivals, _run, _sets, _systems
 from ._embedding import embed_set
 
+_DATASETS = "local, validation, photographs, all, or names of sets"
 EXPERIMENTS = ("main", "ablation", "robustness", "cascade", "transfer", "retrieval")
 
 
@@ -33,8 +34,8 @@ def parse(arguments):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--datasets", nargs="+", default=["local"], help="local, all, or names of sets")
-    add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, or names of backbones")
+    add("--datasets", nargs="+", default=["local"], help=_DATASETS)
+    add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")
     add("--heads", nargs="+", default=list(_systems.HEADS))
     add("--rules", nargs="+", default=list(_systems.RULES), choices=list(_systems.RULES))
     add("--rivals", nargs="*", default=list(_rivals.RIVALS), choices=list(_rivals.RIVALS))
@@ -46,6 +47,9 @@ def parse(arguments):
     add("--experiments", nargs="+", default=["main"], choices=EXPERIMENTS)
     add("--output", type=Path, default=Path("docs/results/paper"))
     add("--work", type=Path, help="embeddings and finished draws; default: OUTPUT/work")
+    add("--data-home", type=Path, help="folder of the sets of the paper, as in fetch_benchmark")
+    add("--per-class", type=int, default=_sets.PER_CLASS, help="at most, in a training pool")
+    add("--n-test", type=int, default=_sets.N_TEST, help="at most, where a set has a test part")
     add("--no-download", action="store_true", help="skip sets that are not on the disk")
     add("--quiet", action="store_true", help="no progress bars")
     return parser.parse_args(arguments)
@@ -79,9 +83,10 @@ def main(arguments=None):
 def load_sets(options):
     """Sets that are available, and why the others are not."""
     found, missing = [], {}
+    how = {"data_home": options.data_home, "per_class": options.per_class, "n_test": options.n_test}
     for name in _sets.expand(options.datasets):
         try:
-            found.append(_sets.load(name, download=not options.no_download))
+            found.append(_sets.load(name, not options.no_download, **how))
         except _sets.MissingSetError as error:
             missing[name] = str(error)
             print(f"{name} is skipped: {error}", file=sys.stderr)

@@ -39,7 +39,8 @@ def embed_set(image_set, backbones, work, verbose=True):
     """
     models = [(one.name, one.version) for one in resolve_backbones(list(backbones))]
     prompts = image_set.class_names, image_set.templates
-    text = repr((models, image_set.y.tolist(), prompts, skclipens.__version__))
+    images = image_set.y.tolist(), image_set.gathered_from
+    text = repr((models, images, prompts, skclipens.__version__))
     folder = work / f"{image_set.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "X.npy").exists():

@@ -9,7 +9,7 @@ import pandas as pd
 
 import skclipens
 
-from . import _checks, _run
+from . import _checks, _roles, _run
 from ._embedding import read_set, write_whole
 from ._experiments import markdown, mean_sd
 from ._systems import DEFAULT
@@ -100,6 +100,7 @@ def _head(results, abouts, missing, settings, command):
         f"Backbones: {', '.join(settings.backbones)}. Seed {settings.seed}. Draws: {draws}; "
         f"StackingClassifier at most {settings.slow_draws}.",
         "\n".join(map(_describe, abouts)),
+        _roles.RULE,
         "\n".join(["Skipped:\n", *skipped]) if skipped else "",
         _PROTOCOL,
     ]
@@ -117,7 +118,9 @@ def _describe(about):
     if about["train"] is not None:
         sizes = len(about["train"]), len(about["test"])
         parts = "{} images to draw training images from, {} test images".format(*sizes)
-    return f"- {about['name']}: {len(y)} images, {len(set(y))} classes, {about['from']}; {parts}"
+    role = _roles.role_of(about["name"]) or "for trials only"
+    size = f"{len(y)} images, {len(set(y))} classes"
+    return f"- {about['name']} ({role}): {size}, {about['from']}; {parts}"
 
 
 def _asked(results):

@@ -1,38 +1,20 @@
 """Image sets, by name, in one form."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from skclipens.datasets import fetch_benchmark, list_benchmarks, load_emoji, load_tuxpaint
+from skclipens.datasets import list_benchmarks, load_emoji, load_tuxpaint
+
+from . import _openmoji, _pictures, _roles
+from ._image_set import ImageSet, MissingSetError, capped
 
 DIGITS = "zero one two three four five six seven eight nine".split()
 MIN_CLASS_SIZE = 20
-
-
-@dataclass
-class ImageSet:
-    """Images with labels, and where they are split by their publisher.
-
-    ``train`` and ``test`` are positions of the pools from which training images are drawn and on
-    which they are tested; None draws from all and tests on the rest.
-    """
-
-    name: str
-    images: list
-    y: np.ndarray  # str
-    class_names: dict | None = None  # what stands in a prompt; None: the labels
-    templates: list | None = None
-    train: np.ndarray | None = None
-    test: np.ndarray | None = None
-    gathered_from: str = ""
-
-
-class MissingSetError(Exception):
-    """A set that cannot be had here; the message says why."""
+PER_CLASS, N_TEST = 100, 2000  # of sets with pools; enough for tables that take hours
 
 
 def emoji():
@@ -57,7 +39,10 @@ def digits():
 def emoji_style():
     """Training pictures of one style (OpenMoji), test pictures of another (Twemoji)."""
     test = emoji()
-    return _style_shift("emoji-style", _openmoji("openmoji", test.y), test, "OpenMoji", "Twemoji")
+    images, labels = _openmoji.for_emoji_style()
+    kept = np.flatnonzero(np.isin(labels, test.y))
+    train = [images[i] for i in kept], labels[kept]
+    return _openmoji.shifted("emoji-style", train, test, "a third of OpenMoji")
 
 
 def perturbed(name):
@@ -84,125 +69,63 @@ def perturbed(name):
     )
 
 
-def openmoji():
-    """The style on which choices are made."""
-    images, labels = _openmoji("openmoji")
-    return ImageSet("openmoji", images, labels, gathered_from="OpenMoji")
-
-
-def openmoji_letters():
-    """OpenMoji whose classes have names that mean nothing."""
-    images, labels = _openmoji("openmoji")
-    letters = {label: f"the letter {chr(97 + i)}" for i, label in enumerate(np.unique(labels)[:26])}
-    kept = [i for i, label in enumerate(labels) if label in letters]
-    return ImageSet(
-        "openmoji-letters",
-        [images[i] for i in kept],
-        np.array([letters[labels[i]] for i in kept]),
-        gathered_from="OpenMoji, classes named after letters",
-    )
-
-
-def openmoji_style():
-    """Training pictures in colour, test pictures of lines."""
-    test = ImageSet("black", *_openmoji("openmoji-black"))
-    parts = _openmoji("openmoji", test.y), test, "OpenMoji in colour", "its lines"
-    return _style_shift("openmoji-style", *parts)
-
-
-def _openmoji(style, classes=None):
-    """Pictures and labels, of given classes or of those with enough pictures."""
-    from PIL import Image
-
-    from tools.zoo.captions import class_phrases
-    from tools.zoo.sources import emoji_table, load_style
-
-    pictures, codes = load_style(style)
-    table, phrases = emoji_table(), class_phrases()
-    labels = np.array([phrases[table[code].subcategory][0] for code in codes])
-    if classes is None:
-        names, counts = np.unique(labels, return_counts=True)
-        classes = names[counts >= MIN_CLASS_SIZE]
-    kept = np.flatnonzero(np.isin(labels, classes))
-    return [Image.fromarray(pictures[i].astype(np.uint8), "RGBA") for i in kept], labels[kept]
-
-
-def _style_shift(name, train, test, trained_on, tested_on):
-    images, labels = train
-    rows = np.arange(len(images) + len(test.y))
-    return ImageSet(
-        name,
-        images + test.images,
-        np.concatenate([labels, test.y]),
-        train=rows[: len(images)],
-        test=rows[len(images) :],
-        gathered_from=f"{trained_on} to train, {tested_on} to test",
-    )
-
-
-def benchmark(name, download=True):
-    parts = [
-        fetch_benchmark(name, subset=subset, download_if_missing=download)
-        for subset in ("train", "test")
-    ]
-    names = parts[0].target_names.astype(str)
-    target = np.concatenate([part.target for part in parts])
-    # Two classes of the same name would become one.
-    labels = names if len(set(names)) == len(names) else np.array(_numbered(names))
-    rows, n_train = np.arange(len(target)), len(parts[0].target)
-    return ImageSet(
-        name,
-        [image for part in parts for image in part.images],
-        labels[target],
-        class_names=dict(zip(labels.tolist(), names.tolist())),
-        templates=list(parts[0].templates),
-        train=rows[:n_train],
-        test=rows[n_train:],
-        gathered_from=f"{parts[0].source}, {parts[0].split}",
-    )
-
-
-def _numbered(names):
-    return [f"{i:04d} {name}" for i, name in enumerate(names)]
-
-
 LOCAL = {"emoji": emoji, "tuxpaint": tuxpaint, "digits": digits, "emoji-style": emoji_style}
 PERTURBED = {f"{name}-perturbed": partial(perturbed, name) for name in LOCAL}
 LOCAL |= PERTURBED
-# No set of LOCAL is tested on their pictures; those of emoji-style train on OpenMoji.
 VALIDATION = {
-    "openmoji": openmoji,
-    "openmoji-letters": openmoji_letters,
-    "openmoji-style": openmoji_style,
+    "openmoji": _openmoji.openmoji,
+    "openmoji-lines": partial(_openmoji.openmoji, "lines", "openmoji-lines"),
+    "openmoji-letters": _openmoji.letters,
+    "openmoji-colour-to-lines": partial(_openmoji.style_shift, "colour", "lines"),
+    "openmoji-lines-to-colour": partial(_openmoji.style_shift, "lines", "colour"),
+}
+# These take the folder of data, and whether to download.
+PICTURES = {
+    name: make
+    for role, half in _roles.HALVES.items()
+    for name, make in (
+        (f"caltech101-{half}", partial(_pictures.caltech101_half, role)),
+        (f"tiny-imagenet-{half}", partial(_pictures.tiny_imagenet_half, role)),
+        *((pair[0], partial(_pictures.pacs, *pair)) for pair in _roles.pacs_pairs(role)),
+    )
 }
 
 
-def expand(names):
-    """Names of sets, where "local", "validation" and "all" stand for several."""
-    groups = {
+def groups():
+    """What stands for several sets."""
+    paper = list_benchmarks()["name"].tolist()
+    return {
         "local": list(LOCAL),
-        "validation": list(VALIDATION),
-        "all": list_benchmarks()["name"].tolist(),
+        "validation": [*VALIDATION, *_roles.photographs(_roles.CHOOSE)],
+        "photographs": _roles.photographs(_roles.REPORT),
+        "all": [name.replace("caltech101", "caltech101-odd") for name in paper],
     }
-    expanded = dict.fromkeys(one for name in names for one in groups.get(name, [name]))
-    known = [one for group in groups.values() for one in group]
+
+
+def expand(names):
+    """Names of sets, in which those of groups stand for several."""
+    several = groups()
+    expanded = dict.fromkeys(one for name in names for one in several.get(name, [name]))
+    known = list(dict.fromkeys([*several, *LOCAL, *VALIDATION, *PICTURES, *several["all"]]))
+    known.append("caltech101")
     for name in expanded:
         if name not in known:
-            names = ", ".join([*groups, *known])
-            raise ValueError(f"There is no set {name!r}; the names are {names}.")
+            raise ValueError(f"There is no set {name!r}; the names are {', '.join(known)}.")
     return list(expanded)
 
 
-def load(name, download=True):
-    """Load a set.
+def load(name, download=True, *, data_home=None, per_class=PER_CLASS, n_test=N_TEST):
+    """Load a set, with at most so many images in its pools.
 
     Raises
     ------
     MissingSetError
         If its images cannot be had here.
     """
+    ours = {**LOCAL, **VALIDATION}
+    make = PICTURES.get(name, partial(_pictures.benchmark, name))
     try:
-        ours = {**LOCAL, **VALIDATION}
-        return ours[name]() if name in ours else benchmark(name, download)
+        image_set = ours[name]() if name in ours else make(data_home=data_home, download=download)
     except (OSError, ImportError, RuntimeError, ValueError) as error:
         raise MissingSetError(str(error).strip() or type(error).__name__) from error
+    return capped(image_set, per_class, n_test)

@@ -1,0 +1,111 @@
+"""Sets of photographs and scans, from a folder of data."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import get_data_home
+from sklearn.model_selection import train_test_split
+
+from skclipens.datasets import fetch_benchmark
+
+from . import _roles
+from ._image_set import ImageSet, MissingSetError, half_of_classes
+from .photographs import COPIES
+
+
+def root_of(data_home):
+    """The folder of all sets, as ``fetch_benchmark`` has it."""
+    return Path(data_home or Path(get_data_home(), "skclipens", "benchmarks")).expanduser()
+
+
+def benchmark(name, data_home=None, download=True):
+    """A set of the paper."""
+    parts = [
+        fetch_benchmark(name, subset=subset, data_home=data_home, download_if_missing=download)
+        for subset in ("train", "test")
+    ]
+    names = parts[0].target_names.astype(str)
+    target = np.concatenate([part.target for part in parts])
+    # Two classes of the same name would become one.
+    labels = names if len(set(names)) == len(names) else np.array(_numbered(names))
+    rows, n_train = np.arange(len(target)), len(parts[0].target)
+    return ImageSet(
+        name,
+        [image for part in parts for image in part.images],
+        labels[target],
+        class_names=dict(zip(labels.tolist(), names.tolist())),
+        templates=list(parts[0].templates),
+        train=rows[:n_train],
+        test=rows[n_train:],
+        gathered_from=f"{parts[0].source}, {parts[0].split}{_copy(name, data_home)}",
+    )
+
+
+def _numbered(names):
+    return [f"{i:04d} {name}" for i, name in enumerate(names)]
+
+
+def _copy(name, data_home):
+    """What is known of the copy that ``benchmarks.paper.photographs`` has laid out."""
+    file = root_of(data_home) / COPIES
+    known = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return f"; {known[name]}" if name in known else ""
+
+
+def caltech101_half(role, data_home=None, download=True):
+    whole = benchmark("caltech101", data_home, download)
+    start, name = _start_and_name(role, "caltech101")
+    return half_of_classes(whole, start, name, without=_roles.IN_PACS_TOO)
+
+
+def tiny_imagenet_half(role, data_home=None, download=True):
+    return half_of_classes(_tiny_imagenet(data_home), *_start_and_name(role, "tiny-imagenet"))
+
+
+def _start_and_name(role, name):
+    half = _roles.HALVES[role]
+    return ["even", "odd"].index(half), f"{name}-{half}"
+
+
+def _tiny_imagenet(data_home):
+    """The validation pictures, 60 to 40: the photographs that trained backbones are not used."""
+    folder = _existing(root_of(data_home) / "tiny-imagenet-200")
+    words = (folder / "words.txt").read_text("utf-8").splitlines()
+    names = {key: text.split(",")[0] for key, _, text in (line.partition("\t") for line in words)}
+    names = {key: names[key] for key in (folder / "wnids.txt").read_text("utf-8").split()}
+    lines = (folder / "val" / "val_annotations.txt").read_text("utf-8").splitlines()
+    files, keys = zip(*(line.split("\t")[:2] for line in lines), strict=True)
+    y = np.array([names[key] for key in keys])
+    train, test = train_test_split(np.arange(len(y)), test_size=0.4, stratify=y, random_state=0)
+    return ImageSet(
+        "tiny-imagenet",
+        [str(folder / "val" / "images" / file) for file in files],
+        y,
+        class_names={name: name for name in names.values()},
+        train=np.sort(train),
+        test=np.sort(test),
+        gathered_from="validation pictures, 60 to 40 by us" + _copy("tiny-imagenet", data_home),
+    )
+
+
+def pacs(name, train, test, data_home=None, download=True):
+    """Training pictures of one domain, test pictures of another."""
+    folder = _existing(root_of(data_home) / "pacs")
+    files = {domain: sorted(_existing(folder / domain).glob("*/*.*")) for domain in (train, test)}
+    images = files[train] + files[test]
+    rows = np.arange(len(images))
+    return ImageSet(
+        name,
+        [str(path) for path in images],
+        np.array([path.parent.name for path in images]),
+        train=rows[: len(files[train])],
+        test=rows[len(files[train]) :],
+        gathered_from=f"PACS, {train} to train, {test} to test{_copy('pacs', data_home)}",
+    )
+
+
+def _existing(folder):
+    if not folder.is_dir():
+        raise MissingSetError(f"{folder} is missing: see python -m benchmarks.paper.photographs.")
+    return folder

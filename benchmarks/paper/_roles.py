@@ -1,0 +1,67 @@
+"""Which sets choose, and which are reported: no picture does both."""
+
+import pandas as pd
+
+from ._experiments import markdown
+
+CHOOSE, REPORT = "choose", "report"
+RULE = """\
+Sets choose (constants, defaults, the pool of experts) or are reported, and no picture does both.
+
+- OpenMoji trained none of the zoo. Of the drawings of a class, in the order of their codepoints,
+  every third trains `emoji-style`, which is reported; the others choose.
+- Caltech101 and the validation pictures of Tiny ImageNet: classes at even positions, sorted by
+  name and counted from zero, choose; those at odd positions are reported.
+- PACS chooses between art paintings and sketches, since its twin in the results is another pair
+  of domains: photographs and cartoons.
+- Faces, the easy faces and the elephant of Caltech101, all at even positions, are left out: the
+  same photographs are in PACS. So are some electric guitars, but there both sets are reported."""
+
+HALVES = {CHOOSE: "even", REPORT: "odd"}
+PACS_DOMAINS = {CHOOSE: ("art_painting", "sketch"), REPORT: ("photo", "cartoon")}
+IN_PACS_TOO = ("centered face", "off-center face", "elephant")
+
+_OPENMOJI = (
+    "openmoji",
+    "openmoji-lines",
+    "openmoji-letters",
+    "openmoji-colour-to-lines",
+    "openmoji-lines-to-colour",
+)
+_LOCAL = ("emoji", "tuxpaint", "digits", "emoji-style")
+
+
+def pacs_pairs(role):
+    """Name, domain to train on and domain to test on, in both directions."""
+    one, other = PACS_DOMAINS[role]
+    return [
+        (f"pacs-{train}-to-{test}", train, test) for train, test in ((one, other), (other, one))
+    ]
+
+
+def photographs(role):
+    """Names of the sets of photographs and scans with a role that can be laid out on disk."""
+    names = [f"caltech101-{HALVES[role]}", f"tiny-imagenet-{HALVES[role]}"]
+    names += [name for name, _, _ in pacs_pairs(role)]
+    return [*names, "cifar10", "mnist", "gtsrb"] if role == REPORT else names
+
+
+ROLES = {name: CHOOSE for name in (*_OPENMOJI, *photographs(CHOOSE))}
+ROLES |= {name: REPORT for name in (*_LOCAL, *photographs(REPORT))}
+
+
+def role_of(name):
+    """The role of a set, or "" for whole Caltech101, whose classes have both roles.
+
+    A perturbed set has the role of its clean one; other sets of the paper are reported.
+    """
+    name = name.removesuffix("-perturbed")
+    return ROLES.get(name, "" if name == "caltech101" else REPORT)
+
+
+def table():
+    """The roles in Markdown."""
+    rows = {f"`{name}`": [role] for name, role in ROLES.items()}
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["role"])
+    frame.index.name = "set"
+    return markdown(frame)
