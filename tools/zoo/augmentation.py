@@ -95,3 +95,25 @@ def augment(pictures, size, generator):
     rgb = rgba[:, :3] + _ground(len(rgba), size, generator) * (1 - rgba[:, 3:])
     rgb = _hide_parts(_blur(_recolour(rgb, generator), generator), generator)
     return (rgb.clamp(0, 1) * 2 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def augment_photographs(pictures, generator):
+    """Change brightness and contrast of pictures, and drop the colour of one in ten.
+
+    Parameters
+    ----------
+    pictures : Tensor of shape (n, 3, H, W), uint8
+    generator : torch.Generator
+
+    Returns
+    -------
+    Tensor of shape (n, 3, H, W), float32
+        Normalised to the range -1 to 1.
+    """
+    rgb = pictures.float() / 255
+    n = len(rgb)
+    rgb = torch.where(_happens(0.1, n, generator), rgb.mean(1, keepdim=True), rgb)
+    centre = rgb.mean((1, 2, 3), keepdim=True)
+    rgb = centre + (rgb - centre) * _uniform(generator, 0.7, 1.3, n, 1, 1, 1)
+    rgb = rgb * _uniform(generator, 0.7, 1.3, n, 1, 1, 1)
+    return (rgb.clamp(0, 1) * 2 - 1).contiguous(memory_format=torch.channels_last)

