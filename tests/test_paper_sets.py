@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.paper import _openmoji, _roles, _sets
+from benchmarks.paper import _openmoji, _roles, _sets, duplicates
 from benchmarks.paper._image_set import ImageSet, MissingSetError, capped
 from benchmarks.paper.photographs import DOMAINS, LAYOUTS, lay_out, main
 from skclipens.datasets import fetch_benchmark
@@ -210,3 +210,16 @@ def test_pools_are_capped_once():
     assert less.gathered_from.endswith("15 of 40 test images, up to 10 of each class to train")
     assert capped(whole, 10, 15).images == less.images
     assert capped(whole, 30, 40) is whole
+
+
+def test_a_photograph_in_two_sets_is_found(data_home, capsys):
+    noise = np.random.default_rng(0).integers(0, 256, (3, 6, 8, 3), dtype=np.uint8)
+    pictures = [Image.fromarray(pixels).resize((40, 30)) for pixels in noise]
+    again = pictures[1].resize((80, 60))
+    plain = np.full((8, 8, 3), 200, np.uint8)
+    ours, theirs = duplicates.thumbnails([*pictures, plain]), duplicates.thumbnails([plain, again])
+    assert duplicates.same_pictures(ours, theirs).tolist() == [[1, 1]]
+    duplicates.main(["--data-home", str(data_home)])
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 4 * 7
+    assert all(line.endswith(" 0 pairs") for line in said)
