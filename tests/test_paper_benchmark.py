@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from benchmarks.paper import _checks, _embedding, _run, _sets, _systems  # noqa:
 from benchmarks.paper.__main__ import main, parse  # noqa: E402
 from skclipens.ensemble._experts import Expert  # noqa: E402
 from skclipens.ensemble.routers import ROUTERS  # noqa: E402
+from skclipens.zoo import WEIGHTS  # noqa: E402
 
 TIMED = ["fit_seconds", "predict_seconds", "head_seconds", "peak_mib", "added_mib"]
 RULES = ["Log-Avg", "NLC", _systems.DEFAULT]
@@ -271,6 +273,21 @@ def test_checks_find_what_falls_short():
     behind = _checks.against(results, "auto", "rule")
     behind = behind[behind["rule"] == "NLC"].set_index("shots")["gap"]
     np.testing.assert_allclose(behind[["1", "16"]], [-0.2, 0.1])
+
+
+def test_folders_are_backbones(few, tmp_path):
+    """Their tables show the end of their paths."""
+    for name in ("RN20", "ViT-16"):
+        shutil.copytree(WEIGHTS / name, tmp_path / "models" / "mine" / name)
+    shutil.copy(WEIGHTS.parent / "vocabulary.txt.gz", tmp_path / "models")
+    folders = [str(tmp_path / "models" / "mine" / name) for name in ("RN20", "ViT-16")]
+    less = ["--rules", "static", "--rivals", "--shots", "3", "--draws", "1"]
+    main([*command(tmp_path / "output"), *less, "--backbones", *folders])
+    singles = table(tmp_path / "output").query("kind == 'single'")
+    assert set(singles["rule"]) == {"single:mine/RN20", "single:mine/ViT-16"}
+    report = (tmp_path / "output" / "results.md").read_text()
+    assert "Backbones: mine/RN20, mine/ViT-16." in report
+    assert " nan |" not in report
 
 
 def test_unknown_names_are_refused():

@@ -21,7 +21,7 @@ from skclipens.backbones import resolve_backbones
 from skclipens.images import ImageError
 
 from . import _figures, _report, _rivals, _run, _sets, _systems
-from ._embedding import embed_set
+from ._embedding import embed_set, short_names
 
 _DATASETS = "local, validation, photographs, all, or names of sets"
 EXPERIMENTS = ("main", "ablation", "robustness", "cascade", "transfer", "retrieval")
@@ -113,6 +113,8 @@ def measure_main(options, found, missing, backbones, work, command):
     results = _run.run_main(
         folders, options.shots, options.draws, settings, work, jobs=options.jobs, verbose=verbose
     )
+    for name, short in short_names(backbones).items():
+        results["rule"] = results["rule"].str.replace(name, short, regex=False)
     figures = _figures.draw(results, folders, settings, options.output)
     others = [one for one in EXPERIMENTS if (options.output / f"{one}.md").exists()]
     _report.write(results, folders, missing, figures, settings, command, options.output, others)

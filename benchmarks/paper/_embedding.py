@@ -26,6 +26,14 @@ def blocks_of(backbones):
     }
 
 
+def short_names(backbones):
+    """What stands for each backbone in tables: of a folder, the last two parts of its path."""
+    paths = {name: Path(name) for name in backbones}
+    return {
+        name: "/".join(path.parts[-2:]) if path.is_dir() else name for name, path in paths.items()
+    }
+
+
 def embed(image_set, backbones, work, *, verbose=False):
     """Embeddings of the images of a set, (n, width), memory-mapped; kept in the folder ``work``."""
     folder = embed_set(image_set, backbones, Path(work, "embeddings"), verbose)

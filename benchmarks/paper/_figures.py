@@ -13,7 +13,7 @@ from skclipens.metrics import linear_cka_matrix
 
 from . import _run, _systems
 from ._checks import headroom
-from ._embedding import read_set
+from ._embedding import read_set, short_names
 
 MAX_SETS = 6  # in figures with one panel for each set
 _LINES = {
@@ -136,6 +136,8 @@ def _similarity(folders, settings):
         X, about = read_set(folder)
         rows = np.random.default_rng(0).permutation(len(X))[:2000]
         matrix = linear_cka_matrix(np.asarray(X[np.sort(rows)]), list(settings.backbones))
+        short = short_names(settings.backbones)
+        matrix = matrix.rename(index=short, columns=short)
         _heat_map(matrix, "CKA", ax).set_title(about["name"])
     return figure
 

@@ -10,7 +10,7 @@ import pandas as pd
 import skclipens
 
 from . import _checks, _roles, _run
-from ._embedding import read_set, write_whole
+from ._embedding import read_set, short_names, write_whole
 from ._experiments import markdown, mean_sd
 from ._systems import DEFAULT
 
@@ -97,8 +97,8 @@ def _head(results, abouts, missing, settings, command):
         "# Results: ways to combine backbones",
         f"    {command}",
         f"{_processor()}, one thread per process. {_versions()}.",
-        f"Backbones: {', '.join(settings.backbones)}. Seed {settings.seed}. Draws: {draws}; "
-        f"StackingClassifier at most {settings.slow_draws}.",
+        f"Backbones: {', '.join(short_names(settings.backbones).values())}. Seed {settings.seed}. "
+        f"Draws: {draws}; StackingClassifier at most {settings.slow_draws}.",
         "\n".join(map(_describe, abouts)),
         _roles.RULE,
         "\n".join(["Skipped:\n", *skipped]) if skipped else "",
@@ -316,7 +316,7 @@ def _costs(results):
             "predict, ms per 1000 rows": groups["per_1000"].median().map("{:.1f}".format),
             "added memory, MiB": groups["added_mib"].median().map("{:.0f}".format),
             "peak memory, MiB": groups["peak_mib"].max().map("{:.0f}".format),
-            "GFLOPs per image": groups["gflops"].first().map("{:.4g}".format),
+            "GFLOPs per image": groups["gflops"].first().map(_gflops),
         }
     )
     table.index.name = "system"
@@ -341,10 +341,14 @@ def _backbone_costs(results, shots):
     table = 100 * rows.pivot_table("accuracy", "rule", "head", sort=False)
     table = table.map("{:.1f}".format)
     costs = rows.drop_duplicates("rule").set_index("rule")["gflops"]
-    table.insert(0, "GFLOPs per image", costs.map("{:.4g}".format))
+    table.insert(0, "GFLOPs per image", costs.map(_gflops))
     table.index = [name.partition(":")[2] for name in table.index]
     table.index.name = "backbone"
     return ["Single backbones, accuracy in %, mean over sets:", markdown(table)]
+
+
+def _gflops(value):
+    return "n/a" if np.isnan(value) else f"{value:.4g}"
 
 
 def _figure_links(figures):
