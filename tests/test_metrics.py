@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections import Counter
+from functools import partial
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -31,6 +32,7 @@ from skclipens.metrics import (
     linear_cka,
     linear_cka_matrix,
     oracle_accuracy_score,
+    permuted_oracle_accuracy_score,
 )
 
 
@@ -84,6 +86,30 @@ def test_an_expert_more_never_hurts_the_oracle(data):
 
 
 @given(predicted())
+def test_permuted_oracle_is_the_mean_over_permutations(data):
+    y, predictions = data
+    pairs = [label in row for label in y for row in predictions]
+    assert_allclose(permuted_oracle_accuracy_score(y, predictions), np.mean(pairs))
+    errors = (predictions != y[:, None]).mean(axis=0)
+    independent = permuted_oracle_accuracy_score(y, predictions, permute="correct")
+    assert_allclose(independent, 1 - np.prod(errors))
+
+
+def test_permuted_oracle_of_guessers():
+    """Five independent guessers among ten classes, and five experts that always agree."""
+    rng = np.random.default_rng(0)
+    y, guesses = rng.integers(10, size=4000), rng.integers(10, size=(4000, 5))
+    found = [
+        oracle_accuracy_score(y, guesses),
+        permuted_oracle_accuracy_score(y, guesses),
+        permuted_oracle_accuracy_score(y, guesses, permute="correct"),
+    ]
+    assert_allclose(found, 1 - 0.9**5, atol=0.02)
+    alike = np.repeat(y[:, None], 5, axis=1)
+    assert_allclose(permuted_oracle_accuracy_score(y, alike), 0.1, atol=0.01)
+
+
+@given(predicted())
 def test_headroom_goes_from_the_best_expert_to_the_oracle(data):
     y, predictions = data
     correct = predictions == y[:, None]
@@ -112,6 +138,8 @@ def test_weights_are_repetitions(data):
         assert_allclose(weighted, measure(*(column[rows] for column in columns)), atol=1e-12)
 
     check(oracle_accuracy_score, y, predictions)
+    check(permuted_oracle_accuracy_score, y, predictions)
+    check(partial(permuted_oracle_accuracy_score, permute="correct"), y, predictions)
     check(disagreement_matrix, predictions)
     check(error_correlation_matrix, y, predictions)
     correct = (predictions == y[:, None])[rows]
@@ -182,6 +210,7 @@ def test_expert_that_is_always_right_correlates_with_none():
         (lambda: oracle_accuracy_score([0], [[0]], sample_weight=[-1]), "sample_weight"),
         (lambda: oracle_accuracy_score([0], [[0]], sample_weight=[0]), "sample_weight"),
         (lambda: headroom_closed_score([0], [[0]], [0, 1]), "inconsistent numbers of samples"),
+        (lambda: permuted_oracle_accuracy_score([0], [[0]], permute="y"), "permute must be"),
         (lambda: correct_sets([0], [[0, 1]], names=["a"]), "2 distinct names"),
         (lambda: disagreement_matrix([[0, 1]], names=["a", "a"]), "2 distinct names"),
     ],

@@ -18,7 +18,7 @@ def crossed_bootstrap(values, tested=None, *, n_replicates=N_REPLICATES, random_
 
     Intervals of 95% held the truth in 94 to 99% of simulations of 10 and 20 draws: they are too
     wide where images and draws have no effects of their own. With three draws that differ much it
-    was 90%: a replicate in nine is one draw alone. Of one draw, the spread is that over images only.
+    was 90%: a replicate in nine is one draw alone. Of one draw, they are over images only.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ from ._diversity import (
     error_correlation_matrix,
     headroom_closed_score,
     oracle_accuracy_score,
+    permuted_oracle_accuracy_score,
 )
 from ._similarity import linear_cka, linear_cka_matrix
 
@@ -22,4 +23,5 @@ __all__ = [
     "linear_cka",
     "linear_cka_matrix",
     "oracle_accuracy_score",
+    "permuted_oracle_accuracy_score",
 ]

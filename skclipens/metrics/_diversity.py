@@ -37,6 +37,7 @@ def oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
     See Also
     --------
     headroom_closed_score : How far a classifier gets from the best expert to the oracle.
+    permuted_oracle_accuracy_score : How much of it would be luck.
     correct_sets : Which experts are right together.
 
     References
@@ -65,6 +66,68 @@ def oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
     """
     correct, sample_weight = check_correct(y_true, predictions, sample_weight)
     return float(np.average(correct.any(axis=1), weights=sample_weight))
+
+
+def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sample_weight=None):
+    """Accuracy of the oracle after a random permutation: what it credits to luck.
+
+    An oracle is right for a row if any expert is, also by chance: five experts that guess
+    independently among ten classes have one of 1 - 0.9**5 = 0.41. This is the mean over all
+    permutations, which needs no random numbers.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        True labels.
+    predictions : array-like of shape (n, E)
+        Labels that each of E experts predicts.
+    permute : {"rows", "correct"}, default="rows"
+        What is permuted.
+
+        - ``"rows"``: the rows of predictions against the labels. Experts that know nothing of
+          their row, but name as many different labels for it, would have this oracle.
+        - ``"correct"``: for each expert by itself, for which rows it is right. Experts of the same
+          accuracies whose mistakes are independent of the row and of each other would have this
+          oracle, 1 - prod(1 - accuracy). An oracle that is below has experts that err together.
+    sample_weight : array-like of shape (n,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, only one of the inputs holds strings, or ``permute`` is neither.
+
+    See Also
+    --------
+    oracle_accuracy_score : The oracle itself.
+
+    Examples
+    --------
+    >>> from skclipens.metrics import oracle_accuracy_score, permuted_oracle_accuracy_score
+    >>> y_true = [0, 0, 1, 1]
+    >>> predictions = [[0, 1], [1, 0], [1, 0], [0, 1]]  # one of the two is always right
+    >>> oracle_accuracy_score(y_true, predictions)
+    1.0
+    >>> permuted_oracle_accuracy_score(y_true, predictions)
+    1.0
+    >>> permuted_oracle_accuracy_score(y_true, predictions, permute="correct")
+    0.75
+    """
+    correct, weight = check_correct(y_true, predictions, sample_weight)
+    if permute not in ("rows", "correct"):
+        raise ValueError(f"permute must be 'rows' or 'correct'; got {permute!r}.")
+    if permute == "correct":
+        return float(1 - np.prod(1 - np.average(correct, axis=0, weights=weight)))
+    labels, codes = np.unique(np.asarray(y_true), return_inverse=True)
+    shares = np.bincount(codes, weight) / np.bincount(codes, weight).sum()
+    predictions = check_array(predictions, dtype=None, input_name="predictions")
+    named = [np.average((predictions == one).any(axis=1), weights=weight) for one in labels]
+    return float(np.dot(named, shares))
 
 
 def headroom_closed_score(y_true, predictions, y_pred, *, sample_weight=None):
