@@ -12,6 +12,7 @@ import argparse
 import importlib
 import shlex
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import pandas as pd
 from skclipens.backbones import resolve_backbones
 from skclipens.images import ImageError
 
-from . import _figures, _report, _rivals, _run, _sets, _systems
+from . import _differences, _figures, _report, _rivals, _run, _sets, _systems
 from ._embedding import embed_set, short_names
 
 _DATASETS = "local, validation, photographs, all, or names of sets"
@@ -41,7 +42,7 @@ def parse(arguments):
     add("--rivals", nargs="*", default=list(_rivals.RIVALS), choices=list(_rivals.RIVALS))
     add("--shots", nargs="+", default=["1", "2", "4", "8", "16", "all"], type=_shots)
     add("--draws", type=int, default=10)
-    add("--slow-draws", type=int, default=3, help="draws of the rivals that take long (stacking)")
+    add("--diagnosis-draws", type=int, default=3, help="draws with achievable accuracy")
     add("--seed", type=int, default=0)
     add("--jobs", type=int, default=1, help="processes; each has one thread")
     add("--experiments", nargs="+", default=["main"], choices=EXPERIMENTS)
@@ -63,6 +64,7 @@ def _shots(text):
 
 def main(arguments=None):
     """Command line."""
+    start = time.perf_counter()
     options = parse(arguments)
     arguments = sys.argv[1:] if arguments is None else arguments
     command = shlex.join(["python", "-m", "benchmarks.paper", *arguments])
@@ -78,6 +80,7 @@ def main(arguments=None):
             measure_main(options, found, missing, backbones, work, command)
         else:
             further(name, options, found, backbones, work, command)
+    print(f"Wall time: {(time.perf_counter() - start) / 60:.1f} minutes")
 
 
 def load_sets(options):
@@ -99,7 +102,7 @@ def measure_main(options, found, missing, backbones, work, command):
         tuple(options.heads),
         tuple(options.rules),
         tuple(options.rivals),
-        options.slow_draws,
+        options.diagnosis_draws,
         options.seed,
     )
     verbose = not options.quiet
@@ -110,14 +113,16 @@ def measure_main(options, found, missing, backbones, work, command):
         except ImageError as error:
             missing[one.name] = str(error)
             print(f"{one.name} is skipped: {error}", file=sys.stderr)
-    results = _run.run_main(
+    results, correct = _run.run_main(
         folders, options.shots, options.draws, settings, work, jobs=options.jobs, verbose=verbose
     )
     for name, short in short_names(backbones).items():
         results["rule"] = results["rule"].str.replace(name, short, regex=False)
     figures = _figures.draw(results, folders, settings, options.output)
     others = [one for one in EXPERIMENTS if (options.output / f"{one}.md").exists()]
-    _report.write(results, folders, missing, figures, settings, command, options.output, others)
+    compared = _differences.differences(results, correct)
+    written = folders, missing, figures, settings, command, options.output, others
+    _report.write(results, compared, *written)
     print(f"{options.output / 'results.md'}")
 
 

@@ -1,11 +1,14 @@
-"""What is asked of the default ensemble, computed from the table of results."""
+"""What there was to gain and how much of it the default gains, from the table of results."""
 
 import numpy as np
 import pandas as pd
 
+from ._differences import counts
 from ._systems import DEFAULT
 
 CELL = ["set", "head", "shots"]
+ROUTERS, STACKERS = "static|gates", "stacker"
+LUCK, INDEPENDENT = "oracle of permuted rows", "oracle of independent mistakes"
 
 
 def wide(results):
@@ -15,15 +18,15 @@ def wide(results):
 
 
 def headroom(results):
-    """For each cell: the default, the best single expert, the oracle, and the gap.
+    """For each cell: the default, the best single expert, and what there was to gain.
 
     The best single is the expert on one backbone of the highest mean accuracy over the draws of
-    the cell, chosen on test. ``gap_se`` is the standard error of the paired difference over
-    draws, or over test images where there is one draw. ``gap_per_draw`` is the gap to the best of
-    each draw, a rival that changes with the draw.
+    the cell, chosen on test. ``achievable`` is the highest mean of the combinations that are shown
+    test labels, of routers alone (``routers``) and of stackers alone (``stackers``). They are
+    measured in some draws only: ``achievable_gain`` and ``gap_there`` are what they and the default
+    gain over the best single in these.
     """
     table = wide(results)
-    errors = results[results["rule"] == DEFAULT].set_index([*CELL, "draw"])["gap_se_images"]
     shares = results[results["routing_share"].notna()]
     shares = shares.groupby([*CELL, "rule"])["routing_share"].mean()
     rows = []
@@ -34,22 +37,21 @@ def headroom(results):
         if singles.empty:
             continue
         best = singles.mean().idxmax()
-        gap = draws[DEFAULT] - singles[best]
-        n = len(gap)
-        error = gap.std() / np.sqrt(n) if n > 1 else errors.loc[draws.index].iloc[0]
-        top, mean = draws["oracle"].mean(), singles[best].mean()
+        mean = singles[best].mean()
         rows.append(
             {
                 **dict(zip(CELL, cell)),
-                "draws": n,
+                "counted": counts(cell[0]),
+                "draws": len(draws),
                 "default": draws[DEFAULT].mean(),
                 "best": mean,
                 "best_name": best.removeprefix("single:"),
-                "oracle": top,
-                "gap": gap.mean(),
-                "gap_se": error,
-                "gap_per_draw": (draws[DEFAULT] - draws["best single"]).mean(),
-                "closed": gap.mean() / (top - mean) if top > mean else np.nan,
+                "oracle": draws["oracle"].mean(),
+                "luck": _mean(draws, LUCK),
+                "independent": _mean(draws, INDEPENDENT),
+                "gap": draws[DEFAULT].mean() - mean,
+                "oracle_gain": draws["oracle"].mean() - mean,
+                **_achievable(draws, draws[DEFAULT], singles[best]),
                 "best_share": shares.get((*cell, best), np.nan),
                 "equal_share": 1 / len(shares.loc[cell]),
             }
@@ -57,39 +59,39 @@ def headroom(results):
     return pd.DataFrame(rows)
 
 
-def against_any_head(results, head):
-    """The default with ``head`` less the best single backbone with any of the heads.
+def _mean(draws, rule):
+    return draws[rule].mean() if rule in draws else np.nan
 
-    As :func:`headroom`: the best has the highest mean accuracy over the draws of a set and a number
-    of shots, chosen on test.
+
+def _achievable(draws, default, best):
+    """Of the draws in which combinations were shown test labels."""
+    shown = draws.filter(regex="^achievable:").dropna(axis=1, how="all").dropna()
+    means = shown.mean()
+    found = {
+        "routers": means.filter(regex=ROUTERS).max(),
+        "stackers": means.filter(regex=STACKERS).max(),
+        "achievable": means.max(),
+    }
+    if shown.empty:
+        return dict.fromkeys([*found, "achievable_gain", "gap_there"], np.nan)
+    default, best = (one.loc[shown.index].mean() for one in (default, best))
+    return found | {"achievable_gain": means.max() - best, "gap_there": default - best}
+
+
+def over_sets(cells):
+    """Means of the cells over the sets that count, and the shares that the default gains.
+
+    A share is the mean gain over the mean headroom, so that a set with hardly any headroom does
+    not decide. It is NaN where there is no headroom.
     """
-    key = ["set", "shots", "draw"]
-    own = results[(results["head"] == head) & (results["rule"] == DEFAULT)]
-    own = own.set_index(key)["accuracy"]
-    singles = results[results["kind"] == "single"]
-    singles = singles.pivot_table("accuracy", key, ["head", "rule"], sort=False)
-    rows = []
-    for cell, draws in singles.groupby(key[:2], sort=False):
-        best = draws.mean().idxmax()
-        gap = (own.loc[draws.index] - draws[best]).dropna()
-        if gap.empty:
-            continue
-        rows.append(
-            {
-                **dict(zip(key, cell)),
-                "best": f"{best[1].removeprefix('single:')}, {best[0]}",
-                "default": own.loc[draws.index].mean(),
-                "other": draws[best].mean(),
-                "gap": gap.mean(),
-                "gap_se": gap.std() / np.sqrt(len(gap)) if len(gap) > 1 else 0.0,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def below_best_single(cells):
-    """Cells in which the default is more than a standard error below the best single."""
-    return cells[cells["gap"] < -cells["gap_se"] - 1e-12]
+    counted = cells[cells["counted"]] if cells["counted"].any() else cells
+    means = counted.groupby(["head", "shots"], sort=False).mean(numeric_only=True)
+    for share, gap, gain in (
+        ("of_achievable", "gap_there", "achievable_gain"),
+        ("of_oracle", "gap", "oracle_gain"),
+    ):
+        means[share] = (means[gap] / means[gain]).where(means[gain] > 1e-9)
+    return means
 
 
 def reason(cell):
@@ -103,42 +105,6 @@ def reason(cell):
         )
     if cell["best"] < 0.2:
         why += f"; none knows much, the best is right for {cell['best']:.0%}"
-    if cell["oracle"] - cell["best"] < 0.02:
+    if cell["oracle_gain"] < 0.02:
         why += "; hardly any headroom"
     return why
-
-
-def against(results, head, kind):
-    """The default with ``head`` less every other rule, or rival, at every number of shots.
-
-    Means over the sets of means over the draws that both have; the standard error is that of the
-    paired difference over draws.
-    """
-    own = results[(results["head"] == head) & (results["rule"] == DEFAULT)]
-    key = ["set", "shots", "draw"]
-    own = own.set_index(key)["accuracy"].rename("default")
-    others = results[results["kind"] == kind]
-    if kind == "rule":
-        others = others[(others["head"] == head) & (others["rule"] != DEFAULT)]
-    rows = []
-    for (rule, shots), group in others.groupby(["rule", "shots"], sort=False):
-        both = pd.concat([own, group.set_index(key)["accuracy"]], axis=1, join="inner").dropna()
-        if both.empty:
-            continue
-        means = both.groupby("set").mean().mean()
-        per_set = (both["default"] - both["accuracy"]).groupby("set").agg(["var", "size"])
-        error = np.sqrt((per_set["var"] / per_set["size"]).sum()) / len(per_set)
-        rows.append(
-            {
-                "head": head,
-                "rule": rule,
-                "shots": shots,
-                "default": means["default"],
-                "other": means["accuracy"],
-                "gap": means["default"] - means["accuracy"],
-                "gap_se": error,
-                "sets": len(per_set),
-                "draws": per_set["size"].min(),
-            }
-        )
-    return pd.DataFrame(rows)

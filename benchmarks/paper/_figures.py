@@ -11,8 +11,8 @@ import numpy as np
 from skclipens.inspection import CorrectSetsDisplay, DiversityGainDisplay
 from skclipens.metrics import linear_cka_matrix
 
-from . import _run, _systems
-from ._checks import headroom
+from . import _rivals, _run, _systems
+from ._checks import headroom, over_sets
 from ._embedding import read_set, short_names
 
 MAX_SETS = 6  # in figures with one panel for each set
@@ -21,7 +21,7 @@ _LINES = {
     "oracle": {"color": "0.3", "linestyle": ":"},
     "C-Log-Avg": {"color": "tab:green"},
     "NLC": {"color": "tab:orange"},
-    "LogisticRegression, all columns": {"color": "tab:purple"},
+    _rivals.SEARCHED: {"color": "tab:purple"},
     _systems.DEFAULT: {"color": "tab:blue", "linewidth": 2},
 }
 
@@ -41,7 +41,8 @@ def draw(results, folders, settings, output):
         ),
         "headroom.png": (
             _headroom(results, shots),
-            "Share of the oracle's headroom that the default closes, mean over sets.",
+            "Share of the oracle's headroom that the default closes: mean gain over mean "
+            "headroom of the sets.",
         ),
         "weights.png": (
             _weights(results, head, at),
@@ -108,7 +109,7 @@ def _accuracy(results, folders, shots, head):
 
 
 def _headroom(results, shots):
-    closed = 100 * headroom(results).groupby(["head", "shots"], sort=False)["closed"].mean()
+    closed = 100 * over_sets(headroom(results))["of_oracle"]
     figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
     for head, values in closed.groupby("head", sort=False):
         values = values.droplevel("head").reindex(shots)

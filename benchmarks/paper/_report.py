@@ -9,7 +9,7 @@ import pandas as pd
 
 import skclipens
 
-from . import _checks, _roles, _run
+from . import _asked, _checks, _differences, _rivals, _roles, _run
 from ._embedding import read_set, short_names, write_whole
 from ._experiments import markdown, mean_sd
 from ._systems import DEFAULT
@@ -18,8 +18,11 @@ _VERSIONS = ["numpy", "scikit-learn", "torch", "open_clip_torch", "deslib"]
 _RANK = {"rule": 0, "reference": 1, "single": 2, "expert": 3, "rival": 4}
 
 
-def write(results, folders, missing, figures, settings, command, output, others=()):
-    """Write the table (parquet and CSV), means of cells, the report and tables of each set."""
+def write(results, compared, folders, missing, figures, settings, command, output, others=()):
+    """Write the table (parquet and CSV), means of cells, the report and tables of each set.
+
+    ``compared`` has the differences of the default to all others, with intervals.
+    """
     results = _rounded(results)
     results.to_parquet(output / "results.parquet", index=False, compression="zstd")
     archive = {"method": "gzip", "mtime": 0}
@@ -27,10 +30,14 @@ def write(results, folders, missing, figures, settings, command, output, others=
     keys = ["set", "head", "rule", "kind", "shots"]
     cells = results.groupby(keys, sort=False)["accuracy"].agg(["mean", "std", "count"])
     cells.reset_index().to_csv(output / "cells.csv", index=False, float_format="%.5g")
+    columns = compared.columns.drop(["replicates"], errors="ignore")
+    compared[columns].to_csv(output / "differences.csv", index=False, float_format="%.5f")
+    gains = _checks.headroom(results)
+    gains.to_csv(output / "headroom.csv", index=False, float_format="%.5g")
     abouts = [read_set(folder)[1] for folder in folders]
     parts = [
         _head(results, abouts, missing, settings, command),
-        _asked(results),
+        _asked.section(results, compared),
         _main_tables(results),
         _calibration(results),
         _costs(results),
@@ -40,6 +47,7 @@ def write(results, folders, missing, figures, settings, command, output, others=
     ]
     _write(output / "results.md", "\n\n".join(part for part in parts if part) + "\n")
     _write(output / "per_set.md", _per_set(results))
+    _write(output / "differences.md", _asked.per_set(results, compared))
 
 
 def write_further(name, text, command, output):
@@ -52,9 +60,9 @@ def _write(path, text):
 
 
 def _rounded(results):
-    digits = {"accuracy": 5, "ece": 4, "gap_se_images": 5, "routing_share": 4, "gflops": 4}
+    digits = {"accuracy": 5, "ece": 4, "routing_share": 4, "gflops": 4}
     digits |= {"fit_seconds": 3, "predict_seconds": 4, "head_seconds": 2}
-    digits |= {"peak_mib": 0, "added_mib": 1}
+    digits |= {"peak_mib": 0, "added_mib": 1, "unit_seconds": 1}
     return results.round({name: d for name, d in digits.items() if name in results})
 
 
@@ -86,7 +94,8 @@ these are the residual heads. Where a set has no test part, the test images are 
 train: other ones, and other shares of the classes, for other numbers of shots.
 
 Every draw: `results.parquet`, and the same table in `results.csv.gz`. Means, and the number of
-draws of each cell: `cells.csv`. Tables of each set: [per_set.md](per_set.md)."""
+draws of each cell: `cells.csv`. Tables of each set: [per_set.md](per_set.md), with intervals of the
+default's differences [differences.md](differences.md)."""
 
 
 def _head(results, abouts, missing, settings, command):
@@ -98,13 +107,20 @@ def _head(results, abouts, missing, settings, command):
         f"    {command}",
         f"{_processor()}, one thread per process. {_versions()}.",
         f"Backbones: {', '.join(short_names(settings.backbones).values())}. Seed {settings.seed}. "
-        f"Draws: {draws}; StackingClassifier at most {settings.slow_draws}.",
+        f"Draws: {draws}; achievable accuracy in at most {settings.diagnosis_draws}.",
+        _time(results),
         "\n".join(map(_describe, abouts)),
         _roles.RULE,
         "\n".join(["Skipped:\n", *skipped]) if skipped else "",
         _PROTOCOL,
+        _rivals.NOTE,
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _time(results):
+    seconds = results.drop_duplicates(["set", "shots", "draw"])["unit_seconds"].sum()
+    return f"All draws together took {seconds / 60:.1f} minutes of one process, without embedding."
 
 
 def _shortened(why):
@@ -123,117 +139,6 @@ def _describe(about):
     return f"- {about['name']} ({role}): {size}, {about['from']}; {parts}"
 
 
-def _asked(results):
-    cells = _checks.headroom(results)
-    if cells.empty:
-        return ""
-    parts = ["## What is asked of the default"]
-    short = _checks.below_best_single(cells)
-    strict = cells[cells["gap_per_draw"] < -cells["gap_se"]]
-    parts.append(
-        f"**Never more than a standard error below the best single backbone**: holds in "
-        f"{len(cells) - len(short)} of {len(cells)} cells. (Against the best of each draw, which "
-        f"is another backbone from draw to draw: {len(cells) - len(strict)}.) The standard error "
-        "is that of the paired difference over draws, or over test images where nothing is drawn."
-    )
-    if len(short):
-        parts.append(_short_cells(short))
-    parts += _against_any_head(results)
-    for kind, what in (("rule", "every other rule"), ("rival", "every outside rival")):
-        parts += _compared(results, kind, what)
-    parts += _closed(cells)
-    return "\n\n".join(parts)
-
-
-def _against_any_head(results):
-    head = _main_head(results)
-    cells = _checks.against_any_head(results, head)
-    if cells.empty:
-        return []
-    short = _checks.below_best_single(cells)
-    text = (
-        f"**A harder rival than asked, the best single backbone under any of the heads**: the "
-        f"default (head {head}) is not more than a standard error below it in "
-        f"{len(cells) - len(short)} of {len(cells)} pairs of set and shots."
-    )
-    if short.empty:
-        return [text]
-    rows = {
-        f"{cell['set']}, {cell['shots']}": [
-            f"{100 * cell['default']:.1f}",
-            f"{100 * cell['other']:.1f}",
-            f"{100 * cell['gap']:.2f}",
-            f"{100 * cell['gap_se']:.2f}" if cell["gap_se"] else "n/a",
-            cell["best"],
-        ]
-        for _, cell in short.sort_values("gap").iterrows()
-    }
-    columns = ["default", "other", "gap, points", "standard error", "the best single"]
-    return [text, markdown(_frame(rows, columns, "set, shots"))]
-
-
-def _short_cells(short):
-    rows = {
-        f"{cell['set']}, {cell['head']}, {cell['shots']}": [
-            f"{100 * cell['gap']:.2f}",
-            f"{100 * cell['gap_se']:.2f}",
-            f"{100 * (cell['oracle'] - cell['best']):.1f}",
-            _checks.reason(cell),
-        ]
-        for _, cell in short.sort_values("gap").iterrows()
-    }
-    columns = ["gap, points", "standard error", "headroom", "what is known of why"]
-    return markdown(_frame(rows, columns, "set, head, shots"))
-
-
-def _compared(results, kind, what):
-    heads = [one for one in dict.fromkeys(results["head"]) if one != "none"]
-    if kind == "rival":
-        heads = [_main_head(results)]
-    frames = [_checks.against(results, head, kind) for head in heads]
-    gaps = pd.concat([frame for frame in frames if len(frame)] or [pd.DataFrame()])
-    if gaps.empty:
-        return []
-    behind = gaps[gaps["gap"] < -1e-12].sort_values("gap")
-    n_points = gaps.groupby(["head", "shots"], sort=False).ngroups
-    n_behind = behind.groupby(["head", "shots"], sort=False).ngroups
-    text = (
-        f"**Mean accuracy over sets at least that of {what}**: holds at {n_points - n_behind} of "
-        f"{n_points} pairs of head and shots, and in {len(gaps) - len(behind)} of {len(gaps)} "
-        "comparisons, each over the draws that both have."
-    )
-    if kind == "rival":
-        text += f" The default has head {heads[0]}."
-    if behind.empty:
-        return [text]
-    rows = {
-        f"{row['head']}, {row['shots']}, {row['rule']}": [
-            f"{100 * row['default']:.2f}",
-            f"{100 * row['other']:.2f}",
-            f"{100 * row['gap']:.2f}",
-            f"{100 * row['gap_se']:.2f}" if row["draws"] > 1 else "n/a",
-            f"{row['sets']} × {row['draws']}",
-        ]
-        for _, row in behind.iterrows()
-    }
-    columns = ["default", "other", "gap, points", "standard error", "sets × draws"]
-    return [text, "Behind:", markdown(_frame(rows, columns, "head, shots, other"))]
-
-
-def _closed(cells):
-    by_shots = 100 * cells.pivot_table("closed", "head", "shots", sort=False)
-    by_shots.loc["mean"] = 100 * cells.groupby("shots")["closed"].mean()
-    table = by_shots.map("{:.0f}".format)
-    at = _run.ALL if _run.ALL in table else table.columns[-1]
-    table.index.name = "head"
-    return [
-        "**Share of the oracle's headroom closed**, gain over the best single over the oracle's, "
-        f"mean over cells at {at} shots: {by_shots.loc['mean', at]:.0f} % (asked: 25 % with all "
-        "labels). In %, mean over sets:",
-        markdown(table),
-    ]
-
-
 def _main_tables(results):
     parts = ["## Accuracy, mean over sets"]
     for head in dict.fromkeys(results["head"]):
@@ -246,9 +151,26 @@ def _main_tables(results):
         partly = (counts > 0) & (counts < most)
         table = table.where(~partly, table + " (" + counts.astype("Int64").astype(str) + ")")
         title = "Outside rivals" if head == "none" else f"Head: {head}"
-        parts += [f"### {title}", markdown(_ordered(table, results, rows))]
+        parts += [f"### {title}", _leader(means), markdown(_ordered(table, results, rows))]
     parts.append("In brackets: the number of sets, where it is not all of them.")
     return "\n\n".join(parts)
+
+
+def _leader(means):
+    """Who is first at the most shots, and where the default is."""
+    kept = [not name.startswith(("oracle", "best single")) for name in means.index]
+    return _first(means.loc[kept].iloc[:, -1], "Highest", "{:.1f}")
+
+
+def _first(column, what, digits):
+    """The conclusion of a table: its highest or lowest at the most shots, beside the default."""
+    if column.isna().all():
+        return ""
+    first = column.idxmax() if what == "Highest" else column.idxmin()
+    text = f"{what} at {column.name} shots: {first}, {digits.format(column[first])}"
+    if DEFAULT in column and first != DEFAULT:
+        text += f"; {DEFAULT} {digits.format(column[DEFAULT])}"
+    return f"**{text}.**"
 
 
 def _of_head(results, head):
@@ -286,19 +208,14 @@ def _per_set(results):
 
 
 def _calibration(results):
-    head = _main_head(results)
+    head = _differences.main_head(results)
     rows = results[results["head"].isin([head, "none"]) & results["ece"].notna()]
     per_set = rows.groupby(["rule", "shots", "set"], sort=False)["ece"].mean()
     table = per_set.groupby(["rule", "shots"], sort=False).mean().unstack()
+    first = _first(table.iloc[:, -1], "Lowest", "{:.3f}")
     table = table.map(lambda v: "n/a" if np.isnan(v) else f"{v:.3f}")
     title = f"## Expected calibration error (15 bins), head {head}, mean over sets"
-    return "\n\n".join([title, markdown(_ordered(table, results, rows))])
-
-
-def _main_head(results):
-    """The default's own head, or the last one that there is."""
-    heads = [head for head in dict.fromkeys(results["head"]) if head != "none"]
-    return "auto" if "auto" in heads else heads[-1]
+    return "\n\n".join([title, first, markdown(_ordered(table, results, rows))])
 
 
 def _costs(results):
@@ -306,10 +223,13 @@ def _costs(results):
     at = shots[-1]
     parts = [f"## Time and memory, shots: {at}"]
     of_shots = results[(results["shots"] == at) & results["fit_seconds"].notna()]
-    head = _main_head(results)
+    head = _differences.main_head(results)
     rows = of_shots[of_shots["head"].isin([head, "none"])]
     per_1000 = 1e6 * rows["predict_seconds"] / rows["n_test"]
     groups = rows.assign(per_1000=per_1000).groupby("rule", sort=False)
+    fit = groups["fit_seconds"].median()
+    conclusion = f"**Longest to fit: {fit.idxmax()}, {fit.max():.2f} s"
+    conclusion += f"; {DEFAULT} {fit[DEFAULT]:.2f} s.**" if DEFAULT in fit else ".**"
     table = pd.DataFrame(
         {
             "fit, s": groups["fit_seconds"].median().map("{:.2f}".format),
@@ -323,11 +243,11 @@ def _costs(results):
     heads = of_shots.groupby("head", sort=False)["head_seconds"].median().dropna()
     fitted = ", ".join(f"{name} {seconds:.2f}" for name, seconds in heads.items())
     parts += [
-        f"Head {head}; medians over sets and draws, on embeddings. Rules share fitted heads and "
-        f"their held-out logits, so their time is that of the rule alone. The heads take, in s: "
-        f"{fitted} (with the encoding of prompts, in the first draw of a process). Memory is the "
-        "resident set of the process: the peak while the system is fitted and predicts, and how "
-        "far that is above the start. GFLOPs are those of the image towers.",
+        f"{conclusion} Head {head}; medians over sets and draws, on embeddings. Rules share fitted "
+        "heads and their held-out logits, so their time is that of the rule alone. The heads take, "
+        f"in s: {fitted} (with the encoding of prompts, in the first draw of a process). Memory is "
+        "the resident set of the process: the peak while the system is fitted and predicts, and "
+        "how far that is above the start. GFLOPs are those of the image towers.",
         markdown(table),
     ]
     return "\n\n".join(parts + _backbone_costs(results, at))
@@ -358,18 +278,11 @@ def _figure_links(figures):
 
 def _problems(results):
     bad = results[results["status"] != "ok"]
-    if bad.empty:
-        return ""
     groups = bad.groupby(["head", "rule", "status"], sort=False)
     lines = [
         f"- {head}, {rule}: {status} ({len(rows)} draws; shots "
         f"{', '.join(dict.fromkeys(rows['shots']))})"
         for (head, rule, status), rows in groups
     ]
+    lines += [f"- {name}: not available: {why}" for name, why in _rivals.NOT_TRIED.items()]
     return "\n".join(["## Not available, or failed", "", *lines])
-
-
-def _frame(rows, columns, index):
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-    frame.index.name = index
-    return frame

@@ -1,7 +1,7 @@
 """Embed every image once, then one unit of work per set, number of shots and draw.
 
-A unit is measured by one process and written as one file, whole or not at all: what is finished
-when a run dies is not measured again.
+A unit is measured by one process and written as a file of which images are right and then one of
+results, each whole or not at all: what is finished when a run dies is not measured again.
 """
 
 import hashlib
@@ -22,11 +22,16 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from skclipens import list_backbones
-from skclipens.metrics import expected_calibration_error, oracle_accuracy_score
+from skclipens.metrics import (
+    expected_calibration_error,
+    oracle_accuracy_score,
+    permuted_oracle_accuracy_score,
+)
 from skclipens.model_selection import FewShotSplit
 
 from .._machine import peak_resident, start_peak
-from . import _rivals, _systems
+from . import _achievable, _correct, _rivals, _systems
+from ._correct import Correctness
 from ._embedding import blocks_of, read_set, write_whole
 from ._experiments import digest_of_sources
 
@@ -41,7 +46,7 @@ class Settings:
     heads: tuple = _systems.HEADS
     rules: tuple = tuple(_systems.RULES)
     rivals: tuple = _rivals.RIVALS
-    slow_draws: int = 3
+    diagnosis_draws: int = 3  # in which achievable accuracy is measured
     seed: int = 0
 
     @property
@@ -78,7 +83,7 @@ def seed_of(seed, draw):
 
 
 def run_main(folders, shots, draws, settings, work, *, jobs=1, verbose=True):
-    """Measure all units that are not finished, and return the tidy table of all.
+    """Measure all units that are not finished, and return what is known of all.
 
     Parameters
     ----------
@@ -95,22 +100,26 @@ def run_main(folders, shots, draws, settings, work, *, jobs=1, verbose=True):
 
     Returns
     -------
-    DataFrame
+    results : DataFrame
         One row for each set, number of shots, draw, head and system.
+    correct : dict of (set, shots) to Correctness
+        Which images each system has right.
     """
     results = work / f"results-{settings.key}"
     written = json.dumps(asdict(settings))
     write_whole(results / "settings.json", lambda part: part.write_text(written))
     # What a run that was killed has left.
     shutil.rmtree(results / "scratch", ignore_errors=True)
-    for part in results.glob(".*.parquet.*"):
+    for part in results.glob(".*--*"):
         part.unlink()
-    units = []
+    units, correct = [], {}
     for folder in folders:
         _, about = read_set(folder)
         for k in shots:
             for draw in range(n_draws_of(about, k, draws)):
-                units.append((folder, k, draw, results / f"{folder.name}--{k}--{draw}.parquet"))
+                path = results / f"{folder.name}--{k}--{draw}.parquet"
+                units.append((folder, k, draw, path))
+                correct.setdefault((about["name"], k), {})[draw] = path.with_suffix(".npz")
     todo = [unit for unit in units if not unit[-1].exists()]
     tasks = (delayed(_run_unit)(*unit, settings) for unit in todo)
     running = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
@@ -119,13 +128,15 @@ def run_main(folders, shots, draws, settings, work, *, jobs=1, verbose=True):
         for name in running:
             bar.set_postfix_str(name)
             bar.update()
-    return pd.concat([pd.read_parquet(unit[-1]) for unit in units], ignore_index=True)
+    measured = pd.concat([pd.read_parquet(unit[-1]) for unit in units], ignore_index=True)
+    return measured, {cell: Correctness(paths) for cell, paths in correct.items()}
 
 
 def _run_unit(folder, shots, draw, path, settings):
     import torch
 
     torch.set_num_threads(1)
+    start = time.perf_counter()
     X, about = read_set(folder)
     train, test = split(about, shots, draw, settings.seed)
     data = (
@@ -135,9 +146,12 @@ def _run_unit(folder, shots, draw, path, settings):
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         rows = list(_measure(data, about, draw, settings, path.parent / "scratch"))
+    right = {(row["head"], row["rule"]): row.pop("right") for row in rows if "right" in row}
+    _correct.write(path.with_suffix(".npz"), test, right)
     frame = pd.DataFrame(rows)
     unit = {"set": about["name"], "shots": str(shots), "draw": draw}
     frame = frame.assign(**unit, n_train=len(train), n_test=len(test))
+    frame["unit_seconds"] = time.perf_counter() - start
     first = [*unit, "n_train", "n_test"]
     frame = frame[[*first, *frame.columns.drop(first)]]
     write_whole(path, frame.to_parquet)
@@ -156,15 +170,14 @@ def _measure(data, about, draw, settings, scratch):
         "random_state": seed_of(settings.seed, draw),
     }
     for head in settings.heads:
-        yield from _measure_head(head, data, settings, options, gflops, scratch)
+        diagnose = draw < settings.diagnosis_draws
+        yield from _measure_head(head, data, settings, options, gflops, scratch, diagnose)
     columns = [(re.sub(r"\W", "-", n), np.arange(c.start, c.stop)) for n, c in blocks.items()]
     for name in settings.rivals:
         row = {"head": "none", "rule": name, "kind": "rival", "gflops": sum(gflops.values())}
-        if name in _rivals.SLOW and draw >= settings.slow_draws:
-            continue
         try:
             rival = _rivals.make(name, columns, data[2])
-            yield row | _score(rival, data)[0]
+            yield row | _score(rival, data)
         except _rivals.NotAvailableError as error:
             yield row | {"status": f"not available: {error}"}
         except Exception as error:
@@ -176,10 +189,10 @@ def _failure(error):
     return {"status": f"failed: {type(error).__name__}: {text}"}
 
 
-def _measure_head(head, data, settings, options, gflops, scratch):
+def _measure_head(head, data, settings, options, gflops, scratch, diagnose=False):
     """Rows of all rules on one head, which share its fitted experts."""
     rules = dict.fromkeys([*_systems.rules_for(head, settings.rules), _systems.DEFAULT])
-    rows, right_of = [], {}
+    rows = []
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         options = options | {"memory": Memory(folder, verbose=0)}
         try:
@@ -191,14 +204,17 @@ def _measure_head(head, data, settings, options, gflops, scratch):
             row = {"rule": rule, "kind": "rule", "gflops": sum(gflops.values())}
             row["head_seconds"] = seconds[rule in _systems.NOT_JUDGED]
             try:
-                measured, right_of[rule] = _score(rules[rule], data)
+                measured = _score(rules[rule], data)
             except Exception as error:
                 measured = _failure(error)
                 if rule == _systems.PAPER_SPLIT and isinstance(error, ValueError):
                     measured = {"status": "not available: a tenth has no row of some class"}
             rows.append(row | measured)
-    if _systems.DEFAULT in right_of:
-        rows += _references(rules[_systems.DEFAULT], data, gflops, rows, right_of)
+    default = rules[_systems.DEFAULT]
+    if hasattr(default, "experts_"):
+        rows += _references(default, data, gflops)
+    if hasattr(default, "experts_") and diagnose:
+        rows += _diagnosis(default, data, options["random_state"])
     shared = {"head": head, "status": "ok", "head_seconds": seconds[False]}
     return [shared | row for row in rows]
 
@@ -213,32 +229,28 @@ def _fit_shared_heads(head, data, backbones, options):
     return seconds
 
 
-def _references(default, data, gflops, rows, right_of):
-    """Rows of single experts, of the best of them on test, and of the oracle.
-
-    Adds to ``rows`` the standard error, over test images, of their gap to the best.
-    """
-    experts = _expert_rows(default, data, gflops)
-    singles = [(row["accuracy"], right) for row, right in experts if row["kind"] == "single"]
-    accuracy, best = max(singles, key=lambda one: one[0])
-    n = len(best)
-    for row in rows:
-        if row["rule"] in right_of:
-            difference = right_of[row["rule"]].astype(float) - best
-            row["gap_se_images"] = float(difference.std() / np.sqrt(n))
-    # In terms of "right", which every expert is to be, no label is needed.
-    oracle = oracle_accuracy_score(np.ones(n, bool), np.stack([r for _, r in singles], axis=1))
-    return [
-        *(row for row, _ in experts),
-        {"rule": "best single", "kind": "reference", "accuracy": accuracy},
-        {"rule": "oracle", "kind": "reference", "accuracy": oracle},
-    ]
-
-
-def _expert_rows(clf, data, gflops):
-    """A row, and which test rows it has right, for every expert of the default ensemble."""
+def _references(default, data, gflops):
+    """Rows of single experts, of the best of them on test, and of oracles."""
     _, X, _, y = data
-    right = clf.classes_[clf.expert_proba(X).argmax(axis=2)] == y[:, None]
+    labels = default.classes_[default.expert_proba(X).argmax(axis=2)]
+    experts = _expert_rows(default, X, labels == y[:, None], gflops)
+    single = [row["kind"] == "single" for row in experts]
+    labels = labels[:, single]
+    best = max(row["accuracy"] for row in experts if row["kind"] == "single")
+    found = {
+        "best single": best,
+        "oracle": oracle_accuracy_score(y, labels),
+        "oracle of permuted rows": permuted_oracle_accuracy_score(y, labels),
+        "oracle of independent mistakes": permuted_oracle_accuracy_score(
+            y, labels, permute="correct"
+        ),
+    }
+    references = [{"rule": rule, "accuracy": value} for rule, value in found.items()]
+    return [*experts, *(row | {"kind": "reference"} for row in references)]
+
+
+def _expert_rows(clf, X, right, gflops):
+    """A row for every expert of the default ensemble."""
     weights = clf.routing_weights(X)
     total = np.abs(weights).sum(axis=1, keepdims=True)
     shares = (weights / np.where(total > 0, total, 1)).mean(axis=0)
@@ -251,13 +263,31 @@ def _expert_rows(clf, data, gflops):
             "accuracy": float(right[:, e].mean()),
             "routing_share": float(shares[e]),
             "gflops": gflops.get(block.backbone, sum(gflops.values())),
+            "right": right[:, e],
         }
-        rows.append((row, right[:, e]))
+        rows.append(row)
     return rows
 
 
+def _diagnosis(default, data, seed):
+    """Rows of combinations that are shown test labels."""
+    try:
+        found = _achievable.cross_fitted(default, data[1], data[3], random_state=seed)
+    except Exception as error:
+        return [{"rule": "achievable", "kind": "diagnosis"} | _failure(error)]
+    return [
+        {
+            "rule": f"achievable:{name}",
+            "kind": "diagnosis",
+            "accuracy": right.mean(),
+            "right": right,
+        }
+        for name, right in found.items()
+    ]
+
+
 def _score(clf, data):
-    """Fit, predict, and what both took; and which test rows are right."""
+    """Fit, predict, and what both took; with which test rows are right."""
     X, X_test, y, y_test = data
     before = start_peak()
     start = time.perf_counter()
@@ -274,15 +304,16 @@ def _score(clf, data):
         "predict_seconds": done - fitted,
         "peak_mib": peak,
         "added_mib": max(peak - before, 0.0),
+        "right": right,
     }
     if proba is not None:
         row["ece"] = expected_calibration_error(y_test, proba, labels=clf.classes_)
-    return row, right
+    return row
 
 
 def _predict(clf, X):
     """Labels, and probabilities where it predicts by them."""
-    if isinstance(clf, (NearestCentroid, _rivals.KnoraE)):
+    if isinstance(clf, NearestCentroid) or not hasattr(clf, "predict_proba"):
         return clf.predict(X), None
     proba = clf.predict_proba(X)
     return clf.classes_[proba.argmax(axis=1)], proba
