@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.paper import _intervals
 from benchmarks.paper._intervals import (
     crossed_bootstrap,
     ends,
@@ -140,6 +141,16 @@ def test_errors_over_draws_alone_would_cover_too_little():
         crossed.append(low <= 0 <= high)
     assert np.mean(over_draws) < 0.5
     assert np.mean(crossed) > 0.9
+
+
+def test_many_images_take_little_memory(monkeypatch):
+    """Replicates are made a few at a time, with the same spread."""
+    values = np.random.default_rng(0).random((3, 300)) < 0.5
+    whole = ends(crossed_bootstrap(values, n_replicates=2000))
+    monkeypatch.setattr(_intervals, "_MAX_COUNTS", 5000)
+    parts = crossed_bootstrap(values, n_replicates=2000)
+    assert parts.shape == (2000,)
+    np.testing.assert_allclose(ends(parts), whole, atol=0.01)
 
 
 def test_not_worse_leaves_half_a_point():

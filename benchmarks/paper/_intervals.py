@@ -5,6 +5,7 @@ import numpy as np
 N_REPLICATES = 1000
 LEVEL = 0.95
 MARGIN = 0.005  # "not worse": the lower end of the interval is above minus this
+_MAX_COUNTS = 5_000_000  # replicates x images at once: some 100 MB
 
 
 def crossed_bootstrap(values, tested=None, *, n_replicates=N_REPLICATES, random_state=0):
@@ -37,11 +38,20 @@ def crossed_bootstrap(values, tested=None, *, n_replicates=N_REPLICATES, random_
     values = np.asarray(values, np.float32)
     n_draws, n_images = values.shape[-2:]
     tested = np.ones((n_draws, n_images), bool) if tested is None else np.asarray(tested, bool)
+    values = np.where(tested, values, 0)
     rng = np.random.default_rng(random_state)
+    at_once = max(_MAX_COUNTS // n_images, 1)
+    starts = range(0, n_replicates, at_once)
+    sizes = [min(at_once, n_replicates - start) for start in starts]
+    return np.concatenate([_replicates(values, tested, rng, n) for n in sizes], axis=-1)
+
+
+def _replicates(values, tested, rng, n_replicates):
+    n_draws, n_images = tested.shape
     images = _counts(rng, n_replicates, n_images)
     draws = _counts(rng, n_replicates, n_draws)
     sizes = images @ tested.T.astype(np.float32)
-    sums = np.where(tested, values, 0) @ images.T  # (..., D, B)
+    sums = values @ images.T  # (..., D, B)
     # No image of a small draw may be drawn: then the draw says nothing.
     draws = np.where(sizes > 0, draws, 0).T
     means = sums / np.maximum(sizes, 1).T
