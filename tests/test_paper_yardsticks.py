@@ -173,6 +173,9 @@ def test_shares_of_what_there_was_to_gain(tmp_path):
     stacker = table.loc["achievable:stacker, C=1", "auto"][:2].mean()
     assert cell["achievable"] == cell["stackers"] == pytest.approx(stacker)
     assert cell["routers"] < cell["stackers"]
+    assert "**The default is above all combinations on test labels in 0 of 1 pairs" in "".join(
+        _asked._gains(results[~some])
+    )
     shares = _checks.over_sets(cells).loc["auto", "4"]
     gap = default[:2].mean() - best[:2].mean()
     assert shares["of_achievable"] == pytest.approx(gap / (stacker - best[:2].mean()))

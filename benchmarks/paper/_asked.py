@@ -164,7 +164,8 @@ def _worse_than_own(results, compared):
 
 
 def _gains(results):
-    means = _checks.over_sets(_checks.headroom(results))
+    cells = _checks.headroom(results)
+    means = _checks.over_sets(cells)
     table = (
         100
         * means[
@@ -192,6 +193,23 @@ def _gains(results):
         "that are shown test labels gain over the best single backbone, and "
         f"{oracle} % of what the oracle does.** {_GAINS}",
         markdown(texts),
+        *_gains_of_sets(cells[cells["head"] == head]),
+    ]
+
+
+def _gains_of_sets(cells):
+    cells = _checks.with_shares(cells)
+    above = (cells["gap_there"] > cells["achievable_gain"]).sum()
+    known = cells["achievable"].notna().sum()
+    shares = 100 * cells[["of_achievable", "of_oracle"]]
+    cells["text"] = [" / ".join(_number(v, 0) for v in row) for row in shares.to_numpy()]
+    orders = [list(dict.fromkeys(cells[name])) for name in ("set", "shots")]
+    table = cells.pivot(index="set", columns="shots", values="text")
+    return [
+        f"**The default is above all combinations on test labels in {above} of {known} pairs of "
+        "set and shots.** Shares of each set, of achievable / of oracle, in %; they say little "
+        "where there was little to gain:",
+        markdown(table.reindex(index=orders[0], columns=orders[1]).fillna("n/a")),
     ]
 
 

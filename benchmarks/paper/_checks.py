@@ -85,7 +85,12 @@ def over_sets(cells):
     not decide. It is NaN where there is no headroom.
     """
     counted = cells[cells["counted"]] if cells["counted"].any() else cells
-    means = counted.groupby(["head", "shots"], sort=False).mean(numeric_only=True)
+    return with_shares(counted.groupby(["head", "shots"], sort=False).mean(numeric_only=True))
+
+
+def with_shares(means):
+    """Cells, or means of cells, with the shares of what there was to gain."""
+    means = means.copy()
     for share, gap, gain in (
         ("of_achievable", "gap_there", "achievable_gain"),
         ("of_oracle", "gap", "oracle_gain"),

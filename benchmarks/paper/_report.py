@@ -151,7 +151,11 @@ def _main_tables(results):
         partly = (counts > 0) & (counts < most)
         table = table.where(~partly, table + " (" + counts.astype("Int64").astype(str) + ")")
         title = "Outside rivals" if head == "none" else f"Head: {head}"
-        parts += [f"### {title}", _leader(means), markdown(_ordered(table, results, rows))]
+        parts += [
+            f"### {title}",
+            _leader(_in_order(means, results)),
+            markdown(_ordered(table, results, rows)),
+        ]
     parts.append("In brackets: the number of sets, where it is not all of them.")
     return "\n\n".join(parts)
 
@@ -183,11 +187,15 @@ def _ordered(table, results, rows):
     """Rules in their order, then references, then single experts; shots in theirs."""
     kinds = rows.drop_duplicates("rule").set_index("rule")["kind"].map(_RANK)
     order = kinds.sort_values(kind="stable").index
-    columns = [k for k in dict.fromkeys(results["shots"]) if k in table]
-    table = table.reindex(index=order, columns=columns)
+    table = _in_order(table, results).reindex(order)
     table.index = [f"**{name}**" if name == DEFAULT else name for name in table.index]
     table.index.name = "system"
     return table
+
+
+def _in_order(table, results):
+    """Shots in their order."""
+    return table[[k for k in dict.fromkeys(results["shots"]) if k in table]]
 
 
 def _per_set(results):
@@ -203,7 +211,8 @@ def _per_set(results):
             texts = cells.apply(lambda cell: mean_sd(cell["mean"], cell["std"]), axis=1)
             table = texts.unstack().fillna("n/a")
             title = "Outside rivals" if head == "none" else f"Head: {head}"
-            parts += [f"### {name}: {title}", markdown(_ordered(table, results, rows))]
+            leader = _leader(_in_order(cells["mean"].unstack(), results))
+            parts += [f"### {name}: {title}", leader, markdown(_ordered(table, results, rows))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -212,7 +221,7 @@ def _calibration(results):
     rows = results[results["head"].isin([head, "none"]) & results["ece"].notna()]
     per_set = rows.groupby(["rule", "shots", "set"], sort=False)["ece"].mean()
     table = per_set.groupby(["rule", "shots"], sort=False).mean().unstack()
-    first = _first(table.iloc[:, -1], "Lowest", "{:.3f}")
+    first = _first(_in_order(table, results).iloc[:, -1], "Lowest", "{:.3f}")
     table = table.map(lambda v: "n/a" if np.isnan(v) else f"{v:.3f}")
     title = f"## Expected calibration error (15 bins), head {head}, mean over sets"
     return "\n\n".join([title, first, markdown(_ordered(table, results, rows))])
