@@ -3,9 +3,10 @@
     python -m benchmarks.paper --backbones zoo --datasets local
     python -m benchmarks.paper --backbones paper --datasets all
 
-The first runs anywhere in about half an hour, the second is the paper. Every image is embedded
+The first runs anywhere in one or two hours, the second is the paper. Every image is embedded
 once. What is finished is kept in the folder ``work`` of the output: the same command goes on
-where a run stopped, and warns if the code has changed since: then delete ``work/results-*``.
+where a run stopped. Draws that other code has measured are measured again; the old ones stay in
+``work/results-*`` until they are deleted.
 """
 
 import argparse

@@ -268,12 +268,14 @@ def _backbone_costs(results, shots):
     if rows.empty:
         return []
     table = 100 * rows.pivot_table("accuracy", "rule", "head", sort=False)
+    best = [f"{table[head].idxmax().partition(':')[2]} with head {head}" for head in table]
     table = table.map("{:.1f}".format)
     costs = rows.drop_duplicates("rule").set_index("rule")["gflops"]
     table.insert(0, "GFLOPs per image", costs.map(_gflops))
     table.index = [name.partition(":")[2] for name in table.index]
     table.index.name = "backbone"
-    return ["Single backbones, accuracy in %, mean over sets:", markdown(table)]
+    title = f"**The best single backbone is {', '.join(best)}.** Accuracy in %, mean over sets:"
+    return [title, markdown(table)]
 
 
 def _gflops(value):
