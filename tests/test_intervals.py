@@ -90,11 +90,12 @@ def test_one_draw_has_the_spread_of_images():
 def test_images_are_matched_by_their_position():
     """Draws that test the same images vary together; those of other images do not."""
     easy = np.random.default_rng(0).random(100) < 0.5
-    together = crossed_bootstrap(np.stack([easy, easy])).std()
-    apart, half = np.zeros((2, 200)), np.zeros((2, 200), bool)
-    for d, columns in enumerate((slice(0, 100), slice(100, None))):
+    together = crossed_bootstrap(np.stack([easy] * 5)).std()
+    apart, half = np.zeros((5, 500)), np.zeros((5, 500), bool)
+    for d in range(5):
+        columns = slice(100 * d, 100 * (d + 1))
         apart[d, columns], half[d, columns] = easy, True
-    assert crossed_bootstrap(apart, half).std() < 0.9 * together
+    assert crossed_bootstrap(apart, half).std() < 0.7 * together
 
 
 def simulate(rng, n_draws, n_images, images, draws, noise):
@@ -115,7 +116,8 @@ def simulate(rng, n_draws, n_images, images, draws, noise):
         (20, 0.1, 0.03, 0.3, 0.88),
         (10, 0.0, 0.0, 0.4, 0.97),  # too wide: the noise is counted three times
         (1, 0.4, 0.0, 0.0, 0.88),
-        (3, 0.1, 0.03, 0.2, 0.84),
+        (3, 0.1, 0.03, 0.2, 0.88),
+        (10, 0.1, 0.05, 0.1, 0.86),  # ten draws that differ more than images
     ],
 )
 def test_coverage(n_draws, images, draws, noise, least):
@@ -127,6 +129,24 @@ def test_coverage(n_draws, images, draws, noise, least):
         low, high = ends(crossed_bootstrap(values, n_replicates=300))
         held += low <= 0 <= high
     assert least <= held / n_trials <= 1
+
+
+def systems(rng, n_draws, n_images):
+    """Two systems that are right or wrong, by an image's difficulty and a draw's luck."""
+    image = rng.normal(0.5, 1.5, n_images) + rng.normal(0, 0.7, (2, 1, n_images))
+    luck = rng.normal(0, 0.15, (2, n_draws, 1)) + np.array([0.1, 0])[:, None, None]
+    return image + luck + rng.logistic(0, 0.5, (2, n_draws, n_images)) > 0
+
+
+def test_coverage_of_systems_that_are_right_or_wrong():
+    rng = np.random.default_rng(0)
+    ours, theirs = systems(rng, 1000, 10_000)
+    truth = ours.mean() - theirs.mean()
+    held = 0
+    for _ in range(200):
+        _, low, high = paired_interval(*systems(rng, 10, 300), n_replicates=300)
+        held += low <= truth <= high
+    assert 0.9 <= held / 200 <= 0.99
 
 
 def test_errors_over_draws_alone_would_cover_too_little():

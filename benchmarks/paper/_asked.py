@@ -14,10 +14,10 @@ from ._intervals import N_REPLICATES
 NOTE = f"""\
 Differences are the default's accuracy less the other's, in points, over the draws that both have,
 with the 95 % interval of a bootstrap that draws test images and draws again, both with replacement
-({N_REPLICATES} times; images are matched over draws). **Not worse**: the lower end is above -0.5
-points. Worse: not so, and the upper end is below 0. Open: neither. Cells that are not "not worse"
-are in bold. Perturbed copies of a set are shown, but are not counted as sets. Intervals of means
-over sets hold the sets fixed. All comparisons: `differences.csv`."""
+({N_REPLICATES} times; images are matched over draws; of one draw, over images only). **Not worse**:
+the lower end is above -0.5 points. Worse: not so, and the upper end is below 0. Open: neither.
+Cells that are not "not worse" are in bold. Perturbed copies of a set are shown, but are not counted
+as sets. Intervals of means over sets hold the sets fixed. All comparisons: `differences.csv`."""
 
 
 _GAINS = """\

@@ -15,11 +15,13 @@ def crossed_bootstrap(values, tested=None, *, n_replicates=N_REPLICATES, random_
     bootstrap", Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2)). An image
     that is drawn twice counts twice in every draw that tests it: what the images have in common
     over draws, and the draws over images, is kept. All values share the same replicates, so that
-    differences of two systems are paired.
+    differences of two systems are paired. Of D draws, D - 1 are taken, since D of few would vary
+    too little (Rao and Wu 1988, Journal of the American Statistical Association 83(401)).
 
-    Intervals of 95% held the truth in 94 to 99% of simulations of 10 and 20 draws: they are too
-    wide where images and draws have no effects of their own. With three draws that differ much it
-    was 90%: a replicate in nine is one draw alone. Of one draw, they are over images only.
+    How often intervals of 95% held the truth in simulations of 10 and 20 draws: 94 to 95% where
+    images differ more than draws, 90 to 95% where draws differ more, and 99% where neither has an
+    effect of its own. Of three draws: 92 to 96%. One draw is taken as it is: the interval is over
+    images, for this draw.
 
     Parameters
     ----------
@@ -48,8 +50,8 @@ def crossed_bootstrap(values, tested=None, *, n_replicates=N_REPLICATES, random_
 
 def _replicates(values, tested, rng, n_replicates):
     n_draws, n_images = tested.shape
-    images = _counts(rng, n_replicates, n_images)
-    draws = _counts(rng, n_replicates, n_draws)
+    images = _counts(rng, n_replicates, n_images, n_images)
+    draws = _counts(rng, n_replicates, n_draws, max(n_draws - 1, 1))
     sizes = images @ tested.T.astype(np.float32)
     sums = values @ images.T  # (..., D, B)
     # No image of a small draw may be drawn: then the draw says nothing.
@@ -60,9 +62,9 @@ def _replicates(values, tested, rng, n_replicates):
     return np.where(total > 0, replicates, mean_of(values, tested)[..., None])
 
 
-def _counts(rng, n_replicates, n):
-    """How often each of n is drawn in n draws with replacement, (n_replicates, n)."""
-    drawn = rng.integers(n, size=(n_replicates, n))
+def _counts(rng, n_replicates, n, size):
+    """How often each of n is taken, of ``size`` taken with replacement, (n_replicates, n)."""
+    drawn = rng.integers(n, size=(n_replicates, size))
     drawn += n * np.arange(n_replicates)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=n_replicates * n)
     return counts.reshape(n_replicates, n).astype(np.float32)
