@@ -117,11 +117,11 @@ def measure_main(options, found, missing, backbones, work, command):
     results, correct = _run.run_main(
         folders, options.shots, options.draws, settings, work, jobs=options.jobs, verbose=verbose
     )
+    compared = _differences.differences(results, correct)
     for name, short in short_names(backbones).items():
         results["rule"] = results["rule"].str.replace(name, short, regex=False)
     figures = _figures.draw(results, folders, settings, options.output)
     others = [one for one in EXPERIMENTS if (options.output / f"{one}.md").exists()]
-    compared = _differences.differences(results, correct)
     written = folders, missing, figures, settings, command, options.output, others
     _report.write(results, compared, *written)
     print(f"{options.output / 'results.md'}")
