@@ -149,6 +149,7 @@ def test_ablation(pictures, work):
     cells = gaps.groupby("shots").agg(["mean", "sem"]).to_numpy()
     row = " | ".join(f"{mean:+.2f} ± {error:.2f}" for mean, error in cells)
     assert f"| linear heads alone | {row} |" in text
+    assert "nan" not in _ablation.report(frame[frame["draw"] == 0])
 
 
 def test_cascade(pictures, work):

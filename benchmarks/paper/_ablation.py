@@ -118,7 +118,8 @@ def _differences(frame):
     gaps = gaps.drop(columns=["best single", "oracle"], errors="ignore")
     groups = gaps.groupby("shots", sort=False)
     means, errors = groups.mean().T, groups.sem().T
-    table = means.map("{:+.2f}".format) + errors.map(" ± {:.2f}".format)
+    errors = errors.map(lambda error: "" if np.isnan(error) else f" ± {error:.2f}")  # one draw
+    table = means.map("{:+.2f}".format) + errors
     table.index.name = "system"
     return markdown(table.rename(columns=lambda k: f"{k} shots"))
 
