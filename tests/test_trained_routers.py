@@ -17,7 +17,12 @@ few_examples = settings(max_examples=10)
 
 def make_nlc(**options):
     defaults = dict(
-        hidden_dim=16, learning_rate=1e-2, weight_decay=0.0, max_iter=30, random_state=0
+        hidden_dim=16,
+        learning_rate=1e-2,
+        weight_decay=0.0,
+        max_iter=30,
+        budget="epochs",
+        random_state=0,
     )
     return NeuralLogitController(**{**defaults, **options})
 
@@ -27,6 +32,7 @@ def make_mixture(**options):
 
 
 TRAINED = pytest.mark.parametrize("make", [make_nlc, make_mixture])
+SIGNS = pytest.mark.parametrize("signed", [True, False])
 
 
 def draw_routable(n, seed):
@@ -114,17 +120,95 @@ def test_training_on_a_gpu_gives_the_weights_of_the_cpu(make):
 # The Neural Logit Controller
 
 
-def test_numpy_forward_equals_torch_forward():
+@SIGNS
+def test_untrained_controller_is_the_logit_average(signed):
+    X, logits, y = draw_routable(40, seed=0)
+    router = make_nlc(signed=signed, learning_rate=1e-12, max_iter=1).fit(X, logits, y)
+    assert_allclose(router.weights(X, logits), 1 / 3, rtol=1e-6)
+
+
+@SIGNS
+def test_numpy_forward_equals_torch_forward(signed):
     torch = pytest.importorskip("torch")
     X, logits, y = draw_routable(100, seed=0)
-    router = make_nlc(max_iter=3).fit(X, logits, y)
+    router = make_nlc(signed=signed, max_iter=3).fit(X, logits, y)
     first, last = torch.nn.Linear(6, 16).double(), torch.nn.Linear(16, 3).double()
     coefs = map(torch.as_tensor, router.coefs_)
     with torch.no_grad():
         for parameter in [first.weight, first.bias, last.weight, last.bias]:
             parameter.copy_(next(coefs))
-        t = last(torch.relu(first(torch.as_tensor(X))))
-    assert_allclose(router.weights(X, logits), np.exp(t.numpy()) / 3, rtol=1e-5)
+        t = last(torch.relu(first(torch.as_tensor(X)))).numpy()
+    expected = (1 + t) / 3 if signed else np.exp(t) / 3
+    assert_allclose(router.weights(X, logits), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [5, 200])
+@pytest.mark.parametrize("budget", ["steps", "epochs"])
+def test_budget_is_of_steps_whatever_the_number_of_rows(budget, n, monkeypatch):
+    import torch
+
+    steps, step = [], torch.optim.Adam.step
+
+    def counted(self, *args):
+        steps.append(self)
+        return step(self, *args)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", counted)
+    router = make_nlc(budget=budget, max_iter=7, batch_size=64).fit(*draw_routable(n, seed=0))
+    assert len(steps) == (7 if budget == "steps" or n == 5 else 7 * 4)
+    assert len(router.loss_curve_) == router.n_iter_ == 7
+
+
+def test_steps_pass_over_all_rows_as_epochs_do():
+    X, logits, y = draw_routable(200, seed=0)
+    of_epochs = make_nlc(max_iter=3).fit(X, logits, y)
+    of_steps = make_nlc(budget="steps", max_iter=3 * 4).fit(X, logits, y)
+    for found, expected in zip(of_steps.coefs_, of_epochs.coefs_, strict=True):
+        assert_array_equal(found, expected)
+
+
+def test_signed_weights_learn_from_an_expert_that_is_reliably_wrong():
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=300)
+    wrong = 4 * np.eye(2)[1 - y] + rng.normal(size=(300, 2))
+    z = np.stack([wrong, rng.normal(size=(300, 2))], axis=1)
+    X, train, test = rng.normal(size=(300, 3)), slice(0, 150), slice(150, None)
+    of_wrong, found = {}, {}
+    for signed in (True, False):
+        router = make_nlc(signed=signed, max_iter=200).fit(X[train], z[train], y[train])
+        of_wrong[signed] = router.weights(X[test], z[test])[:, 0]
+        found[signed] = accuracy(router.combine(X[test], z[test]), y[test])
+    assert (of_wrong[True] < 0).all()
+    assert (of_wrong[False] > 0).all()
+    assert found[True] > 0.95
+    assert found[False] < 0.6
+
+
+def test_letter_of_the_paper():
+    """A loop of its own: 100 epochs of batches of 64 by Adam, weights exp(t(x)) / E."""
+    import torch
+
+    X, logits, y = draw_routable(150, seed=0)
+    router = NeuralLogitController(signed=False, budget="epochs", max_iter=100, random_state=0)
+    found = router.fit(X, logits, y).weights(X, logits)
+    seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
+    generator = torch.Generator().manual_seed(seed)
+    network = torch.nn.Sequential(torch.nn.Linear(6, 128), torch.nn.ReLU(), torch.nn.Linear(128, 3))
+    for parameter in network[0].parameters():
+        torch.nn.init.uniform_(parameter, -(6**-0.5), 6**-0.5, generator=generator)
+    for parameter in network[2].parameters():
+        torch.nn.init.zeros_(parameter)
+    network.double()
+    adam = torch.optim.Adam(network.parameters(), lr=2e-4, weight_decay=0.01)
+    X, logits, y = map(torch.as_tensor, (X, logits, y))
+    for _ in range(100):
+        for rows in torch.randperm(150, generator=generator).split(64):
+            weights = network(X[rows]).exp() / 3
+            combined = torch.einsum("ne,nec->nc", weights, logits[rows])
+            adam.zero_grad()
+            torch.nn.functional.cross_entropy(combined, y[rows]).backward()
+            adam.step()
+    assert_allclose(found, network(X).exp().detach().numpy() / 3, rtol=1e-6)
 
 
 def test_network_of_the_paper_has_as_many_parameters_as_it_says():
@@ -140,16 +224,16 @@ def test_network_of_the_paper_has_as_many_parameters_as_it_says():
 # The mixture
 
 
-@pytest.mark.parametrize("n_active", [2, 3, 9])
+@pytest.mark.parametrize("n_active", [2, 3, 9, None])
 def test_mixture_is_its_gate(n_active):
     X, logits, y = draw_routable(100, seed=0)
     router = make_mixture(n_active=n_active).fit(X, logits, y)
     weights = np.zeros((len(X), 3))
     for row, scores in zip(weights, X @ router.gate_coef_):
-        best = np.sort(np.argsort(scores)[::-1][:n_active])
+        best = np.sort(np.argsort(scores)[::-1][: n_active or 3])
         row[best] = softmax(scores[best])
     assert_allclose(router.weights(X, logits), weights, rtol=1e-3, atol=1e-6)
-    assert len(np.unique(weights > 0, axis=0)) > 1 or n_active >= 3  # the gate looks at the rows
+    assert len(np.unique(weights > 0, axis=0)) > 1 or n_active != 2  # the gate looks at the rows
     expected = np.einsum("ne,nec->nc", weights, logits)
     assert_allclose(router.combine(X, logits), expected, rtol=1e-6)
 

@@ -69,7 +69,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         ndarray of shape (n, E)
             Weights of the calibrated logits, experts in the order of ``expert_names_``; of
             probabilities where the router averages these. Those of gates (``router="shrunk"``,
-            ``GatedRouter``) may be negative, no others are.
+            ``GatedRouter``) and of a signed NLC may be negative, no others are.
         """
         X = self._checked(X)
         logits, routed = self._expert_logits(X), self._routed

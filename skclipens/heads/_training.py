@@ -1,5 +1,6 @@
 """Gradient descent, for heads and routers that train something small in torch."""
 
+from itertools import islice
 from numbers import Integral, Real
 
 import numpy as np
@@ -51,7 +52,7 @@ def weighted_cross_entropy(logits, targets, weights):
     return (weights * functional.cross_entropy(logits, targets, reduction="none")).mean()
 
 
-def train(estimator, optimizer, loss_of, n, generator, *, schedule=None):
+def train(estimator, optimizer, loss_of, n, generator, *, schedule=None, budget="epochs"):
     """Minimise a loss over shuffled batches of n rows.
 
     Parameters
@@ -66,20 +67,23 @@ def train(estimator, optimizer, loss_of, n, generator, *, schedule=None):
         Shuffles the rows.
     schedule : torch.optim.lr_scheduler.LRScheduler, default=None
         Takes a step with the optimizer.
+    budget : {"epochs", "steps"}, default="epochs"
+        What ``max_iter`` counts: passes over all rows, or batches.
 
     Returns
     -------
     list of float
-        Mean loss of each epoch.
+        Mean loss of each epoch or step.
     """
-    import torch
-
     losses = []
+    iterations = _epochs(n, estimator.batch_size, generator)
+    if budget == "steps":
+        iterations = ([rows] for batches in iterations for rows in batches)
     name = type(estimator).__name__
-    with progress(estimator.max_iter, estimator.verbose, desc=name, unit="epoch") as bar:
-        for _ in range(estimator.max_iter):
+    with progress(estimator.max_iter, estimator.verbose, desc=name, unit=budget[:-1]) as bar:
+        for batches in islice(iterations, estimator.max_iter):
             total = 0.0
-            for rows in torch.randperm(n, generator=generator).split(estimator.batch_size):
+            for rows in batches:
                 loss = loss_of(rows)
                 optimizer.zero_grad()
                 loss.backward()
@@ -87,10 +91,18 @@ def train(estimator, optimizer, loss_of, n, generator, *, schedule=None):
                 if schedule is not None:
                     schedule.step()
                 total += loss.detach() * len(rows)
-            losses.append(float(total) / n)
+            losses.append(float(total) / sum(map(len, batches)))
             bar.set_postfix(loss=losses[-1])
             bar.update()
     return losses
+
+
+def _epochs(n, batch_size, generator):
+    """The batches of one epoch after another, shuffled."""
+    import torch
+
+    while True:
+        yield torch.randperm(n, generator=generator).split(batch_size)
 
 
 def train_head(head, parameters, logits_of, targets, sample_weight, generator):

@@ -32,10 +32,10 @@ class MixtureRouter(BaseRouter):
 
     Parameters
     ----------
-    n_active : int, default=2
-        Number of experts that a row activates, at least 2; all of them if there are fewer. The
-        weight of a lone expert would be 1 whatever its score, and teach the gate nothing. Where
-        all are active there is nothing to try, and no noise.
+    n_active : int or None, default=2
+        Number of experts that a row activates, at least 2; all of them if None, or if there are
+        fewer. The weight of a lone expert would be 1 whatever its score, and teach the gate
+        nothing. Where all are active there is nothing to try, and no noise.
     balance : float, default=0.01
         Weight of the losses for importance (sum of an expert's weights) and load (number of rows
         that activate it): squared coefficients of variation across experts.
@@ -91,7 +91,7 @@ class MixtureRouter(BaseRouter):
 
     _parameter_constraints: dict = {
         **TRAINING_CONSTRAINTS,
-        "n_active": [Interval(Integral, 2, None, closed="left")],
+        "n_active": [None, Interval(Integral, 2, None, closed="left")],
         "balance": [Interval(Real, 0, None, closed="left")],
     }
 
@@ -121,16 +121,16 @@ class MixtureRouter(BaseRouter):
 
         device = resolve_device(self.device)
         generator = make_generator(self.random_state)
-        self.n_active_ = min(self.n_active, logits.shape[1])
+        n_experts = logits.shape[1]
+        self.n_active_ = n_experts if self.n_active is None else min(self.n_active, n_experts)
         row_weights = mean_weights(sample_weight, len(y), X.dtype)
         X, logits, y, row_weights = as_tensors(device, X, logits.astype(X.dtype), y, row_weights)
         gate, noise_gate = (
-            torch.zeros((X.shape[1], logits.shape[1]), device=device, dtype=X.dtype)
-            for _ in range(2)
+            torch.zeros((X.shape[1], n_experts), device=device, dtype=X.dtype) for _ in range(2)
         )
         gate.requires_grad_()
         noise_gate.requires_grad_()
-        all_active = self.n_active_ == logits.shape[1]
+        all_active = self.n_active_ == n_experts
 
         def loss_of(rows):
             scores, of_rows = X[rows] @ gate, row_weights[rows]

@@ -4,7 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from ..._utils._sklearn import Interval
+from ..._utils._sklearn import Interval, StrOptions
 from ...backbones import resolve_device
 from ...heads._training import (
     TRAINING_CONSTRAINTS,
@@ -20,24 +20,32 @@ _MAX_LOG_WEIGHT = 10.0
 
 
 class NeuralLogitController(BaseRouter):
-    """Weights exp(t(x)) / E, where a network with one hidden layer reads all columns of x.
+    r"""Weights from a network with one hidden layer that reads all columns of a row.
 
-    The network's last layer starts at zero, so that the untrained controller is the logit
-    average. It is trained with cross-entropy by Adam [1]_. The paper leaves open the map from the
-    network's output to a weight (here the exponential), the number of epochs and the batch size.
+    With :math:`t(x)` the output of the network, the weights of E experts are
+    :math:`(1 + t(x)) / E`, or :math:`\exp(t(x)) / E`. The last layer starts at zero, so that the
+    untrained controller is the logit average. It is trained with cross-entropy by Adam [1]_.
 
     Parameters
     ----------
+    signed : bool, default=True
+        Whether weights are :math:`(1 + t(x)) / E`, which may be negative: of an expert that is
+        reliably wrong it helps to know what it says. Otherwise they are :math:`\exp(t(x)) / E`.
     hidden_dim : int, default=128
         Width of the hidden layer.
     learning_rate : float, default=2e-4
         Learning rate of Adam.
     weight_decay : float, default=0.01
         Weight decay of Adam.
-    max_iter : int, default=100
-        Epochs of training; the paper does not give a number.
+    max_iter : int, default=1000
+        How long to train; see ``budget``.
+    budget : {"steps", "epochs"}, default="steps"
+        What ``max_iter`` counts: steps of Adam, each on one batch, whatever the number of rows; or
+        epochs, which are passes over all rows, as in :class:`sklearn.neural_network.MLPClassifier`.
+        A step moves a parameter by the learning rate at most, or little more. With few rows an
+        epoch is a single step.
     batch_size : int, default=64
-        Rows in a training step; the paper does not give a number.
+        Rows in a training step.
     device : str, default="auto"
         Where the network is trained; see :class:`skclipens.CLIPEmbedder`.
     random_state : int, RandomState instance or None, default=None
@@ -50,9 +58,17 @@ class NeuralLogitController(BaseRouter):
     coefs_ : list of ndarray
         Weights and intercepts of the hidden and of the last layer.
     loss_curve_ : list of float
-        Mean training loss of each epoch.
+        Mean training loss of each step or epoch.
     n_iter_ : int
-        Epochs.
+        Number of these.
+
+    Notes
+    -----
+    The paper gives the network, Adam, its learning rate of 2e-4 and its weight decay of 0.01. It
+    leaves open the map from :math:`t(x)` to weights, how long to train, the size of batches and the
+    scale of the logits. Its letter, with the choices that are nearest at hand, is
+    ``NeuralLogitController(signed=False, budget="epochs", max_iter=100)``: at one row per class
+    that is 100 steps, in which no parameter moves by more than about 0.02.
 
     References
     ----------
@@ -62,7 +78,7 @@ class NeuralLogitController(BaseRouter):
     Examples
     --------
     >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, NeuralLogitController
-    >>> router = NeuralLogitController(hidden_dim=32, max_iter=50)
+    >>> router = NeuralLogitController(hidden_dim=32, max_iter=500)
     >>> AdaptiveBackboneEnsemble("zoo", head="zero-shot", router=router).router.hidden_dim
     32
     """
@@ -71,24 +87,30 @@ class NeuralLogitController(BaseRouter):
         **TRAINING_CONSTRAINTS,
         "hidden_dim": [Interval(Integral, 1, None, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "budget": [StrOptions({"steps", "epochs"})],
+        "signed": ["boolean"],
     }
 
     def __init__(
         self,
         *,
+        signed=True,
         hidden_dim=128,
         learning_rate=2e-4,
         weight_decay=0.01,
-        max_iter=100,
+        max_iter=1000,
+        budget="steps",
         batch_size=64,
         device="auto",
         random_state=None,
         verbose=False,
     ):
+        self.signed = signed
         self.hidden_dim = hidden_dim
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.max_iter = max_iter
+        self.budget = budget
         self.batch_size = batch_size
         self.device = device
         self.random_state = random_state
@@ -104,13 +126,14 @@ class NeuralLogitController(BaseRouter):
         network = self._network(X.shape[1], logits.shape[1], generator).to(X)
 
         def loss_of(rows):
-            combined = _forward(network, X[rows], logits[rows])
+            of_rows = self._map(network(X[rows])) / logits.shape[1]
+            combined = (of_rows[:, :, None] * logits[rows]).sum(dim=1)
             return weighted_cross_entropy(combined, y[rows], weights[rows])
 
         optimizer = torch.optim.Adam(
             network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
         )
-        self.loss_curve_ = train(self, optimizer, loss_of, len(y), generator)
+        self.loss_curve_ = train(self, optimizer, loss_of, len(y), generator, budget=self.budget)
         self.coefs_ = [p.detach().cpu().numpy() for p in network.parameters()]
         self.n_iter_ = self.max_iter
 
@@ -130,10 +153,13 @@ class NeuralLogitController(BaseRouter):
     def _weights(self, X, logits):
         hidden_coef, hidden_intercept, coef, intercept = self.coefs_
         hidden = np.maximum(X @ hidden_coef.T + hidden_intercept, 0)
-        t = np.clip(hidden @ coef.T + intercept, -_MAX_LOG_WEIGHT, _MAX_LOG_WEIGHT)
-        return np.exp(t) / logits.shape[1]
+        return self._map(hidden @ coef.T + intercept) / logits.shape[1]
+
+    def _map(self, t):
+        """Weights, but for the number of experts, from the network's output; numpy or torch."""
+        return 1 + t if self.signed else _bounded_exp(t)
 
 
-def _forward(network, X, logits):
-    weights = network(X).clamp(-_MAX_LOG_WEIGHT, _MAX_LOG_WEIGHT).exp() / logits.shape[1]
-    return (weights[:, :, None] * logits).sum(dim=1)
+def _bounded_exp(t):
+    bounded = t.clip(-_MAX_LOG_WEIGHT, _MAX_LOG_WEIGHT)
+    return np.exp(bounded) if isinstance(bounded, np.ndarray) else bounded.exp()
