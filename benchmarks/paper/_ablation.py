@@ -14,6 +14,7 @@ from ._experiments import draws_folder, few_shot_draws, markdown, mean_sd, run_d
 
 DEFAULT = "default"
 SHOTS = (1, 2, 4, 8, 16)
+_NLC = {"router": "nlc", "calibrate": False}
 VARIANTS = {
     DEFAULT: {},
     "router: static weights": {"router": "static"},
@@ -33,8 +34,8 @@ VARIANTS = {
     "one shot: corrections nearly ignored (temperature 100)": {"unjudged": 100.0},
     "one shot: weaker corrections (temperature 1)": {"unjudged": 1.0},
     "one shot: stronger corrections (temperature 0.25)": {"unjudged": 0.25},
-    "the paper: zero-shot heads, NLC": {"head": "zero-shot", "router": "nlc"},
-    "the paper's pair, cross-fitted: linear heads, NLC": {"head": "linear", "router": "nlc"},
+    "the paper: zero-shot heads, NLC": {"head": "zero-shot", **_NLC},
+    "the paper's pair, cross-fitted: linear heads, NLC": {"head": "linear", **_NLC},
 }
 _NOTE = (
     "{draws} draws. Accuracy in %, mean ± standard deviation over draws. The best single expert on "

@@ -1,12 +1,14 @@
 """Heads and rules: every rule of the package, on the same experts."""
 
 from skclipens import AdaptiveBackboneEnsemble, TipAdapterHead
-from skclipens.ensemble import SuperLearnerRouter
+from skclipens.ensemble import NeuralLogitController, SuperLearnerRouter
 
 HEADS = ("zero-shot", "linear", "tip-adapter", "residual", "auto")
 _NAMED = {"tip-adapter-f": TipAdapterHead(fine_tune=True)}  # heads that only the tables name
 DEFAULT = "shrunk (default)"
 PAPER_SPLIT = "NLC, 10 % held out"
+# What the paper says of the NLC, and where it says nothing the choices that are nearest at hand.
+LITERAL_NLC = NeuralLogitController(signed=False, budget="epochs", max_iter=100)
 AVERAGE, CALIBRATED_AVERAGE = "Log-Avg", "C-Log-Avg"
 _PLAIN = {"calibrate": False}
 
@@ -23,8 +25,9 @@ RULES = {
     "SL": {"router": "super-learner", **_PLAIN},
     "SL, log-loss": {"router": SuperLearnerRouter(loss="log_loss"), **_PLAIN},
     "MoE": {"router": "mixture", **_PLAIN},
-    "NLC": {"router": "nlc"},
-    PAPER_SPLIT: {"router": "nlc", "cv": 0.1},
+    "NLC": {"router": "nlc", **_PLAIN},
+    PAPER_SPLIT: {"router": "nlc", "cv": 0.1, **_PLAIN},
+    "NLC, to the letter": {"router": LITERAL_NLC},
     "static": {"router": "static"},
     DEFAULT: {"router": "shrunk"},
 }

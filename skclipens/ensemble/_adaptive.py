@@ -77,7 +77,8 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
           entropy and agreement with the mean of all, and the leading components of the columns.
           The gates are shrunk by an amount that cross-validated log-loss chooses, and stay shut
           where they do not pay;
-        - ``"nlc"``: the Neural Logit Controller of [1]_, a network that reads all columns;
+        - ``"nlc"``: the Neural Logit Controller of [1]_, a network that reads all columns, with
+          signed weights; it learns most from logits as they are, ``calibrate=False``;
         - ``"confidence"``: the most confident expert decides;
         - ``"vote"``, ``"vote-3"``: plurality of the experts' votes, for one or three classes each;
         - ``"probability"``: the mean of probabilities;
@@ -154,8 +155,8 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
 
     Examples
     --------
-    The paper's recipe is ``head="zero-shot", router="nlc"``, and with linear heads
-    ``head="linear", router="nlc", cv=0.1``. On any table:
+    The paper's recipe is ``head="zero-shot", router="nlc", calibrate=False``, and with linear heads
+    ``head="linear", router="nlc", calibrate=False, cv=0.1``. On any table:
 
     >>> from sklearn.datasets import load_wine
     >>> from skclipens import AdaptiveBackboneEnsemble
