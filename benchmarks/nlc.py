@@ -384,7 +384,7 @@ def main(arguments=None):
     add("--shots", nargs="+", type=int, default=list(SHOTS))
     add("--draws", type=int, default=10, help=f"at most {MOST_DRAWS}")
     add("--output", type=Path, default=Path("docs/results/validation/nlc.md"))
-    add("--work", type=Path, default=Path("work/nlc"))
+    add("--work", type=Path, default=Path("docs/results/validation/work"))
     options = parser.parse_args(arguments)
     found = {}
     for name in options.sets:
