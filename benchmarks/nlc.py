@@ -34,13 +34,13 @@ from skclipens.ensemble import (
     UniformRouter,
 )
 from skclipens.ensemble.routers import combine
-from tools.zoo.captions import class_phrases
-from tools.zoo.sources import cache_directory, emoji_table
+from tools.zoo.sources import cache_directory
 
 from ._machine import describe, heading
 from .paper import _sets
 from .paper._embedding import embed
 from .paper._experiments import draws_folder, few_shot_draws, markdown, mean_sd, run_draws
+from .paper._image_set import ImageSet
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/ViT-16", "zoo/RegNet", "zoo/DLA"]
 HEADS = ("zero-shot", "auto")
@@ -72,29 +72,6 @@ OMNIGLOT_URL = "https://github.com/brendenlake/omniglot/raw/master/python/" + Pa
 # Sets
 
 
-def openmoji():
-    """OpenMoji without flags, a fifth of its pictures and one class."""
-    images, labels = _without_flags(_sets.openmoji())
-    return _sets.ImageSet("openmoji", images, labels)
-
-
-def openmoji_letters():
-    """26 of its classes, with names that mean nothing."""
-    images, labels = _without_flags(_sets.openmoji())
-    letters = {name: f"the letter {chr(97 + i)}" for i, name in enumerate(np.unique(labels)[:26])}
-    kept = [i for i, label in enumerate(labels) if label in letters]
-    names = np.array([letters[labels[i]] for i in kept])
-    return _sets.ImageSet("openmoji-letters", [images[i] for i in kept], names)
-
-
-def _without_flags(found):
-    subcategories = {e.subcategory for e in emoji_table().values() if e.category == "flags"}
-    phrases = class_phrases()
-    flags = [phrases[one][0] for one in subcategories if one in phrases]
-    kept = np.flatnonzero(~np.isin(found.y, flags))
-    return [found.images[i] for i in kept], found.y[kept]
-
-
 def latin():
     """The 26 Latin letters of Omniglot, each drawn by 20 people."""
     path = cache_directory() / OMNIGLOT
@@ -108,10 +85,14 @@ def latin():
                     images.append(Image.open(file).convert("RGB"))
                 number = int(Path(name).parent.name.removeprefix("character"))
                 labels.append(f"the letter {chr(96 + number)}")
-    return _sets.ImageSet("omniglot-latin", images, np.array(labels))
+    return ImageSet("omniglot-latin", images, np.array(labels))
 
 
-VALIDATION = {"openmoji": openmoji, "openmoji-letters": openmoji_letters, "omniglot-latin": latin}
+VALIDATION = {
+    "openmoji": _sets.VALIDATION["openmoji"],
+    "openmoji-letters": _sets.VALIDATION["openmoji-letters"],
+    "omniglot-latin": latin,
+}
 SETS = {**VALIDATION, "digits": _sets.digits}
 
 
