@@ -189,11 +189,7 @@ class TipAdapterHead(BaseTextHead):
             If X is not as wide as the backbone's embedding, a class has no name or a template has
             no place for it.
         """
-        folds = None
-        if groups is not None:
-            folds = few_shot_folds(np.asarray(y), _N_FOLDS, groups=groups, random_state=0)
-        targets, hidden, weights = self._fill_cache(X, y, folds, sample_weight)
-        self.loss_curve_, self.n_iter_ = [], 1
+        targets, hidden, weights = self._fill_cache(X, y, None, groups, sample_weight)
         if self.fine_tune:
             self.loss_curve_, keys = self._train(targets, hidden, weights)
             self.keys_, self.n_iter_ = keys.astype(self.keys_.dtype), self.max_iter
@@ -224,24 +220,24 @@ class TipAdapterHead(BaseTextHead):
             Which rows can judge the head: those whose class has a key that they meet.
         """
         self._validate_params()
-        if folds is None and groups is not None:
-            folds = few_shot_folds(np.asarray(y), _N_FOLDS, groups=groups, random_state=0)
-        _, hidden, _ = self._fill_cache(X, y, folds, sample_weight)
-        self.loss_curve_, self.n_iter_ = [], 1
+        _, hidden, _ = self._fill_cache(X, y, folds, groups, sample_weight)
         rows = np.arange(len(self.keys_))
         batches = [rows[batch] for batch in self._batches(len(rows))]
         logits = [self._tip_logits(self.keys_[batch], hidden(batch)) for batch in batches]
         return np.concatenate(logits), hidden.known
 
-    def _fill_cache(self, X, y, folds, sample_weight):
+    def _fill_cache(self, X, y, folds, groups, sample_weight):
         """Keys, values, alpha and beta; the rows' classes, hidden keys and weights."""
         self.keys_, targets = self._fit_text(X, y)
         weights = check_weights(sample_weight, self.keys_)
+        if folds is None and groups is not None:
+            folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
         n, n_classes = len(targets), len(self.classes_)
         said = np.ones(n, self.keys_.dtype) if weights is None else weights
         self.values_ = csr_array((said, targets, np.arange(n + 1)), shape=(n, n_classes))
         hidden = _HiddenKeys(targets, folds)
         self.alpha_, self.beta_ = self._choose(targets, hidden, weights)
+        self.loss_curve_, self.n_iter_ = [], 1
         return targets, hidden, weights
 
     def _choose(self, targets, hidden, weights):
