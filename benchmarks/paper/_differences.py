@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from . import _sets
-from ._intervals import MARGIN, crossed_bootstrap, ends, mean_of
+from ._intervals import crossed_bootstrap, ends, is_not_worse, mean_of
 from ._systems import DEFAULT
 
 OWN = "best single backbone, own heads"
@@ -101,7 +101,7 @@ def _compare(default, others, tested, right, place):
 
 def _verdict(difference, replicates):
     low, high = ends(replicates)
-    verdict = NOT_WORSE if low > -MARGIN else WORSE if high < 0 else OPEN
+    verdict = NOT_WORSE if is_not_worse(low) else WORSE if high < 0 else OPEN
     found = {"difference": difference, "low": float(low), "high": float(high)}
     return found | {"verdict": verdict, "replicates": replicates}
 
