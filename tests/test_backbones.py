@@ -201,13 +201,14 @@ def test_groups_and_lists():
 
 def test_list_backbones_agrees_with_open_clip():
     frame = list_backbones()
-    columns = ["group", "input_size", "width", "parameters", "gflops"]
+    columns = ["group", "input_size", "width", "pooled_width", "parameters", "gflops"]
     assert (frame.index.name, list(frame.columns)) == ("backbone", columns)
     listed = [backbone.name for group in ("paper", "zoo") for backbone in resolve_backbones(group)]
     assert list(frame.index) == listed
     for spec, row in frame.iterrows():
         backbone = Backbone(spec)
         assert row["width"] == backbone.width == backbone.config["embed_dim"]
+        assert row["pooled_width"] == backbone.pooled_width
         assert row["input_size"] == backbone.config["vision_cfg"]["image_size"]
 
 

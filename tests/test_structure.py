@@ -18,13 +18,13 @@ FLOORS = [
     {"heads"},
     {"streaming", "store"},
     {"embedding"},
-    {"backbones", "images", "datasets", "model_selection"},
-    {"zoo"},
+    {"backbones", "datasets", "model_selection"},
+    {"images", "zoo"},
     {"_utils"},
 ]
 FLOOR_OF = {house: floor for floor, houses in enumerate(FLOORS) for house in houses}
-# An import that is meant: the same job by another way, or a return type.
-MEANT = {("feature_selection", "cascade"), ("datasets", "images")}
+# An import that is meant: the same job by another way.
+MEANT = {("feature_selection", "cascade")}
 
 
 def modules():

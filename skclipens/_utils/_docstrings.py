@@ -5,6 +5,22 @@ from textwrap import indent
 
 _SHARED = {
     "embedder": """
+        features : {"projected", "pooled", "both"}, default="projected"
+            ``"projected"``: the embedding that a CLIP model compares with texts. ``"pooled"``: what
+            the image tower gives before its last projection, which is wider and which the linear
+            probes of [1]_ read; of a ModifiedResNet, such as RN50, the mean of its last feature
+            map. ``"both"``: both from one forward pass, as two blocks, of which heads that start
+            from prompts read the first. A tower without a projection, such as those of timm and of
+            SigLIP, has one kind of features and one block, whatever is asked for.
+        views : None, {"mirror", "crops", "both"} or list of View, default=None
+            What is embedded of an image. None: the image alone. ``"mirror"``: the image and its
+            mirror image. ``"crops"``: the image and five crops of 80 percent a side, at the corners
+            and in the centre. ``"both"``: all seven. Or a list of
+            :class:`skclipens.images.View`. The embedding is the mean over the views, each scaled
+            to unit length. Each view costs a forward pass; the image is decoded once.
+        keep_plain : bool, default=False
+            Whether the embedding of the image alone is a block of its own, before that of the
+            views. Changes nothing without `views`.
         device : str or list of str, default="auto"
             ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; ``"auto"`` takes CUDA where there is
             one, else MPS, else the CPU. Resolved when images are embedded, not before. The devices
@@ -26,7 +42,7 @@ _SHARED = {
             forward passes where these run on the same cores. -1 stands for all cores, None for 1
             unless in a :func:`joblib.parallel_config` context.
         normalize : bool, default=True
-            Whether to scale the embedding of each backbone to unit Euclidean length.
+            Whether to scale each block of columns to unit Euclidean length.
         cache : None, bool, str, os.PathLike or EmbeddingStore, default=None
             Where embeddings are kept, so that no image is embedded twice: by the folds of a
             cross-validation, ``predict``, other processes and later runs. None and False: nowhere;

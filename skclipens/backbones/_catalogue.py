@@ -3,47 +3,63 @@
 import json
 
 from .. import zoo
+from ..images._views import n_passes
 
 TIMM = "timm/"  # how the names of timm's image towers begin
-# The backbones of the paper, all with OpenAI's weights: input pixels, embedding width,
-# parameters of the image tower in millions, GFLOPs per image (2 x multiply-adds).
+# The backbones of the paper, all with OpenAI's weights: input pixels, embedding width, width before
+# the projection, parameters of the image tower in millions, GFLOPs per image (2 x multiply-adds).
 PAPER = {
-    "ViT-B-32": (224, 512, 87.9, 8.8),
-    "RN50": (224, 1024, 38.3, 12.2),
-    "RN101": (224, 512, 56.3, 19.5),
-    "ViT-B-16": (224, 512, 86.2, 35.1),
-    "RN50x4": (288, 640, 87.1, 42.6),
-    "RN50x16": (384, 768, 167.3, 149.4),
-    "ViT-L-14": (224, 768, 304.0, 162.0),
-    "ViT-L-14-336": (336, 768, 304.3, 381.9),
-    "RN50x64": (448, 1024, 420.4, 529.1),
+    "ViT-B-32": (224, 512, 768, 87.9, 8.8),
+    "RN50": (224, 1024, 2048, 38.3, 12.2),
+    "RN101": (224, 512, 2048, 56.3, 19.5),
+    "ViT-B-16": (224, 512, 768, 86.2, 35.1),
+    "RN50x4": (288, 640, 2560, 87.1, 42.6),
+    "RN50x16": (384, 768, 3072, 167.3, 149.4),
+    "ViT-L-14": (224, 768, 1024, 304.0, 162.0),
+    "ViT-L-14-336": (336, 768, 1024, 304.3, 381.9),
+    "RN50x64": (448, 1024, 4096, 420.4, 529.1),
 }
 
 
-def list_backbones():
+def list_backbones(views=None):
     """List the backbones of the paper and of the embedded zoo with their cost.
 
     Any other open_clip model can be used as well; see :class:`Backbone`.
+
+    Parameters
+    ----------
+    views : None, {"mirror", "crops", "both"} or list of View, default=None
+        What is embedded of an image, as in :class:`skclipens.MultiBackboneEmbedder`: each view
+        costs a forward pass.
 
     Returns
     -------
     pandas.DataFrame
         One row per backbone, indexed by its spec, with the columns ``group`` (``"paper"`` or
-        ``"zoo"``), ``input_size`` (pixels a side), ``width`` (of an embedding), ``parameters``
-        (of the image tower, in millions) and ``gflops`` (per image, 2 x multiply-adds).
+        ``"zoo"``), ``input_size`` (pixels a side), ``width`` (of an embedding), ``pooled_width``
+        (of the features before the last projection), ``parameters`` (of the image tower, in
+        millions) and ``gflops`` (per image with its views, 2 x multiply-adds).
+
+    Raises
+    ------
+    ValueError
+        If `views` is none of these.
 
     Examples
     --------
     >>> from skclipens import list_backbones
     >>> list_backbones().loc["ViT-B-32/openai", "gflops"].item()
     8.8
+    >>> list_backbones(views="mirror").loc["ViT-B-32/openai", "gflops"].item()
+    17.6
     """
     import pandas as pd
 
-    columns = ["group", "input_size", "width", "parameters", "gflops"]
+    columns = ["group", "input_size", "width", "pooled_width", "parameters", "gflops"]
     sizes = json.loads((zoo.WEIGHTS / "sizes.json").read_text("utf-8"))
     rows = {f"{name}/openai": ["paper", *facts] for name, facts in PAPER.items()}
     for name in zoo.MODELS:
         rows[f"zoo/{name}"] = ["zoo", *(sizes[name][column] for column in columns[1:])]
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    frame["gflops"] *= n_passes(views)
     return frame.rename_axis("backbone")

@@ -89,6 +89,24 @@ class Backbone:
         return self.config["embed_dim"]
 
     @property
+    def has_projection(self):
+        """Whether the image tower ends in a projection; else it has one kind of features only."""
+        if not self.has_text:
+            return False
+        from ._towers import projects
+
+        return projects(self.config)
+
+    @property
+    def pooled_width(self):
+        """Number of features before the image tower's last projection; known without weights."""
+        if not self.has_projection:
+            return self.width
+        from ._towers import pooled_width
+
+        return pooled_width(self.config)
+
+    @property
     def has_text(self):
         """Whether there is a text tower, which heads that start from prompts need."""
         return not self.architecture.startswith(TIMM)

@@ -6,6 +6,7 @@ from sklearn.utils import check_random_state
 
 from .._utils._sklearn import HasMethods
 from ..backbones import Backbone, list_backbones
+from ..backbones._kinds import parse_kind
 from ..ensemble import AdaptiveBackboneEnsemble
 
 IS_MAPPING = HasMethods(["keys", "__getitem__"])
@@ -13,19 +14,22 @@ _ROUNDING = 1 + 1e-9
 
 
 def cost_names(blocks):
-    """What the cost of each block is looked up by: its backbone, or else its own name."""
-    return [block.backbone or block.name for block in blocks]
+    """What the cost of each block is looked up by: what it is of, or else its own name."""
+    return [block.name if block.kind is None else block.kind.name for block in blocks]
 
 
-def block_costs(cost, names):
-    """Cost of each block.
+def block_costs(cost, names, views=None):
+    """Cost of each block, were it the only one.
 
     Parameters
     ----------
     cost : None, "gflops" or mapping from names to numbers
-        None: 1 each. Backbones may be spelled in any way in a mapping.
+        None: 1 each. Backbones may be spelled in any way in a mapping. What it does not have by
+        its name is looked up by its backbone.
     names : list of B str
-        Names of backbones, or of other blocks.
+        As :func:`cost_names` gives them.
+    views : None, {"mirror", "crops", "both"} or list of View
+        What is embedded of an image; only ``"gflops"`` depends on it.
 
     Returns
     -------
@@ -39,14 +43,7 @@ def block_costs(cost, names):
     if cost is None:
         return np.ones(len(names))
     if isinstance(cost, str):
-        known = list_backbones()["gflops"]
-        missing = [name for name in names if name not in known]
-        if missing:
-            raise ValueError(
-                f"cost='gflops' is known for the backbones of list_backbones(), not for "
-                f"{missing[0]!r}. Give a mapping with a number for each of: {', '.join(names)}."
-            )
-        return known[names].to_numpy()
+        return np.array([_gflops(name, list_backbones(views)["gflops"], names) for name in names])
     costs = np.array([_look_up(cost, name) for name in names], dtype=float)
     wrong = ~(np.isfinite(costs) & (costs >= 0))
     if wrong.any():
@@ -55,11 +52,28 @@ def block_costs(cost, names):
     return costs
 
 
+def _gflops(name, known, names):
+    kind = parse_kind(name)
+    if kind is not None and kind.views:
+        raise ValueError(
+            f"cost='gflops' cannot know how many views {name!r} has. Give a mapping with a number "
+            "for it, such as one of list_backbones(views)['gflops']."
+        )
+    backbone = name if kind is None else kind.backbone
+    if backbone not in known:
+        raise ValueError(
+            f"cost='gflops' is known for the backbones of list_backbones(), not for {name!r}. "
+            f"Give a mapping with a number for each of: {', '.join(names)}."
+        )
+    return known[backbone]
+
+
 def _look_up(cost, name):
     if name in cost:
         return cost[name]
+    kind = parse_kind(name)
     for key in cost.keys():  # a Series itself is iterated over its values
-        if _canonical(key) == name:
+        if _canonical(key) == (name if kind is None else kind.backbone):
             return cost[key]
     raise ValueError(
         f"cost has no entry for {name!r}, only for {', '.join(map(str, cost.keys()))}."
@@ -114,7 +128,7 @@ def make_for_blocks(estimator, blocks, seed):
     )
     if "blocks" in estimator.get_params(deep=False):
         names = [block.name for block in blocks]
-        if names == [block.backbone for block in blocks]:
+        if names == cost_names(blocks) and None not in [block.kind for block in blocks]:
             return estimator.set_params(blocks=names)
         ends = np.cumsum([len(block.columns) for block in blocks]).tolist()
         parts = [slice(start, end) for start, end in zip([0, *ends], ends)]

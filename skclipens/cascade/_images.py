@@ -10,7 +10,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._utils._sklearn import HasMethods, StrOptions, fit_context
 from .._utils._validation import check_labels
 from ..backbones import resolve_backbones
-from ..embedding import CLIPEmbedder, MultiBackboneEmbedder
+from ..backbones._kinds import parse_kind
+from ..embedding import CLIPEmbedder
+from ..embedding._base import BaseEmbedder
 from ..ensemble._blocks import find_blocks
 from ..images import as_image_list
 from ._costs import IS_MAPPING, block_costs, make_for_blocks
@@ -34,10 +36,10 @@ class CascadeClassifier(BaseCascade):
         has a parameter ``blocks``, this is set to the backbones of the stage. None stands for an
         :class:`AdaptiveBackboneEnsemble`.
     cost : "gflops", "seconds" or mapping, default="gflops"
-        Cost of an image with a backbone: the GFLOPs that :func:`list_backbones` lists; the seconds
-        that ``fit`` measures on its own images, in batches, with reading and preprocessing; or a
-        mapping (a dict, a Series) from backbones to numbers. That of combining backbones is not
-        counted.
+        Cost of an image with a backbone: the GFLOPs that :func:`list_backbones` lists for the views
+        of `embedder`; the seconds that ``fit`` measures on its own images, in batches, with reading
+        and preprocessing; or a mapping (a dict, a Series) from backbones to numbers, for all views
+        of an image. That of combining backbones is not counted.
     order : {"cost", "given"}, default="cost"
         Whether backbones are used in the order of their cost, or in that of `backbones`, such as
         the one in which :class:`~skclipens.feature_selection.BackboneSelector` added them.
@@ -51,8 +53,8 @@ class CascadeClassifier(BaseCascade):
     cv : int, float or splitter, default=5
         How images are held out; see :class:`CascadeEnsemble`. None is embedded twice for it.
     embedder : CLIPEmbedder, default=None
-        How images are embedded: a clone of it, with its ``backbone`` set, at each stage. None
-        stands for a :class:`CLIPEmbedder` with its defaults.
+        How images are embedded: a clone of it, with its ``backbone`` set, at each stage, which
+        gives one block. None stands for a :class:`CLIPEmbedder` with its defaults.
     n_jobs : int, default=None
         Number of estimators that are fitted at the same time; see joblib.
     random_state : int, RandomState instance or None, default=None
@@ -164,20 +166,22 @@ class CascadeClassifier(BaseCascade):
         BackboneNotAvailableError
             If the weights of a backbone cannot be had.
         ValueError
-            If a backbone or its cost is not known, `max_cost` is less than that of the first
-            backbone, or thresholds are to be chosen and no class has two images.
+            If a backbone or its cost is not known, `embedder` gives several blocks, `max_cost` is
+            less than the cost of the first backbone, or thresholds are to be chosen and no class has two images.
         """
         images, y = as_image_list(X), column_or_1d(y, warn=True)
         check_consistent_length(images, y)
         check_labels(y)
         names = [backbone.name for backbone in resolve_backbones(self.backbones)]
-        costs = None if self._measures_cost() else block_costs(self.cost, names)
-        self._check_before_embedding(names, y, sample_weight, groups)
+        views = getattr(self.embedder, "views", None)
+        costs = None if self._measures_cost() else block_costs(self.cost, names, views)
+        blocks = [self._block_of(name) for name in names]
+        self._check_before_embedding(blocks, y, sample_weight, groups)
         table, seconds = self._embed_all(images, names)
         cascade = CascadeEnsemble(
-            names,
+            blocks,
             estimator=self.estimator,
-            cost=dict(zip(names, seconds if costs is None else costs)),
+            cost=dict(zip(blocks, seconds if costs is None else costs)),
             order=self.order,
             thresholds=self.thresholds,
             max_accuracy_drop=self.max_accuracy_drop,
@@ -189,16 +193,29 @@ class CascadeClassifier(BaseCascade):
         )
         self.cascade_ = cascade.fit(table, y, sample_weight, groups)
         self.classes_ = self.cascade_.classes_
-        self.backbones_ = self.cascade_.block_names_
+        self.backbones_ = [parse_kind(block).backbone for block in self.cascade_.block_names_]
         self.n_features_in_ = 1
         # Sets feature_names_in_, or removes it where X has no names.
         validate_data(self, X, skip_check_array=True, ensure_2d=False)
         return self
 
-    def _check_before_embedding(self, names, y, sample_weight, groups):
+    def _block_of(self, name):
+        """Name of the one block that the embedder makes with a backbone."""
+        embedder = self._make_embedder(name)
+        if not isinstance(embedder, BaseEmbedder):
+            return name
+        if len(blocks := embedder._blocks()) > 1:
+            raise ValueError(
+                "embedder gives several blocks for each backbone, but a stage of a cascade reads "
+                "one: set features to 'projected' or 'pooled', and keep_plain to False."
+            )
+        return blocks[0].kind.name
+
+    def _check_before_embedding(self, blocks, y, sample_weight, groups):
         """Raise what the estimator of the last stage would raise, before images are embedded."""
-        columns = MultiBackboneEmbedder(names).get_feature_names_out()
-        blocks = find_blocks(names, len(columns), columns)
+        kinds = [parse_kind(block) for block in blocks]
+        columns = np.array([f"{kind.name}__{i}" for kind in kinds for i in range(kind.width)])
+        blocks = find_blocks(blocks, len(columns), columns)
         estimator = make_for_blocks(self.estimator, blocks, seed=0)
         if hasattr(estimator, "_check_before_fit"):
             estimator._check_before_fit(columns, y, sample_weight, groups)

@@ -46,7 +46,8 @@ class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
         them. None stands for an :class:`AdaptiveBackboneEnsemble`.
     cost : None, "gflops" or mapping, default=None
         Cost of a block: 1 each; the GFLOPs of its backbone, where :func:`list_backbones` lists
-        it; or a mapping (a dict, a Series) from names of blocks or backbones to numbers.
+        it; or a mapping (a dict, a Series) from names of blocks or backbones to numbers. Each of
+        several blocks of one backbone costs as much as if it were alone.
     max_cost : float, default=None
         Limit of the total cost of the selected blocks. None: no limit.
     max_blocks : int, default=None

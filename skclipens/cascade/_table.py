@@ -115,7 +115,8 @@ class CascadeEnsemble(BaseCascade):
     cost : None, "gflops" or mapping, default=None
         Cost of a block: 1 each; the GFLOPs of its backbone, where
         :func:`list_backbones` lists it; or a mapping (a dict, a Series) from names of blocks or
-        backbones to numbers. That of combining blocks is not counted.
+        backbones to numbers. That of combining blocks is not counted, and each of several blocks of
+        one backbone costs as much as if it were alone.
     order : {"cost", "given"}, default="cost"
         Whether blocks are used in the order of their cost, or in that of `blocks`, such as the one
         in which a :class:`~skclipens.feature_selection.BackboneSelector` added them.

@@ -12,19 +12,23 @@ import torch
 
 from ..backbones import load_backbones
 from ..backbones._preprocessing import make_resize, resize_key, scale_pixels, scaling
+from ..backbones._towers import BothFeatures
+from ..images._views import PLAIN, crop
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 _towers = WeakKeyDictionary()
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 class ImageEncoder:
     """Embed batches of pixels with several backbones, on one device or in turn on several.
 
+    A view that several blocks need goes through the image tower once.
+
     Parameters
     ----------
-    backbones : list of Backbone
+    blocks : list of PlannedBlock
     devices : list of str
     precision : {"fp32", "bf16", "fp16"}
     compile : bool
@@ -33,7 +37,7 @@ class ImageEncoder:
     Attributes
     ----------
     resizes : dict of (height, width, callable)
-        The different resizings of the backbones; see ``backbones._preprocessing``.
+        The different crops and resizings that are needed; see ``backbones._preprocessing``.
     n_ahead : int
         Number of batches worth making while one is embedded. On a CPU it is none: threads that
         decode take turns with those of the forward pass, as each can use all cores and neither
@@ -42,17 +46,19 @@ class ImageEncoder:
         Whether a GPU should fetch pixels by itself.
     """
 
-    def __init__(self, backbones, *, devices, precision, compile):
+    def __init__(self, blocks, *, devices, precision, compile):
         kinds = {torch.device(device).type for device in devices}
         self.n_ahead = 0 if kinds == {"cpu"} else 1 + len(devices)
         self.pin_memory = "cuda" in kinds
+        loaded = load_backbones(list(dict.fromkeys(block.backbone for block in blocks)), devices)
         self.replicas = [
-            _Replica(loaded, device, precision, compile)
-            for loaded, device in zip(load_backbones(backbones, devices), devices)
+            _Replica(models, blocks, device, precision, compile)
+            for models, device in zip(loaded, devices)
         ]
         self.resizes = {
-            resize_key(config): (*np.broadcast_to(config["size"], 2).tolist(), make_resize(config))
-            for config in self.replicas[0].configs
+            (resize_key(tower.config), view.box): _resize(tower.config, view.box)
+            for tower in self.replicas[0].towers
+            for view in tower.views
         }
 
     def __call__(self, batches):
@@ -81,14 +87,19 @@ class ImageEncoder:
             yield rows, embeddings.cpu().numpy()
 
 
+def _resize(config, box):
+    """The size of a model's input, and the way there from a picture."""
+    resize = make_resize(config)
+    return (*np.broadcast_to(config["size"], 2).tolist(), lambda one: resize(crop(one, box)))
+
+
 class _Replica:
     """The image towers of several backbones on one device."""
 
-    def __init__(self, loaded, device, precision, compile):
+    def __init__(self, loaded, blocks, device, precision, compile):
         self.device = device
         self.dtype = _DTYPES[precision]
-        self.models = [image_model(one, self.dtype, compile) for one in loaded]
-        self.configs = [one.preprocess_config for one in loaded]
+        self.towers = [_Tower(one, blocks, self.dtype, compile) for one in loaded]
         self.max_batch = None
 
     @torch.inference_mode()
@@ -104,11 +115,10 @@ class _Replica:
                 continue
             parts.append(part)
             start = stop
-        blocks = [torch.cat(block) for block in zip(*parts, strict=True)]
-        return torch.cat(blocks, dim=1)
+        return torch.cat(parts)
 
     def _try(self, pixels):
-        """One block per backbone, or None if memory does not suffice for more than one image."""
+        """Embeddings, or None if memory does not suffice for more than one image."""
         try:
             return self._encode(pixels)
         except torch.cuda.OutOfMemoryError:
@@ -128,18 +138,56 @@ class _Replica:
 
     def _encode(self, pixels):
         on_device = {key: self._move(values) for key, values in pixels.items()}
-        inputs, blocks = {}, []
-        for model, config in zip(self.models, self.configs, strict=True):
-            key = resize_key(config), *scaling(config)
-            if key not in inputs:
-                inputs[key] = scale_pixels(on_device[key[0]], *key[1:]).to(self.dtype)
-            blocks.append(model.encode_image(inputs[key], normalize=False).float())
-        return blocks
+        inputs, blocks = {}, {}
+        for tower in self.towers:
+            sums = {}
+            for view in tower.views:
+                key = (resize_key(tower.config), view.box), *scaling(tower.config)
+                if key not in inputs:
+                    inputs[key] = scale_pixels(on_device[key[0]], *key[1:]).to(self.dtype)
+                seen = inputs[key].flip(-1) if view.mirror else inputs[key]
+                tower.add(view, tower.features(seen), sums)
+            blocks |= sums
+        return torch.cat([blocks[place] for place in sorted(blocks)], dim=1)
 
     def _move(self, pixels):
         """Pixels on the device, as (n, 3, H, W), in the memory format of the models."""
         pixels = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         return pixels.contiguous(memory_format=_memory_format(self.device))
+
+
+class _Tower:
+    """The image tower of one backbone, and the blocks that are made of its features."""
+
+    def __init__(self, loaded, blocks, dtype, compile):
+        self.config = loaded.preprocess_config
+        self.blocks = {
+            place: block for place, block in enumerate(blocks) if block.backbone == loaded.backbone
+        }
+        views = [view for block in self.blocks.values() for view in block.views or [PLAIN]]
+        self.views = list(dict.fromkeys(views))
+        if any(block.kind.pooled for block in self.blocks.values()):
+            self._both = both_features(loaded, dtype, compile)
+        else:
+            self._both = None
+            self._model = image_model(loaded, dtype, compile)
+
+    def features(self, pixels):
+        """Projected and, if they are needed, pooled features, float32, in one forward pass."""
+        if self._both is None:
+            return [self._model.encode_image(pixels, normalize=False).float()]
+        return [features.float() for features in self._both(pixels)]
+
+    def add(self, view, features, sums):
+        """Add the features of a view to the blocks that are made of it, by their places."""
+        for place, block in self.blocks.items():
+            values = features[block.kind.pooled]
+            if block.views is None:
+                if view == PLAIN:
+                    sums[place] = values
+            elif view in block.views:
+                values = torch.nn.functional.normalize(values, dim=-1) / len(block.views)
+                sums[place] = sums[place] + values if place in sums else values
 
 
 def image_model(loaded, dtype, compile=False):
@@ -163,6 +211,32 @@ def image_model(loaded, dtype, compile=False):
         if (dtype, compile) not in models:
             models[dtype, compile] = _with_tower(loaded.model, dtype, compile)
         return models[dtype, compile]
+
+
+def both_features(loaded, dtype, compile=False):
+    """What gives projected and pooled features of a batch of pixels, with the same weights.
+
+    Parameters
+    ----------
+    loaded : LoadedBackbone
+    dtype : torch.dtype
+    compile : bool
+
+    Returns
+    -------
+    callable
+
+    Raises
+    ------
+    ValueError
+        If nothing is known of the image tower but how to use it as a whole.
+    """
+    with _lock:
+        models = _towers.setdefault(loaded, {})
+        if (dtype, compile, "both") not in models:
+            both = BothFeatures(image_model(loaded, dtype).visual, loaded.backbone.name)
+            models[dtype, compile, "both"] = torch.compile(both) if compile else both
+        return models[dtype, compile, "both"]
 
 
 def _with_tower(model, dtype, compile):

@@ -210,3 +210,26 @@ def model_key(backbone, precision, store=None):
         name = backbone.architecture or "directory"
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
     return f"{name} {digest} {precision} {PREPROCESS_VERSION}"
+
+
+def block_key(block, precision, store=None):
+    """Key of what turns an image into a block of an embedding.
+
+    Parameters
+    ----------
+    block : PlannedBlock
+    precision : {"fp32", "bf16", "fp16"}
+    store : EmbeddingStore, default=None
+        As in :func:`model_key`.
+
+    Returns
+    -------
+    str
+        That of the model, for its projected features of the image alone.
+    """
+    key = model_key(block.backbone, precision, store)
+    key += " pooled" if block.kind.pooled else ""
+    if block.views is None:
+        return key
+    views = sorted((view.box, view.mirror) for view in block.views)
+    return f"{key} views {hashlib.sha256(repr(views).encode()).hexdigest()[:16]}"

@@ -18,7 +18,8 @@ from sklearn.utils import check_scalar
 from .._utils._progress import progress
 from ..backbones import resolve_backbones
 from ..backbones._devices import resolve_precision
-from ._keys import model_key
+from ..backbones._kinds import kinds_of
+from ._keys import block_key
 
 _MANIFEST = "_manifest.json"  # readers of a folder of Parquet pass over names that begin so
 _VERSION = 1
@@ -37,14 +38,14 @@ def read_embeddings(folder, *, backbones=None):
     folder : str or os.PathLike
         Folder or fsspec URL.
     backbones : None, str or list of str, default=None
-        Which of the backbones to read, in this order; see
+        Which of the backbones to read, in this order, with all of their blocks; see
         :class:`skclipens.backbones.Backbone`. None: all.
 
     Returns
     -------
     pandas.DataFrame of shape (n, n_columns), float32
-        Rows in the order of the images, indexed by their names; columns ``BACKBONE__i``, as
-        :class:`AdaptiveBackboneEnsemble` with ``blocks=None`` reads them.
+        Rows in the order of the images, indexed by their names; columns named as by the embedder,
+        so that :class:`AdaptiveBackboneEnsemble` with ``blocks=None`` reads them.
 
     Raises
     ------
@@ -119,7 +120,7 @@ def embed_to(embedder, folder, X, *, chunk_size, resume):
 
 def _task_and_manifest(embedder, images, chunk_size):
     """The embedder of a single chunk, and all that a table's values depend on."""
-    backbones = embedder._backbones()
+    blocks = embedder._blocks()
     # Settled here, as "auto" may be something else on another machine.
     precision = resolve_precision(embedder.precision, embedder._devices()[0])
     # What cannot be read is looked at again afterwards, to name it in the error.
@@ -129,8 +130,8 @@ def _task_and_manifest(embedder, images, chunk_size):
         "n_images": len(images),
         "images": images.digest(),
         "chunk_size": int(chunk_size),
-        "models": [model_key(backbone, precision) for backbone in backbones],
-        "widths": {backbone.name: backbone.width for backbone in backbones},
+        "models": [block_key(block, precision) for block in blocks],
+        "widths": {block.kind.name: block.width for block in blocks},
         "normalize": bool(embedder.normalize),
     }
 
@@ -171,13 +172,17 @@ def _chunks(n_images, chunk_size):
 
 
 def _columns(widths, backbones):
-    """Names of the columns of some backbones of a table."""
+    """Names of the columns of all blocks, or of those of some backbones."""
     names = list(widths)
     if backbones is not None:
-        names = [backbone.name for backbone in resolve_backbones(backbones)]
-    for name in names:
-        if name not in widths:
-            raise ValueError(f"There are no embeddings by {name}, only by {', '.join(widths)}.")
+        names = []
+        for backbone in resolve_backbones(backbones):
+            of_backbone = [k.name for k in kinds_of(backbone.name) if k.name in widths]
+            if not of_backbone:
+                raise ValueError(
+                    f"There are no embeddings by {backbone.name}, only by {', '.join(widths)}."
+                )
+            names += of_backbone
     return [f"{name}__{i}" for name in names for i in range(widths[name])]
 
 

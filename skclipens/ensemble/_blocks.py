@@ -6,17 +6,33 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..backbones import Backbone, resolve_backbones
+from ..backbones import resolve_backbones
+from ..backbones._kinds import BlockKind, kinds_of, parse_kind
 
 _COLUMN_NAME = re.compile(r"^(?P<block>.+)__(?P<position>\d+)$")
 
 
 class Block(NamedTuple):
-    """Columns that belong together: one backbone's embedding, or any part of a table."""
+    """Columns that belong together: features of one backbone, or any part of a table."""
 
     name: str
     columns: np.ndarray
-    backbone: str | None
+    kind: BlockKind | None
+
+    @property
+    def backbone(self):
+        """Name of the backbone, or None."""
+        return None if self.kind is None else self.kind.backbone
+
+    @property
+    def is_pooled(self):
+        """Whether the columns are what an image tower gives before its last projection."""
+        return self.kind is not None and self.kind.pooled
+
+    @property
+    def has_text(self):
+        """Whether a backbone's text tower can read the columns."""
+        return self.kind is not None and self.kind.has_text
 
 
 def find_blocks(blocks, n_features, feature_names):
@@ -41,7 +57,7 @@ def find_blocks(blocks, n_features, feature_names):
     if blocks is None:
         return _blocks_from_names(n_features, feature_names)
     if isinstance(blocks, str) or all(isinstance(block, str) for block in blocks):
-        return _blocks_from_backbones(resolve_backbones(blocks), n_features, feature_names)
+        return _blocks_from_kinds(_named_kinds(blocks), n_features, feature_names)
     return [
         _made_block(name, positions(columns, n_features, feature_names, f"Block {name!r}"))
         for name, columns in _checked_pairs(blocks)
@@ -65,52 +81,58 @@ def _embeddings(feature_names):
     for column, name in enumerate(feature_names):
         if match := _COLUMN_NAME.match(name):
             numbered.setdefault(match["block"], {})[int(match["position"])] = column
-    found = {name: backbone for name in numbered if (backbone := _backbone_named(name))}
-    return [_block_of(name, backbone, numbered[name]) for name, backbone in found.items()]
+    found = {name: kind for name in numbered if (kind := _kind_behind_prefix(name))}
+    return [_block_of(name, kind, numbered[name]) for name, kind in found.items()]
 
 
-def _block_of(name, backbone, columns):
+def _block_of(name, kind, columns):
     """The block of columns by their positions in the embedding, whatever their order here."""
     columns = np.array([columns[position] for position in sorted(columns)])
-    if len(columns) == backbone.width:
-        return Block(name, columns, backbone.name)
+    if len(columns) == kind.width:
+        return Block(name, columns, kind)
     warnings.warn(
-        f"X has {len(columns)} of the {backbone.width} columns of {name!r}, so this block gets "
+        f"X has {len(columns)} of the {kind.width} columns of {name!r}, so this block gets "
         "only heads that need no class names.",
         stacklevel=2,
     )
     return Block(name, columns, None)
 
 
-def _backbone_named(name):
-    """The backbone that is called so, also behind the prefix of a ColumnTransformer, or None."""
-    for candidate in (name, name.rpartition("__")[2]):
-        try:
-            backbone = Backbone(candidate)
-        except ValueError:
-            continue
-        if backbone.name == candidate:  # a column of one's own may be called "RN50"
-            return backbone
-    return None
+def _kind_behind_prefix(name):
+    """The kind of block that is called so, also behind the prefix of a ColumnTransformer."""
+    return parse_kind(name) or parse_kind(name.rpartition("__")[2])
 
 
 def _made_block(name, columns):
-    backbone = _backbone_named(name)
-    if backbone is not None and len(columns) != backbone.width:
+    kind = _kind_behind_prefix(name)
+    if kind is not None and len(columns) != kind.width:
         raise ValueError(
-            f"Block {name!r} has {len(columns)} columns, but embeddings of {backbone.name!r} have "
-            f"{backbone.width}. Give it all of them, or another name."
+            f"Block {name!r} has {len(columns)} columns, but embeddings of {kind.name!r} have "
+            f"{kind.width}. Give it all of them, or another name."
         )
-    return Block(name, columns, None if backbone is None else backbone.name)
+    return Block(name, columns, kind)
 
 
-def _blocks_from_backbones(backbones, n_features, feature_names):
-    found = {} if feature_names is None else {b.backbone: b for b in _embeddings(feature_names)}
+def _named_kinds(names):
+    """Kinds of blocks from names of blocks, of backbones, or of groups of these."""
+    names = [names] if isinstance(names, str) else list(names)
+    if not any(parse_kind(name) for name in names if "@" in name):
+        return [BlockKind(backbone.name) for backbone in resolve_backbones(names)]
+    kinds = []
+    for name in names:
+        kind = parse_kind(name)
+        kinds += [kind] if kind else [BlockKind(one.name) for one in resolve_backbones(name)]
+    check_distinct("blocks", [kind.name for kind in kinds])
+    return kinds
+
+
+def _blocks_from_kinds(kinds, n_features, feature_names):
+    found = {} if feature_names is None else {b.kind: b for b in _embeddings(feature_names)}
     if found:
-        return _blocks_by_name(backbones, found, n_features)
-    widths = [backbone.width for backbone in backbones]
+        return _blocks_by_name(kinds, found, n_features)
+    widths = [kind.width for kind in kinds]
     if sum(widths) != n_features:
-        listed = ", ".join(f"{b.name} ({w})" for b, w in zip(backbones, widths, strict=True))
+        listed = ", ".join(f"{k.name} ({w})" for k, w in zip(kinds, widths, strict=True))
         raise ValueError(
             f"X has {n_features} features, but the blocks {listed} have {sum(widths)} columns "
             "together. Embed the images with the same backbones, or give blocks as "
@@ -118,24 +140,31 @@ def _blocks_from_backbones(backbones, n_features, feature_names):
         )
     ends = np.cumsum(widths)
     return [
-        Block(backbone.name, np.arange(end - width, end), backbone.name)
-        for backbone, width, end in zip(backbones, widths, ends, strict=True)
+        Block(kind.name, np.arange(end - width, end), kind)
+        for kind, width, end in zip(kinds, widths, ends, strict=True)
     ]
 
 
-def _blocks_by_name(backbones, found, n_features):
-    """The named blocks of a table whose columns are named after backbones, too."""
-    names = [backbone.name for backbone in backbones]
-    n_columns = sum(len(found[name].columns) for name in names if name in found)
-    if not set(names) <= set(found) or n_columns != n_features:
-        rest = n_features - sum(len(block.columns) for block in found.values())
+def _blocks_by_name(kinds, found, n_features):
+    """The named blocks of a table whose columns are named, too; of a backbone, all it has there."""
+    chosen = {}
+    for kind in kinds:
+        is_backbone = kind == BlockKind(kind.backbone)
+        there = [one for one in (kinds_of(kind.backbone) if is_backbone else [kind]) if one in found]
+        chosen.update({one: found[one] for one in there} or {kind: None})
+    if None in chosen.values() or _n_columns(chosen) != n_features:
+        rest = n_features - _n_columns(found)
         others = f" and {rest} other columns" if rest else ""
         raise ValueError(
-            f"blocks names {', '.join(names)}, but X has columns of "
+            f"blocks names {', '.join(kind.name for kind in kinds)}, but X has columns of "
             f"{', '.join(block.name for block in found.values())}{others}. Give X the columns of "
             "these backbones alone, or leave blocks=None, which takes them from X."
         )
-    return [found[name] for name in names]
+    return list(chosen.values())
+
+
+def _n_columns(blocks):
+    return sum(len(block.columns) for block in blocks.values())
 
 
 def _checked_pairs(blocks):

@@ -245,15 +245,17 @@ def _auto(blocks, named_classes):
     if len(blocks) == 1:  # a head on all would be the linear one
         others, of_all = blocks, []
     else:
-        others = [block for block in blocks if not (named_classes and has_text(block))]
+        # Pooled features stand beside projected ones, and are wide: one head reads them all.
+        apart = [block for block in blocks if not block.is_pooled]
+        others = [block for block in apart if not (named_classes and has_text(block))]
         of_all = _blocks_for(_LINEAR_ALL, blocks)
     kinds = [("residual", named), ("linear", others), (_LINEAR_ALL, of_all)]
     return [(kind, of_kind) for kind, of_kind in kinds if of_kind]
 
 
 def has_text(block):
-    """Whether a block is the embedding of a backbone with a text tower."""
-    return block.backbone is not None and Backbone(block.backbone).has_text
+    """Whether a block is an embedding that a backbone's text tower can read."""
+    return block.has_text
 
 
 def _blocks_for(kind, blocks):
@@ -291,7 +293,7 @@ def _filled(head, block, defaults):
     """A head with what it leaves to its block and its ensemble."""
     if not hasattr(head, "get_params"):
         return head
-    given = {"backbone": block.backbone, **defaults}
+    given = {"backbone": None if block.is_pooled else block.backbone, **defaults}
     left = {
         key: given[name]
         for key, value in head.get_params().items()

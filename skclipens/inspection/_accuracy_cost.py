@@ -254,7 +254,10 @@ def _experts_of_blocks(ensemble, costs):
 
 def _priced_name(expert, costs):
     """The name under which costs has an expert: its own, its block's, or its backbone's."""
-    names = expert.name, expert.block.name, expert.block.backbone
+    block = expert.block
+    names = [expert.name, block.name]
+    if block.kind is not None and not block.kind.views:  # of which nobody knows how many
+        names.append(block.backbone)
     return next((name for name in names if name in costs), None)
 
 

@@ -8,7 +8,7 @@ from sklearn.utils.metadata_routing import process_routing
 
 from .._utils._metadata import METADATA
 from .._utils._sklearn import routing_enabled
-from ..embedding._embedders import _BaseEmbedder
+from ..embedding._base import BaseEmbedder
 from ..images import as_image_list
 
 
@@ -40,12 +40,12 @@ def check_before_images(pipeline, X, y, params):
 
 def images_of(pipeline, X):
     """X as images, if the first step embeds it."""
-    return as_image_list(X) if isinstance(pipeline.steps[0][1], _BaseEmbedder) else None
+    return as_image_list(X) if isinstance(pipeline.steps[0][1], BaseEmbedder) else None
 
 
 def _name_columns(transformers):
     """Have the embedder and what is behind it give frames; before it there are images."""
-    embedders = [i for i, step in enumerate(transformers) if isinstance(step, _BaseEmbedder)]
+    embedders = [i for i, step in enumerate(transformers) if isinstance(step, BaseEmbedder)]
     for step in transformers[embedders[0] if embedders else 0 :]:
         if hasattr(step, "set_output"):
             step.set_output(transform="pandas")
@@ -73,7 +73,7 @@ def _columns_before_fit(transformers):
         try:
             names = step.get_feature_names_out(names)
         except (AttributeError, ValueError):  # NotFittedError is both
-            if isinstance(step, _BaseEmbedder):
+            if isinstance(step, BaseEmbedder):
                 raise
             names = None
     return names

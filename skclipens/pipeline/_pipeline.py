@@ -8,7 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._sklearn import routing_enabled
-from ..embedding._embedders import _BaseEmbedder
+from ..embedding._base import BaseEmbedder
 from ._checks import check_before_images, images_of
 from ._gaps import filled, gaps_of, readable, warn_of_gaps
 
@@ -294,7 +294,7 @@ class BackbonePipeline(Pipeline):
     def _after_gaps(self):
         """Position of the step after an embedder that leaves gaps, or None."""
         for position, (_, step) in enumerate(self.steps[:-1], start=1):
-            if isinstance(step, _BaseEmbedder) and step.on_error == "nan":
+            if isinstance(step, BaseEmbedder) and step.on_error == "nan":
                 return position
         return None
 

@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from skclipens.backbones import Backbone
 from skclipens.zoo import VOCABULARY, WEIGHTS
 
 from .augmentation import augment
@@ -255,6 +256,7 @@ def write_sizes():
         sizes[name] = {
             "input_size": IMAGE_SIZE,
             "width": EMBED_DIM,
+            "pooled_width": Backbone(f"zoo/{name}").pooled_width,
             "parameters": round(sum(p.numel() for p in tower.parameters()) / 1e6, 3),
             "gflops": round(counter.get_total_flops() / 1e9, 4),
         }

@@ -1,0 +1,91 @@
+"""What the columns of an embedding are, and how that is written in their names."""
+
+from dataclasses import dataclass
+
+from ._spec import Backbone
+
+# Whether columns are pooled features, and of views, in the order in which an embedder makes blocks.
+_PARTS = [(False, False), (False, True), (True, False), (True, True)]
+
+
+@dataclass(frozen=True)
+class BlockKind:
+    """What the columns of a block are: which features, of which backbone.
+
+    It is written ``BACKBONE``, ``BACKBONE@views``, ``BACKBONE@pooled`` or
+    ``BACKBONE@pooled+views``.
+
+    Parameters
+    ----------
+    backbone : str
+        Canonical name.
+    pooled : bool
+        Whether they are the features before the image tower's last projection.
+    views : bool
+        Whether they are of views, in a table that may have the image alone beside them.
+    """
+
+    backbone: str
+    pooled: bool = False
+    views: bool = False
+
+    @property
+    def name(self):
+        """How the kind is written."""
+        return self.backbone + _ending(self.pooled, self.views)
+
+    @property
+    def width(self):
+        """Number of columns; known without weights."""
+        backbone = Backbone(self.backbone)
+        return backbone.pooled_width if self.pooled else backbone.width
+
+    @property
+    def has_text(self):
+        """Whether a text tower can read the columns."""
+        return not self.pooled and Backbone(self.backbone).has_text
+
+
+def parse_kind(name):
+    """The kind that a name writes, or None; only canonical names of backbones count.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    BlockKind or None
+    """
+    for parts in _PARTS:  # that of the whole name first: a path may have an "@"
+        backbone = name.removesuffix(_ending(*parts))
+        if name.endswith(_ending(*parts)) and _is_canonical(backbone):
+            return BlockKind(backbone, *parts)
+    return None
+
+
+def kinds_of(backbone):
+    """All kinds that blocks of a backbone may be of, in the order in which an embedder makes them.
+
+    Parameters
+    ----------
+    backbone : str
+        Canonical name.
+
+    Returns
+    -------
+    list of BlockKind
+    """
+    return [BlockKind(backbone, *parts) for parts in _PARTS]
+
+
+def _ending(pooled, views):
+    parts = ["pooled"] * pooled + ["views"] * views
+    return f"@{'+'.join(parts)}" if parts else ""
+
+
+def _is_canonical(name):
+    try:
+        return Backbone(name).name == name  # a column of one's own may be called "RN50"
+    except ValueError:
+        return False

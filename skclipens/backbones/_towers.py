@@ -1,0 +1,82 @@
+"""Image towers before and after their last projection, of which "pooled" features are the input.
+
+For a ModifiedResNet, pooled features are the mean of the last feature map, not what its attention
+gives before the projection.
+"""
+
+import open_clip
+import torch
+
+from ._timm import width as timm_width
+
+
+class BothFeatures(torch.nn.Module):
+    """An image tower of open_clip that gives what it projects, too.
+
+    Parameters
+    ----------
+    tower : torch.nn.Module
+        With a projection; see :func:`projects`.
+    name : str
+        Name of the backbone, for errors.
+    """
+
+    def __init__(self, tower, name):
+        super().__init__()
+        self.tower = tower
+        kinds = [kind for kind in _FORWARD if isinstance(tower, kind)]
+        if not kinds:
+            raise ValueError(
+                f"{name!r} has projected features only, as nothing is known of image towers of the "
+                f"class {type(tower).__name__}: set features='projected'."
+            )
+        self._forward = _FORWARD[kinds[0]]
+
+    def forward(self, pixels):
+        """Projected and pooled features of a batch of pixels."""
+        return self._forward(self.tower, pixels)
+
+
+def projects(config):
+    """Whether the image tower of a configuration of open_clip ends in a projection."""
+    vision = open_clip.CLIPVisionCfg(**config["vision_cfg"])
+    attends = vision.timm_pool in ("abs_attn", "rot_attn")  # which projects
+    return not vision.timm_model_name or attends or vision.timm_proj != "none"
+
+
+def pooled_width(config):
+    """Number of features before the projection of such a tower, without weights."""
+    vision = open_clip.CLIPVisionCfg(**config["vision_cfg"])
+    if vision.timm_model_name:
+        return timm_width(vision.timm_model_name)
+    if isinstance(vision.layers, (list, tuple)):
+        return 32 * vision.width
+    return config["embed_dim"] if vision.attentional_pool else vision.width
+
+
+def _of_transformer(tower, pixels):
+    pooled, _ = tower._pool(tower.transformer(tower._embeds(pixels)))
+    return pooled @ tower.proj, pooled
+
+
+def _of_resnet(tower, pixels):
+    maps = tower.stem(pixels)
+    for layer in (tower.layer1, tower.layer2, tower.layer3, tower.layer4):
+        maps = layer(maps)
+    return tower.attnpool(maps), maps.mean(dim=(2, 3))
+
+
+def _of_timm(tower, pixels):
+    if len(tower.head):
+        pooled = tower.trunk(pixels)
+        return tower.head(pooled), pooled.mean(dim=(2, 3)) if pooled.ndim == 4 else pooled
+    features = tower.trunk.forward_features(pixels)  # the classifier of timm is the projection
+    pooled = tower.trunk.forward_head(features, pre_logits=True)
+    return tower.trunk.forward_head(features), pooled
+
+
+_FORWARD = {
+    open_clip.transformer.VisionTransformer: _of_transformer,
+    open_clip.modified_resnet.ModifiedResNet: _of_resnet,
+    open_clip.timm_model.TimmModel: _of_timm,
+}

@@ -1,0 +1,259 @@
+"""What embedders share: images to one block of columns after the other."""
+
+import os
+from contextlib import closing
+from functools import partial
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import validate_data
+
+from .._utils._linalg import unit_rows
+from .._utils._progress import progress
+from .._utils._sklearn import Interval, StrOptions, fit_context
+from ..backbones._devices import resolve_device, resolve_precision
+from ..images import as_image_list
+from ..images._views import VIEWS
+from ._keys import block_key
+from ._plan import FEATURES, plan_blocks
+from ._reading import as_store, embed_with_store
+from ._store import EmbeddingStore
+
+
+class BaseEmbedder(TransformerMixin, BaseEstimator):
+    """Images to blocks of columns; each image is decoded once.
+
+    A subclass has ``_backbones()``, the list of its backbones.
+    """
+
+    _parameter_constraints: dict = {
+        "features": [StrOptions(set(FEATURES))],
+        "views": [None, StrOptions(set(VIEWS)), "array-like"],
+        "keep_plain": ["boolean"],
+        "device": [str, "array-like"],
+        "precision": [StrOptions({"auto", "fp32", "bf16", "fp16"})],
+        "compile": ["boolean"],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [None, Integral],
+        "normalize": ["boolean"],
+        "cache": [None, "boolean", str, os.PathLike, EmbeddingStore],
+        "on_error": [StrOptions({"raise", "nan"})],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        *,
+        features="projected",
+        views=None,
+        keep_plain=False,
+        device="auto",
+        precision="auto",
+        compile=False,
+        batch_size=64,
+        n_jobs=-1,
+        normalize=True,
+        cache=None,
+        on_error="raise",
+        verbose=False,
+    ):
+        self.features = features
+        self.views = views
+        self.keep_plain = keep_plain
+        self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.batch_size = batch_size
+        self.n_jobs = n_jobs
+        self.normalize = normalize
+        self.cache = cache
+        self.on_error = on_error
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Check the parameters and the form of the input; nothing is learned.
+
+        Parameters
+        ----------
+        X : collection of n images
+            See :meth:`transform`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        as_image_list(X)
+        self._blocks()
+        self._devices()
+        self.n_features_in_ = 1
+        # Sets feature_names_in_, or removes it where X has no names.
+        validate_data(self, X, skip_check_array=True, ensure_2d=False)
+        return self
+
+    def transform(self, X):
+        """Embed images.
+
+        Parameters
+        ----------
+        X : collection of n images
+            A list, array, Series or one-column frame of paths, bytes of encoded files, PIL images,
+            arrays or tensors; see :func:`skclipens.images.load_image`. An array of shape
+            (n, H, W, 3) and a tensor of shape (n, 3, H, W) are batches of images. Of another
+            sequence that makes its items on demand, threads take one item at a time.
+
+        Returns
+        -------
+        ndarray of shape (n, n_columns), float32
+            Blocks of columns in the order of the backbones, one for each if `features` and
+            `keep_plain` do not ask for more. A frame if ``set_output`` says so.
+
+        Raises
+        ------
+        ImageError
+            If an image cannot be read and ``on_error="raise"``; names the row and the file.
+        BackboneNotAvailableError
+            If the weights of a backbone cannot be had.
+        """
+        self._validate_params()
+        images = as_image_list(X)
+        blocks, devices = self._blocks(), self._devices()
+        precision = resolve_precision(self.precision, devices[0])
+        store = as_store(self.cache)
+        with progress(len(images), self.verbose) as bar:
+            embed = partial(self._embed, images, blocks, devices, precision, bar)
+            if store is None:
+                n_columns = sum(block.width for block in blocks)
+                embeddings = np.full((len(images), n_columns), np.nan, np.float32)
+                for rows, values in embed(range(len(images)), range(len(blocks))):
+                    embeddings[rows] = values
+            else:
+                models = [(block_key(block, precision, store), block.width) for block in blocks]
+                embeddings = embed_with_store(store, images, models, embed)
+            bar.update(len(images) - bar.n)
+        return _normalized(embeddings, blocks) if self.normalize else embeddings
+
+    def embed_to(self, folder, X, *, chunk_size=1024, resume=True):
+        """Embed more images than memory holds, into a folder of Parquet files.
+
+        A call that was interrupted goes on with the chunks that are not written. Chunks are tasks
+        of joblib: by default they run in turn in this process, and in a
+        :func:`joblib.parallel_config` context in several, also of a Dask cluster.
+
+        Parameters
+        ----------
+        folder : str or os.PathLike
+            Folder or fsspec URL, new or of an earlier call with the same images and parameters.
+        X : str, os.PathLike or collection of n of these
+            Names of images: a collection of paths and URLs of fsspec (``"s3://..."``,
+            ``"zip://cat.png::pets.zip"``), a pattern (``"pets/**/*.jpg"``), a folder, or a
+            ``.txt`` file with one name per line. A name that ends in ``.tar`` stands for the
+            images in this shard, in its order.
+        chunk_size : int, default=1024
+            Number of images in a file, which each process holds at a time and can lose.
+        resume : bool, default=True
+            Whether to keep chunks that are written already, or to write all again.
+
+        Returns
+        -------
+        list of str
+            The files, in the order of the images: frames indexed by the names of the images, with
+            columns as :meth:`get_feature_names_out` names them. :func:`skclipens.streaming.read_embeddings` reads them.
+
+        Raises
+        ------
+        ImageError
+            If an image cannot be read and ``on_error="raise"``; names the row and the image.
+        OSError
+            If a file system fails otherwise than by lacking the image, whatever ``on_error``.
+        ValueError
+            If there are no images, or `folder` holds something else.
+
+        Notes
+        -----
+        ``precision="auto"`` is settled where the call is made. An image that changes under its
+        name (in a shard, at its place) is not noticed in a folder that is resumed.
+        """
+        from ._streaming import embed_to
+
+        return embed_to(self, folder, X, chunk_size=chunk_size, resume=resume)
+
+    def _embed(self, images, blocks, devices, precision, bar, rows, which):
+        """Yield rows that can be read, a batch at a time, with their embeddings."""
+        from ..images._decoding import decode_batches
+        from ._encoder import ImageEncoder
+
+        encoder = ImageEncoder(
+            [blocks[i] for i in which],
+            devices=devices,
+            precision=precision,
+            compile=self.compile,
+        )
+        batches = decode_batches(
+            images,
+            rows,
+            encoder.resizes,
+            batch_size=self.batch_size,
+            n_jobs=self.n_jobs,
+            n_ahead=encoder.n_ahead,
+            on_error=self.on_error,
+            pin_memory=encoder.pin_memory,
+        )
+        with closing(batches):
+            for done, values in encoder(batches):
+                yield done, values
+                bar.update(len(done))
+
+    def _blocks(self):
+        return plan_blocks(
+            self._backbones(),
+            features=self.features,
+            views=self.views,
+            keep_plain=self.keep_plain,
+        )
+
+    def _devices(self):
+        devices = [self.device] if isinstance(self.device, str) else list(self.device)
+        if not devices:
+            raise ValueError("device is empty; 'auto' takes the best that there is.")
+        return [resolve_device(device) for device in devices]
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns, ``BACKBONE__i``.
+
+        Pooled features are ``BACKBONE@pooled__i``. Views with the image alone beside them are
+        ``BACKBONE@views__i`` and ``BACKBONE@pooled+views__i``.
+
+        Parameters
+        ----------
+        input_features : None or array-like of str
+            Ignored.
+
+        Returns
+        -------
+        ndarray of str objects
+        """
+        return np.array(
+            [f"{block.kind.name}__{i}" for block in self._blocks() for i in range(block.width)],
+            dtype=object,
+        )
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.requires_fit = False
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _normalized(embeddings, blocks):
+    ends = np.cumsum([block.width for block in blocks])
+    return np.concatenate(
+        [unit_rows(block) for block in np.split(embeddings, ends[:-1], axis=1)], axis=1
+    )

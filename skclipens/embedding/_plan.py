@@ -1,0 +1,66 @@
+"""Which blocks an embedder makes, and of what."""
+
+from typing import NamedTuple
+
+from ..backbones import Backbone
+from ..backbones._kinds import BlockKind
+from ..images._views import resolve_views
+
+FEATURES = {"projected": (False,), "pooled": (True,), "both": (False, True)}
+
+
+class PlannedBlock(NamedTuple):
+    """A block of columns that is to be made.
+
+    Attributes
+    ----------
+    backbone : Backbone
+    kind : BlockKind
+        What the columns are called after.
+    views : tuple of View or None
+        What is embedded; None for the image alone.
+    """
+
+    backbone: Backbone
+    kind: BlockKind
+    views: tuple | None
+
+    @property
+    def width(self):
+        """Number of columns."""
+        return self.backbone.pooled_width if self.kind.pooled else self.backbone.width
+
+
+def plan_blocks(backbones, *, features="projected", views=None, keep_plain=False):
+    """Blocks in the order of their columns.
+
+    Parameters
+    ----------
+    backbones : list of Backbone
+    features : {"projected", "pooled", "both"}
+        A backbone without a projection has one kind, whatever is asked for.
+    views : None, {"mirror", "crops", "both"} or list of View
+    keep_plain : bool
+        Whether the image alone has a block of its own before that of the views.
+
+    Returns
+    -------
+    list of PlannedBlock
+
+    Raises
+    ------
+    ValueError
+        If `views` means nothing.
+    """
+    views = resolve_views(views)
+    beside = views is not None and keep_plain
+    return [
+        PlannedBlock(one, BlockKind(one.name, pooled, beside and of is not None), of)
+        for one in backbones
+        for pooled in FEATURES[features if _has_choice(one, features) else "projected"]
+        for of in ((None, views) if beside else (views,))
+    ]
+
+
+def _has_choice(backbone, features):
+    return features != "projected" and backbone.has_projection  # which imports torch to know

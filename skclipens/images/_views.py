@@ -1,0 +1,121 @@
+"""Views: parts of a picture, or its mirror image, that are embedded beside the whole."""
+
+from dataclasses import dataclass
+from numbers import Real
+
+_WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class View:
+    """A part of a picture, upright or mirrored.
+
+    Parameters
+    ----------
+    box : tuple of 4 float, default=(0, 0, 1, 1)
+        Left, top, right and bottom, as fractions of the width and height of the picture.
+    mirror : bool, default=False
+        Whether left and right are exchanged.
+
+    Raises
+    ------
+    ValueError
+        If the box is not inside the picture, or is empty.
+
+    See Also
+    --------
+    skclipens.MultiBackboneEmbedder : Embeds views, with ``views=[View(), ...]``.
+
+    Examples
+    --------
+    >>> from skclipens.images import View
+    >>> View(box=(0, 0, 0.5, 1), mirror=True)  # the left half
+    View(box=(0.0, 0.0, 0.5, 1.0), mirror=True)
+    """
+
+    box: tuple = _WHOLE
+    mirror: bool = False
+
+    def __post_init__(self):
+        box = tuple(self.box) if isinstance(self.box, (tuple, list)) else ()
+        if len(box) != 4 or not all(isinstance(side, Real) for side in box):
+            raise ValueError(
+                f"box is four numbers (left, top, right, bottom), fractions of the width and "
+                f"height of the picture, not {self.box!r}."
+            )
+        left, top, right, bottom = box
+        if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+            raise ValueError(
+                f"box={self.box!r} needs 0 <= left < right <= 1 and 0 <= top < bottom <= 1."
+            )
+        if not isinstance(self.mirror, bool):
+            raise ValueError(f"mirror is True or False, not {self.mirror!r}.")
+        object.__setattr__(self, "box", tuple(float(side) for side in box))
+
+
+PLAIN = View()
+_MIRROR = View(mirror=True)
+_CROPS = tuple(
+    View((left, top, round(left + 0.8, 1), round(top + 0.8, 1)))
+    for left, top in [(0, 0), (0.2, 0), (0, 0.2), (0.2, 0.2), (0.1, 0.1)]
+)
+VIEWS = {
+    "mirror": (PLAIN, _MIRROR),
+    "crops": (PLAIN, *_CROPS),
+    "both": (PLAIN, _MIRROR, *_CROPS),
+}
+
+
+def resolve_views(views):
+    """Views from what a user may write.
+
+    Parameters
+    ----------
+    views : None, {"mirror", "crops", "both"} or list of View
+        See :class:`skclipens.MultiBackboneEmbedder`.
+
+    Returns
+    -------
+    tuple of View or None
+        None where the image alone is embedded.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or a list is empty, holds something else or the same view twice.
+    """
+    if views is None:
+        return None
+    if isinstance(views, str):
+        if views not in VIEWS:
+            listed = ", ".join(map(repr, VIEWS))
+            raise ValueError(f"views={views!r} is unknown; it is None, {listed} or a list of View.")
+        return VIEWS[views]
+    views = tuple(views)
+    if not views or not all(isinstance(view, View) for view in views):
+        raise ValueError(
+            f"views={list(views)!r} needs one or more skclipens.images.View; None embeds the image "
+            "alone."
+        )
+    if len(set(views)) < len(views):
+        raise ValueError(f"views={list(views)!r} has the same view twice; leave one out.")
+    return views
+
+
+def n_passes(views):
+    """Number of forward passes that an image takes, for views as a user may write them."""
+    return len(resolve_views(views) or [PLAIN])
+
+
+def crop(picture, box):
+    """A part of a PIL image, of at least one pixel; the image itself where the box is all of it."""
+    if box == _WHOLE:
+        return picture
+    sides = (_pixels(*box[i::2], size) for i, size in enumerate(picture.size))
+    (left, right), (top, bottom) = sides
+    return picture.crop((left, top, right, bottom))
+
+
+def _pixels(start, stop, size):
+    first = min(round(start * size), size - 1)
+    return first, max(round(stop * size), first + 1)
