@@ -167,7 +167,8 @@ class CascadeClassifier(BaseCascade):
             If the weights of a backbone cannot be had.
         ValueError
             If a backbone or its cost is not known, `embedder` gives several blocks, `max_cost` is
-            less than the cost of the first backbone, or thresholds are to be chosen and no class has two images.
+            less than the cost of the first backbone, or thresholds are to be chosen and no class
+            has two images.
         """
         images, y = as_image_list(X), column_or_1d(y, warn=True)
         check_consistent_length(images, y)

@@ -161,7 +161,8 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         -------
         list of str
             The files, in the order of the images: frames indexed by the names of the images, with
-            columns as :meth:`get_feature_names_out` names them. :func:`skclipens.streaming.read_embeddings` reads them.
+            columns as :meth:`get_feature_names_out` names them, for
+            :func:`skclipens.streaming.read_embeddings`.
 
         Raises
         ------

@@ -44,12 +44,13 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         Which columns belong together. Backbones by name (``"zoo"``, ``"paper"``, a list; see
         :class:`skclipens.backbones.Backbone`) for the output of a :class:`MultiBackboneEmbedder`
         with the same backbones; pairs of a name and columns (slice, positions, mask, names) for
-        any table. None finds the columns ``BACKBONE__i`` of an embedder by their names where X is
+        any table. None finds the blocks of an embedder by the names of their columns where X is
         a frame, with all others as one block more, and takes all columns as one block otherwise.
     head : str, classifier or list, default="auto"
         Which experts there are.
 
-        - ``"zero-shot"``: a :class:`ZeroShotHead` on each block that is a backbone's embedding;
+        - ``"zero-shot"``: a :class:`ZeroShotHead` on each block that is a backbone's embedding,
+          with texts to compare it with, so not on pooled features;
         - ``"residual"``: a :class:`ResidualHead`, which corrects zero-shot logits in closed
           form, on each of these;
         - ``"tip-adapter"``: a :class:`TipAdapterHead` on each of these;
@@ -65,8 +66,8 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         - a triple (name, head, columns) in a list: one expert; ``columns`` may name a block. A head
           that is fitted already is wrapped in :class:`sklearn.frozen.FrozenEstimator`;
         - ``"auto"``: residual heads on blocks that are a backbone's embedding, linear heads on
-          others, and one linear head on all blocks together. Where labels are numbers and have no
-          ``class_names``, linear heads alone.
+          others but pooled features, and one linear head on all blocks together. Where labels are
+          numbers and have no ``class_names``, linear heads alone.
     router : str or router, default="shrunk"
         How experts are combined.
 

@@ -150,7 +150,8 @@ def _blocks_by_name(kinds, found, n_features):
     chosen = {}
     for kind in kinds:
         is_backbone = kind == BlockKind(kind.backbone)
-        there = [one for one in (kinds_of(kind.backbone) if is_backbone else [kind]) if one in found]
+        wanted = kinds_of(kind.backbone) if is_backbone else [kind]
+        there = [one for one in wanted if one in found]
         chosen.update({one: found[one] for one in there} or {kind: None})
     if None in chosen.values() or _n_columns(chosen) != n_features:
         rest = n_features - _n_columns(found)

@@ -1,0 +1,574 @@
+"""Tests of views of an image and of pooled features, against open_clip and Pillow by hand."""
+
+from functools import cache
+
+import numpy as np
+import open_clip
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from open_clip.model import _build_vision_tower
+from PIL import Image
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils._param_validation import InvalidParameterError
+
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    CascadeClassifier,
+    CLIPEmbedder,
+    EmbeddingStore,
+    MultiBackboneEmbedder,
+    ZeroShotHead,
+    list_backbones,
+    make_backbone_pipeline,
+    zoo,
+)
+from skclipens.backbones import Backbone, load_backbone
+from skclipens.backbones._kinds import BlockKind, kinds_of, parse_kind
+from skclipens.backbones._towers import BothFeatures, pooled_width, projects
+from skclipens.cascade import CascadeEnsemble
+from skclipens.datasets import load_emoji
+from skclipens.embedding import read_embeddings
+from skclipens.embedding._keys import block_key, model_key
+from skclipens.embedding._plan import plan_blocks
+from skclipens.ensemble._blocks import find_blocks
+from skclipens.feature_selection import BackboneSelector
+from skclipens.images import View, _decoding, load_image
+from skclipens.images._views import crop, n_passes, resolve_views
+from skclipens.inspection import AccuracyCostDisplay
+
+PAIR = ["zoo/RN20", "zoo/ViT-16"]
+ZOO = [f"zoo/{name}" for name in zoo.MODELS]
+CPU = {"device": "cpu", "precision": "fp32"}
+POOLED = {"zoo/RN20": 640, "zoo/ViT-8": 128, "zoo/ViT-16": 160, "zoo/RegNet": 368, "zoo/DLA": 256}
+CORNERS = [(0, 0), (0.2, 0), (0, 0.2), (0.2, 0.2), (0.1, 0.1)]
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    """Pictures of several sizes and shapes, none that of a model's input."""
+    folder = tmp_path_factory.mktemp("pictures")
+    files = []
+    for i, file in enumerate(load_emoji(return_X_y=True)[0][::200]):
+        picture = load_image(file).resize((100 + 20 * i, 120), Image.Resampling.LANCZOS)
+        files.append(str(folder / f"{i}.png"))
+        picture.save(files[-1])
+    return files
+
+
+@pytest.fixture(scope="module")
+def few():
+    """A few labelled pictures of four classes."""
+    emoji = load_emoji(min_class_size=40)
+    rows = np.concatenate([np.flatnonzero(emoji.target == c)[:8] for c in range(4)])
+    return emoji.filenames[rows], emoji.target_names[emoji.target[rows]]
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def crops(picture):
+    """Five crops of 80 percent a side."""
+    w, h = picture.size
+    return [
+        picture.crop((round(x * w), round(y * h), round((x + 0.8) * w), round((y + 0.8) * h)))
+        for x, y in CORNERS
+    ]
+
+
+@cache
+def preprocessing_by_hand(spec):
+    """open_clip's own preprocessing."""
+    return open_clip.create_model_and_transforms(Backbone(spec).model_name)[2]
+
+
+def pixels_by_hand(spec, pictures):
+    return torch.stack([preprocessing_by_hand(spec)(picture) for picture in pictures])
+
+
+def pooled_by_hand(tower, pixels):
+    """The input of the last projection, as a user would get it from the modules."""
+    if isinstance(tower, open_clip.timm_model.TimmModel):
+        return tower.trunk(pixels)
+    if isinstance(tower, open_clip.modified_resnet.ModifiedResNet):
+        seen = []
+        hook = tower.layer4.register_forward_hook(lambda *args: seen.append(args[2]))
+        tower(pixels)
+        hook.remove()
+        return seen[0].mean(dim=(2, 3))
+    before, tower.proj = tower.proj, None
+    pooled = tower(pixels)
+    tower.proj = before
+    return pooled
+
+
+def by_hand(spec, pixels, pooled):
+    model = load_backbone(spec, "cpu").model
+    with torch.no_grad():
+        found = pooled_by_hand(model.visual, pixels) if pooled else model.encode_image(pixels)
+    return found.numpy()
+
+
+def views_by_hand(spec, paths, views, pooled):
+    """The mean of unit embeddings over the views of each picture."""
+    pictures = [load_image(path) for path in paths]
+    whole = pixels_by_hand(spec, pictures)
+    inputs = [whole]
+    if views in ("mirror", "both"):
+        inputs.append(whole.flip(3))
+    if views in ("crops", "both"):
+        parts = zip(*(crops(picture) for picture in pictures), strict=True)
+        inputs += [pixels_by_hand(spec, part) for part in parts]
+    return np.mean([unit(by_hand(spec, one, pooled)) for one in inputs], axis=0)
+
+
+# Values
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("views", ["mirror", "crops", "both"])
+@pytest.mark.parametrize("spec", ["zoo/RN20", "zoo/ViT-8", "zoo/DLA"])
+def test_views_are_the_mean_of_unit_embeddings(spec, views, pooled, paths):
+    expected = views_by_hand(spec, paths, views, pooled)
+    embedder = CLIPEmbedder(
+        spec, views=views, features="pooled" if pooled else "projected", batch_size=3, **CPU
+    )
+    assert_allclose(embedder.fit_transform(paths), unit(expected), atol=1e-5)
+    assert_allclose(embedder.set_params(normalize=False).transform(paths), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("spec", ZOO)
+def test_pooled_features_are_those_before_the_projection(spec, paths):
+    pixels = pixels_by_hand(spec, [load_image(path) for path in paths])
+    projected, pooled = (by_hand(spec, pixels, which) for which in (False, True))
+    assert pooled.shape[1] == POOLED[spec] == Backbone(spec).pooled_width
+    raw = {"normalize": False, **CPU}
+    found = CLIPEmbedder(spec, features="pooled", **raw).fit_transform(paths)
+    assert_allclose(found, pooled, atol=1e-4 * np.abs(pooled).max())
+    both = CLIPEmbedder(spec, features="both", **raw).fit_transform(paths)
+    assert_allclose(both, np.hstack([projected, found]), atol=1e-4 * np.abs(pooled).max())
+    scaled = CLIPEmbedder(spec, features="both", **CPU).transform(paths)
+    assert_allclose(scaled, np.hstack([unit(projected), unit(pooled)]), atol=1e-5)
+
+
+def test_own_views(paths):
+    picture = load_image(paths[0])
+    w, h = picture.size
+    left, right = pixels_by_hand(
+        "zoo/RN20", [picture.crop((0, 0, w // 2, h)), picture.crop((w // 2, 0, w, h))]
+    )
+    views = [View((0, 0, 0.5, 1)), View((0.5, 0, 1, 1), mirror=True)]
+    rows = [by_hand("zoo/RN20", one[None], False) for one in (left, right.flip(2))]
+    found = CLIPEmbedder("zoo/RN20", views=views, **CPU).transform(paths[:1])
+    assert_allclose(found, unit(np.mean([unit(row) for row in rows], axis=0)), atol=1e-5)
+    alone = CLIPEmbedder("zoo/RN20", **CPU).transform(paths)
+    whole = CLIPEmbedder("zoo/RN20", views=[View()], normalize=False, **CPU).transform(paths)
+    assert_allclose(whole, alone, atol=1e-6)
+
+
+def test_all_blocks_of_an_embedder(paths):
+    def columns(name, **options):
+        return CLIPEmbedder(name, **options, **CPU).transform(paths)
+
+    expected = [
+        columns(name, features=features, views=views)
+        for name in PAIR
+        for features in ("projected", "pooled")
+        for views in (None, "both")
+    ]
+    everything = {"features": "both", "views": "both", "keep_plain": True}
+    found = MultiBackboneEmbedder(PAIR, **everything, **CPU).fit_transform(paths)
+    assert_allclose(found, np.hstack(expected), atol=1e-5)
+    without = MultiBackboneEmbedder(PAIR, keep_plain=True, **CPU).transform(paths)
+    assert without.shape[1] == 256  # keep_plain changes nothing without views
+
+
+@pytest.mark.parametrize(
+    "options", [{"precision": "bf16"}, {"device": ["cpu", "cpu"], "batch_size": 2}]
+)
+def test_precision_and_several_devices(options, paths):
+    kinds = {"views": "both", "features": "both", "keep_plain": True}
+    expected = CLIPEmbedder("zoo/RN20", **kinds, **CPU).transform(paths)
+    found = CLIPEmbedder("zoo/RN20", **kinds, **(CPU | options)).transform(paths)
+    assert_allclose(found, expected, atol=0.02 if "precision" in options else 1e-5)
+    assert found.dtype == np.float32
+
+
+@pytest.mark.slow
+def test_compiled(paths):
+    kinds = {"views": "mirror", "features": "both"}
+    expected = CLIPEmbedder("zoo/ViT-16", **kinds, **CPU).transform(paths)
+    found = CLIPEmbedder("zoo/ViT-16", compile=True, **kinds, **CPU).transform(paths)
+    assert_allclose(found, expected, atol=1e-3)
+
+
+def test_an_image_that_cannot_be_read_is_a_row_of_nan(paths):
+    kinds = {"views": "crops", "features": "both", "keep_plain": True, "on_error": "nan"}
+    embedder = MultiBackboneEmbedder(PAIR, **kinds, **CPU, batch_size=2)
+    found = embedder.fit_transform([None, *paths[:2], "nowhere.png"])
+    assert np.isnan(found[[0, 3]]).all()
+    assert_allclose(found[[1, 2]], embedder.transform(paths[:2]), atol=1e-5)
+
+
+# Work
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Counts decoded images, resized pictures, and images through image towers."""
+    counts = {"decoded": 0, "resized": 0, "passed": 0}
+
+    def count(owner, name, key, amount=lambda *args: 1):
+        real = getattr(owner, name)
+
+        def counted(*args, **options):
+            counts[key] += amount(*args)
+            return real(*args, **options)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    count(_decoding, "load_image", "decoded")
+    count(Image.Image, "resize", "resized")
+    count(open_clip.modified_resnet.ModifiedResNet, "stem", "passed", lambda _, x: len(x))
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("options", "n_resized", "n_passed"),
+    [
+        ({}, 1, 1),
+        ({"features": "both"}, 1, 1),
+        ({"views": "mirror"}, 1, 2),
+        ({"views": "both"}, 6, 7),
+        ({"views": "both", "features": "both", "keep_plain": True}, 6, 7),
+        ({"views": [View((0, 0, 0.5, 1))], "keep_plain": True}, 2, 2),
+    ],
+)
+def test_an_image_is_decoded_once_and_each_view_passed_once(
+    options, n_resized, n_passed, paths, work
+):
+    CLIPEmbedder("zoo/RN20", **options, **CPU).transform(paths)
+    n = len(paths)
+    assert work == {"decoded": n, "resized": n_resized * n, "passed": n_passed * n}
+
+
+def test_backbones_of_one_preprocessing_share_resized_views(paths, work):
+    MultiBackboneEmbedder(["zoo/RN20", "zoo/DLA"], views="crops", **CPU).transform(paths)
+    assert work["resized"] == 6 * len(paths)
+
+
+# The store
+
+
+def test_the_key_of_the_image_alone_is_that_of_its_model():
+    backbone = Backbone("zoo/RN20")
+    options = [
+        {"features": features, "views": views}
+        for features in ("projected", "pooled")
+        for views in (None, "mirror", "crops", "both", [View()], [View((0, 0, 1, 0.5))])
+    ]
+    keys = [block_key(plan_blocks([backbone], **one)[0], "fp32") for one in options]
+    assert len(set(keys)) == len(keys)
+    assert keys[0] == model_key(backbone, "fp32")
+    mirror = [View(mirror=True), View()]  # the same mean in another order
+    assert block_key(plan_blocks([backbone], views=mirror)[0], "fp32") == keys[1]
+
+
+def test_the_store_keeps_blocks_apart(paths, work, tmp_path):
+    def embed(**options):
+        work["passed"] = 0
+        made = CLIPEmbedder("zoo/RN20", cache=tmp_path, **options, **CPU).transform(paths)
+        assert_allclose(
+            made, CLIPEmbedder("zoo/RN20", **options, **CPU).transform(paths), atol=1e-5
+        )
+        n_passes_without_store = n_passes(options.get("views"))
+        return work["passed"] / len(paths) - n_passes_without_store
+
+    assert embed() == 1
+    assert embed() == 0
+    assert embed(views="mirror") == 2
+    assert embed(views="mirror", keep_plain=True) == 0
+    assert embed(features="both") == 1  # pooled features alone are missing
+    assert embed(features="pooled") == 0
+    assert embed(features="both", views="mirror", keep_plain=True) == 2
+    assert embed(features="both", views="both") == 7  # both features in the same passes
+    assert embed(features="both", views="both", keep_plain=True) == 0
+    assert len(EmbeddingStore(tmp_path).info()["models"]) == 6
+
+
+# Names
+
+
+def test_names_of_columns():
+    def blocks(backbones, **options):
+        names = MultiBackboneEmbedder(backbones, **options).get_feature_names_out()
+        return list(dict.fromkeys(name.rpartition("__")[0] for name in names))
+
+    assert blocks("RN50", views="both") == ["RN50/openai"]
+    assert blocks("RN50", features="pooled") == ["RN50/openai@pooled"]
+    assert blocks("RN50", features="pooled", views="both") == ["RN50/openai@pooled"]
+    assert blocks(PAIR, features="both", views="crops", keep_plain=True) == [
+        f"{name}{ending}" for name in PAIR for ending in ("", "@views", "@pooled", "@pooled+views")
+    ]
+    # Towers without a projection have one kind of features, which its texts read.
+    one_kind = ["timm/resnet18", "ViT-B-16-SigLIP/webli"]
+    names = ["timm/resnet18.a1_in1k", "ViT-B-16-SigLIP/webli"]
+    for features in ("projected", "pooled", "both"):
+        assert blocks(one_kind, features=features) == names
+    assert Backbone(one_kind[1]).pooled_width == Backbone(one_kind[1]).width
+
+
+def test_a_kind_is_what_its_name_says(tmp_path):
+    for kind in kinds_of("zoo/RN20"):
+        assert parse_kind(kind.name) == kind
+        assert kind.width == (640 if kind.pooled else 128)
+        assert kind.has_text is not kind.pooled
+    assert not BlockKind("timm/resnet18.a1_in1k").has_text
+    for name in (
+        "zoo/RN21",
+        "RN50",
+        "RN50@pooled",
+        "zoo/RN20@other",
+        "zoo/RN20@views+pooled",
+        "age",
+    ):
+        assert parse_kind(name) is None
+    file = tmp_path / "mine@pooled"
+    file.touch()
+    assert parse_kind(f"RN50//{file}") == BlockKind(f"RN50//{file}")
+    assert parse_kind(f"RN50//{file}@pooled") == BlockKind(f"RN50//{file}", pooled=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("RN101", "ViT-L-14", "coca_ViT-B-32", "convnext_base", "ViTamin-S", "EVA02-B-16"),
+        *("MobileCLIP-S1", "swin_base_patch4_window7_224", "ViT-SO400M-14-SigLIP"),
+        *("vit_relpos_medium_patch16_cls_224", "ViT-H-14-378", "PE-Core-S-16-384"),
+    ],
+)
+def test_widths_of_towers_of_open_clip(name):
+    config = open_clip.get_model_config(name)
+    if config is None:
+        pytest.skip("another version of open_clip")
+    with torch.device("meta"), torch.no_grad():
+        tower = _build_vision_tower(config["embed_dim"], config["vision_cfg"]).eval()
+        pixels = torch.empty(2, 3, *np.broadcast_to(tower.image_size, 2).tolist())
+        if not projects(config):
+            assert tower(pixels).shape == (2, config["embed_dim"])
+            return
+        projected, pooled = BothFeatures(tower, name)(pixels)
+    assert projected.shape == (2, config["embed_dim"])
+    assert pooled.shape == (2, pooled_width(config))
+
+
+def test_a_tower_of_which_nothing_is_known():
+    with pytest.raises(ValueError, match=r"'mine' has projected features only.*class Identity"):
+        BothFeatures(torch.nn.Identity(), "mine")
+
+
+# Ensembles
+
+
+@pytest.fixture(scope="module")
+def table(few):
+    embedder = MultiBackboneEmbedder(PAIR, features="both", views="mirror", keep_plain=True, **CPU)
+    return embedder.set_output(transform="pandas").fit_transform(few[0])
+
+
+ALL = [kind.name for name in PAIR for kind in kinds_of(name)]
+
+
+def test_blocks_are_found(table, few):
+    names = np.asarray(table.columns)
+    for blocks in (None, PAIR, ALL, PAIR[::-1]):
+        found = find_blocks(blocks, len(names), names)
+        assert sorted(block.name for block in found) == sorted(ALL)
+        assert [len(block.columns) for block in found] == [block.kind.width for block in found]
+    some = table.filter(regex=r"^zoo/RN20__|^zoo/ViT-16@pooled__")
+    found = find_blocks(None, some.shape[1], np.asarray(some.columns))
+    assert [block.name for block in found] == ["zoo/RN20", "zoo/ViT-16@pooled"]
+    assert [block.backbone for block in found] == PAIR
+    # An array has no names: all of its blocks are named.
+    found = find_blocks(["zoo/RN20", "zoo/ViT-16@pooled"], 288, None)
+    assert [block.name for block in found] == ["zoo/RN20", "zoo/ViT-16@pooled"]
+    with pytest.raises(ValueError, match=r"zoo/RN20@pooled \(640\) have 640 columns together"):
+        find_blocks(["zoo/RN20@pooled"], 128, None)
+    with pytest.raises(ValueError, match="blocks names zoo/DLA, but X has columns of zoo/RN20, "):
+        find_blocks("zoo/DLA", len(names), names)
+    with pytest.raises(ValueError, match="names of blocks must differ"):
+        find_blocks(["zoo/RN20@pooled", "zoo/RN20@pooled"], 1280, None)
+
+
+def test_blocks_are_found_behind_a_column_transformer(few):
+    paths, labels = few
+    frame = pd.DataFrame({"photo": paths, "price": np.arange(len(paths))})
+    embedder = MultiBackboneEmbedder(PAIR, features="both", views="mirror", keep_plain=True, **CPU)
+    columns = ColumnTransformer([("image", embedder, "photo")]).set_output(transform="pandas")
+    X = columns.fit_transform(frame)
+    assert X.columns[0] == "image__zoo/RN20__0"
+    clf = AdaptiveBackboneEnsemble(random_state=0).fit(X, labels)
+    text = [f"image__{name}{ending}:residual" for name in PAIR for ending in ("", "@views")]
+    assert list(clf.expert_names_) == [*text, "all:linear-all"]
+
+
+def test_pooled_blocks_join_the_head_on_all_and_get_learned_heads_by_name(table, few):
+    labels = few[1]
+
+    def experts(X=table, y=labels, **options):
+        return list(AdaptiveBackboneEnsemble(random_state=0, **options).fit(X, y).expert_names_)
+
+    with_text = [f"{name}{ending}" for name in PAIR for ending in ("", "@views")]
+    auto = AdaptiveBackboneEnsemble(random_state=0).fit(table, labels)
+    assert list(auto.expert_names_) == [*(f"{n}:residual" for n in with_text), "all:linear-all"]
+    assert len(auto.experts_[-1].block.columns) == table.shape[1]
+    assert experts(head="zero-shot") == with_text
+    assert experts(head=ZeroShotHead("zoo/RN20")) == ["zoo/RN20", "zoo/RN20@views"]
+    assert experts(head="linear") == ALL
+    pooled = table.filter(like="@pooled__")
+    assert experts(pooled) == ["all"]
+    assert experts(pooled.filter(like="RN20")) == ["zoo/RN20@pooled"]
+    with pytest.raises(ValueError, match="needs blocks that are embeddings of backbones"):
+        experts(pooled, head="residual")
+    with pytest.raises(ValueError, match="needs the backbone that made the embeddings"):
+        experts(head=[("text", ZeroShotHead(), "zoo/ViT-16@pooled")])
+
+
+def test_cost_of_blocks(table, few):
+    labels, gflops = few[1], list_backbones()["gflops"]
+    plain = table[[name for name in table.columns if "views" not in name]]
+    options = {"estimator": LogisticRegression(), "thresholds": 0.5}
+    clf = CascadeEnsemble(cost="gflops", order="given", **options).fit(plain, labels)
+    assert clf.block_names_ == ["zoo/RN20", "zoo/RN20@pooled", "zoo/ViT-16", "zoo/ViT-16@pooled"]
+    assert_allclose(clf.block_costs_, gflops[PAIR].repeat(2))
+    with pytest.raises(ValueError, match="cannot know how many views 'zoo/RN20@views' has"):
+        CascadeEnsemble(cost="gflops", **options).fit(table, labels)
+    cost = {name: i for i, name in enumerate(ALL)}
+    clf = CascadeEnsemble(cost=cost, **options).fit(table, labels)
+    assert clf.block_names_ == ALL
+    selector = BackboneSelector(cost=gflops, max_blocks=1, cv=2, random_state=0)
+    assert set(selector.fit(table, labels).selected_blocks_) < set(ALL)
+    fitted = AdaptiveBackboneEnsemble(random_state=0).fit(table, labels)
+    with pytest.raises(ValueError, match="no entry for expert 'zoo/RN20@views:residual'"):
+        AccuracyCostDisplay.from_estimator(fitted, table, labels)
+
+
+def test_a_cascade_on_images_counts_views(few):
+    paths, labels = few
+    gflops = list_backbones(views="mirror").loc[PAIR[::-1], "gflops"]
+    assert_allclose(gflops, 2 * list_backbones().loc[PAIR[::-1], "gflops"])
+    for features, ending in (("projected", ""), ("pooled", "@pooled")):
+        embedder = CLIPEmbedder(views="mirror", features=features, **CPU)
+        clf = CascadeClassifier(PAIR, embedder=embedder, thresholds=2, random_state=0)
+        clf.fit(paths, labels)
+        assert clf.backbones_ == PAIR[::-1]
+        assert clf.cascade_.block_names_ == [f"{name}{ending}" for name in PAIR[::-1]]
+        assert_allclose(clf.predict_with_cost(paths).cost, gflops.sum())
+    for options in ({"features": "both"}, {"views": "mirror", "keep_plain": True}):
+        clf = CascadeClassifier(PAIR, embedder=CLIPEmbedder(**options, **CPU))
+        with pytest.raises(ValueError, match="embedder gives several blocks for each backbone"):
+            clf.fit(paths, labels)
+
+
+# Pipelines, streams and searches
+
+
+def test_pipeline(few):
+    paths, labels = few
+    clf = make_backbone_pipeline(PAIR, views="both", features="both", random_state=0, **CPU)
+    clf.fit(paths, labels)
+    text = [f"{name}:residual" for name in PAIR]
+    assert list(clf.expert_names_) == [*text, "all:linear-all"]
+    assert clf.predict_proba(paths[:3]).shape == (3, 4)
+
+
+def test_a_search_over_views(few, tmp_path):
+    paths, labels = few
+    clf = make_backbone_pipeline(PAIR, cache=tmp_path, head="zero-shot", random_state=0, **CPU)
+    views = [None, "mirror", [View(), View((0.1, 0.1, 0.9, 0.9))]]
+    grid = {
+        "multibackboneembedder__views": views,
+        "multibackboneembedder__keep_plain": [False, True],
+    }
+    search = GridSearchCV(clf, grid, cv=2, error_score="raise").fit(paths, labels)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert len(EmbeddingStore(tmp_path).info()["models"]) == len(views) * len(PAIR)
+
+
+def test_streaming(paths, tmp_path):
+    kinds = {"features": "both", "views": "mirror", "keep_plain": True}
+    embedder = MultiBackboneEmbedder(PAIR, **kinds, **CPU)
+    embedder.embed_to(tmp_path, paths, chunk_size=3)
+    X = read_embeddings(tmp_path)
+    assert list(X.columns) == list(embedder.get_feature_names_out())
+    assert_allclose(X, embedder.transform(paths), atol=1e-5)
+    of_one = read_embeddings(tmp_path, backbones="zoo/ViT-16")
+    assert_array_equal(of_one, X.filter(like="zoo/ViT-16"))
+    with pytest.raises(ValueError, match="embeddings of another call: models was"):
+        embedder.set_params(views="crops").embed_to(tmp_path, paths, chunk_size=3)
+
+
+# What users may write
+
+
+def test_resolved_views():
+    assert resolve_views(None) is None
+    assert [n_passes(views) for views in (None, "mirror", "crops", "both")] == [1, 2, 6, 7]
+    assert resolve_views("both")[0] == View()
+    boxes = [view.box for view in resolve_views("crops")[1:]]
+    assert_allclose(boxes, [(x, y, x + 0.8, y + 0.8) for x, y in CORNERS])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 2), (640, 480)])
+def test_a_crop_has_a_pixel(size):
+    picture = Image.new("RGB", size)
+    assert crop(picture, View().box) is picture
+    for box in [
+        *(view.box for view in resolve_views("crops")),
+        (0.99, 0.99, 1, 1),
+        (0, 0, 1e-9, 1),
+    ]:
+        found = crop(picture, box).size
+        assert all(1 <= side <= whole for side, whole in zip(found, size, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (((0, 0, 1),), r"box is four numbers \(left, top, right, bottom\)"),
+        (("half",), "box is four numbers"),
+        (((0, 0, 100, 80),), "0 <= left < right <= 1"),
+        (((0.5, 0, 0.5, 1),), "0 <= left < right <= 1"),
+        (((0, 0, 1, np.nan),), "0 <= top < bottom <= 1"),
+        (((0, 0, 1, 1), "yes"), "mirror is True or False"),
+    ],
+)
+def test_wrong_view(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        View(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"views": "flip"}, InvalidParameterError, "'views' parameter"),
+        ({"views": 2}, InvalidParameterError, "'views' parameter"),
+        ({"views": []}, ValueError, "needs one or more skclipens.images.View"),
+        ({"views": [(0, 0, 1, 1)]}, ValueError, "needs one or more skclipens.images.View"),
+        ({"views": [View(), View()]}, ValueError, "the same view twice"),
+        ({"features": "all"}, InvalidParameterError, "'features' parameter"),
+        ({"keep_plain": "yes"}, InvalidParameterError, "'keep_plain' parameter"),
+    ],
+)
+def test_wrong_parameter(options, error, message, paths):
+    for embedder in (CLIPEmbedder("zoo/RN20"), MultiBackboneEmbedder("zoo")):
+        for method in (embedder.set_params(**options).fit, embedder.transform):
+            with pytest.raises(error, match=message):
+                method(paths)
+    if isinstance(options.get("views"), (str, list)):
+        with pytest.raises(ValueError, match="views="):
+            list_backbones(views=options["views"])
