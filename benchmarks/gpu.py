@@ -29,6 +29,7 @@ from skclipens import CLIPEmbedder
 from skclipens.backbones import Backbone, clear_backbone_cache
 from skclipens.backbones._devices import resolve_precision
 from skclipens.embedding._encoder import ImageEncoder
+from skclipens.embedding._plan import plan_blocks
 from skclipens.images._decoding import decode_batches
 
 TITLE = "Embedding on a GPU"
@@ -50,7 +51,7 @@ class Measured:
         self.precision = resolve_precision("auto", device)
         self.embedder = CLIPEmbedder(spec, device=device, batch_size=batch_size)
         self.encoder = ImageEncoder(
-            [Backbone(spec)], devices=[device], precision=self.precision, compile=False
+            plan_blocks([Backbone(spec)]), devices=[device], precision=self.precision, compile=False
         )
         self.loop = Model(spec, device)
 

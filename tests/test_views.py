@@ -198,6 +198,14 @@ def test_precision_and_several_devices(options, paths):
     assert found.dtype == np.float32
 
 
+@pytest.mark.gpu
+def test_cuda_agrees_with_cpu(paths):
+    kinds = {"views": "both", "features": "both", "keep_plain": True}
+    expected = MultiBackboneEmbedder(PAIR, **kinds, **CPU).transform(paths)
+    found = MultiBackboneEmbedder(PAIR, **kinds, device="cuda").transform(paths)
+    assert_allclose(found, expected, atol=0.02)
+
+
 @pytest.mark.slow
 def test_compiled(paths):
     kinds = {"views": "mirror", "features": "both"}

@@ -91,8 +91,8 @@ class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
     Notes
     -----
     Scores are of the rows that blocks were selected by, so the best of them is too optimistic.
-    A cascade can use the selected blocks in their order: ``CascadeClassifier(selected_blocks_,
-    order="given")``.
+    Where each backbone has one block, a cascade can use the selected ones in their order:
+    ``CascadeClassifier(selected_blocks_, order="given")``.
     With B blocks the path takes up to B (B + 1) / 2 cross-validations.
 
     Selected columns keep their place and their names. In a pipeline, use

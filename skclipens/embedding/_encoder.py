@@ -140,14 +140,12 @@ class _Replica:
         on_device = {key: self._move(values) for key, values in pixels.items()}
         inputs, blocks = {}, {}
         for tower in self.towers:
-            sums = {}
             for view in tower.views:
                 key = (resize_key(tower.config), view.box), *scaling(tower.config)
                 if key not in inputs:
                     inputs[key] = scale_pixels(on_device[key[0]], *key[1:]).to(self.dtype)
                 seen = inputs[key].flip(-1) if view.mirror else inputs[key]
-                tower.add(view, tower.features(seen), sums)
-            blocks |= sums
+                tower.add(view, tower.features(seen), blocks)
         return torch.cat([blocks[place] for place in sorted(blocks)], dim=1)
 
     def _move(self, pixels):
@@ -179,15 +177,14 @@ class _Tower:
         return [features.float() for features in self._both(pixels)]
 
     def add(self, view, features, sums):
-        """Add the features of a view to the blocks that are made of it, by their places."""
+        """Add the features of a view to the sums of the blocks made of it, by their places."""
         for place, block in self.blocks.items():
+            if view not in (block.views or [PLAIN]):
+                continue
             values = features[block.kind.pooled]
-            if block.views is None:
-                if view == PLAIN:
-                    sums[place] = values
-            elif view in block.views:
+            if block.views is not None:
                 values = torch.nn.functional.normalize(values, dim=-1) / len(block.views)
-                sums[place] = sums[place] + values if place in sums else values
+            sums[place] = sums[place] + values if place in sums else values
 
 
 def image_model(loaded, dtype, compile=False):
