@@ -19,14 +19,14 @@ from .._utils._validation import (
     check_table,
     check_weights,
 )
-from ..heads._temperature import fit_temperature, fixed_temperature
+from ..heads._temperature import fit_temperature, fixed_temperature, surprise
 from ..heads._text_head import BaseTextHead, check_templates, names_of_classes
 from ._blocks import find_blocks
 from ._composition import HeadComposition
 from ._experts import find_classes, make_experts, named_heads, warn_of_nameless
 from ._held_out import fit_and_judge, fit_experts
 from ._predicting import ExpertClassifier
-from .routers import ROUTERS, UniformRouter, is_fixed
+from .routers import ROUTERS, UniformRouter, combine, is_fixed
 
 
 @fill_doc()
@@ -343,15 +343,20 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
                 self.temperatures_[e] = fit_temperature(
                     logits[:, position], targets, sample_weight=metadata["sample_weight"]
                 )
-        for e in np.flatnonzero(~self.judged_):
-            self.temperatures_[e] = fixed_temperature(self.experts_[e].logits(X, self.classes_))
+        logits = logits / self.temperatures_[self.judged_, None]
         if not is_fixed(router):
             if len(rows):
-                logits = logits / self.temperatures_[self.judged_, None]
                 router.fit(X[rows], logits, targets, **metadata_for(router, **metadata))
             else:
                 router = UniformRouter()
         self.router_ = router
+        if self.judged_.all():
+            return
+        weights = metadata["sample_weight"]
+        told = surprise(combine(router, X[rows], logits), targets, weights) if len(rows) else 1.0
+        for e in np.flatnonzero(~self.judged_):
+            of_rows = self.experts_[e].logits(X, self.classes_)
+            self.temperatures_[e] = fixed_temperature(of_rows, told)
 
     def _check_before_fit(self, feature_names, y, sample_weight=None, groups=None):
         """Raise what ``fit`` would raise, as far as no row of X is needed to know.

@@ -18,6 +18,7 @@ class Block(NamedTuple):
     name: str
     columns: np.ndarray
     kind: BlockKind | None
+    parts: tuple = ()  # the blocks that it is made of, if several
 
     @property
     def backbone(self):
@@ -178,6 +179,11 @@ def _checked_pairs(blocks):
             )
     check_distinct("blocks", [name for name, _ in pairs])
     return pairs
+
+
+def joined(blocks):
+    """One block of all columns of several."""
+    return Block("all", np.concatenate([block.columns for block in blocks]), None, tuple(blocks))
 
 
 def check_distinct(what, names):

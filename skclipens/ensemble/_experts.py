@@ -13,6 +13,7 @@ from .._utils._validation import few_rows_per_class
 from ..backbones import Backbone
 from ..heads import (
     CLIPAdapterHead,
+    KernelHead,
     LinearDiscriminantHead,
     LinearProbeHead,
     ResidualHead,
@@ -20,10 +21,10 @@ from ..heads import (
     ZeroShotHead,
 )
 from ..heads._classifier import LogitClassifierMixin, one_column_per_class
-from ._blocks import Block, check_distinct, positions, take
+from ._blocks import Block, check_distinct, joined, positions, take
 
 _SMALLEST_PROBABILITY = 1e-12
-_LINEAR_ALL = "linear-all"
+_LINEAR_ALL, _KERNEL = "linear-all", "kernel"
 HEADS = {
     "zero-shot": ZeroShotHead(),
     "residual": ResidualHead(),
@@ -32,6 +33,7 @@ HEADS = {
     "linear": LinearDiscriminantHead(),
     "linear-probe": LinearProbeHead(),
     _LINEAR_ALL: LinearDiscriminantHead(),
+    _KERNEL: KernelHead(),
 }
 
 
@@ -154,7 +156,8 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes=True,
         for block in of_kind:
             name = block.name if len(groups) == 1 else f"{block.name}:{label}"
             name = label if is_name else name
-            experts.append(Expert(name, _filled(head, block, defaults), block))
+            given = _given(block, named_classes) | defaults
+            experts.append(Expert(name, _filled(head, given), block))
     check_distinct("experts", [expert.name for expert in experts])
     return experts
 
@@ -249,8 +252,15 @@ def _auto(blocks, named_classes):
         apart = [block for block in blocks if not block.is_pooled]
         others = [block for block in apart if not (named_classes and has_text(block))]
         of_all = _blocks_for(_LINEAR_ALL, blocks)
-    kinds = [("residual", named), ("linear", others), (_LINEAR_ALL, of_all)]
-    return [(kind, of_kind) for kind, of_kind in kinds if of_kind]
+    of_kernel = _blocks_for(_KERNEL, blocks) if named else []
+    kinds = {
+        "zero-shot": named,
+        "residual": named,
+        "linear": others,
+        _LINEAR_ALL: of_all,
+        _KERNEL: of_kernel,
+    }
+    return [(kind, of_kind) for kind, of_kind in kinds.items() if of_kind]
 
 
 def has_text(block):
@@ -261,7 +271,9 @@ def has_text(block):
 def _blocks_for(kind, blocks):
     """Blocks that get a head of a kind."""
     if isinstance(kind, str) and kind == _LINEAR_ALL:
-        return [Block("all", np.concatenate([block.columns for block in blocks]), None)]
+        return [joined(blocks)]
+    if isinstance(kind, str) and kind == _KERNEL:
+        return [joined([block for block in blocks if block.backbone is not None] or blocks)]
     asked = _backbones_of(_head_of(kind))
     if not asked:
         return blocks
@@ -289,11 +301,20 @@ def _backbones_of(head):
     return {value for key, value in params.items() if key.rpartition("__")[2] == "backbone"}
 
 
-def _filled(head, block, defaults):
+def _given(block, named_classes):
+    """What a head may take from its block."""
+    parts, end = [], 0
+    for part in block.parts or [block]:
+        start, end = end, end + len(part.columns)
+        has_words = named_classes and has_text(part)
+        parts.append((part.backbone if has_words else None, slice(start, end)))
+    return {"backbone": None if block.is_pooled else block.backbone, "blocks": parts}
+
+
+def _filled(head, given):
     """A head with what it leaves to its block and its ensemble."""
     if not hasattr(head, "get_params"):
         return head
-    given = {"backbone": None if block.is_pooled else block.backbone, **defaults}
     left = {
         key: given[name]
         for key, value in head.get_params().items()

@@ -4,6 +4,7 @@ Imports ``backbones`` and ``_utils``; ``ensemble`` and all above may import it.
 """
 
 from ._clip_adapter import CLIPAdapterHead
+from ._kernel import KernelHead
 from ._linear import LinearDiscriminantHead
 from ._linear_probe import LinearProbeHead
 from ._residual import ResidualHead
@@ -14,6 +15,7 @@ from ._zero_shot import ZeroShotHead
 __all__ = [
     "DEFAULT_TEMPLATES",
     "CLIPAdapterHead",
+    "KernelHead",
     "LinearDiscriminantHead",
     "LinearProbeHead",
     "ResidualHead",

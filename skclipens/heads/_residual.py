@@ -11,13 +11,10 @@ from .._utils._folds import covers_most, few_shot_folds
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, fit_context
 from .._utils._validation import check_weights
-from ._temperature import fit_temperature
+from ._temperature import fit_temperature, unjudged_temperature
 from ._text_head import CrossFitTextHead
 
 _N_FOLDS = 5
-# Of a correction that no row can judge, as with one row per class. The largest that was within a
-# standard error of the best on the validation sets: see the ablation in docs/results/validation.
-_UNJUDGED_TEMPERATURE = 0.5
 
 
 class ResidualHead(CrossFitTextHead):
@@ -68,7 +65,8 @@ class ResidualHead(CrossFitTextHead):
     -----
     The temperature of the correction is fitted on rows that its ridge regression has not seen, in
     up to five folds. A row whose class no other row shows cannot judge the correction; where that
-    is so for at least half of the classes, the temperature of the correction is 0.5.
+    is so for at least half of the classes, the temperature of the correction is between 0.2 and
+    0.75: the lower, the nearer the log-loss of the prompts on the training rows is to guessing.
 
     References
     ----------
@@ -137,7 +135,7 @@ class ResidualHead(CrossFitTextHead):
             of_rows = None if weights is None else weights[rows]
             scale = fit_temperature(held_out[rows], targets[rows], text[rows], of_rows)
         else:
-            held_out, scale = np.zeros_like(text), _UNJUDGED_TEMPERATURE
+            held_out, scale = np.zeros_like(text), unjudged_temperature(text, targets, weights)
         ridge.fit(features, residuals, weights)
         self.residual_coef_ = ridge.coef_ / scale
         self.residual_intercept_ = ridge.intercept_ / scale

@@ -6,9 +6,11 @@ from scipy.special import log_softmax
 
 from .._utils._linalg import total_weight
 
-# How far apart the logits are put of an expert that no row can judge, as with one row per class.
-# Chosen at one shot on the validation sets, where 0.2 to 0.4 did alike; no program repeats that.
-UNJUDGED_SPREAD = 0.3
+# Of what no row can judge, as with one row per class: how far its logits are put apart, and what
+# corrections of prompts are divided by. Both depend on what the rows say of the prompts, and were
+# chosen at one shot on the validation sets: see the ablation in docs/results/validation.
+UNJUDGED_SPREAD, UNJUDGED_POWER = 0.6, 8
+UNJUDGED_TEMPERATURES, UNJUDGED_SLOPE = (0.2, 0.75), 3.0
 
 _LOG_TEMPERATURE_BOUNDS = (-7.0, 7.0)
 _SMALLEST_SPREAD = 1e-12
@@ -65,11 +67,51 @@ def _spread(logits, sample_weight):
     return float(np.sqrt(np.average(centred.var(axis=1), weights=sample_weight)))
 
 
-def fixed_temperature(logits):
-    """Temperature that gives logits of shape (n, C) the spread of an expert that no row can judge.
+def surprise(logits, y, sample_weight=None):
+    """Log-loss of logits over that of guessing, at most 1: 0 where they know all, 1 where nothing.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n, C)
+    y : ndarray of shape (n,), int
+    sample_weight : ndarray of shape (n,) or None
 
     Returns
     -------
     float
     """
-    return float(logits.std(axis=1).mean()) / UNJUDGED_SPREAD or 1.0
+    of_rows = -log_softmax(logits, axis=1)[np.arange(len(y)), y]
+    loss = np.average(of_rows, weights=sample_weight)
+    return float(min(loss / np.log(logits.shape[1]), 1.0))
+
+
+def unjudged_temperature(logits, y, sample_weight=None):
+    """What a correction that no row can judge is divided by, given the logits that it corrects.
+
+    The less they know of the rows, the more is left to the correction.
+
+    Returns
+    -------
+    float
+    """
+    low, high = UNJUDGED_TEMPERATURES
+    known = 1 - surprise(logits, y, sample_weight)
+    return min(low + UNJUDGED_SLOPE * known, high)
+
+
+def fixed_temperature(logits, surprise_of_others=1.0):
+    """Temperature of an expert that no row can judge, by the spread that its logits then have.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n, C)
+    surprise_of_others : float
+        :func:`surprise` of what the other experts say together; the less they know, the more
+        this one is heard.
+
+    Returns
+    -------
+    float
+    """
+    spread = UNJUDGED_SPREAD * surprise_of_others**UNJUDGED_POWER
+    return float(logits.std(axis=1).mean()) / spread or 1.0

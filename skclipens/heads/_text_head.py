@@ -133,7 +133,7 @@ class BaseTextHead(LogitClassifierMixin, BaseEstimator):
         return features @ self.coef_.T * self.logit_scale_
 
 
-class CrossFitTextHead(BaseTextHead):
+class CrossFitMixin:
     """A head that is defined by ``cross_fit``: it knows what it would say without a row."""
 
     __metadata_request__fit = {"sample_weight": True, "groups": True}
@@ -143,7 +143,7 @@ class CrossFitTextHead(BaseTextHead):
 
         Parameters
         ----------
-        X : array-like of shape (n, width)
+        X : array-like of shape (n, n_features)
             Embeddings, normalised or not.
         y : array-like of shape (n,)
             Labels.
@@ -164,6 +164,10 @@ class CrossFitTextHead(BaseTextHead):
         """
         self.cross_fit(X, y, groups=groups, sample_weight=sample_weight)
         return self
+
+
+class CrossFitTextHead(CrossFitMixin, BaseTextHead):
+    """A head that starts from text features and is defined by ``cross_fit``."""
 
 
 def check_templates(templates):

@@ -1,0 +1,314 @@
+"""Kernel ridge regression of what the prompts of several backbones leave unexplained."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.special import softmax
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+
+from .._utils._folds import covers_most, few_shot_folds, has_company
+from .._utils._linalg import unit_rows
+from .._utils._sklearn import Interval, fit_context
+from .._utils._validation import check_at_least_two, check_table, check_weights
+from ._classifier import LogitClassifierMixin
+from ._temperature import fit_temperature, unjudged_temperature
+from ._text_head import CrossFitMixin
+from ._zero_shot import ZeroShotHead
+
+_MAX_ROWS_TO_CHOOSE = 500
+# Beta and noise where no class has a second row, of which the evidence can tell nothing. Chosen on
+# the validation sets: see the ablation in docs/results/validation.
+_UNJUDGED = 4.0, 0.3
+
+
+class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
+    r"""Correct the zero-shot logits of several backbones by similar training rows.
+
+    Where z is the mean of the zero-shot logits of the backbones, calibrated on the training rows,
+    and L the one-hot labels, kernel ridge regression predicts the residuals
+    :math:`L - \mathrm{softmax}(z)`. Its prediction, divided by a temperature, is added to z [1]_.
+    The kernel of two rows is :math:`\exp(\beta (c - 1))`, where c is the mean over blocks of the
+    cosine of the two rows: a product of a kernel for each block. Far from all training rows the
+    correction fades, and the prompts decide; without texts, all classes are then alike.
+
+    :math:`\beta` and the noise (the ridge) are those of the largest marginal likelihood of a
+    Gaussian process [2]_, on at most 500 of the rows. Where most classes have one row, they are 4 and
+    0.3, and the temperature is as in :class:`ResidualHead`.
+
+    Parameters
+    ----------
+    blocks : None or list of (str or None, columns), default=None
+        The columns of each block, as a slice or positions, with the backbone whose texts they can
+        be compared with; None for a block without texts. In an ensemble, None takes all embeddings;
+        otherwise it takes all columns as one block without texts.
+    betas : sequence of float, default=(1.0, 2.0, 4.0, 8.0)
+        Candidates for :math:`\beta`.
+    noises : sequence of float, default=(0.03, 0.1, 0.3, 1.0, 3.0)
+        Candidates for the ridge: the variance of a residual around what the kernel can say, in
+        units of the variance of what it says.
+    max_rows : int, default=2000
+        Of more rows, so many are drawn, and the others only judge. Time grows as the third power
+        of it, and memory as the second.
+    templates : sequence of str, default=None
+        Prompts, as in :class:`ZeroShotHead`.
+    class_names : mapping or sequence of str, default=None
+        Names of the classes, as in :class:`ZeroShotHead`.
+    random_state : int, RandomState instance or None, default=None
+        Determines which of many rows are drawn.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels.
+    text_heads_ : list of (ZeroShotHead, columns)
+        Of the blocks with texts.
+    temperatures_ : ndarray of shape (n_texts,)
+        What the zero-shot logits of each of these are divided by, the mean's included.
+    beta_ : float
+    noise_ : float
+    support_ : ndarray of shape (m, n_features)
+        Training rows, each block of unit length, divided by the root of the number of blocks.
+    dual_coef_ : ndarray of shape (m, C)
+        What the kernel with each of these rows adds to the logits.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns; only where ``fit`` saw a frame.
+
+    See Also
+    --------
+    ResidualHead : Linear in the embedding of one backbone.
+
+    References
+    ----------
+    .. [1] Bendou et al., "ProKeR: A Kernel Perspective on Few-Shot Adaptation of Large
+       Vision-Language Models", CVPR 2025, for one backbone.
+    .. [2] Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, equation 5.8.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skclipens.heads import KernelHead
+    >>> X, y = load_iris(return_X_y=True)
+    >>> KernelHead().fit(X - X.mean(axis=0), y).dual_coef_.shape
+    (150, 3)
+    """
+
+    _parameter_constraints: dict = {
+        "blocks": [None, "array-like"],
+        "betas": ["array-like"],
+        "noises": ["array-like"],
+        "max_rows": [Interval(Integral, 2, None, closed="left")],
+        "templates": [None, "array-like"],
+        "class_names": [None, dict, "array-like"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        blocks=None,
+        *,
+        betas=(1.0, 2.0, 4.0, 8.0),
+        noises=(0.03, 0.1, 0.3, 1.0, 3.0),
+        max_rows=2000,
+        templates=None,
+        class_names=None,
+        random_state=None,
+    ):
+        self.blocks = blocks
+        self.betas = betas
+        self.noises = noises
+        self.max_rows = max_rows
+        self.templates = templates
+        self.class_names = class_names
+        self.random_state = random_state
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
+        """Fit, and say what heads that have not seen a row give for it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n,)
+            Labels.
+        folds : list of (train, test), default=None
+            Held-out logits come from regressions on ``train``. None: each row is left out alone.
+        groups : array-like of shape (n,), default=None
+            Rows of a group are left out together, where `folds` is None.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        logits : ndarray of shape (n, C)
+            Those of a row that no fold holds out are without correction.
+        known : ndarray of shape (n,), bool
+            Which rows can judge the head: all, where prompts do not learn from rows; without
+            texts, those that were held out.
+        """
+        X, y = check_table(self, X, y)
+        weights = check_weights(sample_weight, X)
+        self._check_candidates()
+        self.classes_, targets = np.unique(y, return_inverse=True)
+        check_at_least_two(self.classes_)
+        base = self._fit_base(X, y, targets, weights)
+        if folds is None and groups is not None:
+            folds = few_shot_folds(targets, 5, groups=groups, random_state=0)
+        residuals = np.eye(len(self.classes_))[targets] - softmax(base, axis=1)
+        rows = self._features(X).astype(np.float64)
+        scale = np.ones(len(y)) if weights is None else np.sqrt(weights.astype(np.float64))
+        shared = covers_most(targets[has_company(targets)], len(self.classes_))
+        self.beta_, self.noise_ = (
+            self._choose(rows, residuals, scale, targets) if shared else _UNJUDGED
+        )
+        support = self._drawn(targets, scale, self.max_rows)
+        problem = _Regression(rows, residuals, scale, self.beta_, self.noise_)
+        coef, held_out, known = problem.solve(support, folds)
+        if folds is None:
+            known &= has_company(targets)
+        held_out[~known] = 0
+        if covers_most(targets[known], len(self.classes_)):
+            of_rows = None if weights is None else weights[known]
+            scale = fit_temperature(held_out[known], targets[known], base[known], of_rows)
+        else:
+            held_out[:], known[:] = 0, False
+            scale = unjudged_temperature(base, targets, weights)
+        self.support_ = rows[support].astype(X.dtype)
+        self.dual_coef_ = (coef / scale).astype(X.dtype)
+        logits = (base + held_out / scale).astype(X.dtype)
+        return logits, known | bool(self.text_heads_)
+
+    def _check_candidates(self):
+        for name in ("betas", "noises"):
+            values = list(getattr(self, name))
+            if not values or not all(isinstance(v, Real) and v > 0 for v in values):
+                raise ValueError(f"{name} are positive numbers, at least one; got {values!r}.")
+
+    def _blocks(self, n_features):
+        return [(None, slice(n_features))] if self.blocks is None else list(self.blocks)
+
+    def _fit_base(self, X, y, targets, weights):
+        """Fit heads and temperatures of the prompts; the calibrated mean of their logits."""
+        options = {"templates": self.templates, "class_names": self.class_names}
+        self.text_heads_ = [
+            (ZeroShotHead(backbone, **options).fit(X[:, columns], y), columns)
+            for backbone, columns in self._blocks(X.shape[1])
+            if backbone is not None
+        ]
+        self.temperatures_ = np.ones(len(self.text_heads_))
+        if not self.text_heads_:
+            return self._base(X)
+        texts = [head._logits_of(X[:, columns]) for head, columns in self.text_heads_]
+        own = np.array([fit_temperature(one, targets, sample_weight=weights) for one in texts])
+        self.temperatures_ = own
+        self.temperatures_ = own * fit_temperature(self._base(X), targets, sample_weight=weights)
+        return self._base(X)
+
+    def _base(self, X):
+        """Calibrated logits of the prompts; zeros without texts."""
+        base = np.zeros((len(X), len(self.classes_)), X.dtype)
+        for (head, columns), temperature in zip(self.text_heads_, self.temperatures_, strict=True):
+            base += head._logits_of(X[:, columns]) / X.dtype.type(temperature)
+        return base / max(len(self.text_heads_), 1)
+
+    def _features(self, X):
+        """Rows whose products are the mean cosines."""
+        blocks = [unit_rows(X[:, columns]) for _, columns in self._blocks(X.shape[1])]
+        return np.concatenate(blocks, axis=1) / X.dtype.type(np.sqrt(len(blocks)))
+
+    def _drawn(self, targets, scale, n_rows):
+        """Positions of so many rows that have a weight, each class as often as among all."""
+        rows = np.flatnonzero(scale)
+        if len(rows) <= n_rows:
+            return rows
+        rows = check_random_state(self.random_state).permutation(rows)
+        rank = np.empty(len(rows))
+        for c in range(len(self.classes_)):
+            own = np.flatnonzero(targets[rows] == c)
+            rank[own] = (np.arange(len(own)) + 0.5) / len(own)
+        return np.sort(rows[np.argsort(rank, kind="stable")[:n_rows]])
+
+    def _choose(self, rows, residuals, scale, targets):
+        """The pair of beta and noise of the largest marginal likelihood."""
+        some = self._drawn(targets, scale, _MAX_ROWS_TO_CHOOSE)
+        losses = {}
+        for beta in self.betas:
+            problem = _Regression(rows[some], residuals[some], scale[some], beta, None)
+            losses |= {
+                (float(beta), float(noise)): loss
+                for noise, loss in zip(self.noises, problem.evidence(self.noises), strict=True)
+            }
+        return min(losses, key=losses.get)
+
+    def _logits_of(self, X):
+        return self._base(X) + _kernel(self._features(X), self.support_, self.beta_) @ (
+            self.dual_coef_
+        )
+
+
+def _kernel(rows, others, beta):
+    products = rows @ others.T
+    products -= 1
+    products *= beta
+    return np.exp(products, out=products)
+
+
+class _Regression:
+    """Kernel ridge regression of residuals; ``scale`` is the root of the rows' weights."""
+
+    def __init__(self, rows, residuals, scale, beta, noise):
+        self.rows, self.residuals, self.scale = rows, residuals, scale
+        self.beta, self.noise = beta, noise
+
+    def kernel(self, of, to):
+        return _kernel(self.rows[of], self.rows[to], self.beta)
+
+    def evidence(self, noises):
+        """Negative log marginal likelihoods, up to a constant, at the best variance of signals."""
+        every = slice(None)
+        K = self.kernel(every, every) * self.scale[:, None] * self.scale
+        values, vectors = eigh(K, overwrite_a=True)
+        projected = ((vectors.T @ (self.scale[:, None] * self.residuals)) ** 2).sum(axis=1)
+        values, total = np.maximum(values, 0), float((self.scale**2).sum())
+        n_classes = self.residuals.shape[1]
+        losses = []
+        for noise in noises:
+            variance = np.sum(projected / (values + noise)) / (total * n_classes)
+            # A weight stands for as many copies of a row, which agree.
+            spread = np.log(values + noise).sum() + (total - len(values)) * np.log(noise)
+            losses.append(n_classes * (spread + total * np.log(variance)))
+        return losses
+
+    def solve(self, support, folds):
+        """Coefficients of the support; held-out predictions, and for which rows there are any."""
+        held_out, known = np.zeros_like(self.residuals), np.zeros(len(self.residuals), bool)
+        if folds is not None:
+            coef, _ = self._coef(support)
+            for train, test in folds:
+                train = np.intersect1d(np.arange(len(known))[train], support)
+                held_out[test] = self.kernel(test, train) @ self._coef(train)[0]
+                known[test] = True
+            return coef, held_out, known
+        coef, inverse = self._coef(support, inverted=True)
+        # Leaving a row out in closed form: Rasmussen and Williams, equation 5.12.
+        weighted = self.scale[support][:, None]
+        held_out[support] = self.residuals[support] - coef / (
+            weighted**2 * np.diag(inverse)[:, None]
+        )
+        rest = np.setdiff1d(np.arange(len(known)), support)
+        if len(rest):
+            held_out[rest] = self.kernel(rest, support) @ coef
+        known[:] = True
+        return coef, held_out, known
+
+    def _coef(self, support, inverted=False):
+        scale = self.scale[support]
+        K = self.kernel(support, support) * scale[:, None] * scale
+        K.flat[:: len(K) + 1] += self.noise
+        factor = cho_factor(K, overwrite_a=True)
+        inverse = cho_solve(factor, np.eye(len(scale))) if inverted else None
+        right = scale[:, None] * self.residuals[support]
+        solved = inverse @ right if inverted else cho_solve(factor, right)
+        return scale[:, None] * solved, inverse
