@@ -14,6 +14,7 @@ _HOMES = {
     "CascadeEnsemble": "cascade",
     "EmbeddingStore": "embedding",
     "ImageError": "images",
+    "KernelHead": "heads",
     "LinearDiscriminantHead": "heads",
     "LinearProbeHead": "heads",
     "MultiBackboneEmbedder": "embedding",

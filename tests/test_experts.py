@@ -97,12 +97,13 @@ def test_blocks_are_found_behind_a_column_transformer(frame, y):
     clf = make(None, head="auto").fit(columns.fit_transform(table), y)
     images = [f"image__{name}" for name in BACKBONES[:2]]
     assert list(clf.expert_names_) == [
-        *(f"{name}:residual" for name in images),
+        *(f"{name}:{head}" for head in ("zero-shot", "residual") for name in images),
         "other:linear",
         "all:linear-all",
+        "all:kernel",
     ]
     widths = [len(block.columns) for _, _, block in clf.experts_]
-    assert widths == [WIDTH, WIDTH, 2, 2 * WIDTH + 2]
+    assert widths == [*4 * [WIDTH], 2, 2 * WIDTH + 2, 2 * WIDTH]
 
 
 @pytest.mark.parametrize(
@@ -134,11 +135,15 @@ def test_unknown_column_name_is_a_clear_error(frame, y):
 
 def test_auto_heads(X, y):
     assert list(make(head="auto").fit(X, y).expert_names_) == [
-        *(f"{name}:residual" for name in BACKBONES),
+        *(f"{name}:{head}" for head in ("zero-shot", "residual") for name in BACKBONES),
         "all:linear-all",
+        "all:kernel",
     ]
     one = make(["zoo/RN20"], head="auto").fit(X[:, :WIDTH], y)
-    assert list(one.expert_names_) == ["zoo/RN20:residual", "zoo/RN20:linear"]
+    assert list(one.expert_names_) == [
+        *(f"zoo/RN20:{head}" for head in ("zero-shot", "residual", "linear")),
+        "all:kernel",
+    ]
     halves = [("left", slice(0, 10)), ("right", slice(10, 20))]
     table = make(halves, head="auto").fit(X, y)
     assert list(table.expert_names_) == ["left:linear", "right:linear", "all:linear-all"]

@@ -108,7 +108,7 @@ def test_the_zoo_learns_from_one_picture_of_each_class(paths, y):
     p = clf.predict_proba(images)
     assert p.shape == (28, N_CLASSES)
     assert_array_equal(clf.predict(images), np.unique(y)[p.argmax(axis=1)])
-    assert clf.judged_.sum() == 5
+    assert list(clf.expert_names_[~clf.judged_]) == ["all:linear-all"]
 
 
 def test_is_the_embedder_followed_by_the_ensemble(fitted, cache, paths, y):
@@ -601,9 +601,10 @@ def test_ensemble_reads_blocks_of_a_column_transformer(cache, pictures, y):
     clf = make_pipeline(columns.set_output(transform="pandas"), ensemble).fit(pictures, y)
     blocks = [f"multibackboneembedder__{name}" for name in BACKBONES]
     assert list(clf[-1].expert_names_) == [
-        *(f"{name}:residual" for name in blocks),
+        *(f"{name}:{head}" for head in ("zero-shot", "residual") for name in blocks),
         "other:linear",
         "all:linear-all",
+        "all:kernel",
     ]
 
 

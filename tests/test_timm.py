@@ -206,7 +206,13 @@ def test_an_ensemble_gives_it_learned_heads_only(weights, images):
     X = MultiBackboneEmbedder([spec, "zoo/RN20"]).fit_transform(images)
     y = ["cat", "cat", "dog", "dog"]
     clf = AdaptiveBackboneEnsemble([spec, "zoo/RN20"], random_state=0).fit(X, y)
-    assert list(clf.expert_names_) == ["zoo/RN20:residual", f"{spec}:linear", "all:linear-all"]
+    assert list(clf.expert_names_) == [
+        "zoo/RN20:zero-shot",
+        "zoo/RN20:residual",
+        f"{spec}:linear",
+        "all:linear-all",
+        "all:kernel",
+    ]
     with pytest.raises(ValueError, match="image tower without texts"):
         ZeroShotHead(spec).fit(X[:, :64], y)
     with pytest.raises(ValueError, match="needs blocks that are embeddings of backbones"):

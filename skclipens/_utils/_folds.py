@@ -66,7 +66,7 @@ def few_shot_folds(
         random_state = random_state if shuffle else None
         cv = kind(n_folds, shuffle=shuffle, random_state=random_state)
         if every_class:
-            return _split_rows(cv, y, groups, np.flatnonzero(has_company(y)))
+            return _split_rows(cv, y, groups, np.flatnonzero(_has_company(y)))
     elif isinstance(cv, Real):
         return [_split_once(cv, y, groups, random_state)]
     return _teachable(_split(check_cv(cv), y, groups, X), y)
@@ -109,8 +109,7 @@ def _fold_limits(sizes, groups, every_class):
         yield len(np.unique(groups))
 
 
-def has_company(y):
-    """Which rows are not the only one of their class."""
+def _has_company(y):
     _, index, sizes = np.unique(y, return_inverse=True, return_counts=True)
     return sizes[index] > 1
 

@@ -59,15 +59,16 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         - ``"linear-probe"``: a :class:`LinearProbeHead`, logistic regression that sweeps its
           regularisation, on each block;
         - ``"linear-all"``: one :class:`LinearDiscriminantHead` on all blocks together;
+        - ``"kernel"``: one :class:`KernelHead` on all blocks together that are embeddings;
         - a classifier: a clone of it on each block. A head that starts from prompts takes the
           backbone of its block; if it names a backbone, it goes to the blocks of that one only;
         - a list of these, or of pairs (name, head): all of them, with nested parameters as in
           :class:`sklearn.ensemble.VotingClassifier`;
         - a triple (name, head, columns) in a list: one expert; ``columns`` may name a block. A head
           that is fitted already is wrapped in :class:`sklearn.frozen.FrozenEstimator`;
-        - ``"auto"``: residual heads on blocks that are a backbone's embedding, linear heads on
-          others but pooled features, and one linear head on all blocks together. Where labels are
-          numbers and have no ``class_names``, linear heads alone.
+        - ``"auto"``: zero-shot and residual heads on blocks that are a backbone's embedding, linear
+          heads on others but pooled features, one linear head on all blocks together, and a kernel
+          head. Where labels are numbers and have no ``class_names``, linear heads alone.
     router : str or router, default="shrunk"
         How experts are combined.
 
@@ -100,8 +101,8 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         Zero-shot and frozen heads learn nothing from rows and need no folds. Any other head can
         be judged by rows whose class has other rows to learn from. Where that holds for no more
         than half of the classes, as at one row per class, such heads are not judged: they share a
-        small fixed weight, which decides where the others turn out to know nothing. Nothing is
-        held out where ``calibrate`` is false and the router learns nothing.
+        weight that is the larger, the less the others know of the rows. Nothing is held out where
+        ``calibrate`` is false and the router learns nothing.
     calibrate : bool, default=True
         Whether to divide each expert's logits by a temperature that is fitted on rows which
         the head has not seen [2]_.

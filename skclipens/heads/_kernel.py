@@ -8,7 +8,7 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
-from .._utils._folds import covers_most, few_shot_folds, has_company
+from .._utils._folds import covers_most
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, fit_context
 from .._utils._validation import check_at_least_two, check_table, check_weights
@@ -34,8 +34,8 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
     correction fades, and the prompts decide; without texts, all classes are then alike.
 
     :math:`\beta` and the noise (the ridge) are those of the largest marginal likelihood of a
-    Gaussian process [2]_, on at most 500 of the rows. Where most classes have one row, they are 4 and
-    0.3, and the temperature is as in :class:`ResidualHead`.
+    Gaussian process [2]_, on at most 500 of the rows. Where most classes have one row, they are 4
+    and 0.3, and the temperature is as in :class:`ResidualHead`.
 
     Parameters
     ----------
@@ -134,7 +134,8 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         y : array-like of shape (n,)
             Labels.
         folds : list of (train, test), default=None
-            Held-out logits come from regressions on ``train``. None: each row is left out alone.
+            Held-out logits come from regressions on ``train``. None: each row is left out, together
+            with its copies.
         groups : array-like of shape (n,), default=None
             Rows of a group are left out together, where `folds` is None.
         sample_weight : array-like of shape (n,), default=None
@@ -154,20 +155,23 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         self.classes_, targets = np.unique(y, return_inverse=True)
         check_at_least_two(self.classes_)
         base = self._fit_base(X, y, targets, weights)
-        if folds is None and groups is not None:
-            folds = few_shot_folds(targets, 5, groups=groups, random_state=0)
         residuals = np.eye(len(self.classes_))[targets] - softmax(base, axis=1)
         rows = self._features(X).astype(np.float64)
         scale = np.ones(len(y)) if weights is None else np.sqrt(weights.astype(np.float64))
-        shared = covers_most(targets[has_company(targets)], len(self.classes_))
+        groups = (
+            _copies(X, targets) if groups is None else np.unique(groups, return_inverse=True)[1]
+        )
+        shared = covers_most(targets[_has_company(targets, groups, scale)], len(self.classes_))
         self.beta_, self.noise_ = (
             self._choose(rows, residuals, scale, targets) if shared else _UNJUDGED
         )
         support = self._drawn(targets, scale, self.max_rows)
         problem = _Regression(rows, residuals, scale, self.beta_, self.noise_)
-        coef, held_out, known = problem.solve(support, folds)
         if folds is None:
-            known &= has_company(targets)
+            coef, held_out = problem.leave_out(support, groups)
+            known = _has_company(targets, groups, scale)
+        else:
+            coef, held_out, known = problem.fold(support, folds)
         held_out[~known] = 0
         if covers_most(targets[known], len(self.classes_)):
             of_rows = None if weights is None else weights[known]
@@ -255,6 +259,20 @@ def _kernel(rows, others, beta):
     return np.exp(products, out=products)
 
 
+def _copies(X, targets):
+    """Numbers of rows, the same for rows with the same values and label."""
+    rows = np.column_stack([X, targets.astype(X.dtype)])
+    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _has_company(targets, groups, scale):
+    """Which rows with a weight share their class with such a row of another group."""
+    heard = scale > 0
+    pairs = np.unique(np.column_stack([targets, groups])[heard], axis=0)
+    n_groups = np.bincount(pairs[:, 0], minlength=targets.max() + 1)
+    return (n_groups[targets] > 1) & heard
+
+
 class _Regression:
     """Kernel ridge regression of residuals; ``scale`` is the root of the rows' weights."""
 
@@ -281,34 +299,43 @@ class _Regression:
             losses.append(n_classes * (spread + total * np.log(variance)))
         return losses
 
-    def solve(self, support, folds):
-        """Coefficients of the support; held-out predictions, and for which rows there are any."""
+    def fold(self, support, folds):
+        """Coefficients of the support; what folds predict, and for which rows."""
         held_out, known = np.zeros_like(self.residuals), np.zeros(len(self.residuals), bool)
-        if folds is not None:
-            coef, _ = self._coef(support)
-            for train, test in folds:
-                train = np.intersect1d(np.arange(len(known))[train], support)
-                held_out[test] = self.kernel(test, train) @ self._coef(train)[0]
-                known[test] = True
-            return coef, held_out, known
-        coef, inverse = self._coef(support, inverted=True)
-        # Leaving a row out in closed form: Rasmussen and Williams, equation 5.12.
-        weighted = self.scale[support][:, None]
-        held_out[support] = self.residuals[support] - coef / (
-            weighted**2 * np.diag(inverse)[:, None]
-        )
-        rest = np.setdiff1d(np.arange(len(known)), support)
-        if len(rest):
-            held_out[rest] = self.kernel(rest, support) @ coef
-        known[:] = True
-        return coef, held_out, known
+        for train, test in folds:
+            train = np.intersect1d(np.arange(len(known))[train], support)
+            held_out[test] = self.kernel(test, train) @ self._solve(train)[0]
+            known[test] = True
+        return self._solve(support)[0], held_out, known
 
-    def _coef(self, support, inverted=False):
+    def leave_out(self, support, groups):
+        """Coefficients of the support, and predictions without the rows of the own group.
+
+        In closed form: Rasmussen and Williams, equation 5.12, of several rows where a group has
+        several.
+        """
+        coef, inverse = self._solve(support, inverted=True)
+        held_out = self.residuals.copy()
+        held_out[support] -= coef / np.diag(inverse)[:, None]
+        _, own, sizes = np.unique(groups[support], return_inverse=True, return_counts=True)
+        for group in np.flatnonzero(sizes > 1):
+            rows = np.flatnonzero(own == group)
+            left = np.linalg.solve(inverse[np.ix_(rows, rows)], coef[rows])
+            held_out[support[rows]] = self.residuals[support[rows]] - left
+        rest = np.setdiff1d(np.arange(len(groups)), support)
+        if len(rest):
+            # Of a group that is drawn in part, nothing is left out for the other rows.
+            held_out[rest] = self.kernel(rest, support) @ coef
+        return coef, held_out
+
+    def _solve(self, support, inverted=False):
+        """Coefficients; the inverse of kernel and noise, if asked for."""
         scale = self.scale[support]
         K = self.kernel(support, support) * scale[:, None] * scale
         K.flat[:: len(K) + 1] += self.noise
         factor = cho_factor(K, overwrite_a=True)
-        inverse = cho_solve(factor, np.eye(len(scale))) if inverted else None
-        right = scale[:, None] * self.residuals[support]
-        solved = inverse @ right if inverted else cho_solve(factor, right)
-        return scale[:, None] * solved, inverse
+        coef = scale[:, None] * cho_solve(factor, scale[:, None] * self.residuals[support])
+        if not inverted:
+            return coef, None
+        inverse = cho_solve(factor, np.eye(len(scale)), overwrite_b=True)
+        return coef, inverse * scale[:, None] * scale

@@ -1,0 +1,184 @@
+"""Tests of the kernel head, on pictures of the zoo."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import softmax
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+from skclipens.datasets import load_emoji
+from skclipens.heads import KernelHead, ZeroShotHead
+from skclipens.model_selection import FewShotSplit
+from skclipens.utils.estimator_checks import check_head
+
+BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
+BLOCKS = [(name, slice(128 * i, 128 * i + 128)) for i, name in enumerate(BACKBONES)]
+ONE_SETTING = {"betas": (2.0,), "noises": (0.5,)}
+
+
+@pytest.fixture(scope="module")
+def data():
+    emoji = load_emoji(min_class_size=40)
+    X = MultiBackboneEmbedder(BACKBONES, device="cpu").fit_transform(emoji.filenames)
+    return X, emoji.target_names[emoji.target].astype(str)
+
+
+@pytest.fixture(scope="module")
+def split(data):
+    X, y = data
+    train, test = next(FewShotSplit(6, 1, random_state=0).split(X, y))
+    return X[train], y[train], X[test], y[test]
+
+
+def kernel(A, B, beta):
+    cosines = sum(A[:, columns] @ B[:, columns].T for _, columns in BLOCKS) / len(BLOCKS)
+    return np.exp(beta * (cosines - 1))
+
+
+@parametrize_with_checks([KernelHead()])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("head", [KernelHead(), KernelHead(max_rows=20, random_state=0)])
+def test_it_keeps_the_protocol_of_heads(head):
+    check_head(head)
+
+
+def test_predictions_are_prompts_plus_kernel_regression_of_what_they_leave(split):
+    X, y, X_test, _ = split
+    head = KernelHead(BLOCKS, **ONE_SETTING)
+    held_out, known = head.cross_fit(X, y)
+    assert known.all()
+    texts = [ZeroShotHead(name).fit(X[:, c], y) for name, c in BLOCKS]
+
+    def base(rows):
+        logits = [
+            one.decision_function(rows[:, c]) / t
+            for one, (_, c), t in zip(texts, BLOCKS, head.temperatures_, strict=True)
+        ]
+        return np.mean(logits, axis=0)
+
+    residuals = (y[:, None] == head.classes_) - softmax(base(X), axis=1)
+    ridge = kernel(X, X, 2.0) + 0.5 * np.eye(len(X))
+    added = kernel(X_test, X, 2.0) @ np.linalg.solve(ridge, residuals)
+    found = head.decision_function(X_test) - base(X_test)
+    scale = np.sum(added**2) / np.sum(added * found)
+    assert_allclose(found, added / scale, atol=1e-3)
+    # Held-out logits are those of heads that are fitted without the row.
+    row, rest = 3, np.delete(np.arange(len(X)), 3)
+    ridge = kernel(X[rest], X[rest], 2.0) + 0.5 * np.eye(len(rest))
+    without = kernel(X[[row]], X[rest], 2.0) @ np.linalg.solve(ridge, residuals[rest])
+    assert_allclose(held_out[row], (base(X[[row]]) + without / scale)[0], atol=1e-3)
+
+
+def test_folds_bind_what_is_held_out(split):
+    X, y, _, _ = split
+    halves = np.arange(0, len(y), 2), np.arange(1, len(y), 2)
+    logits, known = KernelHead(BLOCKS, **ONE_SETTING).cross_fit(X, y, folds=[halves, halves[::-1]])
+    changed = X.copy()
+    changed[halves[1][5]] = X[halves[1][6]]  # in the half that teaches the first
+    again, _ = KernelHead(BLOCKS, **ONE_SETTING).cross_fit(changed, y, folds=[halves, halves[::-1]])
+    assert known.all()
+    same = np.isclose(logits, again, atol=1e-6).all(axis=1)
+    assert not same[halves[0]].any()
+
+
+def test_evidence_is_the_marginal_likelihood(split):
+    from scipy.stats import multivariate_normal
+
+    X, y, _, _ = split
+    head = KernelHead(BLOCKS).fit(X, y)
+    residuals = (y[:, None] == head.classes_) - softmax(head._base(X), axis=1)
+
+    def evidence(beta, noise):
+        covariance = kernel(X, X, beta) + noise * np.eye(len(X))
+        variance = np.mean(residuals * np.linalg.solve(covariance, residuals))
+        return sum(multivariate_normal.logpdf(r, cov=variance * covariance) for r in residuals.T)
+
+    best = max(((b, n) for b in head.betas for n in head.noises), key=lambda one: evidence(*one))
+    assert (head.beta_, head.noise_) == best
+
+
+def test_a_weight_stands_for_copies(split):
+    X, y, X_test, _ = split
+    rng = np.random.default_rng(0)
+    copies = rng.integers(1, 4, len(y))
+    rows = np.repeat(np.arange(len(y)), copies)
+    weighted = KernelHead(BLOCKS).fit(X, y, sample_weight=copies)
+    repeated = KernelHead(BLOCKS).fit(X[rows], y[rows], groups=rows)
+    assert (weighted.beta_, weighted.noise_) == (repeated.beta_, repeated.noise_)
+    assert_allclose(weighted._base(X_test), repeated._base(X_test), rtol=1e-3, atol=1e-3)
+    one, other = (
+        head.decision_function(X_test) - head._base(X_test) for head in (weighted, repeated)
+    )
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.999
+
+
+def test_rows_without_weight_are_as_if_they_were_not_there(split):
+    X, y, X_test, _ = split
+    weights = np.ones(len(y))
+    weights[::5] = 0
+    some = weights > 0
+    weighted = KernelHead(BLOCKS).fit(X, y, sample_weight=weights)
+    without = KernelHead(BLOCKS).fit(X[some], y[some])
+    assert len(weighted.support_) == some.sum()
+    # Rows without weight are not left out one at a time, so that temperatures differ a little.
+    assert np.mean(weighted.predict(X_test) == without.predict(X_test)) > 0.95
+
+
+def test_one_row_per_class_leaves_prompts_and_a_fixed_correction(data):
+    X, y = data
+    train, test = next(FewShotSplit(1, 1, random_state=0).split(X, y))
+    head = KernelHead(BLOCKS)
+    logits, known = head.cross_fit(X[train], y[train])
+    assert known.all()
+    assert_allclose(logits, head._base(X[train]))
+    assert (head.beta_, head.noise_) == (4.0, 0.3)
+    assert np.abs(head.dual_coef_).max() > 0
+    without_texts, known = KernelHead().cross_fit(X[train], y[train])
+    assert not known.any()
+    assert_array_equal(without_texts, 0)
+
+
+def test_far_from_all_rows_the_prompts_decide(split):
+    X, y, X_test, _ = split
+    head = KernelHead(BLOCKS, betas=(8.0,)).fit(X, y)
+    far = -X.mean(axis=0, keepdims=True)
+    corrections = [np.abs(head.decision_function(Z) - head._base(Z)).max() for Z in (far, X_test)]
+    assert corrections[0] < 0.01 * corrections[1]
+
+
+def test_many_rows_are_drawn_by_class_and_the_others_judge(data):
+    X, y = data
+    head = KernelHead(BLOCKS, max_rows=60, random_state=0)
+    _, known = head.cross_fit(X, y)
+    assert head.support_.shape == (60, 256)
+    assert known.all()
+    again = KernelHead(BLOCKS, max_rows=60, random_state=0).fit(X, y)
+    assert_array_equal(head.support_, again.support_)
+
+
+def test_an_ensemble_hands_it_all_embeddings_with_their_texts(split):
+    X, y, X_test, y_test = split
+    blocks = [*BACKBONES, "price"]
+    table = np.column_stack([X, np.linspace(0, 1, len(X))]).astype(np.float32)
+    ends = [128, 256, 257]
+    columns = [
+        (name, slice(end - (128 if end < 257 else 1), end)) for name, end in zip(blocks, ends)
+    ]
+    clf = AdaptiveBackboneEnsemble(columns, head="kernel", random_state=0).fit(table, y)
+    ((name, head, block),) = clf.experts_
+    assert len(block.columns) == 256
+    assert [backbone for backbone, _ in head.blocks] == BACKBONES
+    numbers = np.unique(y, return_inverse=True)[1]
+    nameless = AdaptiveBackboneEnsemble(BACKBONES, head="kernel", random_state=0).fit(X, numbers)
+    assert not nameless.experts_[0][1].text_heads_
+
+
+@pytest.mark.parametrize("name", ["betas", "noises"])
+@pytest.mark.parametrize("values", [[], [0.0], ["a"], [1.0, -2.0]])
+def test_candidates_are_checked(name, values, split):
+    with pytest.raises(ValueError, match=f"{name} are positive numbers"):
+        KernelHead(**{name: values}).fit(*split[:2])
