@@ -58,6 +58,30 @@ def fit_temperature(logits, y, offset=0.0, sample_weight=None):
     return scale * float(np.exp(found.x))
 
 
+def log_loss(logits, y, sample_weight=None):
+    """Summed negative log-likelihood of the true classes.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n, C)
+    y : ndarray of shape (n,), int
+        Positions of the true classes.
+    sample_weight : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    float
+    """
+    true = log_softmax(logits, axis=1)[np.arange(len(y)), y]
+    return -float(true.sum() if sample_weight is None else true @ sample_weight)
+
+
+def calibrated_loss(logits, y, sample_weight=None):
+    """Log-loss of held-out logits once they are calibrated, to compare heads of any scale."""
+    temperature = fit_temperature(logits, y, sample_weight=sample_weight)
+    return log_loss(logits / temperature, y, sample_weight)
+
+
 def _spread(logits, sample_weight):
     centred = logits - logits.mean(axis=1, keepdims=True)
     if sample_weight is None:
@@ -65,11 +89,17 @@ def _spread(logits, sample_weight):
     return float(np.sqrt(np.average(centred.var(axis=1), weights=sample_weight)))
 
 
-def fixed_temperature(logits):
-    """Temperature that gives logits of shape (n, C) the spread of an expert that no row can judge.
+def fixed_temperature(logits, spread=UNJUDGED_SPREAD):
+    """Temperature for logits of shape (n, C) that no row can judge: it gives them a fixed spread.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n, C)
+    spread : float
+        Standard deviation over classes, in the mean over rows.
 
     Returns
     -------
     float
     """
-    return float(logits.std(axis=1).mean()) / UNJUDGED_SPREAD or 1.0
+    return float(logits.std(axis=1).mean()) / spread or 1.0
