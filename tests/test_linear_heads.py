@@ -5,14 +5,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
+from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.estimator_checks import check_param_validation
 
-from skclipens import CLIPEmbedder, LinearDiscriminantHead, ResidualHead, ZeroShotHead
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    CLIPEmbedder,
+    LinearDiscriminantHead,
+    LinearProbeHead,
+    ResidualHead,
+    ZeroShotHead,
+)
 from skclipens.datasets import load_emoji
+from skclipens.heads._temperature import fit_temperature
 from skclipens.model_selection import FewShotSplit
 
 BACKBONE = "zoo/RN20"
@@ -81,6 +90,114 @@ def test_is_as_accurate_as_logistic_regression():
     ours = LinearDiscriminantHead().fit(X[train], y[train]).score(X[test], y[test])
     theirs = LogisticRegression(max_iter=5000).fit(X[train] / 16, y[train])
     assert ours > theirs.score(X[test] / 16, y[test]) - 0.03
+
+
+def held_out_loss(head, X, y, **given):
+    """Log-loss of held-out logits, once they are calibrated."""
+    logits, known = head.cross_fit(X, y, **given)
+    targets = np.searchsorted(head.classes_, y)[known]
+    temperature = fit_temperature(logits[known], targets)
+    return -log_softmax(logits[known] / temperature, axis=1)[np.arange(len(targets)), targets].mean()
+
+
+@pytest.mark.parametrize("n_shots", [3, 16])  # fewer and more rows than columns
+def test_held_out_logits_are_those_of_discriminants_of_the_other_rows(emoji, n_shots):
+    X, y, *_ = split(emoji, n_shots)
+    X = X.astype(float)
+    head = LinearDiscriminantHead(shrinkage=2.0)
+    logits, known = head.cross_fit(X, y)
+    assert known.all()
+    for row in range(0, len(X), 31):
+        others = np.arange(len(X)) != row
+        # The ridge is that of all rows.
+        shrinkage = 2.0 * X.var(axis=0).sum() / X[others].var(axis=0).sum() * len(X) / others.sum()
+        refit = LinearDiscriminantHead(shrinkage=shrinkage).fit(X[others], y[others])
+        expected = refit.decision_function(X[[row]])
+        found = logits[[row]] - logits[row].mean() + expected.mean()
+        assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_weighted_rows_are_left_out_with_all_their_weight():
+    X, y = load_iris(return_X_y=True)
+    X, y = X[::10], y[::10]
+    weights = np.random.default_rng(0).integers(0, 4, len(y)).astype(float)
+    head = LinearDiscriminantHead(shrinkage=1.0)
+    logits, known = head.cross_fit(X, y, sample_weight=weights)
+    assert_array_equal(known, weights > 0)
+    rows = np.arange(len(y)).repeat(weights.astype(int))
+    folds = [(np.flatnonzero(rows != row), np.flatnonzero(rows == row)) for row in np.unique(rows)]
+    expected, _ = head.cross_fit(X[rows], y[rows], folds=folds)
+    found, expected = (one - one.mean(axis=1, keepdims=True) for one in (logits[rows], expected))
+    assert_allclose(found, expected, rtol=0.2, atol=0.2)  # the ridge is that of all rows
+
+
+def test_shrinkage_is_the_best_for_held_out_training_rows(emoji):
+    chosen = set()
+    for n_shots, noise in [(4, 0), (16, 0), (8, 0.3)]:
+        X, y, *_ = split(emoji, n_shots)
+        X = X + noise * np.random.default_rng(0).normal(size=X.shape).astype(X.dtype)
+        head = LinearDiscriminantHead()
+        best = held_out_loss(head, X, y)
+        assert head.shrinkage_ == LinearDiscriminantHead().fit(X, y).shrinkage_
+        for shrinkage in (1.0, 3.0, 10.0, 30.0):
+            one = LinearDiscriminantHead(shrinkage=shrinkage)
+            assert best <= held_out_loss(one, X, y) * 1.0011
+            if shrinkage == head.shrinkage_:
+                assert_array_equal(one.coef_, head.coef_)
+        chosen.add(head.shrinkage_)
+    assert len(chosen) > 1
+
+
+def test_where_no_row_can_judge_the_shrinkage_is_one(emoji):
+    X, y, *_ = split(emoji, 1)
+    head = LinearDiscriminantHead()
+    _, known = head.cross_fit(X, y)
+    assert head.shrinkage_ == 1
+    assert not known.any()
+    X, y, *_ = split(emoji, 2)
+    head.fit(X[::2], y[::2])
+    first = np.sort(np.unique(y, return_index=True)[1])
+    some = np.union1d(first, np.flatnonzero(np.isin(y, np.unique(y)[:5])))
+    _, known = head.cross_fit(X[some], y[some])
+    assert head.shrinkage_ == 1  # five classes of thirty have another row
+    assert known.sum() == 10
+
+
+def test_copies_of_a_row_do_not_judge_the_shrinkage(emoji):
+    """Labels that mean nothing seem to be right where a row has a copy, unless groups say so."""
+    X, y, *_ = split(emoji, 4)
+    noise = np.random.default_rng(0).permutation(y)
+    X, noise, groups = X.repeat(3, axis=0), noise.repeat(3), np.arange(len(X)).repeat(3)
+    for head in (LinearDiscriminantHead(), LinearProbeHead(cv=3)):
+        logits, _ = head.cross_fit(X, noise, groups=groups)
+        assert np.mean(head.classes_[logits.argmax(axis=1)] == noise) < 0.2
+        logits, _ = head.cross_fit(X, noise)
+        assert np.mean(head.classes_[logits.argmax(axis=1)] == noise) > 0.5
+
+
+def test_a_fold_or_a_number_of_folds_judges_in_place_of_single_rows(emoji):
+    X, y, *_ = split(emoji, 4)
+    folds = [(np.arange(1, len(X)), np.array([0])), (np.arange(len(X) - 1), np.array([len(X) - 1]))]
+    head = LinearDiscriminantHead(shrinkage=1.0)
+    alone, _ = head.cross_fit(X, y)
+    for given in (head.cross_fit(X, y, folds=folds), clone(head).set_params(cv=folds).cross_fit(X, y)):
+        logits, known = given
+        assert_array_equal(np.flatnonzero(known), [0, len(X) - 1])
+        assert_array_equal(logits[known].argmax(axis=1), alone[known].argmax(axis=1))
+    logits, known = LinearDiscriminantHead(cv=2).cross_fit(X, y)
+    assert known.all()
+    assert np.abs(logits - alone).max() > 0.1
+
+
+@pytest.mark.parametrize("head", [LinearDiscriminantHead(), LinearProbeHead()], ids=["lda", "probe"])
+def test_an_ensemble_fits_linear_heads_once(head, emoji, monkeypatch):
+    X, y, *_ = split(emoji, 2)
+    calls = []
+    kind = type(head)
+    real = kind.cross_fit
+    monkeypatch.setattr(kind, "cross_fit", lambda self, *a, **k: calls.append(k) or real(self, *a, **k))
+    AdaptiveBackboneEnsemble(head=head, random_state=0).fit(X, y)
+    assert [call["folds"] for call in calls] == [None]
 
 
 # Residual

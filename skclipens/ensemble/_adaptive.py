@@ -52,8 +52,9 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         - ``"zero-shot"``: a :class:`ZeroShotHead` on each block that is a backbone's embedding;
         - ``"residual"``: a :class:`ResidualHead`, which corrects zero-shot logits in closed
           form, on each of these;
-        - ``"tip-adapter"``: a :class:`TipAdapterHead` on each of these;
-        - ``"clip-adapter"``: a :class:`CLIPAdapterHead` on each of these;
+        - ``"tip-adapter"``, ``"gda"``, ``"clap"``, ``"cross-modal"`` and ``"clip-adapter"``: a
+          :class:`TipAdapterHead`, :class:`GDAHead`, :class:`CLAPHead`, :class:`CrossModalHead` or
+          :class:`CLIPAdapterHead` on each of these;
         - ``"linear"``: a :class:`LinearDiscriminantHead` on each block;
         - ``"linear-probe"``: a :class:`LinearProbeHead`, logistic regression that sweeps its
           regularisation, on each block;
@@ -92,7 +93,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
 
         - an int: cross-fitting in at most so many stratified folds; the heads are then fitted
           again on all rows. A head that knows itself what it would say without a row, such as a
-          residual or training-free Tip-Adapter head, is not fitted again for the folds;
+          residual or linear head, is not fitted again for the folds;
         - a float: so large a part of the rows is held out (0.1 in [1]_);
         - a splitter, or splits: cross-fitting in its folds, which bind all heads.
 

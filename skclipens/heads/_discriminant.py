@@ -135,7 +135,7 @@ class Discriminant:
         targets, w = self._given[1], self._weights
         own = np.arange(len(R)), targets
         count = self._counts[targets].astype(R.dtype)
-        others = np.where(self.in_company, count - w, count)
+        others = np.where(self.in_company, count - w, np.maximum(count, self._tiny))
         R = R / np.sqrt(np.where(w > 0, w, 1))[:, None]
         precision = 1 / (values + ridge)
         between = (M * (precision - 1 / ridge)) @ M.T + self._means @ self._means.T / ridge

@@ -55,9 +55,9 @@ class GDAHead(CrossFitTextHead):
     alpha_ : float
         What was given or chosen.
     discriminant_coef_ : ndarray of shape (C, width)
-        :math:`P \mu_c`.
+        :math:`P (\mu_c - m)`, with the mean m of all rows. It changes a row's logits by a constant.
     discriminant_intercept_ : ndarray of shape (C,)
-        :math:`-\frac12 \mu_c^T P \mu_c`.
+        What goes with it.
     n_features_in_ : int
         Width of the backbone's embedding.
     feature_names_in_ : ndarray of shape (width,)
