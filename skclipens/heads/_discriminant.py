@@ -15,8 +15,8 @@ class Discriminant:
     With the scatter :math:`A = \sum_i w_i r_i r_i^T` of the rows r around the means
     :math:`\mu_c` of their classes, the sum N of the weights and the precision
     :math:`P = N (A + \rho I)^{-1}`, the logit of a class is
-    :math:`\mu_c^T P x - \frac12 \mu_c^T P \mu_c`, plus the logarithm of its prior where there are
-    priors. All is solved in the smaller of the two dimensions of the table.
+    :math:`\mu_c^T P x - \frac12 \mu_c^T P \mu_c`, plus the logarithm of its prior. All is solved in
+    the smaller of the two dimensions of the table.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ class Discriminant:
         Of these, some may have no row.
     weights : ndarray of shape (n,) or None
         Weights of the rows.
-    priors : bool
-        Whether a class is the likelier the more rows it has.
+    log_prior : ndarray of shape (C,) or None
+        None: a class is the likelier the more rows it has.
 
     Attributes
     ----------
@@ -39,9 +39,8 @@ class Discriminant:
         Traces of the scatter around the mean of all rows, and around the means of classes.
     """
 
-    def __init__(self, X, targets, n_classes, weights=None, *, priors=True):
+    def __init__(self, X, targets, n_classes, weights=None, log_prior=None):
         self._given = X, targets, n_classes, weights
-        self._priors = priors
         self._weights = np.ones(len(X), X.dtype) if weights is None else weights
         self.n_rows, self.n_features = total_weight(targets, weights), X.shape[1]
         self._counts = np.bincount(targets, self._weights, minlength=n_classes)
@@ -55,6 +54,9 @@ class Discriminant:
         self.total = float(np.sum((roots * X) ** 2, dtype=float))
         self._residuals = (X - self._means[targets]) * roots
         self.within = float(np.sum(self._residuals**2, dtype=float))
+        shares = np.log(np.maximum(self._counts / self.n_rows, self._tiny))
+        seen = shares if log_prior is None else log_prior
+        self._log_prior = np.where(self._counts > 0, seen, np.log(self._tiny)).astype(X.dtype)
 
     @property
     def _is_wide(self):
@@ -65,15 +67,11 @@ class Discriminant:
         R = self._residuals
         return R @ R.T if self._is_wide else R.T @ R
 
-    def _log_prior(self, counts, n_rows):
-        shares = counts / n_rows if self._priors else counts > 0
-        return np.log(np.maximum(shares, self._tiny)).astype(self._means.dtype)
-
     def of_rows(self, rows):
-        """The discriminant of some rows, for all classes."""
+        """The discriminant of some rows, with the priors of all."""
         X, targets, n_classes, weights = self._given
         of_rows = None if weights is None else weights[rows]
-        return Discriminant(X[rows], targets[rows], n_classes, of_rows, priors=self._priors)
+        return Discriminant(X[rows], targets[rows], n_classes, of_rows, self._log_prior)
 
     def linear(self, ridge):
         """Logits as a function of a row.
@@ -96,7 +94,7 @@ class Discriminant:
         else:
             coef = solve(gram, right, assume_a="pos", overwrite_a=True) * self.n_rows
         bias = np.einsum("cd,dc->c", self._centre + self._means / 2, coef)
-        return coef.T, self._log_prior(self._counts, self.n_rows) - bias
+        return coef.T, self._log_prior - bias
 
     @cached_property
     def in_company(self):
@@ -121,6 +119,11 @@ class Discriminant:
         To leave out a row changes A by a matrix of rank one, and the mean of one class. So P
         follows by the formula of Sherman and Morrison from the eigenvectors of A, which serve all
         ridges.
+
+        A row is farther from a mean of m - 1 rows than from one of m, in expectation by the factor
+        :math:`(1 + \frac{1}{m-1}) / (1 + \frac1m)`. That would tell its class apart from all
+        others, as the least likely one, so the distance to it is divided by this factor. For the
+        same reason priors are those of all rows.
 
         Parameters
         ----------
@@ -147,11 +150,10 @@ class Discriminant:
         change = (w * count / others)[:, None]
         distances = itself + 2 * apart + between[targets]
         distances += change * (itself + apart) ** 2 / (1 - change * itself)
-        distances[own] *= (count / others) ** 2
-        n_rows = (self.n_rows - w)[:, None]
-        counts = np.tile(self._counts, (len(R), 1))
-        counts[own] = others
-        return self._log_prior(counts, n_rows) - n_rows / 2 * distances
+        # The row is count / others farther from its own mean without it; then, see above.
+        m = np.where(self.in_company, count / np.where(w > 0, w, 1), np.inf)
+        distances[own] *= (count / others) ** 2 * (1 - m**-2)
+        return self._log_prior - (self.n_rows - w)[:, None] / 2 * distances
 
 
 class HeldOutDiscriminants:

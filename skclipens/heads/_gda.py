@@ -76,8 +76,7 @@ class GDAHead(CrossFitTextHead):
     The authors' code takes the alpha with the best accuracy on validation data, which ``fit`` does
     not have, and leaves z as it is. Here the temperature of z and alpha are those with the smallest
     log-loss of the training rows, each fitted twice in turn. Each row meets the discriminant of all
-    others, which the formula of Sherman and Morrison gives without fitting again; only the ridge is
-    that of all rows. Groups are left out in five folds.
+    others, as in :class:`LinearDiscriminantHead`. Groups are left out in five folds.
 
     A row whose class no other row shows cannot judge alpha. Where that is so for at least half of
     the classes, as with one row per class, alpha is such that the discriminant's logits have a
@@ -143,7 +142,7 @@ class GDAHead(CrossFitTextHead):
         if folds is None and groups is not None:
             folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
         text, n_classes = self._text_logits(features), len(self.classes_)
-        gaussians = Discriminant(features, targets, n_classes, weights, priors=False)
+        gaussians = Discriminant(features, targets, n_classes, weights, np.zeros(n_classes))
         self.discriminant_coef_, self.discriminant_intercept_ = gaussians.linear(_ridge(gaussians))
         held_out = HeldOutDiscriminants(gaussians, folds)
         rows, logits = np.flatnonzero(held_out.known), np.zeros_like(text)

@@ -56,10 +56,13 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
     ``"auto"`` takes the shrinkage from 1, 3, 10 and 30 with the smallest log-loss of the training
     rows, each classified by the discriminant of all others and calibrated by one temperature. The
     formula of Sherman and Morrison gives all these from one eigendecomposition of the scatter
-    within classes; v stays that of all rows. Groups are left out in five folds. A row whose class
-    no other row shows cannot judge; where that is so for at least half of the classes, as with one
-    row per class, nothing is searched and the shrinkage is 1. Of shrinkages whose log-loss is
-    within a thousandth of the smallest, the least is taken.
+    within classes; priors and v stay those of all rows. A row is farther from the mean of the m - 1
+    others of its class than a new row is from that of all m: the distance is divided by the ratio
+    to be expected. Groups are left out in five folds.
+
+    A row whose class no other row shows cannot judge. Where that is so for at least half of the
+    classes, as with one row per class, nothing is searched and the shrinkage is 1. Of shrinkages
+    whose log-loss is within a thousandth of the smallest, the least is taken.
 
     References
     ----------
