@@ -97,7 +97,9 @@ def held_out_loss(head, X, y, **given):
     logits, known = head.cross_fit(X, y, **given)
     targets = np.searchsorted(head.classes_, y)[known]
     temperature = fit_temperature(logits[known], targets)
-    return -log_softmax(logits[known] / temperature, axis=1)[np.arange(len(targets)), targets].mean()
+    return -log_softmax(logits[known] / temperature, axis=1)[
+        np.arange(len(targets)), targets
+    ].mean()
 
 
 def left_out(X, y, row, weights, shrinkage):
@@ -107,7 +109,9 @@ def left_out(X, y, row, weights, shrinkage):
     ridge = shrinkage * (weights @ (X - centre) ** 2).mean()
     priors = np.array([weights[y == c].sum() for c in np.unique(y)]) / n_all
     others = np.arange(len(X)) != row
-    means = {c: np.average(X[(y == c) & others], 0, weights[(y == c) & others]) for c in np.unique(y)}
+    means = {
+        c: np.average(X[(y == c) & others], 0, weights[(y == c) & others]) for c in np.unique(y)
+    }
     rest = (X - np.array([means[c] for c in y]))[others]
     scatter = (rest.T * weights[others]) @ rest
     precision = weights[others].sum() * np.linalg.inv(scatter + ridge * np.eye(X.shape[1]))
@@ -210,8 +214,8 @@ def test_a_fold_or_a_number_of_folds_judges_in_place_of_single_rows(emoji):
     folds = [(np.arange(1, len(X)), np.array([0])), (np.arange(len(X) - 1), np.array([len(X) - 1]))]
     head = LinearDiscriminantHead(shrinkage=1.0)
     alone, _ = head.cross_fit(X, y)
-    for given in (head.cross_fit(X, y, folds=folds), clone(head).set_params(cv=folds).cross_fit(X, y)):
-        logits, known = given
+    for one, options in [(head, {"folds": folds}), (clone(head).set_params(cv=folds), {})]:
+        logits, known = one.cross_fit(X, y, **options)
         assert_array_equal(np.flatnonzero(known), [0, len(X) - 1])
         assert_array_equal(logits[known].argmax(axis=1), alone[known].argmax(axis=1))
     logits, known = LinearDiscriminantHead(cv=2).cross_fit(X, y)
@@ -219,13 +223,17 @@ def test_a_fold_or_a_number_of_folds_judges_in_place_of_single_rows(emoji):
     assert np.abs(logits - alone).max() > 0.1
 
 
-@pytest.mark.parametrize("head", [LinearDiscriminantHead(), LinearProbeHead()], ids=["lda", "probe"])
+@pytest.mark.parametrize(
+    "head", [LinearDiscriminantHead(), LinearProbeHead()], ids=["lda", "probe"]
+)
 def test_an_ensemble_fits_linear_heads_once(head, emoji, monkeypatch):
     X, y, *_ = split(emoji, 2)
     calls = []
     kind = type(head)
     real = kind.cross_fit
-    monkeypatch.setattr(kind, "cross_fit", lambda self, *a, **k: calls.append(k) or real(self, *a, **k))
+    monkeypatch.setattr(
+        kind, "cross_fit", lambda self, *a, **k: calls.append(k) or real(self, *a, **k)
+    )
     AdaptiveBackboneEnsemble(head=head, random_state=0).fit(X, y)
     assert [call["folds"] for call in calls] == [None]
 

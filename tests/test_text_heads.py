@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import log_softmax, softmax
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_param_validation
 
@@ -249,6 +250,12 @@ def test_strength_is_the_best_for_held_out_training_rows(emoji):
         assert best <= loss(CLAPHead(BACKBONE, strength=strength).cross_fit(X, y)[0]) + 1e-2
     X, y, *_ = split(emoji, 1)
     assert CLAPHead(BACKBONE).fit(X, y).strength_ == 1
+
+
+def test_too_few_iterations_are_told(emoji):
+    X, y, *_ = split(emoji, 2)
+    with pytest.warns(ConvergenceWarning, match="raise max_iter"):
+        CLAPHead(BACKBONE, strength=1.0, max_iter=2).fit(X, y)
 
 
 # Cross-modal rows

@@ -1,10 +1,12 @@
 """CLAP: a linear probe that is held to the text features of the classes."""
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
+from sklearn.exceptions import ConvergenceWarning
 
 from .._utils._folds import covers_most, few_shot_folds
 from .._utils._linalg import unit_rows
@@ -158,6 +160,9 @@ class CLAPHead(CrossFitTextHead):
         best = int(np.argmin(losses))
         self.strength_ = strengths[best]
         *_, (moved, self.n_iter_) = self._path(features, targets, weights, strengths[: best + 1])
+        if self.n_iter_ >= self.max_iter:
+            message = f"CLAPHead did not converge in {self.max_iter} iterations; raise max_iter."
+            warnings.warn(message, ConvergenceWarning, stacklevel=2)
         self.probe_coef_ = self.coef_ + moved
         return logits[best], np.ones(len(text), bool)
 
@@ -172,7 +177,9 @@ class CLAPHead(CrossFitTextHead):
         known = softmax(zero_shot, axis=1)[rows, targets]
         counts = np.bincount(targets, shares, minlength=n_classes)
         penalty = np.bincount(targets, shares * known, minlength=n_classes)
-        penalty = np.divide(penalty, counts, out=np.full(n_classes, shares @ known), where=counts > 0)
+        penalty = np.divide(
+            penalty, counts, out=np.full(n_classes, shares @ known), where=counts > 0
+        )
         penalty = penalty[:, None] / n_classes
 
         def loss(moved, k):
