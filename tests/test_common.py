@@ -59,7 +59,11 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
-HEADS = [LinearDiscriminantHead(), LinearProbeHead(cv=2, max_iter=200)]
+HEADS = [
+    LinearDiscriminantHead(),
+    LinearDiscriminantHead(shrinkage=1.0),
+    LinearProbeHead(cv=2, max_iter=200),
+]
 
 
 @parametrize_with_checks(HEADS)

@@ -311,7 +311,8 @@ def test_diagram_shows_heads_and_router(X, y):
 
 
 def test_a_bar_shows_how_far_a_long_fit_is(X, y, capsys):
-    clf = make(router=MixtureRouter(max_iter=2, verbose=True), verbose=True).fit(X, y)
+    router = MixtureRouter(max_iter=2, verbose=True)
+    clf = make(head=LogisticRegression(), router=router, verbose=True).fit(X, y)
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "fitting heads: 100%" in shown.err

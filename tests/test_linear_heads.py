@@ -5,14 +5,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
+from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.estimator_checks import check_param_validation
 
-from skclipens import CLIPEmbedder, LinearDiscriminantHead, ResidualHead, ZeroShotHead
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    CLIPEmbedder,
+    LinearDiscriminantHead,
+    LinearProbeHead,
+    ResidualHead,
+    ZeroShotHead,
+)
 from skclipens.datasets import load_emoji
+from skclipens.heads._temperature import fit_temperature
 from skclipens.model_selection import FewShotSplit
 
 BACKBONE = "zoo/RN20"
@@ -81,6 +90,152 @@ def test_is_as_accurate_as_logistic_regression():
     ours = LinearDiscriminantHead().fit(X[train], y[train]).score(X[test], y[test])
     theirs = LogisticRegression(max_iter=5000).fit(X[train] / 16, y[train])
     assert ours > theirs.score(X[test] / 16, y[test]) - 0.03
+
+
+def held_out_loss(head, X, y, **given):
+    """Log-loss of held-out logits, once they are calibrated."""
+    logits, known = head.cross_fit(X, y, **given)
+    targets = np.searchsorted(head.classes_, y)[known]
+    temperature = fit_temperature(logits[known], targets)
+    return -log_softmax(logits[known] / temperature, axis=1)[
+        np.arange(len(targets)), targets
+    ].mean()
+
+
+def left_out(X, y, row, weights, shrinkage):
+    """Logits of a row by the discriminant of the others, solved again; the ridge is that of all."""
+    n_all, x, own = weights.sum(), X[row], y[row]
+    centre = weights @ X / n_all
+    ridge = shrinkage * (weights @ (X - centre) ** 2).mean()
+    priors = np.array([weights[y == c].sum() for c in np.unique(y)]) / n_all
+    others = np.arange(len(X)) != row
+    means = {
+        c: np.average(X[(y == c) & others], 0, weights[(y == c) & others]) for c in np.unique(y)
+    }
+    rest = (X - np.array([means[c] for c in y]))[others]
+    scatter = (rest.T * weights[others]) @ rest
+    precision = weights[others].sum() * np.linalg.inv(scatter + ridge * np.eye(X.shape[1]))
+    distances = np.array([(x - mean) @ precision @ (x - mean) for mean in means.values()])
+    # As far from a mean of m - 1 rows as a new row is from one of m.
+    m = weights[y == own].sum() / weights[row]
+    distances[list(means).index(own)] *= (1 + 1 / m) / (1 + 1 / (m - 1))
+    return np.log(priors) - distances / 2
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_shots", [3, 16])  # fewer and more rows than columns
+def test_held_out_logits_are_those_of_discriminants_of_the_other_rows(emoji, n_shots, weighted):
+    X, y, *_ = split(emoji, n_shots)
+    X = X.astype(float)
+    weights = np.random.default_rng(0).uniform(0.5, 2, len(X)) if weighted else np.ones(len(X))
+    head = LinearDiscriminantHead(shrinkage=2.0)
+    logits, known = head.cross_fit(X, y, sample_weight=weights if weighted else None)
+    assert known.all()
+    for row in range(0, len(X), 31):
+        expected = left_out(X, y, row, weights, 2.0)
+        found = logits[row] - logits[row].mean() + expected.mean()
+        assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_shots", [2, 4])
+def test_held_out_rows_are_as_near_to_their_class_as_new_ones(emoji, n_shots):
+    """Or else calibration would take a class for the less likely, the nearer a row is to it."""
+    margins = []
+    for seed in range(4):
+        X, y, X_test, y_test = split(emoji, n_shots, seed)
+        head = LinearDiscriminantHead(shrinkage=3.0)
+        held_out, _ = head.cross_fit(X, y)
+        both = (held_out, y), (head.decision_function(X_test), y_test)
+        margins.append(
+            [
+                np.mean(logits[np.equal.outer(labels, head.classes_)] - logits.mean(axis=1))
+                for logits, labels in both
+            ]
+        )
+    held_out, new = np.mean(margins, axis=0)
+    assert 0.75 < held_out / new < 1.35
+
+
+def test_rows_without_weight_or_company_cannot_judge():
+    X, y = load_iris(return_X_y=True)
+    X, y = X[::10], y[::10]
+    weights = np.ones(15)
+    weights[[0, 6, 7, 8, 9]] = 0  # of the second class, one is left
+    _, known = LinearDiscriminantHead().cross_fit(X, y, sample_weight=weights)
+    assert_array_equal(known, [0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
+
+
+def test_shrinkage_is_the_best_for_held_out_training_rows(emoji):
+    chosen = set()
+    for n_shots, noise in [(4, 0), (16, 0), (8, 0.3)]:
+        X, y, *_ = split(emoji, n_shots)
+        X = X + noise * np.random.default_rng(0).normal(size=X.shape).astype(X.dtype)
+        head = LinearDiscriminantHead()
+        best = held_out_loss(head, X, y)
+        assert head.shrinkage_ == LinearDiscriminantHead().fit(X, y).shrinkage_
+        for shrinkage in (1.0, 3.0, 10.0, 30.0):
+            one = LinearDiscriminantHead(shrinkage=shrinkage)
+            assert best <= held_out_loss(one, X, y) * 1.0011
+            if shrinkage == head.shrinkage_:
+                assert_array_equal(one.coef_, head.coef_)
+        chosen.add(head.shrinkage_)
+    assert len(chosen) > 1
+
+
+def test_where_no_row_can_judge_the_shrinkage_is_one(emoji):
+    X, y, *_ = split(emoji, 1)
+    head = LinearDiscriminantHead()
+    _, known = head.cross_fit(X, y)
+    assert head.shrinkage_ == 1
+    assert not known.any()
+    X, y, *_ = split(emoji, 2)
+    head.fit(X[::2], y[::2])
+    first = np.sort(np.unique(y, return_index=True)[1])
+    some = np.union1d(first, np.flatnonzero(np.isin(y, np.unique(y)[:5])))
+    _, known = head.cross_fit(X[some], y[some])
+    assert head.shrinkage_ == 1  # five classes of thirty have another row
+    assert known.sum() == 10
+
+
+def test_copies_of_a_row_do_not_judge_the_shrinkage(emoji):
+    """Labels that mean nothing seem to be right where a row has a copy, unless groups say so."""
+    X, y, *_ = split(emoji, 4)
+    noise = np.random.default_rng(0).permutation(y)
+    X, noise, groups = X.repeat(3, axis=0), noise.repeat(3), np.arange(len(X)).repeat(3)
+    for head in (LinearDiscriminantHead(), LinearProbeHead(cv=3)):
+        logits, _ = head.cross_fit(X, noise, groups=groups)
+        assert np.mean(head.classes_[logits.argmax(axis=1)] == noise) < 0.2
+        logits, _ = head.cross_fit(X, noise)
+        assert np.mean(head.classes_[logits.argmax(axis=1)] == noise) > 0.3
+
+
+def test_a_fold_or_a_number_of_folds_judges_in_place_of_single_rows(emoji):
+    X, y, *_ = split(emoji, 4)
+    folds = [(np.arange(1, len(X)), np.array([0])), (np.arange(len(X) - 1), np.array([len(X) - 1]))]
+    head = LinearDiscriminantHead(shrinkage=1.0)
+    alone, _ = head.cross_fit(X, y)
+    for one, options in [(head, {"folds": folds}), (clone(head).set_params(cv=folds), {})]:
+        logits, known = one.cross_fit(X, y, **options)
+        assert_array_equal(np.flatnonzero(known), [0, len(X) - 1])
+        assert_array_equal(logits[known].argmax(axis=1), alone[known].argmax(axis=1))
+    logits, known = LinearDiscriminantHead(cv=2).cross_fit(X, y)
+    assert known.all()
+    assert np.abs(logits - alone).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    "head", [LinearDiscriminantHead(), LinearProbeHead()], ids=["lda", "probe"]
+)
+def test_an_ensemble_fits_linear_heads_once(head, emoji, monkeypatch):
+    X, y, *_ = split(emoji, 2)
+    calls = []
+    kind = type(head)
+    real = kind.cross_fit
+    monkeypatch.setattr(
+        kind, "cross_fit", lambda self, *a, **k: calls.append(k) or real(self, *a, **k)
+    )
+    AdaptiveBackboneEnsemble(head=head, random_state=0).fit(X, y)
+    assert [call["folds"] for call in calls] == [None]
 
 
 # Residual

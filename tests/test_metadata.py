@@ -19,10 +19,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder
+from skclipens._utils._folds import few_shot_folds
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import GatedRouter, NeuralLogitController, UniformRouter
 from skclipens.heads import (
+    CLAPHead,
     CLIPAdapterHead,
+    CrossModalHead,
+    GDAHead,
     LinearDiscriminantHead,
     LinearProbeHead,
     ResidualHead,
@@ -76,6 +80,9 @@ def whole_folds(rows):
         ResidualHead(BACKBONE),
         TipAdapterHead(BACKBONE),
         TipAdapterHead(BACKBONE, alpha=2, beta=3),
+        GDAHead(BACKBONE),
+        CLAPHead(BACKBONE),
+        CrossModalHead(BACKBONE),
         CLIPAdapterHead(BACKBONE, max_iter=5, batch_size=100, random_state=0),
     ],
 )
@@ -87,10 +94,7 @@ def test_weights_of_rows_are_repetitions_for_heads(head, weights, emoji):
     weights[1::6] += 1  # and another
     rows = np.arange(24).repeat(weights.astype(int))
     weighted, longer = clone(head), clone(head)
-    if isinstance(head, LinearProbeHead):
-        weighted.set_params(cv=whole_folds(np.arange(24)))
-        longer.set_params(cv=whole_folds(rows))
-    if isinstance(head, (ResidualHead, TipAdapterHead)):
+    if hasattr(head, "cross_fit"):
         options = {"sample_weight": weights, "folds": whole_folds(np.arange(24))}
         logits, known = weighted.cross_fit(X, y, **options)
         expected, expected_known = longer.cross_fit(X[rows], y[rows], folds=whole_folds(rows))
@@ -275,8 +279,10 @@ def test_a_head_that_searches_by_itself_gets_the_groups_of_its_rows(emoji):
     X, noise, groups = X.repeat(4, axis=0), noise.repeat(4), np.arange(24).repeat(4)
     alone = LinearProbeHead()
     assert alone.fit(X, noise, groups=groups).C_ < clone(alone).fit(X, noise).C_ / 100
-    clf = AdaptiveBackboneEnsemble(head="linear-probe", router="static", cv=2)
-    assert clf.fit(X, noise, groups=groups).experts_[0].head.C_ == alone.C_
+    clf = AdaptiveBackboneEnsemble(head="linear-probe", router="static", cv=5)
+    alone.cross_fit(X, noise, folds=few_shot_folds(noise, 5, groups=groups, random_state=0))
+    clf.set_params(random_state=0).fit(X, noise, groups=groups)
+    assert clf.experts_[0].head.C_ == alone.C_
 
 
 # In scikit-learn's tools, with and without its routing of metadata

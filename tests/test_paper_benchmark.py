@@ -180,6 +180,7 @@ def test_every_rule_has_its_name():
     used = {_systems.make(rule, "linear", "zoo").router for rule in _systems.RULES}
     assert {router for router in used if isinstance(router, str)} == ROUTERS.keys()
     assert _systems.make("SL", "tip-adapter-f", "zoo").head.fine_tune
+    assert _systems.make("SL", "clip-adapter", "zoo").head == "clip-adapter"
 
 
 def test_same_seed_same_numbers(finished, few, tmp_path):

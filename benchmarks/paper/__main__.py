@@ -26,6 +26,7 @@ from . import _differences, _figures, _report, _rivals, _run, _sets, _systems
 from ._embedding import embed_set, short_names
 
 _DATASETS = "local, validation, photographs, all, or names of sets"
+_HEADS = f"any of the package's names, or {', '.join(_systems.NAMED)}"
 EXPERIMENTS = ("main", "ablation", "robustness", "cascade", "transfer", "retrieval")
 
 
@@ -38,7 +39,7 @@ def parse(arguments):
     add = parser.add_argument
     add("--datasets", nargs="+", default=["local"], help=_DATASETS)
     add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")
-    add("--heads", nargs="+", default=list(_systems.HEADS))
+    add("--heads", nargs="+", default=list(_systems.HEADS), help=_HEADS)
     add("--rules", nargs="+", default=list(_systems.RULES), choices=list(_systems.RULES))
     add("--rivals", nargs="*", default=list(_rivals.RIVALS), choices=list(_rivals.RIVALS))
     add("--shots", nargs="+", default=["1", "2", "4", "8", "16", "all"], type=_shots)

@@ -4,7 +4,7 @@ from skclipens import AdaptiveBackboneEnsemble, TipAdapterHead
 from skclipens.ensemble import NeuralLogitController, SuperLearnerRouter
 
 HEADS = ("zero-shot", "linear", "tip-adapter", "residual", "auto")
-_NAMED = {"tip-adapter-f": TipAdapterHead(fine_tune=True)}  # heads that only the tables name
+NAMED = {"tip-adapter-f": TipAdapterHead(fine_tune=True)}  # heads that only the tables name
 DEFAULT = "shrunk (default)"
 PAPER_SPLIT = "NLC, 10 % held out"
 # What the paper says of the NLC, and where it says nothing the choices that are nearest at hand.
@@ -46,5 +46,5 @@ def rules_for(head, rules=tuple(RULES)):
 
 def make(rule, head, backbones, **options):
     """An ensemble, not fitted."""
-    head = _NAMED.get(head, head)
+    head = NAMED.get(head, head)
     return AdaptiveBackboneEnsemble(backbones, head=head, **RULES[rule], **options)

@@ -19,7 +19,12 @@ from .._utils._validation import (
     check_table,
     check_weights,
 )
-from ..heads._temperature import fit_temperature, fixed_temperature, surprise
+from ..heads._temperature import (
+    fit_temperature,
+    fixed_temperature,
+    surprise,
+    unjudged_spread,
+)
 from ..heads._text_head import BaseTextHead, check_templates, names_of_classes
 from ._blocks import find_blocks
 from ._composition import HeadComposition
@@ -53,8 +58,9 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
           with texts to compare it with, so not on pooled features;
         - ``"residual"``: a :class:`ResidualHead`, which corrects zero-shot logits in closed
           form, on each of these;
-        - ``"tip-adapter"``: a :class:`TipAdapterHead` on each of these;
-        - ``"clip-adapter"``: a :class:`CLIPAdapterHead` on each of these;
+        - ``"tip-adapter"``, ``"gda"``, ``"clap"``, ``"cross-modal"`` and ``"clip-adapter"``: a
+          :class:`TipAdapterHead`, :class:`GDAHead`, :class:`CLAPHead`, :class:`CrossModalHead` or
+          :class:`CLIPAdapterHead` on each of these;
         - ``"linear"``: a :class:`LinearDiscriminantHead` on each block;
         - ``"linear-probe"``: a :class:`LinearProbeHead`, logistic regression that sweeps its
           regularisation, on each block;
@@ -94,7 +100,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
 
         - an int: cross-fitting in at most so many stratified folds; the heads are then fitted
           again on all rows. A head that knows itself what it would say without a row, such as a
-          residual or training-free Tip-Adapter head, is not fitted again for the folds;
+          residual or linear head, is not fitted again for the folds;
         - a float: so large a part of the rows is held out (0.1 in [1]_);
         - a splitter, or splits: cross-fitting in its folds, which bind all heads.
 
@@ -357,7 +363,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         told = surprise(combine(router, X[rows], logits), targets, weights) if len(rows) else 1.0
         for e in np.flatnonzero(~self.judged_):
             of_rows = self.experts_[e].logits(X, self.classes_)
-            self.temperatures_[e] = fixed_temperature(of_rows, told)
+            self.temperatures_[e] = fixed_temperature(of_rows, unjudged_spread(told))
 
     def _check_before_fit(self, feature_names, y, sample_weight=None, groups=None):
         """Raise what ``fit`` would raise, as far as no row of X is needed to know.

@@ -12,7 +12,10 @@ from .._utils._metadata import metadata_taken
 from .._utils._validation import few_rows_per_class
 from ..backbones import Backbone
 from ..heads import (
+    CLAPHead,
     CLIPAdapterHead,
+    CrossModalHead,
+    GDAHead,
     KernelHead,
     LinearDiscriminantHead,
     LinearProbeHead,
@@ -29,6 +32,9 @@ HEADS = {
     "zero-shot": ZeroShotHead(),
     "residual": ResidualHead(),
     "tip-adapter": TipAdapterHead(),
+    "gda": GDAHead(),
+    "clap": CLAPHead(),
+    "cross-modal": CrossModalHead(),
     "clip-adapter": CLIPAdapterHead(),
     "linear": LinearDiscriminantHead(),
     "linear-probe": LinearProbeHead(),

@@ -3,7 +3,10 @@
 Imports ``backbones`` and ``_utils``; ``ensemble`` and all above may import it.
 """
 
+from ._clap import CLAPHead
 from ._clip_adapter import CLIPAdapterHead
+from ._cross_modal import CrossModalHead
+from ._gda import GDAHead
 from ._kernel import KernelHead
 from ._linear import LinearDiscriminantHead
 from ._linear_probe import LinearProbeHead
@@ -14,7 +17,10 @@ from ._zero_shot import ZeroShotHead
 
 __all__ = [
     "DEFAULT_TEMPLATES",
+    "CLAPHead",
     "CLIPAdapterHead",
+    "CrossModalHead",
+    "GDAHead",
     "KernelHead",
     "LinearDiscriminantHead",
     "LinearProbeHead",

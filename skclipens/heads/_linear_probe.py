@@ -4,6 +4,7 @@ import warnings
 from numbers import Integral
 
 import numpy as np
+from scipy.special import log_softmax
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -102,7 +103,6 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
         self.verbose = verbose
 
-    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, groups=None):
         """Search C, then fit on all rows.
 
@@ -126,34 +126,72 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
         ValueError
             If there is one class only.
         """
+        self.cross_fit(X, y, groups=groups, sample_weight=sample_weight)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
+        """Fit, and say what probes that have not seen a row give for it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Embeddings, or any table.
+        y : array-like of shape (n,)
+            Labels.
+        folds : list of (train, test), default=None
+            Held-out logits come from probes on ``train``. None: as ``cv`` says.
+        groups : array-like of shape (n,), default=None
+            Rows of a group are in one fold, where `folds` is None.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        logits : ndarray of shape (n, C)
+            With ``C_``. A class that a probe has not seen gets the row's smallest logit.
+        known : ndarray of shape (n,), bool
+            Which rows can judge the head: those that a fold holds out.
+
+        Raises
+        ------
+        ValueError
+            If there is one class only.
+        """
         X, y = check_table(self, X, y)
         weights = check_weights(sample_weight, X)
         self.classes_, targets = np.unique(y, return_inverse=True)
         check_at_least_two(self.classes_)
+        if folds is None:
+            folds = few_shot_folds(
+                targets, self.cv, groups=groups, every_class=True, shuffle=False, X=X
+            )
         with few_rows_per_class():
-            self.C_ = float(10 ** self._find_log_c(X, targets, weights, groups))
+            log_c, logits = self._find_log_c(X, targets, weights, folds)
+            self.C_ = float(10**log_c)
             probe = self._probe(self.C_).fit(X, targets, weights)
         self.coef_, self.intercept_ = probe.coef_, probe.intercept_
         self.n_iter_ = int(probe.n_iter_.max())
-        return self
+        known = np.zeros(len(X), bool)
+        for _, test in folds:
+            known[test] = True
+        return logits, known
 
     def _probe(self, C):
         return LogisticRegression(C=C, max_iter=self.max_iter)
 
-    def _find_log_c(self, X, targets, weights, groups):
-        folds = few_shot_folds(
-            targets, self.cv, groups=groups, every_class=True, shuffle=False, X=X
-        )
+    def _find_log_c(self, X, targets, weights, folds):
+        """The best exponent of C, and what probes with it say of held-out rows."""
         judges = [targets[test] for _, test in folds]
         if not folds or not covers_most(np.concatenate(judges), len(self.classes_)):
-            return _DEFAULT_LOG_C
-        losses = {}
+            return _DEFAULT_LOG_C, self._held_out(10**_DEFAULT_LOG_C, X, targets, weights, folds)[1]
+        tried = {}
 
         def loss(log_c):
-            if log_c not in losses:
-                losses[log_c] = self._held_out_loss(10.0**log_c, X, targets, weights, folds)
+            if log_c not in tried:
+                tried[log_c] = self._held_out(10.0**log_c, X, targets, weights, folds)
                 bar.update()
-            return losses[log_c]
+            return tried[log_c][0]
 
         with progress(_N_TRIED, self.verbose, desc="LinearProbeHead", unit="C") as bar:
             step = 2.0
@@ -161,23 +199,28 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
             while step > _FINEST_STEP:
                 step /= 2
                 best = min([c for c in (best - step, best, best + step) if abs(c) <= 6], key=loss)
-        return best
+        return best, tried[best][1]
 
-    def _held_out_loss(self, C, X, targets, weights, folds):
-        losses, of_rows = [], None if weights is None else []
+    def _held_out(self, C, X, targets, weights, folds):
+        """Mean log-loss of rows that folds hold out, and the logits of these, else zero."""
+        logits = np.zeros((len(X), len(self.classes_)), X.dtype)
+        losses, of_rows = [], []
         with warnings.catch_warnings():
             # Only the chosen strength has to converge.
             warnings.filterwarnings("ignore", category=ConvergenceWarning)
             for train, test in folds:
                 seen = None if weights is None else weights[train]
                 probe = self._probe(C).fit(X[train], targets[train], seen)
-                p = probe.predict_proba(X[test])
-                true = p[np.arange(len(test)), np.searchsorted(probe.classes_, targets[test])]
-                losses.append(-np.log(np.maximum(true, np.finfo(p.dtype).eps)))
-                if weights is not None:
-                    of_rows.append(weights[test])
-        of_rows = None if weights is None else np.concatenate(of_rows)
-        return np.average(np.concatenate(losses), weights=of_rows)
+                scores = one_column_per_class(probe.decision_function(X[test]))
+                own = np.arange(len(test)), np.searchsorted(probe.classes_, targets[test])
+                losses.append(-log_softmax(scores, axis=1)[own])
+                of_rows.append(np.ones(len(test)) if weights is None else weights[test])
+                logits[test] = scores.min(axis=1, keepdims=True)
+                logits[np.ix_(test, probe.classes_)] = scores
+        if not folds:
+            return np.inf, logits
+        losses = np.minimum(np.concatenate(losses), -np.log(np.finfo(X.dtype).eps))
+        return np.average(losses, weights=np.concatenate(of_rows)), logits
 
     def _logits_of(self, X):
         logits = X @ self.coef_.T + self.intercept_

@@ -60,6 +60,30 @@ def fit_temperature(logits, y, offset=0.0, sample_weight=None):
     return scale * float(np.exp(found.x))
 
 
+def log_loss(logits, y, sample_weight=None):
+    """Summed negative log-likelihood of the true classes.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n, C)
+    y : ndarray of shape (n,), int
+        Positions of the true classes.
+    sample_weight : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    float
+    """
+    true = log_softmax(logits, axis=1)[np.arange(len(y)), y]
+    return -float(true.sum() if sample_weight is None else true @ sample_weight)
+
+
+def calibrated_loss(logits, y, sample_weight=None):
+    """Log-loss of held-out logits once they are calibrated, to compare heads of any scale."""
+    temperature = fit_temperature(logits, y, sample_weight=sample_weight)
+    return log_loss(logits / temperature, y, sample_weight)
+
+
 def _spread(logits, sample_weight):
     centred = logits - logits.mean(axis=1, keepdims=True)
     if sample_weight is None:
@@ -99,19 +123,25 @@ def unjudged_temperature(logits, y, sample_weight=None):
     return min(low + UNJUDGED_SLOPE * known, high)
 
 
-def fixed_temperature(logits, surprise_of_others=1.0):
-    """Temperature of an expert that no row can judge, by the spread that its logits then have.
+def unjudged_spread(surprise_of_others):
+    """How far apart the logits are put of what no row can judge.
+
+    The less the other experts know together, in the sense of :func:`surprise`, the farther.
+    """
+    return UNJUDGED_SPREAD * surprise_of_others**UNJUDGED_POWER
+
+
+def fixed_temperature(logits, spread):
+    """Temperature for logits of shape (n, C) that no row can judge: it gives them a fixed spread.
 
     Parameters
     ----------
     logits : ndarray of shape (n, C)
-    surprise_of_others : float
-        :func:`surprise` of what the other experts say together; the less they know, the more
-        this one is heard.
+    spread : float
+        Standard deviation over classes, in the mean over rows.
 
     Returns
     -------
     float
     """
-    spread = UNJUDGED_SPREAD * surprise_of_others**UNJUDGED_POWER
     return float(logits.std(axis=1).mean()) / spread or 1.0

@@ -4,7 +4,6 @@ from numbers import Real
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.special import log_softmax
 from sklearn.utils import gen_batches
 from sklearn.utils.metaestimators import available_if
 
@@ -13,6 +12,7 @@ from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, StrOptions, fit_context
 from .._utils._validation import check_weights
 from ..backbones import resolve_device
+from ._temperature import log_loss
 from ._text_head import BaseTextHead
 from ._training import TRAINING_CONSTRAINTS, make_generator, train_head
 
@@ -257,7 +257,7 @@ class TipAdapterHead(BaseTextHead):
             for b, beta in enumerate(betas):
                 cache = self._cache_logits(affinity, beta)
                 losses[b] += [
-                    _log_loss(text + alpha * cache, targets[rows], of_rows) for alpha in alphas
+                    log_loss(text + alpha * cache, targets[rows], of_rows) for alpha in alphas
                 ]
         best = np.unravel_index(losses.argmin(), losses.shape)
         return alphas[best[1]], betas[best[0]]
@@ -328,9 +328,3 @@ class _HiddenKeys:
 
 def _candidates(given, automatic):
     return list(automatic) if given == "auto" else [float(given)]
-
-
-def _log_loss(logits, targets, weights):
-    """Summed negative log-likelihood of the true classes."""
-    true = log_softmax(logits, axis=1)[np.arange(len(targets)), targets]
-    return -(true.sum() if weights is None else true @ weights)

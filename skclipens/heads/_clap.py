@@ -1,0 +1,209 @@
+"""CLAP: a linear probe that is held to the text features of the classes."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
+from sklearn.exceptions import ConvergenceWarning
+
+from .._utils._folds import covers_most, few_shot_folds
+from .._utils._linalg import unit_rows
+from .._utils._sklearn import Interval, StrOptions, fit_context
+from .._utils._validation import check_weights
+from ._temperature import fit_temperature, log_loss
+from ._text_head import CrossFitTextHead
+
+_N_FOLDS = 5
+_STRENGTHS = (100.0, 10.0, 1.0, 0.1)  # each starts from what the one before has found
+_DEFAULT_STRENGTH = 1.0
+_TOLERANCE = 1e-7  # of a step, relative to the loss
+
+
+class CLAPHead(CrossFitTextHead):
+    r"""Linear probe that starts at the text features of the classes and is held to them.
+
+    The weights :math:`w_c` of the classes minimise, with the text features :math:`t_c` [1]_,
+
+    .. math:: \frac1N \sum_i H(y_i, \mathrm{softmax}_c(s f_i^T w_c))
+              + \frac{k}{C} \sum_c \lambda_c \|w_c - t_c\|^2,
+
+    where H is cross-entropy, f the unit embeddings of N rows, s the scale of the zero-shot
+    logits, calibrated on these rows, and :math:`\lambda_c` the mean probability that
+    :class:`ZeroShotHead` gives the class on its own rows: what it knows already is kept. This is
+    convex, and solved by L-BFGS.
+
+    Parameters
+    ----------
+    backbone : str or None, default=None
+        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`. None takes
+        that of its block in an ensemble.
+    strength : float or "auto", default="auto"
+        Strength k of the penalty.
+    max_iter : int, default=1000
+        Largest number of iterations of L-BFGS.
+    templates : sequence of str, default=None
+        Prompts, as in :class:`ZeroShotHead`.
+    class_names : mapping or sequence of str, default=None
+        Names of the classes, as in :class:`ZeroShotHead`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels.
+    coef_ : ndarray of shape (C, width), float32
+        Text features t of the classes, unit rows.
+    logit_scale_ : float
+        Scale of the zero-shot logits.
+    temperature_ : float
+        What the zero-shot logits are divided by: s is ``logit_scale_ / temperature_``.
+    strength_ : float
+        What was given or chosen.
+    probe_coef_ : ndarray of shape (C, width)
+        Weights w of the classes.
+    n_iter_ : int
+        Iterations of the final fit.
+    n_features_in_ : int
+        Width of the backbone's embedding.
+    feature_names_in_ : ndarray of shape (width,)
+        Names of the columns; only where ``fit`` saw a frame.
+
+    See Also
+    --------
+    LinearProbeHead : A linear probe that knows no names.
+    ResidualHead : Corrects zero-shot logits in closed form.
+
+    Notes
+    -----
+    In the paper k is 1, s the scale of the model, and gradient descent takes 300 epochs, which
+    regularises too; its code scales w to unit length. The minimum itself overfits where zero-shot
+    logits are far too sure. So s is calibrated, and ``"auto"`` takes k from 100, 10, 1 and 0.1
+    by the log-loss of held-out rows, in up to five folds of the training rows. A row whose
+    class no other row shows cannot judge k; where that is so for at least half of the classes, as
+    with one row per class, k is 1. A class without a row has the mean :math:`\lambda`.
+
+    References
+    ----------
+    .. [1] Silva-Rodriguez et al., "A Closer Look at the Few-Shot Adaptation of Large
+       Vision-Language Models", CVPR 2024, section 4, equations 6 to 8.
+       https://arxiv.org/abs/2312.12730
+
+    Examples
+    --------
+    >>> from skclipens import CLIPEmbedder
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.heads import CLAPHead
+    >>> emoji = load_emoji(min_class_size=60)
+    >>> X = CLIPEmbedder("zoo/RN20").fit_transform(emoji.filenames[::5])
+    >>> y = emoji.target_names[emoji.target[::5]]
+    >>> CLAPHead("zoo/RN20").fit(X, y).probe_coef_.shape == (len(set(y)), 128)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **CrossFitTextHead._parameter_constraints,
+        "strength": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self, backbone=None, *, strength="auto", max_iter=1000, templates=None, class_names=None
+    ):
+        self.backbone = backbone
+        self.strength = strength
+        self.max_iter = max_iter
+        self.templates = templates
+        self.class_names = class_names
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
+        """Fit, and say what heads that have not seen a row give for it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, width)
+            Embeddings, normalised or not.
+        y : array-like of shape (n,)
+            Labels.
+        folds : list of (train, test), default=None
+            Held-out logits come from probes on ``train``. None: up to five folds.
+        groups : array-like of shape (n,), default=None
+            Rows of a group are in one fold, where `folds` is None.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        logits : ndarray of shape (n, C)
+            With ``strength_``. Those of a row that no fold holds out are the zero-shot ones.
+        known : ndarray of shape (n,), bool
+            Which rows can judge the head: all, since prompts have seen none.
+        """
+        features, targets = self._fit_text(X, y)
+        weights = check_weights(sample_weight, features)
+        if folds is None:
+            folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
+        text = self._text_logits(features)
+        self.temperature_ = fit_temperature(text, targets, sample_weight=weights)
+        judges = np.concatenate([test for _, test in folds]) if folds else np.empty(0, int)
+        judged = covers_most(targets[judges], len(self.classes_))
+        automatic = _STRENGTHS if judged else [_DEFAULT_STRENGTH]
+        strengths = automatic if self.strength == "auto" else [float(self.strength)]
+        logits = np.stack([text / self.temperature_] * len(strengths))
+        for train, test in folds if judged else []:
+            path = self._path(features[train], targets[train], _of(weights, train), strengths)
+            for k, (moved, _) in enumerate(path):
+                logits[k, test] = self._moved_logits(features[test], moved)
+        of_judges = _of(weights, judges)
+        losses = [log_loss(one[judges], targets[judges], of_judges) for one in logits]
+        best = int(np.argmin(losses))
+        self.strength_ = strengths[best]
+        *_, (moved, self.n_iter_) = self._path(features, targets, weights, strengths[: best + 1])
+        if self.n_iter_ >= self.max_iter:
+            message = f"CLAPHead did not converge in {self.max_iter} iterations; raise max_iter."
+            warnings.warn(message, ConvergenceWarning, stacklevel=2)
+        self.probe_coef_ = self.coef_ + moved
+        return logits[best], np.ones(len(text), bool)
+
+    def _path(self, features, targets, weights, strengths):
+        """How far weights move from the text features, and iterations, for one k after another."""
+        f, text = features.astype(float), self.coef_.astype(float)
+        scale, n_classes = self.logit_scale_ / self.temperature_, len(text)
+        weights = np.ones(len(f)) if weights is None else weights
+        shares = weights / weights.sum()
+        rows = np.arange(len(f))
+        zero_shot = scale * f @ text.T
+        known = softmax(zero_shot, axis=1)[rows, targets]
+        counts = np.bincount(targets, shares, minlength=n_classes)
+        penalty = np.bincount(targets, shares * known, minlength=n_classes)
+        penalty = np.divide(
+            penalty, counts, out=np.full(n_classes, shares @ known), where=counts > 0
+        )
+        penalty = penalty[:, None] / n_classes
+
+        def loss(moved, k):
+            moved = moved.reshape(text.shape)
+            log_p = log_softmax(zero_shot + scale * f @ moved.T, axis=1)
+            value = k * np.sum(penalty * moved**2) - shares @ log_p[rows, targets]
+            slope = np.exp(log_p)
+            slope[rows, targets] -= 1
+            slope = scale * (shares[:, None] * slope).T @ f + 2 * k * penalty * moved
+            return value, slope.ravel()
+
+        moved = np.zeros(text.size)
+        for k in strengths:
+            options = {"maxiter": self.max_iter, "ftol": _TOLERANCE}
+            found = minimize(loss, moved, k, "L-BFGS-B", jac=True, options=options)
+            moved = found.x
+            yield moved.reshape(text.shape).astype(features.dtype), found.nit
+
+    def _moved_logits(self, features, moved):
+        return features @ (self.coef_ + moved).T * (self.logit_scale_ / self.temperature_)
+
+    def _logits_of(self, X):
+        return self._moved_logits(unit_rows(X), self.probe_coef_ - self.coef_)
+
+
+def _of(weights, rows):
+    return None if weights is None else weights[rows]

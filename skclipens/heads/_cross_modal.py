@@ -1,0 +1,147 @@
+"""A linear probe for which the names of the classes are training rows, too."""
+
+from numbers import Integral, Real
+
+import numpy as np
+
+from .._utils._folds import few_shot_folds
+from .._utils._linalg import unit_rows
+from .._utils._sklearn import Interval, fit_context
+from .._utils._validation import check_weights
+from ._linear_probe import LinearProbeHead
+from ._text_head import CrossFitTextHead
+
+_N_FOLDS = 5
+
+
+class CrossModalHead(CrossFitTextHead):
+    """Linear probe for which the text features of the classes are training rows, too.
+
+    This is the cross-modal adaptation of [1]_: a logistic regression on the unit embeddings of the
+    images and on the text feature of each class, labelled as that class. Its regularisation is
+    searched as in :class:`LinearProbeHead`.
+
+    Parameters
+    ----------
+    backbone : str or None, default=None
+        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`. None takes
+        that of its block in an ensemble.
+    text_weight : float, default=1.0
+        Weight of each text, where an image has 1.
+    max_iter : int, default=1000
+        Largest number of iterations of L-BFGS.
+    templates : sequence of str, default=None
+        Prompts, as in :class:`ZeroShotHead`.
+    class_names : mapping or sequence of str, default=None
+        Names of the classes, as in :class:`ZeroShotHead`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels.
+    coef_ : ndarray of shape (C, width), float32
+        Text features of the classes, unit rows.
+    logit_scale_ : float
+        Scale of the zero-shot logits, which are not used.
+    probe_ : LinearProbeHead
+        The probe, on images and texts. Its classes are positions in ``classes_``.
+    n_features_in_ : int
+        Width of the backbone's embedding.
+    feature_names_in_ : ndarray of shape (width,)
+        Names of the columns; only where ``fit`` saw a frame.
+
+    See Also
+    --------
+    LinearProbeHead : The same without texts.
+
+    Notes
+    -----
+    A text is one more row, as in the paper's formula; the batches of the authors' code are half
+    texts, which is a ``text_weight`` of as many as there are images in a class. On the validation
+    sets neither was better throughout. What judges the regularisation is the log-loss of held-out
+    images, in up to five folds. Texts are always among the rows that teach, so one image per class
+    can judge, too.
+
+    References
+    ----------
+    .. [1] Lin et al., "Multimodality Helps Unimodality: Cross-Modal Few-Shot Learning with
+       Multimodal Models", CVPR 2023, section 3. https://arxiv.org/abs/2301.06267
+
+    Examples
+    --------
+    >>> from skclipens import CLIPEmbedder
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.heads import CrossModalHead
+    >>> emoji = load_emoji(min_class_size=60)
+    >>> X = CLIPEmbedder("zoo/RN20").fit_transform(emoji.filenames[::5])
+    >>> y = emoji.target_names[emoji.target[::5]]
+    >>> CrossModalHead("zoo/RN20").fit(X, y).probe_.coef_.shape == (len(set(y)), 128)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **CrossFitTextHead._parameter_constraints,
+        "text_weight": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self, backbone=None, *, text_weight=1.0, max_iter=1000, templates=None, class_names=None
+    ):
+        self.backbone = backbone
+        self.text_weight = text_weight
+        self.max_iter = max_iter
+        self.templates = templates
+        self.class_names = class_names
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
+        """Fit, and say what heads that have not seen a row give for it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, width)
+            Embeddings, normalised or not.
+        y : array-like of shape (n,)
+            Labels.
+        folds : list of (train, test), default=None
+            Held-out logits come from probes on ``train`` and the texts. None: up to five folds.
+        groups : array-like of shape (n,), default=None
+            Rows of a group are in one fold, where `folds` is None.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        logits : ndarray of shape (n, C)
+            Those of probes with the chosen regularisation.
+        known : ndarray of shape (n,), bool
+            Which rows can judge the head: those that a fold holds out.
+        """
+        features, targets = self._fit_text(X, y)
+        weights = check_weights(sample_weight, features)
+        n, n_classes = len(features), len(self.classes_)
+        texts = np.arange(n, n + n_classes)
+        weights = np.ones(n, features.dtype) if weights is None else weights
+        weights = np.append(weights, np.full(n_classes, self.text_weight, weights.dtype))
+        rows = np.concatenate([features, self.coef_.astype(features.dtype)])
+        targets = np.append(targets, np.arange(n_classes))
+        if folds is None:
+            folds = _image_folds(targets, texts, groups)
+        folds = [(np.append(train, texts), test) for train, test in folds]
+        self.probe_ = LinearProbeHead(max_iter=self.max_iter)
+        logits, known = self.probe_.cross_fit(rows, targets, folds=folds, sample_weight=weights)
+        return logits[:n], known[:n]
+
+    def _logits_of(self, X):
+        return self.probe_._logits_of(unit_rows(X))
+
+
+def _image_folds(targets, texts, groups):
+    """Folds of the images. That a class has its text makes each of its images teachable."""
+    if groups is not None:
+        groups = np.unique(groups, return_inverse=True)[1]
+        groups = np.append(groups, groups.max() + 1 + np.arange(len(texts)))
+    folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
+    folds = [[rows[rows < texts[0]] for rows in fold] for fold in folds]
+    return [(train, test) for train, test in folds if len(test)]

@@ -1,0 +1,194 @@
+"""Gaussians with one covariance: discriminants for any ridge, and what they say without a row."""
+
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import eigh, solve
+from scipy.sparse import csr_array
+
+from .._utils._linalg import total_weight
+
+
+class Discriminant:
+    r"""Means of classes and scatter within classes, from which a discriminant follows at any ridge.
+
+    With the scatter :math:`A = \sum_i w_i r_i r_i^T` of the rows r around the means
+    :math:`\mu_c` of their classes, the sum N of the weights and the precision
+    :math:`P = N (A + \rho I)^{-1}`, the logit of a class is
+    :math:`\mu_c^T P x - \frac12 \mu_c^T P \mu_c`, plus the logarithm of its prior. All is solved in
+    the smaller of the two dimensions of the table.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    targets : ndarray of shape (n,), int
+        Positions of the classes.
+    n_classes : int
+        Of these, some may have no row.
+    weights : ndarray of shape (n,) or None
+        Weights of the rows.
+    log_prior : ndarray of shape (C,) or None
+        None: a class is the likelier the more rows it has.
+
+    Attributes
+    ----------
+    n_rows : float
+        Sum of the weights.
+    n_features : int
+    total, within : float
+        Traces of the scatter around the mean of all rows, and around the means of classes.
+    """
+
+    def __init__(self, X, targets, n_classes, weights=None, log_prior=None):
+        self._given = X, targets, n_classes, weights
+        self._weights = np.ones(len(X), X.dtype) if weights is None else weights
+        self.n_rows, self.n_features = total_weight(targets, weights), X.shape[1]
+        self._counts = np.bincount(targets, self._weights, minlength=n_classes)
+        self._centre = np.average(X, axis=0, weights=weights).astype(X.dtype)
+        X = X - self._centre
+        entries = self._weights, targets, np.arange(len(X) + 1)
+        one_hot = csr_array(entries, shape=(len(X), n_classes))
+        self._tiny = np.finfo(X.dtype).tiny
+        self._means = one_hot.T @ X / np.maximum(self._counts, self._tiny)[:, None].astype(X.dtype)
+        roots = 1 if weights is None else np.sqrt(weights)[:, None]
+        self.total = float(np.sum((roots * X) ** 2, dtype=float))
+        self._residuals = (X - self._means[targets]) * roots
+        self.within = float(np.sum(self._residuals**2, dtype=float))
+        shares = np.log(np.maximum(self._counts / self.n_rows, self._tiny))
+        seen = shares if log_prior is None else log_prior
+        self._log_prior = np.where(self._counts > 0, seen, np.log(self._tiny)).astype(X.dtype)
+
+    @property
+    def _is_wide(self):
+        return self.n_features > len(self._residuals)
+
+    @cached_property
+    def _gram(self):
+        R = self._residuals
+        return R @ R.T if self._is_wide else R.T @ R
+
+    def of_rows(self, rows):
+        """The discriminant of some rows, with the priors of all."""
+        X, targets, n_classes, weights = self._given
+        of_rows = None if weights is None else weights[rows]
+        return Discriminant(X[rows], targets[rows], n_classes, of_rows, self._log_prior)
+
+    def linear(self, ridge):
+        """Logits as a function of a row.
+
+        Parameters
+        ----------
+        ridge : float
+
+        Returns
+        -------
+        coef : ndarray of shape (C, d)
+        intercept : ndarray of shape (C,)
+        """
+        R, right = self._residuals, self._means.T
+        gram = self._gram.copy()
+        gram.flat[:: len(gram) + 1] += ridge
+        if self._is_wide:
+            dual = solve(gram, R @ right, assume_a="pos", overwrite_a=True)
+            coef = (right - R.T @ dual) * (self.n_rows / ridge)
+        else:
+            coef = solve(gram, right, assume_a="pos", overwrite_a=True) * self.n_rows
+        bias = np.einsum("cd,dc->c", self._centre + self._means / 2, coef)
+        return coef.T, self._log_prior - bias
+
+    @cached_property
+    def in_company(self):
+        """Which rows have a weight and leave their class another such row, (n,)."""
+        targets, weighs = self._given[1], self._weights > 0
+        return weighs & (np.bincount(targets, weighs)[targets] > 1)
+
+    @cached_property
+    def _basis(self):
+        """Eigenvalues of the scatter, and residuals and means in terms of its eigenvectors."""
+        R, (values, vectors) = self._residuals, eigh(self._gram, driver="evd")
+        if not self._is_wide:
+            return values, R @ vectors, self._means @ vectors
+        some = values > len(values) * np.finfo(R.dtype).eps * values[-1]
+        values, vectors = values[some], vectors[:, some]
+        lengths = np.sqrt(values)
+        return values, vectors * lengths, self._means @ (R.T @ (vectors / lengths))
+
+    def left_out(self, ridge):
+        r"""Logits of rows in company, each by the discriminant of all the others at this ridge.
+
+        To leave out a row changes A by a matrix of rank one, and the mean of one class. So P
+        follows by the formula of Sherman and Morrison from the eigenvectors of A, which serve all
+        ridges.
+
+        A row is farther from a mean of m - 1 rows than from one of m, in expectation by the factor
+        :math:`(1 + \frac{1}{m-1}) / (1 + \frac1m)`. That would tell its class apart from all
+        others, as the least likely one, so the distance to it is divided by this factor. For the
+        same reason priors are those of all rows.
+
+        Parameters
+        ----------
+        ridge : float
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+            Up to a constant for each row. Means something for rows in company only.
+        """
+        values, R, M = self._basis
+        targets, w = self._given[1], self._weights
+        own = np.arange(len(R)), targets
+        count = self._counts[targets].astype(R.dtype)
+        others = np.where(self.in_company, count - w, np.maximum(count, self._tiny))
+        R = R / np.sqrt(np.where(w > 0, w, 1))[:, None]
+        precision = 1 / (values + ridge)
+        between = (M * (precision - 1 / ridge)) @ M.T + self._means @ self._means.T / ridge
+        lengths = np.diag(between)
+        between = lengths + lengths[:, None] - 2 * between
+        to_means = (R * precision) @ M.T
+        itself = np.einsum("nj,j,nj->n", R, precision, R)[:, None]
+        apart = to_means[own][:, None] - to_means
+        change = (w * count / others)[:, None]
+        distances = itself + 2 * apart + between[targets]
+        distances += change * (itself + apart) ** 2 / (1 - change * itself)
+        # The row is count / others farther from its own mean without it; then, see above.
+        m = np.where(self.in_company, count / np.where(w > 0, w, 1), np.inf)
+        distances[own] *= (count / others) ** 2 * (1 - m**-2)
+        return self._log_prior - (self.n_rows - w)[:, None] / 2 * distances
+
+
+class HeldOutDiscriminants:
+    """What discriminants say of rows that they have not seen.
+
+    Parameters
+    ----------
+    discriminant : Discriminant
+    folds : list of (train, test) or None
+        None leaves out one row at a time.
+
+    Attributes
+    ----------
+    known : ndarray of shape (n,), bool
+        Which rows can judge the discriminant.
+    """
+
+    def __init__(self, discriminant, folds):
+        self._whole = discriminant
+        self._parts = None
+        self.known = discriminant.in_company
+        if folds is not None:
+            self._parts = [(discriminant.of_rows(train), test) for train, test in folds]
+            self.known = np.zeros(len(self.known), bool)
+            for _, test in folds:
+                self.known[test] = True
+
+    def logits(self, ridge_of):
+        """Held-out logits, (n, C), zero where not known, with a ridge for each discriminant."""
+        if self._parts is None:
+            logits = self._whole.left_out(ridge_of(self._whole))
+            return np.where(self.known[:, None], logits, 0)
+        X, _, n_classes, _ = self._whole._given
+        logits = np.zeros((len(X), n_classes), X.dtype)
+        for part, test in self._parts:
+            coef, intercept = part.linear(ridge_of(part))
+            logits[test] = X[test] @ coef.T + intercept
+        return logits
