@@ -23,6 +23,7 @@ from skclipens._utils._folds import covers_most, few_shot_folds
 from skclipens.datasets import load_emoji
 from skclipens.heads import CLIPAdapterHead, LinearProbeHead, TipAdapterHead, ZeroShotHead
 from skclipens.heads import _tip_adapter as tip_module
+from skclipens.heads._temperature import fit_temperature
 from skclipens.model_selection import FewShotSplit
 
 BACKBONE = "zoo/ViT-16"
@@ -134,13 +135,22 @@ def test_keys_that_were_trained_have_no_held_out_logits(split):
     assert not hasattr(TIP_F, "cross_fit")
 
 
+def text_temperature(X, y):
+    zero_shot = ZeroShotHead(BACKBONE).fit(X, y)
+    targets = np.searchsorted(zero_shot.classes_, y)
+    return fit_temperature(zero_shot._logits_of(X), targets)
+
+
 def test_auto_is_the_best_of_its_grid_on_held_out_rows(split):
     X, y, _, _ = split
     head = clone(TIP).fit(X, y)
+    calibrated = text_temperature(X, y)
+    power = np.log2(head.alpha_ / calibrated)
+    assert power == pytest.approx(round(power))
 
     def held_out_loss(alpha, beta):
         fixed = TipAdapterHead(BACKBONE, alpha=alpha, beta=beta)
-        return cross_entropy(held_out_logits(fixed, X, y), head.classes_, y)
+        return cross_entropy(held_out_logits(fixed, X, y) / calibrated, head.classes_, y)
 
     best = held_out_loss(head.alpha_, head.beta_)
     for alpha in (0, 1, head.alpha_ / 2, head.alpha_ * 2):
@@ -155,13 +165,14 @@ def test_auto_is_the_best_of_its_grid_on_held_out_rows(split):
 def test_one_row_per_class_searches_nothing(split):
     X, y, _, _ = split
     first = np.unique(y, return_index=True)[1]
+    alpha = text_temperature(X[first], y[first])
     for head, expected in [
-        (TIP, (1, 5.5)),
+        (TIP, (alpha, 5.5)),
         (TipAdapterHead(BACKBONE, alpha=3), (3, 5.5)),
-        (TipAdapterHead(BACKBONE, beta=2), (1, 2)),
+        (TipAdapterHead(BACKBONE, beta=2), (alpha, 2)),
     ]:
         head = clone(head).fit(X[first], y[first])
-        assert (head.alpha_, head.beta_) == expected
+        assert (head.alpha_, head.beta_) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -245,7 +245,7 @@ def test_one_search_compares_every_rule_of_the_paper(pictures, y, tmp_path):
     scores = search.cv_results_["mean_test_score"]
     assert len(scores) == 22
     assert scores.min() > 1 / 4
-    assert search.score(X, y) >= scores.max()
+    assert search.score(X, y) >= scores.max() - 1 / len(y)
     alone = make("zoo").set_params(**search.best_params_).fit(X, y)
     assert_array_equal(search.predict_proba(X), alone.predict_proba(X))
 

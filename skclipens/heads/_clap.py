@@ -16,7 +16,7 @@ from ._temperature import fit_temperature, log_loss
 from ._text_head import CrossFitTextHead
 
 _N_FOLDS = 5
-_STRENGTHS = (100.0, 10.0, 1.0, 0.1)  # each starts from what the one before has found
+_STRENGTHS = (100.0, 10.0, 1.0, 0.1, 0.01)  # each starts from what the one before has found
 _DEFAULT_STRENGTH = 1.0
 _TOLERANCE = 1e-7  # of a step, relative to the loss
 
@@ -78,8 +78,8 @@ class CLAPHead(CrossFitTextHead):
     -----
     In the paper k is 1, s the scale of the model, and gradient descent takes 300 epochs, which
     regularises too; its code scales w to unit length. The minimum itself overfits where zero-shot
-    logits are far too sure. So s is calibrated, and ``"auto"`` takes k from 100, 10, 1 and 0.1
-    by the log-loss of held-out rows, in up to five folds of the training rows. A row whose
+    logits are far too sure. So s is calibrated, and ``"auto"`` takes k from 100, 10, 1, 0.1 and
+    0.01 by the log-loss of held-out rows, in up to five folds of the training rows. A row whose
     class no other row shows cannot judge k; where that is so for at least half of the classes, as
     with one row per class, k is 1. A class without a row has the mean :math:`\lambda`.
 
@@ -150,11 +150,8 @@ class CLAPHead(CrossFitTextHead):
         judged = covers_most(targets[judges], len(self.classes_))
         automatic = _STRENGTHS if judged else [_DEFAULT_STRENGTH]
         strengths = automatic if self.strength == "auto" else [float(self.strength)]
-        logits = np.stack([text / self.temperature_] * len(strengths))
-        for train, test in folds if judged else []:
-            path = self._path(features[train], targets[train], _of(weights, train), strengths)
-            for k, (moved, _) in enumerate(path):
-                logits[k, test] = self._moved_logits(features[test], moved)
+        folds = folds if judged else []
+        logits = self._held_out(features, targets, weights, folds, strengths)
         of_judges = _of(weights, judges)
         losses = [log_loss(one[judges], targets[judges], of_judges) for one in logits]
         best = int(np.argmin(losses))
@@ -165,6 +162,15 @@ class CLAPHead(CrossFitTextHead):
             warnings.warn(message, ConvergenceWarning, stacklevel=2)
         self.probe_coef_ = self.coef_ + moved
         return logits[best], np.ones(len(text), bool)
+
+    def _held_out(self, features, targets, weights, folds, strengths):
+        """Logits with each k, (K, n, C), of probes that have not seen a row; else zero-shot."""
+        logits = np.stack([self._moved_logits(features, 0)] * len(strengths))
+        for train, test in folds:
+            path = self._path(features[train], targets[train], _of(weights, train), strengths)
+            for k, (moved, _) in enumerate(path):
+                logits[k, test] = self._moved_logits(features[test], moved)
+        return logits
 
     def _path(self, features, targets, weights, strengths):
         """How far weights move from the text features, and iterations, for one k after another."""

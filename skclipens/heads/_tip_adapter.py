@@ -12,7 +12,7 @@ from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, StrOptions, fit_context
 from .._utils._validation import check_weights
 from ..backbones import resolve_device
-from ._temperature import log_loss
+from ._temperature import fit_temperature, log_loss
 from ._text_head import BaseTextHead
 from ._training import TRAINING_CONSTRAINTS, make_generator, train_head
 
@@ -94,11 +94,14 @@ class TipAdapterHead(BaseTextHead):
     Notes
     -----
     ``"auto"`` takes the alpha and beta with the smallest log-loss of the training rows, each with
-    its own key left out, on a logarithmic grid (alpha 0 and 0.125 to 128, beta 0.5 to 64). The
+    its own key left out, on a logarithmic grid (beta 0.5 to 64; alpha 0 and 0.125 to 128, times a
+    temperature). The temperature is what calibrates the zero-shot logits on these rows; all logits
+    are divided by it before they are judged, since a cache would not be heard beside zero-shot
+    logits that are far too sure. Logits of the head are those of the formula, not divided. The
     authors' code searches 20 alphas and 200 betas for accuracy on validation data, which ``fit``
     does not have. A row judges only if its class has another one. Where such rows speak for at
-    most half of the classes, as with one row per class, nothing is searched: alpha is 1 and beta
-    5.5.
+    most half of the classes, as with one row per class, nothing is searched: alpha is the
+    temperature and beta 5.5.
 
     With ``fine_tune``, alpha and beta are chosen before training, training uses them, and the keys
     of the last epoch are kept. The authors' code takes the epoch that does best on the test data,
@@ -244,7 +247,9 @@ class TipAdapterHead(BaseTextHead):
         """Alpha and beta, as given or with the smallest log-loss of held-out rows."""
         judges = np.flatnonzero(hidden.known)
         searched = covers_most(targets[judges], len(self.classes_))
-        alphas = _candidates(self.alpha, _ALPHAS if searched else [_DEFAULT_ALPHA])
+        temperature = fit_temperature(self._text_logits(self.keys_), targets, 0.0, weights)
+        relative = _ALPHAS if searched else [_DEFAULT_ALPHA]
+        alphas = _candidates(self.alpha, [temperature * alpha for alpha in relative])
         betas = _candidates(self.beta, _BETAS if searched else [_DEFAULT_BETA])
         if len(alphas) == len(betas) == 1:
             return alphas[0], betas[0]
@@ -252,10 +257,10 @@ class TipAdapterHead(BaseTextHead):
         for batch in self._batches(len(judges)):
             rows = judges[batch]
             of_rows = None if weights is None else weights[rows]
-            text = self._text_logits(self.keys_[rows])
+            text = self._text_logits(self.keys_[rows]) / temperature
             affinity = self._affinity(self.keys_[rows], hidden(rows))
             for b, beta in enumerate(betas):
-                cache = self._cache_logits(affinity, beta)
+                cache = self._cache_logits(affinity, beta) / temperature
                 losses[b] += [
                     log_loss(text + alpha * cache, targets[rows], of_rows) for alpha in alphas
                 ]

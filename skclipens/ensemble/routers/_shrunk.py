@@ -22,7 +22,7 @@ class ShrunkRouter(BaseRouter):
     Chooses between a :class:`StaticRouter` and :class:`GatedRouter` of several strengths by their
     cross-validated log-loss on the given logits, the strongest first, for as long as that gains.
     The gates stay shut (static weights alone) unless opening them lowers that loss by more than
-    twice its standard error.
+    twice its standard error, and does not lower the cross-validated accuracy.
 
     Parameters
     ----------
@@ -117,18 +117,20 @@ class ShrunkRouter(BaseRouter):
         if not parts:
             return static, None
         folds = [_Fold(*part, *table) for part in parts]
-        static_losses = np.concatenate([fold.losses(static) for fold in folds])
+        static_losses, static_right = _judged(static, folds)
         of_rows = None if weights is None else np.concatenate([weights[test] for _, test in parts])
         chosen, best = static, 0.0
         for strength in sorted(self.strengths, reverse=True):
             router = GatedRouter(strength, self.prior)
-            gains = static_losses - np.concatenate([fold.losses(router) for fold in folds])
+            losses, right = _judged(router, folds)
+            gains = static_losses - losses
             mean = np.average(gains, weights=of_rows)
             if mean <= best:
                 break  # gates that are held less would do worse still
             best = mean
-            spread = np.sqrt(np.average((gains - mean) ** 2, weights=of_rows))
-            if best > 2 * spread / np.sqrt(total_weight(y, weights)):
+            error = np.sqrt(np.average((gains - mean) ** 2, weights=of_rows))
+            error /= np.sqrt(total_weight(y, weights))
+            if mean > 2 * error and np.average(right - static_right, weights=of_rows) >= 0:
                 chosen = router
         return chosen, features if chosen is not static else None
 
@@ -142,6 +144,12 @@ class ShrunkRouter(BaseRouter):
         return self.chosen_._weights(X, logits)
 
 
+def _judged(router, folds):
+    """Log-loss of each held-out row, and whether it is right, 0 or 1."""
+    losses, right = zip(*(fold.judge(router) for fold in folds), strict=True)
+    return np.concatenate(losses), np.concatenate(right).astype(float)
+
+
 class _Fold:
     """Rows to fit routers on, and held-out rows to judge them by."""
 
@@ -151,8 +159,11 @@ class _Fold:
         self.held_out = logits[test], y[test]
         self.last = None
 
-    def losses(self, router):
-        """Log-loss of each held-out row. Gates start from those of the router before."""
+    def judge(self, router):
+        """Of each held-out row its log-loss, and whether it is right.
+
+        Gates start from those of the router before.
+        """
         logits, y = self.held_out
         if isinstance(router, StaticRouter):
             weights = router.fit(None, *self.seen).weights(None, logits)
@@ -160,4 +171,5 @@ class _Fold:
             self.last, start = clone(router), self.last
             self.last._fit_gates(self.features[0], *self.seen, start)
             weights = self.last._weights_of(self.features[1], logits)
-        return loss_per_row(weighted_sum(weights, logits), y)
+        combined = weighted_sum(weights, logits)
+        return loss_per_row(combined, y), combined.argmax(axis=1) == y

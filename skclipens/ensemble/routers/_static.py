@@ -11,14 +11,17 @@ from ._base import BaseRouter, cross_entropy, plausible_classes, weighted_sum
 
 # Losses that differ by less are alike: a hundredth of what a row's label can tell in few rows.
 OPTIONS = {"maxiter": 100, "ftol": 1e-5}
+# Of the average's 1 / E. Were all weights zero, as where no prompt means anything, one class would
+# be predicted for all rows.
+_SMALLEST_WEIGHT = 0.01
 
 
 class StaticRouter(BaseRouter):
     """One weight per expert, the same for all rows.
 
-    The weights are not negative and minimise the cross-entropy of the combined logits. A quadratic
-    penalty keeps them near 1 / E, the logit average, where rows are few; where there are many, an
-    expert that adds nothing can get no weight at all. The problem is convex.
+    The weights are at least 0.01 / E and minimise the cross-entropy of the combined logits. A
+    quadratic penalty keeps them near 1 / E, the logit average, where rows are few; where there are
+    many, an expert that adds nothing can get next to no weight. The problem is convex.
 
     Parameters
     ----------
@@ -52,7 +55,7 @@ class StaticRouter(BaseRouter):
             (logits, y, self.prior, sample_weight),
             jac=True,
             method="L-BFGS-B",
-            bounds=[(0, None)] * n_experts,
+            bounds=[(_SMALLEST_WEIGHT / n_experts, None)] * n_experts,
             options=OPTIONS,
         )
         self.weights_ = found.x
