@@ -33,7 +33,16 @@ def command(output, *more):
     return [
         *("--datasets", "few", "--backbones", "zoo/RegNet", "zoo/ViT-16", "--heads", "linear"),
         *("--rules", *RULES, "--rivals", *RIVALS, "--shots", "1", "3", "all", "--draws", "2"),
-        *("--diagnosis-draws", "1", "--quiet", "--output", str(output), *more),
+        *(
+            "--diagnosis-draws",
+            "1",
+            "--trained-draws",
+            "1",
+            "--quiet",
+            "--output",
+            str(output),
+            *more,
+        ),
     ]
 
 
@@ -76,6 +85,7 @@ def test_one_row_per_system_and_draw(finished):
     assert results.groupby("shots")["draw"].nunique().to_dict() == {"1": 2, "3": 2, "all": 2}
     rules = results[results["kind"] == "rule"]
     assert set(rules["rule"]) == set(RULES)
+    assert set(rules.loc[rules["rule"] == "NLC", "draw"]) == {0}  # trained
     assert results["accuracy"].dropna().between(0, 1).all()
     assert (rules[TIMED] >= 0).all(axis=None)
     assert (results["n_train"] + results["n_test"] == 80).all()
@@ -105,6 +115,9 @@ def test_report(finished):
     report = (finished / "results.md").read_text()
     compared = pd.read_csv(finished / "differences.csv")
     own = compared[compared["other"] == _differences.OWN]
+    assert set(own["draws"]) == {2}
+    assert set(compared.loc[compared["other"] == "NLC", "draws"]) == {1}
+    assert "Rules that are trained (NLC) are measured in the first 1 draws" in report
     held = (own["verdict"] == "not worse").sum()
     assert len(own) == 3
     assert report.count(f"**Not worse in {held} of 3 pairs of set and shots") == 2  # one head
@@ -149,7 +162,7 @@ def test_rules_share_fitted_heads(head, finished, tmp_path, monkeypatch):
     for rules in (("Conf",), [rule for rule in _systems.RULES if rule != _systems.PAPER_SPLIT]):
         fitted.clear()
         rows = _run._measure_head(
-            head, data, replace(settings, rules=rules), options, gflops, tmp_path
+            head, data, replace(settings, rules=rules), options, gflops, tmp_path, 0
         )
         assert {row["status"] for row in rows} == {"ok"}
         n_fits.append(len(fitted))
@@ -164,9 +177,12 @@ def test_experts_on_all_blocks_are_no_single_backbone(finished):
     right = np.ones((len(X) - 40, len(clf.experts_)), bool)
     rows = _run._expert_rows(clf, X[40:], right, gflops)
     assert [(row["rule"], row["gflops"]) for row in rows] == [
+        ("single:zoo/RegNet:zero-shot", 1.0),
+        ("single:zoo/ViT-16:zero-shot", 2.0),
         ("single:zoo/RegNet:residual", 1.0),
         ("single:zoo/ViT-16:residual", 2.0),
         ("expert:all:linear-all", 3.0),
+        ("expert:all:kernel", 3.0),
     ]
 
 
@@ -235,10 +251,10 @@ _run.run_main([Path({str(embeddings)!r})], ["1", "3"], 40, settings, Path({str(t
     tested, right = correct["few", "1"].load()
     assert len(tested) == 6
     for (_, rule), draws in right.items():
-        assert len(draws) == (3 if rule.startswith("achievable:") else 6)
+        assert len(draws) == (3 if rule == "NLC" or rule.startswith("achievable:") else 6)
     whole = table(finished).query("shots == '1' and kind == 'rule'")
     both = resumed.merge(whole, on=["set", "shots", "draw", "head", "rule"])
-    assert len(both) == 2 * len(RULES)
+    assert len(both) == 2 * len(RULES) - 1
     np.testing.assert_allclose(both["accuracy_x"], both["accuracy_y"], atol=1e-5)
 
 

@@ -253,8 +253,11 @@ def test_search_is_over_the_folds_that_labels_allow():
     assert isinstance(searched, GridSearchCV)
     assert searched.cv.get_n_splits(None, few) == 2
     assert isinstance(_rivals.make(_rivals.SEARCHED, blocks(), few[1:3]), LogisticRegression)
-    ((train, test),) = _rivals.make(_rivals.KERNEL, blocks(), more).cv.split(more, more)
-    assert (len(train), len(test)) == (2000, 1000)
+    for name, n_train in ((_rivals.SEARCHED, 2000), (_rivals.KERNEL, 800)):
+        ((train, test),) = _rivals.make(name, blocks(), more).cv.split(more, more)
+        assert (len(train), len(test)) == (n_train, n_train // 2)
+    many = np.repeat(np.arange(500), 2)  # a third of the rows has not all classes
+    assert _rivals.make(_rivals.KERNEL, blocks(), many).cv.get_n_splits(None, many) == 2
 
 
 def test_final_of_stacking_is_searched():

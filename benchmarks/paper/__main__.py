@@ -44,6 +44,7 @@ def parse(arguments):
     add("--shots", nargs="+", default=["1", "2", "4", "8", "16", "all"], type=_shots)
     add("--draws", type=int, default=10)
     add("--diagnosis-draws", type=int, default=3, help="draws with achievable accuracy")
+    add("--trained-draws", type=int, default=3, help="draws with rules that are trained")
     add("--seed", type=int, default=0)
     add("--jobs", type=int, default=1, help="processes; each has one thread")
     add("--experiments", nargs="+", default=["main"], choices=EXPERIMENTS)
@@ -104,6 +105,7 @@ def measure_main(options, found, missing, backbones, work, command):
         tuple(options.rules),
         tuple(options.rivals),
         options.diagnosis_draws,
+        options.trained_draws,
         options.seed,
     )
     verbose = not options.quiet
@@ -125,6 +127,7 @@ def measure_main(options, found, missing, backbones, work, command):
     written = folders, missing, figures, settings, command, options.output, others
     _report.write(results, compared, *written)
     print(f"{options.output / 'results.md'}")
+    print(_report.time_of(results))
 
 
 def further(name, options, found, backbones, work, command):

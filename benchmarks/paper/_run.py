@@ -47,6 +47,7 @@ class Settings:
     rules: tuple = tuple(_systems.RULES)
     rivals: tuple = _rivals.RIVALS
     diagnosis_draws: int = 3  # in which achievable accuracy is measured
+    trained_draws: int = 3  # in which rules that are trained are measured
     seed: int = 0
 
     @property
@@ -170,8 +171,7 @@ def _measure(data, about, draw, settings, scratch):
         "random_state": seed_of(settings.seed, draw),
     }
     for head in settings.heads:
-        diagnose = draw < settings.diagnosis_draws
-        yield from _measure_head(head, data, settings, options, gflops, scratch, diagnose)
+        yield from _measure_head(head, data, settings, options, gflops, scratch, draw)
     columns = [(re.sub(r"\W", "-", n), np.arange(c.start, c.stop)) for n, c in blocks.items()]
     for name in settings.rivals:
         row = {"head": "none", "rule": name, "kind": "rival", "gflops": sum(gflops.values())}
@@ -189,9 +189,11 @@ def _failure(error):
     return {"status": f"failed: {type(error).__name__}: {text}"}
 
 
-def _measure_head(head, data, settings, options, gflops, scratch, diagnose=False):
+def _measure_head(head, data, settings, options, gflops, scratch, draw):
     """Rows of all rules on one head, which share its fitted experts."""
-    rules = dict.fromkeys([*_systems.rules_for(head, settings.rules), _systems.DEFAULT])
+    trained = draw < settings.trained_draws
+    rules = _systems.rules_for(head, settings.rules, trained=trained)
+    rules = dict.fromkeys([*rules, _systems.DEFAULT])
     rows = []
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         options = options | {"memory": Memory(folder, verbose=0)}
@@ -213,7 +215,7 @@ def _measure_head(head, data, settings, options, gflops, scratch, diagnose=False
     default = rules[_systems.DEFAULT]
     if hasattr(default, "experts_"):
         rows += _references(default, data, gflops)
-    if hasattr(default, "experts_") and diagnose:
+    if hasattr(default, "experts_") and draw < settings.diagnosis_draws:
         rows += _diagnosis(default, data, options["random_state"])
     shared = {"head": head, "status": "ok", "head_seconds": seconds[False]}
     return [shared | row for row in rows]

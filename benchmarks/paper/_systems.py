@@ -31,17 +31,22 @@ RULES = {
     "static": {"router": "static"},
     DEFAULT: {"router": "shrunk"},
 }
+# Trained by gradient or evolution, which takes most of the time of a draw: measured in some.
+TRAINED = ("GAC", "MoE", "NLC", PAPER_SPLIT, "NLC, to the letter")
 # These use heads as they are: what a head says of rows that it has not seen is not asked.
 NOT_JUDGED = (AVERAGE, "Prob-Avg", "Vote-1", "Vote-3", "Conf")
 
 
-def rules_for(head, rules=tuple(RULES)):
-    """Names of the rules that are measured on a head.
+def rules_for(head, rules=tuple(RULES), *, trained=True):
+    """Names of the rules that are measured on a head, with those that are trained or without.
 
     The paper holds rows out for the router only where heads learn from rows, which in it are the
     linear ones.
     """
-    return [rule for rule in rules if rule != PAPER_SPLIT or head.startswith("linear")]
+    without = () if trained else TRAINED
+    if not head.startswith("linear"):
+        without = (*without, PAPER_SPLIT)
+    return [rule for rule in rules if rule not in without]
 
 
 def make(rule, head, backbones, **options):
