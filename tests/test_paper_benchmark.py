@@ -148,6 +148,15 @@ def test_draws_of_other_code_are_not_taken(finished, few, monkeypatch, tmp_path)
     assert len({path.parent for path in measured}) == 2
 
 
+def test_the_former_default_is_measured_by_its_rule_alone(finished, tmp_path):
+    X, about = _embedding.read_set(next(finished.glob("work/embeddings/few-*")))
+    train, test = _run.split(about, "1", 0, 0)
+    data = X[train], X[test], about["y"][train], about["y"][test]
+    settings = _run.Settings(("zoo/RegNet", "zoo/ViT-16"), (_systems.FORMER,), rivals=())
+    (row,) = _run._measure(data, {**about, "class_names": None}, 0, settings, tmp_path)
+    assert (row["head"], row["rule"], row["status"]) == (_systems.FORMER, _systems.DEFAULT, "ok")
+
+
 @pytest.mark.parametrize("head", ["zero-shot", "linear", "auto"])
 def test_rules_share_fitted_heads(head, finished, tmp_path, monkeypatch):
     X, about = _embedding.read_set(next(finished.glob("work/embeddings/few-*")))

@@ -121,6 +121,23 @@ def test_differences_and_their_verdicts(tmp_path):
     np.testing.assert_allclose(row[["difference", "low", "high"]].astype(float), expected)
 
 
+def test_the_default_against_the_former_one(tmp_path):
+    former = {(_systems.FORMER, DEFAULT): ("rule", 0.5)}
+    results, correct = measured(tmp_path, {**ACCURACIES, **former})
+    compared = _differences.differences(results, correct)
+    assert _differences.main_head(results) == "auto"
+    assert not (compared["head"] == _systems.FORMER).any()
+    row = compared.set_index(["head", "other"]).loc["auto", _systems.FORMER]
+    means = results.groupby(["head", "rule"])["accuracy"].mean()
+    gap = means["auto", DEFAULT] - means[_systems.FORMER, DEFAULT]
+    assert row["difference"] == pytest.approx(gap)
+    report = _asked.section(results, compared)
+    _, _, part = report.partition("### Against the former default\n\n**Not worse in 1 of 1 pairs")
+    text = _asked._points(row)
+    assert f"| s | {text} |\n| mean over sets | {text} |" in part
+    assert _systems.FORMER not in report.partition("### Every rule and every rival")[2]
+
+
 def test_systems_that_miss_draws_are_compared_over_those_they_have(tmp_path):
     results, correct = measured(tmp_path, ACCURACIES)
     (stored,) = correct.values()

@@ -13,6 +13,7 @@ from skclipens.metrics import linear_cka_matrix
 
 from . import _rivals, _run, _systems
 from ._checks import headroom, over_sets
+from ._differences import main_head
 from ._embedding import read_set, short_names
 
 MAX_SETS = 6  # in figures with one panel for each set
@@ -30,7 +31,7 @@ def draw(results, folders, settings, output):
     """Write all figures; a mapping from file name to what it shows."""
     folders = folders[:MAX_SETS]
     shots = list(dict.fromkeys(results["shots"]))
-    head = "auto" if "auto" in settings.heads else settings.heads[-1]
+    head = main_head(results)
     at = shots[-1]
     fitted = [_fit(folder, at, settings) for folder in folders]
     linear = f"linear heads, shots: {at}, draw 0"

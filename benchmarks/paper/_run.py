@@ -171,7 +171,9 @@ def _measure(data, about, draw, settings, scratch):
         "random_state": seed_of(settings.seed, draw),
     }
     for head in settings.heads:
-        yield from _measure_head(head, data, settings, options, gflops, scratch, draw)
+        with _systems.one_shot(_systems.FORMER_ONE_SHOT if head == _systems.FORMER else {}):
+            rows = _measure_head(head, data, settings, options, gflops, scratch, draw)
+        yield from rows
     columns = [(re.sub(r"\W", "-", n), np.arange(c.start, c.stop)) for n, c in blocks.items()]
     for name in settings.rivals:
         row = {"head": "none", "rule": name, "kind": "rival", "gflops": sum(gflops.values())}
@@ -213,9 +215,10 @@ def _measure_head(head, data, settings, options, gflops, scratch, draw):
                     measured = {"status": "not available: a tenth has no row of some class"}
             rows.append(row | measured)
     default = rules[_systems.DEFAULT]
-    if hasattr(default, "experts_"):
+    asked = hasattr(default, "experts_") and head != _systems.FORMER
+    if asked:
         rows += _references(default, data, gflops)
-    if hasattr(default, "experts_") and draw < settings.diagnosis_draws:
+    if asked and draw < settings.diagnosis_draws:
         rows += _diagnosis(default, data, options["random_state"])
     shared = {"head": head, "status": "ok", "head_seconds": seconds[False]}
     return [shared | row for row in rows]

@@ -1,10 +1,22 @@
 """Heads and rules: every rule of the package, on the same experts."""
 
+from contextlib import nullcontext
+from unittest.mock import patch
+
 from skclipens import AdaptiveBackboneEnsemble, TipAdapterHead
 from skclipens.ensemble import NeuralLogitController, SuperLearnerRouter
+from skclipens.heads import _temperature
 
-HEADS = ("zero-shot", "linear", "tip-adapter", "residual", "auto")
-_NAMED = {"tip-adapter-f": TipAdapterHead(fine_tune=True)}  # heads that only the tables name
+FORMER = "former auto"
+FORMER_POOL = ["residual", "linear-all"]
+FORMER_ONE_SHOT = {
+    "UNJUDGED_TEMPERATURES": (0.5, 0.5),
+    "UNJUDGED_SPREAD": 0.3,
+    "UNJUDGED_POWER": 0,
+}
+HEADS = ("zero-shot", "linear", "tip-adapter", "residual", FORMER, "auto")
+# Heads that only the tables name.
+_NAMED = {"tip-adapter-f": TipAdapterHead(fine_tune=True), FORMER: FORMER_POOL}
 DEFAULT = "shrunk (default)"
 PAPER_SPLIT = "NLC, 10 % held out"
 # What the paper says of the NLC, and where it says nothing the choices that are nearest at hand.
@@ -41,8 +53,10 @@ def rules_for(head, rules=tuple(RULES), *, trained=True):
     """Names of the rules that are measured on a head, with those that are trained or without.
 
     The paper holds rows out for the router only where heads learn from rows, which in it are the
-    linear ones.
+    linear ones. Of the former default only the default rule is asked.
     """
+    if head == FORMER:
+        return [DEFAULT]
     without = () if trained else TRAINED
     if not head.startswith("linear"):
         without = (*without, PAPER_SPLIT)
@@ -53,3 +67,8 @@ def make(rule, head, backbones, **options):
     """An ensemble, not fitted."""
     head = _NAMED.get(head, head)
     return AdaptiveBackboneEnsemble(backbones, head=head, **RULES[rule], **options)
+
+
+def one_shot(constants):
+    """A context to fit in, with other constants of ``skclipens.heads._temperature``, or none."""
+    return patch.multiple(_temperature, **constants) if constants else nullcontext()
