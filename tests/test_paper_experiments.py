@@ -7,7 +7,7 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from benchmarks.paper import _ablation, _cascade, _retrieval, _robustness, _systems, _transfer
-from benchmarks.paper._embedding import blocks_of, embed, kept
+from benchmarks.paper._embedding import PLAIN, Columns, blocks_of, embed, kept
 from benchmarks.paper._experiments import few_shot_draws, run_draws, table
 from benchmarks.paper._perturbations import LEVELS, PERTURBATIONS, perturb
 from benchmarks.paper._sets import ImageSet
@@ -156,6 +156,16 @@ def test_ablation(pictures, work):
     assert f"| {alone} | {row(by_system[alone] - default)} |" in text
     assert f"| new less old | {row(default - by_system[_ablation.FORMER])} |" in text
     assert "nan" not in _ablation.report(frame[frame["draw"] == 0])
+
+
+def test_ablation_on_views(pictures, work):
+    options = {"draws": 1, "shots": (2,), "work": work, "variants": (_ablation.DEFAULT,)}
+    plain, views = (
+        _ablation.run(pictures, BACKBONES, columns=columns, **options)
+        for columns in (PLAIN, Columns("mirror", "both"))
+    )
+    assert plain["system"].equals(views["system"])
+    assert not plain["accuracy"].equals(views["accuracy"])
 
 
 def test_every_variant_of_the_ablation_can_be_fitted(pictures, work):

@@ -8,7 +8,7 @@ from skclipens.ensemble import GatedRouter, StaticRouter, SuperLearnerRouter
 from skclipens.heads import _temperature
 
 from . import _systems
-from ._embedding import embed
+from ._embedding import PLAIN, blocks_of, embed
 from ._experiments import draws_folder, few_shot_draws, markdown, mean_sd, run_draws
 
 DEFAULT, FORMER = "default", "former pool: residual heads and a linear one on all"
@@ -71,6 +71,7 @@ def run(
     work,
     shots=SHOTS,
     variants=tuple(VARIANTS),
+    columns=PLAIN,
     jobs=1,
     verbose=False,
 ):
@@ -82,12 +83,13 @@ def run(
         Columns dataset, shots, draw, system, accuracy.
     """
     y = np.asarray(dataset.y)
-    X = embed(dataset, backbones, work, verbose=verbose)
+    X = embed(dataset, backbones, work, columns=columns, verbose=verbose)
+    blocks = list(blocks_of(backbones, columns))
     options = {"class_names": dataset.class_names, "templates": dataset.templates}
 
     def run_draw(draw, train, test):
         for name in variants:
-            clf = _fit(name, X[train], y[train], backbones, {"random_state": draw, **options})
+            clf = _fit(name, X[train], y[train], blocks, {"random_state": draw, **options})
             found = {name: clf.score(X[test], y[test])}
             if name == DEFAULT:
                 found |= _references(clf, X[test], y[test])
@@ -96,16 +98,17 @@ def run(
     frames = []
     for k in shots:
         splits = few_shot_draws(dataset, k, draws, random_state)
-        folder = draws_folder(work, dataset, backbones, "ablation", k, random_state, variants)
+        settings = "ablation", k, random_state, variants, columns
+        folder = draws_folder(work, dataset, backbones, *settings)
         frame = run_draws(run_draw, splits, folder, jobs=jobs, verbose=verbose)
         frames.append(frame.assign(shots=k))
     return pd.concat(frames, ignore_index=True).assign(dataset=dataset.name)
 
 
-def _fit(name, X, y, backbones, options):
+def _fit(name, X, y, blocks, options):
     variant = dict(VARIANTS[name])
     with _systems.one_shot(variant.pop("one_shot", {})):
-        return AdaptiveBackboneEnsemble(backbones, **options, **variant).fit(X, y)
+        return AdaptiveBackboneEnsemble(blocks, **options, **variant).fit(X, y)
 
 
 def _references(clf, X, y):

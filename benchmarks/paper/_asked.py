@@ -12,13 +12,16 @@ from ._experiments import markdown
 from ._intervals import N_REPLICATES
 from ._systems import FORMER
 
+INTERVALS = f"""\
+Differences are in points, over the draws that both have, with the 95 % interval of a bootstrap that
+draws test images and draws again, both with replacement ({N_REPLICATES} times; images are matched
+over draws; of one draw, over images only). **Not worse**: the lower end is above -0.5 points.
+Worse: not so, and the upper end is below 0. Open: neither. Cells that are not "not worse" are in
+bold. Perturbed copies of a set are shown, but are not counted as sets. Intervals of means over sets
+hold the sets fixed."""
 NOTE = f"""\
-Differences are the default's accuracy less the other's, in points, over the draws that both have,
-with the 95 % interval of a bootstrap that draws test images and draws again, both with replacement
-({N_REPLICATES} times; images are matched over draws; of one draw, over images only). **Not worse**:
-the lower end is above -0.5 points. Worse: not so, and the upper end is below 0. Open: neither.
-Cells that are not "not worse" are in bold. Perturbed copies of a set are shown, but are not counted
-as sets. Intervals of means over sets hold the sets fixed. All comparisons: `differences.csv`."""
+Of the default's accuracy, the other's is taken away. {INTERVALS} All comparisons:
+`differences.csv`."""
 
 
 _FORMER = """\
@@ -113,13 +116,13 @@ def _best_single(rows, title):
         return []
     return [
         f"### The best single backbone {title}",
-        f"{_of_pairs(rows)} The best is chosen on test images, by its mean over draws: an upper "
+        f"{of_pairs(rows)} The best is chosen on test images, by its mean over draws: an upper "
         "bound on what a user could have picked.",
         _table(rows, "set"),
     ]
 
 
-def _of_pairs(rows):
+def of_pairs(rows):
     """The conclusion of a table of sets and shots."""
     counted = _counted(rows)
     mean = 100 * counted["difference"].mean()
@@ -134,7 +137,7 @@ def _former(rows):
         return []
     return [
         "### Against the former default",
-        f"{_of_pairs(rows)} {_FORMER}",
+        f"{of_pairs(rows)} {_FORMER}",
         with_mean_over_sets(rows),
     ]
 

@@ -52,7 +52,7 @@ def differences(results, correct):
             if (head, DEFAULT) in right:
                 others = dict(_others(cell, right, head, head == main))
                 place = {"set": name, "shots": shots, "head": head, "counted": counts(name)}
-                rows += _compare((head, DEFAULT), others, tested, right, place)
+                rows += compare((head, DEFAULT), others, tested, right, place)
     return pd.DataFrame(rows)
 
 
@@ -74,8 +74,24 @@ def _others(cell, right, head, is_main):
             yield (system[1], kinds[system]), system
 
 
-def _compare(default, others, tested, right, place):
-    """Rows of the comparisons of a cell; those over the same draws share their replicates."""
+def compare(default, others, tested, right, place):
+    """Rows of the comparisons of a cell; those over the same draws share their replicates.
+
+    Parameters
+    ----------
+    default : tuple of str
+        A system, a key of ``right``.
+    others : dict of (label, kind) to tuple of str
+        The systems that it is compared with.
+    tested, right
+        As :meth:`Correctness.load` returns them.
+    place : dict
+        What all rows have.
+
+    Yields
+    ------
+    dict
+    """
     by_draws = {}
     for label, system in others.items():
         draws = tuple(d for d in right[default] if d in right[system])

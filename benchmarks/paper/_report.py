@@ -106,7 +106,8 @@ def _head(results, abouts, missing, settings, command):
         "# Results: ways to combine backbones",
         f"    {command}",
         f"{_processor()}, one thread per process. {_versions()}.",
-        f"Backbones: {', '.join(short_names(settings.backbones).values())}. Seed {settings.seed}. "
+        f"Backbones: {', '.join(short_names(settings.backbones).values())}. Columns: "
+        f"{settings.columns}, which the rivals see too. Seed {settings.seed}. "
         f"Draws: {draws}; achievable accuracy in the first {settings.diagnosis_draws} at most.",
         _trained(results, settings),
         time_of(results),
@@ -273,7 +274,7 @@ def _costs(results):
         "heads and their held-out logits, so their time is that of the rule alone. The heads take, "
         f"in s: {fitted} (with the encoding of prompts, in the first draw of a process). Memory is "
         "the resident set of the process: the peak while the system is fitted and predicts, and "
-        "how far that is above the start. GFLOPs are those of the image towers.",
+        "how far that is above the start. GFLOPs are those of the image towers, for all views.",
         markdown(table),
     ]
     return "\n\n".join(parts + _backbone_costs(results, at))

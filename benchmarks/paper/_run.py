@@ -21,7 +21,6 @@ from sklearn.neighbors import NearestCentroid
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from skclipens import list_backbones
 from skclipens.metrics import (
     expected_calibration_error,
     oracle_accuracy_score,
@@ -32,7 +31,7 @@ from skclipens.model_selection import FewShotSplit
 from .._machine import peak_resident, start_peak
 from . import _achievable, _correct, _rivals, _systems
 from ._correct import Correctness
-from ._embedding import blocks_of, read_set, write_whole
+from ._embedding import PLAIN, Columns, blocks_of, gflops_of, read_set, write_whole
 from ._experiments import digest_of_sources
 
 ALL = "all"  # as the number of shots: every label of the training pool, or half of the rows
@@ -49,6 +48,12 @@ class Settings:
     diagnosis_draws: int = 3  # in which achievable accuracy is measured
     trained_draws: int = 3  # in which rules that are trained are measured
     seed: int = 0
+    columns: Columns = PLAIN
+
+    @property
+    def blocks(self):
+        """Names of the blocks of columns."""
+        return list(blocks_of(self.backbones, self.columns))
 
     @property
     def key(self):
@@ -162,9 +167,8 @@ def _run_unit(folder, shots, draw, path, settings):
 def _measure(data, about, draw, settings, scratch):
     """Rows of one draw."""
     scratch.mkdir(exist_ok=True)
-    blocks = blocks_of(settings.backbones)
-    known = list_backbones()["gflops"]
-    gflops = {name: float(known.get(name, np.nan)) for name in blocks}
+    blocks = blocks_of(settings.backbones, settings.columns)
+    gflops = gflops_of(settings.backbones, settings.columns)
     options = {
         "class_names": about["class_names"],
         "templates": about["templates"],
@@ -176,7 +180,7 @@ def _measure(data, about, draw, settings, scratch):
         yield from rows
     columns = [(re.sub(r"\W", "-", n), np.arange(c.start, c.stop)) for n, c in blocks.items()]
     for name in settings.rivals:
-        row = {"head": "none", "rule": name, "kind": "rival", "gflops": sum(gflops.values())}
+        row = {"head": "none", "rule": name, "kind": "rival", "gflops": gflops["all"]}
         try:
             rival = _rivals.make(name, columns, data[2])
             yield row | _score(rival, data)
@@ -196,16 +200,16 @@ def _measure_head(head, data, settings, options, gflops, scratch, draw):
     trained = draw < settings.trained_draws
     rules = _systems.rules_for(head, settings.rules, trained=trained)
     rules = dict.fromkeys([*rules, _systems.DEFAULT])
-    rows = []
+    blocks, rows = settings.blocks, []
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         options = options | {"memory": Memory(folder, verbose=0)}
         try:
-            seconds = _fit_shared_heads(head, data, settings.backbones, options)
+            seconds = _fit_shared_heads(head, data, blocks, options)
         except Exception as error:
             return [{"head": head, "rule": "heads", "kind": "rule"} | _failure(error)]
         for rule in rules:
-            rules[rule] = _systems.make(rule, head, settings.backbones, **options)
-            row = {"rule": rule, "kind": "rule", "gflops": sum(gflops.values())}
+            rules[rule] = _systems.make(rule, head, blocks, **options)
+            row = {"rule": rule, "kind": "rule", "gflops": gflops["all"]}
             row["head_seconds"] = seconds[rule in _systems.NOT_JUDGED]
             try:
                 measured = _score(rules[rule], data)
@@ -224,12 +228,12 @@ def _measure_head(head, data, settings, options, gflops, scratch, draw):
     return [shared | row for row in rows]
 
 
-def _fit_shared_heads(head, data, backbones, options):
+def _fit_shared_heads(head, data, blocks, options):
     """Fit what the rules share into their memory; seconds, by whether heads are not judged."""
     seconds = {}
     for rule in (_systems.AVERAGE, _systems.CALIBRATED_AVERAGE):
         start = time.perf_counter()
-        _systems.make(rule, head, backbones, **options).fit(data[0], data[2])
+        _systems.make(rule, head, blocks, **options).fit(data[0], data[2])
         seconds[rule in _systems.NOT_JUDGED] = time.perf_counter() - start
     return seconds
 
@@ -267,7 +271,7 @@ def _expert_rows(clf, X, right, gflops):
             "kind": kind,
             "accuracy": float(right[:, e].mean()),
             "routing_share": float(shares[e]),
-            "gflops": gflops.get(block.backbone, sum(gflops.values())),
+            "gflops": gflops[block.name],
             "right": right[:, e],
         }
         rows.append(row)

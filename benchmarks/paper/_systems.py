@@ -63,10 +63,10 @@ def rules_for(head, rules=tuple(RULES), *, trained=True):
     return [rule for rule in rules if rule not in without]
 
 
-def make(rule, head, backbones, **options):
+def make(rule, head, blocks, **options):
     """An ensemble, not fitted."""
     head = _NAMED.get(head, head)
-    return AdaptiveBackboneEnsemble(backbones, head=head, **RULES[rule], **options)
+    return AdaptiveBackboneEnsemble(blocks, head=head, **RULES[rule], **options)
 
 
 def one_shot(constants):
