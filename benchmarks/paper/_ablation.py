@@ -46,7 +46,7 @@ VARIANTS = {
     "router: static weights, weaker prior": {"router": StaticRouter(prior=1.0)},
     "router: static weights, stronger prior": {"router": StaticRouter(prior=100.0)},
     "router: gates that are not shrunk": {"router": GatedRouter(strength=0.03)},
-    "router: NLC": {"router": "nlc", "calibrate": False},
+    "router: NLC": _systems.PAPER_NLC,
     "router: none, the calibrated logit average": {"router": "uniform"},
     "router: Super Learner by log-loss, which averages probabilities": {
         "router": SuperLearnerRouter(loss="log_loss")

@@ -21,6 +21,7 @@ DEFAULT = "shrunk (default)"
 PAPER_SPLIT = "NLC, 10 % held out"
 # What the paper says of the NLC, and where it says nothing the choices that are nearest at hand.
 LITERAL_NLC = NeuralLogitController(signed=False, budget="epochs", max_iter=100)
+PAPER_NLC = {"router": "nlc", "calibrate": False}
 AVERAGE, CALIBRATED_AVERAGE = "Log-Avg", "C-Log-Avg"
 _PLAIN = {"calibrate": False}
 
@@ -37,8 +38,8 @@ RULES = {
     "SL": {"router": "super-learner", **_PLAIN},
     "SL, log-loss": {"router": SuperLearnerRouter(loss="log_loss"), **_PLAIN},
     "MoE": {"router": "mixture", **_PLAIN},
-    "NLC": {"router": "nlc", **_PLAIN},
-    PAPER_SPLIT: {"router": "nlc", "cv": 0.1, **_PLAIN},
+    "NLC": PAPER_NLC,
+    PAPER_SPLIT: {"cv": 0.1, **PAPER_NLC},
     "NLC, to the letter": {"router": LITERAL_NLC},
     "static": {"router": "static"},
     DEFAULT: {"router": "shrunk"},
