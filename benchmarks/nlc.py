@@ -162,10 +162,8 @@ def _rules(support, parts, scale, draw):
     if scale == "calibrated":
         yield f"shrunk, {scale}", accuracy(ShrunkRouter(random_state=draw).fit(*support))
     for name, options in MIXTURES.items():
-        yield (
-            f"{name}, {scale}",
-            accuracy(MixtureRouter(random_state=draw, **options).fit(*support)),
-        )
+        mixture = MixtureRouter(random_state=draw, **options).fit(*support)
+        yield f"{name}, {scale}", accuracy(mixture)
     for sign, signed in SIGNS.items():
         for rate in dict.fromkeys(rate for rate, _ in BUDGETS.values()):
             budgets = {
@@ -215,9 +213,16 @@ def _cross_fitted(router, X, logits, rest, y):
 
 def report(frame):
     """Markdown: what follows, the choice, per-image against static weights, all accuracies."""
+    parts = _of_choice(frame) if frame["dataset"].isin(VALIDATION).any() else []
+    for head in HEADS:
+        parts += [f"## Accuracy, head={head!r}", _ACCURACIES, markdown(accuracies(frame, head))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _of_choice(frame):
     chosen, choice = choose(frame)
     gains = gains_over_static(frame, chosen)
-    parts = [
+    return [
         conclusion(frame, chosen, gains),
         "## The choice",
         f"Mean accuracy in % over heads and shots. By the rule: **{chosen}**. {_RULE}",
@@ -227,9 +232,6 @@ def report(frame):
         markdown(mean_gains(gains)),
         markdown(gains_with_intervals(gains)),
     ]
-    for head in HEADS:
-        parts += [f"## Accuracy, head={head!r}", _ACCURACIES, markdown(accuracies(frame, head))]
-    return "\n\n".join(parts) + "\n"
 
 
 _RULE = "The rule, " + __doc__.partition("The rule of choice, ")[2].replace("\n", " ").rstrip()
@@ -380,10 +382,8 @@ def main(arguments=None):
     frame = pd.concat(frames, ignore_index=True)
     frame.to_csv(options.output.with_suffix(".csv"), index=False, float_format="%.5g")
     title = heading("The NLC: budget, sign, calibration", "nlc", arguments)
-    about = (
-        f"{date.today()}; {describe(['torch', 'numpy', 'scikit-learn'])}. {options.draws} draws."
-    )
-    options.output.write_text(f"{title}\n{report(frame)}\n{about}\n")
+    about = f"{date.today()}; {describe(['torch', 'numpy', 'scikit-learn'])}"
+    options.output.write_text(f"{title}\n{report(frame)}\n{about}. {options.draws} draws.\n")
 
 
 def _run(one, X, shots, n_draws, options):

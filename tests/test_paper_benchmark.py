@@ -18,7 +18,15 @@ ROOT = Path(__file__).parents[1]
 pytest.importorskip("pyarrow")
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.paper import _checks, _differences, _embedding, _run, _sets, _systems  # noqa: E402
+from benchmarks.paper import (  # noqa: E402
+    _checks,
+    _differences,
+    _embedding,
+    _run,
+    _sets,
+    _systems,
+    beside,
+)
 from benchmarks.paper.__main__ import main, parse  # noqa: E402
 from skclipens.ensemble._experts import Expert  # noqa: E402
 from skclipens.ensemble.routers import ROUTERS  # noqa: E402
@@ -33,7 +41,16 @@ def command(output, *more):
     return [
         *("--datasets", "few", "--backbones", "zoo/RegNet", "zoo/ViT-16", "--heads", "linear"),
         *("--rules", *RULES, "--rivals", *RIVALS, "--shots", "1", "3", "all", "--draws", "2"),
-        *("--diagnosis-draws", "1", "--quiet", "--output", str(output), *more),
+        *(
+            "--diagnosis-draws",
+            "1",
+            "--trained-draws",
+            "1",
+            "--quiet",
+            "--output",
+            str(output),
+            *more,
+        ),
     ]
 
 
@@ -63,6 +80,7 @@ def finished(few_digits, tmp_path_factory):
 def settings_of(output):
     (path,) = output.glob("work/results-*/settings.json")
     stored = json.loads(path.read_text())
+    stored["columns"] = _embedding.Columns(**stored["columns"])
     return _run.Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
 
 
@@ -76,6 +94,7 @@ def test_one_row_per_system_and_draw(finished):
     assert results.groupby("shots")["draw"].nunique().to_dict() == {"1": 2, "3": 2, "all": 2}
     rules = results[results["kind"] == "rule"]
     assert set(rules["rule"]) == set(RULES)
+    assert set(rules.loc[rules["rule"] == "NLC", "draw"]) == {0}  # trained
     assert results["accuracy"].dropna().between(0, 1).all()
     assert (rules[TIMED] >= 0).all(axis=None)
     assert (results["n_train"] + results["n_test"] == 80).all()
@@ -105,6 +124,9 @@ def test_report(finished):
     report = (finished / "results.md").read_text()
     compared = pd.read_csv(finished / "differences.csv")
     own = compared[compared["other"] == _differences.OWN]
+    assert set(own["draws"]) == {2}
+    assert set(compared.loc[compared["other"] == "NLC", "draws"]) == {1}
+    assert "Rules that are trained (NLC) are measured in the first 1 draws" in report
     held = (own["verdict"] == "not worse").sum()
     assert len(own) == 3
     assert report.count(f"**Not worse in {held} of 3 pairs of set and shots") == 2  # one head
@@ -120,7 +142,7 @@ def test_report(finished):
 def test_second_run_repeats_nothing(finished, few, monkeypatch):
     before = table(finished)
     monkeypatch.setattr(_run, "_run_unit", None)
-    monkeypatch.setattr(_embedding, "MultiBackboneEmbedder", None)
+    monkeypatch.setattr(_embedding, "_embed", None)
     main(command(finished))
     pd.testing.assert_frame_equal(table(finished), before)
 
@@ -135,6 +157,15 @@ def test_draws_of_other_code_are_not_taken(finished, few, monkeypatch, tmp_path)
     assert len({path.parent for path in measured}) == 2
 
 
+def test_the_former_default_is_measured_by_its_rule_alone(finished, tmp_path):
+    X, about = _embedding.read_set(next(finished.glob("work/embeddings/few-*")))
+    train, test = _run.split(about, "1", 0, 0)
+    data = X[train], X[test], about["y"][train], about["y"][test]
+    settings = _run.Settings(("zoo/RegNet", "zoo/ViT-16"), (_systems.FORMER,), rivals=())
+    (row,) = _run._measure(data, {**about, "class_names": None}, 0, settings, tmp_path)
+    assert (row["head"], row["rule"], row["status"]) == (_systems.FORMER, _systems.DEFAULT, "ok")
+
+
 @pytest.mark.parametrize("head", ["zero-shot", "linear", "auto"])
 def test_rules_share_fitted_heads(head, finished, tmp_path, monkeypatch):
     X, about = _embedding.read_set(next(finished.glob("work/embeddings/few-*")))
@@ -142,14 +173,14 @@ def test_rules_share_fitted_heads(head, finished, tmp_path, monkeypatch):
     data = X[train], X[test], about["y"][train], about["y"][test]
     options = {"class_names": None, "templates": None, "random_state": 0}
     settings = _run.Settings(("zoo/RegNet", "zoo/ViT-16"))
-    gflops = dict.fromkeys(settings.backbones, 1.0)
+    gflops = _embedding.gflops_of(settings.backbones)
     fit, fitted = Expert.fit, []
     monkeypatch.setattr(Expert, "fit", lambda self, *data: fitted.append(1) or fit(self, *data))
     n_fits = []
     for rules in (("Conf",), [rule for rule in _systems.RULES if rule != _systems.PAPER_SPLIT]):
         fitted.clear()
         rows = _run._measure_head(
-            head, data, replace(settings, rules=rules), options, gflops, tmp_path
+            head, data, replace(settings, rules=rules), options, gflops, tmp_path, 0
         )
         assert {row["status"] for row in rows} == {"ok"}
         n_fits.append(len(fitted))
@@ -160,13 +191,16 @@ def test_experts_on_all_blocks_are_no_single_backbone(finished):
     X, about = _embedding.read_set(next(finished.glob("work/embeddings/few-*")))
     clf = _systems.make(_systems.DEFAULT, "auto", ("zoo/RegNet", "zoo/ViT-16"), random_state=0)
     clf.fit(X[:40], about["y"][:40])
-    gflops = {"zoo/RegNet": 1.0, "zoo/ViT-16": 2.0}
+    gflops = {"zoo/RegNet": 1.0, "zoo/ViT-16": 2.0, "all": 3.0}
     right = np.ones((len(X) - 40, len(clf.experts_)), bool)
     rows = _run._expert_rows(clf, X[40:], right, gflops)
     assert [(row["rule"], row["gflops"]) for row in rows] == [
+        ("single:zoo/RegNet:zero-shot", 1.0),
+        ("single:zoo/ViT-16:zero-shot", 2.0),
         ("single:zoo/RegNet:residual", 1.0),
         ("single:zoo/ViT-16:residual", 2.0),
         ("expert:all:linear-all", 3.0),
+        ("expert:all:kernel", 3.0),
     ]
 
 
@@ -236,10 +270,10 @@ _run.run_main([Path({str(embeddings)!r})], ["1", "3"], 40, settings, Path({str(t
     tested, right = correct["few", "1"].load()
     assert len(tested) == 6
     for (_, rule), draws in right.items():
-        assert len(draws) == (3 if rule.startswith("achievable:") else 6)
+        assert len(draws) == (3 if rule == "NLC" or rule.startswith("achievable:") else 6)
     whole = table(finished).query("shots == '1' and kind == 'rule'")
     both = resumed.merge(whole, on=["set", "shots", "draw", "head", "rule"])
-    assert len(both) == 2 * len(RULES)
+    assert len(both) == 2 * len(RULES) - 1
     np.testing.assert_allclose(both["accuracy_x"], both["accuracy_y"], atol=1e-5)
 
 
@@ -270,6 +304,70 @@ def test_folders_are_backbones(few, tmp_path):
     report = (tmp_path / "output" / "results.md").read_text()
     assert "Backbones: mine/RN20, mine/ViT-16." in report
     assert " nan |" not in report
+
+
+@pytest.fixture(scope="module")
+def viewed(few_digits, tmp_path_factory):
+    """The same draws, with views and pooled features."""
+    output = tmp_path_factory.mktemp("viewed")
+    kinds = ["--views", "mirror", "--features", "both", "--keep-plain", "--shots", "1", "3"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_sets.LOCAL, "few", lambda: few_digits)
+        main([*command(output), *kinds, "--heads", "zero-shot", "linear"])
+    return output
+
+
+def test_views_and_pooled_features(viewed):
+    results = table(viewed)
+    assert (results.loc[results["accuracy"].isna(), "rule"] == "StackingClassifier").all()
+    endings = ("", "@views", "@pooled", "@pooled+views")
+    singles = results.query("kind == 'single'").groupby("head")["rule"].unique()
+    names = [f"single:{name}{end}" for name in ("zoo/RegNet", "zoo/ViT-16") for end in endings]
+    assert list(singles["linear"]) == names
+    assert list(singles["zero-shot"]) == [name for name in names if "pooled" not in name]
+    costs = results.groupby("rule")["gflops"].first()
+    assert costs[names[1]] == costs[names[3]] == pytest.approx(2 * costs[names[0]], rel=1e-2)
+    assert costs["NLC"] == pytest.approx(costs[names[1]] + costs[names[5]], rel=1e-2)
+    X, _ = _embedding.read_set(next(viewed.glob("work/embeddings/few-*")))
+    assert X.shape[1] == 2 * (128 + 368 + 128 + 160)
+    text = "Columns: projected and pooled features of views (mirror), and those of the image alone"
+    assert text in " ".join((viewed / "results.md").read_text().split())
+
+
+def test_columns_name_the_folder_of_embeddings(few, finished, viewed):
+    (plain,), (views,) = (out.glob("work/embeddings/few-*") for out in (finished, viewed))
+    assert plain.name != views.name
+    assert _embedding.blocks_of(["zoo/ViT-16"]) == {"zoo/ViT-16": slice(0, 128)}
+    assert str(_embedding.PLAIN) == "projected features of the image alone"
+    with pytest.raises(SystemExit):
+        parse(["--views", "mirror", "--experiments", "cascade"])
+    assert parse(["--views", "mirror", "--experiments", "main", "ablation"]).views == "mirror"
+
+
+def test_two_tables_side_by_side(finished, viewed, tmp_path, capsys):
+    system = ["--head", "linear", "--rule", _systems.DEFAULT]
+    beside.main([str(viewed), str(finished), *system])
+    printed = capsys.readouterr().out
+    ours, theirs = (
+        table(out)
+        .query(f"head == 'linear' and rule == '{_systems.DEFAULT}'")
+        .groupby("shots")["accuracy"]
+        .mean()
+        for out in (viewed, finished)
+    )
+    row = next(line for line in printed.splitlines() if line.startswith("| few |"))
+    cells = [cell.strip(" *").split()[0] for cell in row.split("|")[2:-1]]
+    np.testing.assert_allclose(
+        [float(c) for c in cells], 100 * (ours - theirs)[["1", "3"]], atol=0.06
+    )
+    beside.main([str(finished), str(finished), *system])
+    assert (
+        "| few | +0.0 [0.0, 0.0] | +0.0 [0.0, 0.0] | +0.0 [0.0, 0.0] |" in capsys.readouterr().out
+    )
+    with pytest.raises(beside.OtherRunError, match="has no results"):
+        beside.main([str(viewed), str(tmp_path), *system])
+    with pytest.raises(beside.OtherRunError, match="not that of the table"):
+        beside.main([str(viewed), str(finished), *system, "--works", *[str(viewed / "work")] * 2])
 
 
 def test_unknown_names_are_refused():

@@ -6,12 +6,13 @@ import pytest
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
-from benchmarks.paper import _ablation, _cascade, _retrieval, _robustness, _transfer
-from benchmarks.paper._embedding import blocks_of, embed, kept
+from benchmarks.paper import _ablation, _cascade, _retrieval, _robustness, _systems, _transfer
+from benchmarks.paper._embedding import PLAIN, Columns, blocks_of, embed, kept
 from benchmarks.paper._experiments import few_shot_draws, run_draws, table
 from benchmarks.paper._perturbations import LEVELS, PERTURBATIONS, perturb
 from benchmarks.paper._sets import ImageSet
 from skclipens.datasets import load_emoji
+from skclipens.heads import _temperature
 
 BACKBONES = ["zoo/RegNet", "zoo/ViT-16"]
 CLASSES = ["bird", "fruit", "clothing", "mammal"]
@@ -136,20 +137,66 @@ def test_robustness(pictures, work):
 
 
 def test_ablation(pictures, work):
-    variants = (_ablation.DEFAULT, "linear heads alone")
+    alone = "the kernel alone"
+    variants = (_ablation.DEFAULT, _ablation.FORMER, alone)
     frame = _ablation.run(pictures, BACKBONES, draws=2, shots=(1, 4), work=work, variants=variants)
-    systems = [_ablation.DEFAULT, "best single", "oracle", "linear heads alone"]
+    systems = [_ablation.DEFAULT, "best single", "oracle", _ablation.FORMER, alone]
     assert frame["system"].unique().tolist() == systems
     by_system = frame.pivot(index=["shots", "draw"], columns="system", values="accuracy")
     assert len(by_system) == 4
     assert (by_system["oracle"] >= by_system["best single"]).all()
     text = _ablation.report(frame)
-    assert "| linear heads alone |" in text and "| 1 shots | 4 shots | mean |" in text
-    gaps = 100 * (by_system["linear heads alone"] - by_system[_ablation.DEFAULT])
-    cells = gaps.groupby("shots").agg(["mean", "sem"]).to_numpy()
-    row = " | ".join(f"{mean:+.2f} ± {error:.2f}" for mean, error in cells)
-    assert f"| linear heads alone | {row} |" in text
+    assert f"| {alone} |" in text and "| 1 shots | 4 shots | mean |" in text
+
+    def row(gaps):
+        cells = (100 * gaps).groupby("shots").agg(["mean", "sem"]).to_numpy()
+        return " | ".join(f"{mean:+.2f} ± {error:.2f}" for mean, error in cells)
+
+    default = by_system[_ablation.DEFAULT]
+    assert f"| {alone} | {row(by_system[alone] - default)} |" in text
+    assert f"| new less old | {row(default - by_system[_ablation.FORMER])} |" in text
     assert "nan" not in _ablation.report(frame[frame["draw"] == 0])
+
+
+def test_ablation_on_views(pictures, work):
+    options = {"draws": 1, "shots": (2,), "work": work, "variants": (_ablation.DEFAULT,)}
+    plain, views = (
+        _ablation.run(pictures, BACKBONES, columns=columns, **options)
+        for columns in (PLAIN, Columns("mirror", "both"))
+    )
+    assert plain["system"].equals(views["system"])
+    assert not plain["accuracy"].equals(views["accuracy"])
+
+
+def test_every_variant_of_the_ablation_can_be_fitted(pictures, work):
+    X, y = embed(pictures, BACKBONES, work)[::4], pictures.y[::4]
+    ensembles = {
+        name: _ablation._fit(name, X, y, BACKBONES, {"random_state": 0})
+        for name in _ablation.VARIANTS
+    }
+    default = ensembles[_ablation.DEFAULT]
+    assert {name.split(":")[1] for name in default.expert_names_} == set(_ablation._POOL)
+    of_block = next(name for name in ensembles if "kernel of each block" in name)
+    kernels = [e for e in ensembles[of_block].experts_ if e.name.endswith(":kernel-of-block")]
+    assert [one.block.name for one in kernels] == BACKBONES
+    assert all(len(one.head.text_heads_) == 1 for one in kernels)
+
+
+def test_one_shot_constants_are_those_of_the_fit_alone(pictures, work):
+    rows = np.concatenate([np.flatnonzero(pictures.y == name)[:1] for name in CLASSES])
+    X, y = embed(pictures, BACKBONES, work)[rows], pictures.y[rows]
+    before = dict(vars(_temperature))
+    with _systems.one_shot(_systems.FORMER_ONE_SHOT):
+        former = _systems.make(_systems.DEFAULT, _systems.FORMER, BACKBONES).fit(X, y)
+    assert dict(vars(_temperature)) == before
+    judged = [expert.name for expert, known in zip(former.experts_, former.judged_) if known]
+    assert judged == [f"{name}:residual" for name in BACKBONES]
+    spread = former.transform(X).reshape(len(X), 3, -1)[:, 2].std(axis=1).mean()
+    assert spread == pytest.approx(0.3, rel=1e-3)  # whatever the others know
+    weaker = _ablation._fit("one shot: former constants", X, y, BACKBONES, {})
+    for name, head in ((e.name, e.head) for e in former.experts_[:2]):
+        same = next(e.head for e in weaker.experts_ if e.name == name)
+        np.testing.assert_array_equal(head.residual_coef_, same.residual_coef_)
 
 
 def test_cascade(pictures, work):

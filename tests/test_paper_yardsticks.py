@@ -24,7 +24,7 @@ from benchmarks.paper import (
     _rivals,
     _systems,
 )
-from benchmarks.paper._intervals import paired_interval
+from benchmarks.paper._intervals import crossed_bootstrap, ends
 from skclipens import AdaptiveBackboneEnsemble
 
 DEFAULT = _systems.DEFAULT
@@ -117,8 +117,25 @@ def test_differences_and_their_verdicts(tmp_path):
     _, right = correct["s", "4"].load()
     ours, theirs = (np.stack(list(right["auto", rule].values())) for rule in (DEFAULT, "NLC"))
     row = auto.loc["NLC"]
-    expected = paired_interval(ours, theirs)
-    np.testing.assert_allclose(row[["difference", "low", "high"]].astype(float), expected)
+    expected = ends(crossed_bootstrap(ours.astype(float) - theirs))
+    np.testing.assert_allclose(row[["low", "high"]].astype(float), expected)
+
+
+def test_the_default_against_the_former_one(tmp_path):
+    former = {(_systems.FORMER, DEFAULT): ("rule", 0.5)}
+    results, correct = measured(tmp_path, {**ACCURACIES, **former})
+    compared = _differences.differences(results, correct)
+    assert _differences.main_head(results) == "auto"
+    assert not (compared["head"] == _systems.FORMER).any()
+    row = compared.set_index(["head", "other"]).loc["auto", _systems.FORMER]
+    means = results.groupby(["head", "rule"])["accuracy"].mean()
+    gap = means["auto", DEFAULT] - means[_systems.FORMER, DEFAULT]
+    assert row["difference"] == pytest.approx(gap)
+    report = _asked.section(results, compared)
+    _, _, part = report.partition("### Against the former default\n\n**Not worse in 1 of 1 pairs")
+    text = _asked._points(row)
+    assert f"| s | {text} |\n| mean over sets | {text} |" in part
+    assert _systems.FORMER not in report.partition("### Every rule and every rival")[2]
 
 
 def test_systems_that_miss_draws_are_compared_over_those_they_have(tmp_path):
@@ -253,8 +270,11 @@ def test_search_is_over_the_folds_that_labels_allow():
     assert isinstance(searched, GridSearchCV)
     assert searched.cv.get_n_splits(None, few) == 2
     assert isinstance(_rivals.make(_rivals.SEARCHED, blocks(), few[1:3]), LogisticRegression)
-    ((train, test),) = _rivals.make(_rivals.KERNEL, blocks(), more).cv.split(more, more)
-    assert (len(train), len(test)) == (2000, 1000)
+    for name, n_train in ((_rivals.SEARCHED, 2000), (_rivals.KERNEL, 800)):
+        ((train, test),) = _rivals.make(name, blocks(), more).cv.split(more, more)
+        assert (len(train), len(test)) == (n_train, n_train // 2)
+    many = np.repeat(np.arange(500), 2)  # a third of the rows has not all classes
+    assert _rivals.make(_rivals.KERNEL, blocks(), many).cv.get_n_splits(None, many) == 2
 
 
 def test_final_of_stacking_is_searched():

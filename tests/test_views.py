@@ -95,11 +95,13 @@ def pooled_by_hand(tower, pixels):
     if isinstance(tower, open_clip.timm_model.TimmModel):
         return tower.trunk(pixels)
     if isinstance(tower, open_clip.modified_resnet.ModifiedResNet):
-        seen = []
-        hook = tower.layer4.register_forward_hook(lambda *args: seen.append(args[2]))
-        tower(pixels)
-        hook.remove()
-        return seen[0].mean(dim=(2, 3))
+        pool, before = tower.attnpool, tower.attnpool.c_proj
+        pool.c_proj = torch.nn.Linear(before.in_features, before.in_features)
+        torch.nn.init.eye_(pool.c_proj.weight)
+        torch.nn.init.zeros_(pool.c_proj.bias)
+        pooled = tower(pixels)
+        pool.c_proj = before
+        return pooled
     before, tower.proj = tower.proj, None
     pooled = tower(pixels)
     tower.proj = before
@@ -391,6 +393,12 @@ def table(few):
 ALL = [kind.name for name in PAIR for kind in kinds_of(name)]
 
 
+def default_experts(with_text):
+    """Names of the default's experts, of blocks with texts."""
+    of_blocks = [f"{name}:{head}" for head in ("zero-shot", "residual") for name in with_text]
+    return [*of_blocks, "all:linear-all", "all:kernel"]
+
+
 def test_blocks_are_found(table, few):
     names = np.asarray(table.columns)
     for blocks in (None, PAIR, ALL, PAIR[::-1]):
@@ -420,8 +428,8 @@ def test_blocks_are_found_behind_a_column_transformer(few):
     X = columns.fit_transform(frame)
     assert X.columns[0] == "image__zoo/RN20__0"
     clf = AdaptiveBackboneEnsemble(random_state=0).fit(X, labels)
-    text = [f"image__{name}{ending}:residual" for name in PAIR for ending in ("", "@views")]
-    assert list(clf.expert_names_) == [*text, "all:linear-all"]
+    text = [f"image__{name}{ending}" for name in PAIR for ending in ("", "@views")]
+    assert list(clf.expert_names_) == default_experts(text)
 
 
 def test_pooled_blocks_join_the_head_on_all_and_get_learned_heads_by_name(table, few):
@@ -432,8 +440,8 @@ def test_pooled_blocks_join_the_head_on_all_and_get_learned_heads_by_name(table,
 
     with_text = [f"{name}{ending}" for name in PAIR for ending in ("", "@views")]
     auto = AdaptiveBackboneEnsemble(random_state=0).fit(table, labels)
-    assert list(auto.expert_names_) == [*(f"{n}:residual" for n in with_text), "all:linear-all"]
-    assert len(auto.experts_[-1].block.columns) == table.shape[1]
+    assert list(auto.expert_names_) == default_experts(with_text)
+    assert all(len(one.block.columns) == table.shape[1] for one in auto.experts_[-2:])
     assert experts(head="zero-shot") == with_text
     assert experts(head=ZeroShotHead("zoo/RN20")) == ["zoo/RN20", "zoo/RN20@views"]
     assert experts(head="linear") == ALL
@@ -461,7 +469,7 @@ def test_cost_of_blocks(table, few):
     selector = BackboneSelector(cost=gflops, max_blocks=1, cv=2, random_state=0)
     assert set(selector.fit(table, labels).selected_blocks_) < set(ALL)
     fitted = AdaptiveBackboneEnsemble(random_state=0).fit(table, labels)
-    with pytest.raises(ValueError, match="no entry for expert 'zoo/RN20@views:residual'"):
+    with pytest.raises(ValueError, match="no entry for expert 'zoo/RN20@views:zero-shot'"):
         AccuracyCostDisplay.from_estimator(fitted, table, labels)
 
 
@@ -489,8 +497,7 @@ def test_pipeline(few):
     paths, labels = few
     clf = make_backbone_pipeline(PAIR, views="both", features="both", random_state=0, **CPU)
     clf.fit(paths, labels)
-    text = [f"{name}:residual" for name in PAIR]
-    assert list(clf.expert_names_) == [*text, "all:linear-all"]
+    assert list(clf.expert_names_) == default_experts(PAIR)
     assert clf.predict_proba(paths[:3]).shape == (3, 4)
 
 

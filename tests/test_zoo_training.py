@@ -1,5 +1,11 @@
 """Training models of the zoo on, on pictures of one's own."""
 
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from subprocess import CompletedProcess
+from threading import Barrier
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +15,7 @@ from skclipens import MultiBackboneEmbedder
 from skclipens.backbones import resolve_backbones
 
 pytest.importorskip("open_clip")
-from tools.zoo import train
+from tools.zoo import sources, train
 from tools.zoo.folders import PictureFolders
 
 
@@ -114,3 +120,27 @@ def test_pictures_need_an_output(folder, capsys):
     with pytest.raises(SystemExit):
         train.main(["--pictures", str(folder)])
     assert "needs --output" in capsys.readouterr().err
+
+
+def test_a_package_is_fetched_by_two_at_once(tmp_path, monkeypatch):
+    """Both begin before it is there; the slower one takes what the other has unpacked."""
+    both, commands = Barrier(2, timeout=30), []
+
+    def pack(command, *, cwd, **options):
+        commands.append(command[-1])
+        source = Path(cwd, "source.json")
+        source.write_text("{}")
+        with tarfile.open(Path(cwd, "some-1.0.tgz"), "w:gz") as tar:
+            tar.add(source, "package/data.json")
+        both.wait()
+        return CompletedProcess(command, 0, stdout="some-1.0.tgz\n")
+
+    monkeypatch.setenv("SKCLIPENS_CACHE", str(tmp_path))
+    monkeypatch.setattr(sources.subprocess, "run", pack)
+    with ThreadPoolExecutor(2) as threads:
+        folders = list(threads.map(sources.npm_package, ["@a/some"] * 2, ["1.0"] * 2))
+    assert commands == ["@a/some@1.0"] * 2
+    assert folders == [tmp_path / "npm" / "a-some-1.0"] * 2
+    assert [path.name for path in folders[0].iterdir()] == ["data.json"]
+    assert list((tmp_path / "npm").iterdir()) == folders[:1]
+    assert sources.npm_package("@a/some", "1.0") == folders[0] and len(commands) == 2

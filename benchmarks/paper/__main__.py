@@ -23,7 +23,7 @@ from skclipens.backbones import resolve_backbones
 from skclipens.images import ImageError
 
 from . import _differences, _figures, _report, _rivals, _run, _sets, _systems
-from ._embedding import embed_set, short_names
+from ._embedding import PLAIN, Columns, embed_set, shortened
 
 _DATASETS = "local, validation, photographs, all, or names of sets"
 _HEADS = f"any of the package's names, or {', '.join(_systems.NAMED)}"
@@ -39,12 +39,16 @@ def parse(arguments):
     add = parser.add_argument
     add("--datasets", nargs="+", default=["local"], help=_DATASETS)
     add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")
+    add("--views", default="none", choices=["none", "mirror", "crops", "both"])
+    add("--features", default="projected", choices=["projected", "pooled", "both"])
+    add("--keep-plain", action="store_true", help="the image alone beside its views")
     add("--heads", nargs="+", default=list(_systems.HEADS), help=_HEADS)
     add("--rules", nargs="+", default=list(_systems.RULES), choices=list(_systems.RULES))
     add("--rivals", nargs="*", default=list(_rivals.RIVALS), choices=list(_rivals.RIVALS))
     add("--shots", nargs="+", default=["1", "2", "4", "8", "16", "all"], type=_shots)
     add("--draws", type=int, default=10)
     add("--diagnosis-draws", type=int, default=3, help="draws with achievable accuracy")
+    add("--trained-draws", type=int, default=3, help="draws with rules that are trained")
     add("--seed", type=int, default=0)
     add("--jobs", type=int, default=1, help="processes; each has one thread")
     add("--experiments", nargs="+", default=["main"], choices=EXPERIMENTS)
@@ -55,7 +59,17 @@ def parse(arguments):
     add("--n-test", type=int, default=_sets.N_TEST, help="at most, where a set has a test part")
     add("--no-download", action="store_true", help="skip sets that are not on the disk")
     add("--quiet", action="store_true", help="no progress bars")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    others = set(options.experiments) - {"main", "ablation"}
+    if columns_of(options) != PLAIN and others:
+        parser.error(f"No views and no pooled features in {', '.join(sorted(others))}.")
+    return options
+
+
+def columns_of(options):
+    """What is embedded of an image."""
+    views = None if options.views == "none" else options.views
+    return Columns(views, options.features, options.keep_plain and views is not None)
 
 
 def _shots(text):
@@ -105,13 +119,16 @@ def measure_main(options, found, missing, backbones, work, command):
         tuple(options.rules),
         tuple(options.rivals),
         options.diagnosis_draws,
+        options.trained_draws,
         options.seed,
+        columns_of(options),
     )
     verbose = not options.quiet
     folders = []
     for one in found:
         try:
-            folders.append(embed_set(one, backbones, work / "embeddings", verbose=verbose))
+            embedded = embed_set(one, backbones, work / "embeddings", verbose, settings.columns)
+            folders.append(embedded)
         except ImageError as error:
             missing[one.name] = str(error)
             print(f"{one.name} is skipped: {error}", file=sys.stderr)
@@ -119,13 +136,13 @@ def measure_main(options, found, missing, backbones, work, command):
         folders, options.shots, options.draws, settings, work, jobs=options.jobs, verbose=verbose
     )
     compared = _differences.differences(results, correct)
-    for name, short in short_names(backbones).items():
-        results["rule"] = results["rule"].str.replace(name, short, regex=False)
+    results["rule"] = shortened(results["rule"], backbones)
     figures = _figures.draw(results, folders, settings, options.output)
     others = [one for one in EXPERIMENTS if (options.output / f"{one}.md").exists()]
     written = folders, missing, figures, settings, command, options.output, others
     _report.write(results, compared, *written)
     print(f"{options.output / 'results.md'}")
+    print(_report.time_of(results))
 
 
 def further(name, options, found, backbones, work, command):
@@ -137,6 +154,7 @@ def further(name, options, found, backbones, work, command):
         "jobs": options.jobs,
         "work": work,
         "verbose": not options.quiet,
+        **({"columns": columns_of(options)} if name == "ablation" else {}),
     }
     frames = []
     for one in found:

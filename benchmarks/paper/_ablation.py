@@ -1,41 +1,62 @@
 """Ablation: what each part of the default ensemble is worth."""
 
-from unittest.mock import patch
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
+from joblib import Memory
 
-from skclipens import AdaptiveBackboneEnsemble
-from skclipens.ensemble import GatedRouter, StaticRouter
-from skclipens.heads import _residual
+from skclipens import AdaptiveBackboneEnsemble, KernelHead
+from skclipens.ensemble import GatedRouter, StaticRouter, SuperLearnerRouter
+from skclipens.heads import _temperature
 
-from ._embedding import embed
+from . import _systems
+from ._embedding import PLAIN, blocks_of, embed
 from ._experiments import draws_folder, few_shot_draws, markdown, mean_sd, run_draws
 
-DEFAULT = "default"
+DEFAULT, FORMER = "default", "former pool: residual heads and a linear one on all"
 SHOTS = (1, 2, 4, 8, 16)
-_NLC = {"router": "nlc", "calibrate": False}
+_POOL = ("zero-shot", "residual", "linear-all", "kernel")
+
+
+def _without(*heads):
+    return [head for head in _POOL if head not in heads]
+
+
+def _corrections(factor):
+    """One-shot constants with which corrections of prompts are divided by a multiple."""
+    ends, slope = _temperature.UNJUDGED_TEMPERATURES, _temperature.UNJUDGED_SLOPE
+    return {
+        "UNJUDGED_TEMPERATURES": tuple(factor * end for end in ends),
+        "UNJUDGED_SLOPE": factor * slope,
+    }
+
+
+# Parameters of the ensemble, and constants to fit it with.
 VARIANTS = {
     DEFAULT: {},
+    FORMER: {"head": _systems.FORMER_POOL, "one_shot": _systems.FORMER_ONE_SHOT},
+    "pool without zero-shot heads": {"head": _without("zero-shot")},
+    "pool without the kernel": {"head": _without("kernel")},
+    "pool without residual heads": {"head": _without("residual")},
+    "pool without the linear head on all": {"head": _without("linear-all")},
+    "the kernel alone": {"head": "kernel"},
+    "pool with a kernel of each block in place of residual heads": {
+        "head": [*_without("residual"), ("kernel-of-block", KernelHead())]
+    },
+    "pool with Tip-Adapter heads beside": {"head": [*_POOL, "tip-adapter"]},
     "router: static weights": {"router": "static"},
     "router: static weights, weaker prior": {"router": StaticRouter(prior=1.0)},
     "router: static weights, stronger prior": {"router": StaticRouter(prior=100.0)},
     "router: gates that are not shrunk": {"router": GatedRouter(strength=0.03)},
-    "router: NLC": {"router": "nlc"},
+    "router: NLC": _systems.PAPER_NLC,
     "router: none, the calibrated logit average": {"router": "uniform"},
-    "pool with linear heads beside": {"head": ["residual", "linear", "linear-all"]},
-    "pool with Tip-Adapter heads beside": {"head": ["residual", "tip-adapter", "linear-all"]},
-    "pool with linear in place of residual heads": {"head": ["linear", "linear-all"]},
-    "pool with zero-shot in place of residual heads": {"head": ["zero-shot", "linear-all"]},
-    "pool of zero-shot, linear and linear on all": {"head": ["zero-shot", "linear", "linear-all"]},
-    "residual heads alone": {"head": "residual"},
-    "linear heads alone": {"head": "linear"},
-    "not calibrated": {"calibrate": False},
-    "one shot: corrections nearly ignored (temperature 100)": {"unjudged": 100.0},
-    "one shot: weaker corrections (temperature 1)": {"unjudged": 1.0},
-    "one shot: stronger corrections (temperature 0.25)": {"unjudged": 0.25},
-    "the paper: zero-shot heads, NLC": {"head": "zero-shot", **_NLC},
-    "the paper's pair, cross-fitted: linear heads, NLC": {"head": "linear", **_NLC},
+    "router: Super Learner by log-loss, which averages probabilities": {
+        "router": SuperLearnerRouter(loss="log_loss")
+    },
+    "one shot: former constants": {"one_shot": _systems.FORMER_ONE_SHOT},
+    "one shot: weaker corrections (divided by twice as much)": {"one_shot": _corrections(2.0)},
+    "one shot: stronger corrections (divided by half as much)": {"one_shot": _corrections(0.5)},
 }
 _NOTE = (
     "{draws} draws. Accuracy in %, mean ± standard deviation over draws. The best single expert on "
@@ -53,6 +74,7 @@ def run(
     work,
     shots=SHOTS,
     variants=tuple(VARIANTS),
+    columns=PLAIN,
     jobs=1,
     verbose=False,
 ):
@@ -64,31 +86,41 @@ def run(
         Columns dataset, shots, draw, system, accuracy.
     """
     y = np.asarray(dataset.y)
-    X = embed(dataset, backbones, work, verbose=verbose)
+    X = embed(dataset, backbones, work, columns=columns, verbose=verbose)
+    blocks = list(blocks_of(backbones, columns))
     options = {"class_names": dataset.class_names, "templates": dataset.templates}
 
     def run_draw(draw, train, test):
-        for name in variants:
-            clf = _fit(name, X[train], y[train], backbones, {"random_state": draw, **options})
-            found = {name: clf.score(X[test], y[test])}
-            if name == DEFAULT:
-                found |= _references(clf, X[test], y[test])
-            yield from ({"system": one, "accuracy": score} for one, score in found.items())
+        found = {}
+        with TemporaryDirectory() as memory:
+            of_draw = options | {"random_state": draw, "memory": Memory(memory, verbose=0)}
+            for name in variants:
+                if len(train) > len(set(y[train])) and list(VARIANTS[name]) == ["one_shot"]:
+                    found[name] = found[DEFAULT]  # constants that nothing asks for
+                    continue
+                clf = _fit(name, X[train], y[train], blocks, of_draw)
+                found[name] = clf.score(X[test], y[test])
+                if name == DEFAULT:
+                    found |= _references(clf, X[test], y[test])
+        return [{"system": one, "accuracy": score} for one, score in found.items()]
 
     frames = []
     for k in shots:
         splits = few_shot_draws(dataset, k, draws, random_state)
-        folder = draws_folder(work, dataset, backbones, "ablation", k, random_state, variants)
+        settings = "ablation", k, random_state, variants, columns
+        folder = draws_folder(work, dataset, backbones, *settings)
         frame = run_draws(run_draw, splits, folder, jobs=jobs, verbose=verbose)
         frames.append(frame.assign(shots=k))
     return pd.concat(frames, ignore_index=True).assign(dataset=dataset.name)
 
 
-def _fit(name, X, y, backbones, options):
+def _fit(name, X, y, blocks, options):
     variant = dict(VARIANTS[name])
-    temperature = variant.pop("unjudged", _residual._UNJUDGED_TEMPERATURE)
-    with patch.object(_residual, "_UNJUDGED_TEMPERATURE", temperature):
-        return AdaptiveBackboneEnsemble(backbones, **options, **variant).fit(X, y)
+    constants = variant.pop("one_shot", {})
+    if constants:  # which are no argument of what the memory keeps
+        options = options | {"memory": None}
+    with _systems.one_shot(constants):
+        return AdaptiveBackboneEnsemble(blocks, **options, **variant).fit(X, y)
 
 
 def _references(clf, X, y):
@@ -98,9 +130,10 @@ def _references(clf, X, y):
 
 
 def report(frame):
-    """Markdown: a table of means over the sets, and one of each set."""
+    """Markdown: the choice of the pool, a table of means over the sets, and one of each set."""
     by_draw = frame.groupby(["system", "shots", "draw"], sort=False)["accuracy"].mean()
     parts = ["## Ablation of the default ensemble", _NOTE.format(draws=frame["draw"].nunique())]
+    parts += _choice(frame)
     parts += [f"### Mean over {', '.join(frame['dataset'].unique())}", _table(by_draw, frame)]
     if frame["system"].nunique() > 1:
         title = "### Difference to the default, in points, paired: mean ± standard error over draws"
@@ -111,17 +144,47 @@ def report(frame):
     return "\n\n".join(parts) + "\n"
 
 
+def _choice(frame):
+    """The pool that was chosen beside the one before, over the same draws."""
+    means = _means_of_draws(frame)
+    if FORMER not in means:
+        return []
+    rows = {
+        "old choice (former pool)": means[FORMER],
+        "new choice (default)": means[DEFAULT],
+    }
+    rows = {name: one.groupby("shots").mean().map("{:.2f}".format) for name, one in rows.items()}
+    gaps = (means[DEFAULT] - means[FORMER]).rename("new less old").to_frame()
+    table = pd.concat([pd.DataFrame(rows).T, _gaps(gaps)])
+    table.index.name = "pool"
+    title = "### The choice of the pool: mean over sets, difference ± standard error over draws"
+    return [title, _by_shots(table)]
+
+
 def _differences(frame):
     """Mean over sets of the paired difference to the default, with its standard error."""
+    means = _means_of_draws(frame)
+    gaps = means.drop(columns=DEFAULT).sub(means[DEFAULT], axis=0)
+    table = _gaps(gaps.drop(columns=["best single", "oracle"], errors="ignore"))
+    table.index.name = "system"
+    return _by_shots(table)
+
+
+def _means_of_draws(frame):
+    """Mean over sets, in %: a row for shots and draw, a column for each system."""
     by_draw = 100 * frame.groupby(["shots", "draw", "system"], sort=False)["accuracy"].mean()
-    by_system = by_draw.unstack()[frame["system"].unique()]
-    gaps = by_system.drop(columns=DEFAULT).sub(by_system[DEFAULT], axis=0)
-    gaps = gaps.drop(columns=["best single", "oracle"], errors="ignore")
+    return by_draw.unstack()[frame["system"].unique()]
+
+
+def _gaps(gaps):
+    """``mean ± standard error`` over draws of differences: a row for each, a column for shots."""
     groups = gaps.groupby("shots", sort=False)
     means, errors = groups.mean().T, groups.sem().T
     errors = errors.map(lambda error: "" if np.isnan(error) else f" ± {error:.2f}")  # one draw
-    table = means.map("{:+.2f}".format) + errors
-    table.index.name = "system"
+    return means.map("{:+.2f}".format) + errors
+
+
+def _by_shots(table):
     return markdown(table.rename(columns=lambda k: f"{k} shots"))
 
 

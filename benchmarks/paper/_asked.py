@@ -10,14 +10,24 @@ from . import _checks, _differences
 from ._differences import ANY, NOT_WORSE, OPEN, OWN, WORSE
 from ._experiments import markdown
 from ._intervals import N_REPLICATES
+from ._systems import FORMER
 
+INTERVALS = f"""\
+Differences are in points, over the draws that both have, with the 95 % interval of a bootstrap that
+draws test images and draws again, both with replacement ({N_REPLICATES} times; images are matched
+over draws; of one draw, over images only). **Not worse**: the lower end is above -0.5 points.
+Worse: not so, and the upper end is below 0. Open: neither. Cells that are not "not worse" are in
+bold. Perturbed copies of a set are shown, but are not counted as sets. Intervals of means over sets
+hold the sets fixed."""
 NOTE = f"""\
-Differences are the default's accuracy less the other's, in points, over the draws that both have,
-with the 95 % interval of a bootstrap that draws test images and draws again, both with replacement
-({N_REPLICATES} times; images are matched over draws; of one draw, over images only). **Not worse**:
-the lower end is above -0.5 points. Worse: not so, and the upper end is below 0. Open: neither.
-Cells that are not "not worse" are in bold. Perturbed copies of a set are shown, but are not counted
-as sets. Intervals of means over sets hold the sets fixed. All comparisons: `differences.csv`."""
+Of the default's accuracy, the other's is taken away. {INTERVALS} All comparisons:
+`differences.csv`."""
+
+
+_FORMER = """\
+The former default had the same router on residual heads and a linear one on all columns, and at one
+shot the same constants whatever the rows say: corrections divided by 0.5, and logits that no row
+can judge put 0.3 apart."""
 
 
 _GAINS = """\
@@ -39,7 +49,8 @@ def section(results, compared):
     parts = [f"## What is asked of the default (head {head})", NOTE]
     for other, title in ((OWN, "under its own heads"), (ANY, "under any head")):
         parts += _best_single(own[own["other"] == other], title)
-    parts += _all_others(own)
+    parts += _former(own[own["other"] == FORMER])
+    parts += _all_others(own[own["other"] != FORMER])
     parts += _other_heads(compared)
     parts += _worse_than_own(results, compared)
     parts += _gains(results)
@@ -103,15 +114,38 @@ def _conclusion(rows):
 def _best_single(rows, title):
     if rows.empty:
         return []
-    counted = _counted(rows)
-    mean = 100 * counted["difference"].mean()
     return [
         f"### The best single backbone {title}",
-        f"**{_verdicts(counted, 'pairs of set and shots')}; mean difference {mean:+.1f} points.** "
-        f"{_furthest(counted, ['set', 'shots'])} The best is chosen on test images, by its mean "
-        "over draws: an upper bound on what a user could have picked.",
+        f"{of_pairs(rows)} The best is chosen on test images, by its mean over draws: an upper "
+        "bound on what a user could have picked.",
         _table(rows, "set"),
     ]
+
+
+def of_pairs(rows):
+    """The conclusion of a table of sets and shots."""
+    counted = _counted(rows)
+    mean = 100 * counted["difference"].mean()
+    return (
+        f"**{_verdicts(counted, 'pairs of set and shots')}; mean difference {mean:+.1f} points.** "
+        f"{_furthest(counted, ['set', 'shots'])}"
+    )
+
+
+def _former(rows):
+    if rows.empty:
+        return []
+    return [
+        "### Against the former default",
+        f"{of_pairs(rows)} {_FORMER}",
+        with_mean_over_sets(rows),
+    ]
+
+
+def with_mean_over_sets(rows):
+    """Markdown: differences of one comparison, for each set and in the mean over sets."""
+    mean = _differences.over_sets(rows).assign(set="mean over sets")
+    return _table(pd.concat([rows, mean]), "set")
 
 
 def _all_others(own):

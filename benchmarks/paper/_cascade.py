@@ -19,6 +19,7 @@ from ._experiments import (
     table,
 )
 from ._figures import panels
+from ._systems import PAPER_NLC
 
 DROPS = (0.0, 0.005, 0.01, 0.02)
 BUDGETS = (0.25, 0.5, 0.75)  # of the cost of all backbones
@@ -97,7 +98,7 @@ def _systems(draw, prompts):
     zero_shot = {"head": "zero-shot", **prompts}
     return {
         DEFAULT: AdaptiveBackboneEnsemble(random_state=draw, **prompts),
-        NLC: AdaptiveBackboneEnsemble(router="nlc", random_state=draw, **zero_shot),
+        NLC: AdaptiveBackboneEnsemble(random_state=draw, **zero_shot, **PAPER_NLC),
         "zero-shot heads, calibrated logit average": AdaptiveBackboneEnsemble(
             router="uniform", **zero_shot
         ),

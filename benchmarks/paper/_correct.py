@@ -76,3 +76,12 @@ class Correctness:
                 found[system][d] = np.zeros(len(images), bool)
                 found[system][d][columns] = row
         return tested, dict(found)
+
+
+def stored_in(results):
+    """What a folder of results of ``_run.run_main`` has: (set, shots) to Correctness."""
+    found = defaultdict(dict)
+    for path in results.glob("[!.]*.npz"):
+        folder, shots, draw = path.stem.rsplit("--", 2)
+        found[folder.rpartition("-")[0], shots][int(draw)] = path
+    return {cell: Correctness(paths) for cell, paths in found.items()}

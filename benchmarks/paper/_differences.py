@@ -5,7 +5,7 @@ import pandas as pd
 
 from . import _sets
 from ._intervals import crossed_bootstrap, ends, is_not_worse, mean_of
-from ._systems import DEFAULT
+from ._systems import DEFAULT, FORMER
 
 OWN = "best single backbone, own heads"
 ANY = "best single backbone, any head"
@@ -14,7 +14,7 @@ NOT_WORSE, WORSE, OPEN = "not worse", "worse", "open"
 
 def main_head(results):
     """The default's own head, or the last one that there is."""
-    heads = [head for head in dict.fromkeys(results["head"]) if head != "none"]
+    heads = [head for head in dict.fromkeys(results["head"]) if head not in ("none", FORMER)]
     return "auto" if "auto" in heads else heads[-1]
 
 
@@ -27,9 +27,10 @@ def differences(results, correct):
     """The default with each head less what it is compared with, for each set and number of shots.
 
     With every head these are the other rules and the best single backbone of this head; with the
-    main head also the rivals and the best single backbone under any head. The best single backbone
-    has the highest mean accuracy over the draws, on test images: with hindsight, which no user has.
-    Its choice is not drawn again, so that it stays the rival that it is.
+    main head also the rivals, the former default and the best single backbone under any head. The
+    best single backbone has the highest mean accuracy over the draws, on test images: with
+    hindsight, which no user has. Its choice is not drawn again, so that it stays the rival that it
+    is.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def differences(results, correct):
             if (head, DEFAULT) in right:
                 others = dict(_others(cell, right, head, head == main))
                 place = {"set": name, "shots": shots, "head": head, "counted": counts(name)}
-                rows += _compare((head, DEFAULT), others, tested, right, place)
+                rows += compare((head, DEFAULT), others, tested, right, place)
     return pd.DataFrame(rows)
 
 
@@ -64,6 +65,8 @@ def _others(cell, right, head, is_main):
         yield (OWN, "single"), of_head.idxmax()
     if len(means) and is_main:
         yield (ANY, "single"), means.idxmax()
+    if is_main and (FORMER, DEFAULT) in right:
+        yield (FORMER, "former"), (FORMER, DEFAULT)
     kinds = cell.drop_duplicates(["head", "rule"]).set_index(["head", "rule"])["kind"]
     for system in right:
         ours = kinds[system] == "rule" and system[0] == head and system[1] != DEFAULT
@@ -71,8 +74,24 @@ def _others(cell, right, head, is_main):
             yield (system[1], kinds[system]), system
 
 
-def _compare(default, others, tested, right, place):
-    """Rows of the comparisons of a cell; those over the same draws share their replicates."""
+def compare(default, others, tested, right, place):
+    """Rows of the comparisons of a cell; those over the same draws share their replicates.
+
+    Parameters
+    ----------
+    default : tuple of str
+        A system, a key of ``right``.
+    others : dict of (label, kind) to tuple of str
+        The systems that it is compared with.
+    tested, right
+        As :meth:`Correctness.load` returns them.
+    place : dict
+        What all rows have.
+
+    Yields
+    ------
+    dict
+    """
     by_draws = {}
     for label, system in others.items():
         draws = tuple(d for d in right[default] if d in right[system])

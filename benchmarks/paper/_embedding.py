@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -10,20 +11,53 @@ import numpy as np
 from tqdm import tqdm
 
 import skclipens
-from skclipens import MultiBackboneEmbedder
+from skclipens import MultiBackboneEmbedder, list_backbones
 from skclipens.backbones import resolve_backbones
+from skclipens.backbones._kinds import parse_kind
 
 _AT_ONCE = 2048  # images that are embedded before they are written
 
 
-def blocks_of(backbones):
-    """Canonical name and columns of each backbone in an embedding by all of them."""
-    found = resolve_backbones(backbones)
-    ends = np.cumsum([backbone.width for backbone in found])
-    return {
-        backbone.name: slice(int(end) - backbone.width, int(end))
-        for backbone, end in zip(found, ends, strict=True)
-    }
+@dataclass(frozen=True)
+class Columns:
+    """What backbones embed of an image; see MultiBackboneEmbedder."""
+
+    views: str | None = None
+    features: str = "projected"
+    keep_plain: bool = False
+
+    def __str__(self):
+        features = "projected and pooled" if self.features == "both" else self.features
+        if self.views is None:
+            return f"{features} features of the image alone"
+        beside = ", and those of the image alone beside them" if self.keep_plain else ""
+        return f"{features} features of views ({self.views}){beside}"
+
+    def embedder(self, backbones):
+        return MultiBackboneEmbedder(list(backbones), **asdict(self))
+
+
+PLAIN = Columns()
+
+
+def blocks_of(backbones, columns=PLAIN):
+    """Name and columns of each block in an embedding by all backbones."""
+    positions = {}
+    for i, name in enumerate(columns.embedder(backbones).get_feature_names_out()):
+        positions.setdefault(name.rpartition("__")[0], []).append(i)
+    return {name: slice(found[0], found[-1] + 1) for name, found in positions.items()}
+
+
+def gflops_of(backbones, columns=PLAIN):
+    """What each block costs for an image, and "all", in which no view is passed twice."""
+    plain, viewed = (list_backbones(views)["gflops"] for views in (None, columns.views))
+    costs = {}
+    for name in blocks_of(backbones, columns):
+        kind = parse_kind(name)
+        is_plain = columns.keep_plain and not kind.views
+        costs[name] = (plain if is_plain else viewed).get(kind.backbone, np.nan)
+    total = viewed.reindex([one.name for one in resolve_backbones(list(backbones))])
+    return costs | {"all": total.sum(skipna=False)}
 
 
 def short_names(backbones):
@@ -34,13 +68,20 @@ def short_names(backbones):
     }
 
 
-def embed(image_set, backbones, work, *, verbose=False):
+def shortened(texts, backbones):
+    """A series or index of texts, in which backbones have their short names."""
+    for name, short in short_names(backbones).items():
+        texts = texts.str.replace(name, short, regex=False)
+    return texts
+
+
+def embed(image_set, backbones, work, *, columns=PLAIN, verbose=False):
     """Embeddings of the images of a set, (n, width), memory-mapped; kept in the folder ``work``."""
-    folder = embed_set(image_set, backbones, Path(work, "embeddings"), verbose)
+    folder = embed_set(image_set, backbones, Path(work, "embeddings"), verbose, columns)
     return np.load(folder / "X.npy", mmap_mode="r")
 
 
-def embed_set(image_set, backbones, work, verbose=True):
+def embed_set(image_set, backbones, work, verbose=True, columns=PLAIN):
     """Embed the images of a set, where that is not done, and return the folder of what is.
 
     The folder holds ``X.npy``, float32, and ``set.json``. It is named after what it was made of.
@@ -49,10 +90,12 @@ def embed_set(image_set, backbones, work, verbose=True):
     prompts = image_set.class_names, image_set.templates
     images = image_set.y.tolist(), image_set.gathered_from
     text = repr((models, images, prompts, skclipens.__version__))
+    text += "" if columns == PLAIN else repr(columns)
     folder = work / f"{image_set.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "X.npy").exists():
-        _embed(image_set.images, backbones, folder, f"embed {image_set.name}", verbose)
+        embedder = columns.embedder(backbones)
+        _embed(image_set.images, embedder, folder, f"embed {image_set.name}", verbose)
     about = {
         "name": image_set.name,
         "y": image_set.y.tolist(),
@@ -66,12 +109,11 @@ def embed_set(image_set, backbones, work, verbose=True):
     return folder
 
 
-def _embed(images, backbones, folder, title, verbose):
+def _embed(images, embedder, folder, title, verbose):
     """Rows are appended to a file; the number of those that are whole is in its size."""
-    width = sum(columns.stop - columns.start for columns in blocks_of(backbones).values())
+    width = len(embedder.get_feature_names_out())
     unfinished, row_bytes = folder / "X.part", 4 * width
     done = unfinished.stat().st_size // row_bytes if unfinished.exists() else 0
-    embedder = MultiBackboneEmbedder(list(backbones))
     with open(unfinished, "r+b" if done else "wb") as file:
         file.truncate(done * row_bytes)
         file.seek(done * row_bytes)

@@ -13,7 +13,8 @@ from skclipens.metrics import linear_cka_matrix
 
 from . import _rivals, _run, _systems
 from ._checks import headroom, over_sets
-from ._embedding import read_set, short_names
+from ._differences import main_head
+from ._embedding import read_set, shortened
 
 MAX_SETS = 6  # in figures with one panel for each set
 _LINES = {
@@ -30,7 +31,7 @@ def draw(results, folders, settings, output):
     """Write all figures; a mapping from file name to what it shows."""
     folders = folders[:MAX_SETS]
     shots = list(dict.fromkeys(results["shots"]))
-    head = "auto" if "auto" in settings.heads else settings.heads[-1]
+    head = main_head(results)
     at = shots[-1]
     fitted = [_fit(folder, at, settings) for folder in folders]
     linear = f"linear heads, shots: {at}, draw 0"
@@ -72,7 +73,7 @@ def _fit(folder, shots, settings):
     """Linear heads, fitted on draw 0, with its test rows."""
     X, about = read_set(folder)
     train, test = _run.split(about, shots, 0, settings.seed)
-    clf = _systems.make("Log-Avg", "linear", settings.backbones)
+    clf = _systems.make("Log-Avg", "linear", settings.blocks)
     clf.fit(np.asarray(X[train]), about["y"][train])
     return about["name"], clf, np.asarray(X[test]), about["y"][test]
 
@@ -136,9 +137,8 @@ def _similarity(folders, settings):
     for folder, ax in zip(folders, axes):
         X, about = read_set(folder)
         rows = np.random.default_rng(0).permutation(len(X))[:2000]
-        matrix = linear_cka_matrix(np.asarray(X[np.sort(rows)]), list(settings.backbones))
-        short = short_names(settings.backbones)
-        matrix = matrix.rename(index=short, columns=short)
+        matrix = linear_cka_matrix(np.asarray(X[np.sort(rows)]), settings.blocks)
+        matrix.index = matrix.columns = shortened(matrix.index, settings.backbones)
         _heat_map(matrix, "CKA", ax).set_title(about["name"])
     return figure
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 import skclipens
 
-from . import _asked, _checks, _differences, _rivals, _roles, _run
+from . import _asked, _checks, _differences, _rivals, _roles, _run, _systems
 from ._embedding import read_set, short_names, write_whole
 from ._experiments import markdown, mean_sd
 from ._systems import DEFAULT
@@ -90,8 +90,8 @@ over draws. "all" shots: all labels of the training part, which is one draw, or 
 the images where the set has no parts. Nothing is chosen on test images but what is called the
 best single: the expert on one backbone that is best on the test images of a cell (set, head,
 shots), with hindsight. The oracle is right where any expert on one backbone is. With head auto
-these are the residual heads. Where a set has no test part, the test images are all that do not
-train: other ones, and other shares of the classes, for other numbers of shots.
+these are zero-shot and residual heads. Where a set has no test part, the test images are all that
+do not train: other ones, and other shares of the classes, for other numbers of shots.
 
 Every draw: `results.parquet`, and the same table in `results.csv.gz`. Means, and the number of
 draws of each cell: `cells.csv`. Tables of each set: [per_set.md](per_set.md), with intervals of the
@@ -106,9 +106,11 @@ def _head(results, abouts, missing, settings, command):
         "# Results: ways to combine backbones",
         f"    {command}",
         f"{_processor()}, one thread per process. {_versions()}.",
-        f"Backbones: {', '.join(short_names(settings.backbones).values())}. Seed {settings.seed}. "
-        f"Draws: {draws}; achievable accuracy in at most {settings.diagnosis_draws}.",
-        _time(results),
+        f"Backbones: {', '.join(short_names(settings.backbones).values())}. Columns: "
+        f"{settings.columns}, which the rivals see too. Seed {settings.seed}. "
+        f"Draws: {draws}; achievable accuracy in the first {settings.diagnosis_draws} at most.",
+        _trained(results, settings),
+        time_of(results),
         "\n".join(map(_describe, abouts)),
         _roles.RULE,
         "\n".join(["Skipped:\n", *skipped]) if skipped else "",
@@ -118,9 +120,25 @@ def _head(results, abouts, missing, settings, command):
     return "\n\n".join(part for part in parts if part)
 
 
-def _time(results):
+def _trained(results, settings):
+    there = set(results["rule"])
+    rules = [rule for rule in _systems.TRAINED if rule in there]
+    if not rules:
+        return ""
+    return (
+        f"Rules that are trained ({'; '.join(rules)}) are measured in the first "
+        f"{settings.trained_draws} draws at most, and their means are over these. Every difference "
+        "is over the draws that both sides have."
+    )
+
+
+def time_of(results):
+    """What all draws took, also those that earlier runs have measured."""
     seconds = results.drop_duplicates(["set", "shots", "draw"])["unit_seconds"].sum()
-    return f"All draws together took {seconds / 60:.1f} minutes of one process, without embedding."
+    return (
+        f"All draws together took {seconds / 60:.1f} minutes: the sum over all processes, and over "
+        "all runs where one was resumed, without embedding."
+    )
 
 
 def _shortened(why):
@@ -256,7 +274,7 @@ def _costs(results):
         "heads and their held-out logits, so their time is that of the rule alone. The heads take, "
         f"in s: {fitted} (with the encoding of prompts, in the first draw of a process). Memory is "
         "the resident set of the process: the peak while the system is fitted and predicts, and "
-        "how far that is above the start. GFLOPs are those of the image towers.",
+        "how far that is above the start. GFLOPs are those of the image towers, for all views.",
         markdown(table),
     ]
     return "\n\n".join(parts + _backbone_costs(results, at))

@@ -9,9 +9,8 @@ from skclipens.heads._classifier import one_column_per_class
 
 from ._embedding import blocks_of, embed
 from ._experiments import draws_folder, few_shot_draws, run_draws, sections, table
-from ._transfer import halves, move
+from ._transfer import ROUTERS, halves, move
 
-ROUTERS = ("uniform", "static", "shrunk", "nlc")
 LABELS = {"uniform": "calibrated mean", "nlc": "NLC (paper)"}
 MEAN = "plain mean of cosines (concatenated features)"
 KS = (1, 5, 10)
@@ -20,13 +19,13 @@ _NOTE = (
     "and x the ranked image; from image to image w_b is the ranked image's features, and x the "
     "query. Sums for different images are not comparable where the weights differ: *probabilities* "
     "ranks by their softmax over all queries instead. Routers (a) and temperatures (T) are trained "
-    "with {shots} images per class at most. *Text to image*: a query is the name of a class, "
-    "relevant is every test image of it. *Unseen classes*: queries are names of classes that the "
-    "router was not trained on, and the other classes' images are to be told apart from theirs. "
-    "*Image to image*: a query is one of up to {max_queries} test images, relevant is every other "
-    "test image of its class. With unit features the cosine of concatenated features is the plain "
-    "mean of cosines. Recall@k: share of queries with a relevant image among the first k. In %, "
-    "mean ± standard deviation over draws."
+    "with {shots} images per class at most; for the NLC, T is 1. *Text to image*: a query is the "
+    "name of a class, relevant is every test image of it. *Unseen classes*: queries are names of "
+    "classes that the router was not trained on, and the other classes' images are to be told "
+    "apart from theirs. *Image to image*: a query is one of up to {max_queries} test images, "
+    "relevant is every other test image of its class. With unit features the cosine of "
+    "concatenated features is the plain mean of cosines. Recall@k: share of queries with a "
+    "relevant image among the first k. In %, mean ± standard deviation over draws."
 )
 
 
@@ -87,10 +86,10 @@ def _fit_all(X, y, backbones, dataset, draw):
         "random_state": draw,
     }
     return {
-        LABELS.get(router, router): AdaptiveBackboneEnsemble(
-            backbones, router=router, **options
-        ).fit(X, y)
-        for router in ROUTERS
+        LABELS.get(router, router): AdaptiveBackboneEnsemble(backbones, **params, **options).fit(
+            X, y
+        )
+        for router, params in ROUTERS.items()
     }
 
 

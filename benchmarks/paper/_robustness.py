@@ -22,6 +22,7 @@ from ._experiments import (
     table,
 )
 from ._perturbations import LEVELS, PERTURBATIONS, perturb
+from ._systems import PAPER_NLC
 
 CLEAN = "none"
 AVERAGE = "zero-shot heads, calibrated logit average"
@@ -133,27 +134,23 @@ def _predict(X, y, X_test, backbones, prompts, draw):
     default = AdaptiveBackboneEnsemble(backbones, random_state=draw, **prompts).fit(X, y)
     average = AdaptiveBackboneEnsemble(backbones, head="zero-shot", router="uniform", **prompts)
     nlc = AdaptiveBackboneEnsemble(
-        backbones, head="zero-shot", router="nlc", random_state=draw, **prompts
+        backbones, head="zero-shot", random_state=draw, **PAPER_NLC, **prompts
     )
     average.fit(X, y)
-    predicted = {
-        **_by_expert(average, X_test, "{}, zero-shot"),
-        **_by_expert(default, X_test, "{}"),
+    return {
+        **_by_expert(default, X_test),
         AVERAGE: average.predict(X_test),
         NLC: nlc.fit(X, y).predict(X_test),
         DEFAULT: default.predict(X_test),
         BASELINE: LogisticRegression(C=10.0, max_iter=1000).fit(X, y).predict(X_test),
     }
-    return {
-        name.replace(":residual", ", residual head"): found for name, found in predicted.items()
-    }
 
 
-def _by_expert(clf, X, pattern):
+def _by_expert(clf, X):
     """Labels by single experts that see one backbone: zero-shot and residual heads."""
     labels = clf.classes_[clf.expert_proba(X).argmax(axis=2)]
     return {
-        pattern.format(name): labels[:, e]
+        f"{block.backbone}, {name.rpartition(':')[2]}": labels[:, e]
         for e, (name, _, block) in enumerate(clf.experts_)
         if block.backbone is not None
     }
@@ -171,7 +168,7 @@ def _write(rows):
         n_test=rows["n_test"].iloc[0],
         n_kinds=perturbed["perturbation"].nunique(),
     )
-    best = [_best_single(rows, kind) for kind in ("zero-shot", "residual head")]
+    best = [_best_single(rows, kind) for kind in ("zero-shot", "residual")]
     compared = perturbed[perturbed["system"].isin([*best, *ENSEMBLES])]
     return [
         note,

@@ -21,7 +21,6 @@ from sklearn.neighbors import NearestCentroid
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from skclipens import list_backbones
 from skclipens.metrics import (
     expected_calibration_error,
     oracle_accuracy_score,
@@ -32,7 +31,7 @@ from skclipens.model_selection import FewShotSplit
 from .._machine import peak_resident, start_peak
 from . import _achievable, _correct, _rivals, _systems
 from ._correct import Correctness
-from ._embedding import blocks_of, read_set, write_whole
+from ._embedding import PLAIN, Columns, blocks_of, gflops_of, read_set, write_whole
 from ._experiments import digest_of_sources
 
 ALL = "all"  # as the number of shots: every label of the training pool, or half of the rows
@@ -47,7 +46,14 @@ class Settings:
     rules: tuple = tuple(_systems.RULES)
     rivals: tuple = _rivals.RIVALS
     diagnosis_draws: int = 3  # in which achievable accuracy is measured
+    trained_draws: int = 3  # in which rules that are trained are measured
     seed: int = 0
+    columns: Columns = PLAIN
+
+    @property
+    def blocks(self):
+        """Names of the blocks of columns."""
+        return list(blocks_of(self.backbones, self.columns))
 
     @property
     def key(self):
@@ -161,20 +167,20 @@ def _run_unit(folder, shots, draw, path, settings):
 def _measure(data, about, draw, settings, scratch):
     """Rows of one draw."""
     scratch.mkdir(exist_ok=True)
-    blocks = blocks_of(settings.backbones)
-    known = list_backbones()["gflops"]
-    gflops = {name: float(known.get(name, np.nan)) for name in blocks}
+    blocks = blocks_of(settings.backbones, settings.columns)
+    gflops = gflops_of(settings.backbones, settings.columns)
     options = {
         "class_names": about["class_names"],
         "templates": about["templates"],
         "random_state": seed_of(settings.seed, draw),
     }
     for head in settings.heads:
-        diagnose = draw < settings.diagnosis_draws
-        yield from _measure_head(head, data, settings, options, gflops, scratch, diagnose)
+        with _systems.one_shot(_systems.FORMER_ONE_SHOT if head == _systems.FORMER else {}):
+            rows = _measure_head(head, data, settings, options, gflops, scratch, draw)
+        yield from rows
     columns = [(re.sub(r"\W", "-", n), np.arange(c.start, c.stop)) for n, c in blocks.items()]
     for name in settings.rivals:
-        row = {"head": "none", "rule": name, "kind": "rival", "gflops": sum(gflops.values())}
+        row = {"head": "none", "rule": name, "kind": "rival", "gflops": gflops["all"]}
         try:
             rival = _rivals.make(name, columns, data[2])
             yield row | _score(rival, data)
@@ -189,19 +195,21 @@ def _failure(error):
     return {"status": f"failed: {type(error).__name__}: {text}"}
 
 
-def _measure_head(head, data, settings, options, gflops, scratch, diagnose=False):
+def _measure_head(head, data, settings, options, gflops, scratch, draw):
     """Rows of all rules on one head, which share its fitted experts."""
-    rules = dict.fromkeys([*_systems.rules_for(head, settings.rules), _systems.DEFAULT])
-    rows = []
+    trained = draw < settings.trained_draws
+    rules = _systems.rules_for(head, settings.rules, trained=trained)
+    rules = dict.fromkeys([*rules, _systems.DEFAULT])
+    blocks, rows = settings.blocks, []
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         options = options | {"memory": Memory(folder, verbose=0)}
         try:
-            seconds = _fit_shared_heads(head, data, settings.backbones, options)
+            seconds = _fit_shared_heads(head, data, blocks, options)
         except Exception as error:
             return [{"head": head, "rule": "heads", "kind": "rule"} | _failure(error)]
         for rule in rules:
-            rules[rule] = _systems.make(rule, head, settings.backbones, **options)
-            row = {"rule": rule, "kind": "rule", "gflops": sum(gflops.values())}
+            rules[rule] = _systems.make(rule, head, blocks, **options)
+            row = {"rule": rule, "kind": "rule", "gflops": gflops["all"]}
             row["head_seconds"] = seconds[rule in _systems.NOT_JUDGED]
             try:
                 measured = _score(rules[rule], data)
@@ -211,20 +219,21 @@ def _measure_head(head, data, settings, options, gflops, scratch, diagnose=False
                     measured = {"status": "not available: a tenth has no row of some class"}
             rows.append(row | measured)
     default = rules[_systems.DEFAULT]
-    if hasattr(default, "experts_"):
+    asked = hasattr(default, "experts_") and head != _systems.FORMER
+    if asked:
         rows += _references(default, data, gflops)
-    if hasattr(default, "experts_") and diagnose:
+    if asked and draw < settings.diagnosis_draws:
         rows += _diagnosis(default, data, options["random_state"])
     shared = {"head": head, "status": "ok", "head_seconds": seconds[False]}
     return [shared | row for row in rows]
 
 
-def _fit_shared_heads(head, data, backbones, options):
+def _fit_shared_heads(head, data, blocks, options):
     """Fit what the rules share into their memory; seconds, by whether heads are not judged."""
     seconds = {}
     for rule in (_systems.AVERAGE, _systems.CALIBRATED_AVERAGE):
         start = time.perf_counter()
-        _systems.make(rule, head, backbones, **options).fit(data[0], data[2])
+        _systems.make(rule, head, blocks, **options).fit(data[0], data[2])
         seconds[rule in _systems.NOT_JUDGED] = time.perf_counter() - start
     return seconds
 
@@ -262,7 +271,7 @@ def _expert_rows(clf, X, right, gflops):
             "kind": kind,
             "accuracy": float(right[:, e].mean()),
             "routing_share": float(shares[e]),
-            "gflops": gflops.get(block.backbone, sum(gflops.values())),
+            "gflops": gflops[block.name],
             "right": right[:, e],
         }
         rows.append(row)

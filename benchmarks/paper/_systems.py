@@ -1,14 +1,28 @@
 """Heads and rules: every rule of the package, on the same experts."""
 
-from skclipens import AdaptiveBackboneEnsemble, TipAdapterHead
-from skclipens.ensemble import NeuralLogitController, SuperLearnerRouter
+from contextlib import nullcontext
+from unittest.mock import patch
 
-HEADS = ("zero-shot", "linear", "tip-adapter", "residual", "auto")
-NAMED = {"tip-adapter-f": TipAdapterHead(fine_tune=True)}  # heads that only the tables name
+from skclipens import AdaptiveBackboneEnsemble, LinearDiscriminantHead, TipAdapterHead
+from skclipens.ensemble import NeuralLogitController, SuperLearnerRouter
+from skclipens.heads import _temperature
+
+FORMER = "former auto"
+_LINEAR = LinearDiscriminantHead(shrinkage=1.0, cv=5)
+FORMER_POOL = ["residual", ("all:linear-all", _LINEAR, slice(None))]
+FORMER_ONE_SHOT = {
+    "UNJUDGED_TEMPERATURES": (0.5, 0.5),
+    "UNJUDGED_SPREAD": 0.3,
+    "UNJUDGED_POWER": 0,
+}
+HEADS = ("zero-shot", "linear", "tip-adapter", "residual", FORMER, "auto")
+# Heads that only the tables name.
+NAMED = {"tip-adapter-f": TipAdapterHead(fine_tune=True), FORMER: FORMER_POOL}
 DEFAULT = "shrunk (default)"
 PAPER_SPLIT = "NLC, 10 % held out"
 # What the paper says of the NLC, and where it says nothing the choices that are nearest at hand.
 LITERAL_NLC = NeuralLogitController(signed=False, budget="epochs", max_iter=100)
+PAPER_NLC = {"router": "nlc", "calibrate": False}
 AVERAGE, CALIBRATED_AVERAGE = "Log-Avg", "C-Log-Avg"
 _PLAIN = {"calibrate": False}
 
@@ -25,26 +39,38 @@ RULES = {
     "SL": {"router": "super-learner", **_PLAIN},
     "SL, log-loss": {"router": SuperLearnerRouter(loss="log_loss"), **_PLAIN},
     "MoE": {"router": "mixture", **_PLAIN},
-    "NLC": {"router": "nlc", **_PLAIN},
-    PAPER_SPLIT: {"router": "nlc", "cv": 0.1, **_PLAIN},
+    "NLC": PAPER_NLC,
+    PAPER_SPLIT: {"cv": 0.1, **PAPER_NLC},
     "NLC, to the letter": {"router": LITERAL_NLC},
     "static": {"router": "static"},
     DEFAULT: {"router": "shrunk"},
 }
+# Trained by gradient or evolution, which takes most of the time of a draw: measured in some.
+TRAINED = ("GAC", "MoE", "NLC", PAPER_SPLIT, "NLC, to the letter")
 # These use heads as they are: what a head says of rows that it has not seen is not asked.
 NOT_JUDGED = (AVERAGE, "Prob-Avg", "Vote-1", "Vote-3", "Conf")
 
 
-def rules_for(head, rules=tuple(RULES)):
-    """Names of the rules that are measured on a head.
+def rules_for(head, rules=tuple(RULES), *, trained=True):
+    """Names of the rules that are measured on a head, with those that are trained or without.
 
     The paper holds rows out for the router only where heads learn from rows, which in it are the
-    linear ones.
+    linear ones. Of the former default only the default rule is asked.
     """
-    return [rule for rule in rules if rule != PAPER_SPLIT or head.startswith("linear")]
+    if head == FORMER:
+        return [DEFAULT]
+    without = () if trained else TRAINED
+    if not head.startswith("linear"):
+        without = (*without, PAPER_SPLIT)
+    return [rule for rule in rules if rule not in without]
 
 
-def make(rule, head, backbones, **options):
+def make(rule, head, blocks, **options):
     """An ensemble, not fitted."""
     head = NAMED.get(head, head)
-    return AdaptiveBackboneEnsemble(backbones, head=head, **RULES[rule], **options)
+    return AdaptiveBackboneEnsemble(blocks, head=head, **RULES[rule], **options)
+
+
+def one_shot(constants):
+    """A context to fit in, with other constants of ``skclipens.heads._temperature``, or none."""
+    return patch.multiple(_temperature, **constants) if constants else nullcontext()

@@ -6,20 +6,21 @@ from skclipens import AdaptiveBackboneEnsemble
 
 from ._embedding import embed
 from ._experiments import draws_folder, few_shot_draws, run_draws, sections, table
+from ._systems import PAPER_NLC
 
-ROUTERS = ("uniform", "static", "shrunk", "nlc")
 PLAIN = "plain"  # the logit average without calibration
+ROUTERS = {name: {"router": name} for name in ("uniform", "static", "shrunk")} | {"nlc": PAPER_NLC}
 LABELS = {"uniform": "calibrated logit average", "nlc": "NLC (paper)"}
 OTHER_TEMPLATES = ("an image of the {}.", "this is a {}.", "{}, a drawing.")
 UNSEEN, OWN = "trained on others", "trained on these"
 _NOTE = (
     "Zero-shot heads on every backbone; routers and temperatures are trained with {shots} images "
-    "per class at most. *Unseen classes*: trained on a random half A of the classes, then given "
-    "the names of the other half B and tested on images of B, beside the same router trained on "
-    "images of B. *Other prompts*: all classes; trained with the set's prompts and then given "
-    "{prompts}, beside the same router trained with these. The best single backbone is chosen by "
-    "its accuracy on the test images, with hindsight. Accuracy in %, mean ± standard deviation "
-    "over draws of the images and of the halves."
+    "per class at most; the NLC reads logits without temperatures. *Unseen classes*: trained on a "
+    "random half A of the classes, then given the names of the other half B and tested on images "
+    "of B, beside the same router trained on images of B. *Other prompts*: all classes; trained "
+    "with the set's prompts and then given {prompts}, beside the same router trained with these. "
+    "The best single backbone is chosen by its accuracy on the test images, with hindsight. "
+    "Accuracy in %, mean ± standard deviation over draws of the images and of the halves."
 )
 
 
@@ -99,8 +100,7 @@ def _fit(router, X, y, backbones, class_names, templates, draw):
     clf = AdaptiveBackboneEnsemble(
         backbones,
         head="zero-shot",
-        router="uniform" if router == PLAIN else router,
-        calibrate=router != PLAIN,
+        **ROUTERS.get(router, {"router": "uniform", "calibrate": False}),
         class_names=class_names,
         templates=templates,
         random_state=draw,
@@ -144,7 +144,7 @@ def _gains(rows):
         index="draw", columns="system", values="accuracy"
     )
     lines = ["Moved router less the moved calibrated average, in points, paired over draws:", ""]
-    for router in ROUTERS[1:]:
+    for router in list(ROUTERS)[1:]:
         name = LABELS.get(router, router)
         gain = 100 * (moved[name] - moved[LABELS["uniform"]])
         spread = "" if len(gain) < 2 else f" ± {gain.std():.1f}"

@@ -8,8 +8,8 @@ _SHARED = {
         features : {"projected", "pooled", "both"}, default="projected"
             ``"projected"``: the embedding that a CLIP model compares with texts. ``"pooled"``: what
             the image tower gives before its last projection, which is wider and which the linear
-            probes of [1]_ read; of a ModifiedResNet, such as RN50, the mean of its last feature
-            map. ``"both"``: both from one forward pass, as two blocks, of which heads that start
+            probes of [1]_ read; of a ModifiedResNet, such as RN50, what its attention pooling
+            gives. ``"both"``: both from one forward pass, as two blocks, of which heads that start
             from prompts read the first. A tower without a projection, such as those of timm and of
             SigLIP, has one kind of features and one block, whatever is asked for.
         views : None, {"mirror", "crops", "both"} or list of View, default=None

@@ -1,11 +1,8 @@
-"""Image towers before and after their last projection, of which "pooled" features are the input.
-
-For a ModifiedResNet, pooled features are the mean of the last feature map, not what its attention
-gives before the projection.
-"""
+"""Image towers before and after their last projection, of which "pooled" features are the input."""
 
 import open_clip
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
 from ._timm import width as timm_width
 
@@ -63,7 +60,20 @@ def _of_resnet(tower, pixels):
     maps = tower.stem(pixels)
     for layer in (tower.layer1, tower.layer2, tower.layer3, tower.layer4):
         maps = layer(maps)
-    return tower.attnpool(maps), maps.mean(dim=(2, 3))
+    pooled = _attended(tower.attnpool, maps)
+    return tower.attnpool.c_proj(pooled), pooled
+
+
+def _attended(pool, maps):
+    """What attention over a feature map gives: that of its mean, which alone is projected."""
+    tokens = maps.flatten(2).transpose(1, 2)
+    tokens = torch.cat([tokens.mean(dim=1, keepdim=True), tokens], dim=1)
+    tokens = tokens + pool.positional_embedding.to(tokens.dtype)
+    query, key, value = (
+        projected.unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
+        for projected in (pool.q_proj(tokens[:, :1]), pool.k_proj(tokens), pool.v_proj(tokens))
+    )
+    return scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(1)
 
 
 def _of_timm(tower, pixels):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image
@@ -48,10 +49,23 @@ def npm_package(name, version):
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent) as unfinished:
+        with tarfile.open(_packed(name, version, unfinished)) as tar:
+            tar.extractall(unfinished, filter="data")
+        try:
+            Path(unfinished, "package").rename(folder)
+        except OSError:
+            if not folder.exists():  # else another process was faster
+                raise
+    return folder
+
+
+def _packed(name, version, folder):
+    """The archive of a package, which npm writes into a folder."""
     try:
         packed = subprocess.run(
             ["npm", "pack", "--silent", f"{name}@{version}"],
-            cwd=folder.parent,
+            cwd=folder,
             check=True,
             capture_output=True,
             text=True,
@@ -62,14 +76,7 @@ def npm_package(name, version):
         ) from None
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"npm could not fetch {name}@{version}: {error.stderr}") from None
-    archive = folder.parent / packed.stdout.strip().splitlines()[-1]
-    partial = folder.with_suffix(".partial")
-    with tarfile.open(archive) as tar:
-        tar.extractall(partial, filter="data")
-    (partial / "package").rename(folder)
-    partial.rmdir()
-    archive.unlink()
-    return folder
+    return Path(folder, packed.stdout.strip().splitlines()[-1])
 
 
 @dataclass(frozen=True)
@@ -195,8 +202,9 @@ def load_style(style):
         else:
             svgs = _iconify_svgs(*TRAINING_STYLES[style])
         codes, pictures = zip(*((code, rasterise(svg)) for code, svg in svgs), strict=True)
-        with open(path.with_suffix(".partial"), "wb") as file:
-            np.savez(file, pictures=np.stack(pictures), codes=np.array(codes))
-        path.with_suffix(".partial").rename(path)
+        with TemporaryDirectory(dir=path.parent) as unfinished:
+            part = Path(unfinished, path.name)
+            np.savez(part, pictures=np.stack(pictures), codes=np.array(codes))
+            part.replace(path)
     with np.load(path) as stored:
         return stored["pictures"], stored["codes"]
