@@ -21,6 +21,7 @@ from benchmarks.paper import (
     _checks,
     _correct,
     _differences,
+    _report,
     _rivals,
     _systems,
 )
@@ -164,6 +165,14 @@ def test_perturbed_copies_are_shown_but_not_counted(tmp_path):
     assert "| emoji-perturbed | **-" in report
     cells = _checks.headroom(results)
     assert _checks.over_sets(cells).loc[("auto", "4"), "default"] == pytest.approx(0.6, abs=0.05)
+
+
+def test_a_table_is_led_by_what_all_draws_have(tmp_path):
+    results, _ = measured(tmp_path, ACCURACIES)
+    led = "**Highest at 4 shots: NLC, "
+    assert led in _report._main_tables(results)
+    some = results["rule"].eq("NLC") & results["draw"].gt(0)
+    assert led not in _report._main_tables(results[~some])
 
 
 def test_misses_are_in_the_first_line(tmp_path):

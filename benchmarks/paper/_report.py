@@ -127,8 +127,8 @@ def _trained(results, settings):
         return ""
     return (
         f"Rules that are trained ({'; '.join(rules)}) are measured in the first "
-        f"{settings.trained_draws} draws at most, and their means are over these. Every difference "
-        "is over the draws that both sides have."
+        f"{settings.trained_draws} draws at most: their means are over these, and they lead no "
+        "table where others have more. Every difference is over the draws that both sides have."
     )
 
 
@@ -171,21 +171,26 @@ def _main_tables(results):
         title = "Outside rivals" if head == "none" else f"Head: {head}"
         parts += [
             f"### {title}",
-            _leader(_in_order(means, results)),
+            _leader(_in_order(means, results), rows),
             markdown(_ordered(table, results, rows)),
         ]
     parts.append("In brackets: the number of sets, where it is not all of them.")
     return "\n\n".join(parts)
 
 
-def _leader(means):
+def _leader(means, rows):
     """Who is first at the most shots, and where the default is."""
     kept = [not name.startswith(("oracle", "best single")) for name in means.index]
-    return _first(means.loc[kept].iloc[:, -1], "Highest", "{:.1f}")
+    return _first(means.loc[kept].iloc[:, -1], rows, "Highest", "{:.1f}")
 
 
-def _first(column, what, digits):
-    """The conclusion of a table: its highest or lowest at the most shots, beside the default."""
+def _first(column, rows, what, digits):
+    """The conclusion of a table: its highest or lowest at the most shots, beside the default.
+
+    Of fewer draws than others have, a mean is not compared with theirs.
+    """
+    n_draws = rows[rows["shots"] == column.name].groupby("rule")["draw"].nunique()
+    column = column[n_draws.reindex(column.index) == n_draws.max()]
     if column.isna().all():
         return ""
     first = column.idxmax() if what == "Highest" else column.idxmin()
@@ -229,7 +234,7 @@ def _per_set(results):
             texts = cells.apply(lambda cell: mean_sd(cell["mean"], cell["std"]), axis=1)
             table = texts.unstack().fillna("n/a")
             title = "Outside rivals" if head == "none" else f"Head: {head}"
-            leader = _leader(_in_order(cells["mean"].unstack(), results))
+            leader = _leader(_in_order(cells["mean"].unstack(), results), rows)
             parts += [f"### {name}: {title}", leader, markdown(_ordered(table, results, rows))]
     return "\n\n".join(parts) + "\n"
 
@@ -239,7 +244,7 @@ def _calibration(results):
     rows = results[results["head"].isin([head, "none"]) & results["ece"].notna()]
     per_set = rows.groupby(["rule", "shots", "set"], sort=False)["ece"].mean()
     table = per_set.groupby(["rule", "shots"], sort=False).mean().unstack()
-    first = _first(_in_order(table, results).iloc[:, -1], "Lowest", "{:.3f}")
+    first = _first(_in_order(table, results).iloc[:, -1], rows, "Lowest", "{:.3f}")
     table = table.map(lambda v: "n/a" if np.isnan(v) else f"{v:.3f}")
     title = f"## Expected calibration error (15 bins), head {head}, mean over sets"
     return "\n\n".join([title, first, markdown(_ordered(table, results, rows))])

@@ -44,10 +44,10 @@ most), by what two thirds teach (2,000 at most). The SVC, which has a machine fo
 classes, is searched so from 600 rows on (on 400 at most, by what 800 at most teach), and then
 fitted on all. At one shot there are no folds: there C = 10 is fixed, and gamma = 0.5 of the SVC.
 Grids: C in 0.1, 1, 10, 100, 1000 for logistic regression; C in 1, 10, 100 and gamma in 0.03, 0.125,
-0.5, 2 for the SVC, on rows of unit length. StackingClassifier
-has logistic regressions (C = 10) on each backbone and a final one whose C is searched. KNORA-E has
-the same pool, and selects by what copies of it say of rows that they were not fitted on. Stacking
-and KNORA-E need two rows of each class."""
+0.5, 2 for the SVC, on rows of unit length. StackingClassifier has logistic regressions (C = 10) on
+each block of columns and a final one whose C is searched. KNORA-E has the same pool, and selects by
+what copies of it say of rows that they were not fitted on. Stacking and KNORA-E need two rows of
+each class."""
 
 _N_FOLDS = 3
 _FEW, _FEW_OF_SVC = 1500, 600  # rows that are searched in folds

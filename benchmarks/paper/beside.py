@@ -91,10 +91,12 @@ def _right(run, cell, draws, system):
 
 def report(ours, theirs, compared, system):
     """Markdown: the difference for each set and number of shots."""
+    draws = compared["draws"].agg(["min", "max"]).unique()
     columns = [Columns(**run[0]["columns"]) for run in (ours, theirs)]
     return "\n\n".join(
         [
-            f"{', '.join(system)}, by {columns[0]}, less the same by {columns[1]}.",
+            f"{', '.join(system)}, by {columns[0]}, less the same by {columns[1]}; "
+            f"{' to '.join(map(str, draws))} draws.",
             _asked.of_pairs(compared),
             _asked.with_mean_over_sets(compared),
             _asked.INTERVALS,
