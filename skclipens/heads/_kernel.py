@@ -155,34 +155,31 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         self.classes_, targets = np.unique(y, return_inverse=True)
         check_at_least_two(self.classes_)
         base = self._fit_base(X, y, targets, weights)
-        residuals = np.eye(len(self.classes_))[targets] - softmax(base, axis=1)
-        rows = self._features(X).astype(np.float64)
-        scale = np.ones(len(y)) if weights is None else np.sqrt(weights.astype(np.float64))
-        groups = (
-            _copies(X, targets) if groups is None else np.unique(groups, return_inverse=True)[1]
-        )
-        shared = covers_most(targets[_has_company(targets, groups, scale)], len(self.classes_))
-        self.beta_, self.noise_ = (
-            self._choose(rows, residuals, scale, targets) if shared else _UNJUDGED
-        )
-        support = self._drawn(targets, scale, self.max_rows)
-        problem = _Regression(rows, residuals, scale, self.beta_, self.noise_)
+        regression = _Regression(self._features(X), targets, base, weights)
+        groups = _copies(X, targets) if groups is None else _numbered(groups)
+        in_company = regression.in_company(groups)
+        self.beta_, self.noise_ = _UNJUDGED
+        if self._covered(targets[in_company]):
+            self.beta_, self.noise_ = self._choose(regression)
+        support = self._drawn(regression, self.max_rows)
         if folds is None:
-            coef, held_out = problem.leave_out(support, groups)
-            known = _has_company(targets, groups, scale)
+            coef, held_out = regression.leave_out(support, groups, self.beta_, self.noise_)
+            known = in_company
         else:
-            coef, held_out, known = problem.fold(support, folds)
-        held_out[~known] = 0
-        if covers_most(targets[known], len(self.classes_)):
+            coef, held_out, known = regression.fold(support, folds, self.beta_, self.noise_)
+        if self._covered(targets[known]):
             of_rows = None if weights is None else weights[known]
             scale = fit_temperature(held_out[known], targets[known], base[known], of_rows)
         else:
-            held_out[:], known[:] = 0, False
-            scale = unjudged_temperature(base, targets, weights)
-        self.support_ = rows[support].astype(X.dtype)
+            scale, known = unjudged_temperature(base, targets, weights), np.zeros_like(known)
+        held_out[~known] = 0
+        self.support_ = regression.rows[support].astype(X.dtype)
         self.dual_coef_ = (coef / scale).astype(X.dtype)
         logits = (base + held_out / scale).astype(X.dtype)
         return logits, known | bool(self.text_heads_)
+
+    def _covered(self, targets):
+        return covers_most(targets, len(self.classes_))
 
     def _check_candidates(self):
         for name in ("betas", "noises"):
@@ -222,28 +219,28 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         blocks = [unit_rows(X[:, columns]) for _, columns in self._blocks(X.shape[1])]
         return np.concatenate(blocks, axis=1) / X.dtype.type(np.sqrt(len(blocks)))
 
-    def _drawn(self, targets, scale, n_rows):
+    def _drawn(self, regression, n_rows):
         """Positions of so many rows that have a weight, each class as often as among all."""
-        rows = np.flatnonzero(scale)
+        rows = np.flatnonzero(regression.scale)
         if len(rows) <= n_rows:
             return rows
         rows = check_random_state(self.random_state).permutation(rows)
-        rank = np.empty(len(rows))
+        targets, rank = regression.targets[rows], np.empty(len(rows))
         for c in range(len(self.classes_)):
-            own = np.flatnonzero(targets[rows] == c)
-            rank[own] = (np.arange(len(own)) + 0.5) / len(own)
+            own = np.flatnonzero(targets == c)
+            rank[own] = (np.arange(len(own)) + 0.5) / max(len(own), 1)
         return np.sort(rows[np.argsort(rank, kind="stable")[:n_rows]])
 
-    def _choose(self, rows, residuals, scale, targets):
+    def _choose(self, regression):
         """The pair of beta and noise of the largest marginal likelihood."""
-        some = self._drawn(targets, scale, _MAX_ROWS_TO_CHOOSE)
-        losses = {}
-        for beta in self.betas:
-            problem = _Regression(rows[some], residuals[some], scale[some], beta, None)
-            losses |= {
-                (float(beta), float(noise)): loss
-                for noise, loss in zip(self.noises, problem.evidence(self.noises), strict=True)
-            }
+        some = self._drawn(regression, _MAX_ROWS_TO_CHOOSE)
+        losses = {
+            (float(beta), float(noise)): loss
+            for beta in self.betas
+            for noise, loss in zip(
+                self.noises, regression.evidence(some, beta, self.noises), strict=True
+            )
+        }
         return min(losses, key=losses.get)
 
     def _logits_of(self, X):
@@ -265,33 +262,37 @@ def _copies(X, targets):
     return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def _has_company(targets, groups, scale):
-    """Which rows with a weight share their class with such a row of another group."""
-    heard = scale > 0
-    pairs = np.unique(np.column_stack([targets, groups])[heard], axis=0)
-    n_groups = np.bincount(pairs[:, 0], minlength=targets.max() + 1)
-    return (n_groups[targets] > 1) & heard
+def _numbered(groups):
+    return np.unique(groups, return_inverse=True)[1]
 
 
 class _Regression:
-    """Kernel ridge regression of residuals; ``scale`` is the root of the rows' weights."""
+    """Kernel ridge regression of what calibrated logits leave unexplained.
 
-    def __init__(self, rows, residuals, scale, beta, noise):
-        self.rows, self.residuals, self.scale = rows, residuals, scale
-        self.beta, self.noise = beta, noise
+    ``scale`` is the root of the rows' weights.
+    """
 
-    def kernel(self, of, to):
-        return _kernel(self.rows[of], self.rows[to], self.beta)
+    def __init__(self, rows, targets, base, weights):
+        self.rows, self.targets = rows.astype(np.float64), targets
+        self.residuals = np.eye(base.shape[1])[targets] - softmax(base, axis=1)
+        weights = np.ones(len(rows)) if weights is None else weights.astype(np.float64)
+        self.scale = np.sqrt(weights)
 
-    def evidence(self, noises):
+    def in_company(self, groups):
+        """Which rows with a weight share their class with such a row of another group."""
+        heard = self.scale > 0
+        pairs = np.unique(np.column_stack([self.targets, groups])[heard], axis=0)
+        n_groups = np.bincount(pairs[:, 0], minlength=self.targets.max() + 1)
+        return (n_groups[self.targets] > 1) & heard
+
+    def evidence(self, some, beta, noises):
         """Negative log marginal likelihoods, up to a constant, at the best variance of signals."""
-        every = slice(None)
-        K = self.kernel(every, every) * self.scale[:, None] * self.scale
+        scale, residuals = self.scale[some], self.residuals[some]
+        K = _kernel(self.rows[some], self.rows[some], beta) * scale[:, None] * scale
         values, vectors = eigh(K, overwrite_a=True)
-        projected = ((vectors.T @ (self.scale[:, None] * self.residuals)) ** 2).sum(axis=1)
-        values, total = np.maximum(values, 0), float((self.scale**2).sum())
-        n_classes = self.residuals.shape[1]
-        losses = []
+        projected = ((vectors.T @ (scale[:, None] * residuals)) ** 2).sum(axis=1)
+        values, total = np.maximum(values, 0), float((scale**2).sum())
+        n_classes, losses = residuals.shape[1], []
         for noise in noises:
             variance = np.sum(projected / (values + noise)) / (total * n_classes)
             # A weight stands for as many copies of a row, which agree.
@@ -299,22 +300,23 @@ class _Regression:
             losses.append(n_classes * (spread + total * np.log(variance)))
         return losses
 
-    def fold(self, support, folds):
+    def fold(self, support, folds, beta, noise):
         """Coefficients of the support; what folds predict, and for which rows."""
         held_out, known = np.zeros_like(self.residuals), np.zeros(len(self.residuals), bool)
         for train, test in folds:
             train = np.intersect1d(np.arange(len(known))[train], support)
-            held_out[test] = self.kernel(test, train) @ self._solve(train)[0]
+            coef, _ = self._solve(train, beta, noise)
+            held_out[test] = _kernel(self.rows[test], self.rows[train], beta) @ coef
             known[test] = True
-        return self._solve(support)[0], held_out, known
+        return self._solve(support, beta, noise)[0], held_out, known
 
-    def leave_out(self, support, groups):
+    def leave_out(self, support, groups, beta, noise):
         """Coefficients of the support, and predictions without the rows of the own group.
 
         In closed form: Rasmussen and Williams, equation 5.12, of several rows where a group has
         several.
         """
-        coef, inverse = self._solve(support, inverted=True)
+        coef, inverse = self._solve(support, beta, noise, inverted=True)
         held_out = self.residuals.copy()
         held_out[support] -= coef / np.diag(inverse)[:, None]
         _, own, sizes = np.unique(groups[support], return_inverse=True, return_counts=True)
@@ -325,14 +327,14 @@ class _Regression:
         rest = np.setdiff1d(np.arange(len(groups)), support)
         if len(rest):
             # Of a group that is drawn in part, nothing is left out for the other rows.
-            held_out[rest] = self.kernel(rest, support) @ coef
+            held_out[rest] = _kernel(self.rows[rest], self.rows[support], beta) @ coef
         return coef, held_out
 
-    def _solve(self, support, inverted=False):
+    def _solve(self, support, beta, noise, inverted=False):
         """Coefficients; the inverse of kernel and noise, if asked for."""
-        scale = self.scale[support]
-        K = self.kernel(support, support) * scale[:, None] * scale
-        K.flat[:: len(K) + 1] += self.noise
+        rows, scale = self.rows[support], self.scale[support]
+        K = _kernel(rows, rows, beta) * scale[:, None] * scale
+        K.flat[:: len(K) + 1] += noise
         factor = cho_factor(K, overwrite_a=True)
         coef = scale[:, None] * cho_solve(factor, scale[:, None] * self.residuals[support])
         if not inverted:
