@@ -113,5 +113,15 @@ def fixed_temperature(logits, surprise_of_others=1.0):
     -------
     float
     """
-    spread = UNJUDGED_SPREAD * surprise_of_others**UNJUDGED_POWER
-    return float(logits.std(axis=1).mean()) / spread or 1.0
+    return float(logits.std(axis=1).mean()) / unjudged_spread(surprise_of_others) or 1.0
+
+
+def unjudged_spread(surprise_of_others):
+    """How far logits that no row can judge are put apart, by the surprise of those that one can.
+
+    Returns
+    -------
+    float
+        Mean standard deviation over the classes.
+    """
+    return UNJUDGED_SPREAD * surprise_of_others**UNJUDGED_POWER
