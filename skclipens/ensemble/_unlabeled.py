@@ -176,14 +176,15 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, surprise)
     -------
     UnlabeledCorrection or None
     """
+    if weights is None:
+        weights = np.ones(len(unlabeled))
+    unlabeled, weights = unlabeled[weights > 0], weights[weights > 0]
     if not len(unlabeled):
         return None
-    table, pairs = (
-        np.concatenate([X, unlabeled]),
-        ((X, metadata["sample_weight"]), (unlabeled, weights)),
-    )
-    of_rows = [np.ones(len(part)) if one is None else one for part, one in pairs]
-    rows = SharedRows(table, np.concatenate(of_rows))
+    of_labeled = metadata["sample_weight"]
+    of_labeled = np.ones(len(X)) if of_labeled is None else of_labeled
+    table = np.concatenate([X, unlabeled])
+    rows = SharedRows(table, np.concatenate([of_labeled, weights]))
     if rows.distance(len(X)) > FARTHEST:
         return None
     spread, gain = _choose(ensemble, rows, table, y, metadata)
@@ -191,15 +192,14 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, surprise)
         spread = unjudged_spread(surprise)
     if not spread:
         return None
-    prior, known = _as_seen(ensemble, table, y)
-    found = rows.in_columns(*fit_mixture(rows, prior, known, spread))
-    return UnlabeledCorrection(*found, spread, gain, len(unlabeled))
+    mixture = fit_mixture(rows, *_as_seen(ensemble, table, np.arange(len(y)), y), spread)
+    return UnlabeledCorrection(*rows.in_columns(*mixture), spread, gain, len(unlabeled))
 
 
-def _as_seen(ensemble, table, y):
-    """An ensemble's logits of all rows, and positions of the labels of the first."""
+def _as_seen(ensemble, table, labeled, y):
+    """An ensemble's logits of all rows, and positions of the classes of those with labels."""
     known = np.full(len(table), -1)
-    known[: len(y)] = np.searchsorted(ensemble.classes_, y)
+    known[labeled] = np.searchsorted(ensemble.classes_, y)
     return ensemble._logits_of(table), known
 
 
@@ -234,9 +234,7 @@ def _fitted_on(ensemble, X, y, metadata):
 def _gains(ensemble, rows, table, y, metadata, train, test):
     """How much lower the log-loss of held-out rows is with a mixture, (n_spreads, n_test)."""
     part = _fitted_on(ensemble, table[train], y[train], rows_of(metadata, train))
-    prior = part._logits_of(table)
-    known = np.full(len(table), -1)
-    known[train] = np.searchsorted(part.classes_, y[train])
+    prior, known = _as_seen(part, table, train, y[train])
     targets = np.searchsorted(part.classes_, y[test])
     without = loss_per_row(prior[test], targets)
     gains = []
