@@ -173,12 +173,17 @@ def labels_of(y, labeled):
     Raises
     ------
     ValueError
-        If there is none.
+        If they are of fewer than two classes.
     """
-    if not labeled.any():
-        raise ValueError(f"y has no label for any of {len(labeled)} rows. Label two classes.")
-    y = y[labeled]
-    return np.array(y.tolist()) if y.dtype.kind == "O" else y
+    n_rows, y = len(y), y[labeled]
+    if all(isinstance(label, Real) for label in y.tolist()):
+        y = np.array(y.tolist())  # no longer of the type that has None
+    if len(set(y.tolist())) < 2:
+        raise ValueError(
+            f"y labels {len(y)} of {n_rows} rows, of fewer than two classes. Label rows of at "
+            "least two."
+        )
+    return y
 
 
 def refuse_unlabeled(y, option=None):
