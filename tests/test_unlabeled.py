@@ -94,7 +94,7 @@ def test_they_correct_logits_and_nothing_else(digits):
 def test_held_out_rows_say_how_far(digits):
     X, y = digits
     rows, _, some, _ = few_shots(y, 4)
-    added = make(head="linear-all").fit(X[rows], some).unlabeled_
+    added = make().fit(X[rows], some).unlabeled_
     assert added.spread in _unlabeled.SPREADS and added.gain > 0
 
 

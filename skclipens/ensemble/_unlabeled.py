@@ -156,9 +156,9 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, surprise)
     far from theirs, as it is where they show something else (photographs beside sketches) or few of
     the classes. The correction is then let in where it lowers the log-loss of labelled rows that
     neither the ensemble nor the mixture has seen as such, by more than twice the standard error of
-    the difference. Where none can be held out, as at one row per class, it is trusted as a head
-    that no row can judge: the less the others know of the labelled rows, the more. Good prompts
-    leave nothing to add.
+    the difference, and no fewer of them are right. Where none can be held out, as at one row per
+    class, it is trusted as a head that no row can judge: the less the others know of the labelled
+    rows, the more. Good prompts leave nothing to add.
 
     Parameters
     ----------
@@ -204,20 +204,23 @@ def _as_seen(ensemble, table, labeled, y):
 
 
 def _choose(ensemble, rows, table, y, metadata):
-    """The spread with the lowest log-loss, 0 if that is no clear gain, and None without folds."""
+    """The spread with the lowest log-loss, 0 if that is no clear gain, and None without folds.
+
+    Logits that are only further apart can lower the log-loss of an ensemble that is not sure
+    enough, so no fewer rows may be right.
+    """
     options = {"groups": metadata["groups"], "random_state": ensemble.random_state}
     folds = few_shot_folds(y, N_FOLDS, **options)
     held_out = np.concatenate([test for _, test in folds]) if folds else np.array([], int)
     if not covers_most(y[held_out], len(ensemble.classes_)):
         return None, np.nan
-    gains = np.concatenate(
-        [_gains(ensemble, rows, table, y, metadata, *fold) for fold in folds], axis=1
-    )
-    of_rows = rows.weights[held_out]
+    parts = [_gains(ensemble, rows, table, y, metadata, *fold) for fold in folds]
+    of_rows = rows.weights[held_out] / rows.weights[held_out].max()  # ones sum up without rounding
+    gains, right = np.concatenate(parts, axis=2)
     means = np.average(gains, axis=1, weights=of_rows)
     best = int(means.argmax())
-    spread = np.sqrt(np.average((gains[best] - means[best]) ** 2, weights=of_rows))
-    clear = means[best] > 2 * spread / np.sqrt(len(held_out))
+    error = np.sqrt(np.average((gains[best] - means[best]) ** 2, weights=of_rows) / len(held_out))
+    clear = means[best] > 2 * error and right[best] @ of_rows >= 0
     return SPREADS[best] if clear else 0.0, float(means[best])
 
 
@@ -232,14 +235,18 @@ def _fitted_on(ensemble, X, y, metadata):
 
 
 def _gains(ensemble, rows, table, y, metadata, train, test):
-    """How much lower the log-loss of held-out rows is with a mixture, (n_spreads, n_test)."""
+    """What a mixture changes for held-out rows, (2, n_spreads, n_test).
+
+    How much lower their log-loss is, and whether they become right (1) or wrong (-1).
+    """
     part = _fitted_on(ensemble, table[train], y[train], rows_of(metadata, train))
     prior, known = _as_seen(part, table, train, y[train])
     targets = np.searchsorted(part.classes_, y[test])
-    without = loss_per_row(prior[test], targets)
-    gains = []
+    changes = []
     for spread in SPREADS:
         coef, intercept = fit_mixture(rows, prior, known, spread)
-        logits = prior[test] + rows.rows[test] @ coef + intercept
-        gains.append(without - loss_per_row(logits, targets))
-    return np.array(gains)
+        before, after = prior[test], prior[test] + rows.rows[test] @ coef + intercept
+        right = [(logits.argmax(axis=1) == targets).astype(int) for logits in (before, after)]
+        losses = [loss_per_row(logits, targets) for logits in (before, after)]
+        changes.append((losses[0] - losses[1], right[1] - right[0]))
+    return np.array(changes).swapaxes(0, 1)
