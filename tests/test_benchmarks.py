@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import embedding, gpu
+from benchmarks import embedding, gpu, unlabeled
 
 
 def test_gpu_program_without_a_gpu(capsys):
@@ -31,3 +31,14 @@ def test_what_is_slower_than_asked_is_named():
     table, beyond = embedding.report(seconds, {}, 0.09, {embedding.README: 3, embedding.LIMIT: 0.8})
     assert beyond == ["2.00 × as fast as open_clip's README: one image at a time, asked 3"]
     assert "| limit | 11.1 | 0.90 | 0.8 |  |" in table
+
+
+def test_program_of_unlabelled_pictures(capsys, tmp_path):
+    unlabeled.main(
+        ["--datasets", "digits", "--backbones", "zoo/ViT-16", "--shots", "1", "--draws", "1"]
+        + ["--work", str(tmp_path)]
+    )
+    printed = capsys.readouterr().out
+    for table in ("All classes, new", "All classes, unlabelled", "Few classes, new"):
+        assert f"## {table}" in printed
+    assert "| mean of the sets | " in printed

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from numbers import Real
 
 import numpy as np
-from sklearn.utils import check_array, check_X_y
+from sklearn.utils import check_array, check_consistent_length, check_X_y, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
@@ -26,7 +26,7 @@ def few_rows_per_class():
         yield
 
 
-def check_table(estimator, X, y):
+def check_table(estimator, X, y, *, option=None):
     """Check a table and its labels as ``fit`` gets them.
 
     Parameters
@@ -35,6 +35,8 @@ def check_table(estimator, X, y):
         Its ``n_features_in_`` and ``feature_names_in_`` are set.
     X : array-like of shape (n, n_features)
     y : array-like of shape (n,)
+    option : str or None
+        As in :func:`refuse_unlabeled`.
 
     Returns
     -------
@@ -47,15 +49,52 @@ def check_table(estimator, X, y):
         If X is no table of numbers, or y not one label for each row; see :func:`check_labels`.
     """
     if y is not None:
-        refuse_unlabeled(y)
+        refuse_unlabeled(y, option)
     values = _values_of_floats(X)
     if values is not None and y is not None:
         validate_data(estimator, X, skip_check_array=True)
         X, y = check_X_y(values, y, dtype=_FLOATS, estimator=estimator)
     else:
         X, y = validate_data(estimator, X, y, dtype=_FLOATS)
-    check_labels(y)
+    check_labels(y, option)
     return X, y
+
+
+def check_partly_labeled(estimator, X, y):
+    """Check a table of which some rows may have no label.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``n_features_in_`` and ``feature_names_in_`` are set.
+    X : array-like of shape (n, n_features)
+    y : array-like of shape (n,)
+
+    Returns
+    -------
+    X : ndarray of shape (n, n_features), float64 or float32
+    y : ndarray of shape (n_labeled,)
+    labeled : ndarray of shape (n,), bool
+
+    Raises
+    ------
+    ValueError
+        If X is no table of numbers, or no row has a label.
+    """
+    if y is None:
+        return check_table(estimator, X, y)  # scikit-learn's own error
+    values = _values_of_floats(X)
+    if values is None:
+        X = validate_data(estimator, X, dtype=_FLOATS)
+    else:
+        validate_data(estimator, X, skip_check_array=True)
+        X = check_array(values, dtype=_FLOATS, estimator=estimator, input_name="X")
+    y = column_or_1d(y, warn=True)
+    check_consistent_length(X, y)
+    labeled = ~unlabeled_rows(y)
+    y = labels_of(y, labeled)
+    check_labels(y)
+    return X, y, labeled
 
 
 def check_rows(estimator, X):
@@ -90,48 +129,84 @@ def _values_of_floats(X):
     return values if values.dtype in _FLOATS else None
 
 
-def check_labels(y):
+def check_labels(y, option=None):
     """Raise ValueError unless y holds the labels of a classification, one for each row.
 
     Parameters
     ----------
     y : ndarray of shape (n,)
+    option : str or None
+        As in :func:`refuse_unlabeled`.
     """
-    refuse_unlabeled(y)
+    refuse_unlabeled(y, option)
     with few_rows_per_class():
         check_classification_targets(y)
 
 
-def refuse_unlabeled(y):
-    """Raise ValueError if a row has no label: None, NaN or "", or -1 among numbers.
-
-    -1 is scikit-learn's sign for an unlabelled row. Where all labels are -1 and 1, these are the
-    two classes.
+def unlabeled_rows(y, *, signs_are_classes=False):
+    """Which rows have no label: None, NaN or "", or -1 among numbers, as in scikit-learn.
 
     Parameters
     ----------
     y : array-like of shape (n,)
+    signs_are_classes : bool
+        Whether -1 is a label where all numbers are -1 and 1.
+
+    Returns
+    -------
+    ndarray of shape (n,), bool
     """
     labels = np.asarray(y, dtype=None if hasattr(y, "dtype") else object).ravel()
-    if labels.dtype.kind in "OUT":
-        labels = labels.tolist()
-        missing = np.array([is_missing(label) for label in labels], bool)
-        numbers = [x for x in labels if isinstance(x, Real) and not isinstance(x, bool)]
-        if set(numbers) != {-1, 1}:
-            missing |= np.array([isinstance(x, Real) and x == -1 for x in labels], bool)
-    elif labels.dtype.kind in "if":
-        missing = np.isnan(labels)
-        if not np.isin(labels, [-1, 1]).all():
-            missing |= labels == -1
-        labels = labels.tolist()
-    else:
-        return
-    if missing.any():
-        row = int(np.argmax(missing))
+    if labels.dtype.kind not in "ifOUT":
+        return np.zeros(len(labels), bool)
+    labels = labels.tolist()
+    missing = np.array([is_missing(label) for label in labels], bool)
+    numbers = {x for x in labels if isinstance(x, Real) and not isinstance(x, bool)}
+    if signs_are_classes and numbers == {-1, 1}:
+        return missing
+    return missing | np.array([isinstance(x, Real) and x == -1 for x in labels], bool)
+
+
+def labels_of(y, labeled):
+    """Labels of the rows that have one, of the type that they would have alone.
+
+    Raises
+    ------
+    ValueError
+        If they are of fewer than two classes.
+    """
+    n_rows, y = len(y), y[labeled]
+    if all(isinstance(label, Real) for label in y.tolist()):
+        y = np.array(y.tolist())  # no longer of the type that has None
+    if len(set(y.tolist())) < 2:
         raise ValueError(
-            f"y has no label for {np.count_nonzero(missing)} of {len(labels)} rows; the first is "
-            f"row {row}, with {labels[row]!r}. Label these rows or leave them out."
+            f"y labels {len(y)} of {n_rows} rows, of fewer than two classes. Label rows of at "
+            "least two."
         )
+    return y
+
+
+def refuse_unlabeled(y, option=None):
+    """Raise ValueError if a row has no label, see :func:`unlabeled_rows`.
+
+    Where all labels are -1 and 1, these are two classes.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+    option : str or None
+        The parameter of the estimator by which such rows are no error.
+    """
+    missing = unlabeled_rows(y, signs_are_classes=True)
+    if not missing.any():
+        return
+    labels = np.asarray(y, dtype=None if hasattr(y, "dtype") else object).ravel().tolist()
+    row = int(np.argmax(missing))
+    allow = f", or see the parameter {option!r}" if option else ""
+    raise ValueError(
+        f"y has no label for {np.count_nonzero(missing)} of {len(labels)} rows; the first is "
+        f"row {row}, with {labels[row]!r}. Label these rows or leave them out{allow}."
+    )
 
 
 def check_at_least_two(classes):

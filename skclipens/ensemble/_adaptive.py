@@ -3,19 +3,18 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_memory
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, folds_of_some
+from .._utils._folds import CV_CONSTRAINTS, folds_of_some
 from .._utils._linalg import one_blas_thread
 from .._utils._metadata import class_weights, metadata_for, refuse_weights, rows_of
 from .._utils._sklearn import HasMethods, StrOptions, fit_context
 from .._utils._validation import (
     check_at_least_two,
     check_groups,
-    check_labels,
+    check_partly_labeled,
     check_table,
     check_weights,
 )
@@ -25,17 +24,18 @@ from ..heads._temperature import (
     surprise,
     unjudged_spread,
 )
-from ..heads._text_head import BaseTextHead, check_templates, names_of_classes
+from ._before_fit import ChecksBeforeFit
 from ._blocks import find_blocks
 from ._composition import HeadComposition
-from ._experts import find_classes, make_experts, named_heads, warn_of_nameless
+from ._experts import find_classes, make_experts, warn_of_nameless
 from ._held_out import fit_and_judge, fit_experts
 from ._predicting import ExpertClassifier
+from ._unlabeled import learn_from_unlabeled
 from .routers import ROUTERS, UniformRouter, combine, is_fixed
 
 
 @fill_doc()
-class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator):
+class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifier, BaseEstimator):
     r"""Classify by experts on several backbones, trusting each as far as the row deserves.
 
     An expert is a head (zero-shot prompts, a linear probe, any classifier) on a block of columns
@@ -120,6 +120,13 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         labels index. Labels that are strings are their own names.
     templates : sequence of str, default=None
         Prompts, each with one ``{}``; see :class:`ZeroShotHead`.
+    unlabeled : {"error", "ignore", "use"}, default="error"
+        What a row without a label is: -1 among numbers; None, NaN or "" among any. ``"error"``: an
+        error, but labels that are all -1 or 1 are two classes. ``"ignore"``: it is left out.
+        ``"use"``: heads, temperatures and router are fitted without it; then a Gaussian mixture of
+        all rows, which starts from what the ensemble says of them, corrects the logits of any row,
+        where held-out labelled rows say that it helps [3]_. Of rows with labels, ``cv`` as a
+        splitter splits these alone.
     memory : str or object with the joblib.Memory interface, default=None
         Where fitted heads and their held-out logits are kept, so that ensembles that differ in
         how they combine the same heads fit these once. Nothing is kept by default.
@@ -147,6 +154,9 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
     router_ : object
         The fitted router; a :class:`~skclipens.ensemble.UniformRouter` in place of one that learns
         where no row could judge any expert.
+    unlabeled_ : UnlabeledCorrection or None
+        What unlabelled rows add to the logits: a tuple of ``coef``, ``intercept``, ``spread``,
+        ``gain`` and ``n_rows``. None where there are none, or they were not let in.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -160,6 +170,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
     ----------
     %(paper)s
     .. [2] Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
+    .. [3] After Zanella et al., "Boosting Vision-Language Models with Transduction", NeurIPS 2024.
 
     Examples
     --------
@@ -184,6 +195,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         "class_weight": [None, dict, StrOptions({"balanced"})],
         "class_names": [None, dict, "array-like"],
         "templates": [None, "array-like"],
+        "unlabeled": [StrOptions({"error", "ignore", "use"})],
         "memory": [None, str, HasMethods(["cache"])],
         "n_jobs": [None, Integral],
         "random_state": ["random_state"],
@@ -202,6 +214,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         class_weight=None,
         class_names=None,
         templates=None,
+        unlabeled="error",
         memory=None,
         n_jobs=None,
         random_state=None,
@@ -215,6 +228,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         self.class_weight = class_weight
         self.class_names = class_names
         self.templates = templates
+        self.unlabeled = unlabeled
         self.memory = memory
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -229,9 +243,9 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         X : array-like of shape (n, n_features)
             Embeddings, or any table.
         y : array-like of shape (n,)
-            Labels.
+            Labels; see `unlabeled` for rows that have none.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows, for heads, temperatures and router.
+            Weights of the rows, for heads, temperatures, router and mixture.
         groups : array-like of shape (n,), default=None
             Rows of a group, such as pictures of one object, are not used to judge heads that have
             seen others of the group.
@@ -243,11 +257,19 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         Raises
         ------
         ValueError
-            If the blocks do not fit X, a row has no label, a class has no name for its prompt,
-            ``cv`` leaves a part without rows, or something cannot take weights.
+            If the blocks do not fit X, a row has no label and ``unlabeled="error"``, fewer than two
+            classes have one, a class has no name for its prompt, ``cv`` leaves a part without rows,
+            or something cannot take weights.
         """
-        X, y = check_table(self, X, y)
-        metadata, cv = self._check_metadata(X, y, sample_weight, groups), self.cv
+        X, y, labeled = self._check_rows(X, y)
+        weights, groups = check_weights(sample_weight, X), check_groups(groups, labeled)
+        given, cv = {"sample_weight": weights, "groups": groups}, self.cv
+        rest = X[~labeled], None if weights is None else weights[~labeled]
+        if not labeled.all():
+            # A splitter sees the labelled rows alone; splits count all rows.
+            cv = cv if hasattr(cv, "split") else folds_of_some(cv, labeled, X, labeled, groups)
+            X, given = X[labeled], rows_of(given, labeled)
+        metadata = self._check_metadata(X, y, **given)
         if metadata["sample_weight"] is not None:
             # What weighs nothing teaches and judges nothing: as if these rows were not there.
             some = metadata["sample_weight"] > 0
@@ -256,7 +278,17 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
                 X, y, metadata = X[some], y[some], rows_of(metadata, some)
         # Many small fits: threads within each cost more than they bring; n_jobs is for more cores.
         with one_blas_thread():
-            return self._fit(X, y, metadata, cv)
+            told = self._fit(X, y, metadata, cv)
+            if self.unlabeled == "use":
+                self.unlabeled_ = learn_from_unlabeled(self, X, y, metadata, *rest, told)
+        return self
+
+    def _check_rows(self, X, y):
+        """All rows, the labels of those that have one, and which these are."""
+        if self.unlabeled != "error":
+            return check_partly_labeled(self, X, y)
+        X, y = check_table(self, X, y, option="unlabeled")
+        return X, y, np.ones(len(y), bool)
 
     def _check_metadata(self, X, y, sample_weight, groups):
         self._route_metadata(sample_weight=sample_weight, groups=groups)
@@ -268,6 +300,8 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         return {"sample_weight": weights, "groups": check_groups(groups, y)}
 
     def _fit(self, X, y, metadata, cv):
+        """Fit on labelled rows; return how far they surprise what is judged, see `surprise`."""
+        self.unlabeled_ = None
         names = getattr(self, "feature_names_in_", None)
         experts, self.classes_, router = self._plan(self.n_features_in_, names, y, metadata)
         if self._has_auto() and not self._has_named_classes(y):
@@ -278,7 +312,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
             self._keep(fit_once(experts, X, y, metadata, verbose=self.verbose))
             self.judged_, self.temperatures_ = np.ones(len(experts), bool), np.ones(len(experts))
             self.router_ = router
-            return self
+            return 0.0
         fit_once = memory.cache(fit_and_judge, ignore=["n_jobs", "verbose"])
         fitted, held_out = fit_once(
             experts,
@@ -292,8 +326,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
             verbose=self.verbose,
         )
         self._keep(fitted)
-        self._calibrate_and_route(X, y, held_out, router, metadata)
-        return self
+        return self._calibrate_and_route(X, y, held_out, router, metadata)
 
     def _keep(self, experts):
         self.experts_ = experts
@@ -317,28 +350,6 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
             refuse_weights([one.name for one in learn if "sample_weight" not in one.takes])
         return experts, find_classes(experts, y), self._make_router()
 
-    def _has_auto(self):
-        return any(
-            isinstance(kind, str) and kind == "auto" for _, kind, _ in named_heads(self.head)
-        )
-
-    def _has_named_classes(self, y):
-        return self.class_names is not None or isinstance(np.asarray(y).tolist()[0], str)
-
-    def _make_router(self):
-        router = ROUTERS[self.router] if isinstance(self.router, str) else self.router
-        if isinstance(router, type):
-            raise ValueError(f"router is the class {router.__name__}; make one of it: add ().")
-        router = clone(router, safe=False)
-        if isinstance(self.router, str) and "verbose" in router.get_params():
-            router.set_params(verbose=self.verbose)
-        if hasattr(router, "_parameter_constraints"):  # not all estimators of others have these
-            router._validate_params()
-        if getattr(router, "random_state", 0) is None:
-            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-            router.random_state = seed
-        return router
-
     def _calibrate_and_route(self, X, y, held_out, router, metadata):
         self.judged_, rows = held_out.judged(y[held_out.rows], len(self.classes_))
         logits, rows = held_out.logits[rows][:, self.judged_], held_out.rows[rows]
@@ -357,35 +368,9 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
             else:
                 router = UniformRouter()
         self.router_ = router
-        if self.judged_.all():
-            return
         weights = metadata["sample_weight"]
         told = surprise(combine(router, X[rows], logits), targets, weights) if len(rows) else 1.0
         for e in np.flatnonzero(~self.judged_):
             of_rows = self.experts_[e].logits(X, self.classes_)
             self.temperatures_[e] = fixed_temperature(of_rows, unjudged_spread(told))
-
-    def _check_before_fit(self, feature_names, y, sample_weight=None, groups=None):
-        """Raise what ``fit`` would raise, as far as no row of X is needed to know.
-
-        A pipeline asks this before it embeds images. Of a table whose columns are not known yet,
-        feature_names is None.
-        """
-        if y is None:
-            raise ValueError("y is missing: an ensemble needs one label for each row.")
-        check_labels(y := column_or_1d(y))
-        draft = clone(self)  # a random state in use is not drawn from
-        rows = np.empty((len(y), 0), np.float32)
-        metadata = draft._check_metadata(rows, y, sample_weight, groups)
-        if feature_names is None:
-            named_heads(self.head)
-            draft._make_router()
-            return
-        experts, _, router = draft._plan(len(feature_names), feature_names, y, metadata)
-        for _, head, _ in experts:
-            if isinstance(head, BaseTextHead):
-                names_of_classes(np.unique(y), head.class_names)
-                check_templates(head.templates)
-        judges = self.calibrate or not is_fixed(router)
-        if judges and isinstance(self.cv, float) and any(expert.learns for expert in experts):
-            few_shot_folds(y, self.cv, groups=metadata["groups"], random_state=0)
+        return told

@@ -1,5 +1,8 @@
 """Heads as parts of an ensemble: nested parameters, requests for metadata, the HTML diagram."""
 
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
 from .._utils._sklearn import VisualBlock, routing_enabled
@@ -99,6 +102,28 @@ class HeadComposition:
         if routing_enabled():
             given = {name: value for name, value in metadata.items() if value is not None}
             process_routing(self, "fit", **given)
+
+    def _has_auto(self):
+        return any(
+            isinstance(kind, str) and kind == "auto" for _, kind, _ in named_heads(self.head)
+        )
+
+    def _has_named_classes(self, y):
+        return self.class_names is not None or isinstance(np.asarray(y).tolist()[0], str)
+
+    def _make_router(self):
+        router = ROUTERS[self.router] if isinstance(self.router, str) else self.router
+        if isinstance(router, type):
+            raise ValueError(f"router is the class {router.__name__}; make one of it: add ().")
+        router = clone(router, safe=False)
+        if isinstance(self.router, str) and "verbose" in router.get_params():
+            router.set_params(verbose=self.verbose)
+        if hasattr(router, "_parameter_constraints"):  # not all estimators of others have these
+            router._validate_params()
+        if getattr(router, "random_state", 0) is None:
+            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+            router.random_state = seed
+        return router
 
     def _sk_visual_block_(self):
         """Heads side by side, on their blocks once fitted, and the router below them."""

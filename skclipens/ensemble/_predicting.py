@@ -21,7 +21,10 @@ def _has_weights(ensemble):
 
 
 class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
-    """A classifier that has ``experts_``, ``judged_``, ``temperatures_`` and ``router_``."""
+    """A classifier of fitted experts.
+
+    It has ``experts_``, ``judged_``, ``temperatures_``, ``router_`` and ``unlabeled_``.
+    """
 
     @property
     def _routed(self):
@@ -38,6 +41,8 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         combined = combine(self.router_, X, logits[:, routed])
         if not routed.all():
             combined = combined + logits[:, ~routed].mean(axis=1)
+        if self.unlabeled_ is not None:
+            combined = combined + self.unlabeled_.logits(X)
         return combined
 
     def expert_proba(self, X):
@@ -115,7 +120,8 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         """Take other classes, and keep what was learned about the experts.
 
         Temperatures and router carry over to classes that no row has shown, since they see only
-        logits and columns. All heads have to be zero-shot. Parameters stay as they are.
+        logits and columns; what unlabelled rows added does not. All heads have to be zero-shot.
+        Parameters stay as they are.
 
         Parameters
         ----------
@@ -150,4 +156,5 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         ]
         self.experts_ = [e._replace(head=head) for e, head in zip(self.experts_, heads)]
         self.classes_ = heads[0].classes_
+        self.unlabeled_ = None  # knows the other classes only
         return self

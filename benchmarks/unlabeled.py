@@ -1,0 +1,134 @@
+"""What unlabelled pictures add to the ensemble, where all classes are among them and where few are.
+
+    python -m benchmarks.unlabeled --datasets validation --backbones zoo --data-home DATA_HOME
+
+Of the pictures that a draw does not train on, a random half has no label, and the other half is
+new: so these are other tables than those of ``benchmarks.paper``, in which no picture is seen
+before it is classified. Embeddings and fitted heads are kept in the work folder.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from skclipens import AdaptiveBackboneEnsemble
+from skclipens.backbones import resolve_backbones
+
+from ._machine import heading
+from .paper import _sets
+from .paper._embedding import embed
+from .paper._experiments import few_shot_draws, markdown
+from .paper._intervals import paired_interval
+
+ALL, FEW = "all classes", "few classes"
+NEW, SEEN = "new", "unlabelled"
+FEW_SHARE = 6  # one class of so many is among the unlabelled pictures, and no fewer than two
+MOST = 2000  # pictures that a draw leaves unlabelled, or tests
+_NOTE = """\
+The default ensemble with and without unlabelled pictures (`unlabeled="use"`), on the same labelled
+ones. Accuracy without them in %; the difference that they make, with the 95% interval of a
+bootstrap over pictures and draws; and in how many of {draws} draws they were let in. Seeds of the
+draws: 0 to {last}. *New*: pictures of all classes that were not in `fit`. *Unlabelled*: the ones
+that were. *Few classes*: one class of {share}, and no fewer than two, is among the unlabelled."""
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.unlabeled", description=__doc__)
+    add = parser.add_argument
+    add("--datasets", nargs="+", default=["validation"], help="as in benchmarks.paper")
+    add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")
+    add("--shots", nargs="+", type=int, default=[1, 2, 4, 8, 16])
+    add("--draws", type=int, default=5)
+    add("--per-class", type=int, default=50, help="at most, in a training pool")
+    add("--n-test", type=int, default=1000, help="at most, where a set has a test part")
+    add("--data-home", type=Path, help="folder of the sets, as in fetch_benchmark")
+    add("--work", type=Path, help="embeddings and fitted heads; default: kept nowhere")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    """Command line."""
+    options = parse(arguments)
+    names = options.backbones[0] if len(options.backbones) == 1 else options.backbones
+    backbones = [backbone.name for backbone in resolve_backbones(names)]
+    how = {"data_home": options.data_home, "per_class": options.per_class, "n_test": options.n_test}
+    cells = []
+    with tempfile.TemporaryDirectory() as kept, threadpool_limits(1, user_api="blas"):
+        work = options.work or Path(kept)
+        for name in _sets.expand(options.datasets):
+            try:
+                dataset = _sets.load(name, False, **how)
+            except _sets.MissingSetError as error:
+                print(f"{name} is skipped: {error}", file=sys.stderr)
+                continue
+            cells += measure(dataset, backbones, options.shots, options.draws, work)
+            print(f"{name} is done", file=sys.stderr)
+    if not cells:
+        raise SystemExit("None of the sets is available.")
+    print(heading("Unlabelled pictures", "unlabeled", arguments))
+    print(report(pd.DataFrame(cells), options.draws))
+
+
+def measure(dataset, backbones, shots, draws, work):
+    """Differences that unlabelled pictures make on a set, a row for each table and column."""
+    X, y = np.array(embed(dataset, backbones, work)), np.asarray(dataset.y)
+    options = {"class_names": dataset.class_names, "templates": dataset.templates}
+    options |= {"memory": str(work / "heads")}
+    for k in shots:
+        right, let_in = {}, {ALL: 0, FEW: 0}
+        for draw, (train, rest) in enumerate(few_shot_draws(dataset, k, draws, 0)):
+            rng = np.random.default_rng(draw)
+            rest = rng.permutation(rest)[: 2 * MOST]
+            clf = AdaptiveBackboneEnsemble(backbones, random_state=draw, **options)
+            without = clf.fit(X[train], y[train]).predict(X) == y
+            seen, new = np.array_split(rest, 2)
+            classes = rng.permutation(np.unique(y))
+            some = classes[: max(2, len(classes) // FEW_SHARE)]
+            for which, of_draw in ((ALL, seen), (FEW, seen[np.isin(y[seen], some)])):
+                clf.set_params(unlabeled="use")
+                clf.fit(X[np.r_[train, of_draw]], [*y[train], *[None] * len(of_draw)])
+                let_in[which] += clf.unlabeled_ is not None
+                pair = without, clf.predict(X) == y
+                for tested, rows in ((NEW, new), (SEEN, of_draw)):
+                    mask = np.isin(np.arange(len(y)), rows)
+                    right.setdefault((which, tested), []).append((*pair, mask))
+        for (which, tested), of_draws in right.items():
+            before, after, mask = map(np.array, zip(*of_draws, strict=True))
+            difference = paired_interval(after, before, mask)
+            yield {
+                "set": dataset.name,
+                "shots": k,
+                "table": f"{which}, {tested}",
+                "without": np.mean([a[m].mean() for a, m in zip(before, mask, strict=True)]),
+                "difference": difference[0],
+                "interval": difference[1:],
+                "let in": let_in[which],
+            }
+
+
+def report(cells, draws):
+    """The tables in Markdown."""
+    texts = [_NOTE.format(draws=draws, last=draws - 1, share=FEW_SHARE)]
+    for name, rows in cells.groupby("table", sort=False):
+        text = rows.assign(cell=rows.apply(_cell, axis=1))
+        frame = text.pivot(index="set", columns="shots", values="cell").loc[rows["set"].unique()]
+        means = 100 * rows.groupby("shots")["difference"].mean()
+        frame.loc["mean of the sets"] = [f"{mean:+.2f}" for mean in means]
+        frame.index.name = "set, labelled pictures per class"
+        texts += [f"## {name.capitalize()}", markdown(frame)]
+    return "\n\n".join(texts)
+
+
+def _cell(row):
+    low, high = row["interval"]
+    interval = f"{100 * row['difference']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{100 * row['without']:.1f}; {interval}; {row['let in']}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""What an ensemble can know of its parameters and labels before it sees a row."""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils import column_or_1d
+
+from .._utils._folds import few_shot_folds
+from .._utils._metadata import rows_of
+from .._utils._validation import check_labels, labels_of, unlabeled_rows
+from ..heads._text_head import BaseTextHead, check_templates, names_of_classes
+from ._experts import named_heads
+from .routers import is_fixed
+
+
+class ChecksBeforeFit:
+    """An ensemble that a pipeline asks before it embeds images."""
+
+    def _check_before_fit(self, feature_names, y, sample_weight=None, groups=None):
+        """Raise what ``fit`` would raise, as far as no row of X is needed to know.
+
+        A pipeline asks this before it embeds images. Of a table whose columns are not known yet,
+        feature_names is None.
+        """
+        if y is None:
+            raise ValueError("y is missing: an ensemble needs one label for each row.")
+        draft, y = clone(self), column_or_1d(y)  # a random state in use is not drawn from
+        if self.unlabeled != "error":
+            labeled = ~unlabeled_rows(y)
+            given = {"sample_weight": sample_weight, "groups": groups}
+            given = {k: None if one is None else np.asarray(one) for k, one in given.items()}
+            y, (sample_weight, groups) = labels_of(y, labeled), rows_of(given, labeled).values()
+        check_labels(y, option="unlabeled")
+        rows = np.empty((len(y), 0), np.float32)
+        metadata = draft._check_metadata(rows, y, sample_weight, groups)
+        if feature_names is None:
+            named_heads(self.head)
+            draft._make_router()
+            return
+        experts, _, router = draft._plan(len(feature_names), feature_names, y, metadata)
+        for _, head, _ in experts:
+            if isinstance(head, BaseTextHead):
+                names_of_classes(np.unique(y), head.class_names)
+                check_templates(head.templates)
+        judges = self.calibrate or not is_fixed(router)
+        if judges and isinstance(self.cv, float) and any(expert.learns for expert in experts):
+            few_shot_folds(y, self.cv, groups=metadata["groups"], random_state=0)

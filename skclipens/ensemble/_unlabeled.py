@@ -1,0 +1,252 @@
+"""What rows without labels add: a Gaussian mixture that starts from what an ensemble says of them.
+
+The constants were chosen on validation sets: see docs/results/validation/unlabeled.md.
+"""
+
+import warnings
+from copy import copy
+from numbers import Integral
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import cholesky, qr, solve, solve_triangular
+from scipy.special import softmax
+
+from .._utils._folds import covers_most, few_shot_folds
+from .._utils._metadata import rows_of
+from ..heads._temperature import unjudged_spread
+from .routers._base import loss_per_row
+
+N_ROUNDS = 3
+SHRINKAGE = 1.0
+SPREADS = (0.1, 0.3, 1.0)  # how far the mixture's logits may be put apart
+N_FOLDS = 3
+FARTHEST = 1.5  # of unlabelled rows from the labelled ones; see `distance`
+
+
+class UnlabeledCorrection(NamedTuple):
+    """What unlabelled rows add to an ensemble's logits, linear in the columns.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (n_features, C)
+    intercept : ndarray of shape (C,)
+    spread : float
+        Mean standard deviation over the classes of what is added to a row.
+    gain : float
+        By how much it lowered the log-loss of held-out labelled rows; NaN where none could be held
+        out.
+    n_rows : int
+        Number of unlabelled rows.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    spread: float
+    gain: float
+    n_rows: int
+
+    def logits(self, X):
+        """What is added to the logits of rows, (n, C)."""
+        return X @ self.coef + self.intercept
+
+
+class SharedRows:
+    r"""Rows in coordinates in which mixtures of any labels are quick to fit.
+
+    Of a mixture with means :math:`\mu_c`, proportions :math:`\pi_c` and one covariance, the total
+    covariance T of the rows is that within classes plus that between them, whatever the classes.
+    In coordinates in which :math:`T + \lambda v I` is the identity (v the mean variance of a
+    column), that within classes, shrunk as in :class:`skclipens.LinearDiscriminantHead`, is
+    :math:`I - M \mathrm{diag}(\pi) M^T`, so that only a matrix of the size of the classes is
+    solved.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    weights : ndarray of shape (n,)
+    """
+
+    def __init__(self, X, weights):
+        tiny = np.finfo(X.dtype).tiny
+        self.weights = (weights / weights.sum()).astype(X.dtype)
+        self.centre = self.weights @ X
+        X = X - self.centre
+        self.basis = None
+        if len(X) < X.shape[1]:
+            self.basis, rows = qr(X.T, mode="economic")
+            X = rows.T
+        total = (X * self.weights[:, None]).T @ X
+        n_features = len(self.centre)
+        total.flat[:: len(total) + 1] += SHRINKAGE * max(np.trace(total) / n_features, tiny)
+        self.root = cholesky(total, lower=True)
+        self.rows = solve_triangular(self.root, X.T, lower=True).T
+
+    def discriminant(self, shares):
+        """Coefficients (r, C) and intercept (C,) of the mixture in which rows have these shares."""
+        shares = shares * self.weights[:, None]
+        proportions = np.maximum(shares.sum(axis=0), np.finfo(shares.dtype).tiny)
+        means = self.rows.T @ shares / proportions
+        between = np.eye(len(proportions), dtype=means.dtype) - (means.T @ means) * proportions
+        coef = solve(between, means.T).T
+        return coef, -np.einsum("rc,rc->c", means, coef) / 2
+
+    def distance(self, n_first):
+        """Squared distance of the mean of the first rows from that of all others.
+
+        In units of what is to be expected of rows of one kind: about 1 for these.
+        """
+        parts = self.rows[:n_first], self.rows[n_first:]
+        gap = parts[0].mean(axis=0) - parts[1].mean(axis=0)
+        within = sum(((part - part.mean(axis=0)) ** 2).sum() for part in parts)
+        expected = within / max(len(self.rows) - 2, 1) * sum(1 / len(part) for part in parts)
+        return float(gap @ gap / max(expected, np.finfo(gap.dtype).tiny))
+
+    def in_columns(self, coef, intercept):
+        """The same discriminant, of rows as they were given."""
+        coef = solve_triangular(self.root, coef, lower=True, trans="T")
+        coef = coef if self.basis is None else self.basis @ coef
+        return coef, intercept - self.centre @ coef
+
+
+def fit_mixture(rows, prior, known, spread):
+    """Fit a mixture by expectation and maximisation, for a few rounds.
+
+    TransCLIP [1]_ with another prior and no graph: labelled rows stay what they are, and all others
+    have the ensemble's logits added to the mixture's in every round. These are divided by a
+    temperature, since densities of many columns are far too sure. Proportions of the classes are
+    estimated, and are part of the covariance alone: as a prior of the classes, they ran away from
+    the truth where the ensemble knows little.
+
+    Parameters
+    ----------
+    rows : SharedRows
+    prior : ndarray of shape (n, C)
+        The ensemble's logits.
+    known : ndarray of shape (n,), int
+        Positions of the classes; -1 where there is no label.
+    spread : float
+        Mean standard deviation over the classes that the mixture's logits then have.
+
+    Returns
+    -------
+    coef : ndarray of shape (r, C)
+    intercept : ndarray of shape (C,)
+
+    References
+    ----------
+    .. [1] Zanella et al., "Boosting Vision-Language Models with Transduction", NeurIPS 2024.
+    """
+    labeled = known >= 0
+    shares = softmax(prior, axis=1)
+    shares[labeled] = np.eye(prior.shape[1], dtype=shares.dtype)[known[labeled]]
+    for _ in range(N_ROUNDS):
+        coef, intercept = rows.discriminant(shares)
+        logits = rows.rows[~labeled] @ coef + intercept
+        scale = spread / max(float(logits.std(axis=1).mean()), np.finfo(logits.dtype).tiny)
+        coef, intercept = coef * scale, intercept * scale
+        shares[~labeled] = softmax(prior[~labeled] + logits * scale, axis=1)
+    return coef, intercept
+
+
+def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, surprise):
+    """The correction that unlabelled rows bring to a fitted ensemble, or None.
+
+    Labelled rows can judge only what is like them. So the mean of the unlabelled rows may not be
+    far from theirs, as it is where they show something else (photographs beside sketches) or few of
+    the classes. The correction is then let in where it lowers the log-loss of labelled rows that
+    neither the ensemble nor the mixture has seen as such, by more than twice the standard error of
+    the difference, and no fewer of them are right. Where none can be held out, as at one row per
+    class, it is trusted as a head that no row can judge: the less the others know of the labelled
+    rows, the more. Good prompts leave nothing to add.
+
+    Parameters
+    ----------
+    ensemble : AdaptiveBackboneEnsemble
+        Fitted on X and y.
+    X, y, metadata
+        Labelled rows, as ``_fit`` takes them.
+    unlabeled : ndarray of shape (m, n_features)
+    weights : ndarray of shape (m,) or None
+        Of the unlabelled rows.
+    surprise : float
+        See :func:`skclipens.heads._temperature.surprise`.
+
+    Returns
+    -------
+    UnlabeledCorrection or None
+    """
+    if weights is None:
+        weights = np.ones(len(unlabeled))
+    unlabeled, weights = unlabeled[weights > 0], weights[weights > 0]
+    if not len(unlabeled):
+        return None
+    of_labeled = metadata["sample_weight"]
+    of_labeled = np.ones(len(X)) if of_labeled is None else of_labeled
+    table = np.concatenate([X, unlabeled])
+    rows = SharedRows(table, np.concatenate([of_labeled, weights]))
+    if rows.distance(len(X)) > FARTHEST:
+        return None
+    spread, gain = _choose(ensemble, rows, table, y, metadata)
+    if spread is None:
+        spread = unjudged_spread(surprise)
+    if not spread:
+        return None
+    mixture = fit_mixture(rows, *_as_seen(ensemble, table, np.arange(len(y)), y), spread)
+    return UnlabeledCorrection(*rows.in_columns(*mixture), spread, gain, len(unlabeled))
+
+
+def _as_seen(ensemble, table, labeled, y):
+    """An ensemble's logits of all rows, and positions of the classes of those with labels."""
+    known = np.full(len(table), -1)
+    known[labeled] = np.searchsorted(ensemble.classes_, y)
+    return ensemble._logits_of(table), known
+
+
+def _choose(ensemble, rows, table, y, metadata):
+    """The spread with the lowest log-loss, 0 if that is no clear gain, and None without folds.
+
+    Logits that are only further apart can lower the log-loss of an ensemble that is not sure
+    enough, so no fewer rows may be right.
+    """
+    options = {"groups": metadata["groups"], "random_state": ensemble.random_state}
+    folds = few_shot_folds(y, N_FOLDS, **options)
+    held_out = np.concatenate([test for _, test in folds]) if folds else np.array([], int)
+    if not covers_most(y[held_out], len(ensemble.classes_)):
+        return None, np.nan
+    parts = [_gains(ensemble, rows, table, y, metadata, *fold) for fold in folds]
+    of_rows = rows.weights[held_out] / rows.weights[held_out].max()  # ones sum up without rounding
+    gains, right = np.concatenate(parts, axis=2)
+    means = np.average(gains, axis=1, weights=of_rows)
+    best = int(means.argmax())
+    error = np.sqrt(np.average((gains[best] - means[best]) ** 2, weights=of_rows) / len(held_out))
+    clear = means[best] > 2 * error and right[best] @ of_rows >= 0
+    return SPREADS[best] if clear else 0.0, float(means[best])
+
+
+def _fitted_on(ensemble, X, y, metadata):
+    """A copy of an ensemble that is fitted on some of the labelled rows."""
+    part = copy(ensemble)
+    part.verbose = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # said of all rows already
+        part._fit(X, y, metadata, ensemble.cv if isinstance(ensemble.cv, Integral) else N_FOLDS)
+    return part
+
+
+def _gains(ensemble, rows, table, y, metadata, train, test):
+    """What a mixture changes for held-out rows, (2, n_spreads, n_test).
+
+    How much lower their log-loss is, and whether they become right (1) or wrong (-1).
+    """
+    part = _fitted_on(ensemble, table[train], y[train], rows_of(metadata, train))
+    prior, known = _as_seen(part, table, train, y[train])
+    targets = np.searchsorted(part.classes_, y[test])
+    changes = []
+    for spread in SPREADS:
+        coef, intercept = fit_mixture(rows, prior, known, spread)
+        before, after = prior[test], prior[test] + rows.rows[test] @ coef + intercept
+        right = [(logits.argmax(axis=1) == targets).astype(int) for logits in (before, after)]
+        losses = [loss_per_row(logits, targets) for logits in (before, after)]
+        changes.append((losses[0] - losses[1], right[1] - right[0]))
+    return np.array(changes).swapaxes(0, 1)

@@ -1,0 +1,354 @@
+"""Rows without labels: refused, left out, or used where labelled rows vouch for it."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens.datasets import load_emoji
+from skclipens.ensemble import _unlabeled
+from skclipens.ensemble._unlabeled import SharedRows, fit_mixture
+from skclipens.heads import LinearDiscriminantHead
+from skclipens.model_selection import FewShotSplit
+
+BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
+NAMES = [
+    f"the number {name}" for name in "zero one two three four five six seven eight nine".split()
+]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Embeddings of digits, of which prompts know little, and their labels."""
+    data = load_digits()
+    images = list((255 - data.images[:600] * (255 / 16)).astype(np.uint8))
+    return MultiBackboneEmbedder(BACKBONES).fit_transform(images), data.target[:600]
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    """Embeddings of emoji, of which prompts know much, their labels and their files."""
+    data = load_emoji(min_class_size=40)
+    labels = data.target_names[data.target].astype(object)
+    files = np.asarray(data.filenames)
+    X = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas").fit_transform(files)
+    return X, labels, files
+
+
+def make(**parameters):
+    options = {"class_names": NAMES, "unlabeled": "use", "random_state": 0}
+    return AdaptiveBackboneEnsemble(BACKBONES, **{**options, **parameters})
+
+
+def few_shots(y, n_shots, *, seed=0, n_unlabeled=300):
+    """Labels of which all but some per class are gone, in rows to fit on; and the other rows."""
+    train, rest = next(FewShotSplit(n_shots, random_state=seed).split(y, y))
+    seen, new = rest[:n_unlabeled], rest[n_unlabeled:]
+    rows = np.random.default_rng(seed).permutation(np.r_[train, seen])
+    labeled = np.isin(rows, train)
+    return rows, labeled, np.where(labeled, y[rows], -1), new
+
+
+# What they add
+
+
+@pytest.mark.parametrize("n_shots", [1, 2, 4])
+def test_digits_without_labels_lower_the_loss_on_new_ones(digits, n_shots):
+    X, y = digits
+    with_them, without = [], []
+    for seed in range(3):
+        rows, _, some, new = few_shots(y, n_shots, seed=seed)
+        for unlabeled, losses in (("use", with_them), ("ignore", without)):
+            clf = make(unlabeled=unlabeled, random_state=seed).fit(X[rows], some)
+            losses.append(log_loss(y[new], clf.predict_proba(X[new])))
+    assert np.mean(with_them) <= np.mean(without)
+
+
+def test_they_correct_logits_and_nothing_else(digits):
+    X, y = digits
+    rows, labeled, some, new = few_shots(y, 1)
+    clf = make().fit(X[rows], some)
+    without = make(unlabeled="error").fit(X[rows][labeled], some[labeled])
+    added = clf.unlabeled_
+    assert added.n_rows == 300 and added.spread > 0 and np.isnan(added.gain)
+    assert_allclose(
+        clf.decision_function(X[new]),
+        without.decision_function(X[new]) + added.logits(X[new]),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+    assert_allclose(clf.expert_proba(X[new]), without.expert_proba(X[new]))
+    assert_allclose(clf.routing_weights(X[new]), without.routing_weights(X[new]))
+    assert clf.predict_proba(X[new]).dtype == X.dtype
+
+
+def test_held_out_rows_say_how_far(digits):
+    X, y = digits
+    rows, _, some, _ = few_shots(y, 4)
+    added = make().fit(X[rows], some).unlabeled_
+    assert added.spread in _unlabeled.SPREADS and added.gain > 0
+
+
+def test_rows_may_stand_in_any_order(digits):
+    X, y = digits
+    rows, labeled, some, new = few_shots(y, 2)
+    order = np.argsort(~labeled, kind="stable")
+    ours = make().fit(X[rows], some).decision_function(X[new])
+    theirs = make().fit(X[rows][order], some[order]).decision_function(X[new])
+    assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+# Where they are not let in
+
+
+def test_good_prompts_leave_nothing_to_add(emoji):
+    X, y, _ = emoji
+    rows, labeled, some, new = few_shots(y, 2, n_unlabeled=150)
+    some = np.where(labeled, some, None)
+    clf = make(class_names=None).fit(X.iloc[rows], some)
+    without = make(class_names=None, unlabeled="ignore").fit(X.iloc[rows], some)
+    assert clf.unlabeled_ is None or clf.unlabeled_.gain > 0
+    assert clf.score(X.iloc[new], y[new]) >= without.score(X.iloc[new], y[new]) - 0.02
+
+
+@pytest.mark.parametrize("n_shots", [1, 4])
+def test_few_of_the_classes_do_no_harm(digits, n_shots):
+    X, y = digits
+    rows, labeled, some, new = few_shots(y, n_shots)
+    kept = labeled | np.isin(y[rows], [3, 7])
+    clf = make().fit(X[rows][kept], some[kept])
+    without = make(unlabeled="ignore").fit(X[rows][kept], some[kept])
+    assert clf.score(X[new], y[new]) >= without.score(X[new], y[new]) - 0.02
+
+
+def test_rows_of_another_kind_are_not_let_in(digits, emoji):
+    X, y = digits
+    rows, labeled, some, _ = few_shots(y, 1)
+    others = np.concatenate([X[rows][labeled], emoji[0].to_numpy()[:200]])
+    labels = np.r_[some[labeled], np.full(200, -1)]
+    assert make().fit(others, labels).unlabeled_ is None
+
+
+def test_nothing_is_let_in_where_nothing_is_judged(digits):
+    X, y = digits
+    rows, _, some, _ = few_shots(y, 1)
+    clf = make(router="uniform", calibrate=False).fit(X[rows], some)
+    assert clf.unlabeled_ is None
+
+
+# The labels
+
+
+def test_by_default_a_missing_label_is_an_error_that_names_the_option(digits):
+    X, y = digits
+    some = np.where(np.arange(len(y)) % 5 == 3, -1, y)
+    message = "the first is row 3, with -1. Label these rows .* or see the parameter 'unlabeled'"
+    with pytest.raises(ValueError, match=message):
+        AdaptiveBackboneEnsemble(BACKBONES, class_names=NAMES).fit(X, some)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        lambda y: y,
+        lambda y: y.tolist(),
+        lambda y: pd.Series(y),
+        lambda y: np.where(y < 0, np.nan, y),
+        lambda y: [None if one < 0 else int(one) for one in y],
+        lambda y: pd.Series(y).where(y >= 0).astype("Int64"),
+    ],
+)
+def test_signs_of_a_missing_label(digits, labels):
+    X, y = digits
+    rows, labeled, some, new = few_shots(y, 2, n_unlabeled=50)
+    options = {"head": "linear-all", "class_names": None}
+    expected = make(**options).fit(X[rows][labeled], some[labeled])
+    for unlabeled in ("ignore", "use"):
+        clf = make(unlabeled=unlabeled, **options).fit(X[rows], labels(some))
+        assert_array_equal(clf.classes_, expected.classes_)
+        if unlabeled == "ignore":
+            assert_array_equal(clf.decision_function(X[new]), expected.decision_function(X[new]))
+
+
+@pytest.mark.parametrize("sign", [None, np.nan, ""])
+def test_signs_among_strings(emoji, sign):
+    X, y, _ = emoji
+    some = y.copy()
+    some[::3] = sign
+    clf = make(head="linear-all", class_names=None).fit(X, some)
+    assert_array_equal(clf.classes_, np.unique(y))
+    assert_array_equal(clf.feature_names_in_, X.columns)
+
+
+@pytest.mark.parametrize("unlabeled", ["ignore", "use"])
+@pytest.mark.parametrize(
+    "labels, message",
+    [
+        (lambda y: np.full(len(y), -1), "y labels 0 of 600 rows, of fewer than two classes"),
+        (
+            lambda y: np.where(y == 3, 3, -1),
+            "of 600 rows, of fewer than two classes. Label rows",
+        ),
+        (lambda y: np.where(y == 3, 1, -1), "of 600 rows, of fewer than two classes"),
+        (lambda y: y[:-1], "inconsistent numbers of samples"),
+        (lambda y: y + 0.5, "Unknown label type"),
+        (lambda y: np.where(y == 3, "three", y.astype(object)), "Unknown label type|mix"),
+        (lambda y: None, "requires y to be passed"),
+    ],
+)
+def test_wrong_labels(digits, unlabeled, labels, message):
+    X, y = digits
+    with pytest.raises(ValueError, match=message):
+        make(unlabeled=unlabeled, head="linear").fit(X, labels(y))
+
+
+def test_unknown_option():
+    with pytest.raises(ValueError, match="The 'unlabeled' parameter"):
+        make(unlabeled="maybe").fit(np.eye(4), [0, 0, 1, 1])
+
+
+def test_all_labelled_is_as_ever(digits):
+    X, y = digits
+    options = {"head": "linear-all"}
+    clf = make(**options).fit(X[:100], y[:100])
+    assert clf.unlabeled_ is None
+    expected = make(unlabeled="error", **options).fit(X[:100], y[:100])
+    assert_array_equal(clf.decision_function(X), expected.decision_function(X))
+
+
+# Composition
+
+
+def test_weights(digits):
+    X, y = digits
+    rows, labeled, some, new = few_shots(y, 1)
+    weights = np.where(labeled, 1.0, 0.0)
+    without = make().fit(X[rows], some, sample_weight=weights)
+    assert without.unlabeled_ is None
+    whole, light = make(), make()
+    whole.fit(X[rows], some)
+    light.fit(X[rows], some, sample_weight=np.where(labeled, 1.0, 0.01))
+    assert light.unlabeled_.n_rows == whole.unlabeled_.n_rows
+    assert not np.allclose(light.decision_function(X[new]), whole.decision_function(X[new]))
+    with pytest.raises(ValueError, match=r"zero for all rows|at least one non-zero"):
+        make().fit(X[rows], some, sample_weight=1 - weights)
+
+
+def test_groups_and_class_weight(digits):
+    X, y = digits
+    rows, _, some, _ = few_shots(y, 4)
+    clf = make(head="linear-all", class_weight="balanced")
+    clf.fit(X[rows], some, groups=np.arange(len(rows)) // 2)
+    assert len(clf.classes_) == 10
+
+
+def test_cv(digits):
+    X, y = digits
+    rows, labeled, some, new = few_shots(y, 4, n_unlabeled=50)
+    options = {"head": "linear-probe", "unlabeled": "ignore"}
+    splitter = StratifiedKFold(2)
+    places = np.flatnonzero(labeled)
+    splits = [
+        (np.r_[places[a], np.flatnonzero(~labeled)], places[b])
+        for a, b in splitter.split(places, some[labeled])
+    ]
+    expected = make(cv=splitter, **options).fit(X[rows][labeled], some[labeled])
+    for cv in (splitter, splits):
+        clf = make(cv=cv, **options).fit(X[rows], some)
+        assert_allclose(clf.temperatures_, expected.temperatures_)
+
+
+def test_search_and_pipeline(emoji):
+    X, y, _ = emoji
+    some = y.copy()
+    some[::2] = None
+    labeled, others = np.flatnonzero(some != None), np.flatnonzero(some == None)  # noqa: E711
+    folds = StratifiedKFold(2).split(labeled, some[labeled])
+    cv = [(np.r_[labeled[a], others], labeled[b]) for a, b in folds]
+    clf = make(head="linear-all", class_names=None).set_params(blocks=None)
+    steps = FunctionTransformer(), clf
+    grid = {"adaptivebackboneensemble__unlabeled": ["ignore", "use"]}
+    search = GridSearchCV(make_pipeline(*steps), grid, cv=cv, error_score="raise").fit(X, some)
+    assert search.best_score_ > 0.3
+    assert search.predict(X.iloc[:3]).shape == (3,)
+
+
+def test_pipeline_of_images(emoji):
+    _, y, files = emoji
+    some = y[::4].copy()
+    some[::2] = None
+    clf = make_backbone_pipeline("zoo/ViT-16", head="linear", unlabeled="use", random_state=0)
+    weights = np.ones(len(some))
+    clf.fit(files[::4], some, sample_weight=weights, groups=np.arange(len(some)))
+    assert clf.unlabeled_ is None or clf.unlabeled_.n_rows == np.sum(some == None)  # noqa: E711
+    with pytest.raises(ValueError, match="or see the parameter 'unlabeled'"):
+        clone(clf).set_params(adaptivebackboneensemble__unlabeled="error").fit(files[::4], some)
+
+
+def test_memory_clones_and_pickles(digits, tmp_path):
+    X, y = digits
+    rows, _, some, new = few_shots(y, 2)
+    clf = make(memory=str(tmp_path))
+    first = clf.fit(X[rows], some).decision_function(X[new])
+    again = pickle.loads(pickle.dumps(clone(clf).fit(X[rows], some)))
+    assert_allclose(again.decision_function(X[new]), first)
+    assert clone(clf).get_params()["unlabeled"] == "use"
+
+
+def test_other_classes_forget_the_rows(digits):
+    X, y = digits
+    rows, _, some, new = few_shots(y, 1)
+    clf = make(head="zero-shot").fit(X[rows], some)
+    assert clf.unlabeled_ is not None
+    assert clf.set_classes([0, 1], class_names=NAMES).predict(X[new]).max() <= 1
+    assert clf.unlabeled_ is None
+
+
+# The algebra
+
+
+@pytest.mark.parametrize("n", [40, 300])
+def test_a_mixture_of_known_classes_is_a_linear_discriminant(digits, n):
+    X, y = digits[0][:n].astype(float), digits[1][:n]
+    weights = np.random.default_rng(0).uniform(0.5, 2, n)
+    head = LinearDiscriminantHead().fit(X, y, sample_weight=weights)
+    rows = SharedRows(X, weights)
+    coef, intercept = rows.in_columns(*rows.discriminant(np.eye(10)[y]))
+    log_prior = np.log(np.bincount(y, weights) / weights.sum())
+    logits, expected = X @ coef + intercept, head._logits_of(X) - log_prior
+    # Up to what all classes have in common.
+    centred = [one - one.mean(axis=1, keepdims=True) for one in (logits, expected)]
+    assert_allclose(*centred, rtol=1e-6, atol=1e-6)
+
+
+def test_the_spread_of_a_mixture_is_what_was_asked(digits):
+    X, y = digits[0][:200].astype(float), digits[1][:200]
+    rows, known = SharedRows(X, np.ones(200)), np.where(np.arange(200) < 50, y, -1)
+    coef, intercept = fit_mixture(rows, np.zeros((200, 10)), known, 0.3)
+    logits = rows.rows[50:] @ coef + intercept
+    assert_allclose(logits.std(axis=1).mean(), 0.3)
+
+
+def test_rows_of_one_kind_are_near_and_others_are_far():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 20))
+    near = [SharedRows(X, np.ones(400)).distance(n) for n in (10, 100)]
+    assert_allclose(near, 1, atol=0.7)
+    X[100:] += 1
+    assert SharedRows(X, np.ones(400)).distance(100) > 10
+
+
+@pytest.mark.filterwarnings("ignore:An ill-conditioned matrix")  # of the head
+def test_columns_that_are_constant():
+    y = [0, 1, 0, 1, -1, -1]
+    clf = AdaptiveBackboneEnsemble(head="linear", unlabeled="use").fit(np.ones((6, 3)), y)
+    assert np.isfinite(clf.predict_proba(np.ones((2, 3)))).all()
