@@ -320,7 +320,7 @@ def test_other_classes_forget_the_rows(digits):
 def test_a_mixture_of_known_classes_is_a_linear_discriminant(digits, n):
     X, y = digits[0][:n].astype(float), digits[1][:n]
     weights = np.random.default_rng(0).uniform(0.5, 2, n)
-    head = LinearDiscriminantHead().fit(X, y, sample_weight=weights)
+    head = LinearDiscriminantHead(shrinkage=1.0).fit(X, y, sample_weight=weights)
     rows = SharedRows(X, weights)
     coef, intercept = rows.in_columns(*rows.discriminant(np.eye(10)[y]))
     log_prior = np.log(np.bincount(y, weights) / weights.sum())
