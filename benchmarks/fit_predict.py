@@ -32,7 +32,7 @@ from skclipens.datasets import load_emoji
 from skclipens.ensemble import NeuralLogitController, ShrunkRouter, StaticRouter
 
 SHOTS, N_TEST, N_PREDICTED = 16, 4, 10_000
-HEAD = ["linear", "linear-all"]
+HEAD = ["linear", "linear-all", "kernel"]
 TITLE = "Fit and predict: time and memory"
 LIBRARIES = ["scikit-learn", "numpy", "scipy", "joblib", "torch"]
 LR, STACKING = "LogisticRegression, all columns", "StackingClassifier"

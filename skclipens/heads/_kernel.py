@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.special import softmax
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, gen_batches
 
 from .._utils._folds import covers_most
 from .._utils._linalg import unit_rows
@@ -18,6 +18,7 @@ from ._text_head import CrossFitMixin
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
+_ROWS_AT_ONCE = 4096
 # Beta and noise where no class has a second row, of which the evidence can tell nothing. Chosen on
 # the validation sets: see the ablation in docs/results/validation.
 _UNJUDGED = 4.0, 0.3
@@ -173,7 +174,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         else:
             scale, known = unjudged_temperature(base, targets, weights), np.zeros_like(known)
         held_out[~known] = 0
-        self.support_ = regression.rows[support].astype(X.dtype)
+        self.support_ = regression.rows[support]
         self.dual_coef_ = (coef / scale).astype(X.dtype)
         logits = (base + held_out / scale).astype(X.dtype)
         return logits, known | bool(self.text_heads_)
@@ -244,9 +245,8 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         return min(losses, key=losses.get)
 
     def _logits_of(self, X):
-        return self._base(X) + _kernel(self._features(X), self.support_, self.beta_) @ (
-            self.dual_coef_
-        )
+        added = _predict(self._features(X), self.support_, self.beta_, self.dual_coef_)
+        return self._base(X) + added
 
 
 def _kernel(rows, others, beta):
@@ -256,10 +256,18 @@ def _kernel(rows, others, beta):
     return np.exp(products, out=products)
 
 
+def _predict(rows, support, beta, coef):
+    """What coefficients of the support say of rows, in parts that memory can hold."""
+    found = np.empty((len(rows), coef.shape[1]), coef.dtype)
+    for part in gen_batches(len(rows), _ROWS_AT_ONCE):
+        found[part] = _kernel(rows[part], support, beta) @ coef
+    return found
+
+
 def _copies(X, targets):
     """Numbers of rows, the same for rows with the same values and label."""
-    rows = np.column_stack([X, targets.astype(X.dtype)])
-    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+    pairs = [(target, row.tobytes()) for target, row in zip(targets.tolist(), X, strict=True)]
+    return _numbered([hash(pair) for pair in pairs])
 
 
 def _numbered(groups):
@@ -273,7 +281,7 @@ class _Regression:
     """
 
     def __init__(self, rows, targets, base, weights):
-        self.rows, self.targets = rows.astype(np.float64), targets
+        self.rows, self.targets = rows, targets
         self.residuals = np.eye(base.shape[1])[targets] - softmax(base, axis=1)
         weights = np.ones(len(rows)) if weights is None else weights.astype(np.float64)
         self.scale = np.sqrt(weights)
@@ -288,7 +296,7 @@ class _Regression:
     def evidence(self, some, beta, noises):
         """Negative log marginal likelihoods, up to a constant, at the best variance of signals."""
         scale, residuals = self.scale[some], self.residuals[some]
-        K = _kernel(self.rows[some], self.rows[some], beta) * scale[:, None] * scale
+        K = self._covariance(some, beta)
         values, vectors = eigh(K, overwrite_a=True)
         projected = ((vectors.T @ (scale[:, None] * residuals)) ** 2).sum(axis=1)
         values, total = np.maximum(values, 0), float((scale**2).sum())
@@ -306,7 +314,7 @@ class _Regression:
         for train, test in folds:
             train = np.intersect1d(np.arange(len(known))[train], support)
             coef, _ = self._solve(train, beta, noise)
-            held_out[test] = _kernel(self.rows[test], self.rows[train], beta) @ coef
+            held_out[test] = _predict(self.rows[test], self.rows[train], beta, coef)
             known[test] = True
         return self._solve(support, beta, noise)[0], held_out, known
 
@@ -327,13 +335,17 @@ class _Regression:
         rest = np.setdiff1d(np.arange(len(groups)), support)
         if len(rest):
             # Of a group that is drawn in part, nothing is left out for the other rows.
-            held_out[rest] = _kernel(self.rows[rest], self.rows[support], beta) @ coef
+            held_out[rest] = _predict(self.rows[rest], self.rows[support], beta, coef)
         return coef, held_out
+
+    def _covariance(self, support, beta):
+        """The kernel of rows, times the roots of their weights."""
+        rows, scale = self.rows[support].astype(np.float64), self.scale[support]
+        return _kernel(rows, rows, beta) * scale[:, None] * scale
 
     def _solve(self, support, beta, noise, inverted=False):
         """Coefficients; the inverse of kernel and noise, if asked for."""
-        rows, scale = self.rows[support], self.scale[support]
-        K = _kernel(rows, rows, beta) * scale[:, None] * scale
+        scale, K = self.scale[support], self._covariance(support, beta)
         K.flat[:: len(K) + 1] += noise
         factor = cho_factor(K, overwrite_a=True)
         coef = scale[:, None] * cho_solve(factor, scale[:, None] * self.residuals[support])
