@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_memory
+from sklearn.utils.validation import check_memory, has_fit_parameter
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS, folds_of_some
@@ -364,7 +364,11 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         logits = logits / self.temperatures_[self.judged_, None]
         if not is_fixed(router):
             if len(rows):
-                router.fit(X[rows], logits, targets, **metadata_for(router, **metadata))
+                taken = metadata_for(router, **metadata)
+                if has_fit_parameter(router, "learned"):
+                    learned = np.array([expert.learns for expert in self.experts_])
+                    taken["learned"] = learned[self.judged_]
+                router.fit(X[rows], logits, targets, **taken)
             else:
                 router = UniformRouter()
         self.router_ = router

@@ -274,6 +274,11 @@ def _numbered(groups):
     return np.unique(groups, return_inverse=True)[1]
 
 
+def _members(numbers):
+    """Positions of each number."""
+    return np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1])
+
+
 class _Regression:
     """Kernel ridge regression of what calibrated logits leave unexplained.
 
@@ -322,16 +327,23 @@ class _Regression:
         """Coefficients of the support, and predictions without the rows of the own group.
 
         In closed form: Rasmussen and Williams, equation 5.12, of several rows where a group has
-        several.
+        several. A class that a row is left out of has fewer rows to speak for it than all others,
+        so they count for more.
         """
         coef, inverse = self._solve(support, beta, noise, inverted=True)
-        held_out = self.residuals.copy()
-        held_out[support] -= coef / np.diag(inverse)[:, None]
-        _, own, sizes = np.unique(groups[support], return_inverse=True, return_counts=True)
-        for group in np.flatnonzero(sizes > 1):
-            rows = np.flatnonzero(own == group)
-            left = np.linalg.solve(inverse[np.ix_(rows, rows)], coef[rows])
-            held_out[support[rows]] = self.residuals[support[rows]] - left
+        held_out, own = self.residuals.copy(), _numbered(groups[support])
+        targets, weights = self.targets[support], self.scale[support] ** 2
+        to_class = inverse @ np.eye(held_out.shape[1])[targets]
+        of_class = np.bincount(targets, weights)
+        for rows in _members(own):
+            block, classes = inverse[np.ix_(rows, rows)], targets[rows]
+            same = classes[:, None] == np.arange(held_out.shape[1])
+            left = np.linalg.solve(block, np.hstack([coef[rows], to_class[rows] - block @ same]))
+            found = self.residuals[support[rows]] - left[:, : held_out.shape[1]]
+            gone = weights[rows] @ same
+            shares = gone / np.maximum(of_class - gone, np.finfo(float).tiny)
+            speak = -left[:, held_out.shape[1] :] * np.where(of_class > gone, shares, 0)
+            held_out[support[rows]] = found + speak
         rest = np.setdiff1d(np.arange(len(groups)), support)
         if len(rest):
             # Of a group that is drawn in part, nothing is left out for the other rows.

@@ -24,6 +24,10 @@ class ShrunkRouter(BaseRouter):
     The gates stay shut (static weights alone) unless opening them lowers that loss by more than
     twice its standard error, and does not lower the cross-validated accuracy.
 
+    In an ensemble, gates are tried only where no expert learns from rows, as with zero-shot and
+    frozen heads. What others say of rows that they have not seen comes from copies that have seen
+    fewer rows; gates that read this can turn against a head that is right on new rows.
+
     Parameters
     ----------
     strengths : sequence of float, default=(3.0, 1.0, 0.3, 0.1, 0.03)
@@ -66,7 +70,7 @@ class ShrunkRouter(BaseRouter):
 
     __metadata_request__fit = {"groups": True}
 
-    def fit(self, X, logits, y, sample_weight=None, groups=None):
+    def fit(self, X, logits, y, sample_weight=None, groups=None, learned=None):
         """Choose how far gates are opened, and fit them.
 
         Parameters
@@ -81,6 +85,8 @@ class ShrunkRouter(BaseRouter):
         groups : ndarray of shape (n,), default=None
             Rows of a group, such as pictures of one object, do not judge gates that have seen
             others of the group.
+        learned : ndarray of shape (E,), bool, default=None
+            Which experts learn from rows; gates stay shut where one does. None: none of them.
 
         Returns
         -------
@@ -88,14 +94,16 @@ class ShrunkRouter(BaseRouter):
         """
         self._validate_params()
         with one_blas_thread():
-            self._fit(X, logits, y, sample_weight, groups)
+            self._fit(X, logits, y, sample_weight, groups, learned is not None and learned.any())
         return self
 
-    def _fit(self, X, logits, y, sample_weight, groups):
+    def _fit(self, X, logits, y, sample_weight, groups, stays_shut):
         for strength in self.strengths:
             if not isinstance(strength, Real) or not strength >= 0:
                 raise ValueError(f"strengths are numbers that are not negative; got {strength!r}.")
-        self.chosen_, features = self._choose(X, logits, y, sample_weight, groups)
+        self.chosen_, features = StaticRouter(self.prior), None
+        if not stays_shut:
+            self.chosen_, features = self._choose(X, logits, y, sample_weight, groups)
         options = {} if features is None else {"features": features}
         self.chosen_._fit(X, logits, y, sample_weight, **options)
         self.n_iter_ = self.chosen_.n_iter_
