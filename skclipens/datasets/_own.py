@@ -161,7 +161,7 @@ def load_table(path, *, path_column=None, label_column=None):
     >>> len(pictures.filenames)
     1365
     >>> print(pictures.target_names[pictures.target[0]])
-    positive face
+    smiling face
     """
     table_path = Path(path).absolute()
     table = _read_table(table_path)

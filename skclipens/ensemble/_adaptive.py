@@ -31,6 +31,7 @@ from ._composition import HeadComposition
 from ._experts import find_classes, make_experts, named_heads, warn_of_nameless
 from ._held_out import fit_and_judge, fit_experts
 from ._predicting import ExpertClassifier
+from ._without_labels import fit_by_names, labelled_by_names
 from .routers import ROUTERS, UniformRouter, combine, is_fixed
 
 
@@ -221,15 +222,16 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(self, X, y=None, sample_weight=None, groups=None):
         """Fit the heads, and how to combine them.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
             Embeddings, or any table.
-        y : array-like of shape (n,)
-            Labels.
+        y : array-like of shape (n,), default=None
+            Labels. None where nothing learns from them: zero-shot heads, ``calibrate=False``, and a
+            router such as ``"uniform"``. Then ``class_names`` is a sequence, and the labels.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, for heads, temperatures and router.
         groups : array-like of shape (n,), default=None
@@ -244,8 +246,11 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         ------
         ValueError
             If the blocks do not fit X, a row has no label, a class has no name for its prompt,
-            ``cv`` leaves a part without rows, or something cannot take weights.
+            ``cv`` leaves a part without rows, something cannot take weights, or labels are missing
+            and something learns from them.
         """
+        if y is None:
+            return fit_by_names(self, X)
         X, y = check_table(self, X, y)
         metadata, cv = self._check_metadata(X, y, sample_weight, groups), self.cv
         if metadata["sample_weight"] is not None:
@@ -371,10 +376,9 @@ class AdaptiveBackboneEnsemble(HeadComposition, ExpertClassifier, BaseEstimator)
         A pipeline asks this before it embeds images. Of a table whose columns are not known yet,
         feature_names is None.
         """
-        if y is None:
-            raise ValueError("y is missing: an ensemble needs one label for each row.")
-        check_labels(y := column_or_1d(y))
-        draft = clone(self)  # a random state in use is not drawn from
+        # A random state in use is not drawn from.
+        draft, y = labelled_by_names(self) if y is None else (clone(self), column_or_1d(y))
+        check_labels(y)
         rows = np.empty((len(y), 0), np.float32)
         metadata = draft._check_metadata(rows, y, sample_weight, groups)
         if feature_names is None:
