@@ -233,11 +233,8 @@ def _warn_of_skipped(skipped):
     shown = [one for one in skipped if not _is_hidden(Path(one))]
     if shown:
         more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
-        warnings.warn(
-            f"{len(shown)} files are left out, which are no images or in no folder of a class: "
-            f"{', '.join(shown[:_LISTED])}{more}.",
-            stacklevel=3,
-        )
+        listed = ", ".join(shown[:_LISTED]) + more
+        warnings.warn(f"Left out, as no images or in no class's folder: {listed}.", stacklevel=3)
 
 
 def _read_table(path):
