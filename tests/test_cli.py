@@ -158,6 +158,8 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     pd.DataFrame({"path": unseen}).to_csv(tmp_path / "t.csv", index=False)
     assert "has no labels" in message("fit", tmp_path / "t.csv", "-o", out)
     assert "must end in .csv or .parquet" in message("predict", model, tmp_path, "-o", "out.txt")
+    nowhere = tmp_path / "nowhere" / "m"
+    assert "there is no folder" in message("fit", photos / "train", "-o", nowhere)
     assert "is no model" in message("predict", unseen[0], unseen[0])
     joblib.dump({"a": 1}, tmp_path / "other")
     assert "holds a dict" in message("predict", tmp_path / "other", unseen[0])

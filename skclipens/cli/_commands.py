@@ -3,6 +3,7 @@
 import errno
 import sys
 import warnings
+from pathlib import Path
 
 import click
 import numpy as np
@@ -48,6 +49,13 @@ def _split(ctx, param, value):
     return [part.strip() for part in value.split(",") if part.strip()] if value else None
 
 
+def _in_a_folder(ctx, param, value):
+    """Find out before the work, not after it, that its result cannot be written."""
+    if value and not Path(value).absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {str(Path(value).parent)!r}.")
+    return value
+
+
 def _options(*options):
     """A decorator that adds several options, in their order."""
 
@@ -88,9 +96,18 @@ _COLUMNS = _options(
 _OUTPUT = click.option(
     "-o",
     "--output",
+    callback=_in_a_folder,
     metavar="OUT",
     help="A .csv or .parquet file. Otherwise CSV goes to the screen.",
 )
+
+
+def _required_output(metavar, text):
+    return click.option(
+        "-o", "--output", required=True, callback=_in_a_folder, metavar=metavar, help=text
+    )
+
+
 _PICTURES = click.argument("pictures", nargs=-1, required=True, metavar="DIR|TABLE|FILES")
 _LABELLED = click.argument("pictures", metavar="DIR|TABLE")
 
@@ -113,7 +130,7 @@ def cli():
 
 @cli.command()
 @_LABELLED
-@click.option("-o", "--output", required=True, metavar="MODEL", help="The file to write.")
+@_required_output("MODEL", "The file to write.")
 @click.option(
     "--head",
     callback=_split,
@@ -175,7 +192,7 @@ def name(pictures, classes, output, backbones, **options):
 
 @cli.command()
 @_PICTURES
-@click.option("-o", "--output", required=True, metavar="OUT", help="A .parquet or .csv file.")
+@_required_output("OUT", "A .parquet or .csv file.")
 @_COLUMNS
 @_HOW
 def embed(pictures, output, backbones, **options):
@@ -192,7 +209,7 @@ def embed(pictures, output, backbones, **options):
 @cli.command(epilog=_TRUST)
 @click.argument("model", metavar="MODEL")
 @_LABELLED
-@click.option("-o", "--output", required=True, metavar="REPORT", help="The .html file to write.")
+@_required_output("REPORT", "The .html file to write.")
 @_HOW
 def evaluate(model, pictures, output, **options):
     """Report how well labelled images are classified.
