@@ -31,6 +31,7 @@ _HOMES = {
 _SUBMODULES = (
     "backbones",
     "cascade",
+    "cli",
     "datasets",
     "embedding",
     "ensemble",

@@ -513,3 +513,51 @@ def test_heads_that_have_learned_classes_take_no_others(X, y):
     clf = make(head="zero-shot").fit(X, y)
     with pytest.raises(ValueError, match="At least two classes"):
         clf.set_classes(["cat"])
+
+
+# Names without labels
+
+
+NAMED = {"head": "zero-shot", "router": "uniform", "calibrate": False}
+
+
+def test_names_take_the_place_of_labels(X, y):
+    names = list(np.unique(y)[::-1])
+    clf = make(**NAMED, class_names=names).fit(X[:2])
+    labelled = make(**NAMED).fit(X, y)
+    assert_array_equal(clf.classes_, labelled.classes_)
+    assert_array_equal(clf.predict_proba(X), labelled.predict_proba(X))
+    assert_array_equal(clf.routing_weights(X), labelled.routing_weights(X))
+    assert (clf.class_names, clf.n_features_in_) == (names, X.shape[1])
+    assert list(clone(clf).fit(X).set_classes(["cat", "dog"]).classes_) == ["cat", "dog"]
+    assert clf.fit_transform(X).shape == (len(X), len(BACKBONES) * len(names))
+
+
+def test_a_frame_tells_the_blocks_without_labels(emoji):
+    embedder = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas")
+    frame = embedder.fit_transform(load_emoji().filenames[:3])
+    clf = make(None, **NAMED, class_names=("cat", "dog")).fit(frame)
+    assert clf.expert_names_.tolist() == BACKBONES
+    assert clf.feature_names_in_.tolist() == list(frame.columns)
+    with pytest.raises(ValueError, match="feature names"):
+        clf.predict(frame[frame.columns[::-1]])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"head": "auto"}, "set head='zero-shot'."),
+        ({"head": ["zero-shot", "linear"]}, "set head='zero-shot'."),
+        ({"router": "static"}, "set router='uniform' (or another that learns nothing)."),
+        ({"router": StaticRouter()}, "set router='uniform' (or another that learns nothing)."),
+        ({"calibrate": True}, "set calibrate=False."),
+        ({"class_names": None}, "set class_names to a list of names."),
+        ({"class_names": {0: "cat"}, "calibrate": True}, "calibrate=False, class_names to a list"),
+        ({"class_names": ["cat", "cat"]}, "At least two classes"),
+    ],
+)
+def test_what_is_missing_where_there_are_no_labels(X, parameters, says):
+    given = {**NAMED, "class_names": ["cat", "dog"], **parameters}
+    with pytest.raises(ValueError) as told:
+        make(**given).fit(X)
+    assert says in str(told.value)

@@ -228,6 +228,25 @@ def test_takes_other_classes_and_keeps_its_parameters(X, y):
         head.set_classes([7, 9])
 
 
+def test_names_alone_make_a_classifier(X, y):
+    head = ZeroShotHead(BACKBONE)
+    with pytest.raises(ValueError, match="7 is not a string"):
+        head.set_classes([7, 9])
+    assert not hasattr(head, "classes_")
+    fitted = ZeroShotHead(BACKBONE).fit(X, y)
+    head.set_classes(np.unique(y))
+    np.testing.assert_array_equal(head.predict_proba(X), fitted.predict_proba(X))
+    with pytest.raises(ValueError, match="features"):
+        head.predict(X[:, :-1])
+    with pytest.raises(ValueError, match="needs the backbone"):
+        ZeroShotHead().set_classes(["cat", "dog"])
+
+
+def test_one_name_searches_rows(X):
+    scores = ZeroShotHead(BACKBONE).set_classes(["a bird"]).decision_function(X)
+    assert scores.shape == (len(X), 1)
+
+
 # Prompts
 
 

@@ -252,7 +252,7 @@ def test_parameters_are_checked_before_an_image_is_read(make, parameters, messag
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda y: None, "y is missing"),
+        (lambda y: None, "the target y is None"),
         (lambda y: y[:-1], "inconsistent numbers of samples"),
         (
             lambda y: np.where(y == y[3], "", y),
@@ -325,6 +325,18 @@ def test_other_classes_can_be_set(make, paths, y):
     assert clf.set_classes(["sun", "cat", "flag"], templates=["a {}"]) is clf
     assert list(clf.classes_) == ["cat", "flag", "sun"]
     assert clf.predict_proba(paths[:2]).shape == (2, 3)
+
+
+def test_images_are_named_without_labels(make, paths):
+    named = {"head": "zero-shot", "class_names": ["sun", "cat", "flag"]}
+    clf = make(**named, router="uniform", calibrate=False, on_error="nan")
+    with pytest.warns(UserWarning, match="1 of 4 images cannot be read"):
+        clf.fit([*paths[:3], None])
+    assert set(clf.predict(paths)) <= {"sun", "cat", "flag"}
+    images = CountedImages(paths)
+    with pytest.raises(ValueError, match="To do without labels, set calibrate=False"):
+        make(**named, router="uniform").fit(images)
+    assert images.n_taken == 0
 
 
 def test_there_is_nothing_that_the_last_step_does_not_have(make, fitted, paths, y):

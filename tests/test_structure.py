@@ -11,6 +11,8 @@ PACKAGE = Path(skclipens.__file__).parent
 
 # Each may import those after it; of those on one line, none may import another.
 FLOORS = [
+    {"__main__"},
+    {"cli"},
     {"utils"},
     {"pipeline", "cascade", "inspection", "feature_selection"},
     {"metrics"},

@@ -3,6 +3,7 @@
 :func:`load_emoji` reads pictures that ship with the package; :func:`fetch_tuxpaint` fetches the
 stamps of Tux Paint, many of them photographs, from Debian. Both give file paths, which is what
 the estimators of this package take, and follow the loaders of :mod:`sklearn.datasets`.
+:func:`load_folder` and :func:`load_table` do the same for a user's own pictures.
 :func:`fetch_benchmark` loads the 21 sets of the paper, where they can be had.
 
 Imports ``images`` and ``zoo``; only users import it.
@@ -11,6 +12,7 @@ Imports ``images`` and ``zoo``; only users import it.
 from skclipens.datasets._benchmark_files import DatasetNotAvailableError
 from skclipens.datasets._benchmarks import fetch_benchmark, list_benchmarks
 from skclipens.datasets._emoji import load_emoji
+from skclipens.datasets._own import load_folder, load_table
 from skclipens.datasets._tuxpaint import fetch_tuxpaint, load_tuxpaint
 
 __all__ = [
@@ -19,5 +21,7 @@ __all__ = [
     "fetch_tuxpaint",
     "list_benchmarks",
     "load_emoji",
+    "load_folder",
+    "load_table",
     "load_tuxpaint",
 ]

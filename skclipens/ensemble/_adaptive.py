@@ -31,6 +31,7 @@ from ._experts import find_classes, make_experts, warn_of_nameless
 from ._held_out import fit_and_judge, fit_experts
 from ._predicting import ExpertClassifier
 from ._unlabeled import learn_from_unlabeled
+from ._without_labels import fit_by_names
 from .routers import ROUTERS, UniformRouter, combine, is_fixed
 
 
@@ -235,15 +236,16 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(self, X, y=None, sample_weight=None, groups=None):
         """Fit the heads, and how to combine them.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
             Embeddings, or any table.
-        y : array-like of shape (n,)
-            Labels; see `unlabeled` for rows that have none.
+        y : array-like of shape (n,), default=None
+            Labels; see `unlabeled` for rows that have none. None where nothing learns from them: zero-shot heads, ``calibrate=False``, and a
+            router such as ``"uniform"``. Then ``class_names`` is a sequence, and the labels.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, for heads, temperatures, router and mixture.
         groups : array-like of shape (n,), default=None
@@ -259,8 +261,10 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         ValueError
             If the blocks do not fit X, a row has no label and ``unlabeled="error"``, fewer than two
             classes have one, a class has no name for its prompt, ``cv`` leaves a part without rows,
-            or something cannot take weights.
+            something cannot take weights, or labels are missing and something learns from them.
         """
+        if y is None:
+            return fit_by_names(self, X)
         X, y, labeled = self._check_rows(X, y)
         weights, groups = check_weights(sample_weight, X), check_groups(groups, labeled)
         given, cv = {"sample_weight": weights, "groups": groups}, self.cv

@@ -9,6 +9,7 @@ from .._utils._metadata import rows_of
 from .._utils._validation import check_labels, labels_of, unlabeled_rows
 from ..heads._text_head import BaseTextHead, check_templates, names_of_classes
 from ._experts import named_heads
+from ._without_labels import labelled_by_names
 from .routers import is_fixed
 
 
@@ -21,9 +22,8 @@ class ChecksBeforeFit:
         A pipeline asks this before it embeds images. Of a table whose columns are not known yet,
         feature_names is None.
         """
-        if y is None:
-            raise ValueError("y is missing: an ensemble needs one label for each row.")
-        draft, y = clone(self), column_or_1d(y)  # a random state in use is not drawn from
+        # A random state in use is not drawn from.
+        draft, y = labelled_by_names(self) if y is None else (clone(self), column_or_1d(y))
         if self.unlabeled != "error":
             labeled = ~unlabeled_rows(y)
             given = {"sample_weight": sample_weight, "groups": groups}

@@ -1,7 +1,6 @@
 """Zero-shot classification: nothing is learned, the classes' names decide."""
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import fit_context
@@ -89,7 +88,9 @@ class ZeroShotHead(BaseTextHead):
         return self
 
     def set_classes(self, classes, *, class_names=None, templates=None):
-        """Take other classes, without rows. Parameters stay as they are.
+        """Take classes by their names, without rows, also in place of ``fit``.
+
+        Parameters stay as they are.
 
         Parameters
         ----------
@@ -108,10 +109,20 @@ class ZeroShotHead(BaseTextHead):
         ------
         ValueError
             If a class has no name or a template has no place for it. The head is then unchanged.
+
+        Examples
+        --------
+        >>> from skclipens import CLIPEmbedder, ZeroShotHead
+        >>> from skclipens.datasets import load_emoji
+        >>> X = CLIPEmbedder("zoo/RN20").fit_transform(load_emoji().filenames[:2])
+        >>> head = ZeroShotHead("zoo/RN20").set_classes(["face", "fruit", "house"])
+        >>> head.predict_proba(X).shape
+        (2, 3)
         """
-        check_is_fitted(self)
         templates = self.templates if templates is None else templates
         self._encode(np.unique(classes), class_names, templates)
+        if not hasattr(self, "n_features_in_"):
+            self.n_features_in_ = self._backbone().width
         return self
 
     def _logits_of(self, X):

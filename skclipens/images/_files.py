@@ -15,7 +15,7 @@ from fsspec.core import url_to_fs
 from .._utils._missing import is_missing
 from ._load import ImageError, as_image_list, load_image
 
-_SUFFIXES = (
+IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".pgm"),
     *(".png", ".ppm", ".tif", ".tiff", ".webp"),
 )
@@ -121,7 +121,7 @@ def find_images(X):
     if not names:
         raise ValueError(
             f"{X!r} leads to no images. Check the path; in a folder or shard, images are files "
-            f"that end in {', '.join(_SUFFIXES)}."
+            f"that end in {', '.join(IMAGE_SUFFIXES)}."
         )
     places = np.frombuffer(places, np.int64).reshape(-1, 3)
     return ImageFiles(names, places, shards, os.getcwd())
@@ -150,7 +150,7 @@ def _expand_path(text):
     # By the standard library: fsspec makes paths absolute, and a dict for each file.
     if os.path.isdir(text):
         found = (os.path.join(folder, file) for folder, _, files in os.walk(text) for file in files)
-        return sorted(name for name in found if _is_image(name) or _SHARD.search(name))
+        return sorted(name for name in found if is_image_name(name) or _SHARD.search(name))
     if os.path.exists(text):
         return [text]
     return sorted(name for name in glob.iglob(text, recursive=True) if os.path.isfile(name))
@@ -158,13 +158,13 @@ def _expand_path(text):
 
 def _expand_url(text):
     before, url, rest = _split(text)
-    if not glob.has_magic(url) and (_is_image(url) or _SHARD.search(url)):
+    if not glob.has_magic(url) and (is_image_name(url) or _SHARD.search(url)):
         return [text]
     fs, path = _locate(text)
     if glob.has_magic(url):
         found = [name for name, info in fs.glob(path, detail=True).items() if _is_file(info)]
     else:
-        found = [name for name in fs.find(path) if _is_image(name) or _SHARD.search(name)]
+        found = [name for name in fs.find(path) if is_image_name(name) or _SHARD.search(name)]
     return ["::".join([*before, fs.unstrip_protocol(name), *rest]) for name in sorted(found)]
 
 
@@ -176,8 +176,9 @@ def _is_url(name):
     return "://" in name
 
 
-def _is_image(name):
-    return name.lower().endswith(_SUFFIXES)
+def is_image_name(name):
+    """Whether a file is an image, by the end of its name."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def _members(shard):
@@ -186,7 +187,7 @@ def _members(shard):
         with fsspec.open(shard, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             while (member := tar.next()) is not None:
                 tar.members.clear()  # they would be kept for a search by name
-                if member.isreg() and _is_image(member.name):
+                if member.isreg() and is_image_name(member.name):
                     yield member.name, member.offset_data, member.offset_data + member.size
     except tarfile.TarError as error:
         raise ValueError(

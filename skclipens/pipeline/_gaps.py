@@ -52,4 +52,4 @@ def warn_of_gaps(gaps, what, images, all_may_be=False):
 
 def _named(row, images):
     image = None if images is None else images[row]
-    return f"row {row} ({image!r})" if isinstance(image, (str, os.PathLike)) else f"row {row}"
+    return f"row {row} ({str(image)!r})" if isinstance(image, (str, os.PathLike)) else f"row {row}"

@@ -1,0 +1,236 @@
+"""The commands."""
+
+import errno
+import sys
+import warnings
+from pathlib import Path
+
+import click
+import numpy as np
+from PIL import Image
+
+import skclipens
+
+from ..backbones import BackboneNotAvailableError
+from ..embedding import MultiBackboneEmbedder
+from ..pipeline import make_backbone_pipeline
+from ..pipeline._gaps import gaps_of, warn_of_gaps
+from ._files import (
+    check_can_write,
+    find_labelled,
+    find_pictures,
+    load_model,
+    save_model,
+    write_table,
+)
+
+_TRUST = "Reading MODEL runs code that is in it: read only files that you trust."
+
+
+class _Commands(click.Group):
+    """Commands whose warnings and errors are sentences, not tracebacks."""
+
+    def invoke(self, ctx):
+        with warnings.catch_warnings():
+            warnings.showwarning = _say
+            try:
+                return super().invoke(ctx)
+            except (ValueError, OSError, ImportError, BackboneNotAvailableError) as error:
+                if getattr(error, "errno", None) == errno.EPIPE:  # as of `skclipens name | head`
+                    raise
+                raise click.ClickException(str(error)) from error
+
+
+def _say(message, category, *place):
+    click.echo(f"Warning: {message}", err=True)
+
+
+def _split(ctx, param, value):
+    return [part.strip() for part in value.split(",") if part.strip()] if value else None
+
+
+def _in_a_folder(ctx, param, value):
+    """Find out before the work, not after it, that its result cannot be written."""
+    if value and not Path(value).absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {str(Path(value).parent)!r}.")
+    return value
+
+
+def _options(*options):
+    """A decorator that adds several options, in their order."""
+
+    def add(command):
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+_BACKBONES = click.option(
+    "--backbones",
+    callback=_split,
+    default="zoo",
+    show_default=True,
+    metavar="A,B,...",
+    help="Models, such as ViT-B-32,RN50. zoo: those that come with the package.",
+)
+_HOW = _options(
+    click.option("--cache", metavar="DIR", help="Keep embeddings there, and use those kept."),
+    click.option("--device", help="cpu, cuda, cuda:1, mps. Otherwise the best there is."),
+    click.option("--quiet", is_flag=True, help="Show no progress."),
+)
+_COLUMNS = _options(
+    _BACKBONES,
+    click.option(
+        "--views",
+        type=click.Choice(["mirror", "crops", "both"]),
+        help="Embed several views of each image.",
+    ),
+    click.option(
+        "--features",
+        type=click.Choice(["projected", "pooled", "both"]),
+        help="What to take from the image towers.",
+    ),
+)
+_OUTPUT = click.option(
+    "-o",
+    "--output",
+    callback=_in_a_folder,
+    metavar="OUT",
+    help="A .csv or .parquet file. Otherwise CSV goes to the screen.",
+)
+
+
+def _required_output(metavar, text):
+    return click.option(
+        "-o", "--output", required=True, callback=_in_a_folder, metavar=metavar, help=text
+    )
+
+
+_PICTURES = click.argument("pictures", nargs=-1, required=True, metavar="DIR|TABLE|FILES")
+_LABELLED = click.argument("pictures", metavar="DIR|TABLE")
+
+
+def _given(quiet, **options):
+    """Options that were given, as parameters of the library."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return {**given, "verbose": not quiet and sys.stderr.isatty(), "on_error": "nan"}
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(skclipens.__version__)
+def cli():
+    """Classify images by several CLIP backbones.
+
+    DIR has one folder per class where labels are needed, or else any images. TABLE is a .csv or
+    .parquet file with a column "path" and, where labels are needed, "label".
+    """
+
+
+@cli.command()
+@_LABELLED
+@_required_output("MODEL", "The file to write.")
+@click.option(
+    "--head",
+    callback=_split,
+    default="auto",
+    show_default=True,
+    metavar="A,B,...",
+    help="Heads, such as zero-shot,linear.",
+)
+@_COLUMNS
+@_HOW
+def fit(pictures, output, head, backbones, **options):
+    """Fit a classifier to labelled images.
+
+    MODEL is a BackbonePipeline that joblib has written.
+    """
+    files, labels = find_labelled(pictures)
+    model = make_backbone_pipeline(backbones, head=head, random_state=0, **_given(**options))
+    save_model(model.fit(files, labels), output)
+    click.echo(f"{output}: {len(model.classes_)} classes from {len(files)} images.", err=True)
+
+
+@cli.command(epilog=_TRUST)
+@click.argument("model", metavar="MODEL")
+@_PICTURES
+@_OUTPUT
+@_HOW
+def predict(model, pictures, output, **options):
+    """Classify images: path, label, and the probability of each class."""
+    check_can_write(output)
+    files = find_pictures(pictures)
+    model = load_model(model, **_given(**options))
+    write_table(_answers(model, files), output)
+
+
+@cli.command()
+@_PICTURES
+@click.option(
+    "--classes", required=True, callback=_split, metavar="A,B,...", help="Names of the classes."
+)
+@_OUTPUT
+@_COLUMNS
+@_HOW
+def name(pictures, classes, output, backbones, **options):
+    """Classify images by names of classes, without labels."""
+    check_can_write(output)
+    files = find_pictures(pictures)
+    model = make_backbone_pipeline(
+        backbones,
+        head="zero-shot",
+        router="uniform",
+        calibrate=False,
+        class_names=classes,
+        **_given(**options),
+    )
+    # Nothing is learned from images: any will do, and each of the files is embedded once.
+    model.fit([Image.new("RGB", (64, 64))])
+    write_table(_answers(model, files), output)
+
+
+@cli.command()
+@_PICTURES
+@_required_output("OUT", "A .parquet or .csv file.")
+@_COLUMNS
+@_HOW
+def embed(pictures, output, backbones, **options):
+    """Embed images: path, and the columns of each backbone."""
+    check_can_write(output)
+    files = find_pictures(pictures)
+    embedder = MultiBackboneEmbedder(backbones, **_given(**options)).set_output(transform="pandas")
+    table = embedder.fit_transform(files)
+    warn_of_gaps(gaps_of(table), "have empty rows", files, all_may_be=True)
+    table.insert(0, "path", files)
+    write_table(table, output)
+
+
+@cli.command(epilog=_TRUST)
+@click.argument("model", metavar="MODEL")
+@_LABELLED
+@_required_output("REPORT", "The .html file to write.")
+@_HOW
+def evaluate(model, pictures, output, **options):
+    """Report how well labelled images are classified.
+
+    REPORT is one HTML file: accuracy, classes, confusion, reliability, trust and mistakes.
+    """
+    from ._report import write_report
+
+    files, labels = find_labelled(pictures)
+    model = load_model(model, **_given(**options))
+    accuracy = write_report(model, files, labels, output, title=str(pictures))
+    click.echo(f"{output}: accuracy {accuracy:.1%}.", err=True)
+
+
+def _answers(model, files):
+    """A frame of path, label and one probability per class; empty for what cannot be read."""
+    import pandas as pd
+
+    proba = model.predict_proba(files)
+    read = ~np.isnan(proba).any(axis=1)
+    labels = np.full(len(files), None, dtype=object)
+    labels[read] = model.classes_[proba[read].argmax(axis=1)]
+    columns = {f"probability__{c}": proba[:, i] for i, c in enumerate(model.classes_)}
+    return pd.DataFrame({"path": files, "label": labels, **columns})

@@ -1,0 +1,131 @@
+"""What the commands read and write: pictures, tables, models."""
+
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+
+from ..datasets import load_folder, load_table
+from ..datasets._own import TABLE_SUFFIXES, list_images
+from ..images._files import IMAGE_SUFFIXES
+from ..pipeline import BackbonePipeline
+
+
+def find_pictures(sources):
+    """Paths of pictures, with or without labels.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Folders, tables and image files.
+
+    Returns
+    -------
+    ndarray of shape (n,), dtype str
+
+    Raises
+    ------
+    ValueError
+        If a folder has no images.
+    """
+    return np.concatenate([_pictures_of(source) for source in sources])
+
+
+def _pictures_of(source):
+    if Path(source).is_dir():
+        images, _ = list_images(source)
+        if not images:
+            raise ValueError(f"{source!r} has no images; these end in {', '.join(IMAGE_SUFFIXES)}.")
+        return images
+    return load_table(source).filenames if _is_table(source) else [source]
+
+
+def find_labelled(source):
+    """Paths of pictures and names of their classes.
+
+    Parameters
+    ----------
+    source : str
+        A folder with one folder per class, or a table.
+
+    Returns
+    -------
+    filenames : ndarray of shape (n,), dtype str
+    labels : ndarray of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If there are no labels.
+    """
+    pictures = load_table(source) if _is_table(source) else load_folder(source)
+    if pictures.target is None:
+        raise ValueError(f"{source!r} has no labels: add a column that is called 'label'.")
+    return pictures.filenames, pictures.target_names[pictures.target]
+
+
+def _is_table(source):
+    return source.lower().endswith(TABLE_SUFFIXES)
+
+
+def check_can_write(path):
+    """Raise before any work what :func:`write_table` would raise after it."""
+    if path is None:
+        return
+    if not _is_table(path):
+        raise ValueError(f"The output {path!r} must end in {' or '.join(TABLE_SUFFIXES)}.")
+    if path.lower().endswith(".parquet"):
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError:
+            raise ImportError(
+                'Parquet needs pyarrow: pip install "skclipens[stream]". Or write a .csv file.'
+            ) from None
+
+
+def write_table(frame, path):
+    """Write a frame as its file is called, or as CSV to the screen.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    path : str or None
+    """
+    if path is None:
+        frame.to_csv(sys.stdout, index=False)
+    elif path.lower().endswith(".csv"):
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path, index=False)
+
+
+def save_model(model, path):
+    """Write a fitted pipeline, without what belongs to this machine and this run."""
+    joblib.dump(with_parameters(model, verbose=False, cache=False, device="auto"), path)
+
+
+def load_model(path, **parameters):
+    """Read a fitted pipeline, and set parameters of its steps.
+
+    Raises
+    ------
+    ValueError
+        If the file holds no :class:`~skclipens.pipeline.BackbonePipeline`.
+    """
+    try:
+        model = joblib.load(path)
+    except Exception as error:  # whatever pickle finds wrong in bytes that are none of its own
+        raise ValueError(f"{path!r} is no model that skclipens fit has made: {error}") from error
+    if not isinstance(model, BackbonePipeline):
+        raise ValueError(f"{path!r} holds a {type(model).__name__}, not a BackbonePipeline.")
+    return with_parameters(model, **parameters)
+
+
+def with_parameters(model, **parameters):
+    """Set parameters of the steps that have them; those that are None stay as they are."""
+    for _, step in model.steps:
+        known = step.get_params(deep=False)
+        given = {k: v for k, v in parameters.items() if k in known and v is not None}
+        step.set_params(**given)
+    return model

@@ -1,0 +1,289 @@
+"""A user's own pictures: folders of classes, and tables of paths."""
+
+import os
+import reprlib
+import warnings
+from pathlib import Path
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from skclipens._utils._missing import is_missing
+from skclipens.datasets._bunch import make_dataset
+from skclipens.images._files import IMAGE_SUFFIXES, is_image_name
+
+_PATH_COLUMNS = ("path", "filename", "file", "image")
+_LABEL_COLUMNS = ("label", "class", "category")
+TABLE_SUFFIXES = (".csv", ".parquet")
+_LISTED = 3  # files that a message names
+
+
+def load_folder(path, *, raw_names=False):
+    """Load pictures from a folder that has one folder per class, as torchvision's ImageFolder.
+
+    No picture is decoded. Files below a folder of a class belong to it, at any depth.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The folder of folders.
+    raw_names : bool, default=False
+        If True, classes are called as their folders. Otherwise "_" and "-" become blanks, so that
+        "laptop_computer" reads "laptop computer" in a prompt.
+
+    Returns
+    -------
+    dataset : :class:`~sklearn.utils.Bunch`
+        Dictionary-like object, with the following attributes.
+
+        filenames : ndarray of shape (n_samples,), dtype str
+            Absolute paths, in the order of folders and names.
+        target : ndarray of shape (n_samples,), dtype int
+            Indices into `target_names`.
+        target_names : ndarray of shape (n_classes,), dtype str
+            Names of the classes, sorted.
+        frame : DataFrame of shape (n_samples, 3) or None
+            Columns "path", "label" (the name of the class) and "target". None if pandas is not
+            installed.
+        skipped : list of str
+            Files that were left out: hidden ones, those that are no images, and those beside the
+            folders of the classes. A warning tells of all that are not hidden.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ValueError
+        If it has no folders, one of them has no images, or two get the same name.
+
+    See Also
+    --------
+    load_table : Paths and labels from a file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from PIL import Image
+    >>> from skclipens.datasets import load_folder
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ("cat", "laptop_computer"):
+    ...         (Path(folder) / name).mkdir()
+    ...         Image.new("RGB", (8, 8)).save(Path(folder) / name / "1.png")
+    ...     pictures = load_folder(folder)
+    >>> print(*pictures.target_names, sep=", ")
+    cat, laptop computer
+    >>> pictures.target
+    array([0, 1])
+    """
+    root = _existing_folder(path)
+    folders = sorted(one for one in root.iterdir() if one.is_dir() and not _is_hidden(one))
+    if not folders:
+        raise ValueError(
+            f"{str(root)!r} has no folders. Put the images of each class into a folder that is "
+            "named after it."
+        )
+    names = [one.name if raw_names else _readable_name(one.name) for one in folders]
+    _check_names(names, folders)
+    skipped = [str(one) for one in sorted(root.iterdir()) if one.is_file()]
+    filenames, labels = [], []
+    for folder, name in zip(folders, names, strict=True):
+        images, others = list_images(folder)
+        if not images:
+            raise ValueError(
+                f"Folder {str(folder)!r} has no images; these end in {', '.join(IMAGE_SUFFIXES)}. "
+                "Remove it, or put some there."
+            )
+        filenames += images
+        labels += [name] * len(images)
+        skipped += others
+    _warn_of_skipped(skipped)
+    dataset = make_dataset(
+        np.array(filenames), np.array(labels), {}, return_X_y=False, as_frame=False
+    )
+    dataset.skipped = skipped
+    return dataset
+
+
+def load_table(path, *, path_column=None, label_column=None):
+    """Load paths of pictures, and their labels if there are any, from a CSV or Parquet file.
+
+    No picture is decoded.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file that ends in ``.csv`` or ``.parquet``; the latter needs pyarrow.
+    path_column : str, default=None
+        The column of paths. Relative ones begin at the folder of the table; URLs stay as they are.
+        None takes the first that there is of "path", "filename", "file" and "image".
+    label_column : str, default=None
+        The column of labels. None takes the first that there is of "label", "class" and
+        "category".
+
+    Returns
+    -------
+    dataset : :class:`~sklearn.utils.Bunch`
+        Dictionary-like object, with the following attributes.
+
+        filenames : ndarray of shape (n_samples,), dtype str
+            Absolute paths, or URLs, in the order of the table.
+        target : ndarray of shape (n_samples,), dtype int, or None
+            Indices into `target_names`; None without a column of labels.
+        target_names : ndarray of shape (n_classes,) or None
+            The labels, sorted.
+        frame : DataFrame of shape (n_samples, n_columns)
+            "path", the other columns of the table, "label" and "target". These three take the
+            place of columns that are called so.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such table, or a file that it names is missing; says the row.
+    ValueError
+        If the table is of another format, is empty, lacks a column, or a row has no path or label.
+    ImportError
+        If pandas is missing, or pyarrow for Parquet.
+
+    See Also
+    --------
+    load_folder : Classes from folders.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from skclipens.datasets import load_emoji, load_table
+    >>> emoji = load_emoji()
+    >>> with TemporaryDirectory() as folder:
+    ...     emoji.frame[["path", "label"]].to_csv(Path(folder) / "emoji.csv", index=False)
+    ...     pictures = load_table(Path(folder) / "emoji.csv")
+    >>> len(pictures.filenames)
+    1365
+    >>> print(pictures.target_names[pictures.target[0]])
+    smiling face
+    """
+    table_path = Path(path).absolute()
+    table = _read_table(table_path)
+    path_column = _column(table, path_column, _PATH_COLUMNS, "path_column")
+    if path_column is None:
+        raise ValueError(
+            f"{str(table_path)!r} has none of the columns {', '.join(_PATH_COLUMNS)}; path_column "
+            f"is one of {reprlib.repr(list(table.columns))}."
+        )
+    label_column = _column(table, label_column, _LABEL_COLUMNS, "label_column")
+    filenames = _absolute_paths(table[path_column].tolist(), table_path)
+    columns = table.drop(columns=[path_column, "path"], errors="ignore")
+    if label_column is None:
+        columns.insert(0, "path", filenames)
+        return Bunch(filenames=filenames, target=None, target_names=None, frame=columns)
+    labels = table[label_column].tolist()
+    _check_all_there(labels, label_column, table_path)
+    columns = {name: column.to_numpy() for name, column in columns.items() if name != label_column}
+    return make_dataset(filenames, np.array(labels), columns, return_X_y=False, as_frame=False)
+
+
+def list_images(folder):
+    """Files below a folder: images, and others, among them hidden ones.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+
+    Returns
+    -------
+    images, others : list of str
+        Absolute paths, sorted.
+    """
+    images, others = [], []
+    for place, folders, files in os.walk(_existing_folder(folder), followlinks=True):
+        folders[:] = sorted(one for one in folders if not one.startswith("."))
+        for file in sorted(files):
+            is_image = is_image_name(file) and not file.startswith(".")
+            (images if is_image else others).append(os.path.join(place, file))
+    return images, others
+
+
+def _existing_folder(path):
+    folder = Path(path).absolute()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(folder)!r}.")
+    return folder
+
+
+def _is_hidden(path):
+    return path.name.startswith(".")
+
+
+def _readable_name(folder):
+    return " ".join(folder.replace("_", " ").replace("-", " ").split()) or folder
+
+
+def _check_names(names, folders):
+    first = {}
+    for name, folder in zip(names, folders, strict=True):
+        if (other := first.setdefault(name, folder)) is not folder:
+            raise ValueError(
+                f"The folders {other.name!r} and {folder.name!r} are both called {name!r}. Rename "
+                "one, or keep the names of folders with raw_names=True."
+            )
+
+
+def _warn_of_skipped(skipped):
+    shown = [one for one in skipped if not _is_hidden(Path(one))]
+    if shown:
+        more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
+        listed = ", ".join(shown[:_LISTED]) + more
+        warnings.warn(f"Left out, as no images or in no class's folder: {listed}.", stacklevel=3)
+
+
+def _read_table(path):
+    import pandas as pd
+
+    if path.suffix.lower() not in TABLE_SUFFIXES:
+        raise ValueError(f"{str(path)!r} must end in {' or '.join(TABLE_SUFFIXES)}.")
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no table {str(path)!r}.")
+    if path.suffix.lower() == ".csv":
+        # "None" and "NA" can be names of classes.
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    else:
+        try:
+            table = pd.read_parquet(path)
+        except ImportError as error:
+            raise ImportError('Parquet needs pyarrow: pip install "skclipens[stream]".') from error
+    if not len(table):
+        raise ValueError(f"{str(path)!r} has no rows.")
+    return table
+
+
+def _column(table, given, usual, parameter):
+    """The column that is given, or the first usual one; None where there is none."""
+    if given is not None and given not in table.columns:
+        raise ValueError(
+            f"{parameter}={given!r} is not a column; the table has "
+            f"{reprlib.repr(list(table.columns))}."
+        )
+    return given or next((name for name in usual if name in table.columns), None)
+
+
+def _absolute_paths(paths, table_path):
+    _check_all_there(paths, "path", table_path)
+    paths = [str(one) if "://" in str(one) else str(table_path.parent / str(one)) for one in paths]
+    missing = [row for row, one in enumerate(paths) if "://" not in one and not os.path.exists(one)]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of the {len(paths)} files that {str(table_path)!r} names are missing; "
+            f"the first is row {missing[0]}, {paths[missing[0]]!r}. Relative paths begin at the "
+            "folder of the table."
+        )
+    return np.array(paths)
+
+
+def _check_all_there(values, column, table_path):
+    missing = [row for row, value in enumerate(values) if is_missing(value)]
+    if missing:
+        raise ValueError(
+            f"Column {column!r} of {str(table_path)!r} is empty in {len(missing)} rows; the first "
+            f"is row {missing[0]}. Fill these rows or leave them out."
+        )

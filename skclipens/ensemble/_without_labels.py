@@ -1,0 +1,90 @@
+"""Ensembles that know their classes by name alone, and see no label."""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.validation import validate_data
+
+from .._utils._sklearn import safe_indexing
+from .._utils._validation import check_at_least_two
+from ..heads import ZeroShotHead
+from ._experts import HEADS, named_heads
+from .routers import ROUTERS, is_fixed
+
+
+def fit_by_names(ensemble, X):
+    """Fit an ensemble whose labels are the names of its classes.
+
+    Parameters
+    ----------
+    ensemble : AdaptiveBackboneEnsemble
+    X : array-like of shape (n, n_features)
+        Nothing is learned from the rows.
+
+    Returns
+    -------
+    AdaptiveBackboneEnsemble
+        The same, fitted.
+
+    Raises
+    ------
+    ValueError
+        See :func:`labelled_by_names`.
+    """
+    draft, classes = labelled_by_names(ensemble)
+    n = len(validate_data(ensemble, X))
+    some = np.arange(len(classes)) % n  # any will do: heads learn their classes from y alone
+    draft.fit(safe_indexing(X, some), classes)
+    learned = {name: value for name, value in vars(draft).items() if name.endswith("_")}
+    vars(ensemble).update(learned)
+    return ensemble
+
+
+def labelled_by_names(ensemble):
+    """The ensemble that ``fit`` without y stands for: its labels are their own names.
+
+    Parameters
+    ----------
+    ensemble : AdaptiveBackboneEnsemble
+
+    Returns
+    -------
+    ensemble : AdaptiveBackboneEnsemble
+        A copy, not fitted.
+    classes : ndarray of shape (C,), dtype str
+        Its labels, sorted.
+
+    Raises
+    ------
+    ValueError
+        If anything needs labels, or the names are not there; says what to set.
+    """
+    needed = _needed(ensemble)
+    if needed:
+        raise ValueError(
+            f"{type(ensemble).__name__} requires y to be passed, but the target y is None. To do "
+            f"without labels, set {', '.join(needed)}."
+        )
+    classes = np.unique([str(name) for name in ensemble.class_names])
+    check_at_least_two(classes)
+    return clone(ensemble).set_params(class_names=None), classes
+
+
+def _needed(ensemble):
+    """What is to be set so that nothing learns from labels."""
+    heads = [HEADS.get(kind) if isinstance(kind, str) else kind for kind in _kinds(ensemble)]
+    names = ensemble.class_names
+    fulfilled = {
+        "head='zero-shot'": all(isinstance(head, ZeroShotHead) for head in heads),
+        "router='uniform' (or another that learns nothing)": _is_fixed(ensemble.router),
+        "calibrate=False": not ensemble.calibrate,
+        "class_names to a list of names": names is not None and not hasattr(names, "keys"),
+    }
+    return [setting for setting, is_there in fulfilled.items() if not is_there]
+
+
+def _kinds(ensemble):
+    return [kind for _, kind, _ in named_heads(ensemble.head)]
+
+
+def _is_fixed(router):
+    return is_fixed(ROUTERS[router] if isinstance(router, str) else router)

@@ -1,0 +1,202 @@
+"""Tests of the command skclipens, on folders of real pictures."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import skclipens
+from skclipens import MultiBackboneEmbedder, cli, make_backbone_pipeline
+from skclipens.cli import _commands
+from skclipens.datasets import load_emoji, load_folder
+from skclipens.pipeline import BackbonePipeline
+
+CLASSES = ["bird", "clothing", "geometric shape"]
+BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
+SMALL = ["--backbones", ",".join(BACKBONES), "--device", "cpu"]
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Folders "train" and "test" with four pictures of each class."""
+    emoji, root = load_emoji(), tmp_path_factory.mktemp("photos")
+    for name in CLASSES:
+        files = emoji.filenames[emoji.target_names[emoji.target] == name]
+        for part, some in (("train", files[:4]), ("test", files[4:8])):
+            folder = root / part / name.replace(" ", "_")
+            folder.mkdir(parents=True)
+            for file in some:
+                shutil.copy(file, folder)
+    return root
+
+
+def run(*arguments, fails=False):
+    result = CliRunner().invoke(_commands.cli, [str(one) for one in arguments])
+    assert (result.exit_code != 0) == fails, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+@pytest.fixture(scope="module")
+def model(photos):
+    path = photos / "model.joblib"
+    told = run("fit", photos / "train", "-o", path, "--cache", photos / "cache", *SMALL)
+    assert "3 classes from 12 images" in told.stderr
+    return path
+
+
+@pytest.fixture(scope="module")
+def unseen(photos):
+    return load_folder(photos / "test").filenames
+
+
+def test_a_fitted_model_is_the_librarys(model, photos, unseen):
+    clf = joblib.load(model)
+    assert isinstance(clf, BackbonePipeline)
+    assert clf.classes_.tolist() == CLASSES
+    params = clf[0].get_params()
+    assert (params["cache"], params["device"], params["verbose"]) == (False, "auto", False)
+    train = load_folder(photos / "train")
+    same = make_backbone_pipeline(BACKBONES, random_state=0, head=["auto"], device="cpu")
+    same.fit(train.filenames, train.target_names[train.target])
+    np.testing.assert_allclose(clf.predict_proba(unseen), same.predict_proba(unseen), atol=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_predict_writes_labels_and_probabilities(model, photos, unseen, tmp_path, ending):
+    out = tmp_path / f"out.{ending}"
+    run("predict", model, photos / "test", "-o", out)
+    frame = pd.read_csv(out) if ending == "csv" else pd.read_parquet(out)
+    assert frame["path"].tolist() == unseen.tolist()
+    assert list(frame.columns) == ["path", "label", *(f"probability__{c}" for c in CLASSES)]
+    proba = joblib.load(model).predict_proba(unseen)
+    np.testing.assert_allclose(frame.iloc[:, 2:].to_numpy(), proba, atol=1e-5)
+    assert frame["label"].tolist() == [CLASSES[i] for i in proba.argmax(axis=1)]
+
+
+def test_predict_takes_models_of_the_library_files_and_tables(photos, unseen, tmp_path):
+    named = {"head": "zero-shot", "router": "uniform", "calibrate": False, "class_names": CLASSES}
+    clf = make_backbone_pipeline("zoo/RN20", **named).fit(unseen[:1])
+    joblib.dump(clf, tmp_path / "mine")
+    pd.DataFrame({"file": unseen[:2]}).to_csv(tmp_path / "t.csv", index=False)
+    (tmp_path / "broken.png").write_bytes(b"?")
+    told = run("predict", tmp_path / "mine", tmp_path / "t.csv", unseen[5], tmp_path)
+    rows = told.stdout.splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == [
+        *unseen[[0, 1, 5]],
+        str(tmp_path / "broken.png"),
+    ]
+    assert rows[-1].endswith("broken.png,,,,")
+    assert "Warning: 1 of 4 images cannot be read" in told.stderr
+
+
+def test_names_need_no_labels(photos, unseen):
+    told = run("name", photos / "test", "--classes", "bird, shirt", *SMALL)
+    assert told.stdout.splitlines()[0] == "path,label,probability__bird,probability__shirt"
+    assert len(told.stdout.splitlines()) == 1 + len(unseen)
+
+
+def test_embed_writes_the_columns_of_the_embedder(photos, unseen, tmp_path):
+    options = ["--views", "mirror", "--features", "both"]
+    run("embed", photos / "test", "-o", tmp_path / "e.parquet", *options, *SMALL)
+    frame = pd.read_parquet(tmp_path / "e.parquet").set_index("path")
+    assert frame.index.tolist() == unseen.tolist()
+    embedder = MultiBackboneEmbedder(BACKBONES, views="mirror", features="both", device="cpu")
+    expected = embedder.set_output(transform="pandas").fit_transform(unseen)
+    assert list(frame.columns) == list(expected.columns)
+    np.testing.assert_allclose(frame.to_numpy(), expected.to_numpy(), atol=1e-5)
+
+
+def test_a_report_is_one_file(model, photos, unseen, tmp_path):
+    told = run("evaluate", model, photos / "test", "-o", tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text("utf-8")
+    labels = np.repeat(CLASSES, 4)
+    predicted = joblib.load(model).predict(unseen)
+    accuracy = f"{(predicted == labels).mean():.1%}"
+    assert f"accuracy {accuracy}" in told.stderr
+    assert f"<td>Accuracy</td><td>{accuracy}</td>" in page
+    for title in ("Confusion", "Classes", "Reliability", "Who is trusted", "mistakes"):
+        assert title in page
+    assert page.count("<figure>") == (predicted != labels).sum()
+    assert "zoo/ViT-8:residual" in page
+    sources = re.findall(r'src="([^"]{22})', page)
+    assert len(sources) >= 3 and set(sources) == {"data:image/png;base64,"}
+    assert "href" not in page
+
+
+def test_a_report_escapes_names_and_leaves_out_what_cannot_be_read(photos, unseen, tmp_path):
+    files = [*unseen[:3], tmp_path / "broken.png"]
+    files[-1].write_bytes(b"?")
+    labels = ["<b>", "bird", "<b>", "bird"]
+    pd.DataFrame({"path": files, "label": labels}).to_csv(tmp_path / "t.csv", index=False)
+    clf = make_backbone_pipeline("zoo/RN20", head="linear", router="vote")
+    joblib.dump(clf.fit(files[:3], labels[:3]), tmp_path / "m")
+    told = run("evaluate", tmp_path / "m", tmp_path / "t.csv", "-o", tmp_path / "r.html")
+    assert "1 of 4 images cannot be read and are left out" in told.stderr
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert "<td>Images</td><td>3</td>" in page
+    assert "<td>&lt;b&gt;</td>" in page and "<b>" not in page
+    assert "Who is trusted" not in page  # votes have no weights
+
+
+def test_errors_are_sentences(model, photos, unseen, tmp_path):
+    def message(*arguments):
+        return run(*arguments, fails=True).stderr
+
+    out = tmp_path / "out.csv"
+    assert "There is no folder" in message("fit", tmp_path / "nowhere", "-o", out)
+    pd.DataFrame({"path": unseen}).to_csv(tmp_path / "t.csv", index=False)
+    assert "has no labels" in message("fit", tmp_path / "t.csv", "-o", out)
+    assert "must end in .csv or .parquet" in message("predict", model, tmp_path, "-o", "out.txt")
+    nowhere = tmp_path / "nowhere" / "m"
+    assert "there is no folder" in message("fit", photos / "train", "-o", nowhere)
+    assert "is no model" in message("predict", unseen[0], unseen[0])
+    joblib.dump({"a": 1}, tmp_path / "other")
+    assert "holds a dict" in message("predict", tmp_path / "other", unseen[0])
+    assert "zoo has no model" in message("embed", photos, "-o", out, "--backbones", "zoo/RN21")
+    assert "two classes" in message("name", photos, "--classes", "cat")
+    (photos / "other" / "fish").mkdir(parents=True)
+    shutil.copy(unseen[0], photos / "other" / "fish")
+    assert "does not know 1 of the classes; the first is 'fish'" in message(
+        "evaluate", model, photos / "other", "-o", tmp_path / "r.html"
+    )
+    shutil.rmtree(photos / "other")
+    (tmp_path / "empty").mkdir()
+    assert "has no images" in message("embed", tmp_path / "empty", "-o", out)
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_help_says_whom_to_trust(command):
+    assert "read only files that you trust" in " ".join(run(command, "-h").output.split())
+
+
+def test_the_command_runs_by_itself():
+    done = subprocess.run(
+        [sys.executable, "-m", "skclipens", "--help"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in ("fit", "predict", "evaluate", "name", "embed"))
+
+
+def test_the_entry_point_is_the_command(monkeypatch, capsys):
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+    main = EntryPoint("skclipens", scripts["skclipens"], "console_scripts").load()
+    assert main is cli.main
+    monkeypatch.setattr(sys, "argv", ["skclipens", "--version"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    assert skclipens.__version__ in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "click", None)
+    with pytest.raises(SystemExit, match=r"skclipens\[cli\]"):
+        main()

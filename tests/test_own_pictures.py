@@ -1,0 +1,139 @@
+"""Tests of folders and tables of a user's own pictures."""
+
+import shutil
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skclipens import MultiBackboneEmbedder
+from skclipens.datasets import load_emoji, load_folder, load_table
+
+
+@pytest.fixture
+def folder(tmp_path):
+    emoji = load_emoji()
+    for name in ("laptop_computer", "tropical-fish", "zoo"):
+        (tmp_path / "photos" / name / "deep").mkdir(parents=True)
+        for i, file in enumerate(emoji.filenames[:3]):
+            place = tmp_path / "photos" / name / ("deep" if i == 2 else ".")
+            shutil.copy(file, place / f"{i}.PNG")
+    return tmp_path / "photos"
+
+
+def test_folders_become_classes(folder):
+    pictures = load_folder(folder)
+    assert pictures.target_names.tolist() == ["laptop computer", "tropical fish", "zoo"]
+    assert pictures.target.tolist() == [0] * 3 + [1] * 3 + [2] * 3
+    assert [name.split("photos")[1] for name in pictures.filenames[:3]] == [
+        f"/laptop_computer/{name}" for name in ("0.PNG", "1.PNG", "deep/2.PNG")
+    ]
+    assert list(pictures.frame.columns) == ["path", "label", "target"]
+    assert pictures.skipped == []
+    assert MultiBackboneEmbedder("zoo/RN20").fit_transform(pictures.filenames).shape == (9, 128)
+
+
+def test_names_of_folders_can_be_kept(folder):
+    names = load_folder(str(folder), raw_names=True).target_names
+    assert names.tolist() == ["laptop_computer", "tropical-fish", "zoo"]
+
+
+def test_hidden_files_are_skipped_in_silence(folder):
+    (folder / ".cache").mkdir()
+    (folder / "zoo" / ".thumbnails").mkdir()
+    for name in (".DS_Store", "zoo/._0.png", ".cache/0.png", "zoo/.thumbnails/0.png"):
+        (folder / name).write_bytes(b"")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pictures = load_folder(folder)
+    assert len(pictures.filenames) == 9
+    assert [name.split("photos/")[1] for name in pictures.skipped] == [".DS_Store", "zoo/._0.png"]
+
+
+def test_other_files_are_skipped_with_a_warning(folder):
+    for name in ("readme.txt", "stray.png", "zoo/a.txt", "zoo/b.heic"):
+        (folder / name).write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"Left out, .*readme.txt.*and 1 more") as told:
+        assert len(load_folder(folder).skipped) == 4
+    assert told[0].filename == __file__
+
+
+def test_folders_that_cannot_be_classes(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder '.*nowhere'"):
+        load_folder(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"deep' has no folders"):
+        load_folder(folder / "zoo" / "deep")
+    (folder / "tropical_fish").mkdir()
+    with pytest.raises(ValueError, match="'tropical-fish' and 'tropical_fish' are both called"):
+        load_folder(folder)
+    with pytest.raises(ValueError, match="tropical_fish' has no images"):
+        load_folder(folder, raw_names=True)
+
+
+def write(table, path):
+    table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_tables_name_pictures(folder, ending):
+    names = ["zoo/0.PNG", str(folder / "zoo/1.PNG"), "https://a.org/1.png"]
+    table = pd.DataFrame({"price": [1, 2, 3], "file": names, "class": ["NA", "cat", "None"]})
+    pictures = load_table(write(table, folder / f"table{ending}"))
+    expected = [str(folder / "zoo/0.PNG"), *names[1:]]
+    assert pictures.filenames.tolist() == expected
+    assert pictures.target_names[pictures.target].tolist() == ["NA", "cat", "None"]
+    assert list(pictures.frame.columns) == ["path", "price", "label", "target"]
+
+
+def test_columns_of_a_table_can_be_named(folder):
+    table = pd.DataFrame({"path": ["?"], "photo": ["zoo/0.PNG"], "label": ["?"], "kind": [7]})
+    path = write(table, folder / "t.csv")
+    pictures = load_table(path, path_column="photo", label_column="kind")
+    assert pictures.frame["path"].tolist() == [str(folder / "zoo/0.PNG")]
+    assert pictures.frame["label"].tolist() == pictures.target_names.tolist() == [7]
+    with pytest.raises(ValueError, match="path_column='image' is not a column; the table has"):
+        load_table(path, path_column="image")
+    with pytest.raises(ValueError, match="label_column='x' is not a column"):
+        load_table(path, path_column="photo", label_column="x")
+
+
+def test_tables_need_no_labels(folder):
+    table = pd.DataFrame({"image": ["zoo/0.PNG"], "path": ["?"]})
+    pictures = load_table(write(table, folder / "t.csv"), path_column="image")
+    assert pictures.target is pictures.target_names is None
+    assert pictures.frame["path"].tolist() == pictures.filenames.tolist()
+
+
+@pytest.mark.parametrize(
+    ("table", "error", "says"),
+    [
+        ({"path": ["zoo/0.PNG", "no.png"]}, FileNotFoundError, "1 of the 2 .* row 1, '.*/no.png'"),
+        ({"path": ["zoo/0.PNG", None]}, ValueError, "'path' .* empty in 1 rows; .* row 1"),
+        ({"path": ["zoo/0.PNG"] * 2, "label": ["a", None]}, ValueError, "'label' .* row 1"),
+        ({"photo": ["zoo/0.PNG"]}, ValueError, r"none of the columns path.*\['photo'\]"),
+        ({"path": []}, ValueError, "has no rows"),
+    ],
+)
+def test_tables_that_do_not_name_pictures(folder, table, error, says):
+    with pytest.raises(error, match=says):
+        load_table(write(pd.DataFrame(table), folder / "t.csv"))
+
+
+def test_files_that_are_no_tables(folder, monkeypatch):
+    with pytest.raises(ValueError, match=r"must end in \.csv or \.parquet"):
+        load_table(folder / "table.xlsx")
+    with pytest.raises(FileNotFoundError, match="no table"):
+        load_table(folder / "table.csv")
+    path = write(pd.DataFrame({"path": ["zoo/0.PNG"]}), folder / "t.parquet")
+    for name in ("pyarrow", "fastparquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=r"skclipens\[stream\]"):
+        load_table(path)
+
+
+def test_the_frame_numbers_classes_as_the_target_does(folder):
+    pictures = load_folder(folder)
+    np.testing.assert_array_equal(pictures.frame["target"], pictures.target)
