@@ -296,6 +296,41 @@ def test_info_and_clear(cache):
     assert cache.info()["models"] == {"b": 2}
 
 
+def test_clear_forgets_one_model(cache):
+    embed_with_store(cache, squares([1]), MODELS, Model(squares([1]), [2, 3]))
+    with pytest.raises(ValueError, match=r"model='c' has no rows in .*that have are 'a', 'b'\."):
+        cache.clear("c")
+    cache.clear("a")
+    assert cache.info()["models"] == {"b": 1}
+    again = Model(squares([1]), [2, 3])
+    embed_with_store(cache, squares([1]), MODELS, again)
+    assert again.asked == [(0, 0)]  # also the memory has forgotten it
+
+
+def test_what_asks_about_a_store_makes_none(cache):
+    assert cache.info() == {
+        "path": str(cache.file),
+        "entries": 0,
+        "bytes": 0,
+        "max_bytes": cache.max_bytes,
+        "models": {},
+    }
+    cache.clear()
+    assert not cache.path.exists()
+
+
+def test_stores_of_earlier_versions_are_cleared(cache):
+    cache.path.mkdir()
+    for name in ("embeddings-1.sqlite", "embeddings-1.sqlite-wal", "embeddings-x.sqlite"):
+        (cache.path / name).write_text("")
+    cache.put_many([b"key"], "model", [[1, 2]])
+    cache.clear()
+    assert sorted(path.name for path in cache.path.iterdir()) == [
+        _store._FILE,
+        "embeddings-x.sqlite",
+    ]
+
+
 def test_where_the_store_is(tmp_path, monkeypatch):
     monkeypatch.setenv("SKCLIPENS_CACHE", str(tmp_path))
     assert EmbeddingStore().path == EmbeddingStore(True).path == tmp_path / "embeddings"
@@ -442,7 +477,7 @@ def test_readers_do_not_wait_for_a_writer(cache, monkeypatch):
     with cache._connection() as db:
         db.execute("BEGIN EXCLUSIVE")
         assert cache.get_many([b"key"], "model")[0].all()
-        with pytest.raises(EmbeddingStoreError, match=r"embeddings-1.*locked"):
+        with pytest.raises(EmbeddingStoreError, match=r"embeddings-2.*locked"):
             cache.put_many([b"other"], "model", [[1, 2]])
         db.execute("ROLLBACK")
     cache.put_many([b"other"], "model", [[1, 2]])
@@ -458,12 +493,94 @@ def test_a_damaged_file_is_named(cache, offset):
     with open(cache.file, "r+b") as file:
         file.seek(offset)
         file.write(np.random.default_rng(0).bytes(size - offset))
-    with pytest.raises(EmbeddingStoreError, match=r"embeddings-1\.sqlite.* damaged.*Delete"):
+    with pytest.raises(EmbeddingStoreError, match=r"embeddings-2\.sqlite.* damaged.*Delete"):
         cache.get_many(keys_of(range(500)), "model")
-    for file in cache.path.glob("embeddings-1.sqlite*"):
+    for file in cache.path.glob("embeddings-2.sqlite*"):
         file.unlink()
     write(cache, range(20))
     check(cache, 20)
+
+
+DAMAGES = {
+    "a byte": "UPDATE rows SET value = substr(value, 1, 20) || x'ff' || substr(value, 22)",
+    "the digest": "UPDATE rows SET value = x'ff' || substr(value, 2)",
+    "the end": "UPDATE rows SET value = substr(value, 1, 30)",
+    "all": "UPDATE rows SET value = x''",
+    "the type": "UPDATE rows SET value = 7",
+    "the image": "UPDATE rows SET image = 'image 2' WHERE image = CAST('image 1' AS BLOB)",
+    "the value of another": "UPDATE rows SET value = (SELECT max(value) FROM rows)",
+    "the model of another": "UPDATE models SET key = 'model' WHERE key = 'other'",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_row_is_not_there_until_it_is_put_again(cache, damage):
+    cache.put_many(keys_of(range(2)), "other" if "model" in damage else "model", rows_of(range(2)))
+    with cache._connection() as db:
+        db.execute(DAMAGES[damage])
+    found, rows = cache.get_many(keys_of(range(2)), "model")
+    assert not found.all()
+    np.testing.assert_array_equal(rows.ravel(), rows_of(np.flatnonzero(found)).ravel())
+    cache.put_many(keys_of(range(2)), "model", rows_of(range(2)))
+    found, rows = cache.get_many(keys_of(range(2)), "model")
+    assert found.all()
+    np.testing.assert_array_equal(rows, rows_of(range(2)))
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 3999), st.integers(1, 255))
+def test_no_flipped_byte_gives_another_embedding(at, flip):
+    with tempfile.TemporaryDirectory() as folder:
+        cache = EmbeddingStore(folder)
+        cache.put_many(keys_of(range(60)), "model", rows_of(range(60), 256))
+        content = bytearray(cache.file.read_bytes())
+        at = len(content) - 1 - at * 17
+        content[at] ^= flip
+        cache.file.write_bytes(content)
+        try:
+            found, rows = cache.get_many(keys_of(range(60)), "model")
+        except EmbeddingStoreError:
+            return
+        np.testing.assert_array_equal(rows.ravel(), rows_of(np.flatnonzero(found), 256).ravel())
+
+
+def test_a_file_without_the_tables_is_named(cache):
+    cache.path.mkdir()
+    with sqlite3.connect(cache.file) as db:
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    with pytest.raises(EmbeddingStoreError, match=r"no such table: models. .*damaged.*Delete"):
+        cache.get_many([b"key"], "model")
+
+
+def test_a_full_disk_is_named(cache, monkeypatch):
+    limit_pages(monkeypatch, 30)
+    with pytest.raises(EmbeddingStoreError, match=r"disk is full. Free some space"):
+        cache.put_many(keys_of(range(1000)), "model", rows_of(range(1000), 512))
+    cache.put_many(keys_of(range(10)), "model", rows_of(range(10)))
+    check(cache, 10)
+
+
+def limit_pages(monkeypatch, n_pages):
+    """As on a disk with little room: a write that needs more pages is SQLITE_FULL."""
+
+    def prepare(db, real=_store._prepare):
+        real(db)
+        db.execute(f"PRAGMA max_page_count = {n_pages}")
+
+    monkeypatch.setattr(_store, "_prepare", prepare)
+
+
+@pytest.mark.parametrize("name", ["IOERR_WRITE", "READONLY_DBMOVED", "CANTOPEN", "LOCKED"])
+def test_each_failure_says_what_to_do(cache, name, monkeypatch):
+    def fail(file):
+        error = sqlite3.OperationalError("as it happens")
+        error.sqlite_errorname = f"SQLITE_{name}"
+        raise error
+
+    monkeypatch.setattr(_store, "_open", fail)
+    with pytest.raises(EmbeddingStoreError, match=r"as it happens\. [A-Z].*\.$"):
+        cache.get_many([b"key"], "model")
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):
