@@ -11,7 +11,10 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +35,7 @@ from skclipens.backbones import Backbone, resolve_backbones
 from skclipens.datasets import load_emoji
 from skclipens.embedding import _keys, _memory, _reading, _store
 from skclipens.embedding._keys import image_key, image_keys, model_key
-from skclipens.embedding._reading import embed_with_store
+from skclipens.embedding._reading import as_store, embed_with_store
 from skclipens.store import EmbeddingStore, EmbeddingStoreError
 
 PAIR = ["zoo/RN20", "zoo/ViT-8"]
@@ -807,6 +810,185 @@ def test_a_file_that_is_written_to_meanwhile_is_not_stored(cache, tmp_path):
         False,
         False,
     ]
+
+
+# A store that fails costs time, not embeddings
+
+
+def embed(cache, numbers):
+    """What an embedder's call does: the positions that were computed, and the warnings."""
+    images = squares(numbers)
+    model = Model(images, [2, 3])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = embed_with_store(as_store(cache), images, MODELS, model)
+    expected = [model.embed(position, [0, 1]) for position in range(len(images))]
+    np.testing.assert_array_equal(found, expected)
+    return sorted({position for position, _ in model.asked}), [str(one.message) for one in caught]
+
+
+@pytest.fixture
+def no_memory(monkeypatch):
+    monkeypatch.setattr(_reading, "memory", _memory.RowCache(0))
+
+
+@pytest.fixture
+def small_disk():
+    with tempfile.TemporaryDirectory() as folder:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "none", folder]
+        try:
+            subprocess.run(mount, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("only root may mount a small disk")
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_keeps_what_it_has_and_costs_no_result(small_disk, no_memory):
+    cache = EmbeddingStore(small_disk)
+    embed(cache, range(5))
+    (small_disk / "others").write_bytes(bytes(2**20 // 16))
+    with open(small_disk / "others", "ab", buffering=0) as file, pytest.raises(OSError):
+        while True:
+            file.write(bytes(1000))
+    for _ in range(2):
+        computed, (message,) = embed(cache, range(10))
+        assert computed == [5, 6, 7, 8, 9]
+        assert str(cache.file) in message
+        assert "Free some space" in message or "is full" in message
+    (small_disk / "others").unlink()
+    assert embed(cache, range(10)) == ([5, 6, 7, 8, 9], [])
+    assert embed(cache, range(10)) == ([], [])
+
+
+def test_a_disk_that_fills_up_is_not_tried_again(cache, no_memory, monkeypatch):
+    embed(cache, range(5))
+    writes = []
+    put = EmbeddingStore._put
+    monkeypatch.setattr(EmbeddingStore, "_put", lambda *args: writes.append(1) or put(*args))
+    with monkeypatch.context() as context:
+        limit_pages(context, 1)  # no more than there are
+        computed, (message,) = embed(cache, range(250))
+    assert computed == list(range(5, 250))
+    assert "disk is full. Free some space" in message
+    assert 1 < len(writes) < 100
+    computed, messages = embed(cache, range(250))
+    assert computed == list(range(250 - len(computed), 250))
+    assert 50 < len(computed) < 245
+    assert not messages
+
+
+def as_nobody(task, *args):
+    """Run a task in a fork, by a user whom the folder is closed to."""
+
+    def run(sender):
+        if os.geteuid() == 0:  # whom no folder is closed to
+            os.setgid(65534)
+            os.setuid(65534)
+        try:
+            sender.send(task(*args))
+        finally:
+            sender.close()
+
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=run, args=(sender,))
+    child.start()
+    sender.close()
+    result = receiver.recv()
+    child.join()
+    return result
+
+
+@posix
+@pytest.mark.parametrize("in_use", [False, True])
+def test_a_closed_folder_is_read(no_memory, in_use):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        full, empty = EmbeddingStore(Path(folder, "full")), EmbeddingStore(Path(folder, "empty"))
+        embed(full, range(5))
+        empty.path.mkdir()
+        for one in (full, empty):
+            one.path.chmod(0o555)
+        with full._connection() if in_use else nullcontext():
+            assert as_nobody(embed, full, range(5)) == ([], [])
+            computed, (message,) = as_nobody(embed, full, range(8))
+        assert computed == [5, 6, 7]
+        assert str(full.file) in message
+        assert "Choose a folder that can be written to" in message
+        home = EmbeddingStore(Path(folder, "empty", "embeddings"))
+        for one in (empty, home):
+            computed, (message,) = as_nobody(embed, one, range(3))
+            assert computed == [0, 1, 2]
+            assert str(one.path) in message
+        for one in (full, empty):
+            one.path.chmod(0o755)
+
+
+LOCKER = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute(f"PRAGMA locking_mode = {sys.argv[2]}")
+db.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("mode", ["NORMAL", "EXCLUSIVE"])
+def test_a_lock_is_waited_for_once(cache, no_memory, monkeypatch, mode):
+    embed(cache, range(5))
+    monkeypatch.setattr(_store, "_PATIENCE", 0.5)
+    command = [sys.executable, "-c", LOCKER, str(cache.file), mode]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as locker:
+        locker.stdout.readline()
+        start = time.monotonic()
+        computed, (message,) = embed(cache, range(20))
+        assert time.monotonic() - start < 1.5
+        with pytest.raises(EmbeddingStoreError, match=r"locked.*End it, or try again later"):
+            cache.put_many([b"key"], "model", [[1, 2]])
+        locker.communicate()
+    assert computed == list(range(5, 20))
+    assert "locked" in message
+    assert embed(cache, range(20)) == (list(range(5, 20)), [])
+
+
+@pytest.mark.parametrize("offset", [0, _store._PAGE_SIZE])
+def test_a_damaged_file_costs_no_result(cache, no_memory, offset):
+    embed(cache, range(200))
+    size = cache.file.stat().st_size
+    with open(cache.file, "r+b") as file:
+        file.seek(offset)
+        file.write(np.random.default_rng(0).bytes(size - offset))
+    computed, (message,) = embed(cache, range(200))
+    assert computed == list(range(200))
+    assert "Delete embeddings-2.sqlite*" in message
+    with pytest.raises(EmbeddingStoreError, match="damaged"):
+        cache.info()
+
+
+def test_a_file_for_a_folder_is_a_mistake(tmp_path, paths):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for place in (file, file / "cache"):
+        embedder = MultiBackboneEmbedder(["zoo/RN20"], cache=place)
+        with pytest.raises(EmbeddingStoreError, match=r"file.*cannot be made: a file is in its"):
+            embedder.transform(paths[:2])
+    assert file.read_text() == "mine"
+
+
+def test_an_embedder_warns_and_goes_on(tmp_path, paths, monkeypatch):
+    expected = MultiBackboneEmbedder(PAIR).transform(paths)
+    cache = EmbeddingStore(tmp_path)
+    cache.path.joinpath(_store._FILE).write_bytes(b"no database" * 1000)
+    embedder = MultiBackboneEmbedder(PAIR, cache=cache)
+    with pytest.warns(UserWarning, match=r"embeddings-2.*not a database.*Delete") as caught:
+        found = embedder.transform(paths)
+    assert len(caught) == 1
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
 # With the zoo

@@ -223,10 +223,10 @@ class EmbeddingStore:
             for file in self.path.glob(f"embeddings-{version}.sqlite*"):
                 file.unlink(missing_ok=True)
 
-    def _get(self, keys, model_key):
+    def _get(self, keys, model_key, *, as_it_lies=False):
         """Stored values by key, as bytes; a damaged one is not there."""
         stored, wanted = {}, iter(dict.fromkeys(keys))
-        with self._connection() as db:
+        with self._connection(as_it_lies) as db:
             model = db.execute("SELECT id FROM models WHERE key = ?", [model_key]).fetchone()
             while model and (some := list(islice(wanted, _AT_ONCE))):
                 marks = ",".join("?" * len(some))
@@ -262,23 +262,33 @@ class EmbeddingStore:
             n_rows = (last - first + 1) * (size - self.max_bytes) // size
             db.execute("DELETE FROM rows WHERE id <= ?", [first + n_rows])
 
+    def _held(self):
+        """A context in which the file stays open: SQLite tidies up as the last one closes it."""
+        return self._connection()
+
     @contextmanager
-    def _connection(self):
+    def _connection(self, as_it_lies=False):
         """A connection for one call: none is there to be shared between threads or forks."""
+        if not as_it_lies:
+            self._make_folder()
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EmbeddingStoreError(
-                f"The folder of the embedding store, {str(self.path)!r}, cannot be made: "
-                f"{error.strerror}. {_CLOSED}"
-            ) from error
-        try:
-            with closing(_open(self.file)) as db:
+            with closing(_open_as_it_lies(self.file) if as_it_lies else _open(self.file)) as db:
                 yield db
         except sqlite3.Error as error:
             advice = [text for code, text in _ADVICE.items() if _code(error).startswith(code)]
             raise EmbeddingStoreError(
                 f"The embedding store {str(self.file)!r} cannot be used: {error}. {''.join(advice)}"
+            ) from error
+
+    def _make_folder(self):
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            in_place = isinstance(error, (FileExistsError, NotADirectoryError))
+            reason = "a file is in its place" if in_place else error.strerror
+            raise EmbeddingStoreError(
+                f"The folder of the embedding store, {str(self.path)!r}, cannot be made: "
+                f"{reason}. {_CLOSED}"
             ) from error
 
 
@@ -318,6 +328,11 @@ def _open(file):
             if not _code(error).startswith("SQLITE_BUSY") or time.monotonic() > deadline:
                 raise
             time.sleep(0.005)
+
+
+def _open_as_it_lies(file):
+    """To read a file that cannot be locked. A write meanwhile may look like damage."""
+    return sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable=1", uri=True)
 
 
 def _prepare(db):
