@@ -400,3 +400,32 @@ assert embedder.transform({paths!r}).shape == ({len(paths)}, 256)
 """
     without = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     subprocess.run([sys.executable, "-c", code], check=True, env=without)
+
+
+FORK = """
+import multiprocessing, os, sys, torch
+from skclipens import CLIPEmbedder, ZeroShotHead
+from skclipens.datasets import load_emoji
+paths, embedder = list(map(str, load_emoji().filenames[:20])), CLIPEmbedder("zoo/RN20")
+head = ZeroShotHead("zoo/RN20", class_names={"a": "cat", "b": "dog"})
+torch.set_num_threads(2)
+torch.randn(600, 600) @ torch.randn(600, 600)
+X = embedder.transform(paths)
+def work():
+    if sys.argv[1] == "images":
+        assert abs(embedder.transform(paths) - X).max() < 1e-4
+    head.fit(X, list("ab") * 10)
+    os._exit(0)
+child = multiprocessing.get_context("fork").Process(target=work)
+child.start()
+child.join(120)
+child.kill()
+sys.exit(child.exitcode)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("work", ["images", "texts"])
+def test_a_forked_process_does_not_wait_for_threads_of_its_parent(work):
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", FORK, work], env=environment, check=True)

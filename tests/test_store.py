@@ -11,7 +11,10 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +35,7 @@ from skclipens.backbones import Backbone, resolve_backbones
 from skclipens.datasets import load_emoji
 from skclipens.embedding import _keys, _memory, _reading, _store
 from skclipens.embedding._keys import image_key, image_keys, model_key
-from skclipens.embedding._reading import embed_with_store
+from skclipens.embedding._reading import as_store, embed_with_store
 from skclipens.store import EmbeddingStore, EmbeddingStoreError
 
 PAIR = ["zoo/RN20", "zoo/ViT-8"]
@@ -296,6 +299,41 @@ def test_info_and_clear(cache):
     assert cache.info()["models"] == {"b": 2}
 
 
+def test_clear_forgets_one_model(cache):
+    embed_with_store(cache, squares([1]), MODELS, Model(squares([1]), [2, 3]))
+    with pytest.raises(ValueError, match=r"model='c' has no rows in .*that have are 'a', 'b'\."):
+        cache.clear("c")
+    cache.clear("a")
+    assert cache.info()["models"] == {"b": 1}
+    again = Model(squares([1]), [2, 3])
+    embed_with_store(cache, squares([1]), MODELS, again)
+    assert again.asked == [(0, 0)]  # also the memory has forgotten it
+
+
+def test_what_asks_about_a_store_makes_none(cache):
+    assert cache.info() == {
+        "path": str(cache.file),
+        "entries": 0,
+        "bytes": 0,
+        "max_bytes": cache.max_bytes,
+        "models": {},
+    }
+    cache.clear()
+    assert not cache.path.exists()
+
+
+def test_stores_of_earlier_versions_are_cleared(cache):
+    cache.path.mkdir()
+    for name in ("embeddings-1.sqlite", "embeddings-1.sqlite-wal", "embeddings-x.sqlite"):
+        (cache.path / name).write_text("")
+    cache.put_many([b"key"], "model", [[1, 2]])
+    cache.clear()
+    assert sorted(path.name for path in cache.path.iterdir()) == [
+        _store._FILE,
+        "embeddings-x.sqlite",
+    ]
+
+
 def test_where_the_store_is(tmp_path, monkeypatch):
     monkeypatch.setenv("SKCLIPENS_CACHE", str(tmp_path))
     assert EmbeddingStore().path == EmbeddingStore(True).path == tmp_path / "embeddings"
@@ -442,7 +480,7 @@ def test_readers_do_not_wait_for_a_writer(cache, monkeypatch):
     with cache._connection() as db:
         db.execute("BEGIN EXCLUSIVE")
         assert cache.get_many([b"key"], "model")[0].all()
-        with pytest.raises(EmbeddingStoreError, match=r"embeddings-1.*locked"):
+        with pytest.raises(EmbeddingStoreError, match=r"embeddings-2.*locked"):
             cache.put_many([b"other"], "model", [[1, 2]])
         db.execute("ROLLBACK")
     cache.put_many([b"other"], "model", [[1, 2]])
@@ -458,12 +496,94 @@ def test_a_damaged_file_is_named(cache, offset):
     with open(cache.file, "r+b") as file:
         file.seek(offset)
         file.write(np.random.default_rng(0).bytes(size - offset))
-    with pytest.raises(EmbeddingStoreError, match=r"embeddings-1\.sqlite.* damaged.*Delete"):
+    with pytest.raises(EmbeddingStoreError, match=r"embeddings-2\.sqlite.* damaged.*Delete"):
         cache.get_many(keys_of(range(500)), "model")
-    for file in cache.path.glob("embeddings-1.sqlite*"):
+    for file in cache.path.glob("embeddings-2.sqlite*"):
         file.unlink()
     write(cache, range(20))
     check(cache, 20)
+
+
+DAMAGES = {
+    "a byte": "UPDATE rows SET value = substr(value, 1, 20) || x'ff' || substr(value, 22)",
+    "the digest": "UPDATE rows SET value = x'ff' || substr(value, 2)",
+    "the end": "UPDATE rows SET value = substr(value, 1, 30)",
+    "all": "UPDATE rows SET value = x''",
+    "the type": "UPDATE rows SET value = 7",
+    "the image": "UPDATE rows SET image = 'image 2' WHERE image = CAST('image 1' AS BLOB)",
+    "the value of another": "UPDATE rows SET value = (SELECT max(value) FROM rows)",
+    "the model of another": "UPDATE models SET key = 'model' WHERE key = 'other'",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_row_is_not_there_until_it_is_put_again(cache, damage):
+    cache.put_many(keys_of(range(2)), "other" if "model" in damage else "model", rows_of(range(2)))
+    with cache._connection() as db:
+        db.execute(DAMAGES[damage])
+    found, rows = cache.get_many(keys_of(range(2)), "model")
+    assert not found.all()
+    np.testing.assert_array_equal(rows.ravel(), rows_of(np.flatnonzero(found)).ravel())
+    cache.put_many(keys_of(range(2)), "model", rows_of(range(2)))
+    found, rows = cache.get_many(keys_of(range(2)), "model")
+    assert found.all()
+    np.testing.assert_array_equal(rows, rows_of(range(2)))
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 3999), st.integers(1, 255))
+def test_no_flipped_byte_gives_another_embedding(at, flip):
+    with tempfile.TemporaryDirectory() as folder:
+        cache = EmbeddingStore(folder)
+        cache.put_many(keys_of(range(60)), "model", rows_of(range(60), 256))
+        content = bytearray(cache.file.read_bytes())
+        at = len(content) - 1 - at * 17
+        content[at] ^= flip
+        cache.file.write_bytes(content)
+        try:
+            found, rows = cache.get_many(keys_of(range(60)), "model")
+        except EmbeddingStoreError:
+            return
+        np.testing.assert_array_equal(rows.ravel(), rows_of(np.flatnonzero(found), 256).ravel())
+
+
+def test_a_file_without_the_tables_is_named(cache):
+    cache.path.mkdir()
+    with sqlite3.connect(cache.file) as db:
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    with pytest.raises(EmbeddingStoreError, match=r"no such table: models. .*damaged.*Delete"):
+        cache.get_many([b"key"], "model")
+
+
+def test_a_full_disk_is_named(cache, monkeypatch):
+    limit_pages(monkeypatch, 30)
+    with pytest.raises(EmbeddingStoreError, match=r"disk is full. Free some space"):
+        cache.put_many(keys_of(range(1000)), "model", rows_of(range(1000), 512))
+    cache.put_many(keys_of(range(10)), "model", rows_of(range(10)))
+    check(cache, 10)
+
+
+def limit_pages(monkeypatch, n_pages):
+    """As on a disk with little room: a write that needs more pages is SQLITE_FULL."""
+
+    def prepare(db, real=_store._prepare):
+        real(db)
+        db.execute(f"PRAGMA max_page_count = {n_pages}")
+
+    monkeypatch.setattr(_store, "_prepare", prepare)
+
+
+@pytest.mark.parametrize("name", ["IOERR_WRITE", "READONLY_DBMOVED", "CANTOPEN", "LOCKED"])
+def test_each_failure_says_what_to_do(cache, name, monkeypatch):
+    def fail(file):
+        error = sqlite3.OperationalError("as it happens")
+        error.sqlite_errorname = f"SQLITE_{name}"
+        raise error
+
+    monkeypatch.setattr(_store, "_open", fail)
+    with pytest.raises(EmbeddingStoreError, match=r"as it happens\. [A-Z].*\.$"):
+        cache.get_many([b"key"], "model")
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):
@@ -690,6 +810,185 @@ def test_a_file_that_is_written_to_meanwhile_is_not_stored(cache, tmp_path):
         False,
         False,
     ]
+
+
+# A store that fails costs time, not embeddings
+
+
+def embed(cache, numbers):
+    """What an embedder's call does: the positions that were computed, and the warnings."""
+    images = squares(numbers)
+    model = Model(images, [2, 3])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = embed_with_store(as_store(cache), images, MODELS, model)
+    expected = [model.embed(position, [0, 1]) for position in range(len(images))]
+    np.testing.assert_array_equal(found, expected)
+    return sorted({position for position, _ in model.asked}), [str(one.message) for one in caught]
+
+
+@pytest.fixture
+def no_memory(monkeypatch):
+    monkeypatch.setattr(_reading, "memory", _memory.RowCache(0))
+
+
+@pytest.fixture
+def small_disk():
+    with tempfile.TemporaryDirectory() as folder:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "none", folder]
+        try:
+            subprocess.run(mount, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("only root may mount a small disk")
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_keeps_what_it_has_and_costs_no_result(small_disk, no_memory):
+    cache = EmbeddingStore(small_disk)
+    embed(cache, range(5))
+    (small_disk / "others").write_bytes(bytes(2**20 // 16))
+    with open(small_disk / "others", "ab", buffering=0) as file, pytest.raises(OSError):
+        while True:
+            file.write(bytes(1000))
+    for _ in range(2):
+        computed, (message,) = embed(cache, range(10))
+        assert computed == [5, 6, 7, 8, 9]
+        assert str(cache.file) in message
+        assert "Free some space" in message or "is full" in message
+    (small_disk / "others").unlink()
+    assert embed(cache, range(10)) == ([5, 6, 7, 8, 9], [])
+    assert embed(cache, range(10)) == ([], [])
+
+
+def test_a_disk_that_fills_up_is_not_tried_again(cache, no_memory, monkeypatch):
+    embed(cache, range(5))
+    writes = []
+    put = EmbeddingStore._put
+    monkeypatch.setattr(EmbeddingStore, "_put", lambda *args: writes.append(1) or put(*args))
+    with monkeypatch.context() as context:
+        limit_pages(context, 1)  # no more than there are
+        computed, (message,) = embed(cache, range(250))
+    assert computed == list(range(5, 250))
+    assert "disk is full. Free some space" in message
+    assert 1 < len(writes) < 100
+    computed, messages = embed(cache, range(250))
+    assert computed == list(range(250 - len(computed), 250))
+    assert 50 < len(computed) < 245
+    assert not messages
+
+
+def as_nobody(task, *args):
+    """Run a task in a fork, by a user whom the folder is closed to."""
+
+    def run(sender):
+        if os.geteuid() == 0:  # whom no folder is closed to
+            os.setgid(65534)
+            os.setuid(65534)
+        try:
+            sender.send(task(*args))
+        finally:
+            sender.close()
+
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=run, args=(sender,))
+    child.start()
+    sender.close()
+    result = receiver.recv()
+    child.join()
+    return result
+
+
+@posix
+@pytest.mark.parametrize("in_use", [False, True])
+def test_a_closed_folder_is_read(no_memory, in_use):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        full, empty = EmbeddingStore(Path(folder, "full")), EmbeddingStore(Path(folder, "empty"))
+        embed(full, range(5))
+        empty.path.mkdir()
+        for one in (full, empty):
+            one.path.chmod(0o555)
+        with full._connection() if in_use else nullcontext():
+            assert as_nobody(embed, full, range(5)) == ([], [])
+            computed, (message,) = as_nobody(embed, full, range(8))
+        assert computed == [5, 6, 7]
+        assert str(full.file) in message
+        assert "Choose a folder that can be written to" in message
+        home = EmbeddingStore(Path(folder, "empty", "embeddings"))
+        for one in (empty, home):
+            computed, (message,) = as_nobody(embed, one, range(3))
+            assert computed == [0, 1, 2]
+            assert str(one.path) in message
+        for one in (full, empty):
+            one.path.chmod(0o755)
+
+
+LOCKER = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute(f"PRAGMA locking_mode = {sys.argv[2]}")
+db.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("mode", ["NORMAL", "EXCLUSIVE"])
+def test_a_lock_is_waited_for_once(cache, no_memory, monkeypatch, mode):
+    embed(cache, range(5))
+    monkeypatch.setattr(_store, "_PATIENCE", 0.5)
+    command = [sys.executable, "-c", LOCKER, str(cache.file), mode]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as locker:
+        locker.stdout.readline()
+        start = time.monotonic()
+        computed, (message,) = embed(cache, range(20))
+        assert time.monotonic() - start < 1.5
+        with pytest.raises(EmbeddingStoreError, match=r"locked.*End it, or try again later"):
+            cache.put_many([b"key"], "model", [[1, 2]])
+        locker.communicate()
+    assert computed == list(range(5, 20))
+    assert "locked" in message
+    assert embed(cache, range(20)) == (list(range(5, 20)), [])
+
+
+@pytest.mark.parametrize("offset", [0, _store._PAGE_SIZE])
+def test_a_damaged_file_costs_no_result(cache, no_memory, offset):
+    embed(cache, range(200))
+    size = cache.file.stat().st_size
+    with open(cache.file, "r+b") as file:
+        file.seek(offset)
+        file.write(np.random.default_rng(0).bytes(size - offset))
+    computed, (message,) = embed(cache, range(200))
+    assert computed == list(range(200))
+    assert "Delete embeddings-2.sqlite*" in message
+    with pytest.raises(EmbeddingStoreError, match="damaged"):
+        cache.info()
+
+
+def test_a_file_for_a_folder_is_a_mistake(tmp_path, paths):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for place in (file, file / "cache"):
+        embedder = MultiBackboneEmbedder(["zoo/RN20"], cache=place)
+        with pytest.raises(EmbeddingStoreError, match=r"file.*cannot be made: a file is in its"):
+            embedder.transform(paths[:2])
+    assert file.read_text() == "mine"
+
+
+def test_an_embedder_warns_and_goes_on(tmp_path, paths, monkeypatch):
+    expected = MultiBackboneEmbedder(PAIR).transform(paths)
+    cache = EmbeddingStore(tmp_path)
+    cache.path.joinpath(_store._FILE).write_bytes(b"no database" * 1000)
+    embedder = MultiBackboneEmbedder(PAIR, cache=cache)
+    with pytest.warns(UserWarning, match=r"embeddings-2.*not a database.*Delete") as caught:
+        found = embedder.transform(paths)
+    assert len(caught) == 1
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
 # With the zoo

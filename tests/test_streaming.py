@@ -1,13 +1,18 @@
 """Tests of embedding into a folder of Parquet files: inputs, interruptions, processes."""
 
+import errno
 import io
+import json
 import os
 import pickle
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 import uuid
@@ -21,6 +26,8 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.registry import known_implementations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -200,11 +207,11 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path, files, embedder):
     with pytest.raises(ValueError, match=f"lacks {70 - n_before} of 70 parts"):
         read_embeddings(tmp_path)
 
-    (tmp_path / ".part-000001.parquet.left-behind").touch()
+    (tmp_path / f".part-000001.parquet.{uuid.uuid4().hex}").touch()
     embedder.embed_to(tmp_path, many, chunk_size=2)
     after = stamps(tmp_path)
     assert {name for name in after if name.startswith(".")} == set()
-    assert all(after[name] == before[name] for name in before if not name.startswith("."))
+    assert all(after[name] == before[name] for name in before if name.startswith("part-"))
     table = read_embeddings(tmp_path)
     np.testing.assert_allclose(table, embedder.transform(many), atol=1e-5)
     assert list(table.index) == many
@@ -256,7 +263,158 @@ def test_files_of_others_are_not_touched(tmp_path, files, embedder, resume):
         read_embeddings(tmp_path)
 
 
+@pytest.mark.parametrize("resume", [True, False])
+def test_only_parts_are_removed(tmp_path, files, embedder, resume):
+    embedder.embed_to(tmp_path, files, chunk_size=3)
+    names = ["part-list.txt", "part-1.parquet", "part-000000.parquet.bak", ".part-mine", "a.png"]
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    embedder.embed_to(tmp_path, files, chunk_size=3, resume=resume)
+    assert {(tmp_path / name).read_text() for name in names} == {"mine"}
+    assert len(read_embeddings(tmp_path)) == N
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "\0\0", "null"])
+def test_a_damaged_manifest(tmp_path, files, embedder, content):
+    embedder.embed_to(tmp_path, files, chunk_size=3)
+    (tmp_path / "_manifest.json").write_text(content)
+    for call in (lambda: embedder.embed_to(tmp_path, files), lambda: read_embeddings(tmp_path)):
+        with pytest.raises(ValueError, match=r"_manifest\.json' is damaged.*resume=False"):
+            call()
+    embedder.embed_to(tmp_path, files, chunk_size=3, resume=False)
+    assert len(read_embeddings(tmp_path)) == N
+
+
+def cut(file):
+    os.truncate(file, file.stat().st_size - 1)
+
+
+def empty(file):
+    os.truncate(file, 0)
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 1
+    file.write_bytes(content)
+
+
+def swap(file):
+    shutil.copy(file.with_name("part-000001.parquet"), file)
+
+
+@pytest.mark.parametrize("damage", [cut, empty, flip, swap])
+def test_a_damaged_part_is_named_and_written_again(tmp_path, files, embedder, damage):
+    embedder.embed_to(tmp_path, files, chunk_size=3)
+    before, table = stamps(tmp_path), read_embeddings(tmp_path)
+    damage(tmp_path / "part-000000.parquet")
+    with pytest.raises(ValueError, match=r"part-000000\.parquet' is damaged. Call embed_to again"):
+        read_embeddings(tmp_path)
+    embedder.embed_to(tmp_path, files, chunk_size=3)
+    pd.testing.assert_frame_equal(read_embeddings(tmp_path), table)
+    after = stamps(tmp_path)
+    assert after["part-000001.parquet"] == before["part-000001.parquet"]
+
+
+@pytest.mark.parametrize("damage", [cut, empty])
+def test_a_part_that_a_killed_run_left_damaged(tmp_path, files, embedder, damage):
+    embedder.embed_to(tmp_path, files, chunk_size=3)
+    table = read_embeddings(tmp_path)
+    manifest = json.loads((tmp_path / "_manifest.json").read_text())
+    del manifest["parts"]  # which is written when a run ends
+    (tmp_path / "_manifest.json").write_text(json.dumps(manifest))
+    pd.testing.assert_frame_equal(read_embeddings(tmp_path), table)
+    damage(tmp_path / "part-000000.parquet")
+    with pytest.raises(ValueError, match=r"part-000000\.parquet' is damaged"):
+        read_embeddings(tmp_path)
+    embedder.embed_to(tmp_path, files, chunk_size=3)
+    pd.testing.assert_frame_equal(read_embeddings(tmp_path), table)
+
+
+def test_a_full_disk_is_named_and_left_tidy(files, embedder):
+    with tempfile.TemporaryDirectory() as folder:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", folder]
+        try:
+            subprocess.run(mount, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("only root may mount a small disk")
+        try:
+            with pytest.raises(OSError, match=f"cannot be written to '{folder}': No space left"):
+                embedder.embed_to(folder, files * 100, chunk_size=100)
+            left = sorted(os.listdir(folder))
+            assert left[0] == "_manifest.json"
+            assert all(name.startswith("part-0") for name in left[1:])
+            assert 2 <= len(left) < 8
+            subprocess.run(["mount", "-o", "remount,size=4m", folder], check=True)
+            before = stamps(folder)
+            embedder.embed_to(folder, files * 100, chunk_size=100)
+            assert all(stamps(folder)[name] == before[name] for name in left[1:])
+            assert len(read_embeddings(folder)) == 100 * N
+        finally:
+            subprocess.run(["umount", folder], check=True)
+
+
+def test_a_write_that_fails_leaves_no_file(tmp_path, files, embedder, monkeypatch):
+    def fail(self, source, target, real=LocalFileSystem.mv):
+        if "part-000001" in target:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        real(self, source, target)
+
+    with monkeypatch.context() as context:
+        context.setattr(LocalFileSystem, "mv", fail)
+        with pytest.raises(OSError, match=f"part-000001.* '{tmp_path}': Disk quota") as caught:
+            embedder.embed_to(tmp_path, files, chunk_size=3)
+    assert caught.value.errno == errno.EDQUOT
+    assert sorted(os.listdir(tmp_path)) == ["_manifest.json", "part-000000.parquet"]
+    embedder.embed_to(tmp_path, files, chunk_size=3)
+    assert len(read_embeddings(tmp_path)) == N
+
+
 # Images that cannot be read
+
+
+ODD = {
+    "no such protocol": "nosuch://x/y.png",
+    "no driver": "driverless://x/y.png",
+    "no such host": "ftp://no.such.invalid/x.png",
+    "no host": "http:///x.png",
+    "no URL": "http://[bad/x.png",
+    "no archive": "zip://a.png::{folder}/list.txt",
+    "no archive there": "zip://a.png::{folder}/gone.zip",
+    "chain of nothing": "simplecache::nosuch://a/b.png",
+    "no table of references": "reference://x/y.png",
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+@pytest.mark.parametrize("cache", [False, True])
+def test_an_odd_url_costs_one_row(tmp_path, pictures, files, expected, embedder, case, cache):
+    driverless = {"class": "no_such_package.FileSystem", "err": "Install no_such_package"}
+    known_implementations["driverless"] = driverless
+    if case == "no such host":
+        try:
+            socket.getaddrinfo("no.such.invalid", 21)
+        except socket.gaierror as error:
+            if error.errno == socket.EAI_AGAIN:
+                pytest.skip("needs a resolver of names")
+    odd = ODD[case].format(folder=pictures)
+    names = [files[0], odd, files[2]]
+    embedder.set_params(cache=tmp_path / "cache" if cache else None)
+    with pytest.raises(ImageError, match=f"row 1, {re.escape(repr(odd))}: "):
+        embedder.embed_to(tmp_path / "out", names)
+    embedder.set_params(on_error="nan").embed_to(tmp_path / "out", names)
+    table = read_embeddings(tmp_path / "out")
+    assert table.isna().all(axis=1).to_list() == [False, True, False]
+    np.testing.assert_allclose(table.iloc[[0, 2]], expected[[0, 2]], atol=1e-5)
+
+
+def test_a_network_that_is_down_ends_the_run(tmp_path, files, embedder, monkeypatch):
+    def down(*args):
+        raise OSError("cannot connect") from socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    monkeypatch.setattr(image_files, "_fetch", down)
+    with pytest.raises(OSError, match="cannot connect"):
+        embedder.set_params(on_error="nan").embed_to(tmp_path, ["http://a.org/x.png"])
 
 
 @pytest.fixture
@@ -332,6 +490,15 @@ def test_missing_pyarrow_is_said_before_any_work(tmp_path, files, embedder, monk
     with pytest.raises(ImportError, match=r"skclipens\[stream\]"):
         embedder.embed_to(tmp_path / "out", files)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_cache_that_fails_is_said_once_for_all_chunks(tmp_path, files, expected):
+    (tmp_path / "embeddings-2.sqlite").write_bytes(b"no database" * 1000)
+    embedder = CLIPEmbedder("zoo/RN20", cache=tmp_path)
+    with pytest.warns(UserWarning, match=r"embeddings-2.*Delete") as caught:
+        embedder.embed_to(tmp_path / "out", files, chunk_size=2)
+    assert len(caught) == 1
+    np.testing.assert_allclose(read_embeddings(tmp_path / "out"), expected, atol=1e-5)
 
 
 def test_embeddings_go_to_the_cache(tmp_path, pictures, expected):

@@ -48,7 +48,8 @@ _SHARED = {
             cross-validation, ``predict``, other processes and later runs. None and False: nowhere;
             True: in a folder of the user's own; else a folder, or a
             :class:`skclipens.store.EmbeddingStore`. An image is known by its content, not by its
-            name.
+            name. If the store cannot be read or written to, a warning says so, and what it lacks
+            is computed.
         on_error : {"raise", "nan"}, default="raise"
             Whether an image that cannot be read is an error or a row of NaN.
         verbose : bool or int, default=False

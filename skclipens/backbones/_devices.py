@@ -1,5 +1,7 @@
 """What a device and a precision that a user names stand for on this machine."""
 
+from ._forks import mend_threads
+
 
 def resolve_device(device):
     """Choose a torch device.
@@ -26,6 +28,7 @@ def resolve_device(device):
     """
     import torch
 
+    mend_threads()
     if device == "auto":
         if torch.cuda.is_available():
             return "cuda"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ._errors import BackboneNotAvailableError
+from ._forks import mend_threads
 from ._hub import CONFIG
 from ._spec import Backbone
 from ._weights import build_model, require_transformers
@@ -109,6 +110,7 @@ def load_backbones(backbones, devices):
     ...     resolve_backbones(["zoo/RN20", "zoo/ViT-8"]), ["cpu"])]
     [['zoo/RN20', 'zoo/ViT-8']]
     """
+    mend_threads()
     places = [[_place(backbone, device) for backbone in backbones] for device in devices]
     _make_room({place for row in places for place in row})
     return [[_load_once(place) for place in row] for row in places]

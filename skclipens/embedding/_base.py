@@ -155,7 +155,8 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         chunk_size : int, default=1024
             Number of images in a file, which each process holds at a time and can lose.
         resume : bool, default=True
-            Whether to keep chunks that are written already, or to write all again.
+            Whether to keep chunks that are written already and undamaged, for which they are read,
+            or to write all again.
 
         Returns
         -------
@@ -169,9 +170,11 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         ImageError
             If an image cannot be read and ``on_error="raise"``; names the row and the image.
         OSError
-            If a file system fails otherwise than by lacking the image, whatever ``on_error``.
+            If a file system fails otherwise than by lacking the image, or `folder` is full,
+            whatever ``on_error``. A URL whose protocol, driver, host or archive there is not lacks
+            the image.
         ValueError
-            If there are no images, or `folder` holds something else.
+            If there are no images, or `folder` holds something else or a damaged manifest.
 
         Notes
         -----

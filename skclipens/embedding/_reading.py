@@ -3,15 +3,16 @@
 import numpy as np
 
 from ._keys import file_stamp, keys_and_stamps
+from ._lenient import LenientStore
 from ._memory import memory
 from ._store import EmbeddingStore
 
 
 def as_store(cache):
-    """The store that an embedder's parameter ``cache`` means, or None."""
-    if cache is None or cache is False:
-        return None
-    return cache if isinstance(cache, EmbeddingStore) else EmbeddingStore(cache)
+    """The store that an embedder's parameter ``cache`` means in one call, or None."""
+    if cache is None or cache is False or isinstance(cache, LenientStore):
+        return cache or None
+    return LenientStore(cache if isinstance(cache, EmbeddingStore) else EmbeddingStore(cache))
 
 
 def embed_with_store(store, images, models, compute):
@@ -54,12 +55,12 @@ def embed_with_store(store, images, models, compute):
     lacking = np.repeat((source == np.arange(len(images)))[:, None], len(models), axis=1)
     if first:
         known = list(first.values())
-        found, out[known] = _read(store, list(first), [key for key, _ in models], blocks)
+        found, out[known] = _read(store, list(first), models, blocks)
         lacking[known] = ~found
     if not lacking.any():
         return out[source]
 
-    with store._connection():  # held, as SQLite tidies up whenever the last one is closed
+    with store._held():
         for pattern in np.unique(lacking[lacking.any(axis=1)], axis=0):
             which = np.flatnonzero(pattern)
             columns = np.concatenate([blocks[m] for m in which])
@@ -82,8 +83,8 @@ def _read(store, keys, models, blocks):
     """Which of M models have stored rows of n images, (n, M), and the rows, else NaN."""
     found = np.zeros((len(keys), len(models)), bool)
     rows = np.full((len(keys), blocks[-1][-1] + 1), np.nan, np.float32)
-    for m, model in enumerate(models):
-        stored = _read_model(store, keys, model)
+    for m, (model, width) in enumerate(models):
+        stored = _read_model(store, keys, model, width)
         at = [i for i, key in enumerate(keys) if key in stored]
         if at:
             found[at, m] = True
@@ -91,13 +92,13 @@ def _read(store, keys, models, blocks):
     return found, rows
 
 
-def _read_model(store, keys, model):
+def _read_model(store, keys, model, width):
     """Rows of one model by key, from memory or else from the store."""
     known = memory.get_many(store.file, model, keys)
     rest = [key for key in keys if key not in known]
     if not rest:
         return known
-    found, values = store.get_many(rest, model)
-    read = dict(zip(np.array(rest, object)[found], values))
+    rows = {key: np.frombuffer(v, np.float32) for key, v in store._get(rest, model).items()}
+    read = {key: row for key, row in rows.items() if len(row) == width}
     memory.put_many(store.file, model, read)
     return known | read

@@ -1,8 +1,10 @@
 """Embeddings kept per image, by content, across folds, shuffles, processes and runs.
 
-The store is one SQLite file. A row is the embedding of one image by one model, not normalised.
+The store is one SQLite file. A row is the embedding of one image by one model, not normalised, and
+a digest of all three: what has changed on the disk is a row that is not there.
 """
 
+import hashlib
 import os
 import sqlite3
 import time
@@ -16,30 +18,42 @@ import numpy as np
 from ._keys import FILE_DIGESTS
 from ._memory import memory
 
-_FILE = "embeddings-1.sqlite"  # the number is that of the schema
-_SCHEMA = """
+_VERSION = 2  # of the schema; each has a file of its own
+_FILE = f"embeddings-{_VERSION}.sqlite"
+_SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS models (id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL);
 CREATE TABLE IF NOT EXISTS rows (
     id INTEGER PRIMARY KEY, model INTEGER NOT NULL, image BLOB NOT NULL, value BLOB NOT NULL,
     UNIQUE (model, image)
 );
-PRAGMA user_version = 1;
+PRAGMA user_version = {_VERSION};
 COMMIT;
 """
+# A stored row is left as it is, unless it is damaged.
+_INSERT = """
+INSERT INTO rows (model, image, value) SELECT id, ?2, ?3 FROM models WHERE key = ?1
+ON CONFLICT (model, image) DO UPDATE SET value = excluded.value
+WHERE opened(?1, image, CAST(value AS BLOB)) IS NULL
+"""
+_DIGEST_SIZE = 8
 _PAGE_SIZE = 16384  # a row of 512 values fills half of SQLite's usual page, and wastes the rest
 _SMALLEST_LIMIT = 2**20
 _AT_ONCE = 500  # rows in one statement or transaction
 _PATIENCE = 60.0  # seconds to wait for another process; a transaction takes milliseconds
 _DAMAGED = f"The file is damaged. Delete {_FILE}*: only the time to embed again is lost."
 _CLOSED = "Choose a folder that can be written to, or set SKCLIPENS_CACHE to one."
+_LOCKED = f"Another process has kept it locked for {_PATIENCE:g} s. End it, or try again later."
 _ADVICE = {
     "SQLITE_NOTADB": _DAMAGED,
     "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_ERROR": _DAMAGED,  # "no such table"
+    "SQLITE_IOERR": "The disk has failed, is full or has gone. Check it, or name another folder.",
     "SQLITE_READONLY": _CLOSED,
     "SQLITE_CANTOPEN": _CLOSED,
     "SQLITE_FULL": "Free some space; what is stored already is safe.",
-    "SQLITE_BUSY": f"Another process has kept it locked for {_PATIENCE:g} s.",
+    "SQLITE_BUSY": _LOCKED,
+    "SQLITE_LOCKED": _LOCKED,
 }
 
 
@@ -153,7 +167,7 @@ class EmbeddingStore:
         self._put([(model_key, key, row.tobytes()) for key, row in zip(keys, rows)])
 
     def info(self):
-        """What the store holds.
+        """What the store holds; where there is none yet, none is made.
 
         Returns
         -------
@@ -162,15 +176,10 @@ class EmbeddingStore:
             file; what eviction has freed is used again), ``max_bytes``, and ``models``, a
             dict from the key of each model to its number of rows.
         """
-        with self._connection() as db:
-            counts = dict(
-                db.execute(
-                    "SELECT key, count(*) FROM rows JOIN models ON models.id = model "
-                    "WHERE key != ? GROUP BY model ORDER BY key",
-                    [FILE_DIGESTS],
-                ).fetchall()
-            )
-            size = _bytes_in_use(db)
+        counts, size = {}, 0
+        if self.file.exists():
+            with self._connection() as db:
+                counts, size = _rows_of_models(db), _bytes_in_use(db)
         return {
             "path": str(self.file),
             "entries": sum(counts.values()),
@@ -179,23 +188,56 @@ class EmbeddingStore:
             "models": counts,
         }
 
-    def clear(self):
-        """Forget everything, and give the space back to the disk."""
-        with self._connection() as db:
-            # The models stay: a reader that has looked one up must not meet another's rows.
-            db.execute("DELETE FROM rows")
-            db.execute("VACUUM")
+    def clear(self, model=None):
+        """Forget rows, and give the space back to the disk.
+
+        Parameters
+        ----------
+        model : None or str, default=None
+            Key of the model whose rows go, as ``info()["models"]`` has it. None: all rows, also
+            those of stores by earlier versions in this folder.
+
+        Raises
+        ------
+        ValueError
+            If there are no rows of `model`.
+        """
+        if model is not None and model not in (models := self.info()["models"]):
+            raise ValueError(
+                f"model={model!r} has no rows in {str(self.file)!r}; those that have are "
+                f"{', '.join(map(repr, models)) or 'none'}."
+            )
+        if model is None:
+            self._remove_earlier()
+        if self.file.exists():
+            with self._connection() as db:
+                # The models stay: a reader that has looked one up must not meet another's rows.
+                of_model = "model = (SELECT id FROM models WHERE key = ?1)"
+                db.execute(f"DELETE FROM rows WHERE ?1 IS NULL OR {of_model}", [model])
+                db.execute("VACUUM")
         memory.forget(self.file)
 
-    def _get(self, keys, model_key):
-        """Stored values by key, as bytes."""
+    def _remove_earlier(self):
+        """Delete the files of earlier schemas, which nothing reads."""
+        for version in range(1, _VERSION):
+            for file in self.path.glob(f"embeddings-{version}.sqlite*"):
+                file.unlink(missing_ok=True)
+
+    def _get(self, keys, model_key, *, as_it_lies=False):
+        """Stored values by key, as bytes; a damaged one is not there."""
         stored, wanted = {}, iter(dict.fromkeys(keys))
-        with self._connection() as db:
+        with self._connection(as_it_lies) as db:
             model = db.execute("SELECT id FROM models WHERE key = ?", [model_key]).fetchone()
             while model and (some := list(islice(wanted, _AT_ONCE))):
                 marks = ",".join("?" * len(some))
-                query = f"SELECT image, value FROM rows WHERE model = ? AND image IN ({marks})"
-                stored.update(db.execute(query, [*model, *some]))
+                # Damage may also have turned bytes into text, or into nothing.
+                query = (
+                    "SELECT image, CAST(value AS BLOB) FROM rows "
+                    f"WHERE model = ? AND image IN ({marks})"
+                )
+                for key, value in db.execute(query, [*model, *some]):
+                    if (value := _opened(model_key, key, value)) is not None:
+                        stored[key] = value
         return stored
 
     def _put(self, entries):
@@ -206,11 +248,7 @@ class EmbeddingStore:
                 db.execute("BEGIN IMMEDIATE")  # whatever fails, closing the connection rolls back
                 models = {(model,) for model, _, _ in some}
                 db.executemany("INSERT OR IGNORE INTO models (key) VALUES (?)", models)
-                db.executemany(
-                    "INSERT OR IGNORE INTO rows (model, image, value) "
-                    "SELECT id, ?2, ?3 FROM models WHERE key = ?1",
-                    some,
-                )
+                db.executemany(_INSERT, [(*place, _sealed(*place, v)) for *place, v in some])
                 self._evict(db)
                 db.execute("COMMIT")
 
@@ -224,23 +262,33 @@ class EmbeddingStore:
             n_rows = (last - first + 1) * (size - self.max_bytes) // size
             db.execute("DELETE FROM rows WHERE id <= ?", [first + n_rows])
 
+    def _held(self):
+        """A context in which the file stays open: SQLite tidies up as the last one closes it."""
+        return self._connection()
+
     @contextmanager
-    def _connection(self):
+    def _connection(self, as_it_lies=False):
         """A connection for one call: none is there to be shared between threads or forks."""
+        if not as_it_lies:
+            self._make_folder()
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EmbeddingStoreError(
-                f"The folder of the embedding store, {str(self.path)!r}, cannot be made: "
-                f"{error.strerror}. {_CLOSED}"
-            ) from error
-        try:
-            with closing(_open(self.file)) as db:
+            with closing(_open_as_it_lies(self.file) if as_it_lies else _open(self.file)) as db:
                 yield db
         except sqlite3.Error as error:
             advice = [text for code, text in _ADVICE.items() if _code(error).startswith(code)]
             raise EmbeddingStoreError(
                 f"The embedding store {str(self.file)!r} cannot be used: {error}. {''.join(advice)}"
+            ) from error
+
+    def _make_folder(self):
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            in_place = isinstance(error, (FileExistsError, NotADirectoryError))
+            reason = "a file is in its place" if in_place else error.strerror
+            raise EmbeddingStoreError(
+                f"The folder of the embedding store, {str(self.path)!r}, cannot be made: "
+                f"{reason}. {_CLOSED}"
             ) from error
 
 
@@ -252,6 +300,18 @@ def default_path():
 
 def _code(error):
     return getattr(error, "sqlite_errorname", "")
+
+
+def _sealed(model_key, key, value):
+    """What is stored: a digest of the row, and its value."""
+    row = b"\0".join([model_key.encode(), key, value])
+    return hashlib.blake2b(row, digest_size=_DIGEST_SIZE).digest() + value
+
+
+def _opened(model_key, key, stored):
+    """The value of a row as it was put; None if a byte has changed since."""
+    value = (stored or b"")[_DIGEST_SIZE:]
+    return value if _sealed(model_key, key, value) == stored else None
 
 
 def _open(file):
@@ -270,13 +330,27 @@ def _open(file):
             time.sleep(0.005)
 
 
+def _open_as_it_lies(file):
+    """To read a file that cannot be locked. A write meanwhile may look like damage."""
+    return sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable=1", uri=True)
+
+
 def _prepare(db):
     # So readers and the writer do not wait for each other, and no power failure can harm the file.
     db.execute("PRAGMA synchronous = NORMAL")
+    db.create_function("opened", 3, _opened, deterministic=True)
     if not db.execute("PRAGMA user_version").fetchone()[0]:
         db.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
         db.execute("PRAGMA journal_mode = WAL")
         db.executescript(_SCHEMA)
+
+
+def _rows_of_models(db):
+    query = (
+        "SELECT key, count(*) FROM rows JOIN models ON models.id = model "
+        "WHERE key != ? GROUP BY model ORDER BY key"
+    )
+    return dict(db.execute(query, [FILE_DIGESTS]).fetchall())
 
 
 def _bytes_in_use(db):

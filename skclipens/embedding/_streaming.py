@@ -4,10 +4,13 @@
 :func:`read_embeddings` reads one.
 """
 
+import hashlib
+import io
 import json
 import os
+import re
 import uuid
-from contextlib import contextmanager
+from contextlib import suppress
 from numbers import Integral
 
 import numpy as np
@@ -20,9 +23,12 @@ from ..backbones import resolve_backbones
 from ..backbones._devices import resolve_precision
 from ..backbones._kinds import kinds_of
 from ._keys import block_key
+from ._reading import as_store
 
 _MANIFEST = "_manifest.json"  # readers of a folder of Parquet pass over names that begin so
 _VERSION = 1
+_PART = re.compile(r"part-\d{6,}\.parquet")
+_UNFINISHED = re.compile(rf"\.({_PART.pattern}|{re.escape(_MANIFEST)})\.[0-9a-f]{{32}}")
 
 
 def read_embeddings(folder, *, backbones=None):
@@ -30,8 +36,8 @@ def read_embeddings(folder, *, backbones=None):
 
     The files are plain Parquet: ``pandas.read_parquet(folder)`` and
     ``polars.read_parquet(f"{folder}/*.parquet")`` read them too, and one by one they are tables
-    that fit in memory where the whole does not. This function makes sure that no part is missing,
-    and needs little memory beyond that of the result.
+    that fit in memory where the whole does not. This function makes sure that no part is missing
+    or damaged, and needs little memory beyond that of the result.
 
     Parameters
     ----------
@@ -52,7 +58,8 @@ def read_embeddings(folder, *, backbones=None):
     FileNotFoundError
         If the folder holds no embeddings.
     ValueError
-        If a part is missing, as in a run that has not ended, or there is no such backbone.
+        If a part is missing, as in a run that has not ended, or damaged, which it names; or if
+        there is no such backbone.
 
     See Also
     --------
@@ -83,8 +90,7 @@ def read_embeddings(folder, *, backbones=None):
     values = np.empty((manifest["n_images"], len(columns)), np.float32)
     names = []
     for name, start, stop in chunks:
-        with table.open(name, "rb") as file:
-            frame = pd.read_parquet(file, columns=columns, engine="pyarrow")
+        frame, _ = table.read(name, stop - start, manifest.get("parts", {}), columns)
         values[start:stop] = frame[columns]
         names.extend(frame.index)
     index = pd.Index(names, name="image")
@@ -101,21 +107,39 @@ def embed_to(embedder, folder, X, *, chunk_size, resume):
     images = find_images(X)
     table = _Folder(folder)
     task, manifest = _task_and_manifest(embedder, images, chunk_size)
-    table.begin(manifest, resume)
+    listed = table.begin(manifest, resume)
     chunks = _chunks(len(images), chunk_size)
-    present = table.files()
-    todo = [chunk for chunk in chunks if chunk[0] not in present]
+    parts = _whole_parts(table, chunks, listed)
+    todo = [chunk for chunk in chunks if chunk[0] not in parts]
     n_todo = sum(stop - start for _, start, stop in todo)
     tasks = (
         delayed(_write_part)(task, images.part(start, stop), table, name, embedder.on_error)
         for name, start, stop in todo
     )
-    with progress(len(images), embedder.verbose, initial=len(images) - n_todo) as bar:
-        # One chunk in a task: joblib would bundle them, and a lost worker lose the bundle.
-        for n_images in Parallel(batch_size=1, return_as="generator")(tasks):
-            bar.update(n_images)
+    try:
+        with progress(len(images), embedder.verbose, initial=len(images) - n_todo) as bar:
+            # One chunk in a task: joblib would bundle them, and a lost worker lose the bundle.
+            written = Parallel(batch_size=1, return_as="generator")(tasks)
+            for (name, start, stop), fingerprint in zip(todo, written, strict=True):
+                parts[name] = fingerprint
+                bar.update(stop - start)
+    finally:
+        if parts != listed:
+            table.write_manifest({**manifest, "parts": parts})
     table.end([name for name, _, _ in chunks])
     return [table.path(name) for name, _, _ in chunks]
+
+
+def _whole_parts(table, chunks, listed):
+    """Fingerprints of the parts that need not be written, by name; damaged parts are removed."""
+    whole, present = {}, table.files()
+    for name, start, stop in chunks:
+        if name in present:
+            try:
+                _, whole[name] = table.read(name, stop - start, listed)
+            except ValueError:
+                table.remove([name])
+    return whole
 
 
 def _task_and_manifest(embedder, images, chunk_size):
@@ -125,6 +149,7 @@ def _task_and_manifest(embedder, images, chunk_size):
     precision = resolve_precision(embedder.precision, embedder._devices()[0])
     # What cannot be read is looked at again afterwards, to name it in the error.
     task = clone(embedder).set_params(precision=precision, on_error="nan", verbose=False)
+    task.set_params(cache=as_store(embedder.cache))  # one for all chunks: it warns once
     return task, {
         "version": _VERSION,
         "n_images": len(images),
@@ -137,11 +162,11 @@ def _task_and_manifest(embedder, images, chunk_size):
 
 
 def _write_part(embedder, images, table, name, on_error):
-    """Embed one chunk, in whatever process; the number of images."""
+    """Embed one chunk, in whatever process; the fingerprint of its file."""
     import pandas as pd
 
     if table.holds(name):  # by a worker that was taken for lost
-        return len(images)
+        return table.read(name, len(images), {})[1]
     # Threads of this machine are meant by n_jobs, where Dask would count those of the cluster.
     with parallel_config(backend="threading"):
         values = np.asarray(embedder.transform(images))
@@ -157,9 +182,11 @@ def _write_part(embedder, images, table, name, on_error):
         index=pd.Index(images.names, name="image", dtype=object),
         columns=embedder.get_feature_names_out(),
     )
-    with table.writing(name) as file:
-        frame.to_parquet(file, engine="pyarrow", compression="zstd", use_dictionary=False)
-    return len(images)
+    content = frame.to_parquet(
+        engine="pyarrow", compression="zstd", use_dictionary=False, write_page_checksum=True
+    )
+    table.write(name, content)
+    return _fingerprint(content)
 
 
 def _chunks(n_images, chunk_size):
@@ -169,6 +196,11 @@ def _chunks(n_images, chunk_size):
         (f"part-{i:06d}.parquet", start, min(start + chunk_size, n_images))
         for i, start in enumerate(starts)
     ]
+
+
+def _fingerprint(content):
+    """What the manifest says of a part: its size and digest."""
+    return [len(content), hashlib.blake2b(content, digest_size=16).hexdigest()]
 
 
 def _columns(widths, backbones):
@@ -217,39 +249,83 @@ class _Folder:
         return {path.rsplit("/", 1)[-1] for path in self.fs.ls(self.root, detail=False)}
 
     def manifest(self):
-        """What the parts belong to, or None."""
+        """What the parts belong to, and under "parts" the fingerprints of these; or None."""
         if not self.holds(_MANIFEST):
             return None
         with self.open(_MANIFEST, "rb") as file:
-            return json.load(file)
+            content = file.read()
+        try:
+            found = json.loads(content)
+            if {"n_images", "chunk_size", "widths"} <= found.keys():
+                return found
+        except (ValueError, AttributeError):
+            pass
+        raise ValueError(
+            f"{self.path(_MANIFEST)!r} is damaged. Call embed_to with resume=False, which writes "
+            "all again."
+        )
 
-    @contextmanager
-    def writing(self, name):
-        """A file that appears under its name when it is whole."""
+    def write_manifest(self, manifest):
+        self.write(_MANIFEST, json.dumps(manifest, indent=1).encode())
+
+    def read(self, name, n_rows, parts, columns=None):
+        """A part and its fingerprint; a ValueError if it is damaged, or not what `parts` says."""
+        import pandas as pd
+
+        with self.open(name, "rb") as file:
+            content = file.read()
+        fingerprint = _fingerprint(content)
+        frame = error = None
+        if parts.get(name, fingerprint) == fingerprint:
+            try:
+                options = {"columns": columns, "page_checksum_verification": True}
+                frame = pd.read_parquet(io.BytesIO(content), engine="pyarrow", **options)
+            except Exception as reason:  # of many kinds, as any byte may have changed
+                error = reason
+        if frame is None or len(frame) != n_rows:
+            raise ValueError(
+                f"{self.path(name)!r} is damaged. Call embed_to again, which writes it anew."
+            ) from error
+        return frame, fingerprint
+
+    def write(self, name, content):
+        """Make a file that appears under its name when it is whole."""
         hidden = f".{name}.{uuid.uuid4().hex}"
-        with self.open(hidden, "wb") as file:
-            yield file
-        self.fs.mv(self.path(hidden), self.path(name))
+        try:
+            with self.open(hidden, "wb") as file:
+                file.write(content)
+            self.fs.mv(self.path(hidden), self.path(name))
+        except BaseException as error:
+            with suppress(Exception):
+                self.remove([hidden])
+            if not isinstance(error, OSError):
+                raise
+            raise OSError(
+                error.errno,
+                f"{name} cannot be written to {self.name!r}: {error.strerror or error}. See to "
+                "it, and call embed_to again, which goes on where it stopped",
+            ) from error
 
     def begin(self, manifest, resume):
-        """Make the folder ready for parts that belong together."""
+        """Make the folder ready for parts that belong together; fingerprints of earlier ones."""
         self.fs.makedirs(self.root, exist_ok=True)
-        earlier = self.manifest()
-        if earlier is None:
+        if not self.holds(_MANIFEST):
             self._require_empty()
-        elif not resume:
-            self._remove(file for file in self.files() if file.lstrip(".").startswith("part-"))
-        elif earlier != manifest:
-            self._refuse(earlier, manifest)
+        elif resume:
+            earlier = self.manifest()
+            parts = earlier.pop("parts", {})
+            if earlier != manifest:
+                self._refuse(earlier, manifest)
+            return parts
         else:
-            return
-        with self.writing(_MANIFEST) as file:
-            file.write(json.dumps(manifest, indent=1).encode())
+            self.remove(file for file in self.files() if _PART.fullmatch(file))
+        self.write_manifest(manifest)
+        return {}
 
     def end(self, names):
         """Make sure that all parts are here, and remove what killed processes left behind."""
         self.require(names)
-        self._remove(file for file in self.files() if file.startswith((".part-", f".{_MANIFEST}")))
+        self.remove(file for file in self.files() if _UNFINISHED.fullmatch(file))
 
     def require(self, names):
         lacking = set(names) - self.files()
@@ -279,6 +355,6 @@ class _Folder:
             "folder, or pass resume=False to replace what is there."
         )
 
-    def _remove(self, names):
+    def remove(self, names):
         for name in names:
             self.fs.rm_file(self.path(name))

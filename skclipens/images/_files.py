@@ -1,10 +1,14 @@
 """Images by name: which there are, and their bytes only when one is taken."""
 
 import glob
+import gzip
 import hashlib
 import os
 import re
+import socket
 import tarfile
+import zipfile
+import zlib
 from array import array
 from collections.abc import Sequence
 
@@ -21,6 +25,11 @@ IMAGE_SUFFIXES = (
 )
 _SHARD = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _NO_SHARD = -1
+# What is wrong with a name, or with the archive that it names, and will be at the next try.
+_LASTING = (
+    *(ImportError, LookupError, NotImplementedError, TypeError, ValueError),
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError),
+)
 _filesystems = {}
 
 
@@ -53,7 +62,7 @@ class ImageFiles(Sequence):
     def __getitem__(self, i):
         try:
             return self._read(i)
-        except FileNotFoundError:
+        except (FileNotFoundError, ImageError):
             return None  # no image, as any other that cannot be read
 
     def part(self, start, stop):
@@ -85,7 +94,14 @@ class ImageFiles(Sequence):
                 return _fetch(self._absolute(self.shards[shard]), start, stop)
             name = self._absolute(name)
             return _fetch(name) if _is_url(name) else name
-        except OSError as error:
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            if _is_lasting(error):
+                raise ImageError(
+                    f"it cannot be fetched: {type(error).__name__}: {error}. Check the URL, and "
+                    "that what fsspec needs for it is installed."
+                ) from error
             error.add_note(f"While reading row {self.start + i}, {name!r}.")
             raise
 
@@ -205,6 +221,16 @@ def _fetch(name, start=None, stop=None):
             "cut short, or its server does not serve parts of files."
         )
     return content
+
+
+def _is_lasting(error):
+    """Whether the name is to blame, and not a file system that may be there again later."""
+    if isinstance(error, _LASTING):
+        return True
+    while error is not None and not isinstance(error, socket.gaierror):
+        error = error.__cause__ or error.__context__
+    # Where there is no network, no host is found: a name is to be tried again.
+    return error is not None and error.errno != socket.EAI_AGAIN
 
 
 def _locate(name):

@@ -1,0 +1,75 @@
+"""A store whose failures cost time, and never an embedding that is computed."""
+
+import warnings
+from contextlib import ExitStack, contextmanager
+
+from ._store import EmbeddingStore, EmbeddingStoreError
+
+
+class LenientStore(EmbeddingStore):
+    """A store for one call of an embedder, which warns once where another would raise.
+
+    After a read that fails, the file is read as it lies, without locks; rows that cannot be had
+    are missing. After any failure, nothing is written.
+
+    Parameters
+    ----------
+    store : EmbeddingStore
+
+    Raises
+    ------
+    EmbeddingStoreError
+        If a file is where the folder should be: the path is a mistake.
+    """
+
+    def __init__(self, store):
+        super().__init__(store.path, max_bytes=store.max_bytes)
+        self._failure = None
+        self._as_it_lies = self._warned = False
+
+    def _get(self, keys, model_key):
+        if not self._as_it_lies:
+            try:
+                return super()._get(keys, model_key)
+            except EmbeddingStoreError as error:
+                self._note(error)
+                self._as_it_lies = True
+        try:
+            return super()._get(keys, model_key, as_it_lies=True)
+        except EmbeddingStoreError:
+            self._warn()
+            return {}
+
+    def _put(self, entries):
+        if entries and self._failure is None:
+            try:
+                super()._put(entries)
+            except EmbeddingStoreError as error:
+                self._note(error)
+        if entries and self._failure is not None:
+            self._warn()
+
+    @contextmanager
+    def _held(self):
+        with ExitStack() as stack:
+            if self._failure is None:
+                try:
+                    stack.enter_context(super()._held())
+                except EmbeddingStoreError as error:
+                    self._note(error)
+            yield
+
+    def _note(self, error):
+        if isinstance(error.__cause__, (FileExistsError, NotADirectoryError)):
+            raise error
+        self._failure = self._failure or error
+
+    def _warn(self):
+        """Warn where a failure costs something: all may have been read from a closed folder."""
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{self._failure} The result is complete, but embeddings that are not in the "
+                "store are computed in each call.",
+                stacklevel=2,
+            )
