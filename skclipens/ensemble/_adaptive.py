@@ -244,8 +244,9 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         X : array-like of shape (n, n_features)
             Embeddings, or any table.
         y : array-like of shape (n,), default=None
-            Labels; see `unlabeled` for rows that have none. None where nothing learns from them: zero-shot heads, ``calibrate=False``, and a
-            router such as ``"uniform"``. Then ``class_names`` is a sequence, and the labels.
+            Labels; see `unlabeled` for rows that have none. None where nothing learns from them:
+            zero-shot heads, ``calibrate=False``, and a router such as ``"uniform"``. Then
+            ``class_names`` is a sequence, and the labels.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, for heads, temperatures, router and mixture.
         groups : array-like of shape (n,), default=None
