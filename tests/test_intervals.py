@@ -17,14 +17,8 @@ from benchmarks.paper._intervals import (
     ends,
     is_not_worse,
     mean_of,
+    paired_interval,
 )
-
-
-def paired_interval(ours, theirs, tested=None, **options):
-    """Difference in accuracy of two systems, and the ends of its interval."""
-    values = np.asarray(ours, np.float32) - np.asarray(theirs, np.float32)
-    low, high = ends(crossed_bootstrap(values, tested, **options))
-    return float(mean_of(values, tested)), float(low), float(high)
 
 
 @st.composite

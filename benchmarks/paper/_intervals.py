@@ -83,6 +83,25 @@ def ends(replicates, level=LEVEL):
     return tuple(np.quantile(replicates, [tail, 1 - tail], axis=-1))
 
 
+def paired_interval(ours, theirs, tested=None, *, level=LEVEL, **options):
+    """Difference in accuracy of two systems, and its interval.
+
+    Parameters
+    ----------
+    ours, theirs : array-like of shape (D, N), bool
+        Which images each has right.
+    tested, level, options
+        As in :func:`crossed_bootstrap` and :func:`ends`.
+
+    Returns
+    -------
+    difference, low, high : float
+    """
+    values = np.asarray(ours, np.float32) - np.asarray(theirs, np.float32)
+    low, high = ends(crossed_bootstrap(values, tested, **options), level)
+    return float(mean_of(values, tested)), float(low), float(high)
+
+
 def is_not_worse(low):
     """Whether a difference with this lower end is "not worse"."""
     return low > -MARGIN
