@@ -561,3 +561,20 @@ def test_what_is_missing_where_there_are_no_labels(X, parameters, says):
     with pytest.raises(ValueError) as told:
         make(**given).fit(X)
     assert says in str(told.value)
+
+
+class Witness:
+    """A router that remembers which experts learn from rows."""
+
+    def fit(self, X, logits, y, learned=None):
+        self.learned = learned
+        return self
+
+    def combine(self, X, logits):
+        return logits.mean(axis=1)
+
+
+def test_a_router_is_told_which_experts_learn_from_rows(X, y):
+    clf = make(head=["zero-shot", "linear"], router=Witness()).fit(X, y)
+    n_blocks = len(BACKBONES)
+    assert_array_equal(clf.router_.learned, np.repeat([False, True], n_blocks))

@@ -245,6 +245,15 @@ def test_an_expert_that_knows_nothing_gets_no_weight_from_many_rows():
     assert weights[1] < 0.05 < 0.5 < weights[0]
 
 
+def test_static_weights_are_never_all_zero():
+    """Else one class would be predicted for all rows where no expert knows anything."""
+    rng = np.random.default_rng(0)
+    y, logits = rng.integers(N_CLASSES, size=4000), rng.normal(size=(4000, 2, N_CLASSES))
+    logits[np.arange(4000), :, y] -= 1.0  # worse than guessing
+    weights = StaticRouter().fit(None, logits, y).weights(None, logits)[0]
+    assert_allclose(weights, 0.01 / 2, rtol=1e-5)
+
+
 def test_static_weights_beat_the_average_on_held_out_rows():
     y, logits = draw(1000, p_right=[0.9, 0.4, 0.4])
     train, test = slice(0, 500), slice(500, None)
@@ -345,6 +354,16 @@ def test_gates_open_where_the_right_expert_shows_in_the_columns():
     X, logits, y = draw_routable(600, seed=0)
     shrunk, static = gain_of_gates(X, logits, y)
     assert shrunk < 0.8 * static
+
+
+def test_gates_stay_shut_where_an_expert_learns_from_rows():
+    X, logits, y = draw_routable(600, seed=0)
+    learned = np.zeros(logits.shape[1], bool)
+    router = ShrunkRouter(random_state=0).fit(X, logits, y, learned=learned)
+    assert isinstance(router.chosen_, GatedRouter)
+    learned[0] = True
+    router.fit(X, logits, y, learned=learned)
+    assert isinstance(router.chosen_, StaticRouter)
 
 
 def test_copies_of_a_row_do_not_open_gates_where_groups_are_known():

@@ -84,8 +84,8 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
           holds it near the logit average;
         - ``"shrunk"``: static weights plus a gate per expert that reads its confidence, margin,
           entropy and agreement with the mean of all, and the leading components of the columns.
-          The gates are shrunk by an amount that cross-validated log-loss chooses, and stay shut
-          where they do not pay;
+          The gates are shrunk by an amount that cross-validated log-loss chooses. They stay shut
+          where they do not pay, and where any head has learned from rows;
         - ``"nlc"``: the Neural Logit Controller of [1]_, a network that reads all columns, with
           signed weights; it learns most from logits as they are, ``calibrate=False``;
         - ``"confidence"``: the most confident expert decides;

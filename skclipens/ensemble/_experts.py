@@ -192,7 +192,7 @@ def find_classes(experts, y):
 
 def warn_of_nameless(experts, y):
     """Warn where heads that start from names were left out."""
-    embeddings = [expert.block.name for expert in experts if has_text(expert.block)]
+    embeddings = [expert.block.name for expert in experts if expert.block.has_text]
     if embeddings:
         warnings.warn(
             f"A label such as {y.tolist()[0]!r} does not say what its class is, so "
@@ -250,13 +250,13 @@ def _checked(kind):
 
 def _auto(blocks, named_classes):
     """What ``"auto"`` stands for: kinds of heads, each with its blocks."""
-    named = [block for block in blocks if named_classes and has_text(block)]
+    named = [block for block in blocks if named_classes and block.has_text]
     if len(blocks) == 1:  # a head on all would be the linear one
         others, of_all = blocks, []
     else:
         # Pooled features stand beside projected ones, and are wide: one head reads them all.
         apart = [block for block in blocks if not block.is_pooled]
-        others = [block for block in apart if not (named_classes and has_text(block))]
+        others = [block for block in apart if not (named_classes and block.has_text)]
         of_all = _blocks_for(_LINEAR_ALL, blocks)
     of_kernel = _blocks_for(_KERNEL, blocks) if named else []
     kinds = {
@@ -269,11 +269,6 @@ def _auto(blocks, named_classes):
     return [(kind, of_kind) for kind, of_kind in kinds.items() if of_kind]
 
 
-def has_text(block):
-    """Whether a block is an embedding that a backbone's text tower can read."""
-    return block.has_text
-
-
 def _blocks_for(kind, blocks):
     """Blocks that get a head of a kind."""
     if isinstance(kind, str) and kind == _LINEAR_ALL:
@@ -283,7 +278,7 @@ def _blocks_for(kind, blocks):
     asked = _backbones_of(_head_of(kind))
     if not asked:
         return blocks
-    named = [block for block in blocks if has_text(block)]
+    named = [block for block in blocks if block.has_text]
     if asked != {None}:
         names = {Backbone(one).name for one in asked if one is not None}
         named = [block for block in named if block.backbone in names]
@@ -312,7 +307,7 @@ def _given(block, named_classes):
     parts, end = [], 0
     for part in block.parts or [block]:
         start, end = end, end + len(part.columns)
-        has_words = named_classes and has_text(part)
+        has_words = named_classes and part.has_text
         parts.append((part.backbone if has_words else None, slice(start, end)))
     return {"backbone": None if block.is_pooled else block.backbone, "blocks": parts}
 
