@@ -51,7 +51,11 @@ class Measured:
         self.precision = resolve_precision("auto", device)
         self.embedder = CLIPEmbedder(spec, device=device, batch_size=batch_size)
         self.encoder = ImageEncoder(
-            plan_blocks([Backbone(spec)]), devices=[device], precision=self.precision, compile=False
+            plan_blocks([Backbone(spec)]),
+            devices=[device],
+            precision=self.precision,
+            compile=False,
+            decode="auto",
         )
         self.loop = Model(spec, device)
 
@@ -90,7 +94,7 @@ class Measured:
         from torchvision.io import ImageReadMode, decode_jpeg, read_file
         from torchvision.transforms.v2 import functional
 
-        ((key, (height, width, _)),) = self.encoder.resizes.items()
+        ((key, (height, width, *_)),) = self.encoder.resizes.items()
         found = []
         for start in range(0, len(files), self.batch_size):
             data = [read_file(file) for file in files[start : start + self.batch_size]]

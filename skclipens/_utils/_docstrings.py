@@ -32,6 +32,11 @@ _SHARED = {
             every model that was measured; and ``"fp32"`` elsewhere. With ``"bf16"``, embeddings of
             the zoo were within 2e-4 of those of ``"fp32"`` in cosine distance. Of several devices,
             the first decides.
+        decode : {"auto", "exact"}, default="auto"
+            How JPEG files are decoded. ``"auto"``: at 1/2, 1/4 or 1/8 of their size, where both
+            sides keep at least twice the pixels that the model reads, which is several times
+            faster for photographs of a camera; smaller files at full size. ``"exact"``: always at
+            full size, as open_clip does.
         compile : bool, default=False
             Whether to compile the image tower with :func:`torch.compile`: minutes once per process,
             for faster passes after. On a CPU it needs a C++ compiler.

@@ -33,6 +33,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         "keep_plain": ["boolean"],
         "device": [str, "array-like"],
         "precision": [StrOptions({"auto", "fp32", "bf16", "fp16"})],
+        "decode": [StrOptions({"auto", "exact"})],
         "compile": ["boolean"],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [None, Integral],
@@ -50,6 +51,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         keep_plain=False,
         device="auto",
         precision="auto",
+        decode="auto",
         compile=False,
         batch_size=64,
         n_jobs=-1,
@@ -63,6 +65,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         self.keep_plain = keep_plain
         self.device = device
         self.precision = precision
+        self.decode = decode
         self.compile = compile
         self.batch_size = batch_size
         self.n_jobs = n_jobs
@@ -131,7 +134,8 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
                 for rows, values in embed(range(len(images)), range(len(blocks))):
                     embeddings[rows] = values
             else:
-                models = [(block_key(block, precision, store), block.width) for block in blocks]
+                keys = [block_key(block, precision, self.decode, store) for block in blocks]
+                models = [(key, block.width) for key, block in zip(keys, blocks)]
                 embeddings = embed_with_store(store, images, models, embed)
             bar.update(len(images) - bar.n)
         return _normalized(embeddings, blocks) if self.normalize else embeddings
@@ -195,6 +199,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
             devices=devices,
             precision=precision,
             compile=self.compile,
+            decode=self.decode,
         )
         batches = decode_batches(
             images,

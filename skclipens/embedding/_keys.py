@@ -13,6 +13,10 @@ from ..images import ImageError, load_image
 # resize. All rows that were stored before are then left unused, and evicted in time.
 PREPROCESS_VERSION = 1
 
+# With decode="auto", sides of a picture have at least this many times the pixels of what it is
+# resized to: see benchmarks/decoding.py.
+DECODE_MARGIN = 2
+
 FILE_DIGESTS = "file digests"  # where a store has the key of a model
 _SETTLED = 2 * 10**9  # nanoseconds; no file system in use has coarser times
 _MAX_REMEMBERED = 2**18
@@ -212,22 +216,24 @@ def model_key(backbone, precision, store=None):
     return f"{name} {digest} {precision} {PREPROCESS_VERSION}"
 
 
-def block_key(block, precision, store=None):
+def block_key(block, precision, decode, store=None):
     """Key of what turns an image into a block of an embedding.
 
     Parameters
     ----------
     block : PlannedBlock
     precision : {"fp32", "bf16", "fp16"}
+    decode : {"auto", "exact"}
     store : EmbeddingStore, default=None
         As in :func:`model_key`.
 
     Returns
     -------
     str
-        That of the model, for its projected features of the image alone.
+        That of the model, for its projected features of the image alone, decoded exactly.
     """
     key = model_key(block.backbone, precision, store)
+    key += f" decoded with margin {DECODE_MARGIN}" if decode == "auto" else ""
     key += " pooled" if block.kind.pooled else ""
     if block.views is None:
         return key

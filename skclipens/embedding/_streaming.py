@@ -155,7 +155,7 @@ def _task_and_manifest(embedder, images, chunk_size):
         "n_images": len(images),
         "images": images.digest(),
         "chunk_size": int(chunk_size),
-        "models": [block_key(block, precision) for block in blocks],
+        "models": [block_key(block, precision, embedder.decode) for block in blocks],
         "widths": {block.kind.name: block.width for block in blocks},
         "normalize": bool(embedder.normalize),
     }

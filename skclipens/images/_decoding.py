@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ._load import ImageError, load_image
+from ._load import ImageError, load_pictures
 
 _pil_locks = [threading.Lock() for _ in range(64)]
 
@@ -18,9 +18,7 @@ def decode_batches(images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_err
     """Read, decode and resize images in batches.
 
     Pillow lets go of the interpreter lock while it decodes and resizes, so that threads use all
-    cores. They end with the generator; close it where it is not exhausted. JPEG files are decoded
-    at full size: at the reduced sizes of ``Image.draft``, embeddings of the zoo moved by up to
-    8e-3 in cosine distance.
+    cores. They end with the generator; close it where it is not exhausted.
 
     Parameters
     ----------
@@ -28,8 +26,9 @@ def decode_batches(images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_err
         As :func:`skclipens.images.load_image` takes them.
     rows : sequence of int
         Which of them, in which order.
-    resizes : dict of (height, width, callable)
-        What an image is resized by, once for each entry; see ``backbones._preprocessing``.
+    resizes : dict of (height, width, side, callable)
+        What a :class:`skclipens.images._load.Picture` is resized by, once for each entry; see
+        ``backbones._preprocessing``. Its shorter side has at least `side` pixels, or all there are.
     batch_size : int
     n_jobs : int or None
         Number of threads, in joblib's sense.
@@ -70,27 +69,27 @@ def _begin(pool, images, rows, resizes, pin_memory):
     """Set threads to work on a batch: its rows, its pixels to be, and one future per row."""
     pixels = {
         key: torch.empty((len(rows), height, width, 3), dtype=torch.uint8, pin_memory=pin_memory)
-        for key, (height, width, _) in resizes.items()
+        for key, (height, width, *_) in resizes.items()
     }
-    outputs = [(resize, pixels[key].numpy()) for key, (_, _, resize) in resizes.items()]
+    outputs = [(*resize, pixels[key].numpy()) for key, (_, _, *resize) in resizes.items()]
     futures = [pool.submit(_decode, images, row, outputs, i) for i, row in enumerate(rows)]
     return rows, pixels, futures
 
 
 def _decode(images, row, outputs, i):
     """Write one image into place i of each output."""
-    picture = _load(images[row])
-    for resize, pixels in outputs:
-        pixels[i] = np.asarray(resize(picture))
+    pictures = _load(images[row], [side for side, *_ in outputs])
+    for side, resize, pixels in outputs:
+        pixels[i] = np.asarray(resize(pictures[side]))
 
 
-def _load(image):
+def _load(image, sides):
     # Pillow reads an opened file on its first use. Two threads must not do that at once, and the
     # same object may stand in several rows.
     if isinstance(image, Image.Image):
         with _pil_locks[id(image) // 16 % len(_pil_locks)]:
-            return load_image(image)
-    return load_image(image)
+            return load_pictures(image, sides)
+    return load_pictures(image, sides)
 
 
 def _finish(rows, pixels, futures, on_error):

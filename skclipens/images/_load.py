@@ -9,6 +9,7 @@ import os
 import reprlib
 import sys
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -25,8 +26,23 @@ _TRANSPOSE = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION_TAG = 0x0112
+_ON_THEIR_SIDE = (5, 6, 7, 8)
+EXACT = None  # as a side: all pixels that there are
 _CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 _KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
+
+
+class Picture(NamedTuple):
+    """What :func:`load_image` gives, or the same picture at a fraction of its size."""
+
+    pixels: Image.Image
+    size: tuple  # width and height of the whole
+    reduction: int = 1  # pixels of the whole to one pixel, along a side
+
+    @classmethod
+    def whole(cls, pixels):
+        """A picture of all its pixels."""
+        return cls(pixels, pixels.size)
 
 
 class ImageError(ValueError):
@@ -148,17 +164,49 @@ def load_image(image):
     Traceback (most recent call last):
     skclipens.images.ImageError: 'no_such_file.png' cannot be read as an image: ...
     """
+    return load_pictures(image, [EXACT])[EXACT].pixels
+
+
+def load_pictures(image, sides):
+    """Pictures of one image, some of them at a fraction of its size.
+
+    A JPEG file can be decoded at 1/2, 1/4 or 1/8 of its size, which takes a fraction of the time.
+    It is decoded once for each of these that is needed.
+
+    Parameters
+    ----------
+    image : str, os.PathLike, bytes-like, PIL.Image.Image, array or tensor
+        As :func:`load_image` takes it.
+    sides : list of int or None
+        How many pixels the shorter side needs at least. None: all there are.
+
+    Returns
+    -------
+    dict of Picture
+        One for each of the sides.
+
+    Raises
+    ------
+    ImageError
+        As :func:`load_image` does.
+    """
     if is_missing(image):
         raise _error(repr(image), "missing value", "Drop the row or fill in an image.")
     if isinstance(image, (str, os.PathLike)):
         path = os.fsdecode(image)
         name = repr(path) if len(path) <= 300 else f"{path[:300]!r}..."
-        return _read(image, name)
+        return _read(image, name, sides)
     if isinstance(image, (bytes, bytearray, memoryview)):
         content = bytes(image)
-        return _read(io.BytesIO(content), f"content of {len(content)} bytes")
+        return _read(io.BytesIO(content), f"content of {len(content)} bytes", sides)
+    return dict.fromkeys(sides, Picture.whole(_load_pixels(image)))
+
+
+def _load_pixels(image):
+    """RGB picture of what is decoded already."""
     if isinstance(image, Image.Image):
-        return _read(image, f"PIL image of mode {image.mode} and size {image.size}")
+        name = f"PIL image of mode {image.mode} and size {image.size}"
+        return _read(image, name, [EXACT])[EXACT].pixels
     if _is_tensor(image):
         name = f"tensor of shape {tuple(image.shape)} and dtype {image.dtype}"
         return _tensor_to_rgb(image, name)
@@ -208,13 +256,12 @@ def _split_batch(X, channels_first):
     return list(X)
 
 
-def _read(source, name):
-    """RGB picture of a path, a binary file or a PIL image; whatever goes wrong is named."""
+def _read(source, name, sides):
+    """RGB pictures of a path, a binary file or a PIL image; whatever goes wrong is named."""
     try:
         if isinstance(source, Image.Image):
-            return _picture_to_rgb(source, name)
-        with Image.open(source) as opened:
-            return _picture_to_rgb(opened, name)
+            return dict.fromkeys(sides, Picture.whole(_picture_to_rgb(source, name)))
+        return _read_reduced(source, name, sides)
     except (ImageError, MemoryError):
         raise
     except FileNotFoundError as error:
@@ -238,16 +285,35 @@ def _read(source, name):
         raise _error(name, reason, advice) from error
 
 
+def _read_reduced(source, name, sides):
+    pictures = {}
+    while missing := [side for side in sides if side not in pictures]:
+        with Image.open(source) as opened:
+            reductions = {side: _reduction(opened, side) for side in missing}
+            reduction, size = reductions[missing[0]], opened.size
+            if reduction > 1:
+                opened.draft(None, [length // reduction for length in size])
+            pixels = _picture_to_rgb(opened, name)
+            if _orientation(opened) in _ON_THEIR_SIDE:
+                size = size[::-1]
+        picture = Picture(pixels, size, reduction)
+        pictures |= {side: picture for side in missing if reductions[side] == reduction}
+    return pictures
+
+
+def _reduction(opened, side):
+    """The largest reduction of a JPEG file whose shorter side still has a number of pixels."""
+    if side is EXACT or opened.format not in ("JPEG", "MPO"):
+        return 1
+    return next(one for one in (8, 4, 2, 1) if one == 1 or min(opened.size) // one >= side)
+
+
 def _picture_to_rgb(picture, name):
     """RGB copy of a PIL image of any mode, upright and on white."""
     if 0 in picture.size:
         raise _error(name, f"it has no pixels (size {picture.size})", "Drop the row.")
     picture.load()  # first: TIFF is turned upright, and its orientation tag dropped, here
-    try:
-        orientation = picture.getexif().get(_ORIENTATION_TAG)
-    except Exception:  # viewers show a picture with broken metadata as it is stored
-        orientation = None
-
+    orientation = _orientation(picture)
     if picture.mode == "F" or picture.mode.startswith("I"):
         rgb = _deep_grey(picture, name).convert("RGB")
     elif picture.has_transparency_data:
@@ -261,6 +327,13 @@ def _picture_to_rgb(picture, name):
         rgb = rgb.transpose(_TRANSPOSE[orientation])
     rgb.info.clear()
     return rgb
+
+
+def _orientation(picture):
+    try:
+        return picture.getexif().get(_ORIENTATION_TAG)
+    except Exception:  # viewers show a picture with broken metadata as it is stored
+        return None
 
 
 def _deep_grey(picture, name):
