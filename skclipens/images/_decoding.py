@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ._load import ImageError, load_image
+from ._errors import ImageError
+from ._load import load_image
 
 _pil_locks = [threading.Lock() for _ in range(64)]
 
