@@ -86,10 +86,13 @@ def moved(pictures, margin, names):
     )
     with patch.object(_encoder, "DECODE_MARGIN", margin):
         tables = exact.transform(contents), reduced.transform(contents)
-    exact, reduced = (
-        table.reshape(len(contents), len(names), -1).astype(float) for table in tables
-    )
-    return (1 - (exact * reduced).sum(axis=2)).max(axis=0)
+    return _apart(*tables, len(names)).max(axis=0)
+
+
+def _apart(exact, reduced, n_blocks):
+    """Cosine distances of two tables of embeddings, of shape (n, n_blocks)."""
+    exact, reduced = (x.reshape(len(x), n_blocks, -1).astype(float) for x in (exact, reduced))
+    return 1 - (exact * reduced).sum(axis=2)
 
 
 def _file(picture, margin, by):
@@ -140,11 +143,18 @@ def decoders(files, repeats):
         except ImportError as error:
             print(f"{name} is left out: {error}.")
             del ways[name]
-    runs = {
-        name: partial(lambda way: [way(one) for one in files], way) for name, way in ways.items()
-    }
+    runs = {name: partial(_all, way, files) for name, way in ways.items()}
     with threadpool_limits(1):
-        return {name: len(files) / found for name, found in best_of(runs, repeats).items()}
+        return _rates(runs, files, repeats)
+
+
+def _all(way, files):
+    for file in files:
+        way(file)
+
+
+def _rates(runs, files, repeats):
+    return {name: len(files) / seconds for name, seconds in best_of(runs, repeats).items()}
 
 
 def _reduced(file, side):
@@ -153,10 +163,12 @@ def _reduced(file, side):
 
 def in_parallel(files, repeats):
     """Images per second that are decoded at full size, in threads and in processes."""
-    runs = {name: partial(_decode_in_parallel, files, name) for name in ("threading", "loky")} | {
-        "one after the other": lambda: [load_image(file) for file in files]
+    runs = {
+        "in threads, full size": partial(_decode_in_parallel, files, "threading"),
+        "in processes, full size": partial(_decode_in_parallel, files, "loky"),
+        "one after the other, full size": partial(_all, load_image, files),
     }
-    return {name: len(files) / found for name, found in best_of(runs, repeats).items()}
+    return _rates(runs, files, repeats)
 
 
 def _decode_in_parallel(files, backend):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import embedding, gpu, unlabeled
+from benchmarks import embedding, gpu, search, unlabeled
 
 
 def test_gpu_program_without_a_gpu(capsys):
@@ -42,3 +42,16 @@ def test_program_of_unlabelled_pictures(capsys, tmp_path):
     for table in ("All classes, new", "All classes, unlabelled", "Few classes, new"):
         assert f"## {table}" in printed
     assert "| mean of the sets | " in printed
+
+
+def test_program_of_pictures_found_by_words(capsys, tmp_path):
+    backbones = ["zoo/ViT-16", "zoo/RN20"]
+    arguments = ["--datasets", "digits", "--backbones", *backbones, "--work", str(tmp_path)]
+    search.main(arguments)
+    printed = capsys.readouterr().out
+    row = next(line for line in printed.splitlines() if line.startswith("| digits | "))
+    one, other, _, together = map(float, row.split(" | ")[1:5])
+    difference = float(row.split(" | ")[5].split()[0])
+    assert difference == pytest.approx(together - max(one, other), abs=0.11)
+    search.main([*arguments, "--chosen", "zoo/ViT-16"])
+    assert "`zoo/ViT-16`" in capsys.readouterr().out

@@ -94,6 +94,7 @@ PUBLIC_MODULES = [
     "skclipens.metrics",
     "skclipens.model_selection",
     "skclipens.pipeline",
+    "skclipens.retrieval",
     "skclipens.utils.estimator_checks",
 ]
 

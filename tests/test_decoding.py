@@ -20,7 +20,7 @@ from skclipens.backbones._preprocessing import Resize, scale_pixels, scaling
 from skclipens.datasets import load_emoji
 from skclipens.images import load_image
 from skclipens.images._decoding import decode_batches
-from skclipens.images._load import EXACT, Picture
+from skclipens.images._reduced import EXACT, Picture
 
 CLIP = load_backbone("zoo/RN20").preprocess_config
 FP32 = {"device": "cpu", "precision": "fp32"}

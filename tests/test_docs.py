@@ -73,6 +73,7 @@ def test_every_page_with_code_is_run():
         "skclipens.metrics",
         "skclipens.model_selection",
         "skclipens.pipeline",
+        "skclipens.retrieval",
         "skclipens.utils.estimator_checks",
     ],
 )

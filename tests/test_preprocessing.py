@@ -16,7 +16,7 @@ from skclipens.backbones import Backbone, _weights, clear_backbone_cache, load_b
 from skclipens.backbones._preprocessing import Resize, scale_pixels
 from skclipens.backbones._pretrained import preprocessing, warn_of_guesses
 from skclipens.embedding import model_key
-from skclipens.images._load import Picture
+from skclipens.images._reduced import Picture
 
 TINY = "ViT-tiny-preprocessing"
 CONFIG = {

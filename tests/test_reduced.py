@@ -16,7 +16,8 @@ from skclipens import CLIPEmbedder, MultiBackboneEmbedder, zoo
 from skclipens.backbones import load_backbone
 from skclipens.backbones._preprocessing import Resize
 from skclipens.images import load_image
-from skclipens.images._load import EXACT, load_pictures
+from skclipens.images._load import load_pictures
+from skclipens.images._reduced import EXACT
 from skclipens.streaming import read_embeddings
 
 PHOTOGRAPHS = [Image.fromarray(pixels) for pixels in load_sample_images().images]  # 640 x 427

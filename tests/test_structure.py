@@ -14,7 +14,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"utils"},
-    {"pipeline", "cascade", "inspection", "feature_selection"},
+    {"pipeline", "cascade", "inspection", "feature_selection", "retrieval"},
     {"metrics"},
     {"ensemble"},
     {"heads"},

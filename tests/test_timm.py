@@ -24,7 +24,7 @@ from skclipens.backbones._preprocessing import Resize, resize_key, scale_pixels
 from skclipens.backbones._pretrained import preprocessing
 from skclipens.backbones._timm import ImageTower
 from skclipens.embedding import model_key
-from skclipens.images._load import Picture
+from skclipens.images._reduced import Picture
 
 PLAIN = {"device": "cpu", "precision": "fp32", "normalize": False}
 

@@ -13,8 +13,8 @@ import skclipens
 
 from ..backbones import BackboneNotAvailableError
 from ..embedding import MultiBackboneEmbedder
+from ..embedding._gaps import gaps_of, warn_of_gaps
 from ..pipeline import make_backbone_pipeline
-from ..pipeline._gaps import gaps_of, warn_of_gaps
 from ._files import (
     check_can_write,
     find_labelled,

@@ -13,10 +13,10 @@ from sklearn.metrics import (
     recall_score,
 )
 
+from ..embedding._gaps import gaps_of, readable, warn_of_gaps
 from ..images import load_image
 from ..inspection import ReliabilityDisplay, RoutingWeightsDisplay
 from ..metrics import expected_calibration_error
-from ..pipeline._gaps import gaps_of, readable, warn_of_gaps
 
 _N_MISTAKES = 24
 _THUMBNAIL = (112, 112)

@@ -11,8 +11,10 @@ from sklearn.utils.validation import validate_data
 
 from .._utils._linalg import unit_rows
 from .._utils._progress import progress
-from .._utils._sklearn import Interval, StrOptions, fit_context
+from .._utils._sklearn import Interval, StrOptions, as_output, fit_context
+from ..backbones import load_backbones
 from ..backbones._devices import resolve_device, resolve_precision
+from ..backbones._prompts import check_templates, check_texts
 from ..images import as_image_list
 from ..images._views import VIEWS
 from ._keys import block_key
@@ -139,6 +141,68 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
                 embeddings = embed_with_store(store, images, models, embed)
             bar.update(len(images) - bar.n)
         return _normalized(embeddings, blocks) if self.normalize else embeddings
+
+    def embed_text(self, texts, *, templates=("{}",)):
+        """Embed texts into the columns of images, to find images by words.
+
+        A dot product of a block of a text and the same block of an image is their cosine, as both
+        have unit length. A text is cut off at the number of tokens that a model reads (77 in most).
+
+        Parameters
+        ----------
+        texts : list, array or Series of n str
+            Texts, such as captions or names of classes.
+        templates : sequence of str, default=("{}",)
+            Prompts, each with one ``{}`` for the text. The embedding of a text is the mean over
+            its prompts, each scaled to unit length.
+
+        Returns
+        -------
+        ndarray of shape (n, n_columns), float32
+            Columns as :meth:`get_feature_names_out` names them; each block has unit length, also
+            with ``normalize=False``. A frame if ``set_output`` says so.
+
+        Raises
+        ------
+        ValueError
+            If `texts` is not a list of strings, or a block has no texts: those of pooled features,
+            and of an image tower of timm.
+        BackboneNotAvailableError
+            If the weights or the tokenizer of a backbone cannot be had.
+
+        See Also
+        --------
+        skclipens.ImageRetriever : Finds images by words, with all backbones.
+
+        Examples
+        --------
+        >>> from skclipens import CLIPEmbedder
+        >>> from skclipens.datasets import load_emoji
+        >>> emoji, embedder = load_emoji(), CLIPEmbedder("zoo/RN20")
+        >>> cosines = embedder.transform(emoji.filenames) @ embedder.embed_text(["a bicycle"]).T
+        >>> print(emoji.frame["name"][cosines.argmax()])
+        bicycle
+        """
+        from ..backbones._text import encode_classes
+
+        self._validate_params()
+        texts, templates = check_texts(texts), check_templates(templates)
+        blocks = self._blocks()
+        for block in blocks:
+            if not block.kind.has_text:
+                raise ValueError(
+                    f"Block {block.kind.name!r} has no texts. Leave this backbone out, or take "
+                    "features='projected', which a text tower can read."
+                )
+        # Blocks of one backbone, as with keep_plain=True, have the same texts.
+        backbones = list(dict.fromkeys(block.backbone for block in blocks))
+        models = load_backbones(backbones, self._devices()[:1])[0]
+        found = {
+            one: encode_classes(model, texts, templates)[0]
+            for one, model in zip(backbones, models, strict=True)
+        }
+        values = np.concatenate([found[block.backbone] for block in blocks], axis=1)
+        return as_output("transform", values, texts, self)
 
     def embed_to(self, folder, X, *, chunk_size=1024, resume=True):
         """Embed more images than memory holds, into a folder of Parquet files.

@@ -20,7 +20,7 @@ from ..backbones._preprocessing import (
     scaling,
 )
 from ..backbones._towers import BothFeatures
-from ..images._load import EXACT
+from ..images._reduced import EXACT
 from ..images._views import PLAIN
 from ._keys import DECODE_MARGIN
 

@@ -8,6 +8,7 @@ import time
 
 from ..backbones._pretrained import preprocessing, uses_quick_gelu
 from ..images import ImageError, load_image
+from ..images._wrapped import unwrapped
 
 # Raise it whenever the same file gives another embedding: other rules of `load_image`, another
 # resize. All rows that were stored before are then left unused, and evicted in time.
@@ -84,11 +85,19 @@ def image_keys(images, store=None):
 def keys_and_stamps(images, store):
     """Keys of images, with the stamps that files had before they were read."""
     stamps, keys = [], []
-    for image in images:  # once: a sequence may fetch an item each time that it is asked for
+    for image in map(_plain, images):  # once: a sequence may fetch an item whenever it is asked
         stamps.append(file_stamp(image))
         keys.append(None if stamps[-1] else _key_of_content(image))
     files = _keys_of_files([stamp for stamp in stamps if stamp], store)
     return [files.get(stamp) if stamp else key for key, stamp in zip(keys, stamps)], stamps
+
+
+def _plain(image):
+    """The path or content that an image stands for; None for what cannot be read."""
+    try:
+        return unwrapped(image)
+    except ImageError:
+        return None
 
 
 def _key_of_content(image):
@@ -112,6 +121,7 @@ def _short(digest):
 
 def file_stamp(image):
     """What changes when a file is written to; None for what is not a path of a regular file."""
+    image = _plain(image)
     if not isinstance(image, (str, os.PathLike)):
         return None
     try:

@@ -7,7 +7,8 @@ from sklearn.utils import column_or_1d
 from .._utils._folds import few_shot_folds
 from .._utils._metadata import rows_of
 from .._utils._validation import check_labels, labels_of, unlabeled_rows
-from ..heads._text_head import BaseTextHead, check_templates, names_of_classes
+from ..backbones._prompts import check_templates
+from ..heads._text_head import BaseTextHead, names_of_classes
 from ._experts import named_heads
 from ._without_labels import labelled_by_names
 from .routers import is_fixed

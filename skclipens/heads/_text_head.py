@@ -10,9 +10,9 @@ from sklearn.base import BaseEstimator
 from .._utils._linalg import unit_rows
 from .._utils._validation import check_table
 from ..backbones import Backbone, load_backbone
+from ..backbones._prompts import check_templates
 from ._classifier import LogitClassifierMixin
 
-DEFAULT_TEMPLATES = ("a photo of a {}.", "a picture of a {}.", "{}")
 _MAX_ENCODED = 256
 
 _encoded = OrderedDict()
@@ -168,23 +168,3 @@ class CrossFitMixin:
 
 class CrossFitTextHead(CrossFitMixin, BaseTextHead):
     """A head that starts from text features and is defined by ``cross_fit``."""
-
-
-def check_templates(templates):
-    """Prompts as a tuple of str; None stands for the default ones.
-
-    Raises
-    ------
-    ValueError
-        If there is none, or one has no place for a name.
-    """
-    templates = tuple(DEFAULT_TEMPLATES if templates is None else templates)
-    if not templates:
-        raise ValueError("templates is empty; None stands for the default ones.")
-    for template in templates:
-        if not isinstance(template, str) or template.count("{}") != 1:
-            raise ValueError(
-                f"Each of templates needs one '{{}}' for the name of a class; {template!r} "
-                "does not have it."
-            )
-    return templates

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ._load import ImageError, load_pictures
+from ._errors import ImageError
+from ._load import load_pictures
 
 _pil_locks = [threading.Lock() for _ in range(64)]
 
@@ -27,7 +28,7 @@ def decode_batches(images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_err
     rows : sequence of int
         Which of them, in which order.
     resizes : dict of (height, width, side, callable)
-        What a :class:`skclipens.images._load.Picture` is resized by, once for each entry; see
+        What a :class:`skclipens.images._reduced.Picture` is resized by, once for each entry; see
         ``backbones._preprocessing``. Its shorter side has at least `side` pixels, or all there are.
     batch_size : int
     n_jobs : int or None

@@ -17,7 +17,9 @@ import numpy as np
 from fsspec.core import url_to_fs
 
 from .._utils._missing import is_missing
-from ._load import ImageError, as_image_list, load_image
+from ._collections import as_image_list
+from ._errors import ImageError
+from ._load import load_image
 
 IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".pgm"),

@@ -9,8 +9,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._sklearn import routing_enabled
 from ..embedding._base import BaseEmbedder
+from ..embedding._gaps import filled, gaps_of, readable, warn_of_gaps
 from ._checks import check_before_images, images_of
-from ._gaps import filled, gaps_of, readable, warn_of_gaps
 
 _DOC = """{summary}
 

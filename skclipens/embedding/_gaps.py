@@ -1,12 +1,12 @@
 """Gaps: rows of NaN, which an embedder leaves for images that it cannot read."""
 
-import os
 import warnings
 
 import numpy as np
 
 from .._utils._sklearn import safe_indexing
 from ..images import ImageError
+from ..images._wrapped import name_of
 
 _LISTED = 3  # rows that a message names
 
@@ -51,5 +51,5 @@ def warn_of_gaps(gaps, what, images, all_may_be=False):
 
 
 def _named(row, images):
-    image = None if images is None else images[row]
-    return f"row {row} ({str(image)!r})" if isinstance(image, (str, os.PathLike)) else f"row {row}"
+    name = None if images is None else name_of(images[row])
+    return f"row {row}" if name is None else f"row {row} ({name!r})"
