@@ -31,9 +31,9 @@ def encoded(picture, file_format="JPEG", **options):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Two photographs of 1920 x 1281 and, as small files, of 200 x 133 pixels."""
+    """Two photographs of 2560 x 1708 and, as small files, of 200 x 133 pixels."""
     folder, found = tmp_path_factory.mktemp("photographs"), []
-    for size in [(1920, 1281), (200, 133)]:
+    for size in [(2560, 1708), (200, 133)]:
         for i, picture in enumerate(PHOTOGRAPHS):
             found.append(folder / f"{size[0]}-{i}.jpg")
             picture.resize(size, Image.Resampling.BICUBIC).save(found[-1], quality=92)

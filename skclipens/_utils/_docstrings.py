@@ -34,7 +34,7 @@ _SHARED = {
             the first decides.
         decode : {"auto", "exact"}, default="auto"
             How JPEG files are decoded. ``"auto"``: at 1/2, 1/4 or 1/8 of their size, where both
-            sides keep at least twice the pixels that the model reads, which is several times
+            sides keep at least three times the pixels that the model reads, which is several times
             faster for photographs of a camera; smaller files at full size. ``"exact"``: always at
             full size, as open_clip does.
         compile : bool, default=False

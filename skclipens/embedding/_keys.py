@@ -16,7 +16,7 @@ PREPROCESS_VERSION = 1
 
 # With decode="auto", sides of a picture have at least this many times the pixels of what it is
 # resized to: see benchmarks/decoding.py.
-DECODE_MARGIN = 2
+DECODE_MARGIN = 3
 
 FILE_DIGESTS = "file digests"  # where a store has the key of a model
 _SETTLED = 2 * 10**9  # nanoseconds; no file system in use has coarser times

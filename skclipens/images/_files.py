@@ -19,10 +19,11 @@ from fsspec.core import url_to_fs
 from .._utils._missing import is_missing
 from ._collections import as_image_list
 from ._errors import ImageError
+from ._heif import SUFFIXES as HEIF_SUFFIXES
 from ._load import load_image
 
 IMAGE_SUFFIXES = (
-    *(".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".pgm"),
+    *(".avif", ".bmp", ".gif", *HEIF_SUFFIXES, ".jpeg", ".jpg", ".pgm"),
     *(".png", ".ppm", ".tif", ".tiff", ".webp"),
 )
 _SHARD = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)

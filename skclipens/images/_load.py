@@ -10,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from .._utils._missing import is_missing
 from ._errors import ImageError, image_error
+from ._heif import open_image
 from ._reduced import EXACT, Picture, reduction_of
 from ._wrapped import name_of, unwrapped
 
@@ -167,7 +168,7 @@ def _read(source, name, sides):
 def _read_file(source, name, sides):
     pictures = {}
     while missing := [side for side in sides if side not in pictures]:
-        with Image.open(source) as opened:
+        with open_image(source, name) as opened:
             reductions = {side: reduction_of(opened, side) for side in missing}
             reduction, size = reductions[missing[0]], opened.size
             if reduction > 1:
