@@ -207,7 +207,7 @@ class ImageRetriever(BaseEstimator):
         scores, rows = self._nearest(queries, self._blocks, n_neighbors, leave_out=X is None)
         if gaps is not None and gaps.any():
             scores[gaps], rows[gaps] = np.nan, -1
-        return (1 - scores, rows) if return_distance else rows
+        return (np.maximum(1 - scores, 0), rows) if return_distance else rows
 
     # Embeddings of images, and of words
 

@@ -86,6 +86,7 @@ PUBLIC_MODULES = [
     "skclipens.backbones",
     "skclipens.cascade",
     "skclipens.datasets",
+    "skclipens.decomposition",
     "skclipens.embedding",
     "skclipens.ensemble",
     "skclipens.heads",

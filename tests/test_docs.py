@@ -64,6 +64,7 @@ def test_every_page_with_code_is_run():
         "skclipens.backbones",
         "skclipens.cascade",
         "skclipens.datasets",
+        "skclipens.decomposition",
         "skclipens.embedding",
         "skclipens.ensemble",
         "skclipens.feature_selection",

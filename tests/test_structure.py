@@ -14,7 +14,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"utils"},
-    {"pipeline", "cascade", "inspection", "feature_selection", "retrieval"},
+    {"pipeline", "cascade", "inspection", "feature_selection", "decomposition", "retrieval"},
     {"metrics"},
     {"ensemble"},
     {"heads"},

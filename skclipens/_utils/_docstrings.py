@@ -56,7 +56,9 @@ _SHARED = {
             name. If the store cannot be read or written to, a warning says so, and what it lacks
             is computed.
         on_error : {"raise", "nan"}, default="raise"
-            Whether an image that cannot be read is an error or a row of NaN.
+            Whether an image that cannot be read is an error or a row of NaN. A
+            :class:`skclipens.pipeline.BackbonePipeline` leaves such rows out of ``fit`` and says in
+            ``predict`` which they are; a plain :class:`sklearn.pipeline.Pipeline` hands them on.
         verbose : bool or int, default=False
             Whether to show a progress bar.
         """,
