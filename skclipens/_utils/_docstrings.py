@@ -62,6 +62,11 @@ _SHARED = {
         verbose : bool or int, default=False
             Whether to show a progress bar.
         """,
+    "text_cache": """
+        cache : None, bool, str, os.PathLike or EmbeddingStore, default=None
+            Where features of prompts are kept between processes, as the parameter of
+            :class:`CLIPEmbedder`. In a process, no prompt is encoded twice in any case.
+        """,
     "paper": """
         .. [1] Rodriguez-Opazo et al., "Synergy and Diversity in CLIP: Enhancing Performance Through
            Adaptive Backbone Ensembling", ICLR 2025.

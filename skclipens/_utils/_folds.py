@@ -1,6 +1,5 @@
 """Folds of few rows per class, and what the rows of a fold can judge."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -14,6 +13,7 @@ from sklearn.model_selection import (
 
 from ._sklearn import HasMethods, Interval, RealNotInt
 from ._validation import few_rows_per_class
+from ._warnings import silent
 
 CV_CONSTRAINTS = [
     Interval(Integral, 2, None, closed="left"),
@@ -115,9 +115,8 @@ def _has_company(y):
 
 
 def _split(splitter, y, groups, X=None):
-    with warnings.catch_warnings(), few_rows_per_class():
-        # Rows whose class is in no other fold are not held out; see `_teachable`.
-        warnings.filterwarnings("ignore", message="The least populated class")
+    # Rows whose class is in no other fold are not held out; see `_teachable`.
+    with silent("The least populated class"), few_rows_per_class():
         folds = splitter.split(np.zeros((len(y), 1)) if X is None else X, y, groups)
         rows = np.arange(len(y))  # folds may be masks or lists
         return [(rows[train], rows[test]) for train, test in folds]

@@ -4,13 +4,21 @@ import threading
 from contextlib import contextmanager
 
 import numpy as np
+from sklearn.utils import gen_batches
 from threadpoolctl import OpenBLASController, threadpool_limits
+
+_VALUES_AT_ONCE = 2**23
 
 
 def unit_rows(X):
     """Rows of X scaled to unit Euclidean length; zero rows stay."""
     lengths = np.linalg.norm(X, axis=1, keepdims=True)
     return X / np.where(lengths > 0, lengths, 1)
+
+
+def row_batches(n_rows, n_columns):
+    """Slices of rows that have no more than so many values, where each row has n_columns."""
+    return gen_batches(n_rows, max(1, _VALUES_AT_ONCE // n_columns))
 
 
 def total_weight(y, sample_weight):

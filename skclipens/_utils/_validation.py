@@ -1,7 +1,5 @@
 """Checks of input that several modules share."""
 
-import warnings
-from contextlib import contextmanager
 from numbers import Real
 
 import numpy as np
@@ -11,19 +9,17 @@ from sklearn.utils.validation import validate_data
 
 from ._missing import is_missing
 from ._sklearn import check_sample_weight
+from ._warnings import silent
 
 _FLOATS = [np.float64, np.float32]
 
 
-@contextmanager
 def few_rows_per_class():
-    """Silence scikit-learn's doubt that labels with few rows per class are classes.
+    """A context without scikit-learn's doubt that labels with few rows per class are classes.
 
     One labelled image per class is an ordinary use of this package.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The number of unique classes is greater")
-        yield
+    return silent("The number of unique classes is greater")
 
 
 def check_table(estimator, X, y, *, option=None):

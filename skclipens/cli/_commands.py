@@ -31,14 +31,15 @@ class _Commands(click.Group):
     """Commands whose warnings and errors are sentences, not tracebacks."""
 
     def invoke(self, ctx):
-        with warnings.catch_warnings():
-            warnings.showwarning = _say
-            try:
-                return super().invoke(ctx)
-            except (ValueError, OSError, ImportError, BackboneNotAvailableError) as error:
-                if getattr(error, "errno", None) == errno.EPIPE:  # as of `skclipens name | head`
-                    raise
-                raise click.ClickException(str(error)) from error
+        shown, warnings.showwarning = warnings.showwarning, _say
+        try:
+            return super().invoke(ctx)
+        except (ValueError, OSError, ImportError, BackboneNotAvailableError) as error:
+            if getattr(error, "errno", None) == errno.EPIPE:  # as of `skclipens name | head`
+                raise
+            raise click.ClickException(str(error)) from error
+        finally:
+            warnings.showwarning = shown
 
 
 def _say(message, category, *place):

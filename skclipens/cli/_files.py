@@ -125,7 +125,8 @@ def load_model(path, **parameters):
 def with_parameters(model, **parameters):
     """Set parameters of the steps that have them; those that are None stay as they are."""
     for _, step in model.steps:
-        known = step.get_params(deep=False)
-        given = {k: v for k, v in parameters.items() if k in known and v is not None}
-        step.set_params(**given)
+        for one in (step, *(expert.head for expert in getattr(step, "experts_", ()))):
+            known = one.get_params(deep=False)
+            given = {k: v for k, v in parameters.items() if k in known and v is not None}
+            one.set_params(**given)
     return model

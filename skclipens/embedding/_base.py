@@ -21,6 +21,7 @@ from ._keys import block_key
 from ._plan import FEATURES, plan_blocks
 from ._reading import as_store, embed_with_store
 from ._store import EmbeddingStore
+from ._texts import embed_classes
 
 
 class BaseEmbedder(TransformerMixin, BaseEstimator):
@@ -183,8 +184,6 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         >>> print(emoji.frame["name"][cosines.argmax()])
         bicycle
         """
-        from ..backbones._text import encode_classes
-
         self._validate_params()
         texts, templates = check_texts(texts), check_templates(templates)
         blocks = self._blocks()
@@ -196,10 +195,9 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
                 )
         # Blocks of one backbone, as with keep_plain=True, have the same texts.
         backbones = list(dict.fromkeys(block.backbone for block in blocks))
-        models = load_backbones(backbones, self._devices()[:1])[0]
+        load_backbones(backbones, self._devices()[:1])
         found = {
-            one: encode_classes(model, texts, templates)[0]
-            for one, model in zip(backbones, models, strict=True)
+            one: embed_classes(one, texts, templates, cache=self.cache)[0] for one in backbones
         }
         values = np.concatenate([found[block.backbone] for block in blocks], axis=1)
         return as_output("transform", values, texts, self)

@@ -24,6 +24,7 @@ from ..heads._temperature import (
     surprise,
     unjudged_spread,
 )
+from ..heads._text_head import CACHE_CONSTRAINTS
 from ._before_fit import ChecksBeforeFit
 from ._blocks import find_blocks
 from ._composition import HeadComposition
@@ -121,6 +122,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         labels index. Labels that are strings are their own names.
     templates : sequence of str, default=None
         Prompts, each with one ``{}``; see :class:`ZeroShotHead`.
+    %(text_cache)s
     unlabeled : {"error", "ignore", "use"}, default="error"
         What a row without a label is: -1 among numbers; None, NaN or "" among any. ``"error"``: an
         error, but labels that are all -1 or 1 are two classes. ``"ignore"``: it is left out.
@@ -196,6 +198,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         "class_weight": [None, dict, StrOptions({"balanced"})],
         "class_names": [None, dict, "array-like"],
         "templates": [None, "array-like"],
+        "cache": CACHE_CONSTRAINTS,
         "unlabeled": [StrOptions({"error", "ignore", "use"})],
         "memory": [None, str, HasMethods(["cache"])],
         "n_jobs": [None, Integral],
@@ -215,6 +218,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         class_weight=None,
         class_names=None,
         templates=None,
+        cache=None,
         unlabeled="error",
         memory=None,
         n_jobs=None,
@@ -229,6 +233,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         self.class_weight = class_weight
         self.class_names = class_names
         self.templates = templates
+        self.cache = cache
         self.unlabeled = unlabeled
         self.memory = memory
         self.n_jobs = n_jobs
@@ -348,6 +353,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
             named_classes=self._has_named_classes(y),
             class_names=self.class_names,
             templates=self.templates,
+            cache=self.cache,
             random_state=self.random_state,
         )
         if metadata["sample_weight"] is not None:

@@ -136,7 +136,7 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes=True,
         Whether ``"auto"`` may use heads that start from names.
     **defaults : dict
         Parameters that heads get where they have them and these are None: ``class_names``,
-        ``templates``, ``random_state``.
+        ``templates``, ``cache``, ``random_state``.
 
     Returns
     -------

@@ -9,6 +9,7 @@ from joblib import Parallel, delayed
 from .._utils._folds import covers_most, few_shot_folds
 from .._utils._metadata import rows_of
 from .._utils._progress import progress
+from ..heads._text_head import encode_ahead
 from ._experts import stack_logits
 
 
@@ -66,6 +67,7 @@ def fit_experts(experts, X, y, metadata, verbose=False):
     -------
     list of E Expert
     """
+    _encode_ahead(experts, y, verbose)
     with _bar(len(experts), verbose) as bar:
         return [_told(bar, expert.fit(X, y, metadata)) for expert in experts]
 
@@ -90,6 +92,7 @@ def fit_and_judge(
     experts : list of E Expert
     held_out : HeldOut
     """
+    _encode_ahead(experts, y, verbose)
     folds = Folds(X, y, cv, metadata["groups"], random_state)
     if not folds.once or not any(expert.learns for expert in experts):
         return _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose)
@@ -103,6 +106,10 @@ def fit_and_judge(
     logits = stack_logits(experts, X[rows], classes)
     known = np.stack([np.isin(y[rows], expert.head.classes_) for expert in experts], axis=1)
     return experts, HeldOut(rows, logits, known)
+
+
+def _encode_ahead(experts, y, verbose):
+    encode_ahead([expert.head for expert in experts], np.unique(y), verbose)
 
 
 class Folds:

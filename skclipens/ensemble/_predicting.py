@@ -8,6 +8,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._linalg import row_batches
 from .._utils._validation import check_at_least_two
 from ..heads import ZeroShotHead
 from ..heads._classifier import LogitClassifierMixin
@@ -37,6 +38,10 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         return logits / self.temperatures_[:, None].astype(logits.dtype)
 
     def _logits_of(self, X):
+        batches = row_batches(len(X), len(self.experts_) * len(self.classes_))
+        return np.concatenate([self._combined(X[rows]) for rows in batches])
+
+    def _combined(self, X):
         logits, routed = self._expert_logits(X), self._routed
         combined = combine(self.router_, X, logits[:, routed])
         if not routed.all():

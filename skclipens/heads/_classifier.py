@@ -5,6 +5,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._linalg import row_batches
 from .._utils._validation import check_rows
 
 
@@ -79,5 +80,7 @@ class LogitClassifierMixin(ClassifierMixin):
         ndarray of shape (n,)
             Labels.
         """
-        best = self._logits(X).argmax(axis=1)
-        return self.classes_[best]
+        X = self._checked(X)
+        batches = row_batches(len(X), len(self.classes_))
+        best = [self._logits_of(X[rows]).argmax(axis=1) for rows in batches]
+        return self.classes_[np.concatenate(best)]

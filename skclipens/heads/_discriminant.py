@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import eigh, solve
 from scipy.sparse import csr_array
 
-from .._utils._linalg import total_weight
+from .._utils._linalg import row_batches, total_weight
 
 
 class Discriminant:
@@ -132,28 +132,44 @@ class Discriminant:
         Returns
         -------
         ndarray of shape (n, C)
-            Up to a constant for each row. Means something for rows in company only.
+            Up to a constant for each row. Those of rows not in company are 0.
         """
+        targets, means = self._given[1], self._means
+        logits = np.zeros((len(targets), len(means)), means.dtype)
+        rows = np.flatnonzero(self.in_company)
+        rows = rows[np.argsort(targets[rows], kind="stable")]  # so that a batch has few classes
+        for batch in row_batches(len(rows), len(means)):
+            logits[rows[batch]] = self._of_left_out(rows[batch], ridge)
+        return logits
+
+    def _of_left_out(self, rows, ridge):
         values, R, M = self._basis
-        targets, w = self._given[1], self._weights
-        own = np.arange(len(R)), targets
+        targets, w = self._given[1][rows], self._weights[rows]
+        own = np.arange(len(rows)), targets
         count = self._counts[targets].astype(R.dtype)
-        others = np.where(self.in_company, count - w, np.maximum(count, self._tiny))
-        R = R / np.sqrt(np.where(w > 0, w, 1))[:, None]
+        others = count - w
+        R = R[rows] / np.sqrt(w)[:, None]
         precision = 1 / (values + ridge)
-        between = (M * (precision - 1 / ridge)) @ M.T + self._means @ self._means.T / ridge
-        lengths = np.diag(between)
-        between = lengths + lengths[:, None] - 2 * between
         to_means = (R * precision) @ M.T
         itself = np.einsum("nj,j,nj->n", R, precision, R)[:, None]
         apart = to_means[own][:, None] - to_means
         change = (w * count / others)[:, None]
-        distances = itself + 2 * apart + between[targets]
+        distances = itself + 2 * apart + self._between_means(targets, precision, ridge)
         distances += change * (itself + apart) ** 2 / (1 - change * itself)
         # The row is count / others farther from its own mean without it; then, see above.
-        m = np.where(self.in_company, count / np.where(w > 0, w, 1), np.inf)
-        distances[own] *= (count / others) ** 2 * (1 - m**-2)
+        distances[own] *= (count / others) ** 2 * (1 - (count / w) ** -2)
         return self._log_prior - (self.n_rows - w)[:, None] / 2 * distances
+
+    def _between_means(self, targets, precision, ridge):
+        """Squared distances between the means of some classes and those of all, (n, C)."""
+        (_, _, M), means = self._basis, self._means
+        some, position = np.unique(targets, return_inverse=True)
+        change = precision - 1 / ridge
+        lengths = (M**2) @ change + np.sum(means**2, axis=1) / ridge
+        products = (M[some] * change) @ M.T + means[some] @ means.T / ridge
+        between = lengths[some][:, None] + lengths - 2 * products
+        between[np.arange(len(some)), some] = 0
+        return between[position]
 
 
 class HeldOutDiscriminants:
@@ -184,8 +200,7 @@ class HeldOutDiscriminants:
     def logits(self, ridge_of):
         """Held-out logits, (n, C), zero where not known, with a ridge for each discriminant."""
         if self._parts is None:
-            logits = self._whole.left_out(ridge_of(self._whole))
-            return np.where(self.known[:, None], logits, 0)
+            return self._whole.left_out(ridge_of(self._whole))
         X, _, n_classes, _ = self._whole._given
         logits = np.zeros((len(X), n_classes), X.dtype)
         for part, test in self._parts:

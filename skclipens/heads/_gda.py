@@ -4,6 +4,7 @@ from numbers import Real
 
 import numpy as np
 
+from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, few_shot_folds
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, StrOptions, fit_context
@@ -18,6 +19,7 @@ _N_FOLDS = 5
 _UNJUDGED_SPREAD = 0.5
 
 
+@fill_doc()
 class GDAHead(CrossFitTextHead):
     r"""Add to zero-shot logits those of a Gaussian discriminant of the training rows.
 
@@ -41,6 +43,7 @@ class GDAHead(CrossFitTextHead):
         Prompts, as in :class:`ZeroShotHead`.
     class_names : mapping or sequence of str, default=None
         Names of the classes, as in :class:`ZeroShotHead`.
+    %(text_cache)s
 
     Attributes
     ----------
@@ -106,11 +109,14 @@ class GDAHead(CrossFitTextHead):
         "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, backbone=None, *, alpha="auto", templates=None, class_names=None):
+    def __init__(
+        self, backbone=None, *, alpha="auto", templates=None, class_names=None, cache=None
+    ):
         self.backbone = backbone
         self.alpha = alpha
         self.templates = templates
         self.class_names = class_names
+        self.cache = cache
 
     @fit_context(prefer_skip_nested_validation=True)
     def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):

@@ -8,13 +8,14 @@ from scipy.special import softmax
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, gen_batches
 
+from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, fit_context
 from .._utils._validation import check_at_least_two, check_table, check_weights
 from ._classifier import LogitClassifierMixin
 from ._temperature import fit_temperature, unjudged_temperature
-from ._text_head import CrossFitMixin
+from ._text_head import CACHE_CONSTRAINTS, CrossFitMixin
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
@@ -25,6 +26,7 @@ _ROWS_AT_ONCE = 4096
 _UNJUDGED = 4.0, 0.3
 
 
+@fill_doc()
 class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
     r"""Correct the zero-shot logits of several backbones by similar training rows.
 
@@ -57,6 +59,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         Prompts, as in :class:`ZeroShotHead`.
     class_names : mapping or sequence of str, default=None
         Names of the classes, as in :class:`ZeroShotHead`.
+    %(text_cache)s
     random_state : int, RandomState instance or None, default=None
         Determines which of many rows are drawn.
 
@@ -104,6 +107,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         "max_rows": [Interval(Integral, 2, None, closed="left")],
         "templates": [None, "array-like"],
         "class_names": [None, dict, "array-like"],
+        "cache": CACHE_CONSTRAINTS,
         "random_state": ["random_state"],
     }
 
@@ -116,6 +120,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         max_rows=2000,
         templates=None,
         class_names=None,
+        cache=None,
         random_state=None,
     ):
         self.blocks = blocks
@@ -124,6 +129,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         self.max_rows = max_rows
         self.templates = templates
         self.class_names = class_names
+        self.cache = cache
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -194,7 +200,8 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
 
     def _fit_base(self, X, y, targets, weights):
         """Fit heads and temperatures of the prompts; the calibrated mean of their logits."""
-        options = {"templates": self.templates, "class_names": self.class_names}
+        names = ("templates", "class_names", "cache")
+        options = {name: getattr(self, name) for name in names}
         self.text_heads_ = [
             (ZeroShotHead(backbone, **options).fit(X[:, columns], y), columns)
             for backbone, columns in self._blocks(X.shape[1])

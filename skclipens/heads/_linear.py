@@ -169,19 +169,22 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
 
     def _choose(self, held_out, targets, weights):
         """The shrinkage whose held-out logits are best, once calibrated; and these."""
-        rows = np.flatnonzero(held_out.known)
+        rows = slice(None) if held_out.known.all() else np.flatnonzero(held_out.known)
         of_rows = None if weights is None else weights[rows]
         candidates = [self.shrinkage]
         if self.shrinkage == "auto":
             judged = covers_most(targets[rows], len(self.classes_))
             candidates = _SHRINKAGES if judged else [_DEFAULT_SHRINKAGE]
-        found = [held_out.logits(partial(_ridge, shrinkage=one)) for one in candidates]
-        losses = [0.0]
-        if len(candidates) > 1:
-            losses = [calibrated_loss(logits[rows], targets[rows], of_rows) for logits in found]
-        # Of rows that are alone in their class, all teach the same: rounding must not choose.
-        best = int(np.argmax(losses <= np.min(losses) * (1 + _ALIKE)))
-        return candidates[best], found[best]
+        if len(candidates) == 1:
+            return candidates[0], held_out.logits(partial(_ridge, shrinkage=candidates[0]))
+        found = []  # loss, shrinkage and logits of those that may still be the best
+        for shrinkage in candidates:
+            logits = held_out.logits(partial(_ridge, shrinkage=shrinkage))
+            found.append((calibrated_loss(logits[rows], targets[rows], of_rows), shrinkage, logits))
+            # Of rows that are alone in their class, all teach the same: rounding must not choose.
+            limit = min(loss for loss, _, _ in found) * (1 + _ALIKE)
+            found = [one for one in found if one[0] <= limit]
+        return found[0][1:]
 
     def _logits_of(self, X):
         return X @ self.coef_.T + self.intercept_

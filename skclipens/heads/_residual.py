@@ -7,6 +7,7 @@ from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 
+from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, few_shot_folds
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, fit_context
@@ -17,6 +18,7 @@ from ._text_head import CrossFitTextHead
 _N_FOLDS = 5
 
 
+@fill_doc()
 class ResidualHead(CrossFitTextHead):
     r"""Correct zero-shot logits by a ridge regression of what they leave unexplained.
 
@@ -38,6 +40,7 @@ class ResidualHead(CrossFitTextHead):
         Prompts, as in :class:`ZeroShotHead`.
     class_names : mapping or sequence of str, default=None
         Names of the classes, as in :class:`ZeroShotHead`.
+    %(text_cache)s
 
     Attributes
     ----------
@@ -91,11 +94,12 @@ class ResidualHead(CrossFitTextHead):
         "alpha": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, backbone=None, *, alpha=0.2, templates=None, class_names=None):
+    def __init__(self, backbone=None, *, alpha=0.2, templates=None, class_names=None, cache=None):
         self.backbone = backbone
         self.alpha = alpha
         self.templates = templates
         self.class_names = class_names
+        self.cache = cache
 
     @fit_context(prefer_skip_nested_validation=True)
     def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):

@@ -1,5 +1,6 @@
 """What heads share that start from the text features of their classes."""
 
+import os
 import reprlib
 import threading
 from collections import OrderedDict
@@ -8,32 +9,58 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._utils._linalg import unit_rows
+from .._utils._progress import progress
 from .._utils._validation import check_table
-from ..backbones import Backbone, load_backbone
+from ..backbones import Backbone
 from ..backbones._prompts import check_templates
+from ..embedding import EmbeddingStore
+from ..embedding._texts import embed_classes
 from ._classifier import LogitClassifierMixin
 
-_MAX_ENCODED = 256
+CACHE_CONSTRAINTS = [None, "boolean", str, os.PathLike, EmbeddingStore]
+_MAX_BYTES = 2**27
 
 _encoded = OrderedDict()
 _lock = threading.Lock()
 
 
-def _class_features(backbone, names, templates):
-    """Text features of classes, encoded once per process: folds and draws share them."""
-    from ..backbones._text import encode_classes
-
+def _class_features(backbone, names, templates, cache=None, bar=None):
+    """Text features of classes, put together once per process: folds and draws share them."""
     key = (backbone, backbone.version, names, templates)
     with _lock:
         if key not in _encoded:
-            # Wherever an embedder has put the model, so that it is not loaded twice.
-            features, scale = encode_classes(load_backbone(backbone), names, templates)
+            features, scale = embed_classes(backbone, names, templates, cache=cache, bar=bar)
             features.setflags(write=False)  # all heads of these classes hold this array
             _encoded[key] = features, scale
-            while len(_encoded) > _MAX_ENCODED:
-                _encoded.popitem(last=False)
+            _drop_oldest()
         _encoded.move_to_end(key)
         return _encoded[key]
+
+
+def _drop_oldest():
+    while len(_encoded) > 1 and sum(one.nbytes for one, _ in _encoded.values()) > _MAX_BYTES:
+        _encoded.popitem(last=False)
+
+
+def encode_ahead(heads, classes, verbose):
+    """Encode the prompts of several heads under one progress bar; ``fit`` then finds them.
+
+    Parameters
+    ----------
+    heads : list of estimator
+        Those that start from prompts are encoded.
+    classes : ndarray of shape (C,)
+        Sorted labels.
+    verbose : bool or int
+        Where it is false, each head is left to encode its own.
+    """
+    of_heads = [one for one in heads if isinstance(one, BaseTextHead)] if verbose else []
+    wanted = {one._prompts(classes, one.class_names, one.templates): one.cache for one in of_heads}
+    n_prompts = sum(len(names) * len(templates) for _, names, templates in wanted)
+    with progress(n_prompts, verbose, desc="encoding texts", unit="prompt", delay=1) as bar:
+        for prompts, cache in wanted.items():
+            _class_features(*prompts, cache, bar)
+        bar.update(n_prompts - bar.n)  # what was there already
 
 
 def names_of_classes(classes, class_names):
@@ -86,13 +113,14 @@ def names_of_classes(classes, class_names):
 class BaseTextHead(LogitClassifierMixin, BaseEstimator):
     """A head that starts from the text features of its classes.
 
-    A subclass has the parameters ``backbone``, ``templates`` and ``class_names``.
+    A subclass has the parameters ``backbone``, ``templates``, ``class_names`` and ``cache``.
     """
 
     _parameter_constraints: dict = {
         "backbone": [None, str],
         "templates": [None, "array-like"],
         "class_names": [None, dict, "array-like"],
+        "cache": CACHE_CONSTRAINTS,
     }
     __metadata_request__fit = {"sample_weight": True}
 
@@ -123,10 +151,14 @@ class BaseTextHead(LogitClassifierMixin, BaseEstimator):
             )
         return backbone
 
-    def _encode(self, classes, class_names, templates):
+    def _prompts(self, classes, class_names, templates):
+        """What is to be encoded: the backbone, names of classes, and templates."""
         names = names_of_classes(classes, class_names)
-        templates = check_templates(templates)
-        self.coef_, self.logit_scale_ = _class_features(self._backbone(), names, templates)
+        return self._backbone(), names, check_templates(templates)
+
+    def _encode(self, classes, class_names, templates):
+        prompts = self._prompts(classes, class_names, templates)
+        self.coef_, self.logit_scale_ = _class_features(*prompts, self.cache)
         self.classes_ = classes
 
     def _text_logits(self, features):

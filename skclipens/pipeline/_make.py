@@ -24,8 +24,8 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
     **parameters : dict
         Parameters of :class:`MultiBackboneEmbedder` and, if `estimator` is None, of
         :class:`AdaptiveBackboneEnsemble`; those that both have, such as ``n_jobs`` and
-        ``verbose``, go to both. ``cache`` keeps embeddings of images, ``memory`` fitted heads. The
-        pipeline's own memory is set by ``set_params(memory=...)``.
+        ``verbose``, go to both. ``cache`` keeps embeddings of images and of prompts, and ``memory``
+        fitted heads. The pipeline's own memory is set by ``set_params(memory=...)``.
 
     Returns
     -------
