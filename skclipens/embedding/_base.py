@@ -136,7 +136,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
             bar.update(len(images) - bar.n)
         return _normalized(embeddings, blocks) if self.normalize else embeddings
 
-    def embed_to(self, folder, X, *, chunk_size=1024, resume=True):
+    def embed_to(self, folder, X, *, protocols=("file",), chunk_size=1024, resume=True):
         """Embed more images than memory holds, into a folder of Parquet files.
 
         A call that was interrupted goes on with the chunks that are not written. Chunks are tasks
@@ -152,6 +152,12 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
             ``"zip://cat.png::pets.zip"``), a pattern (``"pets/**/*.jpg"``), a folder, or a
             ``.txt`` file with one name per line. A name that ends in ``.tar`` stands for the
             images in this shard, in its order.
+        protocols : sequence of str, default=("file",)
+            By which protocols of fsspec images may be fetched, such as ``("file", "s3")``: every
+            link of a chain needs one of these, or ``tar`` or ``zip``, which look into the file
+            that the next link names. Names can come from others, who could make this machine
+            fetch any address that it reaches: add protocols only where you trust the names. A
+            server that is allowed can redirect to any other, also to a private address.
         chunk_size : int, default=1024
             Number of images in a file, which each process holds at a time and can lose.
         resume : bool, default=True
@@ -168,13 +174,19 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ImageError
-            If an image cannot be read and ``on_error="raise"``; names the row and the image.
+            If an image cannot be read, or asks for another protocol, and ``on_error="raise"``;
+            names the row and the image.
         OSError
             If a file system fails otherwise than by lacking the image, or `folder` is full,
             whatever ``on_error``. A URL whose protocol, driver, host or archive there is not lacks
             the image.
         ValueError
             If there are no images, or `folder` holds something else or a damaged manifest.
+
+        Warns
+        -----
+        UserWarning
+            If images ask for another protocol and ``on_error="nan"``.
 
         Notes
         -----
@@ -183,7 +195,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         """
         from ._streaming import embed_to
 
-        return embed_to(self, folder, X, chunk_size=chunk_size, resume=resume)
+        return embed_to(self, folder, X, protocols=protocols, chunk_size=chunk_size, resume=resume)
 
     def _embed(self, images, blocks, devices, precision, bar, rows, which):
         """Yield rows that can be read, a batch at a time, with their embeddings."""

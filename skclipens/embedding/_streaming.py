@@ -97,14 +97,14 @@ def read_embeddings(folder, *, backbones=None):
     return pd.DataFrame(values, index=index, columns=columns, copy=False)
 
 
-def embed_to(embedder, folder, X, *, chunk_size, resume):
+def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     """Embed chunks of images, each to a file; see the method of the embedders."""
     from ..images._files import find_images
 
     _require_pyarrow()
     embedder._validate_params()
     check_scalar(chunk_size, "chunk_size", Integral, min_val=1)
-    images = find_images(X)
+    images = find_images(X, protocols, embedder.on_error)
     table = _Folder(folder)
     task, manifest = _task_and_manifest(embedder, images, chunk_size)
     listed = table.begin(manifest, resume)
@@ -154,6 +154,7 @@ def _task_and_manifest(embedder, images, chunk_size):
         "version": _VERSION,
         "n_images": len(images),
         "images": images.digest(),
+        "n_refused": images.n_refused,
         "chunk_size": int(chunk_size),
         "models": [block_key(block, precision) for block in blocks],
         "widths": {block.kind.name: block.width for block in blocks},
