@@ -14,6 +14,7 @@ from .._utils._progress import progress
 from .._utils._sklearn import Interval, StrOptions, fit_context
 from ..backbones._devices import resolve_device, resolve_precision
 from ..images import as_image_list
+from ..images._pillow_warnings import recorded, warn_of
 from ..images._views import VIEWS
 from ._keys import block_key
 from ._plan import FEATURES, plan_blocks
@@ -117,14 +118,25 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
             If an image cannot be read and ``on_error="raise"``; names the row and the file.
         BackboneNotAvailableError
             If the weights of a backbone cannot be had.
+
+        Warns
+        -----
+        UserWarning
+            If Pillow warns of images, such as of damaged tags; names the first of them.
         """
         self._validate_params()
         images = as_image_list(X)
+        embeddings, notes = self._transform(images)
+        warn_of(notes, images)
+        return embeddings
+
+    def _transform(self, images):
+        """Embeddings, and what Pillow warns of, by row."""
         blocks, devices = self._blocks(), self._devices()
         precision = resolve_precision(self.precision, devices[0])
-        store = as_store(self.cache)
-        with progress(len(images), self.verbose) as bar:
-            embed = partial(self._embed, images, blocks, devices, precision, bar)
+        store, notes = as_store(self.cache), {}
+        with progress(len(images), self.verbose) as bar, recorded():
+            embed = partial(self._embed, images, blocks, devices, precision, bar, notes)
             if store is None:
                 n_columns = sum(block.width for block in blocks)
                 embeddings = np.full((len(images), n_columns), np.nan, np.float32)
@@ -134,7 +146,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
                 models = [(block_key(block, precision, store), block.width) for block in blocks]
                 embeddings = embed_with_store(store, images, models, embed)
             bar.update(len(images) - bar.n)
-        return _normalized(embeddings, blocks) if self.normalize else embeddings
+        return _normalized(embeddings, blocks) if self.normalize else embeddings, notes
 
     def embed_to(self, folder, X, *, protocols=("file",), chunk_size=1024, resume=True):
         """Embed more images than memory holds, into a folder of Parquet files.
@@ -186,7 +198,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If images ask for another protocol and ``on_error="nan"``.
+            If images ask for another protocol and ``on_error="nan"``, or Pillow warns of images.
 
         Notes
         -----
@@ -197,7 +209,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
 
         return embed_to(self, folder, X, protocols=protocols, chunk_size=chunk_size, resume=resume)
 
-    def _embed(self, images, blocks, devices, precision, bar, rows, which):
+    def _embed(self, images, blocks, devices, precision, bar, notes, rows, which):
         """Yield rows that can be read, a batch at a time, with their embeddings."""
         from ..images._decoding import decode_batches
         from ._encoder import ImageEncoder
@@ -217,6 +229,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
             n_ahead=encoder.n_ahead,
             on_error=self.on_error,
             pin_memory=encoder.pin_memory,
+            notes=notes,
         )
         with closing(batches):
             for done, values in encoder(batches):

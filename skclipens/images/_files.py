@@ -27,6 +27,7 @@ IMAGE_SUFFIXES = (
 )
 _SHARD = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _NO_SHARD = -1
+_MAX_BYTES = 2**30  # of a member that is unpacked in memory
 # What is wrong with a name, or with the archive that it names, and will be at the next try.
 _LASTING = (
     *(ImportError, LookupError, NotImplementedError, TypeError, ValueError),
@@ -263,6 +264,8 @@ def _members(shard):
 
 def _fetch(name, start=None, stop=None):
     fs, path = _locate(name)
+    if "zip" in fs.protocol and fs.info(path)["size"] > _MAX_BYTES:
+        raise ImageError(f"it unpacks to more than {_MAX_BYTES:,} bytes. Unpack it yourself.")
     content = fs.cat_file(path, start, stop)
     if stop is not None and len(content) != stop - start:
         raise OSError(

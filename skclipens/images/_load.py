@@ -9,11 +9,13 @@ import os
 import reprlib
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from .._utils._missing import is_missing
+from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
 
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -133,9 +135,10 @@ def load_image(image):
     Raises
     ------
     ImageError
-        If the value is missing (None, NaN, NA, NaT, ""), if a file is absent, damaged, too
-        large for Pillow's limit or not an image, or if pixels have a shape, dtype or range
-        that is not listed above.
+        If the value is missing (None, NaN, NA, NaT, ""), if a file is absent, damaged, not an
+        image, a drawing (SVG, EPS, PDF) or has more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``
+        (where it is not decoded), or if pixels have a shape, dtype or range that is not listed
+        above.
 
     Examples
     --------
@@ -210,11 +213,14 @@ def _split_batch(X, channels_first):
 
 def _read(source, name):
     """RGB picture of a path, a binary file or a PIL image; whatever goes wrong is named."""
+    if is_special(source):
+        raise _error(name, "it is a pipe or a device", "Name a file, or drop the row.")
     try:
-        if isinstance(source, Image.Image):
-            return _picture_to_rgb(source, name)
-        with Image.open(source) as opened:
-            return _picture_to_rgb(opened, name)
+        in_memory = isinstance(source, Image.Image)
+        with nullcontext(source) if in_memory else Image.open(source) as picture:
+            if refused := refusal(picture):
+                raise _error(name, *refused)
+            return _picture_to_rgb(picture, name)
     except (ImageError, MemoryError):
         raise
     except FileNotFoundError as error:
@@ -223,17 +229,14 @@ def _read(source, name):
             advice = "Download it first: URLs are not fetched."
         raise _error(name, "no such file", advice) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        advice = "Shrink the file or, if you trust it, raise PIL.Image.MAX_IMAGE_PIXELS."
-        raise _error(name, str(error).rstrip("."), advice) from error
+        raise _error(name, *refusal_of_bomb(error)) from error
     except UnidentifiedImageError as error:
-        reason = "not an image file, or of a format that Pillow cannot read"
-        raise _error(name, reason, "Convert it, say to PNG, or drop the row.") from error
+        raise _error(name, *refusal_of_format(source)) from error
     except Exception as error:  # a damaged file makes Pillow's plugins raise nearly anything
         if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):
             raise _error(name, "it is a directory", "List the files in it.") from error
         # The text of an OSError may repeat the path; `strerror` is the reason alone.
         reason = getattr(error, "strerror", None) or str(error).rstrip(".") or repr(error)
-        in_memory = isinstance(source, Image.Image)
         advice = "It must not be closed." if in_memory else "Replace the file or drop the row."
         raise _error(name, reason, advice) from error
 
