@@ -70,6 +70,7 @@ class Measured:
             n_ahead=2,
             on_error="raise",
             pin_memory=self.encoder.pin_memory,
+            notes={},
         )
 
     def decode_only(self, files):

@@ -1,5 +1,6 @@
 """Tests of backbones: what their names mean, and that their weights meet the right activation."""
 
+import hashlib
 import json
 import threading
 import time
@@ -17,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from skclipens import BackboneNotAvailableError, MultiBackboneEmbedder, list_backbones, zoo
 from skclipens.backbones import (
     Backbone,
+    _checkpoints,
     _loading,
     clear_backbone_cache,
     load_backbone,
@@ -238,8 +240,12 @@ def test_quick_gelu_as_in_the_table_of_open_clip(name, tag):
     assert backbone.config | activation == open_clip.get_model_config(name) | activation
 
 
-def test_torchscript_archive_of_openai(state, outputs, tmp_path):
+def test_torchscript_archive_of_openai(state, outputs, tmp_path, monkeypatch):
     file = save_as_openai(state, tmp_path / "ViT-B-32.pt")
+    with pytest.raises(ValueError, match="none of those that OpenAI published"):
+        load_backbone(f"{TINY}//{file}")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    monkeypatch.setattr(_checkpoints, "openai_digests", lambda: {digest})
     # The archive of this test is one that open_clip's reader of OpenAI's archives accepts.
     reference = open_clip.load_openai_model(str(file), precision="fp32", device="cpu")
     assert same(features(reference, PIXELS), outputs["quickgelu"])

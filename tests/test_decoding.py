@@ -45,6 +45,7 @@ def decode(images, rows=None, config=None, **options):
         "n_ahead": 2,
         "on_error": "raise",
         "pin_memory": False,
+        "notes": {},
     } | options
     rows = range(len(images)) if rows is None else rows
     return decode_batches(images, rows, {0: (height, width, EXACT, Resize(config))}, **options)

@@ -57,6 +57,10 @@ def _in_a_folder(ctx, param, value):
     return value
 
 
+def _limit_pixels(ctx, param, value):
+    Image.MAX_IMAGE_PIXELS = value
+
+
 def _options(*options):
     """A decorator that adds several options, in their order."""
 
@@ -80,6 +84,15 @@ _HOW = _options(
     click.option("--cache", metavar="DIR", help="Keep embeddings there, and use those kept."),
     click.option("--device", help="cpu, cuda, cuda:1, mps. Otherwise the best there is."),
     click.option("--quiet", is_flag=True, help="Show no progress."),
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(1),
+        default=Image.MAX_IMAGE_PIXELS,
+        show_default=True,
+        callback=_limit_pixels,
+        expose_value=False,
+        help="Refuse images with more, which take much memory.",
+    ),
 )
 _COLUMNS = _options(
     _BACKBONES,

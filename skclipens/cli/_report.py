@@ -71,16 +71,19 @@ def write_report(model, files, labels, path, *, title):
     ValueError
         If the model does not know a label, or has no probabilities.
     """
+    from matplotlib import rc_context
+
     answers = ask(model, files, labels)
-    sections = [
-        f"<h1>{escape(title)}</h1>",
-        _summary(answers),
-        _confusion(answers),
-        _scores_of_classes(answers),
-        _reliability(answers),
-        _trust(answers),
-        _mistakes(answers),
-    ]
+    with rc_context({"text.parse_math": False}):  # "$" in a name is a letter
+        sections = [
+            f"<h1>{escape(title)}</h1>",
+            _summary(answers),
+            _confusion(answers),
+            _scores_of_classes(answers),
+            _reliability(answers),
+            _trust(answers),
+            _mistakes(answers),
+        ]
     head = f"<meta charset='utf-8'><title>{escape(title)}</title><style>{_STYLE}</style>"
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(["<!doctype html>", head, *sections]))

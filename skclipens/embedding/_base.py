@@ -16,6 +16,7 @@ from ..backbones import load_backbones
 from ..backbones._devices import resolve_device, resolve_precision
 from ..backbones._prompts import check_templates, check_texts
 from ..images import as_image_list
+from ..images._pillow_warnings import recorded, warn_of
 from ..images._views import VIEWS
 from ._keys import block_key
 from ._plan import FEATURES, plan_blocks
@@ -123,14 +124,25 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
             If an image cannot be read and ``on_error="raise"``; names the row and the file.
         BackboneNotAvailableError
             If the weights of a backbone cannot be had.
+
+        Warns
+        -----
+        UserWarning
+            If Pillow warns of images, such as of damaged tags; names the first of them.
         """
         self._validate_params()
         images = as_image_list(X)
+        embeddings, notes = self._transform(images)
+        warn_of(notes, images)
+        return embeddings
+
+    def _transform(self, images):
+        """Embeddings, and what Pillow warns of, by row."""
         blocks, devices = self._blocks(), self._devices()
         precision = resolve_precision(self.precision, devices[0])
-        store = as_store(self.cache)
-        with progress(len(images), self.verbose) as bar:
-            embed = partial(self._embed, images, blocks, devices, precision, bar)
+        store, notes = as_store(self.cache), {}
+        with progress(len(images), self.verbose) as bar, recorded():
+            embed = partial(self._embed, images, blocks, devices, precision, bar, notes)
             if store is None:
                 n_columns = sum(block.width for block in blocks)
                 embeddings = np.full((len(images), n_columns), np.nan, np.float32)
@@ -141,7 +153,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
                 models = [(key, block.width) for key, block in zip(keys, blocks)]
                 embeddings = embed_with_store(store, images, models, embed)
             bar.update(len(images) - bar.n)
-        return _normalized(embeddings, blocks) if self.normalize else embeddings
+        return _normalized(embeddings, blocks) if self.normalize else embeddings, notes
 
     def embed_text(self, texts, *, templates=("{}",)):
         """Embed texts into the columns of images, to find images by words.
@@ -202,7 +214,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         values = np.concatenate([found[block.backbone] for block in blocks], axis=1)
         return as_output("transform", values, texts, self)
 
-    def embed_to(self, folder, X, *, chunk_size=1024, resume=True):
+    def embed_to(self, folder, X, *, protocols=("file",), chunk_size=1024, resume=True):
         """Embed more images than memory holds, into a folder of Parquet files.
 
         A call that was interrupted goes on with the chunks that are not written. Chunks are tasks
@@ -218,6 +230,12 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
             ``"zip://cat.png::pets.zip"``), a pattern (``"pets/**/*.jpg"``), a folder, or a
             ``.txt`` file with one name per line. A name that ends in ``.tar`` stands for the
             images in this shard, in its order.
+        protocols : sequence of str, default=("file",)
+            By which protocols of fsspec images may be fetched, such as ``("file", "s3")``: every
+            link of a chain needs one of these, or ``tar`` or ``zip``, which look into the file
+            that the next link names. Names can come from others, who could make this machine
+            fetch any address that it reaches: add protocols only where you trust the names. A
+            server that is allowed can redirect to any other, also to a private address.
         chunk_size : int, default=1024
             Number of images in a file, which each process holds at a time and can lose.
         resume : bool, default=True
@@ -234,13 +252,19 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ImageError
-            If an image cannot be read and ``on_error="raise"``; names the row and the image.
+            If an image cannot be read, or asks for another protocol, and ``on_error="raise"``;
+            names the row and the image.
         OSError
             If a file system fails otherwise than by lacking the image, or `folder` is full,
             whatever ``on_error``. A URL whose protocol, driver, host or archive there is not lacks
             the image.
         ValueError
             If there are no images, or `folder` holds something else or a damaged manifest.
+
+        Warns
+        -----
+        UserWarning
+            If images ask for another protocol and ``on_error="nan"``, or Pillow warns of images.
 
         Notes
         -----
@@ -249,9 +273,9 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         """
         from ._streaming import embed_to
 
-        return embed_to(self, folder, X, chunk_size=chunk_size, resume=resume)
+        return embed_to(self, folder, X, protocols=protocols, chunk_size=chunk_size, resume=resume)
 
-    def _embed(self, images, blocks, devices, precision, bar, rows, which):
+    def _embed(self, images, blocks, devices, precision, bar, notes, rows, which):
         """Yield rows that can be read, a batch at a time, with their embeddings."""
         from ..images._decoding import decode_batches
         from ._encoder import ImageEncoder
@@ -272,6 +296,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
             n_ahead=encoder.n_ahead,
             on_error=self.on_error,
             pin_memory=encoder.pin_memory,
+            notes=notes,
         )
         with closing(batches):
             for done, values in encoder(batches):

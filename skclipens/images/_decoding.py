@@ -11,11 +11,14 @@ from PIL import Image
 
 from ._errors import ImageError
 from ._load import load_pictures
+from ._pillow_warnings import recorded
 
 _pil_locks = [threading.Lock() for _ in range(64)]
 
 
-def decode_batches(images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_error, pin_memory):
+def decode_batches(
+    images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_error, pin_memory, notes
+):
     """Read, decode and resize images in batches.
 
     Pillow lets go of the interpreter lock while it decodes and resizes, so that threads use all
@@ -39,6 +42,8 @@ def decode_batches(images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_err
         Whether an image that cannot be read is an error or left out.
     pin_memory : bool
         Whether to make page-locked tensors, which a GPU fetches by itself.
+    notes : dict
+        Where Pillow's warnings of rows go, by row.
 
     Yields
     ------
@@ -59,9 +64,9 @@ def decode_batches(images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_err
             batch = rows[start : start + batch_size]
             begun.append(_begin(pool, images, batch, resizes, pin_memory))
             if len(begun) > n_ahead:
-                yield from _finish(*begun.popleft(), on_error)
+                yield from _finish(*begun.popleft(), on_error, notes)
         while begun:
-            yield from _finish(*begun.popleft(), on_error)
+            yield from _finish(*begun.popleft(), on_error, notes)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -78,10 +83,12 @@ def _begin(pool, images, rows, resizes, pin_memory):
 
 
 def _decode(images, row, outputs, i):
-    """Write one image into place i of each output."""
-    pictures = _load(images[row], [side for side, *_ in outputs])
+    """Write one image into place i of each output; return what Pillow warns of."""
+    with recorded() as texts:
+        pictures = _load(images[row], [side for side, *_ in outputs])
     for side, resize, pixels in outputs:
         pixels[i] = np.asarray(resize(pictures[side]))
+    return texts
 
 
 def _load(image, sides):
@@ -93,12 +100,13 @@ def _load(image, sides):
     return load_pictures(image, sides)
 
 
-def _finish(rows, pixels, futures, on_error):
+def _finish(rows, pixels, futures, on_error, notes):
     """Wait for a batch and yield what could be read of it, if anything."""
     good = []
     for i, (row, future) in enumerate(zip(rows, futures, strict=True)):
         try:
-            future.result()
+            if texts := future.result():
+                notes[row] = texts
         except ImageError as error:
             if on_error == "raise":
                 raise ImageError(f"row {row}: {error}") from error

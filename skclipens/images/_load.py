@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from .._utils._missing import is_missing
 from ._errors import ImageError, image_error
 from ._heif import open_image
+from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
 from ._reduced import EXACT, Picture, reduction_of
 from ._wrapped import name_of, unwrapped
 
@@ -57,9 +58,10 @@ def load_image(image):
     Raises
     ------
     ImageError
-        If the value is missing (None, NaN, NA, NaT, ""), if a file is absent, damaged, too
-        large for Pillow's limit or not an image, or if pixels have a shape, dtype or range
-        that is not listed above.
+        If the value is missing (None, NaN, NA, NaT, ""), if a file is absent, damaged, not an
+        image, a drawing (SVG, EPS, PDF) or has more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``
+        (where it is not decoded), or if pixels have a shape, dtype or range that is not listed
+        above.
 
     Examples
     --------
@@ -135,8 +137,12 @@ def is_tensor(x):
 
 def _read(source, name, sides):
     """RGB pictures of a path, a binary file or a PIL image; whatever goes wrong is named."""
+    if is_special(source):
+        raise image_error(name, "it is a pipe or a device", "Name a file, or drop the row.")
+    in_memory = isinstance(source, Image.Image)
     try:
-        if isinstance(source, Image.Image):
+        if in_memory:
+            _check_limits(source, name)
             return dict.fromkeys(sides, Picture.whole(_picture_to_rgb(source, name)))
         return _read_file(source, name, sides)
     except (ImageError, MemoryError):
@@ -149,18 +155,15 @@ def _read(source, name, sides):
             advice = "A pattern is no path: pass sorted(Path(folder).glob(pattern))."
         raise image_error(name, "no such file", advice) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        advice = "Shrink the file or, if you trust it, raise PIL.Image.MAX_IMAGE_PIXELS."
-        raise image_error(name, str(error).rstrip("."), advice) from error
+        raise image_error(name, *refusal_of_bomb(error)) from error
     except UnidentifiedImageError as error:
-        reason = "not an image file, or of a format that Pillow cannot read"
-        raise image_error(name, reason, "Convert it, say to PNG, or drop the row.") from error
+        raise image_error(name, *refusal_of_format(source)) from error
     except Exception as error:  # a damaged file makes Pillow's plugins raise nearly anything
         if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):
             advice = "List the files in it, as skclipens.datasets.load_folder does."
             raise image_error(name, "it is a directory", advice) from error
         # The text of an OSError may repeat the path; `strerror` is the reason alone.
         reason = getattr(error, "strerror", None) or str(error).rstrip(".") or repr(error)
-        in_memory = isinstance(source, Image.Image)
         advice = "It must not be closed." if in_memory else "Replace the file or drop the row."
         raise image_error(name, reason, advice) from error
 
@@ -169,6 +172,7 @@ def _read_file(source, name, sides):
     pictures = {}
     while missing := [side for side in sides if side not in pictures]:
         with open_image(source, name) as opened:
+            _check_limits(opened, name)
             reductions = {side: reduction_of(opened, side) for side in missing}
             reduction, size = reductions[missing[0]], opened.size
             if reduction > 1:
@@ -179,6 +183,11 @@ def _read_file(source, name, sides):
         picture = Picture(pixels, size, reduction)
         pictures |= {side: picture for side in missing if reductions[side] == reduction}
     return pictures
+
+
+def _check_limits(picture, name):
+    if refused := refusal(picture):
+        raise image_error(name, *refused)
 
 
 def _picture_to_rgb(picture, name):
