@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from skclipens.datasets import load_emoji
 from tools.docs.pages import run, same
 
 ROOT = Path(__file__).parents[1]
@@ -25,8 +24,6 @@ PAGES = {
     "docs/guide/tuning.md": (6, 0),
     "docs/index.md": (1, 0),
 }
-# These begin with pictures and labels of a reader's own.
-BEGINNINGS = ("docs/index.md", "README.md")
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "docs").is_dir(), reason="not in a clone of the repository"
@@ -37,13 +34,8 @@ pytestmark = pytest.mark.skipif(
 def test_the_code_of_a_page_runs_and_prints_what_the_page_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SKCLIPENS_CACHE", str(tmp_path))
-    given = {}
-    if page in BEGINNINGS:
-        emoji = load_emoji(min_class_size=60)
-        given["labels"] = emoji.target_names[emoji.target[::4]]
-        given["paths"], given["new_paths"] = emoji.filenames[::4], emoji.filenames[1:3]
     text = (ROOT / page).read_text("utf-8")
-    blocks = run(text, page, **given)
+    blocks = run(text, page)
     n_python = len(re.findall("^ *(?:```|~~~) *(?:python|py)", text, re.M))
     assert (len(blocks), n_python - len(blocks)) == PAGES[page]
     for block in blocks:
@@ -91,5 +83,6 @@ def test_a_page_shows_what_was_printed_up_to_last_digits(shown, printed, expecte
     ],
 )
 def test_the_reference_names_what_is_public(name):
-    listed = set(re.findall(r"\w+", (ROOT / "docs/api.md").read_text("utf-8")))
+    pages = [page.read_text("utf-8") for page in (ROOT / "docs/api").glob("*.md")]
+    listed = set(re.findall(r"\w+", " ".join(pages)))
     assert set(importlib.import_module(name).__all__) - {"__version__"} <= listed

@@ -16,12 +16,18 @@ from typing import NamedTuple
 
 from threadpoolctl import threadpool_limits
 
+from skclipens.datasets import load_emoji
+
 BLOCK = re.compile(
     r"^(?P<mark><!-- not run: [^\n]+ -->\n)?```python\n(?P<code>.*?)^```\n"
     r"(?:\n```text\n(?P<shown>.*?)^```\n)?",
     re.S | re.M,
 )
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+# Pages that begin with pictures and labels of a reader's own.
+_BEGINNINGS = ("docs/index.md", "README.md")
 
 
 class Block(NamedTuple):
@@ -32,14 +38,14 @@ class Block(NamedTuple):
     printed: str
 
 
-def run(text, name, **given):
+def run(text, name):
     """Run the blocks of a page from top to bottom; those that are not marked as not run.
 
-    ``given`` is what a page can take for granted. The page is a module while it runs, so that
-    classes that are defined in it can be pickled.
+    The page is a module while it runs, so that classes that are defined in it can be pickled.
     """
     module = ModuleType("page")
-    vars(module).update(given)
+    if name in _BEGINNINGS:
+        vars(module).update(_a_readers_own())
     sys.modules["page"] = module
     blocks = []
     try:
@@ -55,6 +61,18 @@ def run(text, name, **given):
     finally:
         del sys.modules["page"]
     return blocks
+
+
+def _a_readers_own():
+    """What pages take for granted that begin with a reader's pictures."""
+    emoji = load_emoji(min_class_size=40)
+    labels = emoji.target_names[emoji.target]
+    new = [1, 150, 301]
+    return {
+        "paths": emoji.filenames[::4],
+        "labels": labels[::4],
+        "new_paths": emoji.filenames[new],
+    }
 
 
 def same(shown, printed, absolute=0.03, relative=0.05):
