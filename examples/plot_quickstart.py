@@ -3,18 +3,20 @@
 Five backbones, one classifier, a handful of labels
 ===================================================
 
-The five CLIP models that come with skclipens differ in architecture alone: they were trained on
-the same pictures. They make different mistakes all the same. An adaptive ensemble learns from a
-few labelled pictures how far to trust each of them, and a head on all of them together.
+The five CLIP models that come with skclipens differ in architecture alone: they
+were trained on the same pictures. They make different mistakes all the same. An
+adaptive ensemble learns from a few labelled pictures how far to trust each of
+them, and a head on all of them together.
 
-The pictures are Twemoji, a style of drawing that none of the models has seen, in 30 classes.
+The pictures are Twemoji, a style of drawing that none of the models has seen,
+in 30 classes.
 """
 
 # %%
 # Embed once
 # ----------
-# :class:`skclipens.MultiBackboneEmbedder` turns a column of images into one block of columns per
-# backbone. What follows is ordinary work on a table.
+# :class:`skclipens.MultiBackboneEmbedder` turns a column of images into one
+# block of columns per backbone. What follows is ordinary work on a table.
 
 import time
 import warnings
@@ -45,29 +47,33 @@ backbones = list_backbones().query("group == 'zoo'").index
 emoji = load_emoji(min_class_size=20)
 y = emoji.target_names[emoji.target]
 X = MultiBackboneEmbedder("zoo", verbose=True).fit_transform(emoji.filenames)
-print(f"{len(X)} pictures, {len(emoji.target_names)} classes, {X.shape[1]} columns")
+n_classes = len(emoji.target_names)
+print(f"{len(X)} pictures, {n_classes} classes, {X.shape[1]} columns")
 
 # %%
 # Learn from 1, 4 and 16 labelled pictures per class
 # --------------------------------------------------
-# Labels that are strings are their own names in the prompts of the zero-shot heads. For each draw
-# of training pictures, everything else is the test set. Every backbone has a zero-shot head and a
-# linear head. The best single one is chosen with hindsight, on the test set: the hardest rival.
-# The oracle is right where any of them is right. The other rival is a logistic regression on all
+# Labels that are strings are their own names in the prompts of the zero-shot
+# heads. For each draw of training pictures, everything else is the test set.
+# Every backbone has a zero-shot head and a linear head. The best single one is
+# chosen with hindsight, on the test set: the hardest rival. The oracle is right
+# where any of them is right. The other rival is a logistic regression on all
 # columns, which searches its strength where a class has rows enough for folds.
 
 blocks = np.split(X, len(backbones), axis=1)
 
 
 def predictions_of_single_backbones(train, test):
-    """Classes that the zero-shot and the linear head of each backbone predict."""
+    """What the zero-shot and the linear head of each backbone predict."""
     labels = y[train]
     zero_shot = [
         ZeroShotHead(backbone).fit(block[train], labels).predict(block[test])
         for backbone, block in zip(backbones, blocks, strict=True)
     ]
     linear = [
-        LogisticRegression(C=10, max_iter=1000).fit(block[train], labels).predict(block[test])
+        LogisticRegression(C=10, max_iter=1000)
+        .fit(block[train], labels)
+        .predict(block[test])
         for block in blocks
     ]
     return np.stack(zero_shot + linear, axis=1)
@@ -86,13 +92,19 @@ for n_shots in (1, 4, 16):
     splitter = FewShotSplit(n_shots, n_repeats=10, random_state=0)
     for draw, (train, test) in enumerate(splitter.split(X, y)):
         right = predictions_of_single_backbones(train, test) == y[test][:, None]
-        average = AdaptiveBackboneEnsemble("zoo", head="zero-shot", router="uniform")
-        clf = AdaptiveBackboneEnsemble("zoo", random_state=0).fit(X[train], y[train])
+        average = AdaptiveBackboneEnsemble(
+            "zoo", head="zero-shot", router="uniform"
+        )
+        clf = AdaptiveBackboneEnsemble("zoo", random_state=0).fit(
+            X[train], y[train]
+        )
         all_columns = logistic_regression(n_shots).fit(X[train], y[train])
         scores = {
             "best single backbone": right.mean(axis=0).max(),
             "logistic regression": all_columns.score(X[test], y[test]),
-            "logit average": average.fit(X[train], y[train]).score(X[test], y[test]),
+            "logit average": average.fit(X[train], y[train]).score(
+                X[test], y[test]
+            ),
             "adaptive ensemble": clf.score(X[test], y[test]),
             "oracle": right.any(axis=1).mean(),
         }
@@ -104,12 +116,15 @@ print(table.round(1).T.unstack().to_string())
 for rival in ("best single backbone", "logistic regression"):
     gain = 100 * (results["adaptive ensemble"] - results[rival])
     print(f"\nGain over {rival}, in points, paired by draw:")
-    print(gain.groupby("shots").agg(["mean", "std", "min"]).round(1).to_string())
+    print(
+        gain.groupby("shots").agg(["mean", "std", "min"]).round(1).to_string()
+    )
 
 # %%
 # Look at what it learned
 # -----------------------
-# The share of each expert in the sum of weights, averaged over the test pictures of the last draw.
+# The share of each expert in the sum of weights, averaged over the test
+# pictures of the last draw.
 
 weights = clf.routing_weights(X[test])
 shares = weights / np.abs(weights).sum(axis=1, keepdims=True)
@@ -120,18 +135,36 @@ print(share.sort_values(ascending=False).round(3).to_string())
 # %%
 import matplotlib.pyplot as plt
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+figure, (left, right) = plt.subplots(
+    1, 2, figsize=(10, 4), layout="constrained"
+)
 for name in results.columns:
     column = table[name]
-    left.errorbar(column.index, column["mean"], column["std"], marker="o", capsize=3, label=name)
+    left.errorbar(
+        column.index,
+        column["mean"],
+        column["std"],
+        marker="o",
+        capsize=3,
+        label=name,
+    )
 left.set(
-    xscale="log", xticks=[1, 4, 16], xticklabels=[1, 4, 16], xlabel="labelled pictures per class",
-    ylabel="test accuracy (%)", title="Twemoji, 30 classes, 10 draws: mean and sd",
-)  # fmt: skip
+    xscale="log",
+    xticks=[1, 4, 16],
+    xticklabels=[1, 4, 16],
+    xlabel="labelled pictures per class",
+    ylabel="test accuracy (%)",
+    title="Twemoji, 30 classes, 10 draws: mean and sd",
+)
 left.minorticks_off()
 left.legend()
-share.sort_values().plot.barh(ax=right, xlabel="mean share of the weights", title="16 shots")
-# Beside this file; sphinx-gallery, which runs it without one, keeps the figure itself.
-saved = Path(globals().get("__file__", "plot_quickstart.py")).with_suffix(".png")
+share.sort_values().plot.barh(
+    ax=right, xlabel="mean share of the weights", title="16 shots"
+)
+# Beside this file; sphinx-gallery, which runs it without one, keeps the figure
+# itself.
+saved = Path(globals().get("__file__", "plot_quickstart.py")).with_suffix(
+    ".png"
+)
 figure.savefig(saved, dpi=120)
 print(f"\nSaved {saved} after {time.perf_counter() - start:.0f} s")

@@ -2,25 +2,28 @@
 
 import importlib
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from threadpoolctl import threadpool_limits
 
-from skclipens.datasets import load_emoji
+from tools.docs.pages import run, same
 
 ROOT = Path(__file__).parents[1]
-BLOCK = re.compile(r"^(<!-- not run: [^\n]+ -->\n)?```python\n(.*?)^```$", re.S | re.M)
 # How many blocks of a page run, and how many are marked as not run. Change these with the page.
 PAGES = {
-    "docs/user_guide.md": (45, 3),
-    "docs/index.md": (1, 0),
     "README.md": (2, 0),
+    "docs/guide/choosing.md": (10, 0),
+    "docs/guide/columns.md": (5, 0),
+    "docs/guide/coming_from.md": (8, 1),
+    "docs/guide/cost.md": (7, 2),
+    "docs/guide/few_shot.md": (8, 0),
+    "docs/guide/how_it_works.md": (2, 0),
+    "docs/guide/install.md": (2, 0),
+    "docs/guide/own_pictures.md": (7, 1),
+    "docs/guide/trust.md": (6, 0),
+    "docs/guide/tuning.md": (6, 0),
+    "docs/index.md": (1, 0),
 }
-# These begin with pictures and labels of a reader's own.
-BEGINNINGS = ("docs/index.md", "README.md")
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "docs").is_dir(), reason="not in a clone of the repository"
@@ -28,33 +31,36 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
+def test_the_code_of_a_page_runs_and_prints_what_the_page_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SKCLIPENS_CACHE", str(tmp_path))
-    module = ModuleType("page")  # classes that are defined in it can be pickled
-    monkeypatch.setitem(sys.modules, "page", module)
-    if page in BEGINNINGS:
-        emoji = load_emoji(min_class_size=60)
-        module.labels = emoji.target_names[emoji.target[::4]]
-        module.paths, module.new_paths = emoji.filenames[::4], emoji.filenames[1:3]
-    text, n_run, n_marked = (ROOT / page).read_text("utf-8"), 0, 0
-    for block in BLOCK.finditer(text):
-        line = text[: block.start(2)].count("\n")
-        code = compile("\n" * line + block[2], page, "exec")
-        if block[1]:
-            n_marked += 1
-        else:
-            with threadpool_limits(1):  # small matrices
-                exec(code, vars(module))
-            n_run += 1
-    assert (n_run, n_marked) == PAGES[page]
-    assert n_run + n_marked == len(re.findall("^ *(?:```|~~~) *(?:python|py)", text, re.M))
+    text = (ROOT / page).read_text("utf-8")
+    blocks = run(text, page)
+    n_python = len(re.findall("^ *(?:```|~~~) *(?:python|py)", text, re.M))
+    assert (len(blocks), n_python - len(blocks)) == PAGES[page]
+    for block in blocks:
+        assert same(block.shown, block.printed), block.match["code"]
 
 
 def test_every_page_with_code_is_run():
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("guide/*.md")]
     with_code = {str(p.relative_to(ROOT)) for p in pages if "```py" in p.read_text("utf-8")}
     assert with_code <= PAGES.keys()
+    assert sum(n_run for n_run, _ in PAGES.values()) > 60
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "expected"),
+    [
+        ("accuracy 0.87", "accuracy 0.85", True),
+        ("accuracy 0.87", "accuracy 0.77", False),
+        ("accuracy 0.87", "error 0.87", False),
+        ("", "accuracy 0.87", False),
+        ("28 pictures", "14 pictures", False),
+    ],
+)
+def test_a_page_shows_what_was_printed_up_to_last_digits(shown, printed, expected):
+    assert same(shown, printed) is expected
 
 
 @pytest.mark.parametrize(
@@ -79,5 +85,6 @@ def test_every_page_with_code_is_run():
     ],
 )
 def test_the_reference_names_what_is_public(name):
-    listed = set(re.findall(r"\w+", (ROOT / "docs/api.md").read_text("utf-8")))
+    pages = [page.read_text("utf-8") for page in (ROOT / "docs/api").glob("*.md")]
+    listed = set(re.findall(r"\w+", " ".join(pages)))
     assert set(importlib.import_module(name).__all__) - {"__version__"} <= listed

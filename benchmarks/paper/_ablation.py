@@ -132,15 +132,15 @@ def _references(clf, X, y):
 def report(frame):
     """Markdown: the choice of the pool, a table of means over the sets, and one of each set."""
     by_draw = frame.groupby(["system", "shots", "draw"], sort=False)["accuracy"].mean()
-    parts = ["## Ablation of the default ensemble", _NOTE.format(draws=frame["draw"].nunique())]
+    parts = ["# Ablation of the default ensemble", _NOTE.format(draws=frame["draw"].nunique())]
     parts += _choice(frame)
-    parts += [f"### Mean over {', '.join(frame['dataset'].unique())}", _table(by_draw, frame)]
+    parts += [f"## Mean over {', '.join(frame['dataset'].unique())}", _table(by_draw, frame)]
     if frame["system"].nunique() > 1:
-        title = "### Difference to the default, in points, paired: mean ± standard error over draws"
+        title = "## Difference to the default, in points, paired: mean ± standard error over draws"
         parts += [title, _differences(frame)]
     for name, rows in frame.groupby("dataset", sort=False):
         by_draw = rows.set_index(["system", "shots", "draw"])["accuracy"]
-        parts += [f"### {name}", _table(by_draw, frame)]
+        parts += [f"## {name}", _table(by_draw, frame)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -157,7 +157,7 @@ def _choice(frame):
     gaps = (means[DEFAULT] - means[FORMER]).rename("new less old").to_frame()
     table = pd.concat([pd.DataFrame(rows).T, _gaps(gaps)])
     table.index.name = "pool"
-    title = "### The choice of the pool: mean over sets, difference ± standard error over draws"
+    title = "## The choice of the pool: mean over sets, difference ± standard error over draws"
     return [title, _by_shots(table)]
 
 

@@ -99,8 +99,8 @@ def markdown(frame):
 
 def sections(frame, title, write):
     """A Markdown section: ``write(rows)``, a list of paragraphs, for each data set."""
-    parts = [f"## {title}"]
+    parts = [f"# {title}"]
     for name, rows in frame.groupby("dataset", sort=False):
         draws = rows["draw"].nunique()
-        parts += [f"### {name} ({draws} draw{'s' * (draws > 1)})", *write(rows)]
+        parts += [f"## {name} ({draws} draw{'s' * (draws > 1)})", *write(rows)]
     return "\n\n".join(parts) + "\n"

@@ -52,7 +52,8 @@ def write(results, compared, folders, missing, figures, settings, command, outpu
 
 def write_further(name, text, command, output):
     """The report of a further experiment."""
-    _write(output / f"{name}.md", f"    {command}\n\n{text}")
+    title, _, rest = text.partition("\n\n")
+    _write(output / f"{name}.md", f"{title}\n\n    {command}\n\n{rest}")
 
 
 def _write(path, text):

@@ -1,0 +1,116 @@
+"""Draw the headline figure from stored results: what is gained over the best single backbone.
+
+    python -m benchmarks.paper.headline docs/results/default docs/_static/headline.png
+
+A row for each set: the default's accuracy less that of the best single backbone under any head,
+which is chosen on the test set, with the 95 % interval of ``differences.csv``. Rivals and the
+oracle are placed on the same scale.
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from ._differences import main_head
+
+SHOTS = (1, 4, 16)
+BASE = "best single backbone, any head"
+LIMITS = -25, 45  # what is beyond is drawn at the edge
+GAIN, LOSS, OPEN, GREY = "#0072b2", "#d55e00", "#555555", "#999999"  # safe for the colour-blind
+RIVALS = {"LogisticRegression, C searched": ("x", "logistic regression, C searched")}
+_OTHER_RIVALS = "|", "other rivals on all columns"
+
+
+def headline(differences, results, shots=SHOTS):
+    """The figure, from the frames of ``differences.csv`` and ``results.parquet``."""
+    head = main_head(results)
+    rows = differences[(differences["head"] == head) & differences["counted"]]
+    shots = [n for n in shots if (rows["shots"].astype(str) == str(n)).any()]
+    base = rows[rows["other"] == BASE]
+    order = base.groupby("set")["difference"].mean().sort_values().index
+    figure, axes = plt.subplots(
+        1,
+        len(shots),
+        figsize=(3.1 * len(shots) + 1.6, 0.34 * len(order) + 2.1),
+        sharey=True,
+        layout="constrained",
+        squeeze=False,
+    )
+    for n, ax in zip(shots, axes.flat, strict=True):
+        at = rows[rows["shots"].astype(str) == str(n)]
+        oracle = results[(results["rule"] == "oracle") & (results["head"] == head)]
+        oracle = oracle[oracle["shots"].astype(str) == str(n)].groupby("set")["accuracy"].mean()
+        _panel(ax, at, oracle, order)
+        ax.set_title(f"{n} labelled picture{'s' * (n != 1)} per class", fontsize=11)
+    axes.flat[0].set_yticks(range(len(order) + 1), ["mean of sets", *order])
+    lines = {label: line for ax in axes.flat for line, label in _legend(ax)}
+    figure.legend(lines.values(), lines, loc="outside lower center", ncols=3, frameon=False)
+    middle = axes.flat[(len(shots) - 1) // 2]
+    middle.set_xlabel("points above the best single backbone under any head", fontsize=11)
+    return figure
+
+
+def _panel(ax, rows, oracle, order):
+    base = rows[rows["other"] == BASE].set_index("set").reindex(order)
+    rivals = rows[rows["kind"] == "rival"]
+    ax.axvline(0, color="black", linewidth=1)
+    for place, (name, row) in enumerate(base.iterrows(), start=1):
+        beside = rivals[rivals["set"] == name]
+        for other, accuracy in zip(beside["other"], beside["accuracy"], strict=True):
+            marker, label = RIVALS.get(other, _OTHER_RIVALS)
+            _mark(ax, accuracy - row["accuracy"], place, marker, label, color=GREY)
+        if name in oracle:
+            label = "oracle: any expert is right"
+            _mark(ax, oracle[name] - row["accuracy"], place, "|", label, color="0.6", ms=15, mew=2)
+        low, high = row["low"], row["high"]
+        kind = GAIN if low > 0 else LOSS if high < 0 else OPEN
+        label = {GAIN: "gain", LOSS: "loss", OPEN: "interval holds zero"}[kind]
+        spread = [[100 * (row["difference"] - low)], [100 * (high - row["difference"])]]
+        ax.errorbar(
+            100 * row["difference"],
+            place,
+            xerr=spread,
+            color=kind,
+            marker={GAIN: "o", LOSS: "v", OPEN: "s"}[kind],
+            capsize=2,
+            linestyle="none",
+            label=f"default, {label}",
+        )
+    ax.plot(100 * base["difference"].mean(), 0, "D", color="black", ms=7)
+    ax.axhline(0.5, color="0.8", linewidth=0.8)
+    ax.set(xlim=LIMITS, ylim=(-0.6, len(order) + 0.6))
+    ax.grid(axis="x", alpha=0.3)
+    ax.tick_params(left=False)
+    ax.spines[["top", "left", "right"]].set_visible(False)
+
+
+def _mark(ax, gain, place, marker, label, **style):
+    at = 100 * gain
+    low, high = LIMITS
+    beyond = "<" if at < low else ">" if at > high else marker
+    style = {"ms": 6, **style} if beyond == marker else {"color": style["color"], "ms": 4}
+    ax.plot(min(max(at, low), high), place, beyond, clip_on=False, label=label, zorder=1, **style)
+
+
+def _legend(ax):
+    """Handles with their labels; marks at the edge are not what a legend shows."""
+    for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+        if getattr(handle, "get_marker", lambda: "")() not in ("<", ">"):
+            yield handle, label
+
+
+def main(folder, path):
+    """Draw the figure of a folder of results."""
+    folder = Path(folder)
+    differences = pd.read_csv(folder / "differences.csv")
+    figure = headline(differences, pd.read_parquet(folder / "results.parquet"))
+    figure.savefig(path, dpi=110, facecolor="white")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,62 @@
+"""
+=============================
+Classify a folder of pictures
+=============================
+
+How do I get from a folder of pictures to a classifier of new ones? One folder
+per class is enough: its name is the name of the class.
+"""
+
+# %%
+# A folder with four pictures of each class, as you might have it. The others
+# are the new pictures.
+
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
+
+from skclipens.datasets import load_emoji, load_folder
+from skclipens.model_selection import FewShotSplit
+
+emoji = load_emoji(min_class_size=30)
+labels = emoji.target_names[emoji.target]
+splitter = FewShotSplit(n_shots=4, random_state=0)
+train, test = next(splitter.split(emoji.filenames, labels))
+
+photos = Path(mkdtemp())
+for path, label in zip(emoji.filenames[train], labels[train]):
+    folder = photos / label.replace(" ", "_")
+    folder.mkdir(exist_ok=True)
+    shutil.copy(path, folder)
+print(*sorted(folder.name for folder in photos.iterdir()), sep="\n")
+
+# %%
+# Read the folder, and fit. The models are those of the embedded zoo.
+
+from skclipens import make_backbone_pipeline
+
+pictures = load_folder(photos)
+clf = make_backbone_pipeline("zoo", random_state=0)
+clf.fit(pictures.filenames, pictures.target_names[pictures.target])
+
+new, truth = emoji.filenames[test], labels[test]
+predicted = clf.predict(new)
+print(f"{(predicted == truth).mean():.0%} of {len(new)} new pictures are right")
+
+# %%
+# Some of the new pictures, with their predicted class. Mistakes are red.
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from skclipens.images import load_image
+
+some = np.random.default_rng(3).choice(len(new), 18, replace=False)
+figure, axes = plt.subplots(3, 6, figsize=(10, 5.8), layout="constrained")
+for i, ax in zip(some, axes.flat):
+    ax.imshow(load_image(new[i]))
+    wrong = predicted[i] != truth[i]
+    title = predicted[i] + (f"\n(is: {truth[i]})" if wrong else "")
+    ax.set_title(title, fontsize=9, color="#d55e00" if wrong else "black")
+    ax.set_axis_off()
+plt.show()

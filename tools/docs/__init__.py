@@ -1,0 +1,1 @@
+"""What the documentation is made with: its code is run, and its drawings are made."""
