@@ -9,7 +9,7 @@ from .._utils._linalg import row_batches, total_weight
 # Of what no row can judge, as with one row per class: how far its logits are put apart, and what
 # corrections of prompts are divided by. Both depend on what the rows say of the prompts, and were
 # chosen at one shot on the validation sets, with 5 draws. The variants "one shot" of the ablation
-# in benchmarks/paper measure what was and what is near.
+# in benchmarks/paper measure what was and what is near: nothing in between can be told apart.
 UNJUDGED_SPREAD, UNJUDGED_POWER = 0.6, 8
 UNJUDGED_TEMPERATURES, UNJUDGED_SLOPE = (0.2, 0.75), 3.0
 
