@@ -4,13 +4,15 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
+from ._available import advice_of, check_available
 from ._errors import BackboneNotAvailableError
 from ._forks import mend_threads
 from ._hub import CONFIG
+from ._mismatch import explain_misfit
 from ._spec import Backbone
-from ._weights import build_model, require_transformers
+from ._weights import build_model, require_transformers, shapes_in
 
 _MAX_LOADED = 16
 
@@ -203,6 +205,7 @@ def _load(backbone, device):
     import open_clip
 
     try:
+        check_available(backbone)
         model = build_model(backbone)
     except (ImportError, BackboneNotAvailableError):  # which say what to do
         raise
@@ -214,12 +217,11 @@ def _load(backbone, device):
 
 def _loading_error(backbone, error):
     if backbone.path is None:
-        own = "a directory" if backbone.repository else f"a file, '{backbone.name}//path/to/file'"
         return BackboneNotAvailableError(
-            f"{backbone.name!r} cannot be loaded: {error} Weights that are not on this machine "
-            f"are fetched once from the internet. Without it, name {own}, that holds them, or use "
-            "the models that come with skclipens: 'zoo'."
+            f"{backbone.name!r} cannot be loaded: {error} {advice_of(backbone)}"
         )
+    shapes = partial(shapes_in, backbone)
+    error = explain_misfit(error, shapes, f"//{backbone.path}") or error
     return ValueError(
         f"{str(backbone.path)!r} does not hold the weights of "
         f"{backbone.architecture or f'the model that its {CONFIG} describes'}: {error}"

@@ -91,6 +91,17 @@ def _read_state_dict(file):
     return state.get("state_dict", state)
 
 
+def shapes_in(backbone):
+    """Shapes of the tensors in the file of one's own that a backbone names, by their names."""
+    file = backbone.weight_files[0]
+    if file.suffix != ".safetensors":
+        return {key: tuple(value.shape) for key, value in _read_state_dict(file).items()}
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as tensors:
+        return {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}
+
+
 def _is_torchscript(file):
     if not is_zipfile(file):
         return False
