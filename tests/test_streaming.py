@@ -220,6 +220,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path, files, embedder):
     assert list(table.index) == many
 
 
+@pytest.mark.usefixtures("bars_at_once")
 def test_a_complete_table_is_left_alone_unless_told(tmp_path, files, embedder, capfd):
     first = embedder.embed_to(tmp_path, files, chunk_size=3)
     before = stamps(tmp_path)

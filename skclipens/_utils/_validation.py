@@ -7,6 +7,7 @@ from sklearn.utils import check_array, check_consistent_length, check_X_y, colum
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from ._images import refuse_images
 from ._missing import is_missing
 from ._sklearn import check_sample_weight
 from ._warnings import silent
@@ -44,6 +45,7 @@ def check_table(estimator, X, y, *, option=None):
     ValueError
         If X is no table of numbers, or y not one label for each row; see :func:`check_labels`.
     """
+    refuse_images(X)
     if y is not None:
         refuse_unlabeled(y, option)
     values = _values_of_floats(X)
@@ -79,6 +81,7 @@ def check_partly_labeled(estimator, X, y):
     """
     if y is None:
         return check_table(estimator, X, y)  # scikit-learn's own error
+    refuse_images(X)
     values = _values_of_floats(X)
     if values is None:
         X = validate_data(estimator, X, dtype=_FLOATS)
@@ -106,6 +109,7 @@ def check_rows(estimator, X):
     -------
     ndarray of shape (n, n_features), float64 or float32
     """
+    refuse_images(X)
     values = _values_of_floats(X)
     if values is None:
         return validate_data(estimator, X, reset=False, dtype=_FLOATS)

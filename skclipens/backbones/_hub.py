@@ -6,9 +6,13 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from ._available import check_hub
 from ._errors import BackboneNotAvailableError
 
 CONFIG = "open_clip_config.json"
+_ADVICE = (
+    f"A repository of an open_clip model, which holds {CONFIG}, is fetched once from the internet."
+)
 
 
 def snapshot(repository):
@@ -37,11 +41,13 @@ def snapshot(repository):
     file = huggingface_hub.try_to_load_from_cache(repository, CONFIG)
     try:
         if not isinstance(file, str):
+            check_hub(f"hf-hub:{repository}", _ADVICE)
             file = huggingface_hub.hf_hub_download(repository, CONFIG)
+    except BackboneNotAvailableError:
+        raise
     except Exception as error:
         raise BackboneNotAvailableError(
-            f"'hf-hub:{repository}' cannot be loaded: {error} A repository of an open_clip model, "
-            f"which holds {CONFIG}, is fetched once from the internet."
+            f"'hf-hub:{repository}' cannot be loaded: {error} {_ADVICE}"
         ) from error
     return Path(file).parent
 

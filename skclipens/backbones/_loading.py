@@ -4,15 +4,17 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
+from ._available import advice_of, check_available
 from ._checkpoints import reason
 from ._configs import find_vocabulary
 from ._errors import BackboneNotAvailableError
 from ._forks import mend_threads
 from ._hub import CONFIG, checked_downloads
+from ._mismatch import explain_misfit
 from ._spec import Backbone
-from ._weights import build_model, require_transformers
+from ._weights import build_model, require_transformers, shapes_in
 
 _MAX_LOADED = 16
 
@@ -204,6 +206,7 @@ def _load(backbone, device):
     import open_clip
 
     try:
+        check_available(backbone)
         with checked_downloads():
             model = build_model(backbone)
     except (ImportError, BackboneNotAvailableError):  # which say what to do
@@ -218,12 +221,11 @@ def _load(backbone, device):
 
 def _loading_error(backbone, text):
     if backbone.path is None:
-        own = "a directory" if backbone.repository else f"a file, '{backbone.name}//path/to/file'"
         return BackboneNotAvailableError(
-            f"{backbone.name!r} cannot be loaded: {text} Weights that are not on this machine "
-            f"are fetched once from the internet. Without it, name {own}, that holds them, or use "
-            "the models that come with skclipens: 'zoo'."
+            f"{backbone.name!r} cannot be loaded: {text} {advice_of(backbone)}"
         )
+    shapes = partial(shapes_in, backbone)
+    text = explain_misfit(text, shapes, f"//{backbone.path}") or text
     return ValueError(
         f"{str(backbone.path)!r} does not hold the weights of "
         f"{backbone.architecture or f'the model that its {CONFIG} describes'}: {text}"

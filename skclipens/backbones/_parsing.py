@@ -51,7 +51,8 @@ def parse(spec):
 def _parse_zoo(spec, model):
     if model not in zoo.MODELS:
         listed = ", ".join(f"zoo/{name}" for name in zoo.MODELS)
-        raise ValueError(f"The zoo has no model {model!r}; it has {listed}.")
+        hint = _did_you_mean(nearest({model}, zoo.MODELS), "zoo/")
+        raise ValueError(f"The zoo has no model {model!r}{hint} It has {listed}.")
     return {"name": spec, "path": zoo.WEIGHTS / model}
 
 
@@ -70,11 +71,10 @@ def _parse_timm(spec):
     model, slashes, path = spec.removeprefix(TIMM).partition("//")
     name, dot, tag = model.partition(".")
     if not timm.is_model(name):
-        similar = nearest({name}, timm.list_models())
+        hint = _did_you_mean(nearest({name}, timm.list_models()), TIMM)
         raise ValueError(
-            f"timm has no model {name!r}"
-            f"{f', did you mean {TIMM + similar!r}?' if similar else '.'} timm.list_models() lists "
-            f"them. An open_clip model in a repository of the hub is named '{_HUB}ORG/NAME'."
+            f"timm has no model {name!r}{hint} timm.list_models() lists them. An open_clip model "
+            f"in a repository of the hub is named '{_HUB}ORG/NAME'."
         )
     architecture = TIMM + name
     if not (dot or slashes):
@@ -98,9 +98,11 @@ def _parse_pretrained(architecture, tag, spec):
 
 def _check_tag(architecture, tag, tags):
     if tag not in tags:
+        similar = nearest({tag}, tags) if tags else None
+        hint = f"Did you mean {architecture + '/' + similar!r}? " if similar else ""
         raise ValueError(
             f"There are no pretrained weights {tag!r} of {architecture!r}, only "
-            f"{', '.join(tags) or '(none)'}. A file of your own is named "
+            f"{', '.join(tags) or '(none)'}. {hint}A file of your own is named "
             f"'{architecture}//path/to/file'."
         )
 
@@ -111,14 +113,23 @@ def _check_architecture(architecture, spec):
     models = open_clip.list_models()
     if architecture in models:
         return
-    similar = nearest({architecture, spec.partition("//")[0]}, models)
+    model, _, tag = spec.partition("//")[0].partition("/")
+    whole = re.sub("[/@_ ]", "-", spec.partition("//")[0]).removesuffix("px")
+    similar = nearest({whole}, models) if whole.lower() in map(str.lower, models) else None
+    if similar is None and (similar := nearest({model.replace("_", "-"), whole}, models)):
+        known = open_clip.list_pretrained_tags_by_model(similar)
+        similar += f"/{tag}" if tag in known else ""
     raise ValueError(
-        f"Unknown backbone {spec!r}{f', did you mean {similar!r}?' if similar else '.'} "
-        "A backbone is 'NAME' or 'NAME/TAG' of an open_clip model "
-        "(open_clip.list_pretrained() lists them), 'NAME//path/to/file' or "
+        f"Unknown backbone {spec!r}{_did_you_mean(similar)} A backbone is 'NAME' or 'NAME/TAG' of "
+        "an open_clip model (open_clip.list_pretrained() lists them), 'NAME//path/to/file' or "
         f"'NAME/TAG//path/to/file', a directory that holds {CONFIG}, '{_HUB}ORG/NAME', "
         f"an image tower '{TIMM}NAME', or 'zoo/NAME'."
     )
+
+
+def _did_you_mean(similar, family=""):
+    """What follows on an unknown name: the one that may be meant, if there is one."""
+    return f", did you mean {family + similar!r}?" if similar else "."
 
 
 def nearest(words, names):

@@ -104,3 +104,14 @@ def _read_state_dict(file):
         return torch.jit.load(file, map_location="cpu").state_dict()
     state = torch.load(file, map_location="cpu", weights_only=True, mmap=is_archive(file))
     return state.get("state_dict", state)
+
+
+def shapes_in(backbone):
+    """Shapes of the tensors in the file of one's own that a backbone names, by their names."""
+    file = backbone.weight_files[0]
+    if file.suffix != ".safetensors":
+        return {key: tuple(value.shape) for key, value in _read_state_dict(file).items()}
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as tensors:
+        return {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}

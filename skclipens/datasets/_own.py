@@ -163,7 +163,7 @@ def load_table(path, *, path_column=None, label_column=None):
     >>> print(pictures.target_names[pictures.target[0]])
     smiling face
     """
-    table_path = Path(path).absolute()
+    table_path = Path(path).expanduser().absolute()
     table = _read_table(table_path)
     path_column = _column(table, path_column, _PATH_COLUMNS, "path_column")
     if path_column is None:
@@ -205,7 +205,7 @@ def list_images(folder):
 
 
 def _existing_folder(path):
-    folder = Path(path).absolute()
+    folder = Path(path).expanduser().absolute()
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {str(folder)!r}.")
     return folder

@@ -13,6 +13,7 @@ from .._utils._linalg import unit_rows
 from .._utils._progress import progress
 from .._utils._sklearn import Interval, StrOptions, as_output, fit_context
 from ..backbones import load_backbones
+from ..backbones._available import check_available
 from ..backbones._devices import resolve_device, resolve_precision
 from ..backbones._prompts import check_templates, check_texts
 from ..images import as_image_list
@@ -96,6 +97,9 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         as_image_list(X)
         self._blocks()
         self._devices()
+        if as_store(self.cache) is None:  # which may know all images
+            for backbone in self._backbones():
+                check_available(backbone)
         self.n_features_in_ = 1
         # Sets feature_names_in_, or removes it where X has no names.
         validate_data(self, X, skip_check_array=True, ensure_2d=False)

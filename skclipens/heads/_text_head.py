@@ -57,7 +57,7 @@ def encode_ahead(heads, classes, verbose):
     of_heads = [one for one in heads if isinstance(one, BaseTextHead)] if verbose else []
     wanted = {one._prompts(classes, one.class_names, one.templates): one.cache for one in of_heads}
     n_prompts = sum(len(names) * len(templates) for _, names, templates in wanted)
-    with progress(n_prompts, verbose, desc="encoding texts", unit="prompt", delay=1) as bar:
+    with progress(n_prompts, verbose, desc="encoding texts", unit="prompt") as bar:
         for prompts, cache in wanted.items():
             _class_features(*prompts, cache, bar)
         bar.update(n_prompts - bar.n)  # what was there already
