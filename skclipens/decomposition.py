@@ -22,9 +22,9 @@ _OTHER = "other"  # what find_blocks calls columns of no backbone
 class BlockPCA(TransformerMixin, BaseEstimator):
     """Reduce each block of columns by a principal component analysis of its own.
 
-    Trees, and models that read a whole table at once, take some tens of columns better than the
-    hundreds of each backbone. Of one analysis of all columns, the backbone whose embeddings vary
-    most would get most components; here each has its share.
+    For trees, and for models that read a whole table at once, whose time grows with the number of
+    columns: each backbone has hundreds. In one analysis of all columns, the backbone whose
+    embeddings vary most would get most components; here each has its share.
 
     Parameters
     ----------
