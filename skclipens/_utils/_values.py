@@ -75,12 +75,12 @@ def refuse_mixed(y):
     ----------
     y : array-like of shape (n,)
     """
-    if hasattr(y, "dtype") and getattr(y.dtype, "kind", "O") != "O":
-        return
-    labels = np.empty(len(y), dtype=object)
-    labels[:] = [*y]
+    if hasattr(y, "__array__"):
+        y = np.asarray(y)
+        if y.dtype.kind != "O" or not y.ndim:
+            return
     first = {}
-    for row, label in enumerate(labels):
+    for row, label in enumerate(y):
         if is_missing(label):
             continue
         kind = "a number" if isinstance(label, (Number, np.bool_)) else _kind_of(label)
