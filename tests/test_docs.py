@@ -21,6 +21,7 @@ PAGES = {
     "docs/guide/install.md": (2, 0),
     "docs/guide/own_pictures.md": (7, 1),
     "docs/guide/search.md": (5, 0),
+    "docs/guide/security.md": (3, 1),
     "docs/guide/tables.md": (4, 1),
     "docs/guide/trust.md": (6, 0),
     "docs/guide/tuning.md": (6, 0),

@@ -12,8 +12,17 @@ _VALUES_AT_ONCE = 2**23
 
 def unit_rows(X):
     """Rows of X scaled to unit Euclidean length; zero rows stay."""
-    lengths = np.linalg.norm(X, axis=1, keepdims=True)
-    return X / np.where(lengths > 0, lengths, 1)
+    with np.errstate(over="ignore"):
+        lengths = np.linalg.norm(X, axis=1, keepdims=True)
+    units = X / np.where(lengths > 0, lengths, 1)
+    # Squares of values that are very small or large vanish or overflow: these rows are scaled.
+    smallest = np.sqrt(np.finfo(lengths.dtype).tiny) * X.shape[1]
+    odd = np.flatnonzero((lengths < smallest) | np.isinf(lengths))
+    if len(odd):
+        largest = np.abs(X[odd]).max(axis=1, keepdims=True)
+        scaled = X[odd] / np.where(largest > 0, largest, 1)
+        units[odd] = scaled / np.linalg.norm(scaled, axis=1, keepdims=True).clip(1)
+    return units
 
 
 def row_batches(n_rows, n_columns):

@@ -10,6 +10,7 @@ from sklearn.utils.validation import validate_data
 from ._images import refuse_images
 from ._missing import is_missing
 from ._sklearn import check_sample_weight
+from ._values import check_range, refuse_mixed, refuse_text, why_no_labels
 from ._warnings import silent
 
 _FLOATS = [np.float64, np.float32]
@@ -23,7 +24,7 @@ def few_rows_per_class():
     return silent("The number of unique classes is greater")
 
 
-def check_table(estimator, X, y, *, option=None):
+def check_table(estimator, X, y, *, option=None, any_scale=False):
     """Check a table and its labels as ``fit`` gets them.
 
     Parameters
@@ -34,6 +35,8 @@ def check_table(estimator, X, y, *, option=None):
     y : array-like of shape (n,)
     option : str or None
         As in :func:`refuse_unlabeled`.
+    any_scale : bool
+        Whether rows are scaled anyway, so that their range does not matter.
 
     Returns
     -------
@@ -43,18 +46,23 @@ def check_table(estimator, X, y, *, option=None):
     Raises
     ------
     ValueError
-        If X is no table of numbers, or y not one label for each row; see :func:`check_labels`.
+        If X is no table of numbers, its squares overflow or vanish, or y is not one label for each
+        row; see :func:`check_labels`.
     """
     refuse_images(X)
     if y is not None:
         refuse_unlabeled(y, option)
+        refuse_mixed(y)
     values = _values_of_floats(X)
     if values is not None and y is not None:
         validate_data(estimator, X, skip_check_array=True)
         X, y = check_X_y(values, y, dtype=_FLOATS, estimator=estimator)
     else:
+        refuse_text(X)
         X, y = validate_data(estimator, X, y, dtype=_FLOATS)
     check_labels(y, option)
+    if not any_scale:
+        check_range(X, getattr(estimator, "feature_names_in_", None))
     return X, y
 
 
@@ -84,15 +92,18 @@ def check_partly_labeled(estimator, X, y):
     refuse_images(X)
     values = _values_of_floats(X)
     if values is None:
+        refuse_text(X)
         X = validate_data(estimator, X, dtype=_FLOATS)
     else:
         validate_data(estimator, X, skip_check_array=True)
         X = check_array(values, dtype=_FLOATS, estimator=estimator, input_name="X")
+    refuse_mixed(y)
     y = column_or_1d(y, warn=True)
     check_consistent_length(X, y)
     labeled = ~unlabeled_rows(y)
     y = labels_of(y, labeled)
     check_labels(y)
+    check_range(X, getattr(estimator, "feature_names_in_", None))
     return X, y, labeled
 
 
@@ -112,6 +123,7 @@ def check_rows(estimator, X):
     refuse_images(X)
     values = _values_of_floats(X)
     if values is None:
+        refuse_text(X)
         return validate_data(estimator, X, reset=False, dtype=_FLOATS)
     validate_data(estimator, X, reset=False, skip_check_array=True)
     return check_array(values, dtype=_FLOATS, estimator=estimator, input_name="X")
@@ -139,8 +151,12 @@ def check_labels(y, option=None):
         As in :func:`refuse_unlabeled`.
     """
     refuse_unlabeled(y, option)
-    with few_rows_per_class():
-        check_classification_targets(y)
+    refuse_mixed(y)
+    try:
+        with few_rows_per_class():
+            check_classification_targets(y)
+    except ValueError as error:
+        raise ValueError(f"{error} {why_no_labels(y)}".rstrip()) from None
 
 
 def unlabeled_rows(y, *, signs_are_classes=False):

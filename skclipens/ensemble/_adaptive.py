@@ -28,6 +28,7 @@ from ..heads._text_head import CACHE_CONSTRAINTS
 from ._before_fit import ChecksBeforeFit
 from ._blocks import find_blocks
 from ._composition import HeadComposition
+from ._constant import warn_of_constant_blocks
 from ._experts import find_classes, make_experts, warn_of_nameless
 from ._held_out import fit_and_judge, fit_experts
 from ._predicting import ExpertClassifier
@@ -316,6 +317,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         experts, self.classes_, router = self._plan(self.n_features_in_, names, y, metadata)
         if self._has_auto() and not self._has_named_classes(y):
             warn_of_nameless(experts, y)
+        warn_of_constant_blocks(experts, X)
         memory = check_memory(self.memory)
         if is_fixed(router) and not self.calibrate:  # nothing needs to be judged
             fit_once = memory.cache(fit_experts, ignore=["verbose"])

@@ -192,4 +192,6 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
 
 def _ridge(discriminant, shrinkage):
     """Of the scatter, the sum over rows of what the covariance is the mean of."""
+    if not discriminant.total:  # all rows are the same, and any ridge gives the priors
+        return 1.0
     return max(shrinkage * discriminant.total / discriminant.n_features, np.finfo("f").tiny)

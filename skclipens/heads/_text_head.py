@@ -3,6 +3,7 @@
 import os
 import reprlib
 import threading
+import warnings
 from collections import OrderedDict
 
 import numpy as np
@@ -19,6 +20,7 @@ from ._classifier import LogitClassifierMixin
 
 CACHE_CONSTRAINTS = [None, "boolean", str, os.PathLike, EmbeddingStore]
 _MAX_BYTES = 2**27
+_MAX_LENGTH = 10_000  # characters of a name
 
 _encoded = OrderedDict()
 _lock = threading.Lock()
@@ -26,6 +28,9 @@ _lock = threading.Lock()
 
 def _class_features(backbone, names, templates, cache=None, bar=None):
     """Text features of classes, put together once per process: folds and draws share them."""
+    from ..backbones._doubts import warn_of_prompts
+
+    warn_of_prompts(backbone, names, templates)
     key = (backbone, backbone.version, names, templates)
     with _lock:
         if key not in _encoded:
@@ -81,7 +86,12 @@ def names_of_classes(classes, class_names):
     Raises
     ------
     ValueError
-        If a class has no name.
+        If a class has no name, or one that is no string, blank or endless.
+
+    Warns
+    -----
+    UserWarning
+        If two classes have the same name.
 
     Examples
     --------
@@ -98,7 +108,7 @@ def names_of_classes(classes, class_names):
                 "class_names: a list that the labels index, or a dict from label to name; or "
                 "use a head that needs no names, such as head='linear'."
             )
-        return tuple(labels)
+        return check_names(labels, labels)
     has_keys = hasattr(class_names, "keys")
     class_names = dict(class_names if has_keys else enumerate(class_names))
     missing = [label for label in labels if label not in class_names]
@@ -107,7 +117,48 @@ def names_of_classes(classes, class_names):
             f"class_names has no name for label {missing[0]!r}; it names the labels "
             f"{reprlib.repr(list(class_names))}."
         )
-    return tuple(str(class_names[label]) for label in labels)
+    return check_names([class_names[label] for label in labels], labels)
+
+
+def check_names(names, labels):
+    """Names of classes as a tuple of str, which fit into prompts and differ.
+
+    Parameters
+    ----------
+    names : sequence of C objects
+    labels : sequence of C objects
+        What classes are called in messages.
+
+    Raises
+    ------
+    ValueError
+        If a name is no string, blank, or longer than any prompt could be.
+
+    Warns
+    -----
+    UserWarning
+        If two are equal: their prompts are the same.
+    """
+    first = {}
+    for name, label in zip(names, labels, strict=True):
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(
+                f"The name of class {label!r} is {name!r}. A prompt needs words: give it a name in "
+                "class_names, as a string."
+            )
+        if len(name) > _MAX_LENGTH:
+            raise ValueError(
+                f"The name of class {reprlib.repr(label)} has {len(name):,} characters, more than "
+                f"{_MAX_LENGTH:,}. Text towers read fewer than 100 words: give a shorter one."
+            )
+        if first.setdefault(name, label) != label:
+            warnings.warn(
+                f"Classes {first[name]!r} and {label!r} are both called {name!r}, so prompts "
+                "cannot tell them apart. Give them class_names that differ.",
+                UserWarning,
+                stacklevel=4,
+            )
+    return tuple(map(str, names))
 
 
 class BaseTextHead(LogitClassifierMixin, BaseEstimator):
@@ -126,7 +177,7 @@ class BaseTextHead(LogitClassifierMixin, BaseEstimator):
 
     def _fit_text(self, X, y):
         """Encode the classes; return unit rows of X and the positions of their classes."""
-        X, y = check_table(self, X, y)
+        X, y = check_table(self, X, y, any_scale=True)
         backbone = self._backbone()
         if X.shape[1] != backbone.width:
             raise ValueError(
