@@ -17,6 +17,7 @@ BLOCK = re.compile(r"^(<!-- not run: [^\n]+ -->\n)?```python\n(.*?)^```$", re.S 
 PAGES = {
     "docs/user_guide.md": (45, 3),
     "docs/index.md": (1, 0),
+    "docs/guide/reproducibility.md": (3, 0),
     "README.md": (2, 0),
 }
 # These begin with pictures and labels of a reader's own.
@@ -52,7 +53,7 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
 
 
 def test_every_page_with_code_is_run():
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("guide/*.md")]
     with_code = {str(p.relative_to(ROOT)) for p in pages if "```py" in p.read_text("utf-8")}
     assert with_code <= PAGES.keys()
 
@@ -73,6 +74,7 @@ def test_every_page_with_code_is_run():
         "skclipens.metrics",
         "skclipens.model_selection",
         "skclipens.pipeline",
+        "skclipens.utils",
         "skclipens.utils.estimator_checks",
     ],
 )

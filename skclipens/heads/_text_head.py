@@ -14,6 +14,7 @@ from .._utils._validation import check_table
 from ..backbones import Backbone
 from ..embedding import EmbeddingStore
 from ..embedding._texts import embed_classes
+from ..embedding._weights import WeightsMixin
 from ._classifier import LogitClassifierMixin
 
 DEFAULT_TEMPLATES = ("a photo of a {}.", "a picture of a {}.", "{}")
@@ -110,7 +111,7 @@ def names_of_classes(classes, class_names):
     return tuple(str(class_names[label]) for label in labels)
 
 
-class BaseTextHead(LogitClassifierMixin, BaseEstimator):
+class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
     """A head that starts from the text features of its classes.
 
     A subclass has the parameters ``backbone``, ``templates``, ``class_names`` and ``cache``.
@@ -159,6 +160,7 @@ class BaseTextHead(LogitClassifierMixin, BaseEstimator):
     def _encode(self, classes, class_names, templates):
         prompts = self._prompts(classes, class_names, templates)
         self.coef_, self.logit_scale_ = _class_features(*prompts, self.cache)
+        self._note_weights([prompts[0]])
         self.classes_ = classes
 
     def _text_logits(self, features):
