@@ -20,6 +20,7 @@ PAGES = {
     "docs/guide/how_it_works.md": (2, 0),
     "docs/guide/install.md": (2, 0),
     "docs/guide/own_pictures.md": (7, 1),
+    "docs/guide/reproducibility.md": (3, 0),
     "docs/guide/search.md": (5, 0),
     "docs/guide/security.md": (3, 1),
     "docs/guide/tables.md": (4, 1),
@@ -84,6 +85,7 @@ def test_a_page_shows_what_was_printed_up_to_last_digits(shown, printed, expecte
         "skclipens.model_selection",
         "skclipens.pipeline",
         "skclipens.retrieval",
+        "skclipens.utils",
         "skclipens.utils.estimator_checks",
     ],
 )

@@ -24,9 +24,10 @@ from ._plan import FEATURES, plan_blocks
 from ._reading import as_store, embed_with_store
 from ._store import EmbeddingStore
 from ._texts import embed_classes
+from ._weights import WeightsMixin
 
 
-class BaseEmbedder(TransformerMixin, BaseEstimator):
+class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
     """Images to blocks of columns; each image is decoded once.
 
     A subclass has ``_backbones()``, the list of its backbones.
@@ -100,6 +101,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         if as_store(self.cache) is None:  # which may know all images
             for backbone in self._backbones():
                 check_available(backbone)
+        self._note_weights(self._backbones())
         self.n_features_in_ = 1
         # Sets feature_names_in_, or removes it where X has no names.
         validate_data(self, X, skip_check_array=True, ensure_2d=False)

@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._linalg import row_batches
 from .._utils._validation import check_rows
+from .._utils._versions import VersionsMixin
 
 
 def one_column_per_class(logits):
@@ -14,7 +15,7 @@ def one_column_per_class(logits):
     return np.stack([-logits / 2, logits / 2], axis=1) if logits.ndim == 1 else logits
 
 
-class LogitClassifierMixin(ClassifierMixin):
+class LogitClassifierMixin(VersionsMixin, ClassifierMixin):
     """A classifier that is defined by ``_logits_of(X)``, of shape (n, C) also for two classes.
 
     X is checked there already: an ensemble checks its table once, and not again for every head.

@@ -16,6 +16,7 @@ from ..backbones import Backbone
 from ..backbones._prompts import check_templates
 from ..embedding import EmbeddingStore
 from ..embedding._texts import embed_classes
+from ..embedding._weights import WeightsMixin
 from ._classifier import LogitClassifierMixin
 
 CACHE_CONSTRAINTS = [None, "boolean", str, os.PathLike, EmbeddingStore]
@@ -161,7 +162,7 @@ def check_names(names, labels):
     return tuple(map(str, names))
 
 
-class BaseTextHead(LogitClassifierMixin, BaseEstimator):
+class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
     """A head that starts from the text features of its classes.
 
     A subclass has the parameters ``backbone``, ``templates``, ``class_names`` and ``cache``.
@@ -210,6 +211,7 @@ class BaseTextHead(LogitClassifierMixin, BaseEstimator):
     def _encode(self, classes, class_names, templates):
         prompts = self._prompts(classes, class_names, templates)
         self.coef_, self.logit_scale_ = _class_features(*prompts, self.cache)
+        self._note_weights([prompts[0]])
         self.classes_ = classes
 
     def _text_logits(self, features):

@@ -10,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._sklearn import routing_enabled
+from .._utils._versions import VersionsMixin
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import filled, gaps_of, readable, warn_of_gaps, with_label
 from ._checks import check_before_images, images_of
@@ -60,7 +61,7 @@ def _on_images(name, summary, shape):
     return _available(name)(method)
 
 
-class BackbonePipeline(Pipeline):
+class BackbonePipeline(VersionsMixin, Pipeline):
     """A pipeline of scikit-learn from images to an ensemble, or to any other estimator.
 
     It is a :class:`sklearn.pipeline.Pipeline` in every respect, and
