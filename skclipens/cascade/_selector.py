@@ -174,6 +174,7 @@ class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------

@@ -85,6 +85,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         Returns
         -------
         self
+            The fitted estimator.
         """
         as_image_list(X)
         self._blocks()
@@ -239,6 +240,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of str objects
+            Names of the columns of the output.
         """
         return np.array(
             [f"{block.kind.name}__{i}" for block in self._blocks() for i in range(block.width)],

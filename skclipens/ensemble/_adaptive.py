@@ -256,6 +256,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------

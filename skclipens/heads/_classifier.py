@@ -51,6 +51,7 @@ class LogitClassifierMixin(ClassifierMixin):
         Returns
         -------
         ndarray of shape (n, C)
+            Probabilities, columns in the order of ``classes_``.
         """
         return softmax(self._logits(X), axis=1)
 
@@ -64,6 +65,7 @@ class LogitClassifierMixin(ClassifierMixin):
         Returns
         -------
         ndarray of shape (n, C)
+            Logarithms of the probabilities, columns in the order of ``classes_``.
         """
         return log_softmax(self._logits(X), axis=1)
 

@@ -120,6 +120,7 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------

@@ -50,11 +50,16 @@ def names_of_classes(classes, class_names):
     Returns
     -------
     tuple of C str
+        A name for each class.
 
     Raises
     ------
     ValueError
         If a class has no name.
+
+    See Also
+    --------
+    ZeroShotHead : Writes the names into prompts.
 
     Examples
     --------
@@ -155,6 +160,7 @@ class CrossFitMixin:
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------

@@ -30,7 +30,12 @@ _KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
 
 
 class ImageError(ValueError):
-    """One image that cannot be used, with the reason and what to do about it."""
+    """One image that cannot be used, with the reason and what to do about it.
+
+    See Also
+    --------
+    load_image : Raises it.
+    """
 
 
 def as_image_list(X):
@@ -59,6 +64,10 @@ def as_image_list(X):
         If X is a single image, is empty, has several columns, or holds no images. A numeric
         array of shape (a, b, c) with c in {1, 3, 4} and a tensor with a in {3, 4} could be
         one colour image or a grey batch: they are refused, and the message gives both ways out.
+
+    See Also
+    --------
+    load_image : Reads one of them.
 
     Examples
     --------
@@ -136,6 +145,11 @@ def load_image(image):
         If the value is missing (None, NaN, NA, NaT, ""), if a file is absent, damaged, too
         large for Pillow's limit or not an image, or if pixels have a shape, dtype or range
         that is not listed above.
+
+    See Also
+    --------
+    as_image_list : Takes a collection apart.
+    View : A part of an image.
 
     Examples
     --------

@@ -27,6 +27,7 @@ X : collection of n images
 Returns
 -------
 ndarray of shape {shape}
+    A row for each image.
 
 Raises
 ------
@@ -136,6 +137,7 @@ class BackbonePipeline(Pipeline):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -248,6 +250,7 @@ class BackbonePipeline(Pipeline):
         Returns
         -------
         self
+            With these classes.
 
         Raises
         ------
@@ -268,6 +271,7 @@ class BackbonePipeline(Pipeline):
         Returns
         -------
         self
+            Itself.
         """
         if hasattr(self._final_estimator, "set_output"):
             self._final_estimator.set_output(transform=transform)

@@ -42,6 +42,7 @@ class BaseRouter(BaseEstimator):
         Returns
         -------
         self
+            The fitted estimator.
         """
         self._validate_params()
         if _learns(self):
@@ -62,6 +63,7 @@ class BaseRouter(BaseEstimator):
         Returns
         -------
         ndarray of shape (n, E), dtype of logits
+            Weight of each expert for each row.
         """
         return np.broadcast_to(self._weights(X, logits), logits.shape[:2]).astype(logits.dtype)
 
@@ -77,6 +79,7 @@ class BaseRouter(BaseEstimator):
         Returns
         -------
         ndarray of shape (n, C), dtype of logits
+            Logits of the classes.
         """
         return weighted_sum(self.weights(X, logits), logits)
 
