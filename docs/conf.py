@@ -8,6 +8,8 @@ import zlib
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 HERE = Path(__file__).parent
 # Also in pyproject.toml, README.md and CITATION.cff.
 REPOSITORY = "https://github.com/skclipens/skclipens"
@@ -67,6 +69,8 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
 }
+# The matrices of the examples are small: one thread is faster.
+threadpool_limits(1, user_api="blas")
 # What a reader of the gallery cannot act on.
 warnings.filterwarnings("ignore", message="The number of unique classes")
 

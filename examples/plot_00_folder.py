@@ -51,12 +51,12 @@ import numpy as np
 
 from skclipens.images import load_image
 
-some = np.random.default_rng(3).choice(len(new), 18, replace=False)
-figure, axes = plt.subplots(3, 6, figsize=(10, 5.8), layout="constrained")
+some = np.random.default_rng(3).choice(len(new), 15, replace=False)
+figure, axes = plt.subplots(3, 5, figsize=(10, 7), layout="constrained")
 for i, ax in zip(some, axes.flat):
     ax.imshow(load_image(new[i]))
     wrong = predicted[i] != truth[i]
     title = predicted[i] + (f"\n(is: {truth[i]})" if wrong else "")
-    ax.set_title(title, fontsize=9, color="#d55e00" if wrong else "black")
+    ax.set_title(title, fontsize=8, color="#d55e00" if wrong else "black")
     ax.set_axis_off()
 plt.show()

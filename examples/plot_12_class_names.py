@@ -72,7 +72,7 @@ ticks = [f"{label}\n({code})" for label, code in codes.items()]
 ax.set_yticks(rows, ticks, fontsize=9)
 ax.invert_yaxis()
 ax.set(xlabel="named right, %")
-ax.legend()
+ax.legend(loc="lower center", bbox_to_anchor=(0.4, 1), ncols=2)
 won = np.flatnonzero(right["names"] & ~right["codes"])
 won = np.random.default_rng(0).permutation(won)
 axes = pictures.subplots(4, 3)

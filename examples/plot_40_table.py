@@ -45,7 +45,7 @@ print(things.assign(photo=things["photo"].str[-9:], price=price).head())
 
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from skrub import SelectCols, TableVectorizer
 
@@ -56,16 +56,17 @@ reduced = make_pipeline(embed, PCA(30, random_state=0))
 reduced.set_output(transform="pandas")
 with_photo = make_pipeline(
     TableVectorizer(specific_transformers=[(reduced, ["photo"])]),
-    HistGradientBoostingRegressor(random_state=0),
+    HistGradientBoostingRegressor(loss="gamma", random_state=0),
 )
 without = make_pipeline(
     SelectCols(["state", "weight"]),
     TableVectorizer(),
-    HistGradientBoostingRegressor(random_state=0),
+    HistGradientBoostingRegressor(loss="gamma", random_state=0),
 )
+folds = KFold(5, shuffle=True, random_state=0)
 predicted = {}
 for name, model in {"without photo": without, "with photo": with_photo}.items():
-    predicted[name] = cross_val_predict(model, things, price, cv=5)
+    predicted[name] = cross_val_predict(model, things, price, cv=folds)
     error = np.abs(predicted[name] - price).mean()
     print(f"{name}: mean error {error:.1f}")
 

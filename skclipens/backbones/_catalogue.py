@@ -47,6 +47,10 @@ def list_backbones(views=None):
     ValueError
         If `views` is none of these.
 
+    See Also
+    --------
+    Backbone : What a backbone is called.
+
     Examples
     --------
     >>> from skclipens import list_backbones

@@ -14,11 +14,16 @@ def resolve_device(device):
     Returns
     -------
     str
+        Names of devices that torch knows.
 
     Raises
     ------
     ValueError
         If the device does not exist on this machine.
+
+    See Also
+    --------
+    load_backbone : Takes a device.
 
     Examples
     --------

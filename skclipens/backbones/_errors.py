@@ -2,4 +2,9 @@
 
 
 class BackboneNotAvailableError(RuntimeError):
-    """A pretrained backbone cannot be loaded, mostly since it is not on this machine."""
+    """A pretrained backbone cannot be loaded, mostly since it is not on this machine.
+
+    See Also
+    --------
+    load_backbone : Raises it.
+    """

@@ -32,6 +32,10 @@ class LoadedBackbone:
     preprocess_config : dict
         Preprocessing of this model, as open_clip or timm describes it.
 
+    See Also
+    --------
+    load_backbone : Loads it.
+
     Examples
     --------
     >>> from skclipens.backbones import load_backbone
@@ -106,6 +110,10 @@ def load_backbones(backbones, devices):
     ValueError
         If a file or directory does not hold weights of its architecture.
 
+    See Also
+    --------
+    load_backbone : A single one.
+
     Examples
     --------
     >>> from skclipens.backbones import load_backbones, resolve_backbones
@@ -132,6 +140,7 @@ def load_backbone(backbone, device=None):
     Returns
     -------
     LoadedBackbone
+        The model, with what belongs to it.
 
     Raises
     ------
@@ -142,11 +151,16 @@ def load_backbone(backbone, device=None):
     ValueError
         If a file or directory does not hold weights of this architecture.
 
+    See Also
+    --------
+    load_backbones : Several, on several devices.
+    clear_backbone_cache : Forgets them.
+
     Examples
     --------
     >>> from skclipens.backbones import load_backbone
-    >>> load_backbone("zoo/RN20").model.training
-    False
+    >>> load_backbone("zoo/RN20").preprocess_config["size"]
+    64
     """
     backbone = Backbone(backbone) if isinstance(backbone, str) else backbone
     return load_backbones([backbone], [device])[0][0]
@@ -154,6 +168,10 @@ def load_backbone(backbone, device=None):
 
 def clear_backbone_cache():
     """Forget all loaded models, so that their memory can be used again.
+
+    See Also
+    --------
+    load_backbone : Keeps what it loads.
 
     Examples
     --------

@@ -56,6 +56,11 @@ class Backbone:
     ValueError
         If the spec names nothing that is known.
 
+    See Also
+    --------
+    resolve_backbones : Names to backbones.
+    load_backbone : A backbone to a model.
+
     Examples
     --------
     >>> from skclipens.backbones import Backbone
@@ -196,11 +201,17 @@ def resolve_backbones(backbones):
     Returns
     -------
     list of Backbone
+        In the order given, each once.
 
     Raises
     ------
     ValueError
         If there is none, one is unknown or one appears twice.
+
+    See Also
+    --------
+    Backbone : What a name stands for.
+    list_backbones : Names, sizes and costs.
 
     Examples
     --------

@@ -158,6 +158,7 @@ class CascadeClassifier(BaseCascade):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------

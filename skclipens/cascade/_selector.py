@@ -175,6 +175,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------

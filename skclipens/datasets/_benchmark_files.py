@@ -15,7 +15,12 @@ from ._archives import kept_inside
 
 
 class DatasetNotAvailableError(OSError):
-    """A data set that is not on the disk and cannot be downloaded; the message says what to do."""
+    """A data set that is not on the disk and cannot be downloaded; the message says what to do.
+
+    See Also
+    --------
+    fetch_benchmark : Raises it.
+    """
 
 
 class Loaded(NamedTuple):

@@ -94,6 +94,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         self
+            The fitted estimator.
         """
         as_image_list(X)
         self._blocks()
@@ -337,6 +338,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of str objects
+            Names of the columns of the output.
         """
         return np.array(
             [f"{block.kind.name}__{i}" for block in self._blocks() for i in range(block.width)],

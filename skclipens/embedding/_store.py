@@ -58,7 +58,12 @@ _ADVICE = {
 
 
 class EmbeddingStoreError(RuntimeError):
-    """The embedding store cannot be read or written; says which file and what to do."""
+    """The embedding store cannot be read or written; says which file and what to do.
+
+    See Also
+    --------
+    EmbeddingStore : Raises it.
+    """
 
 
 class EmbeddingStore:
@@ -83,6 +88,12 @@ class EmbeddingStore:
     ------
     EmbeddingStoreError
         By every method, if the store cannot be opened or written to, or is damaged.
+
+    See Also
+    --------
+    CLIPEmbedder : Reads through it with ``cache``.
+    model_key : Part of what a row is kept under.
+    image_key : The other part.
 
     Notes
     -----
@@ -127,6 +138,7 @@ class EmbeddingStore:
         Returns
         -------
         found : ndarray of shape (n,), bool
+            Whether there is a row for each key.
         rows : ndarray of shape (n_found, width), float32
             Bit for bit as they were put, in the order of `keys`; (0, 0) if there is none.
         """

@@ -262,6 +262,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------

@@ -46,6 +46,7 @@ class HeadComposition:
         Returns
         -------
         dict
+            Parameters and their values.
         """
         params = super().get_params(deep=deep)
         for name, head in self._listed_heads().items() if deep else ():
@@ -63,6 +64,7 @@ class HeadComposition:
         Returns
         -------
         self
+            Itself.
         """
         if "head" in params:
             self.head = params.pop("head")
@@ -84,6 +86,7 @@ class HeadComposition:
         Returns
         -------
         MetadataRouter
+            What is asked of whom.
         """
         routing = MetadataRouter(owner=self).add_self_request(self)
         heads = self._listed_heads()

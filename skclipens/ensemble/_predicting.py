@@ -116,6 +116,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         Returns
         -------
         ndarray of str objects, of shape (E * C,)
+            Names of the columns of the output.
         """
         check_is_fitted(self)
         names = [f"{name}__{label}" for name in self.expert_names_ for label in self.classes_]
@@ -140,6 +141,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         Returns
         -------
         self
+            With these classes.
 
         Raises
         ------

@@ -53,6 +53,7 @@ class LogitClassifierMixin(VersionsMixin, ClassifierMixin):
         Returns
         -------
         ndarray of shape (n, C)
+            Probabilities, columns in the order of ``classes_``.
         """
         return softmax(self._logits(X), axis=1)
 
@@ -66,6 +67,7 @@ class LogitClassifierMixin(VersionsMixin, ClassifierMixin):
         Returns
         -------
         ndarray of shape (n, C)
+            Logarithms of the probabilities, columns in the order of ``classes_``.
         """
         return log_softmax(self._logits(X), axis=1)
 

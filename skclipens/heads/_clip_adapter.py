@@ -98,11 +98,12 @@ class CLIPAdapterHead(BaseTextHead):
     >>> from skclipens.datasets import load_emoji
     >>> from skclipens.heads import CLIPAdapterHead
     >>> emoji = load_emoji(min_class_size=60)
-    >>> X = CLIPEmbedder("zoo/RN20").fit_transform(emoji.filenames[::5])
+    >>> embedder = CLIPEmbedder("zoo/RN20")
+    >>> X = embedder.fit_transform(emoji.filenames[::5])
     >>> y = emoji.target_names[emoji.target[::5]]
     >>> head = CLIPAdapterHead("zoo/RN20", random_state=0).fit(X, y)
-    >>> head.loss_curve_[-1] < head.loss_curve_[0]
-    True
+    >>> head.predict(embedder.transform(emoji.filenames[[2, 102]]))
+    array(['person at work', 'mammal'], dtype=...)
     """
 
     _parameter_constraints: dict = {
@@ -157,6 +158,7 @@ class CLIPAdapterHead(BaseTextHead):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------

@@ -51,6 +51,10 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns; only where ``fit`` saw a frame.
 
+    See Also
+    --------
+    LinearProbeHead : Logistic regression.
+
     Notes
     -----
     ``"auto"`` takes the shrinkage from 1, 3, 10 and 30 with the smallest log-loss of the training
@@ -110,6 +114,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------

@@ -119,6 +119,7 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------

@@ -83,10 +83,12 @@ class ResidualHead(CrossFitTextHead):
     >>> from skclipens.datasets import load_emoji
     >>> from skclipens.heads import ResidualHead
     >>> emoji = load_emoji(min_class_size=60)
-    >>> X = CLIPEmbedder("zoo/RN20").fit_transform(emoji.filenames[::5])
+    >>> embedder = CLIPEmbedder("zoo/RN20")
+    >>> X = embedder.fit_transform(emoji.filenames[::5])
     >>> y = emoji.target_names[emoji.target[::5]]
-    >>> ResidualHead("zoo/RN20").fit(X, y).residual_coef_.shape == (len(set(y)), 128)
-    True
+    >>> head = ResidualHead("zoo/RN20").fit(X, y)
+    >>> head.predict(embedder.transform(emoji.filenames[[2, 102]]))
+    array(['person at work', 'mammal'], dtype=...)
     """
 
     _parameter_constraints: dict = {

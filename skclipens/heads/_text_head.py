@@ -83,6 +83,7 @@ def names_of_classes(classes, class_names):
     Returns
     -------
     tuple of C str
+        A name for each class.
 
     Raises
     ------
@@ -93,6 +94,10 @@ def names_of_classes(classes, class_names):
     -----
     UserWarning
         If two classes have the same name.
+
+    See Also
+    --------
+    ZeroShotHead : Writes the names into prompts.
 
     Examples
     --------
@@ -240,6 +245,7 @@ class CrossFitMixin:
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------

@@ -125,11 +125,12 @@ class TipAdapterHead(BaseTextHead):
     >>> from skclipens.datasets import load_emoji
     >>> from skclipens.heads import TipAdapterHead
     >>> emoji = load_emoji(min_class_size=60)
-    >>> X = CLIPEmbedder("zoo/RN20").fit_transform(emoji.filenames[::5])
+    >>> embedder = CLIPEmbedder("zoo/RN20")
+    >>> X = embedder.fit_transform(emoji.filenames[::5])
     >>> y = emoji.target_names[emoji.target[::5]]
     >>> head = TipAdapterHead("zoo/RN20").fit(X, y)
-    >>> head.values_.shape == (len(X), len(head.classes_))
-    True
+    >>> head.predict(embedder.transform(emoji.filenames[[2, 102]]))
+    array(['person at work', 'mammal'], dtype=...)
     """
 
     _parameter_constraints: dict = {
@@ -190,6 +191,7 @@ class TipAdapterHead(BaseTextHead):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------

@@ -40,6 +40,10 @@ def as_image_list(X):
         array of shape (a, b, c) with c in {1, 3, 4} and a tensor with a in {3, 4} could be
         one colour image or a grey batch: they are refused, and the message gives both ways out.
 
+    See Also
+    --------
+    load_image : Reads one of them.
+
     Examples
     --------
     >>> import numpy as np

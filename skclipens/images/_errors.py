@@ -2,7 +2,12 @@
 
 
 class ImageError(ValueError):
-    """One image that cannot be used, with the reason and what to do about it."""
+    """One image that cannot be used, with the reason and what to do about it.
+
+    See Also
+    --------
+    load_image : Raises it.
+    """
 
 
 def image_error(name, reason, advice):

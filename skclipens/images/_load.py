@@ -63,6 +63,11 @@ def load_image(image):
         (where it is not decoded), or if pixels have a shape, dtype or range that is not listed
         above.
 
+    See Also
+    --------
+    as_image_list : Takes a collection apart.
+    View : A part of an image.
+
     Examples
     --------
     >>> import numpy as np

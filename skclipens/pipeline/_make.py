@@ -38,6 +38,11 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
     TypeError
         If a parameter is unknown, or one of the ensemble's where `estimator` replaces it.
 
+    See Also
+    --------
+    BackbonePipeline : What it makes.
+    CascadeClassifier : Cheap backbones first.
+
     Examples
     --------
     >>> from skclipens import make_backbone_pipeline

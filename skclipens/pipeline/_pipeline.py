@@ -30,6 +30,7 @@ X : collection of n images
 Returns
 -------
 ndarray of shape {shape}
+    A row for each image.
 
 Raises
 ------
@@ -161,6 +162,7 @@ class BackbonePipeline(VersionsMixin, Pipeline):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -273,6 +275,7 @@ class BackbonePipeline(VersionsMixin, Pipeline):
         Returns
         -------
         self
+            With these classes.
 
         Raises
         ------
@@ -293,6 +296,7 @@ class BackbonePipeline(VersionsMixin, Pipeline):
         Returns
         -------
         self
+            Itself.
         """
         if hasattr(self._final_estimator, "set_output"):
             self._final_estimator.set_output(transform=transform)

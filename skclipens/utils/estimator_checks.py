@@ -38,6 +38,10 @@ def check_router(router):
     AssertionError
         If the router does not keep the protocol. The message says what it must do.
 
+    See Also
+    --------
+    check_head : The same for heads.
+
     Examples
     --------
     >>> import numpy as np
@@ -70,6 +74,10 @@ def check_head(head):
     ------
     AssertionError
         If the head does not keep the protocol. The message says what it must do.
+
+    See Also
+    --------
+    check_router : The same for routers.
 
     Examples
     --------

@@ -43,6 +43,7 @@ class BaseRouter(VersionsMixin, BaseEstimator):
         Returns
         -------
         self
+            The fitted estimator.
         """
         self._validate_params()
         if _learns(self):
@@ -63,6 +64,7 @@ class BaseRouter(VersionsMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, E), dtype of logits
+            Weight of each expert for each row.
         """
         return np.broadcast_to(self._weights(X, logits), logits.shape[:2]).astype(logits.dtype)
 
@@ -78,6 +80,7 @@ class BaseRouter(VersionsMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, C), dtype of logits
+            Logits of the classes.
         """
         return weighted_sum(self.weights(X, logits), logits)
 

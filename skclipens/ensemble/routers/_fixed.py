@@ -16,6 +16,11 @@ class UniformRouter(BaseRouter):
 
     Log-Avg in [1]_ without calibration of the experts, C-Log-Avg with it.
 
+    See Also
+    --------
+    StaticRouter : Weights that are fitted.
+    ProbabilityRouter : The mean of probabilities.
+
     References
     ----------
     %(paper)s
@@ -38,6 +43,11 @@ class ConfidenceRouter(BaseRouter):
     Each row gets the logits of expert :math:`\arg\max_e \max_c p_{ec}(x)`, the first in a tie:
     Conf in [1]_ without calibration of the experts, C-Conf with it. Confidences of different
     experts are comparable only once they are calibrated.
+
+    See Also
+    --------
+    VoteRouter : Each expert has a vote.
+    ProbabilityRouter : Each expert counts.
 
     References
     ----------
@@ -65,6 +75,10 @@ class ProbabilityRouter(BaseRouter):
     :math:`p(x) = \frac{1}{E} \sum_e \mathrm{softmax}(z_e(x))`: soft voting, as in
     :class:`sklearn.ensemble.VotingClassifier`. The combined logits are log-probabilities.
 
+    See Also
+    --------
+    UniformRouter : The mean of logits.
+
     Examples
     --------
     >>> import numpy as np
@@ -86,6 +100,7 @@ class ProbabilityRouter(BaseRouter):
         Returns
         -------
         ndarray of shape (n, C), dtype of logits
+            Logits of the classes.
         """
         return log_of(softmax(logits, axis=2).mean(axis=1))
 
@@ -103,6 +118,10 @@ class VoteRouter(BaseRouter):
     n_votes : int, default=1
         Number of classes that each expert votes for. With as many as there are classes, all are
         tied and the rule becomes that of :class:`ProbabilityRouter`.
+
+    See Also
+    --------
+    ConfidenceRouter : The most confident expert decides.
 
     Notes
     -----
@@ -141,6 +160,7 @@ class VoteRouter(BaseRouter):
         Returns
         -------
         ndarray of shape (n, C), dtype of logits
+            Logits of the classes.
         """
         ballots = count_votes(logits, self.n_votes) + softmax(logits, axis=2).mean(axis=1)
         return log_of(ballots / ballots.sum(axis=1, keepdims=True))

@@ -42,6 +42,11 @@ class GatedRouter(BaseRouter):
     n_iter_ : int
         Iterations of L-BFGS.
 
+    See Also
+    --------
+    StaticRouter : Without gates.
+    ShrunkRouter : Chooses between the two.
+
     Examples
     --------
     >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, GatedRouter

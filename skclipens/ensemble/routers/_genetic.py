@@ -66,8 +66,8 @@ class GeneticRouter(BaseRouter):
     >>> blocks = [("sepal", slice(0, 2)), ("petal", slice(2, 4))]
     >>> router = GeneticRouter(max_iter=20, random_state=0)
     >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", router=router).fit(X, y)
-    >>> bool(clf.router_.weights_.min() >= 0 and clf.router_.weights_.max() <= 1)
-    True
+    >>> clf.expert_names_[clf.router_.weights_ > 0.5]
+    array(['petal'], dtype=object)
     """
 
     _parameter_constraints: dict = {

@@ -63,6 +63,10 @@ class MixtureRouter(BaseRouter):
     n_iter_ : int
         Number of epochs.
 
+    See Also
+    --------
+    NeuralLogitController : All experts are active.
+
     Notes
     -----
     In [2]_ experts and gate are trained together. Here the experts are the fitted heads, which

@@ -62,6 +62,11 @@ class NeuralLogitController(BaseRouter):
     n_iter_ : int
         Number of these.
 
+    See Also
+    --------
+    GatedRouter : Weights for each row by a convex problem.
+    StaticRouter : The same weights for all rows.
+
     Notes
     -----
     The paper gives the network, Adam, its learning rate of 2e-4 and its weight decay of 0.01. It

@@ -46,6 +46,11 @@ class ShrunkRouter(BaseRouter):
     n_iter_ : int
         That of the chosen router.
 
+    See Also
+    --------
+    StaticRouter : One weight per expert.
+    GatedRouter : Weights for each row.
+
     Examples
     --------
     >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, ShrunkRouter
@@ -91,6 +96,7 @@ class ShrunkRouter(BaseRouter):
         Returns
         -------
         self
+            The fitted estimator.
         """
         self._validate_params()
         with one_blas_thread():

@@ -34,6 +34,11 @@ class StaticRouter(BaseRouter):
     n_iter_ : int
         Iterations of L-BFGS.
 
+    See Also
+    --------
+    ShrunkRouter : With gates, where these pay.
+    SuperLearnerRouter : Without a prior.
+
     Examples
     --------
     >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, StaticRouter

@@ -1,0 +1,28 @@
+"""Made by ``python -m tools.docs.stubs``."""
+
+from typing import Any
+
+from skclipens.ensemble import AdaptiveBackboneEnsemble as AdaptiveBackboneEnsemble
+from skclipens.backbones import BackboneNotAvailableError as BackboneNotAvailableError
+from skclipens.cascade import BackboneSelector as BackboneSelector
+from skclipens.heads import CLAPHead as CLAPHead
+from skclipens.heads import CLIPAdapterHead as CLIPAdapterHead
+from skclipens.embedding import CLIPEmbedder as CLIPEmbedder
+from skclipens.cascade import CascadeClassifier as CascadeClassifier
+from skclipens.cascade import CascadeEnsemble as CascadeEnsemble
+from skclipens.heads import CrossModalHead as CrossModalHead
+from skclipens.embedding import EmbeddingStore as EmbeddingStore
+from skclipens.heads import GDAHead as GDAHead
+from skclipens.images import ImageError as ImageError
+from skclipens.heads import KernelHead as KernelHead
+from skclipens.heads import LinearDiscriminantHead as LinearDiscriminantHead
+from skclipens.heads import LinearProbeHead as LinearProbeHead
+from skclipens.embedding import MultiBackboneEmbedder as MultiBackboneEmbedder
+from skclipens.heads import ResidualHead as ResidualHead
+from skclipens.heads import TipAdapterHead as TipAdapterHead
+from skclipens.heads import ZeroShotHead as ZeroShotHead
+from skclipens.backbones import list_backbones as list_backbones
+from skclipens.pipeline import make_backbone_pipeline as make_backbone_pipeline
+
+__version__: str
+def __getattr__(name: str) -> Any: ...

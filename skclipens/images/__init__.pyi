@@ -1,0 +1,16 @@
+"""Made by ``python -m tools.docs.stubs`` from the docstrings."""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+
+class ImageError(ValueError): ...
+class View:
+    def __init__(self, box: Any = ..., mirror: bool = ...) -> None: ...
+def as_image_list(X: Any) -> Any: ...
+def load_image(image: Any) -> Any: ...

@@ -1,0 +1,13 @@
+"""Made by ``python -m tools.docs.stubs`` from the docstrings."""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+
+def check_head(head: Any) -> Any: ...
+def check_router(router: Any) -> Any: ...

@@ -1,0 +1,61 @@
+"""What a reader of the reference finds: related objects, what is returned, checkable examples."""
+
+import importlib
+import inspect
+import re
+
+import pytest
+from numpydoc.validate import validate
+
+MODULES = [
+    "backbones",
+    "cascade",
+    "datasets",
+    "embedding",
+    "ensemble",
+    "feature_selection",
+    "heads",
+    "images",
+    "inspection",
+    "metrics",
+    "model_selection",
+    "pipeline",
+    "utils.estimator_checks",
+]
+PUBLIC = sorted(
+    f"skclipens.{module}.{name}"
+    for module in MODULES
+    for name in importlib.import_module(f"skclipens.{module}").__all__
+    if callable(getattr(importlib.import_module(f"skclipens.{module}"), name))
+)
+
+
+def missing(name, *codes):
+    """Which of numpydoc's codes a docstring violates."""
+    return {code for code, _ in validate(name)["errors"]} & set(codes)
+
+
+def object_of(name):
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_related_objects_are_named_and_examples_show_more_than_true(name):
+    assert not missing(name, "SA01", "SA04")
+    examples = inspect.getdoc(object_of(name)).partition("Examples\n---")[2]
+    assert not re.search("^(True|False)$", examples, re.M)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_is_returned_is_described(name):
+    value = object_of(name)
+    names = [name]
+    if inspect.isclass(value):
+        names += [
+            f"{name}.{method}"
+            for method, function in inspect.getmembers(value, inspect.isroutine)
+            if not method.startswith("_")
+            and getattr(function, "__module__", "").startswith("skclipens")
+        ]
+    assert not [one for one in names if missing(one, "RT03")]

@@ -1,0 +1,57 @@
+"""Type checkers know the public API: the stubs say what the docstrings say."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+stubs = pytest.importorskip("tools.docs.stubs", reason="not in a clone of the repository")
+ROOT = Path(__file__).parents[1]
+
+GOOD = """
+import numpy as np
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens.datasets import load_emoji
+from skclipens.ensemble import StaticRouter
+from skclipens.inspection import RoutingWeightsDisplay
+from skclipens.metrics import oracle_accuracy_score
+from skclipens.model_selection import FewShotSplit
+
+emoji = load_emoji(min_class_size=40)
+X = MultiBackboneEmbedder("zoo", batch_size=8).fit_transform(emoji.filenames)
+train, test = next(FewShotSplit(4, random_state=0).split(X, emoji.target))
+clf = AdaptiveBackboneEnsemble("zoo", router=StaticRouter(prior=2.0), random_state=0)
+weights: np.ndarray = clf.fit(X[train], emoji.target[train]).routing_weights(X[test])
+print(clf.classes_, clf.score(X[test], emoji.target[test]), weights.shape)
+RoutingWeightsDisplay.from_estimator(clf, X[test], emoji.target[test])
+make_backbone_pipeline(["ViT-B-32", "RN50"], cache=True, class_names=["cat", "dog"])
+"""
+BAD = """
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+MultiBackboneEmbedder("zoo", batch_size="large")
+AdaptiveBackboneEnsemble("zoo", routers="static")
+AdaptiveBackboneEnsemble("zoo").predict()
+"""
+
+
+def test_stubs_are_those_of_the_docstrings():
+    for path, text in stubs.stubs().items():
+        assert path.read_text("utf-8") == text, "run: python -m tools.docs.stubs"
+
+
+def test_mypy_accepts_good_use_and_refuses_bad_use(tmp_path):
+    (tmp_path / "good.py").write_text(GOOD)
+    (tmp_path / "bad.py").write_text(BAD)
+    command = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache")]
+    done = subprocess.run(
+        [*command, "good.py", "bad.py"],
+        cwd=tmp_path,
+        env={"MYPYPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    lines = [line for line in done.stdout.splitlines() if ": error:" in line]
+    # A stub that is found by path, not installed, is blamed for what others lack.
+    wrong = [line for line in lines if line.startswith(("good.py", "bad.py"))]
+    assert [line.split(":")[:2] for line in wrong] == [["bad.py", n] for n in ("3", "4", "5")]
