@@ -106,6 +106,7 @@ class BlockPCA(TransformerMixin, BaseEstimator):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -163,6 +164,7 @@ class BlockPCA(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of str objects
+            As many as columns.
         """
         check_is_fitted(self)
         names = check_feature_names_in(self, input_features)

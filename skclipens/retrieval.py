@@ -116,6 +116,7 @@ class ImageRetriever(BaseEstimator):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------

@@ -11,6 +11,7 @@ MODULES = [
     "backbones",
     "cascade",
     "datasets",
+    "decomposition",
     "embedding",
     "ensemble",
     "feature_selection",
@@ -20,6 +21,8 @@ MODULES = [
     "metrics",
     "model_selection",
     "pipeline",
+    "retrieval",
+    "utils",
     "utils.estimator_checks",
 ]
 PUBLIC = sorted(

@@ -25,6 +25,7 @@ def skops_trusted_types():
     Returns
     -------
     list of str
+        Full names of the types, for ``trusted``.
 
     See Also
     --------
