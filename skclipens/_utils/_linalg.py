@@ -9,8 +9,41 @@ from threadpoolctl import OpenBLASController, threadpool_limits
 
 def unit_rows(X):
     """Rows of X scaled to unit Euclidean length; zero rows stay."""
-    lengths = np.linalg.norm(X, axis=1, keepdims=True)
-    return X / np.where(lengths > 0, lengths, 1)
+    return X / _lengths(X)[:, None]
+
+
+def unit_blocks(X, blocks):
+    """Rows of which each block has unit length, over the root of the number of blocks.
+
+    Products of such rows are the mean cosines of their blocks.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    blocks : list of columns
+
+    Returns
+    -------
+    ndarray of shape (n, width of the blocks)
+    """
+    parts = [X[:, columns] for columns in blocks]
+    found, end = np.empty((len(X), sum(part.shape[1] for part in parts)), X.dtype), 0
+    for part in parts:
+        start, end = end, end + part.shape[1]
+        lengths = _lengths(part)[:, None] * X.dtype.type(np.sqrt(len(parts)))
+        np.divide(part, lengths, out=found[:, start:end])
+    return found
+
+
+def _lengths(X):
+    """Lengths of rows; 1 of zero rows."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", X, X))
+    return np.where(lengths > 0, lengths, 1).astype(X.dtype, copy=False)
+
+
+def taken(X, rows):
+    """Rows of X by their positions; X itself where these are all rows in their order."""
+    return X if len(rows) == len(X) and (np.diff(rows) == 1).all() else X[rows]
 
 
 def total_weight(y, sample_weight):

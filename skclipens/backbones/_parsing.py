@@ -10,6 +10,7 @@ from ._hub import CONFIG
 from ._pretrained import QUICKGELU
 
 _HUB = "hf-hub:"  # as in open_clip
+_LIKE = 0.6  # ratio of difflib from which a name may be what was meant
 
 
 def parse(spec):
@@ -123,12 +124,17 @@ def _check_architecture(architecture, spec):
 
 def nearest(words, names):
     """The name that one of some words is most like, whatever their case, or None."""
-
-    def likeness(name):
-        return max(SequenceMatcher(None, word.lower(), name.lower()).ratio() for word in words)
-
-    best = max(names, key=likeness)
-    return best if likeness(best) >= 0.6 else None
+    best, most = None, _LIKE
+    for word in words:
+        matcher = SequenceMatcher(None, b=word.lower())
+        for name in names:
+            matcher.set_seq1(name.lower())
+            # The first two are upper bounds, and quick: most names are unlike the word.
+            if min(matcher.real_quick_ratio(), matcher.quick_ratio()) < most:
+                continue
+            if (likeness := matcher.ratio()) > most or (best is None and likeness == most):
+                best, most = name, likeness
+    return best
 
 
 def _file_fields(model, path, spec):

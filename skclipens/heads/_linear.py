@@ -143,7 +143,8 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
             Which rows can judge the head: those that others of their class, which do not know
             them, can classify.
         """
-        return self._fit(X, y, folds, groups, sample_weight)
+        held_out, logits = self._fit(X, y, folds, groups, sample_weight)
+        return held_out.of_all(logits)
 
     def _fit(self, X, y, folds, groups, sample_weight, *, judged=True):
         X, y = check_table(self, X, y)
@@ -158,7 +159,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         else:
             self.shrinkage_ = self.shrinkage
         self.coef_, self.intercept_ = discriminant.linear(_ridge(discriminant, self.shrinkage_))
-        return (logits, held_out.known) if judged else None
+        return (held_out, logits) if judged else None
 
     def _folds(self, X, targets, groups):
         """None where each row is left out alone."""
@@ -169,16 +170,16 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
 
     def _choose(self, held_out, targets, weights):
         """The shrinkage whose held-out logits are best, once calibrated; and these."""
-        rows = np.flatnonzero(held_out.known)
-        of_rows = None if weights is None else weights[rows]
+        targets = targets[held_out.rows]
+        of_rows = None if weights is None else weights[held_out.rows]
         candidates = [self.shrinkage]
         if self.shrinkage == "auto":
-            judged = covers_most(targets[rows], len(self.classes_))
+            judged = covers_most(targets, len(self.classes_))
             candidates = _SHRINKAGES if judged else [_DEFAULT_SHRINKAGE]
         found = [held_out.logits(partial(_ridge, shrinkage=one)) for one in candidates]
         losses = [0.0]
         if len(candidates) > 1:
-            losses = [calibrated_loss(logits[rows], targets[rows], of_rows) for logits in found]
+            losses = [calibrated_loss(logits, targets, of_rows) for logits in found]
         # Of rows that are alone in their class, all teach the same: rounding must not choose.
         best = int(np.argmax(losses <= np.min(losses) * (1 + _ALIKE)))
         return candidates[best], found[best]
