@@ -2,6 +2,7 @@
 
 import re
 from difflib import SequenceMatcher
+from functools import lru_cache
 from pathlib import Path
 
 from .. import zoo
@@ -124,8 +125,13 @@ def _check_architecture(architecture, spec):
 
 def nearest(words, names):
     """The name that one of some words is most like, whatever their case, or None."""
+    return _nearest(frozenset(words), tuple(names))
+
+
+@lru_cache(maxsize=256)  # an ensemble asks for each of its blocks, whatever they are called
+def _nearest(words, names):
     best, most = None, _LIKE
-    for word in words:
+    for word in sorted(words):
         matcher = SequenceMatcher(None, b=word.lower())
         for name in names:
             matcher.set_seq1(name.lower())
