@@ -56,12 +56,21 @@ class _OneBlasThread:
 
     The limit is the process's. Were each thread to set it and set it back, the last one out could
     set back what another had set. So the first one in sets it and the last one out sets it back.
+    Who is alone in it may use as many threads of Python as BLAS had.
     """
 
     def __init__(self):
         self._lock = threading.Lock()
         self._n_inside = 0
         self._limits = None
+
+    @property
+    def n_spare(self):
+        """Threads that BLAS had before, for who is alone inside; otherwise 1."""
+        with self._lock:
+            if self._n_inside != 1:
+                return 1
+            return self._limits.get_original_num_threads()["blas"] or 1
 
     @contextmanager
     def __call__(self):

@@ -1,8 +1,8 @@
 """Kernel ridge regression of residuals: evidence, coefficients, and what is said without a row."""
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
-from scipy.linalg.lapack import dpotri
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg.lapack import dtrtri
 from scipy.sparse import csr_array
 from scipy.special import softmax
 from sklearn.utils import gen_batches
@@ -116,32 +116,34 @@ class Regression:
         """
         K = kernel(self._products(support, noise), beta)
         coef, factor = self._solve(support, K, noise)
-        held_out, inverse = np.empty_like(self.residuals), self._inverse(support, factor)
-        held_out[support] = self._without_group(support, groups, coef, inverse)
+        held_out, half = np.empty_like(self.residuals), self._half_inverse(support, factor)
+        held_out[support] = self._without_group(support, groups, coef, half)
         rest = np.setdiff1d(np.arange(len(groups)), support)
         if len(rest):
             # Of a group that is drawn in part, nothing is left out for the other rows.
             held_out[rest] = predict(self.rows[rest], self.rows[support], beta, coef)
         return coef, held_out
 
-    def _without_group(self, support, groups, coef, inverse):
+    def _without_group(self, support, groups, coef, half):
         targets, weights = self.targets[support], self.scale[support] ** 2
         m, n_classes = coef.shape
         of_class = np.bincount(targets, weights, n_classes)
-        to_class = _summed(inverse, targets, n_classes)
+        to_class = _summed(half, targets, n_classes)
         # Rows that are a group of their own, all at once.
-        own, itself = (np.arange(m), targets), np.diag(inverse)
+        itself = np.einsum("ki,ki->i", half, half)
+        to_own = np.einsum("ki,ki->i", half, to_class[:, targets])
         found = self.residuals[support] - coef / itself[:, None]
         shares = _shares(weights, of_class[targets])
-        found[own] -= (to_class[own] / itself - 1) * shares
+        found[np.arange(m), targets] -= (to_own / itself - 1) * shares
         number = numbered(groups[support])
         sizes, order = np.bincount(number), np.argsort(number, kind="stable")
         for rows in np.split(order, np.cumsum(sizes)[:-1]) if sizes.max() > 1 else ():
             if len(rows) == 1:
                 continue
-            block = inverse[np.ix_(rows, rows)]
+            block = half[:, rows].T @ half[:, rows]
             same = targets[rows][:, None] == np.arange(n_classes)
-            left = np.linalg.solve(block, np.hstack([coef[rows], to_class[rows] - block @ same]))
+            others = half[:, rows].T @ to_class - block @ same
+            left = np.linalg.solve(block, np.hstack([coef[rows], others]))
             speak = left[:, n_classes:] * _shares(weights[rows] @ same, of_class)
             found[rows] = self.residuals[support[rows]] - left[:, :n_classes] - speak
         return found
@@ -157,16 +159,14 @@ class Regression:
         """Coefficients, and the factor of kernel and noise. K is overwritten."""
         scale = self.scale[support]
         K *= scale[:, None] * scale
-        factor = cho_factor(_with_noise(K, noise), lower=True, overwrite_a=True)
+        factor = cholesky(_with_noise(K, noise), lower=True, overwrite_a=True), True
         return scale[:, None] * cho_solve(factor, scale[:, None] * self.residuals[support]), factor
 
-    def _inverse(self, support, factor):
-        """The inverse of kernel and noise, between the roots of the weights."""
-        scale = self.scale[support]
-        half = np.tril(dpotri(factor[0], lower=True)[0])
-        inverse = half + np.tril(half, -1).T
-        inverse *= scale[:, None] * scale
-        return inverse
+    def _half_inverse(self, support, factor):
+        """A square root of the inverse of kernel and noise, between the roots of the weights."""
+        half = dtrtri(factor[0], lower=True)[0]
+        half *= self.scale[support]
+        return half
 
 
 def _with_noise(K, noise):
@@ -182,7 +182,6 @@ def _shares(gone, of_class):
 
 
 def _summed(columns, targets, n_classes):
-    """Sums of the columns of a symmetric matrix over those of each class."""
+    """Sums of the columns of a matrix over those of each class."""
     entries = np.ones(len(targets)), targets, np.arange(len(targets) + 1)
-    one_hot = csr_array(entries, shape=(len(targets), n_classes))
-    return (one_hot.T @ columns).T
+    return columns @ csr_array(entries, shape=(len(targets), n_classes))
