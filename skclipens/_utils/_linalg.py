@@ -38,12 +38,19 @@ def unit_blocks(X, blocks):
 def _lengths(X):
     """Lengths of rows; 1 of zero rows."""
     lengths = np.sqrt(np.einsum("ij,ij->i", X, X))
-    return np.where(lengths > 0, lengths, 1).astype(X.dtype, copy=False)
+    lengths[lengths == 0] = 1
+    return lengths
 
 
 def taken(X, rows):
     """Rows of X by their positions; X itself where these are all rows in their order."""
     return X if len(rows) == len(X) and (np.diff(rows) == 1).all() else X[rows]
+
+
+def parts_of(n_rows, size):
+    """Slices that cover so many rows, each of at most ``size``."""
+    # gen_batches of scikit-learn checks its parameters for longer than one row takes to predict.
+    return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
 def total_weight(y, sample_weight):

@@ -5,7 +5,10 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._linalg import parts_of
 from .._utils._validation import check_rows
+
+_ROWS_AT_ONCE = 1024
 
 
 def one_column_per_class(logits):
@@ -79,5 +82,8 @@ class LogitClassifierMixin(ClassifierMixin):
         ndarray of shape (n,)
             Labels.
         """
-        best = self._logits(X).argmax(axis=1)
+        X = self._checked(X)
+        best = np.empty(len(X), int)
+        for part in parts_of(len(X), _ROWS_AT_ONCE):  # logits of all would grow with the rows
+            best[part] = self._logits_of(X[part]).argmax(axis=1)
         return self.classes_[best]

@@ -5,10 +5,9 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import eigh, solve
 from scipy.sparse import csr_array
-from sklearn.utils import gen_batches
 
 from .._utils._folds import judging_rows
-from .._utils._linalg import total_weight
+from .._utils._linalg import parts_of, total_weight
 
 _ROWS_AT_ONCE = 4096
 
@@ -54,7 +53,7 @@ class Discriminant:
         one_hot = csr_array(entries, shape=(len(X), n_classes))
         self._tiny = np.finfo(X.dtype).tiny
         self._means = one_hot.T @ R / np.maximum(self._counts, self._tiny)[:, None].astype(X.dtype)
-        for part in gen_batches(len(R), _ROWS_AT_ONCE):
+        for part in parts_of(len(R), _ROWS_AT_ONCE):
             R[part] -= self._means[targets[part]]
         if weights is not None:
             R *= np.sqrt(weights)[:, None]

@@ -4,10 +4,10 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state, gen_batches
+from sklearn.utils import check_random_state
 
 from .._utils._folds import covers_most, judging_rows
-from .._utils._linalg import taken, unit_blocks
+from .._utils._linalg import parts_of, taken, unit_blocks
 from .._utils._sklearn import Interval, fit_context
 from .._utils._validation import check_at_least_two, check_table, check_weights
 from ._classifier import LogitClassifierMixin
@@ -256,7 +256,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
 
     def _logits_of(self, X):
         logits = np.empty((len(X), len(self.classes_)), X.dtype)
-        for part in gen_batches(len(X), _ROWS_AT_ONCE):
+        for part in parts_of(len(X), _ROWS_AT_ONCE):
             rows = self._features(X[part])
             added = predict(rows, self.support_, self.beta_, self.dual_coef_)
             logits[part] = rows @ self._text_coef.T + added if self.text_heads_ else added

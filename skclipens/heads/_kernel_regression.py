@@ -5,9 +5,8 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dtrtri
 from scipy.sparse import csr_array
 from scipy.special import softmax
-from sklearn.utils import gen_batches
 
-from .._utils._linalg import taken
+from .._utils._linalg import parts_of, taken
 
 _ROWS_AT_ONCE = 1024
 _SMALLEST_NOISE = 1e-3  # below, float32 products would not do
@@ -24,7 +23,7 @@ def predict(rows, support, beta, coef):
     """What coefficients of the support say of rows, in parts that caches can hold."""
     coef = coef.astype(rows.dtype, copy=False)
     found = np.empty((len(rows), coef.shape[1]), coef.dtype)
-    for part in gen_batches(len(rows), _ROWS_AT_ONCE):
+    for part in parts_of(len(rows), _ROWS_AT_ONCE):
         found[part] = kernel(rows[part] @ support.T, beta) @ coef
     return found
 

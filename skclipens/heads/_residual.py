@@ -143,14 +143,13 @@ class ResidualHead(CrossFitTextHead):
         coef, intercept = ridge.fit()
         self.residual_coef_ = coef / coef.dtype.type(scale)
         self.residual_intercept_ = intercept / intercept.dtype.type(scale)
+        self._coef = self.coef_ * (self.logit_scale_ / self.temperature_) + self.residual_coef_
         if len(rows):
             text[rows] += held_out / text.dtype.type(scale)
         return text, np.ones(len(text), bool)
 
     def _logits_of(self, X):
-        features = unit_rows(X)
-        correction = features @ self.residual_coef_.T + self.residual_intercept_
-        return self._text_logits(features) / self.temperature_ + correction
+        return unit_rows(X) @ self._coef.T + self.residual_intercept_
 
 
 class _Ridge:
