@@ -50,8 +50,9 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         Candidates for the ridge: the variance of a residual around what the kernel can say, in
         units of the variance of what it says.
     max_rows : int, default=2000
-        Of more rows, so many are drawn, and the others only judge. Time grows as the third power
-        of it, and memory as the second.
+        Of more rows, so many are drawn, and the others only judge: of more than 10,000, so many,
+        each class as often as among all. Time grows as the third power of it, and memory as the
+        second.
     templates : sequence of str, default=None
         Prompts, as in :class:`ZeroShotHead`.
     class_names : mapping or sequence of str, default=None
@@ -148,7 +149,8 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
             Those of a row that no fold holds out are without correction.
         known : ndarray of shape (n,), bool
             Which rows can judge the head: all, where prompts do not learn from rows; without
-            texts, those that were held out.
+            texts, those that were held out. Of more than 10,000 rows, the judges and those that
+            the kernel was fitted on.
         """
         X, y = check_table(self, X, y)
         weights = check_weights(sample_weight, X)

@@ -58,7 +58,8 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
     formula of Sherman and Morrison gives all these from one eigendecomposition of the scatter
     within classes; priors and v stay those of all rows. A row is farther from the mean of the m - 1
     others of its class than a new row is from that of all m: the distance is divided by the ratio
-    to be expected. Groups are left out in five folds.
+    to be expected. Groups are left out in five folds. Of more than 10,000 rows, so many judge,
+    each class as often as among all.
 
     A row whose class no other row shows cannot judge. Where that is so for at least half of the
     classes, as with one row per class, nothing is searched and the shrinkage is 1. Of shrinkages
