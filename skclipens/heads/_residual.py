@@ -63,9 +63,10 @@ class ResidualHead(CrossFitTextHead):
     Notes
     -----
     The temperature of the correction is fitted on rows that its ridge regression has not seen, in
-    up to five folds; of more than 10,000 rows, so many judge. A row whose class no other row shows cannot judge the correction; where that
-    is so for at least half of the classes, the temperature of the correction is between 0.2 and
-    0.75: the lower, the nearer the log-loss of the prompts on the training rows is to guessing.
+    up to five folds; of more than 10,000 rows, so many judge. A row whose class no other row shows
+    cannot judge the correction; where that is so for at least half of the classes, the temperature
+    of the correction is between 0.2 and 0.75: the lower, the nearer the log-loss of the prompts on
+    the training rows is to guessing.
 
     References
     ----------
