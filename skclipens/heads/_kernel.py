@@ -149,8 +149,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
             Those of a row that no fold holds out are without correction.
         known : ndarray of shape (n,), bool
             Which rows can judge the head: all, where prompts do not learn from rows; without
-            texts, those that were held out. Of more than 10,000 rows, the judges and those that
-            the kernel was fitted on.
+            texts, those that were held out. Of more than 10,000 rows, those that judge.
         """
         X, y = check_table(self, X, y)
         weights = check_weights(sample_weight, X)
@@ -159,16 +158,17 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         check_at_least_two(self.classes_)
         self._fit_text_heads(X, y)
         support = self._drawn(targets, weights, self.max_rows)
-        heard = np.union1d(support, judging_rows(targets))
+        judges = judging_rows(targets)
+        heard = np.union1d(support, judges)
         logits, known = np.zeros((len(X), len(self.classes_)), X.dtype), np.zeros(len(X), bool)
         some = [None if one is None else taken(one, heard) for one in (targets, weights, groups)]
         if folds is not None:
             folds = [[_found_in(heard, np.arange(len(X))[rows]) for rows in fold] for fold in folds]
-        support = np.searchsorted(heard, support)
-        logits[heard], known[heard] = self._fit_on(taken(X, heard), *some, support, folds)
+        positions = np.searchsorted(heard, support), np.searchsorted(heard, judges)
+        logits[heard], known[heard] = self._fit_on(taken(X, heard), *some, folds, *positions)
         return logits, known
 
-    def _fit_on(self, X, targets, weights, groups, support, folds):
+    def _fit_on(self, X, targets, weights, groups, folds, support, judges):
         features = self._features(X)
         base = self._fit_base(features, targets, weights)
         regression = Regression(features, targets, base, weights)
@@ -183,6 +183,9 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
             known = in_company
         else:
             coef, held_out, known = regression.fold(support, folds, self.beta_, self.noise_)
+        judging = np.zeros(len(X), bool)
+        judging[judges] = True
+        known = known & judging
         if self._covered(targets[known]):
             of_rows = None if weights is None else weights[known]
             scale = fit_temperature(held_out[known], targets[known], base[known], of_rows)
@@ -191,7 +194,8 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         held_out[~known] = 0
         self.support_ = taken(features, support)
         self.dual_coef_ = (coef / scale).astype(X.dtype)
-        return base + held_out / X.dtype.type(scale), known | bool(self.text_heads_)
+        logits = base + held_out / X.dtype.type(scale)
+        return logits, judging if self.text_heads_ else known
 
     def _covered(self, targets):
         return covers_most(targets, len(self.classes_))
