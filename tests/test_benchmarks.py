@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import embedding, gpu, search, unlabeled
+from benchmarks import embedding, gpu, scale, search, unlabeled
 
 
 def test_gpu_program_without_a_gpu(capsys):
@@ -55,3 +55,13 @@ def test_program_of_pictures_found_by_words(capsys, tmp_path):
     assert difference == pytest.approx(together - max(one, other), abs=0.11)
     search.main([*arguments, "--chosen", "zoo/ViT-16"])
     assert "`zoo/ViT-16`" in capsys.readouterr().out
+
+
+def test_scale_names_fits_that_take_too_long_and_growth_that_is_too_steep(capsys):
+    found = {
+        (1_600, 32, 5): ([1.0, 1.0], [0.9, 0.5], 10.0, 5.0),
+        (6_400, 32, 5): ([9.0, 9.0], [1.0, 10.0], 20.0, 5.0),
+    }
+    assert scale.report("rows", found) == ["fit of 1600 rows, 32 classes, 5 blocks: 2.00 × LR"]
+    assert scale.report_exponent(found) == ["fit: time grows as n^1.58"]
+    assert "n^1.58; limit n^1.1" in capsys.readouterr().out

@@ -15,6 +15,8 @@ from ._sklearn import HasMethods, Interval, RealNotInt
 from ._validation import few_rows_per_class
 from ._warnings import silent
 
+# What more rows would tell of a temperature, or of a weight, is within its error.
+_MAX_JUDGES = 10_000
 CV_CONSTRAINTS = [
     Interval(Integral, 2, None, closed="left"),
     Interval(RealNotInt, 0, 1, closed="neither"),
@@ -101,6 +103,27 @@ def folds_of_some(cv, some, X, y, groups):
 def covers_most(y, n_classes):
     """Whether rows show more than half of the classes: fewer cannot judge what knows them all."""
     return 2 * len(np.unique(y)) > n_classes
+
+
+def judging_rows(y):
+    """Positions of the rows that judge: all, or of more than 10,000 so many.
+
+    They are spread evenly, each class as often as among all.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        Labels, or positions of classes in their order.
+
+    Returns
+    -------
+    ndarray of int
+        In ascending order.
+    """
+    if len(y) <= _MAX_JUDGES:
+        return np.arange(len(y))
+    some = (np.arange(_MAX_JUDGES) * len(y)) // _MAX_JUDGES
+    return np.sort(np.argsort(y, kind="stable")[some])
 
 
 def _fold_limits(sizes, groups, every_class):

@@ -173,14 +173,24 @@ def unlabeled_rows(y, *, signs_are_classes=False):
     ndarray of shape (n,), bool
     """
     labels = np.asarray(y, dtype=None if hasattr(y, "dtype") else object).ravel()
-    if labels.dtype.kind not in "ifOUT":
+    if labels.dtype.kind in "if":  # of many rows, far sooner than one by one
+        missing, minus = np.isnan(labels), labels == -1
+        signs = signs_are_classes and minus.any() and (minus | (labels == 1)).all()
+        return missing if signs and not minus.all() else missing | minus
+    if labels.dtype.kind == "U":
+        return labels == ""
+    if labels.dtype.kind not in ("O", "T"):
         return np.zeros(len(labels), bool)
     labels = labels.tolist()
     missing = np.array([is_missing(label) for label in labels], bool)
-    numbers = {x for x in labels if isinstance(x, Real) and not isinstance(x, bool)}
+    numbers = {x for x in labels if _is_number(x) and not isinstance(x, bool)}
     if signs_are_classes and numbers == {-1, 1}:
         return missing
-    return missing | np.array([isinstance(x, Real) and x == -1 for x in labels], bool)
+    return missing | np.array([_is_number(x) and x == -1 for x in labels], bool)
+
+
+def _is_number(label):
+    return not isinstance(label, str) and isinstance(label, Real)
 
 
 def labels_of(y, labeled):

@@ -2,6 +2,7 @@
 
 import re
 from difflib import SequenceMatcher
+from functools import lru_cache
 from pathlib import Path
 
 from .. import zoo
@@ -10,6 +11,7 @@ from ._hub import CONFIG
 from ._pretrained import QUICKGELU
 
 _HUB = "hf-hub:"  # as in open_clip
+_LIKE = 0.6  # ratio of difflib from which a name may be what was meant
 
 
 def parse(spec):
@@ -134,12 +136,22 @@ def _did_you_mean(similar, family=""):
 
 def nearest(words, names):
     """The name that one of some words is most like, whatever their case, or None."""
+    return _nearest(frozenset(words), tuple(names))
 
-    def likeness(name):
-        return max(SequenceMatcher(None, word.lower(), name.lower()).ratio() for word in words)
 
-    best = max(names, key=likeness)
-    return best if likeness(best) >= 0.6 else None
+@lru_cache(maxsize=256)  # an ensemble asks for each of its blocks, whatever they are called
+def _nearest(words, names):
+    best, most = None, _LIKE
+    for word in sorted(words):
+        matcher = SequenceMatcher(None, b=word.lower())
+        for name in names:
+            matcher.set_seq1(name.lower())
+            # The first two are upper bounds, and quick: most names are unlike the word.
+            if min(matcher.real_quick_ratio(), matcher.quick_ratio()) < most:
+                continue
+            if (likeness := matcher.ratio()) > most or (best is None and likeness == most):
+                best, most = name, likeness
+    return best
 
 
 def _file_fields(model, path, spec):

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_memory, has_fit_parameter
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS, folds_of_some
-from .._utils._linalg import one_blas_thread
+from .._utils._linalg import one_blas_thread, taken
 from .._utils._metadata import class_weights, metadata_for, refuse_weights, rows_of
 from .._utils._sklearn import HasMethods, StrOptions, fit_context
 from .._utils._validation import (
@@ -136,7 +136,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         how they combine the same heads fit these once. Nothing is kept by default.
     n_jobs : int, default=None
         Number of heads that are cross-fitted at the same time; see joblib. Each fit runs in one
-        BLAS thread.
+        BLAS thread. Heads in closed form are fitted in threads, by default in as many as BLAS has.
     random_state : int, RandomState instance or None, default=None
         Determines folds, and what heads and router draw where their own is None.
     verbose : bool or int, default=False
@@ -366,7 +366,9 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
 
     def _calibrate_and_route(self, X, y, held_out, router, metadata):
         self.judged_, rows = held_out.judged(y[held_out.rows], len(self.classes_))
-        logits, rows = held_out.logits[rows][:, self.judged_], held_out.rows[rows]
+        logits, rows = taken(held_out.logits, rows), held_out.rows[rows]
+        logits = logits if self.judged_.all() else logits[:, self.judged_]
+        X_judge = taken(X, rows)
         targets = np.searchsorted(self.classes_, y[rows])
         metadata = rows_of(metadata, rows)
         self.temperatures_ = np.ones(len(self.experts_))
@@ -378,16 +380,16 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         logits = logits / self.temperatures_[self.judged_, None]
         if not is_fixed(router):
             if len(rows):
-                taken = metadata_for(router, **metadata)
+                given = metadata_for(router, **metadata)
                 if has_fit_parameter(router, "learned"):
                     learned = np.array([expert.learns for expert in self.experts_])
-                    taken["learned"] = learned[self.judged_]
-                router.fit(X[rows], logits, targets, **taken)
+                    given["learned"] = learned[self.judged_]
+                router.fit(X_judge, logits, targets, **given)
             else:
                 router = UniformRouter()
         self.router_ = router
         weights = metadata["sample_weight"]
-        told = surprise(combine(router, X[rows], logits), targets, weights) if len(rows) else 1.0
+        told = surprise(combine(router, X_judge, logits), targets, weights) if len(rows) else 1.0
         for e in np.flatnonzero(~self.judged_):
             of_rows = self.experts_[e].logits(X, self.classes_)
             self.temperatures_[e] = fixed_temperature(of_rows, unjudged_spread(told))

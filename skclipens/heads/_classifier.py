@@ -9,6 +9,8 @@ from .._utils._linalg import row_batches
 from .._utils._validation import check_rows
 from .._utils._versions import VersionsMixin
 
+_ROWS_AT_ONCE = 1024
+
 
 def one_column_per_class(logits):
     """Logits of shape (n, C) from what ``decision_function`` returns, (n,) for two classes."""
@@ -84,6 +86,8 @@ class LogitClassifierMixin(VersionsMixin, ClassifierMixin):
             Labels.
         """
         X = self._checked(X)
-        batches = row_batches(len(X), len(self.classes_))
-        best = [self._logits_of(X[rows]).argmax(axis=1) for rows in batches]
-        return self.classes_[np.concatenate(best)]
+        best = np.empty(len(X), int)
+        # Logits of all would grow with the rows.
+        for part in row_batches(len(X), len(self.classes_), _ROWS_AT_ONCE):
+            best[part] = self._logits_of(X[part]).argmax(axis=1)
+        return self.classes_[best]

@@ -153,9 +153,9 @@ class GDAHead(CrossFitTextHead):
         gaussians = Discriminant(features, targets, n_classes, weights, np.zeros(n_classes))
         self.discriminant_coef_, self.discriminant_intercept_ = gaussians.linear(_ridge(gaussians))
         held_out = HeldOutDiscriminants(gaussians, folds)
-        rows, logits = np.flatnonzero(held_out.known), np.zeros_like(text)
+        rows, logits = held_out.rows, np.zeros_like(text)
         if covers_most(targets[rows], n_classes):
-            logits = held_out.logits(_ridge)
+            logits, _ = held_out.of_all(held_out.logits(_ridge))
             of_rows = None if weights is None else weights[rows]
             self._choose(text[rows], logits[rows], targets[rows], of_rows)
         else:

@@ -42,25 +42,43 @@ def fit_temperature(logits, y, offset=0.0, sample_weight=None):
     .. [1] Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
     .. [2] Platt, "Probabilistic outputs for support vector machines", 1999, section 2.2.
     """
-    n_classes = logits.shape[1]
-    offset = np.broadcast_to(offset, logits.shape)
-    smoothing = 1 / (total_weight(y, sample_weight) + 2)
     # Relative to the spread of the logits, so that the bounds suit heads of any scale.
     scale = _spread(logits, sample_weight)
     if scale < _SMALLEST_SPREAD:  # all temperatures fit logits that favour no class
         return 1.0
+    logits = logits / logits.dtype.type(scale)
+    logits -= logits.max(axis=1, keepdims=True)  # which no softmax depends on
+    smoothing = 1 / (total_weight(y, sample_weight) + 2)
+    # The loss is a log-sum-exp less what is linear in 1 / temperature, up to a constant.
+    slope = np.average(_smoothed(logits, y, smoothing), weights=sample_weight)
+    scores = np.empty(np.broadcast_shapes(np.shape(offset), logits.shape), logits.dtype)
 
     def loss(log_temperature):
-        temperature, losses = scale * np.exp(log_temperature), []
-        for rows in row_batches(len(y), n_classes):
-            scores = log_softmax(offset[rows] + logits[rows] / temperature, axis=1)
-            true = scores[np.arange(len(scores)), y[rows]]
-            others = (scores.sum(axis=1) - true) / max(n_classes - 1, 1)
-            losses.append((1 - smoothing) * true + smoothing * others)
-        return -np.average(np.concatenate(losses), weights=sample_weight)
+        inverse = np.exp(-log_temperature)
+        np.multiply(logits, logits.dtype.type(inverse), out=scores)
+        sums = _log_sum_exp(scores, offset)
+        return np.average(sums, weights=sample_weight) - inverse * slope
 
     found = minimize_scalar(loss, bounds=_LOG_TEMPERATURE_BOUNDS, method="bounded")
     return scale * float(np.exp(found.x))
+
+
+def _smoothed(logits, y, smoothing):
+    """Mean of each row's logits under its smoothed target, float64."""
+    true = logits[np.arange(len(y)), y].astype(np.float64)
+    others = logits.sum(axis=1, dtype=np.float64) - true
+    return (1 - smoothing) * true + smoothing * others / max(logits.shape[1] - 1, 1)
+
+
+def _log_sum_exp(scores, offset):
+    """Log-sum-exp of each row, float64, of scores whose largest is 0, and an offset."""
+    largest = 0.0
+    if np.ndim(offset):
+        scores += offset
+        largest = scores.max(axis=1)
+        scores -= largest[:, None]
+    np.exp(scores, out=scores)
+    return np.log(scores.sum(axis=1, dtype=np.float64)) + largest
 
 
 def log_loss(logits, y, sample_weight=None, temperature=1.0):

@@ -1,11 +1,13 @@
 """What Pillow warns of while it decodes: gathered by row, in whatever thread."""
 
 import os
+import re
 import threading
 import warnings
 from contextlib import contextmanager
 
 _LISTED = 3  # images that a message names
+_NOTHING = "(?!)"  # matches no text
 
 
 class _Recorder(threading.local):
@@ -15,7 +17,11 @@ class _Recorder(threading.local):
     and matches in a thread that records, and for modules of Pillow.
     """
 
+    pattern = _NOTHING  # for scikit-learn, which hands filters on to its workers
     texts = None
+
+    def __reduce__(self):
+        return re.compile, (_NOTHING,)
 
     def match(self, text):
         """As of the regular expression for messages."""
@@ -31,6 +37,11 @@ class _Recorder(threading.local):
 
 
 class _OfModules:
+    pattern = _NOTHING
+
+    def __reduce__(self):
+        return re.compile, (_NOTHING,)
+
     def match(self, module):
         return _recorder.keep(module)
 
