@@ -9,7 +9,7 @@ import pandas as pd
 
 import skclipens
 
-from . import _asked, _checks, _differences, _rivals, _roles, _run, _systems
+from . import _asked, _checks, _differences, _rivals, _roles, _run, _systems, headline
 from ._embedding import read_set, short_names, write_whole
 from ._experiments import markdown, mean_sd
 from ._systems import DEFAULT
@@ -32,10 +32,13 @@ def write(results, compared, folders, missing, figures, settings, command, outpu
     cells.reset_index().to_csv(output / "cells.csv", index=False, float_format="%.5g")
     columns = compared.columns.drop(["replicates"], errors="ignore")
     compared[columns].to_csv(output / "differences.csv", index=False, float_format="%.5f")
+    headline.draw(compared, results, output)
     gains = _checks.headroom(results)
     gains.to_csv(output / "headroom.csv", index=False, float_format="%.5g")
     abouts = [read_set(folder)[1] for folder in folders]
     parts = [
+        "# Results: ways to combine backbones",
+        headline.conclusion(compared, results),
         _head(results, abouts, missing, settings, command),
         _asked.section(results, compared),
         _main_tables(results),
@@ -104,7 +107,6 @@ def _head(results, abouts, missing, settings, command):
     draws = ", ".join(f"{n} at {k} shots" for k, n in draws.items())
     skipped = [f"- {name}: {_shortened(why)}" for name, why in missing.items()]
     parts = [
-        "# Results: ways to combine backbones",
         f"    {command}",
         f"{_processor()}, one thread per process. {_versions()}.",
         f"Backbones: {', '.join(short_names(settings.backbones).values())}. Columns: "

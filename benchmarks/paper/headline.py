@@ -1,6 +1,8 @@
 """Draw the headline figure from stored results: what is gained over the best single backbone.
 
-    python -m benchmarks.paper.headline docs/results/default docs/_static/headline.png
+    python -m benchmarks.paper.headline docs/results/default
+
+It is written beside the results, as every run of ``benchmarks.paper`` does.
 
 A row for each set: the default's accuracy less that of the best single backbone under any head,
 which is chosen on the test set, with the 95 % interval of ``differences.csv``. Rivals and the
@@ -20,6 +22,7 @@ from ._differences import main_head
 
 SHOTS = (1, 4, 16)
 BASE = "best single backbone, any head"
+NAME = "headline.png"
 LIMITS = -25, 45  # what is beyond is drawn at the edge
 GAIN, LOSS, OPEN, GREY = "#0072b2", "#d55e00", "#555555", "#999999"  # safe for the colour-blind
 RIVALS = {"LogisticRegression, C searched": ("x", "logistic regression, C searched")}
@@ -29,8 +32,9 @@ _OTHER_RIVALS = "|", "other rivals on all columns"
 def headline(differences, results, shots=SHOTS):
     """The figure, from the frames of ``differences.csv`` and ``results.parquet``."""
     head = main_head(results)
-    rows = differences[(differences["head"] == head) & differences["counted"]]
+    rows = _of_default(differences, results)
     shots = [n for n in shots if (rows["shots"].astype(str) == str(n)).any()]
+    shots = shots or list(rows["shots"].unique())
     base = rows[rows["other"] == BASE]
     order = base.groupby("set")["difference"].mean().sort_values().index
     figure, axes = plt.subplots(
@@ -53,6 +57,41 @@ def headline(differences, results, shots=SHOTS):
     middle = axes.flat[(len(shots) - 1) // 2]
     middle.set_xlabel("points above the best single backbone under any head", fontsize=11)
     return figure
+
+
+def conclusion(differences, results):
+    """The figure in a sentence, and the figure; nothing where there is one kind of heads only."""
+    if not (differences.get("other") == BASE).any():
+        return ""
+    base = _of_default(differences, results)
+    base = base[base["other"] == BASE]
+    means = 100 * base.groupby("shots", sort=False)["difference"].mean()
+    gains = ", ".join(f"{gain:+.1f}" for gain in means)
+    worse = base[base["high"] < 0]
+    lost = ""
+    if len(worse):
+        row = worse.loc[worse["difference"].idxmin()]
+        lost = f", most of all on {row['set']} at {row['shots']} ({100 * row['difference']:+.1f})"
+    said = (
+        f"The default gains {gains} points over the best single backbone under any head at "
+        f"{', '.join(map(str, means.index))} labelled pictures per class, on average over "
+        f"{base['set'].nunique()} sets. It is worse in {len(worse)} of {len(base)} pairs of set "
+        f"and number{lost}. The best single backbone is chosen on the test set, with hindsight."
+    )
+    return f"{said}\n\n![{said}]({NAME})"
+
+
+def _of_default(differences, results):
+    rows = differences[differences["head"] == main_head(results)]
+    return rows[rows["counted"].astype(bool)]
+
+
+def draw(differences, results, folder):
+    """Write the figure, where there is one."""
+    if conclusion(differences, results):
+        figure = headline(differences, results)
+        figure.savefig(Path(folder) / NAME, dpi=110, facecolor="white")
+        plt.close(figure)
 
 
 def _panel(ax, rows, oracle, order):
@@ -104,12 +143,11 @@ def _legend(ax):
             yield handle, label
 
 
-def main(folder, path):
+def main(folder):
     """Draw the figure of a folder of results."""
     folder = Path(folder)
     differences = pd.read_csv(folder / "differences.csv")
-    figure = headline(differences, pd.read_parquet(folder / "results.parquet"))
-    figure.savefig(path, dpi=110, facecolor="white")
+    draw(differences, pd.read_parquet(folder / "results.parquet"), folder)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def idea(seed=0, n_right=2):
 
 def _draw_idea(picture, truth, backbones, guesses, sure, shares, sure_of_all):
     figure, axes = plt.subplots(
-        1, 4, figsize=(11, 3.4), width_ratios=[1.3, 2.6, 1.8, 1.7], layout="constrained"
+        1, 4, figsize=(8.6, 3.1), width_ratios=[1.2, 2.5, 1.5, 1.2], layout="constrained"
     )
     ax, says, trust, answer = axes
     ax.imshow(picture)
@@ -58,15 +58,13 @@ def _draw_idea(picture, truth, backbones, guesses, sure, shares, sure_of_all):
     for row, (guess, value, colour) in enumerate(zip(guesses, sure, colours, strict=True)):
         mark = "✓" if colour == BLUE else "✗"
         says.text(value + 0.02, row, f"{mark} {guess}", va="center", color=colour, fontsize=11)
-    says.set(
-        yticks=rows, yticklabels=backbones, xlim=(0, 1.5), title="five models: answer, and how sure"
-    )
+    says.set(yticks=rows, yticklabels=backbones, xlim=(0, 1.75), title="five models, their answers")
     trust.barh(rows, shares, color=INK, height=0.72)
     for row, share in enumerate(shares):
         trust.text(max(share, 0) + 0.01, row, f"{share:.0%}", va="center", fontsize=11)
-    trust.set(yticks=[], xlim=(0, 1.35 * shares.max()), title="how far each is trusted")
+    trust.set(yticks=[], xlim=(0, 1.35 * shares.max()), title="who is trusted")
     answer.set(title="together", xlim=(0, 1), ylim=(0, 1))
-    answer.text(0.5, 0.55, f"✓ {truth}", ha="center", color=BLUE, fontsize=15, weight="bold")
+    answer.text(0.5, 0.55, f"✓ {truth}", ha="center", color=BLUE, fontsize=13, weight="bold")
     answer.text(0.5, 0.4, f"{sure_of_all:.0%} sure", ha="center", color=INK, fontsize=11)
     for other in (says, trust):
         other.invert_yaxis()
