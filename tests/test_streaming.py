@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import tarfile
-import tempfile
 import threading
 import time
 import uuid
@@ -32,6 +31,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from benchmarks.faults._places import remount, small_disk
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, ImageError, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
 from skclipens.images import _files as image_files
@@ -336,26 +336,20 @@ def test_a_part_that_a_killed_run_left_damaged(tmp_path, files, embedder, damage
 
 
 def test_a_full_disk_is_named_and_left_tidy(files, embedder):
-    with tempfile.TemporaryDirectory() as folder:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", folder]
-        try:
-            subprocess.run(mount, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
+    with small_disk("256k") as folder:
+        if folder is None:
             pytest.skip("only root may mount a small disk")
-        try:
-            with pytest.raises(OSError, match=f"cannot be written to '{folder}': No space left"):
-                embedder.embed_to(folder, files * 100, chunk_size=100)
-            left = sorted(os.listdir(folder))
-            assert left[0] == "_manifest.json"
-            assert all(name.startswith("part-0") for name in left[1:])
-            assert 2 <= len(left) < 8
-            subprocess.run(["mount", "-o", "remount,size=4m", folder], check=True)
-            before = stamps(folder)
+        with pytest.raises(OSError, match=f"cannot be written to '{folder}': No space left"):
             embedder.embed_to(folder, files * 100, chunk_size=100)
-            assert all(stamps(folder)[name] == before[name] for name in left[1:])
-            assert len(read_embeddings(folder)) == 100 * N
-        finally:
-            subprocess.run(["umount", folder], check=True)
+        left = sorted(os.listdir(folder))
+        assert left[0] == "_manifest.json"
+        assert all(name.startswith("part-0") for name in left[1:])
+        assert 2 <= len(left) < 8
+        remount(folder, "size=4m")
+        before = stamps(folder)
+        embedder.embed_to(folder, files * 100, chunk_size=100)
+        assert all(stamps(folder)[name] == before[name] for name in left[1:])
+        assert len(read_embeddings(folder)) == 100 * N
 
 
 def test_a_write_that_fails_leaves_no_file(tmp_path, files, embedder, monkeypatch):

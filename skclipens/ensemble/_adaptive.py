@@ -31,6 +31,7 @@ from ._composition import HeadComposition
 from ._constant import warn_of_constant_blocks
 from ._experts import find_classes, make_experts, warn_of_nameless
 from ._held_out import fit_and_judge, fit_experts
+from ._memory import kept_by
 from ._predicting import ExpertClassifier
 from ._unlabeled import learn_from_unlabeled
 from ._without_labels import fit_by_names
@@ -321,12 +322,12 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         warn_of_constant_blocks(experts, X)
         memory = check_memory(self.memory)
         if is_fixed(router) and not self.calibrate:  # nothing needs to be judged
-            fit_once = memory.cache(fit_experts, ignore=["verbose"])
+            fit_once = kept_by(memory, fit_experts, ["verbose"])
             self._keep(fit_once(experts, X, y, metadata, verbose=self.verbose))
             self.judged_, self.temperatures_ = np.ones(len(experts), bool), np.ones(len(experts))
             self.router_ = router
             return 0.0
-        fit_once = memory.cache(fit_and_judge, ignore=["n_jobs", "verbose"])
+        fit_once = kept_by(memory, fit_and_judge, ["n_jobs", "verbose"])
         fitted, held_out = fit_once(
             experts,
             X,
