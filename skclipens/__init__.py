@@ -39,6 +39,7 @@ _SUBMODULES = (
     "heads",
     "images",
     "inspection",
+    "labels",
     "metrics",
     "model_selection",
     "pipeline",

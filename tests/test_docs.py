@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^(<!-- not run: [^\n]+ -->\n)?```python\n(.*?)^```$", re.S | re.M)
 # How many blocks of a page run, and how many are marked as not run. Change these with the page.
 PAGES = {
+    "docs/guide/labels.md": (5, 0),
     "docs/user_guide.md": (45, 3),
     "docs/index.md": (1, 0),
     "README.md": (2, 0),
@@ -52,7 +53,7 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
 
 
 def test_every_page_with_code_is_run():
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     with_code = {str(p.relative_to(ROOT)) for p in pages if "```py" in p.read_text("utf-8")}
     assert with_code <= PAGES.keys()
 
@@ -70,6 +71,7 @@ def test_every_page_with_code_is_run():
         "skclipens.heads",
         "skclipens.images",
         "skclipens.inspection",
+        "skclipens.labels",
         "skclipens.metrics",
         "skclipens.model_selection",
         "skclipens.pipeline",
