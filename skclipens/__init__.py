@@ -42,6 +42,7 @@ _SUBMODULES = (
     "heads",
     "images",
     "inspection",
+    "labels",
     "metrics",
     "model_selection",
     "pipeline",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import embedding, gpu, scale, search, unlabeled
+from benchmarks import embedding, gpu, labels, scale, search, unlabeled
 
 
 def test_gpu_program_without_a_gpu(capsys):
@@ -31,6 +31,17 @@ def test_what_is_slower_than_asked_is_named():
     table, beyond = embedding.report(seconds, {}, 0.09, {embedding.README: 3, embedding.LIMIT: 0.8})
     assert beyond == ["2.00 × as fast as open_clip's README: one image at a time, asked 3"]
     assert "| limit | 11.1 | 0.90 | 0.8 |  |" in table
+
+
+def test_program_of_labels(capsys, tmp_path):
+    labels.main(
+        ["none", "--datasets", "digits", "--backbones", "zoo/ViT-16", "--draws", "2"]
+        + ["--work", str(tmp_path)]
+    )
+    printed = capsys.readouterr().out
+    assert "### digits" in printed
+    assert "| ours less max-softmax, LogisticRegression | " in printed
+    assert "| rejected, of known classes | " in printed
 
 
 def test_program_of_unlabelled_pictures(capsys, tmp_path):

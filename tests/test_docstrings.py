@@ -18,6 +18,7 @@ MODULES = [
     "heads",
     "images",
     "inspection",
+    "labels",
     "metrics",
     "model_selection",
     "pipeline",

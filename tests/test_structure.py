@@ -14,6 +14,7 @@ FLOORS = [
     {"__main__"},
     {"cli"},
     {"utils"},
+    {"labels"},
     {"pipeline", "cascade", "inspection", "feature_selection", "decomposition", "retrieval"},
     {"metrics"},
     {"ensemble"},

@@ -7,8 +7,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_memory, has_fit_parameter
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import CV_CONSTRAINTS, folds_of_some
-from .._utils._linalg import one_blas_thread, taken
+from .._utils._folds import CV_CONSTRAINTS
+from .._utils._linalg import taken
 from .._utils._metadata import class_weights, metadata_for, refuse_weights, rows_of
 from .._utils._sklearn import HasMethods, StrOptions, fit_context
 from .._utils._validation import (
@@ -29,17 +29,19 @@ from ._before_fit import ChecksBeforeFit
 from ._blocks import find_blocks
 from ._composition import HeadComposition
 from ._constant import warn_of_constant_blocks
+from ._cross_fit import CrossFit
 from ._experts import find_classes, make_experts, warn_of_nameless
 from ._held_out import fit_and_judge, fit_experts
 from ._memory import kept_by
 from ._predicting import ExpertClassifier
-from ._unlabeled import learn_from_unlabeled
 from ._without_labels import fit_by_names
 from .routers import ROUTERS, UniformRouter, combine, is_fixed
 
 
 @fill_doc()
-class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifier, BaseEstimator):
+class AdaptiveBackboneEnsemble(
+    HeadComposition, ChecksBeforeFit, CrossFit, ExpertClassifier, BaseEstimator
+):
     r"""Classify by experts on several backbones, trusting each as far as the row deserves.
 
     An expert is a head (zero-shot prompts, a linear probe, any classifier) on a block of columns
@@ -274,26 +276,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         """
         if y is None:
             return fit_by_names(self, X)
-        X, y, labeled = self._check_rows(X, y)
-        weights, groups = check_weights(sample_weight, X), check_groups(groups, labeled)
-        given, cv = {"sample_weight": weights, "groups": groups}, self.cv
-        rest = X[~labeled], None if weights is None else weights[~labeled]
-        if not labeled.all():
-            # A splitter sees the labelled rows alone; splits count all rows.
-            cv = cv if hasattr(cv, "split") else folds_of_some(cv, labeled, X, labeled, groups)
-            X, given = X[labeled], rows_of(given, labeled)
-        metadata = self._check_metadata(X, y, **given)
-        if metadata["sample_weight"] is not None:
-            # What weighs nothing teaches and judges nothing: as if these rows were not there.
-            some = metadata["sample_weight"] > 0
-            if not some.all():
-                cv = folds_of_some(cv, some, X, y, metadata["groups"])
-                X, y, metadata = X[some], y[some], rows_of(metadata, some)
-        # Many small fits: threads within each cost more than they bring; n_jobs is for more cores.
-        with one_blas_thread():
-            told = self._fit(X, y, metadata, cv)
-            if self.unlabeled == "use":
-                self.unlabeled_ = learn_from_unlabeled(self, X, y, metadata, *rest, told)
+        self._learn(X, y, sample_weight, groups, judge=False)
         return self
 
     def _check_rows(self, X, y):
@@ -312,8 +295,11 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         check_at_least_two(np.unique(y if weights is None else y[weights > 0]))
         return {"sample_weight": weights, "groups": check_groups(groups, y)}
 
-    def _fit(self, X, y, metadata, cv):
-        """Fit on labelled rows; return how far they surprise what is judged, see `surprise`."""
+    def _fit(self, X, y, metadata, cv, judge=False):
+        """Fit on labelled rows; return how far they surprise what is judged, and what is held out.
+
+        See :func:`surprise`.
+        """
         self.unlabeled_ = None
         names = getattr(self, "feature_names_in_", None)
         experts, self.classes_, router = self._plan(self.n_features_in_, names, y, metadata)
@@ -321,12 +307,12 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
             warn_of_nameless(experts, y)
         warn_of_constant_blocks(experts, X)
         memory = check_memory(self.memory)
-        if is_fixed(router) and not self.calibrate:  # nothing needs to be judged
+        if is_fixed(router) and not self.calibrate and not judge:  # nothing needs to be judged
             fit_once = kept_by(memory, fit_experts, ["verbose"])
             self._keep(fit_once(experts, X, y, metadata, verbose=self.verbose))
             self.judged_, self.temperatures_ = np.ones(len(experts), bool), np.ones(len(experts))
             self.router_ = router
-            return 0.0
+            return 0.0, None
         fit_once = kept_by(memory, fit_and_judge, ["n_jobs", "verbose"])
         fitted, held_out = fit_once(
             experts,
@@ -340,7 +326,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
             verbose=self.verbose,
         )
         self._keep(fitted)
-        return self._calibrate_and_route(X, y, held_out, router, metadata)
+        return self._calibrate_and_route(X, y, held_out, router, metadata), held_out
 
     def _keep(self, experts):
         self.experts_ = experts

@@ -55,6 +55,10 @@ class HeldOut(NamedTuple):
         rows = np.flatnonzero(self.known[:, experts].all(axis=1) & experts.any())
         return experts, rows
 
+    def take(self, some):
+        """The same of some of the rows, by their positions in ``rows``."""
+        return HeldOut(self.rows[some], self.logits[some], self.known[some])
+
 
 def fit_experts(experts, X, y, metadata, verbose=False):
     """Fit experts on all rows.

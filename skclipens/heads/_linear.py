@@ -93,6 +93,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         ],
     }
     __metadata_request__fit = {"sample_weight": True, "groups": True}
+    _has_free_level = True
 
     def __init__(self, *, shrinkage="auto", cv=None):
         self.shrinkage = shrinkage
