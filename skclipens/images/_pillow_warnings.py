@@ -1,14 +1,25 @@
 """What Pillow warns of while it decodes: gathered by row, in whatever thread."""
 
 import os
+import re
 import threading
 import warnings
 from contextlib import contextmanager
 
 _LISTED = 3  # images that a message names
+_NOTHING = "(?!)"  # matches no text
 
 
-class _Recorder(threading.local):
+class _NotInWorkers:
+    """What scikit-learn and pickle make of a filter that they hand on: it matches nothing."""
+
+    pattern = _NOTHING
+
+    def __reduce__(self):
+        return re.compile, (_NOTHING,)
+
+
+class _Recorder(_NotInWorkers, threading.local):
     """Stands in a filter of :mod:`warnings`, and keeps what the calling thread would show.
 
     ``warnings.catch_warnings`` would change what all threads show. This filter stays where it is,
@@ -30,7 +41,7 @@ class _Recorder(threading.local):
         return True
 
 
-class _OfModules:
+class _OfModules(_NotInWorkers):
     def match(self, module):
         return _recorder.keep(module)
 
