@@ -2,6 +2,7 @@
 
 import io
 import os
+import pickle
 import struct
 import threading
 import warnings
@@ -238,3 +239,12 @@ def test_images_without_doubts_warn_of_nothing(doubtful):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         CLIPEmbedder("zoo/RN20").transform([doubtful[0], *PICTURES])
+
+
+def test_filters_are_handed_on_to_workers(doubtful):
+    """As scikit-learn does with all that there are."""
+    from sklearn.utils.parallel import Parallel, delayed
+
+    CLIPEmbedder("zoo/RN20").transform(doubtful[:1])
+    assert Parallel(n_jobs=2)(delayed(abs)(one) for one in [-1, 2]) == [1, 2]
+    assert pickle.loads(pickle.dumps(warnings.filters))

@@ -10,18 +10,23 @@ _LISTED = 3  # images that a message names
 _NOTHING = "(?!)"  # matches no text
 
 
-class _Recorder(threading.local):
+class _NotInWorkers:
+    """What scikit-learn and pickle make of a filter that they hand on: it matches nothing."""
+
+    pattern = _NOTHING
+
+    def __reduce__(self):
+        return re.compile, (_NOTHING,)
+
+
+class _Recorder(_NotInWorkers, threading.local):
     """Stands in a filter of :mod:`warnings`, and keeps what the calling thread would show.
 
     ``warnings.catch_warnings`` would change what all threads show. This filter stays where it is,
     and matches in a thread that records, and for modules of Pillow.
     """
 
-    pattern = _NOTHING  # for scikit-learn, which hands filters on to its workers
     texts = None
-
-    def __reduce__(self):
-        return re.compile, (_NOTHING,)
 
     def match(self, text):
         """As of the regular expression for messages."""
@@ -36,12 +41,7 @@ class _Recorder(threading.local):
         return True
 
 
-class _OfModules:
-    pattern = _NOTHING
-
-    def __reduce__(self):
-        return re.compile, (_NOTHING,)
-
+class _OfModules(_NotInWorkers):
     def match(self, module):
         return _recorder.keep(module)
 
