@@ -51,7 +51,11 @@ class Measured:
         self.precision = resolve_precision("auto", device)
         self.embedder = CLIPEmbedder(spec, device=device, batch_size=batch_size)
         self.encoder = ImageEncoder(
-            plan_blocks([Backbone(spec)]), devices=[device], precision=self.precision, compile=False
+            plan_blocks([Backbone(spec)]),
+            devices=[device],
+            precision=self.precision,
+            compile=False,
+            decode="auto",
         )
         self.loop = Model(spec, device)
 
@@ -66,6 +70,7 @@ class Measured:
             n_ahead=2,
             on_error="raise",
             pin_memory=self.encoder.pin_memory,
+            notes={},
         )
 
     def decode_only(self, files):
@@ -90,7 +95,7 @@ class Measured:
         from torchvision.io import ImageReadMode, decode_jpeg, read_file
         from torchvision.transforms.v2 import functional
 
-        ((key, (height, width, _)),) = self.encoder.resizes.items()
+        ((key, (height, width, *_)),) = self.encoder.resizes.items()
         found = []
         for start in range(0, len(files), self.batch_size):
             data = [read_file(file) for file in files[start : start + self.batch_size]]

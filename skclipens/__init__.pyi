@@ -5,6 +5,7 @@ from typing import Any
 from skclipens.ensemble import AdaptiveBackboneEnsemble as AdaptiveBackboneEnsemble
 from skclipens.backbones import BackboneNotAvailableError as BackboneNotAvailableError
 from skclipens.cascade import BackboneSelector as BackboneSelector
+from skclipens.decomposition import BlockPCA as BlockPCA
 from skclipens.heads import CLAPHead as CLAPHead
 from skclipens.heads import CLIPAdapterHead as CLIPAdapterHead
 from skclipens.embedding import CLIPEmbedder as CLIPEmbedder
@@ -14,6 +15,7 @@ from skclipens.heads import CrossModalHead as CrossModalHead
 from skclipens.embedding import EmbeddingStore as EmbeddingStore
 from skclipens.heads import GDAHead as GDAHead
 from skclipens.images import ImageError as ImageError
+from skclipens.retrieval import ImageRetriever as ImageRetriever
 from skclipens.heads import KernelHead as KernelHead
 from skclipens.heads import LinearDiscriminantHead as LinearDiscriminantHead
 from skclipens.heads import LinearProbeHead as LinearProbeHead

@@ -33,6 +33,14 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
 
 
+@pytest.fixture
+def bars_at_once(monkeypatch):
+    """Progress bars that appear as soon as work begins."""
+    from skclipens._utils import _progress
+
+    monkeypatch.setattr(_progress, "DELAY", 0)
+
+
 def _has_gpu():
     import torch
 

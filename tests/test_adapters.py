@@ -292,6 +292,7 @@ def test_random_state_repeats(head, split):
     assert np.abs(other - first).max() > 1e-4
 
 
+@pytest.mark.usefixtures("bars_at_once")
 @pytest.mark.parametrize("head", [TIP_F, CLIP_ADAPTER], ids=["tip-f", "clip-adapter"])
 def test_a_bar_shows_how_far_training_is(head, split, capsys):
     X, y, _, _ = split

@@ -1,10 +1,14 @@
 """Tests of backbones: what their names mean, and that their weights meet the right activation."""
 
+import hashlib
 import json
+import re
 import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import huggingface_hub
 import numpy as np
@@ -17,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from skclipens import BackboneNotAvailableError, MultiBackboneEmbedder, list_backbones, zoo
 from skclipens.backbones import (
     Backbone,
+    _checkpoints,
     _loading,
     clear_backbone_cache,
     load_backbone,
@@ -24,9 +29,11 @@ from skclipens.backbones import (
     resolve_backbones,
     resolve_device,
 )
+from skclipens.backbones._available import check_available
 from skclipens.backbones._pretrained import uses_quick_gelu
 
 TINY = "ViT-tiny-32"  # registered with open_clip, as is TINY-quickgelu
+OTHER = "ViT-other-32"  # of another width
 CONFIG = {
     "embed_dim": 32,
     "vision_cfg": {"image_size": 64, "layers": 2, "width": 64, "patch_size": 32},
@@ -42,6 +49,8 @@ def architectures(tmp_path_factory):
     folder = tmp_path_factory.mktemp("configs")
     (folder / f"{TINY}.json").write_text(json.dumps(CONFIG))
     (folder / f"{TINY}-quickgelu.json").write_text(json.dumps(CONFIG | {"quick_gelu": True}))
+    other = {**CONFIG, "vision_cfg": {**CONFIG["vision_cfg"], "width": 128}}
+    (folder / f"{OTHER}.json").write_text(json.dumps(other))
     open_clip.add_model_config(folder)
 
 
@@ -160,13 +169,16 @@ def test_a_file_or_directory_of_ones_own(state, tmp_path, monkeypatch):
     [
         ("ViT-B/32", "Unknown backbone 'ViT-B/32', did you mean 'ViT-B-32'?.*open_clip model"),
         ("vit-b-32", "did you mean 'ViT-B-32'?"),
-        ("vit-l-14/datacomp_xl_s13b_b90k", "did you mean 'ViT-L-14'?"),
+        ("vit-l-14/datacomp_xl_s13b_b90k", "did you mean 'ViT-L-14/datacomp_xl_s13b_b90k'?"),
+        ("ViT-L/14@336px", "did you mean 'ViT-L-14-336'?"),  # as OpenAI calls it
+        ("RN50/cc12", "Did you mean 'RN50/cc12m'?"),
+        ("zoo/rn20", "did you mean 'zoo/RN20'?"),
         ("VIT-B-16-SIGLIP//weights.pt", "did you mean 'ViT-B-16-SigLIP'?"),
         ("no-such-net", "Unknown backbone 'no-such-net'.*directory that holds open_clip_config"),
         ("zoo", "Unknown backbone 'zoo'"),  # a group; resolve_backbones knows it
         ("RN50/laion2b", "no pretrained weights 'laion2b' of 'RN50', only openai, yfcc15m, cc12m"),
         (TINY, rf"no pretrained weights 'openai' of '{TINY}'.*'{TINY}//path/to/file'"),
-        ("zoo/VGG", "no model 'VGG'; it has zoo/RN20, zoo/ViT-8"),
+        ("zoo/VGG", "no model 'VGG'. It has zoo/RN20, zoo/ViT-8"),
         ("VGG//weights.pt", "Unknown backbone 'VGG//weights.pt'. A backbone is 'NAME'"),
         ("RN50//no/such/file.pt", "there is no file '/.*/no/such/file.pt'"),
         ("RN50//", "there is no file"),
@@ -202,6 +214,7 @@ def test_groups_and_lists():
 def test_list_backbones_agrees_with_open_clip():
     frame = list_backbones()
     columns = ["group", "input_size", "width", "pooled_width", "parameters", "gflops"]
+    columns.append("download_mb")
     assert (frame.index.name, list(frame.columns)) == ("backbone", columns)
     listed = [backbone.name for group in ("paper", "zoo") for backbone in resolve_backbones(group)]
     assert list(frame.index) == listed
@@ -216,10 +229,13 @@ def test_list_backbones_agrees_with_open_clip():
 def test_listed_cost_is_that_of_the_image_tower(backbone):
     row = list_backbones().loc[backbone.name]
     with torch.device("meta"):
-        tower = open_clip.CLIP(**backbone.config).visual.eval()
+        model = open_clip.CLIP(**backbone.config).eval()
+        tower = model.visual
         pixels = torch.empty(1, 3, row["input_size"], row["input_size"])
     parameters = sum(parameter.numel() for parameter in tower.parameters())
     assert row["parameters"] == pytest.approx(parameters / 1e6, abs=0.06)
+    of_both = sum(parameter.numel() for parameter in model.parameters())
+    assert row["download_mb"] == pytest.approx(4 * of_both / 1e6, abs=1)
     with FlopCounterMode(display=False) as counter:
         tower(pixels)
     assert row["gflops"] == pytest.approx(counter.get_total_flops() / 1e9, rel=0.01)
@@ -238,8 +254,12 @@ def test_quick_gelu_as_in_the_table_of_open_clip(name, tag):
     assert backbone.config | activation == open_clip.get_model_config(name) | activation
 
 
-def test_torchscript_archive_of_openai(state, outputs, tmp_path):
+def test_torchscript_archive_of_openai(state, outputs, tmp_path, monkeypatch):
     file = save_as_openai(state, tmp_path / "ViT-B-32.pt")
+    with pytest.raises(ValueError, match="none of those that OpenAI published"):
+        load_backbone(f"{TINY}//{file}")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    monkeypatch.setattr(_checkpoints, "openai_digests", lambda: {digest})
     # The archive of this test is one that open_clip's reader of OpenAI's archives accepts.
     reference = open_clip.load_openai_model(str(file), precision="fp32", device="cpu")
     assert same(features(reference, PIXELS), outputs["quickgelu"])
@@ -315,6 +335,48 @@ def test_pretrained_tag_from_a_filled_hub_cache(state, outputs, hub, monkeypatch
     clear_backbone_cache()
 
 
+def test_without_internet_one_short_try_and_one_message(hub, monkeypatch, caplog, capfd):
+    for name, value in (("HF_HUB_OFFLINE", False), ("ENDPOINT", "http://127.0.0.1:9")):
+        monkeypatch.setattr(huggingface_hub.constants, name, value)
+    start = time.perf_counter()
+    for use in (
+        lambda: load_backbone("ViT-B-32/laion2b_s34b_b79k"),
+        lambda: MultiBackboneEmbedder(["zoo/RN20", "RN50"]).fit(["a.png"]),
+        lambda: MultiBackboneEmbedder(["hf-hub:a/b"]).fit(["a.png"]),
+        lambda: MultiBackboneEmbedder(["timm/resnet18"]).fit(["a.png"]),
+    ):
+        with pytest.raises(BackboneNotAvailableError, match=r"127.0.0.1:9 does not answer"):
+            use()
+    assert time.perf_counter() - start < 20
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_has_the_weights_answers_or_has_them(hub, monkeypatch):
+    class Refuses(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Refuses) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
+        check_available(Backbone("RN50"))
+        server.shutdown()
+    folder = hub / "models--timm--resnet50_clip.openai"
+    (folder / "snapshots/0a").mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs/main").write_text("0a")
+    with pytest.raises(BackboneNotAvailableError, match="does not answer"):
+        check_available(Backbone("RN50"))
+    (folder / "snapshots/0a/open_clip_model.safetensors").write_bytes(b"")
+    check_available(Backbone("RN50"))
+
+
 def test_offline_error_says_what_to_do(hub):
     start = time.perf_counter()
     with pytest.raises(BackboneNotAvailableError, match="ViT-B-32/openai") as caught:
@@ -334,6 +396,27 @@ def test_file_that_does_not_hold_the_weights(state, tmp_path, name):
         load_backbone(f"{TINY}-quickgelu//{file}")
     with pytest.raises(ValueError, match=r"model that its open_clip_config.json describes"):
         load_backbone(str(save_directory(tmp_path / "without weights")))
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
+def test_weights_of_another_architecture_say_which_they_fit(state, tmp_path, suffix):
+    file = save(state, tmp_path / f"weights.{suffix}")
+    message = rf"another architecture. They fit '{TINY}//{re.escape(str(file))}'\.$"
+    with pytest.raises(ValueError, match=message):
+        load_backbone(f"{OTHER}//{file}")
+    state = {key: value for key, value in state.items() if key != "token_embedding.weight"}
+    with pytest.raises(ValueError, match=r"no tensor 'token_embedding.weight', so it is not"):
+        load_backbone(f"{OTHER}//{save(state, tmp_path / f'part.{suffix}')}")
+
+
+def test_weights_of_no_known_architecture(state, tmp_path):
+    block = "visual.transformer.resblocks"
+    deeper = {
+        key.replace(f"{block}.1", f"{block}.2"): value.clone() for key, value in state.items()
+    }
+    file = save({**deeper, **state}, tmp_path / "weights.safetensors")
+    with pytest.raises(ValueError, match=r"of none that open_clip has. Name a directory"):
+        load_backbone(f"{TINY}//{file}")
 
 
 def test_a_file_cannot_run_code(tmp_path):

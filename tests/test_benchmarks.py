@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import embedding, gpu, unlabeled
+from benchmarks import embedding, gpu, labels, scale, search, unlabeled
 
 
 def test_gpu_program_without_a_gpu(capsys):
@@ -33,6 +33,17 @@ def test_what_is_slower_than_asked_is_named():
     assert "| limit | 11.1 | 0.90 | 0.8 |  |" in table
 
 
+def test_program_of_labels(capsys, tmp_path):
+    labels.main(
+        ["none", "--datasets", "digits", "--backbones", "zoo/ViT-16", "--draws", "2"]
+        + ["--work", str(tmp_path)]
+    )
+    printed = capsys.readouterr().out
+    assert "### digits" in printed
+    assert "| ours less max-softmax, LogisticRegression | " in printed
+    assert "| rejected, of known classes | " in printed
+
+
 def test_program_of_unlabelled_pictures(capsys, tmp_path):
     unlabeled.main(
         ["--datasets", "digits", "--backbones", "zoo/ViT-16", "--shots", "1", "--draws", "1"]
@@ -42,3 +53,26 @@ def test_program_of_unlabelled_pictures(capsys, tmp_path):
     for table in ("All classes, new", "All classes, unlabelled", "Few classes, new"):
         assert f"## {table}" in printed
     assert "| mean of the sets | " in printed
+
+
+def test_program_of_pictures_found_by_words(capsys, tmp_path):
+    backbones = ["zoo/ViT-16", "zoo/RN20"]
+    arguments = ["--datasets", "digits", "--backbones", *backbones, "--work", str(tmp_path)]
+    search.main(arguments)
+    printed = capsys.readouterr().out
+    row = next(line for line in printed.splitlines() if line.startswith("| digits | "))
+    one, other, _, together = map(float, row.split(" | ")[1:5])
+    difference = float(row.split(" | ")[5].split()[0])
+    assert difference == pytest.approx(together - max(one, other), abs=0.11)
+    search.main([*arguments, "--chosen", "zoo/ViT-16"])
+    assert "`zoo/ViT-16`" in capsys.readouterr().out
+
+
+def test_scale_names_fits_that_take_too_long_and_growth_that_is_too_steep(capsys):
+    found = {
+        (1_600, 32, 5): ([1.0, 1.0], [0.9, 0.5], 10.0, 5.0),
+        (6_400, 32, 5): ([9.0, 9.0], [1.0, 10.0], 20.0, 5.0),
+    }
+    assert scale.report("rows", found) == ["fit of 1600 rows, 32 classes, 5 blocks: 2.00 × LR"]
+    assert scale.report_exponent(found) == ["fit: time grows as n^1.58"]
+    assert "n^1.58; limit n^1.1" in capsys.readouterr().out

@@ -15,11 +15,12 @@ import pytest
 from click.testing import CliRunner
 
 import skclipens
-from skclipens import MultiBackboneEmbedder, cli, make_backbone_pipeline
+from skclipens import ImageRetriever, MultiBackboneEmbedder, cli, make_backbone_pipeline
 from skclipens.cli import _commands
 from skclipens.datasets import load_emoji, load_folder
 from skclipens.pipeline import BackbonePipeline
 
+COMMANDS = ["fit", "predict", "evaluate", "name", "search", "embed"]
 CLASSES = ["bird", "clothing", "geometric shape"]
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 SMALL = ["--backbones", ",".join(BACKBONES), "--device", "cpu"]
@@ -128,6 +129,11 @@ def test_a_report_is_one_file(model, photos, unseen, tmp_path):
     for title in ("Confusion", "Classes", "Reliability", "Who is trusted", "mistakes"):
         assert title in page
     assert page.count("<figure>") == (predicted != labels).sum()
+    wrong = pd.Series(predicted[predicted != labels], labels[predicted != labels])
+    for (called, true), n in wrong.groupby([wrong, wrong.index]).size().items():
+        assert f"<td>{true}</td><td>{called}</td><td>{n} of 4</td>" in page
+    assert "zoo/RN20, zoo/ViT-8" in page and skclipens.__version__ in page
+    assert "name='viewport'" in page
     assert "zoo/ViT-8:residual" in page
     sources = re.findall(r'src="([^"]{22})', page)
     assert len(sources) >= 3 and set(sources) == {"data:image/png;base64,"}
@@ -147,6 +153,50 @@ def test_a_report_escapes_names_and_leaves_out_what_cannot_be_read(photos, unsee
     assert "<td>Images</td><td>3</td>" in page
     assert "<td>&lt;b&gt;</td>" in page and "<b>" not in page
     assert "Who is trusted" not in page  # votes have no weights
+
+
+def test_pictures_are_found_by_words(photos, unseen, tmp_path):
+    words, options = ["a bird", "-n", "3"], [*SMALL, "--cache", tmp_path / "cache"]
+    told = run("search", photos / "test", *words, *options)
+    rows = [line.split(",") for line in told.stdout.splitlines()]
+    scores, expected = ImageRetriever(BACKBONES).fit(unseen).search("a bird", 3)
+    assert rows[0] == ["path", "score"]
+    assert [path for path, _ in rows[1:]] == unseen[expected].tolist()
+    np.testing.assert_allclose([float(score) for _, score in rows[1:]], scores, atol=1e-4)
+    run("search", unseen[0], photos / "test", "<b>", "-o", tmp_path / "f.html", *options)
+    page = (tmp_path / "f.html").read_text("utf-8")
+    assert page.count("<figure>") == 10
+    assert "<b>" not in page and "<h1>&lt;b&gt;</h1>" in page
+    run("search", photos / "test", "a", "-o", tmp_path / "f.csv", "--fusion", "rank", *options)
+    assert len(pd.read_csv(tmp_path / "f.csv")) == 10
+    told = run("search", photos / "test", "a", "-o", "out.txt", *options, fails=True)
+    assert "must end in .csv or .parquet or .html" in told.stderr
+
+
+def test_names_of_folders_may_stay_as_they_are(photos, tmp_path):
+    model, report = tmp_path / "raw.joblib", tmp_path / "r.html"
+    run("fit", photos / "train", "-o", model, "--raw-names", "--head", "linear", *SMALL)
+    assert joblib.load(model).classes_.tolist() == ["bird", "clothing", "geometric_shape"]
+    told = run("evaluate", model, photos / "test", "-o", report, fails=True)
+    assert "'geometric shape'" in told.stderr and "--raw-names" in told.stderr
+    run("evaluate", model, photos / "test", "-o", report, "--raw-names")
+    assert "<td>geometric_shape</td>" in report.read_text("utf-8")
+
+
+def test_tables_may_hold_pictures(photos, unseen, tmp_path):
+    cells = [{"bytes": Path(file).read_bytes(), "path": Path(file).name} for file in unseen[:-1]]
+    cells.append({"bytes": Path(unseen[-1]).read_bytes(), "path": None})
+    table, model, out = (tmp_path / name for name in ("t.parquet", "m", "out.csv"))
+    labels = np.repeat(CLASSES, 4)
+    pd.DataFrame({"image": cells, "label": labels}).to_parquet(table)
+    run("fit", table, "-o", model, "--head", "linear", *SMALL)
+    run("predict", model, table, "-o", out)
+    names = [*(Path(file).name for file in unseen[:-1]), "picture 11"]
+    assert pd.read_csv(out)["path"].tolist() == names
+    of_files = joblib.load(model).predict(unseen)
+    assert pd.read_csv(out)["label"].tolist() == of_files.tolist()
+    run("evaluate", model, table, "-o", tmp_path / "r.html")
+    assert "The most confident mistakes" in (tmp_path / "r.html").read_text("utf-8")
 
 
 def test_errors_are_sentences(model, photos, unseen, tmp_path):
@@ -175,17 +225,47 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     assert "has no images" in message("embed", tmp_path / "empty", "-o", out)
 
 
+def test_help_names_the_commands():
+    assert all(f"  {name} " in run("--help").output for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command(command):
+    text = run(command, "--help").output
+    assert text.startswith(f"Usage: cli {command} [OPTIONS] ")
+    options = ["--cache", "--device", "--quiet"]
+    options += [] if command in ("predict", "evaluate") else ["--backbones"]
+    assert all(f"{option} " in text for option in options)
+    assert command != "fit" or "--head A,B,..." in text
+
+
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
 def test_help_says_whom_to_trust(command):
     assert "read only files that you trust" in " ".join(run(command, "-h").output.split())
 
 
-def test_the_command_runs_by_itself():
-    done = subprocess.run(
-        [sys.executable, "-m", "skclipens", "--help"], capture_output=True, text=True, cwd=ROOT
+def test_the_command_runs_by_itself(photos, unseen, tmp_path):
+    """All of a job, as a user's shell runs it."""
+
+    def shell(*arguments):
+        command = [sys.executable, "-m", "skclipens", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    model, small = tmp_path / "m", ["--backbones", "zoo/RN20", "--head", "zero-shot"]
+    told = shell("fit", photos / "train", "-o", model, *small)
+    assert told.stderr == f"{model}: 3 classes from 12 images.\n" and told.stdout == ""
+    rows = shell("predict", model, unseen[0], unseen[5]).stdout.splitlines()
+    assert [row.split(",")[1] for row in rows[1:]] == list(
+        joblib.load(model).predict(unseen[[0, 5]])
     )
-    assert done.returncode == 0
-    assert all(name in done.stdout for name in ("fit", "predict", "evaluate", "name", "embed"))
+
+
+@pytest.mark.skipif(not shutil.which("skclipens"), reason="the command is not on the path")
+def test_the_installed_command():
+    done = subprocess.run(["skclipens", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and all(f"  {name} " in done.stdout for name in COMMANDS)
 
 
 def test_the_entry_point_is_the_command(monkeypatch, capsys):

@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 from numpydoc.validate import validate
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils.estimator_checks import (
@@ -86,14 +86,17 @@ PUBLIC_MODULES = [
     "skclipens.backbones",
     "skclipens.cascade",
     "skclipens.datasets",
+    "skclipens.decomposition",
     "skclipens.embedding",
     "skclipens.ensemble",
     "skclipens.heads",
     "skclipens.images",
     "skclipens.inspection",
+    "skclipens.labels",
     "skclipens.metrics",
     "skclipens.model_selection",
     "skclipens.pipeline",
+    "skclipens.retrieval",
     "skclipens.utils.estimator_checks",
 ]
 
@@ -117,6 +120,8 @@ ESTIMATORS = {
 
 def make(estimator):
     """An estimator with the steps that it must have, if it must have any."""
+    if issubclass(estimator, MetaEstimatorMixin):
+        return estimator(LogisticRegression())
     try:
         return estimator()
     except TypeError:

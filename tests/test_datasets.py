@@ -305,7 +305,7 @@ def test_fetch_tuxpaint_unpacks_the_package_without_its_sounds(
 ):
     commands, home = tmp_path_factory.mktemp("commands"), tmp_path_factory.mktemp("home")
     write_command(commands, "apt-get", 'test "$1" = download && touch "$2_1_all.deb"')
-    write_command(commands, "dpkg-deb", f'test -e "$2" && cp -r "{stamps}" "$3"')
+    write_command(commands, "dpkg-deb", f'test -e "$2" && tar -C "{stamps}" -c .')
     monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
 
     dataset = fetch_tuxpaint(data_home=home, min_class_size=2)

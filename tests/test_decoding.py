@@ -16,10 +16,11 @@ from PIL import Image
 
 from skclipens import CLIPEmbedder, ImageError
 from skclipens.backbones import load_backbone
-from skclipens.backbones._preprocessing import make_resize, scale_pixels, scaling
+from skclipens.backbones._preprocessing import Resize, scale_pixels, scaling
 from skclipens.datasets import load_emoji
 from skclipens.images import load_image
 from skclipens.images._decoding import decode_batches
+from skclipens.images._reduced import EXACT, Picture
 
 CLIP = load_backbone("zoo/RN20").preprocess_config
 FP32 = {"device": "cpu", "precision": "fp32"}
@@ -44,9 +45,10 @@ def decode(images, rows=None, config=None, **options):
         "n_ahead": 2,
         "on_error": "raise",
         "pin_memory": False,
+        "notes": {},
     } | options
     rows = range(len(images)) if rows is None else rows
-    return decode_batches(images, rows, {0: (height, width, make_resize(config))}, **options)
+    return decode_batches(images, rows, {0: (height, width, EXACT, Resize(config))}, **options)
 
 
 def grey(value):
@@ -193,7 +195,7 @@ def test_threads_end(n_jobs):
 
 def test_one_opened_file_in_many_rows(tmp_path):
     pixels = np.random.default_rng(0).integers(256, size=(300, 300, 3), dtype=np.uint8)
-    expected = np.asarray(make_resize(CLIP)(Image.fromarray(pixels)))
+    expected = np.asarray(Resize(CLIP)(Picture.whole(Image.fromarray(pixels))))
     for name in ("one.png", "one.tif"):
         Image.fromarray(pixels).save(tmp_path / name)
         with Image.open(tmp_path / name) as image:

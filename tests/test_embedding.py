@@ -292,6 +292,7 @@ def test_shown(paths):
     assert "MultiBackboneEmbedder" in estimator_html_repr(embedder.fit(paths))
 
 
+@pytest.mark.usefixtures("bars_at_once")
 def test_progress_bar_only_if_asked_for(paths, capfd):
     CLIPEmbedder("zoo/RN20", **CPU).fit_transform(paths)
     assert capfd.readouterr() == ("", "")

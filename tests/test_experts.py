@@ -310,6 +310,7 @@ def test_diagram_shows_heads_and_router(X, y):
         assert type(router).__name__ in estimator_html_repr(make(router=name, head="auto"))
 
 
+@pytest.mark.usefixtures("bars_at_once")
 def test_a_bar_shows_how_far_a_long_fit_is(X, y, capsys):
     router = MixtureRouter(max_iter=2, verbose=True)
     clf = make(head=LogisticRegression(), router=router, verbose=True).fit(X, y)

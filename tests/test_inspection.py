@@ -23,6 +23,7 @@ from skclipens import (
 )
 from skclipens.backbones import list_backbones
 from skclipens.datasets import load_emoji
+from skclipens.ensemble import NeuralLogitController
 from skclipens.inspection import (
     AccuracyCostDisplay,
     CorrectSetsDisplay,
@@ -30,9 +31,11 @@ from skclipens.inspection import (
     ReliabilityDisplay,
     RoutingWeightsDisplay,
 )
+from skclipens.inspection._style import PRINT_DPI, RED, short_names
 from skclipens.metrics import correct_sets, disagreement_matrix, expected_calibration_error
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/ViT-16"]
+SHORT = ["RN20", "ViT-8", "ViT-16"]
 DISPLAYS = [
     AccuracyCostDisplay,
     CorrectSetsDisplay,
@@ -155,19 +158,62 @@ def test_only_fitted_ensembles_are_shown(Display, test_set):
 # Routing weights
 
 
-def test_shares_are_means_over_the_rows_of_a_class(clf, test_set):
+def test_shares_are_means_over_the_rows_of_a_class(table, test_set):
+    router = NeuralLogitController(max_iter=2, random_state=0)  # other weights for each row
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head="zero-shot", router=router).fit(*table)
     X, y = test_set
     display = RoutingWeightsDisplay.from_estimator(clf, X, y)
     weights = clf.routing_weights(X)
     shares = weights / np.abs(weights).sum(axis=1, keepdims=True)
     for label, row in zip(display.labels, display.shares, strict=True):
         assert_allclose(row, shares[y == label].mean(axis=0), rtol=1e-5)
-    assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == BACKBONES
+    assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == SHORT
     assert [tick.get_text() for tick in display.ax_.get_yticklabels()] == sorted(set(y))
     assert_allclose(display.im_.get_array(), display.shares)
     assert [float(text.get_text()) for text in display.text_] == pytest.approx(
         display.shares.ravel().tolist(), abs=0.006
     )
+
+
+def test_the_same_weights_for_all_images_are_bars(table):
+    X, y = table
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head="zero-shot", router="static", random_state=0)
+    display = RoutingWeightsDisplay.from_estimator(clf.fit(X, y), X, y)
+    assert display.im_ is None
+    assert_allclose([bar.get_width() for bar in display.bars_], display.shares[0])
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == SHORT
+    assert display.ax_.get_title() == "The same weights for all images"
+    texts = [float(text.get_text()) for text in display.text_]
+    assert texts == pytest.approx(display.shares[0].tolist(), abs=0.006)
+    assert display.plot(include_values=False).text_ == []
+
+
+def test_names_are_short_where_they_can_be_told_apart():
+    long = ["zoo/RN20:residual", "ViT-B-32/openai:residual", "ViT-B-32/laion2b_e16", "all:kernel"]
+    short = ["RN20 residual", "ViT-B-32 residual", "ViT-B-32/laion2b_e16", "kernel"]
+    assert short_names(long) == short
+    assert short_names(["zoo/RN50", "RN50/openai", "a:b"]) == ["zoo/RN50", "RN50/openai", "a b"]
+    assert short_names(["/home/me/models/RN20@views:linear"]) == ["RN20@views linear"]
+
+
+def test_figures_are_saved_for_print_and_nothing_is_cut_off(clf, test_set, tmp_path):
+    X, y = test_set
+    few = np.isin(y, np.unique(y)[:2])
+    for Display in DISPLAYS:
+        display = Display.from_estimator(clf, X[few], y[few])
+        display.figure_.savefig(tmp_path / "figure.png")
+        height, width = plt.imread(tmp_path / "figure.png").shape[:2]
+        assert (width, height) == tuple(np.round(PRINT_DPI * display.figure_.get_size_inches()))
+        for ax in display.figure_.axes:
+            box = ax.get_tightbbox()
+            if box is not None:
+                assert box.y0 > -1 and box.y1 < display.figure_.bbox.height + 1, Display
+
+
+def test_the_legend_of_a_reliability_diagram_is_above_it(clf, test_set):
+    display = ReliabilityDisplay.from_estimator(clf, *test_set)
+    display.figure_.draw_without_rendering()
+    assert display.ax_.get_legend().get_window_extent().y0 >= display.ax_.bbox.y1
 
 
 def test_display_labels_name_integer_classes():
@@ -209,7 +255,7 @@ def test_bars_and_dots_are_the_correct_sets(clf, test_set, predictions):
     assert display.counts.equals(counts)
     bars = display.axes_["counts"].patches
     assert [bar.get_height() for bar in bars] == counts.tolist()
-    red = [same_color(bar.get_facecolor(), "tab:red") for bar in bars]
+    red = [same_color(bar.get_facecolor(), RED) for bar in bars]
     assert red == [not any(region) for region in counts.index]
     dots = display.axes_["members"].collections[1].get_offsets()
     wanted = [(i, e) for i, region in enumerate(counts.index) for e in np.flatnonzero(region)]
@@ -250,7 +296,10 @@ def test_points_are_backbones_and_the_line_averages_the_cheapest(clf, test_set, 
     assert_allclose(accuracies, np.mean(clf.classes_[averages] == y[:, None], axis=0))
     assert_allclose(np.ravel(display.lines["router"]), [gflops.sum(), clf.score(X, y)])
     assert display.ax_.get_xlabel() == "GFLOPs per image"
-    assert {text.get_text() for text in display.text_} == set(BACKBONES)
+    assert {text.get_text() for text in display.text_} == set(SHORT)
+    oracle = np.mean((predictions == y[:, None]).any(axis=1))
+    assert display.oracle == pytest.approx(oracle)
+    assert display.oracle_.get_ydata()[0] == pytest.approx(oracle)
 
 
 def test_experts_of_a_backbone_share_its_cost(table, test_set):

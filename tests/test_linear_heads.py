@@ -20,6 +20,7 @@ from skclipens import (
     ResidualHead,
     ZeroShotHead,
 )
+from skclipens._utils import _linalg
 from skclipens.datasets import load_emoji
 from skclipens.heads._temperature import fit_temperature
 from skclipens.model_selection import FewShotSplit
@@ -311,3 +312,21 @@ def test_one_row_per_class_serves_where_prompts_mean_nothing(emoji):
     # Nothing has judged the correction, so the prompts alone judge the head.
     expected = ZeroShotHead(BACKBONE, class_names=wrong).fit(X, y).decision_function(X)
     assert_allclose(logits, expected / head.temperature_, rtol=1e-4)
+
+
+def test_the_same_in_small_batches(monkeypatch):
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:200], y[:200]
+    weights = np.random.default_rng(0).uniform(0.5, 2, len(y))
+    blocks = [("left", slice(0, 32)), ("right", slice(32, 64))]
+
+    def results():
+        head = LinearDiscriminantHead()
+        logits, known = head.cross_fit(X, y, sample_weight=weights)
+        clf = AdaptiveBackboneEnsemble(blocks, head="linear").fit(X, y)
+        return [head.shrinkage_, head.coef_, logits, known, head.predict(X), clf.predict_proba(X)]
+
+    whole = results()
+    monkeypatch.setattr(_linalg, "_VALUES_AT_ONCE", 300)
+    for one, other in zip(whole, results(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8)

@@ -17,6 +17,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import StackingClassifier
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -439,6 +440,24 @@ def test_rows_that_cannot_be_read_get_no_answer(make, fitted, broken, paths, y):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert clf.predict(paths).dtype == fitted.predict(paths).dtype
+
+
+@pytest.mark.filterwarnings("ignore:.*cannot be read")
+@pytest.mark.parametrize(
+    ("as_labels", "label", "dtype"),
+    [(str, "unreadable, all the same", "U"), (str, None, "O"), (None, -1, "i"), (None, "?", "O")],
+)
+def test_a_label_says_that_an_image_cannot_be_read(make, broken, as_labels, label, dtype):
+    images, labels = broken
+    labels = labels.astype(str) if as_labels else np.unique(labels, return_inverse=True)[1]
+    clf = clone(make(on_error="nan", head="linear", unreadable_label=label)).fit(images, labels)
+    answers = clf.predict(images)
+    assert answers.dtype.kind == dtype
+    assert answers[GAPS].tolist() == [label, label]
+    assert set(answers[~GAPS].tolist()) <= set(np.unique(labels).tolist())
+    if dtype in "Ui":
+        right = get_scorer("accuracy")(clf, images, labels)
+        assert right == pytest.approx(clf.score(images, labels) * 32 / 34)  # those two are wrong
 
 
 @pytest.mark.filterwarnings("ignore:2 of 34 images")

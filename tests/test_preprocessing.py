@@ -13,9 +13,10 @@ from safetensors.torch import save_file
 
 from skclipens import CLIPEmbedder
 from skclipens.backbones import Backbone, _weights, clear_backbone_cache, load_backbone
-from skclipens.backbones._preprocessing import make_resize, scale_pixels
+from skclipens.backbones._preprocessing import Resize, scale_pixels
 from skclipens.backbones._pretrained import preprocessing, warn_of_guesses
 from skclipens.embedding import model_key
+from skclipens.images._reduced import Picture
 
 TINY = "ViT-tiny-preprocessing"
 CONFIG = {
@@ -129,7 +130,7 @@ def test_the_pixels_of_a_tag_are_those_of_open_clip(tags, weights, picture, tag)
     for spec in (f"{TINY}/{tag}", f"{TINY}/{tag}//{weights}"):
         config = load_backbone(spec).preprocess_config
         assert config == open_clip.get_model_preprocess_cfg(model)
-        resized = torch.tensor(np.asarray(make_resize(config)(picture))).permute(2, 0, 1)
+        resized = torch.tensor(np.asarray(Resize(config)(Picture.whole(picture)))).permute(2, 0, 1)
         found = scale_pixels(resized, config["mean"], config["std"])
         np.testing.assert_allclose(found, expected, atol=1e-5)
         embedder = CLIPEmbedder(spec, device="cpu", precision="fp32", normalize=False)

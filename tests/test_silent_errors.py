@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_iris
@@ -309,6 +311,32 @@ class OnlyPredicts(ClassifierMixin, BaseEstimator):
 def test_a_classifier_that_gives_no_scores_is_refused_by_name(iris):
     with pytest.raises(ValueError, match=r"OnlyPredicts\(\) has neither decision_function nor"):
         make(HALVES, head=OnlyPredicts()).fit(*iris)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        ["cat.png", "dog.png"],
+        np.array(["cat.png", "dog.png"]),
+        pd.DataFrame({"image": [Path("cat.png"), Path("dog.png")]}),
+        [b"\x89PNG", b"\x89PNG"],
+        [[Image.new("RGB", (4, 4))], [Image.new("RGB", (4, 4))]],
+    ],
+    ids=["names", "array", "paths in a frame", "bytes", "pictures"],
+)
+@pytest.mark.parametrize(
+    "classifier", [AdaptiveBackboneEnsemble(), ResidualHead("zoo/RN20")], ids=["ensemble", "head"]
+)
+def test_images_where_a_table_is_wanted_say_which_step_is_missing(classifier, images):
+    message = "step that embeds them is missing. make_backbone_pipeline"
+    with pytest.raises(ValueError, match=message):
+        clone(classifier).fit(images, ["cat", "dog"])
+
+
+def test_a_column_of_text_beside_numbers_is_not_taken_for_images():
+    table = pd.DataFrame({"kind": ["a", "b"], "size": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="could not convert string to float"):
+        AdaptiveBackboneEnsemble().fit(table, ["cat", "dog"])
 
 
 def test_every_module_is_an_attribute_of_the_package():

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import pickle
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -30,6 +29,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 
+from benchmarks.faults._kills import keys_of
+from benchmarks.faults._kills import rows_of as of_width
+from benchmarks.faults._places import as_nobody, fill, small_disk
 from skclipens import MultiBackboneEmbedder, zoo
 from skclipens.backbones import Backbone, resolve_backbones
 from skclipens.datasets import load_emoji
@@ -52,13 +54,8 @@ def paths():
     return [str(path) for path in load_emoji().filenames[::150]]
 
 
-def keys_of(numbers):
-    return [f"image {number}".encode() for number in numbers]
-
-
 def rows_of(numbers, width=8):
-    """Rows that can be told to be right by their keys alone."""
-    return np.asarray(numbers, np.float32)[:, None] + np.arange(width, dtype=np.float32)
+    return of_width(numbers, width)
 
 
 def png(picture, **options):
@@ -443,37 +440,6 @@ def test_a_forked_child_uses_the_store_of_its_parent(cache):
     check(cache, 50)
 
 
-WRITER = """
-import sys
-sys.path.insert(0, sys.argv[2])
-from test_store import EmbeddingStore, keys_of, rows_of
-cache = EmbeddingStore(sys.argv[1])
-for start in range(0, 10**6, 400):
-    numbers = range(start, start + 400)
-    cache.put_many(keys_of(numbers), "model", rows_of(numbers, 256))
-    print(start + 400, flush=True)
-"""
-
-
-@posix
-def test_a_killed_writer_leaves_what_it_has_written(cache):
-    command = [sys.executable, "-c", WRITER, str(cache.path), str(Path(__file__).parent)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
-        for _ in range(5):
-            written = int(writer.stdout.readline())
-        writer.send_signal(signal.SIGKILL)
-        written = int((writer.stdout.read().split() or [written])[-1])
-    assert writer.returncode == -signal.SIGKILL
-    found, rows = cache.get_many(keys_of(range(written + 400)), "model")
-    assert found[:written].all()
-    assert found[written:].all() or not found[written:].any()  # a batch is there or not
-    np.testing.assert_array_equal(rows, rows_of(range(found.sum()), 256))
-    with sqlite3.connect(cache.file) as db:
-        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    db.close()
-    cache.put_many([b"more"], "model", rows_of([0], 256))
-
-
 def test_readers_do_not_wait_for_a_writer(cache, monkeypatch):
     cache.put_many([b"key"], "model", [[1, 2]])
     monkeypatch.setattr(_store, "_PATIENCE", 0.05)
@@ -593,16 +559,13 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         cache.get_many([b"key"], "model")
 
 
-def try_to_write(folders, messages):
-    if os.geteuid() == 0:  # whom no folder is closed to
-        os.setgid(65534)
-        os.setuid(65534)
+def failures(folders):
+    messages = []
     for folder in folders:
-        try:
+        with pytest.raises(EmbeddingStoreError) as caught:
             write(EmbeddingStore(folder), range(3, 6))
-        except EmbeddingStoreError as error:
-            messages.send(str(error))
-    messages.close()
+        messages.append(str(caught.value))
+    return messages
 
 
 @posix
@@ -615,17 +578,9 @@ def test_a_folder_that_cannot_be_written_to():
         for one in (full, empty):
             one.chmod(0o555)
         Path(folder).chmod(0o755)
-        context = multiprocessing.get_context("fork")
-        receiver, sender = context.Pipe(duplex=False)
-        child = context.Process(target=try_to_write, args=([full, empty], sender))
-        child.start()
-        sender.close()
-        for one in (full, empty):
-            message = receiver.recv()
+        for one, message in zip((full, empty), as_nobody(failures, [full, empty]), strict=True):
             assert message.startswith(f"The embedding store '{one}")
             assert "Choose a folder that can be written to, or set SKCLIPENS_CACHE" in message
-        child.join()
-        for one in (full, empty):
             one.chmod(0o755)
         check(EmbeddingStore(full), 3)
 
@@ -833,32 +788,23 @@ def no_memory(monkeypatch):
 
 
 @pytest.fixture
-def small_disk():
-    with tempfile.TemporaryDirectory() as folder:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "none", folder]
-        try:
-            subprocess.run(mount, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
+def disk():
+    with small_disk() as folder:
+        if folder is None:
             pytest.skip("only root may mount a small disk")
-        try:
-            yield Path(folder)
-        finally:
-            subprocess.run(["umount", folder], check=True)
+        yield folder
 
 
-def test_a_full_disk_keeps_what_it_has_and_costs_no_result(small_disk, no_memory):
-    cache = EmbeddingStore(small_disk)
+def test_a_full_disk_keeps_what_it_has_and_costs_no_result(disk, no_memory):
+    cache = EmbeddingStore(disk)
     embed(cache, range(5))
-    (small_disk / "others").write_bytes(bytes(2**20 // 16))
-    with open(small_disk / "others", "ab", buffering=0) as file, pytest.raises(OSError):
-        while True:
-            file.write(bytes(1000))
+    fill(disk)
     for _ in range(2):
         computed, (message,) = embed(cache, range(10))
         assert computed == [5, 6, 7, 8, 9]
         assert str(cache.file) in message
         assert "Free some space" in message or "is full" in message
-    (small_disk / "others").unlink()
+    (disk / "others").unlink()
     assert embed(cache, range(10)) == ([5, 6, 7, 8, 9], [])
     assert embed(cache, range(10)) == ([], [])
 
@@ -878,28 +824,6 @@ def test_a_disk_that_fills_up_is_not_tried_again(cache, no_memory, monkeypatch):
     assert computed == list(range(250 - len(computed), 250))
     assert 50 < len(computed) < 245
     assert not messages
-
-
-def as_nobody(task, *args):
-    """Run a task in a fork, by a user whom the folder is closed to."""
-
-    def run(sender):
-        if os.geteuid() == 0:  # whom no folder is closed to
-            os.setgid(65534)
-            os.setuid(65534)
-        try:
-            sender.send(task(*args))
-        finally:
-            sender.close()
-
-    context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=run, args=(sender,))
-    child.start()
-    sender.close()
-    result = receiver.recv()
-    child.join()
-    return result
 
 
 @posix

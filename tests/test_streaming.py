@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import tarfile
-import tempfile
 import threading
 import time
 import uuid
@@ -32,6 +31,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from benchmarks.faults._places import remount, small_disk
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, ImageError, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
 from skclipens.images import _files as image_files
@@ -42,6 +42,7 @@ pytest.importorskip("pyarrow")
 from skclipens.embedding._streaming import _chunks, read_embeddings
 
 N = 7
+ALL = ("file", "memory", "simplecache", "http", "ftp", "reference", "nosuch", "driverless")
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,9 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_table_is_that_of_transform(tmp_path, pictures, files, expected, embedder, form):
-    parts = embedder.embed_to(tmp_path / "out", FORMS[form](pictures, files), chunk_size=3)
+    parts = embedder.embed_to(
+        tmp_path / "out", FORMS[form](pictures, files), protocols=ALL, chunk_size=3
+    )
     table = read_embeddings(tmp_path / "out")
     assert [len(pd.read_parquet(part)) for part in parts] == [3, 3, 1]
     archived = table.index.str.startswith(("tar://", "zip://"))
@@ -165,7 +168,7 @@ def test_images_of_a_server(tmp_path, pictures, expected, embedder):
         try:
             host = f"http://127.0.0.1:{server.server_port}"
             names = [f"{host}/5.png", f"{host}/no_such.png", f"{host}/deep/2.png"]
-            embedder.set_params(on_error="nan").embed_to(tmp_path, names)
+            embedder.set_params(on_error="nan").embed_to(tmp_path, names, protocols=["http"])
         finally:
             server.shutdown()
     np.testing.assert_allclose(read_embeddings(tmp_path).iloc[[0, 2]], expected[[5, 2]], atol=1e-5)
@@ -217,6 +220,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path, files, embedder):
     assert list(table.index) == many
 
 
+@pytest.mark.usefixtures("bars_at_once")
 def test_a_complete_table_is_left_alone_unless_told(tmp_path, files, embedder, capfd):
     first = embedder.embed_to(tmp_path, files, chunk_size=3)
     before = stamps(tmp_path)
@@ -332,26 +336,20 @@ def test_a_part_that_a_killed_run_left_damaged(tmp_path, files, embedder, damage
 
 
 def test_a_full_disk_is_named_and_left_tidy(files, embedder):
-    with tempfile.TemporaryDirectory() as folder:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", folder]
-        try:
-            subprocess.run(mount, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
+    with small_disk("256k") as folder:
+        if folder is None:
             pytest.skip("only root may mount a small disk")
-        try:
-            with pytest.raises(OSError, match=f"cannot be written to '{folder}': No space left"):
-                embedder.embed_to(folder, files * 100, chunk_size=100)
-            left = sorted(os.listdir(folder))
-            assert left[0] == "_manifest.json"
-            assert all(name.startswith("part-0") for name in left[1:])
-            assert 2 <= len(left) < 8
-            subprocess.run(["mount", "-o", "remount,size=4m", folder], check=True)
-            before = stamps(folder)
+        with pytest.raises(OSError, match=f"cannot be written to '{folder}': No space left"):
             embedder.embed_to(folder, files * 100, chunk_size=100)
-            assert all(stamps(folder)[name] == before[name] for name in left[1:])
-            assert len(read_embeddings(folder)) == 100 * N
-        finally:
-            subprocess.run(["umount", folder], check=True)
+        left = sorted(os.listdir(folder))
+        assert left[0] == "_manifest.json"
+        assert all(name.startswith("part-0") for name in left[1:])
+        assert 2 <= len(left) < 8
+        remount(folder, "size=4m")
+        before = stamps(folder)
+        embedder.embed_to(folder, files * 100, chunk_size=100)
+        assert all(stamps(folder)[name] == before[name] for name in left[1:])
+        assert len(read_embeddings(folder)) == 100 * N
 
 
 def test_a_write_that_fails_leaves_no_file(tmp_path, files, embedder, monkeypatch):
@@ -401,8 +399,8 @@ def test_an_odd_url_costs_one_row(tmp_path, pictures, files, expected, embedder,
     names = [files[0], odd, files[2]]
     embedder.set_params(cache=tmp_path / "cache" if cache else None)
     with pytest.raises(ImageError, match=f"row 1, {re.escape(repr(odd))}: "):
-        embedder.embed_to(tmp_path / "out", names)
-    embedder.set_params(on_error="nan").embed_to(tmp_path / "out", names)
+        embedder.embed_to(tmp_path / "out", names, protocols=ALL)
+    embedder.set_params(on_error="nan").embed_to(tmp_path / "out", names, protocols=ALL)
     table = read_embeddings(tmp_path / "out")
     assert table.isna().all(axis=1).to_list() == [False, True, False]
     np.testing.assert_allclose(table.iloc[[0, 2]], expected[[0, 2]], atol=1e-5)
@@ -414,7 +412,9 @@ def test_a_network_that_is_down_ends_the_run(tmp_path, files, embedder, monkeypa
 
     monkeypatch.setattr(image_files, "_fetch", down)
     with pytest.raises(OSError, match="cannot connect"):
-        embedder.set_params(on_error="nan").embed_to(tmp_path, ["http://a.org/x.png"])
+        embedder.set_params(on_error="nan").embed_to(
+            tmp_path, ["http://a.org/x.png"], protocols=["http"]
+        )
 
 
 @pytest.fixture
@@ -438,7 +438,7 @@ def broken(tmp_path, files):
 def test_unreadable_images_are_rows_of_nan(tmp_path, broken, expected, embedder, cache):
     names, reasons = broken
     embedder.set_params(on_error="nan", cache=tmp_path / "cache" if cache else None)
-    embedder.embed_to(tmp_path / "out", names, chunk_size=4)
+    embedder.embed_to(tmp_path / "out", names, protocols=ALL, chunk_size=4)
     table = read_embeddings(tmp_path / "out")
     assert list(np.flatnonzero(table.isna().all(axis=1))) == list(reasons)
     np.testing.assert_allclose(table.iloc[[0, 4, 6]], expected[[0, 0, 1]], atol=1e-5)
@@ -449,7 +449,7 @@ def test_an_unreadable_image_is_named(tmp_path, broken, files, embedder, row):
     names, reasons = broken
     alone = [names[min(row, 4)] if i == min(row, 4) else files[0] for i in range(6)]
     with pytest.raises(ImageError, match=reasons[row]):
-        embedder.embed_to(tmp_path / "out", alone, chunk_size=2)
+        embedder.embed_to(tmp_path / "out", alone, protocols=ALL, chunk_size=2)
 
 
 def test_a_file_system_that_fails_is_no_missing_image(tmp_path, files, embedder):
@@ -517,9 +517,9 @@ def test_with_a_cache_a_remote_image_is_fetched_twice_at_most(tmp_path, files, m
     )
     names = [f"memory://pictures/{i}.png" for i in range(N)]
     embedder = CLIPEmbedder("zoo/RN20", cache=tmp_path / "cache")
-    embedder.embed_to(tmp_path / "out", names)
+    embedder.embed_to(tmp_path / "out", names, protocols=["memory"])
     assert len(fetched) == 2 * N  # for its key, and to be decoded
-    embedder.embed_to(tmp_path / "again", names)
+    embedder.embed_to(tmp_path / "again", names, protocols=["memory"])
     assert len(fetched) == 3 * N
 
 
@@ -553,7 +553,7 @@ def test_any_member_is_found_in_its_shard(members):
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     fsspec.filesystem("memory").pipe_file("/any.tar", content.getvalue())
-    images = image_files.find_images("memory://any.tar")
+    images = image_files.find_images("memory://any.tar", ["memory"])
     assert images.names == [f"tar://{name}.PNG::memory://any.tar" for name, _ in members]
     again = pickle.loads(pickle.dumps(images.part(1, 9)))
     assert [images[0], *again] == [data for _, data in members]

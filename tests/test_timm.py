@@ -20,10 +20,11 @@ from skclipens import (
     ZeroShotHead,
 )
 from skclipens.backbones import Backbone, clear_backbone_cache, load_backbone, resolve_backbones
-from skclipens.backbones._preprocessing import make_resize, resize_key, scale_pixels
+from skclipens.backbones._preprocessing import Resize, resize_key, scale_pixels
 from skclipens.backbones._pretrained import preprocessing
 from skclipens.backbones._timm import ImageTower
 from skclipens.embedding import model_key
+from skclipens.images._reduced import Picture
 
 PLAIN = {"device": "cpu", "precision": "fp32", "normalize": False}
 
@@ -167,7 +168,7 @@ def test_every_crop_mode_of_timm(mode, images):
     transform = timm.data.create_transform(input_size=(3, 64, 96), is_training=False, **config)
     config["size"] = (64, 96)
     expected = transform(Image.fromarray(images[0]))
-    resized = torch.tensor(np.asarray(make_resize(config)(Image.fromarray(images[0]))))
+    resized = torch.tensor(np.asarray(Resize(config)(Picture.whole(Image.fromarray(images[0])))))
     found = scale_pixels(resized.permute(2, 0, 1), mean, std)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     same = resize_key(config) == resize_key(config | {"mean": std})

@@ -88,6 +88,7 @@ def test_random_state_repeats_and_leaves_that_of_torch_alone(make):
 
 
 @TRAINED
+@pytest.mark.usefixtures("bars_at_once")
 def test_a_bar_shows_how_far_training_is(make, capsys):
     router = make(max_iter=20).fit(*draw_routable(200, seed=0))
     assert capsys.readouterr() == ("", "")

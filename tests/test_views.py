@@ -36,7 +36,7 @@ from skclipens.embedding._keys import block_key, model_key
 from skclipens.embedding._plan import plan_blocks
 from skclipens.ensemble._blocks import find_blocks
 from skclipens.feature_selection import BackboneSelector
-from skclipens.images import View, _decoding, load_image
+from skclipens.images import View, _load, load_image
 from skclipens.images._views import crop, n_passes, resolve_views
 from skclipens.inspection import AccuracyCostDisplay
 
@@ -241,7 +241,7 @@ def work(monkeypatch):
 
         monkeypatch.setattr(owner, name, counted)
 
-    count(_decoding, "load_image", "decoded")
+    count(_load, "_picture_to_rgb", "decoded")
     count(Image.Image, "resize", "resized")
     count(open_clip.modified_resnet.ModifiedResNet, "stem", "passed", lambda _, x: len(x))
     return counts
@@ -281,11 +281,11 @@ def test_the_key_of_the_image_alone_is_that_of_its_model():
         for features in ("projected", "pooled")
         for views in (None, "mirror", "crops", "both", [View()], [View((0, 0, 1, 0.5))])
     ]
-    keys = [block_key(plan_blocks([backbone], **one)[0], "fp32") for one in options]
+    keys = [block_key(plan_blocks([backbone], **one)[0], "fp32", "exact") for one in options]
     assert len(set(keys)) == len(keys)
     assert keys[0] == model_key(backbone, "fp32")
     mirror = [View(mirror=True), View()]  # the same mean in another order
-    assert block_key(plan_blocks([backbone], views=mirror)[0], "fp32") == keys[1]
+    assert block_key(plan_blocks([backbone], views=mirror)[0], "fp32", "exact") == keys[1]
 
 
 def test_the_store_keeps_blocks_apart(paths, work, tmp_path):

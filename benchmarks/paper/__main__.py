@@ -24,6 +24,7 @@ from skclipens.images import ImageError
 
 from . import _differences, _figures, _report, _rivals, _run, _sets, _systems
 from ._embedding import PLAIN, Columns, embed_set, shortened
+from ._figures import PRINT_DPI
 
 _DATASETS = "local, validation, photographs, all, or names of sets"
 _HEADS = f"any of the package's names, or {', '.join(_systems.NAMED)}"
@@ -171,7 +172,7 @@ def further(name, options, found, backbones, work, command):
         text = module.report(frame)
         if hasattr(module, "draw"):
             figure, caption = module.draw(frame)
-            figure.savefig(options.output / f"{name}.png", dpi=80)
+            figure.savefig(options.output / f"{name}.png", dpi=PRINT_DPI)
             text += f"\n{caption}\n\n![]({name}.png)\n"
         _report.write_further(name, text, command, options.output)
 

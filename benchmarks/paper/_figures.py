@@ -9,6 +9,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from skclipens.inspection import CorrectSetsDisplay, DiversityGainDisplay
+from skclipens.inspection._style import (
+    BLUE,
+    COLORS,
+    DARK,
+    GREEN,
+    ORANGE,
+    PRINT_DPI,
+    PURPLE,
+    SEQUENTIAL,
+)
 from skclipens.metrics import linear_cka_matrix
 
 from . import _rivals, _run, _systems
@@ -16,14 +26,16 @@ from ._checks import headroom, over_sets
 from ._differences import main_head
 from ._embedding import read_set, shortened
 
+plt.rcParams["axes.prop_cycle"] = plt.cycler(color=COLORS)
+
 MAX_SETS = 6  # in figures with one panel for each set
 _LINES = {
-    "best single": {"color": "0.3", "linestyle": "--"},
-    "oracle": {"color": "0.3", "linestyle": ":"},
-    "C-Log-Avg": {"color": "tab:green"},
-    "NLC": {"color": "tab:orange"},
-    _rivals.SEARCHED: {"color": "tab:purple"},
-    _systems.DEFAULT: {"color": "tab:blue", "linewidth": 2},
+    "best single": {"color": DARK, "linestyle": "--"},
+    "oracle": {"color": DARK, "linestyle": ":"},
+    "C-Log-Avg": {"color": GREEN},
+    "NLC": {"color": ORANGE},
+    _rivals.SEARCHED: {"color": PURPLE},
+    _systems.DEFAULT: {"color": BLUE, "linewidth": 2},
 }
 
 
@@ -64,7 +76,7 @@ def draw(results, folders, settings, output):
         ),
     }
     for name, (figure, _) in figures.items():
-        figure.savefig(output / name, dpi=80)
+        figure.savefig(output / name, dpi=PRINT_DPI)
         plt.close(figure)
     return {name: caption for name, (_, caption) in figures.items()}
 
@@ -149,7 +161,9 @@ def _heat_map(frame, label, ax=None):
     if ax is None:
         size = 1.5 + 0.6 * frame.shape[1], 2.2 + 0.45 * len(frame)
         _, ax = plt.subplots(figsize=size, layout="constrained")
-    image = ax.imshow(frame, vmin=0, vmax=max(np.nanmax(frame.to_numpy()), 1e-9), aspect="auto")
+    image = ax.imshow(
+        frame, cmap=SEQUENTIAL, vmin=0, vmax=max(np.nanmax(frame.to_numpy()), 1e-9), aspect="auto"
+    )
     ax.set_xticks(range(frame.shape[1]), frame.columns, rotation=45, ha="right", fontsize=8)
     ax.set_yticks(range(len(frame)), frame.index, fontsize=8)
     middle = np.nanmax(frame.to_numpy()) / 2

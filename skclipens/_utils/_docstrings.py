@@ -32,6 +32,11 @@ _SHARED = {
             every model that was measured; and ``"fp32"`` elsewhere. With ``"bf16"``, embeddings of
             the zoo were within 2e-4 of those of ``"fp32"`` in cosine distance. Of several devices,
             the first decides.
+        decode : {"auto", "exact"}, default="auto"
+            How JPEG files are decoded. ``"auto"``: at 1/2, 1/4 or 1/8 of their size, where both
+            sides keep at least three times the pixels that the model reads, which is several times
+            faster for photographs of a camera; smaller files at full size. ``"exact"``: always at
+            full size, as open_clip does.
         compile : bool, default=False
             Whether to compile the image tower with :func:`torch.compile`: minutes once per process,
             for faster passes after. On a CPU it needs a C++ compiler.
@@ -51,9 +56,16 @@ _SHARED = {
             name. If the store cannot be read or written to, a warning says so, and what it lacks
             is computed.
         on_error : {"raise", "nan"}, default="raise"
-            Whether an image that cannot be read is an error or a row of NaN.
+            Whether an image that cannot be read is an error or a row of NaN. A
+            :class:`skclipens.pipeline.BackbonePipeline` leaves such rows out of ``fit`` and says in
+            ``predict`` which they are; a plain :class:`sklearn.pipeline.Pipeline` hands them on.
         verbose : bool or int, default=False
             Whether to show a progress bar.
+        """,
+    "text_cache": """
+        cache : None, bool, str, os.PathLike or EmbeddingStore, default=None
+            Where features of prompts are kept between processes, as the parameter of
+            :class:`CLIPEmbedder`. In a process, no prompt is encoded twice in any case.
         """,
     "paper": """
         .. [1] Rodriguez-Opazo et al., "Synergy and Diversity in CLIP: Enhancing Performance Through

@@ -1,6 +1,5 @@
 """Folds of few rows per class, and what the rows of a fold can judge."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -14,7 +13,10 @@ from sklearn.model_selection import (
 
 from ._sklearn import HasMethods, Interval, RealNotInt
 from ._validation import few_rows_per_class
+from ._warnings import silent
 
+# What more rows would tell of a temperature, or of a weight, is within its error.
+_MAX_JUDGES = 10_000
 CV_CONSTRAINTS = [
     Interval(Integral, 2, None, closed="left"),
     Interval(RealNotInt, 0, 1, closed="neither"),
@@ -103,6 +105,27 @@ def covers_most(y, n_classes):
     return 2 * len(np.unique(y)) > n_classes
 
 
+def judging_rows(y):
+    """Positions of the rows that judge: all, or of more than 10,000 so many.
+
+    They are spread evenly, each class as often as among all.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        Labels, or positions of classes in their order.
+
+    Returns
+    -------
+    ndarray of int
+        In ascending order.
+    """
+    if len(y) <= _MAX_JUDGES:
+        return np.arange(len(y))
+    some = (np.arange(_MAX_JUDGES) * len(y)) // _MAX_JUDGES
+    return np.sort(np.argsort(y, kind="stable")[some])
+
+
 def _fold_limits(sizes, groups, every_class):
     yield sizes[sizes > 1].min(initial=sizes.max()) if every_class else sizes.max()
     if groups is not None:
@@ -115,9 +138,8 @@ def _has_company(y):
 
 
 def _split(splitter, y, groups, X=None):
-    with warnings.catch_warnings(), few_rows_per_class():
-        # Rows whose class is in no other fold are not held out; see `_teachable`.
-        warnings.filterwarnings("ignore", message="The least populated class")
+    # Rows whose class is in no other fold are not held out; see `_teachable`.
+    with silent("The least populated class"), few_rows_per_class():
         folds = splitter.split(np.zeros((len(y), 1)) if X is None else X, y, groups)
         rows = np.arange(len(y))  # folds may be masks or lists
         return [(rows[train], rows[test]) for train, test in folds]

@@ -6,11 +6,63 @@ from contextlib import contextmanager
 import numpy as np
 from threadpoolctl import OpenBLASController, threadpool_limits
 
+_VALUES_AT_ONCE = 2**23
+
 
 def unit_rows(X):
     """Rows of X scaled to unit Euclidean length; zero rows stay."""
-    lengths = np.linalg.norm(X, axis=1, keepdims=True)
-    return X / np.where(lengths > 0, lengths, 1)
+    with np.errstate(over="ignore"):
+        lengths = np.sqrt(np.einsum("ij,ij->i", X, X))[:, None]
+    # Squares of values that are very small or large vanish or overflow: these rows are scaled.
+    odd = (lengths < np.sqrt(np.finfo(lengths.dtype).tiny) * X.shape[1]) | np.isinf(lengths)
+    if not odd.any():
+        return X / lengths
+    units = X / np.where(odd, 1, lengths)
+    odd = np.flatnonzero(odd)
+    largest = np.abs(X[odd]).max(axis=1, keepdims=True)
+    scaled = X[odd] / np.where(largest > 0, largest, 1)
+    units[odd] = scaled / np.linalg.norm(scaled, axis=1, keepdims=True).clip(1)
+    return units
+
+
+def unit_blocks(X, blocks):
+    """Rows of which each block has unit length, over the root of the number of blocks.
+
+    Products of such rows are the mean cosines of their blocks.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    blocks : list of columns
+
+    Returns
+    -------
+    ndarray of shape (n, width of the blocks)
+    """
+    parts = [X[:, columns] for columns in blocks]
+    found, end = np.empty((len(X), sum(part.shape[1] for part in parts)), X.dtype), 0
+    root = X.dtype.type(np.sqrt(len(parts)))
+    for part in parts:
+        start, end = end, end + part.shape[1]
+        np.divide(unit_rows(part), root, out=found[:, start:end])
+    return found
+
+
+def taken(X, rows):
+    """Rows of X by their positions; X itself where these are all rows in their order."""
+    return X if len(rows) == len(X) and (np.diff(rows) == 1).all() else X[rows]
+
+
+def parts_of(n_rows, size):
+    """Slices that cover so many rows, each of at most ``size``."""
+    # gen_batches of scikit-learn checks its parameters for longer than one row takes to predict.
+    return [slice(start, start + size) for start in range(0, n_rows, size)]
+
+
+def row_batches(n_rows, n_columns, most=None):
+    """Slices of at most so many rows, and of not too many values, where a row has n_columns."""
+    fitting = max(1, _VALUES_AT_ONCE // n_columns)
+    return parts_of(n_rows, fitting if most is None else min(most, fitting))
 
 
 def total_weight(y, sample_weight):
@@ -23,12 +75,21 @@ class _OneBlasThread:
 
     The limit is the process's. Were each thread to set it and set it back, the last one out could
     set back what another had set. So the first one in sets it and the last one out sets it back.
+    Who is alone in it may use as many threads of Python as BLAS had.
     """
 
     def __init__(self):
         self._lock = threading.Lock()
         self._n_inside = 0
         self._limits = None
+
+    @property
+    def n_spare(self):
+        """Threads that BLAS had before, for who is alone inside; otherwise 1."""
+        with self._lock:
+            if self._n_inside != 1:
+                return 1
+            return self._limits.get_original_num_threads()["blas"] or 1
 
     @contextmanager
     def __call__(self):

@@ -7,8 +7,8 @@ import numpy as np
 
 def is_missing(x):
     """Whether a value stands for none: None, NaN, NA, NaT or an empty string."""
-    if x is None or (isinstance(x, str) and x == ""):
-        return True
+    if x is None or isinstance(x, str):
+        return not x
     if isinstance(x, (Real, np.datetime64)):
         return bool(x != x)
     return type(x).__name__ in ("NAType", "NaTType")

@@ -1,8 +1,28 @@
 """The bar that long runs show."""
 
+from weakref import WeakSet
+
+DELAY = 1.0  # seconds: what is quicker, as all that a cache knows, shows no bar
+
+_shown = WeakSet()
+
 
 def progress(total, verbose, *, desc="embedding", unit="image", initial=0):
-    """A bar that tells how much is done and how fast, or nothing."""
+    """A bar that tells how much is done and how fast, or nothing.
+
+    There is one bar at a time: work within work that has one shows none. It appears after a second,
+    so that a search over what is cached is quiet.
+    """
     from tqdm.auto import tqdm
 
-    return tqdm(total=total, initial=initial, desc=desc, unit=unit, disable=not verbose)
+    is_within = any(not bar.disable for bar in _shown)
+    bar = tqdm(
+        total=total,
+        initial=initial,
+        desc=desc,
+        unit=unit,
+        disable=not verbose or is_within,
+        delay=DELAY,
+    )
+    _shown.add(bar)
+    return bar

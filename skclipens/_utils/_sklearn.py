@@ -10,6 +10,8 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_params,
 )
+from sklearn.utils._set_output import _wrap_data_with_container as as_output
+from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 try:
@@ -23,6 +25,8 @@ __all__ = [
     "RealNotInt",
     "StrOptions",
     "VisualBlock",
+    "as_output",
+    "check_feature_names_in",
     "check_sample_weight",
     "fit_context",
     "routing_enabled",

@@ -1,7 +1,5 @@
 """Checks of input that several modules share."""
 
-import warnings
-from contextlib import contextmanager
 from numbers import Real
 
 import numpy as np
@@ -9,24 +7,24 @@ from sklearn.utils import check_array, check_consistent_length, check_X_y, colum
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from ._images import refuse_images
 from ._missing import is_missing
 from ._sklearn import check_sample_weight
+from ._values import check_range, refuse_mixed, refuse_text, why_no_labels
+from ._warnings import silent
 
 _FLOATS = [np.float64, np.float32]
 
 
-@contextmanager
 def few_rows_per_class():
-    """Silence scikit-learn's doubt that labels with few rows per class are classes.
+    """A context without scikit-learn's doubt that labels with few rows per class are classes.
 
     One labelled image per class is an ordinary use of this package.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The number of unique classes is greater")
-        yield
+    return silent("The number of unique classes is greater")
 
 
-def check_table(estimator, X, y, *, option=None):
+def check_table(estimator, X, y, *, option=None, any_scale=False):
     """Check a table and its labels as ``fit`` gets them.
 
     Parameters
@@ -37,6 +35,8 @@ def check_table(estimator, X, y, *, option=None):
     y : array-like of shape (n,)
     option : str or None
         As in :func:`refuse_unlabeled`.
+    any_scale : bool
+        Whether rows are scaled anyway, so that their range does not matter.
 
     Returns
     -------
@@ -46,17 +46,23 @@ def check_table(estimator, X, y, *, option=None):
     Raises
     ------
     ValueError
-        If X is no table of numbers, or y not one label for each row; see :func:`check_labels`.
+        If X is no table of numbers, its squares overflow or vanish, or y is not one label for each
+        row; see :func:`check_labels`.
     """
+    refuse_images(X)
     if y is not None:
         refuse_unlabeled(y, option)
+        refuse_mixed(y)
     values = _values_of_floats(X)
     if values is not None and y is not None:
         validate_data(estimator, X, skip_check_array=True)
         X, y = check_X_y(values, y, dtype=_FLOATS, estimator=estimator)
     else:
+        refuse_text(X)
         X, y = validate_data(estimator, X, y, dtype=_FLOATS)
     check_labels(y, option)
+    if not any_scale:
+        check_range(X, getattr(estimator, "feature_names_in_", None))
     return X, y
 
 
@@ -83,17 +89,21 @@ def check_partly_labeled(estimator, X, y):
     """
     if y is None:
         return check_table(estimator, X, y)  # scikit-learn's own error
+    refuse_images(X)
     values = _values_of_floats(X)
     if values is None:
+        refuse_text(X)
         X = validate_data(estimator, X, dtype=_FLOATS)
     else:
         validate_data(estimator, X, skip_check_array=True)
         X = check_array(values, dtype=_FLOATS, estimator=estimator, input_name="X")
+    refuse_mixed(y)
     y = column_or_1d(y, warn=True)
     check_consistent_length(X, y)
     labeled = ~unlabeled_rows(y)
     y = labels_of(y, labeled)
     check_labels(y)
+    check_range(X, getattr(estimator, "feature_names_in_", None))
     return X, y, labeled
 
 
@@ -110,8 +120,10 @@ def check_rows(estimator, X):
     -------
     ndarray of shape (n, n_features), float64 or float32
     """
+    refuse_images(X)
     values = _values_of_floats(X)
     if values is None:
+        refuse_text(X)
         return validate_data(estimator, X, reset=False, dtype=_FLOATS)
     validate_data(estimator, X, reset=False, skip_check_array=True)
     return check_array(values, dtype=_FLOATS, estimator=estimator, input_name="X")
@@ -139,8 +151,12 @@ def check_labels(y, option=None):
         As in :func:`refuse_unlabeled`.
     """
     refuse_unlabeled(y, option)
-    with few_rows_per_class():
-        check_classification_targets(y)
+    refuse_mixed(y)
+    try:
+        with few_rows_per_class():
+            check_classification_targets(y)
+    except ValueError as error:
+        raise ValueError(f"{error} {why_no_labels(y)}".rstrip()) from None
 
 
 def unlabeled_rows(y, *, signs_are_classes=False):
@@ -157,14 +173,24 @@ def unlabeled_rows(y, *, signs_are_classes=False):
     ndarray of shape (n,), bool
     """
     labels = np.asarray(y, dtype=None if hasattr(y, "dtype") else object).ravel()
-    if labels.dtype.kind not in "ifOUT":
+    if labels.dtype.kind in "if":  # of many rows, far sooner than one by one
+        missing, minus = np.isnan(labels), labels == -1
+        signs = signs_are_classes and minus.any() and (minus | (labels == 1)).all()
+        return missing if signs and not minus.all() else missing | minus
+    if labels.dtype.kind == "U":
+        return labels == ""
+    if labels.dtype.kind not in ("O", "T"):
         return np.zeros(len(labels), bool)
     labels = labels.tolist()
     missing = np.array([is_missing(label) for label in labels], bool)
-    numbers = {x for x in labels if isinstance(x, Real) and not isinstance(x, bool)}
+    numbers = {x for x in labels if _is_number(x) and not isinstance(x, bool)}
     if signs_are_classes and numbers == {-1, 1}:
         return missing
-    return missing | np.array([isinstance(x, Real) and x == -1 for x in labels], bool)
+    return missing | np.array([_is_number(x) and x == -1 for x in labels], bool)
+
+
+def _is_number(label):
+    return not isinstance(label, str) and isinstance(label, Real)
 
 
 def labels_of(y, labeled):

@@ -7,17 +7,18 @@ from ..images._views import n_passes
 
 TIMM = "timm/"  # how the names of timm's image towers begin
 # The backbones of the paper, all with OpenAI's weights: input pixels, embedding width, width before
-# the projection, parameters of the image tower in millions, GFLOPs per image (2 x multiply-adds).
+# the projection, parameters of the image tower in millions, GFLOPs per image (2 x multiply-adds),
+# megabytes of the weights of both towers, 4 bytes a parameter, as the hub has them.
 PAPER = {
-    "ViT-B-32": (224, 512, 768, 87.9, 8.8),
-    "RN50": (224, 1024, 2048, 38.3, 12.2),
-    "RN101": (224, 512, 2048, 56.3, 19.5),
-    "ViT-B-16": (224, 512, 768, 86.2, 35.1),
-    "RN50x4": (288, 640, 2560, 87.1, 42.6),
-    "RN50x16": (384, 768, 3072, 167.3, 149.4),
-    "ViT-L-14": (224, 768, 1024, 304.0, 162.0),
-    "ViT-L-14-336": (336, 768, 1024, 304.3, 381.9),
-    "RN50x64": (448, 1024, 4096, 420.4, 529.1),
+    "ViT-B-32": (224, 512, 768, 87.9, 8.8, 605),
+    "RN50": (224, 1024, 2048, 38.3, 12.2, 408),
+    "RN101": (224, 512, 2048, 56.3, 19.5, 479),
+    "ViT-B-16": (224, 512, 768, 86.2, 35.1, 598),
+    "RN50x4": (288, 640, 2560, 87.1, 42.6, 713),
+    "RN50x16": (384, 768, 3072, 167.3, 149.4, 1164),
+    "ViT-L-14": (224, 768, 1024, 304.0, 162.0, 1710),
+    "ViT-L-14-336": (336, 768, 1024, 304.3, 381.9, 1712),
+    "RN50x64": (448, 1024, 4096, 420.4, 529.1, 2493),
 }
 
 
@@ -38,7 +39,8 @@ def list_backbones(views=None):
         One row per backbone, indexed by its spec, with the columns ``group`` (``"paper"`` or
         ``"zoo"``), ``input_size`` (pixels a side), ``width`` (of an embedding), ``pooled_width``
         (of the features before the last projection), ``parameters`` (of the image tower, in
-        millions) and ``gflops`` (per image with its views, 2 x multiply-adds).
+        millions), ``gflops`` (per image with its views, 2 x multiply-adds) and ``download_mb`` (of
+        both towers, in megabytes of 10**6 bytes, fetched on first use; 0 for the zoo).
 
     Raises
     ------
@@ -54,16 +56,26 @@ def list_backbones(views=None):
     >>> from skclipens import list_backbones
     >>> list_backbones().loc["ViT-B-32/openai", "gflops"].item()
     8.8
+    >>> list_backbones().loc["ViT-B-32/openai", "download_mb"].item()
+    605
     >>> list_backbones(views="mirror").loc["ViT-B-32/openai", "gflops"].item()
     17.6
     """
     import pandas as pd
 
-    columns = ["group", "input_size", "width", "pooled_width", "parameters", "gflops"]
+    columns = [
+        "group",
+        "input_size",
+        "width",
+        "pooled_width",
+        "parameters",
+        "gflops",
+        "download_mb",
+    ]
     sizes = json.loads((zoo.WEIGHTS / "sizes.json").read_text("utf-8"))
     rows = {f"{name}/openai": ["paper", *facts] for name, facts in PAPER.items()}
     for name in zoo.MODELS:
-        rows[f"zoo/{name}"] = ["zoo", *(sizes[name][column] for column in columns[1:])]
+        rows[f"zoo/{name}"] = ["zoo", *(sizes[name][column] for column in columns[1:-1]), 0]
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     frame["gflops"] *= n_passes(views)
     return frame.rename_axis("backbone")

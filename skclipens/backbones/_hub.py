@@ -1,10 +1,18 @@
 """Repositories of the Hugging Face hub, as the cache of this machine has them."""
 
+import hashlib
+import re
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
+from ._available import check_hub
 from ._errors import BackboneNotAvailableError
 
 CONFIG = "open_clip_config.json"
+_ADVICE = (
+    f"A repository of an open_clip model, which holds {CONFIG}, is fetched once from the internet."
+)
 
 
 def snapshot(repository):
@@ -33,11 +41,13 @@ def snapshot(repository):
     file = huggingface_hub.try_to_load_from_cache(repository, CONFIG)
     try:
         if not isinstance(file, str):
+            check_hub(f"hf-hub:{repository}", _ADVICE)
             file = huggingface_hub.hf_hub_download(repository, CONFIG)
+    except BackboneNotAvailableError:
+        raise
     except Exception as error:
         raise BackboneNotAvailableError(
-            f"'hf-hub:{repository}' cannot be loaded: {error} A repository of an open_clip model, "
-            f"which holds {CONFIG}, is fetched once from the internet."
+            f"'hf-hub:{repository}' cannot be loaded: {error} {_ADVICE}"
         ) from error
     return Path(file).parent
 
@@ -57,3 +67,40 @@ def fetch_weights(repository):
     from open_clip.pretrained import download_pretrained_from_hf
 
     download_pretrained_from_hf(repository, revision=snapshot(repository).name)
+
+
+@contextmanager
+def checked_downloads():
+    """A context in which files that the hub's client fetches are compared with their digests.
+
+    The client names a file in its cache after the digest that the hub states, SHA-256 or that of
+    git, and itself looks only at the size.
+
+    Raises
+    ------
+    BackboneNotAvailableError
+        On leaving, if one differs; it is removed.
+    """
+    import huggingface_hub
+
+    start = time.time() - 1  # times of files are coarse
+    yield
+    for file in Path(huggingface_hub.constants.HF_HUB_CACHE).glob("models--*/blobs/*"):
+        if file.stat().st_ctime >= start and not _has_its_digest(file):
+            file.unlink()
+            raise BackboneNotAvailableError(
+                f"{str(file)!r} was fetched, but has not the digest that the hub states. It was "
+                "removed: try again, and if it stays so, ask whoever runs the network or mirror."
+            )
+
+
+def _has_its_digest(file):
+    with open(file, "rb") as stream:
+        if re.fullmatch("[0-9a-f]{64}", file.name):
+            return hashlib.file_digest(stream, "sha256").hexdigest() == file.name
+        if re.fullmatch("[0-9a-f]{40}", file.name):
+            digest = hashlib.sha1(f"blob {file.stat().st_size}\0".encode())
+            for part in iter(lambda: stream.read(2**20), b""):
+                digest.update(part)
+            return digest.hexdigest() == file.name
+    return True

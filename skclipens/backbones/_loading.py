@@ -4,13 +4,17 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
+from ._available import advice_of, check_available
+from ._checkpoints import reason
+from ._configs import find_vocabulary
 from ._errors import BackboneNotAvailableError
 from ._forks import mend_threads
-from ._hub import CONFIG
+from ._hub import CONFIG, checked_downloads
+from ._mismatch import explain_misfit
 from ._spec import Backbone
-from ._weights import build_model, require_transformers
+from ._weights import build_model, require_transformers, shapes_in
 
 _MAX_LOADED = 16
 
@@ -67,8 +71,7 @@ class LoadedBackbone:
         options = self.backbone.config["text_cfg"].get("tokenizer_kwargs") or {}
         folder = self.backbone.folder
         if "bpe_path" in options and folder:
-            # A vocabulary that a directory's configuration names is sought beside it.
-            options = {"bpe_path": str((folder / options["bpe_path"]).resolve())}
+            options = {"bpe_path": str(find_vocabulary(options["bpe_path"], folder / CONFIG))}
         try:
             return open_clip.get_tokenizer(self.backbone.model_name, **options)
         except Exception as error:
@@ -221,24 +224,27 @@ def _load(backbone, device):
     import open_clip
 
     try:
-        model = build_model(backbone)
+        check_available(backbone)
+        with checked_downloads():
+            model = build_model(backbone)
     except (ImportError, BackboneNotAvailableError):  # which say what to do
         raise
     except Exception as error:
-        raise _loading_error(backbone, error) from error
+        # Torch's advice to run what is in a file is not shown, also not as a cause.
+        cause = error if reason(error) == str(error) else None
+        raise _loading_error(backbone, reason(error)) from cause
     model = model.to(device).eval().requires_grad_(False)
     return LoadedBackbone(backbone, model, open_clip.get_model_preprocess_cfg(model))
 
 
-def _loading_error(backbone, error):
+def _loading_error(backbone, text):
     if backbone.path is None:
-        own = "a directory" if backbone.repository else f"a file, '{backbone.name}//path/to/file'"
         return BackboneNotAvailableError(
-            f"{backbone.name!r} cannot be loaded: {error} Weights that are not on this machine "
-            f"are fetched once from the internet. Without it, name {own}, that holds them, or use "
-            "the models that come with skclipens: 'zoo'."
+            f"{backbone.name!r} cannot be loaded: {text} {advice_of(backbone)}"
         )
+    shapes = partial(shapes_in, backbone)
+    text = explain_misfit(text, shapes, f"//{backbone.path}") or text
     return ValueError(
         f"{str(backbone.path)!r} does not hold the weights of "
-        f"{backbone.architecture or f'the model that its {CONFIG} describes'}: {error}"
+        f"{backbone.architecture or f'the model that its {CONFIG} describes'}: {text}"
     )

@@ -2,6 +2,7 @@
 
 import re
 from difflib import SequenceMatcher
+from functools import lru_cache
 from pathlib import Path
 
 from .. import zoo
@@ -10,6 +11,7 @@ from ._hub import CONFIG
 from ._pretrained import QUICKGELU
 
 _HUB = "hf-hub:"  # as in open_clip
+_LIKE = 0.6  # ratio of difflib from which a name may be what was meant
 
 
 def parse(spec):
@@ -51,7 +53,8 @@ def parse(spec):
 def _parse_zoo(spec, model):
     if model not in zoo.MODELS:
         listed = ", ".join(f"zoo/{name}" for name in zoo.MODELS)
-        raise ValueError(f"The zoo has no model {model!r}; it has {listed}.")
+        hint = _did_you_mean(nearest({model}, zoo.MODELS), "zoo/")
+        raise ValueError(f"The zoo has no model {model!r}{hint} It has {listed}.")
     return {"name": spec, "path": zoo.WEIGHTS / model}
 
 
@@ -70,11 +73,10 @@ def _parse_timm(spec):
     model, slashes, path = spec.removeprefix(TIMM).partition("//")
     name, dot, tag = model.partition(".")
     if not timm.is_model(name):
-        similar = nearest({name}, timm.list_models())
+        hint = _did_you_mean(nearest({name}, timm.list_models()), TIMM)
         raise ValueError(
-            f"timm has no model {name!r}"
-            f"{f', did you mean {TIMM + similar!r}?' if similar else '.'} timm.list_models() lists "
-            f"them. An open_clip model in a repository of the hub is named '{_HUB}ORG/NAME'."
+            f"timm has no model {name!r}{hint} timm.list_models() lists them. An open_clip model "
+            f"in a repository of the hub is named '{_HUB}ORG/NAME'."
         )
     architecture = TIMM + name
     if not (dot or slashes):
@@ -98,9 +100,11 @@ def _parse_pretrained(architecture, tag, spec):
 
 def _check_tag(architecture, tag, tags):
     if tag not in tags:
+        similar = nearest({tag}, tags) if tags else None
+        hint = f"Did you mean {architecture + '/' + similar!r}? " if similar else ""
         raise ValueError(
             f"There are no pretrained weights {tag!r} of {architecture!r}, only "
-            f"{', '.join(tags) or '(none)'}. A file of your own is named "
+            f"{', '.join(tags) or '(none)'}. {hint}A file of your own is named "
             f"'{architecture}//path/to/file'."
         )
 
@@ -111,24 +115,43 @@ def _check_architecture(architecture, spec):
     models = open_clip.list_models()
     if architecture in models:
         return
-    similar = nearest({architecture, spec.partition("//")[0]}, models)
+    model, _, tag = spec.partition("//")[0].partition("/")
+    whole = re.sub("[/@_ ]", "-", spec.partition("//")[0]).removesuffix("px")
+    similar = nearest({whole}, models) if whole.lower() in map(str.lower, models) else None
+    if similar is None and (similar := nearest({model.replace("_", "-"), whole}, models)):
+        known = open_clip.list_pretrained_tags_by_model(similar)
+        similar += f"/{tag}" if tag in known else ""
     raise ValueError(
-        f"Unknown backbone {spec!r}{f', did you mean {similar!r}?' if similar else '.'} "
-        "A backbone is 'NAME' or 'NAME/TAG' of an open_clip model "
-        "(open_clip.list_pretrained() lists them), 'NAME//path/to/file' or "
+        f"Unknown backbone {spec!r}{_did_you_mean(similar)} A backbone is 'NAME' or 'NAME/TAG' of "
+        "an open_clip model (open_clip.list_pretrained() lists them), 'NAME//path/to/file' or "
         f"'NAME/TAG//path/to/file', a directory that holds {CONFIG}, '{_HUB}ORG/NAME', "
         f"an image tower '{TIMM}NAME', or 'zoo/NAME'."
     )
 
 
+def _did_you_mean(similar, family=""):
+    """What follows on an unknown name: the one that may be meant, if there is one."""
+    return f", did you mean {family + similar!r}?" if similar else "."
+
+
 def nearest(words, names):
     """The name that one of some words is most like, whatever their case, or None."""
+    return _nearest(frozenset(words), tuple(names))
 
-    def likeness(name):
-        return max(SequenceMatcher(None, word.lower(), name.lower()).ratio() for word in words)
 
-    best = max(names, key=likeness)
-    return best if likeness(best) >= 0.6 else None
+@lru_cache(maxsize=256)  # an ensemble asks for each of its blocks, whatever they are called
+def _nearest(words, names):
+    best, most = None, _LIKE
+    for word in sorted(words):
+        matcher = SequenceMatcher(None, b=word.lower())
+        for name in names:
+            matcher.set_seq1(name.lower())
+            # The first two are upper bounds, and quick: most names are unlike the word.
+            if min(matcher.real_quick_ratio(), matcher.quick_ratio()) < most:
+                continue
+            if (likeness := matcher.ratio()) > most or (best is None and likeness == most):
+                best, most = name, likeness
+    return best
 
 
 def _file_fields(model, path, spec):

@@ -1,32 +1,77 @@
 """Preprocessing of a model as in open_clip or timm: resizing by Pillow, scaling in torch."""
 
+from functools import lru_cache
 from itertools import takewhile
 
 import numpy as np
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
 from timm.data import create_transform
-from torchvision.transforms import Compose, ToTensor
+from torchvision.transforms import ToTensor
+from torchvision.transforms.functional import pil_modes_mapping
+
+from ..images._views import WHOLE, box_in_pixels, crop
 
 
-def make_resize(config):
+class Resize:
     """The part of a model's preprocessing that comes before pixels become numbers.
 
     Parameters
     ----------
     config : dict
         Preprocessing of a model, as in ``LoadedBackbone.preprocess_config``.
-
-    Returns
-    -------
-    callable
-        From a PIL image of any size to one of the model's size, by Pillow's resampling.
+    box : tuple of 4 float, default=(0, 0, 1, 1)
+        The part of a picture that is resized; see :class:`skclipens.images.View`.
     """
+
+    def __init__(self, config, box=WHOLE):
+        self.box = box
+        self._steps = _steps_before_tensors(config)
+        step = next(one for one in self._steps if "Resize" in type(one).__name__)
+        self._resample = pil_modes_mapping[step.interpolation]
+        # Nearest pixels are what Pillow takes in this mode, so that the size costs next to nothing.
+        self._target = lru_cache(1024)(lambda size: step(Image.new("1", size)).size)
+
+    def __call__(self, picture):
+        """A PIL image of the model's size.
+
+        A picture that was decoded at a fraction of its size is cut and resized as the whole would
+        be: were its own sides, which are rounded, taken for those of the whole, the result could
+        lie a pixel beside.
+
+        Parameters
+        ----------
+        picture : Picture
+
+        Returns
+        -------
+        PIL.Image.Image
+        """
+        pixels = picture.pixels
+        if picture.reduction == 1:
+            pixels = crop(pixels, self.box)
+        else:
+            left, top, right, bottom = edges = box_in_pixels(self.box, picture.size)
+            size = self._target((right - left, bottom - top))
+            edges = [edge / picture.reduction for edge in edges]
+            pixels = pixels.resize(size, self._resample, box=edges)
+        for step in self._steps:
+            pixels = step(pixels)
+        return pixels
+
+
+def _steps_before_tensors(config):
     if "crop_pct" in config:  # only timm has it
         steps = create_transform(input_size=(3, *config["size"]), **_but(config, "size")).transforms
     else:
         steps = image_transform_v2(PreprocessCfg(**config), is_train=False).transforms
-    return Compose(list(takewhile(lambda step: not isinstance(step, ToTensor), steps)))
+    return list(takewhile(lambda step: not isinstance(step, ToTensor), steps))
+
+
+def resized_side(config):
+    """Pixels of the longer side of what is resized to, before its middle is cut out."""
+    return max(np.broadcast_to(config["size"], 2)) / config.get("crop_pct", 1)
 
 
 def resize_key(config):

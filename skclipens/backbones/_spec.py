@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .. import zoo
 from ._catalogue import PAPER, TIMM
+from ._configs import check_config
 from ._hub import CONFIG, snapshot
 from ._parsing import parse
 
@@ -155,7 +156,7 @@ class Backbone:
         """Files of one's own that have weights; none for what is fetched."""
         if self.path is None or self.path.is_file():
             return [self.path] if self.path else []
-        return sorted(file for file in self.path.iterdir() if file.suffix in _SUFFIXES_IN_DIRECTORY)
+        return weights_in(self.path)
 
     @property
     def files(self):
@@ -179,7 +180,13 @@ class Backbone:
             raise ValueError(f"{str(file)!r} is not a JSON file: {error}.") from error
         if "model_cfg" not in config:
             raise ValueError(f"{str(file)!r} describes no open_clip model: it has no 'model_cfg'.")
+        check_config(config["model_cfg"], file)
         return config
+
+
+def weights_in(folder):
+    """Files in a folder of which open_clip may read the weights."""
+    return sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES_IN_DIRECTORY)
 
 
 def resolve_backbones(backbones):

@@ -1,28 +1,28 @@
-"""Class names through text towers."""
+"""Texts through text towers."""
 
-from functools import partial
-
-import open_clip
 import torch
+
+BATCH_SIZE = 16
 
 
 @torch.inference_mode()
-def encode_classes(backbone, class_names, templates):
-    """Text features of classes, each the mean over its prompts.
+def encode_texts(backbone, texts):
+    """Features of a few texts.
+
+    A batch that is not full is filled up: features depend on the shape of the batch in their last
+    digits, and not on the other texts in it. So a text has the same features to the bit whichever
+    others it is encoded with.
 
     Parameters
     ----------
     backbone : LoadedBackbone
-    class_names : sequence of C str
-    templates : sequence of str
-        Each with one ``{}`` for the name.
+    texts : list of n str
+        At most ``BATCH_SIZE``.
 
     Returns
     -------
-    features : ndarray of shape (C, width), float32
+    ndarray of shape (n, width), float32
         Unit rows.
-    logit_scale : float
-        What cosines are multiplied by to give logits.
 
     Raises
     ------
@@ -34,10 +34,6 @@ def encode_classes(backbone, class_names, templates):
         If the tokenizer is not on this machine and cannot be fetched.
     """
     tokenizer = backbone.tokenizer  # first, as it says what is lacking
-    # Replaced and not formatted: a brace elsewhere in a prompt is only a brace.
-    prompts = [partial(template.replace, "{}") for template in templates]
-    device = backbone.model.logit_scale.device
-    weights = open_clip.build_zero_shot_classifier(
-        backbone.model, tokenizer, list(class_names), prompts, device=device
-    )
-    return weights.T.float().cpu().numpy(), backbone.model.logit_scale.exp().item()
+    tokens = tokenizer(texts + texts[:1] * (BATCH_SIZE - len(texts)))
+    tokens = tokens.to(backbone.model.logit_scale.device)
+    return backbone.model.encode_text(tokens, normalize=True)[: len(texts)].float().cpu().numpy()

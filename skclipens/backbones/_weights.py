@@ -1,10 +1,11 @@
 """Building a model with its weights, from whatever form they have."""
 
 from importlib.util import find_spec
-from zipfile import ZipFile, is_zipfile
 
+from ._checkpoints import check_weights, is_archive, is_torchscript
 from ._hub import fetch_weights
 from ._pretrained import preprocessing, uses_quick_gelu, warn_of_guesses
+from ._spec import weights_in
 
 _OPENAI_KEYS = {"input_resolution", "context_length", "vocab_size"}
 _OPENAI_SUFFIXES = {".pt", ".pth", ".bin"}
@@ -20,7 +21,16 @@ def build_model(backbone):
     Returns
     -------
     torch.nn.Module
+
+    Raises
+    ------
+    ValueError
+        If a file is not one of tensors alone; see :func:`check_weights`.
     """
+    if backbone.repository:
+        fetch_weights(backbone.repository)
+    for file in _files_to_read(backbone):
+        check_weights(file)
     if not backbone.has_text:
         from ._timm import build_tower
 
@@ -28,8 +38,6 @@ def build_model(backbone):
     import open_clip
 
     require_transformers(backbone, "hf_model_name")
-    if backbone.repository:
-        fetch_weights(backbone.repository)
     state = _openai_state_dict(backbone)
     if state is None:
         warn_of_guesses(backbone)
@@ -67,6 +75,13 @@ def require_transformers(backbone, setting):
         )
 
 
+def _files_to_read(backbone):
+    """Files of weights on this machine of which open_clip or timm reads one."""
+    files = weights_in(backbone.folder) if backbone.repository else backbone.weight_files
+    safe = [file for file in files if file.suffix == ".safetensors"]
+    return safe or files  # as open_clip prefers them
+
+
 def _openai_state_dict(backbone):
     """Weights in the form that OpenAI published, or None: it has entries of its own.
 
@@ -85,14 +100,18 @@ def _openai_state_dict(backbone):
 def _read_state_dict(file):
     import torch
 
-    if _is_torchscript(file):
+    if is_torchscript(file):  # one of OpenAI's, as check_weights has found
         return torch.jit.load(file, map_location="cpu").state_dict()
-    state = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
+    state = torch.load(file, map_location="cpu", weights_only=True, mmap=is_archive(file))
     return state.get("state_dict", state)
 
 
-def _is_torchscript(file):
-    if not is_zipfile(file):
-        return False
-    with ZipFile(file) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+def shapes_in(backbone):
+    """Shapes of the tensors in the file of one's own that a backbone names, by their names."""
+    file = backbone.weight_files[0]
+    if file.suffix != ".safetensors":
+        return {key: tuple(value.shape) for key, value in _read_state_dict(file).items()}
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as tensors:
+        return {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}

@@ -14,6 +14,7 @@ from .._utils._metadata import metadata_for
 from .._utils._progress import progress
 from .._utils._sklearn import HasMethods, Interval, StrOptions, fit_context
 from .._utils._validation import check_groups, check_table, check_weights, few_rows_per_class
+from .._utils._versions import VersionsMixin
 from ..ensemble._blocks import find_blocks
 from ._costs import (
     IS_MAPPING,
@@ -27,7 +28,7 @@ from ._costs import (
 )
 
 
-class BackboneSelector(SelectorMixin, MetaEstimatorMixin, BaseEstimator):
+class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEstimator):
     """Select the backbones that are worth their cost, by forward selection of blocks of columns.
 
     Starting from none, the block that helps the cross-validated score of an estimator most is

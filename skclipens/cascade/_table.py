@@ -20,6 +20,7 @@ from .._utils._validation import (
     check_weights,
     few_rows_per_class,
 )
+from .._utils._versions import VersionsMixin
 from ..ensemble._blocks import find_blocks
 from ..ensemble.routers._base import log_of
 from ._costs import (
@@ -36,7 +37,7 @@ from ._thresholds import broadcast_thresholds, choose, sweep
 _WAY_OUT = "Give more labelled rows per class, or thresholds as numbers, such as 0.9."
 
 
-class BaseCascade(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class BaseCascade(VersionsMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier that is defined by ``predict_with_cost``."""
 
     _parameter_constraints: dict = {

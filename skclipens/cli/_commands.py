@@ -7,22 +7,27 @@ from pathlib import Path
 
 import click
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 import skclipens
 
 from ..backbones import BackboneNotAvailableError
 from ..embedding import MultiBackboneEmbedder
+from ..embedding._gaps import gaps_of, warn_of_gaps
 from ..pipeline import make_backbone_pipeline
-from ..pipeline._gaps import gaps_of, warn_of_gaps
+from ..retrieval import ImageRetriever
 from ._files import (
+    TABLE_SUFFIXES,
     check_can_write,
     find_labelled,
     find_pictures,
     load_model,
+    names_of,
     save_model,
     write_table,
 )
+from ._html import gallery, write_page
 
 _TRUST = "Reading MODEL runs code that is in it: read only files that you trust."
 
@@ -31,14 +36,15 @@ class _Commands(click.Group):
     """Commands whose warnings and errors are sentences, not tracebacks."""
 
     def invoke(self, ctx):
-        with warnings.catch_warnings():
-            warnings.showwarning = _say
-            try:
-                return super().invoke(ctx)
-            except (ValueError, OSError, ImportError, BackboneNotAvailableError) as error:
-                if getattr(error, "errno", None) == errno.EPIPE:  # as of `skclipens name | head`
-                    raise
-                raise click.ClickException(str(error)) from error
+        shown, warnings.showwarning = warnings.showwarning, _say
+        try:
+            return super().invoke(ctx)
+        except (ValueError, OSError, ImportError, BackboneNotAvailableError) as error:
+            if getattr(error, "errno", None) == errno.EPIPE:  # as of `skclipens name | head`
+                raise
+            raise click.ClickException(str(error)) from error
+        finally:
+            warnings.showwarning = shown
 
 
 def _say(message, category, *place):
@@ -54,6 +60,10 @@ def _in_a_folder(ctx, param, value):
     if value and not Path(value).absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {str(Path(value).parent)!r}.")
     return value
+
+
+def _limit_pixels(ctx, param, value):
+    Image.MAX_IMAGE_PIXELS = value
 
 
 def _options(*options):
@@ -79,6 +89,15 @@ _HOW = _options(
     click.option("--cache", metavar="DIR", help="Keep embeddings there, and use those kept."),
     click.option("--device", help="cpu, cuda, cuda:1, mps. Otherwise the best there is."),
     click.option("--quiet", is_flag=True, help="Show no progress."),
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(1),
+        default=Image.MAX_IMAGE_PIXELS,
+        show_default=True,
+        callback=_limit_pixels,
+        expose_value=False,
+        help="Refuse images with more, which take much memory.",
+    ),
 )
 _COLUMNS = _options(
     _BACKBONES,
@@ -110,6 +129,11 @@ def _required_output(metavar, text):
 
 _PICTURES = click.argument("pictures", nargs=-1, required=True, metavar="DIR|TABLE|FILES")
 _LABELLED = click.argument("pictures", metavar="DIR|TABLE")
+_RAW_NAMES = click.option(
+    "--raw-names",
+    is_flag=True,
+    help='Call classes as their folders. Otherwise "laptop_computer" is "laptop computer".',
+)
 
 
 def _given(quiet, **options):
@@ -139,14 +163,15 @@ def cli():
     metavar="A,B,...",
     help="Heads, such as zero-shot,linear.",
 )
+@_RAW_NAMES
 @_COLUMNS
 @_HOW
-def fit(pictures, output, head, backbones, **options):
+def fit(pictures, output, head, raw_names, backbones, **options):
     """Fit a classifier to labelled images.
 
     MODEL is a BackbonePipeline that joblib has written.
     """
-    files, labels = find_labelled(pictures)
+    files, labels = find_labelled(pictures, raw_names)
     model = make_backbone_pipeline(backbones, head=head, random_state=0, **_given(**options))
     save_model(model.fit(files, labels), output)
     click.echo(f"{output}: {len(model.classes_)} classes from {len(files)} images.", err=True)
@@ -202,23 +227,63 @@ def embed(pictures, output, backbones, **options):
     embedder = MultiBackboneEmbedder(backbones, **_given(**options)).set_output(transform="pandas")
     table = embedder.fit_transform(files)
     warn_of_gaps(gaps_of(table), "have empty rows", files, all_may_be=True)
-    table.insert(0, "path", files)
+    table.insert(0, "path", names_of(files))
     write_table(table, output)
+
+
+@cli.command()
+@_PICTURES
+@click.argument("words")
+@click.option("-n", "--number", type=click.IntRange(1), default=10, show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    callback=_in_a_folder,
+    metavar="OUT",
+    help="A .csv or .parquet file, or .html for a page of the images. Otherwise CSV goes to the "
+    "screen.",
+)
+@click.option(
+    "--fusion",
+    type=click.Choice(["cosine", "rank"]),
+    default="cosine",
+    show_default=True,
+    help="What is fused of the backbones.",
+)
+@_BACKBONES
+@_HOW
+def search(pictures, words, number, output, fusion, backbones, **options):
+    """Find images by words: path and score, the best first."""
+    check_can_write(output, (*TABLE_SUFFIXES, ".html"))
+    files = find_pictures(pictures)
+    embedder = MultiBackboneEmbedder(backbones, **_given(**options))
+    retriever = ImageRetriever(embedder, fusion=fusion).fit(files)
+    scores, rows = retriever.search(words, number)
+    found, names = files[rows], names_of(files)
+    if output is not None and output.lower().endswith(".html"):
+        captions = [
+            [f"{score:.3f}", Path(names[row]).name, names[row]]
+            for score, row in zip(scores, rows, strict=True)
+        ]
+        write_page(output, words, [gallery(found, captions)])
+    else:
+        write_table(pd.DataFrame({"path": [names[row] for row in rows], "score": scores}), output)
 
 
 @cli.command(epilog=_TRUST)
 @click.argument("model", metavar="MODEL")
 @_LABELLED
 @_required_output("REPORT", "The .html file to write.")
+@_RAW_NAMES
 @_HOW
-def evaluate(model, pictures, output, **options):
+def evaluate(model, pictures, output, raw_names, **options):
     """Report how well labelled images are classified.
 
     REPORT is one HTML file: accuracy, classes, confusion, reliability, trust and mistakes.
     """
     from ._report import write_report
 
-    files, labels = find_labelled(pictures)
+    files, labels = find_labelled(pictures, raw_names)
     model = load_model(model, **_given(**options))
     accuracy = write_report(model, files, labels, output, title=str(pictures))
     click.echo(f"{output}: accuracy {accuracy:.1%}.", err=True)
@@ -226,11 +291,9 @@ def evaluate(model, pictures, output, **options):
 
 def _answers(model, files):
     """A frame of path, label and one probability per class; empty for what cannot be read."""
-    import pandas as pd
-
     proba = model.predict_proba(files)
     read = ~np.isnan(proba).any(axis=1)
     labels = np.full(len(files), None, dtype=object)
     labels[read] = model.classes_[proba[read].argmax(axis=1)]
     columns = {f"probability__{c}": proba[:, i] for i, c in enumerate(model.classes_)}
-    return pd.DataFrame({"path": files, "label": labels, **columns})
+    return pd.DataFrame({"path": names_of(files), "label": labels, **columns})

@@ -9,11 +9,12 @@ import numpy as np
 from ..datasets import load_folder, load_table
 from ..datasets._own import TABLE_SUFFIXES, list_images
 from ..images._files import IMAGE_SUFFIXES
+from ..images._wrapped import name_of
 from ..pipeline import BackbonePipeline
 
 
 def find_pictures(sources):
-    """Paths of pictures, with or without labels.
+    """Pictures, with or without labels.
 
     Parameters
     ----------
@@ -22,7 +23,8 @@ def find_pictures(sources):
 
     Returns
     -------
-    ndarray of shape (n,), dtype str
+    ndarray of shape (n,), dtype str or object
+        Paths, and images that a table holds.
 
     Raises
     ------
@@ -41,17 +43,24 @@ def _pictures_of(source):
     return load_table(source).filenames if _is_table(source) else [source]
 
 
-def find_labelled(source):
-    """Paths of pictures and names of their classes.
+def names_of(pictures):
+    """What an output calls pictures: their paths, or else their places in the input."""
+    return [name_of(one) or f"picture {place}" for place, one in enumerate(pictures)]
+
+
+def find_labelled(source, raw_names):
+    """Pictures and names of their classes.
 
     Parameters
     ----------
     source : str
         A folder with one folder per class, or a table.
+    raw_names : bool
+        Whether classes are called as their folders.
 
     Returns
     -------
-    filenames : ndarray of shape (n,), dtype str
+    pictures : ndarray of shape (n,), dtype str or object
     labels : ndarray of shape (n,)
 
     Raises
@@ -59,7 +68,8 @@ def find_labelled(source):
     ValueError
         If there are no labels.
     """
-    pictures = load_table(source) if _is_table(source) else load_folder(source)
+    is_table = _is_table(source)
+    pictures = load_table(source) if is_table else load_folder(source, raw_names=raw_names)
     if pictures.target is None:
         raise ValueError(f"{source!r} has no labels: add a column that is called 'label'.")
     return pictures.filenames, pictures.target_names[pictures.target]
@@ -69,12 +79,12 @@ def _is_table(source):
     return source.lower().endswith(TABLE_SUFFIXES)
 
 
-def check_can_write(path):
+def check_can_write(path, suffixes=TABLE_SUFFIXES):
     """Raise before any work what :func:`write_table` would raise after it."""
     if path is None:
         return
-    if not _is_table(path):
-        raise ValueError(f"The output {path!r} must end in {' or '.join(TABLE_SUFFIXES)}.")
+    if not path.lower().endswith(suffixes):
+        raise ValueError(f"The output {path!r} must end in {' or '.join(suffixes)}.")
     if path.lower().endswith(".parquet"):
         try:
             import pyarrow  # noqa: F401
@@ -125,7 +135,8 @@ def load_model(path, **parameters):
 def with_parameters(model, **parameters):
     """Set parameters of the steps that have them; those that are None stay as they are."""
     for _, step in model.steps:
-        known = step.get_params(deep=False)
-        given = {k: v for k, v in parameters.items() if k in known and v is not None}
-        step.set_params(**given)
+        for one in (step, *(expert.head for expert in getattr(step, "experts_", ()))):
+            known = one.get_params(deep=False)
+            given = {k: v for k, v in parameters.items() if k in known and v is not None}
+            one.set_params(**given)
     return model

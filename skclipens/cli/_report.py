@@ -1,32 +1,29 @@
 """A report of how well a model classifies, as one HTML file."""
 
-import base64
-import io
-from html import escape
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.metrics import (
     ConfusionMatrixDisplay,
     accuracy_score,
+    confusion_matrix,
     precision_recall_fscore_support,
     recall_score,
 )
 
-from ..images import load_image
+import skclipens
+
+from ..embedding._base import BaseEmbedder
+from ..embedding._gaps import gaps_of, readable, warn_of_gaps
+from ..images._wrapped import name_of
 from ..inspection import ReliabilityDisplay, RoutingWeightsDisplay
 from ..metrics import expected_calibration_error
-from ..pipeline._gaps import gaps_of, readable, warn_of_gaps
+from ._html import axes, gallery, paragraph, plot, section, table, write_page
 
 _N_MISTAKES = 24
-_THUMBNAIL = (112, 112)
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse } td, th { padding: .15rem .8rem .15rem 0; text-align: right }
-td:first-child, th:first-child { text-align: left } tr { border-bottom: 1px solid #8884 }
-img { max-width: 100%; background: white } figure { display: inline-block; margin: .5rem }
-figure { width: 8.5rem; vertical-align: top } figcaption { font-size: .8rem }
-"""
+_N_CONFUSIONS = 10
+_MOST_NUMBERS = 30  # classes of which a matrix shows its numbers
+_SAME = 1e-6  # weights that differ by less are the same
 
 
 class Answers(NamedTuple):
@@ -71,19 +68,19 @@ def write_report(model, files, labels, path, *, title):
     ValueError
         If the model does not know a label, or has no probabilities.
     """
+    from matplotlib import rc_context
+
     answers = ask(model, files, labels)
-    sections = [
-        f"<h1>{escape(title)}</h1>",
-        _summary(answers),
-        _confusion(answers),
-        _scores_of_classes(answers),
-        _reliability(answers),
-        _trust(answers),
-        _mistakes(answers),
-    ]
-    head = f"<meta charset='utf-8'><title>{escape(title)}</title><style>{_STYLE}</style>"
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("\n".join(["<!doctype html>", head, *sections]))
+    with rc_context({"text.parse_math": False}):  # "$" in a name is a letter
+        parts = [
+            _summary(answers, model),
+            _mistakes(answers),
+            _confusion(answers),
+            _scores_of_classes(answers),
+            _reliability(answers),
+            _trust(answers),
+        ]
+    write_page(path, title, parts)
     return accuracy_score(answers.labels, answers.predicted)
 
 
@@ -101,7 +98,8 @@ def ask(model, files, labels):
     if unknown:
         raise ValueError(
             f"The model does not know {len(unknown)} of the classes; the first is {unknown[0]!r}. "
-            f"It knows {', '.join(map(str, last.classes_[:5]))} and others."
+            f"It knows {', '.join(map(str, last.classes_[:5]))} and others. With a model that was "
+            "fitted with --raw-names, give this option here, too."
         )
     table = model[:-1].transform(files)
     gaps = gaps_of(table)
@@ -112,34 +110,56 @@ def ask(model, files, labels):
     return Answers(files, labels, last.classes_, last.predict_proba(table), weights, names)
 
 
-def _summary(answers):
+def _summary(answers, model):
     seen = np.unique(answers.labels)
     recall = recall_score(answers.labels, answers.predicted, labels=seen, average="macro")
     error = expected_calibration_error(answers.labels, answers.proba, labels=answers.classes)
     rows = {
         "Images": len(answers.files),
-        "Classes": len(seen),
+        "Classes": f"{len(seen)} of {len(answers.classes)} that the model knows",
         "Accuracy": f"{accuracy_score(answers.labels, answers.predicted):.1%}",
         "Mean recall of the classes": f"{recall:.1%}",
         "Expected calibration error": f"{error:.3f}",
+        "Backbones": ", ".join(_backbones_of(model)),
+        "Made by": f"skclipens {skclipens.__version__}",
     }
-    return _table(["Summary", ""], rows.items())
+    return table(["Summary", ""], rows.items())
+
+
+def _backbones_of(model):
+    embedders = [step for _, step in model.steps if isinstance(step, BaseEmbedder)]
+    return [backbone.name for embedder in embedders for backbone in embedder._backbones()]
 
 
 def _confusion(answers):
     classes = _shown_classes(answers)
-    ax = _axes(2 + 0.3 * len(classes), 2 + 0.3 * len(classes))
-    ConfusionMatrixDisplay.from_predictions(
-        answers.labels,
-        answers.predicted,
-        labels=classes,
-        include_values=len(classes) <= 30,
+    counts = confusion_matrix(answers.labels, answers.predicted, labels=classes)
+    display = ConfusionMatrixDisplay(counts, display_labels=classes)
+    ax = axes(2 + 0.3 * len(classes), 2 + 0.3 * len(classes))
+    with_numbers = len(classes) <= _MOST_NUMBERS
+    display.plot(
+        include_values=with_numbers,
         xticks_rotation="vertical",
         cmap="Blues",
         ax=ax,
-        colorbar=False,
+        colorbar=not with_numbers,
     )
-    return _section("Confusion", _figure(ax, "confusion matrix"))
+    for text in [] if display.text_ is None else display.text_.ravel():
+        text.set_visible(text.get_text() != "0")
+    return section("Confusion", _confusions(counts, classes), plot(ax, "confusion matrix"))
+
+
+def _confusions(counts, classes):
+    """The pairs of classes that are taken for each other most often."""
+    wrong = counts - np.diag(np.diag(counts))
+    pairs = np.argsort(-wrong, axis=None, kind="stable")[:_N_CONFUSIONS]
+    places = zip(*np.unravel_index(pairs, wrong.shape), strict=True)
+    rows = [
+        (classes[true], classes[taken_for], f"{wrong[true, taken_for]} of {counts[true].sum()}")
+        for true, taken_for in places
+        if wrong[true, taken_for]
+    ]
+    return table(["Images of", "are called", "how often"], rows) if rows else ""
 
 
 def _shown_classes(answers):
@@ -156,77 +176,46 @@ def _scores_of_classes(answers):
         (label, f"{p:.2f}", f"{r:.2f}", f"{f:.2f}", n)
         for label, p, r, f, n in sorted(zip(classes, *scores), key=lambda row: (row[3], row[0]))
     ]
-    text = _table(["Class", "Precision", "Recall", "F1", "Images"], rows)
-    return _section("Classes, the hardest first", text)
+    text = table(["Class", "Precision", "Recall", "F1", "Images"], rows)
+    return section("Classes, the hardest first", text)
 
 
 def _reliability(answers):
-    ax = _axes(5, 5)
+    ax = axes(5, 5)
     ReliabilityDisplay.from_predictions(
         answers.labels, answers.proba, labels=answers.classes, name="model", ax=ax
     )
-    return _section("Reliability", _figure(ax, "reliability diagram"))
+    return section("Reliability", plot(ax, "reliability diagram"))
 
 
 def _trust(answers):
     if answers.weights is None:
         return ""
     means = answers.weights.mean(axis=0)
-    order = np.argsort(-means)
-    rows = [(answers.experts[e], f"{means[e]:.3f}") for e in order]
-    n_classes = len(np.unique(answers.labels))
-    ax = _axes(3 + 0.55 * len(means), 3 + 0.25 * n_classes)
-    RoutingWeightsDisplay.from_predictions(
-        answers.labels, answers.weights, expert_names=answers.experts, ax=ax
-    )
-    text = _table(["Expert", "Mean weight"], rows)
-    return _section("Who is trusted", text + _figure(ax, "routing weights of the classes"))
+    rows = [(answers.experts[e], f"{means[e]:.3f}") for e in np.argsort(-means)]
+    if np.ptp(answers.weights, axis=0).max() < _SAME:
+        more = paragraph("Each expert has the same weight for every image.")
+    else:
+        n_classes = len(np.unique(answers.labels))
+        ax = axes(3 + 0.55 * len(means), 3 + 0.25 * n_classes)
+        RoutingWeightsDisplay.from_predictions(
+            answers.labels, answers.weights, expert_names=answers.experts, ax=ax
+        )
+        more = plot(ax, "routing weights of the classes")
+    return section("Who is trusted", table(["Expert", "Mean weight"], rows), more)
 
 
 def _mistakes(answers):
     confidence = answers.proba.max(axis=1)
     wrong = np.flatnonzero(answers.predicted != answers.labels)
     first = wrong[np.argsort(-confidence[wrong], kind="stable")][:_N_MISTAKES]
-    figures = [
-        f"<figure>{_thumbnail(answers.files[i])}<figcaption>{escape(str(answers.predicted[i]))} "
-        f"({confidence[i]:.0%})<br>is: {escape(str(answers.labels[i]))}</figcaption></figure>"
+    captions = [
+        [
+            f"{answers.predicted[i]} ({confidence[i]:.0%})",
+            f"is: {answers.labels[i]}",
+            name_of(answers.files[i]) or f"picture {i}",
+        ]
         for i in first
     ]
-    return _section("The most confident mistakes", "".join(figures) or "<p>None.</p>")
-
-
-# HTML
-
-
-def _section(title, content):
-    return f"<h2>{title}</h2>\n{content}"
-
-
-def _table(head, rows):
-    lines = [("th", head), *(("td", row) for row in rows)]
-    cells = ["".join(f"<{tag}>{escape(str(c))}</{tag}>" for c in row) for tag, row in lines]
-    return "<table>" + "\n".join(f"<tr>{line}</tr>" for line in cells) + "</table>"
-
-
-def _axes(width, height):
-    from matplotlib.figure import Figure  # not pyplot's: it needs no screen, and none to close
-
-    return Figure(figsize=(min(width, 24), min(height, 24)), layout="constrained").subplots()
-
-
-def _figure(ax, alt):
-    file = io.BytesIO()
-    ax.figure.savefig(file, format="png", dpi=110)
-    return f"<p>{_image(file, alt)}</p>"
-
-
-def _thumbnail(path):
-    picture, file = load_image(path), io.BytesIO()
-    picture.thumbnail(_THUMBNAIL)
-    picture.save(file, "PNG")
-    return _image(file, str(path))
-
-
-def _image(file, alt):
-    content = base64.b64encode(file.getvalue()).decode()
-    return f'<img alt="{escape(alt)}" title="{escape(alt)}" src="data:image/png;base64,{content}">'
+    pictures = gallery([answers.files[i] for i in first], captions)
+    return section("The most confident mistakes", pictures or paragraph("None."))

@@ -4,10 +4,14 @@ torchvision hands out decoded images one by one; what is needed here are the pat
 of all of them. It keeps both, but the names of the attributes differ and some are private.
 """
 
+from contextlib import nullcontext
 from pathlib import Path
+from tarfile import TarError
 from typing import NamedTuple
 
 import numpy as np
+
+from ._archives import kept_inside
 
 
 class DatasetNotAvailableError(OSError):
@@ -127,8 +131,10 @@ def read_files(spec, root, subset, *, download):
         if not Path(root, spec.folder).is_dir() and has_pictures(spec, root):
             parts = ("train", "test") if subset == "all" else (subset,)
             return _read_pictures(Path(root, spec.name), parts)
-        pieces = [_read_part(spec, root, part, download) for part in parts or spec.train]
-    except (RuntimeError, OSError, EOFError) as error:
+        keep = kept_inside(Path(root, spec.folder)) if download else nullcontext()
+        with keep:
+            pieces = [_read_part(spec, root, part, download) for part in parts or spec.train]
+    except (RuntimeError, OSError, EOFError, TarError) as error:
         # torchvision says RuntimeError when files are missing, damaged or of another checksum.
         raise DatasetNotAvailableError(f"{type(error).__name__}: {error}") from error
     images = [piece[0] for piece in pieces]

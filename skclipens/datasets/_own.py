@@ -10,7 +10,9 @@ from sklearn.utils import Bunch
 
 from skclipens._utils._missing import is_missing
 from skclipens.datasets._bunch import make_dataset
+from skclipens.images import ImageError
 from skclipens.images._files import IMAGE_SUFFIXES, is_image_name
+from skclipens.images._wrapped import name_of, unwrapped
 
 _PATH_COLUMNS = ("path", "filename", "file", "image")
 _LABEL_COLUMNS = ("label", "class", "category")
@@ -115,8 +117,9 @@ def load_table(path, *, path_column=None, label_column=None):
     path : str or os.PathLike
         A file that ends in ``.csv`` or ``.parquet``; the latter needs pyarrow.
     path_column : str, default=None
-        The column of paths. Relative ones begin at the folder of the table; URLs stay as they are.
-        None takes the first that there is of "path", "filename", "file" and "image".
+        The column of paths. Relative ones begin at the folder of the table; URLs stay as they are,
+        and so do images: cells ``{"bytes", "path"}`` of the Hugging Face hub, bytes, base64. None
+        takes the first that there is of "path", "filename", "file" and "image".
     label_column : str, default=None
         The column of labels. None takes the first that there is of "label", "class" and
         "category".
@@ -126,8 +129,8 @@ def load_table(path, *, path_column=None, label_column=None):
     dataset : :class:`~sklearn.utils.Bunch`
         Dictionary-like object, with the following attributes.
 
-        filenames : ndarray of shape (n_samples,), dtype str
-            Absolute paths, or URLs, in the order of the table.
+        filenames : ndarray of shape (n_samples,), dtype str or object
+            Absolute paths, URLs or images, in the order of the table.
         target : ndarray of shape (n_samples,), dtype int, or None
             Indices into `target_names`; None without a column of labels.
         target_names : ndarray of shape (n_classes,) or None
@@ -163,7 +166,7 @@ def load_table(path, *, path_column=None, label_column=None):
     >>> print(pictures.target_names[pictures.target[0]])
     smiling face
     """
-    table_path = Path(path).absolute()
+    table_path = Path(path).expanduser().absolute()
     table = _read_table(table_path)
     path_column = _column(table, path_column, _PATH_COLUMNS, "path_column")
     if path_column is None:
@@ -172,7 +175,7 @@ def load_table(path, *, path_column=None, label_column=None):
             f"is one of {reprlib.repr(list(table.columns))}."
         )
     label_column = _column(table, label_column, _LABEL_COLUMNS, "label_column")
-    filenames = _absolute_paths(table[path_column].tolist(), table_path)
+    filenames = _images_of(table[path_column].tolist(), table_path)
     columns = table.drop(columns=[path_column, "path"], errors="ignore")
     if label_column is None:
         columns.insert(0, "path", filenames)
@@ -205,7 +208,7 @@ def list_images(folder):
 
 
 def _existing_folder(path):
-    folder = Path(path).absolute()
+    folder = Path(path).expanduser().absolute()
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {str(folder)!r}.")
     return folder
@@ -267,17 +270,36 @@ def _column(table, given, usual, parameter):
     return given or next((name for name in usual if name in table.columns), None)
 
 
-def _absolute_paths(paths, table_path):
-    _check_all_there(paths, "path", table_path)
-    paths = [str(one) if "://" in str(one) else str(table_path.parent / str(one)) for one in paths]
-    missing = [row for row, one in enumerate(paths) if "://" not in one and not os.path.exists(one)]
+def _images_of(cells, table_path):
+    """Absolute paths, URLs, and cells that hold the content of an image."""
+    _check_all_there(cells, "path", table_path)
+    images = [_located(cell, row, table_path) for row, cell in enumerate(cells)]
+    missing = [row for row, one in enumerate(images) if _is_path(one) and not os.path.exists(one)]
     if missing:
         raise FileNotFoundError(
-            f"{len(missing)} of the {len(paths)} files that {str(table_path)!r} names are missing; "
-            f"the first is row {missing[0]}, {paths[missing[0]]!r}. Relative paths begin at the "
+            f"{len(missing)} of the {len(images)} files that {str(table_path)!r} names are missing;"
+            f" the first is row {missing[0]}, {images[missing[0]]!r}. Relative paths begin at the "
             "folder of the table."
         )
-    return np.array(paths)
+    if all(isinstance(one, str) for one in images):
+        return np.array(images)
+    filled = np.empty(len(images), dtype=object)
+    filled[:] = images
+    return filled
+
+
+def _located(cell, row, table_path):
+    try:
+        image = unwrapped(cell)
+    except ImageError as error:
+        raise ImageError(f"row {row} of {str(table_path)!r}: {error}") from error
+    if isinstance(image, bytes):
+        return cell
+    return str(image) if "://" in str(image) else str(table_path.parent / str(image))
+
+
+def _is_path(image):
+    return isinstance(image, str) and "://" not in image and name_of(image) is not None
 
 
 def _check_all_there(values, column, table_path):

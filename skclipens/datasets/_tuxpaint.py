@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from sklearn.datasets import get_data_home
 
+from skclipens.datasets._archives import run, unpack_deb
 from skclipens.datasets._bunch import has_large_class, make_dataset, read_description
 from skclipens.images import load_image
 
@@ -286,20 +286,12 @@ def _download(folder):
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent) as directory:
-        _run(["apt-get", "download", PACKAGE], directory)
-        (archive,) = Path(directory).glob("*.deb")
-        _run(["dpkg-deb", "-x", archive.name, "unpacked"], directory)
+        run(["apt-get", "download", PACKAGE], directory)  # which compares digests
+        (package,) = Path(directory).glob("*.deb")
         unpacked = Path(directory, "unpacked")
+        unpack_deb(package, unpacked)
         for suffix in ("ogg", "wav"):
             for sound in unpacked.rglob(f"*.{suffix}"):
                 sound.unlink()
         # Moved only when complete, so that a broken download is not taken for the stamps.
         os.replace(unpacked, folder)
-
-
-def _run(command, directory):
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True)
-    if done.returncode:
-        raise OSError(
-            f"{' '.join(command)!r} failed; `apt-get update` may help.\n{done.stderr.strip()}"
-        )

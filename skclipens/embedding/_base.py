@@ -11,17 +11,23 @@ from sklearn.utils.validation import validate_data
 
 from .._utils._linalg import unit_rows
 from .._utils._progress import progress
-from .._utils._sklearn import Interval, StrOptions, fit_context
+from .._utils._sklearn import Interval, StrOptions, as_output, fit_context
+from ..backbones import load_backbones
+from ..backbones._available import check_available
 from ..backbones._devices import resolve_device, resolve_precision
+from ..backbones._prompts import check_templates, check_texts
 from ..images import as_image_list
+from ..images._pillow_warnings import recorded, warn_of
 from ..images._views import VIEWS
 from ._keys import block_key
 from ._plan import FEATURES, plan_blocks
 from ._reading import as_store, embed_with_store
 from ._store import EmbeddingStore
+from ._texts import embed_classes
+from ._weights import WeightsMixin
 
 
-class BaseEmbedder(TransformerMixin, BaseEstimator):
+class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
     """Images to blocks of columns; each image is decoded once.
 
     A subclass has ``_backbones()``, the list of its backbones.
@@ -33,6 +39,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         "keep_plain": ["boolean"],
         "device": [str, "array-like"],
         "precision": [StrOptions({"auto", "fp32", "bf16", "fp16"})],
+        "decode": [StrOptions({"auto", "exact"})],
         "compile": ["boolean"],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [None, Integral],
@@ -50,6 +57,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         keep_plain=False,
         device="auto",
         precision="auto",
+        decode="auto",
         compile=False,
         batch_size=64,
         n_jobs=-1,
@@ -63,6 +71,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         self.keep_plain = keep_plain
         self.device = device
         self.precision = precision
+        self.decode = decode
         self.compile = compile
         self.batch_size = batch_size
         self.n_jobs = n_jobs
@@ -90,6 +99,10 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         as_image_list(X)
         self._blocks()
         self._devices()
+        if as_store(self.cache) is None:  # which may know all images
+            for backbone in self._backbones():
+                check_available(backbone)
+        self._note_weights(self._backbones())
         self.n_features_in_ = 1
         # Sets feature_names_in_, or removes it where X has no names.
         validate_data(self, X, skip_check_array=True, ensure_2d=False)
@@ -118,26 +131,97 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
             If an image cannot be read and ``on_error="raise"``; names the row and the file.
         BackboneNotAvailableError
             If the weights of a backbone cannot be had.
+
+        Warns
+        -----
+        UserWarning
+            If Pillow warns of images, such as of damaged tags; names the first of them.
         """
         self._validate_params()
         images = as_image_list(X)
+        embeddings, notes = self._transform(images)
+        warn_of(notes, images)
+        return embeddings
+
+    def _transform(self, images):
+        """Embeddings, and what Pillow warns of, by row."""
         blocks, devices = self._blocks(), self._devices()
         precision = resolve_precision(self.precision, devices[0])
-        store = as_store(self.cache)
-        with progress(len(images), self.verbose) as bar:
-            embed = partial(self._embed, images, blocks, devices, precision, bar)
+        store, notes = as_store(self.cache), {}
+        with progress(len(images), self.verbose) as bar, recorded():
+            embed = partial(self._embed, images, blocks, devices, precision, bar, notes)
             if store is None:
                 n_columns = sum(block.width for block in blocks)
                 embeddings = np.full((len(images), n_columns), np.nan, np.float32)
                 for rows, values in embed(range(len(images)), range(len(blocks))):
                     embeddings[rows] = values
             else:
-                models = [(block_key(block, precision, store), block.width) for block in blocks]
+                keys = [block_key(block, precision, self.decode, store) for block in blocks]
+                models = [(key, block.width) for key, block in zip(keys, blocks)]
                 embeddings = embed_with_store(store, images, models, embed)
             bar.update(len(images) - bar.n)
-        return _normalized(embeddings, blocks) if self.normalize else embeddings
+        return _normalized(embeddings, blocks) if self.normalize else embeddings, notes
 
-    def embed_to(self, folder, X, *, chunk_size=1024, resume=True):
+    def embed_text(self, texts, *, templates=("{}",)):
+        """Embed texts into the columns of images, to find images by words.
+
+        A dot product of a block of a text and the same block of an image is their cosine, as both
+        have unit length. A text is cut off at the number of tokens that a model reads (77 in most).
+
+        Parameters
+        ----------
+        texts : list, array or Series of n str
+            Texts, such as captions or names of classes.
+        templates : sequence of str, default=("{}",)
+            Prompts, each with one ``{}`` for the text. The embedding of a text is the mean over
+            its prompts, each scaled to unit length.
+
+        Returns
+        -------
+        ndarray of shape (n, n_columns), float32
+            Columns as :meth:`get_feature_names_out` names them; each block has unit length, also
+            with ``normalize=False``. A frame if ``set_output`` says so.
+
+        Raises
+        ------
+        ValueError
+            If `texts` is not a list of strings, or a block has no texts: those of pooled features,
+            and of an image tower of timm.
+        BackboneNotAvailableError
+            If the weights or the tokenizer of a backbone cannot be had.
+
+        See Also
+        --------
+        skclipens.ImageRetriever : Finds images by words, with all backbones.
+
+        Examples
+        --------
+        >>> from skclipens import CLIPEmbedder
+        >>> from skclipens.datasets import load_emoji
+        >>> emoji, embedder = load_emoji(), CLIPEmbedder("zoo/RN20")
+        >>> cosines = embedder.transform(emoji.filenames) @ embedder.embed_text(["a bicycle"]).T
+        >>> print(emoji.frame["name"][cosines.argmax()])
+        bicycle
+        """
+        self._validate_params()
+        texts, templates = check_texts(texts), check_templates(templates)
+        blocks = self._blocks()
+        for block in blocks:
+            if not block.kind.has_text:
+                raise ValueError(
+                    f"Block {block.kind.name!r} has no texts. Leave this backbone out, or take "
+                    "features='projected', which a text tower can read."
+                )
+        # Blocks of one backbone, as with keep_plain=True, have the same texts.
+        backbones = list(dict.fromkeys(block.backbone for block in blocks))
+        load_backbones(backbones, self._devices()[:1])
+        found = {
+            one: embed_classes(one, texts, templates, cache=self.cache)[0] for one in backbones
+        }
+        values = np.concatenate([found[block.backbone] for block in blocks], axis=1)
+        return as_output("transform", values, texts, self)
+
+    def embed_to(self, folder, X, *, protocols=("file",), chunk_size=1024, resume=True):
         """Embed more images than memory holds, into a folder of Parquet files.
 
         A call that was interrupted goes on with the chunks that are not written. Chunks are tasks
@@ -153,6 +237,12 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
             ``"zip://cat.png::pets.zip"``), a pattern (``"pets/**/*.jpg"``), a folder, or a
             ``.txt`` file with one name per line. A name that ends in ``.tar`` stands for the
             images in this shard, in its order.
+        protocols : sequence of str, default=("file",)
+            By which protocols of fsspec images may be fetched, such as ``("file", "s3")``: every
+            link of a chain needs one of these, or ``tar`` or ``zip``, which look into the file
+            that the next link names. Names can come from others, who could make this machine
+            fetch any address that it reaches: add protocols only where you trust the names. A
+            server that is allowed can redirect to any other, also to a private address.
         chunk_size : int, default=1024
             Number of images in a file, which each process holds at a time and can lose.
         resume : bool, default=True
@@ -169,13 +259,19 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ImageError
-            If an image cannot be read and ``on_error="raise"``; names the row and the image.
+            If an image cannot be read, or asks for another protocol, and ``on_error="raise"``;
+            names the row and the image.
         OSError
             If a file system fails otherwise than by lacking the image, or `folder` is full,
             whatever ``on_error``. A URL whose protocol, driver, host or archive there is not lacks
             the image.
         ValueError
             If there are no images, or `folder` holds something else or a damaged manifest.
+
+        Warns
+        -----
+        UserWarning
+            If images ask for another protocol and ``on_error="nan"``, or Pillow warns of images.
 
         Notes
         -----
@@ -184,9 +280,9 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
         """
         from ._streaming import embed_to
 
-        return embed_to(self, folder, X, chunk_size=chunk_size, resume=resume)
+        return embed_to(self, folder, X, protocols=protocols, chunk_size=chunk_size, resume=resume)
 
-    def _embed(self, images, blocks, devices, precision, bar, rows, which):
+    def _embed(self, images, blocks, devices, precision, bar, notes, rows, which):
         """Yield rows that can be read, a batch at a time, with their embeddings."""
         from ..images._decoding import decode_batches
         from ._encoder import ImageEncoder
@@ -196,6 +292,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
             devices=devices,
             precision=precision,
             compile=self.compile,
+            decode=self.decode,
         )
         batches = decode_batches(
             images,
@@ -206,6 +303,7 @@ class BaseEmbedder(TransformerMixin, BaseEstimator):
             n_ahead=encoder.n_ahead,
             on_error=self.on_error,
             pin_memory=encoder.pin_memory,
+            notes=notes,
         )
         with closing(batches):
             for done, values in encoder(batches):

@@ -1,6 +1,7 @@
 """Pixels through image towers."""
 
 import copy
+import math
 import threading
 import warnings
 from collections import deque
@@ -11,9 +12,17 @@ import numpy as np
 import torch
 
 from ..backbones import load_backbones
-from ..backbones._preprocessing import make_resize, resize_key, scale_pixels, scaling
+from ..backbones._preprocessing import (
+    Resize,
+    resize_key,
+    resized_side,
+    scale_pixels,
+    scaling,
+)
 from ..backbones._towers import BothFeatures
-from ..images._views import PLAIN, crop
+from ..images._reduced import EXACT
+from ..images._views import PLAIN
+from ._keys import DECODE_MARGIN
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -33,10 +42,12 @@ class ImageEncoder:
     precision : {"fp32", "bf16", "fp16"}
     compile : bool
         Whether to compile the image towers.
+    decode : {"auto", "exact"}
+        See :class:`skclipens.CLIPEmbedder`.
 
     Attributes
     ----------
-    resizes : dict of (height, width, callable)
+    resizes : dict of (height, width, side, callable)
         The different crops and resizings that are needed; see ``backbones._preprocessing``.
     n_ahead : int
         Number of batches worth making while one is embedded. On a CPU it is none: threads that
@@ -46,7 +57,7 @@ class ImageEncoder:
         Whether a GPU should fetch pixels by itself.
     """
 
-    def __init__(self, blocks, *, devices, precision, compile):
+    def __init__(self, blocks, *, devices, precision, compile, decode):
         kinds = {torch.device(device).type for device in devices}
         self.n_ahead = 0 if kinds == {"cpu"} else 1 + len(devices)
         self.pin_memory = "cuda" in kinds
@@ -56,7 +67,7 @@ class ImageEncoder:
             for models, device in zip(loaded, devices)
         ]
         self.resizes = {
-            (resize_key(tower.config), view.box): _resize(tower.config, view.box)
+            (resize_key(tower.config), view.box): _resize(tower.config, view.box, decode)
             for tower in self.replicas[0].towers
             for view in tower.views
         }
@@ -87,10 +98,13 @@ class ImageEncoder:
             yield rows, embeddings.cpu().numpy()
 
 
-def _resize(config, box):
-    """The size of a model's input, and the way there from a picture."""
-    resize = make_resize(config)
-    return (*np.broadcast_to(config["size"], 2).tolist(), lambda one: resize(crop(one, box)))
+def _resize(config, box, decode):
+    """The size of a model's input, the picture that it is made of, and the way there."""
+    side = EXACT
+    if decode == "auto":
+        part = min(box[2] - box[0], box[3] - box[1])
+        side = math.ceil(DECODE_MARGIN * resized_side(config) / part)
+    return (*np.broadcast_to(config["size"], 2).tolist(), side, Resize(config, box))
 
 
 class _Replica:

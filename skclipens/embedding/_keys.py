@@ -8,10 +8,15 @@ import time
 
 from ..backbones._pretrained import preprocessing, uses_quick_gelu
 from ..images import ImageError, load_image
+from ..images._wrapped import unwrapped
 
 # Raise it whenever the same file gives another embedding: other rules of `load_image`, another
 # resize. All rows that were stored before are then left unused, and evicted in time.
 PREPROCESS_VERSION = 1
+
+# With decode="auto", sides of a picture have at least this many times the pixels of what it is
+# resized to: see benchmarks/decoding.py.
+DECODE_MARGIN = 3
 
 FILE_DIGESTS = "file digests"  # where a store has the key of a model
 _SETTLED = 2 * 10**9  # nanoseconds; no file system in use has coarser times
@@ -85,11 +90,19 @@ def image_keys(images, store=None):
 def keys_and_stamps(images, store):
     """Keys of images, with the stamps that files had before they were read."""
     stamps, keys = [], []
-    for image in images:  # once: a sequence may fetch an item each time that it is asked for
+    for image in map(_plain, images):  # once: a sequence may fetch an item whenever it is asked
         stamps.append(file_stamp(image))
         keys.append(None if stamps[-1] else _key_of_content(image))
     files = _keys_of_files([stamp for stamp in stamps if stamp], store)
     return [files.get(stamp) if stamp else key for key, stamp in zip(keys, stamps)], stamps
+
+
+def _plain(image):
+    """The path or content that an image stands for; None for what cannot be read."""
+    try:
+        return unwrapped(image)
+    except ImageError:
+        return None
 
 
 def _key_of_content(image):
@@ -113,6 +126,7 @@ def _short(digest):
 
 def file_stamp(image):
     """What changes when a file is written to; None for what is not a path of a regular file."""
+    image = _plain(image)
     if not isinstance(image, (str, os.PathLike)):
         return None
     try:
@@ -223,22 +237,24 @@ def model_key(backbone, precision, store=None):
     return f"{name} {digest} {precision} {PREPROCESS_VERSION}"
 
 
-def block_key(block, precision, store=None):
+def block_key(block, precision, decode, store=None):
     """Key of what turns an image into a block of an embedding.
 
     Parameters
     ----------
     block : PlannedBlock
     precision : {"fp32", "bf16", "fp16"}
+    decode : {"auto", "exact"}
     store : EmbeddingStore, default=None
         As in :func:`model_key`.
 
     Returns
     -------
     str
-        That of the model, for its projected features of the image alone.
+        That of the model, for its projected features of the image alone, decoded exactly.
     """
     key = model_key(block.backbone, precision, store)
+    key += f" decoded with margin {DECODE_MARGIN}" if decode == "auto" else ""
     key += " pooled" if block.kind.pooled else ""
     if block.views is None:
         return key

@@ -15,6 +15,7 @@ from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
+from PIL import Image
 from sklearn.base import clone
 from sklearn.utils import check_scalar
 
@@ -97,14 +98,15 @@ def read_embeddings(folder, *, backbones=None):
     return pd.DataFrame(values, index=index, columns=columns, copy=False)
 
 
-def embed_to(embedder, folder, X, *, chunk_size, resume):
+def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     """Embed chunks of images, each to a file; see the method of the embedders."""
     from ..images._files import find_images
+    from ..images._pillow_warnings import warn_of
 
     _require_pyarrow()
     embedder._validate_params()
     check_scalar(chunk_size, "chunk_size", Integral, min_val=1)
-    images = find_images(X)
+    images = find_images(X, protocols, embedder.on_error)
     table = _Folder(folder)
     task, manifest = _task_and_manifest(embedder, images, chunk_size)
     listed = table.begin(manifest, resume)
@@ -112,21 +114,25 @@ def embed_to(embedder, folder, X, *, chunk_size, resume):
     parts = _whole_parts(table, chunks, listed)
     todo = [chunk for chunk in chunks if chunk[0] not in parts]
     n_todo = sum(stop - start for _, start, stop in todo)
+    options = {"on_error": embedder.on_error, "max_pixels": Image.MAX_IMAGE_PIXELS}
     tasks = (
-        delayed(_write_part)(task, images.part(start, stop), table, name, embedder.on_error)
+        delayed(_write_part)(task, images.part(start, stop), table, name, **options)
         for name, start, stop in todo
     )
+    notes = {}
     try:
         with progress(len(images), embedder.verbose, initial=len(images) - n_todo) as bar:
             # One chunk in a task: joblib would bundle them, and a lost worker lose the bundle.
             written = Parallel(batch_size=1, return_as="generator")(tasks)
-            for (name, start, stop), fingerprint in zip(todo, written, strict=True):
+            for (name, start, stop), (fingerprint, of_part) in zip(todo, written, strict=True):
                 parts[name] = fingerprint
+                notes.update((start + row, texts) for row, texts in of_part.items())
                 bar.update(stop - start)
     finally:
         if parts != listed:
             table.write_manifest({**manifest, "parts": parts})
     table.end([name for name, _, _ in chunks])
+    warn_of(notes, images.names, stacklevel=3)
     return [table.path(name) for name, _, _ in chunks]
 
 
@@ -154,22 +160,24 @@ def _task_and_manifest(embedder, images, chunk_size):
         "version": _VERSION,
         "n_images": len(images),
         "images": images.digest(),
+        "n_refused": images.n_refused,
         "chunk_size": int(chunk_size),
-        "models": [block_key(block, precision) for block in blocks],
+        "models": [block_key(block, precision, embedder.decode) for block in blocks],
         "widths": {block.kind.name: block.width for block in blocks},
         "normalize": bool(embedder.normalize),
     }
 
 
-def _write_part(embedder, images, table, name, on_error):
-    """Embed one chunk, in whatever process; the fingerprint of its file."""
+def _write_part(embedder, images, table, name, *, on_error, max_pixels):
+    """Embed one chunk, in whatever process; the fingerprint of its file, and Pillow's warnings."""
     import pandas as pd
 
     if table.holds(name):  # by a worker that was taken for lost
-        return table.read(name, len(images), {})[1]
+        return table.read(name, len(images), {})[1], {}
+    Image.MAX_IMAGE_PIXELS = max_pixels  # as where the call was made
     # Threads of this machine are meant by n_jobs, where Dask would count those of the cluster.
     with parallel_config(backend="threading"):
-        values = np.asarray(embedder.transform(images))
+        values, notes = embedder._transform(images)
     if on_error == "raise":
         for row in np.flatnonzero(np.isnan(values).all(axis=1)):
             images.check(row)
@@ -186,7 +194,7 @@ def _write_part(embedder, images, table, name, on_error):
         engine="pyarrow", compression="zstd", use_dictionary=False, write_page_checksum=True
     )
     table.write(name, content)
-    return _fingerprint(content)
+    return _fingerprint(content), notes
 
 
 def _chunks(n_images, chunk_size):

@@ -7,8 +7,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_memory, has_fit_parameter
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import CV_CONSTRAINTS, folds_of_some
-from .._utils._linalg import one_blas_thread
+from .._utils._folds import CV_CONSTRAINTS
+from .._utils._linalg import taken
 from .._utils._metadata import class_weights, metadata_for, refuse_weights, rows_of
 from .._utils._sklearn import HasMethods, StrOptions, fit_context
 from .._utils._validation import (
@@ -24,19 +24,24 @@ from ..heads._temperature import (
     surprise,
     unjudged_spread,
 )
+from ..heads._text_head import CACHE_CONSTRAINTS
 from ._before_fit import ChecksBeforeFit
 from ._blocks import find_blocks
 from ._composition import HeadComposition
+from ._constant import warn_of_constant_blocks
+from ._cross_fit import CrossFit
 from ._experts import find_classes, make_experts, warn_of_nameless
 from ._held_out import fit_and_judge, fit_experts
+from ._memory import kept_by
 from ._predicting import ExpertClassifier
-from ._unlabeled import learn_from_unlabeled
 from ._without_labels import fit_by_names
 from .routers import ROUTERS, UniformRouter, combine, is_fixed
 
 
 @fill_doc()
-class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifier, BaseEstimator):
+class AdaptiveBackboneEnsemble(
+    HeadComposition, ChecksBeforeFit, CrossFit, ExpertClassifier, BaseEstimator
+):
     r"""Classify by experts on several backbones, trusting each as far as the row deserves.
 
     An expert is a head (zero-shot prompts, a linear probe, any classifier) on a block of columns
@@ -121,6 +126,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         labels index. Labels that are strings are their own names.
     templates : sequence of str, default=None
         Prompts, each with one ``{}``; see :class:`ZeroShotHead`.
+    %(text_cache)s
     unlabeled : {"error", "ignore", "use"}, default="error"
         What a row without a label is: -1 among numbers; None, NaN or "" among any. ``"error"``: an
         error, but labels that are all -1 or 1 are two classes. ``"ignore"``: it is left out.
@@ -133,7 +139,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         how they combine the same heads fit these once. Nothing is kept by default.
     n_jobs : int, default=None
         Number of heads that are cross-fitted at the same time; see joblib. Each fit runs in one
-        BLAS thread.
+        BLAS thread. Heads in closed form are fitted in threads, by default in as many as BLAS has.
     random_state : int, RandomState instance or None, default=None
         Determines folds, and what heads and router draw where their own is None.
     verbose : bool or int, default=False
@@ -196,6 +202,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         "class_weight": [None, dict, StrOptions({"balanced"})],
         "class_names": [None, dict, "array-like"],
         "templates": [None, "array-like"],
+        "cache": CACHE_CONSTRAINTS,
         "unlabeled": [StrOptions({"error", "ignore", "use"})],
         "memory": [None, str, HasMethods(["cache"])],
         "n_jobs": [None, Integral],
@@ -215,6 +222,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         class_weight=None,
         class_names=None,
         templates=None,
+        cache=None,
         unlabeled="error",
         memory=None,
         n_jobs=None,
@@ -229,6 +237,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         self.class_weight = class_weight
         self.class_names = class_names
         self.templates = templates
+        self.cache = cache
         self.unlabeled = unlabeled
         self.memory = memory
         self.n_jobs = n_jobs
@@ -267,26 +276,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         """
         if y is None:
             return fit_by_names(self, X)
-        X, y, labeled = self._check_rows(X, y)
-        weights, groups = check_weights(sample_weight, X), check_groups(groups, labeled)
-        given, cv = {"sample_weight": weights, "groups": groups}, self.cv
-        rest = X[~labeled], None if weights is None else weights[~labeled]
-        if not labeled.all():
-            # A splitter sees the labelled rows alone; splits count all rows.
-            cv = cv if hasattr(cv, "split") else folds_of_some(cv, labeled, X, labeled, groups)
-            X, given = X[labeled], rows_of(given, labeled)
-        metadata = self._check_metadata(X, y, **given)
-        if metadata["sample_weight"] is not None:
-            # What weighs nothing teaches and judges nothing: as if these rows were not there.
-            some = metadata["sample_weight"] > 0
-            if not some.all():
-                cv = folds_of_some(cv, some, X, y, metadata["groups"])
-                X, y, metadata = X[some], y[some], rows_of(metadata, some)
-        # Many small fits: threads within each cost more than they bring; n_jobs is for more cores.
-        with one_blas_thread():
-            told = self._fit(X, y, metadata, cv)
-            if self.unlabeled == "use":
-                self.unlabeled_ = learn_from_unlabeled(self, X, y, metadata, *rest, told)
+        self._learn(X, y, sample_weight, groups, judge=False)
         return self
 
     def _check_rows(self, X, y):
@@ -305,21 +295,25 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         check_at_least_two(np.unique(y if weights is None else y[weights > 0]))
         return {"sample_weight": weights, "groups": check_groups(groups, y)}
 
-    def _fit(self, X, y, metadata, cv):
-        """Fit on labelled rows; return how far they surprise what is judged, see `surprise`."""
+    def _fit(self, X, y, metadata, cv, judge=False):
+        """Fit on labelled rows; return how far they surprise what is judged, and what is held out.
+
+        See :func:`surprise`.
+        """
         self.unlabeled_ = None
         names = getattr(self, "feature_names_in_", None)
         experts, self.classes_, router = self._plan(self.n_features_in_, names, y, metadata)
         if self._has_auto() and not self._has_named_classes(y):
             warn_of_nameless(experts, y)
+        warn_of_constant_blocks(experts, X)
         memory = check_memory(self.memory)
-        if is_fixed(router) and not self.calibrate:  # nothing needs to be judged
-            fit_once = memory.cache(fit_experts, ignore=["verbose"])
+        if is_fixed(router) and not self.calibrate and not judge:  # nothing needs to be judged
+            fit_once = kept_by(memory, fit_experts, ["verbose"])
             self._keep(fit_once(experts, X, y, metadata, verbose=self.verbose))
             self.judged_, self.temperatures_ = np.ones(len(experts), bool), np.ones(len(experts))
             self.router_ = router
-            return 0.0
-        fit_once = memory.cache(fit_and_judge, ignore=["n_jobs", "verbose"])
+            return 0.0, None
+        fit_once = kept_by(memory, fit_and_judge, ["n_jobs", "verbose"])
         fitted, held_out = fit_once(
             experts,
             X,
@@ -332,7 +326,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
             verbose=self.verbose,
         )
         self._keep(fitted)
-        return self._calibrate_and_route(X, y, held_out, router, metadata)
+        return self._calibrate_and_route(X, y, held_out, router, metadata), held_out
 
     def _keep(self, experts):
         self.experts_ = experts
@@ -349,6 +343,7 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
             named_classes=self._has_named_classes(y),
             class_names=self.class_names,
             templates=self.templates,
+            cache=self.cache,
             random_state=self.random_state,
         )
         if metadata["sample_weight"] is not None:
@@ -358,7 +353,9 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
 
     def _calibrate_and_route(self, X, y, held_out, router, metadata):
         self.judged_, rows = held_out.judged(y[held_out.rows], len(self.classes_))
-        logits, rows = held_out.logits[rows][:, self.judged_], held_out.rows[rows]
+        logits, rows = taken(held_out.logits, rows), held_out.rows[rows]
+        logits = logits if self.judged_.all() else logits[:, self.judged_]
+        X_judge = taken(X, rows)
         targets = np.searchsorted(self.classes_, y[rows])
         metadata = rows_of(metadata, rows)
         self.temperatures_ = np.ones(len(self.experts_))
@@ -370,16 +367,16 @@ class AdaptiveBackboneEnsemble(HeadComposition, ChecksBeforeFit, ExpertClassifie
         logits = logits / self.temperatures_[self.judged_, None]
         if not is_fixed(router):
             if len(rows):
-                taken = metadata_for(router, **metadata)
+                given = metadata_for(router, **metadata)
                 if has_fit_parameter(router, "learned"):
                     learned = np.array([expert.learns for expert in self.experts_])
-                    taken["learned"] = learned[self.judged_]
-                router.fit(X[rows], logits, targets, **taken)
+                    given["learned"] = learned[self.judged_]
+                router.fit(X_judge, logits, targets, **given)
             else:
                 router = UniformRouter()
         self.router_ = router
         weights = metadata["sample_weight"]
-        told = surprise(combine(router, X[rows], logits), targets, weights) if len(rows) else 1.0
+        told = surprise(combine(router, X_judge, logits), targets, weights) if len(rows) else 1.0
         for e in np.flatnonzero(~self.judged_):
             of_rows = self.experts_[e].logits(X, self.classes_)
             self.temperatures_[e] = fixed_temperature(of_rows, unjudged_spread(told))

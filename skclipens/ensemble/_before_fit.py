@@ -7,7 +7,9 @@ from sklearn.utils import column_or_1d
 from .._utils._folds import few_shot_folds
 from .._utils._metadata import rows_of
 from .._utils._validation import check_labels, labels_of, unlabeled_rows
-from ..heads._text_head import BaseTextHead, check_templates, names_of_classes
+from .._utils._values import refuse_mixed
+from ..backbones._prompts import check_templates
+from ..heads._text_head import BaseTextHead, names_of_classes
 from ._experts import named_heads
 from ._without_labels import labelled_by_names
 from .routers import is_fixed
@@ -22,6 +24,8 @@ class ChecksBeforeFit:
         A pipeline asks this before it embeds images. Of a table whose columns are not known yet,
         feature_names is None.
         """
+        if y is not None:
+            refuse_mixed(y)
         # A random state in use is not drawn from.
         draft, y = labelled_by_names(self) if y is None else (clone(self), column_or_1d(y))
         if self.unlabeled != "error":

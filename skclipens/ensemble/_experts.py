@@ -23,7 +23,7 @@ from ..heads import (
     TipAdapterHead,
     ZeroShotHead,
 )
-from ..heads._classifier import LogitClassifierMixin, one_column_per_class
+from ..heads._classifier import LogitClassifierMixin, level, one_column_per_class
 from ._blocks import Block, check_distinct, joined, positions, take
 
 _SMALLEST_PROBABILITY = 1e-12
@@ -109,6 +109,7 @@ class Expert(NamedTuple):
                 f"Expert {self.name!r} gives a score that is not finite for row {row}: "
                 f"{logits[row].tolist()}."
             )
+        logits = level(self.head, logits)
         if len(classes) == len(self.head.classes_):
             return logits
         full = np.repeat(logits.min(axis=1, keepdims=True), len(classes), axis=1)
@@ -136,7 +137,7 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes=True,
         Whether ``"auto"`` may use heads that start from names.
     **defaults : dict
         Parameters that heads get where they have them and these are None: ``class_names``,
-        ``templates``, ``random_state``.
+        ``templates``, ``cache``, ``random_state``.
 
     Returns
     -------

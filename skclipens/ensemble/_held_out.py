@@ -1,15 +1,21 @@
 """Fitting experts, and judging them by rows that they have not seen."""
 
+from functools import partial
 from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 
-from .._utils._folds import covers_most, few_shot_folds
+from .._utils._folds import covers_most, few_shot_folds, judging_rows
+from .._utils._linalg import one_blas_thread, taken
 from .._utils._metadata import rows_of
 from .._utils._progress import progress
+from ..heads import GDAHead, KernelHead, LinearDiscriminantHead, ResidualHead, ZeroShotHead
+from ..heads._text_head import encode_ahead
 from ._experts import stack_logits
+
+_CLOSED_FORM = GDAHead, KernelHead, LinearDiscriminantHead, ResidualHead, ZeroShotHead
 
 
 class HeldOut(NamedTuple):
@@ -49,6 +55,10 @@ class HeldOut(NamedTuple):
         rows = np.flatnonzero(self.known[:, experts].all(axis=1) & experts.any())
         return experts, rows
 
+    def take(self, some):
+        """The same of some of the rows, by their positions in ``rows``."""
+        return HeldOut(self.rows[some], self.logits[some], self.known[some])
+
 
 def fit_experts(experts, X, y, metadata, verbose=False):
     """Fit experts on all rows.
@@ -66,6 +76,7 @@ def fit_experts(experts, X, y, metadata, verbose=False):
     -------
     list of E Expert
     """
+    _encode_ahead(experts, y, verbose)
     with _bar(len(experts), verbose) as bar:
         return [_told(bar, expert.fit(X, y, metadata)) for expert in experts]
 
@@ -90,6 +101,7 @@ def fit_and_judge(
     experts : list of E Expert
     held_out : HeldOut
     """
+    _encode_ahead(experts, y, verbose)
     folds = Folds(X, y, cv, metadata["groups"], random_state)
     if not folds.once or not any(expert.learns for expert in experts):
         return _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose)
@@ -103,6 +115,10 @@ def fit_and_judge(
     logits = stack_logits(experts, X[rows], classes)
     known = np.stack([np.isin(y[rows], expert.head.classes_) for expert in experts], axis=1)
     return experts, HeldOut(rows, logits, known)
+
+
+def _encode_ahead(experts, y, verbose):
+    encode_ahead([expert.head for expert in experts], np.unique(y), verbose)
 
 
 class Folds:
@@ -127,38 +143,62 @@ def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
 
     Not for heads that do not learn from rows, or that know what they would say without a row.
     """
+    rows = judging_rows(y)
+    place = np.full(len(y), -1)
+    place[rows] = np.arange(len(rows))
     to_refit = [expert.learns and not hasattr(expert.head, "cross_fit") for expert in experts]
-    jobs = [(e, *fold) for e in np.flatnonzero(to_refit) for fold in folds()]
-    fitted, shape = [], (len(X), len(experts))
+    parts = folds() if any(to_refit) else []
+    parts = [(train, test[place[test] >= 0]) for train, test in parts]
+    jobs = [(e, *part) for e in np.flatnonzero(to_refit) for part in parts if len(part[1])]
+    binding = folds() if folds.binding and any(expert.learns for expert in experts) else None
+    fitted, shape = [None] * len(experts), (len(rows), len(experts))
     logits, known = np.zeros((*shape, len(classes)), X.dtype), np.zeros(shape, bool)
     with _bar(len(experts) + len(jobs), verbose) as bar:
         # In this process, where the models are that encode the names of classes.
-        for e, expert in enumerate(experts):
-            expert, rows, of_rows = _fit_one(expert, X, y, classes, folds, metadata)
-            fitted.append(_told(bar, expert))
-            logits[rows, e], known[rows, e] = of_rows, True
+        fit = partial(
+            _fit_one, X=X, y=y, classes=classes, folds=binding, metadata=metadata, rows=rows
+        )
+        for e, (expert, judge, of_judge) in _side_by_side(fit, experts, n_jobs):
+            fitted[e] = _told(bar, expert)
+            logits[judge, e], known[judge, e] = of_judge, True
         tasks = (
             delayed(_fit_on_fold)(*_narrow(experts[e], X), y, classes, train, test, metadata)
             for e, train, test in jobs
         )
         running = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
         for (e, _, test), of_rows in zip(jobs, running, strict=True):
-            logits[test, e], known[test, e] = _told(bar, of_rows), True
-    return fitted, HeldOut(np.arange(len(X)), logits, known)
+            logits[place[test], e], known[place[test], e] = _told(bar, of_rows), True
+    return fitted, HeldOut(rows, logits, known)
 
 
-def _fit_one(expert, X, y, classes, folds, metadata):
-    """The fitted expert, and what it says of rows that it can be judged by without folds."""
+def _side_by_side(fit, experts, n_jobs):
+    """Positions of experts, and what ``fit`` gives for them; not in their order.
+
+    Heads in closed form use as many threads as BLAS would, which is better than threads within
+    their many small products, and changes no result. The widest first: they take longest.
+    """
+    closed = [e for e, expert in enumerate(experts) if isinstance(expert.head, _CLOSED_FORM)]
+    closed.sort(key=lambda e: -len(experts[e].block.columns))
+    n_threads = one_blas_thread.n_spare
+    if n_jobs is not None:
+        n_threads = min(n_threads, effective_n_jobs(n_jobs))
+    threads = Parallel(n_threads, backend="threading", return_as="generator")
+    yield from zip(closed, threads(delayed(fit)(experts[e]) for e in closed), strict=True)
+    for e in set(range(len(experts))).difference(closed):
+        yield e, fit(experts[e])
+
+
+def _fit_one(expert, X, y, classes, folds, metadata, rows):
+    """The fitted expert, which of the rows can judge it without folds, and what it says of them."""
     if expert.learns and hasattr(expert.head, "cross_fit"):
-        binding = folds() if folds.binding else None
-        fitted, logits, known = expert.cross_fit(X, y, binding, metadata)
-        rows = np.flatnonzero(known)
-        return fitted, rows, fitted.for_classes(logits[rows], classes)
+        fitted, logits, known = expert.cross_fit(X, y, folds, metadata)
+        judge = np.flatnonzero(known[rows])
+        return fitted, judge, fitted.for_classes(taken(logits, rows[judge]), classes)
     fitted = expert.fit(X, y, metadata)
     if expert.learns:
         return fitted, [], 0
-    rows = np.flatnonzero(np.isin(y, fitted.head.classes_))
-    return fitted, rows, fitted.logits(X, classes)[rows]
+    judge = np.flatnonzero(np.isin(y[rows], fitted.head.classes_))
+    return fitted, judge, fitted.logits(taken(X, rows[judge]), classes)
 
 
 def _narrow(expert, X):

@@ -8,11 +8,14 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._linalg import row_batches
 from .._utils._validation import check_at_least_two
 from ..heads import ZeroShotHead
 from ..heads._classifier import LogitClassifierMixin
 from ._experts import stack_logits
 from .routers import ROUTERS, combine
+
+_ROWS_AT_ONCE = 1024
 
 
 def _has_weights(ensemble):
@@ -37,6 +40,14 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         return logits / self.temperatures_[:, None].astype(logits.dtype)
 
     def _logits_of(self, X):
+        """In parts, so that memory beside X and what is returned does not grow with the rows."""
+        found = np.empty((len(X), len(self.classes_)), X.dtype)
+        n_columns = len(self.experts_) * len(self.classes_)
+        for part in row_batches(len(X), n_columns, _ROWS_AT_ONCE):
+            found[part] = self._logits_of_part(X[part])
+        return found
+
+    def _logits_of_part(self, X):
         logits, routed = self._expert_logits(X), self._routed
         combined = combine(self.router_, X, logits[:, routed])
         if not routed.all():

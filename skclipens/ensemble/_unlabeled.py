@@ -3,7 +3,6 @@
 The constants were chosen on validation sets: see docs/results/validation/unlabeled.md.
 """
 
-import warnings
 from copy import copy
 from numbers import Integral
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from scipy.special import softmax
 
 from .._utils._folds import covers_most, few_shot_folds
 from .._utils._metadata import rows_of
+from .._utils._warnings import silent
 from ..heads._temperature import unjudged_spread
 from .routers._base import loss_per_row
 
@@ -228,8 +228,7 @@ def _fitted_on(ensemble, X, y, metadata):
     """A copy of an ensemble that is fitted on some of the labelled rows."""
     part = copy(ensemble)
     part.verbose = False
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said of all rows already
+    with silent(""):  # said of all rows already
         part._fit(X, y, metadata, ensemble.cv if isinstance(ensemble.cv, Integral) else N_FOLDS)
     return part
 

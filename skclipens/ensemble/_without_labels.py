@@ -7,6 +7,7 @@ from sklearn.utils.validation import validate_data
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import check_at_least_two
 from ..heads import ZeroShotHead
+from ..heads._text_head import check_names
 from ._experts import HEADS, named_heads
 from .routers import ROUTERS, is_fixed
 
@@ -64,7 +65,11 @@ def labelled_by_names(ensemble):
             f"{type(ensemble).__name__} requires y to be passed, but the target y is None. To do "
             f"without labels, set {', '.join(needed)}."
         )
-    classes = np.unique([str(name) for name in ensemble.class_names])
+    given = list(ensemble.class_names)
+    classes, counts = np.unique(check_names(given, given), return_counts=True)
+    if counts.max() > 1:
+        twice = classes[counts.argmax()].item()
+        raise ValueError(f"class_names has {twice!r} more than once: these would be one class.")
     check_at_least_two(classes)
     return clone(ensemble).set_params(class_names=None), classes
 

@@ -3,6 +3,7 @@
 Imports ``backbones`` and ``_utils``; ``ensemble`` and all above may import it.
 """
 
+from ..backbones._prompts import DEFAULT_TEMPLATES
 from ._clap import CLAPHead
 from ._clip_adapter import CLIPAdapterHead
 from ._cross_modal import CrossModalHead
@@ -11,7 +12,7 @@ from ._kernel import KernelHead
 from ._linear import LinearDiscriminantHead
 from ._linear_probe import LinearProbeHead
 from ._residual import ResidualHead
-from ._text_head import DEFAULT_TEMPLATES, names_of_classes
+from ._text_head import names_of_classes
 from ._tip_adapter import TipAdapterHead
 from ._zero_shot import ZeroShotHead
 

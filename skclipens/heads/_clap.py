@@ -8,6 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sklearn.exceptions import ConvergenceWarning
 
+from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, few_shot_folds
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, StrOptions, fit_context
@@ -21,6 +22,7 @@ _DEFAULT_STRENGTH = 1.0
 _TOLERANCE = 1e-7  # of a step, relative to the loss
 
 
+@fill_doc()
 class CLAPHead(CrossFitTextHead):
     r"""Linear probe that starts at the text features of the classes and is held to them.
 
@@ -47,6 +49,7 @@ class CLAPHead(CrossFitTextHead):
         Prompts, as in :class:`ZeroShotHead`.
     class_names : mapping or sequence of str, default=None
         Names of the classes, as in :class:`ZeroShotHead`.
+    %(text_cache)s
 
     Attributes
     ----------
@@ -110,13 +113,21 @@ class CLAPHead(CrossFitTextHead):
     }
 
     def __init__(
-        self, backbone=None, *, strength="auto", max_iter=1000, templates=None, class_names=None
+        self,
+        backbone=None,
+        *,
+        strength="auto",
+        max_iter=1000,
+        templates=None,
+        class_names=None,
+        cache=None,
     ):
         self.backbone = backbone
         self.strength = strength
         self.max_iter = max_iter
         self.templates = templates
         self.class_names = class_names
+        self.cache = cache
 
     @fit_context(prefer_skip_nested_validation=True)
     def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):

@@ -5,7 +5,11 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._linalg import row_batches
 from .._utils._validation import check_rows
+from .._utils._versions import VersionsMixin
+
+_ROWS_AT_ONCE = 1024
 
 
 def one_column_per_class(logits):
@@ -13,11 +17,32 @@ def one_column_per_class(logits):
     return np.stack([-logits / 2, logits / 2], axis=1) if logits.ndim == 1 else logits
 
 
-class LogitClassifierMixin(ClassifierMixin):
+def level(classifier, logits):
+    """Logits that are comparable between rows that a classifier has seen and held-out ones.
+
+    Parameters
+    ----------
+    classifier : classifier
+        Where its logits mean something up to a constant for each row only, which is another one
+        for held-out rows, they get a mean of zero over the classes.
+    logits : ndarray of shape (n, C)
+
+    Returns
+    -------
+    ndarray of shape (n, C)
+    """
+    if getattr(classifier, "_has_free_level", False):
+        return logits - logits.mean(axis=1, keepdims=True)
+    return logits
+
+
+class LogitClassifierMixin(VersionsMixin, ClassifierMixin):
     """A classifier that is defined by ``_logits_of(X)``, of shape (n, C) also for two classes.
 
     X is checked there already: an ensemble checks its table once, and not again for every head.
     """
+
+    _has_free_level = False  # see `level`
 
     def _checked(self, X):
         check_is_fitted(self)
@@ -81,5 +106,9 @@ class LogitClassifierMixin(ClassifierMixin):
         ndarray of shape (n,)
             Labels.
         """
-        best = self._logits(X).argmax(axis=1)
+        X = self._checked(X)
+        best = np.empty(len(X), int)
+        # Logits of all would grow with the rows.
+        for part in row_batches(len(X), len(self.classes_), _ROWS_AT_ONCE):
+            best[part] = self._logits_of(X[part]).argmax(axis=1)
         return self.classes_[best]

@@ -5,6 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.preprocessing import normalize
 
+from .._utils._docstrings import fill_doc
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, fit_context
 from .._utils._validation import check_weights
@@ -13,6 +14,7 @@ from ._text_head import BaseTextHead
 from ._training import TRAINING_CONSTRAINTS, make_generator, train_head
 
 
+@fill_doc()
 class CLIPAdapterHead(BaseTextHead):
     r"""Adjust embeddings with a small network, then classify them as zero-shot CLIP does.
 
@@ -41,6 +43,7 @@ class CLIPAdapterHead(BaseTextHead):
         Prompts, as in :class:`ZeroShotHead`.
     class_names : mapping or sequence of str, default=None
         Names of the classes, as in :class:`ZeroShotHead`.
+    %(text_cache)s
     device : str, default="auto"
         Where the network is trained; see :class:`CLIPEmbedder`. What is fitted is numpy.
     random_state : int, RandomState instance or None, default=None
@@ -121,6 +124,7 @@ class CLIPAdapterHead(BaseTextHead):
         batch_size=32,
         templates=None,
         class_names=None,
+        cache=None,
         device="auto",
         random_state=None,
         verbose=False,
@@ -133,6 +137,7 @@ class CLIPAdapterHead(BaseTextHead):
         self.batch_size = batch_size
         self.templates = templates
         self.class_names = class_names
+        self.cache = cache
         self.device = device
         self.random_state = random_state
         self.verbose = verbose

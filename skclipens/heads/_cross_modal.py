@@ -4,6 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from .._utils._docstrings import fill_doc
 from .._utils._folds import few_shot_folds
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, fit_context
@@ -14,6 +15,7 @@ from ._text_head import CrossFitTextHead
 _N_FOLDS = 5
 
 
+@fill_doc()
 class CrossModalHead(CrossFitTextHead):
     """Linear probe for which the text features of the classes are training rows, too.
 
@@ -34,6 +36,7 @@ class CrossModalHead(CrossFitTextHead):
         Prompts, as in :class:`ZeroShotHead`.
     class_names : mapping or sequence of str, default=None
         Names of the classes, as in :class:`ZeroShotHead`.
+    %(text_cache)s
 
     Attributes
     ----------
@@ -88,13 +91,21 @@ class CrossModalHead(CrossFitTextHead):
     }
 
     def __init__(
-        self, backbone=None, *, text_weight=1.0, max_iter=1000, templates=None, class_names=None
+        self,
+        backbone=None,
+        *,
+        text_weight=1.0,
+        max_iter=1000,
+        templates=None,
+        class_names=None,
+        cache=None,
     ):
         self.backbone = backbone
         self.text_weight = text_weight
         self.max_iter = max_iter
         self.templates = templates
         self.class_names = class_names
+        self.cache = cache
 
     @fit_context(prefer_skip_nested_validation=True)
     def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):

@@ -6,7 +6,10 @@ import numpy as np
 from scipy.linalg import eigh, solve
 from scipy.sparse import csr_array
 
-from .._utils._linalg import total_weight
+from .._utils._folds import judging_rows
+from .._utils._linalg import parts_of, row_batches, taken, total_weight
+
+_ROWS_AT_ONCE = 4096
 
 
 class Discriminant:
@@ -45,15 +48,18 @@ class Discriminant:
         self.n_rows, self.n_features = total_weight(targets, weights), X.shape[1]
         self._counts = np.bincount(targets, self._weights, minlength=n_classes)
         self._centre = np.average(X, axis=0, weights=weights).astype(X.dtype)
-        X = X - self._centre
+        R = X - self._centre
         entries = self._weights, targets, np.arange(len(X) + 1)
         one_hot = csr_array(entries, shape=(len(X), n_classes))
         self._tiny = np.finfo(X.dtype).tiny
-        self._means = one_hot.T @ X / np.maximum(self._counts, self._tiny)[:, None].astype(X.dtype)
-        roots = 1 if weights is None else np.sqrt(weights)[:, None]
-        self.total = float(np.sum((roots * X) ** 2, dtype=float))
-        self._residuals = (X - self._means[targets]) * roots
-        self.within = float(np.sum(self._residuals**2, dtype=float))
+        self._means = one_hot.T @ R / np.maximum(self._counts, self._tiny)[:, None].astype(X.dtype)
+        for part in parts_of(len(R), _ROWS_AT_ONCE):
+            R[part] -= self._means[targets[part]]
+        if weights is not None:
+            R *= np.sqrt(weights)[:, None]
+        self._residuals = R
+        self.within = float(_squares(R).sum(dtype=float))
+        self.total = self.within + float(self._counts @ _squares(self._means))
         shares = np.log(np.maximum(self._counts / self.n_rows, self._tiny))
         seen = shares if log_prior is None else log_prior
         self._log_prior = np.where(self._counts > 0, seen, np.log(self._tiny)).astype(X.dtype)
@@ -103,18 +109,23 @@ class Discriminant:
         return weighs & (np.bincount(targets, weighs)[targets] > 1)
 
     @cached_property
+    def judges(self):
+        """Positions of the rows that judge, see :func:`~skclipens._utils._folds.judging_rows`."""
+        return judging_rows(self._given[1])
+
+    @cached_property
     def _basis(self):
-        """Eigenvalues of the scatter, and residuals and means in terms of its eigenvectors."""
+        """Eigenvalues of the scatter, and judges and means in terms of its eigenvectors."""
         R, (values, vectors) = self._residuals, eigh(self._gram, driver="evd")
         if not self._is_wide:
-            return values, R @ vectors, self._means @ vectors
+            return values, R[self.judges] @ vectors, self._means @ vectors
         some = values > len(values) * np.finfo(R.dtype).eps * values[-1]
         values, vectors = values[some], vectors[:, some]
         lengths = np.sqrt(values)
-        return values, vectors * lengths, self._means @ (R.T @ (vectors / lengths))
+        return values, (vectors * lengths)[self.judges], self._means @ R.T @ (vectors / lengths)
 
     def left_out(self, ridge):
-        r"""Logits of rows in company, each by the discriminant of all the others at this ridge.
+        r"""Logits of the judges, each by the discriminant of all the others at this ridge.
 
         To leave out a row changes A by a matrix of rank one, and the mean of one class. So P
         follows by the formula of Sherman and Morrison from the eigenvectors of A, which serve all
@@ -131,29 +142,53 @@ class Discriminant:
 
         Returns
         -------
-        ndarray of shape (n, C)
-            Up to a constant for each row. Means something for rows in company only.
+        ndarray of shape (n_judges, C)
+            Up to a constant for each row. Those of rows not in company are 0.
         """
+        judges, n_classes = self.judges, len(self._means)
+        logits = np.zeros((len(judges), n_classes), self._means.dtype)
+        some = np.flatnonzero(self.in_company[judges])
+        # In this order, a batch has few classes.
+        some = some[np.argsort(self._given[1][judges[some]], kind="stable")]
+        for batch in row_batches(len(some), n_classes):
+            logits[some[batch]] = self._of_left_out(some[batch], ridge)
+        return logits
+
+    def _of_left_out(self, places, ridge):
+        """Logits of some judges, by their places among the judges."""
         values, R, M = self._basis
-        targets, w = self._given[1], self._weights
-        own = np.arange(len(R)), targets
+        rows, R = self.judges[places], taken(R, places)
+        targets, w = self._given[1][rows], self._weights[rows]
+        own = np.arange(len(rows)), targets
         count = self._counts[targets].astype(R.dtype)
-        others = np.where(self.in_company, count - w, np.maximum(count, self._tiny))
-        R = R / np.sqrt(np.where(w > 0, w, 1))[:, None]
+        others = count - w
         precision = 1 / (values + ridge)
-        between = (M * (precision - 1 / ridge)) @ M.T + self._means @ self._means.T / ridge
-        lengths = np.diag(between)
-        between = lengths + lengths[:, None] - 2 * between
-        to_means = (R * precision) @ M.T
-        itself = np.einsum("nj,j,nj->n", R, precision, R)[:, None]
+        to_means = R @ (M * precision).T / np.sqrt(w)[:, None]
+        itself = (np.einsum("nj,j,nj->n", R, precision, R) / w)[:, None]
         apart = to_means[own][:, None] - to_means
         change = (w * count / others)[:, None]
-        distances = itself + 2 * apart + between[targets]
-        distances += change * (itself + apart) ** 2 / (1 - change * itself)
+        distances = self._between_means(targets, precision, ridge)
+        distances += itself + 2 * apart
+        apart += itself
+        apart **= 2
+        apart *= change / (1 - change * itself)
+        distances += apart
         # The row is count / others farther from its own mean without it; then, see above.
-        m = np.where(self.in_company, count / np.where(w > 0, w, 1), np.inf)
-        distances[own] *= (count / others) ** 2 * (1 - m**-2)
-        return self._log_prior - (self.n_rows - w)[:, None] / 2 * distances
+        distances[own] *= (count / others) ** 2 * (1 - (count / w) ** -2)
+        distances *= (w - self.n_rows)[:, None] / 2
+        distances += self._log_prior
+        return distances
+
+    def _between_means(self, targets, precision, ridge):
+        """Squared distances between the means of some classes and those of all, (n, C)."""
+        (_, _, M), means = self._basis, self._means
+        some, position = np.unique(targets, return_inverse=True)
+        change = precision - 1 / ridge
+        lengths = (M**2) @ change + np.sum(means**2, axis=1) / ridge
+        products = (M[some] * change) @ M.T + means[some] @ means.T / ridge
+        between = lengths[some][:, None] + lengths - 2 * products
+        between[np.arange(len(some)), some] = 0
+        return between[position]
 
 
 class HeldOutDiscriminants:
@@ -167,28 +202,44 @@ class HeldOutDiscriminants:
 
     Attributes
     ----------
-    known : ndarray of shape (n,), bool
-        Which rows can judge the discriminant.
+    rows : ndarray of int
+        Positions of the rows that can judge the discriminant.
     """
 
     def __init__(self, discriminant, folds):
         self._whole = discriminant
         self._parts = None
-        self.known = discriminant.in_company
+        judges = np.zeros(len(discriminant.in_company), bool)
+        judges[discriminant.judges] = True
+        known = discriminant.in_company
         if folds is not None:
-            self._parts = [(discriminant.of_rows(train), test) for train, test in folds]
-            self.known = np.zeros(len(self.known), bool)
-            for _, test in folds:
-                self.known[test] = True
+            held_out = [(train, np.arange(len(judges))[test]) for train, test in folds]
+            held_out = [(train, test[judges[test]]) for train, test in held_out]
+            self._parts = [(discriminant.of_rows(train), test) for train, test in held_out]
+            known = np.zeros(len(judges), bool)
+            for _, test in held_out:
+                known[test] = True
+        self.rows = np.flatnonzero(known & judges)
 
     def logits(self, ridge_of):
-        """Held-out logits, (n, C), zero where not known, with a ridge for each discriminant."""
+        """Logits of the rows that can judge, with a ridge for each discriminant."""
         if self._parts is None:
             logits = self._whole.left_out(ridge_of(self._whole))
-            return np.where(self.known[:, None], logits, 0)
+            return taken(logits, np.flatnonzero(np.isin(self._whole.judges, self.rows)))
         X, _, n_classes, _ = self._whole._given
-        logits = np.zeros((len(X), n_classes), X.dtype)
+        logits = np.zeros((len(self.rows), n_classes), X.dtype)
         for part, test in self._parts:
             coef, intercept = part.linear(ridge_of(part))
-            logits[test] = X[test] @ coef.T + intercept
+            logits[np.searchsorted(self.rows, test)] = X[test] @ coef.T + intercept
         return logits
+
+    def of_all(self, logits):
+        """Logits of all rows, (n, C), zero where they cannot judge; and which can, (n,)."""
+        n_rows = len(self._whole.in_company)
+        found, known = np.zeros((n_rows, logits.shape[1]), logits.dtype), np.zeros(n_rows, bool)
+        found[self.rows], known[self.rows] = logits, True
+        return found, known
+
+
+def _squares(X):
+    return np.einsum("ij,ij->i", X, X)

@@ -4,6 +4,7 @@ from numbers import Real
 
 import numpy as np
 
+from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, few_shot_folds
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, StrOptions, fit_context
@@ -18,6 +19,7 @@ _N_FOLDS = 5
 _UNJUDGED_SPREAD = 0.5
 
 
+@fill_doc()
 class GDAHead(CrossFitTextHead):
     r"""Add to zero-shot logits those of a Gaussian discriminant of the training rows.
 
@@ -41,6 +43,7 @@ class GDAHead(CrossFitTextHead):
         Prompts, as in :class:`ZeroShotHead`.
     class_names : mapping or sequence of str, default=None
         Names of the classes, as in :class:`ZeroShotHead`.
+    %(text_cache)s
 
     Attributes
     ----------
@@ -108,11 +111,14 @@ class GDAHead(CrossFitTextHead):
         "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, backbone=None, *, alpha="auto", templates=None, class_names=None):
+    def __init__(
+        self, backbone=None, *, alpha="auto", templates=None, class_names=None, cache=None
+    ):
         self.backbone = backbone
         self.alpha = alpha
         self.templates = templates
         self.class_names = class_names
+        self.cache = cache
 
     @fit_context(prefer_skip_nested_validation=True)
     def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
@@ -147,9 +153,9 @@ class GDAHead(CrossFitTextHead):
         gaussians = Discriminant(features, targets, n_classes, weights, np.zeros(n_classes))
         self.discriminant_coef_, self.discriminant_intercept_ = gaussians.linear(_ridge(gaussians))
         held_out = HeldOutDiscriminants(gaussians, folds)
-        rows, logits = np.flatnonzero(held_out.known), np.zeros_like(text)
+        rows, logits = held_out.rows, np.zeros_like(text)
         if covers_most(targets[rows], n_classes):
-            logits = held_out.logits(_ridge)
+            logits, _ = held_out.of_all(held_out.logits(_ridge))
             of_rows = None if weights is None else weights[rows]
             self._choose(text[rows], logits[rows], targets[rows], of_rows)
         else:

@@ -3,28 +3,29 @@
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, eigh
-from scipy.special import softmax
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state, gen_batches
+from sklearn.utils import check_random_state
 
-from .._utils._folds import covers_most
-from .._utils._linalg import unit_rows
+from .._utils._docstrings import fill_doc
+from .._utils._folds import covers_most, judging_rows
+from .._utils._linalg import parts_of, taken, unit_blocks
 from .._utils._sklearn import Interval, fit_context
 from .._utils._validation import check_at_least_two, check_table, check_weights
 from ._classifier import LogitClassifierMixin
+from ._kernel_regression import Regression, copies, numbered, predict
 from ._temperature import fit_temperature, unjudged_temperature
-from ._text_head import CrossFitMixin
+from ._text_head import CACHE_CONSTRAINTS, CrossFitMixin
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 1024
 # Beta and noise where most classes have one row, of which the evidence can tell nothing. Better at
 # one shot on the validation sets, with 5 draws, than what the evidence chooses; no program here
 # repeats that.
 _UNJUDGED = 4.0, 0.3
 
 
+@fill_doc()
 class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
     r"""Correct the zero-shot logits of several backbones by similar training rows.
 
@@ -51,12 +52,14 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         Candidates for the ridge: the variance of a residual around what the kernel can say, in
         units of the variance of what it says.
     max_rows : int, default=2000
-        Of more rows, so many are drawn, and the others only judge. Time grows as the third power
-        of it, and memory as the second.
+        Of more rows, so many are drawn, and the others only judge: of more than 10,000, so many,
+        each class as often as among all. Time grows as the third power of it, and memory as the
+        second.
     templates : sequence of str, default=None
         Prompts, as in :class:`ZeroShotHead`.
     class_names : mapping or sequence of str, default=None
         Names of the classes, as in :class:`ZeroShotHead`.
+    %(text_cache)s
     random_state : int, RandomState instance or None, default=None
         Determines which of many rows are drawn.
 
@@ -104,6 +107,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         "max_rows": [Interval(Integral, 2, None, closed="left")],
         "templates": [None, "array-like"],
         "class_names": [None, dict, "array-like"],
+        "cache": CACHE_CONSTRAINTS,
         "random_state": ["random_state"],
     }
 
@@ -116,6 +120,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         max_rows=2000,
         templates=None,
         class_names=None,
+        cache=None,
         random_state=None,
     ):
         self.blocks = blocks
@@ -124,6 +129,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         self.max_rows = max_rows
         self.templates = templates
         self.class_names = class_names
+        self.cache = cache
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -149,36 +155,53 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
             Those of a row that no fold holds out are without correction.
         known : ndarray of shape (n,), bool
             Which rows can judge the head: all, where prompts do not learn from rows; without
-            texts, those that were held out.
+            texts, those that were held out. Of more than 10,000 rows, those that judge.
         """
         X, y = check_table(self, X, y)
         weights = check_weights(sample_weight, X)
         self._check_candidates()
         self.classes_, targets = np.unique(y, return_inverse=True)
         check_at_least_two(self.classes_)
-        base = self._fit_base(X, y, targets, weights)
-        regression = _Regression(self._features(X), targets, base, weights)
-        groups = _copies(X, targets) if groups is None else _numbered(groups)
+        self._fit_text_heads(X, y)
+        support = self._drawn(targets, weights, self.max_rows)
+        judges = judging_rows(targets)
+        heard = np.union1d(support, judges)
+        logits, known = np.zeros((len(X), len(self.classes_)), X.dtype), np.zeros(len(X), bool)
+        some = [None if one is None else taken(one, heard) for one in (targets, weights, groups)]
+        if folds is not None:
+            folds = [[_found_in(heard, np.arange(len(X))[rows]) for rows in fold] for fold in folds]
+        positions = np.searchsorted(heard, support), np.searchsorted(heard, judges)
+        logits[heard], known[heard] = self._fit_on(taken(X, heard), *some, folds, *positions)
+        return logits, known
+
+    def _fit_on(self, X, targets, weights, groups, folds, support, judges):
+        features = self._features(X)
+        base = self._fit_base(features, targets, weights)
+        regression = Regression(features, targets, base, weights)
+        groups = copies(X, targets) if groups is None else numbered(groups)
         in_company = regression.in_company(groups)
         self.beta_, self.noise_ = _UNJUDGED
         if self._covered(targets[in_company]):
-            self.beta_, self.noise_ = self._choose(regression)
-        support = self._drawn(regression, self.max_rows)
+            some = self._drawn(targets, weights, _MAX_ROWS_TO_CHOOSE)
+            self.beta_, self.noise_ = regression.best(some, self.betas, self.noises)
         if folds is None:
             coef, held_out = regression.leave_out(support, groups, self.beta_, self.noise_)
             known = in_company
         else:
             coef, held_out, known = regression.fold(support, folds, self.beta_, self.noise_)
+        judging = np.zeros(len(X), bool)
+        judging[judges] = True
+        known = known & judging
         if self._covered(targets[known]):
             of_rows = None if weights is None else weights[known]
             scale = fit_temperature(held_out[known], targets[known], base[known], of_rows)
         else:
             scale, known = unjudged_temperature(base, targets, weights), np.zeros_like(known)
         held_out[~known] = 0
-        self.support_ = regression.rows[support]
+        self.support_ = taken(features, support)
         self.dual_coef_ = (coef / scale).astype(X.dtype)
-        logits = (base + held_out / scale).astype(X.dtype)
-        return logits, known | bool(self.text_heads_)
+        logits = base + held_out / X.dtype.type(scale)
+        return logits, judging if self.text_heads_ else known
 
     def _covered(self, targets):
         return covers_most(targets, len(self.classes_))
@@ -192,177 +215,67 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
     def _blocks(self, n_features):
         return [(None, slice(n_features))] if self.blocks is None else list(self.blocks)
 
-    def _fit_base(self, X, y, targets, weights):
-        """Fit heads and temperatures of the prompts; the calibrated mean of their logits."""
-        options = {"templates": self.templates, "class_names": self.class_names}
+    def _fit_text_heads(self, X, y):
+        names = ("templates", "class_names", "cache")
+        options = {name: getattr(self, name) for name in names}
+        of_each = np.unique(y, return_index=True)[1]  # prompts learn no more of other rows
         self.text_heads_ = [
-            (ZeroShotHead(backbone, **options).fit(X[:, columns], y), columns)
+            (ZeroShotHead(backbone, **options).fit(X[of_each][:, columns], y[of_each]), columns)
             for backbone, columns in self._blocks(X.shape[1])
             if backbone is not None
         ]
-        self.temperatures_ = np.ones(len(self.text_heads_))
-        if not self.text_heads_:
-            return self._base(X)
-        texts = [head._logits_of(X[:, columns]) for head, columns in self.text_heads_]
-        own = np.array([fit_temperature(one, targets, sample_weight=weights) for one in texts])
-        self.temperatures_ = own
-        self.temperatures_ = own * fit_temperature(self._base(X), targets, sample_weight=weights)
-        return self._base(X)
+
+    def _fit_base(self, features, targets, weights):
+        """Fit temperatures of the prompts; the calibrated mean of their logits."""
+        blocks, heads = self._blocks(self.n_features_in_), iter(self.text_heads_)
+        widths = [np.arange(self.n_features_in_)[columns].size for _, columns in blocks]
+        self._text_coef = np.zeros((len(self.classes_), sum(widths)), features.dtype)
+        own = []
+        for (backbone, _), width, end in zip(blocks, widths, np.cumsum(widths), strict=True):
+            if backbone is None:
+                continue
+            part, head = slice(end - width, end), next(heads)[0]
+            scale = head.logit_scale_ * np.sqrt(len(blocks))  # see `_features`
+            texts = features[:, part] @ (head.coef_ * scale).T.astype(features.dtype)
+            own.append(fit_temperature(texts, targets, sample_weight=weights))
+            self._text_coef[:, part] = head.coef_ * (scale / own[-1] / len(self.text_heads_))
+        self.temperatures_, base = np.array(own), features @ self._text_coef.T
+        if own:
+            of_mean = fit_temperature(base, targets, sample_weight=weights)
+            self.temperatures_ *= of_mean
+            self._text_coef /= self._text_coef.dtype.type(of_mean)
+            base /= base.dtype.type(of_mean)
+        return base
 
     def _base(self, X):
         """Calibrated logits of the prompts; zeros without texts."""
-        base = np.zeros((len(X), len(self.classes_)), X.dtype)
-        for (head, columns), temperature in zip(self.text_heads_, self.temperatures_, strict=True):
-            base += head._logits_of(X[:, columns]) / X.dtype.type(temperature)
-        return base / max(len(self.text_heads_), 1)
+        return self._features(X) @ self._text_coef.T
 
     def _features(self, X):
         """Rows whose products are the mean cosines."""
-        blocks = [unit_rows(X[:, columns]) for _, columns in self._blocks(X.shape[1])]
-        return np.concatenate(blocks, axis=1) / X.dtype.type(np.sqrt(len(blocks)))
+        return unit_blocks(X, [columns for _, columns in self._blocks(X.shape[1])])
 
-    def _drawn(self, regression, n_rows):
+    def _drawn(self, targets, weights, n_rows):
         """Positions of so many rows that have a weight, each class as often as among all."""
-        rows = np.flatnonzero(regression.scale)
+        rows = np.arange(len(targets)) if weights is None else np.flatnonzero(weights)
         if len(rows) <= n_rows:
             return rows
         rows = check_random_state(self.random_state).permutation(rows)
-        targets, rank = regression.targets[rows], np.empty(len(rows))
-        for c in range(len(self.classes_)):
-            own = np.flatnonzero(targets == c)
-            rank[own] = (np.arange(len(own)) + 0.5) / max(len(own), 1)
+        sizes = np.bincount(targets[rows])
+        rank, of_class = np.empty(len(rows)), np.repeat(sizes, sizes)
+        in_class = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        rank[np.argsort(targets[rows], kind="stable")] = (in_class + 0.5) / of_class
         return np.sort(rows[np.argsort(rank, kind="stable")[:n_rows]])
 
-    def _choose(self, regression):
-        """The pair of beta and noise of the largest marginal likelihood."""
-        some = self._drawn(regression, _MAX_ROWS_TO_CHOOSE)
-        losses = {
-            (float(beta), float(noise)): loss
-            for beta in self.betas
-            for noise, loss in zip(
-                self.noises, regression.evidence(some, beta, self.noises), strict=True
-            )
-        }
-        return min(losses, key=losses.get)
-
     def _logits_of(self, X):
-        added = _predict(self._features(X), self.support_, self.beta_, self.dual_coef_)
-        return self._base(X) + added
+        logits = np.empty((len(X), len(self.classes_)), X.dtype)
+        for part in parts_of(len(X), _ROWS_AT_ONCE):
+            rows = self._features(X[part])
+            added = predict(rows, self.support_, self.beta_, self.dual_coef_)
+            logits[part] = rows @ self._text_coef.T + added if self.text_heads_ else added
+        return logits
 
 
-def _kernel(rows, others, beta):
-    products = rows @ others.T
-    products -= 1
-    products *= beta
-    return np.exp(products, out=products)
-
-
-def _predict(rows, support, beta, coef):
-    """What coefficients of the support say of rows, in parts that memory can hold."""
-    found = np.empty((len(rows), coef.shape[1]), coef.dtype)
-    for part in gen_batches(len(rows), _ROWS_AT_ONCE):
-        found[part] = _kernel(rows[part], support, beta) @ coef
-    return found
-
-
-def _copies(X, targets):
-    """Numbers of rows, the same for rows with the same values and label."""
-    pairs = [(target, row.tobytes()) for target, row in zip(targets.tolist(), X, strict=True)]
-    return _numbered([hash(pair) for pair in pairs])
-
-
-def _numbered(groups):
-    return np.unique(groups, return_inverse=True)[1]
-
-
-def _members(numbers):
-    """Positions of each number."""
-    return np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1])
-
-
-class _Regression:
-    """Kernel ridge regression of what calibrated logits leave unexplained.
-
-    ``scale`` is the root of the rows' weights.
-    """
-
-    def __init__(self, rows, targets, base, weights):
-        self.rows, self.targets = rows, targets
-        self.residuals = np.eye(base.shape[1])[targets] - softmax(base, axis=1)
-        weights = np.ones(len(rows)) if weights is None else weights.astype(np.float64)
-        self.scale = np.sqrt(weights)
-
-    def in_company(self, groups):
-        """Which rows with a weight share their class with such a row of another group."""
-        heard = self.scale > 0
-        pairs = np.unique(np.column_stack([self.targets, groups])[heard], axis=0)
-        n_groups = np.bincount(pairs[:, 0], minlength=self.targets.max() + 1)
-        return (n_groups[self.targets] > 1) & heard
-
-    def evidence(self, some, beta, noises):
-        """Negative log marginal likelihoods, up to a constant, at the best variance of signals."""
-        scale, residuals = self.scale[some], self.residuals[some]
-        K = self._covariance(some, beta)
-        values, vectors = eigh(K, overwrite_a=True)
-        projected = ((vectors.T @ (scale[:, None] * residuals)) ** 2).sum(axis=1)
-        values, total = np.maximum(values, 0), float((scale**2).sum())
-        n_classes, losses = residuals.shape[1], []
-        for noise in noises:
-            variance = np.sum(projected / (values + noise)) / (total * n_classes)
-            # A weight stands for as many copies of a row, which agree.
-            spread = np.log(values + noise).sum() + (total - len(values)) * np.log(noise)
-            losses.append(n_classes * (spread + total * np.log(variance)))
-        return losses
-
-    def fold(self, support, folds, beta, noise):
-        """Coefficients of the support; what folds predict, and for which rows."""
-        held_out, known = np.zeros_like(self.residuals), np.zeros(len(self.residuals), bool)
-        for train, test in folds:
-            train = np.intersect1d(np.arange(len(known))[train], support)
-            coef, _ = self._solve(train, beta, noise)
-            held_out[test] = _predict(self.rows[test], self.rows[train], beta, coef)
-            known[test] = True
-        return self._solve(support, beta, noise)[0], held_out, known
-
-    def leave_out(self, support, groups, beta, noise):
-        """Coefficients of the support, and predictions without the rows of the own group.
-
-        In closed form: Rasmussen and Williams, equation 5.12, of several rows where a group has
-        several. A class that a row is left out of has fewer rows to speak for it than all others,
-        so they count for more.
-        """
-        coef, inverse = self._solve(support, beta, noise, inverted=True)
-        held_out, own = self.residuals.copy(), _numbered(groups[support])
-        targets, weights = self.targets[support], self.scale[support] ** 2
-        to_class = inverse @ np.eye(held_out.shape[1])[targets]
-        of_class = np.bincount(targets, weights)
-        for rows in _members(own):
-            block, classes = inverse[np.ix_(rows, rows)], targets[rows]
-            same = classes[:, None] == np.arange(held_out.shape[1])
-            left = np.linalg.solve(block, np.hstack([coef[rows], to_class[rows] - block @ same]))
-            found = self.residuals[support[rows]] - left[:, : held_out.shape[1]]
-            gone = weights[rows] @ same
-            shares = gone / np.maximum(of_class - gone, np.finfo(float).tiny)
-            speak = -left[:, held_out.shape[1] :] * np.where(of_class > gone, shares, 0)
-            held_out[support[rows]] = found + speak
-        rest = np.setdiff1d(np.arange(len(groups)), support)
-        if len(rest):
-            # Of a group that is drawn in part, nothing is left out for the other rows.
-            held_out[rest] = _predict(self.rows[rest], self.rows[support], beta, coef)
-        return coef, held_out
-
-    def _covariance(self, support, beta):
-        """The kernel of rows, times the roots of their weights."""
-        rows, scale = self.rows[support].astype(np.float64), self.scale[support]
-        return _kernel(rows, rows, beta) * scale[:, None] * scale
-
-    def _solve(self, support, beta, noise, inverted=False):
-        """Coefficients; the inverse of kernel and noise, if asked for."""
-        scale, K = self.scale[support], self._covariance(support, beta)
-        K.flat[:: len(K) + 1] += noise
-        factor = cho_factor(K, overwrite_a=True)
-        coef = scale[:, None] * cho_solve(factor, scale[:, None] * self.residuals[support])
-        if not inverted:
-            return coef, None
-        inverse = cho_solve(factor, np.eye(len(scale)), overwrite_b=True)
-        return coef, inverse * scale[:, None] * scale
+def _found_in(some, rows):
+    """Positions among some rows, in ascending order, of those rows that are there."""
+    return np.flatnonzero(np.isin(some, rows))

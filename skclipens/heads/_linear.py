@@ -62,7 +62,8 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
     formula of Sherman and Morrison gives all these from one eigendecomposition of the scatter
     within classes; priors and v stay those of all rows. A row is farther from the mean of the m - 1
     others of its class than a new row is from that of all m: the distance is divided by the ratio
-    to be expected. Groups are left out in five folds.
+    to be expected. Groups are left out in five folds. Of more than 10,000 rows, so many judge,
+    each class as often as among all.
 
     A row whose class no other row shows cannot judge. Where that is so for at least half of the
     classes, as with one row per class, nothing is searched and the shrinkage is 1. Of shrinkages
@@ -92,6 +93,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         ],
     }
     __metadata_request__fit = {"sample_weight": True, "groups": True}
+    _has_free_level = True
 
     def __init__(self, *, shrinkage="auto", cv=None):
         self.shrinkage = shrinkage
@@ -148,7 +150,8 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
             Which rows can judge the head: those that others of their class, which do not know
             them, can classify.
         """
-        return self._fit(X, y, folds, groups, sample_weight)
+        held_out, logits = self._fit(X, y, folds, groups, sample_weight)
+        return held_out.of_all(logits)
 
     def _fit(self, X, y, folds, groups, sample_weight, *, judged=True):
         X, y = check_table(self, X, y)
@@ -163,7 +166,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         else:
             self.shrinkage_ = self.shrinkage
         self.coef_, self.intercept_ = discriminant.linear(_ridge(discriminant, self.shrinkage_))
-        return (logits, held_out.known) if judged else None
+        return (held_out, logits) if judged else None
 
     def _folds(self, X, targets, groups):
         """None where each row is left out alone."""
@@ -174,19 +177,22 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
 
     def _choose(self, held_out, targets, weights):
         """The shrinkage whose held-out logits are best, once calibrated; and these."""
-        rows = np.flatnonzero(held_out.known)
-        of_rows = None if weights is None else weights[rows]
+        targets = targets[held_out.rows]
+        of_rows = None if weights is None else weights[held_out.rows]
         candidates = [self.shrinkage]
         if self.shrinkage == "auto":
-            judged = covers_most(targets[rows], len(self.classes_))
+            judged = covers_most(targets, len(self.classes_))
             candidates = _SHRINKAGES if judged else [_DEFAULT_SHRINKAGE]
-        found = [held_out.logits(partial(_ridge, shrinkage=one)) for one in candidates]
-        losses = [0.0]
-        if len(candidates) > 1:
-            losses = [calibrated_loss(logits[rows], targets[rows], of_rows) for logits in found]
-        # Of rows that are alone in their class, all teach the same: rounding must not choose.
-        best = int(np.argmax(losses <= np.min(losses) * (1 + _ALIKE)))
-        return candidates[best], found[best]
+        if len(candidates) == 1:
+            return candidates[0], held_out.logits(partial(_ridge, shrinkage=candidates[0]))
+        found = []  # loss, shrinkage and logits of those that may still be the best
+        for shrinkage in candidates:
+            logits = held_out.logits(partial(_ridge, shrinkage=shrinkage))
+            found.append((calibrated_loss(logits, targets, of_rows), shrinkage, logits))
+            # Of rows that are alone in their class, all teach the same: rounding must not choose.
+            limit = min(loss for loss, _, _ in found) * (1 + _ALIKE)
+            found = [one for one in found if one[0] <= limit]
+        return found[0][1:]
 
     def _logits_of(self, X):
         return X @ self.coef_.T + self.intercept_
@@ -194,4 +200,6 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
 
 def _ridge(discriminant, shrinkage):
     """Of the scatter, the sum over rows of what the covariance is the mean of."""
+    if not discriminant.total:  # all rows are the same, and any ridge gives the priors
+        return 1.0
     return max(shrinkage * discriminant.total / discriminant.n_features, np.finfo("f").tiny)

@@ -1,12 +1,10 @@
 """Linear probe: a logistic regression whose strength of regularisation is searched."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
 from scipy.special import log_softmax
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from .._utils._folds import covers_most, few_shot_folds
@@ -18,6 +16,7 @@ from .._utils._validation import (
     check_weights,
     few_rows_per_class,
 )
+from .._utils._warnings import silent
 from ._classifier import LogitClassifierMixin, one_column_per_class
 
 _DEFAULT_LOG_C = 1.0
@@ -206,9 +205,7 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
         """Mean log-loss of rows that folds hold out, and the logits of these, else zero."""
         logits = np.zeros((len(X), len(self.classes_)), X.dtype)
         losses, of_rows = [], []
-        with warnings.catch_warnings():
-            # Only the chosen strength has to converge.
-            warnings.filterwarnings("ignore", category=ConvergenceWarning)
+        with silent("lbfgs failed to converge"):  # only the chosen strength has to
             for train, test in folds:
                 seen = None if weights is None else weights[train]
                 probe = self._probe(C).fit(X[train], targets[train], seen)

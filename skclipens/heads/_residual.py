@@ -3,12 +3,12 @@
 from numbers import Real
 
 import numpy as np
+from scipy.linalg import solve
 from scipy.special import softmax
-from sklearn.base import clone
-from sklearn.linear_model import Ridge
 
-from .._utils._folds import covers_most, few_shot_folds
-from .._utils._linalg import unit_rows
+from .._utils._docstrings import fill_doc
+from .._utils._folds import covers_most, few_shot_folds, judging_rows
+from .._utils._linalg import taken, unit_rows
 from .._utils._sklearn import Interval, fit_context
 from .._utils._validation import check_weights
 from ._temperature import fit_temperature, unjudged_temperature
@@ -17,6 +17,7 @@ from ._text_head import CrossFitTextHead
 _N_FOLDS = 5
 
 
+@fill_doc()
 class ResidualHead(CrossFitTextHead):
     r"""Correct zero-shot logits by a ridge regression of what they leave unexplained.
 
@@ -38,6 +39,7 @@ class ResidualHead(CrossFitTextHead):
         Prompts, as in :class:`ZeroShotHead`.
     class_names : mapping or sequence of str, default=None
         Names of the classes, as in :class:`ZeroShotHead`.
+    %(text_cache)s
 
     Attributes
     ----------
@@ -64,9 +66,10 @@ class ResidualHead(CrossFitTextHead):
     Notes
     -----
     The temperature of the correction is fitted on rows that its ridge regression has not seen, in
-    up to five folds. A row whose class no other row shows cannot judge the correction; where that
-    is so for at least half of the classes, the temperature of the correction is between 0.2 and
-    0.75: the lower, the nearer the log-loss of the prompts on the training rows is to guessing.
+    up to five folds; of more than 10,000 rows, so many judge. A row whose class no other row shows
+    cannot judge the correction; where that is so for at least half of the classes, the temperature
+    of the correction is between 0.2 and 0.75: the lower, the nearer the log-loss of the prompts on
+    the training rows is to guessing.
 
     References
     ----------
@@ -93,11 +96,12 @@ class ResidualHead(CrossFitTextHead):
         "alpha": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, backbone=None, *, alpha=0.2, templates=None, class_names=None):
+    def __init__(self, backbone=None, *, alpha=0.2, templates=None, class_names=None, cache=None):
         self.backbone = backbone
         self.alpha = alpha
         self.templates = templates
         self.class_names = class_names
+        self.cache = cache
 
     @fit_context(prefer_skip_nested_validation=True)
     def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
@@ -128,31 +132,81 @@ class ResidualHead(CrossFitTextHead):
         if folds is None:
             folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
         text = self._text_logits(features)
-        self.temperature_ = fit_temperature(text, targets, sample_weight=weights)
-        text = text / self.temperature_
-        residuals = np.eye(len(self.classes_), dtype=text.dtype)[targets] - softmax(text, axis=1)
-        ridge = Ridge(self.alpha, solver="cholesky")
-        held_out, rows = _predict_held_out(ridge, features, residuals, weights, folds)
+        judges = judging_rows(targets)
+        of_judges = None if weights is None else weights[judges]
+        self.temperature_ = fit_temperature(
+            taken(text, judges), targets[judges], sample_weight=of_judges
+        )
+        text /= text.dtype.type(self.temperature_)
+        residuals = -softmax(text, axis=1)
+        residuals[np.arange(len(text)), targets] += 1
+        ridge = _Ridge(features, residuals, weights, self.alpha)
+        held_out, rows = ridge.held_out(folds, judges)
         if len(rows) and covers_most(targets[rows], len(self.classes_)):
             of_rows = None if weights is None else weights[rows]
-            scale = fit_temperature(held_out[rows], targets[rows], text[rows], of_rows)
+            scale = fit_temperature(held_out, targets[rows], taken(text, rows), of_rows)
         else:
-            held_out, scale = np.zeros_like(text), unjudged_temperature(text, targets, weights)
-        ridge.fit(features, residuals, weights)
-        self.residual_coef_ = ridge.coef_ / scale
-        self.residual_intercept_ = ridge.intercept_ / scale
-        return text + held_out / scale, np.ones(len(text), bool)
+            rows, scale = [], unjudged_temperature(text, targets, weights)
+        coef, intercept = ridge.fit()
+        self.residual_coef_ = coef / coef.dtype.type(scale)
+        self.residual_intercept_ = intercept / intercept.dtype.type(scale)
+        self._coef = self.coef_ * (self.logit_scale_ / self.temperature_) + self.residual_coef_
+        if len(rows):
+            text[rows] += held_out / text.dtype.type(scale)
+        return text, np.ones(len(text), bool)
 
     def _logits_of(self, X):
-        features = unit_rows(X)
-        correction = features @ self.residual_coef_.T + self.residual_intercept_
-        return self._text_logits(features) / self.temperature_ + correction
+        return unit_rows(X) @ self._coef.T + self.residual_intercept_
 
 
-def _predict_held_out(ridge, X, y, weights, folds):
-    """Predictions for rows that folds hold out, else zero; and which rows these are."""
-    predicted, held_out = np.zeros_like(y), np.zeros(len(y), bool)
-    for train, test in folds:
-        fitted = clone(ridge).fit(X[train], y[train], None if weights is None else weights[train])
-        predicted[test], held_out[test] = fitted.predict(X[test]), True
-    return predicted, np.flatnonzero(held_out)
+class _Ridge:
+    """Ridge regression with intercept, on all rows or on those that a fold teaches by.
+
+    Sums over all rows, less those over the rows of a fold, are those over the others. So rows are
+    multiplied with each other twice, however many folds there are.
+    """
+
+    def __init__(self, X, Y, weights, alpha):
+        self._weights = np.ones(len(X), X.dtype) if weights is None else weights.astype(X.dtype)
+        self._basis, self._alpha = None, alpha
+        if len(X) < X.shape[1]:  # what is learned is a combination of rows
+            self._basis, triangle = np.linalg.qr(X.T)
+            X = triangle.T
+        self._centre = np.average(X, axis=0, weights=weights).astype(X.dtype)
+        self._X, self._Y = X - self._centre, Y
+        self._sums = self._sums_of(slice(None))
+
+    def _sums_of(self, rows):
+        """Of weights, weighted rows and targets, and their products with the rows."""
+        X, Y, w = self._X[rows], self._Y[rows], self._weights[rows]
+        weighted = X * w[:, None]
+        return [w.sum(dtype=float), weighted.sum(axis=0), w @ Y, weighted.T @ X, weighted.T @ Y]
+
+    def _solve(self, total, of_X, of_Y, gram, products):
+        gram = gram - np.outer(of_X, of_X / total)
+        gram.flat[:: len(gram) + 1] += self._alpha
+        products = products - np.outer(of_X, of_Y / total)
+        coef = solve(gram, products, assume_a="pos", overwrite_a=True, overwrite_b=True)
+        return coef, (of_Y - of_X @ coef) / total
+
+    def held_out(self, folds, judges):
+        """What each fold's regression says of those of its rows that judge; and which these are."""
+        judging, known = np.zeros(len(self._X), bool), np.zeros(len(self._X), bool)
+        judging[judges] = True
+        said = np.zeros_like(self._Y)
+        everyone = np.arange(len(self._X))
+        for train, test in folds:
+            rest = np.setdiff1d(everyone, everyone[train])
+            sums = [all_ - own for all_, own in zip(self._sums, self._sums_of(rest), strict=True)]
+            coef, intercept = self._solve(*sums)
+            test = everyone[test]
+            test = test[judging[test]]
+            said[test], known[test] = self._X[test] @ coef + intercept, True
+        rows = np.flatnonzero(known)
+        return taken(said, rows), rows
+
+    def fit(self):
+        """Coefficients, (C, d), and intercepts, (C,), of all rows."""
+        coef, intercept = self._solve(*self._sums)
+        intercept = intercept - self._centre @ coef
+        return (coef if self._basis is None else self._basis @ coef).T, intercept

@@ -1,39 +1,72 @@
 """What heads share that start from the text features of their classes."""
 
+import os
 import reprlib
 import threading
+import warnings
 from collections import OrderedDict
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._utils._linalg import unit_rows
+from .._utils._progress import progress
 from .._utils._validation import check_table
-from ..backbones import Backbone, load_backbone
+from ..backbones import Backbone
+from ..backbones._prompts import check_templates
+from ..embedding import EmbeddingStore
+from ..embedding._texts import embed_classes
+from ..embedding._weights import WeightsMixin
 from ._classifier import LogitClassifierMixin
 
-DEFAULT_TEMPLATES = ("a photo of a {}.", "a picture of a {}.", "{}")
-_MAX_ENCODED = 256
+CACHE_CONSTRAINTS = [None, "boolean", str, os.PathLike, EmbeddingStore]
+_MAX_BYTES = 2**27
+_MAX_LENGTH = 10_000  # characters of a name
 
 _encoded = OrderedDict()
 _lock = threading.Lock()
 
 
-def _class_features(backbone, names, templates):
-    """Text features of classes, encoded once per process: folds and draws share them."""
-    from ..backbones._text import encode_classes
+def _class_features(backbone, names, templates, cache=None, bar=None):
+    """Text features of classes, put together once per process: folds and draws share them."""
+    from ..backbones._doubts import warn_of_prompts
 
+    warn_of_prompts(backbone, names, templates)
     key = (backbone, backbone.version, names, templates)
     with _lock:
         if key not in _encoded:
-            # Wherever an embedder has put the model, so that it is not loaded twice.
-            features, scale = encode_classes(load_backbone(backbone), names, templates)
+            features, scale = embed_classes(backbone, names, templates, cache=cache, bar=bar)
             features.setflags(write=False)  # all heads of these classes hold this array
             _encoded[key] = features, scale
-            while len(_encoded) > _MAX_ENCODED:
-                _encoded.popitem(last=False)
+            _drop_oldest()
         _encoded.move_to_end(key)
         return _encoded[key]
+
+
+def _drop_oldest():
+    while len(_encoded) > 1 and sum(one.nbytes for one, _ in _encoded.values()) > _MAX_BYTES:
+        _encoded.popitem(last=False)
+
+
+def encode_ahead(heads, classes, verbose):
+    """Encode the prompts of several heads under one progress bar; ``fit`` then finds them.
+
+    Parameters
+    ----------
+    heads : list of estimator
+        Those that start from prompts are encoded.
+    classes : ndarray of shape (C,)
+        Sorted labels.
+    verbose : bool or int
+        Where it is false, each head is left to encode its own.
+    """
+    of_heads = [one for one in heads if isinstance(one, BaseTextHead)] if verbose else []
+    wanted = {one._prompts(classes, one.class_names, one.templates): one.cache for one in of_heads}
+    n_prompts = sum(len(names) * len(templates) for _, names, templates in wanted)
+    with progress(n_prompts, verbose, desc="encoding texts", unit="prompt") as bar:
+        for prompts, cache in wanted.items():
+            _class_features(*prompts, cache, bar)
+        bar.update(n_prompts - bar.n)  # what was there already
 
 
 def names_of_classes(classes, class_names):
@@ -55,7 +88,12 @@ def names_of_classes(classes, class_names):
     Raises
     ------
     ValueError
-        If a class has no name.
+        If a class has no name, or one that is no string, blank or endless.
+
+    Warns
+    -----
+    UserWarning
+        If two classes have the same name.
 
     See Also
     --------
@@ -76,7 +114,7 @@ def names_of_classes(classes, class_names):
                 "class_names: a list that the labels index, or a dict from label to name; or "
                 "use a head that needs no names, such as head='linear'."
             )
-        return tuple(labels)
+        return check_names(labels, labels)
     has_keys = hasattr(class_names, "keys")
     class_names = dict(class_names if has_keys else enumerate(class_names))
     missing = [label for label in labels if label not in class_names]
@@ -85,25 +123,67 @@ def names_of_classes(classes, class_names):
             f"class_names has no name for label {missing[0]!r}; it names the labels "
             f"{reprlib.repr(list(class_names))}."
         )
-    return tuple(str(class_names[label]) for label in labels)
+    return check_names([class_names[label] for label in labels], labels)
 
 
-class BaseTextHead(LogitClassifierMixin, BaseEstimator):
+def check_names(names, labels):
+    """Names of classes as a tuple of str, which fit into prompts and differ.
+
+    Parameters
+    ----------
+    names : sequence of C objects
+    labels : sequence of C objects
+        What classes are called in messages.
+
+    Raises
+    ------
+    ValueError
+        If a name is no string, blank, or longer than any prompt could be.
+
+    Warns
+    -----
+    UserWarning
+        If two are equal: their prompts are the same.
+    """
+    first = {}
+    for name, label in zip(names, labels, strict=True):
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(
+                f"The name of class {label!r} is {name!r}. A prompt needs words: give it a name in "
+                "class_names, as a string."
+            )
+        if len(name) > _MAX_LENGTH:
+            raise ValueError(
+                f"The name of class {reprlib.repr(label)} has {len(name):,} characters, more than "
+                f"{_MAX_LENGTH:,}. Text towers read fewer than 100 words: give a shorter one."
+            )
+        if first.setdefault(name, label) != label:
+            warnings.warn(
+                f"Classes {first[name]!r} and {label!r} are both called {name!r}, so prompts "
+                "cannot tell them apart. Give them class_names that differ.",
+                UserWarning,
+                stacklevel=4,
+            )
+    return tuple(map(str, names))
+
+
+class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
     """A head that starts from the text features of its classes.
 
-    A subclass has the parameters ``backbone``, ``templates`` and ``class_names``.
+    A subclass has the parameters ``backbone``, ``templates``, ``class_names`` and ``cache``.
     """
 
     _parameter_constraints: dict = {
         "backbone": [None, str],
         "templates": [None, "array-like"],
         "class_names": [None, dict, "array-like"],
+        "cache": CACHE_CONSTRAINTS,
     }
     __metadata_request__fit = {"sample_weight": True}
 
     def _fit_text(self, X, y):
         """Encode the classes; return unit rows of X and the positions of their classes."""
-        X, y = check_table(self, X, y)
+        X, y = check_table(self, X, y, any_scale=True)
         backbone = self._backbone()
         if X.shape[1] != backbone.width:
             raise ValueError(
@@ -128,10 +208,15 @@ class BaseTextHead(LogitClassifierMixin, BaseEstimator):
             )
         return backbone
 
-    def _encode(self, classes, class_names, templates):
+    def _prompts(self, classes, class_names, templates):
+        """What is to be encoded: the backbone, names of classes, and templates."""
         names = names_of_classes(classes, class_names)
-        templates = check_templates(templates)
-        self.coef_, self.logit_scale_ = _class_features(self._backbone(), names, templates)
+        return self._backbone(), names, check_templates(templates)
+
+    def _encode(self, classes, class_names, templates):
+        prompts = self._prompts(classes, class_names, templates)
+        self.coef_, self.logit_scale_ = _class_features(*prompts, self.cache)
+        self._note_weights([prompts[0]])
         self.classes_ = classes
 
     def _text_logits(self, features):
@@ -174,23 +259,3 @@ class CrossFitMixin:
 
 class CrossFitTextHead(CrossFitMixin, BaseTextHead):
     """A head that starts from text features and is defined by ``cross_fit``."""
-
-
-def check_templates(templates):
-    """Prompts as a tuple of str; None stands for the default ones.
-
-    Raises
-    ------
-    ValueError
-        If there is none, or one has no place for a name.
-    """
-    templates = tuple(DEFAULT_TEMPLATES if templates is None else templates)
-    if not templates:
-        raise ValueError("templates is empty; None stands for the default ones.")
-    for template in templates:
-        if not isinstance(template, str) or template.count("{}") != 1:
-            raise ValueError(
-                f"Each of templates needs one '{{}}' for the name of a class; {template!r} "
-                "does not have it."
-            )
-    return templates

@@ -7,6 +7,7 @@ from scipy.sparse import csr_array
 from sklearn.utils import gen_batches
 from sklearn.utils.metaestimators import available_if
 
+from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, few_shot_folds
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, StrOptions, fit_context
@@ -23,6 +24,7 @@ _BETAS = [2.0 ** (k / 2) for k in range(-2, 13)]
 _MAX_AFFINITIES = 2**23  # in memory at a time
 
 
+@fill_doc()
 class TipAdapterHead(BaseTextHead):
     r"""Add to zero-shot logits what similar training rows say, as Tip-Adapter does.
 
@@ -49,6 +51,7 @@ class TipAdapterHead(BaseTextHead):
         Prompts, as in :class:`ZeroShotHead`.
     class_names : mapping or sequence of str, default=None
         Names of the classes, as in :class:`ZeroShotHead`.
+    %(text_cache)s
     learning_rate : float, default=1e-3
         Largest step size of AdamW; it falls to zero along a cosine. This and what follows is for
         ``fine_tune=True``.
@@ -148,6 +151,7 @@ class TipAdapterHead(BaseTextHead):
         fine_tune=False,
         templates=None,
         class_names=None,
+        cache=None,
         learning_rate=1e-3,
         max_iter=20,
         batch_size=256,
@@ -161,6 +165,7 @@ class TipAdapterHead(BaseTextHead):
         self.fine_tune = fine_tune
         self.templates = templates
         self.class_names = class_names
+        self.cache = cache
         self.learning_rate = learning_rate
         self.max_iter = max_iter
         self.batch_size = batch_size

@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from .._utils._docstrings import fill_doc
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import fit_context
 from ._text_head import BaseTextHead
 
 
+@fill_doc()
 class ZeroShotHead(BaseTextHead):
     r"""Classify embeddings by their similarity to the classes' names, as CLIP does.
 
@@ -26,6 +28,7 @@ class ZeroShotHead(BaseTextHead):
     class_names : mapping or sequence of str, default=None
         A mapping from labels to names, or a sequence that integer labels index. Labels that are
         strings are their own names by default.
+    %(text_cache)s
 
     Attributes
     ----------
@@ -59,10 +62,11 @@ class ZeroShotHead(BaseTextHead):
     array(['person', 'mammal'], dtype=...)
     """
 
-    def __init__(self, backbone=None, *, templates=None, class_names=None):
+    def __init__(self, backbone=None, *, templates=None, class_names=None, cache=None):
         self.backbone = backbone
         self.templates = templates
         self.class_names = class_names
+        self.cache = cache
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):

@@ -3,7 +3,9 @@
 Knows no models. Imports ``_utils``; ``backbones`` and all above, and ``datasets``, may import it.
 """
 
-from ._load import ImageError, as_image_list, load_image
+from ._collections import as_image_list
+from ._errors import ImageError
+from ._load import load_image
 from ._views import View
 
 __all__ = ["ImageError", "View", "as_image_list", "load_image"]

@@ -9,18 +9,20 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ._load import ImageError, load_image
+from ._errors import ImageError
+from ._load import load_pictures
+from ._pillow_warnings import recorded
 
 _pil_locks = [threading.Lock() for _ in range(64)]
 
 
-def decode_batches(images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_error, pin_memory):
+def decode_batches(
+    images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_error, pin_memory, notes
+):
     """Read, decode and resize images in batches.
 
     Pillow lets go of the interpreter lock while it decodes and resizes, so that threads use all
-    cores. They end with the generator; close it where it is not exhausted. JPEG files are decoded
-    at full size: at the reduced sizes of ``Image.draft``, embeddings of the zoo moved by up to
-    8e-3 in cosine distance.
+    cores. They end with the generator; close it where it is not exhausted.
 
     Parameters
     ----------
@@ -28,8 +30,9 @@ def decode_batches(images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_err
         As :func:`skclipens.images.load_image` takes them.
     rows : sequence of int
         Which of them, in which order.
-    resizes : dict of (height, width, callable)
-        What an image is resized by, once for each entry; see ``backbones._preprocessing``.
+    resizes : dict of (height, width, side, callable)
+        What a :class:`skclipens.images._reduced.Picture` is resized by, once for each entry; see
+        ``backbones._preprocessing``. Its shorter side has at least `side` pixels, or all there are.
     batch_size : int
     n_jobs : int or None
         Number of threads, in joblib's sense.
@@ -39,6 +42,8 @@ def decode_batches(images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_err
         Whether an image that cannot be read is an error or left out.
     pin_memory : bool
         Whether to make page-locked tensors, which a GPU fetches by itself.
+    notes : dict
+        Where Pillow's warnings of rows go, by row.
 
     Yields
     ------
@@ -59,9 +64,9 @@ def decode_batches(images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_err
             batch = rows[start : start + batch_size]
             begun.append(_begin(pool, images, batch, resizes, pin_memory))
             if len(begun) > n_ahead:
-                yield from _finish(*begun.popleft(), on_error)
+                yield from _finish(*begun.popleft(), on_error, notes)
         while begun:
-            yield from _finish(*begun.popleft(), on_error)
+            yield from _finish(*begun.popleft(), on_error, notes)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -70,35 +75,38 @@ def _begin(pool, images, rows, resizes, pin_memory):
     """Set threads to work on a batch: its rows, its pixels to be, and one future per row."""
     pixels = {
         key: torch.empty((len(rows), height, width, 3), dtype=torch.uint8, pin_memory=pin_memory)
-        for key, (height, width, _) in resizes.items()
+        for key, (height, width, *_) in resizes.items()
     }
-    outputs = [(resize, pixels[key].numpy()) for key, (_, _, resize) in resizes.items()]
+    outputs = [(*resize, pixels[key].numpy()) for key, (_, _, *resize) in resizes.items()]
     futures = [pool.submit(_decode, images, row, outputs, i) for i, row in enumerate(rows)]
     return rows, pixels, futures
 
 
 def _decode(images, row, outputs, i):
-    """Write one image into place i of each output."""
-    picture = _load(images[row])
-    for resize, pixels in outputs:
-        pixels[i] = np.asarray(resize(picture))
+    """Write one image into place i of each output; return what Pillow warns of."""
+    with recorded() as texts:
+        pictures = _load(images[row], [side for side, *_ in outputs])
+    for side, resize, pixels in outputs:
+        pixels[i] = np.asarray(resize(pictures[side]))
+    return texts
 
 
-def _load(image):
+def _load(image, sides):
     # Pillow reads an opened file on its first use. Two threads must not do that at once, and the
     # same object may stand in several rows.
     if isinstance(image, Image.Image):
         with _pil_locks[id(image) // 16 % len(_pil_locks)]:
-            return load_image(image)
-    return load_image(image)
+            return load_pictures(image, sides)
+    return load_pictures(image, sides)
 
 
-def _finish(rows, pixels, futures, on_error):
+def _finish(rows, pixels, futures, on_error, notes):
     """Wait for a batch and yield what could be read of it, if anything."""
     good = []
     for i, (row, future) in enumerate(zip(rows, futures, strict=True)):
         try:
-            future.result()
+            if texts := future.result():
+                notes[row] = texts
         except ImageError as error:
             if on_error == "raise":
                 raise ImageError(f"row {row}: {error}") from error

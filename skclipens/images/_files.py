@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import tarfile
+import warnings
 import zipfile
 import zlib
 from array import array
@@ -17,14 +18,19 @@ import numpy as np
 from fsspec.core import url_to_fs
 
 from .._utils._missing import is_missing
-from ._load import ImageError, as_image_list, load_image
+from ._collections import as_image_list
+from ._errors import ImageError
+from ._heif import SUFFIXES as HEIF_SUFFIXES
+from ._load import load_image
+from ._protocols import LOCAL, check_protocols, is_url, refuse_protocols
 
 IMAGE_SUFFIXES = (
-    *(".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".pgm"),
+    *(".avif", ".bmp", ".gif", *HEIF_SUFFIXES, ".jpeg", ".jpg", ".pgm"),
     *(".png", ".ppm", ".tif", ".tiff", ".webp"),
 )
 _SHARD = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _NO_SHARD = -1
+_MAX_BYTES = 2**30  # of a member that is unpacked in memory
 # What is wrong with a name, or with the archive that it names, and will be at the next try.
 _LASTING = (
     *(ImportError, LookupError, NotImplementedError, TypeError, ValueError),
@@ -45,15 +51,21 @@ class ImageFiles(Sequence):
     shards : list of str
     root : str
         Where relative paths begin, also in a process that works in another folder.
+    protocols : sequence of str
+        By which an item may be fetched, in whatever process.
+    n_refused : int
+        How many items of the whole list ask for another protocol.
     start : int
         Row of the first image in the list of which this is a part.
     """
 
-    def __init__(self, names, places, shards, root, start=0):
+    def __init__(self, names, places, shards, root, protocols=LOCAL, n_refused=0, start=0):
         self.names = names
         self.places = places
         self.shards = shards
         self.root = root
+        self.protocols = protocols
+        self.n_refused = n_refused
         self.start = start
 
     def __len__(self):
@@ -68,7 +80,8 @@ class ImageFiles(Sequence):
     def part(self, start, stop):
         """Images of some rows."""
         names, places = self.names[start:stop], self.places[start:stop]
-        return ImageFiles(names, places, self.shards, self.root, self.start + start)
+        rest = self.shards, self.root, self.protocols, self.n_refused
+        return ImageFiles(names, places, *rest, self.start + start)
 
     def digest(self):
         """What changes with the names, their order, or the places in shards."""
@@ -79,21 +92,29 @@ class ImageFiles(Sequence):
 
     def check(self, i):
         """Raise an ImageError that names the image if it cannot be read."""
+        self._check_protocols(i)
         try:
             load_image(self._read(i))
         except (FileNotFoundError, ImageError) as error:
             reason = error if isinstance(error, ImageError) else "there is no such file."
             raise ImageError(f"row {self.start + i}, {self.names[i]!r}: {reason}") from error
 
+    def _check_protocols(self, i):
+        name, shard = self.names[i], self.places[i, 0]
+        if name is not None:
+            name = name if shard == _NO_SHARD else self.shards[shard]
+            refuse_protocols(name, self.protocols, f"row {self.start + i}")
+
     def _read(self, i):
         name, (shard, start, stop) = self.names[i], self.places[i].tolist()
         if name is None:
             return None
+        self._check_protocols(i)
         try:
             if shard != _NO_SHARD:
                 return _fetch(self._absolute(self.shards[shard]), start, stop)
             name = self._absolute(name)
-            return _fetch(name) if _is_url(name) else name
+            return _fetch(name) if is_url(name) else name
         except FileNotFoundError:
             raise
         except Exception as error:
@@ -106,27 +127,47 @@ class ImageFiles(Sequence):
             raise
 
     def _absolute(self, name):
-        *links, last = name.split("::") if _is_url(name) else [name]
-        return "::".join([*links, last if _is_url(last) else os.path.join(self.root, last)])
+        *links, last = name.split("::") if is_url(name) else [name]
+        return "::".join([*links, last if is_url(last) else os.path.join(self.root, last)])
 
 
-def find_images(X):
+def find_images(X, protocols=LOCAL, on_error="raise"):
     """List images; of shards, only the headers are read.
 
     Parameters
     ----------
     X : str, os.PathLike or collection of these
         See :meth:`skclipens.MultiBackboneEmbedder.embed_to`.
+    protocols : sequence of str
+        By which images may be fetched.
+    on_error : {"raise", "nan"}
+        Whether a name that asks for another protocol is an error. Otherwise there is a warning,
+        and the image cannot be read.
 
     Returns
     -------
     ImageFiles
+
+    Raises
+    ------
+    ImageError
+        If a name asks for another protocol; says which row.
+    ValueError
+        If there are no images, or `X` holds something else than names.
     """
-    one = isinstance(X, (str, os.PathLike))
-    names, places, shards = [], array("q"), []
-    for row, item in enumerate(_expand(os.fspath(X)) if one else as_image_list(X)):
+    protocols = check_protocols(protocols)
+    names, places, shards, refused = [], array("q"), [], []
+    for row, item in enumerate(_items(X, protocols)):
         name = _checked_name(item, row)
-        if name is None or not _SHARD.search(name):
+        try:
+            refuse_protocols(name or "", protocols, f"row {row}")
+            is_shard = name is not None and _SHARD.search(name)
+        except ImageError as error:
+            if on_error == "raise":
+                raise
+            refused.append(error)
+            is_shard = False
+        if not is_shard:
             names.append(name)
             places.extend((_NO_SHARD, 0, 0))
             continue
@@ -139,8 +180,20 @@ def find_images(X):
             f"{X!r} leads to no images. Check the path; in a folder or shard, images are files "
             f"that end in {', '.join(IMAGE_SUFFIXES)}."
         )
+    if refused:
+        text = (
+            f"{len(refused)} images are not fetched, and are rows of NaN. The first: {refused[0]}"
+        )
+        warnings.warn(text, stacklevel=4)
     places = np.frombuffer(places, np.int64).reshape(-1, 3)
-    return ImageFiles(names, places, shards, os.getcwd())
+    return ImageFiles(names, places, shards, os.getcwd(), protocols, len(refused))
+
+
+def _items(X, protocols):
+    if not isinstance(X, (str, os.PathLike)):
+        return as_image_list(X)
+    refuse_protocols(os.fspath(X), protocols, "X")
+    return _expand(os.fspath(X))
 
 
 def _checked_name(item, row):
@@ -157,9 +210,9 @@ def _checked_name(item, row):
 def _expand(text):
     """What one string stands for: a pattern, a folder, a list in a file, or a single name."""
     if text.lower().endswith(".txt"):
-        with fsspec.open(text, "r", encoding="utf-8") as file:
-            return [line.strip() for line in file if line.strip()]
-    return _expand_url(text) if _is_url(text) else _expand_path(text)
+        lines = _fetch(text).decode("utf-8").splitlines()
+        return [line.strip() for line in lines if line.strip()]
+    return _expand_url(text) if is_url(text) else _expand_path(text)
 
 
 def _expand_path(text):
@@ -181,15 +234,14 @@ def _expand_url(text):
         found = [name for name, info in fs.glob(path, detail=True).items() if _is_file(info)]
     else:
         found = [name for name in fs.find(path) if is_image_name(name) or _SHARD.search(name)]
-    return ["::".join([*before, fs.unstrip_protocol(name), *rest]) for name in sorted(found)]
+    # By the protocol that was given: a file system may have several, and name them all by one.
+    protocol = url.partition("://")[0]
+    found = [fs.unstrip_protocol(name).partition("://")[2] for name in sorted(found)]
+    return ["::".join([*before, f"{protocol}://{name}", *rest]) for name in found]
 
 
 def _is_file(info):
     return info["type"] == "file"
-
-
-def _is_url(name):
-    return "://" in name
 
 
 def is_image_name(name):
@@ -200,7 +252,8 @@ def is_image_name(name):
 def _members(shard):
     """Images in a tar file, in its order: their names, where they begin and where they end."""
     try:
-        with fsspec.open(shard, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        fs, path = _locate(shard)
+        with fs.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             while (member := tar.next()) is not None:
                 tar.members.clear()  # they would be kept for a search by name
                 if member.isreg() and is_image_name(member.name):
@@ -214,6 +267,8 @@ def _members(shard):
 
 def _fetch(name, start=None, stop=None):
     fs, path = _locate(name)
+    if "zip" in fs.protocol and fs.info(path)["size"] > _MAX_BYTES:
+        raise ImageError(f"it unpacks to more than {_MAX_BYTES:,} bytes. Unpack it yourself.")
     content = fs.cat_file(path, start, stop)
     if stop is not None and len(content) != stop - start:
         raise OSError(
@@ -243,8 +298,8 @@ def _locate(name):
     protocol, slashes, path = url.partition("://")
     # Of an archive, the rest of the chain says which it is; of others, what follows the slashes.
     key = (*before, protocol, *rest) if rest else (*before, protocol, path.split("/")[0])
-    if not slashes:
-        key = ("file", "")
+    if not slashes:  # a path, whatever is in it
+        return fsspec.filesystem("file"), os.path.abspath(name)
     if key not in _filesystems:
         _filesystems[key] = url_to_fs(name)[0]
     fs = _filesystems[key]
@@ -253,6 +308,6 @@ def _locate(name):
 
 def _split(name):
     """Links of a chained URL: before the one that holds the path, that one, and after it."""
-    links = name.split("::") if _is_url(name) else [name]
-    at = next((i for i, link in enumerate(links) if _is_url(link)), 0)
+    links = name.split("::") if is_url(name) else [name]
+    at = next((i for i, link in enumerate(links) if is_url(link)), 0)
     return links[:at], links[at], links[at + 1 :]

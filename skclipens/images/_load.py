@@ -1,19 +1,19 @@
-"""Images in any form a user holds them, made ready for a backbone.
-
-:func:`as_image_list` splits a collection (list, array, tensor, frame column) into items and
-decodes nothing; :func:`load_image` turns one item into the RGB picture that a viewer shows.
-"""
+"""One image, in any form a user holds it, to the RGB picture that a viewer shows."""
 
 import io
 import os
 import reprlib
 import sys
-from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from .._utils._missing import is_missing
+from ._errors import ImageError, image_error
+from ._heif import open_image
+from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
+from ._reduced import EXACT, Picture, reduction_of
+from ._wrapped import name_of, unwrapped
 
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -25,95 +25,9 @@ _TRANSPOSE = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION_TAG = 0x0112
-_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+_ON_THEIR_SIDE = (5, 6, 7, 8)
+CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 _KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
-
-
-class ImageError(ValueError):
-    """One image that cannot be used, with the reason and what to do about it.
-
-    See Also
-    --------
-    load_image : Raises it.
-    """
-
-
-def as_image_list(X):
-    """Split any collection of images into a list of one-image items.
-
-    Nothing is decoded and no pixel is copied or checked: that is for :func:`load_image`.
-
-    Parameters
-    ----------
-    X : sequence, array, tensor, Series or one-column DataFrame of n images
-        - a list, tuple or other sequence of items, of any mix of kinds and sizes;
-        - an object or string ndarray of shape (n,) or (n, 1);
-        - a numeric ndarray of shape (n, H, W) or (n, H, W, C), C in {1, 3, 4};
-        - a torch tensor of shape (n, H, W) or (n, C, H, W);
-        - a Series or one-column DataFrame of pandas or polars.
-
-    Returns
-    -------
-    items : sequence of length n
-        What each item may be is said in :func:`load_image`. Items of an array or tensor are
-        views. A sequence that is no list or tuple is returned as it is, anything else as a list.
-
-    Raises
-    ------
-    ValueError
-        If X is a single image, is empty, has several columns, or holds no images. A numeric
-        array of shape (a, b, c) with c in {1, 3, 4} and a tensor with a in {3, 4} could be
-        one colour image or a grey batch: they are refused, and the message gives both ways out.
-
-    See Also
-    --------
-    load_image : Reads one of them.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skclipens.images import as_image_list
-    >>> as_image_list(("cat.jpg", "dog.jpg"))
-    ['cat.jpg', 'dog.jpg']
-    >>> [item.shape for item in as_image_list(np.zeros((2, 32, 48, 3), dtype=np.uint8))]
-    [(32, 48, 3), (32, 48, 3)]
-    """
-    if isinstance(X, (str, bytes, bytearray, memoryview, os.PathLike, Image.Image)):
-        kind = "path" if isinstance(X, (str, os.PathLike)) else type(X).__name__
-        raise ValueError(
-            f"Expected a collection of images, got a single one ({kind}): wrap it in a list, "
-            "[image]."
-        )
-    if hasattr(X, "columns"):
-        columns = list(X.columns)
-        if len(columns) != 1:
-            raise ValueError(
-                "Expected one column of images, got a frame with "
-                f"{len(columns)} columns {reprlib.repr(columns)}: select one."
-            )
-        X = X[columns[0]]
-
-    if _is_tensor(X):
-        items = _split_batch(X, channels_first=True)
-    elif hasattr(X, "to_list"):  # a Series of pandas, polars and their like
-        items = X.to_list()
-    elif hasattr(X, "__array__"):
-        items = _split_array(np.asarray(X))
-    elif isinstance(X, (list, tuple)):
-        items = list(X)
-    elif isinstance(X, Sequence):
-        items = X  # it may make its items on demand, and all at once may not fit in memory
-    else:
-        raise ValueError(
-            "Expected a list, array, tensor or frame column of images, got "
-            f"{type(X).__name__}: pass a list of images, such as list(X) if X iterates over them."
-        )
-    if not items:
-        shape = tuple(getattr(X, "shape", (0,)))
-        raise ValueError(
-            f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required."
-        )
-    return items
 
 
 def load_image(image):
@@ -126,10 +40,12 @@ def load_image(image):
 
     Parameters
     ----------
-    image : str, os.PathLike, bytes-like, PIL.Image.Image, array or tensor
-        A path, the content of an image file, or pixels. An array has shape (H, W) or
-        (H, W, C) and a torch tensor (H, W) or (C, H, W), on any device, with C = 1 (grey),
-        3 (RGB) or 4 (RGBA). The dtype sets the range of the pixels: bool; uint8; uint16 in
+    image : str, os.PathLike, bytes-like, dict, PIL.Image.Image, array or tensor
+        A path, the content of an image file, or pixels. A str may also be a data URL, or the
+        base64 code of a JPEG, PNG, GIF, WebP or TIFF file. A dict has the content of a file as
+        ``"bytes"``, or else its ``"path"``, as in tables of the Hugging Face hub. An array has
+        shape (H, W) or (H, W, C) and a torch tensor (H, W) or (C, H, W), on any device, with C = 1
+        (grey), 3 (RGB) or 4 (RGBA). The dtype sets the range of the pixels: bool; uint8; uint16 in
         [0, 65535]; any other integer in [0, 255]; float in [0, 1]. PIL mode I counts as
         16-bit, mode F as [0, 1], or as [0, 255] if any value exceeds 1.
 
@@ -142,9 +58,10 @@ def load_image(image):
     Raises
     ------
     ImageError
-        If the value is missing (None, NaN, NA, NaT, ""), if a file is absent, damaged, too
-        large for Pillow's limit or not an image, or if pixels have a shape, dtype or range
-        that is not listed above.
+        If the value is missing (None, NaN, NA, NaT, ""), if a file is absent, damaged, not an
+        image, a drawing (SVG, EPS, PDF) or has more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``
+        (where it is not decoded), or if pixels have a shape, dtype or range that is not listed
+        above.
 
     See Also
     --------
@@ -162,106 +79,128 @@ def load_image(image):
     Traceback (most recent call last):
     skclipens.images.ImageError: 'no_such_file.png' cannot be read as an image: ...
     """
+    return load_pictures(image, [EXACT])[EXACT].pixels
+
+
+def load_pictures(image, sides):
+    """Pictures of one image, some of them at a fraction of its size.
+
+    A JPEG file can be decoded at 1/2, 1/4 or 1/8 of its size, which takes a fraction of the time.
+    It is decoded once for each of these that is needed.
+
+    Parameters
+    ----------
+    image : str, os.PathLike, bytes-like, dict, PIL.Image.Image, array or tensor
+        As :func:`load_image` takes it.
+    sides : list of int or None
+        How many pixels the shorter side needs at least. None: all there are.
+
+    Returns
+    -------
+    dict of Picture
+        One for each of the sides.
+
+    Raises
+    ------
+    ImageError
+        As :func:`load_image` does.
+    """
+    origin, image = name_of(image), unwrapped(image)
     if is_missing(image):
-        raise _error(repr(image), "missing value", "Drop the row or fill in an image.")
+        raise image_error(repr(image), "missing value", "Drop the row or fill in an image.")
     if isinstance(image, (str, os.PathLike)):
         path = os.fsdecode(image)
         name = repr(path) if len(path) <= 300 else f"{path[:300]!r}..."
-        return _read(image, name)
+        return _read(image, name, sides)
     if isinstance(image, (bytes, bytearray, memoryview)):
         content = bytes(image)
-        return _read(io.BytesIO(content), f"content of {len(content)} bytes")
+        name = f"content of {len(content)} bytes" + (f" of {origin!r}" if origin else "")
+        return _read(io.BytesIO(content), name, sides)
     if isinstance(image, Image.Image):
-        return _read(image, f"PIL image of mode {image.mode} and size {image.size}")
-    if _is_tensor(image):
+        return _read(image, f"PIL image of mode {image.mode} and size {image.size}", sides)
+    return dict.fromkeys(sides, Picture.whole(_load_pixels(image)))
+
+
+def _load_pixels(image):
+    """RGB picture of an array or a tensor."""
+    if is_tensor(image):
         name = f"tensor of shape {tuple(image.shape)} and dtype {image.dtype}"
         return _tensor_to_rgb(image, name)
     if hasattr(image, "__array__"):
         array = np.asarray(image)
         return _array_to_rgb(array, f"array of shape {array.shape} and dtype {array.dtype}")
-    raise _error(reprlib.repr(image), f"it is of type {type(image).__name__}", f"Pass {_KINDS}.")
+    raise image_error(
+        reprlib.repr(image), f"it is of type {type(image).__name__}", f"Pass {_KINDS}."
+    )
 
 
-def _error(name, reason, advice):
-    return ImageError(f"{name} cannot be read as an image: {reason}. {advice}")
-
-
-def _is_tensor(x):
+def is_tensor(x):
+    """Whether a value is a tensor of torch."""
     # Whoever holds a tensor has imported torch; this module must not.
     return isinstance(x, getattr(sys.modules.get("torch"), "Tensor", ()))
 
 
-def _split_array(X):
-    if X.dtype.kind in "OUT" and X.ndim in (1, 2):
-        if X.ndim == 2 and X.shape[1] != 1:
-            raise ValueError(
-                "Expected one column of images, got an array with "
-                f"{X.shape[1]} columns (shape={X.shape}): select one."
-            )
-        return list(X.ravel())
-    return _split_batch(X, channels_first=False)
-
-
-def _split_batch(X, channels_first):
-    shape = tuple(X.shape)
-    if shape[:1] == (0,):
-        return []
-    if len(shape) not in (3, 4):
-        raise ValueError(
-            f"Expected images, got values of shape {shape} and dtype {X.dtype}: pass a list of "
-            "images or a batch of them; one grey image goes in a list, [image]."
-        )
-    # A tensor of shape (1, H, W) is the same whether read as one image or as a batch of one.
-    one_image = shape[0] in (3, 4) if channels_first else shape[-1] in _CHANNELS
-    if len(shape) == 3 and one_image:
-        add_channel = "X[:, None]" if channels_first else "X[..., None]"
-        raise ValueError(
-            f"Expected a collection of images, got shape {shape}, which looks like a single one: "
-            f"wrap it in a list, [image], or pass {add_channel} if it is a batch of grey images."
-        )
-    return list(X)
-
-
-def _read(source, name):
-    """RGB picture of a path, a binary file or a PIL image; whatever goes wrong is named."""
+def _read(source, name, sides):
+    """RGB pictures of a path, a binary file or a PIL image; whatever goes wrong is named."""
+    if is_special(source):
+        raise image_error(name, "it is a pipe or a device", "Name a file, or drop the row.")
+    in_memory = isinstance(source, Image.Image)
     try:
-        if isinstance(source, Image.Image):
-            return _picture_to_rgb(source, name)
-        with Image.open(source) as opened:
-            return _picture_to_rgb(opened, name)
+        if in_memory:
+            _check_limits(source, name)
+            return dict.fromkeys(sides, Picture.whole(_picture_to_rgb(source, name)))
+        return _read_file(source, name, sides)
     except (ImageError, MemoryError):
         raise
     except FileNotFoundError as error:
         advice = f"Check the path; a relative one starts at {os.getcwd()!r}."
         if "://" in name:
-            advice = "Download it first: URLs are not fetched."
-        raise _error(name, "no such file", advice) from error
+            advice = "Download it, or embed it with embed_to: here, URLs are not fetched."
+        elif any(sign in name for sign in "*?"):
+            advice = "A pattern is no path: pass sorted(Path(folder).glob(pattern))."
+        raise image_error(name, "no such file", advice) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        advice = "Shrink the file or, if you trust it, raise PIL.Image.MAX_IMAGE_PIXELS."
-        raise _error(name, str(error).rstrip("."), advice) from error
+        raise image_error(name, *refusal_of_bomb(error)) from error
     except UnidentifiedImageError as error:
-        reason = "not an image file, or of a format that Pillow cannot read"
-        raise _error(name, reason, "Convert it, say to PNG, or drop the row.") from error
+        raise image_error(name, *refusal_of_format(source)) from error
     except Exception as error:  # a damaged file makes Pillow's plugins raise nearly anything
         if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):
-            raise _error(name, "it is a directory", "List the files in it.") from error
+            advice = "List the files in it, as skclipens.datasets.load_folder does."
+            raise image_error(name, "it is a directory", advice) from error
         # The text of an OSError may repeat the path; `strerror` is the reason alone.
         reason = getattr(error, "strerror", None) or str(error).rstrip(".") or repr(error)
-        in_memory = isinstance(source, Image.Image)
         advice = "It must not be closed." if in_memory else "Replace the file or drop the row."
-        raise _error(name, reason, advice) from error
+        raise image_error(name, reason, advice) from error
+
+
+def _read_file(source, name, sides):
+    pictures = {}
+    while missing := [side for side in sides if side not in pictures]:
+        with open_image(source, name) as opened:
+            _check_limits(opened, name)
+            reductions = {side: reduction_of(opened, side) for side in missing}
+            reduction, size = reductions[missing[0]], opened.size
+            if reduction > 1:
+                opened.draft(None, [length // reduction for length in size])
+            pixels = _picture_to_rgb(opened, name)
+            if _orientation(opened) in _ON_THEIR_SIDE:
+                size = size[::-1]
+        picture = Picture(pixels, size, reduction)
+        pictures |= {side: picture for side in missing if reductions[side] == reduction}
+    return pictures
+
+
+def _check_limits(picture, name):
+    if refused := refusal(picture):
+        raise image_error(name, *refused)
 
 
 def _picture_to_rgb(picture, name):
     """RGB copy of a PIL image of any mode, upright and on white."""
     if 0 in picture.size:
-        raise _error(name, f"it has no pixels (size {picture.size})", "Drop the row.")
+        raise image_error(name, f"it has no pixels (size {picture.size})", "Drop the row.")
     picture.load()  # first: TIFF is turned upright, and its orientation tag dropped, here
-    try:
-        orientation = picture.getexif().get(_ORIENTATION_TAG)
-    except Exception:  # viewers show a picture with broken metadata as it is stored
-        orientation = None
-
+    orientation = _orientation(picture)
     if picture.mode == "F" or picture.mode.startswith("I"):
         rgb = _deep_grey(picture, name).convert("RGB")
     elif picture.has_transparency_data:
@@ -275,6 +214,13 @@ def _picture_to_rgb(picture, name):
         rgb = rgb.transpose(_TRANSPOSE[orientation])
     rgb.info.clear()
     return rgb
+
+
+def _orientation(picture):
+    try:
+        return picture.getexif().get(_ORIENTATION_TAG)
+    except Exception:  # viewers show a picture with broken metadata as it is stored
+        return None
 
 
 def _deep_grey(picture, name):
@@ -296,24 +242,24 @@ def _tensor_to_rgb(tensor, name):
     if tensor.is_floating_point():
         tensor = tensor.float()  # numpy has no bfloat16
     array = tensor.numpy()
-    if array.ndim == 3 and array.shape[0] in _CHANNELS:
+    if array.ndim == 3 and array.shape[0] in CHANNELS:
         array = array.transpose(1, 2, 0)
     elif array.ndim == 3:
-        swap = "permute(2, 0, 1)" if array.shape[-1] in _CHANNELS else None
+        swap = "permute(2, 0, 1)" if array.shape[-1] in CHANNELS else None
         raise _wrong_layout(name, "a tensor has its 1, 3 or 4 channels first", swap)
     return _array_to_rgb(array, name)
 
 
 def _array_to_rgb(array, name):
     if array.ndim not in (2, 3):
-        raise _error(name, "one image has 2 or 3 dimensions", "Pass one image at a time.")
+        raise image_error(name, "one image has 2 or 3 dimensions", "Pass one image at a time.")
     if array.size == 0:
-        raise _error(name, "it has no pixels", "Drop the row.")
-    if array.ndim == 3 and array.shape[-1] not in _CHANNELS:
-        swap = "transpose(1, 2, 0)" if array.shape[0] in _CHANNELS else None
+        raise image_error(name, "it has no pixels", "Drop the row.")
+    if array.ndim == 3 and array.shape[-1] not in CHANNELS:
+        swap = "transpose(1, 2, 0)" if array.shape[0] in CHANNELS else None
         raise _wrong_layout(name, "an array has its 1, 3 or 4 channels last", swap)
     if array.dtype.kind not in "buif":
-        raise _error(name, "it does not hold pixels", "Pass bool, integers or floats.")
+        raise image_error(name, "it does not hold pixels", "Pass bool, integers or floats.")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype.kind == "f":
         rule = f"{array.dtype} must lie in [0, 1]: scale them, and do not normalise"
@@ -327,13 +273,13 @@ def _array_to_rgb(array, name):
 
 
 def _wrong_layout(name, rule, swap):
-    return _error(name, rule, f"Pass image.{swap}." if swap else "A grey one may have none.")
+    return image_error(name, rule, f"Pass image.{swap}." if swap else "A grey one may have none.")
 
 
 def _check_range(pixels, top, name, rule):
     low, high = pixels.min(), pixels.max()
     if not (low >= 0 and high <= top):  # written so that NaN fails too
-        raise _error(name, f"values run from {low:g} to {high:g}", f"Pixels of {rule}.")
+        raise image_error(name, f"values run from {low:g} to {high:g}", f"Pixels of {rule}.")
 
 
 def _to_uint8(pixels):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from numbers import Real
 
-_WHOLE = (0.0, 0.0, 1.0, 1.0)
+WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class View:
     View(box=(0.0, 0.0, 0.5, 1.0), mirror=True)
     """
 
-    box: tuple = _WHOLE
+    box: tuple = WHOLE
     mirror: bool = False
 
     def __post_init__(self):
@@ -109,11 +109,13 @@ def n_passes(views):
 
 def crop(picture, box):
     """A part of a PIL image, of at least one pixel; the image itself where the box is all of it."""
-    if box == _WHOLE:
-        return picture
-    sides = (_pixels(*box[i::2], size) for i, size in enumerate(picture.size))
-    (left, right), (top, bottom) = sides
-    return picture.crop((left, top, right, bottom))
+    return picture if box == WHOLE else picture.crop(box_in_pixels(box, picture.size))
+
+
+def box_in_pixels(box, size):
+    """Left, top, right and bottom in pixels, of a part of a picture that is not empty."""
+    (left, right), (top, bottom) = (_pixels(*box[i::2], side) for i, side in enumerate(size))
+    return left, top, right, bottom
 
 
 def _pixels(start, stop, size):

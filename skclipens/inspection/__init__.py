@@ -1,6 +1,6 @@
 """Inspection: plots of what an ensemble does, and of what there is to gain.
 
-Imports ``metrics`` and all below; only users import it.
+Imports ``metrics`` and all below; ``labels`` and users import it.
 """
 
 from ._accuracy_cost import AccuracyCostDisplay

@@ -4,7 +4,9 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from ..metrics import oracle_accuracy_score
 from ._display import annotate_points, average_predictions, split_ensemble, start_plot
+from ._style import DARK, MIDDLE, short_names
 
 
 class AccuracyCostDisplay:
@@ -27,6 +29,8 @@ class AccuracyCostDisplay:
         Costs and accuracies of each line, by what the legend calls it.
     cost_label : str, default="Cost"
         Label of the axis of costs, with its unit.
+    oracle : float, default=None
+        Accuracy of an oracle that picks, for each row, a backbone that is right if there is one.
 
     Attributes
     ----------
@@ -34,6 +38,8 @@ class AccuracyCostDisplay:
         The points.
     lines_ : list of matplotlib Line2D
         The lines.
+    oracle_ : matplotlib Line2D or None
+        The line of the oracle.
     text_ : list of matplotlib Annotation
         The names of the points.
     ax_ : matplotlib Axes
@@ -59,12 +65,13 @@ class AccuracyCostDisplay:
     'log'
     """
 
-    def __init__(self, names, costs, accuracies, *, lines=None, cost_label="Cost"):
+    def __init__(self, names, costs, accuracies, *, lines=None, cost_label="Cost", oracle=None):
         self.names = names
         self.costs = costs
         self.accuracies = accuracies
         self.lines = lines
         self.cost_label = cost_label
+        self.oracle = oracle
 
     @classmethod
     def from_estimator(
@@ -83,8 +90,9 @@ class AccuracyCostDisplay:
 
         A point is the calibrated logit average of a backbone's own experts. The line averages the
         experts of the cheapest backbone, of the two cheapest, and so on. The star is the ensemble,
-        to which also experts on all columns belong. Costs are those of embedding an image; heads
-        and combination are taken as free.
+        to which also experts on all columns belong. The dotted line is an oracle that picks a
+        backbone for each row, see :func:`skclipens.metrics.oracle_accuracy_score`. Costs are those
+        of embedding an image; heads and combination are taken as free.
 
         Parameters
         ----------
@@ -127,29 +135,42 @@ class AccuracyCostDisplay:
         blocks = sorted(members, key=costs.__getitem__)
         proba = ensemble.expert_proba(X)
 
-        def accuracy(chosen):
+        def predicted(chosen):
             experts = [e for block in chosen for e in members[block]]
-            predicted = average_predictions(proba[:, experts], ensemble.classes_)
-            return accuracy_score(y, predicted, sample_weight=sample_weight)
+            return average_predictions(proba[:, experts], ensemble.classes_)
+
+        def accuracy(labels):
+            return accuracy_score(y, labels, sample_weight=sample_weight)
 
         prices = np.array([costs[block] for block in blocks], float)
-        prefixes = [accuracy(blocks[: k + 1]) for k in range(len(blocks))]
+        single = np.stack([predicted([block]) for block in blocks], axis=1)
+        prefixes = [accuracy(predicted(blocks[: k + 1])) for k in range(len(blocks))]
         whole = accuracy_score(y, ensemble.predict(X), sample_weight=sample_weight)
         return cls.from_predictions(
             blocks,
             prices,
-            [accuracy([block]) for block in blocks],
+            [accuracy(labels) for labels in single.T],
             lines={
                 "Logit average of the cheapest": (np.cumsum(prices), prefixes),
                 name or type(ensemble).__name__: ([prices.sum()], [whole]),
             },
             cost_label=cost_label or "Cost",
+            oracle=oracle_accuracy_score(y, single, sample_weight=sample_weight),
             ax=ax,
         )
 
     @classmethod
     def from_predictions(
-        cls, names, costs, accuracies, *, lines=None, cost_label="Cost", annotate=True, ax=None
+        cls,
+        names,
+        costs,
+        accuracies,
+        *,
+        lines=None,
+        cost_label="Cost",
+        oracle=None,
+        annotate=True,
+        ax=None,
     ):
         """Plot given costs and accuracies.
 
@@ -165,6 +186,9 @@ class AccuracyCostDisplay:
             Costs and accuracies of each line, by what the legend calls it.
         cost_label : str, default="Cost"
             Label of the axis of costs, with its unit.
+        oracle : float, default=None
+            Accuracy of an oracle that picks, for each row, a backbone that is right if there is
+            one; None draws none.
         annotate : bool, default=True
             Whether to write the names beside the points.
         ax : matplotlib Axes, default=None
@@ -186,7 +210,7 @@ class AccuracyCostDisplay:
             label: _check_pair(*line, f"costs of line {label!r}", f"accuracies of line {label!r}")
             for label, line in (lines or {}).items()
         }
-        display = cls(names, costs, accuracies, lines=lines, cost_label=cost_label)
+        display = cls(names, costs, accuracies, lines=lines, cost_label=cost_label, oracle=oracle)
         return display.plot(annotate=annotate, ax=ax)
 
     def plot(self, *, annotate=True, ax=None):
@@ -209,7 +233,7 @@ class AccuracyCostDisplay:
         from matplotlib.ticker import LogLocator
 
         ax = start_plot(self, ax, (7, 4.8))
-        self.points_ = ax.scatter(self.costs, self.accuracies, color="0.3", label="Backbones")
+        self.points_ = ax.scatter(self.costs, self.accuracies, color=DARK, label="Backbones")
         self.lines_ = []
         for label, (costs, accuracies) in (self.lines or {}).items():
             style = dict(marker="*", markersize=14, linestyle="") if len(costs) == 1 else {}
@@ -220,12 +244,18 @@ class AccuracyCostDisplay:
             ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.xaxis.set_major_formatter("{x:g}")
         ax.margins(0.1)
+        self.oracle_ = None
+        if self.oracle is not None:
+            style = {"color": MIDDLE, "linestyle": ":", "label": "Oracle: any backbone is right"}
+            self.oracle_ = ax.axhline(self.oracle, **style)
         ax.set(xlabel=self.cost_label, ylabel="Accuracy")
         ax.grid(alpha=0.3)
-        if self.lines_:
-            ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False)
+        if self.lines_ or self.oracle_:
+            ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
         self.text_ = (
-            annotate_points(ax, self.costs, self.accuracies, self.names) if annotate else []
+            annotate_points(ax, self.costs, self.accuracies, short_names(self.names))
+            if annotate
+            else []
         )
         return self
 

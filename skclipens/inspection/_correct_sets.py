@@ -4,8 +4,7 @@ import numpy as np
 
 from ..metrics import correct_sets
 from ._display import expert_predictions, split_ensemble, start_plot
-
-_NONE_COLOR = "tab:red"
+from ._style import DARK, LIGHT, MIDDLE, RED, short_names
 
 
 class CorrectSetsDisplay:
@@ -177,7 +176,7 @@ class CorrectSetsDisplay:
         return self
 
     def _plot_counts(self, ax, shown, members):
-        colors = ["0.25" if any(row) else _NONE_COLOR for row in members]
+        colors = [DARK if any(row) else RED for row in members]
         bars = ax.bar(np.arange(len(shown)), shown, color=colors, width=0.7)
         ax.bar_label(bars, fontsize="small", rotation=90 if shown.max() > 99 else 0, padding=2)
         ax.margins(y=0.15)
@@ -189,25 +188,28 @@ class CorrectSetsDisplay:
             rows = int(self.counts.sum() - shown.sum())
             note = f"{left_out} smaller regions, {rows} rows, not shown"
             ax.text(1, 1, note, transform=ax.transAxes, ha="right", va="top", fontsize="small")
+        for region in np.flatnonzero(~members.any(axis=1)):
+            place = {"loc": "upper right", "bbox_to_anchor": (1, 0.93)}
+            ax.legend([bars[region]], ["no expert is right"], frameon=False, **place)
 
     def _plot_members(self, ax, members):
         for e in range(0, members.shape[1], 2):
-            ax.axhspan(e - 0.5, e + 0.5, color="0.95", zorder=0)
-        for right, color in ((False, "0.82"), (True, "0.25")):
+            ax.axhspan(e - 0.5, e + 0.5, color=LIGHT, zorder=0)
+        for right, color in ((False, "0.82"), (True, DARK)):
             region, expert = np.nonzero(members == right)
             ax.scatter(region, expert, s=40, color=color, zorder=3)
         for region, row in enumerate(members):
             if row.any():
                 rows = np.flatnonzero(row)
-                ax.plot([region, region], [rows[0], rows[-1]], color="0.25", zorder=2)
+                ax.plot([region, region], [rows[0], rows[-1]], color=DARK, zorder=2)
             else:
                 # Dots of the region where no expert is right, in the colour of its bar.
                 dots = np.arange(len(row))
                 ax.scatter(
                     np.full(len(row), region), dots, s=40, zorder=4,
-                    facecolor="white", edgecolor=_NONE_COLOR,
+                    facecolor="white", edgecolor=RED,
                 )  # fmt: skip
-        ax.set_yticks(np.arange(members.shape[1]), self.counts.index.names)
+        ax.set_yticks(np.arange(members.shape[1]), short_names(self.counts.index.names))
         ax.set_ylim(members.shape[1] - 0.5, -0.5)
         ax.tick_params(left=False, bottom=False, labelbottom=False)
         ax.spines[:].set_visible(False)
@@ -215,7 +217,7 @@ class CorrectSetsDisplay:
     def _plot_accuracies(self, ax):
         members = np.array(self.counts.index.tolist(), bool)
         accuracies = self.counts.to_numpy() @ members / self.counts.sum()
-        bars = ax.barh(np.arange(len(accuracies)), accuracies, color="0.6", height=0.6)
+        bars = ax.barh(np.arange(len(accuracies)), accuracies, color=MIDDLE, height=0.6)
         ax.bar_label(bars, fmt="{:.2f}", fontsize="small", padding=2)
         ax.set(xlim=(0, 1), xticks=[])
         ax.set_title("Accuracy", fontsize="medium")

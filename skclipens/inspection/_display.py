@@ -4,6 +4,12 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+_LEADER = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 2}
+_BESIDE = [(6, 0), (-6, 0), (0, 9), (0, -9), (5, 8), (5, -8), (-5, 8), (-5, -8)]
+# Offsets of a name from its point, in points of print, and whether a line joins them.
+_PLACES = [(False, *place) for place in _BESIDE]
+_PLACES += [(True, 3 * dx, k * dy) for k in (2, 3.5, 5) for dx, dy in _BESIDE if dy]
+
 
 def split_ensemble(estimator, X, method="expert_proba"):
     """The ensemble that an estimator is or ends in, and X as that ensemble takes it.
@@ -39,12 +45,19 @@ def split_ensemble(estimator, X, method="expert_proba"):
     check_is_fitted(ensemble)
     # Not by the pipeline's own methods: each of them would embed the images again.
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
-        X = estimator[:-1].transform(X)
-        _refuse_unreadable(X)
+        X = table_of(estimator[:-1], X)
     return ensemble, X
 
 
-def _refuse_unreadable(X):
+def table_of(transformers, X):
+    """What the last step of a pipeline takes, from a fitted pipeline of the steps before it.
+
+    Raises
+    ------
+    ValueError
+        If an image cannot be read, where it is embedded as a row of NaN.
+    """
+    X = transformers.transform(X)
     table = np.asarray(X)
     rows = np.flatnonzero(np.isnan(table).all(axis=1)).tolist() if table.dtype.kind == "f" else []
     if rows:
@@ -52,6 +65,7 @@ def _refuse_unreadable(X):
             f"{len(rows)} of {len(X)} images cannot be read; the first is row {rows[0]}. Leave "
             "them out of X and y."
         )
+    return X
 
 
 def expert_predictions(ensemble, X):
@@ -79,16 +93,20 @@ def start_plot(display, ax, figsize=None):
     """Set ``ax_`` and ``figure_`` of a display, on new axes if ax is None."""
     import matplotlib.pyplot as plt
 
+    from ._style import PrintFigure, cycle
+
     if ax is None:
-        _, ax = plt.subplots(figsize=figsize, layout="constrained")
+        _, ax = plt.subplots(figsize=figsize, layout="constrained", FigureClass=PrintFigure)
+        cycle(ax)
     display.ax_, display.figure_ = ax, ax.figure
     return ax
 
 
 def annotate_points(ax, x, y, names):
-    """Write a name beside each point, on the side where it covers least of what is there.
+    """Write a name beside each point, where it covers least of what is there.
 
-    Call it when the limits of the axes are final.
+    A name that finds no place beside its point stands farther off, with a line to it. Call it when
+    the limits of the axes are final.
 
     Parameters
     ----------
@@ -114,11 +132,13 @@ def annotate_points(ax, x, y, names):
                 ha={1: "left", 0: "center", -1: "right"}[np.sign(dx)],
                 va="center",
                 fontsize="small",
+                arrowprops=_LEADER if far else None,
             )
-            for dx, dy in [(6, 0), (-6, 0), (0, 9), (0, -9), (5, 8), (5, -8), (-5, 8), (-5, -8)]
+            for far, dx, dy in _PLACES
         ]
         boxes = [text.get_window_extent() for text in tries]
-        best = int(np.argmin([_covered(box, taken, marks, ax.bbox) for box in boxes]))
+        cost = [_covered(box, taken, marks, ax.bbox) for box in boxes]
+        best = int(np.argmin([c + 3 * far for c, (far, _, _) in zip(cost, _PLACES)]))
         for i, text in enumerate(tries):
             if i != best:
                 text.remove()

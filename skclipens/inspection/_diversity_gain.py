@@ -7,6 +7,9 @@ from sklearn.metrics import accuracy_score
 
 from ..metrics import disagreement_matrix
 from ._display import annotate_points, average_predictions, split_ensemble, start_plot
+from ._style import MIDDLE, short_names
+
+_JOIN = " + "  # between the members of a combination
 
 
 class DiversityGainDisplay:
@@ -110,7 +113,7 @@ class DiversityGainDisplay:
         proba = ensemble.expert_proba(X)
         predictions = ensemble.classes_[proba.argmax(axis=2)]
         groups = {
-            " + ".join(names[list(members)]): (
+            _JOIN.join(names[list(members)]): (
                 y,
                 predictions[:, members],
                 average_predictions(proba[:, members], ensemble.classes_),
@@ -167,17 +170,26 @@ class DiversityGainDisplay:
             This object.
         """
         ax = start_plot(self, ax, (7, 4.8))
-        ax.axhline(0, color="0.6", linestyle=":")
+        ax.axhline(0, color=MIDDLE, linestyle=":")
         self.points_ = ax.scatter(self.diversities, self.gains, **kwargs)
         ax.margins(0.1)
-        ax.set(xlabel="Mean disagreement of members", ylabel="Accuracy less that of best member")
+        ax.set(xlabel="Disagreement of members (share of rows)")
+        ax.set(ylabel="Gain in accuracy over the best member")
         ax.grid(alpha=0.3)
         if "label" in kwargs:
             ax.legend()
         show = len(self.names) <= 15 if annotate == "auto" else annotate
-        points = self.diversities, self.gains, self.names
+        points = self.diversities, self.gains, _short(self.names)
         self.text_ = annotate_points(ax, *points) if show else []
         return self
+
+
+def _short(names):
+    """Names of combinations, of whose members only that is kept which tells them apart."""
+    members = [name.split(_JOIN) for name in names]
+    distinct = list(dict.fromkeys(one for several in members for one in several))
+    short = dict(zip(distinct, short_names(distinct)))
+    return [_JOIN.join(short[one] for one in several) for several in members]
 
 
 def _measure(groups, weights):

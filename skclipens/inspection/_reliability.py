@@ -192,7 +192,7 @@ class ReliabilityDisplay:
         ReliabilityDisplay
             This object.
         """
-        ax = start_plot(self, ax, (5, 5))
+        ax = start_plot(self, ax, (5, 5.6))
         if "Perfectly calibrated" not in ax.get_legend_handles_labels()[1]:
             ax.plot([0, 1], [0, 1], "k:", label="Perfectly calibrated")
             ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
@@ -209,5 +209,6 @@ class ReliabilityDisplay:
             alpha=0.6,
             linewidth=0,
         )
-        ax.legend(loc="upper left")
+        # Above the axes: curves may be anywhere within.
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
         return self

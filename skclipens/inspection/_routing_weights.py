@@ -4,6 +4,9 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from ._display import split_ensemble, start_plot
+from ._style import BLUE, SEQUENTIAL, short_names
+
+_SAME = 1e-6  # shares that differ by no more are the same
 
 
 class RoutingWeightsDisplay:
@@ -12,7 +15,8 @@ class RoutingWeightsDisplay:
     The share of an expert for a row is its weight over the sum of all experts' absolute weights
     for that row; it is negative for an expert that counts against what it says. Logits are
     calibrated but not normalised, so a share says how far an expert is trusted, not how often it
-    decides.
+    decides. Where the shares are the same for all classes, as those of a router with one weight per
+    expert are, the plot has one bar per expert instead of as many equal rows as there are classes.
 
     It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`.
 
@@ -27,10 +31,12 @@ class RoutingWeightsDisplay:
 
     Attributes
     ----------
-    im_ : matplotlib AxesImage
+    im_ : matplotlib AxesImage or None
         The heat map.
+    bars_ : matplotlib BarContainer or None
+        The bars, where the shares are the same for all classes.
     text_ : list of matplotlib Text
-        The values in the cells, if they are shown.
+        The values in the cells or at the bars, if they are shown.
     ax_ : matplotlib Axes
         Axes with the heat map.
     figure_ : matplotlib Figure
@@ -60,7 +66,15 @@ class RoutingWeightsDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y, *, display_labels=None, ax=None, include_values="auto", cmap="viridis"
+        cls,
+        estimator,
+        X,
+        y,
+        *,
+        display_labels=None,
+        ax=None,
+        include_values="auto",
+        cmap=SEQUENTIAL,
     ):
         """Plot the routing weights of a fitted ensemble.
 
@@ -115,7 +129,7 @@ class RoutingWeightsDisplay:
         display_labels=None,
         ax=None,
         include_values="auto",
-        cmap="viridis",
+        cmap=SEQUENTIAL,
     ):
         """Plot given routing weights.
 
@@ -158,8 +172,8 @@ class RoutingWeightsDisplay:
         display = cls(means, labels=labels, expert_names=names)
         return display.plot(ax=ax, include_values=include_values, cmap=cmap)
 
-    def plot(self, *, ax=None, include_values="auto", cmap="viridis"):
-        """Plot the heat map.
+    def plot(self, *, ax=None, include_values="auto", cmap=SEQUENTIAL):
+        """Plot the heat map, or bars where it would have equal rows.
 
         Parameters
         ----------
@@ -175,17 +189,36 @@ class RoutingWeightsDisplay:
         RoutingWeightsDisplay
             This object.
         """
+        self.im_ = self.bars_ = None
+        show = np.size(self.shares) <= 200 if include_values == "auto" else include_values
+        if len(self.shares) > 1 and np.ptp(self.shares, axis=0).max() < _SAME:
+            return self._plot_bars(ax, show if include_values != "auto" else True)
         n_classes, n_experts = np.shape(self.shares)
-        ax = start_plot(self, ax, (3 + 0.55 * n_experts, 2 + 0.25 * n_classes))
+        ax = start_plot(self, ax, (3 + 0.55 * n_experts, max(2 + 0.25 * n_classes, 3.6)))
         self.im_ = ax.imshow(
             self.shares, cmap=cmap, vmin=min(0, np.min(self.shares)), aspect="auto"
         )
         self.figure_.colorbar(self.im_, ax=ax, label="Mean share of routing weight")
         ax.set(xticks=np.arange(n_experts), yticks=np.arange(n_classes), ylabel="Class")
-        ax.set_xticklabels(self.expert_names, rotation=45, ha="right", rotation_mode="anchor")
+        ax.set_xticklabels(
+            short_names(self.expert_names), rotation=45, ha="right", rotation_mode="anchor"
+        )
         ax.set_yticklabels(self.labels)
-        show = self.shares.size <= 200 if include_values == "auto" else include_values
         self.text_ = self._write_values(ax) if show else []
+        return self
+
+    def _plot_bars(self, ax, show):
+        """One bar per expert, of shares that all classes have."""
+        shares, at = self.shares[0], np.arange(len(self.shares[0]))
+        ax = start_plot(self, ax, (6, 1.3 + 0.3 * len(shares)))
+        self.bars_ = ax.barh(at, shares, color=BLUE, height=0.7)
+        ax.set_yticks(at, short_names(self.expert_names))
+        ax.invert_yaxis()
+        ax.set(xlabel="Share of routing weight", title="The same weights for all images")
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.margins(x=0.12)
+        texts = ax.bar_label(self.bars_, fmt="{:.2f}", fontsize="small", padding=3) if show else []
+        self.text_ = list(texts)
         return self
 
     def _write_values(self, ax):

@@ -7,7 +7,7 @@ from ..ensemble import AdaptiveBackboneEnsemble
 from ._pipeline import BackbonePipeline
 
 
-def make_backbone_pipeline(backbones, *, estimator=None, **parameters):
+def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, **parameters):
     """Make a classifier of images from CLIP backbones.
 
     Parameters
@@ -18,11 +18,14 @@ def make_backbone_pipeline(backbones, *, estimator=None, **parameters):
     estimator : estimator, default=None
         What reads the embeddings: any classifier or regressor. None makes an
         :class:`AdaptiveBackboneEnsemble`, which takes its blocks from the embedder.
+    unreadable_label : str, number or None, default=None
+        With ``on_error="nan"``, what ``predict`` gives for an image that cannot be read; see
+        :class:`skclipens.pipeline.BackbonePipeline`.
     **parameters : dict
         Parameters of :class:`MultiBackboneEmbedder` and, if `estimator` is None, of
         :class:`AdaptiveBackboneEnsemble`; those that both have, such as ``n_jobs`` and
-        ``verbose``, go to both. ``cache`` keeps embeddings of images, ``memory`` fitted heads. The
-        pipeline's own memory is set by ``set_params(memory=...)``.
+        ``verbose``, go to both. ``cache`` keeps embeddings of images and of prompts, and ``memory``
+        fitted heads. The pipeline's own memory is set by ``set_params(memory=...)``.
 
     Returns
     -------
@@ -64,7 +67,7 @@ def make_backbone_pipeline(backbones, *, estimator=None, **parameters):
     if estimator is None:
         estimator = AdaptiveBackboneEnsemble(**_chosen(parameters, of_ensemble))
     steps = [(type(step).__name__.lower(), step) for step in (embedder, estimator)]
-    return BackbonePipeline(steps)
+    return BackbonePipeline(steps, unreadable_label=unreadable_label)
 
 
 def _parameters(kind):

@@ -1,5 +1,7 @@
 """A pipeline of scikit-learn for images."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.base import is_regressor
 from sklearn.pipeline import Pipeline
@@ -8,14 +10,15 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._sklearn import routing_enabled
+from .._utils._versions import VersionsMixin
 from ..embedding._base import BaseEmbedder
+from ..embedding._gaps import filled, gaps_of, readable, warn_of_gaps, with_label
 from ._checks import check_before_images, images_of
-from ._gaps import filled, gaps_of, readable, warn_of_gaps
 
 _DOC = """{summary}
 
 Only where the last step has this method. Where an embedder has ``on_error="nan"``, an image that
-cannot be read gets NaN, or None for a label, and there is one warning for all of these.
+cannot be read gets NaN, or ``unreadable_label`` for a label, and one warning names these.
 
 Parameters
 ----------
@@ -59,7 +62,7 @@ def _on_images(name, summary, shape):
     return _available(name)(method)
 
 
-class BackbonePipeline(Pipeline):
+class BackbonePipeline(VersionsMixin, Pipeline):
     """A pipeline of scikit-learn from images to an ensemble, or to any other estimator.
 
     It is a :class:`sklearn.pipeline.Pipeline` in every respect, and
@@ -83,6 +86,11 @@ class BackbonePipeline(Pipeline):
         keeps single images.
     verbose : bool, default=False
         Whether to print the time that each step takes.
+    unreadable_label : str, number or None, default=None
+        What ``predict`` of a classifier gives for an image that cannot be read, where an embedder
+        has ``on_error="nan"``. None makes labels an array of objects. With a label that is no
+        class, such as "unreadable" or -1, scorers such as ``"accuracy"`` count the image as wrong;
+        :meth:`score` does not count it.
 
     Attributes
     ----------
@@ -113,7 +121,24 @@ class BackbonePipeline(Pipeline):
     128
     """
 
+    _parameter_constraints: dict = {
+        **Pipeline._parameter_constraints,
+        "unreadable_label": [None, str, Real],
+    }
     __metadata_request__fit = {"sample_weight": UNUSED, "groups": UNUSED}
+
+    def __init__(
+        self, steps, *, transform_input=None, memory=None, verbose=False, unreadable_label=None
+    ):
+        super().__init__(steps, transform_input=transform_input, memory=memory, verbose=verbose)
+        self.unreadable_label = unreadable_label
+
+    def __getitem__(self, ind):
+        """Return a step, or a pipeline of some steps, as :class:`sklearn.pipeline.Pipeline`."""
+        part = super().__getitem__(ind)
+        if isinstance(ind, slice):
+            part.unreadable_label = self.unreadable_label
+        return part
 
     def fit(self, X, y=None, sample_weight=None, groups=None, **params):
         """Check what can be known without reading an image; then embed images and fit the steps.
@@ -339,11 +364,11 @@ class BackbonePipeline(Pipeline):
         return getattr(self._final_estimator, method)(X, **params)
 
     def _answer_with_gaps(self, method, embedded, gaps, params):
-        """Answers for a table; rows that are gaps get none, None among labels and else NaN."""
+        """Answers for a table; rows that are gaps get a label that says so, or else NaN."""
         if not gaps.any():
             return self._answer_all(method, embedded, params)
         # Any numbers will do: a row has no influence on the answers for others.
         answers = self._answer_all(method, filled(embedded, gaps, 1), params)
         if method == "predict" and not is_regressor(self):
-            return filled(answers.astype(object), gaps, None)
+            return with_label(answers, gaps, self.unreadable_label)
         return filled(answers, gaps, np.nan)

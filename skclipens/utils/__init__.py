@@ -1,4 +1,8 @@
-"""Tools for those who extend the package: checks of the protocols of routers and heads.
+"""Tools for those who extend the package or hand models on: checks of protocols, types of skops.
 
-Imports ``ensemble`` and all below; only tests import it.
+Imports ``pipeline``, ``cascade`` and all below; only tests import it.
 """
+
+from ._skops import skops_trusted_types
+
+__all__ = ["skops_trusted_types"]

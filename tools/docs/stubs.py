@@ -18,9 +18,9 @@ from sklearn.base import BaseEstimator
 import skclipens
 
 MODULES = (
-    "backbones", "cascade", "datasets", "embedding", "ensemble", "feature_selection", "heads",
-    "images", "inspection", "metrics", "model_selection", "pipeline", "store", "streaming",
-    "utils.estimator_checks",
+    "backbones", "cascade", "datasets", "decomposition", "embedding", "ensemble",
+    "feature_selection", "heads", "images", "inspection", "labels", "metrics", "model_selection",
+    "pipeline", "retrieval", "store", "streaming", "utils", "utils.estimator_checks",
 )  # fmt: skip
 _HEADER = '''\
 """Made by ``python -m tools.docs.stubs`` from the docstrings."""

@@ -353,14 +353,14 @@ def train_zoo(names, steps):
 def train_on_pictures(names, pictures, output, steps):
     """Train models on from the zoo's weights, into a folder of its own for each."""
     output.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(VOCABULARY, output / VOCABULARY.name)
     for name in names:
         recipe = Recipe(steps=steps, learning_rate=1e-3, general_weight=0.3)
         model = build_model(name)
         load_weights(model, name)
         checkpoint = output / f"checkpoint-{name}.pt"
         train(model, name, recipe, pictures, checkpoint)
-        export(model, name, output / name, f"../{VOCABULARY.name}")
+        export(model, name, output / name, VOCABULARY.name)
+        shutil.copyfile(VOCABULARY, output / name / VOCABULARY.name)
         checkpoint.unlink(missing_ok=True)
 
 

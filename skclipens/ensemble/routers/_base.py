@@ -8,6 +8,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 
 from ..._utils._linalg import one_blas_thread
+from ..._utils._versions import VersionsMixin
 
 _MAX_CLASSES = 32
 
@@ -16,7 +17,7 @@ def _learns(router):
     return hasattr(router, "_fit")
 
 
-class BaseRouter(BaseEstimator):
+class BaseRouter(VersionsMixin, BaseEstimator):
     """A router of this package.
 
     A subclass has ``_weights(X, logits)``, if it is a weighted sum of logits, or ``combine``; and

@@ -1,12 +1,12 @@
 """Gaps: rows of NaN, which an embedder leaves for images that it cannot read."""
 
-import os
 import warnings
 
 import numpy as np
 
 from .._utils._sklearn import safe_indexing
 from ..images import ImageError
+from ..images._wrapped import name_of
 
 _LISTED = 3  # rows that a message names
 
@@ -35,6 +35,15 @@ def filled(table, rows, value):
     return table
 
 
+def with_label(labels, rows, label):
+    """A copy of labels with another one in some rows; objects if it is of another kind."""
+    dtype = np.asarray(label).dtype
+    same_kind = (dtype.kind == "U") == (labels.dtype.kind == "U") and dtype.kind != "O"
+    labels = labels.astype(np.result_type(labels, dtype) if same_kind else object)
+    labels[rows] = label
+    return labels
+
+
 def warn_of_gaps(gaps, what, images, all_may_be=False):
     """Warn of images that cannot be read. ImageError if there are no others."""
     rows = np.flatnonzero(gaps).tolist()
@@ -51,5 +60,5 @@ def warn_of_gaps(gaps, what, images, all_may_be=False):
 
 
 def _named(row, images):
-    image = None if images is None else images[row]
-    return f"row {row} ({str(image)!r})" if isinstance(image, (str, os.PathLike)) else f"row {row}"
+    name = None if images is None else name_of(images[row])
+    return f"row {row}" if name is None else f"row {row} ({name!r})"

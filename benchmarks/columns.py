@@ -1,0 +1,197 @@
+"""What more columns of the same backbones are worth: views, and features before the projection.
+
+    python -m benchmarks.columns --datasets photographs emoji --data-home DATA_HOME
+
+Everything is embedded once, and each way to embed takes its blocks from there. For each way, the
+default ensemble is compared with itself on the image alone, and with logistic regression on the
+same columns; draws and test pictures are the same. Embeddings are kept in the work folder.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from skclipens import AdaptiveBackboneEnsemble
+from skclipens.backbones import resolve_backbones
+from skclipens.backbones._kinds import parse_kind
+
+from ._machine import describe, heading
+from .paper import _rivals, _sets
+from .paper._embedding import Columns, blocks_of, embed, gflops_of
+from .paper._experiments import few_shot_draws, markdown
+from .paper._intervals import crossed_bootstrap, ends, paired_interval
+
+EVERYTHING = Columns("both", "both", keep_plain=True)
+PLAIN, VIEWS, BESIDE = "image alone", "views", "views beside the image"
+POOLED, ALL_OF_VIEWS = "image, pooled features too", "views, pooled features too"
+WAYS = {
+    PLAIN: Columns(),
+    VIEWS: Columns("both"),
+    BESIDE: Columns("both", keep_plain=True),
+    POOLED: Columns(features="both"),
+    ALL_OF_VIEWS: Columns("both", "both"),
+}
+RIVAL = "LogisticRegression, C searched"
+WITH_RIVAL = (PLAIN, VIEWS, BESIDE)  # of pooled features, the search takes hours
+_NOTE = """\
+{draws} draws, seeds 0 to {last}; at most {n_test} test pictures. Differences in points, with the
+95 % interval of a bootstrap over pictures and draws; intervals of means over sets hold the sets
+fixed. Views are the image, its mirror image and five crops of 80 %.
+"""
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.columns", description=__doc__)
+    add = parser.add_argument
+    add("--datasets", nargs="+", default=["photographs", "emoji", "tuxpaint"])
+    add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")
+    add("--shots", nargs="+", type=int, default=[1, 4, 16])
+    add("--draws", type=int, default=5)
+    add("--per-class", type=int, default=40, help="at most, in a training pool")
+    add("--n-test", type=int, default=1000, help="at most, where a set has a test part")
+    add("--data-home", type=Path, help="folder of the sets, as in fetch_benchmark")
+    add("--work", type=Path, help="embeddings; default: kept nowhere")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    """Command line."""
+    options = parse(arguments)
+    names = options.backbones[0] if len(options.backbones) == 1 else options.backbones
+    backbones = [backbone.name for backbone in resolve_backbones(names)]
+    how = {"data_home": options.data_home, "per_class": options.per_class, "n_test": options.n_test}
+    cells = []
+    with tempfile.TemporaryDirectory() as kept, threadpool_limits(1, user_api="blas"):
+        for name in _sets.expand(options.datasets):
+            try:
+                dataset = _sets.load(name, False, **how)
+            except _sets.MissingSetError as error:
+                print(f"{name} is skipped: {error}", file=sys.stderr)
+                continue
+            work = options.work or Path(kept)
+            cells += measure(dataset, backbones, options.shots, options.draws, work)
+            print(f"{name} is done", file=sys.stderr)
+    if not cells:
+        raise SystemExit("None of the sets is available.")
+    print(heading("Views, and features before the projection", "columns", arguments))
+    print(describe(["scikit-learn", "torch", "numpy"]) + "\n")
+    print(_NOTE.format(draws=options.draws, last=options.draws - 1, n_test=options.n_test))
+    print(report(pd.DataFrame(cells), backbones))
+
+
+def measure(dataset, backbones, shots, draws, work):
+    """A row for each number of shots and way to embed."""
+    X, y = np.array(embed(dataset, backbones, work, columns=EVERYTHING)), np.asarray(dataset.y)
+    places = blocks_of(backbones, EVERYTHING)
+    options = {"class_names": dataset.class_names, "templates": dataset.templates}
+    for k in shots:
+        found = {}
+        for draw, (train, test) in enumerate(few_shot_draws(dataset, k, draws, 0)):
+            tested = np.isin(np.arange(len(y)), test)
+            for way, blocks in blocks_of_ways(places).items():
+                Z = np.hstack([X[:, places[block]] for block in blocks])
+                clf = AdaptiveBackboneEnsemble(blocks, random_state=draw, **options)
+                right, seconds = _right(clf, Z, y, train)
+                rival = _rival(Z, places, blocks, y, train) if way in WITH_RIVAL else None
+                found.setdefault(way, []).append((right, rival, tested, seconds))
+        plain = [right for right, *_ in found[PLAIN]]
+        for way, of_draws in found.items():
+            yield _cell(dataset.name, k, way, plain, *zip(*of_draws, strict=True))
+
+
+def blocks_of_ways(places):
+    """Names of the blocks that each way to embed makes, among those of everything."""
+    kinds = {name: parse_kind(name) for name in places}
+    return {
+        way: [
+            name
+            for name, kind in kinds.items()
+            if (kind.views if columns.views else not kind.views)
+            or (columns.keep_plain and not kind.views)
+            if columns.features == "both" or not kind.pooled
+        ]
+        for way, columns in WAYS.items()
+    }
+
+
+def _right(clf, X, y, train):
+    start = time.perf_counter()
+    clf.fit(X[train], y[train])
+    seconds = time.perf_counter() - start
+    return clf.predict(X) == y, seconds
+
+
+def _rival(Z, places, blocks, y, train):
+    ends_of = np.cumsum([0, *(places[block].stop - places[block].start for block in blocks)])
+    columns = [(f"block{i}", np.arange(*pair)) for i, pair in enumerate(pairwise(ends_of))]
+    return _right(_rivals.make(RIVAL, columns, y[train]), Z, y, train)[0]
+
+
+def _cell(name, shots, way, plain, right, rival, tested, seconds):
+    values = {"plain": np.subtract(right, plain, dtype=np.float32)}
+    if way in WITH_RIVAL:
+        values["rival"] = np.subtract(right, rival, dtype=np.float32)
+    cell = {"set": name, "shots": shots, "way": way, "fit": np.median(seconds)}
+    cell["accuracy"] = np.mean([one[mask].mean() for one, mask in zip(right, tested)])
+    for other, difference in values.items():
+        zeros = np.zeros_like(difference)
+        cell[other] = paired_interval(difference, zeros, tested)
+        cell[f"{other} replicates"] = crossed_bootstrap(difference, tested)
+    return cell
+
+
+def report(cells, backbones):
+    """The tables in Markdown."""
+    texts = []
+    for way in WAYS:
+        rows = cells[cells["way"] == way]
+        if way != PLAIN:
+            texts += [f"## {way.capitalize()}, less the image alone", _table(rows, "plain")]
+        if way in WITH_RIVAL:
+            title = f"## {way.capitalize()}: less logistic regression on the same columns"
+            texts += [title, _table(rows, "rival")]
+    return "\n\n".join([*texts, "## What it costs", _costs(cells, backbones)])
+
+
+def _table(rows, other):
+    text = rows.assign(cell=rows[other].map(_points))
+    frame = text.pivot(index="set", columns="shots", values="cell").loc[rows["set"].unique()]
+    means = {}
+    for shots, of_shots in rows.groupby("shots"):
+        low, high = ends(np.mean(of_shots[f"{other} replicates"].tolist(), axis=0))
+        means[shots] = _points((of_shots[other].map(lambda one: one[0]).mean(), low, high))
+    frame.loc["mean of the sets"] = means
+    frame.index.name = "set, labelled pictures per class"
+    return markdown(frame)
+
+
+def _points(values):
+    difference, low, high = (100 * value for value in values)
+    return f"{difference:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def _costs(cells, backbones):
+    most = cells["shots"].max()
+    seconds = cells[cells["shots"] == most].groupby("way")["fit"].median()
+    rows = {
+        way: {
+            "GFLOPs per image": f"{gflops_of(backbones, columns)['all']:.3g}",
+            "columns": max(block.stop for block in blocks_of(backbones, columns).values()),
+            f"seconds to fit, median of sets, {most} shots": f"{seconds[way]:.2f}",
+        }
+        for way, columns in WAYS.items()
+    }
+    frame = pd.DataFrame(rows).T
+    frame.index.name = "way to embed"
+    return markdown(frame)
+
+
+if __name__ == "__main__":
+    main()

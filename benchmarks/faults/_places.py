@@ -1,0 +1,143 @@
+"""Places that fail, and processes that are killed."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NamedTuple
+
+NOT_RUN = "not run"
+
+
+class Outcomes(NamedTuple):
+    """What happened, how often, and which of it should have happened."""
+
+    fault: str
+    counts: Counter
+    right: tuple
+
+    @property
+    def missed(self):
+        """Outcomes that should not have happened."""
+        return [one for one in self.counts if one not in self.right and not one.startswith(NOT_RUN)]
+
+
+@contextmanager
+def small_disk(size="300k"):
+    """A folder on a disk of its own; None where this user may not mount one."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            run = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder]
+            subprocess.run(run, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            yield None
+            return
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(["umount", folder], check=True)
+
+
+def remount(folder, options):
+    """Change a disk, for instance to ``"ro"``."""
+    subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
+
+
+def fill(folder):
+    """Leave no room on a disk."""
+    with open(folder / "others", "ab", buffering=0) as file:
+        for size in (2**14, 2**10, 1):
+            try:
+                while file.write(bytes(size)):
+                    pass
+            except OSError:
+                pass
+
+
+def _task(task, args, sender):
+    os.setpgid(0, 0)  # so that what it starts ends with it
+    sender.send(task(*args))
+
+
+def in_fork(task, *args, kill_after=None, limit=120):
+    """What a task returns in a forked process; or None, where it was killed at work.
+
+    Parameters
+    ----------
+    task : callable
+    *args : object
+    kill_after : float or None
+        Seconds until it is killed.
+    limit : float
+        Seconds after which it is taken to hang: a TimeoutError.
+    """
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_task, args=(task, args, sender))
+    child.start()
+    sender.close()
+    try:
+        if receiver.poll(limit if kill_after is None else kill_after):
+            return receiver.recv()
+        if kill_after is None:
+            raise TimeoutError(f"{task} did not end")
+        return None
+    except EOFError:
+        raise RuntimeError(f"{task} ended with {child.exitcode}") from None
+    finally:
+        if child.is_alive():
+            os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        receiver.close()
+
+
+def as_nobody(task, *args):
+    """Run a task in a fork, by a user whom folders of others are closed to."""
+
+    def run():
+        if os.geteuid() == 0:  # whom no folder is closed to
+            os.setgid(65534)
+            os.setuid(65534)
+        return task(*args)
+
+    return in_fork(run)
+
+
+class _Counting(SimpleHTTPRequestHandler):
+    def do_GET(self):
+        self.server.requests.append(self.path)
+        super().do_GET()
+
+    do_HEAD = do_GET
+
+    def log_message(self, *arguments):
+        pass
+
+
+@contextmanager
+def server(folder):
+    """A server of a folder on the loopback, with a list of its requests and an address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Counting, directory=folder)) as running:
+        running.requests, running.url = [], f"http://127.0.0.1:{running.server_port}"
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        try:
+            yield running
+        finally:
+            running.shutdown()
+
+
+def wait_for(is_true, limit=60):
+    """Wait until something is true, looking every hundredth of a second."""
+    end = time.monotonic() + limit
+    while not is_true():
+        if time.monotonic() > end:
+            raise TimeoutError("it did not become true")
+        time.sleep(0.01)

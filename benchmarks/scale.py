@@ -1,0 +1,110 @@
+"""Time and memory of our fit beside logistic regression, by numbers of rows, classes and blocks.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.scale [--largest 100000] [--repeats 1]
+
+Prints tables in Markdown and fails beyond a limit. Tables of data, ways and clocks are those of
+:mod:`benchmarks.fit_predict`; blocks have 128 columns, as those of the zoo.
+"""
+
+import argparse
+from functools import partial
+
+import numpy as np
+
+from benchmarks._machine import best_by, describe, heading, markdown, peak_memory
+from benchmarks.fit_predict import LIBRARIES, Pictures, blocks_of, ensemble, probe
+
+TITLE = "Rows, classes and blocks: time and memory"
+WIDTH, SOME = 128, 16_000
+# The most that is allowed: of a rival's time, as a power of the number of rows, and of the memory
+# that a quarter of the rows takes.
+RATIO, EXPONENT, PREDICT_GROWTH = 1.0, 1.1, 1.1
+
+
+def sizes(largest):
+    """Numbers of rows, classes and blocks, by what grows."""
+    some = min(SOME, largest)
+    return {
+        "rows": [(n, 32, 5) for n in (1_600, 6_400, 25_600, 100_000) if n <= largest],
+        "classes": [(some, c, 5) for c in (10, 100, 1000) if 10 * c <= some],
+        "blocks": [(some, 32, b) for b in (1, 3, 9)],
+    }
+
+
+def measure(pictures, size, repeats):
+    """Seconds of ours and of the rival, by the wall and the processor; peak memory of both."""
+    n, n_classes, n_blocks = size
+    widths = [WIDTH] * n_blocks
+    X, y = pictures.table(widths, n_classes, n // n_classes)
+    ways = {
+        "ours": partial(ensemble(blocks_of(widths)).fit, X, y),
+        "rival": partial(probe().fit, X, y),
+    }
+    seconds = best_by(ways, repeats)
+    return [seconds["ours"], seconds["rival"], *map(peak_memory, ways.values())]
+
+
+def report(what, found):
+    """Print a table; return what is beyond its limit."""
+    header = ["rows", "classes", "blocks", "wall, s", "CPU, s", "ms of CPU per row"]
+    header += ["LR: wall, s", "LR: CPU, s", "CPU × LR", "limit", "peak, MiB", "LR: peak, MiB"]
+    lines, beyond = [], []
+    for size, ((wall, cpu), (of_rival, cpu_of_rival), peak, peak_of_rival) in found.items():
+        times = wall, cpu, 1e3 * cpu / size[0], of_rival, cpu_of_rival, cpu / cpu_of_rival
+        peaks = [f"{one:.0f}" for one in (peak, peak_of_rival)]
+        lines.append([*size, *(f"{time_:.2f}" for time_ in times), RATIO, *peaks])
+        if times[-1] > RATIO:
+            n, c, b = size
+            beyond.append(f"fit of {n} rows, {c} classes, {b} blocks: {times[-1]:.2f} × LR")
+    print(f"\nOur fit, by the number of {what}\n\n{markdown(header, lines)}", flush=True)
+    return beyond
+
+
+def report_exponent(found):
+    """Print how time grows in the last step; return it if it is beyond its limit."""
+    (n, (_, first), *_), (m, (_, last), *_) = [(size[0], *found[size]) for size in list(found)[-2:]]
+    exponent = np.log(last / first) / np.log(m / n)
+    print(f"\nIn the last step time grows as n^{exponent:.2f}; limit n^{EXPONENT}.")
+    return [f"fit: time grows as n^{exponent:.2f}"] if exponent > EXPONENT else []
+
+
+def report_predict(pictures, largest):
+    """Print the peak memory of predict by the number of rows; return it if it grows."""
+    widths, n = [WIDTH] * 5, min(1_600, largest)
+    X, y = pictures.table(widths, 32, n // 32)
+    fitted = ensemble(blocks_of(widths)).fit(X, y)
+    lines, peaks = [], []
+    for n_rows in (10_000, 40_000):
+        many = X[np.resize(np.arange(len(X)), n_rows)]
+        run = partial(fitted.predict, many)
+        ((wall, cpu),) = best_by({"": run}, 1).values()
+        # Beside the labels that are returned, and the positions that they are read from.
+        peaks.append(peak_memory(run) - 2 * fitted.predict(many[:1]).itemsize * n_rows / 2**20)
+        lines.append([n_rows, f"{wall:.2f}", f"{cpu:.2f}", f"{peaks[-1]:.1f}"])
+    header = ["rows to predict", "wall, s", "CPU, s", "peak beside X and labels, MiB"]
+    print(f"\n{n} rows were fitted, 32 classes, 5 blocks\n\n{markdown(header, lines)}", flush=True)
+    growth = peaks[1] / peaks[0]
+    return [f"predict: memory × {growth:.2f}"] if growth > PREDICT_GROWTH else []
+
+
+def main(arguments=None):
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--largest", type=int, default=100_000, help="number of rows")
+    options = parser.parse_args(arguments)
+    pictures, beyond = Pictures(), []
+    print(heading(TITLE, "scale", arguments))
+    print(f"{describe(LIBRARIES)}; best of {options.repeats}.")
+    for what, those in sizes(options.largest).items():
+        found = {size: measure(pictures, size, options.repeats) for size in those}
+        beyond += report(what, found)
+        if what == "rows" and len(found) > 1:
+            beyond += report_exponent(found)
+    beyond += report_predict(pictures, options.largest)
+    if beyond:
+        raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Images where a table is wanted: which step is missing."""
+
+import os
+
+import numpy as np
+
+_LONGEST = 80  # of what a message quotes
+
+
+def refuse_images(X):
+    """Raise ValueError if X is a column of images or of their names, and not of numbers.
+
+    Parameters
+    ----------
+    X : array-like
+        Only its first value is looked at.
+    """
+    first = _first_of_column(X)
+    is_image = type(first).__module__.startswith("PIL.")
+    if is_image or (isinstance(first, (str, bytes, os.PathLike)) and not _is_number(first)):
+        text = repr(first)
+        text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+        raise ValueError(
+            f"X holds images or their names, such as {text}, where a table of numbers is wanted: "
+            "the step that embeds them is missing. make_backbone_pipeline('zoo') puts one before "
+            "the ensemble; by hand, it is MultiBackboneEmbedder('zoo').fit_transform(X)."
+        )
+
+
+def _first_of_column(X):
+    """The first value of what has one value for each row, or None."""
+    if hasattr(X, "iloc"):
+        X = X.iloc[:1].to_numpy()
+    first = _first(X)
+    return _first(first) if _is_sequence(first) and len(first) == 1 else first
+
+
+def _first(X):
+    return X[0] if _is_sequence(X) and len(X) else None
+
+
+def _is_sequence(X):
+    return isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.ndim > 0)
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,127 @@
+"""Values of tables and labels that would be taken for others without a word."""
+
+from numbers import Number
+
+import numpy as np
+
+from ._missing import is_missing
+
+_SMALLEST = 1e-16  # of the largest value of a table; squares of smaller ones vanish in float32
+
+
+def refuse_text(X):
+    """Raise ValueError if a table holds text, which scikit-learn would read as numbers.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+    """
+    names = list(X.columns) if hasattr(X, "columns") else None
+    if names is not None and hasattr(X, "to_numpy"):
+        columns = [np.asarray(X[name]) for name in dict.fromkeys(names)]
+        if all(column.dtype.kind in "biufc" for column in columns):
+            return
+    try:
+        values = np.asarray(X)
+    except ValueError:  # rows of different length, which scikit-learn says
+        return
+    if values.dtype.kind not in "OSUT" or values.ndim != 2:
+        return
+    # As it was given: numpy makes text of numbers that stand beside text.
+    given = X if isinstance(X, (list, tuple)) else values
+    for row, cells in enumerate(given):
+        for column, cell in enumerate(cells):
+            if isinstance(cell, (str, bytes)):
+                name = f" ({names[column]!r})" if names else ""
+                raise ValueError(
+                    f"X holds text: row {row}, column {column}{name} is {str(cell)!r}. Convert "
+                    "numbers, X.astype(float); encode categories, as "
+                    "sklearn.preprocessing.OrdinalEncoder does."
+                )
+
+
+def check_range(X, names=None):
+    """Raise ValueError if squares of a table overflow, or all vanish.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features), float64 or float32
+    names : ndarray of shape (n_features,) or None
+        Names of the columns.
+    """
+    largest = np.maximum(X.max(axis=0), -X.min(axis=0)).astype(np.float64)
+    column = int(largest.argmax())
+    top, name = largest[column], f" ({names[column]!r})" if names is not None else ""
+    with np.errstate(over="ignore"):
+        overflows = top**2 * X.size > np.finfo(X.dtype).max
+    if overflows:
+        raise ValueError(
+            f"Column {column} of X{name} has values as large as {top:.2g}, whose squares overflow "
+            f"{X.dtype}. Scale the columns, say by sklearn.preprocessing.StandardScaler."
+        )
+    if 0 < top < _SMALLEST:
+        raise ValueError(
+            f"The largest value of X, in column {column}{name}, is {top:.2g}: its square vanishes. "
+            "Scale the columns, say by sklearn.preprocessing.StandardScaler."
+        )
+
+
+def refuse_mixed(y):
+    """Raise ValueError if labels are of several types, or of one that is none of a label's.
+
+    Numbers beside text would become text.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+    """
+    if hasattr(y, "__array__"):
+        y = np.asarray(y)
+        if y.dtype.kind != "O" or not y.ndim:
+            return
+    first = {}
+    for row, label in enumerate(y):
+        if is_missing(label):
+            continue
+        kind = "a number" if isinstance(label, (Number, np.bool_)) else _kind_of(label)
+        if kind is None:
+            raise ValueError(
+                f"Label {label!r} of y, in row {row}, is of type {type(label).__name__}. Labels "
+                "are strings, or whole numbers."
+            )
+        first.setdefault(kind, (row, label))
+    if len(first) > 1:
+        named = " and ".join(f"{kind} in row {r} ({v!r})" for kind, (r, v) in first.items())
+        raise ValueError(
+            f"y mixes types: {named}. Labels are all strings or all numbers: y = [str(label) for "
+            "label in y] makes them strings."
+        )
+
+
+def _kind_of(label):
+    if isinstance(label, str):
+        return "a string"
+    # What scikit-learn says of labels for several outputs, dates and the like stays its own.
+    return None if isinstance(label, (dict, set, bytes)) else "something else"
+
+
+def why_no_labels(y):
+    """What scikit-learn does not say of labels that it refuses.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+
+    Returns
+    -------
+    str
+        A sentence, or nothing.
+    """
+    if y.ndim != 1 or not len(y):
+        return ""
+    if y.dtype.kind == "O" and isinstance(y[0], Number):
+        return f"y holds numbers as objects, such as {y[0]!r} in row 0: pass y.astype(int)."
+    rows = np.flatnonzero(y != np.floor(y)) if y.dtype.kind == "f" else []
+    if not len(rows):
+        return ""
+    return f"The first such label is {y[rows[0]].item()!r}, in row {rows[0]}."

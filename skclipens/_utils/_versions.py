@@ -1,0 +1,81 @@
+"""The versions that an estimator was saved with, and a warning where it is loaded under others."""
+
+import sys
+import warnings
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+from sklearn.exceptions import InconsistentVersionWarning
+
+_LIBRARIES = {"scikit-learn": "scikit-learn", "torch": "torch", "open_clip": "open_clip_torch"}
+_KEY = "_versions"
+
+
+class SavedUnderOthersWarning(InconsistentVersionWarning):
+    """An estimator was saved under other versions, or with other weights.
+
+    Parameters
+    ----------
+    estimator_name : str
+    then : dict of str to str
+        What differs, as it was.
+    now : dict of str to str
+        The same, as it is.
+    """
+
+    def __init__(self, estimator_name, then, now):
+        super().__init__(
+            estimator_name=estimator_name,
+            original_sklearn_version=then.get("scikit-learn"),
+            current_sklearn_version=now.get("scikit-learn"),
+        )
+        self.then, self.now = then, now
+
+    def __str__(self):
+        then, now = (
+            ", ".join(f"{what} {which}" for what, which in each.items())
+            for each in (self.then, self.now)
+        )
+        return (
+            f"{self.estimator_name} was saved with {then} and is loaded with {now}. It may fail or "
+            "give other results: fit it again, or load it with what it was saved with."
+        )
+
+
+class VersionsMixin:
+    """An estimator that is saved with the versions of what it was made by."""
+
+    def __getstate__(self):
+        return {**super().__getstate__(), _KEY: versions()}
+
+    def __setstate__(self, state):
+        saved = state.get(_KEY, {})
+        super().__setstate__({key: value for key, value in state.items() if key != _KEY})
+        warn_of_others(self, saved, {key: versions().get(key) for key in saved})
+
+
+def warn_of_others(estimator, then, now):
+    """Warn of entries that differ.
+
+    Parameters
+    ----------
+    estimator : estimator
+    then, now : dict of str to str
+        With the same keys.
+    """
+    others = [key for key in then if then[key] != now[key]]
+    if others:
+        then, now = ({key: each[key] for key in others} for each in (then, now))
+        warnings.warn(SavedUnderOthersWarning(type(estimator).__name__, then, now), stacklevel=4)
+
+
+@cache
+def versions():
+    """Versions of skclipens and of what its results depend on, without builds such as "+cpu"."""
+    found = {"skclipens": sys.modules[__name__.partition(".")[0]].__version__}
+    for name, distribution in _LIBRARIES.items():
+        try:
+            found[name] = version(distribution).partition("+")[0]
+        except PackageNotFoundError:
+            found[name] = "(none)"
+    return found

@@ -1,0 +1,61 @@
+"""Warnings that a thread does not show, whatever other threads do."""
+
+import re
+import threading
+import warnings
+from contextlib import contextmanager
+
+_NOTHING = "(?!)"  # matches no text
+
+
+class _OfThisThread(threading.local):
+    """Stands in a filter of :mod:`warnings` for messages that the calling thread does not show.
+
+    ``warnings.catch_warnings`` changes the filters of the whole process and sets back those that
+    it found. Threads that overlap in it set back each other's: from then on warnings of others are
+    lost. This filter stays where it is.
+    """
+
+    def __init__(self):
+        self.patterns = []
+
+    @property
+    def pattern(self):
+        """All patterns as one, for scikit-learn, which hands filters on to its workers."""
+        return "|".join(self.patterns) or _NOTHING
+
+    def match(self, message):
+        """As of a regular expression."""
+        return re.match(self.pattern, message)
+
+    def __reduce__(self):
+        return re.compile, (self.pattern, re.IGNORECASE)
+
+
+_not_shown = _OfThisThread()
+_filter = ("ignore", _not_shown, Warning, None, 0)
+
+
+def _install():
+    if not warnings.filters or warnings.filters[0] is not _filter:
+        warnings.filters.insert(0, _filter)
+
+
+@contextmanager
+def silent(pattern):
+    """A context in which this thread, and no other one, does not show some warnings.
+
+    Parameters
+    ----------
+    pattern : str
+        Regular expression of how their messages begin.
+    """
+    _install()  # again, as others may have put filters before it
+    _not_shown.patterns.append(f"(?:{pattern})")
+    try:
+        yield
+    finally:
+        _not_shown.patterns.pop()
+
+
+_install()

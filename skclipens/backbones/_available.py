@@ -1,0 +1,107 @@
+"""Whether weights that have to be fetched can be: one short try, before anything is loaded.
+
+The hub's client tries five times for each of several files, which takes most of a minute.
+"""
+
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from ._errors import BackboneNotAvailableError
+
+_PATIENCE = 5.0  # seconds
+_HUB_FILES = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
+_TIMM_FILES = ["model.safetensors", "pytorch_model.bin"]
+
+
+def check_available(backbone):
+    """Raise if weights are not on this machine, and what has them does not answer.
+
+    Parameters
+    ----------
+    backbone : Backbone
+
+    Raises
+    ------
+    BackboneNotAvailableError
+        Says what does not answer, and what to do without it.
+    """
+    if backbone.path is not None:
+        return
+    repository, files, url = _source(backbone)
+    if not _is_here(repository, files, url):
+        check_hub(backbone.name, advice_of(backbone), None if repository else url)
+
+
+def check_hub(name, advice, url=None):
+    """Raise if the hub, or another address, does not answer, asked once and for a few seconds.
+
+    Parameters
+    ----------
+    name : str
+        What is to be fetched.
+    advice : str
+        What to do without it.
+    url : str or None
+        None is the hub.
+
+    Raises
+    ------
+    BackboneNotAvailableError
+    """
+    import huggingface_hub
+
+    if huggingface_hub.constants.HF_HUB_OFFLINE and url is None:
+        reason = "HF_HUB_OFFLINE is set."
+    elif (reason := _silence_of(url or huggingface_hub.constants.ENDPOINT)) is None:
+        return
+    raise BackboneNotAvailableError(
+        f"{name!r} cannot be loaded: it is not on this machine, and {reason} {advice}"
+    )
+
+
+def advice_of(backbone):
+    """What to do where the weights of a backbone cannot be fetched."""
+    own = "a directory" if backbone.repository else f"a file, '{backbone.name}//path/to/file'"
+    return (
+        "Weights that are not on this machine are fetched once from the internet. Without it, "
+        f"name {own}, that holds them, or use the models that come with skclipens: 'zoo'."
+    )
+
+
+def _silence_of(url):
+    """Why an address does not answer, or None."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PATIENCE)
+    except urllib.error.HTTPError:
+        return None  # an answer all the same; what it means for a file, the download will say
+    except OSError as error:
+        return f"{url} does not answer: {getattr(error, 'reason', error)}."
+    return None
+
+
+def _source(backbone):
+    """Where weights are fetched from: a repository of the hub, files of it, another address."""
+    if backbone.repository:
+        return backbone.repository, _HUB_FILES, None
+    if not backbone.has_text:
+        import timm
+
+        name = f"{backbone.architecture}.{backbone.tag}".partition("/")[2]
+        facts = timm.get_pretrained_cfg(name)
+        return (facts.hf_hub_id, _TIMM_FILES, facts.url) if facts else (None, [], None)
+    import open_clip
+
+    facts = open_clip.get_pretrained_cfg(backbone.architecture, backbone.tag)
+    repository, _, file = facts.get("hf_hub", "").rpartition("/")
+    files = [file, str(Path(file).with_suffix(".safetensors"))] if file else _HUB_FILES
+    return repository, files, facts.get("url")
+
+
+def _is_here(repository, files, url):
+    import huggingface_hub
+
+    if repository:
+        found = (huggingface_hub.try_to_load_from_cache(repository, file) for file in files)
+        return any(isinstance(file, str) for file in found)
+    return not url or Path("~/.cache/clip", Path(url).name).expanduser().is_file()

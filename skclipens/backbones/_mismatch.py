@@ -1,0 +1,105 @@
+"""Weights of another architecture than the one that was named: which it is."""
+
+import re
+
+_QUICKGELU = "-quickgelu"
+_MISFIT = re.compile("size mismatch for|Missing key|Unexpected key|pos_embed")
+
+
+def explain_misfit(text, read_shapes, named):
+    """What to say where weights do not fit an architecture, or None where something else is wrong.
+
+    Parameters
+    ----------
+    text : str
+        Why they could not be loaded.
+    read_shapes : callable
+        Gives the shapes of the tensors in the file by name, a dict of str to tuple of int.
+    named : str
+        What the file is called in a spec, after the architecture: ``"//path/to/file"``.
+
+    Returns
+    -------
+    str or None
+    """
+    if not _MISFIT.search(text):
+        return None
+    shapes = {_plain(key): shape for key, shape in read_shapes().items()}
+    for key in ("visual.conv1.weight", "token_embedding.weight"):
+        if key not in shapes:
+            return f"it has no tensor {key!r}, so it is not the state dict of a whole CLIP model."
+    fitting = architectures_of(shapes)
+    if not fitting:
+        return (
+            "its tensors are of another architecture, and of none that open_clip has. Name a "
+            "directory that holds an open_clip_config.json beside the weights."
+        )
+    names = ", ".join(repr(f"{name}{named}") for name in fitting)
+    return f"its tensors are of another architecture. They fit {names}."
+
+
+def _plain(key):
+    """A key without what is before it in models on several devices, and of another text tower."""
+    return key.removeprefix("module.").removeprefix("text.")
+
+
+def architectures_of(shapes):
+    """Names of open_clip's architectures that tensors of these shapes fit, without QuickGELU.
+
+    Parameters
+    ----------
+    shapes : dict of str to tuple of int
+
+    Returns
+    -------
+    list of str
+        Those with towers of OpenAI's kinds: vision transformers and residual networks.
+    """
+    import open_clip
+
+    names = [name for name in open_clip.list_models() if not name.endswith(_QUICKGELU)]
+    found = _sizes_in(shapes)
+    return [name for name in names if _sizes_of(open_clip.get_model_config(name)) == found]
+
+
+def _sizes_in(shapes):
+    """What tells architectures apart, read off the tensors."""
+    conv = shapes.get("visual.conv1.weight", (0, 0, 0, 0))
+    deep = {
+        int(key.split(".")[3]) for key in shapes if key.startswith("visual.transformer.resblocks.")
+    }
+    stages = tuple(
+        len({key.split(".")[2] for key in shapes if key.startswith(f"visual.layer{stage}.")})
+        for stage in (1, 2, 3, 4)
+    )
+    is_vit = not any(stages)
+    positions = "visual.positional_embedding" if is_vit else "visual.attnpool.positional_embedding"
+    words = shapes.get("token_embedding.weight", (0, 0))
+    return {
+        "width": conv[0] if is_vit else 2 * conv[0],
+        "patch": conv[-1] if is_vit else None,
+        "layers": len(deep) if is_vit else stages,
+        "positions": shapes.get(positions, (0,))[0],
+        "words": tuple(words),
+        "embedding": tuple(shapes.get("text_projection", (0, 0)))[-1],
+    }
+
+
+def _sizes_of(config):
+    """The same of an architecture, by open_clip's configuration and its defaults."""
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    if "timm_model_name" in vision or "hf_model_name" in text:
+        return None
+    layers, size = vision.get("layers", 12), vision.get("image_size", 224)
+    is_vit = isinstance(layers, int)
+    patch = vision.get("patch_size", 16) if is_vit else 32
+    if not all(isinstance(one, int) for one in (patch, size)):
+        return None
+    return {
+        "width": vision.get("width", 768),
+        "patch": patch if is_vit else None,
+        "layers": layers if is_vit else tuple(layers),
+        "positions": (size // patch) ** 2 + 1,
+        "words": (text.get("vocab_size", 49408), text.get("width", 512)),
+        "embedding": config["embed_dim"],
+    }

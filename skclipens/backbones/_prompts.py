@@ -1,0 +1,46 @@
+"""What a text tower is asked: texts, and the prompts that they are put in."""
+
+import reprlib
+
+import numpy as np
+
+DEFAULT_TEMPLATES = ("a photo of a {}.", "a picture of a {}.", "{}")
+
+
+def check_templates(templates):
+    """Prompts as a tuple of str; None stands for the default ones.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one has no place for a name.
+    """
+    templates = tuple(DEFAULT_TEMPLATES if templates is None else templates)
+    if not templates:
+        raise ValueError("templates is empty; None stands for the default ones.")
+    for template in templates:
+        if not isinstance(template, str) or template.count("{}") != 1:
+            raise ValueError(
+                f"Each of templates needs one '{{}}' for the name of a class; {template!r} "
+                "does not have it."
+            )
+    return templates
+
+
+def check_texts(texts):
+    """Texts as a list of str.
+
+    Raises
+    ------
+    ValueError
+        If it is one string, holds none, or something else than strings.
+    """
+    if isinstance(texts, str):
+        raise ValueError(f"Expected a list of texts, got one string: pass [{texts!r}].")
+    texts = np.asarray(texts, dtype=object)
+    if texts.ndim != 1 or not len(texts):
+        raise ValueError(f"Expected a list of texts, got an array of shape {texts.shape}.")
+    for row, text in enumerate(texts.tolist()):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"Text {row} is {reprlib.repr(text)}: pass words, as a string.")
+    return texts.tolist()

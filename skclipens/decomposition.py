@@ -1,0 +1,187 @@
+"""Decomposition: fewer columns for each block.
+
+Imports ``ensemble`` and all below; only users import it.
+"""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._utils._sklearn import Interval, RealNotInt, check_feature_names_in, fit_context
+from .ensemble._blocks import find_blocks, take
+
+__all__ = ["BlockPCA"]
+
+_OTHER = "other"  # what find_blocks calls columns of no backbone
+
+
+class BlockPCA(TransformerMixin, BaseEstimator):
+    """Reduce each block of columns by a principal component analysis of its own.
+
+    For trees, and for models that read a whole table at once, whose time grows with the number of
+    columns: each backbone has hundreds. In one analysis of all columns, the backbone whose
+    embeddings vary most would get most components; here each has its share.
+
+    Parameters
+    ----------
+    n_components : int, float or None, default=16
+        How much is kept of each block. An int: so many columns, or all that there are where the
+        block has fewer columns or the table fewer rows. A float below 1: as many as explain this
+        part of the variance. None: all.
+    blocks : None, str, list of str or list of (str, columns), default=None
+        Which columns belong together; see :class:`AdaptiveBackboneEnsemble`. None reads blocks
+        from column names ``BACKBONE__i`` where X is a frame, and takes all columns as one block
+        otherwise. Columns of no block stay as they are, behind those of the blocks, as do those
+        of no backbone with None.
+    whiten : bool, default=False
+        Whether to scale components to unit variance.
+    random_state : int, RandomState instance or None, default=None
+        Determines the randomized solver, which scikit-learn takes for large tables.
+
+    Attributes
+    ----------
+    pcas_ : dict of str to sklearn.decomposition.PCA
+        The fitted analyses, by the names of the blocks.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns; only where ``fit`` saw a frame.
+
+    See Also
+    --------
+    skclipens.feature_selection.BackboneSelector : Leaves out whole blocks.
+    sklearn.decomposition.PCA : The analysis of a block.
+
+    Notes
+    -----
+    Reduced columns are called ``BACKBONE__pca0``, ``BACKBONE__pca1`` and so on. They are no
+    embeddings, so heads that start from prompts cannot read them.
+
+    Examples
+    --------
+    >>> from skclipens import MultiBackboneEmbedder
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.decomposition import BlockPCA
+    >>> embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-16"])
+    >>> X = embedder.set_output(transform="pandas").fit_transform(load_emoji().filenames[::40])
+    >>> reduced = BlockPCA(8, random_state=0).set_output(transform="pandas").fit_transform(X)
+    >>> X.shape, reduced.shape
+    ((35, 256), (35, 16))
+    >>> print(reduced.columns[-1])
+    zoo/ViT-16__pca7
+    """
+
+    _parameter_constraints: dict = {
+        "n_components": [
+            None,
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+        ],
+        "blocks": [None, str, "array-like"],
+        "whiten": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, n_components=16, *, blocks=None, whiten=False, random_state=None):
+        self.n_components = n_components
+        self.blocks = blocks
+        self.whiten = whiten
+        self.random_state = random_state
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Fit an analysis for each block.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            A table of two rows or more.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If blocks do not fit the table.
+        """
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        names = getattr(self, "feature_names_in_", None)
+        blocks = find_blocks(self.blocks, X.shape[1], names)
+        if self.blocks is None:
+            blocks = [block for block in blocks if block.name != _OTHER]
+        self._columns = {block.name: block.columns for block in blocks}
+        self._others = np.setdiff1d(
+            np.arange(X.shape[1]), np.concatenate([*self._columns.values()])
+        )
+        random_state = check_random_state(self.random_state)
+        self.pcas_ = {
+            name: self._pca(X, columns, random_state).fit(take(X, columns))
+            for name, columns in self._columns.items()
+        }
+        return self
+
+    def transform(self, X):
+        """Reduce the blocks of a table.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            A table with the columns that ``fit`` saw.
+
+        Returns
+        -------
+        ndarray of shape (n, n_columns)
+            The components of each block, and the columns of no block. A frame if ``set_output``
+            says so.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        parts = [pca.transform(take(X, self._columns[name])) for name, pca in self.pcas_.items()]
+        return np.concatenate([*parts, X[:, self._others]], axis=1)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns, ``BLOCK__pca0`` and so on; columns of no block keep theirs.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the columns of X, which ``fit`` has seen; else ``x0``, ``x1`` and so on.
+
+        Returns
+        -------
+        ndarray of str objects
+            As many as columns.
+        """
+        check_is_fitted(self)
+        names = check_feature_names_in(self, input_features)
+        reduced = [
+            f"{name}__pca{i}" for name, pca in self.pcas_.items() for i in range(pca.n_components_)
+        ]
+        return np.array([*reduced, *names[self._others]], dtype=object)
+
+    def _pca(self, X, columns, random_state):
+        kept = self.n_components
+        if isinstance(kept, Integral):
+            kept = min(kept, len(columns), len(X))
+        # A part of the variance is known only where all of it is.
+        solver = "full" if isinstance(kept, float) else "auto"
+        return PCA(kept, whiten=self.whiten, svd_solver=solver, random_state=random_state)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

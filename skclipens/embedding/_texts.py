@@ -1,0 +1,100 @@
+"""Prompts to features of classes: each prompt is encoded once, and kept as images are."""
+
+import hashlib
+import threading
+
+import numpy as np
+
+from .._utils._linalg import unit_rows
+from ..backbones import load_backbone
+from ._keys import model_key
+from ._memory import RowCache
+from ._reading import as_store
+
+# Raise it whenever the same prompt gives other features.
+TEXT_VERSION = 1
+
+_HELD = 4096  # prompts that are looked up at a time
+
+_known = RowCache(2**27)  # features of prompts in this process, whatever store there is
+_lock = threading.Lock()  # so that no two threads encode the same prompt
+
+
+def embed_classes(backbone, names, templates, *, cache=None, bar=None):
+    """Text features of classes, each the mean over its prompts.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    names : sequence of C str
+    templates : sequence of str
+        Each with one ``{}`` for the name.
+    cache : None, bool, str, os.PathLike or EmbeddingStore, default=None
+        As the parameter of embedders.
+    bar : progress bar, default=None
+        Is told of each prompt that is done.
+
+    Returns
+    -------
+    features : ndarray of shape (C, width), float32
+        Unit rows.
+    logit_scale : float
+        What cosines are multiplied by to give logits.
+
+    Raises
+    ------
+    ValueError, ImportError, BackboneNotAvailableError
+        As :func:`skclipens.backbones._text.encode_texts`, and where the model cannot be loaded.
+    """
+    store, parts = as_store(cache), []
+    n_at_once = max(1, _HELD // len(templates))
+    for start in range(0, len(names), n_at_once):
+        some = names[start : start + n_at_once]
+        # Replaced and not formatted: a brace elsewhere in a prompt is only a brace.
+        prompts = [template.replace("{}", name) for name in some for template in templates]
+        with _lock:
+            rows = _rows(backbone, list(dict.fromkeys(prompts)), store)
+        of_classes = np.stack([rows[prompt] for prompt in prompts])
+        scale = float(of_classes[0, -1])
+        of_classes = of_classes[:, :-1].reshape(len(some), len(templates), -1)
+        parts.append(unit_rows(of_classes.mean(axis=1)))
+        if bar is not None:
+            bar.update(len(prompts))
+    return np.concatenate(parts), scale
+
+
+def _rows(backbone, prompts, store):
+    """Features of prompts, and behind them the scale, so that a model need not be loaded for it."""
+    model = backbone, backbone.version
+    rows = _known.get_many(None, model, prompts)
+    lacking = [prompt for prompt in prompts if prompt not in rows]
+    if lacking and store is not None:
+        key = f"{model_key(backbone, 'fp32', store)} texts {TEXT_VERSION}"
+        stored = store._get(map(_key, lacking), key)
+        values = {prompt: stored.get(_key(prompt)) for prompt in lacking}
+        found = {prompt: np.frombuffer(v, np.float32) for prompt, v in values.items() if v}
+        _known.put_many(None, model, found)
+        rows |= found
+        lacking = [prompt for prompt in lacking if prompt not in rows]
+    for fresh in _encoded(backbone, lacking) if lacking else ():
+        if store is not None:
+            store._put([(key, _key(prompt), row.tobytes()) for prompt, row in fresh.items()])
+        _known.put_many(None, model, fresh)
+        rows |= fresh
+    return rows
+
+
+def _encoded(backbone, prompts):
+    """Yield rows of prompts, a batch at a time."""
+    from ..backbones._text import BATCH_SIZE, encode_texts
+
+    loaded = load_backbone(backbone)  # wherever an embedder has put the model
+    scale = np.float32(loaded.model.logit_scale.exp().item())
+    for start in range(0, len(prompts), BATCH_SIZE):
+        some = prompts[start : start + BATCH_SIZE]
+        rows = encode_texts(loaded, some)
+        yield dict(zip(some, np.column_stack([rows, np.full(len(rows), scale)])))
+
+
+def _key(prompt):
+    return b"t" + hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).digest()[:16]

@@ -1,0 +1,35 @@
+"""What ``memory`` keeps, and what is done where it cannot."""
+
+import warnings
+from functools import wraps
+
+
+def kept_by(memory, function, ignore):
+    """A function whose results a memory keeps; where it fails, they are computed all the same.
+
+    Parameters
+    ----------
+    memory : object with the joblib.Memory interface
+    function : callable
+    ignore : list of str
+        Parameters that do not change results.
+
+    Returns
+    -------
+    callable
+    """
+    kept = memory.cache(function, ignore=ignore)
+
+    @wraps(function)
+    def call(*args, **options):
+        try:
+            return kept(*args, **options)
+        except OSError as error:
+            warnings.warn(
+                f"memory cannot be used: {error}. What is fitted is complete, but is not kept. "
+                "Free some space, or set memory to a folder that can be written to.",
+                stacklevel=2,
+            )
+        return function(*args, **options)
+
+    return call

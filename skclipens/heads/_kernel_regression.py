@@ -1,0 +1,186 @@
+"""Kernel ridge regression of residuals: evidence, coefficients, and what is said without a row."""
+
+import numpy as np
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg.lapack import dtrtri
+from scipy.sparse import csr_array
+from scipy.special import softmax
+
+from .._utils._linalg import parts_of, taken
+
+_ROWS_AT_ONCE = 1024
+_SMALLEST_NOISE = 1e-3  # below, float32 products would not do
+
+
+def kernel(products, beta):
+    """Kernel of rows from their products, in their place."""
+    products -= 1
+    products *= beta
+    return np.exp(products, out=products)
+
+
+def predict(rows, support, beta, coef):
+    """What coefficients of the support say of rows, in parts that caches can hold."""
+    coef = coef.astype(rows.dtype, copy=False)
+    found = np.empty((len(rows), coef.shape[1]), coef.dtype)
+    for part in parts_of(len(rows), _ROWS_AT_ONCE):
+        found[part] = kernel(rows[part] @ support.T, beta) @ coef
+    return found
+
+
+def copies(X, targets):
+    """Numbers of rows, the same for rows with the same values and label."""
+    pairs = [(target, row.tobytes()) for target, row in zip(targets.tolist(), X, strict=True)]
+    return numbered([hash(pair) for pair in pairs])
+
+
+def numbered(groups):
+    """Groups as numbers from zero."""
+    return np.unique(groups, return_inverse=True)[1]
+
+
+class Regression:
+    """Kernel ridge regression of what calibrated logits leave unexplained.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, d)
+        Their products are what the kernel is a function of.
+    targets : ndarray of shape (n,), int
+    base : ndarray of shape (n, C)
+        Calibrated logits.
+    weights : ndarray of shape (n,) or None
+
+    Attributes
+    ----------
+    residuals : ndarray of shape (n, C)
+    scale : ndarray of shape (n,)
+        Roots of the weights.
+    """
+
+    def __init__(self, rows, targets, base, weights):
+        self.rows, self.targets = rows, targets
+        self.residuals = -softmax(base, axis=1)
+        self.residuals[np.arange(len(targets)), targets] += 1
+        weights = np.ones(len(rows)) if weights is None else weights.astype(np.float64)
+        self.scale = np.sqrt(weights)
+
+    def in_company(self, groups):
+        """Which rows with a weight share their class with such a row of another group."""
+        heard = self.scale > 0
+        pairs = np.unique(np.column_stack([self.targets, groups])[heard], axis=0)
+        n_groups = np.bincount(pairs[:, 0], minlength=self.targets.max() + 1)
+        return (n_groups[self.targets] > 1) & heard
+
+    def best(self, some, betas, noises):
+        """The beta and noise of the largest marginal likelihood of some rows."""
+        products, losses = self._products(some, min(noises)), {}
+        for beta in betas:
+            of_noises = self._evidence(some, kernel(products.copy(), beta), noises)
+            losses |= {(float(beta), float(noise)): loss for noise, loss in of_noises.items()}
+        return min(losses, key=losses.get)
+
+    def _evidence(self, some, K, noises):
+        """Negative log marginal likelihoods, up to a constant, at the best variance of signals."""
+        scale = self.scale[some]
+        residuals, total = scale[:, None] * self.residuals[some], float((scale**2).sum())
+        n_classes, losses = residuals.shape[1], {}
+        K *= scale[:, None] * scale
+        for noise in noises:
+            factor = cholesky(_with_noise(K, noise), lower=True, overwrite_a=True)
+            white = solve_triangular(factor, residuals, lower=True)
+            variance = np.sum(white**2) / (total * n_classes)
+            # A weight stands for as many copies of a row, which agree.
+            spread = 2 * np.log(np.diag(factor)).sum() + (total - len(scale)) * np.log(noise)
+            losses[noise] = n_classes * (spread + total * np.log(variance))
+        return losses
+
+    def fold(self, support, folds, beta, noise):
+        """Coefficients of the support; what folds predict, and for which rows."""
+        held_out, known = np.zeros_like(self.residuals), np.zeros(len(self.residuals), bool)
+        K = kernel(self._products(support, noise), beta)
+        for train, test in folds:
+            train = np.flatnonzero(np.isin(support, train))
+            coef, _ = self._solve(support[train], K[np.ix_(train, train)], noise)
+            held_out[test] = predict(self.rows[test], self.rows[support[train]], beta, coef)
+            known[test] = True
+        return self._solve(support, K, noise)[0], held_out, known
+
+    def leave_out(self, support, groups, beta, noise):
+        """Coefficients of the support, and predictions without the rows of the own group.
+
+        In closed form: Rasmussen and Williams, equation 5.12, of several rows where a group has
+        several. A class that a row is left out of has fewer rows to speak for it than all others,
+        so they count for more.
+        """
+        K = kernel(self._products(support, noise), beta)
+        coef, factor = self._solve(support, K, noise)
+        held_out, half = np.empty_like(self.residuals), self._half_inverse(support, factor)
+        held_out[support] = self._without_group(support, groups, coef, half)
+        rest = np.setdiff1d(np.arange(len(groups)), support)
+        if len(rest):
+            # Of a group that is drawn in part, nothing is left out for the other rows.
+            held_out[rest] = predict(self.rows[rest], self.rows[support], beta, coef)
+        return coef, held_out
+
+    def _without_group(self, support, groups, coef, half):
+        targets, weights = self.targets[support], self.scale[support] ** 2
+        m, n_classes = coef.shape
+        of_class = np.bincount(targets, weights, n_classes)
+        to_class = _summed(half, targets, n_classes)
+        # Rows that are a group of their own, all at once.
+        itself = np.einsum("ki,ki->i", half, half)
+        to_own = np.einsum("ki,ki->i", half, to_class[:, targets])
+        found = self.residuals[support] - coef / itself[:, None]
+        shares = _shares(weights, of_class[targets])
+        found[np.arange(m), targets] -= (to_own / itself - 1) * shares
+        number = numbered(groups[support])
+        sizes, order = np.bincount(number), np.argsort(number, kind="stable")
+        for rows in np.split(order, np.cumsum(sizes)[:-1]) if sizes.max() > 1 else ():
+            if len(rows) == 1:
+                continue
+            block = half[:, rows].T @ half[:, rows]
+            same = targets[rows][:, None] == np.arange(n_classes)
+            others = half[:, rows].T @ to_class - block @ same
+            left = np.linalg.solve(block, np.hstack([coef[rows], others]))
+            speak = left[:, n_classes:] * _shares(weights[rows] @ same, of_class)
+            found[rows] = self.residuals[support[rows]] - left[:, :n_classes] - speak
+        return found
+
+    def _products(self, rows, noise):
+        """Products of rows, float64; those of float32 do where the noise is not next to none."""
+        rows = taken(self.rows, rows)
+        if noise < _SMALLEST_NOISE:
+            rows = rows.astype(np.float64)
+        return (rows @ rows.T).astype(np.float64)
+
+    def _solve(self, support, K, noise):
+        """Coefficients, and the factor of kernel and noise. K is overwritten."""
+        scale = self.scale[support]
+        K *= scale[:, None] * scale
+        factor = cholesky(_with_noise(K, noise), lower=True, overwrite_a=True), True
+        return scale[:, None] * cho_solve(factor, scale[:, None] * self.residuals[support]), factor
+
+    def _half_inverse(self, support, factor):
+        """A square root of the inverse of kernel and noise, between the roots of the weights."""
+        half = dtrtri(factor[0], lower=True)[0]
+        half *= self.scale[support]
+        return half
+
+
+def _with_noise(K, noise):
+    K = K.copy()
+    K.flat[:: len(K) + 1] += noise
+    return K
+
+
+def _shares(gone, of_class):
+    """What rows that are gone had of the weight of a class, in units of what is left of it."""
+    rest = of_class - gone
+    return np.where(rest > 0, gone / np.maximum(rest, np.finfo(float).tiny), 0)
+
+
+def _summed(columns, targets, n_classes):
+    """Sums of the columns of a matrix over those of each class."""
+    entries = np.ones(len(targets)), targets, np.arange(len(targets) + 1)
+    return columns @ csr_array(entries, shape=(len(targets), n_classes))

@@ -1,0 +1,178 @@
+"""Many images, in any form a user holds them, to a sequence of items; nothing is decoded."""
+
+import os
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from PIL import Image
+
+from ._load import CHANNELS, is_tensor
+
+
+def as_image_list(X):
+    """Split any collection of images into a list of one-image items.
+
+    Nothing is decoded and no pixel is copied or checked: that is for :func:`load_image`.
+
+    Parameters
+    ----------
+    X : sequence, array, tensor, Series, one-column DataFrame or dataset of n images
+        - a list, tuple or other sequence of items, of any mix of kinds and sizes;
+        - an object or string ndarray of shape (n,) or (n, 1);
+        - a numeric ndarray of shape (n, H, W) or (n, H, W, C), C in {1, 3, 4};
+        - a torch tensor of shape (n, H, W) or (n, C, H, W);
+        - a Series or one-column DataFrame of pandas or polars, or a column of pyarrow;
+        - a dataset of torch that has a length; of items that are tuples, such as (image, label),
+          the first entries are taken, each when it is needed.
+
+    Returns
+    -------
+    items : sequence of length n
+        What each item may be is said in :func:`load_image`. Items of an array or tensor are
+        views. A sequence that is no list or tuple is returned as it is, and a dataset gives its
+        items on demand; anything else becomes a list.
+
+    Raises
+    ------
+    ValueError
+        If X is a single image, is empty, has several columns, or holds no images. A numeric
+        array of shape (a, b, c) with c in {1, 3, 4} and a tensor with a in {3, 4} could be
+        one colour image or a grey batch: they are refused, and the message gives both ways out.
+
+    See Also
+    --------
+    load_image : Reads one of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skclipens.images import as_image_list
+    >>> as_image_list(("cat.jpg", "dog.jpg"))
+    ['cat.jpg', 'dog.jpg']
+    >>> [item.shape for item in as_image_list(np.zeros((2, 32, 48, 3), dtype=np.uint8))]
+    [(32, 48, 3), (32, 48, 3)]
+    """
+    _refuse_single(X)
+    X = _one_column(X)
+    if is_tensor(X):
+        items = _split_batch(X, channels_first=True)
+    elif hasattr(X, "to_list"):  # a Series of pandas, polars and their like
+        items = X.to_list()
+    elif hasattr(X, "to_pylist"):  # a column of pyarrow
+        items = X.to_pylist()
+    elif hasattr(X, "__array__"):
+        items = _split_array(np.asarray(X))
+    elif isinstance(X, (list, tuple)):
+        items = list(X)
+    elif isinstance(X, Sequence):
+        items = X  # it may make its items on demand, and all at once may not fit in memory
+    elif _is_dataset(X):
+        items = ImagesOfDataset(X)
+    else:
+        raise ValueError(
+            "Expected a list, array, tensor, frame column or dataset of images, got "
+            f"{type(X).__name__}: pass {_instead(X)}."
+        )
+    if not len(items):
+        shape = tuple(getattr(X, "shape", (0,)))
+        raise ValueError(
+            f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required."
+        )
+    return items
+
+
+class ImagesOfDataset(Sequence):
+    """Images of a dataset of torch, each when it is asked for.
+
+    Parameters
+    ----------
+    dataset : object with ``__getitem__`` and ``__len__``
+        Of items that are tuples or lists, the first entry is the image.
+    """
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, i):
+        item = self.dataset[i]
+        return item[0] if isinstance(item, (tuple, list)) else item
+
+
+def _is_dataset(X):
+    has_items = hasattr(X, "__getitem__") and hasattr(X, "__len__")
+    return has_items and not isinstance(X, Mapping)
+
+
+def _instead(X):
+    """What to pass in place of something that is no collection of images."""
+    if isinstance(X, Iterator):  # as of Path.glob
+        return "list(X), or sorted(X) if they are paths: it can be gone through only once"
+    if hasattr(X, "dataset"):  # a DataLoader
+        return "its images, such as X.dataset"
+    return "a list of images, such as list(X) if X iterates over them"
+
+
+def _refuse_single(X):
+    if not isinstance(X, (str, bytes, bytearray, memoryview, os.PathLike, Image.Image)):
+        return
+    is_path = isinstance(X, (str, os.PathLike))
+    kind = "path" if is_path else type(X).__name__
+    more = ""
+    if is_path and ("*" in os.fspath(X) or os.path.isdir(X)):
+        more = (
+            " Of a pattern, pass sorted(Path(folder).glob(pattern)); of a folder, what "
+            "skclipens.datasets.load_folder finds."
+        )
+    raise ValueError(
+        f"Expected a collection of images, got a single one ({kind}): wrap it in a list, "
+        f"[image].{more}"
+    )
+
+
+def _one_column(X):
+    """The one column of a frame; what is no frame stays as it is."""
+    has_names = hasattr(X, "column_names")  # a table of pyarrow, or a dataset of Hugging Face
+    if not has_names and not hasattr(X, "columns"):
+        return X
+    columns = list(X.column_names if has_names else X.columns)
+    if len(columns) != 1:
+        raise ValueError(
+            "Expected one column of images, got a frame with "
+            f"{len(columns)} columns {reprlib.repr(columns)}: select one, such as X['image']."
+        )
+    return X[columns[0]]
+
+
+def _split_array(X):
+    if X.dtype.kind in "OUT" and X.ndim in (1, 2):
+        if X.ndim == 2 and X.shape[1] != 1:
+            raise ValueError(
+                "Expected one column of images, got an array with "
+                f"{X.shape[1]} columns (shape={X.shape}): select one."
+            )
+        return list(X.ravel())
+    return _split_batch(X, channels_first=False)
+
+
+def _split_batch(X, channels_first):
+    shape = tuple(X.shape)
+    if shape[:1] == (0,):
+        return []
+    if len(shape) not in (3, 4):
+        raise ValueError(
+            f"Expected images, got values of shape {shape} and dtype {X.dtype}: pass a list of "
+            "images or a batch of them; one grey image goes in a list, [image]."
+        )
+    # A tensor of shape (1, H, W) is the same whether read as one image or as a batch of one.
+    one_image = shape[0] in (3, 4) if channels_first else shape[-1] in CHANNELS
+    if len(shape) == 3 and one_image:
+        add_channel = "X[:, None]" if channels_first else "X[..., None]"
+        raise ValueError(
+            f"Expected a collection of images, got shape {shape}, which looks like a single one: "
+            f"wrap it in a list, [image], or pass {add_channel} if it is a batch of grey images."
+        )
+    return list(X)

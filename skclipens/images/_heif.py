@@ -1,0 +1,52 @@
+"""HEIC files, which phones write and Pillow alone cannot read."""
+
+import os
+
+from PIL import Image, UnidentifiedImageError
+
+from ._errors import image_error
+
+SUFFIXES = (".heic", ".heif", ".hif")
+_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+def open_image(source, name):
+    """What :func:`PIL.Image.open` gives, of HEIC files too.
+
+    Parameters
+    ----------
+    source : str, os.PathLike or binary file
+    name : str
+        For messages.
+
+    Returns
+    -------
+    PIL.Image.Image
+
+    Raises
+    ------
+    ImageError
+        If it is a HEIC file and pillow-heif is not installed.
+    """
+    try:
+        return Image.open(source)
+    except UnidentifiedImageError:
+        if not _is_heif(source):
+            raise
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        advice = 'Run pip install "skclipens[heif]", or convert it, say to JPEG.'
+        raise image_error(name, "HEIC files need pillow-heif", advice) from error
+    register_heif_opener()
+    return Image.open(source)
+
+
+def _is_heif(source):
+    if isinstance(source, (str, os.PathLike)):
+        with open(source, "rb") as file:
+            start = file.read(12)
+    else:
+        source.seek(0)
+        start = source.read(12)
+    return start[4:8] == b"ftyp" and start[8:12] in _BRANDS

@@ -1,0 +1,78 @@
+"""What is not decoded: too many pixels, and formats that are drawn by programs."""
+
+import os
+import re
+import stat
+
+from PIL import Image
+
+_DRAWN = "it can hold a program, so it is not drawn here. Convert it to PNG, or drop the row"
+_DRAWN_BY_OTHERS = {"EPS"}  # Pillow opens these, and has another program draw them
+_SIGNS = {
+    re.compile(rb"<svg[\s>]", re.I): "an SVG drawing",
+    re.compile(rb"\A\s*%PDF"): "a PDF document",
+    re.compile(rb"\A\x1f\x8b"): "a compressed file, as of SVGZ",
+}
+
+
+def refusal(picture):
+    """Why a picture that Pillow has opened is not decoded; nothing of it has been.
+
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+
+    Returns
+    -------
+    tuple of str, or None
+        A reason, and what to do.
+    """
+    if picture.format in _DRAWN_BY_OTHERS:
+        return f"of the format {picture.format}", f"{_DRAWN[0].upper()}{_DRAWN[1:]}."
+    limit, (width, height) = Image.MAX_IMAGE_PIXELS, picture.size
+    if limit is not None and width * height > limit:
+        return _too_large(f"{width} x {height} = {width * height:,}")
+    return None
+
+
+def refusal_of_bomb(error):
+    """The same, of what Pillow itself refuses to open for its size."""
+    found = re.search(r"\d+", str(error))
+    return _too_large(f"{int(found[0]):,}" if found else "too many")
+
+
+def _too_large(size):
+    limit = Image.MAX_IMAGE_PIXELS
+    return (
+        f"it has {size} pixels, more than the limit of {limit:,}",
+        "Shrink the file. If you trust it, raise the limit: PIL.Image.MAX_IMAGE_PIXELS = ... in "
+        "Python, --max-pixels in the shell; a pixel takes up to 14 bytes in each thread.",
+    )
+
+
+def refusal_of_format(source):
+    """Why a path or a binary file is none that Pillow can read, and what to do."""
+    try:
+        if isinstance(source, (str, os.PathLike)):
+            with open(source, "rb") as file:
+                start = file.read(4096)
+        else:
+            start = source.getvalue()[:4096]
+    except OSError:
+        start = b""
+    for sign, kind in _SIGNS.items():
+        if sign.search(start):
+            return f"it is {kind}", f"{_DRAWN[0].upper()}{_DRAWN[1:]}."
+    reason = "not an image file, or of a format that Pillow cannot read"
+    return reason, "Convert it, say to PNG, or drop the row."
+
+
+def is_special(source):
+    """Whether a path is of a pipe, device or socket, which may have no end or never begin."""
+    if not isinstance(source, (str, os.PathLike)):
+        return False
+    try:
+        mode = os.stat(source).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

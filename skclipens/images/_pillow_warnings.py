@@ -1,0 +1,101 @@
+"""What Pillow warns of while it decodes: gathered by row, in whatever thread."""
+
+import os
+import re
+import threading
+import warnings
+from contextlib import contextmanager
+
+_LISTED = 3  # images that a message names
+_NOTHING = "(?!)"  # matches no text
+
+
+class _Recorder(threading.local):
+    """Stands in a filter of :mod:`warnings`, and keeps what the calling thread would show.
+
+    ``warnings.catch_warnings`` would change what all threads show. This filter stays where it is,
+    and matches in a thread that records, and for modules of Pillow.
+    """
+
+    pattern = _NOTHING  # for scikit-learn, which hands filters on to its workers
+    texts = None
+
+    def __reduce__(self):
+        return re.compile, (_NOTHING,)
+
+    def match(self, text):
+        """As of the regular expression for messages."""
+        self.text = text
+        return self.texts is not None
+
+    def keep(self, module):
+        """As of the regular expression for modules, which is asked after that of messages."""
+        if self.texts is None or not module.startswith("PIL"):
+            return False
+        self.texts.append(self.text)
+        return True
+
+
+class _OfModules:
+    pattern = _NOTHING
+
+    def __reduce__(self):
+        return re.compile, (_NOTHING,)
+
+    def match(self, module):
+        return _recorder.keep(module)
+
+
+_recorder = _Recorder()
+_filter = ("ignore", _recorder, Warning, _OfModules(), 0)
+
+
+def _install():
+    # First of all but other filters of this package: others may have been put before it.
+    others = (f for f in warnings.filters if not type(f[1]).__module__.startswith("skclipens"))
+    first = next(others, None)
+    filters = warnings.filters
+    if _filter not in filters[: filters.index(first) if first in filters else None]:
+        filters.insert(0, _filter)
+
+
+@contextmanager
+def recorded():
+    """A context in which Pillow's warnings in this thread go into the list that it gives."""
+    _install()
+    before, _recorder.texts = _recorder.texts, []
+    try:
+        yield _recorder.texts
+    finally:
+        _recorder.texts = before
+
+
+def warn_of(notes, images, start=0, stacklevel=3):
+    """Warn once of what Pillow has warned of.
+
+    Parameters
+    ----------
+    notes : dict of int to list of str
+        Warnings by row.
+    images : sequence
+        Images, or their names.
+    start : int
+        Number of the first row.
+    stacklevel : int
+    """
+    if not notes:
+        return
+    rows = sorted(notes)
+    named = [f"{_named(row, images, start)}: {' '.join(notes[row])}" for row in rows[:_LISTED]]
+    more = f" And {len(rows) - _LISTED} more." if len(rows) > _LISTED else ""
+    warnings.warn(
+        f"Pillow has doubts about {len(rows)} images, which it decodes all the same. "
+        f"{' '.join(named)}{more}",
+        stacklevel=stacklevel + 1,
+    )
+
+
+def _named(row, images, start):
+    image = images[row]
+    is_name = isinstance(image, (str, os.PathLike)) and len(os.fspath(image)) < 300
+    return f"Row {start + row} ({str(image)!r})" if is_name else f"Row {start + row}"

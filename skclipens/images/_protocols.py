@@ -1,0 +1,72 @@
+"""By which protocols of fsspec images are fetched: names can be others', and ask for anything."""
+
+from ._load import ImageError
+
+LOCAL = ("file",)
+_ALIASES = {"local": "file"}
+# They reach nothing themselves: they look into the file that the next link of a chain names.
+_INTO_FILES = {"tar", "zip"}
+
+
+def check_protocols(protocols):
+    """Protocols from what a user may write, as a tuple of str.
+
+    Parameters
+    ----------
+    protocols : sequence of str
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    ValueError
+        If it is one string, or holds something that is no protocol.
+    """
+    if isinstance(protocols, str):
+        raise ValueError(f"protocols={protocols!r} is a list: pass protocols=({protocols!r},).")
+    protocols = tuple(protocols)
+    for one in protocols:
+        if not isinstance(one, str) or not one or ":" in one or "/" in one:
+            raise ValueError(
+                f"protocols={protocols!r} has {one!r}, which is no protocol; one is 'file' or "
+                "'https', without '://'."
+            )
+    return protocols
+
+
+def is_url(name):
+    """Whether a name is a URL; a path otherwise."""
+    return "://" in name
+
+
+def refuse_protocols(name, protocols, what):
+    """Raise ImageError if a link of a URL has a protocol that is not allowed.
+
+    Parameters
+    ----------
+    name : str
+        A path, a URL, or a chain of them.
+    protocols : sequence of str
+        Those that are allowed.
+    what : str
+        How a message begins, such as ``"row 3"``.
+    """
+    lacking = [one for one in _protocols_of(name) if one not in {*protocols, *_INTO_FILES}]
+    if lacking:
+        needed = ", ".join(map(repr, [*protocols, *dict.fromkeys(lacking)]))
+        raise ImageError(
+            f"{what}, {name!r}: images are not fetched by {lacking[0]!r} unless you say so. If you "
+            f"trust whoever made these names, pass protocols=({needed})."
+        )
+
+
+def _protocols_of(name):
+    """Protocols of the links, as fsspec reads them; a link without one is a path if it is last."""
+    if not is_url(name):
+        return ["file"]
+    *links, last = name.split("::")
+    found = [link.partition("://")[0] for link in links]
+    found.append(last.partition("://")[0] if is_url(last) else "file")
+    return [_ALIASES.get(one, one) for one in found]

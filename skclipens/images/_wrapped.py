@@ -1,0 +1,86 @@
+"""Images as tables and web pages hold them: cells of Hugging Face, data URLs, base64."""
+
+import binascii
+import os
+import re
+import reprlib
+from base64 import b64decode
+from urllib.parse import unquote_to_bytes
+
+from ._errors import image_error
+
+# How the base64 code of a JPEG, PNG, GIF, WebP or TIFF file begins. All are letters of a path, too,
+# but no path of an image is so long and has no dot.
+_BASE64 = re.compile(r"(/9j/|iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK)[A-Za-z0-9+/\s]{60,}={0,2}\s*")
+
+
+def unwrapped(image):
+    """The path or the content that a cell or a text stands for; all else as it is.
+
+    Parameters
+    ----------
+    image : object
+        As :func:`skclipens.images.load_image` takes it.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ImageError
+        If a dict has neither ``"bytes"`` nor ``"path"``, or base64 is damaged.
+    """
+    if isinstance(image, dict):
+        return _of_cell(image)
+    if isinstance(image, str):
+        if image[:5].lower() == "data:":
+            return _of_data_url(image)
+        if _BASE64.fullmatch(image):
+            return _decoded(image)
+    return image
+
+
+def name_of(image):
+    """The path by which an image is known, or None.
+
+    Parameters
+    ----------
+    image : object
+        As :func:`skclipens.images.load_image` takes it.
+
+    Returns
+    -------
+    str or None
+    """
+    if isinstance(image, dict):
+        image = image.get("path")
+    if not isinstance(image, (str, os.PathLike)) or image == "":
+        return None
+    name = os.fsdecode(image)
+    return None if name[:5].lower() == "data:" or _BASE64.fullmatch(name) else name
+
+
+def _of_cell(cell):
+    if not {"bytes", "path"} & cell.keys():
+        keys = reprlib.repr(list(cell))
+        advice = "Pass the image itself, such as row['image']; a dict has 'bytes' or 'path'."
+        raise image_error(f"dict with the keys {keys}", "it is no image", advice)
+    content = cell.get("bytes")
+    return cell.get("path") if content is None else content
+
+
+def _of_data_url(text):
+    header, _, content = text.partition(",")
+    content = unquote_to_bytes(content)
+    return _decoded(content) if header.lower().endswith(";base64") else content
+
+
+def _decoded(text):
+    """The content that base64 stands for."""
+    content = b"".join((text.encode() if isinstance(text, str) else text).split())
+    try:
+        return b64decode(content, validate=True)
+    except binascii.Error as error:
+        name = f"base64 of {len(content)} letters"
+        raise image_error(name, str(error).lower(), "It may have been cut short.") from error

@@ -1,0 +1,65 @@
+"""How figures look: colours, resolution and short names, for displays and for benchmarks."""
+
+import re
+
+from matplotlib.figure import Figure
+
+# Okabe and Ito, "Color Universal Design", 2008: can be told apart with any colour blindness.
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, YELLOW, BLACK = "#CC79A7", "#56B4E9", "#F0E442", "#000000"
+COLORS = [BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK, YELLOW]  # in the order of their use
+DARK, MIDDLE, LIGHT = "0.25", "0.6", "0.95"
+SEQUENTIAL = "viridis"
+
+PRINT_DPI = 300
+
+_FAMILY = re.compile(r"^(?:zoo/|timm/|hf-hub:[\w.-]+/)")
+_USUAL_TAG = re.compile(r"/openai(?=[@:]|$)")
+_WHOLE = re.compile(r"^all:(?=.)")
+
+
+class PrintFigure(Figure):
+    """A figure that is shown as large as any other, and saved with the resolution of print."""
+
+    def savefig(self, fname, *, dpi=PRINT_DPI, **kwargs):
+        """Save the figure; see :meth:`matplotlib.figure.Figure.savefig`."""
+        super().savefig(fname, dpi=dpi, **kwargs)
+
+
+def cycle(ax):
+    """Let the lines of axes have the colours of the palette."""
+    ax.set_prop_cycle(color=COLORS)
+
+
+def short_names(names):
+    """Names of experts or blocks without what they need not be told apart.
+
+    Parameters
+    ----------
+    names : sequence of str
+        ``BACKBONE:HEAD``, or names of any kind.
+
+    Returns
+    -------
+    list of str
+        As they are where two would become one.
+
+    Examples
+    --------
+    >>> from skclipens.inspection._style import short_names
+    >>> short_names(["zoo/RN20:residual", "ViT-B-32/openai:residual", "all:kernel"])
+    ['RN20 residual', 'ViT-B-32 residual', 'kernel']
+    >>> short_names(["zoo/RN50", "RN50/openai"])
+    ['zoo/RN50', 'RN50/openai']
+    """
+    names = [str(name) for name in names]
+    short = [_short(name) for name in names]
+    return [b if short.count(b) == 1 else a for a, b in zip(names, short)]
+
+
+def _short(name):
+    name = _USUAL_TAG.sub("", _WHOLE.sub("", _FAMILY.sub("", name)))
+    if name.startswith(("/", "~", ".")):  # a directory: its last part is the model's name
+        name = name.rpartition("/")[2] or name
+    block, colon, head = name.rpartition(":")
+    return f"{block} {head}" if colon and block else name

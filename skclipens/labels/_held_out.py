@@ -1,0 +1,96 @@
+"""What a classifier says of rows that it has not seen."""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import column_or_1d, indexable
+
+from .._utils._folds import few_shot_folds
+from .._utils._sklearn import safe_indexing
+from .._utils._validation import check_groups
+from ..embedding._base import BaseEmbedder
+from ..heads._classifier import LogitClassifierMixin, level
+from ..inspection._display import table_of
+
+
+def without_embedder(estimator, X):
+    """The last step of a pipeline that embeds images, and the table that it takes.
+
+    Embedding learns nothing, so it is done once for all folds. Of other estimators and pipelines,
+    these are given back as they are.
+
+    Returns
+    -------
+    estimator : estimator
+    X : array-like of shape (n, ...)
+
+    Raises
+    ------
+    ValueError
+        If an image cannot be read, where the pipeline embeds it as a row of NaN.
+    """
+    if not isinstance(estimator, Pipeline) or len(estimator) < 2:
+        return estimator, X
+    if not all(isinstance(step, BaseEmbedder) for _, step in estimator.steps[:-1]):
+        return estimator, X
+    first = clone(estimator)
+    first.steps[0][1].set_output(transform="pandas")  # columns with names: blocks are found by them
+    return first[-1], table_of(first[:-1].fit(X), X)
+
+
+def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
+    """Fit a classifier, and say what it gives for rows that it has not seen.
+
+    Parameters
+    ----------
+    estimator : classifier
+        It is fitted on all rows, in place.
+    X : array-like of shape (n, n_features)
+    y : ndarray of shape (n,)
+    groups : ndarray of shape (n,) or None
+    cv : int
+        Folds of classifiers that have no ``cross_fit``.
+    random_state : int, RandomState instance or None
+
+    Returns
+    -------
+    logits : ndarray of shape (n, C)
+        Or logarithms of probabilities.
+    known : ndarray of shape (n,), bool
+        Where they mean something.
+    """
+    if hasattr(estimator, "cross_fit"):
+        folds = None
+        if groups is not None:
+            folds = few_shot_folds(y, cv, groups=groups, random_state=random_state)
+        logits, known = estimator.cross_fit(X, y, folds=folds)
+        return level(estimator, logits), known
+    estimator.fit(X, y)
+    logits = np.full((len(y), len(estimator.classes_)), -np.inf)
+    known = np.zeros(len(y), bool)
+    for train, test in few_shot_folds(y, cv, groups=groups, random_state=random_state):
+        part = clone(estimator).fit(safe_indexing(X, train), y[train])
+        columns = np.searchsorted(estimator.classes_, part.classes_)
+        with np.errstate(divide="ignore"):
+            logits[np.ix_(test, columns)] = np.log(part.predict_proba(safe_indexing(X, test)))
+        known[test] = True
+    return logits, known
+
+
+def logits_of(classifier, X):
+    """What a fitted classifier gives for new rows, as :func:`held_out_logits` does for others.
+
+    Returns
+    -------
+    ndarray of shape (n, C)
+    """
+    if isinstance(classifier, LogitClassifierMixin):
+        return level(classifier, classifier._logits(X))
+    with np.errstate(divide="ignore"):
+        return np.log(classifier.predict_proba(X))
+
+
+def checked_labels(X, y, groups=None):
+    """Rows that can be indexed, and labels and groups as arrays, one for each row."""
+    X, y = indexable(X, column_or_1d(y, warn=True))
+    return X, y, check_groups(groups, y)

@@ -1,0 +1,167 @@
+"""Labels that are doubtful."""
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, softmax
+from sklearn.base import clone, is_classifier
+
+from .._utils._sklearn import StrOptions, validate_params
+from .._utils._validation import check_labels
+from ._held_out import checked_labels, held_out_logits, without_embedder
+
+_STARTS = (0.02, 0.2, 0.5)  # shares of wrong labels from which the fit begins
+
+
+@validate_params(
+    {"method": [StrOptions({"noise", "confident-learning"})]}, prefer_skip_nested_validation=True
+)
+def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, random_state=None):
+    """Rank labels by how likely they are right, and say which are probably wrong.
+
+    Every label is compared with what a classifier says of the row that has not seen it. An
+    :class:`AdaptiveBackboneEnsemble` is fitted once, since it knows what it would say without a
+    row, and images are embedded once; any other classifier is fitted in `cv` folds.
+
+    Parameters
+    ----------
+    estimator : classifier, or pipeline of images that ends in one
+        With ``cross_fit`` or ``predict_proba``. A clone of it is fitted.
+    X : array-like of shape (n, ...)
+        What `estimator` is fitted on: embeddings, or images for a pipeline.
+    y : array-like of shape (n,)
+        Labels, of which some may be wrong.
+    method : {"noise", "confident-learning"}, default="noise"
+        What counts as probably wrong.
+
+        - ``"noise"``: a label that is more likely random than right, by a mixture: with an unknown
+          probability, labels were replaced by any class [1]_. That probability and one temperature
+          of the held-out logits have the largest likelihood. It is the same for all classes, so
+          few rows suffice.
+        - ``"confident-learning"``: the rows with the lowest probability of their label, as many as
+          the confident joint has off its diagonal: rows with another class that is above the mean
+          probability that its own rows have [2]_. It marks many right labels where the classifier
+          is often wrong.
+    groups : array-like of shape (n,), default=None
+        Rows of a group, such as pictures of one object, do not judge each other.
+    cv : int, default=5
+        Folds, where `groups` are given or `estimator` has no ``cross_fit``.
+    random_state : int, RandomState instance or None, default=None
+        Determines these folds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each row of X, the most doubtful first, indexed by the position in X (``row``):
+
+        - ``is_label_issue``: whether the label is probably wrong;
+        - ``label_quality``: the probability that it is right, by the mixture, or with
+          ``"confident-learning"`` the probability of the label by the classifier. NaN where no
+          classifier could be fitted without the row, such as the only one of its class;
+        - ``given_label``, and ``predicted_label`` by the classifier that has not seen the row.
+
+        With ``"noise"``, ``attrs["noise_rate"]`` is the share of wrong labels that was estimated.
+
+    Raises
+    ------
+    ValueError
+        If X and y do not fit, no row can be judged, or an image cannot be read.
+
+    See Also
+    --------
+    AdaptiveBackboneEnsemble.cross_fit : The held-out logits.
+    suggest : Pictures to label next.
+
+    References
+    ----------
+    .. [1] Bootkrajang and Kabán, "Label-Noise Robust Logistic Regression and Its Applications",
+       ECML PKDD 2012, with the same noise for all pairs of classes.
+    .. [2] Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset
+       Labels", JAIR 2021, sections 3.1 and 3.2.
+
+    Examples
+    --------
+    Two labels are exchanged:
+
+    >>> from skclipens import make_backbone_pipeline
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.labels import find_label_issues
+    >>> emoji = load_emoji(min_class_size=50)
+    >>> X, y = emoji.filenames[::3], emoji.target_names[emoji.target[::3]]
+    >>> y[3], y[80]
+    ('land vehicle', 'person moving')
+    >>> y[[3, 80]] = y[[80, 3]]
+    >>> clf = make_backbone_pipeline(["zoo/RN20", "zoo/ViT-16"], random_state=0)
+    >>> issues = find_label_issues(clf, X, y)
+    >>> sorted(issues.index[:2].tolist())
+    [3, 80]
+    """
+    import pandas as pd
+
+    if not is_classifier(estimator):
+        raise TypeError(f"estimator must be a classifier; got {type(estimator).__name__}.")
+    X, y, groups = checked_labels(X, y, groups)
+    check_labels(y)
+    classifier, X = without_embedder(estimator, X)
+    classifier = clone(classifier)
+    logits, known = held_out_logits(
+        classifier, X, y, groups=groups, cv=cv, random_state=random_state
+    )
+    if not known.any():
+        raise ValueError("No label can be judged: each row is the only one of its class.")
+    targets = np.searchsorted(classifier.classes_, y[known])
+    judge = _by_noise if method == "noise" else _by_confidence
+    issue, quality, attrs = judge(logits[known].astype(float), targets)
+    frame = pd.DataFrame(
+        {
+            "is_label_issue": np.zeros(len(y), bool),
+            "label_quality": np.full(len(y), np.nan),
+            "given_label": y,
+            "predicted_label": np.full(len(y), None, object),
+        },
+        index=pd.RangeIndex(len(y), name="row"),
+    )
+    frame.loc[known, "is_label_issue"] = issue
+    frame.loc[known, "label_quality"] = quality
+    frame.loc[known, "predicted_label"] = classifier.classes_[logits[known].argmax(axis=1)]
+    if known.all():
+        frame["predicted_label"] = frame["predicted_label"].astype(frame["given_label"].dtype)
+    frame.attrs.update(attrs)
+    return frame.sort_values("label_quality", kind="stable")
+
+
+def _by_noise(logits, y):
+    """Which labels are more likely random than right, how likely each is right, and the rate."""
+    n_classes, rows = logits.shape[1], np.arange(len(y))
+
+    def right_and_random(parameters):
+        log_temperature, share = parameters[0], expit(parameters[1])
+        right = softmax(logits / np.exp(log_temperature), axis=1)[rows, y]
+        return right, (1 - share) * right, share / n_classes
+
+    def loss(parameters):
+        _, right, random = right_and_random(parameters)
+        return -np.mean(np.log(right + random))
+
+    starts = [(0.0, np.log(share / (1 - share))) for share in _STARTS]
+    bounds = [(-7, 7), (-12, 12)]
+    fits = [minimize(loss, start, bounds=bounds, method="L-BFGS-B") for start in starts]
+    best = min(fits, key=lambda fit: fit.fun).x
+    p, right, random = right_and_random(best)
+    # A random label may be right by chance.
+    wrong = random / (right + random) * (1 - p)
+    return wrong > 0.5, 1 - wrong, {"noise_rate": float(expit(best[1]) * (1 - 1 / n_classes))}
+
+
+def _by_confidence(logits, y):
+    """As many labels as the confident joint has off its diagonal, of the lowest probability."""
+    proba = softmax(logits, axis=1)
+    own = proba[np.arange(len(y)), y]
+    sizes = np.bincount(y, minlength=proba.shape[1])
+    thresholds = np.bincount(y, own, minlength=proba.shape[1]) / np.maximum(sizes, 1)
+    thresholds[sizes == 0] = np.inf
+    confident = np.where(proba >= thresholds, proba, -1)
+    counted = confident.max(axis=1) >= 0
+    n_issues = np.count_nonzero(counted & (confident.argmax(axis=1) != y))
+    issue = np.zeros(len(y), bool)
+    issue[np.argsort(own, kind="stable")[:n_issues]] = True
+    return issue, own, {}

@@ -1,0 +1,277 @@
+"""A classifier that may answer "none of these"."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.utils import check_array
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from .._utils._docstrings import fill_doc
+from .._utils._folds import covers_most
+from .._utils._linalg import unit_rows
+from .._utils._sklearn import HasMethods, Interval, fit_context
+from .._utils._validation import check_at_least_two, check_labels
+from ._held_out import checked_labels, held_out_logits, logits_of
+
+# Of the similarity to the nearest labelled row, beside 1 for the largest logit. It was chosen on
+# validation sets, like the two kinds of evidence: see docs/results/labels.md.
+_WEIGHT_OF_NEAREST = 0.5
+_AT_ONCE = 1024  # rows whose similarities to all others are in memory
+
+
+def _estimator_has(name):
+    def check(self):
+        return hasattr(getattr(self, "estimator_", self.estimator), name)
+
+    return available_if(check)
+
+
+@fill_doc()
+class OpenSetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+    """Classify rows, and reject those that are of none of the classes.
+
+    How familiar a row is, is the sum of two kinds of evidence: the largest logit that the
+    classifier gives it [1]_, and half of its cosine with the nearest row that it was fitted on
+    [2]_. Both are standardised by what is known of labelled rows without these themselves. A row is
+    rejected that is less familiar than all but a small share of these.
+
+    Parameters
+    ----------
+    estimator : classifier
+        With ``cross_fit``, as an :class:`AdaptiveBackboneEnsemble` or a head of this package has,
+        or with ``predict_proba``.
+    reject_rate : float, default=0.05
+        Share of labelled rows, each judged without itself, that is rejected: about as many pictures
+        of the known classes will be. 0 rejects none.
+    reject_label : int or str, default=None
+        What a rejected row is called. None is -1 where labels are numbers, and "" where they are
+        strings: what stands for "no label" everywhere in this package.
+    cv : int, default=5
+        Folds of an estimator that has no ``cross_fit``.
+    random_state : int, RandomState instance or None, default=None
+        Determines these folds.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels, without that of rejected rows.
+    estimator_ : classifier
+        Fitted on all rows.
+    offset_ : float
+        Rows whose familiarity is below it are rejected.
+    rows_ : ndarray of shape (n, n_features)
+        Rows that it was fitted on, scaled to unit length.
+    location_, scale_ : ndarray of shape (2,)
+        What both kinds of evidence are standardised by: mean and standard deviation of labelled
+        rows. The second scale is infinite where most classes have a single row, as at one shot:
+        then cosines say nothing, and are left out.
+    n_features_in_ : int
+        Number of columns.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns; only where ``fit`` saw a frame.
+
+    See Also
+    --------
+    find_label_issues : Labels that are doubtful.
+
+    References
+    ----------
+    .. [1] Hendrycks et al., "Scaling Out-of-Distribution Detection for Real-World Settings",
+       ICML 2022 (MaxLogit).
+    .. [2] Sun et al., "Out-of-Distribution Detection with Deep Nearest Neighbors", ICML 2022.
+
+    Examples
+    --------
+    Pictures of classes that were never shown are less familiar:
+
+    >>> from sklearn.metrics import roc_auc_score
+    >>> from skclipens import AdaptiveBackboneEnsemble, make_backbone_pipeline
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.labels import OpenSetClassifier
+    >>> emoji = load_emoji(min_class_size=40)
+    >>> X, y = emoji.filenames, emoji.target_names[emoji.target]
+    >>> known = y < "person"
+    >>> inside = OpenSetClassifier(AdaptiveBackboneEnsemble(random_state=0))
+    >>> clf = make_backbone_pipeline(["zoo/RN20", "zoo/ViT-16"], estimator=inside)
+    >>> clf = clf.fit(X[known][::4], y[known][::4])
+    >>> familiar = clf.score_samples(X[1::4])
+    >>> bool(roc_auc_score(known[1::4], familiar) > 0.75)
+    True
+    >>> clf.predict(X[1::4]).dtype.kind
+    'U'
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit", "predict_proba"])],
+        "reject_rate": [Interval(Real, 0, 1, closed="left")],
+        "reject_label": [None, Integral, str],
+        "cv": [Interval(Integral, 2, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, estimator, *, reject_rate=0.05, reject_label=None, cv=5, random_state=None):
+        self.estimator = estimator
+        self.reject_rate = reject_rate
+        self.reject_label = reject_label
+        self.cv = cv
+        self.random_state = random_state
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, groups=None):
+        """Fit the classifier, and learn how familiar labelled rows are to it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Embeddings, or any table.
+        y : array-like of shape (n,)
+            Labels.
+        groups : array-like of shape (n,), default=None
+            Rows of a group, such as pictures of one object, do not judge each other.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X and y do not fit, ``reject_label`` is a class or is not of the type of the labels,
+            or no row can be judged without itself.
+        """
+        X, y, groups = checked_labels(X, y, groups)
+        check_labels(y)
+        check_at_least_two(np.unique(y))
+        self.estimator_ = clone(self.estimator)
+        logits, known = held_out_logits(
+            self.estimator_, X, y, groups=groups, cv=self.cv, random_state=self.random_state
+        )
+        self.classes_ = self.estimator_.classes_
+        if self.reject_rate:
+            self._reject_label()
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimator_, name):
+                setattr(self, name, getattr(self.estimator_, name))
+        if not known.any():
+            raise ValueError(
+                "No row can be judged without itself, so nothing is known of how familiar new rows "
+                "will be. Label at least two rows of most classes."
+            )
+        self.rows_ = _unit(X)
+        own = np.arange(len(y)) if groups is None else groups
+        nearest = self._nearest(self.rows_, own)
+        evidence = np.stack([logits.max(axis=1), nearest], axis=1)[known]
+        self.location_, self.scale_ = evidence.mean(axis=0), evidence.std(axis=0)
+        self.scale_ = np.maximum(self.scale_, np.finfo(self.scale_.dtype).tiny)
+        if not covers_most(y[_in_company(y, own)], len(self.classes_)):
+            self.location_[1], self.scale_[1] = 0, np.inf
+        self.offset_ = float(np.quantile(self._familiarity(evidence), self.reject_rate))
+        if self.reject_rate == 0:
+            self.offset_ = -np.inf
+        return self
+
+    def score_samples(self, X):
+        """How familiar rows are; the lower, the likelier of no known class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            About 0 in the mean for rows of the known classes.
+        """
+        check_is_fitted(self)
+        logits = logits_of(self.estimator_, X)
+        return self._familiarity(np.stack([logits.max(axis=1), self._nearest(_unit(X))], axis=1))
+
+    def predict(self, X):
+        """Classify rows, and reject those that are not familiar.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels, or ``reject_label``.
+        """
+        check_is_fitted(self)
+        labels = self.estimator_.predict(X)
+        rejected = self.score_samples(X) < self.offset_
+        return np.where(rejected, self._reject_label(), labels) if rejected.any() else labels
+
+    @_estimator_has("predict_proba")
+    def predict_proba(self, X):
+        """Probabilities of the known classes, given that a row is of one of them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    @_estimator_has("decision_function")
+    def decision_function(self, X):
+        """Logits of the known classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, C), or (n,) if C is 2
+        """
+        check_is_fitted(self)
+        return self.estimator_.decision_function(X)
+
+    def _reject_label(self):
+        is_text = self.classes_.dtype.kind in "OUT"
+        label = ("" if is_text else -1) if self.reject_label is None else self.reject_label
+        if isinstance(label, str) != is_text:
+            kind = "a string" if is_text else "a number"
+            raise ValueError(f"reject_label must be {kind}, as the labels are; got {label!r}.")
+        if label in self.classes_.tolist():
+            raise ValueError(
+                f"{label!r} is a class, so it cannot say that a row is of none. Set reject_label."
+            )
+        return label
+
+    def _familiarity(self, evidence):
+        return ((evidence - self.location_) / self.scale_) @ np.array([1, _WEIGHT_OF_NEAREST])
+
+    def _nearest(self, rows, own=None):
+        """Cosine of rows with the nearest labelled row, not one of its own group."""
+        nearest = np.empty(len(rows), rows.dtype)
+        for start in range(0, len(rows), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            cosines = rows[part] @ self.rows_.T
+            if own is not None:
+                cosines[own[part, None] == own] = -1
+            nearest[part] = cosines.max(axis=1)
+        return nearest
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = False
+        return tags
+
+
+def _unit(X):
+    return unit_rows(check_array(X, dtype=[np.float64, np.float32]))
+
+
+def _in_company(y, own):
+    """Which rows have one of another group in their class."""
+    pairs = {label: set(own[y == label].tolist()) for label in np.unique(y)}
+    return np.array([len(pairs[label]) > 1 for label in y.tolist()])

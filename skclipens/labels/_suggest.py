@@ -1,0 +1,122 @@
+"""Which pictures to label next."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
+
+from .._utils._linalg import unit_rows
+from .._utils._sklearn import Interval, safe_indexing, validate_params
+from .._utils._validation import labels_of, unlabeled_rows
+from ._held_out import without_embedder
+
+# How fast the likeness of two rows falls with their cosine: exp(SHARPNESS * (cosine - 1)). Chosen
+# of 5, 10 and 20 on validation sets, as was the margin as weight: see docs/results/labels.md.
+_SHARPNESS = 10.0
+
+
+@validate_params(
+    {
+        "n": [Interval(Integral, 1, None, closed="left")],
+        "max_rows": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
+    """Choose the pictures whose labels would teach most.
+
+    These are pictures like many others of which the classifier is unsure, and not like those that
+    have a label or were chosen before: each next one adds most to the sum, over all pictures
+    without a label, of the likeness to the nearest labelled or chosen one, weighted by how unsure
+    the classifier is (one less the difference of the two largest probabilities) [1]_. Where fewer
+    than two classes have a label, all pictures weigh the same, which needs no classifier.
+
+    Parameters
+    ----------
+    estimator : classifier, or pipeline of images that ends in one
+        A clone of it is fitted on the rows that have a label. An embedder with ``cache=True``
+        embeds each image once, however often this is called.
+    X : array-like of shape (n_rows, ...)
+        What `estimator` is fitted on: embeddings, or images for a pipeline; with a label or not.
+    y : array-like of shape (n_rows,)
+        Labels. None, NaN or "", or -1 among numbers, where there is none.
+    n : int, default=10
+        How many to choose; fewer where fewer have no label.
+    max_rows : int, default=5000
+        Of more pictures without a label, so many are drawn to choose from: likenesses of all pairs
+        of these are in memory.
+    random_state : int, RandomState instance or None, default=None
+        Determines which are drawn; nothing else is random.
+
+    Returns
+    -------
+    ndarray of shape (n,), int
+        Positions in X, the most informative first.
+
+    Raises
+    ------
+    ValueError
+        If X and y do not fit, all rows have a label, or an image cannot be read.
+
+    See Also
+    --------
+    find_label_issues : Labels that are doubtful.
+
+    References
+    ----------
+    .. [1] Bae, Oliveira and Sutherland, "Uncertainty Herding: One Active Learning Method for All
+       Label Budgets", ICLR 2025, with a fixed width of the kernel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skclipens import make_backbone_pipeline
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.labels import suggest
+    >>> emoji = load_emoji(min_class_size=50)
+    >>> X, labels = emoji.filenames[::4], emoji.target_names[emoji.target[::4]]
+    >>> y = np.where(np.arange(len(X)) % 9 == 0, labels, "")  # every ninth has a label
+    >>> clf = make_backbone_pipeline(["zoo/RN20", "zoo/ViT-16"], random_state=0)
+    >>> chosen = suggest(clf, X, y, 5)
+    >>> len(set(chosen)), bool((y[chosen] == "").all())
+    (5, True)
+    """
+    y = column_or_1d(y)
+    check_consistent_length(X, y)
+    labeled = ~unlabeled_rows(y)
+    rest = np.flatnonzero(~labeled)
+    if not len(rest):
+        raise ValueError('All rows have a label. One without has None, NaN, "" or -1 in y.')
+    if len(rest) > max_rows:
+        drawn = check_random_state(random_state).choice(len(rest), max_rows, replace=False)
+        rest = rest[np.sort(drawn)]
+    classifier, X = without_embedder(estimator, X)
+    doubt = np.ones(len(rest))
+    if len(set(y[labeled].tolist())) > 1:
+        classifier = clone(classifier).fit(safe_indexing(X, labeled), labels_of(y, labeled))
+        doubt = _doubt(classifier.predict_proba(safe_indexing(X, rest)))
+    rows = unit_rows(check_array(X, dtype=[np.float64, np.float32]))
+    return rest[_herd(rows[rest], rows[labeled], doubt, min(n, len(rest)))]
+
+
+def _doubt(proba):
+    """One less the difference of the two largest probabilities, and no less than a little."""
+    second, first = np.partition(proba, -2, axis=1)[:, -2:].T
+    return np.maximum(1 - (first - second), 1e-3)
+
+
+def _herd(rows, labeled, weights, n):
+    """Positions of rows that, one after the other, cover the weights of all best."""
+    likeness = np.exp(_SHARPNESS * (rows @ rows.T - 1))
+    covered = np.zeros(len(rows), likeness.dtype)
+    if len(labeled):
+        covered = np.exp(_SHARPNESS * ((rows @ labeled.T).max(axis=1) - 1))
+    weights, chosen = weights.astype(likeness.dtype), []
+    for _ in range(n):
+        gains = weights @ np.maximum(likeness - covered[:, None], 0)
+        gains[chosen] = -1
+        chosen.append(int(gains.argmax()))
+        np.maximum(covered, likeness[chosen[-1]], out=covered)
+    return np.array(chosen)

@@ -1,0 +1,56 @@
+"""Files of skops: which types of this package they may hold."""
+
+from .._utils._versions import VersionsMixin
+from ..backbones._kinds import BlockKind
+from ..cascade import BackboneSelector, CascadeClassifier
+from ..embedding import EmbeddingStore
+from ..ensemble._blocks import Block
+from ..ensemble._experts import Expert
+from ..ensemble._unlabeled import UnlabeledCorrection
+from ..images import View
+from ..pipeline import BackbonePipeline
+
+_ESTIMATORS = (BackbonePipeline, BackboneSelector, CascadeClassifier)  # whose modules import all
+_RECORDS = (Block, BlockKind, EmbeddingStore, Expert, UnlabeledCorrection, View)
+_OTHERS = ("pathlib.PosixPath", "pathlib.WindowsPath", "scipy.sparse._csr.csr_array")
+
+
+def skops_trusted_types():
+    """Types that :func:`skops.io.load` may make of a file of this package's estimators.
+
+    They are the package's estimators and what these consist of, and with them a sparse array and
+    paths. None runs code of the file when it is loaded. Heads and routers of your own are not among
+    them, nor are estimators of other packages that skops does not trust by itself.
+
+    Returns
+    -------
+    list of str
+        Full names of the types, for ``trusted``.
+
+    See Also
+    --------
+    skops.io.get_untrusted_types : What a file holds beyond what skops trusts.
+
+    Examples
+    --------
+    >>> import skops.io
+    >>> from sklearn.datasets import load_iris
+    >>> from skclipens import LinearDiscriminantHead
+    >>> from skclipens.utils import skops_trusted_types
+    >>> X, y = load_iris(return_X_y=True)
+    >>> content = skops.io.dumps(LinearDiscriminantHead().fit(X, y))
+    >>> skops.io.loads(content, trusted=skops_trusted_types()).predict(X[:2])
+    array([0, 0])
+    """
+    found = [
+        f"{one.__module__}.{one.__qualname__}" for one in (*_kinds_of(VersionsMixin), *_RECORDS)
+    ]
+    return sorted({*found, *_OTHERS})
+
+
+def _kinds_of(kind):
+    """Subclasses in this package, also of subclasses."""
+    for one in kind.__subclasses__():
+        if one.__module__.startswith(f"{__name__.partition('.')[0]}."):
+            yield one
+            yield from _kinds_of(one)

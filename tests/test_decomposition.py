@@ -1,0 +1,109 @@
+"""Tests of BlockPCA, on tables and behind an embedder."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import (
+    check_dataframe_column_names_consistency,
+    check_param_validation,
+    parametrize_with_checks,
+)
+
+from skclipens import BlockPCA, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens.datasets import load_emoji
+
+PAIR = ["zoo/RN20", "zoo/ViT-8"]
+HALVES = [("first", slice(0, 1)), ("last", slice(-1, None))]
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    return load_emoji().frame.groupby("label").head(6).head(60).reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def table(emoji):
+    return MultiBackboneEmbedder(PAIR).set_output(transform="pandas").fit_transform(emoji["path"])
+
+
+@parametrize_with_checks(
+    [BlockPCA(), BlockPCA(0.9, whiten=True), BlockPCA(None), BlockPCA(2, blocks=HALVES)]
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize(
+    "check", [check_param_validation, check_dataframe_column_names_consistency]
+)
+def test_checks_that_scikit_learn_runs_on_its_own_estimators_only(check):
+    check("BlockPCA", BlockPCA())
+
+
+@pytest.mark.parametrize(
+    ("n_components", "whiten"), [(5, True), (5, False), (0.8, True), (None, False)]
+)
+def test_each_block_is_reduced_by_itself(table, n_components, whiten):
+    ours = BlockPCA(n_components, whiten=whiten, random_state=0).fit(table)
+    alone = [PCA(n_components, whiten=whiten, random_state=0) for _ in PAIR]
+    parts = [table.iloc[:, :128].to_numpy(), table.iloc[:, 128:].to_numpy()]
+    expected = np.hstack([pca.fit_transform(part) for pca, part in zip(alone, parts, strict=True)])
+    assert_allclose(ours.transform(table), expected, atol=1e-4)
+    assert ours.transform(table).dtype == np.float32
+    assert list(ours.pcas_) == PAIR
+    if n_components == 0.8:
+        assert all(pca.explained_variance_ratio_.sum() >= 0.8 for pca in ours.pcas_.values())
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_columns_have_names_and_others_stay(table, container):
+    price = np.arange(len(table), dtype=np.float32)
+    X = table.assign(price=price)[["price", *table.columns]]
+    X = pl.from_pandas(X) if container == "polars" else X
+    reduced = BlockPCA(3).set_output(transform=container).fit_transform(X)
+    named = [f"{name}__pca{i}" for name in PAIR for i in range(3)]
+    assert list(reduced.columns) == [*named, "price"]
+    assert_array_equal(np.asarray(reduced)[:, -1], price)
+
+
+def test_shares_do_not_depend_on_how_far_a_block_varies(table):
+    louder = table.copy()
+    louder.iloc[:, :128] *= 100
+    for X in (table, louder):
+        assert BlockPCA(4).fit_transform(X).shape[1] == 8
+
+
+def test_there_are_no_more_components_than_rows_or_columns(table):
+    assert BlockPCA(64).fit_transform(table.head(10)).shape == (10, 20)
+    X = np.random.default_rng(0).normal(size=(9, 3))
+    reducer = BlockPCA().fit(X)
+    assert list(reducer.get_feature_names_out()) == ["all__pca0", "all__pca1", "all__pca2"]
+    assert BlockPCA(1, blocks=[("a", [2, 0])]).fit(X).get_feature_names_out().tolist() == [
+        "a__pca0",
+        "x1",
+    ]
+    with pytest.raises(ValueError, match="X has no column 'b'"):
+        BlockPCA(blocks=[("a", ["b"])]).fit(pd.DataFrame(X, columns=list("xyz")))
+
+
+def test_it_stands_in_pipelines_on_images_and_beside_a_table(emoji, tmp_path):
+    image = make_pipeline(MultiBackboneEmbedder(PAIR), BlockPCA(4, blocks=PAIR, random_state=0))
+    beside = make_column_transformer((image, "path"), ("passthrough", ["target"]))
+    clf = make_pipeline(beside, HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=5))
+    assert clone(clf).fit(emoji, emoji["label"]).score(emoji, emoji["label"]) > 0.9
+    assert beside.fit_transform(emoji).shape == (60, 9)
+    (tmp_path / "broken.png").write_bytes(b"?")
+    files = [tmp_path / "broken.png", *emoji["path"]]
+    estimator = make_pipeline(BlockPCA(4), HistGradientBoostingClassifier(max_iter=2))
+    on_images = make_backbone_pipeline(PAIR, estimator=estimator, on_error="nan")
+    with pytest.warns(UserWarning, match="1 of 61 images"):
+        on_images.fit(files, ["?", *emoji["label"]])
+    names = on_images[-1][0].get_feature_names_out()
+    assert names[-1] == "zoo/ViT-8__pca3" and len(names) == 8

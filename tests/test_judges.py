@@ -1,0 +1,132 @@
+"""Tests of rows that judge heads, of threads that fit them, and of memory that predicting takes."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.linear_model import Ridge
+from threadpoolctl import threadpool_limits
+
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+from skclipens._utils import _folds
+from skclipens.datasets import load_emoji
+from skclipens.ensemble import StaticRouter
+from skclipens.heads import KernelHead, LinearDiscriminantHead
+from skclipens.heads._residual import _Ridge
+
+BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
+CAP = 60
+
+
+@pytest.fixture(scope="module")
+def data():
+    emoji = load_emoji(min_class_size=40)
+    rows = np.concatenate([np.flatnonzero(emoji.target == c)[:20] for c in range(7)])
+    rows = np.random.default_rng(0).permutation(rows)
+    X = MultiBackboneEmbedder(BACKBONES, device="cpu").fit_transform(emoji.filenames[rows])
+    return X, emoji.target_names[emoji.target[rows]].astype(str)
+
+
+@pytest.fixture
+def few_judges(monkeypatch):
+    monkeypatch.setattr(_folds, "_MAX_JUDGES", CAP)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=300))
+def test_judges_are_of_all_classes_as_often_as_these_are_there(labels):
+    y = np.array(labels)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_folds, "_MAX_JUDGES", CAP)
+        judges = _folds.judging_rows(y)
+        names = _folds.judging_rows(np.array([f"class {c}" for c in labels]))
+    assert_array_equal(judges, names)
+    assert len(judges) == min(len(y), CAP)
+    assert (np.diff(judges) > 0).all()
+    expected = np.bincount(y) * len(judges) / len(y)
+    assert np.abs(np.bincount(y[judges], minlength=len(expected)) - expected).max() <= 1
+
+
+def test_of_many_rows_some_judge_as_they_would_among_all(data, monkeypatch):
+    X, y = data
+    head = LinearDiscriminantHead(shrinkage=3.0)
+    every, known = head.cross_fit(X, y)
+    assert known.all()
+    monkeypatch.setattr(_folds, "_MAX_JUDGES", CAP)
+    some, known = head.cross_fit(X, y)
+    assert_array_equal(np.flatnonzero(known), _folds.judging_rows(y))
+    assert_allclose(some[known], every[known], rtol=1e-4, atol=1e-4)
+
+
+def test_kernels_hear_the_support_and_the_judges_alone(data, few_judges):
+    X, y = data
+    head = KernelHead(max_rows=20, random_state=0)
+    _, known = head.cross_fit(X, y)
+    assert len(head.support_) == 20
+    judges = _folds.judging_rows(y)
+    assert_array_equal(np.flatnonzero(known), judges)
+    halves = np.arange(0, len(y), 2), np.arange(1, len(y), 2)
+    _, known = head.cross_fit(X, y, folds=[halves, halves[::-1]])
+    assert_array_equal(np.flatnonzero(known), judges)
+
+
+@pytest.mark.parametrize("head", ["auto", ["linear", LinearDiscriminantHead(cv=3)]])
+def test_an_ensemble_of_many_rows_is_routed_by_some(data, head, few_judges):
+    X, y = data
+    seen = []
+
+    class Telling(StaticRouter):
+        def fit(self, X, logits, y, sample_weight=None):
+            seen.append(logits.shape)
+            return super().fit(X, logits, y, sample_weight)
+
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head=head, router=Telling(), random_state=0)
+    assert clf.fit(X, y).score(X, y) > 0.8
+    assert seen == [(CAP, len(clf.experts_), 7)]
+
+
+def test_threads_change_no_result(data):
+    X, y = data
+    with threadpool_limits(2, user_api="blas"):
+        one = AdaptiveBackboneEnsemble(BACKBONES, random_state=0, n_jobs=1).fit(X, y)
+        two = AdaptiveBackboneEnsemble(BACKBONES, random_state=0).fit(X, y)
+        assert_array_equal(one.predict_proba(X), two.predict_proba(X))
+    assert_array_equal(one.expert_names_, two.expert_names_)
+
+
+def test_predicting_takes_no_more_memory_for_more_rows(data):
+    X, y = data
+    clf = AdaptiveBackboneEnsemble(BACKBONES, random_state=0).fit(X, y)
+
+    def peak(n):
+        many = X[np.resize(np.arange(len(X)), n)]
+        clf.predict(many[:10])
+        tracemalloc.start()
+        clf.predict(many)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    assert peak(8_000) < 1.2 * peak(2_000)
+
+
+@pytest.mark.parametrize("width", [5, 80])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_folds_from_sums_are_those_of_regressions_on_them(width, weighted):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(60, width)) + 1, rng.normal(size=(60, 3))
+    weights = rng.uniform(0.5, 2, 60) if weighted else None
+    rows = rng.permutation(60)
+    folds = [(rows[20:], rows[:20]), (rows[:40], rows[40:50])]
+    ridge = _Ridge(X, Y, weights, 0.2)
+    said, known = ridge.held_out(folds, np.arange(60))
+    assert_array_equal(known, np.sort(np.concatenate([test for _, test in folds])))
+    for train, test in folds:
+        of_train = None if weights is None else weights[train]
+        expected = Ridge(0.2).fit(X[train], Y[train], of_train).predict(X[test])
+        assert_allclose(said[np.searchsorted(known, test)], expected, rtol=1e-6, atol=1e-8)
+    expected = Ridge(0.2).fit(X, Y, weights)
+    for found, one in zip(ridge.fit(), (expected.coef_, expected.intercept_), strict=True):
+        assert_allclose(found, one, rtol=1e-6, atol=1e-8)

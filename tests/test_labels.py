@@ -1,0 +1,368 @@
+"""Doubtful labels, pictures to label next, and pictures of none of the classes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.model_selection import GroupKFold
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens.datasets import load_emoji
+from skclipens.heads import LinearDiscriminantHead, ResidualHead
+from skclipens.labels import OpenSetClassifier, find_label_issues, suggest
+from skclipens.labels._issues import _by_noise
+from skclipens.labels._suggest import _herd
+
+BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    """Paths of 84 pictures of 7 classes in turn, their embeddings and their labels."""
+    data = load_emoji(min_class_size=40)
+    rows = np.stack([np.flatnonzero(data.target == c)[:12] for c in range(7)]).T.ravel()
+    paths, y = data.filenames[rows], data.target_names[data.target[rows]]
+    embedder = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas")
+    return paths, embedder.fit_transform(paths), y
+
+
+@pytest.fixture(scope="module")
+def flipped(emoji):
+    """Labels of which 12 are wrong, and which these are."""
+    y, wrong = emoji[2].copy(), 5 * np.arange(12)  # of all classes
+    y[wrong] = emoji[2][wrong + 1 + np.arange(12) % 6]
+    return y, y != emoji[2]
+
+
+def make(**parameters):
+    return AdaptiveBackboneEnsemble(BACKBONES, **{"random_state": 0, **parameters})
+
+
+# Held-out logits of an ensemble
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"router": "uniform", "calibrate": False}, {"head": "linear"}, {"cv": 0.3}],
+    ids=["default", "fixed", "linear", "held out once"],
+)
+def test_cross_fit_fits_as_fit_does(emoji, parameters):
+    _, X, y = emoji
+    clf, other = make(**parameters), make(**parameters).fit(X, y)
+    logits, known = clf.cross_fit(X, y)
+    assert_allclose(clf.predict_proba(X), other.predict_proba(X))
+    assert logits.shape == (84, 7)
+    assert known.sum() == (26 if "cv" in parameters else 84)
+    right = clf.classes_[logits.argmax(axis=1)] == y
+    assert 0.5 < right[known].mean() <= other.score(X, y) + 0.05
+
+
+def test_what_is_said_of_a_row_does_not_depend_on_its_label_being_right(emoji):
+    _, X, y = emoji
+    other = y.copy()
+    other[5] = y[6]
+    folds = list(GroupKFold(3).split(X, y, np.arange(84) // 7))
+    fixed = {"head": LogisticRegression(), "router": "uniform", "calibrate": False, "cv": folds}
+    logits = [make(**fixed).cross_fit(X, labels)[0] for labels in (y, other)]
+    assert_allclose(logits[0][5], logits[1][5], rtol=1e-5)
+    assert not np.allclose(logits[0], logits[1])
+
+
+def test_rows_without_a_label_or_a_weight_are_not_judged(emoji):
+    _, X, y = emoji
+    some, weights = y.astype(object), np.ones(84)
+    some[:7], weights[7:14] = None, 0
+    logits, known = make(unlabeled="ignore").cross_fit(X, some, sample_weight=weights)
+    assert_array_equal(known, np.arange(84) >= 14)
+    assert not logits[~known].any()
+    alone = make().cross_fit(X.iloc[14:], y[14:])[0]
+    assert_allclose(logits[14:], alone, rtol=1e-4, atol=1e-4)
+
+
+def test_one_row_per_class_is_judged_by_names(emoji):
+    _, X, y = emoji
+    logits, known = make().cross_fit(X[:7], y[:7])
+    assert known.all()
+    assert logits.any()
+    _, known = make(head="linear").cross_fit(X[:7], y[:7])
+    assert not known.any()
+
+
+def test_folds_take_the_place_of_cv(emoji):
+    _, X, y = emoji
+    folds = list(GroupKFold(3).split(X, y, np.arange(84) // 7))
+    by_folds, known = make(cv=folds).cross_fit(X, y)
+    assert_allclose(make().cross_fit(X, y, folds=folds)[0], by_folds)
+    assert known.all()
+
+
+# Doubtful labels
+
+
+@pytest.mark.parametrize("method", ["noise", "confident-learning"])
+def test_wrong_labels_are_the_most_doubtful(emoji, flipped, method):
+    _, X, _ = emoji
+    y, wrong = flipped
+    issues = find_label_issues(make(), X, y, method=method)
+    assert list(issues.columns) == [
+        "is_label_issue",
+        "label_quality",
+        "given_label",
+        "predicted_label",
+    ]
+    assert issues["label_quality"].is_monotonic_increasing
+    in_order = issues.sort_index()
+    assert_array_equal(in_order.index, np.arange(84))
+    assert_array_equal(in_order["given_label"], y)
+    assert average_precision_score(wrong, -in_order["label_quality"]) > 0.8
+    marked = in_order["is_label_issue"].to_numpy()
+    assert (marked & wrong).sum() >= 7
+    assert (in_order["predicted_label"] == emoji[2])[wrong].mean() > 0.7
+    if method == "noise":
+        assert issues.attrs["noise_rate"] == pytest.approx(wrong.mean(), abs=0.08)
+        assert (marked & ~wrong).sum() <= 5
+
+
+def test_right_labels_are_left_alone(emoji):
+    _, X, y = emoji
+    issues = find_label_issues(make(), X, y)
+    assert issues["is_label_issue"].sum() <= 3
+    assert issues.attrs["noise_rate"] < 0.06
+
+
+def test_pictures_are_embedded_for_the_ensemble(emoji, flipped):
+    paths, X, _ = emoji
+    clf = make_backbone_pipeline(BACKBONES, random_state=0)
+    of_paths = find_label_issues(clf, paths, flipped[0])
+    pd.testing.assert_frame_equal(of_paths, find_label_issues(make(), X, flipped[0]), atol=1e-3)
+    assert not hasattr(clf[-1], "classes_")  # a clone was fitted
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [make_pipeline(StandardScaler(), GaussianNB()), LinearDiscriminantHead()],
+    ids=["pipeline", "head"],
+)
+def test_any_classifier_will_do(emoji, flipped, classifier):
+    _, X, _ = emoji
+    y, wrong = flipped
+    issues = find_label_issues(classifier, X, y, random_state=0).sort_index()
+    chance = wrong.mean()
+    assert average_precision_score(wrong, -issues["label_quality"]) > 2 * chance
+
+
+def test_copies_in_a_group_do_not_vouch_for_each_other(emoji):
+    _, X, y = emoji
+    X = pd.concat([X, X.iloc[:7]], ignore_index=True)
+    y = np.r_[y, y[:7]]
+    y[[3, 87]] = y[4]  # a picture and its copy have the same wrong label
+    groups = np.r_[np.arange(84), np.arange(7)]
+    head = ResidualHead("zoo/RN20")
+    X = X.iloc[:, :128]
+    quality = find_label_issues(head, X, y, groups=groups)["label_quality"]
+    assert quality[3] == pytest.approx(quality[87], abs=1e-3)
+    assert quality[3] < 0.5
+
+
+def test_the_only_row_of_a_class_has_no_quality(emoji):
+    _, X, y = emoji
+    y = y.copy()
+    y[0] = "alone"
+    issues = find_label_issues(make(head="linear"), X, y)
+    assert issues.index[-1] == 0
+    assert np.isnan(issues.loc[0, "label_quality"])
+    assert issues.loc[0, "predicted_label"] is None
+    assert not issues.loc[0, "is_label_issue"]
+
+
+@settings(max_examples=20)
+@given(st.integers(2, 8), st.floats(0, 0.4), st.integers(0, 1000))
+def test_the_share_of_wrong_labels_is_estimated(n_classes, share, seed):
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(n_classes, size=1500)
+    logits = rng.normal(size=(1500, n_classes))
+    logits[np.arange(1500), truth] += 6
+    y = np.where(rng.random(1500) < share, rng.integers(n_classes, size=1500), truth)
+    issue, quality, attrs = _by_noise(3 * logits, y)
+    assert attrs["noise_rate"] == pytest.approx(np.mean(y != truth), abs=0.04)
+    assert np.mean(issue == (y != truth)) > 0.95
+    assert ((quality >= 0) & (quality <= 1)).all()
+    assert quality.mean() == pytest.approx(np.mean(y == truth), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"y": ["a"] * 83}, ValueError, "inconsistent"),
+        ({"estimator": StandardScaler()}, TypeError, "must be a classifier; got StandardScaler"),
+        ({"method": "magic"}, ValueError, "'method' parameter"),
+        ({"y": np.array([f"class {i}" for i in range(84)])}, ValueError, "only one of its class"),
+    ],
+)
+def test_bad_input_of_find_label_issues(emoji, change, error, message):
+    arguments = {"estimator": make(head="linear"), "X": emoji[1], "y": emoji[2], **change}
+    with pytest.raises(error, match=message):
+        find_label_issues(**arguments)
+
+
+# Pictures to label next
+
+
+def test_suggested_are_rows_without_a_label_and_cover_the_others(emoji):
+    paths, X, y = emoji
+    some = np.where(np.arange(84) < 14, y, "")
+    chosen = suggest(make(), X, some, 7)
+    assert len(set(chosen)) == 7
+    assert (chosen >= 14).all()
+    assert_array_equal(chosen[:3], suggest(make(), X, some, 3))
+    of_paths = suggest(make_backbone_pipeline(BACKBONES, random_state=0), paths, some, 7)
+    assert_array_equal(of_paths, chosen)
+    assert len(suggest(make(), X, some, 999)) == 70
+
+
+@pytest.mark.parametrize("missing", ["", None, np.nan])
+def test_without_any_label_all_classes_are_found_soon(emoji, missing):
+    _, X, y = emoji
+    chosen = suggest(make(), X, np.array([missing] * 84, object), 14)
+    assert len(set(y[chosen])) >= 5
+
+
+def test_what_is_suggested_teaches_more_than_what_is_left_over(emoji):
+    _, X, y = emoji
+    start = np.where(np.arange(84) < 7, y, "")
+
+    def score(chosen):
+        rows = np.r_[np.arange(7), chosen]
+        rest = np.setdiff1d(np.arange(84), rows)
+        return make().fit(X.iloc[rows], y[rows]).score(X.iloc[rest], y[rest])
+
+    drawn = [
+        score(np.random.default_rng(seed).choice(np.arange(7, 84), 14, False)) for seed in (0, 1, 2)
+    ]
+    assert score(suggest(make(), X, start, 14)) > np.mean(drawn) - 0.02
+
+
+def test_many_rows_are_drawn_from(emoji):
+    _, X, y = emoji
+    some = np.where(np.arange(84) < 14, y, "")
+    first, again, other = (
+        suggest(make(), X, some, 5, max_rows=20, random_state=seed) for seed in (0, 0, 1)
+    )
+    assert_array_equal(first, again)
+    assert set(first) != set(other)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1000))
+def test_each_next_row_adds_most_to_what_is_covered(seed):
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(12, 3))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    weights = rng.random(12)
+    chosen = _herd(rows[3:], rows[:3], weights[3:], 4)
+    likeness = np.exp(10 * (rows @ rows.T - 1))
+
+    def covered(some):
+        return weights[3:] @ likeness[3:, [0, 1, 2, *(3 + np.asarray(some, int))]].max(axis=1)
+
+    for k in range(4):
+        best = max(covered([*chosen[:k], j]) for j in range(9) if j not in chosen[:k])
+        assert covered(chosen[: k + 1]) == pytest.approx(best)
+
+
+def test_nothing_to_suggest(emoji):
+    with pytest.raises(ValueError, match="All rows have a label"):
+        suggest(make(), emoji[1], emoji[2], 1)
+
+
+# None of these
+
+
+@pytest.fixture(scope="module")
+def halves(emoji):
+    """Rows to learn from, of the known classes, and all rows to test, with which are known."""
+    _, X, y = emoji
+    known = np.isin(y, np.unique(y)[::2])
+    train = np.arange(84) < 56
+    return X[train & known], y[train & known], X[~train], y[~train], known[~train]
+
+
+def test_unknown_classes_are_less_familiar_and_rejected_more_often(halves):
+    X, y, X_test, y_test, known = halves
+    clf = OpenSetClassifier(make(), reject_rate=0.2).fit(X, y)
+    familiar = clf.score_samples(X_test)
+    assert roc_auc_score(known, familiar) > 0.75
+    predicted = clf.predict(X_test)
+    assert_array_equal(predicted == "", familiar < clf.offset_)
+    rejected = predicted == ""
+    assert rejected[~known].mean() > 2 * rejected[known].mean()
+    assert_array_equal(predicted[~rejected], clf.estimator_.predict(X_test)[~rejected])
+    assert_allclose(clf.predict_proba(X_test), clf.estimator_.predict_proba(X_test))
+    assert_allclose(clf.decision_function(X_test), clf.estimator_.decision_function(X_test))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.3])
+def test_about_so_many_labelled_rows_would_be_rejected(emoji, rate):
+    _, X, y = emoji
+    even = np.arange(84) % 2 == 0
+    clf = OpenSetClassifier(make(), reject_rate=rate).fit(X[even], y[even])
+    assert np.mean(clf.predict(X[~even]) == "") == pytest.approx(rate, abs=0.2 * (rate > 0))
+
+
+def test_rejected_rows_have_the_label_that_is_asked_for(halves):
+    X, y, X_test, _, _ = halves
+    codes = np.unique(y, return_inverse=True)[1]
+    head = LinearDiscriminantHead()
+    assert -1 in OpenSetClassifier(head, reject_rate=0.3).fit(X, codes).predict(X_test)
+    clf = OpenSetClassifier(head, reject_rate=0.3, reject_label="other").fit(X, y)
+    assert "other" in clf.predict(X_test)
+    for label, message in (("other", "must be a number"), (1, "1 is a class")):
+        with pytest.raises(ValueError, match=message):
+            OpenSetClassifier(head, reject_label=label).fit(X, codes)
+
+
+def test_one_row_per_class_is_judged_by_logits_alone(emoji):
+    _, X, y = emoji
+    clf = OpenSetClassifier(make()).fit(X[:7], y[:7])
+    assert clf.scale_[1] == np.inf
+    assert np.isfinite(clf.score_samples(X)).all()
+    with pytest.raises(ValueError, match="No row can be judged without itself"):
+        OpenSetClassifier(make(head="linear")).fit(X[:7], y[:7])
+
+
+def test_in_a_pipeline_of_pictures(emoji, halves):
+    paths, X, y = emoji
+    inside = OpenSetClassifier(AdaptiveBackboneEnsemble(random_state=0))
+    clf = make_backbone_pipeline(BACKBONES, estimator=inside).fit(paths[::2], y[::2])
+    of_table = OpenSetClassifier(make()).fit(X[::2], y[::2])
+    assert_allclose(clf.score_samples(paths[:5]), of_table.score_samples(X[:5]), atol=1e-2)
+    assert clf.predict(paths[:5]).shape == (5,)
+
+
+def test_groups_do_not_judge_each_other(emoji):
+    _, X, y = emoji
+    X, y = pd.concat([X, X], ignore_index=True), np.r_[y, y]
+    groups = np.tile(np.arange(84), 2)
+    clf = OpenSetClassifier(LogisticRegression(), random_state=0)
+    with_copies, apart = clone(clf).fit(X, y), clone(clf).fit(X, y, groups=groups)
+    assert with_copies.location_[1] == pytest.approx(1, abs=1e-5)
+    assert apart.location_[1] < 0.97
+
+
+@parametrize_with_checks(
+    [
+        OpenSetClassifier(LinearDiscriminantHead(), reject_rate=0),
+        OpenSetClassifier(GaussianNB(), reject_rate=0),
+    ]
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)

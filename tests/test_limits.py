@@ -1,0 +1,240 @@
+"""Images that would take too much, and what Pillow warns of while it decodes."""
+
+import io
+import os
+import struct
+import threading
+import warnings
+import zipfile
+import zlib
+
+import joblib
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image, ImageSequence
+
+from skclipens import CLIPEmbedder, ImageError, MultiBackboneEmbedder
+from skclipens.cli import _commands
+from skclipens.datasets import load_emoji
+from skclipens.images import _files, load_image
+from skclipens.images._files import find_images
+
+PICTURES = load_emoji().filenames[:3].tolist()
+
+
+def header(width, height):
+    """A PNG of this size that has no pixels: whoever decodes it finds that it is cut short."""
+
+    def chunk(kind, content):
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def said_of(image):
+    with pytest.raises(ImageError) as caught:
+        load_image(image)
+    return str(caught.value)
+
+
+# Pixels
+
+
+@pytest.mark.parametrize("size", [(9460, 9459), (20_000, 20_000), (2**31 - 1, 2**31 - 1)])
+def test_a_large_image_is_refused_before_it_is_decoded(tmp_path, size):
+    file = tmp_path / "large.png"
+    file.write_bytes(header(*size))
+    number = f"{size[0] * size[1]:,} pixels"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        for image, name in ((file, "large.png"), (file.read_bytes(), "content of")):
+            text = said_of(image)
+            for part in (name, number, "limit of 89,478,485", "MAX_IMAGE_PIXELS", "--max-pixels"):
+                assert part in text
+    with pytest.raises(ImageError, match=r"row 1: .*large.png.*pixels, more than the limit"):
+        CLIPEmbedder("zoo/RN20").transform([PICTURES[0], file])
+
+
+def test_the_limit_is_that_of_pillow(monkeypatch):
+    content = header(300, 200)
+    assert "truncated" in said_of(content)  # it was let through
+    for limit, refused in ((59_999, True), (60_000, False), (None, False), (100, True)):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        assert ("limit of" in said_of(content)) == refused
+    with pytest.raises(ImageError, match="300 x 200 = 60,000 pixels"):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 59_999)
+        load_image(Image.new("RGB", (300, 200)))
+    assert load_image(np.zeros((300, 200, 3), np.uint8)).size == (200, 300)  # is decoded already
+
+
+@pytest.mark.parametrize("backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)])
+def test_the_limit_holds_in_workers(tmp_path, monkeypatch, backend):
+    pytest.importorskip("pyarrow")
+    from skclipens.streaming import read_embeddings
+
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    embedder = CLIPEmbedder("zoo/RN20", on_error="nan")
+    with joblib.parallel_config(backend, n_jobs=2):
+        embedder.embed_to(tmp_path, PICTURES, chunk_size=1)
+    assert read_embeddings(tmp_path).isna().all(axis=None)
+    with pytest.raises(ImageError, match=r"row 0, .*pixels, more than the limit of 100"):
+        embedder.set_params(on_error="raise").embed_to(tmp_path, PICTURES, resume=False)
+
+
+def test_the_limit_in_the_shell(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+    command = ["embed", PICTURES[0], "--backbones", "zoo/RN20", "-o", str(tmp_path / "out.csv")]
+    done = CliRunner().invoke(_commands.cli, [*command, "--max-pixels", "100"])
+    assert "row 0" in done.output and "cannot be read" in done.output
+    assert "--max-pixels" in CliRunner().invoke(_commands.cli, ["predict", "--help"]).output
+
+
+def test_a_member_that_unpacks_to_too_much(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", bytes(10**7))
+    monkeypatch.setattr(_files, "_MAX_BYTES", 10**6)
+    images = find_images([f"zip://a.png::{tmp_path}/a.zip"])
+    assert images[0] is None
+    with pytest.raises(ImageError, match=r"row 0, .*unpacks to more than 1,000,000 bytes"):
+        images.check(0)
+
+
+# Frames
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_of_many_frames_one_is_decoded(monkeypatch, kind):
+    frames = [Image.new("RGB", (16, 16), (i % 256, i // 256, 90)) for i in range(300)]
+    file = io.BytesIO()
+    frames[0].save(file, kind, save_all=True, append_images=frames[1:], duration=10)
+    with Image.open(file) as opened:
+        assert sum(1 for _ in ImageSequence.Iterator(opened)) > 50
+        seeks = []
+        monkeypatch.setattr(type(opened), "seek", lambda self, frame: seeks.append(frame))
+    assert abs(np.asarray(load_image(file.getvalue())).astype(int)[0, 0] - [0, 0, 90]).max() < 20
+    assert not any(seeks)
+
+
+# Drawings
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
+        (b"<SVG width='1e9'>", "an SVG drawing"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"\x1f\x8b\x08\x00", "a compressed file"),
+    ],
+)
+def test_drawings_are_never_drawn(tmp_path, content, said):
+    (tmp_path / "a.svg").write_bytes(content)
+    for image in (tmp_path / "a.svg", content):
+        text = said_of(image)
+        assert said in text and "Convert it to PNG" in text
+    assert "a.svg" in said_of(tmp_path / "a.svg")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="writes a shell script")
+def test_no_other_program_is_started(tmp_path, monkeypatch):
+    """Pillow has Ghostscript draw EPS."""
+    for name in ("gs", "gswin64c"):
+        (tmp_path / name).write_text(f'#!/bin/sh\ntouch "{tmp_path}/ran"\n')
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "EPS")
+    (tmp_path / "a.png").write_bytes(file.getvalue())
+    for image in (tmp_path / "a.png", file.getvalue(), Image.open(tmp_path / "a.png")):
+        text = said_of(image)
+        assert "of the format EPS" in text and "can hold a program" in text
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_a_pipe_is_no_image(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    found = []
+    # It would wait for a writer forever.
+    thread = threading.Thread(target=lambda: found.append(said_of(tmp_path / "a.png")), daemon=True)
+    thread.start()
+    thread.join(60)
+    assert "it is a pipe or a device" in found[0]
+    assert "it is a pipe or a device" in said_of("/dev/zero")
+
+
+# Warnings
+
+
+@pytest.fixture
+def doubtful(tmp_path):
+    """Five images of eight have damaged tags."""
+    files = []
+    for i in range(8):
+        files.append(str(tmp_path / f"{i}.jpg"))
+        exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0" if i % 2 or i == 2 else b""
+        Image.new("RGB", (20, 20), (i, 0, 0)).save(files[-1], exif=exif)
+    return files
+
+
+TEXT = r"Pillow has doubts about 5 images.* Row 1 \('.*1.jpg'\): Corrupt EXIF.*Row 2 .*And 2 more"
+
+
+@pytest.mark.parametrize("n_jobs", [1, 4])
+@pytest.mark.parametrize("action", ["default", "always"])
+def test_warnings_of_pillow_are_one_of_ours(doubtful, n_jobs, action):
+    embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-8"], batch_size=2, n_jobs=n_jobs)
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter(action)
+            embedder.transform(doubtful)
+        (warning,) = caught
+        with pytest.warns(UserWarning, match=TEXT):
+            warnings.warn(warning.message, stacklevel=1)
+        assert warning.filename == __file__
+
+
+def test_warnings_of_pillow_in_a_stream(tmp_path, doubtful):
+    pytest.importorskip("pyarrow")
+    embedder = CLIPEmbedder("zoo/RN20", cache=tmp_path / "cache")
+    with joblib.parallel_config("threading", n_jobs=2), pytest.warns(UserWarning) as caught:
+        embedder.embed_to(tmp_path / "out", doubtful, chunk_size=2)
+    (warning,) = caught
+    with pytest.warns(UserWarning, match=TEXT):
+        warnings.warn(warning.message, stacklevel=1)
+    assert warning.filename == __file__
+
+
+def test_other_warnings_are_those_of_others(doubtful):
+    """A thread that shows warnings of Pillow does so while another one gathers them."""
+    embedder, shown, stop = CLIPEmbedder("zoo/RN20"), [], threading.Event()
+
+    def look():
+        while not stop.is_set():
+            with Image.open(doubtful[1]) as image:
+                image.getexif()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *place: shown.append(str(message))
+        thread = threading.Thread(target=look)
+        thread.start()
+        for _ in range(5):
+            embedder.transform(doubtful)
+        stop.set()
+        thread.join()
+    assert sum(text.startswith("Pillow has doubts") for text in shown) == 5
+    assert sum(text.startswith("Corrupt EXIF") for text in shown) > 0
+    n_filters = len(warnings.filters)
+    for _ in range(5):
+        embedder.transform(doubtful[:1])
+    assert len(warnings.filters) <= n_filters + 1
+
+
+def test_images_without_doubts_warn_of_nothing(doubtful):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        CLIPEmbedder("zoo/RN20").transform([doubtful[0], *PICTURES])

@@ -1,0 +1,290 @@
+"""Names, tables and labels that once gave answers without a word: each is named now."""
+
+import warnings
+
+import numpy as np
+import open_clip
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, make_backbone_pipeline
+from skclipens._utils._linalg import unit_rows
+from skclipens.backbones import Backbone, load_backbone
+from skclipens.backbones._doubts import warn_of_prompts
+from skclipens.datasets import load_emoji
+from skclipens.heads import (
+    DEFAULT_TEMPLATES,
+    GDAHead,
+    KernelHead,
+    LinearDiscriminantHead,
+    LinearProbeHead,
+    ResidualHead,
+    ZeroShotHead,
+)
+
+SPEC = "zoo/RN20"
+LONG = "a name of a thing that goes on" + " and on" * 20 + ", as a "
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Embeddings of two classes, a row per picture, and labels."""
+    emoji = load_emoji(min_class_size=60)
+    X = CLIPEmbedder(SPEC).transform(emoji.filenames[::4])
+    return X, emoji.target_names[emoji.target[::4]]
+
+
+def said(call):
+    """The texts of all warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    return [str(warning.message) for warning in caught]
+
+
+# Prompts and names of classes
+
+
+def test_prompts_that_are_cut_off_are_named():
+    texts = said(lambda: ZeroShotHead(SPEC).set_classes([LONG + "cat", LONG + "dog", "owl"]))
+    assert len(texts) == 2
+    assert texts[0].startswith("Prompts of 2 classes are longer than the 32 tokens that 'zoo/RN20'")
+    assert "the same text for 'zoo/RN20'" in texts[1]
+    assert all("cat'" in text and "dog'" in text and "'owl'" not in text for text in texts)
+
+
+def test_a_prompt_is_cut_off_where_the_tokenizer_cuts_it():
+    """Exactly: the longest that fits gives no warning."""
+    tokenizer = load_backbone(SPEC).tokenizer
+    for n_words in range(20, 36):
+        name = " ".join(["cat"] * n_words)
+        n_tokens = int((tokenizer([name], context_length=200) != 0).sum())
+        texts = said(lambda name=name: warn_of_prompts(Backbone(SPEC), [name, "dog"], ["{}"]))
+        assert (len(texts) == 1) == (n_tokens > 32), n_words
+
+
+@pytest.mark.parametrize(
+    ("names", "same"),
+    [
+        (["Cat", "cat", "dog"], True),
+        (["ice  cream", "ice cream"], True),
+        (["a &amp; b", "a & b"], True),
+        (["C++", "C#"], False),
+        (["ice-cream", "icecream", "ice cream"], False),
+        (["Maße", "masse"], False),
+    ],
+)
+def test_names_of_the_same_tokens_are_named(names, same):
+    texts = said(lambda: ZeroShotHead(SPEC).set_classes(names))
+    assert ["cannot tell these classes apart" in text for text in texts] == [True] * same
+    tokens = load_backbone(SPEC).tokenizer(names).numpy()
+    assert (len(np.unique(tokens, axis=0)) < len(names)) == same
+
+
+def test_ordinary_names_are_not_even_tokenized(monkeypatch):
+    def tokenize(*args, **options):
+        raise AssertionError("tokenized")
+
+    monkeypatch.setattr(open_clip, "get_tokenizer", tokenize)
+    monkeypatch.setattr("skclipens.backbones._doubts.load_backbone", tokenize)
+    names = [name[:20] for name in load_emoji().target_names]
+    assert not said(lambda: warn_of_prompts(Backbone("ViT-B-32"), names, DEFAULT_TEMPLATES))
+
+
+def test_equal_names_of_two_classes_are_named(table):
+    X, y = table
+    codes = np.arange(len(y)) % 3
+    head = ZeroShotHead(SPEC, class_names=["crane", "owl", "crane"])
+    texts = said(lambda: head.fit(X, codes))
+    assert texts == [
+        "Classes 0 and 2 are both called 'crane', so prompts cannot tell them apart. Give them "
+        "class_names that differ."
+    ]
+    by_names = {"head": "zero-shot", "router": "uniform", "calibrate": False}
+    for names, message in [
+        (["crane", "owl", "crane"], "class_names has 'crane' more than once"),
+        (["crane", ""], "The name of class '' is ''"),
+        (["crane", 3], "The name of class 3 is 3"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            AdaptiveBackboneEnsemble(SPEC, class_names=names, **by_names).fit(X)
+        with pytest.raises(ValueError, match=message):  # before an image is read
+            make_backbone_pipeline(SPEC, class_names=names, **by_names).fit(["no_such.png"])
+
+
+@pytest.mark.parametrize("name", ["", "  \n", None, 3, np.nan, b"cat", "x" * 10_001])
+def test_a_name_that_is_none(table, name):
+    X, y = table
+    codes = np.arange(len(y)) % 2
+    for class_names in (["cat", name], {0: "cat", 1: name}):
+        with pytest.raises(ValueError, match="The name of class 1 "):
+            ZeroShotHead(SPEC, class_names=class_names).fit(X, codes)
+    pipeline = make_backbone_pipeline(SPEC, head="zero-shot", class_names=["cat", name])
+    with pytest.raises(ValueError, match="The name of class 1 "):
+        pipeline.fit(["no_such.png"] * len(y), codes)
+
+
+# Ranges
+
+
+@given(
+    arrays(np.float64, (3, 5), elements=st.floats(-1, 1).filter(lambda x: x == 0 or abs(x) > 1e-3)),
+    st.integers(-300, 300),
+)
+def test_unit_rows_do_not_depend_on_the_scale(X, exponent):
+    for dtype, largest in ((np.float32, 37), (np.float64, 300)):
+        scale = 10.0 ** max(min(exponent, largest), -largest)
+        expected, found = unit_rows(X.astype(dtype)), unit_rows((X * scale).astype(dtype))
+        assert found.dtype == dtype
+        assert_allclose(found, expected, atol=1e-4 if abs(exponent) > 34 else 1e-6)
+
+
+def test_unit_rows_of_ordinary_rows_are_what_they_were(table):
+    X, _ = table
+    for some in (X, X.astype(float), X * np.float32(1e-9), X * np.float32(1e9)):
+        lengths = np.linalg.norm(some, axis=1, keepdims=True)
+        assert_array_equal(unit_rows(some), some / lengths)
+    assert_array_equal(unit_rows(np.zeros((2, 3))), np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-18, 1e18, 1e30])
+@pytest.mark.parametrize("head", [ZeroShotHead(SPEC), ResidualHead(SPEC), GDAHead(SPEC)])
+def test_heads_that_scale_rows_do_not_mind_the_range(table, head, scale):
+    X, y = table
+    expected = head.fit(X, y).decision_function(X)
+    scaled = X * np.float32(scale)
+    assert_allclose(head.decision_function(scaled), expected, rtol=1e-3, atol=1e-3)
+    assert_allclose(head.fit(scaled, y).decision_function(scaled), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LinearDiscriminantHead(),
+        LinearProbeHead(),
+        KernelHead(),
+        AdaptiveBackboneEnsemble(SPEC, random_state=0),
+        AdaptiveBackboneEnsemble(SPEC, head="linear", unlabeled="ignore"),
+    ],
+)
+def test_a_range_that_solvers_cannot_bear_is_refused_by_column(table, estimator):
+    X, y = table
+    large, small = X.copy(), X * np.float32(1e-30)
+    large[3, 7] = -1e20
+    with pytest.raises(ValueError, match=r"Column 7 of X has values as large as 1e\+20.*float32"):
+        estimator.fit(large, y)
+    with pytest.raises(ValueError, match=r"largest value of X, in column \d+, is .*vanishes"):
+        estimator.fit(small, y)
+    frame = pd.DataFrame(large, columns=[f"zoo/RN20__{i}" for i in range(128)])
+    with pytest.raises(ValueError, match=r"Column 7 of X \('zoo/RN20__7'\)"):
+        estimator.fit(frame, y)
+    estimator.fit(large.astype(np.float64), y)  # whose squares float64 can hold
+
+
+def test_blocks_that_say_nothing_are_named(table):
+    X, y = table
+    X = np.hstack([X, np.zeros_like(X), np.ones_like(X)])
+    blocks = [("good", slice(0, 128)), ("zero", slice(128, 256)), ("one", slice(256, None))]
+    clf = AdaptiveBackboneEnsemble(blocks, head="linear", random_state=0)
+    texts = said(lambda: clf.fit(X, y))
+    assert [text.partition(", which")[0] for text in texts] == [
+        "All rows of X are the same in 'zero', 'one'"
+    ]
+    assert clf.score(X, y) > 0.9
+    assert not said(lambda: clf.set_params(blocks=blocks[:1]).fit(X[:, :128], y))
+
+
+# Text as numbers
+
+
+TEXTS = {
+    "array": lambda X: X.astype(str),
+    "objects": lambda X: X.astype(object) * 1,
+    "list": lambda X: X.tolist(),
+    "frame": lambda X: pd.DataFrame(X.astype(object), columns=[f"c{i}" for i in range(128)]),
+}
+
+
+@pytest.mark.parametrize("form", TEXTS)
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LinearDiscriminantHead(),
+        ZeroShotHead(SPEC),
+        AdaptiveBackboneEnsemble(SPEC, head="linear"),
+        AdaptiveBackboneEnsemble(SPEC, head="linear", unlabeled="ignore"),
+    ],
+)
+def test_numbers_that_are_text_are_refused(table, estimator, form):
+    X, y = table
+    given = TEXTS[form](X)
+    cell = (0, 0) if form == "array" else (2, 5)
+    if form == "frame":
+        given.iloc[2, 5] = "0.5"
+    elif form == "list":
+        given[2][5] = "0.5"
+    elif form == "objects":
+        given[2, 5] = "0.5"
+    name = r" \('c5'\)" if form == "frame" else ""
+    message = rf"X holds text: row {cell[0]}, column {cell[1]}{name} is '.*X.astype\(float\)"
+    with pytest.raises(ValueError, match=message):
+        estimator.fit(given, y)
+    estimator.fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it was fitted without names
+        with pytest.raises(ValueError, match=message):
+            estimator.predict(given)
+
+
+def test_numbers_as_objects_are_numbers(table):
+    X, y = table
+    expected = LinearDiscriminantHead().fit(X.astype(float), y).predict(X)
+    for some in (X.astype(float).astype(object), X.astype(float).tolist()):
+        assert_array_equal(LinearDiscriminantHead().fit(some, y).predict(some), expected)
+
+
+# Labels
+
+
+@pytest.mark.parametrize("kind", [list, lambda y: np.array(y, object), pd.Series])
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, "a"], r"y mixes types: a number in row 0 \(0\) and a string in row 1 \('a'\)"),
+        (["a", True], r"a string in row 0 \('a'\) and a number in row 1 \(True\)"),
+        (["a", {}], r"Label {} of y, in row 1, is of type dict"),
+        ([b"a", "b"], r"Label b'a' of y, in row 0, is of type bytes"),
+        ([0, 1], r"y holds numbers as objects, such as 0 in row 0: pass y.astype\(int\)"),
+        ([0.5, 1], r"Unknown label type: continuous.* The first such label is 0.5, in row 0"),
+        (["a", None], r"y has no label for \d+ of \d+ rows; the first is row 1, with (None|nan)"),
+    ],
+)
+def test_labels_that_are_none_are_named_by_row(table, kind, labels, message):
+    X, y = table
+    y, labels = kind([labels[i % 2] for i in range(len(y))]), labels[0]
+    if labels == 0.5 and not isinstance(y, list):
+        y = y.astype(float)
+    if labels == 0 and "objects" in message:
+        y = pd.Series(list(y), dtype=object)
+    for estimator in (
+        LinearDiscriminantHead(),
+        ZeroShotHead(SPEC),
+        AdaptiveBackboneEnsemble(SPEC, head="linear"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            estimator.fit(X, y)
+    pipeline = make_backbone_pipeline(SPEC, head="linear")
+    with pytest.raises(ValueError, match=message):  # before an image is read
+        pipeline.fit(["no_such.png"] * len(y), y)
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], [0, 1], [True, False], [0.0, 1.0]])
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series, pd.Categorical])
+def test_labels_of_one_type_are_let_through(table, kind, labels):
+    X, _ = table
+    y = kind([labels[i % 2] for i in range(len(X))])
+    assert len(LinearDiscriminantHead().fit(X, y).classes_) == 2

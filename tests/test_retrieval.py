@@ -1,0 +1,244 @@
+"""Tests of texts in the columns of images, and of images found by words."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy.stats import rankdata
+from sklearn.base import clone
+from sklearn.metrics import average_precision_score
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from benchmarks.search import query_scores
+from skclipens import CLIPEmbedder, ImageRetriever, MultiBackboneEmbedder
+from skclipens.backbones import load_backbone
+from skclipens.datasets import load_emoji
+from skclipens.heads import DEFAULT_TEMPLATES, ZeroShotHead
+
+PAIR = ["zoo/RN20", "zoo/ViT-8"]
+WORDS = ["a bicycle", "red heart", "a cat"]
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    return load_emoji()
+
+
+@pytest.fixture(scope="module")
+def table(emoji):
+    embedder = MultiBackboneEmbedder(PAIR).set_output(transform="pandas")
+    return embedder.fit_transform(emoji.filenames[::5])
+
+
+@pytest.fixture(scope="module")
+def noise(table):
+    """A table of noise, in which no two rows are equal, as some pictures are."""
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(rng.normal(size=(50, table.shape[1])), columns=table.columns)
+
+
+# Texts
+
+
+def test_texts_are_those_of_open_clip():
+    model = load_backbone("zoo/RN20")
+    raw = model.model.encode_text(model.tokenizer(WORDS)).detach().numpy()
+    raw /= np.linalg.norm(raw, axis=1, keepdims=True)
+    for normalize in (True, False):
+        found = CLIPEmbedder("zoo/RN20", normalize=normalize).embed_text(WORDS)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, raw, atol=1e-6)
+
+
+def test_texts_with_templates_are_those_of_a_head():
+    found = CLIPEmbedder("zoo/ViT-8").embed_text(sorted(WORDS), templates=DEFAULT_TEMPLATES)
+    head = ZeroShotHead("zoo/ViT-8").set_classes(WORDS)
+    np.testing.assert_allclose(found, head.coef_, atol=1e-6)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_texts_have_the_columns_of_images(emoji, container):
+    embedder = MultiBackboneEmbedder(PAIR, views="mirror", keep_plain=True)
+    embedder.set_output(transform=container)
+    texts, images = embedder.embed_text(WORDS), embedder.transform(emoji.filenames[:2])
+    assert type(texts) is type(images)
+    assert list(texts.columns) == list(images.columns)
+    plain, viewed = (np.asarray(texts)[:, one] for one in (slice(128), slice(128, 256)))
+    np.testing.assert_array_equal(plain, viewed)
+
+
+def test_a_text_may_hold_braces_and_be_in_any_column_of_strings():
+    embedder = CLIPEmbedder("zoo/RN20")
+    expected = embedder.embed_text(["{} a cat {0}"])
+    for texts in (("{} a cat {0}",), np.array(["{} a cat {0}"]), pl.Series(["{} a cat {0}"])):
+        np.testing.assert_array_equal(embedder.embed_text(texts), expected)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ("a cat", r"got one string: pass \['a cat'\]"),
+        ([], "got an array of shape"),
+        (["a cat", None], "Text 1 is None: pass words"),
+        (["a cat", " "], "Text 1 is ' '"),
+        ([["a"], ["b"]], "shape"),
+    ],
+)
+def test_what_is_no_list_of_texts(texts, message):
+    with pytest.raises(ValueError, match=message):
+        CLIPEmbedder("zoo/RN20").embed_text(texts)
+
+
+def test_blocks_without_texts_are_named():
+    embedder = MultiBackboneEmbedder(PAIR, features="both")
+    with pytest.raises(ValueError, match=r"'zoo/RN20@pooled' has no texts.*features='projected'"):
+        embedder.embed_text(["a cat"])
+    with pytest.raises(ValueError, match=r"'timm/.*' has no texts"):
+        CLIPEmbedder("timm/resnet18").embed_text(["a cat"])
+    with pytest.raises(ValueError, match="no-place"):
+        CLIPEmbedder("zoo/RN20").embed_text(["a cat"], templates=["no-place"])
+
+
+# Retrieval
+
+
+@parametrize_with_checks([ImageRetriever(), ImageRetriever(fusion="rank", n_neighbors=2)])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("fusion", ["cosine", "rank"])
+def test_words_find_what_they_name(emoji, fusion):
+    files = emoji.filenames[::5]
+    names = emoji.frame["label"].to_numpy()[::5]
+    retriever = ImageRetriever(PAIR, fusion=fusion, n_neighbors=5).fit(files)
+    scores, rows = retriever.search(["a bird", "a cat"])
+    assert scores.shape == rows.shape == (2, 5)
+    assert (np.diff(scores, axis=1) <= 0).all() and (scores <= 1).all()
+    # Of 273 pictures, few are birds: a random one is in one try of twenty.
+    assert names[rows[0, 0]] == "bird" and (names == "bird").mean() < 0.05
+    one_scores, one = retriever.search("a bird", 3)
+    np.testing.assert_array_equal(one, rows[0, :3])
+    np.testing.assert_allclose(one_scores, scores[0, :3], rtol=1e-6)
+
+
+def test_scores_are_the_mean_cosine_and_the_mean_reciprocal_rank(table, noise):
+    texts = MultiBackboneEmbedder(PAIR).embed_text(WORDS)
+    halves = [slice(128), slice(128, 256)]
+    cosines = np.stack([texts[:, one] @ table.to_numpy()[:, one].T for one in halves])
+    mean = cosines.mean(axis=0)
+    scores, rows = ImageRetriever().fit(table).search(WORDS, len(table))
+    np.testing.assert_allclose(np.take_along_axis(mean, rows, axis=1), scores, atol=1e-6)
+    retriever = ImageRetriever(fusion="rank").fit(noise)
+    cosines = np.stack([texts[:, one] @ retriever.embeddings_[:, one].T for one in halves])
+    ranks = np.stack([rankdata(-one, axis=1) for one in cosines])
+    fused = (1 / (60 + ranks)).sum(axis=0) / (2 / 61)
+    scores, rows = retriever.search(WORDS, 50)
+    np.testing.assert_allclose(np.take_along_axis(fused, rows, axis=1), scores, atol=1e-6)
+    assert (np.diff(scores) <= 0).all()
+
+
+def test_tables_and_images_find_the_same(emoji, table):
+    files = emoji.filenames[::5]
+    expected = ImageRetriever(PAIR).fit(files).search(WORDS)
+    prefixed = table.add_prefix("image__").assign(price=1.0)
+    shuffled = table[table.columns[::-1]]
+    for X, embedder in [
+        (table, None),
+        (table.to_numpy(), PAIR),
+        (pl.from_pandas(table), None),
+        (shuffled, None),
+        (3 * table, MultiBackboneEmbedder(PAIR)),
+        (prefixed.drop(columns="price"), None),
+    ]:
+        scores, rows = ImageRetriever(embedder).fit(X).search(WORDS)
+        np.testing.assert_array_equal(rows, expected[1])
+        np.testing.assert_allclose(scores, expected[0], atol=1e-5)
+    # Other columns have no texts, and words do not ask them.
+    np.testing.assert_array_equal(ImageRetriever().fit(prefixed).search(WORDS)[1], expected[1])
+
+
+def test_one_backbone_finds_what_nearest_neighbors_find(noise):
+    X = noise.iloc[:, :128]
+    ours = ImageRetriever(n_neighbors=4).fit(X)
+    theirs = NearestNeighbors(n_neighbors=4, metric="cosine").fit(X)
+    for queries in (None, X.iloc[:7]):
+        distances, rows = ours.kneighbors(queries)
+        expected, expected_rows = theirs.kneighbors(queries)
+        np.testing.assert_allclose(distances, expected, atol=1e-5)
+        np.testing.assert_array_equal(rows, expected_rows)
+    np.testing.assert_array_equal(
+        ours.kneighbors(n_neighbors=2, return_distance=False), ours.kneighbors(n_neighbors=2)[1]
+    )
+
+
+@pytest.mark.parametrize("fusion", ["cosine", "rank"])
+def test_no_image_finds_itself_and_all_others_do_if_asked(table, fusion):
+    X = table.iloc[:9]
+    _, rows = ImageRetriever(fusion=fusion).fit(X).kneighbors(n_neighbors=100)
+    assert rows.shape == (9, 8)
+    assert [set(row) | {i} for i, row in enumerate(rows.tolist())] == [set(range(9))] * 9
+
+
+def test_batches_of_queries_change_nothing(noise, monkeypatch):
+    retriever = ImageRetriever(fusion="rank").fit(noise)
+    expected = retriever.kneighbors()
+    monkeypatch.setattr("skclipens.retrieval._AT_ONCE", 5 * len(noise))
+    for found, one in zip(retriever.kneighbors(), expected, strict=True):
+        np.testing.assert_allclose(found, one, atol=1e-6)
+
+
+def test_images_that_cannot_be_read_are_not_found(emoji, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"?")
+    files = [tmp_path / "broken.png", *emoji.filenames[:4]]
+    retriever = ImageRetriever(CLIPEmbedder("zoo/RN20", on_error="nan"))
+    with pytest.warns(UserWarning, match=r"1 of 5 images.*cannot be found: row 0 .*broken.png"):
+        retriever.fit(files)
+    assert retriever.rows_.tolist() == [1, 2, 3, 4]
+    assert sorted(retriever.search("a face")[1].tolist()) == [1, 2, 3, 4]
+    with pytest.warns(UserWarning, match="find nothing: row 1"):
+        distances, rows = retriever.kneighbors([files[2], files[0]], 2)
+    assert rows[0, 0] == 2 and rows[1].tolist() == [-1, -1]
+    assert np.isnan(distances[1]).all()
+
+
+def test_what_cannot_be_searched(table):
+    with pytest.raises(ValueError, match=r"No block of columns has texts: all.*embedder='zoo'"):
+        ImageRetriever().fit(table.to_numpy()).search("a cat")
+    with pytest.raises(ValueError, match="256 features, but the blocks"):
+        ImageRetriever("zoo").fit(table.to_numpy())
+    with pytest.raises(ValueError, match="n_neighbors == 0"):
+        ImageRetriever().fit(table).search("a cat", 0)
+    with pytest.raises(ValueError, match="NaN"):
+        ImageRetriever().fit(table.assign(**{"zoo/RN20__0": np.nan}))
+    with pytest.raises(ValueError, match="feature names"):
+        ImageRetriever().fit(table).kneighbors(table.iloc[:, ::-1])
+
+
+def test_a_clone_is_not_fitted_and_an_embedder_stays_as_it_was(emoji):
+    embedder = CLIPEmbedder("zoo/RN20")
+    retriever = ImageRetriever(embedder).fit(emoji.filenames[:3])
+    assert not hasattr(clone(retriever), "embeddings_")
+    assert isinstance(embedder.transform(emoji.filenames[:1]), np.ndarray)
+    assert retriever.embeddings_.dtype == np.float32
+
+
+# The benchmark
+
+
+@settings(max_examples=50)
+@given(arrays.arrays(bool, st.tuples(st.integers(1, 4), st.integers(11, 20))))
+def test_average_precision_is_that_of_scikit_learn(hits):
+    hits[:, 3] = True
+    average, first = query_scores(hits)
+    order = -np.arange(hits.shape[1])
+    np.testing.assert_allclose(average, [average_precision_score(one, order) for one in hits])
+    np.testing.assert_allclose(first, hits[:, :10].mean(axis=1))
+
+
+def test_frames_without_images_are_tables():
+    assert ImageRetriever().fit(pd.DataFrame({"a": [1.0, 2.0]})).n_features_in_ == 1

@@ -1,0 +1,189 @@
+"""Saved estimators: the versions that they carry, files of earlier releases, and skops."""
+
+import copy
+import json
+import pickle
+import shutil
+import warnings
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.linear_model import LogisticRegression
+
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    BackboneSelector,
+    CascadeClassifier,
+    CLIPEmbedder,
+    EmbeddingStore,
+    LinearDiscriminantHead,
+    MultiBackboneEmbedder,
+    ZeroShotHead,
+    make_backbone_pipeline,
+    zoo,
+)
+from skclipens._utils import _versions
+from skclipens.ensemble._experts import HEADS
+from skclipens.ensemble.routers import ROUTERS
+from skclipens.images import View
+from skclipens.utils import skops_trusted_types
+from tests.data.make_model import pictures
+
+FILES = sorted((Path(__file__).parent / "data").glob("model-*.joblib"))
+PAIR = ["zoo/RN20", "zoo/ViT-8"]
+
+
+@pytest.fixture(scope="module")
+def table():
+    X, y = pictures()
+    return MultiBackboneEmbedder(PAIR).set_output(transform="pandas").fit_transform(X), y
+
+
+@pytest.fixture
+def other(monkeypatch):
+    """Have estimators loaded under other versions of some libraries."""
+
+    def pretend(others):
+        now = {**_versions.versions(), **others}
+        monkeypatch.setattr(_versions, "versions", lambda: now)
+
+    return pretend
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_files_of_releases_are_loaded(file):
+    X, _ = pictures()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InconsistentVersionWarning)
+        kept = joblib.load(file)
+    np.testing.assert_allclose(kept["model"].predict_proba(X[1::2]), kept["proba"], atol=1e-3)
+
+
+def test_there_is_a_file_of_a_release():
+    assert FILES
+    assert all(str(Path.home()).encode() not in file.read_bytes() for file in FILES)
+
+
+def test_the_same_versions_say_nothing(table):
+    X, y = table
+    clf = AdaptiveBackboneEnsemble().fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = pickle.loads(pickle.dumps(clf))
+        copy.deepcopy(clf)
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+    assert vars(again).keys() == vars(clf).keys()
+
+
+def test_other_versions_are_named_with_both(table, other):
+    content = pickle.dumps(LinearDiscriminantHead().fit(*table))
+    now = _versions.versions()
+    other({"scikit-learn": "99.9", "torch": "1.0"})
+    with pytest.warns(InconsistentVersionWarning) as caught:
+        pickle.loads(content)
+    (message,) = [str(one.message) for one in caught]
+    assert f"saved with scikit-learn {now['scikit-learn']}, torch {now['torch']} and" in message
+    assert "LinearDiscriminantHead" in message
+    assert "loaded with scikit-learn 99.9, torch 1.0" in message
+    assert "skclipens" not in message
+    assert caught[0].message.original_sklearn_version == now["scikit-learn"]
+    other({"open_clip": "0.0", "skclipens": "0.0"})
+    with pytest.warns(InconsistentVersionWarning, match=r"with skclipens 0\.0.*open_clip 0\.0"):
+        pickle.loads(content)
+
+
+def test_builds_of_a_version_are_one_version():
+    assert "+" not in "".join(_versions.versions().values())
+    assert set(_versions.versions()) == {"skclipens", "scikit-learn", "torch", "open_clip"}
+
+
+def test_every_estimator_carries_versions(table):
+    X, y = table
+    fitted = [
+        make_backbone_pipeline(PAIR),
+        CascadeClassifier(PAIR),
+        BackboneSelector(),
+        CLIPEmbedder(),
+        *HEADS.values(),
+        *(router() if isinstance(router, type) else router for router in ROUTERS.values()),
+    ]
+    for one in fitted:
+        assert one.__getstate__()["_versions"] == _versions.versions(), one
+
+
+def test_other_weights_are_named(tmp_path, table):
+    X, y = table
+    folder = tmp_path / "model"
+    shutil.copytree(zoo.WEIGHTS / "RN20", folder)
+    shutil.copy(zoo.VOCABULARY, folder)
+    config = folder / "open_clip_config.json"
+    path = json.loads(config.read_text())["model_cfg"]["text_cfg"]["tokenizer_kwargs"]["bpe_path"]
+    config.write_text(config.read_text().replace(path, zoo.VOCABULARY.name))
+    for one in (
+        ZeroShotHead(str(folder)).fit(X.iloc[:, :128], y),
+        CLIPEmbedder(str(folder)).fit(["a.png"]),
+    ):
+        content = pickle.dumps(one)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            pickle.loads(content)
+        file = folder / "open_clip_model.safetensors"
+        before = file.read_bytes()
+        file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+        with pytest.warns(InconsistentVersionWarning, match=f"weights of {folder} [0-9a-f]{{32}}"):
+            pickle.loads(content)
+        file.write_bytes(before)
+        folder.rename(tmp_path / "gone")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # its use will tell
+            pickle.loads(content)
+        (tmp_path / "gone").rename(folder)
+
+
+# skops
+
+
+def through_skops(estimator):
+    skops_io = pytest.importorskip("skops.io")
+    content = skops_io.dumps(estimator)
+    assert set(skops_io.get_untrusted_types(data=content)) <= set(skops_trusted_types())
+    return skops_io.loads(content, trusted=skops_trusted_types())
+
+
+@pytest.mark.parametrize("name", [*HEADS, *ROUTERS])
+def test_skops_loads_every_head_and_router(table, name):
+    X, y = table
+    options = {"head": name, "router": "static"} if name in HEADS else {"router": name}
+    clf = AdaptiveBackboneEnsemble(random_state=0, **options).fit(X, y)
+    again = through_skops(clf)
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+
+
+def test_skops_loads_all_else(table, tmp_path):
+    X, y = pictures()
+    some = y.astype(object)
+    some[::4] = None
+    views = [View(), View(mirror=True)]
+    clf = make_backbone_pipeline(
+        PAIR, views=views, cache=EmbeddingStore(tmp_path), unlabeled="use", random_state=0
+    ).fit(X, some)
+    np.testing.assert_array_equal(through_skops(clf).predict_proba(X), clf.predict_proba(X))
+    cascade = CascadeClassifier(PAIR, cv=3).fit(X, y)
+    np.testing.assert_array_equal(through_skops(cascade).predict(X), cascade.predict(X))
+    selector = BackboneSelector(cv=3).fit(*table)
+    np.testing.assert_array_equal(through_skops(selector).support_, selector.support_)
+
+
+class Mine(LogisticRegression):
+    """A head of one's own."""
+
+
+def test_skops_refuses_other_types_by_name(table):
+    skops_io = pytest.importorskip("skops.io")
+    clf = AdaptiveBackboneEnsemble(head=Mine(), router="uniform", calibrate=False).fit(*table)
+    with pytest.raises(skops_io.exceptions.UntrustedTypesFoundException, match="Mine"):
+        skops_io.loads(skops_io.dumps(clf), trusted=skops_trusted_types())
+    assert all("Mine" not in one for one in skops_trusted_types())
