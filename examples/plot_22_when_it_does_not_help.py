@@ -20,7 +20,7 @@ from skclipens.datasets import load_emoji
 from skclipens.images import load_image
 from skclipens.model_selection import FewShotSplit
 
-emoji = load_emoji(min_class_size=25)
+emoji = load_emoji(min_class_size=30)
 labels = emoji.target_names[emoji.target]
 pictures = [load_image(path) for path in emoji.filenames]
 embedder = MultiBackboneEmbedder("zoo")
@@ -41,8 +41,8 @@ def outlined(picture, strength):
 
 
 changes = {
-    "blur, pixels": (blurred, [0, 1, 2, 3, 4, 6]),
-    "outline, share": (outlined, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+    "blur, pixels": (blurred, [0, 1, 2, 3, 4]),
+    "outline, share": (outlined, [0, 0.25, 0.5, 0.75, 1]),
 }
 
 # %%
@@ -80,7 +80,7 @@ import matplotlib.pyplot as plt
 figure = plt.figure(figsize=(10, 6), layout="constrained")
 columns = figure.subfigures(1, 2)
 for column, (change, (function, strengths)) in zip(columns, changes.items()):
-    grid = column.add_gridspec(2, 6, height_ratios=[1, 3.4])
+    grid = column.add_gridspec(2, 5, height_ratios=[1, 3.4])
     for i, strength in enumerate(strengths):
         ax = column.add_subplot(grid[0, i])
         ax.imshow(function(pictures[test[70]], strength))

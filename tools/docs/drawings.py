@@ -103,7 +103,7 @@ QUESTIONS = [
 def chart():
     """A decision chart: which head, which router."""
     height = 1.35 * len(QUESTIONS) + 1.3
-    figure, ax = plt.subplots(figsize=(8, height), layout="constrained")
+    figure, ax = plt.subplots(figsize=(7, 0.93 * height), layout="constrained")
     ax.set(xlim=(0, 8), ylim=(0, height))
     ax.set_axis_off()
     top = height - 0.6
