@@ -1,15 +1,14 @@
 """What breaks in use, tried many times, and what came of it.
 
-    python -m benchmarks.faults [--short] [--pictures 10000] [--kills 500]
+    python -m benchmarks.faults [--short] [--pictures 10000] [--kills 500] [--times 5]
 
-Prints a table in Markdown, and fails where something else came of a fault than should. Needs POSIX,
-and root for disks that are full or read-only: without, these rows say "not run". The short form
-tries each fault a few times.
+Prints a table in Markdown, row by row, and fails where something else came of a fault than should.
+Needs POSIX, and root for disks that are full or read-only: without, these rows say "not run". The
+short form tries each fault a few times.
 """
 
 import argparse
 import os
-import sys
 import time
 import warnings
 from datetime import date
@@ -19,7 +18,7 @@ import torch
 
 from benchmarks._machine import describe, heading, markdown
 from benchmarks.faults import _disks, _kills, _pictures, _strangers, _threads
-from benchmarks.faults._places import Outcomes
+from benchmarks.faults._places import NOT_RUN, Outcomes
 
 LIBRARIES = ["scikit-learn", "numpy", "torch", "open_clip_torch", "pillow", "pyarrow"]
 
@@ -28,6 +27,7 @@ def faults(pictures, kills, times):
     """What to run: functions that give outcomes."""
     some = max(1, kills // 10)
     return [
+        lambda: _pictures.mutations(pictures),
         lambda: _kills.embed_to(2 * some),
         lambda: _kills.writers(3 * some, evict=False),
         lambda: _kills.writers(3 * some, evict=True),
@@ -43,7 +43,6 @@ def faults(pictures, kills, times):
         lambda: _strangers.requests(times),
         lambda: _threads.fits(times),
         lambda: _threads.transforms(times),
-        lambda: _pictures.mutations(pictures),
     ]
 
 
@@ -53,25 +52,27 @@ def main(arguments=None):
     parser.add_argument("--short", action="store_true", help="try each fault a few times")
     parser.add_argument("--pictures", type=int, default=10_000, help="mutated files")
     parser.add_argument("--kills", type=int, default=500, help="processes that are killed")
+    parser.add_argument("--times", type=int, default=5, help="of each other fault")
     options = parser.parse_args(arguments)
-    counts = (200, 10, 1) if options.short else (options.pictures, options.kills, 5)
+    counts = (options.pictures, options.kills, options.times)
+    counts = (200, 10, 1) if options.short else counts
     torch.set_num_threads(1)  # forked processes have no more
     os.environ["no_proxy"] = "127.0.0.1"
-    start, rows, missed = time.monotonic(), [], []
+    start, missed = time.monotonic(), []
+    print(heading("Faults: what came of them", "faults", arguments))
+    print(f"{date.today()}. {describe(LIBRARIES)}.\n")
+    print(markdown(["fault", "outcome", "count", "as it should be"], []), flush=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for run in faults(*counts):
             found = run()
             for one in [found] if isinstance(found, Outcomes) else found:
-                print(f"{time.monotonic() - start:.0f} s: {one.fault}", file=sys.stderr, flush=True)
                 missed += [f"{one.fault}: {outcome}" for outcome in one.missed]
-                rows += [
-                    [one.fault, outcome, count, "no" if outcome in one.missed else ""]
-                    for outcome, count in sorted(one.counts.items())
-                ]
-    print(heading("Faults: what came of them", "faults", arguments))
-    print(f"{date.today()}, {time.monotonic() - start:.0f} s. {describe(LIBRARIES)}.\n")
-    print(markdown(["fault", "outcome", "count", "as it should be"], rows))
+                for outcome, count in sorted(one.counts.items()):
+                    right = "**no**" if outcome in one.missed else "yes"
+                    right = "" if outcome.startswith(NOT_RUN) else right
+                    print(f"| {one.fault} | {outcome} | {count} | {right} |", flush=True)
+    print(f"\nIt took {time.monotonic() - start:.0f} s.")
     if missed:
         raise SystemExit("\nNot as it should be:\n" + "\n".join(missed))
 
