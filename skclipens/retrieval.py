@@ -130,6 +130,7 @@ class ImageRetriever(BaseEstimator):
             warn_of_gaps(gaps, "cannot be found", as_image_list(X))
             (table,) = readable([table], gaps)
         table = validate_data(self, table, dtype=_FLOATS)
+        self._of_images = not _is_table(X)
         self.rows_ = np.flatnonzero(~gaps)
         self.n_samples_fit_ = len(table)
         self._blocks = find_blocks(self._named_blocks(), table.shape[1], _names_of(self))
@@ -198,7 +199,8 @@ class ImageRetriever(BaseEstimator):
         Raises
         ------
         ValueError
-            If a table does not have the columns that ``fit`` saw.
+            If a table does not have the columns that ``fit`` saw, or images come after a table and
+            `embedder` is None.
         NotFittedError
             If there is nothing to be found yet.
         """
@@ -225,6 +227,12 @@ class ImageRetriever(BaseEstimator):
         return table, gaps_of(table)
 
     def _queries(self, X):
+        """A table of queries, and which of its rows are gaps."""
+        if not (_is_table(X) or self._of_images or self.embedder is not None):
+            raise ValueError(
+                "fit saw a table, and these are images: name what embeds them as it was made, such "
+                "as embedder='zoo', or pass a table of their embeddings."
+            )
         table, gaps = self._table(X)
         if gaps.any():
             warn_of_gaps(gaps, "find nothing", as_image_list(X), all_may_be=True)

@@ -18,6 +18,7 @@ PAGES = {
     "docs/guide/cost.md": (7, 2),
     "docs/guide/few_shot.md": (8, 0),
     "docs/guide/how_it_works.md": (2, 0),
+    "docs/guide/inputs.md": (6, 0),
     "docs/guide/install.md": (2, 0),
     "docs/guide/labels.md": (5, 0),
     "docs/guide/own_pictures.md": (7, 1),

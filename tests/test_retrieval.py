@@ -206,6 +206,16 @@ def test_images_that_cannot_be_read_are_not_found(emoji, tmp_path):
     assert np.isnan(distances[1]).all()
 
 
+def test_images_ask_a_table(emoji, table):
+    files = emoji.filenames[::5]
+    _, expected = ImageRetriever().fit(table).kneighbors(table.iloc[:3], 4)
+    for X in (table, table.to_numpy()):
+        retriever = ImageRetriever(PAIR).fit(X)
+        np.testing.assert_array_equal(retriever.kneighbors(files[:3], 4)[1], expected)
+    with pytest.raises(ValueError, match=r"fit saw a table, and these are images: .*'zoo'"):
+        ImageRetriever().fit(table).kneighbors(files[:3])
+
+
 def test_what_cannot_be_searched(table):
     with pytest.raises(ValueError, match=r"No block of columns has texts: all.*embedder='zoo'"):
         ImageRetriever().fit(table.to_numpy()).search("a cat")
