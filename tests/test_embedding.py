@@ -21,6 +21,8 @@ from sklearn.utils import estimator_checks, estimator_html_repr
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skclipens import CLIPEmbedder, ImageError, MultiBackboneEmbedder, zoo
+from skclipens._utils import _progress
+from skclipens._utils._progress import progress
 from skclipens.backbones import Backbone
 from skclipens.datasets import load_emoji
 from skclipens.images import _decoding, load_image
@@ -290,6 +292,22 @@ def test_shown(paths):
     embedder = MultiBackboneEmbedder("zoo", batch_size=8)
     assert repr(embedder) == "MultiBackboneEmbedder(backbones='zoo', batch_size=8)"
     assert "MultiBackboneEmbedder" in estimator_html_repr(embedder.fit(paths))
+
+
+def test_one_bar_at_a_time_and_none_for_what_is_quick(bars_at_once, monkeypatch, capfd):
+    with progress(3, True, desc="outer") as outer, progress(2, True, desc="inner") as inner:
+        inner.update(2)
+        outer.update(3)
+    shown = capfd.readouterr().err
+    assert "outer: 100%" in shown
+    assert "inner" not in shown
+    with progress(1, True, desc="next") as bar:
+        bar.update()
+    assert "next: 100%" in capfd.readouterr().err
+    monkeypatch.setattr(_progress, "DELAY", 60)
+    with progress(1, True, desc="cached") as bar:
+        bar.update()
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.usefixtures("bars_at_once")

@@ -210,6 +210,17 @@ def test_figures_are_saved_for_print_and_nothing_is_cut_off(clf, test_set, tmp_p
                 assert box.y0 > -1 and box.y1 < display.figure_.bbox.height + 1, Display
 
 
+@pytest.mark.parametrize(("n", "least"), [(4, 4), (60, 5)])
+def test_names_of_points_do_not_cover_each_other(n, least):
+    rng = np.random.default_rng(0)
+    names = [f"backbone number {i} + another" for i in range(n)]
+    display = DiversityGainDisplay(names, 0.1 * rng.random(n), rng.random(n))
+    display.plot(annotate=True)
+    boxes = [text.get_window_extent() for text in display.text_]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    assert len(boxes) >= least
+
+
 def test_the_legend_of_a_reliability_diagram_is_above_it(clf, test_set):
     display = ReliabilityDisplay.from_estimator(clf, *test_set)
     display.figure_.draw_without_rendering()

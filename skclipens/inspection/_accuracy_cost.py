@@ -190,7 +190,7 @@ class AccuracyCostDisplay:
             Accuracy of an oracle that picks, for each row, a backbone that is right if there is
             one; None draws none.
         annotate : bool, default=True
-            Whether to write the names beside the points.
+            Whether to write the names beside the points, as far as they do not cover each other.
         ax : matplotlib Axes, default=None
             Axes to plot on. None makes a new figure.
 
@@ -221,7 +221,7 @@ class AccuracyCostDisplay:
         Parameters
         ----------
         annotate : bool, default=True
-            Whether to write the names beside the points.
+            Whether to write the names beside the points, as far as they do not cover each other.
         ax : matplotlib Axes, default=None
             Axes to plot on. None makes a new figure.
 

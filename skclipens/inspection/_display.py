@@ -105,8 +105,9 @@ def start_plot(display, ax, figsize=None):
 def annotate_points(ax, x, y, names):
     """Write a name beside each point, where it covers least of what is there.
 
-    A name that finds no place beside its point stands farther off, with a line to it. Call it when
-    the limits of the axes are final.
+    A name that finds no place beside its point stands farther off, with a line to it, and one that
+    would cover others wherever it stands is left out. Call it when the limits of the axes are
+    final.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ def annotate_points(ax, x, y, names):
 
     Returns
     -------
-    list of n matplotlib Annotation
+    list of matplotlib Annotation
     """
     ax.figure.draw_without_rendering()
     points = ax.transData.transform(np.column_stack([x, y]))
@@ -139,11 +140,13 @@ def annotate_points(ax, x, y, names):
         boxes = [text.get_window_extent() for text in tries]
         cost = [_covered(box, taken, marks, ax.bbox) for box in boxes]
         best = int(np.argmin([c + 3 * far for c, (far, _, _) in zip(cost, _PLACES)]))
+        is_free = not any(boxes[best].overlaps(other) for other in taken)
         for i, text in enumerate(tries):
-            if i != best:
+            if i != best or not is_free:
                 text.remove()
-        taken.append(boxes[best])
-        texts.append(tries[best])
+        if is_free:
+            taken.append(boxes[best])
+            texts.append(tries[best])
     return texts
 
 

@@ -81,7 +81,8 @@ class DiversityGainDisplay:
         n_members : int, default=2
             Number of experts in each combination.
         annotate : bool or "auto", default="auto"
-            Whether to write the names beside the points; "auto" does for at most 15.
+            Whether to write the names beside the points, as far as they do not cover each other;
+            "auto" does for at most 15.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
         ax : matplotlib Axes, default=None
@@ -135,7 +136,8 @@ class DiversityGainDisplay:
             labels that its E members predict, of shape (n, E), and labels that the combination
             predicts, of shape (n,).
         annotate : bool or "auto", default="auto"
-            Whether to write the names beside the points; "auto" does for at most 15.
+            Whether to write the names beside the points, as far as they do not cover each other;
+            "auto" does for at most 15.
         ax : matplotlib Axes, default=None
             Axes to plot on. None makes a new figure.
         **kwargs : dict
@@ -158,7 +160,8 @@ class DiversityGainDisplay:
         Parameters
         ----------
         annotate : bool or "auto", default="auto"
-            Whether to write the names beside the points; "auto" does for at most 15.
+            Whether to write the names beside the points, as far as they do not cover each other;
+            "auto" does for at most 15.
         ax : matplotlib Axes, default=None
             Axes to plot on. None makes a new figure.
         **kwargs : dict
