@@ -46,7 +46,7 @@ README, BATCHED = "open_clip's README: one image at a time", "batches, fp32"
 UNION, LIMIT = "FeatureUnion of five CLIPEmbedder", "limit"
 
 
-def make_pictures(folder, n, size=(500, 375), seed=0):
+def make_pictures(folder, n, size=(500, 375), seed=0, noise=9):
     """JPEG files with edges, smooth parts and noise, so that they are as large as photographs."""
     rng = np.random.default_rng(seed)
     emoji = [Image.fromarray(pixels) for pixels in load_emoji().images]
@@ -59,7 +59,7 @@ def make_pictures(folder, n, size=(500, 375), seed=0):
             place = (rng.integers(-side // 2, width - side // 2), rng.integers(height - side // 2))
             one = emoji[rng.integers(len(emoji))].resize((side, side), Image.Resampling.BICUBIC)
             picture.paste(one, tuple(map(int, place)))
-        noisy = np.asarray(picture) + rng.normal(0, 9, size=(height, width, 1))
+        noisy = np.asarray(picture) + rng.normal(0, noise, size=(height, width, 1))
         files.append(str(folder / f"{i:05d}.jpg"))
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(files[-1], quality=90)
     return files

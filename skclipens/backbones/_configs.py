@@ -32,8 +32,11 @@ def check_config(config, file):
     Raises
     ------
     ValueError
-        If it passes options to the tokenizer that open_clip's have not, names a vocabulary outside
-        of its folder, or a model by a path.
+        If it passes options to the tokenizer that open_clip's have not, or names a model by a path.
+
+    See Also
+    --------
+    find_vocabulary : Where a vocabulary may be; images do without it.
     """
     options = (config.get("text_cfg") or {}).get("tokenizer_kwargs") or {}
     unknown = sorted(set(options) - _TOKENIZER_OPTIONS)
@@ -42,8 +45,6 @@ def check_config(config, file):
             f"{str(file)!r} has {unknown[0]!r} in 'tokenizer_kwargs', which may be "
             f"{', '.join(sorted(_TOKENIZER_OPTIONS))}. Remove it."
         )
-    if "bpe_path" in options:
-        find_vocabulary(options["bpe_path"], file)
     for part, name in _MODELS:
         model = (config.get(part) or {}).get(name)
         if model and not (isinstance(model, str) and _NAME.fullmatch(model)):
