@@ -553,12 +553,8 @@ def test_a_frame_tells_the_blocks_without_labels(emoji):
         ({"calibrate": True}, "set calibrate=False."),
         ({"class_names": None}, "set class_names to a list of names."),
         ({"class_names": {0: "cat"}, "calibrate": True}, "calibrate=False, class_names to a list"),
-<<<<<<< HEAD
-        ({"class_names": ["cat", "cat"]}, "has 'cat' more than once"),
-=======
         ({"class_names": ["cat"]}, "At least two classes"),
         ({"class_names": ["cat", "cat"]}, "'cat' more than once"),
->>>>>>> h2
     ],
 )
 def test_what_is_missing_where_there_are_no_labels(X, parameters, says):
