@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from ._available import advice_of, check_available
+from ._available import advice_of
 from ._errors import BackboneNotAvailableError
 from ._forks import mend_threads
 from ._hub import CONFIG
@@ -205,7 +205,6 @@ def _load(backbone, device):
     import open_clip
 
     try:
-        check_available(backbone)
         model = build_model(backbone)
     except (ImportError, BackboneNotAvailableError):  # which say what to do
         raise

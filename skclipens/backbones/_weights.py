@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 from zipfile import ZipFile, is_zipfile
 
+from ._available import check_available
 from ._hub import fetch_weights
 from ._pretrained import preprocessing, uses_quick_gelu, warn_of_guesses
 
@@ -24,10 +25,12 @@ def build_model(backbone):
     if not backbone.has_text:
         from ._timm import build_tower
 
+        check_available(backbone)
         return build_tower(backbone)
     import open_clip
 
     require_transformers(backbone, "hf_model_name")
+    check_available(backbone)
     if backbone.repository:
         fetch_weights(backbone.repository)
     state = _openai_state_dict(backbone)
