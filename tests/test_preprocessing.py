@@ -84,7 +84,8 @@ def unbuilt(tmp_path, monkeypatch):
         monkeypatch.setattr(open_clip.factory, name, Model)
     for name in ("load_checkpoint", "download_pretrained"):
         monkeypatch.setattr(open_clip.factory, name, lambda *args, **options: "weights")
-    monkeypatch.setattr(_weights, "require_transformers", lambda *args: None)
+    for name in ("require_transformers", "check_available"):
+        monkeypatch.setattr(_weights, name, lambda *args: None)
     file = tmp_path / "weights.safetensors"
     file.touch()
     return file

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from ._available import advice_of, check_available
+from ._available import advice_of
 from ._checkpoints import reason
 from ._configs import find_vocabulary
 from ._errors import BackboneNotAvailableError
@@ -224,7 +224,6 @@ def _load(backbone, device):
     import open_clip
 
     try:
-        check_available(backbone)
         with checked_downloads():
             model = build_model(backbone)
     except (ImportError, BackboneNotAvailableError):  # which say what to do

@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+from ._available import check_available
 from ._checkpoints import check_weights, is_archive, is_torchscript
 from ._hub import fetch_weights
 from ._pretrained import preprocessing, uses_quick_gelu, warn_of_guesses
@@ -34,10 +35,12 @@ def build_model(backbone):
     if not backbone.has_text:
         from ._timm import build_tower
 
+        check_available(backbone)
         return build_tower(backbone)
     import open_clip
 
     require_transformers(backbone, "hf_model_name")
+    check_available(backbone)
     state = _openai_state_dict(backbone)
     if state is None:
         warn_of_guesses(backbone)
