@@ -335,7 +335,7 @@ def test_images_where_a_table_is_wanted_say_which_step_is_missing(classifier, im
 
 def test_a_column_of_text_beside_numbers_is_not_taken_for_images():
     table = pd.DataFrame({"kind": ["a", "b"], "size": [1.0, 2.0]})
-    with pytest.raises(ValueError, match="could not convert string to float"):
+    with pytest.raises(ValueError, match=r"X holds text: row 0, column 0 \('kind'\)"):
         AdaptiveBackboneEnsemble().fit(table, ["cat", "dog"])
 
 

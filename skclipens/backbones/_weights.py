@@ -28,6 +28,9 @@ def build_model(backbone):
     ValueError
         If a file is not one of tensors alone; see :func:`check_weights`.
     """
+    if backbone.has_text:
+        require_transformers(backbone, "hf_model_name")
+    check_available(backbone)
     if backbone.repository:
         fetch_weights(backbone.repository)
     for file in _files_to_read(backbone):
@@ -35,12 +38,9 @@ def build_model(backbone):
     if not backbone.has_text:
         from ._timm import build_tower
 
-        check_available(backbone)
         return build_tower(backbone)
     import open_clip
 
-    require_transformers(backbone, "hf_model_name")
-    check_available(backbone)
     state = _openai_state_dict(backbone)
     if state is None:
         warn_of_guesses(backbone)
