@@ -48,16 +48,16 @@ class ImageRetriever(BaseEstimator):
 
     Attributes
     ----------
-    embeddings_ : ndarray of shape (n_samples_fit_, n_columns), float32 or float64
+    embeddings_ : ndarray of shape (n, n_columns), float32 or float64
         The images; each block of columns has unit length.
-    rows_ : ndarray of shape (n_samples_fit_,), int
+    rows_ : ndarray of shape (n,), int
         Their rows in what ``fit`` saw. With ``on_error="nan"``, images that cannot be read are left
         out.
     n_samples_fit_ : int
         Number of images that can be found.
     n_features_in_ : int
         Number of columns; 1 for images.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns; only where ``fit`` saw a frame.
 
     See Also
