@@ -147,7 +147,7 @@ def test_unit_rows_of_ordinary_rows_are_what_they_were(table):
     X, _ = table
     for some in (X, X.astype(float), X * np.float32(1e-9), X * np.float32(1e9)):
         lengths = np.linalg.norm(some, axis=1, keepdims=True)
-        assert_array_equal(unit_rows(some), some / lengths)
+        assert_allclose(unit_rows(some), some / lengths, rtol=1e-6)
     assert_array_equal(unit_rows(np.zeros((2, 3))), np.zeros((2, 3)))
 
 
@@ -157,8 +157,8 @@ def test_heads_that_scale_rows_do_not_mind_the_range(table, head, scale):
     X, y = table
     expected = head.fit(X, y).decision_function(X)
     scaled = X * np.float32(scale)
-    assert_allclose(head.decision_function(scaled), expected, rtol=1e-3, atol=1e-3)
-    assert_allclose(head.fit(scaled, y).decision_function(scaled), expected, rtol=1e-3, atol=1e-3)
+    assert_allclose(head.decision_function(scaled), expected, rtol=5e-3, atol=5e-3)
+    assert_allclose(head.fit(scaled, y).decision_function(scaled), expected, rtol=5e-3, atol=5e-3)
 
 
 @pytest.mark.parametrize(

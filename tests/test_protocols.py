@@ -128,7 +128,7 @@ def test_other_ways_in_are_closed_too(tmp_path, server, where):
         with pytest.raises(ImageError, match="X, "):
             embedder.embed_to(tmp_path / "out", f"{server.url}/list.txt")
     elif where == "transform":
-        with pytest.raises(ImageError, match="Download it first: URLs are not fetched"):
+        with pytest.raises(ImageError, match="embed_to: here, URLs are not fetched"):
             embedder.transform([name])
     else:  # what a worker gets says again what is allowed
         images = ImageFiles([name], np.array([[-1, 0, 0]]), [], "/")

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
 from skclipens import AdaptiveBackboneEnsemble, ResidualHead, ZeroShotHead, make_backbone_pipeline
+from skclipens._utils import _progress
 from skclipens.backbones import Backbone, _text
 from skclipens.datasets import load_emoji
 from skclipens.embedding import _memory, _texts
@@ -140,12 +141,11 @@ def test_one_bar_where_the_work_is_long(encoded, table, capfd, monkeypatch):
     X = np.hstack([table, table])
     clf = AdaptiveBackboneEnsemble(["zoo/RN20", "zoo/ViT-8"], head=["zero-shot", "residual"])
     clf.set_params(verbose=True, router="uniform", calibrate=False)
-    real, said = _text_head.progress, {}
+    said = {}
     for delay in (0, 60):
         encoded.clear()
         forget(monkeypatch)
-        given = {"delay": delay}
-        monkeypatch.setattr(_text_head, "progress", lambda *a, g=given, **k: real(*a, **k | g))
+        monkeypatch.setattr(_progress, "DELAY", delay)
         clf.fit(X, y)
         said[delay] = capfd.readouterr().err
     assert said[0].count("encoding texts:   0%") == 1

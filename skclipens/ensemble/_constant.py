@@ -27,7 +27,7 @@ def warn_of_constant_blocks(experts, X):
             f"All rows of X are the same in {', '.join(map(repr, same))}, which so says nothing of "
             "the classes. Look at what made these columns.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=6,
         )
 
 

@@ -199,7 +199,7 @@ def warn_of_nameless(experts, y):
             f"A label such as {y.tolist()[0]!r} does not say what its class is, so "
             f"{embeddings[0]!r} gets only a head that needs no names. Give class_names to use the "
             "text tower, or head='linear' to choose this.",
-            stacklevel=5,
+            stacklevel=6,
         )
 
 
