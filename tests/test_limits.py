@@ -149,9 +149,10 @@ def test_no_other_program_is_started(tmp_path, monkeypatch):
     file = io.BytesIO()
     Image.new("RGB", (8, 8)).save(file, "EPS")
     (tmp_path / "a.png").write_bytes(file.getvalue())
-    for image in (tmp_path / "a.png", file.getvalue(), Image.open(tmp_path / "a.png")):
-        text = said_of(image)
-        assert "of the format EPS" in text and "can hold a program" in text
+    with Image.open(tmp_path / "a.png") as opened:
+        for image in (tmp_path / "a.png", file.getvalue(), opened):
+            text = said_of(image)
+            assert "of the format EPS" in text and "can hold a program" in text
     assert not (tmp_path / "ran").exists()
 
 

@@ -171,7 +171,7 @@ def _storages(stream):
                 values.append(argument)
             before = code.name
             del values[:-8]
-    except (ValueError, IndexError, UnicodeError) as error:
+    except (ValueError, IndexError, UnicodeError, MemoryError, OverflowError) as error:
         raise ValueError(f"it is not what torch.save writes ({error}). {_ADVICE}.") from error
 
 

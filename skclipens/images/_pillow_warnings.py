@@ -30,9 +30,12 @@ class _Recorder(_NotInWorkers, threading.local):
 
     def match(self, text):
         """As of the regular expression for messages."""
+        # The collector of garbage closes files that were left open, at any time, also between
+        # this question and that for the module.
+        if self.texts is None or text.startswith("unclosed "):
+            return False
         self.text = text
-        # A file that Pillow left open is closed by the collector of garbage, in any thread.
-        return self.texts is not None and not text.startswith("unclosed ")
+        return True
 
     def keep(self, module):
         """As of the regular expression for modules, which is asked after that of messages."""
