@@ -14,7 +14,7 @@ from skclipens.datasets import load_emoji
 
 MOST_CPU = 1.2  # of what the same fits take in turn
 SAME = "equal to the bit"
-CHEAP = f"CPU within {MOST_CPU} times of that in turn"
+ONCE_MOST_CPU = 4.0  # measured once, beside other work; the fault took 12 to 16 times
 KEPT = "limits of BLAS as before"
 
 
@@ -47,7 +47,9 @@ def _cpu(run):
 
 def fits(n, n_fits=8):
     """Fits in 1, 2 and 4 threads beside the same in turn, n times; the least CPU counts."""
-    counts = {kind: Counter() for kind in (SAME, CHEAP, KEPT)}
+    most = MOST_CPU if n > 1 else ONCE_MOST_CPU
+    cheap = f"CPU within {most} times of that in turn"
+    counts = {kind: Counter() for kind in (SAME, KEPT)}
     rows = []
     with threadpool_limits(2, user_api="blas"):  # so that there is something to get wrong
         before, expected = _limits(), _logits(_fit())
@@ -65,9 +67,9 @@ def fits(n, n_fits=8):
                     counts[SAME][SAME if same else "another fit"] += 1
     for n_threads in (1, 2, 4):
         ratio = min(cpu[n_threads]) / min(cpu[0])
-        found = CHEAP if ratio <= MOST_CPU else f"{ratio:.2f} times the CPU"
+        found = cheap if ratio <= most else f"{ratio:.2f} times the CPU"
         rows.append(
-            Outcomes(f"{n_fits} fits in {n_threads} threads", Counter({found: n}), (CHEAP,))
+            Outcomes(f"{n_fits} fits in {n_threads} threads", Counter({found: n}), (cheap,))
         )
     return [
         *rows,
