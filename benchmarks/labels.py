@@ -7,7 +7,6 @@ The sets that choose are ``--datasets validation``; what was chosen by them is
 """
 
 import argparse
-import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -104,13 +103,7 @@ def main(arguments=None):
 
 def load(options, backbones, work):
     """The sets that can be had here."""
-    names = _sets.expand(options.datasets)
-    for name in names:
-        try:
-            dataset = _sets.load(name, False, data_home=options.data_home)
-        except _sets.MissingSetError as error:
-            print(f"{name} is skipped: {error}", file=sys.stderr)
-            continue
+    for dataset in _sets.load_available(options.datasets, data_home=options.data_home):
         yield Task(dataset, backbones, work)
 
 

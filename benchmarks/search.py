@@ -53,14 +53,10 @@ def main(arguments=None):
     backbones = [backbone.name for backbone in resolve_backbones(names)]
     found = {}
     with tempfile.TemporaryDirectory() as kept, threadpool_limits(1, user_api="blas"):
-        for name in _sets.expand(options.datasets):
-            try:
-                dataset = _sets.load(name, False, data_home=options.data_home)
-            except _sets.MissingSetError as error:
-                print(f"{name} is skipped: {error}", file=sys.stderr)
-                continue
-            found[name] = measure(dataset, backbones, options.templates, options.work or Path(kept))
-            print(f"{name} is done", file=sys.stderr)
+        work = options.work or Path(kept)
+        for dataset in _sets.load_available(options.datasets, data_home=options.data_home):
+            found[dataset.name] = measure(dataset, backbones, options.templates, work)
+            print(f"{dataset.name} is done", file=sys.stderr)
     if not found:
         raise SystemExit("None of the sets is available.")
     print(heading("Pictures found by words", "search", arguments))

@@ -60,14 +60,9 @@ def main(arguments=None):
     cells = []
     with tempfile.TemporaryDirectory() as kept, threadpool_limits(1, user_api="blas"):
         work = options.work or Path(kept)
-        for name in _sets.expand(options.datasets):
-            try:
-                dataset = _sets.load(name, False, **how)
-            except _sets.MissingSetError as error:
-                print(f"{name} is skipped: {error}", file=sys.stderr)
-                continue
+        for dataset in _sets.load_available(options.datasets, **how):
             cells += measure(dataset, backbones, options.shots, options.draws, work)
-            print(f"{name} is done", file=sys.stderr)
+            print(f"{dataset.name} is done", file=sys.stderr)
     if not cells:
         raise SystemExit("None of the sets is available.")
     print(heading("Unlabelled pictures", "unlabeled", arguments))

@@ -1,5 +1,6 @@
 """Image sets, by name, in one form."""
 
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -129,3 +130,20 @@ def load(name, download=True, *, data_home=None, per_class=PER_CLASS, n_test=N_T
     except (OSError, ImportError, RuntimeError, ValueError) as error:
         raise MissingSetError(str(error).strip() or type(error).__name__) from error
     return capped(image_set, per_class, n_test)
+
+
+def load_available(names, **how):
+    """Yield the sets that can be had here; says on stderr why others are skipped.
+
+    Parameters
+    ----------
+    names : list of str
+        As ``expand`` takes them.
+    **how : dict
+        For ``load``. Nothing is downloaded.
+    """
+    for name in expand(names):
+        try:
+            yield load(name, False, **how)
+        except MissingSetError as error:
+            print(f"{name} is skipped: {error}", file=sys.stderr)
