@@ -28,7 +28,6 @@ from .paper._embedding import Columns, blocks_of, embed, gflops_of
 from .paper._experiments import few_shot_draws, markdown
 from .paper._intervals import crossed_bootstrap, ends, paired_interval
 
-EVERYTHING = Columns("both", "both", keep_plain=True)
 PLAIN, VIEWS, BESIDE = "image alone", "views", "views beside the image"
 POOLED, ALL_OF_VIEWS = "image, pooled features too", "views, pooled features too"
 WAYS = {
@@ -38,6 +37,7 @@ WAYS = {
     POOLED: Columns(features="both"),
     ALL_OF_VIEWS: Columns("both", "both"),
 }
+ASKED = {"views": VIEWS, "beside": BESIDE, "pooled": POOLED, "views-pooled": ALL_OF_VIEWS}
 RIVAL = "LogisticRegression, C searched"
 WITH_RIVAL = (PLAIN, VIEWS, BESIDE)  # of pooled features, the search takes hours
 _NOTE = """\
@@ -53,6 +53,8 @@ def parse(arguments):
     add("--datasets", nargs="+", default=["photographs", "emoji", "tuxpaint"])
     add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")
     add("--shots", nargs="+", type=int, default=[1, 4, 16])
+    add("--ways", nargs="+", default=list(ASKED), choices=list(ASKED), help="beside the plain one")
+    add("--no-rival", action="store_true", help="without logistic regression")
     add("--draws", type=int, default=5)
     add("--per-class", type=int, default=40, help="at most, in a training pool")
     add("--n-test", type=int, default=1000, help="at most, where a set has a test part")
@@ -67,11 +69,14 @@ def main(arguments=None):
     names = options.backbones[0] if len(options.backbones) == 1 else options.backbones
     backbones = [backbone.name for backbone in resolve_backbones(names)]
     how = {"data_home": options.data_home, "per_class": options.per_class, "n_test": options.n_test}
+    ways = [PLAIN, *(ASKED[way] for way in options.ways)]
+    rivals = () if options.no_rival else tuple(way for way in ways if way in WITH_RIVAL)
     cells = []
     with tempfile.TemporaryDirectory() as kept, threadpool_limits(1, user_api="blas"):
         for dataset in _sets.load_available(options.datasets, **how):
             work = options.work or Path(kept)
-            cells += measure(dataset, backbones, options.shots, options.draws, work)
+            asked = ways, rivals, options.shots, options.draws
+            cells += measure(dataset, backbones, *asked, work)
             print(f"{dataset.name} is done", file=sys.stderr)
     if not cells:
         raise SystemExit("None of the sets is available.")
@@ -81,38 +86,46 @@ def main(arguments=None):
     print(report(pd.DataFrame(cells), backbones))
 
 
-def measure(dataset, backbones, shots, draws, work):
+def columns_of(ways):
+    """The columns that all these ways to embed take theirs from."""
+    views = "both" if any(WAYS[way].views for way in ways) else None
+    features = "both" if any(WAYS[way].features == "both" for way in ways) else "projected"
+    return Columns(views, features, keep_plain=views is not None)
+
+
+def measure(dataset, backbones, ways, rivals, shots, draws, work):
     """A row for each number of shots and way to embed."""
-    X, y = np.array(embed(dataset, backbones, work, columns=EVERYTHING)), np.asarray(dataset.y)
-    places = blocks_of(backbones, EVERYTHING)
+    columns = columns_of(ways)
+    X, y = np.array(embed(dataset, backbones, work, columns=columns)), np.asarray(dataset.y)
+    places = blocks_of(backbones, columns)
     options = {"class_names": dataset.class_names, "templates": dataset.templates}
     for k in shots:
         found = {}
         for draw, (train, test) in enumerate(few_shot_draws(dataset, k, draws, 0)):
             tested = np.isin(np.arange(len(y)), test)
-            for way, blocks in blocks_of_ways(places).items():
+            for way, blocks in blocks_of_ways(places, ways).items():
                 Z = np.hstack([X[:, places[block]] for block in blocks])
                 clf = AdaptiveBackboneEnsemble(blocks, random_state=draw, **options)
                 right, seconds = _right(clf, Z, y, train)
-                rival = _rival(Z, places, blocks, y, train) if way in WITH_RIVAL else None
+                rival = _rival(Z, places, blocks, y, train) if way in rivals else None
                 found.setdefault(way, []).append((right, rival, tested, seconds))
         plain = [right for right, *_ in found[PLAIN]]
         for way, of_draws in found.items():
             yield _cell(dataset.name, k, way, plain, *zip(*of_draws, strict=True))
 
 
-def blocks_of_ways(places):
-    """Names of the blocks that each way to embed makes, among those of everything."""
+def blocks_of_ways(places, ways):
+    """Names of the blocks that each way to embed makes, among those of all of them."""
     kinds = {name: parse_kind(name) for name in places}
     return {
         way: [
             name
             for name, kind in kinds.items()
-            if (kind.views if columns.views else not kind.views)
-            or (columns.keep_plain and not kind.views)
-            if columns.features == "both" or not kind.pooled
+            if (kind.views if WAYS[way].views else not kind.views)
+            or (WAYS[way].keep_plain and not kind.views)
+            if WAYS[way].features == "both" or not kind.pooled
         ]
-        for way, columns in WAYS.items()
+        for way in ways
     }
 
 
@@ -131,7 +144,7 @@ def _rival(Z, places, blocks, y, train):
 
 def _cell(name, shots, way, plain, right, rival, tested, seconds):
     values = {"plain": np.subtract(right, plain, dtype=np.float32)}
-    if way in WITH_RIVAL:
+    if rival[0] is not None:
         values["rival"] = np.subtract(right, rival, dtype=np.float32)
     cell = {"set": name, "shots": shots, "way": way, "fit": np.median(seconds)}
     cell["accuracy"] = np.mean([one[mask].mean() for one, mask in zip(right, tested)])
@@ -145,11 +158,10 @@ def _cell(name, shots, way, plain, right, rival, tested, seconds):
 def report(cells, backbones):
     """The tables in Markdown."""
     texts = []
-    for way in WAYS:
-        rows = cells[cells["way"] == way]
+    for way, rows in cells.groupby("way", sort=False):
         if way != PLAIN:
             texts += [f"## {way.capitalize()}, less the image alone", _table(rows, "plain")]
-        if way in WITH_RIVAL:
+        if "rival" in rows and rows["rival"].notna().all():
             title = f"## {way.capitalize()}: less logistic regression on the same columns"
             texts += [title, _table(rows, "rival")]
     return "\n\n".join([*texts, "## What it costs", _costs(cells, backbones)])
@@ -182,6 +194,7 @@ def _costs(cells, backbones):
             f"seconds to fit, median of sets, {most} shots": f"{seconds[way]:.2f}",
         }
         for way, columns in WAYS.items()
+        if way in seconds
     }
     frame = pd.DataFrame(rows).T
     frame.index.name = "way to embed"

@@ -64,7 +64,8 @@ def test_another_backbone_or_length_finds_what_is_there(emoji, forwards, tmp_pat
 
 
 def test_a_search_embeds_each_image_once(emoji, forwards, tmp_path):
-    clf = make_backbone_pipeline(PAIR, device="cpu", precision="fp32", cache=tmp_path)
+    options = {"device": "cpu", "precision": "fp32", "features": "projected"}
+    clf = make_backbone_pipeline(PAIR, cache=tmp_path, **options)
     grid = {
         "adaptivebackboneensemble__head": ["zero-shot", "linear"],
         "adaptivebackboneensemble__router": ["static", "uniform"],

@@ -141,7 +141,7 @@ def test_right_labels_are_left_alone(emoji):
 
 def test_pictures_are_embedded_for_the_ensemble(emoji, flipped):
     paths, X, _ = emoji
-    clf = make_backbone_pipeline(BACKBONES, random_state=0)
+    clf = make_backbone_pipeline(BACKBONES, features="projected", random_state=0)
     of_paths = find_label_issues(clf, paths, flipped[0])
     pd.testing.assert_frame_equal(of_paths, find_label_issues(make(), X, flipped[0]), atol=1e-3)
     assert not hasattr(clf[-1], "classes_")  # a clone was fitted
@@ -224,7 +224,8 @@ def test_suggested_are_rows_without_a_label_and_cover_the_others(emoji):
     assert len(set(chosen)) == 7
     assert (chosen >= 14).all()
     assert_array_equal(chosen[:3], suggest(make(), X, some, 3))
-    of_paths = suggest(make_backbone_pipeline(BACKBONES, random_state=0), paths, some, 7)
+    clf = make_backbone_pipeline(BACKBONES, features="projected", random_state=0)
+    of_paths = suggest(clf, paths, some, 7)
     assert_array_equal(of_paths, chosen)
     assert len(suggest(make(), X, some, 999)) == 70
 

@@ -42,6 +42,8 @@ def command(output, *more):
         *("--datasets", "few", "--backbones", "zoo/RegNet", "zoo/ViT-16", "--heads", "linear"),
         *("--rules", *RULES, "--rivals", *RIVALS, "--shots", "1", "3", "all", "--draws", "2"),
         *(
+            "--diagnosis-heads",
+            "linear",
             "--diagnosis-draws",
             "1",
             "--trained-draws",
@@ -170,9 +172,11 @@ def test_the_former_default_is_measured_by_its_rule_alone(finished, tmp_path):
 def test_rules_share_fitted_heads(head, finished, tmp_path, monkeypatch):
     X, about = _embedding.read_set(next(finished.glob("work/embeddings/few-*")))
     train, test = _run.split(about, "3", 0, 0)
+    settings = _run.Settings(("zoo/RegNet", "zoo/ViT-16"))
+    names, kept = settings.columns_of("projected")
+    X = X[:, kept]
     data = X[train], X[test], about["y"][train], about["y"][test]
     options = {"class_names": None, "templates": None, "random_state": 0}
-    settings = _run.Settings(("zoo/RegNet", "zoo/ViT-16"))
     gflops = _embedding.gflops_of(settings.backbones)
     fit, fitted = Expert.fit, []
     monkeypatch.setattr(Expert, "fit", lambda self, *data: fitted.append(1) or fit(self, *data))
@@ -180,7 +184,7 @@ def test_rules_share_fitted_heads(head, finished, tmp_path, monkeypatch):
     for rules in (("Conf",), [rule for rule in _systems.RULES if rule != _systems.PAPER_SPLIT]):
         fitted.clear()
         rows = _run._measure_head(
-            head, data, replace(settings, rules=rules), options, gflops, tmp_path, 0
+            head, data, names, replace(settings, rules=rules), options, gflops, tmp_path, 0
         )
         assert {row["status"] for row in rows} == {"ok"}
         n_fits.append(len(fitted))
@@ -189,7 +193,9 @@ def test_rules_share_fitted_heads(head, finished, tmp_path, monkeypatch):
 
 def test_experts_on_all_blocks_are_no_single_backbone(finished):
     X, about = _embedding.read_set(next(finished.glob("work/embeddings/few-*")))
-    clf = _systems.make(_systems.DEFAULT, "auto", ("zoo/RegNet", "zoo/ViT-16"), random_state=0)
+    names, kept = settings_of(finished).columns_of("projected")
+    X = X[:, kept]
+    clf = _systems.make(_systems.DEFAULT, "auto", names, random_state=0)
     clf.fit(X[:40], about["y"][:40])
     gflops = {"zoo/RegNet": 1.0, "zoo/ViT-16": 2.0, "all": 3.0}
     right = np.ones((len(X) - 40, len(clf.experts_)), bool)
@@ -227,7 +233,8 @@ def test_embedding_goes_on_where_it_stopped(finished, few, tmp_path, monkeypatch
     """A file that ends in the middle of a row loses that row only."""
     backbones = "zoo/RegNet", "zoo/ViT-16"
     whole = np.load(next(finished.glob("work/embeddings/few-*/X.npy")))
-    folder = _embedding.embed_set(few, backbones, tmp_path, verbose=False)
+    options = {"verbose": False, "columns": _embedding.ALL_FEATURES}
+    folder = _embedding.embed_set(few, backbones, tmp_path, **options)
     (folder / "X.npy").unlink()
     (folder / "X.part").write_bytes(whole[:50].tobytes() + b"half a row")
     seen = []
@@ -239,7 +246,7 @@ def test_embedding_goes_on_where_it_stopped(finished, few, tmp_path, monkeypatch
             return super().fit_transform(X)
 
     monkeypatch.setattr(_embedding, "MultiBackboneEmbedder", Counting)
-    _embedding.embed_set(few, backbones, tmp_path, verbose=False)
+    _embedding.embed_set(few, backbones, tmp_path, **options)
     assert len(seen) == 30
     np.testing.assert_allclose(np.load(folder / "X.npy"), whole, atol=1e-4)
 
@@ -306,6 +313,9 @@ def test_folders_are_backbones(few, tmp_path):
     assert " nan |" not in report
 
 
+MORE_HEADS = (_systems.POOLED_PROBE, _systems.IMAGE_EMBEDDINGS, "auto")
+
+
 @pytest.fixture(scope="module")
 def viewed(few_digits, tmp_path_factory):
     """The same draws, with views and pooled features."""
@@ -313,7 +323,7 @@ def viewed(few_digits, tmp_path_factory):
     kinds = ["--views", "mirror", "--features", "both", "--keep-plain", "--shots", "1", "3"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(_sets.LOCAL, "few", lambda: few_digits)
-        main([*command(output), *kinds, "--heads", "zero-shot", "linear"])
+        main([*command(output), *kinds, "--heads", "zero-shot", "linear", *MORE_HEADS])
     return output
 
 
@@ -323,11 +333,20 @@ def test_views_and_pooled_features(viewed):
     endings = ("", "@views", "@pooled", "@pooled+views")
     singles = results.query("kind == 'single'").groupby("head")["rule"].unique()
     names = [f"single:{name}{end}" for name in ("zoo/RegNet", "zoo/ViT-16") for end in endings]
-    assert list(singles["linear"]) == names
-    assert list(singles["zero-shot"]) == [name for name in names if "pooled" not in name]
+    projected = [name for name in names if "pooled" not in name]
+    assert list(singles["linear"]) == list(singles["zero-shot"]) == projected
+    assert list(singles[_systems.POOLED_PROBE]) == [name for name in names if "pooled" in name]
     costs = results.groupby("rule")["gflops"].first()
     assert costs[names[1]] == costs[names[3]] == pytest.approx(2 * costs[names[0]], rel=1e-2)
     assert costs["NLC"] == pytest.approx(costs[names[1]] + costs[names[5]], rel=1e-2)
+    defaults = results[results["rule"] == _systems.DEFAULT].set_index(["head", "shots", "draw"])
+    both, image = (defaults["accuracy"][head] for head in ("auto", _systems.IMAGE_EMBEDDINGS))
+    assert len(both) == len(image) and not both.equals(image)
+    differences = pd.read_csv(viewed / "differences.csv")
+    gap = differences[differences["other"] == _systems.IMAGE_EMBEDDINGS].iloc[-1]
+    assert gap["kind"] == "default" and gap["difference"] == pytest.approx(
+        (both["3"] - image["3"]).mean(), abs=1e-4
+    )
     X, _ = _embedding.read_set(next(viewed.glob("work/embeddings/few-*")))
     assert X.shape[1] == 2 * (128 + 368 + 128 + 160)
     text = "Columns: projected and pooled features of views (mirror), and those of the image alone"

@@ -668,3 +668,18 @@ def test_repr_shows_both_steps(make, fitted):
         assert "AdaptiveBackboneEnsemble" in html
         assert "zoo/ViT-8" in html
     assert repr(fitted).startswith("BackbonePipeline(steps=[('multibackboneembedder',")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "n_kinds"),
+    [
+        ({}, 2),
+        ({"head": "auto"}, 2),
+        ({"features": "projected"}, 1),
+        ({"head": "linear"}, 1),
+        ({"estimator": LogisticRegression()}, 1),
+    ],
+)
+def test_pooled_features_stand_beside_where_the_ensemble_chooses_heads(parameters, n_kinds):
+    (_, embedder), _ = make_backbone_pipeline("zoo/RN20", **parameters).steps
+    assert len(embedder._blocks()) == n_kinds

@@ -23,7 +23,7 @@ from skclipens.backbones import resolve_backbones
 from skclipens.images import ImageError
 
 from . import _differences, _figures, _report, _rivals, _run, _sets, _systems
-from ._embedding import PLAIN, Columns, embed_set, shortened
+from ._embedding import Columns, embed_set, shortened
 from ._figures import PRINT_DPI
 
 _DATASETS = "local, validation, photographs, all, or names of sets"
@@ -41,7 +41,7 @@ def parse(arguments):
     add("--datasets", nargs="+", default=["local"], help=_DATASETS)
     add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")
     add("--views", default="none", choices=["none", "mirror", "crops", "both"])
-    add("--features", default="projected", choices=["projected", "pooled", "both"])
+    add("--features", default="both", choices=["projected", "both"])
     add("--keep-plain", action="store_true", help="the image alone beside its views")
     add("--heads", nargs="+", default=list(_systems.HEADS), help=_HEADS)
     add("--rules", nargs="+", default=list(_systems.RULES), choices=list(_systems.RULES))
@@ -49,6 +49,7 @@ def parse(arguments):
     add("--shots", nargs="+", default=["1", "2", "4", "8", "16", "all"], type=_shots)
     add("--draws", type=int, default=10)
     add("--diagnosis-draws", type=int, default=3, help="draws with achievable accuracy")
+    add("--diagnosis-heads", nargs="*", default=["zero-shot", "auto"], help="heads with it")
     add("--trained-draws", type=int, default=3, help="draws with rules that are trained")
     add("--seed", type=int, default=0)
     add("--jobs", type=int, default=1, help="processes; each has one thread")
@@ -62,8 +63,8 @@ def parse(arguments):
     add("--quiet", action="store_true", help="no progress bars")
     options = parser.parse_args(arguments)
     others = set(options.experiments) - {"main", "ablation"}
-    if columns_of(options) != PLAIN and others:
-        parser.error(f"No views and no pooled features in {', '.join(sorted(others))}.")
+    if options.views != "none" and others:
+        parser.error(f"No views in {', '.join(sorted(others))}.")
     return options
 
 
@@ -120,6 +121,7 @@ def measure_main(options, found, missing, backbones, work, command):
         tuple(options.rules),
         tuple(options.rivals),
         options.diagnosis_draws,
+        tuple(options.diagnosis_heads),
         options.trained_draws,
         options.seed,
         columns_of(options),

@@ -11,7 +11,7 @@ from skclipens.ensemble import GatedRouter, StaticRouter, SuperLearnerRouter
 from skclipens.heads import _temperature
 
 from . import _systems
-from ._embedding import PLAIN, blocks_of, embed
+from ._embedding import ALL_FEATURES, blocks_of, embed
 from ._experiments import draws_folder, few_shot_draws, markdown, mean_sd, run_draws
 
 DEFAULT, FORMER = "default", "former pool: residual heads and a linear one on all"
@@ -32,10 +32,15 @@ def _corrections(factor):
     }
 
 
-# Parameters of the ensemble, and constants to fit it with.
+# Parameters of the ensemble, constants to fit it with, and features where these are not all.
 VARIANTS = {
     DEFAULT: {},
-    FORMER: {"head": _systems.FORMER_POOL, "one_shot": _systems.FORMER_ONE_SHOT},
+    FORMER: {
+        "head": _systems.FORMER_POOL,
+        "one_shot": _systems.FORMER_ONE_SHOT,
+        "features": _systems.PROJECTED,
+    },
+    "features: image embeddings alone": {"features": _systems.PROJECTED},
     "pool without zero-shot heads": {"head": _without("zero-shot")},
     "pool without the kernel": {"head": _without("kernel")},
     "pool without residual heads": {"head": _without("residual")},
@@ -74,7 +79,7 @@ def run(
     work,
     shots=SHOTS,
     variants=tuple(VARIANTS),
-    columns=PLAIN,
+    columns=ALL_FEATURES,
     jobs=1,
     verbose=False,
 ):
@@ -87,7 +92,7 @@ def run(
     """
     y = np.asarray(dataset.y)
     X = embed(dataset, backbones, work, columns=columns, verbose=verbose)
-    blocks = list(blocks_of(backbones, columns))
+    blocks = blocks_of(backbones, columns)
     options = {"class_names": dataset.class_names, "templates": dataset.templates}
 
     def run_draw(draw, train, test):
@@ -98,8 +103,10 @@ def run(
                 if len(train) > len(set(y[train])) and list(VARIANTS[name]) == ["one_shot"]:
                     found[name] = found[DEFAULT]  # constants that nothing asks for
                     continue
-                clf = _fit(name, X[train], y[train], blocks, of_draw)
-                found[name] = clf.score(X[test], y[test])
+                features = VARIANTS[name].get("features", _systems.BOTH)
+                names, kept = _systems.columns_of(features, blocks)
+                clf = _fit(name, X[train][:, kept], y[train], names, of_draw)
+                found[name] = clf.score(X[test][:, kept], y[test])
                 if name == DEFAULT:
                     found |= _references(clf, X[test], y[test])
         return [{"system": one, "accuracy": score} for one, score in found.items()]
@@ -115,7 +122,7 @@ def run(
 
 
 def _fit(name, X, y, blocks, options):
-    variant = dict(VARIANTS[name])
+    variant = {key: value for key, value in VARIANTS[name].items() if key != "features"}
     constants = variant.pop("one_shot", {})
     if constants:  # which are no argument of what the memory keeps
         options = options | {"memory": None}

@@ -10,7 +10,7 @@ from . import _checks, _differences
 from ._differences import ANY, NOT_WORSE, OPEN, OWN, WORSE
 from ._experiments import markdown
 from ._intervals import N_REPLICATES
-from ._systems import FORMER
+from ._systems import BESIDE, FORMER, IMAGE_EMBEDDINGS
 
 INTERVALS = f"""\
 Differences are in points, over the draws that both have, with the 95 % interval of a bootstrap that
@@ -24,10 +24,14 @@ The default's accuracy less the other's; all comparisons are in `differences.csv
 {INTERVALS}"""
 
 
-_FORMER = """\
+_OTHER_DEFAULTS = {
+    FORMER: """\
 The former default had the same router on residual heads and a linear one on all columns, and at one
 shot the same constants whatever the rows say: corrections divided by 0.5, and logits that no row
-can judge put 0.3 apart."""
+can judge put 0.3 apart.""",
+    IMAGE_EMBEDDINGS: """\
+The same without pooled features, as where ``features="projected"``.""",
+}
 
 
 _GAINS = """\
@@ -49,8 +53,9 @@ def section(results, compared):
     parts = [f"## What is asked of the default (head {head})", NOTE]
     for other, title in ((OWN, "under its own heads"), (ANY, "under any head")):
         parts += _best_single(own[own["other"] == other], title)
-    parts += _former(own[own["other"] == FORMER])
-    parts += _all_others(own[own["other"] != FORMER])
+    for other in BESIDE:
+        parts += _other_default(own[own["other"] == other], other)
+    parts += _all_others(own[~own["other"].isin(BESIDE)])
     parts += _other_heads(compared)
     parts += _worse_than_own(results, compared)
     parts += _gains(results)
@@ -132,12 +137,12 @@ def of_pairs(rows):
     )
 
 
-def _former(rows):
+def _other_default(rows, name):
     if rows.empty:
         return []
     return [
-        "### Against the former default",
-        f"{of_pairs(rows)} {_FORMER}",
+        f"### Against {'the former default' if name == FORMER else 'the image embeddings alone'}",
+        f"{of_pairs(rows)} {_OTHER_DEFAULTS[name]}",
         with_mean_over_sets(rows),
     ]
 

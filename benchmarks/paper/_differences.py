@@ -5,7 +5,7 @@ import pandas as pd
 
 from . import _sets
 from ._intervals import crossed_bootstrap, ends, is_not_worse, mean_of
-from ._systems import DEFAULT, FORMER
+from ._systems import BESIDE, DEFAULT
 
 OWN = "best single backbone, own heads"
 ANY = "best single backbone, any head"
@@ -14,7 +14,7 @@ NOT_WORSE, WORSE, OPEN = "not worse", "worse", "open"
 
 def main_head(results):
     """The default's own head, or the last one that there is."""
-    heads = [head for head in dict.fromkeys(results["head"]) if head not in ("none", FORMER)]
+    heads = [head for head in dict.fromkeys(results["head"]) if head not in ("none", *BESIDE)]
     return "auto" if "auto" in heads else heads[-1]
 
 
@@ -27,7 +27,7 @@ def differences(results, correct):
     """The default with each head less what it is compared with, for each set and number of shots.
 
     With every head these are the other rules and the best single backbone of this head; with the
-    main head also the rivals, the former default and the best single backbone under any head. The
+    main head also the rivals, other defaults and the best single backbone under any head. The
     best single backbone has the highest mean accuracy over the draws, on test images: with
     hindsight, which no user has. Its choice is not drawn again, so that it stays the rival that it
     is.
@@ -65,8 +65,9 @@ def _others(cell, right, head, is_main):
         yield (OWN, "single"), of_head.idxmax()
     if len(means) and is_main:
         yield (ANY, "single"), means.idxmax()
-    if is_main and (FORMER, DEFAULT) in right:
-        yield (FORMER, "former"), (FORMER, DEFAULT)
+    for other in BESIDE if is_main else ():
+        if (other, DEFAULT) in right:
+            yield (other, "default"), (other, DEFAULT)
     kinds = cell.drop_duplicates(["head", "rule"]).set_index(["head", "rule"])["kind"]
     for system in right:
         ours = kinds[system] == "rule" and system[0] == head and system[1] != DEFAULT

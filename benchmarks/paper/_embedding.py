@@ -38,6 +38,7 @@ class Columns:
 
 
 PLAIN = Columns()
+ALL_FEATURES = Columns(features="both")
 
 
 def blocks_of(backbones, columns=PLAIN):

@@ -85,9 +85,10 @@ def _fit(folder, shots, settings):
     """Linear heads, fitted on draw 0, with its test rows."""
     X, about = read_set(folder)
     train, test = _run.split(about, shots, 0, settings.seed)
-    clf = _systems.make("Log-Avg", "linear", settings.blocks)
-    clf.fit(np.asarray(X[train]), about["y"][train])
-    return about["name"], clf, np.asarray(X[test]), about["y"][test]
+    names, kept = settings.columns_of(_systems.PROJECTED)
+    clf = _systems.make("Log-Avg", "linear", names)
+    clf.fit(np.asarray(X[train])[:, kept], about["y"][train])
+    return about["name"], clf, np.asarray(X[test])[:, kept], about["y"][test]
 
 
 def panels(n, width=4.2, height=3.4):
@@ -146,10 +147,11 @@ def _weights(results, head, shots):
 
 def _similarity(folders, settings):
     figure, axes = panels(len(folders), 4.2, 3.8)
+    names, kept = settings.columns_of(_systems.PROJECTED)
     for folder, ax in zip(folders, axes):
         X, about = read_set(folder)
         rows = np.random.default_rng(0).permutation(len(X))[:2000]
-        matrix = linear_cka_matrix(np.asarray(X[np.sort(rows)]), settings.blocks)
+        matrix = linear_cka_matrix(np.asarray(X[np.sort(rows)])[:, kept], names)
         matrix.index = matrix.columns = shortened(matrix.index, settings.backbones)
         _heat_map(matrix, "CKA", ax).set_title(about["name"])
     return figure

@@ -110,7 +110,8 @@ def _head(results, abouts, missing, settings, command):
         f"    {command}",
         f"{_processor()}, one thread per process. {_versions()}.",
         f"Backbones: {', '.join(short_names(settings.backbones).values())}. Columns: "
-        f"{settings.columns}, which the rivals see too. Seed {settings.seed}. "
+        f"{settings.columns}; head auto has all of them, others and the rivals have image "
+        f"embeddings where their name says no more. Seed {settings.seed}. "
         f"Draws: {draws}; achievable accuracy in the first {settings.diagnosis_draws} at most.",
         _trained(results, settings),
         time_of(results),

@@ -22,23 +22,27 @@ from sklearn.utils.validation import validate_data
 
 LOGISTIC = "LogisticRegression, C=10"
 SEARCHED = "LogisticRegression, C searched"
+SEARCHED_ON_ALL = "LogisticRegression, C searched, pooled features too"
 KERNEL = "SVC, searched"
 RIVALS = (
     LOGISTIC,
     SEARCHED,
+    SEARCHED_ON_ALL,
     KERNEL,
     "NearestCentroid, all columns",
     "VotingClassifier, soft",
     "KNORA-E (DESlib)",
     "StackingClassifier",
 )
+FEATURES = {SEARCHED_ON_ALL: "both"}  # others see the image embeddings alone
 # No package index has their weights: the packages download them from a model hub.
 NOT_TRIED = {
     "TabICL": "tabicl 2.2.0 has no weights in its wheel, it downloads them from a model hub",
     "TabPFN": "tabpfn 9.2.0 has no weights in its wheel, it downloads them from a model hub",
 }
 NOTE = """\
-Rivals see all columns. "Searched": by accuracy on stratified folds of the training rows, three or
+Rivals see the image embeddings of all backbones; one sees pooled features beside them, as the
+default does. "Searched": by accuracy on stratified folds of the training rows, three or
 as many as the smallest class has rows; of more than 1,500 rows, on one third of them (1,000 at
 most), by what two thirds teach (2,000 at most). The SVC, which has a machine for each pair of
 classes, is searched so from 600 rows on (on 400 at most, by what 800 at most teach), and then
@@ -77,7 +81,7 @@ def make(name, blocks, y):
     parts = [(block, _on_block(block, columns)) for block, columns in blocks]
     if name == LOGISTIC:
         return _logistic()
-    if name == SEARCHED:
+    if name in (SEARCHED, SEARCHED_ON_ALL):
         return _searched_logistic(y)
     if name == KERNEL:
         # As a function, the kernel is a product of matrices: a third of the time of libsvm's own.

@@ -12,6 +12,7 @@ import tempfile
 import time
 import warnings
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ from skclipens.model_selection import FewShotSplit
 from .._machine import peak_resident, start_peak
 from . import _achievable, _correct, _rivals, _systems
 from ._correct import Correctness
-from ._embedding import PLAIN, Columns, blocks_of, gflops_of, read_set, write_whole
+from ._embedding import ALL_FEATURES, Columns, blocks_of, gflops_of, read_set, write_whole
 from ._experiments import digest_of_sources
 
 ALL = "all"  # as the number of shots: every label of the training pool, or half of the rows
@@ -45,15 +46,15 @@ class Settings:
     heads: tuple = _systems.HEADS
     rules: tuple = tuple(_systems.RULES)
     rivals: tuple = _rivals.RIVALS
-    diagnosis_draws: int = 3  # in which achievable accuracy is measured
+    diagnosis_draws: int = 3  # in which achievable accuracy is measured, which takes the longest
+    diagnosis_heads: tuple = ("zero-shot", "auto")
     trained_draws: int = 3  # in which rules that are trained are measured
     seed: int = 0
-    columns: Columns = PLAIN
+    columns: Columns = ALL_FEATURES
 
-    @property
-    def blocks(self):
-        """Names of the blocks of columns."""
-        return list(blocks_of(self.backbones, self.columns))
+    def columns_of(self, features):
+        """Blocks of these features, and positions of their columns."""
+        return _systems.columns_of(features, blocks_of(self.backbones, self.columns))
 
     @property
     def key(self):
@@ -175,19 +176,40 @@ def _measure(data, about, draw, settings, scratch):
         "random_state": seed_of(settings.seed, draw),
     }
     for head in settings.heads:
+        names, part = _part(data, _systems.FEATURES.get(head, _systems.PROJECTED), settings)
+        if not names:
+            continue
         with _systems.one_shot(_systems.FORMER_ONE_SHOT if head == _systems.FORMER else {}):
-            rows = _measure_head(head, data, settings, options, gflops, scratch, draw)
+            rows = _measure_head(head, part, names, settings, options, gflops, scratch, draw)
         yield from rows
-    columns = [(re.sub(r"\W", "-", n), np.arange(c.start, c.stop)) for n, c in blocks.items()]
     for name in settings.rivals:
         row = {"head": "none", "rule": name, "kind": "rival", "gflops": gflops["all"]}
+        names, part = _part(data, _rivals.FEATURES.get(name, _systems.PROJECTED), settings)
         try:
-            rival = _rivals.make(name, columns, data[2])
-            yield row | _score(rival, data)
+            rival = _rivals.make(name, _columns_by_name(names, blocks), data[2])
+            yield row | _score(rival, part)
         except _rivals.NotAvailableError as error:
             yield row | {"status": f"not available: {error}"}
         except Exception as error:
             yield row | _failure(error)
+
+
+def _part(data, features, settings):
+    """Names of the blocks of these features, and the data with their columns only."""
+    names, columns = settings.columns_of(features)
+    X, X_test, *labels = data
+    if len(columns) < X.shape[1]:
+        X, X_test = X[:, columns], X_test[:, columns]
+    return names, (X, X_test, *labels)
+
+
+def _columns_by_name(names, blocks):
+    """Names that steps of a pipeline can have, with columns of a table of these blocks."""
+    ends = np.cumsum([0, *(blocks[name].stop - blocks[name].start for name in names)])
+    return [
+        (re.sub(r"\W", "-", name), np.arange(*pair))
+        for name, pair in zip(names, pairwise(ends), strict=True)
+    ]
 
 
 def _failure(error):
@@ -195,12 +217,12 @@ def _failure(error):
     return {"status": f"failed: {type(error).__name__}: {text}"}
 
 
-def _measure_head(head, data, settings, options, gflops, scratch, draw):
+def _measure_head(head, data, blocks, settings, options, gflops, scratch, draw):
     """Rows of all rules on one head, which share its fitted experts."""
     trained = draw < settings.trained_draws
     rules = _systems.rules_for(head, settings.rules, trained=trained)
     rules = dict.fromkeys([*rules, _systems.DEFAULT])
-    blocks, rows = settings.blocks, []
+    rows = []
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         options = options | {"memory": Memory(folder, verbose=0)}
         try:
@@ -219,10 +241,10 @@ def _measure_head(head, data, settings, options, gflops, scratch, draw):
                     measured = {"status": "not available: a tenth has no row of some class"}
             rows.append(row | measured)
     default = rules[_systems.DEFAULT]
-    asked = hasattr(default, "experts_") and head != _systems.FORMER
+    asked = hasattr(default, "experts_") and head not in _systems.BESIDE
     if asked:
         rows += _references(default, data, gflops)
-    if asked and draw < settings.diagnosis_draws:
+    if asked and draw < settings.diagnosis_draws and head in settings.diagnosis_heads:
         rows += _diagnosis(default, data, options["random_state"])
     shared = {"head": head, "status": "ok", "head_seconds": seconds[False]}
     return [shared | row for row in rows]

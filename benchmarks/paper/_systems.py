@@ -3,11 +3,16 @@
 from contextlib import nullcontext
 from unittest.mock import patch
 
+import numpy as np
+
 from skclipens import AdaptiveBackboneEnsemble, LinearDiscriminantHead, TipAdapterHead
+from skclipens.backbones._kinds import parse_kind
 from skclipens.ensemble import NeuralLogitController, SuperLearnerRouter
 from skclipens.heads import _temperature
 
 FORMER = "former auto"
+IMAGE_EMBEDDINGS = "auto, image embeddings only"
+POOLED_PROBE = "linear, pooled features"
 _LINEAR = LinearDiscriminantHead(shrinkage=1.0, cv=5)
 FORMER_POOL = ["residual", ("all:linear-all", _LINEAR, slice(None))]
 FORMER_ONE_SHOT = {
@@ -15,9 +20,22 @@ FORMER_ONE_SHOT = {
     "UNJUDGED_SPREAD": 0.3,
     "UNJUDGED_POWER": 0,
 }
-HEADS = ("zero-shot", "linear", "tip-adapter", "residual", FORMER, "auto")
+HEADS = (
+    *("zero-shot", "linear", POOLED_PROBE, "tip-adapter", "residual"),
+    *(FORMER, IMAGE_EMBEDDINGS, "auto"),
+)
 # Heads that only the tables name.
-NAMED = {"tip-adapter-f": TipAdapterHead(fine_tune=True), FORMER: FORMER_POOL}
+NAMED = {
+    "tip-adapter-f": TipAdapterHead(fine_tune=True),
+    FORMER: FORMER_POOL,
+    IMAGE_EMBEDDINGS: "auto",
+    POOLED_PROBE: "linear",
+}
+# Other defaults, which the default is compared with.
+BESIDE = (FORMER, IMAGE_EMBEDDINGS)
+# The columns that a head gets, where they are not the image embeddings alone.
+PROJECTED, POOLED, BOTH = "projected", "pooled", "both"
+FEATURES = {"auto": BOTH, POOLED_PROBE: POOLED}
 DEFAULT = "shrunk (default)"
 PAPER_SPLIT = "NLC, 10 % held out"
 # What the paper says of the NLC, and where it says nothing the choices that are nearest at hand.
@@ -55,9 +73,9 @@ def rules_for(head, rules=tuple(RULES), *, trained=True):
     """Names of the rules that are measured on a head, with those that are trained or without.
 
     The paper holds rows out for the router only where heads learn from rows, which in it are the
-    linear ones. Of the former default only the default rule is asked.
+    linear ones. Other defaults, and probes of pooled features, have the default rule alone.
     """
-    if head == FORMER:
+    if head in BESIDE or head == POOLED_PROBE:
         return [DEFAULT]
     without = () if trained else TRAINED
     if not head.startswith("linear"):
@@ -74,3 +92,19 @@ def make(rule, head, blocks, **options):
 def one_shot(constants):
     """A context to fit in, with other constants of ``skclipens.heads._temperature``, or none."""
     return patch.multiple(_temperature, **constants) if constants else nullcontext()
+
+
+def columns_of(features, blocks):
+    """Names of the blocks of these features among all blocks, and positions of their columns.
+
+    Parameters
+    ----------
+    features : "projected", "pooled" or "both"
+    blocks : dict of str to slice
+        All blocks, in the order of their columns.
+    """
+    wanted = {PROJECTED: (False,), POOLED: (True,), BOTH: (False, True)}[features]
+    kept = {name: at for name, at in blocks.items() if parse_kind(name).pooled in wanted}
+    return list(kept), np.concatenate(
+        [np.arange(at.start, at.stop) for at in kept.values()] or [[]]
+    )

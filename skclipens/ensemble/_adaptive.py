@@ -305,9 +305,11 @@ class AdaptiveBackboneEnsemble(
         experts, self.classes_, router = self._plan(self.n_features_in_, names, y, metadata)
         if self._has_auto() and not self._has_named_classes(y):
             warn_of_nameless(experts, y)
-        warn_of_constant_blocks(experts, X)
+        unjudged = is_fixed(router) and not self.calibrate and not judge
+        if not unjudged or any(expert.learns for expert in experts):
+            warn_of_constant_blocks(experts, X)
         memory = check_memory(self.memory)
-        if is_fixed(router) and not self.calibrate and not judge:  # nothing needs to be judged
+        if unjudged:
             fit_once = kept_by(memory, fit_experts, ["verbose"])
             self._keep(fit_once(experts, X, y, metadata, verbose=self.verbose))
             self.judged_, self.temperatures_ = np.ones(len(experts), bool), np.ones(len(experts))

@@ -25,7 +25,9 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
         Parameters of :class:`MultiBackboneEmbedder` and, if `estimator` is None, of
         :class:`AdaptiveBackboneEnsemble`; those that both have, such as ``n_jobs`` and
         ``verbose``, go to both. ``cache`` keeps embeddings of images and of prompts, and ``memory``
-        fitted heads. The pipeline's own memory is set by ``set_params(memory=...)``.
+        fitted heads. The pipeline's own memory is set by ``set_params(memory=...)``. ``features``
+        is ``"both"`` where the ensemble chooses its heads (``head="auto"``): pooled features cost
+        no further pass, and its linear head reads them. Otherwise it is ``"projected"``.
 
     Returns
     -------
@@ -62,6 +64,8 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
     of_ensemble = _parameters(AdaptiveBackboneEnsemble)
     for name in parameters:
         _check_parameter(name, of_embedder, of_ensemble, estimator)
+    if estimator is None and parameters.get("head", "auto") == "auto":
+        parameters = {"features": "both", **parameters}
     embedder = MultiBackboneEmbedder(backbones, **_chosen(parameters, of_embedder))
     embedder.set_output(transform="pandas")  # also where it is used by itself
     if estimator is None:
