@@ -1,9 +1,11 @@
 """The headline figure shows the stored differences."""
 
 import matplotlib.colors
+import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.paper import headline as program
 from benchmarks.paper.headline import BASE, GAIN, LOSS, headline
 
 ROWS = [  # set, other, kind, accuracy, difference, low, high
@@ -13,12 +15,20 @@ ROWS = [  # set, other, kind, accuracy, difference, low, high
 ]
 
 
-def test_gains_and_losses_stand_where_they_were_stored():
+@pytest.fixture
+def differences():
     names = ["set", "other", "kind", "accuracy", "difference", "low", "high"]
-    differences = pd.DataFrame(ROWS, columns=names).assign(head="auto", counted=True, shots=4)
-    results = pd.DataFrame(
+    return pd.DataFrame(ROWS, columns=names).assign(head="auto", counted=True, shots=4)
+
+
+@pytest.fixture
+def results():
+    return pd.DataFrame(
         {"set": ["won", "lost"], "rule": "oracle", "head": "auto", "accuracy": 0.9, "shots": 4}
     )
+
+
+def test_gains_and_losses_stand_where_they_were_stored(differences, results):
     ax, *others = headline(differences, results).axes
     assert not others
     bars = {
@@ -31,3 +41,24 @@ def test_gains_and_losses_stand_where_they_were_stored():
     assert {(30, 1), (30, 2)} <= marks  # the oracle
     assert (1, 0) in marks  # the mean
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["mean of sets", "lost", "won"]
+
+
+def test_the_mean_has_the_interval_that_is_stored_beside_it(
+    tmp_path, monkeypatch, differences, results
+):
+    drawn = []
+    monkeypatch.setattr(program.plt, "close", drawn.append)
+    differences.to_csv(tmp_path / "differences.csv", index=False)
+    results.to_parquet(tmp_path / "results.parquet")
+    program.main(tmp_path)
+    mean = {"head": "auto", "other": BASE, "shots": 4, "difference": 0.01, "low": -0.02}
+    other = mean | {"other": "SVC, searched", "difference": 0.15}
+    means = pd.DataFrame([mean, other]).assign(high=0.03)
+    means.to_csv(tmp_path / "means.csv", index=False)
+    program.main(tmp_path)
+    without, with_interval = (figure.axes[0] for figure in drawn)
+    assert len(without.containers) == 2
+    assert len(with_interval.containers) == 3
+    (bars,) = with_interval.containers[-1].lines[2]
+    np.testing.assert_allclose(bars.get_segments(), [[[-2, 0], [3, 0]]])
+    assert (tmp_path / program.NAME).exists()

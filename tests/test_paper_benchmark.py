@@ -131,6 +131,9 @@ def test_report(finished):
     assert "Rules that are trained (NLC) are measured in the first 1 draws" in report
     held = (own["verdict"] == "not worse").sum()
     assert len(own) == 3
+    means = pd.read_csv(finished / "means.csv").query("other == @_differences.OWN")
+    np.testing.assert_allclose(means["difference"], own["difference"], atol=1e-5)  # of one set
+    assert (means["low"] <= means["high"]).all()
     assert report.count(f"**Not worse in {held} of 3 pairs of set and shots") == 2  # one head
     assert "- eurosat: EuroSAT is not available" in report  # skipped, and said
     mean = 100 * table(finished).query("rule == 'NLC' and shots == 'all'")["accuracy"].mean()

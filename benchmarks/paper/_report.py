@@ -30,9 +30,11 @@ def write(results, compared, folders, missing, figures, settings, command, outpu
     keys = ["set", "head", "rule", "kind", "shots"]
     cells = results.groupby(keys, sort=False)["accuracy"].agg(["mean", "std", "count"])
     cells.reset_index().to_csv(output / "cells.csv", index=False, float_format="%.5g")
-    columns = compared.columns.drop(["replicates"], errors="ignore")
-    compared[columns].to_csv(output / "differences.csv", index=False, float_format="%.5f")
-    headline.draw(compared, results, output)
+    means = _differences.over_sets(compared)
+    for name, frame in (("differences", compared), ("means", means)):
+        frame = frame.drop(columns="replicates")
+        frame.to_csv(output / f"{name}.csv", index=False, float_format="%.5f")
+    headline.draw(compared, results, output, means)
     gains = _checks.headroom(results)
     gains.to_csv(output / "headroom.csv", index=False, float_format="%.5g")
     abouts = [read_set(folder)[1] for folder in folders]

@@ -5,7 +5,8 @@
 It is written beside the results, as every run of ``benchmarks.paper`` does.
 
 A row for each set: the default's accuracy less that of the best single backbone under any head,
-which is chosen on the test set, with the 95 % interval of ``differences.csv``. Rivals and the
+which is chosen on the test set, with the 95 % interval of ``differences.csv``. The mean over sets
+has that of ``means.csv``; results that were written before this file was have none. Rivals and the
 oracle are placed on the same scale.
 """
 
@@ -29,8 +30,8 @@ RIVALS = {"LogisticRegression, C searched": ("x", "logistic regression, C search
 _OTHER_RIVALS = "|", "other rivals on all columns"
 
 
-def headline(differences, results, shots=SHOTS):
-    """The figure, from the frames of ``differences.csv`` and ``results.parquet``."""
+def headline(differences, results, means=None, shots=SHOTS):
+    """The figure, from the frames of ``differences.csv``, ``results.parquet`` and ``means.csv``."""
     head = main_head(results)
     rows = _of_default(differences, results)
     shots = [n for n in shots if (rows["shots"].astype(str) == str(n)).any()]
@@ -50,6 +51,7 @@ def headline(differences, results, shots=SHOTS):
         oracle = results[(results["rule"] == "oracle") & (results["head"] == head)]
         oracle = oracle[oracle["shots"].astype(str) == str(n)].groupby("set")["accuracy"].mean()
         _panel(ax, at, oracle, order)
+        _mean(ax, at, means)
         ax.set_title(f"{n} labelled picture{'s' * (n != 1)} per class", fontsize=11)
     axes.flat[0].set_yticks(range(len(order) + 1), ["mean of sets", *order])
     lines = {label: line for ax in axes.flat for line, label in _legend(ax)}
@@ -86,10 +88,10 @@ def _of_default(differences, results):
     return rows[rows["counted"].astype(bool)]
 
 
-def draw(differences, results, folder):
+def draw(differences, results, folder, means=None):
     """Write the figure, where there is one."""
     if conclusion(differences, results):
-        figure = headline(differences, results)
+        figure = headline(differences, results, means)
         figure.savefig(Path(folder) / NAME, dpi=110, facecolor="white")
         plt.close(figure)
 
@@ -106,26 +108,34 @@ def _panel(ax, rows, oracle, order):
         if name in oracle:
             label = "oracle: any expert is right"
             _mark(ax, oracle[name] - row["accuracy"], place, "|", label, color="0.6", ms=15, mew=2)
-        low, high = row["low"], row["high"]
-        kind = GAIN if low > 0 else LOSS if high < 0 else OPEN
+        kind = GAIN if row["low"] > 0 else LOSS if row["high"] < 0 else OPEN
         label = {GAIN: "gain", LOSS: "loss", OPEN: "interval holds zero"}[kind]
-        spread = [[100 * (row["difference"] - low)], [100 * (high - row["difference"])]]
-        ax.errorbar(
-            100 * row["difference"],
-            place,
-            xerr=spread,
-            color=kind,
-            marker={GAIN: "o", LOSS: "v", OPEN: "s"}[kind],
-            capsize=2,
-            linestyle="none",
-            label=f"default, {label}",
-        )
-    ax.plot(100 * base["difference"].mean(), 0, "D", color="black", ms=7)
+        marker = {GAIN: "o", LOSS: "v", OPEN: "s"}[kind]
+        _bar(ax, row, place, color=kind, marker=marker, label=f"default, {label}")
     ax.axhline(0.5, color="0.8", linewidth=0.8)
     ax.set(xlim=LIMITS, ylim=(-0.6, len(order) + 0.6))
     ax.grid(axis="x", alpha=0.3)
     ax.tick_params(left=False)
     ax.spines[["top", "left", "right"]].set_visible(False)
+
+
+def _mean(ax, rows, means):
+    """The mean over sets, with its interval where ``means.csv`` has it."""
+    rows = rows[rows["other"] == BASE]
+    style = {"color": "black", "marker": "D", "ms": 7}
+    if means is None:
+        ax.plot(100 * rows["difference"].mean(), 0, **style)
+        return
+    place = rows[["head", "other", "shots"]].astype(str).drop_duplicates()
+    (mean,) = means.astype(dict.fromkeys(place, str)).merge(place).to_dict("records")
+    _bar(ax, mean, 0, **style)
+
+
+def _bar(ax, row, place, **style):
+    """A difference with its interval."""
+    at, low, high = (100 * row[name] for name in ("difference", "low", "high"))
+    spread = [[at - low], [high - at]]
+    ax.errorbar(at, place, xerr=spread, capsize=2, linestyle="none", **style)
 
 
 def _mark(ax, gain, place, marker, label, **style):
@@ -147,7 +157,9 @@ def main(folder):
     """Draw the figure of a folder of results."""
     folder = Path(folder)
     differences = pd.read_csv(folder / "differences.csv")
-    draw(differences, pd.read_parquet(folder / "results.parquet"), folder)
+    means = folder / "means.csv"
+    means = pd.read_csv(means) if means.exists() else None
+    draw(differences, pd.read_parquet(folder / "results.parquet"), folder, means)
 
 
 if __name__ == "__main__":
