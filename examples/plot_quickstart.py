@@ -46,7 +46,7 @@ start = time.perf_counter()
 backbones = list_backbones().query("group == 'zoo'").index
 emoji = load_emoji(min_class_size=20)
 y = emoji.target_names[emoji.target]
-X = MultiBackboneEmbedder("zoo", verbose=True).fit_transform(emoji.filenames)
+X = MultiBackboneEmbedder("zoo").fit_transform(emoji.filenames)
 n_classes = len(emoji.target_names)
 print(f"{len(X)} pictures, {n_classes} classes, {X.shape[1]} columns")
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = {
     "README.md": (2, 0),
     "docs/guide/choosing.md": (10, 0),
-    "docs/guide/columns.md": (5, 0),
+    "docs/guide/columns.md": (4, 0),
     "docs/guide/coming_from.md": (8, 1),
     "docs/guide/cost.md": (7, 2),
     "docs/guide/few_shot.md": (8, 0),
@@ -25,9 +25,9 @@ PAGES = {
     "docs/guide/reproducibility.md": (3, 0),
     "docs/guide/search.md": (5, 0),
     "docs/guide/security.md": (3, 1),
-    "docs/guide/tables.md": (4, 1),
-    "docs/guide/trust.md": (6, 0),
-    "docs/guide/tuning.md": (6, 0),
+    "docs/guide/tables.md": (6, 1),
+    "docs/guide/trust.md": (7, 0),
+    "docs/guide/tuning.md": (5, 0),
     "docs/index.md": (1, 0),
 }
 

@@ -10,8 +10,9 @@ _SHARED = {
             the image tower gives before its last projection, which is wider and which the linear
             probes of [1]_ read; of a ModifiedResNet, such as RN50, what its attention pooling
             gives. ``"both"``: both from one forward pass, as two blocks, of which heads that start
-            from prompts read the first. A tower without a projection, such as those of timm and of
-            SigLIP, has one kind of features and one block, whatever is asked for.
+            from prompts read the first; :func:`skclipens.make_backbone_pipeline` asks for them
+            where the ensemble chooses its heads. A tower without a projection, such as those of
+            timm and of SigLIP, has one kind of features and one block, whatever is asked for.
         views : None, {"mirror", "crops", "both"} or list of View, default=None
             What is embedded of an image. None: the image alone. ``"mirror"``: the image and its
             mirror image. ``"crops"``: the image and five crops of 80 percent a side, at the corners

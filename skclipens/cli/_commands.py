@@ -109,7 +109,7 @@ _COLUMNS = _options(
     click.option(
         "--features",
         type=click.Choice(["projected", "pooled", "both"]),
-        help="What to take from the image towers.",
+        help="What to take from the image towers. fit takes both, unless it is given heads.",
     ),
 )
 _OUTPUT = click.option(

@@ -42,12 +42,13 @@ from .routers import ROUTERS, UniformRouter, combine, is_fixed
 class AdaptiveBackboneEnsemble(
     HeadComposition, ChecksBeforeFit, CrossFit, ExpertClassifier, BaseEstimator
 ):
-    r"""Classify by experts on several backbones, trusting each as far as the row deserves.
+    r"""Classify by experts on several backbones, each trusted as far as held-out rows say.
 
     An expert is a head (zero-shot prompts, a linear probe, any classifier) on a block of columns
     (the embedding of one backbone). A router combines the experts' logits: by a weight for every
     expert and row, :math:`z(x) = \sum_e a_e(x) z_e(x) / T_e` [1]_, or by another rule. Temperatures
-    and router are fitted on logits of rows that the heads have not seen.
+    and router are fitted on logits of rows that the heads have not seen. With the default heads the
+    weights are the same for all rows: see ``router``.
 
     Parameters
     ----------
