@@ -8,14 +8,14 @@ CHOOSE, REPORT = "choose", "report"
 RULE = """\
 Sets choose (constants, defaults, the pool of experts) or are reported, and no picture does both.
 
-- OpenMoji trained none of the zoo. Of the drawings of a class, in the order of their codepoints,
-  every third trains `emoji-style`, which is reported; the others choose.
-- Caltech101 and the validation pictures of Tiny ImageNet: classes at even positions, sorted by
-  name and counted from zero, choose; those at odd positions are reported.
-- PACS chooses between art paintings and sketches, since its twin in the results is another pair
-  of domains: photographs and cartoons.
-- Faces, the easy faces and the elephant of Caltech101, all at even positions, are left out: the
-  same photographs are in PACS. So are some electric guitars, but there both sets are reported."""
+- **OpenMoji** trained none of the zoo's models. Every third drawing of a class, in the order of
+  codepoints, trains `emoji-style`, which is reported. The others choose.
+- **Caltech101 and the validation pictures of Tiny ImageNet.** Classes are sorted by name and
+  counted from zero. Those at even positions choose, those at odd positions are reported.
+- **PACS.** Art paintings and sketches choose. Photographs and cartoons are reported.
+- **Left out** are the faces, the easy faces and the elephant of Caltech101, all at even positions:
+  the same photographs are in PACS. Some electric guitars are in both sets, too, but there both are
+  reported."""
 
 HALVES = {CHOOSE: "even", REPORT: "odd"}
 PACS_DOMAINS = {CHOOSE: ("art_painting", "sketch"), REPORT: ("photo", "cartoon")}
