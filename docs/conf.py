@@ -46,7 +46,9 @@ html_theme_options = {
     "show_prev_next": False,
     "show_toc_level": 2,
 }
-html_sidebars = {"index": [], "changelog": [], "contributing": []}
+# Pages without others below or beside them.
+_ALONE = "index paper model_card changelog contributing genindex search"
+html_sidebars = {page: [] for page in _ALONE.split()}
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
@@ -69,6 +71,7 @@ sphinx_gallery_conf = {
     "matplotlib_animations": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "write_computation_times": False,
 }
 # The matrices of the examples are small: one thread is faster.
 threadpool_limits(1, user_api="blas")

@@ -8,12 +8,12 @@ from ._style import DARK, LIGHT, MIDDLE, RED, short_names
 
 
 class CorrectSetsDisplay:
-    """UpSet plot of the sets of rows that experts classify correctly [1]_.
+    """UpSet plot of the sets of rows that experts classify correctly.
 
-    A column stands for the rows that exactly the experts with a dark dot, and no others, classify
-    correctly; the bar above it counts them. Rows that no expert classifies correctly are in red:
-    all else is within reach of an oracle that picks an expert. The bars at the right are
-    the accuracies of the experts.
+    The plot is that of [1]_. A column stands for the rows that exactly the experts with a dark dot,
+    and no others, classify correctly; the bar above it counts them. Rows that no expert classifies
+    correctly are in red: all else is within reach of an oracle that picks an expert. The bars at
+    the right are the accuracies of the experts.
 
     It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`.
 

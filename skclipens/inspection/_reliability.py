@@ -7,10 +7,10 @@ from ._display import start_plot
 
 
 class ReliabilityDisplay:
-    """Reliability diagram: accuracy against confidence in the predicted label [1]_.
+    """Reliability diagram: accuracy against confidence in the predicted label.
 
-    Unlike :class:`sklearn.calibration.CalibrationDisplay`, it is for any number of classes. The
-    area of a point is the share of rows in its bin.
+    The diagram is that of [1]_. Unlike :class:`sklearn.calibration.CalibrationDisplay`, it is for
+    any number of classes. The area of a point is the share of rows in its bin.
 
     It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`.
 
