@@ -103,7 +103,7 @@ def peak_resident():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes
 
 
-def markdown(header, rows):
-    """A table; all columns but the first are aligned to the right."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+def markdown(header, rows, n_text=1):
+    """A table; all columns but the first, which have text, are aligned to the right."""
+    lines = [header, [*["---"] * n_text, *["---:"] * (len(header) - n_text)], *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

@@ -61,7 +61,7 @@ def main(arguments=None):
     start, missed = time.monotonic(), []
     print(heading("Faults: what came of them", "faults", arguments))
     print(f"{date.today()}. {describe(LIBRARIES)}.\n")
-    print(markdown(["fault", "outcome", "count", "as it should be"], []), flush=True)
+    print(markdown(["fault", "outcome", "count", "as it should be"], [], n_text=2), flush=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for run in faults(*counts):
