@@ -141,7 +141,8 @@ def report(frame):
     by_draw = frame.groupby(["system", "shots", "draw"], sort=False)["accuracy"].mean()
     parts = ["# Ablation of the default ensemble", _NOTE.format(draws=frame["draw"].nunique())]
     parts += _choice(frame)
-    parts += [f"## Mean over {', '.join(frame['dataset'].unique())}", _table(by_draw, frame)]
+    names = frame["dataset"].unique()
+    parts += [f"## Mean over {len(names)} sets", f"{', '.join(names)}.", _table(by_draw, frame)]
     if frame["system"].nunique() > 1:
         title = "## Difference to the default, in points, paired: mean ± standard error over draws"
         parts += [title, _differences(frame)]
