@@ -31,6 +31,7 @@ from ._composition import HeadComposition
 from ._constant import warn_of_constant_blocks
 from ._cross_fit import CrossFit
 from ._experts import find_classes, make_experts, warn_of_nameless
+from ._folding import fold
 from ._held_out import fit_and_judge, fit_experts
 from ._memory import kept_by
 from ._predicting import ExpertClassifier
@@ -315,6 +316,7 @@ class AdaptiveBackboneEnsemble(
             self._keep(fit_once(experts, X, y, metadata, verbose=self.verbose))
             self.judged_, self.temperatures_ = np.ones(len(experts), bool), np.ones(len(experts))
             self.router_ = router
+            self._folded = fold(self)
             return 0.0, None
         fit_once = kept_by(memory, fit_and_judge, ["n_jobs", "verbose"])
         fitted, held_out = fit_once(
@@ -329,7 +331,9 @@ class AdaptiveBackboneEnsemble(
             verbose=self.verbose,
         )
         self._keep(fitted)
-        return self._calibrate_and_route(X, y, held_out, router, metadata), held_out
+        told = self._calibrate_and_route(X, y, held_out, router, metadata)
+        self._folded = fold(self)
+        return told, held_out
 
     def _keep(self, experts):
         self.experts_ = experts
@@ -355,6 +359,7 @@ class AdaptiveBackboneEnsemble(
         return experts, find_classes(experts, y), self._make_router()
 
     def _calibrate_and_route(self, X, y, held_out, router, metadata):
+        self._folded = None
         self.judged_, rows = held_out.judged(y[held_out.rows], len(self.classes_))
         logits, rows = taken(held_out.logits, rows), held_out.rows[rows]
         logits = logits if self.judged_.all() else logits[:, self.judged_]

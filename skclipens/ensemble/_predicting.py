@@ -13,6 +13,7 @@ from .._utils._validation import check_at_least_two
 from ..heads import ZeroShotHead
 from ..heads._classifier import LogitClassifierMixin
 from ._experts import stack_logits
+from ._folding import fold
 from .routers import ROUTERS, combine
 
 _ROWS_AT_ONCE = 1024
@@ -29,6 +30,8 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
     It has ``experts_``, ``judged_``, ``temperatures_``, ``router_`` and ``unlabeled_``.
     """
 
+    _folded = None  # see `fold`
+
     @property
     def _routed(self):
         """Which experts the router combines; the others are added to what it gives."""
@@ -42,19 +45,23 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
     def _logits_of(self, X):
         """In parts, so that memory beside X and what is returned does not grow with the rows."""
         found = np.empty((len(X), len(self.classes_)), X.dtype)
-        n_columns = len(self.experts_) * len(self.classes_)
+        n_columns = len(self.classes_) * (len(self.experts_) if self._folded is None else 1)
         for part in row_batches(len(X), n_columns, _ROWS_AT_ONCE):
             found[part] = self._logits_of_part(X[part])
         return found
 
     def _logits_of_part(self, X):
-        logits, routed = self._expert_logits(X), self._routed
-        combined = combine(self.router_, X, logits[:, routed])
-        if not routed.all():
-            combined = combined + logits[:, ~routed].mean(axis=1)
+        combined = None if self._folded is None else self._folded.logits(X, self.classes_)
+        if combined is None or not np.isfinite(combined).all():  # who gave these can say more
+            combined = self._logits_of_experts(X)
         if self.unlabeled_ is not None:
             combined = combined + self.unlabeled_.logits(X)
         return combined
+
+    def _logits_of_experts(self, X):
+        logits, routed = self._expert_logits(X), self._routed
+        combined = combine(self.router_, X, logits[:, routed])
+        return combined if routed.all() else combined + logits[:, ~routed].mean(axis=1)
 
     def expert_proba(self, X):
         """Probabilities that each expert gives, calibrated unless ``calibrate`` is false.
@@ -170,4 +177,5 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         self.experts_ = [e._replace(head=head) for e, head in zip(self.experts_, heads)]
         self.classes_ = heads[0].classes_
         self.unlabeled_ = None  # knows the other classes only
+        self._folded = fold(self)
         return self

@@ -36,7 +36,7 @@ def fit_by_names(ensemble, X):
     some = np.arange(len(classes)) % n  # any will do: heads learn their classes from y alone
     draft.fit(safe_indexing(X, some), classes)
     learned = {name: value for name, value in vars(draft).items() if name.endswith("_")}
-    vars(ensemble).update(learned)
+    vars(ensemble).update(learned, _folded=draft._folded)
     return ensemble
 
 

@@ -197,6 +197,12 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
     def _logits_of(self, X):
         return X @ self.coef_.T + self.intercept_
 
+    def _linear(self):
+        """Coefficients and intercept of level logits, and that they are of rows as they are."""
+        coef, intercept = (of.astype(np.float64) for of in (self.coef_, self.intercept_))
+        of_level = (coef - coef.mean(axis=0)).astype(self.coef_.dtype)
+        return of_level, intercept - intercept.mean(), False
+
 
 def _ridge(discriminant, shrinkage):
     """Of the scatter, the sum over rows of what the covariance is the mean of."""

@@ -158,6 +158,10 @@ class ResidualHead(CrossFitTextHead):
     def _logits_of(self, X):
         return unit_rows(X) @ self._coef.T + self.residual_intercept_
 
+    def _linear(self):
+        """Coefficients and intercept, and that they are of rows of unit length."""
+        return self._coef, self.residual_intercept_, True
+
 
 class _Ridge:
     """Ridge regression with intercept, on all rows or on those that a fold teaches by.

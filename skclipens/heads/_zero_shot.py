@@ -136,3 +136,7 @@ class ZeroShotHead(BaseTextHead):
 
     def _logits_of(self, X):
         return self._text_logits(unit_rows(X))
+
+    def _linear(self):
+        """Coefficients and intercept, and that they are of rows of unit length."""
+        return self.coef_ * self.logit_scale_, 0.0, True

@@ -1,0 +1,99 @@
+"""Experts that have the same weights for all rows, as one matrix where their heads are linear."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .._utils._linalg import unit_rows
+from ..heads import LinearDiscriminantHead, ResidualHead, ZeroShotHead
+from ._blocks import take
+from .routers import GeneticRouter, ShrunkRouter, StaticRouter, UniformRouter
+
+_LINEAR = ZeroShotHead, ResidualHead, LinearDiscriminantHead
+
+
+class Folded(NamedTuple):
+    """What gives the combined logits of an ensemble without those of each expert.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (C, n_features) or None
+        Of rows as they are.
+    of_units : list of (columns, ndarray of shape (C, width))
+        Of the columns of a block, scaled to unit length.
+    intercept : ndarray of shape (C,)
+    others : list of (float, Expert)
+        Experts with heads that are not linear, and their weights.
+    """
+
+    coef: np.ndarray | None
+    of_units: list
+    intercept: np.ndarray
+    others: list
+
+    def logits(self, X, classes):
+        """Combined logits of shape (n, C), up to rounding."""
+        found = self.intercept if self.coef is None else X @ self.coef.T + self.intercept
+        for columns, coef in self.of_units:
+            found = found + unit_rows(take(X, columns)) @ coef.T
+        for weight, expert in self.others:
+            found = found + X.dtype.type(weight) * expert.logits(X, classes)
+        return found.astype(X.dtype, copy=False)
+
+
+def fold(ensemble):
+    """Fold a fitted ensemble, or return None where the weights are not the same for all rows.
+
+    Parameters
+    ----------
+    ensemble : ExpertClassifier
+
+    Returns
+    -------
+    Folded or None
+    """
+    routed = ensemble._routed
+    of_routed = _weights_of_all_rows(ensemble.router_, int(routed.sum()))
+    if of_routed is None:
+        return None
+    weights = np.full(len(routed), 1 / max(np.sum(~routed), 1))
+    weights[routed] = of_routed
+    weights = weights / ensemble.temperatures_
+    linear = [_is_linear(expert, ensemble.classes_) for expert in ensemble.experts_]
+    if not any(linear):
+        return None
+    n_classes, coef, dtypes = len(ensemble.classes_), None, []
+    intercept, of_units, others = np.zeros(n_classes), {}, []
+    for weight, expert, is_linear in zip(weights, ensemble.experts_, linear, strict=True):
+        if not is_linear:
+            others.append((float(weight), expert))
+            continue
+        own, constant, of_unit_rows = expert.head._linear()
+        columns = expert.block.columns
+        dtypes.append(own.dtype)
+        intercept += weight * constant
+        if of_unit_rows:
+            key = tuple(columns.tolist())
+            of_units[key] = of_units.get(key, 0) + weight * own.astype(np.float64)
+        else:
+            coef = np.zeros((n_classes, ensemble.n_features_in_)) if coef is None else coef
+            coef[:, columns] += weight * own
+    dtype = np.result_type(*dtypes)
+    return Folded(
+        None if coef is None else coef.astype(dtype),
+        [(np.array(columns), one.astype(dtype)) for columns, one in of_units.items()],
+        intercept.astype(dtype),
+        others,
+    )
+
+
+def _weights_of_all_rows(router, n_experts):
+    """The weights that a router gives to every row; None where it gives others to others."""
+    router = router.chosen_ if type(router) is ShrunkRouter else router
+    if type(router) is UniformRouter:
+        return np.full(n_experts, 1 / n_experts)
+    return router.weights_ if type(router) in (StaticRouter, GeneticRouter) else None
+
+
+def _is_linear(expert, classes):
+    return type(expert.head) in _LINEAR and len(expert.head.classes_) == len(classes)
