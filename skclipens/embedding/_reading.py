@@ -15,7 +15,7 @@ def as_store(cache):
     return LenientStore(cache if isinstance(cache, EmbeddingStore) else EmbeddingStore(cache))
 
 
-def embed_with_store(store, images, models, compute):
+def embed_with_store(store, images, models, compute, known=None):
     """Take embeddings from a store, and compute and store those that it lacks.
 
     Each distinct image is computed once, and only by the models that lack it. Results are stored
@@ -34,6 +34,8 @@ def embed_with_store(store, images, models, compute):
         their embeddings, of shape (len(done), sum of the widths of `which`). It may be called
         several times, never twice with the same position. A position that it leaves out stays
         NaN.
+    known : tuple of lists, default=None
+        What :func:`keys_and_stamps` gives, if it was called before the images were read.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def embed_with_store(store, images, models, compute):
     :func:`image_keys` gives no key. Processes that lack the same image at the same time both
     compute it.
     """
-    keys, stamps = keys_and_stamps(images, store)
+    keys, stamps = keys_and_stamps(images, store) if known is None else known
     first = {}
     source = np.array([i if k is None else first.setdefault(k, i) for i, k in enumerate(keys)])
     ends = np.cumsum([width for _, width in models])
