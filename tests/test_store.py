@@ -600,6 +600,7 @@ class Model:
         return np.concatenate([np.full(self.widths[m], number + 1000 * m) for m in which])
 
     def __call__(self, positions, which):
+        positions = list(positions)
         for start in range(0, len(positions), self.batch_size):
             done = positions[start : start + self.batch_size]
             self.asked += [(int(position), int(m)) for position in done for m in which]
@@ -734,6 +735,7 @@ def test_what_gave_no_embedding_is_not_stored(cache):
     images = ["no such file", np.zeros((2, 2), np.uint8), None, np.ones((2, 2), np.uint8)]
 
     def compute(positions, which):
+        positions = list(positions)
         asked.extend(positions)
         done = [i for i in (1, 3) if i in positions]
         rows = {1: [[1, 2], [3, 4, 5]], 3: [[1, 2], [3, 4, np.nan]]}
@@ -757,7 +759,7 @@ def test_a_file_that_is_written_to_meanwhile_is_not_stored(cache, tmp_path):
 
     def compute(positions, which):
         files[1].write_bytes(b"other content")
-        yield positions, np.ones((2, 5))
+        yield list(positions), np.ones((2, 5))
 
     embed_with_store(cache, files, MODELS, compute)
     assert cache.get_many(image_keys([b"5", b"6", b"other content"]), "a")[0].tolist() == [
@@ -940,6 +942,7 @@ class StoredEmbedder(TransformerMixin, BaseEstimator):
         def compute(positions, which):
             names = [backbones[m].name for m in which]
             embedder = MultiBackboneEmbedder(names, device="cpu", normalize=False)
+            positions = list(positions)
             for start in range(0, len(positions), 16):
                 done = positions[start : start + 16]
                 self.encoded += [(X[i], name) for i in done for name in names]

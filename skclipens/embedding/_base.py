@@ -7,6 +7,7 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import gen_batches
 from sklearn.utils.validation import validate_data
 
 from .._utils._linalg import unit_rows
@@ -25,6 +26,8 @@ from ._reading import as_store, embed_with_store
 from ._store import EmbeddingStore
 from ._texts import embed_classes
 from ._weights import WeightsMixin
+
+_ROWS = 4096  # that are normalised at once
 
 
 class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
@@ -160,7 +163,9 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
                 models = [(key, block.width) for key, block in zip(keys, blocks)]
                 embeddings = embed_with_store(store, images, models, embed)
             bar.update(len(images) - bar.n)
-        return normalized(embeddings, blocks) if self.normalize else embeddings, notes
+        if self.normalize:
+            normalize(embeddings, blocks)
+        return embeddings, notes
 
     def embed_text(self, texts, *, templates=("{}",)):
         """Embed texts into the columns of images, to find images by words.
@@ -360,9 +365,9 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         return tags
 
 
-def normalized(embeddings, blocks):
-    """Blocks of unit length."""
+def normalize(embeddings, blocks):
+    """Give blocks unit length, in place: the table may be most of what memory holds."""
     ends = np.cumsum([block.width for block in blocks])
-    return np.concatenate(
-        [unit_rows(block) for block in np.split(embeddings, ends[:-1], axis=1)], axis=1
-    )
+    for rows in gen_batches(len(embeddings), _ROWS):
+        for values in np.split(embeddings[rows], ends[:-1], axis=1):
+            values[:] = unit_rows(values)

@@ -1,6 +1,7 @@
 """Embeddings by one backbone after the other, each of fewer images, which are decoded once."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from functools import cached_property, partial
 
 import numpy as np
@@ -9,8 +10,8 @@ from .._utils._progress import progress
 from ..backbones import load_backbones
 from ..backbones._devices import resolve_precision
 from ..images._pillow_warnings import recorded, warn_of
-from ._base import normalized
-from ._keys import block_key, keys_and_stamps
+from ._base import normalize
+from ._keys import block_key, keys_ahead
 from ._reading import as_store, embed_with_store
 
 _BATCHES = 8  # of images that go through all stages together
@@ -48,10 +49,14 @@ class Stages:
 
     def __iter__(self):
         n, size = len(self.images), _BATCHES * self.embedder.batch_size
-        with progress(n, self.embedder.verbose) as bar:
-            for start in range(0, n, size):
-                rows = range(start, min(start + size, n))
-                yield rows, _Part(self, rows).embed
+        parts = (range(start, min(start + size, n)) for start in range(0, n, size))
+        if self.store is None:
+            parts = ((rows, None, None) for rows in parts)
+        else:  # from before any of the images is decoded
+            parts = keys_ahead(self.images, parts, self.store)
+        with progress(n, self.embedder.verbose) as bar, closing(parts):
+            for rows, *known in parts:
+                yield rows, _Part(self, rows, known).embed
                 bar.update(len(rows))
         warn_of(self.notes, self.images)
 
@@ -71,14 +76,9 @@ class Stages:
 
 
 class _Part:
-    def __init__(self, stages, rows):
-        self.stages, self.rows = stages, rows
+    def __init__(self, stages, rows, known):
+        self.stages, self.rows, self.known = stages, rows, known
         self.pixels = {}  # by row, those that later stages need
-
-    @cached_property
-    def known(self):
-        """Keys and stamps, from before any of the images was decoded."""
-        return keys_and_stamps(_Some(self.stages.images, self.rows), self.stages.store)
 
     def embed(self, stage, rows):
         stages, block = self.stages, self.stages.blocks[stage]
@@ -94,7 +94,9 @@ class _Part:
                 compute = partial(self._compute, stage, rows)
                 some = _Some(stages.images, rows)
                 values = embed_with_store(stages.store, some, [model], compute, known)
-        return normalized(values, [block]) if stages.embedder.normalize else values
+        if stages.embedder.normalize:
+            normalize(values, [block])
+        return values
 
     def _compute(self, stage, rows, positions, which=None):
         """Yield positions in the rows, a batch at a time, with their embeddings."""
@@ -104,7 +106,8 @@ class _Part:
         later = [one.resizes for one in stages.encoders[stage + 1 :]]
         kept = Kept({key: resize for of in later for key, resize in of.items()}, self.pixels)
         embed = stages.embedder._encode
-        for done, values in embed(encoder, stages.images, rows[positions], stages.notes, kept):
+        wanted = (rows[at] for at in positions)
+        for done, values in embed(encoder, stages.images, wanted, stages.notes, kept):
             yield np.searchsorted(rows, done), values
 
 

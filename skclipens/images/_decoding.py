@@ -1,19 +1,16 @@
 """Images to batches of pixels, by threads that work ahead of whoever takes the batches."""
 
-import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import joblib
 import numpy as np
 import torch
-from PIL import Image
 
 from ._errors import ImageError
 from ._load import load_pictures
 from ._pillow_warnings import recorded
-
-_pil_locks = [threading.Lock() for _ in range(64)]
 
 
 class Kept:
@@ -46,8 +43,8 @@ def decode_batches(
     ----------
     images : sequence of images
         As :func:`skclipens.images.load_image` takes them.
-    rows : sequence of int
-        Which of them, in which order.
+    rows : iterable of int
+        Which of them, in which order; taken as they are needed.
     resizes : dict of (height, width, side, callable)
         What a :class:`skclipens.images._reduced.Picture` is resized by, once for each entry; see
         ``backbones._preprocessing``. Its shorter side has at least `side` pixels, or all there are.
@@ -81,8 +78,8 @@ def decode_batches(
     begun = deque()
     kept = Kept({}) if kept is None else kept
     try:
-        for start in range(0, len(rows), batch_size):
-            batch = rows[start : start + batch_size]
+        rows = iter(rows)
+        while batch := list(islice(rows, batch_size)):
             begun.append(_begin(pool, images, batch, resizes, pin_memory, kept))
             if len(begun) > n_ahead:
                 yield from _finish(*begun.popleft(), on_error, notes)
@@ -120,21 +117,12 @@ def _decode(images, row, outputs, i, kept):
 
 def _load_resized(image, resizes, more):
     """Pixels of one image by key of the resizing; of `more`, those that are not decoded for."""
-    pictures = _load(image, *([side for side, _ in of.values()] for of in (resizes, more)))
+    pictures = load_pictures(image, *([side for side, _ in of.values()] for of in (resizes, more)))
     return {
         key: np.asarray(resize(pictures[side]))
         for key, (side, resize) in {**more, **resizes}.items()
         if side in pictures
     }
-
-
-def _load(image, sides, also):
-    # Pillow reads an opened file on its first use. Two threads must not do that at once, and the
-    # same object may stand in several rows.
-    if isinstance(image, Image.Image):
-        with _pil_locks[id(image) // 16 % len(_pil_locks)]:
-            return load_pictures(image, sides, also)
-    return load_pictures(image, sides, also)
 
 
 def _finish(rows, pixels, futures, on_error, notes):

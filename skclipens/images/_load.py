@@ -4,6 +4,7 @@ import io
 import os
 import reprlib
 import sys
+import threading
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -27,6 +28,7 @@ _TRANSPOSE = {
 _ORIENTATION_TAG = 0x0112
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+_pil_locks = [threading.Lock() for _ in range(64)]
 _KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
 
 
@@ -151,7 +153,10 @@ def _read(source, name, sides, also):
     try:
         if in_memory:
             _check_limits(source, name)
-            picture = Picture.whole(_picture_to_rgb(source, name))
+            # Pillow reads an opened file on its first use. Two threads must not do that at once,
+            # and the same object may stand in several rows.
+            with _pil_locks[id(source) // 16 % len(_pil_locks)]:
+                picture = Picture.whole(_picture_to_rgb(source, name))
             return dict.fromkeys([*sides, *also], picture)
         return _read_file(source, name, sides, also)
     except (ImageError, MemoryError):
