@@ -97,10 +97,7 @@ class _Table:
         self.stamps += stamps
         fresh = [row for row in rows if self._is_first(row)]
         known = [row for row in fresh if self.keys[row]]
-        found, self.values[known] = _read(
-            self.store, [self.keys[row] for row in known], self.models, self.blocks
-        )
-        lacking = dict(zip(known, ~found))
+        lacking = dict(zip(known, ~self._read(np.array(known, int))))
         for row in fresh:
             which = np.flatnonzero(lacking.get(row, np.ones(len(self.models), bool)))
             if len(which) == len(self.models):
@@ -114,6 +111,18 @@ class _Table:
         if first != row:
             self.copies[row] = first
         return first == row
+
+    def _read(self, rows):
+        """Take what is stored of some rows; which of them M models have, (n, M)."""
+        found = np.zeros((len(rows), len(self.models)), bool)
+        keys = [self.keys[row] for row in rows]
+        for m, (model, width) in enumerate(self.models):
+            stored = _read_model(self.store, keys, model, width)
+            at = [i for i, key in enumerate(keys) if key in stored]
+            if at:
+                found[at, m] = True
+                self.values[np.ix_(rows[at], self.blocks[m])] = [stored[keys[i]] for i in at]
+        return found
 
     def fill(self, compute, positions, which):
         """Compute rows by some of the models, and store them."""
@@ -145,19 +154,6 @@ def _parts(n):
     while start < n:
         yield range(start, min(start + size, n))
         start, size = start + size, min(2 * size, _MOST)
-
-
-def _read(store, keys, models, blocks):
-    """Which of M models have stored rows of n images, (n, M), and the rows, else NaN."""
-    found = np.zeros((len(keys), len(models)), bool)
-    rows = np.full((len(keys), blocks[-1][-1] + 1), np.nan, np.float32)
-    for m, (model, width) in enumerate(models):
-        stored = _read_model(store, keys, model, width)
-        at = [i for i, key in enumerate(keys) if key in stored]
-        if at:
-            found[at, m] = True
-            rows[np.ix_(at, blocks[m])] = [stored[keys[i]] for i in at]
-    return found, rows
 
 
 def _read_model(store, keys, model, width):
