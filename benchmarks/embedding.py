@@ -36,6 +36,8 @@ from benchmarks._machine import best_of, describe, heading, markdown, peak_resid
 from skclipens import CLIPEmbedder, MultiBackboneEmbedder, zoo
 from skclipens.backbones import Backbone
 from skclipens.datasets import load_emoji
+from skclipens.embedding import _keys
+from skclipens.embedding._keys import image_keys
 
 TITLE = "Embedding images: rates and memory"
 LIBRARIES = ["torch", "open_clip_torch", "torchvision", "Pillow", "scikit-learn", "numpy"]
@@ -300,6 +302,41 @@ def growth(files, repeats):
     return markdown(["images", "backbones", "s", "ms per image", "added memory, MiB"], lines)
 
 
+def cold_store(files, repeats):
+    """Table of what an empty store costs; keys are made while other images are embedded."""
+    embedder = MultiBackboneEmbedder("zoo", device="cpu", batch_size=BATCH)
+
+    def keys():
+        _keys._remembered.clear()
+        image_keys(files)
+
+    def keys_first():
+        keys()
+        embedder.transform(files)
+
+    def empty_store():
+        _keys._remembered.clear()
+        with tempfile.TemporaryDirectory() as folder:
+            MultiBackboneEmbedder("zoo", device="cpu", batch_size=BATCH, cache=folder).transform(
+                files
+            )
+
+    ways = {
+        "without a store": partial(embedder.transform, files),
+        "keys alone": keys,
+        "keys of all images, then embedding": keys_first,
+        "with an empty store": empty_store,
+    }
+    by_clock = best_of(ways, repeats)
+    least = by_clock["without a store"]
+    lines = [
+        [way, f"{1e3 * time_ / len(files):.2f}", f"{time_ / least:.2f}"]
+        for way, time_ in by_clock.items()
+    ]
+    size = np.mean([os.path.getsize(file) for file in files]) / 1e6
+    return markdown([f"{len(files)} files of {size:.1f} MB", "ms per image", "× without"], lines)
+
+
 def conditions(files, repeats):
     """What the numbers depend on."""
     size = np.mean([os.path.getsize(file) for file in files]) / 1000
@@ -316,7 +353,7 @@ def main(arguments=None):
     parser.add_argument("--backbone", default="ViT-B-32", help="architecture of open_clip")
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", choices=["one", "zoo"])
+    parser.add_argument("--only", choices=["one", "zoo", "store"])
     options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore", "(?s).*plain GELU", UserWarning)
     with tempfile.TemporaryDirectory() as folder:
@@ -324,12 +361,12 @@ def main(arguments=None):
         print(heading(TITLE, "embedding", arguments))
         print(conditions(files, options.repeats))
         beyond = []
-        if options.only != "zoo":
+        if options.only not in ("zoo", "store"):
             spec = with_random_weights(options.backbone, folder)
             print(f"\n{options.backbone}, random weights\n")
             table, beyond = one_backbone(spec, files, options.repeats)
             print(table, flush=True)
-        if options.only != "one":
+        if options.only not in ("one", "store"):
             print("\nThe five models of the zoo\n")
             table, more = whole_zoo(files, options.repeats)
             print(table, flush=True)
@@ -337,6 +374,16 @@ def main(arguments=None):
             print(f"\n{decoders(files, options.repeats)}")
             print("\nGrowth: skclipens with models of the zoo\n")
             print(growth(files, options.repeats), flush=True)
+        if options.only not in ("one", "zoo"):
+            print("\nA store that is empty, and the five models of the zoo\n")
+            large = Path(folder, "large")
+            large.mkdir()
+            pictures = make_pictures(large, max(1, options.images // 8), (4000, 3000))
+            print(
+                cold_store(files, options.repeats),
+                cold_store(pictures, options.repeats),
+                sep="\n\n",
+            )
     if beyond:
         raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
 

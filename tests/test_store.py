@@ -10,7 +10,9 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -600,6 +602,7 @@ class Model:
         return np.concatenate([np.full(self.widths[m], number + 1000 * m) for m in which])
 
     def __call__(self, positions, which):
+        positions = list(positions)
         for start in range(0, len(positions), self.batch_size):
             done = positions[start : start + self.batch_size]
             self.asked += [(int(position), int(m)) for position in done for m in which]
@@ -734,6 +737,7 @@ def test_what_gave_no_embedding_is_not_stored(cache):
     images = ["no such file", np.zeros((2, 2), np.uint8), None, np.ones((2, 2), np.uint8)]
 
     def compute(positions, which):
+        positions = list(positions)
         asked.extend(positions)
         done = [i for i in (1, 3) if i in positions]
         rows = {1: [[1, 2], [3, 4, 5]], 3: [[1, 2], [3, 4, np.nan]]}
@@ -757,7 +761,7 @@ def test_a_file_that_is_written_to_meanwhile_is_not_stored(cache, tmp_path):
 
     def compute(positions, which):
         files[1].write_bytes(b"other content")
-        yield positions, np.ones((2, 5))
+        yield list(positions), np.ones((2, 5))
 
     embed_with_store(cache, files, MODELS, compute)
     assert cache.get_many(image_keys([b"5", b"6", b"other content"]), "a")[0].tolist() == [
@@ -765,6 +769,64 @@ def test_a_file_that_is_written_to_meanwhile_is_not_stored(cache, tmp_path):
         False,
         False,
     ]
+
+
+def test_keys_are_made_while_others_are_embedded(cache, tmp_path, monkeypatch):
+    files = [tmp_path / f"{i}" for i in range(60)]
+    for i, file in enumerate(files):
+        file.write_bytes(b"%d" % (i % 50))  # the last ten are there twice
+    read = []
+
+    def read_key(stamp, real=_keys._read_key):
+        read.append(stamp[0])
+        return real(stamp)
+
+    monkeypatch.setattr(_keys, "_read_key", read_key)
+    monkeypatch.setattr(_reading, "_FEWEST", 2)
+    monkeypatch.setattr(_reading, "_MOST", 8)
+    n_read, n_done = [], 0
+
+    def compute(positions, which):
+        nonlocal n_done
+        for position in positions:
+            n_read.append(len(read))
+            n_done += 1
+            yield [position], np.full((1, 5), position)
+
+    found = embed_with_store(cache, files, MODELS, compute)
+    np.testing.assert_array_equal(found[:, 0], [*range(50), *range(10)])
+    assert n_done == 50
+    assert len(read) == 60
+    assert n_read[0] <= 2 + 4 + 8  # a part, and two more that a thread is ahead
+    assert n_read[30] < 60
+    before = len(threading.enumerate())
+    closed = embed_with_store(cache, files, MODELS, compute)  # all is known now
+    np.testing.assert_array_equal(closed, found)
+    assert n_done == 50
+    assert len(threading.enumerate()) == before
+
+
+def test_threads_of_keys_end_with_an_error(cache):
+    def fails(positions, which):
+        next(positions)
+        raise OSError("no memory")
+        yield
+
+    with pytest.raises(OSError, match="no memory"):
+        embed_with_store(cache, squares(range(200)), MODELS, fails)
+    assert not [one for one in threading.enumerate() if one.name.startswith("keys")]
+
+
+def test_a_table_is_held_once(cache):
+    images, width = squares(range(200)) * 6, 2**12
+    model = Model(images, [width], batch_size=8)
+    for _ in range(2):  # computed, then known
+        tracemalloc.start()
+        found = embed_with_store(cache, images, [("a", width)], model)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert found[1199, 0] == 199
+        assert peak < 1.7 * found.nbytes  # a sixth of the rows is in the memory of rows, too
 
 
 # A store that fails costs time, not embeddings
@@ -940,6 +1002,7 @@ class StoredEmbedder(TransformerMixin, BaseEstimator):
         def compute(positions, which):
             names = [backbones[m].name for m in which]
             embedder = MultiBackboneEmbedder(names, device="cpu", normalize=False)
+            positions = list(positions)
             for start in range(0, len(positions), 16):
                 done = positions[start : start + 16]
                 self.encoded += [(X[i], name) for i in done for name in names]

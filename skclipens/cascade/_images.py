@@ -4,15 +4,16 @@ import time
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import Bunch, check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils._sklearn import HasMethods, StrOptions, fit_context
 from .._utils._validation import check_labels
 from ..backbones import resolve_backbones
 from ..backbones._kinds import parse_kind
-from ..embedding import CLIPEmbedder
+from ..embedding import CLIPEmbedder, MultiBackboneEmbedder
 from ..embedding._base import BaseEmbedder
+from ..embedding._stages import Stages
 from ..ensemble._blocks import find_blocks
 from ..images import as_image_list
 from ._costs import IS_MAPPING, block_costs, make_for_blocks
@@ -82,7 +83,11 @@ class CascadeClassifier(BaseCascade):
 
     Notes
     -----
-    An image is read again at each stage that embeds it, so that no stage keeps pictures in memory.
+    Images go through all stages in parts of eight batches of `embedder`, and each is decoded once:
+    what later stages read of it is kept until it is decided, resized to what they read. A JPEG file
+    that was decoded at a fraction of its size is decoded again where a later backbone reads so many
+    more pixels that alone it would have been decoded at a larger one. Embeddings are those of each
+    backbone alone.
 
     References
     ----------
@@ -228,6 +233,9 @@ class CascadeClassifier(BaseCascade):
     def _embed_all(self, images, names):
         """Embeddings side by side, and the seconds that an image took with each backbone."""
         blocks, seconds = [], []
+        together = None if self._measures_cost() else self._embedder_of_all(names)
+        if together is not None:  # so that each image is decoded once
+            return np.asarray(together.transform(images)), None
         for name in names:
             embedder = self._make_embedder(name)
             if self._measures_cost():
@@ -239,12 +247,30 @@ class CascadeClassifier(BaseCascade):
             seconds.append((time.perf_counter() - start) / len(images))
         return np.hstack(blocks), seconds
 
-    def _embed(self, images, name):
-        return np.asarray(self._make_embedder(name).transform(images))
-
     def _make_embedder(self, name):
         embedder = CLIPEmbedder() if self.embedder is None else clone(self.embedder)
         return embedder.set_params(backbone=name)
+
+    def _embedder_of_all(self, names):
+        """What embeds with all backbones; None where `embedder` is of another kind than ours."""
+        embedder = self._make_embedder(names[0])
+        if type(embedder) is not CLIPEmbedder:
+            return None
+        params = embedder.get_params()
+        del params["backbone"]
+        return MultiBackboneEmbedder(names, **params)
+
+    def _parts(self, images):
+        """Parts of the rows, with what embeds some of them at a stage."""
+        embedder = self._embedder_of_all(self.backbones_)
+        if embedder is not None:
+            return Stages(embedder, images)
+
+        def embed(stage, rows):
+            embedder = self._make_embedder(self.backbones_[stage])
+            return np.asarray(embedder.transform([images[row] for row in rows]))
+
+        return [(range(len(images)), embed)]
 
     def predict_with_cost(self, X):
         """Classify images, and say at which stage and cost.
@@ -269,12 +295,8 @@ class CascadeClassifier(BaseCascade):
                 Summed costs of the backbones that embedded the image.
         """
         check_is_fitted(self)
-        images = as_image_list(X)
-
-        def columns_of_stage(stage, rows):
-            return self._embed([images[row] for row in rows], self.backbones_[stage])
-
-        return self.cascade_._run(len(images), columns_of_stage)
+        parts = [self.cascade_._run(*part) for part in self._parts(as_image_list(X))]
+        return Bunch(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

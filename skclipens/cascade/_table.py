@@ -343,15 +343,15 @@ class CascadeEnsemble(BaseCascade):
         """
         check_is_fitted(self)
         X = check_rows(self, X)
-        return self._run(len(X), lambda stage, rows: X[np.ix_(rows, self._columns[stage])])
+        return self._run(range(len(X)), lambda stage, rows: X[np.ix_(rows, self._columns[stage])])
 
-    def _run(self, n, columns_of_stage):
-        """Decide n rows, given a function from a stage and row positions to the stage's columns."""
-        undecided = np.arange(n)
+    def _run(self, rows, columns_of_stage):
+        """Decide a range of rows, given a function from a stage and rows to the stage's columns."""
+        undecided, n = np.arange(len(rows)), len(rows)
         table = np.empty((n, 0), np.float32)
         proba, stages = np.empty((n, len(self.classes_))), np.empty(n, int)
         for stage, threshold in enumerate([*self.thresholds_, 0]):
-            table = np.hstack([table, columns_of_stage(stage, undecided)])
+            table = np.hstack([table, columns_of_stage(stage, rows.start + undecided)])
             found = self.estimators_[stage].predict_proba(table)
             done = found.max(axis=1) >= threshold
             proba[undecided[done]], stages[undecided[done]] = found[done], stage

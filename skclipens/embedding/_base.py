@@ -7,6 +7,7 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import gen_batches
 from sklearn.utils.validation import validate_data
 
 from .._utils._linalg import unit_rows
@@ -25,6 +26,8 @@ from ._reading import as_store, embed_with_store
 from ._store import EmbeddingStore
 from ._texts import embed_classes
 from ._weights import WeightsMixin
+
+_ROWS = 4096  # that are normalised at once
 
 
 class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
@@ -160,7 +163,9 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
                 models = [(key, block.width) for key, block in zip(keys, blocks)]
                 embeddings = embed_with_store(store, images, models, embed)
             bar.update(len(images) - bar.n)
-        return _normalized(embeddings, blocks) if self.normalize else embeddings, notes
+        if self.normalize:
+            normalize(embeddings, blocks)
+        return embeddings, notes
 
     def embed_text(self, texts, *, templates=("{}",)):
         """Embed texts into the columns of images, to find images by words.
@@ -284,16 +289,21 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
 
     def _embed(self, images, blocks, devices, precision, bar, notes, rows, which):
         """Yield rows that can be read, a batch at a time, with their embeddings."""
-        from ..images._decoding import decode_batches
+        encoder = self._encoder([blocks[i] for i in which], devices, precision)
+        with closing(self._encode(encoder, images, rows, notes)) as batches:
+            for done, values in batches:
+                yield done, values
+                bar.update(len(done))
+
+    def _encoder(self, blocks, devices, precision):
         from ._encoder import ImageEncoder
 
-        encoder = ImageEncoder(
-            [blocks[i] for i in which],
-            devices=devices,
-            precision=precision,
-            compile=self.compile,
-            decode=self.decode,
-        )
+        options = {"compile": self.compile, "decode": self.decode}
+        return ImageEncoder(blocks, devices=devices, precision=precision, **options)
+
+    def _encode(self, encoder, images, rows, notes, kept=None):
+        from ..images._decoding import decode_batches
+
         batches = decode_batches(
             images,
             rows,
@@ -304,11 +314,10 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
             on_error=self.on_error,
             pin_memory=encoder.pin_memory,
             notes=notes,
+            kept=kept,
         )
         with closing(batches):
-            for done, values in encoder(batches):
-                yield done, values
-                bar.update(len(done))
+            yield from encoder(batches)
 
     def _blocks(self):
         return plan_blocks(
@@ -356,8 +365,9 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         return tags
 
 
-def _normalized(embeddings, blocks):
+def normalize(embeddings, blocks):
+    """Give blocks unit length, in place: the table may be most of what memory holds."""
     ends = np.cumsum([block.width for block in blocks])
-    return np.concatenate(
-        [unit_rows(block) for block in np.split(embeddings, ends[:-1], axis=1)], axis=1
-    )
+    for rows in gen_batches(len(embeddings), _ROWS):
+        for values in np.split(embeddings[rows], ends[:-1], axis=1):
+            values[:] = unit_rows(values)

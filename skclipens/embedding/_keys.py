@@ -5,9 +5,12 @@ import json
 import os
 import stat
 import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 
 from ..backbones._pretrained import preprocessing, uses_quick_gelu
 from ..images import ImageError, load_image
+from ..images._pillow_warnings import recorded
 from ..images._wrapped import unwrapped
 
 # Raise it whenever the same file gives another embedding: other rules of `load_image`, another
@@ -95,6 +98,42 @@ def keys_and_stamps(images, store):
         keys.append(None if stamps[-1] else _key_of_content(image))
     files = _keys_of_files([stamp for stamp in stamps if stamp], store)
     return [files.get(stamp) if stamp else key for key, stamp in zip(keys, stamps)], stamps
+
+
+def keys_ahead(images, parts, store):
+    """Yield keys and stamps of parts of the images; a thread works on those that come next.
+
+    Parameters
+    ----------
+    images : sequence of images
+    parts : iterable of sequence of int
+        Rows.
+    store : EmbeddingStore
+
+    Yields
+    ------
+    rows : sequence of int
+    keys, stamps : lists
+        As :func:`keys_and_stamps` gives them.
+    """
+    parts, begun = iter(parts), deque()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="keys")
+    try:
+        while True:
+            # No more than these: a file is best decoded while the system still has it in memory.
+            while len(begun) < 2 and (rows := next(parts, None)) is not None:
+                begun.append((rows, pool.submit(_keys_of_part, images, rows, store)))
+            if not begun:
+                return
+            rows, future = begun.popleft()
+            yield rows, *future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _keys_of_part(images, rows, store):
+    with recorded():  # what Pillow doubts is said of the images that are embedded
+        return keys_and_stamps((images[row] for row in rows), store)
 
 
 def _plain(image):

@@ -1,9 +1,12 @@
 """A store whose failures cost time, and never an embedding that is computed."""
 
+import threading
 import warnings
 from contextlib import ExitStack, contextmanager
 
 from ._store import EmbeddingStore, EmbeddingStoreError
+
+_lock = threading.Lock()
 
 
 class LenientStore(EmbeddingStore):
@@ -66,8 +69,9 @@ class LenientStore(EmbeddingStore):
 
     def _warn(self):
         """Warn where a failure costs something: all may have been read from a closed folder."""
-        if not self._warned:
-            self._warned = True
+        with _lock:  # a thread that makes keys and the one that embeds may come at once
+            warned, self._warned = self._warned, True
+        if not warned:
             warnings.warn(
                 f"{self._failure} The result is complete, but embeddings that are not in the "
                 "store are computed in each call.",

@@ -1,11 +1,17 @@
 """Embeddings from a store, and computed where it lacks them."""
 
+from collections import defaultdict
+from contextlib import closing
+from itertools import chain
+
 import numpy as np
 
-from ._keys import file_stamp, keys_and_stamps
+from ._keys import file_stamp, keys_ahead
 from ._lenient import LenientStore
 from ._memory import memory
 from ._store import EmbeddingStore
+
+_FEWEST, _MOST = 64, 1024  # images whose keys are made before they are looked up
 
 
 def as_store(cache):
@@ -15,7 +21,7 @@ def as_store(cache):
     return LenientStore(cache if isinstance(cache, EmbeddingStore) else EmbeddingStore(cache))
 
 
-def embed_with_store(store, images, models, compute):
+def embed_with_store(store, images, models, compute, known=None):
     """Take embeddings from a store, and compute and store those that it lacks.
 
     Each distinct image is computed once, and only by the models that lack it. Results are stored
@@ -30,10 +36,13 @@ def embed_with_store(store, images, models, compute):
         Of M models; keys as :func:`model_key` gives them.
     compute : callable
         ``compute(positions, which)`` yields ``(done, rows)`` for batches of any size: `positions`
-        are positions in `images`, `which` those in `models`, `done` some of `positions` and `rows`
+        are an iterator of positions in `images`, which are looked up when they are taken, `which`
+        are those in `models`, `done` some of `positions` and `rows`
         their embeddings, of shape (len(done), sum of the widths of `which`). It may be called
         several times, never twice with the same position. A position that it leaves out stays
         NaN.
+    known : tuple of lists, default=None
+        What :func:`keys_and_stamps` gives. None: a thread makes keys while others are embedded.
 
     Returns
     -------
@@ -46,50 +55,105 @@ def embed_with_store(store, images, models, compute):
     :func:`image_keys` gives no key. Processes that lack the same image at the same time both
     compute it.
     """
-    keys, stamps = keys_and_stamps(images, store)
-    first = {}
-    source = np.array([i if k is None else first.setdefault(k, i) for i, k in enumerate(keys)])
-    ends = np.cumsum([width for _, width in models])
-    blocks = [np.arange(end - width, end) for end, (_, width) in zip(ends, models)]
-    out = np.full((len(images), ends[-1]), np.nan, np.float32)
-    lacking = np.repeat((source == np.arange(len(images)))[:, None], len(models), axis=1)
-    if first:
-        known = list(first.values())
-        found, out[known] = _read(store, list(first), models, blocks)
-        lacking[known] = ~found
-    if not lacking.any():
-        return out[source]
-
-    with store._held():
-        for pattern in np.unique(lacking[lacking.any(axis=1)], axis=0):
-            which = np.flatnonzero(pattern)
-            columns = np.concatenate([blocks[m] for m in which])
-            for done, rows in compute(np.flatnonzero((lacking == pattern).all(axis=1)), which):
-                done = np.asarray(done, int)
-                out[done[:, None], columns] = rows
-                kept = [i for i in done if keys[i] and _unchanged(images, i, stamps[i])]
-                entries = [(models[m][0], keys[i], out[i, blocks[m]]) for m in which for i in kept]
-                whole = [entry for entry in entries if not np.isnan(entry[2]).any()]
-                store._put([(model, key, row.tobytes()) for model, key, row in whole])
-    return out[source]
+    table = _Table(store, images, models, known)
+    with closing(table.lacking_all()) as lacking:
+        first = next(lacking, None)
+        if first is not None:
+            with store._held():
+                table.fill(compute, chain([first], lacking), range(len(models)))
+    if table.lacking_some:
+        with store._held():
+            for which, positions in table.lacking_some.items():
+                table.fill(compute, iter(positions), which)
+    table.copy_duplicates()
+    return table.values
 
 
-def _unchanged(images, i, stamp):
-    """Whether a file is as it was; what is no file, and may be costly to get, cannot change."""
-    return stamp is None or file_stamp(images[i]) == stamp
+class _Table:
+    """The table that is filled, and what is known of its images so far."""
+
+    def __init__(self, store, images, models, known):
+        n, ends = len(images), np.cumsum([width for _, width in models])
+        self.store, self.images, self.models = store, images, models
+        self.known = known
+        self.blocks = [np.arange(end - width, end) for end, (_, width) in zip(ends, models)]
+        self.values = np.full((n, ends[-1]), np.nan, np.float32)
+        self.keys, self.stamps = [], []
+        self.first = {}  # positions by key
+        self.copies = {}  # positions of images that are there twice, and where they are first
+        self.lacking_some = defaultdict(list)  # positions by the models that lack them
+
+    def lacking_all(self):
+        """Yield positions that all models lack, while the others are filled or noted."""
+        if self.known is not None:
+            yield from self._look_up(range(len(self.images)), *self.known)
+            return
+        with closing(keys_ahead(self.images, _parts(len(self.images)), self.store)) as parts:
+            for part in parts:
+                yield from self._look_up(*part)
+
+    def _look_up(self, rows, keys, stamps):
+        self.keys += keys
+        self.stamps += stamps
+        fresh = [row for row in rows if self._is_first(row)]
+        known = [row for row in fresh if self.keys[row]]
+        lacking = dict(zip(known, ~self._read(np.array(known, int))))
+        for row in fresh:
+            which = np.flatnonzero(lacking.get(row, np.ones(len(self.models), bool)))
+            if len(which) == len(self.models):
+                yield row
+            elif len(which):
+                self.lacking_some[tuple(which.tolist())].append(row)
+
+    def _is_first(self, row):
+        key = self.keys[row]
+        first = row if key is None else self.first.setdefault(key, row)
+        if first != row:
+            self.copies[row] = first
+        return first == row
+
+    def _read(self, rows):
+        """Take what is stored of some rows; which of them M models have, (n, M)."""
+        found = np.zeros((len(rows), len(self.models)), bool)
+        keys = [self.keys[row] for row in rows]
+        for m, (model, width) in enumerate(self.models):
+            stored = _read_model(self.store, keys, model, width)
+            at = [i for i, key in enumerate(keys) if key in stored]
+            if at:
+                found[at, m] = True
+                self.values[np.ix_(rows[at], self.blocks[m])] = [stored[keys[i]] for i in at]
+        return found
+
+    def fill(self, compute, positions, which):
+        """Compute rows by some of the models, and store them."""
+        columns = np.concatenate([self.blocks[m] for m in which])
+        for done, rows in compute(positions, which):
+            done = np.asarray(done, int)
+            self.values[done[:, None], columns] = rows
+            kept = [i for i in done if self.keys[i] and self._unchanged(i)]
+            entries = [
+                (self.models[m][0], self.keys[i], self.values[i, self.blocks[m]])
+                for m in which
+                for i in kept
+            ]
+            whole = [entry for entry in entries if not np.isnan(entry[2]).any()]
+            self.store._put([(model, key, row.tobytes()) for model, key, row in whole])
+
+    def _unchanged(self, i):
+        """Whether a file is as it was; what is no file, and may be costly to get, cannot change."""
+        return self.stamps[i] is None or file_stamp(self.images[i]) == self.stamps[i]
+
+    def copy_duplicates(self):
+        for row, first in self.copies.items():
+            self.values[row] = self.values[first]
 
 
-def _read(store, keys, models, blocks):
-    """Which of M models have stored rows of n images, (n, M), and the rows, else NaN."""
-    found = np.zeros((len(keys), len(models)), bool)
-    rows = np.full((len(keys), blocks[-1][-1] + 1), np.nan, np.float32)
-    for m, (model, width) in enumerate(models):
-        stored = _read_model(store, keys, model, width)
-        at = [i for i, key in enumerate(keys) if key in stored]
-        if at:
-            found[at, m] = True
-            rows[np.ix_(at, blocks[m])] = [stored[keys[i]] for i in at]
-    return found, rows
+def _parts(n):
+    """Rows in parts: the first are few, so that embedding begins at once."""
+    start, size = 0, _FEWEST
+    while start < n:
+        yield range(start, min(start + size, n))
+        start, size = start + size, min(2 * size, _MOST)
 
 
 def _read_model(store, keys, model, width):

@@ -1,23 +1,38 @@
 """Images to batches of pixels, by threads that work ahead of whoever takes the batches."""
 
-import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import joblib
 import numpy as np
 import torch
-from PIL import Image
 
 from ._errors import ImageError
 from ._load import load_pictures
 from ._pillow_warnings import recorded
 
-_pil_locks = [threading.Lock() for _ in range(64)]
+
+class Kept:
+    """Pixels that later calls need, resized while a picture is at hand, so that none is read twice.
+
+    Pictures themselves are not kept: that of a phone has a thousand times as many pixels.
+
+    Parameters
+    ----------
+    later : dict
+        What later calls resize by; as `resizes` of :func:`decode_batches`.
+    pixels : dict of dict of arrays, default=None
+        What earlier calls have kept, by row and by key of the resizing.
+    """
+
+    def __init__(self, later, pixels=None):
+        self.later = {key: resize for key, (_, _, *resize) in later.items()}
+        self.pixels = {} if pixels is None else pixels
 
 
 def decode_batches(
-    images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_error, pin_memory, notes
+    images, rows, resizes, *, batch_size, n_jobs, n_ahead, on_error, pin_memory, notes, kept=None
 ):
     """Read, decode and resize images in batches.
 
@@ -28,8 +43,8 @@ def decode_batches(
     ----------
     images : sequence of images
         As :func:`skclipens.images.load_image` takes them.
-    rows : sequence of int
-        Which of them, in which order.
+    rows : iterable of int
+        Which of them, in which order; taken as they are needed.
     resizes : dict of (height, width, side, callable)
         What a :class:`skclipens.images._reduced.Picture` is resized by, once for each entry; see
         ``backbones._preprocessing``. Its shorter side has at least `side` pixels, or all there are.
@@ -44,6 +59,8 @@ def decode_batches(
         Whether to make page-locked tensors, which a GPU fetches by itself.
     notes : dict
         Where Pillow's warnings of rows go, by row.
+    kept : Kept, default=None
+        Pixels that are there already, and where to leave those for later calls.
 
     Yields
     ------
@@ -59,10 +76,11 @@ def decode_batches(
     """
     pool = ThreadPoolExecutor(joblib.effective_n_jobs(n_jobs), thread_name_prefix="decode")
     begun = deque()
+    kept = Kept({}) if kept is None else kept
     try:
-        for start in range(0, len(rows), batch_size):
-            batch = rows[start : start + batch_size]
-            begun.append(_begin(pool, images, batch, resizes, pin_memory))
+        rows = iter(rows)
+        while batch := list(islice(rows, batch_size)):
+            begun.append(_begin(pool, images, batch, resizes, pin_memory, kept))
             if len(begun) > n_ahead:
                 yield from _finish(*begun.popleft(), on_error, notes)
         while begun:
@@ -71,33 +89,40 @@ def decode_batches(
         pool.shutdown(cancel_futures=True)
 
 
-def _begin(pool, images, rows, resizes, pin_memory):
+def _begin(pool, images, rows, resizes, pin_memory, kept):
     """Set threads to work on a batch: its rows, its pixels to be, and one future per row."""
     pixels = {
         key: torch.empty((len(rows), height, width, 3), dtype=torch.uint8, pin_memory=pin_memory)
         for key, (height, width, *_) in resizes.items()
     }
-    outputs = [(*resize, pixels[key].numpy()) for key, (_, _, *resize) in resizes.items()]
-    futures = [pool.submit(_decode, images, row, outputs, i) for i, row in enumerate(rows)]
+    outputs = {key: (*resize, pixels[key].numpy()) for key, (_, _, *resize) in resizes.items()}
+    futures = [pool.submit(_decode, images, row, outputs, i, kept) for i, row in enumerate(rows)]
     return rows, pixels, futures
 
 
-def _decode(images, row, outputs, i):
+def _decode(images, row, outputs, i, kept):
     """Write one image into place i of each output; return what Pillow warns of."""
-    with recorded() as texts:
-        pictures = _load(images[row], [side for side, *_ in outputs])
-    for side, resize, pixels in outputs:
-        pixels[i] = np.asarray(resize(pictures[side]))
+    resized, texts = kept.pixels.pop(row, {}), []
+    lacking = {key: one[:2] for key, one in outputs.items() if key not in resized}
+    if lacking:
+        more = {key: one for key, one in kept.later.items() if key not in resized}
+        with recorded() as texts:
+            resized |= _load_resized(images[row], lacking, more)
+    for key, (*_, pixels) in outputs.items():
+        pixels[i] = resized[key]
+    if kept.later:
+        kept.pixels[row] = {key: resized[key] for key in kept.later if key in resized}
     return texts
 
 
-def _load(image, sides):
-    # Pillow reads an opened file on its first use. Two threads must not do that at once, and the
-    # same object may stand in several rows.
-    if isinstance(image, Image.Image):
-        with _pil_locks[id(image) // 16 % len(_pil_locks)]:
-            return load_pictures(image, sides)
-    return load_pictures(image, sides)
+def _load_resized(image, resizes, more):
+    """Pixels of one image by key of the resizing; of `more`, those that are not decoded for."""
+    pictures = load_pictures(image, *([side for side, _ in of.values()] for of in (resizes, more)))
+    return {
+        key: np.asarray(resize(pictures[side]))
+        for key, (side, resize) in {**more, **resizes}.items()
+        if side in pictures
+    }
 
 
 def _finish(rows, pixels, futures, on_error, notes):

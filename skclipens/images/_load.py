@@ -4,6 +4,7 @@ import io
 import os
 import reprlib
 import sys
+import threading
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -27,6 +28,7 @@ _TRANSPOSE = {
 _ORIENTATION_TAG = 0x0112
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+_pil_locks = [threading.Lock() for _ in range(64)]
 _KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
 
 
@@ -82,7 +84,7 @@ def load_image(image):
     return load_pictures(image, [EXACT])[EXACT].pixels
 
 
-def load_pictures(image, sides):
+def load_pictures(image, sides, also=()):
     """Pictures of one image, some of them at a fraction of its size.
 
     A JPEG file can be decoded at 1/2, 1/4 or 1/8 of its size, which takes a fraction of the time.
@@ -94,11 +96,13 @@ def load_pictures(image, sides):
         As :func:`load_image` takes it.
     sides : list of int or None
         How many pixels the shorter side needs at least. None: all there are.
+    also : list of int or None
+        Sides that are of use, too, but nothing is decoded for them alone.
 
     Returns
     -------
     dict of Picture
-        One for each of the sides.
+        One for each of the sides, and those of `also` that need no further decoding.
 
     Raises
     ------
@@ -111,14 +115,15 @@ def load_pictures(image, sides):
     if isinstance(image, (str, os.PathLike)):
         path = os.fsdecode(image)
         name = repr(path) if len(path) <= 300 else f"{path[:300]!r}..."
-        return _read(image, name, sides)
+        return _read(image, name, sides, also)
     if isinstance(image, (bytes, bytearray, memoryview)):
         content = bytes(image)
         name = f"content of {len(content)} bytes" + (f" of {origin!r}" if origin else "")
-        return _read(io.BytesIO(content), name, sides)
+        return _read(io.BytesIO(content), name, sides, also)
     if isinstance(image, Image.Image):
-        return _read(image, f"PIL image of mode {image.mode} and size {image.size}", sides)
-    return dict.fromkeys(sides, Picture.whole(_load_pixels(image)))
+        name = f"PIL image of mode {image.mode} and size {image.size}"
+        return _read(image, name, sides, also)
+    return dict.fromkeys([*sides, *also], Picture.whole(_load_pixels(image)))
 
 
 def _load_pixels(image):
@@ -140,7 +145,7 @@ def is_tensor(x):
     return isinstance(x, getattr(sys.modules.get("torch"), "Tensor", ()))
 
 
-def _read(source, name, sides):
+def _read(source, name, sides, also):
     """RGB pictures of a path, a binary file or a PIL image; whatever goes wrong is named."""
     if is_special(source):
         raise image_error(name, "it is a pipe or a device", "Name a file, or drop the row.")
@@ -148,8 +153,12 @@ def _read(source, name, sides):
     try:
         if in_memory:
             _check_limits(source, name)
-            return dict.fromkeys(sides, Picture.whole(_picture_to_rgb(source, name)))
-        return _read_file(source, name, sides)
+            # Pillow reads an opened file on its first use. Two threads must not do that at once,
+            # and the same object may stand in several rows.
+            with _pil_locks[id(source) // 16 % len(_pil_locks)]:
+                picture = Picture.whole(_picture_to_rgb(source, name))
+            return dict.fromkeys([*sides, *also], picture)
+        return _read_file(source, name, sides, also)
     except (ImageError, MemoryError):
         raise
     except FileNotFoundError as error:
@@ -173,12 +182,12 @@ def _read(source, name, sides):
         raise image_error(name, reason, advice) from error
 
 
-def _read_file(source, name, sides):
-    pictures = {}
+def _read_file(source, name, sides, also):
+    pictures, wanted = {}, [*sides, *also]
     while missing := [side for side in sides if side not in pictures]:
         with open_image(source, name) as opened:
             _check_limits(opened, name)
-            reductions = {side: reduction_of(opened, side) for side in missing}
+            reductions = {side: reduction_of(opened, side) for side in wanted}
             reduction, size = reductions[missing[0]], opened.size
             if reduction > 1:
                 opened.draft(None, [length // reduction for length in size])
@@ -186,7 +195,7 @@ def _read_file(source, name, sides):
             if _orientation(opened) in _ON_THEIR_SIDE:
                 size = size[::-1]
         picture = Picture(pixels, size, reduction)
-        pictures |= {side: picture for side in missing if reductions[side] == reduction}
+        pictures |= {side: picture for side in wanted if reductions[side] == reduction}
     return pictures
 
 

@@ -1,0 +1,124 @@
+"""Embeddings by one backbone after the other, each of fewer images, which are decoded once."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from functools import cached_property, partial
+
+import numpy as np
+
+from .._utils._progress import progress
+from ..backbones import load_backbones
+from ..backbones._devices import resolve_precision
+from ..images._pillow_warnings import recorded, warn_of
+from ._base import normalize
+from ._keys import block_key, keys_ahead
+from ._reading import as_store, embed_with_store
+
+_BATCHES = 8  # of images that go through all stages together
+
+
+class Stages:
+    """Parts of the images, in order, with what embeds some of a part at a stage.
+
+    A part is a few batches. Of its images the pixels that later stages read are kept, resized,
+    until the last stage has seen them. An image is decoded again only where a later stage needs
+    more pixels than it was decoded at, see :func:`skclipens.images._load.load_pictures`: what is
+    embedded, and stored, is the same to the last digit as that of the stage's backbone alone.
+
+    Parameters
+    ----------
+    embedder : BaseEmbedder
+        Stage k is the k-th of its blocks.
+    images : sequence of n images
+
+    Yields
+    ------
+    rows : range
+    embed : callable
+        ``embed(stage, some)`` gives embeddings of some of the rows, increasing, of shape
+        (len(some), width). It is called for the stages in order, with ever fewer rows.
+    """
+
+    def __init__(self, embedder, images):
+        embedder._validate_params()
+        self.embedder, self.images = embedder, images
+        self.blocks, self.devices = embedder._blocks(), embedder._devices()
+        self.precision = resolve_precision(embedder.precision, self.devices[0])
+        self.store = as_store(embedder.cache)
+        self.notes = {}
+
+    def __iter__(self):
+        n, size = len(self.images), _BATCHES * self.embedder.batch_size
+        parts = (range(start, min(start + size, n)) for start in range(0, n, size))
+        if self.store is None:
+            parts = ((rows, None, None) for rows in parts)
+        else:  # from before any of the images is decoded
+            parts = keys_ahead(self.images, parts, self.store)
+        with progress(n, self.embedder.verbose) as bar, closing(parts):
+            for rows, *known in parts:
+                yield rows, _Part(self, rows, known).embed
+                bar.update(len(rows))
+        warn_of(self.notes, self.images)
+
+    @cached_property
+    def encoders(self):
+        """One for each stage; made when the first image has to be embedded."""
+        # In one call: the models of a call are all kept, however many they are.
+        load_backbones([block.backbone for block in self.blocks], self.devices)
+        make = self.embedder._encoder
+        return [make([block], self.devices, self.precision) for block in self.blocks]
+
+    @cached_property
+    def model_keys(self):
+        """What rows of each stage are stored under."""
+        options = (self.precision, self.embedder.decode, self.store)
+        return [block_key(block, *options) for block in self.blocks]
+
+
+class _Part:
+    def __init__(self, stages, rows, known):
+        self.stages, self.rows, self.known = stages, rows, known
+        self.pixels = {}  # by row, those that later stages need
+
+    def embed(self, stage, rows):
+        stages, block = self.stages, self.stages.blocks[stage]
+        self.pixels = {row: self.pixels[row] for row in rows.tolist() if row in self.pixels}
+        with recorded():
+            if stages.store is None:
+                values = np.full((len(rows), block.width), np.nan, np.float32)
+                for at, found in self._compute(stage, rows, range(len(rows))):
+                    values[at] = found
+            else:
+                known = [[one[row - self.rows.start] for row in rows] for one in self.known]
+                model = (stages.model_keys[stage], block.width)
+                compute = partial(self._compute, stage, rows)
+                some = _Some(stages.images, rows)
+                values = embed_with_store(stages.store, some, [model], compute, known)
+        if stages.embedder.normalize:
+            normalize(values, [block])
+        return values
+
+    def _compute(self, stage, rows, positions, which=None):
+        """Yield positions in the rows, a batch at a time, with their embeddings."""
+        from ..images._decoding import Kept
+
+        stages, encoder = self.stages, self.stages.encoders[stage]
+        later = [one.resizes for one in stages.encoders[stage + 1 :]]
+        kept = Kept({key: resize for of in later for key, resize in of.items()}, self.pixels)
+        embed = stages.embedder._encode
+        wanted = (rows[at] for at in positions)
+        for done, values in embed(encoder, stages.images, wanted, stages.notes, kept):
+            yield np.searchsorted(rows, done), values
+
+
+class _Some(Sequence):
+    """Some of the images, each when it is asked for."""
+
+    def __init__(self, images, rows):
+        self.images, self.rows = images, rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        return self.images[self.rows[i]]
