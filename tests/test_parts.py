@@ -26,6 +26,7 @@ from skclipens import (
 )
 from skclipens._utils import _folds
 from skclipens.datasets import load_emoji
+from skclipens.utils import skops_trusted_types
 
 pytest.importorskip("pyarrow")
 
@@ -90,6 +91,15 @@ def test_coefficients_follow_each_call_and_survive_a_pickle():
     half = head.coef_
     head = pickle.loads(pickle.dumps(head)).partial_fit(X[1::2], y[1::2])
     assert not np.allclose(head.coef_, half)
+    assert_same(head, LinearDiscriminantHead(shrinkage=1.0).fit(X, y))
+
+
+def test_a_file_of_skops_keeps_the_sums():
+    skops_io = pytest.importorskip("skops.io")
+    X, y = load_iris(return_X_y=True)
+    head = LinearDiscriminantHead().partial_fit(X[::2], y[::2], [0, 1, 2])
+    head = skops_io.loads(skops_io.dumps(head), trusted=skops_trusted_types())
+    head.partial_fit(X[1::2], y[1::2])
     assert_same(head, LinearDiscriminantHead(shrinkage=1.0).fit(X, y))
 
 

@@ -50,7 +50,7 @@ def read_embeddings(folder, *, backbones=None, rows=None):
     See Also
     --------
     skclipens.MultiBackboneEmbedder.embed_to : Write the folder.
-    skclipens.streaming.predict_embeddings : Classify its rows, where they do not fit in memory.
+    skclipens.embedding.predict_embeddings : Classify its rows, where they do not fit in memory.
 
     Examples
     --------
@@ -150,19 +150,24 @@ class PartedTable:
         ------
         start, stop : int
         result : object
-            What the task returned for these rows, in their order.
+            What the task returned for these rows, as soon as it is there: in any order.
         """
         n_tasks = min(len(self.parts), _TASKS_PER_WORKER * max(1, effective_n_jobs(None)))
         bounds = np.linspace(0, len(self.parts), n_tasks + 1).astype(int).tolist()
         groups = [self.parts[a:b] for a, b in pairwise(bounds)]
-        groups = [(group, group[0][1], group[-1][2]) for group in groups]
         # In one tuple: joblib's backend for Dask would put arrays on workers, which may be lost.
-        tasks = (delayed(task)(self, group, of_rows(start, stop)) for group, start, stop in groups)
+        tasks = (
+            delayed(_done)(task, self, group, of_rows(group[0][1], group[-1][2]))
+            for group in groups
+        )
         with progress(self.n_rows, verbose, desc=desc, unit="row") as bar:
-            results = Parallel(batch_size=1, return_as="generator")(tasks)
-            for (_, start, stop), result in zip(groups, results, strict=True):
-                yield start, stop, result
-                bar.update(stop - start)
+            for done in Parallel(batch_size=1, return_as="generator_unordered")(tasks):
+                yield done
+                bar.update(done[1] - done[0])
+
+
+def _done(task, table, parts, given):
+    return parts[0][1], parts[-1][2], task(table, parts, given)
 
 
 def _positions(rows, n_rows):

@@ -44,7 +44,7 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
     See Also
     --------
     skclipens.LinearDiscriminantHead.fit_from : Fit over such a table.
-    skclipens.streaming.read_embeddings : Read it, or some of its rows.
+    skclipens.embedding.read_embeddings : Read it, or some of its rows.
 
     Examples
     --------
@@ -71,7 +71,8 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
     done = table.map(
         _predict, lambda start, stop: (classifier, to), verbose=verbose, desc="predicting"
     )
-    best, probability, images = zip(*(result for _, _, result in done))
+    in_order = sorted(done, key=lambda of_rows: of_rows[0])
+    best, probability, images = zip(*(result for _, _, result in in_order))
     best, images = np.concatenate(best), np.concatenate(images)
     labels = classifier.classes_[best]
     if (best < 0).any():

@@ -53,20 +53,23 @@ class RowsOfFiles:
 
     def head(self, head, verbose):
         """A clone of a head that has taken in all rows by ``partial_fit``."""
-        whole, X_judges = None, []
+        whole, X_judges = None, {}
         tasks = self._table.map(
             _fit_parts, lambda *rows: self._of_rows(head, *rows), verbose=verbose, desc="fitting"
         )
         for start, stop, (part, of_judges, gaps) in tasks:
-            X_judges.append(of_judges)
+            X_judges[start] = of_judges
             self.gaps[start:stop] = gaps
-            if whole is None or not hasattr(part, "classes_"):
-                whole = part if hasattr(part, "classes_") else whole
+            if not hasattr(part, "classes_"):  # all of these rows are left out
+                continue
+            if whole is None:
+                whole = part
             else:
                 whole._sums.merge(part._sums)
         self.weights[self.gaps] = 0
+        X_judges = np.concatenate([X_judges[start] for start in sorted(X_judges)])
         readable = ~self.gaps[self.judges]
-        self.judges, self.X_judges = self.judges[readable], np.concatenate(X_judges)[readable]
+        self.judges, self.X_judges = self.judges[readable], X_judges[readable]
         return whole
 
     def _of_rows(self, head, start, stop):

@@ -220,7 +220,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         y : array-like of shape (n,)
             Labels, in the order of the images.
         backbones : None, str or list of str, default=None
-            Whose columns to fit on, see :func:`skclipens.streaming.read_embeddings`. None: all.
+            Whose columns to fit on, see :func:`skclipens.embedding.read_embeddings`. None: all.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows. Rows with a weight of zero are left out.
         verbose : bool or int, default=False
@@ -246,7 +246,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
 
         See Also
         --------
-        skclipens.streaming.predict_embeddings : Classify the rows of such a table.
+        skclipens.embedding.predict_embeddings : Classify the rows of such a table.
         """
         table = PartedTable(folder, backbones)
         judged = self.shrinkage == "auto"

@@ -29,7 +29,7 @@ class Sums:
         Of all rows.
     scatter : ndarray of shape (d, d)
         Around this mean: sums of squares themselves would lose digits where it is far from zero.
-    dtype : dtype
+    dtype : str
         Of the rows.
     """
 
@@ -38,11 +38,11 @@ class Sums:
         self.of_classes = np.zeros((n_classes, n_features))
         self.mean = np.zeros(n_features)
         self.scatter = np.zeros((n_features, n_features))
-        self.dtype = np.dtype(np.float32)
+        self.dtype = "float32"
 
     def add(self, X, targets, weights=None):
         """Add rows, their classes by position, and their weights."""
-        self.dtype = np.result_type(self.dtype, X.dtype)
+        self.dtype = np.result_type(self.dtype, X.dtype).name
         for part in parts_of(len(X), _ROWS_AT_ONCE):
             self._add(X[part], targets[part], None if weights is None else weights[part])
 
@@ -60,25 +60,26 @@ class Sums:
         of_classes = (one_hot.T @ R).astype(float)
         self.of_classes += of_classes + np.outer(counts, centre)
         R *= np.sqrt(weights)[:, None]
-        self._join(total, centre + of_classes.sum(axis=0) / total, R.T @ R)
+        between = self._move_mean(total, centre + of_classes.sum(axis=0) / total)
+        R = np.vstack([R, between.astype(R.dtype)])
+        self.scatter += R.T @ R
         self.counts += counts
 
     def merge(self, other):
         """Add the sums of other rows."""
-        self.dtype = np.result_type(self.dtype, other.dtype)
+        self.dtype = np.result_type(self.dtype, other.dtype).name
         self.of_classes += other.of_classes
-        self._join(other.counts.sum(), other.mean, other.scatter)
+        between = self._move_mean(other.counts.sum(), other.mean)
+        self.scatter += np.outer(between, between)
+        self.scatter += other.scatter
         self.counts += other.counts
 
-    def _join(self, n_others, mean, scatter):
-        """Add scatter around another mean (Chan et al., 1979)."""
-        n_rows = self.counts.sum()
-        gap = mean - self.mean
-        self.scatter += scatter
-        if n_rows and n_others:
-            self.scatter += np.outer(gap, gap * (n_rows * n_others / (n_rows + n_others)))
-        if n_others:
-            self.mean += gap * (n_others / (n_rows + n_others))
+    def _move_mean(self, n_others, mean):
+        """Take in the mean of others; the row whose square is the scatter between the two means."""
+        n_rows, gap = self.counts.sum(), mean - self.mean
+        share = n_others / (n_rows + n_others)
+        self.mean += gap * share
+        return gap * np.sqrt(n_rows * share)
 
 
 class SummedDiscriminant(Discriminant):

@@ -7,11 +7,12 @@ from ..embedding import EmbeddingStore
 from ..ensemble._blocks import Block
 from ..ensemble._experts import Expert
 from ..ensemble._unlabeled import UnlabeledCorrection
+from ..heads._sums import Sums
 from ..images import View
 from ..pipeline import BackbonePipeline
 
 _ESTIMATORS = (BackbonePipeline, BackboneSelector, CascadeClassifier)  # whose modules import all
-_RECORDS = (Block, BlockKind, EmbeddingStore, Expert, UnlabeledCorrection, View)
+_RECORDS = (Block, BlockKind, EmbeddingStore, Expert, Sums, UnlabeledCorrection, View)
 _OTHERS = ("pathlib.PosixPath", "pathlib.WindowsPath", "scipy.sparse._csr.csr_array")
 
 
