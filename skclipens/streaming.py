@@ -1,5 +1,5 @@
 """Tables of Parquet files; lives in :mod:`skclipens.embedding`."""
 
-from .embedding import read_embeddings
+from .embedding import predict_embeddings, read_embeddings
 
-__all__ = ["read_embeddings"]
+__all__ = ["predict_embeddings", "read_embeddings"]

@@ -9,4 +9,5 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
+from skclipens.embedding import predict_embeddings as predict_embeddings
 from skclipens.embedding import read_embeddings as read_embeddings

@@ -15,7 +15,7 @@ PAGES = {
     "docs/guide/choosing.md": (10, 0),
     "docs/guide/columns.md": (4, 0),
     "docs/guide/coming_from.md": (8, 1),
-    "docs/guide/cost.md": (7, 2),
+    "docs/guide/cost.md": (8, 2),
     "docs/guide/few_shot.md": (8, 0),
     "docs/guide/how_it_works.md": (2, 0),
     "docs/guide/inputs.md": (6, 0),

@@ -39,7 +39,8 @@ from skclipens.store import EmbeddingStore
 
 pytest.importorskip("pyarrow")
 
-from skclipens.embedding._streaming import _chunks, read_embeddings
+from skclipens.embedding._streaming import chunks_of
+from skclipens.streaming import read_embeddings
 
 N = 7
 ALL = ("file", "memory", "simplecache", "http", "ftp", "reference", "nosuch", "driverless")
@@ -561,7 +562,7 @@ def test_any_member_is_found_in_its_shard(members):
 
 @given(st.integers(1, 300), st.integers(1, 40))
 def test_chunks_cover_each_row_once(n_images, chunk_size):
-    chunks = _chunks(n_images, chunk_size)
+    chunks = chunks_of(n_images, chunk_size)
     rows = [row for _, start, stop in chunks for row in range(start, stop)]
     assert rows == list(range(n_images))
     assert sorted({name for name, _, _ in chunks}) == [name for name, _, _ in chunks]

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import (
     validate_params,
 )
 from sklearn.utils._set_output import _wrap_data_with_container as as_output
+from sklearn.utils.multiclass import _check_partial_fit_first_call as check_first_partial_fit
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
@@ -27,6 +28,7 @@ __all__ = [
     "VisualBlock",
     "as_output",
     "check_feature_names_in",
+    "check_first_partial_fit",
     "check_sample_weight",
     "fit_context",
     "routing_enabled",

@@ -24,7 +24,7 @@ def few_rows_per_class():
     return silent("The number of unique classes is greater")
 
 
-def check_table(estimator, X, y, *, option=None, any_scale=False):
+def check_table(estimator, X, y, *, option=None, any_scale=False, reset=True):
     """Check a table and its labels as ``fit`` gets them.
 
     Parameters
@@ -37,6 +37,8 @@ def check_table(estimator, X, y, *, option=None, any_scale=False):
         As in :func:`refuse_unlabeled`.
     any_scale : bool
         Whether rows are scaled anyway, so that their range does not matter.
+    reset : bool
+        Whether the columns are set, or X must have those that were set.
 
     Returns
     -------
@@ -55,11 +57,11 @@ def check_table(estimator, X, y, *, option=None, any_scale=False):
         refuse_mixed(y)
     values = _values_of_floats(X)
     if values is not None and y is not None:
-        validate_data(estimator, X, skip_check_array=True)
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
         X, y = check_X_y(values, y, dtype=_FLOATS, estimator=estimator)
     else:
         refuse_text(X)
-        X, y = validate_data(estimator, X, y, dtype=_FLOATS)
+        X, y = validate_data(estimator, X, y, reset=reset, dtype=_FLOATS)
     check_labels(y, option)
     if not any_scale:
         check_range(X, getattr(estimator, "feature_names_in_", None))
@@ -242,13 +244,14 @@ def check_at_least_two(classes):
         raise ValueError(f"At least two classes are needed; got 1 class, {only!r}.")
 
 
-def check_weights(sample_weight, X):
+def check_weights(sample_weight, X, *, all_may_be_zero=False):
     """Weights of rows as an array, or None.
 
     Parameters
     ----------
     sample_weight : None or array-like of shape (n,)
     X : ndarray of shape (n, n_features)
+    all_may_be_zero : bool
 
     Returns
     -------
@@ -257,10 +260,12 @@ def check_weights(sample_weight, X):
     Raises
     ------
     ValueError
-        If there is not one number that is not negative for each row, or all are zero.
+        If there is not one number that is not negative for each row, or all are zero and may not.
     """
     if sample_weight is None:
         return None
+    if all_may_be_zero and np.shape(sample_weight) == (len(X),) and not np.any(sample_weight):
+        return np.zeros(len(X), X.dtype)
     weights = check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
     if not weights.any():
         raise ValueError("sample_weight is zero for all rows.")

@@ -5,8 +5,9 @@ Imports ``backbones``, ``images`` and ``_utils``; ``heads`` and all above may im
 
 from ._embedders import CLIPEmbedder, MultiBackboneEmbedder
 from ._keys import image_key, model_key
+from ._parts import read_embeddings
+from ._predicting import predict_embeddings
 from ._store import EmbeddingStore, EmbeddingStoreError
-from ._streaming import read_embeddings
 
 __all__ = [
     "CLIPEmbedder",
@@ -15,5 +16,6 @@ __all__ = [
     "MultiBackboneEmbedder",
     "image_key",
     "model_key",
+    "predict_embeddings",
     "read_embeddings",
 ]

@@ -1,7 +1,7 @@
 """Embeddings of more images than memory holds, as a folder of Parquet files.
 
-:meth:`skclipens.MultiBackboneEmbedder.embed_to` writes such a folder, and
-:func:`read_embeddings` reads one.
+:meth:`skclipens.MultiBackboneEmbedder.embed_to` writes such a folder; see ``_parts`` for what reads
+one.
 """
 
 import hashlib
@@ -20,82 +20,14 @@ from sklearn.base import clone
 from sklearn.utils import check_scalar
 
 from .._utils._progress import progress
-from ..backbones import resolve_backbones
 from ..backbones._devices import resolve_precision
-from ..backbones._kinds import kinds_of
 from ._keys import block_key
 from ._reading import as_store
 
-_MANIFEST = "_manifest.json"  # readers of a folder of Parquet pass over names that begin so
+MANIFEST = "_manifest.json"  # readers of a folder of Parquet pass over names that begin so
 _VERSION = 1
 _PART = re.compile(r"part-\d{6,}\.parquet")
-_UNFINISHED = re.compile(rf"\.({_PART.pattern}|{re.escape(_MANIFEST)})\.[0-9a-f]{{32}}")
-
-
-def read_embeddings(folder, *, backbones=None):
-    """Read a table that ``embed_to`` has written.
-
-    The files are plain Parquet: ``pandas.read_parquet(folder)`` and
-    ``polars.read_parquet(f"{folder}/*.parquet")`` read them too, and one by one they are tables
-    that fit in memory where the whole does not. This function makes sure that no part is missing
-    or damaged, and needs little memory beyond that of the result.
-
-    Parameters
-    ----------
-    folder : str or os.PathLike
-        Folder or fsspec URL.
-    backbones : None, str or list of str, default=None
-        Which of the backbones to read, in this order, with all of their blocks; see
-        :class:`skclipens.backbones.Backbone`. None: all.
-
-    Returns
-    -------
-    pandas.DataFrame of shape (n, n_columns), float32
-        Rows in the order of the images, indexed by their names; columns named as by the embedder,
-        so that :class:`AdaptiveBackboneEnsemble` with ``blocks=None`` reads them.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder holds no embeddings.
-    ValueError
-        If a part is missing, as in a run that has not ended, or damaged, which it names; or if
-        there is no such backbone.
-
-    See Also
-    --------
-    skclipens.MultiBackboneEmbedder.embed_to : Write the folder.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> from skclipens import MultiBackboneEmbedder
-    >>> from skclipens.datasets import load_emoji
-    >>> from skclipens.streaming import read_embeddings
-    >>> embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-16"])
-    >>> with TemporaryDirectory() as folder:
-    ...     parts = embedder.embed_to(folder, load_emoji().filenames[:5], chunk_size=2)
-    ...     read_embeddings(folder, backbones="zoo/ViT-16").shape
-    (5, 128)
-    """
-    import pandas as pd
-
-    _require_pyarrow()
-    table = _Folder(folder)
-    manifest = table.manifest()
-    if manifest is None:
-        raise FileNotFoundError(f"{table.name!r} holds no embeddings, or no {_MANIFEST}.")
-    chunks = _chunks(manifest["n_images"], manifest["chunk_size"])
-    table.require([name for name, _, _ in chunks])
-    columns = _columns(manifest["widths"], backbones)
-    values = np.empty((manifest["n_images"], len(columns)), np.float32)
-    names = []
-    for name, start, stop in chunks:
-        frame, _ = table.read(name, stop - start, manifest.get("parts", {}), columns)
-        values[start:stop] = frame[columns]
-        names.extend(frame.index)
-    index = pd.Index(names, name="image")
-    return pd.DataFrame(values, index=index, columns=columns, copy=False)
+_UNFINISHED = re.compile(rf"\.({_PART.pattern}|{re.escape(MANIFEST)})\.[0-9a-f]{{32}}")
 
 
 def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
@@ -103,14 +35,14 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     from ..images._files import find_images
     from ..images._pillow_warnings import warn_of
 
-    _require_pyarrow()
+    require_pyarrow()
     embedder._validate_params()
     check_scalar(chunk_size, "chunk_size", Integral, min_val=1)
     images = find_images(X, protocols, embedder.on_error)
-    table = _Folder(folder)
+    table = Folder(folder)
     task, manifest = _task_and_manifest(embedder, images, chunk_size)
     listed = table.begin(manifest, resume)
-    chunks = _chunks(len(images), chunk_size)
+    chunks = chunks_of(len(images), chunk_size)
     parts = _whole_parts(table, chunks, listed)
     todo = [chunk for chunk in chunks if chunk[0] not in parts]
     n_todo = sum(stop - start for _, start, stop in todo)
@@ -190,14 +122,19 @@ def _write_part(embedder, images, table, name, *, on_error, max_pixels):
         index=pd.Index(images.names, name="image", dtype=object),
         columns=embedder.get_feature_names_out(),
     )
-    content = frame.to_parquet(
-        engine="pyarrow", compression="zstd", use_dictionary=False, write_page_checksum=True
-    )
+    content = content_of(frame)
     table.write(name, content)
     return _fingerprint(content), notes
 
 
-def _chunks(n_images, chunk_size):
+def content_of(frame):
+    """The bytes of a part."""
+    return frame.to_parquet(
+        engine="pyarrow", compression="zstd", use_dictionary=False, write_page_checksum=True
+    )
+
+
+def chunks_of(n_images, chunk_size):
     """Names of the parts, with their first row and the row after their last."""
     starts = range(0, n_images, chunk_size)
     return [
@@ -211,34 +148,23 @@ def _fingerprint(content):
     return [len(content), hashlib.blake2b(content, digest_size=16).hexdigest()]
 
 
-def _columns(widths, backbones):
-    """Names of the columns of all blocks, or of those of some backbones."""
-    names = list(widths)
-    if backbones is not None:
-        names = []
-        for backbone in resolve_backbones(backbones):
-            of_backbone = [k.name for k in kinds_of(backbone.name) if k.name in widths]
-            if not of_backbone:
-                raise ValueError(
-                    f"There are no embeddings by {backbone.name}, only by {', '.join(widths)}."
-                )
-            names += of_backbone
-    return [f"{name}__{i}" for name in names for i in range(widths[name])]
-
-
-def _require_pyarrow():
+def require_pyarrow():
     try:
         import pyarrow  # noqa: F401
     except ImportError:
         raise ImportError("Parquet files need pyarrow: pip install 'skclipens[stream]'.") from None
 
 
-class _Folder:
-    """A folder of parts and what they belong to, on any file system that fsspec knows."""
+class Folder:
+    """A folder of parts and what they belong to, on any file system that fsspec knows.
 
-    def __init__(self, folder):
+    ``again`` is what to do once a file can be written.
+    """
+
+    def __init__(self, folder, again="call embed_to again, which goes on where it stopped"):
         from fsspec.core import url_to_fs
 
+        self._again = again
         self.name = os.fspath(folder)
         self.fs, self.root = url_to_fs(self.name)
 
@@ -258,9 +184,9 @@ class _Folder:
 
     def manifest(self):
         """What the parts belong to, and under "parts" the fingerprints of these; or None."""
-        if not self.holds(_MANIFEST):
+        if not self.holds(MANIFEST):
             return None
-        with self.open(_MANIFEST, "rb") as file:
+        with self.open(MANIFEST, "rb") as file:
             content = file.read()
         try:
             found = json.loads(content)
@@ -269,12 +195,12 @@ class _Folder:
         except (ValueError, AttributeError):
             pass
         raise ValueError(
-            f"{self.path(_MANIFEST)!r} is damaged. Call embed_to with resume=False, which writes "
+            f"{self.path(MANIFEST)!r} is damaged. Call embed_to with resume=False, which writes "
             "all again."
         )
 
     def write_manifest(self, manifest):
-        self.write(_MANIFEST, json.dumps(manifest, indent=1).encode())
+        self.write(MANIFEST, json.dumps(manifest, indent=1).encode())
 
     def read(self, name, n_rows, parts, columns=None):
         """A part and its fingerprint; a ValueError if it is damaged, or not what `parts` says."""
@@ -311,13 +237,20 @@ class _Folder:
             raise OSError(
                 error.errno,
                 f"{name} cannot be written to {self.name!r}: {error.strerror or error}. See to "
-                "it, and call embed_to again, which goes on where it stopped",
+                f"it, and {self._again}",
             ) from error
+
+    def begin_empty(self):
+        """Make the folder where it is not there; ValueError if it has files."""
+        self.fs.makedirs(self.root, exist_ok=True)
+        files = sorted(self.files())
+        if files:
+            raise ValueError(f"{self.name!r} has files, such as {files[0]!r}: name a new folder.")
 
     def begin(self, manifest, resume):
         """Make the folder ready for parts that belong together; fingerprints of earlier ones."""
         self.fs.makedirs(self.root, exist_ok=True)
-        if not self.holds(_MANIFEST):
+        if not self.holds(MANIFEST):
             self._require_empty()
         elif resume:
             earlier = self.manifest()

@@ -1,6 +1,7 @@
 """Experts: heads on blocks of columns."""
 
 import warnings
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._metadata import metadata_taken
 from .._utils._validation import few_rows_per_class
+from .._utils._warnings import silent
 from ..backbones import Backbone
 from ..heads import (
     CLAPHead,
@@ -90,11 +92,16 @@ class Expert(NamedTuple):
         X = self.columns_of(X)
         if isinstance(self.head, LogitClassifierMixin):
             logits = self.head._logits_of(X)
-        elif hasattr(self.head, "decision_function"):
-            logits = np.asarray(self.head.decision_function(X))
         else:
-            logits = np.log(np.maximum(self.head.predict_proba(X), _SMALLEST_PROBABILITY))
+            # Names that a frozen head knows were compared with those of the block.
+            with silent("X does not have valid feature names"):
+                logits = self._scores(X)
         return self.for_classes(one_column_per_class(logits), classes).astype(X.dtype, copy=False)
+
+    def _scores(self, X):
+        if hasattr(self.head, "decision_function"):
+            return np.asarray(self.head.decision_function(X))
+        return np.log(np.maximum(self.head.predict_proba(X), _SMALLEST_PROBABILITY))
 
     def for_classes(self, logits, classes):
         """Logits of the head's classes as those of all classes."""
@@ -166,7 +173,24 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes=True,
             given = _given(block, named_classes) | defaults
             experts.append(Expert(name, _filled(head, given), block))
     check_distinct("experts", [expert.name for expert in experts])
+    for expert in experts:
+        _check_names(expert, feature_names)
     return experts
+
+
+def _check_names(expert, feature_names):
+    """Raise ValueError if a frozen head was fitted on columns with other names than its block's."""
+    known = getattr(expert.head, "feature_names_in_", None)
+    if known is None or feature_names is None or not isinstance(expert.head, FrozenEstimator):
+        return
+    names = feature_names[expert.block.columns].tolist()
+    if names != known.tolist():
+        first = next((a, b) for a, b in zip_longest(known.tolist(), names) if a != b)
+        raise ValueError(
+            f"The frozen head of {expert.name!r} was fitted on other columns than those of its "
+            f"block: {first[0]!r} where the block has {first[1]!r}. Give it the columns that it "
+            "was fitted on, in their order."
+        )
 
 
 def find_classes(experts, y):

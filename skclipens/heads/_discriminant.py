@@ -60,9 +60,13 @@ class Discriminant:
         self._residuals = R
         self.within = float(_squares(R).sum(dtype=float))
         self.total = self.within + float(self._counts @ _squares(self._means))
+        self._log_prior = self._log_priors(log_prior).astype(X.dtype)
+
+    def _log_priors(self, log_prior):
+        """Logarithms of priors, or of shares of the rows, of those classes that have rows."""
         shares = np.log(np.maximum(self._counts / self.n_rows, self._tiny))
         seen = shares if log_prior is None else log_prior
-        self._log_prior = np.where(self._counts > 0, seen, np.log(self._tiny)).astype(X.dtype)
+        return np.where(self._counts > 0, seen, np.log(self._tiny))
 
     @property
     def _is_wide(self):
@@ -113,12 +117,17 @@ class Discriminant:
         """Positions of the rows that judge, see :func:`~skclipens._utils._folds.judging_rows`."""
         return judging_rows(self._given[1])
 
+    @property
+    def _residuals_of_judges(self):
+        return self._residuals[self.judges]
+
     @cached_property
     def _basis(self):
         """Eigenvalues of the scatter, and judges and means in terms of its eigenvectors."""
-        R, (values, vectors) = self._residuals, eigh(self._gram, driver="evd")
+        values, vectors = eigh(self._gram, driver="evd")
         if not self._is_wide:
-            return values, R[self.judges] @ vectors, self._means @ vectors
+            return values, self._residuals_of_judges @ vectors, self._means @ vectors
+        R = self._residuals
         some = values > len(values) * np.finfo(R.dtype).eps * values[-1]
         values, vectors = values[some], vectors[:, some]
         lengths = np.sqrt(values)

@@ -1,16 +1,27 @@
 """Linear discriminant analysis that also serves where rows are few."""
 
-from functools import partial
+import warnings
+from functools import cached_property, partial
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 from .._utils._folds import covers_most, few_shot_folds
-from .._utils._sklearn import HasMethods, Interval, StrOptions, fit_context
+from .._utils._sklearn import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    check_first_partial_fit,
+    fit_context,
+)
 from .._utils._validation import check_at_least_two, check_table, check_weights
+from ..embedding._gaps import warn_of_gaps
+from ..embedding._parts import PartedTable
 from ._classifier import LogitClassifierMixin
 from ._discriminant import Discriminant, HeldOutDiscriminants
+from ._from_files import RowsOfFiles
+from ._sums import SummedDiscriminant, Sums
 from ._temperature import calibrated_loss
 
 _SHRINKAGES = (1.0, 3.0, 10.0, 30.0)
@@ -27,7 +38,9 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
     mean variance of a column. Logits are
     :math:`\mu_c^T \Sigma^{-1} x - \frac12 \mu_c^T \Sigma^{-1} \mu_c + \log \pi_c`. On CLIP
     features this is a strong few-shot baseline [1]_, as accurate as logistic regression, and it is
-    in closed form: in time linear in the number of rows, or of columns, whichever are more.
+    in closed form: in time linear in the number of rows, or of columns, whichever are more. All
+    that it needs of the rows are sums, so they may come in parts: see :meth:`partial_fit`, and
+    :meth:`fit_from` for the files of ``embed_to``.
 
     Parameters
     ----------
@@ -69,6 +82,8 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
     classes, as with one row per class, nothing is searched and the shrinkage is 1. Of shrinkages
     whose log-loss is within a thousandth of the smallest, the least is taken.
 
+    After ``partial_fit``, ``coef_`` and ``intercept_`` are computed when they are first read.
+
     References
     ----------
     .. [1] Wang et al., "A Hard-to-Beat Baseline for Training-free CLIP-Based Adaptation",
@@ -93,6 +108,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         ],
     }
     __metadata_request__fit = {"sample_weight": True, "groups": True}
+    __metadata_request__partial_fit = {"classes": True, "sample_weight": True}
     _has_free_level = True
 
     def __init__(self, *, shrinkage="auto", cv=None):
@@ -125,6 +141,167 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         """
         self._fit(X, y, None, groups, sample_weight, judged=self.shrinkage == "auto")
         return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Take in more rows, of which only sums are kept.
+
+        The order of the rows and how they are divided change the result by rounding only. It is
+        that of :meth:`fit` with the same ``shrinkage``. ``"auto"`` is 1 here, since rows that came
+        before cannot be classified again; :meth:`fit_from` searches.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n,)
+            Labels.
+        classes : array-like of shape (C,), default=None
+            All labels that there will be. Needed in the first call.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows. Rows with a weight of zero are left out.
+
+        Returns
+        -------
+        self
+            The estimator, with these rows.
+
+        Raises
+        ------
+        ValueError
+            If a label is none of the classes, or there are fewer than two classes.
+
+        Warns
+        -----
+        UserWarning
+            If :meth:`fit` or :meth:`fit_from` came before, which keep no sums: it starts anew.
+        """
+        sums = vars(self).get("_sums")
+        if sums is None and "coef_" in vars(self):
+            self._forget(classes)
+        check_first_partial_fit(self, classes)
+        check_at_least_two(self.classes_)
+        X, y = check_table(self, X, y, reset=sums is None)
+        weights = check_weights(sample_weight, X, all_may_be_zero=True)
+        targets = self._positions_of(y)
+        self._sums = Sums(len(self.classes_), X.shape[1]) if sums is None else sums
+        self._sums.add(X, targets, weights)
+        self.shrinkage_ = _DEFAULT_SHRINKAGE if self.shrinkage == "auto" else self.shrinkage
+        self._drop_solution()
+        return self
+
+    def _forget(self, classes):
+        warnings.warn(
+            "This head was fitted by fit or fit_from, which keep no sums to which rows could be "
+            "added: partial_fit starts anew. A clone of the head does so without this warning.",
+            stacklevel=4,
+        )
+        self._drop_solution()
+        if classes is not None:
+            del self.classes_
+
+    def _drop_solution(self):
+        for name in ("coef_", "intercept_"):
+            vars(self).pop(name, None)
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit_from(self, folder, y, *, backbones=None, sample_weight=None, verbose=False):
+        """Fit over a table that ``embed_to`` has written, in one pass and a part at a time.
+
+        Parts are read by tasks of joblib, whose sums add up: by default in turn in this process,
+        and in a :func:`joblib.parallel_config` context in several. On a Dask cluster, the task of a
+        worker that dies is done by another. The result is that of :meth:`fit` on all rows, up to
+        rounding, also with ``shrinkage="auto"``, for which the rows that judge, 10,000 at most, are
+        kept.
+
+        Parameters
+        ----------
+        folder : str or os.PathLike
+            Folder or fsspec URL.
+        y : array-like of shape (n,)
+            Labels, in the order of the images.
+        backbones : None, str or list of str, default=None
+            Whose columns to fit on, see :func:`skclipens.embedding.read_embeddings`. None: all.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows. Rows with a weight of zero are left out.
+        verbose : bool or int, default=False
+            Whether to show a progress bar.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder holds no embeddings.
+        ValueError
+            If there is not one label for each row, there are fewer than two classes, a part is
+            missing or damaged, or ``cv`` is given, which needs all rows, and ``shrinkage="auto"``.
+
+        Warns
+        -----
+        UserWarning
+            If rows are left out since their images could not be read.
+
+        See Also
+        --------
+        skclipens.embedding.predict_embeddings : Classify the rows of such a table.
+        """
+        table = PartedTable(folder, backbones)
+        judged = self.shrinkage == "auto"
+        if judged and self.cv is not None:
+            raise ValueError(
+                "cv needs all rows in memory. Leave out one row at a time, cv=None, or give a "
+                "shrinkage."
+            )
+        rows = RowsOfFiles(table, y, sample_weight, judged)
+        found = rows.head(clone(self), verbose)
+        warn_of_gaps(rows.gaps, "are left out", None)
+        self.classes_, self.shrinkage_ = rows.classes, found.shrinkage_
+        self.n_features_in_ = found.n_features_in_
+        self.feature_names_in_ = found.feature_names_in_
+        vars(self).pop("_sums", None)
+        discriminant = SummedDiscriminant(
+            found._sums, rows.targets, rows.weights, rows.judges, rows.X_judges
+        )
+        if judged:
+            held_out = HeldOutDiscriminants(discriminant, None)
+            self.shrinkage_, _ = self._choose(held_out, rows.targets, rows.weights)
+        self._solve(discriminant, np.float32)
+        return self
+
+    def _positions_of(self, y):
+        targets = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        unknown = self.classes_[targets] != y
+        if unknown.any():
+            row = int(np.argmax(unknown))
+            label, n_classes = y[row:].tolist()[0], len(self.classes_)
+            raise ValueError(
+                f"Label {label!r} of y, in row {row}, is none of the {n_classes} classes of the "
+                "first call. Name all classes in it."
+            )
+        return targets
+
+    @cached_property
+    def coef_(self):
+        """Coefficients, set by ``fit`` or from the sums of ``partial_fit``."""
+        return self._of_sums()[0]
+
+    @cached_property
+    def intercept_(self):
+        """Intercepts, set by ``fit`` or from the sums of ``partial_fit``."""
+        return self._of_sums()[1]
+
+    def _of_sums(self):
+        if "_sums" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} is not fitted: it has no coef_.")
+        self._solve(SummedDiscriminant(self._sums), self._sums.dtype)
+        return self.coef_, self.intercept_
+
+    def _solve(self, discriminant, dtype):
+        coef, intercept = discriminant.linear(_ridge(discriminant, self.shrinkage_))
+        self.coef_, self.intercept_ = coef.astype(dtype), intercept.astype(dtype)
 
     @fit_context(prefer_skip_nested_validation=True)
     def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
@@ -165,7 +342,8 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
             self.shrinkage_, logits = self._choose(held_out, targets, weights)
         else:
             self.shrinkage_ = self.shrinkage
-        self.coef_, self.intercept_ = discriminant.linear(_ridge(discriminant, self.shrinkage_))
+        self._solve(discriminant, X.dtype)
+        vars(self).pop("_sums", None)
         return (held_out, logits) if judged else None
 
     def _folds(self, X, targets, groups):

@@ -8,11 +8,12 @@ from ..ensemble._blocks import Block
 from ..ensemble._experts import Expert
 from ..ensemble._folding import Folded
 from ..ensemble._unlabeled import UnlabeledCorrection
+from ..heads._sums import Sums
 from ..images import View
 from ..pipeline import BackbonePipeline
 
 _ESTIMATORS = (BackbonePipeline, BackboneSelector, CascadeClassifier)  # whose modules import all
-_RECORDS = (Block, BlockKind, EmbeddingStore, Expert, Folded, UnlabeledCorrection, View)
+_RECORDS = (Block, BlockKind, EmbeddingStore, Expert, Folded, Sums, UnlabeledCorrection, View)
 _OTHERS = ("pathlib.PosixPath", "pathlib.WindowsPath", "scipy.sparse._csr.csr_array")
 
 

@@ -1,0 +1,206 @@
+"""Time and memory to fit and predict over a table on the disk, by its number of rows.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.out_of_memory [--parts-of-imagenet 100 40 20 10]
+
+Rows are synthetic: columns as wide as those of all backbones of the paper, 1,000 classes. For each
+number of rows a process of its own fits :class:`skclipens.LinearDiscriminantHead` and predicts all
+rows of a memory-mapped file. At the first number stand beside it a folder of Parquet files as
+``embed_to`` writes it, the fit in memory, and one pass of scikit-learn's ``SGDClassifier`` over few
+rows. Prints a table in Markdown, and fails beyond a limit.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import SGDClassifier
+
+from benchmarks._machine import describe, heading, markdown, peak_resident, start_peak
+from skclipens import LinearDiscriminantHead
+from skclipens.embedding._streaming import MANIFEST, chunks_of, content_of
+from skclipens.streaming import predict_embeddings
+
+TITLE = "A table that does not fit in memory: time and memory"
+LIBRARIES = ["numpy", "scikit-learn", "pyarrow", "pandas", "joblib"]
+IMAGENET, WIDTH, N_CLASSES = 1_281_167, 6528, 1000
+BATCH, OF_SGD = 4096, 256
+# GiB at ImageNet's size; exponent of seconds by rows in the last step; seconds per row of SGD's;
+# relative difference of coefficients.
+MEMORY, EXPONENT, RATIO, DIFFERENCE = 16, 1.1, 1.0, 1e-3
+
+
+def labels_of(n_rows):
+    return np.random.default_rng(0).integers(N_CLASSES, size=n_rows)
+
+
+def batches(n_rows):
+    return [slice(a, min(a + BATCH, n_rows)) for a in range(0, n_rows, BATCH)]
+
+
+def make_table(path, y):
+    """A file of float32 rows, each its class's mean and noise."""
+    rng = np.random.default_rng(1)
+    means = 0.05 * rng.standard_normal((N_CLASSES, WIDTH), np.float32)
+    table = np.lib.format.open_memmap(path, "w+", np.float32, (len(y), WIDTH))
+    for rows in batches(len(y)):
+        noise = rng.standard_normal((len(y[rows]), WIDTH), np.float32)
+        table[rows] = means[y[rows]] + noise
+    table.flush()
+
+
+def make_folder(folder, path, y):
+    """The same rows as ``embed_to`` would leave them."""
+    folder.mkdir()
+    chunks = chunks_of(len(y), 1024)
+    columns = [f"table__{i}" for i in range(WIDTH)]
+    for name, start, stop in chunks:
+        index = pd.Index([f"{row}.png" for row in range(start, stop)], name="image")
+        frame = pd.DataFrame(np.load(path, mmap_mode="r")[start:stop], index, columns)
+        (folder / name).write_bytes(content_of(frame))
+    manifest = {"n_images": len(y), "chunk_size": 1024, "widths": {"table": WIDTH}}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def over_file(path, y):
+    """Fit, then predict, over a memory-mapped file; as functions."""
+    head = LinearDiscriminantHead(shrinkage=1.0)
+
+    def read(rows):  # mapped anew: pages of a map count as this process's for as long as it is open
+        return np.load(path, mmap_mode="r")[rows]
+
+    def fit():
+        for rows in batches(len(y)):
+            head.partial_fit(read(rows), y[rows], np.arange(N_CLASSES))
+        return head.coef_
+
+    def predict():
+        return np.concatenate([head.predict(read(rows)) for rows in batches(len(y))])
+
+    return fit, predict
+
+
+def over_folder(path, y):
+    head = LinearDiscriminantHead(shrinkage=1.0)
+    return (
+        lambda: head.fit_from(path.with_suffix(""), y).coef_,
+        lambda: predict_embeddings(head, path.with_suffix(""))["label"].to_numpy(),
+    )
+
+
+def in_memory(path, y):
+    X, head = np.load(path), LinearDiscriminantHead(shrinkage=1.0)
+    return lambda: head.fit(X, y).coef_, lambda: head.predict(X)
+
+
+WAYS = {"memory map": over_file, "Parquet": over_folder, "in memory": in_memory}
+
+
+def run(way, path, n_rows):
+    """What a process does that is measured: prints CPU and wall seconds, and peak MiB."""
+    fit, predict = WAYS[way](path, labels_of(n_rows))
+    start_peak()
+    measured, results = [], []
+    for step in (fit, predict):
+        before = time.process_time(), time.perf_counter()
+        results.append(step())
+        measured += [time.process_time() - before[0], time.perf_counter() - before[1]]
+    np.savez(path.with_name(f"{way}.npz"), coef=results[0], labels=results[1])
+    print(json.dumps([*measured, peak_resident()]))
+
+
+def measure(way, path, n_rows):
+    command = [sys.executable, "-m", "benchmarks.out_of_memory", "--way", way]
+    command += ["--path", str(path), "--rows", str(n_rows)]
+    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return json.loads(found.splitlines()[-1])
+
+
+def seconds_per_row_of_sgd(path, y):
+    X, y, classes = np.load(path, mmap_mode="r")[:OF_SGD], y[:OF_SGD], np.arange(N_CLASSES)
+    step = partial(SGDClassifier(loss="log_loss").partial_fit, X, y, classes)
+    before = time.process_time()
+    step()
+    return (time.process_time() - before) / len(X)
+
+
+def agreement(folder, way):
+    """How far coefficients and labels are from those of the fit in memory."""
+    ours, theirs = (np.load(folder / f"{one}.npz") for one in (way, "in memory"))
+    difference = np.abs(ours["coef"] - theirs["coef"]).max() / np.abs(theirs["coef"]).max()
+    return difference, np.mean(ours["labels"] == theirs["labels"])
+
+
+def report(lines, per_row_of_sgd, difference, agreeing):
+    """Print what was found of the memory map, and what it leads to; return what is beyond."""
+    (n, first, *_, low), (m, last, *_, high) = lines[-2:]
+    predict_rate = lines[-1][3] / m
+    slope = (last - first) / (m - n)
+    exponent = np.log(last / first) / np.log(m / n)
+    peak = (high + max(high - low, 0) / (m - n) * (IMAGENET - m)) / 1024
+    hours = (last + slope * (IMAGENET - m)) / 3600, predict_rate * IMAGENET / 3600
+    ratio = slope / per_row_of_sgd
+    print(
+        f"\nIn the last step, seconds to fit grow as n^{exponent:.2f} (limit n^{EXPONENT}) and "
+        f"memory by {(high - low):.0f} MiB. For {IMAGENET:,} rows that is {peak:.1f} GiB (limit "
+        f"{MEMORY}), {hours[0]:.2f} hours of one core to fit and {hours[1]:.2f} to predict.\n\n"
+        f"A further row costs {1e3 * slope:.2f} ms of CPU to fit, {ratio:.3f} of what it costs in "
+        f"one pass of SGDClassifier over {OF_SGD} rows, {1e3 * per_row_of_sgd:.1f} ms; limit "
+        f"{RATIO}.\n\n"
+        f"Beside the fit in memory, coefficients differ by at most {difference:.1e} of the largest "
+        f"(limit {DIFFERENCE}), and {100 * agreeing:.2f} % of the labels are the same."
+    )
+    beyond = {
+        f"memory: {peak:.1f} GiB": peak > MEMORY,
+        f"fit grows as n^{exponent:.2f}": exponent > EXPONENT,
+        f"fit: {ratio:.2f} x SGDClassifier": ratio > RATIO,
+        f"coefficients: {difference:.1e}": difference > DIFFERENCE,
+    }
+    return [what for what, is_beyond in beyond.items() if is_beyond]
+
+
+def main(arguments=None):
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--parts-of-imagenet", type=int, nargs="+", default=[100, 40, 20, 10])
+    for name, kind in (("--way", str), ("--path", Path), ("--rows", int)):
+        parser.add_argument(name, type=kind, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.way:
+        return run(options.way, options.path, options.rows)
+    print(heading(TITLE, "out_of_memory", arguments))
+    print(f"{describe(LIBRARIES)}. {WIDTH} columns, {N_CLASSES} classes, shrinkage 1.\n")
+    table, of_map = [], []
+    for i, part in enumerate(options.parts_of_imagenet):
+        with tempfile.TemporaryDirectory() as folder:
+            n_rows, path = IMAGENET // part, Path(folder, "table.npy")
+            y = labels_of(n_rows)
+            make_table(path, y)
+            ways = ["memory map"] if i else list(WAYS)
+            if "Parquet" in ways:
+                make_folder(path.with_suffix(""), path, y)
+            for way in ways:
+                found = measure(way, path, n_rows)
+                table.append([way, n_rows, f"{n_rows * WIDTH / 2**28:.2f}"])
+                table[-1] += [f"{value:.1f}" for value in found[:4]] + [f"{found[4] / 1024:.2f}"]
+                print(table[-1], file=sys.stderr, flush=True)
+                if way == "memory map":
+                    of_map.append([n_rows, *found])
+            if not i:
+                sgd = seconds_per_row_of_sgd(path, y)
+                difference, agreeing = agreement(Path(folder), "memory map")
+    header = ["table", "rows", "table, GiB", "fit: CPU, s", "wall, s", "predict: CPU, s", "wall, s"]
+    print(markdown([*header, "peak, GiB"], table))
+    beyond = report(of_map, sgd, difference, agreeing)
+    if beyond:
+        raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
+
+
+if __name__ == "__main__":
+    main()

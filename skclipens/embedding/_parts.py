@@ -1,0 +1,211 @@
+"""Reading what ``embed_to`` has written: the whole, some rows, or a part at a time."""
+
+from contextlib import contextmanager
+from itertools import pairwise
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+
+from .._utils._progress import progress
+from ..backbones import resolve_backbones
+from ..backbones._kinds import kinds_of
+from ._streaming import MANIFEST, Folder, chunks_of, require_pyarrow
+
+_TASKS_PER_WORKER = 4  # what a lost worker loses is at most so small a part of its work
+
+
+def read_embeddings(folder, *, backbones=None, rows=None):
+    """Read a table that ``embed_to`` has written.
+
+    The files are plain Parquet: ``pandas.read_parquet(folder)`` and
+    ``polars.read_parquet(f"{folder}/*.parquet")`` read them too, and one by one they are tables
+    that fit in memory where the whole does not. This function makes sure that no part is missing
+    or damaged, and needs little memory beyond that of the result.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+        Folder or fsspec URL.
+    backbones : None, str or list of str, default=None
+        Which of the backbones to read, in this order, with all of their blocks; see
+        :class:`skclipens.backbones.Backbone`. None: all.
+    rows : None or array-like, default=None
+        Which rows to read: positions, in the order of which they are returned, or a mask of all
+        rows. None: all. Parts without any of them are not read.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n, n_columns), float32
+        Rows in the order of the images, indexed by their names; columns named as by the embedder,
+        so that :class:`AdaptiveBackboneEnsemble` with ``blocks=None`` reads them.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no embeddings.
+    ValueError
+        If a part is missing, as in a run that has not ended, or damaged, which it names; or if
+        there is no such backbone or row.
+
+    See Also
+    --------
+    skclipens.MultiBackboneEmbedder.embed_to : Write the folder.
+    skclipens.embedding.predict_embeddings : Classify its rows, where they do not fit in memory.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from skclipens import MultiBackboneEmbedder
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.streaming import read_embeddings
+    >>> embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-16"])
+    >>> with TemporaryDirectory() as folder:
+    ...     parts = embedder.embed_to(folder, load_emoji().filenames[:5], chunk_size=2)
+    ...     read_embeddings(folder, backbones="zoo/ViT-16").shape
+    (5, 128)
+    """
+    import pandas as pd
+
+    table = PartedTable(folder, backbones)
+    rows = _positions(rows, table.n_rows)
+    values = np.empty((len(rows), len(table.columns)), np.float32)
+    names = np.empty(len(rows), object)
+    for part, places, of_part in _by_part(rows, table.parts):
+        frame = table.read(part)
+        values[places] = frame.iloc[of_part]
+        names[places] = frame.index[of_part]
+    return pd.DataFrame(
+        values, index=pd.Index(names, name="image"), columns=table.columns, copy=False
+    )
+
+
+class PartedTable:
+    """A finished folder of ``embed_to``, for any process that can read it.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+    backbones : None, str or list of str
+    columns : None or list of str
+        Which to read, in this order. None: those of the backbones.
+
+    Attributes
+    ----------
+    n_rows : int
+    columns : list of str
+    parts : list of (name, start, stop)
+        With the first row of each, and the row after its last.
+    """
+
+    def __init__(self, folder, backbones=None, columns=None):
+        require_pyarrow()
+        self._folder = Folder(folder)
+        self.name = self._folder.name
+        manifest = self._folder.manifest()
+        if manifest is None:
+            raise FileNotFoundError(f"{self.name!r} holds no embeddings, or no {MANIFEST}.")
+        self.n_rows = manifest["n_images"]
+        self.parts = chunks_of(self.n_rows, manifest["chunk_size"])
+        self._fingerprints = manifest.get("parts", {})
+        self._folder.require([name for name, _, _ in self.parts])
+        self.columns = _columns(manifest["widths"], backbones)
+        if columns is not None:
+            lacking = [name for name in columns if name not in set(self.columns)]
+            if lacking:
+                raise ValueError(
+                    f"{self.name!r} lacks {len(lacking)} of {len(columns)} columns, such as "
+                    f"{lacking[0]!r}."
+                )
+            self.columns = list(columns)
+
+    def read(self, part):
+        """The rows of a part, as a frame."""
+        name, start, stop = part
+        parts = {name: self._fingerprints[name]} if name in self._fingerprints else {}
+        return self._folder.read(name, stop - start, parts, self.columns)[0][self.columns]
+
+    @contextmanager
+    def naming(self, part):
+        """Name the file of a part in errors about its values."""
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(f"{self._folder.path(part[0])!r}: {error}") from error
+
+    def map(self, task, of_rows, *, verbose, desc):
+        """Do a task with all parts, in this process or where joblib's context says.
+
+        Parameters
+        ----------
+        task : callable
+            Called as ``task(table, parts, of_rows(start, stop))``, with parts that follow each
+            other: what it returns may be large, so there are few calls.
+        of_rows : callable
+            What a task needs of rows from start to stop, as a tuple.
+        verbose : bool or int
+        desc : str
+            What the bar says.
+
+        Yields
+        ------
+        start, stop : int
+        result : object
+            What the task returned for these rows, as soon as it is there: in any order.
+        """
+        n_tasks = min(len(self.parts), _TASKS_PER_WORKER * max(1, effective_n_jobs(None)))
+        bounds = np.linspace(0, len(self.parts), n_tasks + 1).astype(int).tolist()
+        groups = [self.parts[a:b] for a, b in pairwise(bounds)]
+        # In one tuple: joblib's backend for Dask would put arrays on workers, which may be lost.
+        tasks = (
+            delayed(_done)(task, self, group, of_rows(group[0][1], group[-1][2]))
+            for group in groups
+        )
+        with progress(self.n_rows, verbose, desc=desc, unit="row") as bar:
+            for done in Parallel(batch_size=1, return_as="generator_unordered")(tasks):
+                yield done
+                bar.update(done[1] - done[0])
+
+
+def _done(task, table, parts, given):
+    return parts[0][1], parts[-1][2], task(table, parts, given)
+
+
+def _positions(rows, n_rows):
+    """Positions of rows, from positions or a mask."""
+    if rows is None:
+        return np.arange(n_rows)
+    rows = np.asarray(rows)
+    if rows.ndim == 1 and rows.dtype == bool and len(rows) == n_rows:
+        return np.flatnonzero(rows)
+    if not rows.size:
+        rows = rows.astype(int)
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or (rows.size and rows.min() < 0):
+        raise ValueError(f"rows are positions from 0 on, or a mask of all {n_rows} rows.")
+    if rows.size and rows.max() >= n_rows:
+        raise ValueError(f"rows has {rows.max()}, but there are only {n_rows} rows.")
+    return rows
+
+
+def _by_part(rows, parts):
+    """Parts with some of the rows, where these are among the rows, and where in the part."""
+    order = np.argsort(rows, kind="stable")
+    of_sorted = rows[order]
+    for part in parts:
+        first, last = np.searchsorted(of_sorted, part[1:])
+        if first < last:
+            yield part, order[first:last], of_sorted[first:last] - part[1]
+
+
+def _columns(widths, backbones):
+    """Names of the columns of all blocks, or of those of some backbones."""
+    names = list(widths)
+    if backbones is not None:
+        names = []
+        for backbone in resolve_backbones(backbones):
+            of_backbone = [k.name for k in kinds_of(backbone.name) if k.name in widths]
+            if not of_backbone:
+                raise ValueError(
+                    f"There are no embeddings by {backbone.name}, only by {', '.join(widths)}."
+                )
+            names += of_backbone
+    return [f"{name}__{i}" for name in names for i in range(widths[name])]

@@ -1,0 +1,108 @@
+"""Classifying the rows of a table that ``embed_to`` has written."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ._gaps import gaps_of
+from ._parts import PartedTable
+from ._streaming import Folder, content_of
+
+
+def predict_embeddings(classifier, folder, *, to=None, verbose=False):
+    """Classify the rows of a table that ``embed_to`` has written, a part at a time.
+
+    Parts are read by tasks of joblib: by default in turn in this process, and in a
+    :func:`joblib.parallel_config` context in several, also of a Dask cluster. Each process holds
+    one part at a time.
+
+    Parameters
+    ----------
+    classifier : classifier
+        Fitted, with ``predict_proba``: an ensemble, a head, or any other of scikit-learn. It gets
+        the columns that it was fitted on, by their names, or all where it knows no names.
+    folder : str or os.PathLike
+        Folder or fsspec URL.
+    to : None, str or os.PathLike, default=None
+        A new or empty folder, for files of the probabilities of all classes: Parquet, float32, one
+        column for each class, in as many parts as `folder` has. None: they are not kept.
+    verbose : bool or int, default=False
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n, 2)
+        ``label`` and ``probability`` of the likeliest class, rows in the order of the images,
+        indexed by their names. Both are missing where the image could not be read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If `folder` holds no embeddings.
+    ValueError
+        If a part is missing or damaged, a column is missing, or `to` is not empty.
+
+    See Also
+    --------
+    skclipens.LinearDiscriminantHead.fit_from : Fit over such a table.
+    skclipens.embedding.read_embeddings : Read it, or some of its rows.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from skclipens import CLIPEmbedder, LinearDiscriminantHead
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.streaming import predict_embeddings
+    >>> emoji = load_emoji(min_class_size=60)
+    >>> with TemporaryDirectory() as folder:
+    ...     parts = CLIPEmbedder("zoo/RN20").embed_to(folder, emoji.filenames)
+    ...     head = LinearDiscriminantHead().fit_from(folder, emoji.target)
+    ...     found = predict_embeddings(head, folder)
+    >>> list(found.columns)
+    ['label', 'probability']
+    """
+    import pandas as pd
+
+    check_is_fitted(classifier)
+    names = getattr(classifier, "feature_names_in_", None)
+    table = PartedTable(folder, columns=None if names is None else names.tolist())
+    if to is not None:
+        to = Folder(to, again="predict again, to a new folder")
+        to.begin_empty()
+    done = table.map(
+        _predict, lambda start, stop: (classifier, to), verbose=verbose, desc="predicting"
+    )
+    in_order = sorted(done, key=lambda of_rows: of_rows[0])
+    best, probability, images = zip(*(result for _, _, result in in_order))
+    best, images = np.concatenate(best), np.concatenate(images)
+    labels = classifier.classes_[best]
+    if (best < 0).any():
+        labels = np.where(best < 0, None, labels.astype(object))
+    return pd.DataFrame(
+        {"label": labels, "probability": np.concatenate(probability)},
+        index=pd.Index(images, name="image"),
+    )
+
+
+def _predict(table, parts, given):
+    """Positions of the likeliest classes, their probabilities, and names of the images."""
+    found = [_predict_part(table, part, *given) for part in parts]
+    return tuple(np.concatenate(of_parts) for of_parts in zip(*found))
+
+
+def _predict_part(table, part, classifier, to):
+    import pandas as pd
+
+    frame = table.read(part)
+    gaps = gaps_of(frame)
+    probability = np.full((len(frame), len(classifier.classes_)), np.nan, np.float32)
+    if not gaps.all():
+        known = frame[~gaps]
+        named = hasattr(classifier, "feature_names_in_")
+        with table.naming(part):
+            probability[~gaps] = classifier.predict_proba(known if named else known.to_numpy())
+    if to is not None:
+        columns = [str(label) for label in classifier.classes_]
+        to.write(part[0], content_of(pd.DataFrame(probability, frame.index, columns)))
+    best = np.where(gaps, 0, probability.argmax(axis=1))
+    highest = probability[np.arange(len(frame)), best]
+    return np.where(gaps, -1, best), highest, frame.index.to_numpy(object)

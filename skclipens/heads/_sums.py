@@ -1,0 +1,122 @@
+"""Gaussians with one covariance from rows that come in parts, none of which is kept."""
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from .._utils._linalg import parts_of
+from ._discriminant import Discriminant
+
+_ROWS_AT_ONCE = 4096
+
+
+class Sums:
+    """Sums over rows from which a discriminant follows; those of two parts add up.
+
+    Products of rows are taken in the precision of the table, as :class:`Discriminant` does, and
+    added in float64.
+
+    Parameters
+    ----------
+    n_classes, n_features : int
+
+    Attributes
+    ----------
+    counts : ndarray of shape (C,)
+        Sums of weights.
+    of_classes : ndarray of shape (C, d)
+        Sums of rows.
+    mean : ndarray of shape (d,)
+        Of all rows.
+    scatter : ndarray of shape (d, d)
+        Around this mean: sums of squares themselves would lose digits where it is far from zero.
+    dtype : str
+        Of the rows.
+    """
+
+    def __init__(self, n_classes, n_features):
+        self.counts = np.zeros(n_classes)
+        self.of_classes = np.zeros((n_classes, n_features))
+        self.mean = np.zeros(n_features)
+        self.scatter = np.zeros((n_features, n_features))
+        self.dtype = "float32"
+
+    def add(self, X, targets, weights=None):
+        """Add rows, their classes by position, and their weights."""
+        self.dtype = np.result_type(self.dtype, X.dtype).name
+        for part in parts_of(len(X), _ROWS_AT_ONCE):
+            self._add(X[part], targets[part], None if weights is None else weights[part])
+
+    def _add(self, X, targets, weights):
+        weights = np.ones(len(X), X.dtype) if weights is None else weights
+        counts = np.bincount(targets, weights, minlength=len(self.counts))
+        total = counts.sum()
+        if not total:
+            return
+        centre = (np.einsum("n,nd->d", weights, X, dtype=float) / total).astype(X.dtype)
+        R = X - centre
+        one_hot = csr_array(
+            (weights, targets, np.arange(len(X) + 1)), shape=(len(X), len(self.counts))
+        )
+        of_classes = (one_hot.T @ R).astype(float)
+        self.of_classes += of_classes + np.outer(counts, centre)
+        R *= np.sqrt(weights)[:, None]
+        between = self._move_mean(total, centre + of_classes.sum(axis=0) / total)
+        R = np.vstack([R, between.astype(R.dtype)])
+        self.scatter += R.T @ R
+        self.counts += counts
+
+    def merge(self, other):
+        """Add the sums of other rows."""
+        self.dtype = np.result_type(self.dtype, other.dtype).name
+        self.of_classes += other.of_classes
+        between = self._move_mean(other.counts.sum(), other.mean)
+        self.scatter += np.outer(between, between)
+        self.scatter += other.scatter
+        self.counts += other.counts
+
+    def _move_mean(self, n_others, mean):
+        """Take in the mean of others; the row whose square is the scatter between the two means."""
+        n_rows, gap = self.counts.sum(), mean - self.mean
+        share = n_others / (n_rows + n_others)
+        self.mean += gap * share
+        return gap * np.sqrt(n_rows * share)
+
+
+class SummedDiscriminant(Discriminant):
+    """A discriminant of sums, and what it says without one of the rows that judge.
+
+    Parameters
+    ----------
+    sums : Sums
+    targets : ndarray of shape (n,) or None
+        Positions of the classes of all rows. None, as what follows, where no row judges.
+    weights : ndarray of shape (n,) or None
+    judges : ndarray of int or None
+        Positions of the rows that judge.
+    X_judges : ndarray of shape (n_judges, d) or None
+    """
+
+    _is_wide = False
+
+    def __init__(self, sums, targets=None, weights=None, judges=None, X_judges=None):
+        n_classes, self.n_features = sums.of_classes.shape
+        self.n_rows, self._counts, self._centre = sums.counts.sum(), sums.counts, sums.mean
+        self._tiny = np.finfo(sums.dtype).tiny
+        self._means = sums.of_classes / np.maximum(self._counts, self._tiny)[:, None] - self._centre
+        self._means[self._counts == 0] = 0
+        between = (self._means.T * self._counts) @ self._means
+        self.total = float(sums.scatter.trace())
+        self.within = self.total - float(between.trace())
+        self._gram = np.subtract(sums.scatter, between, out=between)
+        self._residuals = None
+        self._log_prior = self._log_priors(None)
+        if judges is not None:
+            self._given = None, targets, n_classes, weights
+            self._weights = np.ones(len(targets)) if weights is None else weights
+            self.judges = judges
+            R = X_judges - self._centre - self._means[targets[judges]]
+            self._of_judges = R * np.sqrt(self._weights[judges])[:, None]
+
+    @property
+    def _residuals_of_judges(self):
+        return self._of_judges

@@ -1,0 +1,356 @@
+"""Fits and predictions over rows that come in parts: in calls, in files and in processes."""
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_iris
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    ImageError,
+    LinearDiscriminantHead,
+    MultiBackboneEmbedder,
+)
+from skclipens._utils import _folds
+from skclipens.datasets import load_emoji
+from skclipens.utils import skops_trusted_types
+
+pytest.importorskip("pyarrow")
+
+from skclipens.streaming import predict_embeddings, read_embeddings
+
+BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
+CLOSE = {"rtol": 1e-4, "atol": 1e-4}
+
+
+def assert_same(head, other, **close):
+    assert head.shrinkage_ == other.shrinkage_
+    assert_array_equal(head.classes_, other.classes_)
+    for name in ("coef_", "intercept_"):
+        found, expected = getattr(head, name), getattr(other, name)
+        assert found.dtype == expected.dtype
+        close = {"rtol": 1e-5, "atol": 1e-5 * np.abs(expected).max(), **close}
+        assert_allclose(found, expected, **close)
+
+
+def fit_in_parts(head, X, y, bounds, weights=None):
+    for a, b in zip([0, *bounds], [*bounds, len(X)], strict=True):
+        of_part = None if weights is None else weights[a:b]
+        head.partial_fit(X[a:b], y[a:b], np.unique(y), of_part)
+    return head
+
+
+# Calls
+
+
+@given(
+    bounds=st.lists(st.integers(1, 149), max_size=5, unique=True).map(sorted),
+    weights=st.sampled_from([None, "some", "some are zero"]),
+    shrinkage=st.sampled_from([0.01, 1.0]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_a_fit_in_parts_is_the_fit_of_all(bounds, weights, shrinkage, seed):
+    rng = np.random.default_rng(seed)
+    X, y = load_iris(return_X_y=True)
+    order = rng.permutation(len(X)) if seed % 2 else np.arange(len(X))  # sorted by class
+    X, y = X[order], y[order]
+    if weights is not None:
+        weights = rng.random(len(X)) * (rng.random(len(X)) > 0.3 * (weights != "some"))
+    head = fit_in_parts(LinearDiscriminantHead(shrinkage=shrinkage), X, y, bounds, weights)
+    expected = LinearDiscriminantHead(shrinkage=shrinkage).fit(X, y, sample_weight=weights)
+    assert_same(head, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_single_precision_far_from_zero_loses_no_digits():
+    X, y = load_iris(return_X_y=True)
+    X = (X + 1000).astype(np.float32)
+    head = fit_in_parts(LinearDiscriminantHead(), X, y, [40, 90])
+    expected = LinearDiscriminantHead(shrinkage=1.0).fit(X.astype(float), y)
+    assert head.coef_.dtype == np.float32
+    assert_allclose(head.coef_, expected.coef_, rtol=1e-4)
+
+
+def test_coefficients_follow_each_call_and_survive_a_pickle():
+    X, y = load_iris(return_X_y=True)
+    head = LinearDiscriminantHead()
+    assert not hasattr(head, "coef_")
+    head.partial_fit(X[::2], y[::2], [0, 1, 2])
+    half = head.coef_
+    head = pickle.loads(pickle.dumps(head)).partial_fit(X[1::2], y[1::2])
+    assert not np.allclose(head.coef_, half)
+    assert_same(head, LinearDiscriminantHead(shrinkage=1.0).fit(X, y))
+
+
+def test_a_file_of_skops_keeps_the_sums():
+    skops_io = pytest.importorskip("skops.io")
+    X, y = load_iris(return_X_y=True)
+    head = LinearDiscriminantHead().partial_fit(X[::2], y[::2], [0, 1, 2])
+    head = skops_io.loads(skops_io.dumps(head), trusted=skops_trusted_types())
+    head.partial_fit(X[1::2], y[1::2])
+    assert_same(head, LinearDiscriminantHead(shrinkage=1.0).fit(X, y))
+
+
+def test_a_class_without_rows_is_never_predicted():
+    X, y = load_iris(return_X_y=True)
+    head = LinearDiscriminantHead().partial_fit(X, y, [0, 1, 2, 7])
+    assert head.coef_.shape == (4, 4)
+    expected = LinearDiscriminantHead(shrinkage=1.0).fit(X, y)
+    assert_array_equal(head.predict(X), expected.predict(X))
+
+
+def test_what_a_part_cannot_be():
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match="classes must be passed"):
+        LinearDiscriminantHead().partial_fit(X, y)
+    head = LinearDiscriminantHead().partial_fit(X[:50], y[:50], [0, 1])
+    with pytest.raises(ValueError, match="Label 2 of y, in row 50, is none of the 2 classes"):
+        head.partial_fit(X[50:], y[50:])
+    with pytest.raises(ValueError, match="3 features"):
+        head.partial_fit(X[:50, :3], y[:50])
+    with pytest.raises(ValueError, match="At least two classes"):
+        LinearDiscriminantHead().partial_fit(X[:50], y[:50], [0])
+
+
+def test_after_fit_it_starts_anew_and_says_so():
+    X, y = load_iris(return_X_y=True)
+    head = LinearDiscriminantHead(shrinkage=1.0).fit(X, y)
+    some = y < 2
+    with pytest.warns(UserWarning, match="starts anew") as caught:
+        head.partial_fit(X[some], y[some], [0, 1])
+    assert caught[0].filename == __file__
+    assert_same(head, LinearDiscriminantHead(shrinkage=1.0).fit(X[some], y[some]))
+
+
+# Files
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    emoji = load_emoji(min_class_size=40)
+    return emoji.filenames, emoji.target_names[emoji.target]
+
+
+@pytest.fixture(scope="module")
+def folder(emoji, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("table") / "embeddings"
+    MultiBackboneEmbedder(BACKBONES).embed_to(folder, emoji[0], chunk_size=15)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def table(folder, emoji):
+    return read_embeddings(folder), emoji[1]
+
+
+def test_some_rows_are_read_in_the_order_that_is_asked_for(folder, table):
+    X, _ = table
+    rows = np.random.default_rng(0).permutation(len(X))[:50]
+    pd.testing.assert_frame_equal(read_embeddings(folder, rows=rows), X.iloc[rows])
+    mask = np.isin(np.arange(len(X)), rows)
+    pd.testing.assert_frame_equal(read_embeddings(folder, rows=mask), X[mask])
+    assert read_embeddings(folder, rows=[]).shape == (0, X.shape[1])
+    with pytest.raises(ValueError, match=f"has {len(X)}, but there are only"):
+        read_embeddings(folder, rows=[len(X)])
+    for wrong in ([-1], [0.5], mask[1:], [[0]]):
+        with pytest.raises(ValueError, match="positions from 0 on, or a mask"):
+            read_embeddings(folder, rows=wrong)
+
+
+@pytest.mark.parametrize("max_judges", [10_000, 100])
+@pytest.mark.parametrize("shrinkage", ["auto", 0.1])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_fit_over_files_is_the_fit_in_memory(
+    folder, table, monkeypatch, max_judges, shrinkage, weighted
+):
+    X, y = table
+    monkeypatch.setattr(_folds, "_MAX_JUDGES", max_judges)
+    weights = np.random.default_rng(0).random(len(X)) if weighted else None
+    found = LinearDiscriminantHead(shrinkage=shrinkage).fit_from(folder, y, sample_weight=weights)
+    assert_same(found, LinearDiscriminantHead(shrinkage=shrinkage).fit(X, y, sample_weight=weights))
+    assert_array_equal(found.feature_names_in_, X.columns)
+    assert len(pickle.dumps(found)) < 2 * found.coef_.nbytes  # no sums
+
+
+def test_rows_that_weigh_nothing_are_as_if_not_there(folder, table):
+    X, y = table
+    some = np.arange(len(X)) >= 40  # of whole parts, too
+    found = LinearDiscriminantHead().fit_from(folder, y, sample_weight=some)
+    assert_same(found, LinearDiscriminantHead().fit(X[some], y[some]))
+
+
+def test_threads_share_a_fit_over_some_columns(folder, table):
+    X, y = table
+    with joblib.parallel_config("threading", n_jobs=2):
+        found = LinearDiscriminantHead().fit_from(folder, y, backbones="zoo/ViT-16")
+    expected = LinearDiscriminantHead().fit(X.filter(like="ViT"), y)
+    assert_same(found, expected)
+    labels = predict_embeddings(found, folder)["label"]
+    assert_array_equal(labels, expected.predict(X.filter(like="ViT")))
+
+
+def test_predictions_over_files_are_those_in_memory(folder, table, tmp_path):
+    X, y = table
+    named = LogisticRegression(max_iter=50).fit(X.filter(like="RN20"), y)
+    nameless = LogisticRegression(max_iter=50).fit(X.to_numpy(), y)
+    for i, (classifier, known) in enumerate([(named, X.filter(like="RN20")), (nameless, X)]):
+        known = known if classifier is named else known.to_numpy()
+        expected = classifier.predict_proba(known)
+        found = predict_embeddings(classifier, folder, to=tmp_path / str(i))
+        assert_array_equal(found["label"], classifier.predict(known))
+        assert_allclose(found["probability"], expected.max(axis=1), **CLOSE)
+        assert_array_equal(found.index, X.index)
+        kept = pd.read_parquet(tmp_path / str(i))
+        assert_array_equal(kept.columns, classifier.classes_)
+        assert_array_equal(kept.index, X.index)
+        assert_allclose(kept, expected, **CLOSE)
+    with pytest.raises(ValueError, match="has files, such as 'part-000000"):
+        predict_embeddings(named, folder, to=tmp_path / "0")
+    other = LogisticRegression().fit(pd.DataFrame({"a": [0, 1]}), [0, 1])
+    with pytest.raises(ValueError, match="lacks 1 of 1 columns, such as 'a'"):
+        predict_embeddings(other, folder)
+
+
+def test_an_ensemble_of_heads_over_files_with_a_router_of_some_rows(folder, table):
+    X, y = table
+    held_out = np.arange(len(X)) % 4 == 0
+    heads, in_memory = ["zero-shot"], ["zero-shot"]
+    for name in BACKBONES:
+        found = LinearDiscriminantHead().fit_from(
+            folder, y, backbones=name, sample_weight=~held_out
+        )
+        columns = X[~held_out].filter(like=name)
+        expected = LinearDiscriminantHead().fit(columns, y[~held_out])
+        heads.append((f"{name} linear", FrozenEstimator(found), name))
+        in_memory.append((f"{name} linear", FrozenEstimator(expected), name))
+    clf = AdaptiveBackboneEnsemble(head=heads, random_state=0)
+    clf.fit(read_embeddings(folder, rows=held_out), y[held_out])
+    expected = AdaptiveBackboneEnsemble(head=in_memory, random_state=0)
+    expected.fit(X[held_out], y[held_out])
+    found = predict_embeddings(clf, folder)
+    assert_array_equal(found["label"], expected.predict(X))
+    proba = expected.predict_proba(X).max(axis=1)
+    assert_allclose(found["probability"], proba, rtol=1e-3, atol=1e-3)
+
+
+def test_a_frozen_head_on_the_columns_of_another_block_is_refused(folder, table):
+    X, y = table
+    head = LinearDiscriminantHead().fit_from(folder, y, backbones="zoo/RN20")
+    clf = AdaptiveBackboneEnsemble(head=[("rn", FrozenEstimator(head), "zoo/ViT-16")])
+    with pytest.raises(ValueError, match="'zoo/RN20__0' where the block has 'zoo/ViT-16__0'"):
+        clf.fit(X, y)
+
+
+def test_images_that_cannot_be_read_are_left_out(tmp_path, emoji):
+    files, y = [*map(str, emoji[0][::10]), str(tmp_path / "nothing.png")], emoji[1][::10]
+    embedder = MultiBackboneEmbedder(BACKBONES, on_error="nan")
+    embedder.embed_to(tmp_path / "table", files, chunk_size=10)
+    with pytest.warns(UserWarning, match=f"1 of {len(files)} images cannot be read") as caught:
+        head = LinearDiscriminantHead().fit_from(tmp_path / "table", [*y, y[0]])
+    assert caught[0].filename == __file__
+    X = read_embeddings(tmp_path / "table")[:-1]
+    assert_same(head, LinearDiscriminantHead().fit(X, y))
+    found = predict_embeddings(head, tmp_path / "table", to=tmp_path / "proba")
+    assert found.iloc[-1].isna().all()
+    assert_array_equal(found["label"][:-1], head.predict(X))
+    assert np.isnan(pd.read_parquet(tmp_path / "proba").iloc[-1]).all()
+    embedder.embed_to(tmp_path / "none", files[-1:] * 3)
+    with pytest.raises(ImageError, match="None of the 3 images"):
+        LinearDiscriminantHead().fit_from(tmp_path / "none", [0, 1, 1])
+
+
+def test_what_is_wrong_is_named(folder, table, tmp_path):
+    _, y = table
+    with pytest.raises(ValueError, match=f"y has 3 labels, but .* has {len(y)} rows"):
+        LinearDiscriminantHead().fit_from(folder, y[:3])
+    with pytest.raises(ValueError, match="cv needs all rows in memory"):
+        LinearDiscriminantHead(cv=3).fit_from(folder, y)
+    with pytest.raises(ValueError, match="zero"):
+        LinearDiscriminantHead().fit_from(folder, y, sample_weight=np.zeros(len(y)))
+    with pytest.raises(ValueError, match="no label for 1 of"):
+        LinearDiscriminantHead().fit_from(folder, [None, *y[1:]])
+    with pytest.raises(FileNotFoundError, match="holds no embeddings"):
+        LinearDiscriminantHead().fit_from(tmp_path, y)
+    with pytest.raises(FileNotFoundError, match="holds no embeddings"):
+        predict_embeddings(LinearDiscriminantHead().fit_from(folder, y), tmp_path)
+
+
+# Processes
+
+
+def log_sums(log):
+    """Write a line to a file whenever this process adds rows to sums, which is made to last."""
+    from skclipens.heads._sums import Sums
+
+    add = Sums.add
+
+    def logged(self, *rows):
+        with open(log, "a") as file:
+            file.write(f"{os.getpid()}\n")
+        time.sleep(0.1)
+        return add(self, *rows)
+
+    Sums.add = logged
+
+
+def kill_at_work(pid, log, n_lines_then):
+    """Kill a worker once it has added three parts."""
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline:
+        lines = log.read_text().split() if log.exists() else []
+        if lines.count(str(pid)) >= 3:
+            os.kill(pid, signal.SIGKILL)
+            n_lines_then.append(len(lines))
+            return
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_a_fit_on_a_cluster_that_loses_a_worker(tmp_path, folder, table):
+    distributed = pytest.importorskip("distributed")
+    cloudpickle = pytest.importorskip("cloudpickle")
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    X, y = table
+
+    class LogSums(distributed.WorkerPlugin):
+        def setup(self, worker):
+            log_sums(log)
+
+    log, n_lines_then = tmp_path / "sums.txt", []
+    with (
+        distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+        joblib.parallel_config(backend="dask"),
+    ):
+        client.register_plugin(LogSums())
+        pids = list(client.run(os.getpid).values())
+        killer = threading.Thread(target=kill_at_work, args=(pids[0], log, n_lines_then))
+        killer.start()
+        head = LinearDiscriminantHead().fit_from(folder, y)
+        killer.join()
+        found = predict_embeddings(head, folder, to=tmp_path / "proba")
+        pids_after = list(client.run(os.getpid).values())
+    n_parts = len(list(folder.glob("part-*")))
+    lines = log.read_text().split()
+    assert n_lines_then[0] < n_parts < len(lines)  # midway, and some were added again
+    assert pids[0] not in pids_after
+    assert pids[1] in pids_after
+    assert {*map(str, pids)} <= set(lines)
+    expected = LinearDiscriminantHead().fit(X, y)
+    assert_same(head, expected)
+    assert_array_equal(found["label"], expected.predict(X))
+    kept = pd.read_parquet(tmp_path / "proba")
+    assert_allclose(kept, expected.predict_proba(X), **CLOSE)
