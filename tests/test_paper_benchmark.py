@@ -41,18 +41,8 @@ def command(output, *more):
     return [
         *("--datasets", "few", "--backbones", "zoo/RegNet", "zoo/ViT-16", "--heads", "linear"),
         *("--rules", *RULES, "--rivals", *RIVALS, "--shots", "1", "3", "all", "--draws", "2"),
-        *(
-            "--diagnosis-heads",
-            "linear",
-            "--diagnosis-draws",
-            "1",
-            "--trained-draws",
-            "1",
-            "--quiet",
-            "--output",
-            str(output),
-            *more,
-        ),
+        *("--diagnosis-heads", "linear", "--diagnosis-draws", "1", "--trained-draws", "1"),
+        *("--quiet", "--output", str(output), *more),
     ]
 
 
