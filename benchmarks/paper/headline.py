@@ -1,6 +1,6 @@
 """Draw the headline figure from stored results: what is gained over the best single backbone.
 
-    python -m benchmarks.paper.headline docs/results/default
+    python -m benchmarks.paper.headline docs/results/paper
 
 It is written beside the results, as every run of ``benchmarks.paper`` does.
 
