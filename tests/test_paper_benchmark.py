@@ -346,6 +346,18 @@ def test_views_and_pooled_features(viewed):
     assert text in " ".join((viewed / "results.md").read_text().split())
 
 
+def test_a_head_that_has_no_columns_is_left_out(finished, tmp_path):
+    X, about = _embedding.read_set(next(finished.glob("work/embeddings/few-*")))
+    heads = (_systems.POOLED_PROBE, "linear")
+    options = {"rules": ("static",), "rivals": (), "columns": _embedding.PLAIN}
+    settings = _run.Settings(("zoo/RegNet", "zoo/ViT-16"), heads, **options)
+    X = X[:, replace(settings, columns=_embedding.ALL_FEATURES).columns_of("projected")[1]]
+    train, test = _run.split(about, "1", 0, 0)
+    data = X[train], X[test], about["y"][train], about["y"][test]
+    rows = _run._measure(data, {**about, "class_names": None}, 9, settings, tmp_path)
+    assert {row["head"] for row in rows} == {"linear"}
+
+
 def test_columns_name_the_folder_of_embeddings(few, finished, viewed):
     (plain,), (views,) = (out.glob("work/embeddings/few-*") for out in (finished, viewed))
     assert plain.name != views.name

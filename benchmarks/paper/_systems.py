@@ -105,6 +105,5 @@ def columns_of(features, blocks):
     """
     wanted = {PROJECTED: (False,), POOLED: (True,), BOTH: (False, True)}[features]
     kept = {name: at for name, at in blocks.items() if parse_kind(name).pooled in wanted}
-    return list(kept), np.concatenate(
-        [np.arange(at.start, at.stop) for at in kept.values()] or [[]]
-    )
+    columns = [np.arange(at.start, at.stop) for at in kept.values()]
+    return list(kept), np.concatenate(columns or [np.arange(0)])
