@@ -38,6 +38,13 @@ def as_tensors(device, *arrays):
     ]
 
 
+def has_fused_adam(device):
+    """Whether Adam can take a step in one pass over its parameters, which large ones wait for."""
+    import torch
+
+    return torch.device(device).type in ("cpu", "cuda")
+
+
 def mean_weights(sample_weight, n, dtype=np.float32):
     """Weights of rows relative to their mean: ones without weights."""
     if sample_weight is None:
@@ -131,7 +138,8 @@ def train_head(head, parameters, logits_of, targets, sample_weight, generator):
     def loss_of(rows):
         return weighted_cross_entropy(logits_of(rows), targets[rows], weights[rows])
 
-    optimizer = torch.optim.AdamW(parameters, lr=head.learning_rate, eps=1e-4)
+    fused = has_fused_adam(parameters[0].device)
+    optimizer = torch.optim.AdamW(parameters, lr=head.learning_rate, eps=1e-4, fused=fused)
     n_steps = head.max_iter * -(-n // head.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
     return train(head, optimizer, loss_of, n, generator, schedule=schedule)

@@ -9,6 +9,7 @@ from ...backbones import resolve_device
 from ...heads._training import (
     TRAINING_CONSTRAINTS,
     as_tensors,
+    has_fused_adam,
     make_generator,
     mean_weights,
     train,
@@ -139,7 +140,10 @@ class NeuralLogitController(BaseRouter):
             return weighted_cross_entropy(combined, y[rows], weights[rows])
 
         optimizer = torch.optim.Adam(
-            network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
+            network.parameters(),
+            lr=self.learning_rate,
+            weight_decay=self.weight_decay,
+            fused=has_fused_adam(device),
         )
         self.loss_curve_ = train(self, optimizer, loss_of, len(y), generator, budget=self.budget)
         self.coefs_ = [p.detach().cpu().numpy() for p in network.parameters()]
