@@ -59,9 +59,9 @@ def parts_of(n_rows, size):
     return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
-def row_batches(n_rows, n_columns, most=None):
-    """Slices of at most so many rows, and of not too many values, where a row has n_columns."""
-    fitting = max(1, _VALUES_AT_ONCE // n_columns)
+def row_batches(n_rows, n_columns, most=None, values=_VALUES_AT_ONCE):
+    """Slices of at most so many rows, and of about so many values, where a row has n_columns."""
+    fitting = max(1, values // n_columns)
     return parts_of(n_rows, fitting if most is None else min(most, fitting))
 
 

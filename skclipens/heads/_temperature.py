@@ -1,7 +1,6 @@
 """Temperature scaling: one positive number per expert that makes its logits comparable."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from .._utils._linalg import row_batches, total_weight
@@ -13,7 +12,9 @@ from .._utils._linalg import row_batches, total_weight
 UNJUDGED_SPREAD, UNJUDGED_POWER = 0.6, 8
 UNJUDGED_TEMPERATURES, UNJUDGED_SLOPE = (0.2, 0.75), 3.0
 
-_LOG_TEMPERATURE_BOUNDS = (-7.0, 7.0)
+_LOG_INVERSE_BOUNDS = (-7.0, 7.0)
+_MAX_STEPS, _TOLERANCE = 100, 1e-4  # the error is about the square of the last step
+_VALUES_IN_CACHE = 2**16
 _SMALLEST_SPREAD = 1e-12
 
 
@@ -46,21 +47,27 @@ def fit_temperature(logits, y, offset=0.0, sample_weight=None):
     scale = _spread(logits, sample_weight)
     if scale < _SMALLEST_SPREAD:  # all temperatures fit logits that favour no class
         return 1.0
+    smoothing = 1 / (total_weight(y, sample_weight) + 2)
+    batches = row_batches(*logits.shape, values=_VALUES_IN_CACHE)
+    offsets = np.broadcast_to(np.asarray(offset, logits.dtype), logits.shape)
+    given = [(_levelled(logits[rows], scale), y[rows], offsets[rows]) for rows in batches]
+    targets = np.concatenate([_smoothed(z, of_rows, smoothing) for z, of_rows, _ in given])
+    target = np.average(targets, weights=sample_weight)
+
+    def slope(log_inverse):
+        inverse = np.exp(log_inverse)
+        moments = [_moments(z, z * z.dtype.type(inverse) + added) for z, _, added in given]
+        mean, variance = np.average(np.hstack(moments), axis=1, weights=sample_weight)
+        return mean - target, inverse * variance
+
+    return scale * float(np.exp(-_find_zero(slope, *_LOG_INVERSE_BOUNDS)))
+
+
+def _levelled(logits, scale):
+    """Logits in units of a scale, of which the largest of each row is zero."""
     logits = logits / logits.dtype.type(scale)
     logits -= logits.max(axis=1, keepdims=True)  # which no softmax depends on
-    smoothing = 1 / (total_weight(y, sample_weight) + 2)
-    # The loss is a log-sum-exp less what is linear in 1 / temperature, up to a constant.
-    slope = np.average(_smoothed(logits, y, smoothing), weights=sample_weight)
-    scores = np.empty(np.broadcast_shapes(np.shape(offset), logits.shape), logits.dtype)
-
-    def loss(log_temperature):
-        inverse = np.exp(-log_temperature)
-        np.multiply(logits, logits.dtype.type(inverse), out=scores)
-        sums = _log_sum_exp(scores, offset)
-        return np.average(sums, weights=sample_weight) - inverse * slope
-
-    found = minimize_scalar(loss, bounds=_LOG_TEMPERATURE_BOUNDS, method="bounded")
-    return scale * float(np.exp(found.x))
+    return logits
 
 
 def _smoothed(logits, y, smoothing):
@@ -70,15 +77,40 @@ def _smoothed(logits, y, smoothing):
     return (1 - smoothing) * true + smoothing * others / max(logits.shape[1] - 1, 1)
 
 
-def _log_sum_exp(scores, offset):
-    """Log-sum-exp of each row, float64, of scores whose largest is 0, and an offset."""
-    largest = 0.0
-    if np.ndim(offset):
-        scores += offset
-        largest = scores.max(axis=1)
-        scores -= largest[:, None]
-    np.exp(scores, out=scores)
-    return np.log(scores.sum(axis=1, dtype=np.float64)) + largest
+def _moments(values, scores):
+    """Mean and variance of each row's values under the softmax of its scores, (2, n), float64."""
+    scores -= scores.max(axis=1, keepdims=True)
+    p = np.exp(scores, out=scores)
+    p /= p.sum(axis=1, keepdims=True)
+    p *= values
+    mean = p.sum(axis=1, dtype=np.float64)
+    return np.stack([mean, np.einsum("nc,nc->n", p, values) - mean**2])
+
+
+def _find_zero(function, low, high):
+    """Zero of an increasing function, or the bound that is nearest to it.
+
+    By Newton's method; where a step leads to a bound that is known to be on its side, the middle
+    between the bounds is next.
+
+    Parameters
+    ----------
+    function : callable
+        Its value and derivative at a point.
+    low, high : float
+        Bounds, on both sides of zero, where the search begins.
+    """
+    at, known = 0.0, set()
+    for _ in range(_MAX_STEPS):
+        value, derivative = function(at)
+        low, high = (at, high) if value < 0 else (low, at)
+        known.add(at)
+        step = value / derivative if derivative > 0 else np.copysign(np.inf, value)
+        then = min(max(at - step, low), high)
+        if abs(then - at) < _TOLERANCE:
+            return then
+        at = (low + high) / 2 if then in known else then
+    return at
 
 
 def log_loss(logits, y, sample_weight=None, temperature=1.0):
