@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._utils._sklearn import Interval, RealNotInt, check_feature_names_in, fit_context
+from ._utils._versions import VersionsMixin
 from .ensemble._blocks import find_blocks, take
 
 __all__ = ["BlockPCA"]
@@ -19,7 +20,7 @@ __all__ = ["BlockPCA"]
 _OTHER = "other"  # what find_blocks calls columns of no backbone
 
 
-class BlockPCA(TransformerMixin, BaseEstimator):
+class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
     """Reduce each block of columns by a principal component analysis of its own.
 
     For trees, and for models that read a whole table at once, whose time grows with the number of

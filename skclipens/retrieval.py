@@ -1,6 +1,6 @@
 """Retrieval: images found by words or by other images, with several backbones.
 
-Imports ``ensemble`` and all below, and may be imported by ``cli`` alone.
+Imports ``ensemble`` and all below, and may be imported by ``cli`` and ``utils`` alone.
 """
 
 from numbers import Integral
@@ -11,10 +11,11 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._utils._linalg import unit_rows
-from ._utils._sklearn import HasMethods, Interval, StrOptions, fit_context
+from ._utils._sklearn import Interval, StrOptions, fit_context
 from .backbones import Backbone
-from .embedding import MultiBackboneEmbedder
+from .embedding import CLIPEmbedder, MultiBackboneEmbedder
 from .embedding._gaps import filled, gaps_of, readable, warn_of_gaps
+from .embedding._weights import WeightsMixin
 from .ensemble._blocks import find_blocks, take
 from .images import as_image_list
 
@@ -25,7 +26,7 @@ _AT_ONCE = 2**24  # cosines
 _FLOATS = [np.float32, np.float64]
 
 
-class ImageRetriever(BaseEstimator):
+class ImageRetriever(WeightsMixin, BaseEstimator):
     r"""Find images by words or by other images, with several backbones.
 
     Each backbone compares a query with all images by the cosine of their embeddings. What the
@@ -33,7 +34,7 @@ class ImageRetriever(BaseEstimator):
 
     Parameters
     ----------
-    embedder : None, str, list of str or embedder, default=None
+    embedder : None, str, list of str, MultiBackboneEmbedder or CLIPEmbedder, default=None
         Names of backbones, as :class:`skclipens.MultiBackboneEmbedder` takes them, or an embedder.
         None: the backbones that the columns of a table are named after, and for images the default
         ones of :class:`skclipens.MultiBackboneEmbedder`.
@@ -88,7 +89,7 @@ class ImageRetriever(BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "embedder": [None, str, "array-like", HasMethods(["transform", "embed_text"])],
+        "embedder": [None, str, "array-like", MultiBackboneEmbedder, CLIPEmbedder],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "fusion": [StrOptions({"cosine", "rank"})],
         "templates": ["array-like"],
@@ -133,7 +134,9 @@ class ImageRetriever(BaseEstimator):
         self._of_images = not _is_table(X)
         self.rows_ = np.flatnonzero(~gaps)
         self.n_samples_fit_ = len(table)
-        self._blocks = find_blocks(self._named_blocks(), table.shape[1], _names_of(self))
+        names = getattr(self, "feature_names_in_", None)
+        self._blocks = find_blocks(self._named_blocks(), table.shape[1], names)
+        self._note_weights({Backbone(one.backbone) for one in self._blocks if one.backbone})
         self.embeddings_ = np.empty_like(table)
         for block in self._blocks:
             self.embeddings_[:, block.columns] = unit_rows(take(table, block.columns))
@@ -250,8 +253,9 @@ class ImageRetriever(BaseEstimator):
     def _embed_words(self, texts, blocks):
         """Text embeddings for each of the blocks."""
         backbones = list(dict.fromkeys(block.backbone for block in blocks))
-        device = getattr(self.embedder, "device", "auto")
-        embedder = MultiBackboneEmbedder(backbones, device=device)
+        of_images = self._embedder()
+        options = {"device": of_images.device, "cache": of_images.cache}
+        embedder = MultiBackboneEmbedder(backbones, **options)
         words = embedder.embed_text(texts, templates=self.templates)
         ends = np.cumsum([Backbone(one).width for one in backbones])[:-1]
         of = dict(zip(backbones, np.split(words, ends, axis=1), strict=True))
@@ -296,10 +300,6 @@ def _reciprocal_ranks(cosines):
 
 
 _FUSIONS = {"cosine": _mean, "rank": _reciprocal_ranks}
-
-
-def _names_of(estimator):
-    return getattr(estimator, "feature_names_in_", None)
 
 
 def _is_table(X):

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.naive_bayes import GaussianNB
@@ -341,6 +342,23 @@ def test_rows_whose_class_no_other_row_has_are_not_held_out():
     clf = CascadeEnsemble(PARTS, estimator=GaussianNB(), random_state=0).fit(X, y)
     assert list(clf.classes_) == [0, 1, 2, 7]
     assert clf.curve_["accuracy"][-1] > 0.9
+
+
+def test_classes_are_those_that_the_stages_know(table, y):
+    known = LogisticRegression(C=10).fit(table, y)
+    some = np.isin(y, np.unique(y)[:2])
+    ensemble = AdaptiveBackboneEnsemble(
+        head=[("frozen", FrozenEstimator(known), slice(None))], router="uniform", calibrate=False
+    )
+    clf = CascadeEnsemble([("all", slice(None))], estimator=ensemble, cost={"all": 1}, thresholds=0)
+    np.testing.assert_array_equal(
+        clf.fit(table[some], y[some]).predict(table), known.predict(table)
+    )
+    unheard = CascadeEnsemble(BACKBONES, estimator=LogisticRegression(C=10), cv=2, random_state=0)
+    unheard.fit(table, y, sample_weight=some.astype(float))
+    assert unheard.classes_.tolist() == np.unique(y)[:2].tolist()
+    heard = clone(unheard).fit(table[some], y[some])
+    assert_array_equal(unheard.predict(table), heard.predict(table))
 
 
 def test_there_is_no_curve_where_nothing_was_chosen():

@@ -237,6 +237,15 @@ def test_one_row_per_class_does_not_route_heads_that_nothing_can_judge(X, y):
     assert_allclose(logits.std(axis=2).mean(axis=0), UNJUDGED_SPREAD, rtol=1e-3)
 
 
+@pytest.mark.parametrize("router", ["static", "nlc"])
+def test_what_nothing_can_judge_says_nothing_beside_one_who_knows_all(router, X, y):
+    sure = LogisticRegression(C=1e9, max_iter=1000).fit(X, y)
+    one = one_per_class(y)
+    heads = [("sure", FrozenEstimator(sure), slice(None)), "linear"]
+    clf = make(head=heads, router=router, calibrate=False).fit(X[one], y[one])
+    assert_array_equal(clf.predict(X), sure.predict(X))
+
+
 def test_prompts_that_mean_nothing_do_not_sink_one_shot_learning(X, y):
     one = one_per_class(y)
     rest = np.setdiff1d(np.arange(len(y)), one)

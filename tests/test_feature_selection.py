@@ -55,6 +55,14 @@ def frame(pictures):
     return embedder.fit_transform(pictures["path"])
 
 
+def test_rows_without_weight_neither_teach_nor_judge():
+    weights = (SPECIES > 0).astype(float)
+    some = SPECIES > 0
+    heard = make(PARTS[:2]).fit(IRIS[some], SPECIES[some])
+    found = make(PARTS[:2]).fit(IRIS, SPECIES, sample_weight=weights)
+    assert found.path_["score"].tolist() == heard.path_["score"].tolist()
+
+
 def make(blocks=PARTS, **parameters):
     defaults = dict(estimator=GaussianNB(), random_state=0)
     return BackboneSelector(blocks, **{**defaults, **parameters})

@@ -276,6 +276,13 @@ def test_labels_are_checked_before_an_image_is_read(make, change, message, paths
     [
         ({}, {"sample_weight": [1.0]}, ValueError, "inconsistent numbers of samples"),
         ({}, {"sample_weight": np.zeros(32)}, ValueError, "zero"),
+        (
+            {"unlabeled": "ignore"},
+            {"sample_weight": np.ones(31)},
+            ValueError,
+            "inconsistent numbers of samples",
+        ),
+        ({"unlabeled": "ignore"}, {"groups": np.zeros(31)}, ValueError, "inconsistent numbers"),
         ({}, {"groups": np.zeros(31)}, ValueError, "inconsistent numbers of samples"),
         ({"estimator": Ridge()}, {"groups": np.zeros(32)}, TypeError, "fit of Ridge: .*'groups'"),
         (

@@ -19,6 +19,7 @@ from skclipens import (
     CascadeClassifier,
     CLIPEmbedder,
     EmbeddingStore,
+    ImageRetriever,
     LinearDiscriminantHead,
     MultiBackboneEmbedder,
     ZeroShotHead,
@@ -26,9 +27,11 @@ from skclipens import (
     zoo,
 )
 from skclipens._utils import _versions
+from skclipens.decomposition import BlockPCA
 from skclipens.ensemble._experts import HEADS
 from skclipens.ensemble.routers import ROUTERS
 from skclipens.images import View
+from skclipens.labels import OpenSetClassifier
 from skclipens.utils import skops_trusted_types
 from tests.data.make_model import pictures
 
@@ -106,7 +109,10 @@ def test_every_estimator_carries_versions(table):
         make_backbone_pipeline(PAIR),
         CascadeClassifier(PAIR),
         BackboneSelector(),
+        BlockPCA(),
         CLIPEmbedder(),
+        ImageRetriever(),
+        OpenSetClassifier(LogisticRegression()),
         *HEADS.values(),
         *(router() if isinstance(router, type) else router for router in ROUTERS.values()),
     ]
@@ -125,6 +131,10 @@ def test_other_weights_are_named(tmp_path, table):
     for one in (
         ZeroShotHead(str(folder)).fit(X.iloc[:, :128], y),
         CLIPEmbedder(str(folder)).fit(["a.png"]),
+        ImageRetriever(CLIPEmbedder(str(folder))).fit(pictures()[0][:3]),
+        CascadeClassifier(
+            [str(folder)], estimator=LogisticRegression(), cost={str(folder): 1}, cv=2
+        ).fit(*pictures()),
     ):
         content = pickle.dumps(one)
         with warnings.catch_warnings():
@@ -175,6 +185,12 @@ def test_skops_loads_all_else(table, tmp_path):
     np.testing.assert_array_equal(through_skops(cascade).predict(X), cascade.predict(X))
     selector = BackboneSelector(cv=3).fit(*table)
     np.testing.assert_array_equal(through_skops(selector).support_, selector.support_)
+    pca = BlockPCA(4).fit(table[0])
+    np.testing.assert_array_equal(through_skops(pca).transform(table[0]), pca.transform(table[0]))
+    retriever = ImageRetriever(PAIR).fit(X)
+    np.testing.assert_array_equal(through_skops(retriever).kneighbors(X), retriever.kneighbors(X))
+    known = OpenSetClassifier(AdaptiveBackboneEnsemble()).fit(*table)
+    np.testing.assert_array_equal(through_skops(known).predict(table[0]), known.predict(table[0]))
 
 
 class Mine(LogisticRegression):

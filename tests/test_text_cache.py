@@ -9,14 +9,21 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
-from skclipens import AdaptiveBackboneEnsemble, ResidualHead, ZeroShotHead, make_backbone_pipeline
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    CLIPEmbedder,
+    ImageRetriever,
+    ResidualHead,
+    ZeroShotHead,
+    make_backbone_pipeline,
+)
 from skclipens._utils import _progress
 from skclipens.backbones import Backbone, _text
 from skclipens.datasets import load_emoji
 from skclipens.embedding import _memory, _texts
 from skclipens.embedding._texts import embed_classes
 from skclipens.heads import _text_head
-from skclipens.store import EmbeddingStore
+from skclipens.store import EmbeddingStore, EmbeddingStoreError
 
 RN20, VIT8 = Backbone("zoo/RN20"), Backbone("zoo/ViT-8")
 NAMES = sorted(set(load_emoji().frame["name"]))[::20][:40]
@@ -122,6 +129,35 @@ def test_a_store_that_fails_costs_no_result(encoded, tmp_path, monkeypatch):
         found = embed_classes(RN20, NAMES[:3], TEMPLATES, cache=store)
     assert len(caught) == 1
     np.testing.assert_array_equal(found[0], expected[0])
+
+
+def test_a_store_that_cannot_be_locked_still_tells_its_texts(encoded, tmp_path, monkeypatch):
+    expected = embed_classes(RN20, NAMES[:3], TEMPLATES, cache=tmp_path)
+    encoded.clear()
+    forget(monkeypatch)
+    get = EmbeddingStore._get
+
+    def unlockable(self, keys, model_key, *, as_it_lies=False):
+        if not as_it_lies:
+            list(keys)
+            raise EmbeddingStoreError("cannot be locked")
+        return get(self, keys, model_key, as_it_lies=True)
+
+    monkeypatch.setattr(EmbeddingStore, "_get", unlockable)
+    found = embed_classes(RN20, NAMES[:3], TEMPLATES, cache=tmp_path)
+    np.testing.assert_array_equal(found[0], expected[0])
+    assert not encoded
+
+
+def test_words_that_are_searched_for_are_stored(encoded, tmp_path, monkeypatch):
+    images = load_emoji().filenames[:4]
+    retriever = ImageRetriever(CLIPEmbedder("zoo/RN20", cache=tmp_path)).fit(images)
+    found = retriever.search(["a dog"])
+    assert encoded
+    encoded.clear()
+    forget(monkeypatch)
+    np.testing.assert_array_equal(retriever.search(["a dog"]), found)
+    assert not encoded
 
 
 def test_few_prompts_are_held(monkeypatch):

@@ -1,5 +1,7 @@
 """Tests of routers that train a gate on the columns: the controller of the paper, the mixture."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -311,3 +313,12 @@ def test_gate_without_noise_is_the_one_that_was_trained(seed, n_experts, data):
     assert (load <= len(scores)).all()
     if k == n_experts:
         assert_array_equal(load.numpy(), len(scores))
+
+
+def test_tables_that_cannot_be_written_to_are_nothing_to_warn_of():
+    rng = np.random.default_rng(0)
+    X, logits = rng.normal(size=(20, 4)), rng.normal(size=(20, 2, 3))
+    X.flags.writeable = logits.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        NeuralLogitController(max_iter=1).fit(X, logits, rng.integers(0, 3, 20))

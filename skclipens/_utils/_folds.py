@@ -11,6 +11,7 @@ from sklearn.model_selection import (
     check_cv,
 )
 
+from ._metadata import rows_of
 from ._sklearn import HasMethods, Interval, RealNotInt
 from ._validation import few_rows_per_class
 from ._warnings import silent
@@ -72,6 +73,31 @@ def few_shot_folds(
     elif isinstance(cv, Real):
         return [_split_once(cv, y, groups, random_state)]
     return _teachable(_split(check_cv(cv), y, groups, X), y)
+
+
+def heard_rows(X, y, metadata, cv):
+    """What is given of the rows that have a weight: the others teach and judge nothing.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+    metadata : dict
+        ``sample_weight`` and ``groups``, arrays or None.
+    cv : int, float, splitter or iterable of (train, test)
+
+    Returns
+    -------
+    heard : ndarray of shape (n,), bool
+    X, y, metadata, cv
+        Of these rows.
+    """
+    weights = metadata["sample_weight"]
+    heard = np.ones(len(y), bool) if weights is None else weights > 0
+    if not heard.all():
+        cv = folds_of_some(cv, heard, X, y, metadata["groups"])
+        X, y, metadata = X[heard], y[heard], rows_of(metadata, heard)
+    return heard, X, y, metadata, cv
 
 
 def folds_of_some(cv, some, X, y, groups):

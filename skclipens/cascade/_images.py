@@ -14,13 +14,14 @@ from ..backbones._kinds import parse_kind
 from ..embedding import CLIPEmbedder, MultiBackboneEmbedder
 from ..embedding._base import BaseEmbedder
 from ..embedding._stages import Stages
+from ..embedding._weights import WeightsMixin
 from ..ensemble._blocks import find_blocks
 from ..images import as_image_list
 from ._costs import IS_MAPPING, block_costs, make_for_blocks
 from ._table import BaseCascade, CascadeEnsemble
 
 
-class CascadeClassifier(BaseCascade):
+class CascadeClassifier(WeightsMixin, BaseCascade):
     """Classify images, with cheap backbones first and the others only for undecided images.
 
     Stage k embeds the images that are still undecided with the k-th backbone, and an ensemble of
@@ -179,7 +180,8 @@ class CascadeClassifier(BaseCascade):
         images, y = as_image_list(X), column_or_1d(y, warn=True)
         check_consistent_length(images, y)
         check_labels(y)
-        names = [backbone.name for backbone in resolve_backbones(self.backbones)]
+        backbones = resolve_backbones(self.backbones)
+        names = [backbone.name for backbone in backbones]
         views = getattr(self.embedder, "views", None)
         costs = None if self._measures_cost() else block_costs(self.cost, names, views)
         blocks = [self._block_of(name) for name in names]
@@ -201,6 +203,7 @@ class CascadeClassifier(BaseCascade):
         self.cascade_ = cascade.fit(table, y, sample_weight, groups)
         self.classes_ = self.cascade_.classes_
         self.backbones_ = [parse_kind(block).backbone for block in self.cascade_.block_names_]
+        self._note_weights(backbones)
         self.n_features_in_ = 1
         # Sets feature_names_in_, or removes it where X has no names.
         validate_data(self, X, skip_check_array=True, ensure_2d=False)

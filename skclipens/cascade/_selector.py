@@ -9,7 +9,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._folds import CV_CONSTRAINTS, few_shot_folds
+from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, heard_rows
 from .._utils._metadata import metadata_for
 from .._utils._progress import progress
 from .._utils._sklearn import HasMethods, Interval, StrOptions, fit_context
@@ -193,7 +193,8 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         costs = block_costs(self.cost, cost_names(blocks))
         check_budget(self.max_cost, [block.name for block in blocks], costs)
         seed = draw_seed(self.random_state)
-        folds = self._split(X, y, metadata["groups"], seed)
+        _, X, y, metadata, cv = heard_rows(X, y, metadata, self.cv)
+        folds = self._split(X, y, metadata["groups"], cv, seed)
 
         def score(chosen):
             candidate = [blocks[i] for i in chosen]
@@ -211,9 +212,9 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         self.support_[columns_of([blocks[i] for i in chosen[:n_selected]])] = True
         return self
 
-    def _split(self, X, y, groups, seed):
+    def _split(self, X, y, groups, cv, seed):
         # A row of every class in every part: the log-loss is not defined otherwise.
-        folds = few_shot_folds(y, self.cv, groups=groups, every_class=True, random_state=seed, X=X)
+        folds = few_shot_folds(y, cv, groups=groups, every_class=True, random_state=seed, X=X)
         if not folds:
             classes = np.unique(y)
             raise ValueError(

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._folds import CV_CONSTRAINTS, few_shot_folds
+from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, heard_rows
 from .._utils._metadata import metadata_for, rows_of
 from .._utils._progress import progress
 from .._utils._sklearn import HasMethods, Interval, StrOptions, fit_context
@@ -254,10 +254,10 @@ class CascadeEnsemble(BaseCascade):
             block, or thresholds are to be chosen and no class has two rows.
         """
         X, y = check_table(self, X, y)
-        self.classes_ = np.unique(y)
-        weights = check_weights(sample_weight, X)
-        check_at_least_two(np.unique(y if weights is None else y[weights > 0]))
-        metadata = {"sample_weight": weights, "groups": check_groups(groups, y)}
+        weights, groups = check_weights(sample_weight, X), check_groups(groups, y)
+        metadata = {"sample_weight": weights, "groups": groups}
+        _, X, y, metadata, cv = heard_rows(X, y, metadata, self.cv)
+        check_at_least_two(np.unique(y))
         blocks = find_blocks(self.blocks, X.shape[1], getattr(self, "feature_names_in_", None))
         costs = block_costs(self.cost, cost_names(blocks))
         if self.order == "cost":
@@ -275,7 +275,7 @@ class CascadeEnsemble(BaseCascade):
         ]
         vars(self).pop("curve_", None)  # of an earlier fit
         searched = isinstance(self.thresholds, str) and len(stages) > 1
-        folds = self._split(X, y, metadata["groups"], seed) if searched else []
+        folds = self._split(X, y, metadata["groups"], cv, seed) if searched else []
         with progress(
             len(stages) * (1 + len(folds)), self.verbose, desc="stages", unit="fit"
         ) as bar:
@@ -286,6 +286,8 @@ class CascadeEnsemble(BaseCascade):
                 self.thresholds_ = broadcast_thresholds(thresholds, (len(stages) - 1,))
             tasks = (_fit_task(estimator, columns, y, metadata) for estimator, columns in stages)
             self.estimators_ = self._run_fits(tasks, bar)
+        # Not those of y: a frozen head may know more.
+        self.classes_ = self.estimators_[-1].classes_
         return self
 
     def _run_fits(self, tasks, bar):
@@ -311,9 +313,9 @@ class CascadeEnsemble(BaseCascade):
         best = choose(self.curve_, self.max_accuracy_drop, self.max_cost)
         self.thresholds_ = np.full(len(stages) - 1, self.curve_["threshold"][best])
 
-    def _split(self, X, y, groups, seed):
+    def _split(self, X, y, groups, cv, seed):
         try:
-            folds = few_shot_folds(y, self.cv, groups=groups, random_state=seed, X=X)
+            folds = few_shot_folds(y, cv, groups=groups, random_state=seed, X=X)
         except ValueError as error:
             raise ValueError(f"{error} {_WAY_OUT}") from None
         if folds:

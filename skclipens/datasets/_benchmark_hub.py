@@ -31,7 +31,8 @@ def read_hub(spec, root, subset, *, download):
         downloads are kept in ``root / "hub"``.
     subset : {"train", "test", "all"}
     download : bool
-        Whether to ask the hub if there is no clone.
+        Not used: who calls has asked :func:`has_hub_copy`, and the library ``datasets`` asks the
+        hub for a newer version of what it has.
 
     Returns
     -------

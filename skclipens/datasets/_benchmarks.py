@@ -118,7 +118,8 @@ def fetch_benchmark(
         ``data_home/timm/eurosat-rgb``.
     download_if_missing : bool, default=True
         If False, raise a `DatasetNotAvailableError` if the set is not there instead of
-        downloading it. Some sets have tens of gigabytes.
+        downloading it. Some sets have tens of gigabytes. Of a set that was downloaded from the hub
+        before, the hub is still asked for a newer version, unless ``HF_HUB_OFFLINE=1`` is set.
     return_X_y : bool, default=False
         If True, return ``(images, target)`` instead of a Bunch.
 

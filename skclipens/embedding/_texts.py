@@ -70,7 +70,7 @@ def _rows(backbone, prompts, store):
     lacking = [prompt for prompt in prompts if prompt not in rows]
     if lacking and store is not None:
         key = f"{model_key(backbone, 'fp32', store)} texts {TEXT_VERSION}"
-        stored = store._get(map(_key, lacking), key)
+        stored = store._get([_key(prompt) for prompt in lacking], key)
         values = {prompt: stored.get(_key(prompt)) for prompt in lacking}
         found = {prompt: np.frombuffer(v, np.float32) for prompt, v in values.items() if v}
         _known.put_many(None, model, found)

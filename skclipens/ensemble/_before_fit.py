@@ -6,7 +6,13 @@ from sklearn.utils import column_or_1d
 
 from .._utils._folds import few_shot_folds
 from .._utils._metadata import rows_of
-from .._utils._validation import check_labels, labels_of, unlabeled_rows
+from .._utils._validation import (
+    check_groups,
+    check_labels,
+    check_weights,
+    labels_of,
+    unlabeled_rows,
+)
 from .._utils._values import refuse_mixed
 from ..backbones._prompts import check_templates
 from ..heads._text_head import BaseTextHead, names_of_classes
@@ -30,8 +36,8 @@ class ChecksBeforeFit:
         draft, y = labelled_by_names(self) if y is None else (clone(self), column_or_1d(y))
         if self.unlabeled != "error":
             labeled = ~unlabeled_rows(y)
-            given = {"sample_weight": sample_weight, "groups": groups}
-            given = {k: None if one is None else np.asarray(one) for k, one in given.items()}
+            weights = check_weights(sample_weight, np.empty((len(y), 0), np.float32))
+            given = {"sample_weight": weights, "groups": check_groups(groups, y)}
             y, (sample_weight, groups) = labels_of(y, labeled), rows_of(given, labeled).values()
         check_labels(y, option="unlabeled")
         rows = np.empty((len(y), 0), np.float32)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._folds import few_shot_folds, folds_of_some
+from .._utils._folds import few_shot_folds, folds_of_some, heard_rows
 from .._utils._linalg import one_blas_thread
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
@@ -113,13 +113,8 @@ class CrossFit:
             cv = cv if hasattr(cv, "split") else folds_of_some(cv, kept, X, kept, groups)
             X, given = X[kept], rows_of(given, kept)
         metadata = self._check_metadata(X, y, **given)
-        if metadata["sample_weight"] is not None:
-            # What weighs nothing teaches and judges nothing: as if these rows were not there.
-            some = metadata["sample_weight"] > 0
-            if not some.all():
-                cv = folds_of_some(cv, some, X, y, metadata["groups"])
-                X, y, metadata = X[some], y[some], rows_of(metadata, some)
-                kept[kept] = some
+        heard, X, y, metadata, cv = heard_rows(X, y, metadata, cv)
+        kept[kept] = heard
         # Many small fits: threads within each cost more than they bring; n_jobs is for more cores.
         with one_blas_thread():
             told, held_out = self._fit(X, y, metadata, cv, judge)

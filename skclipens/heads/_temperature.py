@@ -200,11 +200,13 @@ def fixed_temperature(logits, spread):
     ----------
     logits : ndarray of shape (n, C)
     spread : float
-        Standard deviation over classes, in the mean over rows.
+        Standard deviation over classes, in the mean over rows; none of them where it is 0.
 
     Returns
     -------
     float
     """
+    if not spread:
+        return np.inf
     of_rows = [logits[rows].std(axis=1) for rows in row_batches(*logits.shape)]
     return float(np.concatenate(of_rows).mean()) / spread or 1.0

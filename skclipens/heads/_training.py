@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 
 from .._utils._progress import progress
 from .._utils._sklearn import Interval
+from .._utils._warnings import silent
 
 TRAINING_CONSTRAINTS = {
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -32,10 +33,10 @@ def as_tensors(device, *arrays):
     import torch
 
     single = torch.device(device).type == "mps"
-    return [
-        torch.as_tensor(a.astype(np.float32) if single and a.dtype == np.float64 else a).to(device)
-        for a in map(np.ascontiguousarray, arrays)
-    ]
+    arrays = [np.ascontiguousarray(a) for a in arrays]
+    arrays = [a.astype(np.float32) if single and a.dtype == np.float64 else a for a in arrays]
+    with silent("The given NumPy array is not writable"):  # nor is it written to
+        return [torch.as_tensor(a).to(device) for a in arrays]
 
 
 def has_fused_adam(device):

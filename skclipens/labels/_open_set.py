@@ -13,6 +13,7 @@ from .._utils._folds import covers_most
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import HasMethods, Interval, fit_context
 from .._utils._validation import check_at_least_two, check_labels
+from .._utils._versions import VersionsMixin
 from ._held_out import checked_labels, held_out_logits, logits_of
 
 # Of the similarity to the nearest labelled row, beside 1 for the largest logit. It was chosen on
@@ -29,7 +30,7 @@ def _estimator_has(name):
 
 
 @fill_doc()
-class OpenSetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Classify rows, and reject those that are of none of the classes.
 
     How familiar a row is, is the sum of two kinds of evidence: the largest logit that the

@@ -3,6 +3,7 @@
 from .._utils._versions import VersionsMixin
 from ..backbones._kinds import BlockKind
 from ..cascade import BackboneSelector, CascadeClassifier
+from ..decomposition import BlockPCA
 from ..embedding import EmbeddingStore
 from ..ensemble._blocks import Block
 from ..ensemble._experts import Expert
@@ -10,9 +11,15 @@ from ..ensemble._folding import Folded
 from ..ensemble._unlabeled import UnlabeledCorrection
 from ..heads._sums import Sums
 from ..images import View
+from ..labels import OpenSetClassifier
 from ..pipeline import BackbonePipeline
+from ..retrieval import ImageRetriever
 
-_ESTIMATORS = (BackbonePipeline, BackboneSelector, CascadeClassifier)  # whose modules import all
+# The modules of these import all others that have estimators.
+_ESTIMATORS = (
+    *(BackbonePipeline, BackboneSelector, BlockPCA, CascadeClassifier),
+    *(ImageRetriever, OpenSetClassifier),
+)
 _RECORDS = (Block, BlockKind, EmbeddingStore, Expert, Folded, Sums, UnlabeledCorrection, View)
 _OTHERS = ("pathlib.PosixPath", "pathlib.WindowsPath", "scipy.sparse._csr.csr_array")
 
