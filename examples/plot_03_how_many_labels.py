@@ -37,7 +37,7 @@ models = {
 }
 rows = []
 for n_shots in (1, 2, 4, 8, 16):
-    cv = FewShotSplit(n_shots, n_repeats=3, random_state=0)
+    cv = FewShotSplit(n_shots, n_splits=3, random_state=0)
     for name, model in models.items():
         for score in cross_val_score(model, X, labels, cv=cv):
             rows.append((name, n_shots, 100 * score))

@@ -27,7 +27,7 @@ heads = {
     "the default, four kinds": "auto",
 }
 rows = []
-splitter = FewShotSplit(n_shots=8, n_repeats=4, random_state=0)
+splitter = FewShotSplit(n_shots=8, n_splits=4, random_state=0)
 for draw, (train, test) in enumerate(splitter.split(X, labels)):
     for name, head in heads.items():
         clf = AdaptiveBackboneEnsemble(

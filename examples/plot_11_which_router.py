@@ -27,7 +27,7 @@ routers = [
     "uniform", "static", "shrunk", "nlc", "super-learner", "vote", "confidence",
 ]  # fmt: skip
 rows = []
-splitter = FewShotSplit(n_shots=8, n_repeats=5, random_state=0)
+splitter = FewShotSplit(n_shots=8, n_splits=5, random_state=0)
 for draw, (train, test) in enumerate(splitter.split(X, labels)):
     for router in routers:
         clf = AdaptiveBackboneEnsemble(

@@ -89,7 +89,7 @@ def logistic_regression(n_shots):
 
 rows = []
 for n_shots in (1, 4, 16):
-    splitter = FewShotSplit(n_shots, n_repeats=10, random_state=0)
+    splitter = FewShotSplit(n_shots, n_splits=10, random_state=0)
     for draw, (train, test) in enumerate(splitter.split(X, y)):
         right = predictions_of_single_backbones(train, test) == y[test][:, None]
         average = AdaptiveBackboneEnsemble(

@@ -23,7 +23,7 @@ class FewShotSplit(BaseShuffleSplit):
     ----------
     n_shots : int, default=1
         Number of training samples of each class, at least 1.
-    n_repeats : int, default=10
+    n_splits : int, default=10
         Number of draws, at least 1.
     random_state : int, RandomState instance or None, default=None
         Controls which samples are drawn. Pass an int for the same draws across multiple calls
@@ -36,8 +36,8 @@ class FewShotSplit(BaseShuffleSplit):
     Notes
     -----
     Draws are nested. With the same int as `random_state` and the same `y`, the training set of
-    a repeat is contained in that of the same repeat for any larger `n_shots`, so curves over the
-    number of shots are paired; and the first repeats do not depend on `n_repeats`.
+    a draw is contained in that of the same draw for any larger `n_shots`, so curves over the number
+    of shots are paired; and the first draws do not depend on `n_splits`.
 
     A class with `n_shots` members or fewer keeps one of them for testing and trains on the
     others, with a warning.
@@ -55,18 +55,18 @@ class FewShotSplit(BaseShuffleSplit):
     >>> import numpy as np
     >>> from skclipens.model_selection import FewShotSplit
     >>> y = np.array(["cat", "dog", "cat", "dog", "cat", "dog"])
-    >>> splitter = FewShotSplit(n_shots=1, n_repeats=2, random_state=0)
+    >>> splitter = FewShotSplit(n_shots=1, n_splits=2, random_state=0)
     >>> for train, test in splitter.split(np.zeros((6, 1)), y):
     ...     print(train, y[train], test)
     [2 5] ['cat' 'dog'] [0 1 3 4]
     [1 4] ['dog' 'cat'] [0 2 3 5]
     """
 
-    def __init__(self, n_shots=1, n_repeats=10, *, random_state=None):
+    def __init__(self, n_shots=1, n_splits=10, *, random_state=None):
         check_scalar(n_shots, "n_shots", Integral, min_val=1)
-        check_scalar(n_repeats, "n_repeats", Integral, min_val=1)
+        check_scalar(n_splits, "n_splits", Integral, min_val=1)
         self.n_shots = n_shots
-        self.n_repeats = n_repeats
+        self.n_splits = n_splits
         self.random_state = random_state
 
     def split(self, X, y, groups=None):
@@ -84,7 +84,7 @@ class FewShotSplit(BaseShuffleSplit):
         Returns
         -------
         splits : iterator of (train, test)
-            `n_repeats` pairs of integer arrays with sorted indices, which together hold every
+            `n_splits` pairs of integer arrays with sorted indices, which together hold every
             sample once.
 
         Raises
@@ -110,7 +110,7 @@ class FewShotSplit(BaseShuffleSplit):
         return self._draw(y_index, class_sizes)
 
     def get_n_splits(self, X=None, y=None, groups=None):
-        """Return the number of splits, `n_repeats`.
+        """Return the number of splits, `n_splits`.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class FewShotSplit(BaseShuffleSplit):
         n_splits : int
             The number of pairs that ``split`` gives.
         """
-        return self.n_repeats
+        return self.n_splits
 
     def _check_class_sizes(self, classes, class_sizes):
         if np.any(class_sizes == 1):
@@ -143,7 +143,7 @@ class FewShotSplit(BaseShuffleSplit):
         n_samples = len(y_index)
         first = np.cumsum(class_sizes) - class_sizes
         n_train = np.minimum(self.n_shots, class_sizes - 1)
-        for _ in range(self.n_repeats):
+        for _ in range(self.n_splits):
             # One permutation of all samples, whatever n_shots is, makes the draws nested.
             order = rng.permutation(n_samples)
             order = order[np.argsort(y_index[order], kind="stable")]

@@ -35,9 +35,9 @@ def split(y, **params):
 
 
 @given(labels(), st.integers(1, 10), st.integers(1, 4), seeds)
-def test_trains_on_n_shots_of_each_class_and_tests_on_the_rest(y, n_shots, n_repeats, seed):
-    splits = split(y, n_shots=n_shots, n_repeats=n_repeats, random_state=seed)
-    assert len(splits) == n_repeats
+def test_trains_on_n_shots_of_each_class_and_tests_on_the_rest(y, n_shots, n_splits, seed):
+    splits = split(y, n_shots=n_shots, n_splits=n_splits, random_state=seed)
+    assert len(splits) == n_splits
     _, sizes = np.unique(y, return_counts=True)
     for train, test in splits:
         assert sorted([*train, *test]) == list(range(len(y)))
@@ -58,8 +58,8 @@ def test_an_int_seed_reproduces_the_draws(y, n_shots, seed):
 
 @given(labels(), st.integers(1, 9), st.integers(1, 9), seeds)
 def test_draws_are_nested_in_shots(y, n_shots, more, seed):
-    small = split(y, n_shots=n_shots, n_repeats=3, random_state=seed)
-    large = split(y, n_shots=n_shots + more, n_repeats=5, random_state=seed)
+    small = split(y, n_shots=n_shots, n_splits=3, random_state=seed)
+    large = split(y, n_shots=n_shots + more, n_splits=5, random_state=seed)
     for (few, _), (many, _) in zip(small, large, strict=False):
         assert set(few) <= set(many)
 
@@ -68,8 +68,8 @@ def test_draws_are_nested_in_shots(y, n_shots, more, seed):
 def test_names_of_the_classes_do_not_matter(y, seed):
     _, codes = np.unique(y, return_inverse=True)
     for one, other in zip(
-        split(y, n_repeats=2, random_state=seed),
-        split(codes, n_repeats=2, random_state=seed),
+        split(y, n_splits=2, random_state=seed),
+        split(codes, n_splits=2, random_state=seed),
         strict=True,
     ):
         np.testing.assert_array_equal(one[0], other[0])
@@ -78,7 +78,7 @@ def test_names_of_the_classes_do_not_matter(y, seed):
 def test_every_member_of_a_class_is_drawn_as_often():
     y = np.repeat([0, 1], [4, 8])
     drawn = np.bincount(
-        np.concatenate([train for train, _ in split(y, n_repeats=4000, random_state=0)])
+        np.concatenate([train for train, _ in split(y, n_splits=4000, random_state=0)])
     )
     np.testing.assert_allclose(drawn / 4000, np.repeat([1 / 4, 1 / 8], [4, 8]), atol=0.02)
 
@@ -86,7 +86,7 @@ def test_every_member_of_a_class_is_drawn_as_often():
 def test_repeats_and_unseeded_calls_differ():
     y = np.repeat([0, 1], 500)
     assert len({tuple(train) for train, _ in split(y, n_shots=5, random_state=0)}) == 10
-    first, second = (split(y, n_shots=5, n_repeats=1)[0][0] for _ in range(2))
+    first, second = (split(y, n_shots=5, n_splits=1)[0][0] for _ in range(2))
     assert not np.array_equal(first, second)
 
 
@@ -143,7 +143,7 @@ def enable_metadata_routing():
     ],
 )
 def test_labels_of_any_type(y):
-    ((train, test),) = split(y, n_repeats=1, random_state=0)
+    ((train, test),) = split(y, n_splits=1, random_state=0)
     assert train[0] in (0, 1) and train[1] in (2, 3, 4)
     assert len(test) == 3
 
@@ -189,7 +189,7 @@ def test_groups_are_ignored_with_a_warning():
         FewShotSplit().split(np.zeros(4), [0, 0, 1, 1], groups=[1, 2, 3, 4])
 
 
-@pytest.mark.parametrize("name", ["n_shots", "n_repeats"])
+@pytest.mark.parametrize("name", ["n_shots", "n_splits"])
 @pytest.mark.parametrize(("value", "error"), [(0, ValueError), (1.0, TypeError), ("1", TypeError)])
 def test_rejects_unfit_parameters(name, value, error):
     with pytest.raises(error, match=name):
@@ -198,5 +198,5 @@ def test_rejects_unfit_parameters(name, value, error):
 
 def test_says_what_it_is():
     splitter = FewShotSplit(4, random_state=0)
-    assert repr(splitter) == "FewShotSplit(n_repeats=10, n_shots=4, random_state=0)"
+    assert repr(splitter) == "FewShotSplit(n_shots=4, n_splits=10, random_state=0)"
     assert splitter.get_n_splits() == 10

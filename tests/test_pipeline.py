@@ -553,7 +553,7 @@ def test_grid_search_over_heads_and_routers(make, paths, y):
         "adaptivebackboneensemble__head": ["zero-shot", LogisticRegression()],
         "adaptivebackboneensemble__router": ["static", "nlc"],
     }
-    splitter = FewShotSplit(n_shots=2, n_repeats=2, random_state=0)
+    splitter = FewShotSplit(n_shots=2, n_splits=2, random_state=0)
     search = GridSearchCV(make(), grid, cv=splitter, error_score="raise").fit(paths, y)
     scores = search.cv_results_["mean_test_score"]
     assert scores.shape == (4,)
@@ -586,7 +586,7 @@ def test_parameters_of_the_head_can_be_searched(make, paths, y):
 
 
 def test_cross_validation_of_the_pipeline_is_that_of_its_embeddings(make, paths, y):
-    splitter = FewShotSplit(n_shots=4, n_repeats=2, random_state=0)
+    splitter = FewShotSplit(n_shots=4, n_splits=2, random_state=0)
     clf = make()
     scores = cross_val_score(clf, paths, y, cv=splitter, error_score="raise")
     X = clf[0].fit_transform(paths)

@@ -110,7 +110,7 @@ def test_each_thread_is_told(shown):
     X = np.random.default_rng(0).normal(size=(6, 128))
 
     def fit(i):
-        list(FewShotSplit(n_shots=5, n_repeats=1).split(X, [0, 0, 0, 1, 1, 1]))
+        list(FewShotSplit(n_shots=5, n_splits=1).split(X, [0, 0, 0, 1, 1, 1]))
         AdaptiveBackboneEnsemble("zoo/RN20").fit(X, [0, 0, 0, 1, 1, 1])  # numbers are no names
         CLAPHead("zoo/RN20", max_iter=1, strength=1.0).fit(X, list("aaabbb"))
 

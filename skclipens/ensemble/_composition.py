@@ -7,7 +7,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 
 from .._utils._sklearn import VisualBlock, routing_enabled
 from ._experts import HEADS, named_heads
-from .routers import ROUTERS
+from .routers import named_router
 
 
 class HeadComposition:
@@ -115,7 +115,7 @@ class HeadComposition:
         return self.class_names is not None or isinstance(np.asarray(y).tolist()[0], str)
 
     def _make_router(self):
-        router = ROUTERS[self.router] if isinstance(self.router, str) else self.router
+        router = named_router(self.router)
         if isinstance(router, type):
             raise ValueError(f"router is the class {router.__name__}; make one of it: add ().")
         router = clone(router, safe=False)
@@ -137,7 +137,7 @@ class HeadComposition:
             parts = [(name, HEADS.get(head, head)) for name, head, _ in named]
         names, heads = zip(*parts, strict=True)
         details = [str(head) for head in heads]
-        router = ROUTERS[self.router] if isinstance(self.router, str) else self.router
+        router = named_router(self.router)
         options = {"name_details": details, "dash_wrapped": False}
         experts = VisualBlock("parallel", heads, names=names, **options)
         names = f"experts on blocks={self.blocks!r}", f"router: {type(router).__name__}"

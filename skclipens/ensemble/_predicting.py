@@ -14,14 +14,13 @@ from ..heads import ZeroShotHead
 from ..heads._classifier import LogitClassifierMixin
 from ._experts import stack_logits
 from ._folding import fold
-from .routers import ROUTERS, combine
+from .routers import combine, named_router
 
 _ROWS_AT_ONCE = 1024
 
 
 def _has_weights(ensemble):
-    router = getattr(ensemble, "router_", ensemble.router)
-    return hasattr(ROUTERS[router] if isinstance(router, str) else router, "weights")
+    return hasattr(named_router(getattr(ensemble, "router_", ensemble.router)), "weights")
 
 
 class ExpertClassifier(LogitClassifierMixin, TransformerMixin):

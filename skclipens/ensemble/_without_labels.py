@@ -9,7 +9,7 @@ from .._utils._validation import check_at_least_two
 from ..heads import ZeroShotHead
 from ..heads._text_head import check_names
 from ._experts import HEADS, named_heads
-from .routers import ROUTERS, is_fixed
+from .routers import is_fixed, named_router
 
 
 def fit_by_names(ensemble, X):
@@ -80,7 +80,9 @@ def _needed(ensemble):
     names = ensemble.class_names
     fulfilled = {
         "head='zero-shot'": all(isinstance(head, ZeroShotHead) for head in heads),
-        "router='uniform' (or another that learns nothing)": _is_fixed(ensemble.router),
+        "router='uniform' (or another that learns nothing)": is_fixed(
+            named_router(ensemble.router)
+        ),
         "calibrate=False": not ensemble.calibrate,
         "class_names to a list of names": names is not None and not hasattr(names, "keys"),
     }
@@ -89,7 +91,3 @@ def _needed(ensemble):
 
 def _kinds(ensemble):
     return [kind for _, kind, _ in named_heads(ensemble.head)]
-
-
-def _is_fixed(router):
-    return is_fixed(ROUTERS[router] if isinstance(router, str) else router)

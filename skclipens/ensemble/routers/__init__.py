@@ -31,6 +31,12 @@ ROUTERS = {
     "probability": ProbabilityRouter(),
 }
 
+
+def named_router(router):
+    """The router that a name stands for, or what was given in its place."""
+    return ROUTERS[router] if isinstance(router, str) else router
+
+
 __all__ = [
     "ROUTERS",
     "ConfidenceRouter",
@@ -46,4 +52,5 @@ __all__ = [
     "VoteRouter",
     "combine",
     "is_fixed",
+    "named_router",
 ]

@@ -39,6 +39,12 @@ class GatedRouter(BaseRouter):
         The static weights.
     gates_ : ndarray of shape (E, 5 + n_components)
         What g takes from the statistics, a constant and the components.
+    features_ : callable
+        Makes of X and logits what the gates read, of shape (n, E, 5 + n_components).
+    spread_ : ndarray of shape (E,)
+        Standard deviation over classes of each expert's logits, that g is in units of.
+    range_ : (ndarray of shape (E,), ndarray of shape (E,))
+        The smallest and the largest g of the training rows, within which it stays.
     n_iter_ : int
         Iterations of L-BFGS.
 
