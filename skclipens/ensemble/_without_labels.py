@@ -77,12 +77,10 @@ def labelled_by_names(ensemble):
 def _needed(ensemble):
     """What is to be set so that nothing learns from labels."""
     heads = [HEADS.get(kind) if isinstance(kind, str) else kind for kind in _kinds(ensemble)]
-    names = ensemble.class_names
+    names, router = ensemble.class_names, named_router(ensemble.router)
     fulfilled = {
         "head='zero-shot'": all(isinstance(head, ZeroShotHead) for head in heads),
-        "router='uniform' (or another that learns nothing)": is_fixed(
-            named_router(ensemble.router)
-        ),
+        "router='uniform' (or another that learns nothing)": is_fixed(router),
         "calibrate=False": not ensemble.calibrate,
         "class_names to a list of names": names is not None and not hasattr(names, "keys"),
     }
