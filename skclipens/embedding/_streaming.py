@@ -64,7 +64,7 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
         if parts != listed:
             table.write_manifest({**manifest, "parts": parts})
     table.end([name for name, _, _ in chunks])
-    warn_of(notes, images.names, stacklevel=3)
+    warn_of(notes, images.names)
     return [table.path(name) for name, _, _ in chunks]
 
 

@@ -264,11 +264,6 @@ class OpenSetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             nearest[part] = cosines.max(axis=1)
         return nearest
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = False
-        return tags
-
 
 def _unit(X):
     return unit_rows(check_array(X, dtype=[np.float64, np.float32]))
