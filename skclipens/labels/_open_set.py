@@ -28,7 +28,7 @@ def _estimator_has(name):
     return available_if(check)
 
 
-@fill_doc()
+@fill_doc
 class OpenSetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Classify rows, and reject those that are of none of the classes.
 
