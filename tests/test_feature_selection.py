@@ -17,7 +17,8 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, list_backbones
-from skclipens.cascade._costs import block_costs, draw_seed
+from skclipens._utils._random import draw_seed
+from skclipens.cascade._costs import block_costs
 from skclipens.datasets import load_emoji
 from skclipens.feature_selection import BackboneSelector
 

@@ -36,6 +36,11 @@ def kernel(A, B, beta):
     return np.exp(beta * (cosines - 1))
 
 
+def prompt_logits(head, X):
+    """Calibrated logits of the prompts alone."""
+    return head._features(X) @ head._text_coef.T
+
+
 @parametrize_with_checks([KernelHead()])
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
@@ -104,7 +109,7 @@ def test_evidence_is_the_marginal_likelihood(split):
 
     X, y, _, _ = split
     head = KernelHead(BLOCKS).fit(X, y)
-    residuals = (y[:, None] == head.classes_) - softmax(head._base(X), axis=1)
+    residuals = (y[:, None] == head.classes_) - softmax(prompt_logits(head, X), axis=1)
 
     def evidence(beta, noise):
         covariance = kernel(X, X, beta) + noise * np.eye(len(X))
@@ -123,9 +128,12 @@ def test_a_weight_stands_for_copies(split):
     weighted = KernelHead(BLOCKS).fit(X, y, sample_weight=copies)
     repeated = KernelHead(BLOCKS).fit(X[rows], y[rows], groups=rows)
     assert (weighted.beta_, weighted.noise_) == (repeated.beta_, repeated.noise_)
-    assert_allclose(weighted._base(X_test), repeated._base(X_test), rtol=1e-3, atol=1e-3)
+    assert_allclose(
+        prompt_logits(weighted, X_test), prompt_logits(repeated, X_test), rtol=1e-3, atol=1e-3
+    )
     one, other = (
-        head.decision_function(X_test) - head._base(X_test) for head in (weighted, repeated)
+        head.decision_function(X_test) - prompt_logits(head, X_test)
+        for head in (weighted, repeated)
     )
     assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.999
 
@@ -148,7 +156,7 @@ def test_one_row_per_class_leaves_prompts_and_a_fixed_correction(data):
     head = KernelHead(BLOCKS)
     logits, known = head.cross_fit(X[train], y[train])
     assert known.all()
-    assert_allclose(logits, head._base(X[train]), rtol=1e-5)
+    assert_allclose(logits, prompt_logits(head, X[train]), rtol=1e-5)
     assert (head.beta_, head.noise_) == (4.0, 0.3)
     assert np.abs(head.dual_coef_).max() > 0
     without_texts, known = KernelHead().cross_fit(X[train], y[train])
@@ -160,7 +168,9 @@ def test_far_from_all_rows_the_prompts_decide(split):
     X, y, X_test, _ = split
     head = KernelHead(BLOCKS, betas=(8.0,)).fit(X, y)
     far = -X.mean(axis=0, keepdims=True)
-    corrections = [np.abs(head.decision_function(Z) - head._base(Z)).max() for Z in (far, X_test)]
+    corrections = [
+        np.abs(head.decision_function(Z) - prompt_logits(head, Z)).max() for Z in (far, X_test)
+    ]
     assert corrections[0] < 0.01 * corrections[1]
 
 

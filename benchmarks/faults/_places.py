@@ -6,7 +6,6 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 from collections import Counter
 from contextlib import contextmanager
 from functools import partial
@@ -132,12 +131,3 @@ def server(folder):
             yield running
         finally:
             running.shutdown()
-
-
-def wait_for(is_true, limit=60):
-    """Wait until something is true, looking every hundredth of a second."""
-    end = time.monotonic() + limit
-    while not is_true():
-        if time.monotonic() > end:
-            raise TimeoutError("it did not become true")
-        time.sleep(0.01)

@@ -75,18 +75,9 @@ _SHARED = {
 }
 
 
-def fill_doc():
-    """Decorate a class whose docstring holds ``%(key)s`` lines with what the keys stand for.
-
-    Returns
-    -------
-    callable
-    """
-
-    def fill(cls):
-        for key, shared in _SHARED.items():
-            text = indent(cleandoc(shared), " " * 4)
-            cls.__doc__ = cls.__doc__.replace(f"    %({key})s", text)
-        return cls
-
-    return fill
+def fill_doc(cls):
+    """Decorate a class: ``%(key)s`` lines of its docstring become what the keys stand for."""
+    for key, shared in _SHARED.items():
+        text = indent(cleandoc(shared), " " * 4)
+        cls.__doc__ = cls.__doc__.replace(f"    %({key})s", text)
+    return cls

@@ -4,6 +4,7 @@ import threading
 from contextlib import contextmanager
 
 import numpy as np
+from scipy.sparse import csr_array
 from threadpoolctl import OpenBLASController, threadpool_limits
 
 _VALUES_AT_ONCE = 2**23
@@ -63,6 +64,26 @@ def row_batches(n_rows, n_columns, most=None, values=_VALUES_AT_ONCE):
     """Slices of at most so many rows, and of about so many values, where a row has n_columns."""
     fitting = max(1, values // n_columns)
     return parts_of(n_rows, fitting if most is None else min(most, fitting))
+
+
+def one_hot(targets, n_classes, weights=None):
+    """Sparse rows with the weight of each, or 1.0, in the column of its class.
+
+    Parameters
+    ----------
+    targets : ndarray of shape (n,), int
+        Positions of the classes.
+    n_classes : int
+    weights : ndarray of shape (n,) or None
+        The matrix is of their type.
+
+    Returns
+    -------
+    csr_array of shape (n, n_classes)
+    """
+    n = len(targets)
+    entries = np.ones(n) if weights is None else weights
+    return csr_array((entries, targets, np.arange(n + 1)), shape=(n, n_classes))
 
 
 def total_weight(y, sample_weight):

@@ -2,7 +2,6 @@
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import check_random_state
 
 from .._utils._sklearn import HasMethods
 from ..backbones import Backbone, list_backbones
@@ -100,11 +99,6 @@ def check_budget(max_cost, names, costs):
 def within(max_cost, cost):
     """Whether costs are within a budget, up to rounding of sums."""
     return np.full(np.shape(cost), True) if max_cost is None else cost <= max_cost * _ROUNDING
-
-
-def draw_seed(random_state):
-    """An int that folds and default estimators share."""
-    return check_random_state(random_state).randint(np.iinfo(np.int32).max)
 
 
 def make_for_blocks(estimator, blocks, seed):

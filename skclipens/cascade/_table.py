@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, heard_rows
 from .._utils._metadata import metadata_for, rows_of
 from .._utils._progress import progress
+from .._utils._random import draw_seed
 from .._utils._sklearn import HasMethods, Interval, StrOptions, fit_context
 from .._utils._validation import (
     check_at_least_two,
@@ -29,7 +30,6 @@ from ._costs import (
     check_budget,
     columns_of,
     cost_names,
-    draw_seed,
     make_for_blocks,
 )
 from ._thresholds import broadcast_thresholds, choose, sweep

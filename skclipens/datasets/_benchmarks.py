@@ -191,7 +191,7 @@ def fetch_benchmark(
 
     loaded, found_in = _load(spec, root, subset, source, download_if_missing)
     classes = read_classes(name) or {key: _bird_name(key) for key in loaded.class_keys}
-    images, target = _drop_ignored(spec, loaded.images, _to_index(spec, loaded.keys, classes))
+    images, target = _drop_ignored(loaded.images, _to_index(spec, loaded.keys, classes))
     split = loaded.official
     if not split:
         images, target = _stratified(images, target, subset)
@@ -292,7 +292,7 @@ def _bird_name(key):
     return key.split(".")[-1].replace("_", " ")
 
 
-def _drop_ignored(spec, images, target):
+def _drop_ignored(images, target):
     keep = target >= 0
     return (images, target) if keep.all() else (images[keep], target[keep])
 

@@ -5,7 +5,7 @@ from ..backbones import resolve_backbones
 from ._base import BaseEmbedder
 
 
-@fill_doc()
+@fill_doc
 class CLIPEmbedder(BaseEmbedder):
     """Embed images with the image tower of one CLIP model.
 
@@ -95,7 +95,7 @@ class CLIPEmbedder(BaseEmbedder):
         return backbones
 
 
-@fill_doc()
+@fill_doc
 class MultiBackboneEmbedder(BaseEmbedder):
     """Embed images with the image towers of several CLIP models, side by side.
 

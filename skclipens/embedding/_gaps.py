@@ -12,8 +12,11 @@ _LISTED = 3  # rows that a message names
 
 
 def gaps_of(table):
-    """Which rows of an array or frame are gaps."""
-    return np.isnan(np.asarray(table)).all(axis=1)
+    """Which rows of an array or frame are gaps; none where it holds something else than floats."""
+    table = np.asarray(table)
+    if table.dtype.kind != "f":
+        return np.zeros(table.shape[:1], bool)
+    return np.isnan(table).all(axis=1)
 
 
 def readable(values, gaps):

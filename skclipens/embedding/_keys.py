@@ -249,6 +249,11 @@ def model_key(backbone, precision, store=None):
     str
         A digest, the same for the same embeddings.
 
+    Raises
+    ------
+    ValueError
+        If the precision is none of these, such as ``"auto"``.
+
     See Also
     --------
     image_key : The key of an image.

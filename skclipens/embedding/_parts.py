@@ -121,8 +121,8 @@ class PartedTable:
     def read(self, part):
         """The rows of a part, as a frame."""
         name, start, stop = part
-        parts = {name: self._fingerprints[name]} if name in self._fingerprints else {}
-        return self._folder.read(name, stop - start, parts, self.columns)[0][self.columns]
+        frame, _ = self._folder.read(name, stop - start, self._fingerprints, self.columns)
+        return frame[self.columns]
 
     @contextmanager
     def naming(self, part):

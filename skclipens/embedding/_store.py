@@ -141,6 +141,11 @@ class EmbeddingStore:
             Whether there is a row for each key.
         rows : ndarray of shape (n_found, width), float32
             Bit for bit as they were put, in the order of `keys`; (0, 0) if there is none.
+
+        Raises
+        ------
+        EmbeddingStoreError
+            If rows of the model differ in width, as in a damaged store.
         """
         stored = self._get(keys, model_key)
         found = np.array([key in stored for key in keys], bool)

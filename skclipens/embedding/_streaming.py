@@ -21,6 +21,7 @@ from sklearn.utils import check_scalar
 
 from .._utils._progress import progress
 from ..backbones._devices import resolve_precision
+from ._gaps import gaps_of
 from ._keys import block_key
 from ._reading import as_store
 
@@ -64,7 +65,7 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
         if parts != listed:
             table.write_manifest({**manifest, "parts": parts})
     table.end([name for name, _, _ in chunks])
-    warn_of(notes, images.names, stacklevel=3)
+    warn_of(notes, images.names)
     return [table.path(name) for name, _, _ in chunks]
 
 
@@ -111,7 +112,7 @@ def _write_part(embedder, images, table, name, *, on_error, max_pixels):
     with parallel_config(backend="threading"):
         values, notes = embedder._transform(images)
     if on_error == "raise":
-        for row in np.flatnonzero(np.isnan(values).all(axis=1)):
+        for row in np.flatnonzero(gaps_of(values)):
             images.check(row)
             raise OSError(
                 f"Row {images.start + row}, {images.names[row]!r}, could be read only when it was "

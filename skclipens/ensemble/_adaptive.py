@@ -39,7 +39,7 @@ from ._without_labels import fit_by_names
 from .routers import ROUTERS, UniformRouter, combine, is_fixed
 
 
-@fill_doc()
+@fill_doc
 class AdaptiveBackboneEnsemble(
     HeadComposition, ChecksBeforeFit, CrossFit, ExpertClassifier, BaseEstimator
 ):

@@ -2,9 +2,9 @@
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import check_random_state
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
+from .._utils._random import draw_seed
 from .._utils._sklearn import VisualBlock, routing_enabled
 from ._experts import HEADS, named_heads
 from .routers import named_router
@@ -124,8 +124,7 @@ class HeadComposition:
         if hasattr(router, "_parameter_constraints"):  # not all estimators of others have these
             router._validate_params()
         if getattr(router, "random_state", 0) is None:
-            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-            router.random_state = seed
+            router.random_state = draw_seed(self.random_state)
         return router
 
     def _sk_visual_block_(self):

@@ -22,7 +22,7 @@ _DEFAULT_STRENGTH = 1.0
 _TOLERANCE = 1e-7  # of a step, relative to the loss
 
 
-@fill_doc()
+@fill_doc
 class CLAPHead(CrossFitTextHead):
     r"""Linear probe that starts at the text features of the classes and is held to them.
 

@@ -14,7 +14,7 @@ from ._text_head import BaseTextHead
 from ._training import TRAINING_CONSTRAINTS, make_generator, train_head
 
 
-@fill_doc()
+@fill_doc
 class CLIPAdapterHead(BaseTextHead):
     r"""Adjust embeddings with a small network, then classify them as zero-shot CLIP does.
 

@@ -15,7 +15,7 @@ from ._text_head import CrossFitTextHead
 _N_FOLDS = 5
 
 
-@fill_doc()
+@fill_doc
 class CrossModalHead(CrossFitTextHead):
     """Linear probe for which the text features of the classes are training rows, too.
 

@@ -4,10 +4,9 @@ from functools import cached_property
 
 import numpy as np
 from scipy.linalg import eigh, solve
-from scipy.sparse import csr_array
 
 from .._utils._folds import judging_rows
-from .._utils._linalg import parts_of, row_batches, taken, total_weight
+from .._utils._linalg import one_hot, parts_of, row_batches, taken, total_weight
 
 _ROWS_AT_ONCE = 4096
 
@@ -49,10 +48,9 @@ class Discriminant:
         self._counts = np.bincount(targets, self._weights, minlength=n_classes)
         self._centre = np.average(X, axis=0, weights=weights).astype(X.dtype)
         R = X - self._centre
-        entries = self._weights, targets, np.arange(len(X) + 1)
-        one_hot = csr_array(entries, shape=(len(X), n_classes))
+        sums = one_hot(targets, n_classes, self._weights).T @ R
         self._tiny = np.finfo(X.dtype).tiny
-        self._means = one_hot.T @ R / np.maximum(self._counts, self._tiny)[:, None].astype(X.dtype)
+        self._means = sums / np.maximum(self._counts, self._tiny)[:, None].astype(X.dtype)
         for part in parts_of(len(R), _ROWS_AT_ONCE):
             R[part] -= self._means[targets[part]]
         if weights is not None:

@@ -19,7 +19,7 @@ _N_FOLDS = 5
 _UNJUDGED_SPREAD = 0.5
 
 
-@fill_doc()
+@fill_doc
 class GDAHead(CrossFitTextHead):
     r"""Add to zero-shot logits those of a Gaussian discriminant of the training rows.
 

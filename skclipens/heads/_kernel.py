@@ -25,7 +25,7 @@ _ROWS_AT_ONCE = 1024
 _UNJUDGED = 4.0, 0.3
 
 
-@fill_doc()
+@fill_doc
 class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
     r"""Correct the zero-shot logits of several backbones by similar training rows.
 
@@ -246,10 +246,6 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
             self._text_coef /= self._text_coef.dtype.type(of_mean)
             base /= base.dtype.type(of_mean)
         return base
-
-    def _base(self, X):
-        """Calibrated logits of the prompts; zeros without texts."""
-        return self._features(X) @ self._text_coef.T
 
     def _features(self, X):
         """Rows whose products are the mean cosines."""

@@ -3,10 +3,9 @@
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dtrtri
-from scipy.sparse import csr_array
 from scipy.special import softmax
 
-from .._utils._linalg import parts_of, taken
+from .._utils._linalg import one_hot, parts_of, taken
 
 _ROWS_AT_ONCE = 1024
 _SMALLEST_NOISE = 1e-3  # below, float32 products would not do
@@ -182,5 +181,4 @@ def _shares(gone, of_class):
 
 def _summed(columns, targets, n_classes):
     """Sums of the columns of a matrix over those of each class."""
-    entries = np.ones(len(targets)), targets, np.arange(len(targets) + 1)
-    return columns @ csr_array(entries, shape=(len(targets), n_classes))
+    return columns @ one_hot(targets, n_classes)

@@ -17,7 +17,7 @@ from ._text_head import CrossFitTextHead
 _N_FOLDS = 5
 
 
-@fill_doc()
+@fill_doc
 class ResidualHead(CrossFitTextHead):
     r"""Correct zero-shot logits by a ridge regression of what they leave unexplained.
 

@@ -1,9 +1,8 @@
 """Gaussians with one covariance from rows that come in parts, none of which is kept."""
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from .._utils._linalg import parts_of
+from .._utils._linalg import one_hot, parts_of
 from ._discriminant import Discriminant
 
 _ROWS_AT_ONCE = 4096
@@ -54,10 +53,7 @@ class Sums:
             return
         centre = (np.einsum("n,nd->d", weights, X, dtype=float) / total).astype(X.dtype)
         R = X - centre
-        one_hot = csr_array(
-            (weights, targets, np.arange(len(X) + 1)), shape=(len(X), len(self.counts))
-        )
-        of_classes = (one_hot.T @ R).astype(float)
+        of_classes = (one_hot(targets, len(self.counts), weights).T @ R).astype(float)
         self.of_classes += of_classes + np.outer(counts, centre)
         R *= np.sqrt(weights)[:, None]
         between = self._move_mean(total, centre + of_classes.sum(axis=0) / total)

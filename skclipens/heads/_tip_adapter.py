@@ -3,13 +3,12 @@
 from numbers import Real
 
 import numpy as np
-from scipy.sparse import csr_array
 from sklearn.utils import gen_batches
 from sklearn.utils.metaestimators import available_if
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, few_shot_folds
-from .._utils._linalg import unit_rows
+from .._utils._linalg import one_hot, unit_rows
 from .._utils._sklearn import Interval, StrOptions, fit_context
 from .._utils._validation import check_weights
 from ..backbones import resolve_device
@@ -24,7 +23,7 @@ _BETAS = [2.0 ** (k / 2) for k in range(-2, 13)]
 _MAX_AFFINITIES = 2**23  # in memory at a time
 
 
-@fill_doc()
+@fill_doc
 class TipAdapterHead(BaseTextHead):
     r"""Add to zero-shot logits what similar training rows say, as Tip-Adapter does.
 
@@ -242,9 +241,8 @@ class TipAdapterHead(BaseTextHead):
         weights = check_weights(sample_weight, self.keys_)
         if folds is None and groups is not None:
             folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
-        n, n_classes = len(targets), len(self.classes_)
-        said = np.ones(n, self.keys_.dtype) if weights is None else weights
-        self.values_ = csr_array((said, targets, np.arange(n + 1)), shape=(n, n_classes))
+        said = np.ones(len(targets), self.keys_.dtype) if weights is None else weights
+        self.values_ = one_hot(targets, len(self.classes_), said)
         hidden = _HiddenKeys(targets, folds)
         self.alpha_, self.beta_ = self._choose(targets, hidden, weights)
         self.loss_curve_, self.n_iter_ = [], 1

@@ -4,9 +4,9 @@ from itertools import islice
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from .._utils._progress import progress
+from .._utils._random import draw_seed
 from .._utils._sklearn import Interval
 from .._utils._warnings import silent
 
@@ -24,8 +24,7 @@ def make_generator(random_state):
     """A torch generator, so that nothing is drawn from torch's global one."""
     import torch
 
-    seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
-    return torch.Generator().manual_seed(seed)
+    return torch.Generator().manual_seed(draw_seed(random_state))
 
 
 def as_tensors(device, *arrays):

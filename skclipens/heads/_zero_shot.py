@@ -8,7 +8,7 @@ from .._utils._sklearn import fit_context
 from ._text_head import BaseTextHead
 
 
-@fill_doc()
+@fill_doc
 class ZeroShotHead(BaseTextHead):
     r"""Classify embeddings by their similarity to the classes' names, as CLIP does.
 

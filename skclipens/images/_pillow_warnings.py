@@ -74,7 +74,7 @@ def recorded():
         _recorder.texts = before
 
 
-def warn_of(notes, images, start=0, stacklevel=3):
+def warn_of(notes, images):
     """Warn once of what Pillow has warned of.
 
     Parameters
@@ -83,23 +83,20 @@ def warn_of(notes, images, start=0, stacklevel=3):
         Warnings by row.
     images : sequence
         Images, or their names.
-    start : int
-        Number of the first row.
-    stacklevel : int
     """
     if not notes:
         return
     rows = sorted(notes)
-    named = [f"{_named(row, images, start)}: {' '.join(notes[row])}" for row in rows[:_LISTED]]
+    named = [f"{_named(row, images)}: {' '.join(notes[row])}" for row in rows[:_LISTED]]
     more = f" And {len(rows) - _LISTED} more." if len(rows) > _LISTED else ""
     warnings.warn(
         f"Pillow has doubts about {len(rows)} images, which it decodes all the same. "
         f"{' '.join(named)}{more}",
-        stacklevel=stacklevel + 1,
+        stacklevel=4,
     )
 
 
-def _named(row, images, start):
+def _named(row, images):
     image = images[row]
     is_name = isinstance(image, (str, os.PathLike)) and len(os.fspath(image)) < 300
-    return f"Row {start + row} ({str(image)!r})" if is_name else f"Row {start + row}"
+    return f"Row {row} ({str(image)!r})" if is_name else f"Row {row}"

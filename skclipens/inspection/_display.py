@@ -4,6 +4,9 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from ..embedding._gaps import gaps_of
+from ..ensemble.routers._base import log_of
+
 _LEADER = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 2}
 _BESIDE = [(6, 0), (-6, 0), (0, 9), (0, -9), (5, 8), (5, -8), (-5, 8), (-5, -8)]
 # Offsets of a name from its point, in points of print, and whether a line joins them.
@@ -58,8 +61,7 @@ def table_of(transformers, X):
         If an image cannot be read, where it is embedded as a row of NaN.
     """
     X = transformers.transform(X)
-    table = np.asarray(X)
-    rows = np.flatnonzero(np.isnan(table).all(axis=1)).tolist() if table.dtype.kind == "f" else []
+    rows = np.flatnonzero(gaps_of(X)).tolist()
     if rows:
         raise ValueError(
             f"{len(rows)} of {len(X)} images cannot be read; the first is row {rows[0]}. Leave "
@@ -85,8 +87,7 @@ def average_predictions(proba, classes):
     -------
     ndarray of shape (n,)
     """
-    logits = np.log(np.maximum(proba, np.finfo(proba.dtype).tiny))
-    return classes[logits.mean(axis=1).argmax(axis=1)]
+    return classes[log_of(proba).mean(axis=1).argmax(axis=1)]
 
 
 def start_plot(display, ax, figsize=None):

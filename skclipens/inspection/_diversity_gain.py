@@ -121,8 +121,7 @@ class DiversityGainDisplay:
             )
             for members in combinations(range(len(names)), n_members)
         }
-        weights = dict.fromkeys(groups, sample_weight)
-        display = cls(*_measure(groups, weights))
+        display = cls(*_measure(groups, sample_weight))
         return display.plot(annotate=annotate, ax=ax, **kwargs)
 
     @classmethod
@@ -152,7 +151,7 @@ class DiversityGainDisplay:
         ValueError
             If there is no group, shapes do not fit, or a combination has fewer than two members.
         """
-        return cls(*_measure(groups, {})).plot(annotate=annotate, ax=ax, **kwargs)
+        return cls(*_measure(groups)).plot(annotate=annotate, ax=ax, **kwargs)
 
     def plot(self, *, annotate="auto", ax=None, **kwargs):
         """Plot the points.
@@ -195,11 +194,11 @@ def _short(names):
     return [_JOIN.join(short[one] for one in several) for several in members]
 
 
-def _measure(groups, weights):
+def _measure(groups, sample_weight=None):
     """Names, diversities and gains."""
     if not groups:
         raise ValueError("groups is empty; give at least one combination.")
-    measured = [_measure_group(name, *group, weights.get(name)) for name, group in groups.items()]
+    measured = [_measure_group(name, *group, sample_weight) for name, group in groups.items()]
     diversities, gains = np.transpose(measured)
     return list(groups), diversities, gains
 

@@ -63,6 +63,8 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
 
     Raises
     ------
+    TypeError
+        If the estimator is no classifier.
     ValueError
         If X and y do not fit, no row can be judged, or an image cannot be read.
 

@@ -29,7 +29,7 @@ def _estimator_has(name):
     return available_if(check)
 
 
-@fill_doc()
+@fill_doc
 class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Classify rows, and reject those that are of none of the classes.
 
@@ -264,11 +264,6 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
                 cosines[own[part, None] == own] = -1
             nearest[part] = cosines.max(axis=1)
         return nearest
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = False
-        return tags
 
 
 def _unit(X):

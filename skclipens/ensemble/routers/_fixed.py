@@ -10,7 +10,7 @@ from ..._utils._sklearn import Interval
 from ._base import BaseRouter, log_of
 
 
-@fill_doc()
+@fill_doc
 class UniformRouter(BaseRouter):
     """The same weight for every expert: the logit average.
 
@@ -36,7 +36,7 @@ class UniformRouter(BaseRouter):
         return 1 / logits.shape[1]
 
 
-@fill_doc()
+@fill_doc
 class ConfidenceRouter(BaseRouter):
     r"""All weight for the most confident expert.
 
@@ -105,7 +105,7 @@ class ProbabilityRouter(BaseRouter):
         return log_of(softmax(logits, axis=2).mean(axis=1))
 
 
-@fill_doc()
+@fill_doc
 class VoteRouter(BaseRouter):
     r"""Plurality of the experts' votes.
 

@@ -4,17 +4,17 @@ from numbers import Integral
 
 import numpy as np
 from scipy.optimize import differential_evolution
-from sklearn.utils import check_random_state
 
 from ..._utils._docstrings import fill_doc
 from ..._utils._progress import progress
+from ..._utils._random import draw_seed
 from ..._utils._sklearn import Interval
 from ._base import BaseRouter
 
 _MAX_CHUNK = 2**17  # numbers at a time: 1 MiB, which stays in a processor's cache
 
 
-@fill_doc()
+@fill_doc
 class GeneticRouter(BaseRouter):
     r"""One weight per expert, found by evolution.
 
@@ -84,7 +84,7 @@ class GeneticRouter(BaseRouter):
         self.verbose = verbose
 
     def _fit(self, X, logits, y, sample_weight=None):
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        seed = draw_seed(self.random_state)
         n_experts = logits.shape[1]
         with progress(self.max_iter, self.verbose, desc="GeneticRouter", unit="generation") as bar:
             found = differential_evolution(

@@ -20,7 +20,7 @@ from ._base import BaseRouter
 _SMALLEST_NOISE = 1e-2
 
 
-@fill_doc()
+@fill_doc
 class MixtureRouter(BaseRouter):
     r"""A sparse gate that activates a few experts for each row.
 

@@ -9,7 +9,7 @@ from ..._utils._sklearn import StrOptions
 from ._base import BaseRouter, cross_entropy, log_of, weighted_sum
 
 
-@fill_doc()
+@fill_doc
 class SuperLearnerRouter(BaseRouter):
     r"""One weight per expert, that fits held-out rows best.
 
