@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, make_backbone_pipeline
 from skclipens._utils._linalg import unit_rows
@@ -38,11 +40,11 @@ def table():
     return X, emoji.target_names[emoji.target[::4]]
 
 
-def said(call):
+def said(call, *args):
     """The texts of all warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        call()
+        call(*args)
     return [str(warning.message) for warning in caught]
 
 
@@ -196,6 +198,91 @@ def test_blocks_that_say_nothing_are_named(table):
     ]
     assert clf.score(X, y) > 0.9
     assert not said(lambda: clf.set_params(blocks=blocks[:1]).fit(X[:, :128], y))
+
+
+def test_a_column_that_drowns_all_others_is_named(table):
+    X, y = table
+    price = np.random.default_rng(0).normal(1e4, 3e3, (len(X), 1))
+    frame = pd.DataFrame(X, columns=[f"{SPEC}__{i}" for i in range(128)])
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    (text,) = said(lambda: clf.fit(frame.assign(price=price), y))
+    assert "Column 'price' has more than 99% of the variance of what 'all:linear-all' reads" in text
+    (text,) = said(lambda: clf.set_params(head="linear").fit(np.hstack([price, X]), y))
+    assert text.startswith("Column 0 has more than 99% of the variance of what 'all' reads")
+    assert not said(lambda: clf.set_params(head="auto").fit(frame.assign(price=price / 3e3), y))
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler()])
+def test_embeddings_that_were_scaled_are_named(table, scaler):
+    X, y = table
+    clf = make_pipeline(scaler, AdaptiveBackboneEnsemble(SPEC, random_state=0))
+    (text,) = said(lambda: clf.fit(X, y))
+    assert f"The columns of {SPEC!r} were centred or scaled" in text
+    assert not said(lambda: clf[-1].set_params(head="linear").fit(scaler.fit_transform(X), y))
+
+
+def test_wide_arrays_without_names_are_named(table):
+    X, y = table
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    (text,) = said(lambda: clf.fit(X, y))
+    assert "X has no names of columns, so its 128 columns are one block" in text
+    quiet = [("all", slice(None))], SPEC
+    assert not [text for blocks in quiet for text in said(clf.set_params(blocks=blocks).fit, X, y)]
+
+
+def test_the_first_cell_without_a_value_is_named(table):
+    X, y = table
+    frame = pd.DataFrame(X, columns=[f"{SPEC}__{i}" for i in range(128)])
+    clf = AdaptiveBackboneEnsemble(random_state=0).fit(frame, y)
+    message = r"NaN, first in row 3, column 0 \('zoo/RN20__0'\); that row has 128 of them.*on_error"
+    frame.iloc[3] = np.nan
+    for call in (clf.predict, lambda X: clf.fit(X, y)):
+        with pytest.raises(ValueError, match=message):
+            call(frame)
+    with pytest.raises(ValueError, match=r"NaN, first in row 3, column 0; that row has 128"):
+        LinearDiscriminantHead().fit(frame.to_numpy(), y)
+
+
+def test_an_index_in_another_order_is_named(table):
+    X, y = table
+    X, y = pd.DataFrame(X), pd.Series(y)
+    clf = AdaptiveBackboneEnsemble(SPEC, head="linear", random_state=0)
+    (text,) = said(lambda: clf.fit(X, y.iloc[::-1]))
+    assert "same index in another order" in text and "y.loc[X.index]" in text
+    paths = pd.Series(load_emoji(min_class_size=60).filenames[::4])
+    (text,) = said(lambda: make_backbone_pipeline(SPEC, head="linear").fit(paths, y.iloc[::-1]))
+    assert "same index in another order" in text
+    for same in (y, y.reset_index(drop=True), y.set_axis(range(1000, 1000 + len(y)))):
+        assert not said(lambda same=same: clf.fit(X, same))
+
+
+@pytest.mark.parametrize("weight", [-2, np.nan, np.inf, "2"])
+def test_class_weights_that_are_none(table, weight):
+    X, y = table
+    clf = AdaptiveBackboneEnsemble(SPEC, head="linear", class_weight={y[0]: weight})
+    with pytest.raises(ValueError, match=r"class_weight of .*person at work.* is .*finite number"):
+        clf.fit(X, y)
+
+
+def test_rows_without_a_label_do_not_count_as_wrong(table):
+    X, y = table
+    clf = AdaptiveBackboneEnsemble(SPEC, unlabeled="use", random_state=0)
+    some = y.astype(object)
+    some[::2] = None
+    clf.fit(X, some)
+    with pytest.raises(ValueError, match=r"no label for .* the first is row 0"):
+        clf.score(X, some)
+    paths = load_emoji(min_class_size=60).filenames[::4]
+    with pytest.raises(ValueError, match=r"no label for .* the first is row 0"):
+        make_backbone_pipeline(SPEC, head="linear").fit(paths, y).score(paths, some)
+
+
+def test_dates_are_no_numbers(table):
+    X, y = table
+    frame = pd.DataFrame(X, columns=[f"c{i}" for i in range(128)])
+    frame["bought"] = pd.Timestamp("2026-01-01")
+    with pytest.raises(ValueError, match="Column 'bought' of X holds dates"):
+        LinearDiscriminantHead().fit(frame, y)
 
 
 # Text as numbers

@@ -1,5 +1,7 @@
 """Metadata of rows that ``fit`` hands on: their weights and their groups."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metadata_routing import get_routing_for_object
@@ -59,7 +61,18 @@ def class_weights(class_weight, y, sample_weight):
     Returns
     -------
     ndarray of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If the weight of a class is not a finite number that is not negative.
     """
+    for label, weight in class_weight.items() if hasattr(class_weight, "items") else ():
+        if not isinstance(weight, Real) or not 0 <= weight < np.inf:
+            raise ValueError(
+                f"class_weight of {label!r} is {weight!r}; it must be a finite number that is not "
+                "negative."
+            )
     if class_weight != "balanced" or sample_weight is None:
         return compute_sample_weight(class_weight, y)
     index = np.unique(y, return_inverse=True)[1]

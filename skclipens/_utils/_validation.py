@@ -1,5 +1,7 @@
 """Checks of input that several modules share."""
 
+import warnings
+from contextlib import contextmanager
 from numbers import Real
 
 import numpy as np
@@ -55,13 +57,15 @@ def check_table(estimator, X, y, *, option=None, any_scale=False, reset=True):
     if y is not None:
         refuse_unlabeled(y, option)
         refuse_mixed(y)
+        warn_of_other_order(X, y)
     values = _values_of_floats(X)
-    if values is not None and y is not None:
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-        X, y = check_X_y(values, y, dtype=_FLOATS, estimator=estimator)
-    else:
-        refuse_text(X)
-        X, y = validate_data(estimator, X, y, reset=reset, dtype=_FLOATS)
+    with _first_gap_named(X):
+        if values is not None and y is not None:
+            validate_data(estimator, X, reset=reset, skip_check_array=True)
+            X, y = check_X_y(values, y, dtype=_FLOATS, estimator=estimator)
+        else:
+            refuse_text(X)
+            X, y = validate_data(estimator, X, y, reset=reset, dtype=_FLOATS)
     check_labels(y, option)
     if not any_scale:
         check_range(X, getattr(estimator, "feature_names_in_", None))
@@ -92,13 +96,7 @@ def check_partly_labeled(estimator, X, y):
     if y is None:
         return check_table(estimator, X, y)  # scikit-learn's own error
     refuse_images(X)
-    values = _values_of_floats(X)
-    if values is None:
-        refuse_text(X)
-        X = validate_data(estimator, X, dtype=_FLOATS)
-    else:
-        validate_data(estimator, X, skip_check_array=True)
-        X = check_array(values, dtype=_FLOATS, estimator=estimator, input_name="X")
+    X = _checked(estimator, X, reset=True)
     refuse_mixed(y)
     y = column_or_1d(y, warn=True)
     check_consistent_length(X, y)
@@ -123,12 +121,53 @@ def check_rows(estimator, X):
     ndarray of shape (n, n_features), float64 or float32
     """
     refuse_images(X)
+    return _checked(estimator, X, reset=False)
+
+
+def _checked(estimator, X, reset):
     values = _values_of_floats(X)
-    if values is None:
-        refuse_text(X)
-        return validate_data(estimator, X, reset=False, dtype=_FLOATS)
-    validate_data(estimator, X, reset=False, skip_check_array=True)
-    return check_array(values, dtype=_FLOATS, estimator=estimator, input_name="X")
+    with _first_gap_named(X):
+        if values is None:
+            refuse_text(X)
+            return validate_data(estimator, X, reset=reset, dtype=_FLOATS)
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return check_array(values, dtype=_FLOATS, estimator=estimator, input_name="X")
+
+
+@contextmanager
+def _first_gap_named(X):
+    """A context that says where a table has NaN, in scikit-learn's error of it."""
+    try:
+        yield
+    except ValueError as error:
+        if "contains NaN" not in str(error):
+            raise
+        values = np.asarray(X, dtype=np.float64)
+        row, column = np.argwhere(np.isnan(values))[0].tolist()
+        name = f" ({X.columns[column]!r})" if hasattr(X, "columns") else ""
+        raise ValueError(
+            f"X contains NaN, first in row {row}, column {column}{name}; that row has "
+            f"{np.isnan(values[row]).sum()} of them. Fill such cells or leave the rows out. An "
+            "embedder leaves a row of NaN where an image cannot be read and on_error='nan'."
+        ) from None
+
+
+def warn_of_other_order(X, y):
+    """Warn where X and y have the same labels of rows in another order.
+
+    As in scikit-learn, rows belong together by their position.
+    """
+    indices = [getattr(one, "index", None) for one in (X, y)]
+    if any(not hasattr(index, "equals") or not index.is_unique for index in indices):
+        return
+    of_X, of_y = indices
+    if len(of_X) == len(of_y) and not of_X.equals(of_y) and of_X.isin(of_y).all():
+        warnings.warn(
+            "X and y have the same index in another order. Rows belong together by their "
+            "position. If they do by their index, pass y.loc[X.index].",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _values_of_floats(X):

@@ -10,7 +10,7 @@ _SMALLEST = 1e-16  # of the largest value of a table; squares of smaller ones va
 
 
 def refuse_text(X):
-    """Raise ValueError if a table holds text, which scikit-learn would read as numbers.
+    """Raise ValueError if a table holds text, which scikit-learn would read as numbers, or dates.
 
     Parameters
     ----------
@@ -19,6 +19,12 @@ def refuse_text(X):
     names = list(X.columns) if hasattr(X, "columns") else None
     if names is not None and hasattr(X, "to_numpy"):
         columns = [np.asarray(X[name]) for name in dict.fromkeys(names)]
+        dates = [name for name, of in zip(dict.fromkeys(names), columns) if of.dtype.kind in "mM"]
+        if dates:
+            raise ValueError(
+                f"Column {dates[0]!r} of X holds dates or times. Make numbers of it, such as the "
+                "year and the month, or leave it out."
+            )
         if all(column.dtype.kind in "biufc" for column in columns):
             return
     try:

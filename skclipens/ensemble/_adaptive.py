@@ -28,13 +28,13 @@ from ..heads._text_head import CACHE_CONSTRAINTS
 from ._before_fit import ChecksBeforeFit
 from ._blocks import find_blocks
 from ._composition import HeadComposition
-from ._constant import warn_of_constant_blocks
 from ._cross_fit import CrossFit
 from ._experts import find_classes, make_experts, warn_of_nameless
 from ._folding import fold
 from ._held_out import fit_and_judge, fit_experts
 from ._memory import kept_by
 from ._predicting import ExpertClassifier
+from ._suspect import warn_of_columns, warn_of_unnamed_columns
 from ._without_labels import fit_by_names
 from .routers import ROUTERS, UniformRouter, combine, is_fixed
 
@@ -307,9 +307,11 @@ class AdaptiveBackboneEnsemble(
         experts, self.classes_, router = self._plan(self.n_features_in_, names, y, metadata)
         if self._has_auto() and not self._has_named_classes(y):
             warn_of_nameless(experts, y)
+        elif self._has_auto() and self.blocks is None and names is None:
+            warn_of_unnamed_columns(X)
         unjudged = is_fixed(router) and not self.calibrate and not judge
         if not unjudged or any(expert.learns for expert in experts):
-            warn_of_constant_blocks(experts, X)
+            warn_of_columns(experts, X, names)
         memory = check_memory(self.memory)
         if unjudged:
             fit_once = kept_by(memory, fit_experts, ["verbose"])

@@ -222,7 +222,8 @@ def warn_of_nameless(experts, y):
         warnings.warn(
             f"A label such as {y.tolist()[0]!r} does not say what its class is, so "
             f"{embeddings[0]!r} gets only a head that needs no names. Give class_names to use the "
-            "text tower, or head='linear' to choose this.",
+            "text tower (sorted(set(y)) where a meta-estimator, such as VotingClassifier, has "
+            "numbered the labels), or head='linear' to choose this.",
             stacklevel=6,
         )
 

@@ -6,7 +6,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._linalg import row_batches
-from .._utils._validation import check_rows
+from .._utils._validation import check_rows, refuse_unlabeled
 from .._utils._versions import VersionsMixin
 
 _ROWS_AT_ONCE = 1024
@@ -93,6 +93,30 @@ class LogitClassifierMixin(VersionsMixin, ClassifierMixin):
             Logarithms of the probabilities, columns in the order of ``classes_``.
         """
         return log_softmax(self._logits(X), axis=1)
+
+    def score(self, X, y, sample_weight=None):
+        """Share of the rows that are classified rightly.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n,)
+            True labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            Accuracy.
+
+        Raises
+        ------
+        ValueError
+            If a row has no label, which could only be wrong.
+        """
+        refuse_unlabeled(y)
+        return super().score(X, y, sample_weight)
 
     def predict(self, X):
         """Classify rows by their largest logit.

@@ -112,7 +112,8 @@ def names_of_classes(classes, class_names):
             raise ValueError(
                 f"Label {unnamed[0]!r} is not a string, so it cannot stand in a prompt. Give "
                 "class_names: a list that the labels index, or a dict from label to name; or "
-                "use a head that needs no names, such as head='linear'."
+                "use a head that needs no names, such as head='linear'. Some meta-estimators, such "
+                "as StackingClassifier, number the labels: class_names=sorted(set(y))."
             )
         return check_names(labels, labels)
     has_keys = hasattr(class_names, "keys")

@@ -10,11 +10,16 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._sklearn import routing_enabled
+from .._utils._validation import refuse_unlabeled
 from .._utils._versions import VersionsMixin
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import filled, gaps_of, readable, warn_of_gaps, with_label
 from ._checks import check_before_images, images_of
 
+_NAN_AMONG_SCORES = "get NaN, of which meta-estimators that take the largest make a label"
+_OF_GAPS = {"predict": "get no answer"} | dict.fromkeys(
+    ("predict_proba", "predict_log_proba", "decision_function"), _NAN_AMONG_SCORES
+)
 _DOC = """{summary}
 
 Only where the last step has this method. Where an embedder has ``on_error="nan"``, an image that
@@ -82,8 +87,9 @@ class BackbonePipeline(VersionsMixin, Pipeline):
     transform_input : list of str, default=None
         See :class:`sklearn.pipeline.Pipeline`. Not used with ``on_error="nan"``.
     memory : str or object with the joblib.Memory interface, default=None
-        Keeps fitted transformers and the whole arrays that they gave. The ``cache`` of an embedder
-        keeps single images.
+        Keeps fitted transformers and the whole arrays that they gave, by the names of the files:
+        where the content of a file changes, so does not what is kept. The ``cache`` of an embedder
+        keeps single images, by their content.
     verbose : bool, default=False
         Whether to print the time that each step takes.
     unreadable_label : str, number or None, default=None
@@ -250,6 +256,8 @@ class BackbonePipeline(VersionsMixin, Pipeline):
         ImageError
             If an image cannot be read and ``on_error="raise"``, or none can.
         """
+        if y is not None and not is_regressor(self):
+            refuse_unlabeled(y)
         after = self._after_gaps()
         if after is None:
             return super().score(X, y, sample_weight, **params)
@@ -353,7 +361,8 @@ class BackbonePipeline(VersionsMixin, Pipeline):
         if after is None:
             return self._answer_all(method, X, params)
         embedded, gaps = self._embedded(after, X)
-        warn_of_gaps(gaps, "get no answer", images_of(self, X), all_may_be=True)
+        what = _OF_GAPS.get(method, "get NaN")
+        warn_of_gaps(gaps, what, images_of(self, X), all_may_be=True)
         return self[after:]._answer_with_gaps(method, embedded, gaps, params)
 
     def _answer_all(self, method, X, params):

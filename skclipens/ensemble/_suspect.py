@@ -1,0 +1,102 @@
+"""Columns that look like a mistake: constant, far larger than all others, or rescaled."""
+
+import warnings
+
+import numpy as np
+
+from ..heads._classifier import LogitClassifierMixin
+from ..heads._text_head import BaseTextHead
+from ._blocks import take
+
+_ENOUGH_ROWS = 1000  # to tell which column varies the most
+_NEARLY_ALL = 0.99  # of a variance
+_CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
+_NARROWEST = 128  # columns that a backbone gives at least
+
+
+def warn_of_columns(experts, X, names):
+    """Warn of columns from which no good answer can come.
+
+    Parameters
+    ----------
+    experts : list of Expert
+    X : ndarray of shape (n, n_features)
+    names : ndarray of shape (n_features,) or None
+        Names of the columns.
+
+    Warns
+    -----
+    UserWarning
+        If all rows of a block are the same; if a single column has nearly all of the variance that
+        one of this package's heads gets to see; or if embeddings that are compared with texts were
+        centred or scaled. Names the blocks, or the column.
+    """
+    if len(X) < 2:
+        return
+    # Blocks that are joined have one name, of whichever blocks they are.
+    blocks = {_key(expert): take(X, expert.block.columns) for expert in experts}
+    same = list(dict.fromkeys(name for (name, _), one in blocks.items() if _is_constant(one)))
+    if same:
+        _warn(
+            f"All rows of X are the same in {', '.join(map(repr, same))}, which so says nothing of "
+            "the classes. Look at what made these columns."
+        )
+    with_texts = dict.fromkeys(_key(one) for one in experts if isinstance(one.head, BaseTextHead))
+    rescaled = [key[0] for key in with_texts if key[0] not in same and _is_rescaled(blocks[key])]
+    if rescaled:
+        _warn(
+            f"The columns of {', '.join(map(repr, rescaled))} were centred or scaled, so features "
+            "of texts no longer fit them. Give embeddings as the embedder makes them, and scale "
+            "only the other columns."
+        )
+    for expert in experts:
+        if not isinstance(expert.head, LogitClassifierMixin) or not expert.learns:
+            continue
+        column = _largest(blocks[_key(expert)])
+        if column is not None:
+            column = expert.block.columns[column]
+            name = f"Column {column}" if names is None else f"Column {names[column]!r}"
+            _warn(
+                f"{name} has more than {_NEARLY_ALL:.0%} of the variance of what "
+                f"{expert.name!r} reads, so the other columns hardly count. Scale columns that are "
+                "no embeddings, say by StandardScaler in a ColumnTransformer."
+            )
+            break
+
+
+def warn_of_unnamed_columns(X):
+    """Warn of a wide array without names of columns, which may be embeddings."""
+    if X.shape[1] >= _NARROWEST:
+        _warn(
+            f"X has no names of columns, so its {X.shape[1]} columns are one block, which is "
+            "compared with no texts. If they are embeddings, name what made them, such as "
+            "blocks='zoo', or give a frame: set_output(transform='pandas') of the embedder or the "
+            "ColumnTransformer. If not, say so: blocks=[('all', slice(None))]."
+        )
+
+
+def _key(expert):
+    return expert.block.name, len(expert.block.columns)
+
+
+def _warn(message):
+    warnings.warn(message, UserWarning, stacklevel=7)
+
+
+def _is_constant(values):
+    return bool((values[1] == values[0]).all() and (values == values[0]).all())
+
+
+def _is_rescaled(values):
+    """Whether the mean is zero, as StandardScaler makes it, or all minima are, as MinMaxScaler."""
+    length = np.sqrt(np.mean(np.einsum("nj,nj->n", values, values)))
+    is_centred = np.linalg.norm(values.mean(axis=0)) < _CENTRED * length
+    return bool(is_centred or (np.abs(values.min(axis=0)) < _CENTRED * values.std(axis=0)).all())
+
+
+def _largest(values):
+    """Position of the column that has nearly all of the variance of three or more, or None."""
+    variances = values[:: -(-len(values) // _ENOUGH_ROWS)].var(axis=0, dtype=np.float64)
+    largest = int(variances.argmax())
+    is_alone = variances[largest] > _NEARLY_ALL * variances.sum()
+    return largest if len(variances) > 2 and is_alone else None
