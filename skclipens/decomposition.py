@@ -170,7 +170,9 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         names = check_feature_names_in(self, input_features)
         reduced = [
-            f"{name}__pca{i}" for name, pca in self.pcas_.items() for i in range(pca.n_components_)
+            f"{name}__pca{i}"
+            for name, pca in self.pcas_.items()
+            for i in range(len(pca.components_))
         ]
         return np.array([*reduced, *names[self._others]], dtype=object)
 

@@ -107,3 +107,11 @@ def test_it_stands_in_pipelines_on_images_and_beside_a_table(emoji, tmp_path):
         on_images.fit(files, ["?", *emoji["label"]])
     names = on_images[-1][0].get_feature_names_out()
     assert names[-1] == "zoo/ViT-8__pca3" and len(names) == 8
+
+
+def test_there_is_a_name_for_each_column_of_nearly_all_variance():
+    X = np.random.default_rng(0).normal(size=(6000, 512)).astype(np.float32)
+    pca = BlockPCA(0.9999999).fit(
+        X
+    )  # which scikit-learn rounds to one component more than there are
+    assert len(pca.get_feature_names_out()) == pca.transform(X[:2]).shape[1]
