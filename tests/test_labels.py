@@ -331,6 +331,20 @@ def test_rejected_rows_have_the_label_that_is_asked_for(halves):
             OpenSetClassifier(head, reject_label=label).fit(X, codes)
 
 
+@pytest.mark.parametrize("label", [None, 300])
+@pytest.mark.parametrize("dtype", ["uint8", "uint64", "int8", "bool", "float32"])
+def test_labels_of_any_dtype_leave_the_label_of_rejected_rows_as_it_is(halves, dtype, label):
+    X, y, X_test, _, _ = halves
+    codes = (np.unique(y, return_inverse=True)[1] % 2).astype(dtype)
+    clf = OpenSetClassifier(LinearDiscriminantHead(), reject_rate=0.3, reject_label=label)
+    clf.fit(X, codes)
+    predicted, rejected = clf.predict(X_test), clf.score_samples(X_test) < clf.offset_
+    assert rejected.any() and not rejected.all()
+    assert set(predicted[rejected].tolist()) == {-1 if label is None else label}
+    assert_array_equal(predicted[~rejected], clf.estimator_.predict(X_test)[~rejected])
+    assert predicted.dtype.kind in ("f" if dtype == "float32" else "iu")
+
+
 def test_one_row_per_class_is_judged_by_logits_alone(emoji):
     _, X, y = emoji
     clf = OpenSetClassifier(make()).fit(X[:7], y[:7])

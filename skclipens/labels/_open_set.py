@@ -200,12 +200,13 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
         Returns
         -------
         ndarray of shape (n,)
-            Labels, or ``reject_label``.
+            Labels, or ``reject_label``. Where the dtype of the labels cannot hold ``reject_label``,
+            as uint8 cannot hold -1, that of the answer is wider.
         """
         check_is_fitted(self)
         labels = self.estimator_.predict(X)
         rejected = self.score_samples(X) < self.offset_
-        return np.where(rejected, self._reject_label(), labels) if rejected.any() else labels
+        return _with_label(labels, rejected, self._reject_label()) if rejected.any() else labels
 
     @_estimator_has("predict_proba")
     def predict_proba(self, X):
@@ -269,6 +270,16 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = False
         return tags
+
+
+def _with_label(labels, rows, label):
+    """A copy of labels with another one in some rows, of a dtype that holds both."""
+    dtype = np.result_type(labels.dtype, np.min_scalar_type(label))
+    if labels.dtype.kind == "u" and dtype.kind == "f":  # numpy's answer for uint64 and -1
+        dtype = np.dtype(np.int64)
+    labels = labels.astype(dtype)
+    labels[rows] = label
+    return labels
 
 
 def _unit(X):
