@@ -10,7 +10,7 @@ from sklearn.utils.validation import validate_data
 from ._images import refuse_images
 from ._missing import is_missing
 from ._sklearn import check_sample_weight
-from ._values import check_range, refuse_mixed, refuse_text, why_no_labels
+from ._values import check_range, refuse_mixed, refuse_text, warn_of_texts, why_no_labels
 from ._warnings import silent
 
 _FLOATS = [np.float64, np.float32]
@@ -63,6 +63,8 @@ def check_table(estimator, X, y, *, option=None, any_scale=False, reset=True):
         refuse_text(X)
         X, y = validate_data(estimator, X, y, reset=reset, dtype=_FLOATS)
     check_labels(y, option)
+    if option is not None:  # heads inside an ensemble would say it again
+        warn_of_texts(y, stacklevel=6)
     if not any_scale:
         check_range(X, getattr(estimator, "feature_names_in_", None))
     return X, y
@@ -102,6 +104,7 @@ def check_partly_labeled(estimator, X, y):
     refuse_mixed(y)
     y = column_or_1d(y, warn=True)
     check_consistent_length(X, y)
+    warn_of_texts(y, stacklevel=6)
     labeled = ~unlabeled_rows(y)
     y = labels_of(y, labeled)
     check_labels(y)
