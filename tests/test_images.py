@@ -17,6 +17,8 @@ from PIL import Image, ImageCms
 
 from skclipens.images import ImageError, as_image_list, load_image
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*nearly black")  # many pictures here are
+
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 # Upright: taller than wide, and no flip or rotation of it is itself.
 UPRIGHT = np.zeros((48, 32, 3), dtype=np.uint8)
@@ -220,6 +222,17 @@ def test_16_bit_grey_in_every_pil_mode():
     pgm = b"P5 16 16 65535\n" + ramp.astype(">u2").tobytes()
     for image in (Image.fromarray(ramp), big_endian, wide, pgm, encode(wide, "TIFF")):
         np.testing.assert_array_equal(pixels(image)[..., 2], ramp // 257)
+
+
+def test_mode_i_that_was_made_of_8_bit_grey_stays_as_it_is():
+    grey = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    wide = grey.convert("I")
+    np.testing.assert_array_equal(pixels(wide), pixels(grey))
+    np.testing.assert_array_equal(pixels(wide), pixels(wide.convert("L")))
+    of_file = Image.open(io.BytesIO(encode(wide, "TIFF")))
+    assert (of_file.mode, pixels(of_file).max()) == ("I", 1)  # a dark 16-bit picture
+    wide.putpixel((0, 0), 256)
+    assert pixels(wide).max() == 1
 
 
 @given(grey16_images)
