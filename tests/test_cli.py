@@ -235,6 +235,10 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     shutil.rmtree(photos / "other")
     (tmp_path / "empty").mkdir()
     assert "has no images" in message("embed", tmp_path / "empty", "-o", out)
+    for command in (["predict", model], ["name", "--classes", "cat,dog"], ["embed", "-o", out]):
+        assert "There is no file or folder 'nope'." in message(*command, unseen[0], "nope")
+    assert "There is no file or folder 'nope'." in message("search", "nope", "a cat")
+    assert "URLs are not fetched" in message("predict", model, "https://example.org/x.jpg")
 
 
 def test_help_names_the_commands():

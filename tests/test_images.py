@@ -464,7 +464,9 @@ def test_bad_pil_values_and_types():
     assert_fails(Image.new("L", (0, 3)), "no pixels")
     assert_fails(3.0, "3.0", "of type float", "a path")
     assert_fails({"a": b""}, "dict with the keys ['a']")
-    assert_fails(["a.jpg"], "of type list")
+    assert_fails(["a.jpg"], "of type list", "one image at a time")
+    assert_fails((np.str_("a.jpg"),), "['a.jpg'] cannot", "of type tuple")
+    assert str(assert_fails(np.str_("a.jpg"))).startswith("'a.jpg' cannot be read")
 
 
 def test_image_error_is_a_value_error_that_pickles():

@@ -123,7 +123,7 @@ def load_pictures(image, sides, also=()):
     if is_missing(image):
         raise image_error(repr(image), "missing value", "Drop the row or fill in an image.")
     if isinstance(image, (str, os.PathLike)):
-        path = os.fsdecode(image)
+        path = str(os.fsdecode(image))  # numpy's strings, too, print as text
         name = repr(path) if len(path) <= 300 else f"{path[:300]!r}..."
         return _read(image, name, sides, also)
     if isinstance(image, (bytes, bytearray, memoryview)):
@@ -144,9 +144,12 @@ def _load_pixels(image):
     if hasattr(image, "__array__"):
         array = np.asarray(image)
         return _array_to_rgb(array, f"array of shape {array.shape} and dtype {array.dtype}")
-    raise image_error(
-        reprlib.repr(image), f"it is of type {type(image).__name__}", f"Pass {_KINDS}."
-    )
+    reason, advice = f"it is of type {type(image).__name__}", f"Pass {_KINDS}."
+    if isinstance(image, (list, tuple)):
+        # numpy's strings print as np.str_('...')
+        image = [x.item() if isinstance(x, np.generic) else x for x in image]
+        advice = f"Pass one image at a time: {_KINDS}."
+    raise image_error(reprlib.repr(image), reason, advice)
 
 
 def is_tensor(x):
