@@ -285,7 +285,16 @@ def check_groups(groups, y):
     """
     if groups is None:
         return None
+    # Of a list, numpy would make the group 'nan' of NaN beside strings.
+    given = groups if hasattr(groups, "dtype") else np.asarray(groups, dtype=object)
     groups = np.asarray(groups)
     if groups.shape != y.shape:
         raise ValueError(f"groups has shape {groups.shape}, but y has {y.shape}.")
+    if groups.dtype.kind not in "biu":
+        for row, group in enumerate(np.asarray(given).tolist()):
+            if is_missing(group):
+                raise ValueError(
+                    f"groups has no group for row {row}, but {group!r}. Name one for each row; a "
+                    "row that belongs to no other is a group of its own."
+                )
     return groups
