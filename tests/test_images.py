@@ -390,6 +390,9 @@ def test_bad_files_are_named(tmp_path):
     empty = tmp_path / "empty.png"
     empty.touch()
     assert_fails("no/such.jpg", "'no/such.jpg'", "no such file", repr(os.getcwd()))
+    for path in ("~/x.jpg", Path("~/it's.jpg")):
+        said = str(assert_fails(path, "no such file", "os.path.expanduser"))
+        assert "relative" not in said
     assert_fails("https://x.org/a.jpg", "'https://x.org/a.jpg'", "URLs are not fetched")
     assert_fails(damaged, repr(str(damaged)), "truncated", "Replace")
     assert_fails(text, repr(str(text)), "not an image file", "Convert")

@@ -178,6 +178,8 @@ def _read(source, name, sides, also):
         advice = f"Check the path; a relative one starts at {os.getcwd()!r}."
         if "://" in name:
             advice = "Download it, or embed it with embed_to: here, URLs are not fetched."
+        elif name[1:2] == "~":  # behind the quotation mark
+            advice = "'~' is not expanded here: pass os.path.expanduser(path)."
         elif any(sign in name for sign in "*?"):
             advice = "A pattern is no path: pass sorted(Path(folder).glob(pattern))."
         raise image_error(name, "no such file", advice) from error
