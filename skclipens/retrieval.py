@@ -3,6 +3,7 @@
 Imports ``ensemble`` and all below, and may be imported by ``cli`` and ``utils`` alone.
 """
 
+import os
 from numbers import Integral
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._utils._linalg import unit_rows
 from ._utils._sklearn import Interval, StrOptions, fit_context
 from .backbones import Backbone
+from .backbones._prompts import check_texts
 from .embedding import CLIPEmbedder, MultiBackboneEmbedder
 from .embedding._gaps import filled, gaps_of, readable, warn_of_gaps
 from .embedding._weights import WeightsMixin
@@ -162,7 +164,8 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If no block has texts, as of a table without names of columns.
+            If no block has texts, as of a table without names of columns, or a text is the path
+            of a file: :meth:`kneighbors` finds by pictures.
         NotFittedError
             If there is nothing to be found yet.
         """
@@ -175,7 +178,13 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
                 "whose columns an embedder has named, or name the backbones: embedder='zoo'."
             )
         one = isinstance(texts, str)
-        words = self._embed_words([texts] if one else texts, blocks)
+        texts = check_texts([texts] if one else texts)
+        for text in filter(is_file, texts):
+            raise ValueError(
+                f"{str(text)!r} is a file, and search finds by words. To find pictures like it, "
+                "pass it to kneighbors, in a list."
+            )
+        words = self._embed_words(texts, blocks)
         found = self._nearest(words, blocks, n_neighbors)
         return tuple(values[0] for values in found) if one else found
 
@@ -300,6 +309,12 @@ def _reciprocal_ranks(cosines):
 
 
 _FUSIONS = {"cosine": _mean, "rank": _reciprocal_ranks}
+
+
+def is_file(text):
+    """Whether a text is the path of a file, and so no words."""
+    # "cat" is a word, also where a file is called so.
+    return bool(os.path.dirname(text) or os.path.splitext(text)[1]) and os.path.isfile(text)
 
 
 def _is_table(X):

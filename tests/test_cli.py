@@ -173,6 +173,18 @@ def test_pictures_are_found_by_words(photos, unseen, tmp_path):
     assert "must end in .csv or .parquet or .html" in told.stderr
 
 
+def test_pictures_are_found_by_a_picture(photos, unseen, tmp_path):
+    told = run("search", photos / "test", unseen[5], "-n", "3", *SMALL)
+    distances, rows = ImageRetriever(BACKBONES).fit(unseen).kneighbors(unseen[5:6], 3)
+    assert rows[0, 0] == 5  # itself
+    found = [line.split(",") for line in told.stdout.splitlines()[1:]]
+    assert [path for path, _ in found] == unseen[rows[0]].tolist()
+    np.testing.assert_allclose([float(score) for _, score in found], 1 - distances[0], atol=1e-4)
+    (tmp_path / "words.txt").write_text("a bird")
+    told = run("search", photos / "test", tmp_path / "words.txt", *SMALL, fails=True)
+    assert "words.txt' cannot be read as an image" in told.stderr
+
+
 def test_names_of_folders_may_stay_as_they_are(photos, tmp_path):
     model, report = tmp_path / "raw.joblib", tmp_path / "r.html"
     run("fit", photos / "train", "-o", model, "--raw-names", "--head", "linear", *SMALL)
@@ -223,6 +235,10 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     shutil.rmtree(photos / "other")
     (tmp_path / "empty").mkdir()
     assert "has no images" in message("embed", tmp_path / "empty", "-o", out)
+    for command in (["predict", model], ["name", "--classes", "cat,dog"], ["embed", "-o", out]):
+        assert "There is no file or folder 'nope'." in message(*command, unseen[0], "nope")
+    assert "There is no file or folder 'nope'." in message("search", "nope", "a cat")
+    assert "URLs are not fetched" in message("predict", model, "https://example.org/x.jpg")
 
 
 def test_help_names_the_commands():

@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
+    KFold,
     PredefinedSplit,
     StratifiedKFold,
     cross_val_predict,
@@ -150,6 +151,26 @@ def test_folds_may_be_positions_lists_or_masks(X, y):
     for cv in (splits, masks, lists):
         assert_array_equal(make(cv=cv).fit(X, y).predict_proba(X), expected)
     assert not make(cv=[]).fit(X, y).judged_.any()
+
+
+@pytest.mark.parametrize(
+    ("fold", "message"),
+    [
+        (
+            lambda train, test: (np.r_[train, test], test),
+            "24 of its test rows in train, too; .* row 0",
+        ),
+        (lambda train, test: (train, np.r_[test, train[3]]), "1 of its test rows in train"),
+        (lambda train, test: (train, [72]), "index 72 is out of bounds.* positions from 0 to 71"),
+        (lambda train, test: (train, np.ones(71, bool)), "masks of length 72"),
+    ],
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_folds_that_judge_on_rows_they_teach_or_that_are_not_there(fold, message, weighted, X, y):
+    good, (train, test) = KFold(3).split(X), next(iter(KFold(3).split(X)))
+    weights = np.r_[0, np.ones(71)] if weighted else None
+    with pytest.raises(ValueError, match=f"Fold 3 of cv .*{message}"):
+        make(cv=[*good, fold(train, test)]).fit(X, y, sample_weight=weights)
 
 
 def test_every_head_is_fitted_on_all_rows_after_cross_fitting(X, y):

@@ -17,6 +17,8 @@ from PIL import Image, ImageCms
 
 from skclipens.images import ImageError, as_image_list, load_image
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*nearly black")  # many pictures here are
+
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 # Upright: taller than wide, and no flip or rotation of it is itself.
 UPRIGHT = np.zeros((48, 32, 3), dtype=np.uint8)
@@ -222,6 +224,17 @@ def test_16_bit_grey_in_every_pil_mode():
         np.testing.assert_array_equal(pixels(image)[..., 2], ramp // 257)
 
 
+def test_mode_i_that_was_made_of_8_bit_grey_stays_as_it_is():
+    grey = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    wide = grey.convert("I")
+    np.testing.assert_array_equal(pixels(wide), pixels(grey))
+    np.testing.assert_array_equal(pixels(wide), pixels(wide.convert("L")))
+    of_file = Image.open(io.BytesIO(encode(wide, "TIFF")))
+    assert (of_file.mode, pixels(of_file).max()) == ("I", 1)  # a dark 16-bit picture
+    wide.putpixel((0, 0), 256)
+    assert pixels(wide).max() == 1
+
+
 @given(grey16_images)
 def test_16_bit_grey_is_rounded_to_the_nearest_level(array):
     expected = np.rint(array / 257)
@@ -377,6 +390,9 @@ def test_bad_files_are_named(tmp_path):
     empty = tmp_path / "empty.png"
     empty.touch()
     assert_fails("no/such.jpg", "'no/such.jpg'", "no such file", repr(os.getcwd()))
+    for path in ("~/x.jpg", Path("~/it's.jpg")):
+        said = str(assert_fails(path, "no such file", "os.path.expanduser"))
+        assert "relative" not in said
     assert_fails("https://x.org/a.jpg", "'https://x.org/a.jpg'", "URLs are not fetched")
     assert_fails(damaged, repr(str(damaged)), "truncated", "Replace")
     assert_fails(text, repr(str(text)), "not an image file", "Convert")
@@ -451,7 +467,9 @@ def test_bad_pil_values_and_types():
     assert_fails(Image.new("L", (0, 3)), "no pixels")
     assert_fails(3.0, "3.0", "of type float", "a path")
     assert_fails({"a": b""}, "dict with the keys ['a']")
-    assert_fails(["a.jpg"], "of type list")
+    assert_fails(["a.jpg"], "of type list", "one image at a time")
+    assert_fails((np.str_("a.jpg"),), "['a.jpg'] cannot", "of type tuple")
+    assert str(assert_fails(np.str_("a.jpg"))).startswith("'a.jpg' cannot be read")
 
 
 def test_image_error_is_a_value_error_that_pickles():

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -331,6 +331,20 @@ def test_rejected_rows_have_the_label_that_is_asked_for(halves):
             OpenSetClassifier(head, reject_label=label).fit(X, codes)
 
 
+@pytest.mark.parametrize("label", [None, 300])
+@pytest.mark.parametrize("dtype", ["uint8", "uint64", "int8", "bool", "float32"])
+def test_labels_of_any_dtype_leave_the_label_of_rejected_rows_as_it_is(halves, dtype, label):
+    X, y, X_test, _, _ = halves
+    codes = (np.unique(y, return_inverse=True)[1] % 2).astype(dtype)
+    clf = OpenSetClassifier(LinearDiscriminantHead(), reject_rate=0.3, reject_label=label)
+    clf.fit(X, codes)
+    predicted, rejected = clf.predict(X_test), clf.score_samples(X_test) < clf.offset_
+    assert rejected.any() and not rejected.all()
+    assert set(predicted[rejected].tolist()) == {-1 if label is None else label}
+    assert_array_equal(predicted[~rejected], clf.estimator_.predict(X_test)[~rejected])
+    assert predicted.dtype.kind in ("f" if dtype == "float32" else "iu")
+
+
 def test_one_row_per_class_is_judged_by_logits_alone(emoji):
     _, X, y = emoji
     clf = OpenSetClassifier(make()).fit(X[:7], y[:7])
@@ -347,6 +361,33 @@ def test_in_a_pipeline_of_pictures(emoji, halves):
     of_table = OpenSetClassifier(make()).fit(X[::2], y[::2])
     assert_allclose(clf.score_samples(paths[:5]), of_table.score_samples(X[:5]), atol=1e-2)
     assert clf.predict(paths[:5]).shape == (5,)
+
+
+@pytest.mark.parametrize("make_pipe", [make_backbone_pipeline, None], ids=["ours", "sklearn"])
+def test_around_a_pipeline_of_pictures(emoji, make_pipe):
+    paths, X, y = emoji
+    if make_pipe is None:
+        pipe = make_pipeline(MultiBackboneEmbedder(BACKBONES), make())
+    else:
+        pipe = make_pipe(BACKBONES, features="projected", random_state=0)
+    clf = OpenSetClassifier(pipe, reject_rate=0.3).fit(paths[::2], y[::2])
+    of_table = OpenSetClassifier(make(), reject_rate=0.3).fit(X[::2], y[::2])
+    some = paths[1:20:2].tolist()
+    for method in ("score_samples", "predict_proba", "decision_function"):
+        expected = getattr(of_table, method)(X[1:20:2])
+        assert_allclose(getattr(clf, method)(some), expected, atol=1e-2)
+    assert_array_equal(clf.predict(some), of_table.predict(X[1:20:2]))
+    assert clf.n_features_in_ == 1 and not hasattr(pipe[-1], "classes_")
+    with pytest.raises(ValueError, match=r"'nope.png' cannot be read"):
+        clf.predict(["nope.png"])
+
+
+def test_pictures_without_a_pipeline_are_refused_before_the_fit(emoji):
+    paths, _, y = emoji
+    inside = GridSearchCV(make_backbone_pipeline(BACKBONES), {}, cv=2)
+    for estimator in (make(), inside):
+        with pytest.raises(ValueError, match=r"X holds images .* make_backbone_pipeline"):
+            OpenSetClassifier(estimator).fit(paths, y)
 
 
 def test_groups_do_not_judge_each_other(emoji):

@@ -1,4 +1,4 @@
-"""Images that would take too much, and what Pillow warns of while it decodes."""
+"""Images that would take too much, and what is doubted of images while they are decoded."""
 
 import io
 import os
@@ -12,6 +12,7 @@ import zlib
 import joblib
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image, ImageSequence
 
@@ -182,7 +183,7 @@ def doubtful(tmp_path):
     return files
 
 
-TEXT = r"Pillow has doubts about 5 images.* Row 1 \('.*1.jpg'\): Corrupt EXIF.*Row 2 .*And 2 more"
+TEXT = r"There are doubts about 5 images.* Row 1 \('.*1.jpg'\): Corrupt EXIF.*Row 2 .*And 2 more"
 
 
 @pytest.mark.parametrize("n_jobs", [1, 4])
@@ -229,7 +230,7 @@ def test_other_warnings_are_those_of_others(doubtful):
             embedder.transform(doubtful)
         stop.set()
         thread.join()
-    assert sum(text.startswith("Pillow has doubts") for text in shown) == 5
+    assert sum(text.startswith("There are doubts") for text in shown) == 5
     assert sum(text.startswith("Corrupt EXIF") for text in shown) > 0
     n_filters = len(warnings.filters)
     for _ in range(5):
@@ -250,3 +251,61 @@ def test_filters_are_handed_on_to_workers(doubtful):
     CLIPEmbedder("zoo/RN20").transform(doubtful[:1])
     assert Parallel(n_jobs=2)(delayed(abs)(one) for one in [-1, 2]) == [1, 2]
     assert pickle.loads(pickle.dumps(warnings.filters))
+
+
+# Pixels in another range than that of their dtype
+
+
+GREY = np.asarray(Image.open(PICTURES[0]).convert("L"))
+DARK = {
+    "8 bits in 16": lambda: GREY.astype(np.uint16),
+    "12 bits in 16": lambda: GREY.astype(np.uint16) * 16,
+    "12 bits in a file": lambda: _file_of(Image.fromarray(GREY.astype(np.uint16) * 16)),
+    "8 bits in a file": lambda: _file_of(Image.fromarray(GREY.astype(np.int32)), "TIFF"),
+    "[0, 1] in 8 bits": lambda: np.dstack([GREY // 255] * 3 + [np.full_like(GREY, 255)]),
+    "[0, 1] in integers": lambda: (GREY // 255).astype(int),
+    "scaled twice": lambda: GREY / 255 / 255,
+    "scaled twice, mode F": lambda: Image.fromarray((GREY / 255 / 255).astype(np.float32)),
+    "tensor": lambda: torch.from_numpy(GREY // 255),
+}
+
+
+def _file_of(picture, format="PNG"):
+    picture.save(file := io.BytesIO(), format)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", DARK)
+def test_pictures_in_a_smaller_range_are_doubted_by_row(kind):
+    image = DARK[kind]()
+    with pytest.warns(UserWarning, match="nearly black, as its largest value is"):
+        picture = load_image(image)
+    assert np.asarray(picture).max() <= 16
+    for n_jobs in (1, 4):
+        embedder = CLIPEmbedder("zoo/RN20", n_jobs=n_jobs, batch_size=1)
+        with pytest.warns(UserWarning) as caught:
+            embedder.transform([PICTURES[0], image, PICTURES[1], image])
+        (warning,) = caught
+        assert "There are doubts about 2 images" in str(warning.message)
+        assert "Row 1: " in str(warning.message) and "Row 3: " in str(warning.message)
+        assert warning.filename == __file__
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((4, 4), np.uint16),
+        np.full((4, 4), 7, np.uint8),
+        np.eye(4, dtype=bool),
+        GREY.astype(np.uint16) * 17,
+        GREY // 15,
+        GREY / 255 / 15,
+        Image.fromarray(GREY // 100),
+        Image.fromarray(GREY).convert("I"),
+        Image.fromarray(GREY.astype(np.float32)),
+    ],
+)
+def test_other_pictures_are_not_doubted(image):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_image(image)

@@ -1,6 +1,7 @@
 """Weights and groups of rows: they reach every head, temperature, router and fold."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,6 +34,7 @@ from skclipens.heads import (
     TipAdapterHead,
     ZeroShotHead,
 )
+from skclipens.labels import OpenSetClassifier
 
 BACKBONE = "zoo/RN20"
 HALVES = [("left", slice(0, 2)), ("right", slice(2, 4))]
@@ -270,6 +272,20 @@ def test_more_folds_than_groups_are_as_many_as_groups(iris):
 def test_one_group_for_each_row_or_a_clear_error(iris):
     with pytest.raises(ValueError, match=r"groups has shape \(3,\), but y has \(60,\)"):
         make().fit(*iris, groups=[1, 2, 3])
+
+
+@pytest.mark.parametrize("kind", [list, lambda y: np.array(y, object), pd.Series])
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, ""])
+@pytest.mark.parametrize("name", [str, float])
+def test_a_row_without_a_group_is_named(iris, name, missing, kind):
+    X, y = iris
+    groups = [name(i // 2) for i in range(len(y))]
+    groups[3] = groups[5] = missing
+    clf = make()
+    with pytest.raises(ValueError, match="groups has no group for row 3, but"):
+        clf.fit(X, y, groups=kind(groups))
+    with pytest.raises(ValueError, match="groups has no group for row 3, but"):
+        OpenSetClassifier(clf).fit(X, y, groups=kind(groups))
 
 
 def test_a_head_that_searches_by_itself_gets_the_groups_of_its_rows(emoji):

@@ -1,5 +1,7 @@
 """Tests of texts in the columns of images, and of images found by words."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -227,6 +229,20 @@ def test_what_cannot_be_searched(table):
         ImageRetriever().fit(table.assign(**{"zoo/RN20__0": np.nan}))
     with pytest.raises(ValueError, match="feature names"):
         ImageRetriever().fit(table).kneighbors(table.iloc[:, ::-1])
+
+
+@pytest.mark.parametrize("kind", [str, Path, lambda file: [file], lambda file: ["a cat", file]])
+def test_a_path_is_no_words(table, emoji, kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    retriever = ImageRetriever().fit(table)
+    file = emoji.filenames[0]
+    Path("cat.png").write_bytes(Path(file).read_bytes())
+    for path in (file, str(file), "cat.png"):
+        message = "Expected|pass words" if kind is Path else f"'{path}' is a file.* to kneighbors"
+        with pytest.raises(ValueError, match=message):
+            retriever.search(kind(path))
+    Path("cat").touch()
+    retriever.search(["cat", "cat.jpg", "a/b", "cat/", "w" * 5000])
 
 
 def test_a_clone_is_not_fitted_and_an_embedder_stays_as_it_was(emoji):

@@ -1,6 +1,7 @@
 """Rows without labels: refused, left out, or used where labelled rows vouch for it."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -187,6 +188,42 @@ def test_signs_among_strings(emoji, sign):
     clf = make(head="linear-all", class_names=None).fit(X, some)
     assert_array_equal(clf.classes_, np.unique(y))
     assert_array_equal(clf.feature_names_in_, X.columns)
+
+
+@pytest.mark.parametrize("kind", [list, lambda y: np.array(y, object), pd.Series])
+def test_minus_one_among_strings_is_to_be_none(digits, kind):
+    X, y = digits
+    rows = few_shots(y, 4, n_unlabeled=20)[0]
+    names = np.array(NAMES, object)[y[rows]]
+    names[3] = -1
+    message = "the number -1 in row 3. .* write None in place of -1"
+    for unlabeled in ("ignore", "use"):
+        clf = make(unlabeled=unlabeled, head="linear", class_names=None)
+        with pytest.raises(ValueError, match=message):
+            clf.fit(X[rows], kind([np.nan, *names[1:]]))
+        names_and_none = [None if name == -1 else name for name in names]
+        assert set(clf.fit(X[rows], names_and_none).classes_) == set(NAMES)
+
+
+@pytest.mark.parametrize("unlabeled", ["error", "ignore", "use"])
+@pytest.mark.parametrize("text", ["nan", "None", "<NA>", "-1"])
+def test_a_class_that_is_the_text_of_a_missing_label_is_doubted_once(digits, unlabeled, text):
+    X, y = digits
+    rows = few_shots(y, 4, n_unlabeled=20)[0]
+    names = np.array(NAMES, object)[y[rows]]
+    names[[3, 5]] = text
+    clf = make(unlabeled=unlabeled, head=["linear", "linear-all"], class_names=None)
+    with pytest.warns(UserWarning) as caught:
+        clf.fit(X[rows], names)
+    (said,) = [one for one in caught if "astype(str)" in str(one.message)]
+    assert f"the class {text!r}, first in row 3" in str(said.message)
+    assert said.filename == __file__
+    names[[3, 5]] = "nano"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        clf.fit(X[rows], names)
+        signs = np.where(y[rows] > 4, "1", "-1")
+        clf.fit(X[rows], signs)
 
 
 @pytest.mark.parametrize("unlabeled", ["ignore", "use"])

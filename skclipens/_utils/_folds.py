@@ -58,7 +58,8 @@ def few_shot_folds(
     Raises
     ------
     ValueError
-        If a float cannot hold out rows of every class, or a splitter cannot split these rows.
+        If a float cannot hold out rows of every class, a splitter cannot split these rows, or a
+        fold has rows on both sides or that are not there.
     """
     sizes = np.unique(y, return_counts=True)[1]
     if isinstance(cv, Integral):
@@ -167,8 +168,26 @@ def _split(splitter, y, groups, X=None):
     # Rows whose class is in no other fold are not held out; see `_teachable`.
     with silent("The least populated class"), few_rows_per_class():
         folds = splitter.split(np.zeros((len(y), 1)) if X is None else X, y, groups)
-        rows = np.arange(len(y))  # folds may be masks or lists
-        return [(rows[train], rows[test]) for train, test in folds]
+        return [_rows_of(fold, i, len(y)) for i, fold in enumerate(folds)]
+
+
+def _rows_of(fold, i, n_rows):
+    """Positions of the train and test rows of a fold, which may be masks or lists."""
+    rows, taught = np.arange(n_rows), np.zeros(n_rows, bool)
+    try:
+        train, test = (rows[side] for side in fold)
+    except IndexError as error:
+        raise ValueError(
+            f"Fold {i} of cv does not fit X, which has {n_rows} rows: {error}. Give positions "
+            f"from 0 to {n_rows - 1}, or masks of length {n_rows}."
+        ) from None
+    taught[train] = True
+    if len(both := test[taught[test]]):
+        raise ValueError(
+            f"Fold {i} of cv has {len(both)} of its test rows in train, too; the first is row "
+            f"{both[0]}. What is fitted must be judged on other rows: leave them out of one side."
+        )
+    return train, test
 
 
 def _split_rows(splitter, y, groups, rows):

@@ -4,6 +4,10 @@ from numbers import Real
 
 import numpy as np
 
+# What `str` and `astype(str)` make of a value that stands for none, or of the label -1. As text it
+# may also be meant, so it is no missing value: whoever reads labels warns of it.
+TEXTS_OF_MISSING = ("nan", "None", "<NA>", "-1")
+
 
 def is_missing(x):
     """Whether a value stands for none: None, NaN, NA, NaT or an empty string."""

@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 from ._images import refuse_images
 from ._missing import is_missing
 from ._sklearn import check_sample_weight
-from ._values import check_range, refuse_mixed, refuse_text, why_no_labels
+from ._values import check_range, refuse_mixed, refuse_text, warn_of_texts, why_no_labels
 from ._warnings import silent
 
 _FLOATS = [np.float64, np.float32]
@@ -67,6 +67,8 @@ def check_table(estimator, X, y, *, option=None, any_scale=False, reset=True):
             refuse_text(X)
             X, y = validate_data(estimator, X, y, reset=reset, dtype=_FLOATS)
     check_labels(y, option)
+    if option is not None:  # heads inside an ensemble would say it again
+        warn_of_texts(y, stacklevel=6)
     if not any_scale:
         check_range(X, getattr(estimator, "feature_names_in_", None))
     return X, y
@@ -100,6 +102,7 @@ def check_partly_labeled(estimator, X, y):
     refuse_mixed(y)
     y = column_or_1d(y, warn=True)
     check_consistent_length(X, y)
+    warn_of_texts(y, stacklevel=6)
     labeled = ~unlabeled_rows(y)
     y = labels_of(y, labeled)
     check_labels(y)
@@ -321,7 +324,16 @@ def check_groups(groups, y):
     """
     if groups is None:
         return None
+    # Of a list, numpy would make the group 'nan' of NaN beside strings.
+    given = groups if hasattr(groups, "dtype") else np.asarray(groups, dtype=object)
     groups = np.asarray(groups)
     if groups.shape != y.shape:
         raise ValueError(f"groups has shape {groups.shape}, but y has {y.shape}.")
+    if groups.dtype.kind not in "biu":
+        for row, group in enumerate(np.asarray(given).tolist()):
+            if is_missing(group):
+                raise ValueError(
+                    f"groups has no group for row {row}, but {group!r}. Name one for each row; a "
+                    "row that belongs to no other is a group of its own."
+                )
     return groups

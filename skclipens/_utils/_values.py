@@ -1,10 +1,11 @@
 """Values of tables and labels that would be taken for others without a word."""
 
+import warnings
 from numbers import Number
 
 import numpy as np
 
-from ._missing import is_missing
+from ._missing import TEXTS_OF_MISSING, is_missing
 
 _SMALLEST = 1e-16  # of the largest value of a table; squares of smaller ones vanish in float32
 
@@ -85,7 +86,7 @@ def refuse_mixed(y):
         y = np.asarray(y)
         if y.dtype.kind != "O" or not y.ndim:
             return
-    first = {}
+    first, all_minus = {}, True
     for row, label in enumerate(y):
         if is_missing(label):
             continue
@@ -96,6 +97,12 @@ def refuse_mixed(y):
                 "are strings, or whole numbers."
             )
         first.setdefault(kind, (row, label))
+        all_minus &= kind != "a number" or label == -1
+    if set(first) == {"a number", "a string"} and all_minus:
+        raise ValueError(
+            f"y holds strings, and the number -1 in row {first['a number'][0]}. Where labels are "
+            "strings, a row without a label has None: write None in place of -1."
+        )
     if len(first) > 1:
         named = " and ".join(f"{kind} in row {r} ({v!r})" for kind, (r, v) in first.items())
         raise ValueError(
@@ -109,6 +116,37 @@ def _kind_of(label):
         return "a string"
     # What scikit-learn says of labels for several outputs, dates and the like stays its own.
     return None if isinstance(label, (dict, set, bytes)) else "something else"
+
+
+def warn_of_texts(y, stacklevel=2):
+    """Warn of classes whose names are what ``astype(str)`` makes of missing labels.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    stacklevel : int
+
+    Warns
+    -----
+    UserWarning
+        Names these classes and the first row.
+    """
+    if y.dtype.kind not in "OUT":
+        return
+    labels = y.tolist()
+    found = {}
+    for row, label in enumerate(labels):
+        if isinstance(label, str) and label in TEXTS_OF_MISSING:
+            found.setdefault(label, row)
+    if not found or set(labels) == {"-1", "1"}:  # two classes, as of numbers
+        return
+    named = " and ".join(map(repr, found))
+    warnings.warn(
+        f"y has the class {named}, first in row {min(found.values())}. This is what astype(str) "
+        "makes of a missing label. If these rows have no label, write None there.",
+        UserWarning,
+        stacklevel=stacklevel + 1,
+    )
 
 
 def why_no_labels(y):

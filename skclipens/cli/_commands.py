@@ -15,8 +15,9 @@ import skclipens
 from ..backbones import BackboneNotAvailableError
 from ..embedding import MultiBackboneEmbedder
 from ..embedding._gaps import gaps_of, warn_of_gaps
+from ..images import load_image
 from ..pipeline import make_backbone_pipeline
-from ..retrieval import ImageRetriever
+from ..retrieval import ImageRetriever, is_file
 from ._files import (
     TABLE_SUFFIXES,
     check_can_write,
@@ -233,7 +234,7 @@ def embed(pictures, output, backbones, **options):
 
 @cli.command()
 @_PICTURES
-@click.argument("words")
+@click.argument("words", metavar="WORDS|PICTURE")
 @click.option("-n", "--number", type=click.IntRange(1), default=10, show_default=True)
 @click.option(
     "-o",
@@ -253,12 +254,14 @@ def embed(pictures, output, backbones, **options):
 @_BACKBONES
 @_HOW
 def search(pictures, words, number, output, fusion, backbones, **options):
-    """Find images by words: path and score, the best first."""
+    """Find images by words, or those that are like a picture: path and score, the best first."""
+    if is_file(words):
+        load_image(words)  # what is no picture is said before the work
     check_can_write(output, (*TABLE_SUFFIXES, ".html"))
     files = find_pictures(pictures)
     embedder = MultiBackboneEmbedder(backbones, **_given(**options))
     retriever = ImageRetriever(embedder, fusion=fusion).fit(files)
-    scores, rows = retriever.search(words, number)
+    scores, rows = _found(retriever, words, number)
     found, names = files[rows], names_of(files)
     if output is not None and output.lower().endswith(".html"):
         captions = [
@@ -268,6 +271,14 @@ def search(pictures, words, number, output, fusion, backbones, **options):
         write_page(output, words, [gallery(found, captions)])
     else:
         write_table(pd.DataFrame({"path": [names[row] for row in rows], "score": scores}), output)
+
+
+def _found(retriever, query, number):
+    """Scores and rows of what words find, or the picture that they are the path of."""
+    if not is_file(query):
+        return retriever.search(query, number)
+    (distances,), (rows,) = retriever.kneighbors([query], number)
+    return 1 - distances, rows
 
 
 @cli.command(epilog=_TRUST)

@@ -28,6 +28,8 @@ def find_pictures(sources):
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file or folder.
     ValueError
         If a folder has no images.
     """
@@ -40,6 +42,9 @@ def _pictures_of(source):
         if not images:
             raise ValueError(f"{source!r} has no images; these end in {', '.join(IMAGE_SUFFIXES)}.")
         return images
+    if not Path(source).exists():
+        advice = "URLs are not fetched: download it." if "://" in source else "Check the path."
+        raise FileNotFoundError(f"There is no file or folder {source!r}. {advice}")
     return load_table(source).filenames if _is_table(source) else [source]
 
 

@@ -64,4 +64,4 @@ def warn_of_gaps(gaps, what, images, all_may_be=False):
 
 def _named(row, images):
     name = None if images is None else name_of(images[row])
-    return f"row {row}" if name is None else f"row {row} ({name!r})"
+    return f"row {row}" if name is None else f"row {row} ({str(name)!r})"

@@ -13,6 +13,7 @@ from .._utils._missing import is_missing
 from ._errors import ImageError, image_error
 from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
+from ._pillow_warnings import doubt
 from ._reduced import EXACT, Picture, reduction_of
 from ._wrapped import name_of, unwrapped
 
@@ -29,6 +30,7 @@ _ORIENTATION_TAG = 0x0112
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 _pil_locks = [threading.Lock() for _ in range(64)]
+_DARK = 1 / 16  # of the range: 12-bit values in 16 bits are below it
 _KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
 
 
@@ -49,7 +51,9 @@ def load_image(image):
         shape (H, W) or (H, W, C) and a torch tensor (H, W) or (C, H, W), on any device, with C = 1
         (grey), 3 (RGB) or 4 (RGBA). The dtype sets the range of the pixels: bool; uint8; uint16 in
         [0, 65535]; any other integer in [0, 255]; float in [0, 1]. PIL mode I counts as
-        16-bit, mode F as [0, 1], or as [0, 255] if any value exceeds 1.
+        16-bit. One that was made in memory and has no value above 255 counts as 8-bit, as
+        ``convert("I")`` makes it of 8-bit grey. Mode F counts as [0, 1], or as [0, 255] if any
+        value exceeds 1.
 
     Returns
     -------
@@ -64,6 +68,12 @@ def load_image(image):
         image, a drawing (SVG, EPS, PDF) or has more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``
         (where it is not decoded), or if pixels have a shape, dtype or range that is not listed
         above.
+
+    Warns
+    -----
+    UserWarning
+        If pixels of an array, a tensor or a 16-bit picture differ but are all below 1/16 of their
+        range, as 8-bit values in uint16 are. The picture is read as it is.
 
     See Also
     --------
@@ -113,7 +123,7 @@ def load_pictures(image, sides, also=()):
     if is_missing(image):
         raise image_error(repr(image), "missing value", "Drop the row or fill in an image.")
     if isinstance(image, (str, os.PathLike)):
-        path = os.fsdecode(image)
+        path = str(os.fsdecode(image))  # numpy's strings, too, print as text
         name = repr(path) if len(path) <= 300 else f"{path[:300]!r}..."
         return _read(image, name, sides, also)
     if isinstance(image, (bytes, bytearray, memoryview)):
@@ -134,9 +144,12 @@ def _load_pixels(image):
     if hasattr(image, "__array__"):
         array = np.asarray(image)
         return _array_to_rgb(array, f"array of shape {array.shape} and dtype {array.dtype}")
-    raise image_error(
-        reprlib.repr(image), f"it is of type {type(image).__name__}", f"Pass {_KINDS}."
-    )
+    reason, advice = f"it is of type {type(image).__name__}", f"Pass {_KINDS}."
+    if isinstance(image, (list, tuple)):
+        # numpy's strings print as np.str_('...')
+        image = [x.item() if isinstance(x, np.generic) else x for x in image]
+        advice = f"Pass one image at a time: {_KINDS}."
+    raise image_error(reprlib.repr(image), reason, advice)
 
 
 def is_tensor(x):
@@ -165,6 +178,8 @@ def _read(source, name, sides, also):
         advice = f"Check the path; a relative one starts at {os.getcwd()!r}."
         if "://" in name:
             advice = "Download it, or embed it with embed_to: here, URLs are not fetched."
+        elif name[1:2] == "~":  # behind the quotation mark
+            advice = "'~' is not expanded here: pass os.path.expanduser(path)."
         elif any(sign in name for sign in "*?"):
             advice = "A pattern is no path: pass sorted(Path(folder).glob(pattern))."
         raise image_error(name, "no such file", advice) from error
@@ -237,9 +252,14 @@ def _deep_grey(picture, name):
     pixels = np.asarray(picture)
     if picture.mode == "F":
         _check_range(pixels, 255, name, "mode F must lie in [0, 1] or [0, 255]")
-        grey = _to_uint8(pixels if pixels.max() <= 1 else pixels / 255)
+        top = 1 if pixels.max() <= 1 else 255
+        _doubt_dark(pixels, top, name)
+        grey = _to_uint8(pixels / top)
+    elif picture.mode == "I" and picture.format is None and _is_within(pixels, 255):
+        grey = pixels.astype(np.uint8)  # Pillow keeps values of 8-bit grey that it converts
     else:
         _check_range(pixels, 65535, name, f"mode {picture.mode} must lie in [0, 65535]")
+        _doubt_dark(pixels, 65535, name)
         grey = _to_uint8(pixels.astype(np.uint16))
         if "transparency" in picture.info:
             grey[pixels == picture.info["transparency"]] = 255
@@ -275,6 +295,9 @@ def _array_to_rgb(array, name):
         _check_range(array, 1, name, rule)
     elif array.dtype.kind != "b" and array.dtype != np.uint16:
         _check_range(array, 255, name, f"{array.dtype} must lie in [0, 255]")
+    if array.dtype.kind != "b":
+        top = {"f": 1}.get(array.dtype.kind, 65535 if array.dtype == np.uint16 else 255)
+        _doubt_dark(array[..., :3] if array.ndim == 3 else array, top, name)
     pixels = _to_uint8(array)
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
@@ -286,9 +309,23 @@ def _wrong_layout(name, rule, swap):
 
 
 def _check_range(pixels, top, name, rule):
-    low, high = pixels.min(), pixels.max()
-    if not (low >= 0 and high <= top):  # written so that NaN fails too
+    if not _is_within(pixels, top):
+        low, high = pixels.min(), pixels.max()
         raise image_error(name, f"values run from {low:g} to {high:g}", f"Pixels of {rule}.")
+
+
+def _is_within(pixels, top):
+    return pixels.min() >= 0 and pixels.max() <= top  # not so for NaN
+
+
+def _doubt_dark(pixels, top, name):
+    """Warn of pixels that are nearly black: they may be meant in a smaller range."""
+    largest = pixels.max()
+    if largest < top * _DARK and pixels.min() < largest:
+        doubt(
+            f"{name}: nearly black, as its largest value is {largest:g} in a range of [0, {top}]. "
+            "If its values are meant in a smaller range, scale them."
+        )
 
 
 def _to_uint8(pixels):

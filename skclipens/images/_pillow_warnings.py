@@ -1,4 +1,4 @@
-"""What Pillow warns of while it decodes: gathered by row, in whatever thread."""
+"""What Pillow, or this package, doubts of images it decodes: by row, in whatever thread."""
 
 import os
 import re
@@ -74,8 +74,16 @@ def recorded():
         _recorder.texts = before
 
 
+def doubt(text):
+    """Warn of an image, or leave it to whoever records."""
+    if _recorder.texts is None:
+        warnings.warn(text, UserWarning, stacklevel=2)
+    else:
+        _recorder.texts.append(text)
+
+
 def warn_of(notes, images):
-    """Warn once of what Pillow has warned of.
+    """Warn once of all images that there are doubts about.
 
     Parameters
     ----------
@@ -90,7 +98,7 @@ def warn_of(notes, images):
     named = [f"{_named(row, images)}: {' '.join(notes[row])}" for row in rows[:_LISTED]]
     more = f" And {len(rows) - _LISTED} more." if len(rows) > _LISTED else ""
     warnings.warn(
-        f"Pillow has doubts about {len(rows)} images, which it decodes all the same. "
+        f"There are doubts about {len(rows)} images, which are read all the same. "
         f"{' '.join(named)}{more}",
         stacklevel=4,
     )

@@ -10,11 +10,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most
+from .._utils._images import refuse_images
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import HasMethods, Interval, fit_context
 from .._utils._validation import check_at_least_two, check_labels
 from .._utils._versions import VersionsMixin
-from ._held_out import checked_labels, held_out_logits, logits_of
+from ..inspection._display import table_of
+from ._held_out import checked_labels, held_out_logits, logits_of, without_embedder
 
 # Of the similarity to the nearest labelled row, beside 1 for the largest logit. It was chosen on
 # validation sets, like the two kinds of evidence: see docs/results/labels.md.
@@ -42,7 +44,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
     ----------
     estimator : classifier
         With ``cross_fit``, as an :class:`AdaptiveBackboneEnsemble` or a head of this package has,
-        or with ``predict_proba``.
+        or with ``predict_proba``. It may be a pipeline that embeds images.
     reject_rate : float, default=0.05
         Share of labelled rows, each judged without itself, that is rejected: about as many pictures
         of the known classes will be. 0 rejects none.
@@ -59,7 +61,9 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
     classes_ : ndarray of shape (C,)
         Labels, without that of rejected rows.
     estimator_ : classifier
-        Fitted on all rows.
+        Fitted on all rows. Of a pipeline that embeds images, its last step.
+    embedder_ : Pipeline or None
+        The steps before it, where images are embedded.
     offset_ : float
         Rows whose familiarity is below it are rejected.
     rows_ : ndarray of shape (n, n_features)
@@ -69,7 +73,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
         rows. The second scale is infinite where most classes have a single row, as at one shot:
         then cosines say nothing, and are left out.
     n_features_in_ : int
-        Number of columns.
+        Number of columns; 1 for images.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns; only where ``fit`` saw a frame.
 
@@ -125,8 +129,8 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
-            Embeddings, or any table.
+        X : array-like of shape (n, n_features), or collection of n images
+            Embeddings, or any table. Images where the estimator is a pipeline that embeds them.
         y : array-like of shape (n,)
             Labels.
         groups : array-like of shape (n,), default=None
@@ -141,27 +145,32 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
         ------
         ValueError
             If X and y do not fit, ``reject_label`` is a class or is not of the type of the labels,
-            or no row can be judged without itself.
+            no row can be judged without itself, or an image cannot be read.
         """
         X, y, groups = checked_labels(X, y, groups)
         check_labels(y)
         check_at_least_two(np.unique(y))
-        self.estimator_ = clone(self.estimator)
+        classifier, table = without_embedder(self.estimator, X)
+        refuse_images(table)
+        self.rows_ = _unit(table)
+        self.estimator_, self.embedder_ = clone(classifier), None
+        if classifier is not self.estimator:
+            self.embedder_ = clone(self.estimator)[:-1].set_output(transform="pandas").fit(X)
         logits, known = held_out_logits(
-            self.estimator_, X, y, groups=groups, cv=self.cv, random_state=self.random_state
+            self.estimator_, table, y, groups=groups, cv=self.cv, random_state=self.random_state
         )
         self.classes_ = self.estimator_.classes_
         if self.reject_rate:
             self._reject_label()
+        first = self.estimator_ if self.embedder_ is None else self.embedder_
         for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.estimator_, name):
-                setattr(self, name, getattr(self.estimator_, name))
+            if hasattr(first, name):
+                setattr(self, name, getattr(first, name))
         if not known.any():
             raise ValueError(
                 "No row can be judged without itself, so nothing is known of how familiar new rows "
                 "will be. Label at least two rows of most classes."
             )
-        self.rows_ = _unit(X)
         own = np.arange(len(y)) if groups is None else groups
         nearest = self._nearest(self.rows_, own)
         evidence = np.stack([logits.max(axis=1), nearest], axis=1)[known]
@@ -179,7 +188,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        X : array-like of shape (n, n_features), or collection of n images
 
         Returns
         -------
@@ -187,25 +196,26 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
             About 0 in the mean for rows of the known classes.
         """
         check_is_fitted(self)
-        logits = logits_of(self.estimator_, X)
-        return self._familiarity(np.stack([logits.max(axis=1), self._nearest(_unit(X))], axis=1))
+        return self._score_table(self._table(X))
 
     def predict(self, X):
         """Classify rows, and reject those that are not familiar.
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        X : array-like of shape (n, n_features), or collection of n images
 
         Returns
         -------
         ndarray of shape (n,)
-            Labels, or ``reject_label``.
+            Labels, or ``reject_label``. Where the dtype of the labels cannot hold ``reject_label``,
+            as uint8 cannot hold -1, that of the answer is wider.
         """
         check_is_fitted(self)
-        labels = self.estimator_.predict(X)
-        rejected = self.score_samples(X) < self.offset_
-        return np.where(rejected, self._reject_label(), labels) if rejected.any() else labels
+        table = self._table(X)
+        labels = self.estimator_.predict(table)
+        rejected = self._score_table(table) < self.offset_
+        return _with_label(labels, rejected, self._reject_label()) if rejected.any() else labels
 
     @_estimator_has("predict_proba")
     def predict_proba(self, X):
@@ -213,7 +223,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        X : array-like of shape (n, n_features), or collection of n images
 
         Returns
         -------
@@ -221,7 +231,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
             Probabilities that the estimator gives the known classes.
         """
         check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
+        return self.estimator_.predict_proba(self._table(X))
 
     @_estimator_has("decision_function")
     def decision_function(self, X):
@@ -229,7 +239,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        X : array-like of shape (n, n_features), or collection of n images
 
         Returns
         -------
@@ -237,7 +247,14 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
             Scores that the estimator gives the known classes.
         """
         check_is_fitted(self)
-        return self.estimator_.decision_function(X)
+        return self.estimator_.decision_function(self._table(X))
+
+    def _table(self, X):
+        return X if self.embedder_ is None else table_of(self.embedder_, X)
+
+    def _score_table(self, table):
+        largest = logits_of(self.estimator_, table).max(axis=1)
+        return self._familiarity(np.stack([largest, self._nearest(_unit(table))], axis=1))
 
     def _reject_label(self):
         is_text = self.classes_.dtype.kind in "OUT"
@@ -264,6 +281,16 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
                 cosines[own[part, None] == own] = -1
             nearest[part] = cosines.max(axis=1)
         return nearest
+
+
+def _with_label(labels, rows, label):
+    """A copy of labels with another one in some rows, of a dtype that holds both."""
+    dtype = np.result_type(labels.dtype, np.min_scalar_type(label))
+    if labels.dtype.kind == "u" and dtype.kind == "f":  # numpy's answer for uint64 and -1
+        dtype = np.dtype(np.int64)
+    labels = labels.astype(dtype)
+    labels[rows] = label
+    return labels
 
 
 def _unit(X):
