@@ -138,7 +138,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If Pillow warns of images, such as of damaged tags; names the first of them.
+            If Pillow warns of images, such as of damaged tags, or pixels are nearly black for their
+            dtype; names the first of them.
         """
         self._validate_params()
         images = as_image_list(X)
@@ -276,7 +277,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If images ask for another protocol and ``on_error="nan"``, or Pillow warns of images.
+            If images ask for another protocol and ``on_error="nan"``, or there are doubts about images, as in `transform`.
 
         Notes
         -----
