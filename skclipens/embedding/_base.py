@@ -277,7 +277,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If images ask for another protocol and ``on_error="nan"``, or there are doubts about images, as in `transform`.
+            If images ask for another protocol and ``on_error="nan"``, or there are doubts about
+            images, as in `transform`.
 
         Notes
         -----
