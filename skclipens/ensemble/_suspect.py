@@ -89,14 +89,21 @@ def _is_constant(values):
 
 def _is_rescaled(values):
     """Whether the mean is zero, as StandardScaler makes it, or all minima are, as MinMaxScaler."""
-    length = np.sqrt(np.mean(np.einsum("nj,nj->n", values, values)))
-    is_centred = np.linalg.norm(values.mean(axis=0)) < _CENTRED * length
-    return bool(is_centred or (np.abs(values.min(axis=0)) < _CENTRED * values.std(axis=0)).all())
+    some = _some_rows(values)
+    length = np.sqrt(np.mean(np.einsum("nj,nj->n", some, some)))
+    if np.linalg.norm(values.mean(axis=0)) < _CENTRED * length:
+        return True
+    lowest = -_CENTRED * length
+    return bool((some >= lowest).all() and (values.min(axis=0) < -lowest).all())
 
 
 def _largest(values):
     """Position of the column that has nearly all of the variance of three or more, or None."""
-    variances = values[:: -(-len(values) // _ENOUGH_ROWS)].var(axis=0, dtype=np.float64)
+    variances = _some_rows(values).var(axis=0, dtype=np.float64)
     largest = int(variances.argmax())
     is_alone = variances[largest] > _NEARLY_ALL * variances.sum()
     return largest if len(variances) > 2 and is_alone else None
+
+
+def _some_rows(values):
+    return values[:: -(-len(values) // _ENOUGH_ROWS)]
