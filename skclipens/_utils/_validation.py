@@ -145,7 +145,9 @@ def _first_gap_named(X):
     except ValueError as error:
         if "contains NaN" not in str(error):
             raise
-        values = np.asarray(X, dtype=np.float64)
+        # Also of types that have a missing value of their own.
+        values = X.to_numpy(np.float64, na_value=np.nan) if hasattr(X, "isna") else np.asarray(X)
+        values = values.astype(np.float64)
         row, column = np.argwhere(np.isnan(values))[0].tolist()
         name = f" ({X.columns[column]!r})" if hasattr(X, "columns") else ""
         raise ValueError(

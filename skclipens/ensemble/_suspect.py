@@ -33,35 +33,45 @@ def warn_of_columns(experts, X, names):
     """
     if len(X) < 2:
         return
-    # Blocks that are joined have one name, of whichever blocks they are.
-    blocks = {_key(expert): take(X, expert.block.columns) for expert in experts}
-    same = list(dict.fromkeys(name for (name, _), one in blocks.items() if _is_constant(one)))
+    same, rescaled, largest = [], [], None
+    for block, of_block in _by_block(experts):
+        values = take(X, block.columns)
+        if _is_constant(values):
+            same.append(block.name)
+        elif any(isinstance(one.head, BaseTextHead) for one in of_block) and _is_rescaled(values):
+            rescaled.append(block.name)
+        linear = [one for one in of_block if isinstance(one.head, LogitClassifierMixin)]
+        reader = next((one for one in linear if one.learns), None)
+        column = None if largest or reader is None else _largest(values)
+        if column is not None:
+            largest = block.columns[column], reader
     if same:
         _warn(
-            f"All rows of X are the same in {', '.join(map(repr, same))}, which so says nothing of "
-            "the classes. Look at what made these columns."
+            f"All rows of X are the same in {_listed(same)}, which so says nothing of the classes. "
+            "Look at what made these columns."
         )
-    with_texts = dict.fromkeys(_key(one) for one in experts if isinstance(one.head, BaseTextHead))
-    rescaled = [key[0] for key in with_texts if key[0] not in same and _is_rescaled(blocks[key])]
     if rescaled:
         _warn(
-            f"The columns of {', '.join(map(repr, rescaled))} were centred or scaled, so features "
+            f"The columns of {_listed(rescaled)} were centred or scaled, so features "
             "of texts no longer fit them. Give embeddings as the embedder makes them, and scale "
             "only the other columns."
         )
+    if largest:
+        column, reader = largest
+        name = f"Column {column}" if names is None else f"Column {names[column]!r}"
+        _warn(
+            f"{name} has more than {_NEARLY_ALL:.0%} of the variance of what {reader.name!r} "
+            "reads, so the other columns hardly count. Scale columns that are no embeddings, say "
+            "by StandardScaler in a ColumnTransformer."
+        )
+
+
+def _by_block(experts):
+    """Pairs of a block and its experts. Joined blocks have one name, of whichever blocks."""
+    groups = {}
     for expert in experts:
-        if not isinstance(expert.head, LogitClassifierMixin) or not expert.learns:
-            continue
-        column = _largest(blocks[_key(expert)])
-        if column is not None:
-            column = expert.block.columns[column]
-            name = f"Column {column}" if names is None else f"Column {names[column]!r}"
-            _warn(
-                f"{name} has more than {_NEARLY_ALL:.0%} of the variance of what "
-                f"{expert.name!r} reads, so the other columns hardly count. Scale columns that are "
-                "no embeddings, say by StandardScaler in a ColumnTransformer."
-            )
-            break
+        groups.setdefault((expert.block.name, len(expert.block.columns)), []).append(expert)
+    return [(of_block[0].block, of_block) for of_block in groups.values()]
 
 
 def warn_of_unnamed_columns(X):
@@ -75,8 +85,8 @@ def warn_of_unnamed_columns(X):
         )
 
 
-def _key(expert):
-    return expert.block.name, len(expert.block.columns)
+def _listed(names):
+    return ", ".join(map(repr, dict.fromkeys(names)))
 
 
 def _warn(message):
