@@ -361,6 +361,12 @@ def test_classes_are_those_that_the_stages_know(table, y):
     assert_array_equal(unheard.predict(table), heard.predict(table))
 
 
+def test_rows_without_a_label_are_no_mistakes():
+    clf = CascadeEnsemble(PARTS, estimator=GaussianNB(), thresholds=0).fit(IRIS, SPECIES)
+    with pytest.raises(ValueError, match="no label for 1 of 150 rows"):
+        clf.score(IRIS, np.where(np.arange(len(IRIS)) == 3, -1, SPECIES))
+
+
 def test_there_is_no_curve_where_nothing_was_chosen():
     clf = CascadeEnsemble(PARTS, estimator=GaussianNB()).fit(IRIS, SPECIES)
     assert hasattr(clf, "curve_")

@@ -4,7 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
@@ -24,6 +24,7 @@ from .._utils._validation import (
 from .._utils._versions import VersionsMixin
 from ..ensemble._blocks import find_blocks
 from ..ensemble.routers._base import log_of
+from ..heads._classifier import LabeledScoreMixin
 from ._costs import (
     IS_MAPPING,
     block_costs,
@@ -37,7 +38,7 @@ from ._thresholds import broadcast_thresholds, choose, sweep
 _WAY_OUT = "Give more labelled rows per class, or thresholds as numbers, such as 0.9."
 
 
-class BaseCascade(VersionsMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class BaseCascade(VersionsMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier that is defined by ``predict_with_cost``."""
 
     _parameter_constraints: dict = {

@@ -36,7 +36,35 @@ def level(classifier, logits):
     return logits
 
 
-class LogitClassifierMixin(VersionsMixin, ClassifierMixin):
+class LabeledScoreMixin(ClassifierMixin):
+    """A classifier that refuses to be scored by rows without a label."""
+
+    def score(self, X, y, sample_weight=None):
+        """Share of the rows that are classified rightly.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features), or what the classifier takes
+        y : array-like of shape (n,)
+            True labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            Accuracy.
+
+        Raises
+        ------
+        ValueError
+            If a row has no label, which could only be wrong.
+        """
+        refuse_unlabeled(y)
+        return super().score(X, y, sample_weight)
+
+
+class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
     """A classifier that is defined by ``_logits_of(X)``, of shape (n, C) also for two classes.
 
     X is checked there already: an ensemble checks its table once, and not again for every head.
@@ -93,30 +121,6 @@ class LogitClassifierMixin(VersionsMixin, ClassifierMixin):
             Logarithms of the probabilities, columns in the order of ``classes_``.
         """
         return log_softmax(self._logits(X), axis=1)
-
-    def score(self, X, y, sample_weight=None):
-        """Share of the rows that are classified rightly.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-        y : array-like of shape (n,)
-            True labels.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        float
-            Accuracy.
-
-        Raises
-        ------
-        ValueError
-            If a row has no label, which could only be wrong.
-        """
-        refuse_unlabeled(y)
-        return super().score(X, y, sample_weight)
 
     def predict(self, X):
         """Classify rows by their largest logit.
