@@ -87,9 +87,9 @@ class BackbonePipeline(VersionsMixin, Pipeline):
     transform_input : list of str, default=None
         See :class:`sklearn.pipeline.Pipeline`. Not used with ``on_error="nan"``.
     memory : str or object with the joblib.Memory interface, default=None
-        Keeps fitted transformers and the whole arrays that they gave, by the names of the files:
-        where the content of a file changes, so does not what is kept. The ``cache`` of an embedder
-        keeps single images, by their content.
+        Keeps fitted transformers and the whole arrays that they gave, by the names of the files: a
+        file that is overwritten still has the embedding of what it held. The ``cache`` of an
+        embedder keeps single images, by their content.
     verbose : bool, default=False
         Whether to print the time that each step takes.
     unreadable_label : str, number or None, default=None
