@@ -1,12 +1,13 @@
 """Splitting data as few-shot learning does: k labelled samples of each class for training."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
 from sklearn.model_selection import BaseShuffleSplit
 from sklearn.utils import check_random_state, check_scalar, column_or_1d, indexable
 from sklearn.utils.multiclass import type_of_target
+
+from ._utils._warnings import warn
 
 __all__ = ["FewShotSplit"]
 
@@ -99,9 +100,7 @@ class FewShotSplit(BaseShuffleSplit):
             if `groups` is given.
         """
         if groups is not None:
-            warnings.warn(
-                f"The groups parameter is ignored by {type(self).__name__}.", stacklevel=2
-            )
+            warn(f"The groups parameter is ignored by {type(self).__name__}.")
         _, y = indexable(X, y)
         classes, y_index, class_sizes = np.unique(
             _check_labels(y), return_inverse=True, return_counts=True
@@ -131,11 +130,10 @@ class FewShotSplit(BaseShuffleSplit):
                 f"single member: {classes[class_sizes == 1].tolist()}."
             )
         if np.any(class_sizes <= self.n_shots):
-            warnings.warn(
+            warn(
                 f"With n_shots={self.n_shots}, one sample is kept for testing and the others "
                 "train in the classes with too few members: "
                 f"{classes[class_sizes <= self.n_shots].tolist()}.",
-                stacklevel=3,
             )
 
     def _draw(self, y_index, class_sizes):

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -223,26 +224,89 @@ def test_predictions_over_files_are_those_in_memory(folder, table, tmp_path):
         predict_embeddings(other, folder)
 
 
-def test_an_ensemble_of_heads_over_files_with_a_router_of_some_rows(folder, table):
+def assert_same_ensemble(found, expected, X):
+    assert_array_equal(found.expert_names_, expected.expert_names_)
+    assert_array_equal(found.classes_, expected.classes_)
+    assert_array_equal(found.judged_, expected.judged_)
+    assert_array_equal(found.feature_names_in_, X.columns)
+    assert_allclose(found.temperatures_, expected.temperatures_, rtol=1e-2)
+    proba, of_experts = expected.predict_proba(X), expected.expert_proba(X)
+    assert_allclose(found.predict_proba(X), proba, rtol=1e-3, atol=1e-3)
+    assert_allclose(found.expert_proba(X), of_experts, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("max_judges", [10_000, 100])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"head": ["zero-shot", "linear", "kernel"], "router": "static"},
+        {"head": LinearDiscriminantHead(shrinkage=0.1), "router": "super-learner"},
+        {"head": ["residual", "linear-all"], "router": "uniform", "calibrate": False},
+        {"class_weight": "balanced"},
+    ],
+)
+def test_an_ensemble_over_files_is_the_one_in_memory(
+    folder, table, monkeypatch, max_judges, parameters
+):
     X, y = table
-    held_out = np.arange(len(X)) % 4 == 0
-    heads, in_memory = ["zero-shot"], ["zero-shot"]
-    for name in BACKBONES:
-        found = LinearDiscriminantHead().fit_from(
-            folder, y, backbones=name, sample_weight=~held_out
-        )
-        columns = X[~held_out].filter(like=name)
-        expected = LinearDiscriminantHead().fit(columns, y[~held_out])
-        heads.append((f"{name} linear", FrozenEstimator(found), name))
-        in_memory.append((f"{name} linear", FrozenEstimator(expected), name))
+    monkeypatch.setattr(_folds, "_MAX_JUDGES", max_judges)
+    clf = AdaptiveBackboneEnsemble(random_state=0, **parameters)
+    found, expected = clone(clf).fit_from(folder, y), clone(clf).fit(X, y)
+    assert_same_ensemble(found, expected, X)
+    assert_array_equal(predict_embeddings(found, folder)["label"], expected.predict(X))
+
+
+@pytest.mark.parametrize("n_rows", [1, 2])
+def test_an_ensemble_over_files_of_few_rows_for_each_class(folder, table, n_rows):
+    X, y = table
+    some = pd.Series(y).groupby(y).cumcount().to_numpy() < n_rows
+    weights = some * np.random.default_rng(0).uniform(0.5, 2, len(y))
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    found = clone(clf).fit_from(folder, y, sample_weight=weights)
+    assert_same_ensemble(found, clone(clf).fit(X[some], y[some], weights[some]), X)
+
+
+def test_a_class_without_weight_is_none_of_an_ensemble_over_files(folder, table):
+    X, y = table
+    some = y != y[0]
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    found = clone(clf).fit_from(folder, y, sample_weight=some)
+    assert_same_ensemble(found, clone(clf).fit(X[some], y[some]), X)
+
+
+def test_frozen_heads_in_an_ensemble_over_files(folder, table):
+    X, y = table
+    frozen = FrozenEstimator(LogisticRegression(max_iter=50).fit(X.filter(like="RN20"), y))
+    heads = ["zero-shot", ("rn", frozen, "zoo/RN20")]
     clf = AdaptiveBackboneEnsemble(head=heads, random_state=0)
-    clf.fit(read_embeddings(folder, rows=held_out), y[held_out])
-    expected = AdaptiveBackboneEnsemble(head=in_memory, random_state=0)
-    expected.fit(X[held_out], y[held_out])
-    found = predict_embeddings(clf, folder)
-    assert_array_equal(found["label"], expected.predict(X))
-    proba = expected.predict_proba(X).max(axis=1)
-    assert_allclose(found["probability"], proba, rtol=1e-3, atol=1e-3)
+    assert_same_ensemble(clone(clf).fit_from(folder, y), clone(clf).fit(X, y), X)
+
+
+def test_threads_share_an_ensemble_over_the_files_of_one_backbone(folder, table):
+    X, y = table
+    X = X.filter(like="ViT")
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    with joblib.parallel_config("threading", n_jobs=2):
+        found = clone(clf).fit_from(folder, y, backbones="zoo/ViT-16")
+    assert_same_ensemble(found, clone(clf).fit(X, y), X)
+
+
+def test_what_an_ensemble_cannot_do_over_files(folder, table):
+    _, y = table
+    for parameters, what in (
+        ({"head": "tip-adapter"}, "TipAdapterHead, the head of 'zoo/RN20', needs all rows"),
+        ({"head": LinearDiscriminantHead(cv=3)}, "The cv of 'zoo/RN20' needs all rows in memory"),
+        ({"cv": 0.1}, "cv needs all rows in memory, unless it is an int"),
+        ({"unlabeled": "use"}, "unlabeled='use' needs all rows in memory"),
+        ({"blocks": "zoo/RN20"}, "but X has columns of zoo/RN20, zoo/ViT-16"),
+    ):
+        with pytest.raises(ValueError, match=what):
+            AdaptiveBackboneEnsemble(**parameters).fit_from(folder, y)
+    clf = AdaptiveBackboneEnsemble(class_names=dict.fromkeys(y, "thing"))
+    with pytest.warns(UserWarning, match="are both called 'thing'") as caught:
+        clf.fit_from(folder, y)
+    assert caught[0].filename == __file__
 
 
 def test_a_frozen_head_on_the_columns_of_another_block_is_refused(folder, table):
@@ -266,6 +330,17 @@ def test_images_that_cannot_be_read_are_left_out(tmp_path, emoji):
     assert found.iloc[-1].isna().all()
     assert_array_equal(found["label"][:-1], head.predict(X))
     assert np.isnan(pd.read_parquet(tmp_path / "proba").iloc[-1]).all()
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    with pytest.warns(UserWarning, match=f"1 of {len(files)} images cannot be read") as caught:
+        found = clone(clf).fit_from(tmp_path / "table", [*y, "seen by no one"])
+    assert caught[0].filename == __file__
+    assert "seen by no one" in found.classes_
+    with pytest.warns(UserWarning, match="cannot be read"):
+        found = clone(clf).fit_from(tmp_path / "table", [*y, y[0]])
+    assert_same_ensemble(found, clone(clf).fit(X, y), X)
+    weights = [0.0] * len(y) + [1.0]
+    with pytest.raises(ImageError, match="None of the images whose sample_weight is not zero"):
+        LinearDiscriminantHead().fit_from(tmp_path / "table", [*y, y[0]], sample_weight=weights)
     embedder.embed_to(tmp_path / "none", files[-1:] * 3)
     with pytest.raises(ImageError, match="None of the 3 images"):
         LinearDiscriminantHead().fit_from(tmp_path / "none", [0, 1, 1])
@@ -339,8 +414,9 @@ def test_a_fit_on_a_cluster_that_loses_a_worker(tmp_path, folder, table):
         pids = list(client.run(os.getpid).values())
         killer = threading.Thread(target=kill_at_work, args=(pids[0], log, n_lines_then))
         killer.start()
-        head = LinearDiscriminantHead().fit_from(folder, y)
+        clf = AdaptiveBackboneEnsemble(random_state=0).fit_from(folder, y)
         killer.join()
+        head = LinearDiscriminantHead().fit_from(folder, y)
         found = predict_embeddings(head, folder, to=tmp_path / "proba")
         pids_after = list(client.run(os.getpid).values())
     n_parts = len(list(folder.glob("part-*")))
@@ -351,6 +427,7 @@ def test_a_fit_on_a_cluster_that_loses_a_worker(tmp_path, folder, table):
     assert {*map(str, pids)} <= set(lines)
     expected = LinearDiscriminantHead().fit(X, y)
     assert_same(head, expected)
+    assert_same_ensemble(clf, AdaptiveBackboneEnsemble(random_state=0).fit(X, y), X)
     assert_array_equal(found["label"], expected.predict(X))
     kept = pd.read_parquet(tmp_path / "proba")
     assert_allclose(kept, expected.predict_proba(X), **CLOSE)

@@ -1,4 +1,4 @@
-"""Warnings in threads: none is lost, and none is shown that one's own work was to keep quiet."""
+"""Warnings name the user's line; in threads none is lost, none shown that was to be kept quiet."""
 
 import pickle
 import threading
@@ -11,6 +11,7 @@ from sklearn.datasets import load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
 
 from skclipens import AdaptiveBackboneEnsemble, CLAPHead, LinearProbeHead
 from skclipens._utils._warnings import silent
@@ -34,6 +35,17 @@ def in_threads(task, n=4):
     start = threading.Barrier(n)
     with ThreadPoolExecutor(n) as pool:
         return list(pool.map(lambda i: start.wait() is None or task(i), range(n)))
+
+
+@pytest.mark.parametrize("n_steps", [0, 1, 2])
+def test_a_warning_names_the_line_of_the_user_however_deep_it_is_called(shown, n_steps):
+    X, y = load_wine(return_X_y=True)
+    clf = AdaptiveBackboneEnsemble(head="linear")
+    if n_steps:
+        clf = make_pipeline(*["passthrough"] * n_steps, clf)
+    clf.fit(np.hstack([X, 1e6 * X[:, :1]]), y)
+    (doubt,) = [one for one in shown if "of the variance" in str(one.message)]
+    assert doubt.filename == __file__
 
 
 def test_only_what_is_named_and_only_inside(shown):

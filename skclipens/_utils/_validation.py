@@ -1,6 +1,5 @@
 """Checks of input that several modules share."""
 
-import warnings
 from contextlib import contextmanager
 from numbers import Real
 
@@ -13,7 +12,7 @@ from ._images import refuse_images
 from ._missing import is_missing
 from ._sklearn import check_sample_weight
 from ._values import check_range, refuse_mixed, refuse_text, warn_of_texts, why_no_labels
-from ._warnings import silent
+from ._warnings import silent, warn
 
 _FLOATS = [np.float64, np.float32]
 
@@ -68,7 +67,7 @@ def check_table(estimator, X, y, *, option=None, any_scale=False, reset=True):
             X, y = validate_data(estimator, X, y, reset=reset, dtype=_FLOATS)
     check_labels(y, option)
     if option is not None:  # heads inside an ensemble would say it again
-        warn_of_texts(y, stacklevel=6)
+        warn_of_texts(y)
     if not any_scale:
         check_range(X, getattr(estimator, "feature_names_in_", None))
     return X, y
@@ -102,7 +101,7 @@ def check_partly_labeled(estimator, X, y):
     refuse_mixed(y)
     y = column_or_1d(y, warn=True)
     check_consistent_length(X, y)
-    warn_of_texts(y, stacklevel=6)
+    warn_of_texts(y)
     labeled = ~unlabeled_rows(y)
     y = labels_of(y, labeled)
     check_labels(y)
@@ -167,11 +166,9 @@ def warn_of_other_order(X, y):
         return
     of_X, of_y = indices
     if len(of_X) == len(of_y) and not of_X.equals(of_y) and of_X.isin(of_y).all():
-        warnings.warn(
+        warn(
             "X and y have the same index in another order. Rows belong together by their "
             "position. If they do by their index, pass y.loc[X.index].",
-            UserWarning,
-            stacklevel=4,
         )
 
 

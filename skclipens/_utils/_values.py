@@ -1,11 +1,11 @@
 """Values of tables and labels that would be taken for others without a word."""
 
-import warnings
 from numbers import Number
 
 import numpy as np
 
 from ._missing import TEXTS_OF_MISSING, is_missing
+from ._warnings import warn
 
 _SMALLEST = 1e-16  # of the largest value of a table; squares of smaller ones vanish in float32
 
@@ -118,13 +118,12 @@ def _kind_of(label):
     return None if isinstance(label, (dict, set, bytes)) else "something else"
 
 
-def warn_of_texts(y, stacklevel=2):
+def warn_of_texts(y):
     """Warn of classes whose names are what ``astype(str)`` makes of missing labels.
 
     Parameters
     ----------
     y : ndarray of shape (n,)
-    stacklevel : int
 
     Warns
     -----
@@ -141,11 +140,9 @@ def warn_of_texts(y, stacklevel=2):
     if not found or set(labels) == {"-1", "1"}:  # two classes, as of numbers
         return
     named = " and ".join(map(repr, found))
-    warnings.warn(
+    warn(
         f"y has the class {named}, first in row {min(found.values())}. This is what astype(str) "
         "makes of a missing label. If these rows have no label, write None there.",
-        UserWarning,
-        stacklevel=stacklevel + 1,
     )
 
 

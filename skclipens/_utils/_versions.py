@@ -1,11 +1,12 @@
 """The versions that an estimator was saved with, and a warning where it is loaded under others."""
 
 import sys
-import warnings
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from sklearn.exceptions import InconsistentVersionWarning
+
+from ._warnings import warn
 
 _LIBRARIES = {"scikit-learn": "scikit-learn", "torch": "torch", "open_clip": "open_clip_torch"}
 _KEY = "_versions"
@@ -66,7 +67,7 @@ def warn_of_others(estimator, then, now):
     others = [key for key in then if then[key] != now[key]]
     if others:
         then, now = ({key: each[key] for key in others} for each in (then, now))
-        warnings.warn(SavedUnderOthersWarning(type(estimator).__name__, then, now), stacklevel=4)
+        warn(SavedUnderOthersWarning(type(estimator).__name__, then, now))
 
 
 @cache

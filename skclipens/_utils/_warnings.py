@@ -1,11 +1,25 @@
-"""Warnings that a thread does not show, whatever other threads do."""
+"""Warnings: at the user's line, and those that a thread does not show, whatever others do."""
 
 import re
+import sys
 import threading
 import warnings
 from contextlib import contextmanager
 
 _NOTHING = "(?!)"  # matches no text
+_BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib"}
+
+
+def warn(message, category=UserWarning):
+    """Warn at the line that led here from outside of this package, scikit-learn and joblib."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _package_of(frame) in _BETWEEN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _package_of(frame):
+    return frame.f_globals.get("__name__", "").partition(".")[0]
 
 
 class _OfThisThread(threading.local):

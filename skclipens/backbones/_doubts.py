@@ -4,8 +4,8 @@ import html
 import re
 import reprlib
 import unicodedata
-import warnings
 
+from .._utils._warnings import warn
 from ._loading import load_backbone
 
 _LISTED = 3  # classes that a message names
@@ -37,7 +37,7 @@ def warn_of_prompts(backbone, names, templates):
     tokenizer = load_backbone(backbone).tokenizer
     cut = [name for name in dict.fromkeys(long) if _is_cut(tokenizer, name, templates, n_read)]
     if cut:
-        _warn(
+        warn(
             f"Prompts of {len(cut)} classes are longer than the {n_read} tokens that "
             f"{backbone.name!r} reads, and are cut off: {_listed(cut)}. Give shorter class_names."
         )
@@ -48,7 +48,7 @@ def warn_of_prompts(backbone, names, templates):
         tokens.setdefault(prompts.numpy().tobytes(), []).append(name)
     for same in tokens.values():
         if len(same) > 1:
-            _warn(
+            warn(
                 f"{_listed(same)} are the same text for {backbone.name!r}, which cannot tell these "
                 "classes apart. Give them class_names that differ."
             )
@@ -75,7 +75,3 @@ def _is_cut(tokenizer, name, templates, n_read):
 def _listed(names):
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(map(reprlib.repr, names[:_LISTED])) + more
-
-
-def _warn(text):
-    warnings.warn(text, UserWarning, stacklevel=4)

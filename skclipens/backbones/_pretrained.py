@@ -6,9 +6,10 @@ says nothing, when OpenAI's weights meet plain GELU, and gives each file OpenAI'
 deviation and resizing; the embeddings are then quietly worse.
 """
 
-import warnings
 from dataclasses import asdict
 from functools import cache
+
+from .._utils._warnings import warn
 
 QUICKGELU = "-quickgelu"
 
@@ -76,29 +77,23 @@ def warn_of_guesses(backbone):
     architecture, file = backbone.architecture, str(backbone.path)
     if not architecture:
         if not backbone.preprocess_config:
-            warnings.warn(
+            warn(
                 f"The configuration in {file!r} has no 'preprocess_cfg', so its images are "
                 "prepared as for OpenAI's models. Add the mean, std, interpolation and "
                 "resize_mode that it was trained with.",
-                UserWarning,
-                stacklevel=2,
             )
         return
     if architecture + QUICKGELU in open_clip.list_models():
-        warnings.warn(
+        warn(
             f"{file!r} is loaded with plain GELU. If it was trained with QuickGELU, as OpenAI's "
             f"weights were, name it '{architecture}{QUICKGELU}//...'.",
-            UserWarning,
-            stacklevel=2,
         )
     if len(_of_architecture(architecture)) > 1:
         tags = open_clip.list_pretrained_tags_by_model(architecture)
-        warnings.warn(
+        warn(
             f"{file!r} is loaded with OpenAI's preprocessing, but some pretrained weights of "
             f"{architecture!r} need another. Name it '{architecture}/TAG//...', with the tag of "
             f"the weights that it was made from: {', '.join(tags)}.",
-            UserWarning,
-            stacklevel=2,
         )
 
 

@@ -1,11 +1,11 @@
 """Image towers of timm: they have no texts, and get their images as timm says."""
 
-import warnings
 from functools import cache
 
 import timm
 import torch
 
+from .._utils._warnings import warn
 from ._catalogue import TIMM
 
 
@@ -107,12 +107,10 @@ def _warn_of_guesses(backbone):
     known = timm.list_pretrained(f"{name}.*")
     if "." not in name and any(_preprocessing(one) != _preprocessing(name) for one in known):
         tags = ", ".join(one.partition(".")[2] for one in known)
-        warnings.warn(
+        warn(
             f"{str(backbone.path)!r} is loaded with the usual preprocessing of {TIMM + name!r}, "
             f"but some of its pretrained weights need another. Name it '{TIMM}{name}.TAG//...', "
             f"with the tag of the weights that it was made from: {tags}.",
-            UserWarning,
-            stacklevel=2,
         )
 
 

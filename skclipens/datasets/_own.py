@@ -2,7 +2,6 @@
 
 import os
 import reprlib
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,8 @@ from skclipens.datasets._bunch import make_dataset
 from skclipens.images import ImageError
 from skclipens.images._files import IMAGE_SUFFIXES, is_image_name
 from skclipens.images._wrapped import name_of, unwrapped
+
+from .._utils._warnings import warn
 
 _PATH_COLUMNS = ("path", "filename", "file", "image")
 _LABEL_COLUMNS = ("label", "class", "category")
@@ -237,7 +238,7 @@ def _warn_of_skipped(skipped):
     if shown:
         more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
         listed = ", ".join(shown[:_LISTED]) + more
-        warnings.warn(f"Left out, as no images or in no class's folder: {listed}.", stacklevel=3)
+        warn(f"Left out, as no images or in no class's folder: {listed}.")
 
 
 def _read_table(path):

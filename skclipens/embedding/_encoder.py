@@ -3,7 +3,6 @@
 import copy
 import math
 import threading
-import warnings
 from collections import deque
 from itertools import cycle
 from weakref import WeakKeyDictionary
@@ -11,6 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
+from .._utils._warnings import warn
 from ..backbones import load_backbones
 from ..backbones._preprocessing import (
     Resize,
@@ -142,10 +142,9 @@ class _Replica:
 
     def _halve(self, n):
         self.max_batch = -(-n // 2)
-        warnings.warn(
+        warn(
             f"{n} images at once do not fit in the memory of {self.device}; going on with "
             f"{self.max_batch}. Set batch_size={self.max_batch} to avoid the failed attempts.",
-            stacklevel=2,
         )
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

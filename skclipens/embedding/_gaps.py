@@ -1,10 +1,9 @@
 """Gaps: rows of NaN, which an embedder leaves for images that it cannot read."""
 
-import warnings
-
 import numpy as np
 
 from .._utils._sklearn import safe_indexing
+from .._utils._warnings import warn
 from ..images import ImageError
 from ..images._wrapped import name_of
 
@@ -57,9 +56,7 @@ def warn_of_gaps(gaps, what, images, all_may_be=False):
         named += f" and {len(rows) - _LISTED} more"
     if len(rows) == len(gaps) and not all_may_be:
         raise ImageError(f"None of the {len(gaps)} images can be read: {named}.")
-    warnings.warn(
-        f"{len(rows)} of {len(gaps)} images cannot be read and {what}: {named}.", stacklevel=4
-    )
+    warn(f"{len(rows)} of {len(gaps)} images cannot be read and {what}: {named}.")
 
 
 def _named(row, images):

@@ -1,9 +1,9 @@
 """A store whose failures cost time, and never an embedding that is computed."""
 
 import threading
-import warnings
 from contextlib import ExitStack, contextmanager
 
+from .._utils._warnings import warn
 from ._store import EmbeddingStore, EmbeddingStoreError
 
 _lock = threading.Lock()
@@ -72,8 +72,7 @@ class LenientStore(EmbeddingStore):
         with _lock:  # a thread that makes keys and the one that embeds may come at once
             warned, self._warned = self._warned, True
         if not warned:
-            warnings.warn(
+            warn(
                 f"{self._failure} The result is complete, but embeddings that are not in the "
                 "store are computed in each call.",
-                stacklevel=2,
             )

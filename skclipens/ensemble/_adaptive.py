@@ -29,19 +29,19 @@ from ._before_fit import ChecksBeforeFit
 from ._blocks import find_blocks
 from ._composition import HeadComposition
 from ._cross_fit import CrossFit
-from ._experts import find_classes, make_experts, warn_of_nameless
+from ._experts import find_classes, make_experts
 from ._folding import fold
+from ._from_files import FitFrom
 from ._held_out import fit_and_judge, fit_experts
 from ._memory import kept_by
 from ._predicting import ExpertClassifier
-from ._suspect import warn_of_columns, warn_of_unnamed_columns
 from ._without_labels import fit_by_names
 from .routers import ROUTERS, UniformRouter, combine, is_fixed
 
 
 @fill_doc
 class AdaptiveBackboneEnsemble(
-    HeadComposition, ChecksBeforeFit, CrossFit, ExpertClassifier, BaseEstimator
+    HeadComposition, ChecksBeforeFit, CrossFit, FitFrom, ExpertClassifier, BaseEstimator
 ):
     r"""Classify by experts on several backbones, each trusted as far as held-out rows say.
 
@@ -305,21 +305,12 @@ class AdaptiveBackboneEnsemble(
         self.unlabeled_ = None
         names = getattr(self, "feature_names_in_", None)
         experts, self.classes_, router = self._plan(self.n_features_in_, names, y, metadata)
-        if self._has_auto() and not self._has_named_classes(y):
-            warn_of_nameless(experts, y)
-        elif self._has_auto() and self.blocks is None and names is None:
-            warn_of_unnamed_columns(X)
-        unjudged = is_fixed(router) and not self.calibrate and not judge
-        if not unjudged or any(expert.learns for expert in experts):
-            warn_of_columns(experts, X, names)
+        self._doubt(experts, router, X, y)
         memory = check_memory(self.memory)
-        if unjudged:
+        if self._takes_experts_as_they_are(router) and not judge:
             fit_once = kept_by(memory, fit_experts, ["verbose"])
-            self._keep(fit_once(experts, X, y, metadata, verbose=self.verbose))
-            self.judged_, self.temperatures_ = np.ones(len(experts), bool), np.ones(len(experts))
-            self.router_ = router
-            self._folded = fold(self)
-            return 0.0, None
+            fitted = fit_once(experts, X, y, metadata, verbose=self.verbose)
+            return self._combine(fitted, None, router, X, y, metadata), None
         fit_once = kept_by(memory, fit_and_judge, ["n_jobs", "verbose"])
         fitted, held_out = fit_once(
             experts,
@@ -332,14 +323,20 @@ class AdaptiveBackboneEnsemble(
             n_jobs=self.n_jobs,
             verbose=self.verbose,
         )
-        self._keep(fitted)
-        told = self._calibrate_and_route(X, y, held_out, router, metadata)
-        self._folded = fold(self)
-        return told, held_out
+        return self._combine(fitted, held_out, router, X, y, metadata), held_out
 
-    def _keep(self, experts):
+    def _combine(self, experts, held_out, router, X, y, metadata):
+        """Take fitted experts, and fit how to combine them by what is held out, if anything is."""
         self.experts_ = experts
         self.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
+        told = 0.0
+        if held_out is None:
+            self.judged_, self.temperatures_ = np.ones(len(experts), bool), np.ones(len(experts))
+            self.router_ = router
+        else:
+            told = self._calibrate_and_route(X, y, held_out, router, metadata)
+        self._folded = fold(self)
+        return told
 
     def _plan(self, n_features, feature_names, y, metadata):
         """Experts, classes and a router, nothing of it fitted. Needs no row of X."""

@@ -1,11 +1,11 @@
 """Blocks of columns that belong together."""
 
 import re
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 
+from .._utils._warnings import warn
 from ..backbones import resolve_backbones
 from ..backbones._kinds import BlockKind, kinds_of, parse_kind
 
@@ -91,10 +91,9 @@ def _block_of(name, kind, columns):
     columns = np.array([columns[position] for position in sorted(columns)])
     if len(columns) == kind.width:
         return Block(name, columns, kind)
-    warnings.warn(
+    warn(
         f"X has {len(columns)} of the {kind.width} columns of {name!r}, so this block gets "
         "only heads that need no class names.",
-        stacklevel=2,
     )
     return Block(name, columns, None)
 

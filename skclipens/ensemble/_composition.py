@@ -6,8 +6,9 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 
 from .._utils._random import draw_seed
 from .._utils._sklearn import VisualBlock, routing_enabled
-from ._experts import HEADS, named_heads
-from .routers import named_router
+from ._experts import HEADS, named_heads, warn_of_nameless
+from ._suspect import warn_of_columns, warn_of_unnamed_columns
+from .routers import is_fixed, named_router
 
 
 class HeadComposition:
@@ -113,6 +114,20 @@ class HeadComposition:
 
     def _has_named_classes(self, y):
         return self.class_names is not None or isinstance(np.asarray(y).tolist()[0], str)
+
+    def _takes_experts_as_they_are(self, router):
+        return is_fixed(router) and not self.calibrate
+
+    def _doubt(self, experts, router, X, y):
+        """Warn of columns and labels that look like a mistake."""
+        names = getattr(self, "feature_names_in_", None)
+        if self._has_auto() and not self._has_named_classes(y):
+            warn_of_nameless(experts, y)
+        elif self._has_auto() and self.blocks is None and names is None:
+            warn_of_unnamed_columns(X)
+        as_they_are = self._takes_experts_as_they_are(router)
+        if not as_they_are or any(expert.learns for expert in experts):
+            warn_of_columns(experts, X, names)
 
     def _make_router(self):
         router = named_router(self.router)

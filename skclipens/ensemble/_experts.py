@@ -1,6 +1,5 @@
 """Experts: heads on blocks of columns."""
 
-import warnings
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._metadata import metadata_taken
 from .._utils._validation import few_rows_per_class
-from .._utils._warnings import silent
+from .._utils._warnings import silent, warn
 from ..backbones import Backbone
 from ..heads import (
     CLAPHead,
@@ -219,12 +218,11 @@ def warn_of_nameless(experts, y):
     """Warn where heads that start from names were left out."""
     embeddings = [expert.block.name for expert in experts if expert.block.has_text]
     if embeddings:
-        warnings.warn(
+        warn(
             f"A label such as {y.tolist()[0]!r} does not say what its class is, so "
             f"{embeddings[0]!r} gets only a head that needs no names. Give class_names to use the "
             "text tower (sorted(set(y)) where a meta-estimator, such as VotingClassifier, has "
             "numbered the labels), or head='linear' to choose this.",
-            stacklevel=6,
         )
 
 

@@ -1,7 +1,8 @@
 """What ``memory`` keeps, and what is done where it cannot."""
 
-import warnings
 from functools import wraps
+
+from .._utils._warnings import warn
 
 
 def kept_by(memory, function, ignore):
@@ -25,10 +26,9 @@ def kept_by(memory, function, ignore):
         try:
             return kept(*args, **options)
         except OSError as error:
-            warnings.warn(
+            warn(
                 f"memory cannot be used: {error}. What is fitted is complete, but is not kept. "
                 "Free some space, or set memory to a folder that can be written to.",
-                stacklevel=2,
             )
         return function(*args, **options)
 

@@ -1,9 +1,8 @@
 """Columns that look like a mistake: constant, far larger than all others, or rescaled."""
 
-import warnings
-
 import numpy as np
 
+from .._utils._warnings import warn
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import BaseTextHead
 from ._blocks import take
@@ -46,12 +45,12 @@ def warn_of_columns(experts, X, names):
         if column is not None:
             largest = block.columns[column], reader
     if same:
-        _warn(
+        warn(
             f"All rows of X are the same in {_listed(same)}, which so says nothing of the classes. "
             "Look at what made these columns."
         )
     if rescaled:
-        _warn(
+        warn(
             f"The columns of {_listed(rescaled)} were centred or scaled, so features "
             "of texts no longer fit them. Give embeddings as the embedder makes them, and scale "
             "only the other columns."
@@ -59,7 +58,7 @@ def warn_of_columns(experts, X, names):
     if largest:
         column, reader = largest
         name = f"Column {column}" if names is None else f"Column {names[column]!r}"
-        _warn(
+        warn(
             f"{name} has more than {_NEARLY_ALL:.0%} of the variance of what {reader.name!r} "
             "reads, so the other columns hardly count. Scale columns that are no embeddings, say "
             "by StandardScaler in a ColumnTransformer."
@@ -77,7 +76,7 @@ def _by_block(experts):
 def warn_of_unnamed_columns(X):
     """Warn of a wide array without names of columns, which may be embeddings."""
     if X.shape[1] >= _NARROWEST:
-        _warn(
+        warn(
             f"X has no names of columns, so its {X.shape[1]} columns are one block, which is "
             "compared with no texts. If they are embeddings, name what made them, such as "
             "blocks='zoo', or give a frame: set_output(transform='pandas') of the embedder or the "
@@ -87,10 +86,6 @@ def warn_of_unnamed_columns(X):
 
 def _listed(names):
     return ", ".join(map(repr, dict.fromkeys(names)))
-
-
-def _warn(message):
-    warnings.warn(message, UserWarning, stacklevel=7)
 
 
 def _is_constant(values):

@@ -1,6 +1,5 @@
 """CLAP: a linear probe that is held to the text features of the classes."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,6 +12,7 @@ from .._utils._folds import covers_most, few_shot_folds
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, StrOptions, fit_context
 from .._utils._validation import check_weights
+from .._utils._warnings import warn
 from ._temperature import fit_temperature, log_loss
 from ._text_head import CrossFitTextHead
 
@@ -172,7 +172,7 @@ class CLAPHead(CrossFitTextHead):
         *_, (moved, self.n_iter_) = self._path(features, targets, weights, strengths[: best + 1])
         if self.n_iter_ >= self.max_iter:
             message = f"CLAPHead did not converge in {self.max_iter} iterations; raise max_iter."
-            warnings.warn(message, ConvergenceWarning, stacklevel=2)
+            warn(message, ConvergenceWarning)
         self.probe_coef_ = self.coef_ + moved
         return logits[best], np.ones(len(text), bool)
 

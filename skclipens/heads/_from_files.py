@@ -1,39 +1,57 @@
-"""Sums over the files of ``embed_to``."""
+"""Passes over the files of ``embed_to``: sums over all rows, and the values of some."""
+
+from copy import deepcopy
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.utils import column_or_1d
 
 from .._utils._folds import judging_rows
-from .._utils._validation import check_at_least_two, check_labels, check_weights
+from .._utils._validation import check_at_least_two, check_labels, check_rows, check_weights
+from .._utils._values import check_range
 from ..embedding._gaps import gaps_of
+from ..images import ImageError
+
+
+class SumsOver(NamedTuple):
+    """Which rows and columns are to be added to sums.
+
+    Attributes
+    ----------
+    sums : object
+        Empty, with ``add(X, targets, weights)`` and ``merge(other)``.
+    columns : slice or ndarray of int
+    fold : int or None
+        None: all rows.
+    """
+
+    sums: object
+    columns: slice | np.ndarray
+    fold: int | None = None
 
 
 class RowsOfFiles:
-    """Labels and weights of the rows of a table, and what is found out of it in one pass.
+    """Labels and weights of the rows of a table, and passes over its parts.
 
     Parameters
     ----------
     table : PartedTable
     y : array-like of shape (n,)
     sample_weight : array-like of shape (n,) or None
-    judged : bool
-        Whether rows that judge are to be kept.
 
     Attributes
     ----------
     classes : ndarray of shape (C,)
     targets : ndarray of shape (n,), int
     weights : ndarray of shape (n,)
-        Zero where the image could not be read.
+        Zero where the image could not be read, once a pass has found that.
     gaps : ndarray of shape (n,), bool
         Where that is so.
-    judges : ndarray of int
-        Positions of the rows that judge.
-    X_judges : ndarray of shape (n_judges, n_features)
+    folds : ndarray of shape (n,), int
+        In which fold a row is; to be set before a pass that asks for folds.
     """
 
-    def __init__(self, table, y, sample_weight, judged):
+    def __init__(self, table, y, sample_weight):
         y = column_or_1d(y)
         if len(y) != table.n_rows:
             raise ValueError(
@@ -46,53 +64,97 @@ class RowsOfFiles:
         self.weights = np.ones(len(y))
         if sample_weight is not None:
             self.weights = check_weights(sample_weight, self.weights).copy()
-        self.gaps = np.zeros(len(y), bool)
-        some = np.flatnonzero(self.weights)
-        self.judges = some[judging_rows(self.targets[some])] if judged else some[:0]
+        self.gaps, self.folds = np.zeros(len(y), bool), np.zeros(len(y), int)
         self._table = table
 
-    def head(self, head, verbose):
-        """A clone of a head that has taken in all rows by ``partial_fit``."""
-        whole, X_judges = None, {}
+    def weigh(self, weights):
+        """Take weights, and leave out the classes of which no row has one."""
+        heard = np.unique(self.targets[weights > 0])
+        self.weights, self.classes = weights.astype(float), self.classes[heard]
+        self.targets = np.searchsorted(heard, self.targets).clip(max=len(heard) - 1)
+
+    @property
+    def judges(self):
+        """Positions of the rows that judge, of those that have a weight."""
+        heard = np.flatnonzero(self.weights)
+        return heard[judging_rows(self.targets[heard])]
+
+    def read(self, estimator, sums, keep=(), verbose=False):
+        """Read all parts once.
+
+        Parameters
+        ----------
+        estimator : estimator
+            It knows the columns of the table, and is named in errors.
+        sums : list of SumsOver
+        keep : array-like of int
+            Positions of rows whose values are returned, in ascending order.
+        verbose : bool or int
+
+        Returns
+        -------
+        sums : list
+            Those that were asked for, of the rows that have a weight.
+        kept : ndarray of int
+            Positions in `keep` of the rows that could be read.
+        X : ndarray of shape (n_kept, n_features)
+
+        Raises
+        ------
+        ImageError
+            If no image that has a weight could be read, but others could.
+        """
+        keep, found = np.asarray(keep, int), None
+        X = np.empty((len(keep), len(self._table.columns)), np.float32)
         tasks = self._table.map(
-            _fit_parts, lambda *rows: self._of_rows(head, *rows), verbose=verbose, desc="fitting"
+            _read_parts,
+            lambda *rows: (estimator, sums, *self._of_rows(keep, *rows)),
+            verbose=verbose,
+            desc="fitting",
         )
-        for start, stop, (part, of_judges, gaps) in tasks:
-            X_judges[start] = of_judges
-            self.gaps[start:stop] = gaps
-            if not hasattr(part, "classes_"):  # all of these rows are left out
-                continue
-            if whole is None:
-                whole = part
+        for start, stop, (of_parts, X_kept, gaps) in tasks:
+            first, last = np.searchsorted(keep, [start, stop])
+            X[first:last], self.gaps[start:stop] = X_kept, gaps
+            if found is None:
+                found = of_parts
             else:
-                whole._sums.merge(part._sums)
+                for one, other in zip(found, of_parts, strict=True):
+                    one.merge(other)
         self.weights[self.gaps] = 0
-        X_judges = np.concatenate([X_judges[start] for start in sorted(X_judges)])
-        readable = ~self.gaps[self.judges]
-        self.judges, self.X_judges = self.judges[readable], X_judges[readable]
-        return whole
+        if not self.weights.any() and not self.gaps.all():
+            raise ImageError("None of the images whose sample_weight is not zero can be read.")
+        kept = np.flatnonzero(~self.gaps[keep])
+        return found, kept, X[kept]
 
-    def _of_rows(self, head, start, stop):
-        first, last = np.searchsorted(self.judges, [start, stop])
-        y = self.classes[self.targets[start:stop]]
-        return head, y, self.classes, self.weights[start:stop], self.judges[first:last] - start
+    def _of_rows(self, keep, start, stop):
+        first, last = np.searchsorted(keep, [start, stop])
+        kept = np.zeros(stop - start, bool)
+        kept[keep[first:last] - start] = True
+        rows = slice(start, stop)
+        return self.targets[rows], self.weights[rows], self.folds[rows], kept
 
 
-def _fit_parts(table, parts, given):
-    """A head that knows the sums of some parts, rows that judge, and which rows are gaps."""
-    head, y, classes, weights, judges = given
-    head, start = clone(head), parts[0][1]
-    is_judge = np.zeros(len(y), bool)
-    is_judge[judges] = True
-    X_judges, gaps = [], []
+def _read_parts(table, parts, given):
+    """Sums over some parts, the rows of them that are kept, and which rows are gaps."""
+    estimator, sums, *of_rows = given
+    sums = [one._replace(sums=deepcopy(one.sums)) for one in sums]  # threads share what is given
+    X_kept, gaps, first = [], [], parts[0][1]
     for part in parts:
-        own = slice(part[1] - start, part[2] - start)
+        own = slice(part[1] - first, part[2] - first)
+        targets, weights, folds, kept = (of_row[own] for of_row in of_rows)
         frame = table.read(part)
         gaps.append(gaps_of(frame))
-        X_judges.append(frame.to_numpy()[is_judge[own]])
-        some = ~gaps[-1] & (weights[own] > 0)
+        X_kept.append(frame.to_numpy()[kept])
+        some = ~gaps[-1] & (weights > 0)
         if some.any():
-            known = frame if some.all() else frame[some]
             with table.naming(part):
-                head.partial_fit(known, y[own][some], classes, weights[own][some])
-    return head, np.concatenate(X_judges), np.concatenate(gaps)
+                X = check_rows(estimator, frame if some.all() else frame[some])
+                check_range(X, estimator.feature_names_in_)
+            _add(sums, X, targets[some], weights[some].astype(X.dtype), folds[some])
+    return [one.sums for one in sums], np.concatenate(X_kept), np.concatenate(gaps)
+
+
+def _add(sums, X, targets, weights, folds):
+    for one, columns, fold in sums:
+        rows = slice(None) if fold is None else folds == fold
+        one.add(X[rows][:, columns], targets[rows], weights[rows])

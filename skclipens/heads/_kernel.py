@@ -159,10 +159,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         """
         X, y = check_table(self, X, y)
         weights = check_weights(sample_weight, X)
-        self._check_candidates()
-        self.classes_, targets = np.unique(y, return_inverse=True)
-        check_at_least_two(self.classes_)
-        self._fit_text_heads(X, y)
+        targets = self._fit_text_heads(X, y)
         support = self._drawn(targets, weights, self.max_rows)
         judges = judging_rows(targets)
         heard = np.union1d(support, judges)
@@ -216,6 +213,10 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         return [(None, slice(n_features))] if self.blocks is None else list(self.blocks)
 
     def _fit_text_heads(self, X, y):
+        """Encode the classes; positions of those of the rows, from which prompts learn nothing."""
+        self._check_candidates()
+        self.classes_, targets = np.unique(y, return_inverse=True)
+        check_at_least_two(self.classes_)
         names = ("templates", "class_names", "cache")
         options = {name: getattr(self, name) for name in names}
         of_each = np.unique(y, return_index=True)[1]  # prompts learn no more of other rows
@@ -224,6 +225,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
             for backbone, columns in self._blocks(X.shape[1])
             if backbone is not None
         ]
+        return targets
 
     def _fit_base(self, features, targets, weights):
         """Fit temperatures of the prompts; the calibrated mean of their logits."""

@@ -1,11 +1,10 @@
 """Linear discriminant analysis that also serves where rows are few."""
 
-import warnings
 from functools import cached_property, partial
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 
 from .._utils._folds import covers_most, few_shot_folds
 from .._utils._sklearn import (
@@ -16,11 +15,12 @@ from .._utils._sklearn import (
     fit_context,
 )
 from .._utils._validation import check_at_least_two, check_table, check_weights
+from .._utils._warnings import warn
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
 from ._classifier import LogitClassifierMixin
 from ._discriminant import Discriminant, HeldOutDiscriminants
-from ._from_files import RowsOfFiles
+from ._from_files import RowsOfFiles, SumsOver
 from ._sums import SummedDiscriminant, Sums
 from ._temperature import calibrated_loss
 
@@ -190,10 +190,9 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         return self
 
     def _forget(self, classes):
-        warnings.warn(
+        warn(
             "This head was fitted by fit or fit_from, which keep no sums to which rows could be "
             "added: partial_fit starts anew. A clone of the head does so without this warning.",
-            stacklevel=4,
         )
         self._drop_solution()
         if classes is not None:
@@ -255,21 +254,29 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
                 "cv needs all rows in memory. Leave out one row at a time, cv=None, or give a "
                 "shrinkage."
             )
-        rows = RowsOfFiles(table, y, sample_weight, judged)
-        found = rows.head(clone(self), verbose)
+        rows = RowsOfFiles(table, y, sample_weight)
+        self._set_columns(table.columns)
+        sums = Sums(len(rows.classes), len(table.columns))
+        judges = rows.judges if judged else []
+        (sums,), kept, X = rows.read(self, [SumsOver(sums, slice(None))], judges, verbose)
         warn_of_gaps(rows.gaps, "are left out", None)
-        self.classes_, self.shrinkage_ = rows.classes, found.shrinkage_
-        self.n_features_in_ = found.n_features_in_
-        self.feature_names_in_ = found.feature_names_in_
-        vars(self).pop("_sums", None)
-        discriminant = SummedDiscriminant(
-            found._sums, rows.targets, rows.weights, rows.judges, rows.X_judges
-        )
-        if judged:
-            held_out = HeldOutDiscriminants(discriminant, None)
-            self.shrinkage_, _ = self._choose(held_out, rows.targets, rows.weights)
-        self._solve(discriminant, np.float32)
+        self._fit_sums(sums, rows, judges[kept] if judged else None, X)
         return self
+
+    def _set_columns(self, names):
+        self.n_features_in_, self.feature_names_in_ = len(names), np.array(names, dtype=object)
+
+    def _fit_sums(self, sums, rows, judges, X_judges):
+        """Fit on the sums over rows; what is said of the judges, and which rows can judge."""
+        self.classes_ = rows.classes
+        vars(self).pop("_sums", None)
+        discriminant = SummedDiscriminant(sums, rows.targets, rows.weights, judges, X_judges)
+        self.shrinkage_, held_out, logits = self.shrinkage, None, None
+        if judges is not None:
+            held_out = HeldOutDiscriminants(discriminant, None)
+            self.shrinkage_, logits = self._choose(held_out, rows.targets, rows.weights)
+        self._solve(discriminant, np.float32)
+        return held_out, logits
 
     def _positions_of(self, y):
         targets = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)

@@ -3,14 +3,13 @@
 from numbers import Real
 
 import numpy as np
-from scipy.linalg import solve
-from scipy.special import softmax
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, few_shot_folds, judging_rows
 from .._utils._linalg import taken, unit_rows
 from .._utils._sklearn import Interval, fit_context
 from .._utils._validation import check_weights
+from ._ridge import Ridge, residuals_of
 from ._temperature import fit_temperature, unjudged_temperature
 from ._text_head import CrossFitTextHead
 
@@ -130,30 +129,42 @@ class ResidualHead(CrossFitTextHead):
         features, targets = self._fit_text(X, y)
         weights = check_weights(sample_weight, features)
         if folds is None:
-            folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
-        text = self._text_logits(features)
+            folds = self._folds(targets, groups)
         judges = judging_rows(targets)
+        text = self._calibrated_text(features, targets, weights, judges)
+        ridge = Ridge(features, residuals_of(text, targets), weights, self.alpha)
+        held_out, rows = ridge.held_out(folds, judges)
+        self._correct(text, *ridge.fit(), held_out, rows, targets, weights)
+        return text, np.ones(len(text), bool)
+
+    def _folds(self, targets, groups=None):
+        return few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
+
+    def _calibrated_text(self, features, targets, weights, judges):
+        """Fit the temperature of the prompts; what they say of all rows."""
+        text = self._text_logits(features)
         of_judges = None if weights is None else weights[judges]
         self.temperature_ = fit_temperature(
             taken(text, judges), targets[judges], sample_weight=of_judges
         )
         text /= text.dtype.type(self.temperature_)
-        residuals = -softmax(text, axis=1)
-        residuals[np.arange(len(text)), targets] += 1
-        ridge = _Ridge(features, residuals, weights, self.alpha)
-        held_out, rows = ridge.held_out(folds, judges)
+        return text
+
+    def _correct(self, text, coef, intercept, held_out, rows, targets, weights):
+        """Take a correction, scaled by what is held out of some rows; add this to their logits."""
         if len(rows) and covers_most(targets[rows], len(self.classes_)):
             of_rows = None if weights is None else weights[rows]
             scale = fit_temperature(held_out, targets[rows], taken(text, rows), of_rows)
         else:
             rows, scale = [], unjudged_temperature(text, targets, weights)
-        coef, intercept = ridge.fit()
         self.residual_coef_ = coef / coef.dtype.type(scale)
         self.residual_intercept_ = intercept / intercept.dtype.type(scale)
-        self._coef = self.coef_ * (self.logit_scale_ / self.temperature_) + self.residual_coef_
+        self._coef = self._prompt_coef() + self.residual_coef_
         if len(rows):
             text[rows] += held_out / text.dtype.type(scale)
-        return text, np.ones(len(text), bool)
+
+    def _prompt_coef(self):
+        return self.coef_ * (self.logit_scale_ / self.temperature_)
 
     def _logits_of(self, X):
         return unit_rows(X) @ self._coef.T + self.residual_intercept_
@@ -161,56 +172,3 @@ class ResidualHead(CrossFitTextHead):
     def _linear(self):
         """Coefficients and intercept, and that they are of rows of unit length."""
         return self._coef, self.residual_intercept_, True
-
-
-class _Ridge:
-    """Ridge regression with intercept, on all rows or on those that a fold teaches by.
-
-    Sums over all rows, less those over the rows of a fold, are those over the others. So rows are
-    multiplied with each other twice, however many folds there are.
-    """
-
-    def __init__(self, X, Y, weights, alpha):
-        self._weights = np.ones(len(X), X.dtype) if weights is None else weights.astype(X.dtype)
-        self._basis, self._alpha = None, alpha
-        if len(X) < X.shape[1]:  # what is learned is a combination of rows
-            self._basis, triangle = np.linalg.qr(X.T)
-            X = triangle.T
-        self._centre = np.average(X, axis=0, weights=weights).astype(X.dtype)
-        self._X, self._Y = X - self._centre, Y
-        self._sums = self._sums_of(slice(None))
-
-    def _sums_of(self, rows):
-        """Of weights, weighted rows and targets, and their products with the rows."""
-        X, Y, w = self._X[rows], self._Y[rows], self._weights[rows]
-        weighted = X * w[:, None]
-        return [w.sum(dtype=float), weighted.sum(axis=0), w @ Y, weighted.T @ X, weighted.T @ Y]
-
-    def _solve(self, total, of_X, of_Y, gram, products):
-        gram = gram - np.outer(of_X, of_X / total)
-        gram.flat[:: len(gram) + 1] += self._alpha
-        products = products - np.outer(of_X, of_Y / total)
-        coef = solve(gram, products, assume_a="pos", overwrite_a=True, overwrite_b=True)
-        return coef, (of_Y - of_X @ coef) / total
-
-    def held_out(self, folds, judges):
-        """What each fold's regression says of those of its rows that judge; and which these are."""
-        judging, known = np.zeros(len(self._X), bool), np.zeros(len(self._X), bool)
-        judging[judges] = True
-        said = np.zeros_like(self._Y)
-        everyone = np.arange(len(self._X))
-        for train, test in folds:
-            rest = np.setdiff1d(everyone, everyone[train])
-            sums = [all_ - own for all_, own in zip(self._sums, self._sums_of(rest), strict=True)]
-            coef, intercept = self._solve(*sums)
-            test = everyone[test]
-            test = test[judging[test]]
-            said[test], known[test] = self._X[test] @ coef + intercept, True
-        rows = np.flatnonzero(known)
-        return taken(said, rows), rows
-
-    def fit(self):
-        """Coefficients, (C, d), and intercepts, (C,), of all rows."""
-        coef, intercept = self._solve(*self._sums)
-        intercept = intercept - self._centre @ coef
-        return (coef if self._basis is None else self._basis @ coef).T, intercept

@@ -63,6 +63,8 @@ class Sums:
 
     def merge(self, other):
         """Add the sums of other rows."""
+        if not other.counts.any():
+            return
         self.dtype = np.result_type(self.dtype, other.dtype).name
         self.of_classes += other.of_classes
         between = self._move_mean(other.counts.sum(), other.mean)

@@ -3,7 +3,6 @@
 import os
 import reprlib
 import threading
-import warnings
 from collections import OrderedDict
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.base import BaseEstimator
 from .._utils._linalg import unit_rows
 from .._utils._progress import progress
 from .._utils._validation import check_table
+from .._utils._warnings import warn
 from ..backbones import Backbone
 from ..backbones._prompts import check_templates
 from ..embedding import EmbeddingStore
@@ -159,11 +159,9 @@ def check_names(names, labels):
                 f"{_MAX_LENGTH:,}. Text towers read fewer than 100 words: give a shorter one."
             )
         if first.setdefault(name, label) != label:
-            warnings.warn(
+            warn(
                 f"Classes {first[name]!r} and {label!r} are both called {name!r}, so prompts "
                 "cannot tell them apart. Give them class_names that differ.",
-                UserWarning,
-                stacklevel=4,
             )
     return tuple(map(str, names))
 

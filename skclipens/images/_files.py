@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import tarfile
-import warnings
 import zipfile
 import zlib
 from array import array
@@ -18,6 +17,7 @@ import numpy as np
 from fsspec.core import url_to_fs
 
 from .._utils._missing import is_missing
+from .._utils._warnings import warn
 from ._collections import as_image_list
 from ._errors import ImageError
 from ._heif import SUFFIXES as HEIF_SUFFIXES
@@ -184,7 +184,7 @@ def find_images(X, protocols=LOCAL, on_error="raise"):
         text = (
             f"{len(refused)} images are not fetched, and are rows of NaN. The first: {refused[0]}"
         )
-        warnings.warn(text, stacklevel=4)
+        warn(text)
     places = np.frombuffer(places, np.int64).reshape(-1, 3)
     return ImageFiles(names, places, shards, os.getcwd(), protocols, len(refused))
 

@@ -6,6 +6,8 @@ import threading
 import warnings
 from contextlib import contextmanager
 
+from .._utils._warnings import warn
+
 _LISTED = 3  # images that a message names
 _NOTHING = "(?!)"  # matches no text
 
@@ -77,7 +79,7 @@ def recorded():
 def doubt(text):
     """Warn of an image, or leave it to whoever records."""
     if _recorder.texts is None:
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warn(text)
     else:
         _recorder.texts.append(text)
 
@@ -97,10 +99,9 @@ def warn_of(notes, images):
     rows = sorted(notes)
     named = [f"{_named(row, images)}: {' '.join(notes[row])}" for row in rows[:_LISTED]]
     more = f" And {len(rows) - _LISTED} more." if len(rows) > _LISTED else ""
-    warnings.warn(
+    warn(
         f"There are doubts about {len(rows)} images, which are read all the same. "
         f"{' '.join(named)}{more}",
-        stacklevel=4,
     )
 
 

@@ -1,11 +1,10 @@
 """Measures of experts that make different mistakes."""
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array, column_or_1d
 
+from .._utils._warnings import warn
 from ._checks import check_correct, check_names, check_weight, square_frame
 
 
@@ -180,11 +179,10 @@ def headroom_closed_score(y_true, predictions, y_pred, *, sample_weight=None):
     oracle = correct.any(axis=1, keepdims=True)
     counted = slice(None) if weight is None else weight > 0
     if (correct == oracle)[counted].all(axis=0).any():
-        warnings.warn(
+        warn(
             "The oracle is no better than the best expert, so no headroom can be closed; the "
             "score is NaN.",
             UndefinedMetricWarning,
-            stacklevel=2,
         )
         return float("nan")
     accuracy, best, most = (

@@ -1,0 +1,135 @@
+"""Ridge regression from sums over rows, which may come in parts."""
+
+import numpy as np
+from scipy.linalg import solve
+from scipy.special import softmax
+
+from .._utils._linalg import parts_of, taken, unit_rows
+
+_ROWS_AT_ONCE = 4096
+
+
+def residuals_of(logits, targets):
+    """One-hot labels less the softmax of logits, (n, C)."""
+    residuals = -softmax(logits, axis=1)
+    residuals[np.arange(len(logits)), targets] += 1
+    return residuals
+
+
+class RidgeSums:
+    """Sums of weights, weighted rows and targets, and their products with the rows.
+
+    Parameters
+    ----------
+    *sums : float, ndarrays of shape (d,), (C,), (d, d) and (d, C)
+    """
+
+    def __init__(self, *sums):
+        self._sums = list(sums)
+
+    @classmethod
+    def of(cls, X, Y, weights):
+        """Sums over rows, in their precision."""
+        weighted = X * weights[:, None]
+        of_weights = weights.sum(dtype=float)
+        return cls(of_weights, weighted.sum(axis=0), weights @ Y, weighted.T @ X, weighted.T @ Y)
+
+    @classmethod
+    def empty(cls, n_features, n_targets):
+        """Sums over no rows, float64."""
+        shapes = (n_features,), (n_targets,), (n_features, n_features), (n_features, n_targets)
+        return cls(0.0, *map(np.zeros, shapes))
+
+    def merge(self, other):
+        """Add the sums of other rows."""
+        for i, one in enumerate(other._sums):
+            self._sums[i] += one
+
+    def without(self, other):
+        """Sums over all rows but some of them."""
+        return RidgeSums(*(one - some for one, some in zip(self._sums, other._sums, strict=True)))
+
+    def solve(self, alpha):
+        """Coefficients, (d, C), and intercepts, (C,)."""
+        total, of_X, of_Y, gram, products = self._sums
+        gram = gram - np.outer(of_X, of_X / total)
+        gram.flat[:: len(gram) + 1] += alpha
+        products = products - np.outer(of_X, of_Y / total)
+        coef = solve(gram, products, assume_a="pos", overwrite_a=True, overwrite_b=True)
+        return coef, (of_Y - of_X @ coef) / total
+
+
+class Ridge:
+    """Ridge regression with intercept, on all rows or on those that a fold teaches by.
+
+    Sums over all rows, less those over the rows of a fold, are those over the others. So rows are
+    multiplied with each other twice, however many folds there are.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    Y : ndarray of shape (n, C)
+    weights : ndarray of shape (n,) or None
+    alpha : float
+    """
+
+    def __init__(self, X, Y, weights, alpha):
+        self._weights = np.ones(len(X), X.dtype) if weights is None else weights.astype(X.dtype)
+        self._basis, self._alpha = None, alpha
+        if len(X) < X.shape[1]:  # what is learned is a combination of rows
+            self._basis, triangle = np.linalg.qr(X.T)
+            X = triangle.T
+        self._centre = np.average(X, axis=0, weights=weights).astype(X.dtype)
+        self._X, self._Y = X - self._centre, Y
+        self._sums = self._sums_of(slice(None))
+
+    def _sums_of(self, rows):
+        return RidgeSums.of(self._X[rows], self._Y[rows], self._weights[rows])
+
+    def held_out(self, folds, judges):
+        """What each fold's regression says of those of its rows that judge; and which these are."""
+        judging, known = np.zeros(len(self._X), bool), np.zeros(len(self._X), bool)
+        judging[judges] = True
+        said = np.zeros_like(self._Y)
+        everyone = np.arange(len(self._X))
+        for train, test in folds:
+            rest = np.setdiff1d(everyone, everyone[train])
+            coef, intercept = self._sums.without(self._sums_of(rest)).solve(self._alpha)
+            test = everyone[test]
+            test = test[judging[test]]
+            said[test], known[test] = self._X[test] @ coef + intercept, True
+        rows = np.flatnonzero(known)
+        return taken(said, rows), rows
+
+    def fit(self):
+        """Coefficients, (C, d), and intercepts, (C,), of all rows."""
+        coef, intercept = self._sums.solve(self._alpha)
+        intercept = intercept - self._centre @ coef
+        return (coef if self._basis is None else self._basis @ coef).T, intercept
+
+
+class ResidualSums:
+    """Sums over rows that come in parts, of what calibrated prompts leave unexplained.
+
+    Parameters
+    ----------
+    prompts : ndarray of shape (C, d), float32
+        Calibrated logits are the products of these with rows of unit length.
+    centre : ndarray of shape (d,), float32
+        Close to the mean of the rows: sums of squares themselves would lose digits.
+    """
+
+    def __init__(self, prompts, centre):
+        self._prompts, self._centre = prompts, centre
+        self.sums = RidgeSums.empty(prompts.shape[1], len(prompts))
+
+    def add(self, X, targets, weights):
+        """Add rows, their classes by position, and their weights."""
+        for part in parts_of(len(X), _ROWS_AT_ONCE):
+            rows = unit_rows(X[part])
+            residuals = residuals_of(rows @ self._prompts.T, targets[part])
+            self.sums.merge(RidgeSums.of(rows - self._centre, residuals, weights[part]))
+
+    def merge(self, other):
+        """Add the sums of other rows."""
+        self.sums.merge(other.sums)
