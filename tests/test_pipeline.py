@@ -325,8 +325,9 @@ def test_every_method_of_the_ensemble_is_one_of_the_pipeline():
         found = inspect.getmembers(kind, callable)
         return {name for name, _ in found if not name.startswith("_") and "request" not in name}
 
-    # Held-out logits are of rows of a table.
-    assert methods(AdaptiveBackboneEnsemble) - {"cross_fit"} <= methods(BackbonePipeline)
+    # Held-out logits are of rows of a table, and files are of what was embedded already.
+    of_tables = {"cross_fit", "fit_from"}
+    assert methods(AdaptiveBackboneEnsemble) - of_tables <= methods(BackbonePipeline)
 
 
 def test_other_classes_can_be_set(make, paths, y):

@@ -166,3 +166,29 @@ def why_no_labels(y):
     if not len(rows):
         return ""
     return f"The first such label is {y[rows[0]].item()!r}, in row {rows[0]}."
+
+
+def with_label(labels, rows, label):
+    """A copy of labels with another one in some rows, of a dtype that holds both.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+    rows : ndarray of shape (n,), bool
+    label : object
+        Beside labels of another kind, such as None beside strings, all are objects.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    of_label = np.min_scalar_type(label)
+    if of_label.kind == "O" or (of_label.kind == "U") != (labels.dtype.kind == "U"):
+        dtype = np.dtype(object)
+    else:
+        dtype = np.result_type(labels.dtype, of_label)
+    if dtype.kind == "f" and of_label.kind == "i" and labels.dtype.kind == "u":
+        dtype = np.dtype(np.int64)  # for uint64 and -1, numpy would take floats
+    labels = labels.astype(dtype)
+    labels[rows] = label
+    return labels

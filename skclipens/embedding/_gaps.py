@@ -37,15 +37,6 @@ def filled(table, rows, value):
     return table
 
 
-def with_label(labels, rows, label):
-    """A copy of labels with another one in some rows; objects if it is of another kind."""
-    dtype = np.asarray(label).dtype
-    same_kind = (dtype.kind == "U") == (labels.dtype.kind == "U") and dtype.kind != "O"
-    labels = labels.astype(np.result_type(labels, dtype) if same_kind else object)
-    labels[rows] = label
-    return labels
-
-
 def warn_of_gaps(gaps, what, images, all_may_be=False):
     """Warn of images that cannot be read. ImageError if there are no others."""
     rows = np.flatnonzero(gaps).tolist()

@@ -14,6 +14,7 @@ from .._utils._images import refuse_images
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import HasMethods, Interval, fit_context
 from .._utils._validation import check_at_least_two, check_labels
+from .._utils._values import with_label
 from .._utils._versions import VersionsMixin
 from ..inspection._display import table_of
 from ._held_out import checked_labels, held_out_logits, logits_of, without_embedder
@@ -215,7 +216,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
         table = self._table(X)
         labels = self.estimator_.predict(table)
         rejected = self._score_table(table) < self.offset_
-        return _with_label(labels, rejected, self._reject_label()) if rejected.any() else labels
+        return with_label(labels, rejected, self._reject_label()) if rejected.any() else labels
 
     @_estimator_has("predict_proba")
     def predict_proba(self, X):
@@ -281,16 +282,6 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
                 cosines[own[part, None] == own] = -1
             nearest[part] = cosines.max(axis=1)
         return nearest
-
-
-def _with_label(labels, rows, label):
-    """A copy of labels with another one in some rows, of a dtype that holds both."""
-    dtype = np.result_type(labels.dtype, np.min_scalar_type(label))
-    if labels.dtype.kind == "u" and dtype.kind == "f":  # numpy's answer for uint64 and -1
-        dtype = np.dtype(np.int64)
-    labels = labels.astype(dtype)
-    labels[rows] = label
-    return labels
 
 
 def _unit(X):

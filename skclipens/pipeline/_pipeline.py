@@ -11,9 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._sklearn import routing_enabled
 from .._utils._validation import refuse_unlabeled
+from .._utils._values import with_label
 from .._utils._versions import VersionsMixin
 from ..embedding._base import BaseEmbedder
-from ..embedding._gaps import filled, gaps_of, readable, warn_of_gaps, with_label
+from ..embedding._gaps import filled, gaps_of, readable, warn_of_gaps
 from ._checks import check_before_images, images_of
 
 _NAN_AMONG_SCORES = "get NaN, of which meta-estimators that take the largest make a label"
