@@ -35,6 +35,7 @@ from ._from_files import FitFrom
 from ._held_out import fit_and_judge, fit_experts
 from ._memory import kept_by
 from ._predicting import ExpertClassifier
+from ._unlike import seen_blocks
 from ._without_labels import fit_by_names
 from .routers import ROUTERS, UniformRouter, combine, is_fixed
 
@@ -329,7 +330,7 @@ class AdaptiveBackboneEnsemble(
         """Take fitted experts, and fit how to combine them by what is held out, if anything is."""
         self.experts_ = experts
         self.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
-        told = 0.0
+        self._seen, told = seen_blocks(experts, X), 0.0
         if held_out is None:
             self.judged_, self.temperatures_ = np.ones(len(experts), bool), np.ones(len(experts))
             self.router_ = router

@@ -14,6 +14,7 @@ from ..heads import ZeroShotHead
 from ..heads._classifier import LogitClassifierMixin
 from ._experts import stack_logits
 from ._folding import fold
+from ._unlike import warn_of_unlike
 from .routers import combine, named_router
 
 _ROWS_AT_ONCE = 1024
@@ -30,11 +31,17 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
     """
 
     _folded = None  # see `fold`
+    _seen = ()  # see `seen_blocks`
 
     @property
     def _routed(self):
         """Which experts the router combines; the others are added to what it gives."""
         return self.judged_ if self.judged_.any() else ~self.judged_
+
+    def _checked(self, X):
+        X = super()._checked(X)
+        warn_of_unlike(self._seen, X)
+        return X
 
     def _expert_logits(self, X):
         """Logits of the experts for a checked table, (n, E, C)."""

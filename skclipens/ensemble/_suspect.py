@@ -94,7 +94,7 @@ def _is_constant(values):
 
 def _is_rescaled(values):
     """Whether the mean is zero, as StandardScaler makes it, or all minima are, as MinMaxScaler."""
-    some = _some_rows(values)
+    some = some_rows(values)
     length = np.sqrt(np.mean(np.einsum("nj,nj->n", some, some)))
     if np.linalg.norm(values.mean(axis=0)) < _CENTRED * length:
         return True
@@ -104,11 +104,12 @@ def _is_rescaled(values):
 
 def _largest(values):
     """Position of the column that has nearly all of the variance of three or more, or None."""
-    variances = _some_rows(values).var(axis=0, dtype=np.float64)
+    variances = some_rows(values).var(axis=0, dtype=np.float64)
     largest = int(variances.argmax())
     is_alone = variances[largest] > _NEARLY_ALL * variances.sum()
     return largest if len(variances) > 2 and is_alone else None
 
 
-def _some_rows(values):
-    return values[:: -(-len(values) // _ENOUGH_ROWS)]
+def some_rows(values, most=_ENOUGH_ROWS):
+    """At most so many rows of a table, at equal distances."""
+    return values[:: -(-len(values) // most)]

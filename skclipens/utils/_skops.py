@@ -9,6 +9,7 @@ from ..ensemble._blocks import Block
 from ..ensemble._experts import Expert
 from ..ensemble._folding import Folded
 from ..ensemble._unlabeled import UnlabeledCorrection
+from ..ensemble._unlike import SeenBlock
 from ..heads._sums import Sums
 from ..images import View
 from ..labels import OpenSetClassifier
@@ -20,7 +21,10 @@ _ESTIMATORS = (
     *(BackbonePipeline, BackboneSelector, BlockPCA, CascadeClassifier),
     *(ImageRetriever, OpenSetClassifier),
 )
-_RECORDS = (Block, BlockKind, EmbeddingStore, Expert, Folded, Sums, UnlabeledCorrection, View)
+_RECORDS = (
+    *(Block, BlockKind, EmbeddingStore, Expert, Folded),
+    *(SeenBlock, Sums, UnlabeledCorrection, View),
+)
 _OTHERS = ("pathlib.PosixPath", "pathlib.WindowsPath", "scipy.sparse._csr.csr_array")
 
 
