@@ -1,4 +1,4 @@
-"""Embeddings at predict that are not of the models or settings of those at fit are doubted."""
+"""Columns and names that do not belong together: of other models, settings, blocks or classes."""
 
 import pickle
 import warnings
@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ResidualHead, ZeroShotHead
 from skclipens.datasets import load_emoji
 from skclipens.utils import skops_trusted_types
 
@@ -115,3 +117,94 @@ def test_the_doubt_is_saved_with_the_ensemble(clf, table):
     saved = skops_io.loads(skops_io.dumps(clf), trusted=skops_trusted_types())
     assert doubts(saved, swapped(X))
     assert_array_equal(saved.predict(X), clf.predict(X))
+
+
+# In fit
+
+
+def fit_doubts(X, y, blocks=BACKBONES, **parameters):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        AdaptiveBackboneEnsemble(blocks, random_state=0, **parameters).fit(X, y)
+    assert all(one.filename == __file__ for one in caught)
+    return [str(one.message) for one in caught]
+
+
+@pytest.fixture(scope="module")
+def few(table):
+    """One, four and sixteen rows of each class."""
+    X, y = table
+    rank = pd.Series(y).groupby(y).cumcount().to_numpy()
+    return {n: (X[rank < n], y[rank < n]) for n in (1, 4, 16)}
+
+
+@pytest.mark.parametrize("n_rows", [1, 4, 16])
+def test_blocks_that_are_named_in_another_order(few, n_rows):
+    X, y = few[n_rows]
+    assert not fit_doubts(X, y)
+    (doubt,) = fit_doubts(X, y, BACKBONES[::-1])
+    assert "The columns of 'zoo/ViT-8' fit the texts of 'zoo/RN20', and not its own" in doubt
+
+
+@pytest.mark.parametrize("n_rows", [1, 4, 16])
+def test_names_of_classes_in_another_order(few, n_rows):
+    X, y = few[n_rows]
+    names, targets = np.unique(y, return_inverse=True)
+    names = names.tolist()
+    assert not fit_doubts(X, targets, class_names=names)
+    (doubt,) = fit_doubts(X, targets, class_names=names[1:] + names[:1])
+    assert "were the names of the classes in another order" in doubt
+    assert "look like what class_names calls" in doubt
+    assert not fit_doubts(X, targets, class_names=dict(enumerate(names)))
+
+
+def test_names_that_say_nothing_are_not_in_another_order(few):
+    X, y = few[16]
+    names, targets = np.unique(y, return_inverse=True)
+    invented = ["blick", "dax", "fep", "gazzer", "koba", "lorp", "modi", "toma", "wug", "zav"]
+    names = [f"{name} {i}" for i, name in enumerate((invented * 3)[: len(names)])]
+    assert not [one for one in fit_doubts(X, targets, class_names=names) if "order" in one]
+
+
+# Names of columns, where there are any
+
+
+@pytest.fixture(scope="module")
+def frame(table):
+    X, y = table
+    names = [f"{name}__{i}" for name in BACKBONES for i in range(WIDTH)]
+    return pd.DataFrame(X, columns=names), y
+
+
+@pytest.mark.parametrize("head", [ZeroShotHead("zoo/RN20"), ResidualHead("zoo/RN20")])
+def test_a_head_on_named_columns_of_another_backbone(frame, head):
+    X, y = frame
+    with pytest.raises(ValueError, match="has the column 'zoo/ViT-8__0' where embeddings of"):
+        clone(head).fit(X.filter(like="ViT"), y)
+    behind = X.filter(like="RN20").add_prefix("photo__")
+    assert clone(head).fit(behind, y).score(behind, y) > 0.6
+    frozen = FrozenEstimator(clone(head).fit(X.filter(like="RN20").to_numpy(), y))
+    for one in (clone(head), frozen):
+        clf = AdaptiveBackboneEnsemble(head=[("one", one, "zoo/ViT-8")])
+        with pytest.raises(ValueError, match="of 'zoo/RN20', but its block is of 'zoo/ViT-8'"):
+            clf.fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("columns", "where"),
+    [(slice(WIDTH, 2 * WIDTH), 0), (slice(1, WIDTH + 1), 0), (sorted(range(WIDTH), key=str), 2)],
+)
+def test_a_block_of_other_columns_than_its_name_says(frame, columns, where):
+    X, y = frame
+    message = f"Block 'zoo/RN20' has the column .* where embeddings of 'zoo/RN20' have.* {where}\\."
+    with pytest.raises(ValueError, match=message):
+        AdaptiveBackboneEnsemble([("zoo/RN20", columns)]).fit(X, y)
+    blocks = [("a", slice(0, WIDTH)), ("zoo/ViT-8", slice(WIDTH, 2 * WIDTH))]
+    AdaptiveBackboneEnsemble(blocks, random_state=0).fit(X, y)
+
+
+def test_a_set_has_no_order_to_name_classes_by(frame):
+    X, y = frame
+    names, targets = np.unique(y, return_inverse=True)
+    with pytest.raises(ValueError, match="class_names is a set"):
+        AdaptiveBackboneEnsemble(class_names=set(names)).fit(X, targets)

@@ -15,6 +15,7 @@ from ._values import check_range, refuse_mixed, refuse_text, warn_of_texts, why_
 from ._warnings import silent, warn
 
 _FLOATS = [np.float64, np.float32]
+_MOST_WEIGHT = 1e5
 
 
 def few_rows_per_class():
@@ -286,7 +287,7 @@ def check_at_least_two(classes):
 
 
 def check_weights(sample_weight, X, *, all_may_be_zero=False):
-    """Weights of rows as an array, or None.
+    """Weights of rows as an array, or None. A weight stands for so many copies of a row.
 
     Parameters
     ----------
@@ -301,7 +302,8 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
     Raises
     ------
     ValueError
-        If there is not one number that is not negative for each row, or all are zero and may not.
+        If there is not one number that is not negative for each row, one is too large for float32
+        to add up, or all are zero and may not.
     """
     if sample_weight is None:
         return None
@@ -310,6 +312,12 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
     weights = check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
     if not weights.any():
         raise ValueError("sample_weight is zero for all rows.")
+    if weights.max() > _MOST_WEIGHT:
+        row = int(weights.argmax())
+        raise ValueError(
+            f"sample_weight of row {row} is {weights[row]:.3g}. A weight stands for so many copies "
+            "of a row: divide all weights by their mean."
+        )
     return weights
 
 

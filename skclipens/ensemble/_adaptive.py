@@ -34,6 +34,7 @@ from ._folding import fold
 from ._from_files import FitFrom
 from ._held_out import fit_and_judge, fit_experts
 from ._memory import kept_by
+from ._mismatch import warn_of_mismatch
 from ._predicting import ExpertClassifier
 from ._unlike import seen_blocks
 from ._without_labels import fit_by_names
@@ -260,7 +261,8 @@ class AdaptiveBackboneEnsemble(
             zero-shot heads, ``calibrate=False``, and a router such as ``"uniform"``. Then
             ``class_names`` is a sequence, and the labels.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows, for heads, temperatures, router and mixture.
+            Weights of the rows, for heads, temperatures, router and mixture. A weight stands for so
+            many copies of a row, so they should be 1 in the mean.
         groups : array-like of shape (n,), default=None
             Rows of a group, such as pictures of one object, are not used to judge heads that have
             seen others of the group.
@@ -306,7 +308,7 @@ class AdaptiveBackboneEnsemble(
         self.unlabeled_ = None
         names = getattr(self, "feature_names_in_", None)
         experts, self.classes_, router = self._plan(self.n_features_in_, names, y, metadata)
-        self._doubt(experts, router, X, y)
+        self._doubt(experts, router, X, y, metadata["sample_weight"])
         memory = check_memory(self.memory)
         if self._takes_experts_as_they_are(router) and not judge:
             fit_once = kept_by(memory, fit_experts, ["verbose"])
@@ -331,6 +333,7 @@ class AdaptiveBackboneEnsemble(
         self.experts_ = experts
         self.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
         self._seen, told = seen_blocks(experts, X), 0.0
+        warn_of_mismatch(self, X, y)
         if held_out is None:
             self.judged_, self.temperatures_ = np.ones(len(experts), bool), np.ones(len(experts))
             self.router_ = router

@@ -7,7 +7,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from .._utils._random import draw_seed
 from .._utils._sklearn import VisualBlock, routing_enabled
 from ._experts import HEADS, named_heads, warn_of_nameless
-from ._suspect import warn_of_columns, warn_of_unnamed_columns
+from ._suspect import warn_of_columns, warn_of_unnamed_columns, warn_of_weights
 from .routers import is_fixed, named_router
 
 
@@ -118,8 +118,8 @@ class HeadComposition:
     def _takes_experts_as_they_are(self, router):
         return is_fixed(router) and not self.calibrate
 
-    def _doubt(self, experts, router, X, y):
-        """Warn of columns and labels that look like a mistake."""
+    def _doubt(self, experts, router, X, y, weights):
+        """Warn of columns, labels and weights that look like a mistake."""
         names = getattr(self, "feature_names_in_", None)
         if self._has_auto() and not self._has_named_classes(y):
             warn_of_nameless(experts, y)
@@ -128,6 +128,7 @@ class HeadComposition:
         as_they_are = self._takes_experts_as_they_are(router)
         if not as_they_are or any(expert.learns for expert in experts):
             warn_of_columns(experts, X, names)
+            warn_of_weights(weights)
 
     def _make_router(self):
         router = named_router(self.router)

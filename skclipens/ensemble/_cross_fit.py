@@ -1,11 +1,12 @@
 """Fitting an ensemble, and what it would say of a row that it has not seen."""
 
 from copy import copy
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._folds import few_shot_folds, folds_of_some, heard_rows
+from .._utils._folds import few_shot_folds, folds_of_some, groups_of_copies, heard_rows
 from .._utils._linalg import one_blas_thread
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
@@ -115,6 +116,8 @@ class CrossFit:
         metadata = self._check_metadata(X, y, **given)
         heard, X, y, metadata, cv = heard_rows(X, y, metadata, cv)
         kept[kept] = heard
+        if metadata["groups"] is None and isinstance(cv, Real):
+            metadata["groups"] = groups_of_copies(X)
         # Many small fits: threads within each cost more than they bring; n_jobs is for more cores.
         with one_blas_thread():
             told, held_out = self._fit(X, y, metadata, cv, judge)

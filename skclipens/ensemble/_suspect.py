@@ -10,6 +10,7 @@ from ._blocks import take
 _ENOUGH_ROWS = 1000  # to tell which column varies the most
 _NEARLY_ALL = 0.99  # of a variance
 _CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
+_FAR_FROM_ONE = 10  # a mean of weights, or one over it
 _NARROWEST = 128  # columns that a backbone gives at least
 
 
@@ -81,6 +82,17 @@ def warn_of_unnamed_columns(X):
             "compared with no texts. If they are embeddings, name what made them, such as "
             "blocks='zoo', or give a frame: set_output(transform='pandas') of the embedder or the "
             "ColumnTransformer. If not, say so: blocks=[('all', slice(None))]."
+        )
+
+
+def warn_of_weights(weights):
+    """Warn of weights that make the rows count as far more rows, or far fewer, than there are."""
+    mean = 1.0 if weights is None else float(weights[weights > 0].mean())
+    if not 1 / _FAR_FROM_ONE <= mean <= _FAR_FROM_ONE:
+        warn(
+            f"The weights of the rows are {mean:.3g} in the mean. A weight stands for so many "
+            f"copies of a row, so {len(weights)} rows count as {weights.sum():.3g}. If only the "
+            "ratios are meant, divide them by their mean."
         )
 
 

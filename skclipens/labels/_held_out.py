@@ -60,7 +60,7 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
         Where they mean something.
     """
     if hasattr(estimator, "cross_fit"):
-        folds = None
+        folds = None  # those of copies of a row are its own to find
         if groups is not None:
             folds = few_shot_folds(y, cv, groups=groups, random_state=random_state)
         logits, known = estimator.cross_fit(X, y, folds=folds)
@@ -68,7 +68,7 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
     estimator.fit(X, y)
     logits = np.full((len(y), len(estimator.classes_)), -np.inf)
     known = np.zeros(len(y), bool)
-    for train, test in few_shot_folds(y, cv, groups=groups, random_state=random_state):
+    for train, test in few_shot_folds(y, cv, groups=groups, random_state=random_state, X=X):
         part = clone(estimator).fit(safe_indexing(X, train), y[train])
         columns = np.searchsorted(estimator.classes_, part.classes_)
         with np.errstate(divide="ignore"):
