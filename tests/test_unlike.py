@@ -13,6 +13,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ResidualHead, ZeroShotHead
 from skclipens.datasets import load_emoji
+from skclipens.labels import find_label_issues
 from skclipens.utils import skops_trusted_types
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
@@ -208,3 +209,34 @@ def test_a_set_has_no_order_to_name_classes_by(frame):
     names, targets = np.unique(y, return_inverse=True)
     with pytest.raises(ValueError, match="class_names is a set"):
         AdaptiveBackboneEnsemble(class_names=set(names)).fit(X, targets)
+
+
+# Rows that belong together
+
+
+def test_what_is_given_for_rows_in_another_order(frame):
+    X, y = frame
+    y, clf = pd.Series(y), AdaptiveBackboneEnsemble(random_state=0).fit(X, y)
+    other = y.sample(frac=1, random_state=0)
+    with pytest.warns(UserWarning, match="X and y have the same index in another order"):
+        assert clf.score(X, other) < 0.2
+    weights = pd.Series(1.0, other.index)
+    with pytest.warns(UserWarning, match="X and sample_weight have the same index in another"):
+        AdaptiveBackboneEnsemble(random_state=0).fit(X, y, weights)
+    with pytest.warns(UserWarning, match="X and groups have the same index in another order"):
+        AdaptiveBackboneEnsemble(random_state=0).fit(X, y, groups=weights)
+    with pytest.warns(UserWarning, match="X and y have the same index in another order"):
+        find_label_issues(AdaptiveBackboneEnsemble(random_state=0), X, other)
+
+
+def test_true_labels_that_the_classifier_does_not_know(frame):
+    X, y = frame
+    clf = AdaptiveBackboneEnsemble(random_state=0).fit(X, y)
+    upper = np.where(y == y[0], y[0].upper(), y)
+    n = int((y == y[0]).sum())
+    with pytest.warns(UserWarning, match=f"^{n} of {len(y)} rows of y, the first is row 0") as told:
+        clf.score(X, upper)
+    assert f"that were not there in fit: {y[0].upper()!r}." in str(told[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf.score(X, y)

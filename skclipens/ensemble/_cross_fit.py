@@ -10,7 +10,7 @@ from .._utils._folds import few_shot_folds, folds_of_some, groups_of_copies, hea
 from .._utils._linalg import one_blas_thread
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
-from .._utils._validation import check_groups, check_weights
+from .._utils._validation import check_groups, check_weights, warn_of_other_order
 from .._utils._warnings import silent
 from ._held_out import HeldOut
 from ._unlabeled import learn_from_unlabeled
@@ -102,6 +102,8 @@ class CrossFit:
         -------
         Learned
         """
+        warn_of_other_order(X, sample_weight, "sample_weight")
+        warn_of_other_order(X, groups, "groups")
         X, y, kept = self._check_rows(X, y)
         weights, groups = check_weights(sample_weight, X), check_groups(groups, kept)
         given, cv = (

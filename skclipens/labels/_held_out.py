@@ -7,7 +7,7 @@ from sklearn.utils import column_or_1d, indexable
 
 from .._utils._folds import few_shot_folds
 from .._utils._sklearn import safe_indexing
-from .._utils._validation import check_groups
+from .._utils._validation import check_groups, warn_of_other_order
 from ..embedding._base import BaseEmbedder
 from ..heads._classifier import LogitClassifierMixin, level
 from ..inspection._display import table_of
@@ -92,5 +92,7 @@ def logits_of(classifier, X):
 
 def checked_labels(X, y, groups=None):
     """Rows that can be indexed, and labels and groups as arrays, one for each row."""
+    warn_of_other_order(X, y)
+    warn_of_other_order(X, groups, "groups")
     X, y = indexable(X, column_or_1d(y, warn=True))
     return X, y, check_groups(groups, y)
