@@ -10,10 +10,11 @@ from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.neighbors import KNeighborsClassifier
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ResidualHead, ZeroShotHead
 from skclipens.datasets import load_emoji
-from skclipens.labels import find_label_issues
+from skclipens.labels import OpenSetClassifier, find_label_issues
 from skclipens.utils import skops_trusted_types
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
@@ -240,3 +241,86 @@ def test_true_labels_that_the_classifier_does_not_know(frame):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         clf.score(X, y)
+
+
+UNNAMED = "in one block that is compared with no texts"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda X: X.rename(columns=lambda name: name.replace("/", "_")),
+        lambda X: X.add_suffix("_x"),
+        lambda X: X.set_axis([f"column_{i}" for i in range(X.shape[1])], axis=1),
+    ],
+)
+def test_embeddings_whose_columns_were_renamed(frame, change):
+    X, y = frame
+    with pytest.warns(UserWarning, match=UNNAMED) as caught:
+        AdaptiveBackboneEnsemble(random_state=0).fit(change(X), y)
+    assert caught[0].filename == __file__
+
+
+def test_embeddings_without_names_of_columns_or_classes(table):
+    X, y = table
+    with pytest.warns(UserWarning, match="256 columns are one block that is compared with no"):
+        AdaptiveBackboneEnsemble(random_state=0).fit(X, np.unique(y, return_inverse=True)[1])
+
+
+def test_a_wide_table_of_other_things_is_not_doubted(table):
+    X, y = table
+    words = [f"{a}{b}{c}" for a in "abcdefgh" for b in "abcdefgh" for c in "abcd"]
+    X = pd.DataFrame(X, columns=words)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        AdaptiveBackboneEnsemble(random_state=0).fit(X, y)
+        clf = AdaptiveBackboneEnsemble([("all", slice(None))], random_state=0)
+        clf.fit(X.set_axis([f"pixel{i}" for i in range(X.shape[1])], axis=1), y)
+
+
+# Copies of rows
+
+
+@pytest.mark.parametrize("n_copies", [2, 5])
+def test_copies_of_rows_are_rows_with_their_weight(frame, n_copies):
+    X, y = frame
+    X, y = X[::4], y[::4]
+    rows = np.repeat(np.arange(len(y)), np.random.default_rng(0).integers(1, n_copies + 1, len(y)))
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    weights = np.bincount(rows).astype(float)
+    expected = clone(clf).fit(X, y, weights)
+    found = clone(clf).fit(X.iloc[rows], y[rows])
+    assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
+    (logits, known), (of_copies, known_copies) = (
+        clone(clf).cross_fit(X, y, sample_weight=weights),
+        clone(clf).cross_fit(X.iloc[rows], y[rows]),
+    )
+    assert_array_equal(of_copies, logits[rows])
+    assert_array_equal(known_copies, known[rows])
+
+
+def test_copies_are_a_group_where_weights_cannot_be_taken(frame):
+    X, y = frame
+    X, y = X.to_numpy()[::4], y[::4]
+    noise = np.random.default_rng(0).permutation(y)
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head=KNeighborsClassifier(1), cv=3, random_state=0)
+
+    def confidence(n_copies, **groups):
+        groups = {name: np.repeat(group, n_copies) for name, group in groups.items()}
+        fitted = clone(clf).fit(np.repeat(X, n_copies, 0), np.repeat(noise, n_copies), **groups)
+        return fitted.predict_proba(X).max(axis=1).mean()
+
+    assert confidence(3) == pytest.approx(confidence(3, groups=np.arange(len(y))), abs=0.02)
+    assert confidence(3) < 0.5
+
+
+@pytest.mark.parametrize("doubled", [False, True])
+def test_rejections_do_not_depend_on_copies(frame, doubled):
+    X, y = frame
+    known = y < "person"
+    fit, rest = X[known][::2], X[known][1::2]
+    labels = y[known][::2]
+    if doubled:
+        fit, labels = pd.concat([fit, fit]), np.tile(labels, 2)
+    clf = OpenSetClassifier(AdaptiveBackboneEnsemble(random_state=0), reject_label="?")
+    assert np.mean(clf.fit(fit, labels).predict(rest) == "?") < 0.2

@@ -66,7 +66,7 @@ def few_shot_folds(
     sizes = np.unique(y, return_counts=True)[1]
     if isinstance(cv, Integral):
         if groups is None and isinstance(X, np.ndarray):
-            groups = groups_of_copies(X)
+            groups = groups_of_copies(X, y)
         n_folds = min(cv, *_fold_limits(sizes, groups, every_class))
         if n_folds < 2:
             return []
@@ -131,7 +131,7 @@ def folds_of_some(cv, some, X, y, groups):
     ]
 
 
-def groups_of_copies(X):
+def groups_of_copies(X, y):
     """Groups of rows that are the same, as of a picture that is there twice; None where none are.
 
     Rows of few columns may be the same by chance, and are not taken for copies.
@@ -139,6 +139,8 @@ def groups_of_copies(X):
     Parameters
     ----------
     X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+        Of copies, labels are the same.
 
     Returns
     -------
@@ -150,9 +152,10 @@ def groups_of_copies(X):
     groups, found = np.arange(len(X)), {}
     some = np.ascontiguousarray(X[:, :_SOME]).view(np.dtype((np.void, _SOME * X.itemsize)))
     _, place, sizes = np.unique(some[:, 0], return_inverse=True, return_counts=True)
-    for row in np.flatnonzero(sizes[place] > 1).tolist():
-        groups[row] = found.setdefault(X[row].tobytes(), row)
-    return groups if len(found) and (groups != np.arange(len(X))).any() else None
+    rows = np.flatnonzero(sizes[place] > 1)
+    for row, label in zip(rows.tolist(), y[rows].tolist(), strict=True):
+        groups[row] = found.setdefault((X[row].tobytes(), label), row)
+    return None if (groups == np.arange(len(X))).all() else groups
 
 
 def covers_most(y, n_classes):

@@ -308,7 +308,7 @@ class AdaptiveBackboneEnsemble(
         self.unlabeled_ = None
         names = getattr(self, "feature_names_in_", None)
         experts, self.classes_, router = self._plan(self.n_features_in_, names, y, metadata)
-        self._doubt(experts, router, X, y, metadata["sample_weight"])
+        self._doubt(experts, router, X, y)
         memory = check_memory(self.memory)
         if self._takes_experts_as_they_are(router) and not judge:
             fit_once = kept_by(memory, fit_experts, ["verbose"])

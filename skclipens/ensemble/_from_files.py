@@ -18,6 +18,7 @@ from ..heads._from_files import RowsOfFiles, SumsOver
 from ..heads._ridge import ResidualSums
 from ..heads._sums import Sums
 from ._held_out import HeldOut
+from ._suspect import warn_of_weights
 
 
 class FitFrom:
@@ -89,6 +90,7 @@ class FitFrom:
         rows = RowsOfFiles(table, y, sample_weight)
         labels = rows.classes[rows.targets]
         metadata = self._check_metadata(np.empty((len(labels), 0)), labels, sample_weight, None)
+        warn_of_weights(metadata["sample_weight"])
         if metadata["sample_weight"] is not None:
             rows.weigh(metadata["sample_weight"])
         names = np.array(table.columns, dtype=object)
@@ -99,7 +101,7 @@ class FitFrom:
             kept = _read(self, rows, fits)
             warn_of_gaps(rows.gaps, "are left out", None)
             y, metadata = rows.classes[rows.targets[kept.rows]], rows_of(metadata, kept.rows)
-            self._doubt(experts, router, kept.X, y, metadata["sample_weight"])
+            self._doubt(experts, router, kept.X, y)
             with few_rows_per_class():
                 fitted, held_out = _fit_and_judge(self, fits, rows, kept)
             if self._takes_experts_as_they_are(router):

@@ -12,7 +12,7 @@ from ._suspect import some_rows
 
 # Mean cosines of images and texts. On the sets of `benchmarks.paper`, those of another block's
 # texts are at most 0.12, and those of the own at least 0.13 but on scanned digits.
-_FITS, _FITS_BETTER = 0.13, 0.1
+_FITS, _FITS_BETTER, _FEWEST = 0.13, 0.1, 10
 # How far accuracy rises under the best order of the names: by luck, at most 0.44 with one row of
 # each class, and 0.2 with 16 (the same sets). No program here repeats these.
 _OF_FEW, _OF_MANY, _MANY = 0.55, 0.35, 8
@@ -34,7 +34,8 @@ def warn_of_mismatch(ensemble, X, y):
         If a block fits the texts of another one, and not its own, or if prompts would classify the
         rows far better were the names in another order.
     """
-    _warn_of_blocks(ensemble.experts_, some_rows(X))
+    if len(X) >= _FEWEST:
+        _warn_of_blocks(ensemble.experts_, some_rows(X))
     if ensemble.class_names is not None:
         _warn_of_names(ensemble, some_rows(X), some_rows(y))
 

@@ -140,7 +140,7 @@ class CrossModalHead(CrossFitTextHead):
         rows = np.concatenate([features, self.coef_.astype(features.dtype)])
         targets = np.append(targets, np.arange(n_classes))
         if folds is None:
-            groups = groups_of_copies(features) if groups is None else groups
+            groups = groups_of_copies(features, targets[:n]) if groups is None else groups
             folds = _image_folds(targets, texts, groups)
         folds = [(np.append(train, texts), test) for train, test in folds]
         self.probe_ = LinearProbeHead(max_iter=self.max_iter)

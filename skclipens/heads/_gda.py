@@ -147,7 +147,7 @@ class GDAHead(CrossFitTextHead):
         """
         features, targets = self._fit_text(X, y)
         weights = check_weights(sample_weight, features)
-        groups = groups_of_copies(features) if groups is None else groups
+        groups = groups_of_copies(features, targets) if groups is None else groups
         if folds is None and groups is not None:
             folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
         text, n_classes = self._text_logits(features), len(self.classes_)

@@ -355,7 +355,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
 
     def _folds(self, X, targets, groups):
         """None where each row is left out alone."""
-        groups = groups_of_copies(X) if groups is None else groups
+        groups = groups_of_copies(X, targets) if groups is None else groups
         if self.cv is None and groups is None:
             return None
         cv = _N_FOLDS if self.cv is None else self.cv

@@ -239,7 +239,7 @@ class TipAdapterHead(BaseTextHead):
         """Keys, values, alpha and beta; the rows' classes, hidden keys and weights."""
         self.keys_, targets = self._fit_text(X, y)
         weights = check_weights(sample_weight, self.keys_)
-        groups = groups_of_copies(self.keys_) if groups is None else groups
+        groups = groups_of_copies(self.keys_, targets) if groups is None else groups
         if folds is None and groups is not None:
             folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
         said = np.ones(len(targets), self.keys_.dtype) if weights is None else weights

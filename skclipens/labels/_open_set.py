@@ -172,7 +172,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
                 "No row can be judged without itself, so nothing is known of how familiar new rows "
                 "will be. Label at least two rows of most classes."
             )
-        groups = groups_of_copies(self.rows_) if groups is None else groups
+        groups = groups_of_copies(self.rows_, y) if groups is None else groups
         own = np.arange(len(y)) if groups is None else groups
         nearest = self._nearest(self.rows_, own)
         evidence = np.stack([logits.max(axis=1), nearest], axis=1)[known]

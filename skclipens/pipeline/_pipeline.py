@@ -1,8 +1,7 @@
 """A pipeline of scikit-learn for images."""
 
-from numbers import Real
-
 from contextlib import nullcontext
+from numbers import Real
 
 import numpy as np
 from sklearn.base import is_regressor
