@@ -1,6 +1,8 @@
 """Columns and names that do not belong together: of other models, settings, blocks or classes."""
 
+import os
 import pickle
+import shutil
 import warnings
 
 import numpy as np
@@ -8,11 +10,19 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
+from safetensors.numpy import load_file, save_file
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.neighbors import KNeighborsClassifier
 
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ResidualHead, ZeroShotHead
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    LinearDiscriminantHead,
+    MultiBackboneEmbedder,
+    ResidualHead,
+    ZeroShotHead,
+)
+from skclipens.backbones import Backbone
 from skclipens.datasets import load_emoji
 from skclipens.labels import OpenSetClassifier, find_label_issues
 from skclipens.utils import skops_trusted_types
@@ -324,3 +334,63 @@ def test_rejections_do_not_depend_on_copies(frame, doubled):
         fit, labels = pd.concat([fit, fit]), np.tile(labels, 2)
     clf = OpenSetClassifier(AdaptiveBackboneEnsemble(random_state=0), reject_label="?")
     assert np.mean(clf.fit(fit, labels).predict(rest) == "?") < 0.2
+
+
+# Settings and weights that change on the way
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"views": "mirror"}, "backbones, features or views"),
+        ({"features": "both"}, "backbones, features or views"),
+        ({"backbones": BACKBONES[::-1]}, "backbones, features or views"),
+        ({"normalize": False}, "normalize"),
+        ({"decode": "exact"}, "decode"),
+    ],
+)
+def test_an_embedder_that_was_changed_after_fit(emoji, changed, what):
+    paths = emoji[0][:3]
+    embedder = MultiBackboneEmbedder(BACKBONES).fit(paths).set_params(**changed)
+    with pytest.warns(UserWarning, match=f"has changed since fit: {what}") as caught:
+        embedder.transform(paths)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        embedder.set_params(n_jobs=1, precision="fp32", batch_size=2).fit(paths).transform(paths)
+        pickle.loads(pickle.dumps(embedder)).transform(paths)
+        MultiBackboneEmbedder(BACKBONES).transform(paths)
+
+
+def test_weights_that_are_written_over_after_fit(emoji, tmp_path):
+    paths = emoji[0][:3]
+    folder = tmp_path / "model"
+    shutil.copytree(Backbone("zoo/ViT-8").folder, folder)
+    embedder = MultiBackboneEmbedder([str(folder)]).fit(paths)
+    weights = next(folder.glob("*.safetensors"))
+    os.utime(weights, ns=(1, 1))  # copied anew
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = embedder.transform(paths)
+    tensors = load_file(weights)
+    other = {name: np.asarray(1.01 * one + 0.01, one.dtype) for name, one in tensors.items()}
+    save_file(other, weights)
+    with pytest.warns(UserWarning, match="has changed since fit: the weights of"):
+        assert not np.allclose(embedder.transform(paths), before)
+
+
+def test_files_that_were_embedded_otherwise_than_those_of_fit(emoji, table, tmp_path):
+    pytest.importorskip("pyarrow")
+    from skclipens.streaming import predict_embeddings
+
+    paths, y = emoji
+    for name, options in (("fit", {}), ("raw", {"normalize": False}), ("exact", {})):
+        decode = "exact" if name == "exact" else "auto"
+        embedder = MultiBackboneEmbedder(BACKBONES, decode=decode, **options)
+        embedder.embed_to(tmp_path / name, paths[::3])
+    for clf in (AdaptiveBackboneEnsemble(random_state=0), LinearDiscriminantHead()):
+        clf.fit_from(tmp_path / "fit", y[::3])
+        predict_embeddings(clf, tmp_path / "fit")
+        for other in ("raw", "exact"):
+            with pytest.raises(ValueError, match="were made otherwise than those that were fitted"):
+                predict_embeddings(clf, tmp_path / other)

@@ -107,6 +107,7 @@ class CrossFit:
         -------
         Learned
         """
+        vars(self).pop("_table_settings", None)
         warn_of_other_order(X, sample_weight, "sample_weight")
         warn_of_other_order(X, groups, "groups")
         X, y, kept = self._check_rows(X, y)

@@ -107,6 +107,7 @@ class FitFrom:
             if self._takes_experts_as_they_are(router):
                 held_out = None
             self._combine(fitted, held_out, router, kept.X, y, metadata)
+        self._table_settings = table.settings
         return self
 
     def _refuse_what_needs_all_rows(self):

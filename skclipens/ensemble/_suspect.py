@@ -92,7 +92,8 @@ def warn_of_unnamed_columns(experts, X, names):
         If no block is a backbone's, and there are as many columns as a backbone gives: without
         names, or with names that differ by a number.
     """
-    if X.shape[1] < _NARROWEST or any(expert.block.backbone for expert in experts):
+    blocks = [part for one in experts for part in one.block.parts or [one.block]]
+    if X.shape[1] < _NARROWEST or any(block.backbone for block in blocks):
         return
     if names is None:
         said = f"X has no names of columns, so its {X.shape[1]} columns are one block"

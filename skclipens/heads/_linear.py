@@ -261,6 +261,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         (sums,), kept, X = rows.read(self, [SumsOver(sums, slice(None))], judges, verbose)
         warn_of_gaps(rows.gaps, "are left out", None)
         self._fit_sums(sums, rows, judges[kept] if judged else None, X)
+        self._table_settings = table.settings
         return self
 
     def _set_columns(self, names):
@@ -350,7 +351,8 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         else:
             self.shrinkage_ = self.shrinkage
         self._solve(discriminant, X.dtype)
-        vars(self).pop("_sums", None)
+        for name in ("_sums", "_table_settings"):
+            vars(self).pop(name, None)
         return (held_out, logits) if judged else None
 
     def _folds(self, X, targets, groups):
