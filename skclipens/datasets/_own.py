@@ -9,6 +9,7 @@ from sklearn.utils import Bunch
 
 from skclipens._utils._missing import is_missing
 from skclipens.datasets._bunch import make_dataset
+from skclipens.datasets._layout import check_classes, walk
 from skclipens.images import ImageError
 from skclipens.images._files import IMAGE_SUFFIXES, is_image_name
 from skclipens.images._wrapped import name_of, unwrapped
@@ -24,7 +25,8 @@ _LISTED = 3  # files that a message names
 def load_folder(path, *, raw_names=False):
     """Load pictures from a folder that has one folder per class, as torchvision's ImageFolder.
 
-    No picture is decoded. Files below a folder of a class belong to it, at any depth.
+    No picture is decoded. Files below a folder of a class belong to it, at any depth. Links to
+    folders are followed, but no folder of a class is read twice.
 
     Parameters
     ----------
@@ -49,15 +51,23 @@ def load_folder(path, *, raw_names=False):
             Columns "path", "label" (the name of the class) and "target". None if pandas is not
             installed.
         skipped : list of str
-            Files that were left out: hidden ones, those that are no images, and those beside the
-            folders of the classes. A warning tells of all that are not hidden.
+            Files that were left out: hidden ones, those that are no images, those beside the
+            folders of the classes, and links to a folder that is read already. A warning tells of
+            all that are not hidden.
 
     Raises
     ------
     FileNotFoundError
         If there is no such folder.
     ValueError
-        If it has no folders, one of them has no images, or two get the same name.
+        If it has no folders, one of them has no images, two get the same name, or they are parts of
+        a data set ("train", "test") that have the folders of the classes in them.
+
+    Warns
+    -----
+    UserWarning
+        If the folders only have folders, and most of these have the same names: these may be the
+        classes.
 
     See Also
     --------
@@ -88,6 +98,7 @@ def load_folder(path, *, raw_names=False):
         )
     names = [one.name if raw_names else _readable_name(one.name) for one in folders]
     _check_names(names, folders)
+    check_classes(root, folders)
     skipped = [str(one) for one in sorted(root.iterdir()) if one.is_file()]
     filenames, labels = [], []
     for folder, name in zip(folders, names, strict=True):
@@ -197,12 +208,11 @@ def list_images(folder):
     Returns
     -------
     images, others : list of str
-        Absolute paths, sorted.
+        Absolute paths, sorted. Others have links to folders that are read already.
     """
     images, others = [], []
-    for place, folders, files in os.walk(_existing_folder(folder), followlinks=True):
-        folders[:] = sorted(one for one in folders if not one.startswith("."))
-        for file in sorted(files):
+    for place, files in walk(_existing_folder(folder), others):
+        for file in files:
             is_image = is_image_name(file) and not file.startswith(".")
             (images if is_image else others).append(os.path.join(place, file))
     return images, others
@@ -238,7 +248,7 @@ def _warn_of_skipped(skipped):
     if shown:
         more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
         listed = ", ".join(shown[:_LISTED]) + more
-        warn(f"Left out, as no images or in no class's folder: {listed}.")
+        warn(f"Left out, as no images, in no class's folder, or read already: {listed}.")
 
 
 def _read_table(path):
