@@ -73,6 +73,20 @@ def test_folders_that_cannot_be_classes(folder, tmp_path):
         load_folder(folder, raw_names=True)
 
 
+def test_loaders_give_what_fit_takes(folder):
+    pictures = load_folder(folder)
+    paths, labels = load_folder(folder, return_X_y=True)
+    assert paths.tolist() == pictures.filenames.tolist()
+    assert labels.tolist() == pictures.target_names[pictures.target].tolist()
+    write(pictures.frame[["path", "label"]], folder.parent / "t.csv")
+    paths, labels = load_table(folder.parent / "t.csv", return_X_y=True)
+    assert paths.tolist() == pictures.filenames.tolist()
+    assert labels.tolist() == pictures.target_names[pictures.target].tolist()
+    write(pictures.frame[["path"]], folder.parent / "t.csv")
+    with pytest.raises(ValueError, match="none of the columns label, class, category"):
+        load_table(folder.parent / "t.csv", return_X_y=True)
+
+
 def spread(root, *folders):
     """Two pictures in each of some folders."""
     for folder in folders:
@@ -86,7 +100,7 @@ def spread(root, *folders):
 def test_parts_of_a_data_set_are_no_classes(tmp_path, parts):
     spread(tmp_path, *[f"{part}/{name}" for part in parts for name in ("cat", "dog")])
     (tmp_path / "train.csv").write_bytes(b"")
-    with pytest.raises(ValueError, match="parts of a data set.*'cat', 'dog'.*one part at a time"):
+    with pytest.raises(ValueError, match=r"parts of a data set.*'cat', 'dog'.*one part at a time"):
         load_folder(tmp_path)
     assert load_folder(tmp_path / parts[0]).target_names.tolist() == ["cat", "dog"]
 

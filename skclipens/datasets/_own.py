@@ -22,7 +22,7 @@ TABLE_SUFFIXES = (".csv", ".parquet")
 _LISTED = 3  # files that a message names
 
 
-def load_folder(path, *, raw_names=False):
+def load_folder(path, *, raw_names=False, return_X_y=False):
     """Load pictures from a folder that has one folder per class, as torchvision's ImageFolder.
 
     No picture is decoded. Files below a folder of a class belong to it, at any depth. Links to
@@ -35,6 +35,8 @@ def load_folder(path, *, raw_names=False):
     raw_names : bool, default=False
         If True, classes are called as their folders. Otherwise "_" and "-" become blanks, so that
         "laptop_computer" reads "laptop computer" in a prompt.
+    return_X_y : bool, default=False
+        If True, return paths and names of classes, which ``fit`` takes, instead of a Bunch.
 
     Returns
     -------
@@ -54,6 +56,9 @@ def load_folder(path, *, raw_names=False):
             Files that were left out: hidden ones, those that are no images, those beside the
             folders of the classes, and links to a folder that is read already. A warning tells of
             all that are not hidden.
+
+    (filenames, labels) : tuple if `return_X_y` is True
+        The paths, and for each the name of its class.
 
     Raises
     ------
@@ -84,10 +89,13 @@ def load_folder(path, *, raw_names=False):
     ...         (Path(folder) / name).mkdir()
     ...         Image.new("RGB", (8, 8)).save(Path(folder) / name / "1.png")
     ...     pictures = load_folder(folder)
+    ...     paths, labels = load_folder(folder, return_X_y=True)
     >>> print(*pictures.target_names, sep=", ")
     cat, laptop computer
     >>> pictures.target
     array([0, 1])
+    >>> print(labels)
+    ['cat' 'laptop computer']
     """
     root = _existing_folder(path)
     folders = sorted(one for one in root.iterdir() if one.is_dir() and not _is_hidden(one))
@@ -112,14 +120,15 @@ def load_folder(path, *, raw_names=False):
         labels += [name] * len(images)
         skipped += others
     _warn_of_skipped(skipped)
-    dataset = make_dataset(
-        np.array(filenames), np.array(labels), {}, return_X_y=False, as_frame=False
-    )
+    filenames, labels = np.array(filenames), np.array(labels)
+    if return_X_y:
+        return filenames, labels
+    dataset = make_dataset(filenames, labels, {}, return_X_y=False, as_frame=False)
     dataset.skipped = skipped
     return dataset
 
 
-def load_table(path, *, path_column=None, label_column=None):
+def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     """Load paths of pictures, and their labels if there are any, from a CSV or Parquet file.
 
     No picture is decoded.
@@ -135,6 +144,8 @@ def load_table(path, *, path_column=None, label_column=None):
     label_column : str, default=None
         The column of labels. None takes the first that there is of "label", "class" and
         "category".
+    return_X_y : bool, default=False
+        If True, return images and labels, which ``fit`` takes, instead of a Bunch.
 
     Returns
     -------
@@ -151,12 +162,16 @@ def load_table(path, *, path_column=None, label_column=None):
             "path", the other columns of the table, "label" and "target". These three take the
             place of columns that are called so.
 
+    (filenames, labels) : tuple if `return_X_y` is True
+        The paths, URLs or images, and the label of each.
+
     Raises
     ------
     FileNotFoundError
         If there is no such table, or a file that it names is missing; says the row.
     ValueError
-        If the table is of another format, is empty, lacks a column, or a row has no path or label.
+        If the table is of another format, is empty, lacks a column, or a row has no path or label;
+        or if it has no labels, and `return_X_y` is True.
     ImportError
         If pandas is missing, or pyarrow for Parquet.
 
@@ -189,13 +204,21 @@ def load_table(path, *, path_column=None, label_column=None):
     label_column = _column(table, label_column, _LABEL_COLUMNS, "label_column")
     filenames = _images_of(table[path_column].tolist(), table_path)
     columns = table.drop(columns=[path_column, "path"], errors="ignore")
+    if label_column is None and return_X_y:
+        raise ValueError(
+            f"{str(table_path)!r} has none of the columns {', '.join(_LABEL_COLUMNS)}, so there is "
+            "no y; label_column names another one."
+        )
     if label_column is None:
         columns.insert(0, "path", filenames)
         return Bunch(filenames=filenames, target=None, target_names=None, frame=columns)
     labels = table[label_column].tolist()
     _check_all_there(labels, label_column, table_path)
+    labels = np.array(labels)
+    if return_X_y:
+        return filenames, labels
     columns = {name: column.to_numpy() for name, column in columns.items() if name != label_column}
-    return make_dataset(filenames, np.array(labels), columns, return_X_y=False, as_frame=False)
+    return make_dataset(filenames, labels, columns, return_X_y=False, as_frame=False)
 
 
 def list_images(folder):
