@@ -179,6 +179,13 @@ def test_columns_of_a_table_can_be_named(folder):
         load_table(path, path_column="photo", label_column="x")
 
 
+def test_labels_of_a_table_that_differ_in_writing_are_named(folder):
+    table = pd.DataFrame({"path": ["zoo/0.PNG"] * 3, "label": ["cat", "dog", "Cat "]})
+    path = write(table, folder / "t.csv")
+    with pytest.warns(UserWarning, match=r"Column 'label' of '.*t.csv' .*'cat', .*row 0.*row 2"):
+        assert load_table(path).target_names.tolist() == ["Cat ", "cat", "dog"]
+
+
 def test_tables_need_no_labels(folder):
     table = pd.DataFrame({"image": ["zoo/0.PNG"], "path": ["?"]})
     pictures = load_table(write(table, folder / "t.csv"), path_column="image")

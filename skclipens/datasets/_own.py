@@ -14,6 +14,7 @@ from skclipens.images import ImageError
 from skclipens.images._files import IMAGE_SUFFIXES, is_image_name
 from skclipens.images._wrapped import name_of, unwrapped
 
+from .._utils._values import first_rows, warn_of_writings
 from .._utils._warnings import warn
 
 _PATH_COLUMNS = ("path", "filename", "file", "image")
@@ -175,6 +176,11 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     ImportError
         If pandas is missing, or pyarrow for Parquet.
 
+    Warns
+    -----
+    UserWarning
+        If labels differ in case, blanks or "_" only, such as "cat" and "Cat"; says the rows.
+
     See Also
     --------
     load_folder : Classes from folders.
@@ -214,6 +220,7 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
         return Bunch(filenames=filenames, target=None, target_names=None, frame=columns)
     labels = table[label_column].tolist()
     _check_all_there(labels, label_column, table_path)
+    warn_of_writings(first_rows(labels), f"Column {label_column!r} of {str(table_path)!r}")
     labels = np.array(labels)
     if return_X_y:
         return filenames, labels

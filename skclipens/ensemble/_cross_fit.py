@@ -10,7 +10,7 @@ from .._utils._linalg import one_blas_thread
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
 from .._utils._validation import check_groups, check_weights
-from .._utils._warnings import silent
+from .._utils._warnings import each_warning_once, silent
 from ._held_out import HeldOut
 from ._unlabeled import learn_from_unlabeled
 from .routers import combine, is_fixed
@@ -94,6 +94,7 @@ class CrossFit:
         logits[rows], known[rows] = of_rows, True
         return logits, known
 
+    @each_warning_once()
     def _learn(self, X, y, sample_weight, groups, folds=None, judge=True):
         """Fit; nothing is held out where nothing needs it, unless ``judge`` is true.
 
