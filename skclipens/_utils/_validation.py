@@ -156,7 +156,7 @@ def _first_gap_named(X):
         ) from None
 
 
-def warn_of_other_order(X, y):
+def warn_of_other_order(X, y, names=("X", "y")):
     """Warn where X and y have the same labels of rows in another order.
 
     As in scikit-learn, rows belong together by their position.
@@ -167,8 +167,8 @@ def warn_of_other_order(X, y):
     of_X, of_y = indices
     if len(of_X) == len(of_y) and not of_X.equals(of_y) and of_X.isin(of_y).all():
         warn(
-            "X and y have the same index in another order. Rows belong together by their "
-            "position. If they do by their index, pass y.loc[X.index].",
+            f"{names[0]} and {names[1]} have the same index in another order. Rows belong together "
+            f"by their position. If they do by their index, pass {names[1]}.loc[{names[0]}.index].",
         )
 
 
@@ -255,7 +255,7 @@ def labels_of(y, labeled):
     return y
 
 
-def refuse_unlabeled(y, option=None):
+def refuse_unlabeled(y, option=None, name="y"):
     """Raise ValueError if a row has no label, see :func:`unlabeled_rows`.
 
     Where all labels are -1 and 1, these are two classes.
@@ -265,6 +265,8 @@ def refuse_unlabeled(y, option=None):
     y : array-like of shape (n,)
     option : str or None
         The parameter of the estimator by which such rows are no error.
+    name : str
+        What the labels are called.
     """
     missing = unlabeled_rows(y, signs_are_classes=True)
     if not missing.any():
@@ -273,7 +275,7 @@ def refuse_unlabeled(y, option=None):
     row = int(np.argmax(missing))
     allow = f", or see the parameter {option!r}" if option else ""
     raise ValueError(
-        f"y has no label for {np.count_nonzero(missing)} of {len(labels)} rows; the first is "
+        f"{name} has no label for {np.count_nonzero(missing)} of {len(labels)} rows; the first is "
         f"row {row}, with {labels[row]!r}. Label these rows or leave them out{allow}."
     )
 
