@@ -96,13 +96,28 @@ def spread(root, *folders):
     return root
 
 
-@pytest.mark.parametrize("parts", [("train", "test"), ("Training", "val_2017"), ("dev", "Test-1")])
+@pytest.mark.parametrize(
+    "parts",
+    [("train", "test"), ("Training", "val_2017"), ("dev", "Test-1"), ("train_set", "testset")],
+)
 def test_parts_of_a_data_set_are_no_classes(tmp_path, parts):
     spread(tmp_path, *[f"{part}/{name}" for part in parts for name in ("cat", "dog")])
     (tmp_path / "train.csv").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"parts of a data set.*'cat', 'dog'.*one part at a time"):
+    with pytest.raises(
+        ValueError, match=r"Read one part at a time, .*, whose folders are 'cat', 'dog'"
+    ):
         load_folder(tmp_path)
     assert load_folder(tmp_path / parts[0]).target_names.tolist() == ["cat", "dog"]
+
+
+def test_a_part_may_have_no_folders_of_classes(tmp_path):
+    spread(tmp_path, "train/cat", "train/dog", "test")
+    with pytest.raises(ValueError, match=r"as parts of a data set, and not .*'/.*/train', whose"):
+        load_folder(tmp_path)
+    shutil.rmtree(tmp_path / "train")
+    spread(tmp_path, "train")
+    with pytest.warns(UserWarning, match="'test', 'train' .*as parts of a data set.*load_table"):
+        assert load_folder(tmp_path).target.tolist() == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +141,8 @@ def test_folders_of_the_same_folders_are_doubted(tmp_path, folders):
         ("train", "bus"),
         ("train/steam", "train/electric", "bus/electric", "bus/school"),
         ("train/inside", "train/outside", "bus", "bus/inside", "bus/outside"),
-        ("test tube/a", "test tube/b", "train/c", "train/d"),
+        ("test tube/a", "test tube/b", "train station/c", "train station/d"),
+        ("training shoes", "dev board"),
     ],
 )
 def test_folders_below_classes_are_not_doubted(tmp_path, folders):

@@ -9,7 +9,9 @@ from .._utils._warnings import warn
 
 _LISTED = 3  # folders that a message names
 _PART = re.compile(
-    r"(train|test|val|valid|dev|eval|holdout)(ing|idation|uation)?([\W_\d].*)?", re.IGNORECASE
+    r"(train|test|val|valid|dev|eval|holdout)(ing|idation|uation)?"
+    r"[\W_]*(set|images?|pictures|photos|data|split)?[\W_\d]*",
+    re.IGNORECASE,
 )
 
 
@@ -55,21 +57,30 @@ def check_classes(root, folders):
     Raises
     ------
     ValueError
-        If they are called as such parts are, and only have folders of the same names.
+        If they are called as such parts are, and have folders without pictures beside them.
 
     Warns
     -----
     UserWarning
-        If none of them has a picture beside its folders, and most of these have the same names.
-        Names that say nothing, such as years, are not looked at.
+        If they are called so and have pictures; or if none of them has a picture beside its
+        folders, and most of these have the same names. Names that say nothing, such as years, are
+        not looked at.
     """
     below = {folder: _folders_without_pictures(folder) for folder in folders}
     parts = [folder for folder in folders if _PART.fullmatch(folder.name)]
-    if shared := _shared([below[part] for part in parts]):
+    shared = _shared([below[part] for part in parts])
+    if shared or (len(parts) == len(folders) > 1):
+        part = next((one for one in parts if below[one]), None)
+        text = (
+            f"The folders {_listed(one.name for one in parts)} of {str(root)!r} are called as "
+            "parts of a data set, and not as classes."
+        )
+        if part is None:
+            warn(f"{text} If labels are elsewhere, load_table reads them beside paths.")
+            return
         raise ValueError(
-            f"The folders {_listed(one.name for one in parts)} of {str(root)!r} are parts of a "
-            f"data set, and no classes: they have the same folders, {_listed(shared)}. Read one "
-            f"part at a time, such as {str(parts[0])!r}; or move the folders of the classes up."
+            f"{text} Read one part at a time, such as {str(part)!r}, whose folders are "
+            f"{_listed(sorted(below[part]))}; or move the folders of the classes up."
         )
     if shared := _shared([_words(names) for names in below.values()]):
         warn(

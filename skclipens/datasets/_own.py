@@ -73,7 +73,7 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
     -----
     UserWarning
         If the folders only have folders, and most of these have the same names: these may be the
-        classes.
+        classes. Also if files are left out, or all folders are called "train", "test" or the like.
 
     See Also
     --------
