@@ -70,7 +70,8 @@ def check_classes(root, folders):
     parts = [folder for folder in folders if _PART.fullmatch(folder.name)]
     shared = _shared([below[part] for part in parts])
     if shared or (len(parts) == len(folders) > 1):
-        part = next((one for one in parts if below[one]), None)
+        first = sorted(parts, key=lambda one: not one.name.lower().startswith("train"))
+        part = next((one for one in first if below[one]), None)
         text = (
             f"The folders {_listed(one.name for one in parts)} of {str(root)!r} are called as "
             "parts of a data set, and not as classes."
