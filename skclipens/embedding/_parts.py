@@ -174,6 +174,12 @@ def _positions(rows, n_rows):
     """Positions of rows, from positions or a mask."""
     if rows is None:
         return np.arange(n_rows)
+    index = getattr(rows, "index", None)
+    if hasattr(index, "equals") and not index.equals(type(index)(range(len(index)))):
+        raise ValueError(
+            "rows has an index of its own, but the table is read by position. Pass "
+            "rows.to_numpy(), in the order of the images."
+        )
     rows = np.asarray(rows)
     if rows.ndim == 1 and rows.dtype == bool and len(rows) == n_rows:
         return np.flatnonzero(rows)

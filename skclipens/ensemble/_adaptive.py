@@ -34,6 +34,7 @@ from ._folding import fold
 from ._from_files import FitFrom
 from ._held_out import fit_and_judge, fit_experts
 from ._memory import kept_by
+from ._mismatch import warn_of_mismatch
 from ._predicting import ExpertClassifier
 from ._unlike import seen_blocks
 from ._without_labels import fit_by_names
@@ -262,7 +263,8 @@ class AdaptiveBackboneEnsemble(
             ``class_names`` is a sequence. Sorted, it is the labels: columns of ``predict_proba``
             follow ``classes_``, not the sequence.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows, for heads, temperatures, router and mixture.
+            Weights of the rows, for heads, temperatures, router and mixture. A weight stands for so
+            many copies of a row, so they should be 1 in the mean.
         groups : array-like of shape (n,), default=None
             Rows of a group, such as pictures of one object, are not used to judge heads that have
             seen others of the group.
@@ -333,6 +335,7 @@ class AdaptiveBackboneEnsemble(
         self.experts_ = experts
         self.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
         self._seen, told = seen_blocks(experts, X), 0.0
+        warn_of_mismatch(self, X, y)
         if held_out is None:
             self.judged_, self.temperatures_ = np.ones(len(experts), bool), np.ones(len(experts))
             self.router_ = router

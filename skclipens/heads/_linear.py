@@ -6,7 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .._utils._folds import covers_most, few_shot_folds
+from .._utils._folds import covers_most, few_shot_folds, groups_of_copies
 from .._utils._sklearn import (
     HasMethods,
     Interval,
@@ -355,6 +355,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
 
     def _folds(self, X, targets, groups):
         """None where each row is left out alone."""
+        groups = groups_of_copies(X, targets) if groups is None else groups
         if self.cv is None and groups is None:
             return None
         cv = _N_FOLDS if self.cv is None else self.cv

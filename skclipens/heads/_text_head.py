@@ -13,6 +13,7 @@ from .._utils._progress import progress
 from .._utils._validation import check_table
 from .._utils._warnings import warn
 from ..backbones import Backbone
+from ..backbones._kinds import BlockKind, refuse_other_columns
 from ..backbones._prompts import check_templates
 from ..embedding import EmbeddingStore
 from ..embedding._texts import embed_classes
@@ -116,6 +117,11 @@ def names_of_classes(classes, class_names):
                 "as StackingClassifier, number the labels: class_names=sorted(set(y))."
             )
         return check_names(labels, labels)
+    if isinstance(class_names, (set, frozenset)):
+        raise ValueError(
+            "class_names is a set, which has no order. Give a list that the labels index, or a "
+            "dict from label to name."
+        )
     has_keys = hasattr(class_names, "keys")
     class_names = dict(class_names if has_keys else enumerate(class_names))
     missing = [label for label in labels if label not in class_names]
@@ -195,6 +201,9 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
                 f"X has {X.shape[1]} columns, but embeddings of {backbone.name!r} have "
                 f"{backbone.width}."
             )
+        if hasattr(self, "feature_names_in_"):
+            kinds = [BlockKind(backbone.name, views=views) for views in (False, True)]
+            refuse_other_columns("X", kinds, self.feature_names_in_)
         classes, targets = np.unique(y, return_inverse=True)
         self._encode(classes, self.class_names, self.templates)
         return unit_rows(X), targets

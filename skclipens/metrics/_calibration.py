@@ -82,7 +82,7 @@ def expected_calibration_error(
 @_check_bins
 def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
     """Mean confidence, accuracy and share of rows of the bins that are not empty."""
-    warn_of_other_order(y_proba, y_true, ("y_proba", "y_true"))
+    warn_of_other_order(y_proba, y_true, "y_true", "y_proba")
     y_true = check_truth(y_true)
     y_proba = _check_proba(y_proba)
     labels = np.unique(y_true) if labels is None else column_or_1d(labels)

@@ -9,7 +9,7 @@ from .._utils._validation import refuse_unlabeled, warn_of_other_order
 
 def check_correct(y_true, predictions, sample_weight=None):
     """Whether each prediction is right, of shape (n, E), and the weights of rows or None."""
-    warn_of_other_order(predictions, y_true, ("predictions", "y_true"))
+    warn_of_other_order(predictions, y_true, "y_true", "predictions")
     y_true, predictions = check_truth(y_true), check_predictions(predictions)
     check_consistent_length(y_true, predictions)
     if _is_text(y_true) != _is_text(predictions):

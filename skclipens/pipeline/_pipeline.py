@@ -1,5 +1,6 @@
 """A pipeline of scikit-learn for images."""
 
+from contextlib import nullcontext
 from numbers import Real
 
 import numpy as np
@@ -13,8 +14,9 @@ from .._utils._sklearn import routing_enabled
 from .._utils._validation import refuse_unlabeled
 from .._utils._values import with_label
 from .._utils._versions import VersionsMixin
+from .._utils._warnings import silent
 from ..embedding._base import BaseEmbedder
-from ..embedding._gaps import filled, gaps_of, readable, warn_of_gaps
+from ..embedding._gaps import filled, gaps_of, readable, warn_of_gaps, without_gaps
 from ._checks import check_before_images, images_of
 
 _NAN_AMONG_SCORES = "get NaN, of which meta-estimators that take the largest make a label"
@@ -377,8 +379,8 @@ class BackbonePipeline(VersionsMixin, Pipeline):
         """Answers for a table; rows that are gaps get a label that says so, or else NaN."""
         if not gaps.any():
             return self._answer_all(method, embedded, params)
-        # Any numbers will do: a row has no influence on the answers for others.
-        answers = self._answer_all(method, filled(embedded, gaps, 1), params)
+        with silent("The embeddings of") if gaps.all() else nullcontext():
+            answers = self._answer_all(method, without_gaps(embedded, gaps), params)
         if method == "predict" and not is_regressor(self):
             return with_label(answers, gaps, self.unreadable_label)
         return filled(answers, gaps, np.nan)
