@@ -38,7 +38,7 @@ def few_shot_folds(
     Parameters
     ----------
     y : ndarray of shape (n,)
-    cv : int, float, splitter or iterable of (train, test)
+    cv : int, float, splitter or list of (train, test)
         An int: at most so many stratified folds, and no more than the largest class has rows. A
         float: one fold that holds out so large a part of the rows.
     groups : array-like of shape (n,) or None
@@ -89,7 +89,7 @@ def heard_rows(X, y, metadata, cv):
     y : ndarray of shape (n,)
     metadata : dict
         ``sample_weight`` and ``groups``, arrays or None.
-    cv : int, float, splitter or iterable of (train, test)
+    cv : int, float, splitter or list of (train, test)
 
     Returns
     -------
@@ -110,7 +110,7 @@ def folds_of_some(cv, some, X, y, groups):
 
     Parameters
     ----------
-    cv : int, float, splitter or iterable of (train, test)
+    cv : int, float, splitter or list of (train, test)
         Splits are of all rows.
     some : ndarray of shape (n,), bool
     X : ndarray of shape (n, n_features)

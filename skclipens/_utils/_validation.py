@@ -158,15 +158,15 @@ def _first_gap_named(X):
         ) from None
 
 
-def warn_of_other_order(X, given, name="y"):
+def warn_of_other_order(X, given, name="y", name_of_X="X"):
     """Warn where what is given for each row has the index of X in another order.
 
     Parameters
     ----------
     X : array-like or frame of n rows
     given : array-like of shape (n,), Series or None
-    name : str
-        What it is called in the message.
+    name, name_of_X : str
+        What they are called in the message.
 
     Warns
     -----
@@ -179,8 +179,8 @@ def warn_of_other_order(X, given, name="y"):
     of_X, of_given = indices
     if len(of_X) == len(of_given) and not of_X.equals(of_given) and of_X.isin(of_given).all():
         warn(
-            f"X and {name} have the same index in another order. Rows belong together by their "
-            f"position. If they do by their index, pass {name}.loc[X.index].",
+            f"{name_of_X} and {name} have the same index in another order. Rows belong together by "
+            f"their position. If they do by their index, pass {name}.loc[{name_of_X}.index].",
         )
 
 
@@ -295,7 +295,7 @@ def labels_of(y, labeled):
     return y
 
 
-def refuse_unlabeled(y, option=None):
+def refuse_unlabeled(y, option=None, name="y"):
     """Raise ValueError if a row has no label, see :func:`unlabeled_rows`.
 
     Where all labels are -1 and 1, these are two classes.
@@ -305,6 +305,8 @@ def refuse_unlabeled(y, option=None):
     y : array-like of shape (n,)
     option : str or None
         The parameter of the estimator by which such rows are no error.
+    name : str
+        What the labels are called.
     """
     missing = unlabeled_rows(y, signs_are_classes=True)
     if not missing.any():
@@ -313,7 +315,7 @@ def refuse_unlabeled(y, option=None):
     row = int(np.argmax(missing))
     allow = f", or see the parameter {option!r}" if option else ""
     raise ValueError(
-        f"y has no label for {np.count_nonzero(missing)} of {len(labels)} rows; the first is "
+        f"{name} has no label for {np.count_nonzero(missing)} of {len(labels)} rows; the first is "
         f"row {row}, with {labels[row]!r}. Label these rows or leave them out{allow}."
     )
 

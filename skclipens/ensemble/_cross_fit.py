@@ -11,7 +11,7 @@ from .._utils._linalg import one_blas_thread
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
 from .._utils._validation import check_groups, check_weights, warn_of_other_order
-from .._utils._warnings import silent
+from .._utils._warnings import each_warning_once, silent
 from ._held_out import HeldOut
 from ._suspect import warn_of_weights
 from ._unlabeled import learn_from_unlabeled
@@ -100,6 +100,7 @@ class CrossFit:
         logits[rows], known[rows] = of_rows, True
         return logits[learned.source], known[learned.source]
 
+    @each_warning_once()
     def _learn(self, X, y, sample_weight, groups, folds=None, judge=True):
         """Fit; nothing is held out where nothing needs it, unless ``judge`` is true.
 

@@ -48,7 +48,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         :math:`\lambda`. Unlike scikit-learn's ``LinearDiscriminantAnalysis(shrinkage=...)`` it is
         relative to the total variance, so that one row per class, for which S is zero, leaves the
         nearest class mean.
-    cv : int, splitter or iterable of (train, test), default=None
+    cv : int, splitter or list of (train, test), default=None
         What judges a shrinkage: each row is left out alone (None), or at most so many stratified
         folds, or those that are given.
 
