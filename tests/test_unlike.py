@@ -394,3 +394,14 @@ def test_files_that_were_embedded_otherwise_than_those_of_fit(emoji, table, tmp_
         for other in ("raw", "exact"):
             with pytest.raises(ValueError, match="were made otherwise than those that were fitted"):
                 predict_embeddings(clf, tmp_path / other)
+
+
+def test_a_name_that_stands_for_two_blocks(frame):
+    X, y = frame
+    X = pd.concat([X.add_prefix("front__"), X.add_prefix("back__")], axis=1)
+    with pytest.raises(ValueError, match="more than one block of a kind: front__zoo/RN20, .*back"):
+        AdaptiveBackboneEnsemble(BACKBONES).fit(X, y)
+    clf = AdaptiveBackboneEnsemble(head="zero-shot").fit(X, y)
+    assert list(clf.expert_names_) == [
+        f"{side}__{name}" for side in ("front", "back") for name in BACKBONES
+    ]

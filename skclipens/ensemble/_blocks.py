@@ -131,7 +131,14 @@ def _named_kinds(names):
 
 
 def _blocks_from_kinds(kinds, n_features, feature_names):
-    found = {} if feature_names is None else {b.kind: b for b in _embeddings(feature_names)}
+    blocks = [] if feature_names is None else _embeddings(feature_names)
+    found = {block.kind: block for block in blocks}
+    if len(found) < len(blocks):
+        raise ValueError(
+            f"blocks names {', '.join(kind.name for kind in kinds)}, but X has more than one block "
+            f"of a kind: {', '.join(block.name for block in blocks)}. Leave blocks=None, which "
+            "takes them all from the names of the columns."
+        )
     if found:
         return _blocks_by_name(kinds, found, n_features)
     widths = [kind.width for kind in kinds]
