@@ -222,7 +222,8 @@ def test_what_cannot_take_weights_is_named(iris):
     clf = make(head=["linear", pair])
     with pytest.raises(ValueError, match="the fit of left:nn, right:nn cannot take it"):
         clf.fit(*iris, sample_weight=np.ones(60))
-    with pytest.raises(ValueError, match="the fit of left:nn, right:nn cannot take it"):
+    message = r"^class_weight is given, .* left:nn, right:nn cannot take weights.* class_weight out"
+    with pytest.raises(ValueError, match=message):
         clone(clf).set_params(class_weight="balanced").fit(*iris)
 
     class Equal:
@@ -234,6 +235,8 @@ def test_what_cannot_take_weights_is_named(iris):
 
     with pytest.raises(ValueError, match="the fit of Equal cannot take it"):
         make(router=Equal()).fit(*iris, sample_weight=np.ones(60))
+    with pytest.raises(ValueError, match="class_weight is given, but the fit of Equal cannot"):
+        make(router=Equal(), class_weight="balanced").fit(*iris)
 
 
 # Groups
@@ -398,6 +401,19 @@ def test_an_open_set_classifier_asks_for_groups(iris):
     options = {"cv": GroupKFold(3), "params": {"groups": metadata(y)["groups"]}}
     with config_context(enable_metadata_routing=True):
         assert np.isfinite(cross_val_score(clf, X, y, error_score="raise", **options)).all()
+
+
+def test_routing_says_how_an_estimator_asks_for_weights(iris):
+    weights = metadata(iris[1])["sample_weight"]
+    cascade = CascadeEnsemble(HALVES, estimator=LogisticRegression(), thresholds=0.9)
+    with config_context(enable_metadata_routing=True):
+        message = r"LogisticRegression does not ask .* set_fit_request\(sample_weight=True\)"
+        with pytest.raises(ValueError, match=message):
+            cascade.fit(*iris, sample_weight=weights)
+        with pytest.raises(ValueError, match=r"^class_weight .*set_fit_request"):
+            make(head=LogisticRegression(), class_weight="balanced").fit(*iris)
+        cascade.estimator.set_fit_request(sample_weight=True)
+        cascade.fit(*iris, sample_weight=weights)
 
 
 def test_a_splitter_of_ones_own_gets_the_groups(iris):
