@@ -11,7 +11,12 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer, top_k_accuracy_score
-from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedKFold, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    cross_val_score,
+)
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
@@ -171,7 +176,7 @@ def groups_of_one_class(n_groups):
 def test_groups_leave_a_row_of_every_class_on_both_sides():
     groups = groups_of_one_class(2)
     groups[SPECIES == 2] = 200 + np.arange(50) % 7
-    for cv in (5, GroupKFold(3)):
+    for cv in (5, StratifiedGroupKFold(3)):
         assert np.isfinite(make(cv=cv).fit(NOISY, SPECIES, groups=groups).path_["score"]).all()
 
 
