@@ -173,9 +173,9 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         BackboneNotAvailableError
             If the weights of a backbone cannot be had.
         ValueError
-            If a backbone or its cost is not known, `embedder` gives several blocks, `max_cost` is
-            less than the cost of the first backbone, or thresholds are to be chosen and no class
-            has two images.
+            If a backbone or its cost is not known, `embedder` gives several blocks or has
+            ``on_error="nan"``, `max_cost` is less than the cost of the first backbone, or
+            thresholds are to be chosen and no class has two images.
         """
         images, y = as_image_list(X), column_or_1d(y, warn=True)
         check_consistent_length(images, y)
@@ -223,6 +223,11 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
     def _check_before_embedding(self, blocks, y, sample_weight, groups):
         """Raise what the estimator of the last stage would raise, before images are embedded."""
+        if getattr(self.embedder, "on_error", None) == "nan":
+            raise ValueError(
+                "embedder has on_error='nan', but a cascade decides by numbers of every image. Set "
+                "on_error='raise', which names an image that cannot be read, and leave such out."
+            )
         kinds = [parse_kind(block) for block in blocks]
         columns = np.array([f"{kind.name}__{i}" for kind in kinds for i in range(kind.width)])
         blocks = find_blocks(blocks, len(columns), columns)
