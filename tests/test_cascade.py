@@ -526,7 +526,9 @@ def test_an_image_that_cannot_be_read_is_named(paths, y):
 
 def test_gaps_are_refused_before_anything_is_embedded(paths, y, forwards):
     clf = make(["zoo/RegNet"], embedder=CLIPEmbedder(on_error="nan"))
-    with pytest.raises(ValueError, match=r"on_error='nan', but a cascade .* on_error='raise'"):
+    with pytest.raises(
+        ValueError, match=r"on_error='nan', but Adaptive.* takes no NaN.* on_error='raise'"
+    ):
         clf.fit([*paths, "no.png"], [*y, y[0]])
     assert not any(forwards.values())
 
