@@ -35,9 +35,9 @@ print(*sorted(folder.name for folder in photos.iterdir()), sep="\n")
 
 from skclipens import make_backbone_pipeline
 
-pictures = load_folder(photos)
+X, y = load_folder(photos, return_X_y=True)
 clf = make_backbone_pipeline("zoo", random_state=0)
-clf.fit(pictures.filenames, pictures.target_names[pictures.target])
+clf.fit(X, y)
 
 new, truth = emoji.filenames[test], labels[test]
 predicted = clf.predict(new)

@@ -7,6 +7,7 @@ from sklearn.model_selection import BaseShuffleSplit
 from sklearn.utils import check_random_state, check_scalar, column_or_1d, indexable
 from sklearn.utils.multiclass import type_of_target
 
+from ._utils._validation import refuse_unlabeled
 from ._utils._warnings import warn
 
 __all__ = ["FewShotSplit"]
@@ -78,7 +79,7 @@ class FewShotSplit(BaseShuffleSplit):
         X : array-like of shape (n_samples, ...)
             The samples, of which only the number matters: ``np.zeros(n_samples)`` will do.
         y : array-like of shape (n_samples,)
-            Class labels of any type.
+            Class labels of any type, one for each sample.
         groups : array-like of shape (n_samples,), default=None
             Always ignored, exists for API compatibility.
 
@@ -91,7 +92,8 @@ class FewShotSplit(BaseShuffleSplit):
         Raises
         ------
         ValueError
-            If `y` is not one class label per sample, or a class has a single member.
+            If `y` is not one class label per sample, a sample has no label, or a class has a single
+            member.
 
         Warns
         -----
@@ -102,6 +104,8 @@ class FewShotSplit(BaseShuffleSplit):
         if groups is not None:
             warn(f"The groups parameter is ignored by {type(self).__name__}.")
         _, y = indexable(X, y)
+        if y is not None:
+            refuse_unlabeled(y)
         classes, y_index, class_sizes = np.unique(
             _check_labels(y), return_inverse=True, return_counts=True
         )

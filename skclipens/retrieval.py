@@ -16,7 +16,7 @@ from ._utils._sklearn import Interval, StrOptions, fit_context
 from .backbones import Backbone
 from .backbones._prompts import check_texts
 from .embedding import CLIPEmbedder, MultiBackboneEmbedder
-from .embedding._gaps import filled, gaps_of, readable, warn_of_gaps
+from .embedding._gaps import gaps_of, readable, warn_of_gaps, without_gaps
 from .embedding._weights import WeightsMixin
 from .ensemble._blocks import find_blocks, take
 from .images import as_image_list
@@ -251,7 +251,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         table, gaps = self._table(X)
         if gaps.any():
             warn_of_gaps(gaps, "find nothing", as_image_list(X), all_may_be=True)
-            table = filled(table, gaps, 1)
+            table = without_gaps(table, gaps)
         if not _is_table(X) and not hasattr(self, "feature_names_in_"):
             table = table.to_numpy()
         return validate_data(self, table, reset=False, dtype=_FLOATS), gaps

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageSequence
 
 from skclipens import CLIPEmbedder, ImageError, make_backbone_pipeline
 from skclipens.datasets import load_emoji
@@ -207,3 +208,15 @@ def test_a_warning_names_cells_by_their_paths():
     broken = {"bytes": b"?", "path": "cat.png"}
     with pytest.warns(UserWarning, match=r"1 of 6 images .*: row 5 \('cat.png'\)"):
         clf.fit([*CELLS[:5], broken], list("ababab"))
+
+
+def test_frames_of_an_animation_are_copied():
+    file = io.BytesIO()
+    PICTURES[0].save(file, "GIF", save_all=True, append_images=PICTURES[1:3])
+    animation = Image.open(file)
+    for X in ([PICTURES[1], *ImageSequence.Iterator(animation)], pd.Series([0, *[animation] * 3])):
+        with pytest.raises(ValueError, match=r"Rows 1 and 2 .* 3 frames.*frame\.copy\(\) for"):
+            CLIPEmbedder("zoo/RN20").transform(X)
+    frames = [frame.copy() for frame in ImageSequence.Iterator(animation)]
+    assert len(np.unique(CLIPEmbedder("zoo/RN20").transform(frames), axis=0)) == 3
+    assert len(as_image_list([animation, PICTURES[1], PICTURES[1]])) == 3

@@ -14,8 +14,7 @@ from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens._utils import _folds
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import StaticRouter
-from skclipens.heads import KernelHead, LinearDiscriminantHead
-from skclipens.heads._residual import _Ridge
+from skclipens.heads import KernelHead, LinearDiscriminantHead, _ridge
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 CAP = 60
@@ -120,7 +119,7 @@ def test_folds_from_sums_are_those_of_regressions_on_them(width, weighted):
     weights = rng.uniform(0.5, 2, 60) if weighted else None
     rows = rng.permutation(60)
     folds = [(rows[20:], rows[:20]), (rows[:40], rows[40:50])]
-    ridge = _Ridge(X, Y, weights, 0.2)
+    ridge = _ridge.Ridge(X, Y, weights, 0.2)
     said, known = ridge.held_out(folds, np.arange(60))
     assert_array_equal(known, np.sort(np.concatenate([test for _, test in folds])))
     for train, test in folds:

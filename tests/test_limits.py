@@ -309,3 +309,47 @@ def test_other_pictures_are_not_doubted(image):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load_image(image)
+
+
+def drawing(mode, ink, background=0):
+    """A cross on a transparent background."""
+    pixels = np.zeros((8, 8), np.uint8)
+    pixels[3] = pixels[:, 4] = 255
+    alpha = Image.fromarray(np.maximum(pixels, background))
+    picture = Image.new("RGB", (8, 8), ink).convert(mode[:-1])
+    picture.putalpha(alpha)
+    return picture
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        drawing("RGBA", "white"),
+        drawing("LA", "white"),
+        _file_of(drawing("RGBA", "white")),
+        _file_of(drawing("RGBA", "white"), "GIF"),
+        np.asarray(drawing("RGBA", "white")),
+        Image.new("RGBA", (8, 8)),
+    ],
+)
+def test_drawings_of_which_nothing_is_left_are_doubted(image):
+    with pytest.warns(UserWarning, match="all white, as its transparent parts are laid on white"):
+        load_image(image)
+    with pytest.warns(UserWarning, match="There are doubts about 1 images") as caught:
+        CLIPEmbedder("zoo/RN20").transform([PICTURES[0], image])
+    assert "Row 1: " in str(caught[0].message) and len(caught) == 1
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        drawing("RGBA", "red"),
+        drawing("RGBA", "red", background=255),
+        drawing("RGBA", "white", background=255),
+        Image.new("RGB", (8, 8), "white"),
+    ],
+)
+def test_drawings_of_which_something_is_left_are_not(image):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_image(image)

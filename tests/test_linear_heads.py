@@ -256,10 +256,12 @@ def test_is_the_text_plus_a_ridge_regression_of_what_it_leaves(emoji):
     assert_allclose(correction, expected * scale, rtol=1e-2, atol=1e-3)
 
 
-def test_learns_from_rows_what_prompts_do_not_say(emoji):
-    X, y, X_test, y_test = split(emoji, 16)
+@pytest.mark.parametrize(("n_shots", "gain"), [(1, -0.03), (16, 0.02)])
+def test_learns_from_rows_what_prompts_do_not_say(emoji, n_shots, gain):
+    """From one row per class there is little to learn, and little is changed."""
+    X, y, X_test, y_test = split(emoji, n_shots)
     text = ZeroShotHead(BACKBONE).fit(X, y).score(X_test, y_test)
-    assert ResidualHead(BACKBONE).fit(X, y).score(X_test, y_test) > text + 0.02
+    assert ResidualHead(BACKBONE).fit(X, y).score(X_test, y_test) > text + gain
 
 
 def test_serves_where_prompts_mean_nothing(emoji):
@@ -292,12 +294,6 @@ def test_cross_fitting_leaves_the_head_as_fitting_does(emoji):
     head.cross_fit(X, y)
     expected = ResidualHead(BACKBONE).fit(X, y).decision_function(X_test)
     assert_array_equal(head.decision_function(X_test), expected)
-
-
-def test_one_row_per_class_changes_little(emoji):
-    X, y, X_test, y_test = split(emoji, 1)
-    text = ZeroShotHead(BACKBONE).fit(X, y).score(X_test, y_test)
-    assert ResidualHead(BACKBONE).fit(X, y).score(X_test, y_test) > text - 0.03
 
 
 def test_one_row_per_class_serves_where_prompts_mean_nothing(emoji):

@@ -300,10 +300,12 @@ def test_a_row_without_a_group_is_named(iris, name, missing, kind):
 
 
 def test_a_head_that_searches_by_itself_gets_the_groups_of_its_rows(emoji):
-    """Copies of rows would choose hardly any regularisation."""
+    """Near copies of rows would choose hardly any regularisation."""
     X, y = emoji
-    noise = np.random.default_rng(0).permutation(y)
+    rng = np.random.default_rng(0)
+    noise = rng.permutation(y)
     X, noise, groups = X.repeat(4, axis=0), noise.repeat(4), np.arange(24).repeat(4)
+    X = X + 1e-4 * rng.standard_normal(X.shape)
     alone = LinearProbeHead()
     assert alone.fit(X, noise, groups=groups).C_ < clone(alone).fit(X, noise).C_ / 100
     clf = AdaptiveBackboneEnsemble(head="linear-probe", router="static", cv=5)

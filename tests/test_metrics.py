@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tracemalloc
+import warnings
 from collections import Counter
 from functools import partial
 from itertools import combinations, pairwise
@@ -23,6 +24,12 @@ from sklearn.model_selection import cross_val_score
 
 from skclipens import MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
+from skclipens.inspection import (
+    CorrectSetsDisplay,
+    DiversityGainDisplay,
+    ReliabilityDisplay,
+    RoutingWeightsDisplay,
+)
 from skclipens.metrics import (
     correct_sets,
     disagreement_matrix,
@@ -201,6 +208,9 @@ def test_expert_that_is_always_right_correlates_with_none():
     assert matrix.loc["a", "a"] == 1
 
 
+PROBA = [[0.9, 0.1], [0.5, 0.5]]
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -213,11 +223,57 @@ def test_expert_that_is_always_right_correlates_with_none():
         (lambda: permuted_oracle_accuracy_score([0], [[0]], permute="y"), "permute must be"),
         (lambda: correct_sets([0], [[0, 1]], names=["a"]), "2 distinct names"),
         (lambda: disagreement_matrix([[0, 1]], names=["a", "a"]), "2 distinct names"),
+        (
+            lambda: oracle_accuracy_score([0, 1], PROBA),
+            r"0.9 in row 0, column 0.* of predict_proba",
+        ),
+        (lambda: disagreement_matrix(PROBA), r"0.9 in row 0, column 0.*as predict gives them"),
+        (lambda: headroom_closed_score([0, 1], [[0], [1]], [0.5, 1]), "0.5 in row 0, column 0"),
+        (lambda: correct_sets(["a", "b"], [["a"], [None]]), "None in row 1, column 0.*no label"),
     ],
 )
 def test_wrong_predictions_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "y", [["a", None, "b"], ["a", np.nan, "b"], ["a", "", "b"], [0, -1, 1], [0.0, np.nan, 1.0]]
+)
+@pytest.mark.parametrize("form", [list, pd.Series])
+@pytest.mark.parametrize(
+    "measure",
+    [
+        oracle_accuracy_score,
+        permuted_oracle_accuracy_score,
+        correct_sets,
+        error_correlation_matrix,
+        partial(headroom_closed_score, y_pred=["a", "a", "b"]),
+        lambda y, _: expected_calibration_error(y, [[0.5, 0.5]] * 3),
+        lambda y, _: ReliabilityDisplay.from_predictions(y, [[0.5, 0.5]] * 3),
+        CorrectSetsDisplay.from_predictions,
+        RoutingWeightsDisplay.from_predictions,
+        lambda y, of: DiversityGainDisplay.from_predictions({"all": (y, of, of[:, 0])}),
+    ],
+)
+def test_rows_without_a_label_are_not_measured(measure, y, form):
+    predictions = np.array([[y[0], y[0]], [y[2], y[0]], [y[2], y[2]]])
+    if measure is RoutingWeightsDisplay.from_predictions:
+        predictions = np.ones((3, 2))
+    with pytest.raises(ValueError, match="no label for 1 of 3 rows; the first is row 1"):
+        measure(form(y), predictions)
+
+
+def test_an_index_in_another_order_is_named():
+    y = pd.Series(["a", "b", "c"])
+    frame = pd.DataFrame({"one": y, "two": y})
+    with pytest.warns(UserWarning, match=r"predictions and y_true have the same index in another"):
+        assert oracle_accuracy_score(y[::-1], frame) < 1
+    with pytest.warns(UserWarning, match=r"pass y_true.loc\[y_proba.index\]"):
+        expected_calibration_error(y[::-1], pd.DataFrame(np.eye(3)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert oracle_accuracy_score(y[::-1].loc[frame.index], frame) == 1
 
 
 # Embeddings
@@ -361,6 +417,7 @@ def test_calibration_error_is_a_scorer(n_classes):
         ([[0.5, 0.5], [0.7, 0.7]], {}, "Row 1 of y_proba"),
         ([[1.5, -0.5], [1, 0]], {}, "Row 0 of y_proba"),
         ([[0.5, 0.2, 0.3]] * 2, {}, "3 columns for 2 labels"),
+        ([[0.5, 0.5]] * 2, {"labels": [1, 1]}, "labels has 1 more than once.*as classes_ does"),
         ([[0.5, 0.5]] * 2, {"n_bins": 0}, "n_bins"),
         ([[0.5, 0.5]] * 2, {"strategy": "other"}, "strategy"),
     ],

@@ -22,7 +22,9 @@ def labels(draw, min_class_size=2):
     """Shuffled labels of classes with at least `min_class_size` members."""
     sizes = draw(st.lists(st.integers(min_class_size, 9), min_size=1, max_size=6))
     names = draw(
-        st.sampled_from([np.array(list("fbdace")), np.arange(6) - 3, np.array(list("xyzuvw"), "O")])
+        st.sampled_from(
+            [np.array(list("fbdace")), 2 * np.arange(6) - 4, np.array(list("xyzuvw"), "O")]
+        )
     )
     y = np.repeat(names[: len(sizes)], sizes)
     return y[np.random.RandomState(draw(seeds)).permutation(len(y))]
@@ -157,6 +159,9 @@ def test_labels_of_any_type(y):
         (["cat", "dog", "dog", "dog"], r"single member: \['cat'\]"),
         ([1, 1, 2, 2, 2], "inconsistent numbers of samples"),
         (None, "Expected array-like"),
+        (["a", "", "a", ""], "no label for 2 of 4 rows; the first is row 1, with ''"),
+        (["a", None, "a", "b"], "no label for 1 of 4 rows"),
+        ([0, -1, 0, 1], "no label for 1 of 4 rows"),
     ],
 )
 def test_rejects_unfit_labels(y, message):

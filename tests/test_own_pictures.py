@@ -1,5 +1,6 @@
 """Tests of folders and tables of a user's own pictures."""
 
+import os
 import shutil
 import sys
 import warnings
@@ -72,6 +73,100 @@ def test_folders_that_cannot_be_classes(folder, tmp_path):
         load_folder(folder, raw_names=True)
 
 
+def test_loaders_give_what_fit_takes(folder):
+    pictures = load_folder(folder)
+    paths, labels = load_folder(folder, return_X_y=True)
+    assert paths.tolist() == pictures.filenames.tolist()
+    assert labels.tolist() == pictures.target_names[pictures.target].tolist()
+    write(pictures.frame[["path", "label"]], folder.parent / "t.csv")
+    paths, labels = load_table(folder.parent / "t.csv", return_X_y=True)
+    assert paths.tolist() == pictures.filenames.tolist()
+    assert labels.tolist() == pictures.target_names[pictures.target].tolist()
+    write(pictures.frame[["path"]], folder.parent / "t.csv")
+    with pytest.raises(ValueError, match="none of the columns label, class, category"):
+        load_table(folder.parent / "t.csv", return_X_y=True)
+
+
+def spread(root, *folders):
+    """Two pictures in each of some folders."""
+    for folder in folders:
+        (root / folder).mkdir(parents=True)
+        for file in load_emoji().filenames[:2]:
+            shutil.copy(file, root / folder)
+    return root
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [("train", "test"), ("Training", "val_2017"), ("dev", "Test-1"), ("train_set", "testset")],
+)
+def test_parts_of_a_data_set_are_no_classes(tmp_path, parts):
+    spread(tmp_path, *[f"{part}/{name}" for part in parts for name in ("cat", "dog")])
+    (tmp_path / "train.csv").write_bytes(b"")
+    with pytest.raises(
+        ValueError, match=r"Read one part at a time, .*, whose folders are 'cat', 'dog'"
+    ):
+        load_folder(tmp_path)
+    assert load_folder(tmp_path / parts[0]).target_names.tolist() == ["cat", "dog"]
+
+
+def test_a_part_may_have_no_folders_of_classes(tmp_path):
+    spread(tmp_path, "train/cat", "train/dog", "test")
+    with pytest.raises(ValueError, match=r"as parts of a data set, and not .*'/.*/train', whose"):
+        load_folder(tmp_path)
+    shutil.rmtree(tmp_path / "train")
+    spread(tmp_path, "train")
+    with pytest.warns(UserWarning, match="'test', 'train' .*as parts of a data set.*load_table"):
+        assert load_folder(tmp_path).target.tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("fold a/cat", "fold a/dog", "fold b/cat", "fold b/dog"),
+        ("photo/cat", "photo/dog", "sketch/cat", "sketch/dog", "sketch/owl"),
+        ("cat/train", "cat/test", "dog/train", "dog/test"),
+    ],
+)
+def test_folders_of_the_same_folders_are_doubted(tmp_path, folders):
+    with pytest.warns(UserWarning, match="If those are the classes, read one folder at a time"):
+        assert len(load_folder(spread(tmp_path, *folders)).target_names) == 2
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("cats/2021", "cats/2022", "dogs/2021", "dogs/2022"),  # when pictures were taken
+        ("cat/images", "dog/images"),  # as in Tiny ImageNet
+        ("train", "bus"),
+        ("train/steam", "train/electric", "bus/electric", "bus/school"),
+        ("train/inside", "train/outside", "bus", "bus/inside", "bus/outside"),
+        ("test tube/a", "test tube/b", "train station/c", "train station/d"),
+        ("training shoes", "dev board"),
+    ],
+)
+def test_folders_below_classes_are_not_doubted(tmp_path, folders):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pictures = load_folder(spread(tmp_path, *folders))
+    assert len(pictures.filenames) == 2 * len(folders)
+    assert len(pictures.target_names) == 2
+
+
+def test_no_folder_of_a_class_is_read_twice(tmp_path):
+    spread(tmp_path, "photos/cat/a", "photos/dog", "elsewhere")
+    cat = tmp_path / "photos" / "cat"
+    (cat / "self").symlink_to(cat)
+    (cat / "a" / "root").symlink_to(tmp_path / "photos")
+    (cat / "b").symlink_to(cat / "a")
+    (cat / "more").symlink_to(tmp_path / "elsewhere")
+    with pytest.warns(UserWarning, match="or read already: .*b, .*self, .*root"):
+        pictures = load_folder(tmp_path / "photos")
+    assert pictures.target.tolist() == [0] * 4 + [1] * 2
+    assert len(set(map(os.path.realpath, pictures.filenames))) == 6
+    assert [one.rpartition("/")[2] for one in pictures.skipped] == ["b", "self", "root"]
+
+
 def write(table, path):
     table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path)
     return path
@@ -98,6 +193,13 @@ def test_columns_of_a_table_can_be_named(folder):
         load_table(path, path_column="image")
     with pytest.raises(ValueError, match="label_column='x' is not a column"):
         load_table(path, path_column="photo", label_column="x")
+
+
+def test_labels_of_a_table_that_differ_in_writing_are_named(folder):
+    table = pd.DataFrame({"path": ["zoo/0.PNG"] * 3, "label": ["cat", "dog", "Cat "]})
+    path = write(table, folder / "t.csv")
+    with pytest.warns(UserWarning, match=r"Column 'label' of '.*t.csv' .*'cat', .*row 0.*row 2"):
+        assert load_table(path).target_names.tolist() == ["Cat ", "cat", "dog"]
 
 
 def test_tables_need_no_labels(folder):

@@ -346,6 +346,23 @@ def test_images_that_cannot_be_read_are_left_out(tmp_path, emoji):
         LinearDiscriminantHead().fit_from(tmp_path / "none", [0, 1, 1])
 
 
+def test_labels_and_weights_that_are_named_after_other_images(folder, table):
+    X, y = table
+    y = pd.Series(y, X.index)
+    expected = LinearDiscriminantHead().fit_from(folder, y)  # in the order of the images
+    assert_same(LinearDiscriminantHead().fit_from(folder, y.to_numpy()), expected)
+    other = y[::-1]
+    with pytest.raises(ValueError, match=r"part-000000.*: y is indexed by '.*' where the table"):
+        LinearDiscriminantHead().fit_from(folder, other)
+    with pytest.raises(ValueError, match="sample_weight is indexed by"):
+        AdaptiveBackboneEnsemble().fit_from(
+            folder, y, sample_weight=pd.Series(1.0, index=other.index)
+        )
+    with pytest.raises(ValueError, match="rows has an index of its own"):
+        read_embeddings(folder, rows=other == "mammal")
+    assert read_embeddings(folder, rows=pd.Series([3, 1])).shape == (2, X.shape[1])
+
+
 def test_what_is_wrong_is_named(folder, table, tmp_path):
     _, y = table
     with pytest.raises(ValueError, match=f"y has 3 labels, but .* has {len(y)} rows"):

@@ -129,7 +129,7 @@ def test_other_weights_are_named(tmp_path, table):
     path = json.loads(config.read_text())["model_cfg"]["text_cfg"]["tokenizer_kwargs"]["bpe_path"]
     config.write_text(config.read_text().replace(path, zoo.VOCABULARY.name))
     for one in (
-        ZeroShotHead(str(folder)).fit(X.iloc[:, :128], y),
+        ZeroShotHead(str(folder)).fit(X.iloc[:, :128].to_numpy(), y),
         CLIPEmbedder(str(folder)).fit(["a.png"]),
         ImageRetriever(CLIPEmbedder(str(folder))).fit(pictures()[0][:3]),
         CascadeClassifier(

@@ -186,15 +186,18 @@ def test_held_out_logits_know_nothing_of_a_rows_group(head, X, y):
 
 @pytest.mark.parametrize("head", ["residual", "tip-adapter", "linear"])
 def test_copies_of_a_row_do_not_judge_what_was_learned_from_it(head, X, y):
-    """Labels that mean nothing are memorised; only groups keep their copies from vouching."""
-    noise = np.random.default_rng(0).permutation(y)
-    X, noise, groups = X.repeat(3, axis=0), noise.repeat(3), np.arange(len(y)).repeat(3)
+    """Labels that mean nothing are memorised; only groups keep near copies from vouching."""
+    rng = np.random.default_rng(0)
+    noise = rng.permutation(y)
+    copies, noise, groups = X.repeat(3, axis=0), noise.repeat(3), np.arange(len(y)).repeat(3)
+    X = copies + 1e-3 * rng.standard_normal(copies.shape)
 
-    def confidence(clf, **metadata):
+    def confidence(clf, X=X, **metadata):
         return clf.fit(X, noise, **metadata).predict_proba(X).max(axis=1).mean()
 
     clf = make(head=head, cv=5)
     assert confidence(clf, groups=groups) < confidence(clf) - 0.04
+    assert confidence(clf, copies) < confidence(clf) - 0.04  # these are seen
     splits = list(GroupKFold(5).split(X, noise, groups))
     assert confidence(clf.set_params(cv=GroupKFold(5)), groups=groups) < 0.6
     assert confidence(clf.set_params(cv=splits)) < 0.6

@@ -1,6 +1,8 @@
-"""Embeddings at predict that are not of the models or settings of those at fit are doubted."""
+"""Columns and names that do not belong together: of other models, settings, blocks or classes."""
 
+import os
 import pickle
+import shutil
 import warnings
 
 import numpy as np
@@ -8,9 +10,21 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
+from safetensors.numpy import load_file, save_file
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.neighbors import KNeighborsClassifier
 
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    LinearDiscriminantHead,
+    MultiBackboneEmbedder,
+    ResidualHead,
+    ZeroShotHead,
+)
+from skclipens.backbones import Backbone
 from skclipens.datasets import load_emoji
+from skclipens.labels import OpenSetClassifier, find_label_issues
 from skclipens.utils import skops_trusted_types
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
@@ -115,3 +129,268 @@ def test_the_doubt_is_saved_with_the_ensemble(clf, table):
     saved = skops_io.loads(skops_io.dumps(clf), trusted=skops_trusted_types())
     assert doubts(saved, swapped(X))
     assert_array_equal(saved.predict(X), clf.predict(X))
+
+
+# In fit
+
+
+def fit_doubts(X, y, blocks=BACKBONES, **parameters):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        AdaptiveBackboneEnsemble(blocks, random_state=0, **parameters).fit(X, y)
+    assert all(one.filename == __file__ for one in caught)
+    return [str(one.message) for one in caught]
+
+
+@pytest.fixture(scope="module")
+def few(table):
+    """One, four and sixteen rows of each class."""
+    X, y = table
+    rank = pd.Series(y).groupby(y).cumcount().to_numpy()
+    return {n: (X[rank < n], y[rank < n]) for n in (1, 4, 16)}
+
+
+@pytest.mark.parametrize("n_rows", [1, 4, 16])
+def test_blocks_that_are_named_in_another_order(few, n_rows):
+    X, y = few[n_rows]
+    assert not fit_doubts(X, y)
+    (doubt,) = fit_doubts(X, y, BACKBONES[::-1])
+    assert "The columns of 'zoo/ViT-8' fit the texts of 'zoo/RN20', and not its own" in doubt
+
+
+@pytest.mark.parametrize("n_rows", [1, 4, 16])
+def test_names_of_classes_in_another_order(few, n_rows):
+    X, y = few[n_rows]
+    names, targets = np.unique(y, return_inverse=True)
+    names = names.tolist()
+    assert not fit_doubts(X, targets, class_names=names)
+    (doubt,) = fit_doubts(X, targets, class_names=names[1:] + names[:1])
+    assert "were the names of the classes in another order" in doubt
+    assert "look like what class_names calls" in doubt
+    assert not fit_doubts(X, targets, class_names=dict(enumerate(names)))
+
+
+def test_names_that_say_nothing_are_not_in_another_order(few):
+    X, y = few[16]
+    names, targets = np.unique(y, return_inverse=True)
+    invented = ["blick", "dax", "fep", "gazzer", "koba", "lorp", "modi", "toma", "wug", "zav"]
+    names = [f"{name} {i}" for i, name in enumerate((invented * 3)[: len(names)])]
+    assert not [one for one in fit_doubts(X, targets, class_names=names) if "order" in one]
+
+
+# Names of columns, where there are any
+
+
+@pytest.fixture(scope="module")
+def frame(table):
+    X, y = table
+    names = [f"{name}__{i}" for name in BACKBONES for i in range(WIDTH)]
+    return pd.DataFrame(X, columns=names), y
+
+
+@pytest.mark.parametrize("head", [ZeroShotHead("zoo/RN20"), ResidualHead("zoo/RN20")])
+def test_a_head_on_named_columns_of_another_backbone(frame, head):
+    X, y = frame
+    with pytest.raises(ValueError, match="has the column 'zoo/ViT-8__0' where embeddings of"):
+        clone(head).fit(X.filter(like="ViT"), y)
+    behind = X.filter(like="RN20").add_prefix("photo__")
+    assert clone(head).fit(behind, y).score(behind, y) > 0.6
+    frozen = FrozenEstimator(clone(head).fit(X.filter(like="RN20").to_numpy(), y))
+    for one in (clone(head), frozen):
+        clf = AdaptiveBackboneEnsemble(head=[("one", one, "zoo/ViT-8")])
+        with pytest.raises(ValueError, match="of 'zoo/RN20', but its block is of 'zoo/ViT-8'"):
+            clf.fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("columns", "where"),
+    [(slice(WIDTH, 2 * WIDTH), 0), (slice(1, WIDTH + 1), 0), (sorted(range(WIDTH), key=str), 2)],
+)
+def test_a_block_of_other_columns_than_its_name_says(frame, columns, where):
+    X, y = frame
+    message = f"Block 'zoo/RN20' has the column .* where embeddings of 'zoo/RN20' have.* {where}\\."
+    with pytest.raises(ValueError, match=message):
+        AdaptiveBackboneEnsemble([("zoo/RN20", columns)]).fit(X, y)
+    blocks = [("a", slice(0, WIDTH)), ("zoo/ViT-8", slice(WIDTH, 2 * WIDTH))]
+    AdaptiveBackboneEnsemble(blocks, random_state=0).fit(X, y)
+
+
+def test_a_set_has_no_order_to_name_classes_by(frame):
+    X, y = frame
+    names, targets = np.unique(y, return_inverse=True)
+    with pytest.raises(ValueError, match="class_names is a set"):
+        AdaptiveBackboneEnsemble(class_names=set(names)).fit(X, targets)
+
+
+# Rows that belong together
+
+
+def test_what_is_given_for_rows_in_another_order(frame):
+    X, y = frame
+    y, clf = pd.Series(y), AdaptiveBackboneEnsemble(random_state=0).fit(X, y)
+    other = y.sample(frac=1, random_state=0)
+    with pytest.warns(UserWarning, match="X and y have the same index in another order"):
+        assert clf.score(X, other) < 0.2
+    weights = pd.Series(1.0, other.index)
+    with pytest.warns(UserWarning, match="X and sample_weight have the same index in another"):
+        AdaptiveBackboneEnsemble(random_state=0).fit(X, y, weights)
+    with pytest.warns(UserWarning, match="X and groups have the same index in another order"):
+        AdaptiveBackboneEnsemble(random_state=0).fit(X, y, groups=weights)
+    with pytest.warns(UserWarning, match="X and y have the same index in another order"):
+        find_label_issues(AdaptiveBackboneEnsemble(random_state=0), X, other)
+
+
+def test_true_labels_that_the_classifier_does_not_know(frame):
+    X, y = frame
+    clf = AdaptiveBackboneEnsemble(random_state=0).fit(X, y)
+    upper = np.where(y == y[0], y[0].upper(), y)
+    n = int((y == y[0]).sum())
+    with pytest.warns(UserWarning, match=f"^{n} of {len(y)} rows of y, the first is row 0") as told:
+        clf.score(X, upper)
+    assert f"that were not there in fit: {y[0].upper()!r}." in str(told[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf.score(X, y)
+
+
+UNNAMED = "in one block that is compared with no texts"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda X: X.rename(columns=lambda name: name.replace("/", "_")),
+        lambda X: X.add_suffix("_x"),
+        lambda X: X.set_axis([f"column_{i}" for i in range(X.shape[1])], axis=1),
+    ],
+)
+def test_embeddings_whose_columns_were_renamed(frame, change):
+    X, y = frame
+    with pytest.warns(UserWarning, match=UNNAMED) as caught:
+        AdaptiveBackboneEnsemble(random_state=0).fit(change(X), y)
+    assert caught[0].filename == __file__
+
+
+def test_embeddings_without_names_of_columns_or_classes(table):
+    X, y = table
+    with pytest.warns(UserWarning, match="256 columns are one block that is compared with no"):
+        AdaptiveBackboneEnsemble(random_state=0).fit(X, np.unique(y, return_inverse=True)[1])
+
+
+def test_a_wide_table_of_other_things_is_not_doubted(table):
+    X, y = table
+    words = [f"{a}{b}{c}" for a in "abcdefgh" for b in "abcdefgh" for c in "abcd"]
+    X = pd.DataFrame(X, columns=words)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        AdaptiveBackboneEnsemble(random_state=0).fit(X, y)
+        clf = AdaptiveBackboneEnsemble([("all", slice(None))], random_state=0)
+        clf.fit(X.set_axis([f"pixel{i}" for i in range(X.shape[1])], axis=1), y)
+
+
+# Copies of rows
+
+
+@pytest.mark.parametrize("n_copies", [2, 5])
+def test_copies_of_rows_are_rows_with_their_weight(frame, n_copies):
+    X, y = frame
+    X, y = X[::4], y[::4]
+    rows = np.repeat(np.arange(len(y)), np.random.default_rng(0).integers(1, n_copies + 1, len(y)))
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    weights = np.bincount(rows).astype(float)
+    expected = clone(clf).fit(X, y, weights)
+    found = clone(clf).fit(X.iloc[rows], y[rows])
+    assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
+    (logits, known), (of_copies, known_copies) = (
+        clone(clf).cross_fit(X, y, sample_weight=weights),
+        clone(clf).cross_fit(X.iloc[rows], y[rows]),
+    )
+    assert_array_equal(of_copies, logits[rows])
+    assert_array_equal(known_copies, known[rows])
+
+
+def test_copies_are_a_group_where_weights_cannot_be_taken(frame):
+    X, y = frame
+    X, y = X.to_numpy()[::4], y[::4]
+    noise = np.random.default_rng(0).permutation(y)
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head=KNeighborsClassifier(1), cv=3, random_state=0)
+
+    def confidence(n_copies, **groups):
+        groups = {name: np.repeat(group, n_copies) for name, group in groups.items()}
+        fitted = clone(clf).fit(np.repeat(X, n_copies, 0), np.repeat(noise, n_copies), **groups)
+        return fitted.predict_proba(X).max(axis=1).mean()
+
+    assert confidence(3) == pytest.approx(confidence(3, groups=np.arange(len(y))), abs=0.02)
+    assert confidence(3) < 0.5
+
+
+@pytest.mark.parametrize("doubled", [False, True])
+def test_rejections_do_not_depend_on_copies(frame, doubled):
+    X, y = frame
+    known = y < "person"
+    fit, rest = X[known][::2], X[known][1::2]
+    labels = y[known][::2]
+    if doubled:
+        fit, labels = pd.concat([fit, fit]), np.tile(labels, 2)
+    clf = OpenSetClassifier(AdaptiveBackboneEnsemble(random_state=0), reject_label="?")
+    assert np.mean(clf.fit(fit, labels).predict(rest) == "?") < 0.2
+
+
+# Settings and weights that change on the way
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"views": "mirror"}, "backbones, features or views"),
+        ({"features": "both"}, "backbones, features or views"),
+        ({"backbones": BACKBONES[::-1]}, "backbones, features or views"),
+        ({"normalize": False}, "normalize"),
+        ({"decode": "exact"}, "decode"),
+    ],
+)
+def test_an_embedder_that_was_changed_after_fit(emoji, changed, what):
+    paths = emoji[0][:3]
+    embedder = MultiBackboneEmbedder(BACKBONES).fit(paths).set_params(**changed)
+    with pytest.warns(UserWarning, match=f"has changed since fit: {what}") as caught:
+        embedder.transform(paths)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        embedder.set_params(n_jobs=1, precision="fp32", batch_size=2).fit(paths).transform(paths)
+        pickle.loads(pickle.dumps(embedder)).transform(paths)
+        MultiBackboneEmbedder(BACKBONES).transform(paths)
+
+
+def test_weights_that_are_written_over_after_fit(emoji, tmp_path):
+    paths = emoji[0][:3]
+    folder = tmp_path / "model"
+    shutil.copytree(Backbone("zoo/ViT-8").folder, folder)
+    embedder = MultiBackboneEmbedder([str(folder)]).fit(paths)
+    weights = next(folder.glob("*.safetensors"))
+    os.utime(weights, ns=(1, 1))  # copied anew
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = embedder.transform(paths)
+    tensors = load_file(weights)
+    other = {name: np.asarray(1.01 * one + 0.01, one.dtype) for name, one in tensors.items()}
+    save_file(other, weights)
+    with pytest.warns(UserWarning, match="has changed since fit: the weights of"):
+        assert not np.allclose(embedder.transform(paths), before)
+
+
+def test_files_that_were_embedded_otherwise_than_those_of_fit(emoji, table, tmp_path):
+    pytest.importorskip("pyarrow")
+    from skclipens.streaming import predict_embeddings
+
+    paths, y = emoji
+    for name, options in (("fit", {}), ("raw", {"normalize": False}), ("exact", {})):
+        decode = "exact" if name == "exact" else "auto"
+        embedder = MultiBackboneEmbedder(BACKBONES, decode=decode, **options)
+        embedder.embed_to(tmp_path / name, paths[::3])
+    for clf in (AdaptiveBackboneEnsemble(random_state=0), LinearDiscriminantHead()):
+        clf.fit_from(tmp_path / "fit", y[::3])
+        predict_embeddings(clf, tmp_path / "fit")
+        for other in ("raw", "exact"):
+            with pytest.raises(ValueError, match="were made otherwise than those that were fitted"):
+                predict_embeddings(clf, tmp_path / other)

@@ -18,6 +18,7 @@ from ._warnings import silent
 
 # What more rows would tell of a temperature, or of a weight, is within its error.
 _MAX_JUDGES = 10_000
+_WIDE, _SOME = 32, 4  # columns; so many, to look at all of a row only where these are the same
 CV_CONSTRAINTS = [
     Interval(Integral, 2, None, closed="left"),
     Interval(RealNotInt, 0, 1, closed="neither"),
@@ -37,11 +38,12 @@ def few_shot_folds(
     Parameters
     ----------
     y : ndarray of shape (n,)
-    cv : int, float, splitter or iterable of (train, test)
+    cv : int, float, splitter or list of (train, test)
         An int: at most so many stratified folds, and no more than the largest class has rows. A
         float: one fold that holds out so large a part of the rows.
     groups : array-like of shape (n,) or None
-        Rows of a group are never on both sides.
+        Rows of a group are never on both sides. None: copies of a row are a group, where cv is an
+        int and X an array.
     every_class : bool
         Whether each fold of an int is to have a row of every class on both sides: there are then
         no more folds than the smallest class has rows, and classes with one row are left out.
@@ -63,6 +65,8 @@ def few_shot_folds(
     """
     sizes = np.unique(y, return_counts=True)[1]
     if isinstance(cv, Integral):
+        if groups is None and isinstance(X, np.ndarray):
+            groups = groups_of_copies(X, y)
         n_folds = min(cv, *_fold_limits(sizes, groups, every_class))
         if n_folds < 2:
             return []
@@ -85,7 +89,7 @@ def heard_rows(X, y, metadata, cv):
     y : ndarray of shape (n,)
     metadata : dict
         ``sample_weight`` and ``groups``, arrays or None.
-    cv : int, float, splitter or iterable of (train, test)
+    cv : int, float, splitter or list of (train, test)
 
     Returns
     -------
@@ -106,7 +110,7 @@ def folds_of_some(cv, some, X, y, groups):
 
     Parameters
     ----------
-    cv : int, float, splitter or iterable of (train, test)
+    cv : int, float, splitter or list of (train, test)
         Splits are of all rows.
     some : ndarray of shape (n,), bool
     X : ndarray of shape (n, n_features)
@@ -125,6 +129,33 @@ def folds_of_some(cv, some, X, y, groups):
         tuple(position[rows[some[rows]]] for rows in fold)
         for fold in _split(check_cv(cv), y, groups, X)
     ]
+
+
+def groups_of_copies(X, y):
+    """Groups of rows that are the same, as of a picture that is there twice; None where none are.
+
+    Rows of few columns may be the same by chance, and are not taken for copies.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+        Of copies, labels are the same.
+
+    Returns
+    -------
+    ndarray of shape (n,), int, or None
+        The first of the rows that are the same.
+    """
+    if X.shape[1] < _WIDE:
+        return None
+    groups, found = np.arange(len(X)), {}
+    some = np.ascontiguousarray(X[:, :_SOME]).view(np.dtype((np.void, _SOME * X.itemsize)))
+    _, place, sizes = np.unique(some[:, 0], return_inverse=True, return_counts=True)
+    rows = np.flatnonzero(sizes[place] > 1)
+    for row, label in zip(rows.tolist(), y[rows].tolist(), strict=True):
+        groups[row] = found.setdefault((X[row].tobytes(), label), row)
+    return None if (groups == np.arange(len(X))).all() else groups
 
 
 def covers_most(y, n_classes):

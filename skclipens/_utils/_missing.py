@@ -5,8 +5,11 @@ from numbers import Real
 import numpy as np
 
 # What `str` and `astype(str)` make of a value that stands for none, or of the label -1. As text it
-# may also be meant, so it is no missing value: whoever reads labels warns of it.
+# may also be meant, so it is no missing value: whoever reads labels warns of it. So he does of what
+# people write in tables; words of these are in any case.
 TEXTS_OF_MISSING = ("nan", "None", "<NA>", "-1")
+WORDS_OF_MISSING = ("n/a", "null", "unlabeled", "unlabelled")
+SIGNS_OF_MISSING = ("?", "-")
 
 
 def is_missing(x):

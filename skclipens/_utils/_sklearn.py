@@ -1,6 +1,8 @@
 """What is private in scikit-learn and used here. No other module imports it from there."""
 
-from sklearn.base import _fit_context as fit_context
+from functools import wraps
+
+from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
 from sklearn.utils._param_validation import (
@@ -35,3 +37,28 @@ __all__ = [
     "safe_indexing",
     "validate_params",
 ]
+
+
+def fit_context(*, prefer_skip_nested_validation):
+    """scikit-learn's context of a fit; where the fit fails, the estimator is what it was before.
+
+    Otherwise some attributes would be of the one fit and some of the other, and what was fitted
+    before would be lost.
+    """
+
+    def decorate(method):
+        checked = _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)(method)
+
+        @wraps(method)
+        def fit(estimator, *args, **parameters):
+            before = vars(estimator).copy()
+            try:
+                return checked(estimator, *args, **parameters)
+            except BaseException:
+                vars(estimator).clear()
+                vars(estimator).update(before)
+                raise
+
+        return fit
+
+    return decorate

@@ -15,6 +15,7 @@ from ._values import check_range, refuse_mixed, refuse_text, warn_of_texts, why_
 from ._warnings import silent, warn
 
 _FLOATS = [np.float64, np.float32]
+_MOST_WEIGHT = 1e5
 
 
 def few_rows_per_class():
@@ -97,6 +98,7 @@ def check_partly_labeled(estimator, X, y):
     if y is None:
         return check_table(estimator, X, y)  # scikit-learn's own error
     refuse_images(X)
+    warn_of_other_order(X, y)
     X = _checked(estimator, X, reset=True)
     refuse_mixed(y)
     y = column_or_1d(y, warn=True)
@@ -156,19 +158,57 @@ def _first_gap_named(X):
         ) from None
 
 
-def warn_of_other_order(X, y):
-    """Warn where X and y have the same labels of rows in another order.
+def warn_of_other_order(X, given, name="y", name_of_X="X"):
+    """Warn where what is given for each row has the index of X in another order.
 
-    As in scikit-learn, rows belong together by their position.
+    Parameters
+    ----------
+    X : array-like or frame of n rows
+    given : array-like of shape (n,), Series or None
+    name, name_of_X : str
+        What they are called in the message.
+
+    Warns
+    -----
+    UserWarning
+        If both have the same index, of which no label is there twice, in another order.
     """
-    indices = [getattr(one, "index", None) for one in (X, y)]
+    indices = [getattr(one, "index", None) for one in (X, given)]
     if any(not hasattr(index, "equals") or not index.is_unique for index in indices):
         return
-    of_X, of_y = indices
-    if len(of_X) == len(of_y) and not of_X.equals(of_y) and of_X.isin(of_y).all():
+    of_X, of_given = indices
+    if len(of_X) == len(of_given) and not of_X.equals(of_given) and of_X.isin(of_given).all():
         warn(
-            "X and y have the same index in another order. Rows belong together by their "
-            "position. If they do by their index, pass y.loc[X.index].",
+            f"{name_of_X} and {name} have the same index in another order. Rows belong together by "
+            f"their position. If they do by their index, pass {name}.loc[{name_of_X}.index].",
+        )
+
+
+def warn_of_unknown_labels(classes, y):
+    """Warn of true labels that a classifier does not know, and can only get wrong.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (C,)
+    y : array-like of shape (n,)
+
+    Warns
+    -----
+    UserWarning
+        Names them, and the first row.
+    """
+    labels = np.asarray(y)
+    if labels.ndim != 1:
+        return
+    known = set(classes.tolist())
+    unknown = [row for row, label in enumerate(labels.tolist()) if label not in known]
+    if unknown:
+        named = list(dict.fromkeys(labels[unknown].tolist()))
+        more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+        warn(
+            f"{len(unknown)} of {len(labels)} rows of y, the first is row {unknown[0]}, have "
+            f"labels that were not there in fit: {', '.join(map(repr, named[:3]))}{more}. They can "
+            "only count as wrong. Are they written otherwise, or numbered otherwise?"
         )
 
 
@@ -255,7 +295,7 @@ def labels_of(y, labeled):
     return y
 
 
-def refuse_unlabeled(y, option=None):
+def refuse_unlabeled(y, option=None, name="y"):
     """Raise ValueError if a row has no label, see :func:`unlabeled_rows`.
 
     Where all labels are -1 and 1, these are two classes.
@@ -265,6 +305,8 @@ def refuse_unlabeled(y, option=None):
     y : array-like of shape (n,)
     option : str or None
         The parameter of the estimator by which such rows are no error.
+    name : str
+        What the labels are called.
     """
     missing = unlabeled_rows(y, signs_are_classes=True)
     if not missing.any():
@@ -273,7 +315,7 @@ def refuse_unlabeled(y, option=None):
     row = int(np.argmax(missing))
     allow = f", or see the parameter {option!r}" if option else ""
     raise ValueError(
-        f"y has no label for {np.count_nonzero(missing)} of {len(labels)} rows; the first is "
+        f"{name} has no label for {np.count_nonzero(missing)} of {len(labels)} rows; the first is "
         f"row {row}, with {labels[row]!r}. Label these rows or leave them out{allow}."
     )
 
@@ -286,7 +328,7 @@ def check_at_least_two(classes):
 
 
 def check_weights(sample_weight, X, *, all_may_be_zero=False):
-    """Weights of rows as an array, or None.
+    """Weights of rows as an array, or None. A weight stands for so many copies of a row.
 
     Parameters
     ----------
@@ -301,7 +343,8 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
     Raises
     ------
     ValueError
-        If there is not one number that is not negative for each row, or all are zero and may not.
+        If there is not one number that is not negative for each row, one is too large for float32
+        to add up, or all are zero and may not.
     """
     if sample_weight is None:
         return None
@@ -310,6 +353,12 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
     weights = check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
     if not weights.any():
         raise ValueError("sample_weight is zero for all rows.")
+    if weights.max() > _MOST_WEIGHT:
+        row = int(weights.argmax())
+        raise ValueError(
+            f"sample_weight of row {row} is {weights[row]:.3g}. A weight stands for so many copies "
+            "of a row: divide all weights by their mean."
+        )
     return weights
 
 

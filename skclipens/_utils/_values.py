@@ -1,10 +1,11 @@
 """Values of tables and labels that would be taken for others without a word."""
 
+import unicodedata
 from numbers import Number
 
 import numpy as np
 
-from ._missing import TEXTS_OF_MISSING, is_missing
+from ._missing import SIGNS_OF_MISSING, TEXTS_OF_MISSING, WORDS_OF_MISSING, is_missing
 from ._warnings import warn
 
 _SMALLEST = 1e-16  # of the largest value of a table; squares of smaller ones vanish in float32
@@ -118,12 +119,14 @@ def _kind_of(label):
     return None if isinstance(label, (dict, set, bytes)) else "something else"
 
 
-def warn_of_texts(y):
-    """Warn of classes whose names are what ``astype(str)`` makes of missing labels.
+def warn_of_texts(y, name="y"):
+    """Warn of classes whose names stand for a missing label, or differ in writing only.
 
     Parameters
     ----------
     y : ndarray of shape (n,)
+    name : str
+        What holds the labels.
 
     Warns
     -----
@@ -132,18 +135,89 @@ def warn_of_texts(y):
     """
     if y.dtype.kind not in "OUT":
         return
-    labels = y.tolist()
-    found = {}
+    first = first_rows(y.tolist())
+    doubted = [label for label in first if _stands_for_none(label, first)]
+    if doubted:
+        warn(
+            f"{name} has the class {' and '.join(map(repr, doubted))}, first in row "
+            f"{first[doubted[0]]}. {_why_none(doubted)} a missing label. If these rows have no "
+            "label, write None there.",
+        )
+    warn_of_writings(first, name)
+
+
+def first_rows(labels):
+    """The first row of each label that is a string."""
+    first = {}
     for row, label in enumerate(labels):
-        if isinstance(label, str) and label in TEXTS_OF_MISSING:
-            found.setdefault(label, row)
-    if not found or set(labels) == {"-1", "1"}:  # two classes, as of numbers
+        if isinstance(label, str):
+            first.setdefault(label, row)
+    return first
+
+
+def _stands_for_none(label, labels):
+    if label in TEXTS_OF_MISSING:
+        return set(labels) != {"-1", "1"}  # two classes, as of numbers
+    if label in SIGNS_OF_MISSING:  # beside other signs, a sign may be meant
+        return not any(len(one) == 1 and not one.isalnum() for one in set(labels) - {label})
+    return label.casefold() in WORDS_OF_MISSING
+
+
+def _why_none(labels):
+    if set(labels) <= set(TEXTS_OF_MISSING):
+        return "This is what astype(str) makes of"
+    return "This may stand for"
+
+
+def warn_of_writings(first, name):
+    """Warn of classes that are the same word, but for case, blanks, and "_" in place of a blank.
+
+    Parameters
+    ----------
+    first : dict of str to int
+        The classes, and the first row of each, in the order of these.
+    name : str
+        What holds the labels.
+
+    Warns
+    -----
+    UserWarning
+        Names the first two such classes and their rows.
+    """
+    groups = alike(first, _plain)
+    if not groups:
         return
-    named = " and ".join(map(repr, found))
+    one, other = groups[0][:2]
+    more = f" So do {len(groups) - 1} more." if len(groups) > 1 else ""
     warn(
-        f"y has the class {named}, first in row {min(found.values())}. This is what astype(str) "
-        "makes of a missing label. If these rows have no label, write None there.",
+        f"{name} has the classes {one!r}, first in row {first[one]}, and {other!r}, first in row "
+        f"{first[other]}, which differ in case, blanks or '_' only.{more} If they are one class, "
+        "write them alike: rows of one count as wrong for the other."
     )
+
+
+def alike(names, plain):
+    """Groups of names that a function makes the same.
+
+    Parameters
+    ----------
+    names : iterable of str
+    plain : callable
+        Makes of a name what tells it from others.
+
+    Returns
+    -------
+    list of list of str
+        Of two or more each.
+    """
+    groups = {}
+    for name in names:
+        groups.setdefault(plain(name), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _plain(name):
+    return " ".join(unicodedata.normalize("NFC", name).casefold().replace("_", " ").split())
 
 
 def why_no_labels(y):

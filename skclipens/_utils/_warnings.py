@@ -5,19 +5,39 @@ import sys
 import threading
 import warnings
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from ._locks import ForkLock
 
 _NOTHING = "(?!)"  # matches no text
+_said = ContextVar("what was said in the call of each_warning_once that is running", default=None)
 _BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib"}
 
 
 def warn(message, category=UserWarning):
     """Warn at the line that led here from outside of this package, scikit-learn and joblib."""
+    said = _said.get()
+    if said is not None:
+        if (message, category) in said:
+            return
+        said.add((message, category))
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _package_of(frame) in _BETWEEN:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+@contextmanager
+def each_warning_once():
+    """A context, or decorator of a function, in which :func:`warn` says nothing twice.
+
+    Heads of one ensemble have the same doubts about what they are given.
+    """
+    token = _said.set(set() if _said.get() is None else _said.get())
+    try:
+        yield
+    finally:
+        _said.reset(token)
 
 
 def _package_of(frame):

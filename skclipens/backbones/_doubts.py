@@ -5,14 +5,23 @@ import re
 import reprlib
 import unicodedata
 
+from .._utils._values import alike
 from .._utils._warnings import warn
 from ._loading import load_backbone
 
 _LISTED = 3  # classes that a message names
+_NEARLY_ALL = 0.9
+_CODE = re.compile(
+    r"\d{2,}"
+    r"|[a-z]{1,3}[-_ ]?\d{5,}"  # as of WordNet. Shorter ones may be names: "A320", "mp3"
+    r"|(c|cls|class|cat|category|label|group|kind|type|id|folder|target)[-_ ]?\d+"
+    r"|(?=[a-f]*\d)[\da-f-]{8,}",
+    re.IGNORECASE,
+)
 
 
 def warn_of_prompts(backbone, names, templates):
-    """Warn of names of classes whose prompts are cut off, or the same as those of others.
+    """Warn of names of classes that are codes, or whose prompts are cut off or those of others.
 
     Tokens are looked at only where a prompt has more bytes than tokens are read, or where names
     differ in nothing but case, signs and blanks.
@@ -28,11 +37,12 @@ def warn_of_prompts(backbone, names, templates):
     UserWarning
         Names the first such classes, and the backbone.
     """
+    _warn_of_codes(names)
     n_read = backbone.config["text_cfg"].get("context_length", 77)
     longest = max(len(template.encode()) for template in templates)
     long = [name for name in names if longest + len(name.encode()) > n_read - 2]
-    alike = _alike(names)
-    if not long and not alike:
+    close = [name for group in alike(names, _plain) for name in group]
+    if not long and not close:
         return
     tokenizer = load_backbone(backbone).tokenizer
     cut = [name for name in dict.fromkeys(long) if _is_cut(tokenizer, name, templates, n_read)]
@@ -43,7 +53,7 @@ def warn_of_prompts(backbone, names, templates):
         )
     # Of names that are cut off, those may be alike that begin alike.
     tokens = {}
-    for name in dict.fromkeys([*cut, *alike]):
+    for name in dict.fromkeys([*cut, *close]):
         prompts = tokenizer([template.replace("{}", name) for template in templates])
         tokens.setdefault(prompts.numpy().tobytes(), []).append(name)
     for same in tokens.values():
@@ -54,13 +64,23 @@ def warn_of_prompts(backbone, names, templates):
             )
 
 
-def _alike(names):
-    """Names that tokenizers may read alike: they differ in case, signs and blanks only."""
-    groups = {}
-    for name in names:
-        plain = unicodedata.normalize("NFKD", html.unescape(html.unescape(name))).casefold()
-        groups.setdefault(re.sub(r"\W|_", "", plain), []).append(name)
-    return [name for group in groups.values() if len(group) > 1 for name in group]
+def _warn_of_codes(names):
+    """Warn if nearly all names are codes. A single digit may be the name of a digit."""
+    codes = [name for name in names if _CODE.fullmatch(name.strip())]
+    n_digits = sum(len(name) == 1 and name.isdigit() for name in names)
+    if not codes or len(codes) < max(_NEARLY_ALL * (len(names) - n_digits), len(names) / 2):
+        return
+    warn(
+        f"Names of classes look like codes: {_listed(sorted(codes))}. These say nothing to a text "
+        "tower. Give class_names that say in words what is in the pictures, or take heads that "
+        "read no names, such as head='linear'."
+    )
+
+
+def _plain(name):
+    """What tokenizers may read of a name: neither case nor signs nor blanks."""
+    plain = unicodedata.normalize("NFKD", html.unescape(html.unescape(name))).casefold()
+    return re.sub(r"\W|_", "", plain)
 
 
 def _is_cut(tokenizer, name, templates, n_read):

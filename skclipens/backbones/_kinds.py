@@ -1,11 +1,13 @@
 """What the columns of an embedding are, and how that is written in their names."""
 
+import re
 from dataclasses import dataclass
 
 from ._spec import Backbone
 
 # Whether columns are pooled features, and of views, in the order in which an embedder makes blocks.
 _PARTS = [(False, False), (False, True), (True, False), (True, True)]
+_COLUMN = re.compile(r"^(?P<block>.+)__(?P<position>\d+)$")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,53 @@ def parse_kind(name):
         if name.endswith(_ending(*parts)) and _is_canonical(backbone):
             return BlockKind(backbone, *parts)
     return None
+
+
+def kind_behind_prefix(name):
+    """The kind that a name writes, also behind the prefix of a ColumnTransformer; or None."""
+    return parse_kind(name) or parse_kind(name.rpartition("__")[2])
+
+
+def numbered_columns(names):
+    """Names of blocks, and numbers of columns in these, of columns that are named like embeddings.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    list of (str, int) or None
+        One for each name.
+    """
+    matches = (_COLUMN.match(name) for name in names)
+    return [match and (match["block"], int(match["position"])) for match in matches]
+
+
+def refuse_other_columns(owner, kinds, names):
+    """Raise ValueError if columns are named as those of another kind, or stand in another order.
+
+    Parameters
+    ----------
+    owner : str
+        How what reads the columns is called in the message.
+    kinds : list of BlockKind
+        Which columns it can read.
+    names : array-like of str
+        Names that are not those of an embedder's columns may be anything.
+    """
+    found = {}
+    for place, (name, numbered) in enumerate(zip(names, numbered_columns(names), strict=True)):
+        if numbered is None:
+            continue
+        block, position = numbered
+        if block not in found:
+            found[block] = kind_behind_prefix(block)
+        if found[block] is not None and (found[block] not in kinds or position != place):
+            raise ValueError(
+                f"{owner} has the column {name!r} where embeddings of {kinds[0].name!r} have "
+                f"number {place}. Give it the columns of this backbone, in their order."
+            )
 
 
 def kinds_of(backbone):

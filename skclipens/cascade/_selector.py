@@ -60,7 +60,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         How much of the best score on the path may be given up for fewer blocks.
     scoring : str or callable, default="neg_log_loss"
         What is to be large; see :term:`scoring`.
-    cv : int, float, splitter or iterable of (train, test), default=5
+    cv : int, float, splitter or list of (train, test), default=5
         An int: at most so many stratified folds, and no more than the smallest class has rows.
         Classes with a single row, or group, are left out of cross-validation. A float: so large a
         part of the rows is held out. Folds that `scoring` is not defined for, since a class is on

@@ -9,10 +9,12 @@ from sklearn.utils import Bunch
 
 from skclipens._utils._missing import is_missing
 from skclipens.datasets._bunch import make_dataset
+from skclipens.datasets._layout import check_classes, walk
 from skclipens.images import ImageError
 from skclipens.images._files import IMAGE_SUFFIXES, is_image_name
 from skclipens.images._wrapped import name_of, unwrapped
 
+from .._utils._values import first_rows, warn_of_writings
 from .._utils._warnings import warn
 
 _PATH_COLUMNS = ("path", "filename", "file", "image")
@@ -21,10 +23,11 @@ TABLE_SUFFIXES = (".csv", ".parquet")
 _LISTED = 3  # files that a message names
 
 
-def load_folder(path, *, raw_names=False):
+def load_folder(path, *, raw_names=False, return_X_y=False):
     """Load pictures from a folder that has one folder per class, as torchvision's ImageFolder.
 
-    No picture is decoded. Files below a folder of a class belong to it, at any depth.
+    No picture is decoded. Files below a folder of a class belong to it, at any depth. Links to
+    folders are followed, but no folder of a class is read twice.
 
     Parameters
     ----------
@@ -33,6 +36,8 @@ def load_folder(path, *, raw_names=False):
     raw_names : bool, default=False
         If True, classes are called as their folders. Otherwise "_" and "-" become blanks, so that
         "laptop_computer" reads "laptop computer" in a prompt.
+    return_X_y : bool, default=False
+        If True, return paths and names of classes, which ``fit`` takes, instead of a Bunch.
 
     Returns
     -------
@@ -49,15 +54,26 @@ def load_folder(path, *, raw_names=False):
             Columns "path", "label" (the name of the class) and "target". None if pandas is not
             installed.
         skipped : list of str
-            Files that were left out: hidden ones, those that are no images, and those beside the
-            folders of the classes. A warning tells of all that are not hidden.
+            Files that were left out: hidden ones, those that are no images, those beside the
+            folders of the classes, and links to a folder that is read already. A warning tells of
+            all that are not hidden.
+
+    (filenames, labels) : tuple if `return_X_y` is True
+        The paths, and for each the name of its class.
 
     Raises
     ------
     FileNotFoundError
         If there is no such folder.
     ValueError
-        If it has no folders, one of them has no images, or two get the same name.
+        If it has no folders, one of them has no images, two get the same name, or they are parts of
+        a data set ("train", "test") that have the folders of the classes in them.
+
+    Warns
+    -----
+    UserWarning
+        If the folders only have folders, and most of these have the same names: these may be the
+        classes. Also if files are left out, or all folders are called "train", "test" or the like.
 
     See Also
     --------
@@ -74,10 +90,13 @@ def load_folder(path, *, raw_names=False):
     ...         (Path(folder) / name).mkdir()
     ...         Image.new("RGB", (8, 8)).save(Path(folder) / name / "1.png")
     ...     pictures = load_folder(folder)
+    ...     paths, labels = load_folder(folder, return_X_y=True)
     >>> print(*pictures.target_names, sep=", ")
     cat, laptop computer
     >>> pictures.target
     array([0, 1])
+    >>> print(labels)
+    ['cat' 'laptop computer']
     """
     root = _existing_folder(path)
     folders = sorted(one for one in root.iterdir() if one.is_dir() and not _is_hidden(one))
@@ -88,6 +107,7 @@ def load_folder(path, *, raw_names=False):
         )
     names = [one.name if raw_names else _readable_name(one.name) for one in folders]
     _check_names(names, folders)
+    check_classes(root, folders)
     skipped = [str(one) for one in sorted(root.iterdir()) if one.is_file()]
     filenames, labels = [], []
     for folder, name in zip(folders, names, strict=True):
@@ -101,14 +121,15 @@ def load_folder(path, *, raw_names=False):
         labels += [name] * len(images)
         skipped += others
     _warn_of_skipped(skipped)
-    dataset = make_dataset(
-        np.array(filenames), np.array(labels), {}, return_X_y=False, as_frame=False
-    )
+    filenames, labels = np.array(filenames), np.array(labels)
+    if return_X_y:
+        return filenames, labels
+    dataset = make_dataset(filenames, labels, {}, return_X_y=False, as_frame=False)
     dataset.skipped = skipped
     return dataset
 
 
-def load_table(path, *, path_column=None, label_column=None):
+def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     """Load paths of pictures, and their labels if there are any, from a CSV or Parquet file.
 
     No picture is decoded.
@@ -124,6 +145,8 @@ def load_table(path, *, path_column=None, label_column=None):
     label_column : str, default=None
         The column of labels. None takes the first that there is of "label", "class" and
         "category".
+    return_X_y : bool, default=False
+        If True, return images and labels, which ``fit`` takes, instead of a Bunch.
 
     Returns
     -------
@@ -140,14 +163,23 @@ def load_table(path, *, path_column=None, label_column=None):
             "path", the other columns of the table, "label" and "target". These three take the
             place of columns that are called so.
 
+    (filenames, labels) : tuple if `return_X_y` is True
+        The paths, URLs or images, and the label of each.
+
     Raises
     ------
     FileNotFoundError
         If there is no such table, or a file that it names is missing; says the row.
     ValueError
-        If the table is of another format, is empty, lacks a column, or a row has no path or label.
+        If the table is of another format, is empty, lacks a column, or a row has no path or label;
+        or if it has no labels, and `return_X_y` is True.
     ImportError
         If pandas is missing, or pyarrow for Parquet.
+
+    Warns
+    -----
+    UserWarning
+        If labels differ in case, blanks or "_" only, such as "cat" and "Cat"; says the rows.
 
     See Also
     --------
@@ -178,13 +210,22 @@ def load_table(path, *, path_column=None, label_column=None):
     label_column = _column(table, label_column, _LABEL_COLUMNS, "label_column")
     filenames = _images_of(table[path_column].tolist(), table_path)
     columns = table.drop(columns=[path_column, "path"], errors="ignore")
+    if label_column is None and return_X_y:
+        raise ValueError(
+            f"{str(table_path)!r} has none of the columns {', '.join(_LABEL_COLUMNS)}, so there is "
+            "no y; label_column names another one."
+        )
     if label_column is None:
         columns.insert(0, "path", filenames)
         return Bunch(filenames=filenames, target=None, target_names=None, frame=columns)
     labels = table[label_column].tolist()
     _check_all_there(labels, label_column, table_path)
+    warn_of_writings(first_rows(labels), f"Column {label_column!r} of {str(table_path)!r}")
+    labels = np.array(labels)
+    if return_X_y:
+        return filenames, labels
     columns = {name: column.to_numpy() for name, column in columns.items() if name != label_column}
-    return make_dataset(filenames, np.array(labels), columns, return_X_y=False, as_frame=False)
+    return make_dataset(filenames, labels, columns, return_X_y=False, as_frame=False)
 
 
 def list_images(folder):
@@ -197,12 +238,11 @@ def list_images(folder):
     Returns
     -------
     images, others : list of str
-        Absolute paths, sorted.
+        Absolute paths, sorted. Others have links to folders that are read already.
     """
     images, others = [], []
-    for place, folders, files in os.walk(_existing_folder(folder), followlinks=True):
-        folders[:] = sorted(one for one in folders if not one.startswith("."))
-        for file in sorted(files):
+    for place, files in walk(_existing_folder(folder), others):
+        for file in files:
             is_image = is_image_name(file) and not file.startswith(".")
             (images if is_image else others).append(os.path.join(place, file))
     return images, others
@@ -238,7 +278,7 @@ def _warn_of_skipped(skipped):
     if shown:
         more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
         listed = ", ".join(shown[:_LISTED]) + more
-        warn(f"Left out, as no images or in no class's folder: {listed}.")
+        warn(f"Left out, as no images, in no class's folder, or read already: {listed}.")
 
 
 def _read_table(path):

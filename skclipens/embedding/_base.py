@@ -13,6 +13,7 @@ from sklearn.utils.validation import validate_data
 from .._utils._linalg import unit_rows
 from .._utils._progress import progress
 from .._utils._sklearn import Interval, StrOptions, as_output, fit_context
+from .._utils._warnings import warn
 from ..backbones import load_backbones
 from ..backbones._available import check_available
 from ..backbones._devices import resolve_device, resolve_precision
@@ -106,6 +107,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
             for backbone in self._backbones():
                 check_available(backbone)
         self._note_weights(self._backbones())
+        self._fitted_settings = self._settings()
         self.n_features_in_ = 1
         # Sets feature_names_in_, or removes it where X has no names.
         validate_data(self, X, skip_check_array=True, ensure_2d=False)
@@ -142,10 +144,30 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
             dtype; names the first of them.
         """
         self._validate_params()
+        self._doubt_changes()
         images = as_image_list(X)
         embeddings, notes = self._transform(images)
         warn_of(notes, images)
         return embeddings
+
+    def _settings(self):
+        """What embeddings depend on, beside weights and the machine."""
+        blocks = [(block.kind.name, block.views) for block in self._blocks()]
+        return {"columns": blocks, "decode": self.decode, "normalize": self.normalize}
+
+    def _doubt_changes(self):
+        """Warn where embeddings are no longer what they were in ``fit``."""
+        before, now = getattr(self, "_fitted_settings", None), self._settings()
+        if before is None:
+            return
+        changed = [name for name, value in now.items() if value != before[name]]
+        changed = ["backbones, features or views" if one == "columns" else one for one in changed]
+        changed += self._changed_weights()
+        if changed:
+            warn(
+                f"This embedder has changed since fit: {', '.join(changed)}. What follows was "
+                "fitted on other embeddings: fit again."
+            )
 
     def _transform(self, images):
         """Embeddings, and what Pillow warns of, by row."""

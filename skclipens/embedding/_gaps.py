@@ -28,6 +28,20 @@ def readable(values, gaps):
     ]
 
 
+def without_gaps(table, gaps):
+    """A copy of an array or frame in which any other row stands in place of gaps, or ones if none.
+
+    A row has no influence on what is said of others.
+    """
+    if gaps.all():
+        return filled(table, gaps, 1)
+    rows = np.where(gaps, np.argmin(gaps), np.arange(len(gaps)))
+    found = safe_indexing(table, rows)
+    if hasattr(found, "set_axis"):
+        found = found.set_axis(table.index)
+    return found
+
+
 def filled(table, rows, value):
     """A copy of an array or frame, with a value in some rows."""
     if hasattr(table, "clone"):  # of polars

@@ -1,5 +1,6 @@
 """Reading what ``embed_to`` has written: the whole, some rows, or a part at a time."""
 
+import re
 from contextlib import contextmanager
 from itertools import pairwise
 
@@ -95,6 +96,8 @@ class PartedTable:
     columns : list of str
     parts : list of (name, start, stop)
         With the first row of each, and the row after its last.
+    settings : dict of str to str
+        What made each of the blocks: its weights and how images were decoded and scaled.
     """
 
     def __init__(self, folder, backbones=None, columns=None):
@@ -107,6 +110,7 @@ class PartedTable:
         self.n_rows = manifest["n_images"]
         self.parts = chunks_of(self.n_rows, manifest["chunk_size"])
         self._fingerprints = manifest.get("parts", {})
+        self.settings = _settings(manifest)
         self._folder.require([name for name, _, _ in self.parts])
         self.columns = _columns(manifest["widths"], backbones)
         if columns is not None:
@@ -165,6 +169,23 @@ class PartedTable:
                 yield done
                 bar.update(done[1] - done[0])
 
+    def refuse_other_settings(self, settings):
+        """Raise ValueError if blocks were made otherwise than those of another table."""
+        for name in settings.keys() & self.settings.keys():
+            if settings[name] != self.settings[name]:
+                raise ValueError(
+                    f"{self.name!r} has embeddings of {name!r} that were made otherwise than those "
+                    f"that were fitted on: {self.settings[name]!r}, which were "
+                    f"{settings[name]!r}. Embed with the same weights and settings."
+                )
+
+
+def _settings(manifest):
+    # Precisions make hardly a difference, and are those of the machine.
+    models = [re.sub(r" (fp32|fp16|bf16) ", " ", model) for model in manifest.get("models", [])]
+    ending = "" if manifest.get("normalize", True) else ", not normalised"
+    return {name: model + ending for name, model in zip(manifest["widths"], models)}
+
 
 def _done(task, table, parts, given):
     return parts[0][1], parts[-1][2], task(table, parts, given)
@@ -174,6 +195,12 @@ def _positions(rows, n_rows):
     """Positions of rows, from positions or a mask."""
     if rows is None:
         return np.arange(n_rows)
+    index = getattr(rows, "index", None)
+    if hasattr(index, "equals") and not index.equals(type(index)(range(len(index)))):
+        raise ValueError(
+            "rows has an index of its own, but the table is read by position. Pass "
+            "rows.to_numpy(), in the order of the images."
+        )
     rows = np.asarray(rows)
     if rows.ndim == 1 and rows.dtype == bool and len(rows) == n_rows:
         return np.flatnonzero(rows)

@@ -39,7 +39,8 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
     FileNotFoundError
         If `folder` holds no embeddings.
     ValueError
-        If a part is missing or damaged, a column is missing, or `to` is not empty.
+        If a part is missing or damaged, a column is missing, `to` is not empty, or a classifier
+        that was fitted on such files is to read some that were made by other weights or settings.
 
     See Also
     --------
@@ -65,6 +66,7 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
     check_is_fitted(classifier)
     names = getattr(classifier, "feature_names_in_", None)
     table = PartedTable(folder, columns=None if names is None else names.tolist())
+    table.refuse_other_settings(getattr(classifier, "_table_settings", {}))
     if to is not None:
         to = Folder(to, again="predict again, to a new folder")
         to.begin_empty()

@@ -13,6 +13,18 @@ class WeightsMixin(VersionsMixin):
     def _note_weights(self, backbones):
         found = {backbone.name: weights_digest(backbone) for backbone in backbones}
         self._weights_digests = {name: digest for name, digest in found.items() if digest}
+        self._weights_versions = {backbone.name: _version(backbone) for backbone in backbones}
+
+    def _changed_weights(self):
+        """Which weights are other ones than those that were noted, as what to say of them."""
+        changed = []
+        for name, version in getattr(self, "_weights_versions", {}).items():
+            backbone = Backbone(name)
+            if _version(backbone) != version:  # by times of files, which copies do not keep
+                digest = weights_digest(backbone)
+                if digest != self._weights_digests.get(name, digest):
+                    changed.append(f"the weights of {name!r}")
+        return changed
 
     def __setstate__(self, state):
         super().__setstate__(state)
@@ -43,6 +55,14 @@ def weights_digest(backbone):
     if not keys or None in keys:
         return None
     return hashlib.sha256(b"".join(keys)).hexdigest()[:32]
+
+
+def _version(backbone):
+    """None where the files are not there, as where a store knows all images."""
+    try:
+        return backbone.version
+    except OSError:
+        return None
 
 
 def _digest_here(name):

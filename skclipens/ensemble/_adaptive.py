@@ -34,6 +34,7 @@ from ._folding import fold
 from ._from_files import FitFrom
 from ._held_out import fit_and_judge, fit_experts
 from ._memory import kept_by
+from ._mismatch import warn_of_mismatch
 from ._predicting import ExpertClassifier
 from ._unlike import seen_blocks
 from ._without_labels import fit_by_names
@@ -104,7 +105,7 @@ class AdaptiveBackboneEnsemble(
         - ``"mixture"``: a sparse gate activates two experts for each row;
         - a router with parameters of its own, such as ``NeuralLogitController(hidden_dim=32)``;
           see :mod:`skclipens.ensemble`.
-    cv : int, float, splitter or iterable of (train, test), default=5
+    cv : int, float, splitter or list of (train, test), default=5
         How heads that learn from rows are kept from the rows that calibrate and route.
 
         - an int: cross-fitting in at most so many stratified folds; the heads are then fitted
@@ -126,7 +127,8 @@ class AdaptiveBackboneEnsemble(
         :func:`sklearn.utils.class_weight.compute_sample_weight`.
     class_names : mapping or sequence of str, default=None
         Names of the classes for prompts: a mapping from labels, or a sequence that integer
-        labels index. Labels that are strings are their own names.
+        labels index. Labels that are strings are their own names. Where ``fit`` gets no y, the
+        names become the labels, sorted.
     templates : sequence of str, default=None
         Prompts, each with one ``{}``; see :class:`ZeroShotHead`.
     %(text_cache)s
@@ -258,9 +260,11 @@ class AdaptiveBackboneEnsemble(
         y : array-like of shape (n,), default=None
             Labels; see `unlabeled` for rows that have none. None where nothing learns from them:
             zero-shot heads, ``calibrate=False``, and a router such as ``"uniform"``. Then
-            ``class_names`` is a sequence, and the labels.
+            ``class_names`` is a sequence. Sorted, it is the labels: columns of ``predict_proba``
+            follow ``classes_``, not the sequence.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows, for heads, temperatures, router and mixture.
+            Weights of the rows, for heads, temperatures, router and mixture. A weight stands for so
+            many copies of a row, so they should be 1 in the mean.
         groups : array-like of shape (n,), default=None
             Rows of a group, such as pictures of one object, are not used to judge heads that have
             seen others of the group.
@@ -331,6 +335,7 @@ class AdaptiveBackboneEnsemble(
         self.experts_ = experts
         self.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
         self._seen, told = seen_blocks(experts, X), 0.0
+        warn_of_mismatch(self, X, y)
         if held_out is None:
             self.judged_, self.temperatures_ = np.ones(len(experts), bool), np.ones(len(experts))
             self.router_ = router

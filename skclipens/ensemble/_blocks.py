@@ -1,15 +1,19 @@
 """Blocks of columns that belong together."""
 
-import re
 from typing import NamedTuple
 
 import numpy as np
 
 from .._utils._warnings import warn
 from ..backbones import resolve_backbones
-from ..backbones._kinds import BlockKind, kinds_of, parse_kind
-
-_COLUMN_NAME = re.compile(r"^(?P<block>.+)__(?P<position>\d+)$")
+from ..backbones._kinds import (
+    BlockKind,
+    kind_behind_prefix,
+    kinds_of,
+    numbered_columns,
+    parse_kind,
+    refuse_other_columns,
+)
 
 
 class Block(NamedTuple):
@@ -60,7 +64,9 @@ def find_blocks(blocks, n_features, feature_names):
     if isinstance(blocks, str) or all(isinstance(block, str) for block in blocks):
         return _blocks_from_kinds(_named_kinds(blocks), n_features, feature_names)
     return [
-        _made_block(name, positions(columns, n_features, feature_names, f"Block {name!r}"))
+        _made_block(
+            name, positions(columns, n_features, feature_names, f"Block {name!r}"), feature_names
+        )
         for name, columns in _checked_pairs(blocks)
     ]
 
@@ -79,10 +85,11 @@ def _blocks_from_names(n_features, feature_names):
 def _embeddings(feature_names):
     """Blocks that an embedder made: their columns are named after a backbone and numbered."""
     numbered = {}
-    for column, name in enumerate(feature_names):
-        if match := _COLUMN_NAME.match(name):
-            numbered.setdefault(match["block"], {})[int(match["position"])] = column
-    found = {name: kind for name in numbered if (kind := _kind_behind_prefix(name))}
+    for column, place in enumerate(numbered_columns(feature_names)):
+        if place is not None:
+            block, position = place
+            numbered.setdefault(block, {})[position] = column
+    found = {name: kind for name in numbered if (kind := kind_behind_prefix(name))}
     return [_block_of(name, kind, numbered[name]) for name, kind in found.items()]
 
 
@@ -98,18 +105,15 @@ def _block_of(name, kind, columns):
     return Block(name, columns, None)
 
 
-def _kind_behind_prefix(name):
-    """The kind of block that is called so, also behind the prefix of a ColumnTransformer."""
-    return parse_kind(name) or parse_kind(name.rpartition("__")[2])
-
-
-def _made_block(name, columns):
-    kind = _kind_behind_prefix(name)
+def _made_block(name, columns, feature_names):
+    kind = kind_behind_prefix(name)
     if kind is not None and len(columns) != kind.width:
         raise ValueError(
             f"Block {name!r} has {len(columns)} columns, but embeddings of {kind.name!r} have "
             f"{kind.width}. Give it all of them, or another name."
         )
+    if kind is not None and feature_names is not None:
+        refuse_other_columns(f"Block {name!r}", [kind], feature_names[columns])
     return Block(name, columns, kind)
 
 

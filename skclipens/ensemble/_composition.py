@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
+from .._utils._metadata import metadata_taken
 from .._utils._random import draw_seed
 from .._utils._sklearn import VisualBlock, routing_enabled
 from ._experts import HEADS, named_heads, warn_of_nameless
@@ -119,6 +120,15 @@ class HeadComposition:
     def _has_named_classes(self, y):
         return self.class_names is not None or isinstance(np.asarray(y).tolist()[0], str)
 
+    def _takes_weights(self, y):
+        """Whether all heads that learn, and the router, can take weights of rows."""
+        draft = clone(self)  # a random state in use is not drawn from
+        names = getattr(self, "feature_names_in_", None)
+        nothing = {"sample_weight": None, "groups": None}
+        experts, _, router = draft._plan(self.n_features_in_, names, y, nothing)
+        routed = is_fixed(router) or "sample_weight" in metadata_taken(router)
+        return routed and all("sample_weight" in one.takes for one in experts if one.learns)
+
     def _takes_experts_as_they_are(self, router):
         return is_fixed(router) and not self.calibrate
 
@@ -127,8 +137,8 @@ class HeadComposition:
         names = getattr(self, "feature_names_in_", None)
         if self._has_auto() and not self._has_named_classes(y):
             warn_of_nameless(experts, y)
-        elif self._has_auto() and self.blocks is None and names is None:
-            warn_of_unnamed_columns(X)
+        if self._has_auto() and self.blocks is None:
+            warn_of_unnamed_columns(experts, X, names)
         as_they_are = self._takes_experts_as_they_are(router)
         if not as_they_are or any(expert.learns for expert in experts):
             warn_of_columns(experts, X, names)

@@ -1,17 +1,19 @@
 """Fitting an ensemble, and what it would say of a row that it has not seen."""
 
 from copy import copy
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._folds import few_shot_folds, folds_of_some, heard_rows
+from .._utils._folds import few_shot_folds, folds_of_some, groups_of_copies, heard_rows
 from .._utils._linalg import one_blas_thread
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
-from .._utils._validation import check_groups, check_weights
-from .._utils._warnings import silent
+from .._utils._validation import check_groups, check_weights, warn_of_other_order
+from .._utils._warnings import each_warning_once, silent
 from ._held_out import HeldOut
+from ._suspect import warn_of_weights
 from ._unlabeled import learn_from_unlabeled
 from .routers import combine, is_fixed
 
@@ -24,7 +26,10 @@ class Learned(NamedTuple):
     Attributes
     ----------
     kept : ndarray of shape (n,), bool
-        Which of the rows that were given have a label and a weight; all else is of these.
+        Which of the rows that were given have a label and a weight, and are the first of their
+        copies; all else is of these.
+    source : ndarray of shape (n,), int
+        The first of the copies of a row.
     X : ndarray of shape (n_kept, n_features)
     y : ndarray of shape (n_kept,)
     metadata : dict
@@ -32,6 +37,7 @@ class Learned(NamedTuple):
     """
 
     kept: np.ndarray
+    source: np.ndarray
     X: np.ndarray
     y: np.ndarray
     metadata: dict
@@ -92,8 +98,9 @@ class CrossFit:
             rows, of_rows = self._held_out_logits(learned)
         rows = np.flatnonzero(learned.kept)[rows]
         logits[rows], known[rows] = of_rows, True
-        return logits, known
+        return logits[learned.source], known[learned.source]
 
+    @each_warning_once()
     def _learn(self, X, y, sample_weight, groups, folds=None, judge=True):
         """Fit; nothing is held out where nothing needs it, unless ``judge`` is true.
 
@@ -101,6 +108,9 @@ class CrossFit:
         -------
         Learned
         """
+        vars(self).pop("_table_settings", None)
+        warn_of_other_order(X, sample_weight, "sample_weight")
+        warn_of_other_order(X, groups, "groups")
         X, y, kept = self._check_rows(X, y)
         weights, groups = check_weights(sample_weight, X), check_groups(groups, kept)
         given, cv = (
@@ -113,14 +123,43 @@ class CrossFit:
             cv = cv if hasattr(cv, "split") else folds_of_some(cv, kept, X, kept, groups)
             X, given = X[kept], rows_of(given, kept)
         metadata = self._check_metadata(X, y, **given)
+        warn_of_weights(metadata["sample_weight"])
         heard, X, y, metadata, cv = heard_rows(X, y, metadata, cv)
         kept[kept] = heard
+        first, X, y, metadata = self._merge_copies(X, y, metadata, cv)
+        source = np.arange(len(kept))
+        source[kept] = np.flatnonzero(kept)[first]
+        kept = kept & (source == np.arange(len(kept)))
         # Many small fits: threads within each cost more than they bring; n_jobs is for more cores.
         with one_blas_thread():
             told, held_out = self._fit(X, y, metadata, cv, judge)
             if self.unlabeled == "use":
                 self.unlabeled_ = learn_from_unlabeled(self, X, y, metadata, *rest, told)
-        return Learned(kept, X, y, metadata, held_out)
+        return Learned(kept, source, X, y, metadata, held_out)
+
+    def _merge_copies(self, X, y, metadata, cv):
+        """Rows that are no copies of others, with the weight of all of their copies.
+
+        Where something cannot take weights, copies stay and are a group.
+
+        Returns
+        -------
+        first : ndarray of shape (n,), int
+            Which of the rows stands for a row.
+        X, y, metadata
+            Of the rows that stand for others, or for themselves.
+        """
+        every, copies = np.arange(len(y)), None
+        if metadata["groups"] is None and isinstance(cv, Real):
+            copies = groups_of_copies(X, y)
+        if copies is None:
+            return every, X, y, metadata
+        if not self._takes_weights(y):
+            return every, X, y, {**metadata, "groups": copies}
+        weights = metadata["sample_weight"]
+        rows = np.flatnonzero(copies == every)
+        weights = np.bincount(copies, weights, minlength=len(y))[rows].astype(X.dtype)
+        return copies, X[rows], y[rows], {**metadata, "sample_weight": weights}
 
     def _held_out_logits(self, learned):
         """Positions of rows that all judged experts can say something of unseen, and their logits.
@@ -131,7 +170,7 @@ class CrossFit:
             Among those that are kept.
         logits : ndarray of shape (n_rows, C)
         """
-        _, X, y, metadata, held_out = learned
+        _, _, X, y, metadata, held_out = learned
         folds = []
         if self.calibrate or not is_fixed(self.router_):
             of_held_out = held_out.rows

@@ -178,7 +178,15 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes=True,
 
 
 def _check_names(expert, feature_names):
-    """Raise ValueError if a frozen head was fitted on columns with other names than its block's."""
+    """Raise ValueError if a head is of another backbone, or other columns, than its block."""
+    head = getattr(expert.head, "estimator", expert.head)  # of a frozen one
+    backbone = getattr(head, "backbone", None)
+    own = expert.block.backbone
+    if isinstance(backbone, str) and own is not None and Backbone(backbone).name != own:
+        raise ValueError(
+            f"The head of {expert.name!r} reads embeddings of {backbone!r}, but its block is of "
+            f"{own!r}. Give it the block of its own backbone."
+        )
     known = getattr(expert.head, "feature_names_in_", None)
     if known is None or feature_names is None or not isinstance(expert.head, FrozenEstimator):
         return

@@ -8,6 +8,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from .._utils._linalg import one_blas_thread, unit_rows
+from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
 from .._utils._validation import few_rows_per_class
 from ..embedding._gaps import warn_of_gaps
@@ -17,6 +18,7 @@ from ..heads._from_files import RowsOfFiles, SumsOver
 from ..heads._ridge import ResidualSums
 from ..heads._sums import Sums
 from ._held_out import HeldOut
+from ._suspect import warn_of_weights
 
 
 class FitFrom:
@@ -88,6 +90,7 @@ class FitFrom:
         rows = RowsOfFiles(table, y, sample_weight)
         labels = rows.classes[rows.targets]
         metadata = self._check_metadata(np.empty((len(labels), 0)), labels, sample_weight, None)
+        warn_of_weights(metadata["sample_weight"])
         if metadata["sample_weight"] is not None:
             rows.weigh(metadata["sample_weight"])
         names = np.array(table.columns, dtype=object)
@@ -97,15 +100,14 @@ class FitFrom:
         with one_blas_thread():
             kept = _read(self, rows, fits)
             warn_of_gaps(rows.gaps, "are left out", None)
-            y, weights = rows.classes[rows.targets[kept.rows]], rows.weights[kept.rows]
+            y, metadata = rows.classes[rows.targets[kept.rows]], rows_of(metadata, kept.rows)
             self._doubt(experts, router, kept.X, y)
             with few_rows_per_class():
                 fitted, held_out = _fit_and_judge(self, fits, rows, kept)
             if self._takes_experts_as_they_are(router):
                 held_out = None
-            if metadata["sample_weight"] is not None:
-                metadata["sample_weight"] = weights
             self._combine(fitted, held_out, router, kept.X, y, metadata)
+        self._table_settings = table.settings
         return self
 
     def _refuse_what_needs_all_rows(self):

@@ -91,7 +91,7 @@ def fit_and_judge(
     experts, X, y, metadata, verbose
         As in :func:`fit_experts`.
     classes : ndarray of shape (C,)
-    cv : int, float, splitter or iterable of (train, test)
+    cv : int, float, splitter or list of (train, test)
         See :class:`skclipens.AdaptiveBackboneEnsemble`.
     random_state : int, RandomState instance or None
     n_jobs : int or None

@@ -1,5 +1,8 @@
 """Columns that look like a mistake: constant, far larger than all others, or rescaled."""
 
+import re
+from collections import Counter
+
 import numpy as np
 
 from .._utils._warnings import warn
@@ -10,6 +13,7 @@ from ._blocks import take
 _ENOUGH_ROWS = 1000  # to tell which column varies the most
 _NEARLY_ALL = 0.99  # of a variance
 _CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
+_FAR_FROM_ONE = 10  # a mean of weights, or one over it
 _NARROWEST = 128  # columns that a backbone gives at least
 
 
@@ -73,14 +77,51 @@ def _by_block(experts):
     return [(of_block[0].block, of_block) for of_block in groups.values()]
 
 
-def warn_of_unnamed_columns(X):
-    """Warn of a wide array without names of columns, which may be embeddings."""
-    if X.shape[1] >= _NARROWEST:
+def warn_of_unnamed_columns(experts, X, names):
+    """Warn of many columns that may be embeddings, but are not named so.
+
+    Parameters
+    ----------
+    experts : list of Expert
+    X : ndarray of shape (n, n_features)
+    names : ndarray of shape (n_features,) or None
+
+    Warns
+    -----
+    UserWarning
+        If no block is a backbone's, and there are as many columns as a backbone gives: without
+        names, or with names that differ by a number.
+    """
+    blocks = [part for one in experts for part in one.block.parts or [one.block]]
+    if X.shape[1] < _NARROWEST or any(block.backbone for block in blocks):
+        return
+    if names is None:
+        said = f"X has no names of columns, so its {X.shape[1]} columns are one block"
+    else:
+        stem, n_columns = Counter(re.sub(r"\d+", "#", name) for name in names).most_common(1)[0]
+        if n_columns < _NARROWEST:
+            return
+        example = next(name for name in names if re.sub(r"\d+", "#", name) == stem)
+        said = (
+            f"X has {n_columns} columns such as {example!r}, which no embedder names so, and they "
+            "are in one block"
+        )
+    warn(
+        f"{said} that is compared with no texts. If they are embeddings, name what made them, such "
+        "as blocks='zoo', or give a frame with the embedder's names: "
+        "set_output(transform='pandas') of the embedder or the ColumnTransformer. If not, say so: "
+        "blocks=[('all', slice(None))]."
+    )
+
+
+def warn_of_weights(weights):
+    """Warn of weights that make the rows count as far more rows, or far fewer, than there are."""
+    mean = 1.0 if weights is None else float(weights[weights > 0].mean())
+    if not 1 / _FAR_FROM_ONE <= mean <= _FAR_FROM_ONE:
         warn(
-            f"X has no names of columns, so its {X.shape[1]} columns are one block, which is "
-            "compared with no texts. If they are embeddings, name what made them, such as "
-            "blocks='zoo', or give a frame: set_output(transform='pandas') of the embedder or the "
-            "ColumnTransformer. If not, say so: blocks=[('all', slice(None))]."
+            f"The weights of the rows are {mean:.3g} in the mean. A weight stands for so many "
+            f"copies of a row, so {len(weights)} rows count as {weights.sum():.3g}. If only the "
+            "ratios are meant, divide them by their mean."
         )
 
 

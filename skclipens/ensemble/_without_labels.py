@@ -6,6 +6,7 @@ from sklearn.utils.validation import validate_data
 
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import check_at_least_two
+from .._utils._warnings import silent
 from ..heads import ZeroShotHead
 from ..heads._text_head import check_names
 from ._experts import HEADS, named_heads
@@ -34,7 +35,8 @@ def fit_by_names(ensemble, X):
     draft, classes = labelled_by_names(ensemble)
     n = len(validate_data(ensemble, X))
     some = np.arange(len(classes)) % n  # any will do: heads learn their classes from y alone
-    draft.fit(safe_indexing(X, some), classes)
+    with silent("y has the class"):  # there is no y; heads have doubts of their own
+        draft.fit(safe_indexing(X, some), classes)
     learned = {name: value for name, value in vars(draft).items() if name.endswith("_")}
     vars(ensemble).update(learned, _folded=draft._folded)
     return ensemble

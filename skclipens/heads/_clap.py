@@ -156,7 +156,7 @@ class CLAPHead(CrossFitTextHead):
         features, targets = self._fit_text(X, y)
         weights = check_weights(sample_weight, features)
         if folds is None:
-            folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
+            folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0, X=features)
         text = self._text_logits(features)
         self.temperature_ = fit_temperature(text, targets, sample_weight=weights)
         judges = np.concatenate([test for _, test in folds]) if folds else np.empty(0, int)

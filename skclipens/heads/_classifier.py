@@ -6,7 +6,12 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._linalg import row_batches
-from .._utils._validation import check_rows, refuse_unlabeled
+from .._utils._validation import (
+    check_rows,
+    refuse_unlabeled,
+    warn_of_other_order,
+    warn_of_unknown_labels,
+)
 from .._utils._versions import VersionsMixin
 
 _ROWS_AT_ONCE = 1024
@@ -61,8 +66,16 @@ class LabeledScoreMixin(ClassifierMixin):
         ------
         ValueError
             If a row has no label, which could only be wrong.
+
+        Warns
+        -----
+        UserWarning
+            If a label was not there in ``fit``, or X and y have the same index in another order.
         """
         refuse_unlabeled(y)
+        warn_of_other_order(X, y)
+        check_is_fitted(self)
+        warn_of_unknown_labels(self.classes_, y)
         return super().score(X, y, sample_weight)
 
 

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import few_shot_folds
+from .._utils._folds import few_shot_folds, groups_of_copies
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, fit_context
 from .._utils._validation import check_weights
@@ -140,6 +140,7 @@ class CrossModalHead(CrossFitTextHead):
         rows = np.concatenate([features, self.coef_.astype(features.dtype)])
         targets = np.append(targets, np.arange(n_classes))
         if folds is None:
+            groups = groups_of_copies(features, targets[:n]) if groups is None else groups
             folds = _image_folds(targets, texts, groups)
         folds = [(np.append(train, texts), test) for train, test in folds]
         self.probe_ = LinearProbeHead(max_iter=self.max_iter)

@@ -52,6 +52,7 @@ class RowsOfFiles:
     """
 
     def __init__(self, table, y, sample_weight):
+        self._indices = _indices_of_names(y=y, sample_weight=sample_weight)
         y = column_or_1d(y)
         if len(y) != table.n_rows:
             raise ValueError(
@@ -103,12 +104,14 @@ class RowsOfFiles:
         ------
         ImageError
             If no image that has a weight could be read, but others could.
+        ValueError
+            If labels or weights are indexed by the names of the images, in another order.
         """
         keep, found = np.asarray(keep, int), None
         X = np.empty((len(keep), len(self._table.columns)), np.float32)
         tasks = self._table.map(
             _read_parts,
-            lambda *rows: (estimator, sums, *self._of_rows(keep, *rows)),
+            lambda *rows: (estimator, sums, self._of_names(*rows), *self._of_rows(keep, *rows)),
             verbose=verbose,
             desc="fitting",
         )
@@ -126,6 +129,10 @@ class RowsOfFiles:
         kept = np.flatnonzero(~self.gaps[keep])
         return found, kept, X[kept]
 
+    def _of_names(self, start, stop):
+        """What is known of the names of some rows: one index for what has one, by its name."""
+        return {name: index[start:stop] for name, index in self._indices.items()}
+
     def _of_rows(self, keep, start, stop):
         first, last = np.searchsorted(keep, [start, stop])
         kept = np.zeros(stop - start, bool)
@@ -136,13 +143,15 @@ class RowsOfFiles:
 
 def _read_parts(table, parts, given):
     """Sums over some parts, the rows of them that are kept, and which rows are gaps."""
-    estimator, sums, *of_rows = given
+    estimator, sums, of_names, *of_rows = given
     sums = [one._replace(sums=deepcopy(one.sums)) for one in sums]  # threads share what is given
     X_kept, gaps, first = [], [], parts[0][1]
     for part in parts:
         own = slice(part[1] - first, part[2] - first)
         targets, weights, folds, kept = (of_row[own] for of_row in of_rows)
         frame = table.read(part)
+        with table.naming(part):
+            _refuse_other_names(frame.index, {name: one[own] for name, one in of_names.items()})
         gaps.append(gaps_of(frame))
         X_kept.append(frame.to_numpy()[kept])
         some = ~gaps[-1] & (weights > 0)
@@ -152,6 +161,29 @@ def _read_parts(table, parts, given):
                 check_range(X, estimator.feature_names_in_)
             _add(sums, X, targets[some], weights[some].astype(X.dtype), folds[some])
     return [one.sums for one in sums], np.concatenate(X_kept), np.concatenate(gaps)
+
+
+def _indices_of_names(**given):
+    """Indices of strings, by the name of what has one, as of Series."""
+    indices = {name: getattr(one, "index", None) for name, one in given.items()}
+    return {
+        name: np.asarray(index, dtype=object)
+        for name, index in indices.items()
+        if getattr(index, "dtype", None) is not None and isinstance(index[0], str)
+    }
+
+
+def _refuse_other_names(images, indices):
+    for name, index in indices.items():
+        other = images != index
+        if other.any():
+            row = int(np.argmax(other))
+            raise ValueError(
+                f"{name} is indexed by {index[row]!r} where the table has {images[row]!r}. Rows "
+                f"belong together by their position: if the index of {name} has the names of the "
+                f"images, pass {name}.loc[pandas.read_parquet(folder, columns=[]).index]; "
+                f"otherwise pass {name}.to_numpy()."
+            )
 
 
 def _add(sums, X, targets, weights, folds):

@@ -9,6 +9,7 @@ from .._utils._linalg import one_hot, parts_of, taken
 
 _ROWS_AT_ONCE = 1024
 _SMALLEST_NOISE = 1e-3  # below, float32 products would not do
+_ROUNDING = 1e-9  # of the weight of a class
 
 
 def kernel(products, beta):
@@ -176,7 +177,8 @@ def _with_noise(K, noise):
 def _shares(gone, of_class):
     """What rows that are gone had of the weight of a class, in units of what is left of it."""
     rest = of_class - gone
-    return np.where(rest > 0, gone / np.maximum(rest, np.finfo(float).tiny), 0)
+    some = rest > _ROUNDING * of_class
+    return np.divide(gone, rest, out=np.zeros_like(rest), where=some)
 
 
 def _summed(columns, targets, n_classes):

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .._utils._folds import covers_most, few_shot_folds
+from .._utils._folds import covers_most, few_shot_folds, groups_of_copies
 from .._utils._sklearn import (
     HasMethods,
     Interval,
@@ -48,7 +48,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         :math:`\lambda`. Unlike scikit-learn's ``LinearDiscriminantAnalysis(shrinkage=...)`` it is
         relative to the total variance, so that one row per class, for which S is zero, leaves the
         nearest class mean.
-    cv : int, splitter or iterable of (train, test), default=None
+    cv : int, splitter or list of (train, test), default=None
         What judges a shrinkage: each row is left out alone (None), or at most so many stratified
         folds, or those that are given.
 
@@ -261,6 +261,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         (sums,), kept, X = rows.read(self, [SumsOver(sums, slice(None))], judges, verbose)
         warn_of_gaps(rows.gaps, "are left out", None)
         self._fit_sums(sums, rows, judges[kept] if judged else None, X)
+        self._table_settings = table.settings
         return self
 
     def _set_columns(self, names):
@@ -350,11 +351,13 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         else:
             self.shrinkage_ = self.shrinkage
         self._solve(discriminant, X.dtype)
-        vars(self).pop("_sums", None)
+        for name in ("_sums", "_table_settings"):
+            vars(self).pop(name, None)
         return (held_out, logits) if judged else None
 
     def _folds(self, X, targets, groups):
         """None where each row is left out alone."""
+        groups = groups_of_copies(X, targets) if groups is None else groups
         if self.cv is None and groups is None:
             return None
         cv = _N_FOLDS if self.cv is None else self.cv

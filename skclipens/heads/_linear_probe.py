@@ -33,7 +33,7 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    cv : int, splitter or iterable of (train, test), default=5
+    cv : int, splitter or list of (train, test), default=5
         What judges a C: at most so many stratified folds, or those that are given.
     max_iter : int, default=1000
         Largest number of iterations of L-BFGS.

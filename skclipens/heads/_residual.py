@@ -129,7 +129,7 @@ class ResidualHead(CrossFitTextHead):
         features, targets = self._fit_text(X, y)
         weights = check_weights(sample_weight, features)
         if folds is None:
-            folds = self._folds(targets, groups)
+            folds = self._folds(targets, groups, features)
         judges = judging_rows(targets)
         text = self._calibrated_text(features, targets, weights, judges)
         ridge = Ridge(features, residuals_of(text, targets), weights, self.alpha)
@@ -137,8 +137,8 @@ class ResidualHead(CrossFitTextHead):
         self._correct(text, *ridge.fit(), held_out, rows, targets, weights)
         return text, np.ones(len(text), bool)
 
-    def _folds(self, targets, groups=None):
-        return few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
+    def _folds(self, targets, groups=None, X=None):
+        return few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0, X=X)
 
     def _calibrated_text(self, features, targets, weights, judges):
         """Fit the temperature of the prompts; what they say of all rows."""

@@ -13,6 +13,7 @@ from .._utils._progress import progress
 from .._utils._validation import check_table
 from .._utils._warnings import warn
 from ..backbones import Backbone
+from ..backbones._kinds import BlockKind, refuse_other_columns
 from ..backbones._prompts import check_templates
 from ..embedding import EmbeddingStore
 from ..embedding._texts import embed_classes
@@ -118,13 +119,18 @@ def names_of_classes(classes, class_names):
                 "as StackingClassifier, number the labels: class_names=sorted(set(y))."
             )
         return check_names(labels, labels)
+    if isinstance(class_names, (set, frozenset)):
+        raise ValueError(
+            "class_names is a set, which has no order. Give a list that the labels index, or a "
+            "dict from label to name."
+        )
     has_keys = hasattr(class_names, "keys")
     class_names = dict(class_names if has_keys else enumerate(class_names))
     missing = [label for label in labels if label not in class_names]
     if missing:
         raise ValueError(
             f"class_names has no name for label {missing[0]!r}; it names the labels "
-            f"{reprlib.repr(list(class_names))}."
+            f"{reprlib.repr([_plain(label) for label in class_names])}."
         )
     return check_names([class_names[label] for label in labels], labels)
 
@@ -149,6 +155,7 @@ def check_names(names, labels):
         If two are equal: their prompts are the same.
     """
     first = {}
+    names, labels = [_plain(name) for name in names], [_plain(label) for label in labels]
     for name, label in zip(names, labels, strict=True):
         if not isinstance(name, str) or not name.strip():
             raise ValueError(
@@ -166,6 +173,11 @@ def check_names(names, labels):
                 "cannot tell them apart. Give them class_names that differ.",
             )
     return tuple(map(str, names))
+
+
+def _plain(value):
+    """A value of numpy as Python's, which prints without its type."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
@@ -191,6 +203,9 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
                 f"X has {X.shape[1]} columns, but embeddings of {backbone.name!r} have "
                 f"{backbone.width}."
             )
+        if hasattr(self, "feature_names_in_"):
+            kinds = [BlockKind(backbone.name, views=views) for views in (False, True)]
+            refuse_other_columns("X", kinds, self.feature_names_in_)
         classes, targets = np.unique(y, return_inverse=True)
         self._encode(classes, self.class_names, self.templates)
         return unit_rows(X), targets

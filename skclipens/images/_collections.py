@@ -36,7 +36,8 @@ def as_image_list(X):
     Raises
     ------
     ValueError
-        If X is a single image, is empty, has several columns, or holds no images. A numeric
+        If X is a single image, is empty, has several columns, or holds no images; or if an
+        animation stands in several rows, as in a list of PIL's iterator of frames. A numeric
         array of shape (a, b, c) with c in {1, 3, 4} and a tensor with a in {3, 4} could be
         one colour image or a grey batch: they are refused, and the message gives both ways out.
 
@@ -79,7 +80,24 @@ def as_image_list(X):
         raise ValueError(
             f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required."
         )
+    if isinstance(items, list):
+        _refuse_frames(items)
     return items
+
+
+def _refuse_frames(items):
+    """Raise ValueError if rows are frames of one PIL image: each would be its current one."""
+    first = {}
+    for row, item in enumerate(items):
+        if not isinstance(item, Image.Image):
+            continue
+        before = first.setdefault(id(item), row)
+        if before != row and _n_frames(item) > 1:
+            raise ValueError(
+                f"Rows {before} and {row} are the same PIL image, which has {_n_frames(item)} "
+                "frames, and would both be its current one. Pass copies, as [frame.copy() for "
+                "frame in PIL.ImageSequence.Iterator(image)]."
+            )
 
 
 class ImagesOfDataset(Sequence):
@@ -100,6 +118,13 @@ class ImagesOfDataset(Sequence):
     def __getitem__(self, i):
         item = self.dataset[i]
         return item[0] if isinstance(item, (tuple, list)) else item
+
+
+def _n_frames(image):
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception:  # of a file that is damaged or closed, which reading it says
+        return 1
 
 
 def _is_dataset(X):

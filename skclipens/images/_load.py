@@ -73,7 +73,8 @@ def load_image(image):
     -----
     UserWarning
         If pixels of an array, a tensor or a 16-bit picture differ but are all below 1/16 of their
-        range, as 8-bit values in uint16 are. The picture is read as it is.
+        range, as 8-bit values in uint16 are; or if a picture with transparent parts is of one
+        colour on white, as a white drawing is. The picture is read as it is.
 
     See Also
     --------
@@ -232,12 +233,24 @@ def _picture_to_rgb(picture, name):
         rgba = (picture.convert("LA") if picture.mode == "La" else picture).convert("RGBA")
         rgb = Image.new("RGB", picture.size, "white")
         rgb.paste(rgba, mask=rgba.getchannel("A"))
+        _doubt_blank(rgb, rgba, name)
     else:
         rgb = picture.convert("RGB")
     if orientation in _TRANSPOSE:
         rgb = rgb.transpose(_TRANSPOSE[orientation])
     rgb.info.clear()
     return rgb
+
+
+def _doubt_blank(rgb, rgba, name):
+    """Warn of a picture of which nothing is left on white, such as a white drawing."""
+    least_opaque, _ = rgba.getextrema()[3]
+    if least_opaque < 255 and all(low == high for low, high in rgb.getextrema()):
+        color = "white" if rgb.getpixel((0, 0)) == (255, 255, 255) else "one colour"
+        doubt(
+            f"{name}: all {color}, as its transparent parts are laid on white. If it is a white "
+            "drawing, lay it on a darker colour."
+        )
 
 
 def _orientation(picture):

@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 from sklearn.metrics import accuracy_score
 
+from .._utils._validation import refuse_unlabeled
 from ..metrics import disagreement_matrix
 from ._display import annotate_points, average_predictions, split_ensemble, start_plot
 from ._style import MIDDLE, short_names
@@ -204,6 +205,7 @@ def _measure(groups, sample_weight=None):
 
 
 def _measure_group(name, y_true, predictions, y_pred, sample_weight):
+    refuse_unlabeled(y_true, name="y_true")
     matrix = disagreement_matrix(np.asarray(predictions), sample_weight=sample_weight).to_numpy()
     if len(matrix) < 2:
         raise ValueError(f"Combination {name!r} has one member; diversity needs two.")

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from .._utils._validation import refuse_unlabeled
 from ._display import split_ensemble, start_plot
 from ._style import BLUE, SEQUENTIAL, short_names
 
@@ -157,8 +158,9 @@ class RoutingWeightsDisplay:
         Raises
         ------
         ValueError
-            If shapes do not fit.
+            If shapes do not fit, or a row has no label.
         """
+        refuse_unlabeled(y)
         y = column_or_1d(y, warn=True)
         weights = check_array(routing_weights, dtype=float, input_name="routing_weights")
         check_consistent_length(y, weights)

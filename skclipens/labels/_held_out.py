@@ -7,7 +7,7 @@ from sklearn.utils import column_or_1d, indexable
 
 from .._utils._folds import few_shot_folds
 from .._utils._sklearn import safe_indexing
-from .._utils._validation import check_groups
+from .._utils._validation import check_groups, warn_of_other_order
 from ..embedding._base import BaseEmbedder
 from ..heads._classifier import LogitClassifierMixin, level
 from ..inspection._display import table_of
@@ -60,7 +60,7 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
         Where they mean something.
     """
     if hasattr(estimator, "cross_fit"):
-        folds = None
+        folds = None  # those of copies of a row are its own to find
         if groups is not None:
             folds = few_shot_folds(y, cv, groups=groups, random_state=random_state)
         logits, known = estimator.cross_fit(X, y, folds=folds)
@@ -68,7 +68,7 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
     estimator.fit(X, y)
     logits = np.full((len(y), len(estimator.classes_)), -np.inf)
     known = np.zeros(len(y), bool)
-    for train, test in few_shot_folds(y, cv, groups=groups, random_state=random_state):
+    for train, test in few_shot_folds(y, cv, groups=groups, random_state=random_state, X=X):
         part = clone(estimator).fit(safe_indexing(X, train), y[train])
         columns = np.searchsorted(estimator.classes_, part.classes_)
         with np.errstate(divide="ignore"):
@@ -92,5 +92,7 @@ def logits_of(classifier, X):
 
 def checked_labels(X, y, groups=None):
     """Rows that can be indexed, and labels and groups as arrays, one for each row."""
+    warn_of_other_order(X, y)
+    warn_of_other_order(X, groups, "groups")
     X, y = indexable(X, column_or_1d(y, warn=True))
     return X, y, check_groups(groups, y)

@@ -9,7 +9,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most
+from .._utils._folds import covers_most, groups_of_copies
 from .._utils._images import refuse_images
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import HasMethods, Interval, fit_context
@@ -173,6 +173,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
                 "No row can be judged without itself, so nothing is known of how familiar new rows "
                 "will be. Label at least two rows of most classes."
             )
+        groups = groups_of_copies(self.rows_, y) if groups is None else groups
         own = np.arange(len(y)) if groups is None else groups
         nearest = self._nearest(self.rows_, own)
         evidence = np.stack([logits.max(axis=1), nearest], axis=1)[known]

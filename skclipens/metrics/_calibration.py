@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
 from .._utils._sklearn import Interval, StrOptions, validate_params
-from ._checks import check_correct
+from .._utils._validation import warn_of_other_order
+from ._checks import check_correct, check_truth
 
 _check_bins = validate_params(
     {
@@ -53,7 +54,8 @@ def expected_calibration_error(
     Raises
     ------
     ValueError
-        If shapes do not fit, or rows of `y_proba` are not probabilities.
+        If shapes do not fit, rows of `y_proba` are not probabilities, `labels` has one twice, or a
+        row has no label.
 
     See Also
     --------
@@ -80,13 +82,21 @@ def expected_calibration_error(
 @_check_bins
 def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
     """Mean confidence, accuracy and share of rows of the bins that are not empty."""
-    y_true = column_or_1d(y_true, warn=True)
+    warn_of_other_order(y_proba, y_true, "y_true", "y_proba")
+    y_true = check_truth(y_true)
     y_proba = _check_proba(y_proba)
     labels = np.unique(y_true) if labels is None else column_or_1d(labels)
     if len(labels) != y_proba.shape[1]:
         raise ValueError(
             f"y_proba has {y_proba.shape[1]} columns for {len(labels)} labels; pass the labels "
             "of its columns, such as classes_, as labels."
+        )
+    distinct, counts = np.unique(labels, return_counts=True)
+    if counts.max() > 1:
+        twice = distinct.tolist()[counts.argmax()]
+        raise ValueError(
+            f"labels has {twice!r} more than once. It names the class of each column of y_proba, "
+            "as classes_ does; labels of rows are y_true."
         )
     correct, weight = check_correct(y_true, labels[y_proba.argmax(axis=1)][:, None], sample_weight)
     weight = np.ones(len(y_true)) if weight is None else weight

@@ -3,15 +3,48 @@
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from .._utils._missing import is_missing
+from .._utils._validation import refuse_unlabeled, warn_of_other_order
+
 
 def check_correct(y_true, predictions, sample_weight=None):
     """Whether each prediction is right, of shape (n, E), and the weights of rows or None."""
-    y_true = column_or_1d(y_true, warn=True)
-    predictions = check_array(predictions, dtype=None, input_name="predictions")
+    warn_of_other_order(predictions, y_true, "y_true", "predictions")
+    y_true, predictions = check_truth(y_true), check_predictions(predictions)
     check_consistent_length(y_true, predictions)
     if _is_text(y_true) != _is_text(predictions):
         raise ValueError("y_true and the predicted labels must both be strings, or both not.")
     return predictions == y_true[:, None], check_weight(sample_weight, y_true)
+
+
+def check_truth(y_true):
+    """True labels of shape (n,), one for each row."""
+    refuse_unlabeled(y_true, name="y_true")
+    return column_or_1d(y_true, warn=True)
+
+
+def check_predictions(predictions):
+    """Predicted labels of shape (n, E), one for each row and expert."""
+    predictions = check_array(predictions, dtype=None, input_name="predictions")
+    if predictions.dtype.kind == "f":
+        wrong = predictions != np.floor(predictions)
+        advice = (
+            "Pass labels, as predict gives them. Probabilities of predict_proba become labels by "
+            "classes_[proba.argmax(axis=1)]."
+        )
+    elif predictions.dtype.kind in "OUT":
+        labels = predictions.ravel().tolist()
+        wrong = np.array([is_missing(label) for label in labels]).reshape(predictions.shape)
+        advice = "Leave such rows out of predictions and of y_true."
+    else:
+        return predictions
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0].tolist()
+        value = predictions[row].tolist()[column]
+        raise ValueError(
+            f"predictions has {value!r} in row {row}, column {column}, which is no label. {advice}"
+        )
+    return predictions
 
 
 def _is_text(labels):

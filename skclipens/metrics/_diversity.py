@@ -4,8 +4,9 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array, column_or_1d
 
+from .._utils._validation import warn_of_other_order
 from .._utils._warnings import warn
-from ._checks import check_correct, check_names, check_weight, square_frame
+from ._checks import check_correct, check_names, check_predictions, check_weight, square_frame
 
 
 def oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
@@ -31,7 +32,7 @@ def oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
     Raises
     ------
     ValueError
-        If shapes do not fit, or only one of the inputs holds strings.
+        If shapes do not fit, only one of the inputs holds strings, or something is no label.
 
     See Also
     --------
@@ -99,7 +100,8 @@ def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sampl
     Raises
     ------
     ValueError
-        If shapes do not fit, only one of the inputs holds strings, or ``permute`` is neither.
+        If shapes do not fit, only one of the inputs holds strings, something is no label, or
+        ``permute`` is neither.
 
     See Also
     --------
@@ -157,7 +159,7 @@ def headroom_closed_score(y_true, predictions, y_pred, *, sample_weight=None):
     Raises
     ------
     ValueError
-        If shapes do not fit, or only some of the inputs hold strings.
+        If shapes do not fit, only some of the inputs hold strings, or something is no label.
 
     See Also
     --------
@@ -174,6 +176,7 @@ def headroom_closed_score(y_true, predictions, y_pred, *, sample_weight=None):
     -0.5
     """
     correct, weight = check_correct(y_true, predictions, sample_weight)
+    warn_of_other_order(y_pred, y_true, "y_true", "y_pred")
     y_pred = column_or_1d(y_pred, warn=True)[:, None]
     right, _ = check_correct(y_true, y_pred)
     oracle = correct.any(axis=1, keepdims=True)
@@ -215,7 +218,8 @@ def correct_sets(y_true, predictions, *, names=None):
     Raises
     ------
     ValueError
-        If shapes do not fit, only one of the inputs holds strings, or names are not distinct.
+        If shapes do not fit, only one of the inputs holds strings, something is no label, or names
+        are not distinct.
 
     See Also
     --------
@@ -283,7 +287,7 @@ def disagreement_matrix(predictions, *, names=None, sample_weight=None):
     Raises
     ------
     ValueError
-        If shapes do not fit, or names are not distinct.
+        If shapes do not fit, something is no label, or names are not distinct.
 
     See Also
     --------
@@ -303,7 +307,7 @@ def disagreement_matrix(predictions, *, names=None, sample_weight=None):
     ViT-B-32   0.5       0.0
     """
     names = check_names(predictions, names)
-    predictions = check_array(predictions, dtype=None, input_name="predictions")
+    predictions = check_predictions(predictions)
     weight = check_weight(sample_weight, predictions)
     columns = (predictions[:, [e]] for e in range(len(names)))
     return square_frame(
@@ -338,7 +342,8 @@ def error_correlation_matrix(y_true, predictions, *, names=None, sample_weight=N
     Raises
     ------
     ValueError
-        If shapes do not fit, only one of the inputs holds strings, or names are not distinct.
+        If shapes do not fit, only one of the inputs holds strings, something is no label, or names
+        are not distinct.
 
     See Also
     --------

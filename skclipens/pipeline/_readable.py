@@ -1,14 +1,16 @@
 """The steps of a pipeline without the images that an embedder cannot read."""
 
+from contextlib import nullcontext
+
 import numpy as np
 from sklearn.base import is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._sklearn import safe_indexing
 from .._utils._values import with_label
+from .._utils._warnings import silent
 from ..embedding._base import BaseEmbedder
-from ..embedding._gaps import filled, gaps_of, readable, warn_of_gaps
+from ..embedding._gaps import filled, gaps_of, readable, warn_of_gaps, without_gaps
 from ._checks import images_of
 
 _NAN_AMONG_SCORES = "get NaN, of which meta-estimators that take the largest make a label"
@@ -71,7 +73,8 @@ class Readable:
         """Answers for a table; rows that are gaps get a label that says so, or else NaN."""
         if not gaps.any():
             return self._answer_all(method, embedded, params)
-        answers = self._answer_all(method, _with_numbers(embedded, gaps), params)
+        with silent("The embeddings of") if gaps.all() else nullcontext():
+            answers = self._answer_all(method, without_gaps(embedded, gaps), params)
         if method == "predict":
             return self._labels_with_gaps(answers, gaps)
         return filled(answers, gaps, np.nan)
@@ -80,12 +83,3 @@ class Readable:
         if is_regressor(self):
             return filled(answers, gaps, np.nan)
         return with_label(answers, gaps, self.unreadable_label) if gaps.any() else answers
-
-
-def _with_numbers(embedded, gaps):
-    """A table whose gaps are as another row: a row has no influence on the answers for others."""
-    if gaps.all():
-        return filled(embedded, gaps, 1)
-    rows = np.where(gaps, np.argmin(gaps), np.arange(len(gaps)))
-    table = safe_indexing(embedded, rows)
-    return table.set_axis(embedded.index) if hasattr(table, "set_axis") else table

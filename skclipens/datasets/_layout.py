@@ -1,0 +1,119 @@
+"""Folders of classes as they lie on the disk: which are read, and which are no classes."""
+
+import os
+import re
+
+from skclipens.images._files import is_image_name
+
+from .._utils._warnings import warn
+
+_LISTED = 3  # folders that a message names
+_PART = re.compile(
+    r"(train|test|val|valid|dev|eval|holdout)(ing|idation|uation)?"
+    r"[\W_]*(set|images?|pictures|photos|data|split)?[\W_\d]*",
+    re.IGNORECASE,
+)
+
+
+def walk(folder, left_out):
+    """Folders and their files, as ``os.walk``, where links to folders are followed once.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+    left_out : list of str
+        Gets the links that lead to a folder which is read already, or to one above.
+
+    Yields
+    ------
+    place : str
+    files : list of str
+        Sorted.
+    """
+    read = {os.path.realpath(folder)}
+    for place, folders, files in os.walk(folder, followlinks=True):
+        here = os.path.join(os.path.realpath(place), "")
+        below, folders[:] = sorted(one for one in folders if not one.startswith(".")), []
+        for one in below:
+            path = os.path.join(place, one)
+            real = os.path.realpath(path)
+            if real in read or here.startswith(os.path.join(real, "")):
+                left_out.append(path)
+            else:
+                read.add(real)
+                folders.append(one)
+        yield place, sorted(files)
+
+
+def check_classes(root, folders):
+    """Look for folders that are taken for classes, but are the parts of a data set.
+
+    Parameters
+    ----------
+    root : Path
+    folders : list of Path
+        One for each class.
+
+    Raises
+    ------
+    ValueError
+        If they are called as such parts are, and have folders without pictures beside them.
+
+    Warns
+    -----
+    UserWarning
+        If they are called so and have pictures; or if none of them has a picture beside its
+        folders, and most of these have the same names. Names that say nothing, such as years, are
+        not looked at.
+    """
+    below = {folder: _folders_without_pictures(folder) for folder in folders}
+    parts = [folder for folder in folders if _PART.fullmatch(folder.name)]
+    shared = _shared([below[part] for part in parts])
+    if shared or (len(parts) == len(folders) > 1):
+        first = sorted(parts, key=lambda one: not one.name.lower().startswith("train"))
+        part = next((one for one in first if below[one]), None)
+        text = (
+            f"The folders {_listed(one.name for one in parts)} of {str(root)!r} are called as "
+            "parts of a data set, and not as classes."
+        )
+        if part is None:
+            warn(f"{text} If labels are elsewhere, load_table reads them beside paths.")
+            return
+        raise ValueError(
+            f"{text} Read one part at a time, such as {str(part)!r}, whose folders are "
+            f"{_listed(sorted(below[part]))}; or move the folders of the classes up."
+        )
+    if shared := _shared([_words(names) for names in below.values()]):
+        warn(
+            f"The classes are {_listed(one.name for one in folders)}. None of these folders has a "
+            f"picture of its own, but they have the same folders, {_listed(shared)}. If those are "
+            f"the classes, read one folder at a time, such as {str(folders[0])!r}."
+        )
+
+
+def _folders_without_pictures(folder):
+    """Names of the folders in a folder; none if there are pictures beside them."""
+    with os.scandir(folder) as entries:
+        seen = [one for one in entries if not one.name.startswith(".")]
+    if any(is_image_name(one.name) and one.is_file() for one in seen):
+        return set()
+    return {one.name for one in seen if one.is_dir()}
+
+
+def _words(names):
+    return {name for name in names if not any(sign.isdigit() for sign in name)}
+
+
+def _shared(of_folders):
+    """Names that several folders have, if all folders have names, and most names are shared."""
+    if len(of_folders) < 2 or not all(of_folders):
+        return []
+    names = sorted(set.union(*of_folders))
+    shared = [name for name in names if sum(name in some for some in of_folders) > 1]
+    return shared if len(shared) > 1 and 2 * len(shared) >= len(names) else []
+
+
+def _listed(names):
+    names = list(names)
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(map(repr, names[:_LISTED])) + more

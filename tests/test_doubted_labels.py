@@ -1,0 +1,120 @@
+"""Labels and names of classes that may be a slip: a warning names them, and nothing is refused."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, MultiBackboneEmbedder
+from skclipens.datasets import load_emoji
+from skclipens.heads import ZeroShotHead, names_of_classes
+
+SPEC = "zoo/RN20"
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Embeddings of two classes, a row per picture, and labels."""
+    emoji = load_emoji(min_class_size=60)
+    X = CLIPEmbedder(SPEC).transform(emoji.filenames[::4])
+    return X, emoji.target_names[emoji.target[::4]]
+
+
+def said(call, *args):
+    """The texts of all warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call(*args)
+    return [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize(
+    ("labels", "doubt"),
+    [
+        (["cat", "dog", "cat "], "classes 'cat', first in row 0, and 'cat ', first in row 2"),
+        (["Cat", "dog", "cat"], "classes 'Cat', first in row 0, and 'cat', first in row 2"),
+        (["a b", "a_b"], "classes 'a b', first in row 0, and 'a_b', first in row 1"),
+        (["pin\u0303ata", "pi\xf1ata"], "differ in case, blanks or '_' only"),
+        (["c", "C", "d", "D"], "So do 1 more"),
+        (["cat", "n/a"], "the class 'n/a', first in row 1. This may stand for a missing label"),
+        (["NULL", "cat"], "the class 'NULL', first in row 0. This may stand for a missing"),
+        (["cat", "Unlabeled", "?"], "the class 'Unlabeled' and '?', first in row 1. This may"),
+        (["cat", "-"], "the class '-', first in row 1"),
+        (["cat", "nan"], "This is what astype(str) makes of a missing label"),
+        (["+", "-", "?"], None),
+        (["-1", "1"], None),
+        (["C++", "C#", "C"], None),
+        (["resume", "r\xe9sum\xe9"], None),
+        (["ice-cream", "icecream"], None),
+    ],
+)
+def test_labels_that_may_be_a_slip_are_named(table, labels, doubt):
+    X, _ = table
+    y = [labels[i % len(labels)] for i in range(len(X))]
+    clf = AdaptiveBackboneEnsemble(SPEC, head="linear", router="uniform", calibrate=False)
+    for unlabeled in ("error", "ignore"):
+        texts = said(clf.set_params(unlabeled=unlabeled).fit, X, y)
+        assert len(texts) == (doubt is not None)
+        assert all(doubt in text for text in texts)
+    assert len(clf.classes_) == len(labels)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["n00001037", "n00001038", "n02119789"],
+        ["00003", "00014"],
+        ["class_3", "class 4", "Class5"],
+        [str(number) for number in range(43)],
+        ["c0", "c1", "c2"],
+        ["5f1d7a84", "9be0c117"],
+        [*[f"n{number:08}" for number in range(20)], "red fox"],
+    ],
+)
+def test_names_that_are_codes_are_doubted(names):
+    (text,) = said(ZeroShotHead(SPEC).set_classes, names)
+    assert "look like codes" in text and "class_names" in text
+    assert sum(repr(name) in text for name in names) == min(3, len(names))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        list("0123456789"),
+        [str(number) for number in range(11)],
+        ["mp3", "b2b", "mp4"],
+        ["A310", "A320", "DC-10", "747", "737-200"],
+        ["class 3", "red fox", "grey wolf"],
+        ["facade", "decade", "bead"],
+        ["cat", "catalogue 2"],
+    ],
+)
+def test_names_that_have_digits_are_names(names):
+    assert not said(ZeroShotHead(SPEC).set_classes, names)
+
+
+def test_a_fit_doubts_names_once():
+    emoji = load_emoji(min_class_size=60)
+    embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-8"]).set_output(transform="pandas")
+    X = embedder.fit_transform(emoji.filenames[::8])
+    codes = np.arange(len(X)) % 3
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    for names, doubt in [
+        (["crane", "owl", "crane"], "Classes 0 and 2 are both called 'crane'"),
+        (["n00001037", "n00001038", "n02119789"], "look like codes"),
+    ]:
+        clf.set_params(class_names=names)
+        for _ in range(2):  # each fit says it
+            (text,) = said(clf.fit, X, codes)
+            assert doubt in text
+
+
+def test_names_are_shown_as_text():
+    with pytest.warns(UserWarning, match="Classes 'a' and 'b' are both called 'crane'"):
+        names_of_classes(["a", "b"], dict(zip(np.array(["a", "b"]), np.array(["crane"] * 2))))
+    with pytest.raises(
+        ValueError, match=r"no name for label 'c'; it names the labels \['a', 'b'\]"
+    ):
+        names_of_classes(["c"], dict.fromkeys(np.array(["a", "b"]), "crane"))
+    with pytest.raises(ValueError, match="The name of class 'a' is ' '"):
+        names_of_classes(["a"], {"a": np.str_(" ")})
