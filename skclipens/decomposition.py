@@ -166,6 +166,11 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         -------
         ndarray of str objects
             As many as columns.
+
+        Raises
+        ------
+        ValueError
+            If a column of no block is called as a component is.
         """
         check_is_fitted(self)
         names = check_feature_names_in(self, input_features)
@@ -174,6 +179,12 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
             for name, pca in self.pcas_.items()
             for i in range(len(pca.components_))
         ]
+        for name in names[self._others]:
+            if name in reduced:
+                raise ValueError(
+                    f"Column {name!r} is of no block and stays as it is, but a component is called "
+                    "so, too. Give the column, or the block, another name."
+                )
         return np.array([*reduced, *names[self._others]], dtype=object)
 
     def _pca(self, X, columns, random_state):

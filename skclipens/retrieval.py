@@ -20,6 +20,7 @@ from .embedding._gaps import gaps_of, readable, warn_of_gaps, without_gaps
 from .embedding._weights import WeightsMixin
 from .ensemble._blocks import find_blocks, take
 from .images import as_image_list
+from .images._files import is_image_name
 
 __all__ = ["ImageRetriever"]
 
@@ -166,6 +167,8 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         ValueError
             If no block has texts, as of a table without names of columns, or a text is the path
             of a file: :meth:`kneighbors` finds by pictures.
+        FileNotFoundError
+            If a text ends as the name of an image does, but there is no such file.
         NotFittedError
             If there is nothing to be found yet.
         """
@@ -312,7 +315,17 @@ _FUSIONS = {"cosine": _mean, "rank": _reciprocal_ranks}
 
 
 def is_file(text):
-    """Whether a text is the path of a file, and so no words."""
+    """Whether a text is the path of a file, and so no words.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is called as an image is, but there is no such file.
+    """
+    if is_image_name(text) and not os.path.exists(text):
+        raise FileNotFoundError(
+            f"There is no file {str(text)!r}. Check the path, or use words that are no file name."
+        )
     # "cat" is a word, also where a file is called so.
     return bool(os.path.dirname(text) or os.path.splitext(text)[1]) and os.path.isfile(text)
 

@@ -522,3 +522,30 @@ def test_an_image_that_cannot_be_read_is_named(paths, y):
     clf = make(["zoo/RegNet"]).fit(paths, y)
     with pytest.raises(ImageError, match=r"row 1: .*no\.png"):
         clf.predict([paths[0], "no.png"])
+
+
+def test_gaps_are_refused_before_anything_is_embedded(paths, y, forwards):
+    clf = make(["zoo/RegNet"], embedder=CLIPEmbedder(on_error="nan"))
+    with pytest.raises(
+        ValueError, match=r"on_error='nan', but Adaptive.* takes no NaN.* on_error='raise'"
+    ):
+        clf.fit([*paths, "no.png"], [*y, y[0]])
+    assert not any(forwards.values())
+
+
+class Unsure(GaussianNB):
+    """Knows nothing of large flowers."""
+
+    def predict_proba(self, X):
+        return np.where(np.asarray(X)[:, :1] > 7, np.nan, super().predict_proba(X))
+
+
+def test_a_stage_that_gives_nan_is_named_with_the_row():
+    clf = CascadeEnsemble(PARTS, estimator=Unsure(), thresholds=2)
+    large = np.flatnonzero(IRIS[:, 0] > 7)
+    with pytest.raises(ValueError, match=rf"stage 0 gives NaN .* row {large[0]}\."):
+        clf.fit(IRIS, SPECIES).predict(IRIS)
+    kept = np.delete(np.arange(150), large)
+    assert np.isfinite(clf.predict_proba(IRIS[kept])).all()
+    with pytest.raises(ValueError, match=r"held-out rows gives NaN .* row \d+\."):
+        clone(clf).set_params(thresholds="auto").fit(IRIS, SPECIES)

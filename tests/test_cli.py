@@ -185,6 +185,48 @@ def test_pictures_are_found_by_a_picture(photos, unseen, tmp_path):
     assert "words.txt' cannot be read as an image" in told.stderr
 
 
+def test_what_is_no_query_is_said_before_the_work(photos, monkeypatch):
+    monkeypatch.setattr(ImageRetriever, "fit", None)
+    told = run("search", photos / "test", "person", "moving", *SMALL, fails=True)
+    assert "no file or folder 'person'" in told.stderr
+    assert 'put them in quotes: "person moving"' in told.stderr
+    lost = str(photos / "query.jpg")
+    assert f"There is no file {lost!r}." in run("search", photos, lost, *SMALL, fails=True).stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of resources")
+def test_a_full_disk_costs_no_file_that_was_there(model, photos, tmp_path):
+    import resource
+
+    table, other, report = (tmp_path / name for name in ("t.csv", "m.joblib", "r.html"))
+    shutil.copy(model, other)
+    run("evaluate", model, photos / "test", "-o", report)
+    run("embed", photos / "test", "-o", table, *SMALL)
+    before = [file.read_bytes() for file in (table, other, report)]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        run("embed", photos / "train", "-o", table, *SMALL, fails=True)
+        run("fit", photos / "train", "-o", other, *SMALL, fails=True)
+        run("evaluate", model, photos / "train", "-o", report, fails=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [file.read_bytes() for file in (table, other, report)] == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["m.joblib", "r.html", "t.csv"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links")
+def test_outputs_replace_what_links_lead_to_and_are_written_to_devices(photos, tmp_path):
+    link, target = tmp_path / "link.csv", tmp_path / "real.csv"
+    target.touch(0o600)
+    link.symlink_to(target)
+    run("embed", photos / "test", "-o", link, *SMALL)
+    assert link.is_symlink() and len(pd.read_csv(target)) == 12
+    assert target.stat().st_mode & 0o777 == 0o600
+    run("fit", photos / "train", "-o", "/dev/null", "--head", "linear", *SMALL)
+    assert Path("/dev/null").is_char_device()
+
+
 def test_names_of_folders_may_stay_as_they_are(photos, tmp_path):
     model, report = tmp_path / "raw.joblib", tmp_path / "r.html"
     run("fit", photos / "train", "-o", model, "--raw-names", "--head", "linear", *SMALL)
@@ -223,6 +265,9 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     nowhere = tmp_path / "nowhere" / "m"
     assert "there is no folder" in message("fit", photos / "train", "-o", nowhere)
     assert "is no model" in message("predict", unseen[0], unseen[0])
+    assert "There is no model 'lost.joblib'." in message("predict", "lost.joblib", unseen[0])
+    kept = message("embed", unseen[0], "-o", out, "--cache", tmp_path / "t.csv", *SMALL)
+    assert kept.startswith("Error: ") and "t.csv" in kept
     joblib.dump({"a": 1}, tmp_path / "other")
     assert "holds a dict" in message("predict", tmp_path / "other", unseen[0])
     assert "zoo has no model" in message("embed", photos, "-o", out, "--backbones", "zoo/RN21")
@@ -232,6 +277,8 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     assert "does not know 1 of the classes; the first is 'fish'" in message(
         "evaluate", model, photos / "other", "-o", tmp_path / "r.html"
     )
+    known = "It knows bird, clothing and geometric shape. With"
+    assert known in message("evaluate", model, photos / "other", "-o", tmp_path / "r.html")
     shutil.rmtree(photos / "other")
     (tmp_path / "empty").mkdir()
     assert "has no images" in message("embed", tmp_path / "empty", "-o", out)

@@ -115,3 +115,15 @@ def test_there_is_a_name_for_each_column_of_nearly_all_variance():
         X
     )  # which scikit-learn rounds to one component more than there are
     assert len(pca.get_feature_names_out()) == pca.transform(X[:2]).shape[1]
+
+
+def test_a_column_that_is_called_as_a_component_is_named():
+    rng = np.random.default_rng(0)
+    names = ["a__pca1", "x0", "x1", "x2"]
+    table = pd.DataFrame(rng.normal(size=(9, 4)), columns=names)
+    pca = BlockPCA(2, blocks=[("a", ["x0", "x1", "x2"])]).fit(table)
+    with pytest.raises(ValueError, match=r"Column 'a__pca1' is of no block .* another name"):
+        pca.get_feature_names_out()
+    assert pca.transform(table).shape == (9, 3)
+    other = table.rename(columns={"a__pca1": "price"})
+    assert pca.fit(other).get_feature_names_out().tolist() == ["a__pca0", "a__pca1", "price"]

@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -310,6 +311,22 @@ def test_one_bar_at_a_time_and_none_for_what_is_quick(bars_at_once, monkeypatch,
     with progress(1, True, desc="cached") as bar:
         bar.update()
     assert capfd.readouterr() == ("", "")
+
+
+def test_bars_of_many_threads(capfd):
+    held = [progress(1, False) for _ in range(3000)]
+
+    def work(verbose):
+        return [progress(1, verbose).close() for _ in range(30)]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, [True, False] * 4))
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(held) == 3000
 
 
 @pytest.mark.usefixtures("bars_at_once")

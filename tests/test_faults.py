@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from benchmarks.faults._kills import ensemble, table
 
@@ -40,6 +42,27 @@ def test_a_memory_that_fails_costs_no_fit(options):
         clf = ensemble(memory=FullDisk(), **options).fit(X, y)
     assert len(said) == 1
     np.testing.assert_array_equal(clf.predict_proba(X), expected)
+
+
+class LostFile(LogisticRegression):
+    """A head whose fit reads a file that is not there."""
+
+    fits = 0
+
+    def fit(self, X, y):
+        LostFile.fits += 1
+        raise FileNotFoundError(2, "No such file", "prior.npy")
+
+
+@pytest.mark.parametrize("options", [{}, {"router": "uniform", "calibrate": False}])
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_file_that_a_head_lacks_is_no_error_of_the_memory(kept, options, tmp_path):
+    LostFile.fits = 0
+    clf = ensemble(memory=str(tmp_path) if kept else None, **options).set_params(head=LostFile())
+    with warnings.catch_warnings(), pytest.raises(FileNotFoundError, match=r"prior\.npy"):
+        warnings.simplefilter("error")
+        clf.fit(*table())
+    assert LostFile.fits == 1
 
 
 def test_an_error_of_a_fit_is_that_error():

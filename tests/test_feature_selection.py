@@ -6,11 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer, top_k_accuracy_score
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    cross_val_score,
+)
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
@@ -160,6 +166,52 @@ def test_classes_with_a_single_row_are_not_held_out():
     X, y = np.vstack([NOISY, NOISY[:1]]), np.append(SPECIES, 7)
     selector, expected = make().fit(X, y), make().fit(NOISY, SPECIES)
     assert_array_equal(selector.path_["score"], expected.path_["score"])
+
+
+def groups_of_one_class(n_groups):
+    """Groups of flowers of one species: of each species so many."""
+    return SPECIES * 100 + np.arange(len(SPECIES)) % n_groups
+
+
+def test_groups_leave_a_row_of_every_class_on_both_sides():
+    groups = groups_of_one_class(2)
+    groups[SPECIES == 2] = 200 + np.arange(50) % 7
+    for cv in (5, StratifiedGroupKFold(3)):
+        assert np.isfinite(make(cv=cv).fit(NOISY, SPECIES, groups=groups).path_["score"]).all()
+
+
+def test_a_class_of_one_group_is_not_held_out():
+    X, y = np.vstack([NOISY, NOISY[:2]]), np.append(SPECIES, [7, 7])
+    groups = np.append(groups_of_one_class(5), [900, 900])
+    selector = make(cv=5).fit(X, y, groups=groups)
+    expected = make(cv=5).fit(NOISY, SPECIES, groups=groups[:-2])
+    assert_array_equal(selector.path_["score"], expected.path_["score"])
+
+
+def test_scores_that_are_not_defined_for_any_fold_are_clear_errors():
+    with pytest.raises(ValueError, match=r"cv=5 with these groups leaves no fold .* more groups"):
+        make(cv=5).fit(NOISY, SPECIES, groups=SPECIES)
+    X, y = np.vstack([NOISY, NOISY[:2]]), np.append(SPECIES, [7, 7])
+    with pytest.raises(ValueError, match=r"cv=0\.1 leaves no fold .*'neg_log_loss' needs"):
+        make(cv=0.1).fit(X, y)
+    assert len(make(cv=0.1, scoring="accuracy").fit(X, y).selected_blocks_)
+    sides = [
+        (np.arange(0, 150, 2), np.arange(1, 99, 2)),
+        (np.arange(1, 150, 2), np.arange(0, 150, 2)),
+    ]
+    both, second = make(cv=sides).fit(NOISY, SPECIES), make(cv=sides[1:]).fit(NOISY, SPECIES)
+    assert_array_equal(both.path_["score"], second.path_["score"])
+
+
+@pytest.mark.parametrize("scoring", ["neg_log_loss", "accuracy"])
+def test_weights_do_not_reach_a_score_by_name_with_routing_either(scoring):
+    weights = np.random.default_rng(0).integers(1, 5, size=len(SPECIES)).astype(float)
+    expected = make(scoring=scoring).fit(NOISY, SPECIES, sample_weight=weights).path_["score"]
+    with config_context(enable_metadata_routing=True):
+        estimator = make().estimator.set_fit_request(sample_weight=True)
+        selector = make(scoring=scoring, estimator=estimator)
+        found = selector.fit(NOISY, SPECIES, sample_weight=weights).path_["score"]
+    assert_array_equal(found, expected)
 
 
 # On embeddings

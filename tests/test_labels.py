@@ -214,6 +214,12 @@ def test_bad_input_of_find_label_issues(emoji, change, error, message):
         find_label_issues(**arguments)
 
 
+def test_groups_that_are_classes_judge_no_label(emoji):
+    _, X, y = emoji
+    with pytest.raises(ValueError, match=r"No label can be judged: .* no class has rows of two gr"):
+        find_label_issues(LogisticRegression(), X, y, groups=y)
+
+
 # Pictures to label next
 
 

@@ -12,7 +12,13 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    StratifiedKFold,
+    cross_val_score,
+    cross_validate,
+)
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -21,6 +27,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder
 from skclipens._utils._folds import few_shot_folds
+from skclipens.cascade import CascadeEnsemble
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import GatedRouter, NeuralLogitController, UniformRouter
 from skclipens.heads import (
@@ -35,6 +42,7 @@ from skclipens.heads import (
     ZeroShotHead,
 )
 from skclipens.labels import OpenSetClassifier
+from skclipens.pipeline import BackbonePipeline
 
 BACKBONE = "zoo/RN20"
 HALVES = [("left", slice(0, 2)), ("right", slice(2, 4))]
@@ -214,7 +222,8 @@ def test_what_cannot_take_weights_is_named(iris):
     clf = make(head=["linear", pair])
     with pytest.raises(ValueError, match="the fit of left:nn, right:nn cannot take it"):
         clf.fit(*iris, sample_weight=np.ones(60))
-    with pytest.raises(ValueError, match="the fit of left:nn, right:nn cannot take it"):
+    message = r"^class_weight is given, .* left:nn, right:nn cannot take weights.* class_weight out"
+    with pytest.raises(ValueError, match=message):
         clone(clf).set_params(class_weight="balanced").fit(*iris)
 
     class Equal:
@@ -226,6 +235,8 @@ def test_what_cannot_take_weights_is_named(iris):
 
     with pytest.raises(ValueError, match="the fit of Equal cannot take it"):
         make(router=Equal()).fit(*iris, sample_weight=np.ones(60))
+    with pytest.raises(ValueError, match="class_weight is given, but the fit of Equal cannot"):
+        make(router=Equal(), class_weight="balanced").fit(*iris)
 
 
 # Groups
@@ -356,11 +367,55 @@ def test_routing_asks_for_what_is_given(iris):
     with config_context(enable_metadata_routing=True):
         with pytest.raises(ValueError, match=r"sample_weight.*not explicitly set as requested"):
             make(head=LogisticRegression()).fit(X, y, sample_weight=metadata(y)["sample_weight"])
-        clf = make()
+        clf = make().set_score_request(sample_weight=None)
         with pytest.raises(ValueError, match=r"sample_weight.*not explicitly set as requested"):
             cross_val_score(clf, X, y, params=metadata(y), error_score="raise")
-        clf.set_fit_request(groups=True, sample_weight=True)
         clf.fit(X, y, **metadata(y))
+
+
+@pytest.mark.parametrize(
+    "clf",
+    [
+        make(),
+        LinearDiscriminantHead(),
+        CascadeEnsemble(HALVES, thresholds=0.9, random_state=0),
+        BackbonePipeline([("same", "passthrough"), ("head", LinearDiscriminantHead())]),
+    ],
+)
+def test_a_search_with_routing_scores_by_the_weights_that_it_fits_by(clf, iris):
+    X, y = iris
+    weights = metadata(y)["sample_weight"]
+    folds = list(StratifiedKFold(2).split(X, y))
+    expected = [
+        clone(clf)
+        .fit(X[train], y[train], sample_weight=weights[train])
+        .score(X[test], y[test], sample_weight=weights[test])
+        for train, test in folds
+    ]
+    with config_context(enable_metadata_routing=True):
+        search = GridSearchCV(clf, {}, cv=folds, error_score="raise")
+        assert_allclose(search.fit(X, y, sample_weight=weights).best_score_, np.mean(expected))
+
+
+def test_an_open_set_classifier_asks_for_groups(iris):
+    X, y = iris
+    clf = OpenSetClassifier(LinearDiscriminantHead())
+    options = {"cv": GroupKFold(3), "params": {"groups": metadata(y)["groups"]}}
+    with config_context(enable_metadata_routing=True):
+        assert np.isfinite(cross_val_score(clf, X, y, error_score="raise", **options)).all()
+
+
+def test_routing_says_how_an_estimator_asks_for_weights(iris):
+    weights = metadata(iris[1])["sample_weight"]
+    cascade = CascadeEnsemble(HALVES, estimator=LogisticRegression(), thresholds=0.9)
+    with config_context(enable_metadata_routing=True):
+        message = r"LogisticRegression does not ask .* set_fit_request\(sample_weight=True\)"
+        with pytest.raises(ValueError, match=message):
+            cascade.fit(*iris, sample_weight=weights)
+        with pytest.raises(ValueError, match=r"^class_weight .*set_fit_request"):
+            make(head=LogisticRegression(), class_weight="balanced").fit(*iris)
+        cascade.estimator.set_fit_request(sample_weight=True)
+        cascade.fit(*iris, sample_weight=weights)
 
 
 def test_a_splitter_of_ones_own_gets_the_groups(iris):

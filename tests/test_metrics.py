@@ -323,8 +323,10 @@ def test_linear_cka_matrix_is_that_of_pairs(embedding):
     names = [f"{name}__{i}" for name in named.columns for i in range(128)]
     frame = pd.DataFrame(embedding, columns=names)
     assert_allclose(linear_cka_matrix(frame).loc["zoo/RN20", "zoo/ViT-8"], pair)
-    by_columns = linear_cka_matrix(embedding, [("x", slice(0, 128)), ("y", slice(128, None))])
-    assert_allclose(by_columns, named)
+    halves = [("x", slice(0, 128)), ("y", slice(128, None))]
+    assert_allclose(linear_cka_matrix(embedding, halves), named)
+    assert_allclose(linear_cka_matrix(pd.DataFrame(embedding), halves), named)
+    assert linear_cka_matrix(pd.DataFrame(embedding)).shape == (1, 1)
 
 
 def test_wrong_embeddings_are_named():

@@ -12,9 +12,10 @@ import pytest
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier, is_regressor
+from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.decomposition import PCA
-from sklearn.ensemble import StackingClassifier
+from sklearn.ensemble import IsolationForest, StackingClassifier
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import get_scorer
@@ -31,6 +32,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from skclipens import (
     AdaptiveBackboneEnsemble,
     ImageError,
+    LinearDiscriminantHead,
     MultiBackboneEmbedder,
     ResidualHead,
     make_backbone_pipeline,
@@ -38,6 +40,7 @@ from skclipens import (
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import NeuralLogitController
 from skclipens.ensemble.routers import ROUTERS
+from skclipens.labels import OpenSetClassifier
 from skclipens.model_selection import FewShotSplit
 from skclipens.pipeline import BackbonePipeline
 
@@ -75,7 +78,7 @@ def make(cache):
     """Make a pipeline with linear heads on two backbones."""
 
     def make(backbones=BACKBONES, estimator=None, **parameters):
-        defaults = {} if estimator else dict(head="linear", random_state=0, cv=2)
+        defaults = {} if estimator is not None else dict(head="linear", random_state=0, cv=2)
         parameters = {**defaults, "cache": cache, **parameters}
         return make_backbone_pipeline(backbones, estimator=estimator, **parameters)
 
@@ -478,6 +481,32 @@ def test_fit_transform_has_rows_of_nan(make, fitted, broken, paths, container):
         assert container in (type(values).__module__ + "default")
         assert np.isnan(np.asarray(values)[GAPS]).all()
         assert_array_equal(np.asarray(values)[~GAPS], fitted.transform(paths))
+
+
+@pytest.mark.parametrize(
+    "estimator", [IsolationForest(random_state=0), OpenSetClassifier(LinearDiscriminantHead())]
+)
+def test_an_image_that_cannot_be_read_is_not_scored(make, broken, paths, y, estimator):
+    clf = make(estimator=estimator, on_error="nan").fit(paths, y)
+    with pytest.warns(UserWarning, match=WARNING.format("get NaN")) as caught:
+        scores = clf.score_samples(broken[0])
+    assert [one.filename for one in caught] == [__file__]
+    assert_array_equal(np.isnan(scores), GAPS)
+    assert_array_equal(scores[~GAPS], make(estimator=estimator).fit(paths, y).score_samples(paths))
+
+
+@pytest.mark.parametrize("label", [None, -1])
+def test_an_image_that_cannot_be_read_is_in_no_cluster(make, broken, paths, label):
+    clusterer = KMeans(3, n_init=1, random_state=0)
+    clf = make(estimator=clusterer, on_error="nan", unreadable_label=label)
+    with pytest.warns(UserWarning, match=WARNING.format("are left out")):
+        answers = clf.fit_predict(broken[0])
+    assert answers[GAPS].tolist() == [label, label]
+    expected = make(estimator=clusterer).fit_predict(paths)
+    assert_array_equal(answers[~GAPS].astype(int), expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_array_equal(clf.fit_predict(paths), expected)
 
 
 @pytest.mark.filterwarnings("ignore:2 of 34 images")

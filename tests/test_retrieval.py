@@ -242,7 +242,14 @@ def test_a_path_is_no_words(table, emoji, kind, tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=message):
             retriever.search(kind(path))
     Path("cat").touch()
-    retriever.search(["cat", "cat.jpg", "a/b", "cat/", "w" * 5000])
+    retriever.search(["cat", "a/b", "cat/", "w" * 5000])
+
+
+@pytest.mark.parametrize("query", ["photos/query.jpg", "QUERY.PNG", ["a bird", "my photos/a.webp"]])
+def test_an_image_that_is_not_there_is_no_words(table, query):
+    lost = query[1] if isinstance(query, list) else query
+    with pytest.raises(FileNotFoundError, match=f"There is no file {lost!r}"):
+        ImageRetriever().fit(table).search(query)
 
 
 def test_a_clone_is_not_fitted_and_an_embedder_stays_as_it_was(emoji):

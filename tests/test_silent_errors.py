@@ -1,6 +1,7 @@
 """What once gave wrong answers without a word: each is right now, or refused by name."""
 
 import pickle
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 
+import skclipens
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import GatedRouter, StaticRouter
@@ -343,8 +345,16 @@ def test_a_column_of_text_beside_numbers_is_not_taken_for_images():
 
 
 def test_every_module_is_an_attribute_of_the_package():
-    modules = ["backbones", "cascade", "embedding", "ensemble", "heads", "images", "pipeline"]
-    code = f"import skclipens; [getattr(skclipens, name) for name in {modules}]"
+    found = [module.name for module in pkgutil.iter_modules(skclipens.__path__)]
+    public = [name for name in found if not name.startswith("_")]
+    assert len(public) > 15 and set(public) <= set(dir(skclipens))
+    # One module imports others, which are attributes from then on.
+    code = f"""
+import skclipens
+for name in {public}:
+    vars(skclipens).pop(name, None)
+    assert getattr(skclipens, name).__name__ == f"skclipens.{{name}}"
+"""
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -123,12 +123,6 @@ def test_files_are_short():
     assert not long
 
 
-def test_submodules_are_reachable_by_attribute():
-    for path, parts in modules():
-        if len(parts) == 1 and not parts[0].startswith("_"):
-            assert getattr(skclipens, parts[0]).__name__ == f"skclipens.{parts[0]}", path
-
-
 def test_no_modules_import_each_other_in_a_circle():
     above = {}
     for path, parts in modules():

@@ -1,6 +1,10 @@
 """Features of prompts: encoded once, kept in the store, the same to the bit whatever is beside."""
 
+import multiprocessing
+import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
@@ -158,6 +162,54 @@ def test_words_that_are_searched_for_are_stored(encoded, tmp_path, monkeypatch):
     forget(monkeypatch)
     np.testing.assert_array_equal(retriever.search(["a dog"]), found)
     assert not encoded
+
+
+@pytest.fixture
+def busy(encoded, tmp_path, monkeypatch):
+    """Another thread that encodes a prompt for as long as this is open."""
+    embed_classes(RN20, NAMES[3:5], TEMPLATES, cache=tmp_path)
+    ZeroShotHead("zoo/RN20").set_classes(NAMES[:2])
+    _texts._known.forget(None)
+    inside, over, real = Event(), Event(), _text.encode_texts
+
+    def encode(one, texts):
+        inside.set()
+        assert over.wait(60)
+        return real(one, texts)
+
+    encoded.clear()
+    monkeypatch.setattr(_text, "encode_texts", encode)
+    with ThreadPoolExecutor(2) as pool:
+        job = pool.submit(ZeroShotHead("zoo/RN20").set_classes, ["a slow", "b slow"])
+        assert inside.wait(60)
+        yield pool
+        over.set()
+        job.result()
+
+
+def test_what_is_known_does_not_wait_for_what_is_encoded(busy, tmp_path):
+    busy.submit(ZeroShotHead("zoo/RN20").set_classes, NAMES[:2]).result(20)
+    stored = busy.submit(embed_classes, RN20, NAMES[3:5], TEMPLATES, cache=tmp_path)
+    assert stored.result(20)[0].shape == (2, 128)
+    known = busy.submit(embed_classes, RN20, NAMES[3:5], TEMPLATES)
+    np.testing.assert_array_equal(known.result(20)[0], stored.result()[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_that_is_forked_meanwhile_encodes_prompts_of_its_own(busy, monkeypatch):
+    def encode(one, texts):
+        return np.ones((len(texts), 128), np.float32)
+
+    def work():
+        monkeypatch.setattr(_text, "encode_texts", encode)
+        ZeroShotHead("zoo/RN20").set_classes(NAMES[6:8])
+        os._exit(0)
+
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    child.join(30)
+    child.kill()
+    assert child.exitcode == 0
 
 
 def test_few_prompts_are_held(monkeypatch):

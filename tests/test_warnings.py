@@ -88,6 +88,18 @@ def test_filters_that_are_replaced_meanwhile(shown):
         warnings.warn("one", stacklevel=1)
 
 
+def test_filters_do_not_become_more(shown):
+    warnings.simplefilter("ignore")
+    with silent("one"):
+        n_filters = len(warnings.filters)
+    for action in ["ignore", "always"] * 20:
+        warnings.simplefilter(action)
+        with silent("one"):
+            warnings.warn("one", stacklevel=1)
+    assert len(warnings.filters) <= n_filters + 1
+    assert not shown
+
+
 def test_workers_keep_quiet_about_the_same():
     with silent("one"):
         filters = pickle.loads(pickle.dumps(warnings.filters))

@@ -27,17 +27,17 @@ def metadata_taken(estimator):
     return tuple(name for name in METADATA if has_fit_parameter(estimator, name))
 
 
-def metadata_for(estimator, **metadata):
+def metadata_for(estimator, given="sample_weight", **metadata):
     """Metadata that there is, and that the ``fit`` of an estimator takes.
 
     Raises
     ------
     ValueError
-        If there are weights that the estimator cannot take.
+        If there are weights that the estimator cannot take; names what gave them.
     """
     taken = metadata_taken(estimator)
     if metadata.get("sample_weight") is not None and "sample_weight" not in taken:
-        refuse_weights([type(estimator).__name__])
+        refuse_weights([type(estimator).__name__], given)
     return {name: metadata[name] for name in taken if metadata.get(name) is not None}
 
 
@@ -46,13 +46,22 @@ def rows_of(metadata, rows):
     return {name: None if value is None else value[rows] for name, value in metadata.items()}
 
 
-def refuse_weights(names):
-    """Raise ValueError if there is something that cannot take weights."""
-    if names:
+def refuse_weights(names, given="sample_weight"):
+    """Raise ValueError if there is something that cannot take weights, which `given` made."""
+    if not names:
+        return
+    names = ", ".join(names)
+    if routing_enabled():
         raise ValueError(
-            f"sample_weight is given, but the fit of {', '.join(names)} cannot take it. Leave "
-            "sample_weight out, or use what can take it."
+            f"{given} is given, but {names} does not ask for weights. Where its fit takes "
+            "sample_weight, call its set_fit_request(sample_weight=True); otherwise leave "
+            f"{given} out, or use what can take weights."
         )
+    what = "it" if given == "sample_weight" else "weights of rows"
+    raise ValueError(
+        f"{given} is given, but the fit of {names} cannot take {what}. Leave {given} out, or use "
+        f"what can take {what}."
+    )
 
 
 def class_weights(class_weight, y, sample_weight):

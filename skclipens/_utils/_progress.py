@@ -2,9 +2,12 @@
 
 from weakref import WeakSet
 
+from ._locks import ForkLock
+
 DELAY = 1.0  # seconds: what is quicker, as all that a cache knows, shows no bar
 
 _shown = WeakSet()
+_lock = ForkLock()  # of the line above
 
 
 def progress(total, verbose, *, desc="embedding", unit="image", initial=0):
@@ -15,14 +18,16 @@ def progress(total, verbose, *, desc="embedding", unit="image", initial=0):
     """
     from tqdm.auto import tqdm
 
-    is_within = any(not bar.disable for bar in _shown)
-    bar = tqdm(
-        total=total,
-        initial=initial,
-        desc=desc,
-        unit=unit,
-        disable=not verbose or is_within,
-        delay=DELAY,
-    )
-    _shown.add(bar)
+    with _lock:
+        is_within = any(not bar.disable for bar in _shown)
+        bar = tqdm(
+            total=total,
+            initial=initial,
+            desc=desc,
+            unit=unit,
+            disable=not verbose or is_within,
+            delay=DELAY,
+        )
+        if not bar.disable:
+            _shown.add(bar)
     return bar

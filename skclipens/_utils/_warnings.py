@@ -7,6 +7,8 @@ import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from ._locks import ForkLock
+
 _NOTHING = "(?!)"  # matches no text
 _said = ContextVar("what was said in the call of each_warning_once that is running", default=None)
 _BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib"}
@@ -66,13 +68,21 @@ class _OfThisThread(threading.local):
         return re.compile, (self.pattern, re.IGNORECASE)
 
 
+_lock = ForkLock()
 _not_shown = _OfThisThread()
 _filter = ("ignore", _not_shown, Warning, None, 0)
 
 
 def _install():
-    if not warnings.filters or warnings.filters[0] is not _filter:
-        warnings.filters.insert(0, _filter)
+    """Put the filter before all others, which stay as they are, and there only."""
+    filters = warnings.filters
+    if filters and filters[0] is _filter:
+        return
+    with _lock:
+        filters.insert(0, _filter)
+        for i in range(len(filters) - 1, 0, -1):
+            if filters[i] is _filter:
+                del filters[i]
 
 
 @contextmanager

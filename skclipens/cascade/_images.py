@@ -4,7 +4,8 @@ import time
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import Bunch, check_consistent_length, column_or_1d
+from sklearn.pipeline import Pipeline
+from sklearn.utils import Bunch, check_consistent_length, column_or_1d, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils._sklearn import HasMethods, StrOptions, fit_context
@@ -173,9 +174,9 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         BackboneNotAvailableError
             If the weights of a backbone cannot be had.
         ValueError
-            If a backbone or its cost is not known, `embedder` gives several blocks, `max_cost` is
-            less than the cost of the first backbone, or thresholds are to be chosen and no class
-            has two images.
+            If a backbone or its cost is not known, `embedder` gives several blocks, or has
+            ``on_error="nan"`` and `estimator` takes no NaN, `max_cost` is less than the cost of the
+            first backbone, or thresholds are to be chosen and no class has two images.
         """
         images, y = as_image_list(X), column_or_1d(y, warn=True)
         check_consistent_length(images, y)
@@ -227,6 +228,11 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         columns = np.array([f"{kind.name}__{i}" for kind in kinds for i in range(kind.width)])
         blocks = find_blocks(blocks, len(columns), columns)
         estimator = make_for_blocks(self.estimator, blocks, seed=0)
+        if getattr(self.embedder, "on_error", None) == "nan" and not _takes_nan(estimator):
+            raise ValueError(
+                f"embedder has on_error='nan', but {type(estimator).__name__} takes no NaN. "
+                "Set on_error='raise', which names an image that cannot be read; leave it out."
+            )
         if hasattr(estimator, "_check_before_fit"):
             estimator._check_before_fit(columns, y, sample_weight, groups)
 
@@ -305,3 +311,10 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         return tags
+
+
+def _takes_nan(estimator):
+    # Steps of a pipeline may fill in numbers, which its tags do not tell.
+    if isinstance(estimator, Pipeline) or not hasattr(estimator, "__sklearn_tags__"):
+        return True
+    return get_tags(estimator).input_tags.allow_nan

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.feature_selection import SelectorMixin
-from sklearn.metrics import get_scorer_names
+from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
@@ -13,7 +13,7 @@ from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, heard_rows
 from .._utils._metadata import metadata_for
 from .._utils._progress import progress
 from .._utils._random import draw_seed
-from .._utils._sklearn import HasMethods, Interval, StrOptions, fit_context
+from .._utils._sklearn import HasMethods, Interval, StrOptions, fit_context, routing_enabled
 from .._utils._validation import check_groups, check_table, check_weights, few_rows_per_class
 from .._utils._versions import VersionsMixin
 from ..ensemble._blocks import find_blocks
@@ -26,6 +26,9 @@ from ._costs import (
     make_for_blocks,
     within,
 )
+
+# Scores that are not defined where a class is only among the rows that teach, or that judge.
+_OF_ALL_CLASSES = ("log_loss", "roc_auc", "brier")
 
 
 class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEstimator):
@@ -59,8 +62,9 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         What is to be large; see :term:`scoring`.
     cv : int, float, splitter or list of (train, test), default=5
         An int: at most so many stratified folds, and no more than the smallest class has rows.
-        Classes with a single row are left out of cross-validation. A float: so large a part of
-        the rows is held out.
+        Classes with a single row, or group, are left out of cross-validation. A float: so large a
+        part of the rows is held out. Folds that `scoring` is not defined for, since a class is on
+        one side only, are left out.
     n_jobs : int, default=None
         Number of folds that are scored at the same time; see joblib.
     random_state : int, RandomState instance or None, default=None
@@ -180,8 +184,8 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         Raises
         ------
         ValueError
-            If the blocks do not fit X, a cost is not known, no block is within the budget, or
-            fewer than two classes have two rows.
+            If the blocks do not fit X, a cost is not known, no block is within the budget,
+            fewer than two classes have two rows, or no fold can be scored.
         """
         X, y = check_table(self, X, y)
         metadata = {
@@ -214,12 +218,29 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
 
     def _split(self, X, y, groups, cv, seed):
         # A row of every class in every part: the log-loss is not defined otherwise.
-        folds = few_shot_folds(y, cv, groups=groups, every_class=True, random_state=seed, X=X)
-        if not folds:
+        rows, of_rows = np.arange(len(y)), None
+        if groups is not None:
+            if isinstance(cv, Integral):
+                n_groups = _groups_of_class(y, groups)
+                rows = np.flatnonzero(n_groups > 1)
+                cv = min(cv, n_groups[rows].min(initial=cv))
+            of_rows = groups[rows]
+        options = {"groups": of_rows, "every_class": True, "random_state": seed, "X": X[rows]}
+        found = few_shot_folds(y[rows], cv, **options) if len(rows) else []
+        if not found and groups is None:
             classes = np.unique(y)
             raise ValueError(
                 "Cross-validation needs two classes with two rows each; got "
                 f"n_samples={len(y)} in {len(classes)} class{'es' * (len(classes) > 1)}."
+            )
+        folds = [(rows[train], rows[test]) for train, test in found]
+        if isinstance(self.scoring, str) and any(kind in self.scoring for kind in _OF_ALL_CLASSES):
+            folds = [(a, b) for a, b in folds if set(y[a].tolist()) == set(y[b].tolist())]
+        if not folds:
+            raise ValueError(
+                f"cv={self.cv!r}{' with these groups' * (groups is not None)} leaves no fold whose "
+                f"two sides have the same classes, which scoring={self.scoring!r} needs. Give more "
+                f"{'rows' if groups is None else 'groups'} of each class, or another cv."
             )
         return folds
 
@@ -231,12 +252,18 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
                 X[:, columns_of(blocks)],
                 y,
                 cv=folds,
-                scoring=self.scoring,
+                scoring=self._scorer(),
                 n_jobs=self.n_jobs,
                 params=metadata_for(estimator, **metadata),
                 error_score="raise",
             )
         return scores.mean()
+
+    def _scorer(self):
+        if isinstance(self.scoring, str) and routing_enabled():
+            # What has only a name cannot be asked whether it wants weights.
+            return get_scorer(self.scoring).set_score_request(sample_weight=False)
+        return self.scoring
 
     def _search(self, costs, score):
         """Positions of blocks in the order in which they are added, and the scores."""
@@ -265,3 +292,9 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
+
+
+def _groups_of_class(y, groups):
+    """For each row, how many groups have rows of its class."""
+    counts = {label: len(np.unique(groups[y == label])) for label in np.unique(y).tolist()}
+    return np.array([counts[label] for label in y.tolist()])

@@ -356,6 +356,7 @@ class CascadeEnsemble(BaseCascade):
         for stage, threshold in enumerate([*self.thresholds_, 0]):
             table = np.hstack([table, columns_of_stage(stage, rows.start + undecided)])
             found = self.estimators_[stage].predict_proba(table)
+            _refuse_nan(found, rows.start + undecided, f"stage {stage}")
             done = found.max(axis=1) >= threshold
             proba[undecided[done]], stages[undecided[done]] = found[done], stage
             undecided, table = undecided[~done], table[~done]
@@ -383,4 +384,14 @@ def _fit_and_judge(estimator, X, y, metadata, train, test):
     given = metadata_for(estimator, **rows_of(metadata, train))
     estimator = _fit(clone(estimator), X[train], y[train], given)
     proba = estimator.predict_proba(X[test])
+    _refuse_nan(proba, test, "a stage that is judged by held-out rows")
     return np.stack([proba.max(axis=1), estimator.classes_[proba.argmax(axis=1)] == y[test]])
+
+
+def _refuse_nan(proba, rows, where):
+    """Raise ValueError if some rows have probabilities of NaN, by which nothing is decided."""
+    if (bad := rows[np.isnan(proba).any(axis=1)]).size:
+        raise ValueError(
+            f"The estimator of {where} gives NaN as probabilities of {bad.size} rows; the first is "
+            f"row {bad[0]}. Use an estimator whose predict_proba gives numbers."
+        )

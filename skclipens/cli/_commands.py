@@ -13,7 +13,7 @@ from PIL import Image
 import skclipens
 
 from ..backbones import BackboneNotAvailableError
-from ..embedding import MultiBackboneEmbedder
+from ..embedding import EmbeddingStoreError, MultiBackboneEmbedder
 from ..embedding._gaps import gaps_of, warn_of_gaps
 from ..images import load_image
 from ..pipeline import make_backbone_pipeline
@@ -30,6 +30,7 @@ from ._files import (
 )
 from ._html import gallery, write_page
 
+_SAID = (ValueError, OSError, ImportError, BackboneNotAvailableError, EmbeddingStoreError)
 _TRUST = "Reading MODEL runs code that is in it: read only files that you trust."
 
 
@@ -40,7 +41,7 @@ class _Commands(click.Group):
         shown, warnings.showwarning = warnings.showwarning, _say
         try:
             return super().invoke(ctx)
-        except (ValueError, OSError, ImportError, BackboneNotAvailableError) as error:
+        except _SAID as error:
             if getattr(error, "errno", None) == errno.EPIPE:  # as of `skclipens name | head`
                 raise
             raise click.ClickException(str(error)) from error
@@ -255,6 +256,7 @@ def embed(pictures, output, backbones, **options):
 @_HOW
 def search(pictures, words, number, output, fusion, backbones, **options):
     """Find images by words, or those that are like a picture: path and score, the best first."""
+    _check_quotes(pictures, words)
     if is_file(words):
         load_image(words)  # what is no picture is said before the work
     check_can_write(output, (*TABLE_SUFFIXES, ".html"))
@@ -271,6 +273,16 @@ def search(pictures, words, number, output, fusion, backbones, **options):
         write_page(output, words, [gallery(found, captions)])
     else:
         write_table(pd.DataFrame({"path": [names[row] for row in rows], "score": scores}), output)
+
+
+def _check_quotes(pictures, words):
+    """Of words without quotes, click takes all but the last for pictures."""
+    missing = [one for one in pictures[1:] if not Path(one).exists()]
+    if missing and "://" not in missing[0]:
+        raise FileNotFoundError(
+            f"There is no file or folder {missing[0]!r}. Check the path; or, if it is one of "
+            f'several words, put them in quotes: "{" ".join([*missing, words])}".'
+        )
 
 
 def _found(retriever, query, number):

@@ -1,6 +1,9 @@
 """What the commands read and write: pictures, tables, models."""
 
+import os
+import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import joblib
@@ -99,6 +102,36 @@ def check_can_write(path, suffixes=TABLE_SUFFIXES):
             ) from None
 
 
+@contextmanager
+def beside(path):
+    """A file to write instead of another, which it replaces once it is complete.
+
+    So a full disk costs no file that was there. What is no plain file, such as ``/dev/null``, is
+    written to as it is.
+
+    Parameters
+    ----------
+    path : str
+
+    Yields
+    ------
+    str
+    """
+    real = os.path.realpath(path)
+    if os.path.exists(real) and not os.path.isfile(real):
+        yield path
+        return
+    folder, name = os.path.split(real)
+    part = os.path.join(folder, f".{os.getpid()}.{name}")  # its end says what is written
+    try:
+        yield part
+        if os.path.exists(real):
+            shutil.copymode(real, part)
+        os.replace(part, real)
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
 def write_table(frame, path):
     """Write a frame as its file is called, or as CSV to the screen.
 
@@ -109,15 +142,16 @@ def write_table(frame, path):
     """
     if path is None:
         frame.to_csv(sys.stdout, index=False)
-    elif path.lower().endswith(".csv"):
-        frame.to_csv(path, index=False)
-    else:
-        frame.to_parquet(path, index=False)
+        return
+    write = frame.to_csv if path.lower().endswith(".csv") else frame.to_parquet
+    with beside(path) as file:
+        write(file, index=False)
 
 
 def save_model(model, path):
     """Write a fitted pipeline, without what belongs to this machine and this run."""
-    joblib.dump(with_parameters(model, verbose=False, cache=False, device="auto"), path)
+    with beside(path) as file:
+        joblib.dump(with_parameters(model, verbose=False, cache=False, device="auto"), file)
 
 
 def load_model(path, **parameters):
@@ -125,9 +159,13 @@ def load_model(path, **parameters):
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
         If the file holds no :class:`~skclipens.pipeline.BackbonePipeline`.
     """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"There is no model {path!r}. Check the path.")
     try:
         model = joblib.load(path)
     except Exception as error:  # whatever pickle finds wrong in bytes that are none of its own

@@ -5,6 +5,7 @@ import io
 from html import escape
 
 from ..images import load_image
+from ._files import beside
 
 _THUMBNAIL = (224, 224)  # shown at half of this, sharp also on dense screens
 _STYLE = """
@@ -41,7 +42,7 @@ def write_page(path, title, parts):
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
     )
-    with open(path, "w", encoding="utf-8") as file:
+    with beside(path) as part, open(part, "w", encoding="utf-8") as file:
         file.write("\n".join([head, f"<h1>{escape(title)}</h1>", *parts, "</body></html>\n"]))
 
 

@@ -98,8 +98,8 @@ def ask(model, files, labels):
     if unknown:
         raise ValueError(
             f"The model does not know {len(unknown)} of the classes; the first is {unknown[0]!r}. "
-            f"It knows {', '.join(map(str, last.classes_[:5]))} and others. With a model that was "
-            "fitted with --raw-names, give this option here, too."
+            f"It knows {_some_of(last.classes_.tolist())}. With a model that was fitted with "
+            "--raw-names, give this option here, too."
         )
     table = model[:-1].transform(files)
     gaps = gaps_of(table)
@@ -108,6 +108,12 @@ def ask(model, files, labels):
     weights = last.routing_weights(table) if hasattr(last, "routing_weights") else None
     names = getattr(last, "expert_names_", None)
     return Answers(files, labels, last.classes_, last.predict_proba(table), weights, names)
+
+
+def _some_of(classes, most=5):
+    named = [str(label) for label in classes[:most]]
+    last = f"{len(classes) - most} more" if len(classes) > most else named.pop()
+    return f"{', '.join(named)} and {last}"
 
 
 def _summary(answers, model):

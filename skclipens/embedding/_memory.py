@@ -1,7 +1,8 @@
 """Rows of stores that this process has read: a search reads the same ones many times."""
 
-import threading
 from collections import OrderedDict
+
+from .._utils._locks import ForkLock
 
 
 class RowCache:
@@ -17,7 +18,7 @@ class RowCache:
         self.max_bytes = max_bytes
         self._rows = OrderedDict()  # by (file, model, key of the image)
         self._bytes = 0
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
 
     def get_many(self, file, model, keys):
         """The rows of images by one model, by key, as far as they are here; only to be read."""

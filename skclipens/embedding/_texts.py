@@ -1,11 +1,11 @@
 """Prompts to features of classes: each prompt is encoded once, and kept as images are."""
 
 import hashlib
-import threading
 
 import numpy as np
 
 from .._utils._linalg import unit_rows
+from .._utils._locks import ForkLock
 from ..backbones import load_backbone
 from ._keys import model_key
 from ._memory import RowCache
@@ -17,7 +17,7 @@ TEXT_VERSION = 1
 _HELD = 4096  # prompts that are looked up at a time
 
 _known = RowCache(2**27)  # features of prompts in this process, whatever store there is
-_lock = threading.Lock()  # so that no two threads encode the same prompt
+_encoding = ForkLock()  # so that no two threads encode the same prompt
 
 
 def embed_classes(backbone, names, templates, *, cache=None, bar=None):
@@ -52,8 +52,7 @@ def embed_classes(backbone, names, templates, *, cache=None, bar=None):
         some = names[start : start + n_at_once]
         # Replaced and not formatted: a brace elsewhere in a prompt is only a brace.
         prompts = [template.replace("{}", name) for name in some for template in templates]
-        with _lock:
-            rows = _rows(backbone, list(dict.fromkeys(prompts)), store)
+        rows = _rows(backbone, list(dict.fromkeys(prompts)), store)
         of_classes = np.stack([rows[prompt] for prompt in prompts])
         scale = float(of_classes[0, -1])
         of_classes = of_classes[:, :-1].reshape(len(some), len(templates), -1)
@@ -67,25 +66,38 @@ def _rows(backbone, prompts, store):
     """Features of prompts, and behind them the scale, so that a model need not be loaded for it."""
     model = backbone, backbone.version
     rows = _known.get_many(None, model, prompts)
-    lacking = [prompt for prompt in prompts if prompt not in rows]
-    if lacking and store is not None:
+    if store is not None and _lacking(prompts, rows):
         key = f"{model_key(backbone, 'fp32', store)} texts {TEXT_VERSION}"
-        stored = store._get([_key(prompt) for prompt in lacking], key)
-        values = {prompt: stored.get(_key(prompt)) for prompt in lacking}
-        found = {prompt: np.frombuffer(v, np.float32) for prompt, v in values.items() if v}
-        _known.put_many(None, model, found)
-        rows |= found
-        lacking = [prompt for prompt in lacking if prompt not in rows]
-    for fresh in _encoded(backbone, lacking) if lacking else ():
-        if store is not None:
-            store._put([(key, _key(prompt), row.tobytes()) for prompt, row in fresh.items()])
-        _known.put_many(None, model, fresh)
-        rows |= fresh
+        rows |= _stored(store, key, model, _lacking(prompts, rows))
+    if not _lacking(prompts, rows):
+        return rows
+    with _encoding:
+        rows |= _known.get_many(None, model, _lacking(prompts, rows))  # by another thread meanwhile
+        for fresh in _encoded(backbone, _lacking(prompts, rows)):
+            if store is not None:
+                store._put([(key, _key(prompt), row.tobytes()) for prompt, row in fresh.items()])
+            _known.put_many(None, model, fresh)
+            rows |= fresh
     return rows
+
+
+def _lacking(prompts, rows):
+    return [prompt for prompt in prompts if prompt not in rows]
+
+
+def _stored(store, key, model, prompts):
+    """Rows that a store has, which are known from here on."""
+    stored = store._get([_key(prompt) for prompt in prompts], key)
+    values = {prompt: stored.get(_key(prompt)) for prompt in prompts}
+    found = {prompt: np.frombuffer(v, np.float32) for prompt, v in values.items() if v}
+    _known.put_many(None, model, found)
+    return found
 
 
 def _encoded(backbone, prompts):
     """Yield rows of prompts, a batch at a time."""
+    if not prompts:
+        return
     from ..backbones._text import BATCH_SIZE, encode_texts
 
     loaded = load_backbone(backbone)  # wherever an embedder has put the model

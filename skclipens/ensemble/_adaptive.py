@@ -360,7 +360,8 @@ class AdaptiveBackboneEnsemble(
         )
         if metadata["sample_weight"] is not None:
             learn = [one for one in experts if one.learns]
-            refuse_weights([one.name for one in learn if "sample_weight" not in one.takes])
+            unable = [one.name for one in learn if "sample_weight" not in one.takes]
+            refuse_weights(unable, self._what_weighs())
         return experts, find_classes(experts, y), self._make_router()
 
     def _calibrate_and_route(self, X, y, held_out, router, metadata):
@@ -380,7 +381,7 @@ class AdaptiveBackboneEnsemble(
         logits = logits / self.temperatures_[self.judged_, None]
         if not is_fixed(router):
             if len(rows):
-                given = metadata_for(router, **metadata)
+                given = metadata_for(router, self._what_weighs(), **metadata)
                 if has_fit_parameter(router, "learned"):
                     learned = np.array([expert.learns for expert in self.experts_])
                     given["learned"] = learned[self.judged_]

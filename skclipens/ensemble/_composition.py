@@ -108,6 +108,10 @@ class HeadComposition:
             given = {name: value for name, value in metadata.items() if value is not None}
             process_routing(self, "fit", **given)
 
+    def _what_weighs(self):
+        """The name of what gave rows their weights, for errors."""
+        return "sample_weight" if self.class_weight is None else "class_weight"
+
     def _has_auto(self):
         return any(
             isinstance(kind, str) and kind == "auto" for _, kind, _ in named_heads(self.head)

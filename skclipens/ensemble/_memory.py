@@ -1,5 +1,6 @@
 """What ``memory`` keeps, and what is done where it cannot."""
 
+import traceback
 from functools import wraps
 
 from .._utils._warnings import warn
@@ -26,6 +27,9 @@ def kept_by(memory, function, ignore):
         try:
             return kept(*args, **options)
         except OSError as error:
+            frames = traceback.walk_tb(error.__traceback__)
+            if any(frame.f_code is function.__code__ for frame, _ in frames):
+                raise  # not of the memory
             warn(
                 f"memory cannot be used: {error}. What is fitted is complete, but is not kept. "
                 "Free some space, or set memory to a folder that can be written to.",

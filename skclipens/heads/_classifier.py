@@ -44,6 +44,8 @@ def level(classifier, logits):
 class LabeledScoreMixin(ClassifierMixin):
     """A classifier that refuses to be scored by rows without a label."""
 
+    __metadata_request__score = {"sample_weight": True}  # as ``fit`` asks for it
+
     def score(self, X, y, sample_weight=None):
         """Share of the rows that are classified rightly.
 

@@ -2,13 +2,13 @@
 
 import os
 import reprlib
-import threading
 from collections import OrderedDict
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._utils._linalg import unit_rows
+from .._utils._locks import ForkLock
 from .._utils._progress import progress
 from .._utils._validation import check_table
 from .._utils._warnings import warn
@@ -25,7 +25,7 @@ _MAX_BYTES = 2**27
 _MAX_LENGTH = 10_000  # characters of a name
 
 _encoded = OrderedDict()
-_lock = threading.Lock()
+_lock = ForkLock()  # of the line above only: prompts are encoded without it
 
 
 def _class_features(backbone, names, templates, cache=None, bar=None):
@@ -35,13 +35,15 @@ def _class_features(backbone, names, templates, cache=None, bar=None):
     warn_of_prompts(backbone, names, templates)
     key = (backbone, backbone.version, names, templates)
     with _lock:
-        if key not in _encoded:
-            features, scale = embed_classes(backbone, names, templates, cache=cache, bar=bar)
-            features.setflags(write=False)  # all heads of these classes hold this array
-            _encoded[key] = features, scale
-            _drop_oldest()
+        found = _encoded.get(key)
+    if found is None:
+        found = embed_classes(backbone, names, templates, cache=cache, bar=bar)
+        found[0].setflags(write=False)  # all heads of these classes hold this array
+    with _lock:
+        found = _encoded.setdefault(key, found)
         _encoded.move_to_end(key)
-        return _encoded[key]
+        _drop_oldest()
+    return found
 
 
 def _drop_oldest():

@@ -109,7 +109,10 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
         classifier, X, y, groups=groups, cv=cv, random_state=random_state
     )
     if not known.any():
-        raise ValueError("No label can be judged: each row is the only one of its class.")
+        why = "each row is the only one of its class"
+        if groups is not None:
+            why = "rows of a group do not judge each other, and no class has rows of two groups"
+        raise ValueError(f"No label can be judged: {why}.")
     targets = np.searchsorted(classifier.classes_, y[known])
     judge = _by_noise if method == "noise" else _by_confidence
     issue, quality, attrs = judge(logits[known].astype(float), targets)

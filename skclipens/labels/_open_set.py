@@ -116,6 +116,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
         "cv": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
     }
+    __metadata_request__fit = {"groups": True}
 
     def __init__(self, estimator, *, reject_rate=0.05, reject_label=None, cv=5, random_state=None):
         self.estimator = estimator

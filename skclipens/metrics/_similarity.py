@@ -88,9 +88,10 @@ def linear_cka_matrix(X, blocks=None):
     """
     from ..ensemble._blocks import find_blocks
 
-    columns = getattr(X, "columns", None)
+    columns = list(getattr(X, "columns", ()))
     X = check_array(X, ensure_min_samples=2, input_name="X")
-    feature_names = None if columns is None else np.asarray(columns, dtype=object)
+    named = columns and all(isinstance(name, str) for name in columns)
+    feature_names = np.array(columns, dtype=object) if named else None
     blocks = find_blocks(blocks, X.shape[1], feature_names)
     parts = [_normalised(X[:, block.columns], f"Block {block.name!r}") for block in blocks]
     norms = [_alignment(part, part) for part in parts]

@@ -1,6 +1,5 @@
 """A pipeline of scikit-learn for images."""
 
-from contextlib import nullcontext
 from numbers import Real
 
 import numpy as np
@@ -12,17 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._sklearn import routing_enabled
 from .._utils._validation import refuse_unlabeled
-from .._utils._values import with_label
 from .._utils._versions import VersionsMixin
-from .._utils._warnings import silent
-from ..embedding._base import BaseEmbedder
-from ..embedding._gaps import filled, gaps_of, readable, warn_of_gaps, without_gaps
+from ..embedding._gaps import readable, warn_of_gaps
 from ._checks import check_before_images, images_of
+from ._readable import Readable
 
-_NAN_AMONG_SCORES = "get NaN, of which meta-estimators that take the largest make a label"
-_OF_GAPS = {"predict": "get no answer"} | dict.fromkeys(
-    ("predict_proba", "predict_log_proba", "decision_function"), _NAN_AMONG_SCORES
-)
 _DOC = """{summary}
 
 Only where the last step has this method. Where an embedder has ``on_error="nan"``, an image that
@@ -70,7 +63,7 @@ def _on_images(name, summary, shape):
     return _available(name)(method)
 
 
-class BackbonePipeline(VersionsMixin, Pipeline):
+class BackbonePipeline(VersionsMixin, Readable, Pipeline):
     """A pipeline of scikit-learn from images to an ensemble, or to any other estimator.
 
     It is a :class:`sklearn.pipeline.Pipeline` in every respect, and
@@ -80,7 +73,7 @@ class BackbonePipeline(VersionsMixin, Pipeline):
     - hands frames from step to step, whose columns are named. So an ensemble with ``blocks=None``
       takes the backbones that its embedder has, also where a search sets these;
     - has the ensemble's methods, which take images, and its fitted attributes, such as
-      ``expert_names_``;
+      ``expert_names_``; but not ``cross_fit`` and ``fit_from``, which take what is embedded;
     - does without the images that cannot be read, where an embedder has ``on_error="nan"``.
 
     Parameters
@@ -217,8 +210,34 @@ class BackbonePipeline(VersionsMixin, Pipeline):
         after = self._after_gaps()
         if after is None:
             return super().fit_transform(X, y, **params)
-        embedded, gaps = self._fit_readable(after, X, y, params)
+        embedded, gaps, _ = self._fit_readable(after, X, y, params)
         return self[after:]._answer_with_gaps("transform", embedded, gaps, {})
+
+    @_available("fit_predict")
+    def fit_predict(self, X, y=None, **params):
+        """Fit, and predict the same images, by a last step such as a clusterer.
+
+        Parameters
+        ----------
+        X : collection of n images
+            See :meth:`skclipens.MultiBackboneEmbedder.transform`.
+        y : array-like of shape (n,), default=None
+            As in :meth:`fit`.
+        **params : dict
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            What the last step predicts; ``unreadable_label`` for an image that cannot be read.
+        """
+        check_before_images(self, X, y, params)
+        after = self._after_gaps()
+        if after is None:
+            return super().fit_predict(X, y, **params)
+        _, gaps, answers = self._fit_readable(after, X, y, params, "fit_predict")
+        rows = np.cumsum(~gaps) - 1
+        return self._labels_with_gaps(answers[np.maximum(rows, 0)], gaps)
 
     predict = _on_images("predict", "Predict labels, or values.", "(n,)")
     predict_proba = _on_images("predict_proba", "Predict probabilities of classes.", "(n, C)")
@@ -226,6 +245,7 @@ class BackbonePipeline(VersionsMixin, Pipeline):
     decision_function = _on_images(
         "decision_function", "Score the classes.", "(n, C), or (n,) if C is 2"
     )
+    score_samples = _on_images("score_samples", "Score how usual images are.", "(n,)")
     transform = _on_images("transform", "Transform images with all steps.", "(n, n_columns)")
     expert_proba = _on_images(
         "expert_proba", "Predict probabilities by each expert, see ``expert_names_``.", "(n, E, C)"
@@ -328,59 +348,3 @@ class BackbonePipeline(VersionsMixin, Pipeline):
 
     def _transformers(self):
         return [step for _, step in self.steps[:-1] if step not in (None, "passthrough")]
-
-    # Images that cannot be read
-
-    def _after_gaps(self):
-        """Position of the step after an embedder that leaves gaps, or None."""
-        for position, (_, step) in enumerate(self.steps[:-1], start=1):
-            if isinstance(step, BaseEmbedder) and step.on_error == "nan":
-                return position
-        return None
-
-    def _embedded(self, after, X):
-        """The table before a step, and which of its rows are gaps."""
-        embedded = self[:after].transform(X)
-        return embedded, gaps_of(embedded)
-
-    def _fit_readable(self, after, X, y, params):
-        """Fit on the rows that can be read; return the whole table, and which rows are gaps."""
-        before, rest = self[:after], self[after:]
-        names = [name for name, _ in before.steps]  # with routing enabled, of no parameter
-        to_before = {k: v for k, v in params.items() if k.partition("__")[0] in names}
-        embedded = before.fit_transform(X, y, **to_before)
-        gaps = gaps_of(embedded)
-        warn_of_gaps(gaps, "are left out", images_of(self, X))
-        params = {name: value for name, value in params.items() if name not in to_before}
-        rows, y, *values = readable([embedded, y, *params.values()], gaps)
-        rest.fit(rows, y, **dict(zip(params, values, strict=True)))
-        self.steps = [*before.steps, *rest.steps]  # those that a memory gave are others
-        return embedded, gaps
-
-    def _answer(self, method, X, params):
-        """What a method of the last step says of images."""
-        check_is_fitted(self)
-        after = self._after_gaps()
-        if after is None:
-            return self._answer_all(method, X, params)
-        embedded, gaps = self._embedded(after, X)
-        what = _OF_GAPS.get(method, "get NaN")
-        warn_of_gaps(gaps, what, images_of(self, X), all_may_be=True)
-        return self[after:]._answer_with_gaps(method, embedded, gaps, params)
-
-    def _answer_all(self, method, X, params):
-        if hasattr(Pipeline, method):
-            return getattr(super(), method)(X, **params)
-        for step in self._transformers():
-            X = step.transform(X)
-        return getattr(self._final_estimator, method)(X, **params)
-
-    def _answer_with_gaps(self, method, embedded, gaps, params):
-        """Answers for a table; rows that are gaps get a label that says so, or else NaN."""
-        if not gaps.any():
-            return self._answer_all(method, embedded, params)
-        with silent("The embeddings of") if gaps.all() else nullcontext():
-            answers = self._answer_all(method, without_gaps(embedded, gaps), params)
-        if method == "predict" and not is_regressor(self):
-            return with_label(answers, gaps, self.unreadable_label)
-        return filled(answers, gaps, np.nan)

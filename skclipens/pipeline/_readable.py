@@ -1,0 +1,85 @@
+"""The steps of a pipeline without the images that an embedder cannot read."""
+
+from contextlib import nullcontext
+
+import numpy as np
+from sklearn.base import is_regressor
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from .._utils._values import with_label
+from .._utils._warnings import silent
+from ..embedding._base import BaseEmbedder
+from ..embedding._gaps import filled, gaps_of, readable, warn_of_gaps, without_gaps
+from ._checks import images_of
+
+_NAN_AMONG_SCORES = "get NaN, of which meta-estimators that take the largest make a label"
+_OF_GAPS = {"predict": "get no answer"} | dict.fromkeys(
+    ("predict_proba", "predict_log_proba", "decision_function"), _NAN_AMONG_SCORES
+)
+
+
+class Readable:
+    """A pipeline that does without the images of an embedder with ``on_error="nan"``."""
+
+    def _after_gaps(self):
+        """Position of the step after an embedder that leaves gaps, or None."""
+        for position, (_, step) in enumerate(self.steps[:-1], start=1):
+            if isinstance(step, BaseEmbedder) and step.on_error == "nan":
+                return position
+        return None
+
+    def _embedded(self, after, X):
+        """The table before a step, and which of its rows are gaps."""
+        embedded = self[:after].transform(X)
+        return embedded, gaps_of(embedded)
+
+    def _fit_readable(self, after, X, y, params, method="fit"):
+        """Fit on the rows that can be read.
+
+        Returns the whole table, which rows are gaps, and what the method says of the others.
+        """
+        before, rest = self[:after], self[after:]
+        names = [name for name, _ in before.steps]  # with routing enabled, of no parameter
+        to_before = {k: v for k, v in params.items() if k.partition("__")[0] in names}
+        embedded = before.fit_transform(X, y, **to_before)
+        gaps = gaps_of(embedded)
+        warn_of_gaps(gaps, "are left out", images_of(self, X))
+        params = {name: value for name, value in params.items() if name not in to_before}
+        rows, y, *values = readable([embedded, y, *params.values()], gaps)
+        answers = getattr(rest, method)(rows, y, **dict(zip(params, values, strict=True)))
+        self.steps = [*before.steps, *rest.steps]  # those that a memory gave are others
+        return embedded, gaps, answers
+
+    def _answer(self, method, X, params):
+        """What a method of the last step says of images."""
+        check_is_fitted(self)
+        after = self._after_gaps()
+        if after is None:
+            return self._answer_all(method, X, params)
+        embedded, gaps = self._embedded(after, X)
+        what = _OF_GAPS.get(method, "get NaN")
+        warn_of_gaps(gaps, what, images_of(self, X), all_may_be=True)
+        return self[after:]._answer_with_gaps(method, embedded, gaps, params)
+
+    def _answer_all(self, method, X, params):
+        if hasattr(Pipeline, method):
+            return getattr(super(), method)(X, **params)
+        for step in self._transformers():
+            X = step.transform(X)
+        return getattr(self._final_estimator, method)(X, **params)
+
+    def _answer_with_gaps(self, method, embedded, gaps, params):
+        """Answers for a table; rows that are gaps get a label that says so, or else NaN."""
+        if not gaps.any():
+            return self._answer_all(method, embedded, params)
+        with silent("The embeddings of") if gaps.all() else nullcontext():
+            answers = self._answer_all(method, without_gaps(embedded, gaps), params)
+        if method == "predict":
+            return self._labels_with_gaps(answers, gaps)
+        return filled(answers, gaps, np.nan)
+
+    def _labels_with_gaps(self, answers, gaps):
+        if is_regressor(self):
+            return filled(answers, gaps, np.nan)
+        return with_label(answers, gaps, self.unreadable_label) if gaps.any() else answers
