@@ -17,10 +17,13 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
+    BackboneSelector,
+    CascadeEnsemble,
     LinearDiscriminantHead,
     MultiBackboneEmbedder,
     ResidualHead,
     ZeroShotHead,
+    make_backbone_pipeline,
 )
 from skclipens.backbones import Backbone
 from skclipens.datasets import load_emoji
@@ -399,9 +402,30 @@ def test_files_that_were_embedded_otherwise_than_those_of_fit(emoji, table, tmp_
 def test_a_name_that_stands_for_two_blocks(frame):
     X, y = frame
     X = pd.concat([X.add_prefix("front__"), X.add_prefix("back__")], axis=1)
-    with pytest.raises(ValueError, match="more than one block of a kind: front__zoo/RN20, .*back"):
+    with pytest.raises(ValueError, match=r"more than one block of a kind: front__zoo/RN20, .*back"):
         AdaptiveBackboneEnsemble(BACKBONES).fit(X, y)
     clf = AdaptiveBackboneEnsemble(head="zero-shot").fit(X, y)
     assert list(clf.expert_names_) == [
         f"{side}__{name}" for side in ("front", "back") for name in BACKBONES
     ]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "so"),
+    [(CascadeEnsemble(), "is the only stage"), (BackboneSelector(), "is all that can be chosen")],
+)
+def test_an_array_of_which_no_blocks_are_known(frame, estimator, so):
+    X, y = frame
+    with pytest.warns(UserWarning, match=f"256 columns are one block that {so}") as caught:
+        clone(estimator).fit(X.to_numpy(), y)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clone(estimator).fit(X, y)
+
+
+def test_true_labels_of_images_in_another_order(emoji):
+    paths, y = (pd.Series(one)[::5] for one in emoji)
+    clf = make_backbone_pipeline(BACKBONES, random_state=0).fit(paths, y)
+    with pytest.warns(UserWarning, match="X and y have the same index in another order"):
+        assert clf.score(paths, y[::-1]) < 0.5

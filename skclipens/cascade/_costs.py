@@ -7,9 +7,32 @@ from .._utils._sklearn import HasMethods
 from ..backbones import Backbone, list_backbones
 from ..backbones._kinds import parse_kind
 from ..ensemble import AdaptiveBackboneEnsemble
+from ..ensemble._blocks import find_blocks
+from ..ensemble._suspect import warn_of_unnamed_columns
 
 IS_MAPPING = HasMethods(["keys", "__getitem__"])
 _ROUNDING = 1 + 1e-9
+
+
+def blocks_of(estimator, if_one):
+    """Blocks of the table that an estimator with ``blocks`` is fitted on.
+
+    Parameters
+    ----------
+    estimator : estimator
+        It knows the columns.
+    if_one : str
+        What the only block is, in a warning, where columns of an embedding are not named.
+
+    Returns
+    -------
+    list of Block
+    """
+    names = getattr(estimator, "feature_names_in_", None)
+    blocks = find_blocks(estimator.blocks, estimator.n_features_in_, names)
+    if estimator.blocks is None:
+        warn_of_unnamed_columns(blocks, names, if_one)
+    return blocks
 
 
 def cost_names(blocks):

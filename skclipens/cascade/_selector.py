@@ -16,10 +16,10 @@ from .._utils._random import draw_seed
 from .._utils._sklearn import HasMethods, Interval, StrOptions, fit_context, routing_enabled
 from .._utils._validation import check_groups, check_table, check_weights, few_rows_per_class
 from .._utils._versions import VersionsMixin
-from ..ensemble._blocks import find_blocks
 from ._costs import (
     IS_MAPPING,
     block_costs,
+    blocks_of,
     check_budget,
     columns_of,
     cost_names,
@@ -192,8 +192,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
             "sample_weight": check_weights(sample_weight, X),
             "groups": check_groups(groups, y),
         }
-        names = getattr(self, "feature_names_in_", None)
-        blocks = find_blocks(self.blocks, self.n_features_in_, names)
+        blocks = blocks_of(self, "is all that can be chosen")
         costs = block_costs(self.cost, cost_names(blocks))
         check_budget(self.max_cost, [block.name for block in blocks], costs)
         seed = draw_seed(self.random_state)

@@ -22,12 +22,12 @@ from .._utils._validation import (
     few_rows_per_class,
 )
 from .._utils._versions import VersionsMixin
-from ..ensemble._blocks import find_blocks
 from ..ensemble.routers._base import log_of
 from ..heads._classifier import LabeledScoreMixin
 from ._costs import (
     IS_MAPPING,
     block_costs,
+    blocks_of,
     check_budget,
     columns_of,
     cost_names,
@@ -259,7 +259,7 @@ class CascadeEnsemble(BaseCascade):
         metadata = {"sample_weight": weights, "groups": groups}
         _, X, y, metadata, cv = heard_rows(X, y, metadata, self.cv)
         check_at_least_two(np.unique(y))
-        blocks = find_blocks(self.blocks, X.shape[1], getattr(self, "feature_names_in_", None))
+        blocks = blocks_of(self, "is the only stage")
         costs = block_costs(self.cost, cost_names(blocks))
         if self.order == "cost":
             order = np.argsort(costs, kind="stable")

@@ -77,14 +77,17 @@ def _by_block(experts):
     return [(of_block[0].block, of_block) for of_block in groups.values()]
 
 
-def warn_of_unnamed_columns(experts, X, names):
+def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
     """Warn of many columns that may be embeddings, but are not named so.
 
     Parameters
     ----------
-    experts : list of Expert
-    X : ndarray of shape (n, n_features)
+    blocks : list of Block
+        Of all columns.
     names : ndarray of shape (n_features,) or None
+        Names of the columns.
+    so : str
+        What comes of it.
 
     Warns
     -----
@@ -92,11 +95,11 @@ def warn_of_unnamed_columns(experts, X, names):
         If no block is a backbone's, and there are as many columns as a backbone gives: without
         names, or with names that differ by a number.
     """
-    blocks = [part for one in experts for part in one.block.parts or [one.block]]
-    if X.shape[1] < _NARROWEST or any(block.backbone for block in blocks):
+    n_features = 1 + max(block.columns.max() for block in blocks)
+    if n_features < _NARROWEST or any(block.backbone for block in blocks):
         return
     if names is None:
-        said = f"X has no names of columns, so its {X.shape[1]} columns are one block"
+        said = f"X has no names of columns, so its {n_features} columns are one block"
     else:
         stem, n_columns = Counter(re.sub(r"\d+", "#", name) for name in names).most_common(1)[0]
         if n_columns < _NARROWEST:
@@ -107,7 +110,7 @@ def warn_of_unnamed_columns(experts, X, names):
             "are in one block"
         )
     warn(
-        f"{said} that is compared with no texts. If they are embeddings, name what made them, such "
+        f"{said} that {so}. If they are embeddings, name what made them, such "
         "as blocks='zoo', or give a frame with the embedder's names: "
         "set_output(transform='pandas') of the embedder or the ColumnTransformer. If not, say so: "
         "blocks=[('all', slice(None))]."

@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._sklearn import routing_enabled
-from .._utils._validation import refuse_unlabeled
+from .._utils._validation import refuse_unlabeled, warn_of_other_order
 from .._utils._versions import VersionsMixin
 from ..embedding._gaps import readable, warn_of_gaps
 from ._checks import check_before_images, images_of
@@ -281,6 +281,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         """
         if y is not None and not is_regressor(self):
             refuse_unlabeled(y)
+        warn_of_other_order(X, y)
         after = self._after_gaps()
         if after is None:
             return super().score(X, y, sample_weight, **params)
