@@ -158,6 +158,32 @@ def groups_of_copies(X, y):
     return None if (groups == np.arange(len(X))).all() else groups
 
 
+def merge_copies(X, y, weights):
+    """Rows that are no copies of others, with the weight of all of their copies.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+    weights : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    rows : ndarray of shape (m,), int
+        Positions of the rows, in ascending order.
+    place : ndarray of shape (n,), int
+        Which of them stands for a row.
+    weights : ndarray of shape (m,), dtype of X, or None
+    """
+    copies = groups_of_copies(X, y)
+    if copies is None:
+        every = np.arange(len(y))
+        return every, every, weights
+    rows = np.unique(copies)
+    total = np.bincount(copies, weights, minlength=len(y))[rows]
+    return rows, np.searchsorted(rows, copies), total.astype(X.dtype)
+
+
 def covers_most(y, n_classes):
     """Whether rows show more than half of the classes: fewer cannot judge what knows them all."""
     return 2 * len(np.unique(y)) > n_classes

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._folds import few_shot_folds, folds_of_some, groups_of_copies, heard_rows
+from .._utils._folds import few_shot_folds, folds_of_some, heard_rows, merge_copies
 from .._utils._linalg import one_blas_thread
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
@@ -126,7 +126,7 @@ class CrossFit:
         warn_of_weights(metadata["sample_weight"])
         heard, X, y, metadata, cv = heard_rows(X, y, metadata, cv)
         kept[kept] = heard
-        first, X, y, metadata = self._merge_copies(X, y, metadata, cv)
+        first, X, y, metadata = self._without_copies(X, y, metadata, cv)
         source = np.arange(len(kept))
         source[kept] = np.flatnonzero(kept)[first]
         kept = kept & (source == np.arange(len(kept)))
@@ -137,7 +137,7 @@ class CrossFit:
                 self.unlabeled_ = learn_from_unlabeled(self, X, y, metadata, *rest, told)
         return Learned(kept, source, X, y, metadata, held_out)
 
-    def _merge_copies(self, X, y, metadata, cv):
+    def _without_copies(self, X, y, metadata, cv):
         """Rows that are no copies of others, with the weight of all of their copies.
 
         Where something cannot take weights, copies stay and are a group.
@@ -149,17 +149,15 @@ class CrossFit:
         X, y, metadata
             Of the rows that stand for others, or for themselves.
         """
-        every, copies = np.arange(len(y)), None
-        if metadata["groups"] is None and isinstance(cv, Real):
-            copies = groups_of_copies(X, y)
-        if copies is None:
-            return every, X, y, metadata
+        every, same = np.arange(len(y)), (X, y, metadata)
+        if metadata["groups"] is not None or not isinstance(cv, Real):
+            return every, *same
+        rows, place, weights = merge_copies(X, y, metadata["sample_weight"])
+        if len(rows) == len(every):
+            return every, *same
         if not self._takes_weights(y):
-            return every, X, y, {**metadata, "groups": copies}
-        weights = metadata["sample_weight"]
-        rows = np.flatnonzero(copies == every)
-        weights = np.bincount(copies, weights, minlength=len(y))[rows].astype(X.dtype)
-        return copies, X[rows], y[rows], {**metadata, "sample_weight": weights}
+            return every, X, y, {**metadata, "groups": rows[place]}
+        return rows[place], X[rows], y[rows], {**metadata, "sample_weight": weights}
 
     def _held_out_logits(self, learned):
         """Positions of rows that all judged experts can say something of unseen, and their logits.

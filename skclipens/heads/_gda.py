@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, few_shot_folds, groups_of_copies
+from .._utils._folds import covers_most, few_shot_folds
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, StrOptions, fit_context
 from .._utils._validation import check_weights
@@ -147,7 +147,6 @@ class GDAHead(CrossFitTextHead):
         """
         features, targets = self._fit_text(X, y)
         weights = check_weights(sample_weight, features)
-        groups = groups_of_copies(features, targets) if groups is None else groups
         if folds is None and groups is not None:
             folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
         text, n_classes = self._text_logits(features), len(self.classes_)

@@ -6,7 +6,8 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .._utils._folds import covers_most, few_shot_folds, groups_of_copies
+from .._utils._folds import covers_most, few_shot_folds, merge_copies
+from .._utils._linalg import taken
 from .._utils._sklearn import (
     HasMethods,
     Interval,
@@ -186,7 +187,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         self._sums = Sums(len(self.classes_), X.shape[1]) if sums is None else sums
         self._sums.add(X, targets, weights)
         self.shrinkage_ = _DEFAULT_SHRINKAGE if self.shrinkage == "auto" else self.shrinkage
-        self._drop_solution()
+        self._drop("coef_", "intercept_")
         return self
 
     def _forget(self, classes):
@@ -194,12 +195,12 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
             "This head was fitted by fit or fit_from, which keep no sums to which rows could be "
             "added: partial_fit starts anew. A clone of the head does so without this warning.",
         )
-        self._drop_solution()
+        self._drop("coef_", "intercept_")
         if classes is not None:
             del self.classes_
 
-    def _drop_solution(self):
-        for name in ("coef_", "intercept_"):
+    def _drop(self, *names):
+        for name in names:
             vars(self).pop(name, None)
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -255,22 +256,20 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
                 "shrinkage."
             )
         rows = RowsOfFiles(table, y, sample_weight)
-        self._set_columns(table.columns)
-        sums = Sums(len(rows.classes), len(table.columns))
+        self.n_features_in_ = len(table.columns)
+        self.feature_names_in_ = np.array(table.columns, dtype=object)
+        sums = SumsOver(Sums(len(rows.classes), self.n_features_in_), slice(None))
         judges = rows.judges if judged else []
-        (sums,), kept, X = rows.read(self, [SumsOver(sums, slice(None))], judges, verbose)
+        (sums,), kept, X = rows.read(self, [sums], judges, verbose)
         warn_of_gaps(rows.gaps, "are left out", None)
         self._fit_sums(sums, rows, judges[kept] if judged else None, X)
         self._table_settings = table.settings
         return self
 
-    def _set_columns(self, names):
-        self.n_features_in_, self.feature_names_in_ = len(names), np.array(names, dtype=object)
-
     def _fit_sums(self, sums, rows, judges, X_judges):
         """Fit on the sums over rows; what is said of the judges, and which rows can judge."""
         self.classes_ = rows.classes
-        vars(self).pop("_sums", None)
+        self._drop("_sums")
         discriminant = SummedDiscriminant(sums, rows.targets, rows.weights, judges, X_judges)
         self.shrinkage_, held_out, logits = self.shrinkage, None, None
         if judges is not None:
@@ -335,29 +334,31 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
             Which rows can judge the head: those that others of their class, which do not know
             them, can classify.
         """
-        held_out, logits = self._fit(X, y, folds, groups, sample_weight)
-        return held_out.of_all(logits)
+        held_out, logits, place = self._fit(X, y, folds, groups, sample_weight)
+        return tuple(of_row[place] for of_row in held_out.of_all(logits))
 
     def _fit(self, X, y, folds, groups, sample_weight, *, judged=True):
         X, y = check_table(self, X, y)
         weights = check_weights(sample_weight, X)
         self.classes_, targets = np.unique(y, return_inverse=True)
         check_at_least_two(self.classes_)
+        place = np.arange(len(X))
+        folds = self._folds(X, targets, groups) if judged and folds is None else folds
+        if judged and folds is None:
+            rows, place, weights = merge_copies(X, targets, weights)
+            X, targets = taken(X, rows), targets[rows]
         discriminant = Discriminant(X, targets, len(self.classes_), weights)
         if judged:
-            folds = self._folds(X, targets, groups) if folds is None else folds
             held_out = HeldOutDiscriminants(discriminant, folds)
             self.shrinkage_, logits = self._choose(held_out, targets, weights)
         else:
             self.shrinkage_ = self.shrinkage
         self._solve(discriminant, X.dtype)
-        for name in ("_sums", "_table_settings"):
-            vars(self).pop(name, None)
-        return (held_out, logits) if judged else None
+        self._drop("_sums", "_table_settings")
+        return (held_out, logits, place) if judged else None
 
     def _folds(self, X, targets, groups):
         """None where each row is left out alone."""
-        groups = groups_of_copies(X, targets) if groups is None else groups
         if self.cv is None and groups is None:
             return None
         cv = _N_FOLDS if self.cv is None else self.cv

@@ -7,7 +7,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.metaestimators import available_if
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, few_shot_folds, groups_of_copies
+from .._utils._folds import covers_most, few_shot_folds
 from .._utils._linalg import one_hot, unit_rows
 from .._utils._sklearn import Interval, StrOptions, fit_context
 from .._utils._validation import check_weights
@@ -239,7 +239,6 @@ class TipAdapterHead(BaseTextHead):
         """Keys, values, alpha and beta; the rows' classes, hidden keys and weights."""
         self.keys_, targets = self._fit_text(X, y)
         weights = check_weights(sample_weight, self.keys_)
-        groups = groups_of_copies(self.keys_, targets) if groups is None else groups
         if folds is None and groups is not None:
             folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
         said = np.ones(len(targets), self.keys_.dtype) if weights is None else weights
