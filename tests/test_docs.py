@@ -21,6 +21,7 @@ PAGES = {
     "docs/guide/inputs.md": (6, 0),
     "docs/guide/install.md": (2, 0),
     "docs/guide/labels.md": (5, 0),
+    "docs/guide/mistakes.md": (1, 0),
     "docs/guide/own_pictures.md": (7, 1),
     "docs/guide/reproducibility.md": (3, 0),
     "docs/guide/search.md": (5, 0),

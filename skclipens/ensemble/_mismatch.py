@@ -75,10 +75,11 @@ def _warn_of_names(ensemble, X, y):
     given, possible = np.trace(counts) / len(y), counts[rows, best].sum() / len(y)
     if possible - given > (_OF_MANY if len(y) >= _MANY * len(classes) else _OF_FEW):
         row = int(np.argmax(counts[rows, best] * (rows != best)))
-        label, looks = classes[[row, best[row]]].tolist()
+        label, other = classes[[row, best[row]]].tolist()
+        called, looks = (str(ensemble.class_names[one]) for one in (label, other))
         warn(
             f"Prompts give {given:.0%} of the labels that the rows have, and would give "
-            f"{possible:.0%} were the names of the classes in another order: rows of {label!r} "
-            f"look like what class_names calls {looks!r}. Look at the order of class_names; a "
-            "mapping from labels to names needs none."
+            f"{possible:.0%} were the names of the classes in another order: rows of class "
+            f"{label!r}, which class_names calls {called!r}, look like {looks!r}. Look at the "
+            "order of class_names; a mapping from labels to names needs none."
         )
