@@ -322,7 +322,8 @@ def is_file(text):
     FileNotFoundError
         If it is called as an image is, but there is no such file.
     """
-    if is_image_name(text) and not os.path.exists(text):
+    looks_like_one = is_image_name(text) and (" " not in text or os.path.dirname(text))
+    if looks_like_one and not os.path.exists(text):
         raise FileNotFoundError(
             f"There is no file {str(text)!r}. Check the path, or use words that are no file name."
         )

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_wine
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -91,10 +91,19 @@ def test_a_retriever_after_a_fit_that_failed(wine):
 
 def test_weights_far_from_one_are_doubted(wine):
     X, y, _ = wine
-    for weight in (1 / len(y), 100.0):
+    for weight in (0.5 / len(y), 100.0):
         with pytest.warns(UserWarning, match="A weight stands for so many copies") as caught:
             AdaptiveBackboneEnsemble().fit(X, y, np.full(len(y), weight))
         assert caught[0].filename == __file__
+
+
+@pytest.mark.filterwarnings("error")
+def test_weights_that_sum_to_one_are_shares(wine):
+    X, y, _ = wine
+    weights = np.random.default_rng(0).uniform(0, 2, len(y))
+    found = AdaptiveBackboneEnsemble().fit(X, y, weights / weights.sum())
+    expected = AdaptiveBackboneEnsemble().fit(X, y, weights / weights.mean())
+    assert_allclose(found.predict_proba(X), expected.predict_proba(X), rtol=1e-5)
 
 
 @pytest.mark.filterwarnings("error")

@@ -245,15 +245,21 @@ def test_the_first_cell_without_a_value_is_named(table):
 
 def test_an_index_in_another_order_is_named(table):
     X, y = table
-    X, y = pd.DataFrame(X), pd.Series(y)
+    names = [f"picture {i}" for i in range(len(y))]
+    X, y = pd.DataFrame(X, names), pd.Series(y, names)
     clf = AdaptiveBackboneEnsemble(SPEC, head="linear", random_state=0)
     (text,) = said(lambda: clf.fit(X, y.iloc[::-1]))
     assert "same index in another order" in text and "y.loc[X.index]" in text
-    paths = pd.Series(load_emoji(min_class_size=60).filenames[::4])
+    paths = pd.Series(load_emoji(min_class_size=60).filenames[::4], names)
     (text,) = said(lambda: make_backbone_pipeline(SPEC, head="linear").fit(paths, y.iloc[::-1]))
     assert "same index in another order" in text
     for same in (y, y.reset_index(drop=True), y.set_axis(range(1000, 1000 + len(y)))):
         assert not said(lambda same=same: clf.fit(X, same))
+    # Of a list of paths, an embedder makes a frame with a default index: it is nobody's.
+    numbers = y.set_axis(np.random.default_rng(0).permutation(len(y)))
+    assert not said(lambda: clf.fit(X.reset_index(drop=True), numbers))
+    pairs = pd.MultiIndex.from_arrays([names, names])
+    assert not said(lambda: clf.fit(X.set_axis(pairs), y))
 
 
 @pytest.mark.parametrize("weight", [-2, np.nan, np.inf, "2"])

@@ -238,7 +238,7 @@ def test_wrong_predictions_are_named(call, message):
 
 
 @pytest.mark.parametrize(
-    "y", [["a", None, "b"], ["a", np.nan, "b"], ["a", "", "b"], [0, -1, 1], [0.0, np.nan, 1.0]]
+    "y", [["a", None, "b"], ["a", np.nan, "b"], ["a", "", "b"], [0.0, np.nan, 1.0]]
 )
 @pytest.mark.parametrize("form", [list, pd.Series])
 @pytest.mark.parametrize(
@@ -264,13 +264,19 @@ def test_rows_without_a_label_are_not_measured(measure, y, form):
         measure(form(y), predictions)
 
 
+def test_minus_one_is_a_label_of_rejected_rows():
+    y = [0, -1, 1]
+    assert oracle_accuracy_score(y, [[0], [-1], [0]]) == pytest.approx(2 / 3)
+    assert expected_calibration_error(y, np.eye(3)[[1, 0, 2]], labels=[-1, 0, 1]) == 0
+
+
 def test_an_index_in_another_order_is_named():
-    y = pd.Series(["a", "b", "c"])
+    y = pd.Series(["a", "b", "c"], ["x", "y", "z"])
     frame = pd.DataFrame({"one": y, "two": y})
     with pytest.warns(UserWarning, match=r"predictions and y_true have the same index in another"):
         assert oracle_accuracy_score(y[::-1], frame) < 1
     with pytest.warns(UserWarning, match=r"pass y_true.loc\[y_proba.index\]"):
-        expected_calibration_error(y[::-1], pd.DataFrame(np.eye(3)))
+        expected_calibration_error(y[::-1], pd.DataFrame(np.eye(3), y.index))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert oracle_accuracy_score(y[::-1].loc[frame.index], frame) == 1

@@ -352,7 +352,7 @@ def test_labels_and_weights_that_are_named_after_other_images(folder, table):
     expected = LinearDiscriminantHead().fit_from(folder, y)  # in the order of the images
     assert_same(LinearDiscriminantHead().fit_from(folder, y.to_numpy()), expected)
     other = y[::-1]
-    with pytest.raises(ValueError, match=r"part-000000.*: y is indexed by '.*' where the table"):
+    with pytest.raises(ValueError, match=r"y is indexed by '.*' in row 0, where the table has"):
         LinearDiscriminantHead().fit_from(folder, other)
     with pytest.raises(ValueError, match="sample_weight is indexed by"):
         AdaptiveBackboneEnsemble().fit_from(
@@ -360,7 +360,9 @@ def test_labels_and_weights_that_are_named_after_other_images(folder, table):
         )
     with pytest.raises(ValueError, match="rows has an index of its own"):
         read_embeddings(folder, rows=other == "mammal")
-    assert read_embeddings(folder, rows=pd.Series([3, 1])).shape == (2, X.shape[1])
+    assert read_embeddings(folder, rows=pd.Series([3, 1], [7, 9])).shape == (2, X.shape[1])
+    of_own_names = y.set_axis([f"id{i}" for i in range(len(y))])
+    assert_same(LinearDiscriminantHead().fit_from(folder, of_own_names), expected)
 
 
 def test_what_is_wrong_is_named(folder, table, tmp_path):

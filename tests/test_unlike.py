@@ -169,11 +169,20 @@ def test_names_of_classes_in_another_order(few, n_rows):
     names = names.tolist()
     assert not fit_doubts(X, targets, class_names=names)
     (doubt,) = fit_doubts(X, targets, class_names=names[1:] + names[:1])
-    assert "were the names of the classes in another order" in doubt
-    row = re.search("rows of class (.+), which class_names calls '(.+)', look like '(.+)'", doubt)
+    assert "were class_names in another order" in doubt
+    row = re.search("rows of class (.+), which it calls '(.+)', look like '(.+)'", doubt)
     label, called, looks = row.groups()
     assert (called, looks) == ((names[1:] + names[:1])[int(label)], names[int(label)])
     assert not fit_doubts(X, targets, class_names=dict(enumerate(names)))
+
+
+def test_two_classes_of_which_one_is_rare_are_not_doubted(few):
+    X, y = few[16]
+    for one, other in (("mammal", "meal"), ("meal", "mammal")):
+        rows = np.r_[np.flatnonzero(y == one), np.flatnonzero(y == other)[:2]]
+        if len(rows) > 3:
+            names, targets = np.unique(y[rows], return_inverse=True)
+            assert not fit_doubts(X[rows], targets, class_names=names.tolist())
 
 
 def test_names_that_say_nothing_are_not_in_another_order(few):
@@ -233,7 +242,8 @@ def test_a_set_has_no_order_to_name_classes_by(frame):
 
 def test_what_is_given_for_rows_in_another_order(frame):
     X, y = frame
-    y, clf = pd.Series(y), AdaptiveBackboneEnsemble(random_state=0).fit(X, y)
+    X = X.set_axis([f"picture {i}" for i in range(len(X))])
+    y, clf = pd.Series(y, X.index), AdaptiveBackboneEnsemble(random_state=0).fit(X, y)
     other = y.sample(frac=1, random_state=0)
     with pytest.warns(UserWarning, match="X and y have the same index in another order"):
         assert clf.score(X, other) < 0.2
@@ -428,7 +438,7 @@ def test_an_array_of_which_no_blocks_are_known(frame, estimator, so):
 
 
 def test_true_labels_of_images_in_another_order(emoji):
-    paths, y = (pd.Series(one)[::5] for one in emoji)
+    paths, y = (pd.Series(one, emoji[0])[::5] for one in emoji)
     clf = make_backbone_pipeline(BACKBONES, random_state=0).fit(paths, y)
     with pytest.warns(UserWarning, match="X and y have the same index in another order"):
         assert clf.score(paths, y[::-1]) < 0.5

@@ -18,7 +18,7 @@ from ._warnings import silent
 
 # What more rows would tell of a temperature, or of a weight, is within its error.
 _MAX_JUDGES = 10_000
-_WIDE, _SOME = 32, 4  # columns; so many, to look at all of a row only where these are the same
+_WIDE, _SOME = 32, 8  # columns; so many, to look at all of a row only where these are the same
 CV_CONSTRAINTS = [
     Interval(Integral, 2, None, closed="left"),
     Interval(RealNotInt, 0, 1, closed="neither"),
@@ -42,8 +42,8 @@ def few_shot_folds(
         An int: at most so many stratified folds, and no more than the largest class has rows. A
         float: one fold that holds out so large a part of the rows.
     groups : array-like of shape (n,) or None
-        Rows of a group are never on both sides. None: copies of a row are a group, where cv is an
-        int and X an array.
+        Rows of a group are never on both sides. None: nor are copies of a row, where cv is an int
+        and X an array.
     every_class : bool
         Whether each fold of an int is to have a row of every class on both sides: there are then
         no more folds than the smallest class has rows, and classes with one row are left out.
@@ -63,10 +63,14 @@ def few_shot_folds(
         If a float cannot hold out rows of every class, a splitter cannot split these rows, or a
         fold has rows on both sides or that are not there.
     """
+    if groups is None and isinstance(cv, Integral) and isinstance(X, np.ndarray):
+        rows, place, _ = merge_copies(X, y, None)
+        if len(rows) < len(y):
+            options = {"every_class": every_class, "shuffle": shuffle, "random_state": random_state}
+            folds = few_shot_folds(y[rows], cv, **options)
+            return [[np.flatnonzero(np.isin(place, side)) for side in fold] for fold in folds]
     sizes = np.unique(y, return_counts=True)[1]
     if isinstance(cv, Integral):
-        if groups is None and isinstance(X, np.ndarray):
-            groups = groups_of_copies(X, y)
         n_folds = min(cv, *_fold_limits(sizes, groups, every_class))
         if n_folds < 2:
             return []
@@ -147,10 +151,11 @@ def groups_of_copies(X, y):
     ndarray of shape (n,), int, or None
         The first of the rows that are the same.
     """
-    if X.shape[1] < _WIDE:
+    if X.ndim != 2 or X.dtype.kind != "f" or X.shape[1] < _WIDE:
         return None
     groups, found = np.arange(len(X)), {}
-    some = np.ascontiguousarray(X[:, :_SOME]).view(np.dtype((np.void, _SOME * X.itemsize)))
+    columns = np.linspace(0, X.shape[1] - 1, _SOME).astype(int)
+    some = np.ascontiguousarray(X[:, columns]).view(np.dtype((np.void, _SOME * X.itemsize)))
     _, place, sizes = np.unique(some[:, 0], return_inverse=True, return_counts=True)
     rows = np.flatnonzero(sizes[place] > 1)
     for row, label in zip(rows.tolist(), y[rows].tolist(), strict=True):

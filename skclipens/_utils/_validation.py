@@ -15,7 +15,7 @@ from ._values import check_range, refuse_mixed, refuse_text, warn_of_texts, why_
 from ._warnings import silent, warn
 
 _FLOATS = [np.float64, np.float32]
-_MOST_WEIGHT = 1e5
+_MOST_WEIGHT, _ROUNDING = 1e5, 1e-5
 
 
 def few_rows_per_class():
@@ -174,14 +174,23 @@ def warn_of_other_order(X, given, name="y", name_of_X="X"):
         If both have the same index, of which no label is there twice, in another order.
     """
     indices = [getattr(one, "index", None) for one in (X, given)]
-    if any(not hasattr(index, "equals") or not index.is_unique for index in indices):
+    # A default index says nothing: that of an embedder's frame does not, of shuffled paths.
+    if any(not hasattr(one, "equals") or _is_default(one) for one in indices):
         return
     of_X, of_given = indices
+    if of_X.nlevels != of_given.nlevels or of_X.dtype != of_given.dtype:
+        return
+    if not of_X.is_unique or not of_given.is_unique:
+        return
     if len(of_X) == len(of_given) and not of_X.equals(of_given) and of_X.isin(of_given).all():
         warn(
             f"{name_of_X} and {name} have the same index in another order. Rows belong together by "
             f"their position. If they do by their index, pass {name}.loc[{name_of_X}.index].",
         )
+
+
+def _is_default(index):
+    return getattr(index, "start", None) == 0 and index.step == 1
 
 
 def warn_of_unknown_labels(classes, y):
@@ -295,7 +304,7 @@ def labels_of(y, labeled):
     return y
 
 
-def refuse_unlabeled(y, option=None, name="y"):
+def refuse_unlabeled(y, option=None, name="y", *, minus_is_label=False):
     """Raise ValueError if a row has no label, see :func:`unlabeled_rows`.
 
     Where all labels are -1 and 1, these are two classes.
@@ -307,11 +316,17 @@ def refuse_unlabeled(y, option=None, name="y"):
         The parameter of the estimator by which such rows are no error.
     name : str
         What the labels are called.
+    minus_is_label : bool
+        Whether -1 is a label among any numbers, as that of rejected rows is.
     """
     missing = unlabeled_rows(y, signs_are_classes=True)
     if not missing.any():
         return
     labels = np.asarray(y, dtype=None if hasattr(y, "dtype") else object).ravel().tolist()
+    if minus_is_label:
+        missing &= [not _is_number(one) or one != -1 for one in labels]
+        if not missing.any():
+            return
     row = int(np.argmax(missing))
     allow = f", or see the parameter {option!r}" if option else ""
     raise ValueError(
@@ -359,6 +374,14 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
             f"sample_weight of row {row} is {weights[row]:.3g}. A weight stands for so many copies "
             "of a row: divide all weights by their mean."
         )
+    return weights
+
+
+def scaled_shares(weights):
+    """Weights that sum to one, as in boosting, times their number; others as they are."""
+    n_heard = 0 if weights is None else np.count_nonzero(weights)
+    if n_heard > 1 and abs(weights.sum(dtype=np.float64) - 1) < _ROUNDING:
+        return weights * weights.dtype.type(n_heard)
     return weights
 
 

@@ -159,7 +159,7 @@ def _stands_for_none(label, labels):
     if label in TEXTS_OF_MISSING:
         return set(labels) != {"-1", "1"}  # two classes, as of numbers
     if label in SIGNS_OF_MISSING:  # beside other signs, a sign may be meant
-        return not any(len(one) == 1 and not one.isalnum() for one in set(labels) - {label})
+        return not any(len(one) == 1 for one in set(labels) - {label})
     return label.casefold() in WORDS_OF_MISSING
 
 
@@ -184,7 +184,7 @@ def warn_of_writings(first, name):
     UserWarning
         Names the first two such classes and their rows.
     """
-    groups = alike(first, _plain)
+    groups = alike((label for label in first if len(label.strip()) > 1), _plain)
     if not groups:
         return
     one, other = groups[0][:2]

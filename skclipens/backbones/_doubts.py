@@ -12,9 +12,9 @@ from ._loading import load_backbone
 _LISTED = 3  # classes that a message names
 _NEARLY_ALL = 0.9
 _CODE = re.compile(
-    r"\d{2,}"
+    r"0\d+|\d{5,}"
     r"|[a-z]{1,3}[-_ ]?\d{5,}"  # as of WordNet. Shorter ones may be names: "A320", "mp3"
-    r"|(c|cls|class|cat|category|label|group|kind|type|id|folder|target)[-_ ]?\d+"
+    r"|(cls|class|category|label|id|target)[-_ ]?\d+"
     r"|(?=[a-f]*\d)[\da-f-]{8,}",
     re.IGNORECASE,
 )

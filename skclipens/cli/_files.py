@@ -106,8 +106,8 @@ def check_can_write(path, suffixes=TABLE_SUFFIXES):
 def beside(path):
     """A file to write instead of another, which it replaces once it is complete.
 
-    So a full disk costs no file that was there. What is no plain file, such as ``/dev/null``, is
-    written to as it is.
+    So a full disk costs no file that was there. What is no plain file, such as ``/dev/null``, or is
+    in a folder that cannot be written to, is written to as it is.
 
     Parameters
     ----------
@@ -118,10 +118,11 @@ def beside(path):
     str
     """
     real = os.path.realpath(path)
-    if os.path.exists(real) and not os.path.isfile(real):
+    folder, name = os.path.split(real)
+    is_other = os.path.exists(real) and not os.path.isfile(real)
+    if is_other or not os.access(folder, os.W_OK):
         yield path
         return
-    folder, name = os.path.split(real)
     part = os.path.join(folder, f".{os.getpid()}.{name}")  # its end says what is written
     try:
         yield part

@@ -8,6 +8,10 @@ from skclipens.images._files import is_image_name
 from .._utils._warnings import warn
 
 _LISTED = 3  # folders that a message names
+_KIND_OF_FILE = re.compile(
+    r"(images?|imgs?|pictures|photos|masks?|annotations?|labels?|xml|raw|thumbs|thumbnails)",
+    re.IGNORECASE,
+)
 _PART = re.compile(
     r"(train|test|val|valid|dev|eval|holdout)(ing|idation|uation)?"
     r"[\W_]*(set|images?|pictures|photos|data|split)?[\W_\d]*",
@@ -101,7 +105,9 @@ def _folders_without_pictures(folder):
 
 
 def _words(names):
-    return {name for name in names if not any(sign.isdigit() for sign in name)}
+    """Names that may be those of classes: not years, nor what kind of file a folder holds."""
+    words = {name for name in names if not any(sign.isdigit() for sign in name)}
+    return words if not any(_KIND_OF_FILE.fullmatch(name) for name in words) else set()
 
 
 def _shared(of_folders):

@@ -196,7 +196,8 @@ def _positions(rows, n_rows):
     if rows is None:
         return np.arange(n_rows)
     index = getattr(rows, "index", None)
-    if hasattr(index, "equals") and not index.equals(type(index)(range(len(index)))):
+    is_default = getattr(index, "start", None) == 0 and index.step == 1
+    if hasattr(index, "equals") and rows.dtype == bool and not is_default:
         raise ValueError(
             "rows has an index of its own, but the table is read by position. Pass "
             "rows.to_numpy(), in the order of the images."

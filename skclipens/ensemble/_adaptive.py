@@ -17,6 +17,7 @@ from .._utils._validation import (
     check_partly_labeled,
     check_table,
     check_weights,
+    scaled_shares,
 )
 from ..heads._temperature import (
     fit_temperature,
@@ -264,7 +265,8 @@ class AdaptiveBackboneEnsemble(
             follow ``classes_``, not the sequence.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, for heads, temperatures, router and mixture. A weight stands for so
-            many copies of a row, so they should be 1 in the mean.
+            many copies of a row, so they should be 1 in the mean. Those that sum to one, as in
+            boosting, are shares: they are multiplied by the number of rows.
         groups : array-like of shape (n,), default=None
             Rows of a group, such as pictures of one object, are not used to judge heads that have
             seen others of the group.
@@ -295,7 +297,7 @@ class AdaptiveBackboneEnsemble(
 
     def _check_metadata(self, X, y, sample_weight, groups):
         self._route_metadata(sample_weight=sample_weight, groups=groups)
-        weights = check_weights(sample_weight, X)
+        weights = scaled_shares(check_weights(sample_weight, X))
         if self.class_weight is not None:
             of_classes = class_weights(self.class_weight, y, weights).astype(X.dtype)
             weights = of_classes if weights is None else weights * of_classes

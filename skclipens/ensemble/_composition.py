@@ -7,6 +7,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from .._utils._metadata import metadata_taken
 from .._utils._random import draw_seed
 from .._utils._sklearn import VisualBlock, routing_enabled
+from ..heads._classifier import LogitClassifierMixin
 from ._experts import HEADS, named_heads, warn_of_nameless
 from ._suspect import warn_of_columns, warn_of_unnamed_columns
 from .routers import is_fixed, named_router
@@ -121,13 +122,15 @@ class HeadComposition:
         return self.class_names is not None or isinstance(np.asarray(y).tolist()[0], str)
 
     def _takes_weights(self, y):
-        """Whether all heads that learn, and the router, can take weights of rows."""
+        """Whether all heads that learn, which are this package's, and the router take weights."""
         draft = clone(self)  # a random state in use is not drawn from
         names = getattr(self, "feature_names_in_", None)
         nothing = {"sample_weight": None, "groups": None}
         experts, _, router = draft._plan(self.n_features_in_, names, y, nothing)
         routed = is_fixed(router) or "sample_weight" in metadata_taken(router)
-        return routed and all("sample_weight" in one.takes for one in experts if one.learns)
+        # A meta-estimator may take weights that it does not hand on.
+        heads = [one.head for one in experts if one.learns]
+        return routed and all(isinstance(head, LogitClassifierMixin) for head in heads)
 
     def _takes_experts_as_they_are(self, router):
         return is_fixed(router) and not self.calibrate

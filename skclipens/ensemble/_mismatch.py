@@ -16,6 +16,7 @@ _FITS, _FITS_BETTER, _FEWEST = 0.13, 0.1, 10
 # How far accuracy rises under the best order of the names: by luck, at most 0.44 with one row of
 # each class, and 0.2 with 16 (the same sets). No program here repeats these.
 _OF_FEW, _OF_MANY, _MANY = 0.55, 0.35, 8
+_CLASSES = 5  # of fewer, prompts that mean nothing often fit better in another order
 
 
 def warn_of_mismatch(ensemble, X, y):
@@ -36,7 +37,8 @@ def warn_of_mismatch(ensemble, X, y):
     """
     if len(X) >= _FEWEST:
         _warn_of_blocks(ensemble.experts_, some_rows(X))
-    if ensemble.class_names is not None:
+    names = ensemble.class_names
+    if names is not None and not hasattr(names, "keys") and len(ensemble.classes_) >= _CLASSES:
         _warn_of_names(ensemble, some_rows(X), some_rows(y))
 
 
@@ -71,15 +73,16 @@ def _warn_of_names(ensemble, X, y):
     logits = np.mean([one.logits(X, classes) for one in experts], axis=0)
     counts = np.zeros((len(classes), len(classes)), int)
     np.add.at(counts, (np.searchsorted(classes, y), logits.argmax(axis=1)), 1)
-    rows, best = linear_sum_assignment(counts, maximize=True)
-    given, possible = np.trace(counts) / len(y), counts[rows, best].sum() / len(y)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rows, best = linear_sum_assignment(shares, maximize=True)
+    given, possible = np.trace(shares) / len(shares), shares[rows, best].mean()
     if possible - given > (_OF_MANY if len(y) >= _MANY * len(classes) else _OF_FEW):
         row = int(np.argmax(counts[rows, best] * (rows != best)))
         label, other = classes[[row, best[row]]].tolist()
         called, looks = (str(ensemble.class_names[one]) for one in (label, other))
         warn(
-            f"Prompts give {given:.0%} of the labels that the rows have, and would give "
-            f"{possible:.0%} were the names of the classes in another order: rows of class "
-            f"{label!r}, which class_names calls {called!r}, look like {looks!r}. Look at the "
-            "order of class_names; a mapping from labels to names needs none."
+            f"Prompts name {given:.0%} of the rows rightly, in the mean over classes, and would "
+            f"name {possible:.0%} were class_names in another order: rows of class {label!r}, which it "
+            f"calls {called!r}, look like {looks!r}. Look at the order of class_names; a mapping "
+            "from labels to names needs none."
         )

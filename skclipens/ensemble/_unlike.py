@@ -11,8 +11,8 @@ from ._suspect import some_rows
 
 _FEWEST, _ENOUGH = 20, 100  # rows of which a mean says enough
 # Of mean products of two rows. On the sets of `benchmarks.paper`, those of a row to predict and a
-# row of fit are at least 0.5 of those of two rows of fit, under a shift of style too; with another
-# model's embeddings, at most 0.32. No program here repeats that.
+# row of fit are at least 0.5 of those of two rows of fit, under a shift of style too, or 0.15 where
+# all are of one class; with another model's embeddings, at most 0.32. No program here repeats that.
 _UNLIKE = 0.25
 _NO_CONE = 0.05  # a mean product below which rows have no direction in common
 # Of the mean length, and standard deviations: embeddings are of unit length, or vary.
@@ -102,10 +102,10 @@ def warn_of_unlike(seen, X):
         )
     if elsewhere:
         warn(
-            f"The embeddings of {', '.join(map(repr, elsewhere))} are unlike those of fit. If they "
-            "were made by another model, or stand in another order, answers are wrong; name the "
-            "columns, and embed with the same embedder. If the images are of another kind, look "
-            "at some answers."
+            f"The embeddings of {', '.join(map(repr, elsewhere))} are unlike those of fit. Either "
+            "the images are of another kind than those of fit: look at some answers. Or another "
+            "model made them, or their columns stand in another order, and answers are wrong: name "
+            "the columns, and embed with the same embedder."
         )
 
 

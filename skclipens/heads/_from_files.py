@@ -111,11 +111,13 @@ class RowsOfFiles:
         X = np.empty((len(keep), len(self._table.columns)), np.float32)
         tasks = self._table.map(
             _read_parts,
-            lambda *rows: (estimator, sums, self._of_names(*rows), *self._of_rows(keep, *rows)),
+            lambda *rows: (estimator, sums, bool(self._indices), *self._of_rows(keep, *rows)),
             verbose=verbose,
             desc="fitting",
         )
-        for start, stop, (of_parts, X_kept, gaps) in tasks:
+        images = np.empty(len(self.weights), object)
+        for start, stop, (of_parts, X_kept, gaps, names) in tasks:
+            images[start:stop] = names
             first, last = np.searchsorted(keep, [start, stop])
             X[first:last], self.gaps[start:stop] = X_kept, gaps
             if found is None:
@@ -123,15 +125,23 @@ class RowsOfFiles:
             else:
                 for one, other in zip(found, of_parts, strict=True):
                     one.merge(other)
+        self._refuse_other_order(images)
         self.weights[self.gaps] = 0
         if not self.weights.any() and not self.gaps.all():
             raise ImageError("None of the images whose sample_weight is not zero can be read.")
         kept = np.flatnonzero(~self.gaps[keep])
         return found, kept, X[kept]
 
-    def _of_names(self, start, stop):
-        """What is known of the names of some rows: one index for what has one, by its name."""
-        return {name: index[start:stop] for name, index in self._indices.items()}
+    def _refuse_other_order(self, images):
+        for name, index in self._indices.items():
+            other = images != index
+            if other.any() and set(images[other]) == set(index[other]):
+                row = int(np.argmax(other))
+                raise ValueError(
+                    f"{name} is indexed by {index[row]!r} in row {row}, where the table has "
+                    f"{images[row]!r}. Rows belong together by their position: pass "
+                    f"{name}.loc[pandas.read_parquet(folder, columns=[]).index]."
+                )
 
     def _of_rows(self, keep, start, stop):
         first, last = np.searchsorted(keep, [start, stop])
@@ -142,16 +152,17 @@ class RowsOfFiles:
 
 
 def _read_parts(table, parts, given):
-    """Sums over some parts, the rows of them that are kept, and which rows are gaps."""
-    estimator, sums, of_names, *of_rows = given
+    """Sums over some parts, the rows of them that are kept, which rows are gaps, and names."""
+    estimator, sums, asks_for_names, *of_rows = given
     sums = [one._replace(sums=deepcopy(one.sums)) for one in sums]  # threads share what is given
-    X_kept, gaps, first = [], [], parts[0][1]
+    X_kept, gaps, names, first = [], [], [], parts[0][1]
     for part in parts:
         own = slice(part[1] - first, part[2] - first)
         targets, weights, folds, kept = (of_row[own] for of_row in of_rows)
         frame = table.read(part)
-        with table.naming(part):
-            _refuse_other_names(frame.index, {name: one[own] for name, one in of_names.items()})
+        names.append(
+            frame.index.to_numpy(object) if asks_for_names else np.empty(len(frame), object)
+        )
         gaps.append(gaps_of(frame))
         X_kept.append(frame.to_numpy()[kept])
         some = ~gaps[-1] & (weights > 0)
@@ -160,7 +171,8 @@ def _read_parts(table, parts, given):
                 X = check_rows(estimator, frame if some.all() else frame[some])
                 check_range(X, estimator.feature_names_in_)
             _add(sums, X, targets[some], weights[some].astype(X.dtype), folds[some])
-    return [one.sums for one in sums], np.concatenate(X_kept), np.concatenate(gaps)
+    names = np.concatenate(names) if names else None
+    return [one.sums for one in sums], np.concatenate(X_kept), np.concatenate(gaps), names
 
 
 def _indices_of_names(**given):
@@ -171,19 +183,6 @@ def _indices_of_names(**given):
         for name, index in indices.items()
         if getattr(index, "dtype", None) is not None and isinstance(index[0], str)
     }
-
-
-def _refuse_other_names(images, indices):
-    for name, index in indices.items():
-        other = images != index
-        if other.any():
-            row = int(np.argmax(other))
-            raise ValueError(
-                f"{name} is indexed by {index[row]!r} where the table has {images[row]!r}. Rows "
-                f"belong together by their position: if the index of {name} has the names of the "
-                f"images, pass {name}.loc[pandas.read_parquet(folder, columns=[]).index]; "
-                f"otherwise pass {name}.to_numpy()."
-            )
 
 
 def _add(sums, X, targets, weights, folds):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from .._utils._warnings import warn
 from ._load import CHANNELS, is_tensor
 
 
@@ -81,23 +82,24 @@ def as_image_list(X):
             f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required."
         )
     if isinstance(items, list):
-        _refuse_frames(items)
+        _doubt_frames(items)
     return items
 
 
-def _refuse_frames(items):
-    """Raise ValueError if rows are frames of one PIL image: each would be its current one."""
+def _doubt_frames(items):
+    """Warn if rows may be meant as frames of one PIL image: each is its current one."""
     first = {}
     for row, item in enumerate(items):
         if not isinstance(item, Image.Image):
             continue
         before = first.setdefault(id(item), row)
         if before != row and _n_frames(item) > 1:
-            raise ValueError(
+            warn(
                 f"Rows {before} and {row} are the same PIL image, which has {_n_frames(item)} "
-                "frames, and would both be its current one. Pass copies, as [frame.copy() for "
-                "frame in PIL.ImageSequence.Iterator(image)]."
+                "frames, and both are its current one. If its frames are meant, pass copies: "
+                "[frame.copy() for frame in PIL.ImageSequence.Iterator(image)]."
             )
+            return
 
 
 class ImagesOfDataset(Sequence):

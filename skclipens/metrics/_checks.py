@@ -19,7 +19,7 @@ def check_correct(y_true, predictions, sample_weight=None):
 
 def check_truth(y_true):
     """True labels of shape (n,), one for each row."""
-    refuse_unlabeled(y_true, name="y_true")
+    refuse_unlabeled(y_true, name="y_true", minus_is_label=True)
     return column_or_1d(y_true, warn=True)
 
 
