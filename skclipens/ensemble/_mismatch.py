@@ -82,7 +82,7 @@ def _warn_of_names(ensemble, X, y):
         called, looks = (str(ensemble.class_names[one]) for one in (label, other))
         warn(
             f"Prompts name {given:.0%} of the rows rightly, in the mean over classes, and would "
-            f"name {possible:.0%} were class_names in another order: rows of class {label!r}, which "
-            f"it calls {called!r}, look like {looks!r}. Look at the order of class_names; a mapping "
-            "from labels to names needs none."
+            f"name {possible:.0%} were class_names in another order: rows of class {label!r}, "
+            f"which it calls {called!r}, look like {looks!r}. Look at the order of class_names; "
+            "a mapping from labels to names needs none."
         )
