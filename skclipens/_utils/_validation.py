@@ -8,14 +8,13 @@ from sklearn.utils import check_array, check_consistent_length, check_X_y, colum
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from ._given import warn_of_other_order
 from ._images import refuse_images
 from ._missing import is_missing
-from ._sklearn import check_sample_weight
 from ._values import check_range, refuse_mixed, refuse_text, warn_of_texts, why_no_labels
 from ._warnings import silent, warn
 
 _FLOATS = [np.float64, np.float32]
-_MOST_WEIGHT, _ROUNDING = 1e5, 1e-5
 
 
 def few_rows_per_class():
@@ -156,41 +155,6 @@ def _first_gap_named(X):
             f"{np.isnan(values[row]).sum()} of them. Fill such cells or leave the rows out. An "
             "embedder leaves a row of NaN where an image cannot be read and on_error='nan'."
         ) from None
-
-
-def warn_of_other_order(X, given, name="y", name_of_X="X"):
-    """Warn where what is given for each row has the index of X in another order.
-
-    Parameters
-    ----------
-    X : array-like or frame of n rows
-    given : array-like of shape (n,), Series or None
-    name, name_of_X : str
-        What they are called in the message.
-
-    Warns
-    -----
-    UserWarning
-        If both have the same index, of which no label is there twice, in another order.
-    """
-    indices = [getattr(one, "index", None) for one in (X, given)]
-    # A default index says nothing: that of an embedder's frame does not, of shuffled paths.
-    if any(not hasattr(one, "equals") or _is_default(one) for one in indices):
-        return
-    of_X, of_given = indices
-    if of_X.nlevels != of_given.nlevels or of_X.dtype != of_given.dtype:
-        return
-    if not of_X.is_unique or not of_given.is_unique:
-        return
-    if len(of_X) == len(of_given) and not of_X.equals(of_given) and of_X.isin(of_given).all():
-        warn(
-            f"{name_of_X} and {name} have the same index in another order. Rows belong together by "
-            f"their position. If they do by their index, pass {name}.loc[{name_of_X}.index].",
-        )
-
-
-def _is_default(index):
-    return getattr(index, "start", None) == 0 and index.step == 1
 
 
 def warn_of_unknown_labels(classes, y):
@@ -340,71 +304,3 @@ def check_at_least_two(classes):
     if len(classes) < 2:
         (only,) = np.asarray(classes).tolist()
         raise ValueError(f"At least two classes are needed; got 1 class, {only!r}.")
-
-
-def check_weights(sample_weight, X, *, all_may_be_zero=False):
-    """Weights of rows as an array, or None. A weight stands for so many copies of a row.
-
-    Parameters
-    ----------
-    sample_weight : None or array-like of shape (n,)
-    X : ndarray of shape (n, n_features)
-    all_may_be_zero : bool
-
-    Returns
-    -------
-    ndarray of shape (n,), dtype of X, or None
-
-    Raises
-    ------
-    ValueError
-        If there is not one number that is not negative for each row, one is too large for float32
-        to add up, or all are zero and may not.
-    """
-    if sample_weight is None:
-        return None
-    if all_may_be_zero and np.shape(sample_weight) == (len(X),) and not np.any(sample_weight):
-        return np.zeros(len(X), X.dtype)
-    weights = check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-    if not weights.any():
-        raise ValueError("sample_weight is zero for all rows.")
-    if weights.max() > _MOST_WEIGHT:
-        row = int(weights.argmax())
-        raise ValueError(
-            f"sample_weight of row {row} is {weights[row]:.3g}. A weight stands for so many copies "
-            "of a row: divide all weights by their mean."
-        )
-    return weights
-
-
-def scaled_shares(weights):
-    """Weights that sum to one, as in boosting, times their number; others as they are."""
-    n_heard = 0 if weights is None else np.count_nonzero(weights)
-    if n_heard > 1 and abs(weights.sum(dtype=np.float64) - 1) < _ROUNDING:
-        return weights * weights.dtype.type(n_heard)
-    return weights
-
-
-def check_groups(groups, y):
-    """Groups of rows as an array, or None.
-
-    Raises
-    ------
-    ValueError
-        If there is not one for each row.
-    """
-    if groups is None:
-        return None
-    # Of a list, numpy would make the group 'nan' of NaN beside strings.
-    given = groups if hasattr(groups, "dtype") else np.asarray(groups, dtype=object)
-    groups = np.asarray(groups)
-    if groups.shape != y.shape:
-        raise ValueError(f"groups has shape {groups.shape}, but y has {y.shape}.")
-    if groups.dtype.kind not in "biu":
-        for row, group in enumerate(np.asarray(given).tolist()):
-            if is_missing(group):
-                raise ValueError(
-                    f"groups has no group for row {row}, but {group!r}. Name one for each row; a "
-                    "row that belongs to no other is a group of its own."
-                )
-    return groups

@@ -18,6 +18,7 @@ _CODE = re.compile(
     r"|(?=[a-f]*\d)[\da-f-]{8,}",
     re.IGNORECASE,
 )
+_NUMBER = re.compile(r"(?P<letter>[a-z]?)(?P<number>\d+)", re.IGNORECASE)
 
 
 def warn_of_prompts(backbone, names, templates):
@@ -67,6 +68,7 @@ def warn_of_prompts(backbone, names, templates):
 def _warn_of_codes(names):
     """Warn if nearly all names are codes. A single digit may be the name of a digit."""
     codes = [name for name in names if _CODE.fullmatch(name.strip())]
+    codes = list(names) if _are_numbers(names) else codes
     n_digits = sum(len(name) == 1 and name.isdigit() for name in names)
     if not codes or len(codes) < max(_NEARLY_ALL * (len(names) - n_digits), len(names) / 2):
         return
@@ -75,6 +77,16 @@ def _warn_of_codes(names):
         "tower. Give class_names that say in words what is in the pictures, or take heads that "
         "read no names, such as head='linear'."
     )
+
+
+def _are_numbers(names):
+    """Whether names count the classes from 0 or 1 on, as "0" to "42" or "c0" to "c2" do."""
+    found = [_NUMBER.fullmatch(name.strip()) for name in names]
+    if not all(found) or len({one["letter"] for one in found}) > 1:
+        return False
+    numbers = sorted(int(one["number"]) for one in found)
+    few = 2 if found[0]["letter"] else 12  # digits are names of digits
+    return len(names) > few and numbers in [list(range(a, a + len(names))) for a in (0, 1)]
 
 
 def _plain(name):

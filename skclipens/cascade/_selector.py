@@ -10,11 +10,12 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, heard_rows
+from .._utils._given import check_groups, check_weights
 from .._utils._metadata import metadata_for
 from .._utils._progress import progress
 from .._utils._random import draw_seed
 from .._utils._sklearn import HasMethods, Interval, StrOptions, fit_context, routing_enabled
-from .._utils._validation import check_groups, check_table, check_weights, few_rows_per_class
+from .._utils._validation import check_table, few_rows_per_class
 from .._utils._versions import VersionsMixin
 from ._costs import (
     IS_MAPPING,

@@ -9,18 +9,12 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, heard_rows
+from .._utils._given import check_groups, check_weights
 from .._utils._metadata import metadata_for, rows_of
 from .._utils._progress import progress
 from .._utils._random import draw_seed
 from .._utils._sklearn import HasMethods, Interval, StrOptions, fit_context
-from .._utils._validation import (
-    check_at_least_two,
-    check_groups,
-    check_rows,
-    check_table,
-    check_weights,
-    few_rows_per_class,
-)
+from .._utils._validation import check_at_least_two, check_rows, check_table, few_rows_per_class
 from .._utils._versions import VersionsMixin
 from ..ensemble.routers._base import log_of
 from ..heads._classifier import LabeledScoreMixin

@@ -8,17 +8,11 @@ from sklearn.utils.validation import check_memory, has_fit_parameter
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS
+from .._utils._given import check_groups, check_weights, scaled_shares
 from .._utils._linalg import taken
 from .._utils._metadata import class_weights, metadata_for, refuse_weights, rows_of
 from .._utils._sklearn import HasMethods, StrOptions, fit_context
-from .._utils._validation import (
-    check_at_least_two,
-    check_groups,
-    check_partly_labeled,
-    check_table,
-    check_weights,
-    scaled_shares,
-)
+from .._utils._validation import check_at_least_two, check_partly_labeled, check_table
 from ..heads._temperature import (
     fit_temperature,
     fixed_temperature,

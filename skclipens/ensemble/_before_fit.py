@@ -5,14 +5,9 @@ from sklearn.base import clone
 from sklearn.utils import column_or_1d
 
 from .._utils._folds import few_shot_folds
+from .._utils._given import check_groups, check_weights
 from .._utils._metadata import rows_of
-from .._utils._validation import (
-    check_groups,
-    check_labels,
-    check_weights,
-    labels_of,
-    unlabeled_rows,
-)
+from .._utils._validation import check_labels, labels_of, unlabeled_rows
 from .._utils._values import refuse_mixed
 from ..backbones._prompts import check_templates
 from ..heads._text_head import BaseTextHead, names_of_classes

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .._utils._folds import few_shot_folds, folds_of_some, heard_rows, merge_copies
+from .._utils._given import check_groups, check_weights, warn_of_other_order
 from .._utils._linalg import one_blas_thread
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
-from .._utils._validation import check_groups, check_weights, warn_of_other_order
 from .._utils._warnings import each_warning_once, silent
 from ._held_out import HeldOut
 from ._suspect import warn_of_weights

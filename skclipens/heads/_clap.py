@@ -9,9 +9,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, few_shot_folds
+from .._utils._given import check_weights
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, StrOptions, fit_context
-from .._utils._validation import check_weights
 from .._utils._warnings import warn
 from ._temperature import fit_temperature, log_loss
 from ._text_head import CrossFitTextHead

@@ -5,13 +5,9 @@ from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._given import warn_of_other_order
 from .._utils._linalg import row_batches
-from .._utils._validation import (
-    check_rows,
-    refuse_unlabeled,
-    warn_of_other_order,
-    warn_of_unknown_labels,
-)
+from .._utils._validation import check_rows, refuse_unlabeled, warn_of_unknown_labels
 from .._utils._versions import VersionsMixin
 
 _ROWS_AT_ONCE = 1024

@@ -6,9 +6,9 @@ import numpy as np
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import few_shot_folds, groups_of_copies
+from .._utils._given import check_weights
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, fit_context
-from .._utils._validation import check_weights
 from ._linear_probe import LinearProbeHead
 from ._text_head import CrossFitTextHead
 

@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.utils import column_or_1d
 
 from .._utils._folds import judging_rows
-from .._utils._validation import check_at_least_two, check_labels, check_rows, check_weights
+from .._utils._given import check_weights
+from .._utils._validation import check_at_least_two, check_labels, check_rows
 from .._utils._values import check_range
 from ..embedding._gaps import gaps_of
 from ..images import ImageError

@@ -6,9 +6,9 @@ import numpy as np
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, few_shot_folds
+from .._utils._given import check_weights
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, StrOptions, fit_context
-from .._utils._validation import check_weights
 from ._discriminant import Discriminant, HeldOutDiscriminants
 from ._temperature import fit_temperature, fixed_temperature
 from ._text_head import CrossFitTextHead

@@ -8,9 +8,10 @@ from sklearn.utils import check_random_state
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, judging_rows
+from .._utils._given import check_weights
 from .._utils._linalg import parts_of, taken, unit_blocks
 from .._utils._sklearn import Interval, fit_context
-from .._utils._validation import check_at_least_two, check_table, check_weights
+from .._utils._validation import check_at_least_two, check_table
 from ._classifier import LogitClassifierMixin
 from ._kernel_regression import Regression, copies, numbered, predict
 from ._temperature import fit_temperature, unjudged_temperature

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._utils._folds import covers_most, few_shot_folds, merge_copies
+from .._utils._given import check_weights
 from .._utils._linalg import taken
 from .._utils._sklearn import (
     HasMethods,
@@ -15,7 +16,7 @@ from .._utils._sklearn import (
     check_first_partial_fit,
     fit_context,
 )
-from .._utils._validation import check_at_least_two, check_table, check_weights
+from .._utils._validation import check_at_least_two, check_table
 from .._utils._warnings import warn
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable

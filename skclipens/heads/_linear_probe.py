@@ -8,14 +8,10 @@ from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 
 from .._utils._folds import covers_most, few_shot_folds
+from .._utils._given import check_weights
 from .._utils._progress import progress
 from .._utils._sklearn import HasMethods, Interval, fit_context
-from .._utils._validation import (
-    check_at_least_two,
-    check_table,
-    check_weights,
-    few_rows_per_class,
-)
+from .._utils._validation import check_at_least_two, check_table, few_rows_per_class
 from .._utils._warnings import silent
 from ._classifier import LogitClassifierMixin, one_column_per_class
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, few_shot_folds, judging_rows
+from .._utils._given import check_weights
 from .._utils._linalg import taken, unit_rows
 from .._utils._sklearn import Interval, fit_context
-from .._utils._validation import check_weights
 from ._ridge import Ridge, residuals_of
 from ._temperature import fit_temperature, unjudged_temperature
 from ._text_head import CrossFitTextHead

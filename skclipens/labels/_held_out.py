@@ -6,8 +6,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import column_or_1d, indexable
 
 from .._utils._folds import few_shot_folds
+from .._utils._given import check_groups, warn_of_other_order
 from .._utils._sklearn import safe_indexing
-from .._utils._validation import check_groups, warn_of_other_order
 from ..embedding._base import BaseEmbedder
 from ..heads._classifier import LogitClassifierMixin, level
 from ..inspection._display import table_of

@@ -5,8 +5,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
+from .._utils._given import warn_of_other_order
 from .._utils._sklearn import Interval, StrOptions, validate_params
-from .._utils._validation import warn_of_other_order
 from ._checks import check_correct, check_truth
 
 _check_bins = validate_params(

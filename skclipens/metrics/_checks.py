@@ -3,8 +3,9 @@
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from .._utils._given import warn_of_other_order
 from .._utils._missing import is_missing
-from .._utils._validation import refuse_unlabeled, warn_of_other_order
+from .._utils._validation import refuse_unlabeled
 
 
 def check_correct(y_true, predictions, sample_weight=None):

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array, column_or_1d
 
-from .._utils._validation import warn_of_other_order
+from .._utils._given import warn_of_other_order
 from .._utils._warnings import warn
 from ._checks import check_correct, check_names, check_predictions, check_weight, square_frame
 

@@ -9,8 +9,9 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._given import warn_of_other_order
 from .._utils._sklearn import routing_enabled
-from .._utils._validation import refuse_unlabeled, warn_of_other_order
+from .._utils._validation import refuse_unlabeled
 from .._utils._versions import VersionsMixin
 from ..embedding._gaps import readable, warn_of_gaps
 from ._checks import check_before_images, images_of
