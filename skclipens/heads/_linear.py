@@ -82,9 +82,8 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
 
     A row whose class no other row shows cannot judge. Where that is so for at least half of the
     classes, as with one row per class, nothing is searched and the shrinkage is 1. Of shrinkages
-    whose log-loss is within a thousandth of the smallest, the least is taken.
-
-    After ``partial_fit``, ``coef_`` and ``intercept_`` are computed when they are first read.
+    whose log-loss is within a thousandth of the smallest, the least is taken. After
+    ``partial_fit``, ``coef_`` and ``intercept_`` are computed when they are first read.
 
     References
     ----------
