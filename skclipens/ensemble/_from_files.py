@@ -31,8 +31,8 @@ class FitFrom:
         Linear and residual heads are fitted by sums over the rows, which parts add up to: two
         passes, or one without residual heads. Kernel heads, temperatures and router learn from some
         rows, which are kept: those that judge, 10,000 at most, and those that a kernel head draws.
-        The result is that of :meth:`fit` on all rows, up to rounding; of more than 10,000 rows, up
-        to which of them judge. ``memory`` keeps nothing of it.
+        The result is that of :meth:`fit` on all rows, up to rounding, where all images can be read
+        and no row is a copy of another: copies are not looked for. ``memory`` keeps nothing of it.
 
         Parts are read by tasks of joblib, see :meth:`LinearDiscriminantHead.fit_from`.
 
@@ -58,7 +58,8 @@ class FitFrom:
             If the folder holds no embeddings.
         ValueError
             If a head, ``cv`` or ``unlabeled`` needs all rows in memory, there is not one label for
-            each row, there are fewer than two classes, or a part is missing or damaged.
+            each row, labels are indexed by the names of the images in another order, there are
+            fewer than two classes, or a part is missing or damaged.
 
         Warns
         -----
