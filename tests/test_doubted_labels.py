@@ -1,9 +1,8 @@
 """Labels and names of classes that may be a slip: a warning names them, and nothing is refused."""
 
-import warnings
-
 import numpy as np
 import pytest
+from _said import said
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
@@ -18,14 +17,6 @@ def table():
     emoji = load_emoji(min_class_size=60)
     X = CLIPEmbedder(SPEC).transform(emoji.filenames[::4])
     return X, emoji.target_names[emoji.target[::4]]
-
-
-def said(call, *args):
-    """The texts of all warnings."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        call(*args)
-    return [str(warning.message) for warning in caught]
 
 
 @pytest.mark.parametrize(

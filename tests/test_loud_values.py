@@ -6,6 +6,7 @@ import numpy as np
 import open_clip
 import pandas as pd
 import pytest
+from _said import said
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -38,14 +39,6 @@ def table():
     emoji = load_emoji(min_class_size=60)
     X = CLIPEmbedder(SPEC).transform(emoji.filenames[::4])
     return X, emoji.target_names[emoji.target[::4]]
-
-
-def said(call, *args):
-    """The texts of all warnings."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        call(*args)
-    return [str(warning.message) for warning in caught]
 
 
 # Prompts and names of classes
