@@ -94,7 +94,7 @@ def warn_of_other_order(X, given, name="y", name_of_X="X"):
     """
     indices = [getattr(one, "index", None) for one in (X, given)]
     # A default index says nothing: that of an embedder's frame does not, of shuffled paths.
-    if any(not hasattr(one, "equals") or _is_default(one) for one in indices):
+    if any(not hasattr(one, "equals") or is_default(one) for one in indices):
         return
     of_X, of_given = indices
     if of_X.nlevels != of_given.nlevels or of_X.dtype != of_given.dtype:
@@ -108,5 +108,6 @@ def warn_of_other_order(X, given, name="y", name_of_X="X"):
         )
 
 
-def _is_default(index):
+def is_default(index):
+    """Whether the index of a frame or Series is 0, 1, 2 and so on, which says nothing of a row."""
     return getattr(index, "start", None) == 0 and index.step == 1

@@ -157,10 +157,10 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
 
     def _doubt_changes(self):
         """Warn where embeddings are no longer what they were in ``fit``."""
-        before, now = getattr(self, "_fitted_settings", None), self._settings()
+        before = getattr(self, "_fitted_settings", None)
         if before is None:
             return
-        changed = [name for name, value in now.items() if value != before[name]]
+        changed = [name for name, value in self._settings().items() if value != before[name]]
         changed = ["backbones, features or views" if one == "columns" else one for one in changed]
         changed += self._changed_weights()
         if changed:

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
+from .._utils._given import is_default
 from .._utils._progress import progress
 from ..backbones import resolve_backbones
 from ..backbones._kinds import kinds_of
@@ -196,8 +197,7 @@ def _positions(rows, n_rows):
     if rows is None:
         return np.arange(n_rows)
     index = getattr(rows, "index", None)
-    is_default = getattr(index, "start", None) == 0 and index.step == 1
-    if hasattr(index, "equals") and rows.dtype == bool and not is_default:
+    if hasattr(index, "equals") and rows.dtype == bool and not is_default(index):
         raise ValueError(
             "rows has an index of its own, but the table is read by position. Pass "
             "rows.to_numpy(), in the order of the images."

@@ -58,7 +58,8 @@ def seen_blocks(experts, X):
         return ()
     parts = [part for expert in experts for part in expert.block.parts or [expert.block]]
     embeddings = {part.name: part.columns for part in parts if part.backbone is not None}
-    return tuple(_seen(name, columns, some_rows(X)) for name, columns in embeddings.items())
+    X = some_rows(X)
+    return tuple(_seen(name, columns, X) for name, columns in embeddings.items())
 
 
 def _seen(name, columns, X):

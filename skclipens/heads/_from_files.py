@@ -143,6 +143,7 @@ class RowsOfFiles:
                     f"{images[row]!r}. Rows belong together by their position: pass "
                     f"{name}.loc[pandas.read_parquet(folder, columns=[]).index]."
                 )
+        self._indices = {}  # another pass need not ask
 
     def _of_rows(self, keep, start, stop):
         first, last = np.searchsorted(keep, [start, stop])

@@ -37,10 +37,15 @@ def as_image_list(X):
     Raises
     ------
     ValueError
-        If X is a single image, is empty, has several columns, or holds no images; or if an
-        animation stands in several rows, as in a list of PIL's iterator of frames. A numeric
+        If X is a single image, is empty, has several columns, or holds no images. A numeric
         array of shape (a, b, c) with c in {1, 3, 4} and a tensor with a in {3, 4} could be
         one colour image or a grey batch: they are refused, and the message gives both ways out.
+
+    Warns
+    -----
+    UserWarning
+        If one PIL image of several frames stands in several rows, as in a list of PIL's iterator
+        of frames: each of them is its current frame.
 
     See Also
     --------
