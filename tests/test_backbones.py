@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import multiprocessing
+import os
 import re
 import threading
 import time
@@ -525,6 +527,33 @@ def test_threads_do_not_wait_for_models_of_others(specs, monkeypatch):
         assert load_backbone(specs[1]) is not b
         may_end.set()
         assert load_backbone(specs[0]) is slow.result()  # neither dropped nor loaded twice
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_that_is_forked_meanwhile_loads_models_of_its_own(specs, monkeypatch):
+    begun, may_end = threading.Event(), threading.Event()
+    real = _loading._load
+
+    def load(backbone, device):
+        begun.set()
+        assert may_end.wait(60)
+        return real(backbone, device)
+
+    def work():
+        monkeypatch.setattr(_loading, "_load", real)
+        os._exit(0 if load_backbone(specs[0]).backbone == Backbone(specs[0]) else 2)
+
+    monkeypatch.setattr(_loading, "_load", load)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(load_backbone, specs[0])
+        assert begun.wait(60)
+        child = multiprocessing.get_context("fork").Process(target=work)
+        child.start()
+        child.join(60)
+        child.kill()
+        may_end.set()
+        assert child.exitcode == 0
+        assert load_backbone(specs[0]) is slow.result()
 
 
 def test_a_model_that_failed_is_tried_again(specs, loads, tmp_path, state):

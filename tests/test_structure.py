@@ -118,6 +118,11 @@ def test_only_three_houses_know_open_clip():
     assert found <= {"backbones", "embedding", "datasets"}  # datasets: names of ImageNet
 
 
+def test_one_module_knows_locks_of_threads():
+    holders = [path for path in PACKAGE.rglob("*.py") if "threading.Lock" in path.read_text("utf-8")]
+    assert holders == [PACKAGE / "_utils" / "_locks.py"]  # others would stay held after a fork
+
+
 def test_files_are_short():
     long = [path.name for path, _ in modules() if len(path.read_text("utf-8").splitlines()) > 400]
     assert not long

@@ -8,13 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from benchmarks.faults._places import Outcomes
+from benchmarks.faults._places import NOT_RUN, Outcomes
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder
 from skclipens.datasets import load_emoji
 
 MOST_CPU = 1.2  # of what the same fits take in turn
 SAME = "equal to the bit"
-ONCE_MOST_CPU = 4.0  # measured once, beside other work; the fault took 12 to 16 times
 KEPT = "limits of BLAS as before"
 
 
@@ -47,8 +46,7 @@ def _cpu(run):
 
 def fits(n, n_fits=8):
     """Fits in 1, 2 and 4 threads beside the same in turn, n times; the least CPU counts."""
-    most = MOST_CPU if n > 1 else ONCE_MOST_CPU
-    cheap = f"CPU within {most} times of that in turn"
+    cheap = f"CPU within {MOST_CPU} times of that in turn"
     counts = {kind: Counter() for kind in (SAME, KEPT)}
     rows = []
     with threadpool_limits(2, user_api="blas"):  # so that there is something to get wrong
@@ -67,7 +65,9 @@ def fits(n, n_fits=8):
                     counts[SAME][SAME if same else "another fit"] += 1
     for n_threads in (1, 2, 4):
         ratio = min(cpu[n_threads]) / min(cpu[0])
-        found = cheap if ratio <= most else f"{ratio:.2f} times the CPU"
+        found = cheap if ratio <= MOST_CPU else f"{ratio:.2f} times the CPU"
+        if n == 1:  # beside other work, a single measurement says little
+            found = f"{NOT_RUN}: CPU is compared where it is measured several times"
         rows.append(
             Outcomes(f"{n_fits} fits in {n_threads} threads", Counter({found: n}), (cheap,))
         )

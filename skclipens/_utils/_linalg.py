@@ -1,11 +1,12 @@
 """Arithmetic that several modules share."""
 
-import threading
 from contextlib import contextmanager
 
 import numpy as np
 from scipy.sparse import csr_array
 from threadpoolctl import OpenBLASController, threadpool_limits
+
+from ._locks import ForkLock
 
 _VALUES_AT_ONCE = 2**23
 
@@ -100,7 +101,7 @@ class _OneBlasThread:
     """
 
     def __init__(self):
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._n_inside = 0
         self._limits = None
 

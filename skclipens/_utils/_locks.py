@@ -1,4 +1,4 @@
-"""A lock that a forked process does not find held by a thread of its parent."""
+"""What a forked process does not take over from threads of its parent."""
 
 import os
 import threading
@@ -36,5 +36,10 @@ def _renew_all():
         lock._renew()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)
+def renew_in_fork(renew):
+    """Have a function called in every process that is forked, before anything else runs there."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)
+
+
+renew_in_fork(_renew_all)

@@ -1,7 +1,8 @@
 """Torch in a forked process, where the threads of its parent are not."""
 
-import os
 import sys
+
+from .._utils._locks import renew_in_fork
 
 _forked = False
 
@@ -26,5 +27,4 @@ def _note_fork():
     _forked = "torch" in sys.modules
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_fork)
+renew_in_fork(_note_fork)

@@ -1,11 +1,11 @@
 """Models in memory: loaded once per process and device, with what belongs to them."""
 
-import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from .._utils._locks import ForkLock, renew_in_fork
 from ._available import advice_of
 from ._checkpoints import reason
 from ._configs import find_vocabulary
@@ -82,7 +82,7 @@ class LoadedBackbone:
 
 
 _loaded = OrderedDict()  # by backbone, version and device, futures of models
-_lock = threading.Lock()  # of the line above only: a model is loaded without it
+_lock = ForkLock()  # of the line above only: a model is loaded without it
 
 
 def load_backbones(backbones, devices):
@@ -215,9 +215,18 @@ def _load_once(place):
             future.set_result(_load(backbone, device))
         except BaseException as error:
             with _lock:
-                del _loaded[place]
+                _loaded.pop(place, None)
             future.set_exception(error)
     return future.result()
+
+
+def _forget_unfinished():
+    """Forget what threads were loading that a forked process does not have."""
+    for place in [place for place, model in _loaded.items() if not model.done()]:
+        del _loaded[place]
+
+
+renew_in_fork(_forget_unfinished)
 
 
 def _load(backbone, device):

@@ -3,11 +3,12 @@
 import shutil
 import subprocess
 import tarfile
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 
-_lock = threading.Lock()
+from .._utils._locks import ForkLock
+
+_lock = ForkLock()
 
 
 @contextmanager

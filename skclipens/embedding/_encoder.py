@@ -2,7 +2,6 @@
 
 import copy
 import math
-import threading
 from collections import deque
 from itertools import cycle
 from weakref import WeakKeyDictionary
@@ -10,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
+from .._utils._locks import ForkLock
 from .._utils._warnings import warn
 from ..backbones import load_backbones
 from ..backbones._preprocessing import (
@@ -27,7 +27,7 @@ from ._keys import DECODE_MARGIN
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 _towers = WeakKeyDictionary()
-_lock = threading.RLock()
+_lock = ForkLock()
 
 
 class ImageEncoder:
@@ -241,10 +241,11 @@ def both_features(loaded, dtype, compile=False):
     ValueError
         If nothing is known of the image tower but how to use it as a whole.
     """
+    tower = image_model(loaded, dtype).visual
     with _lock:
         models = _towers.setdefault(loaded, {})
         if (dtype, compile, "both") not in models:
-            both = BothFeatures(image_model(loaded, dtype).visual, loaded.backbone.name)
+            both = BothFeatures(tower, loaded.backbone.name)
             models[dtype, compile, "both"] = torch.compile(both) if compile else both
         return models[dtype, compile, "both"]
 

@@ -1,12 +1,12 @@
 """A store whose failures cost time, and never an embedding that is computed."""
 
-import threading
 from contextlib import ExitStack, contextmanager
 
+from .._utils._locks import ForkLock
 from .._utils._warnings import warn
 from ._store import EmbeddingStore, EmbeddingStoreError
 
-_lock = threading.Lock()
+_lock = ForkLock()
 
 
 class LenientStore(EmbeddingStore):

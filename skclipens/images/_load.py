@@ -4,11 +4,11 @@ import io
 import os
 import reprlib
 import sys
-import threading
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from .._utils._locks import ForkLock
 from .._utils._missing import is_missing
 from ._errors import ImageError, image_error
 from ._heif import open_image
@@ -29,7 +29,7 @@ _TRANSPOSE = {
 _ORIENTATION_TAG = 0x0112
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
-_pil_locks = [threading.Lock() for _ in range(64)]
+_pil_locks = [ForkLock() for _ in range(64)]
 _DARK = 1 / 16  # of the range: 12-bit values in 16 bits are below it
 _KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
 
