@@ -47,6 +47,7 @@ def few_shot_folds(
     every_class : bool
         Whether each fold of an int is to have a row of every class on both sides: there are then
         no more folds than the smallest class has rows, and classes with one row are left out.
+        With groups, a class may still be on one side alone, as all of its rows may be one group.
     shuffle : bool
         Whether the folds of an int are drawn.
     random_state : int, RandomState instance or None
