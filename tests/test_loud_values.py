@@ -234,6 +234,12 @@ def test_the_first_cell_without_a_value_is_named(table):
             call(frame)
     with pytest.raises(ValueError, match=r"NaN, first in row 3, column 0; that row has 128"):
         LinearDiscriminantHead().fit(frame.to_numpy(), y)
+    frame.iloc[3] = 0.1
+    frame.iloc[5, 7] = -np.inf
+    message = r"infinity, first in row 5, column 7 \('zoo/RN20__7'\); that row has 1 of them"
+    for call in (clf.predict, lambda X: clf.fit(X, y)):
+        with pytest.raises(ValueError, match=message):
+            call(frame)
 
 
 def test_an_index_in_another_order_is_named(table):

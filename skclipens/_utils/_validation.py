@@ -139,21 +139,28 @@ def _checked(estimator, X, reset):
 
 @contextmanager
 def _first_gap_named(X):
-    """A context that says where a table has NaN, in scikit-learn's error of it."""
+    """A context that says where a table has NaN or infinity, in scikit-learn's error of it."""
     try:
         yield
     except ValueError as error:
-        if "contains NaN" not in str(error):
+        kind, is_one = ("NaN", np.isnan) if "contains NaN" in str(error) else ("infinity", np.isinf)
+        if f"contains {kind}" not in str(error):
             raise
         # Also of types that have a missing value of their own.
         values = X.to_numpy(np.float64, na_value=np.nan) if hasattr(X, "isna") else np.asarray(X)
-        values = values.astype(np.float64)
-        row, column = np.argwhere(np.isnan(values))[0].tolist()
+        found = is_one(values.astype(np.float64))
+        if not found.any():  # but a value that is too large
+            raise
+        row, column = np.argwhere(found)[0].tolist()
         name = f" ({X.columns[column]!r})" if hasattr(X, "columns") else ""
+        why = (
+            " An embedder leaves a row of NaN where an image cannot be read and on_error='nan'."
+            if kind == "NaN"
+            else ""
+        )
         raise ValueError(
-            f"X contains NaN, first in row {row}, column {column}{name}; that row has "
-            f"{np.isnan(values[row]).sum()} of them. Fill such cells or leave the rows out. An "
-            "embedder leaves a row of NaN where an image cannot be read and on_error='nan'."
+            f"X contains {kind}, first in row {row}, column {column}{name}; that row has "
+            f"{found[row].sum()} of them. Fill such cells or leave the rows out.{why}"
         ) from None
 
 
