@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, softmax
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -395,6 +396,17 @@ def test_class_names_are_checked(X, y):
         make(head="residual").fit(X, codes)
     with pytest.raises(ValueError, match="class_names has no name for label 2"):
         make(head="zero-shot", class_names=["cat", "dog"]).fit(X, codes)
+
+
+def test_a_list_of_names_serves_labels_and_their_numbers(X, y):
+    names = np.unique(y).tolist()
+    plain, named = (make(head="zero-shot", class_names=given).fit(X, y) for given in (None, names))
+    assert_array_equal(named.predict_proba(X), plain.predict_proba(X))
+    # It numbers the labels for what is held out, and hands them on as they are for the last fit.
+    calibrated = CalibratedClassifierCV(named, cv=2, ensemble=False).fit(X, y)
+    assert (calibrated.predict(X) == y).mean() > 0.9
+    with pytest.raises(ValueError, match=f"class_names has no name for label '{names[-1]}'"):
+        make(head="zero-shot", class_names=names[:-1]).fit(X, y)
 
 
 def test_templates_reach_the_zero_shot_heads(X, y):

@@ -122,8 +122,8 @@ class AdaptiveBackboneEnsemble(
         :func:`sklearn.utils.class_weight.compute_sample_weight`.
     class_names : mapping or sequence of str, default=None
         Names of the classes for prompts: a mapping from labels, or a sequence that integer
-        labels index. Labels that are strings are their own names. Where ``fit`` gets no y, the
-        names become the labels, sorted.
+        labels index and that holds those that are strings. None: labels that are strings are
+        their own names. Where ``fit`` gets no y, the names become the labels, sorted.
     templates : sequence of str, default=None
         Prompts, each with one ``{}``; see :class:`ZeroShotHead`.
     %(text_cache)s

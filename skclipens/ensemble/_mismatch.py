@@ -37,8 +37,9 @@ def warn_of_mismatch(ensemble, X, y):
     """
     if len(X) >= _FEWEST:
         _warn_of_blocks(ensemble.experts_, some_rows(X))
-    names = ensemble.class_names
-    if names is not None and not hasattr(names, "keys") and len(ensemble.classes_) >= _CLASSES:
+    names, classes = ensemble.class_names, ensemble.classes_
+    in_order = names is not None and not hasattr(names, "keys") and classes.dtype.kind in "biuf"
+    if in_order and len(classes) >= _CLASSES:
         _warn_of_names(ensemble, some_rows(X), some_rows(y))
 
 
@@ -79,7 +80,7 @@ def _warn_of_names(ensemble, X, y):
     if possible - given > (_OF_MANY if len(y) >= _MANY * len(classes) else _OF_FEW):
         row = int(np.argmax(counts[rows, best] * (rows != best)))
         label, other = classes[[row, best[row]]].tolist()
-        called, looks = (str(ensemble.class_names[one]) for one in (label, other))
+        called, looks = (str(ensemble.class_names[int(one)]) for one in (label, other))
         warn(
             f"Prompts name {given:.0%} of the rows rightly, in the mean over classes, and would "
             f"name {possible:.0%} were class_names in another order: rows of class {label!r}, "

@@ -80,8 +80,8 @@ def names_of_classes(classes, class_names):
     classes : ndarray of shape (C,)
         Sorted labels.
     class_names : None, mapping or sequence of str
-        A mapping from labels to names, or a sequence that integer labels index. None: labels
-        that are strings are their own names.
+        A mapping from labels to names, or a sequence that integer labels index and that holds
+        those that are strings. None: labels that are strings are their own names.
 
     Returns
     -------
@@ -107,6 +107,8 @@ def names_of_classes(classes, class_names):
     >>> from skclipens.heads import names_of_classes
     >>> names_of_classes([0, 2], class_names=["cat", "dog", "owl"])
     ('cat', 'owl')
+    >>> names_of_classes(["cat", "owl"], class_names=["cat", "dog", "owl"])
+    ('cat', 'owl')
     """
     labels = np.asarray(classes).tolist()
     if class_names is None:
@@ -124,8 +126,12 @@ def names_of_classes(classes, class_names):
             "class_names is a set, which has no order. Give a list that the labels index, or a "
             "dict from label to name."
         )
-    has_keys = hasattr(class_names, "keys")
-    class_names = dict(class_names if has_keys else enumerate(class_names))
+    if hasattr(class_names, "keys"):
+        class_names = dict(class_names)
+    else:
+        # Also by themselves: some meta-estimators hand on numbers at one time and strings at another.
+        own = {name: name for name in class_names if isinstance(name, str)}
+        class_names = dict(enumerate(class_names)) | own
     missing = [label for label in labels if label not in class_names]
     if missing:
         raise ValueError(

@@ -26,8 +26,8 @@ class ZeroShotHead(BaseTextHead):
         Prompts, each with one ``{}`` for the name of a class. None stands for
         ``"a photo of a {}."``, ``"a picture of a {}."`` and ``"{}"``.
     class_names : mapping or sequence of str, default=None
-        A mapping from labels to names, or a sequence that integer labels index. Labels that are
-        strings are their own names by default.
+        A mapping from labels to names, or a sequence that integer labels index and that holds
+        those that are strings. None: labels that are strings are their own names.
     %(text_cache)s
 
     Attributes
