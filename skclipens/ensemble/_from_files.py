@@ -88,9 +88,9 @@ class FitFrom:
         """
         self._refuse_what_needs_all_rows()
         table = PartedTable(folder, backbones)
-        rows = RowsOfFiles(table, y, sample_weight)
-        labels = rows.classes[rows.targets]
-        metadata = self._check_metadata(np.empty((len(labels), 0)), labels, sample_weight, None)
+        rows = RowsOfFiles(table, y, sample_weight, ignore_unlabeled=self.unlabeled == "ignore")
+        labels, weights = rows.classes[rows.targets], rows.sample_weight
+        metadata = self._check_metadata(np.empty((len(labels), 0)), labels, weights, None)
         warn_of_weights(metadata["sample_weight"])
         if metadata["sample_weight"] is not None:
             rows.weigh(metadata["sample_weight"])
@@ -116,8 +116,8 @@ class FitFrom:
             raise ValueError("cv needs all rows in memory, unless it is an int.")
         if self.unlabeled == "use":
             raise ValueError(
-                "unlabeled='use' needs all rows in memory. Leave rows without a label out by a "
-                "sample_weight of zero."
+                "unlabeled='use' needs all rows in memory; unlabeled='ignore' leaves rows without a "
+                "label out."
             )
 
 

@@ -8,7 +8,13 @@ from sklearn.utils import column_or_1d
 
 from .._utils._folds import judging_rows
 from .._utils._given import check_weights
-from .._utils._validation import check_at_least_two, check_labels, check_rows
+from .._utils._validation import (
+    check_at_least_two,
+    check_labels,
+    check_rows,
+    labels_of,
+    unlabeled_rows,
+)
 from .._utils._values import check_range
 from ..embedding._gaps import gaps_of
 from ..images import ImageError
@@ -39,11 +45,15 @@ class RowsOfFiles:
     table : PartedTable
     y : array-like of shape (n,)
     sample_weight : array-like of shape (n,) or None
+    ignore_unlabeled : bool
+        Whether a row without a label is a row without weight, and no error.
 
     Attributes
     ----------
     classes : ndarray of shape (C,)
     targets : ndarray of shape (n,), int
+    sample_weight : ndarray of shape (n,) or None
+        As it was given, and zero where a row has no label.
     weights : ndarray of shape (n,)
         Zero where the image could not be read, once a pass has found that.
     gaps : ndarray of shape (n,), bool
@@ -52,7 +62,7 @@ class RowsOfFiles:
         In which fold a row is; to be set before a pass that asks for folds.
     """
 
-    def __init__(self, table, y, sample_weight):
+    def __init__(self, table, y, sample_weight, *, ignore_unlabeled=False):
         self._indices = _indices_of_names(y=y, sample_weight=sample_weight)
         y = column_or_1d(y)
         if len(y) != table.n_rows:
@@ -60,12 +70,17 @@ class RowsOfFiles:
                 f"y has {len(y)} labels, but {table.name!r} has {table.n_rows} rows. Give one "
                 "label for each image, in their order."
             )
+        self.weights = np.ones(len(y))
+        if sample_weight is not None:
+            sample_weight = self.weights = check_weights(sample_weight, self.weights).copy()
+        labeled = ~unlabeled_rows(y) if ignore_unlabeled else np.ones(len(y), bool)
+        if not labeled.all():
+            y, sample_weight = _of_any_label(y, labeled), self.weights
+            sample_weight[~labeled] = 0
+        self.sample_weight = sample_weight
         check_labels(y)
         self.classes, self.targets = np.unique(y, return_inverse=True)
         check_at_least_two(self.classes)
-        self.weights = np.ones(len(y))
-        if sample_weight is not None:
-            self.weights = check_weights(sample_weight, self.weights).copy()
         self.gaps, self.folds = np.zeros(len(y), bool), np.zeros(len(y), int)
         self._table = table
 
@@ -151,6 +166,14 @@ class RowsOfFiles:
         kept[keep[first:last] - start] = True
         rows = slice(start, stop)
         return self.targets[rows], self.weights[rows], self.folds[rows], kept
+
+
+def _of_any_label(y, labeled):
+    """Labels in which the rows without one have that of another row."""
+    labels = labels_of(y, labeled)
+    filled = np.full(len(y), labels[0], dtype=labels.dtype)
+    filled[labeled] = labels
+    return filled
 
 
 def _read_parts(table, parts, given):
