@@ -315,6 +315,13 @@ def test_what_an_ensemble_cannot_do_over_files(folder, table):
     ):
         with pytest.raises(ValueError, match=what):
             AdaptiveBackboneEnsemble(**parameters).fit_from(folder, y)
+    labels = y.astype(object)
+    labels[-1] = labels[-1].upper()
+    with pytest.warns(UserWarning) as caught:
+        AdaptiveBackboneEnsemble().fit_from(folder, labels)
+    told = [str(one.message) for one in caught]
+    assert any("differ in case" in one for one in told)
+    assert len(told) == len(set(told)) == 1 + len(BACKBONES)  # two are one text for each of these
     clf = AdaptiveBackboneEnsemble(class_names=dict.fromkeys(y, "thing"))
     with pytest.warns(UserWarning, match="are both called 'thing'") as caught:
         clf.fit_from(folder, y)

@@ -6,11 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils import column_or_1d
 
 from .._utils._linalg import one_blas_thread, unit_rows
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
 from .._utils._validation import few_rows_per_class
+from .._utils._values import warn_of_texts
+from .._utils._warnings import each_warning_once
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
 from ..heads import KernelHead, LinearDiscriminantHead, ResidualHead, ZeroShotHead
@@ -25,6 +28,7 @@ class FitFrom:
     """An ensemble with ``_plan``, ``_check_metadata`` and ``_combine``."""
 
     @fit_context(prefer_skip_nested_validation=False)
+    @each_warning_once()
     def fit_from(self, folder, y, *, backbones=None, sample_weight=None):
         """Fit over a table that ``embed_to`` has written, a part at a time.
 
@@ -64,7 +68,7 @@ class FitFrom:
         Warns
         -----
         UserWarning
-            If rows are left out since their images could not be read.
+            If rows are left out since their images could not be read, and where :meth:`fit` warns.
 
         See Also
         --------
@@ -88,6 +92,7 @@ class FitFrom:
         """
         self._refuse_what_needs_all_rows()
         table = PartedTable(folder, backbones)
+        warn_of_texts(column_or_1d(y))
         rows = RowsOfFiles(table, y, sample_weight, ignore_unlabeled=self.unlabeled == "ignore")
         labels, weights = rows.classes[rows.targets], rows.sample_weight
         metadata = self._check_metadata(np.empty((len(labels), 0)), labels, weights, None)
