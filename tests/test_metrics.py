@@ -227,6 +227,10 @@ PROBA = [[0.9, 0.1], [0.5, 0.5]]
             lambda: oracle_accuracy_score([0, 1], PROBA),
             r"0.9 in row 0, column 0.* of predict_proba",
         ),
+        (
+            lambda: oracle_accuracy_score([0, 1], np.ones((2, 5, 2))),
+            r"shape \(2, 5, 2\), as expert_proba gives it.*argmax\(axis=2\)",
+        ),
         (lambda: disagreement_matrix(PROBA), r"0.9 in row 0, column 0.*as predict gives them"),
         (lambda: headroom_closed_score([0, 1], [[0], [1]], [0.5, 1]), "0.5 in row 0, column 0"),
         (lambda: correct_sets(["a", "b"], [["a"], [None]]), "None in row 1, column 0.*no label"),

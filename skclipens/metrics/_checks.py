@@ -26,6 +26,11 @@ def check_truth(y_true):
 
 def check_predictions(predictions):
     """Predicted labels of shape (n, E), one for each row and expert."""
+    if np.ndim(predictions) == 3:
+        raise ValueError(
+            f"predictions has shape {np.shape(predictions)}, as expert_proba gives it. Pass labels "
+            "of shape (n, E): classes_[proba.argmax(axis=2)]."
+        )
     predictions = check_array(predictions, dtype=None, input_name="predictions")
     if predictions.dtype.kind == "f":
         wrong = predictions != np.floor(predictions)
