@@ -19,6 +19,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from skclipens import (
     AdaptiveBackboneEnsemble,
     BackboneSelector,
+    BlockPCA,
     CascadeEnsemble,
     LinearDiscriminantHead,
     MultiBackboneEmbedder,
@@ -287,6 +288,17 @@ def test_embeddings_whose_columns_were_renamed(frame, change):
     with pytest.warns(UserWarning, match=UNNAMED) as caught:
         AdaptiveBackboneEnsemble(random_state=0).fit(change(X), y)
     assert caught[0].filename == __file__
+
+
+def test_reduced_embeddings_have_no_texts(frame):
+    X, y = frame
+    reduced = BlockPCA(4).set_output(transform="pandas").fit_transform(X)
+    with pytest.warns(UserWarning, match="'zoo/RN20__pca0', which a BlockPCA has reduced"):
+        AdaptiveBackboneEnsemble().fit(reduced, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        AdaptiveBackboneEnsemble(head="linear").fit(reduced, y)
+        AdaptiveBackboneEnsemble([("all", slice(None))]).fit(reduced, y)
 
 
 def test_embeddings_without_names_of_columns_or_classes(table):

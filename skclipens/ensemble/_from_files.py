@@ -121,8 +121,8 @@ class FitFrom:
             raise ValueError("cv needs all rows in memory, unless it is an int.")
         if self.unlabeled == "use":
             raise ValueError(
-                "unlabeled='use' needs all rows in memory; unlabeled='ignore' leaves rows without a "
-                "label out."
+                "unlabeled='use' needs all rows in memory; unlabeled='ignore' leaves out rows "
+                "without a label."
             )
 
 

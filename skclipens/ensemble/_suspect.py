@@ -15,6 +15,8 @@ _NEARLY_ALL = 0.99  # of a variance
 _CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
 _FAR_FROM_ONE = 10  # a mean of weights, or one over it
 _NARROWEST = 128  # columns that a backbone gives at least
+_REDUCED = re.compile(r"__pca\d+$")  # as BlockPCA names columns
+_SAY_SO = "say so: blocks=[('all', slice(None))]."
 
 
 def warn_of_columns(experts, X, names):
@@ -92,11 +94,20 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
     Warns
     -----
     UserWarning
-        If no block is a backbone's, and there are as many columns as a backbone gives: without
-        names, or with names that differ by a number.
+        If no block is a backbone's, and columns were reduced by a BlockPCA, or there are as many
+        as a backbone gives: without names, or with names that differ by a number.
     """
+    if any(block.backbone for block in blocks):
+        return
+    reduced = [] if names is None else [name for name in names if _REDUCED.search(name)]
+    if reduced:
+        warn(
+            f"X has columns such as {reduced[0]!r}, which a BlockPCA has reduced, and they are in "
+            f"one block that {so}. Give the embeddings themselves. If this is meant, {_SAY_SO}"
+        )
+        return
     n_features = 1 + max(block.columns.max() for block in blocks)
-    if n_features < _NARROWEST or any(block.backbone for block in blocks):
+    if n_features < _NARROWEST:
         return
     if names is None:
         said = f"X has no names of columns, so its {n_features} columns are one block"
@@ -111,9 +122,8 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
         )
     warn(
         f"{said} that {so}. If they are embeddings, name what made them, such "
-        "as blocks='zoo', or give a frame with the embedder's names: "
-        "set_output(transform='pandas') of the embedder or the ColumnTransformer. If not, say so: "
-        "blocks=[('all', slice(None))]."
+        "as blocks='zoo', or give a frame with the embedder's names: set_output("
+        f"transform='pandas') of the embedder or the ColumnTransformer. If not, {_SAY_SO}"
     )
 
 

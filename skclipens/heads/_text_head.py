@@ -129,7 +129,7 @@ def names_of_classes(classes, class_names):
     if hasattr(class_names, "keys"):
         class_names = dict(class_names)
     else:
-        # Also by themselves: some meta-estimators hand on numbers at one time and strings at another.
+        # Some meta-estimators hand on labels at one time, and their numbers at another.
         own = {name: name for name in class_names if isinstance(name, str)}
         class_names = dict(enumerate(class_names)) | own
     missing = [label for label in labels if label not in class_names]
