@@ -508,8 +508,10 @@ def test_cost_is_checked_before_anything_is_embedded(paths, y, tmp_path, forward
 
 def test_errors_of_thresholds():
     rows = [0, 50, 100]
-    with pytest.raises(ValueError, match=r"cannot hold out rows.*thresholds as numbers"):
+    with pytest.raises(ValueError, match=r"no row whose class is among the rows.*as numbers"):
         CascadeEnsemble(PARTS).fit(IRIS[rows], SPECIES[rows])
+    with pytest.raises(ValueError, match="no row whose class is among the rows of other groups"):
+        CascadeEnsemble(PARTS).fit(IRIS, SPECIES, groups=SPECIES)
     with pytest.raises(ValueError, match=r"cv=0\.5 cannot hold out rows"):
         CascadeEnsemble(PARTS, cv=0.5).fit(IRIS[rows], SPECIES[rows])
     with pytest.raises(ValueError, match="does not fit a cascade of 2 stages; give one number"):

@@ -315,7 +315,10 @@ class CascadeEnsemble(BaseCascade):
             raise ValueError(f"{error} {_WAY_OUT}") from None
         if folds:
             return folds
-        raise ValueError(f"cv={self.cv} cannot hold out rows whose class others teach. {_WAY_OUT}")
+        others = "the rows that are left" if groups is None else "the rows of other groups"
+        raise ValueError(
+            f"cv={self.cv} can hold out no row whose class is among {others}, too. {_WAY_OUT}"
+        )
 
     def predict_with_cost(self, X):
         """Classify, and say at which stage and cost.
