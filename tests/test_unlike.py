@@ -175,7 +175,8 @@ def test_names_of_classes_in_another_order(few, n_rows):
     label, called, looks = row.groups()
     assert (called, looks) == ((names[1:] + names[:1])[int(label)], names[int(label)])
     assert not fit_doubts(X, targets, class_names=dict(enumerate(names)))
-    assert fit_doubts(X, targets.astype(float), class_names=names[1:] + names[:1])
+    for y_of, head in ((targets.astype(float), "auto"), (targets, "residual"), (targets, "gda")):
+        assert fit_doubts(X, y_of, head=head, class_names=names[1:] + names[:1])
     assert not fit_doubts(X, y, class_names=names[1:] + names[:1])  # each is its own name
 
 

@@ -5,7 +5,6 @@ from scipy.optimize import linear_sum_assignment
 
 from .._utils._linalg import unit_rows
 from .._utils._warnings import warn
-from ..heads import ZeroShotHead
 from ..heads._text_head import BaseTextHead
 from ._blocks import take
 from ._suspect import some_rows
@@ -46,8 +45,7 @@ def warn_of_mismatch(ensemble, X, y):
 def _warn_of_blocks(experts, X):
     texts = {
         expert.block.name: (expert.block.columns, expert.head.coef_.mean(axis=0))
-        for expert in experts
-        if isinstance(expert.head, BaseTextHead)
+        for expert in _with_texts(experts)
     }
     for name, (columns, own) in texts.items():
         centre = unit_rows(take(X, columns)).mean(axis=0)
@@ -66,12 +64,20 @@ def _warn_of_blocks(experts, X):
             return
 
 
+def _with_texts(experts):
+    return [one for one in experts if isinstance(one.head, BaseTextHead)]
+
+
 def _warn_of_names(ensemble, X, y):
-    experts = [one for one in ensemble.experts_ if isinstance(one.head, ZeroShotHead)]
-    if not experts:
+    of_blocks = {one.block.name: one for one in _with_texts(ensemble.experts_)}
+    if not of_blocks:
         return
     classes = ensemble.classes_
-    logits = np.mean([one.logits(X, classes) for one in experts], axis=0)
+    of_texts = [
+        one.for_classes(one.head._text_logits(unit_rows(one.columns_of(X))), classes)
+        for one in of_blocks.values()
+    ]
+    logits = np.mean(of_texts, axis=0)
     counts = np.zeros((len(classes), len(classes)), int)
     np.add.at(counts, (np.searchsorted(classes, y), logits.argmax(axis=1)), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
