@@ -3,7 +3,8 @@
     python -m benchmarks.fit_predict [--backbones paper] [--classes 100] [--repeats 3]
 
 Prints tables in Markdown and fails beyond a limit. Rivals are LogisticRegression on all columns,
-and StackingClassifier with a LogisticRegression per block. All ways take turns in one process, and
+at one C and with C searched as LogisticRegressionCV does by itself (ten values, five folds), and
+StackingClassifier with a LogisticRegression per block. All ways take turns in one process, and
 the best of their repeats counts. Ratios are of the time of the processor: on a busy machine the
 wall tells of the others. Threads that wait for each other take time of it too, so compare these
 with ``OMP_NUM_THREADS=1``. More rows, classes and blocks are in :mod:`benchmarks.scale`.
@@ -24,7 +25,7 @@ import numpy as np
 from scipy.stats import ortho_group
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import StackingClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 
 from benchmarks._machine import best_by, describe, heading, markdown, peak_memory
@@ -38,9 +39,12 @@ HEAD = ["linear", "linear-all", "kernel"]
 TITLE = "Fit and predict: time and memory"
 LIBRARIES = ["scikit-learn", "numpy", "scipy", "joblib", "torch"]
 LR, STACKING = "LogisticRegression, all columns", "StackingClassifier"
+SEARCHED = "LogisticRegressionCV, all columns"
+RIVALS = (LR, SEARCHED, STACKING)
 LOADING, NLC = "of which hashing and loading", "router alone: NLC"
 OURS, AGAIN = "skclipens, whole fit", "skclipens, heads from joblib.Memory"
-NOT_TRACED = {STACKING: "not measured", NLC: "in torch"}  # the first takes long enough once
+# The first two take long enough once.
+NOT_TRACED = {SEARCHED: "not measured", STACKING: "not measured", NLC: "in torch"}
 ROUTERS = {
     "router alone: static": StaticRouter(),
     "router alone: shrunk (default)": ShrunkRouter(random_state=0),
@@ -112,6 +116,11 @@ def probe():
     return LogisticRegression(C=10, max_iter=1000)
 
 
+def searched_probe():
+    """The same with its strength searched, by the defaults of scikit-learn."""
+    return LogisticRegressionCV(max_iter=1000)
+
+
 def stacking(blocks):
     """A LogisticRegression per block, and one on their cross-fitted probabilities."""
     heads = [
@@ -144,9 +153,11 @@ def report_fits(seconds, peaks):
     lines, beyond = [], []
     for name, (wall, cpu) in seconds.items():
         cells = []
-        for rival in (LR, STACKING):
+        for rival in RIVALS:
             limit, ratio = LIMITS.get((name, rival)), cpu / seconds[rival][1]
-            cells += [f"{ratio:.3f}", "" if limit is None else f"{limit:.2f}"]
+            cells.append(f"{ratio:.3f}")
+            if rival != SEARCHED:
+                cells.append("" if limit is None else f"{limit:.2f}")
             if limit is not None and ratio > limit:
                 beyond.append(f"fit, {name}: {ratio:.2f} of {rival}, limit {limit:.2f}")
         peak = f"{peaks[name]:.0f}" if name in peaks else NOT_TRACED[name]
@@ -157,6 +168,7 @@ def report_fits(seconds, peaks):
         "CPU, s",
         "× LR",
         "limit",
+        "× LR CV",
         "× stacking",
         "limit",
         "peak memory, MiB",
@@ -196,7 +208,8 @@ def compare(pictures, widths, n_classes, repeats):
     X, y = pictures.table(widths, n_classes, SHOTS)
     test = pictures.table(widths, n_classes, N_TEST, test=True)
     blocks = blocks_of(widths)
-    models = {LR: probe(), STACKING: stacking(blocks), OURS: ensemble(blocks)}
+    rivals = dict(zip(RIVALS, (probe(), searched_probe(), stacking(blocks)), strict=True))
+    models = rivals | {OURS: ensemble(blocks)}
     print(f"\n{len(y)} rows, {n_classes} classes, {len(widths)} blocks, {X.shape[1]} columns\n")
     with tempfile.TemporaryDirectory() as folder:
         ways = ways_to_fit(models, blocks, folder, X, y)
@@ -216,6 +229,7 @@ def main(arguments=None):
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args(arguments)
     warnings.filterwarnings("ignore", category=UserWarning, module="joblib.memory")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="sklearn")
     pictures = Pictures()
     print(heading(TITLE, "fit_predict", arguments))
     print(f"{describe(LIBRARIES)}; best of {options.repeats}.")

@@ -6,7 +6,8 @@ Rows are synthetic: columns as wide as those of all backbones of the paper, 1,00
 number of rows a process of its own fits :class:`skclipens.LinearDiscriminantHead` and predicts all
 rows of a memory-mapped file. At the first number stand beside it a folder of Parquet files as
 ``embed_to`` writes it, the fit in memory, and one pass of scikit-learn's ``SGDClassifier`` over few
-rows. Prints a table in Markdown, and fails beyond a limit.
+rows. At the first two, an ensemble of linear and kernel heads on nine blocks is fitted over the
+folder, and at the first in memory, too. Prints tables in Markdown, and fails beyond a limit.
 """
 
 import argparse
@@ -23,17 +24,26 @@ import pandas as pd
 from sklearn.linear_model import SGDClassifier
 
 from benchmarks._machine import describe, heading, markdown, peak_resident, start_peak
+from benchmarks.fit_predict import blocks_of, ensemble
 from skclipens import LinearDiscriminantHead
+from skclipens.backbones import resolve_backbones
 from skclipens.embedding._streaming import MANIFEST, chunks_of, content_of
 from skclipens.streaming import predict_embeddings
 
 TITLE = "A table that does not fit in memory: time and memory"
 LIBRARIES = ["numpy", "scikit-learn", "pyarrow", "pandas", "joblib"]
-IMAGENET, WIDTH, N_CLASSES = 1_281_167, 6528, 1000
-BATCH, OF_SGD = 4096, 256
+WIDTHS = [backbone.width for backbone in resolve_backbones("paper")]
+IMAGENET, WIDTH, N_CLASSES = 1_281_167, sum(WIDTHS), 1000
+BLOCKS = blocks_of(WIDTHS)
+COLUMNS = [f"{name}__{i}" for name, of_block in BLOCKS for i in range(len(of_block))]
+BATCH, OF_SGD, COMPARED = 4096, 256, 256
 # GiB at ImageNet's size; exponent of seconds by rows in the last step; seconds per row of SGD's;
-# relative difference of coefficients.
+# relative difference of coefficients, and difference of probabilities.
 MEMORY, EXPONENT, RATIO, DIFFERENCE = 16, 1.1, 1.0, 1e-3
+MAP, IN_MEMORY, ENSEMBLE, ENSEMBLE_IN_MEMORY = (
+    *("memory map", "in memory"),
+    *("ensemble, Parquet", "ensemble, in memory"),
+)
 
 
 def labels_of(n_rows):
@@ -59,12 +69,12 @@ def make_folder(folder, path, y):
     """The same rows as ``embed_to`` would leave them."""
     folder.mkdir()
     chunks = chunks_of(len(y), 1024)
-    columns = [f"table__{i}" for i in range(WIDTH)]
     for name, start, stop in chunks:
         index = pd.Index([f"{row}.png" for row in range(start, stop)], name="image")
-        frame = pd.DataFrame(np.load(path, mmap_mode="r")[start:stop], index, columns)
+        frame = pd.DataFrame(np.load(path, mmap_mode="r")[start:stop], index, COLUMNS)
         (folder / name).write_bytes(content_of(frame))
-    manifest = {"n_images": len(y), "chunk_size": 1024, "widths": {"table": WIDTH}}
+    widths = {name: len(of_block) for name, of_block in BLOCKS}
+    manifest = {"n_images": len(y), "chunk_size": 1024, "widths": widths}
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
@@ -99,7 +109,32 @@ def in_memory(path, y):
     return lambda: head.fit(X, y).coef_, lambda: head.predict(X)
 
 
-WAYS = {"memory map": over_file, "Parquet": over_folder, "in memory": in_memory}
+def some_probabilities(clf, path):
+    rows = np.load(path, mmap_mode="r")[:COMPARED]
+    return clf.predict_proba(pd.DataFrame(rows, columns=COLUMNS))
+
+
+def ensemble_over_folder(path, y):
+    clf, folder = ensemble(None), path.with_suffix("")
+    return (
+        lambda: some_probabilities(clf.fit_from(folder, y), path),
+        lambda: predict_embeddings(clf, folder)["label"].to_numpy(),
+    )
+
+
+def ensemble_in_memory(path, y):
+    X, clf = pd.DataFrame(np.load(path), columns=COLUMNS), ensemble(None)
+    return lambda: some_probabilities(clf.fit(X, y), path), lambda: clf.predict(X)
+
+
+WAYS = {
+    MAP: over_file,
+    "Parquet": over_folder,
+    IN_MEMORY: in_memory,
+    ENSEMBLE: ensemble_over_folder,
+    ENSEMBLE_IN_MEMORY: ensemble_in_memory,
+}
+OF_SIZE = [list(WAYS), [MAP, ENSEMBLE]]  # of the first and second; of others, the first of all
 
 
 def run(way, path, n_rows):
@@ -111,7 +146,7 @@ def run(way, path, n_rows):
         before = time.process_time(), time.perf_counter()
         results.append(step())
         measured += [time.process_time() - before[0], time.perf_counter() - before[1]]
-    np.savez(path.with_name(f"{way}.npz"), coef=results[0], labels=results[1])
+    np.savez(path.with_name(f"{way}.npz"), fitted=results[0], labels=results[1])
     print(json.dumps([*measured, peak_resident()]))
 
 
@@ -130,39 +165,56 @@ def seconds_per_row_of_sgd(path, y):
     return (time.process_time() - before) / len(X)
 
 
-def agreement(folder, way):
-    """How far coefficients and labels are from those of the fit in memory."""
-    ours, theirs = (np.load(folder / f"{one}.npz") for one in (way, "in memory"))
-    difference = np.abs(ours["coef"] - theirs["coef"]).max() / np.abs(theirs["coef"]).max()
+def agreement(folder, way, other):
+    """How far what is fitted, relative to the largest value, and labels are from another way's."""
+    ours, theirs = (np.load(folder / f"{one}.npz") for one in (way, other))
+    difference = np.abs(ours["fitted"] - theirs["fitted"]).max() / np.abs(theirs["fitted"]).max()
     return difference, np.mean(ours["labels"] == theirs["labels"])
 
 
-def report(lines, per_row_of_sgd, difference, agreeing):
-    """Print what was found of the memory map, and what it leads to; return what is beyond."""
+def report_growth(what, lines):
+    """Print how time and memory grow in the last step; what a row costs, and what is beyond."""
     (n, first, *_, low), (m, last, *_, high) = lines[-2:]
     predict_rate = lines[-1][3] / m
     slope = (last - first) / (m - n)
     exponent = np.log(last / first) / np.log(m / n)
     peak = (high + max(high - low, 0) / (m - n) * (IMAGENET - m)) / 1024
     hours = (last + slope * (IMAGENET - m)) / 3600, predict_rate * IMAGENET / 3600
-    ratio = slope / per_row_of_sgd
     print(
-        f"\nIn the last step, seconds to fit grow as n^{exponent:.2f} (limit n^{EXPONENT}) and "
-        f"memory by {(high - low):.0f} MiB. For {IMAGENET:,} rows that is {peak:.1f} GiB (limit "
-        f"{MEMORY}), {hours[0]:.2f} hours of one core to fit and {hours[1]:.2f} to predict.\n\n"
-        f"A further row costs {1e3 * slope:.2f} ms of CPU to fit, {ratio:.3f} of what it costs in "
-        f"one pass of SGDClassifier over {OF_SGD} rows, {1e3 * per_row_of_sgd:.1f} ms; limit "
-        f"{RATIO}.\n\n"
-        f"Beside the fit in memory, coefficients differ by at most {difference:.1e} of the largest "
-        f"(limit {DIFFERENCE}), and {100 * agreeing:.2f} % of the labels are the same."
+        f"\n{what}: in the last step, seconds to fit grow as n^{exponent:.2f} (limit n^{EXPONENT}) "
+        f"and memory by {(high - low):.0f} MiB. For {IMAGENET:,} rows that is {peak:.1f} GiB "
+        f"(limit {MEMORY}), {hours[0]:.2f} hours of one core to fit and {hours[1]:.2f} to predict. "
+        f"A further row costs {1e3 * slope:.2f} ms of CPU to fit."
     )
     beyond = {
-        f"memory: {peak:.1f} GiB": peak > MEMORY,
-        f"fit grows as n^{exponent:.2f}": exponent > EXPONENT,
-        f"fit: {ratio:.2f} x SGDClassifier": ratio > RATIO,
-        f"coefficients: {difference:.1e}": difference > DIFFERENCE,
+        f"{what}, memory: {peak:.1f} GiB": peak > MEMORY,
+        f"{what}, fit grows as n^{exponent:.2f}": exponent > EXPONENT,
     }
-    return [what for what, is_beyond in beyond.items() if is_beyond]
+    return slope, [one for one, is_beyond in beyond.items() if is_beyond]
+
+
+def report_beside(what, difference, agreeing):
+    """Print how far a way is from the fit in memory; return it if that is too far."""
+    print(
+        f"\nBeside the fit in memory, {what} differ by at most {difference:.1e} of the largest "
+        f"(limit {DIFFERENCE}), and {100 * agreeing:.2f} % of the labels are the same."
+    )
+    return [f"{what}: {difference:.1e}"] if difference > DIFFERENCE else []
+
+
+def report(found, per_row_of_sgd, agreements):
+    """Print what was found, and what it leads to; return what is beyond a limit."""
+    slope, beyond = report_growth(MAP, found[MAP])
+    ratio = slope / per_row_of_sgd
+    print(
+        f"That is {ratio:.3f} of what it costs in one pass of SGDClassifier over {OF_SGD} rows, "
+        f"{1e3 * per_row_of_sgd:.1f} ms; limit {RATIO}."
+    )
+    beyond += [f"fit: {ratio:.2f} x SGDClassifier"] if ratio > RATIO else []
+    beyond += report_growth(ENSEMBLE, found[ENSEMBLE])[1]
+    for what, agreed in agreements.items():
+        beyond += report_beside(what, *agreed)
+    return beyond
 
 
 def main(arguments=None):
@@ -175,29 +227,35 @@ def main(arguments=None):
     if options.way:
         return run(options.way, options.path, options.rows)
     print(heading(TITLE, "out_of_memory", arguments))
-    print(f"{describe(LIBRARIES)}. {WIDTH} columns, {N_CLASSES} classes, shrinkage 1.\n")
-    table, of_map = [], []
+    print(f"{describe(LIBRARIES)}. {WIDTH} columns, {N_CLASSES} classes.\n")
+    table, found = [], {MAP: [], ENSEMBLE: []}
     for i, part in enumerate(options.parts_of_imagenet):
         with tempfile.TemporaryDirectory() as folder:
             n_rows, path = IMAGENET // part, Path(folder, "table.npy")
             y = labels_of(n_rows)
             make_table(path, y)
-            ways = ["memory map"] if i else list(WAYS)
-            if "Parquet" in ways:
+            ways = OF_SIZE[i] if i < len(OF_SIZE) else [MAP]
+            if ENSEMBLE in ways:
                 make_folder(path.with_suffix(""), path, y)
             for way in ways:
-                found = measure(way, path, n_rows)
+                measured = measure(way, path, n_rows)
                 table.append([way, n_rows, f"{n_rows * WIDTH / 2**28:.2f}"])
-                table[-1] += [f"{value:.1f}" for value in found[:4]] + [f"{found[4] / 1024:.2f}"]
+                table[-1] += [f"{value:.1f}" for value in measured[:4]]
+                table[-1].append(f"{measured[4] / 1024:.2f}")
                 print(table[-1], file=sys.stderr, flush=True)
-                if way == "memory map":
-                    of_map.append([n_rows, *found])
+                if way in found:
+                    found[way].append([n_rows, *measured])
             if not i:
                 sgd = seconds_per_row_of_sgd(path, y)
-                difference, agreeing = agreement(Path(folder), "memory map")
+                agreements = {
+                    "coefficients": agreement(Path(folder), MAP, IN_MEMORY),
+                    "probabilities of the ensemble": agreement(
+                        Path(folder), ENSEMBLE, ENSEMBLE_IN_MEMORY
+                    ),
+                }
     header = ["table", "rows", "table, GiB", "fit: CPU, s", "wall, s", "predict: CPU, s", "wall, s"]
     print(markdown([*header, "peak, GiB"], table))
-    beyond = report(of_map, sgd, difference, agreeing)
+    beyond = report(found, sgd, agreements)
     if beyond:
         raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
 

@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._utils._sklearn import Interval, RealNotInt, check_feature_names_in, fit_context
+from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
 from ._utils._versions import VersionsMixin
 from .ensemble._blocks import find_blocks, take
 
@@ -33,7 +33,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         How much is kept of each block. An int: so many columns, or all that there are where the
         block has fewer columns or the table fewer rows. A float below 1: as many as explain this
         part of the variance. None: all.
-    blocks : None, str, list of str or list of (str, columns), default=None
+    blocks : None, str, list of str, list of (str, columns) or dict, default=None
         Which columns belong together; see :class:`AdaptiveBackboneEnsemble`. None reads blocks
         from column names ``BACKBONE__i`` where X is a frame, and takes all columns as one block
         otherwise. Columns of no block stay as they are, behind those of the blocks, as do those
@@ -82,7 +82,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="neither"),
         ],
-        "blocks": [None, str, "array-like"],
+        "blocks": [None, str, dict, InOrder()],
         "whiten": ["boolean"],
         "random_state": ["random_state"],
     }

@@ -12,7 +12,7 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._utils._linalg import unit_rows
-from ._utils._sklearn import Interval, StrOptions, fit_context
+from ._utils._sklearn import InOrder, Interval, StrOptions, fit_context
 from .backbones import Backbone
 from .backbones._prompts import check_texts
 from .embedding import CLIPEmbedder, MultiBackboneEmbedder
@@ -92,10 +92,10 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "embedder": [None, str, "array-like", MultiBackboneEmbedder, CLIPEmbedder],
+        "embedder": [None, str, InOrder(), MultiBackboneEmbedder, CLIPEmbedder],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "fusion": [StrOptions({"cosine", "rank"})],
-        "templates": ["array-like"],
+        "templates": [InOrder()],
     }
 
     def __init__(self, embedder=None, *, n_neighbors=10, fusion="cosine", templates=("{}",)):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import embedding, gpu, labels, scale, search, unlabeled
+from benchmarks import embedding, gpu, labels, out_of_memory, scale, search, unlabeled
 
 
 def test_gpu_program_without_a_gpu(capsys):
@@ -70,9 +70,24 @@ def test_program_of_pictures_found_by_words(capsys, tmp_path):
 
 def test_scale_names_fits_that_take_too_long_and_growth_that_is_too_steep(capsys):
     found = {
-        (1_600, 32, 5): ([1.0, 1.0], [0.9, 0.5], 10.0, 5.0),
-        (6_400, 32, 5): ([9.0, 9.0], [1.0, 10.0], 20.0, 5.0),
+        (1_600, 32, 5): ([1.0, 1.0], [0.9, 0.5], [4.0, 4.0], 10.0, 5.0),
+        (6_400, 32, 5): ([9.0, 9.0], [1.0, 10.0], None, 20.0, 5.0),
     }
     assert scale.report("rows", found) == ["fit of 1600 rows, 32 classes, 5 blocks: 2.00 × LR"]
     assert scale.report_exponent(found) == ["fit: time grows as n^1.58"]
-    assert "n^1.58; limit n^1.1" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "| 4.00 | 0.25 |" in printed and "| not measured | not measured |" in printed
+    assert "n^1.58; limit n^1.1" in printed
+
+
+def test_out_of_memory_names_what_is_beyond_its_limit(capsys):
+    steep = [[100, 1.0, 1.0, 0.1, 0.1, 1000], [200, 4.0, 4.0, 0.2, 0.2, 2000]]
+    flat = [[100, 1.0, 1.0, 0.1, 0.1, 1000], [200, 1.5, 1.5, 0.2, 0.2, 1000]]
+    found = {out_of_memory.MAP: flat, out_of_memory.ENSEMBLE: steep}
+    beyond = out_of_memory.report(found, 1.0, {"one": (1e-6, 1.0), "other": (0.1, 0.5)})
+    assert beyond == [
+        "ensemble, Parquet, memory: 12511.4 GiB",
+        "ensemble, Parquet, fit grows as n^2.00",
+        "other: 1.0e-01",
+    ]
+    assert "5.00 ms of CPU to fit.\nThat is 0.005 of" in capsys.readouterr().out

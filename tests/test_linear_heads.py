@@ -21,6 +21,7 @@ from skclipens import (
     ZeroShotHead,
 )
 from skclipens._utils import _linalg
+from skclipens._utils._validation import few_rows_per_class
 from skclipens.datasets import load_emoji
 from skclipens.heads._temperature import fit_temperature
 from skclipens.model_selection import FewShotSplit
@@ -73,10 +74,40 @@ def test_wide_and_tall_tables_are_solved_alike(seed, n_features):
     assert_allclose(head.coef_, coef, rtol=1e-6, atol=1e-9)
 
 
-def test_one_row_per_class_is_the_nearest_row(emoji):
+def test_one_row_per_class_is_the_nearest_row_at_a_given_shrinkage(emoji):
     X, y, X_test, _ = split(emoji, 1)
     nearest = y[np.argmin(((X_test[:, None] - X) ** 2).sum(axis=2), axis=1)]
-    assert_array_equal(LinearDiscriminantHead().fit(X, y).predict(X_test), nearest)
+    assert_array_equal(LinearDiscriminantHead(shrinkage=1.0).fit(X, y).predict(X_test), nearest)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 30])
+@pytest.mark.parametrize("scale", [1e-3, 1, 100])
+def test_one_row_per_class_is_a_logistic_regression(n_classes, scale, emoji):
+    X, y, X_test, _ = split(emoji, 1)
+    X, y = X[:n_classes] * scale, y[:n_classes]
+    head = LinearDiscriminantHead().fit(X, y)
+    unit = np.sqrt(np.mean(((X - X.mean(axis=0)) ** 2).sum(axis=1)))
+    probe = LogisticRegression(C=10, max_iter=1000)
+    with few_rows_per_class():
+        probe.fit(X / unit, y)
+    theirs = probe.predict_log_proba(X_test * scale / unit)
+    assert_allclose(head.predict_log_proba(X_test * scale), theirs, atol=0.02)
+    # What a row counts is not how often it is there.
+    often = np.repeat(np.arange(n_classes), 1 + np.arange(n_classes) % 3)
+    again = LinearDiscriminantHead().fit(X[often], y[often])
+    logits = [one.decision_function(X_test * scale) for one in (head, again)]
+    assert np.ptp(logits[1] - logits[0], axis=0).max() < 0.02  # priors alone
+
+
+def test_a_class_of_which_fewer_rows_are_known_is_not_forgotten(emoji):
+    """Of most classes one row: the means of the others stand beside these."""
+    X, y, X_test, y_test = split(emoji, 2)
+    some = np.concatenate([np.flatnonzero(y == c)[: 1 + (i < 5)] for i, c in enumerate(set(y))])
+    head = LinearDiscriminantHead().fit(X[some], y[some])
+    assert head.shrinkage_ == 1
+    assert set(head.predict(X_test)) == set(y)
+    nearest = LinearDiscriminantHead(shrinkage=1.0).fit(X[some], y[some])
+    assert head.score(X_test, y_test) > nearest.score(X_test, y_test) - 0.02
 
 
 def test_keeps_single_precision(emoji):

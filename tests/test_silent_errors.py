@@ -21,7 +21,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 
 import skclipens
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+from skclipens import AdaptiveBackboneEnsemble, CascadeClassifier, MultiBackboneEmbedder
+from skclipens.backbones import resolve_backbones
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import GatedRouter, StaticRouter
 from skclipens.heads import (
@@ -113,6 +114,25 @@ def test_blocks_of_other_backbones_than_the_columns_are_refused_with_both_named(
         match="blocks names zoo/RN20, zoo/ViT-16, but X has columns of zoo/RN20, zoo/ViT-8",
     ):
         make(["zoo/RN20", "zoo/ViT-16"]).fit(frame, y)
+
+
+def test_a_dict_of_blocks_says_their_columns(X, y):
+    blocks = {"zoo/ViT-8": slice(WIDTH, None), "zoo/RN20": slice(0, WIDTH)}
+    clf = AdaptiveBackboneEnsemble(blocks, random_state=0).fit(X, y)
+    pairs = clone(clf).set_params(blocks=list(blocks.items())).fit(X, y)
+    assert clf.experts_[0].block.columns[0] == WIDTH
+    assert_array_equal(clf.predict_proba(X), pairs.predict_proba(X))
+
+
+@pytest.mark.parametrize("backbones", [set(BACKBONES), dict.fromkeys(BACKBONES, 1)])
+def test_names_without_an_order_are_refused(backbones, X, y):
+    with pytest.raises(ValueError, match=r"backbones is a (set|dict); give a list"):
+        resolve_backbones(backbones)
+    for embedder in (MultiBackboneEmbedder(backbones), CascadeClassifier(backbones)):
+        with pytest.raises(ValueError, match=r"'backbones' parameter .* a list"):
+            embedder.fit(["a.png", "b.png"], ["a", "b"])
+    with pytest.raises(ValueError, match=r"'blocks' parameter .* a list"):
+        AdaptiveBackboneEnsemble(set(BACKBONES)).fit(X, y)
 
 
 def test_columns_that_are_numbered_make_no_block(iris):

@@ -151,13 +151,14 @@ def measure_main(options, found, missing, backbones, work, command):
 def further(name, options, found, backbones, work, command):
     """Run another experiment on each set, and write its table and its report."""
     module = importlib.import_module(f"._{name}", __package__)
+    shots = [int(k) for k in options.shots if k != _run.ALL]
     options_of_run = {
         "draws": options.draws,
         "random_state": options.seed,
         "jobs": options.jobs,
         "work": work,
         "verbose": not options.quiet,
-        **({"columns": columns_of(options)} if name == "ablation" else {}),
+        **({"columns": columns_of(options), "shots": shots} if name == "ablation" else {}),
     }
     frames = []
     for one in found:

@@ -32,6 +32,8 @@ def _corrections(factor):
     }
 
 
+_NEAREST = {"UNJUDGED_STRENGTH": None}
+_LESS_APART = {"UNJUDGED_SPREAD": 0.6, "UNJUDGED_POWER": 8}
 # Parameters of the ensemble, constants to fit it with, and features where these are not all.
 VARIANTS = {
     DEFAULT: {},
@@ -60,6 +62,9 @@ VARIANTS = {
         "router": SuperLearnerRouter(loss="log_loss")
     },
     "one shot: former constants": {"one_shot": _systems.FORMER_ONE_SHOT},
+    "one shot: the nearest row, and less apart": {"one_shot": _NEAREST | _LESS_APART},
+    "one shot: the nearest row in place of logistic regression": {"one_shot": _NEAREST},
+    "one shot: less apart, and less where prompts know more": {"one_shot": _LESS_APART},
     "one shot: weaker corrections (divided by twice as much)": {"one_shot": _corrections(2.0)},
     "one shot: stronger corrections (divided by half as much)": {"one_shot": _corrections(0.5)},
 }

@@ -19,6 +19,7 @@ FORMER_ONE_SHOT = {
     "UNJUDGED_TEMPERATURES": (0.5, 0.5),
     "UNJUDGED_SPREAD": 0.3,
     "UNJUDGED_POWER": 0,
+    "UNJUDGED_STRENGTH": None,
 }
 HEADS = (
     *("zero-shot", "linear", POOLED_PROBE, "tip-adapter", "residual"),

@@ -1,5 +1,6 @@
 """What is private in scikit-learn and used here. No other module imports it from there."""
 
+from collections.abc import Mapping, Set
 from functools import wraps
 
 from sklearn.base import _fit_context
@@ -24,6 +25,7 @@ except ImportError:  # before scikit-learn 1.7
 
 __all__ = [
     "HasMethods",
+    "InOrder",
     "Interval",
     "RealNotInt",
     "StrOptions",
@@ -37,6 +39,20 @@ __all__ = [
     "safe_indexing",
     "validate_params",
 ]
+
+
+class InOrder(HasMethods):
+    """A list, an array or the like; a set has no order, and of a dict only keys would be taken."""
+
+    def __init__(self):
+        super().__init__(["__len__", "__iter__"])
+
+    def is_satisfied_by(self, val):
+        """Whether a value is one."""
+        return super().is_satisfied_by(val) and not isinstance(val, (str, bytes, Mapping, Set))
+
+    def __str__(self):
+        return "a list or an array"
 
 
 def fit_context(*, prefer_skip_nested_validation):

@@ -1,6 +1,7 @@
 """What a backbone is: its name, its configuration and its files. Nothing is loaded."""
 
 import json
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -206,7 +207,7 @@ def resolve_backbones(backbones):
     Raises
     ------
     ValueError
-        If there is none, one is unknown or one appears twice.
+        If there is none, one is unknown or one appears twice, or they have no order.
 
     See Also
     --------
@@ -221,6 +222,11 @@ def resolve_backbones(backbones):
     """
     groups = {"zoo": [f"zoo/{name}" for name in zoo.MODELS], "paper": list(PAPER)}
     specs = [backbones] if isinstance(backbones, str) else list(backbones)
+    if isinstance(backbones, (Set, Mapping)):
+        raise ValueError(
+            f"backbones is a {type(backbones).__name__}; give a list, whose order is that of the "
+            "columns."
+        )
     resolved = [
         Backbone(one)
         for spec in specs

@@ -8,7 +8,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, check_consistent_length, column_or_1d, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._utils._sklearn import HasMethods, StrOptions, fit_context
+from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._validation import check_labels
 from ..backbones import resolve_backbones
 from ..backbones._kinds import parse_kind
@@ -113,7 +113,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
     _parameter_constraints: dict = {
         **BaseCascade._parameter_constraints,
-        "backbones": [str, "array-like"],
+        "backbones": [str, InOrder()],
         "cost": [StrOptions({"gflops", "seconds"}), IS_MAPPING],
         "embedder": [None, HasMethods(["fit", "transform"])],
     }

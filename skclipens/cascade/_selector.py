@@ -14,7 +14,14 @@ from .._utils._given import check_groups, check_weights
 from .._utils._metadata import metadata_for
 from .._utils._progress import progress
 from .._utils._random import draw_seed
-from .._utils._sklearn import HasMethods, Interval, StrOptions, fit_context, routing_enabled
+from .._utils._sklearn import (
+    HasMethods,
+    InOrder,
+    Interval,
+    StrOptions,
+    fit_context,
+    routing_enabled,
+)
 from .._utils._validation import check_table, few_rows_per_class
 from .._utils._versions import VersionsMixin
 from ._costs import (
@@ -42,7 +49,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
 
     Parameters
     ----------
-    blocks : None, str, list of str or list of (str, columns), default=None
+    blocks : None, str, list of str, list of (str, columns) or dict, default=None
         Which columns belong together; see :class:`AdaptiveBackboneEnsemble`. None reads blocks
         from column names ``BACKBONE__i`` where X is a frame, and takes all columns as one block
         otherwise.
@@ -121,7 +128,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
     """
 
     _parameter_constraints: dict = {
-        "blocks": [None, str, "array-like"],
+        "blocks": [None, str, dict, InOrder()],
         "estimator": [None, HasMethods(["fit", "predict"])],
         "cost": [None, StrOptions({"gflops"}), IS_MAPPING],
         "max_cost": [None, Interval(Real, 0, None, closed="left")],

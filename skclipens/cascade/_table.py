@@ -13,7 +13,7 @@ from .._utils._given import check_groups, check_weights
 from .._utils._metadata import metadata_for, rows_of
 from .._utils._progress import progress
 from .._utils._random import draw_seed
-from .._utils._sklearn import HasMethods, Interval, StrOptions, fit_context
+from .._utils._sklearn import HasMethods, InOrder, Interval, StrOptions, fit_context
 from .._utils._validation import check_at_least_two, check_rows, check_table, few_rows_per_class
 from .._utils._versions import VersionsMixin
 from ..ensemble.routers._base import log_of
@@ -38,7 +38,7 @@ class BaseCascade(VersionsMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEsti
     _parameter_constraints: dict = {
         "estimator": [None, HasMethods(["fit", "predict_proba"])],
         "order": [StrOptions({"cost", "given"})],
-        "thresholds": [StrOptions({"auto"}), Interval(Real, 0, None, closed="both"), "array-like"],
+        "thresholds": [StrOptions({"auto"}), Interval(Real, 0, None, closed="both"), InOrder()],
         "max_accuracy_drop": [None, Interval(Real, 0, 1, closed="both")],
         "max_cost": [None, Interval(Real, 0, None, closed="left")],
         "cv": CV_CONSTRAINTS,
@@ -105,7 +105,7 @@ class CascadeEnsemble(BaseCascade):
 
     Parameters
     ----------
-    blocks : None, str, list of str or list of (str, columns), default=None
+    blocks : None, str, list of str, list of (str, columns) or dict, default=None
         Which columns belong together; see :class:`AdaptiveBackboneEnsemble`.
     estimator : classifier, default=None
         What predicts at a stage. It needs ``predict_proba``; where it has a parameter ``blocks``,
@@ -191,7 +191,7 @@ class CascadeEnsemble(BaseCascade):
 
     _parameter_constraints: dict = {
         **BaseCascade._parameter_constraints,
-        "blocks": [None, str, "array-like"],
+        "blocks": [None, str, dict, InOrder()],
         "cost": [None, StrOptions({"gflops"}), IS_MAPPING],
     }
 

@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from .._utils._linalg import unit_rows
 from .._utils._progress import progress
-from .._utils._sklearn import Interval, StrOptions, as_output, fit_context
+from .._utils._sklearn import InOrder, Interval, StrOptions, as_output, fit_context
 from .._utils._warnings import warn
 from ..backbones import load_backbones
 from ..backbones._available import check_available
@@ -39,9 +39,9 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
 
     _parameter_constraints: dict = {
         "features": [StrOptions(set(FEATURES))],
-        "views": [None, StrOptions(set(VIEWS)), "array-like"],
+        "views": [None, StrOptions(set(VIEWS)), InOrder()],
         "keep_plain": ["boolean"],
-        "device": [str, "array-like"],
+        "device": [str, InOrder()],
         "precision": [StrOptions({"auto", "fp32", "bf16", "fp16"})],
         "decode": [StrOptions({"auto", "exact"})],
         "compile": ["boolean"],

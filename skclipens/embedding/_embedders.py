@@ -1,6 +1,7 @@
 """Embed images with one CLIP backbone or with several."""
 
 from .._utils._docstrings import fill_doc
+from .._utils._sklearn import InOrder
 from ..backbones import resolve_backbones
 from ._base import BaseEmbedder
 
@@ -142,7 +143,7 @@ class MultiBackboneEmbedder(BaseEmbedder):
 
     _parameter_constraints: dict = {
         **BaseEmbedder._parameter_constraints,
-        "backbones": [str, "array-like"],
+        "backbones": [str, InOrder()],
     }
 
     def __init__(

@@ -11,7 +11,7 @@ from .._utils._folds import CV_CONSTRAINTS
 from .._utils._given import check_groups, check_weights, scaled_shares
 from .._utils._linalg import taken
 from .._utils._metadata import class_weights, metadata_for, refuse_weights, rows_of
-from .._utils._sklearn import HasMethods, StrOptions, fit_context
+from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._validation import check_at_least_two, check_partly_labeled, check_table
 from ..heads._temperature import (
     fit_temperature,
@@ -50,12 +50,13 @@ class AdaptiveBackboneEnsemble(
 
     Parameters
     ----------
-    blocks : None, str, list of str or list of (str, columns), default=None
+    blocks : None, str, list of str, list of (str, columns) or dict, default=None
         Which columns belong together. Backbones by name (``"zoo"``, ``"paper"``, a list; see
         :class:`skclipens.backbones.Backbone`) for the output of a :class:`MultiBackboneEmbedder`
-        with the same backbones; pairs of a name and columns (slice, positions, mask, names) for
-        any table. None finds the blocks of an embedder by the names of their columns where X is
-        a frame, with all others as one block more, and takes all columns as one block otherwise.
+        with the same backbones; pairs of a name and columns (slice, positions, mask, names), or a
+        dict of these, for any table. None finds the blocks of an embedder by the names of their
+        columns where X is a frame, with all others as one block more, and takes all columns as
+        one block otherwise.
     head : str, classifier or list, default="auto"
         Which experts there are.
 
@@ -194,14 +195,14 @@ class AdaptiveBackboneEnsemble(
     """
 
     _parameter_constraints: dict = {
-        "blocks": [None, str, "array-like"],
+        "blocks": [None, str, dict, InOrder()],
         "head": [str, HasMethods(["fit"]), list, tuple],
         "router": [StrOptions(set(ROUTERS)), HasMethods(["weights"]), HasMethods(["combine"])],
         "cv": CV_CONSTRAINTS,
         "calibrate": ["boolean"],
         "class_weight": [None, dict, StrOptions({"balanced"})],
         "class_names": [None, dict, "array-like"],
-        "templates": [None, "array-like"],
+        "templates": [None, InOrder()],
         "cache": CACHE_CONSTRAINTS,
         "unlabeled": [StrOptions({"error", "ignore", "use"})],
         "memory": [None, str, HasMethods(["cache"])],

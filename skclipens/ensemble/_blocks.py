@@ -45,7 +45,7 @@ def find_blocks(blocks, n_features, feature_names):
 
     Parameters
     ----------
-    blocks : None, str, list of str or list of (name, columns)
+    blocks : None, str, list of str, list of (name, columns) or dict
     n_features : int
     feature_names : ndarray of str or None
         Names of the columns, where the table has them.
@@ -61,6 +61,7 @@ def find_blocks(blocks, n_features, feature_names):
     """
     if blocks is None:
         return _blocks_from_names(n_features, feature_names)
+    blocks = list(blocks.items()) if isinstance(blocks, dict) else blocks
     if isinstance(blocks, str) or all(isinstance(block, str) for block in blocks):
         return _blocks_from_kinds(_named_kinds(blocks), n_features, feature_names)
     return [

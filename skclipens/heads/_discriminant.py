@@ -1,14 +1,20 @@
-"""Gaussians with one covariance: discriminants for any ridge, and what they say without a row."""
+"""Gaussians with one covariance: discriminants for any ridge, and what they say without a row.
+
+Where there is one row of most classes, no scatter tells columns apart: see `Discriminant.of_means`.
+"""
 
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import eigh, solve
+from scipy.linalg import eigh, qr, solve
+from sklearn.linear_model import LogisticRegression
 
-from .._utils._folds import judging_rows
+from .._utils._folds import covers_most, judging_rows
 from .._utils._linalg import one_hot, parts_of, row_batches, taken, total_weight
+from .._utils._validation import few_rows_per_class
 
 _ROWS_AT_ONCE = 4096
+_MAX_ITER = 1000
 
 
 class Discriminant:
@@ -66,6 +72,12 @@ class Discriminant:
         seen = shares if log_prior is None else log_prior
         return np.where(self._counts > 0, seen, np.log(self._tiny))
 
+    def ridge(self, shrinkage):
+        """Of the scatter: the sum over rows of what the covariance is the mean of."""
+        if not self.total:  # all rows are the same, and any ridge gives the priors
+            return 1.0
+        return max(shrinkage * self.total / self.n_features, np.finfo("f").tiny)
+
     @property
     def _is_wide(self):
         return self.n_features > len(self._residuals)
@@ -103,6 +115,40 @@ class Discriminant:
             coef = solve(gram, right, assume_a="pos", overwrite_a=True) * self.n_rows
         bias = np.einsum("cd,dc->c", self._centre + self._means / 2, coef)
         return coef.T, self._log_prior - bias
+
+    def of_means(self, strength):
+        """Logits that tell the means of classes apart by a logistic regression.
+
+        Parameters
+        ----------
+        strength : float
+            Its C, for means whose squared distance from their own mean is 1 in the mean.
+
+        Returns
+        -------
+        coef : ndarray of shape (C, d)
+        intercept : ndarray of shape (C,)
+        """
+        seen = np.flatnonzero(self._counts > 0)
+        coef, bias = np.zeros_like(self._means), np.zeros(len(self._means), self._means.dtype)
+        if len(seen) > 1 and self.total > 0:
+            # In the span of the means, which are fewer than the columns.
+            basis, rows = qr(self._means[seen].T, mode="economic")
+            unit = np.sqrt(rows.var(axis=1).sum())
+            probe = LogisticRegression(C=strength, max_iter=_MAX_ITER)
+            with few_rows_per_class():
+                probe.fit(rows.T / unit, seen)
+            solved = probe.coef_, probe.intercept_
+            if len(seen) == 2:
+                solved = (np.concatenate([-one, one]) / 2 for one in solved)
+            of_basis, bias[seen] = solved
+            coef[seen] = of_basis @ basis.T / unit
+        return coef, self._log_prior + bias - coef @ self._centre
+
+    @property
+    def is_of_lone_rows(self):
+        """Whether no more than half of the classes have a second row."""
+        return not covers_most(self._given[1][self.in_company], len(self._means))
 
     @cached_property
     def in_company(self):

@@ -10,7 +10,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, judging_rows
 from .._utils._given import check_weights
 from .._utils._linalg import parts_of, taken, unit_blocks
-from .._utils._sklearn import Interval, fit_context
+from .._utils._sklearn import InOrder, Interval, fit_context
 from .._utils._validation import check_at_least_two, check_table
 from ._classifier import LogitClassifierMixin
 from ._kernel_regression import Regression, copies, numbered, predict
@@ -102,11 +102,11 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "blocks": [None, "array-like"],
-        "betas": ["array-like"],
-        "noises": ["array-like"],
+        "blocks": [None, InOrder()],
+        "betas": [InOrder()],
+        "noises": [InOrder()],
         "max_rows": [Interval(Integral, 2, None, closed="left")],
-        "templates": [None, "array-like"],
+        "templates": [None, InOrder()],
         "class_names": [None, dict, "array-like"],
         "cache": CACHE_CONSTRAINTS,
         "random_state": ["random_state"],

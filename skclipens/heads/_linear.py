@@ -1,7 +1,8 @@
 """Linear discriminant analysis that also serves where rows are few."""
 
-from functools import cached_property, partial
+from functools import cached_property
 from numbers import Integral, Real
+from operator import methodcaller
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -20,6 +21,7 @@ from .._utils._validation import check_at_least_two, check_table
 from .._utils._warnings import warn
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
+from . import _temperature
 from ._classifier import LogitClassifierMixin
 from ._discriminant import Discriminant, HeldOutDiscriminants
 from ._from_files import RowsOfFiles, SumsOver
@@ -48,8 +50,8 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
     ----------
     shrinkage : float or "auto", default="auto"
         :math:`\lambda`. Unlike scikit-learn's ``LinearDiscriminantAnalysis(shrinkage=...)`` it is
-        relative to the total variance, so that one row per class, for which S is zero, leaves the
-        nearest class mean.
+        relative to the total variance: of one row per class, for which S is zero, a number leaves
+        the nearest row.
     cv : int, splitter or list of (train, test), default=None
         What judges a shrinkage: each row is left out alone (None), or at most so many stratified
         folds, or those that are given.
@@ -81,9 +83,10 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
     each class as often as among all.
 
     A row whose class no other row shows cannot judge. Where that is so for at least half of the
-    classes, as with one row per class, nothing is searched and the shrinkage is 1. Of shrinkages
-    whose log-loss is within a thousandth of the smallest, the least is taken. After
-    ``partial_fit``, ``coef_`` and ``intercept_`` are computed when they are first read.
+    classes, nothing is searched and the shrinkage is 1; and where at least half have one row only,
+    a logistic regression tells the means of classes apart, as S says nothing. Of shrinkages whose
+    log-loss is within a thousandth of the smallest, the least is taken. After ``partial_fit``,
+    ``coef_`` and ``intercept_`` are computed when they are first read.
 
     References
     ----------
@@ -251,10 +254,7 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         table = PartedTable(folder, backbones)
         judged = self.shrinkage == "auto"
         if judged and self.cv is not None:
-            raise ValueError(
-                "cv needs all rows in memory. Leave out one row at a time, cv=None, or give a "
-                "shrinkage."
-            )
+            raise ValueError("cv needs all rows in memory: leave it None, or give a shrinkage.")
         rows = RowsOfFiles(table, y, sample_weight)
         self.n_features_in_ = len(table.columns)
         self.feature_names_in_ = np.array(table.columns, dtype=object)
@@ -303,12 +303,17 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
     def _of_sums(self):
         if "_sums" not in vars(self):
             raise AttributeError(f"{type(self).__name__} is not fitted: it has no coef_.")
-        self._solve(SummedDiscriminant(self._sums), self._sums.dtype)
+        discriminant = SummedDiscriminant(self._sums)
+        solved = discriminant.linear(discriminant.ridge(self.shrinkage_))
+        self.coef_, self.intercept_ = (one.astype(self._sums.dtype) for one in solved)
         return self.coef_, self.intercept_
 
     def _solve(self, discriminant, dtype):
-        coef, intercept = discriminant.linear(_ridge(discriminant, self.shrinkage_))
-        self.coef_, self.intercept_ = coef.astype(dtype), intercept.astype(dtype)
+        alone = self.shrinkage == "auto" and discriminant.is_of_lone_rows
+        strength = _temperature.UNJUDGED_STRENGTH if alone else None
+        ridge = discriminant.ridge(self.shrinkage_)
+        solved = discriminant.of_means(strength) if strength else discriminant.linear(ridge)
+        self.coef_, self.intercept_ = (one.astype(dtype) for one in solved)
 
     @fit_context(prefer_skip_nested_validation=True)
     def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
@@ -373,10 +378,10 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
             judged = covers_most(targets, len(self.classes_))
             candidates = _SHRINKAGES if judged else [_DEFAULT_SHRINKAGE]
         if len(candidates) == 1:
-            return candidates[0], held_out.logits(partial(_ridge, shrinkage=candidates[0]))
+            return candidates[0], held_out.logits(methodcaller("ridge", candidates[0]))
         found = []  # loss, shrinkage and logits of those that may still be the best
         for shrinkage in candidates:
-            logits = held_out.logits(partial(_ridge, shrinkage=shrinkage))
+            logits = held_out.logits(methodcaller("ridge", shrinkage))
             found.append((calibrated_loss(logits, targets, of_rows), shrinkage, logits))
             # Of rows that are alone in their class, all teach the same: rounding must not choose.
             limit = min(loss for loss, _, _ in found) * (1 + _ALIKE)
@@ -391,10 +396,3 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         coef, intercept = (of.astype(np.float64) for of in (self.coef_, self.intercept_))
         of_level = (coef - coef.mean(axis=0)).astype(self.coef_.dtype)
         return of_level, intercept - intercept.mean(), False
-
-
-def _ridge(discriminant, shrinkage):
-    """Of the scatter, the sum over rows of what the covariance is the mean of."""
-    if not discriminant.total:  # all rows are the same, and any ridge gives the priors
-        return 1.0
-    return max(shrinkage * discriminant.total / discriminant.n_features, np.finfo("f").tiny)

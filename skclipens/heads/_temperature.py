@@ -6,11 +6,13 @@ from scipy.special import log_softmax
 from .._utils._linalg import row_batches, total_weight
 
 # Of what no row can judge, as with one row per class: how far its logits are put apart, and what
-# corrections of prompts are divided by. Both depend on what the rows say of the prompts, and were
-# chosen at one shot on the validation sets, with 5 draws. The variants "one shot" of the ablation
-# in benchmarks/paper measure what was and what is near: nothing in between can be told apart.
-UNJUDGED_SPREAD, UNJUDGED_POWER = 0.6, 8
+# corrections of prompts are divided by. Both depend on what the rows say of the prompts. The last
+# is that of the logistic regression which then takes the place of a discriminant, or None. All were
+# chosen at one shot on the validation sets, with 5 to 10 draws. The variants "one shot" of the
+# ablation in benchmarks/paper measure what was and what is near.
+UNJUDGED_SPREAD, UNJUDGED_POWER = 1.0, 4
 UNJUDGED_TEMPERATURES, UNJUDGED_SLOPE = (0.2, 0.75), 3.0
+UNJUDGED_STRENGTH = 10.0
 
 _LOG_INVERSE_BOUNDS = (-7.0, 7.0)
 _MAX_STEPS, _TOLERANCE = 100, 1e-4  # the error is about the square of the last step

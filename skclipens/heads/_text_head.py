@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from .._utils._linalg import unit_rows
 from .._utils._locks import ForkLock
 from .._utils._progress import progress
+from .._utils._sklearn import InOrder
 from .._utils._validation import check_table
 from .._utils._warnings import warn
 from ..backbones import Backbone
@@ -194,7 +195,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
 
     _parameter_constraints: dict = {
         "backbone": [None, str],
-        "templates": [None, "array-like"],
+        "templates": [None, InOrder()],
         "class_names": [None, dict, "array-like"],
         "cache": CACHE_CONSTRAINTS,
     }

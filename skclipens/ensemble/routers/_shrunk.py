@@ -8,7 +8,7 @@ from sklearn.model_selection import GroupKFold, KFold
 from sklearn.utils import check_random_state
 
 from ..._utils._linalg import one_blas_thread, total_weight
-from ..._utils._sklearn import Interval
+from ..._utils._sklearn import InOrder, Interval
 from ._base import BaseRouter, loss_per_row, plausible_classes, weighted_sum
 from ._gated import GatedRouter, GateFeatures
 from ._static import StaticRouter
@@ -60,7 +60,7 @@ class ShrunkRouter(BaseRouter):
 
     _parameter_constraints: dict = {
         **StaticRouter._parameter_constraints,
-        "strengths": ["array-like"],
+        "strengths": [InOrder()],
         "n_folds": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
     }
