@@ -156,6 +156,7 @@ def test_table_on_another_file_system(files, expected, embedder):
     folder = f"memory://{uuid.uuid4().hex}/table"
     parts = embedder.embed_to(folder, files, chunk_size=3)
     assert all(fsspec.filesystem("memory").exists(part) for part in parts)
+    assert pd.read_parquet(parts[0]).index.to_list() == list(map(str, files[:3]))
     np.testing.assert_allclose(read_embeddings(folder), expected, atol=1e-5)
     embedder.embed_to(folder, files[:2], resume=False)
     np.testing.assert_allclose(read_embeddings(folder), expected[:2], atol=1e-5)

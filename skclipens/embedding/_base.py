@@ -280,9 +280,9 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         list of str
-            The files, in the order of the images: frames indexed by the names of the images, with
-            columns as :meth:`get_feature_names_out` names them, for
-            :func:`skclipens.streaming.read_embeddings`.
+            Paths or URLs of the files, in the order of the images: frames indexed by the names of
+            the images, with columns as :meth:`get_feature_names_out` names them.
+            :func:`skclipens.streaming.read_embeddings` reads the folder.
 
         Raises
         ------

@@ -66,7 +66,7 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
             table.write_manifest({**manifest, "parts": parts})
     table.end([name for name, _, _ in chunks])
     warn_of(notes, images.names)
-    return [table.path(name) for name, _, _ in chunks]
+    return [table.address(name) for name, _, _ in chunks]
 
 
 def _whole_parts(table, chunks, listed):
@@ -171,6 +171,11 @@ class Folder:
 
     def path(self, name):
         return f"{self.root.rstrip('/')}/{name}"
+
+    def address(self, name):
+        """By what others find a file: a path, or a URL where the folder is one."""
+        path = self.path(name)
+        return self.fs.unstrip_protocol(path) if "://" in self.name else path
 
     def open(self, name, mode):
         return self.fs.open(self.path(name), mode)
