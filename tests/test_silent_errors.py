@@ -133,6 +133,8 @@ def test_names_without_an_order_are_refused(backbones, X, y):
             embedder.fit(["a.png", "b.png"], ["a", "b"])
     with pytest.raises(ValueError, match=r"'blocks' parameter .* a list"):
         AdaptiveBackboneEnsemble(set(BACKBONES)).fit(X, y)
+    with pytest.raises(ValueError, match=r"'templates' parameter .* a list"):  # has no clone
+        AdaptiveBackboneEnsemble("zoo/RN20", templates={1: "a {}"}.values()).fit(X[:, :WIDTH], y)
 
 
 def test_columns_that_are_numbered_make_no_block(iris):

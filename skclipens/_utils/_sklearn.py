@@ -1,6 +1,6 @@
 """What is private in scikit-learn and used here. No other module imports it from there."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, MappingView, Set
 from functools import wraps
 
 from sklearn.base import _fit_context
@@ -41,15 +41,19 @@ __all__ = [
 ]
 
 
+# A set has no order, of a dict only keys would be taken, and its views cannot be cloned.
+_NOT_IN_ORDER = (str, bytes, Mapping, MappingView, Set)
+
+
 class InOrder(HasMethods):
-    """A list, an array or the like; a set has no order, and of a dict only keys would be taken."""
+    """A list, an array or the like."""
 
     def __init__(self):
         super().__init__(["__len__", "__iter__"])
 
     def is_satisfied_by(self, val):
         """Whether a value is one."""
-        return super().is_satisfied_by(val) and not isinstance(val, (str, bytes, Mapping, Set))
+        return super().is_satisfied_by(val) and not isinstance(val, _NOT_IN_ORDER)
 
     def __str__(self):
         return "a list or an array"

@@ -229,8 +229,9 @@ def warn_of_nameless(experts, y):
         warn(
             f"A label such as {y.tolist()[0]!r} does not say what its class is, so "
             f"{embeddings[0]!r} gets only a head that needs no names. Give class_names to use the "
-            "text tower (sorted(set(y)) where a meta-estimator, such as VotingClassifier, has "
-            "numbered the labels), or head='linear' to choose this.",
+            "text tower, or head='linear' to choose this. Where a meta-estimator has numbered the "
+            "labels, as VotingClassifier does, class_names are sorted(set(y)); the 0 and 1 of a "
+            "OneVsRestClassifier have no names.",
         )
 
 
