@@ -275,8 +275,9 @@ class AdaptiveBackboneEnsemble(
         ------
         ValueError
             If the blocks do not fit X, a row has no label and ``unlabeled="error"``, fewer than two
-            classes have one, a class has no name for its prompt, ``cv`` leaves a part without rows,
-            something cannot take weights, or labels are missing and something learns from them.
+            classes have one, a class has no name for its prompt, ``cv`` is a fraction that cannot
+            hold out rows of every class, or has folds that overlap or are out of range, something
+            cannot take weights, or labels are missing and something learns from them.
         """
         if y is None:
             return fit_by_names(self, X)
