@@ -14,12 +14,13 @@ from scipy.special import softmax
 from .._utils._folds import covers_most, few_shot_folds
 from .._utils._metadata import rows_of
 from .._utils._warnings import silent
-from ..heads._temperature import unjudged_spread
 from .routers._base import loss_per_row
 
 N_ROUNDS = 3
 SHRINKAGE = 1.0
 SPREADS = (0.1, 0.3, 1.0)  # how far the mixture's logits may be put apart
+# The same where nothing can judge it: the first times the surprise of the others to this power.
+UNJUDGED_SPREAD, UNJUDGED_POWER = 0.6, 8
 N_FOLDS = 3
 FARTHEST = 1.5  # of unlabelled rows from the labelled ones; see `distance`
 
@@ -189,7 +190,7 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, surprise)
         return None
     spread, gain = _choose(ensemble, rows, table, y, metadata)
     if spread is None:
-        spread = unjudged_spread(surprise)
+        spread = UNJUDGED_SPREAD * surprise**UNJUDGED_POWER
     if not spread:
         return None
     mixture = fit_mixture(rows, *_as_seen(ensemble, table, np.arange(len(y)), y), spread)
