@@ -87,7 +87,10 @@ QUESTIONS = [
         "Numbers as labels,\nand no names for them?",
         "the default takes linear heads;\nbetter: give class_names",
     ),
-    ("Is another style to come\nthan the labelled one?", 'head="zero-shot"'),
+    (
+        "Is another style to come,\nwhich prompts know better?",
+        'head="zero-shot", router="uniform"',
+    ),
     (
         "Must a prediction be fast,\nor are rows very many?",
         'head="linear-all"\nor head=["residual", "linear-all"]',
