@@ -86,6 +86,7 @@ def unbuilt(tmp_path, monkeypatch):
         monkeypatch.setattr(open_clip.factory, name, lambda *args, **options: "weights")
     for name in ("require_transformers", "check_available"):
         monkeypatch.setattr(_weights, name, lambda *args: None)
+    monkeypatch.setattr(_weights, "shapes_in", lambda backbone: {})
     file = tmp_path / "weights.safetensors"
     file.touch()
     return file

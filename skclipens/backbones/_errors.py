@@ -1,5 +1,7 @@
 """What goes wrong with a backbone that is named rightly."""
 
+import numpy as np
+
 
 class BackboneNotAvailableError(RuntimeError):
     """A pretrained backbone cannot be loaded, mostly since it is not on this machine.
@@ -8,3 +10,28 @@ class BackboneNotAvailableError(RuntimeError):
     --------
     load_backbone : Raises it.
     """
+
+
+def check_finite(features, name, precision):
+    """Raise ValueError if features are not numbers: a classifier would answer all the same.
+
+    Parameters
+    ----------
+    features : ndarray
+    name : str
+        The backbone.
+    precision : {"fp32", "bf16", "fp16"}
+
+    Raises
+    ------
+    ValueError
+        If there is a NaN or an infinity.
+    """
+    if np.isfinite(features).all():
+        return
+    advice = "Its weights are damaged, or its training diverged: take others."
+    if precision == "fp16":
+        advice = "Its numbers may be too large for it: set precision='bf16' or 'fp32'."
+    raise ValueError(
+        f"{name!r} gives features that are NaN or infinite with precision={precision!r}. {advice}"
+    )

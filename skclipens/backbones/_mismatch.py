@@ -3,6 +3,10 @@
 import re
 
 _QUICKGELU = "-quickgelu"
+_POSITIONS = [
+    ("visual.positional_embedding", "image", "image_size"),
+    ("positional_embedding", "text", "context_length"),
+]
 _MISFIT = re.compile("size mismatch for|Missing key|Unexpected key|pos_embed")
 
 
@@ -36,6 +40,41 @@ def explain_misfit(text, read_shapes, named):
         )
     names = ", ".join(repr(f"{name}{named}") for name in fitting)
     return f"its tensors are of another architecture. They fit {names}."
+
+
+def doubt_positions(shapes, model, architecture, named):
+    """What to say where positions in a file are more or fewer than those of a model, or None.
+
+    open_clip interpolates them and only logs it.
+
+    Parameters
+    ----------
+    shapes : dict of str to tuple of int
+        Of the tensors in the file, by name.
+    model : torch.nn.Module
+    architecture : str
+        Its name.
+    named : str
+        As in :func:`explain_misfit`.
+
+    Returns
+    -------
+    str or None
+    """
+    shapes = {_plain(key): shape for key, shape in shapes.items()}
+    own = {_plain(key): tuple(value.shape) for key, value in model.state_dict().items()}
+    for key, tower, setting in _POSITIONS:
+        n, n_own = (found.get(key, (0,))[0] for found in (shapes, own))
+        if n and n_own and n != n_own:
+            fitting = [name for name in architectures_of(shapes) if name != architecture]
+            advice = "Its tensors fit " + ", ".join(repr(f"{name}{named}") for name in fitting)
+            if setting == "context_length" or not fitting:
+                advice = f"A directory with an open_clip_config.json can say its {setting}"
+            return (
+                f"its {tower} tower has {n} positions and that of {architecture!r} has {n_own}, so "
+                f"they are interpolated, and embeddings are not what its training made. {advice}."
+            )
+    return None
 
 
 def _plain(key):

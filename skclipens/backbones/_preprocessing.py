@@ -1,5 +1,6 @@
 """Preprocessing of a model as in open_clip or timm: resizing by Pillow, scaling in torch."""
 
+import json
 from functools import lru_cache
 from itertools import takewhile
 
@@ -8,7 +9,7 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from timm.data import create_transform
-from torchvision.transforms import ToTensor
+from torchvision.transforms import Normalize, ToTensor
 from torchvision.transforms.functional import pil_modes_mapping
 
 from ..images._views import WHOLE, box_in_pixels, crop
@@ -61,12 +62,14 @@ class Resize:
         return pixels
 
 
-def _steps_before_tensors(config):
+def _steps(config):
     if "crop_pct" in config:  # only timm has it
-        steps = create_transform(input_size=(3, *config["size"]), **_but(config, "size")).transforms
-    else:
-        steps = image_transform_v2(PreprocessCfg(**config), is_train=False).transforms
-    return list(takewhile(lambda step: not isinstance(step, ToTensor), steps))
+        return create_transform(input_size=(3, *config["size"]), **_but(config, "size")).transforms
+    return image_transform_v2(PreprocessCfg(**config), is_train=False).transforms
+
+
+def _steps_before_tensors(config):
+    return list(takewhile(lambda step: not isinstance(step, ToTensor), _steps(config)))
 
 
 def resized_side(config):
@@ -79,12 +82,13 @@ def resize_key(config):
     # timm fills a border with the mean.
     colours = ["std"] if config.get("crop_mode") == "border" else ["mean", "std"]
     rest = _but(config, "size", *colours)
-    return (*np.broadcast_to(config["size"], 2).tolist(), *sorted(rest.items()))
+    return (*np.broadcast_to(config["size"], 2).tolist(), json.dumps(rest, sort_keys=True))
 
 
 def scaling(config):
     """Mean and standard deviation of the channels."""
-    return [tuple(np.broadcast_to(config[key], 3).tolist()) for key in ("mean", "std")]
+    step = next(step for step in _steps(config) if isinstance(step, Normalize))
+    return [tuple(np.broadcast_to(values, 3).tolist()) for values in (step.mean, step.std)]
 
 
 def scale_pixels(pixels, mean, std):

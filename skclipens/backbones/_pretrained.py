@@ -28,7 +28,8 @@ def uses_quick_gelu(backbone):
     """
     if not backbone.has_text:
         return False
-    return backbone.config.get("quick_gelu", False) or _facts(backbone).get("quick_gelu", False)
+    said = {**_facts(backbone), **backbone.config}  # as of preprocessing
+    return said.get("quick_gelu", False)
 
 
 def preprocessing(backbone):

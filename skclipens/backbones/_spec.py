@@ -12,6 +12,12 @@ from ._hub import CONFIG, snapshot
 from ._parsing import parse
 
 _SUFFIXES_IN_DIRECTORY = {".safetensors", ".bin", ".pth"}  # those that open_clip looks for
+_PREFERRED = [  # by open_clip, in this order
+    *("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors"),
+    *("open_clip_pytorch_model.bin", "open_clip_pytorch_model.pth"),
+    *("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth"),
+]
+_SUFFIXES_OF_TOKENIZERS = {".json", ".txt", ".model"}  # those of transformers
 
 
 @dataclass(frozen=True)
@@ -154,7 +160,7 @@ class Backbone:
 
     @property
     def weight_files(self):
-        """Files of one's own that have weights; none for what is fetched."""
+        """Files of one's own that have weights, that which is read first; none if fetched."""
         if self.path is None or self.path.is_file():
             return [self.path] if self.path else []
         return weights_in(self.path)
@@ -166,12 +172,26 @@ class Backbone:
         return config + self.weight_files
 
     @property
+    def tokenizer_files(self):
+        """Files of one's own that a tokenizer may read, beside its configuration."""
+        if self.path is None or self.path.is_file():
+            return []
+        text = self.config["text_cfg"]
+        vocabulary = (text.get("tokenizer_kwargs") or {}).get("bpe_path")
+        found = [self.path / vocabulary] if vocabulary else []
+        if text.get("hf_tokenizer_name"):
+            beside = set(self.path.iterdir()) - set(self.files)
+            found += [file for file in beside if file.suffix in _SUFFIXES_OF_TOKENIZERS]
+        return sorted(file for file in found if file.is_file())
+
+    @property
     def version(self):
         """What changes with the model: its files, or the commit; empty for a pretrained tag."""
         if self.repository:
             return (self.folder.name,)
-        stats = [file.stat() for file in self.files]
-        return tuple((stat.st_mtime_ns, stat.st_size) for stat in stats)
+        stats = [file.stat() for file in self.files + self.tokenizer_files]
+        # Copies and archives set the time of a change back; its ctime they cannot.
+        return tuple((stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size) for stat in stats)
 
     def _read_config(self):
         file = self.folder / CONFIG
@@ -186,8 +206,14 @@ class Backbone:
 
 
 def weights_in(folder):
-    """Files in a folder of which open_clip may read the weights."""
-    return sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES_IN_DIRECTORY)
+    """Files in a folder that open_clip takes for weights; it reads the first."""
+    files = [file for file in folder.iterdir() if file.suffix in _SUFFIXES_IN_DIRECTORY]
+    return sorted(files, key=_preference)
+
+
+def _preference(file):
+    place = _PREFERRED.index(file.name) if file.name in _PREFERRED else len(_PREFERRED)
+    return place, file.suffix != ".safetensors", file
 
 
 def resolve_backbones(backbones):

@@ -2,9 +2,11 @@
 
 from importlib.util import find_spec
 
+from .._utils._warnings import warn
 from ._available import check_available
 from ._checkpoints import check_weights, is_archive, is_torchscript
 from ._hub import fetch_weights
+from ._mismatch import doubt_positions
 from ._pretrained import preprocessing, uses_quick_gelu, warn_of_guesses
 from ._spec import weights_in
 
@@ -33,7 +35,7 @@ def build_model(backbone):
     check_available(backbone)
     if backbone.repository:
         fetch_weights(backbone.repository)
-    for file in _files_to_read(backbone):
+    for file in _file_to_read(backbone):
         check_weights(file)
     if not backbone.has_text:
         from ._timm import build_tower
@@ -55,7 +57,17 @@ def build_model(backbone):
     )
     if state is not None:
         model.load_state_dict(state)
+    elif backbone.path and backbone.architecture:
+        _warn_of_positions(backbone, model)
     return model
+
+
+def _warn_of_positions(backbone, model):
+    """Warn if a file is of pictures of another size, or of texts of another length."""
+    named = f"//{backbone.path}"
+    doubt = doubt_positions(shapes_in(backbone), model, backbone.architecture, named)
+    if doubt:
+        warn(f"{str(backbone.path)!r}: {doubt}")
 
 
 def require_transformers(backbone, setting):
@@ -78,11 +90,10 @@ def require_transformers(backbone, setting):
         )
 
 
-def _files_to_read(backbone):
-    """Files of weights on this machine of which open_clip or timm reads one."""
+def _file_to_read(backbone):
+    """A list of the file on this machine that open_clip or timm reads, or of none."""
     files = weights_in(backbone.folder) if backbone.repository else backbone.weight_files
-    safe = [file for file in files if file.suffix == ".safetensors"]
-    return safe or files  # as open_clip prefers them
+    return files[:1]
 
 
 def _openai_state_dict(backbone):
@@ -92,7 +103,7 @@ def _openai_state_dict(backbone):
     together with a permission to run any code in it.
     """
     files = backbone.weight_files
-    if len(files) != 1 or files[0].suffix not in _OPENAI_SUFFIXES:
+    if not files or files[0].suffix not in _OPENAI_SUFFIXES:
         return None
     state = _read_state_dict(files[0])
     if not _OPENAI_KEYS <= set(state):

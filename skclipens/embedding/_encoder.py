@@ -12,6 +12,7 @@ import torch
 from .._utils._locks import ForkLock
 from .._utils._warnings import warn
 from ..backbones import load_backbones
+from ..backbones._errors import check_finite
 from ..backbones._preprocessing import (
     Resize,
     resize_key,
@@ -58,6 +59,9 @@ class ImageEncoder:
     """
 
     def __init__(self, blocks, *, devices, precision, compile, decode):
+        self.precision = precision
+        self.ends = np.cumsum([block.width for block in blocks])
+        self.blocks = blocks
         kinds = {torch.device(device).type for device in devices}
         self.n_ahead = 0 if kinds == {"cpu"} else 1 + len(devices)
         self.pin_memory = "cuda" in kinds
@@ -87,15 +91,26 @@ class ImageEncoder:
         ------
         rows : list of n int
         embeddings : ndarray of shape (n, sum of widths), float32
+
+        Raises
+        ------
+        ValueError
+            If embeddings are not finite; names the backbone.
         """
         running = deque()
         for (rows, pixels), replica in zip(batches, cycle(self.replicas), strict=False):
             running.append((rows, replica(pixels)))
             if len(running) > self.n_ahead:
                 rows, embeddings = running.popleft()
-                yield rows, embeddings.cpu().numpy()
+                yield rows, self._finite(embeddings.cpu().numpy())
         for rows, embeddings in running:
-            yield rows, embeddings.cpu().numpy()
+            yield rows, self._finite(embeddings.cpu().numpy())
+
+    def _finite(self, embeddings):
+        """The same embeddings, if all are numbers: a row of NaN stands for no picture."""
+        for block, values in zip(self.blocks, np.split(embeddings, self.ends[:-1], axis=1)):
+            check_finite(values, block.backbone.name, self.precision)
+        return embeddings
 
 
 def _resize(config, box, decode):
@@ -154,7 +169,7 @@ class _Replica:
         inputs, blocks = {}, {}
         for tower in self.towers:
             for view in tower.views:
-                key = (resize_key(tower.config), view.box), *scaling(tower.config)
+                key = (resize_key(tower.config), view.box), *tower.scaling
                 if key not in inputs:
                     inputs[key] = scale_pixels(on_device[key[0]], *key[1:]).to(self.dtype)
                 seen = inputs[key].flip(-1) if view.mirror else inputs[key]
@@ -172,6 +187,7 @@ class _Tower:
 
     def __init__(self, loaded, blocks, dtype, compile):
         self.config = loaded.preprocess_config
+        self.scaling = scaling(self.config)
         self.blocks = {
             place: block for place, block in enumerate(blocks) if block.backbone == loaded.backbone
         }

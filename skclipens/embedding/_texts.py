@@ -7,7 +7,8 @@ import numpy as np
 from .._utils._linalg import unit_rows
 from .._utils._locks import ForkLock
 from ..backbones import load_backbone
-from ._keys import model_key
+from ..backbones._errors import check_finite
+from ._keys import image_keys, model_key
 from ._memory import RowCache
 from ._reading import as_store
 
@@ -67,7 +68,7 @@ def _rows(backbone, prompts, store):
     model = backbone, backbone.version
     rows = _known.get_many(None, model, prompts)
     if store is not None and _lacking(prompts, rows):
-        key = f"{model_key(backbone, 'fp32', store)} texts {TEXT_VERSION}"
+        key = _text_key(backbone, store)
         rows |= _stored(store, key, model, _lacking(prompts, rows))
     if not _lacking(prompts, rows):
         return rows
@@ -105,7 +106,19 @@ def _encoded(backbone, prompts):
     for start in range(0, len(prompts), BATCH_SIZE):
         some = prompts[start : start + BATCH_SIZE]
         rows = encode_texts(loaded, some)
-        yield dict(zip(some, np.column_stack([rows, np.full(len(rows), scale)])))
+        rows = np.column_stack([rows, np.full(len(rows), scale)])
+        check_finite(rows, backbone.name, "fp32")
+        yield dict(zip(some, rows))
+
+
+def _text_key(backbone, store):
+    """Key of what turns a prompt into features: that of the model, and what its tokenizer reads."""
+    key = f"{model_key(backbone, 'fp32', store)} texts {TEXT_VERSION}"
+    files = backbone.tokenizer_files
+    if not files:
+        return key
+    content = [(file.name, one) for file, one in zip(files, image_keys(files, store))]
+    return f"{key} {hashlib.sha256(repr(content).encode()).hexdigest()[:16]}"
 
 
 def _key(prompt):
