@@ -136,6 +136,9 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
             If an image cannot be read and ``on_error="raise"``; names the row and the file.
         BackboneNotAvailableError
             If the weights of a backbone cannot be had.
+        ValueError
+            If features are not finite, as of damaged weights or of numbers that are too large for
+            ``precision="fp16"``; names the backbone.
 
         Warns
         -----

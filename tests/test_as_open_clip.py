@@ -1,0 +1,345 @@
+"""Tests that models give what open_clip gives of them: small ones of each kind, saved by the test.
+
+Their weights are random. Kinds of timm are in test_timm.py, pretrained tags in
+test_preprocessing.py.
+"""
+
+import gzip
+import json
+import os
+import warnings
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from skclipens import CLIPEmbedder, MultiBackboneEmbedder, ZeroShotHead
+from skclipens.backbones import Backbone, clear_backbone_cache, load_backbone
+from skclipens.backbones._pretrained import uses_quick_gelu
+from skclipens.backbones._spec import weights_in
+from skclipens.embedding import _memory, _texts, model_key
+from skclipens.embedding._weights import weights_digest
+from skclipens.heads import _text_head
+
+VISION = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16, "head_width": 32}
+TEXT = {"context_length": 12, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+PLAIN = {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": TEXT}
+PREPROCESS = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]}
+COCA = {"attentional_pool": True, "attn_pooler_queries": 3, "attn_pooler_heads": 2}
+DECODER = {**TEXT, "layers": 1}
+LAST = {"pool_type": "last", "no_causal_mask": True, "proj_bias": True}
+TIMM = {"timm_model_name": "test_convnext", "timm_pool": "", "image_size": 64}
+RAW = {"device": "cpu", "precision": "fp32", "normalize": False, "n_jobs": 1}
+NAMES = ["aeroplane", "cat", "dog"]
+
+
+def having(vision=(), text=(), **rest):
+    """A configuration with changes to that of a plain model."""
+    return {
+        **PLAIN,
+        "vision_cfg": {**VISION, **dict(vision)},
+        "text_cfg": {**TEXT, **dict(text)},
+        **rest,
+    }
+
+
+KINDS = {
+    "plain": PLAIN,
+    "quick_gelu": having(quick_gelu=True),
+    "embedding wider than the tower": having(embed_dim=80),
+    "mean of tokens": having({"pool_type": "avg", "final_ln_after_pool": True}),
+    "no first layer norm": having({"no_ln_pre": True}),
+    "patch dropout": having({"patch_dropout": 0.5}),
+    "not square": having({"image_size": [32, 48]}),
+    "attention pool": having(COCA | {"attn_pooler_queries": 1}),
+    "CoCa": having(
+        COCA | {"output_tokens": True},
+        {"embed_cls": True, "output_tokens": True},
+        multimodal_cfg=DECODER,
+        custom_text=True,
+    ),
+    "ResNet": having({"layers": [1, 1, 1, 1], "width": 16, "image_size": 64}),
+    "timm, linear": {**PLAIN, "vision_cfg": TIMM},
+    "timm, classifier": {**PLAIN, "vision_cfg": TIMM | {"timm_pool": "avg", "timm_proj": ""}},
+    "SigLIP": having(text=LAST, custom_text=True, init_logit_bias=-10, init_logit_scale=2.3),
+    "last token": having(text={"pool_type": "last"}),
+    "end of text": having(text={"pool_type": "eos", "eos_id": 49407}, custom_text=True),
+    "text without projection": having(text={"proj_type": "none"}, embed_dim=32),
+    "cleaned text": having(text={"tokenizer_kwargs": {"clean": "canonicalize"}}),
+    "one scale in a list": having(nonscalar_logit_scale=True, init_logit_scale=1.5),
+}
+
+
+def build(config, seed=0):
+    """A model whose parameters are all random, also those that begin as zeros or ones."""
+    kinds = {key: value for key, value in config.items() if key != "custom_text"}
+    own_text = open_clip.CustomTextCLIP if config.get("custom_text") else open_clip.CLIP
+    torch.manual_seed(seed)
+    model = (open_clip.CoCa if "multimodal_cfg" in config else own_text)(**kinds)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not name.startswith("logit"):
+                parameter.add_(0.05 * torch.randn_like(parameter))
+    return model
+
+
+def save(folder, config=PLAIN, model=None, name="open_clip_model.safetensors", **preprocess):
+    folder.mkdir(parents=True, exist_ok=True)
+    said = {"model_cfg": config, "preprocess_cfg": {**PREPROCESS, **preprocess}}
+    (folder / "open_clip_config.json").write_text(json.dumps(said))
+    state = (build(config) if model is None else model).state_dict()
+    (save_file if name.endswith(".safetensors") else torch.save)(state, folder / name)
+    return str(folder)
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    """Small models of many tests would stay in memory."""
+    yield
+    clear_backbone_cache()
+
+
+@pytest.fixture
+def another_process(monkeypatch):
+    """A function after which nothing is known but what is on the disk."""
+
+    def forget():
+        monkeypatch.setattr(_texts, "_known", _memory.RowCache(2**27))
+        _text_head._encoded.clear()
+        clear_backbone_cache()
+
+    return forget
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    rng = np.random.default_rng(0)
+    small = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((9, 14), (12, 7))]
+    return [Image.fromarray(one).resize((8 * one.shape[1], 8 * one.shape[0])) for one in small]
+
+
+@torch.inference_mode()
+def by_open_clip(spec, pictures):
+    """Features of pictures and of names, and probabilities, as open_clip's README computes them."""
+    model, _, transform = open_clip.create_model_and_transforms(f"local-dir:{spec}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{spec}")
+    model.eval()
+    raw = model.encode_image(torch.stack([transform(one) for one in pictures]), normalize=False)
+    texts = model.encode_text(tokenizer(NAMES), normalize=True)
+    logits = model.logit_scale.exp() * torch.nn.functional.normalize(raw, dim=-1) @ texts.T
+    logits = logits if model.logit_bias is None else logits + model.logit_bias
+    return raw.numpy(), texts.numpy(), logits.softmax(dim=-1).numpy()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_model(tmp_path, pictures, kind):
+    spec = save(tmp_path, KINDS[kind])
+    raw, texts, probabilities = by_open_clip(spec, pictures)
+    found = CLIPEmbedder(spec, **RAW).transform(pictures)
+    np.testing.assert_allclose(found, raw, atol=1e-5 * np.abs(raw).max())
+    head = ZeroShotHead(spec, templates=["{}"]).set_classes(NAMES)
+    np.testing.assert_allclose(head.coef_, texts, atol=1e-5)
+    np.testing.assert_allclose(head.predict_proba(found), probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "preprocess",
+    [
+        {"resize_mode": "longest", "fill_color": [250, 120, 0]},
+        {"resize_mode": "longest", "fill_color": 99},
+        {"resize_mode": "squash", "interpolation": "bilinear"},
+        {"interpolation": "random"},
+        {"mean": 0.5, "std": 0.25},
+        {"mean": 0, "std": 1},  # open_clip takes a single zero for nothing said
+        {"mean": [0, 0, 0], "std": [1, 1, 1]},
+        {"mean": None, "std": None, "size": 99},
+    ],
+)
+@pytest.mark.parametrize("size", [32, [48, 32]])
+def test_every_preprocessing(tmp_path, pictures, preprocess, size):
+    spec = save(tmp_path, having({"image_size": size}), **preprocess)
+    expected = by_open_clip(spec, pictures)[0]
+    found = CLIPEmbedder(spec, **RAW).transform(pictures)
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+# Features that are no numbers
+
+
+@pytest.mark.parametrize("on_error", ["raise", "nan"])
+def test_numbers_too_large_for_a_precision_are_no_pictures_that_cannot_be_read(
+    tmp_path, pictures, on_error
+):
+    model = build(PLAIN)
+    with torch.no_grad():
+        model.visual.ln_post.weight.mul_(1e5)
+    specs = ["zoo/RN20", save(tmp_path, model=model)]
+    options = {**RAW, "on_error": on_error, "views": "mirror", "features": "both"}
+    assert np.isfinite(MultiBackboneEmbedder(specs, **options).transform(pictures)).all()
+    options["precision"] = "fp16"
+    embedder = MultiBackboneEmbedder(specs, **options, cache=tmp_path / "cache")
+    for _ in range(2):
+        with pytest.raises(ValueError, match=rf"^'{specs[1]}' .*'fp16'.*set precision='bf16'"):
+            embedder.transform(pictures)
+
+
+@pytest.mark.parametrize("tensor", ["visual.proj", "text_projection", "logit_scale"])
+def test_weights_of_a_training_that_diverged(tmp_path, pictures, tensor):
+    model = build(PLAIN)
+    with torch.no_grad():
+        model.state_dict()[tensor].fill_(torch.nan)
+    spec = save(tmp_path, model=model)
+    with pytest.raises(ValueError, match=rf"^'{spec}' gives features that are NaN.*diverged"):
+        if tensor == "visual.proj":
+            CLIPEmbedder(spec, **RAW).transform(pictures)
+        else:
+            ZeroShotHead(spec).set_classes(NAMES)
+
+
+# Which files make a model
+
+WEIGHTS = [
+    *("open_clip_model.safetensors", "open_clip_pytorch_model.bin", "model.safetensors"),
+    *("a.safetensors", "b.pth", "0.bin", "open_clip_pytorch_model.pth", "optimizer.bin"),
+]
+
+
+def test_of_several_files_the_first_is_the_one_that_open_clip_reads(tmp_path):
+    find = getattr(open_clip.factory, "_find_checkpoint_in_dir", None)
+    if find is None:
+        pytest.skip("another version of open_clip")
+    for name in WEIGHTS:
+        (tmp_path / name).touch()
+    for _ in WEIGHTS:
+        first = weights_in(tmp_path)[0]
+        assert str(first) == find(tmp_path)
+        first.unlink()
+
+
+def test_a_file_that_is_renamed_to_be_read_is_another_model(tmp_path, pictures):
+    folder = tmp_path / "model"
+    spec = save(folder, model=build(PLAIN), name="a.safetensors")
+    save(folder, model=build(PLAIN, seed=1), name="b.safetensors")
+    embedder = CLIPEmbedder(spec, **RAW, cache=tmp_path / "cache")
+    before, digest = embedder.transform(pictures), weights_digest(Backbone(spec))
+    (folder / "b.safetensors").rename(folder / "open_clip_model.safetensors")
+    found = embedder.transform(pictures)
+    np.testing.assert_allclose(found, by_open_clip(spec, pictures)[0], atol=1e-4)
+    assert not np.allclose(found, before, atol=0.01)
+    assert weights_digest(Backbone(spec)) != digest
+
+
+def test_another_file_with_the_time_and_size_of_the_first_is_loaded(tmp_path, pictures):
+    spec = save(tmp_path)
+    file = tmp_path / "open_clip_model.safetensors"
+    before, status = CLIPEmbedder(spec, **RAW).transform(pictures), file.stat()
+    save(tmp_path / "other", model=build(PLAIN, seed=1))
+    (tmp_path / "other" / file.name).replace(file)  # as an archive unpacks it
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    found = CLIPEmbedder(spec, **RAW).transform(pictures)
+    assert not np.allclose(found, before, atol=0.01)
+
+
+def test_texts_change_with_the_vocabulary_and_pictures_do_not(tmp_path, pictures, another_process):
+    config = having(text={"tokenizer_kwargs": {"bpe_path": "words/vocabulary.gz"}})
+    spec, cache = save(tmp_path / "model", config), tmp_path / "cache"
+    vocabulary = tmp_path / "model/words/vocabulary.gz"
+    vocabulary.parent.mkdir()
+    lines = gzip.open(open_clip.tokenizer.default_bpe()).read().decode().split("\n")
+
+    def write(lines):
+        with gzip.open(vocabulary, "wb") as file:
+            file.write("\n".join(lines).encode())
+
+    def texts():
+        return ZeroShotHead(spec, templates=["{}"], cache=cache).set_classes(NAMES).coef_
+
+    write(lines)
+    before, key = texts(), model_key(Backbone(spec), "fp32")
+    write([lines[0], *reversed(lines[1:48000]), *lines[48000:]])
+    expected = by_open_clip_texts(spec, vocabulary)
+    assert not np.allclose(before, expected, atol=0.01)
+    np.testing.assert_allclose(texts(), expected, atol=1e-5)
+    another_process()
+    np.testing.assert_allclose(texts(), expected, atol=1e-5)
+    assert model_key(Backbone(spec), "fp32") == key
+
+
+@torch.inference_mode()
+def by_open_clip_texts(spec, vocabulary):
+    model = open_clip.create_model(f"local-dir:{spec}").eval()
+    tokenizer = open_clip.SimpleTokenizer(str(vocabulary), context_length=TEXT["context_length"])
+    return model.encode_text(tokenizer(NAMES), normalize=True).numpy()
+
+
+def test_files_of_a_tokenizer_of_transformers_are_files_of_the_texts(tmp_path):
+    spec = save(tmp_path, having(text={"hf_tokenizer_name": "anything"}))
+    for name in ("tokenizer.json", "spiece.model", "README.md", "vocab.txt"):
+        (tmp_path / name).write_text("1")
+    named = [file.name for file in Backbone(spec).tokenizer_files]
+    assert named == ["spiece.model", "tokenizer.json", "vocab.txt"]
+    version, key = Backbone(spec).version, _texts._text_key(Backbone(spec), None)
+    (tmp_path / "tokenizer.json").write_text("2")
+    assert Backbone(spec).version != version
+    assert _texts._text_key(Backbone(spec), None) != key
+    assert not Backbone(save(tmp_path)).tokenizer_files
+
+
+# What is said of weights that fit in part
+
+
+@pytest.fixture(scope="module")
+def sizes(tmp_path_factory):
+    """Architectures that open_clip knows, which differ in their sizes alone."""
+    folder = tmp_path_factory.mktemp("configs")
+    configs = {
+        "ViT-small-sizes": PLAIN,
+        "ViT-large-sizes": having({"image_size": 64}),
+        "ViT-long-sizes": having(text={"context_length": 40}),
+    }
+    for name, config in configs.items():
+        (folder / f"{name}.json").write_text(json.dumps(config))
+    open_clip.add_model_config(folder)
+    return configs
+
+
+@pytest.mark.parametrize("form", ["w.pt", "w.safetensors", "training"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ViT-large-sizes", r"image tower has 17 positions .* 'ViT-small-sizes' has 5, .* fit 'V"),
+        ("ViT-long-sizes", r"text tower has 40 positions .* has 12, .* say its context_length\.$"),
+        ("ViT-small-sizes", None),
+    ],
+)
+def test_positions_that_are_interpolated_are_doubted(tmp_path, sizes, name, said, form):
+    model = build(sizes[name])
+    file = tmp_path / ("w.pt" if form == "training" else form)
+    save(tmp_path, sizes[name], model, file.name)
+    if form == "training":
+        state = {f"module.{key}": value for key, value in model.state_dict().items()}
+        torch.save({"epoch": 3, "name": "mine", "state_dict": state}, file)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load_backbone(f"ViT-small-sizes//{file}")
+        load_backbone(save(tmp_path / "folder", PLAIN, model))  # says itself what it wants
+    assert len(caught) == (said is not None)
+    if said is not None:
+        with pytest.warns(UserWarning, match=said):
+            clear_backbone_cache()
+            load_backbone(f"ViT-small-sizes//{file}")
+        if name == "ViT-large-sizes":
+            assert f"'ViT-large-sizes//{file}'" in str(caught[0].message)
+
+
+def test_a_configuration_that_says_plain_gelu_has_it_in_any_folder(tmp_path, pictures):
+    folder = tmp_path / "models--timm--vit_base_patch32_clip_224.openai" / "mine"
+    for said in (False, True):
+        spec = save(folder, having(quick_gelu=said))
+        assert uses_quick_gelu(Backbone(spec)) is said
+        found = CLIPEmbedder(spec, **RAW).transform(pictures)
+        np.testing.assert_allclose(found, by_open_clip(spec, pictures)[0], atol=1e-4)
