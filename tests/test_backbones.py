@@ -166,6 +166,18 @@ def test_a_file_or_directory_of_ones_own(state, tmp_path, monkeypatch):
         assert (backbone.architecture, backbone.tag, backbone.width) == ("", "", 32)
 
 
+@pytest.mark.parametrize("spec", ["ViT-B-32", "RN50/yfcc15m", "ViT-B-32-quickgelu"])
+def test_a_directory_that_is_called_as_a_pretrained_model(tmp_path, monkeypatch, spec):
+    monkeypatch.chdir(tmp_path)
+    name = Backbone(spec).name
+    folder = save_directory(tmp_path / spec)
+    with pytest.raises(ValueError, match=rf"'{spec}' is a pretrained .*Name it './{spec}' if"):
+        Backbone(spec)
+    assert Backbone(f"./{spec}").path == Backbone(str(folder)).path == folder
+    (tmp_path / spec).rename(tmp_path / "mine")
+    assert (Backbone(spec).name, Backbone("mine").width) == (name, 32)
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [

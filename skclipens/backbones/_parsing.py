@@ -39,6 +39,7 @@ def parse(spec):
         return _parse_timm(spec)
     directory = Path(spec).expanduser().absolute()
     if (directory / CONFIG).is_file():
+        _refuse_two_meanings(spec)
         return {"name": spec, "path": directory}
     # "NAME//path" is relative, "NAME///path" is absolute.
     model, slashes, path = spec.partition("//")
@@ -48,6 +49,20 @@ def parse(spec):
         return {"architecture": architecture, **_file_fields(architecture, path, spec)}
     fields = _parse_pretrained(architecture, tag if slash else "openai", spec)
     return fields | _file_fields(fields["name"], path, spec) if slashes else fields
+
+
+def _refuse_two_meanings(spec):
+    """Raise ValueError if the name of a pretrained model is that of a directory here, too."""
+    architecture, _, tag = spec.partition("/")
+    if architecture in ("", ".", "..", "~"):
+        return
+    import open_clip
+
+    if (tag or "openai") in open_clip.list_pretrained_tags_by_model(architecture):
+        raise ValueError(
+            f"{spec!r} is a pretrained model of open_clip, and also a directory here that holds "
+            f"{CONFIG}. Name it './{spec}' if the directory is meant; rename the directory if not."
+        )
 
 
 def _parse_zoo(spec, model):
