@@ -336,6 +336,12 @@ def test_positions_that_are_interpolated_are_doubted(tmp_path, sizes, name, said
             assert f"'ViT-large-sizes//{file}'" in str(caught[0].message)
 
 
+def test_weights_with_a_tower_of_timm_that_do_not_fit_are_named_as_torch_does(tmp_path):
+    spec = save(tmp_path, having(embed_dim=48), build(KINDS["timm, linear"]))
+    with pytest.raises(ValueError, match=r"Missing key.*visual\.conv1.*(?s:.*)Unexpected.*trunk"):
+        load_backbone(spec)
+
+
 def test_a_configuration_that_says_plain_gelu_has_it_in_any_folder(tmp_path, pictures):
     folder = tmp_path / "models--timm--vit_base_patch32_clip_224.openai" / "mine"
     for said in (False, True):

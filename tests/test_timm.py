@@ -125,13 +125,14 @@ def test_weights_that_are_not_on_this_machine(hub):
 
 def test_a_file_that_does_not_hold_the_weights(weights, tmp_path):
     state = timm.models.load_state_dict(weights)
-    for name, content in (
-        ("less.safetensors", {key: value for key, value in state.items() if "blocks.0" not in key}),
-        ("more.safetensors", state | {"blocks.99.weight": torch.ones(1)}),
+    less = {key: value for key, value in state.items() if "blocks.0" not in key}
+    for name, content, said in (
+        ("less.safetensors", less, "Missing key.*blocks.0.norm1.weight"),
+        ("more.safetensors", state | {"blocks.99.weight": torch.ones(1)}, "Unexpected key.*99"),
     ):
         save_file(content, tmp_path / name)
         with pytest.raises(
-            ValueError, match=rf"(?s){name}' does not hold the weights of timm/test_vit"
+            ValueError, match=rf"(?s){name}' does not hold the weights of timm/test_vit.*{said}"
         ):
             load_backbone(f"timm/test_vit//{tmp_path / name}")
 

@@ -250,8 +250,9 @@ def _loading_error(backbone, text):
         return BackboneNotAvailableError(
             f"{backbone.name!r} cannot be loaded: {text} {advice_of(backbone)}"
         )
-    shapes = partial(shapes_in, backbone)
-    text = explain_misfit(text, shapes, f"//{backbone.path}") or text
+    if backbone.has_text:
+        shapes = partial(shapes_in, backbone)
+        text = explain_misfit(text, shapes, f"//{backbone.path}") or text
     return ValueError(
         f"{str(backbone.path)!r} does not hold the weights of "
         f"{backbone.architecture or f'the model that its {CONFIG} describes'}: {text}"

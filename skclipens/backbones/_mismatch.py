@@ -7,6 +7,7 @@ _POSITIONS = [
     ("visual.positional_embedding", "image", "image_size"),
     ("positional_embedding", "text", "context_length"),
 ]
+_FOREIGN = re.compile(r"visual\.trunk\.|transformer\.(?!resblocks)")  # of timm, of transformers
 _MISFIT = re.compile("size mismatch for|Missing key|Unexpected key|pos_embed")
 
 
@@ -29,6 +30,8 @@ def explain_misfit(text, read_shapes, named):
     if not _MISFIT.search(text):
         return None
     shapes = {_plain(key): shape for key, shape in read_shapes().items()}
+    if any(_FOREIGN.match(key) for key in shapes):
+        return None
     for key in ("visual.conv1.weight", "token_embedding.weight"):
         if key not in shapes:
             return f"it has no tensor {key!r}, so it is not the state dict of a whole CLIP model."
