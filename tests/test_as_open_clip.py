@@ -199,6 +199,19 @@ def test_weights_of_a_training_that_diverged(tmp_path, pictures, tensor):
             ZeroShotHead(spec).set_classes(NAMES)
 
 
+def test_the_precision_is_that_of_the_parameter_also_within_autocast(tmp_path, pictures):
+    spec = save(tmp_path)
+
+    def features():
+        head = ZeroShotHead(spec, templates=["{}"]).set_classes(NAMES)
+        return np.vstack([CLIPEmbedder(spec, **RAW).transform(pictures), head.coef_])
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = features()
+    raw, texts, _ = by_open_clip(spec, pictures)
+    np.testing.assert_allclose(found, np.vstack([raw, texts]), atol=1e-5 * np.abs(raw).max())
+
+
 # Which files make a model
 
 WEIGHTS = [

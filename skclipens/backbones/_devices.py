@@ -1,5 +1,7 @@
 """What a device and a precision that a user names stand for on this machine."""
 
+from contextlib import nullcontext
+
 from ._forks import mend_threads
 
 
@@ -78,3 +80,20 @@ def resolve_precision(precision, device):
     # Other CPUs emulate bf16, which is slower than fp32. Older releases of torch cannot tell.
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return "bf16" if kind == "cpu" and capabilities.get("avx512_bf16") else "fp32"
+
+
+def without_autocast(device):
+    """A context in which a caller's autocast does not lower the precision that is asked for.
+
+    Parameters
+    ----------
+    device : str or torch.device
+
+    Returns
+    -------
+    context manager
+    """
+    import torch
+
+    kind = torch.device(device).type
+    return torch.autocast(kind, enabled=False) if kind in ("cpu", "cuda") else nullcontext()

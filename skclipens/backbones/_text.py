@@ -2,6 +2,8 @@
 
 import torch
 
+from ._devices import without_autocast
+
 BATCH_SIZE = 16
 
 
@@ -35,5 +37,7 @@ def encode_texts(backbone, texts):
     """
     tokenizer = backbone.tokenizer  # first, as it says what is lacking
     tokens = tokenizer(texts + texts[:1] * (BATCH_SIZE - len(texts)))
-    tokens = tokens.to(backbone.model.logit_scale.device)
-    return backbone.model.encode_text(tokens, normalize=True)[: len(texts)].float().cpu().numpy()
+    device = backbone.model.logit_scale.device
+    with without_autocast(device):
+        rows = backbone.model.encode_text(tokens.to(device), normalize=True)
+    return rows[: len(texts)].float().cpu().numpy()

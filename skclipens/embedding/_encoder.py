@@ -12,6 +12,7 @@ import torch
 from .._utils._locks import ForkLock
 from .._utils._warnings import warn
 from ..backbones import load_backbones
+from ..backbones._devices import without_autocast
 from ..backbones._errors import check_finite
 from ..backbones._preprocessing import (
     Resize,
@@ -149,7 +150,8 @@ class _Replica:
     def _try(self, pixels):
         """Embeddings, or None if memory does not suffice for more than one image."""
         try:
-            return self._encode(pixels)
+            with without_autocast(self.device):
+                return self._encode(pixels)
         except torch.cuda.OutOfMemoryError:
             if len(next(iter(pixels.values()))) == 1:
                 raise
