@@ -10,6 +10,7 @@ from dataclasses import asdict
 from functools import cache
 
 from .._utils._warnings import warn
+from ._hub import CONFIG
 
 QUICKGELU = "-quickgelu"
 
@@ -67,9 +68,9 @@ def warn_of_guesses(backbone):
     Warns
     -----
     UserWarning
-        If nothing is known of a file, and its architecture exists with either activation or has
-        pretrained weights that do not agree on the preprocessing; or if the configuration in a
-        directory does not say how images are prepared.
+        If nothing is known of a file, and its architecture exists with either activation, or has
+        pretrained weights that need another preprocessing than OpenAI's; or if the configuration
+        in a directory does not say how images are prepared.
     """
     import open_clip
 
@@ -89,12 +90,20 @@ def warn_of_guesses(backbone):
             f"{file!r} is loaded with plain GELU. If it was trained with QuickGELU, as OpenAI's "
             f"weights were, name it '{architecture}{QUICKGELU}//...'.",
         )
-    if len(_of_architecture(architecture)) > 1:
-        tags = open_clip.list_pretrained_tags_by_model(architecture)
+    usual = _of_architecture(architecture)
+    tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture))
+    if len(usual) > 1:
         warn(
             f"{file!r} is loaded with OpenAI's preprocessing, but some pretrained weights of "
             f"{architecture!r} need another. Name it '{architecture}/TAG//...', with the tag of "
-            f"the weights that it was made from: {', '.join(tags)}.",
+            f"the weights that it was made from: {tags}.",
+        )
+    elif usual and usual[0] != _preprocessing({}):
+        warn(
+            f"{file!r} is loaded with the preprocessing of the pretrained weights of "
+            f"{architecture!r}. If it was made from these, name it '{architecture}/TAG//...', with "
+            f"their tag: {tags}. If open_clip trained it from the start, it was with OpenAI's: put "
+            f"it into a directory with an {CONFIG} that says so.",
         )
 
 
