@@ -176,7 +176,7 @@ class Backbone:
         """Files of one's own that a tokenizer may read, beside its configuration."""
         if self.path is None or self.path.is_file():
             return []
-        text = self.config["text_cfg"]
+        text = self.config.get("text_cfg") or {}
         vocabulary = (text.get("tokenizer_kwargs") or {}).get("bpe_path")
         found = [self.path / vocabulary] if vocabulary else []
         if text.get("hf_tokenizer_name"):
