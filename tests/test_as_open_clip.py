@@ -7,7 +7,9 @@ test_preprocessing.py.
 import gzip
 import json
 import os
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import open_clip
@@ -300,6 +302,23 @@ def test_files_of_a_tokenizer_of_transformers_are_files_of_the_texts(tmp_path):
     assert Backbone(spec).version != version
     assert _texts._text_key(Backbone(spec), None) != key
     assert not Backbone(save(tmp_path)).tokenizer_files
+
+
+def test_threads_that_ask_a_tokenizer_for_other_lengths_get_these(tmp_path, monkeypatch):
+    class Tokenizer:
+        """As those of transformers, which set the length and then use it."""
+
+        def __call__(self, texts, context_length=4):
+            self.length = context_length
+            time.sleep(0.01)
+            return torch.zeros(len(texts), self.length)
+
+    monkeypatch.setattr(open_clip, "get_tokenizer", lambda *args, **options: Tokenizer())
+    tokenizer = load_backbone(save(tmp_path)).tokenizer
+    lengths = [4, 9] * 8
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda n: tokenizer(["a"], context_length=n).shape[1], lengths)
+    assert list(found) == lengths
 
 
 # What is said of weights that fit in part

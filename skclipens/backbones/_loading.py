@@ -49,7 +49,9 @@ class LoadedBackbone:
 
     @cached_property
     def tokenizer(self):
-        """Texts to a tensor of tokens; made on first use, since images do without it.
+        """Texts to a tensor of tokens, by one thread at a time.
+
+        It is made on first use, since images do without it.
 
         Raises
         ------
@@ -73,12 +75,23 @@ class LoadedBackbone:
         if "bpe_path" in options and folder:
             options = {"bpe_path": str(find_vocabulary(options["bpe_path"], folder / CONFIG))}
         try:
-            return open_clip.get_tokenizer(self.backbone.model_name, **options)
+            return _one_at_a_time(open_clip.get_tokenizer(self.backbone.model_name, **options))
         except Exception as error:
             raise BackboneNotAvailableError(
                 f"The tokenizer of {self.backbone.name!r} cannot be loaded: {error} One that is "
                 "not on this machine is fetched once from the internet."
             ) from error
+
+
+def _one_at_a_time(tokenizer):
+    """A tokenizer for many threads: one of transformers holds the length that a call asks for."""
+    lock = ForkLock()
+
+    def tokenize(texts, **options):
+        with lock:
+            return tokenizer(texts, **options)
+
+    return tokenize
 
 
 _loaded = OrderedDict()  # by backbone, version and device, futures of models
