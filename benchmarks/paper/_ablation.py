@@ -62,9 +62,13 @@ VARIANTS = {
         "router": SuperLearnerRouter(loss="log_loss")
     },
     "one shot: former constants": {"one_shot": _systems.FORMER_ONE_SHOT},
-    "one shot: the nearest row, and less apart": {"one_shot": _NEAREST | _LESS_APART},
+    "one shot: as it was, with residual heads, the nearest row, and less apart": {
+        "head": list(_POOL),
+        "one_shot": _NEAREST | _LESS_APART,
+    },
+    "one shot: with residual heads": {"head": list(_POOL)},
     "one shot: the nearest row in place of logistic regression": {"one_shot": _NEAREST},
-    "one shot: less apart, and less where prompts know more": {"one_shot": _LESS_APART},
+    "one shot: less apart": {"one_shot": _LESS_APART},
     "one shot: weaker corrections (divided by twice as much)": {"one_shot": _corrections(2.0)},
     "one shot: stronger corrections (divided by half as much)": {"one_shot": _corrections(0.5)},
 }
@@ -105,8 +109,8 @@ def run(
         with TemporaryDirectory() as memory:
             of_draw = options | {"random_state": draw, "memory": Memory(memory, verbose=0)}
             for name in variants:
-                if len(train) > len(set(y[train])) and list(VARIANTS[name]) == ["one_shot"]:
-                    found[name] = found[DEFAULT]  # constants that nothing asks for
+                if len(train) > len(set(y[train])) and name.startswith("one shot"):
+                    found[name] = found[DEFAULT]  # which nothing asks for
                     continue
                 features = VARIANTS[name].get("features", _systems.BOTH)
                 names, kept = _systems.columns_of(features, blocks)

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_memory, has_fit_parameter
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import CV_CONSTRAINTS
+from .._utils._folds import CV_CONSTRAINTS, are_lone
 from .._utils._given import check_groups, check_weights, scaled_shares
 from .._utils._linalg import taken
 from .._utils._metadata import class_weights, metadata_for, refuse_weights, rows_of
@@ -80,7 +80,8 @@ class AdaptiveBackboneEnsemble(
           that is fitted already is wrapped in :class:`sklearn.frozen.FrozenEstimator`;
         - ``"auto"``: zero-shot and residual heads on blocks that are a backbone's embedding, linear
           heads on others but pooled features, one linear head on all blocks together, and a kernel
-          head. Where labels are numbers and have no ``class_names``, linear heads alone.
+          head. Where labels are numbers and have no ``class_names``, linear heads alone. No
+          residual heads where at least half of the classes have one row.
     router : str or router, default="shrunk"
         How experts are combined.
 
@@ -351,6 +352,7 @@ class AdaptiveBackboneEnsemble(
             n_features,
             feature_names,
             named_classes=self._has_named_classes(y),
+            lone_rows=are_lone(y),
             class_names=self.class_names,
             templates=self.templates,
             cache=self.cache,

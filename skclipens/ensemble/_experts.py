@@ -128,7 +128,9 @@ def stack_logits(experts, X, classes):
     return np.stack([expert.logits(X, classes) for expert in experts], axis=1)
 
 
-def make_experts(head, blocks, n_features, feature_names, *, named_classes=True, **defaults):
+def make_experts(
+    head, blocks, n_features, feature_names, *, named_classes=True, lone_rows=False, **defaults
+):
     """Experts from what a user may write as ``head``.
 
     Parameters
@@ -141,6 +143,9 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes=True,
         Names of the columns, where the table has them.
     named_classes : bool
         Whether ``"auto"`` may use heads that start from names.
+    lone_rows : bool
+        Whether there is one row of most classes: ``"auto"`` then has no head that corrects prompts
+        of one backbone, as no row can judge its corrections.
     **defaults : dict
         Parameters that heads get where they have them and these are None: ``class_names``,
         ``templates``, ``cache``, ``random_state``.
@@ -160,7 +165,8 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes=True,
             block = _block_of(label, columns, blocks, n_features, feature_names)
             groups.append((label, kind, [block], True))
         elif kind == "auto":
-            groups += [(one, one, of_kind, False) for one, of_kind in _auto(blocks, named_classes)]
+            kinds = _auto(blocks, named_classes, lone_rows)
+            groups += [(one, one, of_kind, False) for one, of_kind in kinds]
         else:
             groups.append((label, kind, _blocks_for(kind, blocks), False))
     experts = []
@@ -281,7 +287,7 @@ def _checked(kind):
     return kind
 
 
-def _auto(blocks, named_classes):
+def _auto(blocks, named_classes, lone_rows):
     """What ``"auto"`` stands for: kinds of heads, each with its blocks."""
     named = [block for block in blocks if named_classes and block.has_text]
     if len(blocks) == 1:  # a head on all would be the linear one
@@ -294,7 +300,7 @@ def _auto(blocks, named_classes):
     of_kernel = _blocks_for(_KERNEL, blocks) if named else []
     kinds = {
         "zero-shot": named,
-        "residual": named,
+        "residual": [] if lone_rows else named,
         "linear": others,
         _LINEAR_ALL: of_all,
         _KERNEL: of_kernel,

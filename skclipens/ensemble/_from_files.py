@@ -101,7 +101,9 @@ class FitFrom:
             rows.weigh(metadata["sample_weight"])
         names = np.array(table.columns, dtype=object)
         self.n_features_in_, self.feature_names_in_ = len(names), names
-        experts, self.classes_, router = self._plan(len(names), names, rows.classes, metadata)
+        experts, self.classes_, router = self._plan(
+            len(names), names, labels[rows.weights > 0], metadata
+        )
         self.unlabeled_, fits = None, [_fit_of(expert, rows) for expert in experts]
         with one_blas_thread():
             kept = _read(self, rows, fits)

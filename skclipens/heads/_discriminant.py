@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import eigh, qr, solve
 from sklearn.linear_model import LogisticRegression
 
-from .._utils._folds import covers_most, judging_rows
+from .._utils._folds import are_lone, judging_rows
 from .._utils._linalg import one_hot, parts_of, row_batches, taken, total_weight
 from .._utils._validation import few_rows_per_class
 
@@ -147,8 +147,8 @@ class Discriminant:
 
     @property
     def is_of_lone_rows(self):
-        """Whether no more than half of the classes have a second row."""
-        return not covers_most(self._given[1][self.in_company], len(self._means))
+        """See :func:`~skclipens._utils._folds.are_lone`, of the rows that have a weight."""
+        return are_lone(self._given[1][self._weights > 0])
 
     @cached_property
     def in_company(self):
