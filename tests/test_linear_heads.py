@@ -99,15 +99,23 @@ def test_one_row_per_class_is_a_logistic_regression(n_classes, scale, emoji):
     assert np.ptp(logits[1] - logits[0], axis=0).max() < 0.02  # priors alone
 
 
+def test_lone_rows_that_are_all_the_same_tell_nothing():
+    X, y = np.ones((3, 4)), np.arange(3)
+    assert_allclose(LinearDiscriminantHead().fit(X, y).predict_proba(np.eye(4)), 1 / 3)
+    X, y = np.array([[0.0], [2.0], [1.0], [1.0]]), np.array([0, 0, 1, 2])  # means are
+    probabilities = LinearDiscriminantHead().fit(X, y).predict_proba([[0.0], [5.0]])
+    assert_allclose(probabilities, [[0.5, 0.25, 0.25]] * 2)
+
+
 def test_a_class_of_which_fewer_rows_are_known_is_not_forgotten(emoji):
     """Of most classes one row: the means of the others stand beside these."""
     X, y, X_test, y_test = split(emoji, 2)
-    some = np.concatenate([np.flatnonzero(y == c)[: 1 + (i < 5)] for i, c in enumerate(set(y))])
+    classes = np.unique(y)
+    some = np.concatenate([np.flatnonzero(y == c)[: 1 + (c in classes[:5])] for c in classes])
     head = LinearDiscriminantHead().fit(X[some], y[some])
     assert head.shrinkage_ == 1
     assert set(head.predict(X_test)) == set(y)
-    nearest = LinearDiscriminantHead(shrinkage=1.0).fit(X[some], y[some])
-    assert head.score(X_test, y_test) > nearest.score(X_test, y_test) - 0.02
+    assert head.score(X_test, y_test) > 0.2
 
 
 def test_keeps_single_precision(emoji):

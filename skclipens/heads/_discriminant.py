@@ -131,10 +131,9 @@ class Discriminant:
         """
         seen = np.flatnonzero(self._counts > 0)
         coef, bias = np.zeros_like(self._means), np.zeros(len(self._means), self._means.dtype)
-        if len(seen) > 1 and self.total > 0:
-            # In the span of the means, which are fewer than the columns.
-            basis, rows = qr(self._means[seen].T, mode="economic")
-            unit = np.sqrt(rows.var(axis=1).sum())
+        basis, rows = qr(self._means[seen].T, mode="economic")  # in the span of the means
+        unit = np.sqrt(rows.var(axis=1).sum())
+        if unit > 0:
             probe = LogisticRegression(C=strength, max_iter=_MAX_ITER)
             with few_rows_per_class():
                 probe.fit(rows.T / unit, seen)

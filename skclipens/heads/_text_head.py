@@ -129,10 +129,11 @@ def names_of_classes(classes, class_names):
         )
     if hasattr(class_names, "keys"):
         class_names = dict(class_names)
-    else:
+    elif all(isinstance(label, str) for label in labels):
         # Some meta-estimators hand on labels at one time, and their numbers at another.
-        own = {name: name for name in class_names if isinstance(name, str)}
-        class_names = dict(enumerate(class_names)) | own
+        class_names = {name: name for name in class_names if isinstance(name, str)}
+    else:
+        class_names = dict(enumerate(class_names))
     missing = [label for label in labels if label not in class_names]
     if missing:
         raise ValueError(
