@@ -38,12 +38,10 @@ BLOCKS = blocks_of(WIDTHS)
 COLUMNS = [f"{name}__{i}" for name, of_block in BLOCKS for i in range(len(of_block))]
 BATCH, OF_SGD, COMPARED = 4096, 256, 256
 # GiB at ImageNet's size; exponent of seconds by rows in the last step; seconds per row of SGD's;
-# relative difference of coefficients, and difference of probabilities.
+# difference of coefficients and of probabilities, relative to the largest.
 MEMORY, EXPONENT, RATIO, DIFFERENCE = 16, 1.1, 1.0, 1e-3
-MAP, IN_MEMORY, ENSEMBLE, ENSEMBLE_IN_MEMORY = (
-    *("memory map", "in memory"),
-    *("ensemble, Parquet", "ensemble, in memory"),
-)
+MAP, IN_MEMORY = "memory map", "in memory"
+ENSEMBLE, ENSEMBLE_IN_MEMORY = "ensemble, Parquet", "ensemble, in memory"
 
 
 def labels_of(n_rows):

@@ -65,9 +65,10 @@ def fits(n, n_fits=8):
                     counts[SAME][SAME if same else "another fit"] += 1
     for n_threads in (1, 2, 4):
         ratio = min(cpu[n_threads]) / min(cpu[0])
-        found = cheap if ratio <= MOST_CPU else f"{ratio:.2f} times the CPU"
         if n == 1:  # beside other work, a single measurement says little
             found = f"{NOT_RUN}: CPU is compared where it is measured several times"
+        else:
+            found = cheap if ratio <= MOST_CPU else f"{ratio:.2f} times the CPU"
         rows.append(
             Outcomes(f"{n_fits} fits in {n_threads} threads", Counter({found: n}), (cheap,))
         )
