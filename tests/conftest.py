@@ -34,6 +34,21 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture
+def short_training(monkeypatch):
+    """Routers that are trained, by their names, in a few steps.
+
+    For tests of what does not depend on how well they are trained.
+    """
+    from sklearn.base import clone
+
+    from skclipens.ensemble.routers import ROUTERS
+
+    for name, max_iter in {"nlc": 30, "mixture": 5, "genetic": 30}.items():
+        short = clone(ROUTERS[name]).set_params(max_iter=max_iter)
+        monkeypatch.setitem(ROUTERS, name, short)
+
+
+@pytest.fixture
 def bars_at_once(monkeypatch):
     """Progress bars that appear as soon as work begins."""
     from skclipens._utils import _progress

@@ -34,6 +34,8 @@ from skclipens.ensemble import (
 from skclipens.ensemble.routers import ROUTERS
 from skclipens.heads import LinearDiscriminantHead, LinearProbeHead
 
+pytestmark = pytest.mark.usefixtures("short_training")
+
 # The checks' tables have few columns: two blocks need the first and the last at most.
 HALVES = [("first", slice(0, 1)), ("last", slice(-1, None))]
 

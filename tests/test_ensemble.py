@@ -32,6 +32,8 @@ from skclipens.datasets import load_emoji
 from skclipens.ensemble import StaticRouter, UniformRouter
 from skclipens.heads._temperature import UNJUDGED_SPREAD, fit_temperature
 
+pytestmark = pytest.mark.usefixtures("short_training")
+
 WIDTH = 128
 BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/ViT-16"]
 ROUTERS = ["static", "shrunk", "uniform", "nlc"]

@@ -20,6 +20,8 @@ from skclipens.datasets import load_emoji
 from skclipens.ensemble import MixtureRouter
 from skclipens.ensemble.routers import ROUTERS
 
+pytestmark = pytest.mark.usefixtures("short_training")
+
 WIDTH = 128
 BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/ViT-16"]
 

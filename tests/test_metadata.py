@@ -44,6 +44,8 @@ from skclipens.heads import (
 from skclipens.labels import OpenSetClassifier
 from skclipens.pipeline import BackbonePipeline
 
+pytestmark = pytest.mark.usefixtures("short_training")
+
 BACKBONE = "zoo/RN20"
 HALVES = [("left", slice(0, 2)), ("right", slice(2, 4))]
 

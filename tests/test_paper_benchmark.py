@@ -316,7 +316,8 @@ def viewed(few_digits, tmp_path_factory):
     kinds = ["--views", "mirror", "--features", "both", "--keep-plain", "--shots", "1", "3"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(_sets.LOCAL, "few", lambda: few_digits)
-        main([*command(output), *kinds, "--heads", "zero-shot", "linear", *MORE_HEADS])
+        heads = ["--heads", "zero-shot", "linear", *MORE_HEADS]
+        main([*command(output), *kinds, *heads, "--rules", "Log-Avg", _systems.DEFAULT])
     return output
 
 
@@ -331,7 +332,7 @@ def test_views_and_pooled_features(viewed):
     assert list(singles[_systems.POOLED_PROBE]) == [name for name in names if "pooled" in name]
     costs = results.groupby("rule")["gflops"].first()
     assert costs[names[1]] == costs[names[3]] == pytest.approx(2 * costs[names[0]], rel=1e-2)
-    assert costs["NLC"] == pytest.approx(costs[names[1]] + costs[names[5]], rel=1e-2)
+    assert costs["Log-Avg"] == pytest.approx(costs[names[1]] + costs[names[5]], rel=1e-2)
     defaults = results[results["rule"] == _systems.DEFAULT].set_index(["head", "shots", "draw"])
     both, image = (defaults["accuracy"][head] for head in ("auto", _systems.IMAGE_EMBEDDINGS))
     assert len(both) == len(image) and not both.equals(image)

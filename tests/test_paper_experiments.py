@@ -14,6 +14,8 @@ from benchmarks.paper._sets import ImageSet
 from skclipens.datasets import load_emoji
 from skclipens.heads import _temperature
 
+pytestmark = pytest.mark.usefixtures("short_training")
+
 BACKBONES = ["zoo/RegNet", "zoo/ViT-16"]
 CLASSES = ["bird", "fruit", "clothing", "mammal"]
 

@@ -30,6 +30,8 @@ from skclipens.ensemble import (
 )
 from skclipens.ensemble.routers import _genetic as genetic
 
+pytestmark = pytest.mark.usefixtures("short_training")
+
 RULES = {
     "uniform": UniformRouter(),
     "probability": ProbabilityRouter(),
