@@ -277,7 +277,7 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     assert "does not know 1 of the classes; the first is 'fish'" in message(
         "evaluate", model, photos / "other", "-o", tmp_path / "r.html"
     )
-    known = "It knows bird, clothing and geometric shape. With"
+    known = "It knows bird, clothing, geometric shape. With"
     assert known in message("evaluate", model, photos / "other", "-o", tmp_path / "r.html")
     shutil.rmtree(photos / "other")
     (tmp_path / "empty").mkdir()

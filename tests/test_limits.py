@@ -183,7 +183,7 @@ def doubtful(tmp_path):
     return files
 
 
-TEXT = r"There are doubts about 5 images.* Row 1 \('.*1.jpg'\): Corrupt EXIF.*Row 2 .*And 2 more"
+TEXT = r"There are doubts about 5 images.* row 1 \('.*1.jpg'\): Corrupt EXIF.*row 2 .*And 2 more"
 
 
 @pytest.mark.parametrize("n_jobs", [1, 4])
@@ -287,7 +287,7 @@ def test_pictures_in_a_smaller_range_are_doubted_by_row(kind):
             embedder.transform([PICTURES[0], image, PICTURES[1], image])
         (warning,) = caught
         assert "There are doubts about 2 images" in str(warning.message)
-        assert "Row 1: " in str(warning.message) and "Row 3: " in str(warning.message)
+        assert "row 1: " in str(warning.message) and "row 3: " in str(warning.message)
         assert warning.filename == __file__
 
 
@@ -337,7 +337,7 @@ def test_drawings_of_which_nothing_is_left_are_doubted(image):
         load_image(image)
     with pytest.warns(UserWarning, match="There are doubts about 1 images") as caught:
         CLIPEmbedder("zoo/RN20").transform([PICTURES[0], image])
-    assert "Row 1: " in str(caught[0].message) and len(caught) == 1
+    assert "row 1: " in str(caught[0].message) and len(caught) == 1
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from ._given import warn_of_other_order
 from ._images import refuse_images
+from ._messages import listed
 from ._missing import is_missing
 from ._values import check_range, refuse_mixed, refuse_text, warn_of_texts, why_no_labels
 from ._warnings import silent, warn
@@ -183,12 +184,11 @@ def warn_of_unknown_labels(classes, y):
     known = set(classes.tolist())
     unknown = [row for row, label in enumerate(labels.tolist()) if label not in known]
     if unknown:
-        named = list(dict.fromkeys(labels[unknown].tolist()))
-        more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+        named = listed(labels[unknown].tolist())
         warn(
             f"{len(unknown)} of {len(labels)} rows of y, the first is row {unknown[0]}, have "
-            f"labels that were not there in fit: {', '.join(map(repr, named[:3]))}{more}. They can "
-            "only count as wrong. Are they written otherwise, or numbered otherwise?"
+            f"labels that were not there in fit: {named}. They can only count as wrong. Are they "
+            "written otherwise, or numbered otherwise?"
         )
 
 

@@ -5,11 +5,11 @@ import re
 import reprlib
 import unicodedata
 
+from .._utils._messages import listed
 from .._utils._values import alike
 from .._utils._warnings import warn
 from ._loading import load_backbone
 
-_LISTED = 3  # classes that a message names
 _NEARLY_ALL = 0.9
 _CODE = re.compile(
     r"0\d+|\d{5,}"
@@ -48,9 +48,10 @@ def warn_of_prompts(backbone, names, templates):
     tokenizer = load_backbone(backbone).tokenizer
     cut = [name for name in dict.fromkeys(long) if _is_cut(tokenizer, name, templates, n_read)]
     if cut:
+        named = listed(cut, write=reprlib.repr)
         warn(
             f"Prompts of {len(cut)} classes are longer than the {n_read} tokens that "
-            f"{backbone.name!r} reads, and are cut off: {_listed(cut)}. Give shorter class_names."
+            f"{backbone.name!r} reads, and are cut off: {named}. Give shorter class_names."
         )
     # Of names that are cut off, those may be alike that begin alike.
     tokens = {}
@@ -59,8 +60,9 @@ def warn_of_prompts(backbone, names, templates):
         tokens.setdefault(prompts.numpy().tobytes(), []).append(name)
     for same in tokens.values():
         if len(same) > 1:
+            named = listed(same, write=reprlib.repr)
             warn(
-                f"{_listed(same)} are the same text for {backbone.name!r}, which cannot tell these "
+                f"{named} are the same text for {backbone.name!r}, which cannot tell these "
                 "classes apart. Give them class_names that differ."
             )
 
@@ -73,7 +75,7 @@ def _warn_of_codes(names):
     if not codes or len(codes) < max(_NEARLY_ALL * (len(names) - n_digits), len(names) / 2):
         return
     warn(
-        f"Names of classes look like codes: {_listed(sorted(codes))}. These say nothing to a text "
+        f"Names of classes look like codes: {listed(sorted(codes))}. These say nothing to a text "
         "tower. Give class_names that say in words what is in the pictures, or take heads that "
         "read no names, such as head='linear'."
     )
@@ -102,8 +104,3 @@ def _is_cut(tokenizer, name, templates, n_read):
     tokens = tokenizer([*prompts, ""], context_length=max(room, n_read + 1))
     padding = tokens[-1, -1]
     return bool((tokens[:-1, n_read:] != padding).any())
-
-
-def _listed(names):
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(map(reprlib.repr, names[:_LISTED])) + more

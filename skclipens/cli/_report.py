@@ -13,6 +13,7 @@ from sklearn.metrics import (
 
 import skclipens
 
+from .._utils._messages import listed
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import gaps_of, readable, warn_of_gaps
 from ..images._wrapped import name_of
@@ -96,10 +97,11 @@ def ask(model, files, labels):
         raise ValueError(f"{type(last).__name__} has no probabilities to report on.")
     unknown = np.setdiff1d(labels, last.classes_).tolist()
     if unknown:
+        known = listed(last.classes_.tolist(), most=5, write=str)
         raise ValueError(
             f"The model does not know {len(unknown)} of the classes; the first is {unknown[0]!r}. "
-            f"It knows {_some_of(last.classes_.tolist())}. With a model that was fitted with "
-            "--raw-names, give this option here, too."
+            f"It knows {known}. With a model that was fitted with --raw-names, give this option "
+            "here, too."
         )
     table = model[:-1].transform(files)
     gaps = gaps_of(table)
@@ -108,12 +110,6 @@ def ask(model, files, labels):
     weights = last.routing_weights(table) if hasattr(last, "routing_weights") else None
     names = getattr(last, "expert_names_", None)
     return Answers(files, labels, last.classes_, last.predict_proba(table), weights, names)
-
-
-def _some_of(classes, most=5):
-    named = [str(label) for label in classes[:most]]
-    last = f"{len(classes) - most} more" if len(classes) > most else named.pop()
-    return f"{', '.join(named)} and {last}"
 
 
 def _summary(answers, model):

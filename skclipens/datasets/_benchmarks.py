@@ -8,6 +8,7 @@ from sklearn.datasets import get_data_home
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
+from .._utils._messages import listed
 from ._benchmark_files import DatasetNotAvailableError, has_files, read_files
 from ._benchmark_hub import has_hub_copy, read_hub
 from ._benchmark_specs import SPECS, STRATIFIED, read_classes, read_templates
@@ -275,9 +276,8 @@ def _to_index(spec, keys, classes):
     unknown = [str(key) for key in found if _letters(key) not in index]
     if unknown:
         raise ValueError(
-            f"{spec.title} has no class {', '.join(map(repr, unknown[:5]))}"
-            f"{' and others' * (len(unknown) > 5)}; its classes are {list(classes)[:5]}...: "
-            "check that the folder or the copy is of this set."
+            f"{spec.title} has no class {listed(unknown)}; its classes are "
+            f"{listed(classes)}. Check that the folder or the copy is of this set."
         )
     return np.array([index[_letters(key)] for key in found], dtype=np.int64)[inverse]
 

@@ -5,9 +5,9 @@ import re
 
 from skclipens.images._files import is_image_name
 
+from .._utils._messages import listed
 from .._utils._warnings import warn
 
-_LISTED = 3  # folders that a message names
 _KIND_OF_FILE = re.compile(
     r"(images?|imgs?|pictures|photos|masks?|annotations?|labels?|xml|raw|thumbs|thumbnails)",
     re.IGNORECASE,
@@ -77,7 +77,7 @@ def check_classes(root, folders):
         first = sorted(parts, key=lambda one: not one.name.lower().startswith("train"))
         part = next((one for one in first if below[one]), None)
         text = (
-            f"The folders {_listed(one.name for one in parts)} of {str(root)!r} are called as "
+            f"The folders {listed(one.name for one in parts)} of {str(root)!r} are called as "
             "parts of a data set, and not as classes."
         )
         if part is None:
@@ -85,12 +85,12 @@ def check_classes(root, folders):
             return
         raise ValueError(
             f"{text} Read one part at a time, such as {str(part)!r}, whose folders are "
-            f"{_listed(sorted(below[part]))}; or move the folders of the classes up."
+            f"{listed(sorted(below[part]))}; or move the folders of the classes up."
         )
     if shared := _shared([_words(names) for names in below.values()]):
         warn(
-            f"The classes are {_listed(one.name for one in folders)}. None of these folders has a "
-            f"picture of its own, but they have the same folders, {_listed(shared)}. If those are "
+            f"The classes are {listed(one.name for one in folders)}. None of these folders has a "
+            f"picture of its own, but they have the same folders, {listed(shared)}. If those are "
             f"the classes, read one folder at a time, such as {str(folders[0])!r}."
         )
 
@@ -117,9 +117,3 @@ def _shared(of_folders):
     names = sorted(set.union(*of_folders))
     shared = [name for name in names if sum(name in some for some in of_folders) > 1]
     return shared if len(shared) > 1 and 2 * len(shared) >= len(names) else []
-
-
-def _listed(names):
-    names = list(names)
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(map(repr, names[:_LISTED])) + more

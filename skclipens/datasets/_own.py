@@ -14,13 +14,13 @@ from skclipens.images import ImageError
 from skclipens.images._files import IMAGE_SUFFIXES, is_image_name
 from skclipens.images._wrapped import name_of, unwrapped
 
+from .._utils._messages import listed
 from .._utils._values import first_rows, warn_of_writings
 from .._utils._warnings import warn
 
 _PATH_COLUMNS = ("path", "filename", "file", "image")
 _LABEL_COLUMNS = ("label", "class", "category")
 TABLE_SUFFIXES = (".csv", ".parquet")
-_LISTED = 3  # files that a message names
 
 
 def load_folder(path, *, raw_names=False, return_X_y=False):
@@ -276,9 +276,8 @@ def _check_names(names, folders):
 def _warn_of_skipped(skipped):
     shown = [one for one in skipped if not _is_hidden(Path(one))]
     if shown:
-        more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
-        listed = ", ".join(shown[:_LISTED]) + more
-        warn(f"Left out, as no images, in no class's folder, or read already: {listed}.")
+        named = listed(shown, write=str)
+        warn(f"Left out, as no images, in no class's folder, or read already: {named}.")
 
 
 def _read_table(path):

@@ -2,12 +2,11 @@
 
 import numpy as np
 
+from .._utils._messages import listed
 from .._utils._sklearn import safe_indexing
 from .._utils._warnings import warn
 from ..images import ImageError
-from ..images._wrapped import name_of
-
-_LISTED = 3  # rows that a message names
+from ..images._wrapped import row_named
 
 
 def gaps_of(table):
@@ -56,14 +55,7 @@ def warn_of_gaps(gaps, what, images, all_may_be=False):
     rows = np.flatnonzero(gaps).tolist()
     if not rows:
         return
-    named = ", ".join(_named(row, images) for row in rows[:_LISTED])
-    if len(rows) > _LISTED:
-        named += f" and {len(rows) - _LISTED} more"
+    named = listed(rows, write=lambda row: row_named(row, images))
     if len(rows) == len(gaps) and not all_may_be:
         raise ImageError(f"None of the {len(gaps)} images can be read: {named}.")
     warn(f"{len(rows)} of {len(gaps)} images cannot be read and {what}: {named}.")
-
-
-def _named(row, images):
-    name = None if images is None else name_of(images[row])
-    return f"row {row}" if name is None else f"row {row} ({str(name)!r})"

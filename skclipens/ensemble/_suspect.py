@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 
+from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import BaseTextHead
@@ -52,12 +53,12 @@ def warn_of_columns(experts, X, names):
             largest = block.columns[column], reader
     if same:
         warn(
-            f"All rows of X are the same in {_listed(same)}, which so says nothing of the classes. "
+            f"All rows of X are the same in {listed(same)}, which so says nothing of the classes. "
             "Look at what made these columns."
         )
     if rescaled:
         warn(
-            f"The columns of {_listed(rescaled)} were centred or scaled, so features "
+            f"The columns of {listed(rescaled)} were centred or scaled, so features "
             "of texts no longer fit them. Give embeddings as the embedder makes them, and scale "
             "only the other columns."
         )
@@ -136,10 +137,6 @@ def warn_of_weights(weights):
             f"copies of a row, so {len(weights)} rows count as {weights.sum():.3g}. If only the "
             "ratios are meant, divide them by their mean."
         )
-
-
-def _listed(names):
-    return ", ".join(map(repr, dict.fromkeys(names)))
 
 
 def _is_constant(values):

@@ -1,12 +1,12 @@
 """What Pillow, or this package, doubts of images it decodes: by row, in whatever thread."""
 
-import os
 import re
 import threading
 import warnings
 from contextlib import contextmanager
 
 from .._utils._warnings import warn
+from ._wrapped import row_named
 
 _LISTED = 3  # images that a message names
 _NOTHING = "(?!)"  # matches no text
@@ -97,15 +97,9 @@ def warn_of(notes, images):
     if not notes:
         return
     rows = sorted(notes)
-    named = [f"{_named(row, images)}: {' '.join(notes[row])}" for row in rows[:_LISTED]]
+    named = [f"In {row_named(row, images)}: {' '.join(notes[row])}" for row in rows[:_LISTED]]
     more = f" And {len(rows) - _LISTED} more." if len(rows) > _LISTED else ""
     warn(
         f"There are doubts about {len(rows)} images, which are read all the same. "
         f"{' '.join(named)}{more}",
     )
-
-
-def _named(row, images):
-    image = images[row]
-    is_name = isinstance(image, (str, os.PathLike)) and len(os.fspath(image)) < 300
-    return f"Row {row} ({str(image)!r})" if is_name else f"Row {row}"

@@ -61,6 +61,23 @@ def name_of(image):
     return None if name[:5].lower() == "data:" or _BASE64.fullmatch(name) else name
 
 
+def row_named(row, images=None):
+    """What a message calls the image of a row: its place, and its path where it has one.
+
+    Parameters
+    ----------
+    row : int
+    images : sequence or None
+        Images, or their names.
+
+    Returns
+    -------
+    str
+    """
+    name = None if images is None else name_of(images[row])
+    return f"row {row}" if name is None else f"row {row} ({name!r})"
+
+
 def _of_cell(cell):
     if not {"bytes", "path"} & cell.keys():
         keys = reprlib.repr(list(cell))
