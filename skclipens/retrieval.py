@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._utils._linalg import unit_rows
+from ._utils._linalg import row_batches, unit_rows
 from ._utils._sklearn import InOrder, Interval, StrOptions, fit_context
 from .backbones import Backbone
 from .backbones._prompts import check_texts
@@ -284,17 +284,17 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         check_scalar(n_neighbors, "n_neighbors", Integral, min_val=1)
         n = self.n_samples_fit_
         n_found = min(n_neighbors, n - leave_out)
-        step, scores, places = max(1, _AT_ONCE // (n * len(blocks))), [], []
-        for start in range(0, len(queries[0]), step):
+        scores, places = [], []
+        for part in row_batches(len(queries[0]), n * len(blocks), values=_AT_ONCE):
             cosines = np.stack(
                 [
-                    one[start : start + step] @ take(self.embeddings_, block.columns).T
+                    one[part] @ take(self.embeddings_, block.columns).T
                     for one, block in zip(queries, blocks, strict=True)
                 ]
             )
             if leave_out:
                 itself = np.arange(cosines.shape[1])
-                cosines[:, itself, start + itself] = -np.inf
+                cosines[:, itself, part.start + itself] = -np.inf
             fused = _FUSIONS[self.fusion](cosines)
             order = np.argsort(-fused, axis=1, kind="stable")[:, :n_found]
             scores.append(np.take_along_axis(fused, order, axis=1))

@@ -7,10 +7,9 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import gen_batches
 from sklearn.utils.validation import validate_data
 
-from .._utils._linalg import unit_rows
+from .._utils._linalg import parts_of, unit_rows
 from .._utils._progress import progress
 from .._utils._sklearn import InOrder, Interval, StrOptions, as_output, fit_context
 from .._utils._warnings import warn
@@ -395,6 +394,6 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
 def normalize(embeddings, blocks):
     """Give blocks unit length, in place: the table may be most of what memory holds."""
     ends = np.cumsum([block.width for block in blocks])
-    for rows in gen_batches(len(embeddings), _ROWS):
+    for rows in parts_of(len(embeddings), _ROWS):
         for values in np.split(embeddings[rows], ends[:-1], axis=1):
             values[:] = unit_rows(values)

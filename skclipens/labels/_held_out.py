@@ -3,10 +3,11 @@
 import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import column_or_1d, indexable
+from sklearn.utils import check_array, column_or_1d, indexable
 
 from .._utils._folds import few_shot_folds
 from .._utils._given import check_groups, warn_of_other_order
+from .._utils._linalg import unit_rows
 from .._utils._sklearn import safe_indexing
 from ..embedding._base import BaseEmbedder
 from ..heads._classifier import LogitClassifierMixin, level
@@ -96,3 +97,8 @@ def checked_labels(X, y, groups=None):
     warn_of_other_order(X, groups, "groups")
     X, y = indexable(X, column_or_1d(y, warn=True))
     return X, y, check_groups(groups, y)
+
+
+def unit_table(X):
+    """Rows of a table of numbers, each scaled to unit length."""
+    return unit_rows(check_array(X, dtype=[np.float64, np.float32]))

@@ -4,20 +4,19 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.utils import check_array
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, groups_of_copies
 from .._utils._images import refuse_images
-from .._utils._linalg import unit_rows
+from .._utils._linalg import parts_of
 from .._utils._sklearn import HasMethods, Interval, fit_context
 from .._utils._validation import check_at_least_two, check_labels
 from .._utils._values import with_label
 from .._utils._versions import VersionsMixin
 from ..inspection._display import table_of
-from ._held_out import checked_labels, held_out_logits, logits_of, without_embedder
+from ._held_out import checked_labels, held_out_logits, logits_of, unit_table, without_embedder
 
 # Of the similarity to the nearest labelled row, beside 1 for the largest logit. It was chosen on
 # validation sets, like the two kinds of evidence: see docs/results/labels.md.
@@ -154,7 +153,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
         check_at_least_two(np.unique(y))
         classifier, table = without_embedder(self.estimator, X)
         refuse_images(table)
-        self.rows_ = _unit(table)
+        self.rows_ = unit_table(table)
         self.estimator_, self.embedder_ = clone(classifier), None
         if classifier is not self.estimator:
             self.embedder_ = clone(self.estimator)[:-1].set_output(transform="pandas").fit(X)
@@ -257,7 +256,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
 
     def _score_table(self, table):
         largest = logits_of(self.estimator_, table).max(axis=1)
-        return self._familiarity(np.stack([largest, self._nearest(_unit(table))], axis=1))
+        return self._familiarity(np.stack([largest, self._nearest(unit_table(table))], axis=1))
 
     def _reject_label(self):
         is_text = self.classes_.dtype.kind in "OUT"
@@ -277,17 +276,12 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
     def _nearest(self, rows, own=None):
         """Cosine of rows with the nearest labelled row, not one of its own group."""
         nearest = np.empty(len(rows), rows.dtype)
-        for start in range(0, len(rows), _AT_ONCE):
-            part = slice(start, start + _AT_ONCE)
+        for part in parts_of(len(rows), _AT_ONCE):
             cosines = rows[part] @ self.rows_.T
             if own is not None:
                 cosines[own[part, None] == own] = -1
             nearest[part] = cosines.max(axis=1)
         return nearest
-
-
-def _unit(X):
-    return unit_rows(check_array(X, dtype=[np.float64, np.float32]))
 
 
 def _in_company(y, own):

@@ -4,12 +4,11 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
-from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, safe_indexing, validate_params
 from .._utils._validation import labels_of, unlabeled_rows
-from ._held_out import without_embedder
+from ._held_out import unit_table, without_embedder
 
 # How fast the likeness of two rows falls with their cosine: exp(SHARPNESS * (cosine - 1)). Chosen
 # of 5, 10 and 20 on validation sets, as was the margin as weight: see docs/results/labels.md.
@@ -97,7 +96,7 @@ def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
     if len(set(y[labeled].tolist())) > 1:
         classifier = clone(classifier).fit(safe_indexing(X, labeled), labels_of(y, labeled))
         doubt = _doubt(classifier.predict_proba(safe_indexing(X, rest)))
-    rows = unit_rows(check_array(X, dtype=[np.float64, np.float32]))
+    rows = unit_table(X)
     return rest[_herd(rows[rest], rows[labeled], doubt, min(n, len(rest)))]
 
 
