@@ -20,9 +20,8 @@ from ..backbones._prompts import check_templates, check_texts
 from ..images import as_image_list
 from ..images._pillow_warnings import recorded, warn_of
 from ..images._views import VIEWS
-from ._keys import block_key
 from ._plan import FEATURES, plan_blocks
-from ._reading import as_store, embed_with_store
+from ._reading import as_store, embed_with_store, models_of
 from ._store import EmbeddingStore
 from ._texts import embed_classes
 from ._weights import WeightsMixin
@@ -178,15 +177,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         store, notes = as_store(self.cache), {}
         with progress(len(images), self.verbose) as bar, recorded():
             embed = partial(self._embed, images, blocks, devices, precision, bar, notes)
-            if store is None:
-                n_columns = sum(block.width for block in blocks)
-                embeddings = np.full((len(images), n_columns), np.nan, np.float32)
-                for rows, values in embed(range(len(images)), range(len(blocks))):
-                    embeddings[rows] = values
-            else:
-                keys = [block_key(block, precision, self.decode, store) for block in blocks]
-                models = [(key, block.width) for key, block in zip(keys, blocks)]
-                embeddings = embed_with_store(store, images, models, embed)
+            models = models_of(blocks, precision, self.decode, store)
+            embeddings = embed_with_store(store, images, models, embed)
             bar.update(len(images) - bar.n)
         if self.normalize:
             normalize(embeddings, blocks)

@@ -6,7 +6,7 @@ from itertools import chain
 
 import numpy as np
 
-from ._keys import file_stamp, keys_ahead
+from ._keys import block_key, file_stamp, keys_ahead
 from ._lenient import LenientStore
 from ._memory import memory
 from ._store import EmbeddingStore
@@ -21,22 +21,36 @@ def as_store(cache):
     return LenientStore(cache if isinstance(cache, EmbeddingStore) else EmbeddingStore(cache))
 
 
+def models_of(blocks, precision, decode, store):
+    """What makes each block, as :func:`embed_with_store` takes it.
+
+    Returns
+    -------
+    list of (key, width)
+        Keys are None without a store: to make one, weights may have to be read.
+    """
+    if store is None:
+        return [(None, block.width) for block in blocks]
+    return [(block_key(block, precision, decode, store), block.width) for block in blocks]
+
+
 def embed_with_store(store, images, models, compute, known=None):
-    """Take embeddings from a store, and compute and store those that it lacks.
+    """Take embeddings from a store, if there is one, and compute and store those that it lacks.
 
     Each distinct image is computed once, and only by the models that lack it. Results are stored
     as they come, so that a run that is broken off goes on where it stopped.
 
     Parameters
     ----------
-    store : EmbeddingStore
-    images : list of n images
+    store : EmbeddingStore or None
+        Without one, all images are computed in their order, and no key is read.
+    images : sequence of n images
         As :func:`skclipens.images.as_image_list` gives them.
     models : list of (key, width)
-        Of M models; keys as :func:`model_key` gives them.
+        Of M models, as :func:`models_of` gives them.
     compute : callable
         ``compute(positions, which)`` yields ``(done, rows)`` for batches of any size: `positions`
-        are an iterator of positions in `images`, which are looked up when they are taken, `which`
+        are an iterable of positions in `images`, which are looked up when they are taken, `which`
         are those in `models`, `done` some of `positions` and `rows`
         their embeddings, of shape (len(done), sum of the widths of `which`). It may be called
         several times, never twice with the same position. A position that it leaves out stays
@@ -55,6 +69,11 @@ def embed_with_store(store, images, models, compute, known=None):
     :func:`image_keys` gives no key. Processes that lack the same image at the same time both
     compute it.
     """
+    if store is None:
+        values = _empty_table(images, models)
+        for done, rows in compute(range(len(images)), range(len(models))):
+            values[done] = rows
+        return values
     table = _Table(store, images, models, known)
     with closing(table.lacking_all()) as lacking:
         first = next(lacking, None)
@@ -69,15 +88,19 @@ def embed_with_store(store, images, models, compute, known=None):
     return table.values
 
 
+def _empty_table(images, models):
+    return np.full((len(images), sum(width for _, width in models)), np.nan, np.float32)
+
+
 class _Table:
     """The table that is filled, and what is known of its images so far."""
 
     def __init__(self, store, images, models, known):
-        n, ends = len(images), np.cumsum([width for _, width in models])
+        ends = np.cumsum([width for _, width in models])
         self.store, self.images, self.models = store, images, models
         self.known = known
         self.blocks = [np.arange(end - width, end) for end, (_, width) in zip(ends, models)]
-        self.values = np.full((n, ends[-1]), np.nan, np.float32)
+        self.values = _empty_table(images, models)
         self.keys, self.stamps = [], []
         self.first = {}  # positions by key
         self.copies = {}  # positions of images that are there twice, and where they are first

@@ -11,8 +11,8 @@ from ..backbones import load_backbones
 from ..backbones._devices import resolve_precision
 from ..images._pillow_warnings import recorded, warn_of
 from ._base import normalize
-from ._keys import block_key, keys_ahead
-from ._reading import as_store, embed_with_store
+from ._keys import keys_ahead
+from ._reading import as_store, embed_with_store, models_of
 
 _BATCHES = 8  # of images that go through all stages together
 
@@ -51,7 +51,7 @@ class Stages:
         n, size = len(self.images), _BATCHES * self.embedder.batch_size
         parts = (range(start, min(start + size, n)) for start in range(0, n, size))
         if self.store is None:
-            parts = ((rows, None, None) for rows in parts)
+            parts = ((rows,) for rows in parts)
         else:  # from before any of the images is decoded
             parts = keys_ahead(self.images, parts, self.store)
         with progress(n, self.embedder.verbose) as bar, closing(parts):
@@ -69,10 +69,9 @@ class Stages:
         return [make([block], self.devices, self.precision) for block in self.blocks]
 
     @cached_property
-    def model_keys(self):
-        """What rows of each stage are stored under."""
-        options = (self.precision, self.embedder.decode, self.store)
-        return [block_key(block, *options) for block in self.blocks]
+    def models(self):
+        """One for each stage, as :func:`embed_with_store` takes them."""
+        return models_of(self.blocks, self.precision, self.embedder.decode, self.store)
 
 
 class _Part:
@@ -84,16 +83,10 @@ class _Part:
         stages, block = self.stages, self.stages.blocks[stage]
         self.pixels = {row: self.pixels[row] for row in rows.tolist() if row in self.pixels}
         with recorded():
-            if stages.store is None:
-                values = np.full((len(rows), block.width), np.nan, np.float32)
-                for at, found in self._compute(stage, rows, range(len(rows))):
-                    values[at] = found
-            else:
-                known = [[one[row - self.rows.start] for row in rows] for one in self.known]
-                model = (stages.model_keys[stage], block.width)
-                compute = partial(self._compute, stage, rows)
-                some = _Some(stages.images, rows)
-                values = embed_with_store(stages.store, some, [model], compute, known)
+            known = [[one[row - self.rows.start] for row in rows] for one in self.known]
+            models, some = [stages.models[stage]], _Some(stages.images, rows)
+            compute = partial(self._compute, stage, rows)
+            values = embed_with_store(stages.store, some, models, compute, known)
         if stages.embedder.normalize:
             normalize(values, [block])
         return values
