@@ -1,7 +1,6 @@
-"""Descriptions of parameters and attributes that several classes share."""
+"""Parts of docstrings that several classes or functions share."""
 
 from inspect import cleandoc
-from textwrap import indent
 
 _SHARED = {
     "embedder": """
@@ -75,9 +74,14 @@ _SHARED = {
 }
 
 
-def fill_doc(cls):
-    """Decorate a class: ``%(key)s`` lines of its docstring become what the keys stand for."""
-    for key, shared in _SHARED.items():
-        text = indent(cleandoc(shared), " " * 4)
-        cls.__doc__ = cls.__doc__.replace(f"    %({key})s", text)
-    return cls
+def fill_doc(documented):
+    """Decorate a class or function: ``%(key)s`` lines of its docstring become what keys stand for.
+
+    Its indentation is taken away, as Python does from version 3.13 on.
+    """
+    if documented.__doc__:  # python -OO leaves none
+        text = cleandoc(documented.__doc__)
+        for key, shared in _SHARED.items():
+            text = text.replace(f"%({key})s", cleandoc(shared))
+        documented.__doc__ = text
+    return documented

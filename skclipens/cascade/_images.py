@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, check_consistent_length, column_or_1d, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._utils._docstrings import fill_doc
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._validation import check_labels
 from ..backbones import resolve_backbones
@@ -22,12 +23,13 @@ from ._costs import IS_MAPPING, block_costs, make_for_blocks
 from ._table import BaseCascade, CascadeEnsemble
 
 
+@fill_doc
 class CascadeClassifier(WeightsMixin, BaseCascade):
     """Classify images, with cheap backbones first and the others only for undecided images.
 
     Stage k embeds the images that are still undecided with the k-th backbone, and an ensemble of
     the first k backbones predicts. An image is decided if its confidence, the largest probability,
-    reaches a threshold [1]_. What is decided is not embedded any further. [2]_ suggests such a
+    reaches a threshold [2]_. What is decided is not embedded any further. [1]_ suggests such a
     cascade of adaptive ensembles.
 
     Parameters
@@ -93,10 +95,9 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
     References
     ----------
-    .. [1] Wang et al., "Wisdom of Committees: An Overlooked Approach To Faster and More Accurate
+    %(paper)s
+    .. [2] Wang et al., "Wisdom of Committees: An Overlooked Approach To Faster and More Accurate
        Models", ICLR 2022. https://arxiv.org/abs/2012.01988
-    .. [2] Rodriguez-Opazo et al., "Synergy and Diversity in CLIP: Enhancing Performance Through
-       Adaptive Backbone Ensembling", ICLR 2025.
 
     Examples
     --------

@@ -127,8 +127,7 @@ class MultiBackboneEmbedder(BaseEmbedder):
 
     References
     ----------
-    .. [1] Rodriguez-Opazo et al., "Synergy and Diversity in CLIP: Enhancing Performance Through
-       Adaptive Backbone Ensembling", ICLR 2025.
+    %(paper)s
 
     Examples
     --------

@@ -4,11 +4,13 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array, column_or_1d
 
+from .._utils._docstrings import fill_doc
 from .._utils._given import warn_of_other_order
 from .._utils._warnings import warn
 from ._checks import check_correct, check_names, check_predictions, check_weight, square_frame
 
 
+@fill_doc
 def oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
     """Accuracy of an oracle that picks, for each row, an expert that is right if there is one.
 
@@ -42,8 +44,7 @@ def oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
 
     References
     ----------
-    .. [1] Rodriguez-Opazo et al., "Synergy and Diversity in CLIP: Enhancing Performance Through
-       Adaptive Backbone Ensembling", ICLR 2025.
+    %(paper)s
 
     Examples
     --------

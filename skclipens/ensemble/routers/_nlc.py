@@ -4,6 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from ..._utils._docstrings import fill_doc
 from ..._utils._sklearn import Interval, StrOptions
 from ...backbones import resolve_device
 from ...heads._training import (
@@ -20,6 +21,7 @@ from ._base import BaseRouter
 _MAX_LOG_WEIGHT = 10.0
 
 
+@fill_doc
 class NeuralLogitController(BaseRouter):
     r"""Weights from a network with one hidden layer that reads all columns of a row.
 
@@ -81,8 +83,7 @@ class NeuralLogitController(BaseRouter):
 
     References
     ----------
-    .. [1] Rodriguez-Opazo et al., "Synergy and Diversity in CLIP: Enhancing Performance Through
-       Adaptive Backbone Ensembling", ICLR 2025.
+    %(paper)s
 
     Examples
     --------
