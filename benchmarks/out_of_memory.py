@@ -27,8 +27,8 @@ from benchmarks._machine import describe, heading, markdown, peak_resident, star
 from benchmarks.fit_predict import blocks_of, ensemble
 from skclipens import LinearDiscriminantHead
 from skclipens.backbones import resolve_backbones
+from skclipens.embedding import predict_embeddings
 from skclipens.embedding._streaming import MANIFEST, chunks_of, content_of
-from skclipens.streaming import predict_embeddings
 
 TITLE = "A table that does not fit in memory: time and memory"
 LIBRARIES = ["numpy", "scikit-learn", "pyarrow", "pandas", "joblib"]

@@ -47,8 +47,6 @@ _SUBMODULES = (
     "model_selection",
     "pipeline",
     "retrieval",
-    "store",
-    "streaming",
     "utils",
     "zoo",
 )

@@ -16,8 +16,8 @@ from PIL import Image, ImageSequence
 
 from skclipens import CLIPEmbedder, ImageError, make_backbone_pipeline
 from skclipens.datasets import load_emoji
+from skclipens.embedding import EmbeddingStore, image_key
 from skclipens.images import as_image_list, load_image
-from skclipens.store import EmbeddingStore, image_key
 
 FILES = load_emoji(return_X_y=True)[0][::300]
 CONTENT = [Path(file).read_bytes() for file in FILES]

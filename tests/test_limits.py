@@ -75,7 +75,7 @@ def test_the_limit_is_that_of_pillow(monkeypatch):
 @pytest.mark.parametrize("backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)])
 def test_the_limit_holds_in_workers(tmp_path, monkeypatch, backend):
     pytest.importorskip("pyarrow")
-    from skclipens.streaming import read_embeddings
+    from skclipens.embedding import read_embeddings
 
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     embedder = CLIPEmbedder("zoo/RN20", on_error="nan")

@@ -31,7 +31,7 @@ from skclipens.utils import skops_trusted_types
 
 pytest.importorskip("pyarrow")
 
-from skclipens.streaming import predict_embeddings, read_embeddings
+from skclipens.embedding import predict_embeddings, read_embeddings
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}

@@ -23,7 +23,7 @@ from skclipens.images._protocols import check_protocols, refuse_protocols
 pytest.importorskip("pyarrow")
 pytest.importorskip("aiohttp")
 
-from skclipens.streaming import read_embeddings
+from skclipens.embedding import read_embeddings
 
 PICTURES = load_emoji().filenames[:3].tolist()
 

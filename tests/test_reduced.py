@@ -15,10 +15,10 @@ from sklearn.utils._param_validation import InvalidParameterError
 from skclipens import CLIPEmbedder, MultiBackboneEmbedder, zoo
 from skclipens.backbones import load_backbone
 from skclipens.backbones._preprocessing import Resize
+from skclipens.embedding import read_embeddings
 from skclipens.images import load_image
 from skclipens.images._load import load_pictures
 from skclipens.images._reduced import EXACT
-from skclipens.streaming import read_embeddings
 
 PHOTOGRAPHS = [Image.fromarray(pixels) for pixels in load_sample_images().images]  # 640 x 427
 

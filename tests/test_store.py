@@ -37,10 +37,16 @@ from benchmarks.faults._places import as_nobody, fill, small_disk
 from skclipens import MultiBackboneEmbedder, zoo
 from skclipens.backbones import Backbone, resolve_backbones
 from skclipens.datasets import load_emoji
-from skclipens.embedding import _keys, _memory, _reading, _store
+from skclipens.embedding import (
+    EmbeddingStore,
+    EmbeddingStoreError,
+    _keys,
+    _memory,
+    _reading,
+    _store,
+)
 from skclipens.embedding._keys import image_key, image_keys, model_key
 from skclipens.embedding._reading import as_store, embed_with_store
-from skclipens.store import EmbeddingStore, EmbeddingStoreError
 
 PAIR = ["zoo/RN20", "zoo/ViT-8"]
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")

@@ -34,13 +34,13 @@ from PIL import Image
 from benchmarks.faults._places import remount, small_disk
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, ImageError, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
+from skclipens.embedding import EmbeddingStore
 from skclipens.images import _files as image_files
-from skclipens.store import EmbeddingStore
 
 pytest.importorskip("pyarrow")
 
+from skclipens.embedding import read_embeddings
 from skclipens.embedding._streaming import chunks_of
-from skclipens.streaming import read_embeddings
 
 N = 7
 ALL = ("file", "memory", "simplecache", "http", "ftp", "reference", "nosuch", "driverless")

@@ -19,7 +19,6 @@ FLOORS = [
     {"metrics"},
     {"ensemble"},
     {"heads"},
-    {"streaming", "store"},
     {"embedding"},
     {"backbones", "datasets", "model_selection"},
     {"images", "zoo"},

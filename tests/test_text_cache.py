@@ -24,10 +24,9 @@ from skclipens import (
 from skclipens._utils import _progress
 from skclipens.backbones import Backbone, _text
 from skclipens.datasets import load_emoji
-from skclipens.embedding import _memory, _texts
+from skclipens.embedding import EmbeddingStore, EmbeddingStoreError, _memory, _texts
 from skclipens.embedding._texts import embed_classes
 from skclipens.heads import _text_head
-from skclipens.store import EmbeddingStore, EmbeddingStoreError
 
 RN20, VIT8 = Backbone("zoo/RN20"), Backbone("zoo/ViT-8")
 NAMES = sorted(set(load_emoji().frame["name"]))[::20][:40]

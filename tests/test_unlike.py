@@ -412,7 +412,7 @@ def test_weights_that_are_written_over_after_fit(emoji, tmp_path):
 
 def test_files_that_were_embedded_otherwise_than_those_of_fit(emoji, table, tmp_path):
     pytest.importorskip("pyarrow")
-    from skclipens.streaming import predict_embeddings
+    from skclipens.embedding import predict_embeddings
 
     paths, y = emoji
     for name, options in (("fit", {}), ("raw", {"normalize": False}), ("exact", {})):

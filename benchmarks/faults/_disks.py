@@ -21,8 +21,7 @@ from benchmarks.faults._places import (
 )
 from skclipens import CLIPEmbedder
 from skclipens.datasets import load_emoji
-from skclipens.store import EmbeddingStore
-from skclipens.streaming import read_embeddings
+from skclipens.embedding import EmbeddingStore, read_embeddings
 
 WHOLE = "the whole result, and one warning that names the file"
 SILENT = "the whole result, all of it read"

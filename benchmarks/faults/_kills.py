@@ -13,8 +13,7 @@ from joblib import Memory
 from benchmarks.faults._places import Outcomes, in_fork
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder
 from skclipens.datasets import load_emoji
-from skclipens.store import EmbeddingStore
-from skclipens.streaming import read_embeddings
+from skclipens.embedding import EmbeddingStore, read_embeddings
 
 WIDTH = 256
 ROWS = 40  # of a store in one call

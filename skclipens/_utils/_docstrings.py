@@ -52,7 +52,7 @@ _SHARED = {
             Where embeddings are kept, so that no image is embedded twice: by the folds of a
             cross-validation, ``predict``, other processes and later runs. None and False: nowhere;
             True: in a folder of the user's own; else a folder, or a
-            :class:`skclipens.store.EmbeddingStore`. An image is known by its content, not by its
+            :class:`skclipens.EmbeddingStore`. An image is known by its content, not by its
             name. If the store cannot be read or written to, a warning says so, and what it lacks
             is computed.
         on_error : {"raise", "nan"}, default="raise"

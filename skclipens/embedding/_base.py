@@ -276,7 +276,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         list of str
             Paths or URLs of the files, in the order of the images: frames indexed by the names of
             the images, with columns as :meth:`get_feature_names_out` names them.
-            :func:`skclipens.streaming.read_embeddings` reads the folder.
+            :func:`skclipens.embedding.read_embeddings` reads the folder.
 
         Raises
         ------

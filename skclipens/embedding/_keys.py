@@ -51,7 +51,7 @@ def image_key(image, store=None):
     Examples
     --------
     >>> from skclipens.datasets import load_emoji
-    >>> from skclipens.store import image_key
+    >>> from skclipens.embedding import image_key
     >>> path = load_emoji().filenames[0]
     >>> with open(path, "rb") as file:
     ...     len({image_key(path), image_key(file.read())})  # one key for the two
@@ -262,7 +262,7 @@ def model_key(backbone, precision, store=None):
     Examples
     --------
     >>> from skclipens.backbones import Backbone
-    >>> from skclipens.store import model_key
+    >>> from skclipens.embedding import model_key
     >>> model_key(Backbone("zoo/RN20"), "fp32")
     'zoo/RN20 ... fp32 1'
     """

@@ -59,7 +59,7 @@ def read_embeddings(folder, *, backbones=None, rows=None):
     >>> from tempfile import TemporaryDirectory
     >>> from skclipens import MultiBackboneEmbedder
     >>> from skclipens.datasets import load_emoji
-    >>> from skclipens.streaming import read_embeddings
+    >>> from skclipens.embedding import read_embeddings
     >>> embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-16"])
     >>> with TemporaryDirectory() as folder:
     ...     parts = embedder.embed_to(folder, load_emoji().filenames[:5], chunk_size=2)

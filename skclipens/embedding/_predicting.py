@@ -52,7 +52,7 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
     >>> from tempfile import TemporaryDirectory
     >>> from skclipens import CLIPEmbedder, LinearDiscriminantHead
     >>> from skclipens.datasets import load_emoji
-    >>> from skclipens.streaming import predict_embeddings
+    >>> from skclipens.embedding import predict_embeddings
     >>> emoji = load_emoji(min_class_size=60)
     >>> with TemporaryDirectory() as folder:
     ...     parts = CLIPEmbedder("zoo/RN20").embed_to(folder, emoji.filenames)

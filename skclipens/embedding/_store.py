@@ -104,7 +104,7 @@ class EmbeddingStore:
     --------
     >>> import numpy as np
     >>> from tempfile import TemporaryDirectory
-    >>> from skclipens.store import EmbeddingStore, image_key
+    >>> from skclipens.embedding import EmbeddingStore, image_key
     >>> cat, dog = image_key(np.zeros((8, 8))), image_key(np.ones((8, 8)))
     >>> with TemporaryDirectory() as folder:
     ...     store = EmbeddingStore(folder)

@@ -79,7 +79,7 @@ class FitFrom:
         >>> from tempfile import TemporaryDirectory
         >>> from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
         >>> from skclipens.datasets import load_emoji
-        >>> from skclipens.streaming import predict_embeddings
+        >>> from skclipens.embedding import predict_embeddings
         >>> emoji = load_emoji(min_class_size=60)
         >>> y = emoji.target_names[emoji.target]
         >>> embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-16"])

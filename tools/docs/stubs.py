@@ -20,7 +20,7 @@ import skclipens
 MODULES = (
     "backbones", "cascade", "datasets", "decomposition", "embedding", "ensemble",
     "feature_selection", "heads", "images", "inspection", "labels", "metrics", "model_selection",
-    "pipeline", "retrieval", "store", "streaming", "utils", "utils.estimator_checks",
+    "pipeline", "retrieval", "utils", "utils.estimator_checks",
 )  # fmt: skip
 _HEADER = '''\
 """Made by ``python -m tools.docs.stubs`` from the docstrings."""
