@@ -107,3 +107,10 @@ def markdown(header, rows, n_text=1):
     """A table; all columns but the first, which have text, are aligned to the right."""
     lines = [header, [*["---"] * n_text, *["---:"] * (len(header) - n_text)], *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def markdown_of(frame):
+    """A frame of strings as a table, with its index as the first column."""
+    header = [frame.index.name or "", *frame.columns]
+    rows = [[name, *cells] for name, cells in zip(frame.index, frame.to_numpy(), strict=True)]
+    return markdown(header, rows, n_text=len(header))

@@ -7,25 +7,20 @@ default ensemble is compared with itself on the image alone, and with logistic r
 same columns; draws and test pictures are the same. Embeddings are kept in the work folder.
 """
 
-import argparse
-import sys
-import tempfile
 import time
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from skclipens import AdaptiveBackboneEnsemble
-from skclipens.backbones import resolve_backbones
 from skclipens.backbones._kinds import parse_kind
 
-from ._machine import describe, heading
-from .paper import _rivals, _sets
+from ._machine import describe, heading, markdown_of
+from ._options import backbones_of, parser_of_sets, sets_of
+from .paper import _rivals
 from .paper._embedding import Columns, blocks_of, embed, gflops_of
-from .paper._experiments import few_shot_draws, markdown
+from .paper._experiments import few_shot_draws
 from .paper._intervals import crossed_bootstrap, ends, paired_interval
 
 PLAIN, VIEWS, BESIDE = "image alone", "views", "views beside the image"
@@ -48,38 +43,28 @@ fixed. Views are the image, its mirror image and five crops of 80 %.
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.columns", description=__doc__)
+    usual = ["photographs", "emoji", "tuxpaint"]
+    parser = parser_of_sets("columns", __doc__, datasets=usual)
     add = parser.add_argument
-    add("--datasets", nargs="+", default=["photographs", "emoji", "tuxpaint"])
-    add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")
     add("--shots", nargs="+", type=int, default=[1, 4, 16])
     add("--ways", nargs="+", default=list(ASKED), choices=list(ASKED), help="beside the plain one")
     add("--no-rival", action="store_true", help="without logistic regression")
     add("--draws", type=int, default=5)
     add("--per-class", type=int, default=40, help="at most, in a training pool")
     add("--n-test", type=int, default=1000, help="at most, where a set has a test part")
-    add("--data-home", type=Path, help="folder of the sets, as in fetch_benchmark")
-    add("--work", type=Path, help="embeddings; default: kept nowhere")
     return parser.parse_args(arguments)
 
 
 def main(arguments=None):
     """Command line."""
     options = parse(arguments)
-    names = options.backbones[0] if len(options.backbones) == 1 else options.backbones
-    backbones = [backbone.name for backbone in resolve_backbones(names)]
-    how = {"data_home": options.data_home, "per_class": options.per_class, "n_test": options.n_test}
+    backbones = backbones_of(options)
     ways = [PLAIN, *(ASKED[way] for way in options.ways)]
     rivals = () if options.no_rival else tuple(way for way in ways if way in WITH_RIVAL)
+    asked = ways, rivals, options.shots, options.draws
     cells = []
-    with tempfile.TemporaryDirectory() as kept, threadpool_limits(1, user_api="blas"):
-        for dataset in _sets.load_available(options.datasets, **how):
-            work = options.work or Path(kept)
-            asked = ways, rivals, options.shots, options.draws
-            cells += measure(dataset, backbones, *asked, work)
-            print(f"{dataset.name} is done", file=sys.stderr)
-    if not cells:
-        raise SystemExit("None of the sets is available.")
+    for dataset, work in sets_of(options, per_class=options.per_class, n_test=options.n_test):
+        cells += measure(dataset, backbones, *asked, work)
     print(heading("Views, and features before the projection", "columns", arguments))
     print(describe(["scikit-learn", "torch", "numpy"]) + "\n")
     print(_NOTE.format(draws=options.draws, last=options.draws - 1, n_test=options.n_test))
@@ -176,7 +161,7 @@ def _table(rows, other):
         means[shots] = _points((of_shots[other].map(lambda one: one[0]).mean(), low, high))
     frame.loc["mean of the sets"] = means
     frame.index.name = "set, labelled pictures per class"
-    return markdown(frame)
+    return markdown_of(frame)
 
 
 def _points(values):
@@ -198,7 +183,7 @@ def _costs(cells, backbones):
     }
     frame = pd.DataFrame(rows).T
     frame.index.name = "way to embed"
-    return markdown(frame)
+    return markdown_of(frame)
 
 
 if __name__ == "__main__":

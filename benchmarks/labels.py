@@ -6,7 +6,6 @@ The sets that choose are ``--datasets validation``; what was chosen by them is
 ``RIVAL_C``, and constants of skclipens.labels. Embeddings are kept in the work folder.
 """
 
-import argparse
 import tempfile
 import warnings
 from pathlib import Path
@@ -21,14 +20,13 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict, train_te
 from threadpoolctl import threadpool_limits
 
 from skclipens import AdaptiveBackboneEnsemble
-from skclipens.backbones import resolve_backbones
 from skclipens.labels import OpenSetClassifier, find_label_issues, suggest
 from skclipens.labels._held_out import held_out_logits
 
-from ._machine import heading
+from ._machine import heading, markdown_of
+from ._options import backbones_of, parser_of_sets
 from .paper import _sets
 from .paper._embedding import embed
-from .paper._experiments import markdown
 from .paper._intervals import paired_interval
 
 RATES = (0.0, 0.1, 0.2, 0.4)  # of labels that are flipped, to any other class
@@ -71,22 +69,16 @@ _INTERVALS = {
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.labels", description=__doc__)
-    add = parser.add_argument
-    add("parts", nargs="+", choices=list(_NOTES))
-    add("--datasets", nargs="+", default=["validation"], help="as in benchmarks.paper")
-    add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")
-    add("--draws", type=int, default=5)
-    add("--data-home", type=Path, help="folder of the sets, as in fetch_benchmark")
-    add("--work", type=Path, help="embeddings; default: kept nowhere")
+    parser = parser_of_sets("labels", __doc__)
+    parser.add_argument("parts", nargs="+", choices=list(_NOTES))
+    parser.add_argument("--draws", type=int, default=5)
     return parser.parse_args(arguments)
 
 
 def main(arguments=None):
     """Command line."""
     options = parse(arguments)
-    names = options.backbones[0] if len(options.backbones) == 1 else options.backbones
-    backbones = [backbone.name for backbone in resolve_backbones(names)]
+    backbones = backbones_of(options)
     print(heading("Labels", "labels", arguments))
     with tempfile.TemporaryDirectory() as kept, threadpool_limits(1, user_api="blas"):
         tasks = [*load(options, backbones, options.work or Path(kept))]
@@ -344,7 +336,7 @@ def interval(values):
 
 def as_markdown(table, transpose=False):
     frame = pd.DataFrame.from_dict(table, orient="index")
-    return markdown(frame.T if transpose else frame)
+    return markdown_of(frame.T if transpose else frame)
 
 
 MEASURES = {"issues": measure_issues, "suggest": measure_suggest, "none": measure_none}

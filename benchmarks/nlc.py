@@ -36,10 +36,10 @@ from skclipens.ensemble import (
 from skclipens.ensemble.routers import combine
 from tools.zoo.sources import cache_directory
 
-from ._machine import describe, heading
+from ._machine import describe, heading, markdown_of
 from .paper import _sets
 from .paper._embedding import embed
-from .paper._experiments import draws_folder, few_shot_draws, markdown, mean_sd, run_draws
+from .paper._experiments import draws_folder, few_shot_draws, mean_sd, run_draws
 from .paper._image_set import ImageSet
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/ViT-16", "zoo/RegNet", "zoo/DLA"]
@@ -215,7 +215,7 @@ def report(frame):
     """Markdown: what follows, the choice, per-image against static weights, all accuracies."""
     parts = _of_choice(frame) if frame["dataset"].isin(VALIDATION).any() else []
     for head in HEADS:
-        parts += [f"## Accuracy, head={head!r}", _ACCURACIES, markdown(accuracies(frame, head))]
+        parts += [f"## Accuracy, head={head!r}", _ACCURACIES, markdown_of(accuracies(frame, head))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -226,11 +226,11 @@ def _of_choice(frame):
         conclusion(frame, chosen, gains),
         "## The choice",
         f"Mean accuracy in % over heads and shots. By the rule: **{chosen}**. {_RULE}",
-        markdown(choice),
+        markdown_of(choice),
         "## Do per-image weights beat static ones?",
         _GAINS,
-        markdown(mean_gains(gains)),
-        markdown(gains_with_intervals(gains)),
+        markdown_of(mean_gains(gains)),
+        markdown_of(gains_with_intervals(gains)),
     ]
 
 

@@ -6,22 +6,14 @@ A query is the name of a class, and relevant is every picture of it. Nothing is 
 backbone that the others are compared with is named beforehand, or is the best of all with each set.
 """
 
-import argparse
-import sys
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from skclipens import ImageRetriever
-from skclipens.backbones import resolve_backbones
 
-from ._machine import heading
-from .paper import _sets
+from ._machine import heading, markdown_of
+from ._options import backbones_of, parser_of_sets, sets_of
 from .paper._embedding import blocks_of, embed, short_names
-from .paper._experiments import markdown
 from .paper._intervals import paired_interval
 
 FIRST = 10
@@ -35,30 +27,21 @@ _IN_HINDSIGHT = "the backbone that is the best with this set, in hindsight"
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
+    parser = parser_of_sets("search", __doc__)
     add = parser.add_argument
-    add("--datasets", nargs="+", default=["validation"], help="as in benchmarks.paper")
-    add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")
     add("--templates", nargs="+", default=["{}"], help="prompts that names are put in")
     add("--chosen", help="the single backbone that was chosen elsewhere")
-    add("--data-home", type=Path, help="folder of the sets, as in fetch_benchmark")
-    add("--work", type=Path, help="embeddings; default: kept nowhere")
     return parser.parse_args(arguments)
 
 
 def main(arguments=None):
     """Command line."""
     options = parse(arguments)
-    names = options.backbones[0] if len(options.backbones) == 1 else options.backbones
-    backbones = [backbone.name for backbone in resolve_backbones(names)]
-    found = {}
-    with tempfile.TemporaryDirectory() as kept, threadpool_limits(1, user_api="blas"):
-        work = options.work or Path(kept)
-        for dataset in _sets.load_available(options.datasets, data_home=options.data_home):
-            found[dataset.name] = measure(dataset, backbones, options.templates, work)
-            print(f"{dataset.name} is done", file=sys.stderr)
-    if not found:
-        raise SystemExit("None of the sets is available.")
+    backbones = backbones_of(options)
+    found = {
+        dataset.name: measure(dataset, backbones, options.templates, work)
+        for dataset, work in sets_of(options)
+    }
     print(heading("Pictures found by words", "search", arguments))
     print(report(found, backbones, options.chosen))
 
@@ -120,7 +103,7 @@ def report(found, backbones, chosen=None):
             rows = [_difference(of, backbones, chosen) for of in found.values()]
             frame["difference"] = [*rows, f"{_mean_difference(means, backbones, chosen):+.1f}"]
         frame.index.name = "set"
-        texts += [f"## {title}", markdown(frame)]
+        texts += [f"## {title}", markdown_of(frame)]
     return "\n\n".join(texts)
 
 

@@ -7,22 +7,15 @@ new: so these are other tables than those of ``benchmarks.paper``, in which no p
 before it is classified. Embeddings and fitted heads are kept in the work folder.
 """
 
-import argparse
-import sys
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from skclipens import AdaptiveBackboneEnsemble
-from skclipens.backbones import resolve_backbones
 
-from ._machine import heading
-from .paper import _sets
+from ._machine import heading, markdown_of
+from ._options import backbones_of, parser_of_sets, sets_of
 from .paper._embedding import embed
-from .paper._experiments import few_shot_draws, markdown
+from .paper._experiments import few_shot_draws
 from .paper._intervals import paired_interval
 
 ALL, FEW = "all classes", "few classes"
@@ -38,33 +31,21 @@ that were. *Few classes*: one class of {share}, and no fewer than two, is among 
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.unlabeled", description=__doc__)
+    parser = parser_of_sets("unlabeled", __doc__, kept="embeddings and fitted heads")
     add = parser.add_argument
-    add("--datasets", nargs="+", default=["validation"], help="as in benchmarks.paper")
-    add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")
     add("--shots", nargs="+", type=int, default=[1, 2, 4, 8, 16])
     add("--draws", type=int, default=5)
     add("--per-class", type=int, default=50, help="at most, in a training pool")
     add("--n-test", type=int, default=1000, help="at most, where a set has a test part")
-    add("--data-home", type=Path, help="folder of the sets, as in fetch_benchmark")
-    add("--work", type=Path, help="embeddings and fitted heads; default: kept nowhere")
     return parser.parse_args(arguments)
 
 
 def main(arguments=None):
     """Command line."""
     options = parse(arguments)
-    names = options.backbones[0] if len(options.backbones) == 1 else options.backbones
-    backbones = [backbone.name for backbone in resolve_backbones(names)]
-    how = {"data_home": options.data_home, "per_class": options.per_class, "n_test": options.n_test}
-    cells = []
-    with tempfile.TemporaryDirectory() as kept, threadpool_limits(1, user_api="blas"):
-        work = options.work or Path(kept)
-        for dataset in _sets.load_available(options.datasets, **how):
-            cells += measure(dataset, backbones, options.shots, options.draws, work)
-            print(f"{dataset.name} is done", file=sys.stderr)
-    if not cells:
-        raise SystemExit("None of the sets is available.")
+    backbones, cells = backbones_of(options), []
+    for dataset, work in sets_of(options, per_class=options.per_class, n_test=options.n_test):
+        cells += measure(dataset, backbones, options.shots, options.draws, work)
     print(heading("Unlabelled pictures", "unlabeled", arguments))
     print(report(pd.DataFrame(cells), options.draws))
 
@@ -115,7 +96,7 @@ def report(cells, draws):
         means = 100 * rows.groupby("shots")["difference"].mean()
         frame.loc["mean of the sets"] = [f"{mean:+.2f}" for mean in means]
         frame.index.name = "set, labelled pictures per class"
-        texts += [f"## {name.capitalize()}", markdown(frame)]
+        texts += [f"## {name.capitalize()}", markdown_of(frame)]
     return "\n\n".join(texts)
 
 

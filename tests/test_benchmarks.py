@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import embedding, gpu, labels, out_of_memory, scale, search, unlabeled
+from benchmarks import columns, embedding, gpu, labels, out_of_memory, scale, search, unlabeled
 
 
 def test_gpu_program_without_a_gpu(capsys):
@@ -66,6 +66,12 @@ def test_program_of_pictures_found_by_words(capsys, tmp_path):
     assert difference == pytest.approx(together - max(one, other), abs=0.11)
     search.main([*arguments, "--chosen", "zoo/ViT-16"])
     assert "`zoo/ViT-16`" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("program", [columns, search, unlabeled])
+def test_programs_say_that_no_set_is_available(program, tmp_path):
+    with pytest.raises(SystemExit, match="None of the sets is available"):
+        program.main(["--datasets", "cifar10", "--data-home", str(tmp_path)])
 
 
 def test_scale_names_fits_that_take_too_long_and_growth_that_is_too_steep(capsys):

@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score
 
 from benchmarks.paper import _ablation, _cascade, _retrieval, _robustness, _systems, _transfer
 from benchmarks.paper._embedding import PLAIN, Columns, blocks_of, embed, kept
-from benchmarks.paper._experiments import few_shot_draws, run_draws, table
+from benchmarks.paper._experiments import Draws, few_shot_draws, run_draws, table
 from benchmarks.paper._perturbations import LEVELS, PERTURBATIONS, perturb
 from benchmarks.paper._sets import ImageSet
 from skclipens.datasets import load_emoji
@@ -30,10 +30,6 @@ def pictures():
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
     return tmp_path_factory.mktemp("work")
-
-
-def options(work, **others):
-    return {"draws": 2, "shots": 4, "random_state": 0, "work": work, **others}
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
@@ -126,14 +122,14 @@ def test_draws_keep_to_the_pools_of_the_publisher():
 
 
 def test_robustness(pictures, work):
-    chosen = options(work, perturbations=("gaussian_blur", "occlusion"), max_test=16)
-    frame = _robustness.run(pictures, BACKBONES, **chosen)
+    chosen = {"perturbations": ("gaussian_blur", "occlusion"), "max_test": 16, "shots": 4}
+    frame = _robustness.run(pictures, BACKBONES, Draws(work, 2), **chosen)
     assert set(frame.groupby(["draw", "system"]).size()) == {1 + 2 * 5}
     assert frame["accuracy"].between(0, 1).all()
     zero_shot = frame[frame["system"].str.endswith("zero-shot")]
     assert zero_shot.groupby(["system", "perturbation", "level"])["accuracy"].nunique().max() == 1
     assert len(list(work.glob("perturbed/gaussian_blur-*.npy"))) == 1
-    again = _robustness.run(pictures, BACKBONES, **chosen)
+    again = _robustness.run(pictures, BACKBONES, Draws(work, 2), **chosen)
     assert again.equals(frame)
     assert f"| {_robustness.DEFAULT} |" in _robustness.report(frame)
 
@@ -141,7 +137,7 @@ def test_robustness(pictures, work):
 def test_ablation(pictures, work):
     alone = "the kernel alone"
     variants = (_ablation.DEFAULT, _ablation.FORMER, alone)
-    frame = _ablation.run(pictures, BACKBONES, draws=2, shots=(1, 4), work=work, variants=variants)
+    frame = _ablation.run(pictures, BACKBONES, Draws(work, 2), shots=(1, 4), variants=variants)
     systems = [_ablation.DEFAULT, "best single", "oracle", _ablation.FORMER, alone]
     assert frame["system"].unique().tolist() == systems
     by_system = frame.pivot(index=["shots", "draw"], columns="system", values="accuracy")
@@ -161,9 +157,9 @@ def test_ablation(pictures, work):
 
 
 def test_ablation_on_views(pictures, work):
-    options = {"draws": 1, "shots": (2,), "work": work, "variants": (_ablation.DEFAULT,)}
+    options = {"shots": (2,), "variants": (_ablation.DEFAULT,)}
     plain, views = (
-        _ablation.run(pictures, BACKBONES, columns=columns, **options)
+        _ablation.run(pictures, BACKBONES, Draws(work, 1), columns=columns, **options)
         for columns in (PLAIN, Columns("mirror", "both"))
     )
     assert plain["system"].equals(views["system"])
@@ -206,7 +202,7 @@ def test_one_shot_constants_are_those_of_the_fit_alone(pictures, work):
 
 
 def test_cascade(pictures, work):
-    frame = _cascade.run(pictures, BACKBONES, **options(work))
+    frame = _cascade.run(pictures, BACKBONES, Draws(work, 2), shots=4)
     figure, _ = _cascade.draw(frame)
     assert len(figure.axes[0].lines) == 4
     full, cascade = (frame[frame["kind"] == kind] for kind in ("full", "cascade"))
@@ -223,7 +219,7 @@ def test_cascade(pictures, work):
 
 
 def test_transfer(pictures, work):
-    frame = _transfer.run(pictures, BACKBONES, **options(work))
+    frame = _transfer.run(pictures, BACKBONES, Draws(work, 2), shots=4)
     accuracy = frame.set_index(["change", "draw", "system", "training"])["accuracy"]
     for change in ("unseen classes", "other prompts"):
         for draw in (0, 1):
@@ -249,7 +245,7 @@ def test_a_moved_router_keeps_what_it_learned(pictures, work):
 
 
 def test_retrieval(pictures, work):
-    frame = _retrieval.run(pictures, BACKBONES, **options(work))
+    frame = _retrieval.run(pictures, BACKBONES, Draws(work, 2), shots=4)
     assert frame["task"].nunique() == 5
     assert (frame["recall@1"] <= frame["recall@5"]).all()
     assert (frame["recall@5"] <= frame["recall@10"]).all()

@@ -19,11 +19,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from skclipens.backbones import resolve_backbones
 from skclipens.images import ImageError
 
+from .._options import backbones_of
 from . import _differences, _figures, _report, _rivals, _run, _sets, _systems
 from ._embedding import Columns, embed_set, shortened
+from ._experiments import Draws
 from ._figures import PRINT_DPI
 
 _DATASETS = "local, validation, photographs, all, or names of sets"
@@ -88,8 +89,7 @@ def main(arguments=None):
     command = shlex.join(["python", "-m", "benchmarks.paper", *arguments])
     work = options.work or options.output / "work"
     options.output.mkdir(parents=True, exist_ok=True)
-    names = options.backbones[0] if len(options.backbones) == 1 else options.backbones
-    backbones = tuple(backbone.name for backbone in resolve_backbones(names))
+    backbones = tuple(backbones_of(options))
     found, missing = load_sets(options)
     if not found:
         raise SystemExit("None of the sets is available.")
@@ -152,20 +152,14 @@ def further(name, options, found, backbones, work, command):
     """Run another experiment on each set, and write its table and its report."""
     module = importlib.import_module(f"._{name}", __package__)
     shots = [int(k) for k in options.shots if k != _run.ALL]
-    options_of_run = {
-        "draws": options.draws,
-        "random_state": options.seed,
-        "jobs": options.jobs,
-        "work": work,
-        "verbose": not options.quiet,
-        **({"columns": columns_of(options), "shots": shots} if name == "ablation" else {}),
-    }
+    draws = Draws(work, options.draws, options.seed, options.jobs, not options.quiet)
+    settings = {"columns": columns_of(options), "shots": shots} if name == "ablation" else {}
     frames = []
     for one in found:
         if one.name in _sets.PERTURBED:
             continue
         try:
-            frames.append(module.run(one, list(backbones), **options_of_run))
+            frames.append(module.run(one, list(backbones), draws, **settings))
         except Exception:
             print(f"{name} on {one.name} failed:", file=sys.stderr)
             traceback.print_exc()

@@ -10,9 +10,10 @@ from skclipens import AdaptiveBackboneEnsemble, KernelHead
 from skclipens.ensemble import GatedRouter, StaticRouter, SuperLearnerRouter
 from skclipens.heads import _temperature
 
+from .._machine import markdown_of
 from . import _systems
 from ._embedding import ALL_FEATURES, blocks_of, embed
-from ._experiments import draws_folder, few_shot_draws, markdown, mean_sd, run_draws
+from ._experiments import mean_sd
 
 DEFAULT, FORMER = "default", "former pool: residual heads and a linear one on all"
 SHOTS = (1, 2, 4, 8, 16)
@@ -79,19 +80,7 @@ _NOTE = (
 )
 
 
-def run(
-    dataset,
-    backbones,
-    *,
-    draws=10,
-    random_state=0,
-    work,
-    shots=SHOTS,
-    variants=tuple(VARIANTS),
-    columns=ALL_FEATURES,
-    jobs=1,
-    verbose=False,
-):
+def run(dataset, backbones, draws, *, shots=SHOTS, variants=tuple(VARIANTS), columns=ALL_FEATURES):
     """Accuracy of the default and of its variants.
 
     Returns
@@ -100,7 +89,7 @@ def run(
         Columns dataset, shots, draw, system, accuracy.
     """
     y = np.asarray(dataset.y)
-    X = embed(dataset, backbones, work, columns=columns, verbose=verbose)
+    X = embed(dataset, backbones, draws.work, columns=columns, verbose=draws.verbose)
     blocks = blocks_of(backbones, columns)
     options = {"class_names": dataset.class_names, "templates": dataset.templates}
 
@@ -120,14 +109,9 @@ def run(
                     found |= _references(clf, X[test], y[test])
         return [{"system": one, "accuracy": score} for one, score in found.items()]
 
-    frames = []
-    for k in shots:
-        splits = few_shot_draws(dataset, k, draws, random_state)
-        settings = "ablation", k, random_state, variants, columns
-        folder = draws_folder(work, dataset, backbones, *settings)
-        frame = run_draws(run_draw, splits, folder, jobs=jobs, verbose=verbose)
-        frames.append(frame.assign(shots=k))
-    return pd.concat(frames, ignore_index=True).assign(dataset=dataset.name)
+    settings = variants, columns
+    frames = [draws.run(run_draw, "ablation", dataset, backbones, k, *settings) for k in shots]
+    return pd.concat(frames, ignore_index=True)
 
 
 def _fit(name, X, y, blocks, options):
@@ -202,7 +186,7 @@ def _gaps(gaps):
 
 
 def _by_shots(table):
-    return markdown(table.rename(columns=lambda k: f"{k} shots"))
+    return markdown_of(table.rename(columns=lambda k: f"{k} shots"))
 
 
 def _table(by_draw, frame):
@@ -210,4 +194,4 @@ def _table(by_draw, frame):
     texts = cells.apply(lambda cell: mean_sd(cell["mean"], cell["std"]), axis=1).unstack()
     texts = texts.reindex(frame["system"].unique())
     texts["mean"] = cells["mean"].groupby("system").mean().map("{:.1f}".format)
-    return markdown(texts.rename(columns=lambda k: k if k == "mean" else f"{k} shots"))
+    return markdown_of(texts.rename(columns=lambda k: k if k == "mean" else f"{k} shots"))

@@ -6,9 +6,9 @@ The first line of each table is its conclusion.
 import numpy as np
 import pandas as pd
 
+from .._machine import markdown_of
 from . import _checks, _differences
 from ._differences import ANY, NOT_WORSE, OPEN, OWN, WORSE
-from ._experiments import markdown
 from ._intervals import N_REPLICATES
 from ._systems import BESIDE, FORMER, IMAGE_EMBEDDINGS
 
@@ -83,7 +83,7 @@ def _table(rows, index):
     cells = rows.assign(text=[_points(row) for _, row in rows.iterrows()])
     orders = [list(dict.fromkeys(rows[name])) for name in (index, "shots")]
     table = cells.pivot(index=index, columns="shots", values="text")
-    return markdown(table.reindex(index=orders[0], columns=orders[1]).fillna("n/a"))
+    return markdown_of(table.reindex(index=orders[0], columns=orders[1]).fillna("n/a"))
 
 
 def _verdicts(rows, what):
@@ -178,7 +178,7 @@ def _other_heads(compared):
         "### Every head: the default against the other rules and the best single of that head",
         f"**{_verdicts(rules, 'comparisons of all heads, sets and shots')}.** "
         f"{_furthest(rules, ['set', 'head', 'shots', 'other'])} Not worse / worse / open:",
-        markdown(table),
+        markdown_of(table),
     ]
 
 
@@ -198,7 +198,7 @@ def _worse_than_own(results, compared):
     return [
         f"**Worse than the best single backbone of its own heads in {len(rows)} cells of all "
         "heads and sets, perturbed ones too:**",
-        markdown(table),
+        markdown_of(table),
     ]
 
 
@@ -231,7 +231,7 @@ def _gains(results):
         f"**At {place[1]} shots the default (head {head}) has {achievable} % of what combinations "
         "that are shown test labels gain over the best single backbone, and "
         f"{oracle} % of what the oracle does.** {_GAINS}",
-        markdown(texts),
+        markdown_of(texts),
         *_gains_of_sets(cells[cells["head"] == head]),
     ]
 
@@ -248,7 +248,7 @@ def _gains_of_sets(cells):
         f"**The default is above all combinations on test labels in {above} of {known} pairs of "
         "set and shots.** Shares of each set, of achievable / of oracle, in %; they say little "
         "where there was little to gain:",
-        markdown(table.reindex(index=orders[0], columns=orders[1]).fillna("n/a")),
+        markdown_of(table.reindex(index=orders[0], columns=orders[1]).fillna("n/a")),
     ]
 
 

@@ -8,16 +8,9 @@ from skclipens.cascade import CascadeEnsemble
 from skclipens.feature_selection import BackboneSelector
 from skclipens.inspection import AccuracyCostDisplay
 
+from .._machine import markdown_of
 from ._embedding import blocks_of, embed
-from ._experiments import (
-    draws_folder,
-    few_shot_draws,
-    markdown,
-    mean_sd,
-    run_draws,
-    sections,
-    table,
-)
+from ._experiments import mean_sd, sections, table
 from ._figures import panels
 from ._systems import PAPER_NLC
 
@@ -35,23 +28,14 @@ _NOTE = (
 )
 
 
-def run(
-    dataset,
-    backbones,
-    *,
-    draws=10,
-    random_state=0,
-    work,
-    shots=16,
-    cv=3,
-    cost="gflops",
-    jobs=1,
-    verbose=False,
-):
+def run(dataset, backbones, draws, *, shots=16, cv=3, cost="gflops"):
     """Test accuracy and mean cost of an image, per system, how it is cut down, and draw.
 
     Parameters
     ----------
+    dataset : ImageSet
+    backbones : list of str
+    draws : Draws
     cost : "gflops" or mapping from backbones to numbers
         See :class:`skclipens.cascade.CascadeEnsemble`.
 
@@ -63,7 +47,7 @@ def run(
         of a backbone), backbones, threshold, accuracy, cost, total_cost, full_accuracy.
     """
     y = np.asarray(dataset.y)
-    X = embed(dataset, backbones, work, verbose=verbose)
+    X = embed(dataset, backbones, draws.work, verbose=draws.verbose)
     blocks, prompts = list(blocks_of(backbones).items()), _prompts(dataset)
 
     def run_draw(draw, train, test):
@@ -83,11 +67,8 @@ def run(
                 rows += [{"system": name, "order": order, **row} for row in found]
         return rows + list(_judge_backbones(cascade, X, y, train, test, blocks, prompts, draw))
 
-    splits = few_shot_draws(dataset, shots, draws, random_state)
-    settings = "cascade", shots, random_state, cv, cost
-    folder = draws_folder(work, dataset, backbones, *settings)
-    frame = run_draws(run_draw, splits, folder, jobs=jobs, verbose=verbose)
-    return frame.assign(dataset=dataset.name, shots=shots, cv=cv)
+    frame = draws.run(run_draw, "cascade", dataset, backbones, shots, cv, cost)
+    return frame.assign(cv=cv)
 
 
 def _prompts(dataset):
@@ -266,7 +247,7 @@ def _table(rows, setting):
         )
     found = pd.DataFrame(lines).set_index("system")
     order = list(dict.fromkeys(found.index))
-    return markdown(found.sort_index(key=lambda names: names.map(order.index), kind="stable"))
+    return markdown_of(found.sort_index(key=lambda names: names.map(order.index), kind="stable"))
 
 
 def _cell(values, digits=1):

@@ -2,6 +2,7 @@
 
 import hashlib
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from tqdm import tqdm
 import skclipens
 from skclipens.model_selection import FewShotSplit
 
+from .._machine import markdown_of
 from ._embedding import write_whole
 
 
@@ -43,6 +45,37 @@ def few_shot_draws(dataset, shots, draws, random_state):
         (pool[train], pool[rest] if dataset.test is None else np.asarray(dataset.test))
         for train, rest in splits
     ]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How many draws are made, from which seed, where they are kept, and how they are run."""
+
+    work: Path
+    n_draws: int = 10
+    random_state: int = 0
+    jobs: int = 1
+    verbose: bool = False
+
+    def run(self, run_draw, name, dataset, backbones, shots, *settings):
+        """Rows of all draws of so many images per class, as :func:`run_draws` gives them.
+
+        Parameters
+        ----------
+        run_draw : callable
+        name : str
+            Of the experiment.
+        dataset : ImageSet
+        backbones : list of str
+        shots : int
+        *settings : objects
+            What else the rows depend on.
+        """
+        splits = few_shot_draws(dataset, shots, self.n_draws, self.random_state)
+        settings = name, shots, self.random_state, *settings
+        folder = draws_folder(self.work, dataset, backbones, *settings)
+        frame = run_draws(run_draw, splits, folder, jobs=self.jobs, verbose=self.verbose)
+        return frame.assign(dataset=dataset.name, shots=shots)
 
 
 def run_draws(run_draw, draws, folder, *, jobs=1, verbose=False):
@@ -76,25 +109,12 @@ def table(frame, index, columns, value="accuracy", *, scale=100, digits=1):
         lambda cell: mean_sd(cell["mean"], cell["std"], digits), axis=1
     )
     order = [frame[name].unique() for name in (index, columns)]
-    return markdown(cells.unstack().reindex(index=order[0], columns=order[1], fill_value="n/a"))
+    return markdown_of(cells.unstack().reindex(index=order[0], columns=order[1], fill_value="n/a"))
 
 
 def mean_sd(mean, std, digits=1):
     """``mean ± sd``; without the sd where a single draw has none."""
     return f"{mean:.{digits}f}" + ("" if np.isnan(std) else f" ± {std:.{digits}f}")
-
-
-def markdown(frame):
-    """A frame of strings as a Markdown table."""
-    lines = [
-        "| " + " | ".join(map(str, [frame.index.name or "", *frame.columns])) + " |",
-        "| --- |" + " --- |" * frame.shape[1],
-    ]
-    lines += [
-        "| " + " | ".join(map(str, [name, *cells])) + " |"
-        for name, cells in zip(frame.index, frame.to_numpy(), strict=True)
-    ]
-    return "\n".join(lines)
 
 
 def sections(frame, title, write):

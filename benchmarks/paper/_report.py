@@ -9,9 +9,10 @@ import pandas as pd
 
 import skclipens
 
+from .._machine import markdown_of
 from . import _asked, _checks, _differences, _rivals, _roles, _run, _systems, headline
 from ._embedding import read_set, short_names, write_whole
-from ._experiments import markdown, mean_sd
+from ._experiments import mean_sd
 from ._systems import DEFAULT
 
 _VERSIONS = ["numpy", "scikit-learn", "torch", "open_clip_torch", "deslib"]
@@ -178,7 +179,7 @@ def _main_tables(results):
         parts += [
             f"### {title}",
             _leader(_in_order(means, results), rows),
-            markdown(_ordered(table, results, rows)),
+            markdown_of(_ordered(table, results, rows)),
         ]
     parts.append("In brackets: the number of sets, where it is not all of them.")
     return "\n\n".join(parts)
@@ -241,7 +242,7 @@ def _per_set(results):
             table = texts.unstack().fillna("n/a")
             title = "Outside rivals" if head == "none" else f"Head: {head}"
             leader = _leader(_in_order(cells["mean"].unstack(), results), rows)
-            parts += [f"### {name}: {title}", leader, markdown(_ordered(table, results, rows))]
+            parts += [f"### {name}: {title}", leader, markdown_of(_ordered(table, results, rows))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -253,7 +254,7 @@ def _calibration(results):
     first = _first(_in_order(table, results).iloc[:, -1], rows, "Lowest", "{:.3f}")
     table = table.map(lambda v: "n/a" if np.isnan(v) else f"{v:.3f}")
     title = f"## Expected calibration error (15 bins), head {head}, mean over sets"
-    return "\n\n".join([title, first, markdown(_ordered(table, results, rows))])
+    return "\n\n".join([title, first, markdown_of(_ordered(table, results, rows))])
 
 
 def _costs(results):
@@ -286,7 +287,7 @@ def _costs(results):
         f"in s: {fitted} (with the encoding of prompts, in the first draw of a process). Memory is "
         "the resident set of the process: the peak while the system is fitted and predicts, and "
         "how far that is above the start. GFLOPs are those of the image towers, for all views.",
-        markdown(table),
+        markdown_of(table),
     ]
     return "\n\n".join(parts + _backbone_costs(results, at))
 
@@ -304,7 +305,7 @@ def _backbone_costs(results, shots):
     table.index = [name.partition(":")[2] for name in table.index]
     table.index.name = "backbone"
     title = f"**The best single backbone is {', '.join(best)}.** Accuracy in %, mean over sets:"
-    return [title, markdown(table)]
+    return [title, markdown_of(table)]
 
 
 def _gflops(value):

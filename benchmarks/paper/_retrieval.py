@@ -8,7 +8,7 @@ from skclipens import AdaptiveBackboneEnsemble, ZeroShotHead
 from skclipens.heads._classifier import one_column_per_class
 
 from ._embedding import blocks_of, embed
-from ._experiments import draws_folder, few_shot_draws, run_draws, sections, table
+from ._experiments import sections, table
 from ._transfer import ROUTERS, halves, move
 
 LABELS = {"uniform": "calibrated mean", "nlc": "NLC (paper)"}
@@ -29,19 +29,7 @@ _NOTE = (
 )
 
 
-def run(
-    dataset,
-    backbones,
-    *,
-    draws=10,
-    random_state=0,
-    work,
-    shots=16,
-    max_queries=300,
-    max_gallery=2000,
-    jobs=1,
-    verbose=False,
-):
+def run(dataset, backbones, draws, *, shots=16, max_queries=300, max_gallery=2000):
     """Mean average precision and recall@k, per task, system and draw.
 
     Returns
@@ -50,13 +38,13 @@ def run(
         Columns dataset, draw, shots, max_queries, task, system, mAP, recall@1, ...
     """
     y = np.asarray(dataset.y)
-    X = embed(dataset, backbones, work, verbose=verbose)
+    X = embed(dataset, backbones, draws.work, verbose=draws.verbose)
     blocks = blocks_of(backbones)
 
     def run_draw(draw, train, test):
-        rng = np.random.default_rng([random_state, draw])
+        rng = np.random.default_rng([draws.random_state, draw])
         gallery = rng.permutation(test)[:max_gallery]
-        first, second = halves(y, random_state + draw)
+        first, second = halves(y, draws.random_state + draw)
         on_first = train[np.isin(y[train], first)]
         routed = _fit_all(X[train], y[train], backbones, dataset, draw)
         data = X[gallery], y[gallery], dataset, blocks
@@ -71,11 +59,9 @@ def run(
             rows += _text_to_image("text to image, unseen classes", routed, second, *data)
         return rows
 
-    splits = few_shot_draws(dataset, shots, draws, random_state)
-    settings = "retrieval", shots, random_state, max_queries, max_gallery
-    folder = draws_folder(work, dataset, backbones, *settings)
-    frame = run_draws(run_draw, splits, folder, jobs=jobs, verbose=verbose)
-    return frame.assign(dataset=dataset.name, shots=shots, max_queries=max_queries)
+    settings = max_queries, max_gallery
+    frame = draws.run(run_draw, "retrieval", dataset, backbones, shots, *settings)
+    return frame.assign(max_queries=max_queries)
 
 
 def _fit_all(X, y, backbones, dataset, draw):

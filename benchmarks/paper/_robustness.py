@@ -11,16 +11,9 @@ from sklearn.model_selection import train_test_split
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 
+from .._machine import markdown_of
 from ._embedding import blocks_of, embed, kept
-from ._experiments import (
-    draws_folder,
-    few_shot_draws,
-    markdown,
-    mean_sd,
-    run_draws,
-    sections,
-    table,
-)
+from ._experiments import mean_sd, sections, table
 from ._perturbations import LEVELS, PERTURBATIONS, perturb
 from ._systems import PAPER_NLC
 
@@ -38,19 +31,7 @@ _NOTE = (
 )
 
 
-def run(
-    dataset,
-    backbones,
-    *,
-    draws=10,
-    random_state=0,
-    work,
-    shots=16,
-    max_test=300,
-    perturbations=tuple(PERTURBATIONS),
-    jobs=1,
-    verbose=False,
-):
+def run(dataset, backbones, draws, *, shots=16, max_test=300, perturbations=tuple(PERTURBATIONS)):
     """Accuracy of each backbone and ensemble, per perturbation, strength and draw.
 
     Embeddings of perturbed images are kept in the folder ``work``, one file per perturbation:
@@ -62,13 +43,11 @@ def run(
         Columns dataset, draw, shots, n_test, system, perturbation, level (0: clean), accuracy.
     """
     y = np.asarray(dataset.y)
-    pool, test = _split(dataset, max_test, random_state)
-    splits = few_shot_draws(replace(dataset, train=pool, test=test), shots, draws, random_state)
-    X = embed(dataset, backbones, work, verbose=verbose)
+    pool, test = _split(dataset, max_test, draws.random_state)
+    X = embed(dataset, backbones, draws.work, verbose=draws.verbose)
     held_out, clean = [dataset.images[row] for row in test], np.array(X[test])
     parts = {
-        name: _embed_perturbed(held_out, clean, name, backbones, work, random_state, verbose)
-        for name in perturbations
+        name: _embed_perturbed(held_out, clean, name, backbones, draws) for name in perturbations
     }
     X_test = np.concatenate([clean, *parts.values()])
     versions = [(CLEAN, 0), *((name, level) for name in parts for level in LEVELS)]
@@ -86,10 +65,10 @@ def run(
                     "accuracy": float(accuracy),
                 }
 
-    settings = "robustness", shots, random_state, max_test, perturbations
-    folder = draws_folder(work, dataset, backbones, *settings)
-    frame = run_draws(run_draw, splits, folder, jobs=jobs, verbose=verbose)
-    return frame.assign(dataset=dataset.name, shots=shots, n_test=len(test))
+    split = replace(dataset, train=pool, test=test)
+    settings = max_test, perturbations
+    frame = draws.run(run_draw, "robustness", split, backbones, shots, *settings)
+    return frame.assign(n_test=len(test))
 
 
 def _split(dataset, max_test, random_state):
@@ -113,20 +92,20 @@ def _cut(rows, y, n, random_state):
     return train_test_split(rows, test_size=n, stratify=stratify, random_state=random_state)
 
 
-def _embed_perturbed(images, clean, name, backbones, work, random_state, verbose):
+def _embed_perturbed(images, clean, name, backbones, draws):
     """Embeddings of all strengths of a perturbation, one after the other."""
-    strengths = PERTURBATIONS[name][1]
+    strengths, seed = PERTURBATIONS[name][1], draws.random_state
     # The clean embeddings stand for the images and the backbones.
-    what = repr((list(blocks_of(backbones)), name, strengths, random_state)).encode()
+    what = repr((list(blocks_of(backbones)), name, strengths, seed)).encode()
     digest = hashlib.sha256(what + clean.tobytes()).hexdigest()
 
-    embedder = MultiBackboneEmbedder(backbones, verbose=verbose)
+    embedder = MultiBackboneEmbedder(backbones, verbose=draws.verbose)
 
     def make():
-        levels = (perturb(images, name, level, random_state=random_state) for level in LEVELS)
+        levels = (perturb(images, name, level, random_state=seed) for level in LEVELS)
         return np.concatenate([embedder.fit_transform(pictures) for pictures in levels])
 
-    return kept(Path(work) / "perturbed" / f"{name}-{digest[:24]}.npy", make)
+    return kept(Path(draws.work) / "perturbed" / f"{name}-{digest[:24]}.npy", make)
 
 
 def _predict(X, y, X_test, backbones, prompts, draw):
@@ -197,4 +176,4 @@ def _drops(rows, systems):
     groups = wide.groupby("system")
     mean, std = groups.mean().loc[systems], groups.std().loc[systems]
     cells = {c: [mean_sd(*ms) for ms in zip(mean[c], std[c], strict=True)] for c in wide.columns}
-    return markdown(pd.DataFrame(cells, index=mean.index))
+    return markdown_of(pd.DataFrame(cells, index=mean.index))

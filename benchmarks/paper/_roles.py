@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ._experiments import markdown
+from .._machine import markdown_of
 
 CHOOSE, REPORT = "choose", "report"
 RULE = """\
@@ -64,4 +64,4 @@ def table():
     rows = {f"`{name}`": [role] for name, role in ROLES.items()}
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=["role"])
     frame.index.name = "set"
-    return markdown(frame)
+    return markdown_of(frame)

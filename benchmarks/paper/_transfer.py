@@ -5,7 +5,7 @@ import numpy as np
 from skclipens import AdaptiveBackboneEnsemble
 
 from ._embedding import embed
-from ._experiments import draws_folder, few_shot_draws, run_draws, sections, table
+from ._experiments import sections, table
 from ._systems import PAPER_NLC
 
 PLAIN = "plain"  # the logit average without calibration
@@ -24,18 +24,7 @@ _NOTE = (
 )
 
 
-def run(
-    dataset,
-    backbones,
-    *,
-    draws=10,
-    random_state=0,
-    work,
-    shots=16,
-    other_templates=OTHER_TEMPLATES,
-    jobs=1,
-    verbose=False,
-):
+def run(dataset, backbones, draws, *, shots=16, other_templates=OTHER_TEMPLATES):
     """Accuracy of routers on classes and prompts that they were or were not trained on.
 
     Returns
@@ -47,13 +36,13 @@ def run(
     y = np.asarray(dataset.y)
     if len(np.unique(y)) < 4:
         raise ValueError(f"{dataset.name} has fewer than four classes: no two halves of two each.")
-    X = embed(dataset, backbones, work, verbose=verbose)
+    X = embed(dataset, backbones, draws.work, verbose=draws.verbose)
 
     def run_draw(draw, train, test):
         def trained(router, rows, templates=dataset.templates):
             return _fit(router, X[rows], y[rows], backbones, dataset.class_names, templates, draw)
 
-        first, second = halves(y, random_state + draw)
+        first, second = halves(y, draws.random_state + draw)
         on_first, on_second = (train[np.isin(y[train], half)] for half in (first, second))
         unseen = test[np.isin(y[test], second)]
         rows = [
@@ -76,12 +65,9 @@ def run(
         ]
         return rows
 
-    splits = few_shot_draws(dataset, shots, draws, random_state)
-    settings = "transfer", shots, random_state, other_templates
-    folder = draws_folder(work, dataset, backbones, *settings)
-    frame = run_draws(run_draw, splits, folder, jobs=jobs, verbose=verbose)
+    frame = draws.run(run_draw, "transfer", dataset, backbones, shots, other_templates)
     prompts = ", ".join(f'"{template}"' for template in other_templates)
-    return frame.assign(dataset=dataset.name, shots=shots, prompts=prompts)
+    return frame.assign(prompts=prompts)
 
 
 def halves(y, random_state):

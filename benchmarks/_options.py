@@ -1,0 +1,61 @@
+"""What programs that go through sets share: options of sets and backbones, and the way through."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from skclipens.backbones import resolve_backbones
+
+from .paper import _sets
+
+
+def parser_of_sets(name, about, *, datasets=("validation",), kept="embeddings"):
+    """A parser with the options that say which sets and backbones, and where their files are.
+
+    Parameters
+    ----------
+    name : str
+        Of the program, as ``python -m benchmarks.NAME``.
+    about : str
+        Its docstring.
+    datasets : sequence of str
+        Which sets are the default.
+    kept : str
+        What is kept in the work folder.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about)
+    add = parser.add_argument
+    add("--datasets", nargs="+", default=list(datasets), help="as in benchmarks.paper")
+    add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")
+    add("--data-home", type=Path, help="folder of the sets, as in fetch_benchmark")
+    add("--work", type=Path, help=f"{kept}; default: kept nowhere")
+    return parser
+
+
+def backbones_of(options):
+    """Names of the backbones that the options ask for."""
+    names = options.backbones[0] if len(options.backbones) == 1 else options.backbones
+    return [backbone.name for backbone in resolve_backbones(names)]
+
+
+def sets_of(options, **how):
+    """Yield each set that can be had here, and its work folder; BLAS has one thread meanwhile.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        As a :func:`parser_of_sets` gives them.
+    **how : dict
+        For ``_sets.load``.
+    """
+    names, how, found = options.datasets, {"data_home": options.data_home, **how}, False
+    with tempfile.TemporaryDirectory() as kept, threadpool_limits(1, user_api="blas"):
+        for dataset in _sets.load_available(names, **how):
+            found = True
+            yield dataset, options.work or Path(kept)
+            print(f"{dataset.name} is done", file=sys.stderr)
+    if not found:
+        raise SystemExit("None of the sets is available.")
