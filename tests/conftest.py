@@ -56,6 +56,33 @@ def bars_at_once(monkeypatch):
     monkeypatch.setattr(_progress, "DELAY", 0)
 
 
+@pytest.fixture(scope="module")
+def pictures():
+    """A frame of 40 pictures of 4 classes, one after the other."""
+    from skclipens.datasets import load_emoji
+
+    return load_emoji(as_frame=True).frame.groupby("label").head(10).head(40)
+
+
+@pytest.fixture(scope="module")
+def frame(pictures, request):
+    """Their embeddings by the backbones that the module of the test names in BACKBONES."""
+    from skclipens import MultiBackboneEmbedder
+
+    embedder = MultiBackboneEmbedder(request.module.BACKBONES).set_output(transform="pandas")
+    return embedder.fit_transform(pictures["path"])
+
+
+@pytest.fixture(scope="module")
+def X(frame):
+    return frame.to_numpy()
+
+
+@pytest.fixture(scope="module")
+def y(pictures):
+    return pictures["label"].to_numpy()
+
+
 def _has_gpu():
     import torch
 

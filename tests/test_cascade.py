@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from _checks import DATA_FREE
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -124,20 +125,7 @@ def test_checks_that_scikit_learn_runs_on_its_own_estimators_only(check, estimat
     check("CascadeEnsemble", estimator)
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        estimator_checks.check_estimator_cloneable,
-        estimator_checks.check_estimator_repr,
-        estimator_checks.check_estimator_tags_renamed,
-        estimator_checks.check_get_params_invariance,
-        estimator_checks.check_mixin_order,
-        estimator_checks.check_no_attributes_set_in_init,
-        estimator_checks.check_parameters_default_constructible,
-        estimator_checks.check_set_params,
-        estimator_checks.check_valid_tag_types,
-    ],
-)
+@pytest.mark.parametrize("check", DATA_FREE)
 def test_checks_that_need_no_data(check):
     check("CascadeClassifier", CascadeClassifier())
 

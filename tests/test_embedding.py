@@ -13,12 +13,13 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from _checks import DATA_FREE
 from PIL import Image
 from safetensors.torch import save_file
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import estimator_checks, estimator_html_repr
+from sklearn.utils import estimator_html_repr
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skclipens import CLIPEmbedder, ImageError, MultiBackboneEmbedder, zoo
@@ -382,23 +383,7 @@ def test_wrong_parameter(embedder, message, paths):
             method(paths)
 
 
-# What scikit-learn checks of an estimator whose input is no table.
-CHECKS = [
-    estimator_checks.check_do_not_raise_errors_in_init_or_set_params,
-    estimator_checks.check_estimator_cloneable,
-    estimator_checks.check_estimator_repr,
-    estimator_checks.check_estimator_tags_renamed,
-    estimator_checks.check_get_params_invariance,
-    estimator_checks.check_mixin_order,
-    estimator_checks.check_no_attributes_set_in_init,
-    estimator_checks.check_param_validation,
-    estimator_checks.check_parameters_default_constructible,
-    estimator_checks.check_set_params,
-    estimator_checks.check_valid_tag_types,
-]
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", DATA_FREE, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("embedder", [CLIPEmbedder(), MultiBackboneEmbedder()], ids=repr)
 def test_data_free_checks(embedder, check):
     check(type(embedder).__name__, embedder)

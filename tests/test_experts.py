@@ -16,7 +16,6 @@ from sklearn.svm import SVC
 from sklearn.utils import estimator_html_repr
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
-from skclipens.datasets import load_emoji
 from skclipens.ensemble import MixtureRouter
 from skclipens.ensemble.routers import ROUTERS
 
@@ -24,28 +23,6 @@ pytestmark = pytest.mark.usefixtures("short_training")
 
 WIDTH = 128
 BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/ViT-16"]
-
-
-@pytest.fixture(scope="module")
-def pictures():
-    """A frame of 40 pictures of 4 classes."""
-    return load_emoji(as_frame=True).frame.groupby("label").head(10).head(40)
-
-
-@pytest.fixture(scope="module")
-def frame(pictures):
-    embedder = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas")
-    return embedder.fit_transform(pictures["path"])
-
-
-@pytest.fixture(scope="module")
-def X(frame):
-    return frame.to_numpy()
-
-
-@pytest.fixture(scope="module")
-def y(pictures):
-    return pictures["label"].to_numpy()
 
 
 def make(blocks=BACKBONES, **parameters):

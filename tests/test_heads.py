@@ -12,6 +12,7 @@ import open_clip
 import pandas as pd
 import pytest
 import torch
+from _checks import DATA_FREE
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -380,20 +381,7 @@ assert not {"torch", "open_clip"} & set(sys.modules)
 
 @pytest.mark.parametrize(
     "check",
-    [
-        estimator_checks.check_do_not_raise_errors_in_init_or_set_params,
-        estimator_checks.check_estimator_cloneable,
-        estimator_checks.check_estimator_repr,
-        estimator_checks.check_estimator_tags_renamed,
-        estimator_checks.check_get_params_invariance,
-        estimator_checks.check_mixin_order,
-        estimator_checks.check_no_attributes_set_in_init,
-        estimator_checks.check_param_validation,
-        estimator_checks.check_parameters_default_constructible,
-        estimator_checks.check_requires_y_none,
-        estimator_checks.check_set_params,
-        estimator_checks.check_valid_tag_types,
-    ],
+    [*DATA_FREE, estimator_checks.check_requires_y_none],
     ids=lambda check: check.__name__,
 )
 def test_data_free_checks(check):

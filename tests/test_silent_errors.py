@@ -23,7 +23,6 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 import skclipens
 from skclipens import AdaptiveBackboneEnsemble, CascadeClassifier, MultiBackboneEmbedder
 from skclipens.backbones import resolve_backbones
-from skclipens.datasets import load_emoji
 from skclipens.ensemble import GatedRouter, StaticRouter
 from skclipens.heads import (
     CLIPAdapterHead,
@@ -37,28 +36,6 @@ from skclipens.heads import (
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 WIDTH = 128
 HALVES = [("left", slice(0, 2)), ("right", slice(2, 4))]
-
-
-@pytest.fixture(scope="module")
-def pictures():
-    """A frame of 40 pictures of 4 classes, one after the other."""
-    return load_emoji(as_frame=True).frame.groupby("label").head(10).head(40)
-
-
-@pytest.fixture(scope="module")
-def frame(pictures):
-    embedder = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas")
-    return embedder.fit_transform(pictures["path"])
-
-
-@pytest.fixture(scope="module")
-def X(frame):
-    return frame.to_numpy()
-
-
-@pytest.fixture(scope="module")
-def y(pictures):
-    return pictures["label"].to_numpy()
 
 
 @pytest.fixture(scope="module")

@@ -132,14 +132,16 @@ def test_a_file_that_has_just_changed_is_read_again(tmp_path, cache, read_files)
     assert len(read_files) == 2
 
 
-def test_memory_of_files_is_bounded(tmp_path, monkeypatch):
+def test_without_a_store_few_files_are_remembered(tmp_path, read_files, monkeypatch):
     monkeypatch.setattr(_keys, "_SETTLED", 0)
     monkeypatch.setattr(_keys, "_MAX_REMEMBERED", 3)
-    monkeypatch.setattr(_keys, "_remembered", {})
-    for i in range(20):
-        (tmp_path / str(i)).write_bytes(bytes([i]))
-        assert image_key(tmp_path / str(i)) == image_key(bytes([i]))
-    assert len(_keys._remembered) <= 5
+    files = [tmp_path / str(i) for i in range(20)]
+    for i, file in enumerate(files):
+        file.write_bytes(bytes([i]))
+        assert image_key(file) == image_key(file) == image_key(bytes([i]))
+    assert read_files == files
+    assert [image_key(file) for file in files] == [image_key(bytes([i])) for i in range(20)]
+    assert read_files[20:36] == files[:16]  # which were forgotten
 
 
 def test_whatever_changes_what_is_shown_changes_the_key():
@@ -655,16 +657,18 @@ def test_rows_that_were_read_are_kept_in_memory(cache, monkeypatch):
 
 
 def test_memory_for_rows_is_bounded(cache, monkeypatch):
-    memory = _memory.RowCache(3 * 5 * 4)
-    monkeypatch.setattr(_reading, "memory", memory)
-    images = squares(range(20))
-    model = Model(images, [2, 3])
-    expected = embed_with_store(cache, images, MODELS, model)
-    for start in range(20):
-        some = embed_with_store(cache, images[start : start + 2], MODELS, model)
-        np.testing.assert_array_equal(some, expected[start : start + 2])
-        assert sum(row.nbytes for row in memory._rows.values()) == memory._bytes <= 60
-    assert len(model.asked) == 40
+    monkeypatch.setattr(_reading, "memory", _memory.RowCache(2**18))
+    images, models = squares(range(200)), [("a", 2**11)]
+    model = Model(images, [2**11])
+    tracemalloc.start()
+    expected = embed_with_store(cache, images, models, model)
+    for start in range(0, 200, 20):
+        some = embed_with_store(cache, images[start : start + 20], models, model)
+        np.testing.assert_array_equal(some, expected[start : start + 20])
+    held = tracemalloc.get_traced_memory()[0] - expected.nbytes
+    tracemalloc.stop()
+    assert held < 2**19 < expected.nbytes / 3
+    assert len(model.asked) == 200
 
 
 def test_beyond_the_limit_the_rows_used_last_stay_in_memory():
@@ -709,7 +713,8 @@ def test_threads_read_right_rows_from_a_memory_that_overflows(cache, monkeypatch
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(read, range(8)))
-    assert 0 < sum(row.nbytes for row in memory._rows.values()) == memory._bytes <= 400
+    held = [memory.get_many(cache.file, model, image_keys(images)) for model, _ in MODELS]
+    assert 0 < sum(row.nbytes for rows in held for row in rows.values()) <= 400
 
 
 def test_only_the_models_that_lack_an_image_compute_it(cache):

@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import _unlabeled
-from skclipens.ensemble._unlabeled import SharedRows, fit_mixture
+from skclipens.ensemble._unlabeled import SharedRows
 from skclipens.heads import LinearDiscriminantHead
 from skclipens.model_selection import FewShotSplit
 
@@ -367,21 +367,13 @@ def test_a_mixture_of_known_classes_is_a_linear_discriminant(digits, n):
     assert_allclose(*centred, rtol=1e-6, atol=1e-6)
 
 
-def test_the_spread_of_a_mixture_is_what_was_asked(digits):
-    X, y = digits[0][:200].astype(float), digits[1][:200]
-    rows, known = SharedRows(X, np.ones(200)), np.where(np.arange(200) < 50, y, -1)
-    coef, intercept = fit_mixture(rows, np.zeros((200, 10)), known, 0.3)
-    logits = rows.rows[50:] @ coef + intercept
-    assert_allclose(logits.std(axis=1).mean(), 0.3)
-
-
-def test_rows_of_one_kind_are_near_and_others_are_far():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(400, 20))
-    near = [SharedRows(X, np.ones(400)).distance(n) for n in (10, 100)]
-    assert_allclose(near, 1, atol=0.7)
-    X[100:] += 1
-    assert SharedRows(X, np.ones(400)).distance(100) > 10
+@pytest.mark.parametrize("n_shots", [1, 4])  # judged by its prompts, and by held-out rows
+def test_the_spread_is_that_of_what_is_added(digits, n_shots):
+    X, y = digits
+    rows, labeled, some, _ = few_shots(y, n_shots)
+    added = make().fit(X[rows], some).unlabeled_
+    logits = added.logits(X[rows][~labeled])
+    assert_allclose(logits.std(axis=1).mean(), added.spread, rtol=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore:An ill-conditioned matrix")  # of the head
