@@ -181,7 +181,7 @@ def test_a_directory_that_is_called_as_a_pretrained_model(tmp_path, monkeypatch,
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("ViT-B/32", "Unknown backbone 'ViT-B/32', did you mean 'ViT-B-32'?.*open_clip model"),
+        ("ViT-B/32", "Unknown backbone 'ViT-B/32', did you mean 'ViT-B-32'?.*list_pretrained"),
         ("vit-b-32", "did you mean 'ViT-B-32'?"),
         ("vit-l-14/datacomp_xl_s13b_b90k", "did you mean 'ViT-L-14/datacomp_xl_s13b_b90k'?"),
         ("ViT-L/14@336px", "did you mean 'ViT-L-14-336'?"),  # as OpenAI calls it
@@ -193,7 +193,7 @@ def test_a_directory_that_is_called_as_a_pretrained_model(tmp_path, monkeypatch,
         ("RN50/laion2b", "no pretrained weights 'laion2b' of 'RN50', only openai, yfcc15m, cc12m"),
         (TINY, rf"no pretrained weights 'openai' of '{TINY}'.*'{TINY}//path/to/file'"),
         ("zoo/VGG", "no model 'VGG'. It has zoo/RN20, zoo/ViT-8"),
-        ("VGG//weights.pt", "Unknown backbone 'VGG//weights.pt'. A backbone is 'NAME'"),
+        ("VGG//weights.pt", "Unknown backbone 'VGG//weights.pt'. A backbone is 'zoo/NAME'"),
         ("RN50//no/such/file.pt", "there is no file '/.*/no/such/file.pt'"),
         ("RN50//", "there is no file"),
         ("RN50/openai//no/file.pt", "there is no file '/.*/no/file.pt'"),

@@ -2,6 +2,8 @@
 
 import re
 
+from .._utils._messages import listed
+
 _QUICKGELU = "-quickgelu"
 _POSITIONS = [
     ("visual.positional_embedding", "image", "image_size"),
@@ -41,7 +43,7 @@ def explain_misfit(text, read_shapes, named):
             "its tensors are of another architecture, and of none that open_clip has. Name a "
             "directory that holds an open_clip_config.json beside the weights."
         )
-    names = ", ".join(repr(f"{name}{named}") for name in fitting)
+    names = listed(f"{name}{named}" for name in fitting)
     return f"its tensors are of another architecture. They fit {names}."
 
 
@@ -70,7 +72,7 @@ def doubt_positions(shapes, model, architecture, named):
         n, n_own = (found.get(key, (0,))[0] for found in (shapes, own))
         if n and n_own and n != n_own:
             fitting = [name for name in architectures_of(shapes) if name != architecture]
-            advice = "Its tensors fit " + ", ".join(repr(f"{name}{named}") for name in fitting)
+            advice = "Its tensors fit " + listed(f"{name}{named}" for name in fitting)
             if setting == "context_length" or not fitting:
                 advice = f"A directory with an open_clip_config.json can say its {setting}"
             return (

@@ -137,10 +137,9 @@ def _check_architecture(architecture, spec):
         known = open_clip.list_pretrained_tags_by_model(similar)
         similar += f"/{tag}" if tag in known else ""
     raise ValueError(
-        f"Unknown backbone {spec!r}{_did_you_mean(similar)} A backbone is 'NAME' or 'NAME/TAG' of "
-        "an open_clip model (open_clip.list_pretrained() lists them), 'NAME//path/to/file' or "
-        f"'NAME/TAG//path/to/file', a directory that holds {CONFIG}, '{_HUB}ORG/NAME', "
-        f"an image tower '{TIMM}NAME', or 'zoo/NAME'."
+        f"Unknown backbone {spec!r}{_did_you_mean(similar)} A backbone is 'zoo/NAME', 'NAME/TAG' "
+        "as open_clip.list_pretrained() lists them, or weights of your own: 'NAME//path/to/file', "
+        f"or a directory that holds {CONFIG}."
     )
 
 

@@ -9,6 +9,7 @@ deviation and resizing; the embeddings are then quietly worse.
 from dataclasses import asdict
 from functools import cache
 
+from .._utils._messages import listed
 from .._utils._warnings import warn
 from ._hub import CONFIG
 
@@ -91,7 +92,7 @@ def warn_of_guesses(backbone):
             f"weights were, name it '{architecture}{QUICKGELU}//...'.",
         )
     usual = _of_architecture(architecture)
-    tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture))
+    tags = listed(open_clip.list_pretrained_tags_by_model(architecture), write=str)
     if len(usual) > 1:
         warn(
             f"{file!r} is loaded with OpenAI's preprocessing, but some pretrained weights of "
@@ -102,8 +103,7 @@ def warn_of_guesses(backbone):
         warn(
             f"{file!r} is loaded with the preprocessing of the pretrained weights of "
             f"{architecture!r}. If it was made from these, name it '{architecture}/TAG//...', with "
-            f"their tag: {tags}. If open_clip trained it from the start, it was with OpenAI's: put "
-            f"it into a directory with an {CONFIG} that says so.",
+            f"their tag: {tags}. If not, put it into a directory with an {CONFIG}.",
         )
 
 

@@ -235,9 +235,7 @@ def warn_of_nameless(experts, y):
         warn(
             f"A label such as {y.tolist()[0]!r} does not say what its class is, so "
             f"{embeddings[0]!r} gets only a head that needs no names. Give class_names to use the "
-            "text tower, or head='linear' to choose this. Where a meta-estimator has numbered the "
-            "labels, as VotingClassifier does, class_names are sorted(set(y)); the 0 and 1 of a "
-            "OneVsRestClassifier have no names.",
+            "text tower, or head='linear' to choose this."
         )
 
 

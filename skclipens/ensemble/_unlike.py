@@ -103,10 +103,9 @@ def warn_of_unlike(seen, X):
         )
     if elsewhere:
         warn(
-            f"The embeddings of {', '.join(map(repr, elsewhere))} are unlike those of fit. Either "
-            "the images are of another kind than those of fit: look at some answers. Or another "
-            "model made them, or their columns stand in another order, and answers are wrong: name "
-            "the columns, and embed with the same embedder."
+            f"The embeddings of {', '.join(map(repr, elsewhere))} are unlike those of fit. If "
+            "another model made them, or their columns stand in another order, answers are wrong: "
+            "embed as for fit. If only the images are of another kind, look at some answers."
         )
 
 
