@@ -106,9 +106,10 @@ class Task:
         self.name = dataset.name
         self.X, self.y = np.array(embed(dataset, backbones, work)), np.asarray(dataset.y)
         self.classes, self.codes = np.unique(self.y, return_inverse=True)
+        self.class_names, self.n_blocks = dataset.class_names, len(backbones)
         self._backbones = backbones
         self._options = {
-            "class_names": dataset.class_names,
+            "class_names": self.class_names,
             "templates": dataset.templates,
             "memory": str(work / "heads"),
         }

@@ -2,7 +2,17 @@
 
 import pytest
 
-from benchmarks import columns, embedding, gpu, labels, out_of_memory, scale, search, unlabeled
+from benchmarks import (
+    columns,
+    doubts,
+    embedding,
+    gpu,
+    labels,
+    out_of_memory,
+    scale,
+    search,
+    unlabeled,
+)
 
 
 def test_gpu_program_without_a_gpu(capsys):
@@ -53,6 +63,18 @@ def test_program_of_unlabelled_pictures(capsys, tmp_path):
     for table in ("All classes, new", "All classes, unlabelled", "Few classes, new"):
         assert f"## {table}" in printed
     assert "| mean of the sets | " in printed
+
+
+def test_program_of_doubts(capsys, tmp_path):
+    backbones = ["zoo/ViT-16", "zoo/RN20"]
+    arguments = ["--datasets", "digits", "--backbones", *backbones, "--work", str(tmp_path)]
+    doubts.main([*arguments, "--draws", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    shares = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in lines}
+    assert all(shares[case] == ["0", "0", "0 |"] for case in doubts.RIGHT)
+    # With a row per class there are too few to compare with.
+    assert shares["predict, blocks in another order"] == ["0", "100", "100 |"]
+    assert "Of all right uses, 0.0% are doubted; limit 2.0%." in lines
 
 
 def test_program_of_pictures_found_by_words(capsys, tmp_path):

@@ -41,7 +41,13 @@ def prompt_logits(head, X):
     return head._features(X) @ head._text_coef.T
 
 
-@parametrize_with_checks([KernelHead()])
+NARROW = {
+    "check_sample_weight_equivalence_on_dense_data": "Rows of few columns that are the same may be "
+    "so by chance, and judge each other; rows with a weight are one row."
+}
+
+
+@parametrize_with_checks([KernelHead()], expected_failed_checks=lambda head: NARROW)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 

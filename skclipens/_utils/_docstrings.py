@@ -62,10 +62,30 @@ _SHARED = {
         verbose : bool or int, default=False
             Whether to show a progress bar.
         """,
+    "text_backbone": """
+        backbone : str or None, default=None
+            The model that made the embeddings; see :class:`skclipens.backbones.Backbone`. None
+            takes that of its block in an ensemble.
+        """,
+    "prompts": """
+        templates : sequence of str, default=None
+            Prompts, each with one ``{}`` for the name of a class. None stands for
+            ``"a photo of a {}."``, ``"a picture of a {}."`` and ``"{}"``.
+        class_names : mapping or sequence of str, default=None
+            A mapping from labels to names, or a sequence that integer labels index and that holds
+            those that are strings. None: labels that are strings are their own names.
+        %(text_cache)s
+        """,
     "text_cache": """
         cache : None, bool, str, os.PathLike or EmbeddingStore, default=None
             Where features of prompts are kept between processes, as the parameter of
             :class:`CLIPEmbedder`. In a process, no prompt is encoded twice in any case.
+        """,
+    "text_columns": """
+        n_features_in_ : int
+            Width of the backbone's embedding.
+        feature_names_in_ : ndarray of shape (width,)
+            Names of the columns; only where ``fit`` saw a frame.
         """,
     "paper": """
         .. [1] Rodriguez-Opazo et al., "Synergy and Diversity in CLIP: Enhancing Performance Through

@@ -79,7 +79,7 @@ def few_shot_folds(
         random_state = random_state if shuffle else None
         cv = kind(n_folds, shuffle=shuffle, random_state=random_state)
         if every_class:
-            return _split_rows(cv, y, groups, np.flatnonzero(_has_company(y)))
+            return _split_rows(cv, y, groups, np.flatnonzero(in_company(y)))
     elif isinstance(cv, Real):
         return [_split_once(cv, y, groups, random_state)]
     return _teachable(_split(check_cv(cv), y, groups, X), y)
@@ -191,6 +191,30 @@ def merge_copies(X, y, weights):
     return rows, np.searchsorted(rows, copies), total.astype(X.dtype)
 
 
+def numbered(labels):
+    """Labels or groups as numbers from zero, in their order."""
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def in_company(y, groups=None, weights=None):
+    """Which rows have a weight, and share their class with such a row, of another group.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    groups, weights : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    ndarray of shape (n,), bool
+    """
+    heard = np.ones(len(y), bool) if weights is None else weights > 0
+    classes, own = numbered(y), np.arange(len(y)) if groups is None else numbered(groups)
+    pairs = np.unique((classes * (own.max(initial=0) + 1) + own)[heard], return_index=True)[1]
+    n_groups = np.bincount(classes[heard][pairs], minlength=classes.max(initial=0) + 1)
+    return heard & (n_groups[classes] > 1)
+
+
 def covers_most(y, n_classes):
     """Whether rows show more than half of the classes: fewer cannot judge what knows them all."""
     return 2 * len(np.unique(y)) > n_classes
@@ -229,32 +253,37 @@ def _fold_limits(sizes, groups, every_class):
         yield len(np.unique(groups))
 
 
-def _has_company(y):
-    _, index, sizes = np.unique(y, return_inverse=True, return_counts=True)
-    return sizes[index] > 1
-
-
 def _split(splitter, y, groups, X=None):
     # Rows whose class is in no other fold are not held out; see `_teachable`.
     with silent("The least populated class"), few_rows_per_class():
         folds = splitter.split(np.zeros((len(y), 1)) if X is None else X, y, groups)
-        return [_rows_of(fold, i, len(y)) for i, fold in enumerate(folds)]
+        return check_folds(folds, len(y), "cv")
 
 
-def _rows_of(fold, i, n_rows):
-    """Positions of the train and test rows of a fold, which may be masks or lists."""
+def check_folds(folds, n_rows, name):
+    """Positions of the train and test rows of folds, which may be masks or lists.
+
+    Raises
+    ------
+    ValueError
+        If a fold has rows on both sides or that are not there.
+    """
+    return [_check_fold(fold, i, n_rows, name) for i, fold in enumerate(folds)]
+
+
+def _check_fold(fold, i, n_rows, name):
     rows, taught = np.arange(n_rows), np.zeros(n_rows, bool)
     try:
         train, test = (rows[side] for side in fold)
     except IndexError as error:
         raise ValueError(
-            f"Fold {i} of cv does not fit X, which has {n_rows} rows: {error}. Give positions "
+            f"Fold {i} of {name} does not fit X, which has {n_rows} rows: {error}. Give positions "
             f"from 0 to {n_rows - 1}, or masks of length {n_rows}."
         ) from None
     taught[train] = True
     if len(both := test[taught[test]]):
         raise ValueError(
-            f"Fold {i} of cv has {len(both)} of its test rows in train, too; the first is row "
+            f"Fold {i} of {name} has {len(both)} of its test rows in train, too; the first is row "
             f"{both[0]}. What is fitted must be judged on other rows: leave them out of one side."
         )
     return train, test

@@ -55,6 +55,16 @@ def taken(X, rows):
     return X if len(rows) == len(X) and (np.diff(rows) == 1).all() else X[rows]
 
 
+def some_of(values, rows):
+    """Values of some rows; None where none are given."""
+    return None if values is None else values[rows]
+
+
+def mean_row(X, weights=None):
+    """Mean of the rows, or of so many copies of each as weights say."""
+    return X.mean(axis=0) if weights is None else (weights @ X) / weights.sum(dtype=X.dtype)
+
+
 def parts_of(n_rows, size):
     """Slices that cover so many rows, each of at most ``size``."""
     # gen_batches of scikit-learn checks its parameters for longer than one row takes to predict.

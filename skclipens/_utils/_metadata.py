@@ -7,6 +7,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
+from ._linalg import some_of
 from ._sklearn import routing_enabled
 
 METADATA = ("sample_weight", "groups")
@@ -43,7 +44,7 @@ def metadata_for(estimator, given="sample_weight", **metadata):
 
 def rows_of(metadata, rows):
     """Metadata of some rows."""
-    return {name: None if value is None else value[rows] for name, value in metadata.items()}
+    return {name: some_of(value, rows) for name, value in metadata.items()}
 
 
 def refuse_weights(names, given="sample_weight"):

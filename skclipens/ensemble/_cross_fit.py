@@ -8,7 +8,7 @@ import numpy as np
 
 from .._utils._folds import few_shot_folds, folds_of_some, heard_rows, merge_copies
 from .._utils._given import check_groups, check_weights, warn_of_other_order
-from .._utils._linalg import one_blas_thread
+from .._utils._linalg import one_blas_thread, some_of
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
 from .._utils._warnings import each_warning_once, silent
@@ -117,7 +117,7 @@ class CrossFit:
             {"sample_weight": weights, "groups": groups},
             self.cv if folds is None else folds,
         )
-        rest = X[~kept], None if weights is None else weights[~kept]
+        rest = X[~kept], some_of(weights, ~kept)
         if not kept.all():
             # A splitter sees the labelled rows alone; splits count all rows.
             cv = cv if hasattr(cv, "split") else folds_of_some(cv, kept, X, kept, groups)
@@ -172,7 +172,7 @@ class CrossFit:
         folds = []
         if self.calibrate or not is_fixed(self.router_):
             of_held_out = held_out.rows
-            groups = None if metadata["groups"] is None else metadata["groups"][of_held_out]
+            groups = some_of(metadata["groups"], of_held_out)
             options = {"groups": groups, "random_state": self.random_state}
             folds = few_shot_folds(y[of_held_out], _N_FOLDS, **options)
         if not folds:

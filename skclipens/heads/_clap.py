@@ -9,12 +9,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, few_shot_folds
-from .._utils._given import check_weights
-from .._utils._linalg import unit_rows
-from .._utils._sklearn import Interval, StrOptions, fit_context
+from .._utils._linalg import some_of, unit_rows
+from .._utils._sklearn import Interval, StrOptions
 from .._utils._warnings import warn
+from ._cross_fit import CrossFitTextHead
 from ._temperature import fit_temperature, log_loss
-from ._text_head import CrossFitTextHead
 
 _N_FOLDS = 5
 _STRENGTHS = (100.0, 10.0, 1.0, 0.1, 0.01)  # each starts from what the one before has found
@@ -38,18 +37,12 @@ class CLAPHead(CrossFitTextHead):
 
     Parameters
     ----------
-    backbone : str or None, default=None
-        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`. None takes
-        that of its block in an ensemble.
+    %(text_backbone)s
     strength : float or "auto", default="auto"
         Strength k of the penalty.
     max_iter : int, default=1000
         Largest number of iterations of L-BFGS.
-    templates : sequence of str, default=None
-        Prompts, as in :class:`ZeroShotHead`.
-    class_names : mapping or sequence of str, default=None
-        Names of the classes, as in :class:`ZeroShotHead`.
-    %(text_cache)s
+    %(prompts)s
 
     Attributes
     ----------
@@ -67,10 +60,7 @@ class CLAPHead(CrossFitTextHead):
         Weights w of the classes.
     n_iter_ : int
         Iterations of the final fit.
-    n_features_in_ : int
-        Width of the backbone's embedding.
-    feature_names_in_ : ndarray of shape (width,)
-        Names of the columns; only where ``fit`` saw a frame.
+    %(text_columns)s
 
     See Also
     --------
@@ -129,34 +119,9 @@ class CLAPHead(CrossFitTextHead):
         self.class_names = class_names
         self.cache = cache
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
-        """Fit, and say what heads that have not seen a row give for it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, width)
-            Embeddings, normalised or not.
-        y : array-like of shape (n,)
-            Labels.
-        folds : list of (train, test), default=None
-            Held-out logits come from probes on ``train``. None: up to five folds.
-        groups : array-like of shape (n,), default=None
-            Rows of a group are in one fold, where `folds` is None.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        logits : ndarray of shape (n, C)
-            With ``strength_``. Those of a row that no fold holds out are the zero-shot ones.
-        known : ndarray of shape (n,), bool
-            Which rows can judge the head: all, since prompts have seen none.
-        """
-        features, targets = self._fit_text(X, y)
-        weights = check_weights(sample_weight, features)
+    def _cross_fit(self, features, targets, weights, folds, groups):
         if folds is None:
-            folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0, X=features)
+            folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
         text = self._text_logits(features)
         self.temperature_ = fit_temperature(text, targets, sample_weight=weights)
         judges = np.concatenate([test for _, test in folds]) if folds else np.empty(0, int)
@@ -165,7 +130,7 @@ class CLAPHead(CrossFitTextHead):
         strengths = automatic if self.strength == "auto" else [float(self.strength)]
         folds = folds if judged else []
         logits = self._held_out(features, targets, weights, folds, strengths)
-        of_judges = _of(weights, judges)
+        of_judges = some_of(weights, judges)
         losses = [log_loss(one[judges], targets[judges], of_judges) for one in logits]
         best = int(np.argmin(losses))
         self.strength_ = strengths[best]
@@ -180,7 +145,7 @@ class CLAPHead(CrossFitTextHead):
         """Logits with each k, (K, n, C), of probes that have not seen a row; else zero-shot."""
         logits = np.stack([self._moved_logits(features, 0)] * len(strengths))
         for train, test in folds:
-            path = self._path(features[train], targets[train], _of(weights, train), strengths)
+            path = self._path(features[train], targets[train], some_of(weights, train), strengths)
             for k, (moved, _) in enumerate(path):
                 logits[k, test] = self._moved_logits(features[test], moved)
         return logits
@@ -222,7 +187,3 @@ class CLAPHead(CrossFitTextHead):
 
     def _logits_of(self, X):
         return self._moved_logits(unit_rows(X), self.probe_coef_ - self.coef_)
-
-
-def _of(weights, rows):
-    return None if weights is None else weights[rows]

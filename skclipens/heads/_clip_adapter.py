@@ -25,9 +25,7 @@ class CLIPAdapterHead(BaseTextHead):
 
     Parameters
     ----------
-    backbone : str or None, default=None
-        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`. None takes
-        that of its block in an ensemble.
+    %(text_backbone)s
     ratio : float, default=0.2
         Share r of the adapted embedding, from 0 (zero-shot) to 1. The paper searches it for each
         data set; 0.2 is what its code has.
@@ -39,11 +37,7 @@ class CLIPAdapterHead(BaseTextHead):
         Number of epochs.
     batch_size : int, default=32
         Rows in a step.
-    templates : sequence of str, default=None
-        Prompts, as in :class:`ZeroShotHead`.
-    class_names : mapping or sequence of str, default=None
-        Names of the classes, as in :class:`ZeroShotHead`.
-    %(text_cache)s
+    %(prompts)s
     device : str, default="auto"
         Where the network is trained; see :class:`CLIPEmbedder`. What is fitted is numpy.
     random_state : int, RandomState instance or None, default=None
@@ -65,10 +59,7 @@ class CLIPAdapterHead(BaseTextHead):
         Mean training loss of each epoch.
     n_iter_ : int
         Number of epochs.
-    n_features_in_ : int
-        Width of the backbone's embedding.
-    feature_names_in_ : ndarray of shape (width,)
-        Names of the columns; only where ``fit`` saw a frame.
+    %(text_columns)s
 
     See Also
     --------

@@ -5,12 +5,11 @@ from numbers import Integral, Real
 import numpy as np
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import few_shot_folds, groups_of_copies
-from .._utils._given import check_weights
+from .._utils._folds import few_shot_folds
 from .._utils._linalg import unit_rows
-from .._utils._sklearn import Interval, fit_context
+from .._utils._sklearn import Interval
+from ._cross_fit import CrossFitTextHead
 from ._linear_probe import LinearProbeHead
-from ._text_head import CrossFitTextHead
 
 _N_FOLDS = 5
 
@@ -25,18 +24,12 @@ class CrossModalHead(CrossFitTextHead):
 
     Parameters
     ----------
-    backbone : str or None, default=None
-        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`. None takes
-        that of its block in an ensemble.
+    %(text_backbone)s
     text_weight : float, default=1.0
         Weight of each text, where an image has 1.
     max_iter : int, default=1000
         Largest number of iterations of L-BFGS.
-    templates : sequence of str, default=None
-        Prompts, as in :class:`ZeroShotHead`.
-    class_names : mapping or sequence of str, default=None
-        Names of the classes, as in :class:`ZeroShotHead`.
-    %(text_cache)s
+    %(prompts)s
 
     Attributes
     ----------
@@ -48,10 +41,7 @@ class CrossModalHead(CrossFitTextHead):
         Scale of the zero-shot logits, which are not used.
     probe_ : LinearProbeHead
         The probe, on images and texts. Its classes are positions in ``classes_``.
-    n_features_in_ : int
-        Width of the backbone's embedding.
-    feature_names_in_ : ndarray of shape (width,)
-        Names of the columns; only where ``fit`` saw a frame.
+    %(text_columns)s
 
     See Also
     --------
@@ -107,32 +97,7 @@ class CrossModalHead(CrossFitTextHead):
         self.class_names = class_names
         self.cache = cache
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
-        """Fit, and say what heads that have not seen a row give for it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, width)
-            Embeddings, normalised or not.
-        y : array-like of shape (n,)
-            Labels.
-        folds : list of (train, test), default=None
-            Held-out logits come from probes on ``train`` and the texts. None: up to five folds.
-        groups : array-like of shape (n,), default=None
-            Rows of a group are in one fold, where `folds` is None.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        logits : ndarray of shape (n, C)
-            Those of probes with the chosen regularisation.
-        known : ndarray of shape (n,), bool
-            Which rows can judge the head: those that a fold holds out.
-        """
-        features, targets = self._fit_text(X, y)
-        weights = check_weights(sample_weight, features)
+    def _cross_fit(self, features, targets, weights, folds, groups):
         n, n_classes = len(features), len(self.classes_)
         texts = np.arange(n, n + n_classes)
         weights = np.ones(n, features.dtype) if weights is None else weights
@@ -140,7 +105,6 @@ class CrossModalHead(CrossFitTextHead):
         rows = np.concatenate([features, self.coef_.astype(features.dtype)])
         targets = np.append(targets, np.arange(n_classes))
         if folds is None:
-            groups = groups_of_copies(features, targets[:n]) if groups is None else groups
             folds = _image_folds(targets, texts, groups)
         folds = [(np.append(train, texts), test) for train, test in folds]
         self.probe_ = LinearProbeHead(max_iter=self.max_iter)

@@ -9,8 +9,16 @@ import numpy as np
 from scipy.linalg import eigh, qr, solve
 from sklearn.linear_model import LogisticRegression
 
-from .._utils._folds import are_lone, judging_rows
-from .._utils._linalg import one_hot, parts_of, row_batches, taken, total_weight
+from .._utils._folds import are_lone, in_company, judging_rows
+from .._utils._linalg import (
+    mean_row,
+    one_hot,
+    parts_of,
+    row_batches,
+    some_of,
+    taken,
+    total_weight,
+)
 from .._utils._validation import few_rows_per_class
 
 _ROWS_AT_ONCE = 4096
@@ -48,19 +56,19 @@ class Discriminant:
     """
 
     def __init__(self, X, targets, n_classes, weights=None, log_prior=None):
-        self._given = X, targets, n_classes, weights
+        self._X, self._targets, self._given_weights = X, targets, weights
         self._weights = np.ones(len(X), X.dtype) if weights is None else weights
         self.n_rows, self.n_features = total_weight(targets, weights), X.shape[1]
         self._counts = np.bincount(targets, self._weights, minlength=n_classes)
-        self._centre = np.average(X, axis=0, weights=weights).astype(X.dtype)
+        self._centre = mean_row(X, weights)
         R = X - self._centre
         sums = one_hot(targets, n_classes, self._weights).T @ R
         self._tiny = np.finfo(X.dtype).tiny
         self._means = sums / np.maximum(self._counts, self._tiny)[:, None].astype(X.dtype)
         for part in parts_of(len(R), _ROWS_AT_ONCE):
             R[part] -= self._means[targets[part]]
-        if weights is not None:
-            R *= np.sqrt(weights)[:, None]
+            if weights is not None:
+                R[part] *= np.sqrt(weights[part])[:, None]
         self._residuals = R
         self.within = float(_squares(R).sum(dtype=float))
         self.total = self.within + float(self._counts @ _squares(self._means))
@@ -89,9 +97,9 @@ class Discriminant:
 
     def of_rows(self, rows):
         """The discriminant of some rows, with the priors of all."""
-        X, targets, n_classes, weights = self._given
-        of_rows = None if weights is None else weights[rows]
-        return Discriminant(X[rows], targets[rows], n_classes, of_rows, self._log_prior)
+        of_rows = some_of(self._given_weights, rows)
+        given = self._X[rows], self._targets[rows], len(self._means), of_rows
+        return Discriminant(*given, self._log_prior)
 
     def linear(self, ridge):
         """Logits as a function of a row.
@@ -147,18 +155,17 @@ class Discriminant:
     @property
     def is_of_lone_rows(self):
         """See :func:`~skclipens._utils._folds.are_lone`, of the rows that have a weight."""
-        return are_lone(self._given[1][self._weights > 0])
+        return are_lone(self._targets[self._weights > 0])
 
     @cached_property
     def in_company(self):
         """Which rows have a weight and leave their class another such row, (n,)."""
-        targets, weighs = self._given[1], self._weights > 0
-        return weighs & (np.bincount(targets, weighs)[targets] > 1)
+        return in_company(self._targets, weights=self._weights)
 
     @cached_property
     def judges(self):
         """Positions of the rows that judge, see :func:`~skclipens._utils._folds.judging_rows`."""
-        return judging_rows(self._given[1])
+        return judging_rows(self._targets)
 
     @property
     def _residuals_of_judges(self):
@@ -201,7 +208,7 @@ class Discriminant:
         logits = np.zeros((len(judges), n_classes), self._means.dtype)
         some = np.flatnonzero(self.in_company[judges])
         # In this order, a batch has few classes.
-        some = some[np.argsort(self._given[1][judges[some]], kind="stable")]
+        some = some[np.argsort(self._targets[judges[some]], kind="stable")]
         for batch in row_batches(len(some), n_classes):
             logits[some[batch]] = self._of_left_out(some[batch], ridge)
         return logits
@@ -210,7 +217,7 @@ class Discriminant:
         """Logits of some judges, by their places among the judges."""
         values, R, M = self._basis
         rows, R = self.judges[places], taken(R, places)
-        targets, w = self._given[1][rows], self._weights[rows]
+        targets, w = self._targets[rows], self._weights[rows]
         own = np.arange(len(rows)), targets
         count = self._counts[targets].astype(R.dtype)
         others = count - w
@@ -278,8 +285,8 @@ class HeldOutDiscriminants:
         if self._parts is None:
             logits = self._whole.left_out(ridge_of(self._whole))
             return taken(logits, np.flatnonzero(np.isin(self._whole.judges, self.rows)))
-        X, _, n_classes, _ = self._whole._given
-        logits = np.zeros((len(self.rows), n_classes), X.dtype)
+        X = self._whole._X
+        logits = np.zeros((len(self.rows), len(self._whole._means)), X.dtype)
         for part, test in self._parts:
             coef, intercept = part.linear(ridge_of(part))
             logits[np.searchsorted(self.rows, test)] = X[test] @ coef.T + intercept

@@ -6,12 +6,11 @@ import numpy as np
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, few_shot_folds
-from .._utils._given import check_weights
-from .._utils._linalg import unit_rows
-from .._utils._sklearn import Interval, StrOptions, fit_context
+from .._utils._linalg import some_of, unit_rows
+from .._utils._sklearn import Interval, StrOptions
+from ._cross_fit import CrossFitTextHead
 from ._discriminant import Discriminant, HeldOutDiscriminants
 from ._temperature import fit_temperature, fixed_temperature
-from ._text_head import CrossFitTextHead
 
 _N_FOLDS = 5
 # How far apart logits are put by an alpha that no row can judge, as with one row per class. Of
@@ -34,16 +33,10 @@ class GDAHead(CrossFitTextHead):
 
     Parameters
     ----------
-    backbone : str or None, default=None
-        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`. None takes
-        that of its block in an ensemble.
+    %(text_backbone)s
     alpha : float or "auto", default="auto"
         Weight of the discriminant. 0 is zero-shot.
-    templates : sequence of str, default=None
-        Prompts, as in :class:`ZeroShotHead`.
-    class_names : mapping or sequence of str, default=None
-        Names of the classes, as in :class:`ZeroShotHead`.
-    %(text_cache)s
+    %(prompts)s
 
     Attributes
     ----------
@@ -61,10 +54,7 @@ class GDAHead(CrossFitTextHead):
         :math:`P (\mu_c - m)`, with the mean m of all rows. It changes a row's logits by a constant.
     discriminant_intercept_ : ndarray of shape (C,)
         What goes with it.
-    n_features_in_ : int
-        Width of the backbone's embedding.
-    feature_names_in_ : ndarray of shape (width,)
-        Names of the columns; only where ``fit`` saw a frame.
+    %(text_columns)s
 
     See Also
     --------
@@ -120,33 +110,7 @@ class GDAHead(CrossFitTextHead):
         self.class_names = class_names
         self.cache = cache
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
-        """Fit, and say what heads that have not seen a row give for it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, width)
-            Embeddings, normalised or not.
-        y : array-like of shape (n,)
-            Labels.
-        folds : list of (train, test), default=None
-            Held-out rows meet discriminants of ``train``. None: those of all other rows.
-        groups : array-like of shape (n,), default=None
-            Rows of a group are in one fold, where `folds` is None.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        logits : ndarray of shape (n, C)
-            With ``temperature_`` and ``alpha_``. Those of a row that cannot judge the discriminant
-            are without it.
-        known : ndarray of shape (n,), bool
-            Which rows can judge the head: all, since prompts have seen none.
-        """
-        features, targets = self._fit_text(X, y)
-        weights = check_weights(sample_weight, features)
+    def _cross_fit(self, features, targets, weights, folds, groups):
         if folds is None and groups is not None:
             folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
         text, n_classes = self._text_logits(features), len(self.classes_)
@@ -156,7 +120,7 @@ class GDAHead(CrossFitTextHead):
         rows, logits = held_out.rows, np.zeros_like(text)
         if covers_most(targets[rows], n_classes):
             logits, _ = held_out.of_all(held_out.logits(_ridge))
-            of_rows = None if weights is None else weights[rows]
+            of_rows = some_of(weights, rows)
             self._choose(text[rows], logits[rows], targets[rows], of_rows)
         else:
             seen = self._discriminant_logits(features)

@@ -7,15 +7,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, judging_rows
-from .._utils._given import check_weights
-from .._utils._linalg import parts_of, taken, unit_blocks
-from .._utils._sklearn import InOrder, Interval, fit_context
+from .._utils._folds import covers_most, in_company, judging_rows, numbered
+from .._utils._linalg import parts_of, some_of, taken, unit_blocks
+from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_at_least_two, check_table
 from ._classifier import LogitClassifierMixin
-from ._kernel_regression import Regression, copies, numbered, predict
+from ._cross_fit import CrossFitMixin
+from ._kernel_regression import Regression, predict
 from ._temperature import fit_temperature, unjudged_temperature
-from ._text_head import CACHE_CONSTRAINTS, CrossFitMixin
+from ._text_head import CACHE_CONSTRAINTS
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
@@ -56,11 +56,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         Of more rows, so many are drawn, and the others only judge: of more than 10,000, so many,
         each class as often as among all. Time grows as the third power of it, and memory as the
         second.
-    templates : sequence of str, default=None
-        Prompts, as in :class:`ZeroShotHead`.
-    class_names : mapping or sequence of str, default=None
-        Names of the classes, as in :class:`ZeroShotHead`.
-    %(text_cache)s
+    %(prompts)s
     random_state : int, RandomState instance or None, default=None
         Determines which of many rows are drawn.
 
@@ -133,34 +129,11 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         self.cache = cache
         self.random_state = random_state
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
-        """Fit, and say what heads that have not seen a row give for it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-        y : array-like of shape (n,)
-            Labels.
-        folds : list of (train, test), default=None
-            Held-out logits come from regressions on ``train``. None: each row is left out, together
-            with its copies.
-        groups : array-like of shape (n,), default=None
-            Rows of a group are left out together, where `folds` is None.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        logits : ndarray of shape (n, C)
-            Those of a row that no fold holds out are without correction.
-        known : ndarray of shape (n,), bool
-            Which rows can judge the head: all, where prompts do not learn from rows; without
-            texts, those that were held out. Of more than 10,000 rows, those that judge.
-        """
+    def _check_rows(self, X, y):
         X, y = check_table(self, X, y)
-        weights = check_weights(sample_weight, X)
-        targets = self._fit_text_heads(X, y)
+        return X, self._fit_text_heads(X, y)
+
+    def _cross_fit(self, X, targets, weights, folds, groups):
         support = self._drawn(targets, weights, self.max_rows)
         judges = judging_rows(targets)
         heard = np.union1d(support, judges)
@@ -176,22 +149,22 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         features = self._features(X)
         base = self._fit_base(features, targets, weights)
         regression = Regression(features, targets, base, weights)
-        groups = copies(X, targets) if groups is None else numbered(groups)
-        in_company = regression.in_company(groups)
+        groups = np.arange(len(X)) if groups is None else numbered(groups)
+        accompanied = in_company(targets, groups, weights)
         self.beta_, self.noise_ = _UNJUDGED
-        if self._covered(targets[in_company]):
+        if self._covered(targets[accompanied]):
             some = self._drawn(targets, weights, _MAX_ROWS_TO_CHOOSE)
             self.beta_, self.noise_ = regression.best(some, self.betas, self.noises)
         if folds is None:
             coef, held_out = regression.leave_out(support, groups, self.beta_, self.noise_)
-            known = in_company
+            known = accompanied
         else:
             coef, held_out, known = regression.fold(support, folds, self.beta_, self.noise_)
         judging = np.zeros(len(X), bool)
         judging[judges] = True
         known = known & judging
         if self._covered(targets[known]):
-            of_rows = None if weights is None else weights[known]
+            of_rows = some_of(weights, known)
             scale = fit_temperature(held_out[known], targets[known], base[known], of_rows)
         else:
             scale, known = unjudged_temperature(base, targets, weights), np.zeros_like(known)

@@ -3,9 +3,10 @@
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dtrtri
-from scipy.special import softmax
 
+from .._utils._folds import numbered
 from .._utils._linalg import one_hot, parts_of, taken
+from ._ridge import residuals_of
 
 _ROWS_AT_ONCE = 1024
 _SMALLEST_NOISE = 1e-3  # below, float32 products would not do
@@ -26,17 +27,6 @@ def predict(rows, support, beta, coef):
     for part in parts_of(len(rows), _ROWS_AT_ONCE):
         found[part] = kernel(rows[part] @ support.T, beta) @ coef
     return found
-
-
-def copies(X, targets):
-    """Numbers of rows, the same for rows with the same values and label."""
-    pairs = [(target, row.tobytes()) for target, row in zip(targets.tolist(), X, strict=True)]
-    return numbered([hash(pair) for pair in pairs])
-
-
-def numbered(groups):
-    """Groups as numbers from zero."""
-    return np.unique(groups, return_inverse=True)[1]
 
 
 class Regression:
@@ -60,17 +50,9 @@ class Regression:
 
     def __init__(self, rows, targets, base, weights):
         self.rows, self.targets = rows, targets
-        self.residuals = -softmax(base, axis=1)
-        self.residuals[np.arange(len(targets)), targets] += 1
+        self.residuals = residuals_of(base, targets)
         weights = np.ones(len(rows)) if weights is None else weights.astype(np.float64)
         self.scale = np.sqrt(weights)
-
-    def in_company(self, groups):
-        """Which rows with a weight share their class with such a row of another group."""
-        heard = self.scale > 0
-        pairs = np.unique(np.column_stack([self.targets, groups])[heard], axis=0)
-        n_groups = np.bincount(pairs[:, 0], minlength=self.targets.max() + 1)
-        return (n_groups[self.targets] > 1) & heard
 
     def best(self, some, betas, noises):
         """The beta and noise of the largest marginal likelihood of some rows."""

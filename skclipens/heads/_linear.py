@@ -5,11 +5,10 @@ from numbers import Integral, Real
 from operator import methodcaller
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
-from .._utils._folds import covers_most, few_shot_folds, merge_copies
+from .._utils._folds import covers_most, few_shot_folds
 from .._utils._given import check_weights
-from .._utils._linalg import taken
+from .._utils._linalg import some_of
 from .._utils._sklearn import (
     HasMethods,
     Interval,
@@ -22,7 +21,7 @@ from .._utils._warnings import warn
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
 from . import _temperature
-from ._classifier import LogitClassifierMixin
+from ._cross_fit import CrossFitTableHead
 from ._discriminant import Discriminant, HeldOutDiscriminants
 from ._from_files import RowsOfFiles, SumsOver
 from ._sums import SummedDiscriminant, Sums
@@ -34,7 +33,7 @@ _N_FOLDS = 5
 _ALIKE = 1e-3  # relative difference of losses
 
 
-class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
+class LinearDiscriminantHead(CrossFitTableHead):
     r"""Classify by linear discriminant analysis with a heavily shrunk covariance.
 
     Classes are taken for Gaussians with means :math:`\mu_c`, priors :math:`\pi_c` and one
@@ -111,40 +110,12 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
             "array-like",
         ],
     }
-    __metadata_request__fit = {"sample_weight": True, "groups": True}
     __metadata_request__partial_fit = {"classes": True, "sample_weight": True}
     _has_free_level = True
 
     def __init__(self, *, shrinkage="auto", cv=None):
         self.shrinkage = shrinkage
         self.cv = cv
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, groups=None):
-        """Fit means and covariance.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-        y : array-like of shape (n,)
-            Labels.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
-        groups : array-like of shape (n,), default=None
-            Rows of a group, such as pictures of one object, are not used to judge each other.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer than two classes.
-        """
-        self._fit(X, y, None, groups, sample_weight, judged=self.shrinkage == "auto")
-        return self
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -269,7 +240,6 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
     def _fit_sums(self, sums, rows, judges, X_judges):
         """Fit on the sums over rows; what is said of the judges, and which rows can judge."""
         self.classes_ = rows.classes
-        self._drop("_sums")
         discriminant = SummedDiscriminant(sums, rows.targets, rows.weights, judges, X_judges)
         self.shrinkage_, held_out, logits = self.shrinkage, None, None
         if judges is not None:
@@ -314,65 +284,29 @@ class LinearDiscriminantHead(LogitClassifierMixin, BaseEstimator):
         ridge = discriminant.ridge(self.shrinkage_)
         solved = discriminant.of_means(strength) if strength else discriminant.linear(ridge)
         self.coef_, self.intercept_ = (one.astype(dtype) for one in solved)
+        self._drop("_sums", "_table_settings")
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
-        """Fit, and say what heads that have not seen a row give for it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-        y : array-like of shape (n,)
-            Labels.
-        folds : list of (train, test), default=None
-            Held-out logits come from discriminants of ``train``. None: as ``cv`` says.
-        groups : array-like of shape (n,), default=None
-            Rows of a group are in one fold, where `folds` is None.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        logits : ndarray of shape (n, C)
-            With ``shrinkage_``. Those of rows that cannot judge are 0.
-        known : ndarray of shape (n,), bool
-            Which rows can judge the head: those that others of their class, which do not know
-            them, can classify.
-        """
-        held_out, logits, place = self._fit(X, y, folds, groups, sample_weight)
-        return tuple(of_row[place] for of_row in held_out.of_all(logits))
-
-    def _fit(self, X, y, folds, groups, sample_weight, *, judged=True):
-        X, y = check_table(self, X, y)
-        weights = check_weights(sample_weight, X)
-        self.classes_, targets = np.unique(y, return_inverse=True)
-        check_at_least_two(self.classes_)
-        place = np.arange(len(X))
-        folds = self._folds(X, targets, groups) if judged and folds is None else folds
-        if judged and folds is None:
-            rows, place, weights = merge_copies(X, targets, weights)
-            X, targets = taken(X, rows), targets[rows]
-        discriminant = Discriminant(X, targets, len(self.classes_), weights)
-        if judged:
-            held_out = HeldOutDiscriminants(discriminant, folds)
-            self.shrinkage_, logits = self._choose(held_out, targets, weights)
+    def _fit(self, X, targets, weights, groups):
+        if self.shrinkage == "auto":
+            self._cross_fit(X, targets, weights, None, groups)
         else:
             self.shrinkage_ = self.shrinkage
-        self._solve(discriminant, X.dtype)
-        self._drop("_sums", "_table_settings")
-        return (held_out, logits, place) if judged else None
+            self._solve(Discriminant(X, targets, len(self.classes_), weights), X.dtype)
 
-    def _folds(self, X, targets, groups):
-        """None where each row is left out alone."""
-        if self.cv is None and groups is None:
-            return None
-        cv = _N_FOLDS if self.cv is None else self.cv
-        return few_shot_folds(targets, cv, groups=groups, random_state=0, X=X)
+    def _cross_fit(self, X, targets, weights, folds, groups):
+        if folds is None and (self.cv is not None or groups is not None):
+            cv = _N_FOLDS if self.cv is None else self.cv
+            folds = few_shot_folds(targets, cv, groups=groups, random_state=0, X=X)
+        discriminant = Discriminant(X, targets, len(self.classes_), weights)
+        held_out = HeldOutDiscriminants(discriminant, folds)
+        self.shrinkage_, logits = self._choose(held_out, targets, weights)
+        self._solve(discriminant, X.dtype)
+        return held_out.of_all(logits)
 
     def _choose(self, held_out, targets, weights):
         """The shrinkage whose held-out logits are best, once calibrated; and these."""
         targets = targets[held_out.rows]
-        of_rows = None if weights is None else weights[held_out.rows]
+        of_rows = some_of(weights, held_out.rows)
         candidates = [self.shrinkage]
         if self.shrinkage == "auto":
             judged = covers_most(targets, len(self.classes_))

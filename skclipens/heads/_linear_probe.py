@@ -4,23 +4,23 @@ from numbers import Integral
 
 import numpy as np
 from scipy.special import log_softmax
-from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 
 from .._utils._folds import covers_most, few_shot_folds
-from .._utils._given import check_weights
+from .._utils._linalg import some_of
 from .._utils._progress import progress
-from .._utils._sklearn import HasMethods, Interval, fit_context
-from .._utils._validation import check_at_least_two, check_table, few_rows_per_class
+from .._utils._sklearn import HasMethods, Interval
+from .._utils._validation import few_rows_per_class
 from .._utils._warnings import silent
-from ._classifier import LogitClassifierMixin, one_column_per_class
+from ._classifier import one_column_per_class
+from ._cross_fit import CrossFitTableHead
 
 _DEFAULT_LOG_C = 1.0
 _FINEST_STEP = 1 / 8  # decades
 _N_TRIED = 15  # seven, then two for each halving of the step; fewer at the ends of the range
 
 
-class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
+class LinearProbeHead(CrossFitTableHead):
     """Logistic regression that finds its own strength of regularisation.
 
     This is the linear probe of [1]_: C, the inverse strength of the l2 penalty, is searched from
@@ -91,73 +91,13 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "verbose": ["verbose"],
     }
-    __metadata_request__fit = {"sample_weight": True, "groups": True}
 
     def __init__(self, *, cv=5, max_iter=1000, verbose=False):
         self.cv = cv
         self.max_iter = max_iter
         self.verbose = verbose
 
-    def fit(self, X, y, sample_weight=None, groups=None):
-        """Search C, then fit on all rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-            Embeddings, or any table.
-        y : array-like of shape (n,)
-            Labels.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
-        groups : array-like of shape (n,), default=None
-            Rows of a group, such as pictures of one object, are not used to judge each other.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If there is one class only.
-        """
-        self.cross_fit(X, y, groups=groups, sample_weight=sample_weight)
-        return self
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
-        """Fit, and say what probes that have not seen a row give for it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-            Embeddings, or any table.
-        y : array-like of shape (n,)
-            Labels.
-        folds : list of (train, test), default=None
-            Held-out logits come from probes on ``train``. None: as ``cv`` says.
-        groups : array-like of shape (n,), default=None
-            Rows of a group are in one fold, where `folds` is None.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        logits : ndarray of shape (n, C)
-            With ``C_``. A class that a probe has not seen gets the row's smallest logit.
-        known : ndarray of shape (n,), bool
-            Which rows can judge the head: those that a fold holds out.
-
-        Raises
-        ------
-        ValueError
-            If there is one class only.
-        """
-        X, y = check_table(self, X, y)
-        weights = check_weights(sample_weight, X)
-        self.classes_, targets = np.unique(y, return_inverse=True)
-        check_at_least_two(self.classes_)
+    def _cross_fit(self, X, targets, weights, folds, groups):
         if folds is None:
             folds = few_shot_folds(
                 targets, self.cv, groups=groups, every_class=True, shuffle=False, X=X
@@ -203,7 +143,7 @@ class LinearProbeHead(LogitClassifierMixin, BaseEstimator):
         losses, of_rows = [], []
         with silent("lbfgs failed to converge"):  # only the chosen strength has to
             for train, test in folds:
-                seen = None if weights is None else weights[train]
+                seen = some_of(weights, train)
                 probe = self._probe(C).fit(X[train], targets[train], seen)
                 scores = one_column_per_class(probe.decision_function(X[test]))
                 own = np.arange(len(test)), np.searchsorted(probe.classes_, targets[test])

@@ -6,12 +6,11 @@ import numpy as np
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, few_shot_folds, judging_rows
-from .._utils._given import check_weights
-from .._utils._linalg import taken, unit_rows
-from .._utils._sklearn import Interval, fit_context
+from .._utils._linalg import some_of, taken, unit_rows
+from .._utils._sklearn import Interval
+from ._cross_fit import CrossFitTextHead
 from ._ridge import Ridge, residuals_of
 from ._temperature import fit_temperature, unjudged_temperature
-from ._text_head import CrossFitTextHead
 
 _N_FOLDS = 5
 
@@ -29,16 +28,10 @@ class ResidualHead(CrossFitTextHead):
 
     Parameters
     ----------
-    backbone : str or None, default=None
-        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`. None takes
-        that of its block in an ensemble.
+    %(text_backbone)s
     alpha : float, default=0.2
         Strength of the ridge penalty, for rows of unit length.
-    templates : sequence of str, default=None
-        Prompts, as in :class:`ZeroShotHead`.
-    class_names : mapping or sequence of str, default=None
-        Names of the classes, as in :class:`ZeroShotHead`.
-    %(text_cache)s
+    %(prompts)s
 
     Attributes
     ----------
@@ -53,10 +46,7 @@ class ResidualHead(CrossFitTextHead):
     residual_coef_ : ndarray of shape (C, width)
         The correction's part that is linear in the embedding.
     residual_intercept_ : ndarray of shape (C,)
-    n_features_in_ : int
-        Width of the backbone's embedding.
-    feature_names_in_ : ndarray of shape (width,)
-        Names of the columns; only where ``fit`` saw a frame.
+    %(text_columns)s
 
     See Also
     --------
@@ -102,34 +92,9 @@ class ResidualHead(CrossFitTextHead):
         self.class_names = class_names
         self.cache = cache
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
-        """Fit, and say what heads that have not seen a row give for it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, width)
-            Embeddings, normalised or not.
-        y : array-like of shape (n,)
-            Labels.
-        folds : list of (train, test), default=None
-            Held-out logits come from ridge regressions on ``train``. None: up to five folds.
-        groups : array-like of shape (n,), default=None
-            Rows of a group are in one fold, where `folds` is None.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        logits : ndarray of shape (n, C)
-            Those of a row that no fold holds out are without correction.
-        known : ndarray of shape (n,), bool
-            Which rows can judge the head: all, since prompts have seen none.
-        """
-        features, targets = self._fit_text(X, y)
-        weights = check_weights(sample_weight, features)
+    def _cross_fit(self, features, targets, weights, folds, groups):
         if folds is None:
-            folds = self._folds(targets, groups, features)
+            folds = self._folds(targets, groups)
         judges = judging_rows(targets)
         text = self._calibrated_text(features, targets, weights, judges)
         ridge = Ridge(features, residuals_of(text, targets), weights, self.alpha)
@@ -137,13 +102,13 @@ class ResidualHead(CrossFitTextHead):
         self._correct(text, *ridge.fit(), held_out, rows, targets, weights)
         return text, np.ones(len(text), bool)
 
-    def _folds(self, targets, groups=None, X=None):
-        return few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0, X=X)
+    def _folds(self, targets, groups=None):
+        return few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
 
     def _calibrated_text(self, features, targets, weights, judges):
         """Fit the temperature of the prompts; what they say of all rows."""
         text = self._text_logits(features)
-        of_judges = None if weights is None else weights[judges]
+        of_judges = some_of(weights, judges)
         self.temperature_ = fit_temperature(
             taken(text, judges), targets[judges], sample_weight=of_judges
         )
@@ -153,7 +118,7 @@ class ResidualHead(CrossFitTextHead):
     def _correct(self, text, coef, intercept, held_out, rows, targets, weights):
         """Take a correction, scaled by what is held out of some rows; add this to their logits."""
         if len(rows) and covers_most(targets[rows], len(self.classes_)):
-            of_rows = None if weights is None else weights[rows]
+            of_rows = some_of(weights, rows)
             scale = fit_temperature(held_out, targets[rows], taken(text, rows), of_rows)
         else:
             rows, scale = [], unjudged_temperature(text, targets, weights)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.linalg import solve
 from scipy.special import softmax
 
-from .._utils._linalg import parts_of, taken, unit_rows
+from .._utils._linalg import mean_row, parts_of, taken, unit_rows
 
 _ROWS_AT_ONCE = 4096
 
@@ -79,7 +79,7 @@ class Ridge:
         if len(X) < X.shape[1]:  # what is learned is a combination of rows
             self._basis, triangle = np.linalg.qr(X.T)
             X = triangle.T
-        self._centre = np.average(X, axis=0, weights=weights).astype(X.dtype)
+        self._centre = mean_row(X, weights)
         self._X, self._Y = X - self._centre, Y
         self._sums = self._sums_of(slice(None))
 

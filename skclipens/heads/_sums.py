@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._utils._linalg import one_hot, parts_of
+from .._utils._linalg import one_hot, parts_of, some_of
 from ._discriminant import Discriminant
 
 _ROWS_AT_ONCE = 4096
@@ -43,7 +43,7 @@ class Sums:
         """Add rows, their classes by position, and their weights."""
         self.dtype = np.result_type(self.dtype, X.dtype).name
         for part in parts_of(len(X), _ROWS_AT_ONCE):
-            self._add(X[part], targets[part], None if weights is None else weights[part])
+            self._add(X[part], targets[part], some_of(weights, part))
 
     def _add(self, X, targets, weights):
         weights = np.ones(len(X), X.dtype) if weights is None else weights
@@ -97,7 +97,7 @@ class SummedDiscriminant(Discriminant):
     _is_wide = False
 
     def __init__(self, sums, targets=None, weights=None, judges=None, X_judges=None):
-        n_classes, self.n_features = sums.of_classes.shape
+        self.n_features = sums.of_classes.shape[1]
         self.n_rows, self._counts, self._centre = sums.counts.sum(), sums.counts, sums.mean
         self._tiny = np.finfo(sums.dtype).tiny
         self._means = sums.of_classes / np.maximum(self._counts, self._tiny)[:, None] - self._centre
@@ -109,7 +109,7 @@ class SummedDiscriminant(Discriminant):
         self._residuals = None
         self._log_prior = self._log_priors(None)
         if judges is not None:
-            self._given = None, targets, n_classes, weights
+            self._targets = targets
             self._weights = np.ones(len(targets)) if weights is None else weights
             self.judges = judges
             R = X_judges - self._centre - self._means[targets[judges]]

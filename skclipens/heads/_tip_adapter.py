@@ -7,13 +7,12 @@ from sklearn.utils import gen_batches
 from sklearn.utils.metaestimators import available_if
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, few_shot_folds
-from .._utils._given import check_weights
-from .._utils._linalg import one_hot, unit_rows
-from .._utils._sklearn import Interval, StrOptions, fit_context
+from .._utils._folds import covers_most, few_shot_folds, in_company
+from .._utils._linalg import one_hot, some_of, unit_rows
+from .._utils._sklearn import Interval, StrOptions
 from ..backbones import resolve_device
+from ._cross_fit import CrossFitTextHead
 from ._temperature import fit_temperature, log_loss
-from ._text_head import BaseTextHead
 from ._training import TRAINING_CONSTRAINTS, make_generator, train_head
 
 _DEFAULT_ALPHA, _DEFAULT_BETA = 1.0, 5.5
@@ -24,7 +23,7 @@ _MAX_AFFINITIES = 2**23  # in memory at a time
 
 
 @fill_doc
-class TipAdapterHead(BaseTextHead):
+class TipAdapterHead(CrossFitTextHead):
     r"""Add to zero-shot logits what similar training rows say, as Tip-Adapter does.
 
     The unit rows F of the training data and their one-hot labels L are a cache. The logits of an
@@ -37,20 +36,14 @@ class TipAdapterHead(BaseTextHead):
 
     Parameters
     ----------
-    backbone : str or None, default=None
-        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`. None takes
-        that of its block in an ensemble.
+    %(text_backbone)s
     alpha : float or "auto", default="auto"
         Weight of the cache. 0 is zero-shot.
     beta : float or "auto", default="auto"
         How fast the say of a training row falls with its distance.
     fine_tune : bool, default=False
         Whether to train the keys F (Tip-Adapter-F).
-    templates : sequence of str, default=None
-        Prompts, as in :class:`ZeroShotHead`.
-    class_names : mapping or sequence of str, default=None
-        Names of the classes, as in :class:`ZeroShotHead`.
-    %(text_cache)s
+    %(prompts)s
     learning_rate : float, default=1e-3
         Largest step size of AdamW; it falls to zero along a cosine. This and what follows is for
         ``fine_tune=True``.
@@ -84,10 +77,7 @@ class TipAdapterHead(BaseTextHead):
         ``fine_tune``.
     n_iter_ : int
         Number of epochs; 1 without ``fine_tune``.
-    n_features_in_ : int
-        Width of the backbone's embedding.
-    feature_names_in_ : ndarray of shape (width,)
-        Names of the columns; only where ``fit`` saw a frame.
+    %(text_columns)s
 
     See Also
     --------
@@ -133,13 +123,12 @@ class TipAdapterHead(BaseTextHead):
     """
 
     _parameter_constraints: dict = {
-        **BaseTextHead._parameter_constraints,
+        **CrossFitTextHead._parameter_constraints,
         **TRAINING_CONSTRAINTS,
         "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "beta": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "fine_tune": ["boolean"],
     }
-    __metadata_request__fit = {"sample_weight": True, "groups": True}
 
     def __init__(
         self,
@@ -172,81 +161,33 @@ class TipAdapterHead(BaseTextHead):
         self.random_state = random_state
         self.verbose = verbose
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, groups=None):
-        """Encode the names of the classes, and keep the rows.
+    # Trained keys have seen all rows.
+    cross_fit = available_if(lambda self: not self.fine_tune)(CrossFitTextHead.cross_fit)
 
-        Parameters
-        ----------
-        X : array-like of shape (n, width)
-            Embeddings, normalised or not.
-        y : array-like of shape (n,)
-            Labels.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows: of what they say in the cache, and of their loss.
-        groups : array-like of shape (n,), default=None
-            Rows of a group, such as pictures of one object, are not used to judge each other.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If X is not as wide as the backbone's embedding, a class has no name or a template has
-            no place for it.
-        """
-        targets, hidden, weights = self._fill_cache(X, y, None, groups, sample_weight)
+    def _fit(self, features, targets, weights, groups):
+        hidden = self._fill_cache(features, targets, weights, None, groups)
         if self.fine_tune:
             self.loss_curve_, keys = self._train(targets, hidden, weights)
             self.keys_, self.n_iter_ = keys.astype(self.keys_.dtype), self.max_iter
-        return self
 
-    @available_if(lambda self: not self.fine_tune)  # trained keys have seen all rows
-    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
-        """Fit, and say what heads that have not seen a row give for it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, width)
-            Embeddings, normalised or not.
-        y : array-like of shape (n,)
-            Labels.
-        folds : list of (train, test), default=None
-            Held-out rows meet the keys of ``train`` only. None: each row meets all but its own.
-        groups : array-like of shape (n,), default=None
-            Rows of a group do not meet each other's keys, where `folds` is None.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        logits : ndarray of shape (n, C)
-            With ``alpha_`` and ``beta_``.
-        known : ndarray of shape (n,), bool
-            Which rows can judge the head: those whose class has a key that they meet.
-        """
-        self._validate_params()
-        _, hidden, _ = self._fill_cache(X, y, folds, groups, sample_weight)
-        rows = np.arange(len(self.keys_))
+    def _cross_fit(self, features, targets, weights, folds, groups):
+        hidden = self._fill_cache(features, targets, weights, folds, groups)
+        rows = np.arange(len(features))
         batches = [rows[batch] for batch in self._batches(len(rows))]
-        logits = [self._tip_logits(self.keys_[batch], hidden(batch)) for batch in batches]
+        logits = [self._tip_logits(features[batch], hidden(batch)) for batch in batches]
         return np.concatenate(logits), hidden.known
 
-    def _fill_cache(self, X, y, folds, groups, sample_weight):
-        """Keys, values, alpha and beta; the rows' classes, hidden keys and weights."""
-        self.keys_, targets = self._fit_text(X, y)
-        weights = check_weights(sample_weight, self.keys_)
+    def _fill_cache(self, features, targets, weights, folds, groups):
+        """Fit keys, values, alpha and beta; which keys a row must not meet."""
         if folds is None and groups is not None:
             folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
-        said = np.ones(len(targets), self.keys_.dtype) if weights is None else weights
+        self.keys_ = features
+        said = np.ones(len(targets), features.dtype) if weights is None else weights
         self.values_ = one_hot(targets, len(self.classes_), said)
-        hidden = _HiddenKeys(targets, folds)
+        hidden = _HiddenKeys(targets, weights, folds)
         self.alpha_, self.beta_ = self._choose(targets, hidden, weights)
         self.loss_curve_, self.n_iter_ = [], 1
-        return targets, hidden, weights
+        return hidden
 
     def _choose(self, targets, hidden, weights):
         """Alpha and beta, as given or with the smallest log-loss of held-out rows."""
@@ -261,7 +202,7 @@ class TipAdapterHead(BaseTextHead):
         losses = np.zeros((len(betas), len(alphas)))
         for batch in self._batches(len(judges)):
             rows = judges[batch]
-            of_rows = None if weights is None else weights[rows]
+            of_rows = some_of(weights, rows)
             text = self._text_logits(self.keys_[rows]) / temperature
             affinity = self._affinity(self.keys_[rows], hidden(rows))
             for b, beta in enumerate(betas):
@@ -318,14 +259,16 @@ class TipAdapterHead(BaseTextHead):
 class _HiddenKeys:
     """Which keys a training row must not meet to be judged: its own, and all outside its fold."""
 
-    def __init__(self, targets, folds):
+    def __init__(self, targets, weights, folds):
         n = len(targets)
         self.fold_of = np.full(n, -1)
         self.outside = np.ones((len(folds or ()), n), bool)
         for fold, (train, test) in enumerate(folds or ()):
             self.fold_of[test] = fold
             self.outside[fold, train] = False
-        self.known = np.bincount(targets)[targets] > 1 if folds is None else self.fold_of >= 0
+        self.known = self.fold_of >= 0
+        if folds is None:
+            self.known = in_company(targets, weights=weights)
 
     def __call__(self, rows):
         """Hidden keys of some rows, (len(rows), number of keys)."""

@@ -19,16 +19,8 @@ class ZeroShotHead(BaseTextHead):
 
     Parameters
     ----------
-    backbone : str or None, default=None
-        The model that made the embeddings; see :class:`skclipens.backbones.Backbone`. None takes
-        that of its block in an ensemble.
-    templates : sequence of str, default=None
-        Prompts, each with one ``{}`` for the name of a class. None stands for
-        ``"a photo of a {}."``, ``"a picture of a {}."`` and ``"{}"``.
-    class_names : mapping or sequence of str, default=None
-        A mapping from labels to names, or a sequence that integer labels index and that holds
-        those that are strings. None: labels that are strings are their own names.
-    %(text_cache)s
+    %(text_backbone)s
+    %(prompts)s
 
     Attributes
     ----------
@@ -38,10 +30,7 @@ class ZeroShotHead(BaseTextHead):
         Text features of the classes, unit rows.
     logit_scale_ : float
         Scale of the logits.
-    n_features_in_ : int
-        Width of the backbone's embedding.
-    feature_names_in_ : ndarray of shape (width,)
-        Names of the columns; only where ``fit`` saw a frame.
+    %(text_columns)s
 
     See Also
     --------

@@ -8,7 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, groups_of_copies
+from .._utils._folds import covers_most, groups_of_copies, in_company
 from .._utils._images import refuse_images
 from .._utils._linalg import parts_of
 from .._utils._sklearn import HasMethods, Interval, fit_context
@@ -178,7 +178,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
         evidence = np.stack([logits.max(axis=1), nearest], axis=1)[known]
         self.location_, self.scale_ = evidence.mean(axis=0), evidence.std(axis=0)
         self.scale_ = np.maximum(self.scale_, np.finfo(self.scale_.dtype).tiny)
-        if not covers_most(y[_in_company(y, own)], len(self.classes_)):
+        if not covers_most(y[in_company(y, own)], len(self.classes_)):
             self.location_[1], self.scale_[1] = 0, np.inf
         self.offset_ = float(np.quantile(self._familiarity(evidence), self.reject_rate))
         if self.reject_rate == 0:
@@ -282,9 +282,3 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
                 cosines[own[part, None] == own] = -1
             nearest[part] = cosines.max(axis=1)
         return nearest
-
-
-def _in_company(y, own):
-    """Which rows have one of another group in their class."""
-    pairs = {label: set(own[y == label].tolist()) for label in np.unique(y)}
-    return np.array([len(pairs[label]) > 1 for label in y.tolist()])

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.utils import check_random_state
 
-from ..._utils._linalg import one_blas_thread, total_weight
+from ..._utils._linalg import one_blas_thread, some_of, total_weight
 from ..._utils._sklearn import InOrder, Interval
 from ._base import BaseRouter, loss_per_row, plausible_classes, weighted_sum
 from ._gated import GatedRouter, GateFeatures
@@ -122,10 +122,10 @@ class ShrunkRouter(BaseRouter):
             return static, None
         rows = check_random_state(self.random_state).permutation(len(y))[:_MAX_ROWS_TO_CHOOSE]
         X, logits, y = X[rows], logits[rows], y[rows]
-        weights = None if sample_weight is None else sample_weight[rows]
+        weights = some_of(sample_weight, rows)
         features = GateFeatures().fit(X, logits, weights)
         table = features(X, logits), *plausible_classes(logits, y), weights
-        parts = self._split(y, None if groups is None else groups[rows])
+        parts = self._split(y, some_of(groups, rows))
         if weights is not None:  # a part whose rows weigh nothing teaches and judges nothing
             parts = [p for p in parts if all(weights[rows].any() for rows in p)]
         if not parts:
@@ -169,7 +169,7 @@ class _Fold:
 
     def __init__(self, train, test, features, logits, y, weights):
         self.features = features[train], features[test]
-        self.seen = logits[train], y[train], None if weights is None else weights[train]
+        self.seen = logits[train], y[train], some_of(weights, train)
         self.held_out = logits[test], y[test]
         self.last = None
 

@@ -1,0 +1,145 @@
+"""How often a fit or a prediction is doubted: where all is right, and after a user's mistake.
+
+    python -m benchmarks.doubts --datasets local validation photographs --data-home DATA_HOME
+
+Fails where more than a few of the right uses are doubted. Embeddings are kept in the work folder.
+"""
+
+import argparse
+import re
+import tempfile
+import warnings
+from collections import defaultdict
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from skclipens.backbones import resolve_backbones
+from skclipens.heads._text_head import names_of_classes
+
+from ._machine import heading, markdown
+from .labels import load
+
+SHOTS = (1, 4, 16)
+N_PREDICTED = 200  # rows at most, in a prediction
+LIMIT = 2.0  # % of the right uses that may be doubted
+DOUBTS = re.compile(
+    "class_names in another order|fit the texts of|another length than in fit|unlike those of fit"
+)
+RIGHT = (
+    "fit, all as it should be",
+    "predict pictures of all classes",
+    "predict pictures of one class",
+)
+MISTAKES = (
+    "fit, names moved by one class",
+    "fit, names shuffled",
+    "fit, two names exchanged",
+    "fit, blocks in another order",
+    "predict, blocks in another order",
+    "predict, columns moved by one",
+    "predict, rows scaled by StandardScaler",
+)
+_NOTE = """\
+Labels are numbers, and `class_names` a list. A call is doubted that warns that names, blocks or
+embeddings do not fit each other. {draws} draws of each set, with 1, 4 and 16 labelled pictures per
+class; at most {n_predicted} pictures are predicted, of another style where a set has one. Names in
+another order are seen where prompts mean something, and two of many that are exchanged are not.
+Thresholds were chosen on these sets.
+"""
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.doubts", description=__doc__)
+    add = parser.add_argument
+    add("--datasets", nargs="+", default=["local"], help="as in benchmarks.paper")
+    add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")
+    add("--draws", type=int, default=5)
+    add("--data-home", type=Path, help="folder of the sets, as in fetch_benchmark")
+    add("--work", type=Path, help="embeddings; default: kept nowhere")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    """Command line."""
+    options = parse(arguments)
+    names = options.backbones[0] if len(options.backbones) == 1 else options.backbones
+    backbones = [backbone.name for backbone in resolve_backbones(names)]
+    print(heading("Doubts: how often, rightly and wrongly", "doubts", arguments))
+    print(_NOTE.format(draws=options.draws, n_predicted=N_PREDICTED))
+    by_shots, by_set = defaultdict(list), defaultdict(list)
+    with tempfile.TemporaryDirectory() as kept, threadpool_limits(1, user_api="blas"):
+        for task in load(options, backbones, options.work or Path(kept)):
+            for draw, shots in product(range(options.draws), SHOTS):
+                for case, told in measure(task, shots, draw):
+                    by_shots[case, shots].append(told)
+                    by_set[case, task.name].append(told)
+    print(report(RIGHT + MISTAKES, SHOTS, by_shots))
+    print(report(RIGHT + MISTAKES, list(dict.fromkeys(name for _, name in by_set)), by_set, True))
+    share = 100 * np.mean(
+        [one for (case, _), told in by_set.items() if case in RIGHT for one in told]
+    )
+    print(f"Of all right uses, {share:.1f}% are doubted; limit {LIMIT}%.")
+    if share > LIMIT:
+        raise SystemExit(1)
+
+
+def measure(task, shots, draw):
+    """Cases, and whether each was doubted."""
+    rng = np.random.default_rng(draw)
+    train = task.drawn(shots, rng)
+    X, y = task.X[train], task.codes[train]
+    names = np.array(names_of_classes(task.classes, task.class_names))
+    n = len(names)
+
+    def fit_doubted(names=names, X=X):
+        clf = task.ensemble(draw, class_names=list(names))
+        return clf, is_doubted(partial(clf.fit, X, y))
+
+    clf, told = fit_doubted()
+    fit, of_all, of_one = RIGHT
+    yield fit, told
+    test = rng.permutation(task.test)[:N_PREDICTED]
+    one = task.test[task.codes[task.test] == rng.integers(n)][:N_PREDICTED]
+    yield of_all, is_doubted(partial(clf.predict, task.X[test]))
+    yield of_one, is_doubted(partial(clf.predict, task.X[one]))
+    moved, shuffled, exchanged, blocks, *at_predict = MISTAKES
+    order = np.arange(n)
+    yield moved, fit_doubted(names[np.roll(order, 1)])[1]
+    yield shuffled, fit_doubted(names[rng.permutation(n)])[1]
+    pair = rng.permutation(n)[:2]
+    order[pair] = pair[::-1]
+    yield exchanged, fit_doubted(names[order])[1]
+    turned = np.concatenate(np.split(np.arange(X.shape[1]), task.n_blocks)[::-1])
+    yield blocks, fit_doubted(X=X[:, turned])[1]
+    rows = task.X[test]
+    mean, deviation = X.mean(axis=0), X.std(axis=0)
+    wrong = rows[:, turned], np.roll(rows, 1, axis=1), (rows - mean) / deviation
+    for case, table in zip(at_predict, wrong, strict=True):
+        yield case, is_doubted(partial(clf.predict, table))
+
+
+def is_doubted(run):
+    """Whether a call warns of what does not fit."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        run()
+    return any(DOUBTS.search(str(one.message)) for one in told)
+
+
+def report(cases, columns, doubted, transpose=False):
+    """Shares of calls that were doubted, in %, in Markdown."""
+    table = [
+        [case, *(f"{100 * np.mean(doubted[case, column]):.0f}" for column in columns)]
+        for case in cases
+    ]
+    rows = [["doubted, %", *map(str, columns)], *table]
+    header, *rows = zip(*rows, strict=True) if transpose else rows
+    return markdown(header, rows) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Heads that know what they would say of a row that they had not seen."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from .._utils._folds import check_folds, merge_copies
+from .._utils._given import check_groups, check_weights
+from .._utils._linalg import taken
+from .._utils._sklearn import fit_context
+from .._utils._validation import check_at_least_two, check_table
+from ._classifier import LogitClassifierMixin
+from ._text_head import BaseTextHead
+
+
+class CrossFitMixin:
+    """A head that knows, at less cost than fitting again, what it would say without a row.
+
+    A subclass has ``_check_rows(X, y)``, which sets ``classes_`` and gives rows in the form in
+    which it learns from them, and positions of their classes; and ``_cross_fit(X, targets, weights,
+    folds, groups)`` of these, which learns, and gives what :meth:`cross_fit` gives.
+    """
+
+    __metadata_request__fit = {"sample_weight": True, "groups": True}
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, groups=None):
+        """Learn from rows; heads with a text tower encode the names of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Embeddings, normalised or not. Rows that are the same are one row with the weight of
+            all, unless groups are given.
+        y : array-like of shape (n,)
+            Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+        groups : array-like of shape (n,), default=None
+            Rows of a group, such as pictures of one object, are not used to judge each other.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two classes; and of heads with a text tower, if X is not as
+            wide as the backbone's embedding, a class has no name or a template has no place for it.
+        """
+        (X, targets, weights, _, groups), _ = self._given(X, y, None, groups, sample_weight)
+        self._fit(X, targets, weights, groups)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
+        """Fit, and say what heads that have not seen a row give for it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Embeddings, normalised or not.
+        y : array-like of shape (n,)
+            Labels.
+        folds : list of (train, test), default=None
+            Held-out logits come from heads that are fitted on ``train``. None: each row is left out
+            where that has a closed form, and otherwise one of up to five folds, as ``cv`` says
+            where the head has one. Rows that are the same are left out together.
+        groups : array-like of shape (n,), default=None
+            Rows of a group are left out together, where `folds` is None.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        logits : ndarray of shape (n, C)
+            With the settings that the head has chosen. Those of a row that nothing holds out are
+            zero-shot logits, or mean nothing where the head has none.
+        known : ndarray of shape (n,), bool
+            Which rows can judge the head: all, where it starts from prompts, which have seen none;
+            otherwise those that are held out, and whose class others show.
+
+        Raises
+        ------
+        ValueError
+            As ``fit``; and if a fold has rows on both sides, or that are not there.
+        """
+        given, place = self._given(X, y, folds, groups, sample_weight)
+        return tuple(taken(of_rows, place) for of_rows in self._cross_fit(*given))
+
+    def _fit(self, X, targets, weights, groups):
+        self._cross_fit(X, targets, weights, None, groups)
+
+    def _given(self, X, y, folds, groups, sample_weight):
+        """What ``_cross_fit`` takes; and which of its rows stands for a row that was given."""
+        X, targets = self._check_rows(X, y)
+        weights, groups = check_weights(sample_weight, X), check_groups(groups, targets)
+        place, cv = np.arange(len(X)), getattr(self, "cv", None)
+        if folds is not None:
+            folds = check_folds(folds, len(X), "folds")
+        elif groups is None and (cv is None or isinstance(cv, Real)):
+            rows, place, weights = merge_copies(X, targets, weights)
+            X, targets = taken(X, rows), taken(targets, rows)
+        return (X, targets, weights, folds, groups), place
+
+
+class CrossFitTextHead(CrossFitMixin, BaseTextHead):
+    """A head that starts from text features and is defined by ``_cross_fit``."""
+
+    def _check_rows(self, X, y):
+        return self._fit_text(X, y)
+
+
+class CrossFitTableHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
+    """A head that needs no texts and is defined by ``_cross_fit``."""
+
+    def _check_rows(self, X, y):
+        X, y = check_table(self, X, y)
+        self.classes_, targets = np.unique(y, return_inverse=True)
+        check_at_least_two(self.classes_)
+        return X, targets
