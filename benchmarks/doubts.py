@@ -5,7 +5,6 @@
 Fails where more than a few of the right uses are doubted. Embeddings are kept in the work folder.
 """
 
-import argparse
 import re
 import tempfile
 import warnings
@@ -17,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from skclipens.backbones import resolve_backbones
 from skclipens.heads._text_head import names_of_classes
 
 from ._machine import heading, markdown
+from ._options import backbones_of, parser_of_sets
 from .labels import load
 
 SHOTS = (1, 4, 16)
@@ -53,21 +52,15 @@ Thresholds were chosen on these sets.
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.doubts", description=__doc__)
-    add = parser.add_argument
-    add("--datasets", nargs="+", default=["local"], help="as in benchmarks.paper")
-    add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")
-    add("--draws", type=int, default=5)
-    add("--data-home", type=Path, help="folder of the sets, as in fetch_benchmark")
-    add("--work", type=Path, help="embeddings; default: kept nowhere")
+    parser = parser_of_sets("doubts", __doc__, datasets=["local"])
+    parser.add_argument("--draws", type=int, default=5)
     return parser.parse_args(arguments)
 
 
 def main(arguments=None):
     """Command line."""
     options = parse(arguments)
-    names = options.backbones[0] if len(options.backbones) == 1 else options.backbones
-    backbones = [backbone.name for backbone in resolve_backbones(names)]
+    backbones = backbones_of(options)
     print(heading("Doubts: how often, rightly and wrongly", "doubts", arguments))
     print(_NOTE.format(draws=options.draws, n_predicted=N_PREDICTED))
     by_shots, by_set = defaultdict(list), defaultdict(list)
