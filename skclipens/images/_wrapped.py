@@ -57,7 +57,7 @@ def name_of(image):
         image = image.get("path")
     if not isinstance(image, (str, os.PathLike)) or image == "":
         return None
-    name = os.fsdecode(image)
+    name = str(os.fsdecode(image))  # not of a type of numpy, which messages would show
     return None if name[:5].lower() == "data:" or _BASE64.fullmatch(name) else name
 
 
