@@ -25,7 +25,12 @@ _RECORDS = (
     *(Block, BlockKind, EmbeddingStore, Expert, Folded),
     *(SeenBlock, Sums, UnlabeledCorrection, View),
 )
-_OTHERS = ("pathlib.PosixPath", "pathlib.WindowsPath", "scipy.sparse._csr.csr_array")
+_SYSTEMS = ("Posix", "Windows")
+# Where Python keeps paths depends on its version, and a model may be loaded by another one.
+_OTHERS = (
+    *(f"{module}.{kind}Path" for module in ("pathlib", "pathlib._local") for kind in _SYSTEMS),
+    "scipy.sparse._csr.csr_array",
+)
 
 
 def skops_trusted_types():
