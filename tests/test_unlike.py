@@ -174,7 +174,14 @@ def test_names_of_classes_in_another_order(few, n_rows):
     row = re.search("rows of class (.+), which it calls '(.+)', look like '(.+)'", doubt)
     label, called, looks = row.groups()
     assert (called, looks) == ((names[1:] + names[:1])[int(label)], names[int(label)])
+    mapping = dict(enumerate(names[1:] + names[:1]))
     assert not fit_doubts(X, targets, class_names=dict(enumerate(names)))
+    (doubt,) = fit_doubts(X, targets, class_names=mapping)
+    assert "were the names in class_names exchanged" in doubt
+    (doubt,) = fit_doubts(X, np.array(list(mapping.values()))[targets])
+    assert "were labels exchanged" in doubt
+    label, looks = re.search("rows of class '(.+)' look like '(.+)'", doubt).groups()
+    assert mapping[names.index(looks)] == label
     for y_of, head in ((targets.astype(float), "auto"), (targets, "residual"), (targets, "gda")):
         assert fit_doubts(X, y_of, head=head, class_names=names[1:] + names[:1])
     assert not fit_doubts(X, y, class_names=names[1:] + names[:1])  # each is its own name
@@ -189,12 +196,30 @@ def test_two_classes_of_which_one_is_rare_are_not_doubted(few):
             assert not fit_doubts(X[rows], targets, class_names=names.tolist())
 
 
-def test_names_that_say_nothing_are_not_in_another_order(few):
-    X, y = few[16]
+@pytest.mark.parametrize("n_rows", [1, 4, 16])
+def test_names_that_say_nothing_are_not_in_another_order(few, n_rows):
+    X, y = few[n_rows]
     names, targets = np.unique(y, return_inverse=True)
     invented = ["blick", "dax", "fep", "gazzer", "koba", "lorp", "modi", "toma", "wug", "zav"]
-    names = [f"{name} {i}" for i, name in enumerate((invented * 3)[: len(names)])]
-    assert not [one for one in fit_doubts(X, targets, class_names=names) if "order" in one]
+    invented = np.array([f"{name} {i}" for i, name in enumerate((invented * 3)[: len(names)])])
+    assert not fit_doubts(X, targets, class_names=invented)
+    rng = np.random.default_rng(0)
+    for _ in range(8):  # of few classes, some order fits by luck
+        few_names = rng.permutation(names)[:6]
+        rows = np.isin(y, few_names)
+        said = rng.permutation(invented)[np.searchsorted(np.sort(few_names), y[rows])]
+        assert not fit_doubts(X[rows], said, head="zero-shot", router="uniform", calibrate=False)
+
+
+@pytest.mark.parametrize("head", ["auto", "linear"])
+def test_labels_in_another_order_than_the_rows(few, head):
+    X, y = few[4]
+    assert not fit_doubts(X, y, head=head)
+    mixed = np.random.default_rng(0).permutation(y)
+    (doubt,) = fit_doubts(X, mixed, head=head)
+    assert f"X says nothing of y: {len(y)} rows" in doubt
+    X, y = few[1]  # where no row can judge what was learned
+    assert not fit_doubts(X, np.random.default_rng(0).permutation(y), head=head)
 
 
 # Names of columns, where there are any
