@@ -13,8 +13,10 @@ from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
 from safetensors.numpy import load_file, save_file
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import Normalizer, StandardScaler
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -95,6 +97,14 @@ def test_embeddings_of_another_length(clf, emoji, table, normalized_first):
     assert "'zoo/RN20', 'zoo/ViT-8' have another length than in fit" in doubt
     assert "normalize" in doubt
     assert not doubts(clf, before[1::2])
+    for n_rows in (1, 3):  # one length is enough, where it is that of a unit
+        assert doubts(clf, now[:n_rows]) and not doubts(clf, before[:n_rows])
+    of_few = AdaptiveBackboneEnsemble(BACKBONES, random_state=0).fit(before[:150:10], y[:150:10])
+    assert doubts(of_few, now[:1]) and not doubts(of_few, before)
+    unnamed = AdaptiveBackboneEnsemble(head="linear", random_state=0).fit(before[::2], y[::2])
+    (doubt,) = doubts(unnamed, now[1::2])
+    assert "'all' have another length than in fit" in doubt
+    assert not doubts(unnamed, before[1::2])
 
 
 def test_no_doubt_of_images_like_those_of_fit(clf, table):
@@ -124,6 +134,16 @@ def test_columns_that_are_no_embeddings_may_be_anything(table):
     X = pd.DataFrame(X, columns=names).assign(price=np.random.default_rng(0).random(len(X)))
     clf = AdaptiveBackboneEnsemble(random_state=0).fit(X[::2], y[::2])
     assert not doubts(clf, X[1::2].assign(price=-1e3))
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler(), Normalizer(), PCA(130, whiten=True)])
+def test_wide_tables_of_other_things_may_be_of_any_length(table, scaler):
+    X, y = table
+    X = np.abs(X) + 1
+    train = scaler.fit_transform(X[::2])
+    clf = AdaptiveBackboneEnsemble(head="linear", random_state=0).fit(train, y[::2])
+    assert not doubts(clf, scaler.transform(X[1::2]))
+    assert not doubts(clf, np.repeat(scaler.transform(X[1:2]), 3, axis=0))
 
 
 def test_the_doubt_is_saved_with_the_ensemble(clf, table):
