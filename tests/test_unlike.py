@@ -282,8 +282,10 @@ def test_a_block_of_other_columns_than_its_name_says(frame, columns, where):
 def test_a_set_has_no_order_to_name_classes_by(frame):
     X, y = frame
     names, targets = np.unique(y, return_inverse=True)
-    with pytest.raises(ValueError, match="class_names is a set"):
-        AdaptiveBackboneEnsemble(class_names=set(names)).fit(X, targets)
+    for unordered in (set(names), dict.fromkeys(names).keys(), {0: "a"}.values()):
+        for clf in (AdaptiveBackboneEnsemble(), ZeroShotHead("zoo/RN20")):
+            with pytest.raises(ValueError, match=r"'class_names' parameter .* a list"):
+                clf.set_params(class_names=unordered).fit(X, targets)
 
 
 # Rows that belong together

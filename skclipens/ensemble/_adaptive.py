@@ -203,7 +203,7 @@ class AdaptiveBackboneEnsemble(
         "cv": CV_CONSTRAINTS,
         "calibrate": ["boolean"],
         "class_weight": [None, dict, StrOptions({"balanced"})],
-        "class_names": [None, dict, "array-like"],
+        "class_names": [None, dict, InOrder()],
         "templates": [None, InOrder()],
         "cache": CACHE_CONSTRAINTS,
         "unlabeled": [StrOptions({"error", "ignore", "use"})],

@@ -126,7 +126,7 @@ def warn_of_unlike(seen, X):
 
 
 def _have_other_length(block, lengths):
-    """Whether rows were normalized in one call only, or of many, nearly all are longer or shorter."""
+    """Whether rows were normalized in one call only, or many rows are longer or shorter."""
     away = abs(np.median(lengths) - block.length)
     if away <= _LONGER * block.length or not (block.is_named or len(lengths) >= _FEWEST):
         return False
