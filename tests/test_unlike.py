@@ -207,6 +207,23 @@ def test_names_of_classes_in_another_order(few, n_rows):
     assert not fit_doubts(X, y, class_names=names[1:] + names[:1])  # each is its own name
 
 
+@pytest.mark.parametrize("n_classes", [2, 3, 4])
+def test_names_of_few_classes_in_another_order(few, n_classes):
+    X, y = few[16]
+    names = np.array(["clock", "land vehicle", "mammal", "person at work"][:n_classes])
+    rows = np.isin(y, names)
+    X, targets = X[rows], np.searchsorted(names, y[rows])
+    assert not fit_doubts(X, targets, class_names=names)
+    rotated = np.roll(names, 1)
+    (doubt,) = fit_doubts(X, targets, class_names=rotated)
+    assert "as their names would, were class_names in another order" in doubt
+    row = re.search("rows of class (.+), which it calls '(.+)', look like '(.+)'", doubt)
+    label, called, looks = row.groups()
+    assert (called, looks) == (rotated[int(label)], names[int(label)])
+    (doubt,) = fit_doubts(X, rotated[targets], head="zero-shot")
+    assert "were labels exchanged" in doubt
+
+
 def test_two_classes_of_which_one_is_rare_are_not_doubted(few):
     X, y = few[16]
     for one, other in (("mammal", "meal"), ("meal", "mammal")):
@@ -226,9 +243,13 @@ def test_names_that_say_nothing_are_not_in_another_order(few, n_rows):
     rng = np.random.default_rng(0)
     for _ in range(8):  # of few classes, some order fits by luck
         few_names = rng.permutation(names)[:6]
-        rows = np.isin(y, few_names)
-        said = rng.permutation(invented)[np.searchsorted(np.sort(few_names), y[rows])]
-        assert not fit_doubts(X[rows], said, head="zero-shot", router="uniform", calibrate=False)
+        said = rng.permutation(invented)
+        for n_classes in (2, 3, 6):
+            rows = np.isin(y, few_names[:n_classes])
+            labels = said[np.searchsorted(np.sort(few_names[:n_classes]), y[rows])]
+            assert not fit_doubts(
+                X[rows], labels, head="zero-shot", router="uniform", calibrate=False
+            )
 
 
 @pytest.mark.parametrize("head", ["auto", "linear"])
