@@ -66,12 +66,50 @@ def warn_of_columns(experts, X, names):
         )
     if largest:
         column, reader = largest
-        name = f"Column {column}" if names is None else f"Column {names[column]!r}"
         warn(
-            f"{name} has more than {_NEARLY_ALL:.0%} of the variance of what {reader.name!r} "
-            "reads, so the other columns hardly count. Scale columns that are no embeddings, say "
+            f"{_called(column, names)} has more than {_NEARLY_ALL:.0%} of the variance of what "
+            f"{reader.name!r} reads, so the other columns hardly count. Scale columns that are no embeddings, say "
             "by StandardScaler in a ColumnTransformer."
         )
+
+
+def warn_of_labels_in_columns(experts, X, y, names):
+    """Warn of a column that is no embedding and tells the class of each row.
+
+    Parameters
+    ----------
+    experts : list of Expert
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+    names : ndarray of shape (n_features,) or None
+        Names of the columns.
+
+    Warns
+    -----
+    UserWarning
+        If a column has one value for each class, for too many rows to be chance. Names it.
+    """
+    X, (classes, targets) = some_rows(X), np.unique(some_rows(y), return_inverse=True)
+    n_rows = np.bincount(targets)
+    if len(X) * np.log(len(classes)) < _ENOUGH_LOSS or n_rows.min() < 2:
+        return
+    order, starts = np.argsort(targets), np.cumsum(n_rows) - n_rows
+    parts = [part for expert in experts for part in expert.block.parts or [expert.block]]
+    for columns in {part.name: part.columns for part in parts if part.backbone is None}.values():
+        values = take(X, columns)[order]
+        lowest, highest = (of.reduceat(values, starts) for of in (np.minimum, np.maximum))
+        for place in np.flatnonzero((lowest == highest).all(axis=0)):
+            if len(np.unique(lowest[:, place])) == len(classes):
+                warn(
+                    f"{_called(columns[place], names)} has one value for each class, and no two "
+                    "have the same. If it was made of the labels, leave it out of X: rows to "
+                    "predict will not have it."
+                )
+                return
+
+
+def _called(column, names):
+    return f"Column {column}" if names is None else f"Column {names[column]!r}"
 
 
 def _by_block(experts):

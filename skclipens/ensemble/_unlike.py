@@ -75,13 +75,13 @@ def _seen(name, columns, is_named, X):
     likeness, spread = 0.0, np.inf  # which say nothing
     if is_named and n >= _FEWEST:
         likeness, spread = (n * float(centre @ centre) - 1) / (n - 1), float(lengths.std())
-    length, normalized = float(np.median(lengths)), _are_normalized(lengths, is_named)
+    length, normalized = float(_middle(lengths)), _are_normalized(lengths, is_named)
     return SeenBlock(name, columns, centre, likeness, length, spread, is_named, normalized)
 
 
 def _are_normalized(lengths, is_named):
     """Whether lengths are equal: of few rows only if they are one, as others may be by luck."""
-    expected = 1 if is_named else np.median(lengths)
+    expected = 1 if is_named else _middle(lengths)
     enough = is_named or len(lengths) >= _FEWEST
     return bool(enough and (np.abs(lengths - expected) < _EQUAL * expected).all())
 
@@ -104,7 +104,7 @@ def warn_of_unlike(seen, X):
         rows = take(X, block.columns)
         lengths = _lengths(rows)
         if _have_other_length(block, lengths):
-            other_lengths.append((block.name, np.median(lengths), block.length))
+            other_lengths.append((block.name, _middle(lengths), block.length))
         elif block.likeness > _NO_CONE and len(X) >= _FEWEST:
             likeness = (unit_rows(rows) @ block.centre).mean()
             if likeness < _UNLIKE * block.likeness:
@@ -127,12 +127,17 @@ def warn_of_unlike(seen, X):
 
 def _have_other_length(block, lengths):
     """Whether rows were normalized in one call only, or many rows are longer or shorter."""
-    away = abs(np.median(lengths) - block.length)
+    away = abs(_middle(lengths) - block.length)
     if away <= _LONGER * block.length or not (block.is_named or len(lengths) >= _FEWEST):
         return False
     if _are_normalized(lengths, block.is_named) != block.is_normalized:
         return True
     return len(lengths) >= _FEWEST and away > _LONGER * block.length + _DEVIATIONS * block.spread
+
+
+def _middle(lengths):
+    """Their median, for a single one ten times as fast as by numpy."""
+    return np.sort(lengths)[len(lengths) // 2]
 
 
 def _lengths(rows):
