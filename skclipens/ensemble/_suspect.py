@@ -68,8 +68,8 @@ def warn_of_columns(experts, X, names):
         column, reader = largest
         warn(
             f"{_called(column, names)} has more than {_NEARLY_ALL:.0%} of the variance of what "
-            f"{reader.name!r} reads, so the other columns hardly count. Scale columns that are no embeddings, say "
-            "by StandardScaler in a ColumnTransformer."
+            f"{reader.name!r} reads, so the other columns hardly count. Scale columns that are no "
+            "embeddings, say by StandardScaler in a ColumnTransformer."
         )
 
 
