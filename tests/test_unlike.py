@@ -183,6 +183,13 @@ def test_blocks_that_are_named_in_another_order(few, n_rows):
     assert "The columns of 'zoo/ViT-8' fit the texts of 'zoo/RN20', and not its own" in doubt
 
 
+@pytest.mark.parametrize("names", [("left", "right"), ("A", "D"), ("clock", "left")])
+def test_blocks_whose_texts_fit_badly_are_not_in_another_order(emoji, names):
+    files, y = emoji
+    X = MultiBackboneEmbedder("zoo").fit_transform(files[y == "family"][:12])
+    assert not fit_doubts(X, np.tile(names, 6), "zoo", head="zero-shot", calibrate=False)
+
+
 @pytest.mark.parametrize("n_rows", [1, 4, 16])
 def test_names_of_classes_in_another_order(few, n_rows):
     X, y = few[n_rows]

@@ -6,12 +6,12 @@ from scipy.optimize import linear_sum_assignment
 from .._utils._linalg import unit_rows
 from .._utils._warnings import warn
 from ..heads._text_head import BaseTextHead, names_of_classes
-from ._blocks import take
 from ._suspect import some_rows
 
 # Mean cosines of images and texts. On the sets of `benchmarks.paper`, those of another block's
 # texts are at most 0.12, and those of the own at least 0.13 but on scanned digits.
 _FITS, _FITS_BETTER, _FEWEST = 0.13, 0.1, 10
+_OTHER_WIDTH = -2  # in place of a cosine
 # How far accuracy rises under the best order of the names by luck: by at most the first with many
 # rows of many classes, and farther the fewer there are. Of invented names on drawings and
 # photographs, for 5 to 30 classes and 1 to 16 rows of each, 1% rise farther; of right names, none.
@@ -47,25 +47,24 @@ def warn_of_mismatch(ensemble, X, y):
 
 
 def _warn_of_blocks(experts, X):
-    texts = {
-        expert.block.name: (expert.block.columns, expert.head.coef_.mean(axis=0))
-        for expert in _with_texts(experts)
-    }
-    for name, (columns, own) in texts.items():
-        centre = unit_rows(take(X, columns)).mean(axis=0)
-        cosines = {
-            other: float(centre @ text)
-            for other, (_, text) in texts.items()
-            if len(text) == len(own)
-        }
-        best = max(cosines, key=cosines.get)
-        if cosines[best] > max(_FITS, cosines[name] + _FITS_BETTER):
-            warn(
-                f"The columns of {name!r} fit the texts of {best!r}, and not its own: mean cosines "
-                f"are {cosines[best]:.2f} and {cosines[name]:.2f}. Name the blocks in the order of "
-                "the columns, or give a frame, whose columns have names."
-            )
-            return
+    of_blocks = {expert.block.name: expert for expert in _with_texts(experts)}
+    if len(of_blocks) < 2:
+        return
+    names, experts = list(of_blocks), list(of_blocks.values())
+    texts = [expert.head.coef_.mean(axis=0) for expert in experts]
+    centres = [unit_rows(expert.columns_of(X)).mean(axis=0) for expert in experts]
+    cosines = np.array(
+        [[float(c @ t) if len(c) == len(t) else _OTHER_WIDTH for t in texts] for c in centres]
+    )
+    rows, best = linear_sum_assignment(cosines, maximize=True)
+    moved = np.flatnonzero(best != rows)
+    own, other = cosines[moved, moved], cosines[moved, best[moved]]
+    if len(moved) and other.mean() > max(_FITS, own.mean() + _FITS_BETTER):
+        warn(
+            f"The columns of {names[moved[0]]!r} fit the texts of {names[best[moved[0]]]!r}, and "
+            f"not its own: mean cosines are {other[0]:.2f} and {own[0]:.2f}. Name the blocks in "
+            "the order of the columns, or give a frame, whose columns have names."
+        )
 
 
 def _with_texts(experts):
