@@ -231,6 +231,19 @@ def test_names_of_few_classes_in_another_order(few, n_classes):
     assert "were labels exchanged" in doubt
 
 
+def test_two_names_of_many_that_are_exchanged(few):
+    X, y = few[16]
+    names, targets = np.unique(y, return_inverse=True)
+    one, other = np.searchsorted(names, ["land vehicle", "mammal"])
+    exchanged = names.copy()
+    exchanged[[one, other]] = names[[other, one]]
+    (doubt,) = fit_doubts(X, targets, class_names=dict(enumerate(exchanged)))
+    assert "the names in class_names exchanged" in doubt
+    assert {"'land vehicle'", "'mammal'"} <= set(re.findall("'[^']+'", doubt))
+    (doubt,) = fit_doubts(X, exchanged[targets], head="residual")
+    assert "were labels exchanged" in doubt
+
+
 def test_two_classes_of_which_one_is_rare_are_not_doubted(few):
     X, y = few[16]
     for one, other in (("mammal", "meal"), ("meal", "mammal")):

@@ -19,6 +19,7 @@ _BY_LUCK, _OF_CLASSES, _OF_ROWS = 0.35, 1.4, 0.4
 # Of fewer classes, invented names often do. How these differ is aligned by luck with how rows do up
 # to the first, and more with fewer backbones, and rises by less than the last under another order:
 # but 2 in 1,000, of 2 to 4 classes of the same sets with 4 or 16 rows each; of right names, none.
+# Of more classes, those are looked at whose names prompts would exchange: there, none at all.
 _FEW_CLASSES, _ROWS_OF_EACH = 5, 4
 _ALIGNED, _OF_BACKBONES, _BETTER_ALIGNED = 0.2, 0.35, 0.45
 
@@ -79,52 +80,52 @@ def _warn_of_names(ensemble, X, y):
     experts = list({one.block.name: one for one in all_known}.values())
     if not experts:
         return
-    targets = np.searchsorted(classes, y)
+    every, targets = np.arange(len(classes)), np.searchsorted(classes, y)
     n_rows = np.bincount(targets, minlength=len(classes))
-    if len(classes) >= _FEW_CLASSES:
-        found = _other_order_of_many(experts, X, targets, n_rows)
-    elif n_rows.min() >= _ROWS_OF_EACH:
-        found = _other_order_of_few(experts, X, targets, n_rows)
-    else:
-        return
-    if found is not None:
-        best, why = found
-        row = int(np.argmax(n_rows * (best != np.arange(len(classes)))))
+    best, given, possible = _order_by_prompts(experts, X, targets, n_rows)
+    why = (
+        f"Prompts name {given:.0%} of the rows rightly, in the mean over classes, and would name "
+        f"{possible:.0%} were "
+    )
+    is_few = len(classes) < _FEW_CLASSES
+    if is_few or possible - given <= _rise_by_luck(n_rows):
+        some = every if is_few else np.flatnonzero(best != every)
+        best = _order_by_differences(experts, X, targets, n_rows, some)
+        why = "Rows of classes differ from each other as their names would, were "
+    if best is not None:
+        row = int(np.argmax(n_rows * (best != every)))
         known = experts[0].head
         names = names_of_classes(classes, known.class_names)
         warn(why + _said(known.class_names, classes[row].item(), names[row], names[best[row]]))
 
 
-def _other_order_of_many(experts, X, targets, n_rows):
-    """An order of the names under which prompts would classify far better, and that; or None."""
+def _order_by_prompts(experts, X, targets, n_rows):
+    """The order of the names that suits prompts best, and accuracies as given and in this order."""
     n_classes = len(n_rows)
     logits = np.mean([one.head._text_logits(unit_rows(one.columns_of(X))) for one in experts], 0)
     counts = np.zeros((n_classes, n_classes), int)
     np.add.at(counts, (targets, logits.argmax(axis=1)), 1)
     shares = counts / np.maximum(n_rows, 1)[:, None]
     rows, best = linear_sum_assignment(shares, maximize=True)
-    given, possible = np.trace(shares) / n_classes, shares[rows, best].mean()
-    if possible - given <= _rise_by_luck(n_rows):
+    return best, np.trace(shares) / n_classes, shares[rows, best].mean()
+
+
+def _order_by_differences(experts, X, targets, n_rows, some):
+    """An order in which names of few classes differ as their rows do, or None."""
+    if not 2 <= len(some) < _FEW_CLASSES or n_rows[some].min() < _ROWS_OF_EACH:
         return None
-    return best, (
-        f"Prompts name {given:.0%} of the rows rightly, in the mean over classes, and would name "
-        f"{possible:.0%} were "
-    )
-
-
-def _other_order_of_few(experts, X, targets, n_rows):
-    """An order in which names differ as the rows of the classes do, and that; or None."""
-    sums = np.zeros((len(n_rows), len(X)))
-    sums[targets, np.arange(len(X))] = 1 / n_rows[targets]
+    means = (targets == some[:, None]) / n_rows[some, None]
     aligned = np.mean(
-        [_alignment(sums @ unit_rows(e.columns_of(X)), e.head.coef_) for e in experts], 0
+        [_alignment(means @ unit_rows(e.columns_of(X)), e.head.coef_[some]) for e in experts], 0
     )
-    rows, best = linear_sum_assignment(aligned, maximize=True)
-    given, possible = np.trace(aligned), aligned[rows, best].sum()
+    rows, order = linear_sum_assignment(aligned, maximize=True)
+    given, possible = np.trace(aligned), aligned[rows, order].sum()
     enough = _ALIGNED + _OF_BACKBONES / np.sqrt(len(experts))
     if possible <= enough or possible - given <= _BETTER_ALIGNED:
         return None
-    return best, "Rows of the classes differ from each other as their names would, were "
+    best = np.arange(len(n_rows))
+    best[some] = some[order]
+    return best
 
 
 def _alignment(centres, texts):
