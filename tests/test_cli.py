@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from sklearn.model_selection import GridSearchCV
 
 import skclipens
 from skclipens import ImageRetriever, MultiBackboneEmbedder, cli, make_backbone_pipeline
@@ -99,6 +100,17 @@ def test_predict_takes_models_of_the_library_files_and_tables(photos, unseen, tm
     ]
     assert rows[-1].endswith("broken.png,,,,")
     assert "Warning: 1 of 4 images cannot be read" in told.stderr
+
+
+def test_a_search_is_its_best_model(photos, unseen, tmp_path):
+    train = load_folder(photos / "train")
+    clf = make_backbone_pipeline("zoo/RN20", head="linear", random_state=0)
+    rules = {"adaptivebackboneensemble__router": ["uniform", "static"]}
+    search = GridSearchCV(clf, rules, cv=2).fit(train.filenames, train.target)
+    joblib.dump(search, tmp_path / "search")
+    run("predict", tmp_path / "search", photos / "test", "-o", tmp_path / "out.csv")
+    labels = pd.read_csv(tmp_path / "out.csv")["label"]
+    assert labels.tolist() == search.predict(unseen).tolist()
 
 
 def test_names_need_no_labels(photos, unseen):
@@ -235,6 +247,28 @@ def test_names_of_folders_may_stay_as_they_are(photos, tmp_path):
     assert "'geometric shape'" in told.stderr and "--raw-names" in told.stderr
     run("evaluate", model, photos / "test", "-o", report, "--raw-names")
     assert "<td>geometric_shape</td>" in report.read_text("utf-8")
+
+
+def test_codes_have_names_in_a_table(photos, tmp_path):
+    folder, names, model = tmp_path / "coded", tmp_path / "names.csv", tmp_path / "coded.joblib"
+    for code, name in enumerate(CLASSES):
+        shutil.copytree(photos / "train" / name.replace(" ", "_"), folder / f"0000{code}")
+    told = run("fit", folder, "-o", model, *SMALL)
+    assert "Give class_names" in told.stderr
+    names.write_text("label,name\n" + "".join(f"0000{i},{c}\n" for i, c in enumerate(CLASSES)))
+    told = run("fit", folder, "-o", model, "--class-names", names, *SMALL)
+    assert "Give class_names" not in told.stderr
+    clf = joblib.load(model)
+    assert clf.get_params()["adaptivebackboneensemble__class_names"]["00002"] == CLASSES[2]
+    assert clf.classes_.tolist() == ["00000", "00001", "00002"]
+    for text, message in (
+        ("label,name\n00000,bird\n", "has no row for the class '00001'"),
+        ("label,name\n00000,bird\n00000,cat\n", "has the label '00000' more than once"),
+        ("code,name\n00000,bird\n", "needs a column 'label' and a column 'name'"),
+    ):
+        names.write_text(text)
+        told = run("fit", folder, "-o", model, "--class-names", names, *SMALL, fails=True)
+        assert message in told.stderr
 
 
 def test_tables_may_hold_pictures(photos, unseen, tmp_path):

@@ -14,6 +14,7 @@ from scipy.special import softmax
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from skclipens import (
@@ -153,6 +154,16 @@ def test_only_fitted_ensembles_are_shown(Display, test_set):
         Display.from_estimator(make_pipeline(LogisticRegression()), *test_set)
     with pytest.raises(NotFittedError):
         Display.from_estimator(AdaptiveBackboneEnsemble(BACKBONES), *test_set)
+
+
+@pytest.mark.parametrize("Display", DISPLAYS)
+def test_of_a_search_the_best_estimator_is_shown(Display, table, test_set):
+    rules = {"router": ["uniform", "static"]}
+    search = GridSearchCV(AdaptiveBackboneEnsemble(BACKBONES, head="zero-shot"), rules, cv=2)
+    search.fit(*table)
+    displays = [Display.from_estimator(one, *test_set) for one in (search, search.best_estimator_)]
+    for of_search, of_best in zip(*map(shown, displays)):
+        assert_allclose(of_search, of_best)
 
 
 # Routing weights

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_wine
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -203,6 +204,23 @@ def test_a_column_that_drowns_all_others_is_named(table):
     (text,) = said(lambda: clf.set_params(head="linear").fit(np.hstack([price, X]), y))
     assert text.startswith("Column 0 has more than 99% of the variance of what 'all' reads")
     assert not said(lambda: clf.set_params(head="auto").fit(frame.assign(price=price / 3e3), y))
+
+
+def test_a_column_that_was_made_of_the_labels_is_named():
+    X, y = load_wine(return_X_y=True, as_frame=True)
+    rng = np.random.default_rng(0)
+    nearly = np.where(rng.random(len(y)) < 0.9, y, 0)  # such a column may be a right one
+    X = X.assign(nearly=nearly, coarse=y == 2)
+    clf = AdaptiveBackboneEnsemble([("all", slice(None))], head="linear", random_state=0)
+    mentions = "has one value for each class, and no two have the same"
+    assert not [text for text in said(lambda: clf.fit(X, y)) if mentions in text]
+    coded = X.assign(code=np.array([7, 2, 5])[y])
+    for table, name in ((coded, "'code'"), (coded.to_numpy(float), str(X.shape[1]))):
+        (text,) = [text for text in said(lambda t=table: clf.fit(t, y)) if mentions in text]
+        assert text.startswith(f"Column {name} has one value")
+    few = np.concatenate([np.flatnonzero(y == label)[:8] for label in range(3)])
+    texts = said(lambda: clf.fit(coded.iloc[few], y[few]))  # may be chance
+    assert not [text for text in texts if mentions in text]
 
 
 @pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler()])

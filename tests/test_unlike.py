@@ -13,8 +13,10 @@ from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
 from safetensors.numpy import load_file, save_file
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import Normalizer, StandardScaler
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -95,6 +97,14 @@ def test_embeddings_of_another_length(clf, emoji, table, normalized_first):
     assert "'zoo/RN20', 'zoo/ViT-8' have another length than in fit" in doubt
     assert "normalize" in doubt
     assert not doubts(clf, before[1::2])
+    for n_rows in (1, 3):  # one length is enough, where it is that of a unit
+        assert doubts(clf, now[:n_rows]) and not doubts(clf, before[:n_rows])
+    of_few = AdaptiveBackboneEnsemble(BACKBONES, random_state=0).fit(before[:150:10], y[:150:10])
+    assert doubts(of_few, now[:1]) and not doubts(of_few, before)
+    unnamed = AdaptiveBackboneEnsemble(head="linear", random_state=0).fit(before[::2], y[::2])
+    (doubt,) = doubts(unnamed, now[1::2])
+    assert "'all' have another length than in fit" in doubt
+    assert not doubts(unnamed, before[1::2])
 
 
 def test_no_doubt_of_images_like_those_of_fit(clf, table):
@@ -124,6 +134,16 @@ def test_columns_that_are_no_embeddings_may_be_anything(table):
     X = pd.DataFrame(X, columns=names).assign(price=np.random.default_rng(0).random(len(X)))
     clf = AdaptiveBackboneEnsemble(random_state=0).fit(X[::2], y[::2])
     assert not doubts(clf, X[1::2].assign(price=-1e3))
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler(), Normalizer(), PCA(130, whiten=True)])
+def test_wide_tables_of_other_things_may_be_of_any_length(table, scaler):
+    X, y = table
+    X = np.abs(X) + 1
+    train = scaler.fit_transform(X[::2])
+    clf = AdaptiveBackboneEnsemble(head="linear", random_state=0).fit(train, y[::2])
+    assert not doubts(clf, scaler.transform(X[1::2]))
+    assert not doubts(clf, np.repeat(scaler.transform(X[1:2]), 3, axis=0))
 
 
 def test_the_doubt_is_saved_with_the_ensemble(clf, table):
@@ -163,6 +183,13 @@ def test_blocks_that_are_named_in_another_order(few, n_rows):
     assert "The columns of 'zoo/ViT-8' fit the texts of 'zoo/RN20', and not its own" in doubt
 
 
+@pytest.mark.parametrize("names", [("left", "right"), ("A", "D"), ("clock", "left")])
+def test_blocks_whose_texts_fit_badly_are_not_in_another_order(emoji, names):
+    files, y = emoji
+    X = MultiBackboneEmbedder("zoo").fit_transform(files[y == "family"][:12])
+    assert not fit_doubts(X, np.tile(names, 6), "zoo", head="zero-shot", calibrate=False)
+
+
 @pytest.mark.parametrize("n_rows", [1, 4, 16])
 def test_names_of_classes_in_another_order(few, n_rows):
     X, y = few[n_rows]
@@ -174,10 +201,47 @@ def test_names_of_classes_in_another_order(few, n_rows):
     row = re.search("rows of class (.+), which it calls '(.+)', look like '(.+)'", doubt)
     label, called, looks = row.groups()
     assert (called, looks) == ((names[1:] + names[:1])[int(label)], names[int(label)])
+    mapping = dict(enumerate(names[1:] + names[:1]))
     assert not fit_doubts(X, targets, class_names=dict(enumerate(names)))
+    (doubt,) = fit_doubts(X, targets, class_names=mapping)
+    assert "were the names in class_names exchanged" in doubt
+    (doubt,) = fit_doubts(X, np.array(list(mapping.values()))[targets])
+    assert "were labels exchanged" in doubt
+    label, looks = re.search("rows of class '(.+)' look like '(.+)'", doubt).groups()
+    assert mapping[names.index(looks)] == label
     for y_of, head in ((targets.astype(float), "auto"), (targets, "residual"), (targets, "gda")):
         assert fit_doubts(X, y_of, head=head, class_names=names[1:] + names[:1])
     assert not fit_doubts(X, y, class_names=names[1:] + names[:1])  # each is its own name
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 4])
+def test_names_of_few_classes_in_another_order(few, n_classes):
+    X, y = few[16]
+    names = np.array(["clock", "land vehicle", "mammal", "person at work"][:n_classes])
+    rows = np.isin(y, names)
+    X, targets = X[rows], np.searchsorted(names, y[rows])
+    assert not fit_doubts(X, targets, class_names=names)
+    rotated = np.roll(names, 1)
+    (doubt,) = fit_doubts(X, targets, class_names=rotated)
+    assert "as their names would, were class_names in another order" in doubt
+    row = re.search("rows of class (.+), which it calls '(.+)', look like '(.+)'", doubt)
+    label, called, looks = row.groups()
+    assert (called, looks) == (rotated[int(label)], names[int(label)])
+    (doubt,) = fit_doubts(X, rotated[targets], head="zero-shot")
+    assert "were labels exchanged" in doubt
+
+
+def test_two_names_of_many_that_are_exchanged(few):
+    X, y = few[16]
+    names, targets = np.unique(y, return_inverse=True)
+    one, other = np.searchsorted(names, ["land vehicle", "mammal"])
+    exchanged = names.copy()
+    exchanged[[one, other]] = names[[other, one]]
+    (doubt,) = fit_doubts(X, targets, class_names=dict(enumerate(exchanged)))
+    assert "the names in class_names exchanged" in doubt
+    assert {"'land vehicle'", "'mammal'"} <= set(re.findall("'[^']+'", doubt))
+    (doubt,) = fit_doubts(X, exchanged[targets], head="residual")
+    assert "were labels exchanged" in doubt
 
 
 def test_two_classes_of_which_one_is_rare_are_not_doubted(few):
@@ -189,12 +253,34 @@ def test_two_classes_of_which_one_is_rare_are_not_doubted(few):
             assert not fit_doubts(X[rows], targets, class_names=names.tolist())
 
 
-def test_names_that_say_nothing_are_not_in_another_order(few):
-    X, y = few[16]
+@pytest.mark.parametrize("n_rows", [1, 4, 16])
+def test_names_that_say_nothing_are_not_in_another_order(few, n_rows):
+    X, y = few[n_rows]
     names, targets = np.unique(y, return_inverse=True)
     invented = ["blick", "dax", "fep", "gazzer", "koba", "lorp", "modi", "toma", "wug", "zav"]
-    names = [f"{name} {i}" for i, name in enumerate((invented * 3)[: len(names)])]
-    assert not [one for one in fit_doubts(X, targets, class_names=names) if "order" in one]
+    invented = np.array([f"{name} {i}" for i, name in enumerate((invented * 3)[: len(names)])])
+    assert not fit_doubts(X, targets, class_names=invented)
+    rng = np.random.default_rng(0)
+    for _ in range(8):  # of few classes, some order fits by luck
+        few_names = rng.permutation(names)[:6]
+        said = rng.permutation(invented)
+        for n_classes in (2, 3, 6):
+            rows = np.isin(y, few_names[:n_classes])
+            labels = said[np.searchsorted(np.sort(few_names[:n_classes]), y[rows])]
+            assert not fit_doubts(
+                X[rows], labels, head="zero-shot", router="uniform", calibrate=False
+            )
+
+
+@pytest.mark.parametrize("head", ["auto", "linear"])
+def test_labels_in_another_order_than_the_rows(few, head):
+    X, y = few[4]
+    assert not fit_doubts(X, y, head=head)
+    mixed = np.random.default_rng(0).permutation(y)
+    (doubt,) = fit_doubts(X, mixed, head=head)
+    assert f"X says nothing of y: {len(y)} rows" in doubt
+    X, y = few[1]  # where no row can judge what was learned
+    assert not fit_doubts(X, np.random.default_rng(0).permutation(y), head=head)
 
 
 # Names of columns, where there are any
@@ -237,8 +323,10 @@ def test_a_block_of_other_columns_than_its_name_says(frame, columns, where):
 def test_a_set_has_no_order_to_name_classes_by(frame):
     X, y = frame
     names, targets = np.unique(y, return_inverse=True)
-    with pytest.raises(ValueError, match="class_names is a set"):
-        AdaptiveBackboneEnsemble(class_names=set(names)).fit(X, targets)
+    for unordered in (set(names), dict.fromkeys(names).keys(), {0: "a"}.values()):
+        for clf in (AdaptiveBackboneEnsemble(), ZeroShotHead("zoo/RN20")):
+            with pytest.raises(ValueError, match=r"'class_names' parameter .* a list"):
+                clf.set_params(class_names=unordered).fit(X, targets)
 
 
 # Rows that belong together

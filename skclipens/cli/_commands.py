@@ -25,6 +25,7 @@ from ._files import (
     find_pictures,
     load_model,
     names_of,
+    names_of_classes,
     save_model,
     write_table,
 )
@@ -165,15 +166,22 @@ def cli():
     metavar="A,B,...",
     help="Heads, such as zero-shot,linear.",
 )
+@click.option(
+    "--class-names",
+    metavar="TABLE",
+    help='What classes are in words, where labels are codes: a table with the columns "label" and '
+    '"name".',
+)
 @_RAW_NAMES
 @_COLUMNS
 @_HOW
-def fit(pictures, output, head, raw_names, backbones, **options):
+def fit(pictures, output, head, class_names, raw_names, backbones, **options):
     """Fit a classifier to labelled images.
 
     MODEL is a BackbonePipeline that joblib has written.
     """
     files, labels = find_labelled(pictures, raw_names)
+    options["class_names"] = names_of_classes(class_names, labels)
     model = make_backbone_pipeline(backbones, head=head, random_state=0, **_given(**options))
     save_model(model.fit(files, labels), output)
     click.echo(f"{output}: {len(model.classes_)} classes from {len(files)} images.", err=True)

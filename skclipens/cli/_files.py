@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 
 from ..datasets import load_folder, load_table
-from ..datasets._own import TABLE_SUFFIXES, list_images
+from ..datasets._own import TABLE_SUFFIXES, list_images, read_table
 from ..images._files import IMAGE_SUFFIXES
 from ..images._wrapped import name_of
 from ..pipeline import BackbonePipeline
@@ -81,6 +81,40 @@ def find_labelled(source, raw_names):
     if pictures.target is None:
         raise ValueError(f"{source!r} has no labels: add a column that is called 'label'.")
     return pictures.filenames, pictures.target_names[pictures.target]
+
+
+def names_of_classes(path, labels):
+    """What classes are called in prompts, from a table with the columns "label" and "name".
+
+    Parameters
+    ----------
+    path : str or None
+    labels : ndarray of shape (n,)
+
+    Returns
+    -------
+    dict or None
+        A name for each label that there is; None without a table.
+
+    Raises
+    ------
+    ValueError
+        If it is no such table, or lacks a label or has it twice.
+    """
+    if path is None:
+        return None
+    table = read_table(Path(path), dtype=str)
+    if not {"label", "name"} <= set(table.columns):
+        raise ValueError(f"{path!r} needs a column 'label' and a column 'name'.")
+    twice = table["label"][table["label"].duplicated()].tolist()
+    if twice:
+        raise ValueError(f"{path!r} has the label {twice[0]!r} more than once.")
+    names = dict(zip(table["label"].astype(str), table["name"]))
+    classes = np.unique(labels).tolist()
+    unnamed = [label for label in classes if str(label) not in names]
+    if unnamed:
+        raise ValueError(f"{path!r} has no row for the class {str(unnamed[0])!r}.")
+    return {label: names[str(label)] for label in classes}
 
 
 def _is_table(source):
@@ -163,7 +197,7 @@ def load_model(path, **parameters):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file holds no :class:`~skclipens.pipeline.BackbonePipeline`.
+        If the file holds no :class:`~skclipens.pipeline.BackbonePipeline`, or search over one.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"There is no model {path!r}. Check the path.")
@@ -171,6 +205,7 @@ def load_model(path, **parameters):
         model = joblib.load(path)
     except Exception as error:  # whatever pickle finds wrong in bytes that are none of its own
         raise ValueError(f"{path!r} is no model that skclipens fit has made: {error}") from error
+    model = getattr(model, "best_estimator_", model)  # of a search
     if not isinstance(model, BackbonePipeline):
         raise ValueError(f"{path!r} holds a {type(model).__name__}, not a BackbonePipeline.")
     return with_parameters(model, **parameters)

@@ -200,7 +200,7 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     smiling face
     """
     table_path = Path(path).expanduser().absolute()
-    table = _read_table(table_path)
+    table = read_table(table_path)
     path_column = _column(table, path_column, _PATH_COLUMNS, "path_column")
     if path_column is None:
         raise ValueError(
@@ -280,7 +280,19 @@ def _warn_of_skipped(skipped):
         warn(f"Left out, as no images, in no class's folder, or read already: {named}.")
 
 
-def _read_table(path):
+def read_table(path, dtype=None):
+    """A frame of a CSV or Parquet file that has rows.
+
+    Parameters
+    ----------
+    path : Path
+    dtype : type or None
+        Of all columns of a CSV file; ``str`` keeps zeros that labels begin with.
+
+    Returns
+    -------
+    DataFrame
+    """
     import pandas as pd
 
     if path.suffix.lower() not in TABLE_SUFFIXES:
@@ -289,7 +301,7 @@ def _read_table(path):
         raise FileNotFoundError(f"There is no table {str(path)!r}.")
     if path.suffix.lower() == ".csv":
         # "None" and "NA" can be names of classes.
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(path, dtype=dtype, keep_default_na=False, na_values=[""])
     else:
         try:
             table = pd.read_parquet(path)

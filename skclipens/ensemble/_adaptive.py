@@ -31,6 +31,7 @@ from ._held_out import fit_and_judge, fit_experts
 from ._memory import kept_by
 from ._mismatch import warn_of_mismatch
 from ._predicting import ExpertClassifier
+from ._suspect import warn_of_guessing
 from ._unlike import seen_blocks
 from ._without_labels import fit_by_names
 from .routers import ROUTERS, UniformRouter, combine, is_fixed
@@ -202,7 +203,7 @@ class AdaptiveBackboneEnsemble(
         "cv": CV_CONSTRAINTS,
         "calibrate": ["boolean"],
         "class_weight": [None, dict, StrOptions({"balanced"})],
-        "class_names": [None, dict, "array-like"],
+        "class_names": [None, dict, InOrder()],
         "templates": [None, InOrder()],
         "cache": CACHE_CONSTRAINTS,
         "unlabeled": [StrOptions({"error", "ignore", "use"})],
@@ -340,6 +341,7 @@ class AdaptiveBackboneEnsemble(
             self.router_ = router
         else:
             told = self._calibrate_and_route(X, y, held_out, router, metadata)
+            warn_of_guessing(self, told, len(held_out.rows))
         self._folded = fold(self)
         return told
 

@@ -9,7 +9,7 @@ from .._utils._random import draw_seed
 from .._utils._sklearn import VisualBlock, routing_enabled
 from ..heads._classifier import LogitClassifierMixin
 from ._experts import HEADS, named_heads, warn_of_nameless
-from ._suspect import warn_of_columns, warn_of_unnamed_columns
+from ._suspect import warn_of_columns, warn_of_labels_in_columns, warn_of_unnamed_columns
 from .routers import is_fixed, named_router
 
 
@@ -146,6 +146,7 @@ class HeadComposition:
         as_they_are = self._takes_experts_as_they_are(router)
         if not as_they_are or any(expert.learns for expert in experts):
             warn_of_columns(experts, X, names)
+            warn_of_labels_in_columns(experts, X, y, names)
 
     def _make_router(self):
         router = named_router(self.router)

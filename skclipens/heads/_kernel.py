@@ -103,7 +103,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         "noises": [InOrder()],
         "max_rows": [Interval(Integral, 2, None, closed="left")],
         "templates": [None, InOrder()],
-        "class_names": [None, dict, "array-like"],
+        "class_names": [None, dict, InOrder()],
         "cache": CACHE_CONSTRAINTS,
         "random_state": ["random_state"],
     }

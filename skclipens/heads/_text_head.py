@@ -197,7 +197,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
     _parameter_constraints: dict = {
         "backbone": [None, str],
         "templates": [None, InOrder()],
-        "class_names": [None, dict, "array-like"],
+        "class_names": [None, dict, InOrder()],
         "cache": CACHE_CONSTRAINTS,
     }
     __metadata_request__fit = {"sample_weight": True}

@@ -97,7 +97,7 @@ class AccuracyCostDisplay:
 
         Parameters
         ----------
-        estimator : ensemble, or pipeline that ends in one
+        estimator : ensemble, pipeline that ends in one, or search over either
             Fitted.
         X : array-like of shape (n, ...)
             What `estimator` predicts from: embeddings, or images for a pipeline.

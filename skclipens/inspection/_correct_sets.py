@@ -63,7 +63,7 @@ class CorrectSetsDisplay:
 
         Parameters
         ----------
-        estimator : ensemble, or pipeline that ends in one
+        estimator : ensemble, pipeline that ends in one, or search over either
             Fitted.
         X : array-like of shape (n, ...)
             What `estimator` predicts from: embeddings, or images for a pipeline.

@@ -19,7 +19,7 @@ def split_ensemble(estimator, X, method="expert_proba"):
 
     Parameters
     ----------
-    estimator : ensemble, or Pipeline that ends in one
+    estimator : ensemble, Pipeline that ends in one, or search over either
         Fitted.
     X : array-like of shape (n, ...)
     method : str
@@ -39,11 +39,12 @@ def split_ensemble(estimator, X, method="expert_proba"):
     ValueError
         If an image cannot be read, where the pipeline embeds it as a row of NaN.
     """
+    estimator = getattr(estimator, "best_estimator_", estimator)
     ensemble = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     if not hasattr(ensemble, method):
         raise TypeError(
-            f"estimator must be an ensemble that has {method}, or a pipeline that ends in one; "
-            f"got {type(ensemble).__name__}."
+            f"estimator must be an ensemble that has {method}, a pipeline that ends in one, or a "
+            f"fitted search over either; got {type(ensemble).__name__}."
         )
     check_is_fitted(ensemble)
     # Not by the pipeline's own methods: each of them would embed the images again.

@@ -72,7 +72,7 @@ class DiversityGainDisplay:
 
         Parameters
         ----------
-        estimator : ensemble, or pipeline that ends in one
+        estimator : ensemble, pipeline that ends in one, or search over either
             Fitted. Its experts' calibrated logits are averaged; its own way to combine them is
             not used.
         X : array-like of shape (n, ...)

@@ -81,8 +81,8 @@ class RoutingWeightsDisplay:
 
         Parameters
         ----------
-        estimator : ensemble with ``routing_weights``, or pipeline that ends in one
-            Fitted.
+        estimator : ensemble, pipeline that ends in one, or search over either
+            Fitted; with ``routing_weights``.
         X : array-like of shape (n, ...)
             What `estimator` predicts from: embeddings, or images for a pipeline.
         y : array-like of shape (n,)
