@@ -1,6 +1,6 @@
 """Image towers of timm: they have no texts, and get their images as timm says."""
 
-from functools import cache
+from functools import cache, partial
 
 import timm
 import torch
@@ -72,8 +72,12 @@ def preprocessing(backbone):
 @cache
 def width(architecture):
     """Number of features of a model before its classifier, without weights."""
-    with torch.device("meta"):
-        model = timm.create_model(architecture.removeprefix(TIMM), num_classes=0)
+    make = partial(timm.create_model, architecture.removeprefix(TIMM), num_classes=0)
+    try:
+        with torch.device("meta"):
+            model = make()
+    except NotImplementedError:  # in older versions of timm, some models need values to be built
+        model = make()
     return model.head_hidden_size
 
 
