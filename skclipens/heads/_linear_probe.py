@@ -106,7 +106,10 @@ class LinearProbeHead(CrossFitTableHead):
             log_c, logits = self._find_log_c(X, targets, weights, folds)
             self.C_ = float(10**log_c)
             probe = self._probe(self.C_).fit(X, targets, weights)
-        self.coef_, self.intercept_ = probe.coef_, probe.intercept_
+        # Before scikit-learn 1.7, coefficients of single precision are double.
+        self.coef_, self.intercept_ = (
+            one.astype(X.dtype, copy=False) for one in (probe.coef_, probe.intercept_)
+        )
         self.n_iter_ = int(probe.n_iter_.max())
         known = np.zeros(len(X), bool)
         for _, test in folds:
