@@ -8,18 +8,21 @@ from .._utils._warnings import warn
 from ..heads._text_head import BaseTextHead, names_of_classes
 from ._suspect import some_rows
 
+# `python -m benchmarks.doubts` measures how often right uses and mistakes are doubted.
+#
 # Mean cosines of images and texts. On the sets of `benchmarks.paper`, those of another block's
 # texts are at most 0.12, and those of the own at least 0.13 but on scanned digits.
 _FITS, _FITS_BETTER, _FEWEST = 0.13, 0.1, 10
 _OTHER_WIDTH = -2  # in place of a cosine
-# How far accuracy rises under the best order of the names by luck: by at most the first with many
-# rows of many classes, and farther the fewer there are. Of invented names on drawings and
-# photographs, for 5 to 30 classes and 1 to 16 rows of each, 1% rise farther; of right names, none.
+# How far accuracy of prompts must rise under the best order of the names: by the first at least,
+# and by more with few classes and few rows, see `_rise_by_luck`. Names that mean nothing rise
+# farther in 1% of draws of 5 to 30 classes with 1 to 16 rows each, and right names in none.
 _BY_LUCK, _OF_CLASSES, _OF_ROWS = 0.35, 1.4, 0.4
-# Of fewer classes, invented names often do. How these differ is aligned by luck with how rows do up
-# to the first, and more with fewer backbones, and rises by less than the last under another order:
-# but 2 in 1,000, of 2 to 4 classes of the same sets with 4 or 16 rows each; of right names, none.
-# Of more classes, those are looked at whose names prompts would exchange: there, none at all.
+# Of fewer classes, and of as few whose names prompts would exchange, accuracy says too little. So
+# names are compared with rows by how classes differ: the cosine must be the first, and more with
+# few backbones, see `_order_by_differences`, and rise by the last under another order. Names that
+# mean nothing do so in 2 of 1,000 draws of 2 to 4 classes with 4 or 16 rows each, right names in
+# none.
 _FEW_CLASSES, _ROWS_OF_EACH = 5, 4
 _ALIGNED, _OF_BACKBONES, _BETTER_ALIGNED = 0.2, 0.35, 0.45
 

@@ -12,7 +12,8 @@ from ._suspect import some_rows
 _FEWEST, _ENOUGH = 20, 100  # rows of which a mean says enough
 # Of mean products of two rows. On the sets of `benchmarks.paper`, those of a row to predict and a
 # row of fit are at least 0.5 of those of two rows of fit, under a shift of style too, or 0.15 where
-# all are of one class; with another model's embeddings, at most 0.32. No program here repeats that.
+# all are of one class; with another model's embeddings, at most 0.32. How often this doubts right
+# uses and mistakes, `python -m benchmarks.doubts` measures.
 _UNLIKE = 0.25
 _NO_CONE = 0.05  # a mean product below which rows have no direction in common
 # Of the length, and standard deviations: embeddings are of unit length, or vary.

@@ -106,7 +106,7 @@ class LinearProbeHead(CrossFitTableHead):
             log_c, logits = self._find_log_c(X, targets, weights, folds)
             self.C_ = float(10**log_c)
             probe = self._probe(self.C_).fit(X, targets, weights)
-        # Before scikit-learn 1.7, coefficients of single precision are double.
+        # Older versions of scikit-learn give double precision for single.
         self.coef_, self.intercept_ = (
             one.astype(X.dtype, copy=False) for one in (probe.coef_, probe.intercept_)
         )
