@@ -318,9 +318,9 @@ def test_names_of_columns():
         names = MultiBackboneEmbedder(backbones, **options).get_feature_names_out()
         return list(dict.fromkeys(name.rpartition("__")[0] for name in names))
 
-    assert blocks("RN50", views="both") == ["RN50/openai"]
+    assert blocks("RN50", views="both") == ["RN50/openai@views"]
     assert blocks("RN50", features="pooled") == ["RN50/openai@pooled"]
-    assert blocks("RN50", features="pooled", views="both") == ["RN50/openai@pooled"]
+    assert blocks("RN50", features="pooled", views="both") == ["RN50/openai@pooled+views"]
     assert blocks(PAIR, features="both", views="crops", keep_plain=True) == [
         f"{name}{ending}" for name in PAIR for ending in ("", "@views", "@pooled", "@pooled+views")
     ]
@@ -477,7 +477,7 @@ def test_a_cascade_on_images_counts_views(few):
     paths, labels = few
     gflops = list_backbones(views="mirror").loc[PAIR[::-1], "gflops"]
     assert_allclose(gflops, 2 * list_backbones().loc[PAIR[::-1], "gflops"])
-    for features, ending in (("projected", ""), ("pooled", "@pooled")):
+    for features, ending in (("projected", "@views"), ("pooled", "@pooled+views")):
         embedder = CLIPEmbedder(views="mirror", features=features, **CPU)
         clf = CascadeClassifier(PAIR, embedder=embedder, thresholds=2, random_state=0)
         clf.fit(paths, labels)
@@ -497,8 +497,22 @@ def test_pipeline(few):
     paths, labels = few
     clf = make_backbone_pipeline(PAIR, views="both", features="both", random_state=0, **CPU)
     clf.fit(paths, labels)
-    assert list(clf.expert_names_) == default_experts(PAIR)
+    assert list(clf.expert_names_) == default_experts([f"{name}@views" for name in PAIR])
     assert clf.predict_proba(paths[:3]).shape == (3, 4)
+
+
+def test_views_in_one_of_fit_and_predict_are_an_error(few):
+    paths, labels = few
+    plain, viewed = (
+        MultiBackboneEmbedder(PAIR, views=views, **CPU).set_output(transform="pandas")
+        for views in (None, "mirror")
+    )
+    for fitted, other in ((plain, viewed), (viewed, plain)):
+        clf = AdaptiveBackboneEnsemble(PAIR, random_state=0).fit(
+            fitted.fit_transform(paths), labels
+        )
+        with pytest.raises(ValueError, match="feature names should match"):
+            clf.predict(other.fit_transform(paths))
 
 
 def test_a_search_over_views(few, tmp_path):

@@ -24,7 +24,7 @@ class BlockKind:
     pooled : bool
         Whether they are the features before the image tower's last projection.
     views : bool
-        Whether they are of views, in a table that may have the image alone beside them.
+        Whether they are of views of an image, and not of the image alone.
     """
 
     backbone: str

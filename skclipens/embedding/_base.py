@@ -354,8 +354,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features=None):
         """Names of the columns, ``BACKBONE__i``.
 
-        Pooled features are ``BACKBONE@pooled__i``. Views with the image alone beside them are
-        ``BACKBONE@views__i`` and ``BACKBONE@pooled+views__i``.
+        Pooled features are ``BACKBONE@pooled__i``; of views, columns are ``BACKBONE@views__i`` and
+        ``BACKBONE@pooled+views__i``.
 
         Parameters
         ----------

@@ -55,7 +55,7 @@ def plan_blocks(backbones, *, features="projected", views=None, keep_plain=False
     views = resolve_views(views)
     beside = views is not None and keep_plain
     return [
-        PlannedBlock(one, BlockKind(one.name, pooled, beside and of is not None), of)
+        PlannedBlock(one, BlockKind(one.name, pooled, of is not None), of)
         for one in backbones
         for pooled in FEATURES[features if _has_choice(one, features) else "projected"]
         for of in ((None, views) if beside else (views,))
