@@ -10,11 +10,12 @@ from ._blocks import take
 from ._suspect import some_rows
 
 _FEWEST, _ENOUGH = 20, 100  # rows of which a mean says enough
-# Of mean products of two rows. On the sets of `benchmarks.paper`, those of a row to predict and a
-# row of fit are at least 0.5 of those of two rows of fit, under a shift of style too, or 0.15 where
-# all are of one class; with another model's embeddings, at most 0.32. How often this doubts right
-# uses and mistakes, `python -m benchmarks.doubts` measures.
-_UNLIKE = 0.25
+# The mean product of a row to predict and one of fit, relative to that of two rows of fit. On the
+# sets of `benchmarks.paper` that choose, with 4 and 16 rows of a class, it is above 0.9, but 0.21
+# or more from sketches to art paintings and back; with another model's embeddings, at most 0.2,
+# and below 0.13 in nine of ten cases. `python -m benchmarks.doubts` measures how often right uses
+# and mistakes are doubted.
+_UNLIKE = 0.2
 _NO_CONE = 0.05  # a mean product below which rows have no direction in common
 # Of the length, and standard deviations: embeddings are of unit length, or vary.
 _LONGER, _DEVIATIONS = 0.02, 4
