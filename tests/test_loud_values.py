@@ -197,7 +197,7 @@ def test_blocks_that_say_nothing_are_named(table):
 def test_a_column_that_drowns_all_others_is_named(table):
     X, y = table
     price = np.random.default_rng(0).normal(1e4, 3e3, (len(X), 1))
-    frame = pd.DataFrame(X, columns=[f"{SPEC}__{i}" for i in range(128)])
+    frame = pd.DataFrame(X.copy(), columns=[f"{SPEC}__{i}" for i in range(128)])
     clf = AdaptiveBackboneEnsemble(random_state=0)
     (text,) = said(lambda: clf.fit(frame.assign(price=price), y))
     assert "Column 'price' has more than 99% of the variance of what 'all:linear-all' reads" in text
@@ -243,7 +243,7 @@ def test_wide_arrays_without_names_are_named(table):
 
 def test_the_first_cell_without_a_value_is_named(table):
     X, y = table
-    frame = pd.DataFrame(X, columns=[f"{SPEC}__{i}" for i in range(128)])
+    frame = pd.DataFrame(X.copy(), columns=[f"{SPEC}__{i}" for i in range(128)])
     clf = AdaptiveBackboneEnsemble(random_state=0).fit(frame, y)
     message = r"NaN, first in row 3, column 0 \('zoo/RN20__0'\); that row has 128 of them.*on_error"
     frame.iloc[3] = np.nan

@@ -76,7 +76,7 @@ def width(architecture):
     try:
         with torch.device("meta"):
             model = make()
-    except NotImplementedError:  # in older versions of timm, some models need values to be built
+    except RuntimeError:  # in older versions of timm, some models need values to be built
         model = make()
     return model.head_hidden_size
 
