@@ -70,10 +70,9 @@ def main(arguments=None):
                     by_set[case, task.name].append(told)
     print(report(RIGHT + MISTAKES, SHOTS, by_shots))
     print(report(RIGHT + MISTAKES, list(dict.fromkeys(name for _, name in by_set)), by_set, True))
-    share = 100 * np.mean(
-        [one for (case, _), told in by_set.items() if case in RIGHT for one in told]
-    )
-    print(f"Of all right uses, {share:.1f}% are doubted; limit {LIMIT}%.")
+    of_right = [one for (case, _), told in by_set.items() if case in RIGHT for one in told]
+    share = 100 * np.mean(of_right)
+    print(f"Of {len(of_right)} right uses, {share:.1f}% are doubted; limit {LIMIT}%.")
     if share > LIMIT:
         raise SystemExit(1)
 

@@ -66,10 +66,10 @@ class TipAdapterHead(CrossFitTextHead):
         Text features of the classes, unit rows.
     logit_scale_ : float
         Scale s of the zero-shot logits.
-    keys_ : ndarray of shape (n, width)
-        F. Not of unit length once trained.
-    values_ : sparse array of shape (n, C)
-        L.
+    keys_ : ndarray of shape (m, width)
+        F, of the rows that are no copies of others. Not of unit length once trained.
+    values_ : sparse array of shape (m, C)
+        L, times the weights of the rows.
     alpha_, beta_ : float
         What was given or chosen.
     loss_curve_ : list of float
