@@ -5,21 +5,18 @@
 Fails where more than a few of the right uses are doubted. Embeddings are kept in the work folder.
 """
 
-import tempfile
 import warnings
 from collections import defaultdict
 from functools import partial
 from itertools import product
-from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from skclipens.heads._text_head import names_of_classes
 
 from ._machine import heading, markdown
-from ._options import backbones_of, parser_of_sets
-from .labels import load
+from ._options import backbones_of, parser_of_sets, sets_of
+from .labels import Task
 
 SHOTS = (1, 4, 16)
 N_PREDICTED = 200  # rows at most, in a prediction
@@ -62,12 +59,12 @@ def main(arguments=None):
     print(heading("Doubts: how often, rightly and wrongly", "doubts", arguments))
     print(_NOTE.format(draws=options.draws, n_predicted=N_PREDICTED))
     by_shots, by_set = defaultdict(list), defaultdict(list)
-    with tempfile.TemporaryDirectory() as kept, threadpool_limits(1, user_api="blas"):
-        for task in load(options, backbones, options.work or Path(kept)):
-            for draw, shots in product(range(options.draws), SHOTS):
-                for case, told in measure(task, shots, draw):
-                    by_shots[case, shots].append(told)
-                    by_set[case, task.name].append(told)
+    for dataset, work in sets_of(options):
+        task = Task(dataset, backbones, work)
+        for draw, shots in product(range(options.draws), SHOTS):
+            for case, told in measure(task, shots, draw):
+                by_shots[case, shots].append(told)
+                by_set[case, task.name].append(told)
     print(report(RIGHT + MISTAKES, SHOTS, by_shots))
     print(report(RIGHT + MISTAKES, list(dict.fromkeys(name for _, name in by_set)), by_set, True))
     of_right = [one for (case, _), told in by_set.items() if case in RIGHT for one in told]

@@ -90,7 +90,7 @@ def test_program_of_pictures_found_by_words(capsys, tmp_path):
     assert "`zoo/ViT-16`" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("program", [columns, search, unlabeled])
+@pytest.mark.parametrize("program", [columns, doubts, search, unlabeled])
 def test_programs_say_that_no_set_is_available(program, tmp_path):
     with pytest.raises(SystemExit, match="None of the sets is available"):
         program.main(["--datasets", "cifar10", "--data-home", str(tmp_path)])

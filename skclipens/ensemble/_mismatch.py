@@ -43,9 +43,9 @@ def warn_of_mismatch(ensemble, X, y):
         If a block fits the texts of another one, and not its own, or if prompts would classify the
         rows far better were the names in another order.
     """
-    if len(X) >= _FEWEST:
-        _warn_of_blocks(ensemble.experts_, some_rows(X))
     X, y = some_rows(X), some_rows(y)
+    if len(X) >= _FEWEST:
+        _warn_of_blocks(ensemble.experts_, X)
     if len(ensemble.classes_) <= len(y):
         _warn_of_names(ensemble, X, y)
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._utils._linalg import unit_rows
+from .._utils._messages import listed
 from .._utils._warnings import warn
 from ._blocks import take
 from ._suspect import some_rows
@@ -114,13 +115,13 @@ def warn_of_unlike(seen, X):
     if other_lengths:
         name, length, before = other_lengths[0]
         warn(
-            f"The embeddings of {', '.join(repr(one) for one, *_ in other_lengths)} have another "
+            f"The embeddings of {listed(one for one, *_ in other_lengths)} have another "
             f"length than in fit: of {name!r} {length:.3g}, where it was {before:.3g}. Embed with "
             "the same settings, normalize among them, and scale columns as in fit."
         )
     if elsewhere:
         warn(
-            f"The embeddings of {', '.join(map(repr, elsewhere))} are unlike those of fit. If "
+            f"The embeddings of {listed(elsewhere)} are unlike those of fit. If "
             "another model made them, or their columns stand in another order, answers are wrong: "
             "embed as for fit. If only the images are of another kind, look at some answers."
         )
