@@ -3,14 +3,23 @@
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 from sklearn.metrics import average_precision_score
 
-from benchmarks.paper import _ablation, _cascade, _retrieval, _robustness, _systems, _transfer
+from benchmarks.paper import (
+    _ablation,
+    _cascade,
+    _retrieval,
+    _robustness,
+    _shift,
+    _systems,
+    _transfer,
+)
 from benchmarks.paper._embedding import PLAIN, Columns, blocks_of, embed, kept
 from benchmarks.paper._experiments import Draws, few_shot_draws, run_draws, table
 from benchmarks.paper._perturbations import LEVELS, PERTURBATIONS, perturb
 from benchmarks.paper._sets import ImageSet
+from skclipens import AdaptiveBackboneEnsemble
 from skclipens.datasets import load_emoji
 from skclipens.heads import _temperature
 
@@ -164,6 +173,40 @@ def test_ablation_on_views(pictures, work):
     )
     assert plain["system"].equals(views["system"])
     assert not plain["accuracy"].equals(views["accuracy"])
+
+
+def test_shift(pictures, work):
+    outlines = [
+        Image.open(one).convert("L").filter(ImageFilter.FIND_EDGES) for one in pictures.images
+    ]
+    n = len(outlines)
+    both = ImageSet(
+        "drawings-to-outlines",
+        [*pictures.images, *(one.convert("RGB") for one in outlines)],
+        np.tile(pictures.y, 2),
+        train=np.arange(n),
+        test=np.arange(n, 2 * n),
+    )
+    frames = [
+        _shift.run(one, BACKBONES, Draws(work, 2), shots=(1, 4), columns=PLAIN)
+        for one in (both, pictures)
+    ]
+    found = frames[0].pivot(index=["shots", "draw"], columns="system", values="accuracy")
+    prompts = AdaptiveBackboneEnsemble(BACKBONES, head="zero-shot", router="uniform")
+    X = embed(both, BACKBONES, work)
+    train, test = few_shot_draws(both, 4, 2, 0)[1]
+    alike = AdaptiveBackboneEnsemble(BACKBONES, out_of_distribution="ignore", random_state=1)
+    alike.fit(X[train], both.y[train])
+    assert found.loc[(4, 1), _shift.IGNORED] == alike.score(X[test], both.y[test])
+    prompts.fit(X[train], both.y[train])
+    assert found.loc[(4, 1), _shift.PROMPTS] == pytest.approx(prompts.score(X[test], both.y[test]))
+    assert found[_shift.SHARE].between(0, 1).all()
+    alone = found[_shift.SHARE] == 0
+    assert (found[_shift.DEFAULT] == found[_shift.IGNORED])[alone].all()
+    text = _shift.report(pd.concat(frames))
+    gain = 100 * (found[_shift.DEFAULT] - found[_shift.IGNORED]).groupby("shots").mean()
+    assert f"**Other styles**: {gain[1]:+.2f}, {gain[4]:+.2f} points at 1, 4 shots" in text
+    assert "## The same style: mean over 1 sets" in text and "nan" not in text
 
 
 def test_every_variant_of_the_ablation_can_be_fitted(pictures, work):

@@ -29,7 +29,7 @@ from ._figures import PRINT_DPI
 
 _DATASETS = "local, validation, photographs, all, or names of sets"
 _HEADS = f"any of the package's names, or {', '.join(_systems.NAMED)}"
-EXPERIMENTS = ("main", "ablation", "robustness", "cascade", "transfer", "retrieval")
+EXPERIMENTS = ("main", "ablation", "shift", "robustness", "cascade", "transfer", "retrieval")
 
 
 def parse(arguments):
@@ -63,7 +63,7 @@ def parse(arguments):
     add("--no-download", action="store_true", help="skip sets that are not on the disk")
     add("--quiet", action="store_true", help="no progress bars")
     options = parser.parse_args(arguments)
-    others = set(options.experiments) - {"main", "ablation"}
+    others = set(options.experiments) - {"main", "ablation", "shift"}
     if options.views != "none" and others:
         parser.error(f"No views in {', '.join(sorted(others))}.")
     return options
@@ -153,7 +153,8 @@ def further(name, options, found, backbones, work, command):
     module = importlib.import_module(f"._{name}", __package__)
     shots = [int(k) for k in options.shots if k != _run.ALL]
     draws = Draws(work, options.draws, options.seed, options.jobs, not options.quiet)
-    settings = {"columns": columns_of(options), "shots": shots} if name == "ablation" else {}
+    takes_columns = name in ("ablation", "shift")
+    settings = {"columns": columns_of(options), "shots": shots} if takes_columns else {}
     frames = []
     for one in found:
         if one.name in _sets.PERTURBED:

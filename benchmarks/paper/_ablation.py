@@ -13,7 +13,7 @@ from skclipens.heads import _temperature
 from .._machine import markdown_of
 from . import _systems
 from ._embedding import ALL_FEATURES, blocks_of, embed
-from ._experiments import mean_sd
+from ._experiments import by_shots, gaps_of, mean_sd
 
 DEFAULT, FORMER = "default", "former pool: residual heads and a linear one on all"
 SHOTS = (1, 2, 4, 8, 16)
@@ -49,6 +49,7 @@ VARIANTS = {
     "pool without residual heads": {"head": _without("residual")},
     "pool without the linear head on all": {"head": _without("linear-all")},
     "the kernel alone": {"head": "kernel"},
+    "rows out of distribution as any others": {"out_of_distribution": "ignore"},
     "pool with a kernel of each block in place of residual heads": {
         "head": [*_without("residual"), ("kernel-of-block", KernelHead())]
     },
@@ -156,37 +157,25 @@ def _choice(frame):
     }
     rows = {name: one.groupby("shots").mean().map("{:.2f}".format) for name, one in rows.items()}
     gaps = (means[DEFAULT] - means[FORMER]).rename("new less old").to_frame()
-    table = pd.concat([pd.DataFrame(rows).T, _gaps(gaps)])
+    table = pd.concat([pd.DataFrame(rows).T, gaps_of(gaps)])
     table.index.name = "pool"
     title = "## The choice of the pool: mean over sets, difference ± standard error over draws"
-    return [title, _by_shots(table)]
+    return [title, by_shots(table)]
 
 
 def _differences(frame):
     """Mean over sets of the paired difference to the default, with its standard error."""
     means = _means_of_draws(frame)
     gaps = means.drop(columns=DEFAULT).sub(means[DEFAULT], axis=0)
-    table = _gaps(gaps.drop(columns=["best single", "oracle"], errors="ignore"))
+    table = gaps_of(gaps.drop(columns=["best single", "oracle"], errors="ignore"))
     table.index.name = "system"
-    return _by_shots(table)
+    return by_shots(table)
 
 
 def _means_of_draws(frame):
     """Mean over sets, in %: a row for shots and draw, a column for each system."""
     by_draw = 100 * frame.groupby(["shots", "draw", "system"], sort=False)["accuracy"].mean()
     return by_draw.unstack()[frame["system"].unique()]
-
-
-def _gaps(gaps):
-    """``mean ± standard error`` over draws of differences: a row for each, a column for shots."""
-    groups = gaps.groupby("shots", sort=False)
-    means, errors = groups.mean().T, groups.sem().T
-    errors = errors.map(lambda error: "" if np.isnan(error) else f" ± {error:.2f}")  # one draw
-    return means.map("{:+.2f}".format) + errors
-
-
-def _by_shots(table):
-    return markdown_of(table.rename(columns=lambda k: f"{k} shots"))
 
 
 def _table(by_draw, frame):

@@ -117,6 +117,19 @@ def mean_sd(mean, std, digits=1):
     return f"{mean:.{digits}f}" + ("" if np.isnan(std) else f" ± {std:.{digits}f}")
 
 
+def gaps_of(gaps):
+    """``mean ± standard error`` over draws of differences: a row for each, a column for shots."""
+    groups = gaps.groupby("shots", sort=False)
+    means, errors = groups.mean().T, groups.sem().T
+    errors = errors.map(lambda error: "" if np.isnan(error) else f" ± {error:.2f}")  # one draw
+    return means.map("{:+.2f}".format) + errors
+
+
+def by_shots(table):
+    """A table with a column for each number of shots, as Markdown."""
+    return markdown_of(table.rename(columns=lambda k: f"{k} shots"))
+
+
 def sections(frame, title, write):
     """A Markdown section: ``write(rows)``, a list of paragraphs, for each data set."""
     parts = [f"# {title}"]

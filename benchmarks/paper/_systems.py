@@ -85,9 +85,10 @@ def rules_for(head, rules=tuple(RULES), *, trained=True):
 
 
 def make(rule, head, blocks, **options):
-    """An ensemble, not fitted."""
+    """An ensemble, not fitted. Rules but the default are as published: all rows are alike."""
     head = NAMED.get(head, head)
-    return AdaptiveBackboneEnsemble(blocks, head=head, **RULES[rule], **options)
+    unlike = {} if rule == DEFAULT else {"out_of_distribution": "ignore"}
+    return AdaptiveBackboneEnsemble(blocks, head=head, **RULES[rule], **unlike, **options)
 
 
 def one_shot(constants):

@@ -4,42 +4,32 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_memory, has_fit_parameter
+from sklearn.utils.validation import check_memory
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS, are_lone
 from .._utils._given import check_groups, check_weights, scaled_shares
-from .._utils._linalg import taken
-from .._utils._metadata import class_weights, metadata_for, refuse_weights, rows_of
+from .._utils._metadata import class_weights, refuse_weights
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._validation import check_at_least_two, check_partly_labeled, check_table
-from ..heads._temperature import (
-    fit_temperature,
-    fixed_temperature,
-    surprise,
-    unjudged_spread,
-)
 from ..heads._text_head import CACHE_CONSTRAINTS
 from ._before_fit import ChecksBeforeFit
 from ._blocks import find_blocks
 from ._composition import HeadComposition
 from ._cross_fit import CrossFit
 from ._experts import find_classes, make_experts
-from ._folding import fold
 from ._from_files import FitFrom
 from ._held_out import fit_and_judge, fit_experts
 from ._memory import kept_by
-from ._mismatch import warn_of_mismatch
 from ._predicting import ExpertClassifier
-from ._suspect import warn_of_guessing
-from ._unlike import seen_blocks
+from ._routing import Routing
 from ._without_labels import fit_by_names
-from .routers import ROUTERS, UniformRouter, combine, is_fixed
+from .routers import ROUTERS
 
 
 @fill_doc
 class AdaptiveBackboneEnsemble(
-    HeadComposition, ChecksBeforeFit, CrossFit, FitFrom, ExpertClassifier, BaseEstimator
+    HeadComposition, ChecksBeforeFit, Routing, CrossFit, FitFrom, ExpertClassifier, BaseEstimator
 ):
     r"""Classify by experts on several backbones, each trusted as far as held-out rows say.
 
@@ -47,7 +37,8 @@ class AdaptiveBackboneEnsemble(
     (the embedding of one backbone). A router combines the experts' logits: by a weight for every
     expert and row, :math:`z(x) = \sum_e a_e(x) z_e(x) / T_e` [1]_, or by another rule. Temperatures
     and router are fitted on logits of rows that the heads have not seen. With the default heads the
-    weights are the same for all rows: see ``router``.
+    weights are the same for all rows that are like training rows: see ``router`` and
+    ``out_of_distribution``.
 
     Parameters
     ----------
@@ -130,6 +121,13 @@ class AdaptiveBackboneEnsemble(
     templates : sequence of str, default=None
         Prompts, each with one ``{}``; see :class:`ZeroShotHead`.
     %(text_cache)s
+    out_of_distribution : {"prompts", "ignore"}, default="prompts"
+        What decides of a row that is less like all training rows than these are like those of other
+        classes, such as a cartoon where photographs were labelled; likeness is the mean cosine of
+        the embeddings. ``"prompts"``: the mean of the zero-shot heads, by up to 0.8; heads that
+        have learned from rows keep the rest. ``"ignore"``: all as for any row, as where heads are
+        not of both kinds, there are fewer than six rows, nothing is calibrated, or the router has
+        no weights.
     unlabeled : {"error", "ignore", "use"}, default="error"
         What a row without a label is: -1 among numbers; None, NaN or "" among any. ``"error"``: an
         error, but labels that are all -1 or 1 are two classes. ``"ignore"``: it is left out.
@@ -164,6 +162,9 @@ class AdaptiveBackboneEnsemble(
     router_ : object
         The fitted router; a :class:`~skclipens.ensemble.UniformRouter` in place of one that learns
         where no row could judge any expert.
+    support_ : Support or None
+        Training rows, 200 at most, that rows to predict are compared with: a tuple of ``blocks``,
+        ``rows``, ``least`` and ``usual``. None where nothing is; see ``out_of_distribution``.
     unlabeled_ : UnlabeledCorrection or None
         What unlabelled rows add to the logits: a tuple of ``coef``, ``intercept``, ``spread``,
         ``gain`` and ``n_rows``. None where there are none, or they were not let in.
@@ -206,6 +207,7 @@ class AdaptiveBackboneEnsemble(
         "class_names": [None, dict, InOrder()],
         "templates": [None, InOrder()],
         "cache": CACHE_CONSTRAINTS,
+        "out_of_distribution": [StrOptions({"prompts", "ignore"})],
         "unlabeled": [StrOptions({"error", "ignore", "use"})],
         "memory": [None, str, HasMethods(["cache"])],
         "n_jobs": [None, Integral],
@@ -226,6 +228,7 @@ class AdaptiveBackboneEnsemble(
         class_names=None,
         templates=None,
         cache=None,
+        out_of_distribution="prompts",
         unlabeled="error",
         memory=None,
         n_jobs=None,
@@ -241,6 +244,7 @@ class AdaptiveBackboneEnsemble(
         self.class_names = class_names
         self.templates = templates
         self.cache = cache
+        self.out_of_distribution = out_of_distribution
         self.unlabeled = unlabeled
         self.memory = memory
         self.n_jobs = n_jobs
@@ -330,21 +334,6 @@ class AdaptiveBackboneEnsemble(
         )
         return self._combine(fitted, held_out, router, X, y, metadata), held_out
 
-    def _combine(self, experts, held_out, router, X, y, metadata):
-        """Take fitted experts, and fit how to combine them by what is held out, if anything is."""
-        self.experts_ = experts
-        self.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
-        self._seen, told = seen_blocks(experts, X), 0.0
-        warn_of_mismatch(self, X, y)
-        if held_out is None:
-            self.judged_, self.temperatures_ = np.ones(len(experts), bool), np.ones(len(experts))
-            self.router_ = router
-        else:
-            told = self._calibrate_and_route(X, y, held_out, router, metadata)
-            warn_of_guessing(self, told, len(held_out.rows))
-        self._folded = fold(self)
-        return told
-
     def _plan(self, n_features, feature_names, y, metadata):
         """Experts, classes and a router, nothing of it fitted. Needs no row of X."""
         self._check_names_of_heads()
@@ -365,35 +354,3 @@ class AdaptiveBackboneEnsemble(
             unable = [one.name for one in learn if "sample_weight" not in one.takes]
             refuse_weights(unable, self._what_weighs())
         return experts, find_classes(experts, y), self._make_router()
-
-    def _calibrate_and_route(self, X, y, held_out, router, metadata):
-        self._folded = None
-        self.judged_, rows = held_out.judged(y[held_out.rows], len(self.classes_))
-        logits, rows = taken(held_out.logits, rows), held_out.rows[rows]
-        logits = logits if self.judged_.all() else logits[:, self.judged_]
-        X_judge = taken(X, rows)
-        targets = np.searchsorted(self.classes_, y[rows])
-        metadata = rows_of(metadata, rows)
-        self.temperatures_ = np.ones(len(self.experts_))
-        if self.calibrate:
-            for position, e in enumerate(np.flatnonzero(self.judged_)):
-                self.temperatures_[e] = fit_temperature(
-                    logits[:, position], targets, sample_weight=metadata["sample_weight"]
-                )
-        logits = logits / self.temperatures_[self.judged_, None]
-        if not is_fixed(router):
-            if len(rows):
-                given = metadata_for(router, self._what_weighs(), **metadata)
-                if has_fit_parameter(router, "learned"):
-                    learned = np.array([expert.learns for expert in self.experts_])
-                    given["learned"] = learned[self.judged_]
-                router.fit(X_judge, logits, targets, **given)
-            else:
-                router = UniformRouter()
-        self.router_ = router
-        weights = metadata["sample_weight"]
-        told = surprise(combine(router, X_judge, logits), targets, weights) if len(rows) else 1.0
-        for e in np.flatnonzero(~self.judged_):
-            of_rows = self.experts_[e].logits(X, self.classes_)
-            self.temperatures_[e] = fixed_temperature(of_rows, unjudged_spread(told))
-        return told

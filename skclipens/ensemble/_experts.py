@@ -54,7 +54,12 @@ class Expert(NamedTuple):
     @property
     def learns(self):
         """Whether the head's logits depend on the rows that it is fitted on."""
-        return not isinstance(self.head, (ZeroShotHead, FrozenEstimator))
+        return not (self.is_prompts or isinstance(self.head, FrozenEstimator))
+
+    @property
+    def is_prompts(self):
+        """Whether the head has learned nothing from rows, and compares them with prompts."""
+        return isinstance(self.head, ZeroShotHead)
 
     @property
     def takes(self):

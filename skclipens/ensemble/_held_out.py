@@ -11,11 +11,8 @@ from .._utils._folds import covers_most, few_shot_folds, judging_rows
 from .._utils._linalg import one_blas_thread, taken
 from .._utils._metadata import rows_of
 from .._utils._progress import progress
-from ..heads import GDAHead, KernelHead, LinearDiscriminantHead, ResidualHead, ZeroShotHead
 from ..heads._text_head import encode_ahead
 from ._experts import stack_logits
-
-_CLOSED_FORM = GDAHead, KernelHead, LinearDiscriminantHead, ResidualHead, ZeroShotHead
 
 
 class HeldOut(NamedTuple):
@@ -177,7 +174,7 @@ def _side_by_side(fit, experts, n_jobs):
     Heads in closed form use as many threads as BLAS would, which is better than threads within
     their many small products, and changes no result. The widest first: they take longest.
     """
-    closed = [e for e, expert in enumerate(experts) if isinstance(expert.head, _CLOSED_FORM)]
+    closed = [e for e, one in enumerate(experts) if getattr(one.head, "_in_closed_form", False)]
     closed.sort(key=lambda e: -len(experts[e].block.columns))
     n_threads = one_blas_thread.n_spare
     if n_jobs is not None:

@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._linalg import row_batches
 from .._utils._validation import check_at_least_two
-from ..heads import ZeroShotHead
 from ..heads._classifier import LogitClassifierMixin
 from ._experts import stack_logits
 from ._folding import fold
@@ -20,23 +19,28 @@ from .routers import combine, named_router
 _ROWS_AT_ONCE = 1024
 
 
-def _has_weights(ensemble):
-    return hasattr(named_router(getattr(ensemble, "router_", ensemble.router)), "weights")
-
-
 class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
     """A classifier of fitted experts.
 
-    It has ``experts_``, ``judged_``, ``temperatures_``, ``router_`` and ``unlabeled_``.
+    It has ``experts_``, ``judged_``, ``temperatures_``, ``router_``, ``support_`` and
+    ``unlabeled_``.
     """
 
     _folded = None  # see `fold`
     _seen = ()  # see `seen_blocks`
+    support_ = None  # models that were saved before there was one
+
+    def _has_weights(self):
+        return hasattr(named_router(getattr(self, "router_", self.router)), "weights")
 
     @property
     def _routed(self):
         """Which experts the router combines; the others are added to what it gives."""
         return self.judged_ if self.judged_.any() else ~self.judged_
+
+    @property
+    def _are_prompts(self):
+        return np.array([expert.is_prompts for expert in self.experts_])
 
     def _checked(self, X):
         X = super()._checked(X)
@@ -60,8 +64,23 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         combined = None if self._folded is None else self._folded.logits(X, self.classes_)
         if combined is None or not np.isfinite(combined).all():  # who gave these can say more
             combined = self._logits_of_experts(X)
+        if self.support_ is not None:
+            combined = self._led_by_prompts(X, combined)
         if self.unlabeled_ is not None:
             combined = combined + self.unlabeled_.logits(X)
+        return combined
+
+    def _led_by_prompts(self, X, combined):
+        """Combined logits, to which prompts have the more to say the less a row is like others."""
+        trust = self.support_.trust(X)
+        far = np.flatnonzero(trust < 1)
+        if not len(far):
+            return combined
+        prompts = np.flatnonzero(self._are_prompts)
+        said = stack_logits([self.experts_[e] for e in prompts], X[far], self.classes_)
+        said = (said / self.temperatures_[prompts, None].astype(said.dtype)).mean(axis=1)
+        combined, trust = combined.copy(), trust[far, None].astype(said.dtype)
+        combined[far] = trust * combined[far] + (1 - trust) * said
         return combined
 
     def _logits_of_experts(self, X):
@@ -83,7 +102,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         """
         return softmax(self._expert_logits(self._checked(X)), axis=2)
 
-    @available_if(_has_weights)
+    @available_if(lambda ensemble: ensemble._has_weights())
     def routing_weights(self, X):
         """How far each expert is trusted for each row.
 
@@ -104,7 +123,10 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         logits, routed = self._expert_logits(X), self._routed
         weights = np.full(logits.shape[:2], 1 / max(np.sum(~routed), 1), logits.dtype)
         weights[:, routed] = self.router_.weights(X, logits[:, routed])
-        return weights
+        if self.support_ is None:
+            return weights
+        trust, prompts = self.support_.trust(X)[:, None], self._are_prompts
+        return (trust * weights + (1 - trust) * prompts / prompts.sum()).astype(weights.dtype)
 
     def transform(self, X):
         """Calibrated logits of all experts, for another model to combine.
@@ -169,10 +191,10 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
             The ensemble is then unchanged.
         """
         check_is_fitted(self)
-        for name, head, _ in self.experts_:
-            if not isinstance(head, ZeroShotHead):
+        for expert in self.experts_:
+            if not expert.is_prompts:
                 raise ValueError(
-                    f"Expert {name!r} has learned the classes that it was fitted on; only "
+                    f"Expert {expert.name!r} has learned the classes that it was fitted on; only "
                     "ensembles of zero-shot heads (head='zero-shot') can take others."
                 )
         check_at_least_two(np.unique(classes))

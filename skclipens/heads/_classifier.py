@@ -82,6 +82,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
     """
 
     _has_free_level = False  # see `level`
+    _in_closed_form = False  # else it is fitted in threads
 
     def _checked(self, X):
         check_is_fitted(self)

@@ -96,6 +96,7 @@ class GDAHead(CrossFitTextHead):
     array(['person at work', 'mammal'], dtype=...)
     """
 
+    _in_closed_form = True
     _parameter_constraints: dict = {
         **CrossFitTextHead._parameter_constraints,
         "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],

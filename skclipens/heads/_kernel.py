@@ -97,6 +97,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
     (150, 3)
     """
 
+    _in_closed_form = True
     _parameter_constraints: dict = {
         "blocks": [None, InOrder()],
         "betas": [InOrder()],

@@ -101,6 +101,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
     (3, 4)
     """
 
+    _in_closed_form = True
     _parameter_constraints: dict = {
         "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "cv": [

@@ -80,6 +80,7 @@ class ResidualHead(CrossFitTextHead):
     array(['person at work', 'mammal'], dtype=...)
     """
 
+    _in_closed_form = True
     _parameter_constraints: dict = {
         **CrossFitTextHead._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="neither")],

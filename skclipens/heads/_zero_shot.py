@@ -51,6 +51,8 @@ class ZeroShotHead(BaseTextHead):
     array(['person', 'mammal'], dtype=...)
     """
 
+    _in_closed_form = True
+
     def __init__(self, backbone=None, *, templates=None, class_names=None, cache=None):
         self.backbone = backbone
         self.templates = templates

@@ -8,6 +8,7 @@ from ..embedding import EmbeddingStore
 from ..ensemble._blocks import Block
 from ..ensemble._experts import Expert
 from ..ensemble._folding import Folded
+from ..ensemble._support import Support
 from ..ensemble._unlabeled import UnlabeledCorrection
 from ..ensemble._unlike import SeenBlock
 from ..heads._sums import Sums
@@ -23,7 +24,7 @@ _ESTIMATORS = (
 )
 _RECORDS = (
     *(Block, BlockKind, EmbeddingStore, Expert, Folded),
-    *(SeenBlock, Sums, UnlabeledCorrection, View),
+    *(SeenBlock, Sums, Support, UnlabeledCorrection, View),
 )
 _SYSTEMS = ("Posix", "Windows")
 # Where Python keeps paths depends on its version, and a model may be loaded by another one.

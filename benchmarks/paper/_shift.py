@@ -1,0 +1,127 @@
+"""Shift: what prompts are worth for rows that are unlike all training rows."""
+
+from contextlib import nullcontext
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+
+from skclipens import AdaptiveBackboneEnsemble
+from skclipens.ensemble import _support
+
+from ._embedding import ALL_FEATURES, blocks_of, embed
+from ._experiments import by_shots, gaps_of, table
+
+DEFAULT, IGNORED, PROMPTS = "default", "ignored", "prompts alone"
+SHARE = "rows that are led by prompts"
+SHOTS = (1, 2, 4, 8, 16)
+# Constants of the part that other ensembles have.
+CONSTANTS = {
+    DEFAULT: {},
+    "trusted by 0 at least": {"LEAST_TRUST": 0.0},
+    "trusted by 0.1 at least": {"LEAST_TRUST": 0.1},
+    "trusted by 0.3 at least": {"LEAST_TRUST": 0.3},
+    "less like others than 99 % of training rows": {"UNUSUAL": 0.01},
+    "less like others than 90 % of training rows": {"UNUSUAL": 0.1},
+}
+_NOTE = (
+    "{draws} draws. Default ensembles, fitted once for a draw; they differ in what decides of rows "
+    "that are out of distribution. *{ignored}*: all experts, as for any row. *{default}*: "
+    "heads that have learned from rows are trusted the less, down to 0.2, the less a row is like "
+    "all training rows, from the 5 % quantile of these on; the zero-shot heads have the rest. "
+    "Others have other constants. *{prompts}*: the zero-shot heads have all of it, for all rows. "
+    "Sets that are trained on one style and tested on another are apart from the others."
+)
+
+
+def run(dataset, backbones, draws, *, shots=SHOTS, columns=ALL_FEATURES):
+    """Accuracy of the default with and without the part, and with other constants.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns dataset, shots, draw, system, accuracy.
+    """
+    y = np.asarray(dataset.y)
+    X = embed(dataset, backbones, draws.work, columns=columns, verbose=draws.verbose)
+    names = list(blocks_of(backbones, columns))
+    options = {"class_names": dataset.class_names, "templates": dataset.templates}
+
+    def run_draw(draw, train, test):
+        clf = AdaptiveBackboneEnsemble(names, random_state=draw, **options).fit(X[train], y[train])
+        found, share = {}, 0.0
+        if clf.support_ is not None:
+            share = (clf.support_.trust(X[test]) < 1).mean()
+        for name, constants in CONSTANTS.items():
+            with patch.multiple(_support, **constants) if constants else nullcontext():
+                clf.support_ = _support.find_support(clf.experts_, X[train], y[train])
+                found[name] = clf.score(X[test], y[test])
+        clf.support_ = None
+        found[IGNORED] = clf.score(X[test], y[test])
+        found[PROMPTS] = _score_of_prompts(clf, X[test], y[test])
+        return [
+            {"system": one, "accuracy": value} for one, value in (found | {SHARE: share}).items()
+        ]
+
+    frames = [draws.run(run_draw, "shift", dataset, backbones, k, columns) for k in shots]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _score_of_prompts(clf, X, y):
+    said = clf.transform(X).reshape(len(X), len(clf.experts_), -1)
+    said = said[:, [expert.is_prompts for expert in clf.experts_]].mean(axis=1)
+    return (clf.classes_[said.argmax(axis=1)] == y).mean()
+
+
+def is_shifted(name):
+    """Whether a set is tested on another style than that of its training rows."""
+    return "-to-" in name or name.endswith("-style")
+
+
+def report(frame):
+    """Markdown: differences to ensembles without the part, and a table for each set."""
+    shifted = frame["dataset"].map(is_shifted)
+    groups = {"Other styles": frame[shifted], "The same style": frame[~shifted]}
+    groups = {title: rows for title, rows in groups.items() if len(rows)}
+    note = _NOTE.format(
+        draws=frame["draw"].nunique(), default=DEFAULT, ignored=IGNORED, prompts=PROMPTS
+    )
+    parts = ["# Rows out of distribution", *map(_conclusion, groups, groups.values()), note]
+    for title, rows in groups.items():
+        sets = rows["dataset"].unique()
+        parts += [f"## {title}: mean over {len(sets)} sets", f"{', '.join(sets)}."]
+        parts += [
+            "Difference to ensembles that treat all rows alike, in points, paired: mean ± "
+            "standard error over draws.",
+            _differences(rows),
+        ]
+    for name, rows in frame.groupby("dataset", sort=False):
+        parts += [f"## {name}", "Accuracy in %, mean ± standard deviation over draws."]
+        parts += [table(rows, "system", "shots")]
+    return "\n\n".join(parts) + "\n"
+
+
+def _conclusion(title, rows):
+    gains = _gains(rows)[DEFAULT].groupby("shots", sort=False).mean()
+    listed = [", ".join(map(str, one)) for one in (gains.map("{:+.2f}".format), gains.index)]
+    n_sets = rows["dataset"].nunique()
+    return f"**{title}**: {listed[0]} points at {listed[1]} shots (mean over {n_sets} sets)."
+
+
+def _gains(rows):
+    """Of each shot and draw, and each system, in points: more than without the part."""
+    by_draw = _by_draw(rows)
+    return by_draw.drop(columns=[IGNORED, SHARE]).sub(by_draw[IGNORED], axis=0)
+
+
+def _by_draw(rows):
+    by_draw = 100 * rows.groupby(["shots", "draw", "system"], sort=False)["accuracy"].mean()
+    return by_draw.unstack()[[*CONSTANTS, IGNORED, PROMPTS, SHARE]]
+
+
+def _differences(rows):
+    cells = gaps_of(_gains(rows))
+    share = _by_draw(rows)[SHARE].groupby("shots", sort=False).mean().map("{:.1f} %".format)
+    cells = pd.concat([cells, share.rename(SHARE).to_frame().T])
+    cells.index.name = "system"
+    return by_shots(cells)
