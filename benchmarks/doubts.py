@@ -24,6 +24,7 @@ LIMIT = 2.0  # % of the right uses that may be doubted
 CUT_OFF = "are cut off"  # of prompts, which are as long as some names of traffic signs
 RIGHT = (
     "fit, all as it should be",
+    "fit, names that mean nothing",
     "predict pictures of all classes",
     "predict pictures of one class",
 )
@@ -40,7 +41,8 @@ MISTAKES = (
 _NOTE = """\
 A call is doubted that warns, of anything but prompts that are too long. Labels are numbers, and
 `class_names` a list. {draws} draws of each set, with 1, 4 and 16 labelled pictures per class; at
-most {n_predicted} pictures are predicted, of another style where a set has one. What is compared
+most {n_predicted} pictures are predicted, of another style where a set has one. Names that mean
+nothing are six random consonants. What is compared
 with `fit` in `predict` needs 20 rows in both. Names in another order are seen where prompts mean
 something. Thresholds were chosen on pictures of these sets.
 """
@@ -87,8 +89,10 @@ def measure(task, shots, draw):
         return clf, is_doubted(partial(clf.fit, X, y))
 
     clf, told = fit_doubted()
-    fit, of_all, of_one = RIGHT
+    fit, of_nothing, of_all, of_one = RIGHT
     yield fit, told
+    consonants = rng.choice(list("bcdfghjklmnpqrstvwxz"), (n, 6))
+    yield of_nothing, fit_doubted(np.array(["".join(one) for one in consonants]))[1]
     test = rng.permutation(task.test)[:N_PREDICTED]
     one = task.test[task.codes[task.test] == rng.integers(n)][:N_PREDICTED]
     yield of_all, is_doubted(partial(clf.predict, task.X[test]))
