@@ -82,7 +82,7 @@ def few_shot_folds(
             return _split_rows(cv, y, groups, np.flatnonzero(in_company(y)))
     elif isinstance(cv, Real):
         return [_split_once(cv, y, groups, random_state)]
-    return _teachable(_split(check_cv(cv), y, groups, X), y)
+    return teachable(_split(check_cv(cv), y, groups, X), y)
 
 
 def heard_rows(X, y, metadata, cv):
@@ -134,6 +134,23 @@ def folds_of_some(cv, some, X, y, groups):
         tuple(position[rows[some[rows]]] for rows in fold)
         for fold in _split(check_cv(cv), y, groups, X)
     ]
+
+
+def one_of_each_class(heard, y):
+    """Rows that are heard, and one of each class of which none is: a class may have no weight.
+
+    Parameters
+    ----------
+    heard : ndarray of shape (n,), bool
+    y : ndarray of shape (n,)
+
+    Returns
+    -------
+    ndarray of shape (n,), bool
+    """
+    some, first = heard.copy(), np.unique(y, return_index=True)[1]
+    some[first[~np.isin(y[first], y[heard])]] = True
+    return some
 
 
 def groups_of_copies(X, y):
@@ -254,7 +271,7 @@ def _fold_limits(sizes, groups, every_class):
 
 
 def _split(splitter, y, groups, X=None):
-    # Rows whose class is in no other fold are not held out; see `_teachable`.
+    # Rows whose class is in no other fold are not held out; see `teachable`.
     with silent("The least populated class"), few_rows_per_class():
         folds = splitter.split(np.zeros((len(y), 1)) if X is None else X, y, groups)
         return check_folds(folds, len(y), "cv")
@@ -292,7 +309,7 @@ def _check_fold(fold, i, n_rows, name):
 def _split_rows(splitter, y, groups, rows):
     """Folds of some of the rows."""
     of_rows = None if groups is None else np.asarray(groups)[rows]
-    folds = _teachable(_split(splitter, y[rows], of_rows), y[rows])
+    folds = teachable(_split(splitter, y[rows], of_rows), y[rows])
     return [(rows[train], rows[test]) for train, test in folds]
 
 
@@ -308,7 +325,18 @@ def _split_once(size, y, groups, random_state):
         ) from None
 
 
-def _teachable(folds, y):
+def teachable(folds, y):
+    """Folds without the test rows whose class no training row shows, and those that teach nothing.
+
+    Parameters
+    ----------
+    folds : list of (train, test)
+    y : ndarray of shape (n,)
+
+    Returns
+    -------
+    list of (train, test)
+    """
     folds = [(train, test[np.isin(y[test], y[train])]) for train, test in folds]
     # Most classifiers refuse to be fitted on a single class.
     return [(a, b) for a, b in folds if len(b) and len(np.unique(y[a])) > 1]

@@ -95,6 +95,16 @@ class Discriminant:
         R = self._residuals
         return R @ R.T if self._is_wide else R.T @ R
 
+    def lowest_where_unseen(self, logits):
+        """Logits in which a class without rows has the smallest one of each row.
+
+        Its own, of next to no prior, would count in the temperature of all others.
+        """
+        seen = self._counts > 0
+        if not seen.all():
+            logits[:, ~seen] = logits[:, seen].min(axis=1, keepdims=True)
+        return logits
+
     def of_rows(self, rows):
         """The discriminant of some rows, with the priors of all."""
         of_rows = some_of(self._given_weights, rows)
@@ -283,13 +293,14 @@ class HeldOutDiscriminants:
     def logits(self, ridge_of):
         """Logits of the rows that can judge, with a ridge for each discriminant."""
         if self._parts is None:
-            logits = self._whole.left_out(ridge_of(self._whole))
+            logits = self._whole.lowest_where_unseen(self._whole.left_out(ridge_of(self._whole)))
             return taken(logits, np.flatnonzero(np.isin(self._whole.judges, self.rows)))
         X = self._whole._X
         logits = np.zeros((len(self.rows), len(self._whole._means)), X.dtype)
         for part, test in self._parts:
             coef, intercept = part.linear(ridge_of(part))
-            logits[np.searchsorted(self.rows, test)] = X[test] @ coef.T + intercept
+            of_part = part.lowest_where_unseen(X[test] @ coef.T + intercept)
+            logits[np.searchsorted(self.rows, test)] = of_part
         return logits
 
     def of_all(self, logits):
