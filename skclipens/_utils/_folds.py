@@ -43,7 +43,7 @@ def few_shot_folds(
         float: one fold that holds out so large a part of the rows.
     groups : array-like of shape (n,) or None
         Rows of a group are never on both sides. None: nor are copies of a row, where cv is an int
-        and X an array.
+        and X an array or a frame of numbers.
     every_class : bool
         Whether each fold of an int is to have a row of every class on both sides: there are then
         no more folds than the smallest class has rows, and classes with one row are left out.
@@ -64,8 +64,9 @@ def few_shot_folds(
         If a float cannot hold out rows of every class, a splitter cannot split these rows, or a
         fold has rows on both sides or that are not there.
     """
-    if groups is None and isinstance(cv, Integral) and isinstance(X, np.ndarray):
-        rows, place, _ = merge_copies(X, y, None)
+    table = _numbers_of(X) if groups is None and isinstance(cv, Integral) else None
+    if table is not None:
+        rows, place, _ = merge_copies(table, y, None)
         if len(rows) < len(y):
             options = {"every_class": every_class, "shuffle": shuffle, "random_state": random_state}
             folds = few_shot_folds(y[rows], cv, **options)
@@ -262,6 +263,14 @@ def judging_rows(y):
         return np.arange(len(y))
     some = (np.arange(_MAX_JUDGES) * len(y)) // _MAX_JUDGES
     return np.sort(np.argsort(y, kind="stable")[some])
+
+
+def _numbers_of(X):
+    """The numbers of an array or frame as floats; None of anything else, such as images."""
+    values = X.to_numpy() if hasattr(X, "to_numpy") else X
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "biuf":
+        return None
+    return values if values.dtype.kind == "f" else values.astype(float)
 
 
 def _fold_limits(sizes, groups, every_class):
