@@ -132,7 +132,7 @@ class Discriminant:
         else:
             coef = solve(gram, right, assume_a="pos", overwrite_a=True) * self.n_rows
         bias = np.einsum("cd,dc->c", self._centre + self._means / 2, coef)
-        return coef.T, self._log_prior - bias
+        return self._never_unseen(coef.T, self._log_prior - bias)
 
     def of_means(self, strength):
         """Logits that tell the means of classes apart by a logistic regression.
@@ -160,7 +160,18 @@ class Discriminant:
                 solved = (np.concatenate([-one, one]) / 2 for one in solved)
             of_basis, bias[seen] = solved
             coef[seen] = of_basis @ basis.T / unit
-        return coef, self._log_prior + bias - coef @ self._centre
+        return self._never_unseen(coef, self._log_prior + bias - coef @ self._centre)
+
+    def _never_unseen(self, coef, intercept):
+        """The same, where a class without rows is below the mean of the others, and so never won.
+
+        Its prior alone does not do that: logits of many columns are farther apart.
+        """
+        seen = self._counts > 0
+        if not seen.all():
+            coef[~seen] = coef[seen].mean(axis=0)
+            intercept[~seen] = intercept[seen].mean() + np.log(self._tiny)
+        return coef, intercept
 
     @property
     def is_of_lone_rows(self):
