@@ -75,10 +75,9 @@ class Discriminant:
         self._log_prior = self._log_priors(log_prior).astype(X.dtype)
 
     def _log_priors(self, log_prior):
-        """Logarithms of priors, or of shares of the rows, of those classes that have rows."""
+        """Logarithms of priors, or of shares of the rows."""
         shares = np.log(np.maximum(self._counts / self.n_rows, self._tiny))
-        seen = shares if log_prior is None else log_prior
-        return np.where(self._counts > 0, seen, np.log(self._tiny))
+        return shares if log_prior is None else log_prior
 
     def ridge(self, shrinkage):
         """Of the scatter: the sum over rows of what the covariance is the mean of."""
@@ -132,7 +131,7 @@ class Discriminant:
         else:
             coef = solve(gram, right, assume_a="pos", overwrite_a=True) * self.n_rows
         bias = np.einsum("cd,dc->c", self._centre + self._means / 2, coef)
-        return self._never_unseen(coef.T, self._log_prior - bias)
+        return self._of_unseen(coef.T, self._log_prior - bias)
 
     def of_means(self, strength):
         """Logits that tell the means of classes apart by a logistic regression.
@@ -160,17 +159,19 @@ class Discriminant:
                 solved = (np.concatenate([-one, one]) / 2 for one in solved)
             of_basis, bias[seen] = solved
             coef[seen] = of_basis @ basis.T / unit
-        return self._never_unseen(coef, self._log_prior + bias - coef @ self._centre)
+        return self._of_unseen(coef, self._log_prior + bias - coef @ self._centre)
 
-    def _never_unseen(self, coef, intercept):
-        """The same, where a class without rows is below the mean of the others, and so never won.
+    def _of_unseen(self, coef, intercept):
+        """The same, where a class without rows has the mean of the others, and its prior.
 
-        Its prior alone does not do that: logits of many columns are farther apart.
+        So it is never predicted where that is next to none. Where its own mean is taken for that of
+        all rows, it is: logits of many columns are farther apart than priors.
         """
         seen = self._counts > 0
         if not seen.all():
             coef[~seen] = coef[seen].mean(axis=0)
-            intercept[~seen] = intercept[seen].mean() + np.log(self._tiny)
+            priors = self._log_prior
+            intercept[~seen] = (intercept - priors)[seen].mean() + priors[~seen]
         return coef, intercept
 
     @property
