@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from skclipens import CLIPEmbedder
 from skclipens.datasets import load_emoji
@@ -107,6 +107,94 @@ def test_folds_of_a_user_count_all_rows(head, emoji):
         expected, _ = clone(head).cross_fit(X[rows], y[rows], folds=folds)
         assert known.all()
         assert_allclose(logits, expected, atol=1e-6)
+
+
+@every_head
+@pytest.mark.parametrize("given", ["nothing", "groups", "folds"])
+def test_rows_without_weight_are_as_if_they_were_not_there(head, given, emoji):
+    X, y = emoji
+    some = np.arange(len(y)) % 8 < 3 + np.arange(len(y)) // 20  # three or four of each class
+    of_all, of_some = {}, {}
+    if given == "groups":
+        of_all = {"groups": np.arange(len(y)) // 2}
+        of_some = {"groups": of_all["groups"][some]}
+    if given == "folds":
+        masks = [(np.arange(len(y)) % 2 == k, np.arange(len(y)) % 2 != k) for k in (0, 1)]
+        of_all = {"folds": masks}
+        of_some = {"folds": [[side[some] for side in fold] for fold in masks]}
+    weighted, without = clone(head), clone(head)
+    logits, known = weighted.cross_fit(X, y, sample_weight=some.astype(float), **of_all)
+    expected, expected_known = without.cross_fit(X[some], y[some], **of_some)
+    assert_array_equal(known[some], expected_known)
+    assert_allclose(logits[some], expected, rtol=1e-6, atol=1e-6)
+    assert not known[~some].any() and not logits[~some].any()
+    assert_allclose(weighted.decision_function(X), without.decision_function(X), atol=1e-6)
+
+
+@every_head
+def test_rows_without_weight_judge_no_setting(head, emoji):
+    """With one row of weight for each class, none can: a cross-validation has no rows to teach."""
+    X, y = emoji
+    some = np.arange(len(y)) % 8 == 0
+    weighted = clone(head).fit(X, y, sample_weight=some)
+    without = clone(head).fit(X[some], y[some])
+    assert_allclose(weighted.decision_function(X), without.decision_function(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("cv", [list(StratifiedKFold(4).split(range(40), [0, 1] * 20)), KFold(4)])
+@pytest.mark.parametrize("head", [LinearDiscriminantHead(), LinearProbeHead()], ids=repr)
+def test_splits_of_a_head_count_rows_without_weight(head, cv, emoji):
+    X, y = emoji
+    y = np.array(["a", "b"])[np.arange(40) % 2]
+    some = np.arange(40) % 3 > 0
+    position = np.cumsum(some) - 1
+    splits = cv if isinstance(cv, list) else cv.split(X)
+    kept = [[position[side[some[side]]] for side in fold] for fold in splits]
+    logits, known = clone(head).set_params(cv=cv).cross_fit(X, y, sample_weight=some)
+    expected, _ = clone(head).cross_fit(X[some], y[some], folds=kept)
+    assert_array_equal(known, some)
+    assert_allclose(logits[some], expected, atol=1e-6)
+
+
+@every_head
+def test_weights_that_sum_to_one_are_shares(head, emoji):
+    """As in boosting: they were a single row."""
+    X, y = emoji
+    shares = np.full(len(y), 1 / len(y))
+    found, expected = clone(head).fit(X, y, sample_weight=shares), clone(head).fit(X, y)
+    assert_allclose(found.decision_function(X), expected.decision_function(X), atol=1e-4)
+
+
+NO_PROMPTS = [LinearDiscriminantHead(), LinearProbeHead(), KernelHead()]
+
+
+@pytest.mark.parametrize("head", NO_PROMPTS, ids=repr)
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_rows_of_a_class_that_a_fold_does_not_teach_judge_nothing(head, place, emoji):
+    X, y = emoji
+    gone = y == np.unique(y)[place]
+    fold_of = np.where(gone, 0, np.arange(len(y)) % 3)
+    folds = [(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in range(3)]
+    found, expected = clone(head), clone(head)
+    logits, known = found.cross_fit(X, y, folds=folds)
+    assert_array_equal(known, ~gone)
+    others = [(train, test[~gone[test]]) for train, test in folds]
+    assert_array_equal(expected.cross_fit(X, y, folds=others)[0], logits)
+    assert_array_equal(found.decision_function(X), expected.decision_function(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_class_that_a_fold_does_not_show_is_the_least_likely_one_and_no_less(dtype, emoji):
+    """It had the logarithm of the smallest number, which counted in temperatures."""
+    X, y = emoji
+    gone = y == y[-1]
+    fold_of = np.where(gone, 0, np.arange(len(y)) % 3)
+    folds = [(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in range(3)]
+    logits, _ = LinearDiscriminantHead().cross_fit(X.astype(dtype), y, folds=folds)
+    of_fold = logits[(fold_of == 0) & ~gone]
+    column = np.flatnonzero(np.unique(y) == y[-1])
+    rest = np.delete(of_fold, column, axis=1)
+    assert_array_equal(of_fold[:, column[0]], rest.min(axis=1))
 
 
 def test_rows_without_weight_are_no_company():

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -158,6 +159,21 @@ def test_any_classifier_will_do(emoji, flipped, classifier):
     issues = find_label_issues(classifier, X, y, random_state=0).sort_index()
     chance = wrong.mean()
     assert average_precision_score(wrong, -issues["label_quality"]) > 2 * chance
+
+
+@pytest.mark.parametrize("kind", ["frame", "array", "whole numbers"])
+def test_copies_do_not_vouch_for_each_other(emoji, kind):
+    """Not in a frame, either, which an embedder gives: they did there."""
+    _, X, y = emoji
+    noise = np.random.default_rng(0).permutation(y)
+    classifier = KNeighborsClassifier(1)
+    table = X if kind == "frame" else X.to_numpy()
+    if kind == "whole numbers":
+        table = np.round(100 * table).astype(int)
+    rows = np.arange(len(y)).repeat(2)
+    table = table.iloc[rows] if kind == "frame" else table[rows]
+    issues = find_label_issues(classifier, table, noise[rows], random_state=0)
+    assert np.mean(issues["predicted_label"] == issues["given_label"]) < 0.5
 
 
 def test_copies_in_a_group_do_not_vouch_for_each_other(emoji):

@@ -274,6 +274,21 @@ def test_a_group_is_never_on_both_sides(cv, iris):
     assert all(fitted & asked for fitted, asked in Recorder.seen)
 
 
+@pytest.mark.parametrize("random_state", range(4))
+def test_a_class_of_one_group_is_not_held_out_as_a_whole(random_state, iris):
+    """Heads are fitted on what is not held out, and would not know it."""
+    X, y = iris
+    groups = np.where(y == 1, 99, np.arange(60) // 3)
+    clf = make(cv=0.5, random_state=random_state).fit(X, y, groups=groups)
+    for _, head, _ in clf.experts_:
+        assert_array_equal(head.classes_, clf.classes_)
+    assert np.mean(clf.predict(X)[y == 1] == 1) > 0.7
+    with pytest.raises(
+        ValueError, match=r"cv=0\.5 cannot hold out rows of every class: the groups"
+    ):
+        make(cv=0.5).fit(X, y, groups=y)
+
+
 def test_more_folds_than_groups_are_as_many_as_groups(iris):
     X, y = iris
     groups = np.arange(60) % 2

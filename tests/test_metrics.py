@@ -102,6 +102,13 @@ def test_permuted_oracle_is_the_mean_over_permutations(data):
     assert_allclose(independent, 1 - np.prod(errors))
 
 
+def test_labels_may_be_a_column():
+    y, predictions = np.array([[0], [1], [1]]), [[0, 1], [0, 1], [0, 0]]
+    with pytest.warns(match="column-vector"):
+        found = permuted_oracle_accuracy_score(y, predictions)
+    assert found == permuted_oracle_accuracy_score(y.ravel(), predictions)
+
+
 def test_permuted_oracle_of_guessers():
     """Five independent guessers among ten classes, and five experts that always agree."""
     rng = np.random.default_rng(0)

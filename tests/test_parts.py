@@ -104,12 +104,25 @@ def test_a_file_of_skops_keeps_the_sums():
     assert_same(head, LinearDiscriminantHead(shrinkage=1.0).fit(X, y))
 
 
-def test_a_class_without_rows_is_never_predicted():
-    X, y = load_iris(return_X_y=True)
-    head = LinearDiscriminantHead().partial_fit(X, y, [0, 1, 2, 7])
-    assert head.coef_.shape == (4, 4)
-    expected = LinearDiscriminantHead(shrinkage=1.0).fit(X, y)
-    assert_array_equal(head.predict(X), expected.predict(X))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shrinkage", ["auto", 1e-3])
+def test_a_class_without_rows_is_never_predicted(dtype, shrinkage):
+    """Of many columns, logits of all others may be below the logarithm of next to no prior."""
+    rng = np.random.default_rng(0)
+    X, new = rng.standard_normal((2, 60, 400)).astype(dtype)
+    y, every = 1 + np.arange(60) % 3, np.arange(6)
+    head = LinearDiscriminantHead(shrinkage=shrinkage).partial_fit(X, y, every)
+    assert head.coef_.shape == (6, 400)
+    if shrinkage != "auto":
+        assert head.decision_function(new)[:, 1:4].max(axis=1).min() < np.log(np.finfo(dtype).tiny)
+    expected = LinearDiscriminantHead(shrinkage=head.shrinkage_).fit(X, y)
+    assert_array_equal(head.predict(new), expected.predict(new))
+    proba = expected.predict_proba(new)
+    assert_allclose(head.predict_proba(new)[:, 1:4], proba, rtol=1e-3, atol=1e-3)
+    table, labels = np.append(X, new[:3], axis=0), np.append(y, [0, 4, 5])
+    weighted = LinearDiscriminantHead(shrinkage=head.shrinkage_)
+    weighted.fit(table, labels, sample_weight=np.repeat([1, 0], [60, 3]))
+    assert_array_equal(weighted.predict(new), expected.predict(new))
 
 
 def test_what_a_part_cannot_be():

@@ -436,6 +436,21 @@ def test_rows_that_cannot_be_read_are_left_out_of_fit(make, fitted, broken, path
     assert_array_equal(clf.predict_proba(paths), fitted.predict_proba(paths))
 
 
+def test_splits_of_all_rows_and_rows_that_cannot_be_read(make, broken):
+    """Rows move up where some are left out: splits would be of other rows."""
+    images, labels = broken
+    labels[1] = labels[0]
+    splits = [(np.arange(8, 30), np.arange(8)), (np.arange(22), np.arange(22, 30))]
+    told = "cv holds splits of all 34 rows, but 2 images"
+    for cv in (splits, np.array([[np.arange(17), np.arange(17, 34)]])):
+        with pytest.warns(), pytest.raises(ValueError, match=told):
+            make(cv=cv, on_error="nan").fit(images, labels)
+    readable = [image for image, gap in zip(images, GAPS, strict=True) if not gap]
+    make(cv=splits, on_error="nan").fit(readable, labels[~GAPS])
+    with pytest.warns(UserWarning, match="are left out"):
+        make(cv=GroupKFold(2), on_error="nan").fit(images, labels, groups=np.arange(34) // 2)
+
+
 def test_rows_that_cannot_be_read_get_no_answer(make, fitted, broken, paths, y):
     images, labels = broken
     clf = make(on_error="nan").fit(paths, y)

@@ -280,6 +280,33 @@ def test_weights(digits):
         make().fit(X[rows], some, sample_weight=1 - weights)
 
 
+@pytest.mark.parametrize("n_shots", [1, 2])
+def test_a_weight_stands_for_copies(n_shots, digits):
+    X, y = digits
+    rows, labeled, some, new = few_shots(y, n_shots, seed=1)
+    options = {"head": "linear", "class_names": None}
+    weights = np.random.default_rng(0).integers(1, 4, len(rows))
+    weighted = make(**options).fit(X[rows], some, sample_weight=weights)
+    copied = make(**options).fit(X[rows.repeat(weights)], some.repeat(weights))
+    assert weighted.unlabeled_ is not None
+    assert copied.unlabeled_.n_rows == weighted.unlabeled_.n_rows == np.sum(~labeled)
+    found, expected = (one.decision_function(X[new]) for one in (copied, weighted))
+    assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_rows_of_next_to_no_weight_shut_out_no_others(digits):
+    X, y = digits
+    rows, _, some, new = few_shots(y, 2, seed=1)
+    options = {"head": "linear", "class_names": None}
+    expected = make(**options).fit(X[rows], some)
+    table = np.concatenate([X[rows], -X[rows]])
+    weights = np.repeat([1, 1e-6], len(rows))
+    labels = np.concatenate([some, np.full(len(rows), -1)])
+    assert make(**options).fit(table, labels).unlabeled_ is None
+    clf = make(**options).fit(table, labels, sample_weight=weights)
+    assert_allclose(clf.predict_proba(X[new]), expected.predict_proba(X[new]), atol=1e-3)
+
+
 def test_groups_and_class_weight(digits):
     X, y = digits
     rows, _, some, _ = few_shots(y, 4)

@@ -43,7 +43,7 @@ def few_shot_folds(
         float: one fold that holds out so large a part of the rows.
     groups : array-like of shape (n,) or None
         Rows of a group are never on both sides. None: nor are copies of a row, where cv is an int
-        and X an array.
+        and X an array or a frame of numbers.
     every_class : bool
         Whether each fold of an int is to have a row of every class on both sides: there are then
         no more folds than the smallest class has rows, and classes with one row are left out.
@@ -64,8 +64,9 @@ def few_shot_folds(
         If a float cannot hold out rows of every class, a splitter cannot split these rows, or a
         fold has rows on both sides or that are not there.
     """
-    if groups is None and isinstance(cv, Integral) and isinstance(X, np.ndarray):
-        rows, place, _ = merge_copies(X, y, None)
+    table = _numbers_of(X) if groups is None and isinstance(cv, Integral) else None
+    if table is not None:
+        rows, place, _ = merge_copies(table, y, None)
         if len(rows) < len(y):
             options = {"every_class": every_class, "shuffle": shuffle, "random_state": random_state}
             folds = few_shot_folds(y[rows], cv, **options)
@@ -82,7 +83,7 @@ def few_shot_folds(
             return _split_rows(cv, y, groups, np.flatnonzero(in_company(y)))
     elif isinstance(cv, Real):
         return [_split_once(cv, y, groups, random_state)]
-    return _teachable(_split(check_cv(cv), y, groups, X), y)
+    return teachable(_split(check_cv(cv), y, groups, X), y)
 
 
 def heard_rows(X, y, metadata, cv):
@@ -134,6 +135,23 @@ def folds_of_some(cv, some, X, y, groups):
         tuple(position[rows[some[rows]]] for rows in fold)
         for fold in _split(check_cv(cv), y, groups, X)
     ]
+
+
+def one_of_each_class(heard, y):
+    """Rows that are heard, and one of each class of which none is: a class may have no weight.
+
+    Parameters
+    ----------
+    heard : ndarray of shape (n,), bool
+    y : ndarray of shape (n,)
+
+    Returns
+    -------
+    ndarray of shape (n,), bool
+    """
+    some, first = heard.copy(), np.unique(y, return_index=True)[1]
+    some[first[~np.isin(y[first], y[heard])]] = True
+    return some
 
 
 def groups_of_copies(X, y):
@@ -247,6 +265,14 @@ def judging_rows(y):
     return np.sort(np.argsort(y, kind="stable")[some])
 
 
+def _numbers_of(X):
+    """The numbers of an array or frame as floats; None of anything else, such as images."""
+    values = X.to_numpy() if hasattr(X, "to_numpy") else X
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "biuf":
+        return None
+    return values if values.dtype.kind == "f" else values.astype(float)
+
+
 def _fold_limits(sizes, groups, every_class):
     yield sizes[sizes > 1].min(initial=sizes.max()) if every_class else sizes.max()
     if groups is not None:
@@ -254,7 +280,7 @@ def _fold_limits(sizes, groups, every_class):
 
 
 def _split(splitter, y, groups, X=None):
-    # Rows whose class is in no other fold are not held out; see `_teachable`.
+    # Rows whose class is in no other fold are not held out; see `teachable`.
     with silent("The least populated class"), few_rows_per_class():
         folds = splitter.split(np.zeros((len(y), 1)) if X is None else X, y, groups)
         return check_folds(folds, len(y), "cv")
@@ -292,23 +318,40 @@ def _check_fold(fold, i, n_rows, name):
 def _split_rows(splitter, y, groups, rows):
     """Folds of some of the rows."""
     of_rows = None if groups is None else np.asarray(groups)[rows]
-    folds = _teachable(_split(splitter, y[rows], of_rows), y[rows])
+    folds = teachable(_split(splitter, y[rows], of_rows), y[rows])
     return [(rows[train], rows[test]) for train, test in folds]
 
 
 def _split_once(size, y, groups, random_state):
     kind = StratifiedShuffleSplit if groups is None else GroupShuffleSplit
     splitter = kind(1, test_size=size, random_state=random_state)
+    own = np.arange(len(y)) if groups is None else np.asarray(groups)
     try:
-        return _split(splitter, y, groups)[0]
+        train, test = _split(splitter, y, groups)[0]
+        # What is fitted on these rows alone has to learn every class from them.
+        back = np.isin(own[test], own[test[~np.isin(y[test], y[train])]])
+        if back.all():
+            raise ValueError("the groups that it draws have all rows of a class.")
     except ValueError as error:
         raise ValueError(
             f"cv={size} cannot hold out rows of every class: {error} Use a larger "
             "fraction, or an integer for cross-fitting."
         ) from None
+    return np.sort(np.append(train, test[back])), test[~back]
 
 
-def _teachable(folds, y):
+def teachable(folds, y):
+    """Folds without the test rows whose class no training row shows, and those that teach nothing.
+
+    Parameters
+    ----------
+    folds : list of (train, test)
+    y : ndarray of shape (n,)
+
+    Returns
+    -------
+    list of (train, test)
+    """
     folds = [(train, test[np.isin(y[test], y[train])]) for train, test in folds]
     # Most classifiers refuse to be fitted on a single class.
     return [(a, b) for a, b in folds if len(b) and len(np.unique(y[a])) > 1]

@@ -1,8 +1,9 @@
 """What is private in scikit-learn and used here. No other module imports it from there."""
 
 from collections.abc import Mapping, MappingView, Set
-from functools import wraps
+from functools import partial, wraps
 
+from sklearn import config_context, get_config
 from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
@@ -38,6 +39,7 @@ __all__ = [
     "routing_enabled",
     "safe_indexing",
     "validate_params",
+    "with_settings",
 ]
 
 
@@ -82,3 +84,16 @@ def fit_context(*, prefer_skip_nested_validation):
         return fit
 
     return decorate
+
+
+def with_settings(function):
+    """A function that runs with scikit-learn's settings of this thread, also in another process.
+
+    scikit-learn's own ``Parallel`` hands on warning filters, too, which are the whole process's.
+    """
+    return partial(_call_with, get_config(), function)
+
+
+def _call_with(settings, function, *args, **parameters):
+    with config_context(**settings):
+        return function(*args, **parameters)

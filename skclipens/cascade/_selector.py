@@ -10,7 +10,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, heard_rows
-from .._utils._given import check_groups, check_weights
+from .._utils._given import check_groups, check_weights, scaled_shares
 from .._utils._metadata import metadata_for
 from .._utils._progress import progress
 from .._utils._random import draw_seed
@@ -197,7 +197,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         """
         X, y = check_table(self, X, y)
         metadata = {
-            "sample_weight": check_weights(sample_weight, X),
+            "sample_weight": scaled_shares(check_weights(sample_weight, X)),
             "groups": check_groups(groups, y),
         }
         blocks = blocks_of(self, "is all that can be chosen")

@@ -9,11 +9,18 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, heard_rows
-from .._utils._given import check_groups, check_weights
+from .._utils._given import check_groups, check_weights, scaled_shares
 from .._utils._metadata import metadata_for, rows_of
 from .._utils._progress import progress
 from .._utils._random import draw_seed
-from .._utils._sklearn import HasMethods, InOrder, Interval, StrOptions, fit_context
+from .._utils._sklearn import (
+    HasMethods,
+    InOrder,
+    Interval,
+    StrOptions,
+    fit_context,
+    with_settings,
+)
 from .._utils._validation import check_at_least_two, check_rows, check_table, few_rows_per_class
 from .._utils._versions import VersionsMixin
 from ..ensemble.routers._base import log_of
@@ -249,8 +256,8 @@ class CascadeEnsemble(BaseCascade):
             block, or thresholds are to be chosen and no class has two rows.
         """
         X, y = check_table(self, X, y)
-        weights, groups = check_weights(sample_weight, X), check_groups(groups, y)
-        metadata = {"sample_weight": weights, "groups": groups}
+        weights = scaled_shares(check_weights(sample_weight, X))
+        metadata = {"sample_weight": weights, "groups": check_groups(groups, y)}
         _, X, y, metadata, cv = heard_rows(X, y, metadata, self.cv)
         check_at_least_two(np.unique(y))
         blocks = blocks_of(self, "is the only stage")
@@ -279,7 +286,8 @@ class CascadeEnsemble(BaseCascade):
             else:
                 thresholds = 0 if isinstance(self.thresholds, str) else self.thresholds
                 self.thresholds_ = broadcast_thresholds(thresholds, (len(stages) - 1,))
-            tasks = (_fit_task(estimator, columns, y, metadata) for estimator, columns in stages)
+            fit = delayed(with_settings(_fit))
+            tasks = (fit(estimator, columns, y, metadata) for estimator, columns in stages)
             self.estimators_ = self._run_fits(tasks, bar)
         # Not those of y: a frozen head may know more.
         self.classes_ = self.estimators_[-1].classes_
@@ -293,8 +301,9 @@ class CascadeEnsemble(BaseCascade):
         return results
 
     def _choose_thresholds(self, stages, y, metadata, folds, bar):
+        fit_and_judge = delayed(with_settings(_fit_and_judge))
         tasks = (
-            delayed(_fit_and_judge)(estimator, columns, y, metadata, train, test)
+            fit_and_judge(estimator, columns, y, metadata, train, test)
             for train, test in folds
             for estimator, columns in stages
         )
@@ -367,19 +376,14 @@ class CascadeEnsemble(BaseCascade):
         )
 
 
-def _fit_task(estimator, X, y, metadata):
-    return delayed(_fit)(estimator, X, y, metadata_for(estimator, **metadata))
-
-
 def _fit(estimator, X, y, metadata):
     with few_rows_per_class():
-        return estimator.fit(X, y, **metadata)
+        return estimator.fit(X, y, **metadata_for(estimator, **metadata))
 
 
 def _fit_and_judge(estimator, X, y, metadata, train, test):
     """Confidence for held-out rows, and whether they are classified correctly, (2, n)."""
-    given = metadata_for(estimator, **rows_of(metadata, train))
-    estimator = _fit(clone(estimator), X[train], y[train], given)
+    estimator = _fit(clone(estimator), X[train], y[train], rows_of(metadata, train))
     proba = estimator.predict_proba(X[test])
     _refuse_nan(proba, test, "a stage that is judged by held-out rows")
     return np.stack([proba.max(axis=1), estimator.classes_[proba.argmax(axis=1)] == y[test]])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._utils._folds import few_shot_folds, folds_of_some, heard_rows, merge_copies
-from .._utils._given import check_groups, check_weights, warn_of_other_order
+from .._utils._given import check_groups, check_weights, scaled_shares, warn_of_other_order
 from .._utils._linalg import one_blas_thread, some_of
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
@@ -112,11 +112,9 @@ class CrossFit:
         warn_of_other_order(X, sample_weight, "sample_weight")
         warn_of_other_order(X, groups, "groups")
         X, y, kept = self._check_rows(X, y)
-        weights, groups = check_weights(sample_weight, X), check_groups(groups, kept)
-        given, cv = (
-            {"sample_weight": weights, "groups": groups},
-            self.cv if folds is None else folds,
-        )
+        weights = scaled_shares(check_weights(sample_weight, X))
+        given = {"sample_weight": weights, "groups": (groups := check_groups(groups, kept))}
+        cv = self.cv if folds is None else folds
         rest = X[~kept], some_of(weights, ~kept)
         if not kept.all():
             # A splitter sees the labelled rows alone; splits count all rows.

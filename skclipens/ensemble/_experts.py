@@ -66,6 +66,13 @@ class Expert(NamedTuple):
         """Which of the metadata the head's ``fit`` takes."""
         return metadata_taken(self.head)
 
+    @property
+    def backbones(self):
+        """Names of the backbones whose texts its head may start from."""
+        parts = self.block.parts or [self.block]
+        named = {part.backbone for part in parts if part.has_text}
+        return (named | _backbones_of(self.head)) - {None}
+
     def columns_of(self, X):
         """Its own columns of a table."""
         return take(X, self.block.columns)

@@ -11,6 +11,7 @@ from .._utils._folds import covers_most, few_shot_folds, judging_rows
 from .._utils._linalg import one_blas_thread, taken
 from .._utils._metadata import rows_of
 from .._utils._progress import progress
+from .._utils._sklearn import with_settings
 from ..heads._text_head import encode_ahead
 from ._experts import stack_logits
 
@@ -57,7 +58,7 @@ class HeldOut(NamedTuple):
         return HeldOut(self.rows[some], self.logits[some], self.known[some])
 
 
-def fit_experts(experts, X, y, metadata, verbose=False):
+def fit_experts(experts, X, y, metadata, *, weights=None, verbose=False):
     """Fit experts on all rows.
 
     Parameters
@@ -67,6 +68,8 @@ def fit_experts(experts, X, y, metadata, verbose=False):
     y : ndarray of shape (n,)
     metadata : dict
         ``sample_weight`` and ``groups``, of shape (n,) or None.
+    weights : dict or None
+        Digests of those of the backbones, by which a memory tells results apart; see `kept_by`.
     verbose : bool or int
 
     Returns
@@ -79,13 +82,23 @@ def fit_experts(experts, X, y, metadata, verbose=False):
 
 
 def fit_and_judge(
-    experts, X, y, classes, cv, *, metadata, random_state=None, n_jobs=None, verbose=False
+    experts,
+    X,
+    y,
+    classes,
+    cv,
+    *,
+    metadata,
+    weights=None,
+    random_state=None,
+    n_jobs=None,
+    verbose=False,
 ):
     """Fit experts, and have them judged by rows that they have not seen.
 
     Parameters
     ----------
-    experts, X, y, metadata, verbose
+    experts, X, y, metadata, weights, verbose
         As in :func:`fit_experts`.
     classes : ndarray of shape (C,)
     cv : int, float, splitter or list of (train, test)
@@ -158,8 +171,9 @@ def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
         for e, (expert, judge, of_judge) in _side_by_side(fit, experts, n_jobs):
             fitted[e] = _told(bar, expert)
             logits[judge, e], known[judge, e] = of_judge, True
+        fit_on_fold = delayed(with_settings(_fit_on_fold))
         tasks = (
-            delayed(_fit_on_fold)(*_narrow(experts[e], X), y, classes, train, test, metadata)
+            fit_on_fold(*_narrow(experts[e], X), y, classes, train, test, metadata)
             for e, train, test in jobs
         )
         running = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
@@ -180,7 +194,8 @@ def _side_by_side(fit, experts, n_jobs):
     if n_jobs is not None:
         n_threads = min(n_threads, effective_n_jobs(n_jobs))
     threads = Parallel(n_threads, backend="threading", return_as="generator")
-    yield from zip(closed, threads(delayed(fit)(experts[e]) for e in closed), strict=True)
+    fit_one = delayed(with_settings(fit))
+    yield from zip(closed, threads(fit_one(experts[e]) for e in closed), strict=True)
     for e in set(range(len(experts))).difference(closed):
         yield e, fit(experts[e])
 

@@ -4,6 +4,8 @@ import traceback
 from functools import wraps
 
 from .._utils._warnings import warn
+from ..backbones import Backbone
+from ..embedding._weights import weights_digest
 
 
 def kept_by(memory, function, ignore):
@@ -13,6 +15,8 @@ def kept_by(memory, function, ignore):
     ----------
     memory : object with the joblib.Memory interface
     function : callable
+        Of experts first. It has a parameter ``weights``, for the digests of the weights that their
+        heads start from: other weights in the same folder are other results.
     ignore : list of str
         Parameters that do not change results.
 
@@ -23,9 +27,11 @@ def kept_by(memory, function, ignore):
     kept = memory.cache(function, ignore=ignore)
 
     @wraps(function)
-    def call(*args, **options):
+    def call(experts, *args, **options):
+        if getattr(memory, "location", memory) is not None:
+            options["weights"] = _digests(experts)
         try:
-            return kept(*args, **options)
+            return kept(experts, *args, **options)
         except OSError as error:
             frames = traceback.walk_tb(error.__traceback__)
             if any(frame.f_code is function.__code__ for frame, _ in frames):
@@ -34,6 +40,11 @@ def kept_by(memory, function, ignore):
                 f"memory cannot be used: {error}. What is fitted is complete, but is not kept. "
                 "Free some space, or set memory to a folder that can be written to.",
             )
-        return function(*args, **options)
+        return function(experts, *args, **options)
 
     return call
+
+
+def _digests(experts):
+    names = {name for expert in experts for name in expert.backbones}
+    return {name: weights_digest(Backbone(name)) for name in sorted(names)}

@@ -11,7 +11,8 @@ import numpy as np
 from scipy.linalg import cholesky, qr, solve, solve_triangular
 from scipy.special import softmax
 
-from .._utils._folds import covers_most, few_shot_folds
+from .._utils._folds import covers_most, few_shot_folds, merge_copies
+from .._utils._linalg import mean_row
 from .._utils._metadata import rows_of
 from .._utils._warnings import silent
 from .routers._base import loss_per_row
@@ -38,7 +39,7 @@ class UnlabeledCorrection(NamedTuple):
         By how much it lowered the log-loss of held-out labelled rows; NaN where none could be held
         out.
     n_rows : int
-        Number of unlabelled rows.
+        Number of unlabelled rows that have a weight; of several copies of a row, one.
     """
 
     coef: np.ndarray
@@ -95,12 +96,17 @@ class SharedRows:
     def distance(self, n_first):
         """Squared distance of the mean of the first rows from that of all others.
 
-        In units of what is to be expected of rows of one kind: about 1 for these.
+        In units of what is to be expected of rows of one kind: about 1 for these. Rows of unequal
+        weight count as Kish's effective number of rows.
         """
-        parts = self.rows[:n_first], self.rows[n_first:]
-        gap = parts[0].mean(axis=0) - parts[1].mean(axis=0)
-        within = sum(((part - part.mean(axis=0)) ** 2).sum() for part in parts)
-        expected = within / max(len(self.rows) - 2, 1) * sum(1 / len(part) for part in parts)
+        parts = [(self.rows[:n_first], self.weights[:n_first])]
+        parts += [(self.rows[n_first:], self.weights[n_first:])]
+        means = [mean_row(*part) for part in parts]
+        squares = [((rows - mean) ** 2).sum(axis=1) for (rows, _), mean in zip(parts, means)]
+        within = sum(of_rows @ weights for of_rows, (_, weights) in zip(squares, parts))
+        sizes = [weights.sum() ** 2 / (weights @ weights) for _, weights in parts]
+        expected = within * sum(sizes) / max(sum(sizes) - 2, 1) * sum(1 / size for size in sizes)
+        gap = means[0] - means[1]
         return float(gap @ gap / max(expected, np.finfo(gap.dtype).tiny))
 
     def in_columns(self, coef, intercept):
@@ -144,7 +150,8 @@ def fit_mixture(rows, prior, known, spread):
     for _ in range(N_ROUNDS):
         coef, intercept = rows.discriminant(shares)
         logits = rows.rows[~labeled] @ coef + intercept
-        scale = spread / max(float(logits.std(axis=1).mean()), np.finfo(logits.dtype).tiny)
+        apart = float(np.average(logits.std(axis=1), weights=rows.weights[~labeled]))
+        scale = spread / max(apart, np.finfo(logits.dtype).tiny)
         coef, intercept = coef * scale, intercept * scale
         shares[~labeled] = softmax(prior[~labeled] + logits * scale, axis=1)
     return coef, intercept
@@ -182,6 +189,8 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, surprise)
     unlabeled, weights = unlabeled[weights > 0], weights[weights > 0]
     if not len(unlabeled):
         return None
+    some, _, weights = merge_copies(unlabeled, np.zeros(len(unlabeled)), weights)
+    unlabeled = unlabeled[some]
     of_labeled = metadata["sample_weight"]
     of_labeled = np.ones(len(X)) if of_labeled is None else of_labeled
     table = np.concatenate([X, unlabeled])

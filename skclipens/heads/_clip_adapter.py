@@ -159,6 +159,9 @@ class CLIPAdapterHead(BaseTextHead):
         """
         features, targets = self._fit_text(X, y)
         weights = check_weights(sample_weight, features)
+        if weights is not None:  # of those without weight, a batch would be none
+            heard = weights > 0
+            features, targets, weights = features[heard], targets[heard], weights[heard]
         self.loss_curve_, coefs = self._train(features, targets, weights)
         self.adapter_coefs_ = [coef.astype(features.dtype) for coef in coefs]
         self.n_iter_ = self.max_iter

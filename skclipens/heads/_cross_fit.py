@@ -5,9 +5,15 @@ from numbers import Real
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .._utils._folds import check_folds, merge_copies
-from .._utils._given import check_groups, check_weights
-from .._utils._linalg import taken
+from .._utils._folds import (
+    check_folds,
+    folds_of_some,
+    merge_copies,
+    one_of_each_class,
+    teachable,
+)
+from .._utils._given import check_groups, check_weights, scaled_shares
+from .._utils._linalg import some_of, taken
 from .._utils._sklearn import fit_context
 from .._utils._validation import check_at_least_two, check_table
 from ._classifier import LogitClassifierMixin
@@ -23,6 +29,7 @@ class CrossFitMixin:
     """
 
     __metadata_request__fit = {"sample_weight": True, "groups": True}
+    _starts_from_prompts = False
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, groups=None):
@@ -36,7 +43,9 @@ class CrossFitMixin:
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
+            Weights of the rows. A weight stands for so many copies of a row; those that sum to one
+            are shares, as in boosting. A row of weight zero is as if it were not there, but for its
+            class.
         groups : array-like of shape (n,), default=None
             Rows of a group, such as pictures of one object, are not used to judge each other.
 
@@ -78,10 +87,10 @@ class CrossFitMixin:
         -------
         logits : ndarray of shape (n, C)
             With the settings that the head has chosen. Those of a row that nothing holds out are
-            zero-shot logits, or mean nothing where the head has none.
+            zero-shot logits, or mean nothing where the head has none. Zeros without weight.
         known : ndarray of shape (n,), bool
-            Which rows can judge the head: all, where it starts from prompts, which have seen none;
-            otherwise those that are held out, and whose class others show.
+            Which rows can judge the head: all that have a weight, where it starts from prompts,
+            which have seen none; otherwise those that are held out, and whose class others show.
 
         Raises
         ------
@@ -89,26 +98,54 @@ class CrossFitMixin:
             As ``fit``; and if a fold has rows on both sides, or that are not there.
         """
         given, place = self._given(X, y, folds, groups, sample_weight)
-        return tuple(taken(of_rows, place) for of_rows in self._cross_fit(*given))
+        return tuple(_of_given(of_rows, place) for of_rows in self._cross_fit(*given))
 
     def _fit(self, X, targets, weights, groups):
         self._cross_fit(X, targets, weights, None, groups)
 
     def _given(self, X, y, folds, groups, sample_weight):
-        """What ``_cross_fit`` takes; and which of its rows stands for a row that was given."""
+        """What ``_cross_fit`` takes; and which of its rows stands for a row that was given, or -1.
+
+        Rows without weight teach and judge nothing, so none stands for them.
+        """
         X, targets = self._check_rows(X, y)
-        weights, groups = check_weights(sample_weight, X), check_groups(groups, targets)
+        weights = scaled_shares(check_weights(sample_weight, X))
+        groups = check_groups(groups, targets)
         place, cv = np.arange(len(X)), getattr(self, "cv", None)
+        splits = cv is not None and not isinstance(cv, Real)
         if folds is not None:
             folds = check_folds(folds, len(X), "folds")
-        elif groups is None and (cv is None or isinstance(cv, Real)):
-            rows, place, weights = merge_copies(X, targets, weights)
+        heard = np.ones(len(X), bool) if weights is None else weights > 0
+        if not heard.all():
+            some = one_of_each_class(heard, targets)
+            place = np.where(heard, np.cumsum(some) - 1, -1)
+            if folds is not None or splits:  # these count all rows
+                folds = folds_of_some(cv if folds is None else folds, some, X, targets, groups)
+            X, targets, weights = X[some], targets[some], weights[some]
+            groups = some_of(groups, some)
+        if folds is not None:
+            folds = folds if self._starts_from_prompts else teachable(folds, targets)
+        elif groups is None and not splits:
+            rows, of_copies, weights = merge_copies(X, targets, weights)
             X, targets = taken(X, rows), taken(targets, rows)
+            place = np.where(place < 0, -1, of_copies[place])
         return (X, targets, weights, folds, groups), place
+
+
+def _of_given(found, place):
+    """What is found for the rows that stand for those that were given; zeros where none does."""
+    there = place >= 0
+    if there.all():
+        return taken(found, place)
+    of_given = np.zeros((len(place), *found.shape[1:]), found.dtype)
+    of_given[there] = found[place[there]]
+    return of_given
 
 
 class CrossFitTextHead(CrossFitMixin, BaseTextHead):
     """A head that starts from text features and is defined by ``_cross_fit``."""
+
+    _starts_from_prompts = True
 
     def _check_rows(self, X, y):
         return self._fit_text(X, y)

@@ -75,10 +75,9 @@ class Discriminant:
         self._log_prior = self._log_priors(log_prior).astype(X.dtype)
 
     def _log_priors(self, log_prior):
-        """Logarithms of priors, or of shares of the rows, of those classes that have rows."""
+        """Logarithms of priors, or of shares of the rows."""
         shares = np.log(np.maximum(self._counts / self.n_rows, self._tiny))
-        seen = shares if log_prior is None else log_prior
-        return np.where(self._counts > 0, seen, np.log(self._tiny))
+        return shares if log_prior is None else log_prior
 
     def ridge(self, shrinkage):
         """Of the scatter: the sum over rows of what the covariance is the mean of."""
@@ -94,6 +93,16 @@ class Discriminant:
     def _gram(self):
         R = self._residuals
         return R @ R.T if self._is_wide else R.T @ R
+
+    def lowest_where_unseen(self, logits):
+        """Logits in which a class without rows has the smallest one of each row.
+
+        Its own, of next to no prior, would count in the temperature of all others.
+        """
+        seen = self._counts > 0
+        if not seen.all():
+            logits[:, ~seen] = logits[:, seen].min(axis=1, keepdims=True)
+        return logits
 
     def of_rows(self, rows):
         """The discriminant of some rows, with the priors of all."""
@@ -122,7 +131,7 @@ class Discriminant:
         else:
             coef = solve(gram, right, assume_a="pos", overwrite_a=True) * self.n_rows
         bias = np.einsum("cd,dc->c", self._centre + self._means / 2, coef)
-        return coef.T, self._log_prior - bias
+        return self._of_unseen(coef.T, self._log_prior - bias)
 
     def of_means(self, strength):
         """Logits that tell the means of classes apart by a logistic regression.
@@ -150,7 +159,20 @@ class Discriminant:
                 solved = (np.concatenate([-one, one]) / 2 for one in solved)
             of_basis, bias[seen] = solved
             coef[seen] = of_basis @ basis.T / unit
-        return coef, self._log_prior + bias - coef @ self._centre
+        return self._of_unseen(coef, self._log_prior + bias - coef @ self._centre)
+
+    def _of_unseen(self, coef, intercept):
+        """The same, where a class without rows has the mean of the others, and its prior.
+
+        So it is never predicted where that is next to none. Where its own mean is taken for that of
+        all rows, it is: logits of many columns are farther apart than priors.
+        """
+        seen = self._counts > 0
+        if not seen.all():
+            coef[~seen] = coef[seen].mean(axis=0)
+            priors = self._log_prior
+            intercept[~seen] = (intercept - priors)[seen].mean() + priors[~seen]
+        return coef, intercept
 
     @property
     def is_of_lone_rows(self):
@@ -283,13 +305,14 @@ class HeldOutDiscriminants:
     def logits(self, ridge_of):
         """Logits of the rows that can judge, with a ridge for each discriminant."""
         if self._parts is None:
-            logits = self._whole.left_out(ridge_of(self._whole))
+            logits = self._whole.lowest_where_unseen(self._whole.left_out(ridge_of(self._whole)))
             return taken(logits, np.flatnonzero(np.isin(self._whole.judges, self.rows)))
         X = self._whole._X
         logits = np.zeros((len(self.rows), len(self._whole._means)), X.dtype)
         for part, test in self._parts:
             coef, intercept = part.linear(ridge_of(part))
-            logits[np.searchsorted(self.rows, test)] = X[test] @ coef.T + intercept
+            of_part = part.lowest_where_unseen(X[test] @ coef.T + intercept)
+            logits[np.searchsorted(self.rows, test)] = of_part
         return logits
 
     def of_all(self, logits):

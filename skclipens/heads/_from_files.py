@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import column_or_1d
 
 from .._utils._folds import judging_rows
-from .._utils._given import check_weights
+from .._utils._given import check_weights, scaled_shares
 from .._utils._validation import (
     check_at_least_two,
     check_labels,
@@ -72,7 +72,8 @@ class RowsOfFiles:
             )
         self.weights = np.ones(len(y))
         if sample_weight is not None:
-            sample_weight = self.weights = check_weights(sample_weight, self.weights).copy()
+            checked = check_weights(sample_weight, self.weights)
+            sample_weight = self.weights = scaled_shares(checked).copy()
         labeled = ~unlabeled_rows(y) if ignore_unlabeled else np.ones(len(y), bool)
         if not labeled.all():
             y, sample_weight = _of_any_label(y, labeled), self.weights

@@ -130,6 +130,10 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         self.cache = cache
         self.random_state = random_state
 
+    @property
+    def _starts_from_prompts(self):
+        return bool(self.text_heads_)
+
     def _check_rows(self, X, y):
         X, y = check_table(self, X, y)
         return X, self._fit_text_heads(X, y)

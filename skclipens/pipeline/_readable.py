@@ -45,6 +45,7 @@ class Readable:
         embedded = before.fit_transform(X, y, **to_before)
         gaps = gaps_of(embedded)
         warn_of_gaps(gaps, "are left out", images_of(self, X))
+        _refuse_splits(self._final_estimator, gaps)
         params = {name: value for name, value in params.items() if name not in to_before}
         rows, y, *values = readable([embedded, y, *params.values()], gaps)
         answers = getattr(rest, method)(rows, y, **dict(zip(params, values, strict=True)))
@@ -83,3 +84,14 @@ class Readable:
         if is_regressor(self):
             return filled(answers, gaps, np.nan)
         return with_label(answers, gaps, self.unreadable_label) if gaps.any() else answers
+
+
+def _refuse_splits(last, gaps):
+    """Raise ValueError if the ``cv`` of the last step is splits, which count images left out."""
+    cv = getattr(last, "cv", None)
+    if gaps.any() and hasattr(cv, "__len__") and not isinstance(cv, str):
+        raise ValueError(
+            f"cv holds splits of all {len(gaps)} rows, but {np.count_nonzero(gaps)} images cannot "
+            "be read and are left out. Give a splitter, such as StratifiedKFold(5), or leave these "
+            "images out of X and y, and their rows out of cv."
+        )

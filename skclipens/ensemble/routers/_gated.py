@@ -136,6 +136,7 @@ def _fit_pca(X, sample_weight):
     """Principal components of rows that count as often as their weights say."""
     n = len(X) if sample_weight is None else np.count_nonzero(sample_weight)
     pca = PCA(min(_MAX_COMPONENTS, n - 1, X.shape[1]), whiten=True, random_state=0)
+    pca.set_output(transform="default")  # arrays, whatever scikit-learn is set to
     if sample_weight is None:
         pca.fit(X)
     else:
