@@ -151,7 +151,8 @@ def cli():
     """Classify images by several CLIP backbones.
 
     DIR has one folder per class where labels are needed, or else any images. TABLE is a .csv or
-    .parquet file with a column "path" and, where labels are needed, "label".
+    .parquet file with a column "path" and, where labels are needed, "label"; relative paths begin
+    at its folder.
     """
 
 

@@ -10,7 +10,8 @@ import joblib
 import numpy as np
 
 from ..datasets import load_folder, load_table
-from ..datasets._own import TABLE_SUFFIXES, list_images, read_table
+from ..datasets._own import list_images
+from ..datasets._tables import TABLE_SUFFIXES, read_table
 from ..images._files import IMAGE_SUFFIXES
 from ..images._wrapped import name_of
 from ..pipeline import BackbonePipeline
@@ -103,7 +104,7 @@ def names_of_classes(path, labels):
     """
     if path is None:
         return None
-    table = read_table(Path(path), dtype=str)
+    table = read_table(Path(path), text=["label", "name"])
     if not {"label", "name"} <= set(table.columns):
         raise ValueError(f"{path!r} needs a column 'label' and a column 'name'.")
     twice = table["label"][table["label"].duplicated()].tolist()
