@@ -5,7 +5,9 @@ import pytest
 from _said import said
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, MultiBackboneEmbedder
+from skclipens.cascade import CascadeClassifier, CascadeEnsemble
 from skclipens.datasets import load_emoji
+from skclipens.feature_selection import BackboneSelector
 from skclipens.heads import ZeroShotHead, names_of_classes
 
 SPEC = "zoo/RN20"
@@ -103,6 +105,22 @@ def test_a_fit_doubts_names_once():
         for _ in range(2):  # each fit says it
             (text,) = said(clf.fit, X, codes)
             assert doubt in text
+
+
+def test_what_fits_many_ensembles_doubts_names_once():
+    emoji, names = load_emoji(min_class_size=60), ["zoo/RN20", "zoo/ViT-8"]
+    paths = emoji.filenames[::8]
+    codes = np.array(["n00001037", "n00001038"])[np.arange(len(paths)) % 2]
+    X = MultiBackboneEmbedder(names).set_output(transform="pandas").fit_transform(paths)
+    ensemble = AdaptiveBackboneEnsemble(random_state=0)
+    for clf, rows in [
+        (CascadeClassifier(names, random_state=0), paths),
+        (CascadeEnsemble(names, estimator=ensemble, random_state=0), X),
+        (BackboneSelector(names, estimator=ensemble, random_state=0), X),
+    ]:
+        texts = said(clf.fit, rows, codes)
+        assert sum("look like codes" in text for text in texts) == 1
+        assert len(texts) == len(set(texts))
 
 
 def test_names_are_shown_as_text():
