@@ -1,4 +1,4 @@
-"""Columns that look like a mistake: constant, far larger than all others, or rescaled."""
+"""Columns that look like a mistake: constant, of row numbers, out of place, or rescaled."""
 
 import re
 from collections import Counter
@@ -13,6 +13,8 @@ from ._blocks import take
 
 _ENOUGH_ROWS = 1000  # to tell which column varies the most
 _NEARLY_ALL = 0.99  # of a variance
+_STEADY, _FEWEST = 1e-2, 20  # of a step between rows; rows of which all steps are not equal by luck
+_UNIT = 1e-3  # of lengths that are one; a column less or more changes those of embeddings by more
 _CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
 _FAR_FROM_ONE = 10  # a mean of weights, or one over it
 _NARROWEST = 128  # columns that a backbone gives at least
@@ -36,12 +38,19 @@ def warn_of_columns(experts, X, names):
     Warns
     -----
     UserWarning
-        If all rows of a block are the same; if a single column has nearly all of the variance that
-        one of this package's heads gets to see; or if embeddings that are compared with texts were
-        centred or scaled. Names the blocks, or the column.
+        If all rows of a block are the same; if a column is an index, or has nearly all of the
+        variance that one of this package's heads gets to see; or if embeddings that are compared
+        with texts are a place off, or were centred or scaled. Names the blocks, or the column.
     """
     if len(X) < 2:
         return
+    index = _index(X)
+    if index is not None:
+        warn(
+            f"{_called(index, names)} changes by the same from each row to the next, as an index "
+            "does. If it is one, leave it out: it says nothing of rows to predict."
+        )
+    _warn_of_places(experts, X)
     same, rescaled, largest = [], [], None
     for block, of_block in _by_block(experts):
         values = take(X, block.columns)
@@ -65,13 +74,50 @@ def warn_of_columns(experts, X, names):
             "of texts no longer fit them. Give embeddings as the embedder makes them, and scale "
             "only the other columns."
         )
-    if largest:
+    if largest and largest[0] != index:
         column, reader = largest
         warn(
             f"{_called(column, names)} has more than {_NEARLY_ALL:.0%} of the variance of what "
             f"{reader.name!r} reads, so the other columns hardly count. Scale columns that are no "
-            "embeddings, say by StandardScaler in a ColumnTransformer."
+            "embeddings, say by StandardScaler in a ColumnTransformer, or leave an index out."
         )
+
+
+def _index(X):
+    """Position of a column whose steps from row to row are all the same, or None."""
+    some = some_rows(X)
+    if len(some) < _FEWEST:
+        return None
+    steps = np.diff(some[:3], axis=0)
+    columns = np.flatnonzero((steps[0] != 0) & _are_equal(*steps))
+    steps = np.diff(some[:, columns], axis=0)
+    found = columns[_are_equal(steps, steps[0]).all(axis=0)]
+    return int(found[0]) if len(found) else None
+
+
+def _are_equal(steps, others):
+    return np.abs(steps - others) <= _STEADY * np.abs(others)
+
+
+def _warn_of_places(experts, X):
+    """Warn if rows of a block have length one a column further left or right, and not here."""
+    X = some_rows(X)
+    if len(X) < _FEWEST:
+        return
+    for block, _ in _by_block(experts):
+        start, end = block.columns[0], block.columns[0] + len(block.columns)
+        if block.backbone is None or not np.array_equal(block.columns, np.arange(start, end)):
+            continue
+        places = [place for place in (0, 1, -1) if 0 <= start + place <= X.shape[1] - end + start]
+        lengths = (np.linalg.norm(X[:, start + place : end + place], axis=1) for place in places)
+        unit = (place for place, of in zip(places, lengths) if (np.abs(of - 1) < _UNIT).all())
+        if place := next(unit, 0):
+            warn(
+                f"The embeddings of {block.name!r} seem to begin at column {start + place}, where "
+                f"they have length one, and not at column {start}. Look for a column that is too "
+                "many before them, such as an index, or too few."
+            )
+            return
 
 
 def warn_of_labels_in_columns(experts, X, y, names):
