@@ -152,6 +152,22 @@ def test_a_report_is_one_file(model, photos, unseen, tmp_path):
     assert "href" not in page
 
 
+def test_pictures_that_a_model_was_fitted_on_are_no_test(model, photos, tmp_path):
+    told = run("evaluate", model, photos / "train", "-o", tmp_path / "r.html")
+    assert "Warning: The model was fitted on 12 of the 12 images" in told.stderr
+    shutil.copytree(photos / "test", tmp_path / "mixed")
+    for name in ("bird", "clothing"):
+        copied = sorted((photos / "train" / name).iterdir())[0]
+        shutil.copy(copied, tmp_path / "mixed" / name / f"copy{copied.suffix}")
+    told = run("evaluate", model, tmp_path / "mixed", "-o", tmp_path / "r.html")
+    assert "Warning: The model was fitted on 2 of the 14 images" in told.stderr
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert "<td>14, 2 of which the model was fitted on</td>" in page
+    told = run("evaluate", model, photos / "test", "-o", tmp_path / "r.html")
+    assert "fitted on" not in told.stderr
+    assert "fitted on" not in (tmp_path / "r.html").read_text("utf-8")
+
+
 def test_a_report_escapes_names_and_leaves_out_what_cannot_be_read(photos, unseen, tmp_path):
     files = [*unseen[:3], tmp_path / "broken.png"]
     files[-1].write_bytes(b"?")

@@ -21,6 +21,7 @@ from ..retrieval import ImageRetriever, is_file
 from ._files import (
     TABLE_SUFFIXES,
     check_can_write,
+    count_fitted,
     find_labelled,
     find_pictures,
     load_model,
@@ -184,7 +185,7 @@ def fit(pictures, output, head, class_names, raw_names, backbones, **options):
     files, labels = find_labelled(pictures, raw_names)
     options["class_names"] = names_of_classes(class_names, labels)
     model = make_backbone_pipeline(backbones, head=head, random_state=0, **_given(**options))
-    save_model(model.fit(files, labels), output)
+    save_model(model.fit(files, labels), output, files)
     click.echo(f"{output}: {len(model.classes_)} classes from {len(files)} images.", err=True)
 
 
@@ -317,6 +318,12 @@ def evaluate(model, pictures, output, raw_names, **options):
 
     files, labels = find_labelled(pictures, raw_names)
     model = load_model(model, **_given(**options))
+    if n_fitted := count_fitted(model, files):
+        warnings.warn(
+            f"The model was fitted on {n_fitted} of the {len(files)} images, so the report is "
+            "better than it will be on others. Take images that it was not fitted on.",
+            stacklevel=1,
+        )
     accuracy = write_report(model, files, labels, output, title=str(pictures))
     click.echo(f"{output}: accuracy {accuracy:.1%}.", err=True)
 

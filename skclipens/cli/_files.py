@@ -12,6 +12,7 @@ import numpy as np
 from ..datasets import load_folder, load_table
 from ..datasets._own import list_images
 from ..datasets._tables import TABLE_SUFFIXES, read_table
+from ..embedding._keys import image_keys
 from ..images._files import IMAGE_SUFFIXES
 from ..images._wrapped import name_of
 from ..pipeline import BackbonePipeline
@@ -184,8 +185,12 @@ def write_table(frame, path):
         write(file, index=False)
 
 
-def save_model(model, path):
-    """Write a fitted pipeline, without what belongs to this machine and this run."""
+def save_model(model, path, pictures):
+    """Write a fitted pipeline, without what belongs to this machine and this run.
+
+    With a number for each picture that it was fitted on, for :func:`count_fitted`.
+    """
+    model._fitted_on = np.unique(_digests(pictures))
     with beside(path) as file:
         joblib.dump(with_parameters(model, verbose=False, cache=False, device="auto"), file)
 
@@ -210,6 +215,18 @@ def load_model(path, **parameters):
     if not isinstance(model, BackbonePipeline):
         raise ValueError(f"{path!r} holds a {type(model).__name__}, not a BackbonePipeline.")
     return with_parameters(model, **parameters)
+
+
+def count_fitted(model, pictures):
+    """How many pictures a model was fitted on; 0 if it does not know."""
+    known = getattr(model, "_fitted_on", [])
+    return int(np.isin(_digests(pictures), known).sum()) if len(known) else 0
+
+
+def _digests(pictures):
+    """Numbers that say of pictures whether they are the same, by their content."""
+    keys = [key for key in image_keys(list(pictures)) if key is not None]
+    return np.array([int.from_bytes(key[-8:]) for key in keys], np.uint64)
 
 
 def with_parameters(model, **parameters):
