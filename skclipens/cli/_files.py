@@ -9,6 +9,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 
+from .._utils._warnings import warn
 from ..datasets import load_folder, load_table
 from ..datasets._own import list_images
 from ..datasets._tables import TABLE_SUFFIXES, read_table
@@ -16,6 +17,8 @@ from ..embedding._keys import image_keys
 from ..images._files import IMAGE_SUFFIXES
 from ..images._wrapped import name_of
 from ..pipeline import BackbonePipeline
+
+PROBABILITY = "probability__"  # how columns begin that predict writes
 
 
 def find_pictures(sources):
@@ -82,7 +85,22 @@ def find_labelled(source, raw_names):
     pictures = load_table(source) if is_table else load_folder(source, raw_names=raw_names)
     if pictures.target is None:
         raise ValueError(f"{source!r} has no labels: add a column that is called 'label'.")
+    if is_table:
+        _doubt_predictions(source, pictures.frame)
     return pictures.filenames, pictures.target_names[pictures.target]
+
+
+def _doubt_predictions(source, table):
+    """Warn of a table whose labels are those that ``skclipens predict`` wrote, unchanged."""
+    columns = [name for name in table.columns if name.startswith(PROBABILITY)]
+    if columns:
+        best = table[columns].to_numpy(float).argmax(axis=1)
+        predicted = [columns[place].removeprefix(PROBABILITY) for place in best]
+        if predicted == table["label"].astype(str).tolist():
+            warn(
+                f"The labels in {source!r} are predictions of a model: each is the likeliest by "
+                f"the columns {PROBABILITY}... beside it. Say what is really in the images."
+            )
 
 
 def names_of_classes(path, labels):
@@ -123,10 +141,27 @@ def _is_table(source):
     return source.lower().endswith(TABLE_SUFFIXES)
 
 
-def check_can_write(path, suffixes=TABLE_SUFFIXES):
-    """Raise before any work what :func:`write_table` would raise after it."""
+def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
+    """Raise before any work what would go wrong when its result is written.
+
+    Parameters
+    ----------
+    path : str or None
+        The output.
+    sources : sequence of str
+        What is read, of which the output must be none.
+    suffixes : tuple of str
+        How the output may end.
+
+    Raises
+    ------
+    ValueError, ImportError
+    """
     if path is None:
         return
+    for source in sources:
+        if Path(path).exists() and Path(source).exists() and os.path.samefile(path, source):
+            raise ValueError(f"The output {path!r} is read, too: give it another name.")
     if not path.lower().endswith(suffixes):
         raise ValueError(f"The output {path!r} must end in {' or '.join(suffixes)}.")
     if path.lower().endswith(".parquet"):
