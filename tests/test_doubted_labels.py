@@ -31,6 +31,7 @@ def table():
         (["007", "8", "7"], "classes '007', first in row 0, and '7', first in row 2"),
         (["1", "1.0"], "classes '1', first in row 0, and '1.0', first in row 1"),
         (["10", "1", "100"], None),
+        (["cat", "dog", "cat\u200b"], r"'cat', first in row 0, and 'cat\u200b', first in row 2"),
         (["cc", "CC", "dd", "DD"], "So do 1 more"),
         (["c", "C", "d", "D"], None),
         (["cat", "n/a"], "the class 'n/a', first in row 1. This may stand for a missing label"),

@@ -212,6 +212,13 @@ def test_parameters_of_a_list_of_heads_are_nested(X, y):
     assert clone(clf).get_params()["nb__C"] == 5
     with pytest.raises(ValueError, match="Invalid parameter 'other' for estimator"):
         clf.set_params(other__C=1)
+    for owner, given in (("head", "residual"), ("router", "static")):
+        clf = make("zoo").set_params(**{owner: given})
+        message = f"{owner} is '{given}', a name, so {owner}__alpha cannot be set: give an object"
+        with pytest.raises(ValueError, match=message):
+            clf.set_params(**{f"{owner}__alpha": 1.0})
+        with pytest.raises(ValueError, match=message):
+            clf.set_params(**{owner: given, f"{owner}__alpha": 1.0})
 
 
 def test_one_search_compares_every_rule_of_the_paper(pictures, y, tmp_path):

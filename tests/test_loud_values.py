@@ -253,12 +253,15 @@ def test_a_column_that_was_made_of_the_labels_is_named():
     nearly = np.where(rng.random(len(y)) < 0.9, y, 0)  # such a column may be a right one
     X = X.assign(nearly=nearly, coarse=y == 2)
     clf = AdaptiveBackboneEnsemble([("all", slice(None))], head="linear", random_state=0)
-    mentions = "has one value for each class, and no two have the same"
+    mentions = ": one value for each class, and no two classes have the same"
     assert not [text for text in said(lambda: clf.fit(X, y)) if mentions in text]
     coded = X.assign(code=np.array([7, 2, 5])[y])
     for table, name in ((coded, "'code'"), (coded.to_numpy(float), str(X.shape[1]))):
         (text,) = [text for text in said(lambda t=table: clf.fit(t, y)) if mentions in text]
-        assert text.startswith(f"Column {name} has one value")
+        assert text.startswith(f"Column {name}: one value")
+    encoded = X.join(pd.get_dummies(y, prefix="is"))
+    (text,) = [text for text in said(lambda: clf.fit(encoded, y)) if mentions in text]
+    assert text.startswith("Column 'coarse', Column 'is_0', Column 'is_1' and 1 more: one value")
     few = np.concatenate([np.flatnonzero(y == label)[:8] for label in range(3)])
     texts = said(lambda: clf.fit(coded.iloc[few], y[few]))  # may be chance
     assert not [text for text in texts if mentions in text]

@@ -222,7 +222,8 @@ def alike(names, plain):
 
 
 def _plain(name):
-    words = " ".join(unicodedata.normalize("NFC", name).casefold().replace("_", " ").split())
+    seen = "".join(sign for sign in name if unicodedata.category(sign) != "Cf")  # not U+200B
+    words = " ".join(unicodedata.normalize("NFC", seen).casefold().replace("_", " ").split())
     number = re.fullmatch(r"0*([0-9]+)(\.0*)?", words)
     return number[1] if number else words
 

@@ -134,7 +134,8 @@ def warn_of_labels_in_columns(experts, X, y, names):
     Warns
     -----
     UserWarning
-        If a column has one value for each class, for too many rows to be chance. Names it.
+        If a column, or several together, have one value for each class, for too many rows to be
+        chance. Names them.
     """
     X, (classes, targets) = some_rows(X), np.unique(some_rows(y), return_inverse=True)
     n_rows = np.bincount(targets)
@@ -145,14 +146,23 @@ def warn_of_labels_in_columns(experts, X, y, names):
     for columns in {part.name: part.columns for part in parts if part.backbone is None}.values():
         values = take(X, columns)[order]
         lowest, highest = (of.reduceat(values, starts) for of in (np.minimum, np.maximum))
-        for place in np.flatnonzero((lowest == highest).all(axis=0)):
-            if len(np.unique(lowest[:, place])) == len(classes):
-                warn(
-                    f"{_called(columns[place], names)} has one value for each class, and no two "
-                    "have the same. If it was made of the labels, leave it out of X: rows to "
-                    "predict will not have it."
-                )
-                return
+        of_class = (lowest == highest).all(axis=0) & (lowest != lowest[0]).any(axis=0)
+        told = _telling(np.flatnonzero(of_class), lowest)
+        if len(told):
+            named = listed((_called(columns[place], names) for place in told), write=str)
+            warn(
+                f"{named}: one value for each class, and no two classes have the same. If this was "
+                "made of the labels, leave it out of X: rows to predict will not have it."
+            )
+            return
+
+
+def _telling(places, values):
+    """Columns of which one alone, or all together, have a value of its own for each class."""
+    for told in [*places[:, None], places]:
+        if len(told) and len(np.unique(values[:, told], axis=0)) == len(values):
+            return told
+    return []
 
 
 def _called(column, names):
