@@ -228,6 +228,26 @@ def test_an_index_among_the_columns_is_named(table, scaled):
         assert not said(lambda c=column: clf.fit(frame.assign(**{"Unnamed: 0": c}), y))
 
 
+def test_a_picture_with_two_labels_is_named(table):
+    X, y = table
+    other = next(label for label in y if label != y[5])
+    twice, labels = np.vstack([X[:1], X, X[5:6]]), [None, *y, other]
+    clf = AdaptiveBackboneEnsemble(SPEC, unlabeled="ignore", random_state=0)
+    (text,) = said(lambda: clf.fit(twice, labels))
+    assert text.startswith(f"Rows 6 and {len(y) + 1} of X are the same, but have the labels")
+    assert f"{str(y[5])!r} and {str(other)!r}. A picture has one label" in text
+    assert not said(lambda: clf.fit(np.vstack([X, X]), [*y, *y]))
+
+
+def test_labels_as_groups_are_named(table):
+    X, y = table
+    clf = AdaptiveBackboneEnsemble(SPEC, random_state=0)
+    for groups in (y, np.zeros(len(y))):
+        (text,) = said(lambda groups=groups: clf.fit(X, y, groups=groups))
+        assert text.startswith("All rows of each class are in one group, so no row can be held out")
+    assert not said(lambda: clf.fit(X, y, groups=np.arange(len(y)) // 3))
+
+
 @pytest.mark.parametrize("place", [1, -1])
 def test_embeddings_a_column_away_from_their_place_are_named(place):
     emoji = load_emoji(min_class_size=60)

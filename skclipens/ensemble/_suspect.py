@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 
+from .._utils._folds import groups_of_copies, in_company
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..heads._classifier import LogitClassifierMixin
@@ -234,6 +235,56 @@ def warn_of_weights(weights):
             f"copies of a row, so {len(weights)} rows count as {weights.sum():.3g}. If only the "
             "ratios are meant, divide them by their mean."
         )
+
+
+def warn_of_contradictions(X, y, rows):
+    """Warn of rows that are the same and have different labels, as of a picture in two folders.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+    rows : ndarray of shape (n,), int
+        What the rows are called.
+
+    Warns
+    -----
+    UserWarning
+        Names the first two.
+    """
+    first = groups_of_copies(X, np.zeros(len(y), int))
+    other = [] if first is None else np.flatnonzero(y != y[first])
+    if len(other):
+        one, another = first[other[0]], other[0]
+        labels = np.array(y[[one, another]].tolist()).tolist()  # numpy's strings print as np.str_
+        more = f", and so have {len(other) - 1} more" if len(other) > 1 else ""
+        warn(
+            f"Rows {rows[one]} and {rows[another]} of X are the same, but have the labels "
+            f"{labels[0]!r} and {labels[1]!r}{more}. A picture has one label: leave the wrong one "
+            "out, or look whether labels and rows belong together."
+        )
+
+
+def warn_of_groups(y, groups):
+    """Warn of groups that are no less than the classes, as where labels are passed as groups.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    groups : ndarray of shape (n,) or None
+
+    Warns
+    -----
+    UserWarning
+        If classes have several rows, but none has rows of two groups.
+    """
+    if groups is None or len(np.unique(y)) == len(y) or in_company(y, groups).any():
+        return
+    warn(
+        "All rows of each class are in one group, so no row can be held out to judge a head that "
+        "learned from the others. A group is what belongs together within a class, such as the "
+        "pictures of one object."
+    )
 
 
 def warn_of_guessing(ensemble, told, n_rows):
