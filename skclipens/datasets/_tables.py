@@ -55,7 +55,8 @@ def _read_csv(path, text):
         if names.count(name) > 1:
             raise ValueError(f"{str(path)!r} has the column {name!r} twice: rename one.")
         if name in table:
-            table[name] = table[name].str.strip().replace("", None)
+            stripped = table[name].str.strip()
+            table[name] = stripped.where(stripped != "")
     return table
 
 
