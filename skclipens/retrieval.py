@@ -112,8 +112,8 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         ----------
         X : collection of n images, or array-like of shape (n, n_columns)
             Images, see :meth:`skclipens.MultiBackboneEmbedder.transform`, or a table that an
-            embedder has made. A table without names of columns has the blocks of `embedder`, or is
-            one block where this is None.
+            embedder has made; columns that are named otherwise are not compared. A table without
+            names of columns has the blocks of `embedder`, or is one block where this is None.
         y : None
             Ignored.
 
@@ -138,9 +138,11 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         self.rows_ = np.flatnonzero(~gaps)
         self.n_samples_fit_ = len(table)
         names = getattr(self, "feature_names_in_", None)
-        self._blocks = find_blocks(self._named_blocks(), table.shape[1], names)
+        blocks = find_blocks(self._named_blocks(), table.shape[1], names)
+        # Columns beside embeddings, such as a price, are nothing to compare.
+        self._blocks = [block for block in blocks if block.kind is not None] or blocks
         self._note_weights({Backbone(one.backbone) for one in self._blocks if one.backbone})
-        self.embeddings_ = np.empty_like(table)
+        self.embeddings_ = table.copy()
         for block in self._blocks:
             self.embeddings_[:, block.columns] = unit_rows(take(table, block.columns))
         return self

@@ -152,6 +152,22 @@ def test_a_report_is_one_file(model, photos, unseen, tmp_path):
     assert "href" not in page
 
 
+def test_pictures_that_a_model_was_fitted_on_are_no_test(model, photos, tmp_path):
+    told = run("evaluate", model, photos / "train", "-o", tmp_path / "r.html")
+    assert "Warning: The model was fitted on 12 of the 12 images" in told.stderr
+    shutil.copytree(photos / "test", tmp_path / "mixed")
+    for name in ("bird", "clothing"):
+        copied = sorted((photos / "train" / name).iterdir())[0]
+        shutil.copy(copied, tmp_path / "mixed" / name / f"copy{copied.suffix}")
+    told = run("evaluate", model, tmp_path / "mixed", "-o", tmp_path / "r.html")
+    assert "Warning: The model was fitted on 2 of the 14 images" in told.stderr
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert "<td>14, 2 of which the model was fitted on</td>" in page
+    told = run("evaluate", model, photos / "test", "-o", tmp_path / "r.html")
+    assert "fitted on" not in told.stderr
+    assert "fitted on" not in (tmp_path / "r.html").read_text("utf-8")
+
+
 def test_a_report_escapes_names_and_leaves_out_what_cannot_be_read(photos, unseen, tmp_path):
     files = [*unseen[:3], tmp_path / "broken.png"]
     files[-1].write_bytes(b"?")
@@ -287,6 +303,35 @@ def test_tables_may_hold_pictures(photos, unseen, tmp_path):
     assert "The most confident mistakes" in (tmp_path / "r.html").read_text("utf-8")
 
 
+def test_an_output_does_not_replace_what_is_read(model, unseen, tmp_path):
+    table = tmp_path / "t.csv"
+    pd.DataFrame({"path": unseen, "label": ["a", "b"] * 6}).to_csv(table, index=False)
+    content = table.read_bytes()
+    for arguments in (
+        ["fit", table, *SMALL],
+        ["predict", model, table],
+        ["embed", unseen[0], table, *SMALL],
+        ["name", table, "--classes", "cat,dog", *SMALL],
+        ["search", table, "a cat", *SMALL],
+    ):
+        told = run(*arguments, "-o", tmp_path / "." / "t.csv", fails=True)
+        assert "t.csv' is read, too: give it another name" in told.stderr
+    assert table.read_bytes() == content
+
+
+def test_predictions_are_no_labels(model, photos, unseen, tmp_path):
+    run("predict", model, photos / "test", "-o", tmp_path / "p.csv")
+    told = run("evaluate", model, tmp_path / "p.csv", "-o", tmp_path / "r.html")
+    assert "p.csv' are predictions of a model" in told.stderr
+    told = run("fit", tmp_path / "p.csv", "-o", tmp_path / "m", *SMALL)
+    assert "p.csv' are predictions of a model" in told.stderr
+    table = pd.read_csv(tmp_path / "p.csv")
+    table.loc[0, "label"] = next(name for name in CLASSES if name != table["label"][0])
+    table.to_csv(tmp_path / "p.csv", index=False)  # by someone who looked
+    told = run("evaluate", model, tmp_path / "p.csv", "-o", tmp_path / "r.html")
+    assert "are predictions" not in told.stderr
+
+
 def test_errors_are_sentences(model, photos, unseen, tmp_path):
     def message(*arguments):
         return run(*arguments, fails=True).stderr
@@ -319,6 +364,8 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     for command in (["predict", model], ["name", "--classes", "cat,dog"], ["embed", "-o", out]):
         assert "There is no file or folder 'nope'." in message(*command, unseen[0], "nope")
     assert "There is no file or folder 'nope'." in message("search", "nope", "a cat")
+    page = ["evaluate", model, photos / "test", "-o"]
+    assert "must end in .html" in message(*page, tmp_path / "r.pdf")
     assert "URLs are not fetched" in message("predict", model, "https://example.org/x.jpg")
 
 

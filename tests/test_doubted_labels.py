@@ -5,7 +5,9 @@ import pytest
 from _said import said
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, MultiBackboneEmbedder
+from skclipens.cascade import CascadeClassifier, CascadeEnsemble
 from skclipens.datasets import load_emoji
+from skclipens.feature_selection import BackboneSelector
 from skclipens.heads import ZeroShotHead, names_of_classes
 
 SPEC = "zoo/RN20"
@@ -25,7 +27,11 @@ def table():
         (["cat", "dog", "cat "], "classes 'cat', first in row 0, and 'cat ', first in row 2"),
         (["Cat", "dog", "cat"], "classes 'Cat', first in row 0, and 'cat', first in row 2"),
         (["a b", "a_b"], "classes 'a b', first in row 0, and 'a_b', first in row 1"),
-        (["pin\u0303ata", "pi\xf1ata"], "differ in case, blanks or '_' only"),
+        (["pin\u0303ata", "pi\xf1ata"], "differ in case, blanks, '_' or zeros only"),
+        (["007", "8", "7"], "classes '007', first in row 0, and '7', first in row 2"),
+        (["1", "1.0"], "classes '1', first in row 0, and '1.0', first in row 1"),
+        (["10", "1", "100"], None),
+        (["cat", "dog", "cat\u200b"], r"'cat', first in row 0, and 'cat\u200b', first in row 2"),
         (["cc", "CC", "dd", "DD"], "So do 1 more"),
         (["c", "C", "d", "D"], None),
         (["cat", "n/a"], "the class 'n/a', first in row 1. This may stand for a missing label"),
@@ -59,6 +65,7 @@ def test_labels_that_may_be_a_slip_are_named(table, labels, doubt):
         ["class_3", "class 4", "Class5"],
         [str(number) for number in range(43)],
         ["c0", "c1", "c2"],
+        ["1.0", "2.0", "4.0"],
         ["5f1d7a84", "9be0c117"],
         [*[f"n{number:08}" for number in range(20)], "red fox"],
     ],
@@ -99,6 +106,22 @@ def test_a_fit_doubts_names_once():
         for _ in range(2):  # each fit says it
             (text,) = said(clf.fit, X, codes)
             assert doubt in text
+
+
+def test_what_fits_many_ensembles_doubts_names_once():
+    emoji, names = load_emoji(min_class_size=60), ["zoo/RN20", "zoo/ViT-8"]
+    paths = emoji.filenames[::8]
+    codes = np.array(["n00001037", "n00001038"])[np.arange(len(paths)) % 2]
+    X = MultiBackboneEmbedder(names).set_output(transform="pandas").fit_transform(paths)
+    ensemble = AdaptiveBackboneEnsemble(random_state=0)
+    for clf, rows in [
+        (CascadeClassifier(names, random_state=0), paths),
+        (CascadeEnsemble(names, estimator=ensemble, random_state=0), X),
+        (BackboneSelector(names, estimator=ensemble, random_state=0), X),
+    ]:
+        texts = said(clf.fit, rows, codes)
+        assert sum("look like codes" in text for text in texts) == 1
+        assert len(texts) == len(set(texts))
 
 
 def test_names_are_shown_as_text():

@@ -93,7 +93,8 @@ def test_blocks_are_found_behind_a_column_transformer(frame, y):
         ([], "backbones is empty"),
         ([("a", slice(0, 2)), "zoo/RN20"], "not a mix; 'zoo/RN20' is not a pair"),
         ([("a", slice(0, 2)), ("a", slice(2, 4))], "names of blocks must differ; got a, a"),
-        ([("a", slice(700, 710))], "Block 'a' has no columns"),
+        ([("a", slice(700, 710))], "Block 'a' ends at 710, but X has 384 columns"),
+        ([("a", slice(5, 5))], "Block 'a' has no columns"),
         ([("a", [0, 384])], "Block 'a': .*; X has 384 columns"),
         ([("a", np.ones(3, bool))], "Block 'a': .*; X has 384 columns"),
         ([("a", ["price"])], "Block 'a' names its columns, but X has no column names"),
@@ -212,6 +213,13 @@ def test_parameters_of_a_list_of_heads_are_nested(X, y):
     assert clone(clf).get_params()["nb__C"] == 5
     with pytest.raises(ValueError, match="Invalid parameter 'other' for estimator"):
         clf.set_params(other__C=1)
+    for owner, given in (("head", "residual"), ("router", "static")):
+        clf = make("zoo").set_params(**{owner: given})
+        message = f"{owner} is '{given}', a name, so {owner}__alpha cannot be set: give an object"
+        with pytest.raises(ValueError, match=message):
+            clf.set_params(**{f"{owner}__alpha": 1.0})
+        with pytest.raises(ValueError, match=message):
+            clf.set_params(**{owner: given, f"{owner}__alpha": 1.0})
 
 
 def test_one_search_compares_every_rule_of_the_paper(pictures, y, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -253,16 +254,24 @@ def test_one_name_searches_rows(X):
 @pytest.mark.parametrize(
     ("templates", "message"),
     [
-        (["a photo"], "needs one '{}'.*'a photo' does not"),
-        (["{}", "{} beside a {}"], "'{} beside a {}' does not"),
-        (["{0}"], "'{0}' does not"),
-        ([3], "3 does not"),
+        (["a photo"], "where the name of a class goes, and no other brace"),
+        (["{}", "{} beside a {}"], "got '{} beside a {}'"),
+        (["a {} of {c}"], "got 'a {} of {c}'"),
+        (["{0} {1}"], "got '{0} {1}'"),
+        (["{name}"], "got '{name}'"),
+        (["{} in {{braces}}"], "got '{} in {{braces}}'"),
+        (["{{}}"], "got '{{}}'"),
+        (["a {} {"], "got 'a {} {'"),
+        ([3], "got 3"),
         ([], "templates is empty"),
     ],
 )
 def test_wrong_template(templates, message, X):
+    message = re.escape(message)
     with pytest.raises(ValueError, match=message):
         ZeroShotHead(BACKBONE, templates=templates).fit(X[:2], ["cat", "dog"])
+    with pytest.raises(ValueError, match=message):
+        CLIPEmbedder(BACKBONE).embed_text(["cat", "dog"], templates=templates)
 
 
 @pytest.mark.parametrize("templates", ["a photo of a {}", 3])
@@ -271,9 +280,14 @@ def test_templates_are_a_list(templates, X):
         ZeroShotHead(BACKBONE, templates=templates).fit(X[:2], ["cat", "dog"])
 
 
-def test_other_braces_are_only_braces(X):
-    head = ZeroShotHead(BACKBONE, templates=["{a} {{}}"]).fit(X[:2], ["cat", "{}"])
-    expected = ZeroShotHead(BACKBONE, templates=["{}"]).fit(X[:2], ["{a} {cat}", "{a} {{}}"])
+def test_one_template_is_no_list(X):
+    with pytest.raises(ValueError, match=r"pass \['a photo of a \{\}'\]"):
+        ZeroShotHead(BACKBONE).set_classes(["cat", "dog"], templates="a photo of a {}")
+
+
+def test_braces_in_a_name_are_only_braces(X):
+    head = ZeroShotHead(BACKBONE, templates=["a {}"]).fit(X[:2], ["{c}", "{}"])
+    expected = ZeroShotHead(BACKBONE, templates=["{}"]).fit(X[:2], ["a {c}", "a {}"])
     np.testing.assert_allclose(head.coef_, expected.coef_, atol=1e-6)
 
 

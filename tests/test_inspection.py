@@ -5,6 +5,7 @@ from itertools import combinations
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -245,6 +246,18 @@ def test_display_labels_name_integer_classes():
     assert_allclose(display.shares, [[0.25, 0.75], [0.25, 0.75]])
     assert display.labels == ["cat", "dog"]
     assert display.text_ == []
+
+
+@pytest.mark.parametrize("Display", DISPLAYS)
+def test_labels_are_doubted_as_in_score(Display, clf, test_set):
+    X, y = test_set
+    names = [f"picture {i}" for i in range(len(y))]
+    labels = pd.Series(y, names)
+    with pytest.warns(UserWarning, match="X and y have the same index in another order"):
+        Display.from_estimator(clf, pd.DataFrame(X, names), labels.iloc[::-1])
+    if Display is not RoutingWeightsDisplay:
+        with pytest.warns(UserWarning, match="labels that were not there in fit: 'cat'"):
+            Display.from_estimator(clf, X, np.where(y == y[0], "cat", y))
 
 
 def test_negative_weights_are_negative_shares():

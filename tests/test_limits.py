@@ -340,6 +340,13 @@ def test_drawings_of_which_nothing_is_left_are_doubted(image):
     assert "row 1: " in str(caught[0].message) and len(caught) == 1
 
 
+def test_alpha_in_a_smaller_range_is_doubted():
+    pixels = np.asarray(Image.open(PICTURES[0]).convert("RGBA")).copy()
+    pixels[..., 3] = 1
+    with pytest.warns(UserWarning, match="nearly white, as its alpha is at most 1 of 255"):
+        load_image(pixels)
+
+
 @pytest.mark.parametrize(
     "image",
     [

@@ -11,11 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, make_backbone_pipeline
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    CLIPEmbedder,
+    MultiBackboneEmbedder,
+    make_backbone_pipeline,
+)
 from skclipens._utils._linalg import unit_rows
 from skclipens.backbones import Backbone, load_backbone
 from skclipens.backbones._doubts import warn_of_prompts
@@ -206,18 +212,76 @@ def test_a_column_that_drowns_all_others_is_named(table):
     assert not said(lambda: clf.set_params(head="auto").fit(frame.assign(price=price / 3e3), y))
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+def test_an_index_among_the_columns_is_named(table, scaled):
+    X, y = table
+    index = np.arange(len(X), 0, -1.0)
+    index = (index - index.mean()) / index.std() if scaled else index
+    names = [f"{SPEC}__{i}" for i in range(128)]
+    frame = pd.DataFrame(X.copy(), columns=names)
+    frame.insert(0, "Unnamed: 0", index)
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    (text,) = said(lambda: clf.fit(frame, y))
+    assert text.startswith("Column 'Unnamed: 0' changes by the same from each row to the next")
+    rng = np.random.default_rng(0)
+    for column in (rng.permutation(index) / len(X), np.sort(rng.normal(size=len(X)))):
+        assert not said(lambda c=column: clf.fit(frame.assign(**{"Unnamed: 0": c}), y))
+
+
+def test_a_picture_with_two_labels_is_named(table):
+    X, y = table
+    other = next(label for label in y if label != y[5])
+    twice, labels = np.vstack([X[:1], X, X[5:6]]), [None, *y, other]
+    clf = AdaptiveBackboneEnsemble(SPEC, unlabeled="ignore", random_state=0)
+    (text,) = said(lambda: clf.fit(twice, labels))
+    assert text.startswith(f"Rows 6 and {len(y) + 1} of X are the same, but have the labels")
+    assert f"{str(y[5])!r} and {str(other)!r}. A picture has one label" in text
+    assert not said(lambda: clf.fit(np.vstack([X, X]), [*y, *y]))
+
+
+def test_labels_as_groups_are_named(table):
+    X, y = table
+    clf = AdaptiveBackboneEnsemble(SPEC, random_state=0)
+    for groups in (y, np.zeros(len(y))):
+        (text,) = said(lambda groups=groups: clf.fit(X, y, groups=groups))
+        assert text.startswith("All rows of each class are in one group, so no row can be held out")
+    assert not said(lambda: clf.fit(X, y, groups=np.arange(len(y)) // 3))
+
+
+@pytest.mark.parametrize("place", [1, -1])
+def test_embeddings_a_column_away_from_their_place_are_named(place):
+    emoji = load_emoji(min_class_size=60)
+    y = emoji.target_names[emoji.target[::4]]
+    names = [SPEC, "zoo/ViT-8"]
+    X = MultiBackboneEmbedder(names).fit_transform(emoji.filenames[::4])
+    clf = AdaptiveBackboneEnsemble(names, random_state=0)
+    extra = np.random.default_rng(0).uniform(size=(len(X), 1))
+    away = np.hstack([extra, X[:, :-1]] if place == 1 else [X[:, 1:], extra])
+    (text,) = said(lambda: clf.fit(away, y))
+    name, start = (SPEC, 0) if place == 1 else ("zoo/ViT-8", 128)
+    assert f"embeddings of '{name}' seem to begin at column {start + place}, where they" in text
+    named = clone(clf).set_params(blocks=None)
+    columns = [f"{name}__{i}" for name in names for i in range(128)]
+    assert said(lambda: named.fit(pd.DataFrame(away, columns=columns), y)) == [text]
+    raw = MultiBackboneEmbedder(names, normalize=False).fit_transform(emoji.filenames[::4])
+    assert not said(lambda: clf.fit(X, y)) + said(lambda: clf.fit(raw, y))
+
+
 def test_a_column_that_was_made_of_the_labels_is_named():
     X, y = load_wine(return_X_y=True, as_frame=True)
     rng = np.random.default_rng(0)
     nearly = np.where(rng.random(len(y)) < 0.9, y, 0)  # such a column may be a right one
     X = X.assign(nearly=nearly, coarse=y == 2)
     clf = AdaptiveBackboneEnsemble([("all", slice(None))], head="linear", random_state=0)
-    mentions = "has one value for each class, and no two have the same"
+    mentions = ": one value for each class, and no two classes have the same"
     assert not [text for text in said(lambda: clf.fit(X, y)) if mentions in text]
     coded = X.assign(code=np.array([7, 2, 5])[y])
     for table, name in ((coded, "'code'"), (coded.to_numpy(float), str(X.shape[1]))):
         (text,) = [text for text in said(lambda t=table: clf.fit(t, y)) if mentions in text]
-        assert text.startswith(f"Column {name} has one value")
+        assert text.startswith(f"Column {name}: one value")
+    encoded = X.join(pd.get_dummies(y, prefix="is"))
+    (text,) = [text for text in said(lambda: clf.fit(encoded, y)) if mentions in text]
+    assert text.startswith("Column 'coarse', Column 'is_0', Column 'is_1' and 1 more: one value")
     few = np.concatenate([np.flatnonzero(y == label)[:8] for label in range(3)])
     texts = said(lambda: clf.fit(coded.iloc[few], y[few]))  # may be chance
     assert not [text for text in texts if mentions in text]

@@ -450,3 +450,11 @@ def test_import_is_light():
         "sys.exit(bool({'torch', 'matplotlib.pyplot'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_labels_that_no_prediction_has_are_doubted():
+    y, predictions = ["cat", "dog"] * 5, [["Cat", "Cat"], ["Dog", "Cat"]] * 5
+    with pytest.warns(UserWarning, match="No label of y_true, such as 'cat', .* such as 'Cat'"):
+        assert oracle_accuracy_score(y, predictions) == 0
+    with pytest.warns(UserWarning, match="No label of y_true, such as 'cat'"):
+        expected_calibration_error(y, [[1, 0], [0.5, 0.5]] * 5, labels=["Cat", "Dog"])

@@ -199,7 +199,64 @@ def test_labels_of_a_table_that_differ_in_writing_are_named(folder):
     table = pd.DataFrame({"path": ["zoo/0.PNG"] * 3, "label": ["cat", "dog", "Cat "]})
     path = write(table, folder / "t.csv")
     with pytest.warns(UserWarning, match=r"Column 'label' of '.*t.csv' .*'cat', .*row 0.*row 2"):
-        assert load_table(path).target_names.tolist() == ["Cat ", "cat", "dog"]
+        assert load_table(path).target_names.tolist() == ["Cat", "cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("written", "labels"),
+    [
+        (["007", "010"], ["007", "010"]),
+        (["7", "010"], ["7", "010"]),
+        (["1e5", "2e5"], ["1e5", "2e5"]),
+        (["1.0", "2.0"], [1.0, 2.0]),
+        (["1.0", "2"], ["1.0", "2"]),
+        (["7", "-1"], [7, -1]),
+        (["True", "False"], [True, False]),
+        (["true", "False"], ["true", "False"]),
+        (["1.0", "nan"], ["1.0", "nan"]),
+        (["NA", "None"], ["NA", "None"]),
+        (["12345678901234567890123", "2"], ["12345678901234567890123", "2"]),
+        ([" a", "a "], ["a", "a"]),
+        (['"a, b"', "b"], ["a, b", "b"]),
+    ],
+)
+def test_labels_of_a_csv_file_are_those_that_are_written(folder, written, labels):
+    rows = [f"zoo/0.PNG,{label}" for label in written]
+    (folder / "t.csv").write_text("\n".join(["\ufeffpath, label", *rows]), encoding="utf-8")
+    _, y = load_table(folder / "t.csv", return_X_y=True)
+    assert y.tolist() == labels and type(y.tolist()[0]) is type(labels[0])
+
+
+def test_text_of_parquet_stays_text(folder):
+    table = pd.DataFrame({"path": ["zoo/0.PNG"] * 2, "label": ["1", "2 "]})
+    _, y = load_table(write(table, folder / "t.parquet"), return_X_y=True)
+    assert y.tolist() == ["1", "2 "]
+
+
+def test_names_of_pictures_keep_their_zeros(folder):
+    for name in ("7", "007"):
+        shutil.copy(folder / "zoo/0.PNG", folder / name)
+    (folder / "t.csv").write_text("path,size\n007,010\n007,020")
+    pictures = load_table(folder / "t.csv")
+    assert pictures.filenames.tolist() == [str(folder / "007")] * 2
+    assert pictures.frame["size"].tolist() == [10, 20]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"path,label,label\nzoo/0.PNG,a,b", "has the column 'label' twice: rename one"),
+        (b"path,label\nzoo/0.PNG,a\nzoo/0.PNG, ", "'label' .* is empty in 1 rows; .* row 1"),
+        (b"path;label\nzoo/0.PNG;a", "none of the columns path.*'path;label'"),
+        (b"path,label\nzoo/0.PNG,m\xfcll", "t.csv' is no table of values between commas, in UTF-8"),
+        (b"path,label\nzoo/0.PNG,a\nzoo/0.PNG,a,b", "t.csv' is no table .* line 3"),
+        (b"", "t.csv' is no table .*No columns"),
+    ],
+)
+def test_csv_files_that_are_written_wrongly(folder, content, says):
+    (folder / "t.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=says):
+        load_table(folder / "t.csv")
 
 
 def test_tables_need_no_labels(folder):

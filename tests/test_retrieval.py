@@ -160,8 +160,11 @@ def test_tables_and_images_find_the_same(emoji, table):
         scores, rows = ImageRetriever(embedder).fit(X).search(WORDS)
         np.testing.assert_array_equal(rows, expected[1])
         np.testing.assert_allclose(scores, expected[0], atol=1e-5)
-    # Other columns have no texts, and words do not ask them.
+    # Other columns are not asked.
     np.testing.assert_array_equal(ImageRetriever().fit(prefixed).search(WORDS)[1], expected[1])
+    beside = ImageRetriever().fit(prefixed.assign(price=np.arange(len(table))))
+    distances, _ = ImageRetriever().fit(table).kneighbors()
+    np.testing.assert_allclose(beside.kneighbors()[0], distances, atol=1e-6)
 
 
 def test_one_backbone_finds_what_nearest_neighbors_find(noise):

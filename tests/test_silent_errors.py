@@ -125,6 +125,16 @@ def test_a_named_block_that_is_too_narrow_for_its_backbone_is_refused(X, y):
         make([("zoo/RN20", slice(0, 64))]).fit(X, y)
 
 
+def test_columns_are_of_one_backbone_and_there(X, y):
+    pairs = [("zoo/RN20", slice(0, 128)), ("zoo/ViT-8", slice(64, 192))]
+    with pytest.raises(ValueError, match="Column 64 is in the blocks 'zoo/RN20' and 'zoo/ViT-8'"):
+        make(pairs).fit(X, y)
+    with pytest.raises(ValueError, match="Block 'right' ends at 384, but X has 256 columns"):
+        make([("left", slice(0, 128)), ("right", slice(128, 384))], head="linear").fit(X, y)
+    shared = [("left", slice(0, 128)), ("all", slice(None))]  # parts of a table may be shared
+    assert len(make(shared, head="linear").fit(X, y).experts_) == 2
+
+
 # 3. A text head on the block of its own backbone
 
 

@@ -238,6 +238,37 @@ def test_a_complete_table_is_left_alone_unless_told(tmp_path, files, embedder, c
     assert list(read_embeddings(tmp_path).index) == files[:4]
 
 
+@pytest.mark.parametrize("in_shard", [False, True])
+def test_chunks_of_files_that_have_changed_are_embedded_again(tmp_path, files, embedder, in_shard):
+    own = [tmp_path / f"{number}.bmp" for number in range(N)]
+
+    def save(number, turned=False):
+        picture = Image.open(files[number]).convert("RGB").resize((64, 64))
+        (picture.rotate(90) if turned else picture).save(own[number])  # of the same size
+
+    def images():
+        with tarfile.open(tmp_path / "0.tar", "w") as tar:
+            for file in own[:3]:
+                tar.add(file, file.name)
+        return [tmp_path / "0.tar", *own[3:]] if in_shard else own
+
+    for number in range(N):
+        save(number)
+    out, changed = tmp_path / "out", 1 if in_shard else 4
+    embedder.embed_to(out, images(), chunk_size=3)
+    before = stamps(out)
+    save(changed, turned=True)
+    os.utime(own[changed], (10**9, 10**9))  # older than the file that it replaces
+    embedder.embed_to(out, images(), chunk_size=3)
+    np.testing.assert_allclose(read_embeddings(out), embedder.transform(own), atol=1e-5)
+    after = stamps(out)
+    rewritten = {name for name in before if after[name] != before[name]}
+    assert rewritten == {"_manifest.json", f"part-00000{changed // 3}.parquet"}
+    if not in_shard:
+        embedder.embed_to(out, own, chunk_size=3)
+        assert stamps(out) == after
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [

@@ -103,6 +103,21 @@ def test_a_file_gives_the_features_of_timm(weights, images):
     assert not np.array_equal(half, found)
 
 
+@pytest.mark.parametrize("name", ["levit_128s", "efficientvit_m0", "repvit_m0_9"])
+def test_a_layer_of_the_classifier_is_left_out_with_it(name, images, tmp_path):
+    model = timm.create_model(name, num_classes=10)
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    spec = f"timm/{name}//{tmp_path / 'model.safetensors'}"
+    found = CLIPEmbedder(spec, **PLAIN).transform(images)
+    assert found.shape == (4, Backbone(spec).width)
+    config = timm.data.resolve_data_config({}, model=model)
+    transform = timm.data.create_transform(**config, is_training=False)
+    model.eval().reset_classifier(0)
+    with torch.no_grad():
+        expected = model(torch.stack([transform(Image.fromarray(i)) for i in images])).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
+
+
 def test_pretrained_weights_from_a_filled_hub_cache(hub, weights, images):
     folder = hub / "models--timm--test_vit.r160_in1k"
     for name in ("snapshots/0a", "refs"):

@@ -1,5 +1,6 @@
 """Values of tables and labels that would be taken for others without a word."""
 
+import re
 import unicodedata
 from numbers import Number
 
@@ -170,7 +171,9 @@ def _why_none(labels):
 
 
 def warn_of_writings(first, name):
-    """Warn of classes that are the same word, but for case, blanks, and "_" in place of a blank.
+    """Warn of classes that are the same word or number.
+
+    But for case, blanks, "_" in place of a blank, and zeros before or behind a number.
 
     Parameters
     ----------
@@ -184,15 +187,17 @@ def warn_of_writings(first, name):
     UserWarning
         Names the first two such classes and their rows.
     """
-    groups = alike((label for label in first if len(label.strip()) > 1), _plain)
+    # Of one letter, case may be meant.
+    words = (label for label in first if len(label.strip()) > 1 or label.strip().isdigit())
+    groups = alike(words, _plain)
     if not groups:
         return
     one, other = groups[0][:2]
     more = f" So do {len(groups) - 1} more." if len(groups) > 1 else ""
     warn(
         f"{name} has the classes {one!r}, first in row {first[one]}, and {other!r}, first in row "
-        f"{first[other]}, which differ in case, blanks or '_' only.{more} If they are one class, "
-        "write them alike: rows of one count as wrong for the other."
+        f"{first[other]}, which differ in case, blanks, '_' or zeros only.{more} If they are one "
+        "class, write them alike: rows of one count as wrong for the other."
     )
 
 
@@ -217,7 +222,10 @@ def alike(names, plain):
 
 
 def _plain(name):
-    return " ".join(unicodedata.normalize("NFC", name).casefold().replace("_", " ").split())
+    seen = "".join(sign for sign in name if unicodedata.category(sign) != "Cf")  # not U+200B
+    words = " ".join(unicodedata.normalize("NFC", seen).casefold().replace("_", " ").split())
+    number = re.fullmatch(r"0*([0-9]+)(\.0*)?", words)
+    return number[1] if number else words
 
 
 def why_no_labels(y):

@@ -12,7 +12,7 @@ from ._loading import load_backbone
 
 _NEARLY_ALL = 0.9
 _CODE = re.compile(
-    r"0\d+|\d{5,}"
+    r"0\d+|\d{5,}|\d+\.0+"
     r"|[a-z]{1,3}[-_ ]?\d{5,}"  # as of WordNet. Shorter ones may be names: "A320", "mp3"
     r"|(cls|class|category|label|id|target)[-_ ]?\d+"
     r"|(?=[a-f]*\d)[\da-f-]{8,}",

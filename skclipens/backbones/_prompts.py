@@ -1,5 +1,6 @@
 """What a text tower is asked: texts, and the prompts that they are put in."""
 
+import re
 import reprlib
 
 import numpy as np
@@ -13,16 +14,19 @@ def check_templates(templates):
     Raises
     ------
     ValueError
-        If there is none, or one has no place for a name.
+        If they are one string, there is none, or one has no place for a name or another brace.
     """
+    if isinstance(templates, str):
+        raise ValueError(f"templates is a list of prompts, got one string: pass [{templates!r}].")
     templates = tuple(DEFAULT_TEMPLATES if templates is None else templates)
     if not templates:
         raise ValueError("templates is empty; None stands for the default ones.")
     for template in templates:
-        if not isinstance(template, str) or template.count("{}") != 1:
+        before, place, after = template.partition("{}") if isinstance(template, str) else ("",) * 3
+        if not place or re.search("[{}]", before + after):
             raise ValueError(
-                f"Each of templates needs one '{{}}' for the name of a class; {template!r} "
-                "does not have it."
+                f"Each of templates is a string with one '{{}}', where the name of a class goes, "
+                f"and no other brace, such as 'a photo of a {{}}.'; got {template!r}."
             )
     return templates
 

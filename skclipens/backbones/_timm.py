@@ -123,4 +123,7 @@ def _without_classifier(model, path):
     names = model.pretrained_cfg.get("classifier") or ()
     names = (names,) if isinstance(names, str) else tuple(names)
     classifier = {f"{name}.{kind}" for name in names for kind in ("weight", "bias")}
-    return {key: value for key, value in state.items() if key not in classifier}
+    # Of some, such as LeViT, a layer before it belongs to it, and the model has neither.
+    parts = {f"{name.rpartition('.')[0]}." for name in names if "." in name}
+    parts = tuple(part for part in parts if not any(k.startswith(part) for k in model.state_dict()))
+    return {k: v for k, v in state.items() if k not in classifier and not k.startswith(parts)}

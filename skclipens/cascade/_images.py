@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._utils._docstrings import fill_doc
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._validation import check_labels
+from .._utils._warnings import each_warning_once
 from ..backbones import resolve_backbones
 from ..backbones._kinds import parse_kind
 from ..embedding import CLIPEmbedder, MultiBackboneEmbedder
@@ -149,6 +150,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
+    @each_warning_once()
     def fit(self, X, y, sample_weight=None, groups=None):
         """Embed images with all backbones, choose thresholds and fit an estimator for each stage.
 

@@ -23,6 +23,7 @@ from .._utils._sklearn import (
 )
 from .._utils._validation import check_at_least_two, check_rows, check_table, few_rows_per_class
 from .._utils._versions import VersionsMixin
+from .._utils._warnings import each_warning_once
 from ..ensemble.routers._base import log_of
 from ..heads._classifier import LabeledScoreMixin
 from ._costs import (
@@ -230,6 +231,7 @@ class CascadeEnsemble(BaseCascade):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
+    @each_warning_once()
     def fit(self, X, y, sample_weight=None, groups=None):
         """Choose thresholds, and fit an estimator for each stage.
 

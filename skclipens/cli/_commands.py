@@ -19,8 +19,10 @@ from ..images import load_image
 from ..pipeline import make_backbone_pipeline
 from ..retrieval import ImageRetriever, is_file
 from ._files import (
+    PROBABILITY,
     TABLE_SUFFIXES,
     check_can_write,
+    count_fitted,
     find_labelled,
     find_pictures,
     load_model,
@@ -151,7 +153,8 @@ def cli():
     """Classify images by several CLIP backbones.
 
     DIR has one folder per class where labels are needed, or else any images. TABLE is a .csv or
-    .parquet file with a column "path" and, where labels are needed, "label".
+    .parquet file with a column "path" and, where labels are needed, "label"; relative paths begin
+    at its folder.
     """
 
 
@@ -180,10 +183,11 @@ def fit(pictures, output, head, class_names, raw_names, backbones, **options):
 
     MODEL is a BackbonePipeline that joblib has written.
     """
+    check_can_write(output, [pictures], ("",))
     files, labels = find_labelled(pictures, raw_names)
     options["class_names"] = names_of_classes(class_names, labels)
     model = make_backbone_pipeline(backbones, head=head, random_state=0, **_given(**options))
-    save_model(model.fit(files, labels), output)
+    save_model(model.fit(files, labels), output, files)
     click.echo(f"{output}: {len(model.classes_)} classes from {len(files)} images.", err=True)
 
 
@@ -194,7 +198,7 @@ def fit(pictures, output, head, class_names, raw_names, backbones, **options):
 @_HOW
 def predict(model, pictures, output, **options):
     """Classify images: path, label, and the probability of each class."""
-    check_can_write(output)
+    check_can_write(output, [model, *pictures])
     files = find_pictures(pictures)
     model = load_model(model, **_given(**options))
     write_table(_answers(model, files), output)
@@ -210,7 +214,7 @@ def predict(model, pictures, output, **options):
 @_HOW
 def name(pictures, classes, output, backbones, **options):
     """Classify images by names of classes, without labels."""
-    check_can_write(output)
+    check_can_write(output, pictures)
     files = find_pictures(pictures)
     model = make_backbone_pipeline(
         backbones,
@@ -232,7 +236,7 @@ def name(pictures, classes, output, backbones, **options):
 @_HOW
 def embed(pictures, output, backbones, **options):
     """Embed images: path, and the columns of each backbone."""
-    check_can_write(output)
+    check_can_write(output, pictures)
     files = find_pictures(pictures)
     embedder = MultiBackboneEmbedder(backbones, **_given(**options)).set_output(transform="pandas")
     table = embedder.fit_transform(files)
@@ -267,7 +271,7 @@ def search(pictures, words, number, output, fusion, backbones, **options):
     _check_quotes(pictures, words)
     if is_file(words):
         load_image(words)  # what is no picture is said before the work
-    check_can_write(output, (*TABLE_SUFFIXES, ".html"))
+    check_can_write(output, pictures, (*TABLE_SUFFIXES, ".html"))
     files = find_pictures(pictures)
     embedder = MultiBackboneEmbedder(backbones, **_given(**options))
     retriever = ImageRetriever(embedder, fusion=fusion).fit(files)
@@ -314,8 +318,15 @@ def evaluate(model, pictures, output, raw_names, **options):
     """
     from ._report import write_report
 
+    check_can_write(output, [model, pictures], (".html",))
     files, labels = find_labelled(pictures, raw_names)
     model = load_model(model, **_given(**options))
+    if n_fitted := count_fitted(model, files):
+        warnings.warn(
+            f"The model was fitted on {n_fitted} of the {len(files)} images, so the report is "
+            "better than it will be on others. Take images that it was not fitted on.",
+            stacklevel=1,
+        )
     accuracy = write_report(model, files, labels, output, title=str(pictures))
     click.echo(f"{output}: accuracy {accuracy:.1%}.", err=True)
 
@@ -326,5 +337,5 @@ def _answers(model, files):
     read = ~np.isnan(proba).any(axis=1)
     labels = np.full(len(files), None, dtype=object)
     labels[read] = model.classes_[proba[read].argmax(axis=1)]
-    columns = {f"probability__{c}": proba[:, i] for i, c in enumerate(model.classes_)}
+    columns = {f"{PROBABILITY}{c}": proba[:, i] for i, c in enumerate(model.classes_)}
     return pd.DataFrame({"path": names_of(files), "label": labels, **columns})

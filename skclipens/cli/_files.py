@@ -9,11 +9,16 @@ from pathlib import Path
 import joblib
 import numpy as np
 
+from .._utils._warnings import warn
 from ..datasets import load_folder, load_table
-from ..datasets._own import TABLE_SUFFIXES, list_images, read_table
+from ..datasets._own import list_images
+from ..datasets._tables import TABLE_SUFFIXES, read_table
+from ..embedding._keys import image_keys
 from ..images._files import IMAGE_SUFFIXES
 from ..images._wrapped import name_of
 from ..pipeline import BackbonePipeline
+
+PROBABILITY = "probability__"  # how columns begin that predict writes
 
 
 def find_pictures(sources):
@@ -80,7 +85,22 @@ def find_labelled(source, raw_names):
     pictures = load_table(source) if is_table else load_folder(source, raw_names=raw_names)
     if pictures.target is None:
         raise ValueError(f"{source!r} has no labels: add a column that is called 'label'.")
+    if is_table:
+        _doubt_predictions(source, pictures.frame)
     return pictures.filenames, pictures.target_names[pictures.target]
+
+
+def _doubt_predictions(source, table):
+    """Warn of a table whose labels are those that ``skclipens predict`` wrote, unchanged."""
+    columns = [name for name in table.columns if name.startswith(PROBABILITY)]
+    if columns:
+        best = table[columns].to_numpy(float).argmax(axis=1)
+        predicted = [columns[place].removeprefix(PROBABILITY) for place in best]
+        if predicted == table["label"].astype(str).tolist():
+            warn(
+                f"The labels in {source!r} are predictions of a model: each is the likeliest by "
+                f"the columns {PROBABILITY}... beside it. Say what is really in the images."
+            )
 
 
 def names_of_classes(path, labels):
@@ -103,7 +123,7 @@ def names_of_classes(path, labels):
     """
     if path is None:
         return None
-    table = read_table(Path(path), dtype=str)
+    table = read_table(Path(path), text=["label", "name"])
     if not {"label", "name"} <= set(table.columns):
         raise ValueError(f"{path!r} needs a column 'label' and a column 'name'.")
     twice = table["label"][table["label"].duplicated()].tolist()
@@ -121,10 +141,27 @@ def _is_table(source):
     return source.lower().endswith(TABLE_SUFFIXES)
 
 
-def check_can_write(path, suffixes=TABLE_SUFFIXES):
-    """Raise before any work what :func:`write_table` would raise after it."""
+def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
+    """Raise before any work what would go wrong when its result is written.
+
+    Parameters
+    ----------
+    path : str or None
+        The output.
+    sources : sequence of str
+        What is read, of which the output must be none.
+    suffixes : tuple of str
+        How the output may end.
+
+    Raises
+    ------
+    ValueError, ImportError
+    """
     if path is None:
         return
+    for source in sources:
+        if Path(path).exists() and Path(source).exists() and os.path.samefile(path, source):
+            raise ValueError(f"The output {path!r} is read, too: give it another name.")
     if not path.lower().endswith(suffixes):
         raise ValueError(f"The output {path!r} must end in {' or '.join(suffixes)}.")
     if path.lower().endswith(".parquet"):
@@ -183,8 +220,12 @@ def write_table(frame, path):
         write(file, index=False)
 
 
-def save_model(model, path):
-    """Write a fitted pipeline, without what belongs to this machine and this run."""
+def save_model(model, path, pictures):
+    """Write a fitted pipeline, without what belongs to this machine and this run.
+
+    With a number for each picture that it was fitted on, for :func:`count_fitted`.
+    """
+    model._fitted_on = np.unique(_digests(pictures))
     with beside(path) as file:
         joblib.dump(with_parameters(model, verbose=False, cache=False, device="auto"), file)
 
@@ -209,6 +250,18 @@ def load_model(path, **parameters):
     if not isinstance(model, BackbonePipeline):
         raise ValueError(f"{path!r} holds a {type(model).__name__}, not a BackbonePipeline.")
     return with_parameters(model, **parameters)
+
+
+def count_fitted(model, pictures):
+    """How many pictures a model was fitted on; 0 if it does not know."""
+    known = getattr(model, "_fitted_on", [])
+    return int(np.isin(_digests(pictures), known).sum()) if len(known) else 0
+
+
+def _digests(pictures):
+    """Numbers that say of pictures whether they are the same, by their content."""
+    keys = [key for key in image_keys(list(pictures)) if key is not None]
+    return np.array([int.from_bytes(key[-8:]) for key in keys], np.uint64)
 
 
 def with_parameters(model, **parameters):

@@ -19,6 +19,7 @@ from ..embedding._gaps import gaps_of, readable, warn_of_gaps
 from ..images._wrapped import name_of
 from ..inspection import ReliabilityDisplay, RoutingWeightsDisplay
 from ..metrics import expected_calibration_error
+from ._files import count_fitted
 from ._html import axes, gallery, paragraph, plot, section, table, write_page
 
 _N_MISTAKES = 24
@@ -116,8 +117,10 @@ def _summary(answers, model):
     seen = np.unique(answers.labels)
     recall = recall_score(answers.labels, answers.predicted, labels=seen, average="macro")
     error = expected_calibration_error(answers.labels, answers.proba, labels=answers.classes)
+    n_fitted = count_fitted(model, answers.files)
+    of_fit = f", {n_fitted} of which the model was fitted on" if n_fitted else ""
     rows = {
-        "Images": len(answers.files),
+        "Images": f"{len(answers.files)}{of_fit}",
         "Classes": f"{len(seen)} of {len(answers.classes)} that the model knows",
         "Accuracy": f"{accuracy_score(answers.labels, answers.predicted):.1%}",
         "Mean recall of the classes": f"{recall:.1%}",

@@ -10,6 +10,7 @@ from sklearn.utils import Bunch
 from skclipens._utils._missing import is_missing
 from skclipens.datasets._bunch import make_dataset
 from skclipens.datasets._layout import check_classes, walk
+from skclipens.datasets._tables import read_table, typed
 from skclipens.images import ImageError
 from skclipens.images._files import IMAGE_SUFFIXES, is_image_name
 from skclipens.images._wrapped import name_of, unwrapped
@@ -20,7 +21,6 @@ from .._utils._warnings import warn
 
 _PATH_COLUMNS = ("path", "filename", "file", "image")
 _LABEL_COLUMNS = ("label", "class", "category")
-TABLE_SUFFIXES = (".csv", ".parquet")
 
 
 def load_folder(path, *, raw_names=False, return_X_y=False):
@@ -144,7 +144,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
         takes the first that there is of "path", "filename", "file" and "image".
     label_column : str, default=None
         The column of labels. None takes the first that there is of "label", "class" and
-        "category".
+        "category". Labels of a CSV file are numbers, or True and False, if all of them are written
+        as Python writes these. Others, such as 007 and 1e5, are text, without blanks around it.
     return_X_y : bool, default=False
         If True, return images and labels, which ``fit`` takes, instead of a Bunch.
 
@@ -171,15 +172,15 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     FileNotFoundError
         If there is no such table, or a file that it names is missing; says the row.
     ValueError
-        If the table is of another format, is empty, lacks a column, or a row has no path or label;
-        or if it has no labels, and `return_X_y` is True.
+        If the table is of another format, is empty, lacks a column or has it twice, or a row has no
+        path or label; or if it has no labels, and `return_X_y` is True.
     ImportError
         If pandas is missing, or pyarrow for Parquet.
 
     Warns
     -----
     UserWarning
-        If labels differ in case, blanks or "_" only, such as "cat" and "Cat"; says the rows.
+        If labels differ in case, blanks, "_" or zeros only, such as "cat" and "Cat"; says the rows.
 
     See Also
     --------
@@ -200,7 +201,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     smiling face
     """
     table_path = Path(path).expanduser().absolute()
-    table = read_table(table_path)
+    usual = (*_PATH_COLUMNS, *_LABEL_COLUMNS)
+    table = read_table(table_path, text=[path_column, label_column, *usual])
     path_column = _column(table, path_column, _PATH_COLUMNS, "path_column")
     if path_column is None:
         raise ValueError(
@@ -221,7 +223,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     labels = table[label_column].tolist()
     _check_all_there(labels, label_column, table_path)
     warn_of_writings(first_rows(labels), f"Column {label_column!r} of {str(table_path)!r}")
-    labels = np.array(labels)
+    # Parquet has types: what is text there is meant.
+    labels = typed(labels) if table_path.suffix.lower() == ".csv" else np.array(labels)
     if return_X_y:
         return filenames, labels
     columns = {name: column.to_numpy() for name, column in columns.items() if name != label_column}
@@ -278,38 +281,6 @@ def _warn_of_skipped(skipped):
     if shown:
         named = listed(shown, write=str)
         warn(f"Left out, as no images, in no class's folder, or read already: {named}.")
-
-
-def read_table(path, dtype=None):
-    """A frame of a CSV or Parquet file that has rows.
-
-    Parameters
-    ----------
-    path : Path
-    dtype : type or None
-        Of all columns of a CSV file; ``str`` keeps zeros that labels begin with.
-
-    Returns
-    -------
-    DataFrame
-    """
-    import pandas as pd
-
-    if path.suffix.lower() not in TABLE_SUFFIXES:
-        raise ValueError(f"{str(path)!r} must end in {' or '.join(TABLE_SUFFIXES)}.")
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no table {str(path)!r}.")
-    if path.suffix.lower() == ".csv":
-        # "None" and "NA" can be names of classes.
-        table = pd.read_csv(path, dtype=dtype, keep_default_na=False, na_values=[""])
-    else:
-        try:
-            table = pd.read_parquet(path)
-        except ImportError as error:
-            raise ImportError('Parquet needs pyarrow: pip install "skclipens[stream]".') from error
-    if not len(table):
-        raise ValueError(f"{str(path)!r} has no rows.")
-    return table
 
 
 def _column(table, given, usual, parameter):

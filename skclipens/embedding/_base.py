@@ -268,8 +268,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         chunk_size : int, default=1024
             Number of images in a file, which each process holds at a time and can lose.
         resume : bool, default=True
-            Whether to keep chunks that are written already and undamaged, for which they are read,
-            or to write all again.
+            Whether to keep chunks that are written already, undamaged and of the same files, for
+            which they are read, or to write all again.
 
         Returns
         -------
@@ -298,8 +298,9 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
 
         Notes
         -----
-        ``precision="auto"`` is settled where the call is made. An image that changes under its
-        name (in a shard, at its place) is not noticed in a folder that is resumed.
+        ``precision="auto"`` is settled where the call is made. In a folder that is resumed, chunks
+        are embedded again of whose local files, or shards of them, one has another size or time.
+        Behind a URL, an image that changes under its name is not noticed.
         """
         from ._streaming import embed_to
 

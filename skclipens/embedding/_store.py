@@ -98,7 +98,8 @@ class EmbeddingStore:
     Notes
     -----
     Embeddings by different batch sizes, devices and versions of torch or Pillow differ in their
-    last digits; the store does not tell them apart.
+    last digits; the store does not tell them apart, nor versions of open_clip and timm. Where a new
+    one mends a model whose weights and configuration stay, call :meth:`clear`.
 
     Examples
     --------

@@ -42,8 +42,11 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     images = find_images(X, protocols, embedder.on_error)
     table = Folder(folder)
     task, manifest = _task_and_manifest(embedder, images, chunk_size)
-    listed = table.begin(manifest, resume)
     chunks = chunks_of(len(images), chunk_size)
+    # Before anything is read: a file that changes meanwhile has another stamp next time.
+    stamps = {name: images.part(start, stop).stamp() for name, start, stop in chunks}
+    listed, earlier = table.begin(manifest, stamps, resume)
+    table.remove(name for name in table.files() if stamps.get(name) != earlier.get(name))
     parts = _whole_parts(table, chunks, listed)
     todo = [chunk for chunk in chunks if chunk[0] not in parts]
     n_todo = sum(stop - start for _, start, stop in todo)
@@ -62,8 +65,8 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
                 notes.update((start + row, texts) for row, texts in of_part.items())
                 bar.update(stop - start)
     finally:
-        if parts != listed:
-            table.write_manifest({**manifest, "parts": parts})
+        if (parts, stamps) != (listed, earlier):
+            table.write_manifest({**manifest, "stamps": stamps, "parts": parts})
     table.end([name for name, _, _ in chunks])
     warn_of(notes, images.names)
     return [table.address(name) for name, _, _ in chunks]
@@ -253,21 +256,28 @@ class Folder:
         if files:
             raise ValueError(f"{self.name!r} has files, such as {files[0]!r}: name a new folder.")
 
-    def begin(self, manifest, resume):
-        """Make the folder ready for parts that belong together; fingerprints of earlier ones."""
+    def begin(self, manifest, stamps, resume):
+        """Make the folder ready for parts that belong together.
+
+        Returns
+        -------
+        parts, stamps : dict
+            Fingerprints of earlier parts, and stamps of the images that they were made of.
+        """
         self.fs.makedirs(self.root, exist_ok=True)
         if not self.holds(MANIFEST):
             self._require_empty()
         elif resume:
             earlier = self.manifest()
-            parts = earlier.pop("parts", {})
+            # Folders that were written before have no stamps.
+            found = earlier.pop("parts", {}), earlier.pop("stamps", stamps)
             if earlier != manifest:
                 self._refuse(earlier, manifest)
-            return parts
+            return found
         else:
             self.remove(file for file in self.files() if _PART.fullmatch(file))
-        self.write_manifest(manifest)
-        return {}
+        self.write_manifest({**manifest, "stamps": stamps})
+        return {}, stamps
 
     def end(self, names):
         """Make sure that all parts are here, and remove what killed processes left behind."""

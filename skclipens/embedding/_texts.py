@@ -51,7 +51,7 @@ def embed_classes(backbone, names, templates, *, cache=None, bar=None):
     n_at_once = max(1, _HELD // len(templates))
     for start in range(0, len(names), n_at_once):
         some = names[start : start + n_at_once]
-        # Replaced and not formatted: a brace elsewhere in a prompt is only a brace.
+        # Replaced and not formatted: a brace in a name is only a brace.
         prompts = [template.replace("{}", name) for name in some for template in templates]
         rows = _rows(backbone, list(dict.fromkeys(prompts)), store)
         of_classes = np.stack([rows[prompt] for prompt in prompts])

@@ -64,12 +64,27 @@ def find_blocks(blocks, n_features, feature_names):
     blocks = list(blocks.items()) if isinstance(blocks, dict) else blocks
     if isinstance(blocks, str) or all(isinstance(block, str) for block in blocks):
         return _blocks_from_kinds(_named_kinds(blocks), n_features, feature_names)
-    return [
+    made = [
         _made_block(
             name, positions(columns, n_features, feature_names, f"Block {name!r}"), feature_names
         )
         for name, columns in _checked_pairs(blocks)
     ]
+    _refuse_shared(made)
+    return made
+
+
+def _refuse_shared(blocks):
+    """Raise ValueError if a column is said to be of two backbones, or twice of one."""
+    owners = {}
+    for block in blocks:
+        for column in block.columns.tolist() if block.kind else ():
+            if column in owners:
+                raise ValueError(
+                    f"Column {column} is in the blocks {owners[column]!r} and {block.name!r}. An "
+                    "embedding is of one backbone: look at where blocks begin and end."
+                )
+            owners[column] = block.name
 
 
 def _blocks_from_names(n_features, feature_names):
@@ -205,7 +220,10 @@ def check_distinct(what, names):
 
 def positions(columns, n_features, feature_names, owner):
     """Integer positions of columns given by slice, positions, mask or names, in their order."""
-    if not isinstance(columns, slice):
+    if isinstance(columns, slice):
+        if columns.stop is not None and columns.stop > n_features:
+            raise ValueError(f"{owner} ends at {columns.stop}, but X has {n_features} columns.")
+    else:
         columns = np.atleast_1d(np.asarray(columns))
         if columns.dtype.kind in "UOT":
             if feature_names is None:

@@ -68,12 +68,28 @@ class HeadComposition:
         -------
         self
             Itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or a head or router that is a name is to have one.
         """
         if "head" in params:
             self.head = params.pop("head")
         for name in self._listed_heads().keys() & params.keys():
             self._replace_head(name, params.pop(name))
+        self._refuse_parameters_of_names(params)
         return super().set_params(**params)
+
+    def _refuse_parameters_of_names(self, params):
+        for name in params:
+            owner, _, parameter = name.partition("__")
+            given = params.get(owner, getattr(self, owner, None))
+            if parameter and owner in ("head", "router") and isinstance(given, str):
+                raise ValueError(
+                    f"{owner} is {given!r}, a name, so {name} cannot be set: give an object, "
+                    f"whose parameter {parameter!r} it is."
+                )
 
     def _replace_head(self, name, head):
         names = [one for one, _, _ in named_heads(self.head)]

@@ -13,7 +13,7 @@ from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
 from .._utils._warnings import each_warning_once, silent
 from ._held_out import HeldOut
-from ._suspect import warn_of_weights
+from ._suspect import warn_of_contradictions, warn_of_groups, warn_of_weights
 from ._unlabeled import learn_from_unlabeled
 from .routers import combine, is_fixed
 
@@ -124,6 +124,8 @@ class CrossFit:
         warn_of_weights(metadata["sample_weight"])
         heard, X, y, metadata, cv = heard_rows(X, y, metadata, cv)
         kept[kept] = heard
+        warn_of_contradictions(X, y, np.flatnonzero(kept))
+        warn_of_groups(y, metadata["groups"])
         first, X, y, metadata = self._without_copies(X, y, metadata, cv)
         source = np.arange(len(kept))
         source[kept] = np.flatnonzero(kept)[first]

@@ -1,10 +1,11 @@
-"""Columns that look like a mistake: constant, far larger than all others, or rescaled."""
+"""Columns that look like a mistake: constant, of row numbers, out of place, or rescaled."""
 
 import re
 from collections import Counter
 
 import numpy as np
 
+from .._utils._folds import groups_of_copies, in_company
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..heads._classifier import LogitClassifierMixin
@@ -13,6 +14,8 @@ from ._blocks import take
 
 _ENOUGH_ROWS = 1000  # to tell which column varies the most
 _NEARLY_ALL = 0.99  # of a variance
+_STEADY, _FEWEST = 1e-2, 20  # of a step between rows; rows of which all steps are not equal by luck
+_UNIT = 1e-3  # of lengths that are one; a column less or more changes those of embeddings by more
 _CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
 _FAR_FROM_ONE = 10  # a mean of weights, or one over it
 _NARROWEST = 128  # columns that a backbone gives at least
@@ -36,12 +39,19 @@ def warn_of_columns(experts, X, names):
     Warns
     -----
     UserWarning
-        If all rows of a block are the same; if a single column has nearly all of the variance that
-        one of this package's heads gets to see; or if embeddings that are compared with texts were
-        centred or scaled. Names the blocks, or the column.
+        If all rows of a block are the same; if a column is an index, or has nearly all of the
+        variance that one of this package's heads gets to see; or if embeddings that are compared
+        with texts are a place off, or were centred or scaled. Names the blocks, or the column.
     """
     if len(X) < 2:
         return
+    index = _index(X)
+    if index is not None:
+        warn(
+            f"{_called(index, names)} changes by the same from each row to the next, as an index "
+            "does. If it is one, leave it out: it says nothing of rows to predict."
+        )
+    _warn_of_places(experts, X)
     same, rescaled, largest = [], [], None
     for block, of_block in _by_block(experts):
         values = take(X, block.columns)
@@ -65,13 +75,50 @@ def warn_of_columns(experts, X, names):
             "of texts no longer fit them. Give embeddings as the embedder makes them, and scale "
             "only the other columns."
         )
-    if largest:
+    if largest and largest[0] != index:
         column, reader = largest
         warn(
             f"{_called(column, names)} has more than {_NEARLY_ALL:.0%} of the variance of what "
             f"{reader.name!r} reads, so the other columns hardly count. Scale columns that are no "
-            "embeddings, say by StandardScaler in a ColumnTransformer."
+            "embeddings, say by StandardScaler in a ColumnTransformer, or leave an index out."
         )
+
+
+def _index(X):
+    """Position of a column whose steps from row to row are all the same, or None."""
+    some = some_rows(X)
+    if len(some) < _FEWEST:
+        return None
+    steps = np.diff(some[:3], axis=0)
+    columns = np.flatnonzero((steps[0] != 0) & _are_equal(*steps))
+    steps = np.diff(some[:, columns], axis=0)
+    found = columns[_are_equal(steps, steps[0]).all(axis=0)]
+    return int(found[0]) if len(found) else None
+
+
+def _are_equal(steps, others):
+    return np.abs(steps - others) <= _STEADY * np.abs(others)
+
+
+def _warn_of_places(experts, X):
+    """Warn if rows of a block have length one a column further left or right, and not here."""
+    X = some_rows(X)
+    if len(X) < _FEWEST:
+        return
+    for block, _ in _by_block(experts):
+        start, end = block.columns[0], block.columns[0] + len(block.columns)
+        if block.backbone is None or not np.array_equal(block.columns, np.arange(start, end)):
+            continue
+        places = [place for place in (0, 1, -1) if 0 <= start + place <= X.shape[1] - end + start]
+        lengths = (np.linalg.norm(X[:, start + place : end + place], axis=1) for place in places)
+        unit = (place for place, of in zip(places, lengths) if (np.abs(of - 1) < _UNIT).all())
+        if place := next(unit, 0):
+            warn(
+                f"The embeddings of {block.name!r} seem to begin at column {start + place}, where "
+                f"they have length one, and not at column {start}. Look for a column that is too "
+                "many before them, such as an index, or too few."
+            )
+            return
 
 
 def warn_of_labels_in_columns(experts, X, y, names):
@@ -88,7 +135,8 @@ def warn_of_labels_in_columns(experts, X, y, names):
     Warns
     -----
     UserWarning
-        If a column has one value for each class, for too many rows to be chance. Names it.
+        If a column, or several together, have one value for each class, for too many rows to be
+        chance. Names them.
     """
     X, (classes, targets) = some_rows(X), np.unique(some_rows(y), return_inverse=True)
     n_rows = np.bincount(targets)
@@ -99,14 +147,23 @@ def warn_of_labels_in_columns(experts, X, y, names):
     for columns in {part.name: part.columns for part in parts if part.backbone is None}.values():
         values = take(X, columns)[order]
         lowest, highest = (of.reduceat(values, starts) for of in (np.minimum, np.maximum))
-        for place in np.flatnonzero((lowest == highest).all(axis=0)):
-            if len(np.unique(lowest[:, place])) == len(classes):
-                warn(
-                    f"{_called(columns[place], names)} has one value for each class, and no two "
-                    "have the same. If it was made of the labels, leave it out of X: rows to "
-                    "predict will not have it."
-                )
-                return
+        of_class = (lowest == highest).all(axis=0) & (lowest != lowest[0]).any(axis=0)
+        told = _telling(np.flatnonzero(of_class), lowest)
+        if len(told):
+            named = listed((_called(columns[place], names) for place in told), write=str)
+            warn(
+                f"{named}: one value for each class, and no two classes have the same. If this was "
+                "made of the labels, leave it out of X: rows to predict will not have it."
+            )
+            return
+
+
+def _telling(places, values):
+    """Columns of which one alone, or all together, have a value of its own for each class."""
+    for told in [*places[:, None], places]:
+        if len(told) and len(np.unique(values[:, told], axis=0)) == len(values):
+            return told
+    return []
 
 
 def _called(column, names):
@@ -178,6 +235,56 @@ def warn_of_weights(weights):
             f"copies of a row, so {len(weights)} rows count as {weights.sum():.3g}. If only the "
             "ratios are meant, divide them by their mean."
         )
+
+
+def warn_of_contradictions(X, y, rows):
+    """Warn of rows that are the same and have different labels, as of a picture in two folders.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+    rows : ndarray of shape (n,), int
+        What the rows are called.
+
+    Warns
+    -----
+    UserWarning
+        Names the first two.
+    """
+    first = groups_of_copies(X, np.zeros(len(y), int))
+    other = [] if first is None else np.flatnonzero(y != y[first])
+    if len(other):
+        one, another = first[other[0]], other[0]
+        labels = np.array(y[[one, another]].tolist()).tolist()  # numpy's strings print as np.str_
+        more = f", and so have {len(other) - 1} more" if len(other) > 1 else ""
+        warn(
+            f"Rows {rows[one]} and {rows[another]} of X are the same, but have the labels "
+            f"{labels[0]!r} and {labels[1]!r}{more}. A picture has one label: leave the wrong one "
+            "out, or look whether labels and rows belong together."
+        )
+
+
+def warn_of_groups(y, groups):
+    """Warn of groups that are no less than the classes, as where labels are passed as groups.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    groups : ndarray of shape (n,) or None
+
+    Warns
+    -----
+    UserWarning
+        If classes have several rows, but none has rows of two groups.
+    """
+    if groups is None or len(np.unique(y)) == len(y) or in_company(y, groups).any():
+        return
+    warn(
+        "All rows of each class are in one group, so no row can be held out to judge a head that "
+        "learned from the others. A group is what belongs together within a class, such as the "
+        "pictures of one object."
+    )
 
 
 def warn_of_guessing(ensemble, told, n_rows):

@@ -90,6 +90,16 @@ class ImageFiles(Sequence):
             digest.update(f"{name!r}\n".encode("utf-8", "backslashreplace"))
         return digest.hexdigest()[:32]
 
+    def stamp(self):
+        """What changes when local files, or shards of them, are written to."""
+        files = [
+            self._absolute(name if shard == _NO_SHARD else self.shards[shard])
+            for name, shard in zip(self.names, self.places[:, 0].tolist())
+            if name is not None
+        ]
+        stamps = {file: _size_and_time(file) for file in dict.fromkeys(files)}
+        return hashlib.sha256(repr([stamps[file] for file in files]).encode()).hexdigest()[:32]
+
     def check(self, i):
         """Raise an ImageError that names the image if it cannot be read."""
         self._check_protocols(i)
@@ -129,6 +139,14 @@ class ImageFiles(Sequence):
     def _absolute(self, name):
         *links, last = name.split("::") if is_url(name) else [name]
         return "::".join([*links, last if is_url(last) else os.path.join(self.root, last)])
+
+
+def _size_and_time(file):
+    try:
+        status = os.stat(file)
+    except (OSError, ValueError):  # a URL, or no file
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def find_images(X, protocols=LOCAL, on_error="raise"):

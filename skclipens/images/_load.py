@@ -49,7 +49,8 @@ def load_image(image):
         base64 code of a JPEG, PNG, GIF, WebP or TIFF file. A dict has the content of a file as
         ``"bytes"``, or else its ``"path"``, as in tables of the Hugging Face hub. An array has
         shape (H, W) or (H, W, C) and a torch tensor (H, W) or (C, H, W), on any device, with C = 1
-        (grey), 3 (RGB) or 4 (RGBA). The dtype sets the range of the pixels: bool; uint8; uint16 in
+        (grey), 3 (RGB) or 4 (RGBA). OpenCV reads BGR, which no array says: pass
+        ``image[..., ::-1]``. The dtype sets the range of the pixels: bool; uint8; uint16 in
         [0, 65535]; any other integer in [0, 255]; float in [0, 1]. PIL mode I counts as
         16-bit. One that was made in memory and has no value above 255 counts as 8-bit, as
         ``convert("I")`` makes it of 8-bit grey. Mode F counts as [0, 1], or as [0, 255] if any
@@ -73,8 +74,8 @@ def load_image(image):
     -----
     UserWarning
         If pixels of an array, a tensor or a 16-bit picture differ but are all below 1/16 of their
-        range, as 8-bit values in uint16 are; or if a picture with transparent parts is of one
-        colour on white, as a white drawing is. The picture is read as it is.
+        range, as 8-bit values in uint16 are; if alpha is, too; or if a picture with transparent
+        parts is of one colour on white, as a white drawing is. The picture is read as it is.
 
     See Also
     --------
@@ -244,8 +245,13 @@ def _picture_to_rgb(picture, name):
 
 def _doubt_blank(rgb, rgba, name):
     """Warn of a picture of which nothing is left on white, such as a white drawing."""
-    least_opaque, _ = rgba.getextrema()[3]
-    if least_opaque < 255 and all(low == high for low, high in rgb.getextrema()):
+    least_opaque, most_opaque = rgba.getextrema()[3]
+    if 0 < most_opaque < 255 * _DARK:
+        doubt(
+            f"{name}: nearly white, as its alpha is at most {most_opaque} of 255. If alpha is "
+            "meant in a smaller range, scale it."
+        )
+    elif least_opaque < 255 and all(low == high for low, high in rgb.getextrema()):
         color = "white" if rgb.getpixel((0, 0)) == (255, 255, 255) else "one colour"
         doubt(
             f"{name}: all {color}, as its transparent parts are laid on white. If it is a white "

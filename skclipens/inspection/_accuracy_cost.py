@@ -130,7 +130,7 @@ class AccuracyCostDisplay:
             If an expert has no cost, an image cannot be read, or a row has no label.
         """
         refuse_unlabeled(y, minus_is_label=True)
-        ensemble, X = split_ensemble(estimator, X)
+        ensemble, X = split_ensemble(estimator, X, y)
         if costs is None:
             costs, cost_label = _known_costs(), cost_label or "GFLOPs per image"
         members = _experts_of_blocks(ensemble, costs)

@@ -89,7 +89,7 @@ class CorrectSetsDisplay:
         ValueError
             If an image cannot be read.
         """
-        ensemble, X = split_ensemble(estimator, X)
+        ensemble, X = split_ensemble(estimator, X, y)
         return cls.from_predictions(
             y,
             expert_predictions(ensemble, X),

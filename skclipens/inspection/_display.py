@@ -4,6 +4,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._given import warn_of_other_order
+from .._utils._validation import warn_of_unknown_labels
 from ..embedding._gaps import gaps_of
 from ..ensemble.routers._base import log_of
 
@@ -14,7 +16,7 @@ _PLACES = [(False, *place) for place in _BESIDE]
 _PLACES += [(True, 3 * dx, k * dy) for k in (2, 3.5, 5) for dx, dy in _BESIDE if dy]
 
 
-def split_ensemble(estimator, X, method="expert_proba"):
+def split_ensemble(estimator, X, y, method="expert_proba"):
     """The ensemble that an estimator is or ends in, and X as that ensemble takes it.
 
     Parameters
@@ -22,6 +24,8 @@ def split_ensemble(estimator, X, method="expert_proba"):
     estimator : ensemble, Pipeline that ends in one, or search over either
         Fitted.
     X : array-like of shape (n, ...)
+    y : array-like of shape (n,)
+        True labels, which are doubted as in ``score`` where they are compared with predictions.
     method : str
         What the ensemble must have.
 
@@ -47,6 +51,9 @@ def split_ensemble(estimator, X, method="expert_proba"):
             f"fitted search over either; got {type(ensemble).__name__}."
         )
     check_is_fitted(ensemble)
+    warn_of_other_order(X, y)
+    if method == "expert_proba":
+        warn_of_unknown_labels(ensemble.classes_, y)
     # Not by the pipeline's own methods: each of them would embed the images again.
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         X = table_of(estimator[:-1], X)

@@ -105,7 +105,7 @@ class DiversityGainDisplay:
             If there are fewer than `n_members` experts, `n_members` is below 2, or an image cannot
             be read.
         """
-        ensemble, X = split_ensemble(estimator, X)
+        ensemble, X = split_ensemble(estimator, X, y)
         names = ensemble.expert_names_
         if not 2 <= n_members <= len(names):
             raise ValueError(

@@ -1,7 +1,10 @@
 """Confidence against accuracy."""
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
+from .._utils._given import warn_of_other_order
+from .._utils._validation import warn_of_unknown_labels
 from ..metrics._calibration import top_label_bins
 from ._display import start_plot
 
@@ -114,6 +117,9 @@ class ReliabilityDisplay:
         -------
         ReliabilityDisplay
         """
+        check_is_fitted(estimator)
+        warn_of_other_order(X, y)
+        warn_of_unknown_labels(estimator.classes_, y)
         return cls.from_predictions(
             y,
             estimator.predict_proba(X),

@@ -109,7 +109,7 @@ class RoutingWeightsDisplay:
         ValueError
             If an image cannot be read.
         """
-        ensemble, X = split_ensemble(estimator, X, "routing_weights")
+        ensemble, X = split_ensemble(estimator, X, y, "routing_weights")
         return cls.from_predictions(
             y,
             ensemble.routing_weights(X),

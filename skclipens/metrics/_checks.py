@@ -6,15 +6,27 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from .._utils._given import warn_of_other_order
 from .._utils._missing import is_missing
 from .._utils._validation import refuse_unlabeled
+from .._utils._warnings import warn
+
+_ENOUGH = 10  # rows that are not all wrong by chance
 
 
 def check_correct(y_true, predictions, sample_weight=None):
-    """Whether each prediction is right, of shape (n, E), and the weights of rows or None."""
+    """Whether each prediction is right, of shape (n, E), and the weights of rows or None.
+
+    Warns where no label of y_true is predicted for any of ten rows or more.
+    """
     warn_of_other_order(predictions, y_true, "y_true", "predictions")
     y_true, predictions = check_truth(y_true), check_predictions(predictions)
     check_consistent_length(y_true, predictions)
     if _is_text(y_true) != _is_text(predictions):
         raise ValueError("y_true and the predicted labels must both be strings, or both not.")
+    classes = np.unique(y_true)
+    if len(classes) > 1 and len(y_true) >= _ENOUGH and not np.isin(classes, predictions).any():
+        warn(
+            f"No label of y_true, such as {classes.tolist()[0]!r}, is among the predictions, such "
+            f"as {predictions.tolist()[0][0]!r}. Are they written otherwise, or numbered otherwise?"
+        )
     return predictions == y_true[:, None], check_weight(sample_weight, y_true)
 
 

@@ -1,0 +1,92 @@
+"""Files of tables, as they are written: a CSV file has text only."""
+
+import numpy as np
+
+TABLE_SUFFIXES = (".csv", ".parquet")
+_TRUTH = {"True": True, "False": False}
+
+
+def read_table(path, text=()):
+    """A frame of a CSV or Parquet file that has rows.
+
+    Parameters
+    ----------
+    path : Path
+    text : sequence of str
+        Columns that keep the text of a CSV file, without blanks around it; those that are not there
+        do not count. Others become numbers where they can.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is of another format, has no rows, or one of `text` twice.
+    ImportError
+        If pandas is missing, or pyarrow for Parquet.
+    """
+    if path.suffix.lower() not in TABLE_SUFFIXES:
+        raise ValueError(f"{str(path)!r} must end in {' or '.join(TABLE_SUFFIXES)}.")
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no table {str(path)!r}.")
+    table = _read_csv(path, text) if path.suffix.lower() == ".csv" else _read_parquet(path)
+    if not len(table):
+        raise ValueError(f"{str(path)!r} has no rows.")
+    return table
+
+
+def _read_csv(path, text):
+    import pandas as pd
+
+    # "None" and "NA" can be names of classes.
+    options = {"keep_default_na": False, "na_values": [""], "skipinitialspace": True}
+    try:
+        names = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0].tolist()
+        table = pd.read_csv(path, dtype=dict.fromkeys(text, str), **options)
+    except ValueError as error:  # which does not say of what file
+        raise ValueError(
+            f"{str(path)!r} is no table of values between commas, in UTF-8: {str(error).strip()}"
+        ) from error
+    for name in text:
+        if names.count(name) > 1:
+            raise ValueError(f"{str(path)!r} has the column {name!r} twice: rename one.")
+        if name in table:
+            stripped = table[name].str.strip()
+            table[name] = stripped.where(stripped != "")
+    return table
+
+
+def _read_parquet(path):
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except ImportError as error:
+        raise ImportError('Parquet needs pyarrow: pip install "skclipens[stream]".') from error
+
+
+def typed(labels):
+    """Labels as numbers, or as True and False, if Python writes all of these as they are written.
+
+    Parameters
+    ----------
+    labels : list of str
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    for kind in (int, float, _TRUTH.__getitem__):
+        try:
+            values = [kind(label) for label in labels]
+        except (KeyError, ValueError):
+            continue
+        array = np.array(values)
+        if array.dtype.kind in "bif" and np.isfinite(array).all():
+            if list(map(str, values)) == labels:
+                return array
+    return np.array(labels)
