@@ -163,6 +163,10 @@ def test_pictures_that_a_model_was_fitted_on_are_no_test(model, photos, tmp_path
     assert "Warning: The model was fitted on 2 of the 14 images" in told.stderr
     page = (tmp_path / "r.html").read_text("utf-8")
     assert "<td>14, 2 of which the model was fitted on</td>" in page
+    refitted = joblib.load(model).fit(*load_folder(photos / "test", return_X_y=True))
+    joblib.dump(refitted, tmp_path / "again")
+    told = run("evaluate", tmp_path / "again", photos / "train", "-o", tmp_path / "r.html")
+    assert "fitted on" not in told.stderr
     told = run("evaluate", model, photos / "test", "-o", tmp_path / "r.html")
     assert "fitted on" not in told.stderr
     assert "fitted on" not in (tmp_path / "r.html").read_text("utf-8")

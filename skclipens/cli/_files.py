@@ -225,7 +225,7 @@ def save_model(model, path, pictures):
 
     With a number for each picture that it was fitted on, for :func:`count_fitted`.
     """
-    model._fitted_on = np.unique(_digests(pictures))
+    model[-1]._fitted_on = np.unique(_digests(pictures))
     with beside(path) as file:
         joblib.dump(with_parameters(model, verbose=False, cache=False, device="auto"), file)
 
@@ -254,7 +254,7 @@ def load_model(path, **parameters):
 
 def count_fitted(model, pictures):
     """How many pictures a model was fitted on; 0 if it does not know."""
-    known = getattr(model, "_fitted_on", [])
+    known = getattr(model[-1], "_fitted_on", [])
     return int(np.isin(_digests(pictures), known).sum()) if len(known) else 0
 
 

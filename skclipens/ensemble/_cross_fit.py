@@ -108,7 +108,8 @@ class CrossFit:
         -------
         Learned
         """
-        vars(self).pop("_table_settings", None)
+        for name in ("_table_settings", "_fitted_on"):  # which are of the rows of another fit
+            vars(self).pop(name, None)
         warn_of_other_order(X, sample_weight, "sample_weight")
         warn_of_other_order(X, groups, "groups")
         X, y, kept = self._check_rows(X, y)
