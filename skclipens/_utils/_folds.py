@@ -337,7 +337,7 @@ def _split_once(size, y, groups, random_state):
             f"cv={size} cannot hold out rows of every class: {error} Use a larger "
             "fraction, or an integer for cross-fitting."
         ) from None
-    return np.sort(np.append(train, test[back])), test[~back]
+    return np.append(train, test[back]), test[~back]
 
 
 def teachable(folds, y):
