@@ -325,11 +325,12 @@ def _split_rows(splitter, y, groups, rows):
 def _split_once(size, y, groups, random_state):
     kind = StratifiedShuffleSplit if groups is None else GroupShuffleSplit
     splitter = kind(1, test_size=size, random_state=random_state)
-    own = np.arange(len(y)) if groups is None else np.asarray(groups)
     try:
         train, test = _split(splitter, y, groups)[0]
-        # What is fitted on these rows alone has to learn every class from them.
-        back = np.isin(own[test], own[test[~np.isin(y[test], y[train])]])
+        own = np.arange(len(y)) if groups is None else np.asarray(groups)
+        # Heads that are fitted on the other rows would not know a class that is a single group.
+        lone = test[~np.isin(y[test], y[train]) & (groups is not None)]
+        back = np.isin(own[test], own[lone])
         if back.all():
             raise ValueError("the groups that it draws have all rows of a class.")
     except ValueError as error:
@@ -337,7 +338,7 @@ def _split_once(size, y, groups, random_state):
             f"cv={size} cannot hold out rows of every class: {error} Use a larger "
             "fraction, or an integer for cross-fitting."
         ) from None
-    return np.sort(np.append(train, test[back])), test[~back]
+    return np.append(train, test[back]), test[~back]
 
 
 def teachable(folds, y):
