@@ -74,7 +74,7 @@ def test_program_of_doubts(capsys, tmp_path):
     assert all(shares[case] == ["0", "0", "0 |"] for case in doubts.RIGHT)
     # With a row per class there are too few to compare with.
     assert shares["predict, blocks in another order"] == ["0", "100", "100 |"]
-    assert "Of 9 right uses, 0.0% are doubted; limit 2.0%." in lines
+    assert "Of 12 right uses, 0.0% are doubted; limit 2.0%." in lines
 
 
 def test_program_of_pictures_found_by_words(capsys, tmp_path):

@@ -27,7 +27,7 @@ PAGES = {
     "docs/guide/search.md": (5, 0),
     "docs/guide/security.md": (3, 1),
     "docs/guide/tables.md": (6, 1),
-    "docs/guide/trust.md": (7, 0),
+    "docs/guide/trust.md": (8, 0),
     "docs/guide/tuning.md": (5, 0),
     "docs/index.md": (1, 0),
 }

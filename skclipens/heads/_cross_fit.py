@@ -60,8 +60,8 @@ class CrossFitMixin:
             If there are fewer than two classes; and of heads with a text tower, if X is not as
             wide as the backbone's embedding, a class has no name or a template has no place for it.
         """
-        (X, targets, weights, _, groups), _ = self._given(X, y, None, groups, sample_weight)
-        self._fit(X, targets, weights, groups)
+        given, _ = self._given(X, y, None, groups, sample_weight)
+        self._fit(*given)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -100,8 +100,8 @@ class CrossFitMixin:
         given, place = self._given(X, y, folds, groups, sample_weight)
         return tuple(_of_given(of_rows, place) for of_rows in self._cross_fit(*given))
 
-    def _fit(self, X, targets, weights, groups):
-        self._cross_fit(X, targets, weights, None, groups)
+    def _fit(self, X, targets, weights, folds, groups):
+        self._cross_fit(X, targets, weights, folds, groups)
 
     def _given(self, X, y, folds, groups, sample_weight):
         """What ``_cross_fit`` takes; and which of its rows stands for a row that was given, or -1.

@@ -287,9 +287,9 @@ class LinearDiscriminantHead(CrossFitTableHead):
         self.coef_, self.intercept_ = (one.astype(dtype) for one in solved)
         self._drop("_sums", "_table_settings")
 
-    def _fit(self, X, targets, weights, groups):
+    def _fit(self, X, targets, weights, folds, groups):
         if self.shrinkage == "auto":
-            self._cross_fit(X, targets, weights, None, groups)
+            self._cross_fit(X, targets, weights, folds, groups)
         else:
             self.shrinkage_ = self.shrinkage
             self._solve(Discriminant(X, targets, len(self.classes_), weights), X.dtype)

@@ -164,8 +164,8 @@ class TipAdapterHead(CrossFitTextHead):
     # Trained keys have seen all rows.
     cross_fit = available_if(lambda self: not self.fine_tune)(CrossFitTextHead.cross_fit)
 
-    def _fit(self, features, targets, weights, groups):
-        hidden = self._fill_cache(features, targets, weights, None, groups)
+    def _fit(self, features, targets, weights, folds, groups):
+        hidden = self._fill_cache(features, targets, weights, folds, groups)
         if self.fine_tune:
             self.loss_curve_, keys = self._train(targets, hidden, weights)
             self.keys_, self.n_iter_ = keys.astype(self.keys_.dtype), self.max_iter
