@@ -117,7 +117,8 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         ndarray of shape (n, E)
             Weights of the calibrated logits, experts in the order of ``expert_names_``; of
             probabilities where the router averages these. Those of gates (``router="shrunk"``,
-            ``GatedRouter``) and of a signed NLC may be negative, no others are.
+            ``GatedRouter``) and of a signed NLC may be negative, no others are. Zero-shot heads
+            have the more of a row the less it is like training rows; see ``out_of_distribution``.
         """
         X = self._checked(X)
         logits, routed = self._expert_logits(X), self._routed

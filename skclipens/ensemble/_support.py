@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._utils._linalg import unit_blocks
+from ._suspect import some_rows
 
 # Chosen on the sets of `benchmarks.paper` that choose, see docs/results/validation/shift.md.
 LEAST_TRUST = 0.2
@@ -66,7 +67,8 @@ def find_support(experts, X, y):
     if not blocks or not {(True, False), (False, True)} <= kinds:
         return None
     blocks = list(blocks.values())
-    reference, support = _spread_out(len(X), _MAX_REFERENCE), _spread_out(len(X), _MAX_SUPPORT)
+    every = np.arange(len(X))
+    reference, support = some_rows(every, _MAX_REFERENCE), some_rows(every, _MAX_SUPPORT)
     rows = unit_blocks(X[support], blocks)
     likeness = unit_blocks(X[reference], blocks) @ rows.T
     likeness[y[reference][:, None] == y[support]] = -np.inf
@@ -76,8 +78,3 @@ def find_support(experts, X, y):
         return None
     least, usual = np.quantile(likeness, (0, UNUSUAL))
     return Support(blocks, rows, float(least), float(usual))
-
-
-def _spread_out(n, most):
-    """Positions of at most so many of n rows, at equal distances."""
-    return np.arange(n)[:: -(-n // most)]
