@@ -114,7 +114,8 @@ class CrossFit:
         warn_of_other_order(X, groups, "groups")
         X, y, kept = self._check_rows(X, y)
         weights = scaled_shares(check_weights(sample_weight, X))
-        given = {"sample_weight": weights, "groups": (groups := check_groups(groups, kept))}
+        groups = check_groups(groups, kept)
+        given = {"sample_weight": weights, "groups": groups}
         cv = self.cv if folds is None else folds
         rest = X[~kept], some_of(weights, ~kept)
         if not kept.all():
