@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
-from skclipens.ensemble._support import LEAST_TRUST
+from skclipens.ensemble._support import MOST_OF_PROMPTS, share_of_prompts
 
 PAIR = ["zoo/RN20", "zoo/ViT-16"]
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -45,33 +45,63 @@ def clf(digits):
     return make().fit(X[train], y[train])
 
 
-def test_what_is_unlike_training_rows_is_trusted_less(digits, emoji, clf):
+def expected_of(clf, alike, X):
+    """Logits of an ensemble that treats all rows alike, with the share of prompts taken in."""
+    combined = alike.decision_function(X)
+    said = clf._expert_logits(X)[:, clf._are_prompts].mean(axis=1)
+    share = share_of_prompts(clf.support_.within(X), combined, said)
+    return (1 - share) * combined + share * said
+
+
+def test_what_is_unlike_training_rows_is_not_within(digits, emoji, clf):
     X, coloured, _, train = digits
-    assert (clf.support_.trust(X[train]) == 1).all()
-    assert (clf.support_.trust(np.delete(X, train, axis=0)) == 1).mean() > 0.9
-    assert_allclose(clf.support_.trust(emoji), LEAST_TRUST, rtol=1e-5)
-    trust = clf.support_.trust(coloured)
-    assert trust.min() < 0.3 and trust.max() == 1 and len(np.unique(trust)) > 10
+    assert (clf.support_.within(X[train]) == 1).all()
+    assert (clf.support_.within(np.delete(X, train, axis=0)) == 1).mean() > 0.9
+    assert_array_equal(clf.support_.within(emoji), 0)
+    within = clf.support_.within(coloured)
+    assert within.min() < 0.3 and within.max() == 1 and len(np.unique(within)) > 10
 
 
-def test_prompts_have_what_trust_leaves(digits, clf):
+def test_outside_all_experts_and_prompts_have_an_equal_say():
+    rng = np.random.default_rng(0)
+    combined, said = rng.normal(size=(2, 20, 50)) * [[[4]], [[1]]]
+    share = share_of_prompts(np.zeros(20), combined, said)
+    found = (1 - share) * combined + share * said
+    equal = sum(one / one.std(axis=1, keepdims=True) for one in (combined, said))
+    assert_allclose(found / found.std(axis=1)[:, None], equal / equal.std(axis=1)[:, None])
+    half = share_of_prompts(np.full(20, 0.5), combined, said)
+    assert_allclose(half, share / 2)
+
+
+def test_prompts_that_mean_nothing_do_not_decide():
+    combined, flat = np.array([[4.0, 0.0, -4.0]]), np.array([[0.0, 1e-3, 0.0]])
+    share = share_of_prompts(np.zeros(1), combined, flat)
+    assert_allclose(share, MOST_OF_PROMPTS)
+    assert ((1 - share) * combined + share * flat).argmax() == 0
+    assert_array_equal(share_of_prompts(np.ones(1), combined, flat), 0)
+
+
+def test_weights_are_those_of_the_logits(digits, emoji, clf):
     X, coloured, y, train = digits
+    others = np.concatenate([coloured, emoji])
     alike = make(out_of_distribution="ignore").fit(X[train], y[train])
-    trust, prompts = clf.support_.trust(coloured)[:, None], clf._are_prompts
-    said = alike._expert_logits(coloured)[:, prompts].mean(axis=1)
-    expected = trust * alike.decision_function(coloured) + (1 - trust) * said
-    assert_allclose(clf.decision_function(coloured), expected, atol=1e-4)
-    weights = clf.routing_weights(coloured)
-    assert (weights[:, prompts].sum(axis=1) > 1 - trust[:, 0] - 1e-6).all()
-    of_weights = np.einsum("ne,nec->nc", weights, clf._expert_logits(coloured))
+    expected = expected_of(clf, alike, others)
+    assert_allclose(clf.decision_function(others), expected, atol=1e-4)
+    weights = clf.routing_weights(others)
+    of_weights = np.einsum("ne,nec->nc", weights, clf._expert_logits(others))
     assert_allclose(of_weights, expected, atol=1e-4)
+    usual = clf.support_.within(others) == 1
+    assert_allclose(weights[usual], alike.routing_weights(others)[usual], rtol=1e-6)
+    prompts = clf._are_prompts
+    more = weights[~usual][:, prompts] > alike.routing_weights(others)[~usual][:, prompts]
+    assert more.any(axis=1).all()
 
 
 def test_rows_like_others_are_classified_as_ever(digits, clf):
     X, _, y, train = digits
     alike = make(out_of_distribution="ignore").fit(X[train], y[train])
     assert alike.support_ is None
-    usual = clf.support_.trust(X) == 1
+    usual = clf.support_.within(X) == 1
     assert_allclose(clf.decision_function(X)[usual], alike.decision_function(X)[usual], atol=1e-6)
 
 
@@ -88,9 +118,7 @@ def test_experts_that_no_row_can_judge(digits, emoji):
     clf = make().fit(X[one], y[one])
     alike = make(out_of_distribution="ignore").fit(X[one], y[one])
     assert not clf.judged_.all()
-    expected = 0.2 * alike.decision_function(emoji)
-    said = clf._expert_logits(emoji)[:, clf._are_prompts]
-    assert_allclose(clf.decision_function(emoji), expected + 0.8 * said.mean(axis=1), atol=1e-4)
+    assert_allclose(clf.decision_function(emoji), expected_of(clf, alike, emoji), atol=1e-4)
 
 
 def test_a_router_that_averages_probabilities(digits, emoji):
@@ -98,9 +126,7 @@ def test_a_router_that_averages_probabilities(digits, emoji):
     parameters = {"head": ["zero-shot", "linear"], "router": "super-learner"}
     clf = make(**parameters).fit(X[train], y[train])
     alike = make(**parameters, out_of_distribution="ignore").fit(X[train], y[train])
-    said = clf._expert_logits(emoji)[:, clf._are_prompts].mean(axis=1)
-    expected = 0.2 * alike.decision_function(emoji) + 0.8 * said
-    assert_allclose(clf.decision_function(emoji), expected, atol=1e-4)
+    assert_allclose(clf.decision_function(emoji), expected_of(clf, alike, emoji), atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +156,7 @@ def test_pictures_of_the_same_objects_do_not_make_all_others_unusual(digits):
     rng = np.random.default_rng(0)
     near = X[train] + rng.normal(scale=1e-3, size=(4, *X[train].shape)).astype(X.dtype)
     clf = make().fit(near.reshape(-1, X.shape[1]), np.tile(y[train], 4))
-    assert (clf.support_.trust(np.delete(X, train, axis=0)) == 1).mean() > 0.9
+    assert (clf.support_.within(np.delete(X, train, axis=0)) == 1).mean() > 0.9
 
 
 def test_after_pickling(digits, clf):

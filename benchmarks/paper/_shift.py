@@ -18,19 +18,22 @@ SHOTS = (1, 2, 4, 8, 16)
 # Constants of the part that other ensembles have.
 CONSTANTS = {
     DEFAULT: {},
-    "trusted by 0 at least": {"LEAST_TRUST": 0.0},
-    "trusted by 0.1 at least": {"LEAST_TRUST": 0.1},
-    "trusted by 0.3 at least": {"LEAST_TRUST": 0.3},
-    "less like others than 99 % of training rows": {"UNUSUAL": 0.01},
-    "less like others than 90 % of training rows": {"UNUSUAL": 0.1},
+    "prompts have 0.3 of the say": {"SAY_OF_PROMPTS": 0.3},
+    "prompts have 0.7 of the say": {"SAY_OF_PROMPTS": 0.7},
+    "prompts have all of the say": {"SAY_OF_PROMPTS": 1.0, "MOST_OF_PROMPTS": 1.0},
+    "at most 0.9 of the weight": {"MOST_OF_PROMPTS": 0.9},
+    "at most all of the weight": {"MOST_OF_PROMPTS": 1.0},
+    "less like the mean than 99 % of training rows": {"UNUSUAL": 0.01},
+    "less like the mean than 90 % of training rows": {"UNUSUAL": 0.1},
 }
 _NOTE = (
     "{draws} draws. Default ensembles, fitted once for a draw; they differ in what decides of rows "
-    "that are out of distribution. *{ignored}*: all experts, as for any row. *{default}*: "
-    "heads that have learned from rows are trusted the less, down to 0.2, the less a row is like "
-    "all training rows, from the 5 % quantile of these on; the zero-shot heads have the rest. "
-    "Others have other constants. *{prompts}*: the zero-shot heads have all of it, for all rows. "
-    "Sets that are trained on one style and tested on another are apart from the others."
+    "that are out of distribution. *{ignored}*: all experts, as for any row. *{default}*: of rows "
+    "less like the mean of the training rows than any of these, the zero-shot heads decide as much "
+    "as all experts together, logits scaled to the same spread, by 0.95 of the weight at most; of "
+    "other rows the less, the more they are like it, and of rows beyond the 5 % quantile of these "
+    "not at all. Others have other constants. *{prompts}*: the zero-shot heads have all, for all "
+    "rows. Sets that are trained on one style and tested on another are apart from the others."
 )
 
 
@@ -51,7 +54,7 @@ def run(dataset, backbones, draws, *, shots=SHOTS, columns=ALL_FEATURES):
         clf = AdaptiveBackboneEnsemble(names, random_state=draw, **options).fit(X[train], y[train])
         found, share = {}, 0.0
         if clf.support_ is not None:
-            share = (clf.support_.trust(X[test]) < 1).mean()
+            share = (clf.support_.within(X[test]) < 1).mean()
         for name, constants in CONSTANTS.items():
             with patch.multiple(_support, **constants) if constants else nullcontext():
                 clf.support_ = _support.find_support(clf.experts_, X[train], y[train])

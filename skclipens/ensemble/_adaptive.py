@@ -122,12 +122,11 @@ class AdaptiveBackboneEnsemble(
         Prompts, each with one ``{}``; see :class:`ZeroShotHead`.
     %(text_cache)s
     out_of_distribution : {"prompts", "ignore"}, default="prompts"
-        What decides of a row that is less like all training rows than these are like those of other
-        classes, such as a cartoon where photographs were labelled; likeness is the mean cosine of
-        the embeddings. ``"prompts"``: the mean of the zero-shot heads, by up to 0.8; heads that
-        have learned from rows keep the rest. ``"ignore"``: all as for any row, as where heads are
-        not of both kinds, there are fewer than six rows, nothing is calibrated, or the router has
-        no weights.
+        What decides of a row that is less like the mean of the training rows than these are, such
+        as a cartoon where photographs were labelled; likeness is the mean cosine of the embeddings.
+        ``"prompts"``: the zero-shot heads have as much to say as all experts together.
+        ``"ignore"``: all experts, as for any row, and as where heads are not of both kinds, there
+        are fewer than six rows, nothing is calibrated, or the router has no weights.
     unlabeled : {"error", "ignore", "use"}, default="error"
         What a row without a label is: -1 among numbers; None, NaN or "" among any. ``"error"``: an
         error, but labels that are all -1 or 1 are two classes. ``"ignore"``: it is left out.
@@ -163,8 +162,8 @@ class AdaptiveBackboneEnsemble(
         The fitted router; a :class:`~skclipens.ensemble.UniformRouter` in place of one that learns
         where no row could judge any expert.
     support_ : Support or None
-        Training rows, 200 at most, that rows to predict are compared with: a tuple of ``blocks``,
-        ``rows``, ``least`` and ``usual``. None where nothing is; see ``out_of_distribution``.
+        What rows to predict are compared with: a tuple of ``blocks``, ``mean``, ``least`` and
+        ``usual``. None where nothing is; see ``out_of_distribution``.
     unlabeled_ : UnlabeledCorrection or None
         What unlabelled rows add to the logits: a tuple of ``coef``, ``intercept``, ``spread``,
         ``gain`` and ``n_rows``. None where there are none, or they were not let in.

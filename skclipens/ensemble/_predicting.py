@@ -13,6 +13,7 @@ from .._utils._validation import check_at_least_two
 from ..heads._classifier import LogitClassifierMixin
 from ._experts import stack_logits
 from ._folding import fold
+from ._support import share_of_prompts
 from ._unlike import warn_of_unlike
 from .routers import combine, named_router
 
@@ -72,19 +73,23 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
     def _led_by_prompts(self, X, combined):
         """Combined logits, to which prompts have the more to say the less a row is like others."""
-        trust = self.support_.trust(X)
-        far = np.flatnonzero(trust < 1)
+        within = self.support_.within(X)
+        far = np.flatnonzero(within < 1)
         if not len(far):
             return combined
         prompts = np.flatnonzero(self._are_prompts)
         said = stack_logits([self.experts_[e] for e in prompts], X[far], self.classes_)
         said = (said / self.temperatures_[prompts, None].astype(said.dtype)).mean(axis=1)
-        combined, trust = combined.copy(), trust[far, None].astype(said.dtype)
-        combined[far] = trust * combined[far] + (1 - trust) * said
+        combined = combined.copy()
+        share = share_of_prompts(within[far], combined[far], said)
+        combined[far] += share * (said - combined[far])
         return combined
 
     def _logits_of_experts(self, X):
-        logits, routed = self._expert_logits(X), self._routed
+        return self._combined(X, self._expert_logits(X))
+
+    def _combined(self, X, logits):
+        routed = self._routed
         combined = combine(self.router_, X, logits[:, routed])
         return combined if routed.all() else combined + logits[:, ~routed].mean(axis=1)
 
@@ -126,8 +131,10 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         weights[:, routed] = self.router_.weights(X, logits[:, routed])
         if self.support_ is None:
             return weights
-        trust, prompts = self.support_.trust(X)[:, None], self._are_prompts
-        return (trust * weights + (1 - trust) * prompts / prompts.sum()).astype(weights.dtype)
+        prompts, combined = self._are_prompts, self._combined(X, logits)
+        said, within = logits[:, prompts].mean(axis=1), self.support_.within(X)
+        share = share_of_prompts(within, combined, said)
+        return (weights + share * (prompts / prompts.sum() - weights)).astype(weights.dtype)
 
     def transform(self, X):
         """Calibrated logits of all experts, for another model to combine.

@@ -4,47 +4,41 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._linalg import unit_blocks
+from .._utils._linalg import unit_blocks, unit_rows
 from ._suspect import some_rows
 
 # Chosen on the sets of `benchmarks.paper` that choose, see docs/results/validation/shift.md.
-LEAST_TRUST = 0.2
+SAY_OF_PROMPTS, MOST_OF_PROMPTS = 0.5, 0.95
 UNUSUAL = 0.05  # quantile of the training rows
-_FEWEST, _MAX_SUPPORT, _MAX_REFERENCE = 6, 200, 1000  # rows
+_FEWEST = 6  # rows
 
 
 class Support(NamedTuple):
-    """Training rows, and how like others of them they are.
+    """How like their mean training rows are, to tell which rows are out of distribution.
 
-    The likeness of two rows is the mean cosine of their blocks, that of a row to the training rows
-    the largest of these [1]_. To be compared with, a training row has its likeness to those of
-    other classes: those of its own may be other pictures of the same object.
+    The likeness of two rows is the mean cosine of their blocks. A training row is compared with
+    the mean of those of other classes: those of its own may be other pictures of the same object.
 
     Attributes
     ----------
     blocks : list of ndarray of int
         Columns of each embedding.
-    rows : ndarray of shape (m, width of the blocks)
-        Training rows, each block of the same length.
+    mean : ndarray of shape (width of the blocks,)
+        Mean of the training rows, each block of the same length; of length one.
     least, usual : float
         The smallest likeness of training rows, and their 5 % quantile.
-
-    References
-    ----------
-    .. [1] After Sun et al., "Out-of-Distribution Detection with Deep Nearest Neighbors", ICML 2022.
     """
 
     blocks: list
-    rows: np.ndarray
+    mean: np.ndarray
     least: float
     usual: float
 
-    def trust(self, X):
-        """How far to trust what training rows have taught, for each row: from 0.2 to 1."""
-        likeness = (unit_blocks(X, self.blocks) @ self.rows.T).max(axis=1)
+    def within(self, X):
+        """How far each row is within what training rows cover: 1 if usual, 0 if less than all."""
+        likeness = unit_blocks(X, self.blocks) @ self.mean
         span = max(self.usual - self.least, np.finfo(X.dtype).eps)
-        inside = np.clip((likeness - self.least) / span, 0, 1)
-        return LEAST_TRUST + (1 - LEAST_TRUST) * inside
+        return np.clip((likeness - self.least) / span, 0, 1)
 
 
 def find_support(experts, X, y):
@@ -64,17 +58,42 @@ def find_support(experts, X, y):
     blocks = [part for expert in experts for part in expert.block.parts or [expert.block]]
     blocks = {one.name: one.columns for one in blocks if one.backbone is not None}
     kinds = {(expert.is_prompts, expert.learns) for expert in experts}
-    if not blocks or not {(True, False), (False, True)} <= kinds:
+    if not blocks or not {(True, False), (False, True)} <= kinds or len(X) < _FEWEST:
         return None
-    blocks = list(blocks.values())
-    every = np.arange(len(X))
-    reference, support = some_rows(every, _MAX_REFERENCE), some_rows(every, _MAX_SUPPORT)
-    rows = unit_blocks(X[support], blocks)
-    likeness = unit_blocks(X[reference], blocks) @ rows.T
-    likeness[y[reference][:, None] == y[support]] = -np.inf
-    likeness = likeness.max(axis=1)
-    likeness = likeness[np.isfinite(likeness)]
-    if len(likeness) < _FEWEST:  # the least of so few says little
-        return None
+    blocks, y = list(blocks.values()), some_rows(y)
+    rows = unit_blocks(some_rows(X), blocks)
+    likeness = np.empty(len(rows), X.dtype)
+    for label in np.unique(y):
+        of_class = y == label
+        if of_class.all():
+            return None
+        others = unit_rows(rows[~of_class].mean(axis=0, keepdims=True))
+        likeness[of_class] = rows[of_class] @ others[0]
     least, usual = np.quantile(likeness, (0, UNUSUAL))
-    return Support(blocks, rows, float(least), float(usual))
+    mean = unit_rows(rows.mean(axis=0, keepdims=True))[0]
+    return Support(blocks, mean, float(least), float(usual))
+
+
+def share_of_prompts(within, combined, said):
+    """The weight that prompts have of each row: 0 for one within the support, 0.95 at most.
+
+    Outside, what all experts say together and what prompts say alone have an equal say: the
+    weights are as one over the spread of their logits. Heads that have learned are surer of such
+    rows than they should be, and as prompts were calibrated on other rows, no one weight would do.
+    Prompts that mean nothing have next to no spread: to have an equal say they would need more.
+
+    Parameters
+    ----------
+    within : ndarray of shape (n,)
+    combined, said : ndarray of shape (n, C)
+        Logits of all experts, and of prompts alone.
+
+    Returns
+    -------
+    ndarray of shape (n, 1)
+    """
+    of_all = SAY_OF_PROMPTS * combined.std(axis=1)
+    of_both = of_all + (1 - SAY_OF_PROMPTS) * said.std(axis=1)
+    even = np.divide(of_all, of_both, out=np.ones_like(of_all), where=of_both > 0)
+    share = (1 - within) * np.minimum(even, MOST_OF_PROMPTS)
+    return share[:, None].astype(combined.dtype, copy=False)
