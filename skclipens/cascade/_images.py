@@ -21,8 +21,9 @@ from ..embedding._stages import Stages
 from ..embedding._weights import WeightsMixin
 from ..ensemble._blocks import find_blocks
 from ..images import as_image_list
+from ._base import BaseCascade
 from ._costs import IS_MAPPING, block_costs, make_for_blocks
-from ._table import BaseCascade, CascadeEnsemble
+from ._table import CascadeEnsemble
 
 
 @fill_doc
