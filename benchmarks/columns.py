@@ -83,7 +83,7 @@ def measure(dataset, backbones, ways, rivals, shots, draws, work):
     columns = columns_of(ways)
     X, y = np.array(embed(dataset, backbones, work, columns=columns)), np.asarray(dataset.y)
     places = blocks_of(backbones, columns)
-    options = {"class_names": dataset.class_names, "templates": dataset.templates}
+    options = dataset.prompts
     for k in shots:
         found = {}
         for draw, (train, test) in enumerate(few_shot_draws(dataset, k, draws, 0)):

@@ -53,7 +53,7 @@ def main(arguments=None):
 def measure(dataset, backbones, shots, draws, work):
     """Differences that unlabelled pictures make on a set, a row for each table and column."""
     X, y = np.array(embed(dataset, backbones, work)), np.asarray(dataset.y)
-    options = {"class_names": dataset.class_names, "templates": dataset.templates}
+    options = dataset.prompts
     options |= {"memory": str(work / "heads")}
     for k in shots:
         right, let_in = {}, {ALL: 0, FEW: 0}

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
 from ._utils._versions import VersionsMixin
 from .ensemble._blocks import find_blocks, take
+from .ensemble._suspect import warn_of_unnamed_columns
 
 __all__ = ["BlockPCA"]
 
@@ -113,11 +114,18 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         ------
         ValueError
             If blocks do not fit the table.
+
+        Warns
+        -----
+        UserWarning
+            If X may hold embeddings, but does not say of which backbones: an array of 128 columns
+            or more, say, without `blocks`.
         """
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         names = getattr(self, "feature_names_in_", None)
         blocks = find_blocks(self.blocks, X.shape[1], names)
         if self.blocks is None:
+            warn_of_unnamed_columns(blocks, names, "is reduced as a whole")
             blocks = [block for block in blocks if block.name != _OTHER]
         self._columns = {block.name: block.columns for block in blocks}
         self._others = np.setdiff1d(

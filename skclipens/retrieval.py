@@ -19,6 +19,7 @@ from .embedding import CLIPEmbedder, MultiBackboneEmbedder
 from .embedding._gaps import gaps_of, readable, warn_of_gaps, without_gaps
 from .embedding._weights import WeightsMixin
 from .ensemble._blocks import find_blocks, take
+from .ensemble._unlike import seen_blocks, warn_of_unlike
 from .images import as_image_list
 from .images._files import is_image_name
 
@@ -71,9 +72,10 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
 
     Notes
     -----
-    All images are compared with each query. On nine validation sets, with the embedded models, the
-    mean of the cosines had a higher mean average precision than the best single backbone on eight,
-    and than rank fusion on nine (``benchmarks/search.py``).
+    All images are compared with each query. All parameters but `embedder` can be set after ``fit``.
+    On nine validation sets, with the embedded models, the mean of the cosines had a higher mean
+    average precision than the best single backbone on eight, and than rank fusion on nine
+    (``benchmarks/search.py``).
 
     References
     ----------
@@ -138,13 +140,12 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         self.rows_ = np.flatnonzero(~gaps)
         self.n_samples_fit_ = len(table)
         names = getattr(self, "feature_names_in_", None)
-        blocks = find_blocks(self._named_blocks(), table.shape[1], names)
+        blocks = find_blocks(self._named_blocks(), table.shape[1], names, "embedder")
         # Columns beside embeddings, such as a price, are nothing to compare.
         self._blocks = [block for block in blocks if block.kind is not None] or blocks
         self._note_weights({Backbone(one.backbone) for one in self._blocks if one.backbone})
-        self.embeddings_ = table.copy()
-        for block in self._blocks:
-            self.embeddings_[:, block.columns] = unit_rows(take(table, block.columns))
+        self.embeddings_ = self._unit_blocks(table)
+        self._seen = seen_blocks(self._blocks, self.embeddings_)
         return self
 
     def search(self, texts, n_neighbors=None):
@@ -175,6 +176,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
             If there is nothing to be found yet.
         """
         check_is_fitted(self)
+        self._validate_params()
         blocks = [block for block in self._blocks if block.has_text]
         if not blocks:
             raise ValueError(
@@ -220,10 +222,17 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
             `embedder` is None.
         NotFittedError
             If there is nothing to be found yet.
+
+        Warns
+        -----
+        UserWarning
+            If 20 rows or more of a table are unlike those of ``fit``, as where blocks of an array
+            stand in another order.
         """
         check_is_fitted(self)
+        self._validate_params()
         table, gaps = (self.embeddings_, None) if X is None else self._queries(X)
-        queries = [unit_rows(take(table, block.columns)) for block in self._blocks]
+        queries = [take(table, block.columns) for block in self._blocks]
         scores, rows = self._nearest(queries, self._blocks, n_neighbors, leave_out=X is None)
         if gaps is not None and gaps.any():
             scores[gaps], rows[gaps] = np.nan, -1
@@ -256,7 +265,17 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
             table = without_gaps(table, gaps)
         if not _is_table(X) and not hasattr(self, "feature_names_in_"):
             table = table.to_numpy()
-        return validate_data(self, table, reset=False, dtype=_FLOATS), gaps
+        table = self._unit_blocks(validate_data(self, table, reset=False, dtype=_FLOATS))
+        if _is_table(X):
+            warn_of_unlike(self._seen, table)
+        return table, gaps
+
+    def _unit_blocks(self, table):
+        """A copy of a table in which each block of columns has unit length."""
+        table = table.copy()
+        for block in self._blocks:
+            table[:, block.columns] = unit_rows(take(table, block.columns))
+        return table
 
     def _named_blocks(self):
         """Names of the blocks that the embedder makes, or None where columns are to name them."""

@@ -434,6 +434,8 @@ def test_clone_and_pickle(paths, y):
 def test_frames_and_global_output_settings(pictures, paths, y):
     clf = make(thresholds=0.9).fit(pictures[["path"]], pictures["label"])
     assert list(clf.feature_names_in_) == ["path"]
+    with pytest.raises(ValueError, match="feature names"):
+        clf.predict(pictures[["path"]].rename(columns={"path": "other"}))
     expected = clf.predict_proba(paths)
     with sklearn.config_context(transform_output="pandas"):
         assert_array_equal(clf.fit(pictures["path"], y).predict_proba(pictures["path"]), expected)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from _said import said
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -71,6 +72,15 @@ def test_columns_have_names_and_others_stay(table, container):
     named = [f"{name}__pca{i}" for name in PAIR for i in range(3)]
     assert list(reduced.columns) == [*named, "price"]
     assert_array_equal(np.asarray(reduced)[:, -1], price)
+
+
+def test_embeddings_that_are_taken_for_one_block_are_doubted(table):
+    X = table.to_numpy()
+    with pytest.warns(UserWarning, match="its 256 columns are one block that is reduced as a who"):
+        BlockPCA(4).fit(X)
+    of_all = BlockPCA(4, blocks=[("all", slice(None))])
+    for pca, rows in [(BlockPCA(4), table), (BlockPCA(4, blocks=PAIR), X), (of_all, X)]:
+        assert not said(pca.fit, rows)
 
 
 def test_shares_do_not_depend_on_how_far_a_block_varies(table):

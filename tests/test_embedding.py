@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 import torch
 from _checks import DATA_FREE
+from _said import said
 from PIL import Image
 from safetensors.torch import save_file
 from sklearn.base import clone
@@ -241,6 +242,17 @@ def test_names_of_columns(paths):
     assert list(fitted.feature_names_in_) == ["photo"]
     assert list(fitted.fit(pl.DataFrame({"image": paths})).feature_names_in_) == ["image"]
     assert not hasattr(fitted.fit(paths), "feature_names_in_")
+
+
+def test_a_column_with_another_name_is_refused(paths):
+    embedder = MultiBackboneEmbedder(PAIR, **CPU).fit(pd.DataFrame({"photo": paths}))
+    for frame in (pd.DataFrame({"drawing": paths}), pl.DataFrame({"drawing": paths})):
+        with pytest.raises(ValueError, match=r"feature names(.|\n)*- drawing(.|\n)*- photo"):
+            embedder.transform(frame)
+    # What has no name of a column may be any.
+    assert not said(embedder.transform, paths)
+    assert not said(embedder.transform, pd.Series(paths, name="drawing"))
+    assert not said(embedder.fit(paths).transform, pd.DataFrame({"drawing": paths}))
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])

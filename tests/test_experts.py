@@ -88,13 +88,14 @@ def test_blocks_are_found_behind_a_column_transformer(frame, y):
 @pytest.mark.parametrize(
     "blocks, message",
     [
-        (BACKBONES[:2], r"X has 384 features, but .*zoo/ViT-8 \(128\) have 256 columns"),
+        (BACKBONES[:2], r"X has 384 features, but .*zoo/ViT-8 \(128\), which have 256 col"),
         (["zoo/RN21"], "The zoo has no model 'RN21'"),
-        ([], "backbones is empty"),
+        ([], "blocks is empty; None takes"),
         ([("a", slice(0, 2)), "zoo/RN20"], "not a mix; 'zoo/RN20' is not a pair"),
         ([("a", slice(0, 2)), ("a", slice(2, 4))], "names of blocks must differ; got a, a"),
         ([("a", slice(700, 710))], "Block 'a' ends at 710, but X has 384 columns"),
         ([("a", slice(5, 5))], "Block 'a' has no columns"),
+        ([("a", [])], "Block 'a' has no columns"),
         ([("a", [0, 384])], "Block 'a': .*; X has 384 columns"),
         ([("a", np.ones(3, bool))], "Block 'a': .*; X has 384 columns"),
         ([("a", ["price"])], "Block 'a' names its columns, but X has no column names"),

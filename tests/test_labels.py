@@ -220,6 +220,7 @@ def test_the_share_of_wrong_labels_is_estimated(n_classes, share, seed):
     [
         ({"y": ["a"] * 83}, ValueError, "inconsistent"),
         ({"estimator": StandardScaler()}, TypeError, "must be a classifier; got StandardScaler"),
+        ({"estimator": np.eye(2), "X": make()}, TypeError, "'estimator' parameter .* 'fit'"),
         ({"method": "magic"}, ValueError, "'method' parameter"),
         ({"y": np.array([f"class {i}" for i in range(84)])}, ValueError, "only one of its class"),
     ],
@@ -303,6 +304,8 @@ def test_each_next_row_adds_most_to_what_is_covered(seed):
 
 
 def test_nothing_to_suggest(emoji):
+    with pytest.raises(TypeError, match=r"'estimator' parameter of suggest .* 'fit'"):
+        suggest(emoji[1], make(), emoji[2])
     with pytest.raises(ValueError, match="All rows have a label"):
         suggest(make(), emoji[1], emoji[2], 1)
 

@@ -96,7 +96,7 @@ def test_one_row_per_class_is_a_logistic_regression(n_classes, scale, emoji):
     often = np.repeat(np.arange(n_classes), 1 + np.arange(n_classes) % 3)
     again = LinearDiscriminantHead().fit(X[often], y[often])
     logits = [one.decision_function(X_test * scale) for one in (head, again)]
-    assert np.ptp(logits[1] - logits[0], axis=0).max() < 0.02  # priors alone
+    assert_allclose(*logits, atol=0.02)
 
 
 def test_lone_rows_that_are_all_the_same_tell_nothing():
@@ -104,7 +104,22 @@ def test_lone_rows_that_are_all_the_same_tell_nothing():
     assert_allclose(LinearDiscriminantHead().fit(X, y).predict_proba(np.eye(4)), 1 / 3)
     X, y = np.array([[0.0], [2.0], [1.0], [1.0]]), np.array([0, 0, 1, 2])  # means are
     probabilities = LinearDiscriminantHead().fit(X, y).predict_proba([[0.0], [5.0]])
-    assert_allclose(probabilities, [[0.5, 0.25, 0.25]] * 2)
+    assert_allclose(probabilities, 1 / 3)
+
+
+@pytest.mark.parametrize("n_classes", [2, 8])
+def test_a_class_of_many_rows_does_not_outvote_those_of_one(n_classes, emoji):
+    X, y, X_test, y_test = split(emoji, 8)
+    classes = np.unique(y)[:n_classes]
+    rows = [np.flatnonzero(y == c)[: 8 if c == classes[0] else 1] for c in classes]
+    rows, test = np.concatenate(rows), np.isin(y_test, classes)
+    predicted = LinearDiscriminantHead().fit(X[rows], y[rows]).predict(X_test[test])
+    alone = np.unique(y[rows], return_index=True)[1]
+    of_alone = LinearDiscriminantHead().fit(X[rows[alone]], y[rows[alone]]).predict(X_test[test])
+    of_others = y_test[test] != classes[0]
+    right, right_alone = ((one == y_test[test])[of_others].mean() for one in (predicted, of_alone))
+    assert right > 0.6 * right_alone
+    assert np.mean(predicted == classes[0]) < 8 / len(rows)
 
 
 def test_a_class_of_which_fewer_rows_are_known_is_not_forgotten(emoji):

@@ -458,3 +458,18 @@ def test_labels_that_no_prediction_has_are_doubted():
         assert oracle_accuracy_score(y, predictions) == 0
     with pytest.warns(UserWarning, match="No label of y_true, such as 'cat'"):
         expected_calibration_error(y, [[1, 0], [0.5, 0.5]] * 5, labels=["Cat", "Dog"])
+
+
+@pytest.mark.parametrize("dtype", [int, np.uint8, float])
+def test_positions_in_place_of_labels_are_doubted(dtype, recwarn):
+    labels = np.array([1, 2, 3] * 5, dtype)
+    for y, predictions in [(labels, labels - 1), (labels - 1, labels)]:
+        predictions = np.stack([predictions, predictions.mean() + 0 * predictions], axis=1)
+        with pytest.warns(UserWarning, match=r"67% of them .* 17%. .*classes_\[positions\]"):
+            oracle_accuracy_score(y, predictions.astype(dtype))
+    recwarn.clear()
+    never_the_first = np.where(labels == 1, 2, labels)[:, None]
+    assert oracle_accuracy_score(labels, never_the_first) == pytest.approx(2 / 3)
+    assert not recwarn.list
+    with pytest.raises(ValueError, match=r"become labels by classes_\[positions\]"):
+        oracle_accuracy_score(labels.astype(str), labels[:, None])

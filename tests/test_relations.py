@@ -12,6 +12,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -77,6 +78,19 @@ def test_names_of_classes_are_names(head, split):
         assert_array_equal([names[label] for label in other.predict(new)], clf.predict(new))
         columns = np.searchsorted(other.classes_, labels)
         assert_allclose(other.predict_proba(new)[:, columns], clf.predict_proba(new), **CLOSE)
+
+
+@pytest.mark.parametrize("of", ["classes", "groups"])
+def test_names_do_not_decide_which_groups_are_held_out(of):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        X, y, groups = rng.normal(size=(40, 2)), rng.integers(5, size=40), rng.integers(15, size=40)
+        clf = AdaptiveBackboneEnsemble(head=GaussianNB(), random_state=0).fit(X, y, groups=groups)
+        names = rng.permutation(15)
+        y, groups = (names[y], groups) if of == "classes" else (y, names[groups])
+        other = clone(clf).fit(X, y, groups=groups)
+        # It is fitted on what is held out.
+        assert_allclose(other.temperatures_, clf.temperatures_, rtol=1e-4)
 
 
 @pytest.mark.parametrize("router", sorted(ROUTERS.keys() - {"nlc", "mixture", "genetic"}))

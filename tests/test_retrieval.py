@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from _said import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -224,14 +225,37 @@ def test_images_ask_a_table(emoji, table):
 def test_what_cannot_be_searched(table):
     with pytest.raises(ValueError, match=r"No block of columns has texts: all.*embedder='zoo'"):
         ImageRetriever().fit(table.to_numpy()).search("a cat")
-    with pytest.raises(ValueError, match="256 features, but the blocks"):
+    with pytest.raises(ValueError, match=r"256 features, but embedder names .* that made X.$"):
         ImageRetriever("zoo").fit(table.to_numpy())
+    with pytest.raises(ValueError, match=r"embedder names zoo/DLA, but .* or leave embedder=None"):
+        ImageRetriever("zoo/DLA").fit(table)
     with pytest.raises(ValueError, match="n_neighbors == 0"):
         ImageRetriever().fit(table).search("a cat", 0)
     with pytest.raises(ValueError, match="NaN"):
         ImageRetriever().fit(table.assign(**{"zoo/RN20__0": np.nan}))
     with pytest.raises(ValueError, match="feature names"):
         ImageRetriever().fit(table).kneighbors(table.iloc[:, ::-1])
+
+
+def test_queries_with_blocks_in_another_order_are_doubted(table):
+    X = table.to_numpy()
+    retriever = ImageRetriever(PAIR).fit(X)
+    with pytest.warns(UserWarning, match="embeddings of 'zoo/RN20', 'zoo/ViT-8' are unlike those"):
+        retriever.kneighbors(np.roll(X, 128, axis=1))
+    assert not said(retriever.kneighbors, 3 * X)  # lengths do not count
+    assert not said(retriever.kneighbors, X[:1])
+
+
+def test_what_is_set_after_the_fit_counts_in_the_next_call(table):
+    retriever = ImageRetriever(fusion="rank", n_neighbors=2).fit(table)
+    expected = retriever.search(WORDS)
+    retriever = ImageRetriever().fit(table).set_params(fusion="rank", n_neighbors=2)
+    for one, other in zip(retriever.search(WORDS), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    retriever.set_params(fusion="mean")
+    for call in (lambda: retriever.search("a cat"), retriever.kneighbors):
+        with pytest.raises(ValueError, match="The 'fusion' parameter of ImageRetriever must be"):
+            call()
 
 
 @pytest.mark.parametrize("kind", [str, Path, lambda file: [file], lambda file: ["a cat", file]])

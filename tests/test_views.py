@@ -412,7 +412,7 @@ def test_blocks_are_found(table, few):
     # An array has no names: all of its blocks are named.
     found = find_blocks(["zoo/RN20", "zoo/ViT-16@pooled"], 288, None)
     assert [block.name for block in found] == ["zoo/RN20", "zoo/ViT-16@pooled"]
-    with pytest.raises(ValueError, match=r"zoo/RN20@pooled \(640\) have 640 columns together"):
+    with pytest.raises(ValueError, match=r"zoo/RN20@pooled \(640\), which have 640 columns"):
         find_blocks(["zoo/RN20@pooled"], 128, None)
     with pytest.raises(ValueError, match="blocks names zoo/DLA, but X has columns of zoo/RN20, "):
         find_blocks("zoo/DLA", len(names), names)

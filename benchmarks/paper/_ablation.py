@@ -12,7 +12,7 @@ from skclipens.heads import _temperature
 
 from .._machine import markdown_of
 from . import _systems
-from ._embedding import ALL_FEATURES, blocks_of, embed
+from ._embedding import ALL_FEATURES, blocks_of
 from ._experiments import by_shots, gaps_of, mean_sd
 
 DEFAULT, FORMER = "default", "former pool: residual heads and a linear one on all"
@@ -90,14 +90,13 @@ def run(dataset, backbones, draws, *, shots=SHOTS, variants=tuple(VARIANTS), col
         Columns dataset, shots, draw, system, accuracy.
     """
     y = np.asarray(dataset.y)
-    X = embed(dataset, backbones, draws.work, columns=columns, verbose=draws.verbose)
-    blocks = blocks_of(backbones, columns)
-    options = {"class_names": dataset.class_names, "templates": dataset.templates}
+    X = draws.embed(dataset, backbones, columns)
+    blocks, prompts = blocks_of(backbones, columns), dataset.prompts
 
     def run_draw(draw, train, test):
         found = {}
         with TemporaryDirectory() as memory:
-            of_draw = options | {"random_state": draw, "memory": Memory(memory, verbose=0)}
+            of_draw = prompts | {"random_state": draw, "memory": Memory(memory, verbose=0)}
             for name in variants:
                 if len(train) > len(set(y[train])) and name.startswith("one shot"):
                     found[name] = found[DEFAULT]  # which nothing asks for
@@ -111,8 +110,7 @@ def run(dataset, backbones, draws, *, shots=SHOTS, variants=tuple(VARIANTS), col
         return [{"system": one, "accuracy": score} for one, score in found.items()]
 
     settings = variants, columns
-    frames = [draws.run(run_draw, "ablation", dataset, backbones, k, *settings) for k in shots]
-    return pd.concat(frames, ignore_index=True)
+    return draws.run_each(run_draw, "ablation", dataset, backbones, shots, *settings)
 
 
 def _fit(name, X, y, blocks, options):

@@ -9,7 +9,7 @@ from skclipens.feature_selection import BackboneSelector
 from skclipens.inspection import AccuracyCostDisplay
 
 from .._machine import markdown_of
-from ._embedding import blocks_of, embed
+from ._embedding import blocks_of
 from ._experiments import mean_sd, sections, table
 from ._figures import panels
 from ._systems import PAPER_NLC
@@ -47,8 +47,8 @@ def run(dataset, backbones, draws, *, shots=16, cv=3, cost="gflops"):
         of a backbone), backbones, threshold, accuracy, cost, total_cost, full_accuracy.
     """
     y = np.asarray(dataset.y)
-    X = embed(dataset, backbones, draws.work, verbose=draws.verbose)
-    blocks, prompts = list(blocks_of(backbones).items()), _prompts(dataset)
+    X = draws.embed(dataset, backbones)
+    blocks, prompts = list(blocks_of(backbones).items()), dataset.prompts
 
     def run_draw(draw, train, test):
         shared = {"cost": cost, "random_state": draw}
@@ -69,10 +69,6 @@ def run(dataset, backbones, draws, *, shots=16, cv=3, cost="gflops"):
 
     frame = draws.run(run_draw, "cascade", dataset, backbones, shots, cv, cost)
     return frame.assign(cv=cv)
-
-
-def _prompts(dataset):
-    return {"class_names": dataset.class_names, "templates": dataset.templates}
 
 
 def _systems(draw, prompts):

@@ -16,7 +16,7 @@ import skclipens
 from skclipens.model_selection import FewShotSplit
 
 from .._machine import markdown_of
-from ._embedding import write_whole
+from ._embedding import PLAIN, embed, write_whole
 
 
 def digest_of_sources():
@@ -57,6 +57,10 @@ class Draws:
     jobs: int = 1
     verbose: bool = False
 
+    def embed(self, dataset, backbones, columns=PLAIN):
+        """Embeddings of all images of a set."""
+        return embed(dataset, backbones, self.work, columns=columns, verbose=self.verbose)
+
     def run(self, run_draw, name, dataset, backbones, shots, *settings):
         """Rows of all draws of so many images per class, as :func:`run_draws` gives them.
 
@@ -76,6 +80,11 @@ class Draws:
         folder = draws_folder(self.work, dataset, backbones, *settings)
         frame = run_draws(run_draw, splits, folder, jobs=self.jobs, verbose=self.verbose)
         return frame.assign(dataset=dataset.name, shots=shots)
+
+    def run_each(self, run_draw, name, dataset, backbones, shots, *settings):
+        """The same for each of several numbers of images per class."""
+        frames = [self.run(run_draw, name, dataset, backbones, k, *settings) for k in shots]
+        return pd.concat(frames, ignore_index=True)
 
 
 def run_draws(run_draw, draws, folder, *, jobs=1, verbose=False):

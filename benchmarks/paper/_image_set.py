@@ -22,6 +22,11 @@ class ImageSet:
     test: np.ndarray | None = None
     gathered_from: str = ""
 
+    @property
+    def prompts(self):
+        """Parameters of heads and ensembles that start from prompts."""
+        return {"class_names": self.class_names, "templates": self.templates}
+
 
 class MissingSetError(Exception):
     """A set that cannot be had here; the message says why."""

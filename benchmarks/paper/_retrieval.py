@@ -7,7 +7,7 @@ from sklearn.preprocessing import normalize
 from skclipens import AdaptiveBackboneEnsemble, ZeroShotHead
 from skclipens.heads._classifier import one_column_per_class
 
-from ._embedding import blocks_of, embed
+from ._embedding import blocks_of
 from ._experiments import sections, table
 from ._transfer import ROUTERS, halves, move
 
@@ -38,7 +38,7 @@ def run(dataset, backbones, draws, *, shots=16, max_queries=300, max_gallery=200
         Columns dataset, draw, shots, max_queries, task, system, mAP, recall@1, ...
     """
     y = np.asarray(dataset.y)
-    X = embed(dataset, backbones, draws.work, verbose=draws.verbose)
+    X = draws.embed(dataset, backbones)
     blocks = blocks_of(backbones)
 
     def run_draw(draw, train, test):
@@ -67,8 +67,7 @@ def run(dataset, backbones, draws, *, shots=16, max_queries=300, max_gallery=200
 def _fit_all(X, y, backbones, dataset, draw):
     options = {
         "head": "zero-shot",
-        "class_names": dataset.class_names,
-        "templates": dataset.templates,
+        **dataset.prompts,
         "random_state": draw,
     }
     return {
@@ -81,12 +80,11 @@ def _fit_all(X, y, backbones, dataset, draw):
 
 def _text_to_image(task, routed, classes, X, y, dataset, blocks):
     """Rankings for each class's name: by similarity, and by probability among all names."""
-    prompts = {"class_names": dataset.class_names, "templates": dataset.templates}
     # The labels tell a head its classes; it learns nothing from the rows.
     rows = np.zeros((len(classes), X.shape[1]), X.dtype)
     cosines = []
     for name, columns in blocks.items():
-        texts = ZeroShotHead(name, **prompts).fit(rows[:, columns], classes).coef_
+        texts = ZeroShotHead(name, **dataset.prompts).fit(rows[:, columns], classes).coef_
         cosines.append(normalize(X[:, columns]) @ texts.T)
     calibrated = routed[LABELS["uniform"]].expert_proba(X).swapaxes(0, 1)
     sums = {name: one_column_per_class(clf.decision_function(X)) for name, clf in routed.items()}

@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 
 from .._machine import markdown_of
-from ._embedding import blocks_of, embed, kept
+from ._embedding import blocks_of, kept
 from ._experiments import mean_sd, sections, table
 from ._perturbations import LEVELS, PERTURBATIONS, perturb
 from ._systems import PAPER_NLC
@@ -44,14 +44,14 @@ def run(dataset, backbones, draws, *, shots=16, max_test=300, perturbations=tupl
     """
     y = np.asarray(dataset.y)
     pool, test = _split(dataset, max_test, draws.random_state)
-    X = embed(dataset, backbones, draws.work, verbose=draws.verbose)
+    X = draws.embed(dataset, backbones)
     held_out, clean = [dataset.images[row] for row in test], np.array(X[test])
     parts = {
         name: _embed_perturbed(held_out, clean, name, backbones, draws) for name in perturbations
     }
     X_test = np.concatenate([clean, *parts.values()])
     versions = [(CLEAN, 0), *((name, level) for name in parts for level in LEVELS)]
-    prompts = {"class_names": dataset.class_names, "templates": dataset.templates}
+    prompts = dataset.prompts
 
     def run_draw(draw, train, test):
         predicted = _predict(X[train], y[train], X_test, backbones, prompts, draw)

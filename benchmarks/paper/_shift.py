@@ -9,7 +9,7 @@ import pandas as pd
 from skclipens import AdaptiveBackboneEnsemble
 from skclipens.ensemble import _support
 
-from ._embedding import ALL_FEATURES, blocks_of, embed
+from ._embedding import ALL_FEATURES, blocks_of
 from ._experiments import by_shots, gaps_of, table
 
 DEFAULT, IGNORED, PROMPTS = "default", "ignored", "prompts alone"
@@ -46,12 +46,11 @@ def run(dataset, backbones, draws, *, shots=SHOTS, columns=ALL_FEATURES):
         Columns dataset, shots, draw, system, accuracy.
     """
     y = np.asarray(dataset.y)
-    X = embed(dataset, backbones, draws.work, columns=columns, verbose=draws.verbose)
-    names = list(blocks_of(backbones, columns))
-    options = {"class_names": dataset.class_names, "templates": dataset.templates}
+    X = draws.embed(dataset, backbones, columns)
+    names, prompts = list(blocks_of(backbones, columns)), dataset.prompts
 
     def run_draw(draw, train, test):
-        clf = AdaptiveBackboneEnsemble(names, random_state=draw, **options).fit(X[train], y[train])
+        clf = AdaptiveBackboneEnsemble(names, random_state=draw, **prompts).fit(X[train], y[train])
         found, share = {}, 0.0
         if clf.support_ is not None:
             share = (clf.support_.within(X[test]) < 1).mean()
@@ -66,8 +65,7 @@ def run(dataset, backbones, draws, *, shots=SHOTS, columns=ALL_FEATURES):
             {"system": one, "accuracy": value} for one, value in (found | {SHARE: share}).items()
         ]
 
-    frames = [draws.run(run_draw, "shift", dataset, backbones, k, columns) for k in shots]
-    return pd.concat(frames, ignore_index=True)
+    return draws.run_each(run_draw, "shift", dataset, backbones, shots, columns)
 
 
 def _score_of_prompts(clf, X, y):

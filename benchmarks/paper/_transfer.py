@@ -4,7 +4,6 @@ import numpy as np
 
 from skclipens import AdaptiveBackboneEnsemble
 
-from ._embedding import embed
 from ._experiments import sections, table
 from ._systems import PAPER_NLC
 
@@ -36,7 +35,7 @@ def run(dataset, backbones, draws, *, shots=16, other_templates=OTHER_TEMPLATES)
     y = np.asarray(dataset.y)
     if len(np.unique(y)) < 4:
         raise ValueError(f"{dataset.name} has fewer than four classes: no two halves of two each.")
-    X = embed(dataset, backbones, draws.work, verbose=draws.verbose)
+    X = draws.embed(dataset, backbones)
 
     def run_draw(draw, train, test):
         def trained(router, rows, templates=dataset.templates):

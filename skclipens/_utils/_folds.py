@@ -79,6 +79,8 @@ def few_shot_folds(
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
         random_state = random_state if shuffle else None
         cv = kind(n_folds, shuffle=shuffle, random_state=random_state)
+        if groups is not None:  # which scikit-learn assigns in the order of names
+            y, groups = _by_appearance(y), _by_appearance(groups)
         if every_class:
             return _split_rows(cv, y, groups, np.flatnonzero(in_company(y)))
     elif isinstance(cv, Real):
@@ -212,6 +214,12 @@ def merge_copies(X, y, weights):
 def numbered(labels):
     """Labels or groups as numbers from zero, in their order."""
     return np.unique(labels, return_inverse=True)[1]
+
+
+def _by_appearance(labels):
+    """Labels or groups as numbers from zero, in the order in which they appear."""
+    _, first, place = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[place]
 
 
 def in_company(y, groups=None, weights=None):

@@ -1,10 +1,35 @@
-"""Images where a table is wanted: which step is missing."""
+"""A column of images: its name, and one where a table is wanted."""
 
 import os
 
 import numpy as np
+from sklearn.utils.validation import validate_data
+
+from ._warnings import silent
 
 _LONGEST = 80  # of what a message quotes
+
+
+def check_column(estimator, X, *, reset):
+    """Note the name of a frame's column of images, or compare it with the one that is noted.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With `reset`, its ``n_features_in_`` is set, and ``feature_names_in_`` where X has names.
+    X : collection of n images
+    reset : bool
+
+    Raises
+    ------
+    ValueError
+        If X has another name than the one that is noted.
+    """
+    if reset:
+        estimator.n_features_in_ = 1
+    if reset or hasattr(estimator, "feature_names_in_"):
+        with silent("X does not have valid feature names"):  # as lists and Series have none
+            validate_data(estimator, X, reset=reset, skip_check_array=True, ensure_2d=False)
 
 
 def refuse_images(X):

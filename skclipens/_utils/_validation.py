@@ -66,7 +66,7 @@ def check_table(estimator, X, y, *, option=None, any_scale=False, reset=True):
         else:
             refuse_text(X)
             X, y = validate_data(estimator, X, y, reset=reset, dtype=_FLOATS)
-    check_labels(y, option)
+    _check_classes(y)
     if option is not None:  # heads inside an ensemble would say it again
         warn_of_texts(y)
     if not any_scale:
@@ -215,6 +215,10 @@ def check_labels(y, option=None):
     """
     refuse_unlabeled(y, option)
     refuse_mixed(y)
+    _check_classes(y)
+
+
+def _check_classes(y):
     try:
         with few_rows_per_class():
             check_classification_targets(y)

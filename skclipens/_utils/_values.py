@@ -10,6 +10,8 @@ from ._missing import SIGNS_OF_MISSING, TEXTS_OF_MISSING, WORDS_OF_MISSING, is_m
 from ._warnings import warn
 
 _SMALLEST = 1e-16  # of the largest value of a table; squares of smaller ones vanish in float32
+# Letters of Cyrillic and Greek that look like Latin ones, large and small; apostrophes and dashes.
+_LOOKS_LIKE = str.maketrans("аеорсухіјѕοАЕОРСУХІЈЅΟ’‘ʼ‐–—−", "aeopcyxijsoAEOPCYXIJSO'''----")
 
 
 def refuse_text(X):
@@ -173,7 +175,8 @@ def _why_none(labels):
 def warn_of_writings(first, name):
     """Warn of classes that are the same word or number.
 
-    But for case, blanks, "_" in place of a blank, and zeros before or behind a number.
+    But for case, blanks, "_" in place of a blank, zeros before or behind a number, and signs that
+    look alike.
 
     Parameters
     ----------
@@ -194,10 +197,12 @@ def warn_of_writings(first, name):
         return
     one, other = groups[0][:2]
     more = f" So do {len(groups) - 1} more." if len(groups) > 1 else ""
+    write = ascii if _looks(one) == _looks(other) else repr
     warn(
-        f"{name} has the classes {one!r}, first in row {first[one]}, and {other!r}, first in row "
-        f"{first[other]}, which differ in case, blanks, '_' or zeros only.{more} If they are one "
-        "class, write them alike: rows of one count as wrong for the other."
+        f"{name} has the classes {write(one)}, first in row {first[one]}, and {write(other)}, "
+        f"first in row {first[other]}, which differ only in case, blanks, '_', zeros or signs that "
+        f"look alike.{more} If they are one class, write them alike: rows of one count as wrong "
+        "for the other."
     )
 
 
@@ -221,9 +226,13 @@ def alike(names, plain):
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _plain(name):
+def _looks(name):
     seen = "".join(sign for sign in name if unicodedata.category(sign) != "Cf")  # not U+200B
-    words = " ".join(unicodedata.normalize("NFC", seen).casefold().replace("_", " ").split())
+    return unicodedata.normalize("NFKC", seen).translate(_LOOKS_LIKE)
+
+
+def _plain(name):
+    words = " ".join(_looks(name).casefold().replace("_", " ").split())
     number = re.fullmatch(r"0*([0-9]+)(\.0*)?", words)
     return number[1] if number else words
 

@@ -6,9 +6,10 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, check_consistent_length, column_or_1d, get_tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
+from .._utils._images import check_column
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._validation import check_labels
 from .._utils._warnings import each_warning_once
@@ -20,8 +21,9 @@ from ..embedding._stages import Stages
 from ..embedding._weights import WeightsMixin
 from ..ensemble._blocks import find_blocks
 from ..images import as_image_list
+from ._base import BaseCascade
 from ._costs import IS_MAPPING, block_costs, make_for_blocks
-from ._table import BaseCascade, CascadeEnsemble
+from ._table import CascadeEnsemble
 
 
 @fill_doc
@@ -208,9 +210,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         self.classes_ = self.cascade_.classes_
         self.backbones_ = [parse_kind(block).backbone for block in self.cascade_.block_names_]
         self._note_weights(backbones)
-        self.n_features_in_ = 1
-        # Sets feature_names_in_, or removes it where X has no names.
-        validate_data(self, X, skip_check_array=True, ensure_2d=False)
+        check_column(self, X, reset=True)
         return self
 
     def _block_of(self, name):
@@ -307,6 +307,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
                 Summed costs of the backbones that embedded the image.
         """
         check_is_fitted(self)
+        check_column(self, X, reset=False)
         parts = [self.cascade_._run(*part) for part in self._parts(as_image_list(X))]
         return Bunch(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 

@@ -1,31 +1,20 @@
 """A cascade: cheap blocks first, and the others only for rows that are still undecided."""
 
-from numbers import Integral, Real
-
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, heard_rows
+from .._utils._folds import few_shot_folds, heard_rows
 from .._utils._given import check_groups, check_weights, scaled_shares
 from .._utils._metadata import metadata_for, rows_of
 from .._utils._progress import progress
 from .._utils._random import draw_seed
-from .._utils._sklearn import (
-    HasMethods,
-    InOrder,
-    Interval,
-    StrOptions,
-    fit_context,
-    with_settings,
-)
+from .._utils._sklearn import InOrder, StrOptions, fit_context, with_settings
 from .._utils._validation import check_at_least_two, check_rows, check_table, few_rows_per_class
-from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
-from ..ensemble.routers._base import log_of
-from ..heads._classifier import LabeledScoreMixin
+from ._base import BaseCascade
 from ._costs import (
     IS_MAPPING,
     block_costs,
@@ -38,68 +27,6 @@ from ._costs import (
 from ._thresholds import broadcast_thresholds, choose, sweep
 
 _WAY_OUT = "Give more labelled rows per class, or thresholds as numbers, such as 0.9."
-
-
-class BaseCascade(VersionsMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEstimator):
-    """A classifier that is defined by ``predict_with_cost``."""
-
-    _parameter_constraints: dict = {
-        "estimator": [None, HasMethods(["fit", "predict_proba"])],
-        "order": [StrOptions({"cost", "given"})],
-        "thresholds": [StrOptions({"auto"}), Interval(Real, 0, None, closed="both"), InOrder()],
-        "max_accuracy_drop": [None, Interval(Real, 0, 1, closed="both")],
-        "max_cost": [None, Interval(Real, 0, None, closed="left")],
-        "cv": CV_CONSTRAINTS,
-        "n_jobs": [None, Integral],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
-    __metadata_request__fit = {"sample_weight": True, "groups": True}
-
-    def predict_proba(self, X):
-        """Probabilities of the classes, at the stage that decided.
-
-        Parameters
-        ----------
-        X : n rows or images
-            As in ``fit``.
-
-        Returns
-        -------
-        ndarray of shape (n, C)
-            Probabilities, columns in the order of ``classes_``.
-        """
-        return self.predict_with_cost(X).proba
-
-    def predict_log_proba(self, X):
-        """Logarithm of the probabilities, finite.
-
-        Parameters
-        ----------
-        X : n rows or images
-            As in ``fit``.
-
-        Returns
-        -------
-        ndarray of shape (n, C)
-            Logarithms of the probabilities, columns in the order of ``classes_``.
-        """
-        return log_of(self.predict_proba(X))
-
-    def predict(self, X):
-        """Classify.
-
-        Parameters
-        ----------
-        X : n rows or images
-            As in ``fit``.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Labels.
-        """
-        return self.predict_with_cost(X).labels
 
 
 class CascadeEnsemble(BaseCascade):

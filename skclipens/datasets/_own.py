@@ -180,7 +180,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     Warns
     -----
     UserWarning
-        If labels differ in case, blanks, "_" or zeros only, such as "cat" and "Cat"; says the rows.
+        If labels differ only in case, blanks, "_", zeros or signs that look alike, such as "cat"
+        and "Cat"; says the rows.
 
     See Also
     --------

@@ -7,8 +7,8 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import validate_data
 
+from .._utils._images import check_column
 from .._utils._linalg import parts_of, unit_rows
 from .._utils._progress import progress
 from .._utils._sklearn import InOrder, Interval, StrOptions, as_output, fit_context
@@ -106,9 +106,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
                 check_available(backbone)
         self._note_weights(self._backbones())
         self._fitted_settings = self._settings()
-        self.n_features_in_ = 1
-        # Sets feature_names_in_, or removes it where X has no names.
-        validate_data(self, X, skip_check_array=True, ensure_2d=False)
+        check_column(self, X, reset=True)
         return self
 
     def transform(self, X):
@@ -136,7 +134,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
             If the weights of a backbone cannot be had.
         ValueError
             If features are not finite, as of damaged weights or of numbers that are too large for
-            ``precision="fp16"``; names the backbone.
+            ``precision="fp16"``; names the backbone. If the column of a frame has another name than
+            in ``fit``.
 
         Warns
         -----
@@ -146,6 +145,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         self._doubt_changes()
+        check_column(self, X, reset=False)
         images = as_image_list(X)
         embeddings, notes = self._transform(images)
         warn_of(notes, images)

@@ -40,7 +40,7 @@ class Block(NamedTuple):
         return self.kind is not None and self.kind.has_text
 
 
-def find_blocks(blocks, n_features, feature_names):
+def find_blocks(blocks, n_features, feature_names, given="blocks"):
     """Blocks of a table from what a user may write.
 
     Parameters
@@ -49,6 +49,8 @@ def find_blocks(blocks, n_features, feature_names):
     n_features : int
     feature_names : ndarray of str or None
         Names of the columns, where the table has them.
+    given : str
+        The parameter that names the blocks.
 
     Returns
     -------
@@ -61,9 +63,11 @@ def find_blocks(blocks, n_features, feature_names):
     """
     if blocks is None:
         return _blocks_from_names(n_features, feature_names)
+    if not len(blocks):
+        raise ValueError(f"{given} is empty; None takes the blocks from the names of columns.")
     blocks = list(blocks.items()) if isinstance(blocks, dict) else blocks
     if isinstance(blocks, str) or all(isinstance(block, str) for block in blocks):
-        return _blocks_from_kinds(_named_kinds(blocks), n_features, feature_names)
+        return _blocks_from_kinds(_named_kinds(blocks), n_features, feature_names, given)
     made = [
         _made_block(
             name, positions(columns, n_features, feature_names, f"Block {name!r}"), feature_names
@@ -146,24 +150,24 @@ def _named_kinds(names):
     return kinds
 
 
-def _blocks_from_kinds(kinds, n_features, feature_names):
+def _blocks_from_kinds(kinds, n_features, feature_names, given):
     blocks = [] if feature_names is None else _embeddings(feature_names)
     found = {block.kind: block for block in blocks}
     if len(found) < len(blocks):
         raise ValueError(
-            f"blocks names {', '.join(kind.name for kind in kinds)}, but X has more than one block "
-            f"of a kind: {', '.join(block.name for block in blocks)}. Leave blocks=None, which "
-            "takes them all from the names of the columns."
+            f"{given} names {', '.join(kind.name for kind in kinds)}, but X has more than one "
+            f"block of a kind: {', '.join(block.name for block in blocks)}. Leave {given}=None, "
+            "which takes them all from the names of the columns."
         )
     if found:
-        return _blocks_by_name(kinds, found, n_features)
+        return _blocks_by_name(kinds, found, n_features, given)
     widths = [kind.width for kind in kinds]
     if sum(widths) != n_features:
         listed = ", ".join(f"{k.name} ({w})" for k, w in zip(kinds, widths, strict=True))
+        pairs = ", or give blocks as (name, columns) pairs" if given == "blocks" else ""
         raise ValueError(
-            f"X has {n_features} features, but the blocks {listed} have {sum(widths)} columns "
-            "together. Embed the images with the same backbones, or give blocks as "
-            "(name, columns) pairs."
+            f"X has {n_features} features, but {given} names {listed}, which have {sum(widths)} "
+            f"columns together. Name the backbones that made X{pairs}."
         )
     ends = np.cumsum(widths)
     return [
@@ -172,7 +176,7 @@ def _blocks_from_kinds(kinds, n_features, feature_names):
     ]
 
 
-def _blocks_by_name(kinds, found, n_features):
+def _blocks_by_name(kinds, found, n_features, given):
     """The named blocks of a table whose columns are named, too; of a backbone, all it has there."""
     chosen = {}
     for kind in kinds:
@@ -184,9 +188,9 @@ def _blocks_by_name(kinds, found, n_features):
         rest = n_features - _n_columns(found)
         others = f" and {rest} other columns" if rest else ""
         raise ValueError(
-            f"blocks names {', '.join(kind.name for kind in kinds)}, but X has columns of "
+            f"{given} names {', '.join(kind.name for kind in kinds)}, but X has columns of "
             f"{', '.join(block.name for block in found.values())}{others}. Give X the columns of "
-            "these backbones alone, or leave blocks=None, which takes them from X."
+            f"these backbones alone, or leave {given}=None, which takes them from X."
         )
     return list(chosen.values())
 
@@ -224,7 +228,7 @@ def positions(columns, n_features, feature_names, owner):
         if columns.stop is not None and columns.stop > n_features:
             raise ValueError(f"{owner} ends at {columns.stop}, but X has {n_features} columns.")
     else:
-        columns = np.atleast_1d(np.asarray(columns))
+        columns = np.ravel(columns) if np.size(columns) else np.empty(0, int)
         if columns.dtype.kind in "UOT":
             if feature_names is None:
                 raise ValueError(

@@ -18,7 +18,7 @@ from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
 from ..heads import KernelHead, LinearDiscriminantHead, ResidualHead, ZeroShotHead
 from ..heads._from_files import RowsOfFiles, SumsOver
-from ..heads._ridge import ResidualSums
+from ..heads._ridge import ResidualSums, held_out
 from ..heads._sums import Sums
 from ._held_out import HeldOut
 from ._suspect import warn_of_weights
@@ -262,19 +262,13 @@ class _ResidualFit(_Fit):
         *of_folds, total = of_folds
         for one in of_folds:
             total.merge(one)
-        said, known = np.zeros_like(self._text), np.zeros(len(kept.rows), bool)
-        rows = self._features - self._centre
-        judging = np.isin(np.arange(len(kept.rows)), kept.judges)
-        for one, (_, test) in zip(of_folds, self._folds, strict=True):
-            coef, intercept = total.without(one).solve(head.alpha)
-            places = kept.places(test)
-            places = places[judging[places]]
-            said[places], known[places] = rows[places] @ coef + intercept, True
+        tests = (kept.places(test) for _, test in self._folds)
+        parts, rows = zip(of_folds, tests, strict=True), self._features - self._centre
+        said, places = held_out(total, parts, rows, kept.judges, head.alpha)
         coef, intercept = total.solve(head.alpha)
         intercept -= self._centre @ coef
         coef, intercept = (one.astype(np.float32) for one in (coef.T, intercept))
-        places = np.flatnonzero(known)
-        head._correct(self._text, coef, intercept, said[places], places, *self._of_rows(kept))
+        head._correct(self._text, coef, intercept, said, places, *self._of_rows(kept))
         fitted = self.expert._replace(head=head)
         logits = fitted.for_classes(self._text[kept.judges], classes)
         return fitted, logits, np.ones(len(logits), bool)

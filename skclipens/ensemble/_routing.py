@@ -26,7 +26,7 @@ class Routing:
         """Take fitted experts, and fit how to combine them by what is held out, if anything is."""
         self.experts_ = experts
         self.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
-        self._seen, told = seen_blocks(experts, X), 0.0
+        self._seen, told = seen_blocks((one.block for one in experts), X), 0.0
         warn_of_mismatch(self, X, y)
         if held_out is None:
             self.judged_, self.temperatures_ = np.ones(len(experts), bool), np.ones(len(experts))

@@ -53,21 +53,20 @@ class SeenBlock(NamedTuple):
     is_normalized: bool = False
 
 
-def seen_blocks(experts, X):
-    """What the blocks of experts are like that are embeddings, or may be as they are wide.
+def seen_blocks(blocks, X):
+    """What those blocks are like that are embeddings, or may be as they are wide.
 
     Parameters
     ----------
-    experts : list of Expert
+    blocks : iterable of Block
     X : ndarray of shape (n, n_features)
 
     Returns
     -------
     tuple of SeenBlock
     """
-    parts = [part for expert in experts for part in expert.block.parts or [expert.block]]
-    blocks = {part.name: part for part in parts}.values()
-    wide = [one for one in blocks if one.backbone is not None or len(one.columns) >= _WIDE]
+    parts = {part.name: part for block in blocks for part in block.parts or [block]}
+    wide = [one for one in parts.values() if one.backbone is not None or len(one.columns) >= _WIDE]
     X = some_rows(X)
     return tuple(_seen(one.name, one.columns, one.backbone is not None, X) for one in wide)
 

@@ -131,10 +131,13 @@ class Discriminant:
         else:
             coef = solve(gram, right, assume_a="pos", overwrite_a=True) * self.n_rows
         bias = np.einsum("cd,dc->c", self._centre + self._means / 2, coef)
-        return self._of_unseen(coef.T, self._log_prior - bias)
+        return self._of_unseen(coef.T, -bias, self._log_prior)
 
     def of_means(self, strength):
         """Logits that tell the means of classes apart by a logistic regression.
+
+        They are close to each other, and with priors the largest class would be predicted more
+        often than it is there. So all classes that have rows are alike likely.
 
         Parameters
         ----------
@@ -159,10 +162,11 @@ class Discriminant:
                 solved = (np.concatenate([-one, one]) / 2 for one in solved)
             of_basis, bias[seen] = solved
             coef[seen] = of_basis @ basis.T / unit
-        return self._of_unseen(coef, self._log_prior + bias - coef @ self._centre)
+        priors = np.where(self._counts > 0, 0, self._log_prior).astype(bias.dtype)
+        return self._of_unseen(coef, bias - coef @ self._centre, priors)
 
-    def _of_unseen(self, coef, intercept):
-        """The same, where a class without rows has the mean of the others, and its prior.
+    def _of_unseen(self, coef, intercept, priors):
+        """With priors, where a class without rows has the mean of the others, and its prior.
 
         So it is never predicted where that is next to none. Where its own mean is taken for that of
         all rows, it is: logits of many columns are farther apart than priors.
@@ -170,9 +174,8 @@ class Discriminant:
         seen = self._counts > 0
         if not seen.all():
             coef[~seen] = coef[seen].mean(axis=0)
-            priors = self._log_prior
-            intercept[~seen] = (intercept - priors)[seen].mean() + priors[~seen]
-        return coef, intercept
+            intercept[~seen] = intercept[seen].mean()
+        return coef, intercept + priors
 
     @property
     def is_of_lone_rows(self):

@@ -83,9 +83,10 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     A row whose class no other row shows cannot judge. Where that is so for at least half of the
     classes, nothing is searched and the shrinkage is 1; and where at least half have one row only,
-    a logistic regression tells the means of classes apart, as S says nothing. Of shrinkages whose
-    log-loss is within a thousandth of the smallest, the least is taken. After ``partial_fit``,
-    ``coef_`` and ``intercept_`` are computed when they are first read.
+    a logistic regression tells the means of classes apart, as S says nothing, and all classes are
+    alike likely, however many rows they have. Of shrinkages whose log-loss is within a thousandth
+    of the smallest, the least is taken. After ``partial_fit``, ``coef_`` and ``intercept_`` are
+    computed when they are first read.
 
     References
     ----------

@@ -59,6 +59,22 @@ class RidgeSums:
         return coef, (of_Y - of_X @ coef) / total
 
 
+def held_out(total, parts, X, judges, alpha):
+    """What regressions say of those of their rows that judge, and which these are.
+
+    Each is on all rows but some; parts are the sums over these, and the rows that it is asked of.
+    """
+    _, _, of_Y, *_ = total._sums
+    said = np.zeros((len(X), len(of_Y)), X.dtype)
+    known = np.zeros(len(X), bool)
+    for part, rows in parts:
+        rows = rows[np.isin(rows, judges)]
+        coef, intercept = total.without(part).solve(alpha)
+        said[rows], known[rows] = X[rows] @ coef + intercept, True
+    rows = np.flatnonzero(known)
+    return taken(said, rows), rows
+
+
 class Ridge:
     """Ridge regression with intercept, on all rows or on those that a fold teaches by.
 
@@ -88,18 +104,12 @@ class Ridge:
 
     def held_out(self, folds, judges):
         """What each fold's regression says of those of its rows that judge; and which these are."""
-        judging, known = np.zeros(len(self._X), bool), np.zeros(len(self._X), bool)
-        judging[judges] = True
-        said = np.zeros_like(self._Y)
         everyone = np.arange(len(self._X))
-        for train, test in folds:
-            rest = np.setdiff1d(everyone, everyone[train])
-            coef, intercept = self._sums.without(self._sums_of(rest)).solve(self._alpha)
-            test = everyone[test]
-            test = test[judging[test]]
-            said[test], known[test] = self._X[test] @ coef + intercept, True
-        rows = np.flatnonzero(known)
-        return taken(said, rows), rows
+        parts = (
+            (self._sums_of(np.setdiff1d(everyone, everyone[train])), everyone[test])
+            for train, test in folds
+        )
+        return held_out(self._sums, parts, self._X, judges, self._alpha)
 
     def fit(self):
         """Coefficients, (C, d), and intercepts, (C,), of all rows."""

@@ -5,7 +5,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, softmax
 from sklearn.base import clone, is_classifier
 
-from .._utils._sklearn import StrOptions, validate_params
+from .._utils._sklearn import HasMethods, StrOptions, validate_params
 from .._utils._validation import check_labels
 from ._held_out import checked_labels, held_out_logits, without_embedder
 
@@ -13,7 +13,11 @@ _STARTS = (0.02, 0.2, 0.5)  # shares of wrong labels from which the fit begins
 
 
 @validate_params(
-    {"method": [StrOptions({"noise", "confident-learning"})]}, prefer_skip_nested_validation=True
+    {
+        "estimator": [HasMethods(["fit"])],
+        "method": [StrOptions({"noise", "confident-learning"})],
+    },
+    prefer_skip_nested_validation=True,
 )
 def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, random_state=None):
     """Rank labels by how likely they are right, and say which are probably wrong.

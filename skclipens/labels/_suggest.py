@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
-from .._utils._sklearn import Interval, safe_indexing, validate_params
+from .._utils._sklearn import HasMethods, Interval, safe_indexing, validate_params
 from .._utils._validation import labels_of, unlabeled_rows
 from ._held_out import unit_table, without_embedder
 
@@ -17,6 +17,7 @@ _SHARPNESS = 10.0
 
 @validate_params(
     {
+        "estimator": [HasMethods(["fit"])],
         "n": [Interval(Integral, 1, None, closed="left")],
         "max_rows": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],

@@ -9,25 +9,45 @@ from .._utils._validation import refuse_unlabeled
 from .._utils._warnings import warn
 
 _ENOUGH = 10  # rows that are not all wrong by chance
+_OF_POSITIONS = "Positions of classes become labels by classes_[positions]."
 
 
 def check_correct(y_true, predictions, sample_weight=None):
     """Whether each prediction is right, of shape (n, E), and the weights of rows or None.
 
-    Warns where no label of y_true is predicted for any of ten rows or more.
+    Warns where, of ten rows or more, labels and predictions seem to be numbered otherwise.
     """
     warn_of_other_order(predictions, y_true, "y_true", "predictions")
     y_true, predictions = check_truth(y_true), check_predictions(predictions)
     check_consistent_length(y_true, predictions)
     if _is_text(y_true) != _is_text(predictions):
-        raise ValueError("y_true and the predicted labels must both be strings, or both not.")
+        raise ValueError(
+            f"y_true and the predicted labels must both be strings, or both not. {_OF_POSITIONS}"
+        )
+    correct = predictions == y_true[:, None]
+    _warn_of_other_labels(y_true, predictions, correct)
+    return correct, check_weight(sample_weight, y_true)
+
+
+def _warn_of_other_labels(y_true, predictions, correct):
     classes = np.unique(y_true)
-    if len(classes) > 1 and len(y_true) >= _ENOUGH and not np.isin(classes, predictions).any():
+    if len(classes) < 2 or len(y_true) < _ENOUGH:
+        return
+    if not np.isin(classes, predictions).any():
         warn(
             f"No label of y_true, such as {classes.tolist()[0]!r}, is among the predictions, such "
             f"as {predictions.tolist()[0][0]!r}. Are they written otherwise, or numbered otherwise?"
         )
-    return predictions == y_true[:, None], check_weight(sample_weight, y_true)
+    elif all(labels.dtype.kind in "iuf" for labels in (y_true, predictions)):
+        ends = [(float(labels.min()), float(labels.max())) for labels in (y_true, predictions)]
+        steps = np.subtract(*ends)
+        moved = (predictions + steps[0] == y_true[:, None]).mean()
+        if steps[0] == steps[1] and abs(steps[0]) == 1 and moved > correct.mean():
+            warn(
+                f"Labels of y_true begin at {ends[0][0]:g}, and predictions at {ends[1][0]:g}. "
+                f"Counted from the same number, {moved:.0%} of them were right, in place of "
+                f"{correct.mean():.0%}. {_OF_POSITIONS}"
+            )
 
 
 def check_truth(y_true):

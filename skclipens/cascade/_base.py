@@ -1,0 +1,73 @@
+"""What cascades on tables and on images share."""
+
+from numbers import Integral, Real
+
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
+
+from .._utils._folds import CV_CONSTRAINTS
+from .._utils._sklearn import HasMethods, InOrder, Interval, StrOptions
+from .._utils._versions import VersionsMixin
+from ..ensemble.routers._base import log_of
+from ..heads._classifier import LabeledScoreMixin
+
+
+class BaseCascade(VersionsMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEstimator):
+    """A classifier that is defined by ``predict_with_cost``."""
+
+    _parameter_constraints: dict = {
+        "estimator": [None, HasMethods(["fit", "predict_proba"])],
+        "order": [StrOptions({"cost", "given"})],
+        "thresholds": [StrOptions({"auto"}), Interval(Real, 0, None, closed="both"), InOrder()],
+        "max_accuracy_drop": [None, Interval(Real, 0, 1, closed="both")],
+        "max_cost": [None, Interval(Real, 0, None, closed="left")],
+        "cv": CV_CONSTRAINTS,
+        "n_jobs": [None, Integral],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+    __metadata_request__fit = {"sample_weight": True, "groups": True}
+
+    def predict_proba(self, X):
+        """Probabilities of the classes, at the stage that decided.
+
+        Parameters
+        ----------
+        X : n rows or images
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+            Probabilities, columns in the order of ``classes_``.
+        """
+        return self.predict_with_cost(X).proba
+
+    def predict_log_proba(self, X):
+        """Logarithm of the probabilities, finite.
+
+        Parameters
+        ----------
+        X : n rows or images
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+            Logarithms of the probabilities, columns in the order of ``classes_``.
+        """
+        return log_of(self.predict_proba(X))
+
+    def predict(self, X):
+        """Classify.
+
+        Parameters
+        ----------
+        X : n rows or images
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels.
+        """
+        return self.predict_with_cost(X).labels
