@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
 from .._utils._given import warn_of_other_order
+from .._utils._missing import without_mask
 from .._utils._sklearn import Interval, StrOptions, validate_params
 from ._checks import check_correct, check_truth
 
@@ -128,7 +129,7 @@ def _edges(confidence, n_bins, strategy, weight):
 
 
 def _check_proba(y_proba):
-    y_proba = check_array(y_proba, ensure_2d=False, input_name="y_proba")
+    y_proba = check_array(without_mask(y_proba), ensure_2d=False, input_name="y_proba")
     if y_proba.ndim == 1:
         y_proba = np.stack([1 - y_proba, y_proba], axis=1)
     wrong = (y_proba < 0).any(axis=1) | (np.abs(y_proba.sum(axis=1) - 1) > 1e-3)

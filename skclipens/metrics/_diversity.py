@@ -6,6 +6,7 @@ from sklearn.utils import check_array, column_or_1d
 
 from .._utils._docstrings import fill_doc
 from .._utils._given import warn_of_other_order
+from .._utils._missing import without_mask
 from .._utils._warnings import warn
 from ._checks import (
     check_correct,
@@ -134,7 +135,7 @@ def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sampl
         return float(1 - np.prod(1 - np.average(correct, axis=0, weights=weight)))
     labels, codes = np.unique(check_truth(y_true), return_inverse=True)
     shares = np.bincount(codes, weight) / np.bincount(codes, weight).sum()
-    predictions = check_array(predictions, dtype=None, input_name="predictions")
+    predictions = check_array(without_mask(predictions), dtype=None, input_name="predictions")
     named = [np.average((predictions == one).any(axis=1), weights=weight) for one in labels]
     return float(np.dot(named, shares))
 
