@@ -205,12 +205,14 @@ def _values_of_floats(X):
     return values if values.dtype in _FLOATS else None
 
 
-def column_of_labels(y, *, warn=False):
+def column_of_labels(y, *, name="y", warn=False):
     """Labels as a column. Raises ValueError as :func:`refuse_mixed`.
 
     Parameters
     ----------
     y : array-like of shape (n,)
+    name : str
+        What the labels are called.
     warn : bool
         Whether to warn where y is a column of a table already.
 
@@ -220,7 +222,7 @@ def column_of_labels(y, *, warn=False):
         Rows without a label have none here either: of a list, numpy would make the label 'nan' of
         NaN beside strings, and of a masked array what is behind the mask.
     """
-    refuse_mixed(y)
+    refuse_mixed(y, name)
     y = without_mask(y)
     if isinstance(y, (list, tuple)) and any(map(is_missing, y)):
         y = np.array(y, dtype=object)

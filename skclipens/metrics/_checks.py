@@ -5,7 +5,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from .._utils._given import warn_of_other_order
 from .._utils._missing import is_missing, without_mask
-from .._utils._validation import refuse_unlabeled
+from .._utils._validation import column_of_labels, refuse_unlabeled
 from .._utils._warnings import warn
 
 _ENOUGH = 10  # rows that are not all wrong by chance
@@ -33,7 +33,7 @@ def check_correct(y_true, predictions, sample_weight=None):
 def check_truth(y_true):
     """True labels of shape (n,), one for each row."""
     refuse_unlabeled(y_true, name="y_true", minus_is_label=True)
-    return column_or_1d(y_true, warn=True)
+    return column_of_labels(y_true, name="y_true", warn=True)
 
 
 def check_predictions(predictions):
