@@ -96,7 +96,7 @@ def test_training_does_not_depend_on_modes_of_torch(wine, kind, setting):
 @pytest.mark.parametrize("kind", [NeuralLogitController, MixtureRouter, CLIPEmbedder])
 def test_nothing_depends_on_the_default_precision_of_torch(wine, kind):
     X, y = wine
-    logits = np.stack([X[:, :3], X[:, 3:6]], axis=1)
+    logits = np.stack([X[:, :3], X[:, 3:6], X[:, 6:9]], axis=1)
     picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
 
     def answer():
