@@ -222,7 +222,8 @@ def column_of_labels(y, *, name="y", warn=False):
         Rows without a label have none here either: of a list, numpy would make the label 'nan' of
         NaN beside strings, and of a masked array what is behind the mask.
     """
-    refuse_mixed(y, name)
+    if y is not None:  # else scikit-learn's own error
+        refuse_mixed(y, name)
     y = without_mask(y)
     if isinstance(y, (list, tuple)) and any(map(is_missing, y)):
         y = np.array(y, dtype=object)
