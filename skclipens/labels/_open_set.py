@@ -165,6 +165,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
             self._reject_label()
         first = self.estimator_ if self.embedder_ is None else self.embedder_
         for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)  # of another fit
             if hasattr(first, name):
                 setattr(self, name, getattr(first, name))
         if not known.any():
