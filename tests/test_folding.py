@@ -95,7 +95,8 @@ def test_other_classes(emoji):
 def test_unlabelled_rows_are_added(emoji):
     X, y, train = emoji
     partly = np.where(np.isin(np.arange(len(y)), train[::4]), y, None)
-    clf = AdaptiveBackboneEnsemble(PAIR, unlabeled="use", random_state=0).fit(X, partly)
+    parameters = {"unlabeled": "use", "out_of_distribution": "ignore", "random_state": 0}
+    clf = AdaptiveBackboneEnsemble(PAIR, **parameters).fit(X, partly)
     alone = by_experts(clf, X)
     added = 0 if clf.unlabeled_ is None else clf.unlabeled_.logits(X)
     assert_allclose(clf._logits_of(X), alone + added, atol=1e-4)
