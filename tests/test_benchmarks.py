@@ -1,5 +1,6 @@
 """The programs that measure time and memory: that they run on few pictures, and what they say."""
 
+import numpy as np
 import pytest
 
 from benchmarks import (
@@ -75,6 +76,12 @@ def test_program_of_doubts(capsys, tmp_path):
     # With a row per class there are too few to compare with.
     assert shares["predict, blocks in another order"] == ["0", "100", "100 |"]
     assert "Of 12 right uses, 0.0% are doubted; limit 2.0%." in lines
+
+
+def test_rows_that_are_the_same_in_two_classes():
+    X = np.array([[1.0, 2], [3, 4], [1, 2], [3, 4], [1, 2], [5, 6]])
+    found = doubts.are_of_one_class(X, np.array([0, 1, 1, 1, 0, 2]))
+    assert found.tolist() == [False, True, False, True, False, True]
 
 
 def test_program_of_pictures_found_by_words(capsys, tmp_path):
