@@ -157,8 +157,8 @@ class HeadComposition:
         if self._has_auto() and not self._has_named_classes(y):
             warn_of_nameless(experts, y)
         if self._has_auto() and self.blocks is None:
-            parts = [part for one in experts for part in one.block.parts or [one.block]]
-            warn_of_unnamed_columns(parts, names)
+            blocks = [block for expert in experts for block in expert.block.members]
+            warn_of_unnamed_columns(blocks, names)
         as_they_are = self._takes_experts_as_they_are(router)
         if not as_they_are or any(expert.learns for expert in experts):
             warn_of_columns(experts, X, names)

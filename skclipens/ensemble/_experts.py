@@ -69,8 +69,7 @@ class Expert(NamedTuple):
     @property
     def backbones(self):
         """Names of the backbones whose texts its head may start from."""
-        parts = self.block.parts or [self.block]
-        named = {part.backbone for part in parts if part.has_text}
+        named = {block.backbone for block in self.block.members if block.has_text}
         return (named | _backbones_of(self.head)) - {None}
 
     def columns_of(self, X):
@@ -354,7 +353,7 @@ def _backbones_of(head):
 def _given(block, named_classes):
     """What a head may take from its block."""
     parts, end = [], 0
-    for part in block.parts or [block]:
+    for part in block.members:
         start, end = end, end + len(part.columns)
         has_words = named_classes and part.has_text
         parts.append((part.backbone if has_words else None, slice(start, end)))

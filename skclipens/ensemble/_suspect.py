@@ -143,8 +143,9 @@ def warn_of_labels_in_columns(experts, X, y, names):
     if len(X) * np.log(len(classes)) < _ENOUGH_LOSS or n_rows.min() < 2:
         return
     order, starts = np.argsort(targets), np.cumsum(n_rows) - n_rows
-    parts = [part for expert in experts for part in expert.block.parts or [expert.block]]
-    for columns in {part.name: part.columns for part in parts if part.backbone is None}.values():
+    blocks = [block for expert in experts for block in expert.block.members]
+    others = {block.name: block.columns for block in blocks if block.backbone is None}
+    for columns in others.values():
         values = take(X, columns)[order]
         lowest, highest = (of.reduceat(values, starts) for of in (np.minimum, np.maximum))
         of_class = (lowest == highest).all(axis=0) & (lowest != lowest[0]).any(axis=0)
