@@ -13,7 +13,7 @@ from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
 from .._utils._warnings import each_warning_once, silent
 from ._held_out import HeldOut
-from ._suspect import warn_of_contradictions, warn_of_groups, warn_of_weights
+from ._suspect_rows import warn_of_contradictions, warn_of_groups, warn_of_weights
 from ._unlabeled import learn_from_unlabeled
 from .routers import combine, is_fixed
 

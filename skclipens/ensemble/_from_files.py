@@ -21,7 +21,7 @@ from ..heads._from_files import RowsOfFiles, SumsOver
 from ..heads._ridge import ResidualSums, held_out
 from ..heads._sums import Sums
 from ._held_out import HeldOut
-from ._suspect import warn_of_weights
+from ._suspect_rows import warn_of_weights
 
 
 class FitFrom:

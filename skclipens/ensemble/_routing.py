@@ -14,7 +14,7 @@ from ..heads._temperature import (
 from ._folding import fold
 from ._mismatch import warn_of_mismatch
 from ._support import find_support
-from ._suspect import warn_of_guessing
+from ._suspect_rows import warn_of_guessing
 from ._unlike import seen_blocks
 from .routers import UniformRouter, combine, is_fixed
 
