@@ -306,9 +306,9 @@ class AdaptiveBackboneEnsemble(
         return {"sample_weight": weights, "groups": check_groups(groups, y)}
 
     def _fit(self, X, y, metadata, cv, judge=False):
-        """Fit on labelled rows; return how far they surprise what is judged, and what is held out.
+        """Fit on labelled rows; return the relative log-loss of those that judge, and ``HeldOut``.
 
-        See :func:`surprise`.
+        See :func:`skclipens.heads._temperature.relative_log_loss`.
         """
         self.unlabeled_ = None
         names = getattr(self, "feature_names_in_", None)

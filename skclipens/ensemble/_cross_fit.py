@@ -134,9 +134,9 @@ class CrossFit:
         kept = kept & (source == np.arange(len(kept)))
         # Many small fits: threads within each cost more than they bring; n_jobs is for more cores.
         with one_blas_thread():
-            told, held_out = self._fit(X, y, metadata, cv, judge)
+            relative_loss, held_out = self._fit(X, y, metadata, cv, judge)
             if self.unlabeled == "use":
-                self.unlabeled_ = learn_from_unlabeled(self, X, y, metadata, *rest, told)
+                self.unlabeled_ = learn_from_unlabeled(self, X, y, metadata, *rest, relative_loss)
         return Learned(kept, source, X, y, metadata, held_out)
 
     def _without_copies(self, X, y, metadata, cv):

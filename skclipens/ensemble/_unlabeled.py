@@ -20,7 +20,7 @@ from .routers._base import loss_per_row
 N_ROUNDS = 3
 SHRINKAGE = 1.0
 SPREADS = (0.1, 0.3, 1.0)  # how far the mixture's logits may be put apart
-# The same where nothing can judge it: the first times the surprise of the others to this power.
+# The same where nothing can judge it: the first times the others' relative log-loss to this power.
 UNJUDGED_SPREAD, UNJUDGED_POWER = 0.6, 8
 N_FOLDS = 3
 FARTHEST = 1.5  # of unlabelled rows from the labelled ones; see `distance`
@@ -157,7 +157,7 @@ def fit_mixture(rows, prior, known, spread):
     return coef, intercept
 
 
-def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, surprise):
+def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, relative_loss):
     """The correction that unlabelled rows bring to a fitted ensemble, or None.
 
     Labelled rows can judge only what is like them. So the mean of the unlabelled rows may not be
@@ -177,8 +177,8 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, surprise)
     unlabeled : ndarray of shape (m, n_features)
     weights : ndarray of shape (m,) or None
         Of the unlabelled rows.
-    surprise : float
-        See :func:`skclipens.heads._temperature.surprise`.
+    relative_loss : float
+        See :func:`skclipens.heads._temperature.relative_log_loss`; of the rows that judge.
 
     Returns
     -------
@@ -199,7 +199,7 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, surprise)
         return None
     spread, gain = _choose(ensemble, rows, table, y, metadata)
     if spread is None:
-        spread = UNJUDGED_SPREAD * surprise**UNJUDGED_POWER
+        spread = UNJUDGED_SPREAD * relative_loss**UNJUDGED_POWER
     if not spread:
         return None
     mixture = fit_mixture(rows, *_as_seen(ensemble, table, np.arange(len(y)), y), spread)
