@@ -7,8 +7,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._folds import few_shot_folds, heard_rows
-from .._utils._given import check_groups, check_weights, scaled_shares
-from .._utils._metadata import metadata_for, rows_of
+from .._utils._metadata import check_metadata, metadata_for, rows_of
 from .._utils._progress import progress
 from .._utils._random import draw_seed
 from .._utils._sklearn import InOrder, StrOptions, fit_context, with_settings
@@ -185,8 +184,7 @@ class CascadeEnsemble(BaseCascade):
             block, or thresholds are to be chosen and no class has two rows.
         """
         X, y = check_table(self, X, y)
-        weights = scaled_shares(check_weights(sample_weight, X))
-        metadata = {"sample_weight": weights, "groups": check_groups(groups, y)}
+        metadata = check_metadata(X, y, sample_weight, groups)
         _, X, y, metadata, cv = heard_rows(X, y, metadata, self.cv)
         check_at_least_two(np.unique(y))
         blocks = blocks_of(self, "is the only stage")
