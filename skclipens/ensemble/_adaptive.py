@@ -16,9 +16,10 @@ from ._before_fit import ChecksBeforeFit
 from ._blocks import find_blocks
 from ._composition import HeadComposition
 from ._cross_fit import CrossFit
-from ._experts import find_classes, make_experts
+from ._experts import find_classes
 from ._from_files import FitFrom
 from ._held_out import fit_and_judge, fit_experts
+from ._make_experts import make_experts
 from ._memory import kept_by
 from ._predicting import ExpertClassifier
 from ._routing import Routing

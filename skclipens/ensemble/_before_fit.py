@@ -11,7 +11,7 @@ from .._utils._validation import check_labels, labels_of, unlabeled_rows
 from .._utils._values import refuse_mixed
 from ..backbones._prompts import check_templates
 from ..heads._text_head import BaseTextHead, names_of_classes
-from ._experts import named_heads
+from ._heads import named_heads
 from ._without_labels import labelled_by_names
 from .routers import is_fixed
 

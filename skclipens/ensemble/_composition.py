@@ -8,8 +8,13 @@ from .._utils._metadata import metadata_taken
 from .._utils._random import draw_seed
 from .._utils._sklearn import VisualBlock, routing_enabled
 from ..heads._classifier import LogitClassifierMixin
-from ._experts import HEADS, named_heads, warn_of_nameless
-from ._suspect import warn_of_columns, warn_of_labels_in_columns, warn_of_unnamed_columns
+from ._heads import HEADS, named_heads
+from ._suspect import (
+    warn_of_columns,
+    warn_of_labels_in_columns,
+    warn_of_nameless,
+    warn_of_unnamed_columns,
+)
 from .routers import is_fixed, named_router
 
 
@@ -130,9 +135,7 @@ class HeadComposition:
         return "sample_weight" if self.class_weight is None else "class_weight"
 
     def _has_auto(self):
-        return any(
-            isinstance(kind, str) and kind == "auto" for _, kind, _ in named_heads(self.head)
-        )
+        return "auto" in [kind for _, kind, _ in named_heads(self.head)]
 
     def _has_named_classes(self, y):
         return self.class_names is not None or isinstance(np.asarray(y).tolist()[0], str)

@@ -216,6 +216,17 @@ def _by_block(experts):
     return [(of_block[0].block, of_block) for of_block in groups.values()]
 
 
+def warn_of_nameless(experts, y):
+    """Warn where heads that start from names were left out."""
+    embeddings = [expert.block.name for expert in experts if expert.block.has_text]
+    if embeddings:
+        warn(
+            f"A label such as {y.tolist()[0]!r} does not say what its class is, so "
+            f"{embeddings[0]!r} gets only a head that needs no names. Give class_names to use the "
+            "text tower, or head='linear' to choose this."
+        )
+
+
 def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
     """Warn of many columns that may be embeddings, but are not named so.
 
