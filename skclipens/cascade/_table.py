@@ -6,7 +6,8 @@ from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._folds import few_shot_folds, heard_rows
+from .._utils._folds import few_shot_folds, heard_rows, held_out_rows
+from .._utils._linalg import some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
 from .._utils._progress import progress
 from .._utils._random import draw_seed
@@ -237,9 +238,7 @@ class CascadeEnsemble(BaseCascade):
         judged = self._run_fits(tasks, bar)
         by_fold = [judged[i : i + len(stages)] for i in range(0, len(judged), len(stages))]
         confidence, correct = np.concatenate([np.stack(fold, axis=2) for fold in by_fold], axis=1)
-        weights = metadata["sample_weight"]
-        if weights is not None:
-            weights = np.concatenate([weights[test] for _, test in folds])
+        weights = some_of(metadata["sample_weight"], held_out_rows(folds))
         self.curve_ = sweep(confidence, correct, self.block_costs_, weights)
         best = choose(self.curve_, self.max_accuracy_drop, self.max_cost)
         self.thresholds_ = np.full(len(stages) - 1, self.curve_["threshold"][best])

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.linalg import cholesky, qr, solve, solve_triangular
 from scipy.special import softmax
 
-from .._utils._folds import covers_most, few_shot_folds, merge_copies
+from .._utils._folds import covers_most, few_shot_folds, held_out_rows, merge_copies
 from .._utils._linalg import mean_row
 from .._utils._metadata import rows_of
 from .._utils._warnings import silent
@@ -221,7 +221,7 @@ def _choose(ensemble, rows, table, y, metadata):
     """
     options = {"groups": metadata["groups"], "random_state": ensemble.random_state}
     folds = few_shot_folds(y, N_FOLDS, **options)
-    held_out = np.concatenate([test for _, test in folds]) if folds else np.array([], int)
+    held_out = held_out_rows(folds)
     if not covers_most(y[held_out], len(ensemble.classes_)):
         return None, np.nan
     parts = [_gains(ensemble, rows, table, y, metadata, *fold) for fold in folds]

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import eigh, qr, solve
 from sklearn.linear_model import LogisticRegression
 
-from .._utils._folds import are_lone, in_company, judging_rows
+from .._utils._folds import are_lone, held_out_rows, in_company, judging_rows
 from .._utils._linalg import (
     mean_row,
     one_hot,
@@ -301,8 +301,7 @@ class HeldOutDiscriminants:
             held_out = [(train, test[judges[test]]) for train, test in held_out]
             self._parts = [(discriminant.of_rows(train), test) for train, test in held_out]
             known = np.zeros(len(judges), bool)
-            for _, test in held_out:
-                known[test] = True
+            known[held_out_rows(held_out)] = True
         self.rows = np.flatnonzero(known & judges)
 
     def logits(self, ridge_of):

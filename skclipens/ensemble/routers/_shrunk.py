@@ -7,6 +7,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.utils import check_random_state
 
+from ..._utils._folds import held_out_rows
 from ..._utils._linalg import one_blas_thread, some_of, total_weight
 from ..._utils._sklearn import InOrder, Interval
 from ._base import BaseRouter, loss_per_row, plausible_classes, weighted_sum
@@ -132,7 +133,7 @@ class ShrunkRouter(BaseRouter):
             return static, None
         folds = [_Fold(*part, *table) for part in parts]
         static_losses, static_right = _judged(static, folds)
-        of_rows = None if weights is None else np.concatenate([weights[test] for _, test in parts])
+        of_rows = some_of(weights, held_out_rows(parts))
         chosen, best = static, 0.0
         for strength in sorted(self.strengths, reverse=True):
             router = GatedRouter(strength, self.prior)
