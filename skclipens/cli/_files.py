@@ -15,6 +15,7 @@ from ..datasets._own import list_images
 from ..datasets._tables import TABLE_SUFFIXES, read_table
 from ..embedding._keys import image_keys
 from ..images._files import IMAGE_SUFFIXES
+from ..images._protocols import is_url
 from ..images._wrapped import name_of
 from ..pipeline import BackbonePipeline
 
@@ -51,7 +52,7 @@ def _pictures_of(source):
             raise ValueError(f"{source!r} has no images; these end in {', '.join(IMAGE_SUFFIXES)}.")
         return images
     if not Path(source).exists():
-        advice = "URLs are not fetched: download it." if "://" in source else "Check the path."
+        advice = "URLs are not fetched: download it." if is_url(source) else "Check the path."
         raise FileNotFoundError(f"There is no file or folder {source!r}. {advice}")
     return load_table(source).filenames if _is_table(source) else [source]
 
