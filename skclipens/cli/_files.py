@@ -9,6 +9,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 
+from .._utils._extras import require
 from .._utils._warnings import warn
 from ..datasets import load_folder, load_table
 from ..datasets._own import list_images
@@ -166,12 +167,7 @@ def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
     if not path.lower().endswith(suffixes):
         raise ValueError(f"The output {path!r} must end in {' or '.join(suffixes)}.")
     if path.lower().endswith(".parquet"):
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError:
-            raise ImportError(
-                'Parquet needs pyarrow: pip install "skclipens[stream]". Or write a .csv file.'
-            ) from None
+        require("pyarrow", "stream", "Parquet files", "Or write a .csv file.")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from PIL import Image
 from sklearn.base import clone
 from sklearn.utils import check_scalar
 
+from .._utils._extras import require
 from .._utils._progress import progress
 from ..backbones._devices import resolve_precision
 from ..images._protocols import is_url
@@ -154,10 +155,7 @@ def _fingerprint(content):
 
 
 def require_pyarrow():
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise ImportError("Parquet files need pyarrow: pip install 'skclipens[stream]'.") from None
+    require("pyarrow", "stream", "Parquet files")
 
 
 class Folder:
