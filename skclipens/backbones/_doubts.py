@@ -43,7 +43,7 @@ def warn_of_prompts(backbone, names, templates):
     n_read = backbone.config["text_cfg"].get("context_length", 77)
     longest = max(len(template.encode()) for template in templates)
     long = [name for name in names if longest + len(name.encode()) > n_read - 2]
-    close = [name for group in alike(names, _plain) for name in group]
+    close = [name for group in alike(names, _as_read) for name in group]
     if not long and not close:
         return
     tokenizer = load_backbone(backbone).tokenizer
@@ -92,7 +92,7 @@ def _are_numbers(names):
     return len(names) > few and numbers in [list(range(a, a + len(names))) for a in (0, 1)]
 
 
-def _plain(name):
+def _as_read(name):
     """What tokenizers may read of a name: neither case nor signs nor blanks."""
     plain = unicodedata.normalize("NFKD", html.unescape(html.unescape(name))).casefold()
     return re.sub(r"\W|_", "", plain)

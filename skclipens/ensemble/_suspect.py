@@ -185,10 +185,10 @@ def warn_of_labels_in_columns(experts, X, y, names):
     for columns in others.values():
         values = take(X, columns)[order]
         lowest, highest = (of.reduceat(values, starts) for of in (np.minimum, np.maximum))
-        of_class = (lowest == highest).all(axis=0) & (lowest != lowest[0]).any(axis=0)
-        told = _telling(np.flatnonzero(of_class), lowest)
-        if len(told):
-            named = listed((_called(columns[place], names) for place in told), write=str)
+        one_value = (lowest == highest).all(axis=0) & (lowest != lowest[0]).any(axis=0)
+        telling = _telling(np.flatnonzero(one_value), lowest)
+        if len(telling):
+            named = listed((_called(columns[place], names) for place in telling), write=str)
             warn(
                 f"{named}: one value for each class, and no two classes have the same. If this was "
                 "made of the labels, leave it out of X: rows to predict will not have it."
@@ -198,9 +198,9 @@ def warn_of_labels_in_columns(experts, X, y, names):
 
 def _telling(places, values):
     """Columns of which one alone, or all together, have a value of its own for each class."""
-    for told in [*places[:, None], places]:
-        if len(told) and len(np.unique(values[:, told], axis=0)) == len(values):
-            return told
+    for telling in [*places[:, None], places]:
+        if len(telling) and len(np.unique(values[:, telling], axis=0)) == len(values):
+            return telling
     return []
 
 
