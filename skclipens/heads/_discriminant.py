@@ -297,8 +297,7 @@ class HeldOutDiscriminants:
         judges[discriminant.judges] = True
         known = discriminant.in_company
         if folds is not None:
-            held_out = [(train, np.arange(len(judges))[test]) for train, test in folds]
-            held_out = [(train, test[judges[test]]) for train, test in held_out]
+            held_out = [(train, test[judges[test]]) for train, test in folds]
             self._parts = [(discriminant.of_rows(train), test) for train, test in held_out]
             known = np.zeros(len(judges), bool)
             known[held_out_rows(held_out)] = True

@@ -145,7 +145,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         logits, known = np.zeros((len(X), len(self.classes_)), X.dtype), np.zeros(len(X), bool)
         some = [None if one is None else taken(one, used) for one in (targets, weights, groups)]
         if folds is not None:
-            folds = [[_found_in(used, np.arange(len(X))[rows]) for rows in fold] for fold in folds]
+            folds = [[_found_in(used, rows) for rows in fold] for fold in folds]
         positions = np.searchsorted(used, support), np.searchsorted(used, judges)
         logits[used], known[used] = self._fit_on(taken(X, used), *some, folds, *positions)
         return logits, known
