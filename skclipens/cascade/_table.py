@@ -188,21 +188,9 @@ class CascadeEnsemble(BaseCascade):
         metadata = check_metadata(X, y, sample_weight, groups)
         _, X, y, metadata, cv = heard_rows(X, y, metadata, self.cv)
         check_at_least_two(np.unique(y))
-        blocks = blocks_of(self, "is the only stage")
-        costs = block_costs(self.cost, cost_names(blocks))
-        if self.order == "cost":
-            order = np.argsort(costs, kind="stable")
-            blocks, costs = [blocks[i] for i in order], costs[order]
-        self.block_names_, self.block_costs_ = [block.name for block in blocks], costs
-        check_budget(self.max_cost, self.block_names_[:1], costs[:1])
-        self._columns = [block.columns for block in blocks]
-        table = X[:, columns_of(blocks)]
-        ends = np.cumsum([len(columns) for columns in self._columns])
+        blocks = self._ordered_blocks()
         seed = draw_seed(self.random_state)
-        stages = [
-            (make_for_blocks(self.estimator, blocks[:k], seed), table[:, :end])
-            for k, end in enumerate(ends, start=1)
-        ]
+        stages = self._stages(blocks, X, seed)
         vars(self).pop("curve_", None)  # of an earlier fit
         searched = isinstance(self.thresholds, str) and len(stages) > 1
         folds = self._split(X, y, metadata["groups"], cv, seed) if searched else []
@@ -220,6 +208,27 @@ class CascadeEnsemble(BaseCascade):
         # Not those of y: a frozen head may know more.
         self.classes_ = self.estimators_[-1].classes_
         return self
+
+    def _ordered_blocks(self):
+        """The blocks in the order of the stages, whose names, costs and columns are noted."""
+        blocks = blocks_of(self, "is the only stage")
+        costs = block_costs(self.cost, cost_names(blocks))
+        if self.order == "cost":
+            order = np.argsort(costs, kind="stable")
+            blocks, costs = [blocks[i] for i in order], costs[order]
+        self.block_names_, self.block_costs_ = [block.name for block in blocks], costs
+        check_budget(self.max_cost, self.block_names_[:1], costs[:1])
+        self._columns = [block.columns for block in blocks]
+        return blocks
+
+    def _stages(self, blocks, X, seed):
+        """For each stage, its estimator, not fitted, and its columns of the table."""
+        table = X[:, columns_of(blocks)]
+        ends = np.cumsum([len(block.columns) for block in blocks])
+        return [
+            (make_for_blocks(self.estimator, blocks[:k], seed), table[:, :end])
+            for k, end in enumerate(ends, start=1)
+        ]
 
     def _run_fits(self, tasks, bar):
         results = []
