@@ -11,6 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._utils._missing import without_mask
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
 from ._utils._versions import VersionsMixin
 from .ensemble._blocks import find_blocks, take
@@ -121,7 +122,9 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
             If X may hold embeddings, but does not say of which backbones: an array of 128 columns
             or more, say, without `blocks`.
         """
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        X = validate_data(
+            self, without_mask(X), dtype=[np.float64, np.float32], ensure_min_samples=2
+        )
         names = getattr(self, "feature_names_in_", None)
         blocks = find_blocks(self.blocks, X.shape[1], names)
         if self.blocks is None:
@@ -158,7 +161,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
             If the estimator is not fitted.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        X = validate_data(self, without_mask(X), reset=False, dtype=[np.float64, np.float32])
         parts = [pca.transform(take(X, self._columns[name])) for name, pca in self.pcas_.items()]
         return np.concatenate([*parts, X[:, self._others]], axis=1)
 

@@ -12,6 +12,7 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._utils._linalg import row_batches, unit_rows
+from ._utils._missing import without_mask
 from ._utils._sklearn import InOrder, Interval, StrOptions, fit_context
 from .backbones import Backbone
 from .backbones._prompts import check_texts
@@ -248,7 +249,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     def _table(self, X):
         """A table of embeddings, of which images get the names; and which rows are gaps."""
         if _is_table(X):
-            return X, np.zeros(X.shape[0], bool)
+            return without_mask(X), np.zeros(X.shape[0], bool)
         table = self._embedder().set_output(transform="pandas").fit_transform(X)
         return table, gaps_of(table)
 

@@ -22,7 +22,7 @@ from skclipens import (
     MultiBackboneEmbedder,
     make_backbone_pipeline,
 )
-from skclipens._utils._linalg import unit_rows
+from skclipens._utils._linalg import mean_cosines, unit_blocks, unit_rows
 from skclipens.backbones import Backbone, load_backbone
 from skclipens.backbones._doubts import warn_of_prompts
 from skclipens.datasets import load_emoji
@@ -143,6 +143,16 @@ def test_unit_rows_do_not_depend_on_the_scale(X, exponent):
         expected, found = unit_rows(X.astype(dtype)), unit_rows((X * scale).astype(dtype))
         assert found.dtype == dtype
         assert_allclose(found, expected, atol=1e-4 if abs(exponent) > 34 else 1e-6)
+
+
+@given(arrays(np.float32, (4, 6), elements=st.floats(-1, 1, width=32)), st.integers(-37, 37))
+def test_mean_cosines_are_products_of_unit_blocks(X, exponent):
+    blocks, row = [np.arange(2, 6), np.array([1, 0])], unit_rows(np.arange(1.0, 7)[None])[0]
+    X = X * np.float32(10.0**exponent)
+    row = row.astype(np.float32)
+    found = mean_cosines(X, blocks, row)
+    assert found.dtype == np.float32
+    assert_allclose(found, unit_blocks(X, blocks) @ row, atol=1e-5)
 
 
 def test_unit_rows_of_ordinary_rows_are_what_they_were(table):

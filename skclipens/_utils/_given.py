@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._missing import is_missing
+from ._missing import is_missing, without_mask
 from ._sklearn import check_sample_weight
 from ._warnings import warn
 
@@ -30,6 +30,7 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
     """
     if sample_weight is None:
         return None
+    sample_weight = without_mask(sample_weight)
     if all_may_be_zero and np.shape(sample_weight) == (len(X),) and not np.any(sample_weight):
         return np.zeros(len(X), X.dtype)
     weights = check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
@@ -62,6 +63,7 @@ def check_groups(groups, y):
     """
     if groups is None:
         return None
+    groups = without_mask(groups)
     # Of a list, numpy would make the group 'nan' of NaN beside strings.
     given = groups if hasattr(groups, "dtype") else np.asarray(groups, dtype=object)
     groups = np.asarray(groups)

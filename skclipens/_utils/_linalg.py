@@ -11,12 +11,17 @@ from ._locks import ForkLock
 _VALUES_AT_ONCE = 2**23
 
 
-def unit_rows(X):
-    """Rows of X scaled to unit Euclidean length; zero rows stay."""
+def _lengths(X):
+    """Lengths of rows, (n, 1), and which are odd: squares of their values vanish or overflow."""
     with np.errstate(over="ignore"):
         lengths = np.sqrt(np.einsum("ij,ij->i", X, X))[:, None]
-    # Squares of values that are very small or large vanish or overflow: these rows are scaled.
     odd = (lengths < np.sqrt(np.finfo(lengths.dtype).tiny) * X.shape[1]) | np.isinf(lengths)
+    return lengths, odd
+
+
+def unit_rows(X):
+    """Rows of X scaled to unit Euclidean length; zero rows stay."""
+    lengths, odd = _lengths(X)
     if not odd.any():
         return X / lengths
     units = X / np.where(odd, 1, lengths)
@@ -48,6 +53,31 @@ def unit_blocks(X, blocks):
         start, end = end, end + part.shape[1]
         np.divide(unit_rows(part), root, out=found[:, start:end])
     return found
+
+
+def mean_cosines(X, blocks, row):
+    """Products of a row, of length one, with those of :func:`unit_blocks`, which are not made.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    blocks : list of columns
+    row : ndarray of shape (width of the blocks,)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    found, end = np.zeros(len(X), X.dtype), 0
+    for columns in blocks:
+        part = X[:, columns]
+        start, end = end, end + part.shape[1]
+        lengths, odd = _lengths(part)
+        if odd.any():
+            found += unit_rows(part) @ row[start:end]
+        else:
+            found += part @ row[start:end] / lengths[:, 0]
+    return found / X.dtype.type(np.sqrt(len(blocks)))
 
 
 def taken(X, rows):

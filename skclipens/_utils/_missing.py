@@ -19,3 +19,12 @@ def is_missing(x):
     if isinstance(x, (Real, np.datetime64)):
         return bool(x != x)
     return type(x).__name__ in ("NAType", "NaTType")
+
+
+def without_mask(values):
+    """A masked array with None where it is masked; what has nothing masked as it is."""
+    if not np.ma.is_masked(values):
+        return values
+    filled = values.data.astype(object)
+    filled[np.ma.getmaskarray(values)] = None
+    return filled

@@ -1,6 +1,7 @@
 """What is private in scikit-learn and used here. No other module imports it from there."""
 
 from collections.abc import Mapping, MappingView, Set
+from contextlib import contextmanager
 from functools import partial, wraps
 
 from sklearn import config_context, get_config
@@ -38,6 +39,7 @@ __all__ = [
     "fit_context",
     "routing_enabled",
     "safe_indexing",
+    "unchanged_by_failure",
     "validate_params",
     "with_settings",
 ]
@@ -61,6 +63,19 @@ class InOrder(HasMethods):
         return "a list or an array"
 
 
+@contextmanager
+def unchanged_by_failure(*estimators):
+    """A context of a fit; where it fails, the estimators are what they were before."""
+    before = [vars(estimator).copy() for estimator in estimators]
+    try:
+        yield
+    except BaseException:
+        for estimator, attributes in zip(estimators, before, strict=True):
+            vars(estimator).clear()
+            vars(estimator).update(attributes)
+        raise
+
+
 def fit_context(*, prefer_skip_nested_validation):
     """scikit-learn's context of a fit; where the fit fails, the estimator is what it was before.
 
@@ -73,13 +88,8 @@ def fit_context(*, prefer_skip_nested_validation):
 
         @wraps(method)
         def fit(estimator, *args, **parameters):
-            before = vars(estimator).copy()
-            try:
+            with unchanged_by_failure(estimator):
                 return checked(estimator, *args, **parameters)
-            except BaseException:
-                vars(estimator).clear()
-                vars(estimator).update(before)
-                raise
 
         return fit
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import validate_data
 from ._given import warn_of_other_order
 from ._images import refuse_images
 from ._messages import listed
-from ._missing import is_missing
+from ._missing import is_missing, without_mask
 from ._values import check_range, refuse_mixed, refuse_text, warn_of_texts, why_no_labels
 from ._warnings import silent, warn
 
@@ -54,6 +54,7 @@ def check_table(estimator, X, y, *, option=None, any_scale=False, reset=True):
         row; see :func:`check_labels`.
     """
     refuse_images(X)
+    X = without_mask(X)
     if y is not None:
         refuse_unlabeled(y, option)
         refuse_mixed(y)
@@ -100,8 +101,7 @@ def check_partly_labeled(estimator, X, y):
     refuse_images(X)
     warn_of_other_order(X, y)
     X = _checked(estimator, X, reset=True)
-    refuse_mixed(y)
-    y = column_or_1d(y, warn=True)
+    y = column_of_labels(y, warn=True)
     check_consistent_length(X, y)
     warn_of_texts(y)
     labeled = ~unlabeled_rows(y)
@@ -129,6 +129,7 @@ def check_rows(estimator, X):
 
 
 def _checked(estimator, X, reset):
+    X = without_mask(X)
     values = _values_of_floats(X)
     with _first_gap_named(X):
         if values is None:
@@ -204,6 +205,31 @@ def _values_of_floats(X):
     return values if values.dtype in _FLOATS else None
 
 
+def column_of_labels(y, *, name="y", warn=False):
+    """Labels as a column. Raises ValueError as :func:`refuse_mixed`.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+    name : str
+        What the labels are called.
+    warn : bool
+        Whether to warn where y is a column of a table already.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Rows without a label have none here either: of a list, numpy would make the label 'nan' of
+        NaN beside strings, and of a masked array what is behind the mask.
+    """
+    if y is not None:  # else scikit-learn's own error
+        refuse_mixed(y, name)
+    y = without_mask(y)
+    if isinstance(y, (list, tuple)) and any(map(is_missing, y)):
+        y = np.array(y, dtype=object)
+    return column_or_1d(y, warn=warn)
+
+
 def check_labels(y, option=None):
     """Raise ValueError unless y holds the labels of a classification, one for each row.
 
@@ -239,7 +265,7 @@ def unlabeled_rows(y, *, signs_are_classes=False):
     -------
     ndarray of shape (n,), bool
     """
-    labels = np.asarray(y, dtype=None if hasattr(y, "dtype") else object).ravel()
+    labels = _labels_as_given(y)
     if labels.dtype.kind in "if":  # of many rows, far sooner than one by one
         missing, minus = np.isnan(labels), labels == -1
         signs = signs_are_classes and minus.any() and (minus | (labels == 1)).all()
@@ -254,6 +280,11 @@ def unlabeled_rows(y, *, signs_are_classes=False):
     if signs_are_classes and numbers == {-1, 1}:
         return missing
     return missing | np.array([_is_number(x) and x == -1 for x in labels], bool)
+
+
+def _labels_as_given(y):
+    """Of a list, numpy would make text of all that stands beside text."""
+    return np.asarray(without_mask(y), dtype=None if hasattr(y, "dtype") else object).ravel()
 
 
 def _is_number(label):
@@ -297,7 +328,7 @@ def refuse_unlabeled(y, option=None, name="y", *, minus_is_label=False):
     missing = unlabeled_rows(y, signs_are_classes=True)
     if not missing.any():
         return
-    labels = np.asarray(y, dtype=None if hasattr(y, "dtype") else object).ravel().tolist()
+    labels = _labels_as_given(y).tolist()
     if minus_is_label:
         missing &= [not _is_number(one) or one != -1 for one in labels]
         if not missing.any():

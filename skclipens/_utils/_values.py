@@ -77,7 +77,7 @@ def check_range(X, names=None):
         )
 
 
-def refuse_mixed(y):
+def refuse_mixed(y, name="y"):
     """Raise ValueError if labels are of several types, or of one that is none of a label's.
 
     Numbers beside text would become text.
@@ -85,6 +85,8 @@ def refuse_mixed(y):
     Parameters
     ----------
     y : array-like of shape (n,)
+    name : str
+        What the labels are called.
     """
     if hasattr(y, "__array__"):
         y = np.asarray(y)
@@ -97,21 +99,21 @@ def refuse_mixed(y):
         kind = "a number" if isinstance(label, (Number, np.bool_)) else _kind_of(label)
         if kind is None:
             raise ValueError(
-                f"Label {label!r} of y, in row {row}, is of type {type(label).__name__}. Labels "
-                "are strings, or whole numbers."
+                f"Label {label!r} of {name}, in row {row}, is of type {type(label).__name__}. "
+                "Labels are strings, or whole numbers."
             )
         first.setdefault(kind, (row, label))
         all_minus &= kind != "a number" or label == -1
     if set(first) == {"a number", "a string"} and all_minus:
         raise ValueError(
-            f"y holds strings, and the number -1 in row {first['a number'][0]}. Where labels are "
-            "strings, a row without a label has None: write None in place of -1."
+            f"{name} holds strings, and the number -1 in row {first['a number'][0]}. Where labels "
+            "are strings, a row without a label has None: write None in place of -1."
         )
     if len(first) > 1:
         named = " and ".join(f"{kind} in row {r} ({v!r})" for kind, (r, v) in first.items())
         raise ValueError(
-            f"y mixes types: {named}. Labels are all strings or all numbers: y = [str(label) for "
-            "label in y] makes them strings."
+            f"{name} mixes types: {named}. Labels are all strings or all numbers: {name} = "
+            f"[str(label) for label in {name}] makes them strings."
         )
 
 

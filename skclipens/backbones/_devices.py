@@ -97,3 +97,16 @@ def without_autocast(device):
 
     kind = torch.device(device).type
     return torch.autocast(kind, enabled=False) if kind in ("cpu", "cuda") else nullcontext()
+
+
+def cpu_by_default():
+    """A context in which new tensors are on the CPU, also where a caller has set another device.
+
+    Returns
+    -------
+    context manager
+    """
+    import torch
+
+    # Each operation takes longer in the context, so only where it is needed.
+    return nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")

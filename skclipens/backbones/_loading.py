@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -9,6 +10,7 @@ from .._utils._locks import ForkLock, renew_in_fork
 from ._available import advice_of
 from ._checkpoints import reason
 from ._configs import find_vocabulary
+from ._devices import cpu_by_default
 from ._errors import BackboneNotAvailableError
 from ._forks import mend_threads
 from ._hub import CONFIG, checked_downloads
@@ -88,7 +90,7 @@ def _one_at_a_time(tokenizer):
     lock = ForkLock()
 
     def tokenize(texts, **options):
-        with lock:
+        with lock, cpu_by_default():
             return tokenizer(texts, **options)
 
     return tokenize
@@ -96,6 +98,7 @@ def _one_at_a_time(tokenizer):
 
 _loaded = OrderedDict()  # by backbone, version and device, futures of models
 _lock = ForkLock()  # of the line above only: a model is loaded without it
+_default_lock = ForkLock()
 
 
 def load_backbones(backbones, devices):
@@ -246,7 +249,7 @@ def _load(backbone, device):
     import open_clip
 
     try:
-        with checked_downloads():
+        with checked_downloads(), cpu_by_default(), _single_precision():
             model = build_model(backbone)
     except (ImportError, BackboneNotAvailableError):  # which say what to do
         raise
@@ -256,6 +259,23 @@ def _load(backbone, device):
         raise _loading_error(backbone, reason(error)) from cause
     model = model.to(device).eval().requires_grad_(False)
     return LoadedBackbone(backbone, model, open_clip.get_model_preprocess_cfg(model))
+
+
+@contextmanager
+def _single_precision():
+    """A context in which weights are not rounded to another default precision of torch."""
+    import torch
+
+    default = torch.get_default_dtype()
+    if default == torch.float32:
+        yield
+        return
+    with _default_lock:  # the default is that of the whole process
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(default)
 
 
 def _loading_error(backbone, text):

@@ -2,7 +2,7 @@
 
 import torch
 
-from ._devices import without_autocast
+from ._devices import cpu_by_default, without_autocast
 
 BATCH_SIZE = 16
 
@@ -38,6 +38,6 @@ def encode_texts(backbone, texts):
     tokenizer = backbone.tokenizer  # first, as it says what is lacking
     tokens = tokenizer(texts + texts[:1] * (BATCH_SIZE - len(texts)))
     device = backbone.model.logit_scale.device
-    with without_autocast(device):
+    with cpu_by_default(), without_autocast(device):
         rows = backbone.model.encode_text(tokens.to(device), normalize=True)
     return rows[: len(texts)].float().cpu().numpy()

@@ -5,13 +5,13 @@ import time
 import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import Bunch, check_consistent_length, column_or_1d, get_tags
+from sklearn.utils import Bunch, check_consistent_length, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
 from .._utils._images import check_column
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
-from .._utils._validation import check_labels
+from .._utils._validation import check_labels, column_of_labels
 from .._utils._warnings import each_warning_once
 from ..backbones import resolve_backbones
 from ..backbones._kinds import parse_kind
@@ -183,7 +183,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
             ``on_error="nan"`` and `estimator` takes no NaN, `max_cost` is less than the cost of the
             first backbone, or thresholds are to be chosen and no class has two images.
         """
-        images, y = as_image_list(X), column_or_1d(y, warn=True)
+        images, y = as_image_list(X), column_of_labels(y, warn=True)
         check_consistent_length(images, y)
         check_labels(y)
         backbones = resolve_backbones(self.backbones)

@@ -2,13 +2,11 @@
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import column_or_1d
 
 from .._utils._folds import few_shot_folds
 from .._utils._given import check_groups, check_weights
 from .._utils._metadata import rows_of
-from .._utils._validation import check_labels, labels_of, unlabeled_rows
-from .._utils._values import refuse_mixed
+from .._utils._validation import check_labels, column_of_labels, labels_of, unlabeled_rows
 from ..backbones._prompts import check_templates
 from ..heads._text_head import BaseTextHead, names_of_classes
 from ._heads import named_heads
@@ -25,10 +23,8 @@ class ChecksBeforeFit:
         A pipeline asks this before it embeds images. Of a table whose columns are not known yet,
         feature_names is None.
         """
-        if y is not None:
-            refuse_mixed(y)
         # A random state in use is not drawn from.
-        draft, y = labelled_by_names(self) if y is None else (clone(self), column_or_1d(y))
+        draft, y = labelled_by_names(self) if y is None else (clone(self), column_of_labels(y))
         if self.unlabeled != "error":
             labeled = ~unlabeled_rows(y)
             weights = check_weights(sample_weight, np.empty((len(y), 0), np.float32))

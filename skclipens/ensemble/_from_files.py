@@ -6,12 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import column_or_1d
 
 from .._utils._linalg import one_blas_thread, unit_rows
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
-from .._utils._validation import few_rows_per_class
+from .._utils._validation import column_of_labels, few_rows_per_class
 from .._utils._values import warn_of_texts
 from .._utils._warnings import each_warning_once
 from ..embedding._gaps import warn_of_gaps
@@ -93,7 +92,7 @@ class FitFrom:
         """
         self._refuse_what_needs_all_rows()
         table = PartedTable(folder, backbones)
-        warn_of_texts(column_or_1d(y))
+        warn_of_texts(column_of_labels(y))
         rows = RowsOfFiles(table, y, sample_weight, ignore_unlabeled=self.unlabeled == "ignore")
         labels, weights = rows.classes[rows.targets], rows.sample_weight
         metadata = self._check_metadata(np.empty((len(labels), 0)), labels, weights, None)

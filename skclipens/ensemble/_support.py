@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._linalg import unit_blocks, unit_rows
+from .._utils._linalg import mean_cosines, unit_blocks, unit_rows
 from ._suspect import some_rows
 
 # Chosen on the sets of `benchmarks.paper` that choose, see docs/results/validation/shift.md.
@@ -36,7 +36,7 @@ class Support(NamedTuple):
 
     def within(self, X):
         """How far each row is within what training rows cover: 1 if usual, 0 if less than all."""
-        likeness = unit_blocks(X, self.blocks) @ self.mean
+        likeness = mean_cosines(X, self.blocks, self.mean)
         span = max(self.usual - self.least, np.finfo(X.dtype).eps)
         return np.clip((likeness - self.least) / span, 0, 1)
 

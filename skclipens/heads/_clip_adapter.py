@@ -11,7 +11,7 @@ from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, fit_context
 from ..backbones import resolve_device
 from ._text_head import BaseTextHead
-from ._training import TRAINING_CONSTRAINTS, make_generator, train_head
+from ._training import TRAINING_CONSTRAINTS, make_generator, train_head, trains
 
 
 @fill_doc
@@ -167,6 +167,7 @@ class CLIPAdapterHead(BaseTextHead):
         self.n_iter_ = self.max_iter
         return self
 
+    @trains
     def _train(self, features, targets, weights):
         import torch
         from torch.nn import functional
@@ -204,4 +205,4 @@ def _initial(shape, generator):
     import torch
 
     bound = shape[0] ** -0.5
-    return torch.empty(shape).uniform_(-bound, bound, generator=generator)
+    return torch.empty(shape, dtype=torch.float32).uniform_(-bound, bound, generator=generator)

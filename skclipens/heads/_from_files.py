@@ -4,7 +4,6 @@ from copy import deepcopy
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils import column_or_1d
 
 from .._utils._folds import judging_rows
 from .._utils._given import check_weights, scaled_shares
@@ -12,6 +11,7 @@ from .._utils._validation import (
     check_at_least_two,
     check_labels,
     check_rows,
+    column_of_labels,
     labels_of,
     unlabeled_rows,
 )
@@ -64,7 +64,7 @@ class RowsOfFiles:
 
     def __init__(self, table, y, sample_weight, *, ignore_unlabeled=False):
         self._indices = _indices_of_names(y=y, sample_weight=sample_weight)
-        y = column_or_1d(y)
+        y = column_of_labels(y)
         if len(y) != table.n_rows:
             raise ValueError(
                 f"y has {len(y)} labels, but {table.name!r} has {table.n_rows} rows. Give one "

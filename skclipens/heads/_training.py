@@ -1,5 +1,6 @@
 """Gradient descent, for heads and routers that train something small in torch."""
 
+from functools import wraps
 from itertools import islice
 from numbers import Integral, Real
 
@@ -9,6 +10,7 @@ from .._utils._progress import progress
 from .._utils._random import draw_seed
 from .._utils._sklearn import Interval
 from .._utils._warnings import silent
+from ..backbones._devices import cpu_by_default, resolve_device, without_autocast
 
 TRAINING_CONSTRAINTS = {
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -18,6 +20,24 @@ TRAINING_CONSTRAINTS = {
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }
+
+
+def trains(method):
+    """A method that trains alike whatever modes and default device of torch a caller has set."""
+
+    @wraps(method)
+    def train(estimator, *args, **options):
+        import torch
+
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            cpu_by_default(),
+            without_autocast(resolve_device(estimator.device)),
+        ):
+            return method(estimator, *args, **options)
+
+    return train
 
 
 def make_generator(random_state):

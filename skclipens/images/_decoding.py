@@ -91,8 +91,9 @@ def decode_batches(
 
 def _begin(pool, images, rows, resizes, pin_memory, kept):
     """Set threads to work on a batch: its rows, its pixels to be, and one future per row."""
+    options = {"dtype": torch.uint8, "device": "cpu", "pin_memory": pin_memory}
     pixels = {
-        key: torch.empty((len(rows), height, width, 3), dtype=torch.uint8, pin_memory=pin_memory)
+        key: torch.empty((len(rows), height, width, 3), **options)
         for key, (height, width, *_) in resizes.items()
     }
     outputs = {key: (*resize, pixels[key].numpy()) for key, (_, _, *resize) in resizes.items()}

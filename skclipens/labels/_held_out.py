@@ -3,12 +3,14 @@
 import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array, column_or_1d, indexable
+from sklearn.utils import check_array, indexable
 
 from .._utils._folds import few_shot_folds
 from .._utils._given import check_groups, warn_of_other_order
 from .._utils._linalg import unit_rows
+from .._utils._missing import without_mask
 from .._utils._sklearn import safe_indexing
+from .._utils._validation import column_of_labels
 from ..embedding._base import BaseEmbedder
 from ..heads._classifier import LogitClassifierMixin, level
 from ..inspection._display import table_of
@@ -95,10 +97,10 @@ def checked_labels(X, y, groups=None):
     """Rows that can be indexed, and labels and groups as arrays, one for each row."""
     warn_of_other_order(X, y)
     warn_of_other_order(X, groups, "groups")
-    X, y = indexable(X, column_or_1d(y, warn=True))
+    X, y = indexable(X, column_of_labels(y, warn=True))
     return X, y, check_groups(groups, y)
 
 
 def unit_table(X):
     """Rows of a table of numbers, each scaled to unit length."""
-    return unit_rows(check_array(X, dtype=[np.float64, np.float32]))
+    return unit_rows(check_array(without_mask(X), dtype=[np.float64, np.float32]))

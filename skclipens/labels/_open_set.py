@@ -175,6 +175,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
     def _take_features_in(self, first):
         """Say of X what the step says that takes it."""
         for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)  # of another fit
             if hasattr(first, name):
                 setattr(self, name, getattr(first, name))
 

@@ -4,10 +4,10 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_consistent_length, check_random_state
 
 from .._utils._sklearn import HasMethods, Interval, safe_indexing, validate_params
-from .._utils._validation import labels_of, unlabeled_rows
+from .._utils._validation import column_of_labels, labels_of, unlabeled_rows
 from ._held_out import unit_table, without_embedder
 
 # How fast the likeness of two rows falls with their cosine: exp(SHARPNESS * (cosine - 1)). Chosen
@@ -83,7 +83,7 @@ def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
     >>> len(set(chosen)), bool((y[chosen] == "").all())
     (5, True)
     """
-    y = column_or_1d(y)
+    y = column_of_labels(y)
     check_consistent_length(X, y)
     labeled = ~unlabeled_rows(y)
     rest = np.flatnonzero(~labeled)

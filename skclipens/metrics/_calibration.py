@@ -5,7 +5,9 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
-from .._utils._given import warn_of_other_order
+from .._utils._given import is_default, warn_of_other_order
+from .._utils._messages import listed
+from .._utils._missing import without_mask
 from .._utils._sklearn import Interval, StrOptions, validate_params
 from ._checks import check_correct, check_truth
 
@@ -84,6 +86,7 @@ def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
     """Mean confidence, accuracy and share of rows of the bins that are not empty."""
     warn_of_other_order(y_proba, y_true, "y_true", "y_proba")
     y_true = check_truth(y_true)
+    columns = getattr(y_proba, "columns", None)
     y_proba = _check_proba(y_proba)
     labels = np.unique(y_true) if labels is None else column_or_1d(labels)
     if len(labels) != y_proba.shape[1]:
@@ -98,6 +101,7 @@ def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
             f"labels has {twice!r} more than once. It names the class of each column of y_proba, "
             "as classes_ does; labels of rows are y_true."
         )
+    _refuse_other_order(columns, labels)
     correct, weight = check_correct(y_true, labels[y_proba.argmax(axis=1)][:, None], sample_weight)
     weight = np.ones(len(y_true)) if weight is None else weight
     confidence = y_proba.max(axis=1)
@@ -127,8 +131,20 @@ def _edges(confidence, n_bins, strategy, weight):
     return confidence[order][np.minimum(ranks, len(order) - 1)]
 
 
+def _refuse_other_order(columns, labels):
+    """Raise ValueError if columns of a frame are called as the labels, in another order."""
+    if columns is None or is_default(columns):
+        return
+    columns, labels = list(columns), labels.tolist()
+    if columns != labels and set(columns) == set(labels):
+        raise ValueError(
+            f"Columns of y_proba are {listed(columns)}, in another order than the labels: "
+            f"{listed(labels)}. Pass labels=y_proba.columns."
+        )
+
+
 def _check_proba(y_proba):
-    y_proba = check_array(y_proba, ensure_2d=False, input_name="y_proba")
+    y_proba = check_array(without_mask(y_proba), ensure_2d=False, input_name="y_proba")
     if y_proba.ndim == 1:
         y_proba = np.stack([1 - y_proba, y_proba], axis=1)
     wrong = (y_proba < 0).any(axis=1) | (np.abs(y_proba.sum(axis=1) - 1) > 1e-3)

@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from .._utils._given import warn_of_other_order
-from .._utils._missing import is_missing
-from .._utils._validation import refuse_unlabeled
+from .._utils._missing import is_missing, without_mask
+from .._utils._validation import column_of_labels, refuse_unlabeled
 from .._utils._warnings import warn
 
 _ENOUGH = 10  # rows that are not all wrong by chance
@@ -53,7 +53,7 @@ def _warn_of_other_labels(y_true, predictions, correct):
 def check_truth(y_true):
     """True labels of shape (n,), one for each row."""
     refuse_unlabeled(y_true, name="y_true", minus_is_label=True)
-    return column_or_1d(y_true, warn=True)
+    return column_of_labels(y_true, name="y_true", warn=True)
 
 
 def check_predictions(predictions):
@@ -63,7 +63,7 @@ def check_predictions(predictions):
             f"predictions has shape {np.shape(predictions)}, as expert_proba gives it. Pass labels "
             "of shape (n, E): classes_[proba.argmax(axis=2)]."
         )
-    predictions = check_array(predictions, dtype=None, input_name="predictions")
+    predictions = check_array(without_mask(predictions), dtype=None, input_name="predictions")
     if predictions.dtype.kind == "f":
         wrong = predictions != np.floor(predictions)
         advice = (
@@ -92,7 +92,8 @@ def _is_text(labels):
 def check_weight(sample_weight, rows):
     if sample_weight is None:
         return None
-    weight = check_array(sample_weight, ensure_2d=False, dtype=float, input_name="sample_weight")
+    weight = without_mask(sample_weight)
+    weight = check_array(weight, ensure_2d=False, dtype=float, input_name="sample_weight")
     weight = column_or_1d(weight)
     check_consistent_length(weight, rows)
     if (weight < 0).any() or not weight.any():

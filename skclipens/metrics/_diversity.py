@@ -2,10 +2,12 @@
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import check_array
 
 from .._utils._docstrings import fill_doc
 from .._utils._given import warn_of_other_order
+from .._utils._missing import without_mask
+from .._utils._validation import column_of_labels
 from .._utils._warnings import warn
 from ._checks import (
     check_correct,
@@ -134,7 +136,7 @@ def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sampl
         return float(1 - np.prod(1 - np.average(correct, axis=0, weights=weight)))
     labels, codes = np.unique(check_truth(y_true), return_inverse=True)
     shares = np.bincount(codes, weight) / np.bincount(codes, weight).sum()
-    predictions = check_array(predictions, dtype=None, input_name="predictions")
+    predictions = check_array(without_mask(predictions), dtype=None, input_name="predictions")
     named = [np.average((predictions == one).any(axis=1), weights=weight) for one in labels]
     return float(np.dot(named, shares))
 
@@ -185,7 +187,7 @@ def headroom_closed_score(y_true, predictions, y_pred, *, sample_weight=None):
     """
     correct, weight = check_correct(y_true, predictions, sample_weight)
     warn_of_other_order(y_pred, y_true, "y_true", "y_pred")
-    y_pred = column_or_1d(y_pred, warn=True)[:, None]
+    y_pred = column_of_labels(y_pred, name="y_pred", warn=True)[:, None]
     right, _ = check_correct(y_true, y_pred)
     oracle = correct.any(axis=1, keepdims=True)
     counted = slice(None) if weight is None else weight > 0

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
+from .._utils._missing import without_mask
 from ._checks import square_frame
 
 
@@ -89,7 +90,7 @@ def linear_cka_matrix(X, blocks=None):
     from ..ensemble._blocks import find_blocks
 
     columns = list(getattr(X, "columns", ()))
-    X = check_array(X, ensure_min_samples=2, input_name="X")
+    X = check_array(without_mask(X), ensure_min_samples=2, input_name="X")
     named = columns and all(isinstance(name, str) for name in columns)
     feature_names = np.array(columns, dtype=object) if named else None
     blocks = find_blocks(blocks, X.shape[1], feature_names)
@@ -103,7 +104,7 @@ def linear_cka_matrix(X, blocks=None):
 
 def _normalised(X, name):
     """Centred columns, of unit Frobenius norm together."""
-    X = check_array(X, dtype=np.float64, ensure_min_samples=2, input_name=name)
+    X = check_array(without_mask(X), dtype=np.float64, ensure_min_samples=2, input_name=name)
     if not np.ptp(X, axis=0).any():
         raise ValueError(f"{name}: all rows are equal, so it has no alignment with any other.")
     X = X - X.mean(axis=0)

@@ -1,5 +1,6 @@
 """A pipeline of scikit-learn for images."""
 
+from functools import wraps
 from numbers import Real
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._given import warn_of_other_order
-from .._utils._sklearn import routing_enabled
+from .._utils._sklearn import routing_enabled, unchanged_by_failure
 from .._utils._validation import refuse_unlabeled
 from .._utils._versions import VersionsMixin
 from ..embedding._gaps import readable, warn_of_gaps
@@ -62,6 +63,17 @@ def _on_images(name, summary, shape):
     method.__name__, method.__qualname__ = name, f"BackbonePipeline.{name}"
     method.__doc__ = _DOC.format(summary=summary, shape=shape)
     return _available(name)(method)
+
+
+def _all_steps_or_none(method):
+    """A fit after whose failure all steps are those of the former one."""
+
+    @wraps(method)
+    def fit(self, *args, **params):
+        with unchanged_by_failure(self, *(step for _, step in self.steps if hasattr(step, "fit"))):
+            return method(self, *args, **params)
+
+    return fit
 
 
 class BackbonePipeline(VersionsMixin, Readable, Pipeline):
@@ -143,6 +155,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
             part.unreadable_label = self.unreadable_label
         return part
 
+    @_all_steps_or_none
     def fit(self, X, y=None, sample_weight=None, groups=None, **params):
         """Check what can be known without reading an image; then embed images and fit the steps.
 
@@ -185,6 +198,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         return self
 
     @_available("fit_transform")
+    @_all_steps_or_none
     def fit_transform(self, X, y=None, sample_weight=None, groups=None, **params):
         """Fit, and transform the same images; each is embedded once.
 
@@ -215,6 +229,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         return self[after:]._answer_with_gaps("transform", embedded, gaps, {})
 
     @_available("fit_predict")
+    @_all_steps_or_none
     def fit_predict(self, X, y=None, **params):
         """Fit, and predict the same images, by a last step such as a clusterer.
 

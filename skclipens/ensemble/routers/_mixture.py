@@ -13,6 +13,7 @@ from ...heads._training import (
     make_generator,
     mean_weights,
     train,
+    trains,
     weighted_cross_entropy,
 )
 from ._base import BaseRouter
@@ -120,6 +121,7 @@ class MixtureRouter(BaseRouter):
         self.random_state = random_state
         self.verbose = verbose
 
+    @trains
     def _fit(self, X, logits, y, sample_weight=None):
         import torch
 
@@ -142,7 +144,8 @@ class MixtureRouter(BaseRouter):
                 weights, load = scores.softmax(dim=1), None
             else:
                 spread = noise_scale(X[rows] @ noise_gate)
-                noise = torch.randn(scores.shape, generator=generator).to(scores)
+                noise = torch.randn(scores.shape, generator=generator, dtype=torch.float32)
+                noise = noise.to(scores)
                 weights, load = noisy_top_k(scores, spread, noise, self.n_active_, of_rows)
             mixed = (weights[:, :, None] * logits[rows]).sum(dim=1)
             loss = weighted_cross_entropy(mixed, y[rows], of_rows)

@@ -1,5 +1,6 @@
 """The Neural Logit Controller of the paper: a small network that weighs the experts of each row."""
 
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -14,6 +15,7 @@ from ...heads._training import (
     make_generator,
     mean_weights,
     train,
+    trains,
     weighted_cross_entropy,
 )
 from ._base import BaseRouter
@@ -126,6 +128,7 @@ class NeuralLogitController(BaseRouter):
         self.random_state = random_state
         self.verbose = verbose
 
+    @trains
     def _fit(self, X, logits, y, sample_weight=None):
         import torch
 
@@ -151,11 +154,12 @@ class NeuralLogitController(BaseRouter):
         self.n_iter_ = self.max_iter
 
     def _network(self, n_features, n_experts, generator):
+        import torch
         from torch import nn
 
         # Not initialised twice: torch's own initialisation would draw from its global generator.
-        first = nn.utils.skip_init(nn.Linear, n_features, self.hidden_dim)
-        last = nn.utils.skip_init(nn.Linear, self.hidden_dim, n_experts)
+        make = partial(nn.utils.skip_init, nn.Linear, dtype=torch.float32)
+        first, last = make(n_features, self.hidden_dim), make(self.hidden_dim, n_experts)
         bound = n_features**-0.5
         for parameter in first.parameters():
             nn.init.uniform_(parameter, -bound, bound, generator=generator)
