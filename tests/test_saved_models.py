@@ -28,7 +28,7 @@ from skclipens import (
 )
 from skclipens._utils import _versions
 from skclipens.decomposition import BlockPCA
-from skclipens.ensemble._experts import HEADS
+from skclipens.ensemble._heads import HEADS
 from skclipens.ensemble.routers import ROUTERS
 from skclipens.images import View
 from skclipens.labels import OpenSetClassifier

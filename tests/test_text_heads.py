@@ -11,7 +11,7 @@ from sklearn.utils.estimator_checks import check_param_validation
 
 from skclipens import CLIPEmbedder, ZeroShotHead
 from skclipens.datasets import load_emoji
-from skclipens.ensemble._experts import HEADS as NAMED
+from skclipens.ensemble._heads import HEADS as NAMED
 from skclipens.heads import (
     CLAPHead,
     CrossModalHead,

@@ -19,12 +19,10 @@ from ._warnings import silent
 # What more rows would tell of a temperature, or of a weight, is within its error.
 _MAX_JUDGES = 10_000
 _WIDE, _SOME = 32, 8  # columns; so many, to look at all of a row only where these are the same
-CV_CONSTRAINTS = [
-    Interval(Integral, 2, None, closed="left"),
-    Interval(RealNotInt, 0, 1, closed="neither"),
-    HasMethods(["split", "get_n_splits"]),
-    "array-like",
-]
+_N_FOLDS = Interval(Integral, 2, None, closed="left")
+_SPLITS = [HasMethods(["split", "get_n_splits"]), "array-like"]
+FOLDS_CONSTRAINTS = [_N_FOLDS, *_SPLITS]
+CV_CONSTRAINTS = [_N_FOLDS, Interval(RealNotInt, 0, 1, closed="neither"), *_SPLITS]
 
 
 def few_shot_folds(
@@ -86,6 +84,11 @@ def few_shot_folds(
     elif isinstance(cv, Real):
         return [_split_once(cv, y, groups, random_state)]
     return teachable(_split(check_cv(cv), y, groups, X), y)
+
+
+def held_out_rows(folds):
+    """Positions of the rows that folds hold out, one fold after the other."""
+    return np.concatenate([test for _, test in folds]) if folds else np.empty(0, int)
 
 
 def heard_rows(X, y, metadata, cv):

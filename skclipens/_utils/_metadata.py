@@ -7,10 +7,19 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
+from ._given import check_groups, check_weights, scaled_shares
 from ._linalg import some_of
 from ._sklearn import routing_enabled
 
 METADATA = ("sample_weight", "groups")
+
+
+def check_metadata(X, y, sample_weight, groups):
+    """Weights and groups of rows as arrays, or None; weights that are shares count as copies."""
+    return {
+        "sample_weight": scaled_shares(check_weights(sample_weight, X)),
+        "groups": check_groups(groups, y),
+    }
 
 
 def metadata_taken(estimator):

@@ -22,33 +22,41 @@ def refuse_text(X):
     X : array-like of shape (n, n_features)
     """
     names = list(X.columns) if hasattr(X, "columns") else None
-    if names is not None and hasattr(X, "to_numpy"):
-        columns = [np.asarray(X[name]) for name in dict.fromkeys(names)]
-        dates = [name for name, of in zip(dict.fromkeys(names), columns) if of.dtype.kind in "mM"]
-        if dates:
+    if names is not None and hasattr(X, "to_numpy") and _is_of_numbers(X, names):
+        return
+    for row, column, cell in _cells(X):
+        if isinstance(cell, (str, bytes)):
+            name = f" ({names[column]!r})" if names else ""
             raise ValueError(
-                f"Column {dates[0]!r} of X holds dates or times. Make numbers of it, such as the "
-                "year and the month, or leave it out."
+                f"X holds text: row {row}, column {column}{name} is {str(cell)!r}. Convert "
+                "numbers, X.astype(float); encode categories, as "
+                "sklearn.preprocessing.OrdinalEncoder does."
             )
-        if all(column.dtype.kind in "biufc" for column in columns):
-            return
+
+
+def _is_of_numbers(X, names):
+    """Whether all columns of a frame hold numbers; ValueError if one holds dates."""
+    kinds = {name: np.asarray(X[name]).dtype.kind for name in names}
+    dates = [name for name, kind in kinds.items() if kind in "mM"]
+    if dates:
+        raise ValueError(
+            f"Column {dates[0]!r} of X holds dates or times. Make numbers of it, such as the year "
+            "and the month, or leave it out."
+        )
+    return all(kind in "biufc" for kind in kinds.values())
+
+
+def _cells(X):
+    """Yield row, column and value of the cells of a table that may hold text."""
     try:
         values = np.asarray(X)
     except ValueError:  # rows of different length, which scikit-learn says
         return
-    if values.dtype.kind not in "OSUT" or values.ndim != 2:
-        return
-    # As it was given: numpy makes text of numbers that stand beside text.
-    given = X if isinstance(X, (list, tuple)) else values
-    for row, cells in enumerate(given):
-        for column, cell in enumerate(cells):
-            if isinstance(cell, (str, bytes)):
-                name = f" ({names[column]!r})" if names else ""
-                raise ValueError(
-                    f"X holds text: row {row}, column {column}{name} is {str(cell)!r}. Convert "
-                    "numbers, X.astype(float); encode categories, as "
-                    "sklearn.preprocessing.OrdinalEncoder does."
-                )
+    if values.dtype.kind in "OSUT" and values.ndim == 2:
+        # As it was given: numpy makes text of numbers that stand beside text.
+        for row, cells in enumerate(X if isinstance(X, (list, tuple)) else values):
+            for column, cell in enumerate(cells):
+                yield row, column, cell
 
 
 def check_range(X, names=None):
@@ -124,14 +132,12 @@ def _kind_of(label):
     return None if isinstance(label, (dict, set, bytes)) else "something else"
 
 
-def warn_of_texts(y, name="y"):
+def warn_of_texts(y):
     """Warn of classes whose names stand for a missing label, or differ in writing only.
 
     Parameters
     ----------
     y : ndarray of shape (n,)
-    name : str
-        What holds the labels.
 
     Warns
     -----
@@ -144,11 +150,11 @@ def warn_of_texts(y, name="y"):
     doubted = [label for label in first if _stands_for_none(label, first)]
     if doubted:
         warn(
-            f"{name} has the class {' and '.join(map(repr, doubted))}, first in row "
+            f"y has the class {' and '.join(map(repr, doubted))}, first in row "
             f"{first[doubted[0]]}. {_why_none(doubted)} a missing label. If these rows have no "
             "label, write None there.",
         )
-    warn_of_writings(first, name)
+    warn_of_writings(first, "y")
 
 
 def first_rows(labels):

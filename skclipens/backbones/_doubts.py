@@ -9,6 +9,7 @@ from .._utils._messages import listed
 from .._utils._values import alike
 from .._utils._warnings import warn
 from ._loading import load_backbone
+from ._prompts import prompts_of
 
 _NEARLY_ALL = 0.9
 _CODE = re.compile(
@@ -42,7 +43,7 @@ def warn_of_prompts(backbone, names, templates):
     n_read = backbone.config["text_cfg"].get("context_length", 77)
     longest = max(len(template.encode()) for template in templates)
     long = [name for name in names if longest + len(name.encode()) > n_read - 2]
-    close = [name for group in alike(names, _plain) for name in group]
+    close = [name for group in alike(names, _as_read) for name in group]
     if not long and not close:
         return
     tokenizer = load_backbone(backbone).tokenizer
@@ -56,7 +57,7 @@ def warn_of_prompts(backbone, names, templates):
     # Of names that are cut off, those may be alike that begin alike.
     tokens = {}
     for name in dict.fromkeys([*cut, *close]):
-        prompts = tokenizer([template.replace("{}", name) for template in templates])
+        prompts = tokenizer(prompts_of(name, templates))
         tokens.setdefault(prompts.numpy().tobytes(), []).append(name)
     for same in tokens.values():
         if len(same) > 1:
@@ -91,7 +92,7 @@ def _are_numbers(names):
     return len(names) > few and numbers in [list(range(a, a + len(names))) for a in (0, 1)]
 
 
-def _plain(name):
+def _as_read(name):
     """What tokenizers may read of a name: neither case nor signs nor blanks."""
     plain = unicodedata.normalize("NFKD", html.unescape(html.unescape(name))).casefold()
     return re.sub(r"\W|_", "", plain)
@@ -99,7 +100,7 @@ def _plain(name):
 
 def _is_cut(tokenizer, name, templates, n_read):
     """Whether a prompt has tokens behind those that are read."""
-    prompts = [template.replace("{}", name) for template in templates]
+    prompts = prompts_of(name, templates)
     room = max(len(prompt.encode()) for prompt in prompts) + 4
     tokens = tokenizer([*prompts, ""], context_length=max(room, n_read + 1))
     padding = tokens[-1, -1]

@@ -69,6 +69,15 @@ def fetch_weights(repository):
     download_pretrained_from_hf(repository, revision=snapshot(repository).name)
 
 
+def repository_of(path, known):
+    """The name, among those that are known, of the repository in whose folder a path lies; or None.
+
+    Names are without the owner: the hub's cache calls folders models--OWNER--NAME.
+    """
+    names = (part.rpartition("--")[2] for part in path.parts)
+    return next((name for name in names if name in known), None)
+
+
 @contextmanager
 def checked_downloads():
     """A context in which files that the hub's client fetches are compared with their digests.

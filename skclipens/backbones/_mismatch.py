@@ -31,7 +31,7 @@ def explain_misfit(text, read_shapes, named):
     """
     if not _MISFIT.search(text):
         return None
-    shapes = {_plain(key): shape for key, shape in read_shapes().items()}
+    shapes = {_without_prefixes(key): shape for key, shape in read_shapes().items()}
     if any(_FOREIGN.match(key) for key in shapes):
         return None
     for key in ("visual.conv1.weight", "token_embedding.weight"):
@@ -66,8 +66,8 @@ def doubt_positions(shapes, model, architecture, named):
     -------
     str or None
     """
-    shapes = {_plain(key): shape for key, shape in shapes.items()}
-    own = {_plain(key): tuple(value.shape) for key, value in model.state_dict().items()}
+    shapes = {_without_prefixes(key): shape for key, shape in shapes.items()}
+    own = {_without_prefixes(key): tuple(value.shape) for key, value in model.state_dict().items()}
     for key, tower, setting in _POSITIONS:
         n, n_own = (found.get(key, (0,))[0] for found in (shapes, own))
         if n and n_own and n != n_own:
@@ -82,7 +82,7 @@ def doubt_positions(shapes, model, architecture, named):
     return None
 
 
-def _plain(key):
+def _without_prefixes(key):
     """A key without what is before it in models on several devices, and of another text tower."""
     return key.removeprefix("module.").removeprefix("text.")
 

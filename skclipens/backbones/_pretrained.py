@@ -11,7 +11,7 @@ from functools import cache
 
 from .._utils._messages import listed
 from .._utils._warnings import warn
-from ._hub import CONFIG
+from ._hub import CONFIG, repository_of
 
 QUICKGELU = "-quickgelu"
 
@@ -73,24 +73,34 @@ def warn_of_guesses(backbone):
         pretrained weights that need another preprocessing than OpenAI's; or if the configuration
         in a directory does not say how images are prepared.
     """
-    import open_clip
-
     if _facts(backbone):
         return
-    architecture, file = backbone.architecture, str(backbone.path)
-    if not architecture:
-        if not backbone.preprocess_config:
-            warn(
-                f"The configuration in {file!r} has no 'preprocess_cfg', so its images are "
-                "prepared as for OpenAI's models. Add the mean, std, interpolation and "
-                "resize_mode that it was trained with.",
-            )
-        return
-    if architecture + QUICKGELU in open_clip.list_models():
+    if backbone.architecture:
+        _warn_of_activation(backbone)
+        _warn_of_preprocessing(backbone)
+    elif not backbone.preprocess_config:
         warn(
-            f"{file!r} is loaded with plain GELU. If it was trained with QuickGELU, as OpenAI's "
-            f"weights were, name it '{architecture}{QUICKGELU}//...'.",
+            f"The configuration in {str(backbone.path)!r} has no 'preprocess_cfg', so its images "
+            "are prepared as for OpenAI's models. Add the mean, std, interpolation and "
+            "resize_mode that it was trained with.",
         )
+
+
+def _warn_of_activation(backbone):
+    import open_clip
+
+    quick = backbone.architecture + QUICKGELU
+    if quick in open_clip.list_models():
+        warn(
+            f"{str(backbone.path)!r} is loaded with plain GELU. If it was trained with QuickGELU, "
+            f"as OpenAI's weights were, name it '{quick}//...'.",
+        )
+
+
+def _warn_of_preprocessing(backbone):
+    import open_clip
+
+    architecture, file = backbone.architecture, str(backbone.path)
     usual = _of_architecture(architecture)
     tags = listed(open_clip.list_pretrained_tags_by_model(architecture), write=str)
     if len(usual) > 1:
@@ -113,11 +123,8 @@ def _facts(backbone):
 
     if backbone.tag:
         return open_clip.get_pretrained_cfg(backbone.architecture, backbone.tag)
-    for part in (backbone.folder or backbone.path).parts:
-        repository = part.rpartition("--")[2]  # the hub's cache says models--OWNER--NAME
-        if repository in _hub_repositories():
-            return _hub_repositories()[repository]
-    return {}
+    known = _hub_repositories()
+    return known.get(repository_of(backbone.folder or backbone.path, known), {})
 
 
 @cache

@@ -31,6 +31,11 @@ def check_templates(templates):
     return templates
 
 
+def prompts_of(name, templates):
+    """The prompts of a class. Not by ``format``: a brace in a name is only a brace."""
+    return [template.replace("{}", name) for template in templates]
+
+
 def check_texts(texts):
     """Texts as a list of str.
 

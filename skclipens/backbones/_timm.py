@@ -7,6 +7,7 @@ import torch
 
 from .._utils._warnings import warn
 from ._catalogue import TIMM
+from ._hub import repository_of
 
 
 class ImageTower(torch.nn.Module):
@@ -90,12 +91,8 @@ def _model_name(backbone):
 
 def _tag_of_repository(name, path):
     """The tag of the repository of the hub in whose folder a file lies, or an empty string."""
-    known = timm.list_pretrained(f"{name}.*")
-    for part in path.parts if path else ():
-        repository = part.rpartition("--")[2]  # the hub's cache says models--OWNER--NAME
-        if repository in known:
-            return repository.partition(".")[2]
-    return ""
+    repository = repository_of(path, timm.list_pretrained(f"{name}.*")) if path else None
+    return repository.partition(".")[2] if repository else ""
 
 
 def _preprocessing(model_name):

@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+from .._utils._extras import lacking
 from .._utils._warnings import warn
 from ._available import check_available
 from ._checkpoints import check_weights, is_archive, is_torchscript
@@ -85,9 +86,7 @@ def require_transformers(backbone, setting):
         If it is needed and absent.
     """
     if backbone.config["text_cfg"].get(setting) and find_spec("transformers") is None:
-        raise ImportError(
-            f"The texts of {backbone.name!r} need transformers: pip install 'skclipens[hf]'."
-        )
+        raise lacking("transformers", "hf", f"The texts of {backbone.name!r}")
 
 
 def _file_to_read(backbone):

@@ -10,8 +10,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, heard_rows
-from .._utils._given import check_groups, check_weights, scaled_shares
-from .._utils._metadata import metadata_for
+from .._utils._metadata import check_metadata, metadata_for
 from .._utils._progress import progress
 from .._utils._random import draw_seed
 from .._utils._sklearn import (
@@ -198,10 +197,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
             fewer than two classes have two rows, or no fold can be scored.
         """
         X, y = check_table(self, X, y)
-        metadata = {
-            "sample_weight": scaled_shares(check_weights(sample_weight, X)),
-            "groups": check_groups(groups, y),
-        }
+        metadata = check_metadata(X, y, sample_weight, groups)
         blocks = blocks_of(self, "is all that can be chosen")
         costs = block_costs(self.cost, cost_names(blocks))
         check_budget(self.max_cost, [block.name for block in blocks], costs)

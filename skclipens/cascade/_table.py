@@ -6,9 +6,9 @@ from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._folds import few_shot_folds, heard_rows
-from .._utils._given import check_groups, check_weights, scaled_shares
-from .._utils._metadata import metadata_for, rows_of
+from .._utils._folds import few_shot_folds, heard_rows, held_out_rows
+from .._utils._linalg import some_of
+from .._utils._metadata import check_metadata, metadata_for, rows_of
 from .._utils._progress import progress
 from .._utils._random import draw_seed
 from .._utils._sklearn import InOrder, StrOptions, fit_context, with_settings
@@ -185,25 +185,12 @@ class CascadeEnsemble(BaseCascade):
             block, or thresholds are to be chosen and no class has two rows.
         """
         X, y = check_table(self, X, y)
-        weights = scaled_shares(check_weights(sample_weight, X))
-        metadata = {"sample_weight": weights, "groups": check_groups(groups, y)}
+        metadata = check_metadata(X, y, sample_weight, groups)
         _, X, y, metadata, cv = heard_rows(X, y, metadata, self.cv)
         check_at_least_two(np.unique(y))
-        blocks = blocks_of(self, "is the only stage")
-        costs = block_costs(self.cost, cost_names(blocks))
-        if self.order == "cost":
-            order = np.argsort(costs, kind="stable")
-            blocks, costs = [blocks[i] for i in order], costs[order]
-        self.block_names_, self.block_costs_ = [block.name for block in blocks], costs
-        check_budget(self.max_cost, self.block_names_[:1], costs[:1])
-        self._columns = [block.columns for block in blocks]
-        table = X[:, columns_of(blocks)]
-        ends = np.cumsum([len(columns) for columns in self._columns])
+        blocks = self._ordered_blocks()
         seed = draw_seed(self.random_state)
-        stages = [
-            (make_for_blocks(self.estimator, blocks[:k], seed), table[:, :end])
-            for k, end in enumerate(ends, start=1)
-        ]
+        stages = self._stages(blocks, X, seed)
         vars(self).pop("curve_", None)  # of an earlier fit
         searched = isinstance(self.thresholds, str) and len(stages) > 1
         folds = self._split(X, y, metadata["groups"], cv, seed) if searched else []
@@ -222,6 +209,27 @@ class CascadeEnsemble(BaseCascade):
         self.classes_ = self.estimators_[-1].classes_
         return self
 
+    def _ordered_blocks(self):
+        """The blocks in the order of the stages, whose names, costs and columns are noted."""
+        blocks = blocks_of(self, "is the only stage")
+        costs = block_costs(self.cost, cost_names(blocks))
+        if self.order == "cost":
+            order = np.argsort(costs, kind="stable")
+            blocks, costs = [blocks[i] for i in order], costs[order]
+        self.block_names_, self.block_costs_ = [block.name for block in blocks], costs
+        check_budget(self.max_cost, self.block_names_[:1], costs[:1])
+        self._columns = [block.columns for block in blocks]
+        return blocks
+
+    def _stages(self, blocks, X, seed):
+        """For each stage, its estimator, not fitted, and its columns of the table."""
+        table = X[:, columns_of(blocks)]
+        ends = np.cumsum([len(block.columns) for block in blocks])
+        return [
+            (make_for_blocks(self.estimator, blocks[:k], seed), table[:, :end])
+            for k, end in enumerate(ends, start=1)
+        ]
+
     def _run_fits(self, tasks, bar):
         results = []
         for result in Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks):
@@ -239,9 +247,7 @@ class CascadeEnsemble(BaseCascade):
         judged = self._run_fits(tasks, bar)
         by_fold = [judged[i : i + len(stages)] for i in range(0, len(judged), len(stages))]
         confidence, correct = np.concatenate([np.stack(fold, axis=2) for fold in by_fold], axis=1)
-        weights = metadata["sample_weight"]
-        if weights is not None:
-            weights = np.concatenate([weights[test] for _, test in folds])
+        weights = some_of(metadata["sample_weight"], held_out_rows(folds))
         self.curve_ = sweep(confidence, correct, self.block_costs_, weights)
         best = choose(self.curve_, self.max_accuracy_drop, self.max_cost)
         self.thresholds_ = np.full(len(stages) - 1, self.curve_["threshold"][best])

@@ -16,6 +16,7 @@ from ..backbones import BackboneNotAvailableError
 from ..embedding import EmbeddingStoreError, MultiBackboneEmbedder
 from ..embedding._gaps import gaps_of, warn_of_gaps
 from ..images import load_image
+from ..images._protocols import is_url
 from ..pipeline import make_backbone_pipeline
 from ..retrieval import ImageRetriever, is_file
 from ._files import (
@@ -290,7 +291,7 @@ def search(pictures, words, number, output, fusion, backbones, **options):
 def _check_quotes(pictures, words):
     """Of words without quotes, click takes all but the last for pictures."""
     missing = [one for one in pictures[1:] if not Path(one).exists()]
-    if missing and "://" not in missing[0]:
+    if missing and not is_url(missing[0]):
         raise FileNotFoundError(
             f"There is no file or folder {missing[0]!r}. Check the path; or, if it is one of "
             f'several words, put them in quotes: "{" ".join([*missing, words])}".'

@@ -9,12 +9,14 @@ from pathlib import Path
 import joblib
 import numpy as np
 
+from .._utils._extras import require
 from .._utils._warnings import warn
 from ..datasets import load_folder, load_table
 from ..datasets._own import list_images
 from ..datasets._tables import TABLE_SUFFIXES, read_table
 from ..embedding._keys import image_keys
 from ..images._files import IMAGE_SUFFIXES
+from ..images._protocols import is_url
 from ..images._wrapped import name_of
 from ..pipeline import BackbonePipeline
 
@@ -51,7 +53,7 @@ def _pictures_of(source):
             raise ValueError(f"{source!r} has no images; these end in {', '.join(IMAGE_SUFFIXES)}.")
         return images
     if not Path(source).exists():
-        advice = "URLs are not fetched: download it." if "://" in source else "Check the path."
+        advice = "URLs are not fetched: download it." if is_url(source) else "Check the path."
         raise FileNotFoundError(f"There is no file or folder {source!r}. {advice}")
     return load_table(source).filenames if _is_table(source) else [source]
 
@@ -165,12 +167,7 @@ def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
     if not path.lower().endswith(suffixes):
         raise ValueError(f"The output {path!r} must end in {' or '.join(suffixes)}.")
     if path.lower().endswith(".parquet"):
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError:
-            raise ImportError(
-                'Parquet needs pyarrow: pip install "skclipens[stream]". Or write a .csv file.'
-            ) from None
+        require("pyarrow", "stream", "Parquet files", "Or write a .csv file.")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._utils._extras import require
 from ._archives import kept_inside
 
 
@@ -118,7 +119,7 @@ def read_files(spec, root, subset, *, download):
     if download and not spec.downloads:
         raise DatasetNotAvailableError(f"{spec.title} has no automatic download of its files")
     if spec.name == "pcam":
-        _require_h5py()
+        require("h5py", "datasets", "Files of PatchCamelyon")
     parts = {"train": spec.train, "test": spec.test, "all": spec.train + spec.test}[subset]
     official = "official split" if spec.test else ""
     try:
@@ -245,13 +246,6 @@ class _H5Images:
 
     def __repr__(self):
         return repr(self.path)
-
-
-def _require_h5py():
-    try:
-        import h5py  # noqa: F401
-    except ImportError:
-        raise ImportError("PatchCamelyon is stored as HDF5: pip install h5py.") from None
 
 
 def _read_cub(folder, parts, official):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .._utils._extras import require
 from ._benchmark_files import DatasetNotAvailableError, Loaded, lazy_images
 
 CACHE = "hub"
@@ -48,12 +49,8 @@ def read_hub(spec, root, subset, *, download):
     ValueError
         If the copy has no column of images or no column of labels with known names.
     """
-    try:
-        import datasets
-    except ImportError:
-        raise ImportError(
-            f"Reading {spec.hub} of the Hugging Face hub requires: pip install datasets."
-        ) from None
+    require("datasets", "datasets", f"Copies on the Hugging Face hub, such as {spec.hub},")
+    import datasets
 
     clone = Path(root, spec.hub)
     source = str(clone) if clone.is_dir() else spec.hub

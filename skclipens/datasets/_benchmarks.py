@@ -254,7 +254,7 @@ def _advice(spec, root, reasons):
         "Either get the files of the publisher:",
         f"- from {spec.origin}",
         f"- into {str(Path(root, spec.folder))!r},{layout or ' as they are unpacked'}.",
-        "Or get a copy on the Hugging Face hub, and `pip install datasets` to read it:",
+        'Or get a copy on the Hugging Face hub, which needs pip install "skclipens[datasets]":',
         f"- hf download --repo-type dataset {spec.hub} --local-dir {str(Path(root, spec.hub))!r}",
     ]
     return "\n".join(lines)

@@ -13,6 +13,7 @@ from skclipens.datasets._layout import check_classes, walk
 from skclipens.datasets._tables import read_table, typed
 from skclipens.images import ImageError
 from skclipens.images._files import IMAGE_SUFFIXES, is_image_name
+from skclipens.images._protocols import is_url
 from skclipens.images._wrapped import name_of, unwrapped
 
 from .._utils._messages import listed
@@ -319,11 +320,11 @@ def _located(cell, row, table_path):
         raise ImageError(f"row {row} of {str(table_path)!r}: {error}") from error
     if isinstance(image, bytes):
         return cell
-    return str(image) if "://" in str(image) else str(table_path.parent / str(image))
+    return str(image) if is_url(str(image)) else str(table_path.parent / str(image))
 
 
 def _is_path(image):
-    return isinstance(image, str) and "://" not in image and name_of(image) is not None
+    return isinstance(image, str) and not is_url(image) and name_of(image) is not None
 
 
 def _check_all_there(values, column, table_path):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .._utils._extras import lacking
+
 TABLE_SUFFIXES = (".csv", ".parquet")
 _TRUTH = {"True": True, "False": False}
 
@@ -66,7 +68,7 @@ def _read_parquet(path):
     try:
         return pd.read_parquet(path)
     except ImportError as error:
-        raise ImportError('Parquet needs pyarrow: pip install "skclipens[stream]".') from error
+        raise lacking("pyarrow", "stream", "Parquet files") from error
 
 
 def typed(labels):

@@ -51,37 +51,6 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    def __init__(
-        self,
-        *,
-        features="projected",
-        views=None,
-        keep_plain=False,
-        device="auto",
-        precision="auto",
-        decode="auto",
-        compile=False,
-        batch_size=64,
-        n_jobs=-1,
-        normalize=True,
-        cache=None,
-        on_error="raise",
-        verbose=False,
-    ):
-        self.features = features
-        self.views = views
-        self.keep_plain = keep_plain
-        self.device = device
-        self.precision = precision
-        self.decode = decode
-        self.compile = compile
-        self.batch_size = batch_size
-        self.n_jobs = n_jobs
-        self.normalize = normalize
-        self.cache = cache
-        self.on_error = on_error
-        self.verbose = verbose
-
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Check the parameters and the form of the input; nothing is learned.

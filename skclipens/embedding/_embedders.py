@@ -71,21 +71,19 @@ class CLIPEmbedder(BaseEmbedder):
         verbose=False,
     ):
         self.backbone = backbone
-        super().__init__(
-            features=features,
-            views=views,
-            keep_plain=keep_plain,
-            device=device,
-            precision=precision,
-            decode=decode,
-            compile=compile,
-            batch_size=batch_size,
-            n_jobs=n_jobs,
-            normalize=normalize,
-            cache=cache,
-            on_error=on_error,
-            verbose=verbose,
-        )
+        self.features = features
+        self.views = views
+        self.keep_plain = keep_plain
+        self.device = device
+        self.precision = precision
+        self.decode = decode
+        self.compile = compile
+        self.batch_size = batch_size
+        self.n_jobs = n_jobs
+        self.normalize = normalize
+        self.cache = cache
+        self.on_error = on_error
+        self.verbose = verbose
 
     def _backbones(self):
         backbones = resolve_backbones(self.backbone)
@@ -164,21 +162,19 @@ class MultiBackboneEmbedder(BaseEmbedder):
         verbose=False,
     ):
         self.backbones = backbones
-        super().__init__(
-            features=features,
-            views=views,
-            keep_plain=keep_plain,
-            device=device,
-            precision=precision,
-            decode=decode,
-            compile=compile,
-            batch_size=batch_size,
-            n_jobs=n_jobs,
-            normalize=normalize,
-            cache=cache,
-            on_error=on_error,
-            verbose=verbose,
-        )
+        self.features = features
+        self.views = views
+        self.keep_plain = keep_plain
+        self.device = device
+        self.precision = precision
+        self.decode = decode
+        self.compile = compile
+        self.batch_size = batch_size
+        self.n_jobs = n_jobs
+        self.normalize = normalize
+        self.cache = cache
+        self.on_error = on_error
+        self.verbose = verbose
 
     def _backbones(self):
         return resolve_backbones(self.backbones)

@@ -93,7 +93,8 @@ def image_keys(images, store=None):
 def keys_and_stamps(images, store):
     """Keys of images, with the stamps that files had before they were read."""
     stamps, keys = [], []
-    for image in map(_plain, images):  # once: a sequence may fetch an item whenever it is asked
+    # Each is taken once: a sequence may fetch an item whenever it is asked.
+    for image in map(_path_or_content, images):
         stamps.append(file_stamp(image))
         keys.append(None if stamps[-1] else _key_of_content(image))
     files = _keys_of_files([stamp for stamp in stamps if stamp], store)
@@ -136,7 +137,7 @@ def _keys_of_part(images, rows, store):
         return keys_and_stamps((images[row] for row in rows), store)
 
 
-def _plain(image):
+def _path_or_content(image):
     """The path or content that an image stands for; None for what cannot be read."""
     try:
         return unwrapped(image)
@@ -165,7 +166,7 @@ def _short(digest):
 
 def file_stamp(image):
     """What changes when a file is written to; None for what is not a path of a regular file."""
-    image = _plain(image)
+    image = _path_or_content(image)
     if not isinstance(image, (str, os.PathLike)):
         return None
     try:

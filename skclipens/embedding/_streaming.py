@@ -19,8 +19,10 @@ from PIL import Image
 from sklearn.base import clone
 from sklearn.utils import check_scalar
 
+from .._utils._extras import require
 from .._utils._progress import progress
 from ..backbones._devices import resolve_precision
+from ..images._protocols import is_url
 from ._gaps import gaps_of
 from ._keys import block_key
 from ._reading import as_store
@@ -153,10 +155,7 @@ def _fingerprint(content):
 
 
 def require_pyarrow():
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise ImportError("Parquet files need pyarrow: pip install 'skclipens[stream]'.") from None
+    require("pyarrow", "stream", "Parquet files")
 
 
 class Folder:
@@ -178,7 +177,7 @@ class Folder:
     def address(self, name):
         """By what others find a file: a path, or a URL where the folder is one."""
         path = self.path(name)
-        return self.fs.unstrip_protocol(path) if "://" in self.name else path
+        return self.fs.unstrip_protocol(path) if is_url(self.name) else path
 
     def open(self, name, mode):
         return self.fs.open(self.path(name), mode)

@@ -8,6 +8,7 @@ from .._utils._linalg import unit_rows
 from .._utils._locks import ForkLock
 from ..backbones import load_backbone
 from ..backbones._errors import check_finite
+from ..backbones._prompts import prompts_of
 from ._keys import image_keys, model_key
 from ._memory import RowCache
 from ._reading import as_store
@@ -51,8 +52,7 @@ def embed_classes(backbone, names, templates, *, cache=None, bar=None):
     n_at_once = max(1, _HELD // len(templates))
     for start in range(0, len(names), n_at_once):
         some = names[start : start + n_at_once]
-        # Replaced and not formatted: a brace in a name is only a brace.
-        prompts = [template.replace("{}", name) for name in some for template in templates]
+        prompts = [prompt for name in some for prompt in prompts_of(name, templates)]
         rows = _rows(backbone, list(dict.fromkeys(prompts)), store)
         of_classes = np.stack([rows[prompt] for prompt in prompts])
         scale = float(of_classes[0, -1])

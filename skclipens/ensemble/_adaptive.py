@@ -2,34 +2,43 @@
 
 from numbers import Integral
 
-import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_memory
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS, are_lone
-from .._utils._given import check_groups, check_weights, scaled_shares
-from .._utils._metadata import class_weights, refuse_weights
+from .._utils._linalg import one_blas_thread
+from .._utils._metadata import refuse_weights
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
-from .._utils._validation import check_at_least_two, check_partly_labeled, check_table
+from .._utils._warnings import each_warning_once
 from ..heads._text_head import CACHE_CONSTRAINTS
 from ._before_fit import ChecksBeforeFit
 from ._blocks import find_blocks
 from ._composition import HeadComposition
 from ._cross_fit import CrossFit
-from ._experts import find_classes, make_experts
+from ._experts import find_classes
 from ._from_files import FitFrom
 from ._held_out import fit_and_judge, fit_experts
+from ._make_experts import make_experts
 from ._memory import kept_by
 from ._predicting import ExpertClassifier
 from ._routing import Routing
+from ._rows import RowChecks
+from ._unlabeled import learn_from_unlabeled
 from ._without_labels import fit_by_names
 from .routers import ROUTERS
 
 
 @fill_doc
 class AdaptiveBackboneEnsemble(
-    HeadComposition, ChecksBeforeFit, Routing, CrossFit, FitFrom, ExpertClassifier, BaseEstimator
+    HeadComposition,
+    ChecksBeforeFit,
+    RowChecks,
+    Routing,
+    CrossFit,
+    FitFrom,
+    ExpertClassifier,
+    BaseEstimator,
 ):
     r"""Classify by experts on several backbones, each trusted as far as held-out rows say.
 
@@ -289,26 +298,32 @@ class AdaptiveBackboneEnsemble(
         self._learn(X, y, sample_weight, groups, judge=False)
         return self
 
-    def _check_rows(self, X, y):
-        """All rows, the labels of those that have one, and which these are."""
-        if self.unlabeled != "error":
-            return check_partly_labeled(self, X, y)
-        X, y = check_table(self, X, y, option="unlabeled")
-        return X, y, np.ones(len(y), bool)
+    @each_warning_once()
+    def _learn(self, X, y, sample_weight, groups, *, folds=None, judge):
+        """Fit; nothing is held out where nothing needs it, unless ``judge`` is true.
 
-    def _check_metadata(self, X, y, sample_weight, groups):
-        self._route_metadata(sample_weight=sample_weight, groups=groups)
-        weights = scaled_shares(check_weights(sample_weight, X))
-        if self.class_weight is not None:
-            of_classes = class_weights(self.class_weight, y, weights).astype(X.dtype)
-            weights = of_classes if weights is None else weights * of_classes
-        check_at_least_two(np.unique(y if weights is None else y[weights > 0]))
-        return {"sample_weight": weights, "groups": check_groups(groups, y)}
+        Returns
+        -------
+        LearnedRows
+        HeldOut or None
+        """
+        for name in ("_table_settings", "_fitted_on"):  # which are of the rows of another fit
+            vars(self).pop(name, None)
+        rows = self._rows_to_learn(X, y, sample_weight, groups, self.cv if folds is None else folds)
+        learned = rows.X, rows.y, rows.metadata
+        # Many small fits: threads within each cost more than they bring; n_jobs is for more cores.
+        with one_blas_thread():
+            relative_loss, held_out = self._fit(*learned, rows.cv, judge)
+            if self.unlabeled == "use":
+                self.unlabeled_ = learn_from_unlabeled(
+                    self, *learned, *rows.unlabeled, relative_loss
+                )
+        return rows, held_out
 
     def _fit(self, X, y, metadata, cv, judge=False):
-        """Fit on labelled rows; return how far they surprise what is judged, and what is held out.
+        """Fit on labelled rows; return the relative log-loss of those that judge, and ``HeldOut``.
 
-        See :func:`surprise`.
+        See :func:`skclipens.heads._temperature.relative_log_loss`.
         """
         self.unlabeled_ = None
         names = getattr(self, "feature_names_in_", None)

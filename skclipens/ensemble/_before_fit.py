@@ -9,7 +9,7 @@ from .._utils._metadata import rows_of
 from .._utils._validation import check_labels, column_of_labels, labels_of, unlabeled_rows
 from ..backbones._prompts import check_templates
 from ..heads._text_head import BaseTextHead, names_of_classes
-from ._experts import named_heads
+from ._heads import named_heads
 from ._without_labels import labelled_by_names
 from .routers import is_fixed
 

@@ -39,6 +39,11 @@ class Block(NamedTuple):
         """Whether a backbone's text tower can read the columns."""
         return self.kind is not None and self.kind.has_text
 
+    @property
+    def members(self):
+        """The blocks that it is made of, or itself alone."""
+        return self.parts or (self,)
+
 
 def find_blocks(blocks, n_features, feature_names, given="blocks"):
     """Blocks of a table from what a user may write.

@@ -8,8 +8,13 @@ from .._utils._metadata import metadata_taken
 from .._utils._random import draw_seed
 from .._utils._sklearn import VisualBlock, routing_enabled
 from ..heads._classifier import LogitClassifierMixin
-from ._experts import HEADS, named_heads, warn_of_nameless
-from ._suspect import warn_of_columns, warn_of_labels_in_columns, warn_of_unnamed_columns
+from ._heads import HEADS, named_heads
+from ._suspect import (
+    warn_of_columns,
+    warn_of_labels_in_columns,
+    warn_of_nameless,
+    warn_of_unnamed_columns,
+)
 from .routers import is_fixed, named_router
 
 
@@ -130,9 +135,7 @@ class HeadComposition:
         return "sample_weight" if self.class_weight is None else "class_weight"
 
     def _has_auto(self):
-        return any(
-            isinstance(kind, str) and kind == "auto" for _, kind, _ in named_heads(self.head)
-        )
+        return "auto" in [kind for _, kind, _ in named_heads(self.head)]
 
     def _has_named_classes(self, y):
         return self.class_names is not None or isinstance(np.asarray(y).tolist()[0], str)
@@ -157,8 +160,8 @@ class HeadComposition:
         if self._has_auto() and not self._has_named_classes(y):
             warn_of_nameless(experts, y)
         if self._has_auto() and self.blocks is None:
-            parts = [part for one in experts for part in one.block.parts or [one.block]]
-            warn_of_unnamed_columns(parts, names)
+            blocks = [block for expert in experts for block in expert.block.members]
+            warn_of_unnamed_columns(blocks, names)
         as_they_are = self._takes_experts_as_they_are(router)
         if not as_they_are or any(expert.learns for expert in experts):
             warn_of_columns(experts, X, names)

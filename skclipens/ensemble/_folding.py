@@ -49,20 +49,13 @@ def fold(ensemble):
     -------
     Folded or None
     """
-    routed = ensemble._routed
-    of_routed = _weights_of_all_rows(ensemble.router_, int(routed.sum()))
-    if of_routed is None:
+    weights, classes = _weights_of_experts(ensemble), ensemble.classes_
+    if weights is None or not any(_is_linear(expert, classes) for expert in ensemble.experts_):
         return None
-    weights = np.full(len(routed), 1 / max(np.sum(~routed), 1))
-    weights[routed] = of_routed
-    weights = weights / ensemble.temperatures_
-    linear = [_is_linear(expert, ensemble.classes_) for expert in ensemble.experts_]
-    if not any(linear):
-        return None
-    n_classes, coef, dtypes = len(ensemble.classes_), None, []
-    intercept, of_units, others = np.zeros(n_classes), {}, []
-    for weight, expert, is_linear in zip(weights, ensemble.experts_, linear, strict=True):
-        if not is_linear:
+    coef, intercept = None, np.zeros(len(classes))
+    of_units, others, dtypes = {}, [], []
+    for weight, expert in zip(weights, ensemble.experts_, strict=True):
+        if not _is_linear(expert, classes):
             others.append((float(weight), expert))
             continue
         own, constant, of_unit_rows = expert.head._linear()
@@ -73,7 +66,7 @@ def fold(ensemble):
             key = tuple(columns.tolist())
             of_units[key] = of_units.get(key, 0) + weight * own.astype(np.float64)
         else:
-            coef = np.zeros((n_classes, ensemble.n_features_in_)) if coef is None else coef
+            coef = np.zeros((len(classes), ensemble.n_features_in_)) if coef is None else coef
             coef[:, columns] += weight * own
     dtype = np.result_type(*dtypes)
     return Folded(
@@ -82,6 +75,17 @@ def fold(ensemble):
         intercept.astype(dtype),
         others,
     )
+
+
+def _weights_of_experts(ensemble):
+    """Weights of all experts over their temperatures; None where not the same for all rows."""
+    routed = ensemble._routed
+    of_routed = _weights_of_all_rows(ensemble.router_, int(routed.sum()))
+    if of_routed is None:
+        return None
+    weights = np.full(len(routed), 1 / max(np.sum(~routed), 1))
+    weights[routed] = of_routed
+    return weights / ensemble.temperatures_
 
 
 def _weights_of_all_rows(router, n_experts):

@@ -16,11 +16,12 @@ from .._utils._warnings import each_warning_once
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
 from ..heads import KernelHead, LinearDiscriminantHead, ResidualHead, ZeroShotHead
+from ..heads._cross_fit import own_folds
 from ..heads._from_files import RowsOfFiles, SumsOver
 from ..heads._ridge import ResidualSums, held_out
 from ..heads._sums import Sums
 from ._held_out import HeldOut
-from ._suspect import warn_of_weights
+from ._suspect_rows import warn_of_weights
 
 
 class FitFrom:
@@ -244,7 +245,7 @@ class _ResidualFit(_Fit):
         heard = np.flatnonzero(rows.weights)
         self._folds = [
             (np.setdiff1d(np.arange(len(heard)), train), heard[test])
-            for train, test in head._folds(rows.targets[heard])
+            for train, test in own_folds(rows.targets[heard])
         ]
         rows.folds[:] = len(self._folds)  # rows that no fold holds out
         for fold, (rest, _) in enumerate(self._folds):

@@ -5,7 +5,6 @@ from collections import Counter
 
 import numpy as np
 
-from .._utils._folds import groups_of_copies, in_company
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..heads._classifier import LogitClassifierMixin
@@ -17,11 +16,8 @@ _NEARLY_ALL = 0.99  # of a variance
 _STEADY, _FEWEST = 1e-2, 20  # of a step between rows; rows of which all steps are not equal by luck
 _UNIT = 1e-3  # of lengths that are one; a column less or more changes those of embeddings by more
 _CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
-_FAR_FROM_ONE = 10  # a mean of weights, or one over it
 _NARROWEST = 128  # columns that a backbone gives at least
-# Of the log-loss of guessing. Where this sums to so much over the rows, that of shuffled labels is
-# seldom below 0.97 of it, and that of right ones, cats and dogs of 32 pixels too, at most 0.95.
-_GUESSING, _ENOUGH_LOSS = 0.97, 100
+ENOUGH_LOSS = 100  # of guessing, summed over the rows: what is judged by fewer may be luck
 _REDUCED = re.compile(r"__pca\d+$")  # as BlockPCA names columns
 _SAY_SO = "say so: blocks=[('all', slice(None))]."
 
@@ -45,43 +41,17 @@ def warn_of_columns(experts, X, names):
     """
     if len(X) < 2:
         return
+    experts_of_blocks = _by_block(experts)
     index = _index(X)
     if index is not None:
         warn(
             f"{_called(index, names)} changes by the same from each row to the next, as an index "
             "does. If it is one, leave it out: it says nothing of rows to predict."
         )
-    _warn_of_places(experts, X)
-    same, rescaled, largest = [], [], None
-    for block, of_block in _by_block(experts):
-        values = take(X, block.columns)
-        if _is_constant(values):
-            same.append(block.name)
-        elif any(isinstance(one.head, BaseTextHead) for one in of_block) and _is_rescaled(values):
-            rescaled.append(block.name)
-        linear = [one for one in of_block if isinstance(one.head, LogitClassifierMixin)]
-        reader = next((one for one in linear if one.learns), None)
-        column = None if largest or reader is None else _largest(values)
-        if column is not None:
-            largest = block.columns[column], reader
-    if same:
-        warn(
-            f"All rows of X are the same in {listed(same)}, which so says nothing of the classes. "
-            "Look at what made these columns."
-        )
-    if rescaled:
-        warn(
-            f"The columns of {listed(rescaled)} were centred or scaled, so features "
-            "of texts no longer fit them. Give embeddings as the embedder makes them, and scale "
-            "only the other columns."
-        )
-    if largest and largest[0] != index:
-        column, reader = largest
-        warn(
-            f"{_called(column, names)} has more than {_NEARLY_ALL:.0%} of the variance of what "
-            f"{reader.name!r} reads, so the other columns hardly count. Scale columns that are no "
-            "embeddings, say by StandardScaler in a ColumnTransformer, or leave an index out."
-        )
+    _warn_of_places([block for block, _ in experts_of_blocks], X)
+    _warn_of_constant_blocks([block for block, _ in experts_of_blocks], X)
+    _warn_of_rescaled_blocks(experts_of_blocks, X)
+    _warn_of_dominant_column(experts_of_blocks, X, names, index)
 
 
 def _index(X):
@@ -100,12 +70,12 @@ def _are_equal(steps, others):
     return np.abs(steps - others) <= _STEADY * np.abs(others)
 
 
-def _warn_of_places(experts, X):
+def _warn_of_places(blocks, X):
     """Warn if rows of a block have length one a column further left or right, and not here."""
     X = some_rows(X)
     if len(X) < _FEWEST:
         return
-    for block, _ in _by_block(experts):
+    for block in blocks:
         start, end = block.columns[0], block.columns[0] + len(block.columns)
         if block.backbone is None or not np.array_equal(block.columns, np.arange(start, end)):
             continue
@@ -119,6 +89,73 @@ def _warn_of_places(experts, X):
                 "many before them, such as an index, or too few."
             )
             return
+
+
+def _warn_of_constant_blocks(blocks, X):
+    constant = [block.name for block in blocks if _is_constant(X, block.columns)]
+    if constant:
+        warn(
+            f"All rows of X are the same in {listed(constant)}, which so says nothing of the "
+            "classes. Look at what made these columns."
+        )
+
+
+def _is_constant(X, columns):
+    first, second = take(X[:2], columns)
+    return bool((second == first).all() and (take(X, columns) == first).all())
+
+
+def _warn_of_rescaled_blocks(experts_of_blocks, X):
+    """Warn of blocks that are compared with texts, and are no longer as the embedder made them."""
+    rescaled = [
+        block.name
+        for block, experts in experts_of_blocks
+        if any(isinstance(expert.head, BaseTextHead) for expert in experts)
+        and not _is_constant(X, block.columns)
+        and _is_rescaled(take(X, block.columns))
+    ]
+    if rescaled:
+        warn(
+            f"The columns of {listed(rescaled)} were centred or scaled, so features "
+            "of texts no longer fit them. Give embeddings as the embedder makes them, and scale "
+            "only the other columns."
+        )
+
+
+def _is_rescaled(values):
+    """Whether the mean is zero, as StandardScaler makes it, or all minima are, as MinMaxScaler."""
+    some = some_rows(values)
+    length = np.sqrt(np.mean(np.einsum("nj,nj->n", some, some)))
+    if np.linalg.norm(values.mean(axis=0)) < _CENTRED * length:
+        return True
+    lowest = -_CENTRED * length
+    return bool((some >= lowest).all() and (values.min(axis=0) < -lowest).all())
+
+
+def _warn_of_dominant_column(experts_of_blocks, X, names, index):
+    """Warn of a column beside which a head of this package can see no other."""
+    for block, experts in experts_of_blocks:
+        own = [one for one in experts if one.learns and isinstance(one.head, LogitClassifierMixin)]
+        place = _dominant(take(some_rows(X), block.columns)) if own else None
+        if place is None:
+            continue
+        column = block.columns[place]
+        if column != index:  # of which was warned already
+            warn(
+                f"{_called(column, names)} has more than {_NEARLY_ALL:.0%} of the variance of what "
+                f"{own[0].name!r} reads, so the other columns hardly count. Scale columns that are "
+                "no embeddings, say by StandardScaler in a ColumnTransformer, or leave an index "
+                "out."
+            )
+        return
+
+
+def _dominant(values):
+    """Position of the column that has nearly all of the variance of three or more, or None."""
+    variances = values.var(axis=0, dtype=np.float64)
+    largest = int(variances.argmax())
+    is_alone = variances[largest] > _NEARLY_ALL * variances.sum()
+    return largest if len(variances) > 2 and is_alone else None
 
 
 def warn_of_labels_in_columns(experts, X, y, names):
@@ -140,17 +177,18 @@ def warn_of_labels_in_columns(experts, X, y, names):
     """
     X, (classes, targets) = some_rows(X), np.unique(some_rows(y), return_inverse=True)
     n_rows = np.bincount(targets)
-    if len(X) * np.log(len(classes)) < _ENOUGH_LOSS or n_rows.min() < 2:
+    if len(X) * np.log(len(classes)) < ENOUGH_LOSS or n_rows.min() < 2:
         return
     order, starts = np.argsort(targets), np.cumsum(n_rows) - n_rows
-    parts = [part for expert in experts for part in expert.block.parts or [expert.block]]
-    for columns in {part.name: part.columns for part in parts if part.backbone is None}.values():
+    blocks = [block for expert in experts for block in expert.block.members]
+    others = {block.name: block.columns for block in blocks if block.backbone is None}
+    for columns in others.values():
         values = take(X, columns)[order]
         lowest, highest = (of.reduceat(values, starts) for of in (np.minimum, np.maximum))
-        of_class = (lowest == highest).all(axis=0) & (lowest != lowest[0]).any(axis=0)
-        told = _telling(np.flatnonzero(of_class), lowest)
-        if len(told):
-            named = listed((_called(columns[place], names) for place in told), write=str)
+        one_value = (lowest == highest).all(axis=0) & (lowest != lowest[0]).any(axis=0)
+        telling = _telling(np.flatnonzero(one_value), lowest)
+        if len(telling):
+            named = listed((_called(columns[place], names) for place in telling), write=str)
             warn(
                 f"{named}: one value for each class, and no two classes have the same. If this was "
                 "made of the labels, leave it out of X: rows to predict will not have it."
@@ -160,9 +198,9 @@ def warn_of_labels_in_columns(experts, X, y, names):
 
 def _telling(places, values):
     """Columns of which one alone, or all together, have a value of its own for each class."""
-    for told in [*places[:, None], places]:
-        if len(told) and len(np.unique(values[:, told], axis=0)) == len(values):
-            return told
+    for telling in [*places[:, None], places]:
+        if len(telling) and len(np.unique(values[:, telling], axis=0)) == len(values):
+            return telling
     return []
 
 
@@ -176,6 +214,17 @@ def _by_block(experts):
     for expert in experts:
         groups.setdefault((expert.block.name, len(expert.block.columns)), []).append(expert)
     return [(of_block[0].block, of_block) for of_block in groups.values()]
+
+
+def warn_of_nameless(experts, y):
+    """Warn where heads that start from names were left out."""
+    embeddings = [expert.block.name for expert in experts if expert.block.has_text]
+    if embeddings:
+        warn(
+            f"A label such as {y.tolist()[0]!r} does not say what its class is, so "
+            f"{embeddings[0]!r} gets only a head that needs no names. Give class_names to use the "
+            "text tower, or head='linear' to choose this."
+        )
 
 
 def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
@@ -224,114 +273,6 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
         "as blocks='zoo', or give a frame with the embedder's names: set_output("
         f"transform='pandas') of the embedder or the ColumnTransformer. If not, {_SAY_SO}"
     )
-
-
-def warn_of_weights(weights):
-    """Warn of weights that make the rows count as far more rows, or far fewer, than there are."""
-    mean = 1.0 if weights is None else float(weights[weights > 0].mean())
-    if not 1 / _FAR_FROM_ONE <= mean <= _FAR_FROM_ONE:
-        warn(
-            f"The weights of the rows are {mean:.3g} in the mean. A weight stands for so many "
-            f"copies of a row, so {len(weights)} rows count as {weights.sum():.3g}. If only the "
-            "ratios are meant, divide them by their mean."
-        )
-
-
-def warn_of_contradictions(X, y, rows):
-    """Warn of rows that are the same and have different labels, as of a picture in two folders.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-    rows : ndarray of shape (n,), int
-        What the rows are called.
-
-    Warns
-    -----
-    UserWarning
-        Names the first two.
-    """
-    first = groups_of_copies(X, np.zeros(len(y), int))
-    other = [] if first is None else np.flatnonzero(y != y[first])
-    if len(other):
-        one, another = first[other[0]], other[0]
-        labels = np.array(y[[one, another]].tolist()).tolist()  # numpy's strings print as np.str_
-        more = f", and so have {len(other) - 1} more" if len(other) > 1 else ""
-        warn(
-            f"Rows {rows[one]} and {rows[another]} of X are the same, but have the labels "
-            f"{labels[0]!r} and {labels[1]!r}{more}. A picture has one label: leave the wrong one "
-            "out, or look whether labels and rows belong together."
-        )
-
-
-def warn_of_groups(y, groups):
-    """Warn of groups that are no less than the classes, as where labels are passed as groups.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-    groups : ndarray of shape (n,) or None
-
-    Warns
-    -----
-    UserWarning
-        If classes have several rows, but none has rows of two groups.
-    """
-    if groups is None or len(np.unique(y)) == len(y) or in_company(y, groups).any():
-        return
-    warn(
-        "All rows of each class are in one group, so no row can be held out to judge a head that "
-        "learned from the others. A group is what belongs together within a class, such as the "
-        "pictures of one object."
-    )
-
-
-def warn_of_guessing(ensemble, told, n_rows):
-    """Warn where rows that no head has learned from are classified no better than by guessing.
-
-    Parameters
-    ----------
-    ensemble : AdaptiveBackboneEnsemble
-    told : float
-        Log-loss of these rows over that of guessing.
-    n_rows : int
-        Their number.
-
-    Warns
-    -----
-    UserWarning
-        As where rows of X and labels stand in different orders.
-    """
-    enough = n_rows * np.log(len(ensemble.classes_)) > _ENOUGH_LOSS
-    if told > _GUESSING and enough and ensemble.judged_.all():
-        warn(
-            f"X says nothing of y: {n_rows} rows that no head had learned from are classified no "
-            "better than by guessing. Look whether labels and rows stand in the same order, and "
-            "whether these columns can show what y says."
-        )
-
-
-def _is_constant(values):
-    return bool((values[1] == values[0]).all() and (values == values[0]).all())
-
-
-def _is_rescaled(values):
-    """Whether the mean is zero, as StandardScaler makes it, or all minima are, as MinMaxScaler."""
-    some = some_rows(values)
-    length = np.sqrt(np.mean(np.einsum("nj,nj->n", some, some)))
-    if np.linalg.norm(values.mean(axis=0)) < _CENTRED * length:
-        return True
-    lowest = -_CENTRED * length
-    return bool((some >= lowest).all() and (values.min(axis=0) < -lowest).all())
-
-
-def _largest(values):
-    """Position of the column that has nearly all of the variance of three or more, or None."""
-    variances = some_rows(values).var(axis=0, dtype=np.float64)
-    largest = int(variances.argmax())
-    is_alone = variances[largest] > _NEARLY_ALL * variances.sum()
-    return largest if len(variances) > 2 and is_alone else None
 
 
 def some_rows(values, most=_ENOUGH_ROWS):

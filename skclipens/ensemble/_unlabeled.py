@@ -11,7 +11,7 @@ import numpy as np
 from scipy.linalg import cholesky, qr, solve, solve_triangular
 from scipy.special import softmax
 
-from .._utils._folds import covers_most, few_shot_folds, merge_copies
+from .._utils._folds import covers_most, few_shot_folds, held_out_rows, merge_copies
 from .._utils._linalg import mean_row
 from .._utils._metadata import rows_of
 from .._utils._warnings import silent
@@ -20,7 +20,7 @@ from .routers._base import loss_per_row
 N_ROUNDS = 3
 SHRINKAGE = 1.0
 SPREADS = (0.1, 0.3, 1.0)  # how far the mixture's logits may be put apart
-# The same where nothing can judge it: the first times the surprise of the others to this power.
+# The same where nothing can judge it: the first times the others' relative log-loss to this power.
 UNJUDGED_SPREAD, UNJUDGED_POWER = 0.6, 8
 N_FOLDS = 3
 FARTHEST = 1.5  # of unlabelled rows from the labelled ones; see `distance`
@@ -157,7 +157,7 @@ def fit_mixture(rows, prior, known, spread):
     return coef, intercept
 
 
-def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, surprise):
+def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, relative_loss):
     """The correction that unlabelled rows bring to a fitted ensemble, or None.
 
     Labelled rows can judge only what is like them. So the mean of the unlabelled rows may not be
@@ -177,8 +177,8 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, surprise)
     unlabeled : ndarray of shape (m, n_features)
     weights : ndarray of shape (m,) or None
         Of the unlabelled rows.
-    surprise : float
-        See :func:`skclipens.heads._temperature.surprise`.
+    relative_loss : float
+        See :func:`skclipens.heads._temperature.relative_log_loss`; of the rows that judge.
 
     Returns
     -------
@@ -199,7 +199,7 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, surprise)
         return None
     spread, gain = _choose(ensemble, rows, table, y, metadata)
     if spread is None:
-        spread = UNJUDGED_SPREAD * surprise**UNJUDGED_POWER
+        spread = UNJUDGED_SPREAD * relative_loss**UNJUDGED_POWER
     if not spread:
         return None
     mixture = fit_mixture(rows, *_as_seen(ensemble, table, np.arange(len(y)), y), spread)
@@ -221,7 +221,7 @@ def _choose(ensemble, rows, table, y, metadata):
     """
     options = {"groups": metadata["groups"], "random_state": ensemble.random_state}
     folds = few_shot_folds(y, N_FOLDS, **options)
-    held_out = np.concatenate([test for _, test in folds]) if folds else np.array([], int)
+    held_out = held_out_rows(folds)
     if not covers_most(y[held_out], len(ensemble.classes_)):
         return None, np.nan
     parts = [_gains(ensemble, rows, table, y, metadata, *fold) for fold in folds]

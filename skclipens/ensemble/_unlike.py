@@ -65,10 +65,13 @@ def seen_blocks(blocks, X):
     -------
     tuple of SeenBlock
     """
-    parts = {part.name: part for block in blocks for part in block.parts or [block]}
-    wide = [one for one in parts.values() if one.backbone is not None or len(one.columns) >= _WIDE]
+    by_name = {member.name: member for block in blocks for member in block.members}
     X = some_rows(X)
-    return tuple(_seen(one.name, one.columns, one.backbone is not None, X) for one in wide)
+    return tuple(
+        _seen(block.name, block.columns, block.backbone is not None, X)
+        for block in by_name.values()
+        if block.backbone is not None or len(block.columns) >= _WIDE
+    )
 
 
 def _seen(name, columns, is_named, X):

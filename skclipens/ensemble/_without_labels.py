@@ -9,7 +9,7 @@ from .._utils._validation import check_at_least_two
 from .._utils._warnings import silent
 from ..heads import ZeroShotHead
 from ..heads._text_head import check_names
-from ._experts import HEADS, named_heads
+from ._heads import HEADS, named_heads
 from .routers import is_fixed, named_router
 
 

@@ -8,14 +8,13 @@ from scipy.special import log_softmax, softmax
 from sklearn.exceptions import ConvergenceWarning
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, few_shot_folds
+from .._utils._folds import covers_most, held_out_rows
 from .._utils._linalg import some_of, unit_rows
 from .._utils._sklearn import Interval, StrOptions
 from .._utils._warnings import warn
-from ._cross_fit import CrossFitTextHead
+from ._cross_fit import CrossFitTextHead, own_folds
 from ._temperature import fit_temperature, log_loss
 
-_N_FOLDS = 5
 _STRENGTHS = (100.0, 10.0, 1.0, 0.1, 0.01)  # each starts from what the one before has found
 _DEFAULT_STRENGTH = 1.0
 _TOLERANCE = 1e-7  # of a step, relative to the loss
@@ -121,10 +120,10 @@ class CLAPHead(CrossFitTextHead):
 
     def _cross_fit(self, features, targets, weights, folds, groups):
         if folds is None:
-            folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
+            folds = own_folds(targets, groups)
         text = self._text_logits(features)
         self.temperature_ = fit_temperature(text, targets, sample_weight=weights)
-        judges = np.concatenate([test for _, test in folds]) if folds else np.empty(0, int)
+        judges = held_out_rows(folds)
         judged = covers_most(targets[judges], len(self.classes_))
         automatic = _STRENGTHS if judged else [_DEFAULT_STRENGTH]
         strengths = automatic if self.strength == "auto" else [float(self.strength)]

@@ -7,17 +7,25 @@ from sklearn.base import BaseEstimator
 
 from .._utils._folds import (
     check_folds,
+    few_shot_folds,
     folds_of_some,
     merge_copies,
     one_of_each_class,
     teachable,
 )
-from .._utils._given import check_groups, check_weights, scaled_shares
 from .._utils._linalg import some_of, taken
+from .._utils._metadata import check_metadata
 from .._utils._sklearn import fit_context
 from .._utils._validation import check_at_least_two, check_table
 from ._classifier import LogitClassifierMixin
 from ._text_head import BaseTextHead
+
+N_FOLDS = 5
+
+
+def own_folds(targets, groups=None):
+    """The folds that a head makes where it is given none."""
+    return few_shot_folds(targets, N_FOLDS, groups=groups, random_state=0)
 
 
 class CrossFitMixin:
@@ -109,8 +117,7 @@ class CrossFitMixin:
         Rows without weight teach and judge nothing, so none stands for them.
         """
         X, targets = self._check_rows(X, y)
-        weights = scaled_shares(check_weights(sample_weight, X))
-        groups = check_groups(groups, targets)
+        weights, groups = check_metadata(X, targets, sample_weight, groups).values()
         place, cv = np.arange(len(X)), getattr(self, "cv", None)
         splits = cv is not None and not isinstance(cv, Real)
         if folds is not None:

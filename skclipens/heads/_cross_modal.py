@@ -5,13 +5,11 @@ from numbers import Integral, Real
 import numpy as np
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import few_shot_folds
+from .._utils._folds import numbered
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval
-from ._cross_fit import CrossFitTextHead
+from ._cross_fit import CrossFitTextHead, own_folds
 from ._linear_probe import LinearProbeHead
-
-_N_FOLDS = 5
 
 
 @fill_doc
@@ -118,8 +116,8 @@ class CrossModalHead(CrossFitTextHead):
 def _image_folds(targets, texts, groups):
     """Folds of the images. That a class has its text makes each of its images teachable."""
     if groups is not None:
-        groups = np.unique(groups, return_inverse=True)[1]
+        groups = numbered(groups)
         groups = np.append(groups, groups.max() + 1 + np.arange(len(texts)))
-    folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
+    folds = own_folds(targets, groups)
     folds = [[rows[rows < texts[0]] for rows in fold] for fold in folds]
     return [(train, test) for train, test in folds if len(test)]

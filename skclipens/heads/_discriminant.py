@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import eigh, qr, solve
 from sklearn.linear_model import LogisticRegression
 
-from .._utils._folds import are_lone, in_company, judging_rows
+from .._utils._folds import are_lone, held_out_rows, in_company, judging_rows
 from .._utils._linalg import (
     mean_row,
     one_hot,
@@ -297,12 +297,10 @@ class HeldOutDiscriminants:
         judges[discriminant.judges] = True
         known = discriminant.in_company
         if folds is not None:
-            held_out = [(train, np.arange(len(judges))[test]) for train, test in folds]
-            held_out = [(train, test[judges[test]]) for train, test in held_out]
+            held_out = [(train, test[judges[test]]) for train, test in folds]
             self._parts = [(discriminant.of_rows(train), test) for train, test in held_out]
             known = np.zeros(len(judges), bool)
-            for _, test in held_out:
-                known[test] = True
+            known[held_out_rows(held_out)] = True
         self.rows = np.flatnonzero(known & judges)
 
     def logits(self, ridge_of):

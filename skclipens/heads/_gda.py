@@ -5,14 +5,13 @@ from numbers import Real
 import numpy as np
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, few_shot_folds
+from .._utils._folds import covers_most
 from .._utils._linalg import some_of, unit_rows
 from .._utils._sklearn import Interval, StrOptions
-from ._cross_fit import CrossFitTextHead
+from ._cross_fit import CrossFitTextHead, own_folds
 from ._discriminant import Discriminant, HeldOutDiscriminants
 from ._temperature import fit_temperature, fixed_temperature
 
-_N_FOLDS = 5
 # How far apart logits are put by an alpha that no row can judge, as with one row per class. Of
 # 0.1, 0.3, 0.5, 1, 2 and 4 the most accurate at one shot on the validation sets, with 5 draws.
 _UNJUDGED_SPREAD = 0.5
@@ -113,7 +112,7 @@ class GDAHead(CrossFitTextHead):
 
     def _cross_fit(self, features, targets, weights, folds, groups):
         if folds is None and groups is not None:
-            folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
+            folds = own_folds(targets, groups)
         text, n_classes = self._text_logits(features), len(self.classes_)
         gaussians = Discriminant(features, targets, n_classes, weights, np.zeros(n_classes))
         self.discriminant_coef_, self.discriminant_intercept_ = gaussians.linear(_ridge(gaussians))

@@ -141,13 +141,13 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
     def _cross_fit(self, X, targets, weights, folds, groups):
         support = self._drawn(targets, weights, self.max_rows)
         judges = judging_rows(targets)
-        heard = np.union1d(support, judges)
+        used = np.union1d(support, judges)
         logits, known = np.zeros((len(X), len(self.classes_)), X.dtype), np.zeros(len(X), bool)
-        some = [None if one is None else taken(one, heard) for one in (targets, weights, groups)]
+        some = [None if one is None else taken(one, used) for one in (targets, weights, groups)]
         if folds is not None:
-            folds = [[_found_in(heard, np.arange(len(X))[rows]) for rows in fold] for fold in folds]
-        positions = np.searchsorted(heard, support), np.searchsorted(heard, judges)
-        logits[heard], known[heard] = self._fit_on(taken(X, heard), *some, folds, *positions)
+            folds = [[_found_in(used, rows) for rows in fold] for fold in folds]
+        positions = np.searchsorted(used, support), np.searchsorted(used, judges)
+        logits[used], known[used] = self._fit_on(taken(X, used), *some, folds, *positions)
         return logits, known
 
     def _fit_on(self, X, targets, weights, groups, folds, support, judges):

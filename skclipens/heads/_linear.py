@@ -1,16 +1,15 @@
 """Linear discriminant analysis that also serves where rows are few."""
 
 from functools import cached_property
-from numbers import Integral, Real
+from numbers import Real
 from operator import methodcaller
 
 import numpy as np
 
-from .._utils._folds import covers_most, few_shot_folds
+from .._utils._folds import FOLDS_CONSTRAINTS, covers_most, few_shot_folds
 from .._utils._given import check_weights
 from .._utils._linalg import some_of
 from .._utils._sklearn import (
-    HasMethods,
     Interval,
     StrOptions,
     check_first_partial_fit,
@@ -21,7 +20,7 @@ from .._utils._warnings import warn
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
 from . import _temperature
-from ._cross_fit import CrossFitTableHead
+from ._cross_fit import N_FOLDS, CrossFitTableHead
 from ._discriminant import Discriminant, HeldOutDiscriminants
 from ._from_files import RowsOfFiles, SumsOver
 from ._sums import SummedDiscriminant, Sums
@@ -29,7 +28,6 @@ from ._temperature import calibrated_loss
 
 _SHRINKAGES = (1.0, 3.0, 10.0, 30.0)
 _DEFAULT_SHRINKAGE = 1.0
-_N_FOLDS = 5
 _ALIKE = 1e-3  # relative difference of losses
 
 
@@ -105,12 +103,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
     _in_closed_form = True
     _parameter_constraints: dict = {
         "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-        "cv": [
-            None,
-            Interval(Integral, 2, None, closed="left"),
-            HasMethods(["split", "get_n_splits"]),
-            "array-like",
-        ],
+        "cv": [None, *FOLDS_CONSTRAINTS],
     }
     __metadata_request__partial_fit = {"classes": True, "sample_weight": True}
     _has_free_level = True
@@ -297,7 +290,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     def _cross_fit(self, X, targets, weights, folds, groups):
         if folds is None and (self.cv is not None or groups is not None):
-            cv = _N_FOLDS if self.cv is None else self.cv
+            cv = N_FOLDS if self.cv is None else self.cv
             folds = few_shot_folds(targets, cv, groups=groups, random_state=0, X=X)
         discriminant = Discriminant(X, targets, len(self.classes_), weights)
         held_out = HeldOutDiscriminants(discriminant, folds)

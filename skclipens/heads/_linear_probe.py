@@ -6,10 +6,10 @@ import numpy as np
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
-from .._utils._folds import covers_most, few_shot_folds
+from .._utils._folds import FOLDS_CONSTRAINTS, covers_most, few_shot_folds, held_out_rows
 from .._utils._linalg import some_of
 from .._utils._progress import progress
-from .._utils._sklearn import HasMethods, Interval
+from .._utils._sklearn import Interval
 from .._utils._validation import few_rows_per_class
 from .._utils._warnings import silent
 from ._classifier import one_column_per_class
@@ -83,11 +83,7 @@ class LinearProbeHead(CrossFitTableHead):
     """
 
     _parameter_constraints: dict = {
-        "cv": [
-            Interval(Integral, 2, None, closed="left"),
-            HasMethods(["split", "get_n_splits"]),
-            "array-like",
-        ],
+        "cv": FOLDS_CONSTRAINTS,
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "verbose": ["verbose"],
     }
@@ -112,8 +108,7 @@ class LinearProbeHead(CrossFitTableHead):
         )
         self.n_iter_ = int(probe.n_iter_.max())
         known = np.zeros(len(X), bool)
-        for _, test in folds:
-            known[test] = True
+        known[held_out_rows(folds)] = True
         return logits, known
 
     def _probe(self, C):
@@ -121,8 +116,7 @@ class LinearProbeHead(CrossFitTableHead):
 
     def _find_log_c(self, X, targets, weights, folds):
         """The best exponent of C, and what probes with it say of held-out rows."""
-        judges = [targets[test] for _, test in folds]
-        if not folds or not covers_most(np.concatenate(judges), len(self.classes_)):
+        if not covers_most(targets[held_out_rows(folds)], len(self.classes_)):
             return _DEFAULT_LOG_C, self._held_out(10**_DEFAULT_LOG_C, X, targets, weights, folds)[1]
         tried = {}
 

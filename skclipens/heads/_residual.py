@@ -5,14 +5,12 @@ from numbers import Real
 import numpy as np
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, few_shot_folds, judging_rows
+from .._utils._folds import covers_most, judging_rows
 from .._utils._linalg import some_of, taken, unit_rows
 from .._utils._sklearn import Interval
-from ._cross_fit import CrossFitTextHead
+from ._cross_fit import CrossFitTextHead, own_folds
 from ._ridge import Ridge, residuals_of
 from ._temperature import fit_temperature, unjudged_temperature
-
-_N_FOLDS = 5
 
 
 @fill_doc
@@ -95,16 +93,13 @@ class ResidualHead(CrossFitTextHead):
 
     def _cross_fit(self, features, targets, weights, folds, groups):
         if folds is None:
-            folds = self._folds(targets, groups)
+            folds = own_folds(targets, groups)
         judges = judging_rows(targets)
         text = self._calibrated_text(features, targets, weights, judges)
         ridge = Ridge(features, residuals_of(text, targets), weights, self.alpha)
         held_out, rows = ridge.held_out(folds, judges)
         self._correct(text, *ridge.fit(), held_out, rows, targets, weights)
         return text, np.ones(len(text), bool)
-
-    def _folds(self, targets, groups=None):
-        return few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
 
     def _calibrated_text(self, features, targets, weights, judges):
         """Fit the temperature of the prompts; what they say of all rows."""

@@ -105,10 +105,7 @@ class Ridge:
     def held_out(self, folds, judges):
         """What each fold's regression says of those of its rows that judge; and which these are."""
         everyone = np.arange(len(self._X))
-        parts = (
-            (self._sums_of(np.setdiff1d(everyone, everyone[train])), everyone[test])
-            for train, test in folds
-        )
+        parts = ((self._sums_of(np.setdiff1d(everyone, train)), test) for train, test in folds)
         return held_out(self._sums, parts, self._X, judges, self._alpha)
 
     def fit(self):

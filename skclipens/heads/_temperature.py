@@ -155,7 +155,7 @@ def _spread(logits, sample_weight):
     return float(np.sqrt(np.average(np.concatenate(variances), weights=sample_weight)))
 
 
-def surprise(logits, y, sample_weight=None):
+def relative_log_loss(logits, y, sample_weight=None):
     """Log-loss of logits over that of guessing, at most 1: 0 where they know all, 1 where nothing.
 
     Parameters
@@ -183,16 +183,16 @@ def unjudged_temperature(logits, y, sample_weight=None):
     float
     """
     low, high = UNJUDGED_TEMPERATURES
-    known = 1 - surprise(logits, y, sample_weight)
+    known = 1 - relative_log_loss(logits, y, sample_weight)
     return min(low + UNJUDGED_SLOPE * known, high)
 
 
-def unjudged_spread(surprise_of_others):
+def unjudged_spread(relative_loss):
     """How far apart the logits are put of what no row can judge.
 
-    The less the other experts know together, in the sense of :func:`surprise`, the farther.
+    The less the other experts know together, by their :func:`relative_log_loss`, the farther.
     """
-    return UNJUDGED_SPREAD * surprise_of_others**UNJUDGED_POWER
+    return UNJUDGED_SPREAD * relative_loss**UNJUDGED_POWER
 
 
 def fixed_temperature(logits, spread):

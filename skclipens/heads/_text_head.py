@@ -138,7 +138,7 @@ def names_of_classes(classes, class_names):
     if missing:
         raise ValueError(
             f"class_names has no name for label {missing[0]!r}; it names the labels "
-            f"{reprlib.repr([_plain(label) for label in class_names])}."
+            f"{reprlib.repr([_as_python(label) for label in class_names])}."
         )
     return check_names([class_names[label] for label in labels], labels)
 
@@ -163,7 +163,7 @@ def check_names(names, labels):
         If two are equal: their prompts are the same.
     """
     first = {}
-    names, labels = [_plain(name) for name in names], [_plain(label) for label in labels]
+    names, labels = [_as_python(name) for name in names], [_as_python(label) for label in labels]
     for name, label in zip(names, labels, strict=True):
         if not isinstance(name, str) or not name.strip():
             raise ValueError(
@@ -183,7 +183,7 @@ def check_names(names, labels):
     return tuple(map(str, names))
 
 
-def _plain(value):
+def _as_python(value):
     """A value of numpy as Python's, which prints without its type."""
     return value.item() if isinstance(value, np.generic) else value
 

@@ -7,16 +7,15 @@ from sklearn.utils import gen_batches
 from sklearn.utils.metaestimators import available_if
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, few_shot_folds, in_company
+from .._utils._folds import covers_most, in_company
 from .._utils._linalg import one_hot, some_of, unit_rows
 from .._utils._sklearn import Interval, StrOptions
 from ..backbones import resolve_device
-from ._cross_fit import CrossFitTextHead
+from ._cross_fit import CrossFitTextHead, own_folds
 from ._temperature import fit_temperature, log_loss
 from ._training import TRAINING_CONSTRAINTS, make_generator, train_head, trains
 
 _DEFAULT_ALPHA, _DEFAULT_BETA = 1.0, 5.5
-_N_FOLDS = 5
 _ALPHAS = [0.0, *(2.0**k for k in range(-3, 8))]
 _BETAS = [2.0 ** (k / 2) for k in range(-2, 13)]
 _MAX_AFFINITIES = 2**23  # in memory at a time
@@ -180,7 +179,7 @@ class TipAdapterHead(CrossFitTextHead):
     def _fill_cache(self, features, targets, weights, folds, groups):
         """Fit keys, values, alpha and beta; which keys a row must not meet."""
         if folds is None and groups is not None:
-            folds = few_shot_folds(targets, _N_FOLDS, groups=groups, random_state=0)
+            folds = own_folds(targets, groups)
         self.keys_ = features
         said = np.ones(len(targets), features.dtype) if weights is None else weights
         self.values_ = one_hot(targets, len(self.classes_), said)

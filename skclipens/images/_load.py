@@ -14,6 +14,7 @@ from ._errors import ImageError, image_error
 from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
 from ._pillow_warnings import doubt
+from ._protocols import is_url
 from ._reduced import EXACT, Picture, reduction_of
 from ._wrapped import name_of, unwrapped
 
@@ -164,39 +165,22 @@ def _read(source, name, sides, also):
     """RGB pictures of a path, a binary file or a PIL image; whatever goes wrong is named."""
     if is_special(source):
         raise image_error(name, "it is a pipe or a device", "Name a file, or drop the row.")
-    in_memory = isinstance(source, Image.Image)
     try:
-        if in_memory:
-            _check_limits(source, name)
-            # Pillow reads an opened file on its first use. Two threads must not do that at once,
-            # and the same object may stand in several rows.
-            with _pil_locks[id(source) // 16 % len(_pil_locks)]:
-                picture = Picture.whole(_picture_to_rgb(source, name))
-            return dict.fromkeys([*sides, *also], picture)
+        if isinstance(source, Image.Image):
+            return dict.fromkeys([*sides, *also], _read_opened(source, name))
         return _read_file(source, name, sides, also)
     except (ImageError, MemoryError):
         raise
-    except FileNotFoundError as error:
-        advice = f"Check the path; a relative one starts at {os.getcwd()!r}."
-        if "://" in name:
-            advice = "Download it, or embed it with embed_to: here, URLs are not fetched."
-        elif name[1:2] == "~":  # behind the quotation mark
-            advice = "'~' is not expanded here: pass os.path.expanduser(path)."
-        elif any(sign in name for sign in "*?"):
-            advice = "A pattern is no path: pass sorted(Path(folder).glob(pattern))."
-        raise image_error(name, "no such file", advice) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise image_error(name, *refusal_of_bomb(error)) from error
-    except UnidentifiedImageError as error:
-        raise image_error(name, *refusal_of_format(source)) from error
     except Exception as error:  # a damaged file makes Pillow's plugins raise nearly anything
-        if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):
-            advice = "List the files in it, as skclipens.datasets.load_folder does."
-            raise image_error(name, "it is a directory", advice) from error
-        # The text of an OSError may repeat the path; `strerror` is the reason alone.
-        reason = getattr(error, "strerror", None) or str(error).rstrip(".") or repr(error)
-        advice = "It must not be closed." if in_memory else "Replace the file or drop the row."
-        raise image_error(name, reason, advice) from error
+        raise image_error(name, *_reason_and_advice(error, source, name)) from error
+
+
+def _read_opened(picture, name):
+    _check_limits(picture, name)
+    # Pillow reads an opened file on its first use. Two threads must not do that at once, and the
+    # same object may stand in several rows.
+    with _pil_locks[id(picture) // 16 % len(_pil_locks)]:
+        return Picture.whole(_picture_to_rgb(picture, name))
 
 
 def _read_file(source, name, sides, also):
@@ -214,6 +198,33 @@ def _read_file(source, name, sides, also):
         picture = Picture(pixels, size, reduction)
         pictures |= {side: picture for side in wanted if reductions[side] == reduction}
     return pictures
+
+
+def _reason_and_advice(error, source, name):
+    """Why a source cannot be read, and what to do, by the error that reading it has raised."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file", _advice_on_path(name)
+    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+        return refusal_of_bomb(error)
+    if isinstance(error, UnidentifiedImageError):
+        return refusal_of_format(source)
+    if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):
+        return "it is a directory", "List the files in it, as skclipens.datasets.load_folder does."
+    # The text of an OSError may repeat the path; `strerror` is the reason alone.
+    reason = getattr(error, "strerror", None) or str(error).rstrip(".") or repr(error)
+    if isinstance(source, Image.Image):
+        return reason, "It must not be closed."
+    return reason, "Replace the file or drop the row."
+
+
+def _advice_on_path(name):
+    if is_url(name):
+        return "Download it, or embed it with embed_to: here, URLs are not fetched."
+    if name[1:2] == "~":  # behind the quotation mark
+        return "'~' is not expanded here: pass os.path.expanduser(path)."
+    if any(sign in name for sign in "*?"):
+        return "A pattern is no path: pass sorted(Path(folder).glob(pattern))."
+    return f"Check the path; a relative one starts at {os.getcwd()!r}."
 
 
 def _check_limits(picture, name):

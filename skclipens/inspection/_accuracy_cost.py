@@ -147,14 +147,13 @@ class AccuracyCostDisplay:
         prices = np.array([costs[block] for block in blocks], float)
         single = np.stack([predicted([block]) for block in blocks], axis=1)
         prefixes = [accuracy(predicted(blocks[: k + 1])) for k in range(len(blocks))]
-        whole = accuracy_score(y, ensemble.predict(X), sample_weight=sample_weight)
         return cls.from_predictions(
             blocks,
             prices,
             [accuracy(labels) for labels in single.T],
             lines={
                 "Logit average of the cheapest": (np.cumsum(prices), prefixes),
-                name or type(ensemble).__name__: ([prices.sum()], [whole]),
+                name or type(ensemble).__name__: ([prices.sum()], [accuracy(ensemble.predict(X))]),
             },
             cost_label=cost_label or "Cost",
             oracle=oracle_accuracy_score(y, single, sample_weight=sample_weight),

@@ -163,28 +163,35 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
         self.classes_ = self.estimator_.classes_
         if self.reject_rate:
             self._reject_label()
-        first = self.estimator_ if self.embedder_ is None else self.embedder_
-        for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)  # of another fit
-            if hasattr(first, name):
-                setattr(self, name, getattr(first, name))
+        self._take_features_in(self.estimator_ if self.embedder_ is None else self.embedder_)
         if not known.any():
             raise ValueError(
                 "No row can be judged without itself, so nothing is known of how familiar new rows "
                 "will be. Label at least two rows of most classes."
             )
+        self._learn_familiarity(logits, known, y, groups)
+        return self
+
+    def _take_features_in(self, first):
+        """Say of X what the step says that takes it."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)  # of another fit
+            if hasattr(first, name):
+                setattr(self, name, getattr(first, name))
+
+    def _learn_familiarity(self, logits, known, y, groups):
+        """Standardise both kinds of evidence, and set the limit, by rows that are held out."""
         groups = groups_of_copies(self.rows_, y) if groups is None else groups
-        own = np.arange(len(y)) if groups is None else groups
-        nearest = self._nearest(self.rows_, own)
+        groups = np.arange(len(y)) if groups is None else groups
+        nearest = self._nearest(self.rows_, groups)
         evidence = np.stack([logits.max(axis=1), nearest], axis=1)[known]
         self.location_, self.scale_ = evidence.mean(axis=0), evidence.std(axis=0)
         self.scale_ = np.maximum(self.scale_, np.finfo(self.scale_.dtype).tiny)
-        if not covers_most(y[in_company(y, own)], len(self.classes_)):
-            self.location_[1], self.scale_[1] = 0, np.inf
-        self.offset_ = float(np.quantile(self._familiarity(evidence), self.reject_rate))
-        if self.reject_rate == 0:
-            self.offset_ = -np.inf
-        return self
+        if not covers_most(y[in_company(y, groups)], len(self.classes_)):
+            self.location_[1], self.scale_[1] = 0, np.inf  # nothing is known of the nearest row
+        self.offset_ = -np.inf
+        if self.reject_rate:
+            self.offset_ = float(np.quantile(self._familiarity(evidence), self.reject_rate))
 
     def score_samples(self, X):
         """How familiar rows are; the lower, the likelier of no known class.

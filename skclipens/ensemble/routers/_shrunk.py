@@ -7,6 +7,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.utils import check_random_state
 
+from ..._utils._folds import held_out_rows
 from ..._utils._linalg import one_blas_thread, some_of, total_weight
 from ..._utils._sklearn import InOrder, Interval
 from ._base import BaseRouter, loss_per_row, plausible_classes, weighted_sum
@@ -131,22 +132,26 @@ class ShrunkRouter(BaseRouter):
         if not parts:
             return static, None
         folds = [_Fold(*part, *table) for part in parts]
+        held_out_weights = some_of(weights, held_out_rows(parts))
+        chosen = self._router_that_pays(static, folds, held_out_weights, total_weight(y, weights))
+        return chosen, features if chosen is not static else None
+
+    def _router_that_pays(self, static, folds, weights, n_rows):
+        """A gated router that is clearly better on held-out rows than static weights, or these."""
         static_losses, static_right = _judged(static, folds)
-        of_rows = None if weights is None else np.concatenate([weights[test] for _, test in parts])
         chosen, best = static, 0.0
         for strength in sorted(self.strengths, reverse=True):
             router = GatedRouter(strength, self.prior)
             losses, right = _judged(router, folds)
             gains = static_losses - losses
-            mean = np.average(gains, weights=of_rows)
+            mean = np.average(gains, weights=weights)
             if mean <= best:
                 break  # gates that are held less would do worse still
             best = mean
-            error = np.sqrt(np.average((gains - mean) ** 2, weights=of_rows))
-            error /= np.sqrt(total_weight(y, weights))
-            if mean > 2 * error and np.average(right - static_right, weights=of_rows) >= 0:
+            error = np.sqrt(np.average((gains - mean) ** 2, weights=weights)) / np.sqrt(n_rows)
+            if mean > 2 * error and np.average(right - static_right, weights=weights) >= 0:
                 chosen = router
-        return chosen, features if chosen is not static else None
+        return chosen
 
     def _split(self, y, groups):
         if groups is None:

@@ -1,0 +1,87 @@
+"""What a user may write as ``head``: names, classifiers, and lists of these."""
+
+from ..heads import (
+    CLAPHead,
+    CLIPAdapterHead,
+    CrossModalHead,
+    GDAHead,
+    KernelHead,
+    LinearDiscriminantHead,
+    LinearProbeHead,
+    ResidualHead,
+    TipAdapterHead,
+    ZeroShotHead,
+)
+
+LINEAR_ALL, KERNEL = "linear-all", "kernel"
+HEADS = {
+    "zero-shot": ZeroShotHead(),
+    "residual": ResidualHead(),
+    "tip-adapter": TipAdapterHead(),
+    "gda": GDAHead(),
+    "clap": CLAPHead(),
+    "cross-modal": CrossModalHead(),
+    "clip-adapter": CLIPAdapterHead(),
+    "linear": LinearDiscriminantHead(),
+    "linear-probe": LinearProbeHead(),
+    LINEAR_ALL: LinearDiscriminantHead(),
+    KERNEL: KernelHead(),
+}
+
+
+def head_of(kind):
+    """The head that a name stands for, or what was given in its place; none is ``"auto"``."""
+    return HEADS[kind] if isinstance(kind, str) else kind
+
+
+def named_heads(head):
+    """What a user may write as ``head``, as (name, head, columns or None) triples."""
+    heads = list(head) if isinstance(head, (list, tuple)) else [head]
+    if not heads:
+        raise ValueError("head is an empty list; name at least one, for instance 'linear'.")
+    triples = [_triple(one) for one in heads]
+    names = _numbered([_label(kind) for name, kind, _ in triples if name is None])
+    return [
+        (next(names) if name is None else name, _checked(kind), columns)
+        for name, kind, columns in triples
+    ]
+
+
+def _triple(one):
+    """Name or None, head, and columns or None, of one of a list of heads."""
+    triple = one if isinstance(one, tuple) else (None, one)
+    triple = (*triple, None) if len(triple) == 2 else triple
+    if isinstance(triple[0], str) and "__" in triple[0]:
+        raise ValueError(f"The name of a head must not contain '__'; got {triple[0]!r}.")
+    if len(triple) != 3 or not isinstance(triple[0], (str, type(None))):
+        raise ValueError(
+            "Of a list of heads, each is one of the heads, a (name, head) pair, or a "
+            f"(name, head, columns) triple; {triple!r} is none of these."
+        )
+    return triple
+
+
+def _label(kind):
+    return kind if isinstance(kind, str) else type(kind).__name__.lower()
+
+
+def _numbered(labels):
+    """Yield labels, with a number behind each that is there several times."""
+    for i, label in enumerate(labels):
+        yield f"{label}-{labels[: i + 1].count(label)}" if labels.count(label) > 1 else label
+
+
+def _checked(kind):
+    if isinstance(kind, str) and kind in {"auto", *HEADS}:
+        return kind
+    if isinstance(kind, (str, type)) or not hasattr(kind, "fit"):
+        raise ValueError(
+            f"head={kind!r} is unknown; it is {', '.join(map(repr, ['auto', *HEADS]))}, a "
+            "classifier, or a list of these."
+        )
+    if not hasattr(kind, "decision_function") and not hasattr(kind, "predict_proba"):
+        raise ValueError(
+            f"head={kind!r} has neither decision_function nor predict_proba, so it cannot say how "
+            "likely each class is. Wrap it in sklearn.calibration.CalibratedClassifierCV."
+        )
+    return kind

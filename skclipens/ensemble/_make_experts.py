@@ -1,0 +1,159 @@
+"""Which heads get which blocks, and what a head takes from its block and its ensemble."""
+
+from itertools import zip_longest
+
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+
+from ..backbones import Backbone
+from ._blocks import Block, check_distinct, joined, positions
+from ._experts import Expert, backbones_of
+from ._heads import KERNEL, LINEAR_ALL, head_of, named_heads
+
+
+def make_experts(head, blocks, n_features, feature_names, *, named_classes, lone_rows, **defaults):
+    """Experts from what a user may write as ``head``.
+
+    Parameters
+    ----------
+    head : str, classifier or list
+        See :class:`skclipens.AdaptiveBackboneEnsemble`.
+    blocks : list of Block
+    n_features : int
+    feature_names : ndarray of str or None
+        Names of the columns, where the table has them.
+    named_classes : bool
+        Whether ``"auto"`` may use heads that start from names.
+    lone_rows : bool
+        Whether there is one row of most classes: ``"auto"`` then has no head that corrects prompts
+        of one backbone, as no row can judge its corrections.
+    **defaults : dict
+        Parameters that heads get where they have them and these are None: ``class_names``,
+        ``templates``, ``cache``, ``random_state``.
+
+    Returns
+    -------
+    list of Expert
+
+    Raises
+    ------
+    ValueError
+        If a head is unknown, or has no block.
+    """
+    groups = []  # label, kind, its blocks, and whether the label is all of the name
+    for label, kind, columns in named_heads(head):
+        if columns is not None:
+            block = _block_of(label, columns, blocks, n_features, feature_names)
+            groups.append((label, kind, [block], True))
+        elif kind == "auto":
+            kinds = _auto(blocks, named_classes, lone_rows)
+            groups += [(one, one, of_kind, False) for one, of_kind in kinds]
+        else:
+            groups.append((label, kind, _blocks_for(kind, blocks), False))
+    experts = []
+    for label, kind, of_kind, is_name in groups:
+        for block in of_kind:
+            name = block.name if len(groups) == 1 else f"{block.name}:{label}"
+            given = _from_block(block, named_classes) | defaults
+            experts.append(Expert(label if is_name else name, _filled(head_of(kind), given), block))
+    check_distinct("experts", [expert.name for expert in experts])
+    for expert in experts:
+        _check_names(expert, feature_names)
+    return experts
+
+
+def _block_of(name, columns, blocks, n_features, feature_names):
+    """The block that an expert names, or one made of its columns."""
+    for block in blocks:
+        if isinstance(columns, str) and columns == block.name:
+            return block
+    return Block(name, positions(columns, n_features, feature_names, f"Expert {name!r}"), None)
+
+
+def _auto(blocks, named_classes, lone_rows):
+    """What ``"auto"`` stands for: kinds of heads, each with its blocks."""
+    named = [block for block in blocks if named_classes and block.has_text]
+    if len(blocks) == 1:  # a head on all would be the linear one
+        others, of_all = blocks, []
+    else:
+        # Pooled features stand beside projected ones, and are wide: one head reads them all.
+        apart = [block for block in blocks if not block.is_pooled]
+        others = [block for block in apart if not (named_classes and block.has_text)]
+        of_all = _blocks_for(LINEAR_ALL, blocks)
+    of_kernel = _blocks_for(KERNEL, blocks) if named else []
+    kinds = {
+        "zero-shot": named,
+        "residual": [] if lone_rows else named,
+        "linear": others,
+        LINEAR_ALL: of_all,
+        KERNEL: of_kernel,
+    }
+    return [(kind, of_kind) for kind, of_kind in kinds.items() if of_kind]
+
+
+def _blocks_for(kind, blocks):
+    """Blocks that get a head of a kind."""
+    if kind == LINEAR_ALL:
+        return [joined(blocks)]
+    if kind == KERNEL:
+        return [joined([block for block in blocks if block.backbone is not None] or blocks)]
+    asked = backbones_of(head_of(kind))
+    if not asked:
+        return blocks
+    names = {Backbone(one).name for one in asked - {None}}
+    found = [block for block in blocks if block.has_text]
+    if names:
+        found = [block for block in found if block.backbone in names]
+    if not found:
+        raise ValueError(
+            f"head={kind!r} needs blocks that are embeddings of "
+            f"{', '.join(sorted(names)) or 'backbones'}; got "
+            f"{', '.join(block.name for block in blocks)}. Name the blocks after their backbones, "
+            "for instance blocks='zoo', or use head='linear'."
+        )
+    return found
+
+
+def _from_block(block, named_classes):
+    """What a head may take from its block."""
+    parts, end = [], 0
+    for part in block.members:
+        start, end = end, end + len(part.columns)
+        has_words = named_classes and part.has_text
+        parts.append((part.backbone if has_words else None, slice(start, end)))
+    return {"backbone": None if block.is_pooled else block.backbone, "blocks": parts}
+
+
+def _filled(head, given):
+    """A head with what it leaves to its block and its ensemble."""
+    if not hasattr(head, "get_params"):
+        return head
+    left = {
+        key: given[name]
+        for key, value in head.get_params().items()
+        if value is None and given.get(name := key.rpartition("__")[2]) is not None
+    }
+    return clone(head).set_params(**left) if left else head
+
+
+def _check_names(expert, feature_names):
+    """Raise ValueError if a head is of another backbone, or other columns, than its block."""
+    head = getattr(expert.head, "estimator", expert.head)  # of a frozen one
+    backbone = getattr(head, "backbone", None)
+    own = expert.block.backbone
+    if isinstance(backbone, str) and own is not None and Backbone(backbone).name != own:
+        raise ValueError(
+            f"The head of {expert.name!r} reads embeddings of {backbone!r}, but its block is of "
+            f"{own!r}. Give it the block of its own backbone."
+        )
+    known = getattr(expert.head, "feature_names_in_", None)
+    if known is None or feature_names is None or not isinstance(expert.head, FrozenEstimator):
+        return
+    names = feature_names[expert.block.columns].tolist()
+    if names != known.tolist():
+        first = next((a, b) for a, b in zip_longest(known.tolist(), names) if a != b)
+        raise ValueError(
+            f"The frozen head of {expert.name!r} was fitted on other columns than those of its "
+            f"block: {first[0]!r} where the block has {first[1]!r}. Give it the columns that it "
+            "was fitted on, in their order."
+        )

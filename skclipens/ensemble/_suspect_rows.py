@@ -1,0 +1,98 @@
+"""Rows that look like a mistake: by their weights, groups or labels, or as nothing is learned."""
+
+import numpy as np
+
+from .._utils._folds import groups_of_copies, in_company
+from .._utils._warnings import warn
+from ._suspect import ENOUGH_LOSS
+
+_FAR_FROM_ONE = 10  # a mean of weights, or one over it
+# Of the log-loss of guessing. Where this sums to ENOUGH_LOSS, that of shuffled labels is seldom
+# below 0.97 of it, and that of right ones, cats and dogs of 32 pixels too, at most 0.95.
+_GUESSING = 0.97
+
+
+def warn_of_weights(weights):
+    """Warn of weights that make the rows count as far more rows, or far fewer, than there are."""
+    mean = 1.0 if weights is None else float(weights[weights > 0].mean())
+    if not 1 / _FAR_FROM_ONE <= mean <= _FAR_FROM_ONE:
+        warn(
+            f"The weights of the rows are {mean:.3g} in the mean. A weight stands for so many "
+            f"copies of a row, so {len(weights)} rows count as {weights.sum():.3g}. If only the "
+            "ratios are meant, divide them by their mean."
+        )
+
+
+def warn_of_contradictions(X, y, rows):
+    """Warn of rows that are the same and have different labels, as of a picture in two folders.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+    rows : ndarray of shape (n,), int
+        What the rows are called.
+
+    Warns
+    -----
+    UserWarning
+        Names the first two.
+    """
+    first = groups_of_copies(X, np.zeros(len(y), int))
+    other = [] if first is None else np.flatnonzero(y != y[first])
+    if len(other):
+        one, another = first[other[0]], other[0]
+        labels = np.array(y[[one, another]].tolist()).tolist()  # numpy's strings print as np.str_
+        more = f", and so have {len(other) - 1} more" if len(other) > 1 else ""
+        warn(
+            f"Rows {rows[one]} and {rows[another]} of X are the same, but have the labels "
+            f"{labels[0]!r} and {labels[1]!r}{more}. A picture has one label: leave the wrong one "
+            "out, or look whether labels and rows belong together."
+        )
+
+
+def warn_of_groups(y, groups):
+    """Warn of groups that are no less than the classes, as where labels are passed as groups.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    groups : ndarray of shape (n,) or None
+
+    Warns
+    -----
+    UserWarning
+        If classes have several rows, but none has rows of two groups.
+    """
+    if groups is None or len(np.unique(y)) == len(y) or in_company(y, groups).any():
+        return
+    warn(
+        "All rows of each class are in one group, so no row can be held out to judge a head that "
+        "learned from the others. A group is what belongs together within a class, such as the "
+        "pictures of one object."
+    )
+
+
+def warn_of_guessing(ensemble, relative_loss, n_rows):
+    """Warn where rows that no head has learned from are classified no better than by guessing.
+
+    Parameters
+    ----------
+    ensemble : AdaptiveBackboneEnsemble
+    relative_loss : float
+        Log-loss of these rows over that of guessing.
+    n_rows : int
+        Their number.
+
+    Warns
+    -----
+    UserWarning
+        As where rows of X and labels stand in different orders.
+    """
+    enough = n_rows * np.log(len(ensemble.classes_)) > ENOUGH_LOSS
+    if relative_loss > _GUESSING and enough and ensemble.judged_.all():
+        warn(
+            f"X says nothing of y: {n_rows} rows that no head had learned from are classified no "
+            "better than by guessing. Look whether labels and rows stand in the same order, and "
+            "whether these columns can show what y says."
+        )
