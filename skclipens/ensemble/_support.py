@@ -55,7 +55,7 @@ def find_support(experts, X, y):
     Support or None
         None where experts are all of one kind, no block is an embedding, or rows are few.
     """
-    blocks = [part for expert in experts for part in expert.block.parts or [expert.block]]
+    blocks = [part for expert in experts for part in expert.block.members]
     blocks = {one.name: one.columns for one in blocks if one.backbone is not None}
     kinds = {(expert.is_prompts, expert.learns) for expert in experts}
     if not blocks or not {(True, False), (False, True)} <= kinds or len(X) < _FEWEST:
