@@ -15,13 +15,13 @@ import pandas as pd
 
 from skclipens import AdaptiveBackboneEnsemble
 from skclipens.backbones._kinds import parse_kind
+from skclipens.model_selection._intervals import crossed_bootstrap, ends, paired_interval
 
 from ._machine import describe, heading, markdown_of
 from ._options import backbones_of, parser_of_sets, sets_of
 from .paper import _rivals
 from .paper._embedding import Columns, blocks_of, embed, gflops_of
 from .paper._experiments import few_shot_draws
-from .paper._intervals import crossed_bootstrap, ends, paired_interval
 
 PLAIN, VIEWS, BESIDE = "image alone", "views", "views beside the image"
 POOLED, ALL_OF_VIEWS = "image, pooled features too", "views, pooled features too"

@@ -22,12 +22,12 @@ from threadpoolctl import threadpool_limits
 from skclipens import AdaptiveBackboneEnsemble
 from skclipens.labels import OpenSetClassifier, find_label_issues, suggest
 from skclipens.labels._held_out import held_out_logits
+from skclipens.model_selection._intervals import paired_interval
 
 from ._machine import heading, markdown_of
 from ._options import backbones_of, parser_of_sets
 from .paper import _sets
 from .paper._embedding import embed
-from .paper._intervals import paired_interval
 
 RATES = (0.0, 0.1, 0.2, 0.4)  # of labels that are flipped, to any other class
 PER_CLASS = 20  # rows, among which labels are flipped

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from skclipens import ImageRetriever
+from skclipens.model_selection._intervals import paired_interval
 
 from ._machine import heading, markdown_of
 from ._options import backbones_of, parser_of_sets, sets_of
 from .paper._embedding import blocks_of, embed, short_names
-from .paper._intervals import paired_interval
 
 FIRST = 10
 FUSED = {"all, by rank": "rank", "all, by cosine": "cosine"}

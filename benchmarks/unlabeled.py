@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from skclipens import AdaptiveBackboneEnsemble
+from skclipens.model_selection._intervals import paired_interval
 
 from ._machine import heading, markdown_of
 from ._options import backbones_of, parser_of_sets, sets_of
 from .paper._embedding import embed
 from .paper._experiments import few_shot_draws
-from .paper._intervals import paired_interval
 
 ALL, FEW = "all classes", "few classes"
 NEW, SEEN = "new", "unlabelled"

@@ -19,9 +19,10 @@ import skclipens
 from skclipens import ImageRetriever, MultiBackboneEmbedder, cli, make_backbone_pipeline
 from skclipens.cli import _commands
 from skclipens.datasets import load_emoji, load_folder
+from skclipens.model_selection import FewShotSplit, compare_with_baselines
 from skclipens.pipeline import BackbonePipeline
 
-COMMANDS = ["fit", "predict", "evaluate", "name", "search", "embed"]
+COMMANDS = ["fit", "predict", "evaluate", "compare", "name", "search", "embed"]
 CLASSES = ["bird", "clothing", "geometric shape"]
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 SMALL = ["--backbones", ",".join(BACKBONES), "--device", "cpu"]
@@ -150,6 +151,27 @@ def test_a_report_is_one_file(model, photos, unseen, tmp_path):
     sources = re.findall(r'src="([^"]{22})', page)
     assert len(sources) >= 3 and set(sources) == {"data:image/png;base64,"}
     assert "href" not in page
+
+
+def test_compare_shows_what_the_library_finds(photos, tmp_path):
+    cache, out = ["--cache", tmp_path / "cache"], tmp_path / "out.csv"
+    run("compare", photos / "train", "--shots", 2, "--splits", 2, "-o", out, *cache, *SMALL)
+    train = load_folder(photos / "train")
+    expected = compare_with_baselines(
+        make_backbone_pipeline(BACKBONES, random_state=0, device="cpu"),
+        train.filenames,
+        train.target_names[train.target],
+        cv=FewShotSplit(2, 2, random_state=0),
+    )
+    written = pd.read_csv(out, index_col="way")
+    assert written.index.tolist() == expected.index.tolist()
+    np.testing.assert_allclose(written.to_numpy(), expected.to_numpy(), atol=1e-6)
+    lines = run("compare", photos / "train", "--splits", 2, *cache, *SMALL).stdout.splitlines()
+    assert len(lines) == 1 + len(expected)
+    assert re.fullmatch(r"ensemble +\d+\.\d% +\d+\.\d% *", lines[1])
+    assert lines[2].startswith("logistic regression, all columns") and lines[2].count("%") == 5
+    told = run("compare", photos / "train", "--splits", 9, *cache, *SMALL, fails=True)
+    assert "n_splits=9 cannot be greater than the number of members in each class" in told.stderr
 
 
 def test_pictures_that_a_model_was_fitted_on_are_no_test(model, photos, tmp_path):

@@ -1,22 +1,14 @@
-"""Intervals of the benchmark: a bootstrap over test images and over draws."""
-
-import sys
-import time
-from pathlib import Path
+"""Intervals of a difference in accuracy: a bootstrap over test images and over draws."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from benchmarks.paper import _intervals
-from benchmarks.paper._intervals import (
+from skclipens.model_selection import _intervals
+from skclipens.model_selection._intervals import (
     crossed_bootstrap,
     ends,
-    is_not_worse,
-    mean_of,
     paired_interval,
 )
 
@@ -171,16 +163,3 @@ def test_many_images_take_little_memory(monkeypatch):
     parts = crossed_bootstrap(values, n_replicates=2000)
     assert parts.shape == (2000,)
     np.testing.assert_allclose(ends(parts), whole, atol=0.01)
-
-
-def test_not_worse_leaves_half_a_point():
-    assert is_not_worse(-0.004)
-    assert not is_not_worse(-0.006)
-
-
-def test_quick():
-    values = np.random.default_rng(0).random((20, 10, 2000)) < 0.5
-    start = time.perf_counter()
-    crossed_bootstrap(values)
-    assert time.perf_counter() - start < 5
-    np.testing.assert_allclose(mean_of(values), values.mean(axis=(1, 2)))

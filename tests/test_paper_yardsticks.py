@@ -25,8 +25,8 @@ from benchmarks.paper import (
     _rivals,
     _systems,
 )
-from benchmarks.paper._intervals import crossed_bootstrap, ends
 from skclipens import AdaptiveBackboneEnsemble
+from skclipens.model_selection._intervals import crossed_bootstrap, ends
 
 DEFAULT = _systems.DEFAULT
 

@@ -6,10 +6,11 @@ The first line of each table is its conclusion.
 import numpy as np
 import pandas as pd
 
+from skclipens.model_selection._intervals import N_REPLICATES
+
 from .._machine import markdown_of
 from . import _checks, _differences
 from ._differences import ANY, NOT_WORSE, OPEN, OWN, WORSE
-from ._intervals import N_REPLICATES
 from ._systems import BESIDE, FORMER, IMAGE_EMBEDDINGS
 
 INTERVALS = f"""\

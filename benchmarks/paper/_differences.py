@@ -3,13 +3,15 @@
 import numpy as np
 import pandas as pd
 
+from skclipens.model_selection._intervals import crossed_bootstrap, ends, mean_of
+
 from . import _sets
-from ._intervals import crossed_bootstrap, ends, is_not_worse, mean_of
 from ._systems import BESIDE, DEFAULT
 
 OWN = "best single backbone, own heads"
 ANY = "best single backbone, any head"
 NOT_WORSE, WORSE, OPEN = "not worse", "worse", "open"
+MARGIN = 0.005  # "not worse": the lower end of the interval is above minus this
 
 
 def main_head(results):
@@ -121,7 +123,7 @@ def compare(default, others, tested, right, place):
 
 def _verdict(difference, replicates):
     low, high = ends(replicates)
-    verdict = NOT_WORSE if is_not_worse(low) else WORSE if high < 0 else OPEN
+    verdict = NOT_WORSE if low > -MARGIN else WORSE if high < 0 else OPEN
     found = {"difference": difference, "low": float(low), "high": float(high)}
     return found | {"verdict": verdict, "replicates": replicates}
 

@@ -17,6 +17,7 @@ from ..embedding import EmbeddingStoreError, MultiBackboneEmbedder
 from ..embedding._gaps import gaps_of, warn_of_gaps
 from ..images import load_image
 from ..images._protocols import is_url
+from ..model_selection import FewShotSplit, compare_with_baselines
 from ..pipeline import make_backbone_pipeline
 from ..retrieval import ImageRetriever, is_file
 from ._files import (
@@ -135,6 +136,12 @@ def _required_output(metavar, text):
 
 _PICTURES = click.argument("pictures", nargs=-1, required=True, metavar="DIR|TABLE|FILES")
 _LABELLED = click.argument("pictures", metavar="DIR|TABLE")
+_CLASS_NAMES = click.option(
+    "--class-names",
+    metavar="TABLE",
+    help='What classes are in words, where labels are codes: a table with the columns "label" and '
+    '"name".',
+)
 _RAW_NAMES = click.option(
     "--raw-names",
     is_flag=True,
@@ -170,12 +177,7 @@ def cli():
     metavar="A,B,...",
     help="Heads, such as zero-shot,linear.",
 )
-@click.option(
-    "--class-names",
-    metavar="TABLE",
-    help='What classes are in words, where labels are codes: a table with the columns "label" and '
-    '"name".',
-)
+@_CLASS_NAMES
 @_RAW_NAMES
 @_COLUMNS
 @_HOW
@@ -190,6 +192,42 @@ def fit(pictures, output, head, class_names, raw_names, backbones, **options):
     model = make_backbone_pipeline(backbones, head=head, random_state=0, **_given(**options))
     save_model(model.fit(files, labels), output, files)
     click.echo(f"{output}: {len(model.classes_)} classes from {len(files)} images.", err=True)
+
+
+@cli.command()
+@_LABELLED
+@click.option(
+    "--shots",
+    type=click.IntRange(1),
+    help="Train on so many images of each class, in each of several draws. Otherwise: in "
+    "cross-validation.",
+)
+@click.option(
+    "--splits", type=click.IntRange(2), default=5, show_default=True, help="Draws, or folds."
+)
+@_CLASS_NAMES
+@_RAW_NAMES
+@_OUTPUT
+@_COLUMNS
+@_HOW
+def compare(pictures, shots, splits, class_names, raw_names, output, backbones, **options):
+    """Compare the classifier with what one would take without it, on labelled images.
+
+    That is a logistic regression of all columns, each backbone alone, and prompts alone. Shown are
+    the accuracy, its standard deviation over splits, and what the classifier gains, with its 95 %
+    interval.
+    """
+    check_can_write(output, [pictures])
+    files, labels = find_labelled(pictures, raw_names)
+    options["class_names"] = names_of_classes(class_names, labels)
+    given = _given(**options)
+    model = make_backbone_pipeline(backbones, random_state=0, **given)
+    cv = splits if shots is None else FewShotSplit(shots, splits, random_state=0)
+    found = compare_with_baselines(model, files, labels, cv=cv, verbose=given["verbose"])
+    if output is None:
+        click.echo(found.map("{:.1%}".format, na_action="ignore").fillna("").to_string())
+    else:
+        write_table(found.rename_axis("way").reset_index(), output)
 
 
 @cli.command(epilog=_TRUST)

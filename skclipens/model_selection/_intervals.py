@@ -4,7 +4,6 @@ import numpy as np
 
 N_REPLICATES = 1000
 LEVEL = 0.95
-MARGIN = 0.005  # "not worse": the lower end of the interval is above minus this
 _MAX_COUNTS = 5_000_000  # replicates x images at once: some 100 MB
 
 
@@ -100,8 +99,3 @@ def paired_interval(ours, theirs, tested=None, *, level=LEVEL, **options):
     values = np.asarray(ours, np.float32) - np.asarray(theirs, np.float32)
     low, high = ends(crossed_bootstrap(values, tested, **options), level)
     return float(mean_of(values, tested)), float(low), float(high)
-
-
-def is_not_worse(low):
-    """Whether a difference with this lower end is "not worse"."""
-    return low > -MARGIN

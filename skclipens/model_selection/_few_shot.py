@@ -7,10 +7,8 @@ from sklearn.model_selection import BaseShuffleSplit
 from sklearn.utils import check_random_state, check_scalar, column_or_1d, indexable
 from sklearn.utils.multiclass import type_of_target
 
-from ._utils._validation import refuse_unlabeled
-from ._utils._warnings import warn
-
-__all__ = ["FewShotSplit"]
+from .._utils._validation import refuse_unlabeled
+from .._utils._warnings import warn
 
 
 class FewShotSplit(BaseShuffleSplit):

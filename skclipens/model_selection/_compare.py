@@ -1,0 +1,221 @@
+"""An ensemble beside what one would take without it, on the same splits of the same rows."""
+
+from numbers import Integral
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.pipeline import Pipeline
+from sklearn.utils import indexable
+
+from .._utils._linalg import some_of
+from .._utils._progress import progress
+from .._utils._sklearn import safe_indexing, with_settings
+from .._utils._validation import few_rows_per_class, refuse_unlabeled
+from .._utils._warnings import silent
+from ..embedding._gaps import gaps_of, readable, warn_of_gaps
+from ._intervals import mean_of, paired_interval
+
+ENSEMBLE, PROMPTS = "ensemble", "prompts alone"
+LOGISTIC = "logistic regression, all columns"
+ORACLE = "oracle: any backbone is right"
+_STRENGTHS = {"C": [0.1, 1, 10, 100, 1000]}
+
+
+def compare_with_baselines(
+    estimator, X, y, *, cv=5, groups=None, baselines=None, n_jobs=None, verbose=False
+):
+    """Compare an ensemble with what one would take without it, on the same splits.
+
+    It answers whether an ensemble is worth it on one's own pictures. Rows of the result are:
+
+    - ``"ensemble"``;
+    - ``"logistic regression, all columns"``, which searches its C among 0.1, 1, 10, 100 and 1000
+      by cross-validation on the training rows; where a class has one row, C is 10;
+    - ``"zoo/RN20 alone"`` and so on: the same ensemble on the columns of one backbone and on those
+      of none. The best of them is better than one that is picked before the test;
+    - ``"prompts alone"``: the logit average of zero-shot heads, where classes have names;
+    - ``"oracle: any backbone is right"``: a row is right if any backbone alone has it right;
+    - those of `baselines`.
+
+    Parameters
+    ----------
+    estimator : AdaptiveBackboneEnsemble, or Pipeline that ends in one
+        Is cloned. The steps before it are fitted once, on all of X, so that images are embedded
+        once; an embedder learns nothing from them. Images that it cannot read are left out.
+    X : array-like of shape (n, ...)
+        What `estimator` takes: embeddings, or images for a pipeline.
+    y : array-like of shape (n,)
+        Labels.
+    cv : int, splitter or iterable of (train, test), default=5
+        The splits, such as those of :class:`FewShotSplit`. An int is a number of stratified folds,
+        which keep `groups` together.
+    groups : array-like of shape (n,), default=None
+        Rows that belong together, such as pictures of one object; given to `cv` and the ensembles.
+    baselines : dict of str to classifier, default=None
+        Others to compare with, which read the columns that the ensemble does.
+    n_jobs : int, default=None
+        Number of splits at the same time; see joblib.
+    verbose : bool, default=False
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    DataFrame
+        A row for each way, with the columns ``accuracy`` and ``std``, the mean and standard
+        deviation over splits; ``gain``, the accuracy of the ensemble less this one; and ``low`` and
+        ``high``, the 95 % interval of the gain, by a bootstrap of both test rows and splits. All
+        are shares, between 0 and 1.
+
+    Raises
+    ------
+    TypeError
+        If `estimator` is no ensemble that learns from blocks of columns.
+    ValueError
+        If a row has no label, or a baseline has the name of another way.
+
+    Warns
+    -----
+    UserWarning
+        If images cannot be read. Names them.
+
+    See Also
+    --------
+    FewShotSplit : Splits with few labelled rows of each class.
+    skclipens.inspection.AccuracyCostDisplay : What each backbone adds, and what it costs.
+
+    Examples
+    --------
+    >>> from skclipens import make_backbone_pipeline
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.model_selection import FewShotSplit, compare_with_baselines
+    >>> emoji = load_emoji(min_class_size=40)
+    >>> clf = make_backbone_pipeline(["zoo/RN20", "zoo/ViT-8"], random_state=0)
+    >>> names = emoji.target_names[emoji.target]
+    >>> cv = FewShotSplit(n_shots=1, n_splits=2, random_state=0)
+    >>> found = compare_with_baselines(clf, emoji.filenames, names, cv=cv)
+    >>> print(found[["accuracy", "gain"]].round(2))
+                                      accuracy  gain
+    ensemble                              0.85   NaN
+    logistic regression, all columns      0.55  0.30
+    zoo/RN20 alone                        0.82  0.04
+    zoo/ViT-8 alone                       0.73  0.12
+    prompts alone                         0.85  0.01
+    oracle: any backbone is right         0.90 -0.04
+    """
+    baselines = dict(baselines or {})
+    ensemble, X, y, groups = _table_of(estimator, X, y, groups)
+    refuse_unlabeled(y, minus_is_label=True)
+    X, y, groups = indexable(X, y, groups)
+    if groups is not None and isinstance(cv, Integral):
+        cv = StratifiedGroupKFold(cv)
+    splits = check_cv(cv, y, classifier=True).split(X, y, groups)
+    splits = [tuple(map(np.asarray, split)) for split in splits]
+    judge = delayed(with_settings(_judge))
+    tasks = (judge(ensemble, baselines, X, y, groups, *split) for split in splits)
+    running = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+    found = []
+    with progress(len(splits), verbose, desc="comparing", unit="split") as bar:
+        for one in running:
+            found.append(one)
+            bar.update()
+    return _summary(found, splits, len(y))
+
+
+def _table_of(estimator, X, y, groups):
+    """The ensemble, not fitted, and the rows that it takes, without images that are not read."""
+    ensemble = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if not {"blocks", "head", "router"} <= set(getattr(ensemble, "get_params", dict)()):
+        raise TypeError(
+            "estimator is an AdaptiveBackboneEnsemble, or a pipeline that ends in one; got "
+            f"{type(ensemble).__name__}."
+        )
+    if ensemble is estimator or len(estimator) == 1:
+        return ensemble, X, y, groups
+    table = clone(estimator[:-1]).fit_transform(X, y)
+    gaps = gaps_of(table)
+    if not gaps.any():
+        return ensemble, table, y, groups
+    warn_of_gaps(gaps, "are left out", X)
+    return ensemble, *readable([table, y, groups], gaps)
+
+
+def _judge(ensemble, baselines, X, y, groups, train, test):
+    """Which test rows each way has right."""
+    X_train, X_test = (safe_indexing(X, rows) for rows in (train, test))
+    y_train, y_test = safe_indexing(y, train), np.asarray(safe_indexing(y, test))
+    groups = {} if groups is None else {"groups": some_of(np.asarray(groups), train)}
+
+    def right(estimator, **metadata):
+        return estimator.fit(X_train, y_train, **metadata).predict(X_test) == y_test
+
+    fitted = clone(ensemble)
+    found = {ENSEMBLE: right(fitted, **groups)}
+    with few_rows_per_class(), silent("lbfgs failed to converge"):
+        found[LOGISTIC] = right(_logistic_regression(y_train))
+    alone = {
+        f"{backbone} alone": right(clone(ensemble).set_params(blocks=blocks), **groups)
+        for backbone, blocks in _blocks_of_each(fitted).items()
+    }
+    found |= alone
+    if any(expert.is_prompts for expert in fitted.experts_):
+        plain = {"head": "zero-shot", "router": "uniform", "calibrate": False}
+        found[PROMPTS] = right(clone(ensemble).set_params(**plain), **groups)
+    if alone:
+        found[ORACLE] = np.any(list(alone.values()), axis=0)
+    if shared := found.keys() & baselines.keys():
+        raise ValueError(f"baselines: {min(shared)!r} is the name of another way. Rename it.")
+    return found | {name: right(clone(one)) for name, one in baselines.items()}
+
+
+def _logistic_regression(y):
+    one = LogisticRegression(C=10, max_iter=1000)
+    smallest = np.unique(np.asarray(y), return_counts=True)[1].min()
+    if smallest == 1:
+        return one
+    folds = StratifiedKFold(min(3, smallest), shuffle=True, random_state=0)
+    return GridSearchCV(one, _STRENGTHS, cv=folds)
+
+
+def _blocks_of_each(ensemble):
+    """Blocks of each backbone and of none, as ``blocks`` takes them; empty for one backbone.
+
+    Empty, too, where the user says which columns an expert reads, which may be of other backbones.
+    """
+    head = ensemble.head
+    if isinstance(head, list | tuple) and any(len(one) == 3 for one in head if type(one) is tuple):
+        return {}
+    blocks = [part for expert in ensemble.experts_ for part in expert.block.members]
+    blocks = {block.name: block for block in blocks}.values()
+    backbones = dict.fromkeys(block.backbone for block in blocks if block.backbone)
+    if len(backbones) < 2:
+        return {}
+    return {
+        backbone: [(one.name, one.columns) for one in blocks if one.backbone in (None, backbone)]
+        for backbone in backbones
+    }
+
+
+def _summary(found, splits, n_rows):
+    """Accuracies and gains of each way, from which test rows it has right in each split."""
+    tested = np.zeros((len(splits), n_rows), bool)
+    right = {name: tested.copy() for name in found[0]}
+    for i, ((_, test), of_split) in enumerate(zip(splits, found, strict=True)):
+        tested[i, test] = True
+        for name, values in of_split.items():
+            right[name][i, test] = values
+    tests = [test for _, test in splits]
+    rows = {}
+    for name, values in right.items():
+        accuracies = [values[i, test].mean() for i, test in enumerate(tests)]
+        std = np.std(accuracies, ddof=1) if len(accuracies) > 1 else np.nan
+        gain = (np.nan,) * 3
+        if name != ENSEMBLE:
+            gain = paired_interval(right[ENSEMBLE], values, tested)
+        rows[name] = [mean_of(values, tested), std, *gain]
+    return pd.DataFrame.from_dict(
+        rows, orient="index", columns=["accuracy", "std", "gain", "low", "high"]
+    )

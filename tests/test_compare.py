@@ -1,0 +1,180 @@
+"""Tests of compare_with_baselines."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens.datasets import load_emoji
+from skclipens.model_selection import FewShotSplit, compare_with_baselines
+
+BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
+LOGISTIC = "logistic regression, all columns"
+FEW = FewShotSplit(2, 3, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Twenty pictures of each of three classes."""
+    emoji = load_emoji(min_class_size=40)
+    rows = np.concatenate([np.flatnonzero(emoji.target == c)[:20] for c in range(3)])
+    return emoji.filenames[rows], emoji.target_names[emoji.target[rows]]
+
+
+@pytest.fixture(scope="module")
+def table(pictures):
+    embedder = MultiBackboneEmbedder(BACKBONES, features="both").set_output(transform="pandas")
+    return embedder.fit_transform(pictures[0])
+
+
+@pytest.fixture(scope="module")
+def labels(pictures):
+    return pictures[1]
+
+
+@pytest.fixture(scope="module")
+def found(table, labels):
+    return compare_with_baselines(AdaptiveBackboneEnsemble(random_state=0), table, labels, cv=FEW)
+
+
+def test_each_way_has_the_accuracy_that_cross_validation_gives(found, table, labels):
+    def scores(clf, X):
+        return cross_val_score(clf, X, labels, cv=FEW)
+
+    def of(name):
+        return table.loc[:, table.columns.str.startswith(name)]
+
+    ensemble = AdaptiveBackboneEnsemble(random_state=0)
+    prompts = AdaptiveBackboneEnsemble(head="zero-shot", router="uniform", calibrate=False)
+    expected = {
+        "ensemble": scores(ensemble, table),
+        "zoo/RN20 alone": scores(ensemble, of("zoo/RN20")),
+        "zoo/ViT-8 alone": scores(ensemble, of("zoo/ViT-8")),
+        "prompts alone": scores(prompts, table),
+    }
+    for name, accuracies in expected.items():
+        assert found.loc[name, "accuracy"] == pytest.approx(accuracies.mean()), name
+        assert found.loc[name, "std"] == pytest.approx(accuracies.std(ddof=1)), name
+        if name != "ensemble":
+            gain = expected["ensemble"].mean() - accuracies.mean()
+            assert found.loc[name, "gain"] == pytest.approx(gain), name
+
+
+def test_rows_and_intervals_are_what_is_promised(found):
+    alone = ["zoo/RN20 alone", "zoo/ViT-8 alone"]
+    oracle = "oracle: any backbone is right"
+    assert found.index.tolist() == ["ensemble", LOGISTIC, *alone, "prompts alone", oracle]
+    assert found.loc[oracle, "accuracy"] >= found.loc[alone, "accuracy"].max()
+    assert found.loc["ensemble", ["gain", "low", "high"]].isna().all()
+    others = found.drop(index="ensemble")
+    assert (others["low"] <= others["gain"]).all() and (others["gain"] <= others["high"]).all()
+    assert (others["low"] < others["high"]).any()
+
+
+def test_of_one_row_per_class_the_logistic_regression_is_not_searched(table, labels):
+    one_shot = FewShotSplit(1, 2, random_state=0)
+    baselines = {"fixed": LogisticRegression(C=10, max_iter=1000)}
+    clf = AdaptiveBackboneEnsemble(head="linear-all", random_state=0)
+    found = compare_with_baselines(clf, table, labels, cv=one_shot, baselines=baselines)
+    assert found.loc[LOGISTIC].equals(found.loc["fixed"])
+    assert "prompts alone" not in found.index
+
+
+def test_baselines_of_the_user_see_the_same_rows(table, labels):
+    baselines = {"nearest": KNeighborsClassifier(1), "guess": DummyClassifier()}
+    clf = AdaptiveBackboneEnsemble(head="linear-all", random_state=0)
+    found = compare_with_baselines(clf, table, labels, cv=FEW, baselines=baselines)
+    for name, one in baselines.items():
+        expected = cross_val_score(one, table, labels, cv=FEW).mean()
+        assert found.loc[name, "accuracy"] == pytest.approx(expected)
+    assert not hasattr(baselines["nearest"], "classes_")  # a clone was fitted
+    with pytest.raises(ValueError, match=r"'ensemble' is the name of another way"):
+        taken = {"ensemble": KNeighborsClassifier()}
+        compare_with_baselines(clf, table, labels, cv=FEW, baselines=taken)
+
+
+def test_images_are_what_their_embeddings_are(pictures, found, tmp_path):
+    files, labels = pictures
+    broken = tmp_path / "broken.png"
+    broken.write_text("no picture")
+    clf = make_backbone_pipeline(BACKBONES, random_state=0, on_error="nan")
+    splits = list(FEW.split(labels, labels))
+    with pytest.warns(UserWarning, match=r"1 of 61 images .* are left out: row 60 .*broken\.png"):
+        again = compare_with_baselines(
+            clf, [*files, str(broken)], [*labels, labels[0]], cv=splits, n_jobs=2
+        )
+    np.testing.assert_allclose(again.to_numpy(), found.to_numpy(), atol=1e-6)
+
+
+def test_groups_stay_together(table, labels):
+    groups = (np.arange(60) // 20 * 10 + np.arange(60) % 10) * 7 % 31  # rows 0 and 10, ...
+    clf = AdaptiveBackboneEnsemble(head="linear-all", random_state=0)
+    known = table.assign(group=groups)  # who has seen a group knows it
+
+    class Remembers(KNeighborsClassifier):
+        def fit(self, X, y):
+            self.seen_, self.classes_ = set(X["group"]), np.unique(y)
+            return self
+
+        def predict(self, X):
+            seen = X["group"].isin(self.seen_)
+            assert not seen.any(), "a group is on both sides"
+            return np.repeat(self.classes_[:1], len(X))
+
+    baselines = {"remembers": Remembers()}
+    for cv in (2, GroupKFold(3)):
+        compare_with_baselines(clf, known, labels, cv=cv, groups=groups, baselines=baselines)
+    with pytest.raises(AssertionError, match="on both sides"):
+        compare_with_baselines(clf, known, labels, cv=StratifiedKFold(2), baselines=baselines)
+
+
+def test_other_columns_belong_to_each_backbone(table, labels):
+    X = table.assign(answer=np.unique(labels, return_inverse=True)[1] * 10.0)
+    clf = AdaptiveBackboneEnsemble(head="linear-all", random_state=0)
+    found = compare_with_baselines(clf, X, labels, cv=FewShotSplit(5, 2, random_state=0))
+    alone = found.loc[found.index.str.endswith(" alone"), "accuracy"]
+    assert len(alone) == 2 and (alone > 0.95).all()
+
+
+def test_a_table_without_backbones_has_no_backbone_alone():
+    rng = np.random.default_rng(0)
+    y = np.repeat([3, 5], 20)
+    X = rng.normal(size=(40, 6)) + y[:, None]
+    blocks = {"first": slice(0, 3), "rest": slice(3, 6)}
+    clf = AdaptiveBackboneEnsemble(blocks, head="linear", random_state=0)
+    found = compare_with_baselines(clf, X, y, cv=[(range(0, 40, 2), range(1, 40, 2))])
+    assert found.index.tolist() == ["ensemble", LOGISTIC]
+    assert found["std"].isna().all()  # of one split
+    assert found.loc[LOGISTIC, ["low", "high"]].notna().all()
+
+
+def test_columns_that_an_expert_names_are_no_backbones(table, labels):
+    head = [("one", LogisticRegression(), "zoo/RN20"), ("other", LogisticRegression(), "zoo/ViT-8")]
+    clf = AdaptiveBackboneEnsemble(head=head, random_state=0)
+    found = compare_with_baselines(clf, table, labels, cv=FEW)
+    assert found.index.tolist() == ["ensemble", LOGISTIC]
+
+
+@pytest.mark.parametrize("estimator", [LogisticRegression(), MultiBackboneEmbedder("zoo"), None])
+def test_what_is_no_ensemble_is_refused(estimator, table, labels):
+    with pytest.raises(TypeError, match="AdaptiveBackboneEnsemble, or a pipeline that ends in one"):
+        compare_with_baselines(estimator, table, labels)
+
+
+def test_rows_without_a_label_are_refused(table, labels):
+    y = labels.astype(object)
+    y[7] = None
+    with pytest.raises(ValueError, match="row 7"):
+        compare_with_baselines(AdaptiveBackboneEnsemble(), table, y)
+
+
+def test_in_memory_pictures(labels):
+    colours = {label: 80 * i for i, label in enumerate(np.unique(labels))}
+    images = [Image.new("RGB", (32, 32), (colours[one], 20, 20)) for one in labels]
+    clf = make_backbone_pipeline("zoo/RN20", head="linear", random_state=0)
+    found = compare_with_baselines(clf, images, labels, cv=FewShotSplit(1, 1, random_state=0))
+    assert found.loc["ensemble", "accuracy"] == 1
