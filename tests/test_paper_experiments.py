@@ -130,6 +130,19 @@ def test_draws_keep_to_the_pools_of_the_publisher():
         assert np.array_equal(test, rows[24:])
 
 
+def test_draws_of_few_classes_have_the_same_ones_for_any_number_of_shots():
+    rows, y = np.arange(60), np.array(list("abcdef") * 10)
+    split = ImageSet("split", list(rows), y, train=rows[:36], test=rows[36:])
+    drawn = [few_shot_draws(split, k, 4, 0, 3) for k in (1, 3)]
+    for (one, test), (three, again) in zip(*drawn, strict=True):
+        assert set(one) <= set(three) and len(one) == 3 and len(three) == 9
+        assert set(y[one]) == set(y[three]) == set(y[test])
+        assert np.array_equal(test, again) and len(test) == 12
+    assert len({frozenset(y[train]) for train, _ in drawn[0]}) > 1
+    for few, all_of_them in zip(few_shot_draws(split, 2, 2, 0, 6), few_shot_draws(split, 2, 2, 0)):
+        np.testing.assert_equal(few, all_of_them)
+
+
 def test_robustness(pictures, work):
     chosen = {"perturbations": ("gaussian_blur", "occlusion"), "max_test": 16, "shots": 4}
     frame = _robustness.run(pictures, BACKBONES, Draws(work, 2), **chosen)

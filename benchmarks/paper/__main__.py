@@ -52,6 +52,7 @@ def parse(arguments):
     add("--diagnosis-draws", type=int, default=3, help="draws with achievable accuracy")
     add("--diagnosis-heads", nargs="*", default=["zero-shot", "auto"], help="heads with it")
     add("--trained-draws", type=int, default=3, help="draws with rules that are trained")
+    add("--classes", type=int, help="classes that are drawn for each draw; default: all")
     add("--seed", type=int, default=0)
     add("--jobs", type=int, default=1, help="processes; each has one thread")
     add("--experiments", nargs="+", default=["main"], choices=EXPERIMENTS)
@@ -66,6 +67,8 @@ def parse(arguments):
     others = set(options.experiments) - {"main", "ablation", "shift"}
     if options.views != "none" and others:
         parser.error(f"No views in {', '.join(sorted(others))}.")
+    if options.classes is not None and set(options.experiments) - {"ablation", "shift"}:
+        parser.error("--classes is for the experiments ablation and shift.")
     return options
 
 
@@ -152,7 +155,8 @@ def further(name, options, found, backbones, work, command):
     """Run another experiment on each set, and write its table and its report."""
     module = importlib.import_module(f"._{name}", __package__)
     shots = [int(k) for k in options.shots if k != _run.ALL]
-    draws = Draws(work, options.draws, options.seed, options.jobs, not options.quiet)
+    verbose = not options.quiet
+    draws = Draws(work, options.draws, options.seed, options.jobs, verbose, options.classes)
     takes_columns = name in ("ablation", "shift")
     settings = {"columns": columns_of(options), "shots": shots} if takes_columns else {}
     frames = []
@@ -168,6 +172,9 @@ def further(name, options, found, backbones, work, command):
         frame = pd.concat(frames, ignore_index=True)
         frame.to_csv(options.output / f"{name}.csv", index=False, float_format="%.5g")
         text = module.report(frame)
+        if options.classes is not None:
+            title, _, rest = text.partition("\n\n")
+            text = f"{title}\n\nEach draw has {options.classes} classes, drawn at random.\n\n{rest}"
         if hasattr(module, "draw"):
             figure, caption = module.draw(frame)
             figure.savefig(options.output / f"{name}.png", dpi=PRINT_DPI)

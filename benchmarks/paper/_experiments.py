@@ -34,28 +34,45 @@ def draws_folder(work, dataset, backbones, *settings):
     return Path(work, "draws", hashlib.sha256(text.encode()).hexdigest()[:24])
 
 
-def few_shot_draws(dataset, shots, draws, random_state):
-    """(train, test) of each draw; a class with too few images keeps one for testing."""
+def few_shot_draws(dataset, shots, draws, random_state, n_classes=None):
+    """(train, test) of each draw; a class with too few images keeps one for testing.
+
+    With ``n_classes``, a draw has so many classes, if there are more, which are drawn, too: the
+    same ones for any number of shots.
+    """
     y = np.asarray(dataset.y)
     pool = np.arange(len(y)) if dataset.train is None else np.asarray(dataset.train)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="With n_shots")
         splits = list(FewShotSplit(shots, draws, random_state=random_state).split(pool, y[pool]))
-    return [
+    splits = [
         (pool[train], pool[rest] if dataset.test is None else np.asarray(dataset.test))
         for train, rest in splits
+    ]
+    classes = np.unique(y[pool])
+    if n_classes is None or len(classes) <= n_classes:
+        return splits
+    rng = np.random.default_rng(random_state)
+    drawn = [rng.choice(classes, n_classes, replace=False) for _ in splits]
+    return [
+        tuple(rows[np.isin(y[rows], some)] for rows in split)
+        for some, split in zip(drawn, splits, strict=True)
     ]
 
 
 @dataclass(frozen=True)
 class Draws:
-    """How many draws are made, from which seed, where they are kept, and how they are run."""
+    """How many draws are made, from which seed, where they are kept, and how they are run.
+
+    With ``n_classes``, so many classes are drawn for each.
+    """
 
     work: Path
     n_draws: int = 10
     random_state: int = 0
     jobs: int = 1
     verbose: bool = False
+    n_classes: int | None = None
 
     def embed(self, dataset, backbones, columns=PLAIN):
         """Embeddings of all images of a set."""
@@ -75,8 +92,9 @@ class Draws:
         *settings : objects
             What else the rows depend on.
         """
-        splits = few_shot_draws(dataset, shots, self.n_draws, self.random_state)
-        settings = name, shots, self.random_state, *settings
+        seed, n_classes = self.random_state, self.n_classes
+        splits = few_shot_draws(dataset, shots, self.n_draws, seed, n_classes)
+        settings = name, shots, seed, n_classes, *settings
         folder = draws_folder(self.work, dataset, backbones, *settings)
         frame = run_draws(run_draw, splits, folder, jobs=self.jobs, verbose=self.verbose)
         return frame.assign(dataset=dataset.name, shots=shots)

@@ -30,7 +30,7 @@ class GatedRouter(BaseRouter):
     ----------
     strength : float, default=1.0
         How strongly gates are held shut.
-    prior : float, default=10.0
+    prior : float, default=3.0
         As in :class:`StaticRouter`.
 
     Attributes
@@ -65,7 +65,7 @@ class GatedRouter(BaseRouter):
         "strength": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, strength=1.0, prior=10.0):
+    def __init__(self, strength=1.0, prior=3.0):
         self.strength = strength
         self.prior = prior
 

@@ -33,7 +33,7 @@ class ShrunkRouter(BaseRouter):
     ----------
     strengths : sequence of float, default=(3.0, 1.0, 0.3, 0.1, 0.03)
         Of the gated routers.
-    prior : float, default=10.0
+    prior : float, default=3.0
         As in :class:`StaticRouter`.
     n_folds : int, default=5
         Gates are not tried on fewer than twice as many rows, nor on fewer than three per class.
@@ -67,7 +67,7 @@ class ShrunkRouter(BaseRouter):
     }
 
     def __init__(
-        self, strengths=(3.0, 1.0, 0.3, 0.1, 0.03), prior=10.0, n_folds=5, random_state=None
+        self, strengths=(3.0, 1.0, 0.3, 0.1, 0.03), prior=3.0, n_folds=5, random_state=None
     ):
         self.strengths = strengths
         self.prior = prior

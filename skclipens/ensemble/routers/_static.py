@@ -25,7 +25,7 @@ class StaticRouter(BaseRouter):
 
     Parameters
     ----------
-    prior : float, default=10.0
+    prior : float, default=3.0
         Strength of the penalty, in rows.
 
     Attributes
@@ -48,7 +48,7 @@ class StaticRouter(BaseRouter):
 
     _parameter_constraints: dict = {"prior": [Interval(Real, 0, None, closed="left")]}
 
-    def __init__(self, prior=10.0):
+    def __init__(self, prior=3.0):
         self.prior = prior
 
     def _fit(self, X, logits, y, sample_weight=None):
