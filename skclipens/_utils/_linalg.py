@@ -85,6 +85,14 @@ def taken(X, rows):
     return X if len(rows) == len(X) and (np.diff(rows) == 1).all() else X[rows]
 
 
+def some_columns(X, columns):
+    """Columns of X by their positions; a view where they follow each other."""
+    first, last = columns[0], columns[-1]
+    if last - first == len(columns) - 1 and (columns[1:] > columns[:-1]).all():
+        return X[:, first : last + 1]
+    return X[:, columns]
+
+
 def some_of(values, rows):
     """Values of some rows; None where none are given."""
     return None if values is None else values[rows]

@@ -251,11 +251,3 @@ def positions(columns, n_features, feature_names, owner):
     if not len(indices):
         raise ValueError(f"{owner} has no columns.")
     return indices
-
-
-def take(X, columns):
-    """Columns of a table; a view where they follow each other."""
-    first, last = columns[0], columns[-1]
-    if last - first == len(columns) - 1 and (columns[1:] > columns[:-1]).all():
-        return X[:, first : last + 1]
-    return X[:, columns]

@@ -8,11 +8,12 @@ from sklearn.utils import check_random_state
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, in_company, judging_rows, numbered
-from .._utils._linalg import parts_of, some_of, taken, unit_blocks
+from .._utils._linalg import parts_of, some_columns, some_of, taken, unit_blocks
 from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_at_least_two, check_table
 from ._classifier import LogitClassifierMixin
 from ._cross_fit import CrossFitMixin
+from ._from_files import Wanted
 from ._kernel_regression import Regression, predict
 from ._temperature import fit_temperature, unjudged_temperature
 from ._text_head import CACHE_CONSTRAINTS
@@ -149,6 +150,21 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         positions = np.searchsorted(used, support), np.searchsorted(used, judges)
         logits[used], known[used] = self._fit_on(taken(X, used), *some, folds, *positions)
         return logits, known
+
+    def _fit_over(self, rows, columns):
+        """See :mod:`skclipens.heads._from_files`."""
+        support = self._drawn(rows.targets, rows.weights, self.max_rows)
+        _, kept = yield Wanted(keep=support)
+        X, y = rows.of_each_class()
+        self.n_features_in_ = len(columns)
+        self._fit_text_heads(some_columns(X, columns), y)
+        support = kept.places(support)
+        used = np.union1d(support, kept.judges)
+        support, judges = (np.searchsorted(used, one) for one in (support, kept.judges))
+        X, of_rows = some_columns(kept.X[used], columns), kept.rows[used]
+        targets, weights = rows.targets[of_rows], rows.weights[of_rows]
+        logits, known = self._fit_on(X, targets, weights, None, None, support, judges)
+        return logits[judges], known[judges]
 
     def _fit_on(self, X, targets, weights, groups, folds, support, judges):
         features = self._features(X)

@@ -6,10 +6,11 @@ import numpy as np
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, judging_rows
-from .._utils._linalg import some_of, taken, unit_rows
+from .._utils._linalg import some_columns, some_of, taken, unit_rows
 from .._utils._sklearn import Interval
 from ._cross_fit import CrossFitTextHead, own_folds
-from ._ridge import Ridge, residuals_of
+from ._from_files import SumsOver, Wanted
+from ._ridge import ResidualSums, Ridge, held_out, residuals_of
 from ._temperature import fit_temperature, unjudged_temperature
 
 
@@ -97,9 +98,34 @@ class ResidualHead(CrossFitTextHead):
         judges = judging_rows(targets)
         text = self._calibrated_text(features, targets, weights, judges)
         ridge = Ridge(features, residuals_of(text, targets), weights, self.alpha)
-        held_out, rows = ridge.held_out(folds, judges)
-        self._correct(text, *ridge.fit(), held_out, rows, targets, weights)
+        said, places = ridge.held_out(folds, judges)
+        self._correct(text, *ridge.fit(), said, places, targets, weights)
         return text, np.ones(len(text), bool)
+
+    def _fit_over(self, rows, columns):
+        """See :mod:`skclipens.heads._from_files`."""
+        _, kept = yield Wanted()
+        X, y = rows.of_each_class()
+        self._fit_text(some_columns(X, columns), y)
+        features = unit_rows(some_columns(kept.X, columns))
+        targets, weights = rows.targets[kept.rows], rows.weights[kept.rows]
+        text = self._calibrated_text(features, targets, weights, kept.judges)
+        centre = features.mean(axis=0)
+        features -= centre
+        tests = [kept.places(test) for test in rows.cut()]
+        sums = ResidualSums(self._prompt_coef().astype(np.float32), centre)
+        sums = [SumsOver(sums, columns, fold) for fold in range(len(tests) + 1)]
+        sums, _ = yield Wanted(sums)
+        *of_folds, total = [one.sums for one in sums]
+        for one in of_folds:
+            total.merge(one)
+        parts = zip(of_folds, tests, strict=True)
+        said, places = held_out(total, parts, features, kept.judges, self.alpha)
+        coef, intercept = total.solve(self.alpha)
+        intercept -= centre @ coef
+        coef, intercept = (one.astype(np.float32) for one in (coef.T, intercept))
+        self._correct(text, coef, intercept, said, places, targets, weights)
+        return text[kept.judges], np.ones(len(kept.judges), bool)
 
     def _calibrated_text(self, features, targets, weights, judges):
         """Fit the temperature of the prompts; what they say of all rows."""
