@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._utils._linalg import row_batches, some_columns, unit_rows
+from ._utils._linalg import normalize_blocks, row_batches, side_by_side, some_columns
 from ._utils._missing import without_mask
 from ._utils._sklearn import InOrder, Interval, StrOptions, fit_context
 from .backbones import Backbone
@@ -274,8 +274,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     def _unit_blocks(self, table):
         """A copy of a table in which each block of columns has unit length."""
         table = table.copy()
-        for block in self._blocks:
-            table[:, block.columns] = unit_rows(some_columns(table, block.columns))
+        normalize_blocks(table, [block.columns for block in self._blocks])
         return table
 
     def _named_blocks(self):
@@ -291,9 +290,9 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         options = {"device": of_images.device, "cache": of_images.cache}
         embedder = MultiBackboneEmbedder(backbones, **options)
         words = embedder.embed_text(texts, templates=self.templates)
-        ends = np.cumsum([Backbone(one).width for one in backbones])[:-1]
-        of = dict(zip(backbones, np.split(words, ends, axis=1), strict=True))
-        return [of[block.backbone] for block in blocks]
+        columns = side_by_side([Backbone(one).width for one in backbones])
+        of = dict(zip(backbones, columns, strict=True))
+        return [words[:, of[block.backbone]] for block in blocks]
 
     # Search
 

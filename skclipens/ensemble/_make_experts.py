@@ -5,6 +5,7 @@ from itertools import zip_longest
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
+from .._utils._linalg import side_by_side
 from ..backbones import Backbone
 from ._blocks import Block, check_distinct, joined, positions
 from ._experts import Expert, backbones_of
@@ -116,11 +117,11 @@ def _blocks_for(kind, blocks):
 
 def _from_block(block, named_classes):
     """What a head may take from its block."""
-    parts, end = [], 0
-    for part in block.members:
-        start, end = end, end + len(part.columns)
-        has_words = named_classes and part.has_text
-        parts.append((part.backbone if has_words else None, slice(start, end)))
+    columns = side_by_side([len(part.columns) for part in block.members])
+    parts = [
+        (part.backbone if named_classes and part.has_text else None, of_part)
+        for part, of_part in zip(block.members, columns, strict=True)
+    ]
     return {"backbone": None if block.is_pooled else block.backbone, "blocks": parts}
 
 
