@@ -5,13 +5,13 @@ from numbers import Real
 import numpy as np
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, judging_rows
+from .._utils._folds import judging_rows
 from .._utils._linalg import some_columns, some_of, taken, unit_rows
 from .._utils._sklearn import Interval
 from ._cross_fit import CrossFitTextHead, own_folds
 from ._from_files import SumsOver, Wanted
 from ._ridge import ResidualSums, Ridge, held_out, residuals_of
-from ._temperature import fit_temperature, unjudged_temperature
+from ._temperature import correction_temperature, fit_temperature
 
 
 @fill_doc
@@ -139,16 +139,12 @@ class ResidualHead(CrossFitTextHead):
 
     def _correct(self, text, coef, intercept, held_out, rows, targets, weights):
         """Take a correction, scaled by what is held out of some rows; add this to their logits."""
-        if len(rows) and covers_most(targets[rows], len(self.classes_)):
-            of_rows = some_of(weights, rows)
-            scale = fit_temperature(held_out, targets[rows], taken(text, rows), of_rows)
-        else:
-            rows, scale = [], unjudged_temperature(text, targets, weights)
+        scale, judges = correction_temperature(held_out, rows, text, targets, weights)
         self.residual_coef_ = coef / coef.dtype.type(scale)
         self.residual_intercept_ = intercept / intercept.dtype.type(scale)
         self._coef = self._prompt_coef() + self.residual_coef_
-        if len(rows):
-            text[rows] += held_out / text.dtype.type(scale)
+        if len(judges):
+            text[judges] += held_out / text.dtype.type(scale)
 
     def _prompt_coef(self):
         return self.coef_ * (self.logit_scale_ / self.temperature_)

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.special import log_softmax
 
-from .._utils._linalg import row_batches, total_weight
+from .._utils._folds import covers_most
+from .._utils._linalg import row_batches, some_of, taken, total_weight
 
 # Of what no row can judge, as with one row per class: how far its logits are put apart, and what
 # corrections of prompts are divided by. Both depend on what the rows say of the prompts. The last
@@ -173,15 +174,34 @@ def relative_log_loss(logits, y, sample_weight=None):
     return float(min(loss / np.log(logits.shape[1]), 1.0))
 
 
-def unjudged_temperature(logits, y, sample_weight=None):
-    """What a correction that no row can judge is divided by, given the logits that it corrects.
+def correction_temperature(correction, rows, logits, y, sample_weight=None):
+    """What a correction of logits is divided by, fitted on what it says of rows unseen.
 
-    The less they know of the rows, the more is left to the correction.
+    Parameters
+    ----------
+    correction : ndarray of shape (n_rows, C)
+        Of rows that it has not learned from.
+    rows : ndarray of shape (n_rows,), int
+        Their positions.
+    logits : ndarray of shape (n, C)
+        What is corrected.
+    y : ndarray of shape (n,), int
+    sample_weight : ndarray of shape (n,) or None
 
     Returns
     -------
-    float
+    temperature : float
+    rows : ndarray of int
+        Those that judged; none where they show no more than half of the classes.
     """
+    if not covers_most(y[rows], logits.shape[1]):
+        return _unjudged_temperature(logits, y, sample_weight), rows[:0]
+    of_rows = some_of(sample_weight, rows)
+    return fit_temperature(correction, y[rows], taken(logits, rows), of_rows), rows
+
+
+def _unjudged_temperature(logits, y, sample_weight):
+    """The less the logits know of the rows, the more is left to their correction."""
     low, high = UNJUDGED_TEMPERATURES
     known = 1 - relative_log_loss(logits, y, sample_weight)
     return min(low + UNJUDGED_SLOPE * known, high)
