@@ -15,7 +15,7 @@ from .._utils._folds import covers_most, few_shot_folds, held_out_rows, merge_co
 from .._utils._linalg import mean_row
 from .._utils._metadata import rows_of
 from .._utils._warnings import silent
-from .routers._base import loss_per_row
+from .routers._base import is_clear_gain, loss_per_row
 
 N_ROUNDS = 3
 SHRINKAGE = 1.0
@@ -214,11 +214,7 @@ def _as_seen(ensemble, table, labeled, y):
 
 
 def _choose(ensemble, rows, table, y, metadata):
-    """The spread with the lowest log-loss, 0 if that is no clear gain, and None without folds.
-
-    Logits that are only further apart can lower the log-loss of an ensemble that is not sure
-    enough, so no fewer rows may be right.
-    """
+    """The spread with the lowest log-loss, 0 if that is no clear gain, and None without folds."""
     options = {"groups": metadata["groups"], "random_state": ensemble.random_state}
     folds = few_shot_folds(y, N_FOLDS, **options)
     held_out = held_out_rows(folds)
@@ -229,8 +225,8 @@ def _choose(ensemble, rows, table, y, metadata):
     gains, right = np.concatenate(parts, axis=2)
     means = np.average(gains, axis=1, weights=of_rows)
     best = int(means.argmax())
-    error = np.sqrt(np.average((gains[best] - means[best]) ** 2, weights=of_rows) / len(held_out))
-    clear = means[best] > 2 * error and right[best] @ of_rows >= 0
+    # Of weights, only shares are known here.
+    clear = is_clear_gain(gains[best], right[best], of_rows, n_rows=len(held_out))
     return SPREADS[best] if clear else 0.0, float(means[best])
 
 
