@@ -17,11 +17,14 @@ from ..embedding._parts import PartedTable
 from ..heads._from_files import RowsOfFiles, Wanted
 from ._heads import HEADS
 from ._held_out import HeldOut
+from ._plan import make_plan, needs_judges, warn_of_doubts
+from ._routing import combine_experts
+from ._rows import checked_metadata
 from ._suspect_rows import warn_of_weights
 
 
 class FitFrom:
-    """An ensemble with ``_plan``, ``_check_metadata`` and ``_combine``."""
+    """An ensemble that can be fitted over files."""
 
     @fit_context(prefer_skip_nested_validation=False)
     @each_warning_once()
@@ -91,14 +94,14 @@ class FitFrom:
         warn_of_texts(column_of_labels(y))
         rows = RowsOfFiles(table, y, sample_weight, ignore_unlabeled=self.unlabeled == "ignore")
         labels, weights = rows.classes[rows.targets], rows.sample_weight
-        metadata = self._check_metadata(np.empty((len(labels), 0)), labels, weights, None)
+        metadata = checked_metadata(self, np.empty((len(labels), 0)), labels, weights, None)
         warn_of_weights(metadata["sample_weight"])
         if metadata["sample_weight"] is not None:
             rows.weigh(metadata["sample_weight"])
         names = np.array(table.columns, dtype=object)
         self.n_features_in_, self.feature_names_in_ = len(names), names
-        experts, self.classes_, router = self._plan(
-            len(names), names, labels[rows.weights > 0], metadata
+        experts, self.classes_, router = make_plan(
+            self, len(names), names, labels[rows.weights > 0], metadata
         )
         self.unlabeled_ = None
         for expert in experts:
@@ -110,12 +113,12 @@ class FitFrom:
             sums, kept = _read(self, rows, wanted, judges=rows.judges, keep=keep)
             warn_of_gaps(rows.gaps, "are left out", None)
             y, metadata = rows.classes[rows.targets[kept.rows]], rows_of(metadata, kept.rows)
-            self._doubt(experts, router, kept.X, y)
+            warn_of_doubts(self, experts, router, kept.X, y)
             with few_rows_per_class():
                 fitted, held_out = self._finish(fits, sums, kept, rows)
-            if self._takes_experts_as_they_are(router):
+            if not needs_judges(self, router):
                 held_out = None
-            self._combine(fitted, held_out, router, kept.X, y, metadata)
+            combine_experts(self, fitted, held_out, router, kept.X, y, metadata)
         self._table_settings = table.settings
         return self
 
