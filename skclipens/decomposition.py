@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._utils._linalg import some_columns
+from ._utils._linalg import take_columns
 from ._utils._missing import without_mask
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
 from ._utils._versions import VersionsMixin
@@ -137,7 +137,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         )
         random_state = check_random_state(self.random_state)
         self.pcas_ = {
-            name: self._pca(X, columns, random_state).fit(some_columns(X, columns))
+            name: self._pca(X, columns, random_state).fit(take_columns(X, columns))
             for name, columns in self._columns.items()
         }
         return self
@@ -164,7 +164,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, without_mask(X), reset=False, dtype=[np.float64, np.float32])
         parts = [
-            pca.transform(some_columns(X, self._columns[name])) for name, pca in self.pcas_.items()
+            pca.transform(take_columns(X, self._columns[name])) for name, pca in self.pcas_.items()
         ]
         return np.concatenate([*parts, X[:, self._others]], axis=1)
 

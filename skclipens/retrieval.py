@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._utils._linalg import normalize_blocks, row_batches, side_by_side, some_columns
+from ._utils._linalg import normalize_blocks, row_batches, side_by_side, take_columns
 from ._utils._missing import without_mask
 from ._utils._sklearn import InOrder, Interval, StrOptions, fit_context
 from .backbones import Backbone
@@ -233,7 +233,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         check_is_fitted(self)
         self._validate_params()
         table, gaps = (self.embeddings_, None) if X is None else self._queries(X)
-        queries = [some_columns(table, block.columns) for block in self._blocks]
+        queries = [take_columns(table, block.columns) for block in self._blocks]
         scores, rows = self._nearest(queries, self._blocks, n_neighbors, leave_out=X is None)
         if gaps is not None and gaps.any():
             scores[gaps], rows[gaps] = np.nan, -1
@@ -309,7 +309,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         for part in row_batches(len(queries[0]), n * len(blocks), values=_AT_ONCE):
             cosines = np.stack(
                 [
-                    one[part] @ some_columns(self.embeddings_, block.columns).T
+                    one[part] @ take_columns(self.embeddings_, block.columns).T
                     for one, block in zip(queries, blocks, strict=True)
                 ]
             )

@@ -249,7 +249,7 @@ def covers_most(y, n_classes):
     return 2 * len(np.unique(y)) > n_classes
 
 
-def are_lone(y):
+def is_one_shot(y):
     """Whether no more than half of the classes have a second row, as with one row per class."""
     _, index, sizes = np.unique(y, return_inverse=True, return_counts=True)
     return not covers_most(index[sizes[index] > 1], len(sizes))

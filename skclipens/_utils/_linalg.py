@@ -98,12 +98,12 @@ def side_by_side(widths):
     return [slice(end - width, end) for width, end in zip(widths, accumulate(widths), strict=True)]
 
 
-def taken(X, rows):
+def take_rows(X, rows):
     """Rows of X by their positions; X itself where these are all rows in their order."""
     return X if len(rows) == len(X) and (np.diff(rows) == 1).all() else X[rows]
 
 
-def some_columns(X, columns):
+def take_columns(X, columns):
     """Columns of X by their positions; a view where they follow each other."""
     first, last = columns[0], columns[-1]
     if last - first == len(columns) - 1 and (columns[1:] > columns[:-1]).all():

@@ -8,7 +8,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
 from .._utils._folds import covers_most, few_shot_folds, judging_rows
-from .._utils._linalg import one_blas_thread, taken
+from .._utils._linalg import one_blas_thread, take_rows
 from .._utils._metadata import rows_of
 from .._utils._progress import progress
 from .._utils._sklearn import with_settings
@@ -205,12 +205,12 @@ def _fit_one(expert, X, y, classes, folds, metadata, rows):
     if expert.learns and hasattr(expert.head, "cross_fit"):
         fitted, logits, known = expert.cross_fit(X, y, folds, metadata)
         judge = np.flatnonzero(known[rows])
-        return fitted, judge, fitted.for_classes(taken(logits, rows[judge]), classes)
+        return fitted, judge, fitted.for_classes(take_rows(logits, rows[judge]), classes)
     fitted = expert.fit(X, y, metadata)
     if expert.learns:
         return fitted, [], 0
     judge = np.flatnonzero(np.isin(y[rows], fitted.head.classes_))
-    return fitted, judge, fitted.logits(taken(X, rows[judge]), classes)
+    return fitted, judge, fitted.logits(take_rows(X, rows[judge]), classes)
 
 
 def _narrow(expert, X):

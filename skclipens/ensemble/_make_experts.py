@@ -12,7 +12,7 @@ from ._experts import Expert, backbones_of
 from ._heads import KERNEL, LINEAR_ALL, head_of, named_heads
 
 
-def make_experts(head, blocks, n_features, feature_names, *, named_classes, lone_rows, **defaults):
+def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_shot, **defaults):
     """Experts from what a user may write as ``head``.
 
     Parameters
@@ -25,7 +25,7 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, lone
         Names of the columns, where the table has them.
     named_classes : bool
         Whether ``"auto"`` may use heads that start from names.
-    lone_rows : bool
+    one_shot : bool
         Whether there is one row of most classes: ``"auto"`` then has no head that corrects prompts
         of one backbone, as no row can judge its corrections.
     **defaults : dict
@@ -47,7 +47,7 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, lone
             block = _block_of(label, columns, blocks, n_features, feature_names)
             groups.append((label, kind, [block], True))
         elif kind == "auto":
-            kinds = _auto(blocks, named_classes, lone_rows)
+            kinds = _auto(blocks, named_classes, one_shot)
             groups += [(one, one, of_kind, False) for one, of_kind in kinds]
         else:
             groups.append((label, kind, _blocks_for(kind, blocks), False))
@@ -71,7 +71,7 @@ def _block_of(name, columns, blocks, n_features, feature_names):
     return Block(name, positions(columns, n_features, feature_names, f"Expert {name!r}"), None)
 
 
-def _auto(blocks, named_classes, lone_rows):
+def _auto(blocks, named_classes, one_shot):
     """What ``"auto"`` stands for: kinds of heads, each with its blocks."""
     named = [block for block in blocks if named_classes and block.has_text]
     if len(blocks) == 1:  # a head on all would be the linear one
@@ -84,7 +84,7 @@ def _auto(blocks, named_classes, lone_rows):
     of_kernel = _blocks_for(KERNEL, blocks) if named else []
     kinds = {
         "zero-shot": named,
-        "residual": [] if lone_rows else named,
+        "residual": [] if one_shot else named,
         "linear": others,
         LINEAR_ALL: of_all,
         KERNEL: of_kernel,

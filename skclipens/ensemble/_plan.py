@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.base import clone
 
-from .._utils._folds import are_lone
+from .._utils._folds import is_one_shot
 from .._utils._metadata import metadata_taken, refuse_weights
 from .._utils._random import draw_seed
 from ..heads._classifier import LogitClassifierMixin
@@ -44,7 +44,7 @@ def make_plan(ensemble, n_features, feature_names, y, metadata):
         n_features,
         feature_names,
         named_classes=_has_named_classes(ensemble, y),
-        lone_rows=are_lone(y),
+        one_shot=is_one_shot(y),
         class_names=ensemble.class_names,
         templates=ensemble.templates,
         cache=ensemble.cache,

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
-from .._utils._linalg import taken
+from .._utils._linalg import take_rows
 from .._utils._metadata import metadata_for, rows_of
 from ..heads._temperature import (
     fit_temperature,
@@ -52,9 +52,9 @@ def calibrate_and_route(ensemble, X, y, held_out, router, metadata):
     """Fit temperatures and router on rows that judge, and return their relative log-loss."""
     ensemble._folded = None
     ensemble.judged_, judges = held_out.judged(y[held_out.rows], len(ensemble.classes_))
-    logits, rows = taken(held_out.logits, judges), held_out.rows[judges]
+    logits, rows = take_rows(held_out.logits, judges), held_out.rows[judges]
     logits = logits if ensemble.judged_.all() else logits[:, ensemble.judged_]
-    X_judge, targets = taken(X, rows), np.searchsorted(ensemble.classes_, y[rows])
+    X_judge, targets = take_rows(X, rows), np.searchsorted(ensemble.classes_, y[rows])
     metadata = rows_of(metadata, rows)
     weights = metadata["sample_weight"]
     ensemble.temperatures_ = np.ones(len(ensemble.experts_))

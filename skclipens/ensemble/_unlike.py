@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._linalg import some_columns, unit_rows
+from .._utils._linalg import take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ._suspect import some_rows
@@ -74,7 +74,7 @@ def seen_blocks(blocks, X):
 
 
 def _seen(name, columns, is_named, X):
-    rows = some_columns(X, columns)
+    rows = take_columns(X, columns)
     n, lengths, centre = len(rows), _lengths(rows), unit_rows(rows).mean(axis=0)
     likeness, spread = 0.0, np.inf  # which say nothing
     if is_named and n >= _FEWEST:
@@ -105,7 +105,7 @@ def warn_of_unlike(seen, X):
     """
     X, elsewhere, other_lengths = some_rows(X, _ENOUGH), [], []
     for block in seen:
-        rows = some_columns(X, block.columns)
+        rows = take_columns(X, block.columns)
         lengths = _lengths(rows)
         if _have_other_length(block, lengths):
             other_lengths.append((block.name, _middle(lengths), block.length))

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._utils._folds import judging_rows
 from .._utils._given import check_weights, scaled_shares
-from .._utils._linalg import taken
+from .._utils._linalg import take_rows
 from .._utils._validation import (
     check_at_least_two,
     check_labels,
@@ -203,7 +203,7 @@ class RowsOfFiles:
             raise ImageError("None of the images whose sample_weight is not zero can be read.")
         kept = np.flatnonzero(~self.gaps[keep])
         keep = keep[kept]
-        return found, KeptRows(keep, taken(X, kept), np.flatnonzero(np.isin(keep, judges)))
+        return found, KeptRows(keep, take_rows(X, kept), np.flatnonzero(np.isin(keep, judges)))
 
     def _refuse_other_order(self, images):
         for name, index in self._indices.items():

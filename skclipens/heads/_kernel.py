@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, in_company, judging_rows, numbered
-from .._utils._linalg import parts_of, side_by_side, some_columns, taken, unit_blocks
+from .._utils._linalg import parts_of, side_by_side, take_columns, take_rows, unit_blocks
 from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_at_least_two, check_table
 from ._classifier import LogitClassifierMixin
@@ -144,11 +144,11 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         judges = judging_rows(targets)
         used = np.union1d(support, judges)
         logits, known = np.zeros((len(X), len(self.classes_)), X.dtype), np.zeros(len(X), bool)
-        some = [None if one is None else taken(one, used) for one in (targets, weights, groups)]
+        some = [None if one is None else take_rows(one, used) for one in (targets, weights, groups)]
         if folds is not None:
             folds = [[_found_in(used, rows) for rows in fold] for fold in folds]
         positions = np.searchsorted(used, support), np.searchsorted(used, judges)
-        logits[used], known[used] = self._fit_on(taken(X, used), *some, folds, *positions)
+        logits[used], known[used] = self._fit_on(take_rows(X, used), *some, folds, *positions)
         return logits, known
 
     def _fit_over(self, rows, columns):
@@ -157,11 +157,11 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         _, kept = yield Wanted(keep=support)
         X, y = rows.of_each_class()
         self.n_features_in_ = len(columns)
-        self._fit_text_heads(some_columns(X, columns), y)
+        self._fit_text_heads(take_columns(X, columns), y)
         support = kept.places(support)
         used = np.union1d(support, kept.judges)
         support, judges = (np.searchsorted(used, one) for one in (support, kept.judges))
-        X, of_rows = some_columns(kept.X[used], columns), kept.rows[used]
+        X, of_rows = take_columns(kept.X[used], columns), kept.rows[used]
         targets, weights = rows.targets[of_rows], rows.weights[of_rows]
         logits, known = self._fit_on(X, targets, weights, None, None, support, judges)
         return logits[judges], known[judges]
@@ -184,7 +184,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         rows = judges[known[judges]]
         scale, rows = correction_temperature(held_out[rows], rows, base, targets, weights)
         base[rows] += held_out[rows] / X.dtype.type(scale)
-        self.support_ = taken(features, support)
+        self.support_ = take_rows(features, support)
         self.dual_coef_ = (coef / scale).astype(X.dtype)
         known = np.zeros(len(X), bool)
         known[judges if self.text_heads_ else rows] = True

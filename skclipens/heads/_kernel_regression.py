@@ -5,7 +5,7 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dtrtri
 
 from .._utils._folds import numbered
-from .._utils._linalg import one_hot, parts_of, taken
+from .._utils._linalg import one_hot, parts_of, take_rows
 from ._ridge import residuals_of
 
 _ROWS_AT_ONCE = 1024
@@ -131,7 +131,7 @@ class Regression:
 
     def _products(self, rows, noise):
         """Products of rows, float64; those of float32 do where the noise is not next to none."""
-        rows = taken(self.rows, rows)
+        rows = take_rows(self.rows, rows)
         if noise < _SMALLEST_NOISE:
             rows = rows.astype(np.float64)
         return (rows @ rows.T).astype(np.float64)

@@ -284,7 +284,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         return self.coef_, self.intercept_
 
     def _solve(self, discriminant, dtype):
-        alone = self.shrinkage == "auto" and discriminant.is_of_lone_rows
+        alone = self.shrinkage == "auto" and discriminant.is_one_shot
         strength = _temperature.UNJUDGED_STRENGTH if alone else None
         ridge = discriminant.ridge(self.shrinkage_)
         solved = discriminant.of_means(strength) if strength else discriminant.linear(ridge)

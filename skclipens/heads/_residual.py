@@ -6,7 +6,7 @@ import numpy as np
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import judging_rows
-from .._utils._linalg import some_columns, some_of, taken, unit_rows
+from .._utils._linalg import some_of, take_columns, take_rows, unit_rows
 from .._utils._sklearn import Interval
 from ._cross_fit import CrossFitTextHead, own_folds
 from ._from_files import SumsOver, Wanted
@@ -106,8 +106,8 @@ class ResidualHead(CrossFitTextHead):
         """See :mod:`skclipens.heads._from_files`."""
         _, kept = yield Wanted()
         X, y = rows.of_each_class()
-        self._fit_text(some_columns(X, columns), y)
-        features = unit_rows(some_columns(kept.X, columns))
+        self._fit_text(take_columns(X, columns), y)
+        features = unit_rows(take_columns(kept.X, columns))
         targets, weights = rows.targets[kept.rows], rows.weights[kept.rows]
         text = self._calibrated_text(features, targets, weights, kept.judges)
         centre = features.mean(axis=0)
@@ -132,7 +132,7 @@ class ResidualHead(CrossFitTextHead):
         text = self._text_logits(features)
         of_judges = some_of(weights, judges)
         self.temperature_ = fit_temperature(
-            taken(text, judges), targets[judges], sample_weight=of_judges
+            take_rows(text, judges), targets[judges], sample_weight=of_judges
         )
         text /= text.dtype.type(self.temperature_)
         return text

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.linalg import solve
 from scipy.special import softmax
 
-from .._utils._linalg import mean_row, parts_of, taken, unit_rows
+from .._utils._linalg import mean_row, parts_of, take_rows, unit_rows
 
 _ROWS_AT_ONCE = 4096
 
@@ -72,7 +72,7 @@ def held_out(total, parts, X, judges, alpha):
         coef, intercept = total.without(part).solve(alpha)
         said[rows], known[rows] = X[rows] @ coef + intercept, True
     rows = np.flatnonzero(known)
-    return taken(said, rows), rows
+    return take_rows(said, rows), rows
 
 
 class Ridge:

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from .._utils._folds import covers_most
-from .._utils._linalg import row_batches, some_of, taken, total_weight
+from .._utils._linalg import row_batches, some_of, take_rows, total_weight
 
 # Of what no row can judge, as with one row per class: how far its logits are put apart, and what
 # corrections of prompts are divided by. Both depend on what the rows say of the prompts. The last
@@ -197,7 +197,7 @@ def correction_temperature(correction, rows, logits, y, sample_weight=None):
     if not covers_most(y[rows], logits.shape[1]):
         return _unjudged_temperature(logits, y, sample_weight), rows[:0]
     of_rows = some_of(sample_weight, rows)
-    return fit_temperature(correction, y[rows], taken(logits, rows), of_rows), rows
+    return fit_temperature(correction, y[rows], take_rows(logits, rows), of_rows), rows
 
 
 def _unjudged_temperature(logits, y, sample_weight):
