@@ -68,7 +68,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         as_image_list(X)
         self._blocks()
         self._devices()
-        if as_store(self.cache) is None:  # which may know all images
+        if as_store(self.cache) is None:  # with a store, no model may be needed
             for backbone in self._backbones():
                 check_available(backbone)
         self._note_weights(self._backbones())

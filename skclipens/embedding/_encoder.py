@@ -281,6 +281,6 @@ def _with_tower(model, dtype, compile):
 
 
 def _memory_format(device):
-    # Convolutions gain from it on CPU and CUDA, and nothing else loses.
+    # Faster for convolutions on CPU and CUDA, and no slower for anything else.
     is_mps = torch.device(device).type == "mps"
     return torch.contiguous_format if is_mps else torch.channels_last

@@ -301,12 +301,12 @@ class AdaptiveBackboneEnsemble(
         LearnedRows
         HeldOut or None
         """
-        for name in ("_table_settings", "_fitted_on"):  # which are of the rows of another fit
+        for name in ("_table_settings", "_fitted_on"):  # these describe the rows of an earlier fit
             vars(self).pop(name, None)
         cv = self.cv if folds is None else folds
         rows = rows_to_learn(self, X, y, sample_weight, groups, cv)
         learned = rows.X, rows.y, rows.metadata
-        # Many small fits: threads within each cost more than they bring; n_jobs is for more cores.
+        # Fits are small: BLAS threads cost more than they save. More cores are used by n_jobs.
         with one_blas_thread():
             relative_loss, held_out = self._fit(*learned, rows.cv, judge)
             if self.unlabeled == "use":

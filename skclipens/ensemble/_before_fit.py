@@ -21,7 +21,7 @@ def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None
     A pipeline asks this before it embeds images. Of a table whose columns are not known yet,
     feature_names is None.
     """
-    # A random state in use is not drawn from.
+    # A copy, so that nothing is drawn from the ensemble's random state.
     draft, y = labelled_by_names(ensemble) if y is None else (clone(ensemble), column_of_labels(y))
     if ensemble.unlabeled != "error":
         labeled = ~unlabeled_rows(y)

@@ -20,7 +20,7 @@ class HeadComposition:
             return {}
         try:
             named = named_heads(self.head)
-        except ValueError:  # said in fit
+        except ValueError:  # fit raises it
             return {}
         return {name: head for name, head, _ in named if hasattr(head, "get_params")}
 

@@ -92,7 +92,7 @@ class CrossFit:
         parts = []
         for train, test in folds:
             part = copy(self)
-            with silent(""):  # all was said of all rows already
+            with silent(""):  # the fit on all rows has given the same warnings
                 calibrate_and_route(part, X, y, held_out.take(train), make_router(self), metadata)
             parts.append(part._combine_held_out(X, held_out.take(test)))
         return tuple(np.concatenate(part) for part in zip(*parts))

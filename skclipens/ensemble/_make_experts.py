@@ -74,10 +74,10 @@ def _block_of(name, columns, blocks, n_features, feature_names):
 def _auto(blocks, named_classes, one_shot):
     """What ``"auto"`` stands for: kinds of heads, each with its blocks."""
     named = [block for block in blocks if named_classes and block.has_text]
-    if len(blocks) == 1:  # a head on all would be the linear one
+    if len(blocks) == 1:  # one linear head is enough, as the block is all columns
         others, of_all = blocks, []
     else:
-        # Pooled features stand beside projected ones, and are wide: one head reads them all.
+        # Pooled features have no head of their own: the one on all blocks reads them.
         apart = [block for block in blocks if not block.is_pooled]
         others = [block for block in apart if not (named_classes and block.has_text)]
         of_all = _blocks_for(LINEAR_ALL, blocks)
@@ -139,7 +139,7 @@ def _filled(head, given):
 
 def _check_names(expert, feature_names):
     """Raise ValueError if a head is of another backbone, or other columns, than its block."""
-    head = getattr(expert.head, "estimator", expert.head)  # of a frozen one
+    head = getattr(expert.head, "estimator", expert.head)  # the head inside a FrozenEstimator
     backbone = getattr(head, "backbone", None)
     own = expert.block.backbone
     if isinstance(backbone, str) and own is not None and Backbone(backbone).name != own:

@@ -64,7 +64,7 @@ def make_router(ensemble):
     router = clone(router, safe=False)
     if isinstance(ensemble.router, str) and "verbose" in router.get_params():
         router.set_params(verbose=ensemble.verbose)
-    if hasattr(router, "_parameter_constraints"):  # not all estimators of others have these
+    if hasattr(router, "_parameter_constraints"):  # estimators of others may have none
         router._validate_params()
     if getattr(router, "random_state", 0) is None:
         router.random_state = draw_seed(ensemble.random_state)
@@ -78,12 +78,12 @@ def needs_judges(ensemble, router):
 
 def takes_weights(ensemble, y):
     """Whether all heads that learn, which are this package's, and the router take weights."""
-    draft = clone(ensemble)  # a random state in use is not drawn from
+    draft = clone(ensemble)  # so that nothing is drawn from its random state
     names = getattr(ensemble, "feature_names_in_", None)
     nothing = {"sample_weight": None, "groups": None}
     experts, _, router = make_plan(draft, ensemble.n_features_in_, names, y, nothing)
     routed = is_fixed(router) or "sample_weight" in metadata_taken(router)
-    # A meta-estimator may take weights that it does not hand on.
+    # Only heads of this package: a meta-estimator may take weights and ignore them.
     heads = [one.head for one in experts if one.learns]
     return routed and all(isinstance(head, LogitClassifierMixin) for head in heads)
 

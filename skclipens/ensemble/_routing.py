@@ -41,7 +41,7 @@ def combine_experts(ensemble, experts, held_out, router, X, y, metadata):
         relative_loss = calibrate_and_route(ensemble, X, y, held_out, router, metadata)
         warn_of_guessing(ensemble, relative_loss, len(held_out.rows))
     ensemble.support_ = None
-    # Temperatures say how much prompts mean, and weights how much anything does.
+    # Prompts can only be given a share where logits are calibrated and summed by weights.
     if ensemble.out_of_distribution == "prompts" and ensemble.calibrate and ensemble._has_weights():
         ensemble.support_ = find_support(experts, X, y)
     ensemble._folded = fold(ensemble)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._folds import folds_of_some, heard_rows, merge_copies
+from .._utils._folds import folds_of_some, merge_copies, rows_with_weight
 from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of
 from .._utils._metadata import check_metadata, class_weights, rows_of
@@ -61,8 +61,8 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
         X, metadata = X[kept], rows_of(metadata, kept)
     metadata = checked_metadata(ensemble, X, y, **metadata)
     warn_of_weights(metadata["sample_weight"])
-    heard, X, y, metadata, cv = heard_rows(X, y, metadata, cv)
-    kept[kept] = heard
+    has_weight, X, y, metadata, cv = rows_with_weight(X, y, metadata, cv)
+    kept[kept] = has_weight
     warn_of_contradictions(X, y, np.flatnonzero(kept))
     warn_of_groups(y, metadata["groups"])
     first_of_kept, X, y, metadata = _without_copies(ensemble, X, y, metadata, cv)

@@ -122,11 +122,11 @@ class CrossFitMixin:
         splits = cv is not None and not isinstance(cv, Real)
         if folds is not None:
             folds = check_folds(folds, len(X), "folds")
-        heard = np.ones(len(X), bool) if weights is None else weights > 0
-        if not heard.all():
-            some = one_of_each_class(heard, targets)
-            place = np.where(heard, np.cumsum(some) - 1, -1)
-            if folds is not None or splits:  # these count all rows
+        has_weight = np.ones(len(X), bool) if weights is None else weights > 0
+        if not has_weight.all():
+            some = one_of_each_class(has_weight, targets)
+            place = np.where(has_weight, np.cumsum(some) - 1, -1)
+            if folds is not None or splits:  # their positions are among all rows
                 folds = folds_of_some(cv if folds is None else folds, some, X, targets, groups)
             X, targets, weights = X[some], targets[some], weights[some]
             groups = some_of(groups, some)

@@ -81,7 +81,7 @@ class Discriminant:
 
     def ridge(self, shrinkage):
         """Of the scatter: the sum over rows of what the covariance is the mean of."""
-        if not self.total:  # all rows are the same, and any ridge gives the priors
+        if not self.total:  # all rows are the same: logits are the priors at any ridge
             return 1.0
         return max(shrinkage * self.total / self.n_features, np.finfo("f").tiny)
 
@@ -232,7 +232,7 @@ class Discriminant:
         judges, n_classes = self.judges, len(self._means)
         logits = np.zeros((len(judges), n_classes), self._means.dtype)
         some = np.flatnonzero(self.in_company[judges])
-        # In this order, a batch has few classes.
+        # Sorted by class, so that each batch has few classes.
         some = some[np.argsort(self._targets[judges[some]], kind="stable")]
         for batch in row_batches(len(some), n_classes):
             logits[some[batch]] = self._of_left_out(some[batch], ridge)
@@ -257,7 +257,7 @@ class Discriminant:
         apart **= 2
         apart *= change / (1 - change * itself)
         distances += apart
-        # The row is count / others farther from its own mean without it; then, see above.
+        # The distance to its own mean: without the row, and by the factor that `left_out` explains.
         distances[own] *= (count / others) ** 2 * (1 - (count / w) ** -2)
         distances *= (w - self.n_rows)[:, None] / 2
         distances += self._log_prior

@@ -129,15 +129,15 @@ class RowsOfFiles:
 
     def weigh(self, weights):
         """Take weights, and leave out the classes of which no row has one."""
-        heard = np.unique(self.targets[weights > 0])
-        self.weights, self.classes = weights.astype(float), self.classes[heard]
-        self.targets = np.searchsorted(heard, self.targets).clip(max=len(heard) - 1)
+        seen = np.unique(self.targets[weights > 0])
+        self.weights, self.classes = weights.astype(float), self.classes[seen]
+        self.targets = np.searchsorted(seen, self.targets).clip(max=len(seen) - 1)
 
     @property
     def judges(self):
         """Positions of the rows that judge, of those that have a weight."""
-        heard = np.flatnonzero(self.weights)
-        return heard[judging_rows(self.targets[heard])]
+        weighted = np.flatnonzero(self.weights)
+        return weighted[judging_rows(self.targets[weighted])]
 
     def of_each_class(self):
         """A row of zeros of each class: prompts learn nothing from rows."""
@@ -146,12 +146,12 @@ class RowsOfFiles:
 
     def cut(self):
         """Cut the rows that have a weight into folds; the rows that each holds out."""
-        heard = np.flatnonzero(self.weights)
-        folds = own_folds(self.targets[heard])
-        self.folds[:] = len(folds)  # no fold holds them out
+        weighted = np.flatnonzero(self.weights)
+        folds = own_folds(self.targets[weighted])
+        self.folds[:] = len(folds)  # for rows that no fold holds out
         for fold, (train, _) in enumerate(folds):
-            self.folds[np.delete(heard, train)] = fold
-        return [heard[test] for _, test in folds]
+            self.folds[np.delete(weighted, train)] = fold
+        return [weighted[test] for _, test in folds]
 
     def read(self, estimator, sums, judges=(), keep=(), verbose=False):
         """Read all parts once.
@@ -215,7 +215,7 @@ class RowsOfFiles:
                     f"{images[row]!r}. Rows belong together by their position: pass "
                     f"{name}.loc[pandas.read_parquet(folder, columns=[]).index]."
                 )
-        self._indices = {}  # another pass need not ask
+        self._indices = {}  # checked once
 
     def _of_rows(self, keep, start, stop):
         first, last = np.searchsorted(keep, [start, stop])
@@ -236,7 +236,8 @@ def _of_any_label(y, labeled):
 def _read_parts(table, parts, given):
     """Sums over some parts, the rows of them that are kept, which rows are gaps, and names."""
     estimator, sums, asks_for_names, *of_rows = given
-    sums = [one._replace(sums=deepcopy(one.sums)) for one in sums]  # threads share what is given
+    # Copies, as threads would add to the same sums.
+    sums = [one._replace(sums=deepcopy(one.sums)) for one in sums]
     X_kept, gaps, names, first = [], [], [], parts[0][1]
     for part in parts:
         own = slice(part[1] - first, part[2] - first)

@@ -322,7 +322,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         for shrinkage in candidates:
             logits = held_out.logits(methodcaller("ridge", shrinkage))
             found.append((calibrated_loss(logits, targets, of_rows), shrinkage, logits))
-            # Of rows that are alone in their class, all teach the same: rounding must not choose.
+            # Losses may differ by rounding alone, which must not choose.
             limit = min(loss for loss, _, _ in found) * (1 + _ALIKE)
             found = [one for one in found if one[0] <= limit]
         return found[0][1:]

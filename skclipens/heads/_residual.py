@@ -10,7 +10,7 @@ from .._utils._linalg import some_of, take_columns, take_rows, unit_rows
 from .._utils._sklearn import Interval
 from ._cross_fit import CrossFitTextHead, own_folds
 from ._from_files import SumsOver, Wanted
-from ._ridge import ResidualSums, Ridge, held_out, residuals_of
+from ._ridge import ResidualSums, Ridge, predict_held_out, residuals_of
 from ._temperature import correction_temperature, fit_temperature
 
 
@@ -98,8 +98,8 @@ class ResidualHead(CrossFitTextHead):
         judges = judging_rows(targets)
         text = self._calibrated_text(features, targets, weights, judges)
         ridge = Ridge(features, residuals_of(text, targets), weights, self.alpha)
-        said, places = ridge.held_out(folds, judges)
-        self._correct(text, *ridge.fit(), said, places, targets, weights)
+        predicted, places = ridge.held_out(folds, judges)
+        self._correct(text, *ridge.fit(), predicted, places, targets, weights)
         return text, np.ones(len(text), bool)
 
     def _fit_over(self, rows, columns):
@@ -120,11 +120,11 @@ class ResidualHead(CrossFitTextHead):
         for one in of_folds:
             total.merge(one)
         parts = zip(of_folds, tests, strict=True)
-        said, places = held_out(total, parts, features, kept.judges, self.alpha)
+        predicted, places = predict_held_out(total, parts, features, kept.judges, self.alpha)
         coef, intercept = total.solve(self.alpha)
         intercept -= centre @ coef
         coef, intercept = (one.astype(np.float32) for one in (coef.T, intercept))
-        self._correct(text, coef, intercept, said, places, targets, weights)
+        self._correct(text, coef, intercept, predicted, places, targets, weights)
         return text[kept.judges], np.ones(len(kept.judges), bool)
 
     def _calibrated_text(self, features, targets, weights, judges):

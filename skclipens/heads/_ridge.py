@@ -59,20 +59,21 @@ class RidgeSums:
         return coef, (of_Y - of_X @ coef) / total
 
 
-def held_out(total, parts, X, judges, alpha):
-    """What regressions say of those of their rows that judge, and which these are.
+def predict_held_out(total, parts, X, judges, alpha):
+    """Predictions for the judges by regressions that have not seen them, and which these are.
 
-    Each is on all rows but some; parts are the sums over these, and the rows that it is asked of.
+    Each regression is on all rows but those of a part: the sums over them, and which of them are
+    to be predicted.
     """
     _, _, of_Y, *_ = total._sums
-    said = np.zeros((len(X), len(of_Y)), X.dtype)
+    predicted = np.zeros((len(X), len(of_Y)), X.dtype)
     known = np.zeros(len(X), bool)
     for part, rows in parts:
         rows = rows[np.isin(rows, judges)]
         coef, intercept = total.without(part).solve(alpha)
-        said[rows], known[rows] = X[rows] @ coef + intercept, True
+        predicted[rows], known[rows] = X[rows] @ coef + intercept, True
     rows = np.flatnonzero(known)
-    return take_rows(said, rows), rows
+    return take_rows(predicted, rows), rows
 
 
 class Ridge:
@@ -92,7 +93,7 @@ class Ridge:
     def __init__(self, X, Y, weights, alpha):
         self._weights = np.ones(len(X), X.dtype) if weights is None else weights.astype(X.dtype)
         self._basis, self._alpha = None, alpha
-        if len(X) < X.shape[1]:  # what is learned is a combination of rows
+        if len(X) < X.shape[1]:  # coefficients are then combinations of the rows
             self._basis, triangle = np.linalg.qr(X.T)
             X = triangle.T
         self._centre = mean_row(X, weights)
@@ -103,10 +104,10 @@ class Ridge:
         return RidgeSums.of(self._X[rows], self._Y[rows], self._weights[rows])
 
     def held_out(self, folds, judges):
-        """What each fold's regression says of those of its rows that judge; and which these are."""
+        """Predictions for the judges, each by the regression of its fold; and which these are."""
         everyone = np.arange(len(self._X))
         parts = ((self._sums_of(np.setdiff1d(everyone, train)), test) for train, test in folds)
-        return held_out(self._sums, parts, self._X, judges, self._alpha)
+        return predict_held_out(self._sums, parts, self._X, judges, self._alpha)
 
     def fit(self):
         """Coefficients, (C, d), and intercepts, (C,), of all rows."""

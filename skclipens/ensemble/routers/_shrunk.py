@@ -127,7 +127,7 @@ class ShrunkRouter(BaseRouter):
         features = GateFeatures().fit(X, logits, weights)
         table = features(X, logits), *plausible_classes(logits, y), weights
         parts = self._split(y, some_of(groups, rows))
-        if weights is not None:  # a part whose rows weigh nothing teaches and judges nothing
+        if weights is not None:  # leave out folds in which all rows of one side weigh nothing
             parts = [p for p in parts if all(weights[rows].any() for rows in p)]
         if not parts:
             return static, None
@@ -146,7 +146,7 @@ class ShrunkRouter(BaseRouter):
             gains = static_losses - losses
             mean = np.average(gains, weights=weights)
             if mean <= best:
-                break  # gates that are held less would do worse still
+                break  # smaller penalties would do still worse
             best = mean
             if is_clear_gain(gains, right - static_right, weights, n_rows):
                 chosen = router
