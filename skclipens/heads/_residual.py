@@ -10,7 +10,7 @@ from .._utils._linalg import some_of, take_columns, take_rows, unit_rows
 from .._utils._sklearn import Interval
 from ._cross_fit import CrossFitTextHead, own_folds
 from ._from_files import SumsOver, Wanted
-from ._ridge import ResidualSums, Ridge, predict_held_out, residuals_of
+from ._ridge import ResidualSums, Ridge, SummedRidge, residuals_of
 from ._temperature import correction_temperature, fit_temperature
 
 
@@ -98,8 +98,8 @@ class ResidualHead(CrossFitTextHead):
         judges = judging_rows(targets)
         text = self._calibrated_text(features, targets, weights, judges)
         ridge = Ridge(features, residuals_of(text, targets), weights, self.alpha)
-        predicted, places = ridge.held_out(folds, judges)
-        self._correct(text, *ridge.fit(), predicted, places, targets, weights)
+        held_out = ridge.held_out(folds, judges)
+        self._correct(text, *ridge.fit(), *held_out, targets, weights)
         return text, np.ones(len(text), bool)
 
     def _fit_over(self, rows, columns):
@@ -110,21 +110,14 @@ class ResidualHead(CrossFitTextHead):
         features = unit_rows(take_columns(kept.X, columns))
         targets, weights = rows.targets[kept.rows], rows.weights[kept.rows]
         text = self._calibrated_text(features, targets, weights, kept.judges)
-        centre = features.mean(axis=0)
-        features -= centre
-        tests = [kept.places(test) for test in rows.cut()]
+        centre, tests = features.mean(axis=0), [kept.places(test) for test in rows.cut()]
         sums = ResidualSums(self._prompt_coef().astype(np.float32), centre)
         sums = [SumsOver(sums, columns, fold) for fold in range(len(tests) + 1)]
         sums, _ = yield Wanted(sums)
-        *of_folds, total = [one.sums for one in sums]
-        for one in of_folds:
-            total.merge(one)
-        parts = zip(of_folds, tests, strict=True)
-        predicted, places = predict_held_out(total, parts, features, kept.judges, self.alpha)
-        coef, intercept = total.solve(self.alpha)
-        intercept -= centre @ coef
-        coef, intercept = (one.astype(np.float32) for one in (coef.T, intercept))
-        self._correct(text, coef, intercept, predicted, places, targets, weights)
+        ridge = SummedRidge([one.sums for one in sums], centre, features, self.alpha)
+        held_out = ridge.held_out(tests, kept.judges)
+        coef, intercept = (one.astype(np.float32) for one in ridge.fit())
+        self._correct(text, coef, intercept, *held_out, targets, weights)
         return text[kept.judges], np.ones(len(kept.judges), bool)
 
     def _calibrated_text(self, features, targets, weights, judges):

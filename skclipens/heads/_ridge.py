@@ -27,6 +27,11 @@ class RidgeSums:
     def __init__(self, *sums):
         self._sums = list(sums)
 
+    @property
+    def n_targets(self):
+        """C."""
+        return len(self._sums[2])
+
     @classmethod
     def of(cls, X, Y, weights):
         """Sums over rows, in their precision."""
@@ -57,23 +62,6 @@ class RidgeSums:
         products = products - np.outer(of_X, of_Y / total)
         coef = solve(gram, products, assume_a="pos", overwrite_a=True, overwrite_b=True)
         return coef, (of_Y - of_X @ coef) / total
-
-
-def predict_held_out(total, parts, X, judges, alpha):
-    """Predictions for the judges by regressions that have not seen them, and which these are.
-
-    Each regression is on all rows but those of a part: the sums over them, and which of them are
-    to be predicted.
-    """
-    _, _, of_Y, *_ = total._sums
-    predicted = np.zeros((len(X), len(of_Y)), X.dtype)
-    known = np.zeros(len(X), bool)
-    for part, rows in parts:
-        rows = rows[np.isin(rows, judges)]
-        coef, intercept = total.without(part).solve(alpha)
-        predicted[rows], known[rows] = X[rows] @ coef + intercept, True
-    rows = np.flatnonzero(known)
-    return take_rows(predicted, rows), rows
 
 
 class Ridge:
@@ -107,13 +95,54 @@ class Ridge:
         """Predictions for the judges, each by the regression of its fold; and which these are."""
         everyone = np.arange(len(self._X))
         parts = ((self._sums_of(np.setdiff1d(everyone, train)), test) for train, test in folds)
-        return predict_held_out(self._sums, parts, self._X, judges, self._alpha)
+        return self._predict_parts(parts, judges)
+
+    def _predict_parts(self, parts, judges):
+        """Predictions for the judges by regressions that have not seen them, and which these are.
+
+        Each regression is on all rows but those of a part: the sums over them, and which of them
+        are to be predicted.
+        """
+        predicted = np.zeros((len(self._X), self._sums.n_targets), self._X.dtype)
+        known = np.zeros(len(predicted), bool)
+        for part, test in parts:
+            rows = test[np.isin(test, judges)]
+            coef, intercept = self._sums.without(part).solve(self._alpha)
+            predicted[rows], known[rows] = self._X[rows] @ coef + intercept, True
+        rows = np.flatnonzero(known)
+        return take_rows(predicted, rows), rows
 
     def fit(self):
         """Coefficients, (C, d), and intercepts, (C,), of all rows."""
         coef, intercept = self._sums.solve(self._alpha)
         intercept = intercept - self._centre @ coef
         return (coef if self._basis is None else self._basis @ coef).T, intercept
+
+
+class SummedRidge(Ridge):
+    """Ridge regression from sums over rows of which some are known.
+
+    Parameters
+    ----------
+    sums : list of RidgeSums
+        Over the rows of each fold, and over those that no fold holds out.
+    centre : ndarray of shape (d,)
+        What rows were reduced by.
+    X : ndarray of shape (n, d)
+        The rows that are known.
+    alpha : float
+    """
+
+    def __init__(self, sums, centre, X, alpha):
+        self._basis, self._alpha, self._centre = None, alpha, centre
+        *self._parts, self._sums = sums
+        for part in self._parts:
+            self._sums.merge(part)
+        self._X = X - centre
+
+    def held_out(self, tests, judges):
+        """As of :class:`Ridge`, given those of the known rows that each fold holds out."""
+        return self._predict_parts(zip(self._parts, tests, strict=True), judges)
 
 
 class ResidualSums:
