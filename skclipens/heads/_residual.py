@@ -116,8 +116,7 @@ class ResidualHead(CrossFitTextHead):
         sums, _ = yield Wanted(sums)
         ridge = SummedRidge([one.sums for one in sums], centre, features, self.alpha)
         held_out = ridge.held_out(tests, kept.judges)
-        coef, intercept = (one.astype(np.float32) for one in ridge.fit())
-        self._correct(text, coef, intercept, *held_out, targets, weights)
+        self._correct(text, *ridge.fit(), *held_out, targets, weights)
         return text[kept.judges], np.ones(len(kept.judges), bool)
 
     def _calibrated_text(self, features, targets, weights, judges):
@@ -133,8 +132,9 @@ class ResidualHead(CrossFitTextHead):
     def _correct(self, text, coef, intercept, held_out, rows, targets, weights):
         """Take a correction, scaled by what is held out of some rows; add this to their logits."""
         scale, judges = correction_temperature(held_out, rows, text, targets, weights)
-        self.residual_coef_ = coef / coef.dtype.type(scale)
-        self.residual_intercept_ = intercept / intercept.dtype.type(scale)
+        self.residual_coef_, self.residual_intercept_ = (
+            (one / scale).astype(text.dtype) for one in (coef, intercept)
+        )
         self._coef = self._prompt_coef() + self.residual_coef_
         if len(judges):
             text[judges] += held_out / text.dtype.type(scale)
