@@ -29,7 +29,7 @@ def read_table(path, text=()):
     ValueError
         If it is of another format, has no rows, or one of `text` twice.
     ImportError
-        If pandas is missing, or pyarrow for Parquet.
+        If it is Parquet and pyarrow is not installed.
     """
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise ValueError(f"{str(path)!r} must end in {' or '.join(TABLE_SUFFIXES)}.")
