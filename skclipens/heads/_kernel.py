@@ -140,32 +140,34 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
 
     def _cross_fit(self, X, targets, weights, folds, groups):
         support = self._drawn(targets, weights, self.max_rows)
-        judges = judging_rows(targets)
-        used = np.union1d(support, judges)
-        logits, known = np.zeros((len(X), len(self.classes_)), X.dtype), np.zeros(len(X), bool)
-        some = [None if one is None else take_rows(one, used) for one in (targets, weights, groups)]
-        if folds is not None:
-            folds = [[_found_in(used, rows) for rows in fold] for fold in folds]
-        positions = np.searchsorted(used, support), np.searchsorted(used, judges)
-        logits[used], known[used] = self._fit_on(take_rows(X, used), *some, folds, *positions)
-        return logits, known
+        return self._fit_on(X, targets, weights, folds, groups, support, judging_rows(targets))
 
     def _fit_over(self, rows, columns):
         """See :mod:`skclipens.heads._from_files`."""
         support = self._drawn(rows.targets, rows.weights, self.max_rows)
         _, kept = yield Wanted(keep=support)
-        X, y = rows.of_each_class()
         self.n_features_in_ = len(columns)
+        X, y = rows.of_each_class()
         self._fit_text_heads(take_columns(X, columns), y)
-        support = kept.places(support)
-        used = np.union1d(support, kept.judges)
-        support, judges = (np.searchsorted(used, one) for one in (support, kept.judges))
-        X, of_rows = take_columns(kept.X[used], columns), kept.rows[used]
-        targets, weights = rows.targets[of_rows], rows.weights[of_rows]
-        logits, known = self._fit_on(X, targets, weights, None, None, support, judges)
-        return logits[judges], known[judges]
+        X, targets, weights = kept.X, rows.targets[kept.rows], rows.weights[kept.rows]
+        given = take_columns(X, columns), targets, weights, None, None
+        logits, known = self._fit_on(*given, kept.places(support), kept.judges)
+        return logits[kept.judges], known[kept.judges]
 
-    def _fit_on(self, X, targets, weights, groups, folds, support, judges):
+    def _fit_on(self, X, targets, weights, folds, groups, support, judges):
+        """Fit on the support; logits and mask as of ``cross_fit``. Only judges need logits."""
+        used = np.union1d(support, judges)
+        some = [None if one is None else take_rows(one, used) for one in (targets, weights, groups)]
+        targets, weights, groups = some
+        if folds is not None:
+            folds = [[_found_in(used, rows) for rows in fold] for fold in folds]
+        places = np.searchsorted(used, support), np.searchsorted(used, judges)
+        logits, known = np.zeros((len(X), len(self.classes_)), X.dtype), np.zeros(len(X), bool)
+        given = take_rows(X, used), targets, weights, folds, groups
+        logits[used], known[used] = self._fit_on_used(*given, *places)
+        return logits, known
+
+    def _fit_on_used(self, X, targets, weights, folds, groups, support, judges):
         features = self._features(X)
         base = self._fit_base(features, targets, weights)
         regression = Regression(features, targets, base, weights)
