@@ -205,7 +205,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         kept = self.n_components
         if isinstance(kept, Integral):
             kept = min(kept, len(columns), len(X))
-        # A part of the variance is known only where all of it is.
+        # A share of the variance needs all components.
         solver = "full" if isinstance(kept, float) else "auto"
         return PCA(kept, whiten=self.whiten, svd_solver=solver, random_state=random_state)
 

@@ -95,7 +95,7 @@ def _look_up(cost, name):
     if name in cost:
         return cost[name]
     kind = parse_kind(name)
-    for key in cost.keys():  # a Series itself is iterated over its values
+    for key in cost.keys():  # iterating over a Series itself gives its values
         if _canonical(key) == (name if kind is None else kind.backbone):
             return cost[key]
     raise ValueError(

@@ -11,7 +11,7 @@ from skclipens.images import load_image
 from skclipens.zoo import SUBCATEGORIES
 
 DATA = Path(__file__).parent / "data" / "emoji"
-# The names of the classes are kept with the captions of the zoo, which teach them.
+# The names of the classes are those in the captions that the zoo was trained on.
 CLASS_NAMES = SUBCATEGORIES
 
 TARGETS = ("subcategory", "name")
