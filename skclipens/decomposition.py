@@ -11,10 +11,11 @@ from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._utils._linalg import take_columns
 from ._utils._missing import without_mask
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
 from ._utils._versions import VersionsMixin
-from .ensemble._blocks import find_blocks, take
+from .ensemble._blocks import find_blocks
 from .ensemble._suspect import warn_of_unnamed_columns
 
 __all__ = ["BlockPCA"]
@@ -136,7 +137,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         )
         random_state = check_random_state(self.random_state)
         self.pcas_ = {
-            name: self._pca(X, columns, random_state).fit(take(X, columns))
+            name: self._pca(X, columns, random_state).fit(take_columns(X, columns))
             for name, columns in self._columns.items()
         }
         return self
@@ -162,7 +163,9 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, without_mask(X), reset=False, dtype=[np.float64, np.float32])
-        parts = [pca.transform(take(X, self._columns[name])) for name, pca in self.pcas_.items()]
+        parts = [
+            pca.transform(take_columns(X, self._columns[name])) for name, pca in self.pcas_.items()
+        ]
         return np.concatenate([*parts, X[:, self._others]], axis=1)
 
     def get_feature_names_out(self, input_features=None):
@@ -202,7 +205,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         kept = self.n_components
         if isinstance(kept, Integral):
             kept = min(kept, len(columns), len(X))
-        # A part of the variance is known only where all of it is.
+        # A share of the variance needs all components.
         solver = "full" if isinstance(kept, float) else "auto"
         return PCA(kept, whiten=self.whiten, svd_solver=solver, random_state=random_state)
 

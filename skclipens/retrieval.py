@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._utils._linalg import row_batches, unit_rows
+from ._utils._linalg import normalize_blocks, row_batches, side_by_side, take_columns
 from ._utils._missing import without_mask
 from ._utils._sklearn import InOrder, Interval, StrOptions, fit_context
 from .backbones import Backbone
@@ -19,7 +19,7 @@ from .backbones._prompts import check_texts
 from .embedding import CLIPEmbedder, MultiBackboneEmbedder
 from .embedding._gaps import gaps_of, readable, warn_of_gaps, without_gaps
 from .embedding._weights import WeightsMixin
-from .ensemble._blocks import find_blocks, take
+from .ensemble._blocks import find_blocks
 from .ensemble._unlike import seen_blocks, warn_of_unlike
 from .images import as_image_list
 from .images._files import is_image_name
@@ -233,7 +233,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         check_is_fitted(self)
         self._validate_params()
         table, gaps = (self.embeddings_, None) if X is None else self._queries(X)
-        queries = [take(table, block.columns) for block in self._blocks]
+        queries = [take_columns(table, block.columns) for block in self._blocks]
         scores, rows = self._nearest(queries, self._blocks, n_neighbors, leave_out=X is None)
         if gaps is not None and gaps.any():
             scores[gaps], rows[gaps] = np.nan, -1
@@ -274,8 +274,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     def _unit_blocks(self, table):
         """A copy of a table in which each block of columns has unit length."""
         table = table.copy()
-        for block in self._blocks:
-            table[:, block.columns] = unit_rows(take(table, block.columns))
+        normalize_blocks(table, [block.columns for block in self._blocks])
         return table
 
     def _named_blocks(self):
@@ -291,9 +290,9 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         options = {"device": of_images.device, "cache": of_images.cache}
         embedder = MultiBackboneEmbedder(backbones, **options)
         words = embedder.embed_text(texts, templates=self.templates)
-        ends = np.cumsum([Backbone(one).width for one in backbones])[:-1]
-        of = dict(zip(backbones, np.split(words, ends, axis=1), strict=True))
-        return [of[block.backbone] for block in blocks]
+        columns = side_by_side([Backbone(one).width for one in backbones])
+        of = dict(zip(backbones, columns, strict=True))
+        return [words[:, of[block.backbone]] for block in blocks]
 
     # Search
 
@@ -310,7 +309,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         for part in row_batches(len(queries[0]), n * len(blocks), values=_AT_ONCE):
             cosines = np.stack(
                 [
-                    one[part] @ take(self.embeddings_, block.columns).T
+                    one[part] @ take_columns(self.embeddings_, block.columns).T
                     for one, block in zip(queries, blocks, strict=True)
                 ]
             )

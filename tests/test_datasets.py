@@ -21,11 +21,6 @@ def emoji():
     return load_emoji()
 
 
-@pytest.fixture
-def no_pandas(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pandas", None)
-
-
 def test_emoji_classes_are_kinds_of_things(emoji):
     sizes = np.bincount(emoji.target)
     assert len(emoji.target_names) == len(sizes) == 54
@@ -111,14 +106,6 @@ def test_emoji_return_X_y(emoji):
 
 def test_emoji_as_frame(emoji):
     pd.testing.assert_series_equal(load_emoji(as_frame=True).target, emoji.frame["target"])
-
-
-def test_emoji_without_pandas(emoji, no_pandas):
-    plain = load_emoji()
-    assert plain.frame is None
-    np.testing.assert_array_equal(plain.target, emoji.target)
-    with pytest.raises(ImportError, match="requires pandas"):
-        load_emoji(as_frame=True)
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,16 @@ def test_cross_fitting_leaves_the_head_as_fitting_does(head, emoji):
     assert_array_equal(crossed.decision_function(X_test), expected)
 
 
+@pytest.mark.parametrize(
+    "head", [*HEADS, ResidualHead(BACKBONE)], ids=lambda head: type(head).__name__
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_dtype_of_a_table_is_kept(head, dtype, emoji):
+    X, y, X_test, _ = split(emoji, 2)
+    head = clone(head).fit(X.astype(dtype), y)
+    assert head.decision_function(X_test.astype(dtype)).dtype == dtype
+
+
 @all_heads
 def test_copies_of_a_row_do_not_judge_each_other(head, emoji):
     """Labels that mean nothing seem right where a row has a near copy, unless groups say so."""

@@ -16,9 +16,9 @@ from ._sklearn import HasMethods, Interval, RealNotInt
 from ._validation import few_rows_per_class
 from ._warnings import silent
 
-# What more rows would tell of a temperature, or of a weight, is within its error.
+# More rows would change temperatures and weights by less than their error.
 _MAX_JUDGES = 10_000
-_WIDE, _SOME = 32, 8  # columns; so many, to look at all of a row only where these are the same
+_WIDE, _SOME = 32, 8  # columns that a table must have to have copies; columns compared first
 _N_FOLDS = Interval(Integral, 2, None, closed="left")
 _SPLITS = [HasMethods(["split", "get_n_splits"]), "array-like"]
 FOLDS_CONSTRAINTS = [_N_FOLDS, *_SPLITS]
@@ -77,7 +77,7 @@ def few_shot_folds(
         kind = StratifiedKFold if groups is None else StratifiedGroupKFold
         random_state = random_state if shuffle else None
         cv = kind(n_folds, shuffle=shuffle, random_state=random_state)
-        if groups is not None:  # which scikit-learn assigns in the order of names
+        if groups is not None:  # so that folds do not depend on the names
             y, groups = _by_appearance(y), _by_appearance(groups)
         if every_class:
             return _split_rows(cv, y, groups, np.flatnonzero(in_company(y)))
@@ -91,7 +91,7 @@ def held_out_rows(folds):
     return np.concatenate([test for _, test in folds]) if folds else np.empty(0, int)
 
 
-def heard_rows(X, y, metadata, cv):
+def rows_with_weight(X, y, metadata, cv):
     """What is given of the rows that have a weight: the others teach and judge nothing.
 
     Parameters
@@ -104,16 +104,16 @@ def heard_rows(X, y, metadata, cv):
 
     Returns
     -------
-    heard : ndarray of shape (n,), bool
+    has_weight : ndarray of shape (n,), bool
     X, y, metadata, cv
         Of these rows.
     """
     weights = metadata["sample_weight"]
-    heard = np.ones(len(y), bool) if weights is None else weights > 0
-    if not heard.all():
-        cv = folds_of_some(cv, heard, X, y, metadata["groups"])
-        X, y, metadata = X[heard], y[heard], rows_of(metadata, heard)
-    return heard, X, y, metadata, cv
+    has_weight = np.ones(len(y), bool) if weights is None else weights > 0
+    if not has_weight.all():
+        cv = folds_of_some(cv, has_weight, X, y, metadata["groups"])
+        X, y, metadata = X[has_weight], y[has_weight], rows_of(metadata, has_weight)
+    return has_weight, X, y, metadata, cv
 
 
 def folds_of_some(cv, some, X, y, groups):
@@ -142,20 +142,20 @@ def folds_of_some(cv, some, X, y, groups):
     ]
 
 
-def one_of_each_class(heard, y):
-    """Rows that are heard, and one of each class of which none is: a class may have no weight.
+def one_of_each_class(has_weight, y):
+    """Rows that have a weight, and one of each class of which none has: a class may have no weight.
 
     Parameters
     ----------
-    heard : ndarray of shape (n,), bool
+    has_weight : ndarray of shape (n,), bool
     y : ndarray of shape (n,)
 
     Returns
     -------
     ndarray of shape (n,), bool
     """
-    some, first = heard.copy(), np.unique(y, return_index=True)[1]
-    some[first[~np.isin(y[first], y[heard])]] = True
+    some, first = has_weight.copy(), np.unique(y, return_index=True)[1]
+    some[first[~np.isin(y[first], y[has_weight])]] = True
     return some
 
 
@@ -237,11 +237,11 @@ def in_company(y, groups=None, weights=None):
     -------
     ndarray of shape (n,), bool
     """
-    heard = np.ones(len(y), bool) if weights is None else weights > 0
+    has_weight = np.ones(len(y), bool) if weights is None else weights > 0
     classes, own = numbered(y), np.arange(len(y)) if groups is None else numbered(groups)
-    pairs = np.unique((classes * (own.max(initial=0) + 1) + own)[heard], return_index=True)[1]
-    n_groups = np.bincount(classes[heard][pairs], minlength=classes.max(initial=0) + 1)
-    return heard & (n_groups[classes] > 1)
+    pairs = np.unique((classes * (own.max(initial=0) + 1) + own)[has_weight], return_index=True)[1]
+    n_groups = np.bincount(classes[has_weight][pairs], minlength=classes.max(initial=0) + 1)
+    return has_weight & (n_groups[classes] > 1)
 
 
 def covers_most(y, n_classes):
@@ -249,7 +249,7 @@ def covers_most(y, n_classes):
     return 2 * len(np.unique(y)) > n_classes
 
 
-def are_lone(y):
+def is_one_shot(y):
     """Whether no more than half of the classes have a second row, as with one row per class."""
     _, index, sizes = np.unique(y, return_inverse=True, return_counts=True)
     return not covers_most(index[sizes[index] > 1], len(sizes))
@@ -339,7 +339,7 @@ def _split_once(size, y, groups, random_state):
     try:
         train, test = _split(splitter, y, groups)[0]
         own = np.arange(len(y)) if groups is None else np.asarray(groups)
-        # Heads that are fitted on the other rows would not know a class that is a single group.
+        # A class that is one group goes back to train: heads would not know it otherwise.
         lone = test[~np.isin(y[test], y[train]) & (groups is not None)]
         back = np.isin(own[test], own[lone])
         if back.all():

@@ -47,9 +47,9 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
 
 def scaled_shares(weights):
     """Weights that sum to one, as in boosting, times their number; others as they are."""
-    n_heard = 0 if weights is None else np.count_nonzero(weights)
-    if n_heard > 1 and abs(weights.sum(dtype=np.float64) - 1) < _ROUNDING:
-        return weights * weights.dtype.type(n_heard)
+    n_weighted = 0 if weights is None else np.count_nonzero(weights)
+    if n_weighted > 1 and abs(weights.sum(dtype=np.float64) - 1) < _ROUNDING:
+        return weights * weights.dtype.type(n_weighted)
     return weights
 
 
@@ -95,7 +95,7 @@ def warn_of_other_order(X, given, name="y", name_of_X="X"):
         If both have the same index, of which no label is there twice, in another order.
     """
     indices = [getattr(one, "index", None) for one in (X, given)]
-    # A default index says nothing: that of an embedder's frame does not, of shuffled paths.
+    # A default index, 0, 1, 2 and so on, says nothing of the order of rows.
     if any(not hasattr(one, "equals") or is_default(one) for one in indices):
         return
     of_X, of_given = indices

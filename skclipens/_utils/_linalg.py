@@ -1,6 +1,7 @@
 """Arithmetic that several modules share."""
 
 from contextlib import contextmanager
+from itertools import accumulate
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -9,6 +10,7 @@ from threadpoolctl import OpenBLASController, threadpool_limits
 from ._locks import ForkLock
 
 _VALUES_AT_ONCE = 2**23
+_ROWS_AT_ONCE = 4096
 
 
 def _lengths(X):
@@ -47,12 +49,25 @@ def unit_blocks(X, blocks):
     ndarray of shape (n, width of the blocks)
     """
     parts = [X[:, columns] for columns in blocks]
-    found, end = np.empty((len(X), sum(part.shape[1] for part in parts)), X.dtype), 0
+    widths = [part.shape[1] for part in parts]
+    found = np.empty((len(X), sum(widths)), X.dtype)
     root = X.dtype.type(np.sqrt(len(parts)))
-    for part in parts:
-        start, end = end, end + part.shape[1]
-        np.divide(unit_rows(part), root, out=found[:, start:end])
+    for part, columns in zip(parts, side_by_side(widths), strict=True):
+        np.divide(unit_rows(part), root, out=found[:, columns])
     return found
+
+
+def normalize_blocks(table, blocks):
+    """Give blocks of columns unit length, in place: a table may be most of what memory holds.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n, n_features)
+    blocks : list of columns
+    """
+    for rows in parts_of(len(table), _ROWS_AT_ONCE):
+        for columns in blocks:
+            table[rows, columns] = unit_rows(table[rows, columns])
 
 
 def mean_cosines(X, blocks, row):
@@ -68,21 +83,32 @@ def mean_cosines(X, blocks, row):
     -------
     ndarray of shape (n,)
     """
-    found, end = np.zeros(len(X), X.dtype), 0
-    for columns in blocks:
-        part = X[:, columns]
-        start, end = end, end + part.shape[1]
+    found, parts = np.zeros(len(X), X.dtype), [X[:, columns] for columns in blocks]
+    for part, columns in zip(parts, side_by_side([part.shape[1] for part in parts]), strict=True):
         lengths, odd = _lengths(part)
         if odd.any():
-            found += unit_rows(part) @ row[start:end]
+            found += unit_rows(part) @ row[columns]
         else:
-            found += part @ row[start:end] / lengths[:, 0]
+            found += part @ row[columns] / lengths[:, 0]
     return found / X.dtype.type(np.sqrt(len(blocks)))
 
 
-def taken(X, rows):
+def side_by_side(widths):
+    """Slices of the columns of blocks that follow each other, by their widths."""
+    return [slice(end - width, end) for width, end in zip(widths, accumulate(widths), strict=True)]
+
+
+def take_rows(X, rows):
     """Rows of X by their positions; X itself where these are all rows in their order."""
     return X if len(rows) == len(X) and (np.diff(rows) == 1).all() else X[rows]
+
+
+def take_columns(X, columns):
+    """Columns of X by their positions; a view where they follow each other."""
+    first, last = columns[0], columns[-1]
+    if last - first == len(columns) - 1 and (columns[1:] > columns[:-1]).all():
+        return X[:, first : last + 1]
+    return X[:, columns]
 
 
 def some_of(values, rows):

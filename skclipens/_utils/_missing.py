@@ -4,9 +4,8 @@ from numbers import Real
 
 import numpy as np
 
-# What `str` and `astype(str)` make of a value that stands for none, or of the label -1. As text it
-# may also be meant, so it is no missing value: whoever reads labels warns of it. So he does of what
-# people write in tables; words of these are in any case.
+# Texts that may stand for a missing label, or be a class: they are warned of where labels are
+# read. The first are made by `str` and `astype(str)`; of people's words, case does not matter.
 TEXTS_OF_MISSING = ("nan", "None", "<NA>", "-1")
 WORDS_OF_MISSING = ("n/a", "null", "unlabeled", "unlabelled")
 SIGNS_OF_MISSING = ("?", "-")

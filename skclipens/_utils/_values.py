@@ -50,10 +50,10 @@ def _cells(X):
     """Yield row, column and value of the cells of a table that may hold text."""
     try:
         values = np.asarray(X)
-    except ValueError:  # rows of different length, which scikit-learn says
+    except ValueError:  # rows of different length: scikit-learn's own error
         return
     if values.dtype.kind in "OSUT" and values.ndim == 2:
-        # As it was given: numpy makes text of numbers that stand beside text.
+        # The list itself: numpy turns numbers beside text into text.
         for row, cells in enumerate(X if isinstance(X, (list, tuple)) else values):
             for column, cell in enumerate(cells):
                 yield row, column, cell
@@ -128,7 +128,7 @@ def refuse_mixed(y, name="y"):
 def _kind_of(label):
     if isinstance(label, str):
         return "a string"
-    # What scikit-learn says of labels for several outputs, dates and the like stays its own.
+    # For labels of several outputs, dates and the like, scikit-learn has its own errors.
     return None if isinstance(label, (dict, set, bytes)) else "something else"
 
 

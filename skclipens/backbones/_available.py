@@ -74,7 +74,7 @@ def _silence_of(url):
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PATIENCE)
     except urllib.error.HTTPError:
-        return None  # an answer all the same; what it means for a file, the download will say
+        return None  # the server answers; the download will say what is wrong with a file
     except OSError as error:
         return f"{url} does not answer: {getattr(error, 'reason', error)}."
     return None

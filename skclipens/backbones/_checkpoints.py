@@ -94,27 +94,28 @@ def _has_code(names):
 def _check_archive(file):
     try:
         with ZipFile(file) as archive:
-            entries = archive.infolist()
-            names = [entry.filename for entry in entries]
-            if _has_code(names):
+            if _has_code(archive.namelist()):
                 _check_is_openais(file)
-                return
-            pickles = [name for name in names if name.endswith("/data.pkl")]
-            if len(pickles) != 1:
-                kind = (
-                    "a NumPy archive" if file.suffix == ".npz" else "a zip file of something else"
-                )
-                raise ValueError(f"it is {kind}, not weights that torch.save wrote. {_ADVICE}.")
-            if any(entry.compress_type != ZIP_STORED for entry in entries):
-                raise ValueError("it is compressed, which torch.save never does: fetch it again.")
-            sizes = {entry.filename.partition("/data/")[2]: entry.file_size for entry in entries}
-            if sum(entry.file_size for entry in entries) > file.stat().st_size:
-                raise ValueError("its table of contents names more than is in it: fetch it again.")
-            with archive.open(pickles[0]) as stream:
-                for key, n_bytes in _storages(stream):
-                    _check_size(n_bytes, sizes.get(key, 0))
+            else:
+                _check_entries(archive, file)
     except BadZipFile as error:
         raise ValueError(f"it is damaged ({error}): fetch it again.") from error
+
+
+def _check_entries(archive, file):
+    entries = archive.infolist()
+    pickles = [entry for entry in entries if entry.filename.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        kind = "a NumPy archive" if file.suffix == ".npz" else "a zip file of something else"
+        raise ValueError(f"it is {kind}, not weights that torch.save wrote. {_ADVICE}.")
+    if any(entry.compress_type != ZIP_STORED for entry in entries):
+        raise ValueError("it is compressed, which torch.save never does: fetch it again.")
+    if sum(entry.file_size for entry in entries) > file.stat().st_size:
+        raise ValueError("its table of contents names more than is in it: fetch it again.")
+    sizes = {entry.filename.partition("/data/")[2]: entry.file_size for entry in entries}
+    with archive.open(pickles[0]) as stream:
+        for key, n_bytes in _storages(stream):
+            _check_size(n_bytes, sizes.get(key, 0))
 
 
 def _check_is_openais(file):

@@ -54,7 +54,7 @@ def warn_of_prompts(backbone, names, templates):
             f"Prompts of {len(cut)} classes are longer than the {n_read} tokens that "
             f"{backbone.name!r} reads, and are cut off: {named}. Give shorter class_names."
         )
-    # Of names that are cut off, those may be alike that begin alike.
+    # Names that begin alike may have the same tokens once they are cut off.
     tokens = {}
     for name in dict.fromkeys([*cut, *close]):
         prompts = tokenizer(prompts_of(name, templates))

@@ -92,7 +92,7 @@ def checked_downloads():
     """
     import huggingface_hub
 
-    start = time.time() - 1  # times of files are coarse
+    start = time.time() - 1  # file systems may round times
     yield
     for file in Path(huggingface_hub.constants.HF_HUB_CACHE).glob("models--*/blobs/*"):
         if file.stat().st_ctime >= start and not _has_its_digest(file):

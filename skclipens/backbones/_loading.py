@@ -251,10 +251,10 @@ def _load(backbone, device):
     try:
         with checked_downloads(), cpu_by_default(), _single_precision():
             model = build_model(backbone)
-    except (ImportError, BackboneNotAvailableError):  # which say what to do
+    except (ImportError, BackboneNotAvailableError):  # their messages say what to do
         raise
     except Exception as error:
-        # Torch's advice to run what is in a file is not shown, also not as a cause.
+        # Without torch's advice to run code that is in the file, also in the cause.
         cause = error if reason(error) == str(error) else None
         raise _loading_error(backbone, reason(error)) from cause
     model = model.to(device).eval().requires_grad_(False)

@@ -30,8 +30,8 @@ def uses_quick_gelu(backbone):
     """
     if not backbone.has_text:
         return False
-    said = {**_facts(backbone), **backbone.config}  # as of preprocessing
-    return said.get("quick_gelu", False)
+    known = {**_facts(backbone), **backbone.config}  # in this order, as in preprocessing
+    return known.get("quick_gelu", False)
 
 
 def preprocessing(backbone):

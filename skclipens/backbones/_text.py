@@ -35,7 +35,7 @@ def encode_texts(backbone, texts):
     BackboneNotAvailableError
         If the tokenizer is not on this machine and cannot be fetched.
     """
-    tokenizer = backbone.tokenizer  # first, as it says what is lacking
+    tokenizer = backbone.tokenizer  # first, as its error names a package that is missing
     tokens = tokenizer(texts + texts[:1] * (BATCH_SIZE - len(texts)))
     device = backbone.model.logit_scale.device
     with cpu_by_default(), without_autocast(device):

@@ -51,7 +51,7 @@ def build_tower(backbone):
     if backbone.path is not None:
         _warn_of_guesses(backbone)
         model.load_state_dict(_without_classifier(model, backbone.path))
-    model.preprocess_cfg = preprocessing(backbone)  # where open_clip has it
+    model.preprocess_cfg = preprocessing(backbone)  # as the models of open_clip have it
     return ImageTower(model)
 
 
@@ -120,7 +120,7 @@ def _without_classifier(model, path):
     names = model.pretrained_cfg.get("classifier") or ()
     names = (names,) if isinstance(names, str) else tuple(names)
     classifier = {f"{name}.{kind}" for name in names for kind in ("weight", "bias")}
-    # Of some, such as LeViT, a layer before it belongs to it, and the model has neither.
+    # Some, such as LeViT, have a layer before the classifier that is left out with it.
     parts = {f"{name.rpartition('.')[0]}." for name in names if "." in name}
     parts = tuple(part for part in parts if not any(k.startswith(part) for k in model.state_dict()))
     return {k: v for k, v in state.items() if k not in classifier and not k.startswith(parts)}

@@ -37,7 +37,7 @@ class BothFeatures(torch.nn.Module):
 def projects(config):
     """Whether the image tower of a configuration of open_clip ends in a projection."""
     vision = open_clip.CLIPVisionCfg(**config["vision_cfg"])
-    attends = vision.timm_pool in ("abs_attn", "rot_attn")  # which projects
+    attends = vision.timm_pool in ("abs_attn", "rot_attn")  # attention pooling projects
     return not vision.timm_model_name or attends or vision.timm_proj != "none"
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import clone
 
+from .._utils._linalg import side_by_side
 from .._utils._sklearn import HasMethods
 from ..backbones import Backbone, list_backbones
 from ..backbones._kinds import parse_kind
@@ -94,7 +95,7 @@ def _look_up(cost, name):
     if name in cost:
         return cost[name]
     kind = parse_kind(name)
-    for key in cost.keys():  # a Series itself is iterated over its values
+    for key in cost.keys():  # iterating over a Series itself gives its values
         if _canonical(key) == (name if kind is None else kind.backbone):
             return cost[key]
     raise ValueError(
@@ -147,8 +148,7 @@ def make_for_blocks(estimator, blocks, seed):
         names = [block.name for block in blocks]
         if names == cost_names(blocks) and None not in [block.kind for block in blocks]:
             return estimator.set_params(blocks=names)
-        ends = np.cumsum([len(block.columns) for block in blocks]).tolist()
-        parts = [slice(start, end) for start, end in zip([0, *ends], ends)]
+        parts = side_by_side([len(block.columns) for block in blocks])
         estimator.set_params(blocks=list(zip(names, parts)))
     return estimator
 

@@ -246,14 +246,14 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         """Embeddings side by side, and the seconds that an image took with each backbone."""
         blocks, seconds = [], []
         together = None if self._measures_cost() else self._embedder_of_all(names)
-        if together is not None:  # so that each image is decoded once
+        if together is not None:  # each image is decoded once for all backbones
             return np.asarray(together.transform(images)), None
         for name in names:
             embedder = self._make_embedder(name)
             if self._measures_cost():
                 if "cache" in embedder.get_params():
-                    embedder.set_params(cache=None)  # what is read is no measure of the cost
-                embedder.transform(images[:1])  # nor is loading the model
+                    embedder.set_params(cache=None)  # a store would hide the cost
+                embedder.transform(images[:1])  # loads the model, which is not measured
             start = time.perf_counter()
             blocks.append(np.asarray(embedder.transform(images)))
             seconds.append((time.perf_counter() - start) / len(images))
@@ -318,7 +318,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
 
 def _takes_nan(estimator):
-    # Steps of a pipeline may fill in numbers, which its tags do not tell.
+    # A step of a pipeline may impute, which its tags do not say.
     if isinstance(estimator, Pipeline) or not hasattr(estimator, "__sklearn_tags__"):
         return True
     return get_tags(estimator).input_tags.allow_nan

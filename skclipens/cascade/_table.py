@@ -6,7 +6,7 @@ from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._folds import few_shot_folds, heard_rows, held_out_rows
+from .._utils._folds import few_shot_folds, held_out_rows, rows_with_weight
 from .._utils._linalg import some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
 from .._utils._progress import progress
@@ -186,7 +186,7 @@ class CascadeEnsemble(BaseCascade):
         """
         X, y = check_table(self, X, y)
         metadata = check_metadata(X, y, sample_weight, groups)
-        _, X, y, metadata, cv = heard_rows(X, y, metadata, self.cv)
+        _, X, y, metadata, cv = rows_with_weight(X, y, metadata, self.cv)
         check_at_least_two(np.unique(y))
         blocks = self._ordered_blocks()
         seed = draw_seed(self.random_state)
@@ -205,7 +205,7 @@ class CascadeEnsemble(BaseCascade):
             fit = delayed(with_settings(_fit))
             tasks = (fit(estimator, columns, y, metadata) for estimator, columns in stages)
             self.estimators_ = self._run_fits(tasks, bar)
-        # Not those of y: a frozen head may know more.
+        # A frozen head may know more classes than y has.
         self.classes_ = self.estimators_[-1].classes_
         return self
 

@@ -66,7 +66,9 @@ def table(head, rows):
 
 def axes(width, height):
     """Axes of a figure of so many inches at most 24."""
-    from matplotlib.figure import Figure  # not pyplot's: it needs no screen, and none to close
+    from matplotlib.figure import (
+        Figure,  # without pyplot, which may need a screen and keeps figures open
+    )
 
     return Figure(figsize=(min(width, 24), min(height, 24)), layout="constrained").subplots()
 

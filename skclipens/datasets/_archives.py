@@ -30,7 +30,7 @@ def kept_inside(folder):
         try:
             yield
         except BaseException:
-            if not was_there:  # a part would be taken for the whole
+            if not was_there:  # no folder that is unpacked in part
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         finally:

@@ -60,12 +60,12 @@ def make_dataset(filenames, labels, columns, *, return_X_y, as_frame):
     -------
     Bunch or tuple
     """
+    import pandas as pd
+
     target_names, target = np.unique(labels, return_inverse=True)
     if return_X_y and not as_frame:
         return filenames, target
-    frame = _make_frame(
-        {"path": filenames, **columns, "label": labels, "target": target}, required=as_frame
-    )
+    frame = pd.DataFrame({"path": filenames, **columns, "label": labels, "target": target})
     if return_X_y:
         return frame[["path"]], frame["target"]
     return Bunch(
@@ -74,13 +74,3 @@ def make_dataset(filenames, labels, columns, *, return_X_y, as_frame):
         target_names=target_names,
         frame=frame,
     )
-
-
-def _make_frame(columns, *, required):
-    try:
-        import pandas as pd
-    except ImportError:
-        if required:
-            raise ImportError("as_frame=True requires pandas: pip install pandas.") from None
-        return None
-    return pd.DataFrame(columns)

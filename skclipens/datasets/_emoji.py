@@ -11,7 +11,7 @@ from skclipens.images import load_image
 from skclipens.zoo import SUBCATEGORIES
 
 DATA = Path(__file__).parent / "data" / "emoji"
-# The names of the classes are kept with the captions of the zoo, which teach them.
+# The names of the classes are those in the captions that the zoo was trained on.
 CLASS_NAMES = SUBCATEGORIES
 
 TARGETS = ("subcategory", "name")
@@ -67,9 +67,9 @@ def load_emoji(
             Indices into `target_names`.
         target_names : ndarray of shape (n_classes,), dtype str
             The names of the classes, sorted.
-        frame : DataFrame of shape (n_samples, 6) or None
+        frame : DataFrame of shape (n_samples, 6)
             Columns "path", "name", "category", "subcategory", "label" (the name of the class)
-            and "target". None if pandas is not installed.
+            and "target".
         all_names : ndarray of shape (1911,), dtype str
             The names of all emoji, those of flags and skin tones included: the candidates for
             zero-shot naming among all names.
@@ -83,8 +83,6 @@ def load_emoji(
     ------
     ValueError
         If `target` is unknown, or no class has `min_class_size` pictures.
-    ImportError
-        If `as_frame` is True and pandas is not installed.
 
     See Also
     --------

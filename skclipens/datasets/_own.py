@@ -51,9 +51,8 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
             Indices into `target_names`.
         target_names : ndarray of shape (n_classes,), dtype str
             Names of the classes, sorted.
-        frame : DataFrame of shape (n_samples, 3) or None
-            Columns "path", "label" (the name of the class) and "target". None if pandas is not
-            installed.
+        frame : DataFrame of shape (n_samples, 3)
+            Columns "path", "label" (the name of the class) and "target".
         skipped : list of str
             Files that were left out: hidden ones, those that are no images, those beside the
             folders of the classes, and links to a folder that is read already. A warning tells of
@@ -176,7 +175,7 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
         If the table is of another format, is empty, lacks a column or has it twice, or a row has no
         path or label; or if it has no labels, and `return_X_y` is True.
     ImportError
-        If pandas is missing, or pyarrow for Parquet.
+        If a table is Parquet and pyarrow is not installed.
 
     Warns
     -----

@@ -29,7 +29,7 @@ def read_table(path, text=()):
     ValueError
         If it is of another format, has no rows, or one of `text` twice.
     ImportError
-        If pandas is missing, or pyarrow for Parquet.
+        If it is Parquet and pyarrow is not installed.
     """
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise ValueError(f"{str(path)!r} must end in {' or '.join(TABLE_SUFFIXES)}.")
@@ -49,7 +49,7 @@ def _read_csv(path, text):
     try:
         names = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0].tolist()
         table = pd.read_csv(path, dtype=dict.fromkeys(text, str), **options)
-    except ValueError as error:  # which does not say of what file
+    except ValueError as error:  # its message does not name the file
         raise ValueError(
             f"{str(path)!r} is no table of values between commas, in UTF-8: {str(error).strip()}"
         ) from error

@@ -178,9 +178,9 @@ def load_tuxpaint(
             Indices into `target_names`.
         target_names : ndarray of shape (n_classes,), dtype str
             The names of the classes, sorted.
-        frame : DataFrame of shape (n_samples, 5) or None
+        frame : DataFrame of shape (n_samples, 5)
             Columns "path", "caption", "folder" (relative to the folder of stamps), "label" (the
-            name of the class) and "target". None if pandas is not installed.
+            name of the class) and "target".
         images : list of ndarray of shape (height, width, 3), dtype uint8
             The stamps in RGB, on white. Only present if `load_images` is True.
         n_skipped : dict of str to int
@@ -198,8 +198,6 @@ def load_tuxpaint(
         If there is no such folder, or it has no stamps.
     ValueError
         If no class has `min_class_size` stamps.
-    ImportError
-        If `as_frame` is True and pandas is not installed.
 
     See Also
     --------

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from .._utils._images import check_column
-from .._utils._linalg import parts_of, unit_rows
+from .._utils._linalg import normalize_blocks, side_by_side
 from .._utils._progress import progress
 from .._utils._sklearn import InOrder, Interval, StrOptions, as_output, fit_context
 from .._utils._warnings import warn
@@ -25,8 +25,6 @@ from ._reading import as_store, embed_with_store, models_of
 from ._store import EmbeddingStore
 from ._texts import embed_classes
 from ._weights import WeightsMixin
-
-_ROWS = 4096  # that are normalised at once
 
 
 class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
@@ -70,7 +68,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         as_image_list(X)
         self._blocks()
         self._devices()
-        if as_store(self.cache) is None:  # which may know all images
+        if as_store(self.cache) is None:  # with a store, no model may be needed
             for backbone in self._backbones():
                 check_available(backbone)
         self._note_weights(self._backbones())
@@ -150,7 +148,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
             embeddings = embed_with_store(store, images, models, embed)
             bar.update(len(images) - bar.n)
         if self.normalize:
-            normalize(embeddings, blocks)
+            normalize_blocks(embeddings, side_by_side([block.width for block in blocks]))
         return embeddings, notes
 
     def embed_text(self, texts, *, templates=("{}",)):
@@ -351,11 +349,3 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         tags.requires_fit = False
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def normalize(embeddings, blocks):
-    """Give blocks unit length, in place: the table may be most of what memory holds."""
-    ends = np.cumsum([block.width for block in blocks])
-    for rows in parts_of(len(embeddings), _ROWS):
-        for values in np.split(embeddings[rows], ends[:-1], axis=1):
-            values[:] = unit_rows(values)

@@ -93,7 +93,7 @@ def image_keys(images, store=None):
 def keys_and_stamps(images, store):
     """Keys of images, with the stamps that files had before they were read."""
     stamps, keys = [], []
-    # Each is taken once: a sequence may fetch an item whenever it is asked.
+    # Each item is taken once, as a sequence may load it each time.
     for image in map(_path_or_content, images):
         stamps.append(file_stamp(image))
         keys.append(None if stamps[-1] else _key_of_content(image))
@@ -133,7 +133,7 @@ def keys_ahead(images, parts, store):
 
 
 def _keys_of_part(images, rows, store):
-    with recorded():  # what Pillow doubts is said of the images that are embedded
+    with recorded():  # Pillow's warnings are shown when the images are embedded
         return keys_and_stamps((images[row] for row in rows), store)
 
 

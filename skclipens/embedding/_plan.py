@@ -63,4 +63,4 @@ def plan_blocks(backbones, *, features="projected", views=None, keep_plain=False
 
 
 def _has_choice(backbone, features):
-    return features != "projected" and backbone.has_projection  # which imports torch to know
+    return features != "projected" and backbone.has_projection  # last, as it imports torch

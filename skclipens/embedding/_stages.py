@@ -6,11 +6,11 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from .._utils._linalg import normalize_blocks
 from .._utils._progress import progress
 from ..backbones import load_backbones
 from ..backbones._devices import resolve_precision
 from ..images._pillow_warnings import recorded, warn_of
-from ._base import normalize
 from ._keys import keys_ahead
 from ._reading import as_store, embed_with_store, models_of
 
@@ -80,7 +80,7 @@ class _Part:
         self.pixels = {}  # by row, those that later stages need
 
     def embed(self, stage, rows):
-        stages, block = self.stages, self.stages.blocks[stage]
+        stages = self.stages
         self.pixels = {row: self.pixels[row] for row in rows.tolist() if row in self.pixels}
         with recorded():
             known = [[one[row - self.rows.start] for row in rows] for one in self.known]
@@ -88,7 +88,7 @@ class _Part:
             compute = partial(self._compute, stage, rows)
             values = embed_with_store(stages.store, some, models, compute, known)
         if stages.embedder.normalize:
-            normalize(values, [block])
+            normalize_blocks(values, [slice(None)])
         return values
 
     def _compute(self, stage, rows, positions, which=None):

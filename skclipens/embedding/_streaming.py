@@ -110,9 +110,9 @@ def _write_part(embedder, images, table, name, *, on_error, max_pixels):
     """Embed one chunk, in whatever process; the fingerprint of its file, and Pillow's warnings."""
     import pandas as pd
 
-    if table.holds(name):  # by a worker that was taken for lost
+    if table.holds(name):  # written by a worker that seemed lost
         return table.read(name, len(images), {})[1], {}
-    Image.MAX_IMAGE_PIXELS = max_pixels  # as where the call was made
+    Image.MAX_IMAGE_PIXELS = max_pixels  # the setting of the process that made the call
     # Threads of this machine are meant by n_jobs, where Dask would count those of the cluster.
     with parallel_config(backend="threading"):
         values, notes = embedder._transform(images)
@@ -304,7 +304,7 @@ class Folder:
         changes = [
             f"{key} was {earlier.get(key)!r} and is {value!r}"
             for key, value in manifest.items()
-            if earlier.get(key) != value and key != "widths"  # which follow from the models
+            if earlier.get(key) != value and key != "widths"  # widths follow from the models
         ]
         raise ValueError(
             f"{self.name!r} holds embeddings of another call: {'; '.join(changes)}. Name another "

@@ -6,24 +6,21 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_memory
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import CV_CONSTRAINTS, are_lone
+from .._utils._folds import CV_CONSTRAINTS
 from .._utils._linalg import one_blas_thread
-from .._utils._metadata import refuse_weights
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._warnings import each_warning_once
 from ..heads._text_head import CACHE_CONSTRAINTS
-from ._before_fit import ChecksBeforeFit
-from ._blocks import find_blocks
+from ._before_fit import check_before_fit
 from ._composition import HeadComposition
 from ._cross_fit import CrossFit
-from ._experts import find_classes
 from ._from_files import FitFrom
 from ._held_out import fit_and_judge, fit_experts
-from ._make_experts import make_experts
 from ._memory import kept_by
+from ._plan import make_plan, needs_judges, warn_of_doubts
 from ._predicting import ExpertClassifier
-from ._routing import Routing
-from ._rows import RowChecks
+from ._routing import combine_experts
+from ._rows import rows_to_learn
 from ._unlabeled import learn_from_unlabeled
 from ._without_labels import fit_by_names
 from .routers import ROUTERS
@@ -32,9 +29,6 @@ from .routers import ROUTERS
 @fill_doc
 class AdaptiveBackboneEnsemble(
     HeadComposition,
-    ChecksBeforeFit,
-    RowChecks,
-    Routing,
     CrossFit,
     FitFrom,
     ExpertClassifier,
@@ -307,11 +301,12 @@ class AdaptiveBackboneEnsemble(
         LearnedRows
         HeldOut or None
         """
-        for name in ("_table_settings", "_fitted_on"):  # which are of the rows of another fit
+        for name in ("_table_settings", "_fitted_on"):  # these describe the rows of an earlier fit
             vars(self).pop(name, None)
-        rows = self._rows_to_learn(X, y, sample_weight, groups, self.cv if folds is None else folds)
+        cv = self.cv if folds is None else folds
+        rows = rows_to_learn(self, X, y, sample_weight, groups, cv)
         learned = rows.X, rows.y, rows.metadata
-        # Many small fits: threads within each cost more than they bring; n_jobs is for more cores.
+        # Fits are small: BLAS threads cost more than they save. More cores are used by n_jobs.
         with one_blas_thread():
             relative_loss, held_out = self._fit(*learned, rows.cv, judge)
             if self.unlabeled == "use":
@@ -327,13 +322,13 @@ class AdaptiveBackboneEnsemble(
         """
         self.unlabeled_ = None
         names = getattr(self, "feature_names_in_", None)
-        experts, self.classes_, router = self._plan(self.n_features_in_, names, y, metadata)
-        self._doubt(experts, router, X, y)
+        experts, self.classes_, router = make_plan(self, self.n_features_in_, names, y, metadata)
+        warn_of_doubts(self, experts, router, X, y)
         memory = check_memory(self.memory)
-        if self._takes_experts_as_they_are(router) and not judge:
+        if not (judge or needs_judges(self, router)):
             fit_once = kept_by(memory, fit_experts, ["verbose"])
             fitted = fit_once(experts, X, y, metadata, verbose=self.verbose)
-            return self._combine(fitted, None, router, X, y, metadata), None
+            return combine_experts(self, fitted, None, router, X, y, metadata), None
         fit_once = kept_by(memory, fit_and_judge, ["n_jobs", "verbose"])
         fitted, held_out = fit_once(
             experts,
@@ -346,25 +341,7 @@ class AdaptiveBackboneEnsemble(
             n_jobs=self.n_jobs,
             verbose=self.verbose,
         )
-        return self._combine(fitted, held_out, router, X, y, metadata), held_out
+        return combine_experts(self, fitted, held_out, router, X, y, metadata), held_out
 
-    def _plan(self, n_features, feature_names, y, metadata):
-        """Experts, classes and a router, nothing of it fitted. Needs no row of X."""
-        self._check_names_of_heads()
-        experts = make_experts(
-            self.head,
-            find_blocks(self.blocks, n_features, feature_names),
-            n_features,
-            feature_names,
-            named_classes=self._has_named_classes(y),
-            lone_rows=are_lone(y),
-            class_names=self.class_names,
-            templates=self.templates,
-            cache=self.cache,
-            random_state=self.random_state,
-        )
-        if metadata["sample_weight"] is not None:
-            learn = [one for one in experts if one.learns]
-            unable = [one.name for one in learn if "sample_weight" not in one.takes]
-            refuse_weights(unable, self._what_weighs())
-        return experts, find_classes(experts, y), self._make_router()
+    def _check_before_fit(self, feature_names, y, sample_weight=None, groups=None):
+        check_before_fit(self, feature_names, y, sample_weight, groups)

@@ -10,38 +10,36 @@ from .._utils._validation import check_labels, column_of_labels, labels_of, unla
 from ..backbones._prompts import check_templates
 from ..heads._text_head import BaseTextHead, names_of_classes
 from ._heads import named_heads
+from ._plan import make_plan, make_router, needs_judges
+from ._rows import checked_metadata
 from ._without_labels import labelled_by_names
-from .routers import is_fixed
 
 
-class ChecksBeforeFit:
-    """An ensemble that a pipeline asks before it embeds images."""
+def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None):
+    """Raise what ``fit`` would raise, as far as no row of X is needed to know.
 
-    def _check_before_fit(self, feature_names, y, sample_weight=None, groups=None):
-        """Raise what ``fit`` would raise, as far as no row of X is needed to know.
-
-        A pipeline asks this before it embeds images. Of a table whose columns are not known yet,
-        feature_names is None.
-        """
-        # A random state in use is not drawn from.
-        draft, y = labelled_by_names(self) if y is None else (clone(self), column_of_labels(y))
-        if self.unlabeled != "error":
-            labeled = ~unlabeled_rows(y)
-            weights = check_weights(sample_weight, np.empty((len(y), 0), np.float32))
-            given = {"sample_weight": weights, "groups": check_groups(groups, y)}
-            y, (sample_weight, groups) = labels_of(y, labeled), rows_of(given, labeled).values()
-        check_labels(y, option="unlabeled")
-        rows = np.empty((len(y), 0), np.float32)
-        metadata = draft._check_metadata(rows, y, sample_weight, groups)
-        if feature_names is None:
-            named_heads(self.head)
-            draft._make_router()
-            return
-        experts, _, router = draft._plan(len(feature_names), feature_names, y, metadata)
-        for _, head, _ in experts:
-            if isinstance(head, BaseTextHead):
-                names_of_classes(np.unique(y), head.class_names)
-                check_templates(head.templates)
-        judges = self.calibrate or not is_fixed(router)
-        if judges and isinstance(self.cv, float) and any(expert.learns for expert in experts):
-            few_shot_folds(y, self.cv, groups=metadata["groups"], random_state=0)
+    A pipeline asks this before it embeds images. Of a table whose columns are not known yet,
+    feature_names is None.
+    """
+    # A copy, so that nothing is drawn from the ensemble's random state.
+    draft, y = labelled_by_names(ensemble) if y is None else (clone(ensemble), column_of_labels(y))
+    if ensemble.unlabeled != "error":
+        labeled = ~unlabeled_rows(y)
+        weights = check_weights(sample_weight, np.empty((len(y), 0), np.float32))
+        given = {"sample_weight": weights, "groups": check_groups(groups, y)}
+        y, (sample_weight, groups) = labels_of(y, labeled), rows_of(given, labeled).values()
+    check_labels(y, option="unlabeled")
+    rows = np.empty((len(y), 0), np.float32)
+    metadata = checked_metadata(draft, rows, y, sample_weight, groups)
+    if feature_names is None:
+        named_heads(ensemble.head)
+        make_router(draft)
+        return
+    experts, _, router = make_plan(draft, len(feature_names), feature_names, y, metadata)
+    for _, head, _ in experts:
+        if isinstance(head, BaseTextHead):
+            names_of_classes(np.unique(y), head.class_names)
+            check_templates(head.templates)
+    learns = any(expert.learns for expert in experts)
+    if needs_judges(ensemble, router) and isinstance(ensemble.cv, float) and learns:
+        few_shot_folds(y, ensemble.cv, groups=metadata["groups"], random_state=0)

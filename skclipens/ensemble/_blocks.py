@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._utils._linalg import side_by_side
 from .._utils._warnings import warn
 from ..backbones import resolve_backbones
 from ..backbones._kinds import (
@@ -174,11 +175,8 @@ def _blocks_from_kinds(kinds, n_features, feature_names, given):
             f"X has {n_features} features, but {given} names {listed}, which have {sum(widths)} "
             f"columns together. Name the backbones that made X{pairs}."
         )
-    ends = np.cumsum(widths)
-    return [
-        Block(kind.name, np.arange(end - width, end), kind)
-        for kind, width, end in zip(kinds, widths, ends, strict=True)
-    ]
+    columns = [np.arange(n_features)[part] for part in side_by_side(widths)]
+    return [Block(kind.name, of_kind, kind) for kind, of_kind in zip(kinds, columns, strict=True)]
 
 
 def _blocks_by_name(kinds, found, n_features, given):
@@ -251,11 +249,3 @@ def positions(columns, n_features, feature_names, owner):
     if not len(indices):
         raise ValueError(f"{owner} has no columns.")
     return indices
-
-
-def take(X, columns):
-    """Columns of a table; a view where they follow each other."""
-    first, last = columns[0], columns[-1]
-    if last - first == len(columns) - 1 and (columns[1:] > columns[:-1]).all():
-        return X[:, first : last + 1]
-    return X[:, columns]

@@ -1,21 +1,10 @@
 """Heads as parts of an ensemble: nested parameters, requests for metadata, the HTML diagram."""
 
-import numpy as np
-from sklearn.base import clone
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
-from .._utils._metadata import metadata_taken
-from .._utils._random import draw_seed
 from .._utils._sklearn import VisualBlock, routing_enabled
-from ..heads._classifier import LogitClassifierMixin
 from ._heads import HEADS, named_heads
-from ._suspect import (
-    warn_of_columns,
-    warn_of_labels_in_columns,
-    warn_of_nameless,
-    warn_of_unnamed_columns,
-)
-from .routers import is_fixed, named_router
+from .routers import named_router
 
 
 class HeadComposition:
@@ -31,7 +20,7 @@ class HeadComposition:
             return {}
         try:
             named = named_heads(self.head)
-        except ValueError:  # said in fit
+        except ValueError:  # fit raises it
             return {}
         return {name: head for name, head, _ in named if hasattr(head, "get_params")}
 
@@ -129,56 +118,6 @@ class HeadComposition:
         if routing_enabled():
             given = {name: value for name, value in metadata.items() if value is not None}
             process_routing(self, "fit", **given)
-
-    def _what_weighs(self):
-        """The name of what gave rows their weights, for errors."""
-        return "sample_weight" if self.class_weight is None else "class_weight"
-
-    def _has_auto(self):
-        return "auto" in [kind for _, kind, _ in named_heads(self.head)]
-
-    def _has_named_classes(self, y):
-        return self.class_names is not None or isinstance(np.asarray(y).tolist()[0], str)
-
-    def _takes_weights(self, y):
-        """Whether all heads that learn, which are this package's, and the router take weights."""
-        draft = clone(self)  # a random state in use is not drawn from
-        names = getattr(self, "feature_names_in_", None)
-        nothing = {"sample_weight": None, "groups": None}
-        experts, _, router = draft._plan(self.n_features_in_, names, y, nothing)
-        routed = is_fixed(router) or "sample_weight" in metadata_taken(router)
-        # A meta-estimator may take weights that it does not hand on.
-        heads = [one.head for one in experts if one.learns]
-        return routed and all(isinstance(head, LogitClassifierMixin) for head in heads)
-
-    def _takes_experts_as_they_are(self, router):
-        return is_fixed(router) and not self.calibrate
-
-    def _doubt(self, experts, router, X, y):
-        """Warn of columns and labels that look like a mistake."""
-        names = getattr(self, "feature_names_in_", None)
-        if self._has_auto() and not self._has_named_classes(y):
-            warn_of_nameless(experts, y)
-        if self._has_auto() and self.blocks is None:
-            blocks = [block for expert in experts for block in expert.block.members]
-            warn_of_unnamed_columns(blocks, names)
-        as_they_are = self._takes_experts_as_they_are(router)
-        if not as_they_are or any(expert.learns for expert in experts):
-            warn_of_columns(experts, X, names)
-            warn_of_labels_in_columns(experts, X, y, names)
-
-    def _make_router(self):
-        router = named_router(self.router)
-        if isinstance(router, type):
-            raise ValueError(f"router is the class {router.__name__}; make one of it: add ().")
-        router = clone(router, safe=False)
-        if isinstance(self.router, str) and "verbose" in router.get_params():
-            router.set_params(verbose=self.verbose)
-        if hasattr(router, "_parameter_constraints"):  # not all estimators of others have these
-            router._validate_params()
-        if getattr(router, "random_state", 0) is None:
-            router.random_state = draw_seed(self.random_state)
-        return router
 
     def _sk_visual_block_(self):
         """Heads side by side, on their blocks once fitted, and the router below them."""

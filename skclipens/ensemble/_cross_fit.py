@@ -8,13 +8,15 @@ from .._utils._folds import few_shot_folds
 from .._utils._linalg import one_blas_thread, some_of
 from .._utils._sklearn import fit_context
 from .._utils._warnings import silent
-from .routers import combine, is_fixed
+from ._plan import make_router, needs_judges
+from ._routing import calibrate_and_route
+from .routers import combine
 
 _N_FOLDS = 5  # of temperatures and router, whose heads are cross-fitted already
 
 
 class CrossFit:
-    """An ensemble with ``_learn``, ``_calibrate_and_route`` and ``_make_router``."""
+    """An ensemble with ``_learn``."""
 
     @fit_context(prefer_skip_nested_validation=False)
     def cross_fit(self, X, y, *, folds=None, sample_weight=None, groups=None):
@@ -80,7 +82,7 @@ class CrossFit:
         """
         X, y, metadata = learned.X, learned.y, learned.metadata
         folds = []
-        if self.calibrate or not is_fixed(self.router_):
+        if needs_judges(self, self.router_):
             of_held_out = held_out.rows
             groups = some_of(metadata["groups"], of_held_out)
             options = {"groups": groups, "random_state": self.random_state}
@@ -90,8 +92,8 @@ class CrossFit:
         parts = []
         for train, test in folds:
             part = copy(self)
-            with silent(""):  # all was said of all rows already
-                part._calibrate_and_route(X, y, held_out.take(train), self._make_router(), metadata)
+            with silent(""):  # the fit on all rows has given the same warnings
+                calibrate_and_route(part, X, y, held_out.take(train), make_router(self), metadata)
             parts.append(part._combine_held_out(X, held_out.take(test)))
         return tuple(np.concatenate(part) for part in zip(*parts))
 

@@ -7,12 +7,13 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._linalg import take_columns
 from .._utils._metadata import metadata_taken
 from .._utils._validation import few_rows_per_class
 from .._utils._warnings import silent
 from ..heads import ZeroShotHead
 from ..heads._classifier import LogitClassifierMixin, level, one_column_per_class
-from ._blocks import Block, take
+from ._blocks import Block
 
 _SMALLEST_PROBABILITY = 1e-12
 
@@ -47,7 +48,7 @@ class Expert(NamedTuple):
 
     def columns_of(self, X):
         """Its own columns of a table."""
-        return take(X, self.block.columns)
+        return take_columns(X, self.block.columns)
 
     def fit(self, X, y, metadata):
         """Return this expert with its head fitted on its own columns."""

@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._linalg import unit_rows
-from ._blocks import take
+from .._utils._linalg import take_columns, unit_rows
 from .routers import GeneticRouter, ShrunkRouter, StaticRouter, UniformRouter
 
 
@@ -32,7 +31,7 @@ class Folded(NamedTuple):
         """Combined logits of shape (n, C), up to rounding."""
         found = self.intercept if self.coef is None else X @ self.coef.T + self.intercept
         for columns, coef in self.of_units:
-            found = found + unit_rows(take(X, columns)) @ coef.T
+            found = found + unit_rows(take_columns(X, columns)) @ coef.T
         for weight, expert in self.others:
             found = found + X.dtype.type(weight) * expert.logits(X, classes)
         return found.astype(X.dtype, copy=False)

@@ -8,7 +8,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
 from .._utils._folds import covers_most, few_shot_folds, judging_rows
-from .._utils._linalg import one_blas_thread, taken
+from .._utils._linalg import one_blas_thread, take_rows
 from .._utils._metadata import rows_of
 from .._utils._progress import progress
 from .._utils._sklearn import with_settings
@@ -78,7 +78,7 @@ def fit_experts(experts, X, y, metadata, *, weights=None, verbose=False):
     """
     _encode_ahead(experts, y, verbose)
     with _bar(len(experts), verbose) as bar:
-        return [_told(bar, expert.fit(X, y, metadata)) for expert in experts]
+        return [_counted(bar, expert.fit(X, y, metadata)) for expert in experts]
 
 
 def fit_and_judge(
@@ -119,7 +119,7 @@ def fit_and_judge(
     seen = X[train], y[train], rows_of(metadata, train)
     with _bar(len(experts), verbose) as bar:
         experts = [
-            _told(bar, expert.fit(*(seen if expert.learns else (X, y, metadata))))
+            _counted(bar, expert.fit(*(seen if expert.learns else (X, y, metadata))))
             for expert in experts
         ]
     logits = stack_logits(experts, X[rows], classes)
@@ -136,7 +136,7 @@ class Folds:
 
     def __init__(self, X, y, cv, groups, random_state):
         self.once = isinstance(cv, Real) and not isinstance(cv, Integral)
-        # Else a head that can judge itself more cheaply, such as by leaving out one row, may.
+        # Otherwise a head may use its own, cheaper way, such as leaving out one row at a time.
         self.binding = groups is not None or not isinstance(cv, Real)
         self._arguments = y, cv, {"groups": groups, "random_state": random_state, "X": X}
         self._folds = None
@@ -164,12 +164,12 @@ def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
     fitted, shape = [None] * len(experts), (len(rows), len(experts))
     logits, known = np.zeros((*shape, len(classes)), X.dtype), np.zeros(shape, bool)
     with _bar(len(experts) + len(jobs), verbose) as bar:
-        # In this process, where the models are that encode the names of classes.
+        # In this process, which has the encoded names of the classes.
         fit = partial(
             _fit_one, X=X, y=y, classes=classes, folds=binding, metadata=metadata, rows=rows
         )
         for e, (expert, judge, of_judge) in _side_by_side(fit, experts, n_jobs):
-            fitted[e] = _told(bar, expert)
+            fitted[e] = _counted(bar, expert)
             logits[judge, e], known[judge, e] = of_judge, True
         fit_on_fold = delayed(with_settings(_fit_on_fold))
         tasks = (
@@ -178,7 +178,7 @@ def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
         )
         running = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
         for (e, _, test), of_rows in zip(jobs, running, strict=True):
-            logits[place[test], e], known[place[test], e] = _told(bar, of_rows), True
+            logits[place[test], e], known[place[test], e] = _counted(bar, of_rows), True
     return fitted, HeldOut(rows, logits, known)
 
 
@@ -205,12 +205,12 @@ def _fit_one(expert, X, y, classes, folds, metadata, rows):
     if expert.learns and hasattr(expert.head, "cross_fit"):
         fitted, logits, known = expert.cross_fit(X, y, folds, metadata)
         judge = np.flatnonzero(known[rows])
-        return fitted, judge, fitted.for_classes(taken(logits, rows[judge]), classes)
+        return fitted, judge, fitted.for_classes(take_rows(logits, rows[judge]), classes)
     fitted = expert.fit(X, y, metadata)
     if expert.learns:
         return fitted, [], 0
     judge = np.flatnonzero(np.isin(y[rows], fitted.head.classes_))
-    return fitted, judge, fitted.logits(taken(X, rows[judge]), classes)
+    return fitted, judge, fitted.logits(take_rows(X, rows[judge]), classes)
 
 
 def _narrow(expert, X):
@@ -229,7 +229,7 @@ def _bar(n_fits, verbose):
     return progress(n_fits, verbose, desc="fitting heads", unit="fit")
 
 
-def _told(bar, result):
-    """A result that a progress bar has been told of."""
+def _counted(bar, result):
+    """The same result, once the progress bar has counted it."""
     bar.update()
     return result

@@ -5,13 +5,14 @@ from itertools import zip_longest
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
+from .._utils._linalg import side_by_side
 from ..backbones import Backbone
 from ._blocks import Block, check_distinct, joined, positions
 from ._experts import Expert, backbones_of
 from ._heads import KERNEL, LINEAR_ALL, head_of, named_heads
 
 
-def make_experts(head, blocks, n_features, feature_names, *, named_classes, lone_rows, **defaults):
+def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_shot, **defaults):
     """Experts from what a user may write as ``head``.
 
     Parameters
@@ -24,7 +25,7 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, lone
         Names of the columns, where the table has them.
     named_classes : bool
         Whether ``"auto"`` may use heads that start from names.
-    lone_rows : bool
+    one_shot : bool
         Whether there is one row of most classes: ``"auto"`` then has no head that corrects prompts
         of one backbone, as no row can judge its corrections.
     **defaults : dict
@@ -46,7 +47,7 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, lone
             block = _block_of(label, columns, blocks, n_features, feature_names)
             groups.append((label, kind, [block], True))
         elif kind == "auto":
-            kinds = _auto(blocks, named_classes, lone_rows)
+            kinds = _auto(blocks, named_classes, one_shot)
             groups += [(one, one, of_kind, False) for one, of_kind in kinds]
         else:
             groups.append((label, kind, _blocks_for(kind, blocks), False))
@@ -70,20 +71,20 @@ def _block_of(name, columns, blocks, n_features, feature_names):
     return Block(name, positions(columns, n_features, feature_names, f"Expert {name!r}"), None)
 
 
-def _auto(blocks, named_classes, lone_rows):
+def _auto(blocks, named_classes, one_shot):
     """What ``"auto"`` stands for: kinds of heads, each with its blocks."""
     named = [block for block in blocks if named_classes and block.has_text]
-    if len(blocks) == 1:  # a head on all would be the linear one
+    if len(blocks) == 1:  # one linear head is enough, as the block is all columns
         others, of_all = blocks, []
     else:
-        # Pooled features stand beside projected ones, and are wide: one head reads them all.
+        # Pooled features have no head of their own: the one on all blocks reads them.
         apart = [block for block in blocks if not block.is_pooled]
         others = [block for block in apart if not (named_classes and block.has_text)]
         of_all = _blocks_for(LINEAR_ALL, blocks)
     of_kernel = _blocks_for(KERNEL, blocks) if named else []
     kinds = {
         "zero-shot": named,
-        "residual": [] if lone_rows else named,
+        "residual": [] if one_shot else named,
         "linear": others,
         LINEAR_ALL: of_all,
         KERNEL: of_kernel,
@@ -116,11 +117,11 @@ def _blocks_for(kind, blocks):
 
 def _from_block(block, named_classes):
     """What a head may take from its block."""
-    parts, end = [], 0
-    for part in block.members:
-        start, end = end, end + len(part.columns)
-        has_words = named_classes and part.has_text
-        parts.append((part.backbone if has_words else None, slice(start, end)))
+    columns = side_by_side([len(part.columns) for part in block.members])
+    parts = [
+        (part.backbone if named_classes and part.has_text else None, of_part)
+        for part, of_part in zip(block.members, columns, strict=True)
+    ]
     return {"backbone": None if block.is_pooled else block.backbone, "blocks": parts}
 
 
@@ -138,7 +139,7 @@ def _filled(head, given):
 
 def _check_names(expert, feature_names):
     """Raise ValueError if a head is of another backbone, or other columns, than its block."""
-    head = getattr(expert.head, "estimator", expert.head)  # of a frozen one
+    head = getattr(expert.head, "estimator", expert.head)  # the head inside a FrozenEstimator
     backbone = getattr(head, "backbone", None)
     own = expert.block.backbone
     if isinstance(backbone, str) and own is not None and Backbone(backbone).name != own:

@@ -35,7 +35,7 @@ def kept_by(memory, function, ignore):
         except OSError as error:
             frames = traceback.walk_tb(error.__traceback__)
             if any(frame.f_code is function.__code__ for frame, _ in frames):
-                raise  # not of the memory
+                raise  # the function itself failed, not the memory
             warn(
                 f"memory cannot be used: {error}. What is fitted is complete, but is not kept. "
                 "Free some space, or set memory to a folder that can be written to.",

@@ -29,7 +29,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
     _folded = None  # see `fold`
     _seen = ()  # see `seen_blocks`
-    support_ = None  # models that were saved before there was one
+    support_ = None  # for models that were saved by an older version
 
     def _has_weights(self):
         return hasattr(named_router(getattr(self, "router_", self.router)), "weights")
@@ -63,7 +63,8 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
     def _logits_of_part(self, X):
         combined = None if self._folded is None else self._folded.logits(X, self.classes_)
-        if combined is None or not np.isfinite(combined).all():  # who gave these can say more
+        # Of values that are not finite, experts raise an error that names one of them.
+        if combined is None or not np.isfinite(combined).all():
             combined = self._logits_of_experts(X)
         if self.support_ is not None:
             combined = self._led_by_prompts(X, combined)
@@ -78,11 +79,12 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         if not len(far):
             return combined
         prompts = np.flatnonzero(self._are_prompts)
-        said = stack_logits([self.experts_[e] for e in prompts], X[far], self.classes_)
-        said = (said / self.temperatures_[prompts, None].astype(said.dtype)).mean(axis=1)
+        logits = stack_logits([self.experts_[e] for e in prompts], X[far], self.classes_)
+        temperatures = self.temperatures_[prompts, None].astype(logits.dtype)
+        of_prompts = (logits / temperatures).mean(axis=1)
         combined = combined.copy()
-        share = share_of_prompts(within[far], combined[far], said)
-        combined[far] += share * (said - combined[far])
+        share = share_of_prompts(within[far], combined[far], of_prompts)
+        combined[far] += share * (of_prompts - combined[far])
         return combined
 
     def _logits_of_experts(self, X):
@@ -132,8 +134,8 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         if self.support_ is None:
             return weights
         prompts, combined = self._are_prompts, self._combined(X, logits)
-        said, within = logits[:, prompts].mean(axis=1), self.support_.within(X)
-        share = share_of_prompts(within, combined, said)
+        of_prompts, within = logits[:, prompts].mean(axis=1), self.support_.within(X)
+        share = share_of_prompts(within, combined, of_prompts)
         return (weights + share * (prompts / prompts.sum() - weights)).astype(weights.dtype)
 
     def transform(self, X):
@@ -212,6 +214,6 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         ]
         self.experts_ = [e._replace(head=head) for e, head in zip(self.experts_, heads)]
         self.classes_ = heads[0].classes_
-        self.unlabeled_ = None  # knows the other classes only
+        self.unlabeled_ = None  # it was fitted for the former classes
         self._folded = fold(self)
         return self

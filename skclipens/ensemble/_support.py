@@ -74,7 +74,7 @@ def find_support(experts, X, y):
     return Support(blocks, mean, float(least), float(usual))
 
 
-def share_of_prompts(within, combined, said):
+def share_of_prompts(within, combined, of_prompts):
     """The weight that prompts have of each row: 0 for one within the support, 0.95 at most.
 
     Outside, what all experts say together and what prompts say alone have an equal say: the
@@ -85,7 +85,7 @@ def share_of_prompts(within, combined, said):
     Parameters
     ----------
     within : ndarray of shape (n,)
-    combined, said : ndarray of shape (n, C)
+    combined, of_prompts : ndarray of shape (n, C)
         Logits of all experts, and of prompts alone.
 
     Returns
@@ -93,7 +93,7 @@ def share_of_prompts(within, combined, said):
     ndarray of shape (n, 1)
     """
     of_all = SAY_OF_PROMPTS * combined.std(axis=1)
-    of_both = of_all + (1 - SAY_OF_PROMPTS) * said.std(axis=1)
+    of_both = of_all + (1 - SAY_OF_PROMPTS) * of_prompts.std(axis=1)
     even = np.divide(of_all, of_both, out=np.ones_like(of_all), where=of_both > 0)
     share = (1 - within) * np.minimum(even, MOST_OF_PROMPTS)
     return share[:, None].astype(combined.dtype, copy=False)

@@ -5,11 +5,11 @@ from collections import Counter
 
 import numpy as np
 
+from .._utils._linalg import take_columns
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import BaseTextHead
-from ._blocks import take
 
 _ENOUGH_ROWS = 1000  # to tell which column varies the most
 _NEARLY_ALL = 0.99  # of a variance
@@ -101,8 +101,8 @@ def _warn_of_constant_blocks(blocks, X):
 
 
 def _is_constant(X, columns):
-    first, second = take(X[:2], columns)
-    return bool((second == first).all() and (take(X, columns) == first).all())
+    first, second = take_columns(X[:2], columns)
+    return bool((second == first).all() and (take_columns(X, columns) == first).all())
 
 
 def _warn_of_rescaled_blocks(experts_of_blocks, X):
@@ -112,7 +112,7 @@ def _warn_of_rescaled_blocks(experts_of_blocks, X):
         for block, experts in experts_of_blocks
         if any(isinstance(expert.head, BaseTextHead) for expert in experts)
         and not _is_constant(X, block.columns)
-        and _is_rescaled(take(X, block.columns))
+        and _is_rescaled(take_columns(X, block.columns))
     ]
     if rescaled:
         warn(
@@ -136,7 +136,7 @@ def _warn_of_dominant_column(experts_of_blocks, X, names, index):
     """Warn of a column beside which a head of this package can see no other."""
     for block, experts in experts_of_blocks:
         own = [one for one in experts if one.learns and isinstance(one.head, LogitClassifierMixin)]
-        place = _dominant(take(some_rows(X), block.columns)) if own else None
+        place = _dominant(take_columns(some_rows(X), block.columns)) if own else None
         if place is None:
             continue
         column = block.columns[place]
@@ -183,7 +183,7 @@ def warn_of_labels_in_columns(experts, X, y, names):
     blocks = [block for expert in experts for block in expert.block.members]
     others = {block.name: block.columns for block in blocks if block.backbone is None}
     for columns in others.values():
-        values = take(X, columns)[order]
+        values = take_columns(X, columns)[order]
         lowest, highest = (of.reduceat(values, starts) for of in (np.minimum, np.maximum))
         one_value = (lowest == highest).all(axis=0) & (lowest != lowest[0]).any(axis=0)
         telling = _telling(np.flatnonzero(one_value), lowest)

@@ -15,12 +15,12 @@ from .._utils._folds import covers_most, few_shot_folds, held_out_rows, merge_co
 from .._utils._linalg import mean_row
 from .._utils._metadata import rows_of
 from .._utils._warnings import silent
-from .routers._base import loss_per_row
+from .routers._base import is_clear_gain, loss_per_row
 
 N_ROUNDS = 3
 SHRINKAGE = 1.0
 SPREADS = (0.1, 0.3, 1.0)  # how far the mixture's logits may be put apart
-# The same where nothing can judge it: the first times the others' relative log-loss to this power.
+# The spread where no row can judge it: the first number times relative log-loss ** the second.
 UNJUDGED_SPREAD, UNJUDGED_POWER = 0.6, 8
 N_FOLDS = 3
 FARTHEST = 1.5  # of unlabelled rows from the labelled ones; see `distance`
@@ -214,23 +214,20 @@ def _as_seen(ensemble, table, labeled, y):
 
 
 def _choose(ensemble, rows, table, y, metadata):
-    """The spread with the lowest log-loss, 0 if that is no clear gain, and None without folds.
-
-    Logits that are only further apart can lower the log-loss of an ensemble that is not sure
-    enough, so no fewer rows may be right.
-    """
+    """The spread with the lowest log-loss, 0 if that is no clear gain, and None without folds."""
     options = {"groups": metadata["groups"], "random_state": ensemble.random_state}
     folds = few_shot_folds(y, N_FOLDS, **options)
     held_out = held_out_rows(folds)
     if not covers_most(y[held_out], len(ensemble.classes_)):
         return None, np.nan
     parts = [_gains(ensemble, rows, table, y, metadata, *fold) for fold in folds]
-    of_rows = rows.weights[held_out] / rows.weights[held_out].max()  # ones sum up without rounding
+    of_rows = rows.weights[held_out]
+    of_rows = of_rows / of_rows.max()  # equal weights are ones, whose sums are exact
     gains, right = np.concatenate(parts, axis=2)
     means = np.average(gains, axis=1, weights=of_rows)
     best = int(means.argmax())
-    error = np.sqrt(np.average((gains[best] - means[best]) ** 2, weights=of_rows) / len(held_out))
-    clear = means[best] > 2 * error and right[best] @ of_rows >= 0
+    # These weights are relative, so each held-out row counts as one.
+    clear = is_clear_gain(gains[best], right[best], of_rows, n_rows=len(held_out))
     return SPREADS[best] if clear else 0.0, float(means[best])
 
 
@@ -238,7 +235,7 @@ def _fitted_on(ensemble, X, y, metadata):
     """A copy of an ensemble that is fitted on some of the labelled rows."""
     part = copy(ensemble)
     part.verbose = False
-    with silent(""):  # said of all rows already
+    with silent(""):  # the fit on all rows has given the same warnings
         part._fit(X, y, metadata, ensemble.cv if isinstance(ensemble.cv, Integral) else N_FOLDS)
     return part
 

@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._linalg import unit_rows
+from .._utils._linalg import take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._warnings import warn
-from ._blocks import take
 from ._suspect import some_rows
 
 _FEWEST, _ENOUGH = 20, 100  # rows of which a mean says enough
@@ -75,7 +74,7 @@ def seen_blocks(blocks, X):
 
 
 def _seen(name, columns, is_named, X):
-    rows = take(X, columns)
+    rows = take_columns(X, columns)
     n, lengths, centre = len(rows), _lengths(rows), unit_rows(rows).mean(axis=0)
     likeness, spread = 0.0, np.inf  # which say nothing
     if is_named and n >= _FEWEST:
@@ -106,7 +105,7 @@ def warn_of_unlike(seen, X):
     """
     X, elsewhere, other_lengths = some_rows(X, _ENOUGH), [], []
     for block in seen:
-        rows = take(X, block.columns)
+        rows = take_columns(X, block.columns)
         lengths = _lengths(rows)
         if _have_other_length(block, lengths):
             other_lengths.append((block.name, _middle(lengths), block.length))

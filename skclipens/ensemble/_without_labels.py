@@ -34,8 +34,8 @@ def fit_by_names(ensemble, X):
     """
     draft, classes = labelled_by_names(ensemble)
     n = len(validate_data(ensemble, X))
-    some = np.arange(len(classes)) % n  # any will do: heads learn their classes from y alone
-    with silent("y has the class"):  # there is no y; heads have doubts of their own
+    some = np.arange(len(classes)) % n  # any rows: zero-shot heads only look at y
+    with silent("y has the class"):  # the user gave no y that could be warned of
         draft.fit(safe_indexing(X, some), classes)
     learned = {name: value for name, value in vars(draft).items() if name.endswith("_")}
     vars(ensemble).update(learned, _folded=draft._folded)

@@ -82,7 +82,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
     """
 
     _has_free_level = False  # see `level`
-    _in_closed_form = False  # else it is fitted in threads
+    _in_closed_form = False  # if true, an ensemble fits it in threads
 
     def _checked(self, X):
         check_is_fitted(self)
@@ -148,7 +148,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
         """
         X = self._checked(X)
         best = np.empty(len(X), int)
-        # Logits of all would grow with the rows.
+        # In batches, so that memory does not grow with the number of rows.
         for part in row_batches(len(X), len(self.classes_), _ROWS_AT_ONCE):
             best[part] = self._logits_of(X[part]).argmax(axis=1)
         return self.classes_[best]

@@ -3,7 +3,6 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.preprocessing import normalize
 
 from .._utils._docstrings import fill_doc
 from .._utils._given import check_weights
@@ -197,7 +196,7 @@ class CLIPAdapterHead(BaseTextHead):
         for coef in self.adapter_coefs_:
             adapted = np.maximum(adapted @ coef, 0)
         mixed = self.ratio * adapted + (1 - self.ratio) * features
-        return self._text_logits(normalize(mixed))
+        return self._text_logits(unit_rows(mixed))
 
 
 def _initial(shape, generator):

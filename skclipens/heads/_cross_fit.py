@@ -13,7 +13,7 @@ from .._utils._folds import (
     one_of_each_class,
     teachable,
 )
-from .._utils._linalg import some_of, taken
+from .._utils._linalg import some_of, take_rows
 from .._utils._metadata import check_metadata
 from .._utils._sklearn import fit_context
 from .._utils._validation import check_at_least_two, check_table
@@ -122,11 +122,11 @@ class CrossFitMixin:
         splits = cv is not None and not isinstance(cv, Real)
         if folds is not None:
             folds = check_folds(folds, len(X), "folds")
-        heard = np.ones(len(X), bool) if weights is None else weights > 0
-        if not heard.all():
-            some = one_of_each_class(heard, targets)
-            place = np.where(heard, np.cumsum(some) - 1, -1)
-            if folds is not None or splits:  # these count all rows
+        has_weight = np.ones(len(X), bool) if weights is None else weights > 0
+        if not has_weight.all():
+            some = one_of_each_class(has_weight, targets)
+            place = np.where(has_weight, np.cumsum(some) - 1, -1)
+            if folds is not None or splits:  # their positions are among all rows
                 folds = folds_of_some(cv if folds is None else folds, some, X, targets, groups)
             X, targets, weights = X[some], targets[some], weights[some]
             groups = some_of(groups, some)
@@ -134,7 +134,7 @@ class CrossFitMixin:
             folds = folds if self._starts_from_prompts else teachable(folds, targets)
         elif groups is None and not splits:
             rows, of_copies, weights = merge_copies(X, targets, weights)
-            X, targets = taken(X, rows), taken(targets, rows)
+            X, targets = take_rows(X, rows), take_rows(targets, rows)
             place = np.where(place < 0, -1, of_copies[place])
         return (X, targets, weights, folds, groups), place
 
@@ -143,7 +143,7 @@ def _of_given(found, place):
     """What is found for the rows that stand for those that were given; zeros where none does."""
     there = place >= 0
     if there.all():
-        return taken(found, place)
+        return take_rows(found, place)
     of_given = np.zeros((len(place), *found.shape[1:]), found.dtype)
     of_given[there] = found[place[there]]
     return of_given

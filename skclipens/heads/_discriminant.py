@@ -9,14 +9,14 @@ import numpy as np
 from scipy.linalg import eigh, qr, solve
 from sklearn.linear_model import LogisticRegression
 
-from .._utils._folds import are_lone, held_out_rows, in_company, judging_rows
+from .._utils._folds import held_out_rows, in_company, is_one_shot, judging_rows
 from .._utils._linalg import (
     mean_row,
     one_hot,
     parts_of,
     row_batches,
     some_of,
-    taken,
+    take_rows,
     total_weight,
 )
 from .._utils._validation import few_rows_per_class
@@ -81,7 +81,7 @@ class Discriminant:
 
     def ridge(self, shrinkage):
         """Of the scatter: the sum over rows of what the covariance is the mean of."""
-        if not self.total:  # all rows are the same, and any ridge gives the priors
+        if not self.total:  # all rows are the same: logits are the priors at any ridge
             return 1.0
         return max(shrinkage * self.total / self.n_features, np.finfo("f").tiny)
 
@@ -178,9 +178,9 @@ class Discriminant:
         return coef, intercept + priors
 
     @property
-    def is_of_lone_rows(self):
-        """See :func:`~skclipens._utils._folds.are_lone`, of the rows that have a weight."""
-        return are_lone(self._targets[self._weights > 0])
+    def is_one_shot(self):
+        """See :func:`~skclipens._utils._folds.is_one_shot`, of the rows that have a weight."""
+        return is_one_shot(self._targets[self._weights > 0])
 
     @cached_property
     def in_company(self):
@@ -232,7 +232,7 @@ class Discriminant:
         judges, n_classes = self.judges, len(self._means)
         logits = np.zeros((len(judges), n_classes), self._means.dtype)
         some = np.flatnonzero(self.in_company[judges])
-        # In this order, a batch has few classes.
+        # Sorted by class, so that each batch has few classes.
         some = some[np.argsort(self._targets[judges[some]], kind="stable")]
         for batch in row_batches(len(some), n_classes):
             logits[some[batch]] = self._of_left_out(some[batch], ridge)
@@ -241,7 +241,7 @@ class Discriminant:
     def _of_left_out(self, places, ridge):
         """Logits of some judges, by their places among the judges."""
         values, R, M = self._basis
-        rows, R = self.judges[places], taken(R, places)
+        rows, R = self.judges[places], take_rows(R, places)
         targets, w = self._targets[rows], self._weights[rows]
         own = np.arange(len(rows)), targets
         count = self._counts[targets].astype(R.dtype)
@@ -257,7 +257,7 @@ class Discriminant:
         apart **= 2
         apart *= change / (1 - change * itself)
         distances += apart
-        # The row is count / others farther from its own mean without it; then, see above.
+        # The distance to its own mean: without the row, and by the factor that `left_out` explains.
         distances[own] *= (count / others) ** 2 * (1 - (count / w) ** -2)
         distances *= (w - self.n_rows)[:, None] / 2
         distances += self._log_prior
@@ -307,7 +307,7 @@ class HeldOutDiscriminants:
         """Logits of the rows that can judge, with a ridge for each discriminant."""
         if self._parts is None:
             logits = self._whole.lowest_where_unseen(self._whole.left_out(ridge_of(self._whole)))
-            return taken(logits, np.flatnonzero(np.isin(self._whole.judges, self.rows)))
+            return take_rows(logits, np.flatnonzero(np.isin(self._whole.judges, self.rows)))
         X = self._whole._X
         logits = np.zeros((len(self.rows), len(self._whole._means)), X.dtype)
         for part, test in self._parts:

@@ -1,4 +1,9 @@
-"""Passes over the files of ``embed_to``: sums over all rows, and the values of some."""
+"""Passes over the files of ``embed_to``: sums over all rows, and the values of some.
+
+A head that can be fitted so has ``_fit_over(rows, columns)``, a generator. It yields what it wants
+of a pass, :class:`Wanted`, and is sent the sums and :class:`KeptRows`. It may want a second pass.
+Then it returns its logits of the rows that judge, and which of these can judge it.
+"""
 
 from copy import deepcopy
 from typing import NamedTuple
@@ -7,6 +12,7 @@ import numpy as np
 
 from .._utils._folds import judging_rows
 from .._utils._given import check_weights, scaled_shares
+from .._utils._linalg import take_rows
 from .._utils._validation import (
     check_at_least_two,
     check_labels,
@@ -18,6 +24,7 @@ from .._utils._validation import (
 from .._utils._values import check_range
 from ..embedding._gaps import gaps_of
 from ..images import ImageError
+from ._cross_fit import own_folds
 
 
 class SumsOver(NamedTuple):
@@ -35,6 +42,41 @@ class SumsOver(NamedTuple):
     sums: object
     columns: slice | np.ndarray
     fold: int | None = None
+
+
+class Wanted(NamedTuple):
+    """What a head wants of a pass over all rows.
+
+    Attributes
+    ----------
+    sums : list of SumsOver
+    keep : ndarray of int
+        In the first pass, positions of rows that it has to see, beside those that judge.
+    """
+
+    sums: list = ()
+    keep: np.ndarray = np.empty(0, int)
+
+
+class KeptRows(NamedTuple):
+    """Rows whose values a pass has kept.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_kept,), int
+        Their positions among all rows, in ascending order.
+    X : ndarray of shape (n_kept, n_features)
+    judges : ndarray of int
+        Positions, among those that are kept, of the rows that judge.
+    """
+
+    rows: np.ndarray
+    X: np.ndarray
+    judges: np.ndarray
+
+    def places(self, rows):
+        """Positions among those that are kept, of those rows that are."""
+        return np.flatnonzero(np.isin(self.rows, rows))
 
 
 class RowsOfFiles:
@@ -59,7 +101,7 @@ class RowsOfFiles:
     gaps : ndarray of shape (n,), bool
         Where that is so.
     folds : ndarray of shape (n,), int
-        In which fold a row is; to be set before a pass that asks for folds.
+        In which fold a row is; see :meth:`cut`.
     """
 
     def __init__(self, table, y, sample_weight, *, ignore_unlabeled=False):
@@ -87,17 +129,31 @@ class RowsOfFiles:
 
     def weigh(self, weights):
         """Take weights, and leave out the classes of which no row has one."""
-        heard = np.unique(self.targets[weights > 0])
-        self.weights, self.classes = weights.astype(float), self.classes[heard]
-        self.targets = np.searchsorted(heard, self.targets).clip(max=len(heard) - 1)
+        seen = np.unique(self.targets[weights > 0])
+        self.weights, self.classes = weights.astype(float), self.classes[seen]
+        self.targets = np.searchsorted(seen, self.targets).clip(max=len(seen) - 1)
 
     @property
     def judges(self):
         """Positions of the rows that judge, of those that have a weight."""
-        heard = np.flatnonzero(self.weights)
-        return heard[judging_rows(self.targets[heard])]
+        weighted = np.flatnonzero(self.weights)
+        return weighted[judging_rows(self.targets[weighted])]
 
-    def read(self, estimator, sums, keep=(), verbose=False):
+    def of_each_class(self):
+        """A row of zeros of each class: prompts learn nothing from rows."""
+        shape = len(self.classes), len(self._table.columns)
+        return np.zeros(shape, np.float32), self.classes
+
+    def cut(self):
+        """Cut the rows that have a weight into folds; the rows that each holds out."""
+        weighted = np.flatnonzero(self.weights)
+        folds = own_folds(self.targets[weighted])
+        self.folds[:] = len(folds)  # for rows that no fold holds out
+        for fold, (train, _) in enumerate(folds):
+            self.folds[np.delete(weighted, train)] = fold
+        return [weighted[test] for _, test in folds]
+
+    def read(self, estimator, sums, judges=(), keep=(), verbose=False):
         """Read all parts once.
 
         Parameters
@@ -105,17 +161,16 @@ class RowsOfFiles:
         estimator : estimator
             It knows the columns of the table, and is named in errors.
         sums : list of SumsOver
-        keep : array-like of int
-            Positions of rows whose values are returned, in ascending order.
+        judges, keep : array-like of int
+            Positions of rows whose values are returned.
         verbose : bool or int
 
         Returns
         -------
         sums : list
             Those that were asked for, of the rows that have a weight.
-        kept : ndarray of int
-            Positions in `keep` of the rows that could be read.
-        X : ndarray of shape (n_kept, n_features)
+        kept : KeptRows
+            Those that could be read.
 
         Raises
         ------
@@ -124,7 +179,7 @@ class RowsOfFiles:
         ValueError
             If labels or weights are indexed by the names of the images, in another order.
         """
-        keep, found = np.asarray(keep, int), None
+        keep, found = np.union1d(judges, keep).astype(int), None
         X = np.empty((len(keep), len(self._table.columns)), np.float32)
         tasks = self._table.map(
             _read_parts,
@@ -147,7 +202,8 @@ class RowsOfFiles:
         if not self.weights.any() and not self.gaps.all():
             raise ImageError("None of the images whose sample_weight is not zero can be read.")
         kept = np.flatnonzero(~self.gaps[keep])
-        return found, kept, X[kept]
+        keep = keep[kept]
+        return found, KeptRows(keep, take_rows(X, kept), np.flatnonzero(np.isin(keep, judges)))
 
     def _refuse_other_order(self, images):
         for name, index in self._indices.items():
@@ -159,7 +215,7 @@ class RowsOfFiles:
                     f"{images[row]!r}. Rows belong together by their position: pass "
                     f"{name}.loc[pandas.read_parquet(folder, columns=[]).index]."
                 )
-        self._indices = {}  # another pass need not ask
+        self._indices = {}  # checked once
 
     def _of_rows(self, keep, start, stop):
         first, last = np.searchsorted(keep, [start, stop])
@@ -180,7 +236,8 @@ def _of_any_label(y, labeled):
 def _read_parts(table, parts, given):
     """Sums over some parts, the rows of them that are kept, which rows are gaps, and names."""
     estimator, sums, asks_for_names, *of_rows = given
-    sums = [one._replace(sums=deepcopy(one.sums)) for one in sums]  # threads share what is given
+    # Copies, as threads would add to the same sums.
+    sums = [one._replace(sums=deepcopy(one.sums)) for one in sums]
     X_kept, gaps, names, first = [], [], [], parts[0][1]
     for part in parts:
         own = slice(part[1] - first, part[2] - first)

@@ -8,21 +8,21 @@ from sklearn.utils import check_random_state
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, in_company, judging_rows, numbered
-from .._utils._linalg import parts_of, some_of, taken, unit_blocks
+from .._utils._linalg import parts_of, side_by_side, take_columns, take_rows, unit_blocks
 from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_at_least_two, check_table
 from ._classifier import LogitClassifierMixin
 from ._cross_fit import CrossFitMixin
+from ._from_files import Wanted
 from ._kernel_regression import Regression, predict
-from ._temperature import fit_temperature, unjudged_temperature
+from ._temperature import correction_temperature, fit_temperature
 from ._text_head import CACHE_CONSTRAINTS
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
 _ROWS_AT_ONCE = 1024
-# Beta and noise where most classes have one row, of which the evidence can tell nothing. Better at
-# one shot on the validation sets, with 5 draws, than what the evidence chooses; no program here
-# repeats that.
+# Beta and noise at one shot, where the evidence says little: on the validation sets, with 5 draws,
+# these were more accurate than those of the largest evidence. No program here repeats that.
 _UNJUDGED = 4.0, 0.3
 
 
@@ -140,24 +140,41 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
 
     def _cross_fit(self, X, targets, weights, folds, groups):
         support = self._drawn(targets, weights, self.max_rows)
-        judges = judging_rows(targets)
+        return self._fit_on(X, targets, weights, folds, groups, support, judging_rows(targets))
+
+    def _fit_over(self, rows, columns):
+        """See :mod:`skclipens.heads._from_files`."""
+        support = self._drawn(rows.targets, rows.weights, self.max_rows)
+        _, kept = yield Wanted(keep=support)
+        self.n_features_in_ = len(columns)
+        X, y = rows.of_each_class()
+        self._fit_text_heads(take_columns(X, columns), y)
+        X, targets, weights = kept.X, rows.targets[kept.rows], rows.weights[kept.rows]
+        given = take_columns(X, columns), targets, weights, None, None
+        logits, known = self._fit_on(*given, kept.places(support), kept.judges)
+        return logits[kept.judges], known[kept.judges]
+
+    def _fit_on(self, X, targets, weights, folds, groups, support, judges):
+        """Fit on the support; logits and mask as of ``cross_fit``. Only judges need logits."""
         used = np.union1d(support, judges)
-        logits, known = np.zeros((len(X), len(self.classes_)), X.dtype), np.zeros(len(X), bool)
-        some = [None if one is None else taken(one, used) for one in (targets, weights, groups)]
+        some = [None if one is None else take_rows(one, used) for one in (targets, weights, groups)]
+        targets, weights, groups = some
         if folds is not None:
             folds = [[_found_in(used, rows) for rows in fold] for fold in folds]
-        positions = np.searchsorted(used, support), np.searchsorted(used, judges)
-        logits[used], known[used] = self._fit_on(taken(X, used), *some, folds, *positions)
+        places = np.searchsorted(used, support), np.searchsorted(used, judges)
+        logits, known = np.zeros((len(X), len(self.classes_)), X.dtype), np.zeros(len(X), bool)
+        given = take_rows(X, used), targets, weights, folds, groups
+        logits[used], known[used] = self._fit_on_used(*given, *places)
         return logits, known
 
-    def _fit_on(self, X, targets, weights, groups, folds, support, judges):
+    def _fit_on_used(self, X, targets, weights, folds, groups, support, judges):
         features = self._features(X)
         base = self._fit_base(features, targets, weights)
         regression = Regression(features, targets, base, weights)
         groups = np.arange(len(X)) if groups is None else numbered(groups)
         accompanied = in_company(targets, groups, weights)
         self.beta_, self.noise_ = _UNJUDGED
-        if self._covered(targets[accompanied]):
+        if covers_most(targets[accompanied], len(self.classes_)):
             some = self._drawn(targets, weights, _MAX_ROWS_TO_CHOOSE)
             self.beta_, self.noise_ = regression.best(some, self.betas, self.noises)
         if folds is None:
@@ -165,22 +182,14 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
             known = accompanied
         else:
             coef, held_out, known = regression.fold(support, folds, self.beta_, self.noise_)
-        judging = np.zeros(len(X), bool)
-        judging[judges] = True
-        known = known & judging
-        if self._covered(targets[known]):
-            of_rows = some_of(weights, known)
-            scale = fit_temperature(held_out[known], targets[known], base[known], of_rows)
-        else:
-            scale, known = unjudged_temperature(base, targets, weights), np.zeros_like(known)
-        held_out[~known] = 0
-        self.support_ = taken(features, support)
+        rows = judges[known[judges]]
+        scale, rows = correction_temperature(held_out[rows], rows, base, targets, weights)
+        base[rows] += held_out[rows] / X.dtype.type(scale)
+        self.support_ = take_rows(features, support)
         self.dual_coef_ = (coef / scale).astype(X.dtype)
-        logits = base + held_out / X.dtype.type(scale)
-        return logits, judging if self.text_heads_ else known
-
-    def _covered(self, targets):
-        return covers_most(targets, len(self.classes_))
+        known = np.zeros(len(X), bool)
+        known[judges if self.text_heads_ else rows] = True
+        return base, known
 
     def _check_candidates(self):
         for name in ("betas", "noises"):
@@ -198,7 +207,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
         check_at_least_two(self.classes_)
         names = ("templates", "class_names", "cache")
         options = {name: getattr(self, name) for name in names}
-        of_each = np.unique(y, return_index=True)[1]  # prompts learn no more of other rows
+        of_each = np.unique(y, return_index=True)[1]  # a row of each class is enough
         self.text_heads_ = [
             (ZeroShotHead(backbone, **options).fit(X[of_each][:, columns], y[of_each]), columns)
             for backbone, columns in self._blocks(X.shape[1])
@@ -208,25 +217,22 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
 
     def _fit_base(self, features, targets, weights):
         """Fit temperatures of the prompts; the calibrated mean of their logits."""
-        blocks, heads = self._blocks(self.n_features_in_), iter(self.text_heads_)
-        widths = [np.arange(self.n_features_in_)[columns].size for _, columns in blocks]
-        self._text_coef = np.zeros((len(self.classes_), sum(widths)), features.dtype)
-        own = []
-        for (backbone, _), width, end in zip(blocks, widths, np.cumsum(widths), strict=True):
-            if backbone is None:
-                continue
-            part, head = slice(end - width, end), next(heads)[0]
+        blocks, n_texts = self._blocks(self.n_features_in_), len(self.text_heads_)
+        columns = np.arange(self.n_features_in_)
+        parts = side_by_side([columns[of_block].size for _, of_block in blocks])
+        parts = [part for part, (backbone, _) in zip(parts, blocks) if backbone is not None]
+        coef = np.zeros((len(self.classes_), features.shape[1]), features.dtype)
+        self.temperatures_ = np.ones(n_texts)
+        for i, (part, (head, _)) in enumerate(zip(parts, self.text_heads_, strict=True)):
             scale = head.logit_scale_ * np.sqrt(len(blocks))  # see `_features`
-            texts = features[:, part] @ (head.coef_ * scale).T.astype(features.dtype)
-            own.append(fit_temperature(texts, targets, sample_weight=weights))
-            self._text_coef[:, part] = head.coef_ * (scale / own[-1] / len(self.text_heads_))
-        self.temperatures_, base = np.array(own), features @ self._text_coef.T
-        if own:
-            of_mean = fit_temperature(base, targets, sample_weight=weights)
-            self.temperatures_ *= of_mean
-            self._text_coef /= self._text_coef.dtype.type(of_mean)
-            base /= base.dtype.type(of_mean)
-        return base
+            logits = features[:, part] @ (head.coef_ * scale).T.astype(features.dtype)
+            self.temperatures_[i] = fit_temperature(logits, targets, sample_weight=weights)
+            coef[:, part] = head.coef_ * (scale / self.temperatures_[i] / n_texts)
+        mean = features @ coef.T
+        temperature = fit_temperature(mean, targets, sample_weight=weights)
+        self.temperatures_ *= temperature
+        self._text_coef = coef / coef.dtype.type(temperature)
+        return mean / mean.dtype.type(temperature)
 
     def _features(self, X):
         """Rows whose products are the mean cosines."""

@@ -5,11 +5,11 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dtrtri
 
 from .._utils._folds import numbered
-from .._utils._linalg import one_hot, parts_of, taken
+from .._utils._linalg import one_hot, parts_of, take_rows
 from ._ridge import residuals_of
 
 _ROWS_AT_ONCE = 1024
-_SMALLEST_NOISE = 1e-3  # below, float32 products would not do
+_SMALLEST_NOISE = 1e-3  # for less, float32 products are not exact enough
 _ROUNDING = 1e-9  # of the weight of a class
 
 
@@ -72,7 +72,7 @@ class Regression:
             factor = cholesky(_with_noise(K, noise), lower=True, overwrite_a=True)
             white = solve_triangular(factor, residuals, lower=True)
             variance = np.sum(white**2) / (total * n_classes)
-            # A weight stands for as many copies of a row, which agree.
+            # A row of weight w counts as w equal rows.
             spread = 2 * np.log(np.diag(factor)).sum() + (total - len(scale)) * np.log(noise)
             losses[noise] = n_classes * (spread + total * np.log(variance))
         return losses
@@ -101,7 +101,7 @@ class Regression:
         held_out[support] = self._without_group(support, groups, coef, half)
         rest = np.setdiff1d(np.arange(len(groups)), support)
         if len(rest):
-            # Of a group that is drawn in part, nothing is left out for the other rows.
+            # Also for rows of groups that were drawn in part, whose other rows are not left out.
             held_out[rest] = predict(self.rows[rest], self.rows[support], beta, coef)
         return coef, held_out
 
@@ -131,7 +131,7 @@ class Regression:
 
     def _products(self, rows, noise):
         """Products of rows, float64; those of float32 do where the noise is not next to none."""
-        rows = taken(self.rows, rows)
+        rows = take_rows(self.rows, rows)
         if noise < _SMALLEST_NOISE:
             rows = rows.astype(np.float64)
         return (rows @ rows.T).astype(np.float64)

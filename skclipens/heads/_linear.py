@@ -22,7 +22,7 @@ from ..embedding._parts import PartedTable
 from . import _temperature
 from ._cross_fit import N_FOLDS, CrossFitTableHead
 from ._discriminant import Discriminant, HeldOutDiscriminants
-from ._from_files import RowsOfFiles, SumsOver
+from ._from_files import RowsOfFiles, SumsOver, Wanted
 from ._sums import SummedDiscriminant, Sums
 from ._temperature import calibrated_loss
 
@@ -226,20 +226,30 @@ class LinearDiscriminantHead(CrossFitTableHead):
         self.feature_names_in_ = np.array(table.columns, dtype=object)
         sums = SumsOver(Sums(len(rows.classes), self.n_features_in_), slice(None))
         judges = rows.judges if judged else []
-        (sums,), kept, X = rows.read(self, [sums], judges, verbose)
+        (sums,), kept = rows.read(self, [sums], judges, verbose=verbose)
         warn_of_gaps(rows.gaps, "are left out", None)
-        self._fit_sums(sums, rows, judges[kept] if judged else None, X)
+        self._fit_sums(sums, rows, kept.rows, kept.X)
         self._table_settings = table.settings
         return self
+
+    def _fit_over(self, rows, columns):
+        """See :mod:`skclipens.heads._from_files`."""
+        sums = SumsOver(Sums(len(rows.classes), len(columns)), columns)
+        (sums,), kept = yield Wanted([sums])
+        self.n_features_in_, judges = len(columns), kept.rows[kept.judges]
+        X = kept.X[np.ix_(kept.judges, columns)]
+        held_out, of_known = self._fit_sums(sums, rows, judges, X)
+        known = np.isin(judges, held_out.rows)
+        logits = np.zeros((len(judges), len(self.classes_)), of_known.dtype)
+        logits[known] = of_known
+        return logits, known
 
     def _fit_sums(self, sums, rows, judges, X_judges):
         """Fit on the sums over rows; what is said of the judges, and which rows can judge."""
         self.classes_ = rows.classes
         discriminant = SummedDiscriminant(sums, rows.targets, rows.weights, judges, X_judges)
-        self.shrinkage_, held_out, logits = self.shrinkage, None, None
-        if judges is not None:
-            held_out = HeldOutDiscriminants(discriminant, None)
-            self.shrinkage_, logits = self._choose(held_out, rows.targets, rows.weights)
+        held_out = HeldOutDiscriminants(discriminant, None)
+        self.shrinkage_, logits = self._choose(held_out, rows.targets, rows.weights)
         self._solve(discriminant, np.float32)
         return held_out, logits
 
@@ -274,7 +284,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         return self.coef_, self.intercept_
 
     def _solve(self, discriminant, dtype):
-        alone = self.shrinkage == "auto" and discriminant.is_of_lone_rows
+        alone = self.shrinkage == "auto" and discriminant.is_one_shot
         strength = _temperature.UNJUDGED_STRENGTH if alone else None
         ridge = discriminant.ridge(self.shrinkage_)
         solved = discriminant.of_means(strength) if strength else discriminant.linear(ridge)
@@ -312,7 +322,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         for shrinkage in candidates:
             logits = held_out.logits(methodcaller("ridge", shrinkage))
             found.append((calibrated_loss(logits, targets, of_rows), shrinkage, logits))
-            # Of rows that are alone in their class, all teach the same: rounding must not choose.
+            # Losses may differ by rounding alone, which must not choose.
             limit = min(loss for loss, _, _ in found) * (1 + _ALIKE)
             found = [one for one in found if one[0] <= limit]
         return found[0][1:]

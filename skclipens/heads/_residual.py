@@ -5,12 +5,13 @@ from numbers import Real
 import numpy as np
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, judging_rows
-from .._utils._linalg import some_of, taken, unit_rows
+from .._utils._folds import judging_rows
+from .._utils._linalg import some_of, take_columns, take_rows, unit_rows
 from .._utils._sklearn import Interval
 from ._cross_fit import CrossFitTextHead, own_folds
-from ._ridge import Ridge, residuals_of
-from ._temperature import fit_temperature, unjudged_temperature
+from ._from_files import SumsOver, Wanted
+from ._ridge import ResidualSums, Ridge, SummedRidge, residuals_of
+from ._temperature import correction_temperature, fit_temperature
 
 
 @fill_doc
@@ -97,32 +98,46 @@ class ResidualHead(CrossFitTextHead):
         judges = judging_rows(targets)
         text = self._calibrated_text(features, targets, weights, judges)
         ridge = Ridge(features, residuals_of(text, targets), weights, self.alpha)
-        held_out, rows = ridge.held_out(folds, judges)
-        self._correct(text, *ridge.fit(), held_out, rows, targets, weights)
+        held_out = ridge.held_out(folds, judges)
+        self._correct(text, *ridge.fit(), *held_out, targets, weights)
         return text, np.ones(len(text), bool)
+
+    def _fit_over(self, rows, columns):
+        """See :mod:`skclipens.heads._from_files`."""
+        _, kept = yield Wanted()
+        X, y = rows.of_each_class()
+        self._fit_text(take_columns(X, columns), y)
+        features = unit_rows(take_columns(kept.X, columns))
+        targets, weights = rows.targets[kept.rows], rows.weights[kept.rows]
+        text = self._calibrated_text(features, targets, weights, kept.judges)
+        centre, tests = features.mean(axis=0), [kept.places(test) for test in rows.cut()]
+        sums = ResidualSums(self._prompt_coef().astype(np.float32), centre)
+        sums = [SumsOver(sums, columns, fold) for fold in range(len(tests) + 1)]
+        sums, _ = yield Wanted(sums)
+        ridge = SummedRidge([one.sums for one in sums], centre, features, self.alpha)
+        held_out = ridge.held_out(tests, kept.judges)
+        self._correct(text, *ridge.fit(), *held_out, targets, weights)
+        return text[kept.judges], np.ones(len(kept.judges), bool)
 
     def _calibrated_text(self, features, targets, weights, judges):
         """Fit the temperature of the prompts; what they say of all rows."""
         text = self._text_logits(features)
         of_judges = some_of(weights, judges)
         self.temperature_ = fit_temperature(
-            taken(text, judges), targets[judges], sample_weight=of_judges
+            take_rows(text, judges), targets[judges], sample_weight=of_judges
         )
         text /= text.dtype.type(self.temperature_)
         return text
 
     def _correct(self, text, coef, intercept, held_out, rows, targets, weights):
         """Take a correction, scaled by what is held out of some rows; add this to their logits."""
-        if len(rows) and covers_most(targets[rows], len(self.classes_)):
-            of_rows = some_of(weights, rows)
-            scale = fit_temperature(held_out, targets[rows], taken(text, rows), of_rows)
-        else:
-            rows, scale = [], unjudged_temperature(text, targets, weights)
-        self.residual_coef_ = coef / coef.dtype.type(scale)
-        self.residual_intercept_ = intercept / intercept.dtype.type(scale)
+        scale, judges = correction_temperature(held_out, rows, text, targets, weights)
+        self.residual_coef_, self.residual_intercept_ = (
+            (one / scale).astype(text.dtype) for one in (coef, intercept)
+        )
         self._coef = self._prompt_coef() + self.residual_coef_
-        if len(rows):
-            text[rows] += held_out / text.dtype.type(scale)
+        if len(judges):
+            text[judges] += held_out / text.dtype.type(scale)
 
     def _prompt_coef(self):
         return self.coef_ * (self.logit_scale_ / self.temperature_)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.linalg import solve
 from scipy.special import softmax
 
-from .._utils._linalg import mean_row, parts_of, taken, unit_rows
+from .._utils._linalg import mean_row, parts_of, take_rows, unit_rows
 
 _ROWS_AT_ONCE = 4096
 
@@ -26,6 +26,11 @@ class RidgeSums:
 
     def __init__(self, *sums):
         self._sums = list(sums)
+
+    @property
+    def n_targets(self):
+        """C."""
+        return len(self._sums[2])
 
     @classmethod
     def of(cls, X, Y, weights):
@@ -59,22 +64,6 @@ class RidgeSums:
         return coef, (of_Y - of_X @ coef) / total
 
 
-def held_out(total, parts, X, judges, alpha):
-    """What regressions say of those of their rows that judge, and which these are.
-
-    Each is on all rows but some; parts are the sums over these, and the rows that it is asked of.
-    """
-    _, _, of_Y, *_ = total._sums
-    said = np.zeros((len(X), len(of_Y)), X.dtype)
-    known = np.zeros(len(X), bool)
-    for part, rows in parts:
-        rows = rows[np.isin(rows, judges)]
-        coef, intercept = total.without(part).solve(alpha)
-        said[rows], known[rows] = X[rows] @ coef + intercept, True
-    rows = np.flatnonzero(known)
-    return taken(said, rows), rows
-
-
 class Ridge:
     """Ridge regression with intercept, on all rows or on those that a fold teaches by.
 
@@ -92,7 +81,7 @@ class Ridge:
     def __init__(self, X, Y, weights, alpha):
         self._weights = np.ones(len(X), X.dtype) if weights is None else weights.astype(X.dtype)
         self._basis, self._alpha = None, alpha
-        if len(X) < X.shape[1]:  # what is learned is a combination of rows
+        if len(X) < X.shape[1]:  # coefficients are then combinations of the rows
             self._basis, triangle = np.linalg.qr(X.T)
             X = triangle.T
         self._centre = mean_row(X, weights)
@@ -103,16 +92,57 @@ class Ridge:
         return RidgeSums.of(self._X[rows], self._Y[rows], self._weights[rows])
 
     def held_out(self, folds, judges):
-        """What each fold's regression says of those of its rows that judge; and which these are."""
+        """Predictions for the judges, each by the regression of its fold; and which these are."""
         everyone = np.arange(len(self._X))
         parts = ((self._sums_of(np.setdiff1d(everyone, train)), test) for train, test in folds)
-        return held_out(self._sums, parts, self._X, judges, self._alpha)
+        return self._predict_parts(parts, judges)
+
+    def _predict_parts(self, parts, judges):
+        """Predictions for the judges by regressions that have not seen them, and which these are.
+
+        Each regression is on all rows but those of a part: the sums over them, and which of them
+        are to be predicted.
+        """
+        predicted = np.zeros((len(self._X), self._sums.n_targets), self._X.dtype)
+        known = np.zeros(len(predicted), bool)
+        for part, test in parts:
+            rows = test[np.isin(test, judges)]
+            coef, intercept = self._sums.without(part).solve(self._alpha)
+            predicted[rows], known[rows] = self._X[rows] @ coef + intercept, True
+        rows = np.flatnonzero(known)
+        return take_rows(predicted, rows), rows
 
     def fit(self):
         """Coefficients, (C, d), and intercepts, (C,), of all rows."""
         coef, intercept = self._sums.solve(self._alpha)
         intercept = intercept - self._centre @ coef
         return (coef if self._basis is None else self._basis @ coef).T, intercept
+
+
+class SummedRidge(Ridge):
+    """Ridge regression from sums over rows of which some are known.
+
+    Parameters
+    ----------
+    sums : list of RidgeSums
+        Over the rows of each fold, and over those that no fold holds out.
+    centre : ndarray of shape (d,)
+        What rows were reduced by.
+    X : ndarray of shape (n, d)
+        The rows that are known.
+    alpha : float
+    """
+
+    def __init__(self, sums, centre, X, alpha):
+        self._basis, self._alpha, self._centre = None, alpha, centre
+        *self._parts, self._sums = sums
+        for part in self._parts:
+            self._sums.merge(part)
+        self._X = X - centre
+
+    def held_out(self, tests, judges):
+        """As of :class:`Ridge`, given those of the known rows that each fold holds out."""
+        return self._predict_parts(zip(self._parts, tests, strict=True), judges)
 
 
 class ResidualSums:

@@ -3,13 +3,14 @@
 import numpy as np
 from scipy.special import log_softmax
 
-from .._utils._linalg import row_batches, total_weight
+from .._utils._folds import covers_most
+from .._utils._linalg import row_batches, some_of, take_rows, total_weight
 
-# Of what no row can judge, as with one row per class: how far its logits are put apart, and what
-# corrections of prompts are divided by. Both depend on what the rows say of the prompts. The last
-# is that of the logistic regression which then takes the place of a discriminant, or None. All were
-# chosen at one shot on the validation sets, with 5 to 10 draws. The variants "one shot" of the
-# ablation in benchmarks/paper measure what was and what is near.
+# For what no row can judge, as with one row per class; chosen on the validation sets with 5 to 10
+# draws. The variants "one shot" of the ablation in benchmarks/paper measure other values.
+# - Spread of the logits of a head: the first times relative log-loss ** the second.
+# - Range of the temperature of a correction of prompts, and its slope in what the prompts know.
+# - C of the logistic regression that takes the place of a discriminant, or None for none.
 UNJUDGED_SPREAD, UNJUDGED_POWER = 1.0, 4
 UNJUDGED_TEMPERATURES, UNJUDGED_SLOPE = (0.2, 0.75), 3.0
 UNJUDGED_STRENGTH = 10.0
@@ -47,7 +48,7 @@ def fit_temperature(logits, y, offset=0.0, sample_weight=None):
     """
     # Relative to the spread of the logits, so that the bounds suit heads of any scale.
     scale = _spread(logits, sample_weight)
-    if scale < _SMALLEST_SPREAD:  # all temperatures fit logits that favour no class
+    if scale < _SMALLEST_SPREAD:  # the logits favour no class, so any temperature will do
         return 1.0
     smoothing = 1 / (total_weight(y, sample_weight) + 2)
     batches = row_batches(*logits.shape, values=_VALUES_IN_CACHE)
@@ -68,7 +69,7 @@ def fit_temperature(logits, y, offset=0.0, sample_weight=None):
 def _levelled(logits, scale):
     """Logits in units of a scale, of which the largest of each row is zero."""
     logits = logits / logits.dtype.type(scale)
-    logits -= logits.max(axis=1, keepdims=True)  # which no softmax depends on
+    logits -= logits.max(axis=1, keepdims=True)  # which does not change the softmax
     return logits
 
 
@@ -173,15 +174,34 @@ def relative_log_loss(logits, y, sample_weight=None):
     return float(min(loss / np.log(logits.shape[1]), 1.0))
 
 
-def unjudged_temperature(logits, y, sample_weight=None):
-    """What a correction that no row can judge is divided by, given the logits that it corrects.
+def correction_temperature(correction, rows, logits, y, sample_weight=None):
+    """What a correction of logits is divided by, fitted on what it says of rows unseen.
 
-    The less they know of the rows, the more is left to the correction.
+    Parameters
+    ----------
+    correction : ndarray of shape (n_rows, C)
+        Of rows that it has not learned from.
+    rows : ndarray of shape (n_rows,), int
+        Their positions.
+    logits : ndarray of shape (n, C)
+        What is corrected.
+    y : ndarray of shape (n,), int
+    sample_weight : ndarray of shape (n,) or None
 
     Returns
     -------
-    float
+    temperature : float
+    rows : ndarray of int
+        Those that judged; none where they show no more than half of the classes.
     """
+    if not covers_most(y[rows], logits.shape[1]):
+        return _unjudged_temperature(logits, y, sample_weight), rows[:0]
+    of_rows = some_of(sample_weight, rows)
+    return fit_temperature(correction, y[rows], take_rows(logits, rows), of_rows), rows
+
+
+def _unjudged_temperature(logits, y, sample_weight):
+    """The less the logits know of the rows, the more is left to their correction."""
     low, high = UNJUDGED_TEMPERATURES
     known = 1 - relative_log_loss(logits, y, sample_weight)
     return min(low + UNJUDGED_SLOPE * known, high)

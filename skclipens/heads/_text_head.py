@@ -130,7 +130,7 @@ def names_of_classes(classes, class_names):
     if hasattr(class_names, "keys"):
         class_names = dict(class_names)
     elif all(isinstance(label, str) for label in labels):
-        # Some meta-estimators hand on labels at one time, and their numbers at another.
+        # Some meta-estimators fit once on the labels, and once on their numbers.
         class_names = {name: name for name in class_names if isinstance(name, str)}
     else:
         class_names = dict(enumerate(class_names))

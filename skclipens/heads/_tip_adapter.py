@@ -160,7 +160,7 @@ class TipAdapterHead(CrossFitTextHead):
         self.random_state = random_state
         self.verbose = verbose
 
-    # Trained keys have seen all rows.
+    # Keys that are trained have seen all rows, so there are no held-out logits.
     cross_fit = available_if(lambda self: not self.fine_tune)(CrossFitTextHead.cross_fit)
 
     def _fit(self, features, targets, weights, folds, groups):
@@ -181,8 +181,8 @@ class TipAdapterHead(CrossFitTextHead):
         if folds is None and groups is not None:
             folds = own_folds(targets, groups)
         self.keys_ = features
-        said = np.ones(len(targets), features.dtype) if weights is None else weights
-        self.values_ = one_hot(targets, len(self.classes_), said)
+        of_keys = np.ones(len(targets), features.dtype) if weights is None else weights
+        self.values_ = one_hot(targets, len(self.classes_), of_keys)
         hidden = _HiddenKeys(targets, weights, folds)
         self.alpha_, self.beta_ = self._choose(targets, hidden, weights)
         self.loss_curve_, self.n_iter_ = [], 1
@@ -241,7 +241,7 @@ class TipAdapterHead(CrossFitTextHead):
 
         def logits_of(rows):
             affinity = f[rows] @ keys.T
-            # A row that meets itself has nothing to learn.
+            # Without its own key: a row whose affinity to itself is 1 has nothing to learn.
             own = torch.as_tensor(hidden(rows.numpy()), device=device)
             affinity = affinity.masked_fill(own, -torch.inf)
             cache = torch.exp(self.beta_ * (affinity - 1)) @ values

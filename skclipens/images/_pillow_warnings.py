@@ -32,8 +32,7 @@ class _Recorder(_NotInWorkers, threading.local):
 
     def match(self, text):
         """As of the regular expression for messages."""
-        # The collector of garbage closes files that were left open, at any time, also between
-        # this question and that for the module.
+        # The garbage collector may warn of unclosed files in between, which is none of Pillow's.
         if self.texts is None or text.startswith("unclosed "):
             return False
         self.text = text
@@ -57,7 +56,7 @@ _filter = ("ignore", _recorder, Warning, _OfModules(), 0)
 
 
 def _install():
-    # First of all but other filters of this package: others may have been put before it.
+    # Before all filters but those of this package, as others may have been added since.
     others = (f for f in warnings.filters if not type(f[1]).__module__.startswith("skclipens"))
     first = next(others, None)
     filters = warnings.filters

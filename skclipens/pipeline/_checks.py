@@ -32,7 +32,7 @@ def check_before_images(pipeline, X, y, params):
     _name_columns(transformers)
     last, for_last = pipeline._final_estimator, _params_of_last(pipeline, X, y, params)
     if (images := images_of(pipeline, X)) is not None:
-        clone(pipeline.steps[0][1]).fit(X)  # learns nothing
+        clone(pipeline.steps[0][1]).fit(X)  # an embedder learns nothing
         check_consistent_length(images, y, *map(for_last.get, METADATA))
     if hasattr(last, "_check_before_fit"):
         last._check_before_fit(_columns_before_fit(transformers), y, **for_last)

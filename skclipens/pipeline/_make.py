@@ -67,7 +67,7 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
     if estimator is None and parameters.get("head", "auto") == "auto":
         parameters = {"features": "both", **parameters}
     embedder = MultiBackboneEmbedder(backbones, **_chosen(parameters, of_embedder))
-    embedder.set_output(transform="pandas")  # also where it is used by itself
+    embedder.set_output(transform="pandas")  # the pipeline sets it too, but steps may be used alone
     if estimator is None:
         estimator = AdaptiveBackboneEnsemble(**_chosen(parameters, of_ensemble))
     steps = [(type(step).__name__.lower(), step) for step in (embedder, estimator)]

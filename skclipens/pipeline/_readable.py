@@ -40,7 +40,7 @@ class Readable:
         Returns the whole table, which rows are gaps, and what the method says of the others.
         """
         before, rest = self[:after], self[after:]
-        names = [name for name, _ in before.steps]  # with routing enabled, of no parameter
+        names = [name for name, _ in before.steps]  # with metadata routing, no parameter begins so
         to_before = {k: v for k, v in params.items() if k.partition("__")[0] in names}
         embedded = before.fit_transform(X, y, **to_before)
         gaps = gaps_of(embedded)
@@ -49,7 +49,7 @@ class Readable:
         params = {name: value for name, value in params.items() if name not in to_before}
         rows, y, *values = readable([embedded, y, *params.values()], gaps)
         answers = getattr(rest, method)(rows, y, **dict(zip(params, values, strict=True)))
-        self.steps = [*before.steps, *rest.steps]  # those that a memory gave are others
+        self.steps = [*before.steps, *rest.steps]  # with a memory, fitted steps are other objects
         return embedded, gaps, answers
 
     def _answer(self, method, X, params):

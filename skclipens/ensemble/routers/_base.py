@@ -168,6 +168,32 @@ def loss_per_row(logits, y):
     return -log_softmax(logits, axis=1)[np.arange(len(y)), y]
 
 
+def is_clear_gain(gains, right, weights, n_rows):
+    """Whether held-out rows say clearly that a change pays.
+
+    By their mean they gain more than twice its standard error, and no fewer of them are right:
+    logits that are only farther apart can lower the log-loss of what is not sure enough.
+
+    Parameters
+    ----------
+    gains : ndarray of shape (n,)
+        How much lower the change makes the log-loss of each.
+    right : ndarray of shape (n,)
+        1 where it puts a row right, -1 where it puts one wrong.
+    weights : ndarray of shape (n,) or None
+    n_rows : float
+        As how many rows they count in the standard error: as their weights say, where these are
+        numbers of copies.
+
+    Returns
+    -------
+    bool
+    """
+    mean = np.average(gains, weights=weights)
+    error = np.sqrt(np.average((gains - mean) ** 2, weights=weights) / n_rows)
+    return bool(mean > 2 * error and np.average(right, weights=weights) >= 0)
+
+
 def cross_entropy(logits, y, sample_weight=None):
     """Mean cross-entropy of logits of shape (n, C), and its slope along them."""
     rows = np.arange(len(y))

@@ -105,7 +105,7 @@ class GatedRouter(BaseRouter):
 
     def _weights_of(self, features, logits):
         """Weights from what the gates read."""
-        # Not extrapolated: pictures of another kind could open a gate a thousandfold.
+        # Clipped to the range in fit: for pictures of another kind, gates could be huge.
         g = np.clip(_apply(self.gates_, features), *self.range_)
         return self.static_.weights(None, logits) + (g / self.spread_).astype(logits.dtype)
 
@@ -142,7 +142,7 @@ def _fit_pca(X, sample_weight):
     else:
         mean = np.average(X, axis=0, weights=sample_weight).astype(X.dtype)
         rows = (X - mean) * np.sqrt(sample_weight)[:, None]
-        pca.fit(np.concatenate([rows, -rows]))  # their mean is zero
+        pca.fit(np.concatenate([rows, -rows]))  # with their mirror images, whose mean is zero
         pca.mean_ = mean
         pca.explained_variance_ *= (len(X) - 0.5) / max(total_weight(X, sample_weight) - 1, 1)
     # Whitened, a direction in which rows do not differ would be noise as large as any other.

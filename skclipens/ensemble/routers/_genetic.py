@@ -97,7 +97,7 @@ class GeneticRouter(BaseRouter):
                 tol=0,
                 atol=1e-4,
                 seed=seed,
-                polish=False,  # accuracy has no slope
+                polish=False,  # accuracy has no gradient
                 updating="deferred",
                 vectorized=True,
                 callback=lambda *_, **__: bar.update() and None,

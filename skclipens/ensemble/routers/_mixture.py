@@ -187,6 +187,7 @@ def noisy_top_k(scores, spread, noise, k, row_weights=None):
     scores, spread, noise : torch.Tensor of shape (n, E)
         Scores, the standard deviation of their noise, and draws from a standard normal.
     k : int
+        Less than E: with all active, there is no noise.
     row_weights : torch.Tensor of shape (n,) or None
         How much each row counts in the load.
 
@@ -200,11 +201,9 @@ def noisy_top_k(scores, spread, noise, k, row_weights=None):
     import torch
 
     noisy = scores + spread * noise
-    best = noisy.topk(min(k + 1, noisy.shape[1]), dim=1)
+    best = noisy.topk(k + 1, dim=1)
     active = torch.zeros_like(noisy, dtype=torch.bool).scatter(1, best.indices[:, :k], True)
     weights = noisy.masked_fill(~active, -torch.inf).softmax(dim=1)
-    if k == noisy.shape[1]:
-        return weights, noisy.new_full((k,), len(noisy))
     # What an expert has to beat: the k-th largest score of the others.
     bar = torch.where(active, best.values[:, k : k + 1], best.values[:, k - 1 : k])
     activates = torch.special.ndtr((scores - bar) / spread)

@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from ..._utils._folds import held_out_rows
 from ..._utils._linalg import one_blas_thread, some_of, total_weight
 from ..._utils._sklearn import InOrder, Interval
-from ._base import BaseRouter, loss_per_row, plausible_classes, weighted_sum
+from ._base import BaseRouter, is_clear_gain, loss_per_row, plausible_classes, weighted_sum
 from ._gated import GatedRouter, GateFeatures
 from ._static import StaticRouter
 
@@ -127,7 +127,7 @@ class ShrunkRouter(BaseRouter):
         features = GateFeatures().fit(X, logits, weights)
         table = features(X, logits), *plausible_classes(logits, y), weights
         parts = self._split(y, some_of(groups, rows))
-        if weights is not None:  # a part whose rows weigh nothing teaches and judges nothing
+        if weights is not None:  # leave out folds in which all rows of one side weigh nothing
             parts = [p for p in parts if all(weights[rows].any() for rows in p)]
         if not parts:
             return static, None
@@ -146,10 +146,9 @@ class ShrunkRouter(BaseRouter):
             gains = static_losses - losses
             mean = np.average(gains, weights=weights)
             if mean <= best:
-                break  # gates that are held less would do worse still
+                break  # smaller penalties would do still worse
             best = mean
-            error = np.sqrt(np.average((gains - mean) ** 2, weights=weights)) / np.sqrt(n_rows)
-            if mean > 2 * error and np.average(right - static_right, weights=weights) >= 0:
+            if is_clear_gain(gains, right - static_right, weights, n_rows):
                 chosen = router
         return chosen
 

@@ -9,10 +9,9 @@ from ..._utils._linalg import total_weight
 from ..._utils._sklearn import Interval
 from ._base import BaseRouter, cross_entropy, plausible_classes, weighted_sum
 
-# Losses that differ by less are alike: a hundredth of what a row's label can tell in few rows.
+# Smaller gains in log-loss are negligible: a hundredth of what few rows can tell.
 OPTIONS = {"maxiter": 100, "ftol": 1e-5}
-# Of the average's 1 / E. Were all weights zero, as where no prompt means anything, one class would
-# be predicted for all rows.
+# As a share of 1 / E. If all weights were zero, one class would be predicted for all rows.
 _SMALLEST_WEIGHT = 0.01
 
 

@@ -1,0 +1,111 @@
+"""What an ensemble is to fit: experts, classes and a router; and doubts of what it is given."""
+
+import numpy as np
+from sklearn.base import clone
+
+from .._utils._folds import is_one_shot
+from .._utils._metadata import metadata_taken, refuse_weights
+from .._utils._random import draw_seed
+from ..heads._classifier import LogitClassifierMixin
+from ._blocks import find_blocks
+from ._experts import find_classes
+from ._heads import named_heads
+from ._make_experts import make_experts
+from ._suspect import (
+    warn_of_columns,
+    warn_of_labels_in_columns,
+    warn_of_nameless,
+    warn_of_unnamed_columns,
+)
+from .routers import is_fixed, named_router
+
+
+def make_plan(ensemble, n_features, feature_names, y, metadata):
+    """What an ensemble fits on labels like these, nothing of it fitted. Needs no row of X.
+
+    Parameters
+    ----------
+    ensemble : AdaptiveBackboneEnsemble
+    n_features : int
+    feature_names : ndarray of str or None
+    y : ndarray of shape (n,)
+    metadata : dict
+
+    Returns
+    -------
+    experts : list of E Expert
+    classes : ndarray of shape (C,)
+    router : router
+    """
+    ensemble._check_names_of_heads()
+    experts = make_experts(
+        ensemble.head,
+        find_blocks(ensemble.blocks, n_features, feature_names),
+        n_features,
+        feature_names,
+        named_classes=_has_named_classes(ensemble, y),
+        one_shot=is_one_shot(y),
+        class_names=ensemble.class_names,
+        templates=ensemble.templates,
+        cache=ensemble.cache,
+        random_state=ensemble.random_state,
+    )
+    if metadata["sample_weight"] is not None:
+        unable = [one.name for one in experts if one.learns and "sample_weight" not in one.takes]
+        refuse_weights(unable, what_weighs(ensemble))
+    return experts, find_classes(experts, y), make_router(ensemble)
+
+
+def make_router(ensemble):
+    """A router, not fitted, with what it leaves to its ensemble."""
+    router = named_router(ensemble.router)
+    if isinstance(router, type):
+        raise ValueError(f"router is the class {router.__name__}; make one of it: add ().")
+    router = clone(router, safe=False)
+    if isinstance(ensemble.router, str) and "verbose" in router.get_params():
+        router.set_params(verbose=ensemble.verbose)
+    if hasattr(router, "_parameter_constraints"):  # estimators of others may have none
+        router._validate_params()
+    if getattr(router, "random_state", 0) is None:
+        router.random_state = draw_seed(ensemble.random_state)
+    return router
+
+
+def needs_judges(ensemble, router):
+    """Whether anything is fitted on what heads say of rows that they have not seen."""
+    return ensemble.calibrate or not is_fixed(router)
+
+
+def takes_weights(ensemble, y):
+    """Whether all heads that learn, which are this package's, and the router take weights."""
+    draft = clone(ensemble)  # so that nothing is drawn from its random state
+    names = getattr(ensemble, "feature_names_in_", None)
+    nothing = {"sample_weight": None, "groups": None}
+    experts, _, router = make_plan(draft, ensemble.n_features_in_, names, y, nothing)
+    routed = is_fixed(router) or "sample_weight" in metadata_taken(router)
+    # Only heads of this package: a meta-estimator may take weights and ignore them.
+    heads = [one.head for one in experts if one.learns]
+    return routed and all(isinstance(head, LogitClassifierMixin) for head in heads)
+
+
+def what_weighs(ensemble):
+    """The name of what gave rows their weights, for errors."""
+    return "sample_weight" if ensemble.class_weight is None else "class_weight"
+
+
+def warn_of_doubts(ensemble, experts, router, X, y):
+    """Warn of columns and labels that look like a mistake."""
+    names = getattr(ensemble, "feature_names_in_", None)
+    has_auto = "auto" in [kind for _, kind, _ in named_heads(ensemble.head)]
+    if has_auto and not _has_named_classes(ensemble, y):
+        warn_of_nameless(experts, y)
+    if has_auto and ensemble.blocks is None:
+        blocks = [block for expert in experts for block in expert.block.members]
+        warn_of_unnamed_columns(blocks, names)
+    if needs_judges(ensemble, router) or any(expert.learns for expert in experts):
+        warn_of_columns(experts, X, names)
+        warn_of_labels_in_columns(experts, X, y, names)
+
+
+def _has_named_classes(ensemble, y):
+    return ensemble.class_names is not None or isinstance(np.asarray(y).tolist()[0], str)
