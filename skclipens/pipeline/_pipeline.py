@@ -296,7 +296,8 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
             If an image cannot be read and ``on_error="raise"``, or none can.
         """
         if y is not None and not is_regressor(self):
-            refuse_unlabeled(y)
+            # Of a classifier that rejects, what stands for no label may be a label.
+            getattr(self._final_estimator, "_refuse_unlabeled", refuse_unlabeled)(y)
         warn_of_other_order(X, y)
         after = self._after_gaps()
         if after is None:
