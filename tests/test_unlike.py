@@ -240,7 +240,8 @@ def test_two_names_of_many_that_are_exchanged(few):
     (doubt,) = fit_doubts(X, targets, class_names=dict(enumerate(exchanged)))
     assert "the names in class_names exchanged" in doubt
     assert {"'land vehicle'", "'mammal'"} <= set(re.findall("'[^']+'", doubt))
-    (doubt,) = fit_doubts(X, exchanged[targets], head="residual")
+    y = exchanged[targets].astype(object)  # as a column of a frame has them
+    (doubt,) = fit_doubts(X, y, head="residual")
     assert "were labels exchanged" in doubt
 
 
