@@ -118,6 +118,7 @@ def test_names_need_no_labels(photos, unseen):
     told = run("name", photos / "test", "--classes", "bird, shirt", *SMALL)
     assert told.stdout.splitlines()[0] == "path,label,probability__bird,probability__shirt"
     assert len(told.stdout.splitlines()) == 1 + len(unseen)
+    assert not told.stderr
 
 
 def test_embed_writes_the_columns_of_the_embedder(photos, unseen, tmp_path):

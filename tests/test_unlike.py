@@ -245,6 +245,18 @@ def test_two_names_of_many_that_are_exchanged(few):
     assert "were labels exchanged" in doubt
 
 
+@pytest.mark.parametrize("n_rows", [1, None])
+def test_names_without_labels_are_not_doubted_for_their_rows(table, few, n_rows):
+    X, y = few[1]
+    rows = np.roll(np.argsort(y), 1)[:n_rows]  # none shows the class in whose place it stands
+    by_names = {"head": "zero-shot", "router": "uniform", "calibrate": False}
+    names = np.unique(y).tolist()
+    assert not fit_doubts(X[rows], None, class_names=names, **by_names)
+    clf = AdaptiveBackboneEnsemble(BACKBONES, random_state=0).fit(*table)
+    clf.set_params(class_names=names, **by_names).fit(X[rows])
+    assert not doubts(clf, swapped(table[0]))  # of which it has learned nothing
+
+
 def test_two_classes_of_which_one_is_rare_are_not_doubted(few):
     X, y = few[16]
     for one, other in (("mammal", "meal"), ("meal", "mammal")):
