@@ -100,7 +100,7 @@ def test_predict_takes_models_of_the_library_files_and_tables(photos, unseen, tm
         str(tmp_path / "broken.png"),
     ]
     assert rows[-1].endswith("broken.png,,,,")
-    assert "Warning: 1 of 4 images cannot be read" in told.stderr
+    assert "Warning: 1 of 4 images cannot be read and have no label: " in told.stderr
 
 
 def test_a_search_is_its_best_model(photos, unseen, tmp_path):
