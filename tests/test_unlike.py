@@ -22,6 +22,7 @@ from skclipens import (
     AdaptiveBackboneEnsemble,
     BackboneSelector,
     BlockPCA,
+    CascadeClassifier,
     CascadeEnsemble,
     LinearDiscriminantHead,
     MultiBackboneEmbedder,
@@ -359,6 +360,23 @@ def test_what_is_given_for_rows_in_another_order(frame):
         AdaptiveBackboneEnsemble(random_state=0).fit(X, y, groups=weights)
     with pytest.warns(UserWarning, match="X and y have the same index in another order"):
         find_label_issues(AdaptiveBackboneEnsemble(random_state=0), X, other)
+    head = ResidualHead(BACKBONES[0])
+    for estimator in (
+        head,
+        CascadeEnsemble(thresholds=0.5),
+        BackboneSelector(estimator=LinearDiscriminantHead()),
+    ):
+        with pytest.warns(UserWarning, match="X and sample_weight have the same index in another"):
+            estimator.fit(
+                X if estimator is not head else X.iloc[:, :WIDTH], y, sample_weight=weights
+            )
+
+
+def test_pictures_of_a_cascade_and_labels_in_another_order(emoji):
+    X = pd.Series(emoji[0][::20], [f"picture {i}" for i in range(len(emoji[0][::20]))])
+    y = pd.Series(emoji[1][::20], X.index).sample(frac=1, random_state=0)
+    with pytest.warns(UserWarning, match="X and y have the same index in another order"):
+        CascadeClassifier(BACKBONES, thresholds=0.5).fit(X, y)
 
 
 def test_true_labels_that_the_classifier_does_not_know(frame):
