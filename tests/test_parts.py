@@ -367,6 +367,9 @@ def test_images_that_cannot_be_read_are_left_out(tmp_path, emoji):
     assert caught[0].filename == __file__
     X = read_embeddings(tmp_path / "table")[:-1]
     assert_same(head, LinearDiscriminantHead().fit(X, y))
+    for fitted in (LinearDiscriminantHead(), AdaptiveBackboneEnsemble()):
+        with pytest.warns(UserWarning, match="No other image shows 'owl', of which nothing"):
+            fitted.fit_from(tmp_path / "table", [*y, "owl"])
     found = predict_embeddings(head, tmp_path / "table", to=tmp_path / "proba")
     assert found.iloc[-1].isna().all()
     assert_array_equal(found["label"][:-1], head.predict(X))

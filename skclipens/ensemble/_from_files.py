@@ -107,7 +107,7 @@ class FitFrom:
         self.unlabeled_, fits = None, [_fit_of(expert, rows) for expert in experts]
         with one_blas_thread():
             kept = _read(self, rows, fits)
-            warn_of_gaps(rows.gaps, "are left out", None)
+            warn_of_gaps(rows.gaps, "are left out", None, labels=labels)
             y, metadata = rows.classes[rows.targets[kept.rows]], rows_of(metadata, kept.rows)
             self._doubt(experts, router, kept.X, y)
             with few_rows_per_class():

@@ -228,7 +228,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
         sums = SumsOver(Sums(len(rows.classes), self.n_features_in_), slice(None))
         judges = rows.judges if judged else []
         (sums,), kept, X = rows.read(self, [sums], judges, verbose)
-        warn_of_gaps(rows.gaps, "are left out", None)
+        labels = rows.classes[rows.targets]
+        warn_of_gaps(rows.gaps, "are left out", None, labels=labels)
         self._fit_sums(sums, rows, judges[kept] if judged else None, X)
         self._table_settings = table.settings
         return self
