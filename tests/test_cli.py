@@ -314,6 +314,22 @@ def test_codes_have_names_in_a_table(photos, tmp_path):
         assert message in told.stderr
 
 
+def test_folders_are_called_as_numbers_of_a_table(photos, tmp_path):
+    train = load_folder(photos / "train")
+    table = pd.DataFrame({"path": train.filenames, "label": train.target})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    run("fit", tmp_path / "t.csv", "-o", tmp_path / "m", "--head", "linear", *SMALL)
+    for code, name in enumerate(CLASSES[:2]):
+        shutil.copytree(photos / "test" / name, tmp_path / "test" / str(code))
+    told = run("evaluate", tmp_path / "m", tmp_path / "test", "-o", tmp_path / "r.html")
+    test = load_folder(tmp_path / "test", return_X_y=True)
+    score = joblib.load(tmp_path / "m").score(test[0], test[1].astype(int))
+    assert f"accuracy {score:.1%}" in told.stderr
+    shutil.rmtree(tmp_path / "test" / "1")
+    told = run("evaluate", tmp_path / "m", tmp_path / "test", "-o", tmp_path / "r.html")
+    assert "Warning" not in told.stderr
+
+
 def test_tables_may_hold_pictures(photos, unseen, tmp_path):
     cells = [{"bytes": Path(file).read_bytes(), "path": Path(file).name} for file in unseen[:-1]]
     cells.append({"bytes": Path(unseen[-1]).read_bytes(), "path": None})
