@@ -437,6 +437,13 @@ def test_rows_that_cannot_be_read_are_left_out_of_fit(make, fitted, broken, path
     assert_array_equal(clf.predict_proba(paths), fitted.predict_proba(paths))
 
 
+def test_a_score_needs_labels(fitted, make, paths):
+    with pytest.raises(ValueError, match="y is None, and labels are needed"):
+        fitted.score(paths)
+    clusters = make(estimator=KMeans(2, n_init=1, random_state=0)).fit(paths)
+    assert clusters.score(paths) < 0
+
+
 @pytest.mark.parametrize("kind", [list, np.array, pd.Series])
 def test_a_class_of_which_no_image_can_be_read_is_named(make, paths, y, kind):
     images, labels = [*paths, "no.png", "no.png"], kind([*y.tolist(), "owl", y[0]])

@@ -311,7 +311,7 @@ def labels_of(y, labeled):
 
 
 def refuse_unlabeled(y, option=None, name="y", *, label=None):
-    """Raise ValueError if a row has no label, see :func:`unlabeled_rows`.
+    """Raise ValueError if there is no y, or a row has no label, see :func:`unlabeled_rows`.
 
     Where all labels are -1 and 1, these are two classes.
 
@@ -325,6 +325,8 @@ def refuse_unlabeled(y, option=None, name="y", *, label=None):
     label : int, str or None
         What is a label here, such as -1 or "", that of rejected rows.
     """
+    if y is None:
+        raise ValueError(f"{name} is None, and labels are needed: pass one for each row.")
     missing = unlabeled_rows(y, signs_are_classes=True)
     if not missing.any():
         return
