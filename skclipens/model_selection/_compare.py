@@ -108,7 +108,7 @@ def compare_with_baselines(
     """
     baselines = dict(baselines or {})
     ensemble, X, y, groups = _table_of(estimator, X, y, groups)
-    refuse_unlabeled(y, minus_is_label=True)
+    refuse_unlabeled(y, label=-1)
     X, y, groups = indexable(X, y, groups)
     if groups is not None and isinstance(cv, Integral):
         cv = StratifiedGroupKFold(cv)
