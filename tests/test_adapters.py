@@ -265,6 +265,13 @@ def test_clip_adapter_without_an_adapter_is_zero_shot(split):
     np.testing.assert_allclose(head.decision_function(X_test), expected, atol=1e-4)
 
 
+def test_a_ratio_that_is_set_after_fit_waits_for_the_next_fit(split):
+    X, y, X_test, _ = split
+    head = clone(CLIP_ADAPTER).set_params(max_iter=1).fit(X, y)
+    expected = head.decision_function(X_test)
+    np.testing.assert_array_equal(head.set_params(ratio=0.9).decision_function(X_test), expected)
+
+
 def test_hidden_layer_has_at_least_one_unit(split):
     X, y, _, _ = split
     head = clone(CLIP_ADAPTER).set_params(reduction=1000, max_iter=1).fit(X, y)

@@ -100,7 +100,7 @@ def test_predict_takes_models_of_the_library_files_and_tables(photos, unseen, tm
         str(tmp_path / "broken.png"),
     ]
     assert rows[-1].endswith("broken.png,,,,")
-    assert "Warning: 1 of 4 images cannot be read" in told.stderr
+    assert "Warning: 1 of 4 images cannot be read and have no label: " in told.stderr
 
 
 def test_a_search_is_its_best_model(photos, unseen, tmp_path):
@@ -118,6 +118,7 @@ def test_names_need_no_labels(photos, unseen):
     told = run("name", photos / "test", "--classes", "bird, shirt", *SMALL)
     assert told.stdout.splitlines()[0] == "path,label,probability__bird,probability__shirt"
     assert len(told.stdout.splitlines()) == 1 + len(unseen)
+    assert not told.stderr
 
 
 def test_embed_writes_the_columns_of_the_embedder(photos, unseen, tmp_path):
@@ -311,6 +312,22 @@ def test_codes_have_names_in_a_table(photos, tmp_path):
         names.write_text(text)
         told = run("fit", folder, "-o", model, "--class-names", names, *SMALL, fails=True)
         assert message in told.stderr
+
+
+def test_folders_are_called_as_numbers_of_a_table(photos, tmp_path):
+    train = load_folder(photos / "train")
+    table = pd.DataFrame({"path": train.filenames, "label": train.target})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    run("fit", tmp_path / "t.csv", "-o", tmp_path / "m", "--head", "linear", *SMALL)
+    for code, name in enumerate(CLASSES[:2]):
+        shutil.copytree(photos / "test" / name, tmp_path / "test" / str(code))
+    told = run("evaluate", tmp_path / "m", tmp_path / "test", "-o", tmp_path / "r.html")
+    test = load_folder(tmp_path / "test", return_X_y=True)
+    score = joblib.load(tmp_path / "m").score(test[0], test[1].astype(int))
+    assert f"accuracy {score:.1%}" in told.stderr
+    shutil.rmtree(tmp_path / "test" / "1")
+    told = run("evaluate", tmp_path / "m", tmp_path / "test", "-o", tmp_path / "r.html")
+    assert "Warning" not in told.stderr
 
 
 def test_tables_may_hold_pictures(photos, unseen, tmp_path):

@@ -1,6 +1,7 @@
 """Tests of compare_with_baselines."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.dummy import DummyClassifier
@@ -163,6 +164,17 @@ def test_columns_that_an_expert_names_are_no_backbones(table, labels):
 def test_what_is_no_ensemble_is_refused(estimator, table, labels):
     with pytest.raises(TypeError, match="AdaptiveBackboneEnsemble, or a pipeline that ends in one"):
         compare_with_baselines(estimator, table, labels)
+
+
+def test_labels_in_a_column_of_a_frame(pictures, labels):
+    images = pd.Series([*pictures[0][:-1], "no.png"], [f"picture {i}" for i in range(60)])
+    y = pd.DataFrame({"label": labels}, images.index)
+    clf = make_backbone_pipeline(BACKBONES, random_state=0, on_error="nan")
+    with pytest.warns(UserWarning, match="1 of 60 images cannot be read.*'no.png'"):
+        found = compare_with_baselines(clf, images, y, cv=FEW)
+    assert found.loc["ensemble", "accuracy"] > 0.5
+    with pytest.warns(UserWarning, match="X and y have the same index in another order"):
+        compare_with_baselines(clf, images[:-1], y["label"][-2::-1], cv=FEW)
 
 
 def test_rows_without_a_label_are_refused(table, labels):

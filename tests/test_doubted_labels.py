@@ -72,6 +72,8 @@ def test_labels_that_may_be_a_slip_are_named(table, labels, doubt):
         ["c0", "c1", "c2"],
         ["1.0", "2.0", "4.0"],
         ["5f1d7a84", "9be0c117"],
+        ["TRUE", "FALSE"],
+        ["no", "yes"],
         [*[f"n{number:08}" for number in range(20)], "red fox"],
     ],
 )
@@ -91,6 +93,7 @@ def test_names_that_are_codes_are_doubted(names):
         ["class 3", "red fox", "grey wolf"],
         ["facade", "decade", "bead"],
         ["cat", "catalogue 2"],
+        ["no entry", "yes sign"],
     ],
 )
 def test_names_that_have_digits_are_names(names):

@@ -352,6 +352,12 @@ def test_weights_that_are_not_here(X, y, tmp_path, monkeypatch):
         ZeroShotHead("ViT-B-32").fit(np.tile(X, 4), y)
 
 
+def test_weights_are_checked_though_nothing_is_learned(X, y):
+    for weights in (np.ones(3), -np.ones(len(X))):
+        with pytest.raises(ValueError, match="sample_weight"):
+            ZeroShotHead(BACKBONE).fit(X, y, sample_weight=weights)
+
+
 def test_values_that_are_no_embeddings(X, y):
     with pytest.raises(ValueError, match="NaN"):
         ZeroShotHead(BACKBONE).fit(np.full_like(X, np.nan), y)

@@ -444,6 +444,7 @@ def test_closed_image(tmp_path):
         (np.zeros((1, 4, 4, 3)), ["(1, 4, 4, 3)", "one image at a time"]),
         (np.zeros((2, 2), dtype=object), ["dtype object", "does not hold pixels"]),
         (np.zeros((2, 2), dtype=complex), ["complex128", "does not hold pixels"]),
+        (np.ma.masked_less(np.eye(2), 1), ["pixels are masked", "image.filled(255)"]),
     ],
     ids=lambda value: None if isinstance(value, list) else f"{value.dtype}{value.shape}",
 )
@@ -458,6 +459,7 @@ def test_bad_tensors():
     assert_fails(torch.full((3, 2, 2), 2.0), "torch.float32", "[0, 1]")
     assert_fails(torch.zeros(1, 3, 4, 4), "(1, 3, 4, 4)", "one image at a time")
     assert_fails(torch.zeros(3, 0, 4), "no pixels")
+    assert_fails(torch.zeros(3, 2, 2).to_sparse(), "Sparse", "Pass a dense one")
 
 
 def test_bad_pil_values_and_types():
@@ -524,6 +526,12 @@ def test_collections_of_paths():
         items = as_image_list(X)
         assert isinstance(items, list), kind
         assert items == PATHS, kind
+
+
+def test_a_masked_path_is_missing():
+    first, second = as_image_list(np.ma.masked_equal(PATHS[:2], PATHS[1]))
+    assert first == PATHS[0]
+    assert_fails(second, "missing value")
 
 
 def test_frames_keep_nulls_bytes_and_objects():

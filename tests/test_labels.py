@@ -356,6 +356,20 @@ def test_rejected_rows_have_the_label_that_is_asked_for(halves):
             OpenSetClassifier(head, reject_label=label).fit(X, codes)
 
 
+def test_rejected_rows_are_scored_as_what_they_are_called(emoji, halves):
+    X, y, X_test, y_test, known = halves
+    clf = OpenSetClassifier(make(), reject_rate=0.2).fit(X, y)
+    truth = np.where(known, y_test, "")
+    assert clf.score(X_test, truth) == np.mean(clf.predict(X_test) == truth)
+    with pytest.warns(UserWarning, match="Rows of none of the classes are called ''"):
+        clf.score(X_test, y_test)
+    with pytest.raises(ValueError, match="y has no label for"):
+        clf.score(X_test, [label or None for label in truth.tolist()])
+    paths = emoji[0]
+    pipe = make_backbone_pipeline(BACKBONES, estimator=clone(clf)).fit(paths[:28], emoji[2][:28])
+    assert pipe.score(paths[28:31], ["", "", ""]) == np.mean(pipe.predict(paths[28:31]) == "")
+
+
 @pytest.mark.parametrize("label", [None, 300])
 @pytest.mark.parametrize("dtype", ["uint8", "uint64", "int8", "bool", "float32"])
 def test_labels_of_any_dtype_leave_the_label_of_rejected_rows_as_it_is(halves, dtype, label):

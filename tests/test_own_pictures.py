@@ -61,9 +61,26 @@ def test_other_files_are_skipped_with_a_warning(folder):
     assert told[0].filename == __file__
 
 
+def test_a_folder_that_cannot_be_read_is_an_error(folder, monkeypatch):
+    scan, closed = os.scandir, str(folder / "zoo" / "deep")
+
+    def scandir(path):
+        if os.fspath(path) == closed:
+            raise PermissionError(13, "Permission denied", closed)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError, match="deep"):
+        load_folder(folder)
+    with pytest.raises(PermissionError, match="deep"):
+        MultiBackboneEmbedder("zoo/RN20").embed_to(folder.parent / "table", folder)
+
+
 def test_folders_that_cannot_be_classes(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no folder '.*nowhere'"):
         load_folder(tmp_path / "nowhere")
+    with pytest.raises(NotADirectoryError, match=r"If it is a table, it ends in \.csv or"):
+        load_folder(folder / "zoo" / "0.PNG")
     with pytest.raises(ValueError, match=r"deep' has no folders"):
         load_folder(folder / "zoo" / "deep")
     (folder / "tropical_fish").mkdir()

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -136,6 +138,10 @@ def test_what_a_part_cannot_be():
         head.partial_fit(X[:50, :3], y[:50])
     with pytest.raises(ValueError, match="At least two classes"):
         LinearDiscriminantHead().partial_fit(X[:50], y[:50], [0])
+    head = LinearDiscriminantHead().partial_fit(X, y, [0, 1, 2], np.zeros(150))
+    with pytest.raises(NotFittedError, match="no row with a weight"):
+        head.predict(X)
+    assert_array_equal(head.partial_fit(X, y).classes_[head.predict(X[:1])], y[:1])
 
 
 def test_after_fit_it_starts_anew_and_says_so():
@@ -235,6 +241,9 @@ def test_predictions_over_files_are_those_in_memory(folder, table, tmp_path):
     other = LogisticRegression().fit(pd.DataFrame({"a": [0, 1]}), [0, 1])
     with pytest.raises(ValueError, match="lacks 1 of 1 columns, such as 'a'"):
         predict_embeddings(other, folder)
+    pipe = make_pipeline(MultiBackboneEmbedder(BACKBONES), nameless)
+    with pytest.raises(ValueError, match=r"pass what reads them, classifier\[-1\]"):
+        predict_embeddings(pipe, folder)
 
 
 def assert_same_ensemble(found, expected, X):
@@ -358,6 +367,9 @@ def test_images_that_cannot_be_read_are_left_out(tmp_path, emoji):
     assert caught[0].filename == __file__
     X = read_embeddings(tmp_path / "table")[:-1]
     assert_same(head, LinearDiscriminantHead().fit(X, y))
+    for fitted in (LinearDiscriminantHead(), AdaptiveBackboneEnsemble()):
+        with pytest.warns(UserWarning, match="No other image shows 'owl', of which nothing"):
+            fitted.fit_from(tmp_path / "table", [*y, "owl"])
     found = predict_embeddings(head, tmp_path / "table", to=tmp_path / "proba")
     assert found.iloc[-1].isna().all()
     assert_array_equal(found["label"][:-1], head.predict(X))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
@@ -434,6 +435,27 @@ def test_rows_that_cannot_be_read_are_left_out_of_fit(make, fitted, broken, path
     assert [one.filename for one in caught] == [__file__] * 3
     assert_array_equal(clf.classes_, fitted.classes_)
     assert_array_equal(clf.predict_proba(paths), fitted.predict_proba(paths))
+
+
+def test_a_score_needs_labels(fitted, make, paths):
+    with pytest.raises(ValueError, match="y is None, and labels are needed"):
+        fitted.score(paths)
+    clusters = make(estimator=KMeans(2, n_init=1, random_state=0)).fit(paths)
+    assert clusters.score(paths) < 0
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series])
+def test_a_class_of_which_no_image_can_be_read_is_named(make, paths, y, kind):
+    images, labels = [*paths, "no.png", "no.png"], kind([*y.tolist(), "owl", y[0]])
+    told = "No other image shows 'owl', of which nothing is learned"
+    with pytest.warns(UserWarning, match=told):
+        clf = make(on_error="nan").fit(images, labels)
+    assert "owl" not in clf.classes_
+    with pytest.warns(UserWarning, match="2 of 34 images cannot be read") as caught:
+        unlabeled = [*y.tolist(), None, y[0]]
+        make(on_error="nan", unlabeled="ignore").fit(images, unlabeled)
+        make(on_error="nan", estimator=Ridge()).fit(images, np.arange(len(images)))
+    assert not any("No other" in str(one.message) for one in caught)
 
 
 def test_splits_of_all_rows_and_rows_that_cannot_be_read(make, broken):

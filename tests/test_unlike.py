@@ -22,6 +22,7 @@ from skclipens import (
     AdaptiveBackboneEnsemble,
     BackboneSelector,
     BlockPCA,
+    CascadeClassifier,
     CascadeEnsemble,
     LinearDiscriminantHead,
     MultiBackboneEmbedder,
@@ -240,8 +241,21 @@ def test_two_names_of_many_that_are_exchanged(few):
     (doubt,) = fit_doubts(X, targets, class_names=dict(enumerate(exchanged)))
     assert "the names in class_names exchanged" in doubt
     assert {"'land vehicle'", "'mammal'"} <= set(re.findall("'[^']+'", doubt))
-    (doubt,) = fit_doubts(X, exchanged[targets], head="residual")
+    y = exchanged[targets].astype(object)  # as a column of a frame has them
+    (doubt,) = fit_doubts(X, y, head="residual")
     assert "were labels exchanged" in doubt
+
+
+@pytest.mark.parametrize("n_rows", [1, None])
+def test_names_without_labels_are_not_doubted_for_their_rows(table, few, n_rows):
+    X, y = few[1]
+    rows = np.roll(np.argsort(y), 1)[:n_rows]  # none shows the class in whose place it stands
+    by_names = {"head": "zero-shot", "router": "uniform", "calibrate": False}
+    names = np.unique(y).tolist()
+    assert not fit_doubts(X[rows], None, class_names=names, **by_names)
+    clf = AdaptiveBackboneEnsemble(BACKBONES, random_state=0).fit(*table)
+    clf.set_params(class_names=names, **by_names).fit(X[rows])
+    assert not doubts(clf, swapped(table[0]))  # of which it has learned nothing
 
 
 def test_two_classes_of_which_one_is_rare_are_not_doubted(few):
@@ -346,6 +360,23 @@ def test_what_is_given_for_rows_in_another_order(frame):
         AdaptiveBackboneEnsemble(random_state=0).fit(X, y, groups=weights)
     with pytest.warns(UserWarning, match="X and y have the same index in another order"):
         find_label_issues(AdaptiveBackboneEnsemble(random_state=0), X, other)
+    head = ResidualHead(BACKBONES[0])
+    for estimator in (
+        head,
+        CascadeEnsemble(thresholds=0.5),
+        BackboneSelector(estimator=LinearDiscriminantHead()),
+    ):
+        with pytest.warns(UserWarning, match="X and sample_weight have the same index in another"):
+            estimator.fit(
+                X if estimator is not head else X.iloc[:, :WIDTH], y, sample_weight=weights
+            )
+
+
+def test_pictures_of_a_cascade_and_labels_in_another_order(emoji):
+    X = pd.Series(emoji[0][::20], [f"picture {i}" for i in range(len(emoji[0][::20]))])
+    y = pd.Series(emoji[1][::20], X.index).sample(frac=1, random_state=0)
+    with pytest.warns(UserWarning, match="X and y have the same index in another order"):
+        CascadeClassifier(BACKBONES, thresholds=0.5).fit(X, y)
 
 
 def test_true_labels_that_the_classifier_does_not_know(frame):

@@ -110,6 +110,12 @@ def warn_of_other_order(X, given, name="y", name_of_X="X"):
         )
 
 
+def warn_of_other_orders(X, **given):
+    """Warn of all that is given for each row, by its name; see :func:`warn_of_other_order`."""
+    for name, one in given.items():
+        warn_of_other_order(X, one, name)
+
+
 def is_default(index):
     """Whether the index of a frame or Series is 0, 1, 2 and so on, which says nothing of a row."""
     return getattr(index, "start", None) == 0 and index.step == 1

@@ -41,6 +41,7 @@ def refuse_images(X):
         Only its first value is looked at.
     """
     first = _first_of_column(X)
+    first = first.item() if isinstance(first, np.generic) else first  # prints without its type
     is_image = type(first).__module__.startswith("PIL.")
     if is_image or (isinstance(first, (str, bytes, os.PathLike)) and not _is_number(first)):
         text = repr(first)

@@ -166,13 +166,14 @@ def _first_gap_named(X):
         ) from None
 
 
-def warn_of_unknown_labels(classes, y):
+def warn_of_unknown_labels(classes, y, advice="Are they written otherwise, or numbered otherwise?"):
     """Warn of true labels that a classifier does not know, and can only get wrong.
 
     Parameters
     ----------
-    classes : ndarray of shape (C,)
+    classes : list of C labels
     y : array-like of shape (n,)
+    advice : str
 
     Warns
     -----
@@ -182,14 +183,13 @@ def warn_of_unknown_labels(classes, y):
     labels = np.asarray(y)
     if labels.ndim != 1:
         return
-    known = set(classes.tolist())
+    known = set(classes)
     unknown = [row for row, label in enumerate(labels.tolist()) if label not in known]
     if unknown:
         named = listed(labels[unknown].tolist())
         warn(
             f"{len(unknown)} of {len(labels)} rows of y, the first is row {unknown[0]}, have "
-            f"labels that were not there in fit: {named}. They can only count as wrong. Are they "
-            "written otherwise, or numbered otherwise?"
+            f"labels that were not there in fit: {named}. They can only count as wrong. {advice}"
         )
 
 
@@ -310,8 +310,8 @@ def labels_of(y, labeled):
     return y
 
 
-def refuse_unlabeled(y, option=None, name="y", *, minus_is_label=False):
-    """Raise ValueError if a row has no label, see :func:`unlabeled_rows`.
+def refuse_unlabeled(y, option=None, name="y", *, label=None):
+    """Raise ValueError if there is no y, or a row has no label, see :func:`unlabeled_rows`.
 
     Where all labels are -1 and 1, these are two classes.
 
@@ -322,15 +322,17 @@ def refuse_unlabeled(y, option=None, name="y", *, minus_is_label=False):
         The parameter of the estimator by which such rows are no error.
     name : str
         What the labels are called.
-    minus_is_label : bool
-        Whether -1 is a label among any numbers, as that of rejected rows is.
+    label : int, str or None
+        What is a label here, such as -1 or "", that of rejected rows.
     """
+    if y is None:
+        raise ValueError(f"{name} is None, and labels are needed: pass one for each row.")
     missing = unlabeled_rows(y, signs_are_classes=True)
     if not missing.any():
         return
     labels = _labels_as_given(y).tolist()
-    if minus_is_label:
-        missing &= [not _is_number(one) or one != -1 for one in labels]
+    if label is not None:
+        missing &= [not isinstance(one, (str, Real)) or one != label for one in labels]
         if not missing.any():
             return
     row = int(np.argmax(missing))

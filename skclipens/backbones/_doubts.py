@@ -16,7 +16,8 @@ _CODE = re.compile(
     r"0\d+|\d{5,}|\d+\.0+"
     r"|[a-z]{1,3}[-_ ]?\d{5,}"  # as of WordNet. Shorter ones may be names: "A320", "mp3"
     r"|(cls|class|category|label|id|target)[-_ ]?\d+"
-    r"|(?=[a-f]*\d)[\da-f-]{8,}",
+    r"|(?=[a-f]*\d)[\da-f-]{8,}"
+    r"|true|false|yes|no|positive|negative",  # as sheets write truth
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"(?P<letter>[a-z]?)(?P<number>\d+)", re.IGNORECASE)

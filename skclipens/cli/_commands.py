@@ -12,6 +12,7 @@ from PIL import Image
 
 import skclipens
 
+from .._utils._warnings import silent
 from ..backbones import BackboneNotAvailableError
 from ..embedding import EmbeddingStoreError, MultiBackboneEmbedder
 from ..embedding._gaps import gaps_of, warn_of_gaps
@@ -372,8 +373,10 @@ def evaluate(model, pictures, output, raw_names, **options):
 
 def _answers(model, files):
     """A frame of path, label and one probability per class; empty for what cannot be read."""
-    proba = model.predict_proba(files)
+    with silent(r"\d+ of \d+ images cannot be read"):
+        proba = model.predict_proba(files)
     read = ~np.isnan(proba).any(axis=1)
+    warn_of_gaps(~read, "have no label", files, all_may_be=True)
     labels = np.full(len(files), None, dtype=object)
     labels[read] = model.classes_[proba[read].argmax(axis=1)]
     columns = {f"{PROBABILITY}{c}": proba[:, i] for i, c in enumerate(model.classes_)}

@@ -14,6 +14,7 @@ from sklearn.metrics import (
 import skclipens
 
 from .._utils._messages import listed
+from .._utils._warnings import silent
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import gaps_of, readable, warn_of_gaps
 from ..images._wrapped import name_of
@@ -96,7 +97,9 @@ def ask(model, files, labels):
     last = model[-1]
     if not hasattr(last, "predict_proba"):
         raise ValueError(f"{type(last).__name__} has no probabilities to report on.")
-    unknown = np.setdiff1d(labels, last.classes_).tolist()
+    # What is text in a folder may be a number in a table.
+    written, classes = np.asarray(labels).astype(str), {str(one): one for one in last.classes_}
+    unknown = [one for one in np.unique(written).tolist() if one not in classes]
     if unknown:
         known = listed(last.classes_.tolist(), most=5, write=str)
         raise ValueError(
@@ -104,6 +107,7 @@ def ask(model, files, labels):
             f"It knows {known}. With a model that was fitted with --raw-names, give this option "
             "here, too."
         )
+    labels = np.array([classes[one] for one in written.tolist()], last.classes_.dtype)
     table = model[:-1].transform(files)
     gaps = gaps_of(table)
     warn_of_gaps(gaps, "are left out", files)
@@ -138,7 +142,8 @@ def _backbones_of(model):
 
 def _confusion(answers):
     classes = _shown_classes(answers)
-    counts = confusion_matrix(answers.labels, answers.predicted, labels=classes)
+    with silent("A single label was found"):
+        counts = confusion_matrix(answers.labels, answers.predicted, labels=classes)
     display = ConfusionMatrixDisplay(counts, display_labels=classes)
     ax = axes(2 + 0.3 * len(classes), 2 + 0.3 * len(classes))
     with_numbers = len(classes) <= _MOST_NUMBERS

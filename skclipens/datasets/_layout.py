@@ -3,7 +3,7 @@
 import os
 import re
 
-from skclipens.images._files import is_image_name
+from skclipens.images._files import is_image_name, refuse
 
 from .._utils._messages import listed
 from .._utils._warnings import warn
@@ -33,9 +33,14 @@ def walk(folder, left_out):
     place : str
     files : list of str
         Sorted.
+
+    Raises
+    ------
+    OSError
+        If a folder cannot be read.
     """
     read = {os.path.realpath(folder)}
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
         here = os.path.join(os.path.realpath(place), "")
         below, folders[:] = sorted(one for one in folders if not one.startswith(".")), []
         for one in below:

@@ -10,7 +10,7 @@ from sklearn.utils import Bunch
 from skclipens._utils._missing import is_missing
 from skclipens.datasets._bunch import make_dataset
 from skclipens.datasets._layout import check_classes, walk
-from skclipens.datasets._tables import read_table, typed
+from skclipens.datasets._tables import TABLE_SUFFIXES, read_table, typed
 from skclipens.images import ImageError
 from skclipens.images._files import IMAGE_SUFFIXES, is_image_name
 from skclipens.images._protocols import is_url
@@ -63,8 +63,8 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such folder.
+    OSError
+        If there is no such folder, or it or one below cannot be read.
     ValueError
         If it has no folders, one of them has no images, two get the same name, or they are parts of
         a data set ("train", "test") that have the folders of the classes in them.
@@ -207,8 +207,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     path_column = _column(table, path_column, _PATH_COLUMNS, "path_column")
     if path_column is None:
         raise ValueError(
-            f"{str(table_path)!r} has none of the columns {', '.join(_PATH_COLUMNS)}; path_column "
-            f"is one of {reprlib.repr(list(table.columns))}."
+            f"{str(table_path)!r} has none of the columns {', '.join(_PATH_COLUMNS)}, but "
+            f"{reprlib.repr(list(table.columns))}. Rename that of the paths, or give path_column."
         )
     label_column = _column(table, label_column, _LABEL_COLUMNS, "label_column")
     filenames = _images_of(table[path_column].tolist(), table_path)
@@ -254,6 +254,11 @@ def list_images(folder):
 
 def _existing_folder(path):
     folder = Path(path).expanduser().absolute()
+    if folder.is_file():
+        ends = " or ".join(TABLE_SUFFIXES)
+        raise NotADirectoryError(
+            f"{str(folder)!r} is no folder. If it is a table, it ends in {ends}."
+        )
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {str(folder)!r}.")
     return folder

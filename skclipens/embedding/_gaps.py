@@ -4,6 +4,7 @@ import numpy as np
 
 from .._utils._messages import listed
 from .._utils._sklearn import safe_indexing
+from .._utils._validation import column_of_labels, unlabeled_rows
 from .._utils._warnings import warn
 from ..images import ImageError
 from ..images._wrapped import row_named
@@ -50,12 +51,38 @@ def filled(table, rows, value):
     return table
 
 
-def warn_of_gaps(gaps, what, images, all_may_be=False):
-    """Warn of images that cannot be read. ImageError if there are no others."""
+def warn_of_gaps(gaps, what, images, all_may_be=False, labels=None):
+    """Warn of images that cannot be read, and of classes of which there is no other.
+
+    Parameters
+    ----------
+    gaps : ndarray of shape (n,), bool
+    what : str
+        What becomes of them.
+    images : sequence of n images or None
+    all_may_be : bool
+        Whether it is no error if none can be read.
+    labels : array-like of shape (n,) or None
+
+    Raises
+    ------
+    ImageError
+        If none can be read.
+    """
     rows = np.flatnonzero(gaps).tolist()
     if not rows:
         return
     named = listed(rows, write=lambda row: row_named(row, images))
     if len(rows) == len(gaps) and not all_may_be:
         raise ImageError(f"None of the {len(gaps)} images can be read: {named}.")
-    warn(f"{len(rows)} of {len(gaps)} images cannot be read and {what}: {named}.")
+    lost = _classes_lost(gaps, labels)
+    more = f" No other image shows {listed(lost)}, of which nothing is learned." if lost else ""
+    warn(f"{len(rows)} of {len(gaps)} images cannot be read and {what}: {named}.{more}")
+
+
+def _classes_lost(gaps, labels):
+    if labels is None or np.shape(labels) != gaps.shape:  # several for each image
+        return []
+    labels = column_of_labels(labels)
+    labeled = ~unlabeled_rows(labels, signs_are_classes=True)
+    return np.setdiff1d(labels[gaps & labeled], labels[~gaps & labeled]).tolist()

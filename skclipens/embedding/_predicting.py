@@ -1,8 +1,10 @@
 """Classifying the rows of a table that ``embed_to`` has written."""
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from ._base import BaseEmbedder
 from ._gaps import gaps_of
 from ._parts import PartedTable
 from ._streaming import Folder, content_of
@@ -40,7 +42,8 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
         If `folder` holds no embeddings.
     ValueError
         If a part is missing or damaged, a column is missing, `to` is not empty, or a classifier
-        that was fitted on such files is to read some that were made by other weights or settings.
+        that was fitted on such files is to read some that were made by other weights or settings,
+        or it is a pipeline that embeds images.
 
     See Also
     --------
@@ -64,6 +67,11 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
     import pandas as pd
 
     check_is_fitted(classifier)
+    if isinstance(classifier, Pipeline) and isinstance(classifier.steps[0][1], BaseEmbedder):
+        raise ValueError(
+            "classifier is a pipeline that embeds images, and a table of embeddings holds none: "
+            "pass what reads them, classifier[-1]."
+        )
     names = getattr(classifier, "feature_names_in_", None)
     table = PartedTable(folder, columns=None if names is None else names.tolist())
     table.refuse_other_settings(getattr(classifier, "_table_settings", {}))

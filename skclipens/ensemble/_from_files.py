@@ -111,7 +111,7 @@ class FitFrom:
             wanted = [next(fit) for fit in fits]
             keep = np.concatenate([one.keep for one in wanted])
             sums, kept = _read(self, rows, wanted, judges=rows.judges, keep=keep)
-            warn_of_gaps(rows.gaps, "are left out", None)
+            warn_of_gaps(rows.gaps, "are left out", None, labels=labels)
             y, metadata = rows.classes[rows.targets[kept.rows]], rows_of(metadata, kept.rows)
             warn_of_doubts(self, experts, router, kept.X, y)
             with few_rows_per_class():

@@ -99,7 +99,7 @@ def _warn_of_names(ensemble, X, y):
         row = int(np.argmax(n_rows * (best != every)))
         known = experts[0].head
         names = names_of_classes(classes, known.class_names)
-        warn(why + _said(known.class_names, classes[row].item(), names[row], names[best[row]]))
+        warn(why + _said(known.class_names, classes.tolist()[row], names[row], names[best[row]]))
 
 
 def _order_by_prompts(experts, X, targets, n_rows):

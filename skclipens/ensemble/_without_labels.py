@@ -12,6 +12,8 @@ from ..heads._text_head import check_names
 from ._heads import HEADS, named_heads
 from .routers import is_fixed, named_router
 
+_DOUBTS_OF_LABELS = "y has the class|Rows .* of X are the same|Prompts name|Rows of classes differ"
+
 
 def fit_by_names(ensemble, X):
     """Fit an ensemble whose labels are the names of its classes.
@@ -35,10 +37,12 @@ def fit_by_names(ensemble, X):
     draft, classes = labelled_by_names(ensemble)
     n = len(validate_data(ensemble, X))
     some = np.arange(len(classes)) % n  # any rows: zero-shot heads only look at y
-    with silent("y has the class"):  # the user gave no y that could be warned of
+    with silent(_DOUBTS_OF_LABELS):  # the user gave no y that could be warned of
         draft.fit(safe_indexing(X, some), classes)
     learned = {name: value for name, value in vars(draft).items() if name.endswith("_")}
-    vars(ensemble).update(learned, _folded=draft._folded)
+    for name in ("_table_settings", "_fitted_on"):  # which are of the rows of another fit
+        vars(ensemble).pop(name, None)
+    vars(ensemble).update(learned, _folded=draft._folded, _seen=())
     return ensemble
 
 

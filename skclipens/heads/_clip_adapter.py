@@ -163,7 +163,7 @@ class CLIPAdapterHead(BaseTextHead):
             features, targets, weights = features[heard], targets[heard], weights[heard]
         self.loss_curve_, coefs = self._train(features, targets, weights)
         self.adapter_coefs_ = [coef.astype(features.dtype) for coef in coefs]
-        self.n_iter_ = self.max_iter
+        self.n_iter_, self._ratio = self.max_iter, self.ratio
         return self
 
     @trains
@@ -195,7 +195,7 @@ class CLIPAdapterHead(BaseTextHead):
         adapted = features
         for coef in self.adapter_coefs_:
             adapted = np.maximum(adapted @ coef, 0)
-        mixed = self.ratio * adapted + (1 - self.ratio) * features
+        mixed = self._ratio * adapted + (1 - self._ratio) * features
         return self._text_logits(unit_rows(mixed))
 
 

@@ -5,6 +5,7 @@ from numbers import Real
 from operator import methodcaller
 
 import numpy as np
+from sklearn.exceptions import NotFittedError
 
 from .._utils._folds import FOLDS_CONSTRAINTS, covers_most, few_shot_folds
 from .._utils._given import check_weights
@@ -227,7 +228,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         sums = SumsOver(Sums(len(rows.classes), self.n_features_in_), slice(None))
         judges = rows.judges if judged else []
         (sums,), kept = rows.read(self, [sums], judges, verbose=verbose)
-        warn_of_gaps(rows.gaps, "are left out", None)
+        warn_of_gaps(rows.gaps, "are left out", None, labels=rows.classes[rows.targets])
         self._fit_sums(sums, rows, kept.rows, kept.X)
         self._table_settings = table.settings
         return self
@@ -278,6 +279,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
     def _of_sums(self):
         if "_sums" not in vars(self):
             raise AttributeError(f"{type(self).__name__} is not fitted: it has no coef_.")
+        if not self._sums.counts.any():
+            raise NotFittedError("partial_fit has seen no row with a weight yet.")
         discriminant = SummedDiscriminant(self._sums)
         solved = discriminant.linear(discriminant.ridge(self.shrinkage_))
         self.coef_, self.intercept_ = (one.astype(self._sums.dtype) for one in solved)

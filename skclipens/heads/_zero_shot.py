@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._utils._docstrings import fill_doc
+from .._utils._given import check_weights
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import fit_context
 from ._text_head import BaseTextHead
@@ -70,7 +71,7 @@ class ZeroShotHead(BaseTextHead):
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
-            Ignored, as nothing is learned from the rows.
+            Weights of the rows, which are checked, but nothing is learned from the rows.
 
         Returns
         -------
@@ -83,7 +84,8 @@ class ZeroShotHead(BaseTextHead):
             If X is not as wide as the backbone's embedding, a class has no name or a template has
             no place for it.
         """
-        self._fit_text(X, y)
+        features, _ = self._fit_text(X, y)
+        check_weights(sample_weight, features)
         return self
 
     def set_classes(self, classes, *, class_names=None, templates=None):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from .._utils._missing import without_mask
 from .._utils._warnings import warn
 from ._load import CHANNELS, is_tensor
 
@@ -69,7 +70,7 @@ def as_image_list(X):
     elif hasattr(X, "to_pylist"):  # a column of pyarrow
         items = X.to_pylist()
     elif hasattr(X, "__array__"):
-        items = _split_array(np.asarray(X))
+        items = _split_array(X if np.ma.isMaskedArray(X) else np.asarray(X))
     elif isinstance(X, (list, tuple)):
         items = list(X)
     elif isinstance(X, Sequence):
@@ -186,7 +187,7 @@ def _split_array(X):
                 "Expected one column of images, got an array with "
                 f"{X.shape[1]} columns (shape={X.shape}): select one."
             )
-        return list(X.ravel())
+        return list(without_mask(X).ravel())
     return _split_batch(X, channels_first=False)
 
 

@@ -236,11 +236,17 @@ def _expand(text):
 def _expand_path(text):
     # By the standard library: fsspec makes paths absolute, and a dict for each file.
     if os.path.isdir(text):
-        found = (os.path.join(folder, file) for folder, _, files in os.walk(text) for file in files)
+        places = os.walk(text, onerror=refuse)
+        found = (os.path.join(folder, file) for folder, _, files in places for file in files)
         return sorted(name for name in found if is_image_name(name) or _SHARD.search(name))
     if os.path.exists(text):
         return [text]
     return sorted(name for name in glob.iglob(text, recursive=True) if os.path.isfile(name))
+
+
+def refuse(error):
+    """Raise what is wrong with a folder, which ``os.walk`` would take for one without files."""
+    raise error
 
 
 def _expand_url(text):

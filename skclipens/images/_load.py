@@ -146,7 +146,10 @@ def _load_pixels(image):
         return _tensor_to_rgb(image, name)
     if hasattr(image, "__array__"):
         array = np.asarray(image)
-        return _array_to_rgb(array, f"array of shape {array.shape} and dtype {array.dtype}")
+        name = f"array of shape {array.shape} and dtype {array.dtype}"
+        if np.ma.is_masked(image):
+            raise image_error(name, "pixels are masked", "Fill them, as image.filled(255) does.")
+        return _array_to_rgb(array, name)
     reason, advice = f"it is of type {type(image).__name__}", f"Pass {_KINDS}."
     if isinstance(image, (list, tuple)):
         # numpy's strings print as np.str_('...')
@@ -297,10 +300,13 @@ def _deep_grey(picture, name):
 
 
 def _tensor_to_rgb(tensor, name):
-    tensor = tensor.detach().cpu()
-    if tensor.is_floating_point():
-        tensor = tensor.float()  # numpy has no bfloat16
-    array = tensor.numpy()
+    try:
+        tensor = tensor.detach().cpu()
+        if tensor.is_floating_point():
+            tensor = tensor.float()  # numpy has no bfloat16
+        array = tensor.numpy()
+    except (TypeError, NotImplementedError) as error:  # sparse, quantized, without values
+        raise image_error(name, str(error).rstrip("."), "Pass a dense one.") from error
     if array.ndim == 3 and array.shape[0] in CHANNELS:
         array = array.transpose(1, 2, 0)
     elif array.ndim == 3:

@@ -129,7 +129,7 @@ class AccuracyCostDisplay:
         ValueError
             If an expert has no cost, an image cannot be read, or a row has no label.
         """
-        refuse_unlabeled(y, minus_is_label=True)
+        refuse_unlabeled(y, label=-1)
         ensemble, X = split_ensemble(estimator, X, y)
         if costs is None:
             costs, cost_label = _known_costs(), cost_label or "GFLOPs per image"

@@ -160,7 +160,7 @@ class RoutingWeightsDisplay:
         ValueError
             If shapes do not fit, or a row has no label.
         """
-        refuse_unlabeled(y, minus_is_label=True)
+        refuse_unlabeled(y, label=-1)
         y = column_or_1d(y, warn=True)
         weights = check_array(routing_weights, dtype=float, input_name="routing_weights")
         check_consistent_length(y, weights)

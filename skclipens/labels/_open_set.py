@@ -9,10 +9,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, groups_of_copies, in_company
+from .._utils._given import warn_of_other_order
 from .._utils._images import refuse_images
 from .._utils._linalg import parts_of
 from .._utils._sklearn import HasMethods, Interval, fit_context
-from .._utils._validation import check_at_least_two, check_labels
+from .._utils._validation import (
+    check_at_least_two,
+    check_labels,
+    refuse_unlabeled,
+    warn_of_unknown_labels,
+)
 from .._utils._values import with_label
 from .._utils._versions import VersionsMixin
 from ..inspection._display import table_of
@@ -259,6 +265,43 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
         check_is_fitted(self)
         return self.estimator_.decision_function(self._table(X))
 
+    def score(self, X, y, sample_weight=None):
+        """Share of the rows that are classified or rejected rightly.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features), or collection of n images
+        y : array-like of shape (n,)
+            True labels; ``reject_label`` for rows of none of the classes.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            Accuracy.
+
+        Raises
+        ------
+        ValueError
+            If a row has no label, and not ``reject_label``.
+
+        Warns
+        -----
+        UserWarning
+            If a label was not there in ``fit`` and is not ``reject_label``.
+        """
+        check_is_fitted(self)
+        self._refuse_unlabeled(y)
+        warn_of_other_order(X, y)
+        label = self._label_of_rejected()
+        known, so = [*self.classes_, label], f"Rows of none of the classes are called {label!r}."
+        warn_of_unknown_labels(known, y, so if self.reject_rate else "")
+        return super().score(X, y, sample_weight)
+
+    def _refuse_unlabeled(self, y):
+        refuse_unlabeled(y, label=self._label_of_rejected())
+
     def _table(self, X):
         return X if self.embedder_ is None else table_of(self.embedder_, X)
 
@@ -267,8 +310,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
         return self._familiarity(np.stack([largest, self._nearest(unit_table(table))], axis=1))
 
     def _reject_label(self):
-        is_text = self.classes_.dtype.kind in "OUT"
-        label = ("" if is_text else -1) if self.reject_label is None else self.reject_label
+        label, is_text = self._label_of_rejected(), self.classes_.dtype.kind in "OUT"
         if isinstance(label, str) != is_text:
             kind = "a string" if is_text else "a number"
             raise ValueError(f"reject_label must be {kind}, as the labels are; got {label!r}.")
@@ -277,6 +319,11 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
                 f"{label!r} is a class, so it cannot say that a row is of none. Set reject_label."
             )
         return label
+
+    def _label_of_rejected(self):
+        if self.reject_label is None:
+            return "" if self.classes_.dtype.kind in "OUT" else -1
+        return self.reject_label
 
     def _familiarity(self, evidence):
         return ((evidence - self.location_) / self.scale_) @ np.array([1, _WEIGHT_OF_NEAREST])

@@ -11,12 +11,14 @@ from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, Stratifi
 from sklearn.pipeline import Pipeline
 from sklearn.utils import indexable
 
+from .._utils._given import warn_of_other_orders
 from .._utils._linalg import some_of
 from .._utils._progress import progress
 from .._utils._sklearn import safe_indexing, with_settings
-from .._utils._validation import few_rows_per_class, refuse_unlabeled
+from .._utils._validation import column_of_labels, few_rows_per_class, refuse_unlabeled
 from .._utils._warnings import silent
 from ..embedding._gaps import gaps_of, readable, warn_of_gaps
+from ..images import as_image_list
 from ._intervals import mean_of, paired_interval
 
 ENSEMBLE, PROMPTS = "ensemble", "prompts alone"
@@ -106,9 +108,10 @@ def compare_with_baselines(
     prompts alone                         0.85  0.01
     oracle: any backbone is right         0.90 -0.04
     """
-    baselines = dict(baselines or {})
+    warn_of_other_orders(X, y=y, groups=groups)
+    refuse_unlabeled(y, label=-1)
+    baselines, y = dict(baselines or {}), column_of_labels(y, warn=True)
     ensemble, X, y, groups = _table_of(estimator, X, y, groups)
-    refuse_unlabeled(y, minus_is_label=True)
     X, y, groups = indexable(X, y, groups)
     if groups is not None and isinstance(cv, Integral):
         cv = StratifiedGroupKFold(cv)
@@ -139,7 +142,7 @@ def _table_of(estimator, X, y, groups):
     gaps = gaps_of(table)
     if not gaps.any():
         return ensemble, table, y, groups
-    warn_of_gaps(gaps, "are left out", X)
+    warn_of_gaps(gaps, "are left out", as_image_list(X), labels=y)
     return ensemble, *readable([table, y, groups], gaps)
 
 

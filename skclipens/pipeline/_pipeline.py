@@ -4,7 +4,7 @@ from functools import wraps
 from numbers import Real
 
 import numpy as np
-from sklearn.base import is_regressor
+from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
@@ -295,8 +295,9 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         ImageError
             If an image cannot be read and ``on_error="raise"``, or none can.
         """
-        if y is not None and not is_regressor(self):
-            refuse_unlabeled(y)
+        if is_classifier(self):
+            # Of a classifier that rejects, what stands for no label may be a label.
+            getattr(self._final_estimator, "_refuse_unlabeled", refuse_unlabeled)(y)
         warn_of_other_order(X, y)
         after = self._after_gaps()
         if after is None:

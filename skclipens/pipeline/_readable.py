@@ -44,7 +44,8 @@ class Readable:
         to_before = {k: v for k, v in params.items() if k.partition("__")[0] in names}
         embedded = before.fit_transform(X, y, **to_before)
         gaps = gaps_of(embedded)
-        warn_of_gaps(gaps, "are left out", images_of(self, X))
+        labels = None if is_regressor(self) else y
+        warn_of_gaps(gaps, "are left out", images_of(self, X), labels=labels)
         _refuse_splits(self._final_estimator, gaps)
         params = {name: value for name, value in params.items() if name not in to_before}
         rows, y, *values = readable([embedded, y, *params.values()], gaps)
