@@ -3,7 +3,6 @@
 from numbers import Integral
 
 import numpy as np
-import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -24,13 +23,14 @@ from ._intervals import mean_of, paired_interval
 ENSEMBLE, PROMPTS = "ensemble", "prompts alone"
 LOGISTIC = "logistic regression, all columns"
 ORACLE = "oracle: any backbone is right"
+_ALONE = " alone"
 _STRENGTHS = {"C": [0.1, 1, 10, 100, 1000]}
 
 
 def compare_with_baselines(
     estimator, X, y, *, cv=5, groups=None, baselines=None, n_jobs=None, verbose=False
 ):
-    """Compare an ensemble with what one would take without it, on the same splits.
+    r"""Compare an ensemble with what one would take without it, on the same splits.
 
     It answers whether an ensemble is worth it on one's own pictures. Rows of the result are:
 
@@ -99,18 +99,21 @@ def compare_with_baselines(
     >>> names = emoji.target_names[emoji.target]
     >>> cv = FewShotSplit(n_shots=1, n_splits=2, random_state=0)
     >>> found = compare_with_baselines(clf, emoji.filenames, names, cv=cv)
-    >>> print(found[["accuracy", "gain"]].round(2))
-                                      accuracy  gain
-    ensemble                              0.85   NaN
-    logistic regression, all columns      0.55  0.30
-    zoo/RN20 alone                        0.82  0.04
-    zoo/ViT-8 alone                       0.73  0.12
-    prompts alone                         0.85  0.01
-    oracle: any backbone is right         0.90 -0.04
+    >>> found.columns.tolist()
+    ['accuracy', 'std', 'gain', 'low', 'high']
+    >>> print(*found.index, sep="\n")
+    ensemble
+    logistic regression, all columns
+    zoo/RN20 alone
+    zoo/ViT-8 alone
+    prompts alone
+    oracle: any backbone is right
+    >>> print(f"{found.loc['logistic regression, all columns', 'gain']:.1f}")
+    0.3
     """
     warn_of_other_orders(X, y=y, groups=groups)
     refuse_unlabeled(y, label=-1)
-    baselines, y = dict(baselines or {}), column_of_labels(y, warn=True)
+    baselines, y = _checked_names(baselines or {}), column_of_labels(y, warn=True)
     ensemble, X, y, groups = _table_of(estimator, X, y, groups)
     X, y, groups = indexable(X, y, groups)
     if groups is not None and isinstance(cv, Integral):
@@ -126,6 +129,13 @@ def compare_with_baselines(
             found.append(one)
             bar.update()
     return _summary(found, splits, len(y))
+
+
+def _checked_names(baselines):
+    for name in baselines:
+        if name in (ENSEMBLE, LOGISTIC, PROMPTS, ORACLE) or name.endswith(_ALONE):
+            raise ValueError(f"baselines: {name!r} is the name of another way. Rename it.")
+    return dict(baselines)
 
 
 def _table_of(estimator, X, y, groups):
@@ -160,7 +170,7 @@ def _judge(ensemble, baselines, X, y, groups, train, test):
     with few_rows_per_class(), silent("lbfgs failed to converge"):
         found[LOGISTIC] = right(_logistic_regression(y_train))
     alone = {
-        f"{backbone} alone": right(clone(ensemble).set_params(blocks=blocks), **groups)
+        f"{backbone}{_ALONE}": right(clone(ensemble).set_params(blocks=blocks), **groups)
         for backbone, blocks in _blocks_of_each(fitted).items()
     }
     found |= alone
@@ -169,8 +179,6 @@ def _judge(ensemble, baselines, X, y, groups, train, test):
         found[PROMPTS] = right(clone(ensemble).set_params(**plain), **groups)
     if alone:
         found[ORACLE] = np.any(list(alone.values()), axis=0)
-    if shared := found.keys() & baselines.keys():
-        raise ValueError(f"baselines: {min(shared)!r} is the name of another way. Rename it.")
     return found | {name: right(clone(one)) for name, one in baselines.items()}
 
 
@@ -204,6 +212,8 @@ def _blocks_of_each(ensemble):
 
 def _summary(found, splits, n_rows):
     """Accuracies and gains of each way, from which test rows it has right in each split."""
+    import pandas as pd
+
     tested = np.zeros((len(splits), n_rows), bool)
     right = {name: tested.copy() for name in found[0]}
     for i, ((_, test), of_split) in enumerate(zip(splits, found, strict=True)):
