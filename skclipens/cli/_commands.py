@@ -120,21 +120,14 @@ _COLUMNS = _options(
         help="What to take from the image towers. fit takes both, unless it is given heads.",
     ),
 )
-_OUTPUT = click.option(
-    "-o",
-    "--output",
-    callback=_in_a_folder,
-    metavar="OUT",
-    help="A .csv or .parquet file. Otherwise CSV goes to the screen.",
-)
 
 
-def _required_output(metavar, text):
-    return click.option(
-        "-o", "--output", required=True, callback=_in_a_folder, metavar=metavar, help=text
-    )
+def _output(text, **options):
+    """An option for the file to write, which says before the work that there is no place for it."""
+    return click.option("-o", "--output", callback=_in_a_folder, help=text, **options)
 
 
+_OUTPUT = _output("A .csv or .parquet file. Otherwise CSV goes to the screen.", metavar="OUT")
 _PICTURES = click.argument("pictures", nargs=-1, required=True, metavar="DIR|TABLE|FILES")
 _LABELLED = click.argument("pictures", metavar="DIR|TABLE")
 _CLASS_NAMES = click.option(
@@ -169,7 +162,7 @@ def cli():
 
 @cli.command()
 @_LABELLED
-@_required_output("MODEL", "The file to write.")
+@_output("The file to write.", metavar="MODEL", required=True)
 @click.option(
     "--head",
     callback=_split,
@@ -208,15 +201,16 @@ def fit(pictures, output, head, class_names, raw_names, backbones, **options):
 )
 @_CLASS_NAMES
 @_RAW_NAMES
-@_OUTPUT
+@_output("A .csv or .parquet file. Otherwise a table in percent is shown.", metavar="OUT")
 @_COLUMNS
 @_HOW
 def compare(pictures, shots, splits, class_names, raw_names, output, backbones, **options):
-    """Compare the classifier with what one would take without it, on labelled images.
+    """Show what the classifier gains over a logistic regression, or over one backbone.
 
-    That is a logistic regression of all columns, each backbone alone, and prompts alone. Shown are
-    the accuracy, its standard deviation over splits, and what the classifier gains, with its 95 %
-    interval.
+    On labelled images, each way to classify them is fitted and tested on the same splits: the
+    classifier, a logistic regression of all columns, each backbone alone, and prompts alone. Shown
+    are the accuracy, its standard deviation over splits, and the gain of the classifier with its
+    95 % interval.
     """
     check_can_write(output, [pictures])
     files, labels = find_labelled(pictures, raw_names)
@@ -271,7 +265,7 @@ def name(pictures, classes, output, backbones, **options):
 
 @cli.command()
 @_PICTURES
-@_required_output("OUT", "A .parquet or .csv file.")
+@_output("A .parquet or .csv file.", metavar="OUT", required=True)
 @_COLUMNS
 @_HOW
 def embed(pictures, output, backbones, **options):
@@ -289,13 +283,9 @@ def embed(pictures, output, backbones, **options):
 @_PICTURES
 @click.argument("words", metavar="WORDS|PICTURE")
 @click.option("-n", "--number", type=click.IntRange(1), default=10, show_default=True)
-@click.option(
-    "-o",
-    "--output",
-    callback=_in_a_folder,
+@_output(
+    "A .csv or .parquet file, or .html for a page of the images. Otherwise CSV goes to the screen.",
     metavar="OUT",
-    help="A .csv or .parquet file, or .html for a page of the images. Otherwise CSV goes to the "
-    "screen.",
 )
 @click.option(
     "--fusion",
@@ -348,7 +338,7 @@ def _found(retriever, query, number):
 @cli.command(epilog=_TRUST)
 @click.argument("model", metavar="MODEL")
 @_LABELLED
-@_required_output("REPORT", "The .html file to write.")
+@_output("The .html file to write.", metavar="REPORT", required=True)
 @_RAW_NAMES
 @_HOW
 def evaluate(model, pictures, output, raw_names, **options):
