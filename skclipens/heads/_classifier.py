@@ -68,11 +68,17 @@ class LabeledScoreMixin(ClassifierMixin):
         UserWarning
             If a label was not there in ``fit``, or X and y have the same index in another order.
         """
-        refuse_unlabeled(y)
-        warn_of_other_order(X, y)
         check_is_fitted(self)
-        warn_of_unknown_labels(self.classes_, y)
+        self._refuse_unlabeled(y)
+        warn_of_other_order(X, y)
+        self._warn_of_unknown_labels(y)
         return super().score(X, y, sample_weight)
+
+    def _refuse_unlabeled(self, y):
+        refuse_unlabeled(y)
+
+    def _warn_of_unknown_labels(self, y):
+        warn_of_unknown_labels(self.classes_, y)
 
 
 class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):

@@ -3,13 +3,12 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, groups_of_copies, in_company
-from .._utils._given import warn_of_other_order
 from .._utils._images import refuse_images
 from .._utils._linalg import parts_of
 from .._utils._sklearn import HasMethods, Interval, fit_context
@@ -21,6 +20,7 @@ from .._utils._validation import (
 )
 from .._utils._values import with_label
 from .._utils._versions import VersionsMixin
+from ..heads._classifier import LabeledScoreMixin
 from ..inspection._display import table_of
 from ._held_out import checked_labels, held_out_logits, logits_of, unit_table, without_embedder
 
@@ -38,7 +38,7 @@ def _estimator_has(name):
 
 
 @fill_doc
-class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, BaseEstimator):
     """Classify rows, and reject those that are of none of the classes.
 
     How familiar a row is, is the sum of two kinds of evidence: the largest logit that the
@@ -56,7 +56,8 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
         of the known classes will be. 0 rejects none.
     reject_label : int or str, default=None
         What a rejected row is called. None is -1 where labels are numbers, and "" where they are
-        strings: what stands for "no label" everywhere in this package.
+        strings: what stands for "no label" everywhere in this package. For ``score`` it is the true
+        label of rows that are of none of the classes.
     cv : int, default=5
         Folds of an estimator that has no ``cross_fit``.
     random_state : int, RandomState instance or None, default=None
@@ -122,6 +123,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
         "random_state": ["random_state"],
     }
     __metadata_request__fit = {"groups": True}
+    __metadata_request__score = {"sample_weight": None}  # fit takes none
 
     def __init__(self, estimator, *, reject_rate=0.05, reject_label=None, cv=5, random_state=None):
         self.estimator = estimator
@@ -265,42 +267,13 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, ClassifierMixin, Base
         check_is_fitted(self)
         return self.estimator_.decision_function(self._table(X))
 
-    def score(self, X, y, sample_weight=None):
-        """Share of the rows that are classified or rejected rightly.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features), or collection of n images
-        y : array-like of shape (n,)
-            True labels; ``reject_label`` for rows of none of the classes.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        float
-            Accuracy.
-
-        Raises
-        ------
-        ValueError
-            If a row has no label, and not ``reject_label``.
-
-        Warns
-        -----
-        UserWarning
-            If a label was not there in ``fit`` and is not ``reject_label``.
-        """
-        check_is_fitted(self)
-        self._refuse_unlabeled(y)
-        warn_of_other_order(X, y)
-        label = self._label_of_rejected()
-        known, so = [*self.classes_, label], f"Rows of none of the classes are called {label!r}."
-        warn_of_unknown_labels(known, y, so if self.reject_rate else "")
-        return super().score(X, y, sample_weight)
-
     def _refuse_unlabeled(self, y):
         refuse_unlabeled(y, label=self._label_of_rejected())
+
+    def _warn_of_unknown_labels(self, y):
+        label = self._label_of_rejected()
+        advice = f"Rows of none of the classes are called {label!r}." if self.reject_rate else ""
+        warn_of_unknown_labels([*self.classes_, label], y, advice)
 
     def _table(self, X):
         return X if self.embedder_ is None else table_of(self.embedder_, X)
