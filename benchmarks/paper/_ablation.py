@@ -65,13 +65,11 @@ VARIANTS = {
         "router": SuperLearnerRouter(loss="log_loss")
     },
     "one shot: former constants": {"one_shot": _systems.FORMER_ONE_SHOT},
-    "one shot: as it was, with residual heads, the nearest row, and less apart": {
-        "head": list(_POOL),
-        "one_shot": _NEAREST | _LESS_APART,
-    },
+    "one shot: less apart, as it was": {"one_shot": {"UNJUDGED_POWER": 4}},
+    "one shot: farther apart": {"one_shot": {"UNJUDGED_POWER": 1}},
+    "one shot: much less apart, as it was before": {"one_shot": _LESS_APART},
     "one shot: with residual heads": {"head": list(_POOL)},
     "one shot: the nearest row in place of logistic regression": {"one_shot": _NEAREST},
-    "one shot: less apart": {"one_shot": _LESS_APART},
     "one shot: weaker corrections (divided by twice as much)": {"one_shot": _corrections(2.0)},
     "one shot: stronger corrections (divided by half as much)": {"one_shot": _corrections(0.5)},
 }

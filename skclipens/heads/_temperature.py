@@ -6,12 +6,12 @@ from scipy.special import log_softmax
 from .._utils._folds import covers_most
 from .._utils._linalg import row_batches, some_of, take_rows, total_weight
 
-# For what no row can judge, as with one row per class; chosen on the validation sets with 5 to 10
+# For what no row can judge, as with one row per class; chosen on the validation sets with 5 to 20
 # draws. The variants "one shot" of the ablation in benchmarks/paper measure other values.
 # - Spread of the logits of a head: the first times relative log-loss ** the second.
 # - Range of the temperature of a correction of prompts, and its slope in what the prompts know.
 # - C of the logistic regression that takes the place of a discriminant, or None for none.
-UNJUDGED_SPREAD, UNJUDGED_POWER = 1.0, 4
+UNJUDGED_SPREAD, UNJUDGED_POWER = 1.0, 2
 UNJUDGED_TEMPERATURES, UNJUDGED_SLOPE = (0.2, 0.75), 3.0
 UNJUDGED_STRENGTH = 10.0
 
