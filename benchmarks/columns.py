@@ -15,8 +15,8 @@ import pandas as pd
 
 from skclipens import AdaptiveBackboneEnsemble
 from skclipens.backbones._kinds import parse_kind
-from skclipens.model_selection._intervals import crossed_bootstrap, ends, paired_interval
 
+from ._differences import difference, differences_table
 from ._machine import describe, heading, markdown_of
 from ._options import backbones_of, parser_of_sets, sets_of
 from .paper import _rivals
@@ -128,15 +128,11 @@ def _rival(Z, places, blocks, y, train):
 
 
 def _cell(name, shots, way, plain, right, rival, tested, seconds):
-    values = {"plain": np.subtract(right, plain, dtype=np.float32)}
-    if rival[0] is not None:
-        values["rival"] = np.subtract(right, rival, dtype=np.float32)
+    others = {"plain": plain} | ({} if rival[0] is None else {"rival": rival})
     cell = {"set": name, "shots": shots, "way": way, "fit": np.median(seconds)}
     cell["accuracy"] = np.mean([one[mask].mean() for one, mask in zip(right, tested)])
-    for other, difference in values.items():
-        zeros = np.zeros_like(difference)
-        cell[other] = paired_interval(difference, zeros, tested)
-        cell[f"{other} replicates"] = crossed_bootstrap(difference, tested)
+    for name_of_other, other in others.items():
+        cell |= difference(name_of_other, right, other, tested)
     return cell
 
 
@@ -145,28 +141,14 @@ def report(cells, backbones):
     texts = []
     for way, rows in cells.groupby("way", sort=False):
         if way != PLAIN:
-            texts += [f"## {way.capitalize()}, less the image alone", _table(rows, "plain")]
+            texts += [
+                f"## {way.capitalize()}, less the image alone",
+                differences_table(rows, "plain"),
+            ]
         if "rival" in rows and rows["rival"].notna().all():
             title = f"## {way.capitalize()}: less logistic regression on the same columns"
-            texts += [title, _table(rows, "rival")]
+            texts += [title, differences_table(rows, "rival")]
     return "\n\n".join([*texts, "## What it costs", _costs(cells, backbones)])
-
-
-def _table(rows, other):
-    text = rows.assign(cell=rows[other].map(_points))
-    frame = text.pivot(index="set", columns="shots", values="cell").loc[rows["set"].unique()]
-    means = {}
-    for shots, of_shots in rows.groupby("shots"):
-        low, high = ends(np.mean(of_shots[f"{other} replicates"].tolist(), axis=0))
-        means[shots] = _points((of_shots[other].map(lambda one: one[0]).mean(), low, high))
-    frame.loc["mean of the sets"] = means
-    frame.index.name = "set, labelled pictures per class"
-    return markdown_of(frame)
-
-
-def _points(values):
-    difference, low, high = (100 * value for value in values)
-    return f"{difference:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def _costs(cells, backbones):

@@ -12,6 +12,7 @@ from benchmarks import (
     out_of_memory,
     scale,
     search,
+    tables,
     unlabeled,
 )
 
@@ -66,6 +67,18 @@ def test_program_of_unlabelled_pictures(capsys, tmp_path):
     assert "| mean of the sets | " in printed
 
 
+def test_program_of_tables(capsys, tmp_path):
+    tables.main(
+        ["--datasets", "digits", "--backbones", "zoo/ViT-16", "--shots", "1", "--draws", "1"]
+        + ["--work", str(tmp_path)]
+    )
+    printed = capsys.readouterr().out
+    for kind in tables.KINDS:
+        assert f"## {kind.capitalize()}" in printed
+    assert f"### Less {tables.FOREST}" in printed
+    assert "| mean of the sets | " in printed
+
+
 def test_program_of_doubts(capsys, tmp_path):
     backbones = ["zoo/ViT-16", "zoo/RN20"]
     arguments = ["--datasets", "digits", "--backbones", *backbones, "--work", str(tmp_path)]
@@ -97,7 +110,7 @@ def test_program_of_pictures_found_by_words(capsys, tmp_path):
     assert "`zoo/ViT-16`" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("program", [columns, doubts, search, unlabeled])
+@pytest.mark.parametrize("program", [columns, doubts, search, tables, unlabeled])
 def test_programs_say_that_no_set_is_available(program, tmp_path):
     with pytest.raises(SystemExit, match="None of the sets is available"):
         program.main(["--datasets", "cifar10", "--data-home", str(tmp_path)])

@@ -309,3 +309,25 @@ def test_a_bar_shows_how_far_a_long_fit_is(X, y, capsys):
     assert "MixtureRouter: 100%" in shown.err
     clf.set_params(verbose=False, router="mixture").fit(X, y)
     assert capsys.readouterr() == ("", "")
+
+
+def test_one_row_of_each_class_leaves_the_heads_on_all_columns_alone(frame, X, y):
+    first = np.unique(y, return_index=True)[1]
+    table = frame.assign(price=np.random.default_rng(0).normal(size=len(y)))
+    clf = make(None, head="auto")
+    learned = [one.name for one in clf.fit(table.iloc[first], y[first]).experts_ if one.learns]
+    assert learned == ["all:linear-all", "all:kernel"]
+    learned = [one.name for one in clf.fit(table, y).experts_ if one.learns]
+    of_blocks = [*(f"{one}:residual" for one in BACKBONES), "other:linear"]
+    assert learned == [*of_blocks, "all:linear-all", "all:kernel"]
+
+
+def test_numbers_that_say_nothing_do_not_drown_pictures(frame, X, y):
+    first = np.unique(y, return_index=True)[1]
+    rest = np.setdiff1d(np.arange(len(y)), first)
+    noise = np.random.default_rng(0).normal(1000, 300, (len(y), 5))
+    table = frame.assign(**{f"price {i}": column for i, column in enumerate(noise.T)})
+    clf = make(None, head="auto")
+    alone = clf.fit(frame.iloc[first], y[first]).score(frame.iloc[rest], y[rest])
+    beside = clf.fit(table.iloc[first], y[first]).score(table.iloc[rest], y[rest])
+    assert beside > alone - 0.1

@@ -213,13 +213,21 @@ def test_blocks_that_say_nothing_are_named(table):
 def test_a_column_that_drowns_all_others_is_named(table):
     X, y = table
     price = np.random.default_rng(0).normal(1e4, 3e3, (len(X), 1))
+    clf = AdaptiveBackboneEnsemble([("all", slice(None))], head="linear-probe", random_state=0)
+    (text,) = said(lambda: clf.fit(np.hstack([price, X]), y))
+    assert text.startswith("Column 0 has more than 99% of the variance of what 'all' reads")
+    assert not said(lambda: clf.fit(np.hstack([price / 3e3, X]), y))
+
+
+def test_linear_heads_of_an_ensemble_read_columns_in_any_unit(table):
+    X, y = table
+    price = np.random.default_rng(0).normal(1e4, 3e3, len(X))
     frame = pd.DataFrame(X.copy(), columns=[f"{SPEC}__{i}" for i in range(128)])
     clf = AdaptiveBackboneEnsemble(random_state=0)
-    (text,) = said(lambda: clf.fit(frame.assign(price=price), y))
-    assert "Column 'price' has more than 99% of the variance of what 'all:linear-all' reads" in text
-    (text,) = said(lambda: clf.set_params(head="linear").fit(np.hstack([price, X]), y))
-    assert text.startswith("Column 0 has more than 99% of the variance of what 'all' reads")
-    assert not said(lambda: clf.set_params(head="auto").fit(frame.assign(price=price / 3e3), y))
+    in_cents, in_thousands = frame.assign(price=100 * price), frame.assign(price=price / 1e3)
+    assert not said(lambda: clf.fit(in_cents, y))
+    proba = clf.predict_proba(in_cents)
+    assert_allclose(clf.fit(in_thousands, y).predict_proba(in_thousands), proba, atol=1e-3)
 
 
 @pytest.mark.parametrize("scaled", [False, True])

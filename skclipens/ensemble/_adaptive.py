@@ -62,10 +62,11 @@ class AdaptiveBackboneEnsemble(
         - ``"tip-adapter"``, ``"gda"``, ``"clap"``, ``"cross-modal"`` and ``"clip-adapter"``: a
           :class:`TipAdapterHead`, :class:`GDAHead`, :class:`CLAPHead`, :class:`CrossModalHead` or
           :class:`CLIPAdapterHead` on each of these;
-        - ``"linear"``: a :class:`LinearDiscriminantHead` on each block;
+        - ``"linear"``: a :class:`LinearDiscriminantHead` on each block, which divides columns of
+          blocks that are of no backbone by their standard deviations;
         - ``"linear-probe"``: a :class:`LinearProbeHead`, logistic regression that sweeps its
           regularisation, on each block;
-        - ``"linear-all"``: one :class:`LinearDiscriminantHead` on all blocks together;
+        - ``"linear-all"``: one such head on all blocks together;
         - ``"kernel"``: one :class:`KernelHead` on all blocks together that are embeddings;
         - a classifier: a clone of it on each block. A head that starts from prompts takes the
           backbone of its block; if it names a backbone, it goes to the blocks of that one only;
@@ -75,8 +76,9 @@ class AdaptiveBackboneEnsemble(
           that is fitted already is wrapped in :class:`sklearn.frozen.FrozenEstimator`;
         - ``"auto"``: zero-shot and residual heads on blocks that are a backbone's embedding, linear
           heads on others but pooled features, one linear head on all blocks together, and a kernel
-          head. Where labels are numbers and have no ``class_names``, linear heads alone. No
-          residual heads where at least half of the classes have one row.
+          head. Where labels are numbers and have no ``class_names``, linear heads alone. Where
+          at least half of the classes have one row, no row can judge a head of one block: then
+          only the two on all blocks learn.
     router : str or router, default="shrunk"
         How experts are combined.
 

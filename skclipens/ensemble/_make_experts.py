@@ -2,6 +2,7 @@
 
 from itertools import zip_longest
 
+import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
@@ -26,8 +27,8 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
     named_classes : bool
         Whether ``"auto"`` may use heads that start from names.
     one_shot : bool
-        Whether there is one row of most classes: ``"auto"`` then has no head that corrects prompts
-        of one backbone, as no row can judge its corrections.
+        Whether there is one row of most classes: of heads that learn, ``"auto"`` then has those
+        alone that read all blocks, as no row can judge the others.
     **defaults : dict
         Parameters that heads get where they have them and these are None: ``class_names``,
         ``templates``, ``cache``, ``random_state``.
@@ -84,8 +85,9 @@ def _auto(blocks, named_classes, one_shot):
     of_kernel = _blocks_for(KERNEL, blocks) if named else []
     kinds = {
         "zero-shot": named,
+        # Of one row per class, no row can judge these beside the heads that read all blocks.
         "residual": [] if one_shot else named,
-        "linear": others,
+        "linear": [] if one_shot and of_all else others,
         LINEAR_ALL: of_all,
         KERNEL: of_kernel,
     }
@@ -122,7 +124,13 @@ def _from_block(block, named_classes):
         (part.backbone if named_classes and part.has_text else None, of_part)
         for part, of_part in zip(block.members, columns, strict=True)
     ]
-    return {"backbone": None if block.is_pooled else block.backbone, "blocks": parts}
+    pairs = zip(block.members, columns, strict=True)
+    others = [np.arange(of.start, of.stop) for part, of in pairs if part.backbone is None]
+    return {
+        "backbone": None if block.is_pooled else block.backbone,
+        "blocks": parts,
+        "standardize": np.concatenate(others) if others else None,
+    }
 
 
 def _filled(head, given):

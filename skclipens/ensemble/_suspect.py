@@ -135,7 +135,7 @@ def _is_rescaled(values):
 def _warn_of_dominant_column(experts_of_blocks, X, names, index):
     """Warn of a column beside which a head of this package can see no other."""
     for block, experts in experts_of_blocks:
-        own = [one for one in experts if one.learns and isinstance(one.head, LogitClassifierMixin)]
+        own = [one for one in experts if one.learns and _reads_as_scaled(one.head)]
         place = _dominant(take_columns(some_rows(X), block.columns)) if own else None
         if place is None:
             continue
@@ -148,6 +148,12 @@ def _warn_of_dominant_column(experts_of_blocks, X, names, index):
                 "out."
             )
         return
+
+
+def _reads_as_scaled(head):
+    """Whether it is a head of this package that reads all columns in the units that they have."""
+    is_own = isinstance(head, LogitClassifierMixin)
+    return is_own and getattr(head, "standardize", None) is None
 
 
 def _dominant(values):

@@ -23,6 +23,7 @@ from .._utils._validation import few_rows_per_class
 
 _ROWS_AT_ONCE = 4096
 _MAX_ITER = 1000
+_ROUNDING = 4 * np.finfo(np.float32).eps  # of a constant column, relative to its mean
 
 
 class Discriminant:
@@ -45,6 +46,8 @@ class Discriminant:
         Weights of the rows.
     log_prior : ndarray of shape (C,) or None
         None: a class is the likelier the more rows it has.
+    standardized : ndarray of int or None
+        Positions of columns to standardize, see :func:`scales_of`.
 
     Attributes
     ----------
@@ -55,13 +58,20 @@ class Discriminant:
         Traces of the scatter around the mean of all rows, and around the means of classes.
     """
 
-    def __init__(self, X, targets, n_classes, weights=None, log_prior=None):
+    def __init__(self, X, targets, n_classes, weights=None, log_prior=None, standardized=None):
         self._X, self._targets, self._given_weights = X, targets, weights
+        self._standardized = standardized
         self._weights = np.ones(len(X), X.dtype) if weights is None else weights
         self.n_rows, self.n_features = total_weight(targets, weights), X.shape[1]
         self._counts = np.bincount(targets, self._weights, minlength=n_classes)
         self._centre = mean_row(X, weights)
         R = X - self._centre
+        self._scales = 1.0
+        if standardized is not None:
+            variances = np.average(R[:, standardized] ** 2, axis=0, weights=weights)
+            of_columns = variances, self._centre[standardized], standardized, self.n_features
+            self._scales = scales_of(*of_columns).astype(X.dtype)
+            R *= self._scales
         sums = one_hot(targets, n_classes, self._weights).T @ R
         self._tiny = np.finfo(X.dtype).tiny
         self._means = sums / np.maximum(self._counts, self._tiny)[:, None].astype(X.dtype)
@@ -108,7 +118,7 @@ class Discriminant:
         """The discriminant of some rows, with the priors of all."""
         of_rows = some_of(self._given_weights, rows)
         given = self._X[rows], self._targets[rows], len(self._means), of_rows
-        return Discriminant(*given, self._log_prior)
+        return Discriminant(*given, self._log_prior, self._standardized)
 
     def linear(self, ridge):
         """Logits as a function of a row.
@@ -130,8 +140,8 @@ class Discriminant:
             coef = (right - R.T @ dual) * (self.n_rows / ridge)
         else:
             coef = solve(gram, right, assume_a="pos", overwrite_a=True) * self.n_rows
-        bias = np.einsum("cd,dc->c", self._centre + self._means / 2, coef)
-        return self._of_unseen(coef.T, -bias, self._log_prior)
+        halves = np.einsum("cd,dc->c", self._means / 2, coef)
+        return self._of_rows_as_they_are(coef.T, -halves, self._log_prior)
 
     def of_means(self, strength):
         """Logits that tell the means of classes apart by a logistic regression.
@@ -163,7 +173,12 @@ class Discriminant:
             of_basis, bias[seen] = solved
             coef[seen] = of_basis @ basis.T / unit
         priors = np.where(self._counts > 0, 0, self._log_prior).astype(bias.dtype)
-        return self._of_unseen(coef, bias - coef @ self._centre, priors)
+        return self._of_rows_as_they_are(coef, bias, priors)
+
+    def _of_rows_as_they_are(self, coef, intercept, priors):
+        """With priors, and for rows that are neither centred nor scaled."""
+        coef = coef * self._scales
+        return self._of_unseen(coef, intercept - coef @ self._centre, priors)
 
     def _of_unseen(self, coef, intercept, priors):
         """With priors, where a class without rows has the mean of the others, and its prior.
@@ -322,6 +337,32 @@ class HeldOutDiscriminants:
         found, known = np.zeros((n_rows, logits.shape[1]), logits.dtype), np.zeros(n_rows, bool)
         found[self.rows], known[self.rows] = logits, True
         return found, known
+
+
+def scales_of(variances, means, standardized, n_features):
+    """What columns are multiplied by, so that some of them have the same variance.
+
+    All these together have a variance of one, which no embedding of unit length exceeds.
+
+    Parameters
+    ----------
+    variances, means : ndarray of shape (m,)
+        Of these columns.
+    standardized : ndarray of shape (m,), int
+        Their positions.
+    n_features : int
+        Number of all columns.
+
+    Returns
+    -------
+    ndarray of shape (n_features,)
+        One for all other columns, and zero for those that are constant.
+    """
+    deviations, scales = np.sqrt(variances), np.ones(n_features)
+    vary = deviations > _ROUNDING * np.abs(means)
+    scales[standardized] = 0
+    scales[standardized[vary]] = 1 / (deviations[vary] * np.sqrt(len(standardized)))
+    return scales
 
 
 def _squares(X):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._utils._linalg import one_hot, parts_of, some_of
-from ._discriminant import Discriminant
+from ._discriminant import Discriminant, scales_of
 
 _ROWS_AT_ONCE = 4096
 
@@ -92,27 +92,39 @@ class SummedDiscriminant(Discriminant):
     judges : ndarray of int or None
         Positions of the rows that judge.
     X_judges : ndarray of shape (n_judges, d) or None
+    standardized : ndarray of int or None
+        As in :class:`Discriminant`.
     """
 
     _is_wide = False
 
-    def __init__(self, sums, targets=None, weights=None, judges=None, X_judges=None):
+    def __init__(
+        self, sums, targets=None, weights=None, judges=None, X_judges=None, standardized=None
+    ):
         self.n_features = sums.of_classes.shape[1]
         self.n_rows, self._counts, self._centre = sums.counts.sum(), sums.counts, sums.mean
         self._tiny = np.finfo(sums.dtype).tiny
         self._means = sums.of_classes / np.maximum(self._counts, self._tiny)[:, None] - self._centre
         self._means[self._counts == 0] = 0
+        self._scales = 1.0
+        scatter = sums.scatter
+        if standardized is not None:
+            variances = scatter.diagonal()[standardized] / self.n_rows
+            of_columns = variances, sums.mean[standardized], standardized, self.n_features
+            self._scales = scales_of(*of_columns)
+            self._means *= self._scales
+            scatter = scatter * np.outer(self._scales, self._scales)
         between = (self._means.T * self._counts) @ self._means
-        self.total = float(sums.scatter.trace())
+        self.total = float(scatter.trace())
         self.within = self.total - float(between.trace())
-        self._gram = np.subtract(sums.scatter, between, out=between)
+        self._gram = np.subtract(scatter, between, out=between)
         self._residuals = None
         self._log_prior = self._log_priors(None)
         if judges is not None:
             self._targets = targets
             self._weights = np.ones(len(targets)) if weights is None else weights
             self.judges = judges
-            R = X_judges - self._centre - self._means[targets[judges]]
+            R = (X_judges - self._centre) * self._scales - self._means[targets[judges]]
             self._of_judges = R * np.sqrt(self._weights[judges])[:, None]
 
     @property

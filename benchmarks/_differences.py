@@ -1,0 +1,52 @@
+"""Differences of accuracies by set and number of labelled pictures, with intervals."""
+
+import numpy as np
+
+from skclipens.model_selection._intervals import crossed_bootstrap, ends, paired_interval
+
+from ._machine import markdown_of
+
+SET = "set, labelled pictures per class"
+
+
+def difference(name, right, other, tested):
+    """Cells of a row, for :func:`differences_table`: the interval, and the replicates behind it.
+
+    Parameters
+    ----------
+    name : str
+        Of what is compared with.
+    right, other : array-like of shape (D, N), bool
+        Which pictures the one and the other has right, by draw.
+    tested : array-like of shape (D, N), bool
+    """
+    values = np.subtract(right, other, dtype=np.float32)
+    return {
+        name: paired_interval(values, np.zeros_like(values), tested),
+        f"{name} replicates": crossed_bootstrap(values, tested),
+    }
+
+
+def differences_table(rows, name):
+    """A table in Markdown: a row for each set, and their mean, a column for each number of shots.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns set, shots, and those of :func:`difference`.
+    name : str
+    """
+    text = rows.assign(cell=rows[name].map(_points))
+    frame = text.pivot(index="set", columns="shots", values="cell").loc[rows["set"].unique()]
+    means = {}
+    for shots, of_shots in rows.groupby("shots"):
+        low, high = ends(np.mean(of_shots[f"{name} replicates"].tolist(), axis=0))
+        means[shots] = _points((of_shots[name].map(lambda one: one[0]).mean(), low, high))
+    frame.loc["mean of the sets"] = means
+    frame.index.name = SET
+    return markdown_of(frame)
+
+
+def _points(values):
+    difference, low, high = (100 * value for value in values)
+    return f"{difference:+.1f} [{low:+.1f}, {high:+.1f}]"

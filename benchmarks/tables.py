@@ -1,0 +1,160 @@
+"""A table with a column of pictures: the ensemble beside what else reads pictures and numbers.
+
+    python -m benchmarks.tables --datasets emoji tuxpaint photographs --data-home DATA_HOME
+
+The pictures are real and the numbers are drawn: each class has a mean in each column, and rows
+differ from it by noise, so that how much the numbers tell is known. Everything is fitted on the
+same rows, and the numbers are scaled by them. Embeddings are kept in the work folder.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skclipens import AdaptiveBackboneEnsemble
+from skclipens.backbones._kinds import parse_kind
+
+from ._differences import SET, difference, differences_table
+from ._machine import describe, heading, markdown_of
+from ._options import backbones_of, parser_of_sets, sets_of
+from .paper import _rivals
+from .paper._embedding import ALL_FEATURES, blocks_of, embed
+from .paper._experiments import few_shot_draws
+
+OURS, OF_PICTURES = "ensemble", "ensemble, pictures alone"
+OF_NUMBERS = "LogisticRegression, C searched, numbers alone"
+CONCATENATED = "LogisticRegression, C searched"
+SCALED = "LogisticRegression, C searched, all columns scaled"
+FOREST = "RandomForestClassifier, 500 trees"
+OTHERS = (CONCATENATED, SCALED, FOREST, OF_PICTURES, OF_NUMBERS)
+
+
+class Numbers(NamedTuple):
+    """How many columns of numbers there are, and the noise in them; means of classes vary by 1."""
+
+    columns: int
+    noise: float
+
+
+KINDS = {
+    "five columns that tell much": Numbers(5, 1.5),
+    "twenty columns that tell a little each": Numbers(20, 3.0),
+    "five columns that tell nothing": Numbers(5, np.inf),
+}
+_NOTE = """\
+{draws} draws, seeds 0 to {last}; in each of them {classes} classes, drawn at random, where a set
+has more; at most {n_test} test pictures. The ensemble reads image embeddings, pooled features and
+numbers, as `make_backbone_pipeline` and a ColumnTransformer would give them; its rivals read image
+embeddings and numbers. Numbers have mean 0 and variance 1 on the training rows. "All columns
+scaled": the embeddings, too. Differences in points, with the 95 % interval of a bootstrap over
+pictures and draws; intervals of means over sets hold the sets fixed."""
+
+
+def parse(arguments):
+    parser = parser_of_sets("tables", __doc__, datasets=["emoji", "tuxpaint", "photographs"])
+    add = parser.add_argument
+    add("--shots", nargs="+", type=int, default=[1, 4, 16])
+    add("--draws", type=int, default=5)
+    add("--classes", type=int, default=10, help="at most, in a draw")
+    add("--per-class", type=int, default=40, help="at most, in a training pool")
+    add("--n-test", type=int, default=1000, help="at most, where a set has a test part")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    """Command line."""
+    options = parse(arguments)
+    backbones, cells = backbones_of(options), []
+    asked = options.shots, options.draws, options.classes
+    for dataset, work in sets_of(options, per_class=options.per_class, n_test=options.n_test):
+        cells += measure(dataset, backbones, *asked, work)
+    print(heading("Pictures beside numbers", "tables", arguments))
+    print(describe(["scikit-learn", "torch", "numpy"]) + "\n")
+    last = options.draws - 1
+    print(_NOTE.format(last=last, **vars(options)) + "\n")
+    print(report(pd.DataFrame(cells)))
+
+
+def measure(dataset, backbones, shots, draws, n_classes, work):
+    """A row for each kind of numbers and number of shots."""
+    X = np.array(embed(dataset, backbones, work, columns=ALL_FEATURES))
+    y, places = np.asarray(dataset.y), blocks_of(backbones, ALL_FEATURES)
+    for k in shots:
+        splits = few_shot_draws(dataset, k, draws, 0, n_classes)
+        for kind, numbers in KINDS.items():
+            found, tested = {}, []
+            for draw, (train, test) in enumerate(splits):
+                Z = draw_numbers(y, numbers, train, np.random.default_rng(draw))
+                ways = ways_of(dataset, places, X, Z, y[train], draw)
+                for name, (clf, columns) in ways.items():
+                    right = np.zeros(len(y), bool)
+                    predicted = clf.fit(columns[train], y[train]).predict(columns[test])
+                    right[test] = predicted == y[test]
+                    found.setdefault(name, []).append(right)
+                tested.append(np.isin(np.arange(len(y)), test))
+            yield _cell(dataset.name, k, kind, found, tested)
+
+
+def draw_numbers(y, numbers, train, rng):
+    """Columns of numbers of which the class is the mean, or that say nothing where all is noise."""
+    classes, targets = np.unique(y, return_inverse=True)
+    means = rng.normal(size=(len(classes), numbers.columns))[targets]
+    noise = rng.normal(size=means.shape)
+    Z = noise if np.isinf(numbers.noise) else means + numbers.noise * noise
+    return StandardScaler().fit(Z[train]).transform(Z).astype(np.float32)
+
+
+def ways_of(dataset, places, X, Z, y, draw):
+    """Classifiers, not fitted, each with the columns that it reads."""
+    blocks = [(name, np.arange(place.start, place.stop)) for name, place in places.items()]
+    numbers = ("numbers", X.shape[1] + np.arange(Z.shape[1]))
+    plain = [place for name, place in places.items() if not parse_kind(name).pooled]
+    both = np.hstack([*(X[:, place] for place in plain), Z])
+    of_ensembles = {"random_state": draw, **dataset.prompts}
+    searched = _rivals.make(_rivals.SEARCHED, [], y)
+    return {
+        OURS: (AdaptiveBackboneEnsemble([*blocks, numbers], **of_ensembles), np.hstack([X, Z])),
+        OF_PICTURES: (AdaptiveBackboneEnsemble(blocks, **of_ensembles), X),
+        CONCATENATED: (searched, both),
+        SCALED: (make_pipeline(StandardScaler(), searched), both),
+        FOREST: (RandomForestClassifier(500, random_state=draw), both),
+        OF_NUMBERS: (searched, Z),
+    }
+
+
+def _cell(name, shots, kind, found, tested):
+    ours = found[OURS]
+    cell = {"set": name, "shots": shots, "kind": kind}
+    for system, right in found.items():
+        of_draws = [one[mask].mean() for one, mask in zip(right, tested, strict=True)]
+        cell[f"accuracy of {system}"] = np.mean(of_draws)
+    for other in OTHERS:
+        cell |= difference(other, ours, found[other], tested)
+    return cell
+
+
+def report(cells):
+    """The tables in Markdown."""
+    texts = []
+    for kind, rows in cells.groupby("kind", sort=False):
+        texts += [f"## {kind.capitalize()}", _accuracies(rows)]
+        for other in OTHERS:
+            texts += [f"### Less {other}", differences_table(rows, other)]
+    return "\n\n".join(texts)
+
+
+def _accuracies(rows):
+    """Mean accuracies over sets, in %."""
+    systems = {system: f"accuracy of {system}" for system in (OURS, *OTHERS)}
+    means = 100 * rows.groupby("shots")[list(systems.values())].mean().T
+    frame = means.set_axis(systems).map("{:.1f}".format)
+    frame.index.name = SET.replace("set", "mean of the sets")
+    return markdown_of(frame)
+
+
+if __name__ == "__main__":
+    main()
