@@ -236,6 +236,14 @@ def test_every_variant_of_the_ablation_can_be_fitted(pictures, work):
     assert all(len(one.head.text_heads_) == 1 for one in kernels)
 
 
+def test_variants_are_named_by_how_they_begin():
+    names = _ablation.beginning_with(["one shot", "features"])
+    assert names[0] == _ablation.DEFAULT
+    assert {name.split(":")[0] for name in names[1:]} == {"one shot", "features"}
+    with pytest.raises(SystemExit, match="begins with no such"):
+        _ablation.beginning_with(["no such"])
+
+
 def test_one_shot_constants_are_those_of_the_fit_alone(pictures, work):
     rows = np.concatenate([np.flatnonzero(pictures.y == name)[:1] for name in CLASSES])
     X, y = embed(pictures, BACKBONES, work)[rows], pictures.y[rows]

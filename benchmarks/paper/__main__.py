@@ -53,6 +53,7 @@ def parse(arguments):
     add("--diagnosis-heads", nargs="*", default=["zero-shot", "auto"], help="heads with it")
     add("--trained-draws", type=int, default=3, help="draws with rules that are trained")
     add("--classes", type=int, help="classes that are drawn for each draw; default: all")
+    add("--variants", nargs="+", help="of the ablation, by how names begin; default: all")
     add("--seed", type=int, default=0)
     add("--jobs", type=int, default=1, help="processes; each has one thread")
     add("--experiments", nargs="+", default=["main"], choices=EXPERIMENTS)
@@ -159,6 +160,8 @@ def further(name, options, found, backbones, work, command):
     draws = Draws(work, options.draws, options.seed, options.jobs, verbose, options.classes)
     takes_columns = name in ("ablation", "shift")
     settings = {"columns": columns_of(options), "shots": shots} if takes_columns else {}
+    if name == "ablation" and options.variants is not None:
+        settings["variants"] = module.beginning_with(options.variants)
     frames = []
     for one in found:
         if one.name in _sets.PERTURBED:

@@ -80,6 +80,14 @@ _NOTE = (
 )
 
 
+def beginning_with(beginnings):
+    """The default, and the variants whose names begin so."""
+    found = [name for name in VARIANTS if name.startswith(tuple(beginnings))]
+    if not found:
+        raise SystemExit(f"No variant's name begins with {' or '.join(beginnings)}.")
+    return (DEFAULT, *found)
+
+
 def run(dataset, backbones, draws, *, shots=SHOTS, variants=tuple(VARIANTS), columns=ALL_FEATURES):
     """Accuracy of the default and of its variants.
 
