@@ -10,7 +10,6 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris, make_classification
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_param_validation
 
 from skclipens import (
@@ -390,38 +389,39 @@ def test_the_same_in_small_batches(monkeypatch):
 
 
 @pytest.mark.parametrize("n_rows", [24, 200])  # fewer rows than columns, and more
-def test_standardized_columns_are_those_of_a_scaled_table(n_rows):
+def test_rescaled_blocks_are_those_of_a_scaled_table(n_rows):
     X, y = make_classification(n_rows, 60, n_informative=20, n_classes=4, random_state=0)
-    X[:, 50:] *= np.logspace(-3, 4, 10)
-    X[:, 52] = 0.1  # a constant, whose float32 is not its mean
-    X[:, 53:] += 100
-    scaled = StandardScaler().fit_transform(X[:, 50:]) / np.sqrt(10)
-    scaled = np.hstack([X[:, :50], np.where(np.arange(10) == 2, 0, scaled)])
-    plain = LinearDiscriminantHead().fit(scaled, y)
-    head = LinearDiscriminantHead(standardize=np.arange(50, 60))
+    X[:, 40:50] *= 1e4
+    X[:, 50:58] *= 1e-3
+    X[:, 58:] = 0.1  # a constant, of which float32 has another mean
+    totals = [X[:, columns].var(axis=0).sum() for columns in (slice(40, 50), slice(50, 58))]
+    scaled = np.hstack([X[:, :40], X[:, 40:50] / totals[0] ** 0.5, X[:, 50:58] / totals[1] ** 0.5])
+    plain = LinearDiscriminantHead().fit(np.hstack([scaled, X[:, 58:]]), y)
+    blocks = [slice(40, 50), np.arange(50, 58), [58, 59]]
+    head = LinearDiscriminantHead(rescale=blocks)
     logits, known = head.cross_fit(X, y)
-    of_plain, _ = plain.cross_fit(scaled, y)
     assert head.shrinkage_ == plain.shrinkage_
     assert known.all()
-    assert_allclose(logits, of_plain, atol=1e-8)
-    assert_allclose(head.decision_function(X), plain.decision_function(scaled), atol=1e-6)
+    assert_allclose(logits, plain.cross_fit(np.hstack([scaled, X[:, 58:]]), y)[0], atol=1e-8)
+    expected = plain.decision_function(np.hstack([scaled, X[:, 58:]]))
+    assert_allclose(head.decision_function(X), expected, atol=1e-6)
     in_parts = clone(head).set_params(shrinkage=head.shrinkage_)
     for part in np.array_split(np.arange(n_rows), 3):
         in_parts.partial_fit(X[part], y[part], classes=np.unique(y))
     assert_allclose(in_parts.decision_function(X), head.decision_function(X), atol=1e-5)
 
 
-def test_one_row_of_each_class_and_columns_in_other_units():
+def test_one_row_of_each_class_and_a_block_in_other_units():
     X, y = make_classification(200, 20, n_informative=10, n_classes=4, random_state=0)
     some = np.unique(y, return_index=True)[1]
-    head, columns = LinearDiscriminantHead(standardize=[18, 19]), np.r_[np.ones(18), 1e-3, 1e5]
+    head, columns = LinearDiscriminantHead(rescale=[slice(18, 20)]), np.r_[np.ones(18), 1e5, 1e5]
     logits = head.fit(X[some], y[some]).decision_function(X)
     again = head.fit(X[some] * columns, y[some]).decision_function(X * columns)
     assert_allclose(again, logits, rtol=1e-6)
 
 
-@pytest.mark.parametrize("positions", [[60], [-1], [[1]], [0.5], []])
-def test_columns_to_standardize_are_positions(positions):
+@pytest.mark.parametrize("blocks", [[[60]], [slice(60, None)], [[[1]]], [["a"]], [[]], [1]])
+def test_blocks_to_rescale_have_columns(blocks):
     X, y = make_classification(40, 60, random_state=0)
-    with pytest.raises(ValueError, match="standardize"):
-        LinearDiscriminantHead(standardize=positions).fit(X, y)
+    with pytest.raises(ValueError, match="rescale"):
+        LinearDiscriminantHead(rescale=blocks).fit(X, y)

@@ -212,14 +212,21 @@ def test_blocks_that_say_nothing_are_named(table):
 
 def test_a_column_that_drowns_all_others_is_named(table):
     X, y = table
-    price = np.random.default_rng(0).normal(1e4, 3e3, (len(X), 1))
-    clf = AdaptiveBackboneEnsemble([("all", slice(None))], head="linear-probe", random_state=0)
+    rng = np.random.default_rng(0)
+    price = rng.normal(1e4, 3e3, (len(X), 1))
+    clf = AdaptiveBackboneEnsemble([("all", slice(None))], head="linear", random_state=0)
     (text,) = said(lambda: clf.fit(np.hstack([price, X]), y))
     assert text.startswith("Column 0 has more than 99% of the variance of what 'all' reads")
     assert not said(lambda: clf.fit(np.hstack([price / 3e3, X]), y))
+    names = [f"{SPEC}__{i}" for i in range(128)]
+    frame = pd.DataFrame(X.copy(), columns=names).assign(price=price)
+    frame[["size", "weight"]] = rng.normal(size=(len(X), 2))
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    (text,) = said(lambda: clf.fit(frame, y))
+    assert "Column 'price' has more than 99% of the variance of what 'other:linear' reads" in text
 
 
-def test_linear_heads_of_an_ensemble_read_columns_in_any_unit(table):
+def test_a_price_beside_pictures_may_be_in_any_unit(table):
     X, y = table
     price = np.random.default_rng(0).normal(1e4, 3e3, len(X))
     frame = pd.DataFrame(X.copy(), columns=[f"{SPEC}__{i}" for i in range(128)])

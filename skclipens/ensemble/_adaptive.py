@@ -62,11 +62,11 @@ class AdaptiveBackboneEnsemble(
         - ``"tip-adapter"``, ``"gda"``, ``"clap"``, ``"cross-modal"`` and ``"clip-adapter"``: a
           :class:`TipAdapterHead`, :class:`GDAHead`, :class:`CLAPHead`, :class:`CrossModalHead` or
           :class:`CLIPAdapterHead` on each of these;
-        - ``"linear"``: a :class:`LinearDiscriminantHead` on each block, which divides columns of
-          blocks that are of no backbone by their standard deviations;
+        - ``"linear"``: a :class:`LinearDiscriminantHead` on each block;
         - ``"linear-probe"``: a :class:`LinearProbeHead`, logistic regression that sweeps its
           regularisation, on each block;
-        - ``"linear-all"``: one such head on all blocks together;
+        - ``"linear-all"``: one such head on all blocks together, in which each block that is of no
+          backbone varies as much as an embedding does;
         - ``"kernel"``: one :class:`KernelHead` on all blocks together that are embeddings;
         - a classifier: a clone of it on each block. A head that starts from prompts takes the
           backbone of its block; if it names a backbone, it goes to the blocks of that one only;

@@ -2,7 +2,6 @@
 
 from itertools import zip_longest
 
-import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
@@ -124,12 +123,15 @@ def _from_block(block, named_classes):
         (part.backbone if named_classes and part.has_text else None, of_part)
         for part, of_part in zip(block.members, columns, strict=True)
     ]
-    pairs = zip(block.members, columns, strict=True)
-    others = [np.arange(of.start, of.stop) for part, of in pairs if part.backbone is None]
+    others = [
+        of_part
+        for part, of_part in zip(block.parts, columns, strict=False)  # none of a block alone
+        if part.backbone is None
+    ]
     return {
         "backbone": None if block.is_pooled else block.backbone,
         "blocks": parts,
-        "standardize": np.concatenate(others) if others else None,
+        "rescale": others or None,
     }
 
 

@@ -151,9 +151,9 @@ def _warn_of_dominant_column(experts_of_blocks, X, names, index):
 
 
 def _reads_as_scaled(head):
-    """Whether it is a head of this package that reads all columns in the units that they have."""
+    """Whether it is a head of this package that rescales no block of those that it reads."""
     is_own = isinstance(head, LogitClassifierMixin)
-    return is_own and getattr(head, "standardize", None) is None
+    return is_own and getattr(head, "rescale", None) is None
 
 
 def _dominant(values):

@@ -23,7 +23,7 @@ from .._utils._validation import few_rows_per_class
 
 _ROWS_AT_ONCE = 4096
 _MAX_ITER = 1000
-_ROUNDING = 4 * np.finfo(np.float32).eps  # of a constant column, relative to its mean
+_ROUNDING = 4 * np.finfo(np.float32).eps
 
 
 class Discriminant:
@@ -46,8 +46,8 @@ class Discriminant:
         Weights of the rows.
     log_prior : ndarray of shape (C,) or None
         None: a class is the likelier the more rows it has.
-    standardized : ndarray of int or None
-        Positions of columns to standardize, see :func:`scales_of`.
+    rescaled : list of ndarray of int
+        Positions of the columns of blocks that get a total variance of one.
 
     Attributes
     ----------
@@ -58,19 +58,18 @@ class Discriminant:
         Traces of the scatter around the mean of all rows, and around the means of classes.
     """
 
-    def __init__(self, X, targets, n_classes, weights=None, log_prior=None, standardized=None):
+    def __init__(self, X, targets, n_classes, weights=None, log_prior=None, rescaled=()):
         self._X, self._targets, self._given_weights = X, targets, weights
-        self._standardized = standardized
+        self._rescaled = rescaled
         self._weights = np.ones(len(X), X.dtype) if weights is None else weights
         self.n_rows, self.n_features = total_weight(targets, weights), X.shape[1]
         self._counts = np.bincount(targets, self._weights, minlength=n_classes)
         self._centre = mean_row(X, weights)
         R = X - self._centre
         self._scales = 1.0
-        if standardized is not None:
-            variances = np.average(R[:, standardized] ** 2, axis=0, weights=weights)
-            of_columns = variances, self._centre[standardized], standardized, self.n_features
-            self._scales = scales_of(*of_columns).astype(X.dtype)
+        if rescaled:
+            totals = [np.average(_squares(R[:, one]), weights=weights) for one in rescaled]
+            self._scales = scales_of(rescaled, totals, self._centre)
             R *= self._scales
         sums = one_hot(targets, n_classes, self._weights).T @ R
         self._tiny = np.finfo(X.dtype).tiny
@@ -118,7 +117,7 @@ class Discriminant:
         """The discriminant of some rows, with the priors of all."""
         of_rows = some_of(self._given_weights, rows)
         given = self._X[rows], self._targets[rows], len(self._means), of_rows
-        return Discriminant(*given, self._log_prior, self._standardized)
+        return Discriminant(*given, self._log_prior, self._rescaled)
 
     def linear(self, ridge):
         """Logits as a function of a row.
@@ -339,29 +338,26 @@ class HeldOutDiscriminants:
         return found, known
 
 
-def scales_of(variances, means, standardized, n_features):
-    """What columns are multiplied by, so that some of them have the same variance.
-
-    All these together have a variance of one, which no embedding of unit length exceeds.
+def scales_of(rescaled, totals, centre):
+    """What columns are multiplied by, so that blocks of them have a total variance of one.
 
     Parameters
     ----------
-    variances, means : ndarray of shape (m,)
-        Of these columns.
-    standardized : ndarray of shape (m,), int
-        Their positions.
-    n_features : int
-        Number of all columns.
+    rescaled : list of ndarray of int
+        Positions of the columns of each block.
+    totals : sequence of float
+        Total variances of the blocks. Those that are zero, up to rounding, stay as they are.
+    centre : ndarray of shape (n_features,)
+        Mean of all rows.
 
     Returns
     -------
     ndarray of shape (n_features,)
-        One for all other columns, and zero for those that are constant.
     """
-    deviations, scales = np.sqrt(variances), np.ones(n_features)
-    vary = deviations > _ROUNDING * np.abs(means)
-    scales[standardized] = 0
-    scales[standardized[vary]] = 1 / (deviations[vary] * np.sqrt(len(standardized)))
+    scales = np.ones_like(centre)
+    for columns, total in zip(rescaled, totals, strict=True):
+        if np.sqrt(total) > _ROUNDING * np.linalg.norm(centre[columns]):
+            scales[columns] = 1 / np.sqrt(total)
     return scales
 
 

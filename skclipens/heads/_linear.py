@@ -53,10 +53,10 @@ class LinearDiscriminantHead(CrossFitTableHead):
     cv : int, splitter or list of (train, test), default=None
         What judges a shrinkage: each row is left out alone (None), or at most so many stratified
         folds, or those that are given.
-    standardize : array-like of int, default=None
-        Positions of columns that are no embeddings, such as prices: each is divided by its standard
-        deviation, and all together then vary about as much as one embedding does, whatever they are
-        measured in. An ensemble fills in the columns of blocks that are of no backbone. None: none.
+    rescale : list of columns, default=None
+        Blocks of columns, by positions or slices, that are no embeddings, such as numbers: each is
+        divided by the root of its total variance, so that it varies about as much as an embedding
+        of unit length. An ensemble fills in its blocks that are of no backbone. None: none.
 
     Attributes
     ----------
@@ -109,15 +109,15 @@ class LinearDiscriminantHead(CrossFitTableHead):
     _parameter_constraints: dict = {
         "shrinkage": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "cv": [None, *FOLDS_CONSTRAINTS],
-        "standardize": [None, "array-like"],
+        "rescale": [None, list],
     }
     __metadata_request__partial_fit = {"classes": True, "sample_weight": True}
     _has_free_level = True
 
-    def __init__(self, *, shrinkage="auto", cv=None, standardize=None):
+    def __init__(self, *, shrinkage="auto", cv=None, rescale=None):
         self.shrinkage = shrinkage
         self.cv = cv
-        self.standardize = standardize
+        self.rescale = rescale
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -158,7 +158,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         check_first_partial_fit(self, classes)
         check_at_least_two(self.classes_)
         X, y = check_table(self, X, y, reset=sums is None)
-        self._standardized()  # positions that are none are refused before anything is learned
+        self._rescaled()  # columns that are none are refused before anything is learned
         weights = check_weights(sample_weight, X, all_may_be_zero=True)
         targets = self._positions_of(y)
         self._sums = Sums(len(self.classes_), X.shape[1]) if sums is None else sums
@@ -256,7 +256,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         """Fit on the sums over rows; what is said of the judges, and which rows can judge."""
         self.classes_ = rows.classes
         discriminant = SummedDiscriminant(
-            sums, rows.targets, rows.weights, judges, X_judges, self._standardized()
+            sums, rows.targets, rows.weights, judges, X_judges, self._rescaled()
         )
         held_out = HeldOutDiscriminants(discriminant, None)
         self.shrinkage_, logits = self._choose(held_out, rows.targets, rows.weights)
@@ -290,7 +290,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
             raise AttributeError(f"{type(self).__name__} is not fitted: it has no coef_.")
         if not self._sums.counts.any():
             raise NotFittedError("partial_fit has seen no row with a weight yet.")
-        discriminant = SummedDiscriminant(self._sums, standardized=self._standardized())
+        discriminant = SummedDiscriminant(self._sums, rescaled=self._rescaled())
         solved = discriminant.linear(discriminant.ridge(self.shrinkage_))
         self.coef_, self.intercept_ = (one.astype(self._sums.dtype) for one in solved)
         return self.coef_, self.intercept_
@@ -321,22 +321,19 @@ class LinearDiscriminantHead(CrossFitTableHead):
         return held_out.of_all(logits)
 
     def _discriminant(self, X, targets, weights):
-        standardized = self._standardized()
-        return Discriminant(X, targets, len(self.classes_), weights, standardized=standardized)
+        n_classes = len(self.classes_)
+        return Discriminant(X, targets, n_classes, weights, rescaled=self._rescaled())
 
-    def _standardized(self):
-        """Positions of the columns to standardize, or None."""
-        if self.standardize is None:
-            return None
-        places, n_columns = np.asarray(self.standardize), self.n_features_in_
-        if places.ndim != 1 or places.dtype.kind not in "iu" or not len(places):
-            raise ValueError(f"standardize must be positions of columns; got {self.standardize!r}.")
-        if not 0 <= places.min() <= places.max() < n_columns:
-            raise ValueError(
-                f"standardize has positions from {places.min()} to {places.max()}, but X has "
-                f"{n_columns} columns, numbered from 0."
-            )
-        return np.unique(places)
+    def _rescaled(self):
+        """Positions of the columns of each block to rescale."""
+        places = np.arange(self.n_features_in_)
+        try:
+            blocks = [places[columns] for columns in self.rescale or []]
+        except (IndexError, TypeError) as error:
+            raise ValueError(f"rescale: {error}; it is a list of slices or positions.") from error
+        if any(block.ndim != 1 or not len(block) for block in blocks):
+            raise ValueError("rescale has a block without columns, or no list of their positions.")
+        return blocks
 
     def _choose(self, held_out, targets, weights):
         """The shrinkage whose held-out logits are best, once calibrated; and these."""

@@ -92,15 +92,13 @@ class SummedDiscriminant(Discriminant):
     judges : ndarray of int or None
         Positions of the rows that judge.
     X_judges : ndarray of shape (n_judges, d) or None
-    standardized : ndarray of int or None
+    rescaled : list of ndarray of int
         As in :class:`Discriminant`.
     """
 
     _is_wide = False
 
-    def __init__(
-        self, sums, targets=None, weights=None, judges=None, X_judges=None, standardized=None
-    ):
+    def __init__(self, sums, targets=None, weights=None, judges=None, X_judges=None, rescaled=()):
         self.n_features = sums.of_classes.shape[1]
         self.n_rows, self._counts, self._centre = sums.counts.sum(), sums.counts, sums.mean
         self._tiny = np.finfo(sums.dtype).tiny
@@ -108,10 +106,9 @@ class SummedDiscriminant(Discriminant):
         self._means[self._counts == 0] = 0
         self._scales = 1.0
         scatter = sums.scatter
-        if standardized is not None:
-            variances = scatter.diagonal()[standardized] / self.n_rows
-            of_columns = variances, sums.mean[standardized], standardized, self.n_features
-            self._scales = scales_of(*of_columns)
+        if rescaled:
+            totals = [scatter.diagonal()[one].sum() / self.n_rows for one in rescaled]
+            self._scales = scales_of(rescaled, totals, sums.mean)
             self._means *= self._scales
             scatter = scatter * np.outer(self._scales, self._scales)
         between = (self._means.T * self._counts) @ self._means
