@@ -63,7 +63,7 @@ class AdaptiveBackboneEnsemble(
           :class:`TipAdapterHead`, :class:`GDAHead`, :class:`CLAPHead`, :class:`CrossModalHead` or
           :class:`CLIPAdapterHead` on each of these;
         - ``"linear"``: a :class:`LinearDiscriminantHead` on each block;
-        - ``"linear-probe"``: a :class:`LinearProbeHead`, logistic regression that searches its
+        - ``"linear-probe"``: a :class:`LinearProbeHead`, logistic regression that sweeps its
           regularisation, on each block;
         - ``"linear-all"``: one :class:`LinearDiscriminantHead` on all blocks together;
         - ``"kernel"``: one :class:`KernelHead` on all blocks together that are embeddings;

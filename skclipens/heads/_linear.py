@@ -51,8 +51,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
         relative to the total variance: with one row per class, for which S is zero, a number gives
         the nearest row.
     cv : int, splitter or list of (train, test), default=None
-        How the shrinkage is chosen: by leave-one-out (None), in at most this number of stratified
-        folds, or in the folds that are given.
+        What judges a shrinkage: each row is left out alone (None), or at most so many stratified
+        folds, or those that are given.
 
     Attributes
     ----------
