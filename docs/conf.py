@@ -50,6 +50,8 @@ html_theme_options = {
 _ALONE = "index paper model_card changelog contributing genindex search"
 html_sidebars = {page: [] for page in _ALONE.split()}
 
+nitpicky = True  # a reference that leads nowhere is a warning
+
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 

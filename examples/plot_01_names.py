@@ -3,9 +3,9 @@
 Name pictures without labels
 ============================
 
-Can I classify pictures of which none has a label? Yes, if you can say what the
-classes are called. The text towers of the models turn names into what the
-pictures are compared with.
+Pictures without a single label can be classified if the classes have names.
+The text towers of the models embed the names, and each picture gets the name
+that is nearest to it.
 """
 
 # %%
@@ -33,7 +33,7 @@ paths = [known[name] for name in wanted]
 proba = clf.fit(paths).predict_proba(paths)
 
 # %%
-# The zoo knows drawings of emoji. On photographs it names 11 to 25 of 100
+# The zoo knows drawings of emoji. On photographs it names 3 to 24 of 100
 # pictures right, depending on the set: take larger models for these.
 
 import matplotlib.pyplot as plt

@@ -1,11 +1,11 @@
 """
-===============================
-Five models, different mistakes
-===============================
+==============================================
+Different models are right on different images
+==============================================
 
-Why more than one model? Models that saw the same pictures, but have different
-architectures, are right on different ones. Here are pictures that only one of
-five models names right.
+Models that were trained on the same pictures, but have different architectures,
+are right on different ones. This is what an ensemble can gain from. Here are
+pictures that only one of five models classifies correctly.
 """
 
 # %%
@@ -33,8 +33,8 @@ for name, share in zip(names, right.mean(axis=0)):
 print(f"{'any of them':12} {oracle_accuracy_score(labels, predicted):.1%}")
 
 # %%
-# An *oracle* that knew whom to ask would be right wherever any model is. Each
-# row shows pictures that one model alone gets right.
+# An *oracle*, which chose the right model for each picture, would be right
+# wherever any model is. Each row shows pictures that only one model gets right.
 
 import matplotlib.pyplot as plt
 

@@ -1,16 +1,15 @@
 """
-================
-How many labels?
-================
+=========================================
+How accuracy grows with labelled pictures
+=========================================
 
-What does one more labelled picture per class bring? Learning curves of the
-default ensemble, of a logistic regression on the same columns, and of names
-alone.
+Learning curves of the default ensemble, of a logistic regression on the same
+columns, and of zero-shot heads, which use the names of the classes alone.
 """
 
 # %%
-# Each split trains on so many pictures of every class and tests on all others.
-# Three draws show how much depends on which pictures are labelled.
+# Each split trains on ``n_shots`` pictures of every class and tests on all
+# others. Three draws show how much depends on which pictures are labelled.
 
 import warnings
 
@@ -46,8 +45,8 @@ table = scores.groupby(["model", "shots"])["accuracy"].agg(["mean", "std"])
 print(table["mean"].unstack().loc[list(models)].round(1).to_string())
 
 # %%
-# Names carry the ensemble where labels are few. The logistic regression knows
-# no names and starts from little.
+# With few labels, most of the accuracy of the ensemble comes from the names.
+# The logistic regression does not use them.
 
 import matplotlib.pyplot as plt
 

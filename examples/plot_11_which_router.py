@@ -1,15 +1,15 @@
 """
-=============
-Which router?
-=============
+===============
+Compare routers
+===============
 
-A router combines the answers of the experts. Does it matter which? The same
-heads, fitted once for each draw, under seven rules. What counts is the paired
-difference: the same draw, the same test pictures.
+A router combines the logits of the experts. This compares seven of them on the
+same heads, which are fitted once for each draw, by the difference on the same
+draw and the same test pictures.
 """
 
 # %%
-# ``memory`` keeps the fitted heads, so only the rules are fitted again.
+# ``memory`` keeps the fitted heads, so only the routers are fitted again.
 
 from tempfile import mkdtemp
 
@@ -41,9 +41,10 @@ gains = scores[routers[1:]].sub(scores["uniform"], axis=0)
 print(gains.agg(["mean", "std"]).T.round(1).to_string())
 
 # %%
-# The zero line is the plain average of calibrated logits. The draws spread by
-# two points, so rules that are a point apart cannot be told apart by five of
-# them. Here two rules are ahead of the default. The results have more sets.
+# The zero line is the average of calibrated logits. The standard deviation over
+# draws is up to a point or more, so five draws cannot tell apart routers that
+# differ by less. Here two of them are ahead of the default by that little. The
+# results have more draws and sets.
 
 import matplotlib.pyplot as plt
 

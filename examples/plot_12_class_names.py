@@ -1,10 +1,11 @@
 """
-==================
-Better class names
-==================
+========================
+Write better class names
+========================
 
-How much do names matter? Folders often have codes such as ``person-role``. A
-prompt is a sentence, and a name that fits into it costs a minute of work.
+Class names become prompts, so their wording matters. Folders are often named by
+codes such as ``person-role``; names that fit into a sentence take a minute to
+write, and need no labels.
 """
 
 # %%
@@ -52,7 +53,7 @@ for name, rows in right.items():
     print(f"{rows.mean():.1%}  {name}")
 
 # %%
-# What the names win, by class, with pictures that only they get right.
+# The accuracy by class, and pictures that only the names get right.
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -1,10 +1,11 @@
 """
-=======================
-Trust the probabilities
-=======================
+===============================
+Calibration and prediction sets
+===============================
 
-Is a picture that is 80% sure right in 80% of all cases? And what can be said
-where it is not? A prediction set holds the true class as often as you ask for.
+Are predictions with a confidence of 80% right in 80% of all cases? A
+reliability diagram shows it. Where one class is not certain enough, conformal
+prediction gives a set of classes that has the true one as often as you ask for.
 """
 
 # %%
@@ -28,9 +29,14 @@ clf.fit(X[train], labels[train])
 print(f"accuracy {clf.score(X[test], labels[test]):.0%}")
 
 # %%
-# MAPIE makes the sets. It needs no more than a fitted classifier.
+# MAPIE makes the sets from a fitted classifier.
+
+import warnings
 
 from mapie.classification import SplitConformalClassifier
+
+# MAPIE predicts a row of zeros first, which is no embedding.
+warnings.filterwarnings("ignore", message="The embeddings of")
 
 sets = {}
 for level in (0.8, 0.9, 0.95):
@@ -40,11 +46,11 @@ for level in (0.8, 0.9, 0.95):
     true = np.searchsorted(clf.classes_, labels[test])
     holds = sets[level][np.arange(len(test)), true].mean()
     size = sets[level].sum(axis=1).mean()
-    print(f"asked {level:.0%}: {holds:.0%} hold it, {size:.1f} classes each")
+    print(f"asked {level:.0%}: {holds:.0%} have it, {size:.1f} classes each")
 
 # %%
-# Left: how sure, and how often right. Right: pictures with their sets at 90%. A
-# large set says that the ensemble does not know.
+# Left: accuracy against confidence. Right: pictures with their sets at 90%. A
+# large set means that the ensemble is uncertain.
 
 import matplotlib.pyplot as plt
 

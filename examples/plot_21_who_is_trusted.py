@@ -1,11 +1,10 @@
 """
-===============
-Who is trusted?
-===============
+==================================
+Weights that depend on the picture
+==================================
 
-Does the ensemble trust the same model for every picture? With a router that has
-gates it need not. Here are the pictures for which each model gets most and
-least weight.
+With a router that has gates, the weight of a model depends on the picture. Here
+are the pictures for which each model gets the most and the least weight.
 """
 
 # %%
@@ -35,8 +34,8 @@ for name, mean, spread in zip(names, weights.mean(axis=0), weights.std(axis=0)):
 print(f"accuracy {clf.score(X[test], labels[test]):.1%}")
 
 # %%
-# One model gets most of the weight for nearly all pictures, and how much
-# depends on the picture. A mark says whether the model alone is right.
+# One model gets most of the weight for all pictures; the weights of the others
+# change more, for their size. A mark says whether the model alone is right.
 
 import matplotlib.pyplot as plt
 

@@ -3,14 +3,13 @@
 A picture column in a table
 ===========================
 
-I have a table with numbers, words and a picture in each row. How do pictures go
-into the model? An embedder is a transformer, so it stands beside those of the
-other columns.
+A table has numbers, words and a picture in each row. An embedder is a
+transformer, so it stands beside those of the other columns.
 """
 
 # %%
-# A table of things for sale. It is made up: the price depends on what the thing
-# is, which only the picture shows, on its weight and on its state.
+# A synthetic table of things for sale. The price depends on what the thing is,
+# which only the picture shows, on its weight and on its state.
 
 import numpy as np
 import pandas as pd
@@ -39,9 +38,8 @@ price = price * rng.lognormal(0, 0.1, len(rows)) + things["weight"]
 print(things.assign(photo=things["photo"].str[-9:], price=price).head())
 
 # %%
-# skrub's ``TableVectorizer`` takes care of the other columns. The five blocks
-# of the pictures are reduced to 30 components, and trees are boosted on all of
-# it.
+# skrub's ``TableVectorizer`` encodes the other columns. The embeddings of the
+# pictures are reduced to 30 principal components. Boosted trees read it all.
 
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor

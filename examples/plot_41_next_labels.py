@@ -1,10 +1,12 @@
 """
-==========================
-The next pictures to label
-==========================
+=================================
+Choose the next pictures to label
+=================================
 
-I can label ten more pictures. Which ones? Those like many others of which the
-classifier is unsure teach more than pictures drawn at random.
+Active learning: which ten pictures should be labelled next?
+:func:`~skclipens.labels.suggest` chooses pictures for which the classifier is
+uncertain and which are like many others. This compares it with pictures drawn
+at random.
 """
 
 # %%
@@ -59,6 +61,8 @@ for name, choose in {"suggested": suggested, "at random": at_random}.items():
 
 # %%
 # The curves of five starts, and the first ten pictures that were suggested.
+# After these ten, accuracy is lower than with pictures at random; from 27
+# labels on it is higher.
 
 import matplotlib.pyplot as plt
 

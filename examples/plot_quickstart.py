@@ -1,12 +1,11 @@
 """
-===================================================
-Five backbones, one classifier, a handful of labels
-===================================================
+============================================================
+Compare an ensemble with single backbones and a linear model
+============================================================
 
-The five CLIP models that come with skclipens differ in architecture alone: they
-were trained on the same pictures. They make different mistakes all the same. An
-adaptive ensemble learns from a few labelled pictures how far to trust each of
-them, and a head on all of them together.
+The five CLIP models that come with skclipens were trained on the same pictures
+and differ in architecture alone, but they make different mistakes. An adaptive
+ensemble learns from a few labelled pictures how much weight each of them gets.
 
 The pictures are Twemoji, a style of drawing that none of the models has seen,
 in 30 classes.
@@ -53,12 +52,16 @@ print(f"{len(X)} pictures, {n_classes} classes, {X.shape[1]} columns")
 # %%
 # Learn from 1, 4 and 16 labelled pictures per class
 # --------------------------------------------------
-# Labels that are strings are their own names in the prompts of the zero-shot
-# heads. For each draw of training pictures, everything else is the test set.
-# Every backbone has a zero-shot head and a linear head. The best single one is
-# chosen with hindsight, on the test set: the hardest rival. The oracle is right
-# where any of them is right. The other rival is a logistic regression on all
-# columns, which searches its strength where a class has rows enough for folds.
+# Labels that are strings are the names in the prompts. For each draw of
+# training pictures, all others are the test set. The baselines are
+#
+# - the best single backbone, with a zero-shot or a linear head. It is chosen on
+#   the test set, which no user can do;
+# - a logistic regression on all columns, which searches C where a class has
+#   enough rows for folds;
+# - the average of the calibrated zero-shot logits.
+#
+# The oracle is right where any single backbone is right.
 
 blocks = np.split(X, len(backbones), axis=1)
 
@@ -121,8 +124,8 @@ for rival in ("best single backbone", "logistic regression"):
     )
 
 # %%
-# Look at what it learned
-# -----------------------
+# Weights of the experts
+# ----------------------
 # The share of each expert in the sum of weights, averaged over the test
 # pictures of the last draw.
 

@@ -26,21 +26,21 @@ _OTHER = "other"  # what find_blocks calls columns of no backbone
 class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
     """Reduce each block of columns by a principal component analysis of its own.
 
-    For trees, and for models that read a whole table at once, whose time grows with the number of
-    columns: each backbone has hundreds. In one analysis of all columns, the backbone whose
-    embeddings vary most would get most components; here each has its share.
+    It is meant for models whose time grows with the number of columns, such as trees: each backbone
+    has hundreds. In a PCA of all columns, the backbone whose embeddings vary most would get most
+    components; here each backbone has its share.
 
     Parameters
     ----------
     n_components : int, float or None, default=16
-        How much is kept of each block. An int: so many columns, or all that there are where the
-        block has fewer columns or the table fewer rows. A float below 1: as many as explain this
-        part of the variance. None: all.
+        Number of components of each block. An int: this many, or fewer where the block has fewer
+        columns or the table fewer rows. A float below 1: as many as explain this share of the
+        variance. None: all.
     blocks : None, str, list of str, list of (str, columns) or dict, default=None
-        Which columns belong together; see :class:`AdaptiveBackboneEnsemble`. None reads blocks
-        from column names ``BACKBONE__i`` where X is a frame, and takes all columns as one block
-        otherwise. Columns of no block stay as they are, behind those of the blocks, as do those
-        of no backbone with None.
+        Which columns belong together; see :class:`~skclipens.AdaptiveBackboneEnsemble`. None reads
+        blocks from column names ``BACKBONE__i`` where X is a frame, and takes all columns as one
+        block otherwise. Columns of no block, and with None those of no backbone, stay as they are,
+        behind those of the blocks.
     whiten : bool, default=False
         Whether to scale components to unit variance.
     random_state : int, RandomState instance or None, default=None

@@ -34,8 +34,8 @@ _FLOATS = [np.float32, np.float64]
 class ImageRetriever(WeightsMixin, BaseEstimator):
     r"""Find images by words or by other images, with several backbones.
 
-    Each backbone compares a query with all images by the cosine of their embeddings. What the
-    backbones say is fused into one score for each image.
+    Each backbone compares a query with all images by the cosine of their embeddings. The scores of
+    the backbones are fused into one score for each image.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         None: the backbones that the columns of a table are named after, and for images the default
         ones of :class:`skclipens.MultiBackboneEmbedder`.
     n_neighbors : int, default=10
-        How many images are found for a query, where a call does not say it.
+        Number of images that are found for a query, unless a call sets it.
     fusion : {"cosine", "rank"}, default="cosine"
         ``"cosine"``: the mean of the cosines. ``"rank"``: reciprocal rank fusion [1]_, the mean of
         61 / (60 + r) over the ranks r that an image has for each backbone, for backbones whose
@@ -57,8 +57,8 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     embeddings_ : ndarray of shape (n, n_columns), float32 or float64
         The images; each block of columns has unit length.
     rows_ : ndarray of shape (n,), int
-        Their rows in what ``fit`` saw. With ``on_error="nan"``, images that cannot be read are left
-        out.
+        Their positions in the input of ``fit``. With ``on_error="nan"``, images that cannot be read
+        are left out.
     n_samples_fit_ : int
         Number of images that can be found.
     n_features_in_ : int

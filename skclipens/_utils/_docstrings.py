@@ -13,9 +13,9 @@ _SHARED = {
             where the ensemble chooses its heads. A tower without a projection, such as those of
             timm and of SigLIP, has one kind of features and one block, whatever is asked for.
         views : None, {"mirror", "crops", "both"} or list of View, default=None
-            What is embedded of an image. None: the image alone. ``"mirror"``: the image and its
-            mirror image. ``"crops"``: the image and five crops of 80 percent a side, at the corners
-            and in the centre. ``"both"``: all seven. Or a list of
+            Which views of an image are embedded. None: the image alone. ``"mirror"``: the image and
+            its mirror image. ``"crops"``: the image and five crops of 80 percent a side, at the
+            corners and in the centre. ``"both"``: all seven. Or a list of
             :class:`skclipens.images.View`. The embedding is the mean over the views, each scaled
             to unit length. Each view costs a forward pass; the image is decoded once.
         keep_plain : bool, default=False
@@ -44,7 +44,7 @@ _SHARED = {
             Number of images in a forward pass; halved where the memory of a GPU does not suffice.
         n_jobs : int or None, default=-1
             Number of threads that decode and resize images: ahead of a GPU, or in turn with the
-            forward passes where these run on the same cores. -1 stands for all cores, None for 1
+            forward passes if these run on the same cores. -1 stands for all cores, None for 1
             unless in a :func:`joblib.parallel_config` context.
         normalize : bool, default=True
             Whether to scale each block of columns to unit Euclidean length.
@@ -52,13 +52,13 @@ _SHARED = {
             Where embeddings are kept, so that no image is embedded twice: by the folds of a
             cross-validation, ``predict``, other processes and later runs. None and False: nowhere;
             True: in a folder of the user's own; else a folder, or a
-            :class:`skclipens.EmbeddingStore`. An image is known by its content, not by its
-            name. If the store cannot be read or written to, a warning says so, and what it lacks
-            is computed.
+            :class:`skclipens.EmbeddingStore`. The key of an image is its content, not its name. If
+            the store cannot be read or written to, there is a warning, and what is missing is
+            computed.
         on_error : {"raise", "nan"}, default="raise"
             Whether an image that cannot be read is an error or a row of NaN. A
-            :class:`skclipens.pipeline.BackbonePipeline` leaves such rows out of ``fit`` and says in
-            ``predict`` which they are; a plain :class:`sklearn.pipeline.Pipeline` hands them on.
+            :class:`skclipens.pipeline.BackbonePipeline` leaves such rows out of ``fit`` and marks
+            them in ``predict``; a plain :class:`sklearn.pipeline.Pipeline` passes them on.
         verbose : bool or int, default=False
             Whether to show a progress bar.
         """,

@@ -25,7 +25,7 @@ PAPER = {
 def list_backbones(views=None):
     """List the backbones of the paper and of the embedded zoo with their cost.
 
-    Any other open_clip model can be used as well; see :class:`Backbone`.
+    Any other open_clip model can be used as well; see :class:`~skclipens.backbones.Backbone`.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def list_backbones(views=None):
 
     See Also
     --------
-    Backbone : What a backbone is called.
+    skclipens.backbones.Backbone : What a backbone is called.
 
     Examples
     --------

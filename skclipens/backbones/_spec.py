@@ -217,7 +217,7 @@ def _preference(file):
 
 
 def resolve_backbones(backbones):
-    """Make a list of backbones from what a user may write.
+    """Make a list of backbones from their names.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def resolve_backbones(backbones):
     See Also
     --------
     Backbone : What a name stands for.
-    list_backbones : Names, sizes and costs.
+    skclipens.list_backbones : Names, sizes and costs.
 
     Examples
     --------

@@ -33,8 +33,8 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
     Stage k embeds the images that are still undecided with the k-th backbone, and an ensemble of
     the first k backbones predicts. An image is decided if its confidence, the largest probability,
-    reaches a threshold [2]_. What is decided is not embedded any further. [1]_ suggests such a
-    cascade of adaptive ensembles.
+    reaches a threshold [2]_. Images that are decided are not embedded by later backbones. [1]_
+    suggests such a cascade of adaptive ensembles.
 
     Parameters
     ----------
@@ -53,14 +53,15 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         Whether backbones are used in the order of their cost, or in that of `backbones`, such as
         the one in which :class:`~skclipens.feature_selection.BackboneSelector` added them.
     thresholds : "auto", float or array-like of shape (K - 1,), default="auto"
-        As in :class:`CascadeEnsemble`, with `max_accuracy_drop` and `max_cost`: ``"auto"``
-        chooses on images that are held out from those that ``fit`` gets.
+        As in :class:`~skclipens.cascade.CascadeEnsemble`, with `max_accuracy_drop` and `max_cost`:
+        ``"auto"`` chooses on images that are held out from those that ``fit`` gets.
     max_accuracy_drop : float or None, default=0
         How much of the accuracy of all backbones together may be given up.
     max_cost : float, default=None
         Limit of the mean cost of an image.
     cv : int, float or splitter, default=5
-        How images are held out; see :class:`CascadeEnsemble`. None is embedded twice for it.
+        How images are held out; see :class:`~skclipens.cascade.CascadeEnsemble`. No image is
+        embedded twice for it.
     embedder : CLIPEmbedder, default=None
         How images are embedded: a clone of it, with its ``backbone`` set, at each stage, which
         gives one block. None stands for a :class:`CLIPEmbedder` with its defaults.
@@ -86,7 +87,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
     See Also
     --------
-    CascadeEnsemble : The cascade on embeddings that exist already.
+    skclipens.cascade.CascadeEnsemble : The cascade on embeddings that exist already.
     skclipens.feature_selection.BackboneSelector : The same backbones for all images.
 
     Notes

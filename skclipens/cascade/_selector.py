@@ -51,24 +51,25 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
     Parameters
     ----------
     blocks : None, str, list of str, list of (str, columns) or dict, default=None
-        Which columns belong together; see :class:`AdaptiveBackboneEnsemble`. None reads blocks
-        from column names ``BACKBONE__i`` where X is a frame, and takes all columns as one block
-        otherwise.
+        Which columns belong together; see :class:`~skclipens.AdaptiveBackboneEnsemble`. None reads
+        blocks from column names ``BACKBONE__i`` where X is a frame, and takes all columns as one
+        block otherwise.
     estimator : classifier, default=None
         What is scored on a set of blocks. Where it has a parameter ``blocks``, this is set to
-        them. None stands for an :class:`AdaptiveBackboneEnsemble`.
+        them. None stands for an :class:`~skclipens.AdaptiveBackboneEnsemble`.
     cost : None, "gflops" or mapping, default=None
-        Cost of a block: 1 each; the GFLOPs of its backbone, where :func:`list_backbones` lists
-        it; or a mapping (a dict, a Series) from names of blocks or backbones to numbers. Each of
-        several blocks of one backbone costs as much as if it were alone.
+        Cost of a block: 1 each; the GFLOPs of its backbone, where
+        :func:`~skclipens.list_backbones` lists it; or a mapping (a dict, a Series) from names of
+        blocks or backbones to numbers. Each of several blocks of one backbone costs as much as if
+        it were alone.
     max_cost : float, default=None
         Limit of the total cost of the selected blocks. None: no limit.
     max_blocks : int, default=None
         Limit of the number of selected blocks. None: no limit.
     tol : float, default=0
-        How much of the best score on the path may be given up for fewer blocks.
+        Largest loss against the best score on the path that is accepted for fewer blocks.
     scoring : str or callable, default="neg_log_loss"
-        What is to be large; see :term:`scoring`.
+        The score that is maximised; see :term:`scoring`.
     cv : int, float, splitter or list of (train, test), default=5
         An int: at most so many stratified folds, and no more than the smallest class has rows.
         Classes with a single row, or group, are left out of cross-validation. A float: so large a
@@ -100,18 +101,18 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
     --------
     sklearn.feature_selection.SequentialFeatureSelector : The same for single columns, without
         costs.
-    skclipens.cascade.CascadeClassifier : Decides for each image how many backbones it needs.
+    skclipens.CascadeClassifier : Decides for each image how many backbones it needs.
 
     Notes
     -----
-    Scores are of the rows that blocks were selected by, so the best of them is too optimistic.
+    Scores are of the rows by which blocks were selected, so the best of them is optimistic.
     Where each backbone has one block, a cascade can use the selected ones in their order:
     ``CascadeClassifier(selected_blocks_, order="given")``.
     With B blocks the path takes up to B (B + 1) / 2 cross-validations.
 
     Selected columns keep their place and their names. In a pipeline, use
-    ``set_output(transform="pandas")``: an :class:`AdaptiveBackboneEnsemble` that follows then
-    reads the selected blocks from the names.
+    ``set_output(transform="pandas")``: an :class:`~skclipens.AdaptiveBackboneEnsemble` that follows
+    then reads the selected blocks from the names.
 
     Examples
     --------

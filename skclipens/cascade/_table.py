@@ -31,26 +31,27 @@ _WAY_OUT = "Give more labelled rows per class, or thresholds as numbers, such as
 
 
 class CascadeEnsemble(BaseCascade):
-    """A cascade on a table: the next block is looked at only for rows that are still undecided.
+    """Classify a table by a cascade: a block is read only for rows that are still undecided.
 
     After stage k an ensemble of the first k blocks predicts, and a row is decided if its
     confidence, the largest probability, reaches the stage's threshold [1]_. There is one ensemble
-    per stage, since how blocks are best combined depends on which there are. This estimator works
-    on embeddings that exist already, and shows what a cascade would save:
-    :class:`~skclipens.cascade.CascadeClassifier` saves it.
+    per stage, since how blocks are best combined depends on which there are. This estimator reads
+    embeddings, and shows what a cascade would save on images; :class:`~skclipens.CascadeClassifier`
+    is the cascade on images.
 
     Parameters
     ----------
     blocks : None, str, list of str, list of (str, columns) or dict, default=None
-        Which columns belong together; see :class:`AdaptiveBackboneEnsemble`.
+        Which columns belong together; see :class:`~skclipens.AdaptiveBackboneEnsemble`.
     estimator : classifier, default=None
         What predicts at a stage. It needs ``predict_proba``; where it has a parameter ``blocks``,
-        this is set to those of the stage. None stands for an :class:`AdaptiveBackboneEnsemble`.
+        this is set to those of the stage. None stands for an
+        :class:`~skclipens.AdaptiveBackboneEnsemble`.
     cost : None, "gflops" or mapping, default=None
         Cost of a block: 1 each; the GFLOPs of its backbone, where
-        :func:`list_backbones` lists it; or a mapping (a dict, a Series) from names of blocks or
-        backbones to numbers. That of combining blocks is not counted, and each of several blocks of
-        one backbone costs as much as if it were alone.
+        :func:`~skclipens.list_backbones` lists it; or a mapping (a dict, a Series) from names of
+        blocks or backbones to numbers. The cost of combining blocks is not counted, and each of
+        several blocks of one backbone costs as much as if it were alone.
     order : {"cost", "given"}, default="cost"
         Whether blocks are used in the order of their cost, or in that of `blocks`, such as the one
         in which a :class:`~skclipens.feature_selection.BackboneSelector` added them.
@@ -98,7 +99,7 @@ class CascadeEnsemble(BaseCascade):
 
     See Also
     --------
-    skclipens.cascade.CascadeClassifier : The cascade on images.
+    skclipens.CascadeClassifier : The cascade on images.
 
     Notes
     -----

@@ -29,7 +29,11 @@ _remembered = {}  # keys of files by their stamps, in this process
 
 
 def image_key(image, store=None):
-    """Key of one image, by content; see :func:`image_keys`.
+    """Return the key of an image, by which an :class:`~skclipens.EmbeddingStore` knows it.
+
+    A file is known by its bytes, wherever it lies and whether given as a path or as bytes. PIL
+    images, arrays and tensors are known by their pixels, as
+    :func:`skclipens.images.load_image` reads them.
 
     Parameters
     ----------
@@ -46,7 +50,7 @@ def image_key(image, store=None):
     See Also
     --------
     model_key : The key of a model.
-    EmbeddingStore : Keeps rows under both.
+    skclipens.EmbeddingStore : Keeps rows under both.
 
     Examples
     --------
@@ -232,7 +236,7 @@ def _read_key(stamp):
 
 
 def model_key(backbone, precision, store=None):
-    """Key of what turns an image into an embedding.
+    """Return the key of a model and its settings, for an :class:`~skclipens.EmbeddingStore`.
 
     Weights in a file or directory are known by their content, so that a copy has the same key,
     pretrained weights by the name of their tag, and those in a repository of the hub by its commit.
@@ -243,7 +247,7 @@ def model_key(backbone, precision, store=None):
     precision : {"fp32", "bf16", "fp16"}
         What ``"auto"`` stands for on the device.
     store : EmbeddingStore, default=None
-        As in :func:`image_keys`.
+        As in :func:`image_key`.
 
     Returns
     -------
@@ -258,7 +262,7 @@ def model_key(backbone, precision, store=None):
     See Also
     --------
     image_key : The key of an image.
-    EmbeddingStore : Keeps rows under both.
+    skclipens.EmbeddingStore : Keeps rows under both.
 
     Examples
     --------

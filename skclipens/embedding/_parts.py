@@ -39,7 +39,7 @@ def read_embeddings(folder, *, backbones=None, rows=None):
     -------
     pandas.DataFrame of shape (n, n_columns), float32
         Rows in the order of the images, indexed by their names; columns named as by the embedder,
-        so that :class:`AdaptiveBackboneEnsemble` with ``blocks=None`` reads them.
+        so that :class:`~skclipens.AdaptiveBackboneEnsemble` with ``blocks=None`` reads them.
 
     Raises
     ------

@@ -62,7 +62,7 @@ class EmbeddingStoreError(RuntimeError):
 
     See Also
     --------
-    EmbeddingStore : Raises it.
+    skclipens.EmbeddingStore : Raises it.
     """
 
 
@@ -92,8 +92,8 @@ class EmbeddingStore:
     See Also
     --------
     CLIPEmbedder : Reads through it with ``cache``.
-    model_key : Part of what a row is kept under.
-    image_key : The other part.
+    skclipens.embedding.model_key : Part of what a row is kept under.
+    skclipens.embedding.image_key : The other part.
 
     Notes
     -----

@@ -34,14 +34,14 @@ class AdaptiveBackboneEnsemble(
     ExpertClassifier,
     BaseEstimator,
 ):
-    r"""Classify by experts on several backbones, each trusted as far as held-out rows say.
+    r"""Classify embeddings by an ensemble of experts on several backbones.
 
     An expert is a head (zero-shot prompts, a linear probe, any classifier) on a block of columns
     (the embedding of one backbone). A router combines the experts' logits: by a weight for every
     expert and row, :math:`z(x) = \sum_e a_e(x) z_e(x) / T_e` [1]_, or by another rule. Temperatures
-    and router are fitted on logits of rows that the heads have not seen. With the default heads the
-    weights are the same for all rows that are like training rows: see ``router`` and
-    ``out_of_distribution``.
+    and router are fitted on held-out logits, of rows that the heads were not fitted on. With the
+    default heads the weights are the same for all rows that are like training rows: see ``router``
+    and ``out_of_distribution``.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class AdaptiveBackboneEnsemble(
           The gates are shrunk by an amount that cross-validated log-loss chooses. They stay shut
           where they do not pay, and where any head has learned from rows;
         - ``"nlc"``: the Neural Logit Controller of [1]_, a network that reads all columns, with
-          signed weights; it learns most from logits as they are, ``calibrate=False``;
+          signed weights; use it with ``calibrate=False``;
         - ``"confidence"``: the most confident expert decides;
         - ``"vote"``, ``"vote-3"``: plurality of the experts' votes, for one or three classes each;
         - ``"probability"``: the mean of probabilities;
@@ -100,18 +100,18 @@ class AdaptiveBackboneEnsemble(
         - a router with parameters of its own, such as ``NeuralLogitController(hidden_dim=32)``;
           see :mod:`skclipens.ensemble`.
     cv : int, float, splitter or list of (train, test), default=5
-        How heads that learn from rows are kept from the rows that calibrate and route.
+        How the held-out logits are computed to which temperatures and router are fitted.
 
-        - an int: cross-fitting in at most so many stratified folds; the heads are then fitted
-          again on all rows. A head that knows itself what it would say without a row, such as a
+        - an int: cross-fitting in at most this number of stratified folds; the heads are then
+          fitted again on all rows. A head that has held-out logits in closed form, such as a
           residual or linear head, is not fitted again for the folds;
-        - a float: so large a part of the rows is held out (0.1 in [1]_);
-        - a splitter, or splits: cross-fitting in its folds, which bind all heads.
+        - a float: this share of the rows is held out (0.1 in [1]_);
+        - a splitter, or splits: cross-fitting in its folds, for all heads.
 
         Zero-shot and frozen heads learn nothing from rows and need no folds. Any other head can
         be judged by rows whose class has other rows to learn from. Where that holds for no more
         than half of the classes, as at one row per class, such heads are not judged: they share a
-        weight that is the larger, the less the others know of the rows. Nothing is held out where
+        weight that is the larger, the worse the others do on the rows. Nothing is held out where
         ``calibrate`` is false and the router learns nothing.
     calibrate : bool, default=True
         Whether to divide each expert's logits by a temperature that is fitted on rows which
@@ -127,21 +127,21 @@ class AdaptiveBackboneEnsemble(
         Prompts, each with one ``{}``; see :class:`ZeroShotHead`.
     %(text_cache)s
     out_of_distribution : {"prompts", "ignore"}, default="prompts"
-        What decides of a row that is less like the mean of the training rows than these are, such
-        as a cartoon where photographs were labelled; likeness is the mean cosine of the embeddings.
-        ``"prompts"``: the zero-shot heads have as much to say as all experts together.
-        ``"ignore"``: all experts, as for any row, and as where heads are not of both kinds, there
-        are fewer than six rows, nothing is calibrated, or the router has no weights.
+        How a row is classified that is less similar to the mean of the training rows than these
+        are, such as a cartoon where photographs were labelled; similarity is the mean cosine of the
+        embeddings. ``"prompts"``: the zero-shot heads weigh as much as all experts together.
+        ``"ignore"``: as any other row. It is ignored, too, where heads are not of both kinds
+        (zero-shot and learned), there are fewer than six rows, nothing is calibrated, or the router
+        has no weights.
     unlabeled : {"error", "ignore", "use"}, default="error"
         What a row without a label is: -1 among numbers; None, NaN or "" among any. ``"error"``: an
         error, but labels that are all -1 or 1 are two classes. ``"ignore"``: it is left out.
         ``"use"``: heads, temperatures and router are fitted without it; then a Gaussian mixture of
-        all rows, which starts from what the ensemble says of them, corrects the logits of any row,
-        where held-out labelled rows say that it helps [3]_. Of rows with labels, ``cv`` as a
-        splitter splits these alone.
+        all rows, which starts from the ensemble's probabilities, corrects the logits of any row, if
+        that helps on held-out labelled rows [3]_. A splitter as ``cv`` gets the labelled rows only.
     memory : str or object with the joblib.Memory interface, default=None
-        Where fitted heads and their held-out logits are kept, so that ensembles that differ in
-        how they combine the same heads fit these once. Nothing is kept by default.
+        Where fitted heads and their held-out logits are cached, so that ensembles that share their
+        heads and differ in the router fit the heads once. Nothing is cached by default.
     n_jobs : int, default=None
         Number of heads that are cross-fitted at the same time; see joblib. Each fit runs in one
         BLAS thread. Heads in closed form are fitted in threads, by default in as many as BLAS has.
@@ -157,12 +157,12 @@ class AdaptiveBackboneEnsemble(
     experts_ : list of E (name, head, block)
         Fitted heads, each with its block: a name, the positions of its columns and its backbone.
     expert_names_ : ndarray of shape (E,)
-        Names of the experts: that of the block, followed by the head's where there are several
-        kinds.
+        Names of the experts: the name of the block, followed by that of the head where there are
+        several kinds.
     judged_ : ndarray of shape (E,), bool
         Which experts could be judged, and are routed; see ``cv``. Where none could, all are.
     temperatures_ : ndarray of shape (E,)
-        What each expert's logits are divided by; ones without calibration.
+        Temperatures, by which the logits are divided; ones without calibration.
     router_ : object
         The fitted router; a :class:`~skclipens.ensemble.UniformRouter` in place of one that learns
         where no row could judge any expert.
@@ -189,16 +189,32 @@ class AdaptiveBackboneEnsemble(
 
     Examples
     --------
-    The paper's recipe is ``head="zero-shot", router="nlc", calibrate=False``, and with linear heads
-    ``head="linear", router="nlc", calibrate=False, cv=0.1``. On any table:
+    On the embeddings of two backbones:
+
+    >>> from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+    >>> from skclipens.datasets import load_emoji
+    >>> emoji = load_emoji(min_class_size=60)
+    >>> paths, y = emoji.filenames[::5], emoji.target_names[emoji.target[::5]]
+    >>> embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-16"])
+    >>> X = embedder.set_output(transform="pandas").fit_transform(paths)
+    >>> clf = AdaptiveBackboneEnsemble(random_state=0).fit(X, y)
+    >>> print(*clf.expert_names_[:3], sep=", ")
+    zoo/RN20:zero-shot, zoo/ViT-16:zero-shot, zoo/RN20:residual
+    >>> clf.routing_weights(X).shape[1] == len(clf.expert_names_)
+    True
+
+    On any table:
 
     >>> from sklearn.datasets import load_wine
-    >>> from skclipens import AdaptiveBackboneEnsemble
+    >>> from sklearn.preprocessing import scale
     >>> X, y = load_wine(return_X_y=True)
     >>> blocks = [("first", slice(0, 6)), ("rest", slice(6, None))]
-    >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", random_state=0).fit(X, y)
-    >>> clf.routing_weights(X).shape
+    >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", random_state=0).fit(scale(X), y)
+    >>> clf.routing_weights(scale(X)).shape
     (178, 2)
+
+    The paper's recipe is ``head="zero-shot", router="nlc", calibrate=False``, and with linear heads
+    ``head="linear", router="nlc", calibrate=False, cv=0.1``.
     """
 
     _parameter_constraints: dict = {
@@ -273,8 +289,7 @@ class AdaptiveBackboneEnsemble(
             many copies of a row, so they should be 1 in the mean. Those that sum to one, as in
             boosting, are shares: they are multiplied by the number of rows.
         groups : array-like of shape (n,), default=None
-            Rows of a group, such as pictures of one object, are not used to judge heads that have
-            seen others of the group.
+            Rows of a group, such as pictures of one object, are never on both sides of a fold.
 
         Returns
         -------

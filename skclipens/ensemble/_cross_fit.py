@@ -20,12 +20,11 @@ class CrossFit:
 
     @fit_context(prefer_skip_nested_validation=False)
     def cross_fit(self, X, y, *, folds=None, sample_weight=None, groups=None):
-        """Fit, and say what an ensemble that has not seen a row gives for it.
+        """Fit, and return held-out logits of the ensemble for the rows.
 
-        Heads are judged as in :meth:`fit`, by rows that they have not seen; temperatures and router
-        are then fitted on other rows than those that they are applied to, in five folds. So this
-        takes about as long as :meth:`fit`, where :func:`sklearn.model_selection.cross_val_predict`
-        takes five times as long.
+        Held-out logits of the heads are those of :meth:`fit`; temperatures and router are then
+        cross-fitted on them in five folds. So this takes about as long as :meth:`fit`, where
+        :func:`sklearn.model_selection.cross_val_predict` takes five times as long.
 
         Parameters
         ----------
@@ -43,7 +42,7 @@ class CrossFit:
         Returns
         -------
         logits : ndarray of shape (n, C)
-            Zeros where nothing is known. What unlabelled rows add is not in them.
+            Zeros where none is known. The correction by unlabelled rows is not in them.
         known : ndarray of shape (n,), bool
             Which rows were held out from all experts that could be judged; not those without a
             label or a weight, nor the only one of its class where all heads learn from rows.

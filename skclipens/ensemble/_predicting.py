@@ -96,7 +96,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         return combined if routed.all() else combined + logits[:, ~routed].mean(axis=1)
 
     def expert_proba(self, X):
-        """Probabilities that each expert gives, calibrated unless ``calibrate`` is false.
+        """Predict probabilities by each expert, calibrated unless ``calibrate`` is false.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
     @available_if(lambda ensemble: ensemble._has_weights())
     def routing_weights(self, X):
-        """How far each expert is trusted for each row.
+        """Return the weight of each expert for each row.
 
         Only where the router has weights.
 
@@ -125,7 +125,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
             Weights of the calibrated logits, experts in the order of ``expert_names_``; of
             probabilities where the router averages these. Those of gates (``router="shrunk"``,
             ``GatedRouter``) and of a signed NLC may be negative, no others are. Zero-shot heads
-            have the more of a row the less it is like training rows; see ``out_of_distribution``.
+            have larger weights for rows unlike all training rows; see ``out_of_distribution``.
         """
         X = self._checked(X)
         logits, routed = self._expert_logits(X), self._routed
@@ -139,10 +139,10 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         return (weights + share * (prompts / prompts.sum() - weights)).astype(weights.dtype)
 
     def transform(self, X):
-        """Calibrated logits of all experts, for another model to combine.
+        """Return the calibrated logits of all experts, for another model to combine.
 
-        They are of the heads that were fitted on all rows. Fit the other model on rows that ``fit``
-        has not seen: of those that it has, the heads are surer than they should be.
+        They are of the heads that were fitted on all rows. Fit the other model on rows that were
+        not in ``fit``: on those that were, the heads are overconfident.
 
         Parameters
         ----------

@@ -22,7 +22,7 @@ _TOLERANCE = 1e-7  # of a step, relative to the loss
 
 @fill_doc
 class CLAPHead(CrossFitTextHead):
-    r"""Linear probe that starts at the text features of the classes and is held to them.
+    r"""Classify by a linear probe with a penalty on its distance from the text features.
 
     The weights :math:`w_c` of the classes minimise, with the text features :math:`t_c` [1]_,
 
@@ -70,10 +70,10 @@ class CLAPHead(CrossFitTextHead):
     -----
     In the paper k is 1, s the scale of the model, and gradient descent takes 300 epochs, which
     regularises too; its code scales w to unit length. The minimum itself overfits where zero-shot
-    logits are far too sure. So s is calibrated, and ``"auto"`` takes k from 100, 10, 1, 0.1 and
-    0.01 by the log-loss of held-out rows, in up to five folds of the training rows. A row whose
-    class no other row shows cannot judge k; where that is so for at least half of the classes, as
-    with one row per class, k is 1. A class without a row has the mean :math:`\lambda`.
+    logits are overconfident. So s is calibrated, and ``"auto"`` takes k from 100, 10, 1, 0.1 and
+    0.01 by the log-loss of held-out rows, in up to five folds of the training rows. The only row of
+    a class cannot be held out; where that holds for at least half of the classes, as with one row
+    per class, k is 1. A class without a row has the mean :math:`\lambda`.
 
     References
     ----------

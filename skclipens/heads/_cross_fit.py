@@ -56,7 +56,7 @@ class CrossFitMixin:
             are shares, as in boosting. A row of weight zero is as if it were not there, but for its
             class.
         groups : array-like of shape (n,), default=None
-            Rows of a group, such as pictures of one object, are not used to judge each other.
+            Rows of a group, such as pictures of one object, are never on both sides of a fold.
 
         Returns
         -------

@@ -14,7 +14,7 @@ from ._linear_probe import LinearProbeHead
 
 @fill_doc
 class CrossModalHead(CrossFitTextHead):
-    """Linear probe for which the text features of the classes are training rows, too.
+    """Classify by a linear probe whose training rows include the text features of the classes.
 
     This is the cross-modal adaptation of [1]_: a logistic regression on the unit embeddings of the
     images and on the text feature of each class, labelled as that class. Its regularisation is
@@ -49,9 +49,9 @@ class CrossModalHead(CrossFitTextHead):
     -----
     A text is one more row, as in the paper's formula; the batches of the authors' code are half
     texts, which is a ``text_weight`` of as many as there are images in a class. On the validation
-    sets neither was better throughout. What judges the regularisation is the log-loss of held-out
-    images, in up to five folds. Texts are always among the rows that teach, so one image per class
-    can judge, too.
+    sets neither was better throughout. The regularisation is chosen by the log-loss of held-out
+    images, in up to five folds. Texts are always among the training rows, so this works with one
+    image per class, too.
 
     References
     ----------

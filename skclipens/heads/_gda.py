@@ -70,8 +70,8 @@ class GDAHead(CrossFitTextHead):
     log-loss of the training rows, each fitted twice in turn. Each row meets the discriminant of all
     others, as in :class:`LinearDiscriminantHead`. Groups are left out in five folds.
 
-    A row whose class no other row shows cannot judge alpha. Where that is so for at least half of
-    the classes, as with one row per class, alpha is such that the discriminant's logits have a
+    The only row of a class cannot be held out. Where that holds for at least half of the classes,
+    as with one row per class, alpha is such that the discriminant's logits have a
     standard deviation of 0.5 over classes, on the training rows. Where no class has two different
     rows, so that S is zero, tr(S) is that of the rows around the mean of all: the discriminant is
     the nearest row.

@@ -35,7 +35,7 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
     :math:`L - \mathrm{softmax}(z)`. Its prediction, divided by a temperature, is added to z [1]_.
     The kernel of two rows is :math:`\exp(\beta (c - 1))`, where c is the mean over blocks of the
     cosine of the two rows: a product of a kernel for each block. Far from all training rows the
-    correction fades, and the prompts decide; without texts, all classes are then alike.
+    correction fades, and the prompts decide; without texts, all classes then have the same logit.
 
     :math:`\beta` and the noise (the ridge) are those of the largest marginal likelihood of a
     Gaussian process [2]_, on at most 500 of the rows. Where most classes have one row, they are 4
@@ -50,12 +50,11 @@ class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
     betas : sequence of float, default=(1.0, 2.0, 4.0, 8.0)
         Candidates for :math:`\beta`.
     noises : sequence of float, default=(0.03, 0.1, 0.3, 1.0, 3.0)
-        Candidates for the ridge: the variance of a residual around what the kernel can say, in
-        units of the variance of what it says.
+        Candidates for the ridge: the variance of the residuals that the kernel does not explain,
+        relative to the variance that it explains.
     max_rows : int, default=2000
-        Of more rows, so many are drawn, and the others only judge: of more than 10,000, so many,
-        each class as often as among all. Time grows as the third power of it, and memory as the
-        second.
+        If there are more rows, a stratified sample of this size is fitted, and the others, 10,000
+        at most, are only held out. Time grows as the third power of it, and memory as the second.
     %(prompts)s
     random_state : int, RandomState instance or None, default=None
         Determines which of many rows are drawn.

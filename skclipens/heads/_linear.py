@@ -35,20 +35,20 @@ _ALIKE = 1e-3  # relative difference of losses
 class LinearDiscriminantHead(CrossFitTableHead):
     r"""Classify by linear discriminant analysis with a heavily shrunk covariance.
 
-    Classes are taken for Gaussians with means :math:`\mu_c`, priors :math:`\pi_c` and one
+    Classes are modelled as Gaussians with means :math:`\mu_c`, priors :math:`\pi_c` and one
     covariance :math:`\Sigma = S + \lambda v I`, where S is the covariance within classes and v the
     mean variance of a column. Logits are
     :math:`\mu_c^T \Sigma^{-1} x - \frac12 \mu_c^T \Sigma^{-1} \mu_c + \log \pi_c`. On CLIP
     features this is a strong few-shot baseline [1]_, as accurate as logistic regression, and it is
-    in closed form: in time linear in the number of rows, or of columns, whichever are more. All
-    that it needs of the rows are sums, so they may come in parts: see :meth:`partial_fit`, and
+    in closed form: in time linear in the number of rows, or of columns, whichever are more. It
+    needs only sums over the rows, so they may come in parts: see :meth:`partial_fit`, and
     :meth:`fit_from` for the files of ``embed_to``.
 
     Parameters
     ----------
     shrinkage : float or "auto", default="auto"
         :math:`\lambda`. Unlike scikit-learn's ``LinearDiscriminantAnalysis(shrinkage=...)`` it is
-        relative to the total variance: of one row per class, for which S is zero, a number leaves
+        relative to the total variance: with one row per class, for which S is zero, a number gives
         the nearest row.
     cv : int, splitter or list of (train, test), default=None
         What judges a shrinkage: each row is left out alone (None), or at most so many stratified
@@ -63,7 +63,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
     classes_ : ndarray of shape (C,)
         Labels.
     shrinkage_ : float
-        What was given or chosen.
+        The shrinkage that was given or chosen.
     coef_ : ndarray of shape (C, n_features)
     intercept_ : ndarray of shape (C,)
     n_features_in_ : int
@@ -80,16 +80,15 @@ class LinearDiscriminantHead(CrossFitTableHead):
     rows, each classified by the discriminant of all others and calibrated by one temperature. The
     formula of Sherman and Morrison gives all these from one eigendecomposition of the scatter
     within classes; priors and v stay those of all rows. A row is farther from the mean of the m - 1
-    others of its class than a new row is from that of all m: the distance is divided by the ratio
-    to be expected. Groups are left out in five folds. Of more than 10,000 rows, so many judge,
-    each class as often as among all.
+    others of its class than a new row is from that of all m: the distance is divided by the
+    expected ratio. Groups are left out in five folds. Of more than 10,000 rows, a stratified sample
+    of 10,000 is held out.
 
-    A row whose class no other row shows cannot judge. Where that is so for at least half of the
-    classes, nothing is searched and the shrinkage is 1; and where at least half have one row only,
-    a logistic regression tells the means of classes apart, as S says nothing, and all classes are
-    alike likely, however many rows they have. Of shrinkages whose log-loss is within a thousandth
-    of the smallest, the least is taken. After ``partial_fit``, ``coef_`` and ``intercept_`` are
-    computed when they are first read.
+    The only row of a class cannot be held out. Where that holds for at least half of the classes,
+    nothing is searched and the shrinkage is 1; and where at least half have one row only, the head
+    is a logistic regression of the means of the classes, as S is unknown, with equal priors. Of
+    shrinkages whose log-loss is within a thousandth of the smallest, the smallest is taken. After
+    ``partial_fit``, ``coef_`` and ``intercept_`` are computed when they are first read.
 
     References
     ----------
@@ -121,7 +120,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Take in more rows, of which only sums are kept.
+        """Fit incrementally to more rows, of which only sums are kept.
 
         The order of the rows and how they are divided change the result by rounding only. It is
         that of :meth:`fit` with the same ``shrinkage``. ``"auto"`` is 1 here, since rows that came

@@ -21,7 +21,7 @@ _N_TRIED = 15  # seven, then two for each halving of the step; fewer at the ends
 
 
 class LinearProbeHead(CrossFitTableHead):
-    """Logistic regression that finds its own strength of regularisation.
+    """Classify by logistic regression, with a strength of regularisation that is searched.
 
     This is the linear probe of [1]_: C, the inverse strength of the l2 penalty, is searched from
     1e-6 to 1e6, at first in steps of two decades, then around the best one in steps that halve

@@ -16,7 +16,7 @@ from ._temperature import correction_temperature, fit_temperature
 
 @fill_doc
 class ResidualHead(CrossFitTextHead):
-    r"""Correct zero-shot logits by a ridge regression of what they leave unexplained.
+    r"""Correct zero-shot logits by a ridge regression of their errors.
 
     Where z are the logits of :class:`ZeroShotHead`, calibrated on the training rows, and L the
     one-hot labels, a ridge regression with intercept from the unit embedding f predicts the
@@ -53,11 +53,10 @@ class ResidualHead(CrossFitTextHead):
 
     Notes
     -----
-    The temperature of the correction is fitted on rows that its ridge regression has not seen, in
-    up to five folds; of more than 10,000 rows, so many judge. A row whose class no other row shows
-    cannot judge the correction; where that is so for at least half of the classes, the temperature
-    of the correction is between 0.2 and 0.75: the lower, the nearer the log-loss of the prompts on
-    the training rows is to guessing.
+    The temperature of the correction is fitted on held-out rows of its ridge regression, in up to
+    five folds, and 10,000 rows at most. The only row of a class cannot be held out; where that
+    holds for at least half of the classes, the temperature of the correction is between 0.2 and
+    0.75: the lower, the nearer the log-loss of the prompts on the training rows is to guessing.
 
     References
     ----------

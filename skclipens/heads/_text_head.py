@@ -74,7 +74,7 @@ def encode_ahead(heads, classes, verbose):
 
 
 def names_of_classes(classes, class_names):
-    """The name of each class, to be put in a prompt.
+    """Return the name of each class, as it goes into prompts.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def names_of_classes(classes, class_names):
 
     See Also
     --------
-    ZeroShotHead : Writes the names into prompts.
+    skclipens.ZeroShotHead : Writes the names into prompts.
 
     Examples
     --------

@@ -23,7 +23,7 @@ _MAX_AFFINITIES = 2**23  # in memory at a time
 
 @fill_doc
 class TipAdapterHead(CrossFitTextHead):
-    r"""Add to zero-shot logits what similar training rows say, as Tip-Adapter does.
+    r"""Add the labels of similar training rows to zero-shot logits, as Tip-Adapter does.
 
     The unit rows F of the training data and their one-hot labels L are a cache. The logits of an
     embedding f of unit length are [1]_
@@ -70,7 +70,7 @@ class TipAdapterHead(CrossFitTextHead):
     values_ : sparse array of shape (m, C)
         L, times the weights of the rows.
     alpha_, beta_ : float
-        What was given or chosen.
+        Values that were given or chosen.
     loss_curve_ : list of float
         Mean training loss of each epoch, each row's own key left out; empty without
         ``fine_tune``.
@@ -86,13 +86,12 @@ class TipAdapterHead(CrossFitTextHead):
     -----
     ``"auto"`` takes the alpha and beta with the smallest log-loss of the training rows, each with
     its own key left out, on a logarithmic grid (beta 0.5 to 64; alpha 0 and 0.125 to 128, times a
-    temperature). The temperature is what calibrates the zero-shot logits on these rows; all logits
-    are divided by it before they are judged, since a cache would not be heard beside zero-shot
-    logits that are far too sure. Logits of the head are those of the formula, not divided. The
-    authors' code searches 20 alphas and 200 betas for accuracy on validation data, which ``fit``
-    does not have. A row judges only if its class has another one. Where such rows speak for at
-    most half of the classes, as with one row per class, nothing is searched: alpha is the
-    temperature and beta 5.5.
+    temperature). The temperature is that which calibrates the zero-shot logits on these rows; all
+    logits are divided by it for the log-loss, since overconfident zero-shot logits would outweigh
+    any cache. Logits of the head are those of the formula, not divided. The authors' code searches
+    20 alphas and 200 betas for accuracy on validation data, which ``fit`` does not have. The only
+    row of a class cannot be held out. Where at most half of the classes have more rows, as with one
+    row per class, nothing is searched: alpha is the temperature and beta 5.5.
 
     With ``fine_tune``, alpha and beta are chosen before training, training uses them, and the keys
     of the last epoch are kept. The authors' code takes the epoch that does best on the test data,

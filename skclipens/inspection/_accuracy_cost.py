@@ -11,7 +11,7 @@ from ._style import DARK, MIDDLE, short_names
 
 
 class AccuracyCostDisplay:
-    """Accuracy of backbones, and of what combines them, against their cost.
+    """Accuracy of backbones and ensembles against their cost.
 
     Backbones are points; ensembles of growing size, cascades with falling thresholds and the like
     are lines, or stars where there is one of a kind.
@@ -50,7 +50,7 @@ class AccuracyCostDisplay:
 
     See Also
     --------
-    skclipens.backbones.list_backbones : Costs of backbones.
+    skclipens.list_backbones : Costs of backbones.
 
     Examples
     --------
@@ -105,7 +105,7 @@ class AccuracyCostDisplay:
             True labels.
         costs : dict of str to float, default=None
             Costs by names of blocks, or of experts. None takes GFLOPs per image of the backbones
-            that :func:`skclipens.backbones.list_backbones` knows.
+            that :func:`skclipens.list_backbones` knows.
         cost_label : str, default=None
             Label of the axis of costs. None is "GFLOPs per image" if `costs` is None, and "Cost"
             otherwise.

@@ -72,7 +72,7 @@ class CorrectSetsDisplay:
         sort_by : {"count", "degree"}, default="count"
             Whether columns are in the order of their counts, or of how many experts are right.
         max_regions : int or None, default=30
-            Show only so many of the largest regions; None shows all.
+            Number of regions that are shown, the largest first; None shows all.
         ax : matplotlib Axes, default=None
             Axes to plot in. None makes a new figure.
 
@@ -116,7 +116,7 @@ class CorrectSetsDisplay:
         sort_by : {"count", "degree"}, default="count"
             Whether columns are in the order of their counts, or of how many experts are right.
         max_regions : int or None, default=30
-            Show only so many of the largest regions; None shows all.
+            Number of regions that are shown, the largest first; None shows all.
         ax : matplotlib Axes, default=None
             Axes to plot in. None makes a new figure.
 
@@ -140,7 +140,7 @@ class CorrectSetsDisplay:
         sort_by : {"count", "degree"}, default="count"
             Whether columns are in the order of their counts, or of how many experts are right.
         max_regions : int or None, default=30
-            Show only so many of the largest regions; None shows all.
+            Number of regions that are shown, the largest first; None shows all.
         ax : matplotlib Axes, default=None
             Axes to plot in. None makes a new figure.
 

@@ -20,11 +20,11 @@ _STARTS = (0.02, 0.2, 0.5)  # shares of wrong labels from which the fit begins
     prefer_skip_nested_validation=True,
 )
 def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, random_state=None):
-    """Rank labels by how likely they are right, and say which are probably wrong.
+    """Rank labels by the probability that they are right, and mark those that are probably wrong.
 
-    Every label is compared with what a classifier says of the row that has not seen it. An
-    :class:`AdaptiveBackboneEnsemble` is fitted once, since it knows what it would say without a
-    row, and images are embedded once; any other classifier is fitted in `cv` folds.
+    Each label is compared with a held-out prediction for its row. Images are embedded once. An
+    :class:`~skclipens.AdaptiveBackboneEnsemble` is fitted once, since it has held-out logits of its
+    own; any other classifier is cross-validated in `cv` folds.
 
     Parameters
     ----------
@@ -35,18 +35,18 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     y : array-like of shape (n,)
         Labels, of which some may be wrong.
     method : {"noise", "confident-learning"}, default="noise"
-        What counts as probably wrong.
+        How wrong labels are found.
 
         - ``"noise"``: a label that is more likely random than right, by a mixture: with an unknown
           probability, labels were replaced by any class [1]_. That probability and one temperature
-          of the held-out logits have the largest likelihood. It is the same for all classes, so
-          few rows suffice.
+          of the held-out logits are estimated by maximum likelihood. They are the same for all
+          classes, so few rows suffice.
         - ``"confident-learning"``: the rows with the lowest probability of their label, as many as
           the confident joint has off its diagonal: rows with another class that is above the mean
           probability that its own rows have [2]_. It marks many right labels where the classifier
           is often wrong.
     groups : array-like of shape (n,), default=None
-        Rows of a group, such as pictures of one object, do not judge each other.
+        Rows of a group, such as pictures of one object, are never on both sides of a fold.
     cv : int, default=5
         Folds, where `groups` are given or `estimator` has no ``cross_fit``.
     random_state : int, RandomState instance or None, default=None
@@ -61,9 +61,9 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
         - ``label_quality``: the probability that it is right, by the mixture, or with
           ``"confident-learning"`` the probability of the label by the classifier. NaN where no
           classifier could be fitted without the row, such as the only one of its class;
-        - ``given_label``, and ``predicted_label`` by the classifier that has not seen the row.
+        - ``given_label``, and ``predicted_label``, the held-out prediction.
 
-        With ``"noise"``, ``attrs["noise_rate"]`` is the share of wrong labels that was estimated.
+        With ``"noise"``, ``attrs["noise_rate"]`` is the estimated share of wrong labels.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
 
     See Also
     --------
-    AdaptiveBackboneEnsemble.cross_fit : The held-out logits.
+    skclipens.AdaptiveBackboneEnsemble.cross_fit : The held-out logits.
     suggest : Pictures to label next.
 
     References

@@ -41,23 +41,23 @@ def _estimator_has(name):
 class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, BaseEstimator):
     """Classify rows, and reject those that are of none of the classes.
 
-    How familiar a row is, is the sum of two kinds of evidence: the largest logit that the
-    classifier gives it [1]_, and half of its cosine with the nearest row that it was fitted on
-    [2]_. Both are standardised by what is known of labelled rows without these themselves. A row is
-    rejected that is less familiar than all but a small share of these.
+    The familiarity of a row is the sum of two scores: its largest logit [1]_, and half of its
+    cosine with the nearest row that the classifier was fitted on [2]_. Both are standardised by
+    their held-out values for labelled rows. A row is rejected if it is less familiar than all but a
+    small share of the labelled rows.
 
     Parameters
     ----------
     estimator : classifier
-        With ``cross_fit``, as an :class:`AdaptiveBackboneEnsemble` or a head of this package has,
-        or with ``predict_proba``. It may be a pipeline that embeds images.
+        With ``cross_fit``, such as an :class:`~skclipens.AdaptiveBackboneEnsemble` or a head of
+        this package, or with ``predict_proba``. It may be a pipeline that embeds images.
     reject_rate : float, default=0.05
-        Share of labelled rows, each judged without itself, that is rejected: about as many pictures
-        of the known classes will be. 0 rejects none.
+        Share of the labelled rows, by their held-out familiarity, that is rejected: about this
+        share of new pictures of the known classes will be. 0 rejects none.
     reject_label : int or str, default=None
-        What a rejected row is called. None is -1 where labels are numbers, and "" where they are
-        strings: what stands for "no label" everywhere in this package. For ``score`` it is the true
-        label of rows that are of none of the classes.
+        Label of rejected rows. None is -1 where labels are numbers, and "" where they are strings,
+        which mean "no label" everywhere in this package. For ``score`` it is the true label of rows
+        that are of none of the classes.
     cv : int, default=5
         Folds of an estimator that has no ``cross_fit``.
     random_state : int, RandomState instance or None, default=None
@@ -202,7 +202,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
             self.offset_ = float(np.quantile(self._familiarity(evidence), self.reject_rate))
 
     def score_samples(self, X):
-        """How familiar rows are; the lower, the likelier of no known class.
+        """Return the familiarity of rows; a low one means that a row may be of no known class.
 
         Parameters
         ----------

@@ -25,13 +25,14 @@ _SHARPNESS = 10.0
     prefer_skip_nested_validation=True,
 )
 def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
-    """Choose the pictures whose labels would teach most.
+    """Suggest which pictures to label next.
 
-    These are pictures like many others of which the classifier is unsure, and not like those that
-    have a label or were chosen before: each next one adds most to the sum, over all pictures
-    without a label, of the likeness to the nearest labelled or chosen one, weighted by how unsure
-    the classifier is (one less the difference of the two largest probabilities) [1]_. Where fewer
-    than two classes have a label, all pictures weigh the same, which needs no classifier.
+    These are pictures for which the classifier is uncertain, which are similar to many others, and
+    which are not similar to those that have a label or were chosen before. They are chosen one
+    after the other, each to maximise the sum, over all pictures without a label, of the similarity
+    to the nearest labelled or chosen one, weighted by the uncertainty (one less the difference of
+    the two largest probabilities) [1]_. Where fewer than two classes have a label, all pictures
+    have the same weight, and no classifier is needed.
 
     Parameters
     ----------
@@ -43,10 +44,10 @@ def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
     y : array-like of shape (n_rows,)
         Labels. None, NaN or "", or -1 among numbers, where there is none.
     n : int, default=10
-        How many to choose; fewer where fewer have no label.
+        Number of pictures to choose; fewer if fewer have no label.
     max_rows : int, default=5000
-        Of more pictures without a label, so many are drawn to choose from: likenesses of all pairs
-        of these are in memory.
+        If more pictures have no label, a random sample of this size is considered: the
+        similarities of all its pairs are in memory.
     random_state : int, RandomState instance or None, default=None
         Determines which are drawn; nothing else is random.
 

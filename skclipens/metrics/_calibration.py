@@ -24,7 +24,7 @@ _check_bins = validate_params(
 def expected_calibration_error(
     y_true, y_proba, *, labels=None, n_bins=15, strategy="uniform", sample_weight=None
 ):
-    """Mean distance between the confidence in predicted labels and their accuracy.
+    """Mean gap between the confidence and the accuracy of predicted labels.
 
     Rows are put in bins of the largest probability; the distances of the bins between mean
     probability and accuracy are averaged, weighted by rows, Section 2 of [1]_. The value depends

@@ -79,7 +79,7 @@ def oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
 
 
 def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sample_weight=None):
-    """Accuracy of the oracle after a random permutation: what it credits to luck.
+    """Accuracy of the oracle after a random permutation, which is due to chance.
 
     An oracle is right for a row if any expert is, also by chance: five experts that guess
     independently among ten classes have one of 1 - 0.9**5 = 0.41. This is the mean over all
@@ -142,7 +142,7 @@ def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sampl
 
 
 def headroom_closed_score(y_true, predictions, y_pred, *, sample_weight=None):
-    """Share of the way from the best single expert to the oracle that a classifier goes.
+    """Share of the gap between best single expert and oracle that a classifier closes.
 
     It is (accuracy of `y_pred` - best single accuracy) / (oracle accuracy - best single
     accuracy): 0 for the best expert, 1 for the oracle. It is negative for a classifier below the
@@ -326,7 +326,7 @@ def disagreement_matrix(predictions, *, names=None, sample_weight=None):
 
 
 def error_correlation_matrix(y_true, predictions, *, names=None, sample_weight=None):
-    """Correlation between being right of two experts.
+    """Correlation between the correctness of two experts.
 
     The Pearson correlation of two columns of zeros and ones, also called phi and Matthews'
     correlation coefficient. The lower it is, the more there is to gain from a combination.

@@ -59,9 +59,9 @@ def linear_cka_matrix(X, blocks=None):
     Parameters
     ----------
     X : array-like of shape (n, n_features)
-        Embeddings side by side, as :class:`MultiBackboneEmbedder` makes them.
+        Embeddings side by side, as :class:`~skclipens.MultiBackboneEmbedder` makes them.
     blocks : None, str, list of str or list of (str, columns), default=None
-        Which columns belong together, as in :class:`AdaptiveBackboneEnsemble`.
+        Which columns belong together, as in :class:`~skclipens.AdaptiveBackboneEnsemble`.
 
     Returns
     -------

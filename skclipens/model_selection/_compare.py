@@ -30,17 +30,17 @@ _STRENGTHS = {"C": [0.1, 1, 10, 100, 1000]}
 def compare_with_baselines(
     estimator, X, y, *, cv=5, groups=None, baselines=None, n_jobs=None, verbose=False
 ):
-    r"""Compare an ensemble with what one would take without it, on the same splits.
+    r"""Compare an ensemble with simpler classifiers, on the same splits.
 
-    It answers whether an ensemble is worth it on one's own pictures. Rows of the result are:
+    It shows whether an ensemble pays on your own pictures. Rows of the result are:
 
     - ``"ensemble"``;
     - ``"logistic regression, all columns"``, which searches its C among 0.1, 1, 10, 100 and 1000
       by cross-validation on the training rows; where a class has one row, C is 10;
-    - ``"zoo/RN20 alone"`` and so on: the same ensemble on the columns of one backbone and on those
-      of none. The best of them is better than one that is picked before the test;
+    - ``"zoo/RN20 alone"`` and so on: the same ensemble on the columns of one backbone, and those
+      that belong to none. The best of them is optimistic, as it is chosen by the test rows;
     - ``"prompts alone"``: the logit average of zero-shot heads, where classes have names;
-    - ``"oracle: any backbone is right"``: a row is right if any backbone alone has it right;
+    - ``"oracle: any backbone is right"``: a row is right if any backbone alone is right;
     - those of `baselines`.
 
     Parameters

@@ -42,7 +42,7 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
 
     See Also
     --------
-    BackbonePipeline : What it makes.
+    skclipens.pipeline.BackbonePipeline : What it makes.
     CascadeClassifier : Cheap backbones first.
 
     Examples

@@ -120,7 +120,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
 
     See Also
     --------
-    make_backbone_pipeline : Makes one from names of backbones.
+    skclipens.make_backbone_pipeline : Makes one from names of backbones.
 
     Examples
     --------

@@ -35,20 +35,17 @@ _OTHERS = (
 
 
 def skops_trusted_types():
-    """Types that :func:`skops.io.load` may make of a file of this package's estimators.
+    """Return the types that ``skops.io.load`` has to trust to load estimators of this package.
 
-    They are the package's estimators and what these consist of, and with them a sparse array and
-    paths. None runs code of the file when it is loaded. Heads and routers of your own are not among
-    them, nor are estimators of other packages that skops does not trust by itself.
+    They are the package's estimators and their parts, a sparse array and paths. None of them runs
+    code of the file when it is loaded. Your own heads and routers are not among them, nor are
+    estimators of other packages that skops does not trust by default:
+    ``skops.io.get_untrusted_types`` lists what a file needs.
 
     Returns
     -------
     list of str
         Full names of the types, for ``trusted``.
-
-    See Also
-    --------
-    skops.io.get_untrusted_types : What a file holds beyond what skops trusts.
 
     Examples
     --------

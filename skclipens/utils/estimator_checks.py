@@ -22,7 +22,7 @@ __all__ = ["check_head", "check_router"]
 
 
 def check_router(router):
-    """Check that a router keeps the protocol.
+    """Check that a router meets the requirements of an ensemble.
 
     A router has ``fit(X, logits, y)`` and ``combine(X, logits)``, or ``weights(X, logits)`` in
     place of ``combine``; see :mod:`skclipens.ensemble`. Nothing else is asked of it: it need not
@@ -58,7 +58,7 @@ def check_router(router):
 
 
 def check_head(head):
-    """Check that a head keeps the protocol.
+    """Check that a head meets the requirements of an ensemble.
 
     A head is a classifier: ``fit(X, y)`` sets ``classes_``, and ``decision_function`` or
     ``predict_proba`` gives one score per class. It may have ``cross_fit(X, y, folds=None)``, which

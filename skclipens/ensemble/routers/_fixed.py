@@ -38,7 +38,7 @@ class UniformRouter(BaseRouter):
 
 @fill_doc
 class ConfidenceRouter(BaseRouter):
-    r"""All weight for the most confident expert.
+    r"""Give all weight to the most confident expert.
 
     Each row gets the logits of expert :math:`\arg\max_e \max_c p_{ec}(x)`, the first in a tie:
     Conf in [1]_ without calibration of the experts, C-Conf with it. Confidences of different
@@ -107,7 +107,7 @@ class ProbabilityRouter(BaseRouter):
 
 @fill_doc
 class VoteRouter(BaseRouter):
-    r"""Plurality of the experts' votes.
+    r"""Predict the plurality of the experts' votes.
 
     Each expert votes for its ``n_votes`` likeliest classes; the class with most votes wins. Of
     classes with as many votes, the one wins to which the experts together give the higher

@@ -18,7 +18,7 @@ _MAX_ROWS_TO_CHOOSE = 500
 
 
 class ShrunkRouter(BaseRouter):
-    """Static weights, with gates that are opened only where that pays.
+    """Static weights, plus gates where these lower the cross-validated log-loss.
 
     Chooses between a :class:`StaticRouter` and :class:`GatedRouter` of several strengths by their
     cross-validated log-loss on the given logits, the strongest first, for as long as that gains.
@@ -89,8 +89,7 @@ class ShrunkRouter(BaseRouter):
         sample_weight : ndarray of shape (n,), default=None
             Weights of the rows.
         groups : ndarray of shape (n,), default=None
-            Rows of a group, such as pictures of one object, do not judge gates that have seen
-            others of the group.
+            Rows of a group, such as pictures of one object, are never on both sides of a fold.
         learned : ndarray of shape (E,), bool, default=None
             Which experts learn from rows; gates stay shut where one does. None: none of them.
 
