@@ -752,6 +752,8 @@ def test_repr_shows_both_steps(make, fitted):
     [
         ({}, 2),
         ({"head": "auto"}, 2),
+        ({"head": ["auto", "tip-adapter"]}, 2),
+        ({"head": ["auto"]}, 2),  # as the command gives it
         ({"features": "projected"}, 1),
         ({"head": "linear"}, 1),
         ({"estimator": LogisticRegression()}, 1),

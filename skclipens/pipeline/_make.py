@@ -64,7 +64,7 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
     of_ensemble = _parameters(AdaptiveBackboneEnsemble)
     for name in parameters:
         _check_parameter(name, of_embedder, of_ensemble, estimator)
-    if estimator is None and parameters.get("head", "auto") == "auto":
+    if estimator is None and _is_auto(parameters.get("head", "auto")):
         parameters = {"features": "both", **parameters}
     embedder = MultiBackboneEmbedder(backbones, **_chosen(parameters, of_embedder))
     embedder.set_output(transform="pandas")  # the pipeline sets it too, but steps may be used alone
@@ -72,6 +72,12 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
         estimator = AdaptiveBackboneEnsemble(**_chosen(parameters, of_ensemble))
     steps = [(type(step).__name__.lower(), step) for step in (embedder, estimator)]
     return BackbonePipeline(steps, unreadable_label=unreadable_label)
+
+
+def _is_auto(head):
+    """Whether the ensemble chooses heads, with others beside them or not."""
+    heads = head if isinstance(head, (list, tuple)) else [head]
+    return any(isinstance(one, str) and one == "auto" for one in heads)
 
 
 def _parameters(kind):
