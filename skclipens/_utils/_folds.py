@@ -62,7 +62,7 @@ def few_shot_folds(
         If a float cannot hold out rows of every class, a splitter cannot split these rows, or a
         fold has rows on both sides or that are not there.
     """
-    table = _numbers_of(X) if groups is None and isinstance(cv, Integral) else None
+    table = numbers_of(X) if groups is None and isinstance(cv, Integral) else None
     if table is not None:
         rows, place, _ = merge_copies(table, y, None)
         if len(rows) < len(y):
@@ -276,7 +276,7 @@ def judging_rows(y):
     return np.sort(np.argsort(y, kind="stable")[some])
 
 
-def _numbers_of(X):
+def numbers_of(X):
     """The numbers of an array or frame as floats; None of anything else, such as images."""
     values = X.to_numpy() if hasattr(X, "to_numpy") else X
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "biuf":
