@@ -163,8 +163,10 @@ def _splits(cv, X, y, groups):
         cv = cv if groups is None else StratifiedGroupKFold(cv)
     splits = check_cv(cv, y, classifier=True).split(X, y, groups)
     splits = [tuple(map(np.asarray, split)) for split in splits]
-    n_seen = 0 if copies is None else sum(
-        np.isin(copies[test], copies[train]).sum() for train, test in splits
+    n_seen = (
+        0
+        if copies is None
+        else sum(np.isin(copies[test], copies[train]).sum() for train, test in splits)
     )
     if n_seen:
         warn(
