@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from _said import said
+from numpy.testing import assert_array_equal
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, MultiBackboneEmbedder
 from skclipens.cascade import CascadeClassifier, CascadeEnsemble
@@ -98,6 +99,19 @@ def test_names_that_are_codes_are_doubted(names):
 )
 def test_names_that_have_digits_are_names(names):
     assert not said(ZeroShotHead(SPEC).set_classes, names)
+
+
+def test_words_that_run_together_are_doubted():
+    (text,) = said(ZeroShotHead(SPEC).set_classes, ["GoldenRetriever", "RedFox", "owl"])
+    assert "run words together: 'GoldenRetriever', 'RedFox'" in text
+    for names in (["YouTube", "owl"], ["Golden retriever", "Red fox"], ["RED FOX", "OWL"]):
+        assert not said(ZeroShotHead(SPEC).set_classes, names)
+
+
+def test_prompts_have_blanks_where_names_of_folders_have_none():
+    heads = [ZeroShotHead(SPEC).set_classes(one) for one in (["red_fox", "owl"], ["red fox", "owl"])]
+    assert_array_equal(heads[0].coef_, heads[1].coef_)
+    assert list(heads[0].classes_) == ["owl", "red_fox"]
 
 
 def test_a_fit_doubts_names_once():
