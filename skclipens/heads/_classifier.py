@@ -101,7 +101,8 @@ def _warn_of_exchanged(y, predicted):
     shares = np.zeros((len(labels), len(found)))
     np.add.at(shares, (rows, columns), 1 / n_rows[rows])
     own, other = linear_sum_assignment(shares, maximize=True)
-    own, other = np.stack([own, other])[:, labels[own] != found[other]]
+    moved = (labels[own] != found[other]) & np.isin(labels[own], found)
+    own, other = own[moved], other[moved]
     if len(own) < 2 or n_rows[own].sum() < _FEWEST:  # one class may be taken for another
         return
     given = (shares * (labels[:, None] == found))[own].sum(axis=1).mean()

@@ -163,16 +163,13 @@ def _splits(cv, X, y, groups):
         cv = cv if groups is None else StratifiedGroupKFold(cv)
     splits = check_cv(cv, y, classifier=True).split(X, y, groups)
     splits = [tuple(map(np.asarray, split)) for split in splits]
-    n_seen = (
-        0
-        if copies is None
-        else sum(np.isin(copies[test], copies[train]).sum() for train, test in splits)
-    )
-    if n_seen:
-        warn(
-            f"{n_seen} of {sum(len(test) for _, test in splits)} test rows are copies of training "
-            "rows, as where a picture is there twice, so accuracies are too high. Leave copies out."
-        )
+    if copies is not None:
+        seen = np.concatenate([np.isin(copies[test], copies[train]) for train, test in splits])
+        if seen.any():
+            warn(
+                f"{seen.sum()} of {len(seen)} test rows are copies of training rows, as where a "
+                "picture is there twice, so accuracies are too high. Leave copies out."
+            )
     return splits
 
 
