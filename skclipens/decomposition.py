@@ -17,6 +17,7 @@ from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_
 from ._utils._versions import VersionsMixin
 from .ensemble._blocks import find_blocks
 from .ensemble._suspect import warn_of_unnamed_columns
+from .heads._unlike import seen_blocks, warn_of_unlike
 
 __all__ = ["BlockPCA"]
 
@@ -90,6 +91,8 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
+    _seen = ()  # see `seen_blocks`
+
     def __init__(self, n_components=16, *, blocks=None, whiten=False, random_state=None):
         self.n_components = n_components
         self.blocks = blocks
@@ -140,6 +143,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
             name: self._pca(X, columns, random_state).fit(take_columns(X, columns))
             for name, columns in self._columns.items()
         }
+        self._seen = seen_blocks(blocks, X)
         return self
 
     def transform(self, X):
@@ -160,9 +164,15 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         ------
         NotFittedError
             If the estimator is not fitted.
+
+        Warns
+        -----
+        UserWarning
+            If embeddings are unlike those of ``fit``, as of other models or another length.
         """
         check_is_fitted(self)
         X = validate_data(self, without_mask(X), reset=False, dtype=[np.float64, np.float32])
+        warn_of_unlike(self._seen, X)
         parts = [
             pca.transform(take_columns(X, self._columns[name])) for name, pca in self.pcas_.items()
         ]

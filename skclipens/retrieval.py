@@ -20,7 +20,7 @@ from .embedding import CLIPEmbedder, MultiBackboneEmbedder
 from .embedding._gaps import gaps_of, readable, warn_of_gaps, without_gaps
 from .embedding._weights import WeightsMixin
 from .ensemble._blocks import find_blocks
-from .ensemble._unlike import seen_blocks, warn_of_unlike
+from .heads._unlike import seen_blocks, warn_of_unlike
 from .images import as_image_list
 from .images._files import is_image_name
 

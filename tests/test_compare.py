@@ -133,6 +133,19 @@ def test_groups_stay_together(table, labels):
         compare_with_baselines(clf, known, labels, cv=StratifiedKFold(2), baselines=baselines)
 
 
+def test_copies_do_not_answer_for_each_other(table, labels):
+    rows = np.r_[0:60:2, 0:60:2]
+    X, y = table.iloc[rows], labels[rows]
+    clf = AdaptiveBackboneEnsemble(head="linear-all", random_state=0)
+    nearest = {"nearest": KNeighborsClassifier(1)}  # has each row right of which it has a copy
+    found = compare_with_baselines(clf, X, y, cv=2, baselines=nearest)
+    assert found.loc["nearest", "accuracy"] < 0.9
+    with pytest.warns(UserWarning, match="30 of 30 test rows are copies of training rows"):
+        halves = [(range(30), range(30, 60))]
+        found = compare_with_baselines(clf, X, y, cv=halves, baselines=nearest)
+    assert found.loc["nearest", "accuracy"] == 1
+
+
 def test_other_columns_belong_to_each_backbone(table, labels):
     X = table.assign(answer=np.unique(labels, return_inverse=True)[1] * 10.0)
     clf = AdaptiveBackboneEnsemble(head="linear-all", random_state=0)

@@ -83,6 +83,14 @@ def test_embeddings_that_are_taken_for_one_block_are_doubted(table):
         assert not said(pca.fit, rows)
 
 
+def test_embeddings_of_another_model_are_doubted(table):
+    X = table.to_numpy()
+    reduce = BlockPCA(3, blocks=PAIR).fit(X[::2])
+    assert not said(lambda: reduce.transform(X[1::2]))
+    (doubt,) = said(lambda: reduce.transform(np.roll(X[1::2], 128, axis=1)))
+    assert "'zoo/RN20', 'zoo/ViT-8' are unlike those of fit" in doubt
+
+
 def test_shares_do_not_depend_on_how_far_a_block_varies(table):
     louder = table.copy()
     louder.iloc[:, :128] *= 100

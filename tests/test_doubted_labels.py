@@ -1,14 +1,16 @@
 """Labels and names of classes that may be a slip: a warning names them, and nothing is refused."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from _said import said
+from numpy.testing import assert_array_equal
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, MultiBackboneEmbedder
 from skclipens.cascade import CascadeClassifier, CascadeEnsemble
 from skclipens.datasets import load_emoji
 from skclipens.feature_selection import BackboneSelector
-from skclipens.heads import ZeroShotHead, names_of_classes
+from skclipens.heads import LinearDiscriminantHead, ZeroShotHead, names_of_classes
 
 SPEC = "zoo/RN20"
 
@@ -98,6 +100,36 @@ def test_names_that_are_codes_are_doubted(names):
 )
 def test_names_that_have_digits_are_names(names):
     assert not said(ZeroShotHead(SPEC).set_classes, names)
+
+
+def test_words_that_run_together_are_doubted():
+    (text,) = said(ZeroShotHead(SPEC).set_classes, ["GoldenRetriever", "RedFox", "owl"])
+    assert "run words together: 'GoldenRetriever', 'RedFox'" in text
+    for names in (["YouTube", "owl"], ["Golden retriever", "Red fox"], ["RED FOX", "OWL"]):
+        assert not said(ZeroShotHead(SPEC).set_classes, names)
+
+
+def test_prompts_have_blanks_where_names_of_folders_have_none():
+    of_folders = ZeroShotHead(SPEC).set_classes(["red_fox", "owl"])
+    assert_array_equal(of_folders.coef_, ZeroShotHead(SPEC).set_classes(["red fox", "owl"]).coef_)
+    assert list(of_folders.classes_) == ["owl", "red_fox"]
+
+
+def test_numbers_that_labels_did_not_have_in_fit_are_doubted():
+    emoji = load_emoji(min_class_size=40)
+    X, codes = CLIPEmbedder(SPEC).transform(emoji.filenames), emoji.target
+    clf = LinearDiscriminantHead().fit(X[::2], codes[::2])
+    X, codes = X[1::2], codes[1::2]
+    rows, last = codes != 3, codes.max()
+    of_the_others = np.unique(codes[rows], return_inverse=True)[1]  # from 3 on, one too small
+    (text,) = said(clf.score, X[rows], of_the_others)
+    assert "Of 3 classes, " in text and "were these labels exchanged" in text
+    (text,) = said(clf.score, X, pd.factorize(codes[::-1])[0][::-1])  # in the order of these rows
+    assert "were these labels exchanged" in text
+    shuffled = np.random.default_rng(0).permutation(codes)
+    of_one = np.where(codes == last, last - 1, codes)  # as where one class looks like another
+    for labels in (codes, shuffled, of_one, codes == 0):
+        assert not [one for one in said(clf.score, X, labels) if "exchanged" in one]
 
 
 def test_a_fit_doubts_names_once():

@@ -310,6 +310,14 @@ def test_nothing_to_suggest(emoji):
         suggest(make(), emoji[1], emoji[2], 1)
 
 
+def test_pictures_and_labels_in_another_order(emoji):
+    names = [f"picture {i}" for i in range(len(emoji[2]))]
+    X = emoji[1].set_axis(names)
+    y = pd.Series(np.where(np.arange(len(names)) % 3, emoji[2], ""), names)
+    with pytest.warns(UserWarning, match="X and y have the same index in another order"):
+        suggest(make(), X, y.iloc[::-1], 1)
+
+
 # None of these
 
 

@@ -349,6 +349,19 @@ def test_the_first_cell_without_a_value_is_named(table):
             call(frame)
 
 
+def test_nullable_numbers_keep_their_digits(table):
+    X, y = table
+    numbers = 2**53 + np.unique(y, return_inverse=True)[1]
+    y = pd.Series(numbers, dtype="Int64")
+    for clf in (LinearDiscriminantHead(), AdaptiveBackboneEnsemble(SPEC, head="linear")):
+        assert_array_equal(clf.fit(X, y).classes_, np.unique(numbers))
+    some = y.mask(np.arange(len(y)) % 3 == 0)
+    clf = AdaptiveBackboneEnsemble(SPEC, head="linear", unlabeled="ignore").fit(X, some)
+    assert_array_equal(clf.classes_, np.unique(numbers))
+    truth = LinearDiscriminantHead().fit(X, pd.Series(numbers % 2 == 0, dtype="boolean")).predict(X)
+    assert truth.dtype == bool
+
+
 def test_an_index_in_another_order_is_named(table):
     X, y = table
     names = [f"picture {i}" for i in range(len(y))]
@@ -361,6 +374,13 @@ def test_an_index_in_another_order_is_named(table):
     assert "same index in another order" in text
     for same in (y, y.reset_index(drop=True), y.set_axis(range(1000, 1000 + len(y)))):
         assert not said(lambda same=same: clf.fit(X, same))
+    aligned = y.iloc[:-1].set_axis([*names[:-2], "another picture"])
+    assert not said(lambda: clf.fit(X.iloc[:-1], aligned))
+    for some in (slice(10, None), slice(None, -10)):  # as in a fold
+        (text,) = said(lambda some=some: clf.fit(X.iloc[some], y.iloc[::-1].iloc[some]))
+        assert "parts of the same index in another order" in text
+    (text,) = said(lambda: clf.fit(X.drop(names[3]), y.drop(names[7])))
+    assert "parts of the same index in another order" in text
     # Of a list of paths, an embedder makes a frame with a default index: it is nobody's.
     numbers = y.set_axis(np.random.default_rng(0).permutation(len(y)))
     assert not said(lambda: clf.fit(X.reset_index(drop=True), numbers))

@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
-from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder
+from skclipens import AdaptiveBackboneEnsemble, BackboneSelector, CLIPEmbedder
 from skclipens._utils._folds import few_shot_folds
 from skclipens.cascade import CascadeEnsemble
 from skclipens.datasets import load_emoji
@@ -217,6 +217,13 @@ def test_weights_that_weigh_nothing_are_clear_errors(weights, message, iris):
 def test_one_class_of_weight_is_a_clear_error(iris):
     with pytest.raises(ValueError, match="got 1 class, 1"):
         make().fit(*iris, sample_weight=(iris[1] == 1).astype(float))
+
+
+def test_a_class_without_weight_is_named(iris):
+    X, y = iris
+    for estimator in (make(), BackboneSelector(make().blocks)):
+        with pytest.warns(UserWarning, match="No row of 2 has a weight above zero"):
+            estimator.fit(X, y, sample_weight=(y != 2).astype(float))
 
 
 def test_what_cannot_take_weights_is_named(iris):

@@ -88,6 +88,17 @@ def test_another_model_of_the_same_width(clf, table, emoji):
     assert "of 'zoo/RN20' are unlike" in doubt
 
 
+@pytest.mark.parametrize("head", [ZeroShotHead, ResidualHead])
+def test_a_head_alone_sees_another_model(table, emoji, head):
+    X, y = table[0][:, :WIDTH], table[1]
+    other = MultiBackboneEmbedder("zoo/RegNet").fit_transform(emoji[0][1::2])
+    clf = head("zoo/RN20").fit(X[::2], y[::2])
+    (doubt,) = doubts(clf, other)
+    assert "of 'zoo/RN20' are unlike" in doubt
+    assert not doubts(clf, X[1::2])
+    assert not doubts(clf, 9 * X[1::2])  # the head scales them
+
+
 @pytest.mark.parametrize("normalized_first", [True, False])
 def test_embeddings_of_another_length(clf, emoji, table, normalized_first):
     X, y = table

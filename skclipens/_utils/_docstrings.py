@@ -73,7 +73,8 @@ _SHARED = {
             ``"a photo of a {}."``, ``"a picture of a {}."`` and ``"{}"``.
         class_names : mapping or sequence of str, default=None
             A mapping from labels to names, or a sequence that integer labels index and that holds
-            those that are strings. None: labels that are strings are their own names.
+            those that are strings. None: labels that are strings are their own names. Prompts read
+            ``_`` in a name as a blank.
         %(text_cache)s
         """,
     "text_cache": """

@@ -11,10 +11,11 @@ from sklearn.model_selection import (
     check_cv,
 )
 
+from ._messages import listed
 from ._metadata import rows_of
 from ._sklearn import HasMethods, Interval, RealNotInt
 from ._validation import few_rows_per_class
-from ._warnings import silent
+from ._warnings import silent, warn
 
 # More rows would change temperatures and weights by less than their error.
 _MAX_JUDGES = 10_000
@@ -62,7 +63,7 @@ def few_shot_folds(
         If a float cannot hold out rows of every class, a splitter cannot split these rows, or a
         fold has rows on both sides or that are not there.
     """
-    table = _numbers_of(X) if groups is None and isinstance(cv, Integral) else None
+    table = numbers_of(X) if groups is None and isinstance(cv, Integral) else None
     if table is not None:
         rows, place, _ = merge_copies(table, y, None)
         if len(rows) < len(y):
@@ -107,10 +108,18 @@ def rows_with_weight(X, y, metadata, cv):
     has_weight : ndarray of shape (n,), bool
     X, y, metadata, cv
         Of these rows.
+
+    Warns
+    -----
+    UserWarning
+        If no row of a class has a weight.
     """
     weights = metadata["sample_weight"]
     has_weight = np.ones(len(y), bool) if weights is None else weights > 0
     if not has_weight.all():
+        lost = np.setdiff1d(y, y[has_weight]).tolist()
+        if lost:
+            warn(f"No row of {listed(lost)} has a weight above zero, so nothing is learned of it.")
         cv = folds_of_some(cv, has_weight, X, y, metadata["groups"])
         X, y, metadata = X[has_weight], y[has_weight], rows_of(metadata, has_weight)
     return has_weight, X, y, metadata, cv
@@ -276,7 +285,7 @@ def judging_rows(y):
     return np.sort(np.argsort(y, kind="stable")[some])
 
 
-def _numbers_of(X):
+def numbers_of(X):
     """The numbers of an array or frame as floats; None of anything else, such as images."""
     values = X.to_numpy() if hasattr(X, "to_numpy") else X
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "biuf":

@@ -92,7 +92,9 @@ def warn_of_other_order(X, given, name="y", name_of_X="X"):
     Warns
     -----
     UserWarning
-        If both have the same index, of which no label is there twice, in another order.
+        If both have the same index, of which no label is there twice, in another order, or names
+        in common at other places, as in a fold of such rows. Numbers in common may be positions in
+        different tables.
     """
     indices = [getattr(one, "index", None) for one in (X, given)]
     # A default index, 0, 1, 2 and so on, says nothing of the order of rows.
@@ -103,10 +105,14 @@ def warn_of_other_order(X, given, name="y", name_of_X="X"):
         return
     if not of_X.is_unique or not of_given.is_unique:
         return
-    if len(of_X) == len(of_given) and not of_X.equals(of_given) and of_X.isin(of_given).all():
+    if len(of_X) != len(of_given) or of_X.equals(of_given):
+        return
+    known = of_X.isin(of_given)
+    if known.all() or (of_X.dtype.kind not in "iuf" and (known & (of_X != of_given)).any()):
+        what = "the same index" if known.all() else "parts of the same index"
         warn(
-            f"{name_of_X} and {name} have the same index in another order. Rows belong together by "
-            f"their position. If they do by their index, pass {name}.loc[{name_of_X}.index].",
+            f"{name_of_X} and {name} have {what} in another order. Rows belong together by their "
+            f"position. If they do by their index, pass {name}.loc[{name_of_X}.index].",
         )
 
 

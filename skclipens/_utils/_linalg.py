@@ -11,6 +11,7 @@ from ._locks import ForkLock
 
 _VALUES_AT_ONCE = 2**23
 _ROWS_AT_ONCE = 4096
+_SOME_ROWS = 1000  # to tell what a table is like
 
 
 def _lengths(X):
@@ -96,6 +97,11 @@ def mean_cosines(X, blocks, row):
 def side_by_side(widths):
     """Slices of the columns of blocks that follow each other, by their widths."""
     return [slice(end - width, end) for width, end in zip(widths, accumulate(widths), strict=True)]
+
+
+def some_rows(values, most=_SOME_ROWS):
+    """At most so many rows of a table, at equal distances."""
+    return values[:: -(-len(values) // most)]
 
 
 def take_rows(X, rows):

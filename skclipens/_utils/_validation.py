@@ -57,8 +57,8 @@ def check_table(estimator, X, y, *, option=None, any_scale=False, reset=True):
     X = without_mask(X)
     if y is not None:
         refuse_unlabeled(y, option)
-        refuse_mixed(y)
         warn_of_other_order(X, y)
+        y = column_of_labels(y, warn=True)
     values = _values_of_floats(X)
     with _first_gap_named(X):
         if values is not None and y is not None:
@@ -227,6 +227,9 @@ def column_of_labels(y, *, name="y", warn=False):
     y = without_mask(y)
     if isinstance(y, (list, tuple)) and any(map(is_missing, y)):
         y = np.array(y, dtype=object)
+    if hasattr(getattr(y, "dtype", None), "numpy_dtype"):
+        # A nullable column of pandas, of whose integers scikit-learn would make floats.
+        y = y.to_numpy(object if y.isna().any() else None)
     return column_or_1d(y, warn=warn)
 
 

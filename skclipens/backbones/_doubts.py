@@ -20,11 +20,12 @@ _CODE = re.compile(
     r"|true|false|yes|no|positive|negative",  # as sheets write truth
     re.IGNORECASE,
 )
+_RUN_TOGETHER = re.compile(r"[^\W_]*[a-z][A-Z][a-z][^\W_]*")
 _NUMBER = re.compile(r"(?P<letter>[a-z]?)(?P<number>\d+)", re.IGNORECASE)
 
 
 def warn_of_prompts(backbone, names, templates):
-    """Warn of names of classes that are codes, or whose prompts are cut off or those of others.
+    """Warn of names that are codes or no words, or whose prompts are cut off or those of others.
 
     Tokens are looked at only where a prompt has more bytes than tokens are read, or where names
     differ in nothing but case, signs and blanks.
@@ -41,6 +42,7 @@ def warn_of_prompts(backbone, names, templates):
         Names the first such classes, and the backbone.
     """
     _warn_of_codes(names)
+    _warn_of_run_together(names)
     n_read = backbone.config["text_cfg"].get("context_length", 77)
     longest = max(len(template.encode()) for template in templates)
     long = [name for name in names if longest + len(name.encode()) > n_read - 2]
@@ -81,6 +83,16 @@ def _warn_of_codes(names):
         "tower. Give class_names that say in words what is in the pictures, or take heads that "
         "read no names, such as head='linear'."
     )
+
+
+def _warn_of_run_together(names):
+    """Warn if most names are words without blanks. A few may be names of brands."""
+    found = [name for name in names if _RUN_TOGETHER.fullmatch(name)]
+    if len(found) > max(1, len(names) / 2):
+        warn(
+            f"Names of classes run words together: {listed(sorted(found))}. A text tower reads "
+            "words: give class_names with blanks between them."
+        )
 
 
 def _are_numbers(names):

@@ -32,8 +32,12 @@ def check_templates(templates):
 
 
 def prompts_of(name, templates):
-    """The prompts of a class. Not by ``format``: a brace in a name is only a brace."""
-    return [template.replace("{}", name) for template in templates]
+    """The prompts of a class, in whose name "_" stands for a blank, as in names of folders.
+
+    Not by ``format``: a brace in a name is only a brace.
+    """
+    words = name.replace("_", " ")
+    return [template.replace("{}", words) for template in templates]
 
 
 def check_texts(texts):

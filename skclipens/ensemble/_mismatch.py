@@ -3,10 +3,9 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .._utils._linalg import unit_rows
+from .._utils._linalg import some_rows, unit_rows
 from .._utils._warnings import warn
 from ..heads._text_head import BaseTextHead, names_of_classes
-from ._suspect import some_rows
 
 # `python -m benchmarks.doubts` measures how often right uses and mistakes are doubted.
 #

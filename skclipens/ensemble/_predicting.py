@@ -11,10 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._linalg import row_batches
 from .._utils._validation import check_at_least_two
 from ..heads._classifier import LogitClassifierMixin
+from ..heads._unlike import warn_of_unlike
 from ._experts import stack_logits
 from ._folding import fold
 from ._support import share_of_prompts
-from ._unlike import warn_of_unlike
 from .routers import combine, named_router
 
 _ROWS_AT_ONCE = 1024

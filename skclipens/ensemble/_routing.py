@@ -11,12 +11,12 @@ from ..heads._temperature import (
     relative_log_loss,
     unjudged_spread,
 )
+from ..heads._unlike import seen_blocks
 from ._folding import fold
 from ._mismatch import warn_of_mismatch
 from ._plan import what_weighs
 from ._support import find_support
 from ._suspect_rows import warn_of_guessing
-from ._unlike import seen_blocks
 from .routers import UniformRouter, combine, is_fixed
 
 

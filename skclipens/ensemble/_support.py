@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._linalg import mean_cosines, unit_blocks, unit_rows
-from ._suspect import some_rows
+from .._utils._linalg import mean_cosines, some_rows, unit_blocks, unit_rows
 
 # Chosen on the sets of `benchmarks.paper` that choose, see docs/results/validation/shift.md.
 SAY_OF_PROMPTS, MOST_OF_PROMPTS = 0.5, 0.95

@@ -5,13 +5,12 @@ from collections import Counter
 
 import numpy as np
 
-from .._utils._linalg import take_columns
+from .._utils._linalg import some_rows, take_columns
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import BaseTextHead
 
-_ENOUGH_ROWS = 1000  # to tell which column varies the most
 _NEARLY_ALL = 0.99  # of a variance
 _STEADY, _FEWEST = 1e-2, 20  # of a step between rows; rows of which all steps are not equal by luck
 _UNIT = 1e-3  # of lengths that are one; a column less or more changes those of embeddings by more
@@ -279,8 +278,3 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
         "as blocks='zoo', or give a frame with the embedder's names: set_output("
         f"transform='pandas') of the embedder or the ColumnTransformer. If not, {_SAY_SO}"
     )
-
-
-def some_rows(values, most=_ENOUGH_ROWS):
-    """At most so many rows of a table, at equal distances."""
-    return values[:: -(-len(values) // most)]

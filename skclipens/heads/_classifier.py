@@ -1,16 +1,23 @@
 """Classifiers that give one logit per class, and their two-class form in scikit-learn."""
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._given import warn_of_other_order
 from .._utils._linalg import row_batches
 from .._utils._validation import check_rows, refuse_unlabeled, warn_of_unknown_labels
 from .._utils._versions import VersionsMixin
+from .._utils._warnings import warn
 
 _ROWS_AT_ONCE = 1024
+# Rows whose labels may be doubted, and how far accuracy must rise were labels exchanged: by the
+# first at least, and more with few rows of a class.
+_FEWEST, _BETTER, _OF_ROWS = 20, 0.6, 0.4
+_MOST_CLASSES = 1000  # whose pairs are counted
 
 
 def one_column_per_class(logits):
@@ -66,19 +73,48 @@ class LabeledScoreMixin(ClassifierMixin):
         Warns
         -----
         UserWarning
-            If a label was not there in ``fit``, or X and y have the same index in another order.
+            If a label was not there in ``fit``, X and y have the same index in another order, or
+            nearly all rows would be right were labels exchanged.
         """
         check_is_fitted(self)
         self._refuse_unlabeled(y)
         warn_of_other_order(X, y)
         self._warn_of_unknown_labels(y)
-        return super().score(X, y, sample_weight)
+        predicted = self.predict(X)
+        accuracy = accuracy_score(y, predicted, sample_weight=sample_weight)
+        _warn_of_exchanged(np.ravel(y), predicted)
+        return accuracy
 
     def _refuse_unlabeled(self, y):
         refuse_unlabeled(y)
 
     def _warn_of_unknown_labels(self, y):
         warn_of_unknown_labels(self.classes_, y)
+
+
+def _warn_of_exchanged(y, predicted):
+    """Warn where other labels would be right, as where those to score have numbers of their own."""
+    labels, rows, n_rows = np.unique(y, return_inverse=True, return_counts=True)
+    found, columns = np.unique(predicted, return_inverse=True)
+    if max(len(labels), len(found)) > _MOST_CLASSES:
+        return
+    shares = np.zeros((len(labels), len(found)))
+    np.add.at(shares, (rows, columns), 1 / n_rows[rows])
+    own, other = linear_sum_assignment(shares, maximize=True)
+    moved = (labels[own] != found[other]) & np.isin(labels[own], found)
+    own, other = own[moved], other[moved]
+    if len(own) < 2 or n_rows[own].sum() < _FEWEST:  # one class may be taken for another
+        return
+    given = (shares * (labels[:, None] == found))[own].sum(axis=1).mean()
+    possible = shares[own, other].mean()
+    if possible - given > _BETTER + _OF_ROWS * np.mean(1 / n_rows[own]):
+        first = shares[own, other].argmax()
+        label, answer = labels.tolist()[own[first]], found.tolist()[other[first]]
+        warn(
+            f"Of {len(own)} classes, {given:.0%} of the rows are classified rightly, and "
+            f"{possible:.0%} would be were these labels exchanged: most rows of {label!r} are "
+            f"predicted to be {answer!r}. Give y the numbers, or names, that labels had in fit."
+        )
 
 
 class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):

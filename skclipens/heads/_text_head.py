@@ -7,7 +7,7 @@ from collections import OrderedDict
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .._utils._linalg import unit_rows
+from .._utils._linalg import some_rows, unit_rows
 from .._utils._locks import ForkLock
 from .._utils._progress import progress
 from .._utils._sklearn import InOrder
@@ -20,6 +20,7 @@ from ..embedding import EmbeddingStore
 from ..embedding._texts import embed_classes
 from ..embedding._weights import WeightsMixin
 from ._classifier import LogitClassifierMixin
+from ._unlike import seen_block, warn_of_unlike
 
 CACHE_CONSTRAINTS = [None, "boolean", str, os.PathLike, EmbeddingStore]
 _MAX_BYTES = 2**27
@@ -201,6 +202,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         "cache": CACHE_CONSTRAINTS,
     }
     __metadata_request__fit = {"sample_weight": True}
+    _seen = ()  # see `seen_block`
 
     def _fit_text(self, X, y):
         """Encode the classes; return unit rows of X and the positions of their classes."""
@@ -216,7 +218,14 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
             refuse_other_columns("X", kinds, self.feature_names_in_)
         classes, targets = np.unique(y, return_inverse=True)
         self._encode(classes, self.class_names, self.templates)
-        return unit_rows(X), targets
+        X = unit_rows(X)
+        self._seen = (seen_block(backbone.name, np.arange(backbone.width), True, X),)
+        return X, targets
+
+    def _checked(self, X):
+        X = super()._checked(X)
+        warn_of_unlike(self._seen, unit_rows(some_rows(X)))  # of any length
+        return X
 
     def _backbone(self):
         if self.backbone is None:

@@ -4,11 +4,11 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 
 from .._utils._sklearn import HasMethods, Interval, safe_indexing, validate_params
-from .._utils._validation import column_of_labels, labels_of, unlabeled_rows
-from ._held_out import unit_table, without_embedder
+from .._utils._validation import labels_of, unlabeled_rows
+from ._held_out import checked_labels, unit_table, without_embedder
 
 # How fast the likeness of two rows falls with their cosine: exp(SHARPNESS * (cosine - 1)). Chosen
 # of 5, 10 and 20 on validation sets, as was the margin as weight: see docs/results/labels.md.
@@ -84,8 +84,7 @@ def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
     >>> len(set(chosen)), bool((y[chosen] == "").all())
     (5, True)
     """
-    y = column_of_labels(y)
-    check_consistent_length(X, y)
+    X, y, _ = checked_labels(X, y)
     labeled = ~unlabeled_rows(y)
     rest = np.flatnonzero(~labeled)
     if not len(rest):

@@ -10,12 +10,13 @@ from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, Stratifi
 from sklearn.pipeline import Pipeline
 from sklearn.utils import indexable
 
+from .._utils._folds import groups_of_copies, numbers_of
 from .._utils._given import warn_of_other_orders
 from .._utils._linalg import some_of
 from .._utils._progress import progress
 from .._utils._sklearn import safe_indexing, with_settings
 from .._utils._validation import column_of_labels, few_rows_per_class, refuse_unlabeled
-from .._utils._warnings import silent
+from .._utils._warnings import silent, warn
 from ..embedding._gaps import gaps_of, readable, warn_of_gaps
 from ..images import as_image_list
 from ._intervals import mean_of, paired_interval
@@ -54,7 +55,7 @@ def compare_with_baselines(
         Labels.
     cv : int, splitter or iterable of (train, test), default=5
         The splits, such as those of :class:`FewShotSplit`. An int is a number of stratified folds,
-        which keep `groups` together.
+        which keep `groups` together, or else copies of a row.
     groups : array-like of shape (n,), default=None
         Rows that belong together, such as pictures of one object; given to `cv` and the ensembles.
     baselines : dict of str to classifier, default=None
@@ -82,7 +83,7 @@ def compare_with_baselines(
     Warns
     -----
     UserWarning
-        If images cannot be read. Names them.
+        If images cannot be read, or test rows are copies of training rows.
 
     See Also
     --------
@@ -116,10 +117,7 @@ def compare_with_baselines(
     baselines, y = _checked_names(baselines or {}), column_of_labels(y, warn=True)
     ensemble, X, y, groups = _table_of(estimator, X, y, groups)
     X, y, groups = indexable(X, y, groups)
-    if groups is not None and isinstance(cv, Integral):
-        cv = StratifiedGroupKFold(cv)
-    splits = check_cv(cv, y, classifier=True).split(X, y, groups)
-    splits = [tuple(map(np.asarray, split)) for split in splits]
+    splits = _splits(cv, X, y, groups)
     judge = delayed(with_settings(_judge))
     tasks = (judge(ensemble, baselines, X, y, groups, *split) for split in splits)
     running = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
@@ -154,6 +152,25 @@ def _table_of(estimator, X, y, groups):
         return ensemble, table, y, groups
     warn_of_gaps(gaps, "are left out", as_image_list(X), labels=y)
     return ensemble, *readable([table, y, groups], gaps)
+
+
+def _splits(cv, X, y, groups):
+    """Positions of training and test rows. Copies of a row stay together, or are warned of."""
+    table = numbers_of(X)
+    copies = None if table is None else groups_of_copies(table, y)
+    if isinstance(cv, Integral):
+        groups = copies if groups is None else groups
+        cv = cv if groups is None else StratifiedGroupKFold(cv)
+    splits = check_cv(cv, y, classifier=True).split(X, y, groups)
+    splits = [tuple(map(np.asarray, split)) for split in splits]
+    if copies is not None:
+        seen = np.concatenate([np.isin(copies[test], copies[train]) for train, test in splits])
+        if seen.any():
+            warn(
+                f"{seen.sum()} of {len(seen)} test rows are copies of training rows, as where a "
+                "picture is there twice, so accuracies are too high. Leave copies out."
+            )
+    return splits
 
 
 def _judge(ensemble, baselines, X, y, groups, train, test):

@@ -10,8 +10,8 @@ from ..ensemble._experts import Expert
 from ..ensemble._folding import Folded
 from ..ensemble._support import Support
 from ..ensemble._unlabeled import UnlabeledCorrection
-from ..ensemble._unlike import SeenBlock
 from ..heads._sums import Sums
+from ..heads._unlike import SeenBlock
 from ..images import View
 from ..labels import OpenSetClassifier
 from ..pipeline import BackbonePipeline

@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._linalg import take_columns, unit_rows
+from .._utils._linalg import some_rows, take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._warnings import warn
-from ._suspect import some_rows
 
 _FEWEST, _ENOUGH = 20, 100  # rows of which a mean says enough
 # The mean product of a row to predict and one of fit, relative to that of two rows of fit. On the
@@ -65,16 +64,16 @@ def seen_blocks(blocks, X):
     tuple of SeenBlock
     """
     by_name = {member.name: member for block in blocks for member in block.members}
-    X = some_rows(X)
     return tuple(
-        _seen(block.name, block.columns, block.backbone is not None, X)
+        seen_block(block.name, block.columns, block.backbone is not None, X)
         for block in by_name.values()
         if block.backbone is not None or len(block.columns) >= _WIDE
     )
 
 
-def _seen(name, columns, is_named, X):
-    rows = take_columns(X, columns)
+def seen_block(name, columns, is_named, X):
+    """What the embeddings of a block are like; see :class:`SeenBlock` and :func:`seen_blocks`."""
+    rows = take_columns(some_rows(X), columns)
     n, lengths, centre = len(rows), _lengths(rows), unit_rows(rows).mean(axis=0)
     likeness, spread = 0.0, np.inf  # which say nothing
     if is_named and n >= _FEWEST:
