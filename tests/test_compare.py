@@ -8,6 +8,8 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
 from skclipens.datasets import load_emoji
@@ -203,3 +205,20 @@ def test_in_memory_pictures(labels):
     clf = make_backbone_pipeline("zoo/RN20", head="linear", random_state=0)
     found = compare_with_baselines(clf, images, labels, cv=FewShotSplit(1, 1, random_state=0))
     assert found.loc["ensemble", "accuracy"] == 1
+
+
+def test_beside_other_columns_the_logistic_regression_reads_all_of_them_scaled(table, labels):
+    prices = table.assign(price=np.random.default_rng(0).normal(1e5, 2e4, len(table)))
+    clf = AdaptiveBackboneEnsemble(head="linear-all", random_state=0)
+    few = FewShotSplit(1, 2, random_state=0)
+    plain = LogisticRegression(C=10, max_iter=1000)
+    baselines = {"scaled": make_pipeline(StandardScaler(), plain), "as it is": plain}
+    found = compare_with_baselines(clf, prices, labels, cv=few, baselines=baselines)
+    assert found.loc[LOGISTIC].equals(found.loc["scaled"])
+    assert not found.loc[LOGISTIC].equals(found.loc["as it is"])
+
+
+def test_more_folds_than_rows_of_a_class_are_refused(table, labels):
+    rows = [0, 1, 20, 21, 40]
+    with pytest.raises(ValueError, match=r"cv=5 folds need 5 rows of a class, but none has more"):
+        compare_with_baselines(AdaptiveBackboneEnsemble(), table.iloc[rows], labels[rows])

@@ -7,7 +7,8 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold, check_cv
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable
 
 from .._utils._folds import groups_of_copies, numbers_of
@@ -37,7 +38,8 @@ def compare_with_baselines(
 
     - ``"ensemble"``;
     - ``"logistic regression, all columns"``, which searches its C among 0.1, 1, 10, 100 and 1000
-      by cross-validation on the training rows; where a class has one row, C is 10;
+      by cross-validation on the training rows; where a class has one row, C is 10. Where the table
+      has other columns beside embeddings, all are scaled to the same variance first;
     - ``"zoo/RN20 alone"`` and so on: the same ensemble on the columns of one backbone, and those
       that belong to none. The best of them is optimistic, as it is chosen by the test rows;
     - ``"prompts alone"``: the logit average of zero-shot heads, where classes have names;
@@ -159,6 +161,7 @@ def _splits(cv, X, y, groups):
     table = numbers_of(X)
     copies = None if table is None else groups_of_copies(table, y)
     if isinstance(cv, Integral):
+        _check_folds(cv, y)
         groups = copies if groups is None else groups
         cv = cv if groups is None else StratifiedGroupKFold(cv)
     splits = check_cv(cv, y, classifier=True).split(X, y, groups)
@@ -173,6 +176,15 @@ def _splits(cv, X, y, groups):
     return splits
 
 
+def _check_folds(n_folds, y):
+    largest = np.unique(y, return_counts=True)[1].max()
+    if n_folds > largest:
+        raise ValueError(
+            f"cv={n_folds} folds need {n_folds} rows of a class, but none has more than {largest}. "
+            "Take fewer folds, or FewShotSplit, which trains on a few rows of each class."
+        )
+
+
 def _judge(ensemble, baselines, X, y, groups, train, test):
     """Which test rows each way has right."""
     X_train, X_test = (safe_indexing(X, rows) for rows in (train, test))
@@ -185,7 +197,7 @@ def _judge(ensemble, baselines, X, y, groups, train, test):
     fitted = clone(ensemble)
     found = {ENSEMBLE: right(fitted, **groups)}
     with few_rows_per_class(), silent("lbfgs failed to converge"):
-        found[LOGISTIC] = right(_logistic_regression(y_train))
+        found[LOGISTIC] = right(_logistic_regression(y_train, _backbones_of(fitted)))
     alone = {
         f"{backbone}{_ALONE}": right(clone(ensemble).set_params(blocks=blocks), **groups)
         for backbone, blocks in _blocks_of_each(fitted).items()
@@ -199,13 +211,26 @@ def _judge(ensemble, baselines, X, y, groups, train, test):
     return found | {name: right(clone(one)) for name, one in baselines.items()}
 
 
-def _logistic_regression(y):
+def _logistic_regression(y, backbones):
+    """One whose C is searched; of columns of no backbone beside others, units may be any."""
     one = LogisticRegression(C=10, max_iter=1000)
     smallest = np.unique(np.asarray(y), return_counts=True)[1].min()
-    if smallest == 1:
-        return one
-    folds = StratifiedKFold(min(3, smallest), shuffle=True, random_state=0)
-    return GridSearchCV(one, _STRENGTHS, cv=folds)
+    if smallest > 1:
+        folds = StratifiedKFold(min(3, smallest), shuffle=True, random_state=0)
+        one = GridSearchCV(one, _STRENGTHS, cv=folds)
+    is_mixed = None in backbones and len(backbones) > 1
+    return make_pipeline(StandardScaler(), one) if is_mixed else one
+
+
+def _members(ensemble):
+    """The blocks that a fitted ensemble reads."""
+    blocks = [part for expert in ensemble.experts_ for part in expert.block.members]
+    return {block.name: block for block in blocks}.values()
+
+
+def _backbones_of(ensemble):
+    """Names of backbones of its blocks, and None for blocks of none."""
+    return list(dict.fromkeys(block.backbone for block in _members(ensemble)))
 
 
 def _blocks_of_each(ensemble):
@@ -216,11 +241,10 @@ def _blocks_of_each(ensemble):
     head = ensemble.head
     if isinstance(head, list | tuple) and any(len(one) == 3 for one in head if type(one) is tuple):
         return {}
-    blocks = [part for expert in ensemble.experts_ for part in expert.block.members]
-    blocks = {block.name: block for block in blocks}.values()
-    backbones = dict.fromkeys(block.backbone for block in blocks if block.backbone)
+    backbones = [one for one in _backbones_of(ensemble) if one]
     if len(backbones) < 2:
         return {}
+    blocks = _members(ensemble)
     return {
         backbone: [(one.name, one.columns) for one in blocks if one.backbone in (None, backbone)]
         for backbone in backbones
