@@ -118,7 +118,7 @@ def test_report(finished):
     own = compared[compared["other"] == _differences.OWN]
     assert set(own["draws"]) == {2}
     assert set(compared.loc[compared["other"] == "NLC", "draws"]) == {1}
-    assert "Rules that are trained (NLC) are measured in the first 1 draws" in report
+    assert "Rules that are trained (NLC) are measured in the first draw alone" in report
     held = (own["verdict"] == "not worse").sum()
     assert len(own) == 3
     means = pd.read_csv(finished / "means.csv").query("other == @_differences.OWN")

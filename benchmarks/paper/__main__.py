@@ -144,6 +144,7 @@ def measure_main(options, found, missing, backbones, work, command):
     )
     compared = _differences.differences(results, correct)
     results["rule"] = shortened(results["rule"], backbones)
+    compared["system"] = shortened(compared["system"], backbones)
     figures = _figures.draw(results, folders, settings, options.output)
     others = [one for one in EXPERIMENTS if (options.output / f"{one}.md").exists()]
     written = folders, missing, figures, settings, command, options.output, others

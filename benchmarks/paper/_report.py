@@ -132,10 +132,12 @@ def _trained(results, settings):
     rules = [rule for rule in _systems.TRAINED if rule in there]
     if not rules:
         return ""
+    n = settings.trained_draws
+    which = "the first draw alone" if n == 1 else f"the first {n} draws at most"
     return (
-        f"Rules that are trained ({'; '.join(rules)}) are measured in the first "
-        f"{settings.trained_draws} draws at most: their means are over these, and they lead no "
-        "table where others have more. Every difference is over the draws that both sides have."
+        f"Rules that are trained ({'; '.join(rules)}) are measured in {which}: their means are "
+        "over these, and they lead no table where others have more. Every difference is over the "
+        "draws that both sides have."
     )
 
 
