@@ -47,6 +47,10 @@ def skops_trusted_types():
     list of str
         Full names of the types, for ``trusted``.
 
+    See Also
+    --------
+    skclipens.make_backbone_pipeline : Makes a model that can be saved so.
+
     Examples
     --------
     >>> import skops.io
