@@ -172,7 +172,7 @@ def test_compare_shows_what_the_library_finds(photos, tmp_path):
     assert re.fullmatch(r"ensemble +\d+\.\d% +\d+\.\d% *", lines[1])
     assert lines[2].startswith("logistic regression, all columns") and lines[2].count("%") == 5
     told = run("compare", photos / "train", "--splits", 9, *cache, *SMALL, fails=True)
-    assert "n_splits=9 cannot be greater than the number of members in each class" in told.stderr
+    assert "cv=9 folds need 9 rows of a class" in told.stderr
 
 
 def test_pictures_that_a_model_was_fitted_on_are_no_test(model, photos, tmp_path):
