@@ -22,7 +22,7 @@ def difference(name, right, other, tested):
     """
     values = np.subtract(right, other, dtype=np.float32)
     return {
-        name: paired_interval(values, np.zeros_like(values), tested),
+        name: paired_interval(right, other, tested),
         f"{name} replicates": crossed_bootstrap(values, tested),
     }
 
