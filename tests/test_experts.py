@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 from sklearn.utils import estimator_html_repr
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
-from skclipens.ensemble import MixtureRouter
+from skclipens.ensemble import MixtureRouter, StaticRouter
 from skclipens.ensemble.routers import ROUTERS
 
 pytestmark = pytest.mark.usefixtures("short_training")
@@ -331,3 +331,16 @@ def test_numbers_that_say_nothing_do_not_drown_pictures(frame, X, y):
     alone = clf.fit(frame.iloc[first], y[first]).score(frame.iloc[rest], y[rest])
     beside = clf.fit(table.iloc[first], y[first]).score(table.iloc[rest], y[rest])
     assert beside > alone - 0.1
+
+
+def test_pictures_do_not_outvote_other_columns(frame, X, y):
+    """Where rows are few, half of the weights is shared by the kinds of columns."""
+    table = frame.assign(price=np.random.default_rng(0).normal(size=len(y)))
+    clf = make(None, head="auto", router=StaticRouter(prior=1e6)).fit(table, y)
+    n, weights = len(clf.experts_), clf.routing_weights(table)[0]
+    of = dict(zip((one.name for one in clf.experts_), weights, strict=True))
+    for name in ("other:linear", "all:linear-all"):
+        assert of.pop(name) == pytest.approx((1 / n + 1 / 3) / 2, rel=1e-3)
+    assert_allclose(list(of.values()), (1 / n + 1 / 3 / (n - 2)) / 2, rtol=1e-3)
+    clf.fit(frame, y)
+    assert_allclose(clf.routing_weights(frame)[0], 1 / (n - 1), rtol=1e-3)

@@ -1,5 +1,7 @@
 """Heads in closed form: the linear discriminant and the correction of zero-shot logits."""
 
+from operator import itemgetter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,7 +25,7 @@ from skclipens import (
 from skclipens._utils import _linalg
 from skclipens._utils._validation import few_rows_per_class
 from skclipens.datasets import load_emoji
-from skclipens.heads._temperature import fit_temperature
+from skclipens.heads._temperature import calibrated_loss, fit_temperature
 from skclipens.model_selection import FewShotSplit
 
 BACKBONE = "zoo/RN20"
@@ -394,21 +396,48 @@ def test_rescaled_blocks_are_those_of_a_scaled_table(n_rows):
     X[:, 40:50] *= 1e4
     X[:, 50:58] *= 1e-3
     X[:, 58:] = 0.1  # a constant, of which float32 has another mean
-    totals = [X[:, columns].var(axis=0).sum() for columns in (slice(40, 50), slice(50, 58))]
-    scaled = np.hstack([X[:, :40], X[:, 40:50] / totals[0] ** 0.5, X[:, 50:58] / totals[1] ** 0.5])
-    plain = LinearDiscriminantHead().fit(np.hstack([scaled, X[:, 58:]]), y)
     blocks = [slice(40, 50), np.arange(50, 58), [58, 59]]
+    found = []
+    for variance in (1, 10, 100):
+        scaled = X.copy()
+        for columns in blocks[:2]:
+            scaled[:, columns] /= np.sqrt(X[:, columns].var(axis=0).sum() / variance)
+        plain = LinearDiscriminantHead().fit(scaled, y)
+        logits, known = plain.cross_fit(scaled, y)
+        found.append((calibrated_loss(logits, y), variance, plain, scaled, logits))
+    _, variance, plain, scaled, expected = min(found, key=itemgetter(0))
     head = LinearDiscriminantHead(rescale=blocks)
     logits, known = head.cross_fit(X, y)
-    assert head.shrinkage_ == plain.shrinkage_
+    assert (head.shrinkage_, head.block_variance_) == (plain.shrinkage_, variance)
     assert known.all()
-    assert_allclose(logits, plain.cross_fit(np.hstack([scaled, X[:, 58:]]), y)[0], atol=1e-8)
-    expected = plain.decision_function(np.hstack([scaled, X[:, 58:]]))
+    assert_allclose(logits, expected, atol=1e-8)
+    expected = plain.decision_function(scaled)
     assert_allclose(head.decision_function(X), expected, atol=1e-6)
-    in_parts = clone(head).set_params(shrinkage=head.shrinkage_)
+
+
+@pytest.mark.parametrize("n_rows", [24, 200])
+def test_blocks_are_rescaled_in_parts_as_in_one(n_rows):
+    X, y = make_classification(n_rows, 60, n_informative=20, n_classes=4, random_state=0)
+    whole = LinearDiscriminantHead(shrinkage=3.0, rescale=[slice(40, 50), slice(50, 60)])
+    X[:, 40:50] *= 1e4
+    in_parts = clone(whole)
     for part in np.array_split(np.arange(n_rows), 3):
         in_parts.partial_fit(X[part], y[part], classes=np.unique(y))
-    assert_allclose(in_parts.decision_function(X), head.decision_function(X), atol=1e-5)
+    expected = whole.fit(X, y).decision_function(X)
+    assert whole.block_variance_ == 1
+    assert_allclose(in_parts.decision_function(X), expected, atol=1e-5)
+
+
+def test_numbers_vary_more_where_they_say_more():
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 4
+    noise = rng.normal(size=(120, 60)) / np.sqrt(60)
+    numbers = y[:, None] + rng.normal(0, 0.7, (120, 2))
+    X, blocks = np.hstack([noise, numbers]), [slice(60, 62)]
+    head = LinearDiscriminantHead(rescale=blocks).fit(X[:80], y[:80])
+    assert head.block_variance_ > 1
+    alike = LinearDiscriminantHead(rescale=blocks, shrinkage=1.0).fit(X[:80], y[:80])
+    assert head.score(X[80:], y[80:]) > alike.score(X[80:], y[80:])
 
 
 def test_one_row_of_each_class_and_a_block_in_other_units():

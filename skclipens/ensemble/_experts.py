@@ -36,6 +36,12 @@ class Expert(NamedTuple):
         return isinstance(self.head, ZeroShotHead)
 
     @property
+    def reads(self):
+        """Whether it reads embeddings ("pictures"), other columns ("others"), or "both"."""
+        embedded = {part.backbone is not None for part in self.block.members}
+        return "both" if len(embedded) > 1 else "pictures" if embedded == {True} else "others"
+
+    @property
     def takes(self):
         """Which of the metadata the head's ``fit`` takes."""
         return metadata_taken(self.head)

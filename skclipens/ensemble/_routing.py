@@ -82,8 +82,20 @@ def _fitted_router(ensemble, router, X, logits, targets, metadata):
     if not len(X):
         return UniformRouter()
     given = metadata_for(router, what_weighs(ensemble), **metadata)
+    judged = [ensemble.experts_[e] for e in np.flatnonzero(ensemble.judged_)]
     if has_fit_parameter(router, "learned"):
-        learned = np.array([expert.learns for expert in ensemble.experts_])
-        given["learned"] = learned[ensemble.judged_]
+        given["learned"] = np.array([expert.learns for expert in judged])
+    if has_fit_parameter(router, "prior_weights"):
+        given["prior_weights"] = _prior_weights([expert.reads for expert in judged])
     router.fit(X, logits, targets, **given)
     return router
+
+
+def _prior_weights(kinds):
+    """What the weights of experts are pulled to, by what columns each reads.
+
+    One half is shared by the experts, the other by the kinds of columns. So the many heads on
+    pictures do not outvote one on numbers, and numbers that say nothing do not count for half.
+    """
+    _, kind_of, sizes = np.unique(kinds, return_inverse=True, return_counts=True)
+    return (1 / len(kinds) + 1 / (len(sizes) * sizes[kind_of])) / 2

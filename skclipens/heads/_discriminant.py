@@ -4,6 +4,7 @@ Where there is one row of most classes, no scatter tells columns apart: see `Dis
 """
 
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh, qr, solve
@@ -26,6 +27,33 @@ _MAX_ITER = 1000
 _ROUNDING = 4 * np.finfo(np.float32).eps
 
 
+class Rescaling(NamedTuple):
+    """Blocks of columns, by their positions, and the total variance that each of them gets."""
+
+    blocks: tuple = ()
+    variance: float = 1.0
+
+    def scales(self, totals, centre):
+        """What columns are multiplied by.
+
+        Parameters
+        ----------
+        totals : sequence of float
+            Total variances of the blocks. Those that are zero, up to rounding, stay as they are.
+        centre : ndarray of shape (n_features,)
+            Mean of all rows.
+
+        Returns
+        -------
+        ndarray of shape (n_features,)
+        """
+        scales = np.ones_like(centre)
+        for columns, total in zip(self.blocks, totals, strict=True):
+            if np.sqrt(total) > _ROUNDING * np.linalg.norm(centre[columns]):
+                scales[columns] = np.sqrt(self.variance / total)
+        return scales
+
+
 class Discriminant:
     r"""Means of classes and scatter within classes, from which a discriminant follows at any ridge.
 
@@ -46,30 +74,30 @@ class Discriminant:
         Weights of the rows.
     log_prior : ndarray of shape (C,) or None
         None: a class is the likelier the more rows it has.
-    rescaled : list of ndarray of int
-        Positions of the columns of blocks that get a total variance of one.
+    rescaling : Rescaling
 
     Attributes
     ----------
     n_rows : float
         Sum of the weights.
     n_features : int
+    rescaling : Rescaling
     total, within : float
         Traces of the scatter around the mean of all rows, and around the means of classes.
     """
 
-    def __init__(self, X, targets, n_classes, weights=None, log_prior=None, rescaled=()):
+    def __init__(self, X, targets, n_classes, weights=None, log_prior=None, rescaling=None):
         self._X, self._targets, self._given_weights = X, targets, weights
-        self._rescaled = rescaled
+        self.rescaling = rescaling = rescaling or Rescaling()
         self._weights = np.ones(len(X), X.dtype) if weights is None else weights
         self.n_rows, self.n_features = total_weight(targets, weights), X.shape[1]
         self._counts = np.bincount(targets, self._weights, minlength=n_classes)
         self._centre = mean_row(X, weights)
         R = X - self._centre
         self._scales = 1.0
-        if rescaled:
-            totals = [np.average(_squares(R[:, one]), weights=weights) for one in rescaled]
-            self._scales = scales_of(rescaled, totals, self._centre)
+        if rescaling.blocks:
+            totals = [np.average(_squares(R[:, one]), weights=weights) for one in rescaling.blocks]
+            self._scales = rescaling.scales(totals, self._centre)
             R *= self._scales
         sums = one_hot(targets, n_classes, self._weights).T @ R
         self._tiny = np.finfo(X.dtype).tiny
@@ -117,7 +145,7 @@ class Discriminant:
         """The discriminant of some rows, with the priors of all."""
         of_rows = some_of(self._given_weights, rows)
         given = self._X[rows], self._targets[rows], len(self._means), of_rows
-        return Discriminant(*given, self._log_prior, self._rescaled)
+        return Discriminant(*given, self._log_prior, self.rescaling)
 
     def linear(self, ridge):
         """Logits as a function of a row.
@@ -300,12 +328,13 @@ class HeldOutDiscriminants:
 
     Attributes
     ----------
+    discriminant : Discriminant
     rows : ndarray of int
-        Positions of the rows that can judge the discriminant.
+        Positions of the rows that can judge it.
     """
 
     def __init__(self, discriminant, folds):
-        self._whole = discriminant
+        self.discriminant = discriminant
         self._parts = None
         judges = np.zeros(len(discriminant.in_company), bool)
         judges[discriminant.judges] = True
@@ -320,10 +349,11 @@ class HeldOutDiscriminants:
     def logits(self, ridge_of):
         """Logits of the rows that can judge, with a ridge for each discriminant."""
         if self._parts is None:
-            logits = self._whole.lowest_where_unseen(self._whole.left_out(ridge_of(self._whole)))
-            return take_rows(logits, np.flatnonzero(np.isin(self._whole.judges, self.rows)))
-        X = self._whole._X
-        logits = np.zeros((len(self.rows), len(self._whole._means)), X.dtype)
+            whole = self.discriminant
+            logits = whole.lowest_where_unseen(whole.left_out(ridge_of(whole)))
+            return take_rows(logits, np.flatnonzero(np.isin(whole.judges, self.rows)))
+        X = self.discriminant._X
+        logits = np.zeros((len(self.rows), len(self.discriminant._means)), X.dtype)
         for part, test in self._parts:
             coef, intercept = part.linear(ridge_of(part))
             of_part = part.lowest_where_unseen(X[test] @ coef.T + intercept)
@@ -332,33 +362,10 @@ class HeldOutDiscriminants:
 
     def of_all(self, logits):
         """Logits of all rows, (n, C), zero where they cannot judge; and which can, (n,)."""
-        n_rows = len(self._whole.in_company)
+        n_rows = len(self.discriminant.in_company)
         found, known = np.zeros((n_rows, logits.shape[1]), logits.dtype), np.zeros(n_rows, bool)
         found[self.rows], known[self.rows] = logits, True
         return found, known
-
-
-def scales_of(rescaled, totals, centre):
-    """What columns are multiplied by, so that blocks of them have a total variance of one.
-
-    Parameters
-    ----------
-    rescaled : list of ndarray of int
-        Positions of the columns of each block.
-    totals : sequence of float
-        Total variances of the blocks. Those that are zero, up to rounding, stay as they are.
-    centre : ndarray of shape (n_features,)
-        Mean of all rows.
-
-    Returns
-    -------
-    ndarray of shape (n_features,)
-    """
-    scales = np.ones_like(centre)
-    for columns, total in zip(rescaled, totals, strict=True):
-        if np.sqrt(total) > _ROUNDING * np.linalg.norm(centre[columns]):
-            scales[columns] = 1 / np.sqrt(total)
-    return scales
 
 
 def _squares(X):

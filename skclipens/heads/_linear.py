@@ -1,6 +1,6 @@
 """Linear discriminant analysis that also serves where rows are few."""
 
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Real
 from operator import methodcaller
 
@@ -22,13 +22,14 @@ from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
 from . import _temperature
 from ._cross_fit import N_FOLDS, CrossFitTableHead
-from ._discriminant import Discriminant, HeldOutDiscriminants
+from ._discriminant import Discriminant, HeldOutDiscriminants, Rescaling
 from ._from_files import RowsOfFiles, SumsOver, Wanted
 from ._sums import SummedDiscriminant, Sums
 from ._temperature import calibrated_loss
 
 _SHRINKAGES = (1.0, 3.0, 10.0, 30.0)
 _DEFAULT_SHRINKAGE = 1.0
+_VARIANCES = (1.0, 10.0, 100.0)  # of blocks that are no embeddings
 _ALIKE = 1e-3  # relative difference of losses
 
 
@@ -54,9 +55,10 @@ class LinearDiscriminantHead(CrossFitTableHead):
         What judges a shrinkage: each row is left out alone (None), or at most so many stratified
         folds, or those that are given.
     rescale : list of columns, default=None
-        Blocks of columns, by positions or slices, that are no embeddings, such as numbers: each is
-        divided by the root of its total variance, so that it varies about as much as an embedding
-        of unit length. An ensemble fills in its blocks that are of no backbone. None: none.
+        Blocks of columns, by positions or slices, that are no embeddings, such as numbers. Each is
+        multiplied so that its total variance is 1, about that of an embedding of unit length, or 10
+        or 100 where ``shrinkage="auto"`` finds that better. An ensemble fills in its blocks that
+        are of no backbone. None: none.
 
     Attributes
     ----------
@@ -64,6 +66,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
         Labels.
     shrinkage_ : float
         The shrinkage that was given or chosen.
+    block_variance_ : float
+        Total variance that each block of ``rescale`` was given. Not after ``partial_fit``.
     coef_ : ndarray of shape (C, n_features)
     intercept_ : ndarray of shape (C,)
     n_features_in_ : int
@@ -76,18 +80,18 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     Notes
     -----
-    ``"auto"`` takes the shrinkage from 1, 3, 10 and 30 with the smallest log-loss of the training
-    rows, each classified by the discriminant of all others and calibrated by one temperature. The
-    formula of Sherman and Morrison gives all these from one eigendecomposition of the scatter
-    within classes; priors and v stay those of all rows. A row is farther from the mean of the m - 1
-    others of its class than a new row is from that of all m: the distance is divided by the
-    expected ratio. Groups are left out in five folds. Of more than 10,000 rows, a stratified sample
-    of 10,000 is held out.
+    ``"auto"`` takes the shrinkage from 1, 3, 10 and 30, and the variance of what is rescaled from
+    1, 10 and 100, with the smallest log-loss of the training rows, each classified by the
+    discriminant of all others and calibrated by one temperature. The formula of Sherman and
+    Morrison gives all these from one eigendecomposition of the scatter within classes; priors and v
+    stay those of all rows. A row is farther from the mean of the m - 1 others of its class than a
+    new row is from that of all m: the distance is divided by the expected ratio. Groups are left
+    out in five folds. Of more than 10,000 rows, a stratified sample of 10,000 is held out.
 
     The only row of a class cannot be held out. Where that holds for at least half of the classes,
-    nothing is searched and the shrinkage is 1; and where at least half have one row only, the head
+    nothing is searched and both are 1; and where at least half have one row only, the head
     is a logistic regression of the means of the classes, as S is unknown, with equal priors. Of
-    shrinkages whose log-loss is within a thousandth of the smallest, the smallest is taken. After
+    those whose log-loss is within a thousandth of the smallest, the first is taken. After
     ``partial_fit``, ``coef_`` and ``intercept_`` are computed when they are first read.
 
     References
@@ -157,13 +161,13 @@ class LinearDiscriminantHead(CrossFitTableHead):
         check_first_partial_fit(self, classes)
         check_at_least_two(self.classes_)
         X, y = check_table(self, X, y, reset=sums is None)
-        self._rescaled()  # columns that are none are refused before anything is learned
+        self._rescaling()  # columns that are none are refused before anything is learned
         weights = check_weights(sample_weight, X, all_may_be_zero=True)
         targets = self._positions_of(y)
         self._sums = Sums(len(self.classes_), X.shape[1]) if sums is None else sums
         self._sums.add(X, targets, weights)
         self.shrinkage_ = _DEFAULT_SHRINKAGE if self.shrinkage == "auto" else self.shrinkage
-        self._drop("coef_", "intercept_")
+        self._drop("coef_", "intercept_", "block_variance_")
         return self
 
     def _forget(self, classes):
@@ -254,12 +258,10 @@ class LinearDiscriminantHead(CrossFitTableHead):
     def _fit_sums(self, sums, rows, judges, X_judges):
         """Fit on the sums over rows; what is said of the judges, and which rows can judge."""
         self.classes_ = rows.classes
-        discriminant = SummedDiscriminant(
-            sums, rows.targets, rows.weights, judges, X_judges, self._rescaled()
-        )
-        held_out = HeldOutDiscriminants(discriminant, None)
-        self.shrinkage_, logits = self._choose(held_out, rows.targets, rows.weights)
-        self._solve(discriminant, np.float32)
+        given = sums, rows.targets, rows.weights, judges, X_judges
+        make = partial(SummedDiscriminant, *given)
+        held_out, logits = self._choose(make, None, rows.targets, rows.weights)
+        self._solve(held_out.discriminant, np.float32)
         return held_out, logits
 
     def _positions_of(self, y):
@@ -289,7 +291,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
             raise AttributeError(f"{type(self).__name__} is not fitted: it has no coef_.")
         if not self._sums.counts.any():
             raise NotFittedError("partial_fit has seen no row with a weight yet.")
-        discriminant = SummedDiscriminant(self._sums, rescaled=self._rescaled())
+        discriminant = SummedDiscriminant(self._sums, rescaling=self._rescaling())
         solved = discriminant.linear(discriminant.ridge(self.shrinkage_))
         self.coef_, self.intercept_ = (one.astype(self._sums.dtype) for one in solved)
         return self.coef_, self.intercept_
@@ -300,6 +302,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         ridge = discriminant.ridge(self.shrinkage_)
         solved = discriminant.of_means(strength) if strength else discriminant.linear(ridge)
         self.coef_, self.intercept_ = (one.astype(dtype) for one in solved)
+        self.block_variance_ = discriminant.rescaling.variance
         self._drop("_sums", "_table_settings")
 
     def _fit(self, X, targets, weights, folds, groups):
@@ -307,24 +310,23 @@ class LinearDiscriminantHead(CrossFitTableHead):
             self._cross_fit(X, targets, weights, folds, groups)
         else:
             self.shrinkage_ = self.shrinkage
-            self._solve(self._discriminant(X, targets, weights), X.dtype)
+            discriminant = self._maker(X, targets, weights)(rescaling=self._rescaling())
+            self._solve(discriminant, X.dtype)
 
     def _cross_fit(self, X, targets, weights, folds, groups):
         if folds is None and (self.cv is not None or groups is not None):
             cv = N_FOLDS if self.cv is None else self.cv
             folds = few_shot_folds(targets, cv, groups=groups, random_state=0, X=X)
-        discriminant = self._discriminant(X, targets, weights)
-        held_out = HeldOutDiscriminants(discriminant, folds)
-        self.shrinkage_, logits = self._choose(held_out, targets, weights)
-        self._solve(discriminant, X.dtype)
+        make = self._maker(X, targets, weights)
+        held_out, logits = self._choose(make, folds, targets, weights)
+        self._solve(held_out.discriminant, X.dtype)
         return held_out.of_all(logits)
 
-    def _discriminant(self, X, targets, weights):
-        n_classes = len(self.classes_)
-        return Discriminant(X, targets, n_classes, weights, rescaled=self._rescaled())
+    def _maker(self, X, targets, weights):
+        return partial(Discriminant, X, targets, len(self.classes_), weights)
 
-    def _rescaled(self):
-        """Positions of the columns of each block to rescale."""
+    def _rescaling(self, variance=1.0):
+        """Positions of the columns of each block to rescale, and the variance that it gets."""
         places = np.arange(self.n_features_in_)
         try:
             blocks = [places[columns] for columns in self.rescale or []]
@@ -332,26 +334,29 @@ class LinearDiscriminantHead(CrossFitTableHead):
             raise ValueError(f"rescale: {error}; it is a list of slices or positions.") from error
         if any(block.ndim != 1 or not len(block) for block in blocks):
             raise ValueError("rescale has a block without columns, or no list of their positions.")
-        return blocks
+        return Rescaling(tuple(blocks), variance)
 
-    def _choose(self, held_out, targets, weights):
-        """The shrinkage whose held-out logits are best, once calibrated; and these."""
-        targets = targets[held_out.rows]
-        of_rows = some_of(weights, held_out.rows)
-        candidates = [self.shrinkage]
-        if self.shrinkage == "auto":
-            judged = covers_most(targets, len(self.classes_))
-            candidates = _SHRINKAGES if judged else [_DEFAULT_SHRINKAGE]
-        if len(candidates) == 1:
-            return candidates[0], held_out.logits(methodcaller("ridge", candidates[0]))
-        found = []  # loss, shrinkage and logits of those that may still be the best
-        for shrinkage in candidates:
-            logits = held_out.logits(methodcaller("ridge", shrinkage))
-            found.append((calibrated_loss(logits, targets, of_rows), shrinkage, logits))
-            # Losses may differ by rounding alone, which must not choose.
-            limit = min(loss for loss, _, _ in found) * (1 + _ALIKE)
-            found = [one for one in found if one[0] <= limit]
-        return found[0][1:]
+    def _choose(self, make, folds, targets, weights):
+        """What is held out at the variance and shrinkage that are best for it, and its logits."""
+        held_out = HeldOutDiscriminants(make(rescaling=self._rescaling()), folds)
+        targets, of_rows = targets[held_out.rows], some_of(weights, held_out.rows)
+        self.shrinkage_ = _DEFAULT_SHRINKAGE if self.shrinkage == "auto" else self.shrinkage
+        if self.shrinkage != "auto" or not covers_most(targets, len(self.classes_)):
+            return held_out, held_out.logits(methodcaller("ridge", self.shrinkage_))
+        found = []  # of those that may still be the best
+        for variance in _VARIANCES if self.rescale else _VARIANCES[:1]:
+            if variance != _VARIANCES[0]:
+                discriminant = make(rescaling=self._rescaling(variance))
+                held_out = HeldOutDiscriminants(discriminant, folds)
+            for shrinkage in _SHRINKAGES:
+                logits = held_out.logits(methodcaller("ridge", shrinkage))
+                loss = calibrated_loss(logits, targets, of_rows)
+                found.append((loss, shrinkage, held_out, logits))
+                # Losses may differ by rounding alone, which must not choose.
+                limit = min(loss for loss, *_ in found) * (1 + _ALIKE)
+                found = [one for one in found if one[0] <= limit]
+        _, self.shrinkage_, held_out, logits = found[0]
+        return held_out, logits
 
     def _logits_of(self, X):
         return X @ self.coef_.T + self.intercept_

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._utils._linalg import one_hot, parts_of, some_of
-from ._discriminant import Discriminant, scales_of
+from ._discriminant import Discriminant, Rescaling
 
 _ROWS_AT_ONCE = 4096
 
@@ -92,13 +92,14 @@ class SummedDiscriminant(Discriminant):
     judges : ndarray of int or None
         Positions of the rows that judge.
     X_judges : ndarray of shape (n_judges, d) or None
-    rescaled : list of ndarray of int
-        As in :class:`Discriminant`.
+    rescaling : Rescaling
     """
 
     _is_wide = False
 
-    def __init__(self, sums, targets=None, weights=None, judges=None, X_judges=None, rescaled=()):
+    def __init__(
+        self, sums, targets=None, weights=None, judges=None, X_judges=None, rescaling=None
+    ):
         self.n_features = sums.of_classes.shape[1]
         self.n_rows, self._counts, self._centre = sums.counts.sum(), sums.counts, sums.mean
         self._tiny = np.finfo(sums.dtype).tiny
@@ -106,9 +107,10 @@ class SummedDiscriminant(Discriminant):
         self._means[self._counts == 0] = 0
         self._scales = 1.0
         scatter = sums.scatter
-        if rescaled:
-            totals = [scatter.diagonal()[one].sum() / self.n_rows for one in rescaled]
-            self._scales = scales_of(rescaled, totals, sums.mean)
+        self.rescaling = rescaling = rescaling or Rescaling()
+        if rescaling.blocks:
+            totals = [scatter.diagonal()[one].sum() / self.n_rows for one in rescaling.blocks]
+            self._scales = rescaling.scales(totals, sums.mean)
             self._means *= self._scales
             scatter = scatter * np.outer(self._scales, self._scales)
         between = (self._means.T * self._counts) @ self._means

@@ -4,9 +4,9 @@ A router has ``fit(X, logits, y)`` and ``combine(X, logits)``. One that is a wei
 has ``weights(X, logits)`` instead of ``combine``, or beside it. X are all columns of the table,
 shape (n, n_features), logits those of E experts, shape (n, E, C), and y the positions of the true
 classes; weights have shape (n, E) and combined logits (n, C). Where ``fit`` has them, it gets the
-``sample_weight`` and ``groups`` of rows, and in ``learned`` which experts learn from rows, (E,).
-A router that learns nothing says so with scikit-learn's tag ``requires_fit``. What is fitted is
-numpy.
+``sample_weight`` and ``groups`` of rows, in ``learned`` which experts learn from rows, (E,), and in
+``prior_weights`` what their weights may be pulled to where rows are few, (E,). A router that learns
+nothing says so with scikit-learn's tag ``requires_fit``. What is fitted is numpy.
 """
 
 from ._base import combine, is_fixed

@@ -9,14 +9,14 @@ from sklearn.decomposition import PCA
 
 from ..._utils._linalg import total_weight
 from ..._utils._sklearn import Interval
-from ._base import BaseRouter, cross_entropy, plausible_classes, weighted_sum
-from ._static import OPTIONS, StaticRouter
+from ._base import cross_entropy, plausible_classes, weighted_sum
+from ._static import OPTIONS, BasePulledRouter, StaticRouter
 
 _MAX_COMPONENTS = 16
 _SMALLEST_SPREAD = 1e-6
 
 
-class GatedRouter(BaseRouter):
+class GatedRouter(BasePulledRouter):
     """Static weights plus a gate for each expert and row.
 
     The weight of expert e for a row is that of :class:`StaticRouter` plus a gate g_e / s_e, where
@@ -69,17 +69,17 @@ class GatedRouter(BaseRouter):
         self.strength = strength
         self.prior = prior
 
-    def _fit(self, X, logits, y, sample_weight=None, features=None):
+    def _fit(self, X, logits, y, sample_weight=None, prior_weights=None, features=None):
         if features is None:
             features = GateFeatures().fit(X, logits, sample_weight)
         self.features_ = features
         table = features(X, logits), *plausible_classes(logits, y)
-        self._fit_gates(*table, sample_weight)
+        self._fit_gates(*table, sample_weight, prior_weights)
 
-    def _fit_gates(self, features, logits, y, sample_weight=None, start=None):
+    def _fit_gates(self, features, logits, y, sample_weight=None, prior_weights=None, start=None):
         """Fit from shut gates, or from those of a router that was fitted on the same rows."""
         self.static_ = (
-            StaticRouter(self.prior).fit(None, logits, y, sample_weight)
+            StaticRouter(self.prior).fit(None, logits, y, sample_weight, prior_weights)
             if start is None
             else start.static_
         )

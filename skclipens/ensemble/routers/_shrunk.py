@@ -76,7 +76,16 @@ class ShrunkRouter(BaseRouter):
 
     __metadata_request__fit = {"groups": True}
 
-    def fit(self, X, logits, y, sample_weight=None, groups=None, learned=None):
+    def fit(
+        self,
+        X,
+        logits,
+        y,
+        sample_weight=None,
+        groups=None,
+        learned=None,
+        prior_weights=None,
+    ):
         """Choose how far gates are opened, and fit them.
 
         Parameters
@@ -92,6 +101,8 @@ class ShrunkRouter(BaseRouter):
             Rows of a group, such as pictures of one object, are never on both sides of a fold.
         learned : ndarray of shape (E,), bool, default=None
             Which experts learn from rows; gates stay shut where one does. None: none of them.
+        prior_weights : ndarray of shape (E,), default=None
+            As in :class:`StaticRouter`.
 
         Returns
         -------
@@ -100,21 +111,23 @@ class ShrunkRouter(BaseRouter):
         """
         self._validate_params()
         with one_blas_thread():
-            self._fit(X, logits, y, sample_weight, groups, learned is not None and learned.any())
+            stays_shut = learned is not None and learned.any()
+            self._fit(X, logits, y, sample_weight, prior_weights, groups, stays_shut)
         return self
 
-    def _fit(self, X, logits, y, sample_weight, groups, stays_shut):
+    def _fit(self, X, logits, y, sample_weight, prior_weights, groups, stays_shut):
         for strength in self.strengths:
             if not isinstance(strength, Real) or not strength >= 0:
                 raise ValueError(f"strengths are numbers that are not negative; got {strength!r}.")
         self.chosen_, features = StaticRouter(self.prior), None
         if not stays_shut:
-            self.chosen_, features = self._choose(X, logits, y, sample_weight, groups)
+            given = X, logits, y, sample_weight, prior_weights, groups
+            self.chosen_, features = self._choose(*given)
         options = {} if features is None else {"features": features}
-        self.chosen_._fit(X, logits, y, sample_weight, **options)
+        self.chosen_._fit(X, logits, y, sample_weight, prior_weights, **options)
         self.n_iter_ = self.chosen_.n_iter_
 
-    def _choose(self, X, logits, y, sample_weight, groups):
+    def _choose(self, X, logits, y, sample_weight, prior_weights, groups):
         """A router, not fitted, and what its gates read, if it has any."""
         static = StaticRouter(self.prior)
         # With two rows per class, heads were judged that had seen one: too unlike the final ones.
@@ -124,7 +137,7 @@ class ShrunkRouter(BaseRouter):
         X, logits, y = X[rows], logits[rows], y[rows]
         weights = some_of(sample_weight, rows)
         features = GateFeatures().fit(X, logits, weights)
-        table = features(X, logits), *plausible_classes(logits, y), weights
+        table = features(X, logits), *plausible_classes(logits, y), weights, prior_weights
         parts = self._split(y, some_of(groups, rows))
         if weights is not None:  # leave out folds in which all rows of one side weigh nothing
             parts = [p for p in parts if all(weights[rows].any() for rows in p)]
@@ -170,9 +183,9 @@ def _judged(router, folds):
 class _Fold:
     """Rows to fit routers on, and held-out rows to judge them by."""
 
-    def __init__(self, train, test, features, logits, y, weights):
+    def __init__(self, train, test, features, logits, y, weights, prior_weights):
         self.features = features[train], features[test]
-        self.seen = logits[train], y[train], some_of(weights, train)
+        self.seen = logits[train], y[train], some_of(weights, train), prior_weights
         self.held_out = logits[test], y[test]
         self.last = None
 

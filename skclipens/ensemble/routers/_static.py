@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 from scipy.optimize import minimize
 
-from ..._utils._linalg import total_weight
+from ..._utils._linalg import one_blas_thread, total_weight
 from ..._utils._sklearn import Interval
 from ._base import BaseRouter, cross_entropy, plausible_classes, weighted_sum
 
@@ -15,12 +15,43 @@ OPTIONS = {"maxiter": 100, "ftol": 1e-5}
 _SMALLEST_WEIGHT = 0.01
 
 
-class StaticRouter(BaseRouter):
+class BasePulledRouter(BaseRouter):
+    """A router whose weights are pulled to some that are known before there are rows."""
+
+    def fit(self, X, logits, y, sample_weight=None, prior_weights=None):
+        """Learn from logits of rows that the experts have not seen.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+        logits : ndarray of shape (n, E, C)
+            Calibrated.
+        y : ndarray of shape (n,), int
+            Positions of the true classes.
+        sample_weight : ndarray of shape (n,), default=None
+            Weights of the rows.
+        prior_weights : ndarray of shape (E,), default=None
+            What the weights of experts are pulled to. None: 1 / E.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+        """
+        self._validate_params()
+        with one_blas_thread():  # many steps on small arrays
+            self._fit(X, logits, y, sample_weight, prior_weights)
+        return self
+
+
+class StaticRouter(BasePulledRouter):
     """One weight per expert, the same for all rows.
 
     The weights are at least 0.01 / E and minimise the cross-entropy of the combined logits. A
     quadratic penalty keeps them near 1 / E, the logit average, where rows are few; where there are
-    many, an expert that adds nothing can get next to no weight. The problem is convex.
+    many, an expert that adds nothing can get next to no weight. The problem is convex. An ensemble
+    of pictures and other columns gives ``prior_weights`` in the place of 1 / E, by which the many
+    heads on pictures do not outvote the one on the other columns.
 
     Parameters
     ----------
@@ -50,13 +81,15 @@ class StaticRouter(BaseRouter):
     def __init__(self, prior=3.0):
         self.prior = prior
 
-    def _fit(self, X, logits, y, sample_weight=None):
+    def _fit(self, X, logits, y, sample_weight=None, prior_weights=None):
         logits, y = plausible_classes(logits, y)
         n_experts = logits.shape[1]
+        if prior_weights is None:
+            prior_weights = np.full(n_experts, 1 / n_experts)
         found = minimize(
             static_loss,
-            np.full(n_experts, 1 / n_experts),
-            (logits, y, self.prior, sample_weight),
+            prior_weights,
+            (logits, y, prior_weights, self.prior, sample_weight),
             jac=True,
             method="L-BFGS-B",
             bounds=[(_SMALLEST_WEIGHT / n_experts, None)] * n_experts,
@@ -69,12 +102,12 @@ class StaticRouter(BaseRouter):
         return self.weights_
 
 
-def static_loss(weights, logits, y, prior, sample_weight=None):
+def static_loss(weights, logits, y, prior_weights, prior, sample_weight=None):
     """Objective of :class:`StaticRouter` and its gradient."""
     n_experts = len(weights)
     combined = weighted_sum(weights[None].astype(logits.dtype), logits)
     loss, slope = cross_entropy(combined, y, sample_weight)
     precision = prior * n_experts / total_weight(y, sample_weight)
-    away = weights - 1 / n_experts
+    away = weights - prior_weights
     along_weights = np.einsum("nec,nc->e", logits, slope) + 2 * precision * away
     return loss + precision * np.sum(away**2), along_weights
