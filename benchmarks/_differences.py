@@ -28,7 +28,7 @@ def difference(name, right, other, tested):
 
 
 def differences_table(rows, name):
-    """A table in Markdown: a row for each set, and their mean, a column for each number of shots.
+    """A table in Markdown: a row for each set, and for the mean of several; a column by shots.
 
     Parameters
     ----------
@@ -42,7 +42,8 @@ def differences_table(rows, name):
     for shots, of_shots in rows.groupby("shots"):
         low, high = ends(np.mean(of_shots[f"{name} replicates"].tolist(), axis=0))
         means[shots] = _points((of_shots[name].map(lambda one: one[0]).mean(), low, high))
-    frame.loc["mean of the sets"] = means
+    if len(frame) > 1:
+        frame.loc["mean of the sets"] = means
     frame.index.name = SET
     return markdown_of(frame)
 

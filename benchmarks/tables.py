@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skclipens import AdaptiveBackboneEnsemble
-from skclipens.backbones._kinds import parse_kind
+from skclipens.backbones._kinds import kind_behind_prefix
 
 from ._differences import SET, difference, differences_table
 from ._machine import describe, heading, markdown_of
@@ -86,17 +87,34 @@ def measure(dataset, backbones, shots, draws, n_classes, work):
     for k in shots:
         splits = few_shot_draws(dataset, k, draws, 0, n_classes)
         for kind, numbers in KINDS.items():
-            found, tested = {}, []
-            for draw, (train, test) in enumerate(splits):
+
+            def ways(train, draw, numbers=numbers):
                 Z = draw_numbers(y, numbers, train, np.random.default_rng(draw))
-                ways = ways_of(dataset, places, X, Z, y[train], draw)
-                for name, (clf, columns) in ways.items():
-                    right = np.zeros(len(y), bool)
-                    predicted = clf.fit(columns[train], y[train]).predict(columns[test])
-                    right[test] = predicted == y[test]
-                    found.setdefault(name, []).append(right)
-                tested.append(np.isin(np.arange(len(y)), test))
-            yield _cell(dataset.name, k, kind, found, tested)
+                return ways_of(dataset.prompts, places, X, Z, y[train], draw)
+
+            yield cell(dataset.name, k, kind, *run_draws(y, splits, ways))
+
+
+def run_draws(y, splits, ways):
+    """Which pictures each way has right and its log-loss, by draw; and which are tested.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    splits : list of (train, test)
+    ways : callable
+        Of positions of training rows and the number of the draw; gives what :func:`ways_of` does.
+    """
+    found, losses, tested = {}, {}, []
+    for draw, (train, test) in enumerate(splits):
+        for name, (clf, columns) in ways(train, draw).items():
+            p = clf.fit(columns[train], y[train]).predict_proba(columns[test])
+            right = np.zeros(len(y), bool)
+            right[test] = clf.classes_[p.argmax(axis=1)] == y[test]
+            found.setdefault(name, []).append(right)
+            losses.setdefault(name, []).append(log_loss(y[test], p, labels=clf.classes_))
+        tested.append(np.isin(np.arange(len(y)), test))
+    return found, losses, tested
 
 
 def draw_numbers(y, numbers, train, rng):
@@ -108,13 +126,13 @@ def draw_numbers(y, numbers, train, rng):
     return StandardScaler().fit(Z[train]).transform(Z).astype(np.float32)
 
 
-def ways_of(dataset, places, X, Z, y, draw):
+def ways_of(prompts, places, X, Z, y, draw):
     """Classifiers, not fitted, each with the columns that it reads."""
     blocks = [(name, np.arange(place.start, place.stop)) for name, place in places.items()]
     numbers = ("numbers", X.shape[1] + np.arange(Z.shape[1]))
-    plain = [place for name, place in places.items() if not parse_kind(name).pooled]
+    plain = [place for name, place in places.items() if not kind_behind_prefix(name).pooled]
     both = np.hstack([*(X[:, place] for place in plain), Z])
-    of_ensembles = {"random_state": draw, **dataset.prompts}
+    of_ensembles = {"random_state": draw, **prompts}
     searched = _rivals.make(_rivals.SEARCHED, [], y)
     return {
         OURS: (AdaptiveBackboneEnsemble([*blocks, numbers], **of_ensembles), np.hstack([X, Z])),
@@ -126,33 +144,35 @@ def ways_of(dataset, places, X, Z, y, draw):
     }
 
 
-def _cell(name, shots, kind, found, tested):
-    ours = found[OURS]
-    cell = {"set": name, "shots": shots, "kind": kind}
+def cell(name, shots, kind, found, losses, tested):
+    """A row of the table that :func:`report` takes."""
+    row = {"set": name, "shots": shots, "kind": kind}
     for system, right in found.items():
         of_draws = [one[mask].mean() for one, mask in zip(right, tested, strict=True)]
-        cell[f"accuracy of {system}"] = np.mean(of_draws)
+        row[f"accuracy of {system}"] = 100 * np.mean(of_draws)
+        row[f"log-loss of {system}"] = np.mean(losses[system])
     for other in OTHERS:
-        cell |= difference(other, ours, found[other], tested)
-    return cell
+        row |= difference(other, found[OURS], found[other], tested)
+    return row
 
 
 def report(cells):
     """The tables in Markdown."""
     texts = []
     for kind, rows in cells.groupby("kind", sort=False):
-        texts += [f"## {kind.capitalize()}", _accuracies(rows)]
+        texts += [f"## {kind.capitalize()}", _means(rows, "accuracy", "{:.1f}")]
+        texts += ["### Log-loss", _means(rows, "log-loss", "{:.2f}")]
         for other in OTHERS:
             texts += [f"### Less {other}", differences_table(rows, other)]
     return "\n\n".join(texts)
 
 
-def _accuracies(rows):
-    """Mean accuracies over sets, in %."""
-    systems = {system: f"accuracy of {system}" for system in (OURS, *OTHERS)}
-    means = 100 * rows.groupby("shots")[list(systems.values())].mean().T
-    frame = means.set_axis(systems).map("{:.1f}".format)
-    frame.index.name = SET.replace("set", "mean of the sets")
+def _means(rows, what, form):
+    """Means over sets of a figure, by system."""
+    systems = {system: f"{what} of {system}" for system in (OURS, *OTHERS)}
+    means = rows.groupby("shots")[list(systems.values())].mean().T
+    frame = means.set_axis(systems).map(form.format)
+    frame.index.name = SET.replace("set", "mean of the sets") if rows["set"].nunique() > 1 else SET
     return markdown_of(frame)
 
 
