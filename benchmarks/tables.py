@@ -4,10 +4,12 @@
 
 The pictures are real and the numbers are drawn: each class has a mean in each column, and rows
 differ from it by noise, so that how much the numbers tell is known. Everything is fitted on the
-same rows, and the numbers are scaled by them. Embeddings are kept in the work folder.
+same rows, and the numbers are scaled by them. Embeddings are kept in the work folder. With
+``--choices`` the ensemble stands beside other choices of what it does with numbers.
 """
 
 from typing import NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skclipens import AdaptiveBackboneEnsemble
 from skclipens.backbones._kinds import kind_behind_prefix
+from skclipens.ensemble import StaticRouter
+from skclipens.heads import _linear
 
 from ._differences import SET, difference, differences_table
 from ._machine import describe, heading, markdown_of
@@ -32,6 +36,11 @@ CONCATENATED = "LogisticRegression, C searched"
 SCALED = "LogisticRegression, C searched, all columns scaled"
 FOREST = "RandomForestClassifier, 500 trees"
 OTHERS = (CONCATENATED, SCALED, FOREST, OF_PICTURES, OF_NUMBERS)
+AS_WAS = "weights pulled to 1 / E, numbers vary as an embedding, as it was"
+BY_EXPERTS = "weights pulled to 1 / E"
+BY_KINDS = "weights pulled to kinds of columns alone"
+ONE_VARIANCE = "numbers vary as an embedding"
+CHOICES = (AS_WAS, BY_EXPERTS, BY_KINDS, ONE_VARIANCE)
 
 
 class Numbers(NamedTuple):
@@ -42,6 +51,7 @@ class Numbers(NamedTuple):
 
 
 KINDS = {
+    "three columns that tell most": Numbers(3, 0.4),
     "five columns that tell much": Numbers(5, 1.5),
     "twenty columns that tell a little each": Numbers(20, 3.0),
     "five columns that tell nothing": Numbers(5, np.inf),
@@ -63,6 +73,7 @@ def parse(arguments):
     add("--classes", type=int, default=10, help="at most, in a draw")
     add("--per-class", type=int, default=40, help="at most, in a training pool")
     add("--n-test", type=int, default=1000, help="at most, where a set has a test part")
+    add("--choices", action="store_true", help="other choices of the ensemble, and no rivals")
     return parser.parse_args(arguments)
 
 
@@ -71,16 +82,17 @@ def main(arguments=None):
     options = parse(arguments)
     backbones, cells = backbones_of(options), []
     asked = options.shots, options.draws, options.classes
+    make, others = (choices_of, CHOICES) if options.choices else (ways_of, OTHERS)
     for dataset, work in sets_of(options, per_class=options.per_class, n_test=options.n_test):
-        cells += measure(dataset, backbones, *asked, work)
+        cells += measure(dataset, backbones, *asked, work, make, others)
     print(heading("Pictures beside numbers", "tables", arguments))
     print(describe(["scikit-learn", "torch", "numpy"]) + "\n")
     last = options.draws - 1
     print(_NOTE.format(last=last, **vars(options)) + "\n")
-    print(report(pd.DataFrame(cells)))
+    print(report(pd.DataFrame(cells), others))
 
 
-def measure(dataset, backbones, shots, draws, n_classes, work):
+def measure(dataset, backbones, shots, draws, n_classes, work, make, others):
     """A row for each kind of numbers and number of shots."""
     X = np.array(embed(dataset, backbones, work, columns=ALL_FEATURES))
     y, places = np.asarray(dataset.y), blocks_of(backbones, ALL_FEATURES)
@@ -90,9 +102,9 @@ def measure(dataset, backbones, shots, draws, n_classes, work):
 
             def ways(train, draw, numbers=numbers):
                 Z = draw_numbers(y, numbers, train, np.random.default_rng(draw))
-                return ways_of(dataset.prompts, places, X, Z, y[train], draw)
+                return make(dataset.prompts, places, X, Z, y[train], draw)
 
-            yield cell(dataset.name, k, kind, *run_draws(y, splits, ways))
+            yield cell(dataset.name, k, kind, *run_draws(y, splits, ways), others)
 
 
 def run_draws(y, splits, ways):
@@ -144,32 +156,70 @@ def ways_of(prompts, places, X, Z, y, draw):
     }
 
 
-def cell(name, shots, kind, found, losses, tested):
+class Evenly(StaticRouter):
+    """Static weights that are pulled to 1 / E."""
+
+    def fit(self, X, logits, y, sample_weight=None):
+        return super().fit(X, logits, y, sample_weight)
+
+
+class ByKinds(StaticRouter):
+    """Static weights that are pulled to what is the same for each kind of columns."""
+
+    def fit(self, X, logits, y, sample_weight=None, prior_weights=None):
+        of_kinds = 2 * prior_weights - 1 / len(prior_weights)
+        return super().fit(X, logits, y, sample_weight, of_kinds)
+
+
+class OneVariance(AdaptiveBackboneEnsemble):
+    """An ensemble in which numbers vary as an embedding does, whatever they say."""
+
+    def fit(self, X, y):
+        with patch.object(_linear, "_VARIANCES", _linear._VARIANCES[:1]):
+            return super().fit(X, y)
+
+
+def choices_of(prompts, places, X, Z, y, draw):
+    """Ensembles, not fitted, each with the columns that it reads: all of them."""
+    blocks = [(name, np.arange(place.start, place.stop)) for name, place in places.items()]
+    blocks.append(("numbers", X.shape[1] + np.arange(Z.shape[1])))
+    options, both = {"blocks": blocks, "random_state": draw, **prompts}, np.hstack([X, Z])
+    ensembles = {
+        OURS: AdaptiveBackboneEnsemble(**options),
+        AS_WAS: OneVariance(router=Evenly(), **options),
+        BY_EXPERTS: AdaptiveBackboneEnsemble(router=Evenly(), **options),
+        BY_KINDS: AdaptiveBackboneEnsemble(router=ByKinds(), **options),
+        ONE_VARIANCE: OneVariance(**options),
+    }
+    return {name: (one, both) for name, one in ensembles.items()}
+
+
+def cell(name, shots, kind, found, losses, tested, others=OTHERS):
     """A row of the table that :func:`report` takes."""
     row = {"set": name, "shots": shots, "kind": kind}
     for system, right in found.items():
         of_draws = [one[mask].mean() for one, mask in zip(right, tested, strict=True)]
         row[f"accuracy of {system}"] = 100 * np.mean(of_draws)
         row[f"log-loss of {system}"] = np.mean(losses[system])
-    for other in OTHERS:
+    for other in others:
         row |= difference(other, found[OURS], found[other], tested)
     return row
 
 
-def report(cells):
+def report(cells, others=OTHERS):
     """The tables in Markdown."""
     texts = []
     for kind, rows in cells.groupby("kind", sort=False):
-        texts += [f"## {kind.capitalize()}", _means(rows, "accuracy", "{:.1f}")]
-        texts += ["### Log-loss", _means(rows, "log-loss", "{:.2f}")]
-        for other in OTHERS:
+        texts += [f"## {kind.capitalize()}", _means(rows, others, "accuracy", "{:.1f}")]
+        texts += ["### Log-loss", _means(rows, others, "log-loss", "{:.2f}")]
+        for other in others:
             texts += [f"### Less {other}", differences_table(rows, other)]
     return "\n\n".join(texts)
 
 
-def _means(rows, what, form):
+def _means(rows, others, what, form):
     """Means over sets of a figure, by system."""
-    systems = {system: f"{what} of {system}" for system in (OURS, *OTHERS)}
+    systems = {system: f"{what} of {system}" for system in (OURS, *others)}
     means = rows.groupby("shots")[list(systems.values())].mean().T
     frame = means.set_axis(systems).map(form.format)
     frame.index.name = SET.replace("set", "mean of the sets") if rows["set"].nunique() > 1 else SET
