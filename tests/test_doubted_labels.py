@@ -102,6 +102,34 @@ def test_names_that_have_digits_are_names(names):
     assert not said(ZeroShotHead(SPEC).set_classes, names)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["001.Black_footed_Albatross", "014.Indigo_Bunting", "200.Common_Yellowthroat"],
+        ["n02085620-Chihuahua", "n02085782-Japanese_spaniel"],
+        ["0 cat", "1 dog"],
+        ["c0: safe driving", "c1: texting", "c2: drinking"],
+    ],
+)
+def test_names_that_begin_with_a_code_are_doubted(names):
+    (text,) = said(ZeroShotHead(SPEC).set_classes, names)
+    assert "begin with a number or code" in text and repr(names[0]) in text
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["1 euro", "2 euro"],
+        ["2 door coupe", "4 door sedan"],
+        ["30 km/h", "50 km/h", "80 km/h"],
+        ["2012 Audi", "1998 BMW"],
+        ["0 cat", "dog"],
+    ],
+)
+def test_names_that_begin_with_a_number_that_is_meant(names):
+    assert not said(ZeroShotHead(SPEC).set_classes, names)
+
+
 def test_words_that_run_together_are_doubted():
     (text,) = said(ZeroShotHead(SPEC).set_classes, ["GoldenRetriever", "RedFox", "owl"])
     assert "run words together: 'GoldenRetriever', 'RedFox'" in text

@@ -82,7 +82,8 @@ class LabeledScoreMixin(ClassifierMixin):
         self._warn_of_unknown_labels(y)
         predicted = self.predict(X)
         accuracy = accuracy_score(y, predicted, sample_weight=sample_weight)
-        _warn_of_exchanged(np.ravel(y), predicted)
+        advice = "Give y the numbers, or names, that labels had in fit."
+        warn_of_exchanged(np.ravel(y), predicted, advice)
         return accuracy
 
     def _refuse_unlabeled(self, y):
@@ -92,8 +93,14 @@ class LabeledScoreMixin(ClassifierMixin):
         warn_of_unknown_labels(self.classes_, y)
 
 
-def _warn_of_exchanged(y, predicted):
-    """Warn where other labels would be right, as where those to score have numbers of their own."""
+def warn_of_exchanged(y, predicted, advice):
+    """Warn where other labels would be right, as where those to score have numbers of their own.
+
+    Parameters
+    ----------
+    y, predicted : ndarray of shape (n,)
+    advice : str
+    """
     labels, rows, n_rows = np.unique(y, return_inverse=True, return_counts=True)
     found, columns = np.unique(predicted, return_inverse=True)
     if max(len(labels), len(found)) > _MOST_CLASSES:
@@ -113,7 +120,7 @@ def _warn_of_exchanged(y, predicted):
         warn(
             f"Of {len(own)} classes, {given:.0%} of the rows are classified rightly, and "
             f"{possible:.0%} would be were these labels exchanged: most rows of {label!r} are "
-            f"predicted to be {answer!r}. Give y the numbers, or names, that labels had in fit."
+            f"predicted to be {answer!r}. {advice}"
         )
 
 
