@@ -160,6 +160,20 @@ def test_numbers_that_labels_did_not_have_in_fit_are_doubted():
         assert not [one for one in said(clf.score, X, labels) if "exchanged" in one]
 
 
+def test_true_labels_in_another_order_than_the_rows_are_doubted():
+    emoji = load_emoji(min_class_size=40)
+    X, y = CLIPEmbedder(SPEC).transform(emoji.filenames), emoji.target
+    clf = LinearDiscriminantHead().fit(X[::2], y[::2])
+    X, y = X[1::2], y[1::2]
+    (text,) = said(clf.score, X, np.random.default_rng(0).permutation(y))
+    assert "as by chance, though the classifier is 8" in text and "stand in the same order" in text
+    one_class = y == 0
+    for rows in (slice(None), one_class, slice(0, 19)):
+        assert not said(clf.score, X[rows], y[rows])
+    noise = np.random.default_rng(0).normal(size=(60, 8))  # of which no classifier can be sure
+    assert not said(LinearDiscriminantHead().fit(noise[:30], y[:60:2]).score, noise[30:], y[1:60:2])
+
+
 def test_a_fit_doubts_names_once():
     emoji = load_emoji(min_class_size=60)
     embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-8"]).set_output(transform="pandas")
@@ -190,6 +204,15 @@ def test_what_fits_many_ensembles_doubts_names_once():
         texts = said(clf.fit, rows, codes)
         assert sum("look like codes" in text for text in texts) == 1
         assert len(texts) == len(set(texts))
+
+
+def test_what_fits_many_ensembles_says_once_how_many_rows_names_fit():
+    emoji, names = load_emoji(min_class_size=40), ["zoo/RN20", "zoo/ViT-8"]
+    X = MultiBackboneEmbedder(names).set_output(transform="pandas").fit_transform(emoji.filenames)
+    wrong = list(np.roll(emoji.target_names, 1))
+    ensemble = AdaptiveBackboneEnsemble(class_names=wrong, random_state=0)
+    texts = said(CascadeEnsemble(names, estimator=ensemble).fit, X, emoji.target)
+    assert sum("would be" in text or "would name" in text for text in texts) == 1
 
 
 def test_names_are_shown_as_text():

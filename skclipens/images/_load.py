@@ -75,8 +75,8 @@ def load_image(image):
     -----
     UserWarning
         If pixels of an array, a tensor or a 16-bit picture differ but are all below about 1/16 of
-        their range, as 8-bit values in uint16 are; if alpha is, too; or if a picture with transparent
-        parts is of one colour on white, as a white drawing is. The picture is read as it is.
+        their range, as 8-bit values in uint16 are; if alpha is, too; or if a picture with
+        transparent parts is of one colour on white, as a white drawing is. It is read as it is.
 
     See Also
     --------

@@ -9,7 +9,7 @@ from .._utils._given import is_default, warn_of_other_order
 from .._utils._messages import listed
 from .._utils._missing import without_mask
 from .._utils._sklearn import Interval, StrOptions, validate_params
-from ..heads._classifier import warn_of_exchanged
+from ..heads._classifier import warn_of_chance, warn_of_exchanged
 from ._checks import check_correct, check_truth
 
 _IN_ORDER = "Pass labels in the order of the columns of y_proba, which is that of classes_."
@@ -65,7 +65,7 @@ def expected_calibration_error(
     -----
     UserWarning
         If nearly all rows would be right were labels exchanged, as where `labels` are not in the
-        order of the columns.
+        order of the columns, or rows are right as by chance, and probabilities are high.
 
     See Also
     --------
@@ -112,9 +112,10 @@ def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
     _refuse_other_order(columns, labels)
     predicted = labels[y_proba.argmax(axis=1)]
     correct, weight = check_correct(y_true, predicted[:, None], sample_weight)
-    warn_of_exchanged(y_true, predicted, _IN_ORDER)
     weight = np.ones(len(y_true)) if weight is None else weight
     confidence = y_proba.max(axis=1)
+    if not warn_of_exchanged(y_true, predicted, _IN_ORDER):
+        warn_of_chance(y_true, predicted, np.isin(y_true, labels), lambda: confidence)
     edges = _edges(confidence, n_bins, strategy, weight)
     # Intervals are open to the left, as in Guo et al.
     bins = np.searchsorted(edges, confidence, side="left")

@@ -186,8 +186,8 @@ def _warn_of_new_classes(splits, y):
     if len(new):
         warn(
             f"{len(new)} of {sum(len(test) for _, test in splits)} test rows are of classes that "
-            f"their training rows lack; the first is row {new[0]}, {y.tolist()[new[0]]!r}. They can "
-            "only count as wrong. Take an int as cv, or splits that show each class in training."
+            f"their training rows lack; the first is row {new[0]}, {y.tolist()[new[0]]!r}. They "
+            "can only count as wrong. Take an int as cv, or splits that train all classes."
         )
 
 
