@@ -414,7 +414,7 @@ def test_calibration_error_of_sure_classifiers():
 def test_columns_in_another_order_than_labels_are_doubted():
     y = np.repeat(["cat", "dog", "owl"], 10)
     proba = np.full((30, 3), 0.1) + 0.7 * (y[:, None] == ["owl", "cat", "dog"])
-    with pytest.warns(UserWarning, match="100% would be were these labels exchanged.*Pass labels"):
+    with pytest.warns(UserWarning, match="100% would be were these labels exchanged"):
         assert expected_calibration_error(y, proba) > 0.7
     with warnings.catch_warnings():
         warnings.simplefilter("error")
