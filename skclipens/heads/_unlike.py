@@ -14,9 +14,9 @@ _FEW, _OF_FEW = 7, 0.5
 # The mean product of a row to predict and one of fit, relative to that of two rows of fit. On the
 # sets of `benchmarks.paper` that choose, with 4 and 16 rows of a class, it is above 0.9, but 0.21
 # or more from sketches to art paintings and back; with another model's embeddings, at most 0.2,
-# and below 0.13 in nine of ten cases. With 7 or 12 rows in all, it is above 0.1 but for one class of
-# another style, and below in nearly all cases with another model's. `python -m benchmarks.doubts` measures how often right uses
-# and mistakes are doubted.
+# and below 0.13 in nine of ten cases. With 7 or 12 rows of fit in all, it is above 0.1 but where
+# one class of another style is predicted, and nearly always below with another model's embeddings.
+# `python -m benchmarks.doubts` measures how often right uses and mistakes are doubted.
 _UNLIKE = 0.2
 _NO_CONE = 0.05  # a mean product below which rows have no direction in common
 # Of the length, and standard deviations: embeddings are of unit length, or vary.

@@ -12,7 +12,7 @@ from .._utils._sklearn import Interval, StrOptions, validate_params
 from ..heads._classifier import warn_of_chance, warn_of_exchanged
 from ._checks import check_correct, check_truth
 
-_IN_ORDER = "Look at what true labels are called, and whether columns of y_proba are as labels says."
+_IN_ORDER = "Look at what true labels are called, and whether labels has the order of the columns."
 _check_bins = validate_params(
     {
         "n_bins": [Interval(Integral, 1, None, closed="left")],
