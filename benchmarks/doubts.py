@@ -42,10 +42,10 @@ _NOTE = """\
 A call is doubted that warns, of anything but prompts that are too long. Labels are numbers, and
 `class_names` a list. {draws} draws of each set, with 1, 4 and 16 labelled pictures per class; at
 most {n_predicted} pictures are predicted, of another style where a set has one. Names that mean
-nothing are six random consonants. What is compared with `fit` in `predict` needs 20 rows in both.
-Names in another order are seen where prompts mean something. Pictures that are the same in two
-classes, as some drawings are without their colours, are not labelled: to doubt them is right.
-Thresholds were chosen on pictures of these sets.
+nothing are six random consonants. What is compared with `fit` in `predict` needs 7 rows in `fit`,
+and 20 to predict. Names in another order are seen where prompts mean something. Pictures that are
+the same in two classes, as some drawings are without their colours, are not labelled: to doubt
+them is right. Thresholds were chosen on pictures of these sets.
 """
 
 

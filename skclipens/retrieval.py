@@ -173,6 +173,8 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
             of a file: :meth:`kneighbors` finds by pictures.
         FileNotFoundError
             If a text ends as the name of an image does, but there is no such file.
+        IsADirectoryError
+            If a text is the path of a folder.
         NotFittedError
             If there is nothing to be found yet.
         """
@@ -342,13 +344,17 @@ def is_file(text):
     ------
     FileNotFoundError
         If it is called as an image is, but there is no such file.
+    IsADirectoryError
+        If it is the path of a folder.
     """
     looks_like_one = is_image_name(text) and (" " not in text or os.path.dirname(text))
     if looks_like_one and not os.path.exists(text):
         raise FileNotFoundError(
             f"There is no file {str(text)!r}. Check the path, or use words that are no file name."
         )
-    # "cat" is a word, also where a file is called so.
+    # "cat" is a word, also where a file or folder is called so.
+    if os.path.dirname(text) and os.path.isdir(text):
+        raise IsADirectoryError(f"{str(text)!r} is a folder, and no words.")
     return bool(os.path.dirname(text) or os.path.splitext(text)[1]) and os.path.isfile(text)
 
 

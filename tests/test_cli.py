@@ -375,6 +375,15 @@ def test_predictions_are_no_labels(model, photos, unseen, tmp_path):
     assert "are predictions" not in told.stderr
 
 
+def test_labels_in_another_order_than_the_pictures_are_doubted_once(model, photos, tmp_path):
+    parts = [load_folder(photos / part, return_X_y=True) for part in ("train", "test")]
+    paths, labels = map(np.concatenate, zip(*parts, strict=True))
+    shuffled = np.random.default_rng(0).permutation(labels)
+    pd.DataFrame({"path": paths, "label": shuffled}).to_csv(tmp_path / "t.csv", index=False)
+    told = run("evaluate", model, tmp_path / "t.csv", "-o", tmp_path / "r.html")
+    assert told.stderr.count("are classified rightly, as by chance") == 1
+
+
 def test_errors_are_sentences(model, photos, unseen, tmp_path):
     def message(*arguments):
         return run(*arguments, fails=True).stderr

@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from _said import said
 from PIL import Image
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_score
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -146,6 +147,25 @@ def test_copies_do_not_answer_for_each_other(table, labels):
         halves = [(range(30), range(30, 60))]
         found = compare_with_baselines(clf, X, y, cv=halves, baselines=nearest)
     assert found.loc["nearest", "accuracy"] == 1
+
+
+def test_splits_with_rows_on_both_sides_are_refused(table, labels):
+    clf = AdaptiveBackboneEnsemble(head="linear-all")
+    with pytest.raises(ValueError, match="Fold 0 of cv has 20 of its test rows in train"):
+        compare_with_baselines(clf, table, labels, cv=[(range(60), range(40, 60))])
+
+
+def test_classes_that_training_rows_lack_are_named(table, labels):
+    clf = AdaptiveBackboneEnsemble(head="linear-all")  # rows are sorted by class
+    texts = said(lambda: compare_with_baselines(clf, table, labels, cv=KFold(3)))
+    assert texts[0].startswith("60 of 60 test rows are of classes that their training rows lack")
+
+
+def test_what_all_splits_make_doubtful_is_said_once():
+    X, y = np.random.default_rng(0).normal(size=(451, 8)), np.resize(["cat", "dog", "owl"], 451)
+    clf = AdaptiveBackboneEnsemble(head="linear")
+    texts = said(lambda: compare_with_baselines(clf, X, y, cv=3))  # of folds of 300 and 301 rows
+    assert len(texts) == 1 and texts[0].startswith("X says nothing of y")
 
 
 def test_other_columns_belong_to_each_backbone(table, labels):

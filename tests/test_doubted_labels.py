@@ -102,6 +102,34 @@ def test_names_that_have_digits_are_names(names):
     assert not said(ZeroShotHead(SPEC).set_classes, names)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["001.Black_footed_Albatross", "014.Indigo_Bunting", "200.Common_Yellowthroat"],
+        ["n02085620-Chihuahua", "n02085782-Japanese_spaniel"],
+        ["0 cat", "1 dog"],
+        ["c0: safe driving", "c1: texting", "c2: drinking"],
+    ],
+)
+def test_names_that_begin_with_a_code_are_doubted(names):
+    (text,) = said(ZeroShotHead(SPEC).set_classes, names)
+    assert "begin with a number or code" in text and repr(names[0]) in text
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["1 euro", "2 euro"],
+        ["2 door coupe", "4 door sedan"],
+        ["30 km/h", "50 km/h", "80 km/h"],
+        ["2012 Audi", "1998 BMW"],
+        ["0 cat", "dog"],
+    ],
+)
+def test_names_that_begin_with_a_number_that_is_meant(names):
+    assert not said(ZeroShotHead(SPEC).set_classes, names)
+
+
 def test_words_that_run_together_are_doubted():
     (text,) = said(ZeroShotHead(SPEC).set_classes, ["GoldenRetriever", "RedFox", "owl"])
     assert "run words together: 'GoldenRetriever', 'RedFox'" in text
@@ -130,6 +158,20 @@ def test_numbers_that_labels_did_not_have_in_fit_are_doubted():
     of_one = np.where(codes == last, last - 1, codes)  # as where one class looks like another
     for labels in (codes, shuffled, of_one, codes == 0):
         assert not [one for one in said(clf.score, X, labels) if "exchanged" in one]
+
+
+def test_true_labels_in_another_order_than_the_rows_are_doubted():
+    emoji = load_emoji(min_class_size=40)
+    X, y = CLIPEmbedder(SPEC).transform(emoji.filenames), emoji.target
+    clf = LinearDiscriminantHead().fit(X[::2], y[::2])
+    X, y = X[1::2], y[1::2]
+    (text,) = said(clf.score, X, np.random.default_rng(0).permutation(y))
+    assert "as by chance, though the classifier is 8" in text and "stand in the same order" in text
+    one_class = y == 0
+    for rows in (slice(None), one_class, slice(0, 19)):
+        assert not said(clf.score, X[rows], y[rows])
+    noise = np.random.default_rng(0).normal(size=(60, 8))  # of which no classifier can be sure
+    assert not said(LinearDiscriminantHead().fit(noise[:30], y[:60:2]).score, noise[30:], y[1:60:2])
 
 
 def test_a_fit_doubts_names_once():
@@ -162,6 +204,15 @@ def test_what_fits_many_ensembles_doubts_names_once():
         texts = said(clf.fit, rows, codes)
         assert sum("look like codes" in text for text in texts) == 1
         assert len(texts) == len(set(texts))
+
+
+def test_what_fits_many_ensembles_says_once_how_many_rows_names_fit():
+    emoji, names = load_emoji(min_class_size=40), ["zoo/RN20", "zoo/ViT-8"]
+    X = MultiBackboneEmbedder(names).set_output(transform="pandas").fit_transform(emoji.filenames)
+    wrong = list(np.roll(emoji.target_names, 1))
+    ensemble = AdaptiveBackboneEnsemble(class_names=wrong, random_state=0)
+    texts = said(CascadeEnsemble(names, estimator=ensemble).fit, X, emoji.target)
+    assert sum("would be" in text or "would name" in text for text in texts) == 1
 
 
 def test_names_are_shown_as_text():

@@ -411,6 +411,18 @@ def test_calibration_error_of_sure_classifiers():
     assert expected_calibration_error(["yak"], sure[:1], labels=["cat", "dog", "owl"]) == 1
 
 
+def test_columns_in_another_order_than_labels_are_doubted():
+    y = np.repeat(["cat", "dog", "owl"], 10)
+    proba = np.full((30, 3), 0.1) + 0.7 * (y[:, None] == ["owl", "cat", "dog"])
+    with pytest.warns(UserWarning, match="100% would be were these labels exchanged"):
+        assert expected_calibration_error(y, proba) > 0.7
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        expected_calibration_error(y, proba, labels=["owl", "cat", "dog"])
+    with pytest.warns(UserWarning, match="as by chance, though the classifier is 80% sure"):
+        expected_calibration_error(np.tile(["cat", "dog", "owl"], 10), proba)
+
+
 def test_two_classes_need_one_column():
     y, second = [0, 1, 1, 0], np.array([0.2, 0.7, 0.4, 0.1])
     both = np.column_stack([1 - second, second])

@@ -11,6 +11,7 @@ import pytest
 
 from skclipens import MultiBackboneEmbedder
 from skclipens.datasets import load_emoji, load_folder, load_table
+from skclipens.embedding import read_embeddings
 
 
 @pytest.fixture
@@ -42,15 +43,18 @@ def test_names_of_folders_can_be_kept(folder):
 
 
 def test_hidden_files_are_skipped_in_silence(folder):
-    (folder / ".cache").mkdir()
-    (folder / "zoo" / ".thumbnails").mkdir()
-    for name in (".DS_Store", "zoo/._0.png", ".cache/0.png", "zoo/.thumbnails/0.png"):
+    for name in (".cache", "zoo/.thumbnails", "__MACOSX", "zoo/@eaDir"):
+        (folder / name).mkdir()
+        (folder / name / "0.png").write_bytes(b"")
+    for name in (".DS_Store", "zoo/._0.png"):
         (folder / name).write_bytes(b"")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pictures = load_folder(folder)
     assert len(pictures.filenames) == 9
     assert [name.split("photos/")[1] for name in pictures.skipped] == [".DS_Store", "zoo/._0.png"]
+    MultiBackboneEmbedder("zoo/RN20").embed_to(folder.parent / "table", folder)
+    assert read_embeddings(folder.parent / "table").shape == (9, 128)
 
 
 def test_other_files_are_skipped_with_a_warning(folder):

@@ -269,7 +269,10 @@ def test_a_path_is_no_words(table, emoji, kind, tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=message):
             retriever.search(kind(path))
     Path("cat").touch()
-    retriever.search(["cat", "a/b", "cat/", "w" * 5000])
+    Path("dog").mkdir()
+    retriever.search(["cat", "a/b", "cat/", "dog", "w" * 5000])
+    with pytest.raises(IsADirectoryError, match="'dog/' is a folder, and no words"):
+        retriever.search("dog/")
 
 
 @pytest.mark.parametrize("query", ["photos/query.jpg", "QUERY.PNG", ["a bird", "my photos/a.webp"]])

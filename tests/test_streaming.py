@@ -298,6 +298,8 @@ def test_files_of_others_are_not_touched(tmp_path, files, embedder, resume):
     assert (tmp_path / "part-000000.parquet").read_text() == "mine"
     with pytest.raises(FileNotFoundError, match="holds no embeddings"):
         read_embeddings(tmp_path)
+    with pytest.raises(TypeError, match=r"path of one folder; got list.*pass the folder that they"):
+        read_embeddings([tmp_path / "part-000000.parquet"])
 
 
 @pytest.mark.parametrize("resume", [True, False])

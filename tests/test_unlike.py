@@ -136,8 +136,20 @@ def test_no_doubt_of_images_that_look_otherwise(clf, emoji, change):
 def test_few_rows_raise_no_doubt(clf, table):
     X, y = table
     assert not doubts(clf, swapped(X[:19]))
-    of_few = AdaptiveBackboneEnsemble(BACKBONES, random_state=0).fit(X[:150:10], y[:150:10])
+    of_few = AdaptiveBackboneEnsemble(BACKBONES, random_state=0).fit(X[:150:25], y[:150:25])
     assert not doubts(of_few, swapped(X))
+
+
+def test_one_row_per_class_says_what_embeddings_are_like(table):
+    X, y = table
+    first = np.unique(y, return_index=True)[1]
+    assert len(first) < 20
+    clf = AdaptiveBackboneEnsemble(BACKBONES, random_state=0).fit(X[first], y[first])
+    (doubt,) = doubts(clf, swapped(X))
+    assert "are unlike those of fit" in doubt
+    assert not doubts(clf, X)
+    for label in np.unique(y):
+        assert not doubts(clf, X[y == label])
 
 
 def test_columns_that_are_no_embeddings_may_be_anything(table):

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from ._locks import ForkLock
 
 _NOTHING = "(?!)"  # matches no text
+_NAME_OR_NUMBER = re.compile(r"""('[^']*'|"[^"]*")|[\d.]+""")
 _said = ContextVar("what was said in the call of each_warning_once that is running", default=None)
 _BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib"}
 
@@ -18,9 +19,10 @@ def warn(message, category=UserWarning):
     """Warn at the line that led here from outside of this package, scikit-learn and joblib."""
     said = _said.get()
     if said is not None:
-        if (message, category) in said:
+        doubt = _NAME_OR_NUMBER.sub(lambda found: found[1] or "", message), category
+        if doubt in said:
             return
-        said.add((message, category))
+        said.add(doubt)
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _package_of(frame) in _BETWEEN:
         frame, level = frame.f_back, level + 1
@@ -31,7 +33,8 @@ def warn(message, category=UserWarning):
 def each_warning_once():
     """A context, or decorator of a function, in which :func:`warn` says nothing twice.
 
-    Heads of one ensemble have the same doubts about what they are given.
+    Heads of one ensemble have the same doubts about what they are given, and ensembles that are
+    fitted on parts of it, too, but for numbers of rows and the like.
     """
     token = _said.set(set() if _said.get() is None else _said.get())
     try:

@@ -22,6 +22,7 @@ _CODE = re.compile(
 )
 _RUN_TOGETHER = re.compile(r"[^\W_]*[a-z][A-Z][a-z][^\W_]*")
 _NUMBER = re.compile(r"(?P<letter>[a-z]?)(?P<number>\d+)", re.IGNORECASE)
+_LED = re.compile(r"(?P<code>[a-z]?\d+)[\W_]+(?P<words>[^\W\d_].*)", re.IGNORECASE)
 
 
 def warn_of_prompts(backbone, names, templates):
@@ -42,6 +43,7 @@ def warn_of_prompts(backbone, names, templates):
         Names the first such classes, and the backbone.
     """
     _warn_of_codes(names)
+    _warn_of_leading_codes(names)
     _warn_of_run_together(names)
     n_read = backbone.config["text_cfg"].get("context_length", 77)
     longest = max(len(template.encode()) for template in templates)
@@ -85,6 +87,23 @@ def _warn_of_codes(names):
     )
 
 
+def _warn_of_leading_codes(names):
+    """Warn if all names begin with a number or code of the class, as "001.Black_footed_Albatross".
+
+    Where numbers tell classes apart, as in "1 euro" and "2 euro", they are meant.
+    """
+    found = [_LED.fullmatch(name.strip()) for name in names]
+    if not all(found) or len({one["words"] for one in found}) < len(names):
+        return
+    codes = [one["code"] for one in found]
+    is_code = len(set(codes)) == len(codes) and any(_CODE.fullmatch(code) for code in codes)
+    if len(names) > 1 and (is_code or _count_classes(codes)):
+        warn(
+            f"Names of classes begin with a number or code: {listed(sorted(names))}. A text tower "
+            f"reads it, too: give class_names without it, such as {found[0]['words']!r}."
+        )
+
+
 def _warn_of_run_together(names):
     """Warn if most names are words without blanks. A few may be names of brands."""
     found = [name for name in names if _RUN_TOGETHER.fullmatch(name)]
@@ -97,12 +116,18 @@ def _warn_of_run_together(names):
 
 def _are_numbers(names):
     """Whether names count the classes from 0 or 1 on, as "0" to "42" or "c0" to "c2" do."""
-    found = [_NUMBER.fullmatch(name.strip()) for name in names]
+    names = [name.strip() for name in names]
+    few = 2 if names[0][:1].isalpha() else 12  # digits are names of digits
+    return len(names) > few and _count_classes(names)
+
+
+def _count_classes(codes):
+    """Whether codes are the numbers of the classes from 0 or 1 on, behind one letter or none."""
+    found = [_NUMBER.fullmatch(code) for code in codes]
     if not all(found) or len({one["letter"] for one in found}) > 1:
         return False
     numbers = sorted(int(one["number"]) for one in found)
-    few = 2 if found[0]["letter"] else 12  # digits are names of digits
-    return len(names) > few and numbers in [list(range(a, a + len(names))) for a in (0, 1)]
+    return numbers in [list(range(a, a + len(codes))) for a in (0, 1)]
 
 
 def _as_read(name):

@@ -14,7 +14,7 @@ from sklearn.metrics import (
 import skclipens
 
 from .._utils._messages import listed
-from .._utils._warnings import silent
+from .._utils._warnings import each_warning_once, silent
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import gaps_of, readable, warn_of_gaps
 from ..images._wrapped import name_of
@@ -45,6 +45,7 @@ class Answers(NamedTuple):
         return self.classes[self.proba.argmax(axis=1)]
 
 
+@each_warning_once()
 def write_report(model, files, labels, path, *, title):
     """Write a report of a fitted pipeline on labelled images.
 

@@ -3,7 +3,7 @@
 import os
 import re
 
-from skclipens.images._files import is_image_name, refuse
+from skclipens.images._files import is_hidden, is_image_name, refuse
 
 from .._utils._messages import listed
 from .._utils._warnings import warn
@@ -42,7 +42,7 @@ def walk(folder, left_out):
     read = {os.path.realpath(folder)}
     for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
         here = os.path.join(os.path.realpath(place), "")
-        below, folders[:] = sorted(one for one in folders if not one.startswith(".")), []
+        below, folders[:] = sorted(one for one in folders if not is_hidden(one)), []
         for one in below:
             path = os.path.join(place, one)
             real = os.path.realpath(path)
@@ -103,7 +103,7 @@ def check_classes(root, folders):
 def _folders_without_pictures(folder):
     """Names of the folders in a folder; none if there are pictures beside them."""
     with os.scandir(folder) as entries:
-        seen = [one for one in entries if not one.name.startswith(".")]
+        seen = [one for one in entries if not is_hidden(one.name)]
     if any(is_image_name(one.name) and one.is_file() for one in seen):
         return set()
     return {one.name for one in seen if one.is_dir()}

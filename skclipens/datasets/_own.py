@@ -12,7 +12,7 @@ from skclipens.datasets._bunch import make_dataset
 from skclipens.datasets._layout import check_classes, walk
 from skclipens.datasets._tables import TABLE_SUFFIXES, read_table, typed
 from skclipens.images import ImageError
-from skclipens.images._files import IMAGE_SUFFIXES, is_image_name
+from skclipens.images._files import IMAGE_SUFFIXES, is_hidden, is_image_name
 from skclipens.images._protocols import is_url
 from skclipens.images._wrapped import name_of, unwrapped
 
@@ -99,7 +99,7 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
     ['cat' 'laptop computer']
     """
     root = _existing_folder(path)
-    folders = sorted(one for one in root.iterdir() if one.is_dir() and not _is_hidden(one))
+    folders = sorted(one for one in root.iterdir() if one.is_dir() and not is_hidden(one.name))
     if not folders:
         raise ValueError(
             f"{str(root)!r} has no folders. Put the images of each class into a folder that is "
@@ -247,7 +247,7 @@ def list_images(folder):
     images, others = [], []
     for place, files in walk(_existing_folder(folder), others):
         for file in files:
-            is_image = is_image_name(file) and not file.startswith(".")
+            is_image = is_image_name(file) and not is_hidden(file)
             (images if is_image else others).append(os.path.join(place, file))
     return images, others
 
@@ -262,10 +262,6 @@ def _existing_folder(path):
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {str(folder)!r}.")
     return folder
-
-
-def _is_hidden(path):
-    return path.name.startswith(".")
 
 
 def _readable_name(folder):
@@ -283,7 +279,7 @@ def _check_names(names, folders):
 
 
 def _warn_of_skipped(skipped):
-    shown = [one for one in skipped if not _is_hidden(Path(one))]
+    shown = [one for one in skipped if not is_hidden(Path(one).name)]
     if shown:
         named = listed(shown, write=str)
         warn(f"Left out, as no images, in no class's folder, or read already: {named}.")

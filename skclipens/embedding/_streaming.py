@@ -167,6 +167,11 @@ class Folder:
     def __init__(self, folder, again="call embed_to again, which goes on where it stopped"):
         from fsspec.core import url_to_fs
 
+        if not isinstance(folder, (str, os.PathLike)):
+            raise TypeError(
+                f"folder is the path of one folder; got {type(folder).__name__}. Of the files that "
+                "embed_to gives, pass the folder that they are in."
+            )
         self._again = again
         self.name = os.fspath(folder)
         self.fs, self.root = url_to_fs(self.name)

@@ -223,11 +223,12 @@ def _by_block(experts):
 
 def warn_of_nameless(experts, y):
     """Warn where heads that start from names were left out."""
-    embeddings = [expert.block.name for expert in experts if expert.block.has_text]
+    blocks = [block for expert in experts for block in expert.block.members]
+    embeddings = [block.name for block in blocks if block.has_text]
     if embeddings:
         warn(
             f"A label such as {y.tolist()[0]!r} does not say what its class is, so "
-            f"{embeddings[0]!r} gets only a head that needs no names. Give class_names to use the "
+            f"{embeddings[0]!r} gets only heads that need no names. Give class_names to use the "
             "text tower, or head='linear' to choose this."
         )
 

@@ -11,13 +11,16 @@ from .._utils._given import warn_of_other_order
 from .._utils._linalg import row_batches
 from .._utils._validation import check_rows, refuse_unlabeled, warn_of_unknown_labels
 from .._utils._versions import VersionsMixin
-from .._utils._warnings import warn
+from .._utils._warnings import each_warning_once, warn
 
 _ROWS_AT_ONCE = 1024
 # Rows whose labels may be doubted, and how far accuracy must rise were labels exchanged: by the
 # first at least, and more with few rows of a class.
 _FEWEST, _BETTER, _OF_ROWS = 20, 0.6, 0.4
 _MOST_CLASSES = 1000  # whose pairs are counted
+# Standard deviations up to which rows are right by chance, and from which too few are right for the
+# confidence of a classifier; and the least difference of this from the accuracy.
+_BY_CHANCE, _TOO_FEW, _TOO_SURE = 2, 5, 0.3
 
 
 def one_column_per_class(logits):
@@ -49,6 +52,7 @@ class LabeledScoreMixin(ClassifierMixin):
 
     __metadata_request__score = {"sample_weight": True}  # as ``fit`` asks for it
 
+    @each_warning_once()
     def score(self, X, y, sample_weight=None):
         """Share of the rows that are classified rightly.
 
@@ -73,8 +77,9 @@ class LabeledScoreMixin(ClassifierMixin):
         Warns
         -----
         UserWarning
-            If a label was not there in ``fit``, X and y have the same index in another order, or
-            nearly all rows would be right were labels exchanged.
+            If a label was not there in ``fit``, X and y have the same index in another order,
+            nearly all rows would be right were labels exchanged, or rows are right as by chance,
+            and the classifier is sure of them.
         """
         check_is_fitted(self)
         self._refuse_unlabeled(y)
@@ -82,7 +87,10 @@ class LabeledScoreMixin(ClassifierMixin):
         self._warn_of_unknown_labels(y)
         predicted = self.predict(X)
         accuracy = accuracy_score(y, predicted, sample_weight=sample_weight)
-        _warn_of_exchanged(np.ravel(y), predicted)
+        y, advice = np.ravel(y), "Give y the numbers, or names, that labels had in fit."
+        if not warn_of_exchanged(y, predicted, advice) and hasattr(self, "predict_proba"):
+            known = np.isin(y, self.classes_) & np.isin(predicted, self.classes_)
+            warn_of_chance(y, predicted, known, lambda: self.predict_proba(X).max(axis=1))
         return accuracy
 
     def _refuse_unlabeled(self, y):
@@ -92,28 +100,71 @@ class LabeledScoreMixin(ClassifierMixin):
         warn_of_unknown_labels(self.classes_, y)
 
 
-def _warn_of_exchanged(y, predicted):
-    """Warn where other labels would be right, as where those to score have numbers of their own."""
+def warn_of_exchanged(y, predicted, advice):
+    """Warn where other labels would be right, as where those to score have numbers of their own.
+
+    Parameters
+    ----------
+    y, predicted : ndarray of shape (n,)
+    advice : str
+
+    Returns
+    -------
+    bool
+        Whether it warned.
+    """
     labels, rows, n_rows = np.unique(y, return_inverse=True, return_counts=True)
     found, columns = np.unique(predicted, return_inverse=True)
     if max(len(labels), len(found)) > _MOST_CLASSES:
-        return
+        return False
     shares = np.zeros((len(labels), len(found)))
     np.add.at(shares, (rows, columns), 1 / n_rows[rows])
     own, other = linear_sum_assignment(shares, maximize=True)
     moved = (labels[own] != found[other]) & np.isin(labels[own], found)
     own, other = own[moved], other[moved]
     if len(own) < 2 or n_rows[own].sum() < _FEWEST:  # one class may be taken for another
-        return
+        return False
     given = (shares * (labels[:, None] == found))[own].sum(axis=1).mean()
     possible = shares[own, other].mean()
-    if possible - given > _BETTER + _OF_ROWS * np.mean(1 / n_rows[own]):
-        first = shares[own, other].argmax()
-        label, answer = labels.tolist()[own[first]], found.tolist()[other[first]]
+    if possible - given <= _BETTER + _OF_ROWS * np.mean(1 / n_rows[own]):
+        return False
+    first = shares[own, other].argmax()
+    label, answer = labels.tolist()[own[first]], found.tolist()[other[first]]
+    warn(
+        f"Of {len(own)} classes, {given:.0%} of the rows are classified rightly, and "
+        f"{possible:.0%} would be were these labels exchanged: most rows of {label!r} are "
+        f"predicted to be {answer!r}. {advice}"
+    )
+    return True
+
+
+def warn_of_chance(y, predicted, known, confidence):
+    """Warn where rows are right as by chance, and the classifier is sure of them.
+
+    Parameters
+    ----------
+    y, predicted : ndarray of shape (n,)
+    known : ndarray of shape (n,), bool
+        Rows of which the classifier knows the label.
+    confidence : callable
+        Gives the largest probability of each row, of shape (n,).
+    """
+    y, predicted, n = y[known], predicted[known], np.count_nonzero(known)
+    if n < _FEWEST:
+        return
+    shares = [np.unique(labels, return_counts=True) for labels in (y, predicted)]
+    of_y, of_predicted = (dict(zip(*one, strict=True)) for one in shares)
+    by_chance = sum(of_y[label] * of_predicted.get(label, 0) for label in of_y) / n
+    right = np.count_nonzero(y == predicted)
+    if right > by_chance + _BY_CHANCE * np.sqrt(by_chance):
+        return
+    sure = np.asarray(confidence())[known]
+    too_few = max(_TOO_FEW * np.sqrt(np.sum(sure * (1 - sure))), _TOO_SURE * n)
+    if sure.sum() - right > too_few:
         warn(
-            f"Of {len(own)} classes, {given:.0%} of the rows are classified rightly, and "
-            f"{possible:.0%} would be were these labels exchanged: most rows of {label!r} are "
-            f"predicted to be {answer!r}. Give y the numbers, or names, that labels had in fit."
+            f"{right / n:.0%} of the rows are classified rightly, as by chance, though the "
+            f"classifier is {sure.mean():.0%} sure of them in the mean. Look whether X and y "
+            "stand in the same order, and whether X was made as for fit."
         )
 
 

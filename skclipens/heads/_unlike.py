@@ -9,11 +9,14 @@ from .._utils._messages import listed
 from .._utils._warnings import warn
 
 _FEWEST, _ENOUGH = 20, 100  # rows of which a mean says enough
+# Rows of fit of which it says something: the limit below is half as high.
+_FEW, _OF_FEW = 7, 0.5
 # The mean product of a row to predict and one of fit, relative to that of two rows of fit. On the
 # sets of `benchmarks.paper` that choose, with 4 and 16 rows of a class, it is above 0.9, but 0.21
 # or more from sketches to art paintings and back; with another model's embeddings, at most 0.2,
-# and below 0.13 in nine of ten cases. `python -m benchmarks.doubts` measures how often right uses
-# and mistakes are doubted.
+# and below 0.13 in nine of ten cases. With 7 or 12 rows of fit in all, it is above 0.1 but where
+# one class of another style is predicted, and nearly always below with another model's embeddings.
+# `python -m benchmarks.doubts` measures how often right uses and mistakes are doubted.
 _UNLIKE = 0.2
 _NO_CONE = 0.05  # a mean product below which rows have no direction in common
 # Of the length, and standard deviations: embeddings are of unit length, or vary.
@@ -32,7 +35,7 @@ class SeenBlock(NamedTuple):
     centre : ndarray of shape (width,)
         Mean of the rows, each scaled to unit length.
     likeness : float
-        Mean product of two such rows.
+        Mean product of two such rows; half of it where there are few.
     length, spread : float
         Median and standard deviation of the lengths of the rows.
     is_named : bool
@@ -76,8 +79,10 @@ def seen_block(name, columns, is_named, X):
     rows = take_columns(some_rows(X), columns)
     n, lengths, centre = len(rows), _lengths(rows), unit_rows(rows).mean(axis=0)
     likeness, spread = 0.0, np.inf  # which say nothing
+    if is_named and n >= _FEW:
+        likeness = (n * float(centre @ centre) - 1) / (n - 1) * (1 if n >= _FEWEST else _OF_FEW)
     if is_named and n >= _FEWEST:
-        likeness, spread = (n * float(centre @ centre) - 1) / (n - 1), float(lengths.std())
+        spread = float(lengths.std())
     length, normalized = float(_middle(lengths)), _are_normalized(lengths, is_named)
     return SeenBlock(name, columns, centre, likeness, length, spread, is_named, normalized)
 

@@ -28,6 +28,7 @@ IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", *HEIF_SUFFIXES, ".jpeg", ".jpg", ".pgm"),
     *(".png", ".ppm", ".tif", ".tiff", ".webp"),
 )
+_OF_SYSTEMS = {"__MACOSX", "@eaDir"}  # copies of pictures that macOS and Synology put beside them
 _SHARD = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _NO_SHARD = -1
 _MAX_BYTES = 2**30  # of a member that is unpacked in memory
@@ -236,12 +237,22 @@ def _expand(text):
 def _expand_path(text):
     # By the standard library: fsspec makes paths absolute, and a dict for each file.
     if os.path.isdir(text):
-        places = os.walk(text, onerror=refuse)
-        found = (os.path.join(folder, file) for folder, _, files in places for file in files)
+        found = _files_below(text)
         return sorted(name for name in found if is_image_name(name) or _SHARD.search(name))
     if os.path.exists(text):
         return [text]
     return sorted(name for name in glob.iglob(text, recursive=True) if os.path.isfile(name))
+
+
+def _files_below(folder):
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [one for one in folders if not is_hidden(one)]
+        yield from (os.path.join(place, file) for file in files if not is_hidden(file))
+
+
+def is_hidden(name):
+    """Whether a file or folder is none that the user put there, by its name."""
+    return name.startswith(".") or name in _OF_SYSTEMS
 
 
 def refuse(error):

@@ -31,7 +31,7 @@ _ORIENTATION_TAG = 0x0112
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 _pil_locks = [ForkLock() for _ in range(64)]
-_DARK = 1 / 16  # of the range: 12-bit values in 16 bits are below it
+_DARK = 1 / 15.9  # of the range: 12-bit values in 16 bits are below it, and 0 to 16 in 8 bits
 _KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
 
 
@@ -74,9 +74,9 @@ def load_image(image):
     Warns
     -----
     UserWarning
-        If pixels of an array, a tensor or a 16-bit picture differ but are all below 1/16 of their
-        range, as 8-bit values in uint16 are; if alpha is, too; or if a picture with transparent
-        parts is of one colour on white, as a white drawing is. The picture is read as it is.
+        If pixels of an array, a tensor or a 16-bit picture differ but are all below about 1/16 of
+        their range, as 8-bit values in uint16 are; if alpha is, too; or if a picture with
+        transparent parts is of one colour on white, as a white drawing is. It is read as it is.
 
     See Also
     --------

@@ -20,6 +20,7 @@ from .._utils._validation import (
 )
 from .._utils._values import with_label
 from .._utils._versions import VersionsMixin
+from .._utils._warnings import each_warning_once
 from ..heads._classifier import LabeledScoreMixin
 from ..inspection._display import table_of
 from ._held_out import checked_labels, held_out_logits, logits_of, unit_table, without_embedder
@@ -216,6 +217,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         check_is_fitted(self)
         return self._score_table(self._table(X))
 
+    @each_warning_once()
     def predict(self, X):
         """Classify rows, and reject those that are not familiar.
 

@@ -9,8 +9,10 @@ from .._utils._given import is_default, warn_of_other_order
 from .._utils._messages import listed
 from .._utils._missing import without_mask
 from .._utils._sklearn import Interval, StrOptions, validate_params
+from ..heads._classifier import warn_of_chance, warn_of_exchanged
 from ._checks import check_correct, check_truth
 
+_IN_ORDER = "Look at what true labels are called, and whether labels has the order of the columns."
 _check_bins = validate_params(
     {
         "n_bins": [Interval(Integral, 1, None, closed="left")],
@@ -59,6 +61,12 @@ def expected_calibration_error(
         If shapes do not fit, rows of `y_proba` are not probabilities, `labels` has one twice, or a
         row has no label.
 
+    Warns
+    -----
+    UserWarning
+        If nearly all rows would be right were labels exchanged, as where `labels` are not in the
+        order of the columns, or rows are right as by chance, and probabilities are high.
+
     See Also
     --------
     skclipens.inspection.ReliabilityDisplay : A plot of the bins.
@@ -102,9 +110,12 @@ def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
             "as classes_ does; labels of rows are y_true."
         )
     _refuse_other_order(columns, labels)
-    correct, weight = check_correct(y_true, labels[y_proba.argmax(axis=1)][:, None], sample_weight)
+    predicted = labels[y_proba.argmax(axis=1)]
+    correct, weight = check_correct(y_true, predicted[:, None], sample_weight)
     weight = np.ones(len(y_true)) if weight is None else weight
     confidence = y_proba.max(axis=1)
+    if not warn_of_exchanged(y_true, predicted, _IN_ORDER):
+        warn_of_chance(y_true, predicted, np.isin(y_true, labels), lambda: confidence)
     edges = _edges(confidence, n_bins, strategy, weight)
     # Intervals are open to the left, as in Guo et al.
     bins = np.searchsorted(edges, confidence, side="left")

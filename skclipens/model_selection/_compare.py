@@ -11,13 +11,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable
 
-from .._utils._folds import groups_of_copies, numbers_of
+from .._utils._folds import check_folds, groups_of_copies, numbers_of
 from .._utils._given import warn_of_other_orders
 from .._utils._linalg import some_of
 from .._utils._progress import progress
 from .._utils._sklearn import safe_indexing, with_settings
 from .._utils._validation import column_of_labels, few_rows_per_class, refuse_unlabeled
-from .._utils._warnings import silent, warn
+from .._utils._warnings import each_warning_once, silent, warn
 from ..embedding._gaps import gaps_of, readable, warn_of_gaps
 from ..images import as_image_list
 from ._intervals import mean_of, paired_interval
@@ -29,6 +29,7 @@ _ALONE = " alone"
 _STRENGTHS = {"C": [0.1, 1, 10, 100, 1000]}
 
 
+@each_warning_once()
 def compare_with_baselines(
     estimator, X, y, *, cv=5, groups=None, baselines=None, n_jobs=None, verbose=False
 ):
@@ -80,12 +81,14 @@ def compare_with_baselines(
     TypeError
         If `estimator` is no ensemble that learns from blocks of columns.
     ValueError
-        If a row has no label, or a baseline has the name of another way.
+        If a row has no label, a split has a row on both sides, or a baseline has the name of
+        another way.
 
     Warns
     -----
     UserWarning
-        If images cannot be read, or test rows are copies of training rows.
+        If images cannot be read, or test rows are copies of training rows, or of classes that
+        these lack.
 
     See Also
     --------
@@ -165,7 +168,8 @@ def _splits(cv, X, y, groups):
         groups = copies if groups is None else groups
         cv = cv if groups is None else StratifiedGroupKFold(cv)
     splits = check_cv(cv, y, classifier=True).split(X, y, groups)
-    splits = [tuple(map(np.asarray, split)) for split in splits]
+    splits = check_folds(splits, len(y), "cv")
+    _warn_of_new_classes(splits, y)
     if copies is not None:
         seen = np.concatenate([np.isin(copies[test], copies[train]) for train, test in splits])
         if seen.any():
@@ -174,6 +178,17 @@ def _splits(cv, X, y, groups):
                 "picture is there twice, so accuracies are too high. Leave copies out."
             )
     return splits
+
+
+def _warn_of_new_classes(splits, y):
+    """Warn of test rows of classes that training rows lack, as of sorted rows in plain folds."""
+    new = np.concatenate([test[~np.isin(y[test], y[train])] for train, test in splits])
+    if len(new):
+        warn(
+            f"{len(new)} of {sum(len(test) for _, test in splits)} test rows are of classes that "
+            f"their training rows lack; the first is row {new[0]}, {y.tolist()[new[0]]!r}. They "
+            "can only count as wrong. Take an int as cv, or splits that train all classes."
+        )
 
 
 def _check_folds(n_folds, y):

@@ -14,6 +14,7 @@ from .._utils._given import warn_of_other_order
 from .._utils._sklearn import routing_enabled, unchanged_by_failure
 from .._utils._validation import refuse_unlabeled
 from .._utils._versions import VersionsMixin
+from .._utils._warnings import each_warning_once
 from ..embedding._gaps import readable, warn_of_gaps
 from ._checks import check_before_images, images_of
 from ._readable import Readable
@@ -70,7 +71,8 @@ def _all_steps_or_none(method):
 
     @wraps(method)
     def fit(self, *args, **params):
-        with unchanged_by_failure(self, *(step for _, step in self.steps if hasattr(step, "fit"))):
+        steps = (step for _, step in self.steps if hasattr(step, "fit"))
+        with unchanged_by_failure(self, *steps), each_warning_once():
             return method(self, *args, **params)
 
     return fit
