@@ -44,10 +44,14 @@ CHOICES = (AS_WAS, BY_EXPERTS, BY_KINDS, ONE_VARIANCE)
 
 
 class Numbers(NamedTuple):
-    """How many columns of numbers there are, and the noise in them; means of classes vary by 1."""
+    """How many columns of numbers there are, and the noise in them; means of classes vary by 1.
+
+    Without pictures, each row has the embedding of any other row, which says nothing.
+    """
 
     columns: int
     noise: float
+    pictures: bool = True
 
 
 KINDS = {
@@ -55,6 +59,10 @@ KINDS = {
     "five columns that tell much": Numbers(5, 1.5),
     "twenty columns that tell a little each": Numbers(20, 3.0),
     "five columns that tell nothing": Numbers(5, np.inf),
+}
+KINDS_OF_CHOICES = KINDS | {
+    "three columns that tell most, beside pictures that tell nothing": Numbers(3, 0.4, False),
+    "five columns that tell much, beside pictures that tell nothing": Numbers(5, 1.5, False),
 }
 _NOTE = """\
 {draws} draws, seeds 0 to {last}; in each of them {classes} classes, drawn at random, where a set
@@ -82,9 +90,11 @@ def main(arguments=None):
     options = parse(arguments)
     backbones, cells = backbones_of(options), []
     asked = options.shots, options.draws, options.classes
-    make, others = (choices_of, CHOICES) if options.choices else (ways_of, OTHERS)
+    make, others, kinds = (
+        (choices_of, CHOICES, KINDS_OF_CHOICES) if options.choices else (ways_of, OTHERS, KINDS)
+    )
     for dataset, work in sets_of(options, per_class=options.per_class, n_test=options.n_test):
-        cells += measure(dataset, backbones, *asked, work, make, others)
+        cells += measure(dataset, backbones, *asked, work, make, others, kinds)
     print(heading("Pictures beside numbers", "tables", arguments))
     print(describe(["scikit-learn", "torch", "numpy"]) + "\n")
     last = options.draws - 1
@@ -92,17 +102,19 @@ def main(arguments=None):
     print(report(pd.DataFrame(cells), others))
 
 
-def measure(dataset, backbones, shots, draws, n_classes, work, make, others):
+def measure(dataset, backbones, shots, draws, n_classes, work, make, others, kinds):
     """A row for each kind of numbers and number of shots."""
     X = np.array(embed(dataset, backbones, work, columns=ALL_FEATURES))
     y, places = np.asarray(dataset.y), blocks_of(backbones, ALL_FEATURES)
     for k in shots:
         splits = few_shot_draws(dataset, k, draws, 0, n_classes)
-        for kind, numbers in KINDS.items():
+        for kind, numbers in kinds.items():
 
             def ways(train, draw, numbers=numbers):
-                Z = draw_numbers(y, numbers, train, np.random.default_rng(draw))
-                return make(dataset.prompts, places, X, Z, y[train], draw)
+                rng = np.random.default_rng(draw)
+                Z = draw_numbers(y, numbers, train, rng)
+                seen = X if numbers.pictures else X[rng.permutation(len(X))]
+                return make(dataset.prompts, places, seen, Z, y[train], draw)
 
             yield cell(dataset.name, k, kind, *run_draws(y, splits, ways), others)
 

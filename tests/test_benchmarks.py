@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks import (
     columns,
     doubts,
     embedding,
     gpu,
+    houses,
     labels,
     out_of_memory,
     scale,
@@ -76,7 +78,32 @@ def test_program_of_tables(capsys, tmp_path):
     for kind in tables.KINDS:
         assert f"## {kind.capitalize()}" in printed
     assert f"### Less {tables.FOREST}" in printed
-    assert "| mean of the sets | " in printed
+    assert printed.count("### Log-loss") == len(tables.KINDS)
+
+
+def test_other_choices_of_what_an_ensemble_does_with_numbers(capsys, tmp_path):
+    tables.main(
+        ["--datasets", "digits", "--backbones", "zoo/ViT-16", "--shots", "2", "--draws", "1"]
+        + ["--choices", "--work", str(tmp_path)]
+    )
+    printed = capsys.readouterr().out
+    for choice in tables.CHOICES:
+        assert f"### Less {choice}" in printed
+
+
+def test_program_of_houses(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [f"{i % 4 + 1} 2 {900 + 10 * i} 90001 {100_000 * i}" for i in range(1, 13)]
+    (tmp_path / "HousesInfo.txt").write_text("\n".join(rows))
+    for i in range(1, 13):
+        for room in houses.ROOMS:
+            picture = Image.fromarray(rng.integers(256, size=(20, 30, 3), dtype=np.uint8))
+            picture.save(tmp_path / f"{i}_{room}.jpg")
+    houses.main([str(tmp_path), "--backbones", "zoo/ViT-16", "--shots", "2", "--draws", "1"])
+    printed = capsys.readouterr().out
+    for kind in houses.KINDS:
+        assert f"## {kind.capitalize()}" in printed
+    assert printed.count("\n| houses | ") == len(houses.KINDS) * len(tables.OTHERS)
 
 
 def test_program_of_doubts(capsys, tmp_path):
