@@ -438,6 +438,9 @@ def test_numbers_vary_more_where_they_say_more():
     assert head.block_variance_ > 1
     alike = LinearDiscriminantHead(rescale=blocks, shrinkage=1.0).fit(X[:80], y[:80])
     assert head.score(X[80:], y[80:]) > alike.score(X[80:], y[80:])
+    # Of all columns the variance says nothing: the shrinkage is relative to it.
+    of_all = LinearDiscriminantHead(rescale=[slice(60), slice(60, 62)]).fit(X, y)
+    assert of_all.block_variance_ == 1
 
 
 def test_one_row_of_each_class_and_a_block_in_other_units():

@@ -57,8 +57,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
     rescale : list of columns, default=None
         Blocks of columns, by positions or slices, that are no embeddings, such as numbers. Each is
         multiplied so that its total variance is 1, about that of an embedding of unit length, or 10
-        or 100 where ``shrinkage="auto"`` finds that better. An ensemble fills in its blocks that
-        are of no backbone. None: none.
+        or 100 where ``shrinkage="auto"`` finds that better beside others. An ensemble fills in its
+        blocks that are of no backbone. None: none.
 
     Attributes
     ----------
@@ -336,6 +336,11 @@ class LinearDiscriminantHead(CrossFitTableHead):
             raise ValueError("rescale has a block without columns, or no list of their positions.")
         return Rescaling(tuple(blocks), variance)
 
+    def _variances(self):
+        """Candidates of what blocks to rescale get, if they stand beside other columns."""
+        rescaled = {column for block in self._rescaling().blocks for column in block.tolist()}
+        return _VARIANCES if 0 < len(rescaled) < self.n_features_in_ else _VARIANCES[:1]
+
     def _choose(self, make, folds, targets, weights):
         """What is held out at the variance and shrinkage that are best for it, and its logits."""
         held_out = HeldOutDiscriminants(make(rescaling=self._rescaling()), folds)
@@ -344,7 +349,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         if self.shrinkage != "auto" or not covers_most(targets, len(self.classes_)):
             return held_out, held_out.logits(methodcaller("ridge", self.shrinkage_))
         found = []  # of those that may still be the best
-        for variance in _VARIANCES if self.rescale else _VARIANCES[:1]:
+        for variance in self._variances():
             if variance != _VARIANCES[0]:
                 discriminant = make(rescaling=self._rescaling(variance))
                 held_out = HeldOutDiscriminants(discriminant, folds)
