@@ -76,16 +76,7 @@ class ShrunkRouter(BaseRouter):
 
     __metadata_request__fit = {"groups": True}
 
-    def fit(
-        self,
-        X,
-        logits,
-        y,
-        sample_weight=None,
-        groups=None,
-        learned=None,
-        prior_weights=None,
-    ):
+    def fit(self, X, logits, y, sample_weight=None, groups=None, learned=None, prior_weights=None):
         """Choose how far gates are opened, and fit them.
 
         Parameters
