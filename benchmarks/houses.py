@@ -2,10 +2,10 @@
 
     python -m benchmarks.houses FOLDER
 
-FOLDER is ``Houses Dataset`` of the repository emanhamed/Houses-dataset on GitHub: 535 houses of
-California, with four pictures and five numbers of each (Ahmed and Moustafa, "House price estimation
-from visual and textual features", 2016). Classes are the quarters of the prices. What is compared
-is that of :mod:`benchmarks.tables`.
+FOLDER is ``Houses Dataset`` of the repository emanhamed/Houses-dataset on GitHub: 535 houses,
+with four pictures and five numbers of each (Ahmed and Moustafa, "House price estimation from visual
+and textual features", 2016). Classes are the quarters of the prices. What is compared is that of
+:mod:`benchmarks.tables`.
 """
 
 import argparse

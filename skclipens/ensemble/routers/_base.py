@@ -45,10 +45,13 @@ class BaseRouter(VersionsMixin, BaseEstimator):
         self
             The fitted estimator.
         """
+        return self._fit_with(X, logits, y, sample_weight)
+
+    def _fit_with(self, *given):
         self._validate_params()
         if _learns(self):
             with one_blas_thread():  # many steps on small arrays
-                self._fit(X, logits, y, sample_weight)
+                self._fit(*given)
         return self
 
     @available_if(lambda self: hasattr(self, "_weights"))

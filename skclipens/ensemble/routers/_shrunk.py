@@ -8,7 +8,7 @@ from sklearn.model_selection import GroupKFold, KFold
 from sklearn.utils import check_random_state
 
 from ..._utils._folds import held_out_rows
-from ..._utils._linalg import one_blas_thread, some_of, total_weight
+from ..._utils._linalg import some_of, total_weight
 from ..._utils._sklearn import InOrder, Interval
 from ._base import BaseRouter, is_clear_gain, loss_per_row, plausible_classes, weighted_sum
 from ._gated import GatedRouter, GateFeatures
@@ -100,11 +100,8 @@ class ShrunkRouter(BaseRouter):
         self
             The fitted estimator.
         """
-        self._validate_params()
-        with one_blas_thread():
-            stays_shut = learned is not None and learned.any()
-            self._fit(X, logits, y, sample_weight, prior_weights, groups, stays_shut)
-        return self
+        stays_shut = learned is not None and learned.any()
+        return self._fit_with(X, logits, y, sample_weight, prior_weights, groups, stays_shut)
 
     def _fit(self, X, logits, y, sample_weight, prior_weights, groups, stays_shut):
         for strength in self.strengths:

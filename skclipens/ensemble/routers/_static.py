@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 from scipy.optimize import minimize
 
-from ..._utils._linalg import one_blas_thread, total_weight
+from ..._utils._linalg import total_weight
 from ..._utils._sklearn import Interval
 from ._base import BaseRouter, cross_entropy, plausible_classes, weighted_sum
 
@@ -38,10 +38,7 @@ class BasePulledRouter(BaseRouter):
         self
             The fitted estimator.
         """
-        self._validate_params()
-        with one_blas_thread():  # many steps on small arrays
-            self._fit(X, logits, y, sample_weight, prior_weights)
-        return self
+        return self._fit_with(X, logits, y, sample_weight, prior_weights)
 
 
 class StaticRouter(BasePulledRouter):
