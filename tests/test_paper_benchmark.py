@@ -152,12 +152,29 @@ def test_draws_of_other_code_are_not_taken(finished, few, monkeypatch, tmp_path)
     assert len({path.parent for path in measured}) == 2
 
 
+def test_more_draws_of_a_part_are_measured_later(finished, tmp_path):
+    folders = list(finished.glob("work/embeddings/few-*"))
+    settings = replace(settings_of(finished), trained_draws=1, diagnosis_draws=0)
+    _run.run_main(folders, ["3"], 2, settings, tmp_path, verbose=False)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results-*/*.parquet")}
+    more = replace(settings, trained_draws=2, diagnosis_draws=1)
+    results, correct = _run.run_main(folders, ["3"], 2, more, tmp_path, verbose=False)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    draws = results.groupby("part")["draw"].agg(set).to_dict()
+    assert draws == {_run.RULES: {0, 1}, _run.TRAINED: {0, 1}, _run.DIAGNOSIS: {0}}
+    rules = results.query("kind == 'rule' and draw == 1")["rule"]
+    assert list(rules) == [rule for rule in _systems.RULES if rule in RULES]
+    _, right = correct["few", "3"].load()
+    assert set(right["linear", "NLC"]) == {0, 1}
+
+
 def test_the_former_default_is_measured_by_its_rule_alone(finished, tmp_path):
     X, about = _embedding.read_set(next(finished.glob("work/embeddings/few-*")))
     train, test = _run.split(about, "1", 0, 0)
     data = X[train], X[test], about["y"][train], about["y"][test]
     settings = _run.Settings(("zoo/RegNet", "zoo/ViT-16"), (_systems.FORMER,), rivals=())
-    (row,) = _run._measure(data, {**about, "class_names": None}, 0, settings, tmp_path)
+    about = {**about, "class_names": None}
+    (row,) = _run._measure(data, about, 0, _run.RULES, settings, tmp_path)
     assert (row["head"], row["rule"], row["status"]) == (_systems.FORMER, _systems.DEFAULT, "ok")
 
 
@@ -174,14 +191,14 @@ def test_rules_share_fitted_heads(head, finished, tmp_path, monkeypatch):
     fit, fitted = Expert.fit, []
     monkeypatch.setattr(Expert, "fit", lambda self, *data: fitted.append(1) or fit(self, *data))
     n_fits = []
-    for rules in (("Conf",), [rule for rule in _systems.RULES if rule != _systems.PAPER_SPLIT]):
+    every = [rule for rule in _systems.RULES if rule != _systems.PAPER_SPLIT]
+    for part, rules in ((_run.RULES, ("Conf",)), (_run.RULES, every), (_run.TRAINED, every)):
         fitted.clear()
-        rows = _run._measure_head(
-            head, data, names, replace(settings, rules=rules), options, gflops, tmp_path, 0
-        )
+        some = replace(settings, rules=rules)
+        rows = _run._measure_head(head, data, names, part, some, options, gflops, tmp_path)
         assert {row["status"] for row in rows} == {"ok"}
         n_fits.append(len(fitted))
-    assert n_fits[0] == n_fits[1]
+    assert len(set(n_fits)) == 1
 
 
 def test_experts_on_all_blocks_are_no_single_backbone(finished):
@@ -355,7 +372,8 @@ def test_a_head_that_has_no_columns_is_left_out(finished, tmp_path):
     X = X[:, replace(settings, columns=_embedding.ALL_FEATURES).columns_of("projected")[1]]
     train, test = _run.split(about, "1", 0, 0)
     data = X[train], X[test], about["y"][train], about["y"][test]
-    rows = _run._measure(data, {**about, "class_names": None}, 9, settings, tmp_path)
+    about = {**about, "class_names": None}
+    rows = _run._measure(data, about, 9, _run.RULES, settings, tmp_path)
     assert {row["head"] for row in rows} == {"linear"}
 
 

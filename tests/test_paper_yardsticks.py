@@ -55,7 +55,7 @@ def test_images_are_matched_over_draws(tmp_path):
     _correct.write(paths[0], np.array([7, 3]), {both: np.array([True, False])})
     right = {both: np.array([True, True]), once: np.array([False, True])}
     _correct.write(paths[1], np.array([9, 3]), right)
-    tested, found = _correct.Correctness(paths).load()
+    tested, found = _correct.Correctness({draw: [path] for draw, path in paths.items()}).load()
     np.testing.assert_array_equal(tested, [[True, True, False], [True, False, True]])
     np.testing.assert_array_equal(found[both][0], [False, True, False])
     np.testing.assert_array_equal(found[both][1], [True, False, True])
@@ -72,8 +72,8 @@ def measured(tmp_path, accuracies, n_draws=4, n_images=400, name="s"):
     for draw in range(n_draws):
         luck = rng.random(n_images)
         right = {system: luck < accuracy for system, (_, accuracy) in accuracies.items()}
-        paths[draw] = tmp_path / f"{name}-{draw}.npz"
-        _correct.write(paths[draw], np.arange(n_images), right)
+        paths[draw] = [tmp_path / f"{name}-{draw}.npz"]
+        _correct.write(*paths[draw], np.arange(n_images), right)
         place = {"set": name, "shots": "4", "draw": draw, "status": "ok", "routing_share": np.nan}
         for (head, rule), (kind, _) in accuracies.items():
             accuracy = right[head, rule].mean()
@@ -142,9 +142,10 @@ def test_the_default_against_the_former_one(tmp_path):
 def test_systems_that_miss_draws_are_compared_over_those_they_have(tmp_path):
     results, correct = measured(tmp_path, ACCURACIES)
     (stored,) = correct.values()
-    images, right = _correct.read(stored.paths[0])
+    (path,) = stored.paths[0]
+    images, right = _correct.read(path)
     del right["none", "rival"]
-    _correct.write(stored.paths[0], images, right)
+    _correct.write(path, images, right)
     compared = _differences.differences(results, correct).set_index(["head", "other"])
     assert compared["draws"]["auto", "rival"] == 3
     assert compared["draws"]["auto", "NLC"] == 4

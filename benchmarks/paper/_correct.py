@@ -47,8 +47,9 @@ class Correctness:
 
     Parameters
     ----------
-    paths : dict of int to Path
-        The file of each draw. They are read when they are asked for.
+    paths : dict of int to list of Path
+        The files of each draw, of other systems on the same images. They are read when they are
+        asked for.
     """
 
     def __init__(self, paths):
@@ -66,22 +67,23 @@ class Correctness:
             Which images a system has right, for each position of a draw in which it was measured.
             Those that are not tested are False.
         """
-        stored = [read(path) for _, path in sorted(self.paths.items())]
-        images = np.unique(np.concatenate([one for one, _ in stored]))
-        tested = np.stack([np.isin(images, one) for one, _ in stored])
+        stored = [[read(path) for path in paths] for _, paths in sorted(self.paths.items())]
+        images = np.unique(np.concatenate([of_draw for (of_draw, _), *_ in stored]))
+        tested = np.stack([np.isin(images, of_draw) for (of_draw, _), *_ in stored])
         found = defaultdict(dict)
-        for d, (of_draw, right) in enumerate(stored):
-            columns = np.searchsorted(images, of_draw)
-            for system, row in right.items():
-                found[system][d] = np.zeros(len(images), bool)
-                found[system][d][columns] = row
+        for d, parts in enumerate(stored):
+            for of_draw, right in parts:
+                columns = np.searchsorted(images, of_draw)
+                for system, row in right.items():
+                    found[system][d] = np.zeros(len(images), bool)
+                    found[system][d][columns] = row
         return tested, dict(found)
 
 
 def stored_in(results):
     """What a folder of results of ``_run.run_main`` has: (set, shots) to Correctness."""
-    found = defaultdict(dict)
+    found = defaultdict(lambda: defaultdict(list))
     for path in results.glob("[!.]*.npz"):
-        folder, shots, draw = path.stem.rsplit("--", 2)
-        found[folder.rpartition("-")[0], shots][int(draw)] = path
+        folder, shots, draw, _ = path.stem.rsplit("--", 3)
+        found[folder.rpartition("-")[0], shots][int(draw)].append(path)
     return {cell: Correctness(paths) for cell, paths in found.items()}

@@ -143,7 +143,7 @@ def _trained(results, settings):
 
 def time_of(results):
     """What all draws took, also those that earlier runs have measured."""
-    seconds = results.drop_duplicates(["set", "shots", "draw"])["unit_seconds"].sum()
+    seconds = results.drop_duplicates(["set", "shots", "draw", "part"])["unit_seconds"].sum()
     return (
         f"All draws together took {seconds / 60:.1f} minutes: the sum over all processes, and over "
         "all runs where one was resumed, without embedding."

@@ -1,7 +1,8 @@
-"""Embed every image once, then one unit of work per set, number of shots and draw.
+"""Embed every image once, then units of work: a part of a draw of a set at a number of shots.
 
 A unit is measured by one process and written as a file of which images are right and then one of
-results, each whole or not at all: what is finished when a run dies is not measured again.
+results, each whole or not at all: what is finished when a run dies is not measured again. Parts
+that take long have units of their own, so that more draws of them can be measured later.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -35,20 +36,21 @@ from ._correct import Correctness
 from ._embedding import ALL_FEATURES, Columns, blocks_of, gflops_of, read_set, write_whole
 from ._experiments import digest_of_sources
 
+RULES, TRAINED, DIAGNOSIS = "rules", "trained", "diagnosis"  # parts of a draw
 ALL = "all"  # as the number of shots: every label of the training pool, or half of the rows
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the numbers depend on, beside the set, the number of shots and the draw."""
+    """What is measured. No number of draws changes the numbers of a draw."""
 
     backbones: tuple
     heads: tuple = _systems.HEADS
     rules: tuple = tuple(_systems.RULES)
     rivals: tuple = _rivals.RIVALS
-    diagnosis_draws: int = 3  # in which achievable accuracy is measured, which takes the longest
+    diagnosis_draws: int = 3  # in which achievable accuracy is measured
     diagnosis_heads: tuple = ("zero-shot", "auto")
-    trained_draws: int = 3  # in which rules that are trained are measured
+    trained_draws: int = 3  # in which rules that are trained are measured, which take the longest
     seed: int = 0
     columns: Columns = ALL_FEATURES
 
@@ -59,8 +61,18 @@ class Settings:
     @property
     def key(self):
         """Name of the folder of results: of other settings, or other code, none is taken."""
-        text = json.dumps([asdict(self), digest_of_sources()])
+        numbers = asdict(replace(self, diagnosis_draws=0, trained_draws=0))
+        text = json.dumps([numbers, digest_of_sources()])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def parts_of(self, draw):
+        """Parts of this draw that are measured."""
+        parts = [RULES]
+        if draw < self.trained_draws and not set(_systems.TRAINED).isdisjoint(self.rules):
+            parts.append(TRAINED)
+        if draw < self.diagnosis_draws and self.diagnosis_heads:
+            parts.append(DIAGNOSIS)
+        return parts
 
 
 def n_draws_of(about, shots, draws):
@@ -108,7 +120,7 @@ def run_main(folders, shots, draws, settings, work, *, jobs=1, verbose=True):
     Returns
     -------
     results : DataFrame
-        One row for each set, number of shots, draw, head and system.
+        One row for each set, number of shots, draw, part, head and system.
     correct : dict of (set, shots) to Correctness
         Which images each system has right.
     """
@@ -124,22 +136,32 @@ def run_main(folders, shots, draws, settings, work, *, jobs=1, verbose=True):
         _, about = read_set(folder)
         for k in shots:
             for draw in range(n_draws_of(about, k, draws)):
-                path = results / f"{folder.name}--{k}--{draw}.parquet"
-                units.append((folder, k, draw, path))
-                correct.setdefault((about["name"], k), {})[draw] = path.with_suffix(".npz")
+                for part in settings.parts_of(draw):
+                    path = results / f"{folder.name}--{k}--{draw}--{part}.parquet"
+                    units.append((folder, k, draw, part, path))
+                    of_draws = correct.setdefault((about["name"], k), {})
+                    of_draws.setdefault(draw, []).append(path.with_suffix(".npz"))
     todo = [unit for unit in units if not unit[-1].exists()]
     tasks = (delayed(_run_unit)(*unit, settings) for unit in todo)
     running = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
     n_done = len(units) - len(todo)
-    with tqdm(total=len(units), initial=n_done, desc="draws", disable=not verbose) as bar:
+    with tqdm(total=len(units), initial=n_done, desc="parts of draws", disable=not verbose) as bar:
         for name in running:
             bar.set_postfix_str(name)
             bar.update()
     measured = pd.concat([pd.read_parquet(unit[-1]) for unit in units], ignore_index=True)
-    return measured, {cell: Correctness(paths) for cell, paths in correct.items()}
+    return _in_order(measured), {cell: Correctness(paths) for cell, paths in correct.items()}
 
 
-def _run_unit(folder, shots, draw, path, settings):
+def _in_order(measured):
+    """Rules of a draw in their order, whichever part has measured them."""
+    rank = {rule: position for position, rule in enumerate(_systems.RULES)}
+    rules = measured["rule"].map(rank).fillna(len(rank))
+    cells = (pd.factorize(measured[name])[0] for name in ("head", "draw", "shots", "set"))
+    return measured.iloc[np.lexsort((rules, *cells))].reset_index(drop=True)
+
+
+def _run_unit(folder, shots, draw, part, path, settings):
     import torch
 
     torch.set_num_threads(1)
@@ -152,21 +174,21 @@ def _run_unit(folder, shots, draw, path, settings):
     )
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
-        rows = list(_measure(data, about, draw, settings, path.parent / "scratch"))
+        rows = list(_measure(data, about, draw, part, settings, path.parent / "scratch"))
     right = {(row["head"], row["rule"]): row.pop("right") for row in rows if "right" in row}
     _correct.write(path.with_suffix(".npz"), test, right)
     frame = pd.DataFrame(rows)
-    unit = {"set": about["name"], "shots": str(shots), "draw": draw}
+    unit = {"set": about["name"], "shots": str(shots), "draw": draw, "part": part}
     frame = frame.assign(**unit, n_train=len(train), n_test=len(test))
     frame["unit_seconds"] = time.perf_counter() - start
     first = [*unit, "n_train", "n_test"]
     frame = frame[[*first, *frame.columns.drop(first)]]
     write_whole(path, frame.to_parquet)
-    return f"{about['name']} {shots} {draw}"
+    return f"{about['name']} {shots} {draw} {part}"
 
 
-def _measure(data, about, draw, settings, scratch):
-    """Rows of one draw."""
+def _measure(data, about, draw, part, settings, scratch):
+    """Rows of a part of one draw."""
     scratch.mkdir(exist_ok=True)
     blocks = blocks_of(settings.backbones, settings.columns)
     gflops = gflops_of(settings.backbones, settings.columns)
@@ -175,26 +197,28 @@ def _measure(data, about, draw, settings, scratch):
         "templates": about["templates"],
         "random_state": seed_of(settings.seed, draw),
     }
-    for head in settings.heads:
-        names, part = _part(data, _systems.FEATURES.get(head, _systems.PROJECTED), settings)
+    for head in settings.diagnosis_heads if part == DIAGNOSIS else settings.heads:
+        features = _systems.FEATURES.get(head, _systems.PROJECTED)
+        names, table = _with_columns(data, features, settings)
         if not names:
             continue
         with _systems.one_shot(_systems.FORMER_ONE_SHOT if head == _systems.FORMER else {}):
-            rows = _measure_head(head, part, names, settings, options, gflops, scratch, draw)
+            rows = _measure_head(head, table, names, part, settings, options, gflops, scratch)
         yield from rows
-    for name in settings.rivals:
+    for name in settings.rivals if part == RULES else ():
         row = {"head": "none", "rule": name, "kind": "rival", "gflops": gflops["all"]}
-        names, part = _part(data, _rivals.FEATURES.get(name, _systems.PROJECTED), settings)
+        features = _rivals.FEATURES.get(name, _systems.PROJECTED)
+        names, table = _with_columns(data, features, settings)
         try:
             rival = _rivals.make(name, _columns_by_name(names, blocks), data[2])
-            yield row | _score(rival, part)
+            yield row | _score(rival, table)
         except _rivals.NotAvailableError as error:
             yield row | {"status": f"not available: {error}"}
         except Exception as error:
             yield row | _failure(error)
 
 
-def _part(data, features, settings):
+def _with_columns(data, features, settings):
     """Names of the blocks of these features, and the data with their columns only."""
     names, columns = settings.columns_of(features)
     X, X_test, *labels = data
@@ -217,12 +241,15 @@ def _failure(error):
     return {"status": f"failed: {type(error).__name__}: {text}"}
 
 
-def _measure_head(head, data, blocks, settings, options, gflops, scratch, draw):
-    """Rows of all rules on one head, which share its fitted experts."""
-    trained = draw < settings.trained_draws
-    rules = _systems.rules_for(head, settings.rules, trained=trained)
-    rules = dict.fromkeys([*rules, _systems.DEFAULT])
-    rows = []
+def _measure_head(head, data, blocks, part, settings, options, gflops, scratch):
+    """Rows of one head: of rules, which share its fitted experts, or of its diagnosis."""
+    if part == DIAGNOSIS:
+        rows = _diagnosis(head, data, blocks, options)
+        return [{"head": head, "status": "ok"} | row for row in rows]
+    rules = _systems.rules_for(head, settings.rules, trained=part == TRAINED)
+    rules, rows = dict.fromkeys(rules), []
+    if not rules:
+        return rows
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         options = options | {"memory": Memory(folder, verbose=0)}
         try:
@@ -240,12 +267,9 @@ def _measure_head(head, data, blocks, settings, options, gflops, scratch, draw):
                 if rule == _systems.PAPER_SPLIT and isinstance(error, ValueError):
                     measured = {"status": "not available: a tenth has no row of some class"}
             rows.append(row | measured)
-    default = rules[_systems.DEFAULT]
-    asked = hasattr(default, "experts_") and head not in _systems.BESIDE
-    if asked:
+    default = rules.get(_systems.DEFAULT)
+    if hasattr(default, "experts_") and head not in _systems.BESIDE:
         rows += _references(default, data, gflops)
-    if asked and draw < settings.diagnosis_draws and head in settings.diagnosis_heads:
-        rows += _diagnosis(default, data, options["random_state"])
     shared = {"head": head, "status": "ok", "head_seconds": seconds[False]}
     return [shared | row for row in rows]
 
@@ -300,10 +324,13 @@ def _expert_rows(clf, X, right, gflops):
     return rows
 
 
-def _diagnosis(default, data, seed):
+def _diagnosis(head, data, blocks, options):
     """Rows of combinations that are shown test labels."""
+    X, X_test, y, y_test = data
+    seed = options["random_state"]
     try:
-        found = _achievable.cross_fitted(default, data[1], data[3], random_state=seed)
+        default = _systems.make(_systems.DEFAULT, head, blocks, **options).fit(X, y)
+        found = _achievable.cross_fitted(default, X_test, y_test, random_state=seed)
     except Exception as error:
         return [{"rule": "achievable", "kind": "diagnosis"} | _failure(error)]
     return [

@@ -70,18 +70,19 @@ TRAINED = ("GAC", "MoE", "NLC", PAPER_SPLIT, "NLC, to the letter")
 NOT_JUDGED = (AVERAGE, "Prob-Avg", "Vote-1", "Vote-3", "Conf")
 
 
-def rules_for(head, rules=tuple(RULES), *, trained=True):
-    """Names of the rules that are measured on a head, with those that are trained or without.
+def rules_for(head, rules=tuple(RULES), *, trained):
+    """Those of the rules that are measured on a head, and are trained or are not.
 
-    The paper holds rows out for the router only where heads learn from rows, which in it are the
-    linear ones. Other defaults, and probes of pooled features, have the default rule alone.
+    The default is always among those that are not: the others are compared with it. The paper
+    holds rows out for the router only where heads learn from rows, which in it are the linear
+    ones. Other defaults, and probes of pooled features, have the default rule alone.
     """
     if head in BESIDE or head == POOLED_PROBE:
-        return [DEFAULT]
-    without = () if trained else TRAINED
-    if not head.startswith("linear"):
-        without = (*without, PAPER_SPLIT)
-    return [rule for rule in rules if rule not in without]
+        rules = ()
+    if not trained:
+        return [rule for rule in dict.fromkeys([*rules, DEFAULT]) if rule not in TRAINED]
+    without = () if head.startswith("linear") else (PAPER_SPLIT,)
+    return [rule for rule in rules if rule in TRAINED and rule not in without]
 
 
 def make(rule, head, blocks, **options):
