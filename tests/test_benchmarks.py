@@ -1,5 +1,7 @@
 """The programs that measure time and memory: that they run on few pictures, and what they say."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,9 +11,9 @@ from benchmarks import (
     doubts,
     embedding,
     gpu,
-    houses,
     labels,
     out_of_memory,
+    real_tables,
     scale,
     search,
     tables,
@@ -91,19 +93,35 @@ def test_other_choices_of_what_an_ensemble_does_with_numbers(capsys, tmp_path):
         assert f"### Less {choice}" in printed
 
 
-def test_program_of_houses(capsys, tmp_path):
+def random_picture(path, rng):
+    Image.fromarray(rng.integers(256, size=(20, 30, 3), dtype=np.uint8)).save(path)
+
+
+def test_program_of_real_tables(capsys, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     rows = [f"{i % 4 + 1} 2 {900 + 10 * i} 90001 {100_000 * i}" for i in range(1, 13)]
     (tmp_path / "HousesInfo.txt").write_text("\n".join(rows))
+    for folder in ("images", "sprites"):
+        (tmp_path / folder).mkdir()
     for i in range(1, 13):
-        for room in houses.ROOMS:
-            picture = Image.fromarray(rng.integers(256, size=(20, 30, 3), dtype=np.uint8))
-            picture.save(tmp_path / f"{i}_{room}.jpg")
-    houses.main([str(tmp_path), "--backbones", "zoo/ViT-16", "--shots", "2", "--draws", "1"])
-    printed = capsys.readouterr().out
-    for kind in houses.KINDS:
-        assert f"## {kind.capitalize()}" in printed
-    assert printed.count("\n| houses | ") == len(houses.KINDS) * len(tables.OTHERS)
+        for room in real_tables.ROOMS:
+            random_picture(tmp_path / f"{i}_{room}.jpg", rng)
+        random_picture(tmp_path / f"sprites/{i:03}MS.png", rng)
+        random_picture(tmp_path / f"images/{i:03}{'other' if i == 12 else ''}.png", rng)
+    creatures = [
+        {"id": i, "type": ["Fire" if i % 2 else "Water"], "base": {"HP": i, "Speed": -i}}
+        for i in range(1, 13)
+    ]
+    (tmp_path / "pokedex.json").write_text(json.dumps(creatures))
+    monkeypatch.setattr(real_tables, "MIN_OF_TYPE", 5)
+    options = [str(tmp_path), "--backbones", "zoo/ViT-16", "--shots", "2", "--draws", "1"]
+    for name, read in real_tables.READERS.items():
+        real_tables.main([name, *options])
+        printed = capsys.readouterr().out
+        kinds = read(tmp_path).kinds
+        assert all(f"## {kind.capitalize()}" in printed for kind in kinds)
+        assert printed.count(f"\n| {name} | ") == len(kinds) * len(tables.OTHERS)
+    assert "11 creatures" in printed and "Fire, Water" in printed
 
 
 def test_program_of_doubts(capsys, tmp_path):
