@@ -52,14 +52,14 @@ def fit_temperature(logits, y, offset=0.0, sample_weight=None):
         return 1.0
     smoothing = 1 / (total_weight(y, sample_weight) + 2)
     batches = row_batches(*logits.shape, values=_VALUES_IN_CACHE)
-    offsets = np.broadcast_to(np.asarray(offset, logits.dtype), logits.shape)
-    given = [(_levelled(logits[rows], scale), y[rows], offsets[rows]) for rows in batches]
-    targets = np.concatenate([_smoothed(z, of_rows, smoothing) for z, of_rows, _ in given])
-    target = np.average(targets, weights=sample_weight)
+    offsets = [None if np.ndim(offset) == 0 else offset[rows] for rows in batches]
+    given = [_levelled(logits[rows], scale) for rows in batches]
+    smoothed = [_smoothed(z, y[rows], smoothing) for z, rows in zip(given, batches, strict=True)]
+    target = np.average(np.concatenate(smoothed), weights=sample_weight)
 
     def slope(log_inverse):
         inverse = np.exp(log_inverse)
-        moments = [_moments(z, z * z.dtype.type(inverse) + added) for z, _, added in given]
+        moments = [_moments(*one, inverse) for one in zip(given, offsets, strict=True)]
         mean, variance = np.average(np.hstack(moments), axis=1, weights=sample_weight)
         return mean - target, inverse * variance
 
@@ -80,14 +80,24 @@ def _smoothed(logits, y, smoothing):
     return (1 - smoothing) * true + smoothing * others / max(logits.shape[1] - 1, 1)
 
 
-def _moments(values, scores):
-    """Mean and variance of each row's values under the softmax of its scores, (2, n), float64."""
-    scores -= scores.max(axis=1, keepdims=True)
-    p = np.exp(scores, out=scores)
-    p /= p.sum(axis=1, keepdims=True)
-    p *= values
-    mean = p.sum(axis=1, dtype=np.float64)
-    return np.stack([mean, np.einsum("nc,nc->n", p, values) - mean**2])
+def _moments(logits, offset, inverse):
+    """Mean and variance of each row's logits under its softmax, (2, n), float64.
+
+    Of logits times ``inverse``, plus the offset, if any. Without one the largest is zero.
+    """
+    p = logits * logits.dtype.type(inverse)
+    if offset is not None:
+        p += offset
+        p -= p.max(axis=1, keepdims=True)
+    np.exp(p, out=p)
+    # Products with ones sum short rows several times faster than sum does.
+    ones, sums = np.ones(p.shape[1], p.dtype), []
+    for _ in range(3):
+        sums.append((p @ ones).astype(np.float64))
+        p *= logits
+    total, of_logits, of_squares = sums
+    mean = of_logits / total
+    return np.stack([mean, of_squares / total - mean**2])
 
 
 def _find_zero(function, low, high):
