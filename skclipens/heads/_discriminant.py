@@ -289,18 +289,20 @@ class Discriminant:
         count = self._counts[targets].astype(R.dtype)
         others = count - w
         precision = 1 / (values + ridge)
-        to_means = R @ (M * precision).T / np.sqrt(w)[:, None]
         itself = (np.einsum("nj,j,nj->n", R, precision, R) / w)[:, None]
-        apart = to_means[own][:, None] - to_means
         change = (w * count / others)[:, None]
-        distances = self._between_means(targets, precision, ridge)
-        distances += itself + 2 * apart
-        apart += itself
-        apart **= 2
-        apart *= change / (1 - change * itself)
-        distances += apart
-        # The distance to its own mean: without the row, and by the factor that `left_out` explains.
-        distances[own] *= (count / others) ** 2 * (1 - (count / w) ** -2)
+        change = change / (1 - change * itself)
+        # Distances less that of the row to its own mean, which is the same for all classes.
+        apart = R @ (M * precision).T
+        apart /= np.sqrt(w)[:, None]
+        np.subtract(apart[own][:, None], apart, out=apart)
+        distances = change * apart
+        distances += 2 * (1 + change * itself)
+        distances *= apart
+        distances += self._between_means(targets, precision, ridge)
+        # That to its own mean: without the row, and by the factor that `left_out` explains.
+        to_own = (itself * (1 + change * itself))[:, 0]
+        distances[own] = to_own * ((count / others) ** 2 * (1 - (count / w) ** -2) - 1)
         distances *= (w - self.n_rows)[:, None] / 2
         distances += self._log_prior
         return distances

@@ -1,7 +1,6 @@
 """Temperature scaling: one positive number per expert that makes its logits comparable."""
 
 import numpy as np
-from scipy.special import log_softmax
 
 from .._utils._folds import covers_most
 from .._utils._linalg import row_batches, some_of, take_rows, total_weight
@@ -18,6 +17,7 @@ UNJUDGED_STRENGTH = 10.0
 _LOG_INVERSE_BOUNDS = (-7.0, 7.0)
 _MAX_STEPS, _TOLERANCE = 100, 1e-4  # the error is about the square of the last step
 _VALUES_IN_CACHE = 2**16
+_MANY_ROWS, _PART = 4096, 16
 _SMALLEST_SPREAD = 1e-12
 
 
@@ -63,7 +63,18 @@ def fit_temperature(logits, y, offset=0.0, sample_weight=None):
         mean, variance = np.average(np.hstack(moments), axis=1, weights=sample_weight)
         return mean - target, inverse * variance
 
-    return scale * float(np.exp(-_find_zero(slope, *_LOG_INVERSE_BOUNDS)))
+    start = np.log(scale / _coarse_temperature(scale, logits, y, offset, sample_weight))
+    return scale * float(np.exp(-_find_zero(slope, *_LOG_INVERSE_BOUNDS, start)))
+
+
+def _coarse_temperature(scale, logits, y, offset, sample_weight):
+    """That of a part of many rows, from which the search for that of all is short."""
+    part = slice(None, None, _PART)
+    weights = some_of(sample_weight, part)
+    if len(y) < _MANY_ROWS or (weights is not None and not weights.any()):
+        return scale
+    offset = offset if np.ndim(offset) == 0 else offset[part]
+    return fit_temperature(logits[part], y[part], offset, weights)
 
 
 def _levelled(logits, scale):
@@ -90,17 +101,21 @@ def _moments(logits, offset, inverse):
         p += offset
         p -= p.max(axis=1, keepdims=True)
     np.exp(p, out=p)
-    # Products with ones sum short rows several times faster than sum does.
-    ones, sums = np.ones(p.shape[1], p.dtype), []
+    sums = []
     for _ in range(3):
-        sums.append((p @ ones).astype(np.float64))
+        sums.append(_row_sums(p).astype(np.float64))
         p *= logits
     total, of_logits, of_squares = sums
     mean = of_logits / total
     return np.stack([mean, of_squares / total - mean**2])
 
 
-def _find_zero(function, low, high):
+def _row_sums(values):
+    """Of short rows several times faster than by their method sum."""
+    return values @ np.ones(values.shape[1], values.dtype)
+
+
+def _find_zero(function, low, high, start):
     """Zero of an increasing function, or the bound that is nearest to it.
 
     By Newton's method; where a step leads to a bound that is known to be on its side, the middle
@@ -111,9 +126,11 @@ def _find_zero(function, low, high):
     function : callable
         Its value and derivative at a point.
     low, high : float
-        Bounds, on both sides of zero, where the search begins.
+        Bounds.
+    start : float
+        Where the search begins, if it is between them.
     """
-    at, known = 0.0, set()
+    at, known = min(max(start, low), high), set()
     for _ in range(_MAX_STEPS):
         value, derivative = function(at)
         low, high = (at, high) if value < 0 else (low, at)
@@ -148,11 +165,12 @@ def log_loss(logits, y, sample_weight=None, temperature=1.0):
 
 def _log_proba_of(y, logits, temperature=1.0):
     """Logarithms of the probabilities of classes, by their positions, (n,)."""
-    parts = [
-        log_softmax(logits[rows] / temperature, axis=1)[np.arange(len(y[rows])), y[rows]]
-        for rows in row_batches(len(y), logits.shape[1])
-    ]
-    return np.concatenate(parts) if parts else np.zeros(0, logits.dtype)
+    found = np.zeros(len(y), logits.dtype)
+    for rows in row_batches(*logits.shape, values=_VALUES_IN_CACHE):
+        z, of_rows = _levelled(logits[rows], temperature), y[rows]
+        true = z[np.arange(len(z)), of_rows]
+        found[rows] = true - np.log(_row_sums(np.exp(z, out=z)))
+    return found
 
 
 def calibrated_loss(logits, y, sample_weight=None):
