@@ -15,6 +15,7 @@ What is compared is that of :mod:`benchmarks.tables`.
 
 import argparse
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,7 +73,8 @@ def main(arguments=None):
         cells = list(measure(options.table, table, backbones, work, options.shots, options.draws))
     print(heading(f"Pictures beside numbers: {options.table}", "real_tables", arguments))
     print(describe(["scikit-learn", "torch", "numpy"]) + "\n")
-    print(_NOTE.format(about=table.about, draws=options.draws, last=options.draws - 1) + "\n")
+    note = _NOTE.format(about=table.about, draws=options.draws, last=options.draws - 1)
+    print(textwrap.fill(note, 100) + "\n")
     print(report(pd.DataFrame(cells)))
 
 
