@@ -1,5 +1,7 @@
 """Tests of AdaptiveBackboneEnsemble on embeddings of real pictures by the embedded zoo."""
 
+import subprocess
+import sys
 import threading
 import warnings
 
@@ -623,3 +625,17 @@ def test_a_router_is_told_which_experts_learn_from_rows(X, y):
     clf = make(head=["zero-shot", "linear"], router=Witness()).fit(X, y)
     n_blocks = len(BACKBONES)
     assert_array_equal(clf.router_.learned, np.repeat([False, True], n_blocks))
+
+
+def test_columns_of_ones_own_need_no_torch():
+    """A table of embeddings that were made elsewhere is classified without what made them."""
+    code = """
+import sys
+from sklearn.datasets import load_iris
+from skclipens import AdaptiveBackboneEnsemble
+X, y = load_iris(return_X_y=True, as_frame=True)
+blocks = [("sepal__RN50", slice(0, 2)), ("petal", slice(2, 4))]
+AdaptiveBackboneEnsemble(blocks).fit(X, y).predict(X)
+assert not {"torch", "open_clip", "timm"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from ._parsing import names_directory
 from ._spec import Backbone
 
 # Whether columns are pooled features, and of views, in the order in which an embedder makes blocks.
@@ -134,6 +135,9 @@ def _ending(pooled, views):
 
 
 def _is_canonical(name):
+    # Decided without open_clip, which takes seconds to import, where that is possible.
+    if "/" not in name and not names_directory(name):
+        return False
     try:
         return Backbone(name).name == name  # a column of one's own may be called "RN50"
     except ValueError:

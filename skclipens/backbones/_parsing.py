@@ -37,10 +37,9 @@ def parse(spec):
         return _parse_repository(spec)
     if spec.startswith(TIMM):
         return _parse_timm(spec)
-    directory = Path(spec).expanduser().absolute()
-    if (directory / CONFIG).is_file():
+    if names_directory(spec):
         _refuse_two_meanings(spec)
-        return {"name": spec, "path": directory}
+        return {"name": spec, "path": _directory(spec)}
     # "NAME//path" is relative, "NAME///path" is absolute.
     model, slashes, path = spec.partition("//")
     architecture, slash, tag = model.partition("/")
@@ -49,6 +48,15 @@ def parse(spec):
         return {"architecture": architecture, **_file_fields(architecture, path, spec)}
     fields = _parse_pretrained(architecture, tag if slash else "openai", spec)
     return fields | _file_fields(fields["name"], path, spec) if slashes else fields
+
+
+def names_directory(spec):
+    """Whether there is a directory of this name that holds a model."""
+    return (_directory(spec) / CONFIG).is_file()
+
+
+def _directory(spec):
+    return Path(spec).expanduser().absolute()
 
 
 def _refuse_two_meanings(spec):
