@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from numbers import Real
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length, check_X_y, column_or_1d
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
@@ -53,20 +53,10 @@ def check_table(estimator, X, y, *, option=None, any_scale=False, reset=True):
         If X is no table of numbers, its squares overflow or vanish, or y is not one label for each
         row; see :func:`check_labels`.
     """
-    refuse_images(X)
-    X = without_mask(X)
     if y is not None:
         refuse_unlabeled(y, option)
-        warn_of_other_order(X, y)
-        y = column_of_labels(y, warn=True)
-    values = _values_of_floats(X)
-    with _first_gap_named(X):
-        if values is not None and y is not None:
-            validate_data(estimator, X, reset=reset, skip_check_array=True)
-            X, y = check_X_y(values, y, dtype=_FLOATS, estimator=estimator)
-        else:
-            refuse_text(X)
-            X, y = validate_data(estimator, X, y, reset=reset, dtype=_FLOATS)
+    X, y = _checked_with_labels(estimator, X, y, reset=reset)
+    check_array(y, ensure_2d=False, dtype=None, input_name="y")
     _check_classes(y)
     if option is not None:  # heads inside an ensemble would say it again
         warn_of_texts(y)
@@ -96,13 +86,7 @@ def check_partly_labeled(estimator, X, y):
     ValueError
         If X is no table of numbers, or no row has a label.
     """
-    if y is None:
-        return check_table(estimator, X, y)  # scikit-learn's own error
-    refuse_images(X)
-    warn_of_other_order(X, y)
-    X = _checked(estimator, X, reset=True)
-    y = column_of_labels(y, warn=True)
-    check_consistent_length(X, y)
+    X, y = _checked_with_labels(estimator, X, y, reset=True)
     warn_of_texts(y)
     labeled = ~unlabeled_rows(y)
     y = labels_of(y, labeled)
@@ -124,11 +108,21 @@ def check_rows(estimator, X):
     -------
     ndarray of shape (n, n_features), float64 or float32
     """
-    refuse_images(X)
     return _checked(estimator, X, reset=False)
 
 
-def _checked(estimator, X, reset):
+def _checked_with_labels(estimator, X, y, *, reset):
+    if y is None:  # scikit-learn's own error
+        validate_data(estimator, X, y, reset=reset, skip_check_array=True)
+    warn_of_other_order(X, y)
+    X = _checked(estimator, X, reset=reset)
+    y = column_of_labels(y, warn=True)
+    check_consistent_length(X, y)
+    return X, y
+
+
+def _checked(estimator, X, *, reset):
+    refuse_images(X)
     X = without_mask(X)
     values = _values_of_floats(X)
     with _first_gap_named(X):
