@@ -120,6 +120,12 @@ def backbones_of(head):
     return {value for key, value in params.items() if key.rpartition("__")[2] == "backbone"}
 
 
+def distinct_blocks(experts):
+    """The blocks that experts read, each once; of a joined one, those that it is made of."""
+    blocks = (block for expert in experts for block in expert.block.members)
+    return list({block.name: block for block in blocks}.values())
+
+
 def stack_logits(experts, X, classes):
     """Logits of fitted experts, (n, E, C)."""
     return np.stack([expert.logits(X, classes) for expert in experts], axis=1)

@@ -8,7 +8,7 @@ from .._utils._metadata import metadata_taken, refuse_weights
 from .._utils._random import draw_seed
 from ..heads._classifier import LogitClassifierMixin
 from ._blocks import find_blocks
-from ._experts import find_classes
+from ._experts import distinct_blocks, find_classes
 from ._heads import named_heads
 from ._make_experts import make_experts
 from ._suspect import (
@@ -100,8 +100,7 @@ def warn_of_doubts(ensemble, experts, router, X, y):
     if has_auto and not _has_named_classes(ensemble, y):
         warn_of_nameless(experts, y)
     if has_auto and ensemble.blocks is None:
-        blocks = [block for expert in experts for block in expert.block.members]
-        warn_of_unnamed_columns(blocks, names)
+        warn_of_unnamed_columns(distinct_blocks(experts), names)
     if needs_judges(ensemble, router) or any(expert.learns for expert in experts):
         warn_of_columns(experts, X, names)
         warn_of_labels_in_columns(experts, X, y, names)

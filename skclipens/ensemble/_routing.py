@@ -12,6 +12,7 @@ from ..heads._temperature import (
     unjudged_spread,
 )
 from ..heads._unlike import seen_blocks
+from ._experts import distinct_blocks
 from ._folding import fold
 from ._mismatch import warn_of_mismatch
 from ._plan import what_weighs
@@ -30,7 +31,7 @@ def combine_experts(ensemble, experts, held_out, router, X, y, metadata):
     """
     ensemble.experts_ = experts
     ensemble.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
-    ensemble._seen = seen_blocks((one.block for one in experts), X)
+    ensemble._seen = seen_blocks(distinct_blocks(experts), X)
     warn_of_mismatch(ensemble, X, y)
     if held_out is None:
         ensemble.judged_ = np.ones(len(experts), bool)

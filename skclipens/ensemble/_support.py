@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._utils._linalg import mean_cosines, some_rows, unit_blocks, unit_rows
+from ._experts import distinct_blocks
 
 # Chosen on the sets of `benchmarks.paper` that choose, see docs/results/validation/shift.md.
 SAY_OF_PROMPTS, MOST_OF_PROMPTS = 0.5, 0.95
@@ -54,13 +55,11 @@ def find_support(experts, X, y):
     Support or None
         None where experts are all of one kind, no block is an embedding, or rows are few.
     """
-    blocks = [part for expert in experts for part in expert.block.members]
-    blocks = {one.name: one.columns for one in blocks if one.backbone is not None}
+    blocks = [one.columns for one in distinct_blocks(experts) if one.backbone is not None]
     kinds = {(expert.is_prompts, expert.learns) for expert in experts}
     if not blocks or not {(True, False), (False, True)} <= kinds or len(X) < _FEWEST:
         return None
-    blocks, y = list(blocks.values()), some_rows(y)
-    rows = unit_blocks(some_rows(X), blocks)
+    rows, y = unit_blocks(some_rows(X), blocks), some_rows(y)
     likeness = np.empty(len(rows), X.dtype)
     for label in np.unique(y):
         of_class = y == label

@@ -10,6 +10,7 @@ from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import BaseTextHead
+from ._experts import distinct_blocks
 
 _NEARLY_ALL = 0.99  # of a variance
 _STEADY, _FEWEST = 1e-2, 20  # of a step between rows; rows of which all steps are not equal by luck
@@ -185,9 +186,8 @@ def warn_of_labels_in_columns(experts, X, y, names):
     if len(X) * np.log(len(classes)) < ENOUGH_LOSS or n_rows.min() < 2:
         return
     order, starts = np.argsort(targets), np.cumsum(n_rows) - n_rows
-    blocks = [block for expert in experts for block in expert.block.members]
-    others = {block.name: block.columns for block in blocks if block.backbone is None}
-    for columns in others.values():
+    others = [block.columns for block in distinct_blocks(experts) if block.backbone is None]
+    for columns in others:
         values = take_columns(X, columns)[order]
         lowest, highest = (of.reduceat(values, starts) for of in (np.minimum, np.maximum))
         one_value = (lowest == highest).all(axis=0) & (lowest != lowest[0]).any(axis=0)
@@ -223,8 +223,7 @@ def _by_block(experts):
 
 def warn_of_nameless(experts, y):
     """Warn where heads that start from names were left out."""
-    blocks = [block for expert in experts for block in expert.block.members]
-    embeddings = [block.name for block in blocks if block.has_text]
+    embeddings = [block.name for block in distinct_blocks(experts) if block.has_text]
     if embeddings:
         warn(
             f"A label such as {y.tolist()[0]!r} does not say what its class is, so "

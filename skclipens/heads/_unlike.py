@@ -59,17 +59,17 @@ def seen_blocks(blocks, X):
 
     Parameters
     ----------
-    blocks : iterable of Block
+    blocks : list of Block
+        With distinct names.
     X : ndarray of shape (n, n_features)
 
     Returns
     -------
     tuple of SeenBlock
     """
-    by_name = {member.name: member for block in blocks for member in block.members}
     return tuple(
         seen_block(block.name, block.columns, block.backbone is not None, X)
-        for block in by_name.values()
+        for block in blocks
         if block.backbone is not None or len(block.columns) >= _WIDE
     )
 

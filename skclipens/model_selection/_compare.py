@@ -19,6 +19,7 @@ from .._utils._sklearn import safe_indexing, with_settings
 from .._utils._validation import column_of_labels, few_rows_per_class, refuse_unlabeled
 from .._utils._warnings import each_warning_once, silent, warn
 from ..embedding._gaps import gaps_of, readable, warn_of_gaps
+from ..ensemble._experts import distinct_blocks
 from ..images import as_image_list
 from ._intervals import mean_of, paired_interval
 
@@ -237,15 +238,9 @@ def _logistic_regression(y, backbones):
     return make_pipeline(StandardScaler(), one) if is_mixed else one
 
 
-def _members(ensemble):
-    """The blocks that a fitted ensemble reads."""
-    blocks = [part for expert in ensemble.experts_ for part in expert.block.members]
-    return {block.name: block for block in blocks}.values()
-
-
 def _backbones_of(ensemble):
     """Names of backbones of its blocks, and None for blocks of none."""
-    return list(dict.fromkeys(block.backbone for block in _members(ensemble)))
+    return list(dict.fromkeys(block.backbone for block in distinct_blocks(ensemble.experts_)))
 
 
 def _blocks_of_each(ensemble):
@@ -259,7 +254,7 @@ def _blocks_of_each(ensemble):
     backbones = [one for one in _backbones_of(ensemble) if one]
     if len(backbones) < 2:
         return {}
-    blocks = _members(ensemble)
+    blocks = distinct_blocks(ensemble.experts_)
     return {
         backbone: [(one.name, one.columns) for one in blocks if one.backbone in (None, backbone)]
         for backbone in backbones
