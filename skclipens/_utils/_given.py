@@ -79,15 +79,16 @@ def check_groups(groups, y):
     return groups
 
 
-def warn_of_other_order(X, given, name="y", name_of_X="X"):
+def warn_of_other_order(X, *, name_of_X="X", **given):
     """Warn where what is given for each row has the index of X in another order.
 
     Parameters
     ----------
     X : array-like or frame of n rows
-    given : array-like of shape (n,), Series or None
-    name, name_of_X : str
-        What they are called in the message.
+    name_of_X : str
+        What it is called in the message.
+    **given : array-like of shape (n,), Series or None
+        By their names.
 
     Warns
     -----
@@ -96,30 +97,30 @@ def warn_of_other_order(X, given, name="y", name_of_X="X"):
         in common at other places, as in a fold of such rows. Numbers in common may be positions in
         different tables.
     """
-    indices = [getattr(one, "index", None) for one in (X, given)]
-    # A default index, 0, 1, 2 and so on, says nothing of the order of rows.
-    if any(not hasattr(one, "equals") or is_default(one) for one in indices):
-        return
-    of_X, of_given = indices
-    if of_X.nlevels != of_given.nlevels or of_X.dtype != of_given.dtype:
-        return
-    if not of_X.is_unique or not of_given.is_unique:
-        return
-    if len(of_X) != len(of_given) or of_X.equals(of_given):
-        return
-    known = of_X.isin(of_given)
-    if known.all() or (of_X.dtype.kind not in "iuf" and (known & (of_X != of_given)).any()):
-        what = "the same index" if known.all() else "parts of the same index"
-        warn(
-            f"{name_of_X} and {name} have {what} in another order. Rows belong together by their "
-            f"position. If they do by their index, pass {name}.loc[{name_of_X}.index].",
-        )
-
-
-def warn_of_other_orders(X, **given):
-    """Warn of all that is given for each row, by its name; see :func:`warn_of_other_order`."""
     for name, one in given.items():
-        warn_of_other_order(X, one, name)
+        what = _in_other_order(getattr(X, "index", None), getattr(one, "index", None))
+        if what is not None:
+            warn(
+                f"{name_of_X} and {name} have {what} in another order. Rows belong together by "
+                "their position. If they do by their index, pass "
+                f"{name}.loc[{name_of_X}.index].",
+            )
+
+
+def _in_other_order(index, other):
+    """What stands in another order, or None; see :func:`warn_of_other_order`."""
+    # A default index, 0, 1, 2 and so on, says nothing of the order of rows.
+    if any(not hasattr(one, "equals") or is_default(one) for one in (index, other)):
+        return None
+    if index.nlevels != other.nlevels or index.dtype != other.dtype:
+        return None
+    if not (index.is_unique and other.is_unique) or len(index) != len(other):
+        return None
+    known, moved = index.isin(other), not index.equals(other)
+    if known.all():
+        return "the same index" if moved else None
+    holds_names = index.dtype.kind not in "iuf"
+    return "parts of the same index" if holds_names and (known & (index != other)).any() else None
 
 
 def is_default(index):

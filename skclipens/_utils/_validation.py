@@ -114,7 +114,7 @@ def check_rows(estimator, X):
 def _checked_with_labels(estimator, X, y, *, reset):
     if y is None:  # scikit-learn's own error
         validate_data(estimator, X, y, reset=reset, skip_check_array=True)
-    warn_of_other_order(X, y)
+    warn_of_other_order(X, y=y)
     X = _checked(estimator, X, reset=reset)
     y = column_of_labels(y, warn=True)
     check_consistent_length(X, y)

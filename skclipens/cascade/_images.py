@@ -9,7 +9,7 @@ from sklearn.utils import Bunch, check_consistent_length, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
-from .._utils._given import warn_of_other_orders
+from .._utils._given import warn_of_other_order
 from .._utils._images import check_column
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._validation import check_labels, column_of_labels
@@ -185,7 +185,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
             ``on_error="nan"`` and `estimator` takes no NaN, `max_cost` is less than the cost of the
             first backbone, or thresholds are to be chosen and no class has two images.
         """
-        warn_of_other_orders(X, y=y, sample_weight=sample_weight, groups=groups)
+        warn_of_other_order(X, y=y, sample_weight=sample_weight, groups=groups)
         images, y = as_image_list(X), column_of_labels(y, warn=True)
         check_consistent_length(images, y)
         check_labels(y)

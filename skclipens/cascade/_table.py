@@ -7,7 +7,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._folds import few_shot_folds, held_out_rows, rows_with_weight
-from .._utils._given import warn_of_other_orders
+from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
 from .._utils._progress import progress
@@ -186,7 +186,7 @@ class CascadeEnsemble(BaseCascade):
             If blocks do not fit X, a cost is not known, `max_cost` is less than that of the first
             block, or thresholds are to be chosen and no class has two rows.
         """
-        warn_of_other_orders(X, sample_weight=sample_weight, groups=groups)
+        warn_of_other_order(X, sample_weight=sample_weight, groups=groups)
         X, y = check_table(self, X, y)
         metadata = check_metadata(X, y, sample_weight, groups)
         _, X, y, metadata, cv = rows_with_weight(X, y, metadata, self.cv)

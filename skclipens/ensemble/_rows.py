@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._utils._folds import folds_of_some, merge_copies, rows_with_weight
-from .._utils._given import warn_of_other_orders
+from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of
 from .._utils._metadata import check_metadata, class_weights, rows_of
 from .._utils._validation import check_at_least_two, check_partly_labeled, check_table
@@ -49,7 +49,7 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     -------
     LearnedRows
     """
-    warn_of_other_orders(X, sample_weight=sample_weight, groups=groups)
+    warn_of_other_order(X, sample_weight=sample_weight, groups=groups)
     X, y, kept = _check_rows(ensemble, X, y)
     metadata = check_metadata(X, kept, sample_weight, groups)
     unlabeled = X[~kept], some_of(metadata["sample_weight"], ~kept)

@@ -83,7 +83,7 @@ class LabeledScoreMixin(ClassifierMixin):
         """
         check_is_fitted(self)
         self._refuse_unlabeled(y)
-        warn_of_other_order(X, y)
+        warn_of_other_order(X, y=y)
         self._warn_of_unknown_labels(y)
         predicted = self.predict(X)
         accuracy = accuracy_score(y, predicted, sample_weight=sample_weight)

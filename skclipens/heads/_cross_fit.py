@@ -13,7 +13,7 @@ from .._utils._folds import (
     one_of_each_class,
     teachable,
 )
-from .._utils._given import warn_of_other_orders
+from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of, take_rows
 from .._utils._metadata import check_metadata
 from .._utils._sklearn import fit_context
@@ -117,7 +117,7 @@ class CrossFitMixin:
 
         Rows without weight teach and judge nothing, so none stands for them.
         """
-        warn_of_other_orders(X, sample_weight=sample_weight, groups=groups)
+        warn_of_other_order(X, sample_weight=sample_weight, groups=groups)
         X, targets = self._check_rows(X, y)
         weights, groups = check_metadata(X, targets, sample_weight, groups).values()
         place, cv = np.arange(len(X)), getattr(self, "cv", None)

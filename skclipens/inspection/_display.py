@@ -51,7 +51,7 @@ def split_ensemble(estimator, X, y, method="expert_proba"):
             f"fitted search over either; got {type(ensemble).__name__}."
         )
     check_is_fitted(ensemble)
-    warn_of_other_order(X, y)
+    warn_of_other_order(X, y=y)
     if method == "expert_proba":
         warn_of_unknown_labels(ensemble.classes_, y)
     # Not by the pipeline's own methods: each of them would embed the images again.

@@ -118,7 +118,7 @@ class ReliabilityDisplay:
         ReliabilityDisplay
         """
         check_is_fitted(estimator)
-        warn_of_other_order(X, y)
+        warn_of_other_order(X, y=y)
         warn_of_unknown_labels(estimator.classes_, y)
         return cls.from_predictions(
             y,

@@ -6,7 +6,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, indexable
 
 from .._utils._folds import few_shot_folds
-from .._utils._given import check_groups, warn_of_other_orders
+from .._utils._given import check_groups, warn_of_other_order
 from .._utils._linalg import unit_rows
 from .._utils._missing import without_mask
 from .._utils._sklearn import safe_indexing
@@ -95,7 +95,7 @@ def logits_of(classifier, X):
 
 def checked_labels(X, y, groups=None):
     """Rows that can be indexed, and labels and groups as arrays, one for each row."""
-    warn_of_other_orders(X, y=y, groups=groups)
+    warn_of_other_order(X, y=y, groups=groups)
     X, y = indexable(X, column_of_labels(y, warn=True))
     return X, y, check_groups(groups, y)
 

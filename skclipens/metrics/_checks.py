@@ -17,7 +17,7 @@ def check_correct(y_true, predictions, sample_weight=None):
 
     Warns where, of ten rows or more, labels and predictions seem to be numbered otherwise.
     """
-    warn_of_other_order(predictions, y_true, "y_true", "predictions")
+    warn_of_other_order(predictions, name_of_X="predictions", y_true=y_true)
     y_true, predictions = check_truth(y_true), check_predictions(predictions)
     check_consistent_length(y_true, predictions)
     if _is_text(y_true) != _is_text(predictions):

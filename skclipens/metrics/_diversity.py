@@ -186,7 +186,7 @@ def headroom_closed_score(y_true, predictions, y_pred, *, sample_weight=None):
     -0.5
     """
     correct, weight = check_correct(y_true, predictions, sample_weight)
-    warn_of_other_order(y_pred, y_true, "y_true", "y_pred")
+    warn_of_other_order(y_pred, name_of_X="y_pred", y_true=y_true)
     y_pred = column_of_labels(y_pred, name="y_pred", warn=True)[:, None]
     right, _ = check_correct(y_true, y_pred)
     oracle = correct.any(axis=1, keepdims=True)

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable
 
 from .._utils._folds import check_folds, groups_of_copies, numbers_of
-from .._utils._given import warn_of_other_orders
+from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of
 from .._utils._progress import progress
 from .._utils._sklearn import safe_indexing, with_settings
@@ -118,7 +118,7 @@ def compare_with_baselines(
     >>> print(f"{found.loc['logistic regression, all columns', 'gain']:.1f}")
     0.3
     """
-    warn_of_other_orders(X, y=y, groups=groups)
+    warn_of_other_order(X, y=y, groups=groups)
     refuse_unlabeled(y, label=-1)
     baselines, y = _checked_names(baselines or {}), column_of_labels(y, warn=True)
     ensemble, X, y, groups = _table_of(estimator, X, y, groups)
