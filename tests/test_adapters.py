@@ -21,9 +21,9 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from skclipens import CLIPEmbedder
 from skclipens._utils._folds import covers_most, few_shot_folds
+from skclipens._utils._linalg import parts_of
 from skclipens.datasets import load_emoji
 from skclipens.heads import CLIPAdapterHead, LinearProbeHead, TipAdapterHead, ZeroShotHead
-from skclipens.heads import _tip_adapter as tip_module
 from skclipens.heads._temperature import fit_temperature
 from skclipens.model_selection import FewShotSplit
 
@@ -201,7 +201,7 @@ def test_few_rows_at_a_time_give_the_same(split, monkeypatch):
     expected = clone(TIP)
     held_out, _ = expected.cross_fit(X, y)
     logits = expected.decision_function(X_test)
-    monkeypatch.setattr(tip_module, "_MAX_AFFINITIES", 7 * len(X))
+    monkeypatch.setattr(TipAdapterHead, "_batches", lambda self, n: parts_of(n, 7))
     head = clone(TIP).fit(X, y)
     assert (head.alpha_, head.beta_) == (expected.alpha_, expected.beta_)
     np.testing.assert_allclose(held_out_logits(TIP, X, y), held_out, rtol=1e-5)

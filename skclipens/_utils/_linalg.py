@@ -66,7 +66,7 @@ def normalize_blocks(table, blocks):
     table : ndarray of shape (n, n_features)
     blocks : list of columns
     """
-    for rows in parts_of(len(table), _ROWS_AT_ONCE):
+    for rows in parts_of(len(table)):
         for columns in blocks:
             table[rows, columns] = unit_rows(table[rows, columns])
 
@@ -127,7 +127,7 @@ def mean_row(X, weights=None):
     return X.mean(axis=0) if weights is None else (weights @ X) / weights.sum(dtype=X.dtype)
 
 
-def parts_of(n_rows, size):
+def parts_of(n_rows, size=_ROWS_AT_ONCE):
     """Slices that cover so many rows, each of at most ``size``."""
     # gen_batches of scikit-learn checks its parameters for longer than one row takes to predict.
     return [slice(start, start + size) for start in range(0, n_rows, size)]

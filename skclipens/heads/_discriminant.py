@@ -22,7 +22,6 @@ from .._utils._linalg import (
 )
 from .._utils._validation import few_rows_per_class
 
-_ROWS_AT_ONCE = 4096
 _MAX_ITER = 1000
 _ROUNDING = 4 * np.finfo(np.float32).eps
 
@@ -102,7 +101,7 @@ class Discriminant:
         sums = one_hot(targets, n_classes, self._weights).T @ R
         self._tiny = np.finfo(X.dtype).tiny
         self._means = sums / np.maximum(self._counts, self._tiny)[:, None].astype(X.dtype)
-        for part in parts_of(len(R), _ROWS_AT_ONCE):
+        for part in parts_of(len(R)):
             R[part] -= self._means[targets[part]]
             if weights is not None:
                 R[part] *= np.sqrt(weights[part])[:, None]

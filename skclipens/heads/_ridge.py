@@ -6,8 +6,6 @@ from scipy.special import softmax
 
 from .._utils._linalg import mean_row, parts_of, take_rows, unit_rows
 
-_ROWS_AT_ONCE = 4096
-
 
 def residuals_of(logits, targets):
     """One-hot labels less the softmax of logits, (n, C)."""
@@ -162,7 +160,7 @@ class ResidualSums:
 
     def add(self, X, targets, weights):
         """Add rows, their classes by position, and their weights."""
-        for part in parts_of(len(X), _ROWS_AT_ONCE):
+        for part in parts_of(len(X)):
             rows = unit_rows(X[part])
             residuals = residuals_of(rows @ self._prompts.T, targets[part])
             self.sums.merge(RidgeSums.of(rows - self._centre, residuals, weights[part]))

@@ -5,8 +5,6 @@ import numpy as np
 from .._utils._linalg import one_hot, parts_of, some_of
 from ._discriminant import Discriminant, Rescaling
 
-_ROWS_AT_ONCE = 4096
-
 
 class Sums:
     """Sums over rows from which a discriminant follows; those of two parts add up.
@@ -42,7 +40,7 @@ class Sums:
     def add(self, X, targets, weights=None):
         """Add rows, their classes by position, and their weights."""
         self.dtype = np.result_type(self.dtype, X.dtype).name
-        for part in parts_of(len(X), _ROWS_AT_ONCE):
+        for part in parts_of(len(X)):
             self._add(X[part], targets[part], some_of(weights, part))
 
     def _add(self, X, targets, weights):

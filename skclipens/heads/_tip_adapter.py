@@ -3,12 +3,11 @@
 from numbers import Real
 
 import numpy as np
-from sklearn.utils import gen_batches
 from sklearn.utils.metaestimators import available_if
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, in_company
-from .._utils._linalg import one_hot, some_of, unit_rows
+from .._utils._linalg import one_hot, row_batches, some_of, unit_rows
 from .._utils._sklearn import Interval, StrOptions
 from ..backbones import resolve_device
 from ._cross_fit import CrossFitTextHead, own_folds
@@ -18,7 +17,6 @@ from ._training import TRAINING_CONSTRAINTS, make_generator, train_head, trains
 _DEFAULT_ALPHA, _DEFAULT_BETA = 1.0, 5.5
 _ALPHAS = [0.0, *(2.0**k for k in range(-3, 8))]
 _BETAS = [2.0 ** (k / 2) for k in range(-2, 13)]
-_MAX_AFFINITIES = 2**23  # in memory at a time
 
 
 @fill_doc
@@ -212,7 +210,7 @@ class TipAdapterHead(CrossFitTextHead):
         return alphas[best[1]], betas[best[0]]
 
     def _batches(self, n):
-        return gen_batches(n, max(_MAX_AFFINITIES // len(self.keys_), 1))
+        return row_batches(n, len(self.keys_))
 
     def _affinity(self, features, hidden=None):
         """Cosines to the keys, (n, number of keys), without those that are hidden."""

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import differential_evolution
 
 from ..._utils._docstrings import fill_doc
+from ..._utils._linalg import row_batches
 from ..._utils._progress import progress
 from ..._utils._random import draw_seed
 from ..._utils._sklearn import Interval
@@ -127,9 +128,7 @@ def unfitness(weights, logits, y, sample_weight=None):
     weights = weights.reshape(n_experts, -1)
     of_rows = np.ones(n) if sample_weight is None else sample_weight
     errors, losses = np.zeros((2, weights.shape[1]))
-    step = max(_MAX_CHUNK // (weights.shape[1] * n_classes), 1)
-    for start in range(0, n, step):
-        rows = slice(start, start + step)
+    for rows in row_batches(n, weights.shape[1] * n_classes, values=_MAX_CHUNK):
         sums = np.tensordot(weights, logits[:, rows], axes=(0, 0))  # (S, rows, C)
         errors += (sums.argmax(axis=2) != y[rows]) @ of_rows[rows]
         sums -= sums.max(axis=2, keepdims=True)
