@@ -2,11 +2,9 @@
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_array
 
 from .._utils._docstrings import fill_doc
 from .._utils._given import warn_of_other_order
-from .._utils._missing import without_mask
 from .._utils._validation import column_of_labels
 from .._utils._warnings import warn
 from ._checks import (
@@ -136,7 +134,7 @@ def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sampl
         return float(1 - np.prod(1 - np.average(correct, axis=0, weights=weight)))
     labels, codes = np.unique(check_truth(y_true), return_inverse=True)
     shares = np.bincount(codes, weight) / np.bincount(codes, weight).sum()
-    predictions = check_array(without_mask(predictions), dtype=None, input_name="predictions")
+    predictions = check_predictions(predictions)
     named = [np.average((predictions == one).any(axis=1), weights=weight) for one in labels]
     return float(np.dot(named, shares))
 
@@ -257,21 +255,12 @@ def correct_sets(y_true, predictions, *, names=None):
 
     names = check_names(predictions, names)
     correct, _ = check_correct(y_true, predictions)
-    table = pd.DataFrame(correct, columns=pd.Index(names, dtype=object))
-    counts = table.groupby(names).size().rename("count")
-    none = (False,) * len(names)
-    if not (~correct.any(axis=1)).any():
-        index = pd.MultiIndex.from_tuples([none], names=names)
-        counts = pd.concat([_as_multi(counts), pd.Series([0], index, name="count")])
-    return _as_multi(counts).sort_values(ascending=False, kind="stable")
-
-
-def _as_multi(counts):
-    import pandas as pd
-
-    if not isinstance(counts.index, pd.MultiIndex):
-        counts.index = pd.MultiIndex.from_arrays([counts.index], names=counts.index.names)
-    return counts
+    regions, counts = np.unique(correct, axis=0, return_counts=True)
+    if regions[0].any():  # also where no expert is right of no row
+        regions = np.insert(regions, 0, False, axis=0)
+        counts = np.insert(counts, 0, 0)
+    index = pd.MultiIndex.from_arrays(regions.T, names=names)
+    return pd.Series(counts, index, name="count").sort_values(ascending=False, kind="stable")
 
 
 def disagreement_matrix(predictions, *, names=None, sample_weight=None):
