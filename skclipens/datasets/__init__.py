@@ -9,11 +9,11 @@ the estimators of this package take, and follow the loaders of :mod:`sklearn.dat
 Imports ``images`` and ``zoo``; only users import it.
 """
 
-from skclipens.datasets._benchmark_files import DatasetNotAvailableError
-from skclipens.datasets._benchmarks import fetch_benchmark, list_benchmarks
-from skclipens.datasets._emoji import load_emoji
-from skclipens.datasets._own import load_folder, load_table
-from skclipens.datasets._tuxpaint import fetch_tuxpaint, load_tuxpaint
+from ._benchmark_files import DatasetNotAvailableError
+from ._benchmarks import fetch_benchmark, list_benchmarks
+from ._emoji import load_emoji
+from ._own import load_folder, load_table
+from ._tuxpaint import fetch_tuxpaint, load_tuxpaint
 
 __all__ = [
     "DatasetNotAvailableError",

@@ -63,7 +63,7 @@ class LazyImage:
 
     def load(self):
         """Read the image, as a :class:`PIL.Image.Image` of mode "RGB"."""
-        from skclipens.images import load_image
+        from ..images import load_image
 
         return load_image(self.source[self.index])
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from skclipens.datasets._bunch import has_large_class, make_dataset, read_description
-from skclipens.images import load_image
-from skclipens.zoo import SUBCATEGORIES
+from ..images import load_image
+from ..zoo import SUBCATEGORIES
+from ._bunch import has_large_class, make_dataset, read_description
 
 DATA = Path(__file__).parent / "data" / "emoji"
 # The names of the classes are those in the captions that the zoo was trained on.

@@ -3,10 +3,9 @@
 import os
 import re
 
-from skclipens.images._files import is_hidden, is_image_name, refuse
-
 from .._utils._messages import listed
 from .._utils._warnings import warn
+from ..images._files import is_hidden, is_image_name, refuse
 
 _KIND_OF_FILE = re.compile(
     r"(images?|imgs?|pictures|photos|masks?|annotations?|labels?|xml|raw|thumbs|thumbnails)",

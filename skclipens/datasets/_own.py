@@ -7,18 +7,17 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from skclipens._utils._missing import is_missing
-from skclipens.datasets._bunch import make_dataset
-from skclipens.datasets._layout import check_classes, walk
-from skclipens.datasets._tables import TABLE_SUFFIXES, read_table, typed
-from skclipens.images import ImageError
-from skclipens.images._files import IMAGE_SUFFIXES, is_hidden, is_image_name
-from skclipens.images._protocols import is_url
-from skclipens.images._wrapped import name_of, unwrapped
-
 from .._utils._messages import listed
+from .._utils._missing import is_missing
 from .._utils._values import first_rows, warn_of_writings
 from .._utils._warnings import warn
+from ..images import ImageError
+from ..images._files import IMAGE_SUFFIXES, is_hidden, is_image_name
+from ..images._protocols import is_url
+from ..images._wrapped import name_of, unwrapped
+from ._bunch import make_dataset
+from ._layout import check_classes, walk
+from ._tables import TABLE_SUFFIXES, read_table, typed
 
 _PATH_COLUMNS = ("path", "filename", "file", "image")
 _LABEL_COLUMNS = ("label", "class", "category")

@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from sklearn.datasets import get_data_home
 
-from skclipens.datasets._archives import run, unpack_deb
-from skclipens.datasets._bunch import has_large_class, make_dataset, read_description
-from skclipens.images import load_image
+from ..images import load_image
+from ._archives import run, unpack_deb
+from ._bunch import has_large_class, make_dataset, read_description
 
 PACKAGE = "tuxpaint-stamps-default"
 STAMPS = Path("usr", "share", "tuxpaint", "stamps")
