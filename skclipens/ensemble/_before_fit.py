@@ -4,8 +4,7 @@ import numpy as np
 from sklearn.base import clone
 
 from .._utils._folds import few_shot_folds
-from .._utils._given import check_groups, check_weights
-from .._utils._metadata import rows_of
+from .._utils._metadata import check_metadata, rows_of
 from .._utils._validation import check_labels, column_of_labels, labels_of, unlabeled_rows
 from ..backbones._prompts import check_templates
 from ..heads._text_head import BaseTextHead, names_of_classes
@@ -25,8 +24,7 @@ def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None
     draft, y = labelled_by_names(ensemble) if y is None else (clone(ensemble), column_of_labels(y))
     if ensemble.unlabeled != "error":
         labeled = ~unlabeled_rows(y)
-        weights = check_weights(sample_weight, np.empty((len(y), 0), np.float32))
-        given = {"sample_weight": weights, "groups": check_groups(groups, y)}
+        given = check_metadata(np.empty((len(y), 0), np.float32), y, sample_weight, groups)
         y, (sample_weight, groups) = labels_of(y, labeled), rows_of(given, labeled).values()
     check_labels(y, option="unlabeled")
     rows = np.empty((len(y), 0), np.float32)

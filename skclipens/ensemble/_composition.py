@@ -3,7 +3,7 @@
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
 from .._utils._sklearn import VisualBlock, routing_enabled
-from ._heads import HEADS, named_heads
+from ._heads import head_of, named_heads
 from .routers import named_router
 
 
@@ -125,7 +125,7 @@ class HeadComposition:
             parts = [(expert.name, expert.head) for expert in self.experts_]
         else:
             named = named_heads(self.head)
-            parts = [(name, HEADS.get(head, head)) for name, head, _ in named]
+            parts = [(name, head_of(head)) for name, head, _ in named]
         names, heads = zip(*parts, strict=True)
         details = [str(head) for head in heads]
         router = named_router(self.router)

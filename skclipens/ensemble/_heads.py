@@ -30,8 +30,8 @@ HEADS = {
 
 
 def head_of(kind):
-    """The head that a name stands for, or what was given in its place; none is ``"auto"``."""
-    return HEADS[kind] if isinstance(kind, str) else kind
+    """The head that a name stands for; ``"auto"``, and what was given in its place, as it is."""
+    return HEADS.get(kind, kind) if isinstance(kind, str) else kind
 
 
 def named_heads(head):

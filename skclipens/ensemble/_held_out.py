@@ -1,6 +1,6 @@
 """Fitting experts, and judging them by rows that they have not seen."""
 
-from functools import partial
+from functools import cached_property, partial
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -115,7 +115,7 @@ def fit_and_judge(
     folds = Folds(X, y, cv, metadata["groups"], random_state)
     if not folds.once or not any(expert.learns for expert in experts):
         return _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose)
-    ((train, rows),) = folds()
+    ((train, rows),) = folds.made
     seen = X[train], y[train], rows_of(metadata, train)
     with _bar(len(experts), verbose) as bar:
         experts = [
@@ -138,14 +138,12 @@ class Folds:
         self.once = isinstance(cv, Real) and not isinstance(cv, Integral)
         # Otherwise a head may use its own, cheaper way, such as leaving out one row at a time.
         self.binding = groups is not None or not isinstance(cv, Real)
-        self._arguments = y, cv, {"groups": groups, "random_state": random_state, "X": X}
-        self._folds = None
+        self._make = partial(few_shot_folds, y, cv, groups=groups, random_state=random_state, X=X)
 
-    def __call__(self):
-        if self._folds is None:
-            y, cv, options = self._arguments
-            self._folds = few_shot_folds(y, cv, **options)
-        return self._folds
+    @cached_property
+    def made(self):
+        """List of (train, test)."""
+        return self._make()
 
 
 def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
@@ -157,10 +155,10 @@ def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
     place = np.full(len(y), -1)
     place[rows] = np.arange(len(rows))
     to_refit = [expert.learns and not hasattr(expert.head, "cross_fit") for expert in experts]
-    parts = folds() if any(to_refit) else []
+    parts = folds.made if any(to_refit) else []
     parts = [(train, test[place[test] >= 0]) for train, test in parts]
     jobs = [(e, *part) for e in np.flatnonzero(to_refit) for part in parts if len(part[1])]
-    binding = folds() if folds.binding and any(expert.learns for expert in experts) else None
+    binding = folds.made if folds.binding and any(expert.learns for expert in experts) else None
     fitted, shape = [None] * len(experts), (len(rows), len(experts))
     logits, known = np.zeros((*shape, len(classes)), X.dtype), np.zeros(shape, bool)
     with _bar(len(experts) + len(jobs), verbose) as bar:

@@ -9,7 +9,7 @@ from .._utils._validation import check_at_least_two
 from .._utils._warnings import silent
 from ..heads import ZeroShotHead
 from ..heads._text_head import check_names
-from ._heads import HEADS, named_heads
+from ._heads import head_of, named_heads
 from .routers import is_fixed, named_router
 
 _DOUBTS_OF_LABELS = "y has the class|Rows .* of X are the same|Prompts name|Rows of classes differ"
@@ -82,7 +82,7 @@ def labelled_by_names(ensemble):
 
 def _needed(ensemble):
     """What is to be set so that nothing learns from labels."""
-    heads = [HEADS.get(kind) if isinstance(kind, str) else kind for kind in _kinds(ensemble)]
+    heads = [head_of(kind) for _, kind, _ in named_heads(ensemble.head)]
     names, router = ensemble.class_names, named_router(ensemble.router)
     fulfilled = {
         "head='zero-shot'": all(isinstance(head, ZeroShotHead) for head in heads),
@@ -91,7 +91,3 @@ def _needed(ensemble):
         "class_names to a list of names": names is not None and not hasattr(names, "keys"),
     }
     return [setting for setting, is_there in fulfilled.items() if not is_there]
-
-
-def _kinds(ensemble):
-    return [kind for _, kind, _ in named_heads(ensemble.head)]

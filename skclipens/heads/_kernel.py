@@ -3,7 +3,6 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from .._utils._docstrings import fill_doc
@@ -11,8 +10,7 @@ from .._utils._folds import covers_most, in_company, judging_rows, numbered
 from .._utils._linalg import parts_of, side_by_side, take_columns, take_rows, unit_blocks
 from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_at_least_two, check_table
-from ._classifier import LogitClassifierMixin
-from ._cross_fit import CrossFitMixin
+from ._cross_fit import CrossFitTableHead
 from ._from_files import Wanted
 from ._kernel_regression import Regression, predict
 from ._temperature import correction_temperature, fit_temperature
@@ -27,7 +25,7 @@ _UNJUDGED = 4.0, 0.3
 
 
 @fill_doc
-class KernelHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
+class KernelHead(CrossFitTableHead):
     r"""Correct the zero-shot logits of several backbones by similar training rows.
 
     Where z is the mean of the zero-shot logits of the backbones, calibrated on the training rows,
