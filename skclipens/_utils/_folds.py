@@ -11,6 +11,7 @@ from sklearn.model_selection import (
     check_cv,
 )
 
+from ._linalg import some_of
 from ._messages import listed
 from ._metadata import rows_of
 from ._sklearn import HasMethods, Interval, RealNotInt
@@ -63,28 +64,40 @@ def few_shot_folds(
         If a float cannot hold out rows of every class, a splitter cannot split these rows, or a
         fold has rows on both sides or that are not there.
     """
-    table = numbers_of(X) if groups is None and isinstance(cv, Integral) else None
-    if table is not None:
-        rows, place, _ = merge_copies(table, y, None)
-        if len(rows) < len(y):
-            options = {"every_class": every_class, "shuffle": shuffle, "random_state": random_state}
-            folds = few_shot_folds(y[rows], cv, **options)
-            return [[np.flatnonzero(np.isin(place, side)) for side in fold] for fold in folds]
-    sizes = np.unique(y, return_counts=True)[1]
     if isinstance(cv, Integral):
-        n_folds = min(cv, *_fold_limits(sizes, groups, every_class))
-        if n_folds < 2:
-            return []
-        kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-        random_state = random_state if shuffle else None
-        cv = kind(n_folds, shuffle=shuffle, random_state=random_state)
-        if groups is not None:  # so that folds do not depend on the names
-            y, groups = _by_appearance(y), _by_appearance(groups)
-        if every_class:
-            return _split_rows(cv, y, groups, np.flatnonzero(in_company(y)))
-    elif isinstance(cv, Real):
+        copies = None if groups is not None else _copies_of(X, y)
+        options = {"every_class": every_class, "shuffle": shuffle, "random_state": random_state}
+        if copies is None:
+            return _stratified_folds(y, cv, groups, **options)
+        rows, place = copies
+        folds = _stratified_folds(y[rows], cv, None, **options)
+        return [[np.flatnonzero(np.isin(place, side)) for side in fold] for fold in folds]
+    if isinstance(cv, Real):
         return [_split_once(cv, y, groups, random_state)]
     return teachable(_split(check_cv(cv), y, groups, X), y)
+
+
+def _copies_of(X, y):
+    """Rows of a table that are no copies of others, and which stands for each; or None."""
+    table = numbers_of(X)
+    if table is None:
+        return None
+    rows, place, _ = merge_copies(table, y, None)
+    return (rows, place) if len(rows) < len(y) else None
+
+
+def _stratified_folds(y, n_folds, groups, *, every_class, shuffle, random_state):
+    sizes = np.unique(y, return_counts=True)[1]
+    n_folds = min(n_folds, *_fold_limits(sizes, groups, every_class))
+    if n_folds < 2:
+        return []
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    splitter = kind(n_folds, shuffle=shuffle, random_state=random_state if shuffle else None)
+    if groups is not None:  # so that folds do not depend on the names
+        y, groups = _by_appearance(y), _by_appearance(groups)
+    rows = np.flatnonzero(in_company(y)) if every_class else np.arange(len(y))
+    folds = teachable(_split(splitter, y[rows], some_of(groups, rows)), y[rows])
+    return [(rows[train], rows[test]) for train, test in folds]
 
 
 def held_out_rows(folds):
@@ -333,13 +346,6 @@ def _check_fold(fold, i, n_rows, name):
             f"{both[0]}. What is fitted must be judged on other rows: leave them out of one side."
         )
     return train, test
-
-
-def _split_rows(splitter, y, groups, rows):
-    """Folds of some of the rows."""
-    of_rows = None if groups is None else np.asarray(groups)[rows]
-    folds = teachable(_split(splitter, y[rows], of_rows), y[rows])
-    return [(rows[train], rows[test]) for train, test in folds]
 
 
 def _split_once(size, y, groups, random_state):

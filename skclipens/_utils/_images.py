@@ -43,7 +43,7 @@ def refuse_images(X):
     first = _first_of_column(X)
     first = first.item() if isinstance(first, np.generic) else first  # prints without its type
     is_image = type(first).__module__.startswith("PIL.")
-    if is_image or (isinstance(first, (str, bytes, os.PathLike)) and not _is_number(first)):
+    if is_image or (isinstance(first, (str, bytes, os.PathLike)) and not _reads_as_number(first)):
         text = repr(first)
         text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
         raise ValueError(
@@ -69,7 +69,7 @@ def _is_sequence(X):
     return isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.ndim > 0)
 
 
-def _is_number(text):
+def _reads_as_number(text):
     try:
         float(text)
     except (TypeError, ValueError):

@@ -263,20 +263,19 @@ def unlabeled_rows(y, *, signs_are_classes=False):
     ndarray of shape (n,), bool
     """
     labels = _labels_as_given(y)
-    if labels.dtype.kind in "if":  # of many rows, far sooner than one by one
-        missing, minus = np.isnan(labels), labels == -1
-        signs = signs_are_classes and minus.any() and (minus | (labels == 1)).all()
-        return missing if signs and not minus.all() else missing | minus
     if labels.dtype.kind == "U":
         return labels == ""
-    if labels.dtype.kind not in ("O", "T"):
-        return np.zeros(len(labels), bool)
-    labels = labels.tolist()
-    missing = np.array([is_missing(label) for label in labels], bool)
-    numbers = {x for x in labels if _is_number(x) and not isinstance(x, bool)}
-    if signs_are_classes and numbers == {-1, 1}:
+    if labels.dtype.kind in "biuf":  # of many rows, far sooner than one by one
+        missing, is_number = np.isnan(labels), np.ones(len(labels), bool)
+    else:
+        missing = np.array([is_missing(label) for label in labels.tolist()], bool)
+        is_number = np.array([_is_number(label) for label in labels.tolist()], bool)
+    is_minus = np.zeros(len(labels), bool)
+    is_minus[is_number] = labels[is_number] == -1
+    others = labels[is_number & ~is_minus]
+    if signs_are_classes and len(others) and (others == 1).all():
         return missing
-    return missing | np.array([_is_number(x) and x == -1 for x in labels], bool)
+    return missing | is_minus
 
 
 def _labels_as_given(y):
@@ -285,7 +284,7 @@ def _labels_as_given(y):
 
 
 def _is_number(label):
-    return not isinstance(label, str) and isinstance(label, Real)
+    return isinstance(label, Real) and not isinstance(label, bool)
 
 
 def labels_of(y, labeled):

@@ -123,18 +123,7 @@ def names_of_classes(classes, class_names):
                 "as StackingClassifier, number the labels: class_names=sorted(set(y))."
             )
         return check_names(labels, labels)
-    if isinstance(class_names, (set, frozenset)):
-        raise ValueError(
-            "class_names is a set, which has no order. Give a list that the labels index, or a "
-            "dict from label to name."
-        )
-    if hasattr(class_names, "keys"):
-        class_names = dict(class_names)
-    elif all(isinstance(label, str) for label in labels):
-        # Some meta-estimators fit once on the labels, and once on their numbers.
-        class_names = {name: name for name in class_names if isinstance(name, str)}
-    else:
-        class_names = dict(enumerate(class_names))
+    class_names = _by_label(class_names, labels)
     missing = [label for label in labels if label not in class_names]
     if missing:
         raise ValueError(
@@ -142,6 +131,21 @@ def names_of_classes(classes, class_names):
             f"{reprlib.repr([_as_python(label) for label in class_names])}."
         )
     return check_names([class_names[label] for label in labels], labels)
+
+
+def _by_label(class_names, labels):
+    """Names of classes as a mapping from labels, from what a user may write."""
+    if isinstance(class_names, (set, frozenset)):
+        raise ValueError(
+            "class_names is a set, which has no order. Give a list that the labels index, or a "
+            "dict from label to name."
+        )
+    if hasattr(class_names, "keys"):
+        return dict(class_names)
+    if all(isinstance(label, str) for label in labels):
+        # Some meta-estimators fit once on the labels, and once on their numbers.
+        return {name: name for name in class_names if isinstance(name, str)}
+    return dict(enumerate(class_names))
 
 
 def check_names(names, labels):
