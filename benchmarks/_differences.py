@@ -4,7 +4,7 @@ import numpy as np
 
 from skclipens.model_selection._intervals import crossed_bootstrap, ends, paired_interval
 
-from ._machine import markdown_of
+from ._machine import markdown_of, points
 
 SET = "set, labelled pictures per class"
 
@@ -36,18 +36,13 @@ def differences_table(rows, name):
         Columns set, shots, and those of :func:`difference`.
     name : str
     """
-    text = rows.assign(cell=rows[name].map(_points))
+    text = rows.assign(cell=[points(*one) for one in rows[name]])
     frame = text.pivot(index="set", columns="shots", values="cell").loc[rows["set"].unique()]
     means = {}
     for shots, of_shots in rows.groupby("shots"):
         low, high = ends(np.mean(of_shots[f"{name} replicates"].tolist(), axis=0))
-        means[shots] = _points((of_shots[name].map(lambda one: one[0]).mean(), low, high))
+        means[shots] = points(of_shots[name].map(lambda one: one[0]).mean(), low, high)
     if len(frame) > 1:
         frame.loc["mean of the sets"] = means
     frame.index.name = SET
     return markdown_of(frame)
-
-
-def _points(values):
-    difference, low, high = (100 * value for value in values)
-    return f"{difference:+.1f} [{low:+.1f}, {high:+.1f}]"

@@ -1,5 +1,6 @@
 """What benchmarks share: the machine, ways that take turns, memory, and tables in Markdown."""
 
+import argparse
 import os
 import platform
 import sys
@@ -16,6 +17,26 @@ def heading(title, name, arguments=None):
     """A title, and the command that prints the page, with arguments given or of this process."""
     arguments = sys.argv[1:] if arguments is None else arguments
     return f"# {title}\n\n    {' '.join([f'python -m benchmarks.{name}', *arguments])}\n"
+
+
+def parser_of(name, about):
+    """A parser of the arguments of ``python -m benchmarks.NAME``, with its docstring."""
+    return argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}",
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def stop_if(beyond):
+    """Leave with what is beyond its limit, if anything is."""
+    if beyond:
+        raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
+
+
+def points(difference, low, high):
+    """A difference and its interval in points, of shares: ``+1.2 [+0.4, +2.0]``."""
+    return f"{100 * difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def describe(libraries):

@@ -1,6 +1,5 @@
 """What programs that go through sets share: options of sets and backbones, and the way through."""
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -9,6 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from skclipens.backbones import resolve_backbones
 
+from ._machine import parser_of
 from .paper import _sets
 
 
@@ -26,7 +26,7 @@ def parser_of_sets(name, about, *, datasets=("validation",), kept="embeddings"):
     kept : str
         What is kept in the work folder.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about)
+    parser = parser_of(name, about)
     add = parser.add_argument
     add("--datasets", nargs="+", default=list(datasets), help="as in benchmarks.paper")
     add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")

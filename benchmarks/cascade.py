@@ -24,8 +24,6 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from benchmarks._machine import best_by, best_of, describe, heading, markdown, peak_memory
-from benchmarks.embedding import make_pictures, with_random_weights
 from skclipens import (
     CascadeClassifier,
     CLIPEmbedder,
@@ -38,6 +36,9 @@ from skclipens.cascade._thresholds import sweep
 from skclipens.datasets import load_emoji
 from skclipens.images._decoding import Kept, decode_batches
 from skclipens.model_selection import FewShotSplit
+
+from ._machine import best_by, best_of, describe, heading, markdown, peak_memory, stop_if
+from .embedding import make_pictures, with_random_weights
 
 TITLE = "Cascades on images: rates and cost"
 LIBRARIES = ["torch", "open_clip_torch", "scikit-learn", "numpy"]
@@ -299,8 +300,7 @@ def main(arguments=None):
     if options.only != "emoji":
         print(f"{options.files} JPEG files of each size, at half the GFLOPs:\n", flush=True)
         beyond += of_files(images, backbones, options.drop, options.files, options.repeats)
-    if beyond:
-        raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
+    stop_if(beyond)
 
 
 if __name__ == "__main__":

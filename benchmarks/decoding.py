@@ -25,13 +25,14 @@ from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_sample_images
 from threadpoolctl import threadpool_limits
 
-from benchmarks._machine import best_of, describe, heading, markdown
-from benchmarks.embedding import make_pictures, with_random_weights
 from skclipens import CLIPEmbedder, MultiBackboneEmbedder, zoo
 from skclipens.datasets import load_emoji
 from skclipens.embedding import _encoder
 from skclipens.images import load_image
 from skclipens.images._load import load_pictures
+
+from ._machine import best_of, describe, heading, markdown, stop_if
+from .embedding import make_pictures, with_random_weights
 
 TITLE = "Decoding JPEG files at a fraction of their size"
 LIBRARIES = ["torch", "torchvision", "Pillow", "open_clip_torch"]
@@ -207,8 +208,7 @@ def main(arguments=None):
     print(distances(options.pictures), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         beyond = rates_of_files(Path(folder), options.images, options.repeats)
-    if beyond:
-        raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
+    stop_if(beyond)
 
 
 def rates_of_files(folder, n, repeats):

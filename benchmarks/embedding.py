@@ -32,12 +32,13 @@ from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader
 from torchvision.io import ImageReadMode, decode_jpeg, read_file
 
-from benchmarks._machine import best_of, describe, heading, markdown, peak_resident, start_peak
 from skclipens import CLIPEmbedder, MultiBackboneEmbedder, zoo
 from skclipens.backbones import Backbone
 from skclipens.datasets import load_emoji
 from skclipens.embedding import _keys
 from skclipens.embedding._keys import image_keys
+
+from ._machine import best_of, describe, heading, markdown, peak_resident, start_peak, stop_if
 
 TITLE = "Embedding images: rates and memory"
 LIBRARIES = ["torch", "open_clip_torch", "torchvision", "Pillow", "scikit-learn", "numpy"]
@@ -384,8 +385,7 @@ def main(arguments=None):
                 cold_store(pictures, options.repeats),
                 sep="\n\n",
             )
-    if beyond:
-        raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
+    stop_if(beyond)
 
 
 if __name__ == "__main__":

@@ -28,11 +28,12 @@ from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 
-from benchmarks._machine import best_by, describe, heading, markdown, peak_memory
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.backbones import resolve_backbones
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import NeuralLogitController, ShrunkRouter, StaticRouter
+
+from ._machine import best_by, describe, heading, markdown, peak_memory, stop_if
 
 SHOTS, N_TEST, N_PREDICTED = 16, 4, 10_000
 HEAD = ["linear", "linear-all", "kernel"]
@@ -235,8 +236,7 @@ def main(arguments=None):
     print(f"{describe(LIBRARIES)}; best of {options.repeats}.")
     widths = [backbone.width for backbone in resolve_backbones(options.backbones)]
     beyond = compare(pictures, widths, options.classes, options.repeats)
-    if beyond:
-        raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
+    stop_if(beyond)
 
 
 if __name__ == "__main__":

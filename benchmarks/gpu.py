@@ -23,14 +23,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks._machine import best_of, describe, heading, markdown
-from benchmarks.embedding import BATCH, SINGLES, Model, make_pictures, with_random_weights
 from skclipens import CLIPEmbedder
 from skclipens.backbones import Backbone, clear_backbone_cache
 from skclipens.backbones._devices import resolve_precision
 from skclipens.embedding._encoder import ImageEncoder
 from skclipens.embedding._plan import plan_blocks
 from skclipens.images._decoding import decode_batches
+
+from ._machine import best_of, describe, heading, markdown, stop_if
+from .embedding import BATCH, SINGLES, Model, make_pictures, with_random_weights
 
 TITLE = "Embedding on a GPU"
 LIBRARIES = ["torch", "torchvision", "open_clip_torch", "Pillow", "numpy"]
@@ -234,8 +235,7 @@ def main(arguments=None):
             beyond += measure(
                 name, options.device, files, folder, options.batch_size, options.repeats
             )
-    if beyond:
-        raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
+    stop_if(beyond)
 
 
 if __name__ == "__main__":

@@ -20,11 +20,12 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from benchmarks._machine import best_of, describe, heading, markdown, peak_memory
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
 from skclipens.backbones import clear_backbone_cache, load_backbone, resolve_backbones
 from skclipens.datasets import load_emoji
 from skclipens.model_selection import FewShotSplit
+
+from ._machine import best_of, describe, heading, markdown, peak_memory, stop_if
 
 BACKBONES = "zoo"
 GRID = {
@@ -188,8 +189,7 @@ def main(arguments=None):
     if (counts[COLD], counts[WARM]) != (n_distinct, 0):
         beyond.append(f"{counts[COLD]} forwards cold, {counts[WARM]} warm; limits {n_distinct}, 0")
     print(f"\nGrowth:\n\n{grow((60, 40, 20), options)}")
-    if beyond:
-        raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
+    stop_if(beyond)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from functools import partial
 
-from benchmarks._machine import best_of, describe, heading, markdown
+from ._machine import best_of, describe, heading, markdown
 
 TITLE = "Import: seconds to start"
 LIBRARIES = ["scikit-learn", "numpy", "scipy"]

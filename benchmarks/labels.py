@@ -24,7 +24,7 @@ from skclipens.labels import OpenSetClassifier, find_label_issues, suggest
 from skclipens.labels._held_out import held_out_logits
 from skclipens.model_selection._intervals import paired_interval
 
-from ._machine import heading, markdown_of
+from ._machine import heading, markdown_of, points
 from ._options import backbones_of, parser_of_sets
 from .paper import _sets
 from .paper._embedding import embed
@@ -264,8 +264,7 @@ def report_suggest(frame):
         for way, one in right.items():
             text = f"{100 * one.mean():.1f}"
             if way != "ours" and labels > first:
-                ends = [100 * end for end in paired_interval(one, right["ours"])]
-                text += " ({:+.1f} [{:+.1f}, {:+.1f}])".format(*ends)
+                text += f" ({points(*paired_interval(one, right['ours']))})"
             table.setdefault(way, {})[f"{labels} labels"] = text
     return as_markdown(table)
 

@@ -18,10 +18,11 @@ import numpy as np
 import open_clip
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from benchmarks._machine import describe, heading, markdown, peak_resident, start_peak
 from skclipens import AdaptiveBackboneEnsemble, LinearDiscriminantHead, ZeroShotHead
 from skclipens.backbones import load_backbone
 from skclipens.heads import DEFAULT_TEMPLATES
+
+from ._machine import describe, heading, markdown, peak_resident, start_peak
 
 BACKBONE = "zoo/ViT-16"
 LIBRARIES = ["scikit-learn", "numpy", "torch", "open_clip_torch"]

@@ -12,7 +12,6 @@ heads and shots, are more than 0.5 points below the literal one (positive, calib
 of it are ties: the fewest steps are taken, then positive before signed, then calibrated before raw.
 """
 
-import argparse
 import itertools
 import warnings
 import zipfile
@@ -36,7 +35,7 @@ from skclipens.ensemble import (
 from skclipens.ensemble.routers import combine
 from tools.zoo.sources import cache_directory
 
-from ._machine import describe, heading, markdown_of
+from ._machine import describe, heading, markdown_of, parser_of
 from .paper import _sets
 from .paper._embedding import embed
 from .paper._experiments import draws_folder, few_shot_draws, mean_sd, run_draws
@@ -357,11 +356,7 @@ def _interval_ends(differences):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.nlc",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("nlc", __doc__)
     add = parser.add_argument
     add("--sets", nargs="+", default=list(VALIDATION), choices=list(SETS))
     add("--shots", nargs="+", type=int, default=list(SHOTS))

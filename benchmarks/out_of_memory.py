@@ -23,12 +23,13 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import SGDClassifier
 
-from benchmarks._machine import describe, heading, markdown, peak_resident, start_peak
-from benchmarks.fit_predict import blocks_of, ensemble
 from skclipens import LinearDiscriminantHead
 from skclipens.backbones import resolve_backbones
 from skclipens.embedding import predict_embeddings
 from skclipens.embedding._streaming import MANIFEST, chunks_of, content_of
+
+from ._machine import describe, heading, markdown, peak_resident, start_peak, stop_if
+from .fit_predict import blocks_of, ensemble
 
 TITLE = "A table that does not fit in memory: time and memory"
 LIBRARIES = ["numpy", "scikit-learn", "pyarrow", "pandas", "joblib"]
@@ -254,8 +255,7 @@ def main(arguments=None):
     header = ["table", "rows", "table, GiB", "fit: CPU, s", "wall, s", "predict: CPU, s", "wall, s"]
     print(markdown([*header, "peak, GiB"], table))
     beyond = report(found, sgd, agreements)
-    if beyond:
-        raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
+    stop_if(beyond)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ numbers of each. Classes are their types.
 What is compared is that of :mod:`benchmarks.tables`.
 """
 
-import argparse
 import tempfile
 import textwrap
 from pathlib import Path
@@ -24,7 +23,7 @@ import pandas as pd
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from ._machine import describe, heading
+from ._machine import describe, heading, parser_of
 from ._options import backbones_of
 from .paper._embedding import ALL_FEATURES, blocks_of, embed
 from .paper._experiments import few_shot_draws
@@ -58,7 +57,7 @@ class RealTable(NamedTuple):
 
 def main(arguments=None):
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.real_tables", description=__doc__)
+    parser = parser_of("real_tables", __doc__)
     add = parser.add_argument
     add("table", choices=list(READERS))
     add("folder", type=Path)

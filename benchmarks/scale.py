@@ -13,8 +13,8 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks._machine import best_by, describe, heading, markdown, peak_memory
-from benchmarks.fit_predict import LIBRARIES, Pictures, blocks_of, ensemble, probe, searched_probe
+from ._machine import best_by, describe, heading, markdown, peak_memory, stop_if
+from .fit_predict import LIBRARIES, Pictures, blocks_of, ensemble, probe, searched_probe
 
 TITLE = "Rows, classes and blocks: time and memory"
 WIDTH, SOME = 128, 16_000
@@ -112,8 +112,7 @@ def main(arguments=None):
         if what == "rows" and len(found) > 1:
             beyond += report_exponent(found)
     beyond += report_predict(pictures, options.largest)
-    if beyond:
-        raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
+    stop_if(beyond)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pandas as pd
 from skclipens import ImageRetriever
 from skclipens.model_selection._intervals import paired_interval
 
-from ._machine import heading, markdown_of
+from ._machine import heading, markdown_of, points
 from ._options import backbones_of, parser_of_sets, sets_of
 from .paper._embedding import blocks_of, embed, short_names
 
@@ -114,8 +114,7 @@ def _single(means, backbones, chosen):
 
 def _difference(scores, backbones, chosen):
     best = _single({name: scores[name][0].mean() for name in backbones}, backbones, chosen)
-    value, low, high = paired_interval(scores["all, by cosine"][:1], scores[best][:1])
-    return f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return points(*paired_interval(scores["all, by cosine"][:1], scores[best][:1]))
 
 
 def _mean_difference(means, backbones, chosen):

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks._machine import describe, heading, markdown, peak_resident
 from skclipens.datasets import load_emoji
+
+from ._machine import describe, heading, markdown, peak_resident
 
 LIMIT = 1.1  # times the memory of the first number of images
 PER_SHARD = 10_000

@@ -13,7 +13,7 @@ import pandas as pd
 from skclipens import AdaptiveBackboneEnsemble
 from skclipens.model_selection._intervals import paired_interval
 
-from ._machine import heading, markdown_of
+from ._machine import heading, markdown_of, points
 from ._options import backbones_of, parser_of_sets, sets_of
 from .paper._embedding import embed
 from .paper._experiments import few_shot_draws
@@ -101,8 +101,7 @@ def report(cells, draws):
 
 
 def _cell(row):
-    low, high = row["interval"]
-    interval = f"{100 * row['difference']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    interval = points(row["difference"], *row["interval"])
     return f"{100 * row['without']:.1f}; {interval}; {row['let in']}"
 
 

@@ -21,6 +21,7 @@ import pandas as pd
 
 from skclipens.images import ImageError
 
+from .._machine import parser_of
 from .._options import backbones_of
 from . import _differences, _figures, _report, _rivals, _run, _sets, _systems
 from ._embedding import Columns, embed_set, shortened
@@ -33,11 +34,7 @@ EXPERIMENTS = ("main", "ablation", "shift", "robustness", "cascade", "transfer",
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.paper",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("paper", __doc__)
     add = parser.add_argument
     add("--datasets", nargs="+", default=["local"], help=_DATASETS)
     add("--backbones", nargs="+", default=["zoo"], help="zoo, paper, names or folders")

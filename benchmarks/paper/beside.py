@@ -7,7 +7,6 @@ numbers of shots and the draws that both have. Which images are right is read fr
 work, and has to be what their tables say.
 """
 
-import argparse
 import json
 import shlex
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .._machine import parser_of
 from . import _asked, _differences, _systems
 from ._correct import Correctness, stored_in
 from ._embedding import Columns
@@ -106,11 +106,7 @@ def report(ours, theirs, compared, system):
 
 def main(arguments=None):
     """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.paper.beside",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("paper.beside", __doc__)
     add = parser.add_argument
     add("outputs", nargs=2, type=Path, metavar="OUTPUT")
     add("--works", nargs=2, type=Path, default=[None, None], help="default: OUTPUT/work")

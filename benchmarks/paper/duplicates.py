@@ -6,7 +6,6 @@ Two pictures are taken for one if their grey thumbnails are nearly proportional.
 found.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from PIL import Image
 
 from skclipens.images import load_image
 
+from .._machine import parser_of
 from . import _roles, _sets
 
 THRESHOLD = 0.98
@@ -43,11 +43,7 @@ def same_pictures(ours, theirs, threshold=THRESHOLD):
 
 def main(arguments=None):
     """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.paper.duplicates",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("paper.duplicates", __doc__)
     parser.add_argument("--data-home", type=Path)
     options = parser.parse_args(arguments)
     seen = {}

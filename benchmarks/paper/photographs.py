@@ -17,9 +17,10 @@ Nothing is copied: DATA_HOME gets links. What is known of these copies is writte
 is said beside the numbers.
 """
 
-import argparse
 import json
 from pathlib import Path
+
+from .._machine import parser_of
 
 COPIES = "copies.json"
 DOMAINS = ("art_painting", "cartoon", "photo", "sketch")
@@ -89,11 +90,7 @@ def _link(link, target):
 
 def main(arguments=None):
     """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.paper.photographs",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("paper.photographs", __doc__)
     parser.add_argument("source", type=Path, metavar="SOURCE_DIR")
     parser.add_argument("data_home", type=Path, metavar="DATA_HOME")
     options = parser.parse_args(arguments)
