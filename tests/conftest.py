@@ -83,6 +83,38 @@ def y(pictures):
     return pictures["label"].to_numpy()
 
 
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    """Pictures of several sizes and shapes, none that of a model's input."""
+    from PIL import Image
+
+    from skclipens.datasets import load_emoji
+    from skclipens.images import load_image
+
+    folder = tmp_path_factory.mktemp("pictures")
+    files = []
+    for i, file in enumerate(load_emoji(return_X_y=True)[0][::200]):
+        picture = load_image(file).resize((100 + 20 * i, 120), Image.Resampling.LANCZOS)
+        files.append(str(folder / f"{i}.png"))
+        picture.save(files[-1])
+    return files
+
+
+@pytest.fixture(scope="module")
+def emoji(request):
+    """Embeddings of 72 pictures, shuffled, and the names of their 6 classes."""
+    import numpy as np
+
+    from skclipens import MultiBackboneEmbedder
+    from skclipens.datasets import load_emoji
+
+    data = load_emoji()
+    rows = np.concatenate([np.flatnonzero(data.target == c)[:12] for c in range(6)])
+    rows = np.random.default_rng(0).permutation(rows)
+    X = MultiBackboneEmbedder(request.module.BACKBONES).fit_transform(data.filenames[rows])
+    return X, data.target_names[data.target[rows]]
+
+
 def _has_gpu():
     import torch
 

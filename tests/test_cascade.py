@@ -62,11 +62,6 @@ def paths(pictures):
 
 
 @pytest.fixture(scope="module")
-def y(pictures):
-    return pictures["label"].to_numpy()
-
-
-@pytest.fixture(scope="module")
 def table(paths):
     return MultiBackboneEmbedder(BACKBONES, device="cpu", precision="fp32").transform(paths)
 

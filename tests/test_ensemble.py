@@ -39,17 +39,7 @@ pytestmark = pytest.mark.usefixtures("short_training")
 WIDTH = 128
 BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/ViT-16"]
 ROUTERS = ["static", "shrunk", "uniform", "nlc"]
-N_CLASSES, PER_CLASS = 6, 12
-
-
-@pytest.fixture(scope="module")
-def emoji():
-    """Embeddings of 72 pictures, shuffled, and the names of their 6 classes."""
-    data = load_emoji()
-    rows = np.concatenate([np.flatnonzero(data.target == c)[:PER_CLASS] for c in range(N_CLASSES)])
-    rows = np.random.default_rng(0).permutation(rows)
-    X = MultiBackboneEmbedder(BACKBONES).fit_transform(data.filenames[rows])
-    return X, data.target_names[data.target[rows]]
+N_CLASSES = 6
 
 
 @pytest.fixture(scope="module")

@@ -51,17 +51,6 @@ def pictures():
     return frame.head(48).sample(frac=1, random_state=0)
 
 
-@pytest.fixture(scope="module")
-def y(pictures):
-    return pictures["label"].to_numpy()
-
-
-@pytest.fixture(scope="module")
-def frame(pictures):
-    embedder = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas")
-    return embedder.fit_transform(pictures["path"])
-
-
 def test_rows_without_weight_neither_teach_nor_judge():
     weights = (SPECIES > 0).astype(float)
     some = SPECIES > 0

@@ -66,11 +66,6 @@ def paths(pictures):
 
 
 @pytest.fixture(scope="module")
-def y(pictures):
-    return pictures["label"].to_numpy()
-
-
-@pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     """Where embeddings are kept for all tests of this module."""
     return tmp_path_factory.mktemp("embeddings")

@@ -1,11 +1,9 @@
 """What must not change an answer, or must change it in a known way: no reference is needed."""
 
-import json
-import shutil
-
 import joblib
 import numpy as np
 import pytest
+from _models import copy_of_zoo
 from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.numpy import load_file, save_file
 from sklearn import config_context
@@ -16,7 +14,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skclipens import AdaptiveBackboneEnsemble, zoo
+from skclipens import AdaptiveBackboneEnsemble
 from skclipens.cascade import CascadeEnsemble
 from skclipens.ensemble import GatedRouter
 from skclipens.ensemble.routers import ROUTERS
@@ -199,12 +197,7 @@ def test_gates_read_arrays_whatever_transformers_give(output, split):
 
 def test_memory_does_not_take_other_weights_for_those_of_before(split, tmp_path):
     X, y, new = (one.iloc[:, :128].to_numpy() if one.ndim == 2 else one for one in split)
-    folder = tmp_path / "model"
-    shutil.copytree(zoo.WEIGHTS / "RN20", folder)
-    shutil.copy(zoo.VOCABULARY, folder)
-    config = folder / "open_clip_config.json"
-    path = json.loads(config.read_text())["model_cfg"]["text_cfg"]["tokenizer_kwargs"]["bpe_path"]
-    config.write_text(config.read_text().replace(path, zoo.VOCABULARY.name))
+    folder = copy_of_zoo("RN20", tmp_path / "model")
     clf = AdaptiveBackboneEnsemble([str(folder)], head="zero-shot", router="static")
     keeps = clone(clf).set_params(memory=str(tmp_path / "memory")).fit(X, y)
     before = keeps.predict_proba(new)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from _routers import make_nlc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -25,18 +26,6 @@ from skclipens.heads._temperature import fit_temperature
 
 N_CLASSES = 4
 seeds = st.integers(0, 2**32 - 1)
-
-
-def make_nlc(**options):
-    defaults = dict(
-        hidden_dim=16,
-        learning_rate=1e-2,
-        weight_decay=0.0,
-        max_iter=30,
-        budget="epochs",
-        random_state=0,
-    )
-    return NeuralLogitController(**{**defaults, **options})
 
 
 ROUTERS = {

@@ -17,8 +17,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
-from skclipens.datasets import load_emoji
+from skclipens import AdaptiveBackboneEnsemble
 from skclipens.ensemble import (
     ConfidenceRouter,
     GeneticRouter,
@@ -46,17 +45,7 @@ RULES = {
 FIXED = ["uniform", "probability", "confidence", "vote", "vote-3"]
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/ViT-16"]
-N_CLASSES, N_SHOTS, PER_CLASS = 6, 4, 12
-
-
-@pytest.fixture(scope="module")
-def emoji():
-    """Embeddings of 72 pictures, shuffled, and the names of their 6 classes."""
-    data = load_emoji()
-    rows = np.concatenate([np.flatnonzero(data.target == c)[:PER_CLASS] for c in range(N_CLASSES)])
-    rows = np.random.default_rng(0).permutation(rows)
-    X = MultiBackboneEmbedder(BACKBONES).fit_transform(data.filenames[rows])
-    return X, data.target_names[data.target[rows]]
+N_CLASSES, N_SHOTS = 6, 4
 
 
 @pytest.fixture(scope="module")

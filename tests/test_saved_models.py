@@ -1,15 +1,14 @@
 """Saved estimators: the versions that they carry, files of earlier releases, and skops."""
 
 import copy
-import json
 import pickle
-import shutil
 import warnings
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
+from _models import copy_of_zoo
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.linear_model import LogisticRegression
 
@@ -24,7 +23,6 @@ from skclipens import (
     MultiBackboneEmbedder,
     ZeroShotHead,
     make_backbone_pipeline,
-    zoo,
 )
 from skclipens._utils import _versions
 from skclipens.decomposition import BlockPCA
@@ -122,12 +120,7 @@ def test_every_estimator_carries_versions(table):
 
 def test_other_weights_are_named(tmp_path, table):
     X, y = table
-    folder = tmp_path / "model"
-    shutil.copytree(zoo.WEIGHTS / "RN20", folder)
-    shutil.copy(zoo.VOCABULARY, folder)
-    config = folder / "open_clip_config.json"
-    path = json.loads(config.read_text())["model_cfg"]["text_cfg"]["tokenizer_kwargs"]["bpe_path"]
-    config.write_text(config.read_text().replace(path, zoo.VOCABULARY.name))
+    folder = copy_of_zoo("RN20", tmp_path / "model")
     for one in (
         ZeroShotHead(str(folder)).fit(X.iloc[:, :128].to_numpy(), y),
         CLIPEmbedder(str(folder)).fit(["a.png"]),

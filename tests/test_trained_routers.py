@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from _routers import make_nlc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -15,18 +16,6 @@ from skclipens.ensemble.routers._mixture import imbalance, noisy_top_k, sparse_s
 
 N_CLASSES = 4
 few_examples = settings(max_examples=10)
-
-
-def make_nlc(**options):
-    defaults = dict(
-        hidden_dim=16,
-        learning_rate=1e-2,
-        weight_decay=0.0,
-        max_iter=30,
-        budget="epochs",
-        random_state=0,
-    )
-    return NeuralLogitController(**{**defaults, **options})
 
 
 def make_mixture(**options):

@@ -48,18 +48,6 @@ CORNERS = [(0, 0), (0.2, 0), (0, 0.2), (0.2, 0.2), (0.1, 0.1)]
 
 
 @pytest.fixture(scope="module")
-def paths(tmp_path_factory):
-    """Pictures of several sizes and shapes, none that of a model's input."""
-    folder = tmp_path_factory.mktemp("pictures")
-    files = []
-    for i, file in enumerate(load_emoji(return_X_y=True)[0][::200]):
-        picture = load_image(file).resize((100 + 20 * i, 120), Image.Resampling.LANCZOS)
-        files.append(str(folder / f"{i}.png"))
-        picture.save(files[-1])
-    return files
-
-
-@pytest.fixture(scope="module")
 def few():
     """A few labelled pictures of four classes."""
     emoji = load_emoji(min_class_size=40)
