@@ -30,10 +30,10 @@ CV_CONSTRAINTS = [_N_FOLDS, Interval(RealNotInt, 0, 1, closed="neither"), *_SPLI
 def few_shot_folds(
     y, cv=5, *, groups=None, every_class=False, shuffle=True, random_state=None, X=None
 ):
-    """Folds whose held-out rows can judge what the other rows teach.
+    """Folds in which a classifier that is fitted on the training rows knows all test rows' classes.
 
-    A row is held out only where the fold teaches its class, and a fold is left out where it
-    teaches fewer than two classes. So there may be no fold at all, as with one row per class.
+    So a row is held out only where a training row has its class, and a fold is left out where it
+    trains on fewer than two classes. There may be no fold at all, as with one row per class.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def few_shot_folds(
         return [[np.flatnonzero(np.isin(place, side)) for side in fold] for fold in folds]
     if isinstance(cv, Real):
         return [_split_once(cv, y, groups, random_state)]
-    return teachable(_split(check_cv(cv), y, groups, X), y)
+    return drop_unseen_classes(_split(check_cv(cv), y, groups, X), y)
 
 
 def _copies_of(X, y):
@@ -95,8 +95,8 @@ def _stratified_folds(y, n_folds, groups, *, every_class, shuffle, random_state)
     splitter = kind(n_folds, shuffle=shuffle, random_state=random_state if shuffle else None)
     if groups is not None:  # so that folds do not depend on the names
         y, groups = _by_appearance(y), _by_appearance(groups)
-    rows = np.flatnonzero(in_company(y)) if every_class else np.arange(len(y))
-    folds = teachable(_split(splitter, y[rows], some_of(groups, rows)), y[rows])
+    rows = np.flatnonzero(has_peer(y)) if every_class else np.arange(len(y))
+    folds = drop_unseen_classes(_split(splitter, y[rows], some_of(groups, rows)), y[rows])
     return [(rows[train], rows[test]) for train, test in folds]
 
 
@@ -106,7 +106,7 @@ def held_out_rows(folds):
 
 
 def rows_with_weight(X, y, metadata, cv):
-    """What is given of the rows that have a weight: the others teach and judge nothing.
+    """What is given of the rows that have a weight; the others are in no part of any fold.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def folds_of_some(cv, some, X, y, groups):
 
 
 def one_of_each_class(has_weight, y):
-    """Rows that have a weight, and one of each class of which none has: a class may have no weight.
+    """Rows that have a weight, and one of each class in which no row has one.
 
     Parameters
     ----------
@@ -236,19 +236,19 @@ def merge_copies(X, y, weights):
     return rows, np.searchsorted(rows, copies), total.astype(X.dtype)
 
 
-def numbered(labels):
-    """Labels or groups as numbers from zero, in their order."""
+def codes_of(labels):
+    """Labels or groups as integers from 0, in sorted order."""
     return np.unique(labels, return_inverse=True)[1]
 
 
 def _by_appearance(labels):
-    """Labels or groups as numbers from zero, in the order in which they appear."""
+    """Labels or groups as integers from 0, in the order in which they appear."""
     _, first, place = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[place]
 
 
-def in_company(y, groups=None, weights=None):
-    """Which rows have a weight, and share their class with such a row, of another group.
+def has_peer(y, groups=None, weights=None):
+    """Which rows have a weight, and so has a row of the same class in another group.
 
     Parameters
     ----------
@@ -260,14 +260,14 @@ def in_company(y, groups=None, weights=None):
     ndarray of shape (n,), bool
     """
     has_weight = np.ones(len(y), bool) if weights is None else weights > 0
-    classes, own = numbered(y), np.arange(len(y)) if groups is None else numbered(groups)
+    classes, own = codes_of(y), np.arange(len(y)) if groups is None else codes_of(groups)
     pairs = np.unique((classes * (own.max(initial=0) + 1) + own)[has_weight], return_index=True)[1]
     n_groups = np.bincount(classes[has_weight][pairs], minlength=classes.max(initial=0) + 1)
     return has_weight & (n_groups[classes] > 1)
 
 
 def covers_most(y, n_classes):
-    """Whether rows show more than half of the classes: fewer cannot judge what knows them all."""
+    """Whether rows are of more than half of the classes, as those have to be that judge."""
     return 2 * len(np.unique(y)) > n_classes
 
 
@@ -313,7 +313,7 @@ def _fold_limits(sizes, groups, every_class):
 
 
 def _split(splitter, y, groups, X=None):
-    # Rows whose class is in no other fold are not held out; see `teachable`.
+    # Rows whose class is in no other fold are not held out; see `drop_unseen_classes`.
     with silent("The least populated class"), few_rows_per_class():
         folds = splitter.split(np.zeros((len(y), 1)) if X is None else X, y, groups)
         return check_folds(folds, len(y), "cv")
@@ -367,8 +367,10 @@ def _split_once(size, y, groups, random_state):
     return np.append(train, test[back]), test[~back]
 
 
-def teachable(folds, y):
-    """Folds without the test rows whose class no training row shows, and those that teach nothing.
+def drop_unseen_classes(folds, y):
+    """Folds without test rows of classes that have no training row.
+
+    Folds that are left with no test row, or that train on one class alone, are dropped.
 
     Parameters
     ----------

@@ -99,7 +99,7 @@ def side_by_side(widths):
     return [slice(end - width, end) for width, end in zip(widths, accumulate(widths), strict=True)]
 
 
-def some_rows(values, most=_SOME_ROWS):
+def subsample(values, most=_SOME_ROWS):
     """At most so many rows of a table, at equal distances."""
     return values[:: -(-len(values) // most)]
 

@@ -166,7 +166,7 @@ def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
         fit = partial(
             _fit_one, X=X, y=y, classes=classes, folds=binding, metadata=metadata, rows=rows
         )
-        for e, (expert, judge, of_judge) in _side_by_side(fit, experts, n_jobs):
+        for e, (expert, judge, of_judge) in _fit_all(fit, experts, n_jobs):
             fitted[e] = _counted(bar, expert)
             logits[judge, e], known[judge, e] = of_judge, True
         fit_on_fold = delayed(with_settings(_fit_on_fold))
@@ -180,7 +180,7 @@ def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
     return fitted, HeldOut(rows, logits, known)
 
 
-def _side_by_side(fit, experts, n_jobs):
+def _fit_all(fit, experts, n_jobs):
     """Positions of experts, and what ``fit`` gives for them; not in their order.
 
     Heads in closed form use as many threads as BLAS would, which is better than threads within

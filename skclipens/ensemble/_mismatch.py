@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .._utils._linalg import some_rows, unit_rows
+from .._utils._linalg import subsample, unit_rows
 from .._utils._warnings import warn
 from ..heads._text_head import BaseTextHead, names_of_classes
 
@@ -42,7 +42,7 @@ def warn_of_mismatch(ensemble, X, y):
         If a block fits the texts of another one, and not its own, or if prompts would classify the
         rows far better were the names in another order.
     """
-    X, y = some_rows(X), some_rows(y)
+    X, y = subsample(X), subsample(y)
     if len(X) >= _FEWEST:
         _warn_of_blocks(ensemble.experts_, X)
     if len(ensemble.classes_) <= len(y):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._linalg import mean_cosines, some_rows, unit_blocks, unit_rows
+from .._utils._linalg import mean_cosines, subsample, unit_blocks, unit_rows
 from ._experts import distinct_blocks
 
 # Chosen on the sets of `benchmarks.paper` that choose, see docs/results/validation/shift.md.
@@ -59,7 +59,7 @@ def find_support(experts, X, y):
     kinds = {(expert.is_prompts, expert.learns) for expert in experts}
     if not blocks or not {(True, False), (False, True)} <= kinds or len(X) < _FEWEST:
         return None
-    rows, y = unit_blocks(some_rows(X), blocks), some_rows(y)
+    rows, y = unit_blocks(subsample(X), blocks), subsample(y)
     likeness = np.empty(len(rows), X.dtype)
     for label in np.unique(y):
         of_class = y == label

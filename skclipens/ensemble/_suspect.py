@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 
-from .._utils._linalg import some_rows, take_columns
+from .._utils._linalg import subsample, take_columns
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..heads._classifier import LogitClassifierMixin
@@ -56,7 +56,7 @@ def warn_of_columns(experts, X, names):
 
 def _index(X):
     """Position of a column whose steps from row to row are all the same, or None."""
-    some = some_rows(X)
+    some = subsample(X)
     if len(some) < _FEWEST:
         return None
     steps = np.diff(some[:3], axis=0)
@@ -72,7 +72,7 @@ def _are_equal(steps, others):
 
 def _warn_of_places(blocks, X):
     """Warn if rows of a block have length one a column further left or right, and not here."""
-    X = some_rows(X)
+    X = subsample(X)
     if len(X) < _FEWEST:
         return
     for block in blocks:
@@ -124,7 +124,7 @@ def _warn_of_rescaled_blocks(experts_of_blocks, X):
 
 def _is_rescaled(values):
     """Whether the mean is zero, as StandardScaler makes it, or all minima are, as MinMaxScaler."""
-    some = some_rows(values)
+    some = subsample(values)
     length = np.sqrt(np.mean(np.einsum("nj,nj->n", some, some)))
     if np.linalg.norm(values.mean(axis=0)) < _CENTRED * length:
         return True
@@ -136,7 +136,7 @@ def _warn_of_dominant_column(experts_of_blocks, X, names, index):
     """Warn of a column beside which a head of this package can see no other."""
     for block, experts in experts_of_blocks:
         own = [one for one in experts if one.learns and _reads_as_scaled(one.head)]
-        place = _dominant(take_columns(some_rows(X), block.columns)) if own else None
+        place = _dominant(take_columns(subsample(X), block.columns)) if own else None
         if place is None:
             continue
         column = block.columns[place]
@@ -181,7 +181,7 @@ def warn_of_labels_in_columns(experts, X, y, names):
         If a column, or several together, have one value for each class, for too many rows to be
         chance. Names them.
     """
-    X, (classes, targets) = some_rows(X), np.unique(some_rows(y), return_inverse=True)
+    X, (classes, targets) = subsample(X), np.unique(subsample(y), return_inverse=True)
     n_rows = np.bincount(targets)
     if len(X) * np.log(len(classes)) < ENOUGH_LOSS or n_rows.min() < 2:
         return

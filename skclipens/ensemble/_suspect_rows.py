@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._utils._folds import groups_of_copies, in_company
+from .._utils._folds import groups_of_copies, has_peer
 from .._utils._warnings import warn
 from ._suspect import ENOUGH_LOSS
 
@@ -64,7 +64,7 @@ def warn_of_groups(y, groups):
     UserWarning
         If classes have several rows, but none has rows of two groups.
     """
-    if groups is None or len(np.unique(y)) == len(y) or in_company(y, groups).any():
+    if groups is None or len(np.unique(y)) == len(y) or has_peer(y, groups).any():
         return
     warn(
         "All rows of each class are in one group, so no row can be held out to judge a head that "

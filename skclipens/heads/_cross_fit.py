@@ -7,11 +7,11 @@ from sklearn.base import BaseEstimator
 
 from .._utils._folds import (
     check_folds,
+    drop_unseen_classes,
     few_shot_folds,
     folds_of_some,
     merge_copies,
     one_of_each_class,
-    teachable,
 )
 from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of, take_rows
@@ -133,7 +133,7 @@ class CrossFitMixin:
             X, targets, weights = X[some], targets[some], weights[some]
             groups = some_of(groups, some)
         if folds is not None:
-            folds = folds if self._starts_from_prompts else teachable(folds, targets)
+            folds = folds if self._starts_from_prompts else drop_unseen_classes(folds, targets)
         elif groups is None and not splits:
             rows, of_copies, weights = merge_copies(X, targets, weights)
             X, targets = take_rows(X, rows), take_rows(targets, rows)

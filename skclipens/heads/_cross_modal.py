@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import numbered
+from .._utils._folds import codes_of
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval
 from ._cross_fit import CrossFitTextHead, own_folds
@@ -114,9 +114,9 @@ class CrossModalHead(CrossFitTextHead):
 
 
 def _image_folds(targets, texts, groups):
-    """Folds of the images. That a class has its text makes each of its images teachable."""
+    """Folds of the images. Each can be held out, as the text of its class is a training row."""
     if groups is not None:
-        groups = numbered(groups)
+        groups = codes_of(groups)
         groups = np.append(groups, groups.max() + 1 + np.arange(len(texts)))
     folds = own_folds(targets, groups)
     folds = [[rows[rows < texts[0]] for rows in fold] for fold in folds]

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import eigh, qr, solve
 from sklearn.linear_model import LogisticRegression
 
-from .._utils._folds import held_out_rows, in_company, is_one_shot, judging_rows
+from .._utils._folds import has_peer, held_out_rows, is_one_shot, judging_rows
 from .._utils._linalg import (
     mean_row,
     one_hot,
@@ -224,9 +224,9 @@ class Discriminant:
         return is_one_shot(self._targets[self._weights > 0])
 
     @cached_property
-    def in_company(self):
+    def has_peer(self):
         """Which rows have a weight and leave their class another such row, (n,)."""
-        return in_company(self._targets, weights=self._weights)
+        return has_peer(self._targets, weights=self._weights)
 
     @cached_property
     def judges(self):
@@ -268,11 +268,11 @@ class Discriminant:
         Returns
         -------
         ndarray of shape (n_judges, C)
-            Up to a constant for each row. Those of rows not in company are 0.
+            Up to a constant for each row. Those of rows without a peer are 0.
         """
         judges, n_classes = self.judges, len(self._means)
         logits = np.zeros((len(judges), n_classes), self._means.dtype)
-        some = np.flatnonzero(self.in_company[judges])
+        some = np.flatnonzero(self.has_peer[judges])
         # Sorted by class, so that each batch has few classes.
         some = some[np.argsort(self._targets[judges[some]], kind="stable")]
         for batch in row_batches(len(some), n_classes):
@@ -337,9 +337,9 @@ class HeldOutDiscriminants:
     def __init__(self, discriminant, folds):
         self.discriminant = discriminant
         self._parts = None
-        judges = np.zeros(len(discriminant.in_company), bool)
+        judges = np.zeros(len(discriminant.has_peer), bool)
         judges[discriminant.judges] = True
-        known = discriminant.in_company
+        known = discriminant.has_peer
         if folds is not None:
             held_out = [(train, test[judges[test]]) for train, test in folds]
             self._parts = [(discriminant.of_rows(train), test) for train, test in held_out]
@@ -363,7 +363,7 @@ class HeldOutDiscriminants:
 
     def of_all(self, logits):
         """Logits of all rows, (n, C), zero where they cannot judge; and which can, (n,)."""
-        n_rows = len(self.discriminant.in_company)
+        n_rows = len(self.discriminant.has_peer)
         found, known = np.zeros((n_rows, logits.shape[1]), logits.dtype), np.zeros(n_rows, bool)
         found[self.rows], known[self.rows] = logits, True
         return found, known

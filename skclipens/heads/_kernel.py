@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, in_company, judging_rows, numbered
+from .._utils._folds import codes_of, covers_most, has_peer, judging_rows
 from .._utils._linalg import parts_of, side_by_side, take_columns, take_rows, unit_blocks
 from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_at_least_two, check_table
@@ -168,8 +168,8 @@ class KernelHead(CrossFitTableHead):
         features = self._features(X)
         base = self._fit_base(features, targets, weights)
         regression = Regression(features, targets, base, weights)
-        groups = np.arange(len(X)) if groups is None else numbered(groups)
-        accompanied = in_company(targets, groups, weights)
+        groups = np.arange(len(X)) if groups is None else codes_of(groups)
+        accompanied = has_peer(targets, groups, weights)
         self.beta_, self.noise_ = _UNJUDGED
         if covers_most(targets[accompanied], len(self.classes_)):
             some = self._drawn(targets, weights, _MAX_ROWS_TO_CHOOSE)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dtrtri
 
-from .._utils._folds import numbered
+from .._utils._folds import codes_of
 from .._utils._linalg import one_hot, parts_of, take_rows
 from ._ridge import residuals_of
 
@@ -116,7 +116,7 @@ class Regression:
         found = self.residuals[support] - coef / itself[:, None]
         shares = _shares(weights, of_class[targets])
         found[np.arange(m), targets] -= (to_own / itself - 1) * shares
-        number = numbered(groups[support])
+        number = codes_of(groups[support])
         sizes, order = np.bincount(number), np.argsort(number, kind="stable")
         for rows in np.split(order, np.cumsum(sizes)[:-1]) if sizes.max() > 1 else ():
             if len(rows) == 1:

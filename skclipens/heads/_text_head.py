@@ -7,7 +7,7 @@ from collections import OrderedDict
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .._utils._linalg import some_rows, unit_rows
+from .._utils._linalg import subsample, unit_rows
 from .._utils._locks import ForkLock
 from .._utils._progress import progress
 from .._utils._sklearn import InOrder
@@ -228,7 +228,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
 
     def _checked(self, X):
         X = super()._checked(X)
-        warn_of_unlike(self._seen, unit_rows(some_rows(X)))  # of any length
+        warn_of_unlike(self._seen, unit_rows(subsample(X)))  # of any length
         return X
 
     def _backbone(self):

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, in_company
+from .._utils._folds import covers_most, has_peer
 from .._utils._linalg import one_hot, row_batches, some_of, unit_rows
 from .._utils._sklearn import Interval, StrOptions
 from ..backbones import resolve_device
@@ -265,7 +265,7 @@ class _HiddenKeys:
             self.outside[fold, train] = False
         self.known = self.fold_of >= 0
         if folds is None:
-            self.known = in_company(targets, weights=weights)
+            self.known = has_peer(targets, weights=weights)
 
     def __call__(self, rows):
         """Hidden keys of some rows, (len(rows), number of keys)."""

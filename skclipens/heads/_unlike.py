@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._linalg import some_rows, take_columns, unit_rows
+from .._utils._linalg import subsample, take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._warnings import warn
 
@@ -76,7 +76,7 @@ def seen_blocks(blocks, X):
 
 def seen_block(name, columns, is_named, X):
     """What the embeddings of a block are like; see :class:`SeenBlock` and :func:`seen_blocks`."""
-    rows = take_columns(some_rows(X), columns)
+    rows = take_columns(subsample(X), columns)
     n, lengths, centre = len(rows), _lengths(rows), unit_rows(rows).mean(axis=0)
     likeness, spread = 0.0, np.inf  # which say nothing
     if is_named and n >= _FEW:
@@ -107,7 +107,7 @@ def warn_of_unlike(seen, X):
     UserWarning
         If rows point elsewhere than those of ``fit``, or are longer or shorter. Names the blocks.
     """
-    X, elsewhere, other_lengths = some_rows(X, _ENOUGH), [], []
+    X, elsewhere, other_lengths = subsample(X, _ENOUGH), [], []
     for block in seen:
         rows = take_columns(X, block.columns)
         lengths = _lengths(rows)

@@ -8,7 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, groups_of_copies, in_company
+from .._utils._folds import covers_most, groups_of_copies, has_peer
 from .._utils._images import refuse_images
 from .._utils._linalg import parts_of
 from .._utils._sklearn import HasMethods, Interval, fit_context
@@ -196,7 +196,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         evidence = np.stack([logits.max(axis=1), nearest], axis=1)[known]
         self.location_, self.scale_ = evidence.mean(axis=0), evidence.std(axis=0)
         self.scale_ = np.maximum(self.scale_, np.finfo(self.scale_.dtype).tiny)
-        if not covers_most(y[in_company(y, groups)], len(self.classes_)):
+        if not covers_most(y[has_peer(y, groups)], len(self.classes_)):
             self.location_[1], self.scale_[1] = 0, np.inf  # nothing is known of the nearest row
         self.offset_ = -np.inf
         if self.reject_rate:
