@@ -120,27 +120,29 @@ def read_files(spec, root, subset, *, download):
         raise DatasetNotAvailableError(f"{spec.title} has no automatic download of its files")
     if spec.name == "pcam":
         require("h5py", "datasets", "Files of PatchCamelyon")
-    parts = {"train": spec.train, "test": spec.test, "all": spec.train + spec.test}[subset]
-    official = "official split" if spec.test else ""
     try:
         if download:
             Path(root).mkdir(parents=True, exist_ok=True)
-        if spec.name == "cub200":
-            return _read_cub(Path(root, spec.folder), parts, official)
-        if spec.name == "sun397" and _has_sun_partition(Path(root, spec.folder)):
-            return _read_sun_partition(Path(root, spec.folder), subset)
-        if not Path(root, spec.folder).is_dir() and has_pictures(spec, root):
-            parts = ("train", "test") if subset == "all" else (subset,)
-            return _read_pictures(Path(root, spec.name), parts)
-        keep = kept_inside(Path(root, spec.folder)) if download else nullcontext()
-        with keep:
-            pieces = [_read_part(spec, root, part, download) for part in parts or spec.train]
+        return _read(spec, Path(root), subset, download)
     except (RuntimeError, OSError, EOFError, TarError) as error:
         # torchvision says RuntimeError when files are missing, damaged or of another checksum.
         raise DatasetNotAvailableError(f"{type(error).__name__}: {error}") from error
-    images = [piece[0] for piece in pieces]
-    keys = [key for piece in pieces for key in piece[1]]
-    return Loaded(np.concatenate(images) if len(images) > 1 else images[0], keys, official)
+
+
+def _read(spec, root, subset, download):
+    parts = {"train": spec.train, "test": spec.test, "all": spec.train + spec.test}[subset]
+    folder, official = root / spec.folder, "official split" if spec.test else ""
+    if spec.name == "cub200":
+        return _read_cub(folder, parts, official)
+    if spec.name == "sun397" and _has_sun_partition(folder):
+        return _read_sun_partition(folder, subset)
+    if not folder.is_dir() and has_pictures(spec, root):
+        return _read_pictures(root / spec.name, ("train", "test") if subset == "all" else (subset,))
+    with kept_inside(folder) if download else nullcontext():
+        pieces = [_read_part(spec, root, part, download) for part in parts or spec.train]
+    images, keys = zip(*pieces, strict=True)
+    images = np.concatenate(images) if len(images) > 1 else images[0]
+    return Loaded(images, [key for of_part in keys for key in of_part], official)
 
 
 def _read_part(spec, root, part, download):

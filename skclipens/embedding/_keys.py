@@ -7,6 +7,7 @@ import stat
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from ..backbones._pretrained import preprocessing, uses_quick_gelu
 from ..images import ImageError, load_image
@@ -199,19 +200,12 @@ def _keys_of_files(stamps, store):
         stored = store._get(list(digests.values()), FILE_DIGESTS)
         keys.update((stamp, stored[at]) for stamp, at in digests.items() if at in stored)
         _remember(keys)
-    fresh = {}
-    for stamp in digests:
-        if stamp not in keys:
-            try:
-                keys[stamp], settled = _read_key(stamp)
-            except OSError:
-                continue
-            if settled:
-                fresh[stamp] = keys[stamp]
-    _remember(fresh)
-    if fresh and store is not None:
-        store._put([(FILE_DIGESTS, digests[stamp], key) for stamp, key in fresh.items()])
-    return keys
+    fresh = _read_keys([stamp for stamp in digests if stamp not in keys])
+    settled = {stamp: key for stamp, (key, is_settled) in fresh.items() if is_settled}
+    _remember(settled)
+    if settled and store is not None:
+        store._put([(FILE_DIGESTS, digests[stamp], key) for stamp, key in settled.items()])
+    return keys | {stamp: key for stamp, (key, _) in fresh.items()}
 
 
 def _digest_of(stamp):
@@ -222,6 +216,14 @@ def _remember(keys):
     if len(_remembered) > _MAX_REMEMBERED:
         _remembered.clear()
     _remembered.update(keys)
+
+
+def _read_keys(stamps):
+    found = {}
+    for stamp in stamps:
+        with suppress(OSError):
+            found[stamp] = _read_key(stamp)
+    return found
 
 
 def _read_key(stamp):

@@ -233,15 +233,7 @@ def positions(columns, n_features, feature_names, owner):
     else:
         columns = np.ravel(columns) if np.size(columns) else np.empty(0, int)
         if columns.dtype.kind in "UOT":
-            if feature_names is None:
-                raise ValueError(
-                    f"{owner} names its columns, but X has no column names; pass a frame."
-                )
-            places = {name: place for place, name in enumerate(feature_names)}
-            missing = [name for name in columns.tolist() if name not in places]
-            if missing:
-                raise ValueError(f"{owner}: X has no column {missing[0]!r}.")
-            columns = np.array([places[name] for name in columns.tolist()])
+            columns = _positions_by_name(columns.tolist(), feature_names, owner)
     try:
         indices = np.arange(n_features)[columns]
     except IndexError as error:
@@ -249,3 +241,13 @@ def positions(columns, n_features, feature_names, owner):
     if not len(indices):
         raise ValueError(f"{owner} has no columns.")
     return indices
+
+
+def _positions_by_name(names, feature_names, owner):
+    if feature_names is None:
+        raise ValueError(f"{owner} names its columns, but X has no column names; pass a frame.")
+    places = {name: place for place, name in enumerate(feature_names)}
+    missing = [name for name in names if name not in places]
+    if missing:
+        raise ValueError(f"{owner}: X has no column {missing[0]!r}.")
+    return np.array([places[name] for name in names])

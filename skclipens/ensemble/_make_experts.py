@@ -73,23 +73,23 @@ def _block_of(name, columns, blocks, n_features, feature_names):
 
 def _auto(blocks, named_classes, one_shot):
     """What ``"auto"`` stands for: kinds of heads, each with its blocks."""
-    named = [block for block in blocks if named_classes and block.has_text]
+    named, others, of_all = [], [], _blocks_for(LINEAR_ALL, blocks)
+    for block in blocks:
+        if named_classes and block.has_text:
+            named.append(block)
+        elif not block.is_pooled:  # pooled features are read by the head on all blocks
+            others.append(block)
     if len(blocks) == 1:  # one linear head is enough, as the block is all columns
         others, of_all = blocks, []
-    else:
-        # Pooled features have no head of their own: the one on all blocks reads them.
-        apart = [block for block in blocks if not block.is_pooled]
-        others = [block for block in apart if not (named_classes and block.has_text)]
-        of_all = _blocks_for(LINEAR_ALL, blocks)
-    of_kernel = _blocks_for(KERNEL, blocks) if named else []
     kinds = {
         "zero-shot": named,
-        # Of one row per class, no row can judge these beside the heads that read all blocks.
-        "residual": [] if one_shot else named,
-        "linear": [] if one_shot and of_all else others,
+        "residual": named,
+        "linear": others,
         LINEAR_ALL: of_all,
-        KERNEL: of_kernel,
+        KERNEL: _blocks_for(KERNEL, blocks) if named else [],
     }
+    if one_shot:  # no row can judge these beside the heads that read all blocks
+        kinds |= {"residual": [], "linear": [] if of_all else others}
     return [(kind, of_kind) for kind, of_kind in kinds.items() if of_kind]
 
 
@@ -100,12 +100,13 @@ def _blocks_for(kind, blocks):
     if kind == KERNEL:
         return [joined([block for block in blocks if block.backbone is not None] or blocks)]
     asked = backbones_of(head_of(kind))
-    if not asked:
-        return blocks
-    names = {Backbone(one).name for one in asked - {None}}
-    found = [block for block in blocks if block.has_text]
-    if names:
-        found = [block for block in found if block.backbone in names]
+    return _blocks_with_texts(kind, asked - {None}, blocks) if asked else blocks
+
+
+def _blocks_with_texts(kind, asked, blocks):
+    """Blocks that texts can be compared with: of the backbones that a head asks for, or of any."""
+    names = {Backbone(one).name for one in asked}
+    found = [one for one in blocks if one.has_text and (not names or one.backbone in names)]
     if not found:
         raise ValueError(
             f"head={kind!r} needs blocks that are embeddings of "

@@ -259,22 +259,25 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
             f"one block that {so}. Give the embeddings themselves. If this is meant, {_SAY_SO}"
         )
         return
-    n_features = 1 + max(block.columns.max() for block in blocks)
-    if n_features < _NARROWEST:
+    said = _many_alike(1 + max(block.columns.max() for block in blocks), names)
+    if said is None:
         return
-    if names is None:
-        said = f"X has no names of columns, so its {n_features} columns are one block"
-    else:
-        stem, n_columns = Counter(re.sub(r"\d+", "#", name) for name in names).most_common(1)[0]
-        if n_columns < _NARROWEST:
-            return
-        example = next(name for name in names if re.sub(r"\d+", "#", name) == stem)
-        said = (
-            f"X has {n_columns} columns such as {example!r}, which no embedder names so, and they "
-            "are in one block"
-        )
     warn(
         f"{said} that {so}. If they are embeddings, name what made them, such "
         "as blocks='zoo', or give a frame with the embedder's names: set_output("
         f"transform='pandas') of the embedder or the ColumnTransformer. If not, {_SAY_SO}"
+    )
+
+
+def _many_alike(n_features, names):
+    """What to say of as many columns as a backbone gives, without names or with alike ones."""
+    if names is None and n_features >= _NARROWEST:
+        return f"X has no names of columns, so its {n_features} columns are one block"
+    stems = [re.sub(r"\d+", "#", name) for name in ([] if names is None else names)]
+    stem, n_columns = Counter(stems).most_common(1)[0] if stems else ("", 0)
+    if n_columns < _NARROWEST:
+        return None
+    return (
+        f"X has {n_columns} columns such as {names[stems.index(stem)]!r}, which no embedder names "
+        "so, and they are in one block"
     )
