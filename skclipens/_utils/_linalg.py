@@ -169,7 +169,7 @@ class _OneBlasThread:
 
     The limit is the process's. Were each thread to set it and set it back, the last one out could
     set back what another had set. So the first one in sets it and the last one out sets it back.
-    Who is alone in it may use as many threads of Python as BLAS had.
+    A thread that is the only one in it may start as many threads of Python as BLAS had.
     """
 
     def __init__(self):
@@ -179,7 +179,7 @@ class _OneBlasThread:
 
     @property
     def n_spare(self):
-        """Threads that BLAS had before, for who is alone inside; otherwise 1."""
+        """Threads that BLAS had before, if one thread of Python is inside; otherwise 1."""
         with self._lock:
             if self._n_inside != 1:
                 return 1

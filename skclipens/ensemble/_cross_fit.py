@@ -1,4 +1,4 @@
-"""What an ensemble would say of a row that it has not seen."""
+"""Held-out logits of an ensemble."""
 
 from copy import copy
 

@@ -63,7 +63,7 @@ class Expert(NamedTuple):
         return self._replace(head=head)
 
     def cross_fit(self, X, y, folds, metadata):
-        """As ``fit``, of a head that knows what it would say without a row; and what that is."""
+        """As ``fit``, of a head that has ``cross_fit``; and its held-out logits, and their mask."""
         head = clone(self.head)
         logits, known = head.cross_fit(
             self.columns_of(X), y, folds=folds, **self.wanted({**metadata, "groups": None})

@@ -147,9 +147,9 @@ class Folds:
 
 
 def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
-    """Fit on all rows, and judge by heads that are fitted on the other folds of each row.
+    """Fit on all rows; held-out logits are of heads that are fitted on the other folds of each row.
 
-    Not for heads that do not learn from rows, or that know what they would say without a row.
+    Heads that learn nothing from rows, or that have ``cross_fit``, are fitted once.
     """
     rows = judging_rows(y)
     place = np.full(len(y), -1)
@@ -199,7 +199,7 @@ def _fit_all(fit, experts, n_jobs):
 
 
 def _fit_one(expert, X, y, classes, folds, metadata, rows):
-    """The fitted expert, which of the rows can judge it without folds, and what it says of them."""
+    """The fitted expert, which of the rows can judge it without another fit, and their logits."""
     if expert.learns and hasattr(expert.head, "cross_fit"):
         fitted, logits, known = expert.cross_fit(X, y, folds, metadata)
         judge = np.flatnonzero(known[rows])

@@ -1,4 +1,4 @@
-"""Heads that know what they would say of a row that they had not seen."""
+"""Heads that give held-out logits themselves."""
 
 from numbers import Real
 
@@ -30,7 +30,7 @@ def own_folds(targets, groups=None):
 
 
 class CrossFitMixin:
-    """A head that knows, at less cost than fitting again, what it would say without a row.
+    """A head that gives held-out logits at less cost than by fits on folds.
 
     A subclass has ``_check_rows(X, y)``, which sets ``classes_`` and gives rows in the form in
     which it learns from them, and positions of their classes; and ``_cross_fit(X, targets, weights,

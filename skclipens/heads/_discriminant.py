@@ -1,4 +1,4 @@
-"""Gaussians with one covariance: discriminants for any ridge, and what they say without a row.
+"""Gaussians with one covariance: discriminants for any ridge, and their leave-one-out logits.
 
 Where there is one row of most classes, no scatter tells columns apart: see `Discriminant.of_means`.
 """

@@ -1,4 +1,4 @@
-"""Kernel ridge regression of residuals: evidence, coefficients, and what is said without a row."""
+"""Kernel ridge regression of residuals: evidence, coefficients, and held-out predictions."""
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
@@ -157,7 +157,7 @@ def _with_noise(K, noise):
 
 
 def _shares(gone, of_class):
-    """What rows that are gone had of the weight of a class, in units of what is left of it."""
+    """Weight of rows that are left out, over that of all other rows of their class."""
     rest = of_class - gone
     some = rest > _ROUNDING * of_class
     return np.divide(gone, rest, out=np.zeros_like(rest), where=some)

@@ -79,7 +79,7 @@ class Sums:
 
 
 class SummedDiscriminant(Discriminant):
-    """A discriminant of sums, and what it says without one of the rows that judge.
+    """A discriminant of sums, and its leave-one-out logits of the rows that judge.
 
     Parameters
     ----------
