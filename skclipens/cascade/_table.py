@@ -1,7 +1,6 @@
 """A cascade: cheap blocks first, and the others only for rows that are still undecided."""
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
@@ -10,9 +9,9 @@ from .._utils._folds import few_shot_folds, held_out_rows, rows_with_weight
 from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
-from .._utils._progress import progress
+from .._utils._progress import in_parallel, progress
 from .._utils._random import draw_seed
-from .._utils._sklearn import InOrder, StrOptions, fit_context, with_settings
+from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_at_least_two, check_rows, check_table, few_rows_per_class
 from .._utils._warnings import each_warning_once
 from ._base import BaseCascade
@@ -205,9 +204,8 @@ class CascadeEnsemble(BaseCascade):
             else:
                 thresholds = 0 if isinstance(self.thresholds, str) else self.thresholds
                 self.thresholds_ = broadcast_thresholds(thresholds, (len(stages) - 1,))
-            fit = delayed(with_settings(_fit))
-            tasks = (fit(estimator, columns, y, metadata) for estimator, columns in stages)
-            self.estimators_ = self._run_fits(tasks, bar)
+            calls = ((*stage, y, metadata) for stage in stages)
+            self.estimators_ = list(in_parallel(_fit, calls, n_jobs=self.n_jobs, bar=bar))
         # A frozen head may know more classes than y has.
         self.classes_ = self.estimators_[-1].classes_
         return self
@@ -233,21 +231,9 @@ class CascadeEnsemble(BaseCascade):
             for k, end in enumerate(ends, start=1)
         ]
 
-    def _run_fits(self, tasks, bar):
-        results = []
-        for result in Parallel(n_jobs=self.n_jobs, return_as="generator")(tasks):
-            results.append(result)
-            bar.update()
-        return results
-
     def _choose_thresholds(self, stages, y, metadata, folds, bar):
-        fit_and_judge = delayed(with_settings(_fit_and_judge))
-        tasks = (
-            fit_and_judge(estimator, columns, y, metadata, train, test)
-            for train, test in folds
-            for estimator, columns in stages
-        )
-        judged = self._run_fits(tasks, bar)
+        calls = ((*stage, y, metadata, *fold) for fold in folds for stage in stages)
+        judged = list(in_parallel(_fit_and_judge, calls, n_jobs=self.n_jobs, bar=bar))
         by_fold = [judged[i : i + len(stages)] for i in range(0, len(judged), len(stages))]
         confidence, correct = np.concatenate([np.stack(fold, axis=2) for fold in by_fold], axis=1)
         weights = some_of(metadata["sample_weight"], held_out_rows(folds))

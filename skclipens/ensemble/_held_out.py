@@ -10,7 +10,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from .._utils._folds import covers_most, few_shot_folds, judging_rows
 from .._utils._linalg import one_blas_thread, take_rows
 from .._utils._metadata import rows_of
-from .._utils._progress import progress
+from .._utils._progress import in_parallel, progress
 from .._utils._sklearn import with_settings
 from ..heads._text_head import encode_ahead
 from ._experts import stack_logits
@@ -169,14 +169,12 @@ def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
         for e, (expert, judge, of_judge) in _fit_all(fit, experts, n_jobs):
             fitted[e] = _counted(bar, expert)
             logits[judge, e], known[judge, e] = of_judge, True
-        fit_on_fold = delayed(with_settings(_fit_on_fold))
-        tasks = (
-            fit_on_fold(*_narrow(experts[e], X), y, classes, train, test, metadata)
-            for e, train, test in jobs
+        calls = (
+            (*_narrow(experts[e], X), y, classes, train, test, metadata) for e, train, test in jobs
         )
-        running = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
+        running = in_parallel(_fit_on_fold, calls, n_jobs=n_jobs, bar=bar)
         for (e, _, test), of_rows in zip(jobs, running, strict=True):
-            logits[place[test], e], known[place[test], e] = _counted(bar, of_rows), True
+            logits[place[test], e], known[place[test], e] = of_rows, True
     return fitted, HeldOut(rows, logits, known)
 
 

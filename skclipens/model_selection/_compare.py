@@ -3,7 +3,6 @@
 from numbers import Integral
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold, check_cv
@@ -14,8 +13,8 @@ from sklearn.utils import indexable
 from .._utils._folds import check_folds, groups_of_copies, numbers_of
 from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of
-from .._utils._progress import progress
-from .._utils._sklearn import safe_indexing, with_settings
+from .._utils._progress import in_parallel, progress
+from .._utils._sklearn import safe_indexing
 from .._utils._validation import column_of_labels, few_rows_per_class, refuse_unlabeled
 from .._utils._warnings import each_warning_once, silent, warn
 from ..embedding._gaps import gaps_of, readable, warn_of_gaps
@@ -124,14 +123,9 @@ def compare_with_baselines(
     ensemble, X, y, groups = _table_of(estimator, X, y, groups)
     X, y, groups = indexable(X, y, groups)
     splits = _splits(cv, X, y, groups)
-    judge = delayed(with_settings(_judge))
-    tasks = (judge(ensemble, baselines, X, y, groups, *split) for split in splits)
-    running = Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
-    found = []
+    calls = ((ensemble, baselines, X, y, groups, *split) for split in splits)
     with progress(len(splits), verbose, desc="comparing", unit="split") as bar:
-        for one in running:
-            found.append(one)
-            bar.update()
+        found = list(in_parallel(_judge, calls, n_jobs=n_jobs, bar=bar))
     return _summary(found, splits, len(y))
 
 
