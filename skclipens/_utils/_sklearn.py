@@ -21,6 +21,8 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call as check_firs
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
+from ._warnings import each_warning_once
+
 __all__ = [
     "HasMethods",
     "InOrder",
@@ -73,10 +75,10 @@ def unchanged_by_failure(*estimators):
 
 
 def fit_context(*, prefer_skip_nested_validation):
-    """scikit-learn's context of a fit; where the fit fails, the estimator is what it was before.
+    """scikit-learn's context of a fit, which also warns of nothing twice.
 
-    Otherwise some attributes would be of the one fit and some of the other, and what was fitted
-    before would be lost.
+    Where the fit fails, the estimator is what it was before. Otherwise some attributes would be of
+    the one fit and some of the other, and what was fitted before would be lost.
     """
 
     def decorate(method):
@@ -84,7 +86,7 @@ def fit_context(*, prefer_skip_nested_validation):
 
         @wraps(method)
         def fit(estimator, *args, **parameters):
-            with unchanged_by_failure(estimator):
+            with unchanged_by_failure(estimator), each_warning_once():
                 return checked(estimator, *args, **parameters)
 
         return fit

@@ -13,7 +13,6 @@ from .._utils._given import warn_of_other_order
 from .._utils._images import check_column
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._validation import check_labels, column_of_labels
-from .._utils._warnings import each_warning_once
 from ..backbones import resolve_backbones
 from ..backbones._kinds import parse_kind
 from ..embedding import CLIPEmbedder, MultiBackboneEmbedder
@@ -154,7 +153,6 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
-    @each_warning_once()
     def fit(self, X, y, sample_weight=None, groups=None):
         """Embed images with all backbones, choose thresholds and fit an estimator for each stage.
 

@@ -24,7 +24,6 @@ from .._utils._sklearn import (
 )
 from .._utils._validation import check_table, few_rows_per_class
 from .._utils._versions import VersionsMixin
-from .._utils._warnings import each_warning_once
 from ._costs import (
     IS_MAPPING,
     block_costs,
@@ -172,7 +171,6 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
-    @each_warning_once()
     def fit(self, X, y, sample_weight=None, groups=None):
         """Select blocks.
 

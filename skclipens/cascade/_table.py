@@ -13,7 +13,6 @@ from .._utils._progress import in_parallel, progress
 from .._utils._random import draw_seed
 from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_at_least_two, check_rows, check_table, few_rows_per_class
-from .._utils._warnings import each_warning_once
 from ._base import BaseCascade
 from ._costs import (
     IS_MAPPING,
@@ -159,7 +158,6 @@ class CascadeEnsemble(BaseCascade):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
-    @each_warning_once()
     def fit(self, X, y, sample_weight=None, groups=None):
         """Choose thresholds, and fit an estimator for each stage.
 

@@ -9,7 +9,6 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS
 from .._utils._linalg import one_blas_thread
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
-from .._utils._warnings import each_warning_once
 from ..heads._text_head import CACHE_CONSTRAINTS
 from ._before_fit import check_before_fit
 from ._composition import HeadComposition
@@ -309,7 +308,6 @@ class AdaptiveBackboneEnsemble(
         self._learn(X, y, sample_weight, groups, judge=False)
         return self
 
-    @each_warning_once()
     def _learn(self, X, y, sample_weight, groups, *, folds=None, judge):
         """Fit; nothing is held out where nothing needs it, unless ``judge`` is true.
 

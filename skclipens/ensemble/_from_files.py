@@ -11,7 +11,6 @@ from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
 from .._utils._validation import column_of_labels, few_rows_per_class
 from .._utils._values import warn_of_texts
-from .._utils._warnings import each_warning_once
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
 from ..heads._from_files import RowsOfFiles, Wanted
@@ -27,7 +26,6 @@ class FitFrom:
     """An ensemble that can be fitted over files."""
 
     @fit_context(prefer_skip_nested_validation=False)
-    @each_warning_once()
     def fit_from(self, folder, y, *, backbones=None, sample_weight=None):
         """Fit over a table that ``embed_to`` has written, a part at a time.
 
