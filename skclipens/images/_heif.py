@@ -1,10 +1,9 @@
 """HEIC files, which phones write and Pillow alone cannot read."""
 
-import os
-
 from PIL import Image, UnidentifiedImageError
 
 from ._errors import image_error
+from ._limits import start_of
 
 SUFFIXES = (".heic", ".heif", ".hif")
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -15,7 +14,7 @@ def open_image(source, name):
 
     Parameters
     ----------
-    source : str, os.PathLike or binary file
+    source : str, os.PathLike or BytesIO
     name : str
         For messages.
 
@@ -43,10 +42,5 @@ def open_image(source, name):
 
 
 def _is_heif(source):
-    if isinstance(source, (str, os.PathLike)):
-        with open(source, "rb") as file:
-            start = file.read(12)
-    else:
-        source.seek(0)
-        start = source.read(12)
+    start = start_of(source, 12)
     return start[4:8] == b"ftyp" and start[8:12] in _BRANDS

@@ -53,11 +53,7 @@ def _too_large(size):
 def refusal_of_format(source):
     """Why a path or a binary file is none that Pillow can read, and what to do."""
     try:
-        if isinstance(source, (str, os.PathLike)):
-            with open(source, "rb") as file:
-                start = file.read(4096)
-        else:
-            start = source.getvalue()[:4096]
+        start = start_of(source, 4096)
     except OSError:
         start = b""
     for sign, kind in _SIGNS.items():
@@ -65,6 +61,14 @@ def refusal_of_format(source):
             return f"it is {kind}", f"{_DRAWN[0].upper()}{_DRAWN[1:]}."
     reason = "not an image file, or of a format that Pillow cannot read"
     return reason, "Convert it, say to PNG, or drop the row."
+
+
+def start_of(source, n_bytes):
+    """The first bytes of a path or of a BytesIO."""
+    if not isinstance(source, (str, os.PathLike)):
+        return source.getvalue()[:n_bytes]
+    with open(source, "rb") as file:
+        return file.read(n_bytes)
 
 
 def is_special(source):
