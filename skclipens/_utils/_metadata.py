@@ -45,9 +45,15 @@ def metadata_for(estimator, given="sample_weight", **metadata):
     ValueError
         If there are weights that the estimator cannot take; names what gave them.
     """
-    taken = metadata_taken(estimator)
+    taken = taken_of(metadata, estimator)
     if metadata.get("sample_weight") is not None and "sample_weight" not in taken:
         refuse_weights([type(estimator).__name__], given)
+    return taken
+
+
+def taken_of(metadata, estimator):
+    """Metadata that there is and that the ``fit`` of an estimator takes; the rest is left out."""
+    taken = metadata_taken(estimator)
     return {name: metadata[name] for name in taken if metadata.get(name) is not None}
 
 

@@ -358,5 +358,4 @@ class AdaptiveBackboneEnsemble(
         )
         return combine_experts(self, fitted, held_out, router, X, y, metadata), held_out
 
-    def _check_before_fit(self, feature_names, y, sample_weight=None, groups=None):
-        check_before_fit(self, feature_names, y, sample_weight, groups)
+    _check_before_fit = check_before_fit  # what a pipeline asks before it embeds images

@@ -8,7 +8,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._linalg import take_columns
-from .._utils._metadata import metadata_taken
+from .._utils._metadata import metadata_taken, taken_of
 from .._utils._validation import few_rows_per_class
 from .._utils._warnings import silent
 from ..heads import ZeroShotHead
@@ -59,20 +59,14 @@ class Expert(NamedTuple):
     def fit(self, X, y, metadata):
         """Return this expert with its head fitted on its own columns."""
         with few_rows_per_class():
-            head = clone(self.head).fit(self.columns_of(X), y, **self.wanted(metadata))
+            head = clone(self.head).fit(self.columns_of(X), y, **taken_of(metadata, self.head))
         return self._replace(head=head)
 
     def cross_fit(self, X, y, folds, metadata):
         """As ``fit``, of a head that has ``cross_fit``; and its held-out logits, and their mask."""
-        head = clone(self.head)
-        logits, known = head.cross_fit(
-            self.columns_of(X), y, folds=folds, **self.wanted({**metadata, "groups": None})
-        )
+        head, given = clone(self.head), taken_of({**metadata, "groups": None}, self.head)
+        logits, known = head.cross_fit(self.columns_of(X), y, folds=folds, **given)
         return self._replace(head=head), logits, known
-
-    def wanted(self, metadata):
-        """Metadata that there is and that the head takes."""
-        return {name: metadata[name] for name in self.takes if metadata.get(name) is not None}
 
     def logits(self, X, classes):
         """Logits of shape (n, C) for all classes, also those that the head has not seen.
