@@ -300,8 +300,8 @@ def labels_of(y, labeled):
         y = np.array(y.tolist())  # no longer of the type that has None
     if len(set(y.tolist())) < 2:
         raise ValueError(
-            f"y labels {len(y)} of {n_rows} rows, of fewer than two classes. Label rows of at "
-            "least two."
+            f"{len(y)} of {n_rows} rows of y have a label, and these are of fewer than two "
+            "classes. Label rows of at least two."
         )
     return y
 
