@@ -154,10 +154,7 @@ def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
     rows = judging_rows(y)
     place = np.full(len(y), -1)
     place[rows] = np.arange(len(rows))
-    to_refit = [expert.learns and not hasattr(expert.head, "cross_fit") for expert in experts]
-    parts = folds.made if any(to_refit) else []
-    parts = [(train, test[place[test] >= 0]) for train, test in parts]
-    jobs = [(e, *part) for e in np.flatnonzero(to_refit) for part in parts if len(part[1])]
+    jobs = _refits(experts, folds, is_judge=place >= 0)
     binding = folds.made if folds.binding and any(expert.learns for expert in experts) else None
     fitted, shape = [None] * len(experts), (len(rows), len(experts))
     logits, known = np.zeros((*shape, len(classes)), X.dtype), np.zeros(shape, bool)
@@ -176,6 +173,15 @@ def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
         for (e, _, test), of_rows in zip(jobs, running, strict=True):
             logits[place[test], e], known[place[test], e] = of_rows, True
     return fitted, HeldOut(rows, logits, known)
+
+
+def _refits(experts, folds, is_judge):
+    """Positions of experts that are fitted on folds, and these, of whose test rows some judge."""
+    to_refit = [
+        e for e, one in enumerate(experts) if one.learns and not hasattr(one.head, "cross_fit")
+    ]
+    parts = [(train, test[is_judge[test]]) for train, test in (folds.made if to_refit else ())]
+    return [(e, *part) for e in to_refit for part in parts if len(part[1])]
 
 
 def _fit_all(fit, experts, n_jobs):
