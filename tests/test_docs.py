@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from _public import MODULES
 
 from tools.docs.pages import run, same
 
@@ -71,29 +72,7 @@ def test_a_page_shows_what_was_printed_up_to_last_digits(shown, printed, expecte
     assert same(shown, printed) is expected
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "skclipens",
-        "skclipens.backbones",
-        "skclipens.cascade",
-        "skclipens.datasets",
-        "skclipens.decomposition",
-        "skclipens.embedding",
-        "skclipens.ensemble",
-        "skclipens.feature_selection",
-        "skclipens.heads",
-        "skclipens.images",
-        "skclipens.inspection",
-        "skclipens.labels",
-        "skclipens.metrics",
-        "skclipens.model_selection",
-        "skclipens.pipeline",
-        "skclipens.retrieval",
-        "skclipens.utils",
-        "skclipens.utils.estimator_checks",
-    ],
-)
+@pytest.mark.parametrize("name", MODULES)
 def test_the_reference_names_what_is_public(name):
     pages = [page.read_text("utf-8") for page in (ROOT / "docs/api").glob("*.md")]
     listed = set(re.findall(r"\w+", " ".join(pages)))

@@ -5,32 +5,14 @@ import inspect
 import re
 
 import pytest
+from _public import MODULES
 from numpydoc.validate import validate
 
-MODULES = [
-    "backbones",
-    "cascade",
-    "datasets",
-    "decomposition",
-    "embedding",
-    "ensemble",
-    "feature_selection",
-    "heads",
-    "images",
-    "inspection",
-    "labels",
-    "metrics",
-    "model_selection",
-    "pipeline",
-    "retrieval",
-    "utils",
-    "utils.estimator_checks",
-]
 PUBLIC = sorted(
-    f"skclipens.{module}.{name}"
-    for module in MODULES
-    for name in importlib.import_module(f"skclipens.{module}").__all__
-    if callable(getattr(importlib.import_module(f"skclipens.{module}"), name))
+    f"{module}.{name}"
+    for module in MODULES[1:]
+    for name in importlib.import_module(module).__all__
+    if callable(getattr(importlib.import_module(module), name))
 )
 
 
