@@ -173,7 +173,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
 
     @fit_context(prefer_skip_nested_validation=False)
     @each_warning_once()
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(self, X, y, *, sample_weight=None, groups=None):
         """Select blocks.
 
         Parameters
