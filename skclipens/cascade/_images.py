@@ -155,7 +155,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
     @fit_context(prefer_skip_nested_validation=False)
     @each_warning_once()
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(self, X, y, *, sample_weight=None, groups=None):
         """Embed images with all backbones, choose thresholds and fit an estimator for each stage.
 
         Parameters
@@ -209,7 +209,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
             random_state=self.random_state,
             verbose=self.verbose,
         )
-        self.cascade_ = cascade.fit(table, y, sample_weight, groups)
+        self.cascade_ = cascade.fit(table, y, sample_weight=sample_weight, groups=groups)
         self.classes_ = self.cascade_.classes_
         self.backbones_ = [parse_kind(block).backbone for block in self.cascade_.block_names_]
         self._note_weights(backbones)
@@ -287,6 +287,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
         return [(range(len(images)), embed)]
 
+    @each_warning_once()
     def predict_with_cost(self, X):
         """Classify images, and say at which stage and cost.
 
