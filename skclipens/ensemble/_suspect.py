@@ -5,11 +5,12 @@ from collections import Counter
 
 import numpy as np
 
-from .._utils._linalg import some_rows, take_columns
+from .._utils._linalg import some_rows, take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import BaseTextHead
+from ..heads._unlike import NO_CONE, likeness
 
 _NEARLY_ALL = 0.99  # of a variance
 _STEADY, _FEWEST = 1e-2, 20  # of a step between rows; rows of which all steps are not equal by luck
@@ -122,10 +123,12 @@ def _warn_of_rescaled_blocks(experts_of_blocks, X):
 
 
 def _is_rescaled(values):
-    """Whether the mean is zero, as StandardScaler makes it, or all minima are, as MinMaxScaler."""
+    """Whether rows were centred, as by StandardScaler, or all minima are 0, as by MinMaxScaler."""
     some = some_rows(values)
     length = np.sqrt(np.mean(np.einsum("nj,nj->n", some, some)))
     if np.linalg.norm(values.mean(axis=0)) < _CENTRED * length:
+        return True
+    if len(some) >= _FEWEST and likeness(unit_rows(some)) < NO_CONE:
         return True
     lowest = -_CENTRED * length
     return bool((some >= lowest).all() and (values.min(axis=0) < -lowest).all())
