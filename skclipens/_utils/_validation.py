@@ -308,7 +308,7 @@ def labels_of(y, labeled):
     if len(set(y.tolist())) < 2:
         raise ValueError(
             f"y labels {len(y)} of {n_rows} rows, of fewer than two classes. Label rows of at "
-            "least two."
+            'least two; None, NaN, "", and -1 among numbers stand for no label.'
         )
     return y
 
