@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from _said import said
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
 from safetensors.numpy import load_file, save_file
@@ -25,6 +26,7 @@ from skclipens import (
     BlockPCA,
     CascadeClassifier,
     CascadeEnsemble,
+    KernelHead,
     LinearDiscriminantHead,
     MultiBackboneEmbedder,
     ResidualHead,
@@ -38,6 +40,7 @@ from skclipens.utils import skops_trusted_types
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 WIDTH = 128
+KERNEL = KernelHead([(BACKBONES[0], slice(WIDTH)), (BACKBONES[1], slice(WIDTH, None))])
 
 
 def embed(paths, **parameters):
@@ -262,6 +265,19 @@ def test_names_of_few_classes_in_another_order(few, n_classes):
     label, called, looks = row.groups()
     assert (called, looks) == (rotated[int(label)], names[int(label)])
     (doubt,) = fit_doubts(X, rotated[targets], head="zero-shot")
+    assert "were labels exchanged" in doubt
+
+
+@pytest.mark.parametrize("head", [ZeroShotHead(BACKBONES[0]), ResidualHead(BACKBONES[0]), KERNEL])
+def test_a_head_alone_looks_at_the_order_of_names(few, head):
+    X, y = few[4]
+    X = X if head is KERNEL else X[:, :WIDTH]
+    names, targets = np.unique(y, return_inverse=True)
+    assert not said(clone(head).set_params(class_names=names.tolist()).fit, X, targets)
+    moved = clone(head).set_params(class_names=np.roll(names, 1).tolist())
+    (doubt,) = said(moved.fit, X, targets)
+    assert "were class_names in another order" in doubt
+    (doubt,) = said(clone(head).fit, X, np.roll(names, 1)[targets])
     assert "were labels exchanged" in doubt
 
 

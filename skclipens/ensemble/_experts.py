@@ -13,6 +13,7 @@ from .._utils._validation import few_rows_per_class
 from .._utils._warnings import silent
 from ..heads import ZeroShotHead
 from ..heads._classifier import LogitClassifierMixin, level, one_column_per_class
+from ..heads._text_head import as_one_of_many
 from ._blocks import Block
 
 _SMALLEST_PROBABILITY = 1e-12
@@ -58,16 +59,15 @@ class Expert(NamedTuple):
 
     def fit(self, X, y, metadata):
         """Return this expert with its head fitted on its own columns."""
-        with few_rows_per_class():
+        with few_rows_per_class(), as_one_of_many():
             head = clone(self.head).fit(self.columns_of(X), y, **self.wanted(metadata))
         return self._replace(head=head)
 
     def cross_fit(self, X, y, folds, metadata):
         """As ``fit``, of a head that knows what it would say without a row; and what that is."""
-        head = clone(self.head)
-        logits, known = head.cross_fit(
-            self.columns_of(X), y, folds=folds, **self.wanted({**metadata, "groups": None})
-        )
+        head, metadata = clone(self.head), self.wanted({**metadata, "groups": None})
+        with as_one_of_many():
+            logits, known = head.cross_fit(self.columns_of(X), y, folds=folds, **metadata)
         return self._replace(head=head), logits, known
 
     def wanted(self, metadata):
