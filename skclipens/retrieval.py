@@ -23,6 +23,8 @@ from .ensemble._blocks import find_blocks
 from .heads._unlike import seen_blocks, warn_of_unlike
 from .images import as_image_list
 from .images._files import is_image_name
+from .images._protocols import is_url
+from .images._wrapped import name_of
 
 __all__ = ["ImageRetriever"]
 
@@ -257,11 +259,13 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
 
     def _queries(self, X):
         """A table of queries, and which of its rows are gaps."""
-        if not (_is_table(X) or self._of_images or self.embedder is not None):
-            raise ValueError(
-                "fit saw a table, and these are images: name what embeds them as it was made, such "
-                "as embedder='zoo', or pass a table of their embeddings."
-            )
+        if not _is_table(X):
+            _refuse_words(X)
+            if not self._of_images and self.embedder is None:
+                raise ValueError(
+                    "fit saw a table, and these are images: name what embeds them as it was made, "
+                    "such as embedder='zoo', or pass a table of their embeddings."
+                )
         table, gaps = self._table(X)
         if gaps.any():
             warn_of_gaps(gaps, "find nothing", as_image_list(X), all_may_be=True)
@@ -356,6 +360,18 @@ def is_file(text):
     if os.path.dirname(text) and os.path.isdir(text):
         raise IsADirectoryError(f"{str(text)!r} is a folder, and no words.")
     return bool(os.path.dirname(text) or os.path.splitext(text)[1]) and os.path.isfile(text)
+
+
+def _refuse_words(X):
+    """Raise ValueError where queries are words, or no collection of images."""
+    first = X if isinstance(X, str) else as_image_list(X)[0]
+    if not isinstance(first, str) or name_of(first) is None or is_url(first):
+        return
+    if not (is_image_name(first) or os.path.dirname(first) or os.path.exists(first)):
+        raise ValueError(
+            f"{str(first)!r} is no picture, and kneighbors finds by pictures. To find by words, "
+            "pass them to search."
+        )
 
 
 def _is_table(X):

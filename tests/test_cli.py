@@ -388,10 +388,11 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     def message(*arguments):
         return run(*arguments, fails=True).stderr
 
-    out = tmp_path / "out.csv"
-    assert "There is no folder" in message("fit", tmp_path / "nowhere", "-o", out)
+    out, named = tmp_path / "out.csv", tmp_path / "out.joblib"
+    assert "There is no folder" in message("fit", tmp_path / "nowhere", "-o", named)
     pd.DataFrame({"path": unseen}).to_csv(tmp_path / "t.csv", index=False)
-    assert "has no labels" in message("fit", tmp_path / "t.csv", "-o", out)
+    assert "has no labels" in message("fit", tmp_path / "t.csv", "-o", named)
+    assert "is a model: name it so" in message("fit", photos / "train", "-o", out)
     assert "must end in .csv or .parquet" in message("predict", model, tmp_path, "-o", "out.txt")
     nowhere = tmp_path / "nowhere" / "m"
     assert "there is no folder" in message("fit", photos / "train", "-o", nowhere)

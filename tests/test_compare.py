@@ -99,6 +99,8 @@ def test_baselines_of_the_user_see_the_same_rows(table, labels):
     with pytest.raises(ValueError, match=r"'ensemble' is the name of another way"):
         taken = {"ensemble": KNeighborsClassifier()}
         compare_with_baselines(clf, table, labels, cv=FEW, baselines=taken)
+    with pytest.raises(TypeError, match=r"baselines is a dict from names .* got list"):
+        compare_with_baselines(clf, table, labels, baselines=[DummyClassifier()])
 
 
 def test_images_are_what_their_embeddings_are(pictures, found, tmp_path):

@@ -93,7 +93,7 @@ def test_weights_far_from_one_are_doubted(wine):
     X, y, _ = wine
     for weight in (0.5 / len(y), 100.0):
         with pytest.warns(UserWarning, match="A weight stands for so many copies") as caught:
-            AdaptiveBackboneEnsemble().fit(X, y, np.full(len(y), weight))
+            AdaptiveBackboneEnsemble().fit(X, y, sample_weight=np.full(len(y), weight))
         assert caught[0].filename == __file__
 
 
@@ -101,8 +101,8 @@ def test_weights_far_from_one_are_doubted(wine):
 def test_weights_that_sum_to_one_are_shares(wine):
     X, y, _ = wine
     weights = np.random.default_rng(0).uniform(0, 2, len(y))
-    found = AdaptiveBackboneEnsemble().fit(X, y, weights / weights.sum())
-    expected = AdaptiveBackboneEnsemble().fit(X, y, weights / weights.mean())
+    found = AdaptiveBackboneEnsemble().fit(X, y, sample_weight=weights / weights.sum())
+    expected = AdaptiveBackboneEnsemble().fit(X, y, sample_weight=weights / weights.mean())
     assert_allclose(found.predict_proba(X), expected.predict_proba(X), rtol=1e-5)
 
 
@@ -111,7 +111,7 @@ def test_weights_that_sum_to_one_are_shares(wine):
 def test_weights_that_are_one_in_the_mean_are_not_doubted(wine, class_weight):
     X, y, _ = wine
     weights = np.random.default_rng(0).uniform(0, 2, len(y))
-    AdaptiveBackboneEnsemble(class_weight=class_weight).fit(X, y, weights)
+    AdaptiveBackboneEnsemble(class_weight=class_weight).fit(X, y, sample_weight=weights)
 
 
 @pytest.mark.parametrize("estimator", [AdaptiveBackboneEnsemble(), LinearDiscriminantHead()])
@@ -120,4 +120,4 @@ def test_a_weight_that_cannot_be_added_up_is_named(wine, estimator):
     weights = np.ones(len(y))
     weights[7] = 1e8
     with pytest.raises(ValueError, match=r"sample_weight of row 7 is 1e\+08"):
-        estimator.fit(X, y, weights)
+        estimator.fit(X, y, sample_weight=weights)

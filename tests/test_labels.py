@@ -115,6 +115,7 @@ def test_wrong_labels_are_the_most_doubtful(emoji, flipped, method):
     y, wrong = flipped
     issues = find_label_issues(make(), X, y, method=method)
     assert list(issues.columns) == [
+        "row",
         "is_label_issue",
         "label_quality",
         "given_label",
@@ -131,6 +132,18 @@ def test_wrong_labels_are_the_most_doubtful(emoji, flipped, method):
     if method == "noise":
         assert issues.attrs["noise_rate"] == pytest.approx(wrong.mean(), abs=0.08)
         assert (marked & ~wrong).sum() <= 5
+
+
+def test_rows_are_called_as_in_a_frame(emoji, flipped):
+    _, X, _ = emoji
+    y = pd.Series(flipped[0], np.arange(84) + 10, name="label")  # as of a part of a table
+    issues = find_label_issues(make(head="linear"), X.set_axis(y.index), y)
+    expected = find_label_issues(make(head="linear"), X, y.to_numpy())
+    assert_array_equal(issues["given_label"], y.loc[issues.index])
+    assert_array_equal(issues["given_label"], y.iloc[issues["row"]])
+    assert_array_equal(issues["row"], expected.index)
+    of_y = find_label_issues(make(head="linear"), X.to_numpy(), y)  # X has no index
+    assert_array_equal(of_y["given_label"], y.loc[of_y.index])
 
 
 def test_right_labels_are_left_alone(emoji):

@@ -14,7 +14,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import (
+    MinMaxScaler,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -312,7 +317,15 @@ def test_a_column_that_was_made_of_the_labels_is_named():
     assert not [text for text in texts if mentions in text]
 
 
-@pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler()])
+@pytest.mark.parametrize(
+    "scaler",
+    [
+        StandardScaler(),
+        MinMaxScaler(),
+        RobustScaler(),
+        QuantileTransformer(n_quantiles=20, output_distribution="normal"),
+    ],
+)
 def test_embeddings_that_were_scaled_are_named(table, scaler):
     X, y = table
     clf = make_pipeline(scaler, AdaptiveBackboneEnsemble(SPEC, random_state=0))

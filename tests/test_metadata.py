@@ -25,7 +25,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
-from skclipens import AdaptiveBackboneEnsemble, BackboneSelector, CLIPEmbedder
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    BackboneSelector,
+    CLIPEmbedder,
+    make_backbone_pipeline,
+)
 from skclipens._utils._folds import few_shot_folds
 from skclipens.cascade import CascadeEnsemble
 from skclipens.datasets import load_emoji
@@ -246,6 +251,24 @@ def test_what_cannot_take_weights_is_named(iris):
         make(router=Equal()).fit(*iris, sample_weight=np.ones(60))
     with pytest.raises(ValueError, match="class_weight is given, but the fit of Equal cannot"):
         make(router=Equal(), class_weight="balanced").fit(*iris)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        make(),
+        LinearDiscriminantHead(),
+        CascadeEnsemble(HALVES),
+        BackboneSelector(HALVES),
+        OpenSetClassifier(make()),
+        make_backbone_pipeline(BACKBONE),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_groups_are_not_taken_for_weights(estimator, iris):
+    """As they were, third in ``fit``, where splitters of scikit-learn have them."""
+    with pytest.raises(TypeError, match="positional argument"):
+        estimator.fit(*iris, np.arange(60) % 9)
 
 
 # Groups

@@ -446,6 +446,8 @@ def test_calibration_error_is_a_scorer(n_classes):
         ([[0.5, 0.5], [0.7, 0.7]], {}, "Row 1 of y_proba"),
         ([[1.5, -0.5], [1, 0]], {}, "Row 0 of y_proba"),
         ([[0.5, 0.2, 0.3]] * 2, {}, "3 columns for 2 labels"),
+        ([0, 1], {}, "y_proba holds labels, such as 0, .* predict_proba"),
+        (["cat", "dog"], {}, "y_proba holds labels, such as 'cat'"),
         ([[0.5, 0.5]] * 2, {"labels": [1, 1]}, "labels has 1 more than once.*as classes_ does"),
         ([[0.5, 0.5]] * 2, {"n_bins": 0}, "n_bins"),
         ([[0.5, 0.5]] * 2, {"strategy": "other"}, "strategy"),

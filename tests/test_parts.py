@@ -286,7 +286,7 @@ def test_an_ensemble_over_files_of_few_rows_for_each_class(folder, table, n_rows
     weights = some * np.random.default_rng(0).uniform(0.5, 2, len(y))
     clf = AdaptiveBackboneEnsemble(random_state=0)
     found = clone(clf).fit_from(folder, y, sample_weight=weights)
-    assert_same_ensemble(found, clone(clf).fit(X[some], y[some], weights[some]), X)
+    assert_same_ensemble(found, clone(clf).fit(X[some], y[some], sample_weight=weights[some]), X)
 
 
 def test_a_class_without_weight_is_none_of_an_ensemble_over_files(folder, table):

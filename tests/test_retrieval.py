@@ -237,6 +237,18 @@ def test_what_cannot_be_searched(table):
         ImageRetriever().fit(table).kneighbors(table.iloc[:, ::-1])
 
 
+@pytest.mark.parametrize("words", ["a cat", ["a cat"], np.array(["a cat", "a dog"])])
+def test_words_are_no_pictures(emoji, table, words):
+    for retriever in (ImageRetriever().fit(table), ImageRetriever(PAIR).fit(emoji.filenames[:3])):
+        with pytest.raises(ValueError, match=r"'a cat' is no picture, .* pass them to search"):
+            retriever.kneighbors(words)
+
+
+def test_one_row_of_a_table_is_no_picture(table):
+    with pytest.raises(ValueError, match=r"Expected images, got values of shape \(256,\)"):
+        ImageRetriever().fit(table).kneighbors(table.to_numpy()[0])
+
+
 def test_queries_with_blocks_in_another_order_are_doubted(table):
     X = table.to_numpy()
     retriever = ImageRetriever(PAIR).fit(X)

@@ -9,12 +9,14 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from _said import said
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
 from safetensors.numpy import load_file, save_file
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import Normalizer, StandardScaler
 
@@ -24,6 +26,7 @@ from skclipens import (
     BlockPCA,
     CascadeClassifier,
     CascadeEnsemble,
+    KernelHead,
     LinearDiscriminantHead,
     MultiBackboneEmbedder,
     ResidualHead,
@@ -37,6 +40,7 @@ from skclipens.utils import skops_trusted_types
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 WIDTH = 128
+KERNEL = KernelHead([(BACKBONES[0], slice(WIDTH)), (BACKBONES[1], slice(WIDTH, None))])
 
 
 def embed(paths, **parameters):
@@ -80,6 +84,15 @@ def test_blocks_in_another_order(clf, table):
     assert "'zoo/RN20', 'zoo/ViT-8' are unlike those of fit" in doubt
     with pytest.warns(UserWarning, match="unlike those of fit"):
         clf.predict_proba(swapped(X[1::2]))
+
+
+@pytest.mark.parametrize("estimator", [None, LogisticRegression()])
+def test_a_cascade_says_a_doubt_once(table, estimator):
+    X, y = table
+    clf = CascadeEnsemble(BACKBONES, estimator=estimator, thresholds=1.1).fit(X[::2], y[::2])
+    assert not doubts(clf, X[1::2])
+    (doubt,) = doubts(clf, swapped(X[1::2]))
+    assert "'zoo/RN20', 'zoo/ViT-8' are unlike those of fit" in doubt
 
 
 def test_another_model_of_the_same_width(clf, table, emoji):
@@ -255,6 +268,19 @@ def test_names_of_few_classes_in_another_order(few, n_classes):
     assert "were labels exchanged" in doubt
 
 
+@pytest.mark.parametrize("head", [ZeroShotHead(BACKBONES[0]), ResidualHead(BACKBONES[0]), KERNEL])
+def test_a_head_alone_looks_at_the_order_of_names(few, head):
+    X, y = few[4]
+    X = X if head is KERNEL else X[:, :WIDTH]
+    names, targets = np.unique(y, return_inverse=True)
+    assert not said(clone(head).set_params(class_names=names.tolist()).fit, X, targets)
+    moved = clone(head).set_params(class_names=np.roll(names, 1).tolist())
+    (doubt,) = said(moved.fit, X, targets)
+    assert "were class_names in another order" in doubt
+    (doubt,) = said(clone(head).fit, X, np.roll(names, 1)[targets])
+    assert "were labels exchanged" in doubt
+
+
 def test_two_names_of_many_that_are_exchanged(few):
     X, y = few[16]
     names, targets = np.unique(y, return_inverse=True)
@@ -378,7 +404,7 @@ def test_what_is_given_for_rows_in_another_order(frame):
         assert clf.score(X, other) < 0.2
     weights = pd.Series(1.0, other.index)
     with pytest.warns(UserWarning, match="X and sample_weight have the same index in another"):
-        AdaptiveBackboneEnsemble(random_state=0).fit(X, y, weights)
+        AdaptiveBackboneEnsemble(random_state=0).fit(X, y, sample_weight=weights)
     with pytest.warns(UserWarning, match="X and groups have the same index in another order"):
         AdaptiveBackboneEnsemble(random_state=0).fit(X, y, groups=weights)
     with pytest.warns(UserWarning, match="X and y have the same index in another order"):
@@ -471,7 +497,7 @@ def test_copies_of_rows_are_rows_with_their_weight(frame, n_copies):
     rows = np.repeat(np.arange(len(y)), np.random.default_rng(0).integers(1, n_copies + 1, len(y)))
     clf = AdaptiveBackboneEnsemble(random_state=0)
     weights = np.bincount(rows).astype(float)
-    expected = clone(clf).fit(X, y, weights)
+    expected = clone(clf).fit(X, y, sample_weight=weights)
     found = clone(clf).fit(X.iloc[rows], y[rows])
     assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
     (logits, known), (of_copies, known_copies) = (

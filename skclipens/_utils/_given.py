@@ -126,3 +126,18 @@ def _in_other_order(index, other):
 def is_default(index):
     """Whether the index of a frame or Series is 0, 1, 2 and so on, which says nothing of a row."""
     return getattr(index, "start", None) == 0 and index.step == 1
+
+
+def index_of(*given):
+    """The index of the first frame or Series, of those whose index says something; or None.
+
+    Parameters
+    ----------
+    *given : array-like of n rows
+
+    Returns
+    -------
+    pandas.Index or None
+    """
+    indices = [getattr(one, "index", None) for one in given]
+    return next((one for one in indices if hasattr(one, "equals") and not is_default(one)), None)

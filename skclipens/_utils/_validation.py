@@ -301,7 +301,8 @@ def labels_of(y, labeled):
     if len(set(y.tolist())) < 2:
         raise ValueError(
             f"{len(y)} of {n_rows} rows of y have a label, and these are of fewer than two "
-            "classes. Label rows of at least two."
+            'classes. Label rows of at least two; None, NaN, "", and -1 among numbers stand for no '
+            "label."
         )
     return y
 

@@ -15,11 +15,19 @@ _said = ContextVar("what was said in the call of each_warning_once that is runni
 _BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib"}
 
 
-def warn(message, category=UserWarning):
-    """Warn at the line that led here from outside of this package, scikit-learn and joblib."""
+def warn(message, category=UserWarning, *, doubt=None):
+    """Warn at the line that led here from outside of this package, scikit-learn and joblib.
+
+    Parameters
+    ----------
+    message : str
+    category : type
+    doubt : str or None
+        By what :func:`each_warning_once` knows it again. None: by the message, without numbers.
+    """
     said = _said.get()
     if said is not None:
-        doubt = _NAME_OR_NUMBER.sub(lambda found: found[1] or "", message), category
+        doubt = doubt or _NAME_OR_NUMBER.sub(lambda found: found[1] or "", message), category
         if doubt in said:
             return
         said.add(doubt)

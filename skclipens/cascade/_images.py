@@ -13,6 +13,7 @@ from .._utils._given import warn_of_other_order
 from .._utils._images import check_column
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._validation import check_labels, column_of_labels
+from .._utils._warnings import each_warning_once
 from ..backbones import resolve_backbones
 from ..backbones._kinds import parse_kind
 from ..embedding import CLIPEmbedder, MultiBackboneEmbedder
@@ -153,7 +154,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(self, X, y, *, sample_weight=None, groups=None):
         """Embed images with all backbones, choose thresholds and fit an estimator for each stage.
 
         Parameters
@@ -207,7 +208,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
             random_state=self.random_state,
             verbose=self.verbose,
         )
-        self.cascade_ = cascade.fit(table, y, sample_weight, groups)
+        self.cascade_ = cascade.fit(table, y, sample_weight=sample_weight, groups=groups)
         self.classes_ = self.cascade_.classes_
         self.backbones_ = [parse_kind(block).backbone for block in self.cascade_.block_names_]
         self._note_weights(backbones)
@@ -285,6 +286,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
         return [(range(len(images)), embed)]
 
+    @each_warning_once()
     def predict_with_cost(self, X):
         """Classify images, and say at which stage and cost.
 

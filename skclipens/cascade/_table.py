@@ -13,6 +13,8 @@ from .._utils._progress import in_parallel, progress
 from .._utils._random import draw_seed
 from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_at_least_two, check_rows, check_table, few_rows_per_class
+from .._utils._warnings import each_warning_once
+from ..heads._unlike import seen_blocks, warn_of_unlike
 from ._base import BaseCascade
 from ._costs import (
     IS_MAPPING,
@@ -124,6 +126,7 @@ class CascadeEnsemble(BaseCascade):
     array([1., 1., 1.])
     """
 
+    _seen = ()  # see `seen_blocks`
     _parameter_constraints: dict = {
         **BaseCascade._parameter_constraints,
         "blocks": [None, str, dict, InOrder()],
@@ -158,7 +161,7 @@ class CascadeEnsemble(BaseCascade):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(self, X, y, *, sample_weight=None, groups=None):
         """Choose thresholds, and fit an estimator for each stage.
 
         Parameters
@@ -189,6 +192,7 @@ class CascadeEnsemble(BaseCascade):
         _, X, y, metadata, cv = rows_with_weight(X, y, metadata, self.cv)
         check_at_least_two(np.unique(y))
         blocks = self._ordered_blocks()
+        self._seen = seen_blocks(blocks, X)
         seed = draw_seed(self.random_state)
         stages = self._stages(blocks, X, seed)
         vars(self).pop("curve_", None)  # of an earlier fit
@@ -251,6 +255,7 @@ class CascadeEnsemble(BaseCascade):
             f"cv={self.cv} can hold out no row whose class is among {others}, too. {_WAY_OUT}"
         )
 
+    @each_warning_once()
     def predict_with_cost(self, X):
         """Classify, and say at which stage and cost.
 
@@ -274,6 +279,7 @@ class CascadeEnsemble(BaseCascade):
         """
         check_is_fitted(self)
         X = check_rows(self, X)
+        warn_of_unlike(self._seen, X)
         return self._run(range(len(X)), lambda stage, rows: X[np.ix_(rows, self._columns[stage])])
 
     def _run(self, rows, columns_of_stage):

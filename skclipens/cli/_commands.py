@@ -180,7 +180,7 @@ def fit(pictures, output, head, class_names, raw_names, backbones, **options):
 
     MODEL is a BackbonePipeline that joblib has written.
     """
-    check_can_write(output, [pictures], ("",))
+    check_can_write(output, filter(None, [pictures, class_names]), suffixes=None)
     files, labels = find_labelled(pictures, raw_names)
     options["class_names"] = names_of_classes(class_names, labels)
     model = make_backbone_pipeline(backbones, head=head, random_state=0, **_given(**options))

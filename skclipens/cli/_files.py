@@ -152,8 +152,8 @@ def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
         The output.
     sources : sequence of str
         What is read, of which the output must be none.
-    suffixes : tuple of str
-        How the output may end.
+    suffixes : tuple of str or None
+        How the output may end. None: a model, of any ending but those of what commands read.
 
     Raises
     ------
@@ -164,6 +164,10 @@ def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
     for source in sources:
         if Path(path).exists() and Path(source).exists() and os.path.samefile(path, source):
             raise ValueError(f"The output {path!r} is read, too: give it another name.")
+    if suffixes is None:
+        if path.lower().endswith((*TABLE_SUFFIXES, *IMAGE_SUFFIXES)):
+            raise ValueError(f"The output {path!r} is a model: name it so, such as model.joblib.")
+        return
     if not path.lower().endswith(suffixes):
         raise ValueError(f"The output {path!r} must end in {' or '.join(suffixes)}.")
     if path.lower().endswith(".parquet"):

@@ -271,7 +271,7 @@ class AdaptiveBackboneEnsemble(
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, sample_weight=None, groups=None):
+    def fit(self, X, y=None, *, sample_weight=None, groups=None):
         """Fit the heads, and how to combine them.
 
         Parameters

@@ -13,6 +13,7 @@ from .._utils._validation import few_rows_per_class
 from .._utils._warnings import silent
 from ..heads import ZeroShotHead
 from ..heads._classifier import LogitClassifierMixin, level, one_column_per_class
+from ..heads._text_head import as_one_of_many
 from ._blocks import Block
 
 _SMALLEST_PROBABILITY = 1e-12
@@ -58,14 +59,15 @@ class Expert(NamedTuple):
 
     def fit(self, X, y, metadata):
         """Return this expert with its head fitted on its own columns."""
-        with few_rows_per_class():
+        with few_rows_per_class(), as_one_of_many():
             head = clone(self.head).fit(self.columns_of(X), y, **taken_of(metadata, self.head))
         return self._replace(head=head)
 
     def cross_fit(self, X, y, folds, metadata):
         """As ``fit``, of a head that has ``cross_fit``; and its held-out logits, and their mask."""
         head, given = clone(self.head), taken_of({**metadata, "groups": None}, self.head)
-        logits, known = head.cross_fit(self.columns_of(X), y, folds=folds, **given)
+        with as_one_of_many():
+            logits, known = head.cross_fit(self.columns_of(X), y, folds=folds, **given)
         return self._replace(head=head), logits, known
 
     def logits(self, X, classes):

@@ -5,11 +5,12 @@ from collections import Counter
 
 import numpy as np
 
-from .._utils._linalg import subsample, take_columns
+from .._utils._linalg import subsample, take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import BaseTextHead
+from ..heads._unlike import NO_CONE, likeness
 from ._experts import distinct_blocks
 
 _NEARLY_ALL = 0.99  # of a variance
@@ -123,10 +124,12 @@ def _warn_of_rescaled_blocks(experts_of_blocks, X):
 
 
 def _is_rescaled(values):
-    """Whether the mean is zero, as StandardScaler makes it, or all minima are, as MinMaxScaler."""
+    """Whether rows were centred, as by StandardScaler, or all minima are 0, as by MinMaxScaler."""
     some = subsample(values)
     length = np.sqrt(np.mean(np.einsum("nj,nj->n", some, some)))
     if np.linalg.norm(values.mean(axis=0)) < _CENTRED * length:
+        return True
+    if len(some) >= _FEWEST and likeness(unit_rows(some)) < NO_CONE:
         return True
     lowest = -_CENTRED * length
     return bool((some >= lowest).all() and (values.min(axis=0) < -lowest).all())

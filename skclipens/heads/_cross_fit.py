@@ -41,7 +41,7 @@ class CrossFitMixin:
     _starts_from_prompts = False
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(self, X, y, *, sample_weight=None, groups=None):
         """Learn from rows; heads with a text tower encode the names of the classes.
 
         Parameters

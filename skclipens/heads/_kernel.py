@@ -7,14 +7,14 @@ from sklearn.utils import check_random_state
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import codes_of, covers_most, has_peer, judging_rows
-from .._utils._linalg import parts_of, side_by_side, take_columns, take_rows, unit_blocks
+from .._utils._linalg import parts_of, side_by_side, take_columns, take_rows, unit_blocks, unit_rows
 from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_at_least_two, check_table
 from ._cross_fit import CrossFitTableHead
 from ._from_files import Wanted
 from ._kernel_regression import Regression, predict
 from ._temperature import correction_temperature, fit_temperature
-from ._text_head import CACHE_CONSTRAINTS
+from ._text_head import CACHE_CONSTRAINTS, as_one_of_many, doubt_names
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
@@ -205,11 +205,15 @@ class KernelHead(CrossFitTableHead):
         names = ("templates", "class_names", "cache")
         options = {name: getattr(self, name) for name in names}
         of_each = np.unique(y, return_index=True)[1]  # a row of each class is enough
-        self.text_heads_ = [
-            (ZeroShotHead(backbone, **options).fit(X[of_each][:, columns], y[of_each]), columns)
-            for backbone, columns in self._blocks(X.shape[1])
-            if backbone is not None
-        ]
+        with as_one_of_many():
+            self.text_heads_ = [
+                (ZeroShotHead(backbone, **options).fit(X[of_each][:, columns], y[of_each]), columns)
+                for backbone, columns in self._blocks(X.shape[1])
+                if backbone is not None
+            ]
+        if self.text_heads_:
+            heads, columns = zip(*self.text_heads_, strict=True)
+            doubt_names(heads, [unit_rows(X[:, of_head]) for of_head in columns], targets)
         return targets
 
     def _fit_base(self, features, targets, weights):

@@ -3,6 +3,8 @@
 import os
 import reprlib
 from collections import OrderedDict
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -20,14 +22,19 @@ from ..embedding import EmbeddingStore
 from ..embedding._texts import embed_classes
 from ..embedding._weights import WeightsMixin
 from ._classifier import LogitClassifierMixin
+from ._names_order import warn_of_names
 from ._unlike import seen_block, warn_of_unlike
 
 CACHE_CONSTRAINTS = [None, "boolean", str, os.PathLike, EmbeddingStore]
 _MAX_BYTES = 2**27
+_MOST_CLASSES = 1000  # whose names are compared with all classes
 _MAX_LENGTH = 10_000  # characters of a name
 
 _encoded = OrderedDict()
 _lock = ForkLock()  # of the line above only: prompts are encoded without it
+_is_alone = ContextVar(
+    "whether heads are fitted by themselves, and not by an ensemble", default=True
+)
 
 
 def _class_features(backbone, names, templates, cache=None, bar=None):
@@ -193,6 +200,22 @@ def _as_python(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
+@contextmanager
+def as_one_of_many():
+    """A context of fits of heads that do not doubt names: who fits them has more to judge by."""
+    token = _is_alone.set(False)
+    try:
+        yield
+    finally:
+        _is_alone.reset(token)
+
+
+def doubt_names(heads, rows, targets):
+    """Look at the order of names, where heads are fitted alone; see :func:`warn_of_names`."""
+    if _is_alone.get() and len(heads[0].classes_) <= _MOST_CLASSES:
+        warn_of_names(heads, [subsample(one) for one in rows], subsample(targets))
+
+
 class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
     """A head that starts from the text features of its classes.
 
@@ -223,6 +246,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         classes, targets = np.unique(y, return_inverse=True)
         self._encode(classes, self.class_names, self.templates)
         X = unit_rows(X)
+        doubt_names([self], [X], targets)
         self._seen = (seen_block(backbone.name, np.arange(backbone.width), True, X),)
         return X, targets
 

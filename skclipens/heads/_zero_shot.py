@@ -67,7 +67,7 @@ class ZeroShotHead(BaseTextHead):
         Parameters
         ----------
         X : array-like of shape (n, width)
-            Embeddings; only their width is looked at.
+            Embeddings, of which nothing is learned.
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
@@ -83,6 +83,11 @@ class ZeroShotHead(BaseTextHead):
         ValueError
             If X is not as wide as the backbone's embedding, a class has no name or a template has
             no place for it.
+
+        Warns
+        -----
+        UserWarning
+            If prompts would classify X far better were the names of the classes in another order.
         """
         features, _ = self._fit_text(X, y)
         check_weights(sample_weight, features)

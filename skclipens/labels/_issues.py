@@ -5,6 +5,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, softmax
 from sklearn.base import clone, is_classifier
 
+from .._utils._given import index_of
 from .._utils._sklearn import HasMethods, StrOptions, validate_params
 from .._utils._validation import check_labels
 from ._held_out import checked_labels, held_out_logits, without_embedder
@@ -55,8 +56,10 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     Returns
     -------
     pandas.DataFrame
-        One row for each row of X, the most doubtful first, indexed by the position in X (``row``):
+        One row for each row of X, the most doubtful first, with the index of X, or of y where X is
+        no frame or Series:
 
+        - ``row``: the position in X, for arrays and lists;
         - ``is_label_issue``: whether the label is probably wrong;
         - ``label_quality``: the probability that it is right, by the mixture, or with
           ``"confident-learning"`` the probability of the label by the classifier. NaN where no
@@ -98,13 +101,14 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     >>> y[[3, 80]] = y[[80, 3]]
     >>> clf = make_backbone_pipeline(["zoo/RN20", "zoo/ViT-16"], random_state=0)
     >>> issues = find_label_issues(clf, X, y)
-    >>> sorted(issues.index[:2].tolist())
+    >>> sorted(issues["row"][:2].tolist())
     [3, 80]
     """
     import pandas as pd
 
     if not is_classifier(estimator):
         raise TypeError(f"estimator must be a classifier; got {type(estimator).__name__}.")
+    index = index_of(X, y)
     X, y, groups = checked_labels(X, y, groups)
     check_labels(y)
     classifier, X = without_embedder(estimator, X)
@@ -122,12 +126,13 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     issue, quality, attrs = judge(logits[known].astype(float), targets)
     frame = pd.DataFrame(
         {
+            "row": np.arange(len(y)),
             "is_label_issue": np.zeros(len(y), bool),
             "label_quality": np.full(len(y), np.nan),
             "given_label": y,
             "predicted_label": np.full(len(y), None, object),
         },
-        index=pd.RangeIndex(len(y), name="row"),
+        index=index,
     )
     frame.loc[known, "is_label_issue"] = issue
     frame.loc[known, "label_quality"] = quality

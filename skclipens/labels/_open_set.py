@@ -134,7 +134,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, groups=None):
+    def fit(self, X, y, *, groups=None):
         """Fit the classifier, and learn how familiar labelled rows are to it.
 
         Parameters

@@ -155,7 +155,14 @@ def _refuse_other_order(columns, labels):
 
 
 def _check_proba(y_proba):
-    y_proba = check_array(without_mask(y_proba), ensure_2d=False, input_name="y_proba")
+    y_proba = without_mask(y_proba)
+    first = np.asarray(y_proba)[:1].tolist()
+    if first and not isinstance(first[0], (float, list)):
+        raise ValueError(
+            f"y_proba holds labels, such as {first[0]!r}, where probabilities are wanted: pass "
+            "what predict_proba gives."
+        )
+    y_proba = check_array(y_proba, ensure_2d=False, input_name="y_proba")
     if y_proba.ndim == 1:
         y_proba = np.stack([1 - y_proba, y_proba], axis=1)
     wrong = (y_proba < 0).any(axis=1) | (np.abs(y_proba.sum(axis=1) - 1) > 1e-3)

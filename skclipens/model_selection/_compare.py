@@ -79,7 +79,7 @@ def compare_with_baselines(
     Raises
     ------
     TypeError
-        If `estimator` is no ensemble that learns from blocks of columns.
+        If `estimator` is no ensemble that learns from blocks of columns, or `baselines` no dict.
     ValueError
         If a row has no label, a split has a row on both sides, or a baseline has the name of
         another way.
@@ -130,6 +130,11 @@ def compare_with_baselines(
 
 
 def _checked_names(baselines):
+    if not hasattr(baselines, "keys"):
+        raise TypeError(
+            "baselines is a dict from names to classifiers, such as {'nearest': "
+            f"KNeighborsClassifier()}}; got {type(baselines).__name__}."
+        )
     for name in baselines:
         if name in (ENSEMBLE, LOGISTIC, PROMPTS, ORACLE) or name.endswith(_ALONE):
             raise ValueError(f"baselines: {name!r} is the name of another way. Rename it.")

@@ -158,7 +158,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         return part
 
     @_all_steps_or_none
-    def fit(self, X, y=None, sample_weight=None, groups=None, **params):
+    def fit(self, X, y=None, *, sample_weight=None, groups=None, **params):
         """Check what can be known without reading an image; then embed images and fit the steps.
 
         Parameters
@@ -201,7 +201,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
 
     @_available("fit_transform")
     @_all_steps_or_none
-    def fit_transform(self, X, y=None, sample_weight=None, groups=None, **params):
+    def fit_transform(self, X, y=None, *, sample_weight=None, groups=None, **params):
         """Fit, and transform the same images; each is embedded once.
 
         Parameters
