@@ -3,7 +3,7 @@
 from typing import Any
 
 from skclipens.ensemble import AdaptiveBackboneEnsemble as AdaptiveBackboneEnsemble
-from skclipens.backbones import BackboneNotAvailableError as BackboneNotAvailableError
+from skclipens.exceptions import BackboneNotAvailableError as BackboneNotAvailableError
 from skclipens.cascade import BackboneSelector as BackboneSelector
 from skclipens.decomposition import BlockPCA as BlockPCA
 from skclipens.heads import CLAPHead as CLAPHead
@@ -14,13 +14,14 @@ from skclipens.cascade import CascadeEnsemble as CascadeEnsemble
 from skclipens.heads import CrossModalHead as CrossModalHead
 from skclipens.embedding import EmbeddingStore as EmbeddingStore
 from skclipens.heads import GDAHead as GDAHead
-from skclipens.images import ImageError as ImageError
+from skclipens.exceptions import ImageError as ImageError
 from skclipens.retrieval import ImageRetriever as ImageRetriever
 from skclipens.heads import KernelHead as KernelHead
 from skclipens.heads import LinearDiscriminantHead as LinearDiscriminantHead
 from skclipens.heads import LinearProbeHead as LinearProbeHead
 from skclipens.embedding import MultiBackboneEmbedder as MultiBackboneEmbedder
 from skclipens.heads import ResidualHead as ResidualHead
+from skclipens.exceptions import SuspectedMistakeWarning as SuspectedMistakeWarning
 from skclipens.heads import TipAdapterHead as TipAdapterHead
 from skclipens.heads import ZeroShotHead as ZeroShotHead
 from skclipens.backbones import list_backbones as list_backbones

@@ -122,7 +122,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
 
         Warns
         -----
-        UserWarning
+        SuspectedMistakeWarning
             If X may hold embeddings, but does not say of which backbones: an array of 128 columns
             or more, say, without `blocks`.
         """
@@ -167,7 +167,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
 
         Warns
         -----
-        UserWarning
+        SuspectedMistakeWarning
             If embeddings are unlike those of ``fit``, as of other models or another length.
         """
         check_is_fitted(self)

@@ -230,7 +230,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
 
         Warns
         -----
-        UserWarning
+        SuspectedMistakeWarning
             If 20 rows or more of a table are unlike those of ``fit``, as where blocks of an array
             stand in another order.
         """

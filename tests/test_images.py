@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms
 
-from skclipens.images import ImageError, as_image_list, load_image
+from skclipens.exceptions import ImageError
+from skclipens.images import as_image_list, load_image
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*nearly black")  # many pictures here are
 

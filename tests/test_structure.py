@@ -23,6 +23,7 @@ FLOORS = [
     {"backbones", "datasets"},
     {"images", "zoo"},
     {"_utils"},
+    {"exceptions"},
 ]
 FLOOR_OF = {house: floor for floor, houses in enumerate(FLOORS) for house in houses}
 # An import that is meant: the same job by another way.

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from skclipens import CLIPEmbedder, ZeroShotHead
-from skclipens.backbones import Backbone, BackboneNotAvailableError, load_backbone
+from skclipens.backbones import Backbone, load_backbone
+from skclipens.exceptions import BackboneNotAvailableError
 
 VISION = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16}
 TEXT = {"context_length": 8, "vocab_size": 100, "width": 64, "heads": 1, "layers": 1}

@@ -13,7 +13,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from skclipens import AdaptiveBackboneEnsemble, CLAPHead, LinearProbeHead
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    CLAPHead,
+    LinearProbeHead,
+    SuspectedMistakeWarning,
+)
 from skclipens._utils._warnings import silent
 from skclipens.model_selection import FewShotSplit
 
@@ -141,3 +146,15 @@ def test_each_thread_is_told(shown):
     in_threads(fit)
     for beginning in ("With n_shots=5", "A label such as 0", "CLAPHead did not converge"):
         assert sum(text.startswith(beginning) for text in texts(shown)) == 4, beginning
+
+
+def test_suspected_mistakes_are_a_category_of_their_own():
+    """A program can stop at them, and go on at what is only said."""
+    X, y = np.eye(6), np.repeat(["Cat", "cat", "dog"], 2)
+    clf = AdaptiveBackboneEnsemble([("all", slice(0, 6))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SuspectedMistakeWarning)
+        with pytest.raises(SuspectedMistakeWarning, match="'Cat'"):
+            clf.fit(X, y)
+        with pytest.warns(UserWarning, match="one sample is kept for testing"):
+            next(FewShotSplit(2).split(X, y))

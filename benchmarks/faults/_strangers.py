@@ -19,8 +19,9 @@ import torch
 
 from benchmarks.faults._places import NOT_RUN, Outcomes, server
 from skclipens import CLIPEmbedder, zoo
-from skclipens.backbones import BackboneNotAvailableError, clear_backbone_cache, load_backbone
+from skclipens.backbones import clear_backbone_cache, load_backbone
 from skclipens.datasets import load_emoji
+from skclipens.exceptions import BackboneNotAvailableError
 
 try:
     from skclipens.datasets._archives import kept_inside

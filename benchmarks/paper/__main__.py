@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from skclipens.images import ImageError
+from skclipens.exceptions import ImageError
 
 from .._machine import parser_of
 from .._options import backbones_of

@@ -124,7 +124,7 @@ def rows_with_weight(X, y, metadata, cv):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If no row of a class has a weight.
     """
     weights = metadata["sample_weight"]

@@ -92,7 +92,7 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If both have the same index, of which no label is there twice, in another order, or names
         in common at other places, as in a fold of such rows. Numbers in common may be positions in
         different tables.

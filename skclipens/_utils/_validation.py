@@ -171,7 +171,7 @@ def warn_of_unknown_labels(classes, y, advice="Are they written otherwise, or nu
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         Names them, and the first row.
     """
     labels = np.asarray(y)

@@ -141,7 +141,7 @@ def warn_of_texts(y):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         Names these classes and the first row.
     """
     if y.dtype.kind not in "OUT":
@@ -195,7 +195,7 @@ def warn_of_writings(first, name):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         Names the first two such classes and their rows.
     """
     # Of one letter, case may be meant.

@@ -7,6 +7,7 @@ import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from ..exceptions import SuspectedMistakeWarning
 from ._locks import ForkLock
 
 _NOTHING = "(?!)"  # matches no text
@@ -15,7 +16,7 @@ _said = ContextVar("what was said in the call of each_warning_once that is runni
 _BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib"}
 
 
-def warn(message, category=UserWarning, *, doubt=None):
+def warn(message, category=SuspectedMistakeWarning, *, doubt=None):
     """Warn at the line that led here from outside of this package, scikit-learn and joblib.
 
     Parameters

@@ -11,7 +11,6 @@ Imports ``images``, ``zoo`` and ``_utils``; ``embedding`` and all above may impo
 
 from ._catalogue import list_backbones
 from ._devices import resolve_device
-from ._errors import BackboneNotAvailableError
 from ._loading import (
     LoadedBackbone,
     clear_backbone_cache,
@@ -22,7 +21,6 @@ from ._spec import Backbone, resolve_backbones
 
 __all__ = [
     "Backbone",
-    "BackboneNotAvailableError",
     "LoadedBackbone",
     "clear_backbone_cache",
     "list_backbones",

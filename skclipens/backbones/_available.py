@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from ._errors import BackboneNotAvailableError
+from ..exceptions import BackboneNotAvailableError
 
 _PATIENCE = 5.0  # seconds
 _HUB_FILES = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]

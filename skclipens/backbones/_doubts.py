@@ -39,7 +39,7 @@ def warn_of_prompts(backbone, names, templates):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         Names the first such classes, and the backbone.
     """
     _warn_of_codes(names)

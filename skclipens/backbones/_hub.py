@@ -6,8 +6,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..exceptions import BackboneNotAvailableError
 from ._available import check_hub
-from ._errors import BackboneNotAvailableError
 
 CONFIG = "open_clip_config.json"
 _ADVICE = (

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from .._utils._locks import ForkLock, renew_in_fork
+from ..exceptions import BackboneNotAvailableError
 from ._available import advice_of
 from ._checkpoints import reason
 from ._configs import find_vocabulary
 from ._devices import cpu_by_default
-from ._errors import BackboneNotAvailableError
 from ._forks import mend_threads
 from ._hub import CONFIG, checked_downloads
 from ._mismatch import explain_misfit

@@ -68,7 +68,7 @@ def warn_of_guesses(backbone):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If nothing is known of a file, and its architecture exists with either activation, or has
         pretrained weights that need another preprocessing than OpenAI's; or if the configuration
         in a directory does not say how images are prepared.

@@ -69,7 +69,7 @@ def check_classes(root, folders):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If they are called so and have pictures; or if none of them has a picture beside its
         folders, and most of these have the same names. Names that say nothing, such as years, are
         not looked at.

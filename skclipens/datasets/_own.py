@@ -11,7 +11,7 @@ from .._utils._messages import listed
 from .._utils._missing import is_missing
 from .._utils._values import first_rows, warn_of_writings
 from .._utils._warnings import warn
-from ..images import ImageError
+from ..exceptions import ImageError
 from ..images._files import IMAGE_SUFFIXES, is_hidden, is_image_name
 from ..images._protocols import is_url
 from ..images._wrapped import name_of, unwrapped
@@ -178,7 +178,7 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If labels differ only in case, blanks, "_", zeros or signs that look alike, such as "cat"
         and "Cat"; says the rows.
 
@@ -281,7 +281,9 @@ def _warn_of_skipped(skipped):
     shown = [one for one in skipped if not is_hidden(Path(one).name)]
     if shown:
         named = listed(shown, write=str)
-        warn(f"Left out, as no images, in no class's folder, or read already: {named}.")
+        warn(
+            f"Left out, as no images, in no class's folder, or read already: {named}.", UserWarning
+        )
 
 
 def _column(table, given, usual, parameter):

@@ -106,7 +106,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
 
         Warns
         -----
-        UserWarning
+        SuspectedMistakeWarning
             If Pillow warns of images, such as of damaged tags, or pixels are nearly black for their
             dtype; names the first of them.
         """

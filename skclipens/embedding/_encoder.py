@@ -14,7 +14,7 @@ from .._utils._locks import ForkLock
 from .._utils._warnings import warn
 from ..backbones import load_backbones
 from ..backbones._devices import without_autocast
-from ..backbones._errors import check_finite
+from ..backbones._finite import check_finite
 from ..backbones._preprocessing import (
     Resize,
     resize_key,
@@ -163,6 +163,7 @@ class _Replica:
         warn(
             f"{n} images at once do not fit in the memory of {self.device}; going on with "
             f"{self.max_batch}. Set batch_size={self.max_batch} to avoid the failed attempts.",
+            UserWarning,
         )
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

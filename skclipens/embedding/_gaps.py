@@ -6,7 +6,7 @@ from .._utils._messages import listed
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import column_of_labels, unlabeled_rows
 from .._utils._warnings import warn
-from ..images import ImageError
+from ..exceptions import ImageError
 from ..images._wrapped import row_named
 
 
@@ -77,7 +77,9 @@ def warn_of_gaps(gaps, what, images, all_may_be=False, labels=None):
         raise ImageError(f"None of the {len(gaps)} images can be read: {named}.")
     lost = _classes_lost(gaps, labels)
     more = f" No other image shows {listed(lost)}, of which nothing is learned." if lost else ""
-    warn(f"{len(rows)} of {len(gaps)} images cannot be read and {what}: {named}.{more}")
+    warn(
+        f"{len(rows)} of {len(gaps)} images cannot be read and {what}: {named}.{more}", UserWarning
+    )
 
 
 def _classes_lost(gaps, labels):

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from ..backbones._pretrained import preprocessing, uses_quick_gelu
-from ..images import ImageError, load_image
+from ..exceptions import ImageError
+from ..images import load_image
 from ..images._pillow_warnings import recorded
 from ..images._wrapped import unwrapped
 

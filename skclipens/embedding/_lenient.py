@@ -75,4 +75,5 @@ class LenientStore(EmbeddingStore):
             warn(
                 f"{self._failure} The result is complete, but embeddings that are not in the "
                 "store are computed in each call.",
+                UserWarning,
             )

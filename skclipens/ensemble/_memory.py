@@ -39,6 +39,7 @@ def kept_by(memory, function, ignore):
             warn(
                 f"memory cannot be used: {error}. What is fitted is complete, but is not kept. "
                 "Free some space, or set memory to a folder that can be written to.",
+                UserWarning,
             )
         return function(experts, *args, **options)
 

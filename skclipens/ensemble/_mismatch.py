@@ -28,7 +28,7 @@ def warn_of_mismatch(ensemble, X, y):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If a block fits the texts of another one, and not its own, or if prompts would classify the
         rows far better were the names in another order.
     """

@@ -35,7 +35,7 @@ def warn_of_columns(experts, X, names):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If all rows of a block are the same; if a column is an index, or has nearly all of the
         variance that one of this package's heads gets to see; or if embeddings that are compared
         with texts are a place off, or were centred or scaled. Names the blocks, or the column.
@@ -180,7 +180,7 @@ def warn_of_labels_in_columns(experts, X, y, names):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If a column, or several together, have one value for each class, for too many rows to be
         chance. Names them.
     """
@@ -249,7 +249,7 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If no block is a backbone's, and columns were reduced by a BlockPCA, or there are as many
         as a backbone gives: without names, or with names that differ by a number.
     """

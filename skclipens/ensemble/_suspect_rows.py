@@ -35,7 +35,7 @@ def warn_of_contradictions(X, y, rows):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         Names the first two.
     """
     first = groups_of_copies(X, np.zeros(len(y), int))
@@ -61,7 +61,7 @@ def warn_of_groups(y, groups):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If classes have several rows, but none has rows of two groups.
     """
     if groups is None or len(np.unique(y)) == len(y) or has_peer(y, groups).any():
@@ -86,7 +86,7 @@ def warn_of_guessing(ensemble, relative_loss, n_rows):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         As where rows of X and labels stand in different orders.
     """
     enough = n_rows * np.log(len(ensemble.classes_)) > ENOUGH_LOSS

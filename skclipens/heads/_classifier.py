@@ -76,7 +76,7 @@ class LabeledScoreMixin(ClassifierMixin):
 
         Warns
         -----
-        UserWarning
+        SuspectedMistakeWarning
             If a label was not there in ``fit``, X and y have the same index in another order,
             nearly all rows would be right were labels exchanged, or rows are right as by chance,
             and the classifier is sure of them.

@@ -23,7 +23,7 @@ from .._utils._validation import (
 )
 from .._utils._values import check_range
 from ..embedding._gaps import gaps_of
-from ..images import ImageError
+from ..exceptions import ImageError
 from ._cross_fit import own_folds
 
 

@@ -174,6 +174,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         warn(
             "This head was fitted by fit or fit_from, which keep no sums to which rows could be "
             "added: partial_fit starts anew. A clone of the head does so without this warning.",
+            UserWarning,
         )
         self._drop("coef_", "intercept_")
         if classes is not None:

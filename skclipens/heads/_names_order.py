@@ -36,7 +36,7 @@ def warn_of_names(heads, rows, targets):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         Names a class, what it is called, and what its rows look like.
     """
     if not heads:

@@ -104,7 +104,7 @@ def names_of_classes(classes, class_names):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If two classes have the same name.
 
     See Also
@@ -171,7 +171,7 @@ def check_names(names, labels):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If two are equal: their prompts are the same.
     """
     first = {}

@@ -112,7 +112,7 @@ def warn_of_unlike(seen, X):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If rows point elsewhere than those of ``fit``, or are longer or shorter. Names the blocks.
     """
     X, elsewhere, other_lengths = subsample(X, _ENOUGH), [], []

@@ -86,7 +86,7 @@ class ZeroShotHead(BaseTextHead):
 
         Warns
         -----
-        UserWarning
+        SuspectedMistakeWarning
             If prompts would classify X far better were the names of the classes in another order.
         """
         features, _ = self._fit_text(X, y)

@@ -4,8 +4,7 @@ Knows no models. Imports ``_utils``; ``backbones`` and all above, and ``datasets
 """
 
 from ._collections import as_image_list
-from ._errors import ImageError
 from ._load import load_image
 from ._views import View
 
-__all__ = ["ImageError", "View", "as_image_list", "load_image"]
+__all__ = ["View", "as_image_list", "load_image"]

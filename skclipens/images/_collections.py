@@ -44,7 +44,7 @@ def as_image_list(X):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If one PIL image of several frames stands in several rows, as in a list of PIL's iterator
         of frames: each of them is its current frame.
 

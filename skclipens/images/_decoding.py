@@ -8,7 +8,7 @@ import joblib
 import numpy as np
 import torch
 
-from ._errors import ImageError
+from ..exceptions import ImageError
 from ._load import load_pictures
 from ._pillow_warnings import recorded
 

@@ -1,13 +1,6 @@
-"""The error of an image that cannot be used."""
+"""How the error of an image that cannot be used is worded."""
 
-
-class ImageError(ValueError):
-    """One image that cannot be used, with the reason and what to do about it.
-
-    See Also
-    --------
-    load_image : Raises it.
-    """
+from ..exceptions import ImageError
 
 
 def image_error(name, reason, advice):

@@ -18,8 +18,8 @@ from fsspec.core import url_to_fs
 
 from .._utils._missing import is_missing
 from .._utils._warnings import warn
+from ..exceptions import ImageError
 from ._collections import as_image_list
-from ._errors import ImageError
 from ._heif import SUFFIXES as HEIF_SUFFIXES
 from ._load import load_image
 from ._protocols import LOCAL, check_protocols, is_url, refuse_protocols
@@ -203,7 +203,7 @@ def find_images(X, protocols=LOCAL, on_error="raise"):
         text = (
             f"{len(refused)} images are not fetched, and are rows of NaN. The first: {refused[0]}"
         )
-        warn(text)
+        warn(text, UserWarning)
     places = np.frombuffer(places, np.int64).reshape(-1, 3)
     return ImageFiles(names, places, shards, os.getcwd(), protocols, len(refused))
 

@@ -10,7 +10,8 @@ from PIL import Image, UnidentifiedImageError
 
 from .._utils._locks import ForkLock
 from .._utils._missing import is_missing
-from ._errors import ImageError, image_error
+from ..exceptions import ImageError
+from ._errors import image_error
 from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
 from ._pillow_warnings import doubt
@@ -73,7 +74,7 @@ def load_image(image):
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If pixels of an array, a tensor or a 16-bit picture differ but are all below about 1/16 of
         their range, as 8-bit values in uint16 are; if alpha is, too; or if a picture with
         transparent parts is of one colour on white, as a white drawing is. It is read as it is.

@@ -1,6 +1,6 @@
 """By which protocols of fsspec images are fetched: names can be others', and ask for anything."""
 
-from ._errors import ImageError
+from ..exceptions import ImageError
 
 LOCAL = ("file",)
 _ALIASES = {"local": "file"}

@@ -63,7 +63,7 @@ def expected_calibration_error(
 
     Warns
     -----
-    UserWarning
+    SuspectedMistakeWarning
         If nearly all rows would be right were labels exchanged, as where `labels` are not in the
         order of the columns, or rows are right as by chance, and probabilities are high.
 

@@ -100,7 +100,7 @@ class FewShotSplit(BaseShuffleSplit):
             if `groups` is given.
         """
         if groups is not None:
-            warn(f"The groups parameter is ignored by {type(self).__name__}.")
+            warn(f"The groups parameter is ignored by {type(self).__name__}.", UserWarning)
         _, y = indexable(X, y)
         if y is not None:
             refuse_unlabeled(y, label=-1)
@@ -136,6 +136,7 @@ class FewShotSplit(BaseShuffleSplit):
                 f"With n_shots={self.n_shots}, one sample is kept for testing and the others "
                 "train in the classes with too few members: "
                 f"{classes[class_sizes <= self.n_shots].tolist()}.",
+                UserWarning,
             )
 
     def _draw(self, y_index, class_sizes):

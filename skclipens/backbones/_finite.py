@@ -1,15 +1,6 @@
-"""What goes wrong with a backbone that is named rightly."""
+"""A check of what a backbone computes."""
 
 import numpy as np
-
-
-class BackboneNotAvailableError(RuntimeError):
-    """A pretrained backbone cannot be loaded, mostly since it is not on this machine.
-
-    See Also
-    --------
-    load_backbone : Raises it.
-    """
 
 
 def check_finite(features, name, precision):

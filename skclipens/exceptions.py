@@ -1,0 +1,53 @@
+"""Errors and warnings that a program may want to catch, to filter or to raise."""
+
+__all__ = ["BackboneNotAvailableError", "ImageError", "SuspectedMistakeWarning"]
+
+
+class BackboneNotAvailableError(RuntimeError):
+    """A pretrained backbone cannot be loaded, mostly since it is not on this machine.
+
+    See Also
+    --------
+    skclipens.backbones.load_backbone : Raises it.
+    """
+
+
+class ImageError(ValueError):
+    """One image that cannot be used, with the reason and what to do about it.
+
+    See Also
+    --------
+    skclipens.images.load_image : Raises it.
+    """
+
+
+class SuspectedMistakeWarning(UserWarning):
+    """What was given is probably not what was meant, so answers may be wrong.
+
+    The message says why, and what to look at: names in another order than the labels, columns of
+    another model, rows that were shuffled, pictures that are nearly black.
+
+    See Also
+    --------
+    ImageError : An image cannot be used.
+
+    Notes
+    -----
+    It never stops a program by itself. One that runs unattended can turn it into an error, and one
+    that knows better can ignore it, without other warnings.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from sklearn.datasets import load_iris
+    >>> from skclipens import AdaptiveBackboneEnsemble
+    >>> from skclipens.exceptions import SuspectedMistakeWarning
+    >>> X, y = load_iris(return_X_y=True)
+    >>> labels = [["setosa", "Virginica", "virginica"][c] for c in y]
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", SuspectedMistakeWarning)
+    ...     AdaptiveBackboneEnsemble([("all", slice(0, 4))]).fit(X, labels)
+    Traceback (most recent call last):
+        ...
+    skclipens.exceptions.SuspectedMistakeWarning: y has the classes 'Virginica', ...
+    """
