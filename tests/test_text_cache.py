@@ -56,7 +56,7 @@ def encoded(monkeypatch):
 
 @pytest.fixture
 def table():
-    return np.random.default_rng(0).normal(size=(40, 128)).astype(np.float32)
+    return np.random.default_rng(0).normal(1, size=(40, 128)).astype(np.float32)
 
 
 whole = {}
