@@ -6,8 +6,6 @@ from scipy.optimize import linear_sum_assignment
 from .._utils._warnings import warn
 
 # `python -m benchmarks.doubts` measures how often right uses and mistakes of ensembles are doubted.
-# Heads alone, each on one backbone of the zoo: in 900 draws of 2 to 50 classes with 1, 4 or 16 rows
-# each, from 20 sets, right names are never doubted, and names that mean nothing 7 times.
 #
 # How far accuracy of prompts must rise under the best order of the names: by the first at least,
 # and by more with few classes and few rows, see `_rise_by_luck`. Names that mean nothing rise
