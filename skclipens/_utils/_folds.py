@@ -11,16 +11,14 @@ from sklearn.model_selection import (
     check_cv,
 )
 
+from ._copies import merge_copies, numbers_of
 from ._linalg import some_of
-from ._messages import listed
-from ._metadata import rows_of
 from ._sklearn import HasMethods, Interval, RealNotInt
 from ._validation import few_rows_per_class
-from ._warnings import silent, warn
+from ._warnings import silent
 
 # More rows would change temperatures and weights by less than their error.
 _MAX_JUDGES = 10_000
-_WIDE, _SOME = 32, 8  # columns that a table must have to have copies; columns compared first
 _N_FOLDS = Interval(Integral, 2, None, closed="left")
 _SPLITS = [HasMethods(["split", "get_n_splits"]), "array-like"]
 FOLDS_CONSTRAINTS = [_N_FOLDS, *_SPLITS]
@@ -65,25 +63,16 @@ def few_shot_folds(
         fold has rows on both sides or that are not there.
     """
     if isinstance(cv, Integral):
-        copies = None if groups is not None else _copies_of(X, y)
         options = {"every_class": every_class, "shuffle": shuffle, "random_state": random_state}
-        if copies is None:
+        table = None if groups is not None else numbers_of(X)
+        if table is None:
             return _stratified_folds(y, cv, groups, **options)
-        rows, place = copies
+        rows, place, _ = merge_copies(table, y, None)
         folds = _stratified_folds(y[rows], cv, None, **options)
-        return [[np.flatnonzero(np.isin(place, side)) for side in fold] for fold in folds]
+        return [tuple(np.flatnonzero(np.isin(place, side)) for side in fold) for fold in folds]
     if isinstance(cv, Real):
         return [_split_once(cv, y, groups, random_state)]
     return drop_unseen_classes(_split(check_cv(cv), y, groups, X), y)
-
-
-def _copies_of(X, y):
-    """Rows of a table that are no copies of others, and which stands for each; or None."""
-    table = numbers_of(X)
-    if table is None:
-        return None
-    rows, place, _ = merge_copies(table, y, None)
-    return (rows, place) if len(rows) < len(y) else None
 
 
 def _stratified_folds(y, n_folds, groups, *, every_class, shuffle, random_state):
@@ -103,39 +92,6 @@ def _stratified_folds(y, n_folds, groups, *, every_class, shuffle, random_state)
 def held_out_rows(folds):
     """Positions of the rows that folds hold out, one fold after the other."""
     return np.concatenate([test for _, test in folds]) if folds else np.empty(0, int)
-
-
-def rows_with_weight(X, y, metadata, cv):
-    """What is given of the rows that have a weight; the others are in no part of any fold.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-    metadata : dict
-        ``sample_weight`` and ``groups``, arrays or None.
-    cv : int, float, splitter or list of (train, test)
-
-    Returns
-    -------
-    has_weight : ndarray of shape (n,), bool
-    X, y, metadata, cv
-        Of these rows.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If no row of a class has a weight.
-    """
-    weights = metadata["sample_weight"]
-    has_weight = np.ones(len(y), bool) if weights is None else weights > 0
-    if not has_weight.all():
-        lost = np.setdiff1d(y, y[has_weight]).tolist()
-        if lost:
-            warn(f"No row of {listed(lost)} has a weight above zero, so nothing is learned of it.")
-        cv = folds_of_some(cv, has_weight, X, y, metadata["groups"])
-        X, y, metadata = X[has_weight], y[has_weight], rows_of(metadata, has_weight)
-    return has_weight, X, y, metadata, cv
 
 
 def folds_of_some(cv, some, X, y, groups):
@@ -162,78 +118,6 @@ def folds_of_some(cv, some, X, y, groups):
         tuple(position[rows[some[rows]]] for rows in fold)
         for fold in _split(check_cv(cv), y, groups, X)
     ]
-
-
-def one_of_each_class(has_weight, y):
-    """Rows that have a weight, and one of each class in which no row has one.
-
-    Parameters
-    ----------
-    has_weight : ndarray of shape (n,), bool
-    y : ndarray of shape (n,)
-
-    Returns
-    -------
-    ndarray of shape (n,), bool
-    """
-    some, first = has_weight.copy(), np.unique(y, return_index=True)[1]
-    some[first[~np.isin(y[first], y[has_weight])]] = True
-    return some
-
-
-def groups_of_copies(X, y):
-    """Groups of rows that are the same, as of a picture that is there twice; None where none are.
-
-    Rows of few columns may be the same by chance, and are not taken for copies.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-        Of copies, labels are the same.
-
-    Returns
-    -------
-    ndarray of shape (n,), int, or None
-        The first of the rows that are the same.
-    """
-    if X.ndim != 2 or X.dtype.kind != "f" or X.shape[1] < _WIDE:
-        return None
-    groups, found = np.arange(len(X)), {}
-    columns = np.linspace(0, X.shape[1] - 1, _SOME).astype(int)
-    # Rows that are the same have the same sum; few others do, and these are compared in full.
-    keys = np.sum(X[:, columns] * np.sqrt(np.arange(2.0, 2 + _SOME)), axis=1)
-    _, place, sizes = np.unique(keys, return_inverse=True, return_counts=True)
-    rows = np.flatnonzero(sizes[place] > 1)
-    for row, label in zip(rows.tolist(), y[rows].tolist(), strict=True):
-        groups[row] = found.setdefault((X[row].tobytes(), label), row)
-    return None if (groups == np.arange(len(X))).all() else groups
-
-
-def merge_copies(X, y, weights):
-    """Rows that are no copies of others, with the weight of all of their copies.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-    weights : ndarray of shape (n,) or None
-
-    Returns
-    -------
-    rows : ndarray of shape (m,), int
-        Positions of the rows, in ascending order.
-    place : ndarray of shape (n,), int
-        Which of them stands for a row.
-    weights : ndarray of shape (m,), dtype of X, or None
-    """
-    copies = groups_of_copies(X, y)
-    if copies is None:
-        every = np.arange(len(y))
-        return every, every, weights
-    rows = np.unique(copies)
-    total = np.bincount(copies, weights, minlength=len(y))[rows]
-    return rows, np.searchsorted(rows, copies), total.astype(X.dtype)
 
 
 def codes_of(labels):
@@ -296,14 +180,6 @@ def judging_rows(y):
         return np.arange(len(y))
     some = (np.arange(_MAX_JUDGES) * len(y)) // _MAX_JUDGES
     return np.sort(np.argsort(y, kind="stable")[some])
-
-
-def numbers_of(X):
-    """The numbers of an array or frame as floats; None of anything else, such as images."""
-    values = X.to_numpy() if hasattr(X, "to_numpy") else X
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "biuf":
-        return None
-    return values if values.dtype.kind == "f" else values.astype(float)
 
 
 def _fold_limits(sizes, groups, every_class):

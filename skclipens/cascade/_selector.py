@@ -9,11 +9,12 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, rows_with_weight
+from .._utils._folds import CV_CONSTRAINTS, few_shot_folds
 from .._utils._given import warn_of_other_order
 from .._utils._metadata import check_metadata, metadata_for
 from .._utils._progress import progress
 from .._utils._random import draw_seed
+from .._utils._rows import rows_given
 from .._utils._sklearn import (
     HasMethods,
     InOrder,
@@ -203,7 +204,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         costs = block_costs(self.cost, cost_names(blocks))
         check_budget(self.max_cost, [block.name for block in blocks], costs)
         seed = draw_seed(self.random_state)
-        _, X, y, metadata, cv = rows_with_weight(X, y, metadata, self.cv)
+        X, y, metadata, cv, _ = rows_given(X, y, metadata, self.cv).with_weight()
         folds = self._split(X, y, metadata["groups"], cv, seed)
 
         def score(chosen):

@@ -5,12 +5,13 @@ from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._folds import few_shot_folds, held_out_rows, rows_with_weight
+from .._utils._folds import few_shot_folds, held_out_rows
 from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
 from .._utils._progress import in_parallel, progress
 from .._utils._random import draw_seed
+from .._utils._rows import rows_given
 from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_at_least_two, check_rows, check_table, few_rows_per_class
 from .._utils._warnings import each_warning_once
@@ -189,7 +190,7 @@ class CascadeEnsemble(BaseCascade):
         warn_of_other_order(X, sample_weight=sample_weight, groups=groups)
         X, y = check_table(self, X, y)
         metadata = check_metadata(X, y, sample_weight, groups)
-        _, X, y, metadata, cv = rows_with_weight(X, y, metadata, self.cv)
+        X, y, metadata, cv, _ = rows_given(X, y, metadata, self.cv).with_weight()
         check_at_least_two(np.unique(y))
         blocks = self._ordered_blocks()
         self._seen = seen_blocks(blocks, X)

@@ -313,21 +313,19 @@ class AdaptiveBackboneEnsemble(
 
         Returns
         -------
-        LearnedRows
+        Rows
         HeldOut or None
         """
         for name in ("_table_settings", "_fitted_on"):  # these describe the rows of an earlier fit
             vars(self).pop(name, None)
         cv = self.cv if folds is None else folds
-        rows = rows_to_learn(self, X, y, sample_weight, groups, cv)
+        rows, unlabeled = rows_to_learn(self, X, y, sample_weight, groups, cv)
         learned = rows.X, rows.y, rows.metadata
         # Fits are small: BLAS threads cost more than they save. More cores are used by n_jobs.
         with one_blas_thread():
             relative_loss, held_out = self._fit(*learned, rows.cv, judge)
             if self.unlabeled == "use":
-                self.unlabeled_ = learn_from_unlabeled(
-                    self, *learned, *rows.unlabeled, relative_loss
-                )
+                self.unlabeled_ = learn_from_unlabeled(self, *learned, *unlabeled, relative_loss)
         return rows, held_out
 
     def _fit(self, X, y, metadata, cv, judge=False):

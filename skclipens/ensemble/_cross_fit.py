@@ -62,13 +62,12 @@ class CrossFit:
         have seen the row: of zero-shot heads, that is a few numbers for all rows.
         """
         learned, held_out = self._learn(X, y, sample_weight, groups, folds=folds, judge=True)
-        logits = np.zeros((len(learned.kept), len(self.classes_)), learned.X.dtype)
-        known = np.zeros(len(learned.kept), bool)
+        logits = np.zeros((len(learned.y), len(self.classes_)), learned.X.dtype)
+        known = np.zeros(len(learned.y), bool)
         with one_blas_thread():
             rows, of_rows = self._held_out_logits(learned, held_out)
-        rows = np.flatnonzero(learned.kept)[rows]
         logits[rows], known[rows] = of_rows, True
-        return logits[learned.first], known[learned.first]
+        return learned.of_given(logits), learned.of_given(known)
 
     def _held_out_logits(self, learned, held_out):
         """Positions of rows that all judged experts can say something of unseen, and their logits.
@@ -76,7 +75,7 @@ class CrossFit:
         Returns
         -------
         rows : ndarray of int
-            Among those that are kept.
+            Among those that are learned.
         logits : ndarray of shape (n_rows, C)
         """
         X, y, metadata = learned.X, learned.y, learned.metadata

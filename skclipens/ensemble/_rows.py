@@ -1,45 +1,15 @@
 """The rows that an ensemble learns from: those with a label and a weight, each once."""
 
-from numbers import Real
-from typing import NamedTuple
-
 import numpy as np
 
-from .._utils._folds import folds_of_some, merge_copies, rows_with_weight
+from .._utils._folds import folds_of_some
 from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of
 from .._utils._metadata import check_metadata, class_weights, rows_of
+from .._utils._rows import Rows, places_of
 from .._utils._validation import check_at_least_two, check_partly_labeled, check_table
 from ._plan import takes_weights
 from ._suspect_rows import warn_of_contradictions, warn_of_groups, warn_of_weights
-
-
-class LearnedRows(NamedTuple):
-    """The rows that an ensemble is fitted on, and what is left of the others.
-
-    Attributes
-    ----------
-    kept : ndarray of shape (n,), bool
-        Which of the rows that were given have a label and a weight, and are the first of their
-        copies.
-    first : ndarray of shape (n,), int
-        The first of the copies of each row that was given.
-    X : ndarray of shape (n_kept, n_features)
-    y : ndarray of shape (n_kept,)
-    metadata : dict
-    cv : int, float, splitter or list of (train, test)
-        What ``cv`` stands for where only these rows are there.
-    unlabeled : tuple of ndarray and (ndarray or None)
-        The rows without a label, and their weights.
-    """
-
-    kept: np.ndarray
-    first: np.ndarray
-    X: np.ndarray
-    y: np.ndarray
-    metadata: dict
-    cv: object
-    unlabeled: tuple
 
 
 def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
@@ -47,28 +17,26 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
 
     Returns
     -------
-    LearnedRows
+    rows : Rows
+        Those that have a label and a weight, each once.
+    unlabeled : tuple of ndarray and (ndarray or None)
+        The rows without a label, and their weights.
     """
     warn_of_other_order(X, sample_weight=sample_weight, groups=groups)
-    X, y, kept = _check_rows(ensemble, X, y)
-    metadata = check_metadata(X, kept, sample_weight, groups)
-    unlabeled = X[~kept], some_of(metadata["sample_weight"], ~kept)
-    if not kept.all():
+    X, y, labeled = _check_rows(ensemble, X, y)
+    metadata = check_metadata(X, labeled, sample_weight, groups)
+    unlabeled = X[~labeled], some_of(metadata["sample_weight"], ~labeled)
+    if not labeled.all():
         # A splitter sees the labelled rows alone; splits count all rows.
         if not hasattr(cv, "split"):
-            cv = folds_of_some(cv, kept, X, kept, metadata["groups"])
-        X, metadata = X[kept], rows_of(metadata, kept)
+            cv = folds_of_some(cv, labeled, X, labeled, metadata["groups"])
+        X, metadata = X[labeled], rows_of(metadata, labeled)
     metadata = checked_metadata(ensemble, X, y, **metadata)
     warn_of_weights(metadata["sample_weight"])
-    has_weight, X, y, metadata, cv = rows_with_weight(X, y, metadata, cv)
-    kept[kept] = has_weight
-    warn_of_contradictions(X, y, np.flatnonzero(kept))
-    warn_of_groups(y, metadata["groups"])
-    first_of_kept, X, y, metadata = _without_copies(ensemble, X, y, metadata, cv)
-    first = np.arange(len(kept))
-    first[kept] = np.flatnonzero(kept)[first_of_kept]
-    kept = kept & (first == np.arange(len(kept)))
-    return LearnedRows(kept, first, X, y, metadata, cv, unlabeled)
+    rows = Rows(X, y, metadata, cv, places_of(labeled)).with_weight()
+    warn_of_contradictions(rows.X, rows.y, rows.given)
+    warn_of_groups(rows.y, rows.metadata["groups"])
+    return _without_copies(ensemble, rows), unlabeled
 
 
 def _check_rows(ensemble, X, y):
@@ -91,24 +59,10 @@ def checked_metadata(ensemble, X, y, sample_weight, groups):
     return {**metadata, "sample_weight": weights}
 
 
-def _without_copies(ensemble, X, y, metadata, cv):
-    """Rows that are no copies of others, with the weight of all of their copies.
-
-    Where something cannot take weights, copies stay and are a group.
-
-    Returns
-    -------
-    first : ndarray of shape (n,), int
-        Which of the rows stands for a row.
-    X, y, metadata
-        Of the rows that stand for others, or for themselves.
-    """
-    every, same = np.arange(len(y)), (X, y, metadata)
-    if metadata["groups"] is not None or not isinstance(cv, Real):
-        return every, *same
-    rows, place, weights = merge_copies(X, y, metadata["sample_weight"])
-    if len(rows) == len(every):
-        return every, *same
-    if not takes_weights(ensemble, y):
-        return every, X, y, {**metadata, "groups": rows[place]}
-    return rows[place], X[rows], y[rows], {**metadata, "sample_weight": weights}
+def _without_copies(ensemble, rows):
+    """Rows that are no copies of others; where something cannot take weights, copies are groups."""
+    merged = rows.merge_copies()
+    if len(merged.y) == len(rows.y) or takes_weights(ensemble, rows.y):
+        return merged
+    groups = merged.place[rows.given]
+    return rows._replace(metadata={**rows.metadata, "groups": groups})

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .._utils._folds import groups_of_copies, has_peer
+from .._utils._copies import groups_of_copies
+from .._utils._folds import has_peer
 from .._utils._warnings import warn
 from ._suspect import ENOUGH_LOSS
 

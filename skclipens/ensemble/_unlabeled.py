@@ -11,7 +11,8 @@ import numpy as np
 from scipy.linalg import cholesky, qr, solve, solve_triangular
 from scipy.special import softmax
 
-from .._utils._folds import covers_most, few_shot_folds, held_out_rows, merge_copies
+from .._utils._copies import merge_copies
+from .._utils._folds import covers_most, few_shot_folds, held_out_rows
 from .._utils._linalg import mean_row
 from .._utils._metadata import rows_of
 from .._utils._warnings import silent

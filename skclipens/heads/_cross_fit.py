@@ -1,21 +1,12 @@
 """Heads that give held-out logits themselves."""
 
-from numbers import Real
-
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from .._utils._folds import (
-    check_folds,
-    drop_unseen_classes,
-    few_shot_folds,
-    folds_of_some,
-    merge_copies,
-    one_of_each_class,
-)
+from .._utils._folds import check_folds, drop_unseen_classes, few_shot_folds
 from .._utils._given import warn_of_other_order
-from .._utils._linalg import some_of, take_rows
 from .._utils._metadata import check_metadata
+from .._utils._rows import rows_given
 from .._utils._sklearn import fit_context
 from .._utils._validation import check_at_least_two, check_table
 from ._classifier import LogitClassifierMixin
@@ -69,8 +60,7 @@ class CrossFitMixin:
             If there are fewer than two classes; and of heads with a text tower, if X is not as
             wide as the backbone's embedding, a class has no name or a template has no place for it.
         """
-        given, _ = self._given(X, y, None, groups, sample_weight)
-        self._fit(*given)
+        self._fit(*self._learned(X, y, None, groups, sample_weight)[0])
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -106,49 +96,30 @@ class CrossFitMixin:
         ValueError
             As ``fit``; and if a fold has rows on both sides, or that are not there.
         """
-        given, place = self._given(X, y, folds, groups, sample_weight)
-        return tuple(_of_given(of_rows, place) for of_rows in self._cross_fit(*given))
+        learned, rows = self._learned(X, y, folds, groups, sample_weight)
+        return tuple(rows.of_given(of_rows) for of_rows in self._cross_fit(*learned))
 
     def _fit(self, X, targets, weights, folds, groups):
         self._cross_fit(X, targets, weights, folds, groups)
 
-    def _given(self, X, y, folds, groups, sample_weight):
-        """What ``_cross_fit`` takes; and which of its rows stands for a row that was given, or -1.
+    def _learned(self, X, y, folds, groups, sample_weight):
+        """What ``_cross_fit`` takes, and the `Rows` that these are of.
 
         Rows without weight teach and judge nothing, so none stands for them.
         """
         warn_of_other_order(X, sample_weight=sample_weight, groups=groups)
         X, targets = self._check_rows(X, y)
-        weights, groups = check_metadata(X, targets, sample_weight, groups).values()
-        place, cv = np.arange(len(X)), getattr(self, "cv", None)
-        splits = cv is not None and not isinstance(cv, Real)
-        if folds is not None:
-            folds = check_folds(folds, len(X), "folds")
-        has_weight = np.ones(len(X), bool) if weights is None else weights > 0
-        if not has_weight.all():
-            some = one_of_each_class(has_weight, targets)
-            place = np.where(has_weight, np.cumsum(some) - 1, -1)
-            if folds is not None or splits:  # their positions are among all rows
-                folds = folds_of_some(cv if folds is None else folds, some, X, targets, groups)
-            X, targets, weights = X[some], targets[some], weights[some]
-            groups = some_of(groups, some)
-        if folds is not None:
-            folds = folds if self._starts_from_prompts else drop_unseen_classes(folds, targets)
-        elif groups is None and not splits:
-            rows, of_copies, weights = merge_copies(X, targets, weights)
-            X, targets = take_rows(X, rows), take_rows(targets, rows)
-            place = np.where(place < 0, -1, of_copies[place])
-        return (X, targets, weights, folds, groups), place
-
-
-def _of_given(found, place):
-    """What is found for the rows that stand for those that were given; zeros where none does."""
-    there = place >= 0
-    if there.all():
-        return take_rows(found, place)
-    of_given = np.zeros((len(place), *found.shape[1:]), found.dtype)
-    of_given[there] = found[place[there]]
-    return of_given
+        metadata = check_metadata(X, targets, sample_weight, groups)
+        own = getattr(self, "cv", None)
+        own = N_FOLDS if own is None else own
+        cv = own if folds is None else check_folds(folds, len(X), "folds")
+        rows = rows_given(X, targets, metadata, cv).with_weight_or_first().merge_copies()
+        # Splits of the head's own are folds where some of the rows that they count are left out.
+        folds = None if rows.cv is own else rows.cv
+        if folds is not None and not self._starts_from_prompts:
+            folds = drop_unseen_classes(folds, rows.y)
+        weights, groups = rows.metadata.values()
+        return (rows.X, rows.y, weights, folds, groups), rows
 
 
 class CrossFitTextHead(CrossFitMixin, BaseTextHead):

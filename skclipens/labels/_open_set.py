@@ -7,8 +7,9 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._copies import groups_of_copies
 from .._utils._docstrings import fill_doc
-from .._utils._folds import covers_most, groups_of_copies, has_peer
+from .._utils._folds import covers_most, has_peer
 from .._utils._images import refuse_images
 from .._utils._linalg import parts_of
 from .._utils._sklearn import HasMethods, Interval, fit_context

@@ -10,7 +10,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable
 
-from .._utils._folds import check_folds, groups_of_copies, numbers_of
+from .._utils._copies import groups_of_copies, numbers_of
+from .._utils._folds import check_folds
 from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of
 from .._utils._progress import in_parallel, progress

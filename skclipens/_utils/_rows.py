@@ -1,0 +1,157 @@
+"""Rows to learn from: some of those that are given, with all that is given of each."""
+
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+
+from ._copies import merge_copies
+from ._folds import folds_of_some
+from ._linalg import take_rows
+from ._messages import listed
+from ._metadata import rows_of
+from ._warnings import warn
+
+
+class Rows(NamedTuple):
+    """Rows to learn from, and which of them stands for each row that was given.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+    metadata : dict
+        ``sample_weight`` and ``groups``, arrays of shape (n,) or None.
+    cv : int, float, splitter or list of (train, test)
+        What a user's ``cv`` stands for where only these rows are there.
+    place : ndarray of shape (n_given,), int
+        Position of the row that stands for a row that was given; -1 where none does.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    metadata: dict
+    cv: object
+    place: np.ndarray
+
+    @property
+    def has_weight(self):
+        """Which rows have a weight above zero; ndarray of shape (n,), bool."""
+        weights = self.metadata["sample_weight"]
+        return np.ones(len(self.y), bool) if weights is None else weights > 0
+
+    @property
+    def given(self):
+        """The rows that were given and that a row stands for; ndarray of int."""
+        return np.flatnonzero(self.place >= 0)
+
+    def keep(self, some):
+        """Some of the rows, by a mask; splits are of these.
+
+        Parameters
+        ----------
+        some : ndarray of shape (n,), bool
+
+        Returns
+        -------
+        Rows
+        """
+        if some.all():
+            return self
+        return Rows(
+            self.X[some],
+            self.y[some],
+            rows_of(self.metadata, some),
+            folds_of_some(self.cv, some, self.X, self.y, self.metadata["groups"]),
+            _then(self.place, places_of(some)),
+        )
+
+    def with_weight(self):
+        """The rows that have a weight.
+
+        Returns
+        -------
+        Rows
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If no row of a class has a weight.
+        """
+        has_weight = self.has_weight
+        if has_weight.all():
+            return self
+        lost = np.setdiff1d(self.y, self.y[has_weight]).tolist()
+        if lost:
+            warn(f"No row of {listed(lost)} has a weight above zero, so nothing is learned of it.")
+        return self.keep(has_weight)
+
+    def with_weight_or_first(self):
+        """The rows that have a weight, and the first of each class in which no row has one.
+
+        The latter stand for no row that was given: they judge nothing.
+
+        Returns
+        -------
+        Rows
+        """
+        has_weight = self.has_weight
+        if has_weight.all():
+            return self
+        some, first = has_weight.copy(), np.unique(self.y, return_index=True)[1]
+        some[first[~np.isin(self.y[first], self.y[has_weight])]] = True
+        judges = np.where(has_weight, self.place, -1)
+        return self._replace(place=judges).keep(some)
+
+    def merge_copies(self):
+        """Rows that are no copies of others, with the weight of all of their copies.
+
+        Copies stay where groups or splits say what belongs together.
+
+        Returns
+        -------
+        Rows
+        """
+        if self.metadata["groups"] is not None or not isinstance(self.cv, Real):
+            return self
+        rows, place, weights = merge_copies(self.X, self.y, self.metadata["sample_weight"])
+        return Rows(
+            take_rows(self.X, rows),
+            take_rows(self.y, rows),
+            {**self.metadata, "sample_weight": weights},
+            self.cv,
+            _then(self.place, place),
+        )
+
+    def of_given(self, found):
+        """What is found for rows, for those that were given; zeros where no row stands for one.
+
+        Parameters
+        ----------
+        found : ndarray of shape (n, ...)
+
+        Returns
+        -------
+        ndarray of shape (n_given, ...)
+        """
+        there = self.place >= 0
+        if there.all():
+            return take_rows(found, self.place)
+        of_given = np.zeros((len(there), *found.shape[1:]), found.dtype)
+        of_given[there] = found[self.place[there]]
+        return of_given
+
+
+def rows_given(X, y, metadata, cv):
+    """All rows, each of which stands for itself; see :class:`Rows`."""
+    return Rows(X, y, metadata, cv, np.arange(len(y)))
+
+
+def places_of(some):
+    """Positions of rows among those of a mask; -1 where a row is not."""
+    return np.where(some, np.cumsum(some) - 1, -1)
+
+
+def _then(place, another):
+    """Where positions lead through further positions; -1 where either is."""
+    return np.where(place < 0, -1, another[place])
