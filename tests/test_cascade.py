@@ -156,11 +156,11 @@ def test_no_later_backbone_runs_where_the_first_decides_all(paths, y, forwards):
 # What is predicted
 
 
-def test_threshold_0_is_the_first_stage_and_above_1_the_full_ensemble(paths, y, table):
+def test_threshold_0_is_the_first_stage_and_infinity_the_full_ensemble(paths, y, table):
     train, test = next(FewShotSplit(n_shots=4, random_state=0).split(paths, y))
     columns = np.r_[128:384, 0:128]  # cheapest first
     images = [paths[i] for i in test]
-    for threshold, n_blocks in [(0, 1), (1.01, 3), (np.inf, 3)]:
+    for threshold, n_blocks in [(0, 1), (np.inf, 3)]:
         names, used = CHEAPEST_FIRST[:n_blocks], columns[: 128 * n_blocks]
         expected = AdaptiveBackboneEnsemble(names, head="zero-shot", router="static")
         expected.fit(table[np.ix_(train, used)], y[train])
@@ -501,8 +501,9 @@ def test_errors_of_thresholds():
         CascadeEnsemble(PARTS, cv=0.5).fit(IRIS[rows], SPECIES[rows])
     with pytest.raises(ValueError, match="does not fit a cascade of 2 stages; give one number"):
         CascadeEnsemble(PARTS, thresholds=[0.5, 0.5, 0.5]).fit(IRIS, SPECIES)
-    with pytest.raises(ValueError, match="thresholds must be at least 0"):
-        CascadeEnsemble(PARTS, thresholds=[np.nan]).fit(IRIS, SPECIES)
+    for threshold in (np.nan, 80, 1.1):
+        with pytest.raises(ValueError, match="thresholds are compared with prob.*from 0 to 1"):
+            CascadeEnsemble(PARTS, thresholds=[threshold]).fit(IRIS, SPECIES)
 
 
 def test_an_image_that_cannot_be_read_is_named(paths, y):
@@ -528,7 +529,7 @@ class Unsure(GaussianNB):
 
 
 def test_a_stage_that_gives_nan_is_named_with_the_row():
-    clf = CascadeEnsemble(PARTS, estimator=Unsure(), thresholds=2)
+    clf = CascadeEnsemble(PARTS, estimator=Unsure(), thresholds=np.inf)
     large = np.flatnonzero(IRIS[:, 0] > 7)
     with pytest.raises(ValueError, match=rf"stage 0 gives NaN .* row {large[0]}\."):
         clf.fit(IRIS, SPECIES).predict(IRIS)

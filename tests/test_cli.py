@@ -403,6 +403,7 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     joblib.dump({"a": 1}, tmp_path / "other")
     assert "holds a dict" in message("predict", tmp_path / "other", unseen[0])
     assert "zoo has no model" in message("embed", photos, "-o", out, "--backbones", "zoo/RN21")
+    assert "names nothing" in message("embed", photos, "-o", out, "--backbones", " , ")
     assert "two classes" in message("name", photos, "--classes", "cat")
     (photos / "other" / "fish").mkdir(parents=True)
     shutil.copy(unseen[0], photos / "other" / "fish")

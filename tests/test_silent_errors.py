@@ -227,6 +227,23 @@ def test_a_missing_label_is_no_class(estimator, value, X, y):
         clone(estimator).fit(X, y)
 
 
+@pytest.mark.parametrize("kind", [iter, set, str, lambda values: dict(enumerate(values))])
+def test_what_has_no_value_for_each_row_is_refused_by_name(kind, iris):
+    X, y = iris
+    wrong = kind(y.tolist())
+    with pytest.raises(ValueError, match=f"y is a {type(wrong).__name__}.* in the order of"):
+        AdaptiveBackboneEnsemble(HALVES, head="linear").fit(X, wrong)
+    for name in ("sample_weight", "groups"):
+        with pytest.raises(ValueError, match=f"{name} is a {type(wrong).__name__}"):
+            LinearDiscriminantHead().fit(X, y, **{name: wrong})
+
+
+def test_labels_are_no_weights(iris):
+    X, y = iris
+    with pytest.raises(ValueError, match="sample_weight holds text, such as 'setosa'"):
+        LinearDiscriminantHead().fit(X, y, sample_weight=np.array(["setosa", "virginica"])[y % 2])
+
+
 @pytest.mark.parametrize("kind", [list, np.array, pd.Series])
 def test_minus_one_is_no_class(kind, iris):
     X, y = iris

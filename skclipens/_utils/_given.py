@@ -4,6 +4,7 @@ import numpy as np
 
 from ._missing import is_missing, without_mask
 from ._sklearn import check_sample_weight
+from ._values import refuse_no_column
 from ._warnings import warn
 
 _MOST_WEIGHT, _ROUNDING = 1e5, 1e-5
@@ -31,6 +32,13 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
     if sample_weight is None:
         return None
     sample_weight = without_mask(sample_weight)
+    refuse_no_column(sample_weight, "sample_weight")
+    first = next(iter(np.ravel(np.asarray(sample_weight))[:1].tolist()), None)
+    if isinstance(first, (str, bytes)):
+        raise ValueError(
+            f"sample_weight holds text, such as {first!r}: these may be labels or groups. Give a "
+            "number for each row."
+        )
     if all_may_be_zero and np.shape(sample_weight) == (len(X),) and not np.any(sample_weight):
         return np.zeros(len(X), X.dtype)
     weights = check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
@@ -63,6 +71,7 @@ def check_groups(groups, y):
     """
     if groups is None:
         return None
+    refuse_no_column(groups, "groups")
     groups = without_mask(groups)
     # Of a list, numpy would make the group 'nan' of NaN beside strings.
     given = groups if hasattr(groups, "dtype") else np.asarray(groups, dtype=object)

@@ -12,7 +12,14 @@ from ._given import warn_of_other_order
 from ._images import refuse_images
 from ._messages import listed
 from ._missing import is_missing, without_mask
-from ._values import check_range, refuse_mixed, refuse_text, warn_of_texts, why_no_labels
+from ._values import (
+    check_range,
+    refuse_mixed,
+    refuse_no_column,
+    refuse_text,
+    warn_of_texts,
+    why_no_labels,
+)
 from ._warnings import silent, warn
 
 _FLOATS = [np.float64, np.float32]
@@ -217,6 +224,7 @@ def column_of_labels(y, *, name="y", warn=False):
         NaN beside strings, and of a masked array what is behind the mask.
     """
     if y is not None:  # else scikit-learn's own error
+        refuse_no_column(y, name)
         refuse_mixed(y, name)
     y = without_mask(y)
     if isinstance(y, (list, tuple)) and any(map(is_missing, y)):

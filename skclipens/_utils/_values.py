@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator, Mapping, Set
 from numbers import Number
 
 import numpy as np
@@ -82,6 +83,22 @@ def check_range(X, names=None):
         raise ValueError(
             f"The largest value of X, in column {column}{name}, is {top:.2g}: its square vanishes. "
             "Scale the columns, say by sklearn.preprocessing.StandardScaler."
+        )
+
+
+def refuse_no_column(values, name):
+    """Raise ValueError if what is to have a value for each row is in no order, or is one text.
+
+    Parameters
+    ----------
+    values : object
+    name : str
+        What the values are called.
+    """
+    if isinstance(values, (str, bytes, Mapping, Set, Iterator)):
+        raise ValueError(
+            f"{name} is a {type(values).__name__}. Give a list, an array or a column, with a value "
+            "for each row in the order of the rows."
         )
 
 

@@ -57,9 +57,9 @@ class CascadeEnsemble(BaseCascade):
         Whether blocks are used in the order of their cost, or in that of `blocks`, such as the one
         in which a :class:`~skclipens.feature_selection.BackboneSelector` added them.
     thresholds : "auto", float or array-like of shape (K - 1,), default="auto"
-        Confidence at which each of K stages but the last decides: at 0 the first stage decides
-        everything, above 1 the last one. ``"auto"`` chooses one threshold for all stages on rows
-        that are held out.
+        Confidence, from 0 to 1, at which each of K stages but the last decides: at 0 the first
+        stage decides everything, at infinity the last one. ``"auto"`` chooses one threshold for all
+        stages on rows that are held out.
     max_accuracy_drop : float or None, default=0
         With ``thresholds="auto"``: how much of the accuracy of all blocks together may be given
         up. The cheapest threshold is chosen from which on no higher one loses more. None: the

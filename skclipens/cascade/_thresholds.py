@@ -15,8 +15,11 @@ def broadcast_thresholds(thresholds, shape):
             f"thresholds={thresholds!r} does not fit a cascade of {shape[0] + 1} stages; give one "
             f"number, or {shape[0]}."
         ) from None
-    if np.isnan(thresholds).any() or (thresholds < 0).any():
-        raise ValueError(f"thresholds must be at least 0; got {thresholds.tolist()}.")
+    if not ((thresholds >= 0) & (thresholds <= 1) | (thresholds == np.inf)).all():
+        raise ValueError(
+            "thresholds are compared with probabilities, so they must be from 0 to 1, or infinite "
+            f"where the last stage is to decide everything; got {thresholds.tolist()}."
+        )
     return thresholds.copy()
 
 

@@ -60,7 +60,12 @@ def _say(message, category, *place):
 
 
 def _split(ctx, param, value):
-    return [part.strip() for part in value.split(",") if part.strip()] if value else None
+    if value is None:
+        return None
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    if not parts:
+        raise click.BadParameter(f"names nothing: {value!r}.")
+    return parts
 
 
 def _in_a_folder(ctx, param, value):
