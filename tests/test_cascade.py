@@ -502,7 +502,7 @@ def test_errors_of_thresholds():
     with pytest.raises(ValueError, match="does not fit a cascade of 2 stages; give one number"):
         CascadeEnsemble(PARTS, thresholds=[0.5, 0.5, 0.5]).fit(IRIS, SPECIES)
     for threshold in (np.nan, 80, 1.1):
-        with pytest.raises(ValueError, match="thresholds are compared with prob.*from 0 to 1"):
+        with pytest.raises(ValueError, match=r"thresholds are compared with prob.*from 0 to 1"):
             CascadeEnsemble(PARTS, thresholds=[threshold]).fit(IRIS, SPECIES)
 
 

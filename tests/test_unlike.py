@@ -14,7 +14,8 @@ from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
 from safetensors.numpy import load_file, save_file
 from sklearn.base import clone
-from sklearn.decomposition import PCA
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -459,10 +460,19 @@ def test_embeddings_whose_columns_were_renamed(frame, change):
     assert caught[0].filename == __file__
 
 
-def test_reduced_embeddings_have_no_texts(frame):
+@pytest.mark.parametrize(
+    ("reduction", "first"),
+    [
+        (BlockPCA(4), "zoo/RN20__pca0"),
+        (PCA(8), "pca0"),
+        (TruncatedSVD(8), "truncatedsvd0"),
+        (ColumnTransformer([("image", PCA(8), slice(None))]), "image__pca0"),
+    ],
+)
+def test_reduced_embeddings_have_no_texts(reduction, first, frame):
     X, y = frame
-    reduced = BlockPCA(4).set_output(transform="pandas").fit_transform(X)
-    with pytest.warns(UserWarning, match="'zoo/RN20__pca0', which a BlockPCA has reduced"):
+    reduced = reduction.set_output(transform="pandas").fit_transform(X)
+    with pytest.warns(UserWarning, match=f"'{first}', which are components of others"):
         AdaptiveBackboneEnsemble().fit(reduced, y)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

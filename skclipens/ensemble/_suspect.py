@@ -19,7 +19,8 @@ _UNIT = 1e-3  # of lengths that are one; a column less or more changes those of 
 _CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
 _NARROWEST = 128  # columns that a backbone gives at least
 ENOUGH_LOSS = 100  # of guessing, summed over the rows: what is judged by fewer may be luck
-_REDUCED = re.compile(r"__pca\d+$")  # as BlockPCA names columns
+# As BlockPCA and scikit-learn's own reductions name columns.
+_REDUCED = re.compile(r"(?:^|__)(?:pca|incrementalpca|truncatedsvd)\d+$")
 _SAY_SO = "say so: blocks=[('all', slice(None))]."
 
 
@@ -250,16 +251,16 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
     Warns
     -----
     SuspectedMistakeWarning
-        If no block is a backbone's, and columns were reduced by a BlockPCA, or there are as many
-        as a backbone gives: without names, or with names that differ by a number.
+        If no block is a backbone's, and columns are components, as of a BlockPCA or a PCA, or
+        there are as many as a backbone gives: without names, or with names that differ by a number.
     """
     if any(block.backbone for block in blocks):
         return
     reduced = [] if names is None else [name for name in names if _REDUCED.search(name)]
     if reduced:
         warn(
-            f"X has columns such as {reduced[0]!r}, which a BlockPCA has reduced, and they are in "
-            f"one block that {so}. Give the embeddings themselves. If this is meant, {_SAY_SO}"
+            f"X has columns such as {reduced[0]!r}, which are components of others, and they are "
+            f"in one block that {so}. Give the embeddings themselves. If this is meant, {_SAY_SO}"
         )
         return
     said = _many_alike(1 + max(block.columns.max() for block in blocks), names)
