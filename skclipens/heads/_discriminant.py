@@ -244,7 +244,8 @@ class Discriminant:
         if not self._is_wide:
             return values, self._residuals_of_judges @ vectors, self._means @ vectors
         R = self._residuals
-        some = values > len(values) * np.finfo(R.dtype).eps * values[-1]
+        some = values > np.finfo(R.dtype).eps * values[-1]
+        some[: np.count_nonzero(self._counts)] = False  # zero up to rounding: residuals sum to zero
         values, vectors = values[some], vectors[:, some]
         lengths = np.sqrt(values)
         return values, (vectors * lengths)[self.judges], self._means @ R.T @ (vectors / lengths)
