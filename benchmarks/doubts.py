@@ -12,6 +12,7 @@ from itertools import product
 
 import numpy as np
 
+from skclipens.heads import ZeroShotHead
 from skclipens.heads._text_head import names_of_classes
 
 from ._machine import heading, markdown
@@ -25,12 +26,15 @@ CUT_OFF = "are cut off"  # of prompts, which are as long as some names of traffi
 RIGHT = (
     "fit, all as it should be",
     "fit, names that mean nothing",
+    "fit of one head alone, all as it should be",
+    "fit of one head alone, names that mean nothing",
     "predict pictures of all classes",
     "predict pictures of one class",
 )
 MISTAKES = (
     "fit, names moved by one class",
     "fit, names shuffled",
+    "fit of one head alone, names shuffled",
     "fit, two names exchanged",
     "fit, labels in another order than rows",
     "fit, blocks in another order",
@@ -41,8 +45,9 @@ MISTAKES = (
 _NOTE = """\
 A call is doubted that warns, of anything but prompts that are too long. Labels are numbers, and
 `class_names` a list. {draws} draws of each set, with 1, 4 and 16 labelled pictures per class; at
-most {n_predicted} pictures are predicted, of another style where a set has one. Names that mean
-nothing are six random consonants. What is compared with `fit` in `predict` needs 7 rows in `fit`,
+most {n_predicted} pictures are predicted, of another style where a set has one. One head alone is a
+ZeroShotHead on one backbone, another one in each draw. Names that mean nothing are six random
+consonants. What is compared with `fit` in `predict` needs 7 rows in `fit`,
 and 20 to predict. Names in another order are seen where prompts mean something. Pictures that are
 the same in two classes, as some drawings are without their colours, are not labelled: to doubt
 them is right. Thresholds were chosen on pictures of these sets.
@@ -90,24 +95,34 @@ def measure(task, shots, draw):
         clf = task.ensemble(draw, class_names=list(names))
         return clf, is_doubted(partial(clf.fit, X, y))
 
+    def head_doubted(names):
+        backbone, columns = list(task.blocks.items())[draw % len(task.blocks)]
+        head = ZeroShotHead(backbone, class_names=list(names))
+        return is_doubted(partial(head.fit, X[:, columns], y))
+
     clf, told = fit_doubted()
-    fit, of_nothing, of_all, of_one = RIGHT
+    fit, of_nothing, head, head_of_nothing, of_all, of_one = RIGHT
     yield fit, told
     consonants = rng.choice(list("bcdfghjklmnpqrstvwxz"), (n, 6))
-    yield of_nothing, fit_doubted(np.array(["".join(one) for one in consonants]))[1]
+    consonants = np.array(["".join(one) for one in consonants])
+    yield of_nothing, fit_doubted(consonants)[1]
+    yield head, head_doubted(names)
+    yield head_of_nothing, head_doubted(consonants)
     test = rng.permutation(task.test)[:N_PREDICTED]
     one = task.test[task.codes[task.test] == rng.integers(n)][:N_PREDICTED]
     yield of_all, is_doubted(partial(clf.predict, task.X[test]))
     yield of_one, is_doubted(partial(clf.predict, task.X[one]))
-    moved, shuffled, exchanged, labels, blocks, *at_predict = MISTAKES
+    moved, shuffled, head_shuffled, exchanged, labels, blocks, *at_predict = MISTAKES
     order = np.arange(n)
     yield moved, fit_doubted(names[np.roll(order, 1)])[1]
-    yield shuffled, fit_doubted(names[rng.permutation(n)])[1]
+    order_of_none = rng.permutation(n)
+    yield shuffled, fit_doubted(names[order_of_none])[1]
+    yield head_shuffled, head_doubted(names[order_of_none])
     pair = rng.permutation(n)[:2]
     order[pair] = pair[::-1]
     yield exchanged, fit_doubted(names[order])[1]
     yield labels, fit_doubted(y=rng.permutation(y))[1]
-    turned = np.concatenate(np.split(np.arange(X.shape[1]), task.n_blocks)[::-1])
+    turned = np.concatenate(np.split(np.arange(X.shape[1]), len(task.blocks))[::-1])
     yield blocks, fit_doubted(X=X[:, turned])[1]
     rows = task.X[test]
     mean, deviation = X.mean(axis=0), X.std(axis=0)

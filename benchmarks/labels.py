@@ -27,7 +27,7 @@ from skclipens.model_selection._intervals import paired_interval
 from ._machine import heading, markdown_of, points
 from ._options import backbones_of, parser_of_sets
 from .paper import _sets
-from .paper._embedding import embed
+from .paper._embedding import blocks_of, embed
 
 RATES = (0.0, 0.1, 0.2, 0.4)  # of labels that are flipped, to any other class
 PER_CLASS = 20  # rows, among which labels are flipped
@@ -106,8 +106,7 @@ class Task:
         self.name = dataset.name
         self.X, self.y = np.array(embed(dataset, backbones, work)), np.asarray(dataset.y)
         self.classes, self.codes = np.unique(self.y, return_inverse=True)
-        self.class_names, self.n_blocks = dataset.class_names, len(backbones)
-        self._backbones = backbones
+        self.class_names, self.blocks = dataset.class_names, blocks_of(backbones)
         self._options = {
             "class_names": self.class_names,
             "templates": dataset.templates,
@@ -123,7 +122,7 @@ class Task:
 
     def ensemble(self, seed, **options):
         options = {**self._options, **options}
-        return AdaptiveBackboneEnsemble(self._backbones, random_state=seed, **options)
+        return AdaptiveBackboneEnsemble(list(self.blocks), random_state=seed, **options)
 
     def drawn(self, per_class, rng, classes=None, pool=None):
         """So many rows of each class, drawn."""

@@ -1,6 +1,7 @@
 """The programs that measure time and memory: that they run on few pictures, and what they say."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from benchmarks import (
     real_tables,
     scale,
     search,
+    shrinkage,
     tables,
     unlabeled,
 )
@@ -133,7 +135,21 @@ def test_program_of_doubts(capsys, tmp_path):
     assert all(shares[case] == ["0", "0", "0 |"] for case in doubts.RIGHT)
     # Ten rows of fit, one per class, are enough to compare with.
     assert shares["predict, blocks in another order"] == ["100", "100", "100 |"]
-    assert "Of 12 right uses, 0.0% are doubted; limit 2.0%." in lines
+    assert "Of 18 right uses, 0.0% are doubted; limit 2.0%." in lines
+
+
+def test_program_of_shrinkage(capsys, tmp_path):
+    """With many rows and few columns, linear heads shrink less, and know more for it."""
+    arguments = ["--datasets", "digits", "--backbones", "zoo/ViT-16", "--work", str(tmp_path)]
+    shrinkage.main([*arguments, "--draws", "1", "--shots", "2", "50"])
+    printed = capsys.readouterr().out
+    assert re.findall(r"## (.+) \((?:128|288) columns\)", printed) == [
+        "Image embeddings alone",
+        "Pooled features too",
+    ]
+    few, many = re.findall(r"\| digits \| (20; .+) \| (500; .+) \|", printed)[0]
+    losses = [[float(one) for one in cell.split("; ")[1:]] for cell in (few, many)]
+    assert losses[0][0] == losses[0][1] and losses[1][0] < losses[1][1]
 
 
 def test_rows_that_are_the_same_in_two_classes():
@@ -155,7 +171,7 @@ def test_program_of_pictures_found_by_words(capsys, tmp_path):
     assert "`zoo/ViT-16`" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("program", [columns, doubts, search, tables, unlabeled])
+@pytest.mark.parametrize("program", [columns, doubts, search, shrinkage, tables, unlabeled])
 def test_programs_say_that_no_set_is_available(program, tmp_path):
     with pytest.raises(SystemExit, match="None of the sets is available"):
         program.main(["--datasets", "cifar10", "--data-home", str(tmp_path)])
