@@ -53,27 +53,18 @@ class Rescaling(NamedTuple):
         return scales
 
 
-class Discriminant:
+class BaseDiscriminant:
     r"""Means of classes and scatter within classes, from which a discriminant follows at any ridge.
 
     With the scatter :math:`A = \sum_i w_i r_i r_i^T` of the rows r around the means
     :math:`\mu_c` of their classes, the sum N of the weights and the precision
     :math:`P = N (A + \rho I)^{-1}`, the logit of a class is
-    :math:`\mu_c^T P x - \frac12 \mu_c^T P \mu_c`, plus the logarithm of its prior. All is solved in
-    the smaller of the two dimensions of the table.
+    :math:`\mu_c^T P x - \frac12 \mu_c^T P \mu_c`, plus the logarithm of its prior.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-    targets : ndarray of shape (n,), int
-        Positions of the classes.
-    n_classes : int
-        Of these, some may have no row.
-    weights : ndarray of shape (n,) or None
-        Weights of the rows.
-    log_prior : ndarray of shape (C,) or None
-        None: a class is the likelier the more rows it has.
-    rescaling : Rescaling
+    A subclass sets the attributes, and what methods of this class read: ``_gram``, the scatter
+    within classes; ``_means``, less ``_centre``, the mean of all rows, and times ``_scales``;
+    ``_counts``; ``_log_prior``; and, where rows judge, ``judges``, their positions,
+    ``_residuals_of_judges``, and ``_targets`` and ``_weights`` of all rows.
 
     Attributes
     ----------
@@ -84,31 +75,6 @@ class Discriminant:
     total, within : float
         Traces of the scatter around the mean of all rows, and around the means of classes.
     """
-
-    def __init__(self, X, targets, n_classes, weights=None, log_prior=None, rescaling=None):
-        self._X, self._targets, self._given_weights = X, targets, weights
-        self.rescaling = rescaling = rescaling or Rescaling()
-        self._weights = np.ones(len(X), X.dtype) if weights is None else weights
-        self.n_rows, self.n_features = total_weight(targets, weights), X.shape[1]
-        self._counts = np.bincount(targets, self._weights, minlength=n_classes)
-        self._centre = mean_row(X, weights)
-        R = X - self._centre
-        self._scales = 1.0
-        if rescaling.blocks:
-            totals = [np.average(_squares(R[:, one]), weights=weights) for one in rescaling.blocks]
-            self._scales = rescaling.scales(totals, self._centre)
-            R *= self._scales
-        sums = one_hot(targets, n_classes, self._weights).T @ R
-        self._tiny = np.finfo(X.dtype).tiny
-        self._means = sums / np.maximum(self._counts, self._tiny)[:, None].astype(X.dtype)
-        for part in parts_of(len(R)):
-            R[part] -= self._means[targets[part]]
-            if weights is not None:
-                R[part] *= np.sqrt(weights[part])[:, None]
-        self._residuals = R
-        self.within = float(_squares(R).sum(dtype=float))
-        self.total = self.within + float(self._counts @ _squares(self._means))
-        self._log_prior = self._log_priors(log_prior).astype(X.dtype)
 
     def _log_priors(self, log_prior):
         """Logarithms of priors, or of shares of the rows."""
@@ -121,15 +87,6 @@ class Discriminant:
             return 1.0
         return max(shrinkage * self.total / self.n_features, np.finfo("f").tiny)
 
-    @property
-    def _is_wide(self):
-        return self.n_features > len(self._residuals)
-
-    @cached_property
-    def _gram(self):
-        R = self._residuals
-        return R @ R.T if self._is_wide else R.T @ R
-
     def lowest_where_unseen(self, logits):
         """Logits in which a class without rows has the smallest one of each row.
 
@@ -139,12 +96,6 @@ class Discriminant:
         if not seen.all():
             logits[:, ~seen] = logits[:, seen].min(axis=1, keepdims=True)
         return logits
-
-    def of_rows(self, rows):
-        """The discriminant of some rows, with the priors of all."""
-        of_rows = some_of(self._given_weights, rows)
-        given = self._X[rows], self._targets[rows], len(self._means), of_rows
-        return Discriminant(*given, self._log_prior, self.rescaling)
 
     def linear(self, ridge):
         """Logits as a function of a row.
@@ -158,16 +109,12 @@ class Discriminant:
         coef : ndarray of shape (C, d)
         intercept : ndarray of shape (C,)
         """
-        R, right = self._residuals, self._means.T
-        gram = self._gram.copy()
-        gram.flat[:: len(gram) + 1] += ridge
-        if self._is_wide:
-            dual = solve(gram, R @ right, assume_a="pos", overwrite_a=True)
-            coef = (right - R.T @ dual) * (self.n_rows / ridge)
-        else:
-            coef = solve(gram, right, assume_a="pos", overwrite_a=True) * self.n_rows
+        coef = self._precision_times_means(_plus(self._gram, ridge), ridge)
         halves = np.einsum("cd,dc->c", self._means / 2, coef)
         return self._of_rows_as_they_are(coef.T, -halves, self._log_prior)
+
+    def _precision_times_means(self, gram, ridge):
+        return solve(gram, self._means.T, assume_a="pos", overwrite_a=True) * self.n_rows
 
     def of_means(self, strength):
         """Logits that tell the means of classes apart by a logistic regression.
@@ -229,26 +176,10 @@ class Discriminant:
         return has_peer(self._targets, weights=self._weights)
 
     @cached_property
-    def judges(self):
-        """Positions of the rows that judge, see :func:`~skclipens._utils._folds.judging_rows`."""
-        return judging_rows(self._targets)
-
-    @property
-    def _residuals_of_judges(self):
-        return self._residuals[self.judges]
-
-    @cached_property
     def _basis(self):
         """Eigenvalues of the scatter, and judges and means in terms of its eigenvectors."""
         values, vectors = eigh(self._gram, driver="evd")
-        if not self._is_wide:
-            return values, self._residuals_of_judges @ vectors, self._means @ vectors
-        R = self._residuals
-        some = values > np.finfo(R.dtype).eps * values[-1]
-        some[: np.count_nonzero(self._counts)] = False  # zero up to rounding: residuals sum to zero
-        values, vectors = values[some], vectors[:, some]
-        lengths = np.sqrt(values)
-        return values, (vectors * lengths)[self.judges], self._means @ R.T @ (vectors / lengths)
+        return values, self._residuals_of_judges @ vectors, self._means @ vectors
 
     def left_out(self, ridge):
         r"""Logits of the judges, each by the discriminant of all the others at this ridge.
@@ -317,6 +248,99 @@ class Discriminant:
         between = lengths[some][:, None] + lengths - 2 * products
         between[np.arange(len(some)), some] = 0
         return between[position]
+
+
+class Discriminant(BaseDiscriminant):
+    """A discriminant of rows. All is solved in the smaller of the two dimensions of the table.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    targets : ndarray of shape (n,), int
+        Positions of the classes.
+    n_classes : int
+        Of these, some may have no row.
+    weights : ndarray of shape (n,) or None
+        Weights of the rows.
+    log_prior : ndarray of shape (C,) or None
+        None: a class is the likelier the more rows it has.
+    rescaling : Rescaling
+    """
+
+    def __init__(self, X, targets, n_classes, weights=None, log_prior=None, rescaling=None):
+        self._X, self._targets, self._given_weights = X, targets, weights
+        self.rescaling = rescaling = rescaling or Rescaling()
+        self._weights = np.ones(len(X), X.dtype) if weights is None else weights
+        self.n_rows, self.n_features = total_weight(targets, weights), X.shape[1]
+        self._counts = np.bincount(targets, self._weights, minlength=n_classes)
+        self._centre = mean_row(X, weights)
+        R = X - self._centre
+        self._scales = 1.0
+        if rescaling.blocks:
+            totals = [np.average(_squares(R[:, one]), weights=weights) for one in rescaling.blocks]
+            self._scales = rescaling.scales(totals, self._centre)
+            R *= self._scales
+        sums = one_hot(targets, n_classes, self._weights).T @ R
+        self._tiny = np.finfo(X.dtype).tiny
+        self._means = sums / np.maximum(self._counts, self._tiny)[:, None].astype(X.dtype)
+        for part in parts_of(len(R)):
+            R[part] -= self._means[targets[part]]
+            if weights is not None:
+                R[part] *= np.sqrt(weights[part])[:, None]
+        self._residuals = R
+        self.within = float(_squares(R).sum(dtype=float))
+        self.total = self.within + float(self._counts @ _squares(self._means))
+        self._log_prior = self._log_priors(log_prior).astype(X.dtype)
+
+    def of_rows(self, rows):
+        """The discriminant of some rows, with the priors of all."""
+        of_rows = some_of(self._given_weights, rows)
+        given = self._X[rows], self._targets[rows], len(self._means), of_rows
+        return Discriminant(*given, self._log_prior, self.rescaling)
+
+    @cached_property
+    def judges(self):
+        """Positions of the rows that judge, see :func:`~skclipens._utils._folds.judging_rows`."""
+        return judging_rows(self._targets)
+
+    @property
+    def _residuals_of_judges(self):
+        return self._residuals[self.judges]
+
+    @property
+    def _is_wide(self):
+        return self.n_features > len(self._residuals)
+
+    @cached_property
+    def _gram(self):
+        """The scatter within classes; of a wide table, products of its rows."""
+        R = self._residuals
+        return R @ R.T if self._is_wide else R.T @ R
+
+    def _precision_times_means(self, gram, ridge):
+        if not self._is_wide:
+            return super()._precision_times_means(gram, ridge)
+        R, right = self._residuals, self._means.T
+        dual = solve(gram, R @ right, assume_a="pos", overwrite_a=True)
+        return (right - R.T @ dual) * (self.n_rows / ridge)
+
+    @cached_property
+    def _basis(self):
+        if not self._is_wide:
+            return super()._basis
+        R, (values, vectors) = self._residuals, eigh(self._gram, driver="evd")
+        some = values > np.finfo(R.dtype).eps * values[-1]
+        some[: np.count_nonzero(self._counts)] = False  # zero up to rounding: residuals sum to zero
+        values, vectors = values[some], vectors[:, some]
+        lengths = np.sqrt(values)
+        return values, (vectors * lengths)[self.judges], self._means @ R.T @ (vectors / lengths)
+
+
+def _plus(gram, ridge):
+    """A copy with the ridge on its diagonal."""
+    gram = gram.copy()
+    gram.flat[:: len(gram) + 1] += ridge
+    return gram
 
 
 class HeldOutDiscriminants:

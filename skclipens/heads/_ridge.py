@@ -62,11 +62,37 @@ class RidgeSums:
         return coef, (of_Y - of_X @ coef) / total
 
 
-class Ridge:
+class BaseRidge:
     """Ridge regression with intercept, on all rows or on those that a fold teaches by.
 
     Sums over all rows, less those over the rows of a fold, are those over the others. So rows are
-    multiplied with each other twice, however many folds there are.
+    multiplied with each other twice, however many folds there are. A subclass sets ``_X``, the rows
+    that are known, less their ``_centre``; ``_sums`` over all rows; and ``_alpha``.
+    """
+
+    def _predict_parts(self, parts, judges):
+        """Predictions for the judges by regressions that have not seen them, and which these are.
+
+        Each regression is on all rows but those of a part: the sums over them, and which of them
+        are to be predicted.
+        """
+        predicted = np.zeros((len(self._X), self._sums.n_targets), self._X.dtype)
+        known = np.zeros(len(predicted), bool)
+        for part, test in parts:
+            rows = test[np.isin(test, judges)]
+            coef, intercept = self._sums.without(part).solve(self._alpha)
+            predicted[rows], known[rows] = self._X[rows] @ coef + intercept, True
+        rows = np.flatnonzero(known)
+        return take_rows(predicted, rows), rows
+
+    def fit(self):
+        """Coefficients, (C, d), and intercepts, (C,), of all rows."""
+        coef, intercept = self._sums.solve(self._alpha)
+        return coef.T, intercept - self._centre @ coef
+
+
+class Ridge(BaseRidge):
+    """Ridge regression on rows; where they are fewer than the columns, in the space they span.
 
     Parameters
     ----------
@@ -95,29 +121,13 @@ class Ridge:
         parts = ((self._sums_of(np.setdiff1d(everyone, train)), test) for train, test in folds)
         return self._predict_parts(parts, judges)
 
-    def _predict_parts(self, parts, judges):
-        """Predictions for the judges by regressions that have not seen them, and which these are.
-
-        Each regression is on all rows but those of a part: the sums over them, and which of them
-        are to be predicted.
-        """
-        predicted = np.zeros((len(self._X), self._sums.n_targets), self._X.dtype)
-        known = np.zeros(len(predicted), bool)
-        for part, test in parts:
-            rows = test[np.isin(test, judges)]
-            coef, intercept = self._sums.without(part).solve(self._alpha)
-            predicted[rows], known[rows] = self._X[rows] @ coef + intercept, True
-        rows = np.flatnonzero(known)
-        return take_rows(predicted, rows), rows
-
     def fit(self):
         """Coefficients, (C, d), and intercepts, (C,), of all rows."""
-        coef, intercept = self._sums.solve(self._alpha)
-        intercept = intercept - self._centre @ coef
-        return (coef if self._basis is None else self._basis @ coef).T, intercept
+        coef, intercept = super().fit()
+        return coef if self._basis is None else (self._basis @ coef.T).T, intercept
 
 
-class SummedRidge(Ridge):
+class SummedRidge(BaseRidge):
     """Ridge regression from sums over rows of which some are known.
 
     Parameters
@@ -132,7 +142,7 @@ class SummedRidge(Ridge):
     """
 
     def __init__(self, sums, centre, X, alpha):
-        self._basis, self._alpha, self._centre = None, alpha, centre
+        self._alpha, self._centre = alpha, centre
         *self._parts, self._sums = sums
         for part in self._parts:
             self._sums.merge(part)

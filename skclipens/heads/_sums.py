@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._utils._linalg import one_hot, parts_of, some_of
-from ._discriminant import Discriminant, Rescaling
+from ._discriminant import BaseDiscriminant, Rescaling
 
 
 class Sums:
@@ -78,7 +78,7 @@ class Sums:
         return gap * np.sqrt(n_rows * share)
 
 
-class SummedDiscriminant(Discriminant):
+class SummedDiscriminant(BaseDiscriminant):
     """A discriminant of sums, and its leave-one-out logits of the rows that judge.
 
     Parameters
@@ -92,8 +92,6 @@ class SummedDiscriminant(Discriminant):
     X_judges : ndarray of shape (n_judges, d) or None
     rescaling : Rescaling
     """
-
-    _is_wide = False
 
     def __init__(
         self, sums, targets=None, weights=None, judges=None, X_judges=None, rescaling=None
@@ -115,15 +113,10 @@ class SummedDiscriminant(Discriminant):
         self.total = float(scatter.trace())
         self.within = self.total - float(between.trace())
         self._gram = np.subtract(scatter, between, out=between)
-        self._residuals = None
         self._log_prior = self._log_priors(None)
         if judges is not None:
             self._targets = targets
             self._weights = np.ones(len(targets)) if weights is None else weights
             self.judges = judges
             R = (X_judges - self._centre) * self._scales - self._means[targets[judges]]
-            self._of_judges = R * np.sqrt(self._weights[judges])[:, None]
-
-    @property
-    def _residuals_of_judges(self):
-        return self._of_judges
+            self._residuals_of_judges = R * np.sqrt(self._weights[judges])[:, None]
