@@ -83,12 +83,12 @@ class LinearDiscriminantHead(CrossFitTableHead):
     ``"auto"`` takes the shrinkage and the variance of what is rescaled with the smallest log-loss
     of the training rows, each classified by the discriminant of all others and calibrated by one
     temperature. The variance is 1, 10 or 100. Of shrinkages 1 is tried first, then 3, 10 and 30 for
-    as long as the loss falls, and if it does not, 0.3, 0.1, 0.03 and 0.01: less is better where
-    rows outnumber columns. The formula of Sherman and Morrison gives all these from one
-    eigendecomposition of the scatter within classes; priors and v stay those of all rows. A row is
-    farther from the mean of the m - 1 others of its class than a new row is from that of all m: the
-    distance is divided by the expected ratio. Groups are left out in five folds. Of more than
-    10,000 rows, a stratified sample of 10,000 is held out.
+    as long as the loss falls, and if it does not and rows outnumber columns, 0.3, 0.1, 0.03 and
+    0.01. The formula of Sherman and Morrison gives all these from one eigendecomposition of the
+    scatter within classes; priors and v stay those of all rows. A row is farther from the mean of
+    the m - 1 others of its class than a new row is from that of all m: the distance is divided by
+    the expected ratio. Groups are left out in five folds. Of more than 10,000 rows, a stratified
+    sample of 10,000 is held out.
 
     The only row of a class cannot be held out. Where that holds for at least half of the classes,
     nothing is searched and both are 1; and where at least half have one row only, the head
@@ -366,7 +366,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
                 found[:] = [one for one in found if one[0] <= limit]
                 return loss
 
-            _descend(loss_of)
+            whole = held_out.discriminant
+            _descend(loss_of, _MORE, _LESS if whole.n_rows > whole.n_features else ())
         _, self.shrinkage_, held_out, logits = found[0]
         return held_out, logits
 
@@ -380,10 +381,10 @@ class LinearDiscriminantHead(CrossFitTableHead):
         return of_level, intercept - intercept.mean(), False
 
 
-def _descend(loss_of):
-    """Try shrinkages from the default on: more for as long as the loss falls, or else less."""
+def _descend(loss_of, *sides):
+    """Try the default shrinkage, and from there to the first side on which the loss falls."""
     first = loss_of(_DEFAULT_SHRINKAGE)
-    for side in (_MORE, _LESS):
+    for side in sides:
         last = first
         for shrinkage in side:
             loss = loss_of(shrinkage)
