@@ -253,6 +253,11 @@ def test_shrinkage_is_the_best_for_held_out_training_rows(emoji):
     assert min(chosen) < 1 < max(chosen)
 
 
+def test_rows_of_few_columns_which_may_be_copies_do_not_choose_less_shrinkage():
+    X, y = load_iris(return_X_y=True)
+    assert LinearDiscriminantHead().fit(np.repeat(X, 2, axis=0), np.repeat(y, 2)).shrinkage_ >= 1
+
+
 def test_where_no_row_can_judge_the_shrinkage_is_one(emoji):
     X, y, *_ = split(emoji, 1)
     head = LinearDiscriminantHead()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_WIDE, _SOME = 32, 8  # columns that a table must have to have copies; columns compared first
+WIDE, _SOME = 32, 8  # columns that a table must have to have copies; columns compared first
 
 
 def groups_of_copies(X, y):
@@ -21,7 +21,7 @@ def groups_of_copies(X, y):
     ndarray of shape (n,), int, or None
         The first of the rows that are the same.
     """
-    if X.ndim != 2 or X.dtype.kind != "f" or X.shape[1] < _WIDE:
+    if X.ndim != 2 or X.dtype.kind != "f" or X.shape[1] < WIDE:
         return None
     groups, found = np.arange(len(X)), {}
     columns = np.linspace(0, X.shape[1] - 1, _SOME).astype(int)

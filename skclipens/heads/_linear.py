@@ -7,6 +7,7 @@ from operator import methodcaller
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
+from .._utils._copies import WIDE
 from .._utils._folds import FOLDS_CONSTRAINTS, covers_most, few_shot_folds
 from .._utils._given import check_weights
 from .._utils._linalg import some_of
@@ -83,12 +84,12 @@ class LinearDiscriminantHead(CrossFitTableHead):
     ``"auto"`` takes the shrinkage and the variance of what is rescaled with the smallest log-loss
     of the training rows, each classified by the discriminant of all others and calibrated by one
     temperature. The variance is 1, 10 or 100. Of shrinkages 1 is tried first, then 3, 10 and 30 for
-    as long as the loss falls, and if it does not and rows outnumber columns, 0.3, 0.1, 0.03 and
-    0.01. The formula of Sherman and Morrison gives all these from one eigendecomposition of the
-    scatter within classes; priors and v stay those of all rows. A row is farther from the mean of
-    the m - 1 others of its class than a new row is from that of all m: the distance is divided by
-    the expected ratio. Groups are left out in five folds. Of more than 10,000 rows, a stratified
-    sample of 10,000 is held out.
+    as long as the loss falls, and if it does not and rows outnumber columns, which are 32 at least,
+    0.3, 0.1, 0.03 and 0.01. The formula of Sherman and Morrison gives all these from one
+    eigendecomposition of the scatter within classes; priors and v stay those of all rows. A row is
+    farther from the mean of the m - 1 others of its class than a new row is from that of all m: the
+    distance is divided by the expected ratio. Groups are left out in five folds. Of more than
+    10,000 rows, a stratified sample of 10,000 is held out.
 
     The only row of a class cannot be held out. Where that holds for at least half of the classes,
     nothing is searched and both are 1; and where at least half have one row only, the head
@@ -366,8 +367,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
                 found[:] = [one for one in found if one[0] <= limit]
                 return loss
 
-            whole = held_out.discriminant
-            _descend(loss_of, _MORE, _LESS if whole.n_rows > whole.n_features else ())
+            _descend(loss_of, _MORE, _LESS if _may_shrink_less(held_out.discriminant) else ())
         _, self.shrinkage_, held_out, logits = found[0]
         return held_out, logits
 
@@ -379,6 +379,11 @@ class LinearDiscriminantHead(CrossFitTableHead):
         coef, intercept = (of.astype(np.float64) for of in (self.coef_, self.intercept_))
         of_level = (coef - coef.mean(axis=0)).astype(self.coef_.dtype)
         return of_level, intercept - intercept.mean(), False
+
+
+def _may_shrink_less(discriminant):
+    """Whether rows outnumber columns; of few columns, rows that are the same would judge it."""
+    return discriminant.n_rows > discriminant.n_features >= WIDE
 
 
 def _descend(loss_of, *sides):
