@@ -35,6 +35,24 @@ def parser_of_sets(name, about, *, datasets=("validation",), kept="embeddings"):
     return parser
 
 
+def add_draws(parser, *, shots, per_class):
+    """Add options of draws of labelled pictures, five by default.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    shots : list of int
+        Which numbers of shots are the default.
+    per_class : int
+        How many pictures of a class a training pool has at most, by default.
+    """
+    add = parser.add_argument
+    add("--shots", nargs="+", type=int, default=shots)
+    add("--draws", type=int, default=5)
+    add("--per-class", type=int, default=per_class, help="at most, in a training pool")
+    add("--n-test", type=int, default=1000, help="at most, where a set has a test part")
+
+
 def backbones_of(options):
     """Names of the backbones that the options ask for."""
     names = options.backbones[0] if len(options.backbones) == 1 else options.backbones

@@ -18,7 +18,7 @@ from skclipens.backbones._kinds import parse_kind
 
 from ._differences import difference, differences_table
 from ._machine import describe, heading, markdown_of
-from ._options import backbones_of, parser_of_sets, sets_of
+from ._options import add_draws, backbones_of, parser_of_sets, sets_of
 from .paper import _rivals
 from .paper._embedding import Columns, blocks_of, embed, gflops_of
 from .paper._experiments import few_shot_draws
@@ -45,13 +45,10 @@ fixed. Views are the image, its mirror image and five crops of 80 %.
 def parse(arguments):
     usual = ["photographs", "emoji", "tuxpaint"]
     parser = parser_of_sets("columns", __doc__, datasets=usual)
+    add_draws(parser, shots=[1, 4, 16], per_class=40)
     add = parser.add_argument
-    add("--shots", nargs="+", type=int, default=[1, 4, 16])
     add("--ways", nargs="+", default=list(ASKED), choices=list(ASKED), help="beside the plain one")
     add("--no-rival", action="store_true", help="without logistic regression")
-    add("--draws", type=int, default=5)
-    add("--per-class", type=int, default=40, help="at most, in a training pool")
-    add("--n-test", type=int, default=1000, help="at most, where a set has a test part")
     return parser.parse_args(arguments)
 
 

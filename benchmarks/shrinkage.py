@@ -19,7 +19,7 @@ from skclipens.heads import _linear
 
 from ._differences import SET, difference, differences_table
 from ._machine import describe, heading, markdown_of
-from ._options import backbones_of, parser_of_sets, sets_of
+from ._options import add_draws, backbones_of, parser_of_sets, sets_of
 from .paper._embedding import ALL_FEATURES, blocks_of, embed
 from .paper._experiments import few_shot_draws
 
@@ -42,11 +42,7 @@ class ShrunkByOne(AdaptiveBackboneEnsemble):
 
 def parse(arguments):
     parser = parser_of_sets("shrinkage", __doc__)
-    add = parser.add_argument
-    add("--shots", nargs="+", type=int, default=[4, 16, 100])
-    add("--draws", type=int, default=5)
-    add("--per-class", type=int, default=100, help="at most, in a training pool")
-    add("--n-test", type=int, default=1000, help="at most, where a set has a test part")
+    add_draws(parser, shots=[4, 16, 100], per_class=100)
     return parser.parse_args(arguments)
 
 

@@ -14,7 +14,7 @@ from skclipens import AdaptiveBackboneEnsemble
 from skclipens.model_selection._intervals import paired_interval
 
 from ._machine import heading, markdown_of, points
-from ._options import backbones_of, parser_of_sets, sets_of
+from ._options import add_draws, backbones_of, parser_of_sets, sets_of
 from .paper._embedding import embed
 from .paper._experiments import few_shot_draws
 
@@ -32,11 +32,7 @@ that were. *Few classes*: one class of {share}, and no fewer than two, is among 
 
 def parse(arguments):
     parser = parser_of_sets("unlabeled", __doc__, kept="embeddings and fitted heads")
-    add = parser.add_argument
-    add("--shots", nargs="+", type=int, default=[1, 2, 4, 8, 16])
-    add("--draws", type=int, default=5)
-    add("--per-class", type=int, default=50, help="at most, in a training pool")
-    add("--n-test", type=int, default=1000, help="at most, where a set has a test part")
+    add_draws(parser, shots=[1, 2, 4, 8, 16], per_class=50)
     return parser.parse_args(arguments)
 
 
