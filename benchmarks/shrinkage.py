@@ -15,7 +15,7 @@ from sklearn.metrics import log_loss
 
 from skclipens import AdaptiveBackboneEnsemble
 from skclipens.backbones._kinds import parse_kind
-from skclipens.heads import _linear
+from skclipens.heads import _shrinkage
 
 from ._differences import SET, difference, differences_table
 from ._machine import describe, heading, markdown_of
@@ -36,7 +36,7 @@ class ShrunkByOne(AdaptiveBackboneEnsemble):
     """An ensemble whose linear heads shrink by 1 at least."""
 
     def fit(self, X, y):
-        with patch.object(_linear, "_LESS", ()):
+        with patch.object(_shrinkage, "_LESS", ()):
             return super().fit(X, y)
 
 

@@ -187,7 +187,7 @@ class OneVariance(AdaptiveBackboneEnsemble):
     """An ensemble in which numbers vary as an embedding does, whatever they say."""
 
     def fit(self, X, y):
-        with patch.object(_linear, "_VARIANCES", _linear._VARIANCES[:1]):
+        with patch.object(_linear, "VARIANCES", _linear.VARIANCES[:1]):
             return super().fit(X, y)
 
 

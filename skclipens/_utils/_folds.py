@@ -161,7 +161,7 @@ def is_one_shot(y):
     return not covers_most(index[sizes[index] > 1], len(sizes))
 
 
-def judging_rows(y):
+def judging_rows(y, most=None):
     """Positions of the rows that judge: all, or of more than 10,000 so many.
 
     They are spread evenly, each class as often as among all.
@@ -170,15 +170,18 @@ def judging_rows(y):
     ----------
     y : ndarray of shape (n,)
         Labels, or positions of classes in their order.
+    most : int or None
+        How many, where not 10,000.
 
     Returns
     -------
     ndarray of int
         In ascending order.
     """
-    if len(y) <= _MAX_JUDGES:
+    most = most or _MAX_JUDGES
+    if len(y) <= most:
         return np.arange(len(y))
-    some = (np.arange(_MAX_JUDGES) * len(y)) // _MAX_JUDGES
+    some = (np.arange(most) * len(y)) // most
     return np.sort(np.argsort(y, kind="stable")[some])
 
 

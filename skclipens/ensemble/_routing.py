@@ -64,7 +64,7 @@ def calibrate_and_route(ensemble, X, y, held_out, router, metadata):
             fit_temperature(of_expert, targets, sample_weight=weights)
             for of_expert in logits.swapaxes(0, 1)
         ]
-    logits = logits / ensemble.temperatures_[ensemble.judged_, None]
+    logits = logits / ensemble.temperatures_[ensemble.judged_, None].astype(logits.dtype)
     ensemble.router_ = _fitted_router(ensemble, router, X_judge, logits, targets, metadata)
     relative_loss = 1.0
     if len(rows):

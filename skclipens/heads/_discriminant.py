@@ -181,8 +181,8 @@ class BaseDiscriminant:
         values, vectors = eigh(self._gram, driver="evd")
         return values, self._residuals_of_judges @ vectors, self._means @ vectors
 
-    def left_out(self, ridge):
-        r"""Logits of the judges, each by the discriminant of all the others at this ridge.
+    def left_out(self, ridge, places):
+        r"""Logits of some judges, each by the discriminant of all the others at this ridge.
 
         To leave out a row changes A by a matrix of rank one, and the mean of one class. So P
         follows by the formula of Sherman and Morrison from the eigenvectors of A, which serve all
@@ -196,19 +196,19 @@ class BaseDiscriminant:
         Parameters
         ----------
         ridge : float
+        places : ndarray of shape (n,), int
+            Their places among the judges. They have peers.
 
         Returns
         -------
-        ndarray of shape (n_judges, C)
-            Up to a constant for each row. Those of rows without a peer are 0.
+        ndarray of shape (n, C)
+            Up to a constant for each row.
         """
-        judges, n_classes = self.judges, len(self._means)
-        logits = np.zeros((len(judges), n_classes), self._means.dtype)
-        some = np.flatnonzero(self.has_peer[judges])
+        logits = np.empty((len(places), len(self._means)), self._means.dtype)
         # Sorted by class, so that each batch has few classes.
-        some = some[np.argsort(self._targets[judges[some]], kind="stable")]
-        for batch in row_batches(len(some), n_classes):
-            logits[some[batch]] = self._of_left_out(some[batch], ridge)
+        order = np.argsort(self._targets[self.judges[places]], kind="stable")
+        for batch in row_batches(*logits.shape):
+            logits[order[batch]] = self._of_left_out(places[order[batch]], ridge)
         return logits
 
     def _of_left_out(self, places, ridge):
@@ -372,18 +372,17 @@ class HeldOutDiscriminants:
             known[held_out_rows(held_out)] = True
         self.rows = np.flatnonzero(known & judges)
 
-    def logits(self, ridge_of):
-        """Logits of the rows that can judge, with a ridge for each discriminant."""
+    def logits(self, ridge_of, some=slice(None)):
+        """Logits of the rows that can judge, or of some, with a ridge for each discriminant."""
+        rows, whole = self.rows[some], self.discriminant
         if self._parts is None:
-            whole = self.discriminant
-            logits = whole.lowest_where_unseen(whole.left_out(ridge_of(whole)))
-            return take_rows(logits, np.flatnonzero(np.isin(whole.judges, self.rows)))
-        X = self.discriminant._X
-        logits = np.zeros((len(self.rows), len(self.discriminant._means)), X.dtype)
+            places = np.searchsorted(whole.judges, rows)
+            return whole.lowest_where_unseen(whole.left_out(ridge_of(whole), places))
+        logits = np.empty((len(rows), len(whole._means)), whole._X.dtype)
         for part, test in self._parts:
             coef, intercept = part.linear(ridge_of(part))
-            of_part = part.lowest_where_unseen(X[test] @ coef.T + intercept)
-            logits[np.searchsorted(self.rows, test)] = of_part
+            mine = np.flatnonzero(np.isin(rows, test))
+            logits[mine] = part.lowest_where_unseen(whole._X[rows[mine]] @ coef.T + intercept)
         return logits
 
     def of_all(self, logits):

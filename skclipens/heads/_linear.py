@@ -2,15 +2,12 @@
 
 from functools import cached_property, partial
 from numbers import Real
-from operator import methodcaller
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from .._utils._copies import WIDE
-from .._utils._folds import FOLDS_CONSTRAINTS, covers_most, few_shot_folds
+from .._utils._folds import FOLDS_CONSTRAINTS, few_shot_folds
 from .._utils._given import check_weights
-from .._utils._linalg import some_of
 from .._utils._sklearn import (
     Interval,
     StrOptions,
@@ -25,13 +22,8 @@ from . import _temperature
 from ._cross_fit import N_FOLDS, CrossFitTableHead
 from ._discriminant import Discriminant, HeldOutDiscriminants, Rescaling
 from ._from_files import RowsOfFiles, SumsOver, Wanted
+from ._shrinkage import DEFAULT_SHRINKAGE, VARIANCES, logits_at, search
 from ._sums import SummedDiscriminant, Sums
-from ._temperature import calibrated_loss
-
-_DEFAULT_SHRINKAGE = 1.0
-_MORE, _LESS = (3.0, 10.0, 30.0), (0.3, 0.1, 0.03, 0.01)
-_VARIANCES = (1.0, 10.0, 100.0)  # of blocks that are no embeddings
-_ALIKE = 1e-3  # relative difference of losses
 
 
 class LinearDiscriminantHead(CrossFitTableHead):
@@ -89,7 +81,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
     eigendecomposition of the scatter within classes; priors and v stay those of all rows. A row is
     farther from the mean of the m - 1 others of its class than a new row is from that of all m: the
     distance is divided by the expected ratio. Groups are left out in five folds. Of more than
-    10,000 rows, a stratified sample of 10,000 is held out.
+    10,000 rows, a stratified sample of 10,000 is held out, and 2,000 of these choose.
 
     The only row of a class cannot be held out. Where that holds for at least half of the classes,
     nothing is searched and both are 1; and where at least half have one row only, the head
@@ -169,7 +161,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         targets = self._positions_of(y)
         self._sums = Sums(len(self.classes_), X.shape[1]) if sums is None else sums
         self._sums.add(X, targets, weights)
-        self.shrinkage_ = _DEFAULT_SHRINKAGE if self.shrinkage == "auto" else self.shrinkage
+        self.shrinkage_ = DEFAULT_SHRINKAGE if self.shrinkage == "auto" else self.shrinkage
         self._drop("coef_", "intercept_", "block_variance_")
         return self
 
@@ -343,33 +335,20 @@ class LinearDiscriminantHead(CrossFitTableHead):
     def _variances(self):
         """Candidates of what blocks to rescale get, if they stand beside other columns."""
         rescaled = {column for block in self._rescaling().blocks for column in block.tolist()}
-        return _VARIANCES if 0 < len(rescaled) < self.n_features_in_ else _VARIANCES[:1]
+        return VARIANCES if 0 < len(rescaled) < self.n_features_in_ else VARIANCES[:1]
 
     def _choose(self, make, folds, targets, weights):
         """What is held out at the variance and shrinkage that are best for it, and its logits."""
-        held_out = HeldOutDiscriminants(make(rescaling=self._rescaling()), folds)
-        targets, of_rows = targets[held_out.rows], some_of(weights, held_out.rows)
-        self.shrinkage_ = _DEFAULT_SHRINKAGE if self.shrinkage == "auto" else self.shrinkage
-        if self.shrinkage != "auto" or not covers_most(targets, len(self.classes_)):
-            return held_out, held_out.logits(methodcaller("ridge", self.shrinkage_))
-        found = []  # of those that may still be the best
-        for variance in self._variances():
-            if variance != _VARIANCES[0]:
-                discriminant = make(rescaling=self._rescaling(variance))
-                held_out = HeldOutDiscriminants(discriminant, folds)
 
-            def loss_of(shrinkage, held_out=held_out):
-                logits = held_out.logits(methodcaller("ridge", shrinkage))
-                loss = calibrated_loss(logits, targets, of_rows)
-                found.append((loss, shrinkage, held_out, logits))
-                # Losses may differ by rounding alone, which must not choose.
-                limit = min(loss for loss, *_ in found) * (1 + _ALIKE)
-                found[:] = [one for one in found if one[0] <= limit]
-                return loss
+        def held_out_at(variance):
+            return HeldOutDiscriminants(make(rescaling=self._rescaling(variance)), folds)
 
-            _descend(loss_of, _MORE, _LESS if _may_shrink_less(held_out.discriminant) else ())
-        _, self.shrinkage_, held_out, logits = found[0]
-        return held_out, logits
+        if self.shrinkage == "auto":
+            given = self._variances(), targets, weights, len(self.classes_)
+            self.shrinkage_, *chosen = search(held_out_at, *given)
+            return chosen
+        self.shrinkage_, held_out = self.shrinkage, held_out_at(VARIANCES[0])
+        return held_out, logits_at(held_out, self.shrinkage)
 
     def _logits_of(self, X):
         return X @ self.coef_.T + self.intercept_
@@ -379,22 +358,3 @@ class LinearDiscriminantHead(CrossFitTableHead):
         coef, intercept = (of.astype(np.float64) for of in (self.coef_, self.intercept_))
         of_level = (coef - coef.mean(axis=0)).astype(self.coef_.dtype)
         return of_level, intercept - intercept.mean(), False
-
-
-def _may_shrink_less(discriminant):
-    """Whether rows outnumber columns; of few columns, rows that are the same would judge it."""
-    return discriminant.n_rows > discriminant.n_features >= WIDE
-
-
-def _descend(loss_of, *sides):
-    """Try the default shrinkage, and from there to the first side on which the loss falls."""
-    first = loss_of(_DEFAULT_SHRINKAGE)
-    for side in sides:
-        last = first
-        for shrinkage in side:
-            loss = loss_of(shrinkage)
-            if loss >= last:
-                break
-            last = loss
-        if last < first:
-            break

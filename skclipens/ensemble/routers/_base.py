@@ -7,10 +7,11 @@ from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 
-from ..._utils._linalg import one_blas_thread
+from ..._utils._linalg import one_blas_thread, row_batches
 from ..._utils._versions import VersionsMixin
 
 _MAX_CLASSES = 32
+_VALUES_IN_CACHE = 2**18
 
 
 def _learns(router):
@@ -153,17 +154,23 @@ def plausible_classes(logits, y):
 
     Returns
     -------
-    logits : ndarray of shape (n, E, min(C, 32))
+    logits : ndarray of shape (n, E, min(C, 32)), float64
+        So that a search can tell losses apart that are nearly the same.
     y : ndarray of shape (n,), int
         Positions of the true classes among these.
     """
-    n, _, n_classes = logits.shape
+    n, n_experts, n_classes = logits.shape
     if n_classes <= _MAX_CLASSES:
-        return logits, y
-    favour = (logits - logits.max(axis=2, keepdims=True)).max(axis=1)
-    favour[np.arange(n), y] = np.inf
-    kept = np.argpartition(favour, -_MAX_CLASSES, axis=1)[:, -_MAX_CLASSES:]
-    return np.take_along_axis(logits, kept[:, None], axis=2), np.argmax(kept == y[:, None], axis=1)
+        return logits.astype(np.float64, copy=False), y
+    found, position = np.empty((n, n_experts, _MAX_CLASSES)), np.empty(n, int)
+    for rows in row_batches(n, n_experts * n_classes, values=_VALUES_IN_CACHE):
+        some, true = logits[rows], y[rows, None]
+        favour = (some - some.max(axis=2, keepdims=True)).max(axis=1)
+        np.put_along_axis(favour, true, np.inf, axis=1)
+        kept = np.argpartition(favour, -_MAX_CLASSES, axis=1)[:, -_MAX_CLASSES:]
+        found[rows] = np.take_along_axis(some, kept[:, None], axis=2)
+        position[rows] = np.argmax(kept == true, axis=1)
+    return found, position
 
 
 def loss_per_row(logits, y):
