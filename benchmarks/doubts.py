@@ -38,6 +38,8 @@ MISTAKES = (
     "fit, two names exchanged",
     "fit, labels in another order than rows",
     "fit, blocks in another order",
+    "fit, rows of one model in another order",
+    "predict, rows of one model in another order",
     "predict, blocks in another order",
     "predict, columns moved by one",
     "predict, rows scaled by StandardScaler",
@@ -46,11 +48,12 @@ _NOTE = """\
 A call is doubted that warns, of anything but prompts that are too long. Labels are numbers, and
 `class_names` a list. {draws} draws of each set, with 1, 4 and 16 labelled pictures per class; at
 most {n_predicted} pictures are predicted, of another style where a set has one. One head alone is a
-ZeroShotHead on one backbone, another one in each draw. Names that mean nothing are six random
-consonants. What is compared with `fit` in `predict` needs 7 rows in `fit`,
-and 20 to predict. Names in another order are seen where prompts mean something. Pictures that are
-the same in two classes, as some drawings are without their colours, are not labelled: to doubt
-them is right. Thresholds were chosen on pictures of these sets.
+ZeroShotHead on one backbone, another one in each draw, whose rows are also those that are put in
+another order than the rows of the others: this needs 50 rows. Names that mean nothing are six
+random consonants. What is compared with `fit` in `predict` needs 7 rows in `fit`, and 20 to
+predict. Names in another order are seen where prompts mean something. Pictures that are the same in
+two classes, as some drawings are without their colours, are not labelled: to doubt them is right.
+Thresholds were chosen on pictures of these sets.
 """
 
 
@@ -95,8 +98,9 @@ def measure(task, shots, draw):
         clf = task.ensemble(draw, class_names=list(names))
         return clf, is_doubted(partial(clf.fit, X, y))
 
+    backbone, columns = list(task.blocks.items())[draw % len(task.blocks)]
+
     def head_doubted(names):
-        backbone, columns = list(task.blocks.items())[draw % len(task.blocks)]
         head = ZeroShotHead(backbone, class_names=list(names))
         return is_doubted(partial(head.fit, X[:, columns], y))
 
@@ -112,7 +116,7 @@ def measure(task, shots, draw):
     one = task.test[task.codes[task.test] == rng.integers(n)][:N_PREDICTED]
     yield of_all, is_doubted(partial(clf.predict, task.X[test]))
     yield of_one, is_doubted(partial(clf.predict, task.X[one]))
-    moved, shuffled, head_shuffled, exchanged, labels, blocks, *at_predict = MISTAKES
+    moved, shuffled, head_shuffled, exchanged, labels, blocks, of_model, *at_predict = MISTAKES
     order = np.arange(n)
     yield moved, fit_doubted(names[np.roll(order, 1)])[1]
     order_of_none = rng.permutation(n)
@@ -124,11 +128,20 @@ def measure(task, shots, draw):
     yield labels, fit_doubted(y=rng.permutation(y))[1]
     turned = np.concatenate(np.split(np.arange(X.shape[1]), len(task.blocks))[::-1])
     yield blocks, fit_doubted(X=X[:, turned])[1]
+
+    yield of_model, fit_doubted(X=with_shuffled(X, columns, rng))[1]
     rows = task.X[test]
     mean, deviation = X.mean(axis=0), X.std(axis=0)
-    wrong = rows[:, turned], np.roll(rows, 1, axis=1), (rows - mean) / deviation
-    for case, table in zip(at_predict, wrong, strict=True):
+    wrong = with_shuffled(rows, columns, rng), rows[:, turned], np.roll(rows, 1, axis=1)
+    for case, table in zip(at_predict, (*wrong, (rows - mean) / deviation), strict=True):
         yield case, is_doubted(partial(clf.predict, table))
+
+
+def with_shuffled(X, columns, rng):
+    """X with the rows of some columns in another order."""
+    X = X.copy()
+    X[:, columns] = rng.permutation(X[:, columns])
+    return X
 
 
 def are_of_one_class(X, codes):

@@ -17,6 +17,7 @@ from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_
 from ._utils._versions import VersionsMixin
 from .ensemble._blocks import find_blocks
 from .ensemble._suspect import warn_of_unnamed_columns
+from .heads._row_order import warn_of_row_order
 from .heads._unlike import seen_blocks, warn_of_unlike
 
 __all__ = ["BlockPCA"]
@@ -144,6 +145,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
             for name, columns in self._columns.items()
         }
         self._seen = seen_blocks(blocks, X)
+        warn_of_row_order(self._seen, X)
         return self
 
     def transform(self, X):

@@ -2,8 +2,10 @@
 
 import importlib
 import re
+from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from _public import MODULES
 
@@ -77,3 +79,48 @@ def test_the_reference_names_what_is_public(name):
     pages = [page.read_text("utf-8") for page in (ROOT / "docs/api").glob("*.md")]
     listed = set(re.findall(r"\w+", " ".join(pages)))
     assert set(importlib.import_module(name).__all__) - {"__version__"} <= listed
+
+
+RESULTS = ROOT / "docs" / "results" / "paper"
+SINGLE = "best single backbone, any head"
+RIVALS = {
+    "| best single backbone under any of six heads": SINGLE,
+    "| logistic regression on the image embeddings, C": "LogisticRegression, C searched",
+    "| logistic regression on the same columns, pooled": (
+        "LogisticRegression, C searched, pooled features too"
+    ),
+}
+
+
+@pytest.fixture
+def default_against():
+    """Stored differences of the default to others."""
+    read = partial(pd.read_csv, dtype={"shots": str})
+    means, of_sets = (read(RESULTS / f"{name}.csv") for name in ("means", "differences"))
+    return means[means["head"] == "auto"], of_sets[of_sets["head"] == "auto"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guide/when_to_use.md"])
+def test_the_gains_on_a_page_are_those_of_the_tables(page, default_against):
+    means, _ = default_against
+    text = (ROOT / page).read_text("utf-8")
+    for beginning, other in RIVALS.items():
+        of_other = means[means.other == other].set_index("shots").loc[["1", "4", "16"]]
+        cells = [
+            f"{100 * one.difference:+.1f} [{100 * one.low:.1f}, {100 * one.high:.1f}]"
+            for one in of_other.itertuples()
+        ]
+        (row,) = (line for line in text.splitlines() if line.startswith(beginning))
+        assert row.split(" | ")[1:] == [*cells[:-1], f"{cells[-1]} |"]
+    n_draws = means[means.other == SINGLE].draws.max()
+    assert re.search(rf"mean of 11 sets[^|]*\b{n_draws} draws", text)
+
+
+def test_how_often_the_readme_says_that_the_default_is_not_worse(default_against):
+    _, of_sets = default_against
+    verdicts = of_sets[of_sets.other == SINGLE].verdict.value_counts()
+    text = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert f"In {verdicts.sum()} cases" in text
+    assert f"not worse than it in {verdicts['not worse']} " in text
+    assert f"worse in {verdicts['worse']} " in text
+    assert f"undecided in {verdicts['open']}" in text

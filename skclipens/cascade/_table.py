@@ -15,6 +15,7 @@ from .._utils._rows import rows_given
 from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_at_least_two, check_rows, check_table, few_rows_per_class
 from .._utils._warnings import each_warning_once
+from ..heads._row_order import warn_of_row_order
 from ..heads._unlike import seen_blocks, warn_of_unlike
 from ._base import BaseCascade
 from ._costs import (
@@ -194,6 +195,7 @@ class CascadeEnsemble(BaseCascade):
         check_at_least_two(np.unique(y))
         blocks = self._ordered_blocks()
         self._seen = seen_blocks(blocks, X)
+        warn_of_row_order(self._seen, X)
         seed = draw_seed(self.random_state)
         stages = self._stages(blocks, X, seed)
         vars(self).pop("curve_", None)  # of an earlier fit

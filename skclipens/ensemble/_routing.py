@@ -5,6 +5,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from .._utils._linalg import take_rows
 from .._utils._metadata import metadata_for, rows_of
+from ..heads._row_order import warn_of_row_order
 from ..heads._temperature import (
     fit_temperature,
     fixed_temperature,
@@ -32,6 +33,7 @@ def combine_experts(ensemble, experts, held_out, router, X, y, metadata):
     ensemble.experts_ = experts
     ensemble.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
     ensemble._seen = seen_blocks(distinct_blocks(experts), X)
+    warn_of_row_order(ensemble._seen, X)
     warn_of_mismatch(ensemble, X, y)
     if held_out is None:
         ensemble.judged_ = np.ones(len(experts), bool)

@@ -247,7 +247,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         self._encode(classes, self.class_names, self.templates)
         X = unit_rows(X)
         doubt_names([self], [X], targets)
-        self._seen = (seen_block(backbone.name, np.arange(backbone.width), True, X),)
+        self._seen = (seen_block(backbone.name, np.arange(backbone.width), backbone.name, X),)
         return X, targets
 
     def _checked(self, X):

@@ -7,6 +7,7 @@ import numpy as np
 from .._utils._linalg import subsample, take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._warnings import warn
+from ._row_order import warn_of_row_order
 
 _FEWEST, _ENOUGH = 20, 100  # rows of which a mean says enough
 # Rows of fit of which it says something: the limit below is half as high.
@@ -34,26 +35,31 @@ class SeenBlock(NamedTuple):
     ----------
     name : str
     columns : ndarray of int
+    backbone : str or None
+        None of columns that may be embeddings, as they are wide.
     centre : ndarray of shape (width,)
         Mean of the rows, each scaled to unit length.
     likeness : float
         Mean product of two such rows; half of it where there are few.
     length, spread : float
         Median and standard deviation of the lengths of the rows.
-    is_named : bool
-        Whether the columns are known to be embeddings. Others may be.
     is_normalized : bool
         Whether rows have the same length, and if they are named, that of one.
     """
 
     name: str
     columns: np.ndarray
+    backbone: str | None
     centre: np.ndarray
     likeness: float
     length: float
     spread: float
-    is_named: bool = True
-    is_normalized: bool = False
+    is_normalized: bool
+
+    @property
+    def is_named(self):
+        """Whether the columns are known to be embeddings."""
+        return self.backbone is not None
 
 
 def seen_blocks(blocks, X):
@@ -70,15 +76,15 @@ def seen_blocks(blocks, X):
     tuple of SeenBlock
     """
     return tuple(
-        seen_block(block.name, block.columns, block.backbone is not None, X)
+        seen_block(block.name, block.columns, block.backbone, X)
         for block in blocks
         if block.backbone is not None or len(block.columns) >= _WIDE
     )
 
 
-def seen_block(name, columns, is_named, X):
+def seen_block(name, columns, backbone, X):
     """What the embeddings of a block are like; see :class:`SeenBlock` and :func:`seen_blocks`."""
-    rows = take_columns(subsample(X), columns)
+    rows, is_named = take_columns(subsample(X), columns), backbone is not None
     n, lengths, unit = len(rows), _lengths(rows), unit_rows(rows)
     alike, spread = 0.0, np.inf  # which say nothing
     if is_named and n >= _FEW:
@@ -86,7 +92,7 @@ def seen_block(name, columns, is_named, X):
     if is_named and n >= _FEWEST:
         spread = float(lengths.std())
     length, normalized = float(_middle(lengths)), _are_normalized(lengths, is_named)
-    return SeenBlock(name, columns, unit.mean(axis=0), alike, length, spread, is_named, normalized)
+    return SeenBlock(name, columns, backbone, unit.mean(axis=0), alike, length, spread, normalized)
 
 
 def likeness(unit):
@@ -113,8 +119,10 @@ def warn_of_unlike(seen, X):
     Warns
     -----
     SuspectedMistakeWarning
-        If rows point elsewhere than those of ``fit``, or are longer or shorter. Names the blocks.
+        If rows point elsewhere than those of ``fit``, or are longer or shorter, or those of one
+        backbone are of other pictures than those of the others. Names the blocks.
     """
+    warn_of_row_order(seen, X)
     X, elsewhere, other_lengths = subsample(X, _ENOUGH), [], []
     for block in seen:
         rows = take_columns(X, block.columns)

@@ -1,0 +1,111 @@
+"""Rows of one model that are in another order than those of the others."""
+
+import numpy as np
+import pytest
+from _said import said
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    BackboneSelector,
+    BlockPCA,
+    CascadeEnsemble,
+    ImageRetriever,
+    MultiBackboneEmbedder,
+)
+from skclipens.datasets import load_emoji
+
+BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/RegNet"]
+WIDTH = 128
+FEWEST = 50  # rows
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Embeddings in a random order, and the classes."""
+    emoji = load_emoji(min_class_size=30)
+    X = MultiBackboneEmbedder(BACKBONES).fit_transform(emoji.filenames)
+    order = np.random.default_rng(0).permutation(len(X))
+    return X[order], emoji.target_names[emoji.target][order]
+
+
+def with_shuffled(X, backbone, random_state=0):
+    """X with the rows of one model in another order."""
+    X, columns = X.copy(), slice(backbone * WIDTH, (backbone + 1) * WIDTH)
+    X[:, columns] = np.random.default_rng(random_state).permutation(X[:, columns])
+    return X
+
+
+def doubted(backbone):
+    others = [repr(name) for name in BACKBONES if name != BACKBONES[backbone]]
+    return (
+        f"The rows of {BACKBONES[backbone]!r} seem to be of other pictures than those of "
+        f"{', '.join(others)}"
+    )
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        AdaptiveBackboneEnsemble(BACKBONES, random_state=0),
+        AdaptiveBackboneEnsemble(BACKBONES, head="zero-shot", router="uniform", calibrate=False),
+        CascadeEnsemble(BACKBONES, thresholds=0.9, random_state=0),
+        BlockPCA(8, blocks=BACKBONES, random_state=0),
+        ImageRetriever(BACKBONES),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+@pytest.mark.parametrize("backbone", [0, 2])
+def test_rows_of_one_model_in_another_order(estimator, backbone, table):
+    X, y = table
+    fitted = clone(estimator)
+    assert not said(fitted.fit, X[::2], y[::2])
+    method = next(name for name in ("predict", "transform", "kneighbors") if hasattr(fitted, name))
+    call = getattr(fitted, method)
+    assert not said(call, X[1::2])
+    (doubt,) = said(call, with_shuffled(X[1::2], backbone))
+    assert doubt.startswith(doubted(backbone))
+    doubts = said(clone(estimator).fit, with_shuffled(X[::2], backbone), y[::2])
+    assert doubts[0].startswith(doubted(backbone))
+    # The first stage of a cascade reads one model alone, and has doubts of its own.
+    assert sum("pictures" in doubt for doubt in doubts) == 1
+
+
+def test_of_two_models_both_are_named(table):
+    X, y = table[0][:, : 2 * WIDTH], table[1]
+    (doubt,) = said(AdaptiveBackboneEnsemble(BACKBONES[:2]).fit, with_shuffled(X, 1), y)
+    assert doubt.startswith("The rows of 'zoo/RN20', 'zoo/ViT-8' seem to be of different pictures")
+
+
+def test_a_selector_says_it_once(table):
+    X, y = table
+    selector = BackboneSelector(BACKBONES, estimator=AdaptiveBackboneEnsemble(random_state=0))
+    doubts = said(selector.fit, with_shuffled(X, 1), y)
+    assert sum("pictures" in doubt for doubt in doubts) == 1
+
+
+@settings(max_examples=20)
+@given(st.randoms(use_true_random=False), st.integers(FEWEST, 400), st.booleans())
+def test_any_pictures_in_one_order_are_not_doubted(table, fitted, random, n_rows, of_one_class):
+    X, y = table
+    rows = np.flatnonzero(y == random.choice(y)) if of_one_class else np.arange(len(y))
+    rows = np.array(random.choices(rows, k=n_rows))  # some more than once
+    assert not any("pictures" in doubt for doubt in said(fitted.predict, X[rows]))
+
+
+def test_of_few_rows_nothing_is_said(table, fitted):
+    X = with_shuffled(table[0][: FEWEST - 1], 1)
+    assert not said(fitted.predict, X)
+
+
+def test_rows_that_are_all_the_same_are_in_no_order(table, fitted):
+    X = np.repeat(table[0][:1], FEWEST, axis=0)
+    assert not said(fitted.predict, X)
+
+
+@pytest.fixture(scope="module")
+def fitted(table):
+    X, y = table
+    return AdaptiveBackboneEnsemble(BACKBONES, random_state=0).fit(X[::2], y[::2])
