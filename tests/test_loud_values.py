@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
+    MaxAbsScaler,
     MinMaxScaler,
     QuantileTransformer,
     RobustScaler,
@@ -321,7 +322,9 @@ def test_a_column_that_was_made_of_the_labels_is_named():
     "scaler",
     [
         StandardScaler(),
+        StandardScaler(with_mean=False),
         MinMaxScaler(),
+        MaxAbsScaler(),
         RobustScaler(),
         QuantileTransformer(n_quantiles=20, output_distribution="normal"),
     ],

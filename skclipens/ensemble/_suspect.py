@@ -17,6 +17,7 @@ _NEARLY_ALL = 0.99  # of a variance
 _STEADY, _FEWEST = 1e-2, 20  # of a step between rows; rows of which all steps are not equal by luck
 _UNIT = 1e-3  # of lengths that are one; a column less or more changes those of embeddings by more
 _CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
+_ALIKE = 0.7  # of columns of a part of the rows, if those of all rows may be the same
 _NARROWEST = 128  # columns that a backbone gives at least
 ENOUGH_LOSS = 100  # of guessing, summed over the rows: what is judged by fewer may be luck
 # As BlockPCA and scikit-learn's own reductions name columns.
@@ -125,15 +126,29 @@ def _warn_of_rescaled_blocks(experts_of_blocks, X):
 
 
 def _is_rescaled(values):
-    """Whether rows were centred, as by StandardScaler, or all minima are 0, as by MinMaxScaler."""
+    """Whether rows were centred, as by StandardScaler, or columns scaled, as by MaxAbsScaler."""
     some = subsample(values)
     length = np.sqrt(np.mean(np.einsum("nj,nj->n", some, some)))
     if np.linalg.norm(values.mean(axis=0)) < _CENTRED * length:
         return True
     if len(some) >= _FEWEST and likeness(unit_rows(some)) < NO_CONE:
         return True
-    lowest = -_CENTRED * length
-    return bool((some >= lowest).all() and (values.min(axis=0) < -lowest).all())
+    lowest = -_CENTRED * length  # as of MinMaxScaler
+    if (some >= lowest).all() and (values.min(axis=0) < -lowest).all():
+        return True
+    return any(_are_alike(of(some), _ALIKE) and _are_alike(of(values)) for of in (_sizes, _spreads))
+
+
+def _sizes(values):
+    return np.maximum(values.max(axis=0), -values.min(axis=0))
+
+
+def _spreads(values):
+    return values.std(axis=0)
+
+
+def _are_alike(of_columns, tolerance=_CENTRED):
+    return of_columns.min() >= (1 - tolerance) * of_columns.max()
 
 
 def _warn_of_dominant_column(experts_of_blocks, X, names, index):
