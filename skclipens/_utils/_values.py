@@ -69,21 +69,22 @@ def check_range(X, names=None):
     names : ndarray of shape (n_features,) or None
         Names of the columns.
     """
-    largest = np.maximum(X.max(axis=0), -X.min(axis=0)).astype(np.float64)
-    column = int(largest.argmax())
-    top, name = largest[column], f" ({names[column]!r})" if names is not None else ""
+    top = float(max(X.max(), -X.min()))
     with np.errstate(over="ignore"):
-        overflows = top**2 * X.size > np.finfo(X.dtype).max
+        overflows = top * top * X.size > np.finfo(X.dtype).max
+    if not overflows and not 0 < top < _SMALLEST:
+        return
+    column = int(np.abs(X).max(axis=0).argmax())
+    where = f"{column}" if names is None else f"{column} ({names[column]!r})"
     if overflows:
         raise ValueError(
-            f"Column {column} of X{name} has values as large as {top:.2g}, whose squares overflow "
+            f"Column {where} of X has values as large as {top:.2g}, whose squares overflow "
             f"{X.dtype}. Scale the columns, say by sklearn.preprocessing.StandardScaler."
         )
-    if 0 < top < _SMALLEST:
-        raise ValueError(
-            f"The largest value of X, in column {column}{name}, is {top:.2g}: its square vanishes. "
-            "Scale the columns, say by sklearn.preprocessing.StandardScaler."
-        )
+    raise ValueError(
+        f"The largest value of X, in column {where}, is {top:.2g}: its square vanishes. "
+        "Scale the columns, say by sklearn.preprocessing.StandardScaler."
+    )
 
 
 def refuse_no_column(values, name):

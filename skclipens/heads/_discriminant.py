@@ -17,6 +17,7 @@ from .._utils._linalg import (
     parts_of,
     row_batches,
     some_of,
+    take_columns,
     take_rows,
     total_weight,
 )
@@ -277,7 +278,8 @@ class Discriminant(BaseDiscriminant):
         R = X - self._centre
         self._scales = 1.0
         if rescaling.blocks:
-            totals = [np.average(_squares(R[:, one]), weights=weights) for one in rescaling.blocks]
+            squares = [_squares(take_columns(R, one)) for one in rescaling.blocks]
+            totals = [np.average(of_block, weights=weights) for of_block in squares]
             self._scales = rescaling.scales(totals, self._centre)
             R *= self._scales
         sums = one_hot(targets, n_classes, self._weights).T @ R
