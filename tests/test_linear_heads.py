@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris, make_classification
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.estimator_checks import check_param_validation
 
 from skclipens import (
@@ -25,6 +26,7 @@ from skclipens import (
 from skclipens._utils import _linalg
 from skclipens._utils._validation import few_rows_per_class
 from skclipens.datasets import load_emoji
+from skclipens.heads import _shrinkage
 from skclipens.heads._temperature import calibrated_loss, fit_temperature
 from skclipens.model_selection import FewShotSplit
 
@@ -251,6 +253,30 @@ def test_shrinkage_is_the_best_for_held_out_training_rows(emoji):
                 assert_array_equal(one.coef_, head.coef_)
         chosen.add(head.shrinkage_)
     assert min(chosen) < 1 < max(chosen)
+
+
+@pytest.mark.parametrize("folds", [False, True])
+def test_part_of_many_rows_chooses_the_shrinkage_and_all_are_held_out(emoji, folds, monkeypatch):
+    X, y = emoji
+    folds = list(StratifiedKFold(3).split(X, y)) if folds else None
+    of_all = LinearDiscriminantHead()
+    of_all.cross_fit(X, y, folds=folds)
+    rated = []
+    monkeypatch.setattr(_shrinkage, "_ENOUGH", 100)
+
+    def loss(logits, *others):
+        rated.append(len(logits))
+        return calibrated_loss(logits, *others)
+
+    monkeypatch.setattr(_shrinkage, "calibrated_loss", loss)
+    head = LinearDiscriminantHead()
+    logits, known = head.cross_fit(X, y, folds=folds)
+    assert set(rated) == {100}
+    assert 1 / 10 <= head.shrinkage_ / of_all.shrinkage_ <= 10  # neighbours, at most two away
+    expected = LinearDiscriminantHead(shrinkage=head.shrinkage_).cross_fit(X, y, folds=folds)
+    assert_allclose(logits, expected[0], rtol=1e-4, atol=1e-4)
+    assert known.all()
+    assert expected[1].all()
 
 
 def test_rows_of_few_columns_which_may_be_copies_do_not_choose_less_shrinkage():
