@@ -14,6 +14,7 @@ import skclipens
 from skclipens import MultiBackboneEmbedder, list_backbones
 from skclipens.backbones import resolve_backbones
 from skclipens.backbones._kinds import parse_kind
+from skclipens.embedding import model_key
 
 _AT_ONCE = 2048  # images that are embedded before they are written
 
@@ -87,7 +88,7 @@ def embed_set(image_set, backbones, work, verbose=True, columns=PLAIN):
 
     The folder holds ``X.npy``, float32, and ``set.json``. It is named after what it was made of.
     """
-    models = [(one.name, one.version) for one in resolve_backbones(list(backbones))]
+    models = [model_key(one, "fp32") for one in resolve_backbones(list(backbones))]
     prompts = image_set.class_names, image_set.templates
     images = image_set.y.tolist(), image_set.gathered_from
     text = repr((models, images, prompts, skclipens.__version__))
