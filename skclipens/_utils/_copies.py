@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ._linalg import places_of
+
 WIDE, _SOME = 32, 8  # columns that a table must have to have copies; columns compared first
 
 
@@ -55,9 +57,9 @@ def merge_copies(X, y, weights):
     if copies is None:
         every = np.arange(len(y))
         return every, every, weights
-    rows = np.unique(copies)
-    total = np.bincount(copies, weights, minlength=len(y))[rows]
-    return rows, np.searchsorted(rows, copies), total.astype(X.dtype)
+    is_first = copies == np.arange(len(y))
+    total = np.bincount(copies, weights, minlength=len(y))[is_first]
+    return np.flatnonzero(is_first), places_of(is_first)[copies], total.astype(X.dtype)
 
 
 def numbers_of(X):

@@ -109,6 +109,11 @@ def take_rows(X, rows):
     return X if len(rows) == len(X) and (np.diff(rows) == 1).all() else X[rows]
 
 
+def places_of(some):
+    """Positions of rows among those of a mask; -1 where a row is not."""
+    return np.where(some, np.cumsum(some) - 1, -1)
+
+
 def take_columns(X, columns):
     """Columns of X by their positions; a view where they follow each other."""
     first, last = columns[0], columns[-1]
@@ -125,6 +130,13 @@ def some_of(values, rows):
 def mean_row(X, weights=None):
     """Mean of the rows, or of so many copies of each as weights say."""
     return X.mean(axis=0) if weights is None else (weights @ X) / weights.sum(dtype=X.dtype)
+
+
+def plus_ridge(gram, ridge):
+    """A copy of a square matrix with so much more on its diagonal."""
+    gram = gram.copy()
+    gram.flat[:: len(gram) + 1] += ridge
+    return gram
 
 
 def parts_of(n_rows, size=_ROWS_AT_ONCE):

@@ -7,7 +7,7 @@ import numpy as np
 
 from ._copies import merge_copies
 from ._folds import folds_of_some
-from ._linalg import take_rows
+from ._linalg import places_of, take_rows
 from ._messages import listed
 from ._metadata import rows_of
 from ._warnings import warn
@@ -145,11 +145,6 @@ class Rows(NamedTuple):
 def rows_given(X, y, metadata, cv):
     """All rows, each of which stands for itself; see :class:`Rows`."""
     return Rows(X, y, metadata, cv, np.arange(len(y)))
-
-
-def places_of(some):
-    """Positions of rows among those of a mask; -1 where a row is not."""
-    return np.where(some, np.cumsum(some) - 1, -1)
 
 
 def _then(place, another):

@@ -4,9 +4,9 @@ import numpy as np
 
 from .._utils._folds import folds_of_some
 from .._utils._given import warn_of_other_order
-from .._utils._linalg import some_of
+from .._utils._linalg import places_of, some_of
 from .._utils._metadata import check_metadata, class_weights, rows_of
-from .._utils._rows import Rows, places_of
+from .._utils._rows import Rows
 from .._utils._validation import check_at_least_two, check_partly_labeled, check_table
 from ._plan import takes_weights
 from ._suspect_rows import warn_of_contradictions, warn_of_groups, warn_of_weights

@@ -15,6 +15,7 @@ from .._utils._linalg import (
     mean_row,
     one_hot,
     parts_of,
+    plus_ridge,
     row_batches,
     some_of,
     take_columns,
@@ -73,9 +74,17 @@ class BaseDiscriminant:
         Sum of the weights.
     n_features : int
     rescaling : Rescaling
-    total, within : float
-        Traces of the scatter around the mean of all rows, and around the means of classes.
     """
+
+    @cached_property
+    def within(self):
+        """Trace of the scatter within classes."""
+        return float(self._gram.trace(dtype=float))
+
+    @cached_property
+    def total(self):
+        """Trace of the scatter around the mean of all rows."""
+        return self.within + float(self._counts @ _squares(self._means))
 
     def _log_priors(self, log_prior):
         """Logarithms of priors, or of shares of the rows."""
@@ -110,7 +119,7 @@ class BaseDiscriminant:
         coef : ndarray of shape (C, d)
         intercept : ndarray of shape (C,)
         """
-        coef = self._precision_times_means(_plus(self._gram, ridge), ridge)
+        coef = self._precision_times_means(plus_ridge(self._gram, ridge), ridge)
         halves = np.einsum("cd,dc->c", self._means / 2, coef)
         return self._of_rows_as_they_are(coef.T, -halves, self._log_prior)
 
@@ -290,8 +299,6 @@ class Discriminant(BaseDiscriminant):
             if weights is not None:
                 R[part] *= np.sqrt(weights[part])[:, None]
         self._residuals = R
-        self.within = float(_squares(R).sum(dtype=float))
-        self.total = self.within + float(self._counts @ _squares(self._means))
         self._log_prior = self._log_priors(log_prior).astype(X.dtype)
 
     def of_rows(self, rows):
@@ -336,13 +343,6 @@ class Discriminant(BaseDiscriminant):
         values, vectors = values[some], vectors[:, some]
         lengths = np.sqrt(values)
         return values, (vectors * lengths)[self.judges], self._means @ R.T @ (vectors / lengths)
-
-
-def _plus(gram, ridge):
-    """A copy with the ridge on its diagonal."""
-    gram = gram.copy()
-    gram.flat[:: len(gram) + 1] += ridge
-    return gram
 
 
 class HeldOutDiscriminants:

@@ -5,7 +5,7 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dtrtri
 
 from .._utils._folds import codes_of
-from .._utils._linalg import one_hot, parts_of, take_rows
+from .._utils._linalg import one_hot, parts_of, plus_ridge, take_rows
 from ._ridge import residuals_of
 
 _ROWS_AT_ONCE = 1024
@@ -69,7 +69,7 @@ class Regression:
         n_classes, losses = residuals.shape[1], {}
         K *= scale[:, None] * scale
         for noise in noises:
-            factor = cholesky(_with_noise(K, noise), lower=True, overwrite_a=True)
+            factor = cholesky(plus_ridge(K, noise), lower=True, overwrite_a=True)
             white = solve_triangular(factor, residuals, lower=True)
             variance = np.sum(white**2) / (total * n_classes)
             # A row of weight w counts as w equal rows.
@@ -140,7 +140,7 @@ class Regression:
         """Coefficients, and the factor of kernel and noise. K is overwritten."""
         scale = self.scale[support]
         K *= scale[:, None] * scale
-        factor = cholesky(_with_noise(K, noise), lower=True, overwrite_a=True), True
+        factor = cholesky(plus_ridge(K, noise), lower=True, overwrite_a=True), True
         return scale[:, None] * cho_solve(factor, scale[:, None] * self.residuals[support]), factor
 
     def _half_inverse(self, support, factor):
@@ -148,12 +148,6 @@ class Regression:
         half = dtrtri(factor[0], lower=True)[0]
         half *= self.scale[support]
         return half
-
-
-def _with_noise(K, noise):
-    K = K.copy()
-    K.flat[:: len(K) + 1] += noise
-    return K
 
 
 def _shares(gone, of_class):

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.linalg import solve
 from scipy.special import softmax
 
-from .._utils._linalg import mean_row, parts_of, take_rows, unit_rows
+from .._utils._linalg import mean_row, parts_of, plus_ridge, take_rows, unit_rows
 
 
 def residuals_of(logits, targets):
@@ -55,8 +55,7 @@ class RidgeSums:
     def solve(self, alpha):
         """Coefficients, (d, C), and intercepts, (C,)."""
         total, of_X, of_Y, gram, products = self._sums
-        gram = gram - np.outer(of_X, of_X / total)
-        gram.flat[:: len(gram) + 1] += alpha
+        gram = plus_ridge(gram - np.outer(of_X, of_X / total), alpha)
         products = products - np.outer(of_X, of_Y / total)
         coef = solve(gram, products, assume_a="pos", overwrite_a=True, overwrite_b=True)
         return coef, (of_Y - of_X @ coef) / total

@@ -110,8 +110,6 @@ class SummedDiscriminant(BaseDiscriminant):
             self._means *= self._scales
             scatter = scatter * np.outer(self._scales, self._scales)
         between = (self._means.T * self._counts) @ self._means
-        self.total = float(scatter.trace())
-        self.within = self.total - float(between.trace())
         self._gram = np.subtract(scatter, between, out=between)
         self._log_prior = self._log_priors(None)
         if judges is not None:
