@@ -102,12 +102,16 @@ class Expert(NamedTuple):
                 f"Expert {self.name!r} gives a score that is not finite for row {row}: "
                 f"{logits[row].tolist()}."
             )
-        logits = level(self.head, logits)
-        if len(classes) == len(self.head.classes_):
-            return logits
-        full = np.repeat(logits.min(axis=1, keepdims=True), len(classes), axis=1)
-        full[:, np.searchsorted(classes, self.head.classes_)] = logits
-        return full
+        return for_all_classes(level(self.head, logits), self.head.classes_, classes)
+
+
+def for_all_classes(logits, known, classes):
+    """Logits (..., n, k) of known classes as those of all, of which others have a row's lowest."""
+    if len(known) == len(classes):
+        return logits
+    full = np.repeat(logits.min(axis=-1, keepdims=True), len(classes), axis=-1)
+    full[..., np.searchsorted(classes, known)] = logits
+    return full
 
 
 def backbones_of(head):

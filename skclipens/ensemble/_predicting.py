@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._linalg import row_batches
 from .._utils._validation import check_at_least_two
+from .._utils._values import refuse_no_column
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._unlike import warn_of_unlike
 from ._experts import stack_logits
@@ -69,7 +70,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         if self.support_ is not None:
             combined = self._led_by_prompts(X, combined)
         if self.unlabeled_ is not None:
-            combined = combined + self.unlabeled_.logits(X)
+            combined = self.unlabeled_.correct(combined, X)
         return combined
 
     def _led_by_prompts(self, X, combined):
@@ -197,8 +198,8 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         Raises
         ------
         ValueError
-            If a head has learned from rows, there are fewer than two classes, or one has no name.
-            The ensemble is then unchanged.
+            If a head has learned from rows, classes are one text or in no order, there are fewer
+            than two, or one has no name. The ensemble is then unchanged.
         """
         check_is_fitted(self)
         for expert in self.experts_:
@@ -207,6 +208,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
                     f"Expert {expert.name!r} has learned the classes that it was fitted on; only "
                     "ensembles of zero-shot heads (head='zero-shot') can take others."
                 )
+        refuse_no_column(classes, "classes")
         check_at_least_two(np.unique(classes))
         heads = [
             copy(head).set_classes(classes, class_names=class_names, templates=templates)

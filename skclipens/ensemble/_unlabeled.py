@@ -13,18 +13,20 @@ from scipy.special import softmax
 
 from .._utils._copies import merge_copies
 from .._utils._folds import covers_most, few_shot_folds, held_out_rows
-from .._utils._linalg import mean_row
+from .._utils._linalg import mean_row, plus_ridge
 from .._utils._metadata import rows_of
 from .._utils._warnings import silent
+from ..heads._temperature import fit_temperature
+from ._experts import for_all_classes
 from .routers._base import is_clear_gain, loss_per_row
 
 N_ROUNDS = 3
 SHRINKAGE = 1.0
-SPREADS = (0.1, 0.3, 1.0)  # how far the mixture's logits may be put apart
+SPREADS = (0.1, 0.3, 1.0, 3.0)  # how far the mixture's logits may be put apart
 # The spread where no row can judge it: the first number times relative log-loss ** the second.
-UNJUDGED_SPREAD, UNJUDGED_POWER = 0.6, 8
+UNJUDGED_SPREAD, UNJUDGED_POWER = 1.0, 8
 N_FOLDS = 3
-FARTHEST = 1.5  # of unlabelled rows from the labelled ones; see `distance`
+FARTHEST = 1.2  # of unlabelled rows from the labelled ones; see `distance`
 
 
 class UnlabeledCorrection(NamedTuple):
@@ -36,6 +38,8 @@ class UnlabeledCorrection(NamedTuple):
     intercept : ndarray of shape (C,)
     spread : float
         Mean standard deviation over the classes of what is added to a row.
+    temperature : float
+        What the sum is divided by.
     gain : float
         By how much it lowered the log-loss of held-out labelled rows; NaN where none could be held
         out.
@@ -46,12 +50,13 @@ class UnlabeledCorrection(NamedTuple):
     coef: np.ndarray
     intercept: np.ndarray
     spread: float
+    temperature: float
     gain: float
     n_rows: int
 
-    def logits(self, X):
-        """What is added to the logits of rows, (n, C)."""
-        return X @ self.coef + self.intercept
+    def correct(self, logits, X):
+        """The ensemble's logits of rows with what is added to them, (n, C)."""
+        return (logits + X @ self.coef + self.intercept) / self.temperature
 
 
 class SharedRows:
@@ -81,8 +86,8 @@ class SharedRows:
             X = rows.T
         total = (X * self.weights[:, None]).T @ X
         n_features = len(self.centre)
-        total.flat[:: len(total) + 1] += SHRINKAGE * max(np.trace(total) / n_features, tiny)
-        self.root = cholesky(total, lower=True)
+        ridge = SHRINKAGE * max(np.trace(total) / n_features, tiny)
+        self.root = cholesky(plus_ridge(total, ridge), lower=True)
         self.rows = solve_triangular(self.root, X.T, lower=True).T
 
     def discriminant(self, shares):
@@ -152,7 +157,7 @@ def fit_mixture(rows, prior, known, spread):
         coef, intercept = rows.discriminant(shares)
         logits = rows.rows[~labeled] @ coef + intercept
         apart = float(np.average(logits.std(axis=1), weights=rows.weights[~labeled]))
-        scale = spread / max(apart, np.finfo(logits.dtype).tiny)
+        scale = spread / max(apart, np.finfo(logits.dtype).eps)  # less is rounding
         coef, intercept = coef * scale, intercept * scale
         shares[~labeled] = softmax(prior[~labeled] + logits * scale, axis=1)
     return coef, intercept
@@ -165,9 +170,10 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, relative_
     far from theirs, as it is where they show something else (photographs beside sketches) or few of
     the classes. The correction is then let in where it lowers the log-loss of labelled rows that
     neither the ensemble nor the mixture has seen as such, by more than twice the standard error of
-    the difference, and no fewer of them are right. Where none can be held out, as at one row per
-    class, it is trusted as a head that no row can judge: the less the others know of the labelled
-    rows, the more. Good prompts leave nothing to add.
+    the difference, and no fewer of them are right. Both are calibrated on these rows first, so that
+    what puts more rows right is not kept out because it is too sure. Where none can be held out, as
+    at one row per class, it is trusted as a head that no row can judge: the less the others know of
+    the labelled rows, the more. Good prompts leave nothing to add.
 
     Parameters
     ----------
@@ -198,13 +204,13 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, relative_
     rows = SharedRows(table, np.concatenate([of_labeled, weights]))
     if rows.distance(len(X)) > FARTHEST:
         return None
-    spread, gain = _choose(ensemble, rows, table, y, metadata)
+    spread, *judged = _choose(ensemble, rows, table, y, metadata)
     if spread is None:
         spread = UNJUDGED_SPREAD * relative_loss**UNJUDGED_POWER
     if not spread:
         return None
     mixture = fit_mixture(rows, *_as_seen(ensemble, table, np.arange(len(y)), y), spread)
-    return UnlabeledCorrection(*rows.in_columns(*mixture), spread, gain, len(unlabeled))
+    return UnlabeledCorrection(*rows.in_columns(*mixture), spread, *judged, len(unlabeled))
 
 
 def _as_seen(ensemble, table, labeled, y):
@@ -215,21 +221,37 @@ def _as_seen(ensemble, table, labeled, y):
 
 
 def _choose(ensemble, rows, table, y, metadata):
-    """The spread with the lowest log-loss, 0 if that is no clear gain, and None without folds."""
+    """The spread with the lowest log-loss, the temperature of the sum, and the gain.
+
+    The spread is 0 if that is no clear gain, and None without folds.
+    """
     options = {"groups": metadata["groups"], "random_state": ensemble.random_state}
     folds = few_shot_folds(y, N_FOLDS, **options)
     held_out = held_out_rows(folds)
     if not covers_most(y[held_out], len(ensemble.classes_)):
-        return None, np.nan
-    parts = [_gains(ensemble, rows, table, y, metadata, *fold) for fold in folds]
+        return None, 1.0, np.nan
+    logits = [_held_out(ensemble, rows, table, y, metadata, *fold) for fold in folds]
+    before, *after = np.concatenate(logits, axis=1)
+    targets = np.searchsorted(ensemble.classes_, y[held_out])
     of_rows = rows.weights[held_out]
     of_rows = of_rows / of_rows.max()  # equal weights are ones, whose sums are exact
-    gains, right = np.concatenate(parts, axis=2)
-    means = np.average(gains, axis=1, weights=of_rows)
-    best = int(means.argmax())
-    # These weights are relative, so each held-out row counts as one.
-    clear = is_clear_gain(gains[best], right[best], of_rows, n_rows=len(held_out))
-    return SPREADS[best] if clear else 0.0, float(means[best])
+    _, losses = _calibrated(before, targets, of_rows)
+    was_right, found = before.argmax(axis=1) == targets, []
+    for spread, mixed in zip(SPREADS, after, strict=True):
+        temperature, of_mixed = _calibrated(mixed, targets, of_rows)
+        right = (mixed.argmax(axis=1) == targets) - was_right.astype(int)
+        # These weights are relative, so each held-out row counts as one.
+        clear = is_clear_gain(losses - of_mixed, right, of_rows, n_rows=len(held_out))
+        gain = float(np.average(losses - of_mixed, weights=of_rows))
+        found.append((gain, spread if clear else 0.0, temperature))
+    gain, spread, temperature = max(found)
+    return spread, temperature, gain
+
+
+def _calibrated(logits, targets, weights):
+    """A temperature, and the log-loss of each row with it."""
+    temperature = fit_temperature(logits, targets, sample_weight=weights)
+    return temperature, loss_per_row(logits / temperature, targets)
 
 
 def _fitted_on(ensemble, X, y, metadata):
@@ -241,19 +263,11 @@ def _fitted_on(ensemble, X, y, metadata):
     return part
 
 
-def _gains(ensemble, rows, table, y, metadata, train, test):
-    """What a mixture changes for held-out rows, (2, n_spreads, n_test).
-
-    How much lower their log-loss is, and whether they become right (1) or wrong (-1).
-    """
+def _held_out(ensemble, rows, table, y, metadata, train, test):
+    """Logits of held-out rows, (1 + n_spreads, n_test, C): without a mixture, and with each."""
     part = _fitted_on(ensemble, table[train], y[train], rows_of(metadata, train))
     prior, known = _as_seen(part, table, train, y[train])
-    targets = np.searchsorted(part.classes_, y[test])
-    changes = []
-    for spread in SPREADS:
-        coef, intercept = fit_mixture(rows, prior, known, spread)
-        before, after = prior[test], prior[test] + rows.rows[test] @ coef + intercept
-        right = [(logits.argmax(axis=1) == targets).astype(int) for logits in (before, after)]
-        losses = [loss_per_row(logits, targets) for logits in (before, after)]
-        changes.append((losses[0] - losses[1], right[1] - right[0]))
-    return np.array(changes).swapaxes(0, 1)
+    mixtures = [fit_mixture(rows, prior, known, spread) for spread in SPREADS]
+    added = [rows.rows[test] @ coef + intercept for coef, intercept in mixtures]
+    logits = np.stack([prior[test], *(prior[test] + one for one in added)])
+    return for_all_classes(logits, part.classes_, ensemble.classes_)

@@ -6,6 +6,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._given import check_weights
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import fit_context
+from .._utils._values import refuse_no_column
 from ._text_head import BaseTextHead
 
 
@@ -115,7 +116,8 @@ class ZeroShotHead(BaseTextHead):
         Raises
         ------
         ValueError
-            If a class has no name or a template has no place for it. The head is then unchanged.
+            If classes are one text or in no order, a class has no name or a template has no place
+            for it. The head is then unchanged.
 
         Examples
         --------
@@ -126,6 +128,7 @@ class ZeroShotHead(BaseTextHead):
         >>> head.predict_proba(X).shape
         (2, 3)
         """
+        refuse_no_column(classes, "classes")
         templates = self.templates if templates is None else templates
         self._encode(np.unique(classes), class_names, templates)
         if not hasattr(self, "n_features_in_"):
