@@ -207,7 +207,7 @@ def test_weights_of_classes_multiply_those_of_rows(iris):
 @pytest.mark.parametrize(
     "weights, message",
     [
-        (np.zeros(60), r"sample_weight is zero for all rows|at least one non-zero"),
+        (np.zeros(60), "sample_weight is zero for all rows"),
         (-np.ones(60), "Negative values"),
         (np.ones(3), "sample_weight.shape"),
         (np.full(60, np.nan), "contains NaN"),

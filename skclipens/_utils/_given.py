@@ -39,11 +39,11 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
             f"sample_weight holds text, such as {first!r}: these may be labels or groups. Give a "
             "number for each row."
         )
-    if all_may_be_zero and np.shape(sample_weight) == (len(X),) and not np.any(sample_weight):
-        return np.zeros(len(X), X.dtype)
-    weights = check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
-    if not weights.any():
+    if np.shape(sample_weight) == (len(X),) and not np.any(sample_weight):
+        if all_may_be_zero:
+            return np.zeros(len(X), X.dtype)
         raise ValueError("sample_weight is zero for all rows.")
+    weights = check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
     if weights.max() > _MOST_WEIGHT:
         row = int(weights.argmax())
         raise ValueError(

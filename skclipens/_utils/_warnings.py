@@ -6,11 +6,12 @@ import threading
 import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import takewhile
 
 from ..exceptions import SuspectedMistakeWarning
 from ._locks import ForkLock
 
-_NOTHING = "(?!)"  # matches no text
+NOTHING = "(?!)"  # matches no text
 _NAME_OR_NUMBER = re.compile(r"""('[^']*'|"[^"]*")|[\d.]+""")
 _said = ContextVar("what was said in the call of each_warning_once that is running", default=None)
 _BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib"}
@@ -70,7 +71,7 @@ class _OfThisThread(threading.local):
     @property
     def pattern(self):
         """All patterns as one, for scikit-learn, which hands filters on to its workers."""
-        return "|".join(self.patterns) or _NOTHING
+        return "|".join(self.patterns) or NOTHING
 
     def match(self, message):
         """As of a regular expression."""
@@ -85,16 +86,23 @@ _not_shown = _OfThisThread()
 _filter = ("ignore", _not_shown, Warning, None, 0)
 
 
-def _install():
-    """Put the filter before all others, which stay as they are, and there only."""
+def put_first(own):
+    """Put a filter before all but those of this package, and there only; others stay as they are.
+
+    Again, before each use: others may have put filters before it.
+    """
     filters = warnings.filters
-    if filters and filters[0] is _filter:
+    if own in takewhile(_is_ours, filters):
         return
     with _lock:
-        filters.insert(0, _filter)
+        filters.insert(0, own)
         for i in range(len(filters) - 1, 0, -1):
-            if filters[i] is _filter:
+            if filters[i] is own:
                 del filters[i]
+
+
+def _is_ours(one):
+    return type(one[1]).__module__.startswith("skclipens.")
 
 
 @contextmanager
@@ -106,7 +114,7 @@ def silent(pattern):
     pattern : str
         Regular expression of how their messages begin.
     """
-    _install()  # again, as others may have put filters before it
+    put_first(_filter)
     _not_shown.patterns.append(f"(?:{pattern})")
     try:
         yield
@@ -114,4 +122,4 @@ def silent(pattern):
         _not_shown.patterns.pop()
 
 
-_install()
+put_first(_filter)

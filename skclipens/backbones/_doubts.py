@@ -4,6 +4,7 @@ import html
 import re
 import reprlib
 import unicodedata
+from functools import lru_cache
 
 from .._utils._messages import listed
 from .._utils._values import alike
@@ -34,28 +35,39 @@ def warn_of_prompts(backbone, names, templates):
     Parameters
     ----------
     backbone : Backbone
-    names : sequence of C str
-    templates : sequence of str
+    names : tuple of C str
+    templates : tuple of str
 
     Warns
     -----
     SuspectedMistakeWarning
         Names the first such classes, and the backbone.
     """
-    _warn_of_codes(names)
-    _warn_of_leading_codes(names)
-    _warn_of_run_together(names)
+    for message in _doubts_of(backbone, backbone.version, names, templates):
+        warn(message)
+
+
+@lru_cache(maxsize=128)  # each head of an ensemble asks again, in each fold
+def _doubts_of(backbone, version, names, templates):
+    """What is to be said; the version of the backbone is there to tell results apart."""
+    found = [_codes(names), _leading_codes(names), _run_together(names)]
+    return [one for one in found if one] + _of_tokens(backbone, names, templates)
+
+
+def _of_tokens(backbone, names, templates):
+    """What is to be said of names whose prompts are cut off, or those of others."""
     n_read = backbone.config["text_cfg"].get("context_length", 77)
     longest = max(len(template.encode()) for template in templates)
     long = [name for name in names if longest + len(name.encode()) > n_read - 2]
     close = [name for group in alike(names, _as_read) for name in group]
     if not long and not close:
-        return
+        return []
     tokenizer = load_backbone(backbone).tokenizer
     cut = [name for name in dict.fromkeys(long) if _is_cut(tokenizer, name, templates, n_read)]
+    found = []
     if cut:
         named = listed(cut, write=reprlib.repr)
-        warn(
+        found.append(
             f"Prompts of {len(cut)} classes are longer than the {n_read} tokens that "
             f"{backbone.name!r} reads, and are cut off: {named}. Give shorter class_names."
         )
@@ -67,51 +79,54 @@ def warn_of_prompts(backbone, names, templates):
     for same in tokens.values():
         if len(same) > 1:
             named = listed(same, write=reprlib.repr)
-            warn(
+            found.append(
                 f"{named} are the same text for {backbone.name!r}, which cannot tell these "
                 "classes apart. Give them class_names that differ."
             )
+    return found
 
 
-def _warn_of_codes(names):
-    """Warn if nearly all names are codes. A single digit may be the name of a digit."""
+def _codes(names):
+    """What to say where nearly all names are codes. A single digit may be the name of a digit."""
     codes = [name for name in names if _CODE.fullmatch(name.strip())]
     codes = list(names) if _are_numbers(names) else codes
     n_digits = sum(len(name) == 1 and name.isdigit() for name in names)
     if not codes or len(codes) < max(_NEARLY_ALL * (len(names) - n_digits), len(names) / 2):
-        return
-    warn(
+        return None
+    return (
         f"Names of classes look like codes: {listed(sorted(codes))}. These say nothing to a text "
         "tower. Give class_names that say in words what is in the pictures, or take heads that "
         "read no names, such as head='linear'."
     )
 
 
-def _warn_of_leading_codes(names):
-    """Warn if all names begin with a number or code of the class, as "001.Black_footed_Albatross".
+def _leading_codes(names):
+    """What to say where all names begin with a number or code, as "001.Black_footed_Albatross".
 
     Where numbers tell classes apart, as in "1 euro" and "2 euro", they are meant.
     """
     found = [_LED.fullmatch(name.strip()) for name in names]
     if not all(found) or len({one["words"] for one in found}) < len(names):
-        return
+        return None
     codes = [one["code"] for one in found]
     is_code = len(set(codes)) == len(codes) and any(_CODE.fullmatch(code) for code in codes)
     if len(names) > 1 and (is_code or _count_classes(codes)):
-        warn(
+        return (
             f"Names of classes begin with a number or code: {listed(sorted(names))}. A text tower "
             f"reads it, too: give class_names without it, such as {found[0]['words']!r}."
         )
+    return None
 
 
-def _warn_of_run_together(names):
-    """Warn if most names are words without blanks. A few may be names of brands."""
+def _run_together(names):
+    """What to say where most names are words without blanks. A few may be names of brands."""
     found = [name for name in names if _RUN_TOGETHER.fullmatch(name)]
     if len(found) > max(1, len(names) / 2):
-        warn(
+        return (
             f"Names of classes run words together: {listed(sorted(found))}. A text tower reads "
             "words: give class_names with blanks between them."
         )
+    return None
 
 
 def _are_numbers(names):

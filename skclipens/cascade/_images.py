@@ -255,7 +255,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
             if self._measures_cost():
                 if "cache" in embedder.get_params():
                     embedder.set_params(cache=None)  # a store would hide the cost
-                embedder.transform(images[:1])  # loads the model, which is not measured
+                embedder.transform([images[0]])  # loads the model, which is not measured
             start = time.perf_counter()
             blocks.append(np.asarray(embedder.transform(images)))
             seconds.append((time.perf_counter() - start) / len(images))

@@ -66,7 +66,7 @@ class AdaptiveBackboneEnsemble(
           regularisation, on each block;
         - ``"linear-all"``: one such head on all blocks together, in which each block that is of no
           backbone varies as much as an embedding does;
-        - ``"kernel"``: one :class:`KernelHead` on all blocks together that are embeddings;
+        - ``"kernel"``: one :class:`KernelHead` on all blocks together that are of backbones;
         - a classifier: a clone of it on each block. A head that starts from prompts takes the
           backbone of its block; if it names a backbone, it goes to the blocks of that one only;
         - a list of these, or of pairs (name, head): all of them, with nested parameters as in

@@ -77,7 +77,7 @@ def _auto(blocks, named_classes, one_shot):
     for block in blocks:
         if named_classes and block.has_text:
             named.append(block)
-        elif not block.is_pooled:  # pooled features are read by the head on all blocks
+        elif not block.is_pooled:  # pooled features are read by the heads on all blocks
             others.append(block)
     if len(blocks) == 1:  # one linear head is enough, as the block is all columns
         others, of_all = blocks, []

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._linalg import mean_cosines, subsample, unit_blocks, unit_rows
+from .._utils._folds import codes_of
+from .._utils._linalg import mean_cosines, one_hot, subsample, unit_blocks, unit_rows
 from ._experts import distinct_blocks
 
 # Chosen on the sets of `benchmarks.paper` that choose, see docs/results/validation/shift.md.
@@ -59,16 +60,15 @@ def find_support(experts, X, y):
     kinds = {(expert.is_prompts, expert.learns) for expert in experts}
     if not blocks or not {(True, False), (False, True)} <= kinds or len(X) < _FEWEST:
         return None
-    rows, y = unit_blocks(subsample(X), blocks), subsample(y)
-    likeness = np.empty(len(rows), X.dtype)
-    for label in np.unique(y):
-        of_class = y == label
-        if of_class.all():
-            return None
-        others = unit_rows(rows[~of_class].mean(axis=0, keepdims=True))
-        likeness[of_class] = rows[of_class] @ others[0]
+    rows, targets = unit_blocks(subsample(X), blocks), codes_of(subsample(y))
+    if not targets.any():
+        return None
+    total = rows.sum(axis=0)
+    of_classes = one_hot(targets, targets.max() + 1).T @ rows
+    others = unit_rows((total - of_classes).astype(X.dtype))
+    likeness = np.einsum("nd,nd->n", rows, others[targets])
     least, usual = np.quantile(likeness, (0, UNUSUAL))
-    mean = unit_rows(rows.mean(axis=0, keepdims=True))[0]
+    mean = unit_rows(total[None])[0]
     return Support(blocks, mean, float(least), float(usual))
 
 

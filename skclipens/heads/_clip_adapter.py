@@ -8,6 +8,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._given import check_weights
 from .._utils._linalg import unit_rows
 from .._utils._sklearn import Interval, fit_context
+from .._utils._validation import check_at_least_two
 from ..backbones import resolve_device
 from ._text_head import BaseTextHead
 from ._training import TRAINING_CONSTRAINTS, make_generator, train_head, trains
@@ -153,10 +154,11 @@ class CLIPAdapterHead(BaseTextHead):
         Raises
         ------
         ValueError
-            If X is not as wide as the backbone's embedding, a class has no name or a template has
-            no place for it.
+            If X is not as wide as the backbone's embedding, there are fewer than two classes, a
+            class has no name or a template has no place for it.
         """
         features, targets = self._fit_text(X, y)
+        check_at_least_two(self.classes_)
         weights = check_weights(sample_weight, features)
         if weights is not None:  # of those without weight, a batch would be none
             heard = weights > 0

@@ -109,6 +109,7 @@ class CrossFitMixin:
         """
         warn_of_other_order(X, sample_weight=sample_weight, groups=groups)
         X, targets = self._check_rows(X, y)
+        check_at_least_two(self.classes_)
         metadata = check_metadata(X, targets, sample_weight, groups)
         own = getattr(self, "cv", None)
         own = N_FOLDS if own is None else own
@@ -137,5 +138,4 @@ class CrossFitTableHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
     def _check_rows(self, X, y):
         X, y = check_table(self, X, y)
         self.classes_, targets = np.unique(y, return_inverse=True)
-        check_at_least_two(self.classes_)
         return X, targets

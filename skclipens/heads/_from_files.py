@@ -264,7 +264,7 @@ def _indices_of_names(**given):
     return {
         name: np.asarray(index, dtype=object)
         for name, index in indices.items()
-        if getattr(index, "dtype", None) is not None and isinstance(index[0], str)
+        if getattr(index, "dtype", None) is not None and len(index) and isinstance(index[0], str)
     }
 
 

@@ -43,8 +43,8 @@ class KernelHead(CrossFitTableHead):
     ----------
     blocks : None or list of (str or None, columns), default=None
         The columns of each block, as a slice or positions, with the backbone whose texts they can
-        be compared with; None for a block without texts. In an ensemble, None takes all embeddings;
-        otherwise it takes all columns as one block without texts.
+        be compared with; None for a block without texts. In an ensemble, None takes all blocks of
+        backbones, pooled features too; otherwise it takes all columns as one block without texts.
     betas : sequence of float, default=(1.0, 2.0, 4.0, 8.0)
         Candidates for :math:`\beta`.
     noises : sequence of float, default=(0.03, 0.1, 0.3, 1.0, 3.0)

@@ -2,23 +2,21 @@
 
 import re
 import threading
-import warnings
 from contextlib import contextmanager
 
-from .._utils._warnings import warn
+from .._utils._warnings import NOTHING, put_first, warn
 from ._wrapped import row_named
 
 _LISTED = 3  # images that a message names
-_NOTHING = "(?!)"  # matches no text
 
 
 class _NotInWorkers:
     """What scikit-learn and pickle make of a filter that they hand on: it matches nothing."""
 
-    pattern = _NOTHING
+    pattern = NOTHING
 
     def __reduce__(self):
-        return re.compile, (_NOTHING,)
+        return re.compile, (NOTHING,)
 
 
 class _Recorder(_NotInWorkers, threading.local):
@@ -55,19 +53,10 @@ _recorder = _Recorder()
 _filter = ("ignore", _recorder, Warning, _OfModules(), 0)
 
 
-def _install():
-    # Before all filters but those of this package, as others may have been added since.
-    others = (f for f in warnings.filters if not type(f[1]).__module__.startswith("skclipens"))
-    first = next(others, None)
-    filters = warnings.filters
-    if _filter not in filters[: filters.index(first) if first in filters else None]:
-        filters.insert(0, _filter)
-
-
 @contextmanager
 def recorded():
     """A context in which Pillow's warnings in this thread go into the list that it gives."""
-    _install()
+    put_first(_filter)
     before, _recorder.texts = _recorder.texts, []
     try:
         yield _recorder.texts

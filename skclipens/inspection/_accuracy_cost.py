@@ -268,13 +268,13 @@ def _known_costs():
 
 
 def _experts_of_blocks(ensemble, costs):
-    """Positions of the experts on each block, but for experts on all columns."""
+    """Positions of the experts on each block, but for experts on several."""
     members = {}
     for e, expert in enumerate(ensemble.experts_):
         block = _priced_name(expert, costs)
         if block is not None:
             members.setdefault(block, []).append(e)
-        elif len(expert.block.columns) < ensemble.n_features_in_:
+        elif not expert.block.parts and len(expert.block.columns) < ensemble.n_features_in_:
             raise ValueError(
                 f"costs has no entry for expert {expert.name!r}; name its block, or the expert."
             )

@@ -1,9 +1,9 @@
 """Checks of input, and frames, that several measures share."""
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array, check_consistent_length
 
-from .._utils._given import warn_of_other_order
+from .._utils._given import check_weights, warn_of_other_order
 from .._utils._missing import is_missing, without_mask
 from .._utils._validation import column_of_labels, refuse_unlabeled
 from .._utils._warnings import warn
@@ -26,7 +26,7 @@ def check_correct(y_true, predictions, sample_weight=None):
         )
     correct = predictions == y_true[:, None]
     _warn_of_other_labels(y_true, predictions, correct)
-    return correct, check_weight(sample_weight, y_true)
+    return correct, weights_of(sample_weight, y_true)
 
 
 def _warn_of_other_labels(y_true, predictions, correct):
@@ -89,16 +89,9 @@ def _is_text(labels):
     return labels.dtype.kind in "UT" or isinstance(labels.flat[0], str)
 
 
-def check_weight(sample_weight, rows):
-    if sample_weight is None:
-        return None
-    weight = without_mask(sample_weight)
-    weight = check_array(weight, ensure_2d=False, dtype=float, input_name="sample_weight")
-    weight = column_or_1d(weight)
-    check_consistent_length(weight, rows)
-    if (weight < 0).any() or not weight.any():
-        raise ValueError("sample_weight must not be negative, nor 0 for all rows.")
-    return weight
+def weights_of(sample_weight, rows):
+    """Weights of rows as an array of floats, or None."""
+    return check_weights(sample_weight, np.empty((len(rows), 0)))
 
 
 def check_names(predictions, names):

@@ -12,8 +12,8 @@ from ._checks import (
     check_names,
     check_predictions,
     check_truth,
-    check_weight,
     square_frame,
+    weights_of,
 )
 
 
@@ -307,7 +307,7 @@ def disagreement_matrix(predictions, *, names=None, sample_weight=None):
     """
     names = check_names(predictions, names)
     predictions = check_predictions(predictions)
-    weight = check_weight(sample_weight, predictions)
+    weight = weights_of(sample_weight, predictions)
     columns = (predictions[:, [e]] for e in range(len(names)))
     return square_frame(
         [np.average(predictions != column, axis=0, weights=weight) for column in columns], names

@@ -27,7 +27,7 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
         ``verbose``, go to both. ``cache`` keeps embeddings of images and of prompts, and ``memory``
         fitted heads. The pipeline's own memory is set by ``set_params(memory=...)``. ``features``
         is ``"both"`` where the ensemble chooses its heads (``head="auto"``): pooled features cost
-        no further pass, and its linear head reads them. Otherwise it is ``"projected"``.
+        no further pass, and its heads on all blocks read them. Otherwise it is ``"projected"``.
 
     Returns
     -------

@@ -232,7 +232,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
 
     @_available("fit_predict")
     @_all_steps_or_none
-    def fit_predict(self, X, y=None, **params):
+    def fit_predict(self, X, y=None, *, sample_weight=None, groups=None, **params):
         """Fit, and predict the same images, by a last step such as a clusterer.
 
         Parameters
@@ -240,6 +240,10 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         X : collection of n images
             See :meth:`skclipens.MultiBackboneEmbedder.transform`.
         y : array-like of shape (n,), default=None
+            As in :meth:`fit`.
+        sample_weight : array-like of shape (n,), default=None
+            As in :meth:`fit`.
+        groups : array-like of shape (n,), default=None
             As in :meth:`fit`.
         **params : dict
             As in :meth:`fit`.
@@ -249,6 +253,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         ndarray of shape (n,)
             What the last step predicts; ``unreadable_label`` for an image that cannot be read.
         """
+        params = self._params_of_fit(params, sample_weight=sample_weight, groups=groups)
         check_before_images(self, X, y, params)
         after = self._after_gaps()
         if after is None:
