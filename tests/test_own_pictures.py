@@ -12,6 +12,7 @@ import pytest
 from skclipens import MultiBackboneEmbedder
 from skclipens.datasets import load_emoji, load_folder, load_table
 from skclipens.embedding import read_embeddings
+from skclipens.images._files import find_images
 
 
 @pytest.fixture
@@ -172,6 +173,17 @@ def test_folders_below_classes_are_not_doubted(tmp_path, folders):
         pictures = load_folder(spread(tmp_path, *folders))
     assert len(pictures.filenames) == 2 * len(folders)
     assert len(pictures.target_names) == 2
+
+
+def test_one_order_of_files_everywhere(tmp_path):
+    names = ["animal", "animal/more", "animal-print", "animal.x", "zebra/a/b"]
+    spread(tmp_path, *(f"photos/{name}" for name in names), "elsewhere")
+    (tmp_path / "photos" / "zebra" / "link").symlink_to(tmp_path / "elsewhere")
+    expected = load_folder(tmp_path / "photos").filenames
+    assert find_images(tmp_path / "photos").names == expected.tolist()
+    of_pattern = find_images(f"{tmp_path}/photos/**/*").names
+    classes = [os.path.relpath(one, tmp_path / "photos").split("/")[0] for one in of_pattern]
+    assert classes == sorted(classes)
 
 
 def test_no_folder_of_a_class_is_read_twice(tmp_path):

@@ -5,7 +5,7 @@ import re
 
 from .._utils._messages import listed
 from .._utils._warnings import warn
-from ..images._files import is_hidden, is_image_name, refuse
+from ..images._files import is_hidden, is_image_name
 
 _KIND_OF_FILE = re.compile(
     r"(images?|imgs?|pictures|photos|masks?|annotations?|labels?|xml|raw|thumbs|thumbnails)",
@@ -16,41 +16,6 @@ _PART = re.compile(
     r"[\W_]*(set|images?|pictures|photos|data|split)?[\W_\d]*",
     re.IGNORECASE,
 )
-
-
-def walk(folder, left_out):
-    """Folders and their files, as ``os.walk``, where links to folders are followed once.
-
-    Parameters
-    ----------
-    folder : str or os.PathLike
-    left_out : list of str
-        Gets the links that lead to a folder which is read already, or to one above.
-
-    Yields
-    ------
-    place : str
-    files : list of str
-        Sorted.
-
-    Raises
-    ------
-    OSError
-        If a folder cannot be read.
-    """
-    read = {os.path.realpath(folder)}
-    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
-        here = os.path.join(os.path.realpath(place), "")
-        below, folders[:] = sorted(one for one in folders if not is_hidden(one)), []
-        for one in below:
-            path = os.path.join(place, one)
-            real = os.path.realpath(path)
-            if real in read or here.startswith(os.path.join(real, "")):
-                left_out.append(path)
-            else:
-                read.add(real)
-                folders.append(one)
-        yield place, sorted(files)
 
 
 def check_classes(root, folders):

@@ -12,11 +12,11 @@ from .._utils._missing import is_missing
 from .._utils._values import first_rows, warn_of_writings
 from .._utils._warnings import warn
 from ..exceptions import ImageError
-from ..images._files import IMAGE_SUFFIXES, is_hidden, is_image_name
+from ..images._files import IMAGE_SUFFIXES, is_hidden, is_image_name, walk
 from ..images._protocols import is_url
 from ..images._wrapped import name_of, unwrapped
 from ._bunch import make_dataset
-from ._layout import check_classes, walk
+from ._layout import check_classes
 from ._tables import TABLE_SUFFIXES, read_table, typed
 
 _PATH_COLUMNS = ("path", "filename", "file", "image")

@@ -223,8 +223,9 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
             Folder or fsspec URL, new or of an earlier call with the same images and parameters.
         X : str, os.PathLike or collection of n of these
             Names of images: a collection of paths and URLs of fsspec (``"s3://..."``,
-            ``"zip://cat.png::pets.zip"``), a pattern (``"pets/**/*.jpg"``), a folder, or a
-            ``.txt`` file with one name per line. A name that ends in ``.tar`` stands for the
+            ``"zip://cat.png::pets.zip"``), a pattern (``"pets/**/*.jpg"``), a folder, whose
+            images are in the order of :func:`skclipens.datasets.load_folder`, or a ``.txt`` file
+            with one name per line. A name that ends in ``.tar`` stands for the
             images in this shard, in its order.
         protocols : sequence of str, default=("file",)
             By which protocols of fsspec images may be fetched, such as ``("file", "s3")``: every

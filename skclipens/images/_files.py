@@ -237,17 +237,48 @@ def _expand(text):
 def _expand_path(text):
     # By the standard library: fsspec makes paths absolute, and a dict for each file.
     if os.path.isdir(text):
-        found = _files_below(text)
-        return sorted(name for name in found if is_image_name(name) or _SHARD.search(name))
+        files = [os.path.join(place, one) for place, found in walk(text) for one in found]
+        return [one for one in files if _is_image_or_shard(one)]
     if os.path.exists(text):
         return [text]
-    return sorted(name for name in glob.iglob(text, recursive=True) if os.path.isfile(name))
+    found = (name for name in glob.iglob(text, recursive=True) if os.path.isfile(name))
+    return sorted(found, key=lambda name: name.split(os.sep))  # folder by folder
 
 
-def _files_below(folder):
-    for place, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [one for one in folders if not is_hidden(one)]
-        yield from (os.path.join(place, file) for file in files if not is_hidden(file))
+def walk(folder, left_out=None):
+    """Folders and their files, as ``os.walk``, where links to folders are followed once.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+    left_out : list of str or None
+        Gets the links that lead to a folder which is read already, or to one above.
+
+    Yields
+    ------
+    place : str
+    files : list of str
+        Sorted.
+
+    Raises
+    ------
+    OSError
+        If a folder cannot be read.
+    """
+    read = {os.path.realpath(folder)}
+    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        here = os.path.join(os.path.realpath(place), "")
+        below, folders[:] = sorted(one for one in folders if not is_hidden(one)), []
+        for one in below:
+            path = os.path.join(place, one)
+            real = os.path.realpath(path)
+            if real in read or here.startswith(os.path.join(real, "")):
+                if left_out is not None:
+                    left_out.append(path)
+            else:
+                read.add(real)
+                folders.append(one)
+        yield place, sorted(files)
 
 
 def is_hidden(name):
@@ -255,9 +286,14 @@ def is_hidden(name):
     return name.startswith(".") or name in _OF_SYSTEMS
 
 
-def refuse(error):
+def _refuse(error):
     """Raise what is wrong with a folder, which ``os.walk`` would take for one without files."""
     raise error
+
+
+def _is_image_or_shard(path):
+    name = os.path.basename(path)
+    return not is_hidden(name) and bool(is_image_name(name) or _SHARD.search(name))
 
 
 def _expand_url(text):
@@ -269,9 +305,10 @@ def _expand_url(text):
         found = [name for name, info in fs.glob(path, detail=True).items() if _is_file(info)]
     else:
         found = [name for name in fs.find(path) if is_image_name(name) or _SHARD.search(name)]
+    found.sort(key=lambda name: name.split("/"))
     # By the protocol that was given: a file system may have several, and name them all by one.
     protocol = url.partition("://")[0]
-    found = [fs.unstrip_protocol(name).partition("://")[2] for name in sorted(found)]
+    found = [fs.unstrip_protocol(name).partition("://")[2] for name in found]
     return ["::".join([*before, f"{protocol}://{name}", *rest]) for name in found]
 
 
