@@ -17,8 +17,7 @@ from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_
 from ._utils._versions import VersionsMixin
 from .ensemble._blocks import find_blocks
 from .ensemble._suspect import warn_of_unnamed_columns
-from .heads._row_order import warn_of_row_order
-from .heads._unlike import seen_blocks, warn_of_unlike
+from .heads._unlike import see_blocks, warn_of_unlike
 
 __all__ = ["BlockPCA"]
 
@@ -92,7 +91,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    _seen = ()  # see `seen_blocks`
+    _seen = ()  # see `see_blocks`
 
     def __init__(self, n_components=16, *, blocks=None, whiten=False, random_state=None):
         self.n_components = n_components
@@ -144,8 +143,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
             name: self._pca(X, columns, random_state).fit(take_columns(X, columns))
             for name, columns in self._columns.items()
         }
-        self._seen = seen_blocks(blocks, X)
-        warn_of_row_order(self._seen, X)
+        self._seen = see_blocks(blocks, X)
         return self
 
     def transform(self, X):

@@ -20,8 +20,7 @@ from .embedding import CLIPEmbedder, MultiBackboneEmbedder
 from .embedding._gaps import gaps_of, readable, warn_of_gaps, without_gaps
 from .embedding._weights import WeightsMixin
 from .ensemble._blocks import find_blocks
-from .heads._row_order import warn_of_row_order
-from .heads._unlike import seen_blocks, warn_of_unlike
+from .heads._unlike import see_blocks, warn_of_unlike
 from .images import as_image_list
 from .images._files import is_image_name
 from .images._protocols import is_url
@@ -149,8 +148,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         self._blocks = [block for block in blocks if block.kind is not None] or blocks
         self._note_weights({Backbone(one.backbone) for one in self._blocks if one.backbone})
         self.embeddings_ = self._unit_blocks(table)
-        self._seen = seen_blocks(self._blocks, self.embeddings_)
-        warn_of_row_order(self._seen, self.embeddings_)
+        self._seen = see_blocks(self._blocks, self.embeddings_)
         return self
 
     def search(self, texts, n_neighbors=None):

@@ -204,6 +204,18 @@ def test_a_fit_over_files_is_the_fit_in_memory(
     assert len(pickle.dumps(found)) < 2 * found.coef_.nbytes  # no sums
 
 
+def test_another_fit_forgets_of_which_files_the_first_was(folder, table, emoji, tmp_path):
+    X, y = table
+    head = LinearDiscriminantHead().fit_from(folder, y)
+    other = MultiBackboneEmbedder(BACKBONES, normalize=False)
+    other.embed_to(tmp_path / "other", emoji[0][:30])
+    with pytest.raises(ValueError, match="made otherwise"):
+        predict_embeddings(head, tmp_path / "other")
+    with pytest.warns(UserWarning, match="starts anew"):
+        head.partial_fit(read_embeddings(tmp_path / "other"), y[:30])
+    assert len(predict_embeddings(head, tmp_path / "other")) == 30
+
+
 def test_rows_that_weigh_nothing_are_as_if_not_there(folder, table):
     X, y = table
     some = np.arange(len(X)) >= 40  # of whole parts, too

@@ -15,8 +15,7 @@ from .._utils._rows import rows_given
 from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_at_least_two, check_rows, check_table, few_rows_per_class
 from .._utils._warnings import each_warning_once
-from ..heads._row_order import warn_of_row_order
-from ..heads._unlike import seen_blocks, warn_of_unlike
+from ..heads._unlike import see_blocks, warn_of_unlike
 from ._base import BaseCascade
 from ._costs import (
     IS_MAPPING,
@@ -128,7 +127,7 @@ class CascadeEnsemble(BaseCascade):
     array([1., 1., 1.])
     """
 
-    _seen = ()  # see `seen_blocks`
+    _seen = ()  # see `see_blocks`
     _parameter_constraints: dict = {
         **BaseCascade._parameter_constraints,
         "blocks": [None, str, dict, InOrder()],
@@ -194,8 +193,7 @@ class CascadeEnsemble(BaseCascade):
         X, y, metadata, cv, _ = rows_given(X, y, metadata, self.cv).with_weight()
         check_at_least_two(np.unique(y))
         blocks = self._ordered_blocks()
-        self._seen = seen_blocks(blocks, X)
-        warn_of_row_order(self._seen, X)
+        self._seen = see_blocks(blocks, X)
         seed = draw_seed(self.random_state)
         stages = self._stages(blocks, X, seed)
         vars(self).pop("curve_", None)  # of an earlier fit

@@ -19,7 +19,7 @@ from ._memory import kept_by
 from ._plan import make_plan, needs_judges, warn_of_doubts
 from ._predicting import ExpertClassifier
 from ._routing import combine_experts
-from ._rows import rows_to_learn
+from ._rows import forget_rows, rows_to_learn
 from ._unlabeled import learn_from_unlabeled
 from ._without_labels import fit_by_names
 from .routers import ROUTERS
@@ -316,8 +316,7 @@ class AdaptiveBackboneEnsemble(
         Rows
         HeldOut or None
         """
-        for name in ("_table_settings", "_fitted_on"):  # these describe the rows of an earlier fit
-            vars(self).pop(name, None)
+        forget_rows(self)
         cv = self.cv if folds is None else folds
         rows, unlabeled = rows_to_learn(self, X, y, sample_weight, groups, cv)
         learned = rows.X, rows.y, rows.metadata

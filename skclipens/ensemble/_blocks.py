@@ -1,5 +1,6 @@
 """Blocks of columns that belong together."""
 
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -231,6 +232,7 @@ def positions(columns, n_features, feature_names, owner):
         if columns.stop is not None and columns.stop > n_features:
             raise ValueError(f"{owner} ends at {columns.stop}, but X has {n_features} columns.")
     else:
+        _doubt_columns(columns, owner)
         columns = np.ravel(columns) if np.size(columns) else np.empty(0, int)
         if columns.dtype.kind in "UOT":
             columns = _positions_by_name(columns.tolist(), feature_names, owner)
@@ -240,7 +242,29 @@ def positions(columns, n_features, feature_names, owner):
         raise ValueError(f"{owner}: {error}; X has {n_features} columns.") from None
     if not len(indices):
         raise ValueError(f"{owner} has no columns.")
+    found, counts = np.unique(indices, return_counts=True)
+    if counts.max() > 1:
+        raise ValueError(
+            f"{owner} names column {found[counts.argmax()]} {counts.max()} times. Give each "
+            "position once; a mask has the type bool."
+        )
     return indices
+
+
+def _doubt_columns(columns, owner):
+    """Look for a range of columns that is given as its width, or as its ends."""
+    if isinstance(columns, Integral):
+        raise ValueError(
+            f"{owner} is the number {columns}. Give its columns, such as slice(0, {columns})."
+        )
+    is_pair = isinstance(columns, tuple) and len(columns) == 2
+    if is_pair and all(isinstance(one, Integral) for one in columns):
+        start, end = columns
+        if end - start > 1:
+            warn(
+                f"{owner} has the two columns {start} and {end}. If those between them are meant, "
+                f"give slice({start}, {end}); if not, a list of the two."
+            )
 
 
 def _positions_by_name(names, feature_names, owner):

@@ -18,7 +18,7 @@ from ._heads import HEADS
 from ._held_out import HeldOut
 from ._plan import make_plan, needs_judges, warn_of_doubts
 from ._routing import combine_experts
-from ._rows import checked_metadata
+from ._rows import checked_metadata, forget_rows
 from ._suspect_rows import warn_of_weights
 
 
@@ -117,6 +117,7 @@ class FitFrom:
             if not needs_judges(self, router):
                 held_out = None
             combine_experts(self, fitted, held_out, router, kept.X, y, metadata)
+        forget_rows(self)
         self._table_settings = table.settings
         return self
 

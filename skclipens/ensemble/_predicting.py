@@ -16,6 +16,7 @@ from ..heads._unlike import warn_of_unlike
 from ._experts import stack_logits
 from ._folding import fold
 from ._support import share_of_prompts
+from ._units import warn_of_units
 from .routers import combine, named_router
 
 _ROWS_AT_ONCE = 1024
@@ -29,7 +30,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
     """
 
     _folded = None  # see `fold`
-    _seen = ()  # see `seen_blocks`
+    _seen, _seen_columns = (), None  # see `see_blocks` and `see_columns`
     support_ = None  # for models that were saved by an older version
 
     def _has_weights(self):
@@ -47,6 +48,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
     def _checked(self, X):
         X = super()._checked(X)
         warn_of_unlike(self._seen, X)
+        warn_of_units(self._seen_columns, X, getattr(self, "feature_names_in_", None))
         return X
 
     def _expert_logits(self, X):

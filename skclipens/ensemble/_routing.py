@@ -5,20 +5,20 @@ from sklearn.utils.validation import has_fit_parameter
 
 from .._utils._linalg import take_rows
 from .._utils._metadata import metadata_for, rows_of
-from ..heads._row_order import warn_of_row_order
 from ..heads._temperature import (
     fit_temperature,
     fixed_temperature,
     relative_log_loss,
     unjudged_spread,
 )
-from ..heads._unlike import seen_blocks
+from ..heads._unlike import see_blocks
 from ._experts import distinct_blocks
 from ._folding import fold
 from ._mismatch import warn_of_mismatch
 from ._plan import what_weighs
 from ._support import find_support
 from ._suspect_rows import warn_of_guessing
+from ._units import see_columns
 from .routers import UniformRouter, combine, is_fixed
 
 
@@ -32,8 +32,8 @@ def combine_experts(ensemble, experts, held_out, router, X, y, metadata):
     """
     ensemble.experts_ = experts
     ensemble.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
-    ensemble._seen = seen_blocks(distinct_blocks(experts), X)
-    warn_of_row_order(ensemble._seen, X)
+    blocks = distinct_blocks(experts)
+    ensemble._seen, ensemble._seen_columns = see_blocks(blocks, X), see_columns(blocks, X)
     warn_of_mismatch(ensemble, X, y)
     if held_out is None:
         ensemble.judged_ = np.ones(len(experts), bool)

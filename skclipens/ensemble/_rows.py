@@ -12,6 +12,12 @@ from ._plan import takes_weights
 from ._suspect_rows import warn_of_contradictions, warn_of_groups, warn_of_weights
 
 
+def forget_rows(ensemble):
+    """Drop what describes the rows of an earlier fit: of which table and images they were."""
+    for name in ("_table_settings", "_fitted_on"):
+        vars(ensemble).pop(name, None)
+
+
 def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     """Check what ``fit`` is given, and leave out what teaches nothing.
 

@@ -9,7 +9,11 @@ from .._utils._validation import check_at_least_two
 from .._utils._warnings import silent
 from ..heads import ZeroShotHead
 from ..heads._text_head import check_names
+from ..heads._unlike import see_blocks
+from ._experts import distinct_blocks
 from ._heads import head_of, named_heads
+from ._mismatch import warn_of_blocks
+from ._rows import forget_rows
 from .routers import is_fixed, named_router
 
 _DOUBTS_OF_LABELS = "y has the class|Rows .* of X are the same|Prompts name|Rows of classes differ"
@@ -33,16 +37,22 @@ def fit_by_names(ensemble, X):
     ------
     ValueError
         See :func:`labelled_by_names`.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If the rows of a block do not seem to be of its backbone.
     """
     draft, classes = labelled_by_names(ensemble)
-    n = len(validate_data(ensemble, X))
-    some = np.arange(len(classes)) % n  # any rows: zero-shot heads only look at y
+    table = validate_data(ensemble, X)
+    some = np.arange(len(classes)) % len(table)  # any rows: zero-shot heads only look at y
     with silent(_DOUBTS_OF_LABELS):  # the user gave no y that could be warned of
         draft.fit(safe_indexing(X, some), classes)
     learned = {name: value for name, value in vars(draft).items() if name.endswith("_")}
-    for name in ("_table_settings", "_fitted_on"):  # which are of the rows of another fit
-        vars(ensemble).pop(name, None)
-    vars(ensemble).update(learned, _folded=draft._folded, _seen=())
+    forget_rows(ensemble)
+    seen = see_blocks(distinct_blocks(draft.experts_), table)
+    vars(ensemble).update(learned, _folded=draft._folded, _seen=seen, _seen_columns=None)
+    warn_of_blocks(ensemble.experts_, table)
     return ensemble
 
 

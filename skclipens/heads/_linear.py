@@ -171,7 +171,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
             "added: partial_fit starts anew. A clone of the head does so without this warning.",
             UserWarning,
         )
-        self._drop("coef_", "intercept_")
+        self._drop("coef_", "intercept_", "_table_settings")
         if classes is not None:
             del self.classes_
 

@@ -216,6 +216,11 @@ def doubt_names(heads, rows, targets):
         warn_of_names(heads, [subsample(one) for one in rows], subsample(targets))
 
 
+def _refuse_columns_of_others(backbone, names):
+    kinds = [BlockKind(backbone.name, views=views) for views in (False, True)]
+    refuse_other_columns("X", kinds, names)
+
+
 class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
     """A head that starts from the text features of its classes.
 
@@ -241,8 +246,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
                 f"{backbone.width}."
             )
         if hasattr(self, "feature_names_in_"):
-            kinds = [BlockKind(backbone.name, views=views) for views in (False, True)]
-            refuse_other_columns("X", kinds, self.feature_names_in_)
+            _refuse_columns_of_others(backbone, self.feature_names_in_)
         classes, targets = np.unique(y, return_inverse=True)
         self._encode(classes, self.class_names, self.templates)
         X = unit_rows(X)
@@ -251,6 +255,8 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         return X, targets
 
     def _checked(self, X):
+        if hasattr(X, "columns") and not hasattr(self, "feature_names_in_"):
+            _refuse_columns_of_others(self._backbone(), list(map(str, X.columns)))
         X = super()._checked(X)
         warn_of_unlike(self._seen, unit_rows(subsample(X)))  # of any length
         return X

@@ -7,6 +7,7 @@ import numpy as np
 from .._utils._linalg import subsample, take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._warnings import warn
+from ._odd_rows import warn_of_odd_rows
 from ._row_order import warn_of_row_order
 
 _FEWEST, _ENOUGH = 20, 100  # rows of which a mean says enough
@@ -62,8 +63,8 @@ class SeenBlock(NamedTuple):
         return self.backbone is not None
 
 
-def seen_blocks(blocks, X):
-    """What those blocks are like that are embeddings, or may be as they are wide.
+def see_blocks(blocks, X):
+    """What those blocks are like in ``fit`` that are embeddings, or may be as they are wide.
 
     Parameters
     ----------
@@ -74,16 +75,24 @@ def seen_blocks(blocks, X):
     Returns
     -------
     tuple of SeenBlock
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If no model can have made the rows of a block, or one of other pictures than the others.
     """
-    return tuple(
+    seen = tuple(
         seen_block(block.name, block.columns, block.backbone, X)
         for block in blocks
         if block.backbone is not None or len(block.columns) >= _WIDE
     )
+    warn_of_row_order(seen, X)
+    warn_of_odd_rows(seen, X, as_given=False)
+    return seen
 
 
 def seen_block(name, columns, backbone, X):
-    """What the embeddings of a block are like; see :class:`SeenBlock` and :func:`seen_blocks`."""
+    """What the embeddings of a block are like; see :class:`SeenBlock` and :func:`see_blocks`."""
     rows, is_named = take_columns(subsample(X), columns), backbone is not None
     n, lengths, unit = len(rows), _lengths(rows), unit_rows(rows)
     alike, spread = 0.0, np.inf  # which say nothing
@@ -119,10 +128,12 @@ def warn_of_unlike(seen, X):
     Warns
     -----
     SuspectedMistakeWarning
-        If rows point elsewhere than those of ``fit``, or are longer or shorter, or those of one
-        backbone are of other pictures than those of the others. Names the blocks.
+        If rows point elsewhere than those of ``fit``, or are longer or shorter, no model can have
+        made them, or those of one backbone are of other pictures than those of the others. Names
+        the blocks.
     """
     warn_of_row_order(seen, X)
+    warn_of_odd_rows(seen, X, as_given=True)
     X, elsewhere, other_lengths = subsample(X, _ENOUGH), [], []
     for block in seen:
         rows = take_columns(X, block.columns)

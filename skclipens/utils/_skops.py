@@ -9,6 +9,7 @@ from ..ensemble._blocks import Block
 from ..ensemble._experts import Expert
 from ..ensemble._folding import Folded
 from ..ensemble._support import Support
+from ..ensemble._units import SeenColumns
 from ..ensemble._unlabeled import UnlabeledCorrection
 from ..heads._sums import Sums
 from ..heads._unlike import SeenBlock
@@ -24,7 +25,7 @@ _ESTIMATORS = (
 )
 _RECORDS = (
     *(Block, BlockKind, EmbeddingStore, Expert, Folded),
-    *(SeenBlock, Sums, Support, UnlabeledCorrection, View),
+    *(SeenBlock, SeenColumns, Sums, Support, UnlabeledCorrection, View),
 )
 _SYSTEMS = ("Posix", "Windows")
 # Where Python keeps paths depends on its version, and a model may be loaded by another one.

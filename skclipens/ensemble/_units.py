@@ -1,0 +1,92 @@
+"""Columns that are no embeddings, at predict in another unit than at fit."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .._utils._linalg import subsample, take_columns
+from .._utils._messages import listed
+from .._utils._warnings import warn
+
+# How many times the range of fit most rows are outside of it; and of how many rows, and by what
+# share of their former deviation and how many of these, values that hardly vary say something.
+_OUTSIDE = 10
+_FEWEST, _NARROW, _AWAY = 20, 0.02, 1
+_FEW = 7  # rows of fit, of which fewer say nothing of the range
+_WIDE = 128  # columns that may be embeddings without a name
+
+
+class SeenColumns(NamedTuple):
+    """What columns that are no embeddings were like in ``fit``.
+
+    Attributes
+    ----------
+    columns : ndarray of shape (d,), int
+    lowest, highest, mean, deviation : ndarray of shape (d,)
+    """
+
+    columns: np.ndarray
+    lowest: np.ndarray
+    highest: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
+def see_columns(blocks, X):
+    """What columns that are no embeddings are like in ``fit``.
+
+    Parameters
+    ----------
+    blocks : list of Block
+    X : ndarray of shape (n, n_features)
+
+    Returns
+    -------
+    SeenColumns or None
+        None where there are none, or few rows.
+    """
+    others = [block.columns for block in blocks if block.backbone is None]
+    others = [columns for columns in others if len(columns) < _WIDE]
+    if not others or len(X) < _FEW:
+        return None
+    columns = np.unique(np.concatenate(others))
+    values = take_columns(X, columns)
+    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    return SeenColumns(columns, values.min(axis=0), values.max(axis=0), mean, deviation)
+
+
+def warn_of_units(seen, X, names):
+    """Warn of columns whose values can hardly be in the unit that they had in ``fit``.
+
+    Parameters
+    ----------
+    seen : SeenColumns or None
+    X : ndarray of shape (n, n_features)
+    names : ndarray of shape (n_features,) or None
+        Names of the columns.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If most rows are far outside of the range of ``fit``, or many hardly vary, and not around
+        the former mean. Names the columns.
+    """
+    if seen is None:
+        return
+    values = take_columns(subsample(X), seen.columns)
+    middle, reach = np.median(values, axis=0), _OUTSIDE * (seen.highest - seen.lowest)
+    outside = (middle > seen.highest + reach) | (middle < seen.lowest - reach)
+    if len(values) >= _FEWEST:
+        deviation = values.std(axis=0)
+        narrow = (deviation > 0) & (deviation < _NARROW * seen.deviation)
+        outside |= narrow & (np.abs(middle - seen.mean) > _AWAY * seen.deviation)
+    found = np.flatnonzero(outside & (reach > 0))
+    if len(found):
+        first, columns = found[0], seen.columns[found]
+        named = listed(columns.tolist() if names is None else names[columns].tolist())
+        warn(
+            f"Values of column {named} are mostly far from those of fit: {middle[first]:.3g} in "
+            f"the middle, where the first was from {seen.lowest[first]:.3g} to "
+            f"{seen.highest[first]:.3g}. Give it in the same unit, and scaled as for fit.",
+            doubt="another unit than in fit",
+        )

@@ -1,0 +1,61 @@
+"""Rows that no model gives: zeros, or of another length than most others."""
+
+import numpy as np
+
+from .._utils._linalg import subsample, take_columns
+from .._utils._warnings import warn
+
+_FEWEST, _FEW = 20, 5  # rows of which lengths say something; of each kind
+_UNIT = 1e-3  # of lengths that are one, in half precision too
+
+
+def warn_of_odd_rows(seen, X, *, as_given):
+    """Warn of embeddings that are zeros, or of which some were normalized and others not.
+
+    Parameters
+    ----------
+    seen : tuple of SeenBlock
+        Of these, only columns that are known to be embeddings are looked at.
+    X : ndarray of shape (n, n_features)
+    as_given : bool
+        Whether these are the rows that a user gave, so that a message can name one.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        Names the block.
+    """
+    for block in seen:
+        if block.is_named and (_warn_of_zeros(block, X, as_given) or _warn_of_lengths(block, X)):
+            return
+
+
+def _warn_of_zeros(block, X, as_given):
+    rows = np.flatnonzero(X[:, block.columns[0]] == 0)  # few rows have a zero there
+    rows = rows[~take_columns(X[rows], block.columns).any(axis=1)]
+    if len(rows):
+        first = f", the first is row {rows[0]}," if as_given else ""
+        warn(
+            f"Rows of {block.name!r}{first} are all zeros, which no model gives. Leave out rows "
+            "whose image was not embedded.",
+            doubt="rows of zeros",
+        )
+    return bool(len(rows))
+
+
+def _warn_of_lengths(block, X):
+    if len(X) < _FEWEST:
+        return False
+    rows = take_columns(subsample(X), block.columns)
+    lengths = np.sqrt(np.einsum("nj,nj->n", rows, rows))
+    is_unit = np.abs(lengths - 1) < _UNIT
+    n_unit = np.count_nonzero(is_unit)
+    is_mixed = min(n_unit, len(rows) - n_unit) >= _FEW
+    if is_mixed:
+        warn(
+            f"{n_unit} of {len(rows)} rows of {block.name!r} have length one, and the others have "
+            f"not: {np.median(lengths[~is_unit]):.3g} in the middle. Embed all rows with the same "
+            "models and settings, normalize among them.",
+            doubt="rows of two lengths",
+        )
+    return is_mixed

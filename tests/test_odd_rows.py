@@ -1,0 +1,164 @@
+"""Rows that no model gives, embeddings that fit no text, and columns in another unit."""
+
+import numpy as np
+import pytest
+from _said import said
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    BlockPCA,
+    CascadeEnsemble,
+    ImageRetriever,
+    MultiBackboneEmbedder,
+    ZeroShotHead,
+)
+from skclipens.datasets import load_emoji
+
+BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
+OTHERS = ["zoo/ViT-16", "zoo/DLA"]
+WIDTH = 128
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    """A frame of embeddings, and the classes."""
+    emoji = load_emoji(min_class_size=40)
+    embedder = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas")
+    return embedder.fit_transform(emoji.filenames), emoji.target_names[emoji.target]
+
+
+@pytest.fixture(scope="module")
+def X(emoji):
+    return emoji[0].to_numpy()
+
+
+@pytest.fixture(scope="module")
+def y(emoji):
+    return emoji[1]
+
+
+@pytest.fixture(scope="module")
+def of_others():
+    return MultiBackboneEmbedder(OTHERS).fit_transform(load_emoji(min_class_size=40).filenames)
+
+
+# Rows of zeros
+
+
+def with_zeros(X, rows):
+    X = X.copy()
+    X[rows] = 0
+    return X
+
+
+def test_rows_of_zeros_are_named(X, y):
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head="linear", random_state=0).fit(X[::2], y[::2])
+    with pytest.warns(UserWarning, match="'zoo/RN20', the first is row 3, are all zeros"):
+        clf.predict(with_zeros(X[:40], [3, 7]))
+    assert not said(clf.predict, X[:1])
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        AdaptiveBackboneEnsemble(BACKBONES, head="linear"),
+        CascadeEnsemble(BACKBONES, thresholds=0.5),
+        BlockPCA(4, blocks=BACKBONES),
+        ImageRetriever(BACKBONES),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_rows_of_zeros_in_fit(estimator, X, y):
+    rows = np.flatnonzero(y == y[0])
+    with pytest.warns(UserWarning, match="are all zeros, which no model gives"):
+        estimator.fit(with_zeros(X, rows), y)
+
+
+# Rows of two lengths
+
+
+@given(share=st.floats(0.05, 0.95), length=st.floats(2, 1e3), seed=st.integers(0, 99))
+@settings(max_examples=5, deadline=None)
+def test_rows_that_were_normalized_beside_others(share, length, seed, X, y):
+    rows = np.random.default_rng(seed).random(len(X)) < share
+    mixed = X * np.where(rows, 1, length).astype(X.dtype)[:, None]
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head="linear", random_state=0)
+    assert "have length one, and the others have not" in " ".join(said(clf.fit, mixed, y))
+    assert "have length one, and the others have not" in " ".join(said(clf.predict, mixed))
+    assert not said(clf.fit, X * np.float32(length), y)
+
+
+# Embeddings that fit no text
+
+
+def by_names(y, backbones=BACKBONES):
+    options = {"head": "zero-shot", "router": "uniform", "calibrate": False}
+    return AdaptiveBackboneEnsemble(backbones, class_names=sorted(set(y)), **options)
+
+
+def test_names_alone_are_compared_with_the_rows(X, y, of_others):
+    clf = by_names(y)
+    swapped = np.roll(X, WIDTH, axis=1)
+    assert not said(clf.fit, X)
+    assert "unlike those of fit" in " ".join(said(clf.predict, swapped))
+    assert "unlike those of fit" in " ".join(said(clf.predict, of_others))
+    assert "fit the texts of 'zoo/ViT-8', and not its own" in " ".join(said(clf.fit, swapped))
+    assert "fit no text" in " ".join(said(clf.fit, of_others))
+    assert not said(by_names(y, OTHERS).fit, of_others)
+
+
+def test_a_head_that_saw_no_table_knows_names_of_columns(emoji, y):
+    head = ZeroShotHead("zoo/RN20").set_classes(sorted(set(y)))
+    of_other = emoji[0].iloc[:, WIDTH:]
+    with pytest.raises(ValueError, match="has the column 'zoo/ViT-8__0' where embeddings of"):
+        head.predict(of_other)
+    assert len(head.predict(emoji[0].iloc[:5, :WIDTH])) == 5
+
+
+# Other columns in another unit
+
+
+@pytest.fixture(scope="module")
+def priced(emoji):
+    price = np.random.default_rng(0).normal(3e5, 1e5, len(emoji[0])).astype(np.float32)
+    return emoji[0].assign(price=price / 1e5)
+
+
+@pytest.mark.parametrize(
+    ("factor", "shift"), [(1e5, 0), (1, 1e5), (1e-3, 0), (1, -200)], ids=lambda one: f"{one:g}"
+)
+def test_another_unit_is_named(factor, shift, priced, y):
+    clf = AdaptiveBackboneEnsemble(random_state=0).fit(priced[::2], y[::2])
+    assert not said(clf.predict, priced[1::2])
+    other = priced[1::2].assign(price=lambda one: one["price"] * factor + shift)
+    with pytest.warns(UserWarning, match="Values of column 'price' are mostly far from those"):
+        clf.predict(other)
+
+
+def test_columns_of_zeros_and_ones_are_in_no_unit(emoji, y):
+    rng = np.random.default_rng(0)
+    table = emoji[0].assign(often=rng.random(len(y)) < 0.7, rarely=rng.random(len(y)) < 0.1)
+    clf = AdaptiveBackboneEnsemble(random_state=0).fit(table[::2], y[::2])
+    for few in (table.assign(often=0), table.assign(rarely=1), table[:1]):
+        assert not said(clf.predict, few)
+
+
+# Columns of blocks
+
+
+def test_a_mask_of_integers_is_no_list_of_positions(X, y):
+    mask = np.arange(2 * WIDTH) < WIDTH
+    right = AdaptiveBackboneEnsemble([("a", mask), ("b", ~mask)], head="linear").fit(X, y)
+    assert [len(expert.block.columns) for expert in right.experts_] == [WIDTH, WIDTH]
+    wrong = AdaptiveBackboneEnsemble([("a", mask.astype(int))], head="linear")
+    with pytest.raises(ValueError, match=r"'a' names column 0 128 times.*type bool"):
+        wrong.fit(X, y)
+
+
+def test_a_number_is_no_range(X, y):
+    with pytest.raises(ValueError, match=r"'a' is the number 128.*slice\(0, 128\)"):
+        AdaptiveBackboneEnsemble({"a": 128}, head="linear").fit(X, y)
+    with pytest.warns(UserWarning, match=r"the two columns 0 and 128.*slice\(0, 128\)"):
+        AdaptiveBackboneEnsemble({"a": (0, 128)}, head="linear").fit(X, y)
