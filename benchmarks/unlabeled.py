@@ -33,6 +33,7 @@ that were. *Few classes*: one class of {share}, and no fewer than two, is among 
 def parse(arguments):
     parser = parser_of_sets("unlabeled", __doc__, kept="embeddings and fitted heads")
     add_draws(parser, shots=[1, 2, 4, 8, 16], per_class=50)
+    parser.add_argument("--classes", type=int, help="classes that are drawn for each draw; default: all")
     return parser.parse_args(arguments)
 
 
@@ -41,25 +42,25 @@ def main(arguments=None):
     options = parse(arguments)
     backbones, cells = backbones_of(options), []
     for dataset, work in sets_of(options, per_class=options.per_class, n_test=options.n_test):
-        cells += measure(dataset, backbones, options.shots, options.draws, work)
+        cells += measure(dataset, backbones, options, work)
     print(heading("Unlabelled pictures", "unlabeled", arguments))
-    print(report(pd.DataFrame(cells), options.draws))
+    print(report(pd.DataFrame(cells), options))
 
 
-def measure(dataset, backbones, shots, draws, work):
+def measure(dataset, backbones, options, work):
     """Differences that unlabelled pictures make on a set, a row for each table and column."""
     X, y = np.array(embed(dataset, backbones, work)), np.asarray(dataset.y)
-    options = dataset.prompts
-    options |= {"memory": str(work / "heads")}
-    for k in shots:
+    parameters = {**dataset.prompts, "memory": str(work / "heads")}
+    for k in options.shots:
         right, let_in = {}, {ALL: 0, FEW: 0}
-        for draw, (train, rest) in enumerate(few_shot_draws(dataset, k, draws, 0)):
+        draws = few_shot_draws(dataset, k, options.draws, 0, options.classes)
+        for draw, (train, rest) in enumerate(draws):
             rng = np.random.default_rng(draw)
             rest = rng.permutation(rest)[: 2 * MOST]
-            clf = AdaptiveBackboneEnsemble(backbones, random_state=draw, **options)
+            clf = AdaptiveBackboneEnsemble(backbones, random_state=draw, **parameters)
             without = clf.fit(X[train], y[train]).predict(X) == y
             seen, new = np.array_split(rest, 2)
-            classes = rng.permutation(np.unique(y))
+            classes = rng.permutation(np.unique(y[train]))
             some = classes[: max(2, len(classes) // FEW_SHARE)]
             for which, of_draw in ((ALL, seen), (FEW, seen[np.isin(y[seen], some)])):
                 clf.set_params(unlabeled="use")
@@ -83,9 +84,11 @@ def measure(dataset, backbones, shots, draws, work):
             }
 
 
-def report(cells, draws):
+def report(cells, options):
     """The tables in Markdown."""
-    texts = [_NOTE.format(draws=draws, last=draws - 1, share=FEW_SHARE)]
+    texts = [_NOTE.format(draws=options.draws, last=options.draws - 1, share=FEW_SHARE)]
+    if options.classes is not None:
+        texts.append(f"Each draw has {options.classes} classes, drawn at random.")
     for name, rows in cells.groupby("table", sort=False):
         text = rows.assign(cell=rows.apply(_cell, axis=1))
         frame = text.pivot(index="set", columns="shots", values="cell").loc[rows["set"].unique()]
