@@ -33,7 +33,7 @@ that were. *Few classes*: one class of {share}, and no fewer than two, is among 
 def parse(arguments):
     parser = parser_of_sets("unlabeled", __doc__, kept="embeddings and fitted heads")
     add_draws(parser, shots=[1, 2, 4, 8, 16], per_class=50)
-    parser.add_argument("--classes", type=int, help="classes that are drawn for each draw; default: all")
+    parser.add_argument("--classes", type=int, help="that are drawn for each draw; default: all")
     return parser.parse_args(arguments)
 
 

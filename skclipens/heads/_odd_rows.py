@@ -25,13 +25,18 @@ def warn_of_odd_rows(seen, X, *, as_given):
     SuspectedMistakeWarning
         Names the block.
     """
-    for block in seen:
-        if block.is_named and (_warn_of_zeros(block, X, as_given) or _warn_of_lengths(block, X)):
+    named = [block for block in seen if block.is_named]
+    begin_with_zero = X[:, [block.columns[0] for block in named]] == 0  # few rows do
+    if begin_with_zero.any():
+        for block, rows in zip(named, begin_with_zero.T, strict=True):
+            if _warn_of_zeros(block, X, np.flatnonzero(rows), as_given):
+                return
+    for block in named if len(X) >= _FEWEST else ():
+        if _warn_of_lengths(block, X):
             return
 
 
-def _warn_of_zeros(block, X, as_given):
-    rows = np.flatnonzero(X[:, block.columns[0]] == 0)  # few rows have a zero there
+def _warn_of_zeros(block, X, rows, as_given):
     rows = rows[~take_columns(X[rows], block.columns).any(axis=1)]
     if len(rows):
         first = f", the first is row {rows[0]}," if as_given else ""
@@ -44,8 +49,6 @@ def _warn_of_zeros(block, X, as_given):
 
 
 def _warn_of_lengths(block, X):
-    if len(X) < _FEWEST:
-        return False
     rows = take_columns(subsample(X), block.columns)
     lengths = np.sqrt(np.einsum("nj,nj->n", rows, rows))
     is_unit = np.abs(lengths - 1) < _UNIT
