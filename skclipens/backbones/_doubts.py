@@ -63,7 +63,11 @@ def _of_tokens(backbone, names, templates):
     if not long and not close:
         return []
     tokenizer = load_backbone(backbone).tokenizer
-    cut = [name for name in dict.fromkeys(long) if _is_cut(tokenizer, name, templates, n_read)]
+    padding = tokenizer([""])[0, -1]
+    prompts = {name: prompts_of(name, templates) for name in [*long, *close]}
+    cut = [
+        name for name in dict.fromkeys(long) if _is_cut(tokenizer, prompts[name], n_read, padding)
+    ]
     found = []
     if cut:
         named = listed(cut, write=reprlib.repr)
@@ -74,8 +78,8 @@ def _of_tokens(backbone, names, templates):
     # Names that begin alike may have the same tokens once they are cut off.
     tokens = {}
     for name in dict.fromkeys([*cut, *close]):
-        prompts = tokenizer(prompts_of(name, templates))
-        tokens.setdefault(prompts.numpy().tobytes(), []).append(name)
+        key = tokenizer(prompts[name]).numpy().tobytes()
+        tokens.setdefault(key, []).append(name)
     for same in tokens.values():
         if len(same) > 1:
             named = listed(same, write=reprlib.repr)
@@ -151,10 +155,11 @@ def _as_read(name):
     return re.sub(r"\W|_", "", plain)
 
 
-def _is_cut(tokenizer, name, templates, n_read):
+def _is_cut(tokenizer, prompts, n_read, padding):
     """Whether a prompt has tokens behind those that are read."""
-    prompts = prompts_of(name, templates)
-    room = max(len(prompt.encode()) for prompt in prompts) + 4
-    tokens = tokenizer([*prompts, ""], context_length=max(room, n_read + 1))
-    padding = tokens[-1, -1]
-    return bool((tokens[:-1, n_read:] != padding).any())
+    long = [prompt for prompt in prompts if len(prompt.encode()) > n_read - 2]
+    if not long:
+        return False
+    room = max(len(prompt.encode()) for prompt in long) + 4
+    tokens = tokenizer(long, context_length=max(room, n_read + 1))
+    return bool((tokens[:, n_read:] != padding).any())
