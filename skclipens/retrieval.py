@@ -20,6 +20,7 @@ from .embedding import CLIPEmbedder, MultiBackboneEmbedder
 from .embedding._gaps import gaps_of, readable, warn_of_gaps, without_gaps
 from .embedding._weights import WeightsMixin
 from .ensemble._blocks import find_blocks
+from .ensemble._suspect import warn_of_rescaled_blocks
 from .heads._unlike import see_blocks, warn_of_unlike
 from .images import as_image_list
 from .images._files import is_image_name
@@ -133,6 +134,12 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
             If a table does not have the columns of `embedder`.
         ImageError
             If an image cannot be read and ``on_error="raise"``, or none can.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If rows of a table were centred or scaled, are zeros, or those of one backbone are of
+            other pictures than those of the others.
         """
         table, gaps = self._table(X)
         if gaps.any():
@@ -147,6 +154,8 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         # Columns beside embeddings, such as a price, are nothing to compare.
         self._blocks = [block for block in blocks if block.kind is not None] or blocks
         self._note_weights({Backbone(one.backbone) for one in self._blocks if one.backbone})
+        if len(table) > 1:
+            warn_of_rescaled_blocks([block for block in self._blocks if block.has_text], table)
         self.embeddings_ = self._unit_blocks(table)
         self._seen = see_blocks(self._blocks, self.embeddings_)
         return self

@@ -5,6 +5,7 @@ import pytest
 from _said import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.preprocessing import StandardScaler
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -74,6 +75,15 @@ def test_rows_of_zeros_in_fit(estimator, X, y):
     rows = np.flatnonzero(y == y[0])
     with pytest.warns(UserWarning, match="are all zeros, which no model gives"):
         estimator.fit(with_zeros(X, rows), y)
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler(), StandardScaler(with_mean=False)])
+def test_rows_to_search_that_were_scaled(scaler, X):
+    first = X[:, :WIDTH]
+    text = " ".join(said(ImageRetriever("zoo/RN20").fit, scaler.fit_transform(first)))
+    assert "'zoo/RN20' were centred or scaled" in text
+    assert not said(ImageRetriever("zoo/RN20").fit, first)
+    assert not said(ImageRetriever("zoo/RN20").fit, first[:2])
 
 
 # Rows of two lengths

@@ -53,7 +53,12 @@ def warn_of_columns(experts, X, names):
         )
     _warn_of_places([block for block, _ in experts_of_blocks], X)
     _warn_of_constant_blocks([block for block, _ in experts_of_blocks], X)
-    _warn_of_rescaled_blocks(experts_of_blocks, X)
+    read_by_texts = [
+        block
+        for block, experts in experts_of_blocks
+        if any(isinstance(expert.head, BaseTextHead) for expert in experts)
+    ]
+    warn_of_rescaled_blocks(read_by_texts, X)
     _warn_of_dominant_column(experts_of_blocks, X, names, index)
 
 
@@ -108,14 +113,24 @@ def _is_constant(X, columns):
     return bool((second == first).all() and (take_columns(X, columns) == first).all())
 
 
-def _warn_of_rescaled_blocks(experts_of_blocks, X):
-    """Warn of blocks that are compared with texts, and are no longer as the embedder made them."""
+def warn_of_rescaled_blocks(blocks, X):
+    """Warn of blocks that are no longer as the embedder made them.
+
+    Parameters
+    ----------
+    blocks : list of Block
+        Those that are compared with texts.
+    X : ndarray of shape (n, n_features)
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        Names them.
+    """
     rescaled = [
         block.name
-        for block, experts in experts_of_blocks
-        if any(isinstance(expert.head, BaseTextHead) for expert in experts)
-        and not _is_constant(X, block.columns)
-        and _is_rescaled(take_columns(X, block.columns))
+        for block in blocks
+        if not _is_constant(X, block.columns) and _is_rescaled(take_columns(X, block.columns))
     ]
     if rescaled:
         warn(
