@@ -12,8 +12,8 @@ from .._utils._missing import without_mask
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import column_of_labels
 from ..embedding._base import BaseEmbedder
+from ..embedding._gaps import table_of
 from ..heads._classifier import LogitClassifierMixin, level
-from ..inspection._display import table_of
 
 
 def without_embedder(estimator, X):

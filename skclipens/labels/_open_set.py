@@ -22,8 +22,8 @@ from .._utils._validation import (
 from .._utils._values import with_label
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
+from ..embedding._gaps import table_of
 from ..heads._classifier import LabeledScoreMixin
-from ..inspection._display import table_of
 from ._held_out import checked_labels, held_out_logits, logits_of, unit_table, without_embedder
 
 # Of the similarity to the nearest labelled row, beside 1 for the largest logit. It was chosen on
