@@ -59,7 +59,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    skclipens.feature_selection.BackboneSelector : Leaves out whole blocks.
+    skclipens.BackboneSelector : Leaves out whole blocks.
     sklearn.decomposition.PCA : The analysis of a block.
 
     Notes

@@ -1,6 +1,6 @@
 """Cascade: what blocks cost, which are worth it, and which an image needs.
 
-Imports ``ensemble`` and all below; only ``feature_selection`` and users import it.
+Imports ``ensemble`` and all below; only users import it.
 """
 
 from ._images import CascadeClassifier
