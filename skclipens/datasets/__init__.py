@@ -9,7 +9,7 @@ the estimators of this package take, and follow the loaders of :mod:`sklearn.dat
 Imports ``images`` and ``zoo``; only users import it.
 """
 
-from ._benchmark_files import DatasetNotAvailableError
+from ..exceptions import DatasetNotAvailableError
 from ._benchmarks import fetch_benchmark, list_benchmarks
 from ._emoji import load_emoji
 from ._own import load_folder, load_table

@@ -3,11 +3,12 @@
 Imports ``backbones``, ``images`` and ``_utils``; ``heads`` and all above may import it.
 """
 
+from ..exceptions import EmbeddingStoreError
 from ._embedders import CLIPEmbedder, MultiBackboneEmbedder
 from ._keys import image_key, model_key
 from ._parts import read_embeddings
 from ._predicting import predict_embeddings
-from ._store import EmbeddingStore, EmbeddingStoreError
+from ._store import EmbeddingStore
 
 __all__ = [
     "CLIPEmbedder",
