@@ -1,7 +1,4 @@
-"""Decomposition: fewer columns for each block.
-
-Imports ``ensemble`` and all below; only users import it.
-"""
+"""Decomposition: fewer columns for each block."""
 
 from numbers import Integral
 

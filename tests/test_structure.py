@@ -9,7 +9,7 @@ import skclipens
 
 PACKAGE = Path(skclipens.__file__).parent
 
-# Each may import those after it; of those on one line, none may import another.
+# Each may import those in sets after its own, and none of its own set: the one home of this rule.
 FLOORS = [
     {"__main__"},
     {"cli"},

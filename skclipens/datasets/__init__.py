@@ -5,8 +5,6 @@ stamps of Tux Paint, many of them photographs, from Debian. Both give file paths
 the estimators of this package take, and follow the loaders of :mod:`sklearn.datasets`.
 :func:`load_folder` and :func:`load_table` do the same for a user's own pictures.
 :func:`fetch_benchmark` loads the 21 sets of the paper, where they can be had.
-
-Imports ``images`` and ``zoo``; only users import it.
 """
 
 from ..exceptions import DatasetNotAvailableError

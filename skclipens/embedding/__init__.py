@@ -1,7 +1,4 @@
-"""Embedding: images to a table, one block of columns per backbone; what keeps such tables.
-
-Imports ``backbones``, ``images`` and ``_utils``; ``heads`` and all above may import it.
-"""
+"""Embedding: images to a table, one block of columns per backbone; what keeps such tables."""
 
 from ..exceptions import EmbeddingStoreError
 from ._embedders import CLIPEmbedder, MultiBackboneEmbedder
