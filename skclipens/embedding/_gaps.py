@@ -38,6 +38,8 @@ def table_of(transformers, X):
 
 def readable(values, gaps):
     """Those of values that have one entry per row, without the rows that are gaps."""
+    if not gaps.any():
+        return values
     rows, n = np.flatnonzero(~gaps), len(gaps)
     of_rows = [hasattr(value, "__len__") and len(value) == n for value in values]
     return [
