@@ -40,7 +40,6 @@ _SUBMODULES = (
     "embedding",
     "ensemble",
     "exceptions",
-    "feature_selection",
     "heads",
     "images",
     "inspection",

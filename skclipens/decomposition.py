@@ -1,7 +1,4 @@
-"""Decomposition: fewer columns for each block.
-
-Imports ``ensemble`` and all below; only users import it.
-"""
+"""Decomposition: fewer columns for each block."""
 
 from numbers import Integral
 
@@ -58,7 +55,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    skclipens.feature_selection.BackboneSelector : Leaves out whole blocks.
+    skclipens.BackboneSelector : Leaves out whole blocks.
     sklearn.decomposition.PCA : The analysis of a block.
 
     Notes

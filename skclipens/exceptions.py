@@ -1,6 +1,12 @@
 """Errors and warnings that a program may want to catch, to filter or to raise."""
 
-__all__ = ["BackboneNotAvailableError", "ImageError", "SuspectedMistakeWarning"]
+__all__ = [
+    "BackboneNotAvailableError",
+    "DatasetNotAvailableError",
+    "EmbeddingStoreError",
+    "ImageError",
+    "SuspectedMistakeWarning",
+]
 
 
 class BackboneNotAvailableError(RuntimeError):
@@ -9,6 +15,25 @@ class BackboneNotAvailableError(RuntimeError):
     See Also
     --------
     skclipens.backbones.load_backbone : Raises it.
+    """
+
+
+class DatasetNotAvailableError(OSError):
+    """A data set that is not on the disk and cannot be downloaded; the message says what to do.
+
+    See Also
+    --------
+    skclipens.datasets.fetch_benchmark : Raises it.
+    skclipens.datasets.fetch_tuxpaint : Raises it.
+    """
+
+
+class EmbeddingStoreError(RuntimeError):
+    """The embedding store cannot be read or written; says which file and what to do.
+
+    See Also
+    --------
+    skclipens.EmbeddingStore : Raises it.
     """
 
 

@@ -1,7 +1,4 @@
-"""Retrieval: images found by words or by other images, with several backbones.
-
-Imports ``ensemble`` and all below, and may be imported by ``cli`` and ``utils`` alone.
-"""
+"""Retrieval: images found by words or by other images, with several backbones."""
 
 import os
 from numbers import Integral

@@ -1,5 +1,6 @@
 """Tests of cascades, on tables and on pictures that the zoo embeds, with every forward counted."""
 
+import operator
 import pickle
 
 import numpy as np
@@ -394,6 +395,24 @@ def test_seconds_are_measured(paths, y):
     assert (seconds < 1).all()
     result = clf.predict_with_cost(paths)
     assert_allclose(result.cost, np.cumsum(seconds)[result.stages])
+
+
+class LazyImages:
+    """Images that are taken one by one; a slice is no position."""
+
+    def __init__(self, paths):
+        self.paths = paths
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, i):
+        return self.paths[operator.index(i)]
+
+
+def test_seconds_are_measured_on_a_lazy_collection(paths, y):
+    clf = make(cost="seconds", thresholds=0.5).fit(LazyImages(paths), y)
+    assert (clf.cascade_.block_costs_ > 0).all()
 
 
 def test_seconds_are_not_those_of_reading_a_cache(paths, y, tmp_path, forwards):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import get_data_home
 
-from skclipens.datasets import fetch_tuxpaint, load_emoji, load_tuxpaint
+from skclipens.datasets import DatasetNotAvailableError, fetch_tuxpaint, load_emoji, load_tuxpaint
 from skclipens.datasets._emoji import DATA
 from tools.zoo import build_emoji
 
@@ -274,10 +274,12 @@ def test_fetch_tuxpaint_reads_what_is_there(stamps, tmp_path_factory, monkeypatc
 
 
 def test_fetch_tuxpaint_says_why_it_cannot(tmp_path, monkeypatch):
-    with pytest.raises(OSError, match="download_if_missing=False"):
+    with pytest.raises(DatasetNotAvailableError, match="download_if_missing=False"):
         fetch_tuxpaint(data_home=tmp_path, download_if_missing=False)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(OSError, match=r"apt-get.*packages\.debian\.org.*load_tuxpaint"):
+    with pytest.raises(
+        DatasetNotAvailableError, match=r"apt-get.*packages\.debian\.org.*load_tuxpaint"
+    ):
         fetch_tuxpaint(data_home=tmp_path)
 
 
@@ -309,7 +311,9 @@ def test_fetch_tuxpaint_passes_on_what_apt_says(tmp_path, monkeypatch):
     for command in ("apt-get", "dpkg-deb"):
         write_command(tmp_path, command, "echo 'E: Unable to locate package' >&2; exit 100")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(OSError, match=r"(?s)apt-get update.*Unable to locate package"):
+    with pytest.raises(
+        DatasetNotAvailableError, match=r"(?s)apt-get update.*Unable to locate package"
+    ):
         fetch_tuxpaint(data_home=tmp_path)
     assert not (tmp_path / "skclipens" / "tuxpaint").exists()
 

@@ -7,9 +7,8 @@ from _said import said
 from numpy.testing import assert_array_equal
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, MultiBackboneEmbedder
-from skclipens.cascade import CascadeClassifier, CascadeEnsemble
+from skclipens.cascade import BackboneSelector, CascadeClassifier, CascadeEnsemble
 from skclipens.datasets import load_emoji
-from skclipens.feature_selection import BackboneSelector
 from skclipens.heads import LinearDiscriminantHead, ZeroShotHead, names_of_classes
 
 SPEC = "zoo/RN20"

@@ -391,7 +391,7 @@ def test_data_free_checks(embedder, check):
 
 def test_torch_is_imported_only_when_images_are_embedded():
     code = """
-import sys, skclipens, skclipens.embedding, skclipens.heads
+import sys, skclipens, skclipens.embedding, skclipens.heads, skclipens.labels, skclipens.utils
 embedder = skclipens.MultiBackboneEmbedder("zoo").set_output(transform="pandas")
 assert len(embedder.get_feature_names_out()) == 5 * 128
 assert not {"torch", "open_clip", "matplotlib"} & set(sys.modules)

@@ -5,6 +5,7 @@ import pickle
 import re
 import subprocess
 import sys
+from collections import UserDict
 from concurrent.futures import ThreadPoolExecutor
 
 import huggingface_hub
@@ -24,7 +25,14 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_s
 from sklearn.utils import estimator_checks
 from sklearn.utils._param_validation import InvalidParameterError
 
-from skclipens import BackboneNotAvailableError, CLIPEmbedder, ZeroShotHead, zoo
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    BackboneNotAvailableError,
+    CLIPEmbedder,
+    KernelHead,
+    ZeroShotHead,
+    zoo,
+)
 from skclipens.backbones import Backbone, _text
 from skclipens.datasets import load_emoji
 from skclipens.heads import DEFAULT_TEMPLATES, names_of_classes
@@ -148,6 +156,20 @@ def test_integer_labels_have_names(X, y, emoji):
         found = head.predict(X)
         assert found.dtype == labels.dtype
         np.testing.assert_array_equal(names[found], expected.predict(X))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [ZeroShotHead(BACKBONE), KernelHead(), AdaptiveBackboneEnsemble([(BACKBONE, slice(None))])],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_any_mapping_can_have_the_names(estimator, X):
+    labels, names = ["c", "d"] * 2, {"c": "cat", "d": "dog"}
+    found, expected = (
+        clone(estimator).set_params(class_names=one).fit(X[:4], labels).predict_proba(X[:9])
+        for one in (UserDict(names), names)
+    )
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_string_labels_can_have_other_names(X):

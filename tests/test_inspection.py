@@ -364,6 +364,20 @@ def test_costs_of_any_table(table):
         AccuracyCostDisplay.from_estimator(clf, X, y)
 
 
+def test_other_columns_beside_pictures_have_a_cost_of_their_own(table):
+    X, y = table
+    names = MultiBackboneEmbedder(BACKBONES).get_feature_names_out()
+    frame = pd.DataFrame(X, columns=names)
+    frame["price"] = np.random.default_rng(0).normal(size=len(X))
+    clf = AdaptiveBackboneEnsemble(random_state=0).fit(frame, y)
+    costs = dict.fromkeys(BACKBONES, 2.0)
+    with pytest.raises(ValueError, match="no entry for expert 'other:linear'; name its block"):
+        AccuracyCostDisplay.from_estimator(clf, frame, y, costs=costs)
+    display = AccuracyCostDisplay.from_estimator(clf, frame, y, costs={**costs, "other": 0.0})
+    assert display.names == ["other", *BACKBONES]
+    assert display.costs.tolist() == [0.0] + [2.0] * len(BACKBONES)
+
+
 def test_costs_and_accuracies_belong_together():
     with pytest.raises(ValueError, match="2 costs, but 1 accuracies"):
         AccuracyCostDisplay.from_predictions(["a", "b"], [1, 2], [0.5])

@@ -442,6 +442,32 @@ def test_around_a_pipeline_of_pictures(emoji, make_pipe):
         clf.predict(["nope.png"])
 
 
+def test_images_that_cannot_be_read_are_left_out(emoji):
+    """As if they had not been given; positions are those in X."""
+    paths, _, y = emoji
+    pipe = make_backbone_pipeline(BACKBONES, random_state=0, on_error="nan")
+    broken, labels = ["no.png", *paths, "no.png"], np.array([y[0], *y, ""])
+    told = pytest.warns(UserWarning, match="of .* images cannot be read and are left out: row 0")
+    with told:
+        found = find_label_issues(pipe, broken[:-1], labels[:-1])
+    expected = find_label_issues(pipe, paths, y)
+    assert_array_equal(found["row"], [*(expected["row"] + 1), 0])
+    assert_allclose(found["label_quality"], [*expected["label_quality"], np.nan])
+    assert found["predicted_label"].iloc[-1] is None
+    labels[40:] = ""
+    with told:
+        chosen = suggest(pipe, broken, labels, 5)
+    assert_array_equal(chosen, suggest(pipe, paths, labels[1:-1], 5) + 1)
+    with told:
+        rejects = OpenSetClassifier(pipe).fit(broken[:40], labels[:40])
+    expected = OpenSetClassifier(pipe).fit(paths[:39], y[:39])
+    assert_allclose(rejects.score_samples(paths), expected.score_samples(paths))
+    with pytest.raises(ValueError, match="1 of 85 images cannot be read; the first is row 0"):
+        rejects.predict(broken[:-1])
+    with pytest.warns(UserWarning, match="1 of 40 images cannot be read"):
+        assert suggest(pipe, ["no.png", *paths[:39]], np.array(["", *y[:39]])).tolist() == []
+
+
 def test_pictures_without_a_pipeline_are_refused_before_the_fit(emoji):
     paths, _, y = emoji
     inside = GridSearchCV(make_backbone_pipeline(BACKBONES), {}, cv=2)

@@ -439,6 +439,15 @@ def test_a_score_needs_labels(fitted, make, paths):
     assert clusters.score(paths) < 0
 
 
+def test_a_clusterer_takes_weights(make, paths):
+    weights = np.linspace(0.1, 5, len(paths))
+    clusterer = make(estimator=KMeans(3, n_init=1, random_state=0))
+    found = clusterer.fit_predict(paths, sample_weight=weights)
+    assert_array_equal(found, clusterer.fit(paths, sample_weight=weights).predict(paths))
+    with pytest.raises(TypeError, match="groups"):
+        clusterer.fit_predict(paths, groups=np.arange(len(paths)))
+
+
 @pytest.mark.parametrize("kind", [list, np.array, pd.Series])
 def test_a_class_of_which_no_image_can_be_read_is_named(make, paths, y, kind):
     images, labels = [*paths, "no.png", "no.png"], kind([*y.tolist(), "owl", y[0]])

@@ -15,10 +15,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skclipens import AdaptiveBackboneEnsemble
-from skclipens.cascade import CascadeEnsemble
+from skclipens.cascade import BackboneSelector, CascadeEnsemble
 from skclipens.ensemble import GatedRouter
 from skclipens.ensemble.routers import ROUTERS
-from skclipens.feature_selection import BackboneSelector
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-16"]
 CLOSE = {"rtol": 1e-3, "atol": 1e-4}

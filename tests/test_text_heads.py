@@ -14,6 +14,7 @@ from skclipens.datasets import load_emoji
 from skclipens.ensemble._heads import HEADS as NAMED
 from skclipens.heads import (
     CLAPHead,
+    CLIPAdapterHead,
     CrossModalHead,
     GDAHead,
     LinearDiscriminantHead,
@@ -64,6 +65,16 @@ def centred(logits):
 )
 def test_keeps_the_protocol(head):
     check_head(head)
+
+
+LEARNING = [GDAHead, CLAPHead, CLIPAdapterHead, CrossModalHead, ResidualHead, TipAdapterHead]
+
+
+@pytest.mark.parametrize("kind", LEARNING)
+def test_one_class_is_nothing_to_learn_from(kind, emoji):
+    X = emoji[0][:4]
+    with pytest.raises(ValueError, match="At least two classes"):
+        kind(BACKBONE).fit(X, ["cat"] * len(X))
 
 
 @pytest.mark.parametrize("kind", [GDAHead, CLAPHead, CrossModalHead])

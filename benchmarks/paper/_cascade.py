@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 
 from skclipens import AdaptiveBackboneEnsemble, ZeroShotHead
-from skclipens.cascade import CascadeEnsemble
-from skclipens.feature_selection import BackboneSelector
+from skclipens.cascade import BackboneSelector, CascadeEnsemble
 from skclipens.inspection import AccuracyCostDisplay
 
 from .._machine import markdown_of

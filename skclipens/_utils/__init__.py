@@ -1,4 +1,1 @@
-"""What several houses share and no user calls.
-
-Imports no other house; all others may import it.
-"""
+"""What several houses share and no user calls."""

@@ -5,8 +5,6 @@ Here, and in the encoder of :mod:`skclipens.embedding`, is all that knows open_c
 activation and preprocessing, ``_weights`` and ``_timm`` build the model, ``_towers`` knows what
 comes before its projection, ``_hub`` finds files in the cache of the hub, ``_loading`` keeps models
 in memory, and ``_kinds`` makes and reads names of blocks.
-
-Imports ``images``, ``zoo`` and ``_utils``; ``embedding`` and all above may import it.
 """
 
 from ._catalogue import list_backbones

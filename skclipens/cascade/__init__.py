@@ -1,7 +1,4 @@
-"""Cascade: what blocks cost, which are worth it, and which an image needs.
-
-Imports ``ensemble`` and all below; only ``feature_selection`` and users import it.
-"""
+"""Cascade: what blocks cost, which are worth it, and which an image needs."""
 
 from ._images import CascadeClassifier
 from ._selector import BackboneSelector

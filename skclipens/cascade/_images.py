@@ -51,7 +51,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         of an image. That of combining backbones is not counted.
     order : {"cost", "given"}, default="cost"
         Whether backbones are used in the order of their cost, or in that of `backbones`, such as
-        the one in which :class:`~skclipens.feature_selection.BackboneSelector` added them.
+        the one in which :class:`~skclipens.BackboneSelector` added them.
     thresholds : "auto", float or array-like of shape (K - 1,), default="auto"
         As in :class:`~skclipens.cascade.CascadeEnsemble`, with `max_accuracy_drop` and `max_cost`:
         ``"auto"`` chooses on images that are held out from those that ``fit`` gets.
@@ -88,7 +88,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
     See Also
     --------
     skclipens.cascade.CascadeEnsemble : The cascade on embeddings that exist already.
-    skclipens.feature_selection.BackboneSelector : The same backbones for all images.
+    skclipens.BackboneSelector : The same backbones for all images.
 
     Notes
     -----

@@ -116,9 +116,8 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
 
     Examples
     --------
-    >>> from skclipens import MultiBackboneEmbedder
+    >>> from skclipens import BackboneSelector, MultiBackboneEmbedder
     >>> from skclipens.datasets import load_emoji
-    >>> from skclipens.feature_selection import BackboneSelector
     >>> frame = load_emoji().frame.groupby("label").head(4).head(20)
     >>> embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-16"])
     >>> X = embedder.set_output(transform="pandas").fit_transform(frame["path"])

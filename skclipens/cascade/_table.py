@@ -55,7 +55,7 @@ class CascadeEnsemble(BaseCascade):
         several blocks of one backbone costs as much as if it were alone.
     order : {"cost", "given"}, default="cost"
         Whether blocks are used in the order of their cost, or in that of `blocks`, such as the one
-        in which a :class:`~skclipens.feature_selection.BackboneSelector` added them.
+        in which a :class:`~skclipens.BackboneSelector` added them.
     thresholds : "auto", float or array-like of shape (K - 1,), default="auto"
         Confidence, from 0 to 1, at which each of K stages but the last decides: at 0 the first
         stage decides everything, at infinity the last one. ``"auto"`` chooses one threshold for all

@@ -1,7 +1,6 @@
 """The command ``skclipens``: pictures on the disk to a model, a table or a report.
 
-Each command is two or three calls of the library. Imports everything; only the shell calls it.
-``click`` is imported when the command runs.
+Each command is two or three calls of the library. ``click`` is imported when the command runs.
 """
 
 __all__ = ["main"]

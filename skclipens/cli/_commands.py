@@ -13,9 +13,9 @@ from PIL import Image
 import skclipens
 
 from .._utils._warnings import silent
-from ..embedding import EmbeddingStoreError, MultiBackboneEmbedder
+from ..embedding import MultiBackboneEmbedder
 from ..embedding._gaps import gaps_of, warn_of_gaps
-from ..exceptions import BackboneNotAvailableError
+from ..exceptions import BackboneNotAvailableError, EmbeddingStoreError
 from ..images import load_image
 from ..images._protocols import is_url
 from ..model_selection import FewShotSplit, compare_with_baselines

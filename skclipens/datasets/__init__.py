@@ -5,11 +5,9 @@ stamps of Tux Paint, many of them photographs, from Debian. Both give file paths
 the estimators of this package take, and follow the loaders of :mod:`sklearn.datasets`.
 :func:`load_folder` and :func:`load_table` do the same for a user's own pictures.
 :func:`fetch_benchmark` loads the 21 sets of the paper, where they can be had.
-
-Imports ``images`` and ``zoo``; only users import it.
 """
 
-from ._benchmark_files import DatasetNotAvailableError
+from ..exceptions import DatasetNotAvailableError
 from ._benchmarks import fetch_benchmark, list_benchmarks
 from ._emoji import load_emoji
 from ._own import load_folder, load_table

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .._utils._locks import ForkLock
+from ..exceptions import DatasetNotAvailableError
 
 _lock = ForkLock()
 
@@ -48,7 +49,7 @@ def unpack_deb(package, folder):
 
     Raises
     ------
-    OSError
+    DatasetNotAvailableError
         If it is damaged, or holds what would be outside of the folder.
     """
     content = Path(f"{folder}.tar")
@@ -58,13 +59,15 @@ def unpack_deb(package, folder):
         with kept_inside(folder), tarfile.open(content) as tar:
             tar.extractall(folder)
     except tarfile.TarError as error:
-        raise OSError(f"{package.name!r} is not unpacked: {error}.") from error
+        raise DatasetNotAvailableError(f"{package.name!r} is not unpacked: {error}.") from error
     content.unlink()
 
 
 def run(command, directory, stdout=subprocess.PIPE):
-    """Run a command; an OSError with what it says if it fails."""
+    """Run a command; a DatasetNotAvailableError with what it says if it fails."""
     done = subprocess.run(command, cwd=directory, stdout=stdout, stderr=subprocess.PIPE)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
-        raise OSError(f"{' '.join(command)!r} failed; `apt-get update` may help.\n{said}")
+        raise DatasetNotAvailableError(
+            f"{' '.join(command)!r} failed; `apt-get update` may help.\n{said}"
+        )

@@ -12,16 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._utils._extras import require
+from ..exceptions import DatasetNotAvailableError
 from ._archives import kept_inside
-
-
-class DatasetNotAvailableError(OSError):
-    """A data set that is not on the disk and cannot be downloaded; the message says what to do.
-
-    See Also
-    --------
-    fetch_benchmark : Raises it.
-    """
 
 
 class Loaded(NamedTuple):

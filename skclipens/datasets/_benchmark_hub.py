@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from .._utils._extras import require
-from ._benchmark_files import DatasetNotAvailableError, Loaded, lazy_images
+from ..exceptions import DatasetNotAvailableError
+from ._benchmark_files import Loaded, lazy_images
 
 CACHE = "hub"
 _VALIDATION = ("validation", "valid", "val")

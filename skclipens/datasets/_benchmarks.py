@@ -9,7 +9,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
 from .._utils._messages import listed
-from ._benchmark_files import DatasetNotAvailableError, has_files, read_files
+from ..exceptions import DatasetNotAvailableError
+from ._benchmark_files import has_files, read_files
 from ._benchmark_hub import has_hub_copy, read_hub
 from ._benchmark_specs import SPECS, STRATIFIED, read_classes, read_templates
 
@@ -178,7 +179,7 @@ def fetch_benchmark(
     >>> from skclipens.datasets import fetch_benchmark
     >>> fetch_benchmark("imagenet", data_home="no_such_folder", download_if_missing=False)
     Traceback (most recent call last):
-    skclipens.datasets._benchmark_files.DatasetNotAvailableError: ImageNet-1k is not available...
+    skclipens.exceptions.DatasetNotAvailableError: ImageNet-1k is not available...
     >>> eurosat = fetch_benchmark("eurosat", subset="test")  # doctest: +SKIP
     >>> eurosat.target_names[:2].tolist()  # doctest: +SKIP
     ['annual crop land', 'forest']

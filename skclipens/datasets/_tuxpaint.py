@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from sklearn.datasets import get_data_home
 
+from ..exceptions import DatasetNotAvailableError
 from ..images import load_image
 from ._archives import run, unpack_deb
 from ._bunch import has_large_class, make_dataset, read_description
@@ -104,9 +105,10 @@ def fetch_tuxpaint(
 
     Raises
     ------
-    OSError
+    DatasetNotAvailableError
         If the stamps are missing and are not to be downloaded, or cannot be, because this is
-        not a Debian-like system or its package lists are empty. The message says what to do.
+        not a Debian-like system or its package lists are empty. It is an OSError. The message
+        says what to do.
 
     See Also
     --------
@@ -122,7 +124,9 @@ def fetch_tuxpaint(
     folder = _default_folder(data_home)
     if not folder.exists():
         if not download_if_missing:
-            raise OSError(f"No stamps in {str(folder)!r}, and download_if_missing=False.")
+            raise DatasetNotAvailableError(
+                f"No stamps in {str(folder)!r}, and download_if_missing=False."
+            )
         _download(folder)
     return load_tuxpaint(
         folder,
@@ -277,7 +281,7 @@ def _read_caption(stamp):
 
 def _download(folder):
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise OSError(
+        raise DatasetNotAvailableError(
             f"Downloading {PACKAGE} needs the commands apt-get and dpkg-deb of Debian and its "
             f"derivatives. Elsewhere, get the package from https://packages.debian.org/{PACKAGE}, "
             "unpack it (ar x *.deb; tar -xf data.tar.xz), and give the folder to load_tuxpaint."

@@ -1,13 +1,11 @@
-"""Embedding: images to a table, one block of columns per backbone; what keeps such tables.
+"""Embedding: images to a table, one block of columns per backbone; what keeps such tables."""
 
-Imports ``backbones``, ``images`` and ``_utils``; ``heads`` and all above may import it.
-"""
-
+from ..exceptions import EmbeddingStoreError
 from ._embedders import CLIPEmbedder, MultiBackboneEmbedder
 from ._keys import image_key, model_key
 from ._parts import read_embeddings
 from ._predicting import predict_embeddings
-from ._store import EmbeddingStore, EmbeddingStoreError
+from ._store import EmbeddingStore
 
 __all__ = [
     "CLIPEmbedder",

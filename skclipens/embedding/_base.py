@@ -1,6 +1,5 @@
 """What embedders share: images to one block of columns after the other."""
 
-import os
 from contextlib import closing
 from functools import partial
 from numbers import Integral
@@ -21,8 +20,7 @@ from ..images import as_image_list
 from ..images._pillow_warnings import recorded, warn_of
 from ..images._views import VIEWS
 from ._plan import FEATURES, plan_blocks
-from ._reading import as_store, embed_with_store, models_of
-from ._store import EmbeddingStore
+from ._reading import CACHE_CONSTRAINTS, as_store, embed_with_store, models_of
 from ._texts import embed_classes
 from ._weights import WeightsMixin
 
@@ -44,7 +42,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [None, Integral],
         "normalize": ["boolean"],
-        "cache": [None, "boolean", str, os.PathLike, EmbeddingStore],
+        "cache": CACHE_CONSTRAINTS,
         "on_error": [StrOptions({"raise", "nan"})],
         "verbose": ["verbose"],
     }

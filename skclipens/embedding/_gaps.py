@@ -18,8 +18,28 @@ def gaps_of(table):
     return np.isnan(table).all(axis=1)
 
 
+def table_of(transformers, X):
+    """What the last step of a pipeline takes, from a fitted pipeline of the steps before it.
+
+    Raises
+    ------
+    ValueError
+        If an image cannot be read, where it is embedded as a row of NaN.
+    """
+    X = transformers.transform(X)
+    rows = np.flatnonzero(gaps_of(X)).tolist()
+    if rows:
+        raise ValueError(
+            f"{len(rows)} of {len(X)} images cannot be read; the first is row {rows[0]}. Leave "
+            "them out of X and y."
+        )
+    return X
+
+
 def readable(values, gaps):
     """Those of values that have one entry per row, without the rows that are gaps."""
+    if not gaps.any():
+        return values
     rows, n = np.flatnonzero(~gaps), len(gaps)
     of_rows = [hasattr(value, "__len__") and len(value) == n for value in values]
     return [

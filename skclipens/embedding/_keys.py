@@ -47,7 +47,9 @@ def image_key(image, store=None):
     Returns
     -------
     bytes or None
-        17 bytes; None for what cannot be read as an image.
+        17 bytes; None for a missing value, a path that leads to no regular file, and what
+        :func:`skclipens.images.load_image` does not take. Files and bytes are not decoded, so a
+        damaged file has a key.
 
     See Also
     --------
@@ -90,8 +92,9 @@ def image_keys(images, store=None):
     Returns
     -------
     list of n bytes or None
-        17 bytes, of which 16 are a SHA-256; None for what cannot be read as an image, or is a
-        path of anything but a regular file.
+        17 bytes, of which 16 are a SHA-256; None for a missing value, a path that leads to no
+        regular file, and what ``load_image`` does not take. Files and bytes are not decoded, so
+        a damaged file has a key.
     """
     return keys_and_stamps(images, store)[0]
 
@@ -144,7 +147,7 @@ def _keys_of_part(images, rows, store):
 
 
 def _path_or_content(image):
-    """The path or content that an image stands for; None for what cannot be read."""
+    """The path or content that an image stands for; None for what has neither."""
     try:
         return unwrapped(image)
     except ImageError:

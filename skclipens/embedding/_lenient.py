@@ -4,7 +4,8 @@ from contextlib import ExitStack, contextmanager
 
 from .._utils._locks import ForkLock
 from .._utils._warnings import warn
-from ._store import EmbeddingStore, EmbeddingStoreError
+from ..exceptions import EmbeddingStoreError
+from ._store import EmbeddingStore
 
 _lock = ForkLock()
 

@@ -1,5 +1,6 @@
 """Embeddings from a store, and computed where it lacks them."""
 
+import os
 from collections import defaultdict
 from contextlib import closing
 from itertools import chain
@@ -11,6 +12,7 @@ from ._lenient import LenientStore
 from ._memory import memory
 from ._store import EmbeddingStore
 
+CACHE_CONSTRAINTS = [None, "boolean", str, os.PathLike, EmbeddingStore]
 _FEWEST, _MOST = 64, 1024  # images whose keys are made before they are looked up
 
 

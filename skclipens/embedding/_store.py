@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..exceptions import EmbeddingStoreError
 from ._keys import FILE_DIGESTS
 from ._memory import memory
 
@@ -55,15 +56,6 @@ _ADVICE = {
     "SQLITE_BUSY": _LOCKED,
     "SQLITE_LOCKED": _LOCKED,
 }
-
-
-class EmbeddingStoreError(RuntimeError):
-    """The embedding store cannot be read or written; says which file and what to do.
-
-    See Also
-    --------
-    skclipens.EmbeddingStore : Raises it.
-    """
 
 
 class EmbeddingStore:

@@ -1,7 +1,4 @@
-"""Ensemble: experts (heads on blocks of columns), and routers that combine them.
-
-Imports ``heads`` and all below; ``metrics`` and all above may import it.
-"""
+"""Ensemble: experts (heads on blocks of columns), and routers that combine them."""
 
 from ._adaptive import AdaptiveBackboneEnsemble
 from .routers import (

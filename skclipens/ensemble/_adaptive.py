@@ -9,7 +9,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS
 from .._utils._linalg import one_blas_thread
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
-from ..heads._text_head import CACHE_CONSTRAINTS
+from ..heads._text_head import PROMPT_CONSTRAINTS
 from ._before_fit import check_before_fit
 from ._composition import HeadComposition
 from ._cross_fit import CrossFit
@@ -223,9 +223,7 @@ class AdaptiveBackboneEnsemble(
         "cv": CV_CONSTRAINTS,
         "calibrate": ["boolean"],
         "class_weight": [None, dict, StrOptions({"balanced"})],
-        "class_names": [None, dict, InOrder()],
-        "templates": [None, InOrder()],
-        "cache": CACHE_CONSTRAINTS,
+        **PROMPT_CONSTRAINTS,
         "out_of_distribution": [StrOptions({"prompts", "ignore"})],
         "unlabeled": [StrOptions({"error", "ignore", "use"})],
         "memory": [None, str, HasMethods(["cache"])],

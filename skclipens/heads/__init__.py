@@ -1,7 +1,4 @@
-"""Heads: what turns the columns of one block into class logits.
-
-Imports ``backbones`` and ``_utils``; ``ensemble`` and all above may import it.
-"""
+"""Heads: what turns the columns of one block into class logits."""
 
 from ..backbones._prompts import DEFAULT_TEMPLATES
 from ._clap import CLAPHead

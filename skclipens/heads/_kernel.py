@@ -14,7 +14,7 @@ from ._cross_fit import CrossFitTableHead
 from ._from_files import Wanted
 from ._kernel_regression import Regression, predict
 from ._temperature import correction_temperature, fit_temperature
-from ._text_head import CACHE_CONSTRAINTS, as_one_of_many, doubt_names
+from ._text_head import PROMPT_CONSTRAINTS, as_one_of_many, doubt_names
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
@@ -100,9 +100,7 @@ class KernelHead(CrossFitTableHead):
         "betas": [InOrder()],
         "noises": [InOrder()],
         "max_rows": [Interval(Integral, 2, None, closed="left")],
-        "templates": [None, InOrder()],
-        "class_names": [None, dict, InOrder()],
-        "cache": CACHE_CONSTRAINTS,
+        **PROMPT_CONSTRAINTS,
         "random_state": ["random_state"],
     }
 

@@ -1,8 +1,8 @@
 """What heads share that start from the text features of their classes."""
 
-import os
 import reprlib
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -18,14 +18,18 @@ from .._utils._warnings import warn
 from ..backbones import Backbone
 from ..backbones._kinds import BlockKind, refuse_other_columns
 from ..backbones._prompts import check_templates
-from ..embedding import EmbeddingStore
+from ..embedding._reading import CACHE_CONSTRAINTS
 from ..embedding._texts import embed_classes
 from ..embedding._weights import WeightsMixin
 from ._classifier import LogitClassifierMixin
 from ._names_order import warn_of_names
 from ._unlike import seen_block, warn_of_unlike
 
-CACHE_CONSTRAINTS = [None, "boolean", str, os.PathLike, EmbeddingStore]
+PROMPT_CONSTRAINTS = {
+    "templates": [None, InOrder()],
+    "class_names": [None, Mapping, InOrder()],
+    "cache": CACHE_CONSTRAINTS,
+}
 _MAX_BYTES = 2**27
 _MOST_CLASSES = 1000  # whose names are compared with all classes
 _MAX_LENGTH = 10_000  # characters of a name
@@ -229,9 +233,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
 
     _parameter_constraints: dict = {
         "backbone": [None, str],
-        "templates": [None, InOrder()],
-        "class_names": [None, dict, InOrder()],
-        "cache": CACHE_CONSTRAINTS,
+        **PROMPT_CONSTRAINTS,
     }
     __metadata_request__fit = {"sample_weight": True}
     _seen = ()  # see `seen_block`

@@ -1,6 +1,6 @@
 """Images: any form of one to an RGB picture, views of it, names of many, decoding in batches.
 
-Knows no models. Imports ``_utils``; ``backbones`` and all above, and ``datasets``, may import it.
+Knows no models.
 """
 
 from ._collections import as_image_list

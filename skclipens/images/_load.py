@@ -93,7 +93,7 @@ def load_image(image):
     ('RGB', (3, 2), (102, 102, 102))
     >>> load_image("no_such_file.png")  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
-    skclipens.images.ImageError: 'no_such_file.png' cannot be read as an image: ...
+    skclipens.exceptions.ImageError: 'no_such_file.png' cannot be read as an image: ...
     """
     return load_pictures(image, [EXACT])[EXACT].pixels
 

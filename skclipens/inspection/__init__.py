@@ -1,7 +1,4 @@
-"""Inspection: plots of what an ensemble does, and of what there is to gain.
-
-Imports ``metrics`` and all below; ``labels`` and users import it.
-"""
+"""Inspection: plots of what an ensemble does, and of what there is to gain."""
 
 from ._accuracy_cost import AccuracyCostDisplay
 from ._correct_sets import CorrectSetsDisplay

@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._given import warn_of_other_order
 from .._utils._validation import warn_of_unknown_labels
-from ..embedding._gaps import gaps_of
+from ..embedding._gaps import table_of
 from ..ensemble.routers._base import log_of
 
 _LEADER = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 2}
@@ -58,24 +58,6 @@ def split_ensemble(estimator, X, y, method="expert_proba"):
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         X = table_of(estimator[:-1], X)
     return ensemble, X
-
-
-def table_of(transformers, X):
-    """What the last step of a pipeline takes, from a fitted pipeline of the steps before it.
-
-    Raises
-    ------
-    ValueError
-        If an image cannot be read, where it is embedded as a row of NaN.
-    """
-    X = transformers.transform(X)
-    rows = np.flatnonzero(gaps_of(X)).tolist()
-    if rows:
-        raise ValueError(
-            f"{len(rows)} of {len(X)} images cannot be read; the first is row {rows[0]}. Leave "
-            "them out of X and y."
-        )
-    return X
 
 
 def expert_predictions(ensemble, X):

@@ -1,7 +1,4 @@
-"""Labels: which are doubtful, which picture to label next, and which pictures have none of them.
-
-Imports ``inspection`` and all below; only users import it.
-"""
+"""Labels: which are doubtful, which picture to label next, and which pictures have none of them."""
 
 from ._issues import find_label_issues
 from ._open_set import OpenSetClassifier

@@ -12,11 +12,12 @@ from .._utils._missing import without_mask
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import column_of_labels
 from ..embedding._base import BaseEmbedder
+from ..embedding._gaps import gaps_of, warn_of_gaps
 from ..heads._classifier import LogitClassifierMixin, level
-from ..inspection._display import table_of
+from ..images import as_image_list
 
 
-def without_embedder(estimator, X):
+def without_embedder(estimator, X, y):
     """The last step of a pipeline that embeds images, and the table that it takes.
 
     Embedding learns nothing, so it is done once for all folds. Of other estimators and pipelines,
@@ -26,19 +27,25 @@ def without_embedder(estimator, X):
     -------
     estimator : estimator
     X : array-like of shape (n, ...)
+    gaps : ndarray of shape (n,), bool
+        Rows of images that cannot be read, of which there is a warning.
 
     Raises
     ------
-    ValueError
-        If an image cannot be read, where the pipeline embeds it as a row of NaN.
+    ImageError
+        If an image cannot be read and ``on_error="raise"``, or none can.
     """
+    nothing = np.zeros(len(y), bool)
     if not isinstance(estimator, Pipeline) or len(estimator) < 2:
-        return estimator, X
+        return estimator, X, nothing
     if not all(isinstance(step, BaseEmbedder) for _, step in estimator.steps[:-1]):
-        return estimator, X
+        return estimator, X, nothing
     first = clone(estimator)
     first.steps[0][1].set_output(transform="pandas")  # columns with names: blocks are found by them
-    return first[-1], table_of(first[:-1].fit(X), X)
+    table = first[:-1].fit_transform(X)
+    gaps = gaps_of(table)
+    warn_of_gaps(gaps, "are left out", as_image_list(X), labels=y)
+    return first[-1], table, gaps
 
 
 def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):

@@ -8,6 +8,7 @@ from sklearn.base import clone, is_classifier
 from .._utils._given import index_of
 from .._utils._sklearn import HasMethods, StrOptions, validate_params
 from .._utils._validation import check_labels
+from ..embedding._gaps import readable
 from ._held_out import checked_labels, held_out_logits, without_embedder
 
 _STARTS = (0.02, 0.2, 0.5)  # shares of wrong labels from which the fit begins
@@ -63,7 +64,8 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
         - ``is_label_issue``: whether the label is probably wrong;
         - ``label_quality``: the probability that it is right, by the mixture, or with
           ``"confident-learning"`` the probability of the label by the classifier. NaN where no
-          classifier could be fitted without the row, such as the only one of its class;
+          classifier could be fitted without the row, such as the only one of its class, and where
+          the image cannot be read;
         - ``given_label``, and ``predicted_label``, the held-out prediction.
 
         With ``"noise"``, ``attrs["noise_rate"]`` is the estimated share of wrong labels.
@@ -73,7 +75,13 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     TypeError
         If the estimator is no classifier.
     ValueError
-        If X and y do not fit, no row can be judged, or an image cannot be read.
+        If X and y do not fit, no row can be judged, or an image cannot be read and the embedder
+        has ``on_error="raise"``.
+
+    Warns
+    -----
+    UserWarning
+        If images cannot be read; these are not judged.
 
     See Also
     --------
@@ -111,19 +119,22 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     index = index_of(X, y)
     X, y, groups = checked_labels(X, y, groups)
     check_labels(y)
-    classifier, X = without_embedder(estimator, X)
-    classifier = clone(classifier)
-    logits, known = held_out_logits(
-        classifier, X, y, groups=groups, cv=cv, random_state=random_state
+    classifier, X, gaps = without_embedder(estimator, X, y)
+    classifier, (X, labels, groups) = clone(classifier), readable([X, y, groups], gaps)
+    logits, is_judged = held_out_logits(
+        classifier, X, labels, groups=groups, cv=cv, random_state=random_state
     )
+    logits, labels = logits[is_judged], labels[is_judged]
+    known = ~gaps
+    known[known] = is_judged
     if not known.any():
         why = "each row is the only one of its class"
         if groups is not None:
             why = "rows of a group do not judge each other, and no class has rows of two groups"
         raise ValueError(f"No label can be judged: {why}.")
-    targets = np.searchsorted(classifier.classes_, y[known])
+    targets = np.searchsorted(classifier.classes_, labels)
     judge = _by_noise if method == "noise" else _by_confidence
-    issue, quality, attrs = judge(logits[known].astype(float), targets)
+    issue, quality, attrs = judge(logits.astype(float), targets)
     frame = pd.DataFrame(
         {
             "row": np.arange(len(y)),
@@ -136,7 +147,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     )
     frame.loc[known, "is_label_issue"] = issue
     frame.loc[known, "label_quality"] = quality
-    frame.loc[known, "predicted_label"] = classifier.classes_[logits[known].argmax(axis=1)]
+    frame.loc[known, "predicted_label"] = classifier.classes_[logits.argmax(axis=1)]
     if known.all():
         frame["predicted_label"] = frame["predicted_label"].astype(frame["given_label"].dtype)
     frame.attrs.update(attrs)

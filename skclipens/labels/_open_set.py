@@ -22,8 +22,8 @@ from .._utils._validation import (
 from .._utils._values import with_label
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
+from ..embedding._gaps import readable, table_of
 from ..heads._classifier import LabeledScoreMixin
-from ..inspection._display import table_of
 from ._held_out import checked_labels, held_out_logits, logits_of, unit_table, without_embedder
 
 # Of the similarity to the nearest labelled row, beside 1 for the largest logit. It was chosen on
@@ -156,12 +156,14 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         ------
         ValueError
             If X and y do not fit, ``reject_label`` is a class or is not of the type of the labels,
-            no row can be judged without itself, or an image cannot be read.
+            no row can be judged without itself, or an image cannot be read and the embedder has
+            ``on_error="raise"``.
         """
         X, y, groups = checked_labels(X, y, groups)
         check_labels(y)
         check_at_least_two(np.unique(y))
-        classifier, table = without_embedder(self.estimator, X)
+        classifier, table, gaps = without_embedder(self.estimator, X, y)
+        table, y, groups = readable([table, y, groups], gaps)
         refuse_images(table)
         self.rows_ = unit_table(table)
         self.estimator_, self.embedder_ = clone(classifier), None

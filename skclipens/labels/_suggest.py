@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 
 from .._utils._sklearn import HasMethods, Interval, safe_indexing, validate_params
 from .._utils._validation import labels_of, unlabeled_rows
+from ..embedding._gaps import without_gaps
 from ._held_out import checked_labels, unit_table, without_embedder
 
 # How fast the likeness of two rows falls with their cosine: exp(SHARPNESS * (cosine - 1)). Chosen
@@ -59,7 +60,13 @@ def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
     Raises
     ------
     ValueError
-        If X and y do not fit, all rows have a label, or an image cannot be read.
+        If X and y do not fit, all rows have a label, or an image cannot be read and the embedder
+        has ``on_error="raise"``.
+
+    Warns
+    -----
+    UserWarning
+        If images cannot be read; these are not suggested.
 
     See Also
     --------
@@ -92,12 +99,15 @@ def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
     if len(rest) > max_rows:
         drawn = check_random_state(random_state).choice(len(rest), max_rows, replace=False)
         rest = rest[np.sort(drawn)]
-    classifier, X = without_embedder(estimator, X)
+    classifier, X, gaps = without_embedder(estimator, X, y)
+    rest, labeled = rest[~gaps[rest]], labeled & ~gaps
+    if not len(rest):
+        return rest
     doubt = np.ones(len(rest))
     if len(set(y[labeled].tolist())) > 1:
         classifier = clone(classifier).fit(safe_indexing(X, labeled), labels_of(y, labeled))
         doubt = _doubt(classifier.predict_proba(safe_indexing(X, rest)))
-    rows = unit_table(X)
+    rows = unit_table(without_gaps(X, gaps) if gaps.any() else X)
     return rest[_herd(rows[rest], rows[labeled], doubt, min(n, len(rest)))]
 
 

@@ -1,7 +1,4 @@
-"""Metrics: what there is to gain from several experts, and how much of it is gained.
-
-Imports ``ensemble`` and all below; ``inspection`` may import it.
-"""
+"""Metrics: what there is to gain from several experts, and how much of it is gained."""
 
 from ._calibration import expected_calibration_error
 from ._diversity import (

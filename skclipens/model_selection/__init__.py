@@ -1,7 +1,4 @@
-"""Model selection: splits of few shots, and an ensemble beside what one would take without it.
-
-Imports ``inspection`` and all below; only users, ``cli`` and the benchmarks import it.
-"""
+"""Model selection: splits of few shots, and an ensemble beside what one would take without it."""
 
 from ._compare import compare_with_baselines
 from ._few_shot import FewShotSplit

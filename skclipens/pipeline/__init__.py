@@ -1,7 +1,4 @@
-"""From images to predictions: an embedder, and what reads its columns, as one estimator.
-
-Imports ``ensemble`` and all below; only users import it.
-"""
+"""From images to predictions: an embedder, and what reads its columns, as one estimator."""
 
 from ._make import make_backbone_pipeline
 from ._pipeline import BackbonePipeline

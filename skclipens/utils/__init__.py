@@ -1,7 +1,4 @@
-"""Tools for those who extend the package or hand models on: checks of protocols, types of skops.
-
-Imports ``pipeline``, ``cascade`` and all below; only tests import it.
-"""
+"""Tools for those who extend the package or hand models on: checks of protocols, types of skops."""
 
 from ._skops import skops_trusted_types
 

@@ -3,7 +3,7 @@
 What they are, what they were trained on and how they score is in ``MODEL_CARD.md`` beside this
 file; ``python -m tools.zoo.train`` reproduces them.
 
-Weights and their card only. Imports nothing; ``backbones`` and ``datasets`` may import it.
+Weights and their card only.
 """
 
 from pathlib import Path

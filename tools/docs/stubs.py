@@ -19,7 +19,7 @@ import skclipens
 
 MODULES = (
     "backbones", "cascade", "datasets", "decomposition", "embedding", "ensemble",
-    "feature_selection", "heads", "images", "inspection", "labels", "metrics", "model_selection",
+    "heads", "images", "inspection", "labels", "metrics", "model_selection",
     "pipeline", "retrieval", "utils", "utils.estimator_checks",
 )  # fmt: skip
 _HEADER = '''\

@@ -24,9 +24,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, list_backbones
 from skclipens._utils._random import draw_seed
+from skclipens.cascade import BackboneSelector
 from skclipens.cascade._costs import block_costs
 from skclipens.datasets import load_emoji
-from skclipens.feature_selection import BackboneSelector
 
 BACKBONES = ["zoo/RN20", "zoo/RegNet", "zoo/ViT-16"]
 SPLITTER = StratifiedKFold(3, shuffle=True, random_state=0)
