@@ -258,6 +258,11 @@ def test_labels_are_doubted_as_in_score(Display, clf, test_set):
     if Display is not RoutingWeightsDisplay:
         with pytest.warns(UserWarning, match="labels that were not there in fit: 'cat'"):
             Display.from_estimator(clf, X, np.where(y == y[0], "cat", y))
+    known, codes = np.unique(y, return_inverse=True)
+    with pytest.warns(UserWarning, match="would be were these labels exchanged"):
+        Display.from_estimator(clf, X, known[(codes + 1) % len(known)])
+    with pytest.warns(UserWarning, match="as by chance, though the classifier is"):
+        Display.from_estimator(clf, X, np.random.default_rng(0).permutation(y))
 
 
 def test_negative_weights_are_negative_shares():

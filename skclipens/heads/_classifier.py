@@ -87,10 +87,7 @@ class LabeledScoreMixin(ClassifierMixin):
         self._warn_of_unknown_labels(y)
         predicted = self.predict(X)
         accuracy = accuracy_score(y, predicted, sample_weight=sample_weight)
-        y, advice = np.ravel(y), "Give y the numbers, or names, that labels had in fit."
-        if not warn_of_exchanged(y, predicted, advice) and hasattr(self, "predict_proba"):
-            known = np.isin(y, self.classes_) & np.isin(predicted, self.classes_)
-            warn_of_chance(y, predicted, known, lambda: self.predict_proba(X).max(axis=1))
+        warn_of_doubtful_labels(self, X, y, predicted)
         return accuracy
 
     def _refuse_unlabeled(self, y):
@@ -98,6 +95,24 @@ class LabeledScoreMixin(ClassifierMixin):
 
     def _warn_of_unknown_labels(self, y):
         warn_of_unknown_labels(self.classes_, y)
+
+
+def warn_of_doubtful_labels(classifier, X, y, predicted):
+    """Warn of true labels that are numbered otherwise than in fit, or belong to other rows.
+
+    Parameters
+    ----------
+    classifier : classifier
+        Fitted.
+    X : array-like of shape (n, n_features), or what the classifier takes
+    y : array-like of shape (n,)
+    predicted : ndarray of shape (n,)
+        What it predicts of X.
+    """
+    y, advice = np.ravel(y), "Give y the numbers, or names, that labels had in fit."
+    if not warn_of_exchanged(y, predicted, advice) and hasattr(classifier, "predict_proba"):
+        known = np.isin(y, classifier.classes_) & np.isin(predicted, classifier.classes_)
+        warn_of_chance(y, predicted, known, lambda: classifier.predict_proba(X).max(axis=1))
 
 
 def warn_of_exchanged(y, predicted, advice):
