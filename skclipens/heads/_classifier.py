@@ -148,7 +148,8 @@ def warn_of_exchanged(y, predicted, advice):
     warn(
         f"Of {len(own)} classes, {given:.0%} of the rows are classified rightly, and "
         f"{possible:.0%} would be were these labels exchanged: most rows of {label!r} are "
-        f"predicted to be {answer!r}. {advice}"
+        f"predicted to be {answer!r}. {advice}",
+        doubt="labels exchanged",
     )
     return True
 

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from .._utils._warnings import each_warning_once
 from ..metrics import oracle_accuracy_score
 from ._display import annotate_points, average_predictions, split_ensemble, start_plot
 from ._style import DARK, MIDDLE, short_names
@@ -74,6 +75,7 @@ class AccuracyCostDisplay:
         self.oracle = oracle
 
     @classmethod
+    @each_warning_once()
     def from_estimator(
         cls,
         estimator,
