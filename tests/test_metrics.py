@@ -291,6 +291,13 @@ def test_an_index_in_another_order_is_named():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert oracle_accuracy_score(y[::-1].loc[frame.index], frame) == 1
+    weights = pd.Series(1.0, y.index[::-1])
+    for predictions, first in ((frame, "predictions"), (frame.to_numpy(), "y_true")):
+        with pytest.warns(UserWarning, match=f"{first} and sample_weight have the same index"):
+            oracle_accuracy_score(y, predictions, sample_weight=weights)
+    X = pd.DataFrame(np.arange(6).reshape(3, 2) ** 2, y.index)
+    with pytest.warns(UserWarning, match=r"pass Y.loc\[X.index\]"):
+        assert linear_cka(X, X[::-1]) < 1
 
 
 # Embeddings

@@ -77,13 +77,13 @@ class LabeledScoreMixin(ClassifierMixin):
         Warns
         -----
         SuspectedMistakeWarning
-            If a label was not there in ``fit``, X and y have the same index in another order,
-            nearly all rows would be right were labels exchanged, or rows are right as by chance,
-            and the classifier is sure of them.
+            If a label was not there in ``fit``, X, y or weights have the same index in another
+            order, nearly all rows would be right were labels exchanged, or rows are right as by
+            chance, and the classifier is sure of them.
         """
         check_is_fitted(self)
         self._refuse_unlabeled(y)
-        warn_of_other_order(X, y=y)
+        warn_of_other_order(X, y=y, sample_weight=sample_weight)
         self._warn_of_unknown_labels(y)
         predicted = self.predict(X)
         accuracy = accuracy_score(y, predicted, sample_weight=sample_weight)

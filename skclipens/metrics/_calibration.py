@@ -92,7 +92,8 @@ def expected_calibration_error(
 @_check_bins
 def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
     """Mean confidence, accuracy and share of rows of the bins that are not empty."""
-    warn_of_other_order(y_proba, name_of_X="y_proba", y_true=y_true)
+    given = {"y_true": y_true, "sample_weight": sample_weight}
+    warn_of_other_order(y_proba, name_of_X="y_proba", **given)
     y_true = check_truth(y_true)
     columns = getattr(y_proba, "columns", None)
     y_proba = _check_proba(y_proba)

@@ -18,7 +18,8 @@ def check_correct(y_true, predictions, sample_weight=None):
 
     Warns where, of ten rows or more, labels and predictions seem to be numbered otherwise.
     """
-    warn_of_other_order(predictions, name_of_X="predictions", y_true=y_true)
+    given = {"y_true": y_true, "sample_weight": sample_weight}
+    warn_of_other_order(predictions, name_of_X="predictions", **given)
     y_true, predictions = check_truth(y_true), check_predictions(predictions)
     correct, doubted = matches(y_true, predictions)
     if not doubted:

@@ -305,7 +305,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         if is_classifier(self):
             # Of a classifier that rejects, what stands for no label may be a label.
             getattr(self._final_estimator, "_refuse_unlabeled", refuse_unlabeled)(y)
-        warn_of_other_order(X, y=y)
+        warn_of_other_order(X, y=y, sample_weight=sample_weight)
         after = self._after_gaps()
         if after is None:
             return super().score(X, y, sample_weight, **params)
