@@ -502,6 +502,20 @@ def test_a_router_of_ones_own_draws_from_the_random_state_of_the_ensemble():
     assert Drawn.random_state is None
 
 
+# Names of classes that are given in another order
+
+
+def test_names_in_the_order_of_classes_that_labels_would_index():
+    head = ZeroShotHead(BACKBONES[0])
+    told = "the name of 1 would be 'dog'. Give classes in ascending order, or a dict"
+    with pytest.raises(ValueError, match=told):
+        head.set_classes([1, 0], class_names=["cat", "dog"])
+    by_label = head.set_classes([1, 0], class_names={1: "cat", 0: "dog"}).coef_
+    in_order = head.set_classes([0, 1], class_names=["dog", "cat"]).coef_
+    assert_array_equal(by_label, in_order)
+    head.set_classes([2, 0], class_names=["cat", "dog", "owl"])  # some of these
+
+
 # A memory, and code that was edited
 
 

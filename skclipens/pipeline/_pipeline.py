@@ -324,7 +324,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         classes : array-like of shape (C,)
             Labels.
         class_names : mapping or sequence of str, default=None
-            Names of these classes.
+            Names of these classes; integer labels index a sequence.
         templates : sequence of str, default=None
             Prompts; None keeps the ensemble's.
 
