@@ -17,6 +17,7 @@ from .._utils._linalg import some_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import column_of_labels, few_rows_per_class, refuse_unlabeled
+from .._utils._values import refuse_class
 from .._utils._warnings import each_warning_once, silent, warn
 from ..embedding._gaps import gaps_of, readable, warn_of_gaps
 from ..ensemble._experts import distinct_blocks
@@ -140,6 +141,7 @@ def _checked_names(baselines):
     for name in baselines:
         if name in (ENSEMBLE, LOGISTIC, PROMPTS, ORACLE) or name.endswith(_ALONE):
             raise ValueError(f"baselines: {name!r} is the name of another way. Rename it.")
+        refuse_class(baselines[name], f"baselines[{name!r}]")
     return dict(baselines)
 
 
@@ -149,6 +151,7 @@ def _table_of(estimator, X, y, groups, cv):
     Splits are of these rows, too.
     """
     ensemble = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    refuse_class(ensemble, "estimator")
     if not {"blocks", "head", "router"} <= set(getattr(ensemble, "get_params", dict)()):
         raise TypeError(
             "estimator is an AdaptiveBackboneEnsemble, or a pipeline that ends in one; got "

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._given import warn_of_other_order
 from .._utils._sklearn import routing_enabled, unchanged_by_failure
 from .._utils._validation import refuse_unlabeled
+from .._utils._values import refuse_class
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
 from ..embedding._gaps import readable, warn_of_gaps
@@ -71,6 +72,8 @@ def _all_steps_or_none(method):
 
     @wraps(method)
     def fit(self, *args, **params):
+        for name, step in self.steps:
+            refuse_class(step, f"Step {name!r}")
         steps = (step for _, step in self.steps if hasattr(step, "fit"))
         with unchanged_by_failure(self, *steps), each_warning_once():
             return method(self, *args, **params)
