@@ -78,7 +78,7 @@ def test_a_prompt_is_cut_off_where_the_tokenizer_cuts_it():
     for n_words in range(20, 36):
         name = " ".join(["cat"] * n_words)
         n_tokens = int((tokenizer([name], context_length=200) != 0).sum())
-        texts = said(lambda name=name: warn_of_prompts(Backbone(SPEC), [name, "dog"], ["{}"]))
+        texts = said(lambda name=name: warn_of_prompts(Backbone(SPEC), (name, "dog"), ("{}",)))
         assert (len(texts) == 1) == (n_tokens > 32), n_words
 
 
@@ -106,7 +106,7 @@ def test_ordinary_names_are_not_even_tokenized(monkeypatch):
 
     monkeypatch.setattr(open_clip, "get_tokenizer", tokenize)
     monkeypatch.setattr("skclipens.backbones._doubts.load_backbone", tokenize)
-    names = [name[:20] for name in load_emoji().target_names]
+    names = tuple(name[:20] for name in load_emoji().target_names)
     assert not said(lambda: warn_of_prompts(Backbone("ViT-B-32"), names, DEFAULT_TEMPLATES))
 
 

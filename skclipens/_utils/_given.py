@@ -33,13 +33,14 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
         return None
     sample_weight = without_mask(sample_weight)
     refuse_no_column(sample_weight, "sample_weight")
-    first = next(iter(np.ravel(np.asarray(sample_weight))[:1].tolist()), None)
+    given = np.asarray(sample_weight)
+    first = next(iter(np.ravel(given)[:1].tolist()), None)
     if isinstance(first, (str, bytes)):
         raise ValueError(
             f"sample_weight holds text, such as {first!r}: these may be labels or groups. Give a "
             "number for each row."
         )
-    if np.shape(sample_weight) == (len(X),) and not np.any(sample_weight):
+    if given.shape == (len(X),) and not np.any(given):
         if all_may_be_zero:
             return np.zeros(len(X), X.dtype)
         raise ValueError("sample_weight is zero for all rows.")
