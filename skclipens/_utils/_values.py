@@ -35,7 +35,7 @@ def refuse_text(X):
                 "numbers, X.astype(float); encode categories, as "
                 "sklearn.preprocessing.OrdinalEncoder does."
             )
-        if hasattr(cell, "__len__"):
+        if hasattr(cell, "__len__") and np.ndim(cell):
             of_column = "X" if np.ndim(X) == 1 else f"X[{names[column]!r}]" if names else "X[:, 0]"
             raise ValueError(
                 f"X holds vectors: row {row} has {len(cell)} values in one cell. Make a column of "
