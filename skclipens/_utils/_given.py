@@ -34,13 +34,13 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
     sample_weight = without_mask(sample_weight)
     refuse_no_column(sample_weight, "sample_weight")
     given = np.asarray(sample_weight)
-    first = next(iter(np.ravel(given)[:1].tolist()), None)
+    first = next(iter(given.ravel()[:1].tolist()), None)
     if isinstance(first, (str, bytes)):
         raise ValueError(
             f"sample_weight holds text, such as {first!r}: these may be labels or groups. Give a "
             "number for each row."
         )
-    if given.shape == (len(X),) and not np.any(given):
+    if given.shape == (len(X),) and not given.any():
         if all_may_be_zero:
             return np.zeros(len(X), X.dtype)
         raise ValueError("sample_weight is zero for all rows.")
