@@ -108,10 +108,10 @@ def test_images_are_what_their_embeddings_are(pictures, found, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_text("no picture")
     clf = make_backbone_pipeline(BACKBONES, random_state=0, on_error="nan")
-    splits = list(FEW.split(labels, labels))
-    with pytest.warns(UserWarning, match=r"1 of 61 images .* are left out: row 60 .*broken\.png"):
+    splits = [(train + 1, test + 1) for train, test in FEW.split(labels, labels)]  # of all images
+    with pytest.warns(UserWarning, match=r"1 of 61 images .* are left out: row 0 .*broken\.png"):
         again = compare_with_baselines(
-            clf, [*files, str(broken)], [*labels, labels[0]], cv=splits, n_jobs=2
+            clf, [str(broken), *files], [labels[0], *labels], cv=splits, n_jobs=2
         )
     np.testing.assert_allclose(again.to_numpy(), found.to_numpy(), atol=1e-6)
 

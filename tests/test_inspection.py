@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from _said import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import same_color
@@ -258,6 +259,12 @@ def test_labels_are_doubted_as_in_score(Display, clf, test_set):
     if Display is not RoutingWeightsDisplay:
         with pytest.warns(UserWarning, match="labels that were not there in fit: 'cat'"):
             Display.from_estimator(clf, X, np.where(y == y[0], "cat", y))
+    known, codes = np.unique(y, return_inverse=True)
+    exchanged = known[(codes + 1) % len(known)]
+    (text,) = said(Display.from_estimator, clf, X, exchanged)
+    assert "would be were these labels exchanged" in text
+    with pytest.warns(UserWarning, match="as by chance, though the classifier is"):
+        Display.from_estimator(clf, X, np.random.default_rng(0).permutation(y))
 
 
 def test_negative_weights_are_negative_shares():

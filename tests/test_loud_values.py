@@ -1,10 +1,12 @@
 """Names, tables and labels that once gave answers without a word: each is named now."""
 
+import re
 import warnings
 
 import numpy as np
 import open_clip
 import pandas as pd
+import polars
 import pytest
 from _said import said
 from hypothesis import given
@@ -13,6 +15,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_wine
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
@@ -24,6 +28,8 @@ from sklearn.preprocessing import (
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
+    BackboneSelector,
+    CascadeClassifier,
     CLIPEmbedder,
     MultiBackboneEmbedder,
     make_backbone_pipeline,
@@ -41,6 +47,7 @@ from skclipens.heads import (
     ResidualHead,
     ZeroShotHead,
 )
+from skclipens.model_selection import compare_with_baselines
 
 SPEC = "zoo/RN20"
 LONG = "a name of a thing that goes on" + " and on" * 20 + ", as a "
@@ -523,3 +530,58 @@ def test_labels_of_one_type_are_let_through(table, kind, labels):
     X, _ = table
     y = kind([labels[i % 2] for i in range(len(X))])
     assert len(LinearDiscriminantHead().fit(X, y).classes_) == 2
+
+
+# Classes for objects, and vectors in cells
+
+
+def test_a_class_in_place_of_an_object_is_named(table):
+    X, y = table
+    images = load_emoji(min_class_size=60).filenames[::4]
+    told = r"to a class, add \(\).* Got <class"
+    with pytest.raises(ValueError, match=f"'cv' parameter .*{told}"):
+        make_backbone_pipeline(SPEC, cv=StratifiedKFold).fit(["no_such.png"] * len(y), y)
+    with pytest.raises(ValueError, match=f"'estimator' parameter .*{told}"):
+        BackboneSelector(estimator=LogisticRegression).fit(X, y)
+    with pytest.raises(TypeError, match=r"is the class LogisticRegression. Make one of it: add"):
+        make_backbone_pipeline(SPEC, estimator=LogisticRegression).fit(images, y)
+    with pytest.raises(TypeError, match="estimator is the class AdaptiveBackboneEnsemble"):
+        compare_with_baselines(AdaptiveBackboneEnsemble, X, y)
+    with pytest.raises(TypeError, match=r"baselines\['lr'\] is the class LogisticRegression"):
+        baselines = {"lr": LogisticRegression}
+        compare_with_baselines(AdaptiveBackboneEnsemble(), X, y, baselines=baselines)
+
+
+def test_vectors_in_cells_are_no_table(table):
+    X, y = table
+    rows = np.empty(len(X), object)
+    rows[:] = list(X)
+    frame = pd.DataFrame({"embedding": rows})
+    lists = polars.DataFrame({"embedding": [row.tolist() for row in X]})
+    head = LinearDiscriminantHead()
+    for cells, column in [
+        (frame, "X['embedding']"),
+        (lists, "X['embedding']"),
+        (polars.DataFrame({"embedding": X}), "X['embedding']"),
+        (frame["embedding"], "X"),
+        (rows, "X"),
+        (rows[:, None], "X[:, 0]"),
+    ]:
+        with pytest.raises(ValueError, match="row 0 has 128 values in one cell"):
+            head.fit(cells, y)
+        with pytest.raises(ValueError, match=re.escape(f"np.stack({column})")):
+            clone(head).fit(X, y).predict(cells)
+        assert_array_equal(np.stack(eval(column, {"X": cells})), X)
+
+
+def test_a_missing_class_of_partial_fit_is_named(table):
+    X, y = table
+    with pytest.raises(ValueError, match="classes has no label for 1 of 3 rows"):
+        LinearDiscriminantHead().partial_fit(X, y, classes=[*np.unique(y), None])
+
+
+def test_a_cascade_takes_an_embedder_of_one_backbone(table):
+    images = load_emoji(min_class_size=60).filenames[::4]
+    clf = CascadeClassifier(SPEC, embedder=MultiBackboneEmbedder(SPEC))
+    with pytest.raises(ValueError, match=r"embeds with one backbone, such as CLIPEmbedder\(\)"):
+        clf.fit(images, table[1])

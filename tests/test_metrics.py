@@ -291,6 +291,13 @@ def test_an_index_in_another_order_is_named():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert oracle_accuracy_score(y[::-1].loc[frame.index], frame) == 1
+    weights = pd.Series(1.0, y.index[::-1])
+    for predictions, first in ((frame, "predictions"), (frame.to_numpy(), "y_true")):
+        with pytest.warns(UserWarning, match=f"{first} and sample_weight have the same index"):
+            oracle_accuracy_score(y, predictions, sample_weight=weights)
+    X = pd.DataFrame(np.arange(6).reshape(3, 2) ** 2, y.index)
+    with pytest.warns(UserWarning, match=r"pass Y.loc\[X.index\]"):
+        assert linear_cka(X, X[::-1]) < 1
 
 
 # Embeddings
@@ -409,6 +416,17 @@ def test_calibration_error_of_sure_classifiers():
     assert expected_calibration_error(y, np.roll(sure, 1, axis=1)) == 1
     # A label that the classifier has not seen is wrong, however sure it is.
     assert expected_calibration_error(["yak"], sure[:1], labels=["cat", "dog", "owl"]) == 1
+
+
+def test_labels_that_are_numbered_otherwise_are_doubted():
+    y = np.repeat([0, 1, 2], 10)
+    predictions = np.stack([(y + 1) % 3, np.roll((y + 1) % 3, 1)], axis=1)
+    for measure in (oracle_accuracy_score, correct_sets):
+        with pytest.warns(UserWarning, match="90% would be were these labels exchanged"):
+            measure(y, predictions)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        oracle_accuracy_score(y, np.column_stack([predictions, y]))  # one expert is confused
 
 
 def test_columns_in_another_order_than_labels_are_doubted():

@@ -471,6 +471,9 @@ def test_splits_of_all_rows_and_rows_that_cannot_be_read(make, broken):
     for cv in (splits, np.array([[np.arange(17), np.arange(17, 34)]])):
         with pytest.warns(), pytest.raises(ValueError, match=told):
             make(cv=cv, on_error="nan").fit(images, labels)
+    within = OpenSetClassifier(AdaptiveBackboneEnsemble(head="linear", cv=splits))
+    with pytest.warns(), pytest.raises(ValueError, match="__estimator__cv holds splits of all 34"):
+        make(estimator=within, on_error="nan").fit(images, labels)
     readable = [image for image, gap in zip(images, GAPS, strict=True) if not gap]
     make(cv=splits, on_error="nan").fit(readable, labels[~GAPS])
     with pytest.warns(UserWarning, match="are left out"):

@@ -192,6 +192,16 @@ def test_scores_that_are_not_defined_for_any_fold_are_clear_errors():
     assert_array_equal(both.path_["score"], second.path_["score"])
 
 
+def test_a_score_that_is_not_defined_is_named():
+    def mean_of_missed(estimator, X, y):  # NaN where all rows are right
+        missed = X[estimator.predict(X) != y]
+        return missed.mean() if len(missed) else np.nan
+
+    with pytest.raises(ValueError, match=r"mean_of_missed.* gives NaN in 5 of 5 folds for 'all'"):
+        rows = np.column_stack([SPECIES, SPECIES])
+        make([("all", slice(None))], scoring=mean_of_missed).fit(rows, SPECIES)
+
+
 @pytest.mark.parametrize("scoring", ["neg_log_loss", "accuracy"])
 def test_weights_do_not_reach_a_score_by_name_with_routing_either(scoring):
     weights = np.random.default_rng(0).integers(1, 5, size=len(SPECIES)).astype(float)

@@ -1,5 +1,6 @@
 """What once gave wrong answers without a word: each is right now, or refused by name."""
 
+import importlib
 import pickle
 import pkgutil
 import subprocess
@@ -19,6 +20,8 @@ from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 import skclipens
 from skclipens import AdaptiveBackboneEnsemble, CascadeClassifier, MultiBackboneEmbedder
@@ -497,3 +500,45 @@ def test_a_router_of_ones_own_draws_from_the_random_state_of_the_ensemble():
     )
     assert_array_equal(first.predict_proba(X), again.predict_proba(X))
     assert Drawn.random_state is None
+
+
+# Names of classes that are given in another order
+
+
+def test_names_in_the_order_of_classes_that_labels_would_index():
+    head = ZeroShotHead(BACKBONES[0])
+    told = "the name of 1 would be 'dog'. Give classes in ascending order, or a dict"
+    with pytest.raises(ValueError, match=told):
+        head.set_classes([1, 0], class_names=["cat", "dog"])
+    by_label = head.set_classes([1, 0], class_names={1: "cat", 0: "dog"}).coef_
+    in_order = head.set_classes([0, 1], class_names=["dog", "cat"]).coef_
+    assert_array_equal(by_label, in_order)
+    head.set_classes([2, 0], class_names=["cat", "dog", "owl"])  # some of these
+
+
+# A memory, and code that was edited
+
+
+def test_a_head_whose_code_was_edited_is_fitted_again(iris, tmp_path, monkeypatch):
+    code = """
+from sklearn.linear_model import LogisticRegression
+class OwnHead(LogisticRegression):
+    def fit(self, X, y):
+        self.C = {}
+        return super().fit(X, y)
+"""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    file = tmp_path / "own_head_of_test.py"
+
+    def strength(C):
+        file.write_text(code.format(C))
+        monkeypatch.delitem(sys.modules, file.stem, raising=False)
+        head = importlib.import_module(file.stem).OwnHead()
+        within = Pipeline([("scale", StandardScaler()), ("own", head)])
+        memory = str(tmp_path / "memory")
+        clf = make([("all", slice(None))], head=within, router="uniform", memory=memory)
+        (expert,) = clf.fit(*iris).experts_
+        return expert.head[-1].C
+
+    assert [strength(C) for C in (1, 2000)] == [1, 2000]

@@ -406,6 +406,9 @@ def test_what_is_given_for_rows_in_another_order(frame):
     with pytest.warns(UserWarning, match="X and y have the same index in another order"):
         assert clf.score(X, other) < 0.2
     weights = pd.Series(1.0, other.index)
+    for rows, first in ((X, "X"), (X.to_numpy(), "y")):
+        with pytest.warns(UserWarning, match=f"{first} and sample_weight have the same index"):
+            clf.score(rows, y, sample_weight=weights)
     with pytest.warns(UserWarning, match="X and sample_weight have the same index in another"):
         AdaptiveBackboneEnsemble(random_state=0).fit(X, y, sample_weight=weights)
     with pytest.warns(UserWarning, match="X and groups have the same index in another order"):

@@ -90,7 +90,9 @@ def check_groups(groups, y):
 
 
 def warn_of_other_order(X, *, name_of_X="X", **given):
-    """Warn where what is given for each row has the index of X in another order.
+    """Warn where what is given for each row has the same index in another order.
+
+    All are compared with the first whose index says something, which X may not have.
 
     Parameters
     ----------
@@ -107,21 +109,24 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
         in common at other places, as in a fold of such rows. Numbers in common may be positions in
         different tables.
     """
-    for name, one in given.items():
-        what = _in_other_order(getattr(X, "index", None), getattr(one, "index", None))
+    indices = {name: getattr(one, "index", None) for name, one in {name_of_X: X, **given}.items()}
+    telling = [
+        (name, index)
+        for name, index in indices.items()
+        if hasattr(index, "equals") and not is_default(index)
+    ]
+    for name, index in telling[1:]:
+        first, other = telling[0]
+        what = _in_other_order(other, index)
         if what is not None:
             warn(
-                f"{name_of_X} and {name} have {what} in another order. Rows belong together by "
-                "their position. If they do by their index, pass "
-                f"{name}.loc[{name_of_X}.index].",
+                f"{first} and {name} have {what} in another order. Rows belong together by their "
+                f"position. If they do by their index, pass {name}.loc[{first}.index].",
             )
 
 
 def _in_other_order(index, other):
     """What stands in another order, or None; see :func:`warn_of_other_order`."""
-    # A default index, 0, 1, 2 and so on, says nothing of the order of rows.
-    if any(not hasattr(one, "equals") or is_default(one) for one in (index, other)):
-        return None
     if index.nlevels != other.nlevels or index.dtype != other.dtype:
         return None
     if not (index.is_unique and other.is_unique) or len(index) != len(other):

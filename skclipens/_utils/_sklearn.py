@@ -8,13 +8,8 @@ from sklearn import config_context, get_config
 from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
-from sklearn.utils._param_validation import (
-    HasMethods,
-    Interval,
-    RealNotInt,
-    StrOptions,
-    validate_params,
-)
+from sklearn.utils._param_validation import HasMethods as _HasMethods
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions, validate_params
 from sklearn.utils._repr_html.estimator import _VisualBlock as VisualBlock
 from sklearn.utils._set_output import _wrap_data_with_container as as_output
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_first_partial_fit
@@ -45,6 +40,17 @@ __all__ = [
 
 # A set has no order, of a dict only keys would be taken, and its views cannot be cloned.
 _NOT_IN_ORDER = (str, bytes, Mapping, MappingView, Set)
+
+
+class HasMethods(_HasMethods):
+    """An object, not a class, that has some methods."""
+
+    def is_satisfied_by(self, val):
+        """Whether a value is one."""
+        return not isinstance(val, type) and super().is_satisfied_by(val)
+
+    def __str__(self):
+        return f"{super().__str__()} (to a class, add ())"
 
 
 class InOrder(HasMethods):

@@ -16,7 +16,9 @@ _LOOKS_LIKE = str.maketrans("аеорсухіјѕοАЕОРСУХІЈЅΟ’‘�
 
 
 def refuse_text(X):
-    """Raise ValueError if a table holds text, which scikit-learn would read as numbers, or dates.
+    """Raise ValueError if cells hold text, which scikit-learn would read as numbers, or others.
+
+    Dates are no numbers, and a vector in a cell is not one number.
 
     Parameters
     ----------
@@ -33,11 +35,25 @@ def refuse_text(X):
                 "numbers, X.astype(float); encode categories, as "
                 "sklearn.preprocessing.OrdinalEncoder does."
             )
+        if hasattr(cell, "__len__") and np.ndim(cell):
+            of_column = "X" if np.ndim(X) == 1 else f"X[{names[column]!r}]" if names else "X[:, 0]"
+            raise ValueError(
+                f"X holds vectors: row {row} has {len(cell)} values in one cell. Make a column of "
+                f"each, as np.stack({of_column}) does."
+            )
+
+
+def refuse_class(estimator, name):
+    """Raise TypeError if a class is given where an estimator is wanted."""
+    if isinstance(estimator, type):
+        kind = estimator.__name__
+        raise TypeError(f"{name} is the class {kind}. Make one of it: add (), as {kind}().")
 
 
 def _is_of_numbers(X, names):
     """Whether all columns of a frame hold numbers; ValueError if one holds dates."""
-    kinds = {name: np.asarray(X[name]).dtype.kind for name in names}
+    columns = {name: np.asarray(X[name]) for name in names}
+    kinds = {name: "O" if one.ndim > 1 else one.dtype.kind for name, one in columns.items()}
     dates = [name for name, kind in kinds.items() if kind in "mM"]
     if dates:
         raise ValueError(
@@ -53,6 +69,8 @@ def _cells(X):
         values = np.asarray(X)
     except ValueError:  # rows of different length: scikit-learn's own error
         return
+    if values.dtype.kind == "O" and values.ndim == 1:
+        yield from ((row, 0, cell) for row, cell in enumerate(values))
     if values.dtype.kind in "OSUT" and values.ndim == 2:
         # The list itself: numpy turns numbers beside text into text.
         for row, cells in enumerate(X if isinstance(X, (list, tuple)) else values):

@@ -263,6 +263,12 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
     def _make_embedder(self, name):
         embedder = CLIPEmbedder() if self.embedder is None else clone(self.embedder)
+        if "backbone" not in embedder.get_params():
+            raise ValueError(
+                f"embedder is {type(embedder).__name__}(...), which has no parameter 'backbone'. "
+                "Give one that embeds with one backbone, such as CLIPEmbedder(): each stage sets "
+                "its own."
+            )
         return embedder.set_params(backbone=name)
 
     def _embedder_of_all(self, names):

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds
 from .._utils._given import warn_of_other_order
+from .._utils._messages import listed
 from .._utils._metadata import check_metadata, metadata_for
 from .._utils._progress import progress
 from .._utils._random import draw_seed
@@ -194,7 +195,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         ------
         ValueError
             If the blocks do not fit X, a cost is not known, no block is within the budget,
-            fewer than two classes have two rows, or no fold can be scored.
+            fewer than two classes have two rows, no fold can be scored, or a score is NaN.
         """
         warn_of_other_order(X, sample_weight=sample_weight, groups=groups)
         X, y = check_table(self, X, y)
@@ -262,6 +263,12 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
                 n_jobs=self.n_jobs,
                 params=metadata_for(estimator, **metadata),
                 error_score="raise",
+            )
+        if np.isnan(scores).any():
+            raise ValueError(
+                f"scoring={self.scoring!r} gives NaN in {np.isnan(scores).sum()} of {len(scores)} "
+                f"folds for {listed(block.name for block in blocks)}, so sets of blocks cannot be "
+                "compared. Is it defined where few rows judge? Give fewer folds, or another score."
             )
         return scores.mean()
 

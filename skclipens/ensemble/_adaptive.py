@@ -140,7 +140,9 @@ class AdaptiveBackboneEnsemble(
         that helps on held-out labelled rows [3]_. A splitter as ``cv`` gets the labelled rows only.
     memory : str or object with the joblib.Memory interface, default=None
         Where fitted heads and their held-out logits are cached, so that ensembles that share their
-        heads and differ in the router fit the heads once. Nothing is cached by default.
+        heads and differ in the router fit the heads once. Nothing is cached by default. Where the
+        class of a head of your own is edited, it is fitted again; functions that it calls elsewhere
+        are not looked at.
     n_jobs : int, default=None
         Number of heads that are cross-fitted at the same time; see joblib. Each fit runs in one
         BLAS thread. Heads in closed form are fitted in threads, by default in as many as BLAS has.

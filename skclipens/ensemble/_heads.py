@@ -77,7 +77,7 @@ def _checked(kind):
     if isinstance(kind, (str, type)) or not hasattr(kind, "fit"):
         raise ValueError(
             f"head={kind!r} is unknown; it is {', '.join(map(repr, ['auto', *HEADS]))}, a "
-            "classifier, or a list of these."
+            "classifier (to a class, add ()), or a list of these."
         )
     if not hasattr(kind, "decision_function") and not hasattr(kind, "predict_proba"):
         raise ValueError(

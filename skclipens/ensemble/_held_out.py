@@ -58,7 +58,7 @@ class HeldOut(NamedTuple):
         return HeldOut(self.rows[some], self.logits[some], self.known[some])
 
 
-def fit_experts(experts, X, y, metadata, *, weights=None, verbose=False):
+def fit_experts(experts, X, y, metadata, *, origins=None, verbose=False):
     """Fit experts on all rows.
 
     Parameters
@@ -68,8 +68,8 @@ def fit_experts(experts, X, y, metadata, *, weights=None, verbose=False):
     y : ndarray of shape (n,)
     metadata : dict
         ``sample_weight`` and ``groups``, of shape (n,) or None.
-    weights : dict or None
-        Digests of those of the backbones, by which a memory tells results apart; see `kept_by`.
+    origins : tuple or None
+        By which a memory tells results apart; see `kept_by`.
     verbose : bool or int
 
     Returns
@@ -89,7 +89,7 @@ def fit_and_judge(
     cv,
     *,
     metadata,
-    weights=None,
+    origins=None,
     random_state=None,
     n_jobs=None,
     verbose=False,
@@ -98,7 +98,7 @@ def fit_and_judge(
 
     Parameters
     ----------
-    experts, X, y, metadata, weights, verbose
+    experts, X, y, metadata, origins, verbose
         As in :func:`fit_experts`.
     classes : ndarray of shape (C,)
     cv : int, float, splitter or list of (train, test)

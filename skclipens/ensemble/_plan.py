@@ -58,10 +58,7 @@ def make_plan(ensemble, n_features, feature_names, y, metadata):
 
 def make_router(ensemble):
     """A router, not fitted, with what it leaves to its ensemble."""
-    router = named_router(ensemble.router)
-    if isinstance(router, type):
-        raise ValueError(f"router is the class {router.__name__}; make one of it: add ().")
-    router = clone(router, safe=False)
+    router = clone(named_router(ensemble.router), safe=False)
     if isinstance(ensemble.router, str) and "verbose" in router.get_params():
         router.set_params(verbose=ensemble.verbose)
     if hasattr(router, "_parameter_constraints"):  # estimators of others may have none

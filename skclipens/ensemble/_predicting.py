@@ -188,7 +188,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         classes : array-like of shape (C,)
             Labels.
         class_names : mapping or sequence of str, default=None
-            Names of these classes, as the parameter of that name.
+            Names of these classes, as the parameter of that name: integer labels index a sequence.
         templates : sequence of str, default=None
             Prompts, as the parameter of that name, which is used where this is None.
 

@@ -28,7 +28,7 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     unlabeled : tuple of ndarray and (ndarray or None)
         The rows without a label, and their weights.
     """
-    warn_of_other_order(X, sample_weight=sample_weight, groups=groups)
+    warn_of_other_order(X, y=y, sample_weight=sample_weight, groups=groups)
     X, y, labeled = _check_rows(ensemble, X, y)
     metadata = check_metadata(X, labeled, sample_weight, groups)
     unlabeled = X[~labeled], some_of(metadata["sample_weight"], ~labeled)

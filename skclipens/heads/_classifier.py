@@ -77,20 +77,17 @@ class LabeledScoreMixin(ClassifierMixin):
         Warns
         -----
         SuspectedMistakeWarning
-            If a label was not there in ``fit``, X and y have the same index in another order,
-            nearly all rows would be right were labels exchanged, or rows are right as by chance,
-            and the classifier is sure of them.
+            If a label was not there in ``fit``, X, y or weights have the same index in another
+            order, nearly all rows would be right were labels exchanged, or rows are right as by
+            chance, and the classifier is sure of them.
         """
         check_is_fitted(self)
         self._refuse_unlabeled(y)
-        warn_of_other_order(X, y=y)
+        warn_of_other_order(X, y=y, sample_weight=sample_weight)
         self._warn_of_unknown_labels(y)
         predicted = self.predict(X)
         accuracy = accuracy_score(y, predicted, sample_weight=sample_weight)
-        y, advice = np.ravel(y), "Give y the numbers, or names, that labels had in fit."
-        if not warn_of_exchanged(y, predicted, advice) and hasattr(self, "predict_proba"):
-            known = np.isin(y, self.classes_) & np.isin(predicted, self.classes_)
-            warn_of_chance(y, predicted, known, lambda: self.predict_proba(X).max(axis=1))
+        warn_of_doubtful_labels(self, X, y, predicted)
         return accuracy
 
     def _refuse_unlabeled(self, y):
@@ -98,6 +95,24 @@ class LabeledScoreMixin(ClassifierMixin):
 
     def _warn_of_unknown_labels(self, y):
         warn_of_unknown_labels(self.classes_, y)
+
+
+def warn_of_doubtful_labels(classifier, X, y, predicted):
+    """Warn of true labels that are numbered otherwise than in fit, or belong to other rows.
+
+    Parameters
+    ----------
+    classifier : classifier
+        Fitted.
+    X : array-like of shape (n, n_features), or what the classifier takes
+    y : array-like of shape (n,)
+    predicted : ndarray of shape (n,)
+        What it predicts of X.
+    """
+    y, advice = np.ravel(y), "Give y the numbers, or names, that labels had in fit."
+    if not warn_of_exchanged(y, predicted, advice) and hasattr(classifier, "predict_proba"):
+        known = np.isin(y, classifier.classes_) & np.isin(predicted, classifier.classes_)
+        warn_of_chance(y, predicted, known, lambda: classifier.predict_proba(X).max(axis=1))
 
 
 def warn_of_exchanged(y, predicted, advice):
@@ -133,7 +148,8 @@ def warn_of_exchanged(y, predicted, advice):
     warn(
         f"Of {len(own)} classes, {given:.0%} of the rows are classified rightly, and "
         f"{possible:.0%} would be were these labels exchanged: most rows of {label!r} are "
-        f"predicted to be {answer!r}. {advice}"
+        f"predicted to be {answer!r}. {advice}",
+        doubt="labels exchanged",
     )
     return True
 

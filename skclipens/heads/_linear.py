@@ -14,7 +14,7 @@ from .._utils._sklearn import (
     check_first_partial_fit,
     fit_context,
 )
-from .._utils._validation import check_at_least_two, check_table
+from .._utils._validation import check_at_least_two, check_table, refuse_unlabeled
 from .._utils._warnings import warn
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
@@ -150,6 +150,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
         UserWarning
             If :meth:`fit` or :meth:`fit_from` came before, which keep no sums: it starts anew.
         """
+        if classes is not None:
+            refuse_unlabeled(classes, name="classes")
         sums = vars(self).get("_sums")
         if sums is None and "coef_" in vars(self):
             self._forget(classes)

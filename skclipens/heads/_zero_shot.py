@@ -5,6 +5,7 @@ import numpy as np
 from .._utils._docstrings import fill_doc
 from .._utils._given import check_weights
 from .._utils._linalg import unit_rows
+from .._utils._messages import listed
 from .._utils._sklearn import fit_context
 from .._utils._values import refuse_no_column
 from ._text_head import BaseTextHead
@@ -104,7 +105,7 @@ class ZeroShotHead(BaseTextHead):
         classes : array-like of shape (C,)
             Labels.
         class_names : mapping or sequence of str, default=None
-            Names of these classes, as the parameter of that name.
+            Names of these classes, as the parameter of that name: integer labels index a sequence.
         templates : sequence of str, default=None
             Prompts, as the parameter of that name, which is used where this is None.
 
@@ -129,6 +130,7 @@ class ZeroShotHead(BaseTextHead):
         (2, 3)
         """
         refuse_no_column(classes, "classes")
+        _refuse_either_order(classes, class_names)
         templates = self.templates if templates is None else templates
         self._encode(np.unique(classes), class_names, templates)
         if not hasattr(self, "n_features_in_"):
@@ -141,3 +143,16 @@ class ZeroShotHead(BaseTextHead):
     def _linear(self):
         """Coefficients and intercept, and that they are of rows of unit length."""
         return self.coef_ * self.logit_scale_, 0.0, True
+
+
+def _refuse_either_order(classes, class_names):
+    """Raise ValueError if names could stand in the order of classes, or be indexed by them."""
+    if hasattr(class_names, "keys") or not hasattr(class_names, "__getitem__"):
+        return
+    labels = np.asarray(classes).tolist()
+    if labels != sorted(labels) and sorted(labels) == list(range(len(class_names))):
+        raise ValueError(
+            f"classes are {listed(labels)}, and class_names is a list, which labels index: the "
+            f"name of {labels[0]!r} would be {class_names[labels[0]]!r}. Give classes in ascending "
+            "order, or a dict from label to name."
+        )

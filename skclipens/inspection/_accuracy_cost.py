@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from .._utils._validation import refuse_unlabeled
+from .._utils._warnings import each_warning_once
 from ..metrics import oracle_accuracy_score
 from ._display import annotate_points, average_predictions, split_ensemble, start_plot
 from ._style import DARK, MIDDLE, short_names
@@ -75,6 +75,7 @@ class AccuracyCostDisplay:
         self.oracle = oracle
 
     @classmethod
+    @each_warning_once()
     def from_estimator(
         cls,
         estimator,
@@ -129,7 +130,6 @@ class AccuracyCostDisplay:
         ValueError
             If an expert has no cost, an image cannot be read, or a row has no label.
         """
-        refuse_unlabeled(y, label=-1)
         ensemble, X = split_ensemble(estimator, X, y)
         if costs is None:
             costs, cost_label = _known_costs(), cost_label or "GFLOPs per image"

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._utils._warnings import each_warning_once
 from ..metrics import correct_sets
 from ._display import expert_predictions, split_ensemble, start_plot
 from ._style import DARK, LIGHT, MIDDLE, RED, short_names
@@ -58,6 +59,7 @@ class CorrectSetsDisplay:
         self.counts = counts
 
     @classmethod
+    @each_warning_once()
     def from_estimator(cls, estimator, X, y, *, sort_by="count", max_regions=30, ax=None):
         """Plot the correct sets of the experts of a fitted ensemble.
 

@@ -2,12 +2,14 @@
 
 import numpy as np
 from sklearn.pipeline import Pipeline
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._given import warn_of_other_order
-from .._utils._validation import warn_of_unknown_labels
+from .._utils._validation import refuse_unlabeled, warn_of_unknown_labels
 from ..embedding._gaps import table_of
 from ..ensemble.routers._base import log_of
+from ..heads._classifier import warn_of_doubtful_labels
 
 _LEADER = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 2}
 _BESIDE = [(6, 0), (-6, 0), (0, 9), (0, -9), (5, 8), (5, -8), (-5, 8), (-5, -8)]
@@ -25,7 +27,8 @@ def split_ensemble(estimator, X, y, method="expert_proba"):
         Fitted.
     X : array-like of shape (n, ...)
     y : array-like of shape (n,)
-        True labels, which are doubted as in ``score`` where they are compared with predictions.
+        True labels, which are doubted as in ``score``; those that rows are grouped by may be
+        others.
     method : str
         What the ensemble must have.
 
@@ -41,8 +44,10 @@ def split_ensemble(estimator, X, y, method="expert_proba"):
     NotFittedError
         If it is not fitted.
     ValueError
-        If an image cannot be read, where the pipeline embeds it as a row of NaN.
+        If a row has no label, or an image cannot be read, where the pipeline embeds it as a row of
+        NaN.
     """
+    refuse_unlabeled(y, label=-1)
     estimator = getattr(estimator, "best_estimator_", estimator)
     ensemble = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     if not hasattr(ensemble, method):
@@ -57,6 +62,8 @@ def split_ensemble(estimator, X, y, method="expert_proba"):
     # Not by the pipeline's own methods: each of them would embed the images again.
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         X = table_of(estimator[:-1], X)
+    check_consistent_length(X, y)
+    warn_of_doubtful_labels(ensemble, X, y, ensemble.predict(X))
     return ensemble, X
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 
 from .._utils._validation import refuse_unlabeled
+from .._utils._warnings import each_warning_once
 from ..metrics import disagreement_matrix
 from ._display import annotate_points, average_predictions, split_ensemble, start_plot
 from ._style import MIDDLE, short_names
@@ -65,6 +66,7 @@ class DiversityGainDisplay:
         self.gains = gains
 
     @classmethod
+    @each_warning_once()
     def from_estimator(
         cls, estimator, X, y, *, n_members=2, annotate="auto", sample_weight=None, ax=None, **kwargs
     ):

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from .._utils._validation import refuse_unlabeled
+from .._utils._warnings import each_warning_once
 from ._display import split_ensemble, start_plot
 from ._style import BLUE, SEQUENTIAL, short_names
 
@@ -66,6 +67,7 @@ class RoutingWeightsDisplay:
         self.expert_names = expert_names
 
     @classmethod
+    @each_warning_once()
     def from_estimator(
         cls,
         estimator,

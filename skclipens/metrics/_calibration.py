@@ -10,7 +10,7 @@ from .._utils._messages import listed
 from .._utils._missing import without_mask
 from .._utils._sklearn import Interval, StrOptions, validate_params
 from ..heads._classifier import warn_of_chance, warn_of_exchanged
-from ._checks import check_correct, check_truth
+from ._checks import check_truth, matches, weights_of
 
 _IN_ORDER = "Look at what true labels are called, and whether labels has the order of the columns."
 _check_bins = validate_params(
@@ -92,7 +92,8 @@ def expected_calibration_error(
 @_check_bins
 def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
     """Mean confidence, accuracy and share of rows of the bins that are not empty."""
-    warn_of_other_order(y_proba, name_of_X="y_proba", y_true=y_true)
+    given = {"y_true": y_true, "sample_weight": sample_weight}
+    warn_of_other_order(y_proba, name_of_X="y_proba", **given)
     y_true = check_truth(y_true)
     columns = getattr(y_proba, "columns", None)
     y_proba = _check_proba(y_proba)
@@ -111,10 +112,11 @@ def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
         )
     _refuse_other_order(columns, labels)
     predicted = labels[y_proba.argmax(axis=1)]
-    correct, weight = check_correct(y_true, predicted[:, None], sample_weight)
+    correct, doubted = matches(y_true, predicted[:, None])
+    weight = weights_of(sample_weight, y_true)
     weight = np.ones(len(y_true)) if weight is None else weight
     confidence = y_proba.max(axis=1)
-    if not warn_of_exchanged(y_true, predicted, _IN_ORDER):
+    if not doubted and not warn_of_exchanged(y_true, predicted, _IN_ORDER):
         warn_of_chance(y_true, predicted, np.isin(y_true, labels), lambda: confidence)
     edges = _edges(confidence, n_bins, strategy, weight)
     # Intervals are open to the left, as in Guo et al.

@@ -7,6 +7,7 @@ from .._utils._given import check_weights, warn_of_other_order
 from .._utils._missing import is_missing, without_mask
 from .._utils._validation import column_of_labels, refuse_unlabeled
 from .._utils._warnings import warn
+from ..heads._classifier import warn_of_exchanged
 
 _ENOUGH = 10  # rows that are not all wrong by chance
 _OF_POSITIONS = "Positions of classes become labels by classes_[positions]."
@@ -17,28 +18,38 @@ def check_correct(y_true, predictions, sample_weight=None):
 
     Warns where, of ten rows or more, labels and predictions seem to be numbered otherwise.
     """
-    warn_of_other_order(predictions, name_of_X="predictions", y_true=y_true)
+    given = {"y_true": y_true, "sample_weight": sample_weight}
+    warn_of_other_order(predictions, name_of_X="predictions", **given)
     y_true, predictions = check_truth(y_true), check_predictions(predictions)
+    correct, doubted = matches(y_true, predictions)
+    if not doubted:
+        best = correct.mean(axis=0).argmax()
+        warn_of_exchanged(y_true, predictions[:, best], _OF_POSITIONS)
+    return correct, weights_of(sample_weight, y_true)
+
+
+def matches(y_true, predictions):
+    """Whether each prediction is right, and whether it was said that labels differ altogether."""
     check_consistent_length(y_true, predictions)
     if _is_text(y_true) != _is_text(predictions):
         raise ValueError(
             f"y_true and the predicted labels must both be strings, or both not. {_OF_POSITIONS}"
         )
     correct = predictions == y_true[:, None]
-    _warn_of_other_labels(y_true, predictions, correct)
-    return correct, weights_of(sample_weight, y_true)
+    return correct, _warn_of_other_labels(y_true, predictions, correct)
 
 
 def _warn_of_other_labels(y_true, predictions, correct):
     classes = np.unique(y_true)
     if len(classes) < 2 or len(y_true) < _ENOUGH:
-        return
+        return False
     if not np.isin(classes, predictions).any():
         warn(
             f"No label of y_true, such as {classes.tolist()[0]!r}, is among the predictions, such "
             f"as {predictions.tolist()[0][0]!r}. Are they written otherwise, or numbered otherwise?"
         )
-    elif all(labels.dtype.kind in "iuf" for labels in (y_true, predictions)):
+        return True
+    if all(labels.dtype.kind in "iuf" for labels in (y_true, predictions)):
         ends = [(float(labels.min()), float(labels.max())) for labels in (y_true, predictions)]
         steps = np.subtract(*ends)
         moved = (predictions + steps[0] == y_true[:, None]).mean()
@@ -48,6 +59,8 @@ def _warn_of_other_labels(y_true, predictions, correct):
                 f"Counted from the same number, {moved:.0%} of them were right, in place of "
                 f"{correct.mean():.0%}. {_OF_POSITIONS}"
             )
+            return True
+    return False
 
 
 def check_truth(y_true):

@@ -6,7 +6,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from .._utils._docstrings import fill_doc
 from .._utils._given import warn_of_other_order
 from .._utils._validation import column_of_labels
-from .._utils._warnings import warn
+from .._utils._warnings import each_warning_once, warn
 from ._checks import (
     check_correct,
     check_names,
@@ -139,6 +139,7 @@ def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sampl
     return float(np.dot(named, shares))
 
 
+@each_warning_once()
 def headroom_closed_score(y_true, predictions, y_pred, *, sample_weight=None):
     """Share of the gap between best single expert and oracle that a classifier closes.
 

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
+from .._utils._given import warn_of_other_order
 from .._utils._missing import without_mask
 from ._checks import square_frame
 
@@ -48,6 +49,7 @@ def linear_cka(X, Y):
     >>> round(linear_cka(X, 2 - 3 * X[:, ::-1]), 6)
     1.0
     """
+    warn_of_other_order(X, Y=Y)
     X, Y = _normalised(X, "X"), _normalised(Y, "Y")
     check_consistent_length(X, Y)
     return _cka(X, Y, _alignment(X, X), _alignment(Y, Y))

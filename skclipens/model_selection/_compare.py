@@ -11,12 +11,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable
 
 from .._utils._copies import groups_of_copies, numbers_of
-from .._utils._folds import check_folds
+from .._utils._folds import check_folds, folds_of_some
 from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import column_of_labels, few_rows_per_class, refuse_unlabeled
+from .._utils._values import refuse_class
 from .._utils._warnings import each_warning_once, silent, warn
 from ..embedding._gaps import gaps_of, readable, warn_of_gaps
 from ..ensemble._experts import distinct_blocks
@@ -59,7 +60,8 @@ def compare_with_baselines(
         Labels.
     cv : int, splitter or iterable of (train, test), default=5
         The splits, such as those of :class:`FewShotSplit`. An int is a number of stratified folds,
-        which keep `groups` together, or else copies of a row.
+        which keep `groups` together, or else copies of a row. Splits count all rows of X, those
+        that are left out, too.
     groups : array-like of shape (n,), default=None
         Rows that belong together, such as pictures of one object; given to `cv` and the ensembles.
     baselines : dict of str to classifier, default=None
@@ -121,7 +123,7 @@ def compare_with_baselines(
     warn_of_other_order(X, y=y, groups=groups)
     refuse_unlabeled(y, label=-1)
     baselines, y = _checked_names(baselines or {}), column_of_labels(y, warn=True)
-    ensemble, X, y, groups = _table_of(estimator, X, y, groups)
+    ensemble, X, y, groups, cv = _table_of(estimator, X, y, groups, cv)
     X, y, groups = indexable(X, y, groups)
     splits = _splits(cv, X, y, groups)
     calls = ((ensemble, baselines, X, y, groups, *split) for split in splits)
@@ -139,25 +141,32 @@ def _checked_names(baselines):
     for name in baselines:
         if name in (ENSEMBLE, LOGISTIC, PROMPTS, ORACLE) or name.endswith(_ALONE):
             raise ValueError(f"baselines: {name!r} is the name of another way. Rename it.")
+        refuse_class(baselines[name], f"baselines[{name!r}]")
     return dict(baselines)
 
 
-def _table_of(estimator, X, y, groups):
-    """The ensemble, not fitted, and the rows that it takes, without images that are not read."""
+def _table_of(estimator, X, y, groups, cv):
+    """The ensemble, not fitted, and the rows that it takes, without images that are not read.
+
+    Splits are of these rows, too.
+    """
     ensemble = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    refuse_class(ensemble, "estimator")
     if not {"blocks", "head", "router"} <= set(getattr(ensemble, "get_params", dict)()):
         raise TypeError(
             "estimator is an AdaptiveBackboneEnsemble, or a pipeline that ends in one; got "
             f"{type(ensemble).__name__}."
         )
     if ensemble is estimator or len(estimator) == 1:
-        return ensemble, X, y, groups
+        return ensemble, X, y, groups, cv
     table = clone(estimator[:-1]).fit_transform(X, y)
     gaps = gaps_of(table)
     if not gaps.any():
-        return ensemble, table, y, groups
+        return ensemble, table, y, groups, cv
     warn_of_gaps(gaps, "are left out", as_image_list(X), labels=y)
-    return ensemble, *readable([table, y, groups], gaps)
+    if not hasattr(cv, "split"):
+        cv = folds_of_some(cv, ~gaps, None, y, None)
+    return ensemble, *readable([table, y, groups], gaps), cv
 
 
 def _splits(cv, X, y, groups):

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._given import warn_of_other_order
 from .._utils._sklearn import routing_enabled, unchanged_by_failure
 from .._utils._validation import refuse_unlabeled
+from .._utils._values import refuse_class
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
 from ..embedding._gaps import readable, warn_of_gaps
@@ -71,6 +72,8 @@ def _all_steps_or_none(method):
 
     @wraps(method)
     def fit(self, *args, **params):
+        for name, step in self.steps:
+            refuse_class(step, f"Step {name!r}")
         steps = (step for _, step in self.steps if hasattr(step, "fit"))
         with unchanged_by_failure(self, *steps), each_warning_once():
             return method(self, *args, **params)
@@ -305,7 +308,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         if is_classifier(self):
             # Of a classifier that rejects, what stands for no label may be a label.
             getattr(self._final_estimator, "_refuse_unlabeled", refuse_unlabeled)(y)
-        warn_of_other_order(X, y=y)
+        warn_of_other_order(X, y=y, sample_weight=sample_weight)
         after = self._after_gaps()
         if after is None:
             return super().score(X, y, sample_weight, **params)
@@ -324,7 +327,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         classes : array-like of shape (C,)
             Labels.
         class_names : mapping or sequence of str, default=None
-            Names of these classes.
+            Names of these classes; integer labels index a sequence.
         templates : sequence of str, default=None
             Prompts; None keeps the ensemble's.
 

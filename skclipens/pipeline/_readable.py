@@ -46,7 +46,7 @@ class Readable:
         gaps = gaps_of(embedded)
         labels = None if is_regressor(self) else y
         warn_of_gaps(gaps, "are left out", images_of(self, X), labels=labels)
-        _refuse_splits(self._final_estimator, gaps)
+        _refuse_splits(rest, gaps)
         params = {name: value for name, value in params.items() if name not in to_before}
         rows, y, *values = readable([embedded, y, *params.values()], gaps)
         answers = getattr(rest, method)(rows, y, **dict(zip(params, values, strict=True)))
@@ -87,12 +87,13 @@ class Readable:
         return with_label(answers, gaps, self.unreadable_label) if gaps.any() else answers
 
 
-def _refuse_splits(last, gaps):
-    """Raise ValueError if the ``cv`` of the last step is splits, which count images left out."""
-    cv = getattr(last, "cv", None)
-    if gaps.any() and hasattr(cv, "__len__") and not isinstance(cv, str):
-        raise ValueError(
-            f"cv holds splits of all {len(gaps)} rows, but {np.count_nonzero(gaps)} images cannot "
-            "be read and are left out. Give a splitter, such as StratifiedKFold(5), or leave these "
-            "images out of X and y, and their rows out of cv."
-        )
+def _refuse_splits(rest, gaps):
+    """Raise ValueError if a ``cv`` of the steps is splits, which count images left out."""
+    for name, cv in rest.get_params().items() if gaps.any() else ():
+        is_cv = name.endswith("__cv") and not isinstance(cv, str)
+        if is_cv and np.iterable(cv) and not hasattr(cv, "split"):
+            raise ValueError(
+                f"{name} holds splits of all {len(gaps)} rows, but {np.count_nonzero(gaps)} images "
+                "cannot be read and are left out. Give a splitter, such as StratifiedKFold(5), or "
+                "leave these images out of X and y, and their rows out of these splits."
+            )
