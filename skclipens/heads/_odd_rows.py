@@ -6,7 +6,7 @@ from .._utils._linalg import subsample, take_columns
 from .._utils._warnings import warn
 
 _FEWEST, _FEW = 20, 5  # rows of which lengths say something; of each kind
-_UNIT = 1e-3  # of lengths that are one, in half precision too
+_UNIT = 1e-4  # of lengths that are one, in half precision too; of others, next to none by luck
 
 
 def warn_of_odd_rows(seen, X, *, as_given):
