@@ -466,6 +466,11 @@ def test_images_that_cannot_be_read_are_left_out(emoji):
         rejects.predict(broken[:-1])
     with pytest.warns(UserWarning, match="1 of 40 images cannot be read"):
         assert suggest(pipe, ["no.png", *paths[:39]], np.array(["", *y[:39]])).tolist() == []
+    splits = [(np.arange(20), np.arange(20, 40))]
+    counts = pipe.set_params(adaptivebackboneensemble__cv=splits)
+    for ask in (find_label_issues, lambda clf, *some: OpenSetClassifier(clf).fit(*some)):
+        with told, pytest.raises(ValueError, match="__cv holds splits of all 40 rows"):
+            ask(counts, broken[:40], labels[:40])
 
 
 def test_pictures_without_a_pipeline_are_refused_before_the_fit(emoji):

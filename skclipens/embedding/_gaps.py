@@ -71,6 +71,25 @@ def filled(table, rows, value):
     return table
 
 
+def refuse_splits(pipeline, gaps):
+    """Raise ValueError if a ``cv`` of the steps is splits, which count images that are left out.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    gaps : ndarray of shape (n,), bool
+        Images that cannot be read.
+    """
+    for name, cv in pipeline.get_params().items() if gaps.any() else ():
+        is_cv = name.endswith("__cv") and not isinstance(cv, str)
+        if is_cv and np.iterable(cv) and not hasattr(cv, "split"):
+            raise ValueError(
+                f"{name} holds splits of all {len(gaps)} rows, but {np.count_nonzero(gaps)} images "
+                "cannot be read and are left out. Give a splitter, such as StratifiedKFold(5), or "
+                "leave these images out of X and y, and their rows out of these splits."
+            )
+
+
 def warn_of_gaps(gaps, what, images, all_may_be=False, labels=None):
     """Warn of images that cannot be read, and of classes of which there is no other.
 

@@ -12,7 +12,7 @@ from .._utils._missing import without_mask
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import column_of_labels
 from ..embedding._base import BaseEmbedder
-from ..embedding._gaps import gaps_of, warn_of_gaps
+from ..embedding._gaps import gaps_of, refuse_splits, warn_of_gaps
 from ..heads._classifier import LogitClassifierMixin, level
 from ..images import as_image_list
 
@@ -34,6 +34,8 @@ def without_embedder(estimator, X, y):
     ------
     ImageError
         If an image cannot be read and ``on_error="raise"``, or none can.
+    ValueError
+        If images are left out that splits, as a ``cv`` of a step, count.
     """
     nothing = np.zeros(len(y), bool)
     if not isinstance(estimator, Pipeline) or len(estimator) < 2:
@@ -45,6 +47,7 @@ def without_embedder(estimator, X, y):
     table = first[:-1].fit_transform(X)
     gaps = gaps_of(table)
     warn_of_gaps(gaps, "are left out", as_image_list(X), labels=y)
+    refuse_splits(first, gaps)
     return first[-1], table, gaps
 
 

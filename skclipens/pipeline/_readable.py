@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._values import with_label
 from .._utils._warnings import silent
 from ..embedding._base import BaseEmbedder
-from ..embedding._gaps import filled, gaps_of, readable, warn_of_gaps, without_gaps
+from ..embedding._gaps import filled, gaps_of, readable, refuse_splits, warn_of_gaps, without_gaps
 from ._checks import images_of
 
 _NAN_AMONG_SCORES = "get NaN, of which meta-estimators that take the largest make a label"
@@ -46,7 +46,7 @@ class Readable:
         gaps = gaps_of(embedded)
         labels = None if is_regressor(self) else y
         warn_of_gaps(gaps, "are left out", images_of(self, X), labels=labels)
-        _refuse_splits(rest, gaps)
+        refuse_splits(rest, gaps)
         params = {name: value for name, value in params.items() if name not in to_before}
         rows, y, *values = readable([embedded, y, *params.values()], gaps)
         answers = getattr(rest, method)(rows, y, **dict(zip(params, values, strict=True)))
@@ -85,15 +85,3 @@ class Readable:
         if is_regressor(self):
             return filled(answers, gaps, np.nan)
         return with_label(answers, gaps, self.unreadable_label) if gaps.any() else answers
-
-
-def _refuse_splits(rest, gaps):
-    """Raise ValueError if a ``cv`` of the steps is splits, which count images left out."""
-    for name, cv in rest.get_params().items() if gaps.any() else ():
-        is_cv = name.endswith("__cv") and not isinstance(cv, str)
-        if is_cv and np.iterable(cv) and not hasattr(cv, "split"):
-            raise ValueError(
-                f"{name} holds splits of all {len(gaps)} rows, but {np.count_nonzero(gaps)} images "
-                "cannot be read and are left out. Give a splitter, such as StratifiedKFold(5), or "
-                "leave these images out of X and y, and their rows out of these splits."
-            )
