@@ -87,6 +87,7 @@ def warn_of_units(seen, X, names):
         warn(
             f"Values of column {named} are mostly far from those of fit: {middle[first]:.3g} in "
             f"the middle, where the first was from {seen.lowest[first]:.3g} to "
-            f"{seen.highest[first]:.3g}. Give it in the same unit, and scaled as for fit.",
+            f"{seen.highest[first]:.3g}. Give it in the same unit, and scaled as for fit; leave "
+            "out what grows, such as a time.",
             doubt="another unit than in fit",
         )
