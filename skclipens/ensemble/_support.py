@@ -66,7 +66,7 @@ def find_support(experts, X, y):
     total = rows.sum(axis=0)
     of_classes = one_hot(targets, targets.max() + 1).T @ rows
     others = unit_rows((total - of_classes).astype(X.dtype))
-    likeness = np.einsum("nd,nd->n", rows, others[targets])
+    likeness = np.einsum("nj,nj->n", rows, others[targets])
     least, usual = np.quantile(likeness, (0, UNUSUAL))
     mean = unit_rows(total[None])[0]
     return Support(blocks, mean, float(least), float(usual))
