@@ -14,10 +14,15 @@ _ROWS_AT_ONCE = 4096
 _SOME_ROWS = 1000  # to tell what a table is like
 
 
+def row_lengths(X):
+    """Euclidean lengths of rows, (n,)."""
+    return np.sqrt(np.einsum("nj,nj->n", X, X))
+
+
 def _lengths(X):
     """Lengths of rows, (n, 1), and which are odd: squares of their values vanish or overflow."""
     with np.errstate(over="ignore"):
-        lengths = np.sqrt(np.einsum("ij,ij->i", X, X))[:, None]
+        lengths = row_lengths(X)[:, None]
     odd = (lengths < np.sqrt(np.finfo(lengths.dtype).tiny) * X.shape[1]) | np.isinf(lengths)
     return lengths, odd
 

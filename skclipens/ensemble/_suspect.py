@@ -10,7 +10,7 @@ from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import BaseTextHead
-from ..heads._unlike import NO_CONE, likeness
+from ..heads._unlike import NARROWEST, NO_CONE, likeness
 from ._experts import distinct_blocks
 
 _NEARLY_ALL = 0.99  # of a variance
@@ -18,7 +18,6 @@ _STEADY, _FEWEST = 1e-2, 20  # of a step between rows; rows of which all steps a
 _UNIT = 1e-3  # of lengths that are one; a column less or more changes those of embeddings by more
 _CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
 _ALIKE = 0.7  # of columns of a part of the rows, if those of all rows may be the same
-_NARROWEST = 128  # columns that a backbone gives at least
 ENOUGH_LOSS = 100  # of guessing, summed over the rows: what is judged by fewer may be luck
 # As BlockPCA and scikit-learn's own reductions name columns.
 _REDUCED = re.compile(r"(?:^|__)(?:pca|incrementalpca|truncatedsvd)\d+$")
@@ -305,11 +304,11 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
 
 def _many_alike(n_features, names):
     """What to say of as many columns as a backbone gives, without names or with alike ones."""
-    if names is None and n_features >= _NARROWEST:
+    if names is None and n_features >= NARROWEST:
         return f"X has no names of columns, so its {n_features} columns are one block"
     stems = [re.sub(r"\d+", "#", name) for name in ([] if names is None else names)]
     stem, n_columns = Counter(stems).most_common(1)[0] if stems else ("", 0)
-    if n_columns < _NARROWEST:
+    if n_columns < NARROWEST:
         return None
     return (
         f"X has {n_columns} columns such as {names[stems.index(stem)]!r}, which no embedder names "

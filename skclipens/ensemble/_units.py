@@ -7,13 +7,13 @@ import numpy as np
 from .._utils._linalg import subsample, take_columns
 from .._utils._messages import listed
 from .._utils._warnings import warn
+from ..heads._unlike import NARROWEST
 
 # How many times the range of fit most rows are outside of it; and of how many rows, and by what
 # share of their former deviation and how many of these, values that hardly vary say something.
 _OUTSIDE = 10
 _FEWEST, _NARROW, _AWAY = 20, 0.02, 1
 _FEW = 7  # rows of fit, of which fewer say nothing of the range
-_WIDE = 128  # columns that may be embeddings without a name
 
 
 class SeenColumns(NamedTuple):
@@ -46,7 +46,7 @@ def see_columns(blocks, X):
         None where there are none, or few rows.
     """
     others = [block.columns for block in blocks if block.backbone is None]
-    others = [columns for columns in others if len(columns) < _WIDE]
+    others = [columns for columns in others if len(columns) < NARROWEST]  # wider ones may be embeddings
     if not others or len(X) < _FEW:
         return None
     columns = np.unique(np.concatenate(others))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._utils._linalg import subsample, take_columns
+from .._utils._linalg import row_lengths, subsample, take_columns
 from .._utils._warnings import warn
 
 _FEWEST, _FEW = 20, 5  # rows of which lengths say something; of each kind
@@ -50,7 +50,7 @@ def _warn_of_zeros(block, X, rows, as_given):
 
 def _warn_of_lengths(block, X):
     rows = take_columns(subsample(X), block.columns)
-    lengths = np.sqrt(np.einsum("nj,nj->n", rows, rows))
+    lengths = row_lengths(rows)
     is_unit = np.abs(lengths - 1) < _UNIT
     n_unit = np.count_nonzero(is_unit)
     is_mixed = min(n_unit, len(rows) - n_unit) >= _FEW

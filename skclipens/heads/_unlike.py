@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._linalg import subsample, take_columns, unit_rows
+from .._utils._linalg import row_lengths, subsample, take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ._odd_rows import warn_of_odd_rows
@@ -26,7 +26,7 @@ NO_CONE = 0.05
 # Of the length, and standard deviations: embeddings are of unit length, or vary.
 _LONGER, _DEVIATIONS = 0.02, 4
 _EQUAL = 1e-3  # of a length: rows that were normalized, in half precision too
-_WIDE = 128  # columns that embeddings have at least
+NARROWEST = 128  # columns that a backbone gives at least
 
 
 class SeenBlock(NamedTuple):
@@ -84,7 +84,7 @@ def see_blocks(blocks, X):
     seen = tuple(
         seen_block(block.name, block.columns, block.backbone, X)
         for block in blocks
-        if block.backbone is not None or len(block.columns) >= _WIDE
+        if block.backbone is not None or len(block.columns) >= NARROWEST
     )
     warn_of_row_order(seen, X)
     warn_of_odd_rows(seen, X, as_given=False)
@@ -94,7 +94,7 @@ def see_blocks(blocks, X):
 def seen_block(name, columns, backbone, X):
     """What the embeddings of a block are like; see :class:`SeenBlock` and :func:`see_blocks`."""
     rows, is_named = take_columns(subsample(X), columns), backbone is not None
-    n, lengths, unit = len(rows), _lengths(rows), unit_rows(rows)
+    n, lengths, unit = len(rows), row_lengths(rows), unit_rows(rows)
     alike, spread = 0.0, np.inf  # which say nothing
     if is_named and n >= _FEW:
         alike = likeness(unit) * (1 if n >= _FEWEST else _OF_FEW)
@@ -137,7 +137,7 @@ def warn_of_unlike(seen, X):
     X, elsewhere, other_lengths = subsample(X, _ENOUGH), [], []
     for block in seen:
         rows = take_columns(X, block.columns)
-        lengths = _lengths(rows)
+        lengths = row_lengths(rows)
         if _have_other_length(block, lengths):
             other_lengths.append((block.name, _middle(lengths), block.length))
         elif block.likeness > NO_CONE and len(X) >= _FEWEST:
@@ -174,7 +174,3 @@ def _have_other_length(block, lengths):
 def _middle(lengths):
     """Their median, for a single one ten times as fast as by numpy."""
     return np.sort(lengths)[len(lengths) // 2]
-
-
-def _lengths(rows):
-    return np.sqrt(np.einsum("nj,nj->n", rows, rows))
