@@ -46,7 +46,8 @@ def see_columns(blocks, X):
         None where there are none, or few rows.
     """
     others = [block.columns for block in blocks if block.backbone is None]
-    others = [columns for columns in others if len(columns) < NARROWEST]  # wider ones may be embeddings
+    # Wider ones may be embeddings.
+    others = [columns for columns in others if len(columns) < NARROWEST]
     if not others or len(X) < _FEW:
         return None
     columns = np.unique(np.concatenate(others))
