@@ -12,7 +12,7 @@ from ..heads._text_head import BaseTextHead
 # `python -m benchmarks.doubts` measures how often right uses and mistakes are doubted.
 #
 # Mean cosines of images and texts. On the sets of `benchmarks.paper`, those of another block's
-# texts are at most 0.12, and those of the own at least 0.13 but on scanned digits. There the mean
+# texts are at most 0.12, and those of the own at least 0.1 but on scanned digits. There the mean
 # over the models of the zoo is 0.03, and otherwise 0.17 or more; prompts say little of digits.
 _FITS, _FITS_BETTER, _FITS_NONE, _FEWEST = 0.13, 0.1, 0.05, 10
 _OTHER_WIDTH = -2  # in place of a cosine
