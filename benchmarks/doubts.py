@@ -8,7 +8,7 @@ Fails where more than a few of the right uses are doubted. Embeddings are kept i
 import warnings
 from collections import defaultdict
 from functools import partial
-from itertools import product
+from itertools import permutations, product
 
 import numpy as np
 
@@ -39,6 +39,9 @@ MISTAKES = (
     "fit, labels in another order than rows",
     "fit, blocks in another order",
     "fit, rows of one model in another order",
+    "fit, columns of one model made by another",
+    "fit of one head alone, columns made by another model",
+    "fit, columns moved by one",
     "predict, rows of one model in another order",
     "predict, blocks in another order",
     "predict, columns moved by one",
@@ -53,6 +56,7 @@ another order than the rows of the others: this needs 50 rows. Names that mean n
 random consonants. What is compared with `fit` in `predict` needs 7 rows in `fit`, and 20 to
 predict. Names in another order are seen where prompts mean something. Pictures that are the same in
 two classes, as some drawings are without their colours, are not labelled: to doubt them is right.
+Columns that another model of the same width made are seen of 10 rows or more.
 Thresholds were chosen on pictures of these sets.
 """
 
@@ -100,9 +104,9 @@ def measure(task, shots, draw):
 
     backbone, columns = list(task.blocks.items())[draw % len(task.blocks)]
 
-    def head_doubted(names):
+    def head_doubted(names=names, backbone=backbone, rows=X[:, columns]):
         head = ZeroShotHead(backbone, class_names=list(names))
-        return is_doubted(partial(head.fit, X[:, columns], y))
+        return is_doubted(partial(head.fit, rows, y))
 
     clf, told = fit_doubted()
     fit, of_nothing, head, head_of_nothing, of_all, of_one = RIGHT
@@ -110,13 +114,14 @@ def measure(task, shots, draw):
     consonants = rng.choice(list("bcdfghjklmnpqrstvwxz"), (n, 6))
     consonants = np.array(["".join(one) for one in consonants])
     yield of_nothing, fit_doubted(consonants)[1]
-    yield head, head_doubted(names)
+    yield head, head_doubted()
     yield head_of_nothing, head_doubted(consonants)
     test = rng.permutation(task.test)[:N_PREDICTED]
     one = task.test[task.codes[task.test] == rng.integers(n)][:N_PREDICTED]
     yield of_all, is_doubted(partial(clf.predict, task.X[test]))
     yield of_one, is_doubted(partial(clf.predict, task.X[one]))
-    moved, shuffled, head_shuffled, exchanged, labels, blocks, of_model, *at_predict = MISTAKES
+    moved, shuffled, head_shuffled, exchanged, labels, blocks, of_model, *others = MISTAKES
+    of_other, head_of_other, fit_moved, *at_predict = others
     order = np.arange(n)
     yield moved, fit_doubted(names[np.roll(order, 1)])[1]
     order_of_none = rng.permutation(n)
@@ -130,6 +135,12 @@ def measure(task, shots, draw):
     yield blocks, fit_doubted(X=X[:, turned])[1]
 
     yield of_model, fit_doubted(X=with_shuffled(X, columns, rng))[1]
+    own, made = other_columns(task.blocks, X.shape[1], draw)
+    wrong = X.copy()
+    wrong[:, task.blocks[own]] = X[:, made]
+    yield of_other, fit_doubted(X=wrong)[1]
+    yield head_of_other, head_doubted(backbone=own, rows=X[:, made])
+    yield fit_moved, fit_doubted(X=np.roll(X, 1, axis=1))[1]
     rows = task.X[test]
     mean, deviation = X.mean(axis=0), X.std(axis=0)
     wrong = with_shuffled(rows, columns, rng), rows[:, turned], np.roll(rows, 1, axis=1)
@@ -142,6 +153,17 @@ def with_shuffled(X, columns, rng):
     X = X.copy()
     X[:, columns] = rng.permutation(X[:, columns])
     return X
+
+
+def other_columns(blocks, n_features, draw):
+    """A backbone, and the columns of another one that has as many."""
+    places = {name: np.arange(n_features)[columns] for name, columns in blocks.items()}
+    pairs = [
+        (own, columns)
+        for (own, its), (_, columns) in permutations(places.items(), 2)
+        if len(its) == len(columns)
+    ]
+    return pairs[draw % len(pairs)]
 
 
 def are_of_one_class(X, codes):

@@ -1,6 +1,7 @@
 """Retrieval: images found by words or by other images, with several backbones."""
 
 import os
+from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -18,6 +19,7 @@ from .embedding._gaps import gaps_of, readable, warn_of_gaps, without_gaps
 from .embedding._weights import WeightsMixin
 from .ensemble._blocks import find_blocks
 from .ensemble._suspect import warn_of_rescaled_blocks
+from .heads._another_model import Embeddings, first_name, warn_of_other_models
 from .heads._unlike import see_blocks, warn_of_unlike
 from .images import as_image_list
 from .images._files import is_image_name
@@ -174,6 +176,11 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         rows : ndarray of shape (n, n_neighbors), int
             Their rows in what ``fit`` saw. For one str, both have shape (n_neighbors,).
 
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If rows of an array seem to be of another model than the texts.
+
         Raises
         ------
         ValueError
@@ -190,10 +197,10 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         self._validate_params()
         blocks = [block for block in self._blocks if block.has_text]
         if not blocks:
+            named = ", ".join(block.name for block in self._blocks)
             raise ValueError(
-                "No block of columns has texts: "
-                f"{', '.join(block.name for block in self._blocks)}. Fit on images, on a frame "
-                "whose columns an embedder has named, or name the backbones: embedder='zoo'."
+                f"No block of columns has texts: {named}. Fit on images, on a frame whose columns "
+                "an embedder has named, or name the backbones: embedder='zoo'."
             )
         one = isinstance(texts, str)
         texts = check_texts([texts] if one else texts)
@@ -202,6 +209,8 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
                 f"{str(text)!r} is a file, and search finds by words. To find pictures like it, "
                 "pass it to kneighbors, in a list."
             )
+        if not self._of_images:
+            warn_of_other_models(list(map(self._said_to_be, blocks)))
         words = self._embed_words(texts, blocks)
         found = self._nearest(words, blocks, n_neighbors)
         return tuple(values[0] for values in found) if one else found
@@ -306,6 +315,12 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         of = dict(zip(backbones, columns, strict=True))
         return [words[:, of[block.backbone]] for block in blocks]
 
+    def _said_to_be(self, block):
+        """The rows of a block, and whose they are said to be."""
+        rows = take_columns(self.embeddings_, block.columns)
+        column = first_name(getattr(self, "feature_names_in_", None), block.columns)
+        return Embeddings(block.name, block.backbone, rows, column, None, self._embedder().cache)
+
     # Search
 
     def _nearest(self, queries, blocks, n_neighbors, leave_out=False):
@@ -319,12 +334,9 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         n_found = min(n_neighbors, n - leave_out)
         scores, places = [], []
         for part in row_batches(len(queries[0]), n * len(blocks), values=_AT_ONCE):
-            cosines = np.stack(
-                [
-                    one[part] @ take_columns(self.embeddings_, block.columns).T
-                    for one, block in zip(queries, blocks, strict=True)
-                ]
-            )
+            pairs = zip(queries, blocks, strict=True)
+            rows_of = partial(take_columns, self.embeddings_)
+            cosines = np.stack([one[part] @ rows_of(block.columns).T for one, block in pairs])
             if leave_out:
                 itself = np.arange(cosines.shape[1])
                 cosines[:, itself, part.start + itself] = -np.inf

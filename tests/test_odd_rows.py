@@ -1,6 +1,7 @@
 """Rows that no model gives, embeddings that fit no text, and columns in another unit."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from _said import said
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from skclipens import (
     BlockPCA,
     CascadeEnsemble,
     ImageRetriever,
+    KernelHead,
     MultiBackboneEmbedder,
     ZeroShotHead,
 )
@@ -108,15 +110,73 @@ def by_names(y, backbones=BACKBONES):
     return AdaptiveBackboneEnsemble(backbones, class_names=sorted(set(y)), **options)
 
 
-def test_names_alone_are_compared_with_the_rows(X, y, of_others):
+def test_names_alone_are_compared_with_the_rows(emoji, X, y, of_others):
     clf = by_names(y)
     swapped = np.roll(X, WIDTH, axis=1)
     assert not said(clf.fit, X)
     assert "unlike those of fit" in " ".join(said(clf.predict, swapped))
     assert "unlike those of fit" in " ".join(said(clf.predict, of_others))
     assert "fit the texts of 'zoo/ViT-8', and not its own" in " ".join(said(clf.fit, swapped))
-    assert "fit no text" in " ".join(said(clf.fit, of_others))
+    assert "are unlike what this backbone makes" in " ".join(said(clf.fit, of_others))
     assert not said(by_names(y, OTHERS).fit, of_others)
+    renamed = pd.DataFrame(of_others, columns=emoji[0].columns)  # so nothing is embedded to know
+    assert "fit no text" in " ".join(said(clf.fit, renamed))
+
+
+# Embeddings of another model
+
+
+OF_OTHER = "The columns of 'zoo/ViT-8' are unlike what this backbone makes of other images"
+
+
+@pytest.fixture(scope="module")
+def with_other(X, of_others):
+    """Where columns of ViT-8 are expected, those of ViT-16."""
+    return np.hstack([X[:, :WIDTH], of_others[:, :WIDTH]])
+
+
+@pytest.mark.parametrize("n_rows", [10, 40, 400])
+@pytest.mark.parametrize("head", ["auto", "zero-shot", "tip-adapter"])
+def test_columns_of_another_model_in_fit(head, n_rows, X, y, with_other):
+    rows = np.random.default_rng(n_rows).permutation(len(X))[:n_rows]
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head=head, random_state=0)
+    assert OF_OTHER in " ".join(said(clf.fit, with_other[rows], y[rows]))
+    assert "unlike" not in " ".join(said(clf.fit, X[rows], y[rows]))
+
+
+def test_columns_of_another_model_where_labels_alone_decide(y, with_other):
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head="linear", random_state=0)
+    assert not said(clf.fit, with_other, y)
+
+
+@pytest.mark.parametrize("n_places", [1, 7, -64])
+def test_columns_that_are_places_off(n_places, X, y):
+    clf = AdaptiveBackboneEnsemble(BACKBONES, random_state=0)
+    text = " ".join(said(clf.fit, np.roll(X, n_places, axis=1), y))
+    assert "'zoo/RN20', 'zoo/ViT-8' are unlike what this backbone makes of other images" in text
+
+
+def test_columns_of_another_model_for_one_head(emoji, X, y, with_other):
+    head = ZeroShotHead("zoo/ViT-8")
+    assert OF_OTHER in " ".join(said(head.fit, with_other[:, WIDTH:], y))
+    assert not said(head.fit, X[:, WIDTH:], y)
+    assert not said(head.fit, with_other[:9, WIDTH:], y[:9])
+    blocks = [("zoo/RN20", slice(WIDTH)), ("zoo/ViT-8", slice(WIDTH, 2 * WIDTH))]
+    assert OF_OTHER in " ".join(said(KernelHead(blocks).fit, with_other, y))
+    assert not said(KernelHead(blocks).fit, X, y)
+
+
+def test_columns_of_another_model_to_search(emoji, X, with_other, tmp_path):
+    retriever = ImageRetriever(MultiBackboneEmbedder(BACKBONES, cache=str(tmp_path)))
+    assert OF_OTHER in " ".join(said(retriever.fit(with_other).search, "a bicycle"))
+    assert not said(retriever.fit(X).search, "a bicycle")
+    assert not said(retriever.fit(emoji[0]).search, "a bicycle")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pictures_of_one_kind_are_of_their_model(seed, X, y):
+    rows = np.flatnonzero(y == np.unique(y)[seed])
+    assert not said(ImageRetriever(BACKBONES).fit(X[rows]).search, "a bicycle")
 
 
 def test_a_head_that_saw_no_table_knows_names_of_columns(emoji, y):

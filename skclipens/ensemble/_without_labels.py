@@ -52,7 +52,7 @@ def fit_by_names(ensemble, X):
     forget_rows(ensemble)
     seen = see_blocks(distinct_blocks(draft.experts_), table)
     vars(ensemble).update(learned, _folded=draft._folded, _seen=seen, _seen_columns=None)
-    warn_of_blocks(ensemble.experts_, table)
+    warn_of_blocks(ensemble, table)
     return ensemble
 
 

@@ -10,11 +10,12 @@ from .._utils._folds import codes_of, covers_most, has_peer, judging_rows
 from .._utils._linalg import parts_of, side_by_side, take_columns, take_rows, unit_blocks, unit_rows
 from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_at_least_two, check_table
+from ._another_model import first_name
 from ._cross_fit import CrossFitTableHead
 from ._from_files import Wanted
 from ._kernel_regression import Regression, predict
 from ._temperature import correction_temperature, fit_temperature
-from ._text_head import PROMPT_CONSTRAINTS, as_one_of_many, doubt_names
+from ._text_head import PROMPT_CONSTRAINTS, as_one_of_many, doubt_texts
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
@@ -211,7 +212,9 @@ class KernelHead(CrossFitTableHead):
             ]
         if self.text_heads_:
             heads, columns = zip(*self.text_heads_, strict=True)
-            doubt_names(heads, [unit_rows(X[:, of_head]) for of_head in columns], targets)
+            rows = [unit_rows(X[:, of_head]) for of_head in columns]
+            names = getattr(self, "feature_names_in_", None)
+            doubt_texts(heads, rows, targets, [first_name(names, of_head) for of_head in columns])
         return targets
 
     def _fit_base(self, features, targets, weights):

@@ -21,6 +21,7 @@ from ..backbones._prompts import check_templates
 from ..embedding._reading import CACHE_CONSTRAINTS
 from ..embedding._texts import embed_classes
 from ..embedding._weights import WeightsMixin
+from ._another_model import Embeddings, first_name, warn_of_other_models
 from ._classifier import LogitClassifierMixin
 from ._names_order import warn_of_names
 from ._unlike import seen_block, warn_of_unlike
@@ -214,10 +215,29 @@ def as_one_of_many():
         _is_alone.reset(token)
 
 
-def doubt_names(heads, rows, targets):
-    """Look at the order of names, where heads are fitted alone; see :func:`warn_of_names`."""
-    if _is_alone.get() and len(heads[0].classes_) <= _MOST_CLASSES:
-        warn_of_names(heads, [subsample(one) for one in rows], subsample(targets))
+def doubt_texts(heads, rows, targets, columns):
+    """Look whether texts fit, where heads are fitted alone: of this model, and names in order.
+
+    Parameters
+    ----------
+    heads : list of BaseTextHead
+        They know the same classes.
+    rows : list of ndarray of shape (n, width)
+        For each head, embeddings of unit length.
+    targets : ndarray of shape (n,), int
+    columns : list of str or None
+        For each head, the name of its first column.
+    """
+    if not _is_alone.get() or len(heads[0].classes_) > _MOST_CLASSES:
+        return
+    rows = [subsample(one) for one in rows]
+    warn_of_other_models(
+        [
+            Embeddings(head.backbone, head.backbone, of_head, column, head.coef_, head.cache)
+            for head, of_head, column in zip(heads, rows, columns, strict=True)
+        ]
+    )
+    warn_of_names(heads, rows, subsample(targets))
 
 
 def _refuse_columns_of_others(backbone, names):
@@ -247,12 +267,13 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
                 f"X has {X.shape[1]} columns, but embeddings of {backbone.name!r} have "
                 f"{backbone.width}."
             )
-        if hasattr(self, "feature_names_in_"):
-            _refuse_columns_of_others(backbone, self.feature_names_in_)
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None:
+            _refuse_columns_of_others(backbone, names)
         classes, targets = np.unique(y, return_inverse=True)
         self._encode(classes, self.class_names, self.templates)
         X = unit_rows(X)
-        doubt_names([self], [X], targets)
+        doubt_texts([self], [X], targets, [first_name(names, slice(None))])
         self._seen = (seen_block(backbone.name, np.arange(backbone.width), backbone.name, X),)
         return X, targets
 
