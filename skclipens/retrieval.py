@@ -66,7 +66,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     n_features_in_ : int
         Number of columns; 1 for images.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only where ``fit`` saw a frame.
+        Names of the columns; only if ``fit`` was passed a DataFrame.
 
     See Also
     --------

@@ -83,7 +83,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
     n_features_in_ : int
         1: a column of images.
     feature_names_in_ : ndarray of shape (1,)
-        Name of the column; only where ``fit`` saw a frame.
+        Name of the column; only if ``fit`` was passed a DataFrame.
 
     See Also
     --------

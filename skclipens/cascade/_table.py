@@ -96,7 +96,7 @@ class CascadeEnsemble(BaseCascade):
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only where ``fit`` saw a frame.
+        Names of the columns; only if ``fit`` was passed a DataFrame.
 
     See Also
     --------

@@ -10,8 +10,8 @@ from ._base import BaseEmbedder
 class CLIPEmbedder(BaseEmbedder):
     """Embed images with the image tower of one CLIP model.
 
-    The estimator is stateless and holds no model: models live in a process-wide cache, so that
-    clones and pickles cost nothing.
+    The estimator is stateless and holds no model. Models are kept in a process-wide cache, so
+    clones and pickles are cheap.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class CLIPEmbedder(BaseEmbedder):
     n_features_in_ : int
         1: a column of images.
     feature_names_in_ : ndarray of shape (1,)
-        Name of the column; only where ``fit`` saw a frame.
+        Name of the column; only if ``fit`` was passed a DataFrame.
 
     See Also
     --------
@@ -98,10 +98,10 @@ class CLIPEmbedder(BaseEmbedder):
 class MultiBackboneEmbedder(BaseEmbedder):
     """Embed images with the image towers of several CLIP models, side by side.
 
-    Each image is read and decoded once, and each view of it resized once for each different
-    preprocessing, however many backbones there are. The result has one block of columns per
-    backbone, or more where `features` and `keep_plain` say so, and is what
-    :class:`AdaptiveBackboneEnsemble` reads; any scikit-learn estimator can.
+    Each image is read and decoded once, and each view of it is resized once per distinct
+    preprocessing, however many backbones there are. The output has one block of columns per
+    backbone, or more depending on `features` and `keep_plain`. It is the input of
+    :class:`AdaptiveBackboneEnsemble` or of any other scikit-learn estimator.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class MultiBackboneEmbedder(BaseEmbedder):
     n_features_in_ : int
         1: a column of images.
     feature_names_in_ : ndarray of shape (1,)
-        Name of the column; only where ``fit`` saw a frame.
+        Name of the column; only if ``fit`` was passed a DataFrame.
 
     See Also
     --------

@@ -33,121 +33,120 @@ class AdaptiveBackboneEnsemble(
     ExpertClassifier,
     BaseEstimator,
 ):
-    r"""Classify embeddings by an ensemble of experts on several backbones.
+    r"""Classify rows of embeddings by an ensemble of experts on several backbones.
 
-    An expert is a head (zero-shot prompts, a linear probe, any classifier) on a block of columns
-    (the embedding of one backbone). A router combines the experts' logits: by a weight for every
-    expert and row, :math:`z(x) = \sum_e a_e(x) z_e(x) / T_e` [1]_, or by another rule. Temperatures
-    and router are fitted on held-out logits, of rows that the heads were not fitted on. With the
-    default heads the weights are the same for all rows that are like training rows: see ``router``
-    and ``out_of_distribution``.
+    An expert is a head (zero-shot prompts, a linear probe, any classifier) fitted on a block of
+    columns (the embedding of one backbone). A router combines the logits of the experts, by a
+    weight for each expert and row, :math:`z(x) = \sum_e a_e(x) z_e(x) / T_e` [1]_, or by another
+    rule. Temperatures and router are fitted on held-out logits, from rows that the heads were not
+    fitted on. With the default heads the weights are the same for all rows that are like training
+    rows: see ``router`` and ``out_of_distribution``.
 
     Parameters
     ----------
     blocks : None, str, list of str, list of (str, columns) or dict, default=None
-        Which columns belong together. Backbones by name (``"zoo"``, ``"paper"``, a list; see
+        Which columns belong together. Names of backbones (``"zoo"``, ``"paper"``, a list; see
         :class:`skclipens.backbones.Backbone`) for the output of a :class:`MultiBackboneEmbedder`
         with the same backbones; pairs of a name and columns (slice, positions, mask, names), or a
-        dict of these, for any table. None finds the blocks of an embedder by the names of their
-        columns where X is a frame, with all others as one block more, and takes all columns as
-        one block otherwise.
+        dict of these, for any table. None: if X is a DataFrame, the blocks of an embedder are
+        found by their column names, and all other columns form one more block; otherwise all
+        columns form one block.
     head : str, classifier or list, default="auto"
-        Which experts there are.
+        The classifiers on the blocks.
 
-        - ``"zero-shot"``: a :class:`ZeroShotHead` on each block that is a backbone's embedding,
-          with texts to compare it with, so not on pooled features;
+        - ``"zero-shot"``: a :class:`ZeroShotHead` on each block that is a backbone's embedding and
+          can be compared with texts, so not on pooled features;
         - ``"residual"``: a :class:`ResidualHead`, which corrects zero-shot logits in closed
-          form, on each of these;
+          form, on each of these blocks;
         - ``"tip-adapter"``, ``"gda"``, ``"clap"``, ``"cross-modal"`` and ``"clip-adapter"``: a
           :class:`TipAdapterHead`, :class:`GDAHead`, :class:`CLAPHead`, :class:`CrossModalHead` or
-          :class:`CLIPAdapterHead` on each of these;
+          :class:`CLIPAdapterHead` on each of these blocks;
         - ``"linear"``: a :class:`LinearDiscriminantHead` on each block;
-        - ``"linear-probe"``: a :class:`LinearProbeHead`, logistic regression that sweeps its
+        - ``"linear-probe"``: a :class:`LinearProbeHead`, logistic regression with tuned
           regularisation, on each block;
-        - ``"linear-all"``: one such head on all blocks together, in which each block that is of no
-          backbone varies as much as an embedding does;
-        - ``"kernel"``: one :class:`KernelHead` on all blocks together that are of backbones;
+        - ``"linear-all"``: one :class:`LinearDiscriminantHead` on all blocks together, in which a
+          block of other columns is rescaled to vary as much as an embedding;
+        - ``"kernel"``: one :class:`KernelHead` on all blocks of backbones together;
         - a classifier: a clone of it on each block. A head that starts from prompts takes the
-          backbone of its block; if it names a backbone, it goes to the blocks of that one only;
+          backbone of its block; if it has a ``backbone``, it is used on blocks of that one only;
         - a list of these, or of pairs (name, head): all of them, with nested parameters as in
           :class:`sklearn.ensemble.VotingClassifier`;
-        - a triple (name, head, columns) in a list: one expert; ``columns`` may name a block. A head
-          that is fitted already is wrapped in :class:`sklearn.frozen.FrozenEstimator`;
+        - a triple (name, head, columns) in a list: a single expert; ``columns`` can be the name of
+          a block. Wrap a head that is already fitted in :class:`sklearn.frozen.FrozenEstimator`;
         - ``"auto"``: zero-shot and residual heads on blocks that are a backbone's embedding, linear
-          heads on others but pooled features, one linear head on all blocks together, and a kernel
-          head. Where labels are numbers and have no ``class_names``, linear heads alone. Where
-          at least half of the classes have one row, no row can judge a head of one block: then
-          only the two on all blocks learn.
+          heads on other blocks except pooled features, one linear head on all blocks together, and
+          a kernel head. If labels are numbers without ``class_names``, linear heads only. If at
+          least half of the classes have one row, no row can judge a head on one block, so only the
+          two heads on all blocks learn.
     router : str or router, default="shrunk"
-        How experts are combined.
+        How the experts are combined.
 
-        - ``"uniform"``: the logit average, in which all experts weigh the same;
-        - ``"static"``: one weight per expert, the same for all rows, fitted with a penalty that
-          holds it near the logit average;
-        - ``"shrunk"``: static weights plus a gate per expert that reads its confidence, margin,
-          entropy and agreement with the mean of all, and the leading components of the columns.
-          The gates are shrunk by an amount that cross-validated log-loss chooses. They stay shut
-          where they do not pay, and where any head has learned from rows;
+        - ``"uniform"``: the logit average, in which all experts have the same weight;
+        - ``"static"``: one weight per expert, the same for all rows, fitted with a penalty on the
+          distance from the logit average;
+        - ``"shrunk"``: static weights, plus a gate per expert that depends on its confidence,
+          margin, entropy and agreement with the mean of all, and on the leading principal
+          components of the columns. Cross-validated log-loss chooses how much the gates are
+          shrunk. They are not used if they do not help, or if any head learns from rows;
         - ``"nlc"``: the Neural Logit Controller of [1]_, a network that reads all columns, with
-          signed weights; use it with ``calibrate=False``;
-        - ``"confidence"``: the most confident expert decides;
+          weights that may be negative; use it with ``calibrate=False``;
+        - ``"confidence"``: the prediction of the most confident expert;
         - ``"vote"``, ``"vote-3"``: plurality of the experts' votes, for one or three classes each;
         - ``"probability"``: the mean of probabilities;
         - ``"super-learner"``, ``"genetic"``: one weight per expert, fitted by least squares, or
-          by evolution for accuracy;
+          to maximise accuracy by evolution;
         - ``"mixture"``: a sparse gate activates two experts for each row;
-        - a router with parameters of its own, such as ``NeuralLogitController(hidden_dim=32)``;
-          see :mod:`skclipens.ensemble`.
+        - a router object, such as ``NeuralLogitController(hidden_dim=32)``; see
+          :mod:`skclipens.ensemble`.
     cv : int, float, splitter or list of (train, test), default=5
-        How the held-out logits are computed to which temperatures and router are fitted.
+        How to compute the held-out logits on which temperatures and router are fitted.
 
         - an int: cross-fitting in at most this number of stratified folds; the heads are then
           fitted again on all rows. A head that has held-out logits in closed form, such as a
-          residual or linear head, is not fitted again for the folds;
-        - a float: this share of the rows is held out (0.1 in [1]_);
+          residual or linear head, is fitted only once;
+        - a float: this fraction of the rows is held out (0.1 in [1]_);
         - a splitter, or splits: cross-fitting in its folds, for all heads.
 
         Zero-shot and frozen heads learn nothing from rows and need no folds. Any other head can
-        be judged by rows whose class has other rows to learn from. Where that holds for no more
-        than half of the classes, as at one row per class, such heads are not judged: they share a
-        weight that is the larger, the worse the others do on the rows. Nothing is held out where
-        ``calibrate`` is false and the router learns nothing.
+        be judged by rows whose class has other rows to learn from. If at most half of the classes
+        have such rows, as with one row per class, these heads are not judged: they share a weight,
+        which is larger if the others classify the rows badly. Nothing is held out if ``calibrate``
+        is false and the router learns nothing.
     calibrate : bool, default=True
-        Whether to divide each expert's logits by a temperature that is fitted on rows which
-        the head has not seen [2]_.
+        Whether to divide each expert's logits by a temperature that is fitted on held-out
+        rows [2]_.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, which multiply ``sample_weight``; see
         :func:`sklearn.utils.class_weight.compute_sample_weight`.
     class_names : mapping or sequence of str, default=None
-        Names of the classes for prompts: a mapping from labels, or a sequence that integer
-        labels index and that holds those that are strings. None: labels that are strings are
-        their own names. Where ``fit`` gets no y, the names become the labels, sorted.
+        Names of the classes for prompts: a mapping from labels to names, or a sequence that
+        integer labels index and that contains labels that are strings. None: labels that are
+        strings are their own names. If ``fit`` gets no y, the sorted names become the labels.
     templates : sequence of str, default=None
         Prompts, each with one ``{}``; see :class:`ZeroShotHead`.
     %(text_cache)s
     out_of_distribution : {"prompts", "ignore"}, default="prompts"
-        How a row is classified that is less similar to the mean of the training rows than these
-        are, such as a cartoon where photographs were labelled; similarity is the mean cosine of the
-        embeddings. ``"prompts"``: the zero-shot heads weigh as much as all experts together.
-        ``"ignore"``: as any other row. It is ignored, too, where heads are not of both kinds
-        (zero-shot and learned), there are fewer than six rows, nothing is calibrated, or the router
-        has no weights.
+        How to classify a row that is less similar to the mean of the training rows than they are,
+        such as a cartoon if photographs were labelled; similarity is the mean cosine of the
+        embeddings. ``"prompts"``: the zero-shot heads get as much weight as all experts together.
+        ``"ignore"``: like any other row. ``"prompts"`` has no effect unless there are zero-shot
+        heads and heads that learn, at least six rows, calibration, and a router with weights.
     unlabeled : {"error", "ignore", "use"}, default="error"
-        What a row without a label is: -1 among numbers; None, NaN or "" among any. ``"error"``: an
-        error, but labels that are all -1 or 1 are two classes. ``"ignore"``: it is left out.
-        ``"use"``: heads, temperatures and router are fitted without it; then a Gaussian mixture of
-        all rows, which starts from the ensemble's probabilities, corrects the logits of any row, if
-        that helps on held-out labelled rows [3]_. A splitter as ``cv`` gets the labelled rows only.
+        What to do with rows without a label: -1 among numbers; None, NaN or "" among any labels.
+        ``"error"``: raise an error, but labels that are all -1 or 1 are two classes. ``"ignore"``:
+        leave them out. ``"use"``: fit heads, temperatures and router without them; then a Gaussian
+        mixture of all rows, which starts from the ensemble's probabilities, corrects the logits of
+        any row, if that helps on held-out labelled rows [3]_. A splitter as ``cv`` gets the
+        labelled rows only.
     memory : str or object with the joblib.Memory interface, default=None
-        Where fitted heads and their held-out logits are cached, so that ensembles that share their
-        heads and differ in the router fit the heads once. Nothing is cached by default. Where the
-        class of a head of your own is edited, it is fitted again; functions that it calls elsewhere
-        are not looked at.
+        Where to cache fitted heads and their held-out logits, so that ensembles that differ only
+        in the router fit the heads once. None: no caching. If you edit the class of your own head,
+        it is fitted again, but changes in functions that it calls elsewhere are not noticed.
     n_jobs : int, default=None
         Number of heads that are cross-fitted at the same time; see joblib. Each fit runs in one
-        BLAS thread. Heads in closed form are fitted in threads, by default in as many as BLAS has.
+        BLAS thread. Heads in closed form are fitted in threads, by default as many as BLAS has.
     random_state : int, RandomState instance or None, default=None
-        Determines folds, and what heads and router draw where their own is None.
+        Controls the folds, and the randomness of heads and router whose own is None.
     verbose : bool or int, default=False
         Whether to show progress bars.
 
@@ -161,26 +160,27 @@ class AdaptiveBackboneEnsemble(
         Names of the experts: the name of the block, followed by that of the head where there are
         several kinds.
     judged_ : ndarray of shape (E,), bool
-        Which experts could be judged, and are routed; see ``cv``. Where none could, all are.
+        Which experts could be judged, and have a weight from the router; see ``cv``. All are True
+        if none could be judged.
     temperatures_ : ndarray of shape (E,)
         Temperatures, by which the logits are divided; ones without calibration.
     router_ : object
-        The fitted router; a :class:`~skclipens.ensemble.UniformRouter` in place of one that learns
-        where no row could judge any expert.
+        The fitted router; a :class:`~skclipens.ensemble.UniformRouter` instead of one that learns
+        if no expert could be judged.
     support_ : Support or None
-        What rows to predict are compared with: a tuple of ``blocks``, ``mean``, ``least`` and
-        ``usual``. None where nothing is; see ``out_of_distribution``.
+        Statistics of the training rows, with which new rows are compared: a tuple of ``blocks``,
+        ``mean``, ``least`` and ``usual``. None if ``out_of_distribution`` has no effect.
     unlabeled_ : UnlabeledCorrection or None
-        What unlabelled rows add to the logits: a tuple of ``coef``, ``intercept``, ``spread``,
-        ``gain`` and ``n_rows``. None where there are none, or they were not let in.
+        The correction of the logits by unlabelled rows: a tuple of ``coef``, ``intercept``,
+        ``spread``, ``gain`` and ``n_rows``. None if there are none, or they were not used.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only where ``fit`` saw a frame.
+        Names of the columns; only if ``fit`` was passed a DataFrame.
 
     See Also
     --------
-    make_backbone_pipeline : A classifier of images that embeds them first.
+    make_backbone_pipeline : An embedder and this ensemble as one classifier of images.
 
     References
     ----------
@@ -215,7 +215,7 @@ class AdaptiveBackboneEnsemble(
     (178, 2)
 
     The paper's recipe is ``head="zero-shot", router="nlc", calibrate=False``, and with linear heads
-    ``head="linear", router="nlc", calibrate=False, cv=0.1``.
+    ``head="linear-probe", router="nlc", calibrate=False, cv=0.1``.
     """
 
     _parameter_constraints: dict = {
@@ -272,23 +272,23 @@ class AdaptiveBackboneEnsemble(
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, *, sample_weight=None, groups=None):
-        """Fit the heads, and how to combine them.
+        """Fit the heads, temperatures and router.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
             Embeddings, or any table.
         y : array-like of shape (n,), default=None
-            Labels; see `unlabeled` for rows that have none. None where nothing learns from them:
+            Labels; see `unlabeled` for rows that have none. None if nothing learns from labels:
             zero-shot heads, ``calibrate=False``, and a router such as ``"uniform"``. Then
-            ``class_names`` is a sequence. Sorted, it is the labels: columns of ``predict_proba``
-            follow ``classes_``, not the sequence.
+            ``class_names`` must be a sequence, and ``classes_`` are the sorted names.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows, for heads, temperatures, router and mixture. A weight stands for so
-            many copies of a row, so they should be 1 in the mean. Those that sum to one, as in
-            boosting, are shares: they are multiplied by the number of rows.
+            Weights of the rows, for heads, temperatures, router and mixture. A row of weight 2
+            counts as two copies, so weights should have a mean of 1. Weights that sum to one, as in
+            boosting, are multiplied by the number of rows.
         groups : array-like of shape (n,), default=None
-            Rows of a group, such as pictures of one object, are never on both sides of a fold.
+            Rows of a group, such as pictures of one object, are never split between the training
+            and the test part of a fold.
 
         Returns
         -------
@@ -298,10 +298,10 @@ class AdaptiveBackboneEnsemble(
         Raises
         ------
         ValueError
-            If the blocks do not fit X, a row has no label and ``unlabeled="error"``, fewer than two
-            classes have one, a class has no name for its prompt, ``cv`` is a fraction that cannot
-            hold out rows of every class, or has folds that overlap or are out of range, something
-            cannot take weights, or labels are missing and something learns from them.
+            If the blocks do not fit X, a row has no label and ``unlabeled="error"``, there are
+            fewer than two classes, a class has no name for its prompt, ``cv`` is a fraction that
+            cannot hold out rows of every class, or has folds that overlap or are out of range, a
+            head or router cannot take weights, or y is None and something learns from labels.
         """
         if y is None:
             return fit_by_names(self, X)

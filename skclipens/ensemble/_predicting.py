@@ -116,7 +116,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
     def routing_weights(self, X):
         """Return the weight of each expert for each row.
 
-        Only where the router has weights.
+        Only if the router has weights.
 
         Parameters
         ----------
@@ -125,10 +125,10 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n, E)
-            Weights of the calibrated logits, experts in the order of ``expert_names_``; of
-            probabilities where the router averages these. Those of gates (``router="shrunk"``,
-            ``GatedRouter``) and of a signed NLC may be negative, no others are. Zero-shot heads
-            have larger weights for rows unlike all training rows; see ``out_of_distribution``.
+            Weights of the calibrated logits, or of probabilities if the router averages these, with
+            experts in the order of ``expert_names_``. Only gates (``router="shrunk"``,
+            ``GatedRouter``) and a signed NLC can give negative weights. Zero-shot heads have larger
+            weights for rows unlike all training rows; see ``out_of_distribution``.
         """
         X = self._checked(X)
         logits, routed = self._expert_logits(X), self._routed
@@ -144,8 +144,8 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
     def transform(self, X):
         """Return the calibrated logits of all experts, for another model to combine.
 
-        They are of the heads that were fitted on all rows. Fit the other model on rows that were
-        not in ``fit``: on those that were, the heads are overconfident.
+        These are the logits of the heads that were fitted on all rows. Fit the other model on rows
+        that were not passed to ``fit``, since the heads are overconfident on those that were.
 
         Parameters
         ----------
@@ -177,11 +177,11 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         return np.array(names, dtype=object)
 
     def set_classes(self, classes, *, class_names=None, templates=None):
-        """Take other classes, and keep what was learned about the experts.
+        """Switch to other classes, and keep the fitted temperatures and router.
 
-        Temperatures and router carry over to classes that no row has shown, since they see only
-        logits and columns; what unlabelled rows added does not. All heads have to be zero-shot.
-        Parameters stay as they are.
+        Temperatures and router depend only on logits and columns, so they can be used for classes
+        without training rows; a correction by unlabelled rows is dropped. All heads must be
+        zero-shot. Parameters are not changed.
 
         Parameters
         ----------

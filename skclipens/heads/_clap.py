@@ -31,8 +31,8 @@ class CLAPHead(CrossFitTextHead):
 
     where H is cross-entropy, f the unit embeddings of N rows, s the scale of the zero-shot
     logits, calibrated on these rows, and :math:`\lambda_c` the mean probability that
-    :class:`ZeroShotHead` gives the class on its own rows: what it knows already is kept. This is
-    convex, and solved by L-BFGS.
+    :class:`ZeroShotHead` gives the class on its own rows, so that classes which it already knows
+    change less. The problem is convex and solved by L-BFGS.
 
     Parameters
     ----------
@@ -69,11 +69,11 @@ class CLAPHead(CrossFitTextHead):
     Notes
     -----
     In the paper k is 1, s the scale of the model, and gradient descent takes 300 epochs, which
-    regularises too; its code scales w to unit length. The minimum itself overfits where zero-shot
-    logits are overconfident. So s is calibrated, and ``"auto"`` takes k from 100, 10, 1, 0.1 and
+    regularises too; its code scales w to unit length. The minimum itself overfits if zero-shot
+    logits are overconfident. So s is calibrated, and ``"auto"`` chooses k from 100, 10, 1, 0.1 and
     0.01 by the log-loss of held-out rows, in up to five folds of the training rows. The only row of
-    a class cannot be held out; where that holds for at least half of the classes, as with one row
-    per class, k is 1. A class without a row has the mean :math:`\lambda`.
+    a class cannot be held out; if that is so for at least half of the classes, as with one row per
+    class, k is 1. A class without a row has the mean :math:`\lambda`.
 
     References
     ----------

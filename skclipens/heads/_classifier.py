@@ -54,7 +54,7 @@ class LabeledScoreMixin(ClassifierMixin):
 
     @each_warning_once()
     def score(self, X, y, sample_weight=None):
-        """Share of the rows that are classified rightly.
+        """Accuracy: the share of the rows that are classified correctly.
 
         Parameters
         ----------
@@ -201,7 +201,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
         return self._logits_of(self._checked(X))
 
     def decision_function(self, X):
-        """Logits.
+        """Logits of the classes.
 
         Parameters
         ----------
@@ -216,7 +216,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
     def predict_proba(self, X):
-        """Softmax of the logits.
+        """Predict probabilities: the softmax of the logits.
 
         Parameters
         ----------
@@ -230,7 +230,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
         return softmax(self._logits(X), axis=1)
 
     def predict_log_proba(self, X):
-        """Logarithm of the softmax of the logits, which keeps what softmax rounds to 0 or 1.
+        """Predict log-probabilities, which keep what softmax rounds to 0 or 1.
 
         Parameters
         ----------

@@ -39,7 +39,8 @@ class CLIPAdapterHead(BaseTextHead):
         Rows in a step.
     %(prompts)s
     device : str, default="auto"
-        Where the network is trained; see :class:`CLIPEmbedder`. What is fitted is numpy.
+        Device on which the network is trained; see :class:`CLIPEmbedder`. Fitted attributes are
+        NumPy arrays.
     random_state : int, RandomState instance or None, default=None
         Controls the initial weights and the order of the rows.
     verbose : bool or int, default=False

@@ -24,7 +24,7 @@ class CrossModalHead(CrossFitTextHead):
     ----------
     %(text_backbone)s
     text_weight : float, default=1.0
-        Weight of each text, where an image has 1.
+        Weight of each text; images have weight 1.
     max_iter : int, default=1000
         Largest number of iterations of L-BFGS.
     %(prompts)s

@@ -19,16 +19,16 @@ _UNJUDGED_SPREAD = 0.5
 
 @fill_doc
 class GDAHead(CrossFitTextHead):
-    r"""Add to zero-shot logits those of a Gaussian discriminant of the training rows.
+    r"""Add the logits of a Gaussian discriminant of the training rows to zero-shot logits.
 
-    The rows of a class are taken for Gaussian, with a mean :math:`\mu_c` of its own and one
-    covariance S for all. With the precision :math:`P = (S + \frac{\mathrm{tr}(S)}{N - 1} I)^{-1}`
+    Classes are modelled as Gaussians, each with its mean :math:`\mu_c`, and with one covariance S
+    for all. With the precision :math:`P = (S + \frac{\mathrm{tr}(S)}{N - 1} I)^{-1}`
     of N rows, an embedding f of unit length has the logits [1]_
 
     .. math:: z_c + \alpha\, (\mu_c^T P f - \tfrac12 \mu_c^T P \mu_c),
 
-    where z are those of :class:`ZeroShotHead`, calibrated on the training rows. All is in closed
-    form but two numbers, the temperature of z and alpha.
+    where z are those of :class:`ZeroShotHead`, calibrated on the training rows. Everything is in
+    closed form except two numbers, the temperature of z and alpha.
 
     Parameters
     ----------

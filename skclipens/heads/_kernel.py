@@ -74,7 +74,7 @@ class KernelHead(CrossFitTableHead):
         What the kernel with each of these rows adds to the logits.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only where ``fit`` saw a frame.
+        Names of the columns; only if ``fit`` was passed a DataFrame.
 
     See Also
     --------

@@ -41,17 +41,17 @@ class LinearDiscriminantHead(CrossFitTableHead):
     Parameters
     ----------
     shrinkage : float or "auto", default="auto"
-        :math:`\lambda`. Unlike scikit-learn's ``LinearDiscriminantAnalysis(shrinkage=...)`` it is
-        relative to the total variance: with one row per class, for which S is zero, a number gives
-        the nearest row.
+        :math:`\lambda`. Unlike ``LinearDiscriminantAnalysis(shrinkage=...)`` of scikit-learn, it is
+        relative to the total variance. With one row per class S is zero, and a number gives the
+        nearest neighbour.
     cv : int, splitter or list of (train, test), default=None
-        What judges a shrinkage: each row is left out alone (None), or at most so many stratified
-        folds, or those that are given.
+        Cross-validation for ``shrinkage="auto"``: leave-one-out (None), at most this number of
+        stratified folds, or the given folds.
     rescale : list of columns, default=None
-        Blocks of columns, by positions or slices, that are no embeddings, such as numbers. Each is
+        Blocks of columns, by positions or slices, that are not embeddings, such as numbers. Each is
         multiplied so that its total variance is 1, about that of an embedding of unit length, or 10
-        or 100 where ``shrinkage="auto"`` finds that better beside others. An ensemble fills in its
-        blocks that are of no backbone. None: none.
+        or 100 if ``shrinkage="auto"`` finds that better and there are other columns. An ensemble
+        sets it to its blocks of other columns. None: no columns are rescaled.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
     intercept_ : ndarray of shape (C,)
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only where ``fit`` saw a frame.
+        Names of the columns; only if ``fit`` was passed a DataFrame.
 
     See Also
     --------

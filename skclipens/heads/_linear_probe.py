@@ -21,7 +21,7 @@ _N_TRIED = 15  # seven, then two for each halving of the step; fewer at the ends
 
 
 class LinearProbeHead(CrossFitTableHead):
-    """Classify by logistic regression, with a strength of regularisation that is searched.
+    """Classify by logistic regression, with regularisation tuned by cross-validation.
 
     This is the linear probe of [1]_: C, the inverse strength of the l2 penalty, is searched from
     1e-6 to 1e6, at first in steps of two decades, then around the best one in steps that halve
@@ -30,7 +30,7 @@ class LinearProbeHead(CrossFitTableHead):
     Parameters
     ----------
     cv : int, splitter or list of (train, test), default=5
-        What judges a C: at most so many stratified folds, or those that are given.
+        Cross-validation of C: at most this number of stratified folds, or the given folds.
     max_iter : int, default=1000
         Largest number of iterations of L-BFGS.
     verbose : bool or int, default=False
@@ -51,7 +51,7 @@ class LinearProbeHead(CrossFitTableHead):
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only where ``fit`` saw a frame.
+        Names of the columns; only if ``fit`` was passed a DataFrame.
 
     See Also
     --------
@@ -59,12 +59,11 @@ class LinearProbeHead(CrossFitTableHead):
 
     Notes
     -----
-    The paper judges by the accuracy on validation data. Here the rows that ``fit`` is given judge,
-    by cross-validation without shuffling, with as many folds as the smallest class has rows and at
-    most ``cv``; and they judge by log-loss, since the accuracy of few rows has many ties. A class
-    with one row cannot judge and is left out of the search. Where this leaves at most half of the
-    classes, or a single one, nothing is searched and C is 10, which suits embeddings of unit
-    length.
+    The paper chooses C by the accuracy on validation data. Here it is chosen by cross-validation on
+    the training rows, without shuffling, with as many folds as the smallest class has rows and at
+    most ``cv``; and by log-loss, since the accuracy of few rows has many ties. Classes with one row
+    are left out of the search. If this leaves at most half of the classes, or a single one, nothing
+    is searched and C is 10, which suits embeddings of unit length.
 
     References
     ----------

@@ -21,9 +21,9 @@ class ResidualHead(CrossFitTextHead):
     Where z are the logits of :class:`ZeroShotHead`, calibrated on the training rows, and L the
     one-hot labels, a ridge regression with intercept from the unit embedding f predicts the
     residuals :math:`L - \mathrm{softmax}(z)`. Its prediction, divided by a temperature, is added to
-    z. This is one step of boosting from the zero-shot classifier, the closed-form kin of heads
-    that learn a linear probe around the text features [1]_, [2]_. Few rows change little; where
-    prompts mean nothing, it is a linear probe.
+    z. This is one step of boosting from the zero-shot classifier, a closed-form relative of heads
+    that learn a linear probe around the text features [1]_, [2]_. With few rows it stays close to
+    the zero-shot classifier; if prompts mean nothing, it is a linear probe.
 
     Parameters
     ----------

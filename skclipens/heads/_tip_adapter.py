@@ -37,19 +37,20 @@ class TipAdapterHead(CrossFitTextHead):
     alpha : float or "auto", default="auto"
         Weight of the cache. 0 is zero-shot.
     beta : float or "auto", default="auto"
-        How fast the say of a training row falls with its distance.
+        How fast the influence of a training row falls with its distance.
     fine_tune : bool, default=False
         Whether to train the keys F (Tip-Adapter-F).
     %(prompts)s
     learning_rate : float, default=1e-3
-        Largest step size of AdamW; it falls to zero along a cosine. This and what follows is for
-        ``fine_tune=True``.
+        Largest step size of AdamW; it falls to zero along a cosine. This parameter and those below
+        are used only with ``fine_tune=True``.
     max_iter : int, default=20
         Number of epochs.
     batch_size : int, default=256
         Rows in a step.
     device : str, default="auto"
-        Where the keys are trained; see :class:`CLIPEmbedder`. What is fitted is numpy.
+        Device on which the keys are trained; see :class:`CLIPEmbedder`. Fitted attributes are NumPy
+        arrays.
     random_state : int, RandomState instance or None, default=None
         Controls the order of the rows in training.
     verbose : bool or int, default=False

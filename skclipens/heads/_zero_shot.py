@@ -96,7 +96,7 @@ class ZeroShotHead(BaseTextHead):
         return self
 
     def set_classes(self, classes, *, class_names=None, templates=None):
-        """Take classes by their names, without rows, also in place of ``fit``.
+        """Set the classes by their names, without rows; can replace ``fit``.
 
         Parameters stay as they are.
 

@@ -84,7 +84,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
     n_features_in_ : int
         Number of columns; 1 for images.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only where ``fit`` saw a frame.
+        Names of the columns; only if ``fit`` was passed a DataFrame.
 
     See Also
     --------

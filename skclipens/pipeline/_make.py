@@ -16,18 +16,18 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
         ``"zoo"`` for the five models that come with the package, ``"paper"`` for nine OpenAI
         models, or a list of them or of any others; see :class:`skclipens.backbones.Backbone`.
     estimator : estimator, default=None
-        What reads the embeddings: any classifier or regressor. None makes an
+        The last step, fitted on the embeddings: any classifier or regressor. None means an
         :class:`AdaptiveBackboneEnsemble`, which takes its blocks from the embedder.
     unreadable_label : str, number or None, default=None
-        With ``on_error="nan"``, what ``predict`` gives for an image that cannot be read; see
+        With ``on_error="nan"``, what ``predict`` returns for an image that cannot be read; see
         :class:`skclipens.pipeline.BackbonePipeline`.
     **parameters : dict
         Parameters of :class:`MultiBackboneEmbedder` and, if `estimator` is None, of
-        :class:`AdaptiveBackboneEnsemble`; those that both have, such as ``n_jobs`` and
-        ``verbose``, go to both. ``cache`` keeps embeddings of images and of prompts, and ``memory``
-        fitted heads. The pipeline's own memory is set by ``set_params(memory=...)``. ``features``
-        is ``"both"`` where the ensemble chooses its heads (``head="auto"``): pooled features cost
-        no further pass, and its heads on all blocks read them. Otherwise it is ``"projected"``.
+        :class:`AdaptiveBackboneEnsemble`; parameters of both, such as ``n_jobs`` and ``verbose``,
+        are passed to both. ``cache`` keeps embeddings of images and of prompts, and ``memory``
+        keeps fitted heads. Set the pipeline's own memory by ``set_params(memory=...)``. The default
+        of ``features`` is ``"both"`` with ``head="auto"``, since pooled features need no extra
+        forward pass and the default heads on all blocks use them, and ``"projected"`` otherwise.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
 
     See Also
     --------
-    skclipens.pipeline.BackbonePipeline : What it makes.
+    skclipens.pipeline.BackbonePipeline : The class of the returned pipeline.
     CascadeClassifier : Cheap backbones first.
 
     Examples

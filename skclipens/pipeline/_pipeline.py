@@ -22,8 +22,9 @@ from ._readable import Readable
 
 _DOC = """{summary}
 
-Only where the last step has this method. Where an embedder has ``on_error="nan"``, an image that
-cannot be read gets NaN, or ``unreadable_label`` for a label, and one warning names these.
+Only if the last step has this method. If an embedder has ``on_error="nan"``, the result for an
+image that cannot be read is NaN, or ``unreadable_label`` for labels, and one warning names all of
+them.
 
 Parameters
 ----------
@@ -82,17 +83,17 @@ def _all_steps_or_none(method):
 
 
 class BackbonePipeline(VersionsMixin, Readable, Pipeline):
-    """A pipeline of scikit-learn from images to an ensemble, or to any other estimator.
+    """A scikit-learn pipeline from images to an ensemble, or to any other estimator.
 
-    It is a :class:`sklearn.pipeline.Pipeline` in every respect, and
+    It is a :class:`sklearn.pipeline.Pipeline` that also
 
-    - checks whatever can be known before an image is read before it reads one: parameters of all
-      steps, labels, weights, and whether heads, class names and prompts fit them;
-    - hands frames from step to step, whose columns are named. So an ensemble with ``blocks=None``
-      takes the backbones that its embedder has, also where a search sets these;
+    - checks as much as possible before it reads any image: the parameters of all steps, labels,
+      weights, and whether heads, class names and prompts fit them;
+    - passes DataFrames from step to step, whose columns have names. So an ensemble with
+      ``blocks=None`` takes the backbones of its embedder, also if a search sets these;
     - has the ensemble's methods, which take images, and its fitted attributes, such as
-      ``expert_names_``; but not ``cross_fit`` and ``fit_from``, which take what is embedded;
-    - does without the images that cannot be read, where an embedder has ``on_error="nan"``.
+      ``expert_names_``; but not ``cross_fit`` and ``fit_from``, which take embeddings;
+    - leaves out images that cannot be read, if an embedder has ``on_error="nan"``.
 
     Parameters
     ----------
@@ -101,31 +102,31 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
     transform_input : list of str, default=None
         See :class:`sklearn.pipeline.Pipeline`. Not used with ``on_error="nan"``.
     memory : str or object with the joblib.Memory interface, default=None
-        Keeps fitted transformers and the whole arrays that they gave, by the names of the files: a
-        file that is overwritten still has the embedding of what it held. The ``cache`` of an
-        embedder keeps single images, by their content.
+        Caches fitted transformers with their whole output, by the names of the files: a file that
+        is overwritten keeps its old embedding. The ``cache`` of an embedder keeps single images,
+        by their content.
     verbose : bool, default=False
         Whether to print the time that each step takes.
     unreadable_label : str, number or None, default=None
-        What ``predict`` of a classifier gives for an image that cannot be read, where an embedder
-        has ``on_error="nan"``. None makes labels an array of objects. With a label that is no
-        class, such as "unreadable" or -1, scorers such as ``"accuracy"`` count the image as wrong;
-        :meth:`score` does not count it.
+        What ``predict`` of a classifier returns for an image that cannot be read, if an embedder
+        has ``on_error="nan"``. With None, ``predict`` returns an array of dtype object. With a
+        label that is not a class, such as "unreadable" or -1, scorers such as ``"accuracy"`` count
+        the image as wrong; :meth:`score` leaves it out.
 
     Attributes
     ----------
     named_steps : Bunch
         The steps by name.
     classes_ : ndarray of shape (C,)
-        Labels, where the last step is a classifier.
+        Labels, if the last step is a classifier.
     n_features_in_ : int
-        1 after an embedder: a column of images.
+        1 if the first step is an embedder: a column of images.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only where ``fit`` saw a frame.
+        Names of the columns; only if ``fit`` was passed a DataFrame.
 
     See Also
     --------
-    skclipens.make_backbone_pipeline : Makes one from names of backbones.
+    skclipens.make_backbone_pipeline : Create one from names of backbones.
 
     Examples
     --------
@@ -162,7 +163,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
 
     @_all_steps_or_none
     def fit(self, X, y=None, *, sample_weight=None, groups=None, **params):
-        """Check what can be known without reading an image; then embed images and fit the steps.
+        """Embed the images and fit the steps, after checking parameters and labels.
 
         Parameters
         ----------
@@ -205,7 +206,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
     @_available("fit_transform")
     @_all_steps_or_none
     def fit_transform(self, X, y=None, *, sample_weight=None, groups=None, **params):
-        """Fit, and transform the same images; each is embedded once.
+        """Fit the steps, and transform the same images; each image is embedded once.
 
         Parameters
         ----------
@@ -236,7 +237,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
     @_available("fit_predict")
     @_all_steps_or_none
     def fit_predict(self, X, y=None, *, sample_weight=None, groups=None, **params):
-        """Fit, and predict the same images, by a last step such as a clusterer.
+        """Fit the steps, and predict the same images, with a last step such as a clusterer.
 
         Parameters
         ----------
@@ -265,24 +266,34 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         rows = np.cumsum(~gaps) - 1
         return self._labels_with_gaps(answers[np.maximum(rows, 0)], gaps)
 
-    predict = _on_images("predict", "Predict labels, or values.", "(n,)")
+    predict = _on_images("predict", "Predict labels or values.", "(n,)")
     predict_proba = _on_images("predict_proba", "Predict probabilities of classes.", "(n, C)")
-    predict_log_proba = _on_images("predict_log_proba", "Predict their logarithms.", "(n, C)")
-    decision_function = _on_images(
-        "decision_function", "Score the classes.", "(n, C), or (n,) if C is 2"
+    predict_log_proba = _on_images(
+        "predict_log_proba", "Predict log-probabilities of classes.", "(n, C)"
     )
-    score_samples = _on_images("score_samples", "Score how usual images are.", "(n,)")
+    decision_function = _on_images(
+        "decision_function", "Compute a score (logit) of each class.", "(n, C), or (n,) if C is 2"
+    )
+    score_samples = _on_images(
+        "score_samples",
+        "Score how familiar images are; a low score means unlike the training images.",
+        "(n,)",
+    )
     transform = _on_images("transform", "Transform images with all steps.", "(n, n_columns)")
     expert_proba = _on_images(
-        "expert_proba", "Predict probabilities by each expert, see ``expert_names_``.", "(n, E, C)"
+        "expert_proba",
+        "Predict probabilities by each expert, in the order of ``expert_names_``.",
+        "(n, E, C)",
     )
     routing_weights = _on_images(
-        "routing_weights", "Say how far each expert is trusted, see ``expert_names_``.", "(n, E)"
+        "routing_weights",
+        "Return the weight of each expert for each image; see ``expert_names_``.",
+        "(n, E)",
     )
 
     @_available("score")
     def score(self, X, y=None, sample_weight=None, **params):
-        """Score what is predicted for images; those that cannot be read do not count.
+        """Score the predictions; images that cannot be read are left out.
 
         Parameters
         ----------
@@ -320,7 +331,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
 
     @_available("set_classes")
     def set_classes(self, classes, *, class_names=None, templates=None):
-        """Let a zero-shot ensemble take other classes, and keep what it learned about its experts.
+        """Switch a zero-shot ensemble to other classes, and keep its temperatures and router.
 
         Parameters
         ----------
@@ -345,7 +356,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         return self
 
     def set_output(self, *, transform=None):
-        """Choose the form of what :meth:`transform` gives; steps always get frames of pandas.
+        """Set the output container of :meth:`transform`; steps always get pandas DataFrames.
 
         Parameters
         ----------

@@ -46,8 +46,8 @@ class ConfidenceRouter(BaseRouter):
 
     See Also
     --------
-    VoteRouter : Each expert has a vote.
-    ProbabilityRouter : Each expert counts.
+    VoteRouter : Plurality of the experts' votes.
+    ProbabilityRouter : The mean of probabilities.
 
     References
     ----------
@@ -109,9 +109,9 @@ class ProbabilityRouter(BaseRouter):
 class VoteRouter(BaseRouter):
     r"""Predict the plurality of the experts' votes.
 
-    Each expert votes for its ``n_votes`` likeliest classes; the class with most votes wins. Of
-    classes with as many votes, the one wins to which the experts together give the higher
-    probability. Vote top-1 and Vote top-3 in [1]_, which does not say how ties are broken.
+    Each expert votes for its ``n_votes`` most probable classes, and the class with most votes wins.
+    Ties are broken by the mean probability of all experts. Vote top-1 and Vote top-3 in [1]_, which
+    does not say how ties are broken.
 
     Parameters
     ----------

@@ -22,29 +22,29 @@ class GatedRouter(BasePulledRouter):
     The weight of expert e for a row is that of :class:`StaticRouter` plus a gate g_e / s_e, where
     s_e is the spread of the expert's logits and g_e is linear in the standardised confidence,
     margin, entropy and agreement with the mean of expert e and in the leading principal components
-    of the columns. Weights may become negative: an expert that is reliably wrong is of use, too.
-    Fitting minimises cross-entropy plus ``strength`` times the mean over rows of the sum of g² over
-    experts, from shut gates; the problem is convex.
+    of the columns. Weights may become negative, since an expert that is reliably wrong is also
+    informative. Fitting starts from gates of zero and minimises cross-entropy plus ``strength``
+    times the mean over rows of the sum of g² over experts; the problem is convex.
 
     Parameters
     ----------
     strength : float, default=1.0
-        How strongly gates are held shut.
+        Strength of the penalty on the gates.
     prior : float, default=3.0
-        As in :class:`StaticRouter`.
+        Strength of the penalty on the static weights; see :class:`StaticRouter`.
 
     Attributes
     ----------
     static_ : StaticRouter
         The static weights.
     gates_ : ndarray of shape (E, 5 + n_components)
-        What g takes from the statistics, a constant and the components.
+        Coefficients of the statistics, a constant and the components.
     features_ : callable
-        Makes of X and logits what the gates read, of shape (n, E, 5 + n_components).
+        Computes the features of the gates from X and logits, of shape (n, E, 5 + n_components).
     spread_ : ndarray of shape (E,)
-        Standard deviation over classes of each expert's logits, that g is in units of.
+        Standard deviation over classes of each expert's logits, by which g is divided.
     range_ : (ndarray of shape (E,), ndarray of shape (E,))
-        The smallest and the largest g of the training rows, within which it stays.
+        The smallest and the largest g of the training rows, to which g is clipped.
     n_iter_ : int
         Iterations of L-BFGS.
 

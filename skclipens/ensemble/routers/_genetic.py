@@ -20,15 +20,15 @@ class GeneticRouter(BaseRouter):
     r"""One weight per expert, found by evolution.
 
     The static weights :math:`w \in [0, 1]^E` maximise the accuracy of
-    :math:`z(x) = \sum_e w_e z_e(x)` on rows that the heads have not seen; of weights that are as
-    accurate, those with the lower log-loss are fitter. GAC in [1]_.
+    :math:`z(x) = \sum_e w_e z_e(x)` on rows that the heads have not seen; among equally accurate
+    weights, those with the lower log-loss are fitter. GAC in [1]_.
 
     Parameters
     ----------
     population : int, default=15
         Size of the population, per expert.
     max_iter : int, default=100
-        Largest number of generations. Evolution ends before where the population has become one.
+        Largest number of generations. Evolution ends earlier if the population has converged.
     random_state : int, RandomState instance or None, default=None
         Controls evolution.
     verbose : bool or int, default=False
@@ -49,7 +49,8 @@ class GeneticRouter(BaseRouter):
     -----
     The paper gives no settings of its genetic algorithm. Here it is differential evolution [2]_,
     SciPy's evolutionary optimiser for real numbers. The logit average is in the first generation
-    and the fittest always survive, so that on the rows that judge no average is more accurate.
+    and the fittest always survive, so the result is at least as accurate as the logit average on
+    the rows that it is fitted on.
     The time of a generation is proportional to rows x classes x E² x ``population``; memory
     beside the logits is bounded.
 

@@ -25,18 +25,18 @@ _SMALLEST_NOISE = 1e-2
 class MixtureRouter(BaseRouter):
     r"""A sparse gate that activates a few experts for each row.
 
-    A linear gate that reads all columns scores the experts. The ``n_active`` best of a row share
-    it by the softmax of their scores, the others have no part in it:
-    :math:`z(x) = \sum_e g_e(x) z_e(x)`. While the gate is trained, noise on its scores, whose
-    scale is learned too, lets it try other experts, and two losses keep it from always choosing
-    the same [2]_. MoE in [1]_.
+    A linear gate on all columns scores the experts. The weights of the ``n_active`` best experts of
+    a row are the softmax of their scores, and the others have weight zero:
+    :math:`z(x) = \sum_e g_e(x) z_e(x)`. In training, noise on the scores, whose scale is learned,
+    lets the gate try other experts, and two losses keep it from always choosing the same [2]_. MoE
+    in [1]_.
 
     Parameters
     ----------
     n_active : int or None, default=2
         Number of experts that a row activates, at least 2; all of them if None, or if there are
-        fewer. The weight of a lone expert would be 1 whatever its score, and teach the gate
-        nothing. Where all are active there is nothing to try, and no noise.
+        fewer. With 1 the weight would be 1 whatever the score, and the gate could not learn. If all
+        are active, there is no noise.
     balance : float, default=0.01
         Weight of the losses for importance (sum of an expert's weights) and load (number of rows
         that activate it): squared coefficients of variation across experts.
@@ -47,7 +47,8 @@ class MixtureRouter(BaseRouter):
     batch_size : int, default=64
         Rows in a training step.
     device : str, default="auto"
-        Where the gate is trained; see :class:`skclipens.CLIPEmbedder`. What is fitted is numpy.
+        Device on which the gate is trained; see :class:`skclipens.CLIPEmbedder`. Fitted attributes
+        are NumPy arrays.
     random_state : int, RandomState instance or None, default=None
         Controls noise and batches.
     verbose : bool or int, default=False

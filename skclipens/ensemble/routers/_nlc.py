@@ -34,8 +34,8 @@ class NeuralLogitController(BaseRouter):
     Parameters
     ----------
     signed : bool, default=True
-        Whether weights are :math:`(1 + t(x)) / E`, which may be negative: of an expert that is
-        reliably wrong it helps to know what it says. Otherwise they are :math:`\exp(t(x)) / E`.
+        Whether weights are :math:`(1 + t(x)) / E`, which may be negative, since an expert that is
+        reliably wrong is also informative. Otherwise they are :math:`\exp(t(x)) / E`.
     hidden_dim : int, default=128
         Width of the hidden layer.
     learning_rate : float, default=2e-4
@@ -43,16 +43,16 @@ class NeuralLogitController(BaseRouter):
     weight_decay : float, default=0.01
         Weight decay of Adam.
     max_iter : int, default=1000
-        How long to train; see ``budget``.
+        Number of steps or epochs of training; see ``budget``.
     budget : {"steps", "epochs"}, default="steps"
-        What ``max_iter`` counts: steps of Adam, each on one batch, whatever the number of rows; or
+        The unit of ``max_iter``: steps of Adam, each on one batch, whatever the number of rows; or
         epochs, which are passes over all rows, as in :class:`sklearn.neural_network.MLPClassifier`.
-        A step moves a parameter by the learning rate at most, or little more. With few rows an
-        epoch is a single step.
+        A step changes a parameter by about the learning rate at most. With few rows an epoch is a
+        single step.
     batch_size : int, default=64
         Rows in a training step.
     device : str, default="auto"
-        Where the network is trained; see :class:`skclipens.CLIPEmbedder`.
+        Device on which the network is trained; see :class:`skclipens.CLIPEmbedder`.
     random_state : int, RandomState instance or None, default=None
         Determines initial weights and batches.
     verbose : bool or int, default=False
@@ -75,13 +75,13 @@ class NeuralLogitController(BaseRouter):
     Notes
     -----
     The paper gives the network, Adam, its learning rate of 2e-4 and its weight decay of 0.01. It
-    leaves open the map from :math:`t(x)` to weights, how long to train, the size of batches and the
-    scale of the logits. Its letter, with the choices that are nearest at hand, is
-    ``NeuralLogitController(signed=False, budget="epochs", max_iter=100)``: at one row per class
-    that is 100 steps, in which no parameter moves by more than about 0.02. The defaults here were
+    leaves open the map from :math:`t(x)` to weights, how long to train, the batch size and the
+    scale of the logits. The most literal reading is
+    ``NeuralLogitController(signed=False, budget="epochs", max_iter=100)``: with one row per class
+    that is 100 steps, in which no parameter changes by more than about 0.02. The defaults here were
     chosen on validation sets, on logits that are not calibrated (``calibrate=False`` of the
-    ensemble): they gain where prompts mean nothing, and cost up to 2 points with few labels where
-    static weights or learned heads do well.
+    ensemble). They gain if prompts mean nothing, and cost up to 2 points with few labels if static
+    weights or learned heads do well.
 
     References
     ----------

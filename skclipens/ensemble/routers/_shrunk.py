@@ -20,32 +20,33 @@ _MAX_ROWS_TO_CHOOSE = 500
 class ShrunkRouter(BaseRouter):
     """Static weights, plus gates where these lower the cross-validated log-loss.
 
-    Chooses between a :class:`StaticRouter` and :class:`GatedRouter` of several strengths by their
-    cross-validated log-loss on the given logits, the strongest first, for as long as that gains.
-    The gates stay shut (static weights alone) unless opening them lowers that loss by more than
-    twice its standard error, and does not lower the cross-validated accuracy.
+    Chooses between a :class:`StaticRouter` and :class:`GatedRouter` of several strengths by
+    cross-validated log-loss on the given logits. The strengths are tried in decreasing order for
+    as long as the loss falls. Gates are used only if they lower the loss by more than twice its
+    standard error and do not lower the cross-validated accuracy.
 
-    In an ensemble, gates are tried only where no expert learns from rows, as with zero-shot and
-    frozen heads. What others say of rows that they have not seen comes from copies that have seen
-    fewer rows; gates that read this can turn against a head that is right on new rows.
+    In an ensemble, gates are tried only if no expert learns from rows, as with zero-shot and frozen
+    heads. The held-out logits of heads that learn come from copies that were fitted on fewer rows,
+    so gates fitted on them can work against a head that is right on new rows.
 
     Parameters
     ----------
     strengths : sequence of float, default=(3.0, 1.0, 0.3, 0.1, 0.03)
-        Of the gated routers.
+        Values of ``strength`` of the gated routers.
     prior : float, default=3.0
-        As in :class:`StaticRouter`.
+        Strength of the penalty on the static weights; see :class:`StaticRouter`.
     n_folds : int, default=5
-        Gates are not tried on fewer than twice as many rows, nor on fewer than three per class.
+        Number of folds. Gates are not tried on fewer than twice as many rows, nor on fewer than
+        three rows per class.
     random_state : int, RandomState instance or None, default=None
-        Determines the folds, and the 500 rows of more that are enough to choose by.
+        Controls the folds, and the sample of 500 rows that is used if there are more.
 
     Attributes
     ----------
     chosen_ : StaticRouter or GatedRouter
-        Fitted on all rows.
+        The chosen router, fitted on all rows.
     n_iter_ : int
-        That of the chosen router.
+        Number of iterations of the chosen router.
 
     See Also
     --------

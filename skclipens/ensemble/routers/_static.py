@@ -44,11 +44,11 @@ class BasePulledRouter(BaseRouter):
 class StaticRouter(BasePulledRouter):
     """One weight per expert, the same for all rows.
 
-    The weights are at least 0.01 / E and minimise the cross-entropy of the combined logits. A
-    quadratic penalty keeps them near 1 / E, the logit average, where rows are few; where there are
-    many, an expert that adds nothing can get next to no weight. The problem is convex. An ensemble
-    of pictures and other columns gives ``prior_weights`` in the place of 1 / E, by which the many
-    heads on pictures do not outvote the one on the other columns.
+    The weights are at least 0.01 / E and minimise the cross-entropy of the combined logits. With
+    few rows, a quadratic penalty keeps them near 1 / E, the logit average; with many rows, an
+    expert that adds nothing gets almost no weight. The problem is convex. An ensemble on pictures
+    and other columns passes ``prior_weights`` instead of 1 / E, so that the many heads on pictures
+    do not outvote the one on the other columns.
 
     Parameters
     ----------

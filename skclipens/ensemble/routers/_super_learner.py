@@ -11,10 +11,10 @@ from ._base import BaseRouter, cross_entropy, log_of, weighted_sum
 
 @fill_doc
 class SuperLearnerRouter(BaseRouter):
-    r"""One weight per expert, that fits held-out rows best.
+    r"""One non-negative weight per expert, fitted without a penalty (Super Learner).
 
-    The Super Learner of [2]_, SL in [1]_: one non-negative weight per expert, fitted on what heads
-    say about rows that they have not seen.
+    The Super Learner of [2]_, SL in [1]_: one non-negative weight per expert, fitted on held-out
+    logits.
 
     - ``loss="squared"``: probabilities are averaged, :math:`p(x) = \sum_e w_e p_e(x)`. The
       weights are the non-negative least squares solution for one-hot targets, divided by their
@@ -25,7 +25,7 @@ class SuperLearnerRouter(BaseRouter):
     Parameters
     ----------
     loss : {"squared", "log_loss"}, default="squared"
-        What weights minimise.
+        The loss that the weights minimise.
 
     Attributes
     ----------
@@ -34,12 +34,12 @@ class SuperLearnerRouter(BaseRouter):
 
     See Also
     --------
-    StaticRouter : Log-loss and a prior for few rows.
+    StaticRouter : Log-loss with a penalty for few rows.
 
     Notes
     -----
-    The paper does not say which loss it takes. No prior holds the weights back: where few rows
-    are all classified rightly, ``loss="log_loss"`` ends with large weights, so that probabilities
+    The paper does not say which loss it uses. There is no penalty on the weights: if few rows are
+    all classified correctly, ``loss="log_loss"`` ends with large weights, so that probabilities
     are near 0 and 1.
 
     References
