@@ -22,7 +22,7 @@ _OTHER = "other"  # what find_blocks calls columns of no backbone
 
 
 class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
-    """Reduce each block of columns by a principal component analysis of its own.
+    """Reduce each block of columns by a separate principal component analysis.
 
     It is meant for models whose time grows with the number of columns, such as trees: each backbone
     has hundreds. In a PCA of all columns, the backbone whose embeddings vary most would get most

@@ -47,7 +47,7 @@ class ImageError(ValueError):
 
 
 class SuspectedMistakeWarning(UserWarning):
-    """What was given is probably not what was meant, so answers may be wrong.
+    """A probable mistake in the input, such as labels in the wrong order.
 
     The message says why, and what to look at: names in another order than the labels, columns of
     another model, rows that were shuffled, pictures that are nearly black.

@@ -1,4 +1,4 @@
-"""Backbones: what a model is called, what its weights need, how it is loaded, its texts.
+"""Backbones: the names, weights, loading, preprocessing and texts of models.
 
 Here, and in the encoder of :mod:`skclipens.embedding`, is all that knows open_clip and timm.
 ``_parsing`` reads a spec, ``_spec`` has the ``Backbone`` that it names, ``_pretrained`` knows

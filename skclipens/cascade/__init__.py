@@ -1,4 +1,4 @@
-"""Cascade: what blocks cost, which are worth it, and which an image needs."""
+"""Cascade: cheap backbones first, the selection of backbones, and what they cost."""
 
 from ._images import CascadeClassifier
 from ._selector import BackboneSelector

@@ -1,4 +1,4 @@
-"""Heads: what turns the columns of one block into class logits."""
+"""Heads: classifiers that turn the columns of one block into class logits."""
 
 from ..backbones._prompts import DEFAULT_TEMPLATES
 from ._clap import CLAPHead

@@ -1,4 +1,4 @@
-"""Images: any form of one to an RGB picture, views of it, names of many, decoding in batches.
+"""Images: convert any image to RGB, views, names of many images, and decoding in batches.
 
 Knows no models.
 """

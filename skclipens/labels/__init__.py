@@ -1,4 +1,4 @@
-"""Labels: which are doubtful, which picture to label next, and which pictures have none of them."""
+"""Labels: find doubtful ones, suggest pictures to label next, and reject unknown classes."""
 
 from ._issues import find_label_issues
 from ._open_set import OpenSetClassifier

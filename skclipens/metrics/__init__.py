@@ -1,4 +1,4 @@
-"""Metrics: what there is to gain from several experts, and how much of it is gained."""
+"""Metrics: what several experts could gain, how much of it is gained, and calibration."""
 
 from ._calibration import expected_calibration_error
 from ._diversity import (

@@ -1,4 +1,4 @@
-"""Model selection: splits of few shots, and an ensemble beside what one would take without it."""
+"""Model selection: few-shot splits, and an ensemble compared with simpler classifiers."""
 
 from ._compare import compare_with_baselines
 from ._few_shot import FewShotSplit

@@ -1,4 +1,4 @@
-"""From images to predictions: an embedder, and what reads its columns, as one estimator."""
+"""Pipeline: an embedder, and an estimator on its columns, as one estimator of images."""
 
 from ._make import make_backbone_pipeline
 from ._pipeline import BackbonePipeline

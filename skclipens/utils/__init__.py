@@ -1,4 +1,4 @@
-"""Tools for those who extend the package or hand models on: checks of protocols, types of skops."""
+"""Utils: checks of your own heads and routers, and the types that skops has to trust."""
 
 from ._skops import skops_trusted_types
 

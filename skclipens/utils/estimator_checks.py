@@ -1,4 +1,4 @@
-"""Checks of the protocols that a router and a head of one's own have to keep.
+"""Checks that your own heads and routers meet the requirements of an ensemble.
 
 In the manner of :mod:`sklearn.utils.estimator_checks`: call them in a test. The package's own
 routers and heads run them.

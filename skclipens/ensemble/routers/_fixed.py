@@ -12,7 +12,7 @@ from ._base import BaseRouter, log_of
 
 @fill_doc
 class UniformRouter(BaseRouter):
-    """The same weight for every expert: the logit average.
+    """Average the experts' logits.
 
     Log-Avg in [1]_ without calibration of the experts, C-Log-Avg with it.
 
@@ -70,7 +70,7 @@ class ConfidenceRouter(BaseRouter):
 
 
 class ProbabilityRouter(BaseRouter):
-    r"""The mean of the experts' probabilities.
+    r"""Average the experts' probabilities.
 
     :math:`p(x) = \frac{1}{E} \sum_e \mathrm{softmax}(z_e(x))`: soft voting, as in
     :class:`sklearn.ensemble.VotingClassifier`. The combined logits are log-probabilities.

@@ -17,7 +17,7 @@ _SMALLEST_SPREAD = 1e-6
 
 
 class GatedRouter(BasePulledRouter):
-    """Static weights plus a gate for each expert and row.
+    """Combine experts by static weights plus a gate for each expert and row.
 
     The weight of expert e for a row is that of :class:`StaticRouter` plus a gate g_e / s_e, where
     s_e is the spread of the expert's logits and g_e is linear in the standardised confidence,

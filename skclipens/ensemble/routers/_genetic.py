@@ -17,7 +17,7 @@ _MAX_CHUNK = 2**17  # numbers at a time: 1 MiB, which stays in a processor's cac
 
 @fill_doc
 class GeneticRouter(BaseRouter):
-    r"""One weight per expert, found by evolution.
+    r"""Combine experts by one weight each, found by evolution.
 
     The static weights :math:`w \in [0, 1]^E` maximise the accuracy of
     :math:`z(x) = \sum_e w_e z_e(x)` on rows that the heads have not seen; among equally accurate

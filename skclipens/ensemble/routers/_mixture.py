@@ -23,7 +23,7 @@ _SMALLEST_NOISE = 1e-2
 
 @fill_doc
 class MixtureRouter(BaseRouter):
-    r"""A sparse gate that activates a few experts for each row.
+    r"""Combine a few experts for each row, chosen by a sparse gate.
 
     A linear gate on all columns scores the experts. The weights of the ``n_active`` best experts of
     a row are the softmax of their scores, and the others have weight zero:

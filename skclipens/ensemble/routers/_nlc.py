@@ -25,9 +25,9 @@ _MAX_LOG_WEIGHT = 10.0
 
 @fill_doc
 class NeuralLogitController(BaseRouter):
-    r"""Weights from a network with one hidden layer that reads all columns of a row.
+    r"""Combine experts by weights from a small network that reads all columns of a row.
 
-    With :math:`t(x)` the output of the network, the weights of E experts are
+    The network has one hidden layer. With :math:`t(x)` its output, the weights of E experts are
     :math:`(1 + t(x)) / E`, or :math:`\exp(t(x)) / E`. The last layer starts at zero, so that the
     untrained controller is the logit average. It is trained with cross-entropy by Adam [1]_.
 

@@ -18,7 +18,7 @@ _MAX_ROWS_TO_CHOOSE = 500
 
 
 class ShrunkRouter(BaseRouter):
-    """Static weights, plus gates where these lower the cross-validated log-loss.
+    """Combine experts by static weights, plus gates if these lower the cross-validated log-loss.
 
     Chooses between a :class:`StaticRouter` and :class:`GatedRouter` of several strengths by
     cross-validated log-loss on the given logits. The strengths are tried in decreasing order for

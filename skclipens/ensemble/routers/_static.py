@@ -42,7 +42,7 @@ class BasePulledRouter(BaseRouter):
 
 
 class StaticRouter(BasePulledRouter):
-    """One weight per expert, the same for all rows.
+    """Combine experts by one weight each, the same for all rows.
 
     The weights are at least 0.01 / E and minimise the cross-entropy of the combined logits. With
     few rows, a quadratic penalty keeps them near 1 / E, the logit average; with many rows, an

@@ -11,7 +11,7 @@ from ._base import BaseRouter, cross_entropy, log_of, weighted_sum
 
 @fill_doc
 class SuperLearnerRouter(BaseRouter):
-    r"""One non-negative weight per expert, fitted without a penalty (Super Learner).
+    r"""Combine experts by one non-negative weight each, fitted without a penalty.
 
     The Super Learner of [2]_, SL in [1]_: one non-negative weight per expert, fitted on held-out
     logits.
