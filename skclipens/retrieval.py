@@ -43,8 +43,8 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     ----------
     embedder : None, str, list of str, MultiBackboneEmbedder or CLIPEmbedder, default=None
         Names of backbones, as :class:`skclipens.MultiBackboneEmbedder` takes them, or an embedder.
-        None: the backbones that the columns of a table are named after, and for images the default
-        ones of :class:`skclipens.MultiBackboneEmbedder`.
+        None: for a table, the backbones in its column names, and for images the default backbones
+        of :class:`skclipens.MultiBackboneEmbedder`.
     n_neighbors : int, default=10
         Number of images that are found for a query, unless a call sets it.
     fusion : {"cosine", "rank"}, default="cosine"
@@ -52,7 +52,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         61 / (60 + r) over the ranks r that an image has for each backbone, for backbones whose
         cosines differ in their spread. Both are 1 at most.
     templates : sequence of str, default=("{}",)
-        Prompts that words are put in; see :meth:`skclipens.MultiBackboneEmbedder.embed_text`.
+        Prompts for the words; see :meth:`skclipens.MultiBackboneEmbedder.embed_text`.
 
     Attributes
     ----------

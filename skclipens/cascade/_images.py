@@ -29,46 +29,46 @@ from ._table import CascadeEnsemble
 
 @fill_doc
 class CascadeClassifier(WeightsMixin, BaseCascade):
-    """Classify images, with cheap backbones first and the others only for undecided images.
+    """Classify images by a cascade: cheap backbones first, others only for uncertain images.
 
     Stage k embeds the images that are still undecided with the k-th backbone, and an ensemble of
     the first k backbones predicts. An image is decided if its confidence, the largest probability,
-    reaches a threshold [2]_. Images that are decided are not embedded by later backbones. [1]_
-    suggests such a cascade of adaptive ensembles.
+    reaches a threshold [2]_; later backbones do not embed it. [1]_ suggests such a cascade of
+    adaptive ensembles.
 
     Parameters
     ----------
     backbones : str or list of str, default=("ViT-B-32/openai", "RN50/openai")
-        As in :class:`MultiBackboneEmbedder`.
+        The backbones; see :class:`MultiBackboneEmbedder`.
     estimator : classifier, default=None
-        What predicts at a stage, from the embeddings so far. It needs ``predict_proba``; where it
-        has a parameter ``blocks``, this is set to the backbones of the stage. None stands for an
-        :class:`AdaptiveBackboneEnsemble`.
+        The classifier of a stage, which is fitted on the embeddings so far. It needs
+        ``predict_proba``; if it has a parameter ``blocks``, this is set to the backbones of the
+        stage. None means an :class:`AdaptiveBackboneEnsemble`.
     cost : "gflops", "seconds" or mapping, default="gflops"
         Cost of an image with a backbone: the GFLOPs that :func:`list_backbones` lists for the views
         of `embedder`; the seconds that ``fit`` measures on its own images, in batches, with reading
         and preprocessing; or a mapping (a dict, a Series) from backbones to numbers, for all views
-        of an image. That of combining backbones is not counted.
+        of an image. The cost of combining backbones is not counted.
     order : {"cost", "given"}, default="cost"
-        Whether backbones are used in the order of their cost, or in that of `backbones`, such as
-        the one in which :class:`~skclipens.BackboneSelector` added them.
+        Whether to use the backbones in the order of their cost, or in that of `backbones`, for
+        example the order in which :class:`~skclipens.BackboneSelector` added them.
     thresholds : "auto", float or array-like of shape (K - 1,), default="auto"
-        As in :class:`~skclipens.cascade.CascadeEnsemble`, with `max_accuracy_drop` and `max_cost`:
-        ``"auto"`` chooses on images that are held out from those that ``fit`` gets.
+        Confidence thresholds of the stages; see :class:`~skclipens.cascade.CascadeEnsemble`.
+        ``"auto"`` chooses them on held-out images by `max_accuracy_drop` and `max_cost`.
     max_accuracy_drop : float or None, default=0
-        How much of the accuracy of all backbones together may be given up.
+        Largest loss of accuracy compared with all backbones together.
     max_cost : float, default=None
-        Limit of the mean cost of an image.
+        Limit of the mean cost of an image. None: no limit.
     cv : int, float or splitter, default=5
-        How images are held out; see :class:`~skclipens.cascade.CascadeEnsemble`. No image is
+        How to hold out images; see :class:`~skclipens.cascade.CascadeEnsemble`. No image is
         embedded twice for it.
     embedder : CLIPEmbedder, default=None
-        How images are embedded: a clone of it, with its ``backbone`` set, at each stage, which
-        gives one block. None stands for a :class:`CLIPEmbedder` with its defaults.
+        The embedder that is cloned at each stage, with its ``backbone`` set; it must give one
+        block. None means a :class:`CLIPEmbedder` with default parameters.
     n_jobs : int, default=None
         Number of estimators that are fitted at the same time; see joblib.
     random_state : int, RandomState instance or None, default=None
-        Determines which images are held out, and the default estimator's randomness.
+        Controls which images are held out, and the randomness of the default estimator.
     verbose : bool or int, default=False
         Whether to show progress bars.
 
@@ -87,7 +87,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
     See Also
     --------
-    skclipens.cascade.CascadeEnsemble : The cascade on embeddings that exist already.
+    skclipens.cascade.CascadeEnsemble : The same cascade on a table of embeddings.
     skclipens.BackboneSelector : The same backbones for all images.
 
     Notes

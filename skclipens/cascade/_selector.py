@@ -44,42 +44,41 @@ _OF_ALL_CLASSES = ("log_loss", "roc_auc", "brier")
 class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEstimator):
     """Select the backbones that are worth their cost, by forward selection of blocks of columns.
 
-    Starting from none, the block that helps the cross-validated score of an estimator most is
-    added, again and again, while a block is left that fits the budget. Of the sets on this path
-    the one with the best score is selected, and the first of several. A block that costs more
-    than it helps is thus left out even where there is budget for it.
+    Starting from no blocks, the block that improves the cross-validated score of an estimator most
+    is added repeatedly, as long as a block fits the budget. Of the sets on this path, the first one
+    with the best score is selected. So a block that does not help is left out even if the budget
+    allows it.
 
     Parameters
     ----------
     blocks : None, str, list of str, list of (str, columns) or dict, default=None
-        Which columns belong together; see :class:`~skclipens.AdaptiveBackboneEnsemble`. None reads
-        blocks from column names ``BACKBONE__i`` where X is a frame, and takes all columns as one
-        block otherwise.
+        Which columns belong together; see :class:`~skclipens.AdaptiveBackboneEnsemble`. None: if X
+        is a DataFrame, blocks are found by column names ``BACKBONE__i``; otherwise all columns form
+        one block.
     estimator : classifier, default=None
-        What is scored on a set of blocks. Where it has a parameter ``blocks``, this is set to
-        them. None stands for an :class:`~skclipens.AdaptiveBackboneEnsemble`.
+        The classifier that is scored on a set of blocks. If it has a parameter ``blocks``, this is
+        set to them. None means an :class:`~skclipens.AdaptiveBackboneEnsemble`.
     cost : None, "gflops" or mapping, default=None
-        Cost of a block: 1 each; the GFLOPs of its backbone, where
-        :func:`~skclipens.list_backbones` lists it; or a mapping (a dict, a Series) from names of
-        blocks or backbones to numbers. Each of several blocks of one backbone costs as much as if
-        it were alone.
+        Cost of a block. None: 1 each. ``"gflops"``: the GFLOPs of its backbone, if
+        :func:`~skclipens.list_backbones` lists it. Or a mapping (a dict, a Series) from names of
+        blocks or backbones to numbers. Several blocks of one backbone each have its full cost.
     max_cost : float, default=None
         Limit of the total cost of the selected blocks. None: no limit.
     max_blocks : int, default=None
         Limit of the number of selected blocks. None: no limit.
     tol : float, default=0
-        Largest loss against the best score on the path that is accepted for fewer blocks.
+        Largest loss compared with the best score on the path that is accepted for fewer blocks.
     scoring : str or callable, default="neg_log_loss"
         The score that is maximised; see :term:`scoring`.
     cv : int, float, splitter or list of (train, test), default=5
-        An int: at most so many stratified folds, and no more than the smallest class has rows.
-        Classes with a single row, or group, are left out of cross-validation. A float: so large a
-        part of the rows is held out. Folds that `scoring` is not defined for, since a class is on
-        one side only, are left out.
+        An int: at most this number of stratified folds, and no more than the smallest class has
+        rows. Classes with a single row, or group, are left out of cross-validation. A float: this
+        fraction of the rows is held out. Folds for which `scoring` is not defined, because a class
+        is on one side only, are left out.
     n_jobs : int, default=None
         Number of folds that are scored at the same time; see joblib.
     random_state : int, RandomState instance or None, default=None
-        Determines folds, and the default estimator's randomness.
+        Controls the folds, and the randomness of the default estimator.
     verbose : bool or int, default=False
         Whether to show a progress bar.
 
@@ -91,8 +90,8 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         Which columns are selected.
     path_ : dict of ndarray
         One entry per step: ``"block"``, the name of the added block; ``"score"``, the mean
-        cross-validated score of all blocks up to this one; ``"cost"``, their total cost. Can be
-        made a DataFrame.
+        cross-validated score of all blocks up to this one; ``"cost"``, their total cost. It can be
+        converted to a DataFrame.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -106,8 +105,8 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
 
     Notes
     -----
-    Scores are of the rows by which blocks were selected, so the best of them is optimistic.
-    Where each backbone has one block, a cascade can use the selected ones in their order:
+    The scores are on the rows by which blocks were selected, so the best one is optimistic. If each
+    backbone has one block, a cascade can use the selected ones in their order:
     ``CascadeClassifier(selected_blocks_, order="given")``.
     With B blocks the path takes up to B (B + 1) / 2 cross-validations.
 

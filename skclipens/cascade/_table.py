@@ -32,7 +32,7 @@ _WAY_OUT = "Give more labelled rows per class, or thresholds as numbers, such as
 
 
 class CascadeEnsemble(BaseCascade):
-    """Classify a table by a cascade: a block is read only for rows that are still undecided.
+    """Classify rows by a cascade on a table: each block is used only for undecided rows.
 
     After stage k an ensemble of the first k blocks predicts, and a row is decided if its
     confidence, the largest probability, reaches the stage's threshold [1]_. There is one ensemble

@@ -41,7 +41,7 @@ def _estimator_has(name):
 
 @fill_doc
 class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, BaseEstimator):
-    """Classify rows, and reject those that are of none of the classes.
+    """Classify rows, and reject those that belong to none of the classes.
 
     The familiarity of a row is the sum of two scores: its largest logit [1]_, and half of its
     cosine with the nearest row that the classifier was fitted on [2]_. Both are standardised by
@@ -54,33 +54,33 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         With ``cross_fit``, such as an :class:`~skclipens.AdaptiveBackboneEnsemble` or a head of
         this package, or with ``predict_proba``. It may be a pipeline that embeds images.
     reject_rate : float, default=0.05
-        Share of the labelled rows, by their held-out familiarity, that is rejected: about this
-        share of new pictures of the known classes will be. 0 rejects none.
+        Share of the labelled rows that is rejected, by their held-out familiarity: about this share
+        of new pictures of the known classes will be rejected. 0 rejects none.
     reject_label : int or str, default=None
-        Label of rejected rows. None is -1 where labels are numbers, and "" where they are strings,
+        Label of rejected rows. None means -1 if labels are numbers, and "" if they are strings,
         which mean "no label" everywhere in this package. For ``score`` it is the true label of rows
-        that are of none of the classes.
+        that belong to none of the classes.
     cv : int, default=5
-        Folds of an estimator that has no ``cross_fit``.
+        Number of folds for an estimator that has no ``cross_fit``.
     random_state : int, RandomState instance or None, default=None
-        Determines these folds.
+        Controls these folds.
 
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
         Labels, without that of rejected rows.
     estimator_ : classifier
-        Fitted on all rows. Of a pipeline that embeds images, its last step.
+        The classifier, fitted on all rows; for a pipeline that embeds images, its last step.
     embedder_ : Pipeline or None
-        The steps before it, where images are embedded.
+        For a pipeline that embeds images, the steps before the last.
     offset_ : float
         Rows whose familiarity is below it are rejected.
     rows_ : ndarray of shape (n, n_features)
         Rows that it was fitted on, scaled to unit length.
     location_, scale_ : ndarray of shape (2,)
-        What both kinds of evidence are standardised by: mean and standard deviation of labelled
-        rows. The second scale is infinite where most classes have a single row, as at one shot:
-        then cosines say nothing, and are left out.
+        Mean and standard deviation of both scores for labelled rows, by which they are
+        standardised. The second scale is infinite if most classes have a single row: then cosines
+        are not informative and are left out.
     n_features_in_ : int
         Number of columns; 1 for images.
     feature_names_in_ : ndarray of shape (n_features,)

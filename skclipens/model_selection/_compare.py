@@ -37,55 +37,57 @@ def compare_with_baselines(
 ):
     r"""Compare an ensemble with simpler classifiers, on the same splits.
 
-    It shows whether an ensemble pays on your own pictures. Rows of the result are:
+    It shows whether an ensemble is worth its cost on your own pictures. The rows of the result are:
 
     - ``"ensemble"``;
-    - ``"logistic regression, all columns"``, which searches its C among 0.1, 1, 10, 100 and 1000
-      by cross-validation on the training rows; where a class has one row, C is 10. Where the table
-      has other columns beside embeddings, all are scaled to the same variance first;
-    - ``"zoo/RN20 alone"`` and so on: the same ensemble on the columns of one backbone, and those
-      that belong to none. The best of them is optimistic, as it is chosen by the test rows;
-    - ``"prompts alone"``: the logit average of zero-shot heads, where classes have names;
+    - ``"logistic regression, all columns"``, whose C is chosen from 0.1, 1, 10, 100 and 1000 by
+      cross-validation on the training rows; if a class has one row, C is 10. If the table has other
+      columns beside embeddings, all are first scaled to the same variance;
+    - ``"zoo/RN20 alone"`` and so on: the same ensemble on the columns of one backbone and on those
+      that belong to none. The best of them is optimistic, since it is chosen by the test rows;
+    - ``"prompts alone"``: the logit average of zero-shot heads, if classes have names;
     - ``"oracle: any backbone is right"``: a row is right if any backbone alone is right;
     - those of `baselines`.
 
     Parameters
     ----------
     estimator : AdaptiveBackboneEnsemble, or Pipeline that ends in one
-        Is cloned. The steps before it are fitted once, on all of X, so that images are embedded
-        once; an embedder learns nothing from them. Images that it cannot read are left out.
+        The ensemble, which is cloned. The steps before it are fitted once, on all of X, so that
+        images are embedded once; an embedder learns nothing from them. Images that it cannot read
+        are left out.
     X : array-like of shape (n, ...)
-        What `estimator` takes: embeddings, or images for a pipeline.
+        The input of `estimator`: embeddings, or images for a pipeline.
     y : array-like of shape (n,)
         Labels.
     cv : int, splitter or iterable of (train, test), default=5
         The splits, such as those of :class:`FewShotSplit`. An int is a number of stratified folds,
-        which keep `groups` together, or else copies of a row. Splits count all rows of X, those
-        that are left out, too.
+        which keep `groups` together, or else copies of a row. The indices of splits refer to all
+        rows of X, including those that are left out.
     groups : array-like of shape (n,), default=None
-        Rows that belong together, such as pictures of one object; given to `cv` and the ensembles.
+        Rows that belong together, such as pictures of one object; passed to `cv` and the ensembles.
     baselines : dict of str to classifier, default=None
-        Others to compare with, which read the columns that the ensemble does.
+        Further classifiers, which are fitted on the columns of the ensemble.
     n_jobs : int, default=None
-        Number of splits at the same time; see joblib.
+        Number of splits that are run at the same time; see joblib.
     verbose : bool, default=False
         Whether to show a progress bar.
 
     Returns
     -------
     DataFrame
-        A row for each way, with the columns ``accuracy`` and ``std``, the mean and standard
-        deviation over splits; ``gain``, the accuracy of the ensemble less this one; and ``low`` and
-        ``high``, the 95 % interval of the gain, by a bootstrap of both test rows and splits. All
-        are shares, between 0 and 1.
+        A row for each classifier, with the columns ``accuracy`` and ``std``, the mean and standard
+        deviation over splits; ``gain``, the accuracy of the ensemble minus this one; and ``low``
+        and ``high``, the 95 % interval of the gain, by a bootstrap of both test rows and splits.
+        All are fractions, not percent.
 
     Raises
     ------
     TypeError
-        If `estimator` is no ensemble that learns from blocks of columns, or `baselines` no dict.
+        If `estimator` is not an ensemble that learns from blocks of columns, or `baselines` is not
+        a dict.
     ValueError
         If a row has no label, a split has a row on both sides, or a baseline has the name of
-        another way.
+        another row of the result.
 
     Warns
     -----
