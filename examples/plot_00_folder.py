@@ -45,7 +45,7 @@ accuracy = (predicted == truth).mean()
 print(f"accuracy on {len(new)} new pictures: {accuracy:.0%}")
 
 # %%
-# A fitted model is small, as it holds the names of backbones and no weights.
+# A saved model is small, since it holds the names of backbones, not weights.
 
 import joblib
 

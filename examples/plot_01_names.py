@@ -33,8 +33,8 @@ paths = [known[name] for name in wanted]
 proba = clf.fit(paths).predict_proba(paths)
 
 # %%
-# The zoo knows drawings of emoji. On photographs it names 3 to 24 of 100
-# pictures right, depending on the set: take larger models for these.
+# The zoo knows drawings of emoji. It classifies 3 to 24% of photographs
+# correctly, depending on the set: use larger models for these.
 
 import matplotlib.pyplot as plt
 import numpy as np

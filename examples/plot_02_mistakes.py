@@ -33,8 +33,8 @@ for name, share in zip(names, right.mean(axis=0)):
 print(f"{'any of them':12} {oracle_accuracy_score(labels, predicted):.1%}")
 
 # %%
-# An *oracle*, which chose the right model for each picture, would be right
-# wherever any model is. Each row shows pictures that only one model gets right.
+# An *oracle* that chooses the right model for each picture is right if any
+# model is. Each row shows pictures that only one model classifies correctly.
 
 import matplotlib.pyplot as plt
 

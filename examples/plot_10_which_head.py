@@ -42,8 +42,8 @@ print(table.round(1).to_string())
 
 # %%
 # Heads that start from prompts and learn are ahead, since the zoo knows the
-# names of these classes. Tip-Adapter alone is a little above the default here.
-# The default has a linear head, too, for sets whose names mean nothing.
+# names of these classes. Tip-Adapter alone is slightly better than the default
+# here. The default also has a linear head, for class names without meaning.
 
 import matplotlib.pyplot as plt
 

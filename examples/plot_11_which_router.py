@@ -42,9 +42,9 @@ print(gains.agg(["mean", "std"]).T.round(1).to_string())
 
 # %%
 # The zero line is the average of calibrated logits. The standard deviation over
-# draws is up to a point or more, so five draws cannot tell apart routers that
-# differ by less. Here two of them are ahead of the default by that little. The
-# results have more draws and sets.
+# draws is up to a point or more, so five draws cannot distinguish routers that
+# differ by less, such as the two that are ahead of the default here. The
+# results have more draws and data sets.
 
 import matplotlib.pyplot as plt
 

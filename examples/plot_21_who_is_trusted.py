@@ -34,8 +34,9 @@ for name, mean, spread in zip(names, weights.mean(axis=0), weights.std(axis=0)):
 print(f"accuracy {clf.score(X[test], labels[test]):.1%}")
 
 # %%
-# One model gets most of the weight for all pictures; the weights of the others
-# change more, for their size. A mark says whether the model alone is right.
+# One model gets most of the weight for all pictures. Relative to its size,
+# the weight of each of the others changes more. A mark shows if the model alone
+# is right.
 
 import matplotlib.pyplot as plt
 

@@ -10,7 +10,7 @@ This compares them as the test pictures change more and more.
 
 # %%
 # Eight labelled pictures of each class are clean. The test pictures are
-# changed, more and more: blurred, or faded into an outline.
+# blurred, or faded into an outline, more and more.
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
@@ -73,7 +73,7 @@ for key, curve in scores.items():
 # %%
 # The gain over names alone depends on the change. With a strong blur it becomes
 # a loss: use ``head="zero-shot", router="uniform"``, or label a few of the new
-# pictures. With outlines it nearly vanishes in the middle, and comes back.
+# pictures. With outlines it almost vanishes in the middle and then returns.
 
 import matplotlib.pyplot as plt
 

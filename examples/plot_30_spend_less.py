@@ -1,7 +1,7 @@
 """
-=========================================
-Save computation by cheap backbones first
-=========================================
+===========================================
+Save computation with cheap backbones first
+===========================================
 
 A cascade runs the cheapest model on all pictures, and the others only on those
 that are still undecided. This shows accuracy against cost, and which pictures

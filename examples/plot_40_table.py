@@ -39,7 +39,7 @@ print(things.assign(photo=things["photo"].str[-9:], price=price).head())
 
 # %%
 # skrub's ``TableVectorizer`` encodes the other columns. The embeddings of the
-# pictures are reduced to 30 principal components. Boosted trees read it all.
+# pictures are reduced to 30 principal components. Boosted trees read them all.
 
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor

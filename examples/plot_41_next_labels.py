@@ -61,8 +61,8 @@ for name, choose in {"suggested": suggested, "at random": at_random}.items():
 
 # %%
 # The curves of five starts, and the first ten pictures that were suggested.
-# After these ten, accuracy is lower than with pictures at random; from 27
-# labels on it is higher.
+# After these ten, accuracy is lower than with random pictures; from 27 labels
+# on it is higher.
 
 import matplotlib.pyplot as plt
 
