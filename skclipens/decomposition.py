@@ -154,8 +154,8 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, n_columns)
-            The components of each block, and the columns of no block. A frame if ``set_output``
-            says so.
+            The components of each block, and the columns that belong to no block. A DataFrame if
+            set by ``set_output``.
 
         Raises
         ------

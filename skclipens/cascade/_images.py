@@ -178,7 +178,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         ImageError
             If an image cannot be read; names the row and the file.
         BackboneNotAvailableError
-            If the weights of a backbone cannot be had.
+            If the weights of a backbone cannot be loaded.
         ValueError
             If a backbone or its cost is not known, `embedder` gives several blocks, or has
             ``on_error="nan"`` and `estimator` takes no NaN, `max_cost` is less than the cost of the

@@ -68,7 +68,7 @@ class CascadeEnsemble(BaseCascade):
         With ``thresholds="auto"``: limit of the mean cost of a row. Where it leaves no threshold
         that meets `max_accuracy_drop`, the most accurate one is chosen. None: no limit.
     cv : int, float or splitter, default=5
-        How rows are held out to choose thresholds: an int for cross-validation in at most so many
+        How rows are held out to choose thresholds: an int for cross-validation in at most this many
         stratified folds, a float for so large a part of the rows, or a splitter.
     n_jobs : int, default=None
         Number of estimators that are fitted at the same time; see joblib.

@@ -89,24 +89,24 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n, n_columns), float32
             Blocks of columns in the order of the backbones, one for each if `features` and
-            `keep_plain` do not ask for more. A frame if ``set_output`` says so.
+            `keep_plain` do not ask for more. A DataFrame if set by ``set_output``.
 
         Raises
         ------
         ImageError
             If an image cannot be read and ``on_error="raise"``; names the row and the file.
         BackboneNotAvailableError
-            If the weights of a backbone cannot be had.
+            If the weights of a backbone cannot be loaded.
         ValueError
-            If features are not finite, as of damaged weights or of numbers that are too large for
-            ``precision="fp16"``; names the backbone. If the column of a frame has another name than
-            in ``fit``.
+            If features are not finite, for example because of damaged weights or of numbers that
+            are too large for ``precision="fp16"``; names the backbone. If the column of a DataFrame
+            has another name than in ``fit``.
 
         Warns
         -----
         SuspectedMistakeWarning
-            If Pillow warns of images, such as of damaged tags, or pixels are nearly black for their
-            dtype; names the first of them.
+            If Pillow warns about images, for example about damaged tags, or if the pixels of an
+            image are nearly black for their dtype; names the first image.
         """
         self._validate_params()
         self._doubt_changes()
@@ -150,10 +150,11 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         return embeddings, notes
 
     def embed_text(self, texts, *, templates=("{}",)):
-        """Embed texts into the columns of images, to find images by words.
+        """Embed texts, in the same columns as images, to find images by words.
 
-        A dot product of a block of a text and the same block of an image is their cosine, as both
-        have unit length. A text is cut off at the number of tokens that a model reads (77 in most).
+        The dot product of a block of a text and the same block of an image is their cosine
+        similarity, since both have unit length. A text is truncated to the number of tokens that a
+        model reads (77 in most).
 
         Parameters
         ----------
@@ -166,16 +167,16 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, n_columns), float32
-            Columns as :meth:`get_feature_names_out` names them; each block has unit length, also
-            with ``normalize=False``. A frame if ``set_output`` says so.
+            The columns of :meth:`get_feature_names_out`; each block has unit length, also with
+            ``normalize=False``. A DataFrame if set by ``set_output``.
 
         Raises
         ------
         ValueError
-            If `texts` is not a list of strings, or a block has no texts: those of pooled features,
-            and of an image tower of timm.
+            If `texts` is not a list of strings, or a block cannot be compared with texts: pooled
+            features, or an image tower of timm.
         BackboneNotAvailableError
-            If the weights or the tokenizer of a backbone cannot be had.
+            If the weights or the tokenizer of a backbone cannot be loaded.
 
         See Also
         --------
@@ -211,9 +212,9 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
     def embed_to(self, folder, X, *, protocols=("file",), chunk_size=1024, resume=True):
         """Embed more images than memory holds, into a folder of Parquet files.
 
-        A call that was interrupted goes on with the chunks that are not written. Chunks are tasks
-        of joblib: by default they run in turn in this process, and in a
-        :func:`joblib.parallel_config` context in several, also of a Dask cluster.
+        If a call is interrupted, the next one continues with the chunks that are missing. Chunks
+        are joblib tasks: by default they run one after the other in this process, and within
+        :func:`joblib.parallel_config` in several processes or on a Dask cluster.
 
         Parameters
         ----------
@@ -226,47 +227,47 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
             with one name per line. A name that ends in ``.tar`` stands for the
             images in this shard, in its order.
         protocols : sequence of str, default=("file",)
-            By which protocols of fsspec images may be fetched, such as ``("file", "s3")``: every
+            The fsspec protocols by which images may be fetched, such as ``("file", "s3")``: every
             link of a chain needs one of these, or ``tar`` or ``zip``, which look into the file
-            that the next link names. Names can come from others, who could make this machine
-            fetch any address that it reaches: add protocols only where you trust the names. A
-            server that is allowed can redirect to any other, also to a private address.
+            that the next link names. Names from others could make this machine fetch any address
+            that it can reach, so add protocols only if you trust the names. An allowed server can
+            redirect to any other, also to a private address.
         chunk_size : int, default=1024
-            Number of images in a file, which each process holds at a time and can lose.
+            Number of images per file, and the number that each process keeps in memory.
         resume : bool, default=True
-            Whether to keep chunks that are written already, undamaged and of the same files, for
-            which they are read, or to write all again.
+            Whether to keep existing chunks that are undamaged and belong to the same files (they
+            are read to check this), or to write all chunks again.
 
         Returns
         -------
         list of str
-            Paths or URLs of the files, in the order of the images: frames indexed by the names of
-            the images, with columns as :meth:`get_feature_names_out` names them.
+            Paths or URLs of the files, in the order of the images. Each contains a DataFrame
+            indexed by the names of the images, with the columns of :meth:`get_feature_names_out`.
             :func:`skclipens.embedding.read_embeddings` reads the folder.
 
         Raises
         ------
         ImageError
-            If an image cannot be read, or asks for another protocol, and ``on_error="raise"``;
+            If an image cannot be read, or needs another protocol, and ``on_error="raise"``;
             names the row and the image.
         OSError
-            If a file system fails otherwise than by lacking the image, or `folder` is full,
-            whatever ``on_error``. A URL whose protocol, driver, host or archive there is not lacks
-            the image.
+            If a file system fails, or `folder` is full, whatever ``on_error``. If an image, or the
+            protocol, driver, host or archive of its URL, does not exist, the image counts as one
+            that cannot be read.
         ValueError
             If there are no images, or `folder` holds something else or a damaged manifest.
 
         Warns
         -----
         UserWarning
-            If images ask for another protocol and ``on_error="nan"``, or there are doubts about
-            images, as in `transform`.
+            If images need another protocol and ``on_error="nan"``, or for the reasons of
+            `transform`.
 
         Notes
         -----
-        ``precision="auto"`` is settled where the call is made. In a folder that is resumed, chunks
-        are embedded again of whose local files, or shards of them, one has another size or time.
-        Behind a URL, an image that changes under its name is not noticed.
+        ``precision="auto"`` is resolved on the machine that makes the call. If a call is resumed,
+        chunks are embedded again if the size or time of one of their local files or shards has
+        changed. Changes of images behind a URL are not noticed.
         """
         from ._streaming import embed_to
 

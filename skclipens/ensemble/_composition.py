@@ -61,12 +61,13 @@ class HeadComposition:
         Returns
         -------
         self
-            Itself.
+            The estimator.
 
         Raises
         ------
         ValueError
-            If there is no such parameter, or a head or router that is a name is to have one.
+            If there is no such parameter, or a parameter is set of a head or router that is a
+            string.
         """
         if "head" in params:
             self.head = params.pop("head")

@@ -23,7 +23,7 @@ class CrossFit:
         """Fit, and return held-out logits of the ensemble for the rows.
 
         Held-out logits of the heads are those of :meth:`fit`; temperatures and router are then
-        cross-fitted on them in five folds. So this takes about as long as :meth:`fit`, where
+        cross-fitted on them in five folds. So this takes about as long as :meth:`fit`, while
         :func:`sklearn.model_selection.cross_val_predict` takes five times as long.
 
         Parameters
@@ -33,7 +33,7 @@ class CrossFit:
         y : array-like of shape (n,)
             Labels.
         folds : list of (train, test), default=None
-            Takes the place of the parameter ``cv``.
+            Replaces the parameter ``cv``.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, as in :meth:`fit`.
         groups : array-like of shape (n,), default=None
@@ -42,10 +42,11 @@ class CrossFit:
         Returns
         -------
         logits : ndarray of shape (n, C)
-            Zeros where none is known. The correction by unlabelled rows is not in them.
+            Held-out logits, and zeros for rows that have none; without the correction by unlabelled
+            rows.
         known : ndarray of shape (n,), bool
-            Which rows were held out from all experts that could be judged; not those without a
-            label or a weight, nor the only one of its class where all heads learn from rows.
+            Which rows were held out from all experts that could be judged. Rows without a label or
+            a weight are not, nor is the only row of a class if all heads learn from rows.
 
         Raises
         ------

@@ -27,15 +27,15 @@ class FitFrom:
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit_from(self, folder, y, *, backbones=None, sample_weight=None):
-        """Fit over a table that ``embed_to`` has written, a part at a time.
+        """Fit over a table that ``embed_to`` has written, one part at a time.
 
-        Linear and residual heads are fitted by sums over the rows, which parts add up to: two
-        passes, or one without residual heads. Kernel heads, temperatures and router learn from some
-        rows, which are kept: those that judge, 10,000 at most, and those that a kernel head draws.
-        The result is that of :meth:`fit` on all rows, up to rounding, where all images can be read
-        and no row is a copy of another: copies are not looked for. ``memory`` keeps nothing of it.
+        Linear and residual heads are fitted by sums over the rows, in two passes, or one without
+        residual heads. Kernel heads, temperatures and router are fitted on a sample of the rows
+        that is kept in memory: at most 10,000 held-out rows, and the rows that a kernel head draws.
+        The result is that of :meth:`fit` on all rows, up to rounding, if all images can be read and
+        no row is a copy of another, since copies are not detected. ``memory`` is not used.
 
-        Parts are read by tasks of joblib, see :meth:`LinearDiscriminantHead.fit_from`.
+        Parts are read by joblib tasks; see :meth:`LinearDiscriminantHead.fit_from`.
 
         Parameters
         ----------
@@ -44,7 +44,7 @@ class FitFrom:
         y : array-like of shape (n,)
             Labels, in the order of the images.
         backbones : None, str or list of str, default=None
-            Whose columns to fit on, see :func:`skclipens.embedding.read_embeddings`. None: all.
+            Backbones to fit on; see :func:`skclipens.embedding.read_embeddings`. None: all.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows. Rows with a weight of zero are left out.
 

@@ -366,7 +366,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         Returns
         -------
         self
-            Itself.
+            The pipeline.
         """
         if hasattr(self._final_estimator, "set_output"):
             self._final_estimator.set_output(transform=transform)
