@@ -24,9 +24,9 @@ _LABEL_COLUMNS = ("label", "class", "category")
 
 
 def load_folder(path, *, raw_names=False, return_X_y=False):
-    """Load pictures from a folder that has one folder per class, as torchvision's ImageFolder.
+    """Load pictures from a folder with one subfolder per class, like torchvision's ImageFolder.
 
-    No picture is decoded. Files below a folder of a class belong to it, at any depth. Links to
+    No picture is decoded. Files below the folder of a class belong to it, at any depth. Links to
     folders are followed, but no folder of a class is read twice.
 
     Parameters
@@ -34,8 +34,8 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
     path : str or os.PathLike
         The folder of folders.
     raw_names : bool, default=False
-        If True, classes are called as their folders. Otherwise "_" and "-" become blanks, so that
-        "laptop_computer" reads "laptop computer" in a prompt.
+        If True, classes have the names of their folders. Otherwise "_" and "-" become spaces, so
+        that "laptop_computer" becomes "laptop computer" in a prompt.
     return_X_y : bool, default=False
         If True, return paths and names of classes, which ``fit`` takes, instead of a Bunch.
 
@@ -53,9 +53,9 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
         frame : DataFrame of shape (n_samples, 3)
             Columns "path", "label" (the name of the class) and "target".
         skipped : list of str
-            Files that were left out: hidden ones, those that are no images, those beside the
-            folders of the classes, and links to a folder that is read already. A warning tells of
-            all that are not hidden.
+            Files that were left out: hidden files, files that are not images or not in the folder
+            of a class, and links to a folder that was already read. There is a warning for all
+            except hidden files.
 
     (filenames, labels) : tuple if `return_X_y` is True
         The paths, and for each the name of its class.
@@ -65,14 +65,14 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
     OSError
         If there is no such folder, or it or one below cannot be read.
     ValueError
-        If it has no folders, one of them has no images, two get the same name, or they are parts of
-        a data set ("train", "test") that have the folders of the classes in them.
+        If it has no subfolders, one of them has no images, two get the same name, or they are parts
+        of a data set ("train", "test") that contain the folders of the classes.
 
     Warns
     -----
     UserWarning
-        If the folders only have folders, and most of these have the same names: these may be the
-        classes. Also if files are left out, or all folders are called "train", "test" or the like.
+        If the folders contain only folders, and most of these have the same names, which may be the
+        classes. Also if files are left out, or all folders have names such as "train" and "test".
 
     See Also
     --------
@@ -138,13 +138,13 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     path : str or os.PathLike
         A file that ends in ``.csv`` or ``.parquet``; the latter needs pyarrow.
     path_column : str, default=None
-        The column of paths. Relative ones begin at the folder of the table; URLs stay as they are,
-        and so do images: cells ``{"bytes", "path"}`` of the Hugging Face hub, bytes, base64. None
-        takes the first that there is of "path", "filename", "file" and "image".
+        The column of paths. Relative paths start at the folder of the table. URLs and images (cells
+        ``{"bytes", "path"}`` of the Hugging Face hub, bytes, base64) are not changed. None means
+        the first existing column of "path", "filename", "file" and "image".
     label_column : str, default=None
-        The column of labels. None takes the first that there is of "label", "class" and
+        The column of labels. None means the first existing column of "label", "class" and
         "category". Labels of a CSV file are numbers, or True and False, if all of them are written
-        as Python writes these. Others, such as 007 and 1e5, are text, without blanks around it.
+        as Python writes these. Others, such as 007 and 1e5, are text; spaces around it are removed.
     return_X_y : bool, default=False
         If True, return images and labels, which ``fit`` takes, instead of a Bunch.
 
@@ -160,8 +160,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
         target_names : ndarray of shape (n_classes,) or None
             The labels, sorted.
         frame : DataFrame of shape (n_samples, n_columns)
-            "path", the other columns of the table, "label" and "target". These three take the
-            place of columns that are called so.
+            "path", the other columns of the table, "label" and "target". These three replace
+            columns with the same names.
 
     (filenames, labels) : tuple if `return_X_y` is True
         The paths, URLs or images, and the label of each.
@@ -179,8 +179,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     Warns
     -----
     SuspectedMistakeWarning
-        If labels differ only in case, blanks, "_", zeros or signs that look alike, such as "cat"
-        and "Cat"; says the rows.
+        If labels differ only in case, spaces, "_", zeros or characters that look alike, such as
+        "cat" and "Cat"; names the rows.
 
     See Also
     --------

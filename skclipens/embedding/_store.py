@@ -59,7 +59,7 @@ _ADVICE = {
 
 
 class EmbeddingStore:
-    """Embeddings on disk, one row per image and model.
+    """Store of embeddings on disk, with one row per image and model.
 
     Threads and processes may share a store, also ones that fork or are killed while they write:
     every call is its own transaction on its own connection. The object holds only the path and
@@ -68,9 +68,9 @@ class EmbeddingStore:
     Parameters
     ----------
     path : None, True, str or os.PathLike, default=None
-        Folder of the store, made on first use. None and True stand for ``embeddings`` in
-        ``~/.cache/skclipens``, or in the folder that the environment variable
-        ``SKCLIPENS_CACHE`` names. It must lie on a disk of this machine: SQLite cannot share a
+        Folder of the store, created on first use. None and True mean ``embeddings`` in
+        ``~/.cache/skclipens``, or in the folder given by the environment variable
+        ``SKCLIPENS_CACHE``. It must be on a disk of this machine, because SQLite cannot share a
         file between machines.
     max_bytes : int, default=10 * 2**30
         Size in bytes above which the rows that were written first are evicted; at least 2**20.

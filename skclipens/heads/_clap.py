@@ -52,9 +52,9 @@ class CLAPHead(CrossFitTextHead):
     logit_scale_ : float
         Scale of the zero-shot logits.
     temperature_ : float
-        What the zero-shot logits are divided by: s is ``logit_scale_ / temperature_``.
+        Temperature of the zero-shot logits: s is ``logit_scale_ / temperature_``.
     strength_ : float
-        What was given or chosen.
+        The given or chosen strength k.
     probe_coef_ : ndarray of shape (C, width)
         Weights w of the classes.
     n_iter_ : int

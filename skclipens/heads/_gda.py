@@ -46,13 +46,14 @@ class GDAHead(CrossFitTextHead):
     logit_scale_ : float
         Scale of the zero-shot logits.
     temperature_ : float
-        What the zero-shot logits are divided by.
+        Temperature by which the zero-shot logits are divided.
     alpha_ : float
-        What was given or chosen.
+        The given or chosen alpha.
     discriminant_coef_ : ndarray of shape (C, width)
-        :math:`P (\mu_c - m)`, with the mean m of all rows. It changes a row's logits by a constant.
+        :math:`P (\mu_c - m)`, with the mean m of all rows, which changes the logits of a row by a
+        constant.
     discriminant_intercept_ : ndarray of shape (C,)
-        What goes with it.
+        Intercepts of the discriminant.
     %(text_columns)s
 
     See Also

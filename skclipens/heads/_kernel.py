@@ -63,15 +63,17 @@ class KernelHead(CrossFitTableHead):
     classes_ : ndarray of shape (C,)
         Labels.
     text_heads_ : list of (ZeroShotHead, columns)
-        Of the blocks with texts.
+        The zero-shot heads of the blocks that have texts, with their columns.
     temperatures_ : ndarray of shape (n_texts,)
-        What the zero-shot logits of each of these are divided by, the mean's included.
+        Temperatures by which the zero-shot logits of these are divided, including that of the mean.
     beta_ : float
+        The chosen :math:`\beta`.
     noise_ : float
+        The chosen ridge.
     support_ : ndarray of shape (m, n_features)
         Training rows, each block of unit length, divided by the root of the number of blocks.
     dual_coef_ : ndarray of shape (m, C)
-        What the kernel with each of these rows adds to the logits.
+        Coefficients of the kernel with each of these rows, which are added to the logits.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns; only if ``fit`` was passed a DataFrame.

@@ -58,9 +58,9 @@ class LinearDiscriminantHead(CrossFitTableHead):
     classes_ : ndarray of shape (C,)
         Labels.
     shrinkage_ : float
-        The shrinkage that was given or chosen.
+        The given or chosen shrinkage.
     block_variance_ : float
-        Total variance that each block of ``rescale`` was given. Not after ``partial_fit``.
+        Total variance to which each block of ``rescale`` was scaled. Not after ``partial_fit``.
     coef_ : ndarray of shape (C, n_features)
     intercept_ : ndarray of shape (C,)
     n_features_in_ : int

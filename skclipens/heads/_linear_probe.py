@@ -41,7 +41,7 @@ class LinearProbeHead(CrossFitTableHead):
     classes_ : ndarray of shape (C,)
         Labels.
     C_ : float
-        Inverse strength of regularisation that was chosen.
+        The chosen inverse strength of regularisation.
     coef_ : ndarray of shape (C, n_features), or (1, n_features) for two classes
         Coefficients.
     intercept_ : ndarray of shape (C,), or (1,) for two classes

@@ -41,10 +41,11 @@ class ResidualHead(CrossFitTextHead):
     logit_scale_ : float
         Scale of the zero-shot logits.
     temperature_ : float
-        What the zero-shot logits are divided by.
+        Temperature by which the zero-shot logits are divided.
     residual_coef_ : ndarray of shape (C, width)
-        The correction's part that is linear in the embedding.
+        Coefficients of the correction.
     residual_intercept_ : ndarray of shape (C,)
+        Intercepts of the correction.
     %(text_columns)s
 
     See Also

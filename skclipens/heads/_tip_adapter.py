@@ -65,11 +65,11 @@ class TipAdapterHead(CrossFitTextHead):
     logit_scale_ : float
         Scale s of the zero-shot logits.
     keys_ : ndarray of shape (m, width)
-        F, of the rows that are no copies of others. Not of unit length once trained.
+        The keys F, one per distinct row. Trained keys are not of unit length.
     values_ : sparse array of shape (m, C)
-        L, times the weights of the rows.
+        The labels L, multiplied by the weights of the rows.
     alpha_, beta_ : float
-        Values that were given or chosen.
+        The given or chosen values.
     loss_curve_ : list of float
         Mean training loss of each epoch, each row's own key left out; empty without
         ``fine_tune``.

@@ -48,11 +48,12 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
           probability that its own rows have [2]_. It marks many right labels where the classifier
           is often wrong.
     groups : array-like of shape (n,), default=None
-        Rows of a group, such as pictures of one object, are never on both sides of a fold.
+        Rows of a group, such as pictures of one object, are never split between the training and
+        the test part of a fold.
     cv : int, default=5
-        Folds, where `groups` are given or `estimator` has no ``cross_fit``.
+        Number of folds, if `groups` are given or `estimator` has no ``cross_fit``.
     random_state : int, RandomState instance or None, default=None
-        Determines these folds.
+        Controls these folds.
 
     Returns
     -------
@@ -73,7 +74,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     Raises
     ------
     TypeError
-        If the estimator is no classifier.
+        If the estimator is not a classifier.
     ValueError
         If X and y do not fit, no row can be judged, or an image cannot be read and the embedder
         has ``on_error="raise"``.

@@ -43,14 +43,14 @@ def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
     X : array-like of shape (n_rows, ...)
         What `estimator` is fitted on: embeddings, or images for a pipeline; with a label or not.
     y : array-like of shape (n_rows,)
-        Labels. None, NaN or "", or -1 among numbers, where there is none.
+        Labels; None, NaN or "", or -1 among numbers, for rows without a label.
     n : int, default=10
         Number of pictures to choose; fewer if fewer have no label.
     max_rows : int, default=5000
         If more pictures have no label, a random sample of this size is considered: the
         similarities of all its pairs are in memory.
     random_state : int, RandomState instance or None, default=None
-        Determines which are drawn; nothing else is random.
+        Controls this sample; nothing else is random.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from .._utils._warnings import warn
 
 
 class FewShotSplit(BaseShuffleSplit):
-    """Few-shot cross-validator: `n_shots` samples of each class train, all others test.
+    """Few-shot cross-validator: train on `n_shots` samples of each class, test on the others.
 
     This is the k-shot protocol of few-shot classification [1]_, repeated with new draws. It can
     be the `cv` of scikit-learn's tools, such as
@@ -42,8 +42,8 @@ class FewShotSplit(BaseShuffleSplit):
     A class with `n_shots` members or fewer keeps one of them for testing and trains on the
     others, with a warning.
 
-    The test set is what training left of the same data. Where a benchmark has a test set of its
-    own, apply ``split`` to its training part and score on its test set instead.
+    The test set consists of the remaining samples of the same data. If a benchmark has its own test
+    set, apply ``split`` to its training part and score on that test set instead.
 
     References
     ----------
