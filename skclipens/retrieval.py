@@ -176,11 +176,6 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         rows : ndarray of shape (n, n_neighbors), int
             Their rows in what ``fit`` saw. For one str, both have shape (n_neighbors,).
 
-        Warns
-        -----
-        SuspectedMistakeWarning
-            If rows of an array seem to be of another model than the texts.
-
         Raises
         ------
         ValueError
@@ -192,6 +187,11 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
             If a text is the path of a folder.
         NotFittedError
             If there is nothing to be found yet.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If rows of an array seem to be of another model than the texts.
         """
         check_is_fitted(self)
         self._validate_params()

@@ -3,6 +3,7 @@
 from operator import itemgetter
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ from skclipens import (
 from skclipens._utils import _linalg
 from skclipens._utils._validation import few_rows_per_class
 from skclipens.datasets import load_emoji
-from skclipens.heads import _shrinkage
+from skclipens.heads import _discriminant, _shrinkage
 from skclipens.heads._temperature import calibrated_loss, fit_temperature
 from skclipens.model_selection import FewShotSplit
 
@@ -161,12 +162,25 @@ def held_out_loss(head, X, y, **given):
     ].mean()
 
 
+def offsets(X, y, weights, ridge):
+    """Logarithms of priors, and half of what the noise of the means costs the classes."""
+    classes, targets = np.unique(y, return_inverse=True)
+    counts = np.bincount(targets, weights)
+    means = np.array([np.average(X[y == c], 0, weights[y == c]) for c in classes])
+    rest = (X - means[targets]) * np.sqrt(weights)[:, None]
+    values = np.linalg.eigvalsh(rest.T @ rest)
+    covariance = np.sum(values / (values + ridge)) * weights.sum() / (weights.sum() - len(classes))
+    return np.log(counts / weights.sum()) + covariance / counts / 4
+
+
 def left_out(X, y, row, weights, shrinkage):
-    """Logits of a row by the discriminant of the others, solved again; the ridge is that of all."""
+    """Logits of a row by the discriminant of the others, solved again.
+
+    The ridge and the offsets are those of all rows.
+    """
     n_all, x, own = weights.sum(), X[row], y[row]
     centre = weights @ X / n_all
     ridge = shrinkage * (weights @ (X - centre) ** 2).mean()
-    priors = np.array([weights[y == c].sum() for c in np.unique(y)]) / n_all
     others = np.arange(len(X)) != row
     means = {
         c: np.average(X[(y == c) & others], 0, weights[(y == c) & others]) for c in np.unique(y)
@@ -178,7 +192,7 @@ def left_out(X, y, row, weights, shrinkage):
     # As far from a mean of m - 1 rows as a new row is from one of m.
     m = weights[y == own].sum() / weights[row]
     distances[list(means).index(own)] *= (1 + 1 / m) / (1 + 1 / (m - 1))
-    return np.log(priors) - distances / 2
+    return offsets(X, y, weights, ridge) - distances / 2
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -238,9 +252,55 @@ def test_rows_without_weight_or_company_cannot_judge():
     assert_array_equal(known, [0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
 
 
+def with_uneven_classes(emoji, seed=0):
+    """Half of the classes with 20 rows, and half with 4; and as many test rows of each class."""
+    X, y, X_test, y_test = split(emoji, 20, seed)
+    rank = pd.Series(y).groupby(y).cumcount().to_numpy()
+    few = np.isin(y, np.unique(y)[::2])
+    rows = ~few | (rank < 4)
+    return X[rows], y[rows], X_test, y_test, np.isin(y_test, np.unique(y)[::2])
+
+
+def test_classes_of_few_rows_are_predicted_less_seldom(emoji, monkeypatch):
+    shares = {}
+    for part in (0, 0.5, 1):
+        monkeypatch.setattr(_discriminant, "_OF_NOISE", part)
+        for seed in range(3):
+            X, y, X_test, _, of_few = with_uneven_classes(emoji, seed)
+            said = LinearDiscriminantHead(shrinkage=1.0).fit(X, y).predict(X_test)
+            is_few = np.isin(said, np.unique(y)[::2])
+            shares.setdefault(part, []).append(is_few.sum() / of_few.sum())
+    none, half, all_of_it = (np.mean(of_part) for of_part in shares.values())
+    assert none < half < min(1, all_of_it)
+
+
+def test_offsets_are_the_same_however_they_are_computed(emoji):
+    X, y, *_ = with_uneven_classes(emoji)
+    X = X.astype(float)
+    searched = LinearDiscriminantHead().fit(X, y)  # from eigenvalues
+    solved = LinearDiscriminantHead(shrinkage=searched.shrinkage_).fit(X, y)
+    summed = LinearDiscriminantHead(shrinkage=searched.shrinkage_).partial_fit(X, y, np.unique(y))
+    wide = LinearDiscriminantHead(shrinkage=searched.shrinkage_ * 7)
+    wide.fit(np.hstack([X, np.zeros((len(X), 6 * X.shape[1]))]), y)  # its rows are multiplied
+    for head in (solved, summed, wide):
+        assert_allclose(head.intercept_, searched.intercept_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_shots", [1, 8])
+def test_offsets_of_classes_with_as_many_rows_are_the_same(emoji, n_shots, monkeypatch):
+    X, y, *_ = split(emoji, n_shots)
+    found = []
+    for part in (0, 0.5):
+        monkeypatch.setattr(_discriminant, "_OF_NOISE", part)
+        head = LinearDiscriminantHead().fit(X, y)
+        found.append((head.coef_, head.intercept_))
+    for one, other in zip(*found, strict=True):
+        assert_array_equal(one, other)
+
+
 def test_shrinkage_is_the_best_for_held_out_training_rows(emoji):
     chosen = set()
-    for n_shots, noise in [(4, 0), (16, 0), (8, 0.3), (60, 0)]:
+    for n_shots, noise in [(4, 0), (16, 0), (8, 0.3), (30, 0)]:
         X, y, *_ = split(emoji, n_shots)
         X = X + noise * np.random.default_rng(0).normal(size=X.shape).astype(X.dtype)
         head = LinearDiscriminantHead()

@@ -45,12 +45,13 @@ def clf(digits):
     return make().fit(X[train], y[train])
 
 
-def expected_of(clf, alike, X):
+def expected_of(clf, alike, X, log_prior=None):
     """Logits of an ensemble that treats all rows alike, with the share of prompts taken in."""
     combined = alike.decision_function(X)
     said = clf._expert_logits(X)[:, clf._are_prompts].mean(axis=1)
     share = share_of_prompts(clf.support_.within(X), combined, said)
-    return (1 - share) * combined + share * said
+    log_prior = clf.support_.log_prior if log_prior is None else log_prior
+    return (1 - share) * combined + share * (said + log_prior)
 
 
 def test_what_is_unlike_training_rows_is_not_within(digits, emoji, clf):
@@ -89,7 +90,7 @@ def test_weights_are_those_of_the_logits(digits, emoji, clf):
     assert_allclose(clf.decision_function(others), expected, atol=1e-4)
     weights = clf.routing_weights(others)
     of_weights = np.einsum("ne,nec->nc", weights, clf._expert_logits(others))
-    assert_allclose(of_weights, expected, atol=1e-4)
+    assert_allclose(of_weights, expected_of(clf, alike, others, log_prior=0), atol=1e-4)
     usual = clf.support_.within(others) == 1
     assert_allclose(weights[usual], alike.routing_weights(others)[usual], rtol=1e-6)
     prompts = clf._are_prompts
@@ -110,6 +111,18 @@ def test_a_row_does_not_depend_on_those_beside_it(digits, clf):
     rows = np.concatenate([X[:20], coloured[:20]])
     alone = np.concatenate([clf.decision_function(row[None]) for row in rows])
     assert_allclose(clf.decision_function(rows), alone, atol=1e-4)
+
+
+def test_where_prompts_lead_a_rare_class_stays_rare(digits, emoji):
+    X, _, y, _ = digits
+    labels = np.where(y == "zero", "zero", "other digit")
+    clf = make().fit(X, labels)
+    assert_array_equal(clf.support_.within(emoji), 0)
+    share = np.mean(labels == "zero")
+    assert clf.predict_proba(emoji)[:, 1].mean() < 2 * share
+    assert_allclose(np.exp(np.diff(clf.support_.log_prior)), share / (1 - share))
+    even = make(class_weight="balanced").fit(X, labels)
+    assert_allclose(even.support_.log_prior, 0, atol=1e-6)
 
 
 def test_experts_that_no_row_can_judge(digits, emoji):

@@ -56,7 +56,7 @@ def run(dataset, backbones, draws, *, shots=SHOTS, columns=ALL_FEATURES):
             share = (clf.support_.within(X[test]) < 1).mean()
         for name, constants in CONSTANTS.items():
             with patch.multiple(_support, **constants) if constants else nullcontext():
-                clf.support_ = _support.find_support(clf.experts_, X[train], y[train])
+                clf.support_ = _support.find_support(clf.experts_, X[train], y[train], clf.classes_)
                 found[name] = clf.score(X[test], y[test])
         clf.support_ = None
         found[IGNORED] = clf.score(X[test], y[test])

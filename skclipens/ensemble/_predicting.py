@@ -87,6 +87,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         of_prompts = (logits / temperatures).mean(axis=1)
         combined = combined.copy()
         share = share_of_prompts(within[far], combined[far], of_prompts)
+        of_prompts += self.support_.log_prior.astype(of_prompts.dtype)
         combined[far] += share * (of_prompts - combined[far])
         return combined
 

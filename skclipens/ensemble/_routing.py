@@ -46,7 +46,9 @@ def combine_experts(ensemble, experts, held_out, router, X, y, metadata):
     ensemble.support_ = None
     # Prompts can only be given a share where logits are calibrated and summed by weights.
     if ensemble.out_of_distribution == "prompts" and ensemble.calibrate and ensemble._has_weights():
-        ensemble.support_ = find_support(experts, X, y)
+        ensemble.support_ = find_support(
+            experts, X, y, ensemble.classes_, metadata["sample_weight"]
+        )
     ensemble._folded = fold(ensemble)
     return relative_loss
 

@@ -28,12 +28,16 @@ class Support(NamedTuple):
         Mean of the training rows, each block of the same length; of length one.
     least, usual : float
         The smallest likeness of training rows, and their 5 % quantile.
+    log_prior : ndarray of shape (C,)
+        Logarithms of the shares of the classes among the training rows, of which prompts say
+        nothing.
     """
 
     blocks: list
     mean: np.ndarray
     least: float
     usual: float
+    log_prior: np.ndarray
 
     def within(self, X):
         """How far each row is within what training rows cover: 1 if usual, 0 if less than all."""
@@ -42,7 +46,7 @@ class Support(NamedTuple):
         return np.clip((likeness - self.least) / span, 0, 1)
 
 
-def find_support(experts, X, y):
+def find_support(experts, X, y, classes, sample_weight=None):
     """The support of an ensemble of prompts and of heads that have learned from rows.
 
     Parameters
@@ -50,6 +54,9 @@ def find_support(experts, X, y):
     experts : list of Expert
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
+    classes : ndarray of shape (C,)
+        All classes that experts know.
+    sample_weight : ndarray of shape (n,) or None
 
     Returns
     -------
@@ -69,7 +76,14 @@ def find_support(experts, X, y):
     likeness = np.einsum("nj,nj->n", rows, others[targets])
     least, usual = np.quantile(likeness, (0, UNUSUAL))
     mean = unit_rows(total[None])[0]
-    return Support(blocks, mean, float(least), float(usual))
+    return Support(blocks, mean, float(least), float(usual), _log_prior(y, classes, sample_weight))
+
+
+def _log_prior(y, classes, sample_weight):
+    """Logarithms of the shares of classes, centred; one without rows has the smallest."""
+    shares = np.bincount(np.searchsorted(classes, y), sample_weight, minlength=len(classes))
+    log_shares = np.log(np.maximum(shares, shares[shares > 0].min()))
+    return log_shares - log_shares.mean()
 
 
 def share_of_prompts(within, combined, of_prompts):

@@ -4,7 +4,6 @@ Where there is one row of most classes, no scatter tells columns apart: see `Dis
 """
 
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh, qr, solve
@@ -23,36 +22,11 @@ from .._utils._linalg import (
     total_weight,
 )
 from .._utils._validation import few_rows_per_class
+from ._rescaling import Rescaling
 
 _MAX_ITER = 1000
-_ROUNDING = 4 * np.finfo(np.float32).eps
-
-
-class Rescaling(NamedTuple):
-    """Blocks of columns, by their positions, and the total variance that each of them gets."""
-
-    blocks: tuple = ()
-    variance: float = 1.0
-
-    def scales(self, totals, centre):
-        """What columns are multiplied by.
-
-        Parameters
-        ----------
-        totals : sequence of float
-            Total variances of the blocks. Those that are zero, up to rounding, stay as they are.
-        centre : ndarray of shape (n_features,)
-            Mean of all rows.
-
-        Returns
-        -------
-        ndarray of shape (n_features,)
-        """
-        scales = np.ones_like(centre)
-        for columns, total in zip(self.blocks, totals, strict=True):
-            if np.sqrt(total) > _ROUNDING * np.linalg.norm(centre[columns]):
-                scales[columns] = np.sqrt(self.variance / total)
-        return scales
+_ALIKE = 1e-5  # relative difference of sums of weights, which may be rounding
+_OF_NOISE = 0.5  # of what it costs a class that its mean is of few rows: see `_offsets`
 
 
 class BaseDiscriminant:
@@ -61,7 +35,7 @@ class BaseDiscriminant:
     With the scatter :math:`A = \sum_i w_i r_i r_i^T` of the rows r around the means
     :math:`\mu_c` of their classes, the sum N of the weights and the precision
     :math:`P = N (A + \rho I)^{-1}`, the logit of a class is
-    :math:`\mu_c^T P x - \frac12 \mu_c^T P \mu_c`, plus the logarithm of its prior.
+    :math:`\mu_c^T P x - \frac12 \mu_c^T P \mu_c`, plus an offset, see ``_offsets``.
 
     A subclass sets the attributes, and what methods of this class read: ``_gram``, the scatter
     within classes; ``_means``, less ``_centre``, the mean of all rows, and times ``_scales``;
@@ -121,10 +95,36 @@ class BaseDiscriminant:
         """
         coef = self._precision_times_means(plus_ridge(self._gram, ridge), ridge)
         halves = np.einsum("cd,dc->c", self._means / 2, coef)
-        return self._of_rows_as_they_are(coef.T, -halves, self._log_prior)
+        return self._of_rows_as_they_are(coef.T, -halves, self._offsets(ridge))
 
     def _precision_times_means(self, gram, ridge):
         return solve(gram, self._means.T, assume_a="pos", overwrite_a=True) * self.n_rows
+
+    def _offsets(self, ridge):
+        r"""Logarithms of priors, and what makes up for means that are of few rows, (C,).
+
+        A mean of n rows is off by noise, which adds :math:`\mathrm{tr}(P \Sigma) / n` to its
+        expected squared distance from any row, so classes of few rows are predicted too seldom.
+        Half of this is given back, which on validation sets is more accurate than all or nothing.
+        Where classes have equally many rows it makes no difference.
+        """
+        seen = self._counts > 0
+        counts = self._counts[seen]
+        if np.ptp(counts) < _ALIKE * counts.max():
+            return self._log_prior
+        distance = self.n_rows * self._effective_columns(ridge) / max(self.n_rows - len(counts), 1)
+        offsets = self._log_prior.copy()
+        offsets[seen] += _OF_NOISE / 2 * distance / np.maximum(counts, 1)
+        return offsets
+
+    def _effective_columns(self, ridge):
+        """Trace of A / (A + ridge), from the eigenvalues where they are known."""
+        if "_basis" in vars(self):
+            values = self._basis[0]
+            return float(np.sum(values / (values + ridge)))
+        identity = np.eye(len(self._gram), dtype=self._gram.dtype)
+        inverse = solve(plus_ridge(self._gram, ridge), identity, assume_a="pos", overwrite_a=True)
+        return len(self._gram) - ridge * float(inverse.trace())
 
     def of_means(self, strength):
         """Logits that tell the means of classes apart by a logistic regression.
@@ -245,7 +245,7 @@ class BaseDiscriminant:
         to_own = (itself * (1 + change * itself))[:, 0]
         distances[own] = to_own * ((count / others) ** 2 * (1 - (count / w) ** -2) - 1)
         distances *= (w - self.n_rows)[:, None] / 2
-        distances += self._log_prior
+        distances += self._offsets(ridge)
         return distances
 
     def _between_means(self, targets, precision, ridge):

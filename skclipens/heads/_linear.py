@@ -20,8 +20,9 @@ from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
 from . import _temperature
 from ._cross_fit import N_FOLDS, CrossFitTableHead
-from ._discriminant import Discriminant, HeldOutDiscriminants, Rescaling
+from ._discriminant import Discriminant, HeldOutDiscriminants
 from ._from_files import RowsOfFiles, SumsOver, Wanted
+from ._rescaling import Rescaling
 from ._shrinkage import DEFAULT_SHRINKAGE, VARIANCES, logits_at, search
 from ._sums import SummedDiscriminant, Sums
 
@@ -31,12 +32,13 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     Classes are modelled as Gaussians with means :math:`\mu_c`, priors :math:`\pi_c` and one
     covariance :math:`\Sigma = S + \lambda v I`, where S is the covariance within classes and v the
-    mean variance of a column. Logits are
-    :math:`\mu_c^T \Sigma^{-1} x - \frac12 \mu_c^T \Sigma^{-1} \mu_c + \log \pi_c`. On CLIP
-    features this is a strong few-shot baseline [1]_, as accurate as logistic regression, and it is
-    in closed form: in time linear in the number of rows, or of columns, whichever are more. It
-    needs only sums over the rows, so they may come in parts: see :meth:`partial_fit`, and
-    :meth:`fit_from` for the files of ``embed_to``.
+    mean variance of a column. The logit of a class is
+    :math:`\mu_c^T \Sigma^{-1} x - \frac12 \mu_c^T \Sigma^{-1} \mu_c + \log \pi_c`, plus a
+    correction where classes have unequal numbers of rows, see Notes. On CLIP features this is a
+    strong few-shot baseline [1]_, as accurate as logistic regression, and it is in closed form: in
+    time linear in the number of rows, or of columns, whichever are more. It needs only sums over
+    the rows, so they may come in parts: see :meth:`partial_fit`, and :meth:`fit_from` for the files
+    of ``embed_to``.
 
     Parameters
     ----------
@@ -88,6 +90,11 @@ class LinearDiscriminantHead(CrossFitTableHead):
     is a logistic regression of the means of the classes, as S is unknown, with equal priors. Of
     those whose log-loss is within a thousandth of the smallest, the first is taken. After
     ``partial_fit``, ``coef_`` and ``intercept_`` are computed when they are first read.
+
+    The noise of a mean of n rows adds :math:`\mathrm{tr}(\Sigma^{-1} S) / n` to its expected
+    squared distance from any row, so classes with few rows are predicted too seldom. Half of what
+    this costs a class is added to its logit (``benchmarks/uneven.py``). Where all classes have the
+    same number of rows, this changes nothing.
 
     References
     ----------

@@ -3,7 +3,8 @@
 import numpy as np
 
 from .._utils._linalg import one_hot, parts_of, some_of
-from ._discriminant import BaseDiscriminant, Rescaling
+from ._discriminant import BaseDiscriminant
+from ._rescaling import Rescaling
 
 
 class Sums:

@@ -1,0 +1,161 @@
+"""What the default ensemble does where classes are of uneven size, as in most tables.
+
+    python -m benchmarks.uneven --data-home DATA_HOME
+
+It is compared with itself as it was, without what makes up for few rows of a class and for what
+prompts do not know of rare ones, and with a logistic regression whose C is searched, on the same
+columns. Draws and test pictures are the same. Embeddings are kept in the work folder.
+"""
+
+from contextlib import contextmanager, nullcontext
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, log_loss
+from sklearn.model_selection import GridSearchCV, KFold
+
+from skclipens.heads import _discriminant
+from skclipens.heads._text_head import names_of_classes
+
+from ._machine import describe, heading, markdown_of
+from ._options import backbones_of, parser_of_sets, sets_of
+from .labels import Task
+
+DEFAULT, AS_WAS, LOGISTIC = "default", "as it was", "logistic regression"
+COME, TAIL, RARE = "as they come", "a long tail", "one class against the rest"
+NUMBERS = (60, 200, 800)
+_STEEPNESS = 6  # of the long tail: the first class is 2 ** 6 times as frequent as the last
+_FEWEST = 3  # rows of a rare class
+_RARE, _REST = "it", "rest"
+_NOTE = f"""\
+{{draws}} draws, seeds 0 to {{last}}. So many training rows are drawn in all, and not of each class.
+*{COME}*: at random, so classes are as frequent as in the set. *{TAIL}*: the most frequent class
+is {2**_STEEPNESS} times as frequent as the rarest, in another order of the classes in each draw,
+and the same among test pictures. *{RARE}*: one class, another in each draw, of which at least
+{_FEWEST} rows train; the rest is called "something else". *{AS_WAS}*: discriminants without
+offsets for means of few rows, and prompts that lead rows out of distribution without the
+frequencies of classes. *{LOGISTIC}*: C of 0.1 to 1,000, by the accuracy on four folds. Recall is
+the mean over classes. Log-losses are of test pictures whose class was trained. Each is a mean over
+sets, without those of fewer rows than 1.1 times those that are drawn.
+"""
+
+
+def parse(arguments):
+    parser = parser_of_sets("uneven", __doc__)
+    parser.add_argument("--draws", type=int, default=5)
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    """Command line."""
+    options = parse(arguments)
+    backbones, cells = backbones_of(options), []
+    for dataset, work in sets_of(options):
+        task = Task(dataset, backbones, work)
+        for draw in range(options.draws):
+            for n_rows in NUMBERS:
+                if n_rows * 1.1 <= len(task.pool):
+                    cells += measure(task, n_rows, draw)
+    print(heading("Classes of uneven size", "uneven", arguments))
+    print(describe(["scikit-learn", "torch", "numpy"]) + "\n")
+    print(_NOTE.format(draws=options.draws, last=options.draws - 1))
+    print(report(pd.DataFrame(cells)))
+
+
+def measure(task, n_rows, draw):
+    """Rows of scores, one for each case and system."""
+    for case in (COME, TAIL, RARE):
+        rng = np.random.default_rng(draw)
+        y, names, train, test = drawn(task, case, n_rows, rng)
+        for system, clf in systems(task, draw, names):
+            with as_it_was() if system == AS_WAS else nullcontext():
+                clf.fit(task.X[train], y[train])
+                if system == AS_WAS and clf.support_ is not None:
+                    clf.support_ = clf.support_._replace(log_prior=np.zeros(len(clf.classes_)))
+                p = clf.predict_proba(task.X[test])
+            found = {"case": case, "rows": n_rows, "set": task.name, "system": system}
+            yield found | scores(clf.classes_, p, y[test])
+
+
+def drawn(task, case, n_rows, rng):
+    """Labels, names of classes, and the rows that train and test."""
+    pool, test = task.pool, task.test
+    if case == TAIL:
+        weights = 0.5 ** (_STEEPNESS * rng.permutation(len(task.classes)) / len(task.classes))
+        train = _weighted(task.codes, pool, min(n_rows, len(pool) // 2), weights, rng)
+        return (
+            task.y,
+            task.class_names,
+            train,
+            _weighted(task.codes, test, len(test) // 2, weights, rng),
+        )
+    train = rng.permutation(pool)[:n_rows]
+    if case == COME:
+        return task.y, task.class_names, train, test
+    n_rows_of = np.bincount(task.codes[train], minlength=len(task.classes))
+    rare = rng.choice(np.flatnonzero(n_rows_of >= _FEWEST))
+    name = names_of_classes(task.classes, task.class_names)[rare]
+    y = np.where(task.codes == rare, _RARE, _REST)
+    return y, {_RARE: name, _REST: "something else"}, train, test
+
+
+def _weighted(codes, rows, n, of_class, rng):
+    """So many rows, drawn by the weight of their class, whatever its size."""
+    weights = of_class[codes[rows]] / np.bincount(codes[rows])[codes[rows]]
+    return rng.choice(rows, n, replace=False, p=weights / weights.sum())
+
+
+def systems(task, draw, names):
+    """Pairs of a name and a classifier."""
+    for system in (DEFAULT, AS_WAS):
+        yield system, task.ensemble(draw, class_names=names, memory=None)
+    search = {"C": [0.1, 1, 10, 100, 1000]}
+    folds = KFold(4, shuffle=True, random_state=0)
+    yield LOGISTIC, GridSearchCV(LogisticRegression(max_iter=1000), search, cv=folds)
+
+
+@contextmanager
+def as_it_was():
+    """A context in which discriminants make nothing up for means of few rows."""
+    with patch.object(_discriminant, "_OF_NOISE", 0):
+        yield
+
+
+def scores(classes, p, y):
+    """What is measured of probabilities, in %, but the log-loss."""
+    known = np.isin(y, classes)
+    said = classes[p.argmax(axis=1)]
+    found = {
+        "accuracy": 100 * np.mean(said == y),
+        "recall": 100 * balanced_accuracy_score(y, said),
+        "log-loss": log_loss(y[known], p[known], labels=classes),
+    }
+    if _RARE in classes:
+        of_rare = p[:, classes == _RARE].ravel()
+        found["average precision"] = 100 * average_precision_score(y == _RARE, of_rare)
+    return found
+
+
+def report(cells):
+    """A table for each case, and how accuracies differ, set by set."""
+    texts = []
+    for case, rows in cells.groupby("case", sort=False):
+        measured = [name for name in rows.columns[4:] if rows[name].notna().any()]
+        by_set = rows.groupby(["rows", "set", "system"], sort=False)[measured].mean()
+        means = by_set.groupby(["rows", "system"], sort=False).mean()
+        table = means.map("{:.1f}".format).assign(
+            **{"log-loss": means["log-loss"].map("{:.3f}".format)}
+        )
+        wide = by_set["accuracy"].unstack("system")
+        gains = wide[[DEFAULT]].to_numpy() - wide[[AS_WAS, LOGISTIC]]
+        gains = gains.map("{:+.1f}".format).agg("; ".join, axis=1).unstack("rows").fillna("")
+        texts += [f"## {case.capitalize()}", markdown_of(table.reset_index().set_index("rows"))]
+        texts += [f"Accuracy of the default, less that of *{AS_WAS}*; of *{LOGISTIC}*:"]
+        texts += [markdown_of(gains)]
+    return "\n\n".join(texts)
+
+
+if __name__ == "__main__":
+    main()
