@@ -19,6 +19,7 @@ from benchmarks import (
     search,
     shrinkage,
     tables,
+    uneven,
     unlabeled,
 )
 
@@ -150,6 +151,19 @@ def test_program_of_shrinkage(capsys, tmp_path):
     few, many = re.findall(r"\| digits \| (20; .+) \| (500; .+) \|", printed)[0]
     losses = [[float(one) for one in cell.split("; ")[1:]] for cell in (few, many)]
     assert losses[0][0] == losses[0][1] and losses[1][0] < losses[1][1]
+
+
+def test_program_of_uneven_classes(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(uneven, "NUMBERS", (60,))
+    arguments = ["--datasets", "digits", "--backbones", "zoo/ViT-16", "--work", str(tmp_path)]
+    uneven.main([*arguments, "--draws", "1"])
+    printed = capsys.readouterr().out
+    for case in (uneven.COME, uneven.TAIL, uneven.RARE):
+        assert f"## {case.capitalize()}" in printed
+    found = re.findall(r"\| 60 \| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+)", printed)
+    assert [system for system, *_ in found] == 3 * [uneven.DEFAULT, uneven.AS_WAS, uneven.LOGISTIC]
+    accuracy = {case: float(one[1]) for case, one in zip("ctr", found[::3], strict=True)}
+    assert accuracy["c"] > 30 and accuracy["r"] > 80
 
 
 def test_rows_that_are_the_same_in_two_classes():

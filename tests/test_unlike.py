@@ -14,12 +14,15 @@ from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
 from safetensors.numpy import load_file, save_file
 from sklearn.base import clone
+from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.decomposition import PCA, FastICA, KernelPCA, TruncatedSVD
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import Normalizer, StandardScaler
+from sklearn.random_projection import GaussianRandomProjection
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -471,13 +474,18 @@ def test_embeddings_whose_columns_were_renamed(frame, change):
         (BlockPCA(4), "zoo/RN20__pca0"),
         (PCA(8), "pca0"),
         (TruncatedSVD(8), "truncatedsvd0"),
+        (KernelPCA(8), "kernelpca0"),
+        (FastICA(4), "fastica0"),
+        (GaussianRandomProjection(8), "gaussianrandomprojection0"),
+        (LinearDiscriminantAnalysis(), "lineardiscriminantanalysis0"),
+        (KMeans(4, n_init=1), "kmeans0"),
         (ColumnTransformer([("image", PCA(8), slice(None))]), "image__pca0"),
     ],
 )
 def test_reduced_embeddings_have_no_texts(reduction, first, frame):
     X, y = frame
-    reduced = reduction.set_output(transform="pandas").fit_transform(X)
-    with pytest.warns(UserWarning, match=f"'{first}', which are components of others"):
+    reduced = reduction.set_output(transform="pandas").fit_transform(X, y)
+    with pytest.warns(UserWarning, match=f"'{first}', which were made of others"):
         AdaptiveBackboneEnsemble().fit(reduced, y)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -19,8 +19,15 @@ _UNIT = 1e-3  # of lengths that are one; a column less or more changes those of 
 _CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
 _ALIKE = 0.7  # of columns of a part of the rows, if those of all rows may be the same
 ENOUGH_LOSS = 100  # of guessing, summed over the rows: what is judged by fewer may be luck
-# As BlockPCA and scikit-learn's own reductions name columns.
-_REDUCED = re.compile(r"(?:^|__)(?:pca|incrementalpca|truncatedsvd)\d+$")
+# As BlockPCA, scikit-learn's own reductions and UMAP name columns.
+_REDUCTIONS = """
+    pca incrementalpca kernelpca sparsepca minibatchsparsepca truncatedsvd fastica factoranalysis
+    nmf minibatchnmf latentdirichletallocation dictionarylearning minibatchdictionarylearning isomap
+    lineardiscriminantanalysis neighborhoodcomponentsanalysis locallylinearembedding umap
+    gaussianrandomprojection sparserandomprojection featureagglomeration kmeans minibatchkmeans
+    nystroem rbfsampler
+""".split()
+_REDUCED = re.compile(rf"(?:^|__)(?:{'|'.join(_REDUCTIONS)})\d+$")
 _SAY_SO = "say so: blocks=[('all', slice(None))]."
 
 
@@ -288,7 +295,7 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
     reduced = [] if names is None else [name for name in names if _REDUCED.search(name)]
     if reduced:
         warn(
-            f"X has columns such as {reduced[0]!r}, which are components of others, and they are "
+            f"X has columns such as {reduced[0]!r}, which were made of others, and they are "
             f"in one block that {so}. Give the embeddings themselves. If this is meant, {_SAY_SO}"
         )
         return
