@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
-from skclipens.ensemble._support import MOST_OF_PROMPTS, share_of_prompts
+from skclipens.ensemble._support import CERTAINTY, LARGEST_FACTOR, led_by_prompts
 
 PAIR = ["zoo/RN20", "zoo/ViT-16"]
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -49,9 +49,9 @@ def expected_of(clf, alike, X, log_prior=None):
     """Logits of an ensemble that treats all rows alike, with the share of prompts taken in."""
     combined = alike.decision_function(X)
     said = clf._expert_logits(X)[:, clf._are_prompts].mean(axis=1)
-    share = share_of_prompts(clf.support_.within(X), combined, said)
+    of_all, own, prior = led_by_prompts(clf.support_.within(X), combined, said)
     log_prior = clf.support_.log_prior if log_prior is None else log_prior
-    return (1 - share) * combined + share * (said + log_prior)
+    return of_all * combined + own * said + prior * log_prior
 
 
 def test_what_is_unlike_training_rows_is_not_within(digits, emoji, clf):
@@ -66,20 +66,19 @@ def test_what_is_unlike_training_rows_is_not_within(digits, emoji, clf):
 def test_outside_all_experts_and_prompts_have_an_equal_say():
     rng = np.random.default_rng(0)
     combined, said = rng.normal(size=(2, 20, 50)) * [[[4]], [[1]]]
-    share = share_of_prompts(np.zeros(20), combined, said)
-    found = (1 - share) * combined + share * said
-    equal = sum(one / one.std(axis=1, keepdims=True) for one in (combined, said))
-    assert_allclose(found / found.std(axis=1)[:, None], equal / equal.std(axis=1)[:, None])
-    half = share_of_prompts(np.full(20, 0.5), combined, said)
-    assert_allclose(half, share / 2)
+    of_all, own, prior = led_by_prompts(np.zeros(20), combined, said)
+    assert_allclose(of_all * combined.std(axis=1)[:, None], own * said.std(axis=1)[:, None])
+    assert_allclose(of_all + prior, CERTAINTY)  # as all experts know how frequent classes are
+    half = led_by_prompts(np.full(20, 0.5), combined, said)
+    assert_allclose(half, [(1 + of_all) / 2, own / 2, prior / 2])
 
 
 def test_prompts_that_mean_nothing_do_not_decide():
     combined, flat = np.array([[4.0, 0.0, -4.0]]), np.array([[0.0, 1e-3, 0.0]])
-    share = share_of_prompts(np.zeros(1), combined, flat)
-    assert_allclose(share, MOST_OF_PROMPTS)
-    assert ((1 - share) * combined + share * flat).argmax() == 0
-    assert_array_equal(share_of_prompts(np.ones(1), combined, flat), 0)
+    of_all, own, _ = led_by_prompts(np.zeros(1), combined, flat)
+    assert_allclose(own / of_all, LARGEST_FACTOR)
+    assert (of_all * combined + own * flat).argmax() == 0
+    assert_array_equal(np.ravel(led_by_prompts(np.ones(1), combined, flat)), [1, 0, 0])
 
 
 def test_weights_are_those_of_the_logits(digits, emoji, clf):

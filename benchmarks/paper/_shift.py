@@ -20,9 +20,9 @@ CONSTANTS = {
     DEFAULT: {},
     "prompts have 0.3 of the say": {"SAY_OF_PROMPTS": 0.3},
     "prompts have 0.7 of the say": {"SAY_OF_PROMPTS": 0.7},
-    "prompts have all of the say": {"SAY_OF_PROMPTS": 1.0, "MOST_OF_PROMPTS": 1.0},
-    "at most 0.9 of the weight": {"MOST_OF_PROMPTS": 0.9},
-    "at most all of the weight": {"MOST_OF_PROMPTS": 1.0},
+    "prompts have all of the say": {"SAY_OF_PROMPTS": 1.0},
+    "prompts are scaled up to 9 times": {"LARGEST_FACTOR": 9.0},
+    "prompts are scaled by any factor": {"LARGEST_FACTOR": 1e6},
     "less like the mean than 99 % of training rows": {"UNUSUAL": 0.01},
     "less like the mean than 90 % of training rows": {"UNUSUAL": 0.1},
 }
@@ -30,7 +30,7 @@ _NOTE = (
     "{draws} draws. Default ensembles, fitted once for a draw; they differ in what decides of rows "
     "that are out of distribution. *{ignored}*: all experts, as for any row. *{default}*: of rows "
     "less like the mean of the training rows than any of these, the zero-shot heads decide as much "
-    "as all experts together, logits scaled to the same spread, by 0.95 of the weight at most; of "
+    "as all experts together, by logits that are scaled to the same spread, up to 19 times; of "
     "other rows the less, the more they are like it, and of rows beyond the 5 % quantile of these "
     "not at all. Others have other constants. *{prompts}*: the zero-shot heads have all, for all "
     "rows. Sets that are trained on one style and tested on another are apart from the others."

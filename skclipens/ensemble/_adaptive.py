@@ -169,7 +169,8 @@ class AdaptiveBackboneEnsemble(
         if no expert could be judged.
     support_ : Support or None
         Statistics of the training rows, with which new rows are compared: a tuple of ``blocks``,
-        ``mean``, ``least`` and ``usual``. None if ``out_of_distribution`` has no effect.
+        ``mean``, ``least``, ``usual`` and ``log_prior``. None if ``out_of_distribution`` has no
+        effect.
     unlabeled_ : UnlabeledCorrection or None
         The correction of the logits by unlabelled rows: a tuple of ``coef``, ``intercept``,
         ``spread``, ``gain`` and ``n_rows``. None if there are none, or they were not used.

@@ -15,7 +15,7 @@ from ..heads._classifier import LogitClassifierMixin
 from ..heads._unlike import warn_of_unlike
 from ._experts import stack_logits
 from ._folding import fold
-from ._support import share_of_prompts
+from ._support import led_by_prompts
 from ._units import warn_of_units
 from .routers import combine, named_router
 
@@ -85,10 +85,9 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         logits = stack_logits([self.experts_[e] for e in prompts], X[far], self.classes_)
         temperatures = self.temperatures_[prompts, None].astype(logits.dtype)
         of_prompts = (logits / temperatures).mean(axis=1)
+        of_all, own, prior = led_by_prompts(within[far], combined[far], of_prompts)
         combined = combined.copy()
-        share = share_of_prompts(within[far], combined[far], of_prompts)
-        of_prompts += self.support_.log_prior.astype(of_prompts.dtype)
-        combined[far] += share * (of_prompts - combined[far])
+        combined[far] = of_all * combined[far] + own * of_prompts + prior * self.support_.log_prior
         return combined
 
     def _logits_of_experts(self, X):
@@ -139,8 +138,8 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
             return weights
         prompts, combined = self._are_prompts, self._combined(X, logits)
         of_prompts, within = logits[:, prompts].mean(axis=1), self.support_.within(X)
-        share = share_of_prompts(within, combined, of_prompts)
-        return (weights + share * (prompts / prompts.sum() - weights)).astype(weights.dtype)
+        of_all, own, _ = led_by_prompts(within, combined, of_prompts)
+        return (of_all * weights + own * prompts / prompts.sum()).astype(weights.dtype)
 
     def transform(self, X):
         """Return the calibrated logits of all experts, for another model to combine.

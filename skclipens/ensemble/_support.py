@@ -9,7 +9,7 @@ from .._utils._linalg import mean_cosines, one_hot, subsample, unit_blocks, unit
 from ._experts import distinct_blocks
 
 # Chosen on the sets of `benchmarks.paper` that choose, see docs/results/validation/shift.md.
-SAY_OF_PROMPTS, MOST_OF_PROMPTS = 0.5, 0.95
+SAY_OF_PROMPTS, CERTAINTY, LARGEST_FACTOR = 0.5, 0.5, 19.0
 UNUSUAL = 0.05  # quantile of the training rows
 _FEWEST = 6  # rows
 
@@ -86,13 +86,15 @@ def _log_prior(y, classes, sample_weight):
     return log_shares - log_shares.mean()
 
 
-def share_of_prompts(within, combined, of_prompts):
-    """The weight that prompts have of each row: 0 for one within the support, 0.95 at most.
+def led_by_prompts(within, combined, of_prompts):
+    """Weights of what all experts say together, of what prompts say alone, and of the priors.
 
-    Outside, what all experts say together and what prompts say alone have an equal say: the
-    weights are as one over the spread of their logits. Heads that have learned are surer of such
-    rows than they should be, and as prompts were calibrated on other rows, no one weight would do.
-    Prompts that mean nothing have next to no spread: to have an equal say they would need more.
+    Within the support all experts have all of the weight. Outside, prompts have an equal say, by
+    logits that are scaled to the same spread: heads that have learned are surer of such rows than
+    they should be, and as prompts were calibrated on other rows, no one weight would do. Prompts
+    that mean nothing have next to no spread, and would need a larger factor than they get to have
+    an equal say. As they do not know how frequent classes are, their half gets the priors. Both
+    together are half as sure as all experts are.
 
     Parameters
     ----------
@@ -102,10 +104,12 @@ def share_of_prompts(within, combined, of_prompts):
 
     Returns
     -------
-    ndarray of shape (n, 1)
+    weights : tuple of three ndarrays of shape (n, 1)
     """
-    of_all = SAY_OF_PROMPTS * combined.std(axis=1)
-    of_both = of_all + (1 - SAY_OF_PROMPTS) * of_prompts.std(axis=1)
-    even = np.divide(of_all, of_both, out=np.ones_like(of_all), where=of_both > 0)
-    share = (1 - within) * np.minimum(even, MOST_OF_PROMPTS)
-    return share[:, None].astype(combined.dtype, copy=False)
+    spread, of_their_own = combined.std(axis=1), of_prompts.std(axis=1)
+    factor = np.full_like(spread, LARGEST_FACTOR)
+    np.divide(spread, of_their_own, out=factor, where=spread < LARGEST_FACTOR * of_their_own)
+    outside = CERTAINTY * (1 - within)
+    prior = outside * SAY_OF_PROMPTS
+    weights = within + outside - prior, factor * prior, prior
+    return tuple(one[:, None].astype(combined.dtype, copy=False) for one in weights)
