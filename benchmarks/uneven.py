@@ -2,7 +2,7 @@
 
     python -m benchmarks.uneven --data-home DATA_HOME
 
-It is compared with itself as it was, without what makes up for few rows of a class and for what
+It is compared with itself without what makes up for few rows of a class and for what
 prompts do not know of rare ones, and with a logistic regression whose C is searched, on the same
 columns. Draws and test pictures are the same. Embeddings are kept in the work folder.
 """
@@ -23,7 +23,7 @@ from ._machine import describe, heading, markdown_of
 from ._options import backbones_of, parser_of_sets, sets_of
 from .labels import Task
 
-DEFAULT, AS_WAS, LOGISTIC = "default", "as it was", "logistic regression"
+DEFAULT, WITHOUT, LOGISTIC = "default", "without corrections", "logistic regression"
 COME, TAIL, RARE = "as they come", "a long tail", "one class against the rest"
 NUMBERS = (60, 200, 800)
 _STEEPNESS = 6  # of the long tail: the first class is 2 ** 6 times as frequent as the last
@@ -34,7 +34,7 @@ _NOTE = f"""\
 *{COME}*: at random, so classes are as frequent as in the set. *{TAIL}*: the most frequent class
 is {2**_STEEPNESS} times as frequent as the rarest, in another order of the classes in each draw,
 and the same among test pictures. *{RARE}*: one class, another in each draw, of which at least
-{_FEWEST} rows train; the rest is called "something else". *{AS_WAS}*: discriminants without
+{_FEWEST} rows train; the rest is called "something else". *{WITHOUT}*: discriminants without
 offsets for means of few rows, and prompts that lead rows out of distribution without the
 frequencies of classes. *{LOGISTIC}*: C of 0.1 to 1,000, by the accuracy on four folds. Recall is
 the mean over classes. Log-losses are of test pictures whose class was trained. Each is a mean over
@@ -70,9 +70,9 @@ def measure(task, n_rows, draw):
         rng = np.random.default_rng(draw)
         y, names, train, test = drawn(task, case, n_rows, rng)
         for system, clf in systems(task, draw, names):
-            with as_it_was() if system == AS_WAS else nullcontext():
+            with without_offsets() if system == WITHOUT else nullcontext():
                 clf.fit(task.X[train], y[train])
-                if system == AS_WAS and clf.support_ is not None:
+                if system == WITHOUT and clf.support_ is not None:
                     clf.support_ = clf.support_._replace(log_prior=np.zeros(len(clf.classes_)))
                 p = clf.predict_proba(task.X[test])
             found = {"case": case, "rows": n_rows, "set": task.name, "system": system}
@@ -109,7 +109,7 @@ def _weighted(codes, rows, n, of_class, rng):
 
 def systems(task, draw, names):
     """Pairs of a name and a classifier."""
-    for system in (DEFAULT, AS_WAS):
+    for system in (DEFAULT, WITHOUT):
         yield system, task.ensemble(draw, class_names=names, memory=None)
     search = {"C": [0.1, 1, 10, 100, 1000]}
     folds = KFold(4, shuffle=True, random_state=0)
@@ -117,7 +117,7 @@ def systems(task, draw, names):
 
 
 @contextmanager
-def as_it_was():
+def without_offsets():
     """A context in which discriminants make nothing up for means of few rows."""
     with patch.object(_discriminant, "_OF_NOISE", 0):
         yield
@@ -149,10 +149,10 @@ def report(cells):
             **{"log-loss": means["log-loss"].map("{:.3f}".format)}
         )
         wide = by_set["accuracy"].unstack("system")
-        gains = wide[[DEFAULT]].to_numpy() - wide[[AS_WAS, LOGISTIC]]
+        gains = wide[[DEFAULT]].to_numpy() - wide[[WITHOUT, LOGISTIC]]
         gains = gains.map("{:+.1f}".format).agg("; ".join, axis=1).unstack("rows").fillna("")
         texts += [f"## {case.capitalize()}", markdown_of(table.reset_index().set_index("rows"))]
-        texts += [f"Accuracy of the default, less that of *{AS_WAS}*; of *{LOGISTIC}*:"]
+        texts += [f"Accuracy of the default, less that of *{WITHOUT}*; of *{LOGISTIC}*:"]
         texts += [markdown_of(gains)]
     return "\n\n".join(texts)
 

@@ -161,7 +161,7 @@ def test_program_of_uneven_classes(capsys, monkeypatch, tmp_path):
     for case in (uneven.COME, uneven.TAIL, uneven.RARE):
         assert f"## {case.capitalize()}" in printed
     found = re.findall(r"\| 60 \| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+)", printed)
-    assert [system for system, *_ in found] == 3 * [uneven.DEFAULT, uneven.AS_WAS, uneven.LOGISTIC]
+    assert [system for system, *_ in found] == 3 * [uneven.DEFAULT, uneven.WITHOUT, uneven.LOGISTIC]
     accuracy = {case: float(one[1]) for case, one in zip("ctr", found[::3], strict=True)}
     assert accuracy["c"] > 30 and accuracy["r"] > 80
 

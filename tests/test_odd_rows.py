@@ -18,6 +18,9 @@ from skclipens import (
     ZeroShotHead,
 )
 from skclipens.datasets import load_emoji
+from skclipens.embedding import EmbeddingStore
+from skclipens.exceptions import BackboneNotAvailableError
+from skclipens.heads import _another_model
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 OTHERS = ["zoo/ViT-16", "zoo/DLA"]
@@ -167,10 +170,19 @@ def test_columns_of_another_model_for_one_head(emoji, X, y, with_other):
 
 
 def test_columns_of_another_model_to_search(emoji, X, with_other, tmp_path):
-    retriever = ImageRetriever(MultiBackboneEmbedder(BACKBONES, cache=str(tmp_path)))
+    store = EmbeddingStore(tmp_path)
+    retriever = ImageRetriever(MultiBackboneEmbedder(BACKBONES, cache=store))
     assert OF_OTHER in " ".join(said(retriever.fit(with_other).search, "a bicycle"))
     assert not said(retriever.fit(X).search, "a bicycle")
     assert not said(retriever.fit(emoji[0]).search, "a bicycle")
+
+
+def test_a_model_that_cannot_be_had_is_not_asked(monkeypatch, y, with_other):
+    def missing(*args):
+        raise BackboneNotAvailableError("its weights are gone")
+
+    monkeypatch.setattr(_another_model, "likeness_to_probes", missing)
+    assert not said(ZeroShotHead("zoo/ViT-8").fit, with_other[:, WIDTH:], y)
 
 
 @pytest.mark.parametrize("seed", range(5))
