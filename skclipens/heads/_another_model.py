@@ -10,7 +10,6 @@ from .._utils._warnings import warn
 from ..backbones import Backbone
 from ..backbones._kinds import numbered_columns
 from ..embedding._probes import likeness_to_probes
-from ..exceptions import BackboneNotAvailableError
 from ._unlike import NO_CONE, likeness
 
 FEWEST = 10  # rows of which something can be said
@@ -101,5 +100,5 @@ def _is_of_another_model(block):
         return False
     try:
         return likeness_to_probes(Backbone(block.backbone), rows, block.cache) < _ALIKE
-    except (BackboneNotAvailableError, ImportError, RuntimeError):
+    except (ImportError, RuntimeError):
         return False  # stored texts need no model, and a doubt is no reason to load one in vain
