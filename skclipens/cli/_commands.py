@@ -6,13 +6,11 @@ import warnings
 from pathlib import Path
 
 import click
-import numpy as np
 import pandas as pd
 from PIL import Image
 
 import skclipens
 
-from .._utils._warnings import silent
 from ..embedding import MultiBackboneEmbedder
 from ..embedding._gaps import gaps_of, warn_of_gaps
 from ..exceptions import BackboneNotAvailableError, EmbeddingStoreError
@@ -21,8 +19,8 @@ from ..images._protocols import is_url
 from ..model_selection import FewShotSplit, compare_with_baselines
 from ..pipeline import make_backbone_pipeline
 from ..retrieval import ImageRetriever, is_file
+from ._answers import answers
 from ._files import (
-    PROBABILITY,
     TABLE_SUFFIXES,
     check_can_write,
     count_fitted,
@@ -236,11 +234,11 @@ def compare(pictures, shots, splits, class_names, raw_names, output, backbones, 
 @_OUTPUT
 @_HOW
 def predict(model, pictures, output, **options):
-    """Classify images: path, label, and the probability of each class."""
+    """Classify images: path, label, and the probability of each class if the model has these."""
     check_can_write(output, [model, *pictures])
     files = find_pictures(pictures)
     model = load_model(model, **_given(**options))
-    write_table(_answers(model, files), output)
+    write_table(answers(model, files), output)
 
 
 @cli.command()
@@ -265,7 +263,7 @@ def name(pictures, classes, output, backbones, **options):
     )
     # Nothing is learned from images: any will do, and each of the files is embedded once.
     model.fit([Image.new("RGB", (64, 64))])
-    write_table(_answers(model, files), output)
+    write_table(answers(model, files), output)
 
 
 @cli.command()
@@ -364,15 +362,3 @@ def evaluate(model, pictures, output, raw_names, **options):
         )
     accuracy = write_report(model, files, labels, output, title=str(pictures))
     click.echo(f"{output}: accuracy {accuracy:.1%}.", err=True)
-
-
-def _answers(model, files):
-    """A frame of path, label and one probability per class; empty for what cannot be read."""
-    with silent(r"\d+ of \d+ images cannot be read"):
-        proba = model.predict_proba(files)
-    read = ~np.isnan(proba).any(axis=1)
-    warn_of_gaps(~read, "have no label", files, all_may_be=True)
-    labels = np.full(len(files), None, dtype=object)
-    labels[read] = model.classes_[proba[read].argmax(axis=1)]
-    columns = {f"{PROBABILITY}{c}": proba[:, i] for i, c in enumerate(model.classes_)}
-    return pd.DataFrame({"path": names_of(files), "label": labels, **columns})
