@@ -57,7 +57,7 @@ def run(*arguments, fails=False):
 def model(photos):
     path = photos / "model.joblib"
     told = run("fit", photos / "train", "-o", path, "--cache", photos / "cache", *SMALL)
-    assert "3 classes from 12 images" in told.stderr
+    assert "model.joblib: 3 classes." in told.stderr
     return path
 
 
@@ -160,7 +160,7 @@ def test_a_search_is_its_best_model(photos, unseen, tmp_path):
 
 
 def test_names_need_no_labels(photos, unseen):
-    told = run("name", photos / "test", "--classes", "bird, shirt", *SMALL)
+    told = run("name", photos / "test", "--classes", "'bird', shirt", *SMALL)
     assert told.stdout.splitlines()[0] == "path,label,probability__bird,probability__shirt"
     assert len(told.stdout.splitlines()) == 1 + len(unseen)
     assert not told.stderr
@@ -439,6 +439,8 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     assert "has no labels" in message("fit", tmp_path / "t.csv", "-o", named)
     assert "is a model: name it so" in message("fit", photos / "train", "-o", out)
     assert "must end in .csv or .parquet" in message("predict", model, tmp_path, "-o", "out.txt")
+    told = message("fit", photos / "train", "-o", tmp_path)
+    assert "is a folder: name a file in it" in told
     nowhere = tmp_path / "nowhere" / "m"
     assert "there is no folder" in message("fit", photos / "train", "-o", nowhere)
     assert "is no model" in message("predict", unseen[0], unseen[0])
@@ -498,7 +500,7 @@ def test_the_command_runs_by_itself(photos, unseen, tmp_path):
 
     model, small = tmp_path / "m", ["--backbones", "zoo/RN20", "--head", "zero-shot"]
     told = shell("fit", photos / "train", "-o", model, *small)
-    assert told.stderr == f"{model}: 3 classes from 12 images.\n" and told.stdout == ""
+    assert told.stderr == f"{model}: 3 classes.\n" and told.stdout == ""
     rows = shell("predict", model, unseen[0], unseen[5]).stdout.splitlines()
     assert [row.split(",")[1] for row in rows[1:]] == list(
         joblib.load(model).predict(unseen[[0, 5]])

@@ -1,6 +1,7 @@
 """The commands."""
 
 import errno
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -35,6 +36,7 @@ from ._files import (
 from ._html import gallery, write_page
 
 _SAID = (ValueError, OSError, ImportError, BackboneNotAvailableError, EmbeddingStoreError)
+_QUOTED = re.compile(r"^(['\"])(.*)\1$")
 _TRUST = "Reading MODEL runs code that is in it: read only files that you trust."
 
 
@@ -60,7 +62,7 @@ def _say(message, category, *place):
 def _split(ctx, param, value):
     if value is None:
         return None
-    parts = [part.strip() for part in value.split(",") if part.strip()]
+    parts = [_QUOTED.sub(r"\2", part.strip()) for part in value.split(",") if part.strip()]
     if not parts:
         raise click.BadParameter(f"names nothing: {value!r}.")
     return parts
@@ -188,7 +190,7 @@ def fit(pictures, output, head, class_names, raw_names, backbones, **options):
     options["class_names"] = names_of_classes(class_names, labels)
     model = make_backbone_pipeline(backbones, head=head, random_state=0, **_given(**options))
     save_model(model.fit(files, labels), output, files)
-    click.echo(f"{output}: {len(model.classes_)} classes from {len(files)} images.", err=True)
+    click.echo(f"{output}: {len(model.classes_)} classes.", err=True)
 
 
 @cli.command()
