@@ -189,6 +189,8 @@ def test_a_directory_that_is_called_as_a_pretrained_model(tmp_path, monkeypatch,
         ("zoo/rn20", "did you mean 'zoo/RN20'?"),
         ("VIT-B-16-SIGLIP//weights.pt", "did you mean 'ViT-B-16-SigLIP'?"),
         ("no-such-net", "Unknown backbone 'no-such-net'.*directory that holds open_clip_config"),
+        ("/no/model", "Unknown backbone '/no/model'.*There is no directory '/no/model'."),
+        ("no/model", "There is no directory '/.*/no/model'."),  # of a path relative to another
         ("zoo", "Unknown backbone 'zoo'"),  # a group; resolve_backbones knows it
         ("RN50/laion2b", "no pretrained weights 'laion2b' of 'RN50', only openai, yfcc15m, cc12m"),
         (TINY, rf"no pretrained weights 'openai' of '{TINY}'.*'{TINY}//path/to/file'"),

@@ -2,6 +2,7 @@
 
 import operator
 import pickle
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
+from safetensors.numpy import load_file, save_file
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
@@ -29,7 +31,7 @@ from skclipens import (
     MultiBackboneEmbedder,
     list_backbones,
 )
-from skclipens.backbones import load_backbone
+from skclipens.backbones import Backbone, load_backbone
 from skclipens.cascade import CascadeClassifier, CascadeEnsemble
 from skclipens.cascade._thresholds import choose, sweep
 from skclipens.datasets import load_emoji
@@ -453,6 +455,38 @@ def test_frames_and_global_output_settings(pictures, paths, y):
     expected = clf.predict_proba(paths)
     with sklearn.config_context(transform_output="pandas"):
         assert_array_equal(clf.fit(pictures["path"], y).predict_proba(pictures["path"]), expected)
+
+
+def test_an_embedder_that_was_changed_after_fit(paths, y):
+    clf = make(["zoo/ViT-8"], estimator=LogisticRegression()).fit(paths, y)
+    for changed, block in [({"views": "mirror"}, "@views"), ({"features": "pooled"}, "@pooled")]:
+        clf.set_params(embedder=CLIPEmbedder(**changed))
+        message = f"gives the block 'zoo/ViT-8{block}', and gave 'zoo/ViT-8'. Set its features"
+        with pytest.raises(ValueError, match=message):
+            clf.predict(paths)
+    clf.set_params(embedder=CLIPEmbedder(normalize=False))
+    with pytest.warns(UserWarning, match="Classifier has changed since fit: normalize") as caught:
+        clf.predict(paths)
+    assert len(caught) == 1
+    clf.fit(paths, y).predict(paths)
+    mirrored = CLIPEmbedder(views="mirror")
+    clf.set_params(embedder=mirrored, cost={"zoo/ViT-8": 1}).fit(paths, y).predict(paths)
+    clf.set_params(embedder__views="crops")
+    with pytest.warns(UserWarning, match="has changed since fit: backbones, features or views"):
+        clf.predict(paths)
+
+
+def test_weights_that_are_written_over_after_fit(paths, y, tmp_path):
+    shutil.copytree(Backbone("zoo/ViT-8").folder, tmp_path / "model")
+    name = str(tmp_path / "model")
+    clf = make([name], estimator=LogisticRegression(), cost={name: 1}).fit(paths, y)
+    weights = next((tmp_path / "model").glob("*.safetensors"))
+    tensors = load_file(weights)
+    save_file(
+        {key: np.asarray(1.01 * one + 0.01, one.dtype) for key, one in tensors.items()}, weights
+    )
+    with pytest.warns(UserWarning, match="has changed since fit: the weights of '.*model'"):
+        clf.predict(paths)
 
 
 def test_embedder_is_used_and_not_changed(paths, y, table):

@@ -13,12 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.svm import LinearSVC
 
 import skclipens
 from skclipens import ImageRetriever, MultiBackboneEmbedder, cli, make_backbone_pipeline
 from skclipens.cli import _commands
 from skclipens.datasets import load_emoji, load_folder
+from skclipens.labels import OpenSetClassifier
 from skclipens.model_selection import FewShotSplit, compare_with_baselines
 from skclipens.pipeline import BackbonePipeline
 
@@ -54,7 +57,7 @@ def run(*arguments, fails=False):
 def model(photos):
     path = photos / "model.joblib"
     told = run("fit", photos / "train", "-o", path, "--cache", photos / "cache", *SMALL)
-    assert "3 classes from 12 images" in told.stderr
+    assert "model.joblib: 3 classes." in told.stderr
     return path
 
 
@@ -103,6 +106,48 @@ def test_predict_takes_models_of_the_library_files_and_tables(photos, unseen, tm
     assert "Warning: 1 of 4 images cannot be read and have no label: " in told.stderr
 
 
+def test_labels_are_those_that_the_model_predicts(photos, unseen, tmp_path):
+    paths, labels = load_folder(photos / "train", return_X_y=True)
+    known = labels != "geometric shape"
+    rejects = OpenSetClassifier(LogisticRegression(C=10), reject_rate=0.3, cv=4)
+    clf = make_backbone_pipeline(BACKBONES, estimator=rejects).fit(paths[known], labels[known])
+    expected = clf.predict(unseen)
+    assert 0 < (expected == "").sum() < len(unseen)
+    joblib.dump(clf, tmp_path / "m")
+    run("predict", tmp_path / "m", photos / "test", "-o", tmp_path / "p.csv")
+    frame = pd.read_csv(tmp_path / "p.csv", keep_default_na=False)
+    assert frame["label"].tolist() == expected.tolist()
+    np.testing.assert_allclose(frame.iloc[:, 2:].astype(float), clf.predict_proba(unseen))
+
+    told = run("evaluate", tmp_path / "m", photos / "test", "-o", tmp_path / "r.html", fails=True)
+    assert "It knows bird, clothing. Call images of none of these 'rejected'." in told.stderr
+    shutil.copytree(photos / "test", tmp_path / "test")
+    (tmp_path / "test" / "geometric_shape").rename(tmp_path / "test" / "rejected")
+    told = run("evaluate", tmp_path / "m", tmp_path / "test", "-o", tmp_path / "r.html")
+    true = np.repeat(["bird", "clothing", ""], 4)
+    assert f"accuracy {(expected == true).mean():.1%}" in told.stderr
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert f"<td>{(expected == '').sum()} are called &#x27;rejected&#x27;</td>" in page
+    assert "<td>2 of 2 that the model knows</td>" in page
+    shutil.rmtree(tmp_path / "test" / "bird")
+    shutil.rmtree(tmp_path / "test" / "clothing")
+    told = run("evaluate", tmp_path / "m", tmp_path / "test", "-o", tmp_path / "r.html")
+    assert f"accuracy {(expected[-4:] == '').mean():.1%}" in told.stderr
+
+
+def test_a_model_without_probabilities_has_labels_alone(photos, unseen, tmp_path):
+    paths, labels = load_folder(photos / "train", return_X_y=True)
+    clf = make_backbone_pipeline(BACKBONES, estimator=LinearSVC()).fit(paths, labels)
+    joblib.dump(clf, tmp_path / "m")
+    run("predict", tmp_path / "m", photos / "test", "-o", tmp_path / "p.csv")
+    frame = pd.read_csv(tmp_path / "p.csv")
+    assert list(frame.columns) == ["path", "label"]
+    assert frame["label"].tolist() == clf.predict(unseen).tolist()
+    page = tmp_path / "r.html"
+    told = run("evaluate", tmp_path / "m", photos / "test", "-o", page, fails=True)
+    assert "LinearSVC has no probabilities to report on" in told.stderr
+
+
 def test_a_search_is_its_best_model(photos, unseen, tmp_path):
     train = load_folder(photos / "train")
     clf = make_backbone_pipeline("zoo/RN20", head="linear", random_state=0)
@@ -115,7 +160,7 @@ def test_a_search_is_its_best_model(photos, unseen, tmp_path):
 
 
 def test_names_need_no_labels(photos, unseen):
-    told = run("name", photos / "test", "--classes", "bird, shirt", *SMALL)
+    told = run("name", photos / "test", "--classes", "'bird', shirt", *SMALL)
     assert told.stdout.splitlines()[0] == "path,label,probability__bird,probability__shirt"
     assert len(told.stdout.splitlines()) == 1 + len(unseen)
     assert not told.stderr
@@ -394,6 +439,8 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     assert "has no labels" in message("fit", tmp_path / "t.csv", "-o", named)
     assert "is a model: name it so" in message("fit", photos / "train", "-o", out)
     assert "must end in .csv or .parquet" in message("predict", model, tmp_path, "-o", "out.txt")
+    told = message("fit", photos / "train", "-o", tmp_path)
+    assert "is a folder: name a file in it" in told
     nowhere = tmp_path / "nowhere" / "m"
     assert "there is no folder" in message("fit", photos / "train", "-o", nowhere)
     assert "is no model" in message("predict", unseen[0], unseen[0])
@@ -453,7 +500,7 @@ def test_the_command_runs_by_itself(photos, unseen, tmp_path):
 
     model, small = tmp_path / "m", ["--backbones", "zoo/RN20", "--head", "zero-shot"]
     told = shell("fit", photos / "train", "-o", model, *small)
-    assert told.stderr == f"{model}: 3 classes from 12 images.\n" and told.stdout == ""
+    assert told.stderr == f"{model}: 3 classes.\n" and told.stdout == ""
     rows = shell("predict", model, unseen[0], unseen[5]).stdout.splitlines()
     assert [row.split(",")[1] for row in rows[1:]] == list(
         joblib.load(model).predict(unseen[[0, 5]])

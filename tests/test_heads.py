@@ -199,6 +199,7 @@ def test_names_of_classes(labels, class_names, expected):
         ([0, 1], None, "Label 0 is not a string.*class_names: a list.*or a dict"),
         ([0, 3], ["cat", "dog"], r"no name for label 3; it names the labels \[0, 1\]"),
         ([-2, 0], ["cat", "dog"], "no name for label -2"),
+        ([0, 1], {"a": "cat", "b": "dog"}, "StackingClassifier, number the labels: give a list"),
         (["a", "b"], {"a": "cat"}, r"no name for label 'b'; it names the labels \['a'\]"),
         (["a", "b"], ["cat", "dog"], "no name for label 'a'"),
     ],
@@ -263,6 +264,8 @@ def test_names_alone_make_a_classifier(X, y):
         head.predict(X[:, :-1])
     with pytest.raises(ValueError, match="needs the backbone"):
         ZeroShotHead().set_classes(["cat", "dog"])
+    with pytest.raises(ValueError, match=r"classes is a set\. .* with a value for each class, in"):
+        head.set_classes({"cat", "dog"})
 
 
 def test_one_name_searches_rows(X):

@@ -81,6 +81,12 @@ def test_a_folder_that_cannot_be_read_is_an_error(folder, monkeypatch):
         MultiBackboneEmbedder("zoo/RN20").embed_to(folder.parent / "table", folder)
 
 
+def test_accents_of_a_mac_are_those_of_others(tmp_path):
+    spread(tmp_path, "l\u00e4nd", "mu\u0308ll")
+    _, labels = load_folder(tmp_path, return_X_y=True)
+    assert sorted(set(labels)) == ["l\u00e4nd", "m\u00fcll"]
+
+
 def test_folders_that_cannot_be_classes(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no folder '.*nowhere'"):
         load_folder(tmp_path / "nowhere")
@@ -280,7 +286,8 @@ def test_names_of_pictures_keep_their_zeros(folder):
     [
         (b"path,label,label\nzoo/0.PNG,a,b", "has the column 'label' twice: rename one"),
         (b"path,label\nzoo/0.PNG,a\nzoo/0.PNG, ", "'label' .* is empty in 1 rows; .* row 1"),
-        (b"path;label\nzoo/0.PNG;a", "none of the columns path.*'path;label'"),
+        (b"path;label\nzoo/0.PNG;a", "t.csv' has ';' between its values. Write it with commas"),
+        (b"path\tlabel\nzoo/0.PNG\ta", r"t.csv' has '\\t' between its values"),
         (b"path,label\nzoo/0.PNG,m\xfcll", "t.csv' is no table of values between commas, in UTF-8"),
         (b"path,label\nzoo/0.PNG,a\nzoo/0.PNG,a,b", "t.csv' is no table .* line 3"),
         (b"", "t.csv' is no table .*No columns"),

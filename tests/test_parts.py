@@ -18,8 +18,10 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -29,6 +31,7 @@ from skclipens import (
 )
 from skclipens._utils import _folds
 from skclipens.datasets import load_emoji
+from skclipens.labels import OpenSetClassifier
 from skclipens.utils import skops_trusted_types
 
 pytest.importorskip("pyarrow")
@@ -256,6 +259,27 @@ def test_predictions_over_files_are_those_in_memory(folder, table, tmp_path):
     pipe = make_pipeline(MultiBackboneEmbedder(BACKBONES), nameless)
     with pytest.raises(ValueError, match=r"pass what reads them, classifier\[-1\]"):
         predict_embeddings(pipe, folder)
+
+
+def test_labels_over_files_are_those_that_the_classifier_predicts(folder, table, tmp_path):
+    X, y = table
+    known = y < "person"
+    rejects = OpenSetClassifier(LogisticRegression(max_iter=50), reject_rate=0.2)
+    with_threshold = FixedThresholdClassifier(LinearDiscriminantHead(), threshold=0.999)
+    for classifier in (rejects.fit(X[known], y[known]), with_threshold.fit(X, known)):
+        found = predict_embeddings(classifier, folder)
+        expected, proba = classifier.predict(X), classifier.predict_proba(X)
+        assert_array_equal(found["label"], expected)
+        assert (expected != classifier.classes_[proba.argmax(axis=1)]).any()
+        assert_allclose(found["probability"], proba.max(axis=1), **CLOSE)
+    without = LinearSVC().fit(X, y)
+    found = predict_embeddings(without, folder)
+    assert_array_equal(found["label"], without.predict(X))
+    assert list(found.columns) == ["label"]
+    with pytest.raises(ValueError, match="to is for probabilities, and LinearSVC has none"):
+        predict_embeddings(without, folder, to=tmp_path / "to")
+    with pytest.raises(ValueError, match="Ridge predicts no labels"):
+        predict_embeddings(Ridge().fit(X, known), folder)
 
 
 def assert_same_ensemble(found, expected, X):

@@ -360,6 +360,16 @@ def test_the_limit_is_checked(tmp_path, max_bytes):
         EmbeddingStore(False)
 
 
+@pytest.mark.parametrize("path", ["", "True"])
+def test_a_text_that_is_no_folder(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"'{path}' names no folder for a store"):
+        MultiBackboneEmbedder("zoo/ViT-8", cache=path).fit_transform(
+            [np.zeros((8, 8, 3), np.uint8)]
+        )
+    assert not list(tmp_path.iterdir())
+
+
 def test_pickles(cache):
     cache.put_many([b"key"], "model", [[1, 2]])
     copy = pickle.loads(pickle.dumps(cache))

@@ -105,7 +105,7 @@ def check_range(X, names=None):
     )
 
 
-def refuse_no_column(values, name):
+def refuse_no_column(values, name, of="row"):
     """Raise ValueError if what is to have a value for each row is in no order, or is one text.
 
     Parameters
@@ -113,11 +113,13 @@ def refuse_no_column(values, name):
     values : object
     name : str
         What the values are called.
+    of : str
+        What has a value each.
     """
     if isinstance(values, (str, bytes, Mapping, Set, Iterator)):
         raise ValueError(
             f"{name} is a {type(values).__name__}. Give a list, an array or a column, with a value "
-            "for each row in the order of the rows."
+            f"for each {of}, in their order."
         )
 
 

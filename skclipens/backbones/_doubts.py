@@ -14,13 +14,15 @@ from ._prompts import prompts_of
 
 _NEARLY_ALL = 0.9
 _CODE = re.compile(
-    r"0\d+|\d{5,}|\d+\.0+"
-    r"|[a-z]{1,3}[-_ ]?\d{5,}"  # as of WordNet. Shorter ones may be names: "A320", "mp3"
+    r"0\d+|\d{5,}"
+    r"|[a-z]{1,3}([-_ ]\d{4,}|\d{5,})"  # as of WordNet. Shorter ones may be names: "A320", "mp3"
     r"|(cls|class|category|label|id|target)[-_ ]?\d+"
     r"|(?=[a-f]*\d)[\da-f-]{8,}"
     r"|true|false|yes|no|positive|negative",  # as sheets write truth
     re.IGNORECASE,
 )
+# Codes where nothing follows, unlike in "10 euro".
+_NUMBER_ALONE = re.compile(r"\d{2,}|v?\d+(\.\d+)+", re.IGNORECASE)
 _RUN_TOGETHER = re.compile(r"[^\W_]*[a-z][A-Z][a-z][^\W_]*")
 _NUMBER = re.compile(r"(?P<letter>[a-z]?)(?P<number>\d+)", re.IGNORECASE)
 _LED = re.compile(r"(?P<code>[a-z]?\d+)[\W_]+(?P<words>[^\W\d_].*)", re.IGNORECASE)
@@ -92,7 +94,8 @@ def _of_tokens(backbone, names, templates):
 
 def _codes(names):
     """What to say where nearly all names are codes. A single digit may be the name of a digit."""
-    codes = [name for name in names if _CODE.fullmatch(name.strip())]
+    kinds = (_CODE, _NUMBER_ALONE)
+    codes = [name for name in names if any(kind.fullmatch(name.strip()) for kind in kinds)]
     codes = list(names) if _are_numbers(names) else codes
     n_digits = sum(len(name) == 1 and name.isdigit() for name in names)
     if not codes or len(codes) < max(_NEARLY_ALL * (len(names) - n_digits), len(names) / 2):

@@ -147,8 +147,16 @@ def _check_architecture(architecture, spec):
     raise ValueError(
         f"Unknown backbone {spec!r}{_did_you_mean(similar)} A backbone is 'zoo/NAME', 'NAME/TAG' "
         "as open_clip.list_pretrained() lists them, or weights of your own: 'NAME//path/to/file', "
-        f"or a directory that holds {CONFIG}."
+        f"or a directory that holds {CONFIG}.{_no_directory(spec)}"
     )
+
+
+def _no_directory(spec):
+    """Where there is no directory, as where one was moved or the spec is relative to another."""
+    directory = _directory(spec)
+    if "//" in spec or directory.is_dir():
+        return ""
+    return f" There is no directory {str(directory)!r}."
 
 
 def _did_you_mean(similar, family=""):

@@ -71,3 +71,7 @@ class BaseCascade(VersionsMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEsti
             Labels.
         """
         return self.predict_with_cost(X).labels
+
+    def _labels_and_proba(self, X):
+        found = self.predict_with_cost(X)
+        return found.labels, found.proba

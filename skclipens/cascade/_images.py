@@ -211,7 +211,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         self.cascade_ = cascade.fit(table, y, sample_weight=sample_weight, groups=groups)
         self.classes_ = self.cascade_.classes_
         self.backbones_ = [parse_kind(block).backbone for block in self.cascade_.block_names_]
-        self._note_weights(backbones)
+        self._note_embedding(backbones)
         check_column(self, X, reset=True)
         return self
 
@@ -226,6 +226,20 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
                 "one: set features to 'projected' or 'pooled', and keep_plain to False."
             )
         return blocks[0].kind.name
+
+    def _settings(self):
+        """What embeddings depend on, beside backbones and weights, of an embedder of ours."""
+        embedder = self._make_embedder(self.backbones_[0])
+        return embedder._settings() if isinstance(embedder, BaseEmbedder) else {}
+
+    def _refuse_other_blocks(self):
+        """Raise ValueError where the embedder no longer gives the blocks of ``fit``."""
+        for name, block in zip(self.backbones_, self.cascade_.block_names_, strict=True):
+            if (now := self._block_of(name)) != block:
+                raise ValueError(
+                    f"embedder has changed since fit: it gives the block {now!r}, and gave "
+                    f"{block!r}. Set its features and views back, or fit again."
+                )
 
     def _check_before_embedding(self, blocks, y, sample_weight, groups):
         """Raise what the estimator of the last stage would raise, before images are embedded."""
@@ -314,9 +328,21 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
                 The stage that decided; 0 is the first.
             cost : ndarray of shape (n,)
                 Summed costs of the backbones that embedded the image.
+
+        Raises
+        ------
+        ValueError
+            If `embedder` gives other features than in ``fit``, or views in place of images.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If weights or other parameters of `embedder` have changed since ``fit``.
         """
         check_is_fitted(self)
         check_column(self, X, reset=False)
+        self._refuse_other_blocks()
+        self._doubt_changes()
         parts = [self.cascade_._run(*part) for part in self._parts(as_image_list(X))]
         return Bunch(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 

@@ -1,18 +1,17 @@
 """The commands."""
 
 import errno
+import re
 import sys
 import warnings
 from pathlib import Path
 
 import click
-import numpy as np
 import pandas as pd
 from PIL import Image
 
 import skclipens
 
-from .._utils._warnings import silent
 from ..embedding import MultiBackboneEmbedder
 from ..embedding._gaps import gaps_of, warn_of_gaps
 from ..exceptions import BackboneNotAvailableError, EmbeddingStoreError
@@ -21,8 +20,8 @@ from ..images._protocols import is_url
 from ..model_selection import FewShotSplit, compare_with_baselines
 from ..pipeline import make_backbone_pipeline
 from ..retrieval import ImageRetriever, is_file
+from ._answers import answers
 from ._files import (
-    PROBABILITY,
     TABLE_SUFFIXES,
     check_can_write,
     count_fitted,
@@ -37,6 +36,7 @@ from ._files import (
 from ._html import gallery, write_page
 
 _SAID = (ValueError, OSError, ImportError, BackboneNotAvailableError, EmbeddingStoreError)
+_QUOTED = re.compile(r"^(['\"])(.*)\1$")
 _TRUST = "Reading MODEL runs code that is in it: read only files that you trust."
 
 
@@ -62,7 +62,7 @@ def _say(message, category, *place):
 def _split(ctx, param, value):
     if value is None:
         return None
-    parts = [part.strip() for part in value.split(",") if part.strip()]
+    parts = [_QUOTED.sub(r"\2", part.strip()) for part in value.split(",") if part.strip()]
     if not parts:
         raise click.BadParameter(f"names nothing: {value!r}.")
     return parts
@@ -190,7 +190,7 @@ def fit(pictures, output, head, class_names, raw_names, backbones, **options):
     options["class_names"] = names_of_classes(class_names, labels)
     model = make_backbone_pipeline(backbones, head=head, random_state=0, **_given(**options))
     save_model(model.fit(files, labels), output, files)
-    click.echo(f"{output}: {len(model.classes_)} classes from {len(files)} images.", err=True)
+    click.echo(f"{output}: {len(model.classes_)} classes.", err=True)
 
 
 @cli.command()
@@ -236,11 +236,11 @@ def compare(pictures, shots, splits, class_names, raw_names, output, backbones, 
 @_OUTPUT
 @_HOW
 def predict(model, pictures, output, **options):
-    """Classify images: path, label, and the probability of each class."""
+    """Classify images: path, label, and the probability of each class if the model has these."""
     check_can_write(output, [model, *pictures])
     files = find_pictures(pictures)
     model = load_model(model, **_given(**options))
-    write_table(_answers(model, files), output)
+    write_table(answers(model, files), output)
 
 
 @cli.command()
@@ -265,7 +265,7 @@ def name(pictures, classes, output, backbones, **options):
     )
     # Nothing is learned from images: any will do, and each of the files is embedded once.
     model.fit([Image.new("RGB", (64, 64))])
-    write_table(_answers(model, files), output)
+    write_table(answers(model, files), output)
 
 
 @cli.command()
@@ -364,15 +364,3 @@ def evaluate(model, pictures, output, raw_names, **options):
         )
     accuracy = write_report(model, files, labels, output, title=str(pictures))
     click.echo(f"{output}: accuracy {accuracy:.1%}.", err=True)
-
-
-def _answers(model, files):
-    """A frame of path, label and one probability per class; empty for what cannot be read."""
-    with silent(r"\d+ of \d+ images cannot be read"):
-        proba = model.predict_proba(files)
-    read = ~np.isnan(proba).any(axis=1)
-    warn_of_gaps(~read, "have no label", files, all_may_be=True)
-    labels = np.full(len(files), None, dtype=object)
-    labels[read] = model.classes_[proba[read].argmax(axis=1)]
-    columns = {f"{PROBABILITY}{c}": proba[:, i] for i, c in enumerate(model.classes_)}
-    return pd.DataFrame({"path": names_of(files), "label": labels, **columns})

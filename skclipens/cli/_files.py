@@ -164,6 +164,8 @@ def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
     for source in sources:
         if Path(path).exists() and Path(source).exists() and os.path.samefile(path, source):
             raise ValueError(f"The output {path!r} is read, too: give it another name.")
+    if Path(path).is_dir():
+        raise ValueError(f"The output {path!r} is a folder: name a file in it.")
     if suffixes is None:
         if path.lower().endswith((*TABLE_SUFFIXES, *IMAGE_SUFFIXES)):
             raise ValueError(f"The output {path!r} is a model: name it so, such as model.joblib.")

@@ -13,19 +13,23 @@ from sklearn.metrics import (
 
 import skclipens
 
+from .._utils._answers import labels_and_proba
 from .._utils._messages import listed
+from .._utils._values import with_label
 from .._utils._warnings import each_warning_once, silent
 from ..embedding._base import BaseEmbedder
-from ..embedding._gaps import gaps_of, readable, warn_of_gaps
+from ..embedding._gaps import readable, warn_of_gaps
 from ..images._wrapped import name_of
 from ..inspection import ReliabilityDisplay, RoutingWeightsDisplay
 from ..metrics import expected_calibration_error
+from ._answers import embedded
 from ._files import count_fitted
 from ._html import axes, gallery, paragraph, plot, section, table, write_page
 
 _N_MISTAKES = 24
 _N_CONFUSIONS = 10
 _MOST_NUMBERS = 30  # classes of which a matrix shows its numbers
+_REJECTED = "rejected"  # in place of no label
 _SAME = 1e-6  # weights that differ by less are the same
 
 
@@ -35,14 +39,16 @@ class Answers(NamedTuple):
     files: np.ndarray
     labels: np.ndarray
     classes: np.ndarray
+    predicted: np.ndarray
     proba: np.ndarray  # (n, C)
+    rejected: str | int | None  # what images of none of the classes are called
     weights: np.ndarray | None  # (n, E), where the model has routing weights
     experts: np.ndarray | None
 
-    @property
-    def predicted(self):
-        """Labels of the largest probabilities."""
-        return self.classes[self.proba.argmax(axis=1)]
+    def of_classes(self):
+        """Labels and probabilities of the images that are of one of the classes."""
+        known = np.isin(self.labels, self.classes)
+        return self.labels[known], self.proba[known]
 
 
 @each_warning_once()
@@ -98,41 +104,66 @@ def ask(model, files, labels):
     last = model[-1]
     if not hasattr(last, "predict_proba"):
         raise ValueError(f"{type(last).__name__} has no probabilities to report on.")
-    # What is text in a folder may be a number in a table.
-    written, classes = np.asarray(labels).astype(str), {str(one): one for one in last.classes_}
-    unknown = [one for one in np.unique(written).tolist() if one not in classes]
-    if unknown:
-        known = listed(last.classes_.tolist(), most=5, write=str)
-        raise ValueError(
-            f"The model does not know {len(unknown)} of the classes; the first is {unknown[0]!r}. "
-            f"It knows {known}. With a model that was fitted with --raw-names, give this option "
-            "here, too."
-        )
-    labels = np.array([classes[one] for one in written.tolist()], last.classes_.dtype)
-    table = model[:-1].transform(files)
-    gaps = gaps_of(table)
+    rejected = _label_of_rejected(last)
+    labels = _as_the_model_writes(labels, last.classes_, rejected)
+    table, gaps = embedded(model, files)
     warn_of_gaps(gaps, "are left out", files)
     table, files, labels = readable([table, files, labels], gaps)
+    predicted, proba = labels_and_proba(last, table)
+    if rejected == _REJECTED:
+        predicted = with_label(predicted, predicted == "", rejected)
     weights = last.routing_weights(table) if hasattr(last, "routing_weights") else None
     names = getattr(last, "expert_names_", None)
-    return Answers(files, labels, last.classes_, last.predict_proba(table), weights, names)
+    return Answers(files, labels, last.classes_, predicted, proba, rejected, weights, names)
+
+
+def _label_of_rejected(classifier):
+    """What is written of images of none of the classes; None of a classifier that rejects none."""
+    if not hasattr(classifier, "_label_of_rejected"):
+        return None
+    label = classifier._label_of_rejected()
+    return _REJECTED if label == "" else label  # neither a folder nor a table can have no label
+
+
+def _as_the_model_writes(labels, classes, rejected):
+    """Labels as those of the model: what is text in a folder may be a number in a table."""
+    known = {str(one): one for one in classes}
+    if rejected is not None:
+        known.setdefault(str(rejected), rejected)
+    written = np.asarray(labels).astype(str)
+    unknown = [one for one in np.unique(written).tolist() if one not in known]
+    if unknown:
+        named = listed(classes.tolist(), most=5, write=str)
+        none = f" Call images of none of these {rejected!r}." if rejected is not None else ""
+        raise ValueError(
+            f"The model does not know {len(unknown)} of the classes; the first is {unknown[0]!r}. "
+            f"It knows {named}.{none} With a model that was fitted with --raw-names, give this "
+            "option here, too."
+        )
+    return np.array([known[one] for one in written.tolist()])
 
 
 def _summary(answers, model):
     seen = np.unique(answers.labels)
     recall = recall_score(answers.labels, answers.predicted, labels=seen, average="macro")
-    error = expected_calibration_error(answers.labels, answers.proba, labels=answers.classes)
+    n_known = np.count_nonzero(np.isin(seen, answers.classes))
     n_fitted = count_fitted(model, answers.files)
     of_fit = f", {n_fitted} of which the model was fitted on" if n_fitted else ""
     rows = {
         "Images": f"{len(answers.files)}{of_fit}",
-        "Classes": f"{len(seen)} of {len(answers.classes)} that the model knows",
+        "Classes": f"{n_known} of {len(answers.classes)} that the model knows",
         "Accuracy": f"{accuracy_score(answers.labels, answers.predicted):.1%}",
         "Mean recall of the classes": f"{recall:.1%}",
-        "Expected calibration error": f"{error:.3f}",
-        "Backbones": ", ".join(_backbones_of(model)),
-        "Made by": f"skclipens {skclipens.__version__}",
     }
+    if answers.rejected is not None:
+        n_rejected = np.count_nonzero(answers.predicted == answers.rejected)
+        rows["Of none of the classes"] = f"{n_rejected} are called {answers.rejected!r}"
+    if n_known:
+        labels, proba = answers.of_classes()
+        error = expected_calibration_error(labels, proba, labels=answers.classes)
+        rows["Expected calibration error"] = f"{error:.3f}"
+    rows["Backbones"] = ", ".join(_backbones_of(model))
+    rows["Made by"] = f"skclipens {skclipens.__version__}"
     return table(["Summary", ""], rows.items())
 
 
@@ -192,10 +223,11 @@ def _scores_of_classes(answers):
 
 
 def _reliability(answers):
+    labels, proba = answers.of_classes()
+    if not len(labels):
+        return ""
     ax = axes(5, 5)
-    ReliabilityDisplay.from_predictions(
-        answers.labels, answers.proba, labels=answers.classes, name="model", ax=ax
-    )
+    ReliabilityDisplay.from_predictions(labels, proba, labels=answers.classes, name="model", ax=ax)
     return section("Reliability", plot(ax, "reliability diagram"))
 
 
@@ -218,11 +250,14 @@ def _trust(answers):
 
 def _mistakes(answers):
     confidence = answers.proba.max(axis=1)
+    likeliest = answers.predicted == answers.classes[answers.proba.argmax(axis=1)]
     wrong = np.flatnonzero(answers.predicted != answers.labels)
     first = wrong[np.argsort(-confidence[wrong], kind="stable")][:_N_MISTAKES]
     captions = [
         [
-            f"{answers.predicted[i]} ({confidence[i]:.0%})",
+            f"{answers.predicted[i]} ({confidence[i]:.0%})"
+            if likeliest[i]
+            else answers.predicted[i],
             f"is: {answers.labels[i]}",
             name_of(answers.files[i]) or f"picture {i}",
         ]

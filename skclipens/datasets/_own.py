@@ -2,6 +2,7 @@
 
 import os
 import reprlib
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -264,6 +265,7 @@ def _existing_folder(path):
 
 
 def _readable_name(folder):
+    folder = unicodedata.normalize("NFC", folder)  # a Mac writes letters and accents apart
     return " ".join(folder.replace("_", " ").replace("-", " ").split()) or folder
 
 

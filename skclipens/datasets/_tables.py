@@ -1,5 +1,7 @@
 """Files of tables, as they are written: a CSV file has text only."""
 
+import re
+
 import numpy as np
 
 from .._utils._extras import lacking
@@ -53,6 +55,11 @@ def _read_csv(path, text):
         raise ValueError(
             f"{str(path)!r} is no table of values between commas, in UTF-8: {str(error).strip()}"
         ) from error
+    if len(names) == 1 and (between := re.search(r"[;\t|]", str(names[0]))):
+        raise ValueError(
+            f"{str(path)!r} has {between[0]!r} between its values. Write it with commas, as "
+            "DataFrame.to_csv does."
+        )
     for name in text:
         if names.count(name) > 1:
             raise ValueError(f"{str(path)!r} has the column {name!r} twice: rename one.")

@@ -11,7 +11,6 @@ from .._utils._images import check_column
 from .._utils._linalg import normalize_blocks, side_by_side
 from .._utils._progress import progress
 from .._utils._sklearn import InOrder, Interval, StrOptions, as_output, fit_context
-from .._utils._warnings import warn
 from ..backbones import load_backbones
 from ..backbones._available import check_available
 from ..backbones._devices import resolve_device, resolve_precision
@@ -69,8 +68,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         if as_store(self.cache) is None:  # with a store, no model may be needed
             for backbone in self._backbones():
                 check_available(backbone)
-        self._note_weights(self._backbones())
-        self._fitted_settings = self._settings()
+        self._note_embedding(self._backbones())
         check_column(self, X, reset=True)
         return self
 
@@ -120,20 +118,6 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         """What embeddings depend on, beside weights and the machine."""
         blocks = [(block.kind.name, block.views) for block in self._blocks()]
         return {"columns": blocks, "decode": self.decode, "normalize": self.normalize}
-
-    def _doubt_changes(self):
-        """Warn where embeddings are no longer what they were in ``fit``."""
-        before = getattr(self, "_fitted_settings", None)
-        if before is None:
-            return
-        changed = [name for name, value in self._settings().items() if value != before[name]]
-        changed = ["backbones, features or views" if one == "columns" else one for one in changed]
-        changed += self._changed_weights()
-        if changed:
-            warn(
-                f"This embedder has changed since fit: {', '.join(changed)}. What follows was "
-                "fitted on other embeddings: fit again."
-            )
 
     def _transform(self, images):
         """Embeddings, and what Pillow warns of, by row."""

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._answers import labels_and_proba, require_classes
 from ._base import BaseEmbedder
 from ._gaps import gaps_of
 from ._parts import PartedTable
@@ -20,30 +21,32 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
     Parameters
     ----------
     classifier : classifier
-        Fitted, with ``predict_proba``: an ensemble, a head, or any other of scikit-learn. It gets
-        the columns that it was fitted on, by their names, or all where it knows no names.
+        Fitted: an ensemble, a head, or any other of scikit-learn. It gets the columns that it was
+        fitted on, by their names, or all where it knows no names.
     folder : str or os.PathLike
         Folder or fsspec URL.
     to : None, str or os.PathLike, default=None
         A new or empty folder, for files of the probabilities of all classes: Parquet, float32, one
-        column for each class, in as many parts as `folder` has. None: they are not kept.
+        column for each class, in as many parts as `folder` has. None: they are not kept. Only
+        with a classifier that has ``predict_proba``.
     verbose : bool or int, default=False
         Whether to show a progress bar.
 
     Returns
     -------
     pandas.DataFrame of shape (n, 2)
-        ``label`` and ``probability`` of the likeliest class, rows in the order of the images,
-        indexed by their names. Both are missing where the image could not be read.
+        ``label``, as the classifier predicts it, and ``probability`` of the likeliest class, rows
+        in the order of the images, indexed by their names. Both are missing where the image could
+        not be read. Without ``predict_proba``, there is no ``probability``.
 
     Raises
     ------
     FileNotFoundError
         If `folder` holds no embeddings.
     ValueError
-        If a part is missing or damaged, a column is missing, `to` is not empty, or a classifier
-        that was fitted on such files is to read some that were made by other weights or settings,
-        or it is a pipeline that embeds images.
+        If a part is missing or damaged, a column is missing, `to` is not empty, or `classifier` is
+        none, has no probabilities for `to`, is a pipeline that embeds images, or was fitted on such
+        files that were made by other weights or settings.
 
     See Also
     --------
@@ -67,11 +70,7 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
     import pandas as pd
 
     check_is_fitted(classifier)
-    if isinstance(classifier, Pipeline) and isinstance(classifier.steps[0][1], BaseEmbedder):
-        raise ValueError(
-            "classifier is a pipeline that embeds images, and a table of embeddings holds none: "
-            "pass what reads them, classifier[-1]."
-        )
+    _check(classifier, to)
     names = getattr(classifier, "feature_names_in_", None)
     table = PartedTable(folder, columns=None if names is None else names.tolist())
     table.refuse_other_settings(getattr(classifier, "_table_settings", {}))
@@ -82,19 +81,33 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
         _predict, lambda start, stop: (classifier, to), verbose=verbose, desc="predicting"
     )
     in_order = sorted(done, key=lambda of_rows: of_rows[0])
-    best, probability, images = zip(*(result for _, _, result in in_order))
-    best, images = np.concatenate(best), np.concatenate(images)
-    labels = classifier.classes_[best]
-    if (best < 0).any():
-        labels = np.where(best < 0, None, labels.astype(object))
-    return pd.DataFrame(
-        {"label": labels, "probability": np.concatenate(probability)},
-        index=pd.Index(images, name="image"),
+    labels, probability, gaps, images = map(
+        np.concatenate, zip(*(result for _, _, result in in_order))
     )
+    if gaps.any():
+        of_known, labels = labels, np.full(len(gaps), None, object)
+        labels[~gaps] = of_known
+    found = pd.DataFrame({"label": labels}, index=pd.Index(images, name="image"))
+    if hasattr(classifier, "predict_proba"):
+        found["probability"] = probability
+    return found
+
+
+def _check(classifier, to):
+    if isinstance(classifier, Pipeline) and isinstance(classifier.steps[0][1], BaseEmbedder):
+        raise ValueError(
+            "classifier is a pipeline that embeds images, and a table of embeddings holds none: "
+            "pass what reads them, classifier[-1]."
+        )
+    require_classes(classifier)
+    if to is not None and not hasattr(classifier, "predict_proba"):
+        raise ValueError(
+            f"to is for probabilities, and {type(classifier).__name__} has none: leave it out."
+        )
 
 
 def _predict(table, parts, given):
-    """Positions of the likeliest classes, their probabilities, and names of the images."""
+    """Labels of the rows that are no gaps; highest probabilities, gaps and names of all rows."""
     found = [_predict_part(table, part, *given) for part in parts]
     return tuple(np.concatenate(of_parts) for of_parts in zip(*found))
 
@@ -103,16 +116,15 @@ def _predict_part(table, part, classifier, to):
     import pandas as pd
 
     frame = table.read(part)
-    gaps = gaps_of(frame)
+    gaps, labels = gaps_of(frame), classifier.classes_[:0]
     probability = np.full((len(frame), len(classifier.classes_)), np.nan, np.float32)
     if not gaps.all():
         known = frame[~gaps]
-        named = hasattr(classifier, "feature_names_in_")
+        known = known if hasattr(classifier, "feature_names_in_") else known.to_numpy()
         with table.naming(part):
-            probability[~gaps] = classifier.predict_proba(known if named else known.to_numpy())
+            labels, proba = labels_and_proba(classifier, known)
+        probability[~gaps] = np.nan if proba is None else proba
     if to is not None:
         columns = [str(label) for label in classifier.classes_]
         to.write(part[0], content_of(pd.DataFrame(probability, frame.index, columns)))
-    best = np.where(gaps, 0, probability.argmax(axis=1))
-    highest = probability[np.arange(len(frame)), best]
-    return np.where(gaps, -1, best), highest, frame.index.to_numpy(object)
+    return labels, probability.max(axis=1), gaps, frame.index.to_numpy(object)

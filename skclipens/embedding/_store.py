@@ -44,6 +44,7 @@ _AT_ONCE = 500  # rows in one statement or transaction
 _PATIENCE = 60.0  # seconds to wait for another process; a transaction takes milliseconds
 _DAMAGED = f"The file is damaged. Delete {_FILE}*: only the time to embed again is lost."
 _CLOSED = "Choose a folder that can be written to, or set SKCLIPENS_CACHE to one."
+_NO_FOLDERS = ("", "True", "False", "None")  # as a shell or a file of settings writes them
 _LOCKED = f"Another process has kept it locked for {_PATIENCE:g} s. End it, or try again later."
 _ADVICE = {
     "SQLITE_NOTADB": _DAMAGED,
@@ -109,6 +110,11 @@ class EmbeddingStore:
     def __init__(self, path=None, *, max_bytes=10 * 2**30):
         if path is False:
             raise ValueError("path is False; it is a folder, or None or True for the default one.")
+        if path in _NO_FOLDERS:
+            raise ValueError(
+                f"{path!r} names no folder for a store. Name one, or give True, which is no text, "
+                "for the default one."
+            )
         if not isinstance(max_bytes, Integral) or max_bytes < _SMALLEST_LIMIT:
             raise ValueError(f"max_bytes is at least {_SMALLEST_LIMIT} (1 MiB); got {max_bytes!r}.")
         folder = default_path() if path is None or path is True else path

@@ -3,6 +3,7 @@
 import hashlib
 
 from .._utils._versions import VersionsMixin, warn_of_others
+from .._utils._warnings import warn
 from ..backbones import Backbone
 from ._keys import image_keys
 
@@ -14,6 +15,26 @@ class WeightsMixin(VersionsMixin):
         found = {backbone.name: weights_digest(backbone) for backbone in backbones}
         self._weights_digests = {name: digest for name, digest in found.items() if digest}
         self._weights_versions = {backbone.name: _version(backbone) for backbone in backbones}
+
+    def _note_embedding(self, backbones):
+        """Keep what embeddings depend on: weights, and what a subclass has as ``_settings()``."""
+        self._note_weights(backbones)
+        self._fitted_settings = self._settings()
+
+    def _doubt_changes(self):
+        """Warn where embeddings are no longer what they were in ``fit``."""
+        before = getattr(self, "_fitted_settings", None)
+        if before is None:
+            return
+        now = self._settings()
+        changed = [name for name in before if now[name] != before[name]]
+        changed = ["backbones, features or views" if one == "columns" else one for one in changed]
+        changed += self._changed_weights()
+        if changed:
+            warn(
+                f"{type(self).__name__} has changed since fit: {', '.join(changed)}. What was "
+                "fitted on its embeddings does not fit those that it makes now: fit again."
+            )
 
     def _changed_weights(self):
         """Which weights are other ones than those that were noted, as what to say of them."""

@@ -210,7 +210,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
                     f"Expert {expert.name!r} has learned the classes that it was fitted on; only "
                     "ensembles of zero-shot heads (head='zero-shot') can take others."
                 )
-        refuse_no_column(classes, "classes")
+        refuse_no_column(classes, "classes", of="class")
         check_at_least_two(np.unique(classes))
         heads = [
             copy(head).set_classes(classes, class_names=class_names, templates=templates)

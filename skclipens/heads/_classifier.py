@@ -261,3 +261,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
         for part in row_batches(len(X), len(self.classes_), _ROWS_AT_ONCE):
             best[part] = self._logits_of(X[part]).argmax(axis=1)
         return self.classes_[best]
+
+    def _labels_and_proba(self, X):
+        logits = self._logits(X)
+        return self.classes_[logits.argmax(axis=1)], softmax(logits, axis=1)

@@ -129,7 +129,7 @@ class ZeroShotHead(BaseTextHead):
         >>> head.predict_proba(X).shape
         (2, 3)
         """
-        refuse_no_column(classes, "classes")
+        refuse_no_column(classes, "classes", of="class")
         _refuse_either_order(classes, class_names)
         templates = self.templates if templates is None else templates
         self._encode(np.unique(classes), class_names, templates)
