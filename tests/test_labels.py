@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, GroupKFold
@@ -479,6 +480,18 @@ def test_pictures_without_a_pipeline_are_refused_before_the_fit(emoji):
     for estimator in (make(), inside):
         with pytest.raises(ValueError, match=r"X holds images .* make_backbone_pipeline"):
             OpenSetClassifier(estimator).fit(paths, y)
+
+
+def test_a_classifier_that_stays_as_it_was_fitted_cannot_judge(emoji, flipped):
+    _, X, _ = emoji
+    y = flipped[0]
+    frozen = FrozenEstimator(LogisticRegression(C=1000).fit(X, y))
+    for estimator in (frozen, make_pipeline(StandardScaler(), frozen)):
+        for ask in (find_label_issues, lambda clf, *some: OpenSetClassifier(clf).fit(*some)):
+            with pytest.raises(ValueError, match=r"FrozenEstimator\(LogisticRegression\).*itself"):
+                ask(estimator, X, y)
+    unlabeled = np.where(np.arange(84) < 60, y, "")
+    assert len(suggest(frozen, X, unlabeled, 3)) == 3  # it has not learned what it is asked
 
 
 def test_groups_do_not_judge_each_other(emoji):

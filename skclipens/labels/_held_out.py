@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, indexable
 
@@ -49,6 +50,19 @@ def without_embedder(estimator, X, y):
     warn_of_gaps(gaps, "are left out", as_image_list(X), labels=y)
     refuse_splits(first, gaps)
     return first[-1], table, gaps
+
+
+def refuse_frozen(estimator):
+    """Raise ValueError if a classifier stays as it is, and so may have learned from any row."""
+    last = estimator
+    while isinstance(last, Pipeline):
+        last = last[-1]
+    if isinstance(last, FrozenEstimator):
+        raise ValueError(
+            f"estimator stays as it was fitted, FrozenEstimator({type(last.estimator).__name__}), "
+            "but rows are to be judged by a classifier that has not learned from them. Pass the "
+            "classifier itself: it is cloned and fitted."
+        )
 
 
 def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):

@@ -24,7 +24,14 @@ from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
 from ..embedding._gaps import readable, table_of
 from ..heads._classifier import LabeledScoreMixin
-from ._held_out import checked_labels, held_out_logits, logits_of, unit_table, without_embedder
+from ._held_out import (
+    checked_labels,
+    held_out_logits,
+    logits_of,
+    refuse_frozen,
+    unit_table,
+    without_embedder,
+)
 
 # Of the similarity to the nearest labelled row, beside 1 for the largest logit. It was chosen on
 # validation sets, like the two kinds of evidence: see docs/results/labels.md.
@@ -156,9 +163,10 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         ------
         ValueError
             If X and y do not fit, ``reject_label`` is a class or is not of the type of the labels,
-            no row can be judged without itself, or an image cannot be read and the embedder has
-            ``on_error="raise"``.
+            no row can be judged without itself, the estimator is frozen, or an image cannot be
+            read and the embedder has ``on_error="raise"``.
         """
+        refuse_frozen(self.estimator)
         X, y, groups = checked_labels(X, y, groups)
         check_labels(y)
         check_at_least_two(np.unique(y))
