@@ -482,6 +482,28 @@ def test_pictures_without_a_pipeline_are_refused_before_the_fit(emoji):
             OpenSetClassifier(estimator).fit(paths, y)
 
 
+def priced(X):
+    """Embeddings, and a price before them."""
+    prices = np.random.default_rng(0).normal(1e4, 2e3, len(X))
+    return pd.concat([pd.Series(prices, X.index, name="price"), X], axis=1)
+
+
+@pytest.mark.parametrize("form", ["frame", "array"])
+def test_rows_are_compared_by_their_embeddings_alone(halves, form):
+    X, y, X_test, _, _ = halves
+    plain = head = LinearDiscriminantHead()
+    some, others = priced(X), priced(X_test)
+    if form == "array":
+        blocks = {name: 1 + np.flatnonzero(X.columns.str.startswith(name)) for name in BACKBONES}
+        head = AdaptiveBackboneEnsemble(blocks, head="linear", random_state=0)
+        some, others = some.to_numpy(), others.to_numpy()
+    beside = OpenSetClassifier(head).fit(some, y)
+    assert_allclose(beside.rows_, OpenSetClassifier(plain).fit(X, y).rows_, rtol=1e-5)
+    assert np.isfinite(beside.score_samples(others)).all()
+    nothing = [""] * len(others)
+    assert_array_equal(suggest(head, others, nothing, 5), suggest(plain, X_test, nothing, 5))
+
+
 def test_a_classifier_that_stays_as_it_was_fitted_cannot_judge(emoji, flipped):
     _, X, _ = emoji
     y = flipped[0]
@@ -491,7 +513,7 @@ def test_a_classifier_that_stays_as_it_was_fitted_cannot_judge(emoji, flipped):
             with pytest.raises(ValueError, match=r"FrozenEstimator\(LogisticRegression\).*itself"):
                 ask(estimator, X, y)
     unlabeled = np.where(np.arange(84) < 60, y, "")
-    assert len(suggest(frozen, X, unlabeled, 3)) == 3  # it has not learned what it is asked
+    assert len(suggest(frozen, X, unlabeled, 3)) == 3  # of rows without a label, it may
 
 
 def test_groups_do_not_judge_each_other(emoji):

@@ -8,12 +8,14 @@ from sklearn.utils import check_array, indexable
 
 from .._utils._folds import few_shot_folds
 from .._utils._given import check_groups, warn_of_other_order
-from .._utils._linalg import unit_rows
+from .._utils._linalg import take_columns, unit_rows
 from .._utils._missing import without_mask
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import column_of_labels
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import gaps_of, refuse_splits, warn_of_gaps
+from ..ensemble import AdaptiveBackboneEnsemble
+from ..ensemble._blocks import find_blocks
 from ..heads._classifier import LogitClassifierMixin, level
 from ..images import as_image_list
 
@@ -124,6 +126,34 @@ def checked_labels(X, y, groups=None):
     return X, y, check_groups(groups, y)
 
 
-def unit_table(X):
-    """Rows of a table of numbers, each scaled to unit length."""
-    return unit_rows(check_array(without_mask(X), dtype=[np.float64, np.float32]))
+def columns_to_compare(X, estimator):
+    """Positions of the columns by which rows are alike: of embeddings, or all where none are.
+
+    Others beside embeddings, such as a price, may be of any unit.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+    estimator : classifier
+        An ensemble may say what the columns of an array are.
+
+    Returns
+    -------
+    ndarray of int
+        In ascending order.
+    """
+    n_features = _as_array(X).shape[1]
+    names = np.asarray(X.columns).astype(str) if hasattr(X, "columns") else None
+    given = estimator.blocks if isinstance(estimator, AdaptiveBackboneEnsemble) else None
+    blocks = find_blocks(given, n_features, names)
+    found = [block.columns for block in blocks if block.kind is not None]
+    return np.sort(np.concatenate(found)) if found else np.arange(n_features)
+
+
+def unit_table(X, columns):
+    """Some columns of a table of numbers, each row scaled to unit length."""
+    return unit_rows(take_columns(_as_array(X), columns))
+
+
+def _as_array(X):
+    return check_array(without_mask(X), dtype=[np.float64, np.float32])

@@ -26,6 +26,7 @@ from ..embedding._gaps import readable, table_of
 from ..heads._classifier import LabeledScoreMixin
 from ._held_out import (
     checked_labels,
+    columns_to_compare,
     held_out_logits,
     logits_of,
     refuse_frozen,
@@ -51,9 +52,9 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
     """Classify rows, and reject those that are of none of the classes.
 
     The familiarity of a row is the sum of two scores: its largest logit [1]_, and half of its
-    cosine with the nearest row that the classifier was fitted on [2]_. Both are standardised by
-    their held-out values for labelled rows. A row is rejected if it is less familiar than all but a
-    small share of the labelled rows.
+    cosine with the nearest row that the classifier was fitted on [2]_, by the columns of embeddings
+    where there are any. Both are standardised by their held-out values for labelled rows. A row is
+    rejected if it is less familiar than all but a small share of the labelled rows.
 
     Parameters
     ----------
@@ -82,8 +83,8 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         The steps before it, where images are embedded.
     offset_ : float
         Rows whose familiarity is below it are rejected.
-    rows_ : ndarray of shape (n, n_features)
-        Rows that it was fitted on, scaled to unit length.
+    rows_ : ndarray of shape (n, n_compared)
+        The columns that are compared of rows that it was fitted on, scaled to unit length.
     location_, scale_ : ndarray of shape (2,)
         What both kinds of evidence are standardised by: mean and standard deviation of labelled
         rows. The second scale is infinite where most classes have a single row, as at one shot:
@@ -173,7 +174,8 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         classifier, table, gaps = without_embedder(self.estimator, X, y)
         table, y, groups = readable([table, y, groups], gaps)
         refuse_images(table)
-        self.rows_ = unit_table(table)
+        self._compared = columns_to_compare(table, classifier)
+        self.rows_ = unit_table(table, self._compared)
         self.estimator_, self.embedder_ = clone(classifier), None
         if classifier is not self.estimator:
             self.embedder_ = clone(self.estimator)[:-1].set_output(transform="pandas").fit(X)
@@ -293,7 +295,8 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
 
     def _score_table(self, table):
         largest = logits_of(self.estimator_, table).max(axis=1)
-        return self._familiarity(np.stack([largest, self._nearest(unit_table(table))], axis=1))
+        nearest = self._nearest(unit_table(table, self._compared))
+        return self._familiarity(np.stack([largest, nearest], axis=1))
 
     def _reject_label(self):
         label, is_text = self._label_of_rejected(), self.classes_.dtype.kind in "OUT"
