@@ -8,10 +8,12 @@ from sklearn.utils import check_array, indexable
 
 from .._utils._folds import few_shot_folds
 from .._utils._given import check_groups, warn_of_other_order
+from .._utils._images import refuse_images
 from .._utils._linalg import take_columns, unit_rows
 from .._utils._missing import without_mask
 from .._utils._sklearn import safe_indexing
-from .._utils._validation import column_of_labels
+from .._utils._validation import column_of_labels, first_gap_named
+from .._utils._values import refuse_text
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import gaps_of, refuse_splits, warn_of_gaps
 from ..ensemble import AdaptiveBackboneEnsemble
@@ -141,13 +143,34 @@ def columns_to_compare(X, estimator):
     -------
     ndarray of int
         In ascending order.
+
+    Raises
+    ------
+    ValueError
+        If X is no table of numbers; names the first cell that is none.
     """
-    n_features = _as_array(X).shape[1]
+    _refuse_no_numbers(X, estimator)
+    with first_gap_named(X):
+        n_features = _as_array(X).shape[1]
     names = np.asarray(X.columns).astype(str) if hasattr(X, "columns") else None
     given = estimator.blocks if isinstance(estimator, AdaptiveBackboneEnsemble) else None
     blocks = find_blocks(given, n_features, names)
     found = [block.columns for block in blocks if block.kind is not None]
     return np.sort(np.concatenate(found)) if found else np.arange(n_features)
+
+
+def _refuse_no_numbers(X, estimator):
+    try:
+        refuse_images(X)
+        refuse_text(X)
+    except ValueError as error:
+        if not isinstance(estimator, Pipeline):
+            raise
+        raise ValueError(
+            "Rows are compared as the first step of this pipeline gets them, and X holds no "
+            "numbers alone. Give the table that its steps make, pipeline[:-1].fit_transform(X), "
+            "and its last step; an OpenSetClassifier may also be the last step of a pipeline."
+        ) from error
 
 
 def unit_table(X, columns):

@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._copies import groups_of_copies
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, has_peer
-from .._utils._images import refuse_images
 from .._utils._linalg import parts_of
 from .._utils._sklearn import HasMethods, Interval, fit_context
 from .._utils._validation import (
@@ -173,7 +172,6 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         check_at_least_two(np.unique(y))
         classifier, table, gaps = without_embedder(self.estimator, X, y)
         table, y, groups = readable([table, y, groups], gaps)
-        refuse_images(table)
         self._compared = columns_to_compare(table, classifier)
         self.rows_ = unit_table(table, self._compared)
         self.estimator_, self.embedder_ = clone(classifier), None
