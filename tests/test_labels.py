@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -480,6 +481,24 @@ def test_pictures_without_a_pipeline_are_refused_before_the_fit(emoji):
     for estimator in (make(), inside):
         with pytest.raises(ValueError, match=r"X holds images .* make_backbone_pipeline"):
             OpenSetClassifier(estimator).fit(paths, y)
+
+
+def test_what_cannot_be_compared_is_named(emoji):
+    paths, X, y = emoji
+    priced = pd.DataFrame({"path": paths, "price": 1.0})
+    columns = ColumnTransformer([("i", MultiBackboneEmbedder(BACKBONES), ["path"])])
+    gap = X.copy()
+    gap.iloc[5] = np.nan
+    cases = [
+        (make_pipeline(columns, make()), priced, r"pipeline\[:-1\].fit_transform\(X\)"),
+        (make(), paths, "X holds images .* make_backbone_pipeline"),
+        (make(), gap, r"NaN, first in row 5.*on_error='nan'"),
+    ]
+    for clf, rows, message in cases:
+        with pytest.raises(ValueError, match=message):
+            suggest(clf, rows, [""] * len(y))
+        with pytest.raises(ValueError, match=message):
+            OpenSetClassifier(clf).fit(rows, y)
 
 
 def priced(X):
