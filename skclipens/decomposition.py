@@ -6,11 +6,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ._utils._linalg import take_columns
-from ._utils._missing import without_mask
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
+from ._utils._validation import check_rows
 from ._utils._versions import VersionsMixin
 from .ensemble._blocks import find_blocks
 from .ensemble._suspect import warn_of_unnamed_columns
@@ -123,9 +123,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
             If X may hold embeddings, but does not say of which backbones: an array of 128 columns
             or more, say, without `blocks`.
         """
-        X = validate_data(
-            self, without_mask(X), dtype=[np.float64, np.float32], ensure_min_samples=2
-        )
+        X = check_rows(self, X, reset=True, ensure_min_samples=2)
         names = getattr(self, "feature_names_in_", None)
         blocks = find_blocks(self.blocks, X.shape[1], names)
         if self.blocks is None:
@@ -168,7 +166,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
             If embeddings are unlike those of ``fit``, as of other models or another length.
         """
         check_is_fitted(self)
-        X = validate_data(self, without_mask(X), reset=False, dtype=[np.float64, np.float32])
+        X = check_rows(self, X)
         warn_of_unlike(self._seen, X)
         parts = [
             pca.transform(take_columns(X, self._columns[name])) for name, pca in self.pcas_.items()

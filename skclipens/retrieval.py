@@ -7,11 +7,11 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ._utils._linalg import normalize_blocks, row_batches, side_by_side, take_columns
-from ._utils._missing import without_mask
 from ._utils._sklearn import InOrder, Interval, StrOptions, fit_context
+from ._utils._validation import check_rows
 from .backbones import Backbone
 from .backbones._prompts import check_texts
 from .embedding import CLIPEmbedder, MultiBackboneEmbedder
@@ -144,7 +144,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         if gaps.any():
             warn_of_gaps(gaps, "cannot be found", as_image_list(X))
             (table,) = readable([table], gaps)
-        table = validate_data(self, table, dtype=_FLOATS)
+        table = check_rows(self, table, reset=True, dtype=_FLOATS)
         self._of_images = not _is_table(X)
         self.rows_ = np.flatnonzero(~gaps)
         self.n_samples_fit_ = len(table)
@@ -268,7 +268,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     def _table(self, X):
         """A table of embeddings, of which images get the names; and which rows are gaps."""
         if _is_table(X):
-            return without_mask(X), np.zeros(X.shape[0], bool)
+            return X, np.zeros(X.shape[0], bool)
         table = self._embedder().set_output(transform="pandas").fit_transform(X)
         return table, gaps_of(table)
 
@@ -287,7 +287,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
             table = without_gaps(table, gaps)
         if not _is_table(X) and not hasattr(self, "feature_names_in_"):
             table = table.to_numpy()
-        table = self._unit_blocks(validate_data(self, table, reset=False, dtype=_FLOATS))
+        table = self._unit_blocks(check_rows(self, table, dtype=_FLOATS))
         if _is_table(X):
             warn_of_unlike(self._seen, table)
         return table, gaps

@@ -5,15 +5,23 @@ import pandas as pd
 import pytest
 from _said import said
 from PIL import Image
+from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
+from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    CLIPEmbedder,
+    MultiBackboneEmbedder,
+    make_backbone_pipeline,
+)
 from skclipens.datasets import load_emoji
+from skclipens.embedding._base import BaseEmbedder
 from skclipens.model_selection import FewShotSplit, compare_with_baselines
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
@@ -114,6 +122,31 @@ def test_images_are_what_their_embeddings_are(pictures, found, tmp_path):
             clf, [str(broken), *files], [labels[0], *labels], cv=splits, n_jobs=2
         )
     np.testing.assert_allclose(again.to_numpy(), found.to_numpy(), atol=1e-6)
+
+
+def test_steps_that_learn_see_no_test_rows(pictures, monkeypatch):
+    """Of many columns of noise, those that fit all labels best would tell those of test rows."""
+    files, labels = pictures
+    noise = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 1000))).add_prefix("noise")
+    X = noise.assign(path=files)
+    columns = [("i", CLIPEmbedder("zoo/RN20"), ["path"]), ("n", SelectKBest(), [*noise])]
+    columns = ColumnTransformer(columns).set_output(transform="pandas")
+    clf = AdaptiveBackboneEnsemble(head="linear-all", router="uniform", random_state=0)
+    pipe = make_pipeline(columns, StandardScaler().set_output(transform="pandas"), clf)
+    expected = cross_val_score(pipe, X, labels, cv=3)
+    embedded, encode = [], BaseEmbedder._encode
+
+    def counted(self, encoder, images, rows, *args):
+        rows = list(rows)
+        embedded.extend(images[row] for row in rows)
+        return encode(self, encoder, images, iter(rows), *args)
+
+    monkeypatch.setattr(BaseEmbedder, "_encode", counted)
+    found = compare_with_baselines(pipe, X, labels, cv=3, baselines={"guess": DummyClassifier()})
+    assert found.loc["ensemble", "accuracy"] == pytest.approx(expected.mean())
+    assert found.loc[LOGISTIC, "accuracy"] < 0.95
+    assert sorted(embedded) == sorted(files)  # once, although each split fits the steps
+    assert not columns.transformers[0][1].cache
 
 
 def test_groups_stay_together(table, labels):

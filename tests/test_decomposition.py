@@ -135,6 +135,14 @@ def test_there_is_a_name_for_each_column_of_nearly_all_variance():
     assert len(pca.get_feature_names_out()) == pca.transform(X[:2]).shape[1]
 
 
+def test_a_row_of_an_image_that_could_not_be_read_is_named(table):
+    gap = table.copy()
+    gap.iloc[5] = np.nan
+    for ask in (BlockPCA(2).fit, BlockPCA(2).fit(table).transform):
+        with pytest.raises(ValueError, match=r"NaN, first in row 5.*on_error='nan'"):
+            ask(gap)
+
+
 def test_a_column_that_is_called_as_a_component_is_named():
     rng = np.random.default_rng(0)
     names = ["a__pca1", "x0", "x1", "x2"]

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, GroupKFold
@@ -479,6 +481,58 @@ def test_pictures_without_a_pipeline_are_refused_before_the_fit(emoji):
     for estimator in (make(), inside):
         with pytest.raises(ValueError, match=r"X holds images .* make_backbone_pipeline"):
             OpenSetClassifier(estimator).fit(paths, y)
+
+
+def test_what_cannot_be_compared_is_named(emoji):
+    paths, X, y = emoji
+    priced = pd.DataFrame({"path": paths, "price": 1.0})
+    columns = ColumnTransformer([("i", MultiBackboneEmbedder(BACKBONES), ["path"])])
+    gap = X.copy()
+    gap.iloc[5] = np.nan
+    cases = [
+        (make_pipeline(columns, make()), priced, r"pipeline\[:-1\].fit_transform\(X\)"),
+        (make(), paths, "X holds images .* make_backbone_pipeline"),
+        (make(), gap, r"NaN, first in row 5.*on_error='nan'"),
+    ]
+    for clf, rows, message in cases:
+        with pytest.raises(ValueError, match=message):
+            suggest(clf, rows, [""] * len(y))
+        with pytest.raises(ValueError, match=message):
+            OpenSetClassifier(clf).fit(rows, y)
+
+
+def priced(X):
+    """Embeddings, and a price before them."""
+    prices = np.random.default_rng(0).normal(1e4, 2e3, len(X))
+    return pd.concat([pd.Series(prices, X.index, name="price"), X], axis=1)
+
+
+@pytest.mark.parametrize("form", ["frame", "array"])
+def test_rows_are_compared_by_their_embeddings_alone(halves, form):
+    X, y, X_test, _, _ = halves
+    plain = head = LinearDiscriminantHead()
+    some, others = priced(X), priced(X_test)
+    if form == "array":
+        blocks = {name: 1 + np.flatnonzero(X.columns.str.startswith(name)) for name in BACKBONES}
+        head = AdaptiveBackboneEnsemble(blocks, head="linear", random_state=0)
+        some, others = some.to_numpy(), others.to_numpy()
+    beside = OpenSetClassifier(head).fit(some, y)
+    assert_allclose(beside.rows_, OpenSetClassifier(plain).fit(X, y).rows_, rtol=1e-5)
+    assert np.isfinite(beside.score_samples(others)).all()
+    nothing = [""] * len(others)
+    assert_array_equal(suggest(head, others, nothing, 5), suggest(plain, X_test, nothing, 5))
+
+
+def test_a_classifier_that_stays_as_it_was_fitted_cannot_judge(emoji, flipped):
+    _, X, _ = emoji
+    y = flipped[0]
+    frozen = FrozenEstimator(LogisticRegression(C=1000).fit(X, y))
+    for estimator in (frozen, make_pipeline(StandardScaler(), frozen)):
+        for ask in (find_label_issues, lambda clf, *some: OpenSetClassifier(clf).fit(*some)):
+            with pytest.raises(ValueError, match=r"FrozenEstimator\(LogisticRegression\).*itself"):
+                ask(estimator, X, y)
+    unlabeled = np.where(np.arange(84) < 60, y, "")
+    assert len(suggest(frozen, X, unlabeled, 3)) == 3  # of rows without a label, it may
 
 
 def test_groups_do_not_judge_each_other(emoji):

@@ -8,6 +8,7 @@ import open_clip
 import pandas as pd
 import polars
 import pytest
+import torch
 from _said import said
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +60,25 @@ def table():
     emoji = load_emoji(min_class_size=60)
     X = CLIPEmbedder(SPEC).transform(emoji.filenames[::4])
     return X, emoji.target_names[emoji.target[::4]]
+
+
+# Tables that numpy cannot read
+
+
+def test_tables_that_numpy_cannot_read_are_told_what_to_call(table):
+    X, y = table
+    frame = pd.DataFrame(X)
+    frames = pytest.importorskip("dask.dataframe")
+    cases = {
+        "float": torch.tensor(X).bfloat16(),
+        "collect": polars.DataFrame(X).lazy(),
+        "compute": frames.from_pandas(frame, npartitions=2),
+    }
+    for method, rows in cases.items():
+        for estimator in (LinearDiscriminantHead(), AdaptiveBackboneEnsemble()):
+            with pytest.raises(ValueError, match=rf"pass X\.{method}\(\)"):
+                estimator.fit(rows, y)
+    LinearDiscriminantHead().fit(cases["float"].float(), y)
 
 
 # Prompts and names of classes

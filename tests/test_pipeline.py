@@ -485,7 +485,9 @@ def test_rows_that_cannot_be_read_get_no_answer(make, fitted, broken, paths, y):
     clf = make(on_error="nan").fit(paths, y)
     methods = ["predict_proba", "predict_log_proba", "decision_function", "transform"]
     for method in [*methods, "expert_proba", "routing_weights", "predict"]:
-        with pytest.warns(UserWarning, match=WARNING.format("get (no answer|NaN.*)")) as caught:
+        with pytest.warns(
+            UserWarning, match=WARNING.format("get (None.*, or use score.|NaN.*)")
+        ) as caught:
             answers = getattr(clf, method)(images)
         assert [one.filename for one in caught] == [__file__]
         assert_array_equal(answers[~GAPS], getattr(fitted, method)(paths))

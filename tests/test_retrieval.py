@@ -212,6 +212,16 @@ def test_images_that_cannot_be_read_are_not_found(emoji, tmp_path):
     assert np.isnan(distances[1]).all()
 
 
+def test_rows_that_are_no_embeddings_are_named(emoji, table):
+    gap = table.copy()
+    gap.iloc[5] = np.nan
+    for ask in (ImageRetriever().fit, ImageRetriever().fit(table).kneighbors):
+        with pytest.raises(ValueError, match=r"NaN, first in row 5.*on_error='nan'"):
+            ask(gap)
+    with pytest.raises(ValueError, match=r"column 0 \('path'\) is .*embed a column of images"):
+        ImageRetriever("zoo").fit(emoji.frame[["path", "name"]])
+
+
 def test_images_ask_a_table(emoji, table):
     files = emoji.filenames[::5]
     _, expected = ImageRetriever().fit(table).kneighbors(table.iloc[:3], 4)

@@ -17,6 +17,7 @@ from ._values import (
     refuse_mixed,
     refuse_no_column,
     refuse_text,
+    refuse_unread,
     warn_of_texts,
     why_no_labels,
 )
@@ -102,20 +103,24 @@ def check_partly_labeled(estimator, X, y):
     return X, y, labeled
 
 
-def check_rows(estimator, X):
-    """Check a table that a fitted estimator is to read.
+def check_rows(estimator, X, *, reset=False, **options):
+    """Check a table without labels.
 
     Parameters
     ----------
     estimator : estimator
         X must have the columns that its ``fit`` saw.
     X : array-like of shape (n, n_features)
+    reset : bool
+        Whether this is ``fit``, and sets these.
+    **options : dict
+        Others of scikit-learn's ``check_array``.
 
     Returns
     -------
     ndarray of shape (n, n_features), float64 or float32
     """
-    return _checked(estimator, X, reset=False)
+    return _checked(estimator, X, reset=reset, **options)
 
 
 def _checked_with_labels(estimator, X, y, *, reset):
@@ -128,20 +133,21 @@ def _checked_with_labels(estimator, X, y, *, reset):
     return X, y
 
 
-def _checked(estimator, X, *, reset):
+def _checked(estimator, X, *, reset, dtype=_FLOATS, **options):
+    refuse_unread(X)
     refuse_images(X)
-    X = without_mask(X)
+    X, options = without_mask(X), {"dtype": dtype, **options}
     values = _values_of_floats(X)
-    with _first_gap_named(X):
+    with first_gap_named(X):
         if values is None:
             refuse_text(X)
-            return validate_data(estimator, X, reset=reset, dtype=_FLOATS)
+            return validate_data(estimator, X, reset=reset, **options)
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-        return check_array(values, dtype=_FLOATS, estimator=estimator, input_name="X")
+        return check_array(values, estimator=estimator, input_name="X", **options)
 
 
 @contextmanager
-def _first_gap_named(X):
+def first_gap_named(X):
     """A context that says where a table has NaN or infinity, in scikit-learn's error of it."""
     try:
         yield

@@ -33,7 +33,8 @@ def refuse_text(X):
             raise ValueError(
                 f"X holds text: row {row}, column {column}{name} is {str(cell)!r}. Convert "
                 "numbers, X.astype(float); encode categories, as "
-                "sklearn.preprocessing.OrdinalEncoder does."
+                "sklearn.preprocessing.OrdinalEncoder does; embed a column of images alone, as "
+                "MultiBackboneEmbedder does."
             )
         if hasattr(cell, "__len__") and np.ndim(cell):
             of_column = "X" if np.ndim(X) == 1 else f"X[{names[column]!r}]" if names else "X[:, 0]"
@@ -41,6 +42,24 @@ def refuse_text(X):
                 f"X holds vectors: row {row} has {len(cell)} values in one cell. Make a column of "
                 f"each, as np.stack({of_column}) does."
             )
+
+
+def refuse_unread(X):
+    """Raise ValueError if a table is yet to be computed, or is of a type that numpy lacks.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+    """
+    if hasattr(X, "__dask_graph__") and X.__dask_graph__() is not None:  # None: in memory already
+        method = "compute"
+    elif type(X).__name__ == "LazyFrame":
+        method = "collect"
+    elif str(getattr(X, "dtype", "")) == "torch.bfloat16":
+        method = "float"
+    else:
+        return
+    raise ValueError(f"X cannot be read as an array of numpy as it is: pass X.{method}().")
 
 
 def refuse_class(estimator, name):

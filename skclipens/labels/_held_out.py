@@ -2,17 +2,22 @@
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, indexable
 
 from .._utils._folds import few_shot_folds
 from .._utils._given import check_groups, warn_of_other_order
-from .._utils._linalg import unit_rows
+from .._utils._images import refuse_images
+from .._utils._linalg import take_columns, unit_rows
 from .._utils._missing import without_mask
 from .._utils._sklearn import safe_indexing
-from .._utils._validation import column_of_labels
+from .._utils._validation import column_of_labels, first_gap_named
+from .._utils._values import refuse_text
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import gaps_of, refuse_splits, warn_of_gaps
+from ..ensemble import AdaptiveBackboneEnsemble
+from ..ensemble._blocks import find_blocks
 from ..heads._classifier import LogitClassifierMixin, level
 from ..images import as_image_list
 
@@ -49,6 +54,19 @@ def without_embedder(estimator, X, y):
     warn_of_gaps(gaps, "are left out", as_image_list(X), labels=y)
     refuse_splits(first, gaps)
     return first[-1], table, gaps
+
+
+def refuse_frozen(estimator):
+    """Raise ValueError if a classifier stays as it is, and so may have learned from any row."""
+    last = estimator
+    while isinstance(last, Pipeline):
+        last = last[-1]
+    if isinstance(last, FrozenEstimator):
+        raise ValueError(
+            f"estimator stays as it was fitted, FrozenEstimator({type(last.estimator).__name__}), "
+            "but rows are to be judged by a classifier that has not learned from them. Pass the "
+            "classifier itself: it is cloned and fitted."
+        )
 
 
 def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
@@ -110,6 +128,55 @@ def checked_labels(X, y, groups=None):
     return X, y, check_groups(groups, y)
 
 
-def unit_table(X):
-    """Rows of a table of numbers, each scaled to unit length."""
-    return unit_rows(check_array(without_mask(X), dtype=[np.float64, np.float32]))
+def columns_to_compare(X, estimator):
+    """Positions of the columns by which rows are alike: of embeddings, or all where none are.
+
+    Others beside embeddings, such as a price, may be of any unit.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+    estimator : classifier
+        An ensemble may say what the columns of an array are.
+
+    Returns
+    -------
+    ndarray of int
+        In ascending order.
+
+    Raises
+    ------
+    ValueError
+        If X is no table of numbers; names the first cell that is none.
+    """
+    _refuse_no_numbers(X, estimator)
+    with first_gap_named(X):
+        n_features = _as_array(X).shape[1]
+    names = np.asarray(X.columns).astype(str) if hasattr(X, "columns") else None
+    given = estimator.blocks if isinstance(estimator, AdaptiveBackboneEnsemble) else None
+    blocks = find_blocks(given, n_features, names)
+    found = [block.columns for block in blocks if block.kind is not None]
+    return np.sort(np.concatenate(found)) if found else np.arange(n_features)
+
+
+def _refuse_no_numbers(X, estimator):
+    try:
+        refuse_images(X)
+        refuse_text(X)
+    except ValueError as error:
+        if not isinstance(estimator, Pipeline):
+            raise
+        raise ValueError(
+            "Rows are compared as the first step of this pipeline gets them, and X holds no "
+            "numbers alone. Give the table that its steps make, pipeline[:-1].fit_transform(X), "
+            "and its last step; an OpenSetClassifier may also be the last step of a pipeline."
+        ) from error
+
+
+def unit_table(X, columns):
+    """Some columns of a table of numbers, each row scaled to unit length."""
+    return unit_rows(take_columns(_as_array(X), columns))
+
+
+def _as_array(X):
+    return check_array(without_mask(X), dtype=[np.float64, np.float32])

@@ -9,7 +9,7 @@ from .._utils._given import index_of
 from .._utils._sklearn import HasMethods, StrOptions, validate_params
 from .._utils._validation import check_labels
 from ..embedding._gaps import readable
-from ._held_out import checked_labels, held_out_logits, without_embedder
+from ._held_out import checked_labels, held_out_logits, refuse_frozen, without_embedder
 
 _STARTS = (0.02, 0.2, 0.5)  # shares of wrong labels from which the fit begins
 
@@ -76,8 +76,8 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     TypeError
         If the estimator is not a classifier.
     ValueError
-        If X and y do not fit, no row can be judged, or an image cannot be read and the embedder
-        has ``on_error="raise"``.
+        If X and y do not fit, no row can be judged, the estimator is frozen, or an image cannot be
+        read and the embedder has ``on_error="raise"``.
 
     Warns
     -----
@@ -117,6 +117,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
 
     if not is_classifier(estimator):
         raise TypeError(f"estimator must be a classifier; got {type(estimator).__name__}.")
+    refuse_frozen(estimator)
     index = index_of(X, y)
     X, y, groups = checked_labels(X, y, groups)
     check_labels(y)

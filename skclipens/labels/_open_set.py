@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._copies import groups_of_copies
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, has_peer
-from .._utils._images import refuse_images
 from .._utils._linalg import parts_of
 from .._utils._sklearn import HasMethods, Interval, fit_context
 from .._utils._validation import (
@@ -24,7 +23,15 @@ from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
 from ..embedding._gaps import readable, table_of
 from ..heads._classifier import LabeledScoreMixin
-from ._held_out import checked_labels, held_out_logits, logits_of, unit_table, without_embedder
+from ._held_out import (
+    checked_labels,
+    columns_to_compare,
+    held_out_logits,
+    logits_of,
+    refuse_frozen,
+    unit_table,
+    without_embedder,
+)
 
 # Of the similarity to the nearest labelled row, beside 1 for the largest logit. It was chosen on
 # validation sets, like the two kinds of evidence: see docs/results/labels.md.
@@ -44,9 +51,9 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
     """Classify rows, and reject those that belong to none of the classes.
 
     The familiarity of a row is the sum of two scores: its largest logit [1]_, and half of its
-    cosine with the nearest row that the classifier was fitted on [2]_. Both are standardised by
-    their held-out values for labelled rows. A row is rejected if it is less familiar than all but a
-    small share of the labelled rows.
+    cosine with the nearest row that the classifier was fitted on [2]_, by the columns of embeddings
+    where there are any. Both are standardised by their held-out values for labelled rows. A row is
+    rejected if it is less familiar than all but a small share of the labelled rows.
 
     Parameters
     ----------
@@ -75,8 +82,8 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         For a pipeline that embeds images, the steps before the last.
     offset_ : float
         Rows whose familiarity is below it are rejected.
-    rows_ : ndarray of shape (n, n_features)
-        Rows that it was fitted on, scaled to unit length.
+    rows_ : ndarray of shape (n, n_compared)
+        The columns that are compared of rows that it was fitted on, scaled to unit length.
     location_, scale_ : ndarray of shape (2,)
         Mean and standard deviation of both scores for labelled rows, by which they are
         standardised. The second scale is infinite if most classes have a single row: then cosines
@@ -156,16 +163,17 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         ------
         ValueError
             If X and y do not fit, ``reject_label`` is a class or is not of the type of the labels,
-            no row can be judged without itself, or an image cannot be read and the embedder has
-            ``on_error="raise"``.
+            no row can be judged without itself, the estimator is frozen, or an image cannot be
+            read and the embedder has ``on_error="raise"``.
         """
+        refuse_frozen(self.estimator)
         X, y, groups = checked_labels(X, y, groups)
         check_labels(y)
         check_at_least_two(np.unique(y))
         classifier, table, gaps = without_embedder(self.estimator, X, y)
         table, y, groups = readable([table, y, groups], gaps)
-        refuse_images(table)
-        self.rows_ = unit_table(table)
+        self._compared = columns_to_compare(table, classifier)
+        self.rows_ = unit_table(table, self._compared)
         self.estimator_, self.embedder_ = clone(classifier), None
         if classifier is not self.estimator:
             self.embedder_ = clone(self.estimator)[:-1].set_output(transform="pandas").fit(X)
@@ -285,7 +293,8 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
 
     def _score_table(self, table):
         largest = logits_of(self.estimator_, table).max(axis=1)
-        return self._familiarity(np.stack([largest, self._nearest(unit_table(table))], axis=1))
+        nearest = self._nearest(unit_table(table, self._compared))
+        return self._familiarity(np.stack([largest, nearest], axis=1))
 
     def _reject_label(self):
         label, is_text = self._label_of_rejected(), self.classes_.dtype.kind in "OUT"

@@ -8,14 +8,16 @@ from sklearn.utils import check_random_state
 
 from .._utils._sklearn import HasMethods, Interval, safe_indexing, validate_params
 from .._utils._validation import labels_of, unlabeled_rows
+from .._utils._warnings import each_warning_once
 from ..embedding._gaps import without_gaps
-from ._held_out import checked_labels, unit_table, without_embedder
+from ._held_out import checked_labels, columns_to_compare, unit_table, without_embedder
 
 # How fast the likeness of two rows falls with their cosine: exp(SHARPNESS * (cosine - 1)). Chosen
 # of 5, 10 and 20 on validation sets, as was the margin as weight: see docs/results/labels.md.
 _SHARPNESS = 10.0
 
 
+@each_warning_once()
 @validate_params(
     {
         "estimator": [HasMethods(["fit"])],
@@ -32,8 +34,9 @@ def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
     which are not similar to those that have a label or were chosen before. They are chosen one
     after the other, each to maximise the sum, over all pictures without a label, of the similarity
     to the nearest labelled or chosen one, weighted by the uncertainty (one less the difference of
-    the two largest probabilities) [1]_. Where fewer than two classes have a label, all pictures
-    have the same weight, and no classifier is needed.
+    the two largest probabilities) [1]_. Where a table has embeddings, rows are compared by these.
+    Where fewer than two classes have a label, all pictures have the same weight, and no classifier
+    is needed.
 
     Parameters
     ----------
@@ -103,11 +106,12 @@ def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
     rest, labeled = rest[~gaps[rest]], labeled & ~gaps
     if not len(rest):
         return rest
+    table = without_gaps(X, gaps) if gaps.any() else X
+    rows = unit_table(table, columns_to_compare(table, classifier))
     doubt = np.ones(len(rest))
     if len(set(y[labeled].tolist())) > 1:
         classifier = clone(classifier).fit(safe_indexing(X, labeled), labels_of(y, labeled))
         doubt = _doubt(classifier.predict_proba(safe_indexing(X, rest)))
-    rows = unit_table(without_gaps(X, gaps) if gaps.any() else X)
     return rest[_herd(rows[rest], rows[labeled], doubt, min(n, len(rest)))]
 
 

@@ -1,6 +1,8 @@
 """An ensemble beside what one would take without it, on the same splits of the same rows."""
 
+from itertools import takewhile
 from numbers import Integral
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from sklearn.base import clone
@@ -8,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import indexable
+from sklearn.utils import get_tags, indexable
 
 from .._utils._copies import groups_of_copies, numbers_of
 from .._utils._folds import check_folds, folds_of_some
@@ -19,6 +21,7 @@ from .._utils._sklearn import safe_indexing
 from .._utils._validation import column_of_labels, few_rows_per_class, refuse_unlabeled
 from .._utils._values import refuse_class
 from .._utils._warnings import each_warning_once, silent, warn
+from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import gaps_of, readable, warn_of_gaps
 from ..ensemble._experts import distinct_blocks
 from ..images import as_image_list
@@ -52,9 +55,9 @@ def compare_with_baselines(
     Parameters
     ----------
     estimator : AdaptiveBackboneEnsemble, or Pipeline that ends in one
-        The ensemble, which is cloned. The steps before it are fitted once, on all of X, so that
-        images are embedded once; an embedder learns nothing from them. Images that it cannot read
-        are left out.
+        The ensemble, which is cloned. Steps before it are fitted on the training rows of each
+        split. Each image is embedded once, as embedders learn nothing. Images that a first step
+        cannot read are left out.
     X : array-like of shape (n, ...)
         The input of `estimator`: embeddings, or images for a pipeline.
     y : array-like of shape (n,)
@@ -66,7 +69,7 @@ def compare_with_baselines(
     groups : array-like of shape (n,), default=None
         Rows that belong together, such as pictures of one object; passed to `cv` and the ensembles.
     baselines : dict of str to classifier, default=None
-        Further classifiers, which are fitted on the columns of the ensemble.
+        Further classifiers, which are fitted on what the steps before the ensemble give.
     n_jobs : int, default=None
         Number of splits that are run at the same time; see joblib.
     verbose : bool, default=False
@@ -125,11 +128,15 @@ def compare_with_baselines(
     warn_of_other_order(X, y=y, groups=groups)
     refuse_unlabeled(y, label=-1)
     baselines, y = _checked_names(baselines or {}), column_of_labels(y, warn=True)
-    ensemble, X, y, groups, cv = _table_of(estimator, X, y, groups, cv)
+    before, ensemble, X, y, groups, cv = _table_of(estimator, X, y, groups, cv)
     X, y, groups = indexable(X, y, groups)
     splits = _splits(cv, X, y, groups)
-    calls = ((ensemble, baselines, X, y, groups, *split) for split in splits)
-    with progress(len(splits), verbose, desc="comparing", unit="split") as bar:
+    with (
+        TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        progress(len(splits), verbose, desc="comparing", unit="split") as bar,
+    ):
+        before = _embedding_once(before, folder)
+        calls = ((before, ensemble, baselines, X, y, groups, *split) for split in splits)
         found = list(in_parallel(_judge, calls, n_jobs=n_jobs, bar=bar))
     return _summary(found, splits, len(y))
 
@@ -148,9 +155,10 @@ def _checked_names(baselines):
 
 
 def _table_of(estimator, X, y, groups, cv):
-    """The ensemble, not fitted, and the rows that it takes, without images that are not read.
+    """Steps that are fitted in each split or None, the ensemble, and the rows that these take.
 
-    Splits are of these rows, too.
+    Steps that come first and need no fit, as embedders, have made their table. Rows and splits are
+    without images that they cannot read.
     """
     ensemble = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     refuse_class(ensemble, "estimator")
@@ -160,15 +168,34 @@ def _table_of(estimator, X, y, groups, cv):
             f"{type(ensemble).__name__}."
         )
     if ensemble is estimator or len(estimator) == 1:
-        return ensemble, X, y, groups, cv
-    table = clone(estimator[:-1]).fit_transform(X, y)
+        return None, ensemble, X, y, groups, cv
+    n_ready = len([*takewhile(_needs_no_fit, (step for _, step in estimator.steps[:-1]))])
+    before = estimator[n_ready:-1] if n_ready < len(estimator) - 1 else None
+    if not n_ready:
+        return before, ensemble, X, y, groups, cv
+    table = clone(estimator[:n_ready]).fit_transform(X, y)
     gaps = gaps_of(table)
     if not gaps.any():
-        return ensemble, table, y, groups, cv
+        return before, ensemble, table, y, groups, cv
     warn_of_gaps(gaps, "are left out", as_image_list(X), labels=y)
     if not hasattr(cv, "split"):
         cv = folds_of_some(cv, ~gaps, None, y, None)
-    return ensemble, *readable([table, y, groups], gaps), cv
+    return before, ensemble, *readable([table, y, groups], gaps), cv
+
+
+def _needs_no_fit(step):
+    return hasattr(step, "__sklearn_tags__") and not get_tags(step).requires_fit
+
+
+def _embedding_once(before, folder):
+    """A copy of steps whose embedders keep in a folder what they embed, if not elsewhere."""
+    if before is None:
+        return None
+    before = clone(before)
+    for step in before.get_params().values():
+        if isinstance(step, BaseEmbedder) and not step.cache:
+            step.set_params(cache=folder)
+    return before
 
 
 def _splits(cv, X, y, groups):
@@ -212,11 +239,14 @@ def _check_folds(n_folds, y):
         )
 
 
-def _judge(ensemble, baselines, X, y, groups, train, test):
+def _judge(before, ensemble, baselines, X, y, groups, train, test):
     """Which test rows each way has right."""
     X_train, X_test = (safe_indexing(X, rows) for rows in (train, test))
     y_train, y_test = safe_indexing(y, train), np.asarray(safe_indexing(y, test))
     groups = {} if groups is None else {"groups": some_of(np.asarray(groups), train)}
+    if before is not None:
+        before = clone(before)
+        X_train, X_test = before.fit_transform(X_train, y_train), before.transform(X_test)
 
     def right(estimator, **metadata):
         return estimator.fit(X_train, y_train, **metadata).predict(X_test) == y_test

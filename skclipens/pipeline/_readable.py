@@ -14,9 +14,10 @@ from ..embedding._gaps import filled, gaps_of, readable, refuse_splits, warn_of_
 from ._checks import images_of
 
 _NAN_AMONG_SCORES = "get NaN, of which meta-estimators that take the largest make a label"
-_OF_GAPS = {"predict": "get no answer"} | dict.fromkeys(
+_OF_GAPS = dict.fromkeys(
     ("predict_proba", "predict_log_proba", "decision_function"), _NAN_AMONG_SCORES
 )
+_NO_LABEL = "get None, which metrics take for no label (set unreadable_label, or use score)"
 
 
 class Readable:
@@ -61,6 +62,9 @@ class Readable:
             return self._answer_all(method, X, params)
         embedded, gaps = self._embedded(after, X)
         what = _OF_GAPS.get(method, "get NaN")
+        if method == "predict" and not is_regressor(self):
+            label = self.unreadable_label
+            what = _NO_LABEL if label is None else f"get the label {label!r}"
         warn_of_gaps(gaps, what, images_of(self, X), all_may_be=True)
         return self[after:]._answer_with_gaps(method, embedded, gaps, params)
 
