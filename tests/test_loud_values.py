@@ -315,7 +315,8 @@ def test_embeddings_a_column_away_from_their_place_are_named(place):
     clf = AdaptiveBackboneEnsemble(names, random_state=0)
     extra = np.random.default_rng(0).uniform(size=(len(X), 1))
     away = np.hstack([extra, X[:, :-1]] if place == 1 else [X[:, 1:], extra])
-    (text,) = said(lambda: clf.fit(away, y))
+    text, other = said(lambda: clf.fit(away, y))
+    assert "are unlike what this backbone makes" in other
     name, start = (SPEC, 0) if place == 1 else ("zoo/ViT-8", 128)
     assert f"embeddings of '{name}' seem to begin at column {start + place}, where they" in text
     named = clone(clf).set_params(blocks=None)
@@ -359,8 +360,9 @@ def test_a_column_that_was_made_of_the_labels_is_named():
 def test_embeddings_that_were_scaled_are_named(table, scaler):
     X, y = table
     clf = make_pipeline(scaler, AdaptiveBackboneEnsemble(SPEC, random_state=0))
-    (text,) = said(lambda: clf.fit(X, y))
+    text, *others = said(lambda: clf.fit(X, y))
     assert f"The columns of {SPEC!r} were centred or scaled" in text
+    assert all("or they were scaled" in other for other in others)
     assert not said(lambda: clf[-1].set_params(head="linear").fit(scaler.fit_transform(X), y))
 
 

@@ -234,7 +234,7 @@ def test_a_missing_label_is_no_class(estimator, value, X, y):
 def test_what_has_no_value_for_each_row_is_refused_by_name(kind, iris):
     X, y = iris
     wrong = kind(y.tolist())
-    with pytest.raises(ValueError, match=f"y is a {type(wrong).__name__}.* in the order of"):
+    with pytest.raises(ValueError, match=f"y is a {type(wrong).__name__}.* for each row, in their"):
         AdaptiveBackboneEnsemble(HALVES, head="linear").fit(X, wrong)
     for name in ("sample_weight", "groups"):
         with pytest.raises(ValueError, match=f"{name} is a {type(wrong).__name__}"):

@@ -240,5 +240,6 @@ def test_one_bar_where_the_work_is_long(encoded, table, capfd, monkeypatch):
     assert "encoding texts" not in said[60]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "The columns of")  # which are of no model
         clf.set_params(verbose=False).fit(X, y)
     assert not capfd.readouterr().err

@@ -88,8 +88,8 @@ def warn_of_other_models(blocks):
     if found:
         warn(
             f"The columns of {listed(found)} are unlike what this backbone makes of other "
-            "images. Another model made them, or they stand elsewhere in X. Name the backbones in "
-            "the order of the columns, or give a frame, whose columns have names."
+            "images. Another model made them, or they were scaled, or stand elsewhere in X. Name "
+            "the backbones in the order of the columns, or give a frame, whose columns have names."
         )
     return bool(found)
 
