@@ -426,7 +426,7 @@ def test_labels_in_another_order_than_the_pictures_are_doubted_once(model, photo
     shuffled = np.random.default_rng(0).permutation(labels)
     pd.DataFrame({"path": paths, "label": shuffled}).to_csv(tmp_path / "t.csv", index=False)
     told = run("evaluate", model, tmp_path / "t.csv", "-o", tmp_path / "r.html")
-    assert told.stderr.count("are classified rightly, as by chance") == 1
+    assert told.stderr.count("are classified correctly, as by chance") == 1
 
 
 def test_errors_are_sentences(model, photos, unseen, tmp_path):

@@ -157,9 +157,9 @@ def test_numbers_that_labels_did_not_have_in_fit_are_doubted():
     rows, last = codes != 3, codes.max()
     of_the_others = np.unique(codes[rows], return_inverse=True)[1]  # from 3 on, one too small
     (text,) = said(clf.score, X[rows], of_the_others)
-    assert "Of 3 classes, " in text and "were these labels exchanged" in text
+    assert "Of 3 classes, " in text and "if these labels were exchanged" in text
     (text,) = said(clf.score, X, pd.factorize(codes[::-1])[0][::-1])  # in the order of these rows
-    assert "were these labels exchanged" in text
+    assert "if these labels were exchanged" in text
     shuffled = np.random.default_rng(0).permutation(codes)
     of_one = np.where(codes == last, last - 1, codes)  # as where one class looks like another
     for labels in (codes, shuffled, of_one, codes == 0):
@@ -218,7 +218,7 @@ def test_what_fits_many_ensembles_says_once_how_many_rows_names_fit():
     wrong = list(np.roll(emoji.target_names, 1))
     ensemble = AdaptiveBackboneEnsemble(class_names=wrong, random_state=0)
     texts = said(CascadeEnsemble(names, estimator=ensemble).fit, X, emoji.target)
-    assert sum("would be" in text or "would name" in text for text in texts) == 1
+    assert sum("would be" in text or "would classify" in text for text in texts) == 1
 
 
 def test_names_are_shown_as_text():

@@ -92,7 +92,7 @@ def test_a_retriever_after_a_fit_that_failed(wine):
 def test_weights_far_from_one_are_doubted(wine):
     X, y, _ = wine
     for weight in (0.5 / len(y), 100.0):
-        with pytest.warns(UserWarning, match="A weight stands for so many copies") as caught:
+        with pytest.warns(UserWarning, match="A weight counts as that many copies") as caught:
             AdaptiveBackboneEnsemble().fit(X, y, sample_weight=np.full(len(y), weight))
         assert caught[0].filename == __file__
 

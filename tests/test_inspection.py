@@ -262,7 +262,7 @@ def test_labels_are_doubted_as_in_score(Display, clf, test_set):
     known, codes = np.unique(y, return_inverse=True)
     exchanged = known[(codes + 1) % len(known)]
     (text,) = said(Display.from_estimator, clf, X, exchanged)
-    assert "would be were these labels exchanged" in text
+    assert "would be if these labels were exchanged" in text
     with pytest.warns(UserWarning, match="as by chance, though the classifier is"):
         Display.from_estimator(clf, X, np.random.default_rng(0).permutation(y))
 

@@ -422,7 +422,7 @@ def test_labels_that_are_numbered_otherwise_are_doubted():
     y = np.repeat([0, 1, 2], 10)
     predictions = np.stack([(y + 1) % 3, np.roll((y + 1) % 3, 1)], axis=1)
     for measure in (oracle_accuracy_score, correct_sets):
-        with pytest.warns(UserWarning, match="90% would be were these labels exchanged"):
+        with pytest.warns(UserWarning, match="90% would be if these labels were exchanged"):
             measure(y, predictions)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -432,7 +432,7 @@ def test_labels_that_are_numbered_otherwise_are_doubted():
 def test_columns_in_another_order_than_labels_are_doubted():
     y = np.repeat(["cat", "dog", "owl"], 10)
     proba = np.full((30, 3), 0.1) + 0.7 * (y[:, None] == ["owl", "cat", "dog"])
-    with pytest.warns(UserWarning, match="100% would be were these labels exchanged"):
+    with pytest.warns(UserWarning, match="100% would be if these labels were exchanged"):
         assert expected_calibration_error(y, proba) > 0.7
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -239,16 +239,16 @@ def test_names_of_classes_in_another_order(few, n_rows):
     names = names.tolist()
     assert not fit_doubts(X, targets, class_names=names)
     (doubt,) = fit_doubts(X, targets, class_names=names[1:] + names[:1])
-    assert "were class_names in another order" in doubt
+    assert "with class_names in another order" in doubt
     row = re.search("rows of class (.+), which it calls '(.+)', look like '(.+)'", doubt)
     label, called, looks = row.groups()
     assert (called, looks) == ((names[1:] + names[:1])[int(label)], names[int(label)])
     mapping = dict(enumerate(names[1:] + names[:1]))
     assert not fit_doubts(X, targets, class_names=dict(enumerate(names)))
     (doubt,) = fit_doubts(X, targets, class_names=mapping)
-    assert "were the names in class_names exchanged" in doubt
+    assert "with the names in class_names exchanged" in doubt
     (doubt,) = fit_doubts(X, np.array(list(mapping.values()))[targets])
-    assert "were labels exchanged" in doubt
+    assert "with labels exchanged" in doubt
     label, looks = re.search("rows of class '(.+)' look like '(.+)'", doubt).groups()
     assert mapping[names.index(looks)] == label
     for y_of, head in ((targets.astype(float), "auto"), (targets, "residual"), (targets, "gda")):
@@ -265,12 +265,12 @@ def test_names_of_few_classes_in_another_order(few, n_classes):
     assert not fit_doubts(X, targets, class_names=names)
     rotated = np.roll(names, 1)
     (doubt,) = fit_doubts(X, targets, class_names=rotated)
-    assert "as their names would, were class_names in another order" in doubt
+    assert "as they would in their names with class_names in another order" in doubt
     row = re.search("rows of class (.+), which it calls '(.+)', look like '(.+)'", doubt)
     label, called, looks = row.groups()
     assert (called, looks) == (rotated[int(label)], names[int(label)])
     (doubt,) = fit_doubts(X, rotated[targets], head="zero-shot")
-    assert "were labels exchanged" in doubt
+    assert "with labels exchanged" in doubt
 
 
 @pytest.mark.parametrize("head", [ZeroShotHead(BACKBONES[0]), ResidualHead(BACKBONES[0]), KERNEL])
@@ -281,9 +281,9 @@ def test_a_head_alone_looks_at_the_order_of_names(few, head):
     assert not said(clone(head).set_params(class_names=names.tolist()).fit, X, targets)
     moved = clone(head).set_params(class_names=np.roll(names, 1).tolist())
     (doubt,) = said(moved.fit, X, targets)
-    assert "were class_names in another order" in doubt
+    assert "with class_names in another order" in doubt
     (doubt,) = said(clone(head).fit, X, np.roll(names, 1)[targets])
-    assert "were labels exchanged" in doubt
+    assert "with labels exchanged" in doubt
 
 
 def test_two_names_of_many_that_are_exchanged(few):
@@ -297,7 +297,7 @@ def test_two_names_of_many_that_are_exchanged(few):
     assert {"'land vehicle'", "'mammal'"} <= set(re.findall("'[^']+'", doubt))
     y = exchanged[targets].astype(object)  # as a column of a frame has them
     (doubt,) = fit_doubts(X, y, head="residual")
-    assert "were labels exchanged" in doubt
+    assert "with labels exchanged" in doubt
 
 
 @pytest.mark.parametrize("n_rows", [1, None])

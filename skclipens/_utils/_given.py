@@ -11,7 +11,7 @@ _MOST_WEIGHT, _ROUNDING = 1e5, 1e-5
 
 
 def check_weights(sample_weight, X, *, all_may_be_zero=False):
-    """Weights of rows as an array, or None. A weight stands for so many copies of a row.
+    """Weights of rows as an array, or None. A weight counts as that many copies of a row.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
     if weights.max() > _MOST_WEIGHT:
         row = int(weights.argmax())
         raise ValueError(
-            f"sample_weight of row {row} is {weights[row]:.3g}. A weight stands for so many copies "
-            "of a row: divide all weights by their mean."
+            f"sample_weight of row {row} is {weights[row]:.3g}. A weight counts as that many "
+            "copies of a row: divide all weights by their mean."
         )
     return weights
 

@@ -18,7 +18,7 @@ def warn_of_weights(weights):
     mean = 1.0 if weights is None else float(weights[weights > 0].mean())
     if not 1 / _FAR_FROM_ONE <= mean <= _FAR_FROM_ONE:
         warn(
-            f"The weights of the rows are {mean:.3g} in the mean. A weight stands for so many "
+            f"The mean of the weights is {mean:.3g}. A weight counts as that many "
             f"copies of a row, so {len(weights)} rows count as {weights.sum():.3g}. If only the "
             "ratios are meant, divide them by their mean."
         )

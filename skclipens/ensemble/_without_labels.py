@@ -16,7 +16,7 @@ from ._mismatch import warn_of_blocks
 from ._rows import forget_rows
 from .routers import is_fixed, named_router
 
-_DOUBTS_OF_LABELS = "y has the class|Rows .* of X are the same|Prompts name|Rows of classes differ"
+_DOUBTS_OF_LABELS = "y has the class|Rows .* of X are the same|Prompts classify|The classes differ"
 
 
 def fit_by_names(ensemble, X):

@@ -146,8 +146,8 @@ def warn_of_exchanged(y, predicted, advice):
     first = shares[own, other].argmax()
     label, answer = labels.tolist()[own[first]], found.tolist()[other[first]]
     warn(
-        f"Of {len(own)} classes, {given:.0%} of the rows are classified rightly, and "
-        f"{possible:.0%} would be were these labels exchanged: most rows of {label!r} are "
+        f"Of {len(own)} classes, {given:.0%} of the rows are classified correctly, and "
+        f"{possible:.0%} would be if these labels were exchanged: most rows of {label!r} are "
         f"predicted to be {answer!r}. {advice}",
         doubt="labels exchanged",
     )
@@ -178,8 +178,8 @@ def warn_of_chance(y, predicted, known, confidence):
     too_few = max(_TOO_FEW * np.sqrt(np.sum(sure * (1 - sure))), _TOO_SURE * n)
     if sure.sum() - right > too_few:
         warn(
-            f"{right / n:.0%} of the rows are classified rightly, as by chance, though the "
-            f"classifier is {sure.mean():.0%} sure of them in the mean. Look whether X and y "
+            f"{right / n:.0%} of the rows are classified correctly, as by chance, though the "
+            f"classifier is {sure.mean():.0%} sure of them on average. Check whether X and y "
             "stand in the same order, and whether X was made as for fit."
         )
 

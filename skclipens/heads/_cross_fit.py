@@ -43,7 +43,7 @@ class CrossFitMixin:
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows. A weight stands for so many copies of a row; those that sum to one
+            Weights of the rows. A weight counts as that many copies of a row; those that sum to one
             are shares, as in boosting. A row of weight zero is as if it were not there, but for its
             class.
         groups : array-like of shape (n,), default=None

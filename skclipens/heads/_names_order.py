@@ -43,14 +43,14 @@ def warn_of_names(heads, rows, targets):
     every, n_rows = np.arange(len(classes)), np.bincount(targets, minlength=len(classes))
     best, given, possible = _order_by_prompts(heads, rows, targets, n_rows)
     why = (
-        f"Prompts name {given:.0%} of the rows rightly, in the mean over classes, and would name "
-        f"{possible:.0%} were "
+        f"Prompts classify {given:.0%} of the rows correctly (mean over classes), and would "
+        f"classify {possible:.0%} correctly with "
     )
     is_few = len(classes) < _FEW_CLASSES
     if is_few or possible - given <= _rise_by_luck(n_rows):
         some = every if is_few else np.flatnonzero(best != every)
         best = _order_by_differences(heads, rows, targets, n_rows, some)
-        why = "Rows of classes differ from each other as their names would, were "
+        why = "The classes differ in their rows as they would in their names with "
     if best is not None:
         row = int(np.argmax(n_rows * (best != every)))
         _, names, _ = heads[0]._prompts(classes, heads[0].class_names, heads[0].templates)
@@ -103,13 +103,13 @@ def _rise_by_luck(n_rows):
 def _said(class_names, label, called, looks):
     if called == label:
         return (
-            f"labels exchanged: rows of class {label!r} look like {looks!r}. Look at what made the "
+            f"labels exchanged: rows of class {label!r} look like {looks!r}. Check what made the "
             "labels, such as names in another order than their codes."
         )
     rows = f"rows of class {label!r}, which it calls {called!r}, look like {looks!r}."
     if hasattr(class_names, "keys"):
-        return f"the names in class_names exchanged: {rows} Look at what made this mapping."
+        return f"the names in class_names exchanged: {rows} Check what made this mapping."
     return (
-        f"class_names in another order: {rows} Look at the order of class_names; a mapping from "
+        f"class_names in another order: {rows} Check the order of class_names; a mapping from "
         "labels to names needs none."
     )

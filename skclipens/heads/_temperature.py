@@ -24,7 +24,7 @@ _SMALLEST_SPREAD = 1e-12
 def fit_temperature(logits, y, offset=0.0, sample_weight=None):
     """Temperature that minimises the negative log-likelihood of held-out logits [1]_.
 
-    Where few rows are all classified rightly, the likelihood alone would drive the temperature to
+    Where few rows are all classified correctly, the likelihood alone would drive the temperature to
     zero. As in Platt's calibration [2]_, the targets are therefore smoothed: the true class has
     probability (n + 1) / (n + 2), the others share the rest.
 
