@@ -67,8 +67,37 @@ def warn_of_blocks(ensemble, X):
     if not readers or len(X) < FEWEST:
         return
     names = [reader.block.name for reader in readers]
-    texts = [reader.head.coef_.mean(axis=0) for reader in readers]
     rows = [unit_rows(reader.columns_of(X)) for reader in readers]
+    fit, moved = _compared_with_texts(readers, rows, names)
+    if moved or warn_of_other_models(_said_to_be(readers, rows, ensemble)):
+        return
+    if all(one.is_prompts for one in experts) and fit.mean() < _FITS_NONE:
+        warn(
+            f"The columns of {listed(names)} fit no text: the mean cosine of rows and texts is "
+            f"{fit.mean():.2f}. Another model made them, or their columns stand "
+            "elsewhere; or prompts say nothing of these images: give class_names in words, or "
+            "learn from labels, by head='auto'."
+        )
+
+
+def _compared_with_texts(readers, rows, names):
+    """Mean cosines of blocks and their texts; and whether those of others fit better, with a doubt.
+
+    Parameters
+    ----------
+    readers : list of E Expert
+        Their heads know texts.
+    rows : list of E ndarray of shape (n, width)
+        Of unit length.
+    names : list of E str
+        Of the blocks.
+
+    Returns
+    -------
+    fit : ndarray of shape (E,)
+    moved : bool
+    """
+    texts = [reader.head.coef_.mean(axis=0) for reader in readers]
     centres = [of_block.mean(axis=0) for of_block in rows]
     cosines = np.array(
         [[float(c @ t) if len(c) == len(t) else _OTHER_WIDTH for t in texts] for c in centres]
@@ -76,15 +105,20 @@ def warn_of_blocks(ensemble, X):
     places, best = linear_sum_assignment(cosines, maximize=True)
     moved, fit = np.flatnonzero(best != places), cosines.diagonal()
     own, other = fit[moved], cosines[moved, best[moved]]
-    if len(moved) and other.mean() > max(FITS, own.mean() + _FITS_BETTER):
-        warn(
-            f"The columns of {names[moved[0]]!r} fit the texts of {names[best[moved[0]]]!r}, and "
-            f"not its own: mean cosines are {other[0]:.2f} and {own[0]:.2f}. Name the blocks in "
-            "the order of the columns, or give a frame, whose columns have names."
-        )
-        return
+    if not len(moved) or other.mean() <= max(FITS, own.mean() + _FITS_BETTER):
+        return fit, False
+    warn(
+        f"The columns of {names[moved[0]]!r} fit the texts of {names[best[moved[0]]]!r}, and "
+        f"not its own: mean cosines are {other[0]:.2f} and {own[0]:.2f}. Name the blocks in "
+        "the order of the columns, or give a frame, whose columns have names."
+    )
+    return fit, True
+
+
+def _said_to_be(readers, rows, ensemble):
+    """Blocks and the backbones that they are said to be of."""
     said = getattr(ensemble, "feature_names_in_", None)
-    blocks = [
+    return [
         Embeddings(
             block.name,
             head.backbone,
@@ -95,15 +129,6 @@ def warn_of_blocks(ensemble, X):
         )
         for (_, head, block), of_block in zip(readers, rows, strict=True)
     ]
-    if warn_of_other_models(blocks):
-        return
-    if all(one.is_prompts for one in experts) and fit.mean() < _FITS_NONE:
-        warn(
-            f"The columns of {listed(names)} fit no text: the mean cosine of rows and texts is "
-            f"{fit.mean():.2f}. Another model made them, or their columns stand "
-            "elsewhere; or prompts say nothing of these images: give class_names in words, or "
-            "learn from labels, by head='auto'."
-        )
 
 
 def _with_texts(experts):
