@@ -127,8 +127,10 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         ndarray of shape (n, E)
             Weights of the calibrated logits, or of probabilities if the router averages these, with
             experts in the order of ``expert_names_``. Only gates (``router="shrunk"``,
-            ``GatedRouter``) and a signed NLC can give negative weights. Zero-shot heads have larger
-            weights for rows unlike all training rows; see ``out_of_distribution``.
+            ``GatedRouter``) and a signed NLC can give negative weights. For rows unlike all
+            training rows, zero-shot heads have larger weights, the sum of the weights differs, and
+            the frequencies of the classes are added to the weighted logits; see
+            ``out_of_distribution``.
         """
         X = self._checked(X)
         logits, routed = self._expert_logits(X), self._routed
