@@ -164,6 +164,21 @@ def test_what_pacs_has_too_does_not_choose(data_home):
     assert len(set(even.y)) + len(_roles.IN_PACS_TOO) + len(set(odd.y)) == 101
 
 
+def test_the_path_of_a_folder_of_classes_is_a_set(data_home, tmp_path):
+    folder = str(data_home / "pacs" / "photo")
+    (name,) = _sets.expand([folder])
+    photos = _sets.load(name)
+    assert photos.name == "photo" and _roles.role_of(photos.name) == _roles.REPORT
+    assert sorted(set(photos.y)) == ["dog", "house"] and len(photos.images) == 6
+    assert len(photos.train) == 3 and len(photos.test) == 3
+    assert not np.intersect1d(photos.train, photos.test).size
+    with pytest.raises(ValueError, match="nor such a folder"):
+        _sets.expand([str(tmp_path / "missing")])
+    (tmp_path / "empty" / "dog").mkdir(parents=True)
+    with pytest.raises(MissingSetError, match="dog"):
+        _sets.load(str(tmp_path / "empty"))
+
+
 def test_every_set_has_one_role():
     groups = _sets.groups()
     choose, report = groups["validation"], {*chain(groups["local"], groups["photographs"])}

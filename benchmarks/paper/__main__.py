@@ -28,7 +28,7 @@ from ._embedding import Columns, embed_set, shortened
 from ._experiments import Draws
 from ._figures import PRINT_DPI
 
-_DATASETS = "local, validation, photographs, all, or names of sets"
+_DATASETS = "local, validation, photographs, all, names of sets, or folders with a folder per class"
 _HEADS = f"any of the package's names, or {', '.join(_systems.NAMED)}"
 EXPERIMENTS = ("main", "ablation", "shift", "robustness", "cascade", "transfer", "retrieval")
 

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.datasets import get_data_home
 from sklearn.model_selection import train_test_split
 
-from skclipens.datasets import fetch_benchmark
+from skclipens.datasets import fetch_benchmark, load_folder
 
 from . import _roles
 from ._image_set import ImageSet, MissingSetError, half_of_classes
@@ -77,14 +77,14 @@ def _tiny_imagenet(data_home):
     lines = (folder / "val" / "val_annotations.txt").read_text("utf-8").splitlines()
     files, keys = zip(*(line.split("\t")[:2] for line in lines), strict=True)
     y = np.array([names[key] for key in keys])
-    train, test = train_test_split(np.arange(len(y)), test_size=0.4, stratify=y, random_state=0)
+    train, test = _split(y)
     return ImageSet(
         "tiny-imagenet",
         [str(folder / "val" / "images" / file) for file in files],
         y,
         class_names={name: name for name in names.values()},
-        train=np.sort(train),
-        test=np.sort(test),
+        train=train,
+        test=test,
         gathered_from="validation pictures, 60 to 40 by us" + _copy("tiny-imagenet", data_home),
     )
 
@@ -103,6 +103,21 @@ def pacs(name, train, test, data_home=None, download=True):
         test=rows[len(files[train]) :],
         gathered_from=f"PACS, {train} to train, {test} to test{_copy('pacs', data_home)}",
     )
+
+
+def folder(path):
+    """Pictures of one's own, in a folder of one folder per class, 60 to 40."""
+    files, labels = load_folder(path, return_X_y=True)
+    y = labels.astype(str)
+    train, test = _split(y)
+    images, source = files.tolist(), "a folder of classes, 60 to 40 by us"
+    return ImageSet(Path(path).name, images, y, train=train, test=test, gathered_from=source)
+
+
+def _split(y):
+    """Positions that train and test, 60 to 40 of each class, sorted."""
+    rows = np.arange(len(y))
+    return map(np.sort, train_test_split(rows, test_size=0.4, stratify=y, random_state=0))
 
 
 def _existing(folder):

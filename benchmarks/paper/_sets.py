@@ -1,8 +1,10 @@
 """Image sets, by name, in one form."""
 
+import os
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -103,6 +105,11 @@ def groups():
     }
 
 
+def is_folder(name):
+    """Whether a name is the path of a folder, and so of a set of one's own."""
+    return os.sep in name and Path(name).is_dir()
+
+
 def expand(names):
     """Names of sets, in which those of groups stand for several."""
     several = groups()
@@ -110,8 +117,11 @@ def expand(names):
     known = list(dict.fromkeys([*several, *LOCAL, *VALIDATION, *PICTURES, *several["all"]]))
     known.append("caltech101")
     for name in expanded:
-        if name not in known:
-            raise ValueError(f"There is no set {name!r}; the names are {', '.join(known)}.")
+        if name not in known and not is_folder(name):
+            raise ValueError(
+                f"There is no set {name!r}, nor such a folder; the names are {', '.join(known)}. "
+                "The path of a folder that has one folder per class stands for your own pictures."
+            )
     return list(expanded)
 
 
@@ -124,6 +134,8 @@ def load(name, download=True, *, data_home=None, per_class=PER_CLASS, n_test=N_T
         If its images cannot be had here.
     """
     ours = {**LOCAL, **VALIDATION}
+    if is_folder(name):
+        ours[name] = partial(_pictures.folder, name)
     make = PICTURES.get(name, partial(_pictures.benchmark, name))
     try:
         image_set = ours[name]() if name in ours else make(data_home=data_home, download=download)
