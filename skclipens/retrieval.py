@@ -191,10 +191,11 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         Warns
         -----
         SuspectedMistakeWarning
-            If rows of an array seem to be of another model than the texts.
+            If rows of an array seem to be of another model than the texts, or weights have changed.
         """
         check_is_fitted(self)
         self._validate_params()
+        self._doubt_changes()
         blocks = [block for block in self._blocks if block.has_text]
         if not blocks:
             named = ", ".join(block.name for block in self._blocks)
@@ -247,7 +248,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         -----
         SuspectedMistakeWarning
             If 20 rows or more of a table are unlike those of ``fit``, as where blocks of an array
-            stand in another order.
+            stand in another order, or the weights that embed images have changed.
         """
         check_is_fitted(self)
         self._validate_params()
@@ -281,6 +282,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
                     "fit saw a table, and these are images: name what embeds them as it was made, "
                     "such as embedder='zoo', or pass a table of their embeddings."
                 )
+            self._doubt_changes()
         table, gaps = self._table(X)
         if gaps.any():
             warn_of_gaps(gaps, "find nothing", as_image_list(X), all_may_be=True)
@@ -308,8 +310,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         """Text embeddings for each of the blocks."""
         backbones = list(dict.fromkeys(block.backbone for block in blocks))
         of_images = self._embedder()
-        options = {"device": of_images.device, "cache": of_images.cache}
-        embedder = MultiBackboneEmbedder(backbones, **options)
+        embedder = MultiBackboneEmbedder(backbones, device=of_images.device, cache=of_images.cache)
         words = embedder.embed_text(texts, templates=self.templates)
         columns = side_by_side([Backbone(one).width for one in backbones])
         of = dict(zip(backbones, columns, strict=True))
@@ -395,6 +396,4 @@ def _refuse_words(X):
 def _is_table(X):
     """Whether X has two dimensions and holds numbers, and so no images."""
     shape = getattr(X, "shape", ())
-    if len(shape) != 2:
-        return False
-    return shape[1] > 1 or np.asarray(X[:1]).dtype.kind in "biufc"
+    return len(shape) == 2 and (shape[1] > 1 or np.asarray(X[:1]).dtype.kind in "biufc")

@@ -3,12 +3,12 @@
 import os
 import pickle
 import re
-import shutil
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
+from _models import copy_of_zoo
 from _said import said
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
@@ -30,6 +30,7 @@ from skclipens import (
     BlockPCA,
     CascadeClassifier,
     CascadeEnsemble,
+    ImageRetriever,
     KernelHead,
     LinearDiscriminantHead,
     MultiBackboneEmbedder,
@@ -37,7 +38,6 @@ from skclipens import (
     ZeroShotHead,
     make_backbone_pipeline,
 )
-from skclipens.backbones import Backbone
 from skclipens.datasets import load_emoji
 from skclipens.labels import OpenSetClassifier, find_label_issues
 from skclipens.utils import skops_trusted_types
@@ -586,19 +586,25 @@ def test_an_embedder_that_was_changed_after_fit(emoji, changed, what):
 
 def test_weights_that_are_written_over_after_fit(emoji, tmp_path):
     paths = emoji[0][:3]
-    folder = tmp_path / "model"
-    shutil.copytree(Backbone("zoo/ViT-8").folder, folder)
+    folder = copy_of_zoo("ViT-8", tmp_path / "model")
     embedder = MultiBackboneEmbedder([str(folder)]).fit(paths)
+    retriever = ImageRetriever(embedder).fit(paths)
     weights = next(folder.glob("*.safetensors"))
     os.utime(weights, ns=(1, 1))  # copied anew
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         before = embedder.transform(paths)
+        retriever.search("a cat")
+        retriever.kneighbors(paths)
     tensors = load_file(weights)
     other = {name: np.asarray(1.01 * one + 0.01, one.dtype) for name, one in tensors.items()}
     save_file(other, weights)
     with pytest.warns(UserWarning, match="has changed since fit: the weights of"):
         assert not np.allclose(embedder.transform(paths), before)
+    for find, query in ((retriever.search, "a cat"), (retriever.kneighbors, paths)):
+        with pytest.warns(UserWarning, match="ImageRetriever has changed since fit: the weights"):
+            find(query)
+    retriever.kneighbors()  # compares what fit embedded
 
 
 def test_files_that_were_embedded_otherwise_than_those_of_fit(emoji, table, tmp_path):

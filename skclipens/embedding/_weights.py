@@ -23,10 +23,8 @@ class WeightsMixin(VersionsMixin):
 
     def _doubt_changes(self):
         """Warn where embeddings are no longer what they were in ``fit``."""
-        before = getattr(self, "_fitted_settings", None)
-        if before is None:
-            return
-        now = self._settings()
+        before = getattr(self, "_fitted_settings", {})
+        now = self._settings() if before else {}
         changed = [name for name in before if now[name] != before[name]]
         changed = ["backbones, features or views" if one == "columns" else one for one in changed]
         changed += self._changed_weights()
