@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ._utils._linalg import take_columns
+from ._utils._linalg import leave_out_flat_components, take_columns
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
 from ._utils._validation import check_rows
 from ._utils._versions import VersionsMixin
@@ -40,7 +40,8 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         block otherwise. Columns of no block, and with None those of no backbone, stay as they are,
         behind those of the blocks.
     whiten : bool, default=False
-        Whether to scale components to unit variance.
+        Whether to scale components to unit variance. Those without variance are left out, since
+        they would be noise: n rows that differ have n - 1 components with variance.
     random_state : int, RandomState instance or None, default=None
         Determines the randomized solver, which scikit-learn takes for large tables.
 
@@ -135,7 +136,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         )
         random_state = check_random_state(self.random_state)
         self.pcas_ = {
-            name: self._pca(X, columns, random_state).fit(take_columns(X, columns))
+            name: self._fitted(take_columns(X, columns), random_state)
             for name, columns in self._columns.items()
         }
         self._seen = see_blocks(blocks, X)
@@ -206,13 +207,17 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
                 )
         return np.array([*reduced, *names[self._others]], dtype=object)
 
-    def _pca(self, X, columns, random_state):
+    def _fitted(self, rows, random_state):
+        """The analysis of one block."""
         kept = self.n_components
         if isinstance(kept, Integral):
-            kept = min(kept, len(columns), len(X))
+            kept = min(kept, *rows.shape)
         # A share of the variance needs all components.
         solver = "full" if isinstance(kept, float) else "auto"
-        return PCA(kept, whiten=self.whiten, svd_solver=solver, random_state=random_state)
+        pca = PCA(kept, whiten=self.whiten, svd_solver=solver, random_state=random_state).fit(rows)
+        if self.whiten:
+            leave_out_flat_components(pca)
+        return pca
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

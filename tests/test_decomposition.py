@@ -111,6 +111,20 @@ def test_there_are_no_more_components_than_rows_or_columns(table):
         BlockPCA(blocks=[("a", ["b"])]).fit(pd.DataFrame(X, columns=list("xyz")))
 
 
+def test_whitened_components_have_variance(table):
+    few, others = table.head(7), table.tail(20)
+    for rows, n_kept in [(few, 6), (pd.concat([few] * 3), 6), (few.iloc[[0] * 9], 0)]:
+        for n_components in (16, None, 0.9999999):
+            reduce = BlockPCA(n_components, whiten=True, random_state=0).fit(rows)
+            found = reduce.transform(others)
+            assert np.abs(found).max(initial=0) < 20
+            assert found.shape == (20, 2 * n_kept)
+            assert len(reduce.get_feature_names_out()) == found.shape[1]
+            for pca in reduce.pcas_.values():
+                assert pca.n_components_ == len(pca.explained_variance_ratio_) == n_kept
+    assert BlockPCA(16).fit_transform(few).shape == (7, 14)  # components of no variance stay small
+
+
 def test_it_stands_in_pipelines_on_images_and_beside_a_table(emoji, tmp_path):
     image = make_pipeline(MultiBackboneEmbedder(PAIR), BlockPCA(4, blocks=PAIR, random_state=0))
     beside = make_column_transformer((image, "path"), ("passthrough", ["target"]))

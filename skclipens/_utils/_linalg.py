@@ -176,6 +176,27 @@ def one_hot(targets, n_classes, weights=None):
     return csr_array((entries, targets, np.arange(n + 1)), shape=(n, n_classes))
 
 
+def leave_out_flat_components(pca):
+    """Leave out components of a fitted PCA in whose direction rows do not differ.
+
+    Whitened, these would be noise as large as any other.
+
+    Parameters
+    ----------
+    pca : sklearn.decomposition.PCA
+    """
+    variance, eps = pca.explained_variance_, np.finfo(pca.components_.dtype).eps
+    # Rows that are all the same differ from their mean by its rounding.
+    some = variance > 100 * eps * (variance[:1] + eps * (pca.mean_ @ pca.mean_))
+    if some.all():
+        return
+    pca.components_ = pca.components_[some]
+    pca.explained_variance_ = variance[some]
+    pca.explained_variance_ratio_ = pca.explained_variance_ratio_[some]
+    pca.singular_values_ = pca.singular_values_[some]
+    pca.n_components_ = len(pca.components_)
+
+
 def total_weight(y, sample_weight):
     """Number of rows, or the sum of their weights."""
     return len(y) if sample_weight is None else float(sample_weight.sum())

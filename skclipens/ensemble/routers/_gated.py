@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.decomposition import PCA
 
-from ..._utils._linalg import total_weight
+from ..._utils._linalg import leave_out_flat_components, total_weight
 from ..._utils._sklearn import Interval
 from ._base import cross_entropy, plausible_classes, weighted_sum
 from ._static import OPTIONS, BasePulledRouter, StaticRouter
@@ -145,11 +145,7 @@ def _fit_pca(X, sample_weight):
         pca.fit(np.concatenate([rows, -rows]))  # with their mirror images, whose mean is zero
         pca.mean_ = mean
         pca.explained_variance_ *= (len(X) - 0.5) / max(total_weight(X, sample_weight) - 1, 1)
-    # Whitened, a direction in which rows do not differ would be noise as large as any other.
-    some = pca.explained_variance_ > 100 * np.finfo(X.dtype).eps * pca.explained_variance_[:1]
-    if not some.all():
-        pca.components_ = pca.components_[some]
-        pca.explained_variance_ = pca.explained_variance_[some]
+    leave_out_flat_components(pca)
     return pca
 
 
