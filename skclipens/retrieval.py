@@ -191,7 +191,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         Warns
         -----
         SuspectedMistakeWarning
-            If rows of an array seem to be of another model than the texts, or weights have changed.
+            If rows of an array seem to be of another model, weights have changed, or texts are cut.
         """
         check_is_fitted(self)
         self._validate_params()

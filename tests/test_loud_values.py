@@ -87,9 +87,25 @@ def test_tables_that_numpy_cannot_read_are_told_what_to_call(table):
 def test_prompts_that_are_cut_off_are_named():
     texts = said(lambda: ZeroShotHead(SPEC).set_classes([LONG + "cat", LONG + "dog", "owl"]))
     assert len(texts) == 2
-    assert texts[0].startswith("Prompts of 2 classes are longer than the 32 tokens that 'zoo/RN20'")
+    assert texts[0].startswith("Prompts of classes are cut off after 32 tokens, which is all")
+    assert "is read by 'zoo/RN20': 'a name" in texts[0]
     assert "the same text for 'zoo/RN20'" in texts[1]
     assert all("cat'" in text and "dog'" in text and "'owl'" not in text for text in texts)
+
+
+@pytest.mark.parametrize("head", ["auto", "kernel", "residual", "zero-shot"])
+def test_prompts_that_all_backbones_cut_off_are_named_once(head):
+    specs = ["zoo/RN20", "zoo/ViT-8"]
+    X, y = np.random.default_rng(0).normal(size=(6, 256)), ["cat", "dog", "owl"] * 2
+    names = {"cat": LONG + "cat", "dog": LONG + "dog", "owl": "owl"}
+    clf = AdaptiveBackboneEnsemble(specs, head=head, class_names=names)
+    calls = [lambda: clf.fit(X, y)]
+    if head == "zero-shot":
+        calls.append(lambda: clf.set_classes([LONG + "ant", LONG + "bee"]))
+    for call in calls:
+        texts = [text for text in said(call) if "cut off" in text or "the same text" in text]
+        assert len(texts) == 2
+        assert all("'zoo/RN20', 'zoo/ViT-8'" in text for text in texts)
 
 
 def test_a_prompt_is_cut_off_where_the_tokenizer_cuts_it():
@@ -98,7 +114,7 @@ def test_a_prompt_is_cut_off_where_the_tokenizer_cuts_it():
     for n_words in range(20, 36):
         name = " ".join(["cat"] * n_words)
         n_tokens = int((tokenizer([name], context_length=200) != 0).sum())
-        texts = said(lambda name=name: warn_of_prompts(Backbone(SPEC), (name, "dog"), ("{}",)))
+        texts = said(lambda name=name: warn_of_prompts([Backbone(SPEC)], (name, "dog"), ("{}",)))
         assert (len(texts) == 1) == (n_tokens > 32), n_words
 
 
@@ -127,7 +143,7 @@ def test_ordinary_names_are_not_even_tokenized(monkeypatch):
     monkeypatch.setattr(open_clip, "get_tokenizer", tokenize)
     monkeypatch.setattr("skclipens.backbones._doubts.load_backbone", tokenize)
     names = tuple(name[:20] for name in load_emoji().target_names)
-    assert not said(lambda: warn_of_prompts(Backbone("ViT-B-32"), names, DEFAULT_TEMPLATES))
+    assert not said(lambda: warn_of_prompts([Backbone("ViT-B-32")], names, DEFAULT_TEMPLATES))
 
 
 def test_equal_names_of_two_classes_are_named(table):

@@ -96,6 +96,22 @@ def test_what_is_no_list_of_texts(texts, message):
         CLIPEmbedder("zoo/RN20").embed_text(texts)
 
 
+def test_texts_that_are_cut_off_are_named(table):
+    long, templates = "a picture" + " of a cat" * 20, ["the " * 40 + "{}"]
+    retriever = ImageRetriever().fit(table)
+    embedder = MultiBackboneEmbedder(PAIR)
+    for call in (
+        lambda: retriever.search([*WORDS, long]),
+        lambda: embedder.embed_text([*WORDS, long]),
+    ):
+        (told,) = said(call)
+        assert "cut off after 32 tokens" in told and "by 'zoo/RN20', 'zoo/ViT-8': 'a pict" in told
+        assert "bicycle" not in told and "Give shorter texts" in told
+    (told,) = said(lambda: ImageRetriever(templates=templates).fit(table).search(WORDS))
+    assert "'a bicycle', 'red heart', 'a cat'" in told and "or templates" in told
+    assert not said(lambda: retriever.search(WORDS))
+
+
 def test_blocks_without_texts_are_named():
     embedder = MultiBackboneEmbedder(PAIR, features="both")
     with pytest.raises(ValueError, match=r"'zoo/RN20@pooled' has no texts.*features='projected'"):

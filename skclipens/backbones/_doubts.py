@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"(?P<letter>[a-z]?)(?P<number>\d+)", re.IGNORECASE)
 _LED = re.compile(r"(?P<code>[a-z]?\d+)[\W_]+(?P<words>[^\W\d_].*)", re.IGNORECASE)
 
 
-def warn_of_prompts(backbone, names, templates):
+def warn_of_prompts(backbones, names, templates):
     """Warn of names that are codes or no words, or whose prompts are cut off or those of others.
 
     Tokens are looked at only where a prompt has more bytes than tokens are read, or where names
@@ -36,60 +36,107 @@ def warn_of_prompts(backbone, names, templates):
 
     Parameters
     ----------
-    backbone : Backbone
+    backbones : sequence of Backbone
     names : tuple of C str
     templates : tuple of str
 
     Warns
     -----
     SuspectedMistakeWarning
-        Names the first such classes, and the backbone.
+        Names the first such classes, and all such backbones.
     """
-    for message in _doubts_of(backbone, backbone.version, names, templates):
+    for message in _of_names(names):
         warn(message)
+    _warn_of_all({one: _of_tokens(one, one.version, names, templates) for one in backbones})
+
+
+def warn_of_cut_texts(backbones, texts, templates):
+    """Warn of texts that are cut off.
+
+    Parameters
+    ----------
+    backbones : sequence of Backbone
+    texts : sequence of n str
+    templates : tuple of str
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        Names the first such texts, and all such backbones.
+    """
+    advice = "texts", "Give shorter texts or templates."
+    _warn_of_all({one: _of_cut(one, _cut(one, texts, templates), *advice) for one in backbones})
+
+
+def _warn_of_all(doubts):
+    """Say once what is to be said of several backbones: what stands before and behind them."""
+    found = {}
+    for backbone, of_backbone in doubts.items():
+        for doubt in of_backbone:
+            found.setdefault(doubt, []).append(repr(backbone.name))
+    for doubt, named in found.items():
+        # The heads of an ensemble, of one backbone each, say it again.
+        warn(", ".join(named).join(doubt), doubt=doubt)
 
 
 @lru_cache(maxsize=128)  # each head of an ensemble asks again, in each fold
-def _doubts_of(backbone, version, names, templates):
-    """What is to be said; the version of the backbone is there to tell results apart."""
+def _of_names(names):
+    """What is to be said of names, whatever reads them."""
     found = [_codes(names), _leading_codes(names), _run_together(names)]
-    return [one for one in found if one] + _of_tokens(backbone, names, templates)
+    return [one for one in found if one]
 
 
-def _of_tokens(backbone, names, templates):
-    """What is to be said of names whose prompts are cut off, or those of others."""
-    n_read = backbone.config["text_cfg"].get("context_length", 77)
-    longest = max(len(template.encode()) for template in templates)
-    long = [name for name in names if longest + len(name.encode()) > n_read - 2]
+@lru_cache(maxsize=128)
+def _of_tokens(backbone, version, names, templates):
+    """What is to be said of names whose prompts are cut off, or those of others.
+
+    The version of the backbone is there to tell results apart.
+    """
+    cut = _cut(backbone, names, templates)
+    found = _of_cut(backbone, cut, "classes", "Give shorter class_names.")
     close = [name for group in alike(names, _as_read) for name in group]
-    if not long and not close:
-        return []
-    tokenizer = load_backbone(backbone).tokenizer
-    padding = tokenizer([""])[0, -1]
-    prompts = {name: prompts_of(name, templates) for name in [*long, *close]}
-    cut = [
-        name for name in dict.fromkeys(long) if _is_cut(tokenizer, prompts[name], n_read, padding)
-    ]
-    found = []
-    if cut:
-        named = listed(cut, write=reprlib.repr)
-        found.append(
-            f"Prompts of {len(cut)} classes are longer than the {n_read} tokens that "
-            f"{backbone.name!r} reads, and are cut off: {named}. Give shorter class_names."
-        )
     # Names that begin alike may have the same tokens once they are cut off.
     tokens = {}
     for name in dict.fromkeys([*cut, *close]):
-        key = tokenizer(prompts[name]).numpy().tobytes()
+        key = load_backbone(backbone).tokenizer(prompts_of(name, templates)).numpy().tobytes()
         tokens.setdefault(key, []).append(name)
     for same in tokens.values():
         if len(same) > 1:
-            named = listed(same, write=reprlib.repr)
             found.append(
-                f"{named} are the same text for {backbone.name!r}, which cannot tell these "
-                "classes apart. Give them class_names that differ."
+                (
+                    f"{listed(same, write=reprlib.repr)} are the same text for ",
+                    ", which cannot tell these classes apart. Give them class_names that differ.",
+                )
             )
     return found
+
+
+def _of_cut(backbone, cut, what, advice):
+    """What is to be said of texts that are cut off."""
+    if not cut:
+        return []
+    before = f"Prompts of {what} are cut off after {_n_read(backbone)} tokens, which is all that "
+    return [(f"{before}is read by ", f": {listed(cut, write=reprlib.repr)}. {advice}")]
+
+
+def _cut(backbone, texts, templates):
+    """Those of the texts that are not read to their end in a template."""
+    n_read = _n_read(backbone)
+    longest = max(len(template.encode()) for template in templates)
+    long = [text for text in texts if longest + len(text.encode()) > n_read - 2]
+    if not long:
+        return []
+    tokenizer = load_backbone(backbone).tokenizer
+    padding = tokenizer([""])[0, -1]
+    return [
+        text
+        for text in dict.fromkeys(long)
+        if _is_cut(tokenizer, prompts_of(text, templates), n_read, padding)
+    ]
+
+
+def _n_read(backbone):
+    return backbone.config["text_cfg"].get("context_length", 77)
 
 
 def _codes(names):

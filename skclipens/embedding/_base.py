@@ -162,6 +162,11 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         BackboneNotAvailableError
             If the weights or the tokenizer of a backbone cannot be loaded.
 
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If a text is truncated.
+
         See Also
         --------
         skclipens.ImageRetriever : Finds images by words, with all backbones.
@@ -175,6 +180,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         >>> print(emoji.frame["name"][cosines.argmax()])
         bicycle
         """
+        from ..backbones._doubts import warn_of_cut_texts
+
         self._validate_params()
         texts, templates = check_texts(texts), check_templates(templates)
         blocks = self._blocks()
@@ -187,6 +194,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         # Blocks of one backbone, as with keep_plain=True, have the same texts.
         backbones = list(dict.fromkeys(block.backbone for block in blocks))
         load_backbones(backbones, self._devices()[:1])
+        warn_of_cut_texts(backbones, texts, templates)
         found = {
             one: embed_classes(one, texts, templates, cache=self.cache)[0] for one in backbones
         }

@@ -1,5 +1,6 @@
 """Fitting experts, and judging them by rows that they have not seen."""
 
+from contextvars import copy_context
 from functools import cached_property, partial
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -196,8 +197,10 @@ def _fit_all(fit, experts, n_jobs):
     if n_jobs is not None:
         n_threads = min(n_threads, effective_n_jobs(n_jobs))
     threads = Parallel(n_threads, backend="threading", return_as="generator")
-    fit_one = delayed(with_settings(fit))
-    yield from zip(closed, threads(fit_one(experts[e]) for e in closed), strict=True)
+    fit_one = with_settings(fit)
+    # Each in a context, too, which says what has been warned of.
+    calls = [delayed(copy_context().run)(fit_one, experts[e]) for e in closed]
+    yield from zip(closed, threads(calls), strict=True)
     for e in set(range(len(experts))).difference(closed):
         yield e, fit(experts[e])
 

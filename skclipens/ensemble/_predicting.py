@@ -11,7 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._linalg import row_batches
 from .._utils._validation import check_at_least_two
 from .._utils._values import refuse_no_column
+from .._utils._warnings import each_warning_once
 from ..heads._classifier import LogitClassifierMixin
+from ..heads._text_head import doubt_prompts
 from ..heads._unlike import warn_of_unlike
 from ._experts import stack_logits
 from ._folding import fold
@@ -178,6 +180,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         names = [f"{name}__{label}" for name in self.expert_names_ for label in self.classes_]
         return np.array(names, dtype=object)
 
+    @each_warning_once()
     def set_classes(self, classes, *, class_names=None, templates=None):
         """Switch to other classes, and keep the fitted temperatures and router.
 
@@ -213,7 +216,12 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
                     "ensembles of zero-shot heads (head='zero-shot') can take others."
                 )
         refuse_no_column(classes, "classes", of="class")
-        check_at_least_two(np.unique(classes))
+        labels = np.unique(classes)
+        check_at_least_two(labels)
+        doubt_prompts(
+            head._prompts(labels, class_names, head.templates if templates is None else templates)
+            for _, head, _ in self.experts_
+        )
         heads = [
             copy(head).set_classes(classes, class_names=class_names, templates=templates)
             for _, head, _ in self.experts_

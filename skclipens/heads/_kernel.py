@@ -15,7 +15,7 @@ from ._cross_fit import CrossFitTableHead
 from ._from_files import Wanted
 from ._kernel_regression import Regression, predict
 from ._temperature import correction_temperature, fit_temperature
-from ._text_head import PROMPT_CONSTRAINTS, as_one_of_many, doubt_texts
+from ._text_head import PROMPT_CONSTRAINTS, as_one_of_many, doubt_prompts, doubt_texts
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
@@ -206,12 +206,18 @@ class KernelHead(CrossFitTableHead):
         names = ("templates", "class_names", "cache")
         options = {name: getattr(self, name) for name in names}
         of_each = np.unique(y, return_index=True)[1]  # a row of each class is enough
+        self.text_heads_ = [
+            (ZeroShotHead(backbone, **options), columns)
+            for backbone, columns in self._blocks(X.shape[1])
+            if backbone is not None
+        ]
+        doubt_prompts(
+            head._prompts(self.classes_, self.class_names, self.templates)
+            for head, _ in self.text_heads_
+        )
         with as_one_of_many():
-            self.text_heads_ = [
-                (ZeroShotHead(backbone, **options).fit(X[of_each][:, columns], y[of_each]), columns)
-                for backbone, columns in self._blocks(X.shape[1])
-                if backbone is not None
-            ]
+            for head, columns in self.text_heads_:
+                head.fit(X[of_each][:, columns], y[of_each])
         if self.text_heads_:
             heads, columns = zip(*self.text_heads_, strict=True)
             rows = [unit_rows(X[:, of_head]) for of_head in columns]

@@ -47,7 +47,7 @@ def _class_features(backbone, names, templates, cache=None, bar=None):
     """Text features of classes, put together once per process: folds and draws share them."""
     from ..backbones._doubts import warn_of_prompts
 
-    warn_of_prompts(backbone, names, templates)
+    warn_of_prompts([backbone], names, templates)
     key = (backbone, backbone.version, names, templates)
     with _lock:
         found = _encoded.get(key)
@@ -66,6 +66,22 @@ def _drop_oldest():
         _encoded.popitem(last=False)
 
 
+def doubt_prompts(prompts):
+    """Warn of prompts of several backbones at once; what each of them would say is then said.
+
+    Parameters
+    ----------
+    prompts : list of (Backbone, names, templates)
+    """
+    from ..backbones._doubts import warn_of_prompts
+
+    asked = {}
+    for backbone, *texts in prompts:
+        asked.setdefault(tuple(texts), []).append(backbone)
+    for texts, backbones in asked.items():
+        warn_of_prompts(backbones, *texts)
+
+
 def encode_ahead(heads, classes, verbose):
     """Encode the prompts of several heads under one progress bar; ``fit`` then finds them.
 
@@ -78,8 +94,11 @@ def encode_ahead(heads, classes, verbose):
     verbose : bool or int
         Where it is false, each head is left to encode its own.
     """
-    of_heads = [one for one in heads if isinstance(one, BaseTextHead)] if verbose else []
+    of_heads = [one for one in heads if isinstance(one, BaseTextHead)]
     wanted = {one._prompts(classes, one.class_names, one.templates): one.cache for one in of_heads}
+    doubt_prompts(wanted)
+    if not verbose:
+        return
     n_prompts = sum(len(names) * len(templates) for _, names, templates in wanted)
     with progress(n_prompts, verbose, desc="encoding texts", unit="prompt") as bar:
         for prompts, cache in wanted.items():
