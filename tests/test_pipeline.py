@@ -18,7 +18,7 @@ from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest, StackingClassifier
 from sklearn.exceptions import UnsetMetadataPassedError
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import BayesianRidge, LogisticRegression, Ridge
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import (
     GridSearchCV,
@@ -27,6 +27,7 @@ from sklearn.model_selection import (
     cross_val_score,
     cross_validate,
 )
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -563,6 +564,21 @@ def test_a_regressor_predicts_nan_for_what_cannot_be_read(make, broken):
     clf = make(estimator=Ridge(), on_error="nan").fit(images, target)
     assert_array_equal(np.isnan(clf.predict(images)), GAPS)
     assert clf.score(images, target) > 0
+
+
+@pytest.mark.filterwarnings("ignore:2 of 34 images")
+def test_each_part_of_an_answer_is_nan_for_what_cannot_be_read(make, broken):
+    images, labels = broken
+    clf = make(estimator=MultiOutputClassifier(LogisticRegression()), on_error="nan")
+    answers = clf.fit(images, np.column_stack([labels, labels])).predict_proba(images)
+    assert isinstance(answers, list)
+    clf = make(estimator=BayesianRidge(), on_error="nan").fit(images, np.arange(34.0))
+    mean_and_spread = clf.predict(images, return_std=True)
+    assert isinstance(mean_and_spread, tuple)
+    for part in (*answers, *mean_and_spread):
+        gaps = np.isnan(np.asarray(part).reshape(34, -1))
+        assert_array_equal(gaps.all(axis=1), GAPS)
+        assert_array_equal(gaps.any(axis=1), GAPS)
 
 
 def test_all_images_that_cannot_be_read(make, fitted, broken, paths, y):

@@ -63,7 +63,9 @@ def without_gaps(table, gaps):
 
 
 def filled(table, rows, value):
-    """A copy of an array or frame, with a value in some rows."""
+    """A copy of an array or frame, or of each in a list or tuple, with a value in some rows."""
+    if isinstance(table, (list, tuple)):  # probabilities of several outputs; a mean and its spread
+        return type(table)(filled(one, rows, value) for one in table)
     if hasattr(table, "clone"):  # of polars
         return type(table)(filled(table.to_numpy(), rows, value), list(table.columns))
     table = table.copy()
