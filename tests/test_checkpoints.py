@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import threading
 import traceback
 import zipfile
@@ -18,7 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from skclipens import BackboneNotAvailableError, ZeroShotHead, zoo
+from skclipens import BackboneNotAvailableError, CLIPEmbedder, ZeroShotHead, zoo
 from skclipens.backbones import Backbone, _checkpoints, load_backbone
 from skclipens.backbones._checkpoints import check_weights, openai_digests
 from skclipens.backbones._hub import checked_downloads
@@ -301,6 +302,39 @@ def test_a_copy_of_the_zoos_vocabulary_may_lie_anywhere(tmp_path, model):
 def test_a_configuration_asks_for_nothing_outside(model, part, changes, said):
     with pytest.raises(ValueError, match=rf"open_clip_config.json' has {said}"):
         load_backbone(str(model(part, **changes)))
+
+
+def test_a_vocabulary_that_is_not_named(model):
+    folder = model(vocab_size=2814)
+    weights = open_clip.CLIP(**CONFIG | {"text_cfg": CONFIG["text_cfg"] | {"vocab_size": 2814}})
+    save_file(weights.state_dict(), folder / "open_clip_model.safetensors")
+    said = r"config.json' has 'vocab_size': 2814 .* has 49408 words.*'bpe_path': 'FILE NAME'"
+    with pytest.raises(ValueError, match=said):
+        ZeroShotHead(str(folder)).set_classes(["cat", "dog"])
+    (folder / "words.gz").write_bytes(zoo.VOCABULARY.read_bytes())
+    model(vocab_size=2814, tokenizer_kwargs={"bpe_path": "words.gz"})
+    assert ZeroShotHead(str(folder)).set_classes(["cat", "dog"]).coef_.shape == (2, 16)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "may_be"),
+    [
+        ("mean", [127.5] * 3, "from 0 to 1: of pixels from 0 to 255, divide it by 255"),
+        ("std", 58.4, "above 0, to 1"),
+        ("std", [0.2, 0.2, 0], "above 0"),
+        ("mean", [0.5, 0.5], "one number or three"),
+        ("mean", "0.5", "one number or three"),
+        ("interpolation", "cubic", "'bicubic', 'bilinear', 'random'"),
+        ("resize_mode", "crop", "'shortest', 'longest', 'squash'"),
+        ("mode", "L", "'RGB'"),
+    ],
+)
+def test_a_preprocessing_that_is_none(model, key, value, may_be):
+    file = model() / "open_clip_config.json"
+    file.write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": {key: value}}))
+    said = rf"config.json' has '{key}': {re.escape(repr(value))} in 'preproc.*{may_be}.*Write what"
+    with pytest.raises(ValueError, match=said):
+        CLIPEmbedder(str(file.parent)).transform([np.zeros((9, 9, 3), np.uint8)])
 
 
 def test_open_clips_own_configurations_are_within_these_rules(tmp_path):

@@ -3,6 +3,7 @@
 import os
 import re
 from filecmp import cmp
+from numbers import Real
 from pathlib import Path
 
 from .. import zoo
@@ -16,6 +17,12 @@ _MODELS = (
     *(("text_cfg", name) for name in ("hf_model_name", "hf_tokenizer_name")),
     ("vision_cfg", "timm_model_name"),
 )
+# What open_clip asserts without a message. It takes "random" for "bicubic".
+_ALLOWED = {
+    "mode": ("RGB",),
+    "interpolation": ("bicubic", "bilinear", "random"),
+    "resize_mode": ("shortest", "longest", "squash"),
+}
 _NAME = re.compile(r"(hf-hub:)?[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
@@ -37,6 +44,7 @@ def check_config(config, file):
     See Also
     --------
     find_vocabulary : Where a vocabulary may be; images do without it.
+    check_preprocessing : The same of ``preprocess_cfg``.
     """
     options = (config.get("text_cfg") or {}).get("tokenizer_kwargs") or {}
     unknown = sorted(set(options) - _TOKENIZER_OPTIONS)
@@ -52,6 +60,66 @@ def check_config(config, file):
                 f"{str(file)!r} has {name!r}: {model!r}, which is a path or no name. Give the name "
                 "of a model, or put its files beside this one."
             )
+
+
+def check_preprocessing(config, file):
+    """Raise ValueError if a model's preprocessing is none.
+
+    Parameters
+    ----------
+    config : dict
+        The part ``preprocess_cfg``; what is None is open_clip's default.
+    file : Path
+        Where it stands.
+
+    Raises
+    ------
+    ValueError
+        If `mean` or `std` is not of pixels from 0 to 1 in three channels, or another value is not
+        one of open_clip's.
+    """
+    for name, value in config.items():
+        if value is None:
+            continue
+        if value not in _ALLOWED.get(name, (value,)):
+            may_be = ", ".join(map(repr, _ALLOWED[name]))
+        elif name == "mean" and not _are_numbers(value, lambda one: 0 <= one <= 1):
+            may_be = "one number or three from 0 to 1: of pixels from 0 to 255, divide it by 255"
+        elif name == "std" and not _are_numbers(value, lambda one: 0 < one <= 1):
+            may_be = "one number or three above 0, to 1: of pixels from 0 to 255, divide it by 255"
+        else:
+            continue
+        raise ValueError(
+            f"{str(file)!r} has {name!r}: {value!r} in 'preprocess_cfg'. It may be {may_be}. "
+            "Write what the model was trained with."
+        )
+
+
+def _are_numbers(value, is_right):
+    """Whether a value is right, for all channels or for each of three."""
+    values = value if isinstance(value, list) else [value]
+    return len(values) in (1, 3) and all(isinstance(one, Real) and is_right(one) for one in values)
+
+
+def check_vocabulary(n_words, config, file):
+    """Raise ValueError if a model knows fewer words than the vocabulary that its texts are read by.
+
+    Parameters
+    ----------
+    n_words : int
+        Of the vocabulary.
+    config : dict
+        The part ``model_cfg``.
+    file : Path
+        Where it stands.
+    """
+    n_known = config["text_cfg"].get("vocab_size", n_words)
+    if n_known < n_words:
+        raise ValueError(
+            f"{str(file)!r} has 'vocab_size': {n_known} in 'text_cfg', but its vocabulary has "
+            f"{n_words} words. Put the vocabulary that the model was trained with beside this "
+            "file, and name it in 'text_cfg': 'tokenizer_kwargs': {'bpe_path': 'FILE NAME'}."
+        )
 
 
 def find_vocabulary(path, file):

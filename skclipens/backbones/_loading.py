@@ -10,7 +10,7 @@ from .._utils._locks import ForkLock, renew_in_fork
 from ..exceptions import BackboneNotAvailableError
 from ._available import advice_of
 from ._checkpoints import reason
-from ._configs import find_vocabulary
+from ._configs import check_vocabulary, find_vocabulary
 from ._devices import cpu_by_default
 from ._forks import mend_threads
 from ._hub import CONFIG, checked_downloads
@@ -77,12 +77,15 @@ class LoadedBackbone:
         if "bpe_path" in options and folder:
             options = {"bpe_path": str(find_vocabulary(options["bpe_path"], folder / CONFIG))}
         try:
-            return _one_at_a_time(open_clip.get_tokenizer(self.backbone.model_name, **options))
+            tokenizer = open_clip.get_tokenizer(self.backbone.model_name, **options)
         except Exception as error:
             raise BackboneNotAvailableError(
                 f"The tokenizer of {self.backbone.name!r} cannot be loaded: {error} One that is "
                 "not on this machine is fetched once from the internet."
             ) from error
+        if isinstance(tokenizer, open_clip.SimpleTokenizer) and folder:
+            check_vocabulary(tokenizer.vocab_size, self.backbone.config, folder / CONFIG)
+        return _one_at_a_time(tokenizer)
 
 
 def _one_at_a_time(tokenizer):

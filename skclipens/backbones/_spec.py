@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import zoo
 from ._catalogue import PAPER, TIMM
-from ._configs import check_config
+from ._configs import check_config, check_preprocessing
 from ._hub import CONFIG, snapshot
 from ._parsing import parse
 
@@ -202,6 +202,7 @@ class Backbone:
         if "model_cfg" not in config:
             raise ValueError(f"{str(file)!r} describes no open_clip model: it has no 'model_cfg'.")
         check_config(config["model_cfg"], file)
+        check_preprocessing(config.get("preprocess_cfg") or {}, file)
         return config
 
 
