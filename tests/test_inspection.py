@@ -278,8 +278,11 @@ def test_negative_weights_are_negative_shares():
 @pytest.mark.parametrize(
     "weights, options, message",
     [
-        ([[1, 1], [1, 1]], {"display_labels": ["a"]}, "display_labels has 1 entries for 2"),
-        ([[1, 1], [1, 1]], {"expert_names": ["a"]}, "expert_names has 1 entries for 2"),
+        ([[1, 1], [1, 1]], {"display_labels": ["a"]}, r"display_labels has 1 entries\. Give 2"),
+        ([[1, 1], [1, 1]], {"expert_names": ["a"]}, r"expert_names has 1 entries\. Give 2"),
+        ([[1, 1], [1, 1]], {"display_labels": {1: "a", 0: "b"}}, "display_labels is a dict"),
+        ([[1, 1], [1, 1]], {"display_labels": {"a", "b"}}, "display_labels is a set"),
+        ([[1, 1], [1, 1]], {"expert_names": {"a", "b"}}, "expert_names is a set.*for each column"),
     ],
 )
 def test_wrong_weights_are_named(weights, options, message):

@@ -229,6 +229,7 @@ PROBA = [[0.9, 0.1], [0.5, 0.5]]
         (lambda: headroom_closed_score([0], [[0]], [0, 1]), "inconsistent numbers of samples"),
         (lambda: permuted_oracle_accuracy_score([0], [[0]], permute="y"), "permute must be"),
         (lambda: correct_sets([0], [[0, 1]], names=["a"]), "2 distinct names"),
+        (lambda: correct_sets([0], [[0, 1]], names={"a", "b"}), "names is a set"),
         (lambda: disagreement_matrix([[0, 1]], names=["a", "a"]), "2 distinct names"),
         (
             lambda: oracle_accuracy_score([0, 1], PROBA),

@@ -288,6 +288,10 @@ def test_a_rule_that_learns_nothing_fits_each_head_once_on_all_rows(router, cv, 
         ([3, 4], {"templates": ["an icon of a {}"]}),
         (["cat", "dog"], {"templates": ["an icon"]}),
         ([3, 4], {"class_names": ["cat", "dog"]}),
+        ([["dog", "puppy"], ["cat", "kitten"]], {}),
+        (["cat", ["dog", "puppy"]], {}),
+        ([None, "dog"], {}),
+        ([3, "dog"], {"class_names": {3: "cat", "dog": "dog"}}),
     ],
 )
 def test_set_classes_that_fails_changes_nothing(classes, options, X, y):
@@ -305,6 +309,17 @@ def test_set_classes_that_fails_changes_nothing(classes, options, X, y):
             head.set_classes(classes, **options)
         assert head.get_params() == params
         assert_array_equal(head.decision_function(X[:, :WIDTH]), before)
+
+
+def test_what_is_no_class_is_named(X, y):
+    clf, head = make().fit(X, y), ZeroShotHead("zoo/RN20")
+    for one in (clf, head):
+        with pytest.raises(ValueError, match=r"Class 1 of classes is \['dog', 'puppy'\]\. Give"):
+            one.set_classes(["cat", ["dog", "puppy"]])
+        with pytest.raises(ValueError, match=r"Class 0 of classes is None\. Give one label"):
+            one.set_classes([None, "dog"])
+        with pytest.raises(ValueError, match=r"classes is empty\. Give a label for each class"):
+            one.set_classes([])
 
 
 def test_set_classes_changes_no_parameter(X, y):

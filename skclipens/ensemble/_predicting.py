@@ -10,10 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._linalg import row_batches
 from .._utils._validation import check_at_least_two
-from .._utils._values import refuse_no_column
 from .._utils._warnings import each_warning_once
 from ..heads._classifier import LogitClassifierMixin
-from ..heads._text_head import doubt_prompts
+from ..heads._text_head import doubt_prompts, sorted_classes
 from ..heads._unlike import warn_of_unlike
 from ._experts import stack_logits
 from ._folding import fold
@@ -206,7 +205,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         ------
         ValueError
             If a head has learned from rows, classes are one text or in no order, there are fewer
-            than two, or one has no name. The ensemble is then unchanged.
+            than two, or one is no label or has no name. The ensemble is then unchanged.
         """
         check_is_fitted(self)
         for expert in self.experts_:
@@ -215,8 +214,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
                     f"Expert {expert.name!r} has learned the classes that it was fitted on; only "
                     "ensembles of zero-shot heads (head='zero-shot') can take others."
                 )
-        refuse_no_column(classes, "classes", of="class")
-        labels = np.unique(classes)
+        labels = sorted_classes(classes)
         check_at_least_two(labels)
         doubt_prompts(
             head._prompts(labels, class_names, head.templates if templates is None else templates)

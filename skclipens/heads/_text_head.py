@@ -11,9 +11,11 @@ from sklearn.base import BaseEstimator
 
 from .._utils._linalg import subsample, unit_rows
 from .._utils._locks import ForkLock
+from .._utils._missing import is_missing
 from .._utils._progress import progress
 from .._utils._sklearn import InOrder
 from .._utils._validation import check_table
+from .._utils._values import refuse_mixed, refuse_no_column
 from .._utils._warnings import warn
 from ..backbones import Backbone
 from ..backbones._kinds import BlockKind, refuse_other_columns
@@ -221,6 +223,28 @@ def check_names(names, labels):
                 "cannot tell them apart. Give them class_names that differ.",
             )
     return tuple(map(str, names))
+
+
+def sorted_classes(classes):
+    """Sorted labels of classes that are given without rows.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one is none or several; or if they are in no order.
+    """
+    refuse_no_column(classes, "classes", of="class")
+    classes = list(classes)
+    if not classes:
+        raise ValueError("classes is empty. Give a label for each class, such as ['cat', 'dog'].")
+    for place, label in enumerate(classes):
+        if is_missing(label) or np.ndim(label):
+            raise ValueError(
+                f"Class {place} of classes is {label!r}. Give one label for each class: a string "
+                "or a whole number."
+            )
+    refuse_mixed(classes, "classes")
+    return np.unique(classes)
 
 
 def _as_python(value):

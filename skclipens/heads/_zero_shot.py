@@ -7,8 +7,7 @@ from .._utils._given import check_weights
 from .._utils._linalg import unit_rows
 from .._utils._messages import listed
 from .._utils._sklearn import fit_context
-from .._utils._values import refuse_no_column
-from ._text_head import BaseTextHead
+from ._text_head import BaseTextHead, sorted_classes
 
 
 @fill_doc
@@ -117,8 +116,8 @@ class ZeroShotHead(BaseTextHead):
         Raises
         ------
         ValueError
-            If classes are one text or in no order, a class has no name or a template has no place
-            for it. The head is then unchanged.
+            If classes are one text or in no order, there is none, one is no label or has no name,
+            or a template has no place for it. The head is then unchanged.
 
         Examples
         --------
@@ -129,10 +128,10 @@ class ZeroShotHead(BaseTextHead):
         >>> head.predict_proba(X).shape
         (2, 3)
         """
-        refuse_no_column(classes, "classes", of="class")
+        labels = sorted_classes(classes)
         _refuse_either_order(classes, class_names)
         templates = self.templates if templates is None else templates
-        self._encode(np.unique(classes), class_names, templates)
+        self._encode(labels, class_names, templates)
         if not hasattr(self, "n_features_in_"):
             self.n_features_in_ = self._backbone().width
         return self

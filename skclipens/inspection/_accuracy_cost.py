@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from .._utils._values import refuse_no_column
 from .._utils._warnings import each_warning_once
 from ..metrics import oracle_accuracy_score
 from ._display import annotate_points, average_predictions, split_ensemble, start_plot
@@ -204,6 +205,7 @@ class AccuracyCostDisplay:
         ValueError
             If lengths do not fit.
         """
+        refuse_no_column(names, "names", of="point")
         names = list(names)
         costs, accuracies = _check_pair(costs, accuracies, "costs", "accuracies")
         check_consistent_length(names, costs)

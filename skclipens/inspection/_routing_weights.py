@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from .._utils._validation import refuse_unlabeled
+from .._utils._values import refuse_no_column
 from .._utils._warnings import each_warning_once
 from ._display import split_ensemble, start_plot
 from ._style import BLUE, SEQUENTIAL, short_names
@@ -160,7 +161,7 @@ class RoutingWeightsDisplay:
         Raises
         ------
         ValueError
-            If shapes do not fit, or a row has no label.
+            If shapes do not fit, a row has no label, or names are in no order.
         """
         refuse_unlabeled(y, label=-1)
         y = column_or_1d(y, warn=True)
@@ -170,9 +171,9 @@ class RoutingWeightsDisplay:
         shares = weights / np.where(total > 0, total, 1)
         labels, codes = np.unique(y, return_inverse=True)
         means = np.stack([shares[codes == c].mean(axis=0) for c in range(len(labels))])
-        labels = _check_length(display_labels, labels, "display_labels", "labels in y")
+        labels = _check_names(display_labels, labels, "display_labels", "label in y")
         default = [f"expert{e}" for e in range(weights.shape[1])]
-        names = _check_length(expert_names, default, "expert_names", "columns of routing_weights")
+        names = _check_names(expert_names, default, "expert_names", "column of routing_weights")
         display = cls(means, labels=labels, expert_names=names)
         return display.plot(ax=ax, include_values=include_values, cmap=cmap)
 
@@ -237,9 +238,12 @@ class RoutingWeightsDisplay:
         ]  # fmt: skip
 
 
-def _check_length(given, default, name, what):
+def _check_names(given, default, name, of):
     if given is None:
         return list(default)
+    refuse_no_column(given, name, of=of)
     if len(given) != len(default):
-        raise ValueError(f"{name} has {len(given)} entries for {len(default)} {what}.")
+        raise ValueError(
+            f"{name} has {len(given)} entries. Give {len(default)}, one for each {of}, in order."
+        )
     return list(given)

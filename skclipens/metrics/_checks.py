@@ -6,6 +6,7 @@ from sklearn.utils import check_array, check_consistent_length
 from .._utils._given import check_weights, warn_of_other_order
 from .._utils._missing import is_missing, without_mask
 from .._utils._validation import column_of_labels, refuse_unlabeled
+from .._utils._values import refuse_no_column
 from .._utils._warnings import warn
 from ..heads._classifier import warn_of_exchanged
 
@@ -111,6 +112,7 @@ def check_names(predictions, names):
     n_experts = np.shape(predictions)[-1] if np.ndim(predictions) == 2 else 1
     if names is None:
         names = getattr(predictions, "columns", [f"expert{e}" for e in range(n_experts)])
+    refuse_no_column(names, "names", of="column of predictions")
     names = list(names)
     if len(names) != n_experts or len(set(names)) < len(names):
         raise ValueError(
