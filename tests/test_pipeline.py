@@ -449,6 +449,18 @@ def test_a_clusterer_takes_weights(make, paths):
         clusterer.fit_predict(paths, groups=np.arange(len(paths)))
 
 
+@pytest.mark.filterwarnings("ignore:2 of 34 images")
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series])
+def test_weights_that_sum_to_one_are_shares_of_what_can_be_read(make, broken, kind):
+    images, labels = broken
+    weights = np.random.default_rng(0).uniform(0.5, 1.5, 34)
+    weights[~GAPS] /= weights[~GAPS].mean()
+    clf = make(on_error="nan", head="linear", random_state=0)
+    expected = clf.fit(images, labels, sample_weight=weights).predict_proba(images[2:9])
+    found = clf.fit(images, labels, sample_weight=kind(weights / weights.sum()))
+    assert_allclose(found.predict_proba(images[2:9]), expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize("kind", [list, np.array, pd.Series])
 def test_a_class_of_which_no_image_can_be_read_is_named(make, paths, y, kind):
     images, labels = [*paths, "no.png", "no.png"], kind([*y.tolist(), "owl", y[0]])

@@ -56,10 +56,27 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
 
 def scaled_shares(weights):
     """Weights that sum to one, as in boosting, times their number; others as they are."""
-    n_weighted = 0 if weights is None else np.count_nonzero(weights)
-    if n_weighted > 1 and abs(weights.sum(dtype=np.float64) - 1) < _ROUNDING:
-        return weights * weights.dtype.type(n_weighted)
+    if weights is not None and _are_shares(weights):
+        return weights * weights.dtype.type(np.count_nonzero(weights))
     return weights
+
+
+def shares_again(some, weights):
+    """Some of the weights, which sum to one again where all of them do; others as they are.
+
+    Parameters
+    ----------
+    some, weights : object
+        As a user gives them: only of floats are they shares.
+    """
+    weights = np.asarray(weights)
+    if weights.dtype.kind != "f" or not _are_shares(weights) or not np.any(some):
+        return some
+    return some / np.sum(some) if hasattr(some, "dtype") else np.asarray(some) / np.sum(some)
+
+
+def _are_shares(weights):
+    return np.count_nonzero(weights) > 1 and abs(weights.sum(dtype=np.float64) - 1) < _ROUNDING
 
 
 def check_groups(groups, y):

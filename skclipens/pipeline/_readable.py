@@ -7,6 +7,7 @@ from sklearn.base import is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._given import shares_again
 from .._utils._values import with_label
 from .._utils._warnings import silent
 from ..embedding._base import BaseEmbedder
@@ -50,6 +51,10 @@ class Readable:
         refuse_splits(rest, gaps)
         params = {name: value for name, value in params.items() if name not in to_before}
         rows, y, *values = readable([embedded, y, *params.values()], gaps)
+        values = [
+            shares_again(some, all_) if name.endswith("sample_weight") else some
+            for some, (name, all_) in zip(values, params.items(), strict=True)
+        ]
         answers = getattr(rest, method)(rows, y, **dict(zip(params, values, strict=True)))
         self.steps = [*before.steps, *rest.steps]  # with a memory, fitted steps are other objects
         return embedded, gaps, answers
