@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_selection import SelectKBest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -109,6 +109,8 @@ def test_baselines_of_the_user_see_the_same_rows(table, labels):
         compare_with_baselines(clf, table, labels, cv=FEW, baselines=taken)
     with pytest.raises(TypeError, match=r"baselines is a dict from names .* got list"):
         compare_with_baselines(clf, table, labels, baselines=[DummyClassifier()])
+    with pytest.raises(TypeError, match=r"baselines\['ridge'\] is a Ridge, a regressor"):
+        compare_with_baselines(clf, table, labels, baselines={"ridge": Ridge()})
 
 
 def test_images_are_what_their_embeddings_are(pictures, found, tmp_path):

@@ -429,6 +429,15 @@ def test_closed_image(tmp_path):
     assert_fails(image, "PIL image of mode RGB and size (16, 16)", "closed")
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floats_that_rounding_leaves_outside_of_their_range(dtype):
+    array = np.array([[0, 0.5], [1, 1]], dtype)
+    off = max(1e-6, np.finfo(dtype).eps)
+    rounded = array + np.array([[-off, 0], [off, off]], dtype)
+    assert rounded.min() < 0 and rounded.max() > 1
+    np.testing.assert_array_equal(pixels(load_image(rounded)), pixels(load_image(array)))
+
+
 @pytest.mark.parametrize(
     ("array", "parts"),
     [

@@ -188,6 +188,8 @@ def test_scores_that_are_not_defined_for_any_fold_are_clear_errors():
         (np.arange(0, 150, 2), np.arange(1, 99, 2)),
         (np.arange(1, 150, 2), np.arange(0, 150, 2)),
     ]
+    with pytest.raises(ValueError, match=r"^cv leaves no fold whose two sides have the same"):
+        make(cv=sides[:1]).fit(NOISY, SPECIES)
     both, second = make(cv=sides).fit(NOISY, SPECIES), make(cv=sides[1:]).fit(NOISY, SPECIES)
     assert_array_equal(both.path_["score"], second.path_["score"])
 

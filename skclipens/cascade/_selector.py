@@ -243,8 +243,9 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         if isinstance(self.scoring, str) and any(kind in self.scoring for kind in _OF_ALL_CLASSES):
             folds = [(a, b) for a, b in folds if set(y[a].tolist()) == set(y[b].tolist())]
         if not folds:
+            cv = "cv" if np.iterable(self.cv) else f"cv={self.cv!r}"  # splits would fill the screen
             raise ValueError(
-                f"cv={self.cv!r}{' with these groups' * (groups is not None)} leaves no fold whose "
+                f"{cv}{' with these groups' * (groups is not None)} leaves no fold whose "
                 f"two sides have the same classes, which scoring={self.scoring!r} needs. Give more "
                 f"{'rows' if groups is None else 'groups'} of each class, or another cv."
             )

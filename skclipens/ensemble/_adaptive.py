@@ -146,7 +146,10 @@ class AdaptiveBackboneEnsemble(
         Number of heads that are cross-fitted at the same time; see joblib. Each fit runs in one
         BLAS thread. Heads in closed form are fitted in threads, by default as many as BLAS has.
     random_state : int, RandomState instance or None, default=None
-        Controls the folds, and the randomness of heads and router whose own is None.
+        Controls the folds, and the randomness of heads and router whose own is None. With an int as
+        ``cv`` and no groups, the default heads hold out rows by themselves, whatever the seed: it
+        then only draws rows of a :class:`KernelHead` of which there are many, and the folds of
+        ``unlabeled="use"``.
     verbose : bool or int, default=False
         Whether to show progress bars.
 

@@ -33,6 +33,7 @@ _ON_THEIR_SIDE = (5, 6, 7, 8)
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 _pil_locks = [ForkLock() for _ in range(64)]
 _DARK = 1 / 15.9  # of the range: 12-bit values in 16 bits are below it, and 0 to 16 in 8 bits
+_ROUNDING = 1e-3  # of the range of floats; less than half a step of 8 bits
 _KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
 
 
@@ -352,7 +353,9 @@ def _check_range(pixels, top, name, rule):
 
 
 def _is_within(pixels, top):
-    return pixels.min() >= 0 and pixels.max() <= top  # not so for NaN
+    # What rounding leaves outside becomes 0 or 255 all the same.
+    spare = _ROUNDING * top if pixels.dtype.kind == "f" else 0
+    return pixels.min() >= -spare and pixels.max() <= top + spare  # not so for NaN
 
 
 def _doubt_dark(pixels, top, name):

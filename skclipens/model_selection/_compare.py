@@ -5,7 +5,7 @@ from numbers import Integral
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -87,7 +87,7 @@ def compare_with_baselines(
     ------
     TypeError
         If `estimator` is not an ensemble that learns from blocks of columns, or `baselines` is not
-        a dict.
+        a dict of classifiers.
     ValueError
         If a row has no label, a split has a row on both sides, or a baseline has the name of
         another row of the result.
@@ -147,10 +147,15 @@ def _checked_names(baselines):
             "baselines is a dict from names to classifiers, such as {'nearest': "
             f"KNeighborsClassifier()}}; got {type(baselines).__name__}."
         )
-    for name in baselines:
+    for name, one in baselines.items():
         if name in (ENSEMBLE, LOGISTIC, PROMPTS, ORACLE) or name.endswith(_ALONE):
             raise ValueError(f"baselines: {name!r} is the name of another way. Rename it.")
-        refuse_class(baselines[name], f"baselines[{name!r}]")
+        refuse_class(one, f"baselines[{name!r}]")
+        if hasattr(one, "__sklearn_tags__") and is_regressor(one):
+            raise TypeError(
+                f"baselines[{name!r}] is a {type(one).__name__}, a regressor, whose numbers are no "
+                "labels. Take a classifier."
+            )
     return dict(baselines)
 
 
