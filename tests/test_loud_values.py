@@ -38,6 +38,7 @@ from skclipens import (
 from skclipens._utils._linalg import mean_cosines, unit_blocks, unit_rows
 from skclipens.backbones import Backbone, load_backbone
 from skclipens.backbones._doubts import warn_of_prompts
+from skclipens.cascade import CascadeEnsemble
 from skclipens.datasets import load_emoji
 from skclipens.heads import (
     DEFAULT_TEMPLATES,
@@ -106,6 +107,16 @@ def test_prompts_that_all_backbones_cut_off_are_named_once(head):
         texts = [text for text in said(call) if "cut off" in text or "the same text" in text]
         assert len(texts) == 2
         assert all("'zoo/RN20', 'zoo/ViT-8'" in text for text in texts)
+
+
+def test_each_stage_of_a_cascade_names_its_backbones_that_cut_prompts_off():
+    X, y = np.random.default_rng(0).normal(size=(12, 256)), ["cat", "dog"] * 6
+    names = {"cat": LONG + "cat", "dog": LONG + "dog"}
+    stages = AdaptiveBackboneEnsemble(class_names=names, random_state=0)
+    cascade = CascadeEnsemble(["zoo/RN20", "zoo/ViT-8"], estimator=stages, random_state=0)
+    texts = [text for text in said(lambda: cascade.fit(X, y)) if "cut off" in text]
+    assert [text.count("'zoo/RN20'") for text in texts] == [1, 0]
+    assert [text.count("'zoo/ViT-8'") for text in texts] == [0, 1]
 
 
 def test_a_prompt_is_cut_off_where_the_tokenizer_cuts_it():

@@ -39,6 +39,25 @@ def warn(message, category=SuspectedMistakeWarning, *, doubt=None):
     warnings.warn(message, category, stacklevel=level)
 
 
+def unsaid(doubts):
+    """Those of several doubts that :func:`each_warning_once` does not know; it does from here on.
+
+    Parameters
+    ----------
+    doubts : list of hashable
+
+    Returns
+    -------
+    list
+    """
+    said = _said.get()
+    if said is None:
+        return doubts
+    new = [doubt for doubt in doubts if doubt not in said]
+    said.update(new)
+    return new
+
+
 @contextmanager
 def each_warning_once():
     """A context, or decorator of a function, in which :func:`warn` says nothing twice.

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from .._utils._messages import listed
 from .._utils._values import alike
-from .._utils._warnings import warn
+from .._utils._warnings import unsaid, warn
 from ._loading import load_backbone
 from ._prompts import prompts_of
 
@@ -73,10 +73,12 @@ def _warn_of_all(doubts):
     found = {}
     for backbone, of_backbone in doubts.items():
         for doubt in of_backbone:
-            found.setdefault(doubt, []).append(repr(backbone.name))
-    for doubt, named in found.items():
-        # The heads of an ensemble, of one backbone each, say it again.
-        warn(", ".join(named).join(doubt), doubt=doubt)
+            found.setdefault(doubt, []).append(backbone.name)
+    for doubt, names in found.items():
+        # The heads of an ensemble, of one backbone each, would say it again.
+        new = unsaid([(doubt, name) for name in names])
+        if new:
+            warn(", ".join(repr(name) for _, name in new).join(doubt))
 
 
 @lru_cache(maxsize=128)  # each head of an ensemble asks again, in each fold

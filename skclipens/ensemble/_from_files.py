@@ -14,6 +14,7 @@ from .._utils._values import warn_of_texts
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
 from ..heads._from_files import RowsOfFiles, Wanted
+from ..heads._text_head import encode_ahead
 from ._heads import HEADS
 from ._held_out import HeldOut
 from ._plan import make_plan, needs_judges, warn_of_doubts
@@ -104,6 +105,7 @@ class FitFrom:
         self.unlabeled_ = None
         for expert in experts:
             _check_head(expert)
+        encode_ahead([expert.head for expert in experts], self.classes_, self.verbose)
         fits = [_fit_over(expert, rows, self.classes_) for expert in experts]
         with one_blas_thread():
             wanted = [next(fit) for fit in fits]
