@@ -313,6 +313,23 @@ def test_an_index_among_the_columns_is_named(table, scaled):
         assert not said(lambda c=column: clf.fit(frame.assign(**{"Unnamed: 0": c}), y))
 
 
+def test_an_index_is_named_in_a_part_of_a_table(table):
+    X, y = table
+    frame = pd.DataFrame(X.copy(), columns=[f"{SPEC}__{i}" for i in range(128)])
+    rng = np.random.default_rng(0)
+    some = rng.permutation(len(X))[: len(X) * 2 // 3]
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+
+    def told(column):
+        return said(lambda: clf.fit(frame.assign(number=column).iloc[some], y[some]))
+
+    (text,) = told(np.arange(len(X)))
+    assert text.startswith("Column 'number' has another whole number in each row")
+    prices, years = rng.integers(1, 1e6, len(X)), rng.integers(1950, 2020, len(X))
+    for column in (prices, years, np.arange(len(X)) / 7):
+        assert not told(column / 1e6 if column is prices else column)
+
+
 def test_a_picture_with_two_labels_is_named(table):
     X, y = table
     other = next(label for label in y if label != y[5])

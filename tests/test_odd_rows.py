@@ -209,7 +209,9 @@ def priced(emoji):
 
 
 @pytest.mark.parametrize(
-    ("factor", "shift"), [(1e5, 0), (1, 1e5), (1e-3, 0), (1, -200)], ids=lambda one: f"{one:g}"
+    ("factor", "shift"),
+    [(1e5, 0), (1, 1e5), (1e-3, 0), (1, -200), (2.54, 0), (0, -1)],
+    ids=lambda one: f"{one:g}",
 )
 def test_another_unit_is_named(factor, shift, priced, y):
     clf = AdaptiveBackboneEnsemble(random_state=0).fit(priced[::2], y[::2])
@@ -217,6 +219,13 @@ def test_another_unit_is_named(factor, shift, priced, y):
     other = priced[1::2].assign(price=lambda one: one["price"] * factor + shift)
     with pytest.warns(UserWarning, match="Values of column 'price' are mostly far from those"):
         clf.predict(other)
+
+
+def test_few_rows_may_be_a_little_outside_of_the_range(priced, y):
+    clf = AdaptiveBackboneEnsemble(random_state=0).fit(priced[::2], y[::2])
+    higher = priced[1::2].assign(price=lambda one: one["price"] + 10)
+    assert not said(clf.predict, higher[:19])
+    assert said(clf.predict, higher[:20])
 
 
 def test_columns_of_zeros_and_ones_are_in_no_unit(emoji, y):

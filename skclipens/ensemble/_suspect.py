@@ -15,6 +15,7 @@ from ._experts import distinct_blocks
 
 _NEARLY_ALL = 0.99  # of a variance
 _STEADY, _FEWEST = 1e-2, 20  # of a step between rows; rows of which all steps are not equal by luck
+_SAME_BY_CHANCE = 5  # pairs of rows with the same whole number, if these were drawn at random
 _UNIT = 1e-3  # of lengths that are one; a column less or more changes those of embeddings by more
 _CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
 _ALIKE = 0.7  # of columns of a part of the rows, if those of all rows may be the same
@@ -51,11 +52,11 @@ def warn_of_columns(experts, X, names):
     if len(X) < 2:
         return
     experts_of_blocks = _by_block(experts)
-    index = _index(X)
+    index, why = _index(X)
     if index is not None:
         warn(
-            f"{_called(index, names)} changes by the same from each row to the next, as an index "
-            "does. If it is one, leave it out: it says nothing of rows to predict."
+            f"{_called(index, names)} {why}, as an index does. If it is one, leave it out: it says "
+            "nothing of rows to predict."
         )
     _warn_of_places([block for block, _ in experts_of_blocks], X)
     _warn_of_constant_blocks([block for block, _ in experts_of_blocks], X)
@@ -69,15 +70,24 @@ def warn_of_columns(experts, X, names):
 
 
 def _index(X):
-    """Position of a column whose steps from row to row are all the same, or None."""
+    """Position of a column that numbers the rows, and how it does; None where there is none."""
     some = subsample(X)
     if len(some) < _FEWEST:
-        return None
+        return None, ""
     steps = np.diff(some[:3], axis=0)
     columns = np.flatnonzero((steps[0] != 0) & _are_equal(*steps))
     steps = np.diff(some[:, columns], axis=0)
     found = columns[_are_equal(steps, steps[0]).all(axis=0)]
-    return int(found[0]) if len(found) else None
+    if len(found):
+        return int(found[0]), "changes by the same from each row to the next"
+    # In a part of a table, or in another order, it is still no measurement: of whole numbers that
+    # are so close together, some would be the same.
+    whole = np.flatnonzero((some[:3] == np.rint(some[:3])).all(axis=0))
+    values = np.sort(some[:, whole], axis=0)
+    pairs, span = len(some) * (len(some) - 1) / 2, values[-1] - values[0] + 1
+    differ = (values[1:] > values[:-1]).all(axis=0) & (values == np.rint(values)).all(axis=0)
+    found = whole[differ & (pairs > _SAME_BY_CHANCE * span)]
+    return (int(found[0]), "has another whole number in each row") if len(found) else (None, "")
 
 
 def _are_equal(steps, others):

@@ -9,8 +9,9 @@ from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..heads._unlike import NARROWEST
 
-# How many times the range of fit most rows are outside of it; and of how many rows, and by what
-# share of their former deviation and how many of these, values that hardly vary say something.
+# How many times the range of few rows others are outside of it, where most of them are. From so
+# many rows on, in fit and now, any distance will do, and so do values that hardly vary: by what
+# share of their former deviation, and how many of these away.
 _OUTSIDE = 10
 _FEWEST, _NARROW, _AWAY = 20, 0.02, 1
 _FEW = 7  # rows of fit, of which fewer say nothing of the range
@@ -21,10 +22,12 @@ class SeenColumns(NamedTuple):
 
     Attributes
     ----------
+    n_rows : int
     columns : ndarray of shape (d,), int
     lowest, highest, mean, deviation : ndarray of shape (d,)
     """
 
+    n_rows: int
     columns: np.ndarray
     lowest: np.ndarray
     highest: np.ndarray
@@ -53,7 +56,7 @@ def see_columns(blocks, X):
     columns = np.unique(np.concatenate(others))
     values = take_columns(X, columns)
     mean, deviation = values.mean(axis=0), values.std(axis=0)
-    return SeenColumns(columns, values.min(axis=0), values.max(axis=0), mean, deviation)
+    return SeenColumns(len(X), columns, values.min(axis=0), values.max(axis=0), mean, deviation)
 
 
 def warn_of_units(seen, X, names):
@@ -69,19 +72,20 @@ def warn_of_units(seen, X, names):
     Warns
     -----
     SuspectedMistakeWarning
-        If most rows are far outside of the range of ``fit``, or many hardly vary, and not around
-        the former mean. Names the columns.
+        If most rows are outside of the range of ``fit``, far where rows are few, or many hardly
+        vary, and not around the former mean. Names the columns.
     """
     if seen is None:
         return
     values = take_columns(subsample(X), seen.columns)
-    middle, reach = np.median(values, axis=0), _OUTSIDE * (seen.highest - seen.lowest)
+    middle, width = np.median(values, axis=0), seen.highest - seen.lowest
+    reach = 0 if min(len(values), seen.n_rows) >= _FEWEST else _OUTSIDE * width
     outside = (middle > seen.highest + reach) | (middle < seen.lowest - reach)
     if len(values) >= _FEWEST:
         deviation = values.std(axis=0)
         narrow = (deviation > 0) & (deviation < _NARROW * seen.deviation)
         outside |= narrow & (np.abs(middle - seen.mean) > _AWAY * seen.deviation)
-    found = np.flatnonzero(outside & (reach > 0))
+    found = np.flatnonzero(outside & (width > 0))
     if len(found):
         first, columns = found[0], seen.columns[found]
         named = listed(columns.tolist() if names is None else names[columns].tolist())
