@@ -249,6 +249,7 @@ def test_labels_that_name_no_class_get_heads_that_need_no_names(as_labels, X, y)
         clf = make(head="auto").fit(X, labels)
     assert len(caught) == 1
     assert caught[0].filename == __file__
+    assert str(caught[0].message).endswith("class_names=sorted(set(y)) makes all of these alike.")
     first = np.unique(labels, return_index=True)[1]  # one row per class
     with pytest.warns(UserWarning, match="does not say what its class is, so 'zoo/RN20'"):
         make(head="auto").fit(X[first], labels[first])

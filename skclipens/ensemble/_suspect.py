@@ -9,7 +9,7 @@ from .._utils._linalg import subsample, take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..heads._classifier import LogitClassifierMixin
-from ..heads._text_head import BaseTextHead
+from ..heads._text_head import NUMBERED, BaseTextHead
 from ..heads._unlike import NARROWEST, NO_CONE, likeness
 from ._experts import distinct_blocks
 
@@ -278,7 +278,8 @@ def warn_of_nameless(experts, y):
         warn(
             f"A label such as {y.tolist()[0]!r} does not say what its class is, so "
             f"{embeddings[0]!r} gets only heads that need no names. Give class_names to use the "
-            "text tower, or head='linear' to choose this."
+            f"text tower, or head='linear' to choose this. {NUMBERED}, and some do so in a part of "
+            "their fits: class_names=sorted(set(y)) makes all of these alike."
         )
 
 

@@ -28,7 +28,7 @@ from ._classifier import LogitClassifierMixin
 from ._names_order import warn_of_names
 from ._unlike import seen_block, warn_of_unlike
 
-_NUMBERED = "Some meta-estimators, such as StackingClassifier, number the labels"
+NUMBERED = "Some meta-estimators, such as StackingClassifier, number the labels"
 PROMPT_CONSTRAINTS = {
     "templates": [None, InOrder()],
     "class_names": [None, Mapping, InOrder()],
@@ -153,7 +153,7 @@ def names_of_classes(classes, class_names):
             raise ValueError(
                 f"Label {unnamed[0]!r} is not a string, so it cannot stand in a prompt. Give "
                 "class_names: a list that the labels index, or a dict from label to name; or "
-                f"use a head that needs no names, such as head='linear'. {_NUMBERED}: "
+                f"use a head that needs no names, such as head='linear'. {NUMBERED}: "
                 "class_names=sorted(set(y))."
             )
         return check_names(labels, labels)
@@ -161,7 +161,7 @@ def names_of_classes(classes, class_names):
     missing = [label for label in labels if label not in class_names]
     if missing:
         of_texts = all(isinstance(label, str) for label in class_names)
-        in_order = f" {_NUMBERED}: give a list of names, in the order of the sorted labels."
+        in_order = f" {NUMBERED}: give a list of names, in the order of the sorted labels."
         raise ValueError(
             f"class_names has no name for label {missing[0]!r}; it names the labels "
             f"{reprlib.repr([_as_python(label) for label in class_names])}."
