@@ -67,6 +67,8 @@ VARIANTS = {
     "one shot: former constants": {"one_shot": _systems.FORMER_ONE_SHOT},
     "one shot: less apart, as it was": {"one_shot": {"UNJUDGED_POWER": 4}},
     "one shot: farther apart": {"one_shot": {"UNJUDGED_POWER": 1}},
+    "one shot: log-loss of fitted rows as it is, as it was": {"one_shot": {"UNJUDGED_FITTED": 0}},
+    "one shot: log-loss of five fitted parameters": {"one_shot": {"UNJUDGED_FITTED": 5}},
     "one shot: much less apart, as it was before": {"one_shot": _LESS_APART},
     "one shot: with residual heads": {"head": list(_POOL)},
     "one shot: the nearest row in place of logistic regression": {"one_shot": _NEAREST},

@@ -70,14 +70,12 @@ def calibrate_and_route(ensemble, X, y, held_out, router, metadata):
         ]
     logits = logits / ensemble.temperatures_[ensemble.judged_, None].astype(logits.dtype)
     ensemble.router_ = _fitted_router(ensemble, router, X_judge, logits, targets, metadata)
-    relative_loss = 1.0
-    if len(rows):
-        combined = combine(ensemble.router_, X_judge, logits)
-        relative_loss = relative_log_loss(combined, targets, weights)
+    combined = combine(ensemble.router_, X_judge, logits) if len(rows) else logits.sum(axis=1)
+    spread = unjudged_spread(combined, targets, weights)
     for e in np.flatnonzero(~ensemble.judged_):
         of_expert = ensemble.experts_[e].logits(X, ensemble.classes_)
-        ensemble.temperatures_[e] = fixed_temperature(of_expert, unjudged_spread(relative_loss))
-    return relative_loss
+        ensemble.temperatures_[e] = fixed_temperature(of_expert, spread)
+    return relative_log_loss(combined, targets, weights) if len(rows) else 1.0
 
 
 def _fitted_router(ensemble, router, X, logits, targets, metadata):

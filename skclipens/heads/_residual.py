@@ -58,6 +58,7 @@ class ResidualHead(CrossFitTextHead):
     five folds, and 10,000 rows at most. The only row of a class cannot be held out; where that
     holds for at least half of the classes, the temperature of the correction is between 0.2 and
     0.75: the lower, the nearer the log-loss of the prompts on the training rows is to guessing.
+    That counts as larger than it is by two over the number of rows, for what was fitted on them.
 
     References
     ----------

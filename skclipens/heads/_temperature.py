@@ -9,9 +9,11 @@ from .._utils._linalg import row_batches, some_of, take_rows, total_weight
 # draws. The variants "one shot" of the ablation in benchmarks/paper measure other values.
 # - Spread of the logits of a head: the first times relative log-loss ** the second.
 # - Range of the temperature of a correction of prompts, and its slope in what the prompts know.
+# - How many parameters that log-loss counts as fitted on the rows: a temperature, and the weights.
 # - C of the logistic regression that takes the place of a discriminant, or None for none.
 UNJUDGED_SPREAD, UNJUDGED_POWER = 1.0, 2
 UNJUDGED_TEMPERATURES, UNJUDGED_SLOPE = (0.2, 0.75), 3.0
+UNJUDGED_FITTED = 2
 UNJUDGED_STRENGTH = 10.0
 
 _LOG_INVERSE_BOUNDS = (-7.0, 7.0)
@@ -184,7 +186,7 @@ def _spread(logits, sample_weight):
     return float(np.sqrt(np.average(np.concatenate(variances), weights=sample_weight)))
 
 
-def relative_log_loss(logits, y, sample_weight=None):
+def relative_log_loss(logits, y, sample_weight=None, n_fitted=0):
     """Log-loss of logits over that of guessing, at most 1: 0 where they know all, 1 where nothing.
 
     Parameters
@@ -192,13 +194,20 @@ def relative_log_loss(logits, y, sample_weight=None):
     logits : ndarray of shape (n, C)
     y : ndarray of shape (n,), int
     sample_weight : ndarray of shape (n,) or None
+    n_fitted : int, default=0
+        Number of parameters that were fitted on these rows. On others the log-loss is larger, by
+        about one for each of them over all rows together [1]_.
 
     Returns
     -------
     float
+
+    References
+    ----------
+    .. [1] Akaike, "A new look at the statistical model identification", 1974.
     """
     of_rows = -_log_proba_of(y, logits)
-    loss = np.average(of_rows, weights=sample_weight)
+    loss = np.average(of_rows, weights=sample_weight) + n_fitted / total_weight(y, sample_weight)
     return float(min(loss / np.log(logits.shape[1]), 1.0))
 
 
@@ -231,15 +240,18 @@ def correction_temperature(correction, rows, logits, y, sample_weight=None):
 def _unjudged_temperature(logits, y, sample_weight):
     """The less the logits know of the rows, the more is left to their correction."""
     low, high = UNJUDGED_TEMPERATURES
-    known = 1 - relative_log_loss(logits, y, sample_weight)
+    known = 1 - relative_log_loss(logits, y, sample_weight, UNJUDGED_FITTED)
     return min(low + UNJUDGED_SLOPE * known, high)
 
 
-def unjudged_spread(relative_loss):
+def unjudged_spread(logits, y, sample_weight=None):
     """How far apart the logits are put of what no row can judge.
 
-    The less the other experts know together, by their :func:`relative_log_loss`, the farther.
+    The less the logits of the other experts together know of the rows, the farther.
     """
+    relative_loss = 1.0
+    if len(y):
+        relative_loss = relative_log_loss(logits, y, sample_weight, UNJUDGED_FITTED)
     return UNJUDGED_SPREAD * relative_loss**UNJUDGED_POWER
 
 
