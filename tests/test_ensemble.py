@@ -32,7 +32,12 @@ from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotH
 from skclipens._utils._linalg import one_blas_thread
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import StaticRouter, UniformRouter
-from skclipens.heads._temperature import UNJUDGED_SPREAD, fit_temperature
+from skclipens.heads._temperature import (
+    UNJUDGED_SPREAD,
+    fit_temperature,
+    relative_log_loss,
+    unjudged_spread,
+)
 
 pytestmark = pytest.mark.usefixtures("short_training")
 
@@ -251,6 +256,19 @@ def test_one_row_per_class_does_not_route_heads_that_nothing_can_judge(X, y):
     # None outshouts the others only because of the scale of its logits.
     logits = np.log(linear.expert_proba(X[one]))
     assert_allclose(logits.std(axis=2).mean(axis=0), UNJUDGED_SPREAD, rtol=1e-3)
+
+
+@pytest.mark.parametrize("n_classes", [3, 30])
+def test_the_fewer_rows_say_what_prompts_know_the_more_is_left_to_others(n_classes):
+    targets, logits = np.arange(n_classes), 3.0 * np.eye(n_classes)
+    copies = [(np.tile(logits, (n, 1)), np.tile(targets, n)) for n in (1, 2, 5, 1000)]
+    spreads = [unjudged_spread(*some) for some in copies]
+    assert (np.diff(spreads) < 0).all() and spreads[0] <= UNJUDGED_SPREAD
+    assert_allclose(
+        spreads[-1], UNJUDGED_SPREAD * relative_log_loss(logits, targets) ** 2, rtol=0.02
+    )
+    assert_allclose(unjudged_spread(logits, targets, np.full(n_classes, 5.0)), spreads[2])
+    assert unjudged_spread(logits[:0], targets[:0]) == UNJUDGED_SPREAD
 
 
 @pytest.mark.parametrize("router", ["static", "nlc"])
