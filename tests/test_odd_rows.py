@@ -105,6 +105,13 @@ def test_rows_that_were_normalized_beside_others(share, length, seed, X, y):
     assert not said(clf.fit, X * np.float32(length), y)
 
 
+@pytest.mark.parametrize("digits", [2, 3])
+def test_rounded_embeddings_are_no_mistake(digits, X, y):
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head="linear", random_state=0)
+    assert not said(clf.fit, X.round(digits), y)
+    assert not said(clf.predict, X.round(digits))
+
+
 # Embeddings that fit no text
 
 

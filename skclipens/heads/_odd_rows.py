@@ -7,6 +7,7 @@ from .._utils._warnings import warn
 
 _FEWEST, _FEW = 20, 5  # rows of which lengths say something; of each kind
 _UNIT = 1e-4  # of lengths that are one, in half precision too; of others, next to none by luck
+_ROUNDED = 0.02  # of lengths that were one until values were rounded, to two digits for instance
 
 
 def warn_of_odd_rows(seen, X, *, as_given):
@@ -53,12 +54,15 @@ def _warn_of_lengths(block, X):
     lengths = row_lengths(rows)
     is_unit = np.abs(lengths - 1) < _UNIT
     n_unit = np.count_nonzero(is_unit)
-    is_mixed = min(n_unit, len(rows) - n_unit) >= _FEW
+    if min(n_unit, len(rows) - n_unit) < _FEW:
+        return False
+    of_others = np.median(lengths[~is_unit])
+    is_mixed = abs(of_others - 1) > _ROUNDED
     if is_mixed:
         warn(
             f"{n_unit} of {len(rows)} rows of {block.name!r} have length one, and the others have "
-            f"not: {np.median(lengths[~is_unit]):.3g} in the middle. Embed all rows with the same "
-            "models and settings, normalize among them.",
+            f"not: {of_others:.3g} in the middle. Embed all rows with the same models and settings, "
+            "normalize among them.",
             doubt="rows of two lengths",
         )
     return is_mixed
