@@ -61,8 +61,8 @@ def _warn_of_lengths(block, X):
     if is_mixed:
         warn(
             f"{n_unit} of {len(rows)} rows of {block.name!r} have length one, and the others have "
-            f"not: {of_others:.3g} in the middle. Embed all rows with the same models and settings, "
-            "normalize among them.",
+            f"not: {of_others:.3g} in the middle. Embed all rows with the same models and "
+            "settings, normalize among them.",
             doubt="rows of two lengths",
         )
     return is_mixed
