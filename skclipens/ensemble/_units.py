@@ -82,8 +82,8 @@ def warn_of_units(seen, X, names):
     reach = 0 if min(len(values), seen.n_rows) >= _FEWEST else _OUTSIDE * width
     outside = (middle > seen.highest + reach) | (middle < seen.lowest - reach)
     if len(values) >= _FEWEST:
-        deviation = values.std(axis=0)
-        narrow = (deviation > 0) & (deviation < _NARROW * seen.deviation)
+        vary = np.ptp(values, axis=0) > 0  # rows of one kind have the same value
+        narrow = vary & (values.std(axis=0) < _NARROW * seen.deviation)
         outside |= narrow & (np.abs(middle - seen.mean) > _AWAY * seen.deviation)
     found = np.flatnonzero(outside & (width > 0))
     if len(found):
