@@ -89,7 +89,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     --------
     >>> from skclipens import ImageRetriever
     >>> from skclipens.datasets import load_emoji
-    >>> emoji = load_emoji()
+    >>> emoji = load_emoji(min_class_size=40)
     >>> retriever = ImageRetriever("zoo").fit(emoji.filenames)
     >>> scores, rows = retriever.search("a bicycle", n_neighbors=2)
     >>> print(*emoji.frame["name"][rows], sep=", ")

@@ -55,7 +55,7 @@ def main(arguments=None):
     parser.add_argument("--times", type=int, default=5, help="of each other fault")
     options = parser.parse_args(arguments)
     counts = (options.pictures, options.kills, options.times)
-    counts = (200, 10, 1) if options.short else counts
+    counts = (100, 6, 1) if options.short else counts
     torch.set_num_threads(1)  # forked processes have no more
     os.environ["no_proxy"] = "127.0.0.1"
     start, missed = time.monotonic(), []

@@ -13,6 +13,7 @@ import numpy as np
 from .._utils._folds import judging_rows
 from .._utils._given import check_weights, scaled_shares
 from .._utils._linalg import take_rows
+from .._utils._text_order import is_class_by_class, warn_of_text_order
 from .._utils._validation import (
     check_at_least_two,
     check_labels,
@@ -107,6 +108,7 @@ class RowsOfFiles:
     def __init__(self, table, y, sample_weight, *, ignore_unlabeled=False):
         self._indices = _indices_of_names(y=y, sample_weight=sample_weight)
         y = column_of_labels(y)
+        self._names_matter = bool(self._indices) or is_class_by_class(list(map(str, y)))
         if len(y) != table.n_rows:
             raise ValueError(
                 f"y has {len(y)} labels, but {table.name!r} has {table.n_rows} rows. Give one "
@@ -183,7 +185,7 @@ class RowsOfFiles:
         X = np.empty((len(keep), len(self._table.columns)), np.float32)
         tasks = self._table.map(
             _read_parts,
-            lambda *rows: (estimator, sums, bool(self._indices), *self._of_rows(keep, *rows)),
+            lambda *rows: (estimator, sums, self._names_matter, *self._of_rows(keep, *rows)),
             verbose=verbose,
             desc="fitting",
         )
@@ -197,7 +199,10 @@ class RowsOfFiles:
             else:
                 for one, other in zip(found, of_parts, strict=True):
                     one.merge(other)
-        self._refuse_other_order(images)
+        if self._names_matter:
+            self._refuse_other_order(images)
+            warn_of_text_order(images, self.targets)
+        self._names_matter = False  # checked once
         self.weights[self.gaps] = 0
         if not self.weights.any() and not self.gaps.all():
             raise ImageError("None of the images whose sample_weight is not zero can be read.")
@@ -215,7 +220,6 @@ class RowsOfFiles:
                     f"{images[row]!r}. Rows belong together by their position: pass "
                     f"{name}.loc[pandas.read_parquet(folder, columns=[]).index]."
                 )
-        self._indices = {}  # checked once
 
     def _of_rows(self, keep, start, stop):
         first, last = np.searchsorted(keep, [start, stop])

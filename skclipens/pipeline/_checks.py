@@ -8,6 +8,7 @@ from sklearn.utils.metadata_routing import process_routing
 
 from .._utils._metadata import METADATA
 from .._utils._sklearn import routing_enabled
+from .._utils._text_order import warn_of_text_order
 from ..embedding._base import BaseEmbedder
 from ..images import as_image_list
 
@@ -34,6 +35,7 @@ def check_before_images(pipeline, X, y, params):
     if (images := images_of(pipeline, X)) is not None:
         clone(pipeline.steps[0][1]).fit(X)  # an embedder learns nothing
         check_consistent_length(images, y, *map(for_last.get, METADATA))
+        warn_of_text_order(images if isinstance(images, list) else (), y)
     if hasattr(last, "_check_before_fit"):
         last._check_before_fit(_columns_before_fit(transformers), y, **for_last)
 
