@@ -26,6 +26,7 @@ CUT_OFF = "are cut off"  # of prompts, which are as long as some names of traffi
 RIGHT = (
     "fit, all as it should be",
     "fit, names that mean nothing",
+    "fit, the last class without rows",
     "fit of one head alone, all as it should be",
     "fit of one head alone, names that mean nothing",
     "predict pictures of all classes",
@@ -36,6 +37,7 @@ MISTAKES = (
     "fit, names shuffled",
     "fit of one head alone, names shuffled",
     "fit, two names exchanged",
+    "fit, labels numbered without a class that has a name",
     "fit, labels in another order than rows",
     "fit, blocks in another order",
     "fit, rows of one model in another order",
@@ -109,19 +111,25 @@ def measure(task, shots, draw):
         return is_doubted(partial(head.fit, rows, y))
 
     clf, told = fit_doubted()
-    fit, of_nothing, head, head_of_nothing, of_all, of_one = RIGHT
+    fit, of_nothing, without_last, head, head_of_nothing, of_all, of_one = RIGHT
     yield fit, told
     consonants = rng.choice(list("bcdfghjklmnpqrstvwxz"), (n, 6))
     consonants = np.array(["".join(one) for one in consonants])
     yield of_nothing, fit_doubted(consonants)[1]
+
+    def doubted_without(code):
+        rows = y != code
+        return fit_doubted(X=X[rows], y=y[rows] - (y[rows] > code))[1]
+
+    yield without_last, doubted_without(n - 1)
     yield head, head_doubted()
     yield head_of_nothing, head_doubted(consonants)
     test = rng.permutation(task.test)[:N_PREDICTED]
     one = task.test[task.codes[task.test] == rng.integers(n)][:N_PREDICTED]
     yield of_all, is_doubted(partial(clf.predict, task.X[test]))
     yield of_one, is_doubted(partial(clf.predict, task.X[one]))
-    moved, shuffled, head_shuffled, exchanged, labels, blocks, of_model, *others = MISTAKES
-    of_other, head_of_other, fit_moved, *at_predict = others
+    moved, shuffled, head_shuffled, exchanged, numbered, labels, blocks, *others = MISTAKES
+    of_model, of_other, head_of_other, fit_moved, *at_predict = others
     order = np.arange(n)
     yield moved, fit_doubted(names[np.roll(order, 1)])[1]
     order_of_none = rng.permutation(n)
@@ -130,6 +138,7 @@ def measure(task, shots, draw):
     pair = rng.permutation(n)[:2]
     order[pair] = pair[::-1]
     yield exchanged, fit_doubted(names[order])[1]
+    yield numbered, doubted_without(int(rng.integers(n - 1)))
     yield labels, fit_doubted(y=rng.permutation(y))[1]
     turned = np.concatenate(np.split(np.arange(X.shape[1]), len(task.blocks))[::-1])
     yield blocks, fit_doubted(X=X[:, turned])[1]

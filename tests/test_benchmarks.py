@@ -136,7 +136,7 @@ def test_program_of_doubts(capsys, tmp_path):
     assert all(shares[case] == ["0", "0", "0 |"] for case in doubts.RIGHT)
     # Ten rows of fit, one per class, are enough to compare with.
     assert shares["predict, blocks in another order"] == ["100", "100", "100 |"]
-    assert "Of 18 right uses, 0.0% are doubted; limit 2.0%." in lines
+    assert "Of 21 right uses, 0.0% are doubted; limit 2.0%." in lines
 
 
 def test_program_of_shrinkage(capsys, tmp_path):

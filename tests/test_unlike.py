@@ -286,6 +286,22 @@ def test_a_head_alone_looks_at_the_order_of_names(few, head):
     assert "with labels exchanged" in doubt
 
 
+@pytest.mark.parametrize("n_rows", [1, 4])
+def test_labels_that_are_numbered_without_a_class_that_has_a_name(few, n_rows):
+    X, y = few[n_rows]
+    names, targets = np.unique(y, return_inverse=True)
+    for without in (2, len(names) - 1):
+        rows = targets != without
+        numbered = np.unique(targets[rows], return_inverse=True)[1]
+        told = fit_doubts(X[rows], numbered, class_names=names.tolist())
+        if without == 2:
+            assert f"class_names has {len(names)} names, and y has {len(names) - 1}" in told[0]
+            skipped = re.search("without the name '(.+)': rows of class", told[0])[1]
+            assert abs(names.tolist().index(skipped) - without) < 2
+        assert len(told) == (without == 2)
+        assert not fit_doubts(X[rows], targets[rows], class_names=names.tolist())
+
+
 def test_two_names_of_many_that_are_exchanged(few):
     X, y = few[16]
     names, targets = np.unique(y, return_inverse=True)

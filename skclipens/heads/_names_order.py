@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.stats import binom
 
 from .._utils._warnings import warn
 
@@ -17,6 +18,9 @@ _BY_LUCK, _OF_CLASSES, _OF_ROWS = 0.35, 1.4, 0.4
 # mean nothing do so in 2 of 1,000 draws of 2 to 4 classes with 4 or 16 rows each, right names in
 # none.
 _FEW_CLASSES, _ROWS_OF_EACH = 5, 4
+# Labels that a class without rows has moved, from this many on: how far accuracy of prompts must
+# rise for these, and how rare as many right classes would be by chance.
+_MOVED, _RISE_OF_MOVED, _BY_CHANCE = 3, 0.4, 0.01
 _ALIGNED, _OF_BACKBONES, _BETTER_ALIGNED = 0.2, 0.35, 0.45
 
 
@@ -38,6 +42,8 @@ def warn_of_names(heads, rows, targets):
         Names a class, what it is called, and what its rows look like.
     """
     if not heads:
+        return
+    if _doubt_skipped_name(heads, rows, targets):
         return
     classes = heads[0].classes_
     every, n_rows = np.arange(len(classes)), np.bincount(targets, minlength=len(classes))
@@ -63,11 +69,45 @@ def _order_by_prompts(heads, rows, targets, n_rows):
     n_classes = len(n_rows)
     pairs = zip(heads, rows, strict=True)
     logits = np.mean([head._text_logits(of_head) for head, of_head in pairs], axis=0)
-    counts = np.zeros((n_classes, n_classes), int)
-    np.add.at(counts, (targets, logits.argmax(axis=1)), 1)
-    shares = counts / np.maximum(n_rows, 1)[:, None]
+    shares = _shares(logits, targets, n_rows)
     every, best = linear_sum_assignment(shares, maximize=True)
     return best, np.trace(shares) / n_classes, shares[every, best].mean()
+
+
+def _shares(logits, targets, n_rows):
+    """Which share of the rows of each class prompts take for each name, (C, names)."""
+    counts = np.zeros((len(n_rows), logits.shape[1]), int)
+    np.add.at(counts, (targets, logits.argmax(axis=1)), 1)
+    return counts / np.maximum(n_rows, 1)[:, None]
+
+
+def _doubt_skipped_name(heads, rows, targets):
+    """Warn if one of a list of names seems to have no class, so that those after it are moved."""
+    n, names = len(heads[0].classes_), heads[0].class_names
+    is_list = names is not None and not hasattr(names, "keys")
+    if not is_list or len(names) <= n or heads[0].classes_.tolist() != list(range(n)):
+        return False
+    logits = 0
+    for head, of_head in zip(heads, rows, strict=True):
+        next_name = of_head @ head._features_of([n]).T * head.logit_scale_
+        logits = logits + np.hstack([head._text_logits(of_head), next_name])
+    shares = _shares(logits, targets, np.bincount(targets, minlength=n))
+    given, moved = shares.diagonal(), shares.diagonal(1)
+    right = [given[:label].sum() + moved[label:].sum() for label in range(n)]
+    label = int(np.argmax(right))
+    rise = (moved - given)[label:].mean()
+    by_chance = binom.sf(int(max(right)) - 1, n, 1 / (n + 1)) * len(right)
+    if n - label < _MOVED or rise <= _RISE_OF_MOVED or by_chance > _BY_CHANCE:
+        return False
+    skipped, looks = str(names[label]), str(names[label + 1])
+    warn(
+        f"class_names has {len(names)} names, and y has {n} classes. Prompts classify "
+        f"{given.mean():.0%} of the rows correctly (mean over classes), and would classify "
+        f"{max(right) / n:.0%} correctly without the name {skipped!r}: rows of class {label} look "
+        f"like {looks!r}. Labels may have been numbered where no row was {skipped!r}. Give "
+        "class_names of the classes in y alone, or a mapping from labels to names."
+    )
+    return True
 
 
 def _order_by_differences(heads, rows, targets, n_rows, some):

@@ -356,5 +356,10 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         self._note_weights([prompts[0]])
         self.classes_ = classes
 
+    def _features_of(self, classes):
+        """Text features of classes that ``class_names`` has a name for, unit rows."""
+        prompts = self._prompts(classes, self.class_names, self.templates)
+        return _class_features(*prompts, self.cache)[0]
+
     def _text_logits(self, features):
         return features @ self.coef_.T * self.logit_scale_
