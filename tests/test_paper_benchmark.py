@@ -308,18 +308,37 @@ def test_pools_are_kept_apart():
     assert len(_run.split(about, "3", 0, 0)[0]) == 6
 
 
+def test_some_classes_are_drawn_for_each_draw():
+    y = np.repeat(list("abcdef"), 10)
+    about = {"y": y, "train": None, "test": None}
+    seen = set()
+    for draw in range(4):
+        train, test = _run.split(about, "3", draw, 0, 2)
+        more, _ = _run.split(about, "4", draw, 0, 2)
+        assert len(train) == 6 and set(train) < set(more)
+        assert set(y[train]) == set(y[test]) and len(set(y[test])) == 2
+        seen |= set(y[train])
+    assert len(seen) > 2
+    for n_classes in (None, 6, 9):
+        train, _ = _run.split(about, "3", 0, 0, n_classes)
+        np.testing.assert_array_equal(train, _run.split(about, "3", 0, 0)[0])
+    about = about | {"train": np.arange(0, 60, 2), "test": np.arange(1, 60, 2)}
+    assert _run.n_draws_of(about, "all", 10, 2) == 10
+
+
 def test_folders_are_backbones(few, tmp_path):
     """Their tables show the end of their paths."""
     for name in ("RN20", "ViT-16"):
         shutil.copytree(WEIGHTS / name, tmp_path / "models" / "mine" / name)
     shutil.copy(WEIGHTS.parent / "vocabulary.txt.gz", tmp_path / "models")
     folders = [str(tmp_path / "models" / "mine" / name) for name in ("RN20", "ViT-16")]
-    less = ["--rules", "static", "--rivals", "--shots", "3", "--draws", "1"]
+    less = ["--rules", "static", "--rivals", "--shots", "3", "--draws", "1", "--classes", "2"]
     main([*command(tmp_path / "output"), *less, "--backbones", *folders])
     singles = table(tmp_path / "output").query("kind == 'single'")
     assert set(singles["rule"]) == {"single:mine/RN20", "single:mine/ViT-16"}
     report = (tmp_path / "output" / "results.md").read_text()
     assert "Backbones: mine/RN20, mine/ViT-16." in report
+    assert "Each draw has 2 classes at most, drawn at random." in " ".join(report.split())
     assert " nan |" not in report
 
 

@@ -65,8 +65,8 @@ def parse(arguments):
     others = set(options.experiments) - {"main", "ablation", "shift"}
     if options.views != "none" and others:
         parser.error(f"No views in {', '.join(sorted(others))}.")
-    if options.classes is not None and set(options.experiments) - {"ablation", "shift"}:
-        parser.error("--classes is for the experiments ablation and shift.")
+    if options.classes is not None and others:
+        parser.error(f"No --classes in {', '.join(sorted(others))}.")
     return options
 
 
@@ -126,6 +126,7 @@ def measure_main(options, found, missing, backbones, work, command):
         options.trained_draws,
         options.seed,
         columns_of(options),
+        options.classes,
     )
     verbose = not options.quiet
     folders = []

@@ -53,11 +53,13 @@ def few_shot_draws(dataset, shots, draws, random_state, n_classes=None):
     if n_classes is None or len(classes) <= n_classes:
         return splits
     rng = np.random.default_rng(random_state)
-    drawn = [rng.choice(classes, n_classes, replace=False) for _ in splits]
-    return [
-        tuple(rows[np.isin(y[rows], some)] for rows in split)
-        for some, split in zip(drawn, splits, strict=True)
-    ]
+    return [of_some_classes(split, y, n_classes, rng) for split in splits]
+
+
+def of_some_classes(split, y, n_classes, rng):
+    """The rows of a split that are of some classes, which are drawn."""
+    some = rng.choice(np.unique(y), n_classes, replace=False)
+    return tuple(rows[np.isin(y[rows], some)] for rows in split)
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def draw(results, folders, settings, output):
 def _fit(folder, shots, settings):
     """Linear heads, fitted on draw 0, with its test rows."""
     X, about = read_set(folder)
-    train, test = _run.split(about, shots, 0, settings.seed)
+    train, test = _run.split(about, shots, 0, settings.seed, settings.n_classes)
     names, kept = settings.columns_of(_systems.PROJECTED)
     clf = _systems.make("Log-Avg", "linear", names)
     clf.fit(np.asarray(X[train])[:, kept], about["y"][train])

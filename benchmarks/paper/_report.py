@@ -105,6 +105,11 @@ draws of each cell: `cells.csv`. Tables of each set: [per_set.md](per_set.md), w
 default's differences [differences.md](differences.md)."""
 
 
+def _classes(settings):
+    n = settings.n_classes
+    return "" if n is None else f"Each draw has {n} classes at most, drawn at random. "
+
+
 def _head(results, abouts, missing, settings, command):
     draws = results.groupby("shots", sort=False)["draw"].nunique()
     draws = ", ".join(f"{n} at {k} shots" for k, n in draws.items())
@@ -114,7 +119,7 @@ def _head(results, abouts, missing, settings, command):
         f"{_processor()}, one thread per process. {_versions()}.",
         f"Backbones: {', '.join(short_names(settings.backbones).values())}. Columns: "
         f"{settings.columns}; head auto has all of them, others and the rivals have image "
-        f"embeddings where their name says no more. Seed {settings.seed}. "
+        f"embeddings where their name says no more. Seed {settings.seed}. {_classes(settings)}"
         f"Draws: {draws}; achievable accuracy in the first {settings.diagnosis_draws} at most.",
         _trained(results, settings),
         time_of(results),

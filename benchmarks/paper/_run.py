@@ -34,7 +34,7 @@ from .._machine import peak_resident, start_peak
 from . import _achievable, _correct, _rivals, _systems
 from ._correct import Correctness
 from ._embedding import ALL_FEATURES, Columns, blocks_of, gflops_of, read_set, write_whole
-from ._experiments import digest_of_sources
+from ._experiments import digest_of_sources, of_some_classes
 
 RULES, TRAINED, DIAGNOSIS = "rules", "trained", "diagnosis"  # parts of a draw
 ALL = "all"  # as the number of shots: every label of the training pool, or half of the rows
@@ -53,6 +53,7 @@ class Settings:
     trained_draws: int = 3  # in which rules that are trained are measured, which take the longest
     seed: int = 0
     columns: Columns = ALL_FEATURES
+    n_classes: int | None = None  # drawn for each draw; None: all
 
     def columns_of(self, features):
         """Blocks of these features, and positions of their columns."""
@@ -75,13 +76,21 @@ class Settings:
         return parts
 
 
-def n_draws_of(about, shots, draws):
+def n_draws_of(about, shots, draws, n_classes=None):
     """One where nothing is drawn: all labels of a training pool, tested on its own test set."""
-    return 1 if shots == ALL and about["train"] is not None else draws
+    nothing = shots == ALL and about["train"] is not None and n_classes is None
+    return 1 if nothing else draws
 
 
-def split(about, shots, draw, seed):
+def split(about, shots, draw, seed, n_classes=None):
     """Positions of training and test rows of a draw. Draws of fewer shots are nested."""
+    of_all, y = _split(about, shots, draw, seed), about["y"]
+    if n_classes is None or n_classes >= len(np.unique(y)):
+        return of_all
+    return of_some_classes(of_all, y, n_classes, np.random.default_rng(seed_of(seed, draw)))
+
+
+def _split(about, shots, draw, seed):
     y = about["y"]
     pool = np.arange(len(y)) if about["train"] is None else about["train"]
     if shots == ALL and about["train"] is not None:
@@ -135,7 +144,7 @@ def run_main(folders, shots, draws, settings, work, *, jobs=1, verbose=True):
     for folder in folders:
         _, about = read_set(folder)
         for k in shots:
-            for draw in range(n_draws_of(about, k, draws)):
+            for draw in range(n_draws_of(about, k, draws, settings.n_classes)):
                 for part in settings.parts_of(draw):
                     path = results / f"{folder.name}--{k}--{draw}--{part}.parquet"
                     units.append((folder, k, draw, part, path))
@@ -167,7 +176,7 @@ def _run_unit(folder, shots, draw, part, path, settings):
     torch.set_num_threads(1)
     start = time.perf_counter()
     X, about = read_set(folder)
-    train, test = split(about, shots, draw, settings.seed)
+    train, test = split(about, shots, draw, settings.seed, settings.n_classes)
     data = (
         *(np.asarray(X[rows]) for rows in (train, test)),
         *(about["y"][rows] for rows in (train, test)),
