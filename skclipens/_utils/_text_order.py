@@ -2,7 +2,7 @@
 
 import os
 import re
-from itertools import groupby
+from itertools import groupby, takewhile
 
 import numpy as np
 
@@ -28,11 +28,12 @@ def warn_of_text_order(names, y):
     SuspectedMistakeWarning
         Names two files that stand in another order than their numbers.
     """
-    labels = [str(label) for label in np.asarray(y, dtype=object).ravel()]
-    if not is_class_by_class(labels):
+    names = list(takewhile(lambda one: isinstance(one, (str, os.PathLike)), names))
+    names = [os.fsdecode(name) for name in names]
+    if not names or names != sorted(names):
         return
-    names = [os.fspath(one) for one in names if isinstance(one, (str, os.PathLike))]
-    if len(names) != len(labels) or names != sorted(names):
+    labels = [str(label) for label in np.asarray(y, dtype=object).ravel()]
+    if len(names) != len(labels) or not is_class_by_class(labels):
         return
     order = sorted(range(len(names)), key=lambda row: _by_numbers(names[row]))
     if is_class_by_class([labels[row] for row in order]):
