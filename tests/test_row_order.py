@@ -1,6 +1,7 @@
-"""Rows of one model that are in another order than those of the others."""
+"""Rows of one model, or of the table, that are in another order than those of the others, or y."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from _said import said
 from hypothesis import given, settings
@@ -110,3 +111,25 @@ def test_rows_that_are_all_the_same_are_in_no_order(table, fitted):
 def fitted(table):
     X, y = table
     return AdaptiveBackboneEnsemble(BACKBONES, random_state=0).fit(X[::2], y[::2])
+
+
+@pytest.mark.parametrize("n_rows", [4, 16])
+def test_a_table_that_was_shuffled_beside_labels_that_were_not(table, n_rows):
+    X, y = table
+    rank = pd.Series(y).groupby(y).cumcount().to_numpy()
+    X, y = pd.DataFrame(X[rank < n_rows]).add_prefix("x"), pd.Series(y[rank < n_rows])
+    clf = AdaptiveBackboneEnsemble({"all": slice(None)}, head="linear")
+    shuffled = X.sample(frac=1, random_state=0)
+    for labels in (y, y.to_numpy(), y.tolist()):
+        (doubt,) = (one for one in said(clf.fit, shuffled, labels) if "index" in one)
+        assert "X was shuffled, as its index says" in doubt and "X.sort_index()" in doubt
+    right = y[shuffled.index]
+    for rows, labels in (
+        (X, y),
+        (shuffled, right),
+        (shuffled, right.to_numpy()),
+        (shuffled.sort_index(), y),
+        (shuffled[1:], y[1:].to_numpy()),  # of a split, of which an index says nothing
+        (shuffled, np.random.default_rng(0).permutation(y)),
+    ):
+        assert not any("was shuffled" in one for one in said(clf.fit, rows, labels))

@@ -19,7 +19,7 @@ def warn_of_text_order(names, y):
 
     Parameters
     ----------
-    names : iterable of objects
+    names : iterable of objects or None
         Of the rows. Nothing is said unless there are n texts or paths.
     y : array-like of shape (n,)
 
@@ -28,6 +28,7 @@ def warn_of_text_order(names, y):
     SuspectedMistakeWarning
         Names two files that stand in another order than their numbers.
     """
+    names = () if names is None else names
     names = list(takewhile(lambda one: isinstance(one, (str, os.PathLike)), names))
     names = [os.fsdecode(name) for name in names]
     if not names or names != sorted(names):

@@ -3,12 +3,13 @@
 import numpy as np
 
 from .._utils._folds import folds_of_some
-from .._utils._given import warn_of_other_order
+from .._utils._given import index_of, warn_of_other_order
 from .._utils._linalg import places_of, some_of
 from .._utils._metadata import check_metadata, class_weights, rows_of
 from .._utils._rows import Rows
 from .._utils._text_order import warn_of_text_order
 from .._utils._validation import check_at_least_two, check_partly_labeled, check_table
+from ._index_order import warn_of_shuffled_index
 from ._plan import takes_weights
 from ._suspect_rows import warn_of_contradictions, warn_of_groups, warn_of_weights
 
@@ -30,8 +31,11 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
         The rows without a label, and their weights.
     """
     warn_of_other_order(X, y=y, sample_weight=sample_weight, groups=groups)
-    warn_of_text_order(getattr(X, "index", ()), y)
+    index = index_of(X)
+    warn_of_text_order(index, y)
     X, y, labeled = _check_rows(ensemble, X, y)
+    if labeled.all():
+        warn_of_shuffled_index(index, X, y)
     metadata = check_metadata(X, labeled, sample_weight, groups)
     unlabeled = X[~labeled], some_of(metadata["sample_weight"], ~labeled)
     if not labeled.all():
