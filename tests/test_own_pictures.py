@@ -148,6 +148,12 @@ def test_a_part_may_have_no_folders_of_classes(tmp_path):
         assert load_folder(tmp_path).target.tolist() == [0, 0, 1, 1]
 
 
+def test_a_part_beside_classes_is_doubted(tmp_path):
+    spread(tmp_path, "cat", "dog", "test/cat", "test/dog")
+    with pytest.warns(UserWarning, match="'test' .* read as a class, .* beside it: 'cat', 'dog'"):
+        assert load_folder(tmp_path).target_names.tolist() == ["cat", "dog", "test"]
+
+
 @pytest.mark.parametrize(
     "folders",
     [

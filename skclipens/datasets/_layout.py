@@ -37,7 +37,7 @@ def check_classes(root, folders):
     SuspectedMistakeWarning
         If they are called so and have pictures; or if none of them has a picture beside its
         folders, and most of these have the same names. Names that say nothing, such as years, are
-        not looked at.
+        not looked at. Also if one is called as a part, and has folders as the classes beside it.
     """
     below = {folder: _folders_without_pictures(folder) for folder in folders}
     parts = [folder for folder in folders if _PART.fullmatch(folder.name)]
@@ -56,6 +56,14 @@ def check_classes(root, folders):
             f"{text} Read one part at a time, such as {str(part)!r}, whose folders are "
             f"{listed(sorted(below[part]))}; or move the folders of the classes up."
         )
+    names = {folder.name for folder in folders}
+    for part in parts:
+        if inside := sorted(below[part] & (names - {part.name})):
+            warn(
+                f"The folder {part.name!r} of {str(root)!r} is read as a class, but has folders "
+                f"that are called as classes beside it: {listed(inside)}. If it is a part of the "
+                f"data set, move it out of {str(root)!r}, and load it on its own."
+            )
     if shared := _shared([_words(names) for names in below.values()]):
         warn(
             f"The classes are {listed(one.name for one in folders)}. None of these folders has a "
