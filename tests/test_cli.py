@@ -429,6 +429,14 @@ def test_labels_in_another_order_than_the_pictures_are_doubted_once(model, photo
     assert told.stderr.count("are classified correctly, as by chance") == 1
 
 
+def test_rows_of_several_parts_are_doubted(unseen, tmp_path):
+    table = pd.DataFrame({"path": unseen[:2], "label": ["cat", "dog"], "split": ["train", "test"]})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    page = tmp_path / "r.html"
+    told = run("evaluate", tmp_path / "none", tmp_path / "t.csv", "-o", page, fails=True)
+    assert "'train', 'test', and all of them are taken. To take one part, write" in told.stderr
+
+
 def test_errors_are_sentences(model, photos, unseen, tmp_path):
     def message(*arguments):
         return run(*arguments, fails=True).stderr

@@ -247,6 +247,21 @@ def test_labels_of_a_table_that_differ_in_writing_are_named(folder):
         assert load_table(path).target_names.tolist() == ["Cat", "cat", "dog"]
 
 
+def test_rows_of_several_parts_are_doubted_where_none_can_be_chosen(folder):
+    table = pd.DataFrame({"path": ["zoo/0.PNG"] * 3, "label": ["cat", "dog", "cat"]})
+    table["Split"] = ["val", "train", "test"]
+    path = write(table, folder / "t.csv")
+    says = r"column 'Split' .*'val', 'train', 'test', and all .* frame\['Split'\] == 'train'"
+    with pytest.warns(UserWarning, match=says):
+        load_table(path, return_X_y=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_table(path).frame["Split"].tolist() == ["val", "train", "test"]
+        for values in (["train"] * 3, [0, 1, 2], ["upper", "lower", "test"]):
+            write(table.assign(Split=values), path)
+            load_table(path, return_X_y=True)
+
+
 @pytest.mark.parametrize(
     ("written", "labels"),
     [

@@ -13,13 +13,14 @@ from .._utils._extras import require
 from .._utils._warnings import warn
 from ..datasets import load_folder, load_table
 from ..datasets._own import list_images
-from ..datasets._tables import TABLE_SUFFIXES, read_table
+from ..datasets._tables import TABLE_SUFFIXES, doubt_parts, read_table
 from ..embedding._keys import image_keys
 from ..images._files import IMAGE_SUFFIXES
 from ..images._protocols import is_url
 from ..images._wrapped import name_of
 from ..pipeline import BackbonePipeline
 
+_CHOOSE_ROWS = "To take one part, write its rows, such as those of {part!r}, to another table."
 PROBABILITY = "probability__"  # how columns begin that predict writes
 
 
@@ -89,6 +90,7 @@ def find_labelled(source, raw_names):
         raise ValueError(f"{source!r} has no labels: add a column that is called 'label'.")
     if is_table:
         _doubt_predictions(source, pictures.frame)
+        doubt_parts(pictures.frame.drop(columns="label"), source, _CHOOSE_ROWS)
     return pictures.filenames, pictures.target_names[pictures.target]
 
 

@@ -18,6 +18,11 @@ _PART = re.compile(
 )
 
 
+def is_part(name):
+    """Whether a name is that of a part of a data set, such as "train" or "val_2017"."""
+    return bool(_PART.fullmatch(name))
+
+
 def check_classes(root, folders):
     """Look for folders that are taken for classes, but are the parts of a data set.
 
@@ -40,7 +45,7 @@ def check_classes(root, folders):
         not looked at. Also if one is called as a part, and has folders as the classes beside it.
     """
     below = {folder: _folders_without_pictures(folder) for folder in folders}
-    parts = [folder for folder in folders if _PART.fullmatch(folder.name)]
+    parts = [folder for folder in folders if is_part(folder.name)]
     shared = _shared([below[part] for part in parts])
     if shared or (len(parts) == len(folders) > 1):
         first = sorted(parts, key=lambda one: not one.name.lower().startswith("train"))

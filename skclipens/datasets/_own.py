@@ -18,10 +18,14 @@ from ..images._protocols import is_url
 from ..images._wrapped import name_of, unwrapped
 from ._bunch import make_dataset
 from ._layout import check_classes
-from ._tables import TABLE_SUFFIXES, read_table, typed
+from ._tables import TABLE_SUFFIXES, doubt_parts, read_table, typed
 
 _PATH_COLUMNS = ("path", "filename", "file", "image")
 _LABEL_COLUMNS = ("label", "class", "category")
+_CHOOSE_ROWS = (
+    "To take one part, load the table without return_X_y, and choose filenames and labels where "
+    "frame[{column!r}] == {part!r}."
+)
 
 
 def load_folder(path, *, raw_names=False, return_X_y=False):
@@ -181,7 +185,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     -----
     SuspectedMistakeWarning
         If labels differ only in case, spaces, "_", zeros or characters that look alike, such as
-        "cat" and "Cat"; names the rows.
+        "cat" and "Cat"; names the rows. Also if `return_X_y` is True, and a column such as "split"
+        says that rows are of several parts of a data set.
 
     See Also
     --------
@@ -227,6 +232,7 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     # Parquet has types: what is text there is meant.
     labels = typed(labels) if table_path.suffix.lower() == ".csv" else np.array(labels)
     if return_X_y:
+        doubt_parts(table.drop(columns=label_column), table_path, _CHOOSE_ROWS)
         return filenames, labels
     columns = {name: column.to_numpy() for name, column in columns.items() if name != label_column}
     return make_dataset(filenames, labels, columns, return_X_y=False, as_frame=False)

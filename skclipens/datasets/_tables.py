@@ -5,8 +5,12 @@ import re
 import numpy as np
 
 from .._utils._extras import lacking
+from .._utils._messages import listed
+from .._utils._warnings import warn
+from ._layout import is_part
 
 TABLE_SUFFIXES = (".csv", ".parquet")
+_OF_PARTS = {"split", "set", "subset", "fold", "partition", "part"}
 _TRUTH = {"True": True, "False": False}
 
 
@@ -76,6 +80,34 @@ def _read_parquet(path):
         return pd.read_parquet(path)
     except ImportError as error:
         raise lacking("pyarrow", "stream", "Parquet files") from error
+
+
+def doubt_parts(table, path, advice):
+    """Warn of rows of several parts of a data set, all of which are taken.
+
+    Parameters
+    ----------
+    table : DataFrame
+    path : Path or str
+        Where it was read from.
+    advice : str
+        What to do, with places for `column` and `part`.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If a column that is called so has no values but names of parts, and several of them.
+    """
+    for column in table.columns:
+        if str(column).strip().lower() in _OF_PARTS:
+            parts = table[column].dropna().unique().tolist()
+            if len(parts) > 1 and all(isinstance(one, str) and is_part(one) for one in parts):
+                part = min(parts, key=lambda one: not one.lower().startswith("train"))
+                warn(
+                    f"{str(path)!r} says in its column {column!r} that rows are of the parts "
+                    f"{listed(parts)}, and all of them are taken. "
+                    + advice.format(column=column, part=part)
+                )
 
 
 def typed(labels):
