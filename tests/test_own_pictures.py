@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from skclipens import MultiBackboneEmbedder
+from skclipens.cli._files import find_pictures
 from skclipens.datasets import load_emoji, load_folder, load_table
 from skclipens.embedding import read_embeddings
 from skclipens.images._files import find_images
@@ -185,6 +186,23 @@ def test_folders_below_classes_are_not_doubted(tmp_path, folders):
         pictures = load_folder(spread(tmp_path, *folders))
     assert len(pictures.filenames) == 2 * len(folders)
     assert len(pictures.target_names) == 2
+
+
+@pytest.mark.parametrize("ending", ["_mask.png", "-GT.jpg", "_thumb.png", "_mask_1.png"])
+def test_masks_beside_pictures_are_doubted(tmp_path, ending):
+    spread(tmp_path, "cat", "dog")
+    pictures = sorted(tmp_path.glob("*/*"))
+    for picture in pictures[:3]:
+        shutil.copy(picture, picture.with_name(picture.stem + ending))
+    twin = rf"3 of the 7 pictures .*'{pictures[0].stem}{ending}' beside '{pictures[0].name}'"
+    with pytest.warns(UserWarning, match=twin):
+        load_folder(tmp_path)
+    with pytest.warns(UserWarning, match=twin):
+        find_pictures([tmp_path])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pictures[0].unlink()  # whose other file may then be a picture of a mask
+        load_folder(tmp_path)
 
 
 def test_one_order_of_files_everywhere(tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 from .._utils._extras import require
 from .._utils._warnings import warn
 from ..datasets import load_folder, load_table
+from ..datasets._layout import doubt_twins
 from ..datasets._own import list_images
 from ..datasets._tables import TABLE_SUFFIXES, doubt_parts, read_table
 from ..embedding._keys import image_keys
@@ -52,6 +53,7 @@ def _pictures_of(source):
         images, _ = list_images(source)
         if not images:
             raise ValueError(f"{source!r} has no images; these end in {', '.join(IMAGE_SUFFIXES)}.")
+        doubt_twins(images)
         return images
     if not Path(source).exists():
         advice = "URLs are not fetched: download it." if is_url(source) else "Check the path."

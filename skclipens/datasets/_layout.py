@@ -16,6 +16,11 @@ _PART = re.compile(
     r"[\W_]*(set|images?|pictures|photos|data|split)?[\W_\d]*",
     re.IGNORECASE,
 )
+_TWIN = re.compile(
+    r"(?P<of>.+?)(?P<ending>[_\-. ](masks?|seg|segmentation|gt|groundtruth|thumb|thumbnail))"
+    r"([_\-. ]?\d+)?",
+    re.IGNORECASE,
+)
 
 
 def is_part(name):
@@ -75,6 +80,39 @@ def check_classes(root, folders):
             f"picture of its own, but they have the same folders, {listed(shared)}. If those are "
             f"the classes, read one folder at a time, such as {str(folders[0])!r}."
         )
+
+
+def doubt_twins(images):
+    """Warn of masks or small copies among pictures: "3_mask.png" beside "3.png".
+
+    Parameters
+    ----------
+    images : list of str
+        Paths of all pictures that are read.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If half of the pictures or more have such a file beside them, and three at least, of names
+        that end alike.
+    """
+    stems = {os.path.splitext(image)[0]: os.path.basename(image) for image in images}
+    twins = {}
+    for stem in stems:
+        folder, name = os.path.split(stem)
+        found = _TWIN.fullmatch(name)
+        if found and (of := os.path.join(folder, found["of"])) in stems:
+            twins.setdefault(found["ending"].lower(), {})[stem] = of
+    for ending, pairs in twins.items():
+        have_one = set(pairs.values())
+        if len(have_one) >= max(3, (len(stems) - len(pairs)) / 2):
+            twin = min(pairs)
+            warn(
+                f"{len(pairs)} of the {len(images)} pictures are called as others beside them, "
+                f"with {ending!r} behind, such as {stems[twin]!r} beside "
+                f"{stems[pairs[twin]]!r}. If they are masks or copies and no pictures "
+                "of the classes, move them to another folder."
+            )
 
 
 def _folders_without_pictures(folder):

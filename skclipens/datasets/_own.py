@@ -17,7 +17,7 @@ from ..images._files import IMAGE_SUFFIXES, is_hidden, is_image_name, walk
 from ..images._protocols import is_url
 from ..images._wrapped import name_of, unwrapped
 from ._bunch import make_dataset
-from ._layout import check_classes
+from ._layout import check_classes, doubt_twins
 from ._tables import TABLE_SUFFIXES, doubt_parts, read_table, typed
 
 _PATH_COLUMNS = ("path", "filename", "file", "image")
@@ -77,7 +77,9 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
     -----
     UserWarning
         If the folders contain only folders, and most of these have the same names, which may be the
-        classes. Also if files are left out, or all folders have names such as "train" and "test".
+        classes. Also if files are left out, all folders have names such as "train" and "test", a
+        folder "test" beside the classes has folders of the same classes, or half of the pictures
+        have others beside them that are called as their masks, such as "3.png" and "3_mask.png".
 
     See Also
     --------
@@ -125,6 +127,7 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
         labels += [name] * len(images)
         skipped += others
     _warn_of_skipped(skipped)
+    doubt_twins(filenames)
     filenames, labels = np.array(filenames), np.array(labels)
     if return_X_y:
         return filenames, labels
