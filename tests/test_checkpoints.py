@@ -15,6 +15,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from _said import said
 from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -335,6 +336,45 @@ def test_a_preprocessing_that_is_none(model, key, value, may_be):
     said = rf"config.json' has '{key}': {re.escape(repr(value))} in 'preproc.*{may_be}.*Write what"
     with pytest.raises(ValueError, match=said):
         CLIPEmbedder(str(file.parent)).transform([np.zeros((9, 9, 3), np.uint8)])
+
+
+def written(folder, vision, preprocessing):
+    config = CONFIG | {"vision_cfg": CONFIG["vision_cfg"] | vision}
+    said = {"model_cfg": config, "preprocess_cfg": {"mean": 0.5, "std": 0.5} | preprocessing}
+    (folder / "open_clip_config.json").write_text(json.dumps(said))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("vision", "preprocessing", "doubt"),
+    [
+        ({}, {"size": [64, 64]}, "'size': [64, 64] in 'preprocess_cfg', but images are resized"),
+        ({}, {"std": [0.5, 0.05, 0.5]}, "'std': [0.5, 0.05, 0.5] in 'preprocess_cfg'"),
+        ({}, {"std": 0.0229}, "'std': 0.0229 in 'preprocess_cfg'"),
+        ({"head_width": 48}, {}, "'width': 64 in 'vision_cfg', which is no multiple of 'head_w"),
+        (
+            {"image_size": 64},
+            {"size": 64},
+            "image tower has 2 positions, and open_clip_conf",
+        ),
+        ({}, {"size": [32], "std": [0.229, 0.224, 0.225]}, None),
+        ({}, {"size": 32, "std": [0.26862954, 0.26130258, 0.27577711]}, None),
+        ({"head_width": 32}, {"size": None, "std": [1, 1, 1]}, None),
+        ({}, {"std": [0.0914, 0.0651, 0.0552]}, None),  # of satellite images
+    ],
+)
+def test_what_a_model_was_hardly_trained_with_is_doubted(model, vision, preprocessing, doubt):
+    texts = said(load_backbone, written(model(), vision, preprocessing))
+    assert len(texts) == (doubt is not None)
+    assert all(doubt in text and "of its training" in text for text in texts)
+
+
+def test_keys_that_open_clip_does_not_know(model):
+    for key, right in (("Mean", "mean"), ("stdev", "std")):
+        with pytest.raises(ValueError, match=rf"json' has '{key}' in 'prep.* you mean '{right}'"):
+            load_backbone(written(model(), {}, {key: 0.5}))
+    with pytest.raises(ValueError, match=r"not know\. It knows size, mode, mean, std, interpol"):
+        load_backbone(written(model(), {}, {"crop": 0.5}))
 
 
 def test_open_clips_own_configurations_are_within_these_rules(tmp_path):

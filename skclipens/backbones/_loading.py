@@ -15,6 +15,7 @@ from ._devices import cpu_by_default
 from ._forks import mend_threads
 from ._hub import CONFIG, checked_downloads
 from ._mismatch import explain_misfit
+from ._own_configs import check_own_config
 from ._spec import Backbone
 from ._weights import build_model, require_transformers, shapes_in
 
@@ -251,6 +252,8 @@ renew_in_fork(_forget_unfinished)
 def _load(backbone, device):
     import open_clip
 
+    if backbone.path and not backbone.architecture:
+        check_own_config(backbone)
     try:
         with checked_downloads(), cpu_by_default(), _single_precision():
             model = build_model(backbone)

@@ -3,6 +3,7 @@
 import re
 
 from .._utils._messages import listed
+from ._hub import CONFIG
 
 _QUICKGELU = "-quickgelu"
 _POSITIONS = [
@@ -58,7 +59,7 @@ def doubt_positions(shapes, model, architecture, named):
         Of the tensors in the file, by name.
     model : torch.nn.Module
     architecture : str
-        Its name.
+        Its name; ``""`` where a configuration beside the file describes it.
     named : str
         As in :func:`explain_misfit`.
 
@@ -71,6 +72,12 @@ def doubt_positions(shapes, model, architecture, named):
     for key, tower, setting in _POSITIONS:
         n, n_own = (found.get(key, (0,))[0] for found in (shapes, own))
         if n and n_own and n != n_own:
+            if not architecture:
+                return (
+                    f"its {tower} tower has {n} positions, and {CONFIG} asks for {n_own}, so they "
+                    f"are interpolated, and embeddings are not what its training made. Write the "
+                    f"{setting} of its training."
+                )
             fitting = [name for name in architectures_of(shapes) if name != architecture]
             advice = "Its tensors fit " + listed(f"{name}{named}" for name in fitting)
             if setting == "context_length" or not fitting:
