@@ -377,6 +377,50 @@ def test_keys_that_open_clip_does_not_know(model):
         load_backbone(written(model(), {}, {"crop": 0.5}))
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"embed_dim": "16"}, "config.json' has 'embed_dim': '16' in 'model_cfg'"),
+        ({"embed_dim": None}, "config.json' has 'embed_dim': None"),
+        ({"vision_cfg": []}, r"config.json' has 'vision_cfg': \[\], which is no object"),
+        ({"vision_cfg": {"imagesize": 64}}, "'imagesize' in 'vision_cfg'.* mean 'image_size'"),
+        ({"text_cfg": {"layers": "1"}}, "'layers': '1' in 'text_cfg'. It is a number"),
+        ({"vision_cfg": {"timm_model_name": "dla46c"}}, "'dla46c' in .* you mean 'dla46_c'"),
+        (
+            {"embed_dim": 32},
+            r"'(visual.|text_)proj.*' has the shape \(64, 16\), and that .* \(64, 32\)",
+        ),
+    ],
+)
+def test_a_configuration_that_is_of_no_model(model, changes, says):
+    file = model() / "open_clip_config.json"
+    file.write_text(json.dumps({"model_cfg": CONFIG | changes}))
+    with pytest.raises(ValueError, match=says):
+        load_backbone(str(file.parent))
+
+
+def test_a_configuration_that_lacks_a_part(model):
+    file = model() / "open_clip_config.json"
+    for part in CONFIG:
+        content = {name: value for name, value in CONFIG.items() if name != part}
+        file.write_text(json.dumps({"model_cfg": content}))
+        with pytest.raises(ValueError, match=f"^'.*config.json' has no '{part}' in 'model_cfg'"):
+            Backbone(str(file.parent)).width  # noqa: B018
+    file.write_text(json.dumps({"model_cfg": []}))
+    with pytest.raises(ValueError, match=r"^'.*config.json' has 'model_cfg': \[\], which is no"):
+        Backbone(str(file.parent)).width  # noqa: B018
+
+
+def test_positions_in_half_precision_that_do_not_fit(model):
+    folder = model("vision_cfg", image_size=64)
+    torch.manual_seed(0)
+    half = {key: value.half() for key, value in open_clip.CLIP(**CONFIG).state_dict().items()}
+    save_file(half, folder / "open_clip_model.safetensors")
+    says = r"'visual.positional_embedding' has the shape \(2, 64\), .* 'image_size': 64 and 'patch"
+    with pytest.raises(ValueError, match=says):
+        load_backbone(str(folder))
+
+
 def test_open_clips_own_configurations_are_within_these_rules(tmp_path):
     from skclipens.backbones._configs import check_config
 
