@@ -429,6 +429,17 @@ def test_labels_in_another_order_than_the_pictures_are_doubted_once(model, photo
     assert told.stderr.count("are classified correctly, as by chance") == 1
 
 
+def test_classes_that_are_written_in_another_way(unseen, tmp_path):
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    for written in ("cat;dog", "cat\ndog", "['cat', 'dog']", "{cat, dog}", '("cat", "dog")'):
+        told = run("name", unseen[0], "--classes", written, fails=True)
+        assert "commas separate names, and nothing is around them; write 'cat,dog'" in told.stderr
+    told = run("name", unseen[0], "--classes", tmp_path / "classes.txt", fails=True)
+    assert f'"$(paste -sd, {tmp_path}/classes.txt)"' in told.stderr
+    told = run("name", unseen[0], "--classes", '"cat",\n(big) dog (old)', *SMALL)
+    assert "probability__(big) dog (old)" in told.stdout
+
+
 def test_rows_of_several_parts_are_doubted(unseen, tmp_path):
     table = pd.DataFrame({"path": unseen[:2], "label": ["cat", "dog"], "split": ["train", "test"]})
     table.to_csv(tmp_path / "t.csv", index=False)
