@@ -486,6 +486,9 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     assert "There is no file or folder 'nope'." in message("search", "nope", "a cat")
     page = ["evaluate", model, photos / "test", "-o"]
     assert "must end in .html" in message(*page, tmp_path / "r.pdf")
+    pd.DataFrame({"path": ["https://a.org/1.png"]}).to_csv(tmp_path / "t.csv", index=False)
+    told = message("predict", model, tmp_path / "t.csv")
+    assert "names URLs, such as 'https://a.org/1.png', which are not fetched" in told
     assert "URLs are not fetched" in message("predict", model, "https://example.org/x.jpg")
 
 

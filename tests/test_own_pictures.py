@@ -330,12 +330,48 @@ def test_names_of_pictures_keep_their_zeros(folder):
         (b"path,label\nzoo/0.PNG,m\xfcll", "t.csv' is no table of values between commas, in UTF-8"),
         (b"path,label\nzoo/0.PNG,a\nzoo/0.PNG,a,b", "t.csv' is no table .* line 3"),
         (b"", "t.csv' is no table .*No columns"),
+        (b"path,label\nzoo/0.PNG,a, b", "rows of .*t.csv' have more values .* between quotes"),
     ],
 )
 def test_csv_files_that_are_written_wrongly(folder, content, says):
     (folder / "t.csv").write_bytes(content)
     with pytest.raises(ValueError, match=says):
         load_table(folder / "t.csv")
+
+
+@pytest.mark.parametrize("behind", [",", ",,"])
+def test_commas_that_end_all_rows_are_left_out(folder, behind):
+    rows = [f"zoo/{i}.PNG,00{i}{behind}" for i in range(2)]
+    (folder / "t.csv").write_text("\n".join(["path,label", *rows]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pictures = load_table(folder / "t.csv")
+    assert pictures.frame["label"].tolist() == ["000", "001"]
+    (folder / "t.csv").write_text("label,path\n0,cat,zoo/0.PNG\n1,dog,zoo/1.PNG")  # as R does
+    assert load_table(folder / "t.csv").frame["label"].tolist() == ["cat", "dog"]
+
+
+def test_paths_and_labels_may_be_the_index_of_parquet(folder):
+    table = pd.DataFrame({"path": ["zoo/0.PNG", "zoo/1.PNG"], "label": ["a", "b"], "n": [1, 2]})
+    expected = load_table(write(table, folder / "t.parquet")).frame
+    for index in ("path", "label", ["path", "label"]):
+        found = load_table(write(table.set_index(index), folder / "t.parquet")).frame
+        pd.testing.assert_frame_equal(found, expected)
+
+
+def test_cells_of_several_values_are_refused(folder):
+    table = pd.DataFrame({"path": ["zoo/0.PNG", "zoo/1.PNG"], "label": ["a", "b"]})
+    for column in table:
+        several = table.assign(**{column: [[one] for one in table[column]]})
+        says = f"Column '{column}' of '.*t.parquet' holds a list in row 0, "
+        with pytest.raises(ValueError, match=says):
+            load_table(write(several, folder / "t.parquet"))
+
+
+def test_paths_may_begin_at_the_users_folder(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder))
+    table = write(pd.DataFrame({"path": ["~/zoo/0.PNG"]}), folder.parent / "t.csv")
+    assert load_table(table).filenames.tolist() == [str(folder / "zoo/0.PNG")]
 
 
 def test_tables_need_no_labels(folder):

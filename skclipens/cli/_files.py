@@ -58,7 +58,17 @@ def _pictures_of(source):
     if not Path(source).exists():
         advice = "URLs are not fetched: download it." if is_url(source) else "Check the path."
         raise FileNotFoundError(f"There is no file or folder {source!r}. {advice}")
-    return load_table(source).filenames if _is_table(source) else [source]
+    return _without_urls(load_table(source).filenames, source) if _is_table(source) else [source]
+
+
+def _without_urls(files, source):
+    """Raise FileNotFoundError if a table names nothing but URLs."""
+    if all(isinstance(one, str) and is_url(one) for one in files):
+        raise FileNotFoundError(
+            f"{source!r} names URLs, such as {str(files[0])!r}, which are not fetched. Download "
+            "them, and write their paths."
+        )
+    return files
 
 
 def names_of(pictures):
@@ -91,6 +101,7 @@ def find_labelled(source, raw_names):
     if pictures.target is None:
         raise ValueError(f"{source!r} has no labels: add a column that is called 'label'.")
     if is_table:
+        _without_urls(pictures.filenames, source)
         _doubt_predictions(source, pictures.frame)
         doubt_parts(pictures.frame.drop(columns="label"), source, _CHOOSE_ROWS)
     return pictures.filenames, pictures.target_names[pictures.target]

@@ -229,7 +229,7 @@ def _checked_name(item, row):
 def _expand(text):
     """What one string stands for: a pattern, a folder, a list in a file, or a single name."""
     if text.lower().endswith(".txt"):
-        lines = _fetch(text).decode("utf-8").splitlines()
+        lines = _fetch(text).decode("utf-8-sig").splitlines()
         return [line.strip() for line in lines if line.strip()]
     return _expand_url(text) if is_url(text) else _expand_path(text)
 
