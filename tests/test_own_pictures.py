@@ -8,11 +8,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from skclipens import MultiBackboneEmbedder
 from skclipens.cli._files import find_pictures
 from skclipens.datasets import load_emoji, load_folder, load_table
 from skclipens.embedding import read_embeddings
+from skclipens.images import load_image
 from skclipens.images._files import find_images
 
 
@@ -67,6 +69,13 @@ def test_other_files_are_skipped_with_a_warning(folder):
     assert told[0].filename == __file__
 
 
+def test_pictures_that_windows_saves_as_jfif(folder):
+    Image.new("RGB", (8, 8)).save(folder / "zoo" / "3.jfif")
+    files = load_folder(folder).filenames
+    assert files[-2] == str(folder / "zoo" / "3.jfif")
+    assert load_image(files[-2]).size == (8, 8)
+
+
 def test_a_folder_that_cannot_be_read_is_an_error(folder, monkeypatch):
     scan, closed = os.scandir, str(folder / "zoo" / "deep")
 
@@ -114,6 +123,20 @@ def test_loaders_give_what_fit_takes(folder):
     write(pictures.frame[["path"]], folder.parent / "t.csv")
     with pytest.raises(ValueError, match="none of the columns label, class, category"):
         load_table(folder.parent / "t.csv", return_X_y=True)
+
+
+def test_a_folder_around_the_classes_is_doubted(tmp_path):
+    spread(tmp_path, "photos/images/cat", "photos/images/dog")
+    inner = str(tmp_path / "photos" / "images")
+    for root in (tmp_path, tmp_path / "photos"):
+        says = f"The only class is .*'cat', 'dog' are the classes, read '{inner}'"
+        with pytest.warns(UserWarning, match=says):
+            assert len(load_folder(root).target_names) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_folder(inner)
+        load_folder(spread(tmp_path / "one", "cat/2021", "cat/2022"))
+        load_folder(spread(tmp_path / "other", "cat/images"))
 
 
 def spread(root, *folders):

@@ -47,8 +47,11 @@ def check_classes(root, folders):
     SuspectedMistakeWarning
         If they are called so and have pictures; or if none of them has a picture beside its
         folders, and most of these have the same names. Names that say nothing, such as years, are
-        not looked at. Also if one is called as a part, and has folders as the classes beside it.
+        not looked at. Also if one is called as a part, and has folders as the classes beside it, or
+        if there is one alone, and only folders in it.
     """
+    if len(folders) == 1:
+        _doubt_wrapping(root, folders[0])
     below = {folder: _folders_without_pictures(folder) for folder in folders}
     parts = [folder for folder in folders if is_part(folder.name)]
     shared = _shared([below[part] for part in parts])
@@ -79,6 +82,18 @@ def check_classes(root, folders):
             f"The classes are {listed(one.name for one in folders)}. None of these folders has a "
             f"picture of its own, but they have the same folders, {listed(shared)}. If those are "
             f"the classes, read one folder at a time, such as {str(folders[0])!r}."
+        )
+
+
+def _doubt_wrapping(root, folder):
+    """Warn of the only folder, whose folders may be the classes, as of an archive unpacked."""
+    inner = folder
+    while len(below := _folders_without_pictures(inner)) == 1:
+        inner /= below.pop()
+    if len(names := _words(below)) > 1:
+        warn(
+            f"The only class is {folder.name!r}, the one folder of {str(root)!r}. If its folders "
+            f"{listed(sorted(names))} are the classes, read {str(inner)!r}."
         )
 
 

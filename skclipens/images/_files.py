@@ -25,7 +25,7 @@ from ._load import load_image
 from ._protocols import LOCAL, check_protocols, is_url, refuse_protocols
 
 IMAGE_SUFFIXES = (
-    *(".avif", ".bmp", ".gif", *HEIF_SUFFIXES, ".jpeg", ".jpg", ".pgm"),
+    *(".avif", ".bmp", ".gif", *HEIF_SUFFIXES, ".jfif", ".jpeg", ".jpg", ".pgm"),
     *(".png", ".ppm", ".tif", ".tiff", ".webp"),
 )
 _OF_SYSTEMS = {"__MACOSX", "@eaDir"}  # copies of pictures that macOS and Synology put beside them
