@@ -191,6 +191,9 @@ def test_a_directory_that_is_called_as_a_pretrained_model(tmp_path, monkeypatch,
         ("no-such-net", "Unknown backbone 'no-such-net'.*directory that holds open_clip_config"),
         ("/no/model", "Unknown backbone '/no/model'.*There is no directory '/no/model'."),
         ("no/model", "There is no directory '/.*/no/model'."),  # of a path relative to another
+        ("laion2b_s34b_b79k", "is a tag .* such as 'ViT-B-32/laion2b_s34b_b79k'"),
+        ("zoo/RN20,RN50", r"several names: give a list, \['zoo/RN20', 'RN50'\]"),
+        ("/models,2", "Unknown backbone '/models,2'.*There is no directory '/models,2'."),
         ("zoo", "Unknown backbone 'zoo'"),  # a group; resolve_backbones knows it
         ("RN50/laion2b", "no pretrained weights 'laion2b' of 'RN50', only openai, yfcc15m, cc12m"),
         (TINY, rf"no pretrained weights 'openai' of '{TINY}'.*'{TINY}//path/to/file'"),

@@ -15,6 +15,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from _said import said
 from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -335,6 +336,89 @@ def test_a_preprocessing_that_is_none(model, key, value, may_be):
     said = rf"config.json' has '{key}': {re.escape(repr(value))} in 'preproc.*{may_be}.*Write what"
     with pytest.raises(ValueError, match=said):
         CLIPEmbedder(str(file.parent)).transform([np.zeros((9, 9, 3), np.uint8)])
+
+
+def written(folder, vision, preprocessing):
+    config = CONFIG | {"vision_cfg": CONFIG["vision_cfg"] | vision}
+    said = {"model_cfg": config, "preprocess_cfg": {"mean": 0.5, "std": 0.5} | preprocessing}
+    (folder / "open_clip_config.json").write_text(json.dumps(said))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("vision", "preprocessing", "doubt"),
+    [
+        ({}, {"size": [64, 64]}, "'size': [64, 64] in 'preprocess_cfg', but images are resized"),
+        ({}, {"std": [0.5, 0.05, 0.5]}, "'std': [0.5, 0.05, 0.5] in 'preprocess_cfg'"),
+        ({}, {"std": 0.0229}, "'std': 0.0229 in 'preprocess_cfg'"),
+        ({"head_width": 48}, {}, "'width': 64 in 'vision_cfg', which is no multiple of 'head_w"),
+        (
+            {"image_size": 64},
+            {"size": 64},
+            "image tower has 2 positions, and open_clip_conf",
+        ),
+        ({}, {"size": [32], "std": [0.229, 0.224, 0.225]}, None),
+        ({}, {"size": 32, "std": [0.26862954, 0.26130258, 0.27577711]}, None),
+        ({"head_width": 32}, {"size": None, "std": [1, 1, 1]}, None),
+        ({}, {"std": [0.0914, 0.0651, 0.0552]}, None),  # of satellite images
+    ],
+)
+def test_what_a_model_was_hardly_trained_with_is_doubted(model, vision, preprocessing, doubt):
+    texts = said(load_backbone, written(model(), vision, preprocessing))
+    assert len(texts) == (doubt is not None)
+    assert all(doubt in text and "of its training" in text for text in texts)
+
+
+def test_keys_that_open_clip_does_not_know(model):
+    for key, right in (("Mean", "mean"), ("stdev", "std")):
+        with pytest.raises(ValueError, match=rf"json' has '{key}' in 'prep.* you mean '{right}'"):
+            load_backbone(written(model(), {}, {key: 0.5}))
+    with pytest.raises(ValueError, match=r"not know\. It knows size, mode, mean, std, interpol"):
+        load_backbone(written(model(), {}, {"crop": 0.5}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"embed_dim": "16"}, "config.json' has 'embed_dim': '16' in 'model_cfg'"),
+        ({"embed_dim": None}, "config.json' has 'embed_dim': None"),
+        ({"vision_cfg": []}, r"config.json' has 'vision_cfg': \[\], which is no object"),
+        ({"vision_cfg": {"imagesize": 64}}, "'imagesize' in 'vision_cfg'.* mean 'image_size'"),
+        ({"text_cfg": {"layers": "1"}}, "'layers': '1' in 'text_cfg'. It is a number"),
+        ({"vision_cfg": {"timm_model_name": "dla46c"}}, "'dla46c' in .* you mean 'dla46_c'"),
+        (
+            {"embed_dim": 32},
+            r"'(visual.|text_)proj.*' has the shape \(64, 16\), and that .* \(64, 32\)",
+        ),
+    ],
+)
+def test_a_configuration_that_is_of_no_model(model, changes, says):
+    file = model() / "open_clip_config.json"
+    file.write_text(json.dumps({"model_cfg": CONFIG | changes}))
+    with pytest.raises(ValueError, match=says):
+        load_backbone(str(file.parent))
+
+
+def test_a_configuration_that_lacks_a_part(model):
+    file = model() / "open_clip_config.json"
+    for part in CONFIG:
+        content = {name: value for name, value in CONFIG.items() if name != part}
+        file.write_text(json.dumps({"model_cfg": content}))
+        with pytest.raises(ValueError, match=f"^'.*config.json' has no '{part}' in 'model_cfg'"):
+            Backbone(str(file.parent)).width  # noqa: B018
+    file.write_text(json.dumps({"model_cfg": []}))
+    with pytest.raises(ValueError, match=r"^'.*config.json' has 'model_cfg': \[\], which is no"):
+        Backbone(str(file.parent)).width  # noqa: B018
+
+
+def test_positions_in_half_precision_that_do_not_fit(model):
+    folder = model("vision_cfg", image_size=64)
+    torch.manual_seed(0)
+    half = {key: value.half() for key, value in open_clip.CLIP(**CONFIG).state_dict().items()}
+    save_file(half, folder / "open_clip_model.safetensors")
+    says = r"'visual.positional_embedding' has the shape \(2, 64\), .* 'image_size': 64 and 'patch"
+    with pytest.raises(ValueError, match=says):
+        load_backbone(str(folder))
 
 
 def test_open_clips_own_configurations_are_within_these_rules(tmp_path):

@@ -429,6 +429,25 @@ def test_labels_in_another_order_than_the_pictures_are_doubted_once(model, photo
     assert told.stderr.count("are classified correctly, as by chance") == 1
 
 
+def test_classes_that_are_written_in_another_way(unseen, tmp_path):
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    for written in ("cat;dog", "cat\ndog", "['cat', 'dog']", "{cat, dog}", '("cat", "dog")'):
+        told = run("name", unseen[0], "--classes", written, fails=True)
+        assert "commas separate names, and nothing is around them; write 'cat,dog'" in told.stderr
+    told = run("name", unseen[0], "--classes", tmp_path / "classes.txt", fails=True)
+    assert f'"$(paste -sd, {tmp_path}/classes.txt)"' in told.stderr
+    told = run("name", unseen[0], "--classes", '"cat",\n(big) dog (old)', *SMALL)
+    assert "probability__(big) dog (old)" in told.stdout
+
+
+def test_rows_of_several_parts_are_doubted(unseen, tmp_path):
+    table = pd.DataFrame({"path": unseen[:2], "label": ["cat", "dog"], "split": ["train", "test"]})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    page = tmp_path / "r.html"
+    told = run("evaluate", tmp_path / "none", tmp_path / "t.csv", "-o", page, fails=True)
+    assert "'train', 'test', and all of them are taken. To take one part, write" in told.stderr
+
+
 def test_errors_are_sentences(model, photos, unseen, tmp_path):
     def message(*arguments):
         return run(*arguments, fails=True).stderr
@@ -467,6 +486,9 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     assert "There is no file or folder 'nope'." in message("search", "nope", "a cat")
     page = ["evaluate", model, photos / "test", "-o"]
     assert "must end in .html" in message(*page, tmp_path / "r.pdf")
+    pd.DataFrame({"path": ["https://a.org/1.png"]}).to_csv(tmp_path / "t.csv", index=False)
+    told = message("predict", model, tmp_path / "t.csv")
+    assert "names URLs, such as 'https://a.org/1.png', which are not fetched" in told
     assert "URLs are not fetched" in message("predict", model, "https://example.org/x.jpg")
 
 

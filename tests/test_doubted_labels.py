@@ -136,6 +136,33 @@ def test_names_that_begin_with_a_number_that_is_meant(names):
     assert not said(ZeroShotHead(SPEC).set_classes, names)
 
 
+@pytest.mark.parametrize(
+    ("names", "doubt"),
+    [
+        (["data/train/cat", "data/train/dog"], "are paths: 'data/train/cat', 'data/train/dog'"),
+        (["train\\cat", "train\\dog"], "are paths"),
+        (["cat (47)", "dog (51)"], "end in a number in brackets: 'cat (47)', 'dog (51)'"),
+        (["red%20fox", "owl"], "written as in a URL: 'red%20fox'. A"),
+        (["cat\u200b", "dog"], r"URL: 'cat\u200b'. A"),
+        (["\u043a\u043e\u0442", "\u732b"], f"The texts that '{SPEC}' learned from were"),
+        (["animal/cat", "animal/dog"], None),
+        (["cat/dog", "cat/bird"], None),
+        (["photo/video", "train/tram"], None),
+        (["Audi A4 (2012)", "BMW 3 (1998)"], None),
+        (["crane (1)", "crane (2)"], None),
+        (["crane (bird)", "crane (machine)"], None),
+        (["10%", "50%ab", "100% wool"], None),
+        (["v\xeatement", "mammif\xe8re"], None),
+        (["\u03b1", "\u03b2"], None),
+        (["red fox", "\u043a\u043e\u0442"], None),
+    ],
+)
+def test_names_that_were_written_for_something_else(names, doubt):
+    texts = said(ZeroShotHead(SPEC).set_classes, names)
+    assert len(texts) == (doubt is not None)
+    assert all(doubt in text for text in texts)
+
+
 def test_words_that_run_together_are_doubted():
     (text,) = said(ZeroShotHead(SPEC).set_classes, ["GoldenRetriever", "RedFox", "owl"])
     assert "run words together: 'GoldenRetriever', 'RedFox'" in text

@@ -656,7 +656,7 @@ def test_empty_collections():
         polars.DataFrame({"photo": []}),
     ):
         with pytest.raises(
-            ValueError, match=r"0 sample\(s\) \(shape=\(0.*minimum of 1 is required"
+            ValueError, match=r"0 sample\(s\) \(shape=\(0.*minimum of 1 is required. If a pattern"
         ):
             as_image_list(X)
 

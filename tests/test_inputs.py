@@ -165,6 +165,7 @@ def test_paths_are_not_taken_for_base64():
         ({"bytes": b"?", "path": "cat.png"}, "content of 1 bytes of 'cat.png'"),
         ({"bytes": None, "path": "no/cat.png"}, "'no/cat.png' .*no such file"),
         ({"url": "x"}, r"dict with the keys \['url'\] .*a dict has 'bytes' or 'path'"),
+        ("file:///cat.png", "Write its path, without 'file://'"),
         ("https://x.org/cat.png", "Download it, or embed it with embed_to"),
         ("photos/*.png", r"A pattern is no path: pass sorted\(Path\(folder\).glob\(pattern\)\)"),
     ],

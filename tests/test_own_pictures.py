@@ -8,10 +8,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from skclipens import MultiBackboneEmbedder
+from skclipens.cli._files import find_pictures
 from skclipens.datasets import load_emoji, load_folder, load_table
 from skclipens.embedding import read_embeddings
+from skclipens.images import load_image
 from skclipens.images._files import find_images
 
 
@@ -66,6 +69,13 @@ def test_other_files_are_skipped_with_a_warning(folder):
     assert told[0].filename == __file__
 
 
+def test_pictures_that_windows_saves_as_jfif(folder):
+    Image.new("RGB", (8, 8)).save(folder / "zoo" / "3.jfif")
+    files = load_folder(folder).filenames
+    assert files[-2] == str(folder / "zoo" / "3.jfif")
+    assert load_image(files[-2]).size == (8, 8)
+
+
 def test_a_folder_that_cannot_be_read_is_an_error(folder, monkeypatch):
     scan, closed = os.scandir, str(folder / "zoo" / "deep")
 
@@ -115,6 +125,20 @@ def test_loaders_give_what_fit_takes(folder):
         load_table(folder.parent / "t.csv", return_X_y=True)
 
 
+def test_a_folder_around_the_classes_is_doubted(tmp_path):
+    spread(tmp_path, "photos/images/cat", "photos/images/dog")
+    inner = str(tmp_path / "photos" / "images")
+    for root in (tmp_path, tmp_path / "photos"):
+        says = f"The only class is .*'cat', 'dog' are the classes, read '{inner}'"
+        with pytest.warns(UserWarning, match=says):
+            assert len(load_folder(root).target_names) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_folder(inner)
+        load_folder(spread(tmp_path / "one", "cat/2021", "cat/2022"))
+        load_folder(spread(tmp_path / "other", "cat/images"))
+
+
 def spread(root, *folders):
     """Two pictures in each of some folders."""
     for folder in folders:
@@ -148,6 +172,12 @@ def test_a_part_may_have_no_folders_of_classes(tmp_path):
         assert load_folder(tmp_path).target.tolist() == [0, 0, 1, 1]
 
 
+def test_a_part_beside_classes_is_doubted(tmp_path):
+    spread(tmp_path, "cat", "dog", "test/cat", "test/dog")
+    with pytest.warns(UserWarning, match="'test' .* read as a class, .* beside it: 'cat', 'dog'"):
+        assert load_folder(tmp_path).target_names.tolist() == ["cat", "dog", "test"]
+
+
 @pytest.mark.parametrize(
     "folders",
     [
@@ -179,6 +209,23 @@ def test_folders_below_classes_are_not_doubted(tmp_path, folders):
         pictures = load_folder(spread(tmp_path, *folders))
     assert len(pictures.filenames) == 2 * len(folders)
     assert len(pictures.target_names) == 2
+
+
+@pytest.mark.parametrize("ending", ["_mask.png", "-GT.jpg", "_thumb.png", "_mask_1.png"])
+def test_masks_beside_pictures_are_doubted(tmp_path, ending):
+    spread(tmp_path, "cat", "dog")
+    pictures = sorted(tmp_path.glob("*/*"))
+    for picture in pictures[:3]:
+        shutil.copy(picture, picture.with_name(picture.stem + ending))
+    twin = rf"3 of the 7 pictures .*'{pictures[0].stem}{ending}' beside '{pictures[0].name}'"
+    with pytest.warns(UserWarning, match=twin):
+        load_folder(tmp_path)
+    with pytest.warns(UserWarning, match=twin):
+        find_pictures([tmp_path])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pictures[0].unlink()  # whose other file may then be a picture of a mask
+        load_folder(tmp_path)
 
 
 def test_one_order_of_files_everywhere(tmp_path):
@@ -241,6 +288,21 @@ def test_labels_of_a_table_that_differ_in_writing_are_named(folder):
         assert load_table(path).target_names.tolist() == ["Cat", "cat", "dog"]
 
 
+def test_rows_of_several_parts_are_doubted_where_none_can_be_chosen(folder):
+    table = pd.DataFrame({"path": ["zoo/0.PNG"] * 3, "label": ["cat", "dog", "cat"]})
+    table["Split"] = ["val", "train", "test"]
+    path = write(table, folder / "t.csv")
+    says = r"column 'Split' .*'val', 'train', 'test', and all .* frame\['Split'\] == 'train'"
+    with pytest.warns(UserWarning, match=says):
+        load_table(path, return_X_y=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_table(path).frame["Split"].tolist() == ["val", "train", "test"]
+        for values in (["train"] * 3, [0, 1, 2], ["upper", "lower", "test"]):
+            write(table.assign(Split=values), path)
+            load_table(path, return_X_y=True)
+
+
 @pytest.mark.parametrize(
     ("written", "labels"),
     [
@@ -291,12 +353,48 @@ def test_names_of_pictures_keep_their_zeros(folder):
         (b"path,label\nzoo/0.PNG,m\xfcll", "t.csv' is no table of values between commas, in UTF-8"),
         (b"path,label\nzoo/0.PNG,a\nzoo/0.PNG,a,b", "t.csv' is no table .* line 3"),
         (b"", "t.csv' is no table .*No columns"),
+        (b"path,label\nzoo/0.PNG,a, b", "rows of .*t.csv' have more values .* between quotes"),
     ],
 )
 def test_csv_files_that_are_written_wrongly(folder, content, says):
     (folder / "t.csv").write_bytes(content)
     with pytest.raises(ValueError, match=says):
         load_table(folder / "t.csv")
+
+
+@pytest.mark.parametrize("behind", [",", ",,"])
+def test_commas_that_end_all_rows_are_left_out(folder, behind):
+    rows = [f"zoo/{i}.PNG,00{i}{behind}" for i in range(2)]
+    (folder / "t.csv").write_text("\n".join(["path,label", *rows]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pictures = load_table(folder / "t.csv")
+    assert pictures.frame["label"].tolist() == ["000", "001"]
+    (folder / "t.csv").write_text("label,path\n0,cat,zoo/0.PNG\n1,dog,zoo/1.PNG")  # as R does
+    assert load_table(folder / "t.csv").frame["label"].tolist() == ["cat", "dog"]
+
+
+def test_paths_and_labels_may_be_the_index_of_parquet(folder):
+    table = pd.DataFrame({"path": ["zoo/0.PNG", "zoo/1.PNG"], "label": ["a", "b"], "n": [1, 2]})
+    expected = load_table(write(table, folder / "t.parquet")).frame
+    for index in ("path", "label", ["path", "label"]):
+        found = load_table(write(table.set_index(index), folder / "t.parquet")).frame
+        pd.testing.assert_frame_equal(found, expected)
+
+
+def test_cells_of_several_values_are_refused(folder):
+    table = pd.DataFrame({"path": ["zoo/0.PNG", "zoo/1.PNG"], "label": ["a", "b"]})
+    for column in table:
+        several = table.assign(**{column: [[one] for one in table[column]]})
+        says = f"Column '{column}' of '.*t.parquet' holds a list in row 0, "
+        with pytest.raises(ValueError, match=says):
+            load_table(write(several, folder / "t.parquet"))
+
+
+def test_paths_may_begin_at_the_users_folder(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder))
+    table = write(pd.DataFrame({"path": ["~/zoo/0.PNG"]}), folder.parent / "t.csv")
+    assert load_table(table).filenames.tolist() == [str(folder / "zoo/0.PNG")]
 
 
 def test_tables_need_no_labels(folder):

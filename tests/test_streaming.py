@@ -69,7 +69,7 @@ def pictures(tmp_path_factory):
     with zipfile.ZipFile(folder / "all.zip", "w") as archive:
         for file in files:
             archive.write(file, f"in/{file.name}")
-    (folder / "list.txt").write_text("\n".join(map(str, files)) + "\n")
+    (folder / "list.txt").write_text("\ufeff" + "\n".join(map(str, files)) + "\n", "utf-8")
     return folder
 
 

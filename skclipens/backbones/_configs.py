@@ -27,7 +27,7 @@ _NAME = re.compile(r"(hf-hub:)?[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
 def check_config(config, file):
-    """Raise ValueError if a model's configuration asks for what is not its own.
+    """Raise ValueError if a model's configuration is none, or asks for what is not its own.
 
     Parameters
     ----------
@@ -39,14 +39,16 @@ def check_config(config, file):
     Raises
     ------
     ValueError
-        If it passes options to the tokenizer that open_clip's have not, or names a model by a path.
+        If it lacks a part, or one is no object; or if it passes options to the tokenizer that
+        open_clip's have not, or names a model by a path.
 
     See Also
     --------
     find_vocabulary : Where a vocabulary may be; images do without it.
     check_preprocessing : The same of ``preprocess_cfg``.
     """
-    options = (config.get("text_cfg") or {}).get("tokenizer_kwargs") or {}
+    _check_parts(config, file)
+    options = config["text_cfg"].get("tokenizer_kwargs") or {}
     unknown = sorted(set(options) - _TOKENIZER_OPTIONS)
     if unknown:
         raise ValueError(
@@ -54,12 +56,34 @@ def check_config(config, file):
             f"{', '.join(sorted(_TOKENIZER_OPTIONS))}. Remove it."
         )
     for part, name in _MODELS:
-        model = (config.get(part) or {}).get(name)
+        model = config[part].get(name)
         if model and not (isinstance(model, str) and _NAME.fullmatch(model)):
             raise ValueError(
                 f"{str(file)!r} has {name!r}: {model!r}, which is a path or no name. Give the name "
                 "of a model, or put its files beside this one."
             )
+
+
+def _check_parts(config, file):
+    _check_is_object(config, "model_cfg", file)
+    for name in ("embed_dim", "vision_cfg", "text_cfg"):
+        if name not in config:
+            raise ValueError(
+                f"{str(file)!r} has no {name!r} in 'model_cfg'. Write that of its training."
+            )
+        if name != "embed_dim":
+            _check_is_object(config[name], name, file)
+    width = config["embed_dim"]
+    if not isinstance(width, int) or width < 1:
+        raise ValueError(
+            f"{str(file)!r} has 'embed_dim': {width!r} in 'model_cfg'. Write how many values an "
+            "embedding has."
+        )
+
+
+def _check_is_object(part, name, file):
+    if not isinstance(part, dict):
+        raise ValueError(f"{str(file)!r} has {name!r}: {part!r}, which is no object in {{}}.")
 
 
 def check_preprocessing(config, file):
@@ -78,6 +102,7 @@ def check_preprocessing(config, file):
         If `mean` or `std` is not of pixels from 0 to 1 in three channels, or another value is not
         one of open_clip's.
     """
+    _check_is_object(config, "preprocess_cfg", file)
     for name, value in config.items():
         if value is None:
             continue

@@ -25,6 +25,12 @@ _CODE = re.compile(
 _NUMBER_ALONE = re.compile(r"\d{2,}|v?\d+(\.\d+)+", re.IGNORECASE)
 _RUN_TOGETHER = re.compile(r"[^\W_]*[a-z][A-Z][a-z][^\W_]*")
 _NUMBER = re.compile(r"(?P<letter>[a-z]?)(?P<number>\d+)", re.IGNORECASE)
+_PATH = re.compile(r"(?P<folder>.*)[/\\][^/\\]+")
+_FOLDER = re.compile(r".*[/\\].*|\.+|data|datasets?|train|test|val|images?|photos?", re.IGNORECASE)
+_COUNTED = re.compile(r"(?P<words>.*\S)\s*\((?P<count>\d+)\)")
+_YEAR = re.compile(r"(19|20)\d\d")
+_ESCAPED = re.compile(r"(?<!\d)%[2-7][\dA-F]|%20", re.IGNORECASE)
+_UNSEEN = re.compile("[\u200b\u200e\u200f\u2060\ufeff\xad]")  # others join letters of some scripts
 _LED = re.compile(r"(?P<code>[a-z]?\d+)[\W_]+(?P<words>[^\W\d_].*)", re.IGNORECASE)
 
 
@@ -84,7 +90,10 @@ def _warn_of_all(doubts):
 @lru_cache(maxsize=128)  # each head of an ensemble asks again, in each fold
 def _of_names(names):
     """What is to be said of names, whatever reads them."""
-    found = [_codes(names), _leading_codes(names), _run_together(names)]
+    found = [
+        *(_codes(names), _leading_codes(names), _run_together(names)),
+        *(_paths(names), _counted(names), _escaped(names)),
+    ]
     return [one for one in found if one]
 
 
@@ -96,6 +105,7 @@ def _of_tokens(backbone, version, names, templates):
     """
     cut = _cut(backbone, names, templates)
     found = _of_cut(backbone, cut, "classes", "Give shorter class_names.")
+    found += _of_script(backbone, names)
     close = [name for group in alike(names, _as_read) for name in group]
     # Names that begin alike may have the same tokens once they are cut off.
     tokens = {}
@@ -183,6 +193,67 @@ def _run_together(names):
             "words: give class_names with blanks between them."
         )
     return None
+
+
+def _paths(names):
+    """What to say where all names are paths in one folder. "cat/dog" is none."""
+    found = [_PATH.fullmatch(name.strip()) for name in names]
+    folders = {one["folder"] for one in found if one}
+    if len(names) > 1 and all(found) and len(folders) == 1 and _FOLDER.fullmatch(*folders):
+        return (
+            f"Names of classes are paths: {listed(sorted(names))}. A text tower reads all of them: "
+            "give class_names without the folder."
+        )
+    return None
+
+
+def _counted(names):
+    """What to say where all names end in a number of something, that is no year."""
+    found = [_COUNTED.fullmatch(name.strip()) for name in names]
+    if len(names) < 2 or not all(found) or len({one["words"] for one in found}) < len(names):
+        return None
+    if all(_YEAR.fullmatch(one["count"]) for one in found):
+        return None
+    return (
+        f"Names of classes end in a number in brackets: {listed(sorted(names))}. A text tower "
+        f"reads it, too: give class_names without it, such as {found[0]['words']!r}."
+    )
+
+
+def _escaped(names):
+    """What to say where names have signs that are none of words, as URLs and web pages have."""
+    found = [name for name in names if _ESCAPED.search(name) or _UNSEEN.search(name)]
+    if not found:
+        return None
+    return (
+        f"Names of classes have signs that are not seen, or are written as in a URL: "
+        f"{listed(sorted(found))}. A text tower reads them, too: give class_names without them."
+    )
+
+
+def _of_script(backbone, names):
+    """What to say where most names are in letters that are hardly in the texts of a training.
+
+    That of models of which this is known: those that come with the package, and pretrained ones
+    with the vocabulary of OpenAI's. Models of one's own may have been trained with such texts.
+    """
+    is_known = backbone.name.startswith("zoo/") or (backbone.tag and not backbone.path)
+    if not is_known or backbone.config["text_cfg"].get("hf_tokenizer_name"):
+        return []
+    found = [name for name in names if _is_foreign(name)]
+    if 2 * len(found) <= len(names):
+        return []
+    before = f"Names of classes are not in Latin letters: {listed(sorted(found))}. The texts that "
+    advice = "Give class_names in English, or take a model of several languages."
+    return [(before, f" learned from were English. {advice}")]
+
+
+def _is_foreign(name):
+    """Whether a name is a word in another script than Latin; a single letter may be a sign."""
+    kinds = [unicodedata.name(sign, "") for sign in name if sign.isalpha()]
+    others = [kind for kind in kinds if "LATIN" not in kind]
+    is_word = len(kinds) > 1 or any(kind.startswith("CJK") for kind in kinds)
+    return is_word and 2 * len(others) > len(kinds)
 
 
 def _are_numbers(names):

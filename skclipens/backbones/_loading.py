@@ -14,7 +14,8 @@ from ._configs import check_vocabulary, find_vocabulary
 from ._devices import cpu_by_default
 from ._forks import mend_threads
 from ._hub import CONFIG, checked_downloads
-from ._mismatch import explain_misfit
+from ._mismatch import explain_misfit, explain_own_misfit
+from ._own_configs import check_own_config
 from ._spec import Backbone
 from ._weights import build_model, require_transformers, shapes_in
 
@@ -251,6 +252,8 @@ renew_in_fork(_forget_unfinished)
 def _load(backbone, device):
     import open_clip
 
+    if backbone.path and not backbone.architecture:
+        check_own_config(backbone)
     try:
         with checked_downloads(), cpu_by_default(), _single_precision():
             model = build_model(backbone)
@@ -288,7 +291,10 @@ def _loading_error(backbone, text):
         )
     if backbone.has_text:
         shapes = partial(shapes_in, backbone)
-        text = explain_misfit(text, shapes, f"//{backbone.path}") or text
+        if backbone.architecture:
+            text = explain_misfit(text, shapes, f"//{backbone.path}") or text
+        else:
+            text = explain_own_misfit(text, shapes, backbone.config) or text
     return ValueError(
         f"{str(backbone.path)!r} does not hold the weights of "
         f"{backbone.architecture or f'the model that its {CONFIG} describes'}: {text}"

@@ -3,6 +3,7 @@
 import re
 
 from .._utils._messages import listed
+from ._hub import CONFIG
 
 _QUICKGELU = "-quickgelu"
 _POSITIONS = [
@@ -10,6 +11,9 @@ _POSITIONS = [
     ("positional_embedding", "text", "context_length"),
 ]
 _FOREIGN = re.compile(r"visual\.trunk\.|transformer\.(?!resblocks)")  # of timm, of transformers
+_OTHER_SHAPE = re.compile(
+    r"size mismatch for (\S+): .*?\[([\d, ]*)\]\) from checkpoint, .*? is torch.Size\(\[([\d, ]*)\]"
+)
 _MISFIT = re.compile("size mismatch for|Missing key|Unexpected key|pos_embed")
 
 
@@ -34,9 +38,8 @@ def explain_misfit(text, read_shapes, named):
     shapes = {_without_prefixes(key): shape for key, shape in read_shapes().items()}
     if any(_FOREIGN.match(key) for key in shapes):
         return None
-    for key in ("visual.conv1.weight", "token_embedding.weight"):
-        if key not in shapes:
-            return f"it has no tensor {key!r}, so it is not the state dict of a whole CLIP model."
+    if lacking := _lacking(shapes):
+        return lacking
     fitting = architectures_of(shapes)
     if not fitting:
         return (
@@ -45,6 +48,46 @@ def explain_misfit(text, read_shapes, named):
         )
     names = listed(f"{name}{named}" for name in fitting)
     return f"its tensors are of another architecture. They fit {names}."
+
+
+def explain_own_misfit(text, read_shapes, config):
+    """The same of a directory, whose configuration says what the model is.
+
+    Parameters
+    ----------
+    text : str
+    read_shapes : callable
+        As in :func:`explain_misfit`.
+    config : dict
+        The part ``model_cfg``.
+
+    Returns
+    -------
+    str or None
+    """
+    if (found := _OTHER_SHAPE.search(text)) and "key(s)" not in text:
+        key, own, asked = found.groups()
+        return f"its tensor {key!r} has the shape ({own}), and that of the model is ({asked})."
+    is_half = "not implemented for 'Half'" in text
+    if not (is_half or _MISFIT.search(text)):  # the file may be none that can be read
+        return None
+    shapes = {_without_prefixes(key): shape for key, shape in read_shapes().items()}
+    key, vision = "visual.positional_embedding", config["vision_cfg"]
+    if is_half and key in shapes:  # positions are interpolated in the file's precision
+        return (
+            f"its tensor {key!r} has the shape {shapes[key]}, and its rows are not those of "
+            f"'image_size': {vision.get('image_size', 224)} and 'patch_size': "
+            f"{vision.get('patch_size', 16)}. Write those of its training."
+        )
+    is_foreign = any(_FOREIGN.match(key) for key in shapes)
+    return None if is_foreign else _lacking(shapes)
+
+
+def _lacking(shapes):
+    for key in ("visual.conv1.weight", "token_embedding.weight"):
+        if key not in shapes:
+            return f"it has no tensor {key!r}, so it is not the state dict of a whole CLIP model."
+    return None
 
 
 def doubt_positions(shapes, model, architecture, named):
@@ -58,7 +101,7 @@ def doubt_positions(shapes, model, architecture, named):
         Of the tensors in the file, by name.
     model : torch.nn.Module
     architecture : str
-        Its name.
+        Its name; ``""`` where a configuration beside the file describes it.
     named : str
         As in :func:`explain_misfit`.
 
@@ -71,6 +114,12 @@ def doubt_positions(shapes, model, architecture, named):
     for key, tower, setting in _POSITIONS:
         n, n_own = (found.get(key, (0,))[0] for found in (shapes, own))
         if n and n_own and n != n_own:
+            if not architecture:
+                return (
+                    f"its {tower} tower has {n} positions, and {CONFIG} asks for {n_own}, so they "
+                    f"are interpolated, and embeddings are not what its training made. Write the "
+                    f"{setting} of its training."
+                )
             fitting = [name for name in architectures_of(shapes) if name != architecture]
             advice = "Its tensors fit " + listed(f"{name}{named}" for name in fitting)
             if setting == "context_length" or not fitting:

@@ -30,6 +30,7 @@ def parse(spec):
     ValueError
         If the spec names nothing that is known.
     """
+    _refuse_several(spec)
     family, slash, model = spec.partition("/")
     if family == "zoo" and slash:
         return _parse_zoo(spec, model)
@@ -48,6 +49,13 @@ def parse(spec):
         return {"architecture": architecture, **_file_fields(architecture, path, spec)}
     fields = _parse_pretrained(architecture, tag if slash else "openai", spec)
     return fields | _file_fields(fields["name"], path, spec) if slashes else fields
+
+
+def _refuse_several(spec):
+    is_path = "//" in spec or spec.startswith(("/", ".", "~")) or names_directory(spec)
+    if "," in spec and not is_path:
+        names = [name.strip() for name in spec.split(",")]
+        raise ValueError(f"{spec!r} is one string of several names: give a list, {names}.")
 
 
 def names_directory(spec):
@@ -138,6 +146,11 @@ def _check_architecture(architecture, spec):
     models = open_clip.list_models()
     if architecture in models:
         return
+    if having := open_clip.list_pretrained_models_by_tag(spec):
+        raise ValueError(
+            f"{spec!r} is a tag of pretrained weights, and no backbone: write it behind a name, "
+            f"such as '{having[0]}/{spec}'."
+        )
     model, _, tag = spec.partition("//")[0].partition("/")
     whole = re.sub("[/@_ ]", "-", spec.partition("//")[0]).removesuffix("px")
     similar = nearest({whole}, models) if whole.lower() in map(str.lower, models) else None

@@ -199,7 +199,7 @@ class Backbone:
             config = json.loads(file.read_text("utf-8"))
         except ValueError as error:
             raise ValueError(f"{str(file)!r} is not a JSON file: {error}.") from error
-        if "model_cfg" not in config:
+        if not isinstance(config, dict) or "model_cfg" not in config:
             raise ValueError(f"{str(file)!r} describes no open_clip model: it has no 'model_cfg'.")
         check_config(config["model_cfg"], file)
         check_preprocessing(config.get("preprocess_cfg") or {}, file)

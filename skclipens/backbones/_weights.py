@@ -58,7 +58,7 @@ def build_model(backbone):
     )
     if state is not None:
         model.load_state_dict(state)
-    elif backbone.path and backbone.architecture:
+    elif backbone.path:
         _warn_of_positions(backbone, model)
     return model
 

@@ -1,6 +1,7 @@
 """The commands."""
 
 import errno
+import os
 import re
 import sys
 import warnings
@@ -37,6 +38,7 @@ from ._html import gallery, write_page
 
 _SAID = (ValueError, OSError, ImportError, BackboneNotAvailableError, EmbeddingStoreError)
 _QUOTED = re.compile(r"^(['\"])(.*)\1$")
+_OF_PYTHON = re.compile(r"\[.*\]|\{.*\}|\(\s*['\"].*\)", re.DOTALL)  # a list, as it writes one
 _TRUST = "Reading MODEL runs code that is in it: read only files that you trust."
 
 
@@ -66,6 +68,24 @@ def _split(ctx, param, value):
     if not parts:
         raise click.BadParameter(f"names nothing: {value!r}.")
     return parts
+
+
+def _split_names(ctx, param, value):
+    """Names between commas. What is written otherwise would become other names."""
+    if os.path.isfile(value):
+        raise click.BadParameter(
+            f"{value!r} is a file: write the names that are in it, with commas between them. A "
+            f'shell does so where there is one in each line: "$(paste -sd, {value})".'
+        )
+    text = value.strip()
+    parts = [part.strip() for part in text.split(",")]
+    if _OF_PYTHON.fullmatch(text) or any(sign in part for part in parts for sign in ";\n"):
+        names = [name.strip() for name in re.split(r"[,;\n]", text.strip("[]{}() "))]
+        meant = ",".join(_QUOTED.sub(r"\2", name) for name in names if name)
+        raise click.BadParameter(
+            f"commas separate names, and nothing is around them; write {meant!r}."
+        )
+    return _split(ctx, param, value)
 
 
 def _in_a_folder(ctx, param, value):
@@ -246,7 +266,11 @@ def predict(model, pictures, output, **options):
 @cli.command()
 @_PICTURES
 @click.option(
-    "--classes", required=True, callback=_split, metavar="A,B,...", help="Names of the classes."
+    "--classes",
+    required=True,
+    callback=_split_names,
+    metavar="A,B,...",
+    help="Names of the classes.",
 )
 @_OUTPUT
 @_COLUMNS

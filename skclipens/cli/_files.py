@@ -12,14 +12,16 @@ import numpy as np
 from .._utils._extras import require
 from .._utils._warnings import warn
 from ..datasets import load_folder, load_table
+from ..datasets._layout import doubt_twins
 from ..datasets._own import list_images
-from ..datasets._tables import TABLE_SUFFIXES, read_table
+from ..datasets._tables import TABLE_SUFFIXES, doubt_parts, read_table
 from ..embedding._keys import image_keys
 from ..images._files import IMAGE_SUFFIXES
 from ..images._protocols import is_url
 from ..images._wrapped import name_of
 from ..pipeline import BackbonePipeline
 
+_CHOOSE_ROWS = "To take one part, write its rows, such as those of {part!r}, to another table."
 PROBABILITY = "probability__"  # how columns begin that predict writes
 
 
@@ -51,11 +53,22 @@ def _pictures_of(source):
         images, _ = list_images(source)
         if not images:
             raise ValueError(f"{source!r} has no images; these end in {', '.join(IMAGE_SUFFIXES)}.")
+        doubt_twins(images)
         return images
     if not Path(source).exists():
         advice = "URLs are not fetched: download it." if is_url(source) else "Check the path."
         raise FileNotFoundError(f"There is no file or folder {source!r}. {advice}")
-    return load_table(source).filenames if _is_table(source) else [source]
+    return _without_urls(load_table(source).filenames, source) if _is_table(source) else [source]
+
+
+def _without_urls(files, source):
+    """Raise FileNotFoundError if a table names nothing but URLs."""
+    if all(isinstance(one, str) and is_url(one) for one in files):
+        raise FileNotFoundError(
+            f"{source!r} names URLs, such as {str(files[0])!r}, which are not fetched. Download "
+            "them, and write their paths."
+        )
+    return files
 
 
 def names_of(pictures):
@@ -88,7 +101,9 @@ def find_labelled(source, raw_names):
     if pictures.target is None:
         raise ValueError(f"{source!r} has no labels: add a column that is called 'label'.")
     if is_table:
+        _without_urls(pictures.filenames, source)
         _doubt_predictions(source, pictures.frame)
+        doubt_parts(pictures.frame.drop(columns="label"), source, _CHOOSE_ROWS)
     return pictures.filenames, pictures.target_names[pictures.target]
 
 

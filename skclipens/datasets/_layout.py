@@ -16,6 +16,16 @@ _PART = re.compile(
     r"[\W_]*(set|images?|pictures|photos|data|split)?[\W_\d]*",
     re.IGNORECASE,
 )
+_TWIN = re.compile(
+    r"(?P<of>.+?)(?P<ending>[_\-. ](masks?|seg|segmentation|gt|groundtruth|thumb|thumbnail))"
+    r"([_\-. ]?\d+)?",
+    re.IGNORECASE,
+)
+
+
+def is_part(name):
+    """Whether a name is that of a part of a data set, such as "train" or "val_2017"."""
+    return bool(_PART.fullmatch(name))
 
 
 def check_classes(root, folders):
@@ -37,10 +47,13 @@ def check_classes(root, folders):
     SuspectedMistakeWarning
         If they are called so and have pictures; or if none of them has a picture beside its
         folders, and most of these have the same names. Names that say nothing, such as years, are
-        not looked at.
+        not looked at. Also if one is called as a part, and has folders as the classes beside it, or
+        if there is one alone, and only folders in it.
     """
+    if len(folders) == 1:
+        _doubt_wrapping(root, folders[0])
     below = {folder: _folders_without_pictures(folder) for folder in folders}
-    parts = [folder for folder in folders if _PART.fullmatch(folder.name)]
+    parts = [folder for folder in folders if is_part(folder.name)]
     shared = _shared([below[part] for part in parts])
     if shared or (len(parts) == len(folders) > 1):
         first = sorted(parts, key=lambda one: not one.name.lower().startswith("train"))
@@ -56,12 +69,65 @@ def check_classes(root, folders):
             f"{text} Read one part at a time, such as {str(part)!r}, whose folders are "
             f"{listed(sorted(below[part]))}; or move the folders of the classes up."
         )
+    names = {folder.name for folder in folders}
+    for part in parts:
+        if inside := sorted(below[part] & (names - {part.name})):
+            warn(
+                f"The folder {part.name!r} of {str(root)!r} is read as a class, but has folders "
+                f"that are called as classes beside it: {listed(inside)}. If it is a part of the "
+                f"data set, move it out of {str(root)!r}, and load it on its own."
+            )
     if shared := _shared([_words(names) for names in below.values()]):
         warn(
             f"The classes are {listed(one.name for one in folders)}. None of these folders has a "
             f"picture of its own, but they have the same folders, {listed(shared)}. If those are "
             f"the classes, read one folder at a time, such as {str(folders[0])!r}."
         )
+
+
+def _doubt_wrapping(root, folder):
+    """Warn of the only folder, whose folders may be the classes, as of an archive unpacked."""
+    inner = folder
+    while len(below := _folders_without_pictures(inner)) == 1:
+        inner /= below.pop()
+    if len(names := _words(below)) > 1:
+        warn(
+            f"The only class is {folder.name!r}, the one folder of {str(root)!r}. If its folders "
+            f"{listed(sorted(names))} are the classes, read {str(inner)!r}."
+        )
+
+
+def doubt_twins(images):
+    """Warn of masks or small copies among pictures: "3_mask.png" beside "3.png".
+
+    Parameters
+    ----------
+    images : list of str
+        Paths of all pictures that are read.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If half of the pictures or more have such a file beside them, and three at least, of names
+        that end alike.
+    """
+    stems = {os.path.splitext(image)[0]: os.path.basename(image) for image in images}
+    twins = {}
+    for stem in stems:
+        folder, name = os.path.split(stem)
+        found = _TWIN.fullmatch(name)
+        if found and (of := os.path.join(folder, found["of"])) in stems:
+            twins.setdefault(found["ending"].lower(), {})[stem] = of
+    for ending, pairs in twins.items():
+        have_one = set(pairs.values())
+        if len(have_one) >= max(3, (len(stems) - len(pairs)) / 2):
+            twin = min(pairs)
+            warn(
+                f"{len(pairs)} of the {len(images)} pictures are called as others beside them, "
+                f"with {ending!r} behind, such as {stems[twin]!r} beside "
+                f"{stems[pairs[twin]]!r}. If they are masks or copies and no pictures "
+                "of the classes, move them to another folder."
+            )
 
 
 def _folders_without_pictures(folder):

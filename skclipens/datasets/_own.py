@@ -17,11 +17,15 @@ from ..images._files import IMAGE_SUFFIXES, is_hidden, is_image_name, walk
 from ..images._protocols import is_url
 from ..images._wrapped import name_of, unwrapped
 from ._bunch import make_dataset
-from ._layout import check_classes
-from ._tables import TABLE_SUFFIXES, read_table, typed
+from ._layout import check_classes, doubt_twins
+from ._tables import TABLE_SUFFIXES, doubt_parts, read_table, typed
 
 _PATH_COLUMNS = ("path", "filename", "file", "image")
 _LABEL_COLUMNS = ("label", "class", "category")
+_CHOOSE_ROWS = (
+    "To take one part, load the table without return_X_y, and choose filenames and labels where "
+    "frame[{column!r}] == {part!r}."
+)
 
 
 def load_folder(path, *, raw_names=False, return_X_y=False):
@@ -73,7 +77,9 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
     -----
     UserWarning
         If the folders contain only folders, and most of these have the same names, which may be the
-        classes. Also if files are left out, or all folders have names such as "train" and "test".
+        classes. Also if files are left out, all folders have names such as "train" and "test", a
+        folder "test" beside the classes has folders of the same classes, or half of the pictures
+        have others beside them that are called as their masks, such as "3.png" and "3_mask.png".
 
     See Also
     --------
@@ -121,6 +127,7 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
         labels += [name] * len(images)
         skipped += others
     _warn_of_skipped(skipped)
+    doubt_twins(filenames)
     filenames, labels = np.array(filenames), np.array(labels)
     if return_X_y:
         return filenames, labels
@@ -139,9 +146,10 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     path : str or os.PathLike
         A file that ends in ``.csv`` or ``.parquet``; the latter needs pyarrow.
     path_column : str, default=None
-        The column of paths. Relative paths start at the folder of the table. URLs and images (cells
-        ``{"bytes", "path"}`` of the Hugging Face hub, bytes, base64) are not changed. None means
-        the first existing column of "path", "filename", "file" and "image".
+        The column of paths. Relative paths start at the folder of the table; "~/" is the user's
+        folder. URLs and images (cells ``{"bytes", "path"}`` of the Hugging Face hub, bytes, base64)
+        are not changed. None means the first existing column of "path", "filename", "file" and
+        "image". In a Parquet file, this and the next one may be the index.
     label_column : str, default=None
         The column of labels. None means the first existing column of "label", "class" and
         "category". Labels of a CSV file are numbers, or True and False, if all of them are written
@@ -173,7 +181,7 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
         If there is no such table, or a file that it names is missing; says the row.
     ValueError
         If the table is of another format, is empty, lacks a column or has it twice, or a row has no
-        path or label; or if it has no labels, and `return_X_y` is True.
+        path or label, or several; or if it has no labels, and `return_X_y` is True.
     ImportError
         If a table is Parquet and pyarrow is not installed.
 
@@ -181,7 +189,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     -----
     SuspectedMistakeWarning
         If labels differ only in case, spaces, "_", zeros or characters that look alike, such as
-        "cat" and "Cat"; names the rows.
+        "cat" and "Cat"; names the rows. Also if `return_X_y` is True, and a column such as "split"
+        says that rows are of several parts of a data set.
 
     See Also
     --------
@@ -211,7 +220,7 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
             f"{reprlib.repr(list(table.columns))}. Rename that of the paths, or give path_column."
         )
     label_column = _column(table, label_column, _LABEL_COLUMNS, "label_column")
-    filenames = _images_of(table[path_column].tolist(), table_path)
+    filenames = _images_of(table[path_column].tolist(), path_column, table_path)
     columns = table.drop(columns=[path_column, "path"], errors="ignore")
     if label_column is None and return_X_y:
         raise ValueError(
@@ -223,10 +232,12 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
         return Bunch(filenames=filenames, target=None, target_names=None, frame=columns)
     labels = table[label_column].tolist()
     _check_all_there(labels, label_column, table_path)
+    _refuse_several(labels, label_column, table_path)
     warn_of_writings(first_rows(labels), f"Column {label_column!r} of {str(table_path)!r}")
     # Parquet has types: what is text there is meant.
     labels = typed(labels) if table_path.suffix.lower() == ".csv" else np.array(labels)
     if return_X_y:
+        doubt_parts(table.drop(columns=label_column), table_path, _CHOOSE_ROWS)
         return filenames, labels
     columns = {name: column.to_numpy() for name, column in columns.items() if name != label_column}
     return make_dataset(filenames, labels, columns, return_X_y=False, as_frame=False)
@@ -298,9 +309,10 @@ def _column(table, given, usual, parameter):
     return given or next((name for name in usual if name in table.columns), None)
 
 
-def _images_of(cells, table_path):
+def _images_of(cells, column, table_path):
     """Absolute paths, URLs, and cells that hold the content of an image."""
-    _check_all_there(cells, "path", table_path)
+    _check_all_there(cells, column, table_path)
+    _refuse_several([cell for cell in cells if not isinstance(cell, dict)], column, table_path)
     images = [_located(cell, row, table_path) for row, cell in enumerate(cells)]
     missing = [row for row, one in enumerate(images) if _is_path(one) and not os.path.exists(one)]
     if missing:
@@ -323,11 +335,26 @@ def _located(cell, row, table_path):
         raise ImageError(f"row {row} of {str(table_path)!r}: {error}") from error
     if isinstance(image, bytes):
         return cell
-    return str(image) if is_url(str(image)) else str(table_path.parent / str(image))
+    if is_url(str(image)):
+        return str(image)
+    located = table_path.parent / str(image)
+    is_of_home = str(image).startswith("~/") and not located.exists()
+    return os.path.expanduser(str(image)) if is_of_home else str(located)
 
 
 def _is_path(image):
     return isinstance(image, str) and not is_url(image) and name_of(image) is not None
+
+
+def _refuse_several(values, column, table_path):
+    """Raise ValueError if a cell, of a Parquet file, holds a list or a dict."""
+    for row, value in enumerate(values):
+        if isinstance(value, (dict, list, np.ndarray)):
+            held = value.tolist() if isinstance(value, np.ndarray) else value
+            raise ValueError(
+                f"Column {column!r} of {str(table_path)!r} holds a {type(held).__name__} in row "
+                f"{row}, {reprlib.repr(held)}. Write one value there."
+            )
 
 
 def _check_all_there(values, column, table_path):

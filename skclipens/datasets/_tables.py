@@ -5,8 +5,12 @@ import re
 import numpy as np
 
 from .._utils._extras import lacking
+from .._utils._messages import listed
+from .._utils._warnings import silent, warn
+from ._layout import is_part
 
 TABLE_SUFFIXES = (".csv", ".parquet")
+_OF_PARTS = {"split", "set", "subset", "fold", "partition", "part"}
 _TRUTH = {"True": True, "False": False}
 
 
@@ -37,7 +41,8 @@ def read_table(path, text=()):
         raise ValueError(f"{str(path)!r} must end in {' or '.join(TABLE_SUFFIXES)}.")
     if not path.is_file():
         raise FileNotFoundError(f"There is no table {str(path)!r}.")
-    table = _read_csv(path, text) if path.suffix.lower() == ".csv" else _read_parquet(path)
+    is_csv = path.suffix.lower() == ".csv"
+    table = _read_csv(path, text) if is_csv else _read_parquet(path, text)
     if not len(table):
         raise ValueError(f"{str(path)!r} has no rows.")
     return table
@@ -50,7 +55,11 @@ def _read_csv(path, text):
     options = {"keep_default_na": False, "na_values": [""], "skipinitialspace": True}
     try:
         names = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0].tolist()
-        table = pd.read_csv(path, dtype=dict.fromkeys(text, str), **options)
+        options |= {"dtype": dict.fromkeys(text, str)}
+        table = pd.read_csv(path, **options)
+        if _rows_end_in_commas(table):  # pandas takes the first columns for an index
+            with silent("Length of header"):
+                table = pd.read_csv(path, index_col=False, **options)
     except ValueError as error:  # its message does not name the file
         raise ValueError(
             f"{str(path)!r} is no table of values between commas, in UTF-8: {str(error).strip()}"
@@ -59,6 +68,11 @@ def _read_csv(path, text):
         raise ValueError(
             f"{str(path)!r} has {between[0]!r} between its values. Write it with commas, as "
             "DataFrame.to_csv does."
+        )
+    if len(table) and not pd.api.types.is_integer_dtype(table.index):
+        raise ValueError(
+            f"The rows of {str(path)!r} have more values than its first line has names. Put values "
+            "with commas in them between quotes, and name all columns."
         )
     for name in text:
         if names.count(name) > 1:
@@ -69,13 +83,51 @@ def _read_csv(path, text):
     return table
 
 
-def _read_parquet(path):
+def _rows_end_in_commas(table):
+    import pandas as pd
+
+    n_more = table.index.nlevels
+    is_index = len(table) > 0 and not isinstance(table.index, pd.RangeIndex)
+    return is_index and bool(table.iloc[:, -n_more:].isna().all(axis=None))
+
+
+def _read_parquet(path, text):
     import pandas as pd
 
     try:
-        return pd.read_parquet(path)
+        table = pd.read_parquet(path)
     except ImportError as error:
         raise lacking("pyarrow", "stream", "Parquet files") from error
+    in_index = [name for name in table.index.names if name in text and name not in table.columns]
+    return table.reset_index(in_index) if any(in_index) else table
+
+
+def doubt_parts(table, path, advice):
+    """Warn of rows of several parts of a data set, all of which are taken.
+
+    Parameters
+    ----------
+    table : DataFrame
+    path : Path or str
+        Where it was read from.
+    advice : str
+        What to do, with places for `column` and `part`.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If a column that is called so has no values but names of parts, and several of them.
+    """
+    for column in table.columns:
+        if str(column).strip().lower() in _OF_PARTS:
+            parts = table[column].dropna().unique().tolist()
+            if len(parts) > 1 and all(isinstance(one, str) and is_part(one) for one in parts):
+                part = min(parts, key=lambda one: not one.lower().startswith("train"))
+                warn(
+                    f"{str(path)!r} says in its column {column!r} that rows are of the parts "
+                    f"{listed(parts)}, and all of them are taken. "
+                    + advice.format(column=column, part=part)
+                )
 
 
 def typed(labels):

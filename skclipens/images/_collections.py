@@ -85,7 +85,8 @@ def as_image_list(X):
     if not len(items):
         shape = tuple(getattr(X, "shape", (0,)))
         raise ValueError(
-            f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required."
+            f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required. "
+            "If a pattern was to find files, check it, and the folder that it starts at."
         )
     if isinstance(items, list):
         _doubt_frames(items)

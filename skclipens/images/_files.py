@@ -25,7 +25,7 @@ from ._load import load_image
 from ._protocols import LOCAL, check_protocols, is_url, refuse_protocols
 
 IMAGE_SUFFIXES = (
-    *(".avif", ".bmp", ".gif", *HEIF_SUFFIXES, ".jpeg", ".jpg", ".pgm"),
+    *(".avif", ".bmp", ".gif", *HEIF_SUFFIXES, ".jfif", ".jpeg", ".jpg", ".pgm"),
     *(".png", ".ppm", ".tif", ".tiff", ".webp"),
 )
 _OF_SYSTEMS = {"__MACOSX", "@eaDir"}  # copies of pictures that macOS and Synology put beside them
@@ -229,7 +229,7 @@ def _checked_name(item, row):
 def _expand(text):
     """What one string stands for: a pattern, a folder, a list in a file, or a single name."""
     if text.lower().endswith(".txt"):
-        lines = _fetch(text).decode("utf-8").splitlines()
+        lines = _fetch(text).decode("utf-8-sig").splitlines()
         return [line.strip() for line in lines if line.strip()]
     return _expand_url(text) if is_url(text) else _expand_path(text)
 

@@ -223,9 +223,11 @@ def _reason_and_advice(error, source, name):
 
 
 def _advice_on_path(name):
+    if name[1:8] == "file://":  # behind the quotation mark
+        return "Write its path, without 'file://'."
     if is_url(name):
         return "Download it, or embed it with embed_to: here, URLs are not fetched."
-    if name[1:2] == "~":  # behind the quotation mark
+    if name[1:2] == "~":
         return "'~' is not expanded here: pass os.path.expanduser(path)."
     if any(sign in name for sign in "*?"):
         return "A pattern is no path: pass sorted(Path(folder).glob(pattern))."

@@ -1,0 +1,124 @@
+"""A directory of one's own: what is wrong, or may be, in what its configuration says."""
+
+from dataclasses import asdict
+from numbers import Real
+
+from .._utils._warnings import warn
+from ._hub import CONFIG
+from ._parsing import nearest
+
+_IMAGE_SIZE = 224  # open_clip's, where a configuration has none
+_SMALLEST_STD = 0.05  # 0.5 with a zero too many; of satellite images it is hardly above
+_LARGEST_RATIO = 2  # of the std of two channels; of photographs it is below 1.1
+
+
+def check_own_config(backbone):
+    """Find mistakes in the configuration of a model in a directory, before it is built.
+
+    Parameters
+    ----------
+    backbone : Backbone
+
+    Raises
+    ------
+    ValueError
+        If there are keys that open_clip does not know, which it would not read in
+        ``preprocess_cfg``; or text in place of a number, or a model that timm does not have.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If a value is hardly what the model was trained with.
+    """
+    file = str(backbone.folder / CONFIG)
+    config, preprocessing = backbone.config, backbone.preprocess_config
+    _check_keys(config, preprocessing, file)
+    _check_timm(config["vision_cfg"], file)
+    for doubt in (
+        _doubt_size(config["vision_cfg"], preprocessing),
+        _doubt_std(preprocessing.get("std")),
+        _doubt_heads(config["vision_cfg"]),
+    ):
+        if doubt:
+            warn(f"{file!r} has {doubt}")
+
+
+def _check_keys(config, preprocessing, file):
+    from open_clip.model import CLIPTextCfg, CLIPVisionCfg
+    from open_clip.transform import PreprocessCfg
+
+    for part, values, kind in (
+        ("vision_cfg", config["vision_cfg"], CLIPVisionCfg),
+        ("text_cfg", config["text_cfg"], CLIPTextCfg),
+        ("preprocess_cfg", preprocessing, PreprocessCfg),
+    ):
+        known = asdict(kind())
+        for key, value in values.items():
+            if key not in known:
+                similar = nearest({key}, known)
+                hint = f"Did you mean {similar!r}?" if similar else f"It knows {', '.join(known)}."
+                raise ValueError(
+                    f"{file!r} has {key!r} in {part!r}, which open_clip does not know. {hint}"
+                )
+            if isinstance(value, str) and isinstance(known[key], Real):
+                raise ValueError(
+                    f"{file!r} has {key!r}: {value!r} in {part!r}. It is a number: write it "
+                    "without quotes."
+                )
+
+
+def _check_timm(vision, file):
+    name = vision.get("timm_model_name")
+    if not name or "/" in name:  # of the hub
+        return
+    import timm
+
+    if not timm.is_model(name):
+        similar = nearest({name}, timm.list_models())
+        hint = f"Did you mean {similar!r}? " if similar else ""
+        raise ValueError(
+            f"{file!r} has 'timm_model_name': {name!r} in 'vision_cfg', which timm does not have. "
+            f"{hint}timm.list_models() lists them."
+        )
+
+
+def _doubt_size(vision, preprocessing):
+    """What to say where images are not resized to the size that is written beside their mean."""
+    size = vision.get("image_size") or _IMAGE_SIZE
+    written = preprocessing.get("size")
+    if written is None or _two(written) == _two(size):
+        return None
+    there = "" if vision.get("image_size") else ", as where none is written"
+    return (
+        f"'size': {written} in 'preprocess_cfg', but images are resized to the 'image_size' of "
+        f"'vision_cfg', which is {size}{there}. Write the size of its training in both."
+    )
+
+
+def _two(size):
+    sides = list(size) if isinstance(size, (list, tuple)) else [size]
+    return sides * 2 if len(sides) == 1 else sides
+
+
+def _doubt_std(std):
+    values = std if isinstance(std, list) else [std] if std is not None else []
+    if values and (min(values) <= _SMALLEST_STD or max(values) > _LARGEST_RATIO * min(values)):
+        return (
+            f"'std': {std} in 'preprocess_cfg'. Of photographs, it is between 0.1 and 0.5 in all "
+            "channels, and nearly the same. Write that of its training."
+        )
+    return None
+
+
+def _doubt_heads(vision):
+    """What to say where the width of a head does not divide that of a vision transformer."""
+    if vision.get("timm_model_name") or not isinstance(vision.get("layers", 12), int):
+        return None
+    width, of_head = vision.get("width") or 768, vision.get("head_width") or 64
+    if width % of_head == 0:
+        return None
+    there = "" if vision.get("head_width") else ", as where none is written"
+    return (
+        f"'width': {width} in 'vision_cfg', which is no multiple of 'head_width': {of_head}"
+        f"{there}. Write the head_width of its training."
+    )
