@@ -81,8 +81,9 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         X : collection of n images
             A list, array, Series or one-column frame of paths, bytes of encoded files, PIL images,
             arrays or tensors; see :func:`skclipens.images.load_image`. An array of shape
-            (n, H, W, 3) and a tensor of shape (n, 3, H, W) are batches of images. Of another
-            sequence that makes its items on demand, threads take one item at a time.
+            (n, H, W, 3) and a tensor of shape (n, 3, H, W) are batches of images. Of a dataset, or
+            another sequence that makes its items on demand, one item is taken at a time, by threads
+            that decode and resize them at the same time.
 
         Returns
         -------

@@ -7,9 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from .._utils._locks import ForkLock
 from .._utils._missing import without_mask
 from .._utils._warnings import warn
-from ._load import CHANNELS, is_tensor
+from ._limits import refusal
+from ._load import CHANNELS, is_tensor, shares_file
+
+# The thread that reads a dataset may read another one, of which it is made.
+_locks = [ForkLock(reentrant=True) for _ in range(64)]
 
 
 def as_image_list(X):
@@ -32,8 +37,8 @@ def as_image_list(X):
     -------
     items : sequence of length n
         What each item may be is said in :func:`load_image`. Items of an array or tensor are
-        views. A sequence that is no list or tuple is returned as it is, and a dataset gives its
-        items on demand; anything else becomes a list.
+        views. A dataset, and a sequence that is no list or tuple, gives its items on demand, in
+        whatever thread, but one at a time; anything else becomes a list.
 
     Raises
     ------
@@ -73,10 +78,10 @@ def as_image_list(X):
         items = _split_array(X if np.ma.isMaskedArray(X) else np.asarray(X))
     elif isinstance(X, (list, tuple)):
         items = list(X)
-    elif isinstance(X, Sequence):
-        items = X  # it may make its items on demand, and all at once may not fit in memory
-    elif _is_dataset(X):
-        items = ImagesOfDataset(X)
+    elif isinstance(X, OnDemand):
+        items = X
+    elif _is_dataset(X):  # all items at once may not fit in memory
+        items = OnDemand(X) if isinstance(X, Sequence) else ImagesOfDataset(X)
     else:
         raise ValueError(
             "Expected a list, array, tensor, frame column or dataset of images, got "
@@ -108,13 +113,14 @@ def _doubt_frames(items):
             return
 
 
-class ImagesOfDataset(Sequence):
-    """Images of a dataset of torch, each when it is asked for.
+class OnDemand(Sequence):
+    """Images of a dataset, each when it is asked for, and never two at a time.
+
+    Datasets may have one open file, in which a thread would seek while another one reads.
 
     Parameters
     ----------
     dataset : object with ``__getitem__`` and ``__len__``
-        Of items that are tuples or lists, the first entry is the image.
     """
 
     def __init__(self, dataset):
@@ -124,7 +130,20 @@ class ImagesOfDataset(Sequence):
         return len(self.dataset)
 
     def __getitem__(self, i):
-        item = self.dataset[i]
+        with _locks[id(self.dataset) // 16 % len(_locks)]:
+            item = self._image_of(self.dataset[i])
+            if isinstance(item, Image.Image) and shares_file(item) and not refusal(item):
+                item.load()
+        return item
+
+    def _image_of(self, item):
+        return item
+
+
+class ImagesOfDataset(OnDemand):
+    """Images of a dataset of torch: of items that are tuples or lists, the first entries."""
+
+    def _image_of(self, item):
         return item[0] if isinstance(item, (tuple, list)) else item
 
 

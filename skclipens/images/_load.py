@@ -4,6 +4,7 @@ import io
 import os
 import reprlib
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -32,6 +33,7 @@ _ORIENTATION_TAG = 0x0112
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 _pil_locks = [ForkLock() for _ in range(64)]
+_shared_files = ForkLock()
 _DARK = 1 / 15.9  # of the range: 12-bit values in 16 bits are below it, and 0 to 16 in 8 bits
 _ROUNDING = 1e-3  # of the range of floats; less than half a step of 8 bits
 _KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
@@ -183,9 +185,17 @@ def _read(source, name, sides, also):
 def _read_opened(picture, name):
     _check_limits(picture, name)
     # Pillow reads an opened file on its first use. Two threads must not do that at once, and the
-    # same object may stand in several rows.
-    with _pil_locks[id(picture) // 16 % len(_pil_locks)]:
+    # same object may stand in several rows, or several may be parts of one file, such as a tar.
+    own = _pil_locks[id(picture) // 16 % len(_pil_locks)]
+    with own, _shared_files if shares_file(picture) else nullcontext():
         return Picture.whole(_picture_to_rgb(picture, name))
+
+
+def shares_file(picture):
+    """Whether an opened PIL image is yet to be read from a file that others may read, too."""
+    file = getattr(picture, "fp", None)
+    has_name = bool(getattr(picture, "filename", ""))
+    return file is not None and not has_name and not isinstance(file, io.BytesIO)
 
 
 def _read_file(source, name, sides, also):
