@@ -115,6 +115,27 @@ def test_a_dataset_is_asked_for_each_image_once():
     assert sorted(asked) == list(range(len(PICTURES)))
 
 
+class Damaged(Pairs):
+    """A dataset whose second file was cut short."""
+
+    def __getitem__(self, i):
+        return Image.open(io.BytesIO(CONTENT[i][: 99 if i == 1 else None])).convert("RGB"), i % 2
+
+
+def test_an_item_that_a_dataset_does_not_give_is_named(tmp_path):
+    message = "row 1: item 1 of the Damaged cannot be read as an image: OSError: .*truncated"
+    for cache in (None, tmp_path):
+        embedder = CLIPEmbedder("zoo/RN20", cache=cache)
+        with pytest.raises(ImageError, match=message):
+            embedder.transform(Damaged())
+        found = embedder.set_params(on_error="nan").transform(Damaged())
+        assert np.flatnonzero(np.isnan(found).all(axis=1)).tolist() == [1]
+    assert len(list(as_image_list(Pairs()))) == len(PICTURES)
+    clf = make_backbone_pipeline("zoo/RN20", head="linear", on_error="nan", calibrate=False)
+    with pytest.warns(UserWarning, match=r"1 of \d+ images cannot be read .*: row 1"):
+        clf.fit(Damaged(), ["odd" if i % 2 else "even" for i in range(len(PICTURES))])
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WebP", "TIFF"])
 def test_base64_and_data_urls(kind):
     content = encoded(PICTURES[0], kind)

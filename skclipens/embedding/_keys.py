@@ -143,7 +143,15 @@ def keys_ahead(images, parts, store):
 
 def _keys_of_part(images, rows, store):
     with recorded():  # Pillow's warnings are shown when the images are embedded
-        return keys_and_stamps((images[row] for row in rows), store)
+        return keys_and_stamps((_item(images, row) for row in rows), store)
+
+
+def _item(images, row):
+    """An image, or None where a dataset does not give it, which is said when it is embedded."""
+    try:
+        return images[row]
+    except ImageError:
+        return None
 
 
 def _path_or_content(image):

@@ -10,6 +10,8 @@ from PIL import Image
 from .._utils._locks import ForkLock
 from .._utils._missing import without_mask
 from .._utils._warnings import warn
+from ..exceptions import ImageError
+from ._errors import image_error
 from ._limits import refusal
 from ._load import CHANNELS, is_tensor, shares_file
 
@@ -121,6 +123,11 @@ class OnDemand(Sequence):
     Parameters
     ----------
     dataset : object with ``__getitem__`` and ``__len__``
+
+    Raises
+    ------
+    ImageError
+        By an item that the dataset does not give; says why.
     """
 
     def __init__(self, dataset):
@@ -130,10 +137,22 @@ class OnDemand(Sequence):
         return len(self.dataset)
 
     def __getitem__(self, i):
-        with _locks[id(self.dataset) // 16 % len(_locks)]:
-            item = self._image_of(self.dataset[i])
-            if isinstance(item, Image.Image) and shares_file(item) and not refusal(item):
-                item.load()
+        if i >= len(self):  # how an iteration ends
+            raise IndexError(i)
+        try:
+            with _locks[id(self.dataset) // 16 % len(_locks)]:
+                return self._read(i)
+        except (ImageError, MemoryError):
+            raise
+        except Exception as error:  # by whatever the dataset reads its files
+            name = f"item {i} of the {type(self.dataset).__name__}"
+            reason = f"{type(error).__name__}: {str(error).rstrip('.')}"
+            raise image_error(name, reason, "Replace the file or drop the row.") from error
+
+    def _read(self, i):
+        item = self._image_of(self.dataset[i])
+        if isinstance(item, Image.Image) and shares_file(item) and not refusal(item):
+            item.load()
         return item
 
     def _image_of(self, item):

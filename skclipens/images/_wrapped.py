@@ -7,6 +7,7 @@ import reprlib
 from base64 import b64decode
 from urllib.parse import unquote_to_bytes
 
+from ..exceptions import ImageError
 from ._errors import image_error
 
 # How the base64 code of a JPEG, PNG, GIF, WebP or TIFF file begins. All are letters of a path, too,
@@ -74,7 +75,10 @@ def row_named(row, images=None):
     -------
     str
     """
-    name = None if images is None else name_of(images[row])
+    try:
+        name = None if images is None else name_of(images[row])
+    except ImageError:  # a dataset does not give it
+        name = None
     return f"row {row}" if name is None else f"row {row} ({name!r})"
 
 
