@@ -1,9 +1,12 @@
 """What is doubted of many pictures that one of them cannot tell."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from _said import said
+from PIL import Image
 
 from skclipens import CLIPEmbedder
 from skclipens.datasets import load_emoji
@@ -34,10 +37,47 @@ def test_reshape_in_place_of_transpose_is_doubted(images, advice):
     assert not said(EMBEDDER.transform, images[:9])
 
 
+def filled_again(canvas):
+    rows = []
+    for pixels in [*PIXELS, *PIXELS]:
+        canvas[:] = pixels
+        rows.append(canvas[:])
+    return rows
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        [FILES[0]] * 20,
+        [str(FILES[0]) for _ in range(20)],
+        [Path(FILES[0]).read_bytes() for _ in range(20)],
+        [load_image(FILES[0])] * 20,
+        filled_again(np.empty_like(PIXELS[0])),
+    ],
+)
+def test_one_image_in_all_rows_is_doubted(images):
+    (text,) = said(EMBEDDER.transform, images)
+    assert f"All {len(images)} rows are the same image" in text
+
+
+def test_arrays_that_were_not_filled_are_doubted():
+    images = np.zeros_like(np.concatenate([PIXELS, PIXELS]))
+    images[: len(PIXELS) - 1] = PIXELS[1:]
+    for some in (images, images / 255, torch.from_numpy(images).permute(0, 3, 1, 2)):
+        (text,) = said(EMBEDDER.transform, some)
+        assert "have the value 0 in all pixels, such as row 13. Was the array filled?" in text
+
+
 @pytest.mark.parametrize(
     "images",
     [
         PIXELS,
+        [FILES[0]] * 19,
+        [*[FILES[0]] * 30, FILES[1]],
+        [load_image(FILES[0]) for _ in range(20)],
+        np.where(np.arange(20)[:, None, None, None] < 10, 0, np.tile(PIXELS, (2, 1, 1, 1))[:20]),
+        [np.full((9, 9), value, np.uint8) for value in range(20)],
+        [Image.new("RGB", (9, 9))] * 9,
         FLAT.reshape(-1, 3, 64, 64).transpose(0, 2, 3, 1),
         torch.from_numpy(CHANNELS_FIRST),
         [*FLAT[:5].reshape(-1, 64, 64, 3), *PIXELS],

@@ -1,5 +1,8 @@
 """What is doubted of many images at once, before they are read: some of their pixels are enough."""
 
+import os
+from collections import defaultdict
+
 import numpy as np
 
 from .._utils._warnings import warn
@@ -8,6 +11,7 @@ from ._load import is_tensor
 _FEWEST = 10  # arrays, below which nothing is said
 _MOST = 32  # that are looked at
 _NEARLY_ALL = 0.9
+_FEWEST_SAME = 20
 _N_ROWS = 64  # of pixels, of a picture
 # How rough pixels are in another layout, to their own: of coloured pictures of seven data sets at
 # least 0.88, and nearly all above 1.2; once scrambled, at most 0.89, and nearly all below 0.8.
@@ -16,7 +20,7 @@ _ALIKE = 0.25  # correlation of channels, which nearly all pictures in colour ha
 
 
 def doubt_images(images):
-    """Warn of what many arrays or tensors together tell, where one alone tells nothing.
+    """Warn of what many images together tell, where one alone tells nothing.
 
     Parameters
     ----------
@@ -24,8 +28,29 @@ def doubt_images(images):
         As :func:`skclipens.images.as_image_list` gives them. A sequence that makes its items on
         demand is not looked at.
     """
-    if isinstance(images, list) and len(images) >= _FEWEST:
-        _doubt_layout(_some_pixels(images))
+    if isinstance(images, list) and len(images) >= _FEWEST and not _doubt_same(images):
+        found = _some_pixels(images)
+        _doubt_one_colour(found)
+        _doubt_layout(found)
+
+
+def _doubt_same(images):
+    """Warn, and say so, if one object, path or buffer is in all rows."""
+    first = _what_it_is(images[0])
+    is_same = len(images) >= _FEWEST_SAME and all(_what_it_is(one) == first for one in images)
+    if is_same:
+        warn(
+            f"All {len(images)} rows are the same image: one path, or one array that was filled "
+            "again for each row. Append a copy of it, as in rows.append(frame.copy())."
+        )
+    return is_same
+
+
+def _what_it_is(image):
+    """What is equal for images of one path, content or place in memory, and cheap to compare."""
+    if isinstance(image, np.ndarray) and image.dtype.kind in "buif":
+        return image.__array_interface__["data"], image.shape, image.strides
+    return image if isinstance(image, (str, os.PathLike, bytes)) else id(image)
 
 
 def _some_pixels(images):
@@ -49,6 +74,20 @@ def _pixels_of(image):
 
 def _is_picture(pixels):
     return pixels is not None and pixels.ndim in (2, 3) and pixels.dtype.kind in "buif"
+
+
+def _doubt_one_colour(found):
+    """Warn if most pictures are of one value, as where an array of zeros was not filled."""
+    rows_of = defaultdict(list)
+    for row, pixels, _ in found:
+        if pixels.size and (pixels == pixels.flat[0]).all():
+            rows_of[pixels.flat[0].item()].append(row)
+    for value, rows in rows_of.items():
+        if len(found) >= _FEWEST and len(rows) > len(found) / 2:
+            warn(
+                f"Of {len(found)} images that were looked at, {len(rows)} have the value {value:g} "
+                f"in all pixels, such as row {rows[0]}. Was the array filled?"
+            )
 
 
 def _doubt_layout(found):
