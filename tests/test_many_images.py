@@ -68,6 +68,40 @@ def test_arrays_that_were_not_filled_are_doubted():
         assert "have the value 0 in all pixels, such as row 13. Was the array filled?" in text
 
 
+class Dataset:
+    def __init__(self, item):
+        self.item, self.asked = item, []
+
+    def __len__(self):
+        return len(FILES)
+
+    def __getitem__(self, i):
+        self.asked.append(i)
+        return self.item(i), "label"
+
+
+def shifted(i):
+    return np.roll(PIXELS[i], RANDOM.integers(1, 63), axis=1)
+
+
+@pytest.mark.parametrize(
+    "item", [shifted, lambda i: Image.fromarray(shifted(i)), lambda i: torch.tensor(shifted(i).T)]
+)
+def test_augmentation_that_was_left_on_is_doubted(item):
+    (text,) = said(EMBEDDER.transform, Dataset(item))
+    assert text.startswith("The dataset gives other pixels for row 0 when it is asked again")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [PIXELS.__getitem__, FILES.__getitem__, lambda i: load_image(FILES[i])],
+)
+def test_datasets_without_it_are_not(item):
+    dataset = Dataset(item)
+    assert not said(EMBEDDER.transform, dataset)
+    assert sorted(dataset.asked) == [0, 0, *range(len(FILES))]
+
+
 @pytest.mark.parametrize(
     "images",
     [

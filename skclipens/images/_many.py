@@ -4,9 +4,11 @@ import os
 from collections import defaultdict
 
 import numpy as np
+from PIL import Image
 
 from .._utils._warnings import warn
 from ._load import is_tensor
+from ._pillow_warnings import recorded
 
 _FEWEST = 10  # arrays, below which nothing is said
 _MOST = 32  # that are looked at
@@ -25,13 +27,37 @@ def doubt_images(images):
     Parameters
     ----------
     images : sequence of images
-        As :func:`skclipens.images.as_image_list` gives them. A sequence that makes its items on
-        demand is not looked at.
+        As :func:`skclipens.images.as_image_list` gives them. Of a sequence that makes its items on
+        demand, only the first is looked at.
     """
-    if isinstance(images, list) and len(images) >= _FEWEST and not _doubt_same(images):
+    if len(images) < _FEWEST:
+        return
+    if not isinstance(images, list):
+        _doubt_random(images)
+    elif not _doubt_same(images):
         found = _some_pixels(images)
         _doubt_one_colour(found)
         _doubt_layout(found)
+
+
+def _doubt_random(images):
+    """Warn if an image is another one each time that it is asked for."""
+    try:
+        with recorded():
+            first, second = (_picture_as_array(images[0]) for _ in range(2))
+    except Exception:  # an image that cannot be read, which embedding it says
+        return
+    if first is not None and not np.array_equal(first, second):
+        warn(
+            "The dataset gives other pixels for row 0 when it is asked again, so embeddings are "
+            "never the same. Leave random crops, flips and the like out of its transform."
+        )
+
+
+def _picture_as_array(image):
+    if isinstance(image, Image.Image):
+        return np.asarray(image)
+    return _pixels_of(image)[0] if isinstance(image, np.ndarray) or is_tensor(image) else None
 
 
 def _doubt_same(images):
