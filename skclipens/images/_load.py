@@ -17,6 +17,7 @@ from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
 from ._pillow_warnings import doubt
 from ._protocols import is_url
+from ._ranges import DARK, check_range, deep_grey, doubt_dark, to_uint8
 from ._reduced import EXACT, Picture, reduction_of
 from ._wrapped import name_of, unwrapped
 
@@ -34,8 +35,6 @@ _ON_THEIR_SIDE = (5, 6, 7, 8)
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 _pil_locks = [ForkLock() for _ in range(64)]
 _shared_files = ForkLock()
-_DARK = 1 / 15.9  # of the range: 12-bit values in 16 bits are below it, and 0 to 16 in 8 bits
-_ROUNDING = 1e-3  # of the range of floats; less than half a step of 8 bits
 _KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
 
 
@@ -254,7 +253,7 @@ def _picture_to_rgb(picture, name):
     picture.load()  # first: TIFF is turned upright, and its orientation tag dropped, here
     orientation = _orientation(picture)
     if picture.mode == "F" or picture.mode.startswith("I"):
-        rgb = _deep_grey(picture, name).convert("RGB")
+        rgb = deep_grey(picture, name).convert("RGB")
     elif picture.has_transparency_data:
         # Pillow reads premultiplied grey ("La") only into "LA".
         rgba = (picture.convert("LA") if picture.mode == "La" else picture).convert("RGBA")
@@ -272,7 +271,7 @@ def _picture_to_rgb(picture, name):
 def _doubt_blank(rgb, rgba, name):
     """Warn of a picture of which nothing is left on white, such as a white drawing."""
     least_opaque, most_opaque = rgba.getextrema()[3]
-    if 0 < most_opaque < 255 * _DARK:
+    if 0 < most_opaque < 255 * DARK:
         doubt(
             f"{name}: nearly white, as its alpha is at most {most_opaque} of 255. If alpha is "
             "meant in a smaller range, scale it."
@@ -290,25 +289,6 @@ def _orientation(picture):
         return picture.getexif().get(_ORIENTATION_TAG)
     except Exception:  # viewers show a picture with broken metadata as it is stored
         return None
-
-
-def _deep_grey(picture, name):
-    """8-bit grey of the modes I, I;16* and F, which Pillow itself would clip at 255."""
-    pixels = np.asarray(picture)
-    if picture.mode == "F":
-        _check_range(pixels, 255, name, "mode F must lie in [0, 1] or [0, 255]")
-        top = 1 if pixels.max() <= 1 else 255
-        _doubt_dark(pixels, top, name)
-        grey = _to_uint8(pixels / top)
-    elif picture.mode == "I" and picture.format is None and _is_within(pixels, 255):
-        grey = pixels.astype(np.uint8)  # Pillow keeps values of 8-bit grey that it converts
-    else:
-        _check_range(pixels, 65535, name, f"mode {picture.mode} must lie in [0, 65535]")
-        _doubt_dark(pixels, 65535, name)
-        grey = _to_uint8(pixels.astype(np.uint16))
-        if "transparency" in picture.info:
-            grey[pixels == picture.info["transparency"]] = 255
-    return Image.fromarray(grey)
 
 
 def _tensor_to_rgb(tensor, name):
@@ -340,13 +320,13 @@ def _array_to_rgb(array, name):
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype.kind == "f":
         rule = f"{array.dtype} must lie in [0, 1]: scale them, and do not normalise"
-        _check_range(array, 1, name, rule)
+        check_range(array, 1, name, rule)
     elif array.dtype.kind != "b" and array.dtype != np.uint16:
-        _check_range(array, 255, name, f"{array.dtype} must lie in [0, 255]")
+        check_range(array, 255, name, f"{array.dtype} must lie in [0, 255]")
     if array.dtype.kind != "b":
         top = {"f": 1}.get(array.dtype.kind, 65535 if array.dtype == np.uint16 else 255)
-        _doubt_dark(array[..., :3] if array.ndim == 3 else array, top, name)
-    pixels = _to_uint8(array)
+        doubt_dark(array[..., :3] if array.ndim == 3 else array, top, name)
+    pixels = to_uint8(array)
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
     return _picture_to_rgb(Image.fromarray(pixels), name)
@@ -354,36 +334,3 @@ def _array_to_rgb(array, name):
 
 def _wrong_layout(name, rule, swap):
     return image_error(name, rule, f"Pass image.{swap}." if swap else "A grey one may have none.")
-
-
-def _check_range(pixels, top, name, rule):
-    if not _is_within(pixels, top):
-        low, high = pixels.min(), pixels.max()
-        raise image_error(name, f"values run from {low:g} to {high:g}", f"Pixels of {rule}.")
-
-
-def _is_within(pixels, top):
-    # What rounding leaves outside becomes 0 or 255 all the same.
-    spare = _ROUNDING * top if pixels.dtype.kind == "f" else 0
-    return pixels.min() >= -spare and pixels.max() <= top + spare  # not so for NaN
-
-
-def _doubt_dark(pixels, top, name):
-    """Warn of pixels that are nearly black: they may be meant in a smaller range."""
-    largest = pixels.max()
-    if largest < top * _DARK and pixels.min() < largest:
-        doubt(
-            f"{name}: nearly black, as its largest value is {largest:g} in a range of [0, {top}]. "
-            "If its values are meant in a smaller range, scale them."
-        )
-
-
-def _to_uint8(pixels):
-    """Pixels already in the range of their dtype, as uint8."""
-    if pixels.dtype.kind == "f":
-        return np.rint(pixels.astype(np.float32) * 255).astype(np.uint8)
-    if pixels.dtype == np.uint16:
-        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if pixels.dtype.kind == "b":
-        return pixels.astype(np.uint8) * np.uint8(255)
-    return pixels.astype(np.uint8)
