@@ -225,6 +225,18 @@ def test_16_bit_grey_in_every_pil_mode():
         np.testing.assert_array_equal(pixels(image)[..., 2], ramp // 257)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_file_in_which_0_is_white(dtype):
+    ramp = np.linspace(0, np.iinfo(dtype).max, 256).astype(dtype).reshape(16, 16)
+    content = encode(Image.fromarray(ramp), "TIFF")
+    photometric = struct.pack("<HHI", 262, 3, 1)
+    assert content.count(photometric + b"\1") == 1
+    negative = content.replace(photometric + b"\1", photometric + b"\0")
+    np.testing.assert_array_equal(pixels(negative), 255 - pixels(content))
+    opened = Image.open(io.BytesIO(negative))
+    np.testing.assert_array_equal(pixels(opened), 255 - pixels(content))
+
+
 def test_mode_i_that_was_made_of_8_bit_grey_stays_as_it_is():
     grey = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16))
     wide = grey.convert("I")

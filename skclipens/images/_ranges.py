@@ -7,6 +7,7 @@ from ._errors import image_error
 from ._pillow_warnings import doubt
 
 DARK = 1 / 15.9  # of the range: 12-bit values in 16 bits are below it, and 0 to 16 in 8 bits
+_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0  # a tag of TIFF
 _FEW = 1e-3  # of the pixels
 _ROUNDING = 1e-3  # of the range of floats; less than half a step of 8 bits
 
@@ -23,11 +24,21 @@ def deep_grey(picture, name):
         grey = pixels.astype(np.uint8)  # Pillow keeps values of 8-bit grey that it converts
     else:
         check_range(pixels, 65535, name, f"mode {picture.mode} must lie in [0, 65535]")
+        pixels = 65535 - pixels if _is_negative(picture) else pixels
         doubt_dark(pixels, 65535, name)
         grey = to_uint8(pixels.astype(np.uint16))
         if "transparency" in picture.info:
             grey[pixels == picture.info["transparency"]] = 255
     return Image.fromarray(grey)
+
+
+def _is_negative(picture):
+    """Whether 0 is white, which Pillow heeds in TIFF files of 8 bits, and of 16 does not."""
+    return (
+        picture.format == "TIFF"
+        and picture.mode.startswith("I;16")
+        and picture.tag_v2.get(_PHOTOMETRIC) == _MIN_IS_WHITE
+    )
 
 
 def check_range(pixels, top, name, rule):
