@@ -130,7 +130,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         with progress(len(images), self.verbose) as bar, recorded():
             embed = partial(self._embed, images, blocks, devices, precision, bar, notes)
             models = models_of(blocks, precision, self.decode, store)
-            embeddings = embed_with_store(store, images, models, embed)
+            embeddings = embed_with_store(store, images, models, embed, notes=notes)
             bar.update(len(images) - bar.n)
         if self.normalize:
             normalize_blocks(embeddings, side_by_side([block.width for block in blocks]))

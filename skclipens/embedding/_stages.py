@@ -55,7 +55,7 @@ class Stages:
         if self.store is None:
             parts = ((rows,) for rows in parts)
         else:  # from before any of the images is decoded
-            parts = keys_ahead(self.images, parts, self.store)
+            parts = keys_ahead(self.images, parts, self.store, self.notes)
         with progress(n, self.embedder.verbose) as bar, closing(parts):
             for rows, *known in parts:
                 yield rows, _Part(self, rows, known).embed
