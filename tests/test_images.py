@@ -225,6 +225,21 @@ def test_16_bit_grey_in_every_pil_mode():
         np.testing.assert_array_equal(pixels(image)[..., 2], ramp // 257)
 
 
+@pytest.mark.parametrize("orientation", [6, 8])
+def test_a_picture_that_was_turned_in_memory_is_not_turned_again(orientation):
+    exif, (width, height) = Image.Exif(), (48, 32)
+    exif[0x0112] = orientation
+    exif.get_ifd(0x8769).update({0xA002: width, 0xA003: height})
+    stored = Image.open(io.BytesIO(encode(Image.fromarray(STORED[orientation]), exif=exif)))
+    np.testing.assert_array_equal(pixels(stored), UPRIGHT)
+    np.testing.assert_array_equal(pixels(stored.convert("RGB")), UPRIGHT)
+    turned = stored.rotate({6: 270, 8: 90}[orientation], expand=True)
+    np.testing.assert_array_equal(pixels(turned), UPRIGHT)
+    small = stored.resize((24, 16), Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(pixels(small), UPRIGHT[::2, ::2])
+    assert load_image(stored.resize((40, 40))).getpixel((5, 5)) == RED
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_a_tiff_file_in_which_0_is_white(dtype):
     ramp = np.linspace(0, np.iinfo(dtype).max, 256).astype(dtype).reshape(16, 16)

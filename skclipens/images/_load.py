@@ -7,7 +7,7 @@ import sys
 from contextlib import nullcontext
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from .._utils._locks import ForkLock
 from .._utils._missing import is_missing
@@ -31,6 +31,7 @@ _TRANSPOSE = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION_TAG = 0x0112
+_SIZE_TAGS = (0xA002, 0xA003)  # width and height
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 _pil_locks = [ForkLock() for _ in range(64)]
@@ -41,10 +42,11 @@ _KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
 def load_image(image):
     """Turn one image, in whatever form, into the RGB picture that a viewer shows.
 
-    Files and PIL images may have any mode. EXIF orientation is applied, also that of a PIL
-    image which still carries it. Transparent pixels are laid on white. 16-bit grey is scaled
-    to 8 bits. Of an animation, a file or bytes give the first frame and a PIL image the
-    current one. Embedded colour profiles (ICC) are ignored, as in CLIP's own preprocessing.
+    Files and PIL images may have any mode. EXIF orientation is applied, also that of a PIL image
+    which still carries it, unless its size shows that it was turned since. Transparent pixels are
+    laid on white. 16-bit grey is scaled to 8 bits. Of an animation, a file or bytes give the first
+    frame and a PIL image the current one. Embedded colour profiles (ICC) are ignored, as in CLIP's
+    own preprocessing.
 
     Parameters
     ----------
@@ -286,7 +288,14 @@ def _doubt_blank(rgb, rgba, name):
 
 def _orientation(picture):
     try:
-        return picture.getexif().get(_ORIENTATION_TAG)
+        exif = picture.getexif()
+        orientation = exif.get(_ORIENTATION_TAG)
+        if picture.format is None and orientation in _ON_THEIR_SIDE:
+            of_file = exif.get_ifd(ExifTags.IFD.Exif)
+            width, height = (of_file.get(tag) for tag in _SIZE_TAGS)
+            if width != height and picture.size == (height, width):
+                return None  # it was turned in memory, and has kept its tags
+        return orientation
     except Exception:  # viewers show a picture with broken metadata as it is stored
         return None
 
