@@ -37,6 +37,17 @@ def test_reshape_in_place_of_transpose_is_doubted(images, advice):
     assert not said(EMBEDDER.transform, images[:9])
 
 
+PHOTOS = RANDOM.integers(1, 255, size=(12, 9, 9, 4), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "images", [PHOTOS, PHOTOS / 255, torch.from_numpy(PHOTOS).permute(0, 3, 1, 2)]
+)
+def test_a_fourth_channel_that_is_no_alpha_is_doubted(images):
+    (text,) = said(EMBEDDER.transform, images)
+    assert text.startswith("The fourth channel seems to be no alpha, such as that of row 0")
+
+
 def filled_again(canvas):
     rows = []
     for pixels in [*PIXELS, *PIXELS]:
@@ -106,6 +117,8 @@ def test_datasets_without_it_are_not(item):
     "images",
     [
         PIXELS,
+        [np.asarray(Image.open(file).convert("RGBA")) for file in FILES],
+        np.concatenate([PHOTOS[..., :3], np.full((12, 9, 9, 1), 200, np.uint8)], axis=-1),
         [FILES[0]] * 19,
         [*[FILES[0]] * 30, FILES[1]],
         [load_image(FILES[0]) for _ in range(20)],

@@ -13,6 +13,7 @@ from ._pillow_warnings import recorded
 _FEWEST = 10  # arrays, below which nothing is said
 _MOST = 32  # that are looked at
 _NEARLY_ALL = 0.9
+_HARDLY_ANY = 0.1
 _FEWEST_SAME = 20
 _N_ROWS = 64  # of pixels, of a picture
 # How rough pixels are in another layout, to their own: of coloured pictures of seven data sets at
@@ -38,6 +39,7 @@ def doubt_images(images):
         found = _some_pixels(images)
         _doubt_one_colour(found)
         _doubt_layout(found)
+        _doubt_alpha(found)
 
 
 def _doubt_random(images):
@@ -114,6 +116,29 @@ def _doubt_one_colour(found):
                 f"Of {len(found)} images that were looked at, {len(rows)} have the value {value:g} "
                 f"in all pixels, such as row {rows[0]}. Was the array filled?"
             )
+
+
+def _doubt_alpha(found):
+    """Warn if fourth channels are no alpha: that is mostly 0 or its largest value."""
+    axis = {True: 0, False: -1}
+    alphas = [
+        (row, pixels.take(3, axis[first]))
+        for row, pixels, first in found
+        if pixels.ndim == 3 and pixels.shape[axis[first]] == 4
+    ]
+    odd = [row for row, alpha in alphas if _is_no_alpha(alpha)]
+    if len(alphas) >= _FEWEST and len(odd) >= _NEARLY_ALL * len(alphas):
+        warn(
+            f"The fourth channel seems to be no alpha, such as that of row {odd[0]}: hardly any "
+            "pixel is opaque or fully transparent, and colours are laid on white by it. Pass red, "
+            "green and blue alone, or followed by alpha."
+        )
+
+
+def _is_no_alpha(values):
+    top = {"f": 1, "b": 1}.get(values.dtype.kind, 65535 if values.dtype == np.uint16 else 255)
+    clear_or_opaque = np.mean((values == 0) | (values == top))
+    return clear_or_opaque < _HARDLY_ANY and values.min() < values.max()
 
 
 def _doubt_layout(found):
