@@ -424,10 +424,26 @@ def test_bad_files_are_named(tmp_path):
     assert_fails("https://x.org/a.jpg", "'https://x.org/a.jpg'", "URLs are not fetched")
     assert_fails(damaged, repr(str(damaged)), "truncated", "Replace")
     assert_fails(text, repr(str(text)), "not an image file", "Convert")
-    assert_fails(empty, repr(str(empty)), "not an image file")
+    assert_fails(empty, repr(str(empty)), "it is empty")
     assert_fails(tmp_path, repr(str(tmp_path)), "it is a directory", "List the files")
     assert_fails(str(tmp_path), "it is a directory")
     assert_fails(b"hello", "content of 5 bytes", "not an image file")
+    np.save(npy := io.BytesIO(), UPRIGHT)
+    for content, kind in {
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a": "a pointer of Git LFS",
+        b"<!DOCTYPE html><body><svg viewBox='0'></svg>404": "a page of HTML",
+        b'{"error": "not found"}': "JSON",
+        b"[]": "not an image file",
+        bytes(128) + b"DICM" + bytes(99): "a DICOM file",
+        npy.getvalue(): "a NumPy array",
+        b"PK\3\4" + bytes(99): "a zip archive",
+        b"\0\0\0\x20ftypisom" + bytes(99): "a film",
+        bytes(999): "not an image file",
+    }.items():
+        path = tmp_path / "other.png"
+        path.write_bytes(content)
+        assert_fails(path, repr(str(path)), kind)
+        assert_fails(content, f"content of {len(content)} bytes", kind)
     assert_fails(damaged.read_bytes(), "content of 2000 bytes", "truncated")
     assert_fails("nul\0byte.png", "null byte")
     assert len(str(assert_fails("iVBORw0KGgo" * 10_000))) < 1000

@@ -186,6 +186,8 @@ def test_paths_are_not_taken_for_base64():
         ({"bytes": b"?", "path": "cat.png"}, "content of 1 bytes of 'cat.png'"),
         ({"bytes": None, "path": "no/cat.png"}, "'no/cat.png' .*no such file"),
         ({"url": "x"}, r"dict with the keys \['url'\] .*a dict has 'bytes' or 'path'"),
+        (b"photos/cat 1.png", r"a path as bytes. Pass it as text: os.fsdecode\(path\)"),
+        (base64.b64encode(CONTENT[0]), r"base64 as bytes. Pass it as text: image.decode\(\)"),
         ("https://x.org/cat.png", "Download it, or embed it with embed_to"),
         ("photos/*.png", r"A pattern is no path: pass sorted\(Path\(folder\).glob\(pattern\)\)"),
     ],
@@ -198,6 +200,8 @@ def test_errors_say_what_to_do(image, message):
 
 
 def test_patterns_and_folders_are_answered(tmp_path):
+    with pytest.raises(ValueError, match=r"paths as text, got .*bytes .*X.astype\(str\)"):
+        as_image_list(np.array(FILES).astype("S"))
     for one in ("photos/*.png", str(tmp_path), tmp_path):
         with pytest.raises(ValueError, match=r"sorted\(Path\(folder\).glob.*load_folder"):
             as_image_list(one)

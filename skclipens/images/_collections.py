@@ -219,6 +219,10 @@ def _one_column(X):
 
 
 def _split_array(X):
+    if X.dtype.kind == "S":
+        raise ValueError(
+            f"Expected paths as text, got an array of bytes (dtype={X.dtype}): pass X.astype(str)."
+        )
     if X.dtype.kind in "OUT" and X.ndim in (1, 2):
         if X.ndim == 2 and X.shape[1] != 1:
             raise ValueError(

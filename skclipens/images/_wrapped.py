@@ -42,6 +42,11 @@ def unwrapped(image):
     return image
 
 
+def is_base64(content):
+    """Whether bytes are base64 of an image file, also if they were cut off."""
+    return _BASE64.fullmatch(content.decode("latin-1")) is not None
+
+
 def name_of(image):
     """The path by which an image is known, or None.
 
