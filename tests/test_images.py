@@ -18,7 +18,8 @@ from PIL import Image, ImageCms
 from skclipens.exceptions import ImageError
 from skclipens.images import as_image_list, load_image
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*nearly black")  # many pictures here are
+# Many pictures here are.
+pytestmark = pytest.mark.filterwarnings("ignore:.*nearly black", "ignore:.*no model sees anything")
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 # Upright: taller than wide, and no flip or rotation of it is itself.
@@ -156,6 +157,7 @@ def test_palette_with_and_without_transparency(tmp_path):
     assert pixels(hidden).tolist() == [[list(RED), list(WHITE)]]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", ".* of 2 x 1 pixels")
         assert pixels(partial).tolist() == [[list(RED), [204, 204, 255]]]
 
 

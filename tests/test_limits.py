@@ -302,9 +302,9 @@ def test_pictures_in_a_smaller_range_are_doubted_by_row(kind):
 @pytest.mark.parametrize(
     "image",
     [
-        np.zeros((4, 4), np.uint16),
-        np.full((4, 4), 7, np.uint8),
-        np.eye(4, dtype=bool),
+        np.zeros((8, 8), np.uint16),
+        np.full((8, 8), 7, np.uint8),
+        np.eye(8, dtype=bool),
         GREY.astype(np.uint16) * 17,
         _with_lamp(2),
         np.where(np.arange(4096).reshape(64, 64) == 99, 255, GREY // 16),
@@ -319,6 +319,14 @@ def test_other_pictures_are_not_doubted(image):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load_image(image)
+
+
+@pytest.mark.parametrize("size", [(7, 7), (200, 7)])
+def test_pictures_of_hardly_any_pixels_are_doubted(size):
+    image = Image.open(PICTURES[0]).convert("RGB").resize(size)
+    for one in (image, np.asarray(image), _file_of(image)):
+        with pytest.warns(UserWarning, match=f"row 1: .*: of {size[0]} x 7 pixels, on which"):
+            CLIPEmbedder("zoo/RN20").transform([PICTURES[0], one])
 
 
 def drawing(mode, ink, background=0):

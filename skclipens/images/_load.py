@@ -33,6 +33,7 @@ _TRANSPOSE = {
 _ORIENTATION_TAG = 0x0112
 _SIZE_TAGS = (0xA002, 0xA003)  # width and height
 _ON_THEIR_SIDE = (5, 6, 7, 8)
+_FEWEST_PIXELS = 8  # along a side
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 _pil_locks = [ForkLock() for _ in range(64)]
 _shared_files = ForkLock()
@@ -92,9 +93,9 @@ def load_image(image):
     --------
     >>> import numpy as np
     >>> from skclipens.images import load_image
-    >>> picture = load_image(np.full((2, 3), 0.4))
+    >>> picture = load_image(np.full((20, 30), 0.4))
     >>> picture.mode, picture.size, picture.getpixel((0, 0))
-    ('RGB', (3, 2), (102, 102, 102))
+    ('RGB', (30, 20), (102, 102, 102))
     >>> load_image("no_such_file.png")  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
     skclipens.exceptions.ImageError: 'no_such_file.png' cannot be read as an image: ...
@@ -267,6 +268,8 @@ def _picture_to_rgb(picture, name):
     if orientation in _TRANSPOSE:
         rgb = rgb.transpose(_TRANSPOSE[orientation])
     rgb.info.clear()
+    if min(rgb.size) < _FEWEST_PIXELS:
+        doubt(f"{name}: of {rgb.width} x {rgb.height} pixels, on which no model sees anything.")
     return rgb
 
 
