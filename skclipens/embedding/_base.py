@@ -106,7 +106,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         -----
         SuspectedMistakeWarning
             If Pillow warns about images, for example about damaged tags, or if the pixels of an
-            image are nearly black for their dtype; names the first image.
+            image are nearly black for their dtype; names the first image. If many images together
+            look wrong, such as arrays that were scrambled by ``reshape``, or one in all rows.
         """
         self._validate_params()
         self._doubt_changes()
