@@ -2,13 +2,22 @@
 
 import numpy as np
 import pytest
+from _said import said
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
-from skclipens import CLIPEmbedder, EmbeddingStore, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens import (
+    CascadeClassifier,
+    CLIPEmbedder,
+    EmbeddingStore,
+    MultiBackboneEmbedder,
+    make_backbone_pipeline,
+)
 from skclipens.backbones import load_backbone
 from skclipens.datasets import load_emoji
 from skclipens.embedding._encoder import image_model
+from skclipens.images import load_image
 
 PAIR = ["zoo/RN20", "zoo/ViT-16"]
 
@@ -51,6 +60,18 @@ def test_embeds_each_image_once_and_for_good(emoji, forwards, tmp_path):
     assert_allclose(make(tmp_path).transform(mixed), make(None).transform(mixed), atol=1e-6)
     assert forwards == dict.fromkeys(PAIR, 40 + 2 + len(mixed))
     assert EmbeddingStore(tmp_path).info()["entries"] == 2 * 22
+
+
+def test_doubts_about_pixels_are_said_each_time(emoji, tmp_path):
+    images = [load_image(path) for path in emoji.filenames[:3]]
+    images[1] = np.asarray(images[1].convert("L")).astype(np.uint16)
+    embedder = make(tmp_path)
+    estimator = LogisticRegression(max_iter=50)
+    cascade = CascadeClassifier(PAIR, embedder=CLIPEmbedder(cache=tmp_path), estimator=estimator)
+    cascade.set_params(cv=2).fit(emoji.filenames[::20], emoji.target[::20])
+    for call in (embedder.transform, embedder.transform, cascade.predict):
+        (text,) = said(call, images)
+        assert text.startswith("There are doubts about 1 images") and "In row 1: " in text
 
 
 def test_another_backbone_or_length_finds_what_is_there(emoji, forwards, tmp_path):

@@ -1,5 +1,7 @@
 """Tests of batches: of the threads that decode them, and of where they are embedded."""
 
+import io
+import tarfile
 import threading
 import time
 import warnings
@@ -163,8 +165,63 @@ def test_sequence_that_makes_its_images_on_demand():
     embedder.fit(images)
     assert images.read == 0
     found = embedder.transform(images)
-    assert images.read == 20
+    assert images.read == 22  # the first is looked at twice before
     np.testing.assert_allclose(found, embedder.transform([*images]), atol=1e-6)
+
+
+class Reader(io.BytesIO):
+    """A file that notes whether a thread is in it while another one is."""
+
+    inside, met = 0, False
+
+    def read(self, size=-1):
+        self.inside += 1
+        time.sleep(0.001)
+        self.met |= self.inside > 1
+        self.inside -= 1
+        return super().read(size)
+
+
+@pytest.mark.parametrize("base", [object, Sequence])
+def test_threads_take_items_of_a_dataset_in_turn(base):
+    reader = Reader(bytes(range(30)))
+
+    class Frames(base):
+        def __len__(self):
+            return 30
+
+        def __getitem__(self, i):
+            reader.seek(i)
+            return grey(reader.read(1)[0])
+
+    embedder = CLIPEmbedder("zoo/RN20", **FP32, n_jobs=8)
+    expected = embedder.transform([grey(i) for i in range(30)])
+    np.testing.assert_allclose(embedder.transform(Frames()), expected, atol=1e-6)
+    assert not reader.met
+
+
+@pytest.mark.parametrize("in_dataset", [False, True])
+def test_threads_read_pictures_of_one_file_in_turn(in_dataset, tmp_path):
+    files = [tmp_path / f"{i}.bmp" for i in range(len(FILES))]  # larger than a buffer
+    with tarfile.open(tmp_path / "all.tar", "w") as tar:
+        for file, emoji in zip(files, FILES, strict=True):
+            load_image(emoji).resize((200, 200)).save(file)
+            tar.add(file)
+    reader = Reader((tmp_path / "all.tar").read_bytes())
+    with tarfile.open(fileobj=reader) as tar:
+
+        class Members:
+            def __len__(self):
+                return len(FILES)
+
+            def __getitem__(self, i):
+                return Image.open(tar.extractfile(tar.getmembers()[i]))
+
+        images = Members() if in_dataset else [Members()[i] for i in range(len(FILES))]
+        embedder = CLIPEmbedder("zoo/RN20", **FP32, n_jobs=8)
+        found = embedder.transform(images)
+    np.testing.assert_allclose(found, embedder.transform(files), atol=1e-6)
+    assert not reader.met
 
 
 @pytest.mark.parametrize("n_jobs", [1, 3])

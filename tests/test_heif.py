@@ -48,5 +48,5 @@ def test_without_the_library_the_error_names_it(file, monkeypatch):
 
 
 def test_other_files_are_no_heic_files():
-    with pytest.raises(ImageError, match="not an image file"):
+    with pytest.raises(ImageError, match="it is a film"):
         load_image(io.BytesIO(b"\0\0\0\x1cftypmp42" + bytes(100)).getvalue())

@@ -18,7 +18,8 @@ from PIL import Image, ImageCms
 from skclipens.exceptions import ImageError
 from skclipens.images import as_image_list, load_image
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*nearly black")  # many pictures here are
+# Many pictures here are.
+pytestmark = pytest.mark.filterwarnings("ignore:.*nearly black", "ignore:.*no model sees anything")
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 # Upright: taller than wide, and no flip or rotation of it is itself.
@@ -156,6 +157,7 @@ def test_palette_with_and_without_transparency(tmp_path):
     assert pixels(hidden).tolist() == [[list(RED), list(WHITE)]]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", ".* of 2 x 1 pixels")
         assert pixels(partial).tolist() == [[list(RED), [204, 204, 255]]]
 
 
@@ -223,6 +225,33 @@ def test_16_bit_grey_in_every_pil_mode():
     pgm = b"P5 16 16 65535\n" + ramp.astype(">u2").tobytes()
     for image in (Image.fromarray(ramp), big_endian, wide, pgm, encode(wide, "TIFF")):
         np.testing.assert_array_equal(pixels(image)[..., 2], ramp // 257)
+
+
+@pytest.mark.parametrize("orientation", [6, 8])
+def test_a_picture_that_was_turned_in_memory_is_not_turned_again(orientation):
+    exif, (width, height) = Image.Exif(), (48, 32)
+    exif[0x0112] = orientation
+    exif.get_ifd(0x8769).update({0xA002: width, 0xA003: height})
+    stored = Image.open(io.BytesIO(encode(Image.fromarray(STORED[orientation]), exif=exif)))
+    np.testing.assert_array_equal(pixels(stored), UPRIGHT)
+    np.testing.assert_array_equal(pixels(stored.convert("RGB")), UPRIGHT)
+    turned = stored.rotate({6: 270, 8: 90}[orientation], expand=True)
+    np.testing.assert_array_equal(pixels(turned), UPRIGHT)
+    small = stored.resize((24, 16), Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(pixels(small), UPRIGHT[::2, ::2])
+    assert load_image(stored.resize((40, 40))).getpixel((5, 5)) == RED
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_file_in_which_0_is_white(dtype):
+    ramp = np.linspace(0, np.iinfo(dtype).max, 256).astype(dtype).reshape(16, 16)
+    content = encode(Image.fromarray(ramp), "TIFF")
+    photometric = struct.pack("<HHI", 262, 3, 1)
+    assert content.count(photometric + b"\1") == 1
+    negative = content.replace(photometric + b"\1", photometric + b"\0")
+    np.testing.assert_array_equal(pixels(negative), 255 - pixels(content))
+    opened = Image.open(io.BytesIO(negative))
+    np.testing.assert_array_equal(pixels(opened), 255 - pixels(content))
 
 
 def test_mode_i_that_was_made_of_8_bit_grey_stays_as_it_is():
@@ -397,10 +426,26 @@ def test_bad_files_are_named(tmp_path):
     assert_fails("https://x.org/a.jpg", "'https://x.org/a.jpg'", "URLs are not fetched")
     assert_fails(damaged, repr(str(damaged)), "truncated", "Replace")
     assert_fails(text, repr(str(text)), "not an image file", "Convert")
-    assert_fails(empty, repr(str(empty)), "not an image file")
+    assert_fails(empty, repr(str(empty)), "it is empty")
     assert_fails(tmp_path, repr(str(tmp_path)), "it is a directory", "List the files")
     assert_fails(str(tmp_path), "it is a directory")
     assert_fails(b"hello", "content of 5 bytes", "not an image file")
+    np.save(npy := io.BytesIO(), UPRIGHT)
+    for content, kind in {
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a": "a pointer of Git LFS",
+        b"<!DOCTYPE html><body><svg viewBox='0'></svg>404": "a page of HTML",
+        b'{"error": "not found"}': "JSON",
+        b"[]": "not an image file",
+        bytes(128) + b"DICM" + bytes(99): "a DICOM file",
+        npy.getvalue(): "a NumPy array",
+        b"PK\3\4" + bytes(99): "a zip archive",
+        b"\0\0\0\x20ftypisom" + bytes(99): "a film",
+        bytes(999): "not an image file",
+    }.items():
+        path = tmp_path / "other.png"
+        path.write_bytes(content)
+        assert_fails(path, repr(str(path)), kind)
+        assert_fails(content, f"content of {len(content)} bytes", kind)
     assert_fails(damaged.read_bytes(), "content of 2000 bytes", "truncated")
     assert_fails("nul\0byte.png", "null byte")
     assert len(str(assert_fails("iVBORw0KGgo" * 10_000))) < 1000

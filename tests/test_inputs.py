@@ -115,6 +115,27 @@ def test_a_dataset_is_asked_for_each_image_once():
     assert sorted(asked) == list(range(len(PICTURES)))
 
 
+class Damaged(Pairs):
+    """A dataset whose second file was cut short."""
+
+    def __getitem__(self, i):
+        return Image.open(io.BytesIO(CONTENT[i][: 99 if i == 1 else None])).convert("RGB"), i % 2
+
+
+def test_an_item_that_a_dataset_does_not_give_is_named(tmp_path):
+    message = "row 1: item 1 of the Damaged cannot be read as an image: OSError: .*truncated"
+    for cache in (None, tmp_path):
+        embedder = CLIPEmbedder("zoo/RN20", cache=cache)
+        with pytest.raises(ImageError, match=message):
+            embedder.transform(Damaged())
+        found = embedder.set_params(on_error="nan").transform(Damaged())
+        assert np.flatnonzero(np.isnan(found).all(axis=1)).tolist() == [1]
+    assert len(list(as_image_list(Pairs()))) == len(PICTURES)
+    clf = make_backbone_pipeline("zoo/RN20", head="linear", on_error="nan", calibrate=False)
+    with pytest.warns(UserWarning, match="cannot be read.*: row 1. Row 1: OSError: .*truncated"):
+        clf.fit(Damaged(), ["odd" if i % 2 else "even" for i in range(len(PICTURES))])
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WebP", "TIFF"])
 def test_base64_and_data_urls(kind):
     content = encoded(PICTURES[0], kind)
@@ -166,6 +187,8 @@ def test_paths_are_not_taken_for_base64():
         ({"bytes": None, "path": "no/cat.png"}, "'no/cat.png' .*no such file"),
         ({"url": "x"}, r"dict with the keys \['url'\] .*a dict has 'bytes' or 'path'"),
         ("file:///cat.png", "Write its path, without 'file://'"),
+        (b"photos/cat 1.png", r"a path as bytes. Pass it as text: os.fsdecode\(path\)"),
+        (base64.b64encode(CONTENT[0]), r"base64 as bytes. Pass it as text: image.decode\(\)"),
         ("https://x.org/cat.png", "Download it, or embed it with embed_to"),
         ("photos/*.png", r"A pattern is no path: pass sorted\(Path\(folder\).glob\(pattern\)\)"),
     ],
@@ -178,6 +201,8 @@ def test_errors_say_what_to_do(image, message):
 
 
 def test_patterns_and_folders_are_answered(tmp_path):
+    with pytest.raises(ValueError, match=r"paths as text, got .*bytes .*X.astype\(str\)"):
+        as_image_list(np.array(FILES).astype("S"))
     for one in ("photos/*.png", str(tmp_path), tmp_path):
         with pytest.raises(ValueError, match=r"sorted\(Path\(folder\).glob.*load_folder"):
             as_image_list(one)

@@ -11,24 +11,29 @@ class ForkLock:
     """A lock, used by ``with``, that is open in a process which was forked while it was held.
 
     A forked process has only one thread of its parent: what others held is never released there.
+
+    Parameters
+    ----------
+    reentrant : bool, default=False
+        Whether the thread that holds it may take it again.
     """
 
-    def __init__(self):
+    def __init__(self, reentrant=False):
+        self._make = threading.RLock if reentrant else threading.Lock
         self._renew()
         _locks.add(self)
 
     def _renew(self):
-        self._lock, self._held = threading.Lock(), None
+        self._lock, self._held = self._make(), []
 
     def __enter__(self):
         lock = self._lock
         lock.acquire()
-        self._held = lock
+        self._held.append(lock)
 
     def __exit__(self, *error):
-        held, self._held = self._held, None
-        if held is not None:  # None where the process was forked in between
-            held.release()
+        if self._held:  # empty where the process was forked in between
+            self._held.pop().release()
 
 
 def _renew_all():

@@ -10,15 +10,10 @@ import re
 from functools import cache
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
+from .._utils._foreign import kind_of
+
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _N_LEGACY_PICKLES = 5  # magic number, version, system, tensors, keys of their storages
-_FOREIGN = {
-    b"\x93NUMPY": "a NumPy array",
-    b"\x89HDF": "an HDF5 file",
-    b"GGUF": "a GGUF file",
-    b"version https://git-lfs": "a pointer of Git LFS, whose file was not fetched (git lfs pull)",
-    b"<": "a page of HTML or XML, as of a download that failed",
-}
 _ITEM_SIZES = {
     **dict.fromkeys(("ComplexDoubleStorage",), 16),
     **dict.fromkeys(("DoubleStorage", "LongStorage", "ComplexFloatStorage"), 8),
@@ -56,8 +51,7 @@ def check_weights(file):
             stream.seek(0)
             _check_pickles(stream, file.stat().st_size)
         else:
-            kind = (name for magic, name in _FOREIGN.items() if start.startswith(magic))
-            raise ValueError(f"it is {next(kind, 'of no known format')}. {_ADVICE}.")
+            raise ValueError(f"it is {kind_of(start) or 'of no known format'}. {_ADVICE}.")
 
 
 def is_archive(file):

@@ -16,6 +16,7 @@ from ..backbones._available import check_available
 from ..backbones._devices import resolve_device, resolve_precision
 from ..backbones._prompts import check_templates, check_texts
 from ..images import as_image_list
+from ..images._many import doubt_images
 from ..images._pillow_warnings import recorded, warn_of
 from ..images._views import VIEWS
 from ._plan import FEATURES, plan_blocks
@@ -80,8 +81,9 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         X : collection of n images
             A list, array, Series or one-column frame of paths, bytes of encoded files, PIL images,
             arrays or tensors; see :func:`skclipens.images.load_image`. An array of shape
-            (n, H, W, 3) and a tensor of shape (n, 3, H, W) are batches of images. Of another
-            sequence that makes its items on demand, threads take one item at a time.
+            (n, H, W, 3) and a tensor of shape (n, 3, H, W) are batches of images. Of a dataset, or
+            another sequence that makes its items on demand, one item is taken at a time, by threads
+            that decode and resize them at the same time.
 
         Returns
         -------
@@ -104,12 +106,14 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         -----
         SuspectedMistakeWarning
             If Pillow warns about images, for example about damaged tags, or if the pixels of an
-            image are nearly black for their dtype; names the first image.
+            image are nearly black for their dtype; names the first image. If many images together
+            look wrong, such as arrays that were scrambled by ``reshape``, or one in all rows.
         """
         self._validate_params()
         self._doubt_changes()
         check_column(self, X, reset=False)
         images = as_image_list(X)
+        doubt_images(images)
         embeddings, notes = self._transform(images)
         warn_of(notes, images)
         return embeddings
@@ -127,7 +131,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         with progress(len(images), self.verbose) as bar, recorded():
             embed = partial(self._embed, images, blocks, devices, precision, bar, notes)
             models = models_of(blocks, precision, self.decode, store)
-            embeddings = embed_with_store(store, images, models, embed)
+            embeddings = embed_with_store(store, images, models, embed, notes=notes)
             bar.update(len(images) - bar.n)
         if self.normalize:
             normalize_blocks(embeddings, side_by_side([block.width for block in blocks]))

@@ -7,6 +7,8 @@ from .._utils._sklearn import safe_indexing
 from .._utils._validation import column_of_labels, unlabeled_rows
 from .._utils._warnings import warn
 from ..exceptions import ImageError
+from ..images import load_image
+from ..images._pillow_warnings import recorded
 from ..images._wrapped import row_named
 
 
@@ -113,7 +115,7 @@ def warn_of_gaps(gaps, what, images, all_may_be=False, labels=None):
     rows = np.flatnonzero(gaps).tolist()
     if not rows:
         return
-    named = listed(rows, write=lambda row: row_named(row, images))
+    named = listed(rows, write=lambda row: row_named(row, images)) + _reason(rows, images)
     if len(rows) == len(gaps) and not all_may_be:
         raise ImageError(f"None of the {len(gaps)} images can be read: {named}.")
     lost = _classes_lost(gaps, labels)
@@ -121,6 +123,17 @@ def warn_of_gaps(gaps, what, images, all_may_be=False, labels=None):
     warn(
         f"{len(rows)} of {len(gaps)} images cannot be read and {what}: {named}.{more}", UserWarning
     )
+
+
+def _reason(rows, images):
+    """Why the first of some images cannot be read, which is looked at again."""
+    try:
+        if images is not None:
+            with recorded():
+                load_image(images[rows[0]])
+    except ImageError as error:
+        return f". Row {rows[0]}: {str(getattr(error, 'reason', error)).rstrip('.')}"
+    return ""
 
 
 def _classes_lost(gaps, labels):

@@ -17,7 +17,7 @@ from ..images._wrapped import unwrapped
 
 # Raise it whenever the same file gives another embedding: other rules of `load_image`, another
 # resize. All rows that were stored before are then left unused, and evicted in time.
-PREPROCESS_VERSION = 1
+PREPROCESS_VERSION = 2
 
 # With decode="auto", sides of a picture have at least this many times the pixels of what it is
 # resized to: see benchmarks/decoding.py.
@@ -110,7 +110,7 @@ def keys_and_stamps(images, store):
     return [files.get(stamp) if stamp else key for key, stamp in zip(keys, stamps)], stamps
 
 
-def keys_ahead(images, parts, store):
+def keys_ahead(images, parts, store, notes):
     """Yield keys and stamps of parts of the images; a thread works on those that come next.
 
     Parameters
@@ -119,6 +119,8 @@ def keys_ahead(images, parts, store):
     parts : iterable of sequence of int
         Rows.
     store : EmbeddingStore
+    notes : dict
+        Where doubts about images go, by row: those that are stored are not decoded again.
 
     Yields
     ------
@@ -132,7 +134,7 @@ def keys_ahead(images, parts, store):
         while True:
             # No more than these: a file is best decoded while the system still has it in memory.
             while len(begun) < 2 and (rows := next(parts, None)) is not None:
-                begun.append((rows, pool.submit(_keys_of_part, images, rows, store)))
+                begun.append((rows, pool.submit(_keys_of_part, images, rows, store, notes)))
             if not begun:
                 return
             rows, future = begun.popleft()
@@ -141,9 +143,22 @@ def keys_ahead(images, parts, store):
         pool.shutdown(cancel_futures=True)
 
 
-def _keys_of_part(images, rows, store):
-    with recorded():  # Pillow's warnings are shown when the images are embedded
-        return keys_and_stamps((images[row] for row in rows), store)
+def _keys_of_part(images, rows, store, notes):
+    with recorded() as texts:
+        taken = _noting(images, rows, texts, notes)
+        return keys_and_stamps(taken, store)
+
+
+def _noting(images, rows, texts, notes):
+    """Yield images, and note what whoever takes them has recorded of each."""
+    for row in rows:
+        n = len(texts)
+        try:
+            yield images[row]
+        except ImageError:  # a dataset does not give it, which is said when it is embedded
+            yield None
+        if len(texts) > n:
+            notes[row] = texts[n:]
 
 
 def _path_or_content(image):

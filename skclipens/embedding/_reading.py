@@ -36,7 +36,7 @@ def models_of(blocks, precision, decode, store):
     return [(block_key(block, precision, decode, store), block.width) for block in blocks]
 
 
-def embed_with_store(store, images, models, compute, known=None):
+def embed_with_store(store, images, models, compute, known=None, notes=None):
     """Take embeddings from a store, if there is one, and compute and store those that it lacks.
 
     Each distinct image is computed once, and only by the models that lack it. Results are stored
@@ -59,6 +59,8 @@ def embed_with_store(store, images, models, compute, known=None):
         NaN.
     known : tuple of lists, default=None
         What :func:`keys_and_stamps` gives. None: a thread makes keys while others are embedded.
+    notes : dict, default=None
+        Where doubts about images go that are known by their pixels, by row.
 
     Returns
     -------
@@ -76,7 +78,7 @@ def embed_with_store(store, images, models, compute, known=None):
         for done, rows in compute(range(len(images)), range(len(models))):
             values[done] = rows
         return values
-    table = _Table(store, images, models, known)
+    table = _Table(store, images, models, known, {} if notes is None else notes)
     with closing(table.lacking_all()) as lacking:
         first = next(lacking, None)
         if first is not None:
@@ -97,10 +99,10 @@ def _empty_table(images, models):
 class _Table:
     """The table that is filled, and what is known of its images so far."""
 
-    def __init__(self, store, images, models, known):
+    def __init__(self, store, images, models, known, notes):
         ends = np.cumsum([width for _, width in models])
         self.store, self.images, self.models = store, images, models
-        self.known = known
+        self.known, self.notes = known, notes
         self.blocks = [np.arange(end - width, end) for end, (_, width) in zip(ends, models)]
         self.values = _empty_table(images, models)
         self.keys, self.stamps = [], []
@@ -113,7 +115,8 @@ class _Table:
         if self.known is not None:
             yield from self._look_up(range(len(self.images)), *self.known)
             return
-        with closing(keys_ahead(self.images, _parts(len(self.images)), self.store)) as parts:
+        parts = _parts(len(self.images))
+        with closing(keys_ahead(self.images, parts, self.store, self.notes)) as parts:
             for part in parts:
                 yield from self._look_up(*part)
 

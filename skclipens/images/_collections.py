@@ -7,9 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from .._utils._locks import ForkLock
 from .._utils._missing import without_mask
 from .._utils._warnings import warn
-from ._load import CHANNELS, is_tensor
+from ..exceptions import ImageError
+from ._errors import image_error
+from ._limits import refusal
+from ._load import CHANNELS, is_tensor, shares_file
+
+# The thread that reads a dataset may read another one, of which it is made.
+_locks = [ForkLock(reentrant=True) for _ in range(64)]
 
 
 def as_image_list(X):
@@ -32,8 +39,8 @@ def as_image_list(X):
     -------
     items : sequence of length n
         What each item may be is said in :func:`load_image`. Items of an array or tensor are
-        views. A sequence that is no list or tuple is returned as it is, and a dataset gives its
-        items on demand; anything else becomes a list.
+        views. A dataset, and a sequence that is no list or tuple, gives its items on demand, in
+        whatever thread, but one at a time; anything else becomes a list.
 
     Raises
     ------
@@ -73,10 +80,10 @@ def as_image_list(X):
         items = _split_array(X if np.ma.isMaskedArray(X) else np.asarray(X))
     elif isinstance(X, (list, tuple)):
         items = list(X)
-    elif isinstance(X, Sequence):
-        items = X  # it may make its items on demand, and all at once may not fit in memory
-    elif _is_dataset(X):
-        items = ImagesOfDataset(X)
+    elif isinstance(X, OnDemand):
+        items = X
+    elif _is_dataset(X):  # all items at once may not fit in memory
+        items = OnDemand(X) if isinstance(X, Sequence) else ImagesOfDataset(X)
     else:
         raise ValueError(
             "Expected a list, array, tensor, frame column or dataset of images, got "
@@ -109,13 +116,19 @@ def _doubt_frames(items):
             return
 
 
-class ImagesOfDataset(Sequence):
-    """Images of a dataset of torch, each when it is asked for.
+class OnDemand(Sequence):
+    """Images of a dataset, each when it is asked for, and never two at a time.
+
+    Datasets may have one open file, in which a thread would seek while another one reads.
 
     Parameters
     ----------
     dataset : object with ``__getitem__`` and ``__len__``
-        Of items that are tuples or lists, the first entry is the image.
+
+    Raises
+    ------
+    ImageError
+        By an item that the dataset does not give; says why.
     """
 
     def __init__(self, dataset):
@@ -125,7 +138,32 @@ class ImagesOfDataset(Sequence):
         return len(self.dataset)
 
     def __getitem__(self, i):
-        item = self.dataset[i]
+        if i >= len(self):  # how an iteration ends
+            raise IndexError(i)
+        try:
+            with _locks[id(self.dataset) // 16 % len(_locks)]:
+                return self._read(i)
+        except (ImageError, MemoryError):
+            raise
+        except Exception as error:  # by whatever the dataset reads its files
+            name = f"item {i} of the {type(self.dataset).__name__}"
+            reason = f"{type(error).__name__}: {str(error).rstrip('.')}"
+            raise image_error(name, reason, "Replace the file or drop the row.") from error
+
+    def _read(self, i):
+        item = self._image_of(self.dataset[i])
+        if isinstance(item, Image.Image) and shares_file(item) and not refusal(item):
+            item.load()
+        return item
+
+    def _image_of(self, item):
+        return item
+
+
+class ImagesOfDataset(OnDemand):
+    """Images of a dataset of torch: of items that are tuples or lists, the first entries."""
+
+    def _image_of(self, item):
         return item[0] if isinstance(item, (tuple, list)) else item
 
 
@@ -182,6 +220,10 @@ def _one_column(X):
 
 
 def _split_array(X):
+    if X.dtype.kind == "S":
+        raise ValueError(
+            f"Expected paths as text, got an array of bytes (dtype={X.dtype}): pass X.astype(str)."
+        )
     if X.dtype.kind in "OUT" and X.ndim in (1, 2):
         if X.ndim == 2 and X.shape[1] != 1:
             raise ValueError(

@@ -4,5 +4,7 @@ from ..exceptions import ImageError
 
 
 def image_error(name, reason, advice):
-    """The error of an image that has this name."""
-    return ImageError(f"{name} cannot be read as an image: {reason}. {advice}")
+    """The error of an image that has this name, with the reason alone as an attribute."""
+    error = ImageError(f"{name} cannot be read as an image: {reason}. {advice}")
+    error.reason = reason
+    return error

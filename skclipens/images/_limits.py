@@ -6,6 +6,9 @@ import stat
 
 from PIL import Image
 
+from .._utils._foreign import kind_of
+from ._wrapped import is_base64
+
 _DRAWN = "it can hold a program, so it is not drawn here. Convert it to PNG, or drop the row"
 _DRAWN_BY_OTHERS = {"EPS"}  # Pillow opens these, and has another program draw them
 _SIGNS = {
@@ -13,6 +16,12 @@ _SIGNS = {
     re.compile(rb"\A\s*%PDF"): "a PDF document",
     re.compile(rb"\A\x1f\x8b"): "a compressed file, as of SVGZ",
 }
+_HTML = re.compile(rb"\s*<(!doctype html|html)", re.I)
+_NAME = re.compile(rb"[^\0-\x1f<]{1,1000}\.[A-Za-z0-9]{2,5}")
+_UNKNOWN = (
+    "not an image file, or of a format that Pillow cannot read",
+    "Convert it, say to PNG, or drop the row.",
+)
 
 
 def refusal(picture):
@@ -55,12 +64,18 @@ def refusal_of_format(source):
     try:
         start = start_of(source, 4096)
     except OSError:
-        start = b""
-    for sign, kind in _SIGNS.items():
-        if sign.search(start):
-            return f"it is {kind}", f"{_DRAWN[0].upper()}{_DRAWN[1:]}."
-    reason = "not an image file, or of a format that Pillow cannot read"
-    return reason, "Convert it, say to PNG, or drop the row."
+        return _UNKNOWN
+    drawn = (kind for sign, kind in _SIGNS.items() if sign.search(start))
+    if not _HTML.match(start) and (kind := next(drawn, None)):  # a page may have drawings, too
+        return f"it is {kind}", f"{_DRAWN[0].upper()}{_DRAWN[1:]}."
+    if not isinstance(source, (str, os.PathLike)):
+        if _NAME.fullmatch(start):
+            return "it is a path as bytes", "Pass it as text: os.fsdecode(path)."
+        if is_base64(start):
+            return "it is base64 as bytes", "Pass it as text: image.decode()."
+    if kind := kind_of(start):
+        return f"it is {kind}", "Replace the file or drop the row."
+    return _UNKNOWN
 
 
 def start_of(source, n_bytes):

@@ -4,9 +4,10 @@ import io
 import os
 import reprlib
 import sys
+from contextlib import nullcontext
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from .._utils._locks import ForkLock
 from .._utils._missing import is_missing
@@ -16,6 +17,7 @@ from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
 from ._pillow_warnings import doubt
 from ._protocols import is_url
+from ._ranges import DARK, check_range, deep_grey, doubt_dark, to_uint8
 from ._reduced import EXACT, Picture, reduction_of
 from ._wrapped import name_of, unwrapped
 
@@ -29,21 +31,23 @@ _TRANSPOSE = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION_TAG = 0x0112
+_SIZE_TAGS = (0xA002, 0xA003)  # width and height
 _ON_THEIR_SIDE = (5, 6, 7, 8)
+_FEWEST_PIXELS = 8  # along a side
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 _pil_locks = [ForkLock() for _ in range(64)]
-_DARK = 1 / 15.9  # of the range: 12-bit values in 16 bits are below it, and 0 to 16 in 8 bits
-_ROUNDING = 1e-3  # of the range of floats; less than half a step of 8 bits
+_shared_files = ForkLock()
 _KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
 
 
 def load_image(image):
     """Turn one image, in whatever form, into the RGB picture that a viewer shows.
 
-    Files and PIL images may have any mode. EXIF orientation is applied, also that of a PIL
-    image which still carries it. Transparent pixels are laid on white. 16-bit grey is scaled
-    to 8 bits. Of an animation, a file or bytes give the first frame and a PIL image the
-    current one. Embedded colour profiles (ICC) are ignored, as in CLIP's own preprocessing.
+    Files and PIL images may have any mode. EXIF orientation is applied, also that of a PIL image
+    which still carries it, unless its size shows that it was turned since. Transparent pixels are
+    laid on white. 16-bit grey is scaled to 8 bits. Of an animation, a file or bytes give the first
+    frame and a PIL image the current one. Embedded colour profiles (ICC) are ignored, as in CLIP's
+    own preprocessing.
 
     Parameters
     ----------
@@ -89,9 +93,9 @@ def load_image(image):
     --------
     >>> import numpy as np
     >>> from skclipens.images import load_image
-    >>> picture = load_image(np.full((2, 3), 0.4))
+    >>> picture = load_image(np.full((20, 30), 0.4))
     >>> picture.mode, picture.size, picture.getpixel((0, 0))
-    ('RGB', (3, 2), (102, 102, 102))
+    ('RGB', (30, 20), (102, 102, 102))
     >>> load_image("no_such_file.png")  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
     skclipens.exceptions.ImageError: 'no_such_file.png' cannot be read as an image: ...
@@ -183,9 +187,17 @@ def _read(source, name, sides, also):
 def _read_opened(picture, name):
     _check_limits(picture, name)
     # Pillow reads an opened file on its first use. Two threads must not do that at once, and the
-    # same object may stand in several rows.
-    with _pil_locks[id(picture) // 16 % len(_pil_locks)]:
+    # same object may stand in several rows, or several may be parts of one file, such as a tar.
+    own = _pil_locks[id(picture) // 16 % len(_pil_locks)]
+    with own, _shared_files if shares_file(picture) else nullcontext():
         return Picture.whole(_picture_to_rgb(picture, name))
+
+
+def shares_file(picture):
+    """Whether an opened PIL image is yet to be read from a file that others may read, too."""
+    file = getattr(picture, "fp", None)
+    has_name = bool(getattr(picture, "filename", ""))
+    return file is not None and not has_name and not isinstance(file, io.BytesIO)
 
 
 def _read_file(source, name, sides, also):
@@ -246,7 +258,7 @@ def _picture_to_rgb(picture, name):
     picture.load()  # first: TIFF is turned upright, and its orientation tag dropped, here
     orientation = _orientation(picture)
     if picture.mode == "F" or picture.mode.startswith("I"):
-        rgb = _deep_grey(picture, name).convert("RGB")
+        rgb = deep_grey(picture, name).convert("RGB")
     elif picture.has_transparency_data:
         # Pillow reads premultiplied grey ("La") only into "LA".
         rgba = (picture.convert("LA") if picture.mode == "La" else picture).convert("RGBA")
@@ -258,13 +270,15 @@ def _picture_to_rgb(picture, name):
     if orientation in _TRANSPOSE:
         rgb = rgb.transpose(_TRANSPOSE[orientation])
     rgb.info.clear()
+    if min(rgb.size) < _FEWEST_PIXELS:
+        doubt(f"{name}: of {rgb.width} x {rgb.height} pixels, on which no model sees anything.")
     return rgb
 
 
 def _doubt_blank(rgb, rgba, name):
     """Warn of a picture of which nothing is left on white, such as a white drawing."""
     least_opaque, most_opaque = rgba.getextrema()[3]
-    if 0 < most_opaque < 255 * _DARK:
+    if 0 < most_opaque < 255 * DARK:
         doubt(
             f"{name}: nearly white, as its alpha is at most {most_opaque} of 255. If alpha is "
             "meant in a smaller range, scale it."
@@ -279,28 +293,16 @@ def _doubt_blank(rgb, rgba, name):
 
 def _orientation(picture):
     try:
-        return picture.getexif().get(_ORIENTATION_TAG)
+        exif = picture.getexif()
+        orientation = exif.get(_ORIENTATION_TAG)
+        if picture.format is None and orientation in _ON_THEIR_SIDE:
+            of_file = exif.get_ifd(ExifTags.IFD.Exif)
+            width, height = (of_file.get(tag) for tag in _SIZE_TAGS)
+            if width != height and picture.size == (height, width):
+                return None  # it was turned in memory, and has kept its tags
+        return orientation
     except Exception:  # viewers show a picture with broken metadata as it is stored
         return None
-
-
-def _deep_grey(picture, name):
-    """8-bit grey of the modes I, I;16* and F, which Pillow itself would clip at 255."""
-    pixels = np.asarray(picture)
-    if picture.mode == "F":
-        _check_range(pixels, 255, name, "mode F must lie in [0, 1] or [0, 255]")
-        top = 1 if pixels.max() <= 1 else 255
-        _doubt_dark(pixels, top, name)
-        grey = _to_uint8(pixels / top)
-    elif picture.mode == "I" and picture.format is None and _is_within(pixels, 255):
-        grey = pixels.astype(np.uint8)  # Pillow keeps values of 8-bit grey that it converts
-    else:
-        _check_range(pixels, 65535, name, f"mode {picture.mode} must lie in [0, 65535]")
-        _doubt_dark(pixels, 65535, name)
-        grey = _to_uint8(pixels.astype(np.uint16))
-        if "transparency" in picture.info:
-            grey[pixels == picture.info["transparency"]] = 255
-    return Image.fromarray(grey)
 
 
 def _tensor_to_rgb(tensor, name):
@@ -332,13 +334,13 @@ def _array_to_rgb(array, name):
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype.kind == "f":
         rule = f"{array.dtype} must lie in [0, 1]: scale them, and do not normalise"
-        _check_range(array, 1, name, rule)
+        check_range(array, 1, name, rule)
     elif array.dtype.kind != "b" and array.dtype != np.uint16:
-        _check_range(array, 255, name, f"{array.dtype} must lie in [0, 255]")
+        check_range(array, 255, name, f"{array.dtype} must lie in [0, 255]")
     if array.dtype.kind != "b":
         top = {"f": 1}.get(array.dtype.kind, 65535 if array.dtype == np.uint16 else 255)
-        _doubt_dark(array[..., :3] if array.ndim == 3 else array, top, name)
-    pixels = _to_uint8(array)
+        doubt_dark(array[..., :3] if array.ndim == 3 else array, top, name)
+    pixels = to_uint8(array)
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
     return _picture_to_rgb(Image.fromarray(pixels), name)
@@ -346,36 +348,3 @@ def _array_to_rgb(array, name):
 
 def _wrong_layout(name, rule, swap):
     return image_error(name, rule, f"Pass image.{swap}." if swap else "A grey one may have none.")
-
-
-def _check_range(pixels, top, name, rule):
-    if not _is_within(pixels, top):
-        low, high = pixels.min(), pixels.max()
-        raise image_error(name, f"values run from {low:g} to {high:g}", f"Pixels of {rule}.")
-
-
-def _is_within(pixels, top):
-    # What rounding leaves outside becomes 0 or 255 all the same.
-    spare = _ROUNDING * top if pixels.dtype.kind == "f" else 0
-    return pixels.min() >= -spare and pixels.max() <= top + spare  # not so for NaN
-
-
-def _doubt_dark(pixels, top, name):
-    """Warn of pixels that are nearly black: they may be meant in a smaller range."""
-    largest = pixels.max()
-    if largest < top * _DARK and pixels.min() < largest:
-        doubt(
-            f"{name}: nearly black, as its largest value is {largest:g} in a range of [0, {top}]. "
-            "If its values are meant in a smaller range, scale them."
-        )
-
-
-def _to_uint8(pixels):
-    """Pixels already in the range of their dtype, as uint8."""
-    if pixels.dtype.kind == "f":
-        return np.rint(pixels.astype(np.float32) * 255).astype(np.uint8)
-    if pixels.dtype == np.uint16:
-        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if pixels.dtype.kind == "b":
-        return pixels.astype(np.uint8) * np.uint8(255)
-    return pixels.astype(np.uint8)

@@ -7,6 +7,7 @@ import reprlib
 from base64 import b64decode
 from urllib.parse import unquote_to_bytes
 
+from ..exceptions import ImageError
 from ._errors import image_error
 
 # How the base64 code of a JPEG, PNG, GIF, WebP or TIFF file begins. All are letters of a path, too,
@@ -39,6 +40,11 @@ def unwrapped(image):
         if _BASE64.fullmatch(image):
             return _decoded(image)
     return image
+
+
+def is_base64(content):
+    """Whether bytes are base64 of an image file, also if they were cut off."""
+    return _BASE64.fullmatch(content.decode("latin-1")) is not None
 
 
 def name_of(image):
@@ -74,7 +80,10 @@ def row_named(row, images=None):
     -------
     str
     """
-    name = None if images is None else name_of(images[row])
+    try:
+        name = None if images is None else name_of(images[row])
+    except ImageError:  # a dataset does not give it
+        name = None
     return f"row {row}" if name is None else f"row {row} ({name!r})"
 
 

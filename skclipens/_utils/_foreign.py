@@ -1,0 +1,32 @@
+"""What a file is that is none of those wanted, by how it begins."""
+
+import re
+
+_SIGNS = {
+    rb"\Z": "empty",
+    rb"\x93NUMPY": "a NumPy array",
+    rb"\x89HDF": "an HDF5 file",
+    rb"GGUF": "a GGUF file",
+    rb"PK\x03\x04": "a zip archive",
+    rb".{128}DICM": "a DICOM file",
+    rb".{4}ftyp(isom|iso\d|mp4\d|M4V|qt|3g|avc1|dash|MSNV)|RIFF.{4}AVI|\x1aE\xdf\xa3": "a film",
+    rb"version https://git-lfs": "a pointer of Git LFS, whose file was not fetched (git lfs pull)",
+    rb"\s*<": "a page of HTML or XML, as of a download that failed",
+    rb"\s*(\{\s*[\"}]|\[\s*[\"\[{\d])": "JSON, as of a download that failed",
+}
+
+
+def kind_of(start):
+    """The kind of a file, as in "it is a NumPy array", or None where it is not known.
+
+    Parameters
+    ----------
+    start : bytes
+        Its first bytes; of DICOM, 132 are needed.
+
+    Returns
+    -------
+    str or None
+    """
+    found = (kind for sign, kind in _SIGNS.items() if re.match(sign, start, re.DOTALL))
+    return next(found, None)

@@ -1,0 +1,85 @@
+"""Pixels in the range of their dtype, as 8 bits; and those that seem to be meant in another one."""
+
+import numpy as np
+from PIL import Image
+
+from ._errors import image_error
+from ._pillow_warnings import doubt
+
+DARK = 1 / 15.9  # of the range: 12-bit values in 16 bits are below it, and 0 to 16 in 8 bits
+_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0  # a tag of TIFF
+_FEW = 1e-3  # of the pixels
+_ROUNDING = 1e-3  # of the range of floats; less than half a step of 8 bits
+
+
+def deep_grey(picture, name):
+    """8-bit grey of the modes I, I;16* and F, which Pillow itself would clip at 255."""
+    pixels = np.asarray(picture)
+    if picture.mode == "F":
+        check_range(pixels, 255, name, "mode F must lie in [0, 1] or [0, 255]")
+        top = 1 if pixels.max() <= 1 else 255
+        doubt_dark(pixels, top, name)
+        grey = to_uint8(pixels / top)
+    elif picture.mode == "I" and picture.format is None and _is_within(pixels, 255):
+        grey = pixels.astype(np.uint8)  # Pillow keeps values of 8-bit grey that it converts
+    else:
+        check_range(pixels, 65535, name, f"mode {picture.mode} must lie in [0, 65535]")
+        pixels = 65535 - pixels if _is_negative(picture) else pixels
+        doubt_dark(pixels, 65535, name)
+        grey = to_uint8(pixels.astype(np.uint16))
+        if "transparency" in picture.info:
+            grey[pixels == picture.info["transparency"]] = 255
+    return Image.fromarray(grey)
+
+
+def _is_negative(picture):
+    """Whether 0 is white, which Pillow heeds in TIFF files of 8 bits, and of 16 does not."""
+    return (
+        picture.format == "TIFF"
+        and picture.mode.startswith("I;16")
+        and picture.tag_v2.get(_PHOTOMETRIC) == _MIN_IS_WHITE
+    )
+
+
+def check_range(pixels, top, name, rule):
+    """Raise ImageError if pixels are outside of a range that begins at 0."""
+    if not _is_within(pixels, top):
+        low, high = pixels.min(), pixels.max()
+        raise image_error(name, f"values run from {low:g} to {high:g}", f"Pixels of {rule}.")
+
+
+def _is_within(pixels, top):
+    # What rounding leaves outside becomes 0 or 255 all the same.
+    spare = _ROUNDING * top if pixels.dtype.kind == "f" else 0
+    return pixels.min() >= -spare and pixels.max() <= top + spare  # not so for NaN
+
+
+def doubt_dark(pixels, top, name):
+    """Warn of pixels that are nearly black: they may be meant in a smaller range."""
+    largest, but = pixels.max(), ""
+    if largest >= top * DARK and top == 65535 and _has_hot_pixels(pixels):
+        largest, but = pixels[pixels < top * DARK].max(), ", but for single pixels,"
+    if largest < top * DARK and pixels.min() < largest:
+        doubt(
+            f"{name}: nearly black, as its largest value{but} is {largest:g} in a range of "
+            f"[0, {top}]. If its values are meant in a smaller range, scale them."
+        )
+
+
+def _has_hot_pixels(pixels):
+    """Whether what is not dark are few pixels, and no two of them side by side, as in a lamp."""
+    bright = pixels >= 65535 * DARK
+    if not 0 < np.count_nonzero(bright) <= _FEW * bright.size:
+        return False
+    return not (bright[1:] & bright[:-1]).any() and not (bright[:, 1:] & bright[:, :-1]).any()
+
+
+def to_uint8(pixels):
+    """Pixels already in the range of their dtype, as uint8."""
+    if pixels.dtype.kind == "f":
+        return np.rint(pixels.astype(np.float32) * 255).astype(np.uint8)
+    if pixels.dtype == np.uint16:
+        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if pixels.dtype.kind == "b":
+        return pixels.astype(np.uint8) * np.uint8(255)
+    return pixels.astype(np.uint8)

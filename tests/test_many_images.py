@@ -1,0 +1,138 @@
+"""What is doubted of many pictures that one of them cannot tell."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from _said import said
+from PIL import Image
+
+from skclipens import CLIPEmbedder
+from skclipens.datasets import load_emoji
+from skclipens.images import load_image
+
+FILES = load_emoji().filenames[::100]
+PIXELS = np.stack([load_image(file) for file in FILES])
+CHANNELS_FIRST = np.ascontiguousarray(PIXELS.transpose(0, 3, 1, 2))
+FLAT = CHANNELS_FIRST.reshape(len(PIXELS), -1)  # as files of CIFAR-10 have them
+EMBEDDER = CLIPEmbedder("zoo/RN20", device="cpu")
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("images", "advice"),
+    [
+        (FLAT.reshape(-1, 64, 64, 3), r"reshape(n, 3, H, W).transpose(0, 2, 3, 1)"),
+        ([*(FLAT / 255).reshape(-1, 64, 64, 3)], r"reshape(n, 3, H, W).transpose(0, 2, 3, 1)"),
+        (
+            torch.from_numpy(PIXELS).reshape(-1, 3, 64, 64),
+            "reshape(n, H, W, 3).permute(0, 3, 1, 2)",
+        ),
+    ],
+)
+def test_reshape_in_place_of_transpose_is_doubted(images, advice):
+    (text,) = said(EMBEDDER.transform, images)
+    assert "Pixels seem to be scrambled, such as those of row 0" in text and advice in text
+    assert not said(EMBEDDER.transform, images[:9])
+
+
+PHOTOS = RANDOM.integers(1, 255, size=(12, 9, 9, 4), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "images", [PHOTOS, PHOTOS / 255, torch.from_numpy(PHOTOS).permute(0, 3, 1, 2)]
+)
+def test_a_fourth_channel_that_is_no_alpha_is_doubted(images):
+    (text,) = said(EMBEDDER.transform, images)
+    assert text.startswith("The fourth channel seems to be no alpha, such as that of row 0")
+
+
+def filled_again(canvas):
+    rows = []
+    for pixels in [*PIXELS, *PIXELS]:
+        canvas[:] = pixels
+        rows.append(canvas[:])
+    return rows
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        [FILES[0]] * 20,
+        [str(FILES[0]) for _ in range(20)],
+        [Path(FILES[0]).read_bytes() for _ in range(20)],
+        [load_image(FILES[0])] * 20,
+        filled_again(np.empty_like(PIXELS[0])),
+    ],
+)
+def test_one_image_in_all_rows_is_doubted(images):
+    (text,) = said(EMBEDDER.transform, images)
+    assert f"All {len(images)} rows are the same image" in text
+
+
+def test_arrays_that_were_not_filled_are_doubted():
+    images = np.zeros_like(np.concatenate([PIXELS, PIXELS]))
+    images[: len(PIXELS) - 1] = PIXELS[1:]
+    for some in (images, images / 255, torch.from_numpy(images).permute(0, 3, 1, 2)):
+        (text,) = said(EMBEDDER.transform, some)
+        assert "have the value 0 in all pixels, such as row 13. Was the array filled?" in text
+
+
+class Dataset:
+    def __init__(self, item):
+        self.item, self.asked = item, []
+
+    def __len__(self):
+        return len(FILES)
+
+    def __getitem__(self, i):
+        self.asked.append(i)
+        return self.item(i), "label"
+
+
+def shifted(i):
+    return np.roll(PIXELS[i], RANDOM.integers(1, 63), axis=1)
+
+
+@pytest.mark.parametrize(
+    "item", [shifted, lambda i: Image.fromarray(shifted(i)), lambda i: torch.tensor(shifted(i).T)]
+)
+def test_augmentation_that_was_left_on_is_doubted(item):
+    (text,) = said(EMBEDDER.transform, Dataset(item))
+    assert text.startswith("The dataset gives other pixels for row 0 when it is asked again")
+
+
+@pytest.mark.parametrize(
+    "item",
+    [PIXELS.__getitem__, FILES.__getitem__, lambda i: load_image(FILES[i])],
+)
+def test_datasets_without_it_are_not(item):
+    dataset = Dataset(item)
+    assert not said(EMBEDDER.transform, dataset)
+    assert sorted(dataset.asked) == [0, 0, *range(len(FILES))]
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        PIXELS,
+        [np.asarray(Image.open(file).convert("RGBA")) for file in FILES],
+        np.concatenate([PHOTOS[..., :3], np.full((12, 9, 9, 1), 200, np.uint8)], axis=-1),
+        [FILES[0]] * 19,
+        [*[FILES[0]] * 30, FILES[1]],
+        [load_image(FILES[0]) for _ in range(20)],
+        np.where(np.arange(20)[:, None, None, None] < 10, 0, np.tile(PIXELS, (2, 1, 1, 1))[:20]),
+        [np.full((9, 9), value, np.uint8) for value in range(20)],
+        [Image.new("RGB", (9, 9))] * 9,
+        FLAT.reshape(-1, 3, 64, 64).transpose(0, 2, 3, 1),
+        torch.from_numpy(CHANNELS_FIRST),
+        [*FLAT[:5].reshape(-1, 64, 64, 3), *PIXELS],
+        RANDOM.integers(256, size=(20, 16, 16, 3), dtype=np.uint8),
+        # of grey lines, and of brown ones
+        np.broadcast_to(RANDOM.integers(256, size=(20, 64, 1, 1)), (20, 64, 64, 3)),
+        np.broadcast_to(RANDOM.random((20, 64, 1, 1)), (20, 64, 64, 3)) * [1, 0.98, 0.96],
+    ],
+)
+def test_right_pixels_are_not(images):
+    assert not said(EMBEDDER.transform, images)
