@@ -1,4 +1,4 @@
-"""Columns that are no embeddings, at predict in another unit than at fit."""
+"""Columns that are no embeddings, at predict in another unit than at fit, or scaled again."""
 
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from ..heads._unlike import NARROWEST
 _OUTSIDE = 10
 _FEWEST, _NARROW, _AWAY = 20, 0.02, 1
 _FEW = 7  # rows of fit, of which fewer say nothing of the range
+_ROUNDING = 1e-5  # of a deviation
 
 
 class SeenColumns(NamedTuple):
@@ -55,8 +56,12 @@ def see_columns(blocks, X):
         return None
     columns = np.unique(np.concatenate(others))
     values = take_columns(X, columns)
-    mean, deviation = values.mean(axis=0), values.std(axis=0)
-    return SeenColumns(len(X), columns, values.min(axis=0), values.max(axis=0), mean, deviation)
+    lowest, highest = values.min(axis=0), values.max(axis=0)
+    return SeenColumns(len(X), columns, lowest, highest, *_mean_and_deviation(values))
+
+
+def _mean_and_deviation(values):
+    return (of(values, axis=0, dtype=np.float64) for of in (np.mean, np.std))
 
 
 def warn_of_units(seen, X, names):
@@ -73,10 +78,12 @@ def warn_of_units(seen, X, names):
     -----
     SuspectedMistakeWarning
         If most rows are outside of the range of ``fit``, far where rows are few, or many hardly
-        vary, and not around the former mean. Names the columns.
+        vary, and not around the former mean; or if a scaler or PCA was fitted on these rows. Names
+        the columns.
     """
     if seen is None:
         return
+    _warn_of_own_scale(seen, X, names)
     values = take_columns(subsample(X), seen.columns)
     middle, width = np.median(values, axis=0), seen.highest - seen.lowest
     reach = 0 if min(len(values), seen.n_rows) >= _FEWEST else _OUTSIDE * width
@@ -87,8 +94,7 @@ def warn_of_units(seen, X, names):
         outside |= narrow & (np.abs(middle - seen.mean) > _AWAY * seen.deviation)
     found = np.flatnonzero(outside & (width > 0))
     if len(found):
-        first, columns = found[0], seen.columns[found]
-        named = listed(columns.tolist() if names is None else names[columns].tolist())
+        first, named = found[0], _called(seen.columns[found], names)
         warn(
             f"Values of column {named} are mostly far from those of fit: {middle[first]:.3g} in "
             f"the middle, where the first was from {seen.lowest[first]:.3g} to "
@@ -96,3 +102,49 @@ def warn_of_units(seen, X, names):
             "out what grows, such as a time.",
             doubt="another unit than in fit",
         )
+
+
+def _called(columns, names):
+    return listed(columns.tolist() if names is None else names[columns].tolist())
+
+
+def _warn_of_own_scale(seen, X, names):
+    """Warn of columns that were centred on the rows of ``fit``, and now again on other rows."""
+    centred = np.flatnonzero(_is_small(seen.mean, seen.deviation))
+    if len(X) < _FEW or not len(centred):
+        return
+    values = take_columns(X, seen.columns[centred])
+    mean, deviation = _mean_and_deviation(values)
+    # The rows of fit, in any order, are centred as they were.
+    others = values.min(axis=0) != seen.lowest[centred]
+    others &= values.max(axis=0) != seen.highest[centred]
+    again = others & _is_small(mean, deviation)
+    # Differences to the mean of a group are centred too, but have no deviation of one, as after a
+    # scaler, and are correlated, as components are not.
+    scaled = again & _is_one(deviation, len(X)) & _is_one(seen.deviation[centred], seen.n_rows)
+    found = np.flatnonzero(scaled if scaled.any() else again)
+    if len(found) and (scaled.any() or _are_components(values[:, found])):
+        warn(
+            f"Values of column {_called(seen.columns[centred[found]], names)} were centred on the "
+            "rows of fit, and now on these rows. Call transform of what scales them, and not "
+            "fit_transform, on rows to predict: it was fitted already.",
+            doubt="scaled by the rows to predict",
+        )
+
+
+def _is_small(values, deviation):
+    return (deviation > 0) & (np.abs(values) <= _ROUNDING * deviation)
+
+
+def _is_one(deviation, n_rows):
+    """By scikit-learn, or by pandas, which divides by one row less."""
+    by_pandas = deviation * np.sqrt(n_rows / (n_rows - 1))
+    return _is_small(deviation - 1, deviation) | _is_small(by_pandas - 1, deviation)
+
+
+def _are_components(values):
+    """Whether the first two of several columns with a mean of zero are not correlated."""
+    if values.shape[1] < 2:
+        return False
+    one, other = values[:, :2].T.astype(np.float64)
+    return bool(abs(one @ other) <= _ROUNDING * np.linalg.norm(one) * np.linalg.norm(other))
