@@ -8,6 +8,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from ._class_texts import warn_of_classes
 from ._given import warn_of_other_order
 from ._images import refuse_images
 from ._messages import listed
@@ -18,7 +19,6 @@ from ._values import (
     refuse_no_column,
     refuse_text,
     refuse_unread,
-    warn_of_texts,
     why_no_labels,
 )
 from ._warnings import silent, warn
@@ -67,7 +67,7 @@ def check_table(estimator, X, y, *, option=None, any_scale=False, reset=True):
     check_array(y, ensure_2d=False, dtype=None, input_name="y")
     _check_classes(y)
     if option is not None:  # heads inside an ensemble would say it again
-        warn_of_texts(y)
+        warn_of_classes(y)
     if not any_scale:
         check_range(X, getattr(estimator, "feature_names_in_", None))
     return X, y
@@ -95,8 +95,9 @@ def check_partly_labeled(estimator, X, y):
         If X is no table of numbers, or no row has a label.
     """
     X, y = _checked_with_labels(estimator, X, y, reset=True)
-    warn_of_texts(y)
     labeled = ~unlabeled_rows(y)
+    option = f"unlabeled={estimator.unlabeled!r}"
+    warn_of_classes(y, none_missing=option if labeled.all() else None)
     y = labels_of(y, labeled)
     check_labels(y)
     check_range(X, getattr(estimator, "feature_names_in_", None))
