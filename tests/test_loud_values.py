@@ -341,6 +341,21 @@ def test_a_picture_with_two_labels_is_named(table):
     assert not said(lambda: clf.fit(np.vstack([X, X]), [*y, *y]))
 
 
+def test_a_picture_with_two_labels_is_named_whatever_its_other_columns(table):
+    X, y = table
+    rows = np.repeat(np.arange(0, len(y), 2), 2)
+    frame = pd.DataFrame(X[rows], columns=[f"{SPEC}__{i}" for i in range(128)])
+    frame["offer"] = np.random.default_rng(0).normal(size=len(rows))
+    some, other = y[rows], next(label for label in y if label != y[6])
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    assert not said(lambda: clf.fit(frame, some))
+    some[7] = other
+    (text,) = said(lambda: clf.fit(frame, some))
+    assert text.startswith("Rows 6 and 7 of X are of the same picture, but have the labels")
+    by_offer = np.where(frame["offer"] > 0, "sold", "not sold")
+    assert not said(lambda: clf.fit(frame, by_offer))
+
+
 def test_labels_as_groups_are_named(table):
     X, y = table
     clf = AdaptiveBackboneEnsemble(SPEC, random_state=0)

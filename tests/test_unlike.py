@@ -531,6 +531,18 @@ def test_copies_of_rows_are_rows_with_their_weight(frame, n_copies):
     assert_array_equal(known_copies, known[rows])
 
 
+def test_rows_of_one_picture_that_differ_elsewhere_are_a_group(frame):
+    X, y = frame
+    rows = np.repeat(np.arange(0, len(y), 8), 3)
+    X, y = X.iloc[rows].assign(offer=np.random.default_rng(0).normal(size=len(rows))), y[rows]
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    pictures = np.unique(X.iloc[:, :-1], axis=0, return_inverse=True)[1].ravel()
+    expected, found = clone(clf).fit(X, y, groups=pictures), clone(clf).fit(X, y)
+    assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
+    X.iloc[::2, :-1] = X.iloc[0, :-1].to_numpy()  # in place of pictures that are missing
+    assert not said(clf.fit, X, y)
+
+
 def test_copies_are_a_group_where_weights_cannot_be_taken(frame):
     X, y = frame
     X, y = X.to_numpy()[::4], y[::4]
