@@ -18,6 +18,12 @@ from ._warnings import warn
 
 # Letters of Cyrillic and Greek that look like Latin ones, large and small; apostrophes and dashes.
 _LOOKS_LIKE = str.maketrans("аеорсухіјѕοАЕОРСУХІЈЅΟ’‘ʼ‐–—−", "aeopcyxijsoAEOPCYXIJSO'''----")
+# Between letters, and of words of three letters or more: "C++", "-1" and "Li Na" stay as they are.
+_HYPHEN = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
+_BLANK = re.compile(r"(?<=[^\W\d]{3}) (?=[^\W\d]{3})")
+_STOP, _ARTICLE = re.compile(r"(?<=[^\W\d]{3})[.,;:]+$"), re.compile(r"^an? (?=[^\W\d]{3})")
+_QUOTED = re.compile(r"""^(['"])(.+)\1$""")
+_COPIED = re.compile(r"(?: - copy| copy(?: \d+)?)?(?: ?\(\d+\))?$")
 _MAY = "This may stand for"
 
 
@@ -107,7 +113,7 @@ def warn_of_writings(first, name):
     """Warn of classes that are the same word or number.
 
     But for case, blanks, "_" in place of a blank, zeros before or behind a number, and signs that
-    look alike.
+    look alike; or for what :func:`_plainer` leaves out.
 
     Parameters
     ----------
@@ -122,8 +128,12 @@ def warn_of_writings(first, name):
         Names the first two such classes and their rows.
     """
     # Of one letter, case may be meant.
-    words = (label for label in first if len(label.strip()) > 1 or label.strip().isdigit())
+    words = [label for label in first if len(label.strip()) > 1 or label.strip().isdigit()]
+    differ = "case, blanks, '_', zeros or signs that look alike"
     groups = alike(words, _plain)
+    if not groups:
+        differ = "blanks, signs, an article, a plural, or what a copied folder adds"
+        groups = alike(words, _plainer(words).get)
     if not groups:
         return
     one, other = groups[0][:2]
@@ -131,9 +141,8 @@ def warn_of_writings(first, name):
     write = ascii if _looks(one) == _looks(other) else repr
     warn(
         f"{name} has the classes {write(one)}, first in row {first[one]}, and {write(other)}, "
-        f"first in row {first[other]}, which differ only in case, blanks, '_', zeros or signs that "
-        f"look alike.{more} If they are one class, write them alike: rows of one count as wrong "
-        "for the other."
+        f"first in row {first[other]}, which differ only in {differ}.{more} If they are one class, "
+        "write them alike: rows of one count as wrong for the other."
     )
 
 
@@ -166,3 +175,27 @@ def _plain(name):
     words = " ".join(_looks(name).casefold().replace("_", " ").split())
     number = re.fullmatch(r"0*([0-9]+)(\.0*)?", words)
     return number[1] if number else words
+
+
+def _plainer(names):
+    """What is left of each name without what people write in several ways, as a dict."""
+    words = {name: _without_signs(_plain(name)) for name in names}
+    known = set(words.values())
+    for name, word in words.items():
+        # "crane (1)" and "crane (2)" may be two classes, but not beside "crane".
+        of_copy = _without_signs(_COPIED.sub("", _plain(name)))
+        words[name] = of_copy if of_copy in known else word
+    plurals = {word for word in known if word[-1:] == "s" and _is_singular(word[:-1], known)}
+    # A pair may be two classes, such as "boxer" and "boxers"; nearly all classes are no such pairs.
+    if len(plurals) > 1 and 4 * len(plurals) >= len(known):
+        words = {name: word[:-1] if word in plurals else word for name, word in words.items()}
+    return words
+
+
+def _is_singular(word, known):
+    return word in known and len(word) > 2 and word[-1] != "s"
+
+
+def _without_signs(words):
+    words = _QUOTED.sub(r"\2", words)
+    return _BLANK.sub("", _HYPHEN.sub(" ", _ARTICLE.sub("", _STOP.sub("", words))))
