@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from _said import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -386,6 +387,22 @@ def test_a_column_of_text_beside_numbers_is_not_taken_for_images():
     table = pd.DataFrame({"kind": ["a", "b"], "size": [1.0, 2.0]})
     with pytest.raises(ValueError, match=r"X holds text: row 0, column 0 \('kind'\)"):
         AdaptiveBackboneEnsemble().fit(table, ["cat", "dog"])
+
+
+def test_numbers_of_categories_are_named(X, y):
+    codes = np.arange(len(y)) % 5
+    frame = pd.DataFrame(X, columns=[f"column {i}" for i in range(X.shape[1])])
+    clf = AdaptiveBackboneEnsemble([("all", slice(None))], head="linear", random_state=0)
+
+    def told(column):
+        return said(lambda: clf.fit(frame.assign(shop=column), y))
+
+    text = told(pd.Categorical(codes))[0]
+    assert text.startswith("Column 'shop' of X holds categories") and "OneHotEncoder" in text
+    assert not said(clf.predict, frame.assign(shop=pd.Categorical(codes)))
+    ranks = pd.Categorical(codes, ordered=True)
+    for column in (codes, ranks, pd.Categorical(codes > 2)):
+        assert all("of the variance" in text for text in told(column))
 
 
 def test_every_module_is_an_attribute_of_the_package():

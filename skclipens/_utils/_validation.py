@@ -19,6 +19,7 @@ from ._values import (
     refuse_no_column,
     refuse_text,
     refuse_unread,
+    warn_of_categories,
     why_no_labels,
 )
 from ._warnings import silent, warn
@@ -137,6 +138,8 @@ def _checked_with_labels(estimator, X, y, *, reset):
 def _checked(estimator, X, *, reset, dtype=_FLOATS, **options):
     refuse_unread(X)
     refuse_images(X)
+    if reset:
+        warn_of_categories(X)
     X, options = without_mask(X), {"dtype": dtype, **options}
     values = _values_of_floats(X)
     with first_gap_named(X):

@@ -5,7 +5,9 @@ from numbers import Number
 
 import numpy as np
 
+from ._messages import listed
 from ._missing import is_missing
+from ._warnings import warn
 
 _SMALLEST = 1e-16  # of the largest value of a table; squares of smaller ones vanish in float32
 
@@ -28,7 +30,7 @@ def refuse_text(X):
             raise ValueError(
                 f"X holds text: row {row}, column {column}{name} is {str(cell)!r}. Convert "
                 "numbers, X.astype(float); encode categories, as "
-                "sklearn.preprocessing.OrdinalEncoder does; embed a column of images alone, as "
+                "sklearn.preprocessing.OneHotEncoder does; embed a column of images alone, as "
                 "MultiBackboneEmbedder does."
             )
         if hasattr(cell, "__len__") and np.ndim(cell):
@@ -37,6 +39,29 @@ def refuse_text(X):
                 f"X holds vectors: row {row} has {len(cell)} values in one cell. Make a column of "
                 f"each, as np.stack({of_column}) does."
             )
+
+
+def warn_of_categories(X):
+    """Warn of columns of a frame whose numbers are names of categories, of three or more.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+    """
+    dtypes = getattr(X, "dtypes", None)
+    if not hasattr(dtypes, "items"):
+        return
+    named = [
+        name
+        for name, dtype in dtypes.items()
+        if hasattr(dtype, "categories") and not dtype.ordered and len(dtype.categories) > 2
+    ]
+    if named:
+        warn(
+            f"Column {listed(named)} of X holds categories, whose numbers are read as amounts. If "
+            "they are names, encode them, as sklearn.preprocessing.OneHotEncoder does; if they are "
+            "amounts or ranks, make numbers of them: astype(float)."
+        )
 
 
 def refuse_unread(X):
