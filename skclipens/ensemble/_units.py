@@ -15,6 +15,7 @@ from ..heads._unlike import NARROWEST
 _OUTSIDE = 10
 _FEWEST, _NARROW, _AWAY = 20, 0.02, 1
 _FEW = 7  # rows of fit, of which fewer say nothing of the range
+_MOST = 0.9  # of values, if hardly any is there twice
 _ROUNDING = 1e-5  # of a deviation
 
 
@@ -26,6 +27,8 @@ class SeenColumns(NamedTuple):
     n_rows : int
     columns : ndarray of shape (d,), int
     lowest, highest, mean, deviation : ndarray of shape (d,)
+    vary : ndarray of shape (d,), bool, or None
+        Whether hardly any two rows have the same value. None: not known.
     """
 
     n_rows: int
@@ -34,6 +37,7 @@ class SeenColumns(NamedTuple):
     highest: np.ndarray
     mean: np.ndarray
     deviation: np.ndarray
+    vary: np.ndarray | None = None  # in models that were saved by an older version
 
 
 def see_columns(blocks, X):
@@ -57,7 +61,14 @@ def see_columns(blocks, X):
     columns = np.unique(np.concatenate(others))
     values = take_columns(X, columns)
     lowest, highest = values.min(axis=0), values.max(axis=0)
-    return SeenColumns(len(X), columns, lowest, highest, *_mean_and_deviation(values))
+    mean, deviation = _mean_and_deviation(values)
+    vary = (len(X) >= _FEWEST) & (_share_of_values(values) >= _MOST)
+    return SeenColumns(len(X), columns, lowest, highest, mean, deviation, vary)
+
+
+def _share_of_values(values):
+    """How many different values columns have, of as many as there are rows."""
+    return 1 - np.mean(np.diff(np.sort(values, axis=0), axis=0) == 0, axis=0)
 
 
 def _mean_and_deviation(values):
@@ -78,8 +89,8 @@ def warn_of_units(seen, X, names):
     -----
     SuspectedMistakeWarning
         If most rows are outside of the range of ``fit``, far where rows are few, or many hardly
-        vary, and not around the former mean; or if a scaler or PCA was fitted on these rows. Names
-        the columns.
+        vary, and not around the former mean; if all are zero, or the former mean, as where gaps
+        were filled; or if a scaler or PCA was fitted on these rows. Names the columns.
     """
     if seen is None:
         return
@@ -92,6 +103,7 @@ def warn_of_units(seen, X, names):
         vary = np.ptp(values, axis=0) > 0  # rows of one kind have the same value
         narrow = vary & (values.std(axis=0) < _NARROW * seen.deviation)
         outside |= narrow & (np.abs(middle - seen.mean) > _AWAY * seen.deviation)
+        _warn_of_filled(seen, values, names)
     found = np.flatnonzero(outside & (width > 0))
     if len(found):
         first, named = found[0], _called(seen.columns[found], names)
@@ -106,6 +118,23 @@ def warn_of_units(seen, X, names):
 
 def _called(columns, names):
     return listed(columns.tolist() if names is None else names[columns].tolist())
+
+
+def _warn_of_filled(seen, values, names):
+    """Warn of columns that are 0, or the mean of those of ``fit``, in all rows, and varied there.
+
+    Others that are constant may be meant, as for a partial dependence.
+    """
+    first, constant = values[0], np.ptp(values, axis=0) == 0
+    filled = (first == 0) | _is_small(first - seen.mean, seen.deviation)
+    found = np.flatnonzero(constant & filled & seen.vary) if seen.vary is not None else []
+    if len(found):
+        warn(
+            f"Values of column {_called(seen.columns[found], names)} are {first[found[0]]:.3g} in "
+            "all rows, and in fit nearly all differed. If they are not known, fit without them: "
+            "what fills gaps counts as a measurement.",
+            doubt="filled columns",
+        )
 
 
 def _warn_of_own_scale(seen, X, names):
