@@ -330,6 +330,27 @@ def test_an_index_is_named_in_a_part_of_a_table(table):
         assert not told(column / 1e6 if column is prices else column)
 
 
+def test_a_time_of_rows_in_order_of_class_is_named(table):
+    X = table[0][: len(table[0]) // 3 * 3]
+    y = np.repeat(["cat", "dog", "owl"], len(X) // 3)
+    frame = pd.DataFrame(X.copy(), columns=[f"{SPEC}__{i}" for i in range(128)])
+    rng = np.random.default_rng(0)
+    time, shuffled = np.sort(rng.normal(size=len(X))), rng.permutation(len(X))
+    clf = AdaptiveBackboneEnsemble(head="linear", random_state=0)
+
+    def told(time, y):
+        return [t for t in said(clf.fit, frame.assign(time=time), y) if "Column 'time'" in t]
+
+    for column in (time, -time):
+        (text,) = told(column, y)
+        assert text.startswith("Column 'time' rises or falls from each row to the next, as rows")
+    assert not told(time, y[shuffled])
+    assert not told(np.sort(rng.normal(size=(3, len(X) // 3))).ravel(), y)
+    assert not told(time[shuffled], y)
+    each_other = np.array([f"class {i}" for i in range(len(X))])  # one row each, sorted by price
+    assert not told(time, each_other)
+
+
 def test_a_picture_with_two_labels_is_named(table):
     X, y = table
     other = next(label for label in y if label != y[5])

@@ -32,13 +32,14 @@ _REDUCED = re.compile(rf"(?:^|__)(?:{'|'.join(_REDUCTIONS)})\d+$")
 _SAY_SO = "say so: blocks=[('all', slice(None))]."
 
 
-def warn_of_columns(experts, X, names):
+def warn_of_columns(experts, X, y, names):
     """Warn of columns from which no good answer can come.
 
     Parameters
     ----------
     experts : list of Expert
     X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
     names : ndarray of shape (n_features,) or None
         Names of the columns.
 
@@ -52,11 +53,11 @@ def warn_of_columns(experts, X, names):
     if len(X) < 2:
         return
     experts_of_blocks = _by_block(experts)
-    index, why = _index(X)
+    index, why = _index(X, y)
     if index is not None:
         warn(
-            f"{_called(index, names)} {why}, as an index does. If it is one, leave it out: it says "
-            "nothing of rows to predict."
+            f"{_called(index, names)} {why}, as an index does. If it is one, or a time, leave it "
+            "out: it says nothing of rows to predict."
         )
     _warn_of_places([block for block, _ in experts_of_blocks], X)
     _warn_of_constant_blocks([block for block, _ in experts_of_blocks], X)
@@ -69,7 +70,7 @@ def warn_of_columns(experts, X, names):
     _warn_of_dominant_column(experts_of_blocks, X, names, index)
 
 
-def _index(X):
+def _index(X, y):
     """Position of a column that numbers the rows, and how it does; None where there is none."""
     some = subsample(X)
     if len(some) < _FEWEST:
@@ -87,7 +88,19 @@ def _index(X):
     pairs, span = len(some) * (len(some) - 1) / 2, values[-1] - values[0] + 1
     differ = (values[1:] > values[:-1]).all(axis=0) & (values == np.rint(values)).all(axis=0)
     found = whole[differ & (pairs > _SAME_BY_CHANCE * span)]
-    return (int(found[0]), "has another whole number in each row") if len(found) else (None, "")
+    if len(found):
+        return int(found[0]), "has another whole number in each row"
+    if _are_sorted(subsample(y)):
+        steps = np.sign(np.diff(some, axis=0))
+        found = np.flatnonzero((steps[0] != 0) & (steps == steps[0]).all(axis=0))
+    said = "rises or falls from each row to the next, as rows are sorted by class"
+    return (int(found[0]), said) if len(found) else (None, "")
+
+
+def _are_sorted(y):
+    """Whether the rows of each of three classes or more follow each other, of two rows or more."""
+    n_classes = len(np.unique(y))
+    return 2 < n_classes <= len(y) / 2 and np.sum(y[1:] != y[:-1]) == n_classes - 1
 
 
 def _are_equal(steps, others):
