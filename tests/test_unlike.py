@@ -430,6 +430,20 @@ def test_what_is_given_for_rows_in_another_order(frame):
             )
 
 
+def test_paths_of_files_whose_folders_are_written_otherwise(frame):
+    X, y = frame
+    paths = [f"/data/{label}/{i % 7}_{i // 7}.png" for i, label in enumerate(y)]
+    X, clf = X.set_axis(paths), AdaptiveBackboneEnsemble(random_state=0).fit(X, y)
+    in_classes = [path.removeprefix("/data/") for path in paths]
+    for names in (in_classes, [path.split("/")[-1] for path in paths]):
+        labels = pd.Series(y, names)
+        with pytest.warns(UserWarning, match="X and y have the same files in another order"):
+            clf.score(X, labels.sort_index(ascending=False))
+        assert not said(clf.score, X, labels)
+    others = pd.Series(y, [path.replace(".", "a.") for path in in_classes])
+    assert not said(clf.score, X, others)
+
+
 def test_pictures_of_a_cascade_and_labels_in_another_order(emoji):
     X = pd.Series(emoji[0][::20], [f"picture {i}" for i in range(len(emoji[0][::20]))])
     y = pd.Series(emoji[1][::20], X.index).sample(frac=1, random_state=0)
