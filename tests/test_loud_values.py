@@ -284,6 +284,15 @@ def test_a_column_that_drowns_all_others_is_named(table):
     clf = AdaptiveBackboneEnsemble(random_state=0)
     (text,) = said(lambda: clf.fit(frame, y))
     assert "Column 'price' has more than 99% of the variance of what 'other:linear' reads" in text
+    of_two = frame.drop(columns="weight")
+    assert said(lambda: clf.fit(of_two, y)) == [text]
+    rarely = np.arange(len(X)) == 3
+    for others in (
+        {"price": price / 3e3, "size": rarely},
+        {"size": 100 * frame["size"]},
+        {"size": 0},
+    ):
+        assert not said(lambda others=others: clf.fit(of_two.assign(**others), y))
 
 
 def test_a_price_beside_pictures_may_be_in_any_unit(table):

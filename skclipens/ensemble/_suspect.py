@@ -13,7 +13,7 @@ from ..heads._text_head import NUMBERED, BaseTextHead
 from ..heads._unlike import NARROWEST, NO_CONE, likeness
 from ._experts import distinct_blocks
 
-_NEARLY_ALL = 0.99  # of a variance
+_NEARLY_ALL, _ALL_OF_TWO = 0.99, 0.9999  # of a variance
 _STEADY, _FEWEST = 1e-2, 20  # of a step between rows; rows of which all steps are not equal by luck
 _SAME_BY_CHANCE = 5  # pairs of rows with the same whole number, if these were drawn at random
 _UNIT = 1e-3  # of lengths that are one; a column less or more changes those of embeddings by more
@@ -220,11 +220,13 @@ def _reads_as_scaled(head):
 
 
 def _dominant(values):
-    """Position of the column that has nearly all of the variance of three or more, or None."""
+    """Position of the column that has nearly all of the variance, or None."""
     variances = values.var(axis=0, dtype=np.float64)
     largest = int(variances.argmax())
-    is_alone = variances[largest] > _NEARLY_ALL * variances.sum()
-    return largest if len(variances) > 2 and is_alone else None
+    # Of two, the other may be small by right, such as one of zeros and a few ones.
+    share = _NEARLY_ALL if len(variances) > 2 else _ALL_OF_TWO
+    is_alone = variances[largest] > share * variances.sum() and np.count_nonzero(variances) > 1
+    return largest if is_alone else None
 
 
 def warn_of_labels_in_columns(experts, X, y, names):
