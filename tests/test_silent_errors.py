@@ -25,7 +25,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skclipens
-from skclipens import AdaptiveBackboneEnsemble, CascadeClassifier, MultiBackboneEmbedder
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    CascadeClassifier,
+    MultiBackboneEmbedder,
+    make_backbone_pipeline,
+)
 from skclipens.backbones import resolve_backbones
 from skclipens.ensemble import GatedRouter, StaticRouter
 from skclipens.heads import (
@@ -381,6 +386,19 @@ def test_images_where_a_table_is_wanted_say_which_step_is_missing(classifier, im
     message = "step that embeds them is missing. make_backbone_pipeline"
     with pytest.raises(ValueError, match=message):
         clone(classifier).fit(images, ["cat", "dog"])
+
+
+def test_paths_of_images_as_labels_are_refused(X, y):
+    paths = [f"data/{label}/{i}.png" for i, label in enumerate(y)]
+    message = "^y holds paths of images, such as 'data/.*train_test_split returns"
+    for labels in (paths, np.array(paths), pd.Series(paths, range(3, 3 + len(y)))):
+        for head in (make(), LinearProbeHead()):
+            with pytest.raises(ValueError, match=message):
+                head.fit(X, labels)
+    with pytest.raises(ValueError, match=message):  # before an image is read, or rows are counted
+        make_backbone_pipeline("zoo/RN20").fit(paths[:5], pd.Series(paths))
+    of_objects = [f"objects/{label}.png" for label in y]
+    make(head="linear").fit(X, of_objects)
 
 
 def test_a_column_of_text_beside_numbers_is_not_taken_for_images():

@@ -10,7 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from ._class_texts import warn_of_classes
 from ._given import warn_of_other_order
-from ._images import refuse_images
+from ._images import refuse_images, refuse_paths_as_labels
 from ._messages import listed
 from ._missing import is_missing, without_mask
 from ._values import (
@@ -235,6 +235,7 @@ def column_of_labels(y, *, name="y", warn=False):
     """
     if y is not None:  # else scikit-learn's own error
         refuse_no_column(y, name)
+        refuse_paths_as_labels(y, name)
         refuse_mixed(y, name)
     y = without_mask(y)
     if isinstance(y, (list, tuple)) and any(map(is_missing, y)):
