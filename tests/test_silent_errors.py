@@ -41,6 +41,7 @@ from skclipens.heads import (
     TipAdapterHead,
     ZeroShotHead,
 )
+from skclipens.model_selection import compare_with_baselines
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 WIDTH = 128
@@ -386,6 +387,34 @@ def test_images_where_a_table_is_wanted_say_which_step_is_missing(classifier, im
     message = "step that embeds them is missing. make_backbone_pipeline"
     with pytest.raises(ValueError, match=message):
         clone(classifier).fit(images, ["cat", "dog"])
+
+
+def test_what_is_no_table_is_refused_by_what_it_is(X, y):
+    clf, rows = make(head="linear"), pd.DataFrame(X).add_prefix("column ")
+    rows = rows[[*rows.columns, "column 3"]]
+    with pytest.raises(ValueError, match="X has columns of the same name: 'column 3'"):
+        clf.fit(rows, y)
+    clf.fit(X, y)
+    with pytest.raises(ValueError, match="X is a dict"):
+        clf.predict(dict(enumerate(X[0])))
+
+
+def test_one_pair_of_train_and_test_rows_is_to_be_a_list(X, y):
+    rows = np.arange(len(y))
+    pair = rows[::2], rows[1::2]
+    for cv in (pair, [one.tolist() for one in pair], [rows % 2 == 0, rows % 2 == 1]):
+        with pytest.raises(ValueError, match=r"one pair: cv=\[\(train, test\)\]"):
+            make(head="linear", cv=cv).fit(X, y)
+        with pytest.raises(ValueError, match=r"one pair: cv=\[\(train, test\)\]"):
+            compare_with_baselines(make(head="linear"), X, y, cv=cv)
+        make(head="linear", cv=[tuple(cv)]).fit(X, y)
+
+
+def test_labels_to_score_are_of_the_type_of_those_of_fit(X, y):
+    codes = np.unique(y, return_inverse=True)[1]
+    for fitted, others in ((y, codes), (codes, y)):
+        with pytest.raises(ValueError, match="where those of fit are such as"):
+            make(head="linear").fit(X, fitted).score(X, others)
 
 
 def test_paths_of_images_as_labels_are_refused(X, y):

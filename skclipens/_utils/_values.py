@@ -67,10 +67,23 @@ def warn_of_categories(X):
 def refuse_unread(X):
     """Raise ValueError if a table is yet to be computed, or is of a type that numpy lacks.
 
+    Or if it is a dict, which may be a row or columns, or has a column twice.
+
     Parameters
     ----------
     X : array-like of shape (n, n_features)
     """
+    if isinstance(X, Mapping) and not hasattr(X, "shape"):  # as sparse matrices have
+        raise ValueError(
+            "X is a dict. Give a table with a row for each picture: pandas.DataFrame([X]) makes "
+            "one of a single row, and pandas.DataFrame(X) of columns."
+        )
+    if not getattr(getattr(X, "columns", None), "is_unique", True):
+        twice = X.columns[X.columns.duplicated()].tolist()
+        raise ValueError(
+            f"X has columns of the same name: {listed(twice)}. Rename them, or leave the copies "
+            "out: X.loc[:, ~X.columns.duplicated()]."
+        )
     if hasattr(X, "__dask_graph__") and X.__dask_graph__() is not None:  # None: in memory already
         method = "compute"
     elif type(X).__name__ == "LazyFrame":

@@ -7,13 +7,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from sklearn.base import clone, is_regressor
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags, indexable
 
 from .._utils._copies import groups_of_pictures, numbers_of
-from .._utils._folds import check_folds, folds_of_some
+from .._utils._folds import check_folds, folds_of_some, splitter_of
 from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of
 from .._utils._progress import in_parallel, progress
@@ -214,7 +214,7 @@ def _splits(cv, X, y, groups, blocks):
         _check_folds(cv, y)
         groups = copies if groups is None else groups
         cv = cv if groups is None else StratifiedGroupKFold(cv)
-    splits = check_cv(cv, y, classifier=True).split(X, y, groups)
+    splits = splitter_of(cv, y, classifier=True).split(X, y, groups)
     splits = check_folds(splits, len(y), "cv")
     _warn_of_new_classes(splits, y)
     if copies is not None:
