@@ -186,6 +186,15 @@ def test_copies_do_not_answer_for_each_other(table, labels):
     assert found.loc["nearest", "accuracy"] == 1
 
 
+def test_rows_of_one_picture_that_differ_elsewhere_do_not_answer_for_each_other(table, labels):
+    rows = np.r_[0:60:2, 0:60:2]
+    X = table.iloc[rows].assign(offer=np.random.default_rng(0).normal(size=60))
+    clf = AdaptiveBackboneEnsemble(head="linear-all", random_state=0)
+    nearest = {"nearest": KNeighborsClassifier(1)}
+    found = compare_with_baselines(clf, X, labels[rows], cv=2, baselines=nearest)
+    assert found.loc["nearest", "accuracy"] < 0.9
+
+
 def test_splits_with_rows_on_both_sides_are_refused(table, labels):
     clf = AdaptiveBackboneEnsemble(head="linear-all")
     with pytest.raises(ValueError, match="Fold 0 of cv has 20 of its test rows in train"):

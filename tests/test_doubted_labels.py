@@ -7,8 +7,10 @@ from _said import said
 from numpy.testing import assert_array_equal
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, MultiBackboneEmbedder
+from skclipens._utils._class_texts import warn_of_classes
 from skclipens.cascade import BackboneSelector, CascadeClassifier, CascadeEnsemble
 from skclipens.datasets import load_emoji
+from skclipens.datasets._benchmark_specs import read_classes
 from skclipens.heads import LinearDiscriminantHead, ZeroShotHead, names_of_classes
 
 SPEC = "zoo/RN20"
@@ -49,7 +51,7 @@ def table():
         (["-1", "1"], None),
         (["C++", "C#", "C"], None),
         (["resume", "r\xe9sum\xe9"], None),
-        (["ice-cream", "icecream"], None),
+        (["ice-cream", "icecream"], "which differ only in blanks, signs"),
     ],
 )
 def test_labels_that_may_be_a_slip_are_named(table, labels, doubt):
@@ -61,6 +63,45 @@ def test_labels_that_may_be_a_slip_are_named(table, labels, doubt):
         assert len(texts) == (doubt is not None)
         assert all(doubt in text for text in texts)
     assert len(clf.classes_) == len(labels)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ["land-vehicle", "land vehicle"],
+        ["land_vehicle", "LandVehicle"],
+        ["mammal", "mammal."],
+        ["'mammal'", "mammal"],
+        ["a mammal", "mammal"],
+        ["mammal", "mammal - Copy (2)"],
+        ["mammal", "mammal (2)"],
+        ["cat", "cats", "dog", "dogs", "owl"],
+    ],
+)
+def test_one_class_in_two_writings_is_named(classes):
+    (text,) = said(warn_of_classes, np.array(classes))
+    assert "which differ only in blanks, signs, an article" in text
+    assert f"{classes[0]!r}, first in row 0, and {classes[1]!r}, first in row 1" in text
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ["C", "C++", "C#", "a C"],
+        ["1.5", "15", "1-5", "(15)"],
+        ["glass", "gla", "glasses", "bus", "buses"],
+        ["boxer", "boxers", "trunk"],
+        ["crane (1)", "crane (2)"],
+        ["Li Na", "Lina"],
+        ["A+", "A", "A-"],
+        read_classes("imagenet"),
+        read_classes("caltech101"),
+        load_emoji().target_names,
+    ],
+    ids=lambda classes: next(iter(classes)),
+)
+def test_classes_that_are_written_alike_are_not_one(classes):
+    assert not said(warn_of_classes, np.array(list(classes)))
 
 
 @pytest.mark.parametrize(

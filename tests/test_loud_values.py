@@ -284,6 +284,15 @@ def test_a_column_that_drowns_all_others_is_named(table):
     clf = AdaptiveBackboneEnsemble(random_state=0)
     (text,) = said(lambda: clf.fit(frame, y))
     assert "Column 'price' has more than 99% of the variance of what 'other:linear' reads" in text
+    of_two = frame.drop(columns="weight")
+    assert said(lambda: clf.fit(of_two, y)) == [text]
+    rarely = np.arange(len(X)) == 3
+    for others in (
+        {"price": price / 3e3, "size": rarely},
+        {"size": 100 * frame["size"]},
+        {"size": 0},
+    ):
+        assert not said(lambda others=others: clf.fit(of_two.assign(**others), y))
 
 
 def test_a_price_beside_pictures_may_be_in_any_unit(table):
@@ -330,6 +339,27 @@ def test_an_index_is_named_in_a_part_of_a_table(table):
         assert not told(column / 1e6 if column is prices else column)
 
 
+def test_a_time_of_rows_in_order_of_class_is_named(table):
+    X = table[0][: len(table[0]) // 3 * 3]
+    y = np.repeat(["cat", "dog", "owl"], len(X) // 3)
+    frame = pd.DataFrame(X.copy(), columns=[f"{SPEC}__{i}" for i in range(128)])
+    rng = np.random.default_rng(0)
+    time, shuffled = np.sort(rng.normal(size=len(X))), rng.permutation(len(X))
+    clf = AdaptiveBackboneEnsemble(head="linear", random_state=0)
+
+    def told(time, y):
+        return [t for t in said(clf.fit, frame.assign(time=time), y) if "Column 'time'" in t]
+
+    for column in (time, -time):
+        (text,) = told(column, y)
+        assert text.startswith("Column 'time' rises or falls from each row to the next, as rows")
+    assert not told(time, y[shuffled])
+    assert not told(np.sort(rng.normal(size=(3, len(X) // 3))).ravel(), y)
+    assert not told(time[shuffled], y)
+    each_other = np.array([f"class {i}" for i in range(len(X))])  # one row each, sorted by price
+    assert not told(time, each_other)
+
+
 def test_a_picture_with_two_labels_is_named(table):
     X, y = table
     other = next(label for label in y if label != y[5])
@@ -339,6 +369,21 @@ def test_a_picture_with_two_labels_is_named(table):
     assert text.startswith(f"Rows 6 and {len(y) + 1} of X are the same, but have the labels")
     assert f"{str(y[5])!r} and {str(other)!r}. A picture has one label" in text
     assert not said(lambda: clf.fit(np.vstack([X, X]), [*y, *y]))
+
+
+def test_a_picture_with_two_labels_is_named_whatever_its_other_columns(table):
+    X, y = table
+    rows = np.repeat(np.arange(0, len(y), 2), 2)
+    frame = pd.DataFrame(X[rows], columns=[f"{SPEC}__{i}" for i in range(128)])
+    frame["offer"] = np.random.default_rng(0).normal(size=len(rows))
+    some, other = y[rows], next(label for label in y if label != y[6])
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    assert not said(lambda: clf.fit(frame, some))
+    some[7] = other
+    (text,) = said(lambda: clf.fit(frame, some))
+    assert text.startswith("Rows 6 and 7 of X are of the same picture, but have the labels")
+    by_offer = np.where(frame["offer"] > 0, "sold", "not sold")
+    assert not said(lambda: clf.fit(frame, by_offer))
 
 
 def test_labels_as_groups_are_named(table):

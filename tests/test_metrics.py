@@ -222,7 +222,7 @@ PROBA = [[0.9, 0.1], [0.5, 0.5]]
     "call, message",
     [
         (lambda: oracle_accuracy_score([0, 1], [[0, 1]]), "inconsistent numbers of samples"),
-        (lambda: oracle_accuracy_score([0, 1], [0, 1]), "Expected 2D array"),
+        (lambda: oracle_accuracy_score([0, 1], [0, 1]), r"shape \(2,\), .*order of the arguments"),
         (lambda: oracle_accuracy_score(["0", "1"], [[0], [1]]), "must both be strings"),
         (lambda: oracle_accuracy_score([0], [[0]], sample_weight=[-1]), "sample_weight"),
         (lambda: oracle_accuracy_score([0], [[0]], sample_weight=[0]), "sample_weight"),

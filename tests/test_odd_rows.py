@@ -6,6 +6,8 @@ import pytest
 from _said import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.decomposition import PCA
+from sklearn.inspection import partial_dependence
 from sklearn.preprocessing import StandardScaler
 
 from skclipens import (
@@ -241,6 +243,46 @@ def test_columns_of_zeros_and_ones_are_in_no_unit(emoji, y):
     clf = AdaptiveBackboneEnsemble(random_state=0).fit(table[::2], y[::2])
     for few in (table.assign(often=0), table.assign(rarely=1), table[:1]):
         assert not said(clf.predict, few)
+
+
+def test_a_column_that_was_filled_is_named(priced, y):
+    n_sold = np.random.default_rng(0).poisson(1, len(y))
+    table = priced.assign(price=priced["price"] - 3, n_sold=n_sold).astype(float)
+    fitted, others = table[::2], table[1::2]
+    clf = AdaptiveBackboneEnsemble(random_state=0).fit(fitted, y[::2])
+    for value in (0, fitted["price"].mean()):
+        (text,) = said(clf.predict, others.assign(price=value))
+        assert text.startswith(f"Values of column 'price' are {value:.3g} in all rows")
+    for right in (others.assign(price=0.3), others.assign(n_sold=0), others.assign(price=0)[:19]):
+        assert not said(clf.predict, right)
+    assert not said(lambda: partial_dependence(clf, fitted, ["price"], grid_resolution=3))
+
+
+@pytest.mark.parametrize("scaler", [StandardScaler(), PCA(6, random_state=0)], ids=repr)
+def test_a_scaler_that_was_fitted_on_rows_to_predict_is_named(scaler, priced, y):
+    some, others = (priced[start::2].iloc[:, -10:].to_numpy(float) for start in (0, 1))
+    fitted, right = scaler.fit_transform(some), scaler.transform(others)
+    clf = AdaptiveBackboneEnsemble([("all", slice(None))], random_state=0).fit(fitted, y[::2])
+    for rows in (right, fitted, fitted[::-1], np.vstack([fitted] * 3), right[:7]):
+        assert not said(clf.predict, rows)
+    for n_rows in (7, len(others)):
+        (text,) = said(clf.predict, scaler.fit_transform(others[:n_rows]))
+        assert text.startswith("Values of column 0, 1, 2 and ")
+        assert "Call transform of what scales them, and not fit_transform" in text
+
+
+def test_rows_that_were_centred_rightly_are_not_doubted(priced, y):
+    shop = np.arange(len(y)) // 10
+    sized = priced.assign(size=np.random.default_rng(1).random(len(y)) + priced["price"])
+    by_shop = sized[["price", "size"]].groupby(shop)
+    centred = sized.assign(**(sized[["price", "size"]] - by_shop.transform("mean")))
+    in_fit = shop % 2 == 0
+    clf = AdaptiveBackboneEnsemble(random_state=0).fit(centred[in_fit], y[in_fit])
+    assert not said(clf.predict, centred[~in_fit])
+    labels = np.where(in_fit, y, None)  # rows to predict are there in fit, too
+    scaled = sized.assign(price=StandardScaler().fit_transform(sized[["price"]])[:, 0])
+    clf = AdaptiveBackboneEnsemble(unlabeled="ignore", random_state=0).fit(scaled, labels)
+    assert not said(clf.predict, scaled)
 
 
 # Columns of blocks

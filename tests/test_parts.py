@@ -441,6 +441,10 @@ def test_labels_and_weights_that_are_named_after_other_images(folder, table):
     with pytest.raises(ValueError, match="rows has an index of its own"):
         read_embeddings(folder, rows=other == "mammal")
     assert read_embeddings(folder, rows=pd.Series([3, 1], [7, 9])).shape == (2, X.shape[1])
+    short = y.set_axis(["/".join(name.split("/")[-2:]) for name in y.index])
+    assert_same(LinearDiscriminantHead().fit_from(folder, short), expected)
+    with pytest.raises(ValueError, match=r"y is indexed by .* give it the same names, and pass y"):
+        LinearDiscriminantHead().fit_from(folder, short[::-1])
     of_own_names = y.set_axis([f"id{i}" for i in range(len(y))])
     assert_same(LinearDiscriminantHead().fit_from(folder, of_own_names), expected)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from _said import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -24,7 +25,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skclipens
-from skclipens import AdaptiveBackboneEnsemble, CascadeClassifier, MultiBackboneEmbedder
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    CascadeClassifier,
+    MultiBackboneEmbedder,
+    make_backbone_pipeline,
+)
 from skclipens.backbones import resolve_backbones
 from skclipens.ensemble import GatedRouter, StaticRouter
 from skclipens.heads import (
@@ -35,6 +41,7 @@ from skclipens.heads import (
     TipAdapterHead,
     ZeroShotHead,
 )
+from skclipens.model_selection import compare_with_baselines
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 WIDTH = 128
@@ -382,10 +389,67 @@ def test_images_where_a_table_is_wanted_say_which_step_is_missing(classifier, im
         clone(classifier).fit(images, ["cat", "dog"])
 
 
+def test_what_is_no_table_is_refused_by_what_it_is(X, y):
+    clf, rows = make(head="linear"), pd.DataFrame(X).add_prefix("column ")
+    rows = rows[[*rows.columns, "column 3"]]
+    with pytest.raises(ValueError, match="X has columns of the same name: 'column 3'"):
+        clf.fit(rows, y)
+    clf.fit(X, y)
+    with pytest.raises(ValueError, match="X is a dict"):
+        clf.predict(dict(enumerate(X[0])))
+
+
+def test_one_pair_of_train_and_test_rows_is_to_be_a_list(X, y):
+    rows = np.arange(len(y))
+    pair = rows[::2], rows[1::2]
+    for cv in (pair, [one.tolist() for one in pair], [rows % 2 == 0, rows % 2 == 1]):
+        with pytest.raises(ValueError, match=r"one pair: cv=\[\(train, test\)\]"):
+            make(head="linear", cv=cv).fit(X, y)
+        with pytest.raises(ValueError, match=r"one pair: cv=\[\(train, test\)\]"):
+            compare_with_baselines(make(head="linear"), X, y, cv=cv)
+        make(head="linear", cv=[tuple(cv)]).fit(X, y)
+
+
+def test_labels_to_score_are_of_the_type_of_those_of_fit(X, y):
+    codes = np.unique(y, return_inverse=True)[1]
+    for fitted, others in ((y, codes), (codes, y)):
+        with pytest.raises(ValueError, match="where those of fit are such as"):
+            make(head="linear").fit(X, fitted).score(X, others)
+
+
+def test_paths_of_images_as_labels_are_refused(X, y):
+    paths = [f"data/{label}/{i}.png" for i, label in enumerate(y)]
+    message = "^y holds paths of images, such as 'data/.*train_test_split returns"
+    for labels in (paths, np.array(paths), pd.Series(paths, range(3, 3 + len(y)))):
+        for head in (make(), LinearProbeHead()):
+            with pytest.raises(ValueError, match=message):
+                head.fit(X, labels)
+    with pytest.raises(ValueError, match=message):  # before an image is read, or rows are counted
+        make_backbone_pipeline("zoo/RN20").fit(paths[:5], pd.Series(paths))
+    of_objects = [f"objects/{label}.png" for label in y]
+    make(head="linear").fit(X, of_objects)
+
+
 def test_a_column_of_text_beside_numbers_is_not_taken_for_images():
     table = pd.DataFrame({"kind": ["a", "b"], "size": [1.0, 2.0]})
     with pytest.raises(ValueError, match=r"X holds text: row 0, column 0 \('kind'\)"):
         AdaptiveBackboneEnsemble().fit(table, ["cat", "dog"])
+
+
+def test_numbers_of_categories_are_named(X, y):
+    codes = np.arange(len(y)) % 5
+    frame = pd.DataFrame(X, columns=[f"column {i}" for i in range(X.shape[1])])
+    clf = AdaptiveBackboneEnsemble([("all", slice(None))], head="linear", random_state=0)
+
+    def told(column):
+        return said(lambda: clf.fit(frame.assign(shop=column), y))
+
+    text = told(pd.Categorical(codes))[0]
+    assert text.startswith("Column 'shop' of X holds categories") and "OneHotEncoder" in text
+    assert not said(clf.predict, frame.assign(shop=pd.Categorical(codes)))
+    ranks = pd.Categorical(codes, ordered=True)
+    for column in (codes, ranks, pd.Categorical(codes > 2)):
+        assert all("of the variance" in text for text in told(column))
 
 
 def test_every_module_is_an_attribute_of_the_package():

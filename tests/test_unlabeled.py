@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from _said import said
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -15,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens._utils._class_texts import warn_of_classes
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import _unlabeled
 from skclipens.ensemble._unlabeled import SharedRows
@@ -223,15 +225,57 @@ def test_a_class_that_is_the_text_of_a_missing_label_is_doubted_once(digits, unl
     clf = make(unlabeled=unlabeled, head=["linear", "linear-all"], class_names=None)
     with pytest.warns(UserWarning) as caught:
         clf.fit(X[rows], names)
-    (said,) = [one for one in caught if "astype(str)" in str(one.message)]
-    assert f"the class {text!r}, first in row 3" in str(said.message)
-    assert said.filename == __file__
+    (doubt,) = [one for one in caught if "astype(str)" in str(one.message)]
+    assert f"the class {text!r}, first in row 3" in str(doubt.message)
+    assert doubt.filename == __file__
     names[[3, 5]] = "nano"
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         clf.fit(X[rows], names)
         signs = np.where(y[rows] > 4, "1", "-1")
         clf.fit(X[rows], signs)
+
+
+def test_a_class_that_stands_for_no_label_where_none_counts_as_missing(digits):
+    X, y = digits
+    rows = few_shots(y, 4, n_unlabeled=20)[0]
+    names = np.array(NAMES, object)[y[rows]]
+
+    def told(labels, unlabeled):
+        return said(make(unlabeled=unlabeled, head="linear", class_names=None).fit, X[rows], labels)
+
+    for text in ("unknown", "None ", "-999"):
+        some = names.copy()
+        some[[3, 5]] = text
+        if text == "-999":
+            some = [-999 if name == text else NAMES.index(name) for name in some]
+        (text_use,) = told(some, "use")
+        assert text_use.startswith("No row lacks a label, as unlabeled='use' expects. y has the cl")
+        assert "in row 3. This" in text_use
+        assert len(told(some, "error")) == (text != "unknown")  # which may be a class
+        some[0] = None
+        assert len(told(some, "ignore")) == (text != "unknown")
+
+
+@pytest.mark.parametrize(
+    ("classes", "doubted"),
+    [
+        (["cat", "NaN"], True),
+        (["cat", "#N/A"], True),
+        (["cat", "Not labelled"], True),
+        (["cat", "--"], True),
+        (["..-", "--"], False),
+        (["Ann", "Nan"], False),
+        (["defect", "none"], False),
+        ([-999, 0, 1, 2], True),
+        ([-2, 1, 2, 3], False),
+        ([-2, 0, 2], False),
+        ([-9, 0, 9, 18], False),
+    ],
+)
+def test_words_and_numbers_of_a_missing_label(classes, doubted):
+    texts = said(warn_of_classes, np.array(classes))
+    assert ["a missing label" in text for text in texts] == [True] * doubted
 
 
 @pytest.mark.parametrize("unlabeled", ["ignore", "use"])

@@ -446,6 +446,20 @@ def test_what_is_given_for_rows_in_another_order(frame):
             )
 
 
+def test_paths_of_files_whose_folders_are_written_otherwise(frame):
+    X, y = frame
+    paths = [f"/data/{label}/{i % 7}_{i // 7}.png" for i, label in enumerate(y)]
+    X, clf = X.set_axis(paths), AdaptiveBackboneEnsemble(random_state=0).fit(X, y)
+    in_classes = [path.removeprefix("/data/") for path in paths]
+    for names in (in_classes, [path.split("/")[-1] for path in paths]):
+        labels = pd.Series(y, names)
+        with pytest.warns(UserWarning, match="X and y have the same files in another order"):
+            clf.score(X, labels.sort_index(ascending=False))
+        assert not said(clf.score, X, labels)
+    others = pd.Series(y, [path.replace(".", "a.") for path in in_classes])
+    assert not said(clf.score, X, others)
+
+
 def test_pictures_of_a_cascade_and_labels_in_another_order(emoji):
     X = pd.Series(emoji[0][::20], [f"picture {i}" for i in range(len(emoji[0][::20]))])
     y = pd.Series(emoji[1][::20], X.index).sample(frac=1, random_state=0)
@@ -545,6 +559,18 @@ def test_copies_of_rows_are_rows_with_their_weight(frame, n_copies):
     )
     assert_array_equal(of_copies, logits[rows])
     assert_array_equal(known_copies, known[rows])
+
+
+def test_rows_of_one_picture_that_differ_elsewhere_are_a_group(frame):
+    X, y = frame
+    rows = np.repeat(np.arange(0, len(y), 8), 3)
+    X, y = X.iloc[rows].assign(offer=np.random.default_rng(0).normal(size=len(rows))), y[rows]
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    pictures = np.unique(X.iloc[:, :-1], axis=0, return_inverse=True)[1].ravel()
+    expected, found = clone(clf).fit(X, y, groups=pictures), clone(clf).fit(X, y)
+    assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
+    X.iloc[::2, :-1] = X.iloc[0, :-1].to_numpy()  # in place of pictures that are missing
+    assert not said(clf.fit, X, y)
 
 
 def test_copies_are_a_group_where_weights_cannot_be_taken(frame):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._linalg import places_of
+from ._linalg import places_of, take_columns
 
 WIDE, _SOME = 32, 8  # columns that a table must have to have copies; columns compared first
 
@@ -34,6 +34,39 @@ def groups_of_copies(X, y):
     for row, label in zip(rows.tolist(), y[rows].tolist(), strict=True):
         groups[row] = found.setdefault((X[row].tobytes(), label), row)
     return None if (groups == np.arange(len(X))).all() else groups
+
+
+def groups_of_pictures(X, y, columns):
+    """Groups of rows that are the same in some columns; None where none are.
+
+    A picture that is there with several labels, such as one that stands in for others, makes no
+    group; rows of it that are the same in all columns do, for each label.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+    columns : ndarray of int or None
+        Those of embeddings. None: all.
+
+    Returns
+    -------
+    ndarray of shape (n,), int, or None
+        The first of the rows that are the same.
+    """
+    copies = groups_of_copies(X, y)
+    every = np.arange(len(y))
+    pictures = None if columns is None else same_pictures(X, columns)
+    if pictures is None:
+        return copies
+    several = np.isin(pictures, pictures[y != y[pictures]])
+    groups = np.where(several, every if copies is None else copies, pictures)
+    return None if (groups == every).all() else groups
+
+
+def same_pictures(X, columns):
+    """The first of the rows that are the same in some columns, for each row; None: none are."""
+    return groups_of_copies(take_columns(X, columns), np.zeros(len(X), int))
 
 
 def merge_copies(X, y, weights):

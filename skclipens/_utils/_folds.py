@@ -72,7 +72,7 @@ def few_shot_folds(
         return [tuple(np.flatnonzero(np.isin(place, side)) for side in fold) for fold in folds]
     if isinstance(cv, Real):
         return [_split_once(cv, y, groups, random_state)]
-    return drop_unseen_classes(_split(check_cv(cv), y, groups, X), y)
+    return drop_unseen_classes(_split(splitter_of(cv), y, groups, X), y)
 
 
 def _stratified_folds(y, n_folds, groups, *, every_class, shuffle, random_state):
@@ -116,7 +116,7 @@ def folds_of_some(cv, some, X, y, groups):
     position = np.cumsum(some) - 1
     return [
         tuple(position[rows[some[rows]]] for rows in fold)
-        for fold in _split(check_cv(cv), y, groups, X)
+        for fold in _split(splitter_of(cv), y, groups, X)
     ]
 
 
@@ -196,6 +196,23 @@ def _split(splitter, y, groups, X=None):
     with silent("The least populated class"), few_rows_per_class():
         folds = splitter.split(np.zeros((len(y), 1)) if X is None else X, y, groups)
         return check_folds(folds, len(y), "cv")
+
+
+def splitter_of(cv, *args, **options):
+    """What scikit-learn's ``check_cv`` makes of a user's ``cv``.
+
+    Raises
+    ------
+    ValueError
+        If it is one pair of train and test rows, where a list of pairs is wanted.
+    """
+    if isinstance(cv, (list, tuple)) and cv and hasattr(cv[0], "__iter__"):
+        if isinstance(next(iter(cv[0]), None), (Integral, np.bool_)):
+            raise ValueError(
+                "cv is a list of pairs of train and test rows, also where it is one pair: "
+                "cv=[(train, test)]."
+            )
+    return check_cv(cv, *args, **options)
 
 
 def check_folds(folds, n_rows, name):

@@ -1,5 +1,7 @@
 """Checks of what is given for each row of a table: weights, groups, and their order."""
 
+import re
+
 import numpy as np
 
 from ._missing import is_missing, without_mask
@@ -123,8 +125,8 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
     -----
     SuspectedMistakeWarning
         If both have the same index, of which no label is there twice, in another order, or names
-        in common at other places, as in a fold of such rows. Numbers in common may be positions in
-        different tables.
+        in common at other places, as in a fold of such rows, or paths of the same files. Numbers
+        in common may be positions in different tables.
     """
     indices = {name: getattr(one, "index", None) for name, one in {name_of_X: X, **given}.items()}
     telling = [
@@ -140,6 +142,12 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
                 f"{first} and {name} have {what} in another order. Rows belong together by their "
                 f"position. If they do by their index, pass {name}.loc[{first}.index].",
             )
+        elif _are_files_in_other_order(other, index):
+            warn(
+                f"{first} and {name} have the same files in another order, in folders that are "
+                f"written otherwise. Rows belong together by their position. If they do by their "
+                f"index, give both the same names and pass {name}.loc[{first}.index]."
+            )
 
 
 def _in_other_order(index, other):
@@ -153,6 +161,37 @@ def _in_other_order(index, other):
         return "the same index" if moved else None
     holds_names = index.dtype.kind not in "iuf"
     return "parts of the same index" if holds_names and (known & (index != other)).any() else None
+
+
+def _are_files_in_other_order(index, other):
+    if index.nlevels != other.nlevels or len(index) != len(other) or index.isin(other).any():
+        return False
+    same = same_files(index.tolist(), other.tolist())
+    return same is not None and same[0] != same[1]
+
+
+def same_files(names, others):
+    """What is left of paths without folders that only some of them name.
+
+    Parameters
+    ----------
+    names, others : list of n str
+        Of anything else, nothing is said.
+
+    Returns
+    -------
+    tuple of two lists, or None
+        The fewest last parts of the paths in which all differ; None where these are not the same
+        in both lists.
+    """
+    if not all(isinstance(name, str) for name in (*names, *others)):
+        return None
+    lists = [[re.split(r"[/\\]", name) for name in some] for some in (names, others)]
+    for n_parts in range(1, 1 + min(max(map(len, some), default=0) for some in lists)):
+        ends = tuple([tuple(parts[-n_parts:]) for parts in some] for some in lists)
+        if all(len(set(some)) == len(some) for some in ends):
+            return ends if set(ends[0]) == set(ends[1]) else None
+    return None
 
 
 def is_default(index):

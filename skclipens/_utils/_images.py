@@ -1,6 +1,7 @@
 """A column of images: its name, and one where a table is wanted."""
 
 import os
+import re
 
 import numpy as np
 from sklearn.utils.validation import validate_data
@@ -8,6 +9,7 @@ from sklearn.utils.validation import validate_data
 from ._warnings import silent
 
 _LONGEST = 80  # of what a message quotes
+_PATH = re.compile(r"[/\\].*\.(?:png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif)$", re.IGNORECASE)
 
 
 def check_column(estimator, X, *, reset):
@@ -51,6 +53,30 @@ def refuse_images(X):
             "the step that embeds them is missing. make_backbone_pipeline('zoo') puts one before "
             "the ensemble; by hand, it is MultiBackboneEmbedder('zoo').fit_transform(X)."
         )
+
+
+def refuse_paths_as_labels(y, name="y"):
+    """Raise ValueError if labels are paths of images, nearly each another one.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+    name : str
+        What the labels are called.
+    """
+    first = _first_of_column(y)
+    if not _is_path(first):
+        return
+    labels = np.asarray(y, dtype=object).ravel().tolist()
+    if len(labels) > 1 and all(map(_is_path, labels)) and 10 * len(set(labels)) > 9 * len(labels):
+        raise ValueError(
+            f"{name} holds paths of images, such as {str(first)!r}, and not labels. "
+            "train_test_split returns X_train, X_test, y_train, y_test, in this order."
+        )
+
+
+def _is_path(label):
+    return isinstance(label, (str, os.PathLike)) and _PATH.search(str(label)) is not None
 
 
 def _first_of_column(X):

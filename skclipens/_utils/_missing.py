@@ -6,9 +6,18 @@ import numpy as np
 
 # Texts that may stand for a missing label, or be a class: they are warned of where labels are
 # read. The first are made by `str` and `astype(str)`; of people's words, case does not matter.
-TEXTS_OF_MISSING = ("nan", "None", "<NA>", "-1")
-WORDS_OF_MISSING = ("n/a", "null", "unlabeled", "unlabelled")
-SIGNS_OF_MISSING = ("?", "-")
+TEXTS_OF_MISSING = ("nan", "None", "<NA>", "NaT", "-1")
+WRITTEN_AS_MISSING = ("NaN", "NAN")  # but "Nan" may be a name
+WORDS_OF_MISSING = (
+    *("n/a", "#n/a", "<nan>", "<na>", "null", "unlabeled", "unlabelled", "not labeled"),
+    *("not labelled", "no label", "unannotated"),
+)
+SIGNS_OF_MISSING = ("?", "??", "???", "-", "--", "---")
+# Where a user says that labels are missing, and none is.
+MISSING_WHERE_EXPECTED = (
+    *("unknown", "missing", "none", "na", "nan", "nat", "undefined", "unassigned"),
+    *("unclassified", "tbd", "todo"),
+)
 
 
 def is_missing(x):

@@ -8,8 +8,9 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from ._class_texts import warn_of_classes
 from ._given import warn_of_other_order
-from ._images import refuse_images
+from ._images import refuse_images, refuse_paths_as_labels
 from ._messages import listed
 from ._missing import is_missing, without_mask
 from ._values import (
@@ -18,7 +19,7 @@ from ._values import (
     refuse_no_column,
     refuse_text,
     refuse_unread,
-    warn_of_texts,
+    warn_of_categories,
     why_no_labels,
 )
 from ._warnings import silent, warn
@@ -67,7 +68,7 @@ def check_table(estimator, X, y, *, option=None, any_scale=False, reset=True):
     check_array(y, ensure_2d=False, dtype=None, input_name="y")
     _check_classes(y)
     if option is not None:  # heads inside an ensemble would say it again
-        warn_of_texts(y)
+        warn_of_classes(y)
     if not any_scale:
         check_range(X, getattr(estimator, "feature_names_in_", None))
     return X, y
@@ -95,8 +96,9 @@ def check_partly_labeled(estimator, X, y):
         If X is no table of numbers, or no row has a label.
     """
     X, y = _checked_with_labels(estimator, X, y, reset=True)
-    warn_of_texts(y)
     labeled = ~unlabeled_rows(y)
+    option = f"unlabeled={estimator.unlabeled!r}"
+    warn_of_classes(y, none_missing=option if labeled.all() else None)
     y = labels_of(y, labeled)
     check_labels(y)
     check_range(X, getattr(estimator, "feature_names_in_", None))
@@ -136,6 +138,8 @@ def _checked_with_labels(estimator, X, y, *, reset):
 def _checked(estimator, X, *, reset, dtype=_FLOATS, **options):
     refuse_unread(X)
     refuse_images(X)
+    if reset:
+        warn_of_categories(X)
     X, options = without_mask(X), {"dtype": dtype, **options}
     values = _values_of_floats(X)
     with first_gap_named(X):
@@ -231,6 +235,7 @@ def column_of_labels(y, *, name="y", warn=False):
     """
     if y is not None:  # else scikit-learn's own error
         refuse_no_column(y, name)
+        refuse_paths_as_labels(y, name)
         refuse_mixed(y, name)
     y = without_mask(y)
     if isinstance(y, (list, tuple)) and any(map(is_missing, y)):

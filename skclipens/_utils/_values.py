@@ -1,18 +1,15 @@
 """Values of tables and labels that would be taken for others without a word."""
 
-import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Set
 from numbers import Number
 
 import numpy as np
 
-from ._missing import SIGNS_OF_MISSING, TEXTS_OF_MISSING, WORDS_OF_MISSING, is_missing
+from ._messages import listed
+from ._missing import is_missing
 from ._warnings import warn
 
 _SMALLEST = 1e-16  # of the largest value of a table; squares of smaller ones vanish in float32
-# Letters of Cyrillic and Greek that look like Latin ones, large and small; apostrophes and dashes.
-_LOOKS_LIKE = str.maketrans("аеорсухіјѕοАЕОРСУХІЈЅΟ’‘ʼ‐–—−", "aeopcyxijsoAEOPCYXIJSO'''----")
 
 
 def refuse_text(X):
@@ -33,7 +30,7 @@ def refuse_text(X):
             raise ValueError(
                 f"X holds text: row {row}, column {column}{name} is {str(cell)!r}. Convert "
                 "numbers, X.astype(float); encode categories, as "
-                "sklearn.preprocessing.OrdinalEncoder does; embed a column of images alone, as "
+                "sklearn.preprocessing.OneHotEncoder does; embed a column of images alone, as "
                 "MultiBackboneEmbedder does."
             )
         if hasattr(cell, "__len__") and np.ndim(cell):
@@ -44,13 +41,49 @@ def refuse_text(X):
             )
 
 
-def refuse_unread(X):
-    """Raise ValueError if a table is yet to be computed, or is of a type that numpy lacks.
+def warn_of_categories(X):
+    """Warn of columns of a frame whose numbers are names of categories, of three or more.
 
     Parameters
     ----------
     X : array-like of shape (n, n_features)
     """
+    dtypes = getattr(X, "dtypes", None)
+    if not hasattr(dtypes, "items"):
+        return
+    named = [
+        name
+        for name, dtype in dtypes.items()
+        if hasattr(dtype, "categories") and not dtype.ordered and len(dtype.categories) > 2
+    ]
+    if named:
+        warn(
+            f"Column {listed(named)} of X holds categories, whose numbers are read as amounts. If "
+            "they are names, encode them, as sklearn.preprocessing.OneHotEncoder does; if they are "
+            "amounts or ranks, make numbers of them: astype(float)."
+        )
+
+
+def refuse_unread(X):
+    """Raise ValueError if a table is yet to be computed, or is of a type that numpy lacks.
+
+    Or if it is a dict, which may be a row or columns, or has a column twice.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+    """
+    if isinstance(X, Mapping) and not hasattr(X, "shape"):  # as sparse matrices have
+        raise ValueError(
+            "X is a dict. Give a table with a row for each picture: pandas.DataFrame([X]) makes "
+            "one of a single row, and pandas.DataFrame(X) of columns."
+        )
+    if not getattr(getattr(X, "columns", None), "is_unique", True):
+        twice = X.columns[X.columns.duplicated()].tolist()
+        raise ValueError(
+            f"X has columns of the same name: {listed(twice)}. Rename them, or leave the copies "
+            "out: X.loc[:, ~X.columns.duplicated()]."
+        )
     if hasattr(X, "__dask_graph__") and X.__dask_graph__() is not None:  # None: in memory already
         method = "compute"
     elif type(X).__name__ == "LazyFrame":
@@ -187,119 +220,6 @@ def _kind_of(label):
         return "a string"
     # For labels of several outputs, dates and the like, scikit-learn has its own errors.
     return None if isinstance(label, (dict, set, bytes)) else "something else"
-
-
-def warn_of_texts(y):
-    """Warn of classes whose names stand for a missing label, or differ in writing only.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Names these classes and the first row.
-    """
-    if y.dtype.kind not in "OUT":
-        return
-    first = first_rows(y.tolist())
-    doubted = [label for label in first if _stands_for_none(label, first)]
-    if doubted:
-        warn(
-            f"y has the class {' and '.join(map(repr, doubted))}, first in row "
-            f"{first[doubted[0]]}. {_why_none(doubted)} a missing label. If these rows have no "
-            "label, write None there.",
-        )
-    warn_of_writings(first, "y")
-
-
-def first_rows(labels):
-    """The first row of each label that is a string."""
-    first = {}
-    for row, label in enumerate(labels):
-        if isinstance(label, str):
-            first.setdefault(label, row)
-    return first
-
-
-def _stands_for_none(label, labels):
-    if label in TEXTS_OF_MISSING:
-        return set(labels) != {"-1", "1"}  # two classes, as of numbers
-    if label in SIGNS_OF_MISSING:  # beside other signs, a sign may be meant
-        return not any(len(one) == 1 for one in set(labels) - {label})
-    return label.casefold() in WORDS_OF_MISSING
-
-
-def _why_none(labels):
-    if set(labels) <= set(TEXTS_OF_MISSING):
-        return "This is what astype(str) makes of"
-    return "This may stand for"
-
-
-def warn_of_writings(first, name):
-    """Warn of classes that are the same word or number.
-
-    But for case, blanks, "_" in place of a blank, zeros before or behind a number, and signs that
-    look alike.
-
-    Parameters
-    ----------
-    first : dict of str to int
-        The classes, and the first row of each, in the order of these.
-    name : str
-        What holds the labels.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Names the first two such classes and their rows.
-    """
-    # Of one letter, case may be meant.
-    words = (label for label in first if len(label.strip()) > 1 or label.strip().isdigit())
-    groups = alike(words, _plain)
-    if not groups:
-        return
-    one, other = groups[0][:2]
-    more = f" So do {len(groups) - 1} more." if len(groups) > 1 else ""
-    write = ascii if _looks(one) == _looks(other) else repr
-    warn(
-        f"{name} has the classes {write(one)}, first in row {first[one]}, and {write(other)}, "
-        f"first in row {first[other]}, which differ only in case, blanks, '_', zeros or signs that "
-        f"look alike.{more} If they are one class, write them alike: rows of one count as wrong "
-        "for the other."
-    )
-
-
-def alike(names, plain):
-    """Groups of names that a function makes the same.
-
-    Parameters
-    ----------
-    names : iterable of str
-    plain : callable
-        Makes of a name what tells it from others.
-
-    Returns
-    -------
-    list of list of str
-        Of two or more each.
-    """
-    groups = {}
-    for name in names:
-        groups.setdefault(plain(name), []).append(name)
-    return [group for group in groups.values() if len(group) > 1]
-
-
-def _looks(name):
-    seen = "".join(sign for sign in name if unicodedata.category(sign) != "Cf")  # not U+200B
-    return unicodedata.normalize("NFKC", seen).translate(_LOOKS_LIKE)
-
-
-def _plain(name):
-    words = " ".join(_looks(name).casefold().replace("_", " ").split())
-    number = re.fullmatch(r"0*([0-9]+)(\.0*)?", words)
-    return number[1] if number else words
 
 
 def why_no_labels(y):

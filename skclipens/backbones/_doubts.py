@@ -6,8 +6,8 @@ import reprlib
 import unicodedata
 from functools import lru_cache
 
+from .._utils._class_texts import alike
 from .._utils._messages import listed
-from .._utils._values import alike
 from .._utils._warnings import unsaid, warn
 from ._loading import load_backbone
 from ._prompts import prompts_of

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
+from .._utils._class_texts import first_rows, warn_of_writings
 from .._utils._messages import listed
 from .._utils._missing import is_missing
-from .._utils._values import first_rows, warn_of_writings
 from .._utils._warnings import warn
 from ..exceptions import ImageError
 from ..images._files import IMAGE_SUFFIXES, is_hidden, is_image_name, walk

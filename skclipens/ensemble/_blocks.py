@@ -85,6 +85,22 @@ def find_blocks(blocks, n_features, feature_names, given="blocks"):
     return made
 
 
+def columns_of_backbones(blocks, n_features, feature_names):
+    """Columns of a table that are embeddings, beside others; None where there are no others.
+
+    Parameters are those of :func:`find_blocks`.
+
+    Returns
+    -------
+    ndarray of int or None
+    """
+    if blocks is None and feature_names is None:
+        return None
+    found = [one.columns for one in find_blocks(blocks, n_features, feature_names) if one.backbone]
+    columns = np.unique(np.concatenate(found)) if found else []
+    return columns if 0 < len(columns) < n_features else None
+
+
 def _refuse_shared(blocks):
     """Raise ValueError if a column is said to be of two backbones, or twice of one."""
     owners = {}

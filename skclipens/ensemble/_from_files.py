@@ -6,11 +6,11 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import clone
 
+from .._utils._class_texts import warn_of_classes
 from .._utils._linalg import one_blas_thread
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
 from .._utils._validation import column_of_labels, few_rows_per_class
-from .._utils._values import warn_of_texts
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
 from ..heads._from_files import RowsOfFiles, Wanted
@@ -90,7 +90,7 @@ class FitFrom:
         """
         self._refuse_what_needs_all_rows()
         table = PartedTable(folder, backbones)
-        warn_of_texts(column_of_labels(y))
+        warn_of_classes(column_of_labels(y))
         rows = RowsOfFiles(table, y, sample_weight, ignore_unlabeled=self.unlabeled == "ignore")
         labels, weights = rows.classes[rows.targets], rows.sample_weight
         metadata = checked_metadata(self, np.empty((len(labels), 0)), labels, weights, None)

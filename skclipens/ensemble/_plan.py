@@ -99,7 +99,7 @@ def warn_of_doubts(ensemble, experts, router, X, y):
     if has_auto and ensemble.blocks is None:
         warn_of_unnamed_columns(distinct_blocks(experts), names)
     if needs_judges(ensemble, router) or any(expert.learns for expert in experts):
-        warn_of_columns(experts, X, names)
+        warn_of_columns(experts, X, y, names)
         warn_of_labels_in_columns(experts, X, y, names)
 
 

@@ -1,7 +1,10 @@
 """The rows that an ensemble learns from: those with a label and a weight, each once."""
 
+from numbers import Real
+
 import numpy as np
 
+from .._utils._copies import groups_of_pictures
 from .._utils._folds import folds_of_some
 from .._utils._given import index_of, warn_of_other_order
 from .._utils._linalg import places_of, some_of
@@ -9,6 +12,7 @@ from .._utils._metadata import check_metadata, class_weights, rows_of
 from .._utils._rows import Rows
 from .._utils._text_order import warn_of_text_order
 from .._utils._validation import check_at_least_two, check_partly_labeled, check_table
+from ._blocks import columns_of_backbones
 from ._index_order import warn_of_shuffled_index
 from ._plan import takes_weights
 from ._suspect_rows import warn_of_contradictions, warn_of_groups, warn_of_weights
@@ -46,9 +50,11 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     metadata = checked_metadata(ensemble, X, y, **metadata)
     warn_of_weights(metadata["sample_weight"])
     rows = Rows(X, y, metadata, cv, places_of(labeled)).with_weight()
-    warn_of_contradictions(rows.X, rows.y, rows.given)
+    names = getattr(ensemble, "feature_names_in_", None)
+    columns = columns_of_backbones(ensemble.blocks, X.shape[1], names)
+    warn_of_contradictions(rows.X, rows.y, rows.given, columns)
     warn_of_groups(rows.y, rows.metadata["groups"])
-    return _without_copies(ensemble, rows), unlabeled
+    return _without_copies(ensemble, rows, columns), unlabeled
 
 
 def _check_rows(ensemble, X, y):
@@ -71,10 +77,15 @@ def checked_metadata(ensemble, X, y, sample_weight, groups):
     return {**metadata, "sample_weight": weights}
 
 
-def _without_copies(ensemble, rows):
-    """Rows that are no copies of others; where something cannot take weights, copies are groups."""
+def _without_copies(ensemble, rows, columns):
+    """Rows that are no copies of others; where something cannot take weights, copies are groups.
+
+    So are rows of one picture that differ in columns of no backbone.
+    """
     merged = rows.merge_copies()
-    if len(merged.y) == len(rows.y) or takes_weights(ensemble, rows.y):
+    if len(merged.y) < len(rows.y) and not takes_weights(ensemble, rows.y):
+        merged = rows
+    if merged.metadata["groups"] is not None or not isinstance(merged.cv, Real):
         return merged
-    groups = merged.place[rows.given]
-    return rows._replace(metadata={**rows.metadata, "groups": groups})
+    groups = groups_of_pictures(merged.X, merged.y, columns)
+    return merged._replace(metadata={**merged.metadata, "groups": groups})

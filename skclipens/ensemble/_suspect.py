@@ -13,7 +13,7 @@ from ..heads._text_head import NUMBERED, BaseTextHead
 from ..heads._unlike import NARROWEST, NO_CONE, likeness
 from ._experts import distinct_blocks
 
-_NEARLY_ALL = 0.99  # of a variance
+_NEARLY_ALL, _ALL_OF_TWO = 0.99, 0.9999  # of a variance
 _STEADY, _FEWEST = 1e-2, 20  # of a step between rows; rows of which all steps are not equal by luck
 _SAME_BY_CHANCE = 5  # pairs of rows with the same whole number, if these were drawn at random
 _UNIT = 1e-3  # of lengths that are one; a column less or more changes those of embeddings by more
@@ -32,13 +32,14 @@ _REDUCED = re.compile(rf"(?:^|__)(?:{'|'.join(_REDUCTIONS)})\d+$")
 _SAY_SO = "say so: blocks=[('all', slice(None))]."
 
 
-def warn_of_columns(experts, X, names):
+def warn_of_columns(experts, X, y, names):
     """Warn of columns from which no good answer can come.
 
     Parameters
     ----------
     experts : list of Expert
     X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
     names : ndarray of shape (n_features,) or None
         Names of the columns.
 
@@ -52,11 +53,11 @@ def warn_of_columns(experts, X, names):
     if len(X) < 2:
         return
     experts_of_blocks = _by_block(experts)
-    index, why = _index(X)
+    index, why = _index(X, y)
     if index is not None:
         warn(
-            f"{_called(index, names)} {why}, as an index does. If it is one, leave it out: it says "
-            "nothing of rows to predict."
+            f"{_called(index, names)} {why}, as an index does. If it is one, or a time, leave it "
+            "out: it says nothing of rows to predict."
         )
     _warn_of_places([block for block, _ in experts_of_blocks], X)
     _warn_of_constant_blocks([block for block, _ in experts_of_blocks], X)
@@ -69,7 +70,7 @@ def warn_of_columns(experts, X, names):
     _warn_of_dominant_column(experts_of_blocks, X, names, index)
 
 
-def _index(X):
+def _index(X, y):
     """Position of a column that numbers the rows, and how it does; None where there is none."""
     some = subsample(X)
     if len(some) < _FEWEST:
@@ -87,7 +88,19 @@ def _index(X):
     pairs, span = len(some) * (len(some) - 1) / 2, values[-1] - values[0] + 1
     differ = (values[1:] > values[:-1]).all(axis=0) & (values == np.rint(values)).all(axis=0)
     found = whole[differ & (pairs > _SAME_BY_CHANCE * span)]
-    return (int(found[0]), "has another whole number in each row") if len(found) else (None, "")
+    if len(found):
+        return int(found[0]), "has another whole number in each row"
+    if _are_sorted(subsample(y)):
+        steps = np.sign(np.diff(some, axis=0))
+        found = np.flatnonzero((steps[0] != 0) & (steps == steps[0]).all(axis=0))
+    said = "rises or falls from each row to the next, as rows are sorted by class"
+    return (int(found[0]), said) if len(found) else (None, "")
+
+
+def _are_sorted(y):
+    """Whether the rows of each of three classes or more follow each other, of two rows or more."""
+    n_classes = len(np.unique(y))
+    return 2 < n_classes <= len(y) / 2 and np.sum(y[1:] != y[:-1]) == n_classes - 1
 
 
 def _are_equal(steps, others):
@@ -207,11 +220,13 @@ def _reads_as_scaled(head):
 
 
 def _dominant(values):
-    """Position of the column that has nearly all of the variance of three or more, or None."""
+    """Position of the column that has nearly all of the variance, or None."""
     variances = values.var(axis=0, dtype=np.float64)
     largest = int(variances.argmax())
-    is_alone = variances[largest] > _NEARLY_ALL * variances.sum()
-    return largest if len(variances) > 2 and is_alone else None
+    # Of two, the other may be small by right, such as one of zeros and a few ones.
+    share = _NEARLY_ALL if len(variances) > 2 else _ALL_OF_TWO
+    is_alone = variances[largest] > share * variances.sum() and np.count_nonzero(variances) > 1
+    return largest if is_alone else None
 
 
 def warn_of_labels_in_columns(experts, X, y, names):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._utils._copies import groups_of_copies
+from .._utils._copies import groups_of_copies, same_pictures
 from .._utils._folds import has_peer
 from .._utils._warnings import warn
 from ._suspect import ENOUGH_LOSS
@@ -11,6 +11,7 @@ _FAR_FROM_ONE = 10  # a mean of weights, or one over it
 # Of the log-loss of guessing. Where this sums to ENOUGH_LOSS, that of shuffled labels is seldom
 # below 0.97 of it, and that of right ones, cats and dogs of 32 pixels too, at most 0.95.
 _GUESSING = 0.97
+_FEW_OF = 0.1  # of the rows whose picture is there before
 
 
 def warn_of_weights(weights):
@@ -24,7 +25,7 @@ def warn_of_weights(weights):
         )
 
 
-def warn_of_contradictions(X, y, rows):
+def warn_of_contradictions(X, y, rows, columns):
     """Warn of rows that are the same and have different labels, as of a picture in two folders.
 
     Parameters
@@ -33,23 +34,35 @@ def warn_of_contradictions(X, y, rows):
     y : ndarray of shape (n,)
     rows : ndarray of shape (n,), int
         What the rows are called.
+    columns : ndarray of int or None
+        Those of embeddings, if there are others, too.
 
     Warns
     -----
     SuspectedMistakeWarning
         Names the first two.
     """
-    first = groups_of_copies(X, np.zeros(len(y), int))
-    other = [] if first is None else np.flatnonzero(y != y[first])
+    first, same = groups_of_copies(X, np.zeros(len(y), int)), "are the same"
+    other = _contradicting(first, y)
+    if not len(other) and columns is not None:
+        first, same = same_pictures(X, columns), "are of the same picture"
+        other = _contradicting(first, y)
+        # Where many pictures have several labels, these are of the other columns.
+        if len(other) and len(other) > _FEW_OF * np.sum(first != np.arange(len(y))):
+            return
     if len(other):
         one, another = first[other[0]], other[0]
         labels = np.array(y[[one, another]].tolist()).tolist()  # numpy's strings print as np.str_
         more = f", and so have {len(other) - 1} more" if len(other) > 1 else ""
         warn(
-            f"Rows {rows[one]} and {rows[another]} of X are the same, but have the labels "
+            f"Rows {rows[one]} and {rows[another]} of X {same}, but have the labels "
             f"{labels[0]!r} and {labels[1]!r}{more}. A picture has one label: leave the wrong one "
             "out, or look whether labels and rows belong together."
         )
+
+
+def _contradicting(first, y):
+    return [] if first is None else np.flatnonzero(y != y[first])
 
 
 def warn_of_groups(y, groups):

@@ -1,4 +1,4 @@
-"""Columns that are no embeddings, at predict in another unit than at fit."""
+"""Columns that are no embeddings, at predict in another unit than at fit, or scaled again."""
 
 from typing import NamedTuple
 
@@ -15,6 +15,8 @@ from ..heads._unlike import NARROWEST
 _OUTSIDE = 10
 _FEWEST, _NARROW, _AWAY = 20, 0.02, 1
 _FEW = 7  # rows of fit, of which fewer say nothing of the range
+_MOST = 0.9  # of values, if hardly any is there twice
+_ROUNDING = 1e-5  # of a deviation
 
 
 class SeenColumns(NamedTuple):
@@ -25,6 +27,8 @@ class SeenColumns(NamedTuple):
     n_rows : int
     columns : ndarray of shape (d,), int
     lowest, highest, mean, deviation : ndarray of shape (d,)
+    vary : ndarray of shape (d,), bool, or None
+        Whether hardly any two rows have the same value. None: not known.
     """
 
     n_rows: int
@@ -33,6 +37,7 @@ class SeenColumns(NamedTuple):
     highest: np.ndarray
     mean: np.ndarray
     deviation: np.ndarray
+    vary: np.ndarray | None = None  # in models that were saved by an older version
 
 
 def see_columns(blocks, X):
@@ -55,8 +60,19 @@ def see_columns(blocks, X):
         return None
     columns = np.unique(np.concatenate(others))
     values = take_columns(X, columns)
-    mean, deviation = values.mean(axis=0), values.std(axis=0)
-    return SeenColumns(len(X), columns, values.min(axis=0), values.max(axis=0), mean, deviation)
+    lowest, highest = values.min(axis=0), values.max(axis=0)
+    mean, deviation = _mean_and_deviation(values)
+    vary = (len(X) >= _FEWEST) & (_share_of_values(values) >= _MOST)
+    return SeenColumns(len(X), columns, lowest, highest, mean, deviation, vary)
+
+
+def _share_of_values(values):
+    """How many different values columns have, of as many as there are rows."""
+    return 1 - np.mean(np.diff(np.sort(values, axis=0), axis=0) == 0, axis=0)
+
+
+def _mean_and_deviation(values):
+    return (of(values, axis=0, dtype=np.float64) for of in (np.mean, np.std))
 
 
 def warn_of_units(seen, X, names):
@@ -73,10 +89,12 @@ def warn_of_units(seen, X, names):
     -----
     SuspectedMistakeWarning
         If most rows are outside of the range of ``fit``, far where rows are few, or many hardly
-        vary, and not around the former mean. Names the columns.
+        vary, and not around the former mean; if all are zero, or the former mean, as where gaps
+        were filled; or if a scaler or PCA was fitted on these rows. Names the columns.
     """
     if seen is None:
         return
+    _warn_of_own_scale(seen, X, names)
     values = take_columns(subsample(X), seen.columns)
     middle, width = np.median(values, axis=0), seen.highest - seen.lowest
     reach = 0 if min(len(values), seen.n_rows) >= _FEWEST else _OUTSIDE * width
@@ -85,10 +103,10 @@ def warn_of_units(seen, X, names):
         vary = np.ptp(values, axis=0) > 0  # rows of one kind have the same value
         narrow = vary & (values.std(axis=0) < _NARROW * seen.deviation)
         outside |= narrow & (np.abs(middle - seen.mean) > _AWAY * seen.deviation)
+        _warn_of_filled(seen, values, names)
     found = np.flatnonzero(outside & (width > 0))
     if len(found):
-        first, columns = found[0], seen.columns[found]
-        named = listed(columns.tolist() if names is None else names[columns].tolist())
+        first, named = found[0], _called(seen.columns[found], names)
         warn(
             f"Values of column {named} are mostly far from those of fit: {middle[first]:.3g} in "
             f"the middle, where the first was from {seen.lowest[first]:.3g} to "
@@ -96,3 +114,66 @@ def warn_of_units(seen, X, names):
             "out what grows, such as a time.",
             doubt="another unit than in fit",
         )
+
+
+def _called(columns, names):
+    return listed(columns.tolist() if names is None else names[columns].tolist())
+
+
+def _warn_of_filled(seen, values, names):
+    """Warn of columns that are 0, or the mean of those of ``fit``, in all rows, and varied there.
+
+    Others that are constant may be meant, as for a partial dependence.
+    """
+    first, constant = values[0], np.ptp(values, axis=0) == 0
+    filled = (first == 0) | _is_small(first - seen.mean, seen.deviation)
+    found = np.flatnonzero(constant & filled & seen.vary) if seen.vary is not None else []
+    if len(found):
+        warn(
+            f"Values of column {_called(seen.columns[found], names)} are {first[found[0]]:.3g} in "
+            "all rows, and in fit nearly all differed. If they are not known, fit without them: "
+            "what fills gaps counts as a measurement.",
+            doubt="filled columns",
+        )
+
+
+def _warn_of_own_scale(seen, X, names):
+    """Warn of columns that were centred on the rows of ``fit``, and now again on other rows."""
+    centred = np.flatnonzero(_is_small(seen.mean, seen.deviation))
+    if len(X) < _FEW or not len(centred):
+        return
+    values = take_columns(X, seen.columns[centred])
+    mean, deviation = _mean_and_deviation(values)
+    # The rows of fit, in any order, are centred as they were.
+    others = values.min(axis=0) != seen.lowest[centred]
+    others &= values.max(axis=0) != seen.highest[centred]
+    again = others & _is_small(mean, deviation)
+    # Differences to the mean of a group are centred too, but have no deviation of one, as after a
+    # scaler, and are correlated, as components are not.
+    scaled = again & _is_one(deviation, len(X)) & _is_one(seen.deviation[centred], seen.n_rows)
+    found = np.flatnonzero(scaled if scaled.any() else again)
+    if len(found) and (scaled.any() or _are_components(values[:, found])):
+        warn(
+            f"Values of column {_called(seen.columns[centred[found]], names)} were centred on the "
+            "rows of fit, and now on these rows. Call transform of what scales them, and not "
+            "fit_transform, on rows to predict: it was fitted already.",
+            doubt="scaled by the rows to predict",
+        )
+
+
+def _is_small(values, deviation):
+    return (deviation > 0) & (np.abs(values) <= _ROUNDING * deviation)
+
+
+def _is_one(deviation, n_rows):
+    """By scikit-learn, or by pandas, which divides by one row less."""
+    by_pandas = deviation * np.sqrt(n_rows / (n_rows - 1))
+    return _is_small(deviation - 1, deviation) | _is_small(by_pandas - 1, deviation)
+
+
+def _are_components(values):
+    """Whether the first two of several columns with a mean of zero are not correlated."""
+    if values.shape[1] < 2:
+        return False
+    one, other = values[:, :2].T.astype(np.float64)
+    return bool(abs(one @ other) <= _ROUNDING * np.linalg.norm(one) * np.linalg.norm(other))

@@ -72,7 +72,8 @@ class LabeledScoreMixin(ClassifierMixin):
         Raises
         ------
         ValueError
-            If a row has no label, which could only be wrong.
+            If a row has no label, which could only be wrong, or labels are strings where those of
+            ``fit`` are numbers, or the reverse.
 
         Warns
         -----
@@ -84,6 +85,7 @@ class LabeledScoreMixin(ClassifierMixin):
         check_is_fitted(self)
         self._refuse_unlabeled(y)
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
+        _refuse_other_kind(self.classes_, y)
         self._warn_of_unknown_labels(y)
         predicted = self.predict(X)
         accuracy = accuracy_score(y, predicted, sample_weight=sample_weight)
@@ -95,6 +97,17 @@ class LabeledScoreMixin(ClassifierMixin):
 
     def _warn_of_unknown_labels(self, y):
         warn_of_unknown_labels(self.classes_, y)
+
+
+def _refuse_other_kind(classes, y):
+    """Raise ValueError if labels to score are strings, and those of fit are not, or the reverse."""
+    label = next(iter(np.ravel(y)[:1].tolist()), None)
+    known = np.asarray(classes).tolist()[0]
+    if isinstance(label, str) != isinstance(known, str) and label is not None:
+        raise ValueError(
+            f"y has labels such as {label!r}, where those of fit are such as {known!r}: one are "
+            "strings, and the others not. Give y the labels that fit had."
+        )
 
 
 def warn_of_doubtful_labels(classifier, X, y, predicted):

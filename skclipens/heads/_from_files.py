@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._utils._folds import judging_rows
-from .._utils._given import check_weights, scaled_shares
+from .._utils._given import check_weights, same_files, scaled_shares
 from .._utils._linalg import take_rows
 from .._utils._text_order import is_class_by_class, warn_of_text_order
 from .._utils._validation import (
@@ -213,12 +213,18 @@ class RowsOfFiles:
     def _refuse_other_order(self, images):
         for name, index in self._indices.items():
             other = images != index
-            if other.any() and set(images[other]) == set(index[other]):
+            same = None
+            if other.all() and set(images).isdisjoint(index):
+                same = same_files(images.tolist(), index.tolist())
+            if same is not None:
+                other = np.array([one != another for one, another in zip(*same, strict=True)])
+            if other.any() and (same or set(images[other]) == set(index[other])):
                 row = int(np.argmax(other))
                 raise ValueError(
                     f"{name} is indexed by {index[row]!r} in row {row}, where the table has "
-                    f"{images[row]!r}. Rows belong together by their position: pass "
-                    f"{name}.loc[pandas.read_parquet(folder, columns=[]).index]."
+                    f"{images[row]!r}. Rows belong together by their position: "
+                    + ("give it the same names, and " if same else "")
+                    + f"pass {name}.loc[pandas.read_parquet(folder, columns=[]).index]."
                 )
 
     def _of_rows(self, keep, start, stop):

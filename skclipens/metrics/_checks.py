@@ -77,6 +77,12 @@ def check_predictions(predictions):
             f"predictions has shape {np.shape(predictions)}, as expert_proba gives it. Pass labels "
             "of shape (n, E): classes_[proba.argmax(axis=2)]."
         )
+    if np.ndim(predictions) == 1 and len(predictions):
+        raise ValueError(
+            f"predictions has shape {np.shape(predictions)}, where a column for each expert is "
+            "wanted, (n, E). Look at the order of the arguments. np.reshape(predictions, (-1, 1)) "
+            "makes a column of the labels of one expert."
+        )
     predictions = check_array(without_mask(predictions), dtype=None, input_name="predictions")
     if predictions.dtype.kind == "f":
         wrong = predictions != np.floor(predictions)

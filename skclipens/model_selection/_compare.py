@@ -7,13 +7,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from sklearn.base import clone, is_regressor
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags, indexable
 
-from .._utils._copies import groups_of_copies, numbers_of
-from .._utils._folds import check_folds, folds_of_some
+from .._utils._copies import groups_of_pictures, numbers_of
+from .._utils._folds import check_folds, folds_of_some, splitter_of
 from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of
 from .._utils._progress import in_parallel, progress
@@ -23,6 +23,7 @@ from .._utils._values import refuse_class
 from .._utils._warnings import each_warning_once, silent, warn
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import gaps_of, readable, warn_of_gaps
+from ..ensemble._blocks import columns_of_backbones
 from ..ensemble._experts import distinct_blocks
 from ..images import as_image_list
 from ._intervals import mean_of, paired_interval
@@ -130,7 +131,7 @@ def compare_with_baselines(
     baselines, y = _checked_names(baselines or {}), column_of_labels(y, warn=True)
     before, ensemble, X, y, groups, cv = _table_of(estimator, X, y, groups, cv)
     X, y, groups = indexable(X, y, groups)
-    splits = _splits(cv, X, y, groups)
+    splits = _splits(cv, X, y, groups, ensemble.blocks if before is None else None)
     with (
         TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         progress(len(splits), verbose, desc="comparing", unit="split") as bar,
@@ -203,15 +204,17 @@ def _embedding_once(before, folder):
     return before
 
 
-def _splits(cv, X, y, groups):
-    """Positions of training and test rows. Copies of a row stay together, or are warned of."""
-    table = numbers_of(X)
-    copies = None if table is None else groups_of_copies(table, y)
+def _splits(cv, X, y, groups, blocks):
+    """Positions of training and test rows. Copies of a row stay together, or are warned of.
+
+    So do rows of one picture that differ in columns of no backbone.
+    """
+    copies = _groups_of_pictures(X, y, blocks)
     if isinstance(cv, Integral):
         _check_folds(cv, y)
         groups = copies if groups is None else groups
         cv = cv if groups is None else StratifiedGroupKFold(cv)
-    splits = check_cv(cv, y, classifier=True).split(X, y, groups)
+    splits = splitter_of(cv, y, classifier=True).split(X, y, groups)
     splits = check_folds(splits, len(y), "cv")
     _warn_of_new_classes(splits, y)
     if copies is not None:
@@ -222,6 +225,16 @@ def _splits(cv, X, y, groups):
                 "picture is there twice, so accuracies are too high. Leave copies out."
             )
     return splits
+
+
+def _groups_of_pictures(X, y, blocks):
+    table = numbers_of(X)
+    if table is None:
+        return None
+    names = np.array(X.columns, dtype=object) if hasattr(X, "columns") else None
+    if names is not None and not all(isinstance(name, str) for name in names):
+        names = None
+    return groups_of_pictures(table, y, columns_of_backbones(blocks, table.shape[1], names))
 
 
 def _warn_of_new_classes(splits, y):

@@ -6,6 +6,7 @@ from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import process_routing
 
+from .._utils._images import refuse_paths_as_labels
 from .._utils._metadata import METADATA
 from .._utils._sklearn import routing_enabled
 from .._utils._text_order import warn_of_text_order
@@ -34,6 +35,7 @@ def check_before_images(pipeline, X, y, params):
     last, for_last = pipeline._final_estimator, _params_of_last(pipeline, X, y, params)
     if (images := images_of(pipeline, X)) is not None:
         clone(pipeline.steps[0][1]).fit(X)  # an embedder learns nothing
+        refuse_paths_as_labels(y)
         check_consistent_length(images, y, *map(for_last.get, METADATA))
         warn_of_text_order(images if isinstance(images, list) else (), y)
     if hasattr(last, "_check_before_fit"):

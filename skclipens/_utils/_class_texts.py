@@ -1,0 +1,201 @@
+"""Classes that look like a mistake: they stand for a missing label, or two are one class."""
+
+import re
+import unicodedata
+from numbers import Real
+
+import numpy as np
+
+from ._missing import (
+    MISSING_WHERE_EXPECTED,
+    SIGNS_OF_MISSING,
+    TEXTS_OF_MISSING,
+    WORDS_OF_MISSING,
+    WRITTEN_AS_MISSING,
+    is_missing,
+)
+from ._warnings import warn
+
+# Letters of Cyrillic and Greek that look like Latin ones, large and small; apostrophes and dashes.
+_LOOKS_LIKE = str.maketrans("аеорсухіјѕοАЕОРСУХІЈЅΟ’‘ʼ‐–—−", "aeopcyxijsoAEOPCYXIJSO'''----")
+# Between letters, and of words of three letters or more: "C++", "-1" and "Li Na" stay as they are.
+_HYPHEN = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
+_BLANK = re.compile(r"(?<=[^\W\d]{3}) (?=[^\W\d]{3})")
+_STOP, _ARTICLE = re.compile(r"(?<=[^\W\d]{3})[.,;:]+$"), re.compile(r"^an? (?=[^\W\d]{3})")
+_QUOTED = re.compile(r"""^(['"])(.+)\1$""")
+_COPIED = re.compile(r"(?: - copy| copy(?: \d+)?)?(?: ?\(\d+\))?$")
+_MAY = "This may stand for"
+
+
+def warn_of_classes(y, *, none_missing=None):
+    """Warn of classes that stand for a missing label, or differ in writing only.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    none_missing : str or None
+        The parameter by which rows may have no label, where each row has one.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        Names these classes and the first row.
+    """
+    _warn_of_a_number(y, none_missing)
+    if y.dtype.kind not in "OUT":
+        return
+    first = first_rows(y.tolist())
+    expects = none_missing is not None
+    doubted = [label for label in first if _stands_for_none(label, first, expects)]
+    if doubted:
+        named = " and ".join(map(repr, doubted))
+        _warn_of_none(named, first[doubted[0]], _why_none(doubted), "None", none_missing)
+    warn_of_writings(first, "y")
+
+
+def _warn_of_none(named, row, why, instead, none_missing):
+    expected = "" if none_missing is None else f"No row lacks a label, as {none_missing} expects. "
+    warn(
+        f"{expected}y has the class {named}, first in row {row}. {why} a missing label. If these "
+        f"rows have no label, write {instead} there."
+    )
+
+
+def _warn_of_a_number(y, none_missing):
+    """Warn of -999 and the like, the one class below zero beside others that are counted up."""
+    if y.dtype.kind == "O":
+        values = [np.nan if is_missing(label) else label for label in y.tolist()]
+        if not all(isinstance(value, Real) for value in values):
+            return
+        y = np.array(values, float)
+    if y.dtype.kind not in "if":
+        return
+    classes = np.unique(y)
+    classes = classes[np.isfinite(classes)]
+    if len(classes) < 3 or not classes[0] < -1:
+        return
+    others = classes[1:]
+    counted = (others == np.arange(len(others)) + others[0]).all() and others[0] in (0, 1)
+    if counted and (others[0] == 0 or -classes[0] not in others):
+        row = int(np.argmax(y == classes[0]))
+        _warn_of_none(f"{classes[0]:.0f}", row, _MAY, "-1", none_missing)
+
+
+def first_rows(labels):
+    """The first row of each label that is a string."""
+    first = {}
+    for row, label in enumerate(labels):
+        if isinstance(label, str):
+            first.setdefault(label, row)
+    return first
+
+
+def _stands_for_none(label, labels, expects):
+    """Whether a class stands for none; fewer words do where no row is expected to lack a label."""
+    text = label.strip()
+    if text in TEXTS_OF_MISSING:
+        return {one.strip() for one in labels} != {"-1", "1"}  # two classes, as of numbers
+    if text in SIGNS_OF_MISSING:  # beside other signs, a sign may be meant
+        return all(any(map(str.isalnum, one)) for one in set(labels) - {label})
+    word = text.casefold().replace("_", " ")
+    if text in WRITTEN_AS_MISSING or word in WORDS_OF_MISSING:
+        return True
+    return expects and word in MISSING_WHERE_EXPECTED
+
+
+def _why_none(labels):
+    if set(labels) <= set(TEXTS_OF_MISSING):
+        return "This is what astype(str) makes of"
+    return _MAY
+
+
+def warn_of_writings(first, name):
+    """Warn of classes that are the same word or number.
+
+    But for case, blanks, "_" in place of a blank, zeros before or behind a number, and signs that
+    look alike; or for what :func:`_plainer` leaves out.
+
+    Parameters
+    ----------
+    first : dict of str to int
+        The classes, and the first row of each, in the order of these.
+    name : str
+        What holds the labels.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        Names the first two such classes and their rows.
+    """
+    # Of one letter, case may be meant.
+    words = [label for label in first if len(label.strip()) > 1 or label.strip().isdigit()]
+    differ = "case, blanks, '_', zeros or signs that look alike"
+    groups = alike(words, _plain)
+    if not groups:
+        differ = "blanks, signs, an article, a plural, or what a copied folder adds"
+        groups = alike(words, _plainer(words).get)
+    if not groups:
+        return
+    one, other = groups[0][:2]
+    more = f" So do {len(groups) - 1} more." if len(groups) > 1 else ""
+    write = ascii if _looks(one) == _looks(other) else repr
+    warn(
+        f"{name} has the classes {write(one)}, first in row {first[one]}, and {write(other)}, "
+        f"first in row {first[other]}, which differ only in {differ}.{more} If they are one class, "
+        "write them alike: rows of one count as wrong for the other."
+    )
+
+
+def alike(names, plain):
+    """Groups of names that a function makes the same.
+
+    Parameters
+    ----------
+    names : iterable of str
+    plain : callable
+        Makes of a name what tells it from others.
+
+    Returns
+    -------
+    list of list of str
+        Of two or more each.
+    """
+    groups = {}
+    for name in names:
+        groups.setdefault(plain(name), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _looks(name):
+    seen = "".join(sign for sign in name if unicodedata.category(sign) != "Cf")  # not U+200B
+    return unicodedata.normalize("NFKC", seen).translate(_LOOKS_LIKE)
+
+
+def _plain(name):
+    words = " ".join(_looks(name).casefold().replace("_", " ").split())
+    number = re.fullmatch(r"0*([0-9]+)(\.0*)?", words)
+    return number[1] if number else words
+
+
+def _plainer(names):
+    """What is left of each name without what people write in several ways, as a dict."""
+    words = {name: _without_signs(_plain(name)) for name in names}
+    known = set(words.values())
+    for name, word in words.items():
+        # "crane (1)" and "crane (2)" may be two classes, but not beside "crane".
+        of_copy = _without_signs(_COPIED.sub("", _plain(name)))
+        words[name] = of_copy if of_copy in known else word
+    plurals = {word for word in known if word[-1:] == "s" and _is_singular(word[:-1], known)}
+    # A pair may be two classes, such as "boxer" and "boxers"; nearly all classes are no such pairs.
+    if len(plurals) > 1 and 4 * len(plurals) >= len(known):
+        words = {name: word[:-1] if word in plurals else word for name, word in words.items()}
+    return words
+
+
+def _is_singular(word, known):
+    return word in known and len(word) > 2 and word[-1] != "s"
+
+
+def _without_signs(words):
+    words = _QUOTED.sub(r"\2", words)
+    return _BLANK.sub("", _HYPHEN.sub(" ", _ARTICLE.sub("", _STOP.sub("", words))))
