@@ -19,8 +19,9 @@ _BY_LUCK, _OF_CLASSES, _OF_ROWS = 0.35, 1.4, 0.4
 # none.
 _FEW_CLASSES, _ROWS_OF_EACH = 5, 4
 # Labels that a class without rows has moved, from this many on: how far accuracy of prompts must
-# rise for these, and how rare as many right classes would be by chance.
-_MOVED, _RISE_OF_MOVED, _BY_CHANCE = 3, 0.4, 0.01
+# rise for these, times the root of their number; and how rare as many right classes would be by
+# chance.
+_MOVED, _RISE_OF_MOVED, _BY_CHANCE = 3, 1.0, 0.01
 _ALIGNED, _OF_BACKBONES, _BETTER_ALIGNED = 0.2, 0.35, 0.45
 
 
@@ -95,7 +96,7 @@ def _doubt_skipped_name(heads, rows, targets):
     given, moved = shares.diagonal(), shares.diagonal(1)
     right = [given[:label].sum() + moved[label:].sum() for label in range(n)]
     label = int(np.argmax(right))
-    rise = (moved - given)[label:].mean()
+    rise = (moved - given)[label:].mean() * np.sqrt(n - label)
     by_chance = binom.sf(int(max(right)) - 1, n, 1 / (n + 1)) * len(right)
     if n - label < _MOVED or rise <= _RISE_OF_MOVED or by_chance > _BY_CHANCE:
         return False
