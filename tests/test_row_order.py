@@ -133,3 +133,23 @@ def test_a_table_that_was_shuffled_beside_labels_that_were_not(table, n_rows):
         (shuffled, np.random.default_rng(0).permutation(y)),
     ):
         assert not any("was shuffled" in one for one in said(clf.fit, rows, labels))
+
+
+@pytest.mark.parametrize("moved", [1, -1, 2, -2])
+def test_labels_that_belong_to_another_row_from_some_row_on(table, moved):
+    X, y = table
+    clf = AdaptiveBackboneEnsemble(BACKBONES, random_state=0)
+    assert not said(clf.fit, X, y)
+    lost = 250 + np.arange(abs(moved))
+    if moved > 0:
+        told = said(clf.fit, X[: len(y) - moved], np.delete(y, lost))
+    else:
+        told = said(clf.fit, np.delete(X, lost, axis=0), y[: len(y) + moved])
+    (text,) = (one for one in told if "are the same" not in one)  # copies get other labels, too
+    start = int(text.split()[3])
+    assert abs(start - lost[0]) < 25, text
+    owner = {1: "next row", -1: "row before", 2: "row after the next", -2: "row two before"}[moved]
+    assert f" on, each label seems to belong to the {owner}. " in text
+    assert ("whether y lacks a row" if moved > 0 else "whether X lacks a row") in text
+    by_class = np.argsort(y, kind="stable")  # where few labels are wrong then
+    assert not said(clf.fit, X[by_class][1:], y[by_class][:-1])

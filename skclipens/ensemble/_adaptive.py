@@ -20,6 +20,7 @@ from ._plan import make_plan, needs_judges, warn_of_doubts
 from ._predicting import ExpertClassifier
 from ._routing import combine_experts
 from ._rows import forget_rows, rows_to_learn
+from ._suspect_rows import warn_of_moved_labels
 from ._unlabeled import learn_from_unlabeled
 from ._without_labels import fit_by_names
 from .routers import ROUTERS
@@ -326,16 +327,15 @@ class AdaptiveBackboneEnsemble(
         learned = rows.X, rows.y, rows.metadata
         # Fits are small: BLAS threads cost more than they save. More cores are used by n_jobs.
         with one_blas_thread():
-            relative_loss, held_out = self._fit(*learned, rows.cv, judge)
+            judged, held_out = self._fit(*learned, rows.cv, judge)
+            warn_of_moved_labels(rows, self.classes_, judged)
             if self.unlabeled == "use":
+                relative_loss = judged.relative_loss
                 self.unlabeled_ = learn_from_unlabeled(self, *learned, *unlabeled, relative_loss)
         return rows, held_out
 
     def _fit(self, X, y, metadata, cv, judge=False):
-        """Fit on labelled rows; return the relative log-loss of those that judge, and ``HeldOut``.
-
-        See :func:`skclipens.heads._temperature.relative_log_loss`.
-        """
+        """Fit on labelled rows; return ``Judged`` and ``HeldOut``."""
         self.unlabeled_ = None
         names = getattr(self, "feature_names_in_", None)
         experts, self.classes_, router = make_plan(self, self.n_features_in_, names, y, metadata)

@@ -1,5 +1,7 @@
 """Calibrating experts, and fitting what combines them, by rows that they have not seen."""
 
+from typing import NamedTuple
+
 import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
@@ -22,13 +24,33 @@ from ._units import see_columns
 from .routers import UniformRouter, combine, is_fixed
 
 
+class Judged(NamedTuple):
+    """What an ensemble says of rows that its heads have not learned from.
+
+    Attributes
+    ----------
+    relative_loss : float
+        See :func:`skclipens.heads._temperature.relative_log_loss`.
+    rows : ndarray of shape (n,), int
+        Positions of the rows.
+    predicted : ndarray of shape (n,), int
+        Positions of the classes they are taken for.
+    """
+
+    relative_loss: float
+    rows: np.ndarray
+    predicted: np.ndarray
+
+
+NOTHING_JUDGED = Judged(0.0, np.zeros(0, int), np.zeros(0, int))
+
+
 def combine_experts(ensemble, experts, held_out, router, X, y, metadata):
     """Take fitted experts, and fit how to combine them by what is held out, if anything is.
 
     Returns
     -------
-    float
-        Relative log-loss of the rows that judge; 0 where nothing is held out.
+    Judged
     """
     ensemble.experts_ = experts
     ensemble.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
@@ -39,10 +61,10 @@ def combine_experts(ensemble, experts, held_out, router, X, y, metadata):
         ensemble.judged_ = np.ones(len(experts), bool)
         ensemble.temperatures_ = np.ones(len(experts))
         ensemble.router_ = router
-        relative_loss = 0.0
+        judged = NOTHING_JUDGED
     else:
-        relative_loss = calibrate_and_route(ensemble, X, y, held_out, router, metadata)
-        warn_of_guessing(ensemble, relative_loss, len(held_out.rows))
+        judged = calibrate_and_route(ensemble, X, y, held_out, router, metadata)
+        warn_of_guessing(ensemble, judged.relative_loss, len(held_out.rows))
     ensemble.support_ = None
     # Prompts can only be given a share where logits are calibrated and summed by weights.
     if ensemble.out_of_distribution == "prompts" and ensemble.calibrate and ensemble._has_weights():
@@ -50,11 +72,11 @@ def combine_experts(ensemble, experts, held_out, router, X, y, metadata):
             experts, X, y, ensemble.classes_, metadata["sample_weight"]
         )
     ensemble._folded = fold(ensemble)
-    return relative_loss
+    return judged
 
 
 def calibrate_and_route(ensemble, X, y, held_out, router, metadata):
-    """Fit temperatures and router on rows that judge, and return their relative log-loss."""
+    """Fit temperatures and router on rows that judge; return ``Judged``."""
     ensemble._folded = None
     ensemble.judged_, judges = held_out.judged(y[held_out.rows], len(ensemble.classes_))
     logits, rows = take_rows(held_out.logits, judges), held_out.rows[judges]
@@ -75,7 +97,8 @@ def calibrate_and_route(ensemble, X, y, held_out, router, metadata):
     for e in np.flatnonzero(~ensemble.judged_):
         of_expert = ensemble.experts_[e].logits(X, ensemble.classes_)
         ensemble.temperatures_[e] = fixed_temperature(of_expert, spread)
-    return relative_log_loss(combined, targets, weights) if len(rows) else 1.0
+    relative_loss = relative_log_loss(combined, targets, weights) if len(rows) else 1.0
+    return Judged(relative_loss, rows, combined.argmax(axis=1))
 
 
 def _fitted_router(ensemble, router, X, logits, targets, metadata):
