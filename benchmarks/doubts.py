@@ -7,10 +7,11 @@ Fails where more than a few of the right uses are doubted. Embeddings are kept i
 
 import warnings
 from collections import defaultdict
-from functools import partial
+from functools import cached_property, partial
 from itertools import permutations, product
 
 import numpy as np
+from sklearn.preprocessing import StandardScaler
 
 from skclipens.heads import ZeroShotHead
 from skclipens.heads._text_head import names_of_classes
@@ -23,32 +24,6 @@ SHOTS = (1, 4, 16)
 N_PREDICTED = 200  # rows at most, in a prediction
 LIMIT = 2.0  # % of the right uses that may be doubted
 CUT_OFF = "are cut off"  # of prompts, which are as long as some names of traffic signs
-RIGHT = (
-    "fit, all as it should be",
-    "fit, names that mean nothing",
-    "fit, the last class without rows",
-    "fit of one head alone, all as it should be",
-    "fit of one head alone, names that mean nothing",
-    "predict pictures of all classes",
-    "predict pictures of one class",
-)
-MISTAKES = (
-    "fit, names moved by one class",
-    "fit, names shuffled",
-    "fit of one head alone, names shuffled",
-    "fit, two names exchanged",
-    "fit, labels numbered without a class that has a name",
-    "fit, labels in another order than rows",
-    "fit, blocks in another order",
-    "fit, rows of one model in another order",
-    "fit, columns of one model made by another",
-    "fit of one head alone, columns made by another model",
-    "fit, columns moved by one",
-    "predict, rows of one model in another order",
-    "predict, blocks in another order",
-    "predict, columns moved by one",
-    "predict, rows scaled by StandardScaler",
-)
 _NOTE = """\
 A call is doubted that warns, of anything but prompts that are too long. Labels are numbers, and
 `class_names` a list. {draws} draws of each set, with 1, 4 and 16 labelled pictures per class; at
@@ -83,8 +58,9 @@ def main(arguments=None):
             for case, told in measure(task, shots, draw):
                 by_shots[case, shots].append(told)
                 by_set[case, task.name].append(told)
-    print(report(RIGHT + MISTAKES, SHOTS, by_shots))
-    print(report(RIGHT + MISTAKES, list(dict.fromkeys(name for _, name in by_set)), by_set, True))
+    cases = [*RIGHT, *MISTAKES]
+    print(report(cases, SHOTS, by_shots))
+    print(report(cases, list(dict.fromkeys(name for _, name in by_set)), by_set, True))
     of_right = [one for (case, _), told in by_set.items() if case in RIGHT for one in told]
     share = 100 * np.mean(of_right)
     print(f"Of {len(of_right)} right uses, {share:.1f}% are doubted; limit {LIMIT}%.")
@@ -92,69 +68,153 @@ def main(arguments=None):
         raise SystemExit(1)
 
 
-def measure(task, shots, draw):
+def measure(task, shots, seed):
     """Cases, and whether each was doubted."""
-    rng = np.random.default_rng(draw)
-    train = task.drawn(shots, rng)
-    X, y = task.X[train], task.codes[train]
-    names = np.array(names_of_classes(task.classes, task.class_names))
-    n = len(names)
+    one = Draw(task, shots, seed)
+    for case, is_case_doubted in (RIGHT | MISTAKES).items():
+        yield case, is_case_doubted(one)
 
-    def fit_doubted(names=names, X=X, y=y):
-        clf = task.ensemble(draw, class_names=list(names))
-        return clf, is_doubted(partial(clf.fit, X, y))
 
-    backbone, columns = list(task.blocks.items())[draw % len(task.blocks)]
+class Draw:
+    """Labelled pictures of a set, and what is fitted on them."""
 
-    def head_doubted(names=names, backbone=backbone, rows=X[:, columns]):
-        head = ZeroShotHead(backbone, class_names=list(names))
-        return is_doubted(partial(head.fit, rows, y))
+    def __init__(self, task, shots, seed):
+        self.task, self.seed = task, seed
+        self.rng = np.random.default_rng(seed)
+        rows = task.drawn(shots, self.rng)
+        self.X, self.y = task.X[rows], task.codes[rows]
+        self.names = np.array(names_of_classes(task.classes, task.class_names))
+        self.backbone, self.columns = list(task.blocks.items())[seed % len(task.blocks)]
+        self.test = self.rng.permutation(task.test)[:N_PREDICTED]
 
-    clf, told = fit_doubted()
-    fit, of_nothing, without_last, head, head_of_nothing, of_all, of_one = RIGHT
-    yield fit, told
-    consonants = rng.choice(list("bcdfghjklmnpqrstvwxz"), (n, 6))
-    consonants = np.array(["".join(one) for one in consonants])
-    yield of_nothing, fit_doubted(consonants)[1]
+    def order(self, of):
+        return self.rng.permutation(len(of))
 
-    def doubted_without(code):
-        rows = y != code
-        return fit_doubted(X=X[rows], y=y[rows] - (y[rows] > code))[1]
+    def ensemble(self, names):
+        return self.task.ensemble(self.seed, class_names=list(names))
 
-    yield without_last, doubted_without(n - 1)
-    yield head, head_doubted()
-    yield head_of_nothing, head_doubted(consonants)
-    test = rng.permutation(task.test)[:N_PREDICTED]
-    one = task.test[task.codes[task.test] == rng.integers(n)][:N_PREDICTED]
-    yield of_all, is_doubted(partial(clf.predict, task.X[test]))
-    yield of_one, is_doubted(partial(clf.predict, task.X[one]))
-    moved, shuffled, head_shuffled, exchanged, numbered, labels, blocks, *others = MISTAKES
-    of_model, of_other, head_of_other, fit_moved, *at_predict = others
-    order = np.arange(n)
-    yield moved, fit_doubted(names[np.roll(order, 1)])[1]
-    order_of_none = rng.permutation(n)
-    yield shuffled, fit_doubted(names[order_of_none])[1]
-    yield head_shuffled, head_doubted(names[order_of_none])
-    pair = rng.permutation(n)[:2]
-    order[pair] = pair[::-1]
-    yield exchanged, fit_doubted(names[order])[1]
-    yield numbered, doubted_without(int(rng.integers(n - 1)))
-    yield labels, fit_doubted(y=rng.permutation(y))[1]
-    turned = np.concatenate(np.split(np.arange(X.shape[1]), len(task.blocks))[::-1])
-    yield blocks, fit_doubted(X=X[:, turned])[1]
+    @cached_property
+    def fitted(self):
+        """The ensemble where all is as it should be, and whether its fit was doubted."""
+        clf = self.ensemble(self.names)
+        return clf, is_doubted(partial(clf.fit, self.X, self.y))
 
-    yield of_model, fit_doubted(X=with_shuffled(X, columns, rng))[1]
-    own, made = other_columns(task.blocks, X.shape[1], draw)
-    wrong = X.copy()
-    wrong[:, task.blocks[own]] = X[:, made]
-    yield of_other, fit_doubted(X=wrong)[1]
-    yield head_of_other, head_doubted(backbone=own, rows=X[:, made])
-    yield fit_moved, fit_doubted(X=np.roll(X, 1, axis=1))[1]
-    rows = task.X[test]
-    mean, deviation = X.mean(axis=0), X.std(axis=0)
-    wrong = with_shuffled(rows, columns, rng), rows[:, turned], np.roll(rows, 1, axis=1)
-    for case, table in zip(at_predict, (*wrong, (rows - mean) / deviation), strict=True):
-        yield case, is_doubted(partial(clf.predict, table))
+    def fit(self, *, X=None, y=None, names=None):
+        """Whether a fit is doubted in which some of it is another."""
+        clf = self.ensemble(self.names if names is None else names)
+        given = self.X if X is None else X, self.y if y is None else y
+        return is_doubted(partial(clf.fit, *given))
+
+    def fit_head(self, *, names=None, backbone=None, X=None):
+        """The same of one head alone."""
+        names = self.names if names is None else names
+        head = ZeroShotHead(backbone or self.backbone, class_names=list(names))
+        X = self.X[:, self.columns] if X is None else X
+        return is_doubted(partial(head.fit, X, self.y))
+
+    def fit_without(self, code):
+        """Whether a fit is doubted of labels that were numbered where a class had no rows."""
+        rows = self.y != code
+        return self.fit(X=self.X[rows], y=self.y[rows] - (self.y[rows] > code))
+
+    def predict(self, X):
+        clf, _ = self.fitted
+        return is_doubted(partial(clf.predict, X))
+
+    @property
+    def rows(self):
+        """Embeddings to predict."""
+        return self.task.X[self.test]
+
+    @property
+    def rows_of_one_class(self):
+        of_one = self.task.codes[self.task.test] == self.rng.integers(len(self.names))
+        return self.task.X[self.task.test[of_one][:N_PREDICTED]]
+
+    @cached_property
+    def consonants(self):
+        """Names that mean nothing."""
+        letters = self.rng.choice(list("bcdfghjklmnpqrstvwxz"), (len(self.names), 6))
+        return np.array(["".join(one) for one in letters])
+
+    @cached_property
+    def other_model(self):
+        """A backbone, and embeddings by another one of the same width."""
+        own, columns = other_columns(self.task.blocks, self.X.shape[1], self.seed)
+        return own, self.X[:, columns]
+
+    def turned(self, X):
+        """X with its blocks in another order."""
+        return np.concatenate(np.split(X, len(self.task.blocks), axis=1)[::-1], axis=1)
+
+    def shuffled(self, X):
+        """X with the rows of one model in another order."""
+        return with_shuffled(X, self.columns, self.rng)
+
+
+def _in_a_random_order(one):
+    order = one.order(one.y)
+    return one.fit(X=one.X[order], y=one.y[order])
+
+
+def _two_names_exchanged(one):
+    names, pair = one.names.copy(), one.order(one.names)[:2]
+    names[pair] = names[pair[::-1]]
+    return one.fit(names=names)
+
+
+def _labels_of_the_next_row(one):
+    order = one.order(one.y)
+    return one.fit(X=one.X[order[:-1]], y=np.delete(one.y[order], len(order) // 3))
+
+
+def _columns_of_another_model(one):
+    X, (own, columns) = one.X.copy(), one.other_model
+    X[:, one.task.blocks[own]] = columns
+    return one.fit(X=X)
+
+
+def _head_on_another_model(one):
+    own, columns = one.other_model
+    return one.fit_head(backbone=own, X=columns)
+
+
+RIGHT = {
+    "fit, all as it should be": lambda one: one.fitted[1],
+    "fit, rows in a random order": _in_a_random_order,
+    "fit, names that mean nothing": lambda one: one.fit(names=one.consonants),
+    "fit, the last class without rows": lambda one: one.fit_without(len(one.names) - 1),
+    "fit of one head alone, all as it should be": Draw.fit_head,
+    "fit of one head alone, names that mean nothing": lambda one: one.fit_head(
+        names=one.consonants
+    ),
+    "predict pictures of all classes": lambda one: one.predict(one.rows),
+    "predict pictures of one class": lambda one: one.predict(one.rows_of_one_class),
+}
+MISTAKES = {
+    "fit, names moved by one class": lambda one: one.fit(names=np.roll(one.names, -1)),
+    "fit, names shuffled": lambda one: one.fit(names=one.rng.permutation(one.names)),
+    "fit of one head alone, names shuffled": lambda one: one.fit_head(
+        names=one.rng.permutation(one.names)
+    ),
+    "fit, two names exchanged": _two_names_exchanged,
+    "fit, labels numbered without a class that has a name": lambda one: one.fit_without(
+        one.rng.integers(len(one.names) - 1)
+    ),
+    "fit, labels in another order than rows": lambda one: one.fit(y=one.rng.permutation(one.y)),
+    "fit, labels of the next row from a third of the rows on": _labels_of_the_next_row,
+    "fit, blocks in another order": lambda one: one.fit(X=one.turned(one.X)),
+    "fit, rows of one model in another order": lambda one: one.fit(X=one.shuffled(one.X)),
+    "fit, columns of one model made by another": _columns_of_another_model,
+    "fit of one head alone, columns made by another model": _head_on_another_model,
+    "fit, columns moved by one": lambda one: one.fit(X=np.roll(one.X, 1, axis=1)),
+    "predict, rows of one model in another order": lambda one: one.predict(one.shuffled(one.rows)),
+    "predict, blocks in another order": lambda one: one.predict(one.turned(one.rows)),
+    "predict, columns moved by one": lambda one: one.predict(np.roll(one.rows, 1, axis=1)),
+    "predict, rows scaled by StandardScaler": lambda one: one.predict(
+        StandardScaler().fit(one.X).transform(one.rows)
+    ),
+}
 
 
 def with_shuffled(X, columns, rng):

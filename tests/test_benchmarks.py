@@ -10,6 +10,7 @@ from PIL import Image
 from benchmarks import (
     columns,
     doubts,
+    doubts_of_pictures,
     embedding,
     gpu,
     labels,
@@ -136,7 +137,17 @@ def test_program_of_doubts(capsys, tmp_path):
     assert all(shares[case] == ["0", "0", "0 |"] for case in doubts.RIGHT)
     # Ten rows of fit, one per class, are enough to compare with.
     assert shares["predict, blocks in another order"] == ["100", "100", "100 |"]
-    assert "Of 21 right uses, 0.0% are doubted; limit 2.0%." in lines
+    assert "Of 24 right uses, 0.0% are doubted; limit 2.0%." in lines
+
+
+def test_program_of_doubts_of_pictures(capsys, monkeypatch):
+    monkeypatch.setattr(doubts_of_pictures, "N_PICTURES", (20,))
+    doubts_of_pictures.main(["--datasets", "tuxpaint", "--draws", "1"])
+    printed = capsys.readouterr().out
+    shares = dict(re.findall(r"^\| (.+) \| (\d+) \|$", printed, re.MULTILINE))
+    unseen = ("red and blue exchanged", "near infrared as a fourth channel")  # as stamps are white
+    assert {case for case in doubts_of_pictures.MISTAKES if shares[case] == "0"} == set(unseen)
+    assert "Of 11 right uses, 0.0% are doubted; limit 2.0%." in printed
 
 
 def test_program_of_shrinkage(capsys, tmp_path):
@@ -185,7 +196,9 @@ def test_program_of_pictures_found_by_words(capsys, tmp_path):
     assert "`zoo/ViT-16`" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("program", [columns, doubts, search, shrinkage, tables, unlabeled])
+@pytest.mark.parametrize(
+    "program", [columns, doubts, doubts_of_pictures, search, shrinkage, tables, unlabeled]
+)
 def test_programs_say_that_no_set_is_available(program, tmp_path):
     with pytest.raises(SystemExit, match="None of the sets is available"):
         program.main(["--datasets", "cifar10", "--data-home", str(tmp_path)])
