@@ -8,13 +8,13 @@ from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from ._mistakes._columns import warn_of_unnamed_columns
+from ._mistakes._seen_embeddings import see_blocks, warn_of_unlike
 from ._utils._linalg import leave_out_flat_components, take_columns
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
 from ._utils._validation import check_rows
 from ._utils._versions import VersionsMixin
 from .ensemble._blocks import find_blocks
-from .ensemble._suspect import warn_of_unnamed_columns
-from .heads._unlike import see_blocks, warn_of_unlike
 
 __all__ = ["BlockPCA"]
 

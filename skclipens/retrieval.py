@@ -9,6 +9,9 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from ._mistakes._embeddings import warn_of_rescaled_blocks
+from ._mistakes._models import Embeddings, first_name, warn_of_other_models
+from ._mistakes._seen_embeddings import see_blocks, warn_of_unlike
 from ._utils._linalg import normalize_blocks, row_batches, side_by_side, take_columns
 from ._utils._sklearn import InOrder, Interval, StrOptions, fit_context
 from ._utils._validation import check_rows
@@ -18,9 +21,6 @@ from .embedding import CLIPEmbedder, MultiBackboneEmbedder
 from .embedding._gaps import gaps_of, readable, warn_of_gaps, without_gaps
 from .embedding._weights import WeightsMixin
 from .ensemble._blocks import find_blocks
-from .ensemble._suspect import warn_of_rescaled_blocks
-from .heads._another_model import Embeddings, first_name, warn_of_other_models
-from .heads._unlike import see_blocks, warn_of_unlike
 from .images import as_image_list
 from .images._files import is_image_name
 from .images._protocols import is_url

@@ -19,10 +19,10 @@ from skclipens import (
     MultiBackboneEmbedder,
     ZeroShotHead,
 )
+from skclipens._mistakes import _models
 from skclipens.datasets import load_emoji
 from skclipens.embedding import EmbeddingStore
 from skclipens.exceptions import BackboneNotAvailableError
-from skclipens.heads import _another_model
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 OTHERS = ["zoo/ViT-16", "zoo/DLA"]
@@ -102,8 +102,8 @@ def test_rows_that_were_normalized_beside_others(share, length, seed, X, y):
     rows = np.random.default_rng(seed).random(len(X)) < share
     mixed = X * np.where(rows, 1, length).astype(X.dtype)[:, None]
     clf = AdaptiveBackboneEnsemble(BACKBONES, head="linear", random_state=0)
-    assert "have length one, and the others have not" in " ".join(said(clf.fit, mixed, y))
-    assert "have length one, and the others have not" in " ".join(said(clf.predict, mixed))
+    assert "have length one; the median" in " ".join(said(clf.fit, mixed, y))
+    assert "have length one; the median" in " ".join(said(clf.predict, mixed))
     assert not said(clf.fit, X * np.float32(length), y)
 
 
@@ -149,14 +149,14 @@ def with_other(X, of_others):
 
 @pytest.mark.parametrize("n_rows", [10, 40, 400])
 @pytest.mark.parametrize("head", ["auto", "zero-shot", "tip-adapter"])
-def test_columns_of_another_model_in_fit(head, n_rows, X, y, with_other):
+def test_columns_of_models_in_fit(head, n_rows, X, y, with_other):
     rows = np.random.default_rng(n_rows).permutation(len(X))[:n_rows]
     clf = AdaptiveBackboneEnsemble(BACKBONES, head=head, random_state=0)
     assert OF_OTHER in " ".join(said(clf.fit, with_other[rows], y[rows]))
     assert "unlike" not in " ".join(said(clf.fit, X[rows], y[rows]))
 
 
-def test_columns_of_another_model_where_labels_alone_decide(y, with_other):
+def test_columns_of_models_where_labels_alone_decide(y, with_other):
     clf = AdaptiveBackboneEnsemble(BACKBONES, head="linear", random_state=0)
     assert not said(clf.fit, with_other, y)
 
@@ -168,7 +168,7 @@ def test_columns_that_are_places_off(n_places, X, y):
     assert "'zoo/RN20', 'zoo/ViT-8' are unlike what this backbone makes of other images" in text
 
 
-def test_columns_of_another_model_for_one_head(emoji, X, y, with_other):
+def test_columns_of_models_for_one_head(emoji, X, y, with_other):
     head = ZeroShotHead("zoo/ViT-8")
     assert OF_OTHER in " ".join(said(head.fit, with_other[:, WIDTH:], y))
     assert not said(head.fit, X[:, WIDTH:], y)
@@ -178,7 +178,7 @@ def test_columns_of_another_model_for_one_head(emoji, X, y, with_other):
     assert not said(KernelHead(blocks).fit, X, y)
 
 
-def test_columns_of_another_model_to_search(emoji, X, with_other, tmp_path):
+def test_columns_of_models_to_search(emoji, X, with_other, tmp_path):
     store = EmbeddingStore(tmp_path)
     retriever = ImageRetriever(MultiBackboneEmbedder(BACKBONES, cache=store))
     assert OF_OTHER in " ".join(said(retriever.fit(with_other).search, "a bicycle"))
@@ -190,7 +190,7 @@ def test_a_model_that_cannot_be_had_is_not_asked(monkeypatch, y, with_other):
     def missing(*args):
         raise BackboneNotAvailableError("its weights are gone")
 
-    monkeypatch.setattr(_another_model, "likeness_to_probes", missing)
+    monkeypatch.setattr(_models, "likeness_to_probes", missing)
     assert not said(ZeroShotHead("zoo/ViT-8").fit, with_other[:, WIDTH:], y)
 
 

@@ -26,6 +26,7 @@ FLOORS = [
     {"metrics"},
     {"ensemble"},
     {"heads"},
+    {"_mistakes"},
     {"embedding"},
     {"backbones", "datasets"},
     {"images", "zoo"},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, make_backbone_pipeline
-from skclipens._utils._text_order import warn_of_text_order
+from skclipens._mistakes._row_order import warn_of_text_order
 from skclipens.datasets import load_emoji
 from skclipens.exceptions import SuspectedMistakeWarning
 

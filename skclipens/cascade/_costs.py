@@ -3,13 +3,13 @@
 import numpy as np
 from sklearn.base import clone
 
+from .._mistakes._columns import warn_of_unnamed_columns
 from .._utils._linalg import side_by_side
 from .._utils._sklearn import HasMethods
 from ..backbones import Backbone, list_backbones
 from ..backbones._kinds import parse_kind
 from ..ensemble import AdaptiveBackboneEnsemble
 from ..ensemble._blocks import find_blocks
-from ..ensemble._suspect import warn_of_unnamed_columns
 
 IS_MAPPING = HasMethods(["keys", "__getitem__"])
 _ROUNDING = 1 + 1e-9

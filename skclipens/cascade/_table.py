@@ -5,6 +5,7 @@ from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
+from .._mistakes._seen_embeddings import see_blocks, warn_of_unlike
 from .._utils._folds import few_shot_folds, held_out_rows
 from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of
@@ -15,7 +16,6 @@ from .._utils._rows import rows_given
 from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_at_least_two, check_rows, check_table, few_rows_per_class
 from .._utils._warnings import each_warning_once
-from ..heads._unlike import see_blocks, warn_of_unlike
 from ._base import BaseCascade
 from ._costs import (
     IS_MAPPING,

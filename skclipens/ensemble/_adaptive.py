@@ -5,6 +5,7 @@ from numbers import Integral
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_memory
 
+from .._mistakes._row_order import warn_of_moved_labels
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS
 from .._utils._linalg import one_blas_thread
@@ -20,7 +21,6 @@ from ._plan import make_plan, needs_judges, warn_of_doubts
 from ._predicting import ExpertClassifier
 from ._routing import combine_experts
 from ._rows import forget_rows, rows_to_learn
-from ._suspect_rows import warn_of_moved_labels
 from ._unlabeled import learn_from_unlabeled
 from ._without_labels import fit_by_names
 from .routers import ROUTERS
@@ -328,7 +328,7 @@ class AdaptiveBackboneEnsemble(
         # Fits are small: BLAS threads cost more than they save. More cores are used by n_jobs.
         with one_blas_thread():
             judged, held_out = self._fit(*learned, rows.cv, judge)
-            warn_of_moved_labels(rows, self.classes_, judged)
+            warn_of_moved_labels(*judged.of_given(rows, self.classes_))
             if self.unlabeled == "use":
                 relative_loss = judged.relative_loss
                 self.unlabeled_ = learn_from_unlabeled(self, *learned, *unlabeled, relative_loss)

@@ -6,6 +6,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import clone
 
+from .._mistakes._rows import warn_of_weights
 from .._utils._class_texts import warn_of_classes
 from .._utils._linalg import one_blas_thread
 from .._utils._metadata import rows_of
@@ -20,7 +21,6 @@ from ._held_out import HeldOut
 from ._plan import make_plan, needs_judges, warn_of_doubts
 from ._routing import combine_experts
 from ._rows import checked_metadata, forget_rows
-from ._suspect_rows import warn_of_weights
 
 
 class FitFrom:

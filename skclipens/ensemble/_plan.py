@@ -3,20 +3,21 @@
 import numpy as np
 from sklearn.base import clone
 
+from .._mistakes._columns import (
+    warn_of_columns,
+    warn_of_labels_in_columns,
+    warn_of_unnamed_columns,
+)
 from .._utils._folds import is_one_shot
 from .._utils._metadata import metadata_taken, refuse_weights
 from .._utils._random import draw_seed
+from .._utils._warnings import warn
 from ..heads._classifier import LogitClassifierMixin
+from ..heads._text_head import NUMBERED, BaseTextHead
 from ._blocks import find_blocks
 from ._experts import distinct_blocks, find_classes
 from ._heads import named_heads
 from ._make_experts import make_experts
-from ._suspect import (
-    warn_of_columns,
-    warn_of_labels_in_columns,
-    warn_of_nameless,
-    warn_of_unnamed_columns,
-)
 from .routers import is_fixed, named_router
 
 
@@ -93,15 +94,53 @@ def what_weighs(ensemble):
 def warn_of_doubts(ensemble, experts, router, X, y):
     """Warn of columns and labels that look like a mistake."""
     names = getattr(ensemble, "feature_names_in_", None)
+    blocks = distinct_blocks(experts)
     has_auto = "auto" in [kind for _, kind, _ in named_heads(ensemble.head)]
     if has_auto and not _has_named_classes(ensemble, y):
-        warn_of_nameless(experts, y)
+        _warn_of_nameless(blocks, y)
     if has_auto and ensemble.blocks is None:
-        warn_of_unnamed_columns(distinct_blocks(experts), names)
+        warn_of_unnamed_columns(blocks, names)
     if needs_judges(ensemble, router) or any(expert.learns for expert in experts):
-        warn_of_columns(experts, X, y, names)
-        warn_of_labels_in_columns(experts, X, y, names)
+        warn_of_columns(*_what_is_read(experts), X, y, names)
+        warn_of_labels_in_columns(blocks, X, y, names)
 
 
 def _has_named_classes(ensemble, y):
     return ensemble.class_names is not None or isinstance(np.asarray(y).tolist()[0], str)
+
+
+def _warn_of_nameless(blocks, y):
+    """Warn where heads that start from names were left out."""
+    embeddings = [block.name for block in blocks if block.has_text]
+    if embeddings:
+        warn(
+            f"A label such as {y.tolist()[0]!r} does not say what its class is, so "
+            f"{embeddings[0]!r} gets only heads that need no names. Give class_names to use the "
+            f"text tower, or head='linear' to choose this. {NUMBERED}, and some do so in a part of "
+            "their fits: class_names=sorted(set(y)) makes all of these alike."
+        )
+
+
+def _what_is_read(experts):
+    """Blocks that are read, also joined ones; those compared with texts; and those as scaled."""
+    groups = {}  # joined blocks have one name, of whichever blocks
+    for expert in experts:
+        groups.setdefault((expert.block.name, len(expert.block.columns)), []).append(expert)
+    groups = [(of_block[0].block, of_block) for of_block in groups.values()]
+    with_texts = [
+        block
+        for block, of_block in groups
+        if any(isinstance(one.head, BaseTextHead) for one in of_block)
+    ]
+    as_scaled = [
+        (block, next(one.name for one in of_block if _reads_as_scaled(one)))
+        for block, of_block in groups
+        if any(map(_reads_as_scaled, of_block))
+    ]
+    return [block for block, _ in groups], with_texts, as_scaled
+
+
+def _reads_as_scaled(expert):
+    """Whether it is a head of this package that learns, and rescales no block that it reads."""
+    is_own = isinstance(expert.head, LogitClassifierMixin)
+    return expert.learns and is_own and getattr(expert.head, "rescale", None) is None

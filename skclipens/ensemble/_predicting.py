@@ -8,16 +8,16 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from .._mistakes._seen_columns import warn_of_units
+from .._mistakes._seen_embeddings import warn_of_unlike
 from .._utils._linalg import row_batches
 from .._utils._validation import check_at_least_two
 from .._utils._warnings import each_warning_once
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import doubt_prompts, sorted_classes
-from ..heads._unlike import warn_of_unlike
 from ._experts import stack_logits
 from ._folding import fold
 from ._support import led_by_prompts
-from ._units import warn_of_units
 from .routers import combine, named_router
 
 _ROWS_AT_ONCE = 1024

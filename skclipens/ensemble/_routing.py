@@ -5,6 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
+from .._mistakes._rows import warn_of_guessing
+from .._mistakes._seen_columns import see_columns
+from .._mistakes._seen_embeddings import see_blocks
 from .._utils._linalg import take_rows
 from .._utils._metadata import metadata_for, rows_of
 from ..heads._temperature import (
@@ -13,14 +16,11 @@ from ..heads._temperature import (
     relative_log_loss,
     unjudged_spread,
 )
-from ..heads._unlike import see_blocks
 from ._experts import distinct_blocks
 from ._folding import fold
 from ._mismatch import warn_of_mismatch
 from ._plan import what_weighs
 from ._support import find_support
-from ._suspect_rows import warn_of_guessing
-from ._units import see_columns
 from .routers import UniformRouter, combine, is_fixed
 
 
@@ -40,6 +40,28 @@ class Judged(NamedTuple):
     relative_loss: float
     rows: np.ndarray
     predicted: np.ndarray
+
+    def of_given(self, rows, classes):
+        """Positions of the classes of the rows as they were given, and of what they are taken for.
+
+        Parameters
+        ----------
+        rows : Rows
+            Those that were learned.
+        classes : ndarray of shape (C,)
+
+        Returns
+        -------
+        y, predicted : ndarray of shape (n_given,), int
+            -1 where there is none.
+        """
+        found = np.full((len(rows.y), 2), -1)
+        found[:, 0] = np.searchsorted(classes, rows.y)
+        found[self.rows, 1] = self.predicted
+        given = np.full((len(rows.place), 2), -1)
+        there = rows.place >= 0
+        given[there] = found[rows.place[there]]
+        return given.T
 
 
 NOTHING_JUDGED = Judged(0.0, np.zeros(0, int), np.zeros(0, int))
@@ -64,7 +86,9 @@ def combine_experts(ensemble, experts, held_out, router, X, y, metadata):
         judged = NOTHING_JUDGED
     else:
         judged = calibrate_and_route(ensemble, X, y, held_out, router, metadata)
-        warn_of_guessing(ensemble, judged.relative_loss, len(held_out.rows))
+        if ensemble.judged_.all():
+            n_rows, n_classes = len(held_out.rows), len(ensemble.classes_)
+            warn_of_guessing(judged.relative_loss, n_rows, n_classes)
     ensemble.support_ = None
     # Prompts can only be given a share where logits are calibrated and summed by weights.
     if ensemble.out_of_distribution == "prompts" and ensemble.calibrate and ensemble._has_weights():

@@ -4,18 +4,17 @@ from numbers import Real
 
 import numpy as np
 
+from .._mistakes._row_order import warn_of_shuffled_index, warn_of_text_order
+from .._mistakes._rows import warn_of_contradictions, warn_of_groups, warn_of_weights
 from .._utils._copies import groups_of_pictures
 from .._utils._folds import folds_of_some
 from .._utils._given import index_of, warn_of_other_order
 from .._utils._linalg import places_of, some_of
 from .._utils._metadata import check_metadata, class_weights, rows_of
 from .._utils._rows import Rows
-from .._utils._text_order import warn_of_text_order
 from .._utils._validation import check_at_least_two, check_partly_labeled, check_table
 from ._blocks import columns_of_backbones
-from ._index_order import warn_of_shuffled_index
 from ._plan import takes_weights
-from ._suspect_rows import warn_of_contradictions, warn_of_groups, warn_of_weights
 
 
 def forget_rows(ensemble):

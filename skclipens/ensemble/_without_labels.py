@@ -4,15 +4,15 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import validate_data
 
+from .._mistakes._seen_embeddings import see_blocks
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import check_at_least_two
 from .._utils._warnings import silent
 from ..heads import ZeroShotHead
 from ..heads._text_head import check_names
-from ..heads._unlike import see_blocks
 from ._experts import distinct_blocks
 from ._heads import head_of, named_heads
-from ._mismatch import warn_of_blocks
+from ._mismatch import warn_of_mismatch
 from ._rows import forget_rows
 from .routers import is_fixed, named_router
 
@@ -52,7 +52,7 @@ def fit_by_names(ensemble, X):
     forget_rows(ensemble)
     seen = see_blocks(distinct_blocks(draft.experts_), table)
     vars(ensemble).update(learned, _folded=draft._folded, _seen=seen, _seen_columns=None)
-    warn_of_blocks(ensemble, table)
+    warn_of_mismatch(ensemble, table, None)
     return ensemble
 
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._mistakes._row_order import is_class_by_class, warn_of_text_order
 from .._utils._folds import judging_rows
 from .._utils._given import check_weights, same_files, scaled_shares
 from .._utils._linalg import take_rows
-from .._utils._text_order import is_class_by_class, warn_of_text_order
 from .._utils._validation import (
     check_at_least_two,
     check_labels,

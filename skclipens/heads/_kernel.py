@@ -10,7 +10,6 @@ from .._utils._folds import codes_of, covers_most, has_peer, judging_rows
 from .._utils._linalg import parts_of, side_by_side, take_columns, take_rows, unit_blocks, unit_rows
 from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_at_least_two, check_table
-from ._another_model import first_name
 from ._cross_fit import CrossFitTableHead
 from ._from_files import Wanted
 from ._kernel_regression import Regression, predict
@@ -222,7 +221,7 @@ class KernelHead(CrossFitTableHead):
             heads, columns = zip(*self.text_heads_, strict=True)
             rows = [unit_rows(X[:, of_head]) for of_head in columns]
             names = getattr(self, "feature_names_in_", None)
-            doubt_texts(heads, rows, targets, [first_name(names, of_head) for of_head in columns])
+            doubt_texts(heads, rows, targets, names, columns)
         return targets
 
     def _fit_base(self, features, targets, weights):

@@ -9,6 +9,9 @@ from contextvars import ContextVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from .._mistakes._models import Embeddings, first_name, warn_of_blocks
+from .._mistakes._names import warn_of_names
+from .._mistakes._seen_embeddings import seen_block, warn_of_unlike
 from .._utils._linalg import subsample, unit_rows
 from .._utils._locks import ForkLock
 from .._utils._missing import is_missing
@@ -23,10 +26,7 @@ from ..backbones._prompts import check_templates
 from ..embedding._reading import CACHE_CONSTRAINTS
 from ..embedding._texts import embed_classes
 from ..embedding._weights import WeightsMixin
-from ._another_model import Embeddings, first_name, warn_of_other_models
 from ._classifier import LogitClassifierMixin
-from ._names_order import warn_of_names
-from ._unlike import seen_block, warn_of_unlike
 
 NUMBERED = "Some meta-estimators, such as StackingClassifier, number the labels"
 PROMPT_CONSTRAINTS = {
@@ -262,7 +262,7 @@ def as_one_of_many():
         _is_alone.reset(token)
 
 
-def doubt_texts(heads, rows, targets, columns):
+def doubt_texts(heads, rows, targets, names, columns):
     """Look whether texts fit, where heads are fitted alone: of this model, and names in order.
 
     Parameters
@@ -272,19 +272,24 @@ def doubt_texts(heads, rows, targets, columns):
     rows : list of ndarray of shape (n, width)
         For each head, embeddings of unit length.
     targets : ndarray of shape (n,), int
-    columns : list of str or None
-        For each head, the name of its first column.
+    names : ndarray of str or None
+        Of all columns.
+    columns : list of slice or ndarray of int
+        For each head, its own.
     """
     if not _is_alone.get() or len(heads[0].classes_) > _MOST_CLASSES:
         return
     rows = [subsample(one) for one in rows]
-    warn_of_other_models(
-        [
-            Embeddings(head.backbone, head.backbone, of_head, column, head.coef_, head.cache)
-            for head, of_head, column in zip(heads, rows, columns, strict=True)
-        ]
-    )
+    of_heads = zip(heads, rows, columns, strict=True)
+    warn_of_blocks([embeddings_of(head, of, names, its) for head, of, its in of_heads])
     warn_of_names(heads, rows, subsample(targets))
+
+
+def embeddings_of(head, rows, names, columns, block=None):
+    """Unit rows that a head compares with its texts, and what they are said to be."""
+    first = first_name(names, columns)
+    name = head.backbone if block is None else block
+    return Embeddings(name, head.backbone, rows, first, head.coef_, head.cache)
 
 
 def _refuse_columns_of_others(backbone, names):
@@ -320,7 +325,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         classes, targets = np.unique(y, return_inverse=True)
         self._encode(classes, self.class_names, self.templates)
         X = unit_rows(X)
-        doubt_texts([self], [X], targets, [first_name(names, slice(None))])
+        doubt_texts([self], [X], targets, names, [slice(None)])
         self._seen = (seen_block(backbone.name, np.arange(backbone.width), backbone.name, X),)
         return X, targets
 

@@ -6,10 +6,10 @@ from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import process_routing
 
+from .._mistakes._row_order import warn_of_text_order
 from .._utils._images import refuse_paths_as_labels
 from .._utils._metadata import METADATA
 from .._utils._sklearn import routing_enabled
-from .._utils._text_order import warn_of_text_order
 from ..embedding._base import BaseEmbedder
 from ..images import as_image_list
 

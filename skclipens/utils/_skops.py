@@ -1,5 +1,7 @@
 """Files of skops: which types of this package they may hold."""
 
+from .._mistakes._seen_columns import SeenColumns
+from .._mistakes._seen_embeddings import SeenBlock
 from .._utils._versions import VersionsMixin
 from ..backbones._kinds import BlockKind
 from ..cascade import BackboneSelector, CascadeClassifier
@@ -9,10 +11,8 @@ from ..ensemble._blocks import Block
 from ..ensemble._experts import Expert
 from ..ensemble._folding import Folded
 from ..ensemble._support import Support
-from ..ensemble._units import SeenColumns
 from ..ensemble._unlabeled import UnlabeledCorrection
 from ..heads._sums import Sums
-from ..heads._unlike import SeenBlock
 from ..images import View
 from ..labels import OpenSetClassifier
 from ..pipeline import BackbonePipeline

@@ -1,24 +1,20 @@
-"""Columns that look like a mistake: constant, of row numbers, out of place, or rescaled."""
+"""Columns that look like a mistake: constant, of row numbers, made of labels, or not named."""
 
 import re
 from collections import Counter
 
 import numpy as np
 
-from .._utils._linalg import subsample, take_columns, unit_rows
+from .._utils._linalg import subsample, take_columns
 from .._utils._messages import listed
 from .._utils._warnings import warn
-from ..heads._classifier import LogitClassifierMixin
-from ..heads._text_head import NUMBERED, BaseTextHead
-from ..heads._unlike import NARROWEST, NO_CONE, likeness
-from ._experts import distinct_blocks
+from ._embeddings import is_constant, warn_of_places, warn_of_rescaled_blocks
+from ._seen_embeddings import NARROWEST
 
 _NEARLY_ALL, _ALL_OF_TWO = 0.99, 0.9999  # of a variance
-_STEADY, _FEWEST = 1e-2, 20  # of a step between rows; rows of which all steps are not equal by luck
-_SAME_BY_CHANCE = 5  # pairs of rows with the same whole number, if these were drawn at random
-_UNIT = 1e-3  # of lengths that are one; a column less or more changes those of embeddings by more
-_CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
-_ALIKE = 0.7  # of columns of a part of the rows, if those of all rows may be the same
+_STEP_TOLERANCE = 1e-2  # of a step between rows
+_FEWEST = 20  # rows, of which all steps are not equal by luck
+_EXPECTED_TIES = 5  # pairs of rows with the same whole number, if these were drawn at random
 ENOUGH_LOSS = 100  # of guessing, summed over the rows: what is judged by fewer may be luck
 # As BlockPCA, scikit-learn's own reductions and UMAP name columns.
 _REDUCTIONS = """
@@ -32,12 +28,17 @@ _REDUCED = re.compile(rf"(?:^|__)(?:{'|'.join(_REDUCTIONS)})\d+$")
 _SAY_SO = "say so: blocks=[('all', slice(None))]."
 
 
-def warn_of_columns(experts, X, y, names):
+def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     """Warn of columns from which no good answer can come.
 
     Parameters
     ----------
-    experts : list of Expert
+    blocks : list of Block
+        Those that heads read.
+    compared_with_texts : list of Block
+        Some of these.
+    read_as_scaled : list of (Block, str)
+        Blocks, and a head of each that learns from it as it is scaled.
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
     names : ndarray of shape (n_features,) or None
@@ -47,27 +48,21 @@ def warn_of_columns(experts, X, y, names):
     -----
     SuspectedMistakeWarning
         If all rows of a block are the same; if a column is an index, or has nearly all of the
-        variance that one of this package's heads gets to see; or if embeddings that are compared
-        with texts are a place off, or were centred or scaled. Names the blocks, or the column.
+        variance that a head gets to see; or if embeddings that are compared with texts are a place
+        off, or were centred or scaled. Names the blocks, or the column.
     """
     if len(X) < 2:
         return
-    experts_of_blocks = _by_block(experts)
     index, why = _index(X, y)
     if index is not None:
         warn(
             f"{_called(index, names)} {why}, as an index does. If it is one, or a time, leave it "
             "out: it says nothing of rows to predict."
         )
-    _warn_of_places([block for block, _ in experts_of_blocks], X)
-    _warn_of_constant_blocks([block for block, _ in experts_of_blocks], X)
-    read_by_texts = [
-        block
-        for block, experts in experts_of_blocks
-        if any(isinstance(expert.head, BaseTextHead) for expert in experts)
-    ]
-    warn_of_rescaled_blocks(read_by_texts, X)
-    _warn_of_dominant_column(experts_of_blocks, X, names, index)
+    warn_of_places(blocks, X)
+    _warn_of_constant_blocks(blocks, X)
+    warn_of_rescaled_blocks(compared_with_texts, X)
+    _warn_of_dominant_column(read_as_scaled, X, names, index)
 
 
 def _index(X, y):
@@ -87,7 +82,7 @@ def _index(X, y):
     values = np.sort(some[:, whole], axis=0)
     pairs, span = len(some) * (len(some) - 1) / 2, values[-1] - values[0] + 1
     differ = (values[1:] > values[:-1]).all(axis=0) & (values == np.rint(values)).all(axis=0)
-    found = whole[differ & (pairs > _SAME_BY_CHANCE * span)]
+    found = whole[differ & (pairs > _EXPECTED_TIES * span)]
     if len(found):
         return int(found[0]), "has another whole number in each row"
     if _are_sorted(subsample(y)):
@@ -104,32 +99,11 @@ def _are_sorted(y):
 
 
 def _are_equal(steps, others):
-    return np.abs(steps - others) <= _STEADY * np.abs(others)
-
-
-def _warn_of_places(blocks, X):
-    """Warn if rows of a block have length one a column further left or right, and not here."""
-    X = subsample(X)
-    if len(X) < _FEWEST:
-        return
-    for block in blocks:
-        start, end = block.columns[0], block.columns[0] + len(block.columns)
-        if block.backbone is None or not np.array_equal(block.columns, np.arange(start, end)):
-            continue
-        places = [place for place in (0, 1, -1) if 0 <= start + place <= X.shape[1] - end + start]
-        lengths = (np.linalg.norm(X[:, start + place : end + place], axis=1) for place in places)
-        unit = (place for place, of in zip(places, lengths) if (np.abs(of - 1) < _UNIT).all())
-        if place := next(unit, 0):
-            warn(
-                f"The embeddings of {block.name!r} seem to begin at column {start + place}, where "
-                f"they have length one, and not at column {start}. Look for a column that is too "
-                "many before them, such as an index, or too few."
-            )
-            return
+    return np.abs(steps - others) <= _STEP_TOLERANCE * np.abs(others)
 
 
 def _warn_of_constant_blocks(blocks, X):
-    constant = [block.name for block in blocks if _is_constant(X, block.columns)]
+    constant = [block.name for block in blocks if is_constant(X, block.columns)]
     if constant:
         warn(
             f"All rows of X are the same in {listed(constant)}, which so says nothing of the "
@@ -137,86 +111,20 @@ def _warn_of_constant_blocks(blocks, X):
         )
 
 
-def _is_constant(X, columns):
-    first, second = take_columns(X[:2], columns)
-    return bool((second == first).all() and (take_columns(X, columns) == first).all())
-
-
-def warn_of_rescaled_blocks(blocks, X):
-    """Warn of blocks that are no longer as the embedder made them.
-
-    Parameters
-    ----------
-    blocks : list of Block
-        Those that are compared with texts.
-    X : ndarray of shape (n, n_features)
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        Names them.
-    """
-    rescaled = [
-        block.name
-        for block in blocks
-        if not _is_constant(X, block.columns) and _is_rescaled(take_columns(X, block.columns))
-    ]
-    if rescaled:
-        warn(
-            f"The columns of {listed(rescaled)} were centred or scaled, so features "
-            "of texts no longer fit them. Give embeddings as the embedder makes them, and scale "
-            "only the other columns."
-        )
-
-
-def _is_rescaled(values):
-    """Whether rows were centred, as by StandardScaler, or columns scaled, as by MaxAbsScaler."""
-    some = subsample(values)
-    length = np.sqrt(np.mean(np.einsum("nj,nj->n", some, some)))
-    if np.linalg.norm(values.mean(axis=0)) < _CENTRED * length:
-        return True
-    if len(some) >= _FEWEST and likeness(unit_rows(some)) < NO_CONE:
-        return True
-    lowest = -_CENTRED * length  # as of MinMaxScaler
-    if (some >= lowest).all() and (values.min(axis=0) < -lowest).all():
-        return True
-    return any(_are_alike(of(some), _ALIKE) and _are_alike(of(values)) for of in (_sizes, _spreads))
-
-
-def _sizes(values):
-    return np.maximum(values.max(axis=0), -values.min(axis=0))
-
-
-def _spreads(values):
-    return values.std(axis=0)
-
-
-def _are_alike(of_columns, tolerance=_CENTRED):
-    return of_columns.min() >= (1 - tolerance) * of_columns.max()
-
-
-def _warn_of_dominant_column(experts_of_blocks, X, names, index):
-    """Warn of a column beside which a head of this package can see no other."""
-    for block, experts in experts_of_blocks:
-        own = [one for one in experts if one.learns and _reads_as_scaled(one.head)]
-        place = _dominant(take_columns(subsample(X), block.columns)) if own else None
+def _warn_of_dominant_column(read_as_scaled, X, names, index):
+    """Warn of a column beside which a head can see no other."""
+    for block, head in read_as_scaled:
+        place = _dominant(take_columns(subsample(X), block.columns))
         if place is None:
             continue
         column = block.columns[place]
         if column != index:  # of which was warned already
             warn(
                 f"{_called(column, names)} has more than {_NEARLY_ALL:.0%} of the variance of what "
-                f"{own[0].name!r} reads, so the other columns hardly count. Scale columns that are "
-                "no embeddings, say by StandardScaler in a ColumnTransformer, or leave an index "
-                "out."
+                f"{head!r} reads, so the other columns hardly count. Scale columns that are no "
+                "embeddings, say by StandardScaler in a ColumnTransformer, or leave an index out."
             )
         return
-
-
-def _reads_as_scaled(head):
-    """Whether it is a head of this package that rescales no block of those that it reads."""
-    is_own = isinstance(head, LogitClassifierMixin)
-    return is_own and getattr(head, "rescale", None) is None
 
 
 def _dominant(values):
@@ -229,12 +137,12 @@ def _dominant(values):
     return largest if is_alone else None
 
 
-def warn_of_labels_in_columns(experts, X, y, names):
+def warn_of_labels_in_columns(blocks, X, y, names):
     """Warn of a column that is no embedding and tells the class of each row.
 
     Parameters
     ----------
-    experts : list of Expert
+    blocks : list of Block
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
     names : ndarray of shape (n_features,) or None
@@ -251,7 +159,7 @@ def warn_of_labels_in_columns(experts, X, y, names):
     if len(X) * np.log(len(classes)) < ENOUGH_LOSS or n_rows.min() < 2:
         return
     order, starts = np.argsort(targets), np.cumsum(n_rows) - n_rows
-    others = [block.columns for block in distinct_blocks(experts) if block.backbone is None]
+    others = [block.columns for block in blocks if block.backbone is None]
     for columns in others:
         values = take_columns(X, columns)[order]
         lowest, highest = (of.reduceat(values, starts) for of in (np.minimum, np.maximum))
@@ -276,26 +184,6 @@ def _telling(places, values):
 
 def _called(column, names):
     return f"Column {column}" if names is None else f"Column {names[column]!r}"
-
-
-def _by_block(experts):
-    """Pairs of a block and its experts. Joined blocks have one name, of whichever blocks."""
-    groups = {}
-    for expert in experts:
-        groups.setdefault((expert.block.name, len(expert.block.columns)), []).append(expert)
-    return [(of_block[0].block, of_block) for of_block in groups.values()]
-
-
-def warn_of_nameless(experts, y):
-    """Warn where heads that start from names were left out."""
-    embeddings = [block.name for block in distinct_blocks(experts) if block.has_text]
-    if embeddings:
-        warn(
-            f"A label such as {y.tolist()[0]!r} does not say what its class is, so "
-            f"{embeddings[0]!r} gets only heads that need no names. Give class_names to use the "
-            f"text tower, or head='linear' to choose this. {NUMBERED}, and some do so in a part of "
-            "their fits: class_names=sorted(set(y)) makes all of these alike."
-        )
 
 
 def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):

@@ -6,23 +6,21 @@ from scipy.stats import binom
 
 from .._utils._warnings import warn
 
-# `python -m benchmarks.doubts` measures how often right uses and mistakes of ensembles are doubted.
-#
 # How far accuracy of prompts must rise under the best order of the names: by the first at least,
 # and by more with few classes and few rows, see `_rise_by_luck`. Names that mean nothing rise
 # farther in 1% of draws of 5 to 30 classes with 1 to 16 rows each, and right names in none.
-_BY_LUCK, _OF_CLASSES, _OF_ROWS = 0.35, 1.4, 0.4
+_MIN_RISE, _RISE_OF_FEW_CLASSES, _RISE_OF_FEW_ROWS = 0.35, 1.4, 0.4
 # Of fewer classes, and of as few whose names prompts would exchange, accuracy says too little. So
 # names are compared with rows by how classes differ: the cosine must be the first, and more with
 # few backbones, see `_order_by_differences`, and rise by the last under another order. Names that
 # mean nothing do so in 2 of 1,000 draws of 2 to 4 classes with 4 or 16 rows each, right names in
 # none.
 _FEW_CLASSES, _ROWS_OF_EACH = 5, 4
+_MIN_COSINE, _COSINE_OF_FEW_BACKBONES, _MIN_RISE_OF_COSINE = 0.2, 0.35, 0.45
 # Labels that a class without rows has moved, from this many on: how far accuracy of prompts must
 # rise for these, times the root of their number; and how rare as many right classes would be by
 # chance.
-_MOVED, _RISE_OF_MOVED, _BY_CHANCE = 3, 1.0, 0.01
-_ALIGNED, _OF_BACKBONES, _BETTER_ALIGNED = 0.2, 0.35, 0.45
+_FEWEST_MOVED, _MIN_RISE_OF_MOVED, _MAX_P_VALUE = 3, 1.0, 0.01
 
 
 def warn_of_names(heads, rows, targets):
@@ -98,7 +96,7 @@ def _doubt_skipped_name(heads, rows, targets):
     label = int(np.argmax(right))
     rise = (moved - given)[label:].mean() * np.sqrt(n - label)
     by_chance = binom.sf(int(max(right)) - 1, n, 1 / (n + 1)) * len(right)
-    if n - label < _MOVED or rise <= _RISE_OF_MOVED or by_chance > _BY_CHANCE:
+    if n - label < _FEWEST_MOVED or rise <= _MIN_RISE_OF_MOVED or by_chance > _MAX_P_VALUE:
         return False
     skipped, looks = str(names[label]), str(names[label + 1])
     warn(
@@ -120,8 +118,8 @@ def _order_by_differences(heads, rows, targets, n_rows, some):
     aligned = np.mean([_alignment(means @ one, head.coef_[some]) for head, one in pairs], axis=0)
     every, order = linear_sum_assignment(aligned, maximize=True)
     given, possible = np.trace(aligned), aligned[every, order].sum()
-    enough = _ALIGNED + _OF_BACKBONES / np.sqrt(len(heads))
-    if possible <= enough or possible - given <= _BETTER_ALIGNED:
+    enough = _MIN_COSINE + _COSINE_OF_FEW_BACKBONES / np.sqrt(len(heads))
+    if possible <= enough or possible - given <= _MIN_RISE_OF_COSINE:
         return None
     best = np.arange(len(n_rows))
     best[some] = some[order]
@@ -138,7 +136,7 @@ def _alignment(centres, texts):
 def _rise_by_luck(n_rows):
     """How far accuracy may rise under another order, for so many rows of each class."""
     of_rows = np.mean(1 / np.maximum(n_rows, 1))
-    return max(_BY_LUCK, _OF_CLASSES / np.sqrt(len(n_rows)) + _OF_ROWS * of_rows)
+    return max(_MIN_RISE, _RISE_OF_FEW_CLASSES / np.sqrt(len(n_rows)) + _RISE_OF_FEW_ROWS * of_rows)
 
 
 def _said(class_names, label, called, looks):

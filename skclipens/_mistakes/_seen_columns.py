@@ -7,15 +7,15 @@ import numpy as np
 from .._utils._linalg import subsample, take_columns
 from .._utils._messages import listed
 from .._utils._warnings import warn
-from ..heads._unlike import NARROWEST
+from ._seen_embeddings import NARROWEST
 
 # How many times the range of few rows others are outside of it, where most of them are. From so
 # many rows on, in fit and now, any distance will do, and so do values that hardly vary: by what
 # share of their former deviation, and how many of these away.
-_OUTSIDE = 10
-_FEWEST, _NARROW, _AWAY = 20, 0.02, 1
-_FEW = 7  # rows of fit, of which fewer say nothing of the range
-_MOST = 0.9  # of values, if hardly any is there twice
+_N_RANGES = 10
+_FEWEST, _NARROW_DEVIATION, _FAR_DEVIATIONS = 20, 0.02, 1
+_FEWEST_OF_FIT = 7  # rows of fit, of which fewer say nothing of the range
+_MOSTLY_DISTINCT = 0.9  # of values, if hardly any is there twice
 _ROUNDING = 1e-5  # of a deviation
 
 
@@ -27,8 +27,8 @@ class SeenColumns(NamedTuple):
     n_rows : int
     columns : ndarray of shape (d,), int
     lowest, highest, mean, deviation : ndarray of shape (d,)
-    vary : ndarray of shape (d,), bool, or None
-        Whether hardly any two rows have the same value. None: not known.
+    vary : ndarray of shape (d,), bool
+        Whether hardly any two rows have the same value.
     """
 
     n_rows: int
@@ -37,7 +37,7 @@ class SeenColumns(NamedTuple):
     highest: np.ndarray
     mean: np.ndarray
     deviation: np.ndarray
-    vary: np.ndarray | None = None  # in models that were saved by an older version
+    vary: np.ndarray
 
 
 def see_columns(blocks, X):
@@ -56,13 +56,13 @@ def see_columns(blocks, X):
     others = [block.columns for block in blocks if block.backbone is None]
     # Wider ones may be embeddings.
     others = [columns for columns in others if len(columns) < NARROWEST]
-    if not others or len(X) < _FEW:
+    if not others or len(X) < _FEWEST_OF_FIT:
         return None
     columns = np.unique(np.concatenate(others))
     values = take_columns(X, columns)
     lowest, highest = values.min(axis=0), values.max(axis=0)
     mean, deviation = _mean_and_deviation(values)
-    vary = (len(X) >= _FEWEST) & (_share_of_values(values) >= _MOST)
+    vary = (len(X) >= _FEWEST) & (_share_of_values(values) >= _MOSTLY_DISTINCT)
     return SeenColumns(len(X), columns, lowest, highest, mean, deviation, vary)
 
 
@@ -97,20 +97,20 @@ def warn_of_units(seen, X, names):
     _warn_of_own_scale(seen, X, names)
     values = take_columns(subsample(X), seen.columns)
     middle, width = np.median(values, axis=0), seen.highest - seen.lowest
-    reach = 0 if min(len(values), seen.n_rows) >= _FEWEST else _OUTSIDE * width
+    reach = 0 if min(len(values), seen.n_rows) >= _FEWEST else _N_RANGES * width
     outside = (middle > seen.highest + reach) | (middle < seen.lowest - reach)
     if len(values) >= _FEWEST:
         vary = np.ptp(values, axis=0) > 0  # rows of one kind have the same value
-        narrow = vary & (values.std(axis=0) < _NARROW * seen.deviation)
-        outside |= narrow & (np.abs(middle - seen.mean) > _AWAY * seen.deviation)
+        narrow = vary & (values.std(axis=0) < _NARROW_DEVIATION * seen.deviation)
+        outside |= narrow & (np.abs(middle - seen.mean) > _FAR_DEVIATIONS * seen.deviation)
         _warn_of_filled(seen, values, names)
     found = np.flatnonzero(outside & (width > 0))
     if len(found):
         first, named = found[0], _called(seen.columns[found], names)
         warn(
-            f"Values of column {named} are mostly far from those of fit: {middle[first]:.3g} in "
-            f"the middle, where the first was from {seen.lowest[first]:.3g} to "
-            f"{seen.highest[first]:.3g}. Give it in the same unit, and scaled as for fit; leave "
+            f"Values of column {named} are mostly far from those of fit: the median of the first "
+            f"is {middle[first]:.3g} now, and in fit it had values from {seen.lowest[first]:.3g} "
+            f"to {seen.highest[first]:.3g}. Give it in the same unit, and scaled as for fit; leave "
             "out what grows, such as a time.",
             doubt="another unit than in fit",
         )
@@ -127,7 +127,7 @@ def _warn_of_filled(seen, values, names):
     """
     first, constant = values[0], np.ptp(values, axis=0) == 0
     filled = (first == 0) | _is_small(first - seen.mean, seen.deviation)
-    found = np.flatnonzero(constant & filled & seen.vary) if seen.vary is not None else []
+    found = np.flatnonzero(constant & filled & seen.vary)
     if len(found):
         warn(
             f"Values of column {_called(seen.columns[found], names)} are {first[found[0]]:.3g} in "
@@ -140,7 +140,7 @@ def _warn_of_filled(seen, values, names):
 def _warn_of_own_scale(seen, X, names):
     """Warn of columns that were centred on the rows of ``fit``, and now again on other rows."""
     centred = np.flatnonzero(_is_small(seen.mean, seen.deviation))
-    if len(X) < _FEW or not len(centred):
+    if len(X) < _FEWEST_OF_FIT or not len(centred):
         return
     values = take_columns(X, seen.columns[centred])
     mean, deviation = _mean_and_deviation(values)

@@ -7,25 +7,19 @@ import numpy as np
 from .._utils._linalg import row_lengths, subsample, take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._warnings import warn
-from ._odd_rows import warn_of_odd_rows
-from ._row_order import warn_of_row_order
+from ._embeddings import NO_CONE, UNIT, likeness, warn_of_odd_rows, warn_of_row_order
 
 _FEWEST, _ENOUGH = 20, 100  # rows of which a mean says enough
 # Rows of fit of which it says something: the limit below is half as high.
-_FEW, _OF_FEW = 7, 0.5
+_FEWEST_OF_FIT, _SHARE_OF_FEW = 7, 0.5
 # The mean product of a row to predict and one of fit, relative to that of two rows of fit. On the
 # sets of `benchmarks.paper` that choose, with 4 and 16 rows of a class, it is above 0.9, but 0.21
 # or more from sketches to art paintings and back; with another model's embeddings, at most 0.2,
 # and below 0.13 in nine of ten cases. With 7 or 12 rows of fit in all, it is above 0.1 but where
 # one class of another style is predicted, and nearly always below with another model's embeddings.
-# `python -m benchmarks.doubts` measures how often right uses and mistakes are doubted.
 _UNLIKE = 0.2
-# A mean product of two rows below which they have no direction in common. Of 20 embeddings or more
-# it is above 0.09 on the sets of `benchmarks.paper`, of classes drawn from these too.
-NO_CONE = 0.05
 # Of the length, and standard deviations: embeddings are of unit length, or vary.
 _LONGER, _DEVIATIONS = 0.02, 4
-_EQUAL = 1e-3  # of a length: rows that were normalized, in half precision too
 NARROWEST = 128  # columns that a backbone gives at least
 
 
@@ -96,25 +90,19 @@ def seen_block(name, columns, backbone, X):
     rows, is_named = take_columns(subsample(X), columns), backbone is not None
     n, lengths, unit = len(rows), row_lengths(rows), unit_rows(rows)
     alike, spread = 0.0, np.inf  # which say nothing
-    if is_named and n >= _FEW:
-        alike = likeness(unit) * (1 if n >= _FEWEST else _OF_FEW)
+    if is_named and n >= _FEWEST_OF_FIT:
+        alike = likeness(unit) * (1 if n >= _FEWEST else _SHARE_OF_FEW)
     if is_named and n >= _FEWEST:
         spread = float(lengths.std())
     length, normalized = float(_middle(lengths)), _are_normalized(lengths, is_named)
     return SeenBlock(name, columns, backbone, unit.mean(axis=0), alike, length, spread, normalized)
 
 
-def likeness(unit):
-    """Mean product of two rows, of n rows of unit length."""
-    n, centre = len(unit), unit.mean(axis=0)
-    return (n * float(centre @ centre) - 1) / (n - 1)
-
-
 def _are_normalized(lengths, is_named):
     """Whether lengths are equal: of few rows only if they are one, as others may be by luck."""
     expected = 1 if is_named else _middle(lengths)
     enough = is_named or len(lengths) >= _FEWEST
-    return bool(enough and (np.abs(lengths - expected) < _EQUAL * expected).all())
+    return bool(enough and (np.abs(lengths - expected) < UNIT * expected).all())
 
 
 def warn_of_unlike(seen, X):

@@ -1,22 +1,17 @@
 """Rows that look like a mistake: by their weights, groups or labels, or as nothing is learned."""
 
 import numpy as np
-from scipy.stats import binom
 
 from .._utils._copies import groups_of_copies, same_pictures
 from .._utils._folds import has_peer
 from .._utils._warnings import warn
-from ._suspect import ENOUGH_LOSS
+from ._columns import ENOUGH_LOSS
 
 _FAR_FROM_ONE = 10  # a mean of weights, or one over it
 # Of the log-loss of guessing. Where this sums to ENOUGH_LOSS, that of shuffled labels is seldom
 # below 0.97 of it, and that of right ones, cats and dogs of 32 pixels too, at most 0.95.
-_GUESSING = 0.97
-_FEW_OF = 0.1  # of the rows whose picture is there before
-# By how many rows labels may have been moved.
-_MOVES = {1: "next row", -1: "row before", 2: "row after the next", -2: "row two before"}
-# How rare it must be by chance that labels fit as given before a row, and moved from it on.
-_FITS, _FITS_MOVED = 1e-2, 1e-4
+_MIN_RELATIVE_LOSS = 0.97
+_MAX_SHARE = 0.1  # of the rows whose picture is there before
 
 
 def warn_of_weights(weights):
@@ -53,7 +48,7 @@ def warn_of_contradictions(X, y, rows, columns):
         first, same = same_pictures(X, columns), "are of the same picture"
         other = _contradicting(first, y)
         # Where many pictures have several labels, these are of the other columns.
-        if len(other) and len(other) > _FEW_OF * np.sum(first != np.arange(len(y))):
+        if len(other) and len(other) > _MAX_SHARE * np.sum(first != np.arange(len(y))):
             return
     if len(other):
         one, another = first[other[0]], other[0]
@@ -92,80 +87,23 @@ def warn_of_groups(y, groups):
     )
 
 
-def warn_of_guessing(ensemble, relative_loss, n_rows):
+def warn_of_guessing(relative_loss, n_rows, n_classes):
     """Warn where rows that no head has learned from are classified no better than by guessing.
 
     Parameters
     ----------
-    ensemble : AdaptiveBackboneEnsemble
     relative_loss : float
         Log-loss of these rows over that of guessing.
-    n_rows : int
-        Their number.
+    n_rows, n_classes : int
 
     Warns
     -----
     SuspectedMistakeWarning
         As where rows of X and labels stand in different orders.
     """
-    enough = n_rows * np.log(len(ensemble.classes_)) > ENOUGH_LOSS
-    if relative_loss > _GUESSING and enough and ensemble.judged_.all():
+    if relative_loss > _MIN_RELATIVE_LOSS and n_rows * np.log(n_classes) > ENOUGH_LOSS:
         warn(
             f"X says nothing of y: {n_rows} rows that no head had learned from are classified no "
             "better than by guessing. Look whether labels and rows stand in the same order, and "
             "whether these columns can show what y says."
         )
-
-
-def warn_of_moved_labels(rows, classes, judged):
-    """Warn where labels belong to the row before or after theirs, from some row on.
-
-    Parameters
-    ----------
-    rows : Rows
-    classes : ndarray of shape (C,)
-    judged : Judged
-        What is said of rows that no head has learned from.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        As where a line is missing in a file of labels, or a picture that could not be read was
-        left out of X alone.
-    """
-    predicted = np.full(len(rows.y), -1)
-    predicted[judged.rows] = judged.predicted
-    # As they were given: copies of a row are one row of those that are learned.
-    there = rows.place >= 0
-    y, said = np.full((2, len(there)), -1)
-    y[there] = np.searchsorted(classes, rows.y)[rows.place[there]]
-    said[there] = predicted[rows.place[there]]
-    for by, owner in _MOVES.items():
-        start = _moved_from(y, said, by)
-        if start is not None:
-            short, long = ("y", "X") if by > 0 else ("X", "y")
-            warn(
-                f"From about row {start} on, each label seems to belong to the {owner}. Look "
-                f"whether {short} lacks a row there, or {long} has one too many."
-            )
-            return
-
-
-def _moved_from(y, predicted, by):
-    """The row from which labels fit if they are moved by so many rows, or None.
-
-    Labels and predictions are positions of classes; -1 where there is none.
-    """
-    moved, places = np.full_like(y, -1), np.arange(len(y)) - by
-    there = (places >= 0) & (places < len(y))
-    moved[there] = y[places[there]]
-    as_given, as_moved = predicted == y, predicted == moved
-    rows = np.flatnonzero((predicted >= 0) & (y >= 0) & (moved >= 0) & (as_given != as_moved))
-    n, before = len(rows), np.arange(len(rows))
-    n_moved = np.cumsum(as_moved[rows])
-    moved_before = n_moved - as_moved[rows]
-    # How likely as many fit by chance in each place, if either is as likely.
-    given = binom.sf(before - moved_before - 1, before, 0.5)
-    moved = binom.sf(n_moved[-1:] - moved_before - 1, n - before, 0.5) * n * len(_MOVES)
-    worst = np.maximum(given / _FITS, moved / _FITS_MOVED)
-    return int(rows[worst.argmin()]) if n and worst.min() < 1 else None

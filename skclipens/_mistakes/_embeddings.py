@@ -1,0 +1,207 @@
+"""Embeddings that look like a mistake in themselves: no model gives them, or not together."""
+
+import numpy as np
+
+from .._utils._linalg import row_lengths, subsample, take_columns, unit_rows
+from .._utils._messages import listed
+from .._utils._warnings import warn
+
+_FEWEST, _FEW = 20, 5  # rows of which lengths say something; of each kind
+UNIT = 1e-3  # of lengths that are one, in half precision too
+_EXACT = 1e-4  # the same, of which others are next to none by luck
+_ROUNDED = 0.02  # of lengths that were one until values were rounded, to two digits for instance
+_CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
+_ALIKE = 0.7  # of columns of a part of the rows, if those of all rows may be the same
+# A mean product of two rows below which they have no direction in common. Of 20 embeddings or more
+# it is above 0.09 on the sets of `benchmarks.paper`, of classes drawn from these too.
+NO_CONE = 0.05
+_FEWEST_PAIRED, _ENOUGH = 50, 100  # rows that two models have in common
+# Correlation of what two models find alike, in the mean over other models. On the sets of
+# `benchmarks.paper` it is above 0.21, and of pictures of one class above 0.12; where the rows of
+# one model are in another order, below 0.07 in 95 of 100 draws.
+_APART = 0.07
+
+
+def likeness(unit):
+    """Mean product of two rows, of n rows of unit length."""
+    n, centre = len(unit), unit.mean(axis=0)
+    return (n * float(centre @ centre) - 1) / (n - 1)
+
+
+def warn_of_odd_rows(seen, X, *, as_given):
+    """Warn of embeddings that are zeros, or of which some were normalized and others not.
+
+    Parameters
+    ----------
+    seen : tuple of SeenBlock
+        Of these, only columns that are known to be embeddings are looked at.
+    X : ndarray of shape (n, n_features)
+    as_given : bool
+        Whether these are the rows that a user gave, so that a message can name one.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        Names the block.
+    """
+    named = [block for block in seen if block.is_named]
+    begin_with_zero = X[:, [block.columns[0] for block in named]] == 0  # few rows do
+    if begin_with_zero.any():
+        for block, rows in zip(named, begin_with_zero.T, strict=True):
+            if _warn_of_zeros(block, X, np.flatnonzero(rows), as_given):
+                return
+    for block in named if len(X) >= _FEWEST else ():
+        if _warn_of_lengths(block, X):
+            return
+
+
+def _warn_of_zeros(block, X, rows, as_given):
+    rows = rows[~take_columns(X[rows], block.columns).any(axis=1)]
+    if len(rows):
+        first = f", the first is row {rows[0]}," if as_given else ""
+        warn(
+            f"Rows of {block.name!r}{first} are all zeros, which no model gives. Leave out rows "
+            "whose image was not embedded.",
+            doubt="rows of zeros",
+        )
+    return bool(len(rows))
+
+
+def _warn_of_lengths(block, X):
+    rows = take_columns(subsample(X), block.columns)
+    lengths = row_lengths(rows)
+    is_unit = np.abs(lengths - 1) < _EXACT
+    n_unit = np.count_nonzero(is_unit)
+    if min(n_unit, len(rows) - n_unit) < _FEW:
+        return False
+    of_others = np.median(lengths[~is_unit])
+    is_mixed = abs(of_others - 1) > _ROUNDED
+    if is_mixed:
+        warn(
+            f"{n_unit / len(rows):.0%} of the rows of {block.name!r} have length one; the median "
+            f"length of the others is {of_others:.3g}. Embed all rows with the same models and "
+            "settings, normalize among them.",
+            doubt="rows of two lengths",
+        )
+    return is_mixed
+
+
+def warn_of_row_order(seen, X):
+    """Warn of a model whose rows seem to be of other pictures than those of the others.
+
+    Pictures that are alike to one model are mostly alike to another one, too.
+
+    Parameters
+    ----------
+    seen : tuple of SeenBlock
+    X : ndarray of shape (n, n_features)
+        Of fewer than 50 rows, nothing can be said.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If what a model finds alike has nothing to do with what the others do. Names the models.
+    """
+    columns_of = {block.backbone: block.columns for block in seen if block.is_named}
+    if len(columns_of) < 2 or len(X) < _FEWEST_PAIRED:
+        return
+    some = subsample(X, _ENOUGH)
+    agreement = _agreement([take_columns(some, columns) for columns in columns_of.values()])
+    apart = [name for name, found in zip(columns_of, agreement, strict=True) if found < _APART]
+    if apart:
+        others = [name for name in columns_of if name not in apart]
+        what = f"other pictures than those of {listed(others)}" if others else "different pictures"
+        warn(
+            f"The rows of {listed(apart)} seem to be of {what}: what one model finds "
+            "alike, another one does not. Embed the same pictures in the same order "
+            "with all models, without a loader that shuffles, or join tables by their index.",
+            doubt="rows of different pictures",
+        )
+
+
+def _agreement(tables):
+    """Correlation of the products of each table's rows with those of the others, in the mean."""
+    pairs = np.triu_indices(len(tables[0]), 1)
+    with np.errstate(all="ignore"):  # of rows that are all the same, or not finite
+        units = [unit_rows(rows - rows.mean(axis=0)) for rows in tables]
+        correlations = np.corrcoef([(unit @ unit.T)[pairs] for unit in units])
+    return (correlations.sum(axis=1) - 1) / (len(tables) - 1)
+
+
+def warn_of_places(blocks, X):
+    """Warn if rows of a block have length one a column further left or right, and not here."""
+    X = subsample(X)
+    if len(X) < _FEWEST:
+        return
+    for block in blocks:
+        start, end = block.columns[0], block.columns[0] + len(block.columns)
+        if block.backbone is None or not np.array_equal(block.columns, np.arange(start, end)):
+            continue
+        places = [place for place in (0, 1, -1) if 0 <= start + place <= X.shape[1] - end + start]
+        lengths = (np.linalg.norm(X[:, start + place : end + place], axis=1) for place in places)
+        unit = (place for place, of in zip(places, lengths) if (np.abs(of - 1) < UNIT).all())
+        if place := next(unit, 0):
+            warn(
+                f"The embeddings of {block.name!r} seem to begin at column {start + place}, where "
+                f"they have length one, and not at column {start}. Look for a column that is too "
+                "many before them, such as an index, or too few."
+            )
+            return
+
+
+def is_constant(X, columns):
+    first, second = take_columns(X[:2], columns)
+    return bool((second == first).all() and (take_columns(X, columns) == first).all())
+
+
+def warn_of_rescaled_blocks(blocks, X):
+    """Warn of blocks that are no longer as the embedder made them.
+
+    Parameters
+    ----------
+    blocks : list of Block
+        Those that are compared with texts.
+    X : ndarray of shape (n, n_features)
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        Names them.
+    """
+    rescaled = [
+        block.name
+        for block in blocks
+        if not is_constant(X, block.columns) and _is_rescaled(take_columns(X, block.columns))
+    ]
+    if rescaled:
+        warn(
+            f"The columns of {listed(rescaled)} were centred or scaled, so features "
+            "of texts no longer fit them. Give embeddings as the embedder makes them, and scale "
+            "only the other columns."
+        )
+
+
+def _is_rescaled(values):
+    """Whether rows were centred, as by StandardScaler, or columns scaled, as by MaxAbsScaler."""
+    some = subsample(values)
+    length = np.sqrt(np.mean(np.einsum("nj,nj->n", some, some)))
+    if np.linalg.norm(values.mean(axis=0)) < _CENTRED * length:
+        return True
+    if len(some) >= _FEWEST and likeness(unit_rows(some)) < NO_CONE:
+        return True
+    lowest = -_CENTRED * length  # as of MinMaxScaler
+    if (some >= lowest).all() and (values.min(axis=0) < -lowest).all():
+        return True
+    return any(_are_alike(of(some), _ALIKE) and _are_alike(of(values)) for of in (_sizes, _spreads))
+
+
+def _sizes(values):
+    return np.maximum(values.max(axis=0), -values.min(axis=0))
+
+
+def _spreads(values):
+    return values.std(axis=0)
+
+
+def _are_alike(of_columns, tolerance=_CENTRED):
+    return of_columns.min() >= (1 - tolerance) * of_columns.max()

@@ -1,0 +1,169 @@
+"""Embeddings that another model made than the backbone of their block, or blocks out of order."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from .._utils._linalg import subsample
+from .._utils._messages import listed
+from .._utils._warnings import warn
+from ..backbones import Backbone
+from ..backbones._kinds import numbered_columns
+from ..embedding._probes import likeness_to_probes
+from ._embeddings import NO_CONE, likeness
+
+_FEWEST = 10  # rows of which something can be said
+# Mean cosines of images and texts. On the sets of `benchmarks.paper`, those of another block's
+# texts are at most 0.12, and those of the own at least 0.1 but on scanned digits, of which prompts
+# say little. The mean of the own over the models of the zoo is 0.17 or more on the others.
+_FITS, _FITS_BETTER, _FITS_NONE = 0.13, 0.1, 0.05
+_OTHER_WIDTH = -2  # in place of a cosine
+# Likeness to probes on these sets. Of rows of all classes it is 0.34 or more, and of another model
+# 0.11 at most; of 10 rows of one class it is below in 2 of 1,000 draws, and above in 5.
+_ALIKE = 0.12
+
+
+class Embeddings(NamedTuple):
+    """A block of columns that is said to be of a backbone.
+
+    Attributes
+    ----------
+    name : str
+        What the block is called.
+    backbone : str
+    rows : ndarray of shape (n, width)
+        Unit rows.
+    column : str or None
+        The name of the first column, where columns have names. It says what made them only if it is
+        as an embedder writes it.
+    texts : ndarray of shape (C, width) or None
+        Features of texts that the images should be like, where there are any.
+    cache : None, bool, str, os.PathLike or EmbeddingStore
+        As the parameter of embedders.
+    """
+
+    name: str
+    backbone: str
+    rows: np.ndarray
+    column: str | None
+    texts: np.ndarray | None
+    cache: object
+
+    @property
+    def are_named(self):
+        """Whether names of columns say what made them."""
+        return self.column is not None and numbered_columns([self.column])[0] is not None
+
+    @property
+    def fit_texts(self):
+        """Whether they are so like the texts that no other model can have made them."""
+        texts = self.texts
+        return texts is not None and self.rows.mean(axis=0) @ texts.mean(axis=0) > _FITS
+
+
+def first_name(names, columns):
+    """The name of the first of some columns (a slice or positions), or None without names."""
+    return None if names is None else names[columns][0]
+
+
+def warn_of_blocks(blocks, *, only_prompts=False):
+    """Warn of blocks that seem to stand in another order, or that another model seems to have made.
+
+    Parameters
+    ----------
+    blocks : list of Embeddings
+        All with texts, and with the same rows. Of fewer than 10, nothing can be said.
+    only_prompts : bool, default=False
+        Whether nothing is learned from the rows.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If a block fits the texts of another one, and not its own; if columns without names are
+        unlike what their backbone makes of other images; or if blocks fit no text, and there is
+        nothing but prompts.
+    """
+    if not blocks or len(blocks[0].rows) < _FEWEST:
+        return
+    fit, moved = _compare_with_texts(blocks)
+    if moved or warn_of_other_models(blocks):
+        return
+    if only_prompts and fit.mean() < _FITS_NONE:
+        warn(
+            f"The columns of {listed(block.name for block in blocks)} fit no text: the mean cosine "
+            f"of rows and texts is {fit.mean():.2f}. Another model made them, or their columns "
+            "stand elsewhere; or prompts say nothing of these images: give class_names in words, "
+            "or learn from labels, by head='auto'."
+        )
+
+
+def _compare_with_texts(blocks):
+    """Mean cosines of blocks and their texts; and whether those of others fit better, with a doubt.
+
+    Parameters
+    ----------
+    blocks : list of E Embeddings
+
+    Returns
+    -------
+    fit : ndarray of shape (E,)
+    moved : bool
+    """
+    texts = [block.texts.mean(axis=0) for block in blocks]
+    centres = [block.rows.mean(axis=0) for block in blocks]
+    cosines = np.array(
+        [[float(c @ t) if len(c) == len(t) else _OTHER_WIDTH for t in texts] for c in centres]
+    )
+    places, best = linear_sum_assignment(cosines, maximize=True)
+    moved, fit = np.flatnonzero(best != places), cosines.diagonal()
+    own, other = fit[moved], cosines[moved, best[moved]]
+    if not len(moved) or other.mean() <= max(_FITS, own.mean() + _FITS_BETTER):
+        return fit, False
+    name, other_name = blocks[moved[0]].name, blocks[best[moved[0]]].name
+    warn(
+        f"The columns of {name!r} fit the texts of {other_name!r}, and not its own: mean cosines "
+        f"are {other[0]:.2f} and {own[0]:.2f}. Name the blocks in the order of the columns, or "
+        "give a frame, whose columns have names."
+    )
+    return fit, True
+
+
+def warn_of_other_models(blocks):
+    """Warn of embeddings that are unlike what their backbone makes of other images.
+
+    A backbone embeds these only where neither names of columns nor texts say whose rows are. Fewer
+    than 10 rows say nothing, nor do rows that were centred.
+
+    Parameters
+    ----------
+    blocks : list of Embeddings
+
+    Returns
+    -------
+    bool
+        Whether there are any.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        Names the blocks.
+    """
+    found = [block.name for block in blocks if _is_of_another_model(block)]
+    if found:
+        warn(
+            f"The columns of {listed(found)} are unlike what this backbone makes of other "
+            "images. Another model made them, or they were scaled, or stand elsewhere in X. Name "
+            "the backbones in the order of the columns, or give a frame, whose columns have names."
+        )
+    return bool(found)
+
+
+def _is_of_another_model(block):
+    rows = subsample(block.rows)
+    if len(rows) < _FEWEST or block.are_named or block.fit_texts or likeness(rows) < NO_CONE:
+        return False
+    try:
+        return likeness_to_probes(Backbone(block.backbone), rows, block.cache) < _ALIKE
+    except (ImportError, RuntimeError):
+        return False  # stored texts need no model, and a doubt is no reason to load one in vain

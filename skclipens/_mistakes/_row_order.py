@@ -1,0 +1,160 @@
+"""Rows and labels that stand in different orders."""
+
+import os
+import re
+from itertools import groupby, takewhile
+
+import numpy as np
+from scipy.stats import binom
+
+from .._utils._linalg import subsample, unit_rows
+from .._utils._warnings import warn
+
+_FEWEST, _N_ROWS, _N_SHUFFLES = 8, 300, 100
+# Standard deviations, over labels in random orders, of how alike rows with the same label are.
+_MIN_DEVIATIONS, _MIN_DIFFERENCE = 4.0, 2.0
+_NUMBER = re.compile(r"(\d+)")
+# By how many rows labels may have been moved.
+_MOVES = {1: "next row", -1: "row before", 2: "row after the next", -2: "row two before"}
+# How rare it must be by chance that labels fit as given before a row, and moved from it on.
+_MAX_P_GIVEN, _MAX_P_MOVED = 1e-2, 1e-4
+
+
+def warn_of_shuffled_index(index, X, y):
+    """Warn where labels fit the rows of X in the order of its index, and not as they stand.
+
+    Parameters
+    ----------
+    index : Index or None
+        Of X. Says something where it is 0 to n - 1 in another order.
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If rows with the same label are alike in the order of the index, and not as they stand.
+    """
+    if index is None or index.dtype.kind not in "iu" or len(y) < _FEWEST:
+        return
+    order, positions = np.asarray(index), np.arange(len(y))
+    if np.array_equal(order, positions) or not np.array_equal(np.sort(order), positions):
+        return
+    by_index, given = _likeness_of_classes(X, [y[order], y])
+    if by_index > _MIN_DEVIATIONS and given < by_index - _MIN_DIFFERENCE:
+        warn(
+            "X was shuffled, as its index says, and y does not seem to be: rows with the same "
+            "label are alike in the order of this index, and not, or far less, as they stand. Rows "
+            "belong together by their position: shuffle both, or pass X.sort_index()."
+        )
+
+
+def _likeness_of_classes(X, several):
+    """How far the likeness of rows with the same label is above that of labels in any order.
+
+    In standard deviations, for each of several labels of the rows.
+    """
+    rows = subsample(np.arange(len(X)), _N_ROWS)
+    units = unit_rows(X[rows] - X[rows].mean(axis=0))
+    cosines = units @ units.T
+    codes = [np.unique(labels[rows], return_inverse=True)[1] for labels in several]
+    rng = np.random.default_rng(0)
+    likeness = [
+        cosines[one[:, None] == one].sum()
+        for one in (*codes, *(rng.permutation(codes[-1]) for _ in range(_N_SHUFFLES)))
+    ]
+    found, others = np.split(likeness, [len(several)])
+    return (found - others.mean()) / max(others.std(), np.finfo(others.dtype).tiny)
+
+
+def warn_of_moved_labels(y, predicted):
+    """Warn where labels belong to the row before or after theirs, from some row on.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,), int
+        Positions of the classes of the rows, in the order that they were given; -1 of those that
+        have none.
+    predicted : ndarray of shape (n,), int
+        What heads that have not learned from a row say of it; -1 where nothing is said.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        As where a line is missing in a file of labels, or a picture that could not be read was
+        left out of X alone.
+    """
+    for by, owner in _MOVES.items():
+        start = _moved_from(y, predicted, by)
+        if start is not None:
+            short, long = ("y", "X") if by > 0 else ("X", "y")
+            warn(
+                f"From about row {start} on, each label seems to belong to the {owner}. Look "
+                f"whether {short} lacks a row there, or {long} has one too many."
+            )
+            return
+
+
+def _moved_from(y, predicted, by):
+    """The row from which labels fit if they are moved by so many rows, or None."""
+    moved, places = np.full_like(y, -1), np.arange(len(y)) - by
+    there = (places >= 0) & (places < len(y))
+    moved[there] = y[places[there]]
+    as_given, as_moved = predicted == y, predicted == moved
+    rows = np.flatnonzero((predicted >= 0) & (y >= 0) & (moved >= 0) & (as_given != as_moved))
+    n, before = len(rows), np.arange(len(rows))
+    n_moved = np.cumsum(as_moved[rows])
+    moved_before = n_moved - as_moved[rows]
+    # How likely as many fit by chance in each place, if either is as likely.
+    given = binom.sf(before - moved_before - 1, before, 0.5)
+    moved = binom.sf(n_moved[-1:] - moved_before - 1, n - before, 0.5) * n * len(_MOVES)
+    worst = np.maximum(given / _MAX_P_GIVEN, moved / _MAX_P_MOVED)
+    return int(rows[worst.argmin()]) if n and worst.min() < 1 else None
+
+
+def warn_of_text_order(names, y):
+    """Warn of files that are sorted as texts, where labels stand as if sorted by their numbers.
+
+    Labels that stand class by class beside files in the order of texts do so beside files in the
+    order of numbers, too, where each label belongs to its file, as in folders of classes.
+
+    Parameters
+    ----------
+    names : iterable of objects or None
+        Of the rows. Nothing is said unless there are n texts or paths.
+    y : array-like of shape (n,)
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        Names two files that stand in another order than their numbers.
+    """
+    names = () if names is None else names
+    names = list(takewhile(lambda one: isinstance(one, (str, os.PathLike)), names))
+    names = [os.fsdecode(name) for name in names]
+    if not names or names != sorted(names):
+        return
+    labels = [str(label) for label in np.asarray(y, dtype=object).ravel()]
+    if len(names) != len(labels) or not is_class_by_class(labels):
+        return
+    order = sorted(range(len(names)), key=lambda row: _by_numbers(names[row]))
+    if is_class_by_class([labels[row] for row in order]):
+        return
+    row = next(i for i, place in enumerate(order) if i != place)
+    first, second = (os.path.basename(names[i]) for i in (row, order[row]))
+    warn(
+        f"Files are sorted as texts, {first!r} before {second!r}, but labels look as if they were "
+        "made for files that are sorted by their numbers. Check that each label belongs to its "
+        "file: keep both in one table, or sort files by number."
+    )
+
+
+def is_class_by_class(labels):
+    """Whether each of several classes is one run of rows, some of more than one."""
+    runs = [label for label, _ in groupby(labels)]
+    return 1 < len(runs) == len(set(runs)) < len(labels)
+
+
+def _by_numbers(name):
+    """A key that sorts numbers in names by their value."""
+    return [int(part) if i % 2 else part for i, part in enumerate(_NUMBER.split(name))]
