@@ -33,8 +33,8 @@ paths = [known[name] for name in wanted]
 proba = clf.fit(paths).predict_proba(paths)
 
 # %%
-# The zoo knows drawings of emoji. It classifies 3 to 24% of photographs
-# correctly, depending on the set: use larger models for these.
+# The zoo knows drawings of emoji, and :doc:`little of photographs
+# </guide/install>`: use larger models for these.
 
 import matplotlib.pyplot as plt
 import numpy as np
