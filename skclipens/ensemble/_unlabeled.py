@@ -16,9 +16,10 @@ from .._utils._folds import covers_most, few_shot_folds, held_out_rows
 from .._utils._linalg import mean_row, plus_ridge
 from .._utils._metadata import rows_of
 from .._utils._warnings import silent
+from ..heads._losses import log_proba_of
 from ..heads._temperature import fit_temperature
 from ._experts import for_all_classes
-from .routers._base import is_clear_gain, loss_per_row
+from .routers._base import is_clear_gain
 
 N_ROUNDS = 3
 SHRINKAGE = 1.0
@@ -251,7 +252,7 @@ def _choose(ensemble, rows, table, y, metadata):
 def _calibrated(logits, targets, weights):
     """A temperature, and the log-loss of each row with it."""
     temperature = fit_temperature(logits, targets, sample_weight=weights)
-    return temperature, loss_per_row(logits / temperature, targets)
+    return temperature, -log_proba_of(logits, targets, temperature)
 
 
 def _fitted_on(ensemble, X, y, metadata):

@@ -4,7 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 
 from .._utils._docstrings import fill_doc
@@ -13,7 +13,8 @@ from .._utils._linalg import some_of, unit_rows
 from .._utils._sklearn import Interval, StrOptions
 from .._utils._warnings import warn
 from ._cross_fit import CrossFitTextHead, own_folds
-from ._temperature import fit_temperature, log_loss
+from ._losses import cross_entropy, log_loss
+from ._temperature import fit_temperature
 
 _STRENGTHS = (100.0, 10.0, 1.0, 0.1, 0.01)  # each starts from what the one before has found
 _DEFAULT_STRENGTH = 1.0
@@ -155,9 +156,8 @@ class CLAPHead(CrossFitTextHead):
         scale, n_classes = self.logit_scale_ / self.temperature_, len(text)
         weights = np.ones(len(f)) if weights is None else weights
         shares = weights / weights.sum()
-        rows = np.arange(len(f))
         zero_shot = scale * f @ text.T
-        known = softmax(zero_shot, axis=1)[rows, targets]
+        known = softmax(zero_shot, axis=1)[np.arange(len(f)), targets]
         counts = np.bincount(targets, shares, minlength=n_classes)
         penalty = np.bincount(targets, shares * known, minlength=n_classes)
         penalty = np.divide(
@@ -167,11 +167,9 @@ class CLAPHead(CrossFitTextHead):
 
         def loss(moved, k):
             moved = moved.reshape(text.shape)
-            log_p = log_softmax(zero_shot + scale * f @ moved.T, axis=1)
-            value = k * np.sum(penalty * moved**2) - shares @ log_p[rows, targets]
-            slope = np.exp(log_p)
-            slope[rows, targets] -= 1
-            slope = scale * (shares[:, None] * slope).T @ f + 2 * k * penalty * moved
+            value, slope = cross_entropy(zero_shot + scale * f @ moved.T, targets, shares)
+            value += k * np.sum(penalty * moved**2)
+            slope = scale * slope.T @ f + 2 * k * penalty * moved
             return value, slope.ravel()
 
         moved = np.zeros(text.size)

@@ -3,7 +3,6 @@
 from numbers import Integral
 
 import numpy as np
-from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
 from .._utils._folds import FOLDS_CONSTRAINTS, covers_most, few_shot_folds, held_out_rows
@@ -14,6 +13,7 @@ from .._utils._validation import few_rows_per_class
 from .._utils._warnings import silent
 from ._classifier import one_column_per_class
 from ._cross_fit import CrossFitTableHead
+from ._losses import log_proba_of
 
 _DEFAULT_LOG_C = 1.0
 _FINEST_STEP = 1 / 8  # decades
@@ -142,8 +142,8 @@ class LinearProbeHead(CrossFitTableHead):
                 seen = some_of(weights, train)
                 probe = self._probe(C).fit(X[train], targets[train], seen)
                 scores = one_column_per_class(probe.decision_function(X[test]))
-                own = np.arange(len(test)), np.searchsorted(probe.classes_, targets[test])
-                losses.append(-log_softmax(scores, axis=1)[own])
+                own = np.searchsorted(probe.classes_, targets[test])
+                losses.append(-log_proba_of(scores, own))
                 of_rows.append(np.ones(len(test)) if weights is None else weights[test])
                 logits[test] = scores.min(axis=1, keepdims=True)
                 logits[np.ix_(test, probe.classes_)] = scores

@@ -4,6 +4,7 @@ import numpy as np
 
 from .._utils._folds import covers_most
 from .._utils._linalg import row_batches, some_of, take_rows, total_weight
+from ._losses import VALUES_IN_CACHE, levelled, log_loss, log_proba_of, row_sums
 
 # For what no row can judge, as with one row per class; chosen on the validation sets with 5 to 20
 # draws. The variants "one shot" of the ablation in benchmarks/paper measure other values.
@@ -18,7 +19,6 @@ UNJUDGED_STRENGTH = 10.0
 
 _LOG_INVERSE_BOUNDS = (-7.0, 7.0)
 _MAX_STEPS, _TOLERANCE = 100, 1e-4  # the error is about the square of the last step
-_VALUES_IN_CACHE = 2**16
 _MANY_ROWS, _PART = 4096, 16
 _SMALLEST_SPREAD = 1e-12
 
@@ -53,9 +53,9 @@ def fit_temperature(logits, y, offset=0.0, sample_weight=None):
     if scale < _SMALLEST_SPREAD:  # the logits favour no class, so any temperature will do
         return 1.0
     smoothing = 1 / (total_weight(y, sample_weight) + 2)
-    batches = row_batches(*logits.shape, values=_VALUES_IN_CACHE)
+    batches = row_batches(*logits.shape, values=VALUES_IN_CACHE)
     offsets = [None if np.ndim(offset) == 0 else offset[rows] for rows in batches]
-    given = [_levelled(logits[rows], scale) for rows in batches]
+    given = [levelled(logits[rows], scale) for rows in batches]
     smoothed = [_smoothed(z, y[rows], smoothing) for z, rows in zip(given, batches, strict=True)]
     target = np.average(np.concatenate(smoothed), weights=sample_weight)
 
@@ -79,13 +79,6 @@ def _coarse_temperature(scale, logits, y, offset, sample_weight):
     return fit_temperature(logits[part], y[part], offset, weights)
 
 
-def _levelled(logits, scale):
-    """Logits in units of a scale, of which the largest of each row is zero."""
-    logits = logits / logits.dtype.type(scale)
-    logits -= logits.max(axis=1, keepdims=True)  # which does not change the softmax
-    return logits
-
-
 def _smoothed(logits, y, smoothing):
     """Mean of each row's logits under its smoothed target, float64."""
     true = logits[np.arange(len(y)), y].astype(np.float64)
@@ -105,23 +98,18 @@ def _moments(logits, offset, inverse):
     np.exp(p, out=p)
     sums = []
     for _ in range(3):
-        sums.append(_row_sums(p).astype(np.float64))
+        sums.append(row_sums(p).astype(np.float64))
         p *= logits
     total, of_logits, of_squares = sums
     mean = of_logits / total
     return np.stack([mean, of_squares / total - mean**2])
 
 
-def _row_sums(values):
-    """Of short rows several times faster than by their method sum."""
-    return values @ np.ones(values.shape[1], values.dtype)
-
-
 def _find_zero(function, low, high, start):
     """Zero of an increasing function, or the bound that is nearest to it.
 
-    By Newton's method; where a step leads to a bound that is known to be on its side, the middle
-    between the bounds is next.
+    By Newton's method, which SciPy does not have within bounds. Where a step leads to a bound that
+    is known to be on its side, the middle between the bounds is next.
 
     Parameters
     ----------
@@ -143,36 +131,6 @@ def _find_zero(function, low, high, start):
             return then
         at = (low + high) / 2 if then in known else then
     return at
-
-
-def log_loss(logits, y, sample_weight=None, temperature=1.0):
-    """Summed negative log-likelihood of the true classes.
-
-    Parameters
-    ----------
-    logits : ndarray of shape (n, C)
-    y : ndarray of shape (n,), int
-        Positions of the true classes.
-    sample_weight : ndarray of shape (n,) or None
-    temperature : float, default=1.0
-        What logits are divided by.
-
-    Returns
-    -------
-    float
-    """
-    true = _log_proba_of(y, logits, temperature)
-    return -float(true.sum() if sample_weight is None else true @ sample_weight)
-
-
-def _log_proba_of(y, logits, temperature=1.0):
-    """Logarithms of the probabilities of classes, by their positions, (n,)."""
-    found = np.zeros(len(y), logits.dtype)
-    for rows in row_batches(*logits.shape, values=_VALUES_IN_CACHE):
-        z, of_rows = _levelled(logits[rows], temperature), y[rows]
-        true = z[np.arange(len(z)), of_rows]
-        found[rows] = true - np.log(_row_sums(np.exp(z, out=z)))
-    return found
 
 
 def calibrated_loss(logits, y, sample_weight=None):
@@ -206,7 +164,7 @@ def relative_log_loss(logits, y, sample_weight=None, n_fitted=0):
     ----------
     .. [1] Akaike, "A new look at the statistical model identification", 1974.
     """
-    of_rows = -_log_proba_of(y, logits)
+    of_rows = -log_proba_of(logits, y)
     loss = np.average(of_rows, weights=sample_weight) + n_fitted / total_weight(y, sample_weight)
     return float(min(loss / np.log(logits.shape[1]), 1.0))
 

@@ -11,7 +11,8 @@ from .._utils._linalg import one_hot, row_batches, some_of, unit_rows
 from .._utils._sklearn import Interval, StrOptions
 from ..backbones import resolve_device
 from ._cross_fit import CrossFitTextHead, own_folds
-from ._temperature import fit_temperature, log_loss
+from ._losses import log_loss
+from ._temperature import fit_temperature
 from ._training import TRAINING_CONSTRAINTS, make_generator, train_head, trains
 
 _DEFAULT_ALPHA, _DEFAULT_BETA = 1.0, 5.5

@@ -1,7 +1,6 @@
-"""What routers share: the protocol, losses and their slopes."""
+"""What routers share: the protocol, and which classes and gains count."""
 
 import numpy as np
-from scipy.special import log_softmax
 from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import UNUSED
@@ -173,11 +172,6 @@ def plausible_classes(logits, y):
     return found, position
 
 
-def loss_per_row(logits, y):
-    """Negative log-likelihood of the true classes, (n,), from logits of shape (n, C)."""
-    return -log_softmax(logits, axis=1)[np.arange(len(y)), y]
-
-
 def is_clear_gain(gains, right, weights, n_rows):
     """Whether held-out rows say clearly that a change pays.
 
@@ -202,16 +196,3 @@ def is_clear_gain(gains, right, weights, n_rows):
     mean = np.average(gains, weights=weights)
     error = np.sqrt(np.average((gains - mean) ** 2, weights=weights) / n_rows)
     return bool(mean > 2 * error and np.average(right, weights=weights) >= 0)
-
-
-def cross_entropy(logits, y, sample_weight=None):
-    """Mean cross-entropy of logits of shape (n, C), and its slope along them."""
-    rows = np.arange(len(y))
-    log_p = log_softmax(logits, axis=1)
-    slope = np.exp(log_p)
-    slope[rows, y] -= 1
-    losses = log_p[rows, y].astype(np.float64)
-    loss = -np.average(losses, weights=sample_weight)
-    if sample_weight is None:
-        return loss, slope / len(y)
-    return loss, slope * (sample_weight / sample_weight.sum())[:, None].astype(slope.dtype)

@@ -9,7 +9,8 @@ from sklearn.decomposition import PCA
 
 from ..._utils._linalg import leave_out_flat_components, total_weight
 from ..._utils._sklearn import Interval
-from ._base import cross_entropy, plausible_classes, weighted_sum
+from ...heads._losses import cross_entropy
+from ._base import plausible_classes, weighted_sum
 from ._static import OPTIONS, BasePulledRouter, StaticRouter
 
 _MAX_COMPONENTS = 16

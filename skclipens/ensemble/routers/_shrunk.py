@@ -10,7 +10,8 @@ from sklearn.utils import check_random_state
 from ..._utils._folds import held_out_rows
 from ..._utils._linalg import some_of, total_weight
 from ..._utils._sklearn import InOrder, Interval
-from ._base import BaseRouter, is_clear_gain, loss_per_row, plausible_classes, weighted_sum
+from ...heads._losses import log_proba_of
+from ._base import BaseRouter, is_clear_gain, plausible_classes, weighted_sum
 from ._gated import GatedRouter, GateFeatures
 from ._static import StaticRouter
 
@@ -191,4 +192,4 @@ class _Fold:
             self.last._fit_gates(self.features[0], *self.seen, start)
             weights = self.last._weights_of(self.features[1], logits)
         combined = weighted_sum(weights, logits)
-        return loss_per_row(combined, y), combined.argmax(axis=1) == y
+        return -log_proba_of(combined, y), combined.argmax(axis=1) == y

@@ -7,7 +7,8 @@ from scipy.optimize import minimize
 
 from ..._utils._linalg import total_weight
 from ..._utils._sklearn import Interval
-from ._base import BaseRouter, cross_entropy, plausible_classes, weighted_sum
+from ...heads._losses import cross_entropy
+from ._base import BaseRouter, plausible_classes, weighted_sum
 
 # Smaller gains in log-loss are negligible: a hundredth of what few rows can tell.
 OPTIONS = {"maxiter": 100, "ftol": 1e-5}

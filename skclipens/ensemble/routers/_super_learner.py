@@ -6,7 +6,8 @@ from scipy.special import softmax
 
 from ..._utils._docstrings import fill_doc
 from ..._utils._sklearn import StrOptions
-from ._base import BaseRouter, cross_entropy, log_of, weighted_sum
+from ...heads._losses import cross_entropy
+from ._base import BaseRouter, log_of, weighted_sum
 
 
 @fill_doc
