@@ -2,9 +2,12 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from numpy.testing import assert_allclose
 from PIL import Image
 
 from benchmarks import (
@@ -13,6 +16,7 @@ from benchmarks import (
     doubts_of_pictures,
     embedding,
     gpu,
+    hindsight,
     labels,
     out_of_memory,
     real_tables,
@@ -148,6 +152,20 @@ def test_program_of_doubts_of_pictures(capsys, monkeypatch):
     unseen = ("red and blue exchanged", "near infrared as a fourth channel")  # as stamps are white
     assert {case for case in doubts_of_pictures.MISTAKES if shares[case] == "0"} == set(unseen)
     assert "Of 11 right uses, 0.0% are doubted; limit 2.0%." in printed
+
+
+def test_program_of_hindsight(capsys):
+    folder = Path(__file__).parents[1] / "docs/results/few-classes"
+    hindsight.main([str(folder)])
+    rows = re.findall(r"^\| ([a-z ,]+) \| (.+) \|$", capsys.readouterr().out, re.MULTILINE)
+    found = {way: [float(one.split()[0]) for one in cells.split(" | ")] for way, cells in rows}
+    assert list(found) == list(hindsight.WAYS)
+    published = pd.read_csv(folder / "differences.csv", dtype={"shots": str})
+    published = published[published["other"] == "best single backbone, any head"]
+    means = 100 * published.groupby("shots", sort=False)["difference"].mean()
+    assert_allclose(found["of each set, with hindsight"], means, atol=0.06)
+    with_hindsight, *others = found.values()
+    assert all(np.greater(other, np.subtract(with_hindsight, 0.06)).all() for other in others)
 
 
 def test_program_of_shrinkage(capsys, tmp_path):

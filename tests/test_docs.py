@@ -121,6 +121,6 @@ def test_how_often_the_readme_says_that_the_default_is_not_worse(default_against
     verdicts = of_sets[of_sets.other == SINGLE].verdict.value_counts()
     text = " ".join((ROOT / "README.md").read_text("utf-8").split())
     assert f"In {verdicts.sum()} cases" in text
-    assert f"not worse than it in {verdicts['not worse']} " in text
+    assert f"not worse than the best single backbone in {verdicts['not worse']} " in text
     assert f"worse in {verdicts['worse']} " in text
     assert f"undecided in {verdicts['open']}" in text
