@@ -164,10 +164,13 @@ class AdaptiveBackboneEnsemble(
         Names of the experts: the name of the block, followed by that of the head where there are
         several kinds.
     judged_ : ndarray of shape (E,), bool
-        Which experts could be judged, and have a weight from the router; see ``cv``. All are True
-        if none could be judged.
+        Which experts could be judged by held-out rows, and have a weight from the router; see
+        ``cv``. All are False if no expert could be judged, as with linear heads and one row per
+        class. All are True if nothing needs held-out rows, as with ``router="uniform"`` and
+        ``calibrate=False``.
     temperatures_ : ndarray of shape (E,)
-        Temperatures, by which the logits are divided; ones without calibration.
+        Temperatures, by which the logits are divided. 1 with ``calibrate=False``, except for
+        experts that could not be judged, whose temperature gives their logits a fixed spread.
     router_ : object
         The fitted router; a :class:`~skclipens.ensemble.UniformRouter` instead of one that learns
         if no expert could be judged.
