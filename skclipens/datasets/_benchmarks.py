@@ -8,6 +8,7 @@ from sklearn.datasets import get_data_home
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
+from .._utils._extras import how_to_install
 from .._utils._messages import listed
 from ..exceptions import DatasetNotAvailableError
 from ._benchmark_files import has_files, read_files
@@ -255,7 +256,7 @@ def _advice(spec, root, reasons):
         "Either get the files of the publisher:",
         f"- from {spec.origin}",
         f"- into {str(Path(root, spec.folder))!r},{layout or ' as they are unpacked'}.",
-        'Or get a copy on the Hugging Face hub, which needs pip install "skclipens[datasets]":',
+        f"Or get a copy on the Hugging Face hub, which needs {how_to_install('datasets')}:",
         f"- hf download --repo-type dataset {spec.hub} --local-dir {str(Path(root, spec.hub))!r}",
     ]
     return "\n".join(lines)
