@@ -61,12 +61,13 @@ class CascadeEnsemble(BaseCascade):
         stage decides everything, at infinity the last one. ``"auto"`` chooses one threshold for all
         stages on rows that are held out.
     max_accuracy_drop : float or None, default=0
-        With ``thresholds="auto"``: how much of the accuracy of all blocks together may be given
-        up. The cheapest threshold is chosen from which on no higher one loses more. None: the
-        most accurate is chosen, and of several the cheapest.
+        With ``thresholds="auto"``: how much lower the accuracy may be than that of all blocks
+        together. The cheapest threshold is chosen for which it, and every higher threshold, loses
+        at most this much accuracy. None: the most accurate threshold is chosen, and of several the
+        cheapest.
     max_cost : float, default=None
-        With ``thresholds="auto"``: limit of the mean cost of a row. Where it leaves no threshold
-        that meets `max_accuracy_drop`, the most accurate one is chosen. None: no limit.
+        With ``thresholds="auto"``: limit of the mean cost of a row. If no threshold within it meets
+        `max_accuracy_drop`, the most accurate one within it is chosen. None: no limit.
     cv : int, float or splitter, default=5
         How rows are held out to choose thresholds: an int for cross-validation in at most this many
         stratified folds, a float for so large a part of the rows, or a splitter.
