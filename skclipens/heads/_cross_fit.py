@@ -65,7 +65,7 @@ class CrossFitMixin:
 
     @fit_context(prefer_skip_nested_validation=True)
     def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
-        """Fit, and say what heads that have not seen a row give for it.
+        """Fit, and return held-out logits of the training rows.
 
         Parameters
         ----------
@@ -74,22 +74,26 @@ class CrossFitMixin:
         y : array-like of shape (n,)
             Labels.
         folds : list of (train, test), default=None
-            Held-out logits come from heads that are fitted on ``train``. None: each row is left out
-            where that has a closed form, and otherwise one of up to five folds, as ``cv`` says
-            where the head has one. Rows that are the same are left out together.
+            Logits of ``test`` come from a head that is fitted on ``train``. None: the head leaves
+            out one row at a time if it can do so in closed form, otherwise one fold of up to five,
+            or those of its parameter ``cv``. Rows that are the same are left out together.
         groups : array-like of shape (n,), default=None
-            Rows of a group are left out together, where `folds` is None.
+            Rows of a group are left out together, if `folds` is None.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
 
         Returns
         -------
-        logits : ndarray of shape (n, C)
-            With the settings that the head has chosen. Those of a row that nothing holds out are
-            zero-shot logits, or mean nothing where the head has none. Zeros without weight.
+        logits : ndarray of shape (n, C), dtype of the checked X
+            For each row, the logits of a head that was fitted without it, with the settings that
+            were chosen on all rows. If a row cannot be held out: its zero-shot logits if the head
+            adds a correction to these, otherwise undefined values. 0 for rows of weight 0.
         known : ndarray of shape (n,), bool
-            Which rows can judge the head: all that have a weight, where it starts from prompts,
-            which have seen none; otherwise those that are held out, and whose class others show.
+            Rows whose logits can judge the head. For heads that add a correction to zero-shot
+            logits, except :class:`TipAdapterHead`: all rows with a weight, since prompts have not
+            seen them. Otherwise: rows that were held out from a head that knows their class.
+            A :class:`KernelHead` and a :class:`LinearDiscriminantHead` are judged by 10,000 rows at
+            most.
 
         Raises
         ------
