@@ -239,8 +239,8 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         Returns
         -------
         ndarray of shape (n,)
-            Labels, or ``reject_label``. Where the dtype of the labels cannot hold ``reject_label``,
-            as uint8 cannot hold -1, that of the answer is wider.
+            Labels, or ``reject_label``. If the dtype of the labels cannot store ``reject_label``
+            (uint8 and -1), a wider dtype is returned.
         """
         check_is_fitted(self)
         table = self._table(X)
