@@ -82,6 +82,21 @@ _SHARED = {
             Where to keep embeddings of prompts between processes; see :class:`CLIPEmbedder`. Within
             a process, no prompt is encoded twice in any case.
         """,
+    "X_as_in_fit": """
+        X : array-like of shape (n, n_features)
+            Embeddings, or any table, with the columns of ``fit``.
+        """,
+    "raises_of_X": """
+        ValueError
+            If X has other columns than in ``fit``, or contains NaN or infinity.
+        NotFittedError
+            If the estimator is not fitted.
+        """,
+    "warns_of_X": """
+        SuspectedMistakeWarning
+            If the rows of X look as if they were made otherwise than in ``fit``. Ensembles and
+            heads that start from prompts check this.
+        """,
     "text_columns": """
         n_features_in_ : int
             Width of the backbone's embedding.

@@ -310,6 +310,12 @@ class AdaptiveBackboneEnsemble(
             fewer than two classes, a class has no name for its prompt, ``cv`` is a fraction that
             cannot hold out rows of every class, or has folds that overlap or are out of range, a
             head or router cannot take weights, or y is None and something learns from labels.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If rows, labels, names of classes or columns look as if they did not belong together;
+            see the page on mistakes in the guide.
         """
         if y is None:
             return fit_by_names(self, X)
