@@ -97,6 +97,23 @@ _SHARED = {
             If the rows of X look as if they were made otherwise than in ``fit``. Ensembles and
             heads that start from prompts check this.
         """,
+    "to_route": """
+        %(routed)s
+        y : ndarray of shape (n,), int
+            Positions of the true classes, from 0 to C - 1.
+        sample_weight : ndarray of shape (n,), default=None
+            Weights of the rows. None: 1 each.
+        """,
+    "routed": """
+        X : ndarray of shape (n, n_features)
+            All columns of the table. Rules and routers with static weights ignore them.
+        logits : ndarray of shape (n, E, C)
+            Logits of the experts, divided by their temperatures unless ``calibrate=False``.
+        """,
+    "prior_weights": """
+        prior_weights : ndarray of shape (E,), default=None
+            The weights :math:`p_e` of the penalty in :class:`StaticRouter`. None: 1 / E each.
+        """,
     "text_columns": """
         n_features_in_ : int
             Width of the backbone's embedding.
