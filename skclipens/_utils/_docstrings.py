@@ -114,6 +114,26 @@ _SHARED = {
         prior_weights : ndarray of shape (E,), default=None
             The weights :math:`p_e` of the penalty in :class:`StaticRouter`. None: 1 / E each.
         """,
+    "y_and_predictions": """
+        y_true : array-like of shape (n,)
+            True labels.
+        predictions : array-like of shape (n, E)
+            Labels that each of E experts predicts for each row.
+        """,
+    "names_of_experts": """
+        names : sequence of E str, default=None
+            Names of the experts. None: the column names of a DataFrame, otherwise ``"expert0"``,
+            ``"expert1"`` and so on.
+        """,
+    "weights_of_rows": """
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows. None: all rows count the same.
+        """,
+    "warns_of_labels": """
+        SuspectedMistakeWarning
+            If labels of `y_true` and of the predictions seem to be written or numbered otherwise,
+            or to be in another order.
+        """,
     "text_columns": """
         n_features_in_ : int
             Width of the backbone's embedding.
