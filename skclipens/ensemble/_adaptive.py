@@ -157,7 +157,7 @@ class AdaptiveBackboneEnsemble(
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     experts_ : list of E (name, head, block)
         Fitted heads, each with its block: a name, the positions of its columns and its backbone.
     expert_names_ : ndarray of shape (E,)

@@ -46,7 +46,7 @@ class CLAPHead(CrossFitTextHead):
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     coef_ : ndarray of shape (C, width), float32
         Text features t of the classes, unit rows.
     logit_scale_ : float

@@ -61,7 +61,7 @@ class KernelHead(CrossFitTableHead):
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     text_heads_ : list of (ZeroShotHead, columns)
         The zero-shot heads of the blocks that have texts, with their columns.
     temperatures_ : ndarray of shape (n_texts,)

@@ -58,7 +58,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     shrinkage_ : float
         The given or chosen shrinkage.
     block_variance_ : float

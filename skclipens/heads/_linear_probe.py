@@ -39,7 +39,7 @@ class LinearProbeHead(CrossFitTableHead):
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     C_ : float
         The chosen inverse strength of regularisation.
     coef_ : ndarray of shape (C, n_features), or (1, n_features) for two classes
