@@ -148,8 +148,8 @@ class AdaptiveBackboneEnsemble(
         BLAS thread. Heads in closed form are fitted in threads, by default as many as BLAS has.
     random_state : int, RandomState instance or None, default=None
         Controls the folds, and the randomness of heads and router whose own is None. With an int as
-        ``cv`` and no groups, the default heads hold out rows by themselves, whatever the seed: it
-        then only draws rows of a :class:`KernelHead` of which there are many, and the folds of
+        ``cv`` and no groups, the default heads hold out rows without random numbers. The seed then
+        only affects which of many rows a :class:`KernelHead` draws, and the folds of
         ``unlabeled="use"``.
     verbose : bool or int, default=False
         Whether to show progress bars.

@@ -38,7 +38,7 @@ class CLAPHead(CrossFitTextHead):
     ----------
     %(text_backbone)s
     strength : float or "auto", default="auto"
-        Strength k of the penalty.
+        Strength k of the penalty. ``"auto"``: chosen by the log-loss of held-out rows, see Notes.
     max_iter : int, default=1000
         Largest number of iterations of L-BFGS.
     %(prompts)s

@@ -59,7 +59,8 @@ class LabeledScoreMixin(ClassifierMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features), or what the classifier takes
+        X : array-like of shape (n, n_features), or collection of n images
+            What the classifier predicts from.
         y : array-like of shape (n,)
             True labels.
         sample_weight : array-like of shape (n,), default=None
@@ -68,20 +69,20 @@ class LabeledScoreMixin(ClassifierMixin):
         Returns
         -------
         float
-            Accuracy.
+            Accuracy, between 0 and 1.
 
         Raises
         ------
         ValueError
-            If a row has no label, which could only be wrong, or labels are strings where those of
-            ``fit`` are numbers, or the reverse.
+            If a row has no label, or labels are strings and those of ``fit`` are numbers, or the
+            other way round.
 
         Warns
         -----
         SuspectedMistakeWarning
-            If a label was not there in ``fit``, X, y or weights have the same index in another
-            order, nearly all rows would be right were labels exchanged, or rows are right as by
-            chance, and the classifier is sure of them.
+            If a label was not there in ``fit``; if X, y or weights have the same index in another
+            order; if nearly all rows would be right with labels exchanged; or if the accuracy is
+            that of guessing although the classifier is sure.
         """
         check_is_fitted(self)
         self._refuse_unlabeled(y)

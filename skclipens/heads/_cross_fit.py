@@ -33,19 +33,20 @@ class CrossFitMixin:
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, *, sample_weight=None, groups=None):
-        """Learn from rows; heads with a text tower encode the names of the classes.
+        """Fit the head. If it starts from prompts, the names of the classes are encoded first.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
-            Embeddings, normalised or not. Rows that are the same are one row with the weight of
-            all, unless groups are given.
+            Embeddings, normalised or not, or any table if the head needs no prompts. With 32
+            columns or more, identical rows of a class count as one row with the sum of their
+            weights, unless `groups` are given.
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows. A weight counts as that many copies of a row; those that sum to one
-            are shares, as in boosting. A row of weight zero is as if it were not there, but for its
-            class.
+            Weights of the rows. A row of weight 2 counts as two copies. Weights that sum to one, as
+            in boosting, are multiplied by the number of rows. A row of weight zero is ignored, but
+            its class is known.
         groups : array-like of shape (n,), default=None
             Rows of a group, such as pictures of one object, are never on both sides of a fold.
 
@@ -57,8 +58,15 @@ class CrossFitMixin:
         Raises
         ------
         ValueError
-            If there are fewer than two classes; and of heads with a text tower, if X is not as
-            wide as the backbone's embedding, a class has no name or a template has no place for it.
+            If there are fewer than two classes. If the head starts from prompts, also if X is not
+            as wide as the backbone's embedding, a class has no name or a template has no place for
+            it.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If X, labels or names of classes look as if they did not belong together. Heads that
+            start from prompts check this.
         """
         self._fit(*self._learned(X, y, None, groups, sample_weight)[0])
         return self

@@ -135,19 +135,20 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Fit incrementally to more rows, of which only sums are kept.
+        """Fit to more rows, in addition to those of earlier calls. Only sums are kept of them.
 
-        The order of the rows and how they are divided change the result by rounding only. It is
-        that of :meth:`fit` with the same ``shrinkage``. ``"auto"`` is 1 here, since rows that came
-        before cannot be classified again; :meth:`fit_from` searches.
+        The result is that of :meth:`fit` on all rows with the same ``shrinkage``, up to rounding,
+        in whatever order and parts they come. ``shrinkage="auto"`` is 1 here, since earlier rows
+        are not kept to be held out; :meth:`fit_from` searches it.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
+            Embeddings, or any table.
         y : array-like of shape (n,)
             Labels.
         classes : array-like of shape (C,), default=None
-            All labels that there will be. Needed in the first call.
+            All labels, also those of later calls. Needed in the first call.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows. Rows with a weight of zero are left out.
 
@@ -164,7 +165,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
         Warns
         -----
         UserWarning
-            If :meth:`fit` or :meth:`fit_from` came before, which keep no sums: it starts anew.
+            If :meth:`fit` or :meth:`fit_from` was called before. They keep no sums, so their rows
+            are forgotten.
         """
         if classes is not None:
             refuse_unlabeled(classes, name="classes")
