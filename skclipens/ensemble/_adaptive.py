@@ -175,12 +175,17 @@ class AdaptiveBackboneEnsemble(
         The fitted router; a :class:`~skclipens.ensemble.UniformRouter` instead of one that learns
         if no expert could be judged.
     support_ : Support or None
-        Statistics of the training rows, with which new rows are compared: a tuple of ``blocks``,
-        ``mean``, ``least``, ``usual`` and ``log_prior``. None if ``out_of_distribution`` has no
-        effect.
+        Statistics of the training rows, with which new rows are compared, as a named tuple:
+        ``blocks``, columns of each embedding; ``mean``, the mean row, of unit length; ``least`` and
+        ``usual``, the smallest similarity of a training row to the mean, and the 5 % quantile; and
+        ``log_prior``, of shape (C,), logarithms of the frequencies of the classes. None if
+        ``out_of_distribution`` has no effect.
     unlabeled_ : UnlabeledCorrection or None
-        The correction of the logits by unlabelled rows: a tuple of ``coef``, ``intercept``,
-        ``spread``, ``gain`` and ``n_rows``. None if there are none, or they were not used.
+        The correction of the logits z by unlabelled rows, as a named tuple: corrected logits are
+        (z + X @ ``coef`` + ``intercept``) / ``temperature``, with ``coef`` of shape (n_features, C)
+        and ``intercept`` of shape (C,); ``spread``, the mean standard deviation of what is added;
+        ``gain``, by how much it lowered the log-loss of held-out rows; and ``n_rows``, the number
+        of unlabelled rows. None if there are none, or they were not used.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features,)
