@@ -24,31 +24,30 @@ _OTHER = "other"  # what find_blocks calls columns of no backbone
 class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
     """Reduce each block of columns by a separate principal component analysis.
 
-    It is meant for models whose time grows with the number of columns, such as trees: each backbone
-    has hundreds. In a PCA of all columns, the backbone whose embeddings vary most would get most
-    components; here each backbone has its share.
+    Each backbone has hundreds of columns. Use it before models whose fitting time grows with the
+    number of columns, such as trees. A PCA of all columns would give most components to the
+    backbone whose embeddings have the largest variance; here each block has its own components.
 
     Parameters
     ----------
     n_components : int, float or None, default=16
-        Number of components of each block. An int: this many, or fewer where the block has fewer
+        Number of components of each block. An int: this many, or fewer if the block has fewer
         columns or the table fewer rows. A float below 1: as many as explain this share of the
         variance. None: all.
     blocks : None, str, list of str, list of (str, columns) or dict, default=None
-        Which columns belong together; see :class:`~skclipens.AdaptiveBackboneEnsemble`. None reads
-        blocks from column names ``BACKBONE__i`` where X is a frame, and takes all columns as one
-        block otherwise. Columns of no block, and with None those of no backbone, stay as they are,
-        behind those of the blocks.
+        Which columns belong together; see :class:`~skclipens.AdaptiveBackboneEnsemble`. None: if X
+        is a DataFrame, blocks are found by column names ``BACKBONE__i``; otherwise all columns are
+        one block. Other columns are not changed and come after the components.
     whiten : bool, default=False
-        Whether to scale components to unit variance. Those without variance are left out, since
-        they would be noise: n rows that differ have n - 1 components with variance.
+        Whether to scale components to unit variance. Components without variance are left out,
+        since scaled they would be noise. n rows have at most n - 1 components with variance.
     random_state : int, RandomState instance or None, default=None
-        Determines the randomized solver, which scikit-learn takes for large tables.
+        Seed of the randomized solver, which scikit-learn uses for large tables.
 
     Attributes
     ----------
     pcas_ : dict of str to sklearn.decomposition.PCA
-        The fitted analyses, by the names of the blocks.
+        The fitted PCA of each block, by the name of the block.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -57,12 +56,12 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
     See Also
     --------
     skclipens.BackboneSelector : Leaves out whole blocks.
-    sklearn.decomposition.PCA : The analysis of a block.
+    sklearn.decomposition.PCA : The PCA of a block.
 
     Notes
     -----
-    Reduced columns are called ``BACKBONE__pca0``, ``BACKBONE__pca1`` and so on. They are no
-    embeddings, so heads that start from prompts cannot read them.
+    Components are named ``BACKBONE__pca0``, ``BACKBONE__pca1`` and so on. They cannot be compared
+    with texts, so heads that start from prompts cannot use them.
 
     Examples
     --------
@@ -99,12 +98,12 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Fit an analysis for each block.
+        """Fit a PCA for each block.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
-            A table of two rows or more.
+            Embeddings, or any table, of two rows or more.
         y : None
             Ignored.
 
@@ -121,8 +120,8 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         Warns
         -----
         SuspectedMistakeWarning
-            If X may hold embeddings, but does not say of which backbones: an array of 128 columns
-            or more, say, without `blocks`.
+            If X has 128 columns or more, as embeddings have, but neither names of an embedder nor
+            `blocks`: all columns are then one block.
         """
         X = check_rows(self, X, reset=True, ensure_min_samples=2)
         names = getattr(self, "feature_names_in_", None)
@@ -153,18 +152,20 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, n_columns)
-            The components of each block, and the columns that belong to no block. A DataFrame if
-            set by ``set_output``.
+            The components of each block, then the columns of no block; float32 if X and the rows of
+            ``fit`` are, float64 if X is. A DataFrame if set by ``set_output``.
 
         Raises
         ------
+        ValueError
+            If X has other columns than in ``fit``, or contains NaN or infinity.
         NotFittedError
             If the estimator is not fitted.
 
         Warns
         -----
         SuspectedMistakeWarning
-            If embeddings are unlike those of ``fit``, as of other models or another length.
+            If the embeddings seem to be of other models than in ``fit``, or scaled otherwise.
         """
         check_is_fitted(self)
         X = check_rows(self, X)
@@ -179,18 +180,19 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        input_features : array-like of str or None, default=None
-            Names of the columns of X, which ``fit`` has seen; else ``x0``, ``x1`` and so on.
+        input_features : array-like of shape (n_features,) of str, default=None
+            Names of the columns of X, as in ``fit``. None: ``feature_names_in_``, or ``x0``, ``x1``
+            and so on.
 
         Returns
         -------
-        ndarray of str objects
-            As many as columns.
+        ndarray of shape (n_columns,), dtype object
+            Names of the columns that ``transform`` returns.
 
         Raises
         ------
         ValueError
-            If a column of no block is called as a component is.
+            If a column of no block has the name of a component.
         """
         check_is_fitted(self)
         names = check_feature_names_in(self, input_features)

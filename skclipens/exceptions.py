@@ -58,8 +58,8 @@ class SuspectedMistakeWarning(UserWarning):
 
     Notes
     -----
-    It never stops a program by itself. One that runs unattended can turn it into an error, and one
-    that knows better can ignore it, without other warnings.
+    A warning never stops a program. A filter can turn these warnings into errors, for example in a
+    program that runs unattended, or ignore them, without a change to other warnings.
 
     Examples
     --------

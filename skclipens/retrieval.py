@@ -36,8 +36,8 @@ _FLOATS = [np.float32, np.float64]
 class ImageRetriever(WeightsMixin, BaseEstimator):
     r"""Find images by words or by other images, with several backbones.
 
-    Each backbone compares a query with all images by the cosine of their embeddings. The scores of
-    the backbones are fused into one score for each image.
+    Each backbone scores all images by the cosine of their embeddings with that of the query. The
+    scores of the backbones are combined into one score for each image.
 
     Parameters
     ----------
@@ -46,21 +46,21 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         None: for a table, the backbones in its column names, and for images the default backbones
         of :class:`skclipens.MultiBackboneEmbedder`.
     n_neighbors : int, default=10
-        Number of images that are found for a query, unless a call sets it.
+        Number of images to find for a query, unless a method is passed another number.
     fusion : {"cosine", "rank"}, default="cosine"
-        ``"cosine"``: the mean of the cosines. ``"rank"``: reciprocal rank fusion [1]_, the mean of
-        61 / (60 + r) over the ranks r that an image has for each backbone, for backbones whose
-        cosines differ in their spread. Both are 1 at most.
+        How scores are combined. ``"cosine"``: the mean of the cosines. ``"rank"``: reciprocal rank
+        fusion [1]_, the mean of 61 / (60 + r) over the ranks r of the image for each backbone, for
+        backbones whose cosines have different ranges. Both are at most 1.
     templates : sequence of str, default=("{}",)
         Prompts for the words; see :meth:`skclipens.MultiBackboneEmbedder.embed_text`.
 
     Attributes
     ----------
     embeddings_ : ndarray of shape (n, n_columns), float32 or float64
-        The images; each block of columns has unit length.
+        Embeddings of the images; each block of columns has unit length.
     rows_ : ndarray of shape (n,), int
-        Their positions in the input of ``fit``. With ``on_error="nan"``, images that cannot be read
-        are left out.
+        Positions of these images in the X of ``fit``. With ``on_error="nan"``, images that cannot
+        be read are left out.
     n_samples_fit_ : int
         Number of images that can be found.
     n_features_in_ : int
@@ -75,10 +75,10 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
 
     Notes
     -----
-    All images are compared with each query. All parameters but `embedder` can be set after ``fit``.
-    On nine validation sets, with the embedded models, the mean of the cosines had a higher mean
-    average precision than the best single backbone on eight, and than rank fusion on nine
-    (``benchmarks/search.py``).
+    The search is exact: each query is compared with all images. All parameters except `embedder`
+    can be changed after ``fit``. With the embedded models, the mean of the cosines had a higher
+    mean average precision than the best single backbone on eight of nine validation sets, and than
+    rank fusion on all nine (``benchmarks/search.py``).
 
     References
     ----------
@@ -111,14 +111,14 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
-        """Embed the images that are to be found, or take a table of their embeddings.
+        """Embed the images to search in, or take a table of their embeddings.
 
         Parameters
         ----------
         X : collection of n images, or array-like of shape (n, n_columns)
             Images, see :meth:`skclipens.MultiBackboneEmbedder.transform`, or a table that an
-            embedder has made; columns that are named otherwise are not compared. A table without
-            names of columns has the blocks of `embedder`, or is one block where this is None.
+            embedder has made; other columns are ignored. A table without column names has the
+            blocks of `embedder`, or is one block if this is None.
         y : None
             Ignored.
 
@@ -137,8 +137,8 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         Warns
         -----
         SuspectedMistakeWarning
-            If rows of a table were centred or scaled, are zeros, or those of one backbone are of
-            other pictures than those of the others.
+            If a table seems to be centred or scaled, has rows of zeros, or seems to have the
+            pictures in another order in one block than in the others.
         """
         table, gaps = self._table(X)
         if gaps.any():
@@ -165,33 +165,34 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         Parameters
         ----------
         texts : str or list of n str
-            What is to be seen.
+            Descriptions of the images to find, such as "a red bicycle".
         n_neighbors : int, default=None
-            How many images to find, or all where there are fewer. None: as the parameter says.
+            Number of images to find, or all if there are fewer. None: the parameter `n_neighbors`.
 
         Returns
         -------
         scores : ndarray of shape (n, n_neighbors)
-            Fused scores of the images that are found, the best first; see `fusion`.
+            Combined scores of the images found, the best first; see `fusion`.
         rows : ndarray of shape (n, n_neighbors), int
-            Their rows in what ``fit`` saw. For one str, both have shape (n_neighbors,).
+            Their positions in the X of ``fit``. For one str, both have shape (n_neighbors,).
 
         Raises
         ------
         ValueError
-            If no block has texts, as of a table without names of columns, or a text is the path
-            of a file: :meth:`kneighbors` finds by pictures.
+            If no block belongs to a backbone with a text tower, as in a table without column names,
+            or a text is the path of a file: :meth:`kneighbors` searches by images.
         FileNotFoundError
-            If a text ends as the name of an image does, but there is no such file.
+            If a text ends like the name of an image file, but there is no such file.
         IsADirectoryError
             If a text is the path of a folder.
         NotFittedError
-            If there is nothing to be found yet.
+            If the estimator is not fitted.
 
         Warns
         -----
         SuspectedMistakeWarning
-            If rows of an array seem to be of another model, weights have changed, or texts are cut.
+            If the embeddings of an array seem to be of another model, weights have changed since
+            ``fit``, or a text is longer than the text tower reads.
         """
         check_is_fitted(self)
         self._validate_params()
@@ -217,38 +218,37 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         return tuple(values[0] for values in found) if one else found
 
     def kneighbors(self, X=None, n_neighbors=None, return_distance=True):
-        """Find the images that are most like other images.
+        """Find the images that are most similar to other images.
 
         Parameters
         ----------
         X : collection of m images, or array-like of shape (m, n_columns), default=None
-            Queries, as in :meth:`fit`. None: the images that can be found, of which none finds
-            itself.
+            Queries, as in :meth:`fit`. None: the images of ``fit``, of which none finds itself.
         n_neighbors : int, default=None
-            How many images to find, or all where there are fewer. None: as the parameter says.
+            Number of images to find, or all if there are fewer. None: the parameter `n_neighbors`.
         return_distance : bool, default=True
             Whether to return distances.
 
         Returns
         -------
         distances : ndarray of shape (m, n_neighbors)
-            1 less the fused scores, the smallest first. NaN for a query that cannot be read.
+            1 - combined score, the smallest first. NaN for a query that cannot be read.
         rows : ndarray of shape (m, n_neighbors), int
-            Rows of the images in what ``fit`` saw; -1 for a query that cannot be read.
+            Positions of the images in the X of ``fit``; -1 for a query that cannot be read.
 
         Raises
         ------
         ValueError
-            If a table does not have the columns that ``fit`` saw, or images come after a table and
-            `embedder` is None.
+            If a table has other columns than in ``fit``, or ``fit`` was passed a table, X are
+            images and `embedder` is None.
         NotFittedError
-            If there is nothing to be found yet.
+            If the estimator is not fitted.
 
         Warns
         -----
         SuspectedMistakeWarning
-            If 20 rows or more of a table are unlike those of ``fit``, as where blocks of an array
-            stand in another order, or the weights that embed images have changed.
+            If 20 rows or more of a table are unlike those of ``fit``, for example because blocks
+            are in another order, or if the weights of a backbone have changed since ``fit``.
         """
         check_is_fitted(self)
         self._validate_params()

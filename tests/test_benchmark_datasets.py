@@ -290,12 +290,12 @@ def test_sets_without_automatic_download(fetch):
 def test_missing_libraries_are_named(tmp_path, fetch, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ImportError, match=r"skclipens\[datasets\]"):
+    with pytest.raises(ImportError, match="pip install datasets"):
         fetch("dtd", source="hub", download_if_missing=True)
-    with pytest.raises(DatasetNotAvailableError, match=r"skclipens\[datasets\]"):
+    with pytest.raises(DatasetNotAvailableError, match="pip install datasets"):
         fetch("cars", download_if_missing=True)
     (tmp_path / "pcam").mkdir()
-    with pytest.raises(ImportError, match=r"h5py: .*skclipens\[datasets\]"):
+    with pytest.raises(ImportError, match="h5py: pip install h5py"):
         fetch("pcam")
 
 

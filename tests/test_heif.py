@@ -43,7 +43,7 @@ def test_without_the_library_the_error_names_it(file, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     monkeypatch.setattr(Image, "OPEN", {k: v for k, v in Image.OPEN.items() if k != "HEIF"})
     monkeypatch.setattr(Image, "ID", [one for one in Image.ID if one != "HEIF"])
-    with pytest.raises(ImageError, match=r"china.heic'.*pip install \"skclipens\[heif\]\""):
+    with pytest.raises(ImageError, match=r"china.heic'.*pip install pillow-heif,"):
         load_image(file)
 
 

@@ -82,6 +82,58 @@ _SHARED = {
             Where to keep embeddings of prompts between processes; see :class:`CLIPEmbedder`. Within
             a process, no prompt is encoded twice in any case.
         """,
+    "X_as_in_fit": """
+        X : array-like of shape (n, n_features)
+            Embeddings, or any table, with the columns of ``fit``.
+        """,
+    "raises_of_X": """
+        ValueError
+            If X has other columns than in ``fit``, or contains NaN or infinity.
+        NotFittedError
+            If the estimator is not fitted.
+        """,
+    "warns_of_X": """
+        SuspectedMistakeWarning
+            If the rows of X look as if they were made otherwise than in ``fit``. Ensembles and
+            heads that start from prompts check this.
+        """,
+    "to_route": """
+        %(routed)s
+        y : ndarray of shape (n,), int
+            Positions of the true classes, from 0 to C - 1.
+        sample_weight : ndarray of shape (n,), default=None
+            Weights of the rows. None: 1 each.
+        """,
+    "routed": """
+        X : ndarray of shape (n, n_features)
+            All columns of the table. Rules and routers with static weights ignore them.
+        logits : ndarray of shape (n, E, C)
+            Logits of the experts, divided by their temperatures unless ``calibrate=False``.
+        """,
+    "prior_weights": """
+        prior_weights : ndarray of shape (E,), default=None
+            The weights :math:`p_e` of the penalty in :class:`StaticRouter`. None: 1 / E each.
+        """,
+    "y_and_predictions": """
+        y_true : array-like of shape (n,)
+            True labels.
+        predictions : array-like of shape (n, E)
+            Labels that each of E experts predicts for each row.
+        """,
+    "names_of_experts": """
+        names : sequence of E str, default=None
+            Names of the experts. None: the column names of a DataFrame, otherwise ``"expert0"``,
+            ``"expert1"`` and so on.
+        """,
+    "weights_of_rows": """
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows. None: all rows count the same.
+        """,
+    "warns_of_labels": """
+        SuspectedMistakeWarning
+            If labels of `y_true` and of the predictions seem to be written or numbered otherwise,
+            or to be in another order.
+        """,
     "text_columns": """
         n_features_in_ : int
             Width of the backbone's embedding.

@@ -1,14 +1,25 @@
-"""Packages that only some users need, which extras of this one bring."""
+"""Packages that only some users need: what to install, and errors where they are missing."""
 
 from importlib import import_module
 
+_WITH_PARTS = {"transformers": '"transformers[sentencepiece]"'}
 
-def lacking(package, extra, what, otherwise=""):
+
+def how_to_install(package):
+    """The command that installs a package.
+
+    It names the package itself, and not an extra of this one, so that it works however this one
+    was installed.
+    """
+    return f"pip install {_WITH_PARTS.get(package, package)}"
+
+
+def lacking(package, what, otherwise=""):
     """The ImportError of a package that is not installed.
 
     Parameters
     ----------
-    package, extra : str
+    package : str
     what : str
         What needs the package, in the plural.
     otherwise : str
@@ -18,13 +29,12 @@ def lacking(package, extra, what, otherwise=""):
     -------
     ImportError
     """
-    text = f'{what} need {package}: pip install "skclipens[{extra}]". {otherwise}'
-    return ImportError(text.rstrip())
+    return ImportError(f"{what} need {package}: {how_to_install(package)}. {otherwise}".rstrip())
 
 
-def require(package, extra, what, otherwise=""):
+def require(package, what, otherwise=""):
     """Raise the error of :func:`lacking` if a package cannot be imported."""
     try:
         import_module(package)
     except ImportError:
-        raise lacking(package, extra, what, otherwise) from None
+        raise lacking(package, what, otherwise) from None

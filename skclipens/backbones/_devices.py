@@ -11,12 +11,12 @@ def resolve_device(device):
     Parameters
     ----------
     device : {"auto", "cpu", "cuda", "cuda:I", "mps"}
-        ``"auto"`` takes CUDA where there is one, else Apple's MPS, else the CPU.
+        ``"auto"``: CUDA if available, otherwise Apple's MPS, otherwise the CPU.
 
     Returns
     -------
     str
-        Names of devices that torch knows.
+        Name of the device in torch.
 
     Raises
     ------

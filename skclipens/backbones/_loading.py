@@ -24,7 +24,7 @@ _MAX_LOADED = 16
 
 @dataclass(frozen=True, eq=False)
 class LoadedBackbone:
-    """A model in evaluation mode on a device, with what belongs to it.
+    """A model in evaluation mode on a device, with its preprocessing.
 
     Parameters
     ----------
@@ -108,15 +108,16 @@ _default_lock = ForkLock()
 def load_backbones(backbones, devices):
     """Load backbones on devices, or take them from the process-wide cache.
 
-    All models of one call stay in the cache, however many they are. Models that it did not ask for
-    are dropped beyond a limit, those that were used least recently first.
+    All models of one call stay in the cache, however many they are. If the cache has more models
+    than a limit, others are dropped, the least recently used first.
 
     Parameters
     ----------
     backbones : list of Backbone
+        The models.
     devices : list of str or None
-        As :func:`resolve_device` returns them. None takes a model where it is loaded already, and
-        loads it on the CPU otherwise.
+        Devices, as :func:`resolve_device` returns them. None: the device on which a model is loaded
+        already, otherwise the CPU.
 
     Returns
     -------
@@ -153,14 +154,15 @@ def load_backbone(backbone, device=None):
     Parameters
     ----------
     backbone : Backbone or str
+        The model.
     device : str, default=None
-        As :func:`resolve_device` returns it. None takes the model where it is loaded already, and
-        loads it on the CPU otherwise.
+        A device, as :func:`resolve_device` returns it. None: the device on which the model is
+        loaded already, otherwise the CPU.
 
     Returns
     -------
     LoadedBackbone
-        The model, with what belongs to it.
+        The model, with its preprocessing.
 
     Raises
     ------
@@ -187,7 +189,7 @@ def load_backbone(backbone, device=None):
 
 
 def clear_backbone_cache():
-    """Forget all loaded models, so that their memory can be used again.
+    """Drop all loaded models, so that their memory can be used again.
 
     See Also
     --------

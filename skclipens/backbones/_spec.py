@@ -103,7 +103,7 @@ class Backbone:
 
     @property
     def has_projection(self):
-        """Whether the image tower ends in a projection; else it has one kind of features only."""
+        """Whether the image tower ends in a projection; if not, it has one kind of features."""
         if not self.has_text:
             return False
         from ._towers import projects
@@ -147,7 +147,7 @@ class Backbone:
 
     @property
     def preprocess_config(self):
-        """What the configuration in a directory says of preprocessing; empty for all others."""
+        """Preprocessing in the configuration of a directory; empty for all other models."""
         config = self._read_config() if self.folder else {}
         return config.get("preprocess_cfg") or {}
 
@@ -160,20 +160,20 @@ class Backbone:
 
     @property
     def weight_files(self):
-        """Files of one's own that have weights, that which is read first; none if fetched."""
+        """Your own files with weights, first the one that is read; empty if downloaded."""
         if self.path is None or self.path.is_file():
             return [self.path] if self.path else []
         return weights_in(self.path)
 
     @property
     def files(self):
-        """All files of one's own that make the model; none for what is fetched."""
+        """Your own files that the model consists of; empty if the model is downloaded."""
         config = [self.path / CONFIG] if self.path and self.path.is_dir() else []
         return config + self.weight_files
 
     @property
     def tokenizer_files(self):
-        """Files of one's own that a tokenizer may read, beside its configuration."""
+        """Your own files that the tokenizer may read, besides its configuration."""
         if self.path is None or self.path.is_file():
             return []
         text = self.config.get("text_cfg") or {}
@@ -186,7 +186,7 @@ class Backbone:
 
     @property
     def version(self):
-        """What changes with the model: its files, or the commit; empty for a pretrained tag."""
+        """The version of the model: its files, or the commit; empty for a pretrained tag."""
         if self.repository:
             return (self.folder.name,)
         stats = [file.stat() for file in self.files + self.tokenizer_files]

@@ -86,7 +86,7 @@ def require_transformers(backbone, setting):
         If it is needed and absent.
     """
     if backbone.config["text_cfg"].get(setting) and find_spec("transformers") is None:
-        raise lacking("transformers", "hf", f"The texts of {backbone.name!r}")
+        raise lacking("transformers", f"The texts of {backbone.name!r}")
 
 
 def _file_to_read(backbone):

@@ -28,7 +28,7 @@ class BaseCascade(VersionsMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEsti
     __metadata_request__fit = {"sample_weight": True, "groups": True}
 
     def predict_proba(self, X):
-        """Probabilities of the classes, at the stage that decided.
+        """Predict probabilities of the classes: those of the stage that decided.
 
         Parameters
         ----------
@@ -37,13 +37,13 @@ class BaseCascade(VersionsMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEsti
 
         Returns
         -------
-        ndarray of shape (n, C)
+        ndarray of shape (n, C), float64
             Probabilities, columns in the order of ``classes_``.
         """
         return self.predict_with_cost(X).proba
 
     def predict_log_proba(self, X):
-        """Logarithm of the probabilities, finite.
+        """Predict logarithms of the probabilities, which are finite.
 
         Parameters
         ----------
@@ -52,13 +52,13 @@ class BaseCascade(VersionsMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEsti
 
         Returns
         -------
-        ndarray of shape (n, C)
+        ndarray of shape (n, C), float64
             Logarithms of the probabilities, columns in the order of ``classes_``.
         """
         return log_of(self.predict_proba(X))
 
     def predict(self, X):
-        """Classify.
+        """Classify rows or images.
 
         Parameters
         ----------
@@ -68,7 +68,7 @@ class BaseCascade(VersionsMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEsti
         Returns
         -------
         ndarray of shape (n,)
-            Labels.
+            Labels, with the dtype of ``classes_``.
         """
         return self.predict_with_cost(X).labels
 

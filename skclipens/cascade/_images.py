@@ -75,7 +75,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     backbones_ : list of K str
         Names of the backbones, in the order in which they are used.
     cascade_ : CascadeEnsemble
@@ -92,11 +92,10 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
     Notes
     -----
-    Images go through all stages in parts of eight batches of `embedder`, and each is decoded once:
-    what later stages read of it is kept until it is decided, resized to what they read. A JPEG file
-    that was decoded at a fraction of its size is decoded again where a later backbone reads so many
-    more pixels that alone it would have been decoded at a larger one. Embeddings are those of each
-    backbone alone.
+    Images go through all stages in parts of eight batches of `embedder`. Each image is decoded
+    once, and kept, resized for the later stages, until it is decided. There is one exception: a
+    JPEG file that was decoded at a fraction of its size is decoded again if a later backbone needs
+    more pixels. So embeddings are the same as those of each backbone alone.
 
     References
     ----------
@@ -308,7 +307,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
     @each_warning_once()
     def predict_with_cost(self, X):
-        """Classify images, and say at which stage and cost.
+        """Classify images, and return at which stage and cost each is decided.
 
         Parameters
         ----------
@@ -322,17 +321,17 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
             labels : ndarray of shape (n,)
                 Predicted labels.
-            proba : ndarray of shape (n, C)
-                Probabilities of the classes, at the stage that decided.
+            proba : ndarray of shape (n, C), float64
+                Probabilities of the classes, of the stage that decided.
             stages : ndarray of shape (n,), int
                 The stage that decided; 0 is the first.
-            cost : ndarray of shape (n,)
-                Summed costs of the backbones that embedded the image.
+            cost : ndarray of shape (n,), float64
+                Sum of the costs of the backbones that embedded the image.
 
         Raises
         ------
         ValueError
-            If `embedder` gives other features than in ``fit``, or views in place of images.
+            If `embedder` now gives other features or views than in ``fit``.
 
         Warns
         -----

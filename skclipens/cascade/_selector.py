@@ -67,7 +67,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
     max_blocks : int, default=None
         Limit of the number of selected blocks. None: no limit.
     tol : float, default=0
-        Largest loss compared with the best score on the path that is accepted for fewer blocks.
+        How much lower than the best score on the path a score may be to select fewer blocks.
     scoring : str or callable, default="neg_log_loss"
         The score that is maximised; see :term:`scoring`.
     cv : int, float, splitter or list of (train, test), default=5
@@ -88,7 +88,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         Names of the selected blocks, in the order in which they were added.
     support_ : ndarray of shape (n_features,), bool
         Which columns are selected.
-    path_ : dict of ndarray
+    path_ : dict of ndarray of shape (n_steps,)
         One entry per step: ``"block"``, the name of the added block; ``"score"``, the mean
         cross-validated score of all blocks up to this one; ``"cost"``, their total cost. It can be
         converted to a DataFrame.

@@ -34,65 +34,65 @@ _WAY_OUT = "Give more labelled rows per class, or thresholds as numbers, such as
 class CascadeEnsemble(BaseCascade):
     """Classify rows by a cascade on a table: each block is used only for undecided rows.
 
-    After stage k an ensemble of the first k blocks predicts, and a row is decided if its
-    confidence, the largest probability, reaches the stage's threshold [1]_. There is one ensemble
-    per stage, since how blocks are best combined depends on which there are. This estimator reads
-    embeddings, and shows what a cascade would save on images; :class:`~skclipens.CascadeClassifier`
-    is the cascade on images.
+    At stage k an ensemble of the first k blocks predicts. A row is decided if its confidence, the
+    largest probability, reaches the threshold of the stage [1]_; all other rows go on to the next
+    stage. Each stage has its own ensemble. This estimator reads embeddings that are there already,
+    and shows what a cascade would save on images; :class:`~skclipens.CascadeClassifier` is the
+    cascade on images.
 
     Parameters
     ----------
     blocks : None, str, list of str, list of (str, columns) or dict, default=None
         Which columns belong together; see :class:`~skclipens.AdaptiveBackboneEnsemble`.
     estimator : classifier, default=None
-        What predicts at a stage. It needs ``predict_proba``; where it has a parameter ``blocks``,
-        this is set to those of the stage. None stands for an
-        :class:`~skclipens.AdaptiveBackboneEnsemble`.
+        The classifier of a stage. It needs ``predict_proba``; if it has a parameter ``blocks``,
+        this is set to those of the stage. None: an :class:`~skclipens.AdaptiveBackboneEnsemble`.
     cost : None, "gflops" or mapping, default=None
-        Cost of a block: 1 each; the GFLOPs of its backbone, where
-        :func:`~skclipens.list_backbones` lists it; or a mapping (a dict, a Series) from names of
-        blocks or backbones to numbers. The cost of combining blocks is not counted, and each of
-        several blocks of one backbone costs as much as if it were alone.
+        Cost of a block. None: 1 each. ``"gflops"``: the GFLOPs of its backbone, if
+        :func:`~skclipens.list_backbones` lists it. Or a mapping (a dict, a Series) from names of
+        blocks or backbones to numbers. The cost of combining blocks is not counted. Several blocks
+        of one backbone each have its full cost.
     order : {"cost", "given"}, default="cost"
-        Whether blocks are used in the order of their cost, or in that of `blocks`, such as the one
-        in which a :class:`~skclipens.BackboneSelector` added them.
+        ``"cost"``: blocks are used in the order of their cost. ``"given"``: in that of `blocks`,
+        for example the order in which a :class:`~skclipens.BackboneSelector` added them.
     thresholds : "auto", float or array-like of shape (K - 1,), default="auto"
-        Confidence, from 0 to 1, at which each of K stages but the last decides: at 0 the first
-        stage decides everything, at infinity the last one. ``"auto"`` chooses one threshold for all
-        stages on rows that are held out.
+        Confidence from 0 to 1 at which a stage decides, for each of the K stages except the last.
+        With 0 the first stage decides all rows, with infinity the last one. ``"auto"``: one
+        threshold for all stages, chosen on held-out rows.
     max_accuracy_drop : float or None, default=0
-        With ``thresholds="auto"``: how much of the accuracy of all blocks together may be given
-        up. The cheapest threshold is chosen from which on no higher one loses more. None: the
-        most accurate is chosen, and of several the cheapest.
+        With ``thresholds="auto"``: how much lower the accuracy may be than that of all blocks
+        together. The cheapest threshold is chosen for which it, and every higher threshold, loses
+        at most this much accuracy. None: the most accurate threshold is chosen, and of several the
+        cheapest.
     max_cost : float, default=None
-        With ``thresholds="auto"``: limit of the mean cost of a row. Where it leaves no threshold
-        that meets `max_accuracy_drop`, the most accurate one is chosen. None: no limit.
+        With ``thresholds="auto"``: limit of the mean cost of a row. If no threshold within it meets
+        `max_accuracy_drop`, the most accurate one within it is chosen. None: no limit.
     cv : int, float or splitter, default=5
-        How rows are held out to choose thresholds: an int for cross-validation in at most this many
-        stratified folds, a float for so large a part of the rows, or a splitter.
+        How rows are held out to choose thresholds. An int: cross-validation in at most this many
+        stratified folds. A float: this fraction of the rows is held out. Or a splitter.
     n_jobs : int, default=None
         Number of estimators that are fitted at the same time; see joblib.
     random_state : int, RandomState instance or None, default=None
-        Determines which rows are held out, and the default estimator's randomness.
+        Controls which rows are held out, and the randomness of the default estimator.
     verbose : bool or int, default=False
         Whether to show a progress bar.
 
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     block_names_ : list of K str
         Names of the blocks, in the order in which they are used.
     block_costs_ : ndarray of shape (K,)
-        Their costs.
+        Costs of these blocks.
     estimators_ : list of K classifiers
-        What predicts at each stage.
+        The fitted classifier of each stage.
     thresholds_ : ndarray of shape (K - 1,)
         Confidence at which each stage but the last decides.
-    curve_ : dict of ndarray
-        All thresholds that make a difference on the held-out rows, increasing, with the
-        ``"accuracy"`` and the mean ``"cost"`` of each ``"threshold"``. Can be made a DataFrame.
-        Only where thresholds were chosen.
+    curve_ : dict of ndarray of shape (n_thresholds,)
+        Every ``"threshold"`` that changes the decisions on held-out rows, increasing, with its
+        ``"accuracy"`` and mean ``"cost"``. It can be converted to a DataFrame. Only with
+        ``thresholds="auto"`` and several stages.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -104,10 +104,10 @@ class CascadeEnsemble(BaseCascade):
 
     Notes
     -----
-    In [1]_ each stage can have a threshold of its own. One for all is a simplification: it can be
-    searched exactly, by sorting, and there is little to overfit with few labels. Confidences
-    should mean the same at every stage, as those of calibrated ensembles do. The accuracy of the
-    chosen threshold is that of the rows which chose it: expect a little less on others.
+    In [1]_ each stage can have its own threshold. A single threshold can be searched exactly, by
+    sorting, and overfits less with few labels. Confidences should mean the same at every stage, as
+    those of calibrated ensembles do. The threshold is chosen on the rows of ``curve_``, so expect a
+    slightly lower accuracy on others.
 
     References
     ----------
@@ -184,7 +184,7 @@ class CascadeEnsemble(BaseCascade):
         Raises
         ------
         ValueError
-            If blocks do not fit X, a cost is not known, `max_cost` is less than that of the first
+            If blocks do not fit X, a cost is not known, `max_cost` is below the cost of the first
             block, or thresholds are to be chosen and no class has two rows.
         """
         warn_of_other_order(X, sample_weight=sample_weight, groups=groups)
@@ -258,11 +258,12 @@ class CascadeEnsemble(BaseCascade):
 
     @each_warning_once()
     def predict_with_cost(self, X):
-        """Classify, and say at which stage and cost.
+        """Classify rows, and return at which stage and cost each is decided.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
+            Embeddings, or any table, with the columns of ``fit``.
 
         Returns
         -------
@@ -271,12 +272,24 @@ class CascadeEnsemble(BaseCascade):
 
             labels : ndarray of shape (n,)
                 Predicted labels.
-            proba : ndarray of shape (n, C)
-                Probabilities of the classes, at the stage that decided.
+            proba : ndarray of shape (n, C), float64
+                Probabilities of the classes, of the stage that decided.
             stages : ndarray of shape (n,), int
                 The stage that decided; 0 is the first.
-            cost : ndarray of shape (n,)
-                Summed costs of the blocks up to this stage.
+            cost : ndarray of shape (n,), float64
+                Sum of the costs of the blocks up to this stage.
+
+        Raises
+        ------
+        ValueError
+            If X has other columns than in ``fit``, or contains NaN or infinity.
+        NotFittedError
+            If the estimator is not fitted.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If the rows of X look as if they were made otherwise than in ``fit``.
         """
         check_is_fitted(self)
         X = check_rows(self, X)

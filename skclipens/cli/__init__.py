@@ -3,6 +3,8 @@
 Each command is two or three calls of the library. ``click`` is imported when the command runs.
 """
 
+from .._utils._extras import how_to_install
+
 __all__ = ["main"]
 
 
@@ -17,9 +19,7 @@ def main():
     try:
         import click  # noqa: F401
     except ImportError:
-        raise SystemExit(
-            'The command skclipens needs click: pip install "skclipens[cli]".'
-        ) from None
+        raise SystemExit(f"The command skclipens needs click: {how_to_install('click')}.") from None
     from ._commands import cli
 
     cli(prog_name="skclipens")

@@ -1,9 +1,6 @@
 """The commands."""
 
 import errno
-import os
-import re
-import sys
 import warnings
 from pathlib import Path
 
@@ -35,10 +32,24 @@ from ._files import (
     write_table,
 )
 from ._html import gallery, write_page
+from ._options import (
+    BACKBONES,
+    CLASS_NAMES,
+    COLUMNS,
+    HOW,
+    HOW_OF_MODEL,
+    LABELLED,
+    OUTPUT,
+    PICTURES,
+    RAW_NAMES,
+    features_option,
+    given_options,
+    output_option,
+    split_at_commas,
+    split_names,
+)
 
 _SAID = (ValueError, OSError, ImportError, BackboneNotAvailableError, EmbeddingStoreError)
-_QUOTED = re.compile(r"^(['\"])(.*)\1$")
-_OF_PYTHON = re.compile(r"\[.*\]|\{.*\}|\(\s*['\"].*\)", re.DOTALL)  # a list, as it writes one
 _TRUST = "Reading MODEL runs code that is in it: read only files that you trust."
 
 
@@ -61,119 +72,6 @@ def _say(message, category, *place):
     click.echo(f"Warning: {message}", err=True)
 
 
-def _split(ctx, param, value):
-    if value is None:
-        return None
-    parts = [_QUOTED.sub(r"\2", part.strip()) for part in value.split(",") if part.strip()]
-    if not parts:
-        raise click.BadParameter(f"names nothing: {value!r}.")
-    return parts
-
-
-def _split_names(ctx, param, value):
-    """Names between commas. What is written otherwise would become other names."""
-    if os.path.isfile(value):
-        raise click.BadParameter(
-            f"{value!r} is a file: write the names that are in it, with commas between them. A "
-            f'shell does so where there is one in each line: "$(paste -sd, {value})".'
-        )
-    text = value.strip()
-    parts = [part.strip() for part in text.split(",")]
-    if _OF_PYTHON.fullmatch(text) or any(sign in part for part in parts for sign in ";\n"):
-        names = [name.strip() for name in re.split(r"[,;\n]", text.strip("[]{}() "))]
-        meant = ",".join(_QUOTED.sub(r"\2", name) for name in names if name)
-        raise click.BadParameter(
-            f"commas separate names, and nothing is around them; write {meant!r}."
-        )
-    return _split(ctx, param, value)
-
-
-def _in_a_folder(ctx, param, value):
-    """Find out before the work, not after it, that its result cannot be written."""
-    if value and not Path(value).absolute().parent.is_dir():
-        raise click.BadParameter(f"there is no folder {str(Path(value).parent)!r}.")
-    return value
-
-
-def _limit_pixels(ctx, param, value):
-    Image.MAX_IMAGE_PIXELS = value
-
-
-def _options(*options):
-    """A decorator that adds several options, in their order."""
-
-    def add(command):
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
-_BACKBONES = click.option(
-    "--backbones",
-    callback=_split,
-    default="zoo",
-    show_default=True,
-    metavar="A,B,...",
-    help="Models, such as ViT-B-32,RN50. zoo: those that come with the package.",
-)
-_HOW = _options(
-    click.option("--cache", metavar="DIR", help="Keep embeddings there, and use those kept."),
-    click.option("--device", help="cpu, cuda, cuda:1, mps. Otherwise the best there is."),
-    click.option("--quiet", is_flag=True, help="Show no progress."),
-    click.option(
-        "--max-pixels",
-        type=click.IntRange(1),
-        default=Image.MAX_IMAGE_PIXELS,
-        show_default=True,
-        callback=_limit_pixels,
-        expose_value=False,
-        help="Refuse images with more, which take much memory.",
-    ),
-)
-_COLUMNS = _options(
-    _BACKBONES,
-    click.option(
-        "--views",
-        type=click.Choice(["mirror", "crops", "both"]),
-        help="Embed several views of each image.",
-    ),
-    click.option(
-        "--features",
-        type=click.Choice(["projected", "pooled", "both"]),
-        help="What to take from the image towers. fit takes both, unless it is given heads.",
-    ),
-)
-
-
-def _output(text, **options):
-    """An option for the file to write, which says before the work that there is no place for it."""
-    return click.option("-o", "--output", callback=_in_a_folder, help=text, **options)
-
-
-_OUTPUT = _output("A .csv or .parquet file. Otherwise CSV goes to the screen.", metavar="OUT")
-_PICTURES = click.argument("pictures", nargs=-1, required=True, metavar="DIR|TABLE|FILES")
-_LABELLED = click.argument("pictures", metavar="DIR|TABLE")
-_CLASS_NAMES = click.option(
-    "--class-names",
-    metavar="TABLE",
-    help='What classes are in words, where labels are codes: a table with the columns "label" and '
-    '"name".',
-)
-_RAW_NAMES = click.option(
-    "--raw-names",
-    is_flag=True,
-    help='Call classes as their folders. Otherwise "laptop_computer" is "laptop computer".',
-)
-
-
-def _given(quiet, **options):
-    """Options that were given, as parameters of the library."""
-    given = {name: value for name, value in options.items() if value is not None}
-    return {**given, "verbose": not quiet and sys.stderr.isatty(), "on_error": "nan"}
-
-
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(skclipens.__version__)
 def cli():
@@ -186,20 +84,21 @@ def cli():
 
 
 @cli.command()
-@_LABELLED
-@_output("The file to write.", metavar="MODEL", required=True)
+@LABELLED
+@output_option("The file to write.", metavar="MODEL", required=True)
 @click.option(
     "--head",
-    callback=_split,
+    callback=split_at_commas,
     default="auto",
     show_default=True,
     metavar="A,B,...",
     help="Heads, such as zero-shot,linear.",
 )
-@_CLASS_NAMES
-@_RAW_NAMES
-@_COLUMNS
-@_HOW
+@CLASS_NAMES
+@RAW_NAMES
+@COLUMNS
+@features_option("both with --head auto, otherwise projected")
+@HOW
 def fit(pictures, output, head, class_names, raw_names, backbones, **options):
     """Fit a classifier to labelled images.
 
@@ -208,27 +107,32 @@ def fit(pictures, output, head, class_names, raw_names, backbones, **options):
     check_can_write(output, filter(None, [pictures, class_names]), suffixes=None)
     files, labels = find_labelled(pictures, raw_names)
     options["class_names"] = names_of_classes(class_names, labels)
-    model = make_backbone_pipeline(backbones, head=head, random_state=0, **_given(**options))
+    model = make_backbone_pipeline(backbones, head=head, random_state=0, **given_options(**options))
     save_model(model.fit(files, labels), output, files)
     click.echo(f"{output}: {len(model.classes_)} classes.", err=True)
 
 
 @cli.command()
-@_LABELLED
+@LABELLED
 @click.option(
     "--shots",
     type=click.IntRange(1),
-    help="Train on so many images of each class, in each of several draws. Otherwise: in "
+    help="Train on this many images of each class, in several random draws. Default: "
     "cross-validation.",
 )
 @click.option(
-    "--splits", type=click.IntRange(2), default=5, show_default=True, help="Draws, or folds."
+    "--splits",
+    type=click.IntRange(2),
+    default=5,
+    show_default=True,
+    help="Number of draws, or of folds.",
 )
-@_CLASS_NAMES
-@_RAW_NAMES
-@_output("A .csv or .parquet file. Otherwise a table in percent is shown.", metavar="OUT")
-@_COLUMNS
-@_HOW
+@CLASS_NAMES
+@RAW_NAMES
+@output_option("A .csv or .parquet file. Otherwise a table in percent is shown.", metavar="OUT")
+@COLUMNS
+@features_option("both")
+@HOW
 def compare(pictures, shots, splits, class_names, raw_names, output, backbones, **options):
     """Show what the classifier gains over a logistic regression, or over one backbone.
 
@@ -240,7 +144,7 @@ def compare(pictures, shots, splits, class_names, raw_names, output, backbones, 
     check_can_write(output, [pictures])
     files, labels = find_labelled(pictures, raw_names)
     options["class_names"] = names_of_classes(class_names, labels)
-    given = _given(**options)
+    given = given_options(**options)
     model = make_backbone_pipeline(backbones, random_state=0, **given)
     cv = splits if shots is None else FewShotSplit(shots, splits, random_state=0)
     found = compare_with_baselines(model, files, labels, cv=cv, verbose=given["verbose"])
@@ -252,29 +156,29 @@ def compare(pictures, shots, splits, class_names, raw_names, output, backbones, 
 
 @cli.command(epilog=_TRUST)
 @click.argument("model", metavar="MODEL")
-@_PICTURES
-@_OUTPUT
-@_HOW
+@PICTURES
+@OUTPUT
+@HOW_OF_MODEL
 def predict(model, pictures, output, **options):
-    """Classify images: path, label, and the probability of each class if the model has these."""
+    """Classify images: a table of path, label, and probabilities if the model gives them."""
     check_can_write(output, [model, *pictures])
     files = find_pictures(pictures)
-    model = load_model(model, **_given(**options))
+    model = load_model(model, **given_options(**options))
     write_table(answers(model, files), output)
 
 
 @cli.command()
-@_PICTURES
+@PICTURES
 @click.option(
     "--classes",
     required=True,
-    callback=_split_names,
+    callback=split_names,
     metavar="A,B,...",
     help="Names of the classes.",
 )
-@_OUTPUT
-@_COLUMNS
-@_HOW
+@OUTPUT
+@COLUMNS
+@HOW
 def name(pictures, classes, output, backbones, **options):
     """Classify images by names of classes, without labels."""
     check_can_write(output, pictures)
@@ -285,7 +189,7 @@ def name(pictures, classes, output, backbones, **options):
         router="uniform",
         calibrate=False,
         class_names=classes,
-        **_given(**options),
+        **given_options(**options),
     )
     # Nothing is learned from images: any will do, and each of the files is embedded once.
     model.fit([Image.new("RGB", (64, 64))])
@@ -293,15 +197,18 @@ def name(pictures, classes, output, backbones, **options):
 
 
 @cli.command()
-@_PICTURES
-@_output("A .parquet or .csv file.", metavar="OUT", required=True)
-@_COLUMNS
-@_HOW
+@PICTURES
+@output_option("A .parquet or .csv file.", metavar="OUT", required=True)
+@COLUMNS
+@features_option("projected")
+@HOW
 def embed(pictures, output, backbones, **options):
-    """Embed images: path, and the columns of each backbone."""
+    """Embed images: a table of path, and the columns of each backbone."""
     check_can_write(output, pictures)
     files = find_pictures(pictures)
-    embedder = MultiBackboneEmbedder(backbones, **_given(**options)).set_output(transform="pandas")
+    embedder = MultiBackboneEmbedder(backbones, **given_options(**options)).set_output(
+        transform="pandas"
+    )
     table = embedder.fit_transform(files)
     warn_of_gaps(gaps_of(table), "have empty rows", files, all_may_be=True)
     table.insert(0, "path", names_of(files))
@@ -309,10 +216,17 @@ def embed(pictures, output, backbones, **options):
 
 
 @cli.command()
-@_PICTURES
+@PICTURES
 @click.argument("words", metavar="WORDS|PICTURE")
-@click.option("-n", "--number", type=click.IntRange(1), default=10, show_default=True)
-@_output(
+@click.option(
+    "-n",
+    "--number",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Number of images to find.",
+)
+@output_option(
     "A .csv or .parquet file, or .html for a page of the images. Otherwise CSV goes to the screen.",
     metavar="OUT",
 )
@@ -321,18 +235,18 @@ def embed(pictures, output, backbones, **options):
     type=click.Choice(["cosine", "rank"]),
     default="cosine",
     show_default=True,
-    help="What is fused of the backbones.",
+    help="How to combine backbones: mean cosine, or reciprocal rank.",
 )
-@_BACKBONES
-@_HOW
+@BACKBONES
+@HOW
 def search(pictures, words, number, output, fusion, backbones, **options):
-    """Find images by words, or those that are like a picture: path and score, the best first."""
+    """Find images by words or by a similar picture: a table of path and score, best first."""
     _check_quotes(pictures, words)
     if is_file(words):
         load_image(words)  # what is no picture is said before the work
     check_can_write(output, pictures, (*TABLE_SUFFIXES, ".html"))
     files = find_pictures(pictures)
-    embedder = MultiBackboneEmbedder(backbones, **_given(**options))
+    embedder = MultiBackboneEmbedder(backbones, **given_options(**options))
     retriever = ImageRetriever(embedder, fusion=fusion).fit(files)
     scores, rows = _found(retriever, words, number)
     found, names = files[rows], names_of(files)
@@ -366,20 +280,21 @@ def _found(retriever, query, number):
 
 @cli.command(epilog=_TRUST)
 @click.argument("model", metavar="MODEL")
-@_LABELLED
-@_output("The .html file to write.", metavar="REPORT", required=True)
-@_RAW_NAMES
-@_HOW
+@LABELLED
+@output_option("The .html file to write.", metavar="REPORT", required=True)
+@RAW_NAMES
+@HOW_OF_MODEL
 def evaluate(model, pictures, output, raw_names, **options):
     """Report how well labelled images are classified.
 
-    REPORT is one HTML file: accuracy, classes, confusion, reliability, trust and mistakes.
+    REPORT is one HTML file: accuracy, classes, confusion, calibration, weights of the experts, and
+    mistakes.
     """
     from ._report import write_report
 
     check_can_write(output, [model, pictures], (".html",))
     files, labels = find_labelled(pictures, raw_names)
-    model = load_model(model, **_given(**options))
+    model = load_model(model, **given_options(**options))
     if n_fitted := count_fitted(model, files):
         warnings.warn(
             f"The model was fitted on {n_fitted} of the {len(files)} images, so the report is "

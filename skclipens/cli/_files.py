@@ -188,7 +188,7 @@ def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
     if not path.lower().endswith(suffixes):
         raise ValueError(f"The output {path!r} must end in {' or '.join(suffixes)}.")
     if path.lower().endswith(".parquet"):
-        require("pyarrow", "stream", "Parquet files", "Or write a .csv file.")
+        require("pyarrow", "Parquet files", "Or write a .csv file.")
 
 
 @contextmanager

@@ -111,7 +111,7 @@ def read_files(spec, root, subset, *, download):
     if download and not spec.downloads:
         raise DatasetNotAvailableError(f"{spec.title} has no automatic download of its files")
     if spec.name == "pcam":
-        require("h5py", "datasets", "Files of PatchCamelyon")
+        require("h5py", "Files of PatchCamelyon")
     try:
         if download:
             Path(root).mkdir(parents=True, exist_ok=True)

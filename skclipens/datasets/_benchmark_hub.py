@@ -50,7 +50,7 @@ def read_hub(spec, root, subset, *, download):
     ValueError
         If the copy has no column of images or no column of labels with known names.
     """
-    require("datasets", "datasets", f"Copies on the Hugging Face hub, such as {spec.hub},")
+    require("datasets", f"Copies on the Hugging Face hub, such as {spec.hub},")
     import datasets
 
     clone = Path(root, spec.hub)

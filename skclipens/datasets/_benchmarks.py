@@ -8,6 +8,7 @@ from sklearn.datasets import get_data_home
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
+from .._utils._extras import how_to_install
 from .._utils._messages import listed
 from ..exceptions import DatasetNotAvailableError
 from ._benchmark_files import has_files, read_files
@@ -88,17 +89,16 @@ def fetch_benchmark(
 ):
     """Load a benchmark set (image classification), downloading it if necessary and possible.
 
-    The images stay on disk: they are file paths, or are decoded when they are used, except for
-    the small ones of CIFAR, MNIST and STL-10. Class names and prompt templates are those that
-    OpenAI published for CLIP [1]_; each class is found by its name, not by its position, so that
-    `target` means the same whatever the source.
+    Images are file paths or objects that are decoded when they are used; only the small images of
+    CIFAR, MNIST and STL-10 are arrays in memory. Class names and prompt templates are those that
+    OpenAI published for CLIP [1]_. Classes are matched by name, not by position, so `target` means
+    the same for every source.
 
-    Official splits are used where there are any, with the official validation images in "train"
-    as in [1]_. Sets without one (EuroSAT, Caltech-101, RESISC45; SUN397 unless the lists of its
-    partition 1 are with its images) are split here, 70 to 30 with the same share of each class
-    and ``random_state=0``. These are not the splits of CoOp and of the papers that follow it,
-    whose lists are not part of this package; accuracies on them compare only roughly. Copies on
-    the hub keep the splits that they have.
+    Official splits are used if there are any, with the official validation images in "train" as in
+    [1]_. Sets without an official split (EuroSAT, Caltech-101, RESISC45; SUN397 unless the lists of
+    its partition 1 are beside its images) are split here, 70 to 30, stratified, with
+    ``random_state=0``. These are not the splits of CoOp and of the papers that follow it, so
+    accuracies can only roughly be compared with theirs. Copies on the hub keep their own splits.
 
     Parameters
     ----------
@@ -107,21 +107,24 @@ def fetch_benchmark(
     subset : {"train", "test", "all"}, default="train"
         "all" is "train" and "test" together.
     source : {"auto", "torchvision", "hub"}, default="auto"
-        "torchvision" reads the files of the publisher, in the layout that torchvision expects;
-        for CUB-200 and RESISC45, which torchvision does not know, as they are unpacked; for CIFAR,
-        MNIST and STL-10 also pictures in folders of classes, ``NAME/train/CLASS`` and
-        ``NAME/test/CLASS``, where the publisher's files are not there. "hub" reads a copy on the
-        Hugging Face hub with the library ``datasets``. "auto" takes what is
-        on the disk, else downloads the files, else the copy.
+        Where images come from.
+
+        - "torchvision": the files of the publisher, in the layout that torchvision expects. For
+          CUB-200 and RESISC45, which torchvision does not have: the files as they are unpacked. For
+          CIFAR, MNIST and STL-10, if these files are not there: pictures in the folders
+          ``NAME/train/CLASS`` and ``NAME/test/CLASS``.
+        - "hub": a copy on the Hugging Face hub, read with the library ``datasets``.
+        - "auto": the files or the copy on the disk; otherwise the files are downloaded; if this is
+          not possible, the copy.
     data_home : str or path-like, default=None
         The folder of all sets: what torchvision calls `root`, so an existing one can be given.
         By default ``skclipens/benchmarks`` in :func:`sklearn.datasets.get_data_home`. Clones of
         hub repositories are looked for in it under their identifier, such as
         ``data_home/timm/eurosat-rgb``.
     download_if_missing : bool, default=True
-        If False, raise a `DatasetNotAvailableError` if the set is not there instead of
-        downloading it. Some sets have tens of gigabytes. Of a set that was downloaded from the hub
-        before, the hub is still asked for a newer version, unless ``HF_HUB_OFFLINE=1`` is set.
+        If False, raise a `DatasetNotAvailableError` instead of downloading a set that is not on the
+        disk. Some sets have tens of gigabytes. For a set that was downloaded from the hub before,
+        the hub is asked for a newer version, unless ``HF_HUB_OFFLINE=1`` is set.
     return_X_y : bool, default=False
         If True, return ``(images, target)`` instead of a Bunch.
 
@@ -130,11 +133,10 @@ def fetch_benchmark(
     dataset : :class:`~sklearn.utils.Bunch`
         Dictionary-like object, with the following attributes.
 
-        images : ndarray
-            Of shape (n_samples,): file paths (str), or objects that are decoded when used, from
-            the hub and for PatchCamelyon. Of shape (n_samples, height, width, 3) or, for MNIST,
-            (n_samples, height, width) and dtype uint8 for the sets of small images. All are
-            input for the estimators of this package.
+        images : ndarray of shape (n_samples,) or (n_samples, height, width[, 3])
+            File paths (str); from the hub and for PatchCamelyon, objects that are decoded when
+            used; for CIFAR, STL-10 and MNIST (without the last dimension), pixels of dtype uint8.
+            The estimators of this package take all of these as X.
         target : ndarray of shape (n_samples,), dtype int64
             Indices into `target_names`.
         target_names : ndarray of shape (n_classes,), dtype str
@@ -155,8 +157,8 @@ def fetch_benchmark(
     Raises
     ------
     DatasetNotAvailableError
-        If the set is not on the disk and is not to be downloaded, or cannot be. It is an
-        OSError. The message says what to get from where, and into which folder.
+        If the set is not on the disk, and `download_if_missing` is False or the download fails. It
+        is an OSError. The message says what to get from where, and into which folder.
     ImportError
         If the source needs a library that is not installed: ``datasets`` for the hub, ``h5py``
         for the files of PatchCamelyon.
@@ -255,7 +257,7 @@ def _advice(spec, root, reasons):
         "Either get the files of the publisher:",
         f"- from {spec.origin}",
         f"- into {str(Path(root, spec.folder))!r},{layout or ' as they are unpacked'}.",
-        'Or get a copy on the Hugging Face hub, which needs pip install "skclipens[datasets]":',
+        f"Or get a copy on the Hugging Face hub, which needs {how_to_install('datasets')}:",
         f"- hf download --repo-type dataset {spec.hub} --local-dir {str(Path(root, spec.hub))!r}",
     ]
     return "\n".join(lines)

@@ -31,8 +31,8 @@ _CHOOSE_ROWS = (
 def load_folder(path, *, raw_names=False, return_X_y=False):
     """Load pictures from a folder with one subfolder per class, like torchvision's ImageFolder.
 
-    No picture is decoded. Files below the folder of a class belong to it, at any depth. Links to
-    folders are followed, but no folder of a class is read twice.
+    No picture is decoded. All files below the folder of a class belong to the class, at any depth.
+    Links to folders are followed, but no folder of a class is read twice.
 
     Parameters
     ----------
@@ -70,16 +70,16 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
     OSError
         If there is no such folder, or it or one below cannot be read.
     ValueError
-        If it has no subfolders, one of them has no images, two get the same name, or they are parts
-        of a data set ("train", "test") that contain the folders of the classes.
+        If it has no subfolders, one of them has no images, two of them give the same class name, or
+        they are parts of a data set ("train", "test") that contain the folders of the classes.
 
     Warns
     -----
     UserWarning
-        If the folders contain only folders, and most of these have the same names, which may be the
-        classes. Also if files are left out, all folders have names such as "train" and "test", a
-        folder "test" beside the classes has folders of the same classes, or half of the pictures
-        have others beside them that are called as their masks, such as "3.png" and "3_mask.png".
+        If files are left out; if the folders contain only folders with mostly the same names, which
+        may be the classes; if all folders have names such as "train" and "test"; if a folder "test"
+        beside the classes contains the same classes; or if half of the pictures have a file beside
+        them that is named like their mask, such as "3_mask.png" beside "3.png".
 
     See Also
     --------
@@ -152,8 +152,9 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
         "image". In a Parquet file, this and the next one may be the index.
     label_column : str, default=None
         The column of labels. None means the first existing column of "label", "class" and
-        "category". Labels of a CSV file are numbers, or True and False, if all of them are written
-        as Python writes these. Others, such as 007 and 1e5, are text; spaces around it are removed.
+        "category". In a CSV file, labels become numbers, or True and False, if all of them are
+        written as Python writes these. Otherwise, as with 007 and 1e5, they are strings; spaces
+        around them are removed.
     return_X_y : bool, default=False
         If True, return images and labels, which ``fit`` takes, instead of a Bunch.
 
@@ -178,10 +179,10 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     Raises
     ------
     FileNotFoundError
-        If there is no such table, or a file that it names is missing; says the row.
+        If there is no such table, or a file that it names is missing; the message says the row.
     ValueError
-        If the table is of another format, is empty, lacks a column or has it twice, or a row has no
-        path or label, or several; or if it has no labels, and `return_X_y` is True.
+        If the table has another format, is empty, lacks a column or has it twice; if a row has no
+        path or label, or several of them; or if there are no labels, and `return_X_y` is True.
     ImportError
         If a table is Parquet and pyarrow is not installed.
 
@@ -189,8 +190,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     -----
     SuspectedMistakeWarning
         If labels differ only in case, spaces, "_", zeros or characters that look alike, such as
-        "cat" and "Cat"; names the rows. Also if `return_X_y` is True, and a column such as "split"
-        says that rows are of several parts of a data set.
+        "cat" and "Cat"; the warning says the rows. Also if `return_X_y` is True, and a column such
+        as "split" says that rows belong to several parts of a data set.
 
     See Also
     --------

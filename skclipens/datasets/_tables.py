@@ -97,7 +97,7 @@ def _read_parquet(path, text):
     try:
         table = pd.read_parquet(path)
     except ImportError as error:
-        raise lacking("pyarrow", "stream", "Parquet files") from error
+        raise lacking("pyarrow", "Parquet files") from error
     in_index = [name for name in table.index.names if name in text and name not in table.columns]
     return table.reset_index(in_index) if any(in_index) else table
 

@@ -318,8 +318,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features=None):
         """Names of the columns, ``BACKBONE__i``.
 
-        Pooled features are ``BACKBONE@pooled__i``; of views, columns are ``BACKBONE@views__i`` and
-        ``BACKBONE@pooled+views__i``.
+        Pooled features are named ``BACKBONE@pooled__i``. With `views`, names are
+        ``BACKBONE@views__i`` and ``BACKBONE@pooled+views__i``.
 
         Parameters
         ----------
@@ -328,7 +328,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of str objects
+        ndarray of shape (n_columns,), dtype object
             Names of the columns of the output.
         """
         return np.array(

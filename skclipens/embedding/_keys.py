@@ -31,10 +31,10 @@ _remembered = {}  # keys of files by their stamps, in this process
 
 
 def image_key(image, store=None):
-    """Return the key of an image, by which an :class:`~skclipens.EmbeddingStore` knows it.
+    """Return the key of an image, under which an :class:`~skclipens.EmbeddingStore` keeps it.
 
-    A file is known by its bytes, wherever it lies and whether given as a path or as bytes. PIL
-    images, arrays and tensors are known by their pixels, as
+    The key of a file depends on its bytes only, not on its place, and not on whether it is given as
+    a path or as bytes. The key of PIL images, arrays and tensors depends on their pixels, as
     :func:`skclipens.images.load_image` reads them.
 
     Parameters
@@ -259,14 +259,15 @@ def _read_key(stamp):
 def model_key(backbone, precision, store=None):
     """Return the key of a model and its settings, for an :class:`~skclipens.EmbeddingStore`.
 
-    Weights in a file or directory are known by their content, so that a copy has the same key,
-    pretrained weights by the name of their tag, and those in a repository of the hub by its commit.
+    The key depends on the content of weights in a file or directory, so that a copy has the same
+    key; on the tag of pretrained weights; and on the commit of a repository on the hub.
 
     Parameters
     ----------
     backbone : Backbone
+        The model.
     precision : {"fp32", "bf16", "fp16"}
-        What ``"auto"`` stands for on the device.
+        The precision itself; ``"auto"`` stands for one of these, depending on the device.
     store : EmbeddingStore, default=None
         As in :func:`image_key`.
 

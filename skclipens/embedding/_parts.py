@@ -20,9 +20,9 @@ def read_embeddings(folder, *, backbones=None, rows=None):
     """Read a table that ``embed_to`` has written.
 
     The files are plain Parquet: ``pandas.read_parquet(folder)`` and
-    ``polars.read_parquet(f"{folder}/*.parquet")`` read them too, and one by one they are tables
-    that fit in memory where the whole does not. This function makes sure that no part is missing
-    or damaged, and needs little memory beyond that of the result.
+    ``polars.read_parquet(f"{folder}/*.parquet")`` read them too. If the whole table does not fit in
+    memory, read the files one by one. This function makes sure that no part is missing or damaged,
+    and needs little memory beside the result.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ def read_embeddings(folder, *, backbones=None, rows=None):
         Which of the backbones to read, in this order, with all of their blocks; see
         :class:`skclipens.backbones.Backbone`. None: all.
     rows : None or array-like, default=None
-        Which rows to read: positions, in the order of which they are returned, or a mask of all
-        rows. None: all. Parts without any of them are not read.
+        Which rows to read: positions, which also give the order of the result, or a mask of all
+        rows. None: all. Files without any of these rows are not read.
 
     Returns
     -------
@@ -46,8 +46,8 @@ def read_embeddings(folder, *, backbones=None, rows=None):
     FileNotFoundError
         If the folder holds no embeddings.
     ValueError
-        If a part is missing, as in a run that has not ended, or damaged, which it names; or if
-        there is no such backbone or row.
+        If a part is missing, for example because ``embed_to`` has not finished, or is damaged; the
+        message names it. Also if there is no such backbone or row.
 
     See Also
     --------

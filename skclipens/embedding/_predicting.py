@@ -21,32 +21,32 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
     Parameters
     ----------
     classifier : classifier
-        Fitted: an ensemble, a head, or any other of scikit-learn. It gets the columns that it was
-        fitted on, by their names, or all where it knows no names.
+        A fitted ensemble, head, or any classifier of scikit-learn. It is passed the columns that it
+        was fitted on, by their names, or all columns if it was fitted without names.
     folder : str or os.PathLike
         Folder or fsspec URL.
     to : None, str or os.PathLike, default=None
-        A new or empty folder, for files of the probabilities of all classes: Parquet, float32, one
-        column for each class, in as many parts as `folder` has. None: they are not kept. Only
-        with a classifier that has ``predict_proba``.
+        A new or empty folder in which the probabilities of all classes are stored: Parquet files of
+        float32 with one column per class, in as many parts as `folder` has. The classifier then
+        needs ``predict_proba``. None: they are not stored.
     verbose : bool or int, default=False
         Whether to show a progress bar.
 
     Returns
     -------
     pandas.DataFrame of shape (n, 2)
-        ``label``, as the classifier predicts it, and ``probability`` of the likeliest class, rows
-        in the order of the images, indexed by their names. Both are missing where the image could
-        not be read. Without ``predict_proba``, there is no ``probability``.
+        The columns ``label``, the predicted label, and ``probability``, that of the most probable
+        class. Rows are in the order of the images, indexed by their names. Both are missing if the
+        image could not be read. Without ``predict_proba``, there is no ``probability``.
 
     Raises
     ------
     FileNotFoundError
         If `folder` holds no embeddings.
     ValueError
-        If a part is missing or damaged, a column is missing, `to` is not empty, or `classifier` is
-        none, has no probabilities for `to`, is a pipeline that embeds images, or was fitted on such
-        files that were made by other weights or settings.
+        If a part is missing or damaged, a column is missing, or `to` is not empty; or if
+        `classifier` is not a classifier, lacks the ``predict_proba`` that `to` needs, is a pipeline
+        that embeds images, or was fitted on embeddings of other weights or settings.
 
     See Also
     --------

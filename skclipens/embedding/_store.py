@@ -74,7 +74,7 @@ class EmbeddingStore:
         ``SKCLIPENS_CACHE``. It must be on a disk of this machine, because SQLite cannot share a
         file between machines.
     max_bytes : int, default=10 * 2**30
-        Size in bytes above which the rows that were written first are evicted; at least 2**20.
+        Size in bytes above which the rows that were written first are deleted; at least 2**20.
         The file may exceed it by one batch of rows, and SQLite keeps a log of up to 16 MB beside.
 
     Raises
@@ -90,9 +90,10 @@ class EmbeddingStore:
 
     Notes
     -----
-    Embeddings by different batch sizes, devices and versions of torch or Pillow differ in their
-    last digits; the store does not tell them apart, nor versions of open_clip and timm. Where a new
-    one mends a model whose weights and configuration stay, call :meth:`clear`.
+    Embeddings that were made with other batch sizes, devices or versions of torch or Pillow differ
+    in their last digits. The store does not distinguish them, nor versions of open_clip and timm.
+    If a new version of these corrects a model without changing its weights or configuration, call
+    :meth:`clear`.
 
     Examples
     --------
@@ -126,20 +127,21 @@ class EmbeddingStore:
         return f"EmbeddingStore({str(self.path)!r}, max_bytes={self.max_bytes})"
 
     def get_many(self, keys, model_key):
-        """Rows of images, as far as they are stored.
+        """Return the rows of those images that are stored.
 
         Parameters
         ----------
         keys : sequence of n bytes
-            Keys of images; one may appear several times.
+            Keys of images, see :func:`~skclipens.embedding.image_key`; a key may be repeated.
         model_key : str
+            Key of the model, see :func:`~skclipens.embedding.model_key`.
 
         Returns
         -------
         found : ndarray of shape (n,), bool
             Whether there is a row for each key.
         rows : ndarray of shape (n_found, width), float32
-            Bit for bit as they were put, in the order of `keys`; (0, 0) if there is none.
+            The stored rows, bit for bit, in the order of `keys`. Of shape (0, 0) if there is none.
 
         Raises
         ------
@@ -158,16 +160,18 @@ class EmbeddingStore:
         return found, rows.reshape(len(values), -1) if values else rows.reshape(0, 0)
 
     def put_many(self, keys, model_key, rows):
-        """Store rows, and evict the oldest of all models if the store has become too large.
+        """Store rows, and delete the oldest ones if the store has become larger than `max_bytes`.
 
         A row that is stored already is left as it is.
 
         Parameters
         ----------
         keys : sequence of n bytes
+            Keys of images.
         model_key : str
+            Key of the model.
         rows : array-like of shape (n, width)
-            Stored as float32.
+            Embeddings of the images, which are stored as float32.
 
         Raises
         ------
@@ -183,14 +187,14 @@ class EmbeddingStore:
         self._put([(model_key, key, row.tobytes()) for key, row in zip(keys, rows)])
 
     def info(self):
-        """What the store holds; where there is none yet, none is made.
+        """Return what the store contains. A store that does not exist yet is not created.
 
         Returns
         -------
         dict
-            ``path`` (of the file, str), ``entries`` (number of rows), ``bytes`` (in use in the
-            file; what eviction has freed is used again), ``max_bytes``, and ``models``, a
-            dict from the key of each model to its number of rows.
+            ``path`` (of the file, str), ``entries`` (number of rows), ``bytes`` (used in the file;
+            the space of deleted rows is used again), ``max_bytes``, and ``models``, a dict from the
+            key of each model to its number of rows.
         """
         counts, size = {}, 0
         if self.file.exists():
@@ -205,13 +209,13 @@ class EmbeddingStore:
         }
 
     def clear(self, model=None):
-        """Forget rows, and give the space back to the disk.
+        """Delete rows, and free their space on the disk.
 
         Parameters
         ----------
         model : None or str, default=None
-            Key of the model whose rows go, as ``info()["models"]`` has it. None: all rows, also
-            those of stores by earlier versions in this folder.
+            Key of the model whose rows are deleted, as in ``info()["models"]``. None: all rows,
+            also those of stores that earlier versions made in this folder.
 
         Raises
         ------

@@ -155,7 +155,7 @@ def _fingerprint(content):
 
 
 def require_pyarrow():
-    require("pyarrow", "stream", "Parquet files")
+    require("pyarrow", "Parquet files")
 
 
 class Folder:

@@ -148,8 +148,8 @@ class AdaptiveBackboneEnsemble(
         BLAS thread. Heads in closed form are fitted in threads, by default as many as BLAS has.
     random_state : int, RandomState instance or None, default=None
         Controls the folds, and the randomness of heads and router whose own is None. With an int as
-        ``cv`` and no groups, the default heads hold out rows by themselves, whatever the seed: it
-        then only draws rows of a :class:`KernelHead` of which there are many, and the folds of
+        ``cv`` and no groups, the default heads hold out rows without random numbers. The seed then
+        only affects which of many rows a :class:`KernelHead` draws, and the folds of
         ``unlabeled="use"``.
     verbose : bool or int, default=False
         Whether to show progress bars.
@@ -157,27 +157,35 @@ class AdaptiveBackboneEnsemble(
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     experts_ : list of E (name, head, block)
         Fitted heads, each with its block: a name, the positions of its columns and its backbone.
     expert_names_ : ndarray of shape (E,)
         Names of the experts: the name of the block, followed by that of the head where there are
         several kinds.
     judged_ : ndarray of shape (E,), bool
-        Which experts could be judged, and have a weight from the router; see ``cv``. All are True
-        if none could be judged.
+        Which experts could be judged by held-out rows, and have a weight from the router; see
+        ``cv``. All are False if no expert could be judged, as with linear heads and one row per
+        class. All are True if nothing needs held-out rows, as with ``router="uniform"`` and
+        ``calibrate=False``.
     temperatures_ : ndarray of shape (E,)
-        Temperatures, by which the logits are divided; ones without calibration.
+        Temperatures, by which the logits are divided. 1 with ``calibrate=False``, except for
+        experts that could not be judged, whose temperature gives their logits a fixed spread.
     router_ : object
         The fitted router; a :class:`~skclipens.ensemble.UniformRouter` instead of one that learns
         if no expert could be judged.
     support_ : Support or None
-        Statistics of the training rows, with which new rows are compared: a tuple of ``blocks``,
-        ``mean``, ``least``, ``usual`` and ``log_prior``. None if ``out_of_distribution`` has no
-        effect.
+        Statistics of the training rows, with which new rows are compared, as a named tuple:
+        ``blocks``, columns of each embedding; ``mean``, the mean row, of unit length; ``least`` and
+        ``usual``, the smallest similarity of a training row to the mean, and the 5 % quantile; and
+        ``log_prior``, of shape (C,), logarithms of the frequencies of the classes. None if
+        ``out_of_distribution`` has no effect.
     unlabeled_ : UnlabeledCorrection or None
-        The correction of the logits by unlabelled rows: a tuple of ``coef``, ``intercept``,
-        ``spread``, ``gain`` and ``n_rows``. None if there are none, or they were not used.
+        The correction of the logits z by unlabelled rows, as a named tuple: corrected logits are
+        (z + X @ ``coef`` + ``intercept``) / ``temperature``, with ``coef`` of shape (n_features, C)
+        and ``intercept`` of shape (C,); ``spread``, the mean standard deviation of what is added;
+        ``gain``, by how much it lowered the log-loss of held-out rows; and ``n_rows``, the number
+        of unlabelled rows. None if there are none, or they were not used.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -307,6 +315,12 @@ class AdaptiveBackboneEnsemble(
             fewer than two classes, a class has no name for its prompt, ``cv`` is a fraction that
             cannot hold out rows of every class, or has folds that overlap or are out of range, a
             head or router cannot take weights, or y is None and something learns from labels.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If rows, labels, names of classes or columns look as if they did not belong together;
+            see the page on mistakes in the guide.
         """
         if y is None:
             return fit_by_names(self, X)

@@ -57,6 +57,8 @@ class HeadComposition:
         Parameters
         ----------
         **params : dict
+            Parameters and their values. ``NAME`` replaces the head of this name in a list of heads,
+            and ``NAME__PARAMETER`` sets a parameter of it.
 
         Returns
         -------
@@ -66,8 +68,8 @@ class HeadComposition:
         Raises
         ------
         ValueError
-            If there is no such parameter, or a parameter is set of a head or router that is a
-            string.
+            If there is no such parameter, or it is a parameter of a head or router that is given as
+            a string.
         """
         if "head" in params:
             self.head = params.pop("head")

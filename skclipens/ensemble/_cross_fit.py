@@ -59,8 +59,8 @@ class CrossFit:
 
         Notes
         -----
-        Where no row can be held out from temperatures and router, as with one row per class, these
-        have seen the row: of zero-shot heads, that is a few numbers for all rows.
+        If no row can be held out from temperatures and router, as with one row per class, these
+        were fitted on the same rows. With zero-shot heads they are only a few numbers.
         """
         learned, held_out = self._learn(X, y, sample_weight, groups, folds=folds, judge=True)
         logits = np.zeros((len(learned.y), len(self.classes_)), learned.X.dtype)

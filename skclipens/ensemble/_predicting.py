@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._mistakes._seen_columns import warn_of_units
 from .._mistakes._seen_embeddings import warn_of_unlike
+from .._utils._docstrings import fill_doc
 from .._utils._linalg import row_batches
 from .._utils._validation import check_at_least_two
 from .._utils._warnings import each_warning_once
@@ -99,21 +100,32 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         combined = combine(self.router_, X, logits[:, routed])
         return combined if routed.all() else combined + logits[:, ~routed].mean(axis=1)
 
+    @fill_doc
     def expert_proba(self, X):
-        """Predict probabilities by each expert, calibrated unless ``calibrate`` is false.
+        """Predict the probabilities of each expert, calibrated unless ``calibrate`` is false.
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        %(X_as_in_fit)s
 
         Returns
         -------
         ndarray of shape (n, E, C)
-            Experts in the order of ``expert_names_``.
+            Probabilities, experts in the order of ``expert_names_`` and classes in the order of
+            ``classes_``; float32 if X is, otherwise float64.
+
+        Raises
+        ------
+        %(raises_of_X)s
+
+        Warns
+        -----
+        %(warns_of_X)s
         """
         return softmax(self._expert_logits(self._checked(X)), axis=2)
 
     @available_if(lambda ensemble: ensemble._has_weights())
+    @fill_doc
     def routing_weights(self, X):
         """Return the weight of each expert for each row.
 
@@ -121,7 +133,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        %(X_as_in_fit)s
 
         Returns
         -------
@@ -131,7 +143,15 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
             ``GatedRouter``) and a signed NLC can give negative weights. For rows unlike all
             training rows, zero-shot heads have larger weights, the sum of the weights differs, and
             the frequencies of the classes are added to the weighted logits; see
-            ``out_of_distribution``.
+            ``out_of_distribution``. float32 if X is, otherwise float64.
+
+        Raises
+        ------
+        %(raises_of_X)s
+
+        Warns
+        -----
+        %(warns_of_X)s
         """
         X = self._checked(X)
         logits, routed = self._expert_logits(X), self._routed
@@ -144,6 +164,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         of_all, own, _ = led_by_prompts(within, combined, of_prompts)
         return (of_all * weights + own * prompts / prompts.sum()).astype(weights.dtype)
 
+    @fill_doc
     def transform(self, X):
         """Return the calibrated logits of all experts, for another model to combine.
 
@@ -152,12 +173,21 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        %(X_as_in_fit)s
 
         Returns
         -------
         ndarray of shape (n, E * C)
-            The columns of the first expert first; see ``get_feature_names_out``.
+            Logits, the columns of the first expert first; see ``get_feature_names_out``. float32 if
+            X is, otherwise float64.
+
+        Raises
+        ------
+        %(raises_of_X)s
+
+        Warns
+        -----
+        %(warns_of_X)s
         """
         logits = self._expert_logits(self._checked(X))
         return logits.reshape(len(logits), -1)

@@ -39,7 +39,7 @@ class CLAPHead(CrossFitTextHead):
     ----------
     %(text_backbone)s
     strength : float or "auto", default="auto"
-        Strength k of the penalty.
+        Strength k of the penalty. ``"auto"``: chosen by the log-loss of held-out rows, see Notes.
     max_iter : int, default=1000
         Largest number of iterations of L-BFGS.
     %(prompts)s
@@ -47,7 +47,7 @@ class CLAPHead(CrossFitTextHead):
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     coef_ : ndarray of shape (C, width), float32
         Text features t of the classes, unit rows.
     logit_scale_ : float

@@ -7,6 +7,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._docstrings import fill_doc
 from .._utils._given import warn_of_other_order
 from .._utils._linalg import row_batches
 from .._utils._validation import check_rows, refuse_unlabeled, warn_of_unknown_labels
@@ -58,7 +59,8 @@ class LabeledScoreMixin(ClassifierMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features), or what the classifier takes
+        X : array-like of shape (n, n_features), or collection of n images
+            What the classifier predicts from.
         y : array-like of shape (n,)
             True labels.
         sample_weight : array-like of shape (n,), default=None
@@ -67,20 +69,20 @@ class LabeledScoreMixin(ClassifierMixin):
         Returns
         -------
         float
-            Accuracy.
+            Accuracy, between 0 and 1.
 
         Raises
         ------
         ValueError
-            If a row has no label, which could only be wrong, or labels are strings where those of
-            ``fit`` are numbers, or the reverse.
+            If a row has no label, or labels are strings and those of ``fit`` are numbers, or the
+            other way round.
 
         Warns
         -----
         SuspectedMistakeWarning
-            If a label was not there in ``fit``, X, y or weights have the same index in another
-            order, nearly all rows would be right were labels exchanged, or rows are right as by
-            chance, and the classifier is sure of them.
+            If a label was not there in ``fit``; if X, y or weights have the same index in another
+            order; if nearly all rows would be right with labels exchanged; or if the accuracy is
+            that of guessing although the classifier is sure.
         """
         check_is_fitted(self)
         self._refuse_unlabeled(y)
@@ -213,60 +215,99 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
     def _logits(self, X):
         return self._logits_of(self._checked(X))
 
+    @fill_doc
     def decision_function(self, X):
-        """Logits of the classes.
+        """Return the logits of the classes.
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        %(X_as_in_fit)s
 
         Returns
         -------
         ndarray of shape (n, C), or (n,) if C is 2
-            For two classes the logit of the second less that of the first.
+            Logits, columns in the order of ``classes_``; for two classes the logit of the second
+            minus that of the first. float32 if X and the rows of ``fit`` are, float64 if X is.
+
+        Raises
+        ------
+        %(raises_of_X)s
+
+        Warns
+        -----
+        %(warns_of_X)s
         """
         logits = self._logits(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
+    @fill_doc
     def predict_proba(self, X):
         """Predict probabilities: the softmax of the logits.
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        %(X_as_in_fit)s
 
         Returns
         -------
         ndarray of shape (n, C)
-            Probabilities, columns in the order of ``classes_``.
+            Probabilities, columns in the order of ``classes_``; float32 if X and the rows of
+            ``fit`` are, float64 if X is.
+
+        Raises
+        ------
+        %(raises_of_X)s
+
+        Warns
+        -----
+        %(warns_of_X)s
         """
         return softmax(self._logits(X), axis=1)
 
+    @fill_doc
     def predict_log_proba(self, X):
-        """Predict log-probabilities, which keep what softmax rounds to 0 or 1.
+        """Predict log-probabilities, which stay exact where probabilities round to 0 or 1.
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        %(X_as_in_fit)s
 
         Returns
         -------
         ndarray of shape (n, C)
-            Logarithms of the probabilities, columns in the order of ``classes_``.
+            Logarithms of the probabilities, columns in the order of ``classes_``; float32 if X and
+            the rows of ``fit`` are, float64 if X is.
+
+        Raises
+        ------
+        %(raises_of_X)s
+
+        Warns
+        -----
+        %(warns_of_X)s
         """
         return log_softmax(self._logits(X), axis=1)
 
+    @fill_doc
     def predict(self, X):
         """Classify rows by their largest logit.
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        %(X_as_in_fit)s
 
         Returns
         -------
         ndarray of shape (n,)
-            Labels.
+            Labels, with the dtype of ``classes_``.
+
+        Raises
+        ------
+        %(raises_of_X)s
+
+        Warns
+        -----
+        %(warns_of_X)s
         """
         X = self._checked(X)
         best = np.empty(len(X), int)

@@ -33,19 +33,20 @@ class CrossFitMixin:
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, *, sample_weight=None, groups=None):
-        """Learn from rows; heads with a text tower encode the names of the classes.
+        """Fit the head. If it starts from prompts, the names of the classes are encoded first.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
-            Embeddings, normalised or not. Rows that are the same are one row with the weight of
-            all, unless groups are given.
+            Embeddings, normalised or not, or any table if the head needs no prompts. With 32
+            columns or more, identical rows of a class count as one row with the sum of their
+            weights, unless `groups` are given.
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows. A weight counts as that many copies of a row; those that sum to one
-            are shares, as in boosting. A row of weight zero is as if it were not there, but for its
-            class.
+            Weights of the rows. A row of weight 2 counts as two copies. Weights that sum to one, as
+            in boosting, are multiplied by the number of rows. A row of weight zero is ignored, but
+            its class is known.
         groups : array-like of shape (n,), default=None
             Rows of a group, such as pictures of one object, are never on both sides of a fold.
 
@@ -57,15 +58,22 @@ class CrossFitMixin:
         Raises
         ------
         ValueError
-            If there are fewer than two classes; and of heads with a text tower, if X is not as
-            wide as the backbone's embedding, a class has no name or a template has no place for it.
+            If there are fewer than two classes. If the head starts from prompts, also if X is not
+            as wide as the backbone's embedding, a class has no name or a template has no place for
+            it.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If X, labels or names of classes look as if they did not belong together. Heads that
+            start from prompts check this.
         """
         self._fit(*self._learned(X, y, None, groups, sample_weight)[0])
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
     def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
-        """Fit, and say what heads that have not seen a row give for it.
+        """Fit, and return held-out logits of the training rows.
 
         Parameters
         ----------
@@ -74,22 +82,26 @@ class CrossFitMixin:
         y : array-like of shape (n,)
             Labels.
         folds : list of (train, test), default=None
-            Held-out logits come from heads that are fitted on ``train``. None: each row is left out
-            where that has a closed form, and otherwise one of up to five folds, as ``cv`` says
-            where the head has one. Rows that are the same are left out together.
+            Logits of ``test`` come from a head that is fitted on ``train``. None: the head leaves
+            out one row at a time if it can do so in closed form, otherwise one fold of up to five,
+            or those of its parameter ``cv``. Rows that are the same are left out together.
         groups : array-like of shape (n,), default=None
-            Rows of a group are left out together, where `folds` is None.
+            Rows of a group are left out together, if `folds` is None.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
 
         Returns
         -------
-        logits : ndarray of shape (n, C)
-            With the settings that the head has chosen. Those of a row that nothing holds out are
-            zero-shot logits, or mean nothing where the head has none. Zeros without weight.
+        logits : ndarray of shape (n, C), dtype of the checked X
+            For each row, the logits of a head that was fitted without it, with the settings that
+            were chosen on all rows. If a row cannot be held out: its zero-shot logits if the head
+            adds a correction to these, otherwise undefined values. 0 for rows of weight 0.
         known : ndarray of shape (n,), bool
-            Which rows can judge the head: all that have a weight, where it starts from prompts,
-            which have seen none; otherwise those that are held out, and whose class others show.
+            Rows whose logits can judge the head. For heads that add a correction to zero-shot
+            logits, except :class:`TipAdapterHead`: all rows with a weight, since prompts have not
+            seen them. Otherwise: rows that were held out from a head that knows their class.
+            A :class:`KernelHead` and a :class:`LinearDiscriminantHead` are judged by 10,000 rows at
+            most.
 
         Raises
         ------

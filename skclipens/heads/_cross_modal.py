@@ -32,7 +32,7 @@ class CrossModalHead(CrossFitTextHead):
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     coef_ : ndarray of shape (C, width), float32
         Text features of the classes, unit rows.
     logit_scale_ : float
@@ -47,11 +47,11 @@ class CrossModalHead(CrossFitTextHead):
 
     Notes
     -----
-    A text is one more row, as in the paper's formula; the batches of the authors' code are half
-    texts, which is a ``text_weight`` of as many as there are images in a class. On the validation
-    sets neither was better throughout. The regularisation is chosen by the log-loss of held-out
-    images, in up to five folds. Texts are always among the training rows, so this works with one
-    image per class, too.
+    A text is one more row, as in the paper's formula. In the authors' code half of each batch are
+    texts, which corresponds to a ``text_weight`` of the number of images per class. On the
+    validation sets neither was always better. The regularisation is chosen by the log-loss of
+    held-out images, in up to five folds. Texts are always among the training rows, so this works
+    with one image per class, too.
 
     References
     ----------

@@ -34,13 +34,14 @@ class GDAHead(CrossFitTextHead):
     ----------
     %(text_backbone)s
     alpha : float or "auto", default="auto"
-        Weight of the discriminant. 0 is zero-shot.
+        Weight of the discriminant; 0 is zero-shot. ``"auto"``: chosen by the log-loss of training
+        rows, see Notes.
     %(prompts)s
 
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     coef_ : ndarray of shape (C, width), float32
         Text features of the classes, unit rows.
     logit_scale_ : float
@@ -68,14 +69,15 @@ class GDAHead(CrossFitTextHead):
 
     The authors' code takes the alpha with the best accuracy on validation data, which ``fit`` does
     not have, and leaves z as it is. Here the temperature of z and alpha are those with the smallest
-    log-loss of the training rows, each fitted twice in turn. Each row meets the discriminant of all
-    others, as in :class:`LinearDiscriminantHead`. Groups are left out in five folds.
+    log-loss of the training rows, each fitted twice in turn. Each row is scored by the discriminant
+    of all other rows, as in :class:`LinearDiscriminantHead`. Rows of a group are left out in five
+    folds.
 
-    The only row of a class cannot be held out. Where that holds for at least half of the classes,
-    as with one row per class, alpha is such that the discriminant's logits have a
-    standard deviation of 0.5 over classes, on the training rows. Where no class has two different
-    rows, so that S is zero, tr(S) is that of the rows around the mean of all: the discriminant is
-    the nearest row.
+    The only row of a class cannot be held out. If that holds for at least half of the classes, as
+    with one row per class, alpha is such that alpha times the logits of the discriminant have a
+    standard deviation of 0.5 over classes, on the training rows. If no class has two different
+    rows, S is zero, and tr(S) is taken from the rows around the mean of all rows: the discriminant
+    then favours the nearest row.
 
     References
     ----------

@@ -36,8 +36,8 @@ class KernelHead(CrossFitTableHead):
     correction fades, and the prompts decide; without texts, all classes then have the same logit.
 
     :math:`\beta` and the noise (the ridge) are those of the largest marginal likelihood of a
-    Gaussian process [2]_, on at most 500 of the rows. Where most classes have one row, they are 4
-    and 0.3, and the temperature is as in :class:`ResidualHead`.
+    Gaussian process [2]_, on at most 500 of the rows. If at least half of the classes have a single
+    row, they are 4 and 0.3, and the temperature is as in :class:`ResidualHead`.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class KernelHead(CrossFitTableHead):
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     text_heads_ : list of (ZeroShotHead, columns)
         The zero-shot heads of the blocks that have texts, with their columns.
     temperatures_ : ndarray of shape (n_texts,)
@@ -74,6 +74,7 @@ class KernelHead(CrossFitTableHead):
     dual_coef_ : ndarray of shape (m, C)
         Coefficients of the kernel with each of these rows, which are added to the logits.
     n_features_in_ : int
+        Number of columns.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns; only if ``fit`` was passed a DataFrame.
 

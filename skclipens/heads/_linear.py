@@ -58,14 +58,17 @@ class LinearDiscriminantHead(CrossFitTableHead):
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     shrinkage_ : float
         The given or chosen shrinkage.
     block_variance_ : float
         Total variance to which each block of ``rescale`` was scaled. Not after ``partial_fit``.
     coef_ : ndarray of shape (C, n_features)
+        Coefficients: logits are ``X @ coef_.T + intercept_``. Also two rows for two classes.
     intercept_ : ndarray of shape (C,)
+        Intercepts.
     n_features_in_ : int
+        Number of columns.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns; only if ``fit`` was passed a DataFrame.
 
@@ -75,26 +78,32 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     Notes
     -----
-    ``"auto"`` takes the shrinkage and the variance of what is rescaled with the smallest log-loss
-    of the training rows, each classified by the discriminant of all others and calibrated by one
-    temperature. The variance is 1, 10 or 100. Of shrinkages 1 is tried first, then 3, 10 and 30 for
-    as long as the loss falls, and if it does not and rows outnumber columns, which are 32 at least,
-    0.3, 0.1, 0.03 and 0.01. The formula of Sherman and Morrison gives all these from one
-    eigendecomposition of the scatter within classes; priors and v stay those of all rows. A row is
-    farther from the mean of the m - 1 others of its class than a new row is from that of all m: the
-    distance is divided by the expected ratio. Groups are left out in five folds. Of more than
-    10,000 rows, a stratified sample of 10,000 is held out, and 2,000 of these choose.
+    ``shrinkage="auto"`` takes the shrinkage with the smallest log-loss of held-out training rows,
+    calibrated by one temperature. 1 is tried first, then 3, 10 and 30 as long as the loss falls. If
+    3 is not better than 1, there are at least 32 columns and more rows than columns, then 0.3, 0.1,
+    0.03 and 0.01 are tried, as long as the loss falls. With ``rescale`` and other columns, this is
+    done for the variances 1, 10 and 100. Of all settings whose log-loss is within a thousandth of
+    the smallest, the one that was tried first is taken.
 
-    The only row of a class cannot be held out. Where that holds for at least half of the classes,
-    nothing is searched and both are 1; and where at least half have one row only, the head
-    is a logistic regression of the means of the classes, as S is unknown, with equal priors. Of
-    those whose log-loss is within a thousandth of the smallest, the first is taken. After
-    ``partial_fit``, ``coef_`` and ``intercept_`` are computed when they are first read.
+    By default each row is classified by the discriminant of all other rows; rows of a group are
+    left out in five folds. The formula of Sherman and Morrison gives all these discriminants from
+    one eigendecomposition of the scatter within classes; priors and v stay those of all rows. A row
+    is farther from the mean of the m - 1 others of its class than a new row is from the mean of all
+    m, so its distance is divided by the expected ratio. Of more than 10,000 rows, a stratified
+    sample of 10,000 is held out, and 2,000 of these choose the shrinkage.
 
-    The noise of a mean of n rows adds :math:`\mathrm{tr}(\Sigma^{-1} S) / n` to its expected
-    squared distance from any row, so classes with few rows are predicted too seldom. Half of what
-    this costs a class is added to its logit (``benchmarks/uneven.py``). Where all classes have the
-    same number of rows, this changes nothing.
+    The only row of a class cannot be held out. If the rows of at least half of the classes cannot
+    be held out, nothing is searched: shrinkage and variance are 1. If at least half of the classes
+    have a single row, S is unknown, and with ``shrinkage="auto"`` the head is a logistic regression
+    on the means of the classes (C = 10, for means whose mean squared distance from their own mean
+    is 1), with equal priors.
+
+    A mean of n rows has noise, which adds :math:`\mathrm{tr}(\Sigma^{-1} S) / n` to its expected
+    squared distance from any row, so classes with few rows would be predicted too seldom. This
+    lowers the logit of a class by half of that term, and half of what is lost is added again
+    (``benchmarks/uneven.py``). If all classes have the same number of rows, nothing is added.
+
+    After ``partial_fit``, ``coef_`` and ``intercept_`` are computed when they are first read.
 
     References
     ----------
@@ -126,19 +135,20 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Fit incrementally to more rows, of which only sums are kept.
+        """Fit to more rows, in addition to those of earlier calls. Only sums are kept of them.
 
-        The order of the rows and how they are divided change the result by rounding only. It is
-        that of :meth:`fit` with the same ``shrinkage``. ``"auto"`` is 1 here, since rows that came
-        before cannot be classified again; :meth:`fit_from` searches.
+        The result is that of :meth:`fit` on all rows with the same ``shrinkage``, up to rounding,
+        in whatever order and parts they come. ``shrinkage="auto"`` is 1 here, since earlier rows
+        are not kept to be held out; :meth:`fit_from` searches it.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
+            Embeddings, or any table.
         y : array-like of shape (n,)
             Labels.
         classes : array-like of shape (C,), default=None
-            All labels that there will be. Needed in the first call.
+            All labels, also those of later calls. Needed in the first call.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows. Rows with a weight of zero are left out.
 
@@ -155,7 +165,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
         Warns
         -----
         UserWarning
-            If :meth:`fit` or :meth:`fit_from` came before, which keep no sums: it starts anew.
+            If :meth:`fit` or :meth:`fit_from` was called before. They keep no sums, so their rows
+            are forgotten.
         """
         if classes is not None:
             refuse_unlabeled(classes, name="classes")

@@ -39,13 +39,13 @@ class LinearProbeHead(CrossFitTableHead):
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     C_ : float
         The chosen inverse strength of regularisation.
     coef_ : ndarray of shape (C, n_features), or (1, n_features) for two classes
-        Coefficients.
+        Coefficients of the logistic regression.
     intercept_ : ndarray of shape (C,), or (1,) for two classes
-        Intercepts.
+        Intercepts of the logistic regression.
     n_iter_ : int
         Iterations of the final fit.
     n_features_in_ : int

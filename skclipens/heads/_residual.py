@@ -35,7 +35,7 @@ class ResidualHead(CrossFitTextHead):
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     coef_ : ndarray of shape (C, width), float32
         Text features of the classes, unit rows.
     logit_scale_ : float
@@ -55,10 +55,11 @@ class ResidualHead(CrossFitTextHead):
     Notes
     -----
     The temperature of the correction is fitted on held-out rows of its ridge regression, in up to
-    five folds, and 10,000 rows at most. The only row of a class cannot be held out; where that
-    holds for at least half of the classes, the temperature of the correction is between 0.2 and
-    0.75: the lower, the nearer the log-loss of the prompts on the training rows is to guessing.
-    That counts as larger than it is by two over the number of rows, for what was fitted on them.
+    five folds, and 10,000 rows at most. The only row of a class cannot be held out. If that holds
+    for at least half of the classes, the temperature is :math:`\min(0.75, 0.2 + 3 (1 - r))` with
+    :math:`r = \min(1, (l + 2 / n) / \log C)`. Here l is the log-loss of the prompts on the n
+    training rows, and log C that of guessing: the less the prompts know, the larger the correction.
+    2 / n is added because the temperature of the prompts was fitted on the same rows.
 
     References
     ----------

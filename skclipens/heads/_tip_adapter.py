@@ -36,9 +36,11 @@ class TipAdapterHead(CrossFitTextHead):
     ----------
     %(text_backbone)s
     alpha : float or "auto", default="auto"
-        Weight of the cache. 0 is zero-shot.
+        Weight of the cache; 0 is zero-shot. ``"auto"``: chosen by the log-loss of training rows,
+        see Notes.
     beta : float or "auto", default="auto"
-        How fast the influence of a training row falls with its distance.
+        How fast the influence of a training row falls with its distance. ``"auto"``: chosen
+        together with alpha.
     fine_tune : bool, default=False
         Whether to train the keys F (Tip-Adapter-F).
     %(prompts)s
@@ -60,7 +62,7 @@ class TipAdapterHead(CrossFitTextHead):
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     coef_ : ndarray of shape (C, width), float32
         Text features of the classes, unit rows.
     logit_scale_ : float
@@ -97,9 +99,10 @@ class TipAdapterHead(CrossFitTextHead):
     of the last epoch are kept. The authors' code takes the epoch that does best on the test data,
     then searches alpha and beta again on validation data. As there, AdamW has an epsilon of 1e-4.
 
-    In the paper a key is the mean of ten augmented views of a picture, and training uses yet other
-    views. Here a picture has one embedding. A row would meet itself among the keys, which for a
-    large alpha leaves nothing to learn, so training leaves out each row's own key.
+    In the paper a key is the mean of ten augmented views of a picture, and training uses other
+    views. Here a picture has one embedding. A training row would find itself among the keys, and
+    with a large alpha there would be nothing to learn. So each row's own key is left out in
+    training.
 
     References
     ----------

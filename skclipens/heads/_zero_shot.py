@@ -27,7 +27,7 @@ class ZeroShotHead(BaseTextHead):
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels.
+        Labels of the classes, sorted.
     coef_ : ndarray of shape (C, width), float32
         Text features of the classes, unit rows.
     logit_scale_ : float

@@ -38,9 +38,9 @@ def as_image_list(X):
     Returns
     -------
     items : sequence of length n
-        What each item may be is said in :func:`load_image`. Items of an array or tensor are
-        views. A dataset, and a sequence that is no list or tuple, gives its items on demand, in
-        whatever thread, but one at a time; anything else becomes a list.
+        The images; see :func:`load_image` for what an item can be. Items of an array or tensor are
+        views. A dataset, or a sequence that is no list or tuple, makes its items on demand, one at
+        a time, in any thread. Anything else becomes a list.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from PIL import Image, UnidentifiedImageError
 
+from .._utils._extras import how_to_install
 from ._errors import image_error
 from ._limits import start_of
 
@@ -35,7 +36,7 @@ def open_image(source, name):
     try:
         from pillow_heif import register_heif_opener
     except ImportError as error:
-        advice = 'Run pip install "skclipens[heif]", or convert it, say to JPEG.'
+        advice = f"Run {how_to_install('pillow-heif')}, or convert it, say to JPEG."
         raise image_error(name, "HEIC files need pillow-heif", advice) from error
     register_heif_opener()
     return Image.open(source)

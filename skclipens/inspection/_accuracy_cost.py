@@ -14,8 +14,8 @@ from ._style import DARK, MIDDLE, short_names
 class AccuracyCostDisplay:
     """Accuracy of backbones and ensembles against their cost.
 
-    Backbones are points; ensembles of growing size, cascades with falling thresholds and the like
-    are lines, or stars where there is one of a kind.
+    Each backbone is a point. Ensembles of growing size, or cascades with several thresholds, are
+    lines. A line with a single value is drawn as a star.
 
     It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`.
 
@@ -28,11 +28,11 @@ class AccuracyCostDisplay:
     accuracies : array-like of shape (n,)
         Their accuracies.
     lines : dict of str to (array-like of shape (m,), array-like of shape (m,)), default=None
-        Costs and accuracies of each line, by what the legend calls it.
+        Costs and accuracies of each line, by its name in the legend.
     cost_label : str, default="Cost"
         Label of the axis of costs, with its unit.
     oracle : float, default=None
-        Accuracy of an oracle that picks, for each row, a backbone that is right if there is one.
+        Accuracy of the oracle, which is right for a row if any backbone is. None: it is not drawn.
 
     Attributes
     ----------
@@ -91,45 +91,52 @@ class AccuracyCostDisplay:
     ):
         """Plot the backbones of a fitted ensemble, their averages, and the ensemble.
 
-        A point is the calibrated logit average of a backbone's own experts. The line averages the
-        experts of the cheapest backbone, of the two cheapest, and so on. The star is the ensemble,
-        to which also experts on all columns belong. The dotted line is an oracle that picks a
-        backbone for each row, see :func:`skclipens.metrics.oracle_accuracy_score`. Costs are those
-        of embedding an image; heads and combination are taken as free.
+        A point is the average of the calibrated logits of a backbone's own experts. The line is the
+        average over the cheapest backbone, the two cheapest, and so on. The star is the ensemble,
+        which also has the experts on all columns. The dotted line is the oracle, which is right for
+        a row if any backbone is; see :func:`skclipens.metrics.oracle_accuracy_score`. Costs are
+        those of embedding an image; heads and router count as free.
 
         Parameters
         ----------
         estimator : ensemble, pipeline that ends in one, or search over either
-            Fitted.
+            A fitted estimator.
         X : array-like of shape (n, ...)
             What `estimator` predicts from: embeddings, or images for a pipeline.
         y : array-like of shape (n,)
             True labels.
         costs : dict of str to float, default=None
-            Costs by names of blocks, or of experts. None takes GFLOPs per image of the backbones
-            that :func:`skclipens.list_backbones` knows.
+            Costs by names of blocks, or of experts. None: the GFLOPs per image of the backbones
+            that :func:`skclipens.list_backbones` lists.
         cost_label : str, default=None
-            Label of the axis of costs. None is "GFLOPs per image" if `costs` is None, and "Cost"
-            otherwise.
+            Label of the axis of costs. None: "GFLOPs per image" if `costs` is None, otherwise
+            "Cost".
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
         name : str, default=None
-            What the legend calls the ensemble. None takes its class.
+            Name of the ensemble in the legend. None: the name of its class.
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None: a new figure.
 
         Returns
         -------
         AccuracyCostDisplay
+            The display, which is drawn.
 
         Raises
         ------
         TypeError
             If the estimator has no ``expert_proba``.
         NotFittedError
-            If it is not fitted.
+            If the estimator is not fitted.
         ValueError
             If an expert has no cost, an image cannot be read, or a row has no label.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If labels of `y` were not there in ``fit``, seem to be exchanged, or are in another
+            order than X.
         """
         ensemble, X = split_ensemble(estimator, X, y)
         if costs is None:
@@ -185,25 +192,26 @@ class AccuracyCostDisplay:
         accuracies : array-like of shape (n,)
             Their accuracies.
         lines : dict of str to (array-like of shape (m,), array-like of shape (m,)), default=None
-            Costs and accuracies of each line, by what the legend calls it.
+            Costs and accuracies of each line, by its name in the legend.
         cost_label : str, default="Cost"
             Label of the axis of costs, with its unit.
         oracle : float, default=None
-            Accuracy of an oracle that picks, for each row, a backbone that is right if there is
-            one; None draws none.
+            Accuracy of the oracle, which is right for a row if any backbone is. None: it is not
+            drawn.
         annotate : bool, default=True
-            Whether to write the names beside the points, as far as they do not cover each other.
+            Whether to write the names beside the points; names that would overlap are left out.
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None: a new figure.
 
         Returns
         -------
         AccuracyCostDisplay
+            The display, which is drawn.
 
         Raises
         ------
         ValueError
-            If lengths do not fit.
+            If lengths differ.
         """
         refuse_no_column(names, "names", of="point")
         names = list(names)
@@ -224,9 +232,9 @@ class AccuracyCostDisplay:
         Parameters
         ----------
         annotate : bool, default=True
-            Whether to write the names beside the points, as far as they do not cover each other.
+            Whether to write the names beside the points; names that would overlap are left out.
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None: a new figure.
 
         Returns
         -------

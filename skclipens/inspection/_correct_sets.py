@@ -11,10 +11,10 @@ from ._style import DARK, LIGHT, MIDDLE, RED, short_names
 class CorrectSetsDisplay:
     """UpSet plot of the sets of rows that experts classify correctly.
 
-    The plot is that of [1]_. A column stands for the rows that exactly the experts with a dark dot,
-    and no others, classify correctly; the bar above it counts them. Rows that no expert classifies
-    correctly are in red: all else is within reach of an oracle that picks an expert. The bars at
-    the right are the accuracies of the experts.
+    The plot is that of [1]_. Each column is a set of experts, marked by dark dots. The bar above it
+    counts the rows that exactly these experts, and no others, classify correctly. The red bar
+    counts the rows that no expert classifies correctly; an oracle that picks the right expert is
+    right for all other rows. The bars at the right are the accuracies of the experts.
 
     It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`.
 
@@ -66,30 +66,37 @@ class CorrectSetsDisplay:
         Parameters
         ----------
         estimator : ensemble, pipeline that ends in one, or search over either
-            Fitted.
+            A fitted estimator.
         X : array-like of shape (n, ...)
             What `estimator` predicts from: embeddings, or images for a pipeline.
         y : array-like of shape (n,)
             True labels.
         sort_by : {"count", "degree"}, default="count"
-            Whether columns are in the order of their counts, or of how many experts are right.
+            Order of the columns: by their counts, or by how many experts are right.
         max_regions : int or None, default=30
-            Number of regions that are shown, the largest first; None shows all.
+            Number of columns that are shown, those with the largest counts. None: all.
         ax : matplotlib Axes, default=None
-            Axes to plot in. None makes a new figure.
+            Axes to plot in. None: a new figure.
 
         Returns
         -------
         CorrectSetsDisplay
+            The display, which is drawn.
 
         Raises
         ------
         TypeError
             If the estimator has no ``expert_proba``.
         NotFittedError
-            If it is not fitted.
+            If the estimator is not fitted.
         ValueError
             If an image cannot be read.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If labels of `y` were not there in ``fit``, seem to be exchanged, or are in another
+            order than X.
         """
         ensemble, X = split_ensemble(estimator, X, y)
         return cls.from_predictions(
@@ -114,22 +121,24 @@ class CorrectSetsDisplay:
         predictions : array-like of shape (n, E)
             Labels that each of E experts predicts.
         names : sequence of E str, default=None
-            Names of the experts. None takes the columns of a frame, and else "expert0" and so on.
+            Names of the experts. None: the column names of a DataFrame, otherwise "expert0",
+            "expert1" and so on.
         sort_by : {"count", "degree"}, default="count"
-            Whether columns are in the order of their counts, or of how many experts are right.
+            Order of the columns: by their counts, or by how many experts are right.
         max_regions : int or None, default=30
-            Number of regions that are shown, the largest first; None shows all.
+            Number of columns that are shown, those with the largest counts. None: all.
         ax : matplotlib Axes, default=None
-            Axes to plot in. None makes a new figure.
+            Axes to plot in. None: a new figure.
 
         Returns
         -------
         CorrectSetsDisplay
+            The display, which is drawn.
 
         Raises
         ------
         ValueError
-            If shapes do not fit, or names are not distinct.
+            If shapes do not fit together, or names are not distinct.
         """
         display = cls(correct_sets(y_true, predictions, names=names))
         return display.plot(sort_by=sort_by, max_regions=max_regions, ax=ax)
@@ -140,11 +149,11 @@ class CorrectSetsDisplay:
         Parameters
         ----------
         sort_by : {"count", "degree"}, default="count"
-            Whether columns are in the order of their counts, or of how many experts are right.
+            Order of the columns: by their counts, or by how many experts are right.
         max_regions : int or None, default=30
-            Number of regions that are shown, the largest first; None shows all.
+            Number of columns that are shown, those with the largest counts. None: all.
         ax : matplotlib Axes, default=None
-            Axes to plot in. None makes a new figure.
+            Axes to plot in. None: a new figure.
 
         Returns
         -------

@@ -17,9 +17,9 @@ _JOIN = " + "  # between the members of a combination
 class DiversityGainDisplay:
     """Gain of combinations over their best member, against the diversity of their members.
 
-    Diversity is the mean share of rows for which two members predict different labels. The gain
-    is the accuracy of a combination less that of its best member, which is the best on the same
-    rows: more than a user could have picked beforehand.
+    Diversity is the share of rows for which two members predict different labels, in the mean over
+    pairs. The gain is the accuracy of a combination minus that of its best member. The best member
+    is chosen on the same rows, so its accuracy is optimistic.
 
     It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`.
 
@@ -75,7 +75,7 @@ class DiversityGainDisplay:
         Parameters
         ----------
         estimator : ensemble, pipeline that ends in one, or search over either
-            Fitted. Its experts' calibrated logits are averaged; its own way to combine them is
+            A fitted estimator. The calibrated logits of its experts are averaged; its router is
             not used.
         X : array-like of shape (n, ...)
             What `estimator` predicts from: embeddings, or images for a pipeline.
@@ -84,28 +84,35 @@ class DiversityGainDisplay:
         n_members : int, default=2
             Number of experts in each combination.
         annotate : bool or "auto", default="auto"
-            Whether to write the names beside the points, as far as they do not cover each other;
-            "auto" does for at most 15.
+            Whether to write the names beside the points; names that would overlap are left out;
+            "auto": if there are at most 15 points.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None: a new figure.
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.scatter`.
 
         Returns
         -------
         DiversityGainDisplay
+            The display, which is drawn.
 
         Raises
         ------
         TypeError
             If the estimator has no ``expert_proba``.
         NotFittedError
-            If it is not fitted.
+            If the estimator is not fitted.
         ValueError
             If there are fewer than `n_members` experts, `n_members` is below 2, or an image cannot
             be read.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If labels of `y` were not there in ``fit``, seem to be exchanged, or are in another
+            order than X.
         """
         ensemble, X = split_ensemble(estimator, X, y)
         names = ensemble.expert_names_
@@ -138,21 +145,23 @@ class DiversityGainDisplay:
             labels that its E members predict, of shape (n, E), and labels that the combination
             predicts, of shape (n,).
         annotate : bool or "auto", default="auto"
-            Whether to write the names beside the points, as far as they do not cover each other;
-            "auto" does for at most 15.
+            Whether to write the names beside the points; names that would overlap are left out;
+            "auto": if there are at most 15 points.
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None: a new figure.
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.scatter`.
 
         Returns
         -------
         DiversityGainDisplay
+            The display, which is drawn.
 
         Raises
         ------
         ValueError
-            If there is no group, shapes do not fit, or a combination has fewer than two members.
+            If there is no group, shapes do not fit together, or a combination has fewer than two
+            members.
         """
         return cls(*_measure(groups)).plot(annotate=annotate, ax=ax, **kwargs)
 
@@ -162,10 +171,10 @@ class DiversityGainDisplay:
         Parameters
         ----------
         annotate : bool or "auto", default="auto"
-            Whether to write the names beside the points, as far as they do not cover each other;
-            "auto" does for at most 15.
+            Whether to write the names beside the points; names that would overlap are left out;
+            "auto": if there are at most 15 points.
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None: a new figure.
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.scatter`.
 

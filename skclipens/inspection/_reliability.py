@@ -27,7 +27,7 @@ class ReliabilityDisplay:
     share : ndarray of shape (n_bins,)
         Share of rows in each of these bins.
     name : str, default=None
-        What the legend calls the classifier.
+        Name of the classifier in the legend.
 
     Attributes
     ----------
@@ -105,19 +105,31 @@ class ReliabilityDisplay:
         n_bins : int, default=15
             Number of bins.
         strategy : {"uniform", "quantile"}, default="uniform"
-            Whether bins are equally wide, or hold equally many rows.
+            ``"uniform"``: bins of equal width. ``"quantile"``: bins of equally many rows.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
         name : str, default=None
-            What the legend calls the classifier. None takes its class.
+            Name of the classifier in the legend. None: the name of its class.
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None: a new figure.
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 
         Returns
         -------
         ReliabilityDisplay
+            The display, which is drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If labels of `y` were not there in ``fit``, seem to be exchanged, or are in another
+            order than X.
         """
         check_is_fitted(estimator)
         warn_of_other_order(X, y=y)
@@ -157,28 +169,29 @@ class ReliabilityDisplay:
         y_proba : array-like of shape (n, C), or (n,) if C is 2
             Probabilities of the classes; of the second class, if (n,).
         labels : array-like of shape (C,), default=None
-            Labels of the columns of `y_proba`. None takes the sorted labels of `y_true`.
+            Labels of the columns of `y_proba`. None: the sorted labels of `y_true`.
         n_bins : int, default=15
             Number of bins.
         strategy : {"uniform", "quantile"}, default="uniform"
-            Whether bins are equally wide, or hold equally many rows.
+            ``"uniform"``: bins of equal width. ``"quantile"``: bins of equally many rows.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
         name : str, default=None
-            What the legend calls the classifier.
+            Name of the classifier in the legend.
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None: a new figure.
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 
         Returns
         -------
         ReliabilityDisplay
+            The display, which is drawn.
 
         Raises
         ------
         ValueError
-            If shapes do not fit, or rows of `y_proba` are not probabilities.
+            If shapes do not fit together, or rows of `y_proba` are not probabilities.
         """
         bins = top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight)
         return cls(*bins, name=name).plot(ax=ax, **kwargs)
@@ -189,9 +202,9 @@ class ReliabilityDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None: a new figure.
         name : str, default=None
-            What the legend calls the classifier. None takes that of the display.
+            Name of the classifier in the legend. None: that of the display.
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 

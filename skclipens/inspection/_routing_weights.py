@@ -15,22 +15,22 @@ _SAME = 1e-6  # shares that differ by no more are the same
 class RoutingWeightsDisplay:
     """Mean share of the routing weight that each expert gets, for the rows of each class.
 
-    The share of an expert for a row is its weight over the sum of all experts' absolute weights
-    for that row; it is negative for an expert that counts against what it says. Logits are
-    calibrated but not normalised, so a share says how far an expert is trusted, not how often it
-    decides. Where the shares are the same for all classes, as those of a router with one weight per
-    expert are, the plot has one bar per expert instead of as many equal rows as there are classes.
+    The share of an expert for a row is its weight divided by the sum of the absolute weights of all
+    experts. It is negative if the logits of the expert are subtracted. A share does not say how
+    often an expert decides the prediction: of two experts with the same weight, the one with larger
+    logits decides more often. If the shares are the same for all classes, as those of a router with
+    one weight per expert, the plot has one bar per expert instead of a heat map with equal rows.
 
     It is recommended to use :meth:`from_estimator` or :meth:`from_predictions`.
 
     Parameters
     ----------
     shares : ndarray of shape (n_classes, E)
-        Mean shares; rows sum to 1 where no weight is negative.
+        Mean shares. A row sums to 1 if no weight is negative.
     labels : sequence of n_classes labels
-        Classes of the rows.
+        The class of each row.
     expert_names : sequence of E str
-        Experts of the columns.
+        The expert of each column.
 
     Attributes
     ----------
@@ -85,32 +85,38 @@ class RoutingWeightsDisplay:
         Parameters
         ----------
         estimator : ensemble, pipeline that ends in one, or search over either
-            Fitted; with ``routing_weights``.
+            A fitted estimator with ``routing_weights``.
         X : array-like of shape (n, ...)
             What `estimator` predicts from: embeddings, or images for a pipeline.
         y : array-like of shape (n,)
             Labels by which rows are grouped: true ones, or predicted ones.
         display_labels : sequence of n_classes str, default=None
-            Names of the sorted labels in `y`. None takes the labels.
+            Names of the sorted labels in `y`. None: the labels.
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None: a new figure.
         include_values : bool or "auto", default="auto"
-            Whether to write the values into the cells; "auto" does for at most 200 cells.
+            Whether to write the values into the cells; "auto": if there are at most 200 cells.
         cmap : str or matplotlib Colormap, default="viridis"
-            Colours.
+            Colours of the cells, from the smallest to the largest value.
 
         Returns
         -------
         RoutingWeightsDisplay
+            The display, which is drawn.
 
         Raises
         ------
         TypeError
             If the estimator has no ``routing_weights``.
         NotFittedError
-            If it is not fitted.
+            If the estimator is not fitted.
         ValueError
             If an image cannot be read.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If labels of `y` seem to be exchanged, or are in another order than X.
         """
         ensemble, X = split_ensemble(estimator, X, y, "routing_weights")
         return cls.from_predictions(
@@ -142,26 +148,27 @@ class RoutingWeightsDisplay:
         y : array-like of shape (n,)
             Labels by which rows are grouped: true ones, or predicted ones.
         routing_weights : array-like of shape (n, E)
-            Weights. A row of zeros has shares of 0.
+            Weight of each expert for each row. A row of zeros has shares of 0.
         expert_names : sequence of E str, default=None
-            Names of the experts. None names them "expert0" and so on.
+            Names of the experts. None: "expert0" and so on.
         display_labels : sequence of n_classes str, default=None
-            Names of the sorted labels in `y`. None takes the labels.
+            Names of the sorted labels in `y`. None: the labels.
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None: a new figure.
         include_values : bool or "auto", default="auto"
-            Whether to write the values into the cells; "auto" does for at most 200 cells.
+            Whether to write the values into the cells; "auto": if there are at most 200 cells.
         cmap : str or matplotlib Colormap, default="viridis"
-            Colours.
+            Colours of the cells, from the smallest to the largest value.
 
         Returns
         -------
         RoutingWeightsDisplay
+            The display, which is drawn.
 
         Raises
         ------
         ValueError
-            If shapes do not fit, a row has no label, or names are in no order.
+            If shapes do not fit together, a row has no label, or names are a set.
         """
         refuse_unlabeled(y, label=-1)
         y = column_or_1d(y, warn=True)
@@ -178,16 +185,16 @@ class RoutingWeightsDisplay:
         return display.plot(ax=ax, include_values=include_values, cmap=cmap)
 
     def plot(self, *, ax=None, include_values="auto", cmap=SEQUENTIAL):
-        """Plot the heat map, or bars where it would have equal rows.
+        """Plot the heat map, or bars if all of its rows would be equal.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to plot on. None makes a new figure.
+            Axes to plot on. None: a new figure.
         include_values : bool or "auto", default="auto"
-            Whether to write the values into the cells; "auto" does for at most 200 cells.
+            Whether to write the values into the cells; "auto": if there are at most 200 cells.
         cmap : str or matplotlib Colormap, default="viridis"
-            Colours.
+            Colours of the cells, from the smallest to the largest value.
 
         Returns
         -------

@@ -31,7 +31,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     Parameters
     ----------
     estimator : classifier, or pipeline of images that ends in one
-        With ``cross_fit`` or ``predict_proba``. A clone of it is fitted.
+        A classifier with ``cross_fit`` or ``predict_proba``. A clone of it is fitted.
     X : array-like of shape (n, ...)
         What `estimator` is fitted on: embeddings, or images for a pipeline.
     y : array-like of shape (n,)
@@ -39,34 +39,33 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     method : {"noise", "confident-learning"}, default="noise"
         How wrong labels are found.
 
-        - ``"noise"``: a label that is more likely random than right, by a mixture: with an unknown
-          probability, labels were replaced by any class [1]_. That probability and one temperature
-          of the held-out logits are estimated by maximum likelihood. They are the same for all
-          classes, so few rows suffice.
-        - ``"confident-learning"``: the rows with the lowest probability of their label, as many as
-          the confident joint has off its diagonal: rows with another class that is above the mean
-          probability that its own rows have [2]_. It marks many right labels where the classifier
-          is often wrong.
+        - ``"noise"``: each label is assumed to be right or, with an unknown probability, to be
+          replaced by a random class [1]_. This probability and one temperature of the held-out
+          logits are estimated by maximum likelihood. They are the same for all classes, so few rows
+          suffice. A label is marked if it is wrong with a probability above 0.5.
+        - ``"confident-learning"``: the threshold of a class is its mean probability for the rows
+          with its label. If m rows have their largest probability, of those above the thresholds,
+          for another class than their label, the m labels with the lowest probabilities are marked
+          [2]_. This marks many correct labels if the classifier is often wrong.
     groups : array-like of shape (n,), default=None
         Rows of a group, such as pictures of one object, are never split between the training and
         the test part of a fold.
     cv : int, default=5
         Number of folds, if `groups` are given or `estimator` has no ``cross_fit``.
     random_state : int, RandomState instance or None, default=None
-        Controls these folds.
+        Controls the folds.
 
     Returns
     -------
     pandas.DataFrame
-        One row for each row of X, the most doubtful first, with the index of X, or of y where X is
-        no frame or Series:
+        One row for each row of X, the most doubtful first. The index is that of X, or of y if X is
+        no DataFrame or Series. Columns:
 
-        - ``row``: the position in X, for arrays and lists;
+        - ``row``: the position in X;
         - ``is_label_issue``: whether the label is probably wrong;
-        - ``label_quality``: the probability that it is right, by the mixture, or with
-          ``"confident-learning"`` the probability of the label by the classifier. NaN where no
-          classifier could be fitted without the row, such as the only one of its class, and where
-          the image cannot be read;
+        - ``label_quality``: the probability that the label is right, or with
+          ``"confident-learning"`` the held-out probability of the label. NaN if the row cannot be
+          held out, as the only row of its class, or its image cannot be read;
         - ``given_label``, and ``predicted_label``, the held-out prediction.
 
         With ``"noise"``, ``attrs["noise_rate"]`` is the estimated share of wrong labels.
@@ -76,13 +75,13 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     TypeError
         If the estimator is not a classifier.
     ValueError
-        If X and y do not fit, no row can be judged, the estimator is frozen, or an image cannot be
-        read and the embedder has ``on_error="raise"``.
+        If X and y have different lengths, no row can be held out, the estimator is frozen, or an
+        image cannot be read and the embedder has ``on_error="raise"``.
 
     Warns
     -----
     UserWarning
-        If images cannot be read; these are not judged.
+        If images cannot be read; their ``label_quality`` is NaN.
 
     See Also
     --------

@@ -50,23 +50,24 @@ def _estimator_has(name):
 class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, BaseEstimator):
     """Classify rows, and reject those that belong to none of the classes.
 
-    The familiarity of a row is the sum of two scores: its largest logit [1]_, and half of its
-    cosine with the nearest row that the classifier was fitted on [2]_, by the columns of embeddings
-    where there are any. Both are standardised by their held-out values for labelled rows. A row is
-    rejected if it is less familiar than all but a small share of the labelled rows.
+    The familiarity of a row is the sum of its largest logit [1]_ and half of its cosine with the
+    nearest labelled row [2]_, each standardised by the held-out values of the labelled rows. If X
+    has columns of embeddings, cosines are of these columns. A row is rejected if its familiarity is
+    below the quantile ``reject_rate`` of that of the labelled rows.
 
     Parameters
     ----------
     estimator : classifier
-        With ``cross_fit``, such as an :class:`~skclipens.AdaptiveBackboneEnsemble` or a head of
-        this package, or with ``predict_proba``. It may be a pipeline that embeds images.
+        A classifier with ``predict_proba``, or a pipeline that embeds images and ends in one.
+        Classifiers with ``cross_fit``, such as an :class:`~skclipens.AdaptiveBackboneEnsemble` or a
+        head of this package, are fitted once; others are cross-validated.
     reject_rate : float, default=0.05
-        Share of the labelled rows that is rejected, by their held-out familiarity: about this share
-        of new pictures of the known classes will be rejected. 0 rejects none.
+        Share of the labelled rows that would be rejected by their held-out familiarity. About this
+        share of new pictures of the known classes will be rejected. 0: no row is rejected.
     reject_label : int or str, default=None
-        Label of rejected rows. None means -1 if labels are numbers, and "" if they are strings,
-        which mean "no label" everywhere in this package. For ``score`` it is the true label of rows
-        that belong to none of the classes.
+        Label of rejected rows. None: -1 if labels are numbers, "" if they are strings; both mean
+        "no label" everywhere in this package. In the y of ``score`` it is the label of rows that
+        belong to none of the classes.
     cv : int, default=5
         Number of folds for an estimator that has no ``cross_fit``.
     random_state : int, RandomState instance or None, default=None
@@ -75,7 +76,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels, without that of rejected rows.
+        Labels of the classes, sorted; ``reject_label`` is not among them.
     estimator_ : classifier
         The classifier, fitted on all rows; for a pipeline that embeds images, its last step.
     embedder_ : Pipeline or None
@@ -83,11 +84,11 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
     offset_ : float
         Rows whose familiarity is below it are rejected.
     rows_ : ndarray of shape (n, n_compared)
-        The columns that are compared of rows that it was fitted on, scaled to unit length.
+        The labelled rows, only the columns that are compared, scaled to unit length.
     location_, scale_ : ndarray of shape (2,)
-        Mean and standard deviation of both scores for labelled rows, by which they are
-        standardised. The second scale is infinite if most classes have a single row: then cosines
-        are not informative and are left out.
+        Means and standard deviations of the two scores of the labelled rows. The second standard
+        deviation is infinite if at least half of the classes have a single row: cosines then count
+        for nothing, since it is not known how similar rows of a class are.
     n_features_in_ : int
         Number of columns; 1 for images.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -143,16 +144,16 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, *, groups=None):
-        """Fit the classifier, and learn how familiar labelled rows are to it.
+        """Fit the classifier, and the distribution of the familiarity of labelled rows.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features), or collection of n images
-            Embeddings, or any table. Images where the estimator is a pipeline that embeds them.
+            Embeddings, or any table; images if the estimator is a pipeline that embeds them.
         y : array-like of shape (n,)
             Labels.
         groups : array-like of shape (n,), default=None
-            Rows of a group, such as pictures of one object, do not judge each other.
+            Rows of a group, such as pictures of one object, are held out together.
 
         Returns
         -------
@@ -162,9 +163,9 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         Raises
         ------
         ValueError
-            If X and y do not fit, ``reject_label`` is a class or is not of the type of the labels,
-            no row can be judged without itself, the estimator is frozen, or an image cannot be
-            read and the embedder has ``on_error="raise"``.
+            If X and y have different lengths, ``reject_label`` is a class or of another type than
+            the labels, no row can be held out, the estimator is frozen, or an image cannot be read
+            and the embedder has ``on_error="raise"``.
         """
         refuse_frozen(self.estimator)
         X, y, groups = checked_labels(X, y, groups)
@@ -214,33 +215,36 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
             self.offset_ = float(np.quantile(self._familiarity(evidence), self.reject_rate))
 
     def score_samples(self, X):
-        """Return the familiarity of rows; a low one means that a row may be of no known class.
+        """Return the familiarity of rows; the lower, the likelier a row is of no known class.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features), or collection of n images
+            What ``fit`` was passed: embeddings or another table, or images.
 
         Returns
         -------
         ndarray of shape (n,)
-            About 0 in the mean for rows of the known classes.
+            Familiarity; about 0 in the mean for rows of the known classes. The threshold of
+            ``predict`` is ``offset_``.
         """
         check_is_fitted(self)
         return self._score_table(self._table(X))
 
     @each_warning_once()
     def predict(self, X):
-        """Classify rows, and reject those that are not familiar.
+        """Classify rows, and reject those whose familiarity is below ``offset_``.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features), or collection of n images
+            What ``fit`` was passed: embeddings or another table, or images.
 
         Returns
         -------
         ndarray of shape (n,)
-            Labels, or ``reject_label``. Where the dtype of the labels cannot hold ``reject_label``,
-            as uint8 cannot hold -1, that of the answer is wider.
+            Labels, or ``reject_label``. If the dtype of the labels cannot store ``reject_label``
+            (uint8 and -1), a wider dtype is returned.
         """
         check_is_fitted(self)
         table = self._table(X)
@@ -250,32 +254,34 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
 
     @_estimator_has("predict_proba")
     def predict_proba(self, X):
-        """Probabilities of the known classes, given that a row is of one of them.
+        """Predict probabilities of the known classes, given that a row belongs to one of them.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features), or collection of n images
+            What ``fit`` was passed: embeddings or another table, or images.
 
         Returns
         -------
         ndarray of shape (n, C)
-            Probabilities that the estimator gives the known classes.
+            Probabilities of the estimator, columns in the order of ``classes_``.
         """
         check_is_fitted(self)
         return self.estimator_.predict_proba(self._table(X))
 
     @_estimator_has("decision_function")
     def decision_function(self, X):
-        """Logits of the known classes.
+        """Return the logits of the known classes.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features), or collection of n images
+            What ``fit`` was passed: embeddings or another table, or images.
 
         Returns
         -------
         ndarray of shape (n, C), or (n,) if C is 2
-            Scores that the estimator gives the known classes.
+            Scores of the estimator, columns in the order of ``classes_``.
         """
         check_is_fitted(self)
         return self.estimator_.decision_function(self._table(X))

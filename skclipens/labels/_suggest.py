@@ -33,10 +33,10 @@ def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
     These are pictures for which the classifier is uncertain, which are similar to many others, and
     which are not similar to those that have a label or were chosen before. They are chosen one
     after the other, each to maximise the sum, over all pictures without a label, of the similarity
-    to the nearest labelled or chosen one, weighted by the uncertainty (one less the difference of
-    the two largest probabilities) [1]_. Where a table has embeddings, rows are compared by these.
-    Where fewer than two classes have a label, all pictures have the same weight, and no classifier
-    is needed.
+    to the nearest labelled or chosen one, weighted by the uncertainty (1 minus the difference of
+    the two largest probabilities) [1]_. If a table has columns of embeddings, similarities are of
+    these columns. If fewer than two classes have a label, all pictures have the same weight, and no
+    classifier is fitted.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
     Raises
     ------
     ValueError
-        If X and y do not fit, all rows have a label, or an image cannot be read and the embedder
-        has ``on_error="raise"``.
+        If X and y have different lengths, all rows have a label, or an image cannot be read and the
+        embedder has ``on_error="raise"``.
 
     Warns
     -----

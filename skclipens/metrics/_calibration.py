@@ -28,10 +28,11 @@ def expected_calibration_error(
 ):
     """Mean gap between the confidence and the accuracy of predicted labels.
 
-    Rows are put in bins of the largest probability; the distances of the bins between mean
-    probability and accuracy are averaged, weighted by rows, Section 2 of [1]_. The value depends
-    on the bins, and is biased upwards where bins hold few rows: compare it on the same rows with
-    the same bins.
+    Rows are put into bins by their largest probability, the confidence. With the n_b rows, mean
+    confidence and accuracy of each bin b, this is the sum over bins of
+    n_b / n * abs(confidence - accuracy); Section 2 of [1]_. The value depends on the bins, and is
+    biased upwards if bins hold few rows. So compare values on the same rows and with the same bins
+    only.
 
     Parameters
     ----------
@@ -40,15 +41,16 @@ def expected_calibration_error(
     y_proba : array-like of shape (n, C), or (n,) if C is 2
         Probabilities of the classes; of the second class, if (n,).
     labels : array-like of shape (C,), default=None
-        Labels of the columns of `y_proba`, such as the ``classes_`` of a classifier. None takes
-        the sorted labels of `y_true`.
+        Labels of the columns of `y_proba`, such as the ``classes_`` of a classifier. None: the
+        sorted labels of `y_true`.
     n_bins : int, default=15
         Number of bins.
     strategy : {"uniform", "quantile"}, default="uniform"
-        Whether bins are equally wide (between 0 and 1), or hold equally many rows. Rows of equal
-        confidence share a bin, so quantile bins can be fewer than `n_bins`.
+        ``"uniform"``: bins of equal width between 0 and 1. ``"quantile"``: bins of equally many
+        rows. Rows of equal confidence share a bin, so there can be fewer quantile bins than
+        `n_bins`.
     sample_weight : array-like of shape (n,), default=None
-        Weights of the rows.
+        Weights of the rows. None: all rows count the same.
 
     Returns
     -------
@@ -58,14 +60,15 @@ def expected_calibration_error(
     Raises
     ------
     ValueError
-        If shapes do not fit, rows of `y_proba` are not probabilities, `labels` has one twice, or a
-        row has no label.
+        If shapes do not fit together, rows of `y_proba` are not probabilities, `labels` has a label
+        twice, or a row has no label.
 
     Warns
     -----
     SuspectedMistakeWarning
-        If nearly all rows would be right were labels exchanged, as where `labels` are not in the
-        order of the columns, or rows are right as by chance, and probabilities are high.
+        If nearly all rows would be right with labels exchanged, for example because `labels` are
+        not in the order of the columns; or if the accuracy is that of guessing although
+        probabilities are high.
 
     See Also
     --------

@@ -19,19 +19,15 @@ from ._checks import (
 
 @fill_doc
 def oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
-    """Accuracy of an oracle that picks, for each row, an expert that is right if there is one.
+    """Accuracy of an oracle, which is right for a row if any expert is.
 
-    It is the most that choosing one expert per row can reach [1]_. A combination of logits can
-    exceed it, as it can be right where no expert is.
+    No choice of one expert per row can be more accurate [1]_. A combination of logits can be, since
+    it can be right for a row for which no expert is.
 
     Parameters
     ----------
-    y_true : array-like of shape (n,)
-        True labels.
-    predictions : array-like of shape (n, E)
-        Labels that each of E experts predicts.
-    sample_weight : array-like of shape (n,), default=None
-        Weights of the rows.
+    %(y_and_predictions)s
+    %(weights_of_rows)s
 
     Returns
     -------
@@ -41,7 +37,11 @@ def oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
     Raises
     ------
     ValueError
-        If shapes do not fit, only one of the inputs holds strings, or something is no label.
+        If the numbers of rows differ, a label is missing, or only one of the inputs holds strings.
+
+    Warns
+    -----
+    %(warns_of_labels)s
 
     See Also
     --------
@@ -76,29 +76,27 @@ def oracle_accuracy_score(y_true, predictions, *, sample_weight=None):
     return float(np.average(correct.any(axis=1), weights=sample_weight))
 
 
+@fill_doc
 def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sample_weight=None):
-    """Accuracy of the oracle after a random permutation, which is due to chance.
+    """Accuracy that an oracle would have by chance, as the mean over all permutations.
 
-    An oracle is right for a row if any expert is, also by chance: five experts that guess
-    independently among ten classes have one of 1 - 0.9**5 = 0.41. This is the mean over all
-    permutations, which needs no random numbers.
+    An oracle is right for a row if any expert is, also by chance: if five experts guess
+    independently among ten classes, its accuracy is 1 - 0.9**5 = 0.41. The mean over permutations
+    is computed exactly, without random numbers.
 
     Parameters
     ----------
-    y_true : array-like of shape (n,)
-        True labels.
-    predictions : array-like of shape (n, E)
-        Labels that each of E experts predicts.
+    %(y_and_predictions)s
     permute : {"rows", "correct"}, default="rows"
         What is permuted.
 
-        - ``"rows"``: the rows of predictions against the labels. Experts that know nothing of
-          their row, but name as many different labels for it, would have this oracle.
-        - ``"correct"``: for each expert by itself, for which rows it is right. Experts of the same
-          accuracies whose mistakes are independent of the row and of each other would have this
-          oracle, 1 - prod(1 - accuracy). An oracle that is below has experts that err together.
-    sample_weight : array-like of shape (n,), default=None
-        Weights of the rows.
+        - ``"rows"``: the rows of `predictions`, while `y_true` stays. This is the oracle of experts
+          that make the same predictions, but for other rows: what it reaches only because experts
+          predict several labels for a row.
+        - ``"correct"``: for each expert separately, for which rows it is right. This is the oracle
+          of experts of the same accuracies whose mistakes are independent of each other:
+          1 - prod(1 - accuracy). If the actual oracle is lower, experts err on the same rows.
+    %(weights_of_rows)s
 
     Returns
     -------
@@ -108,8 +106,12 @@ def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sampl
     Raises
     ------
     ValueError
-        If shapes do not fit, only one of the inputs holds strings, something is no label, or
-        ``permute`` is neither.
+        If the numbers of rows differ, a label is missing, only one of the inputs holds strings, or
+        `permute` is unknown.
+
+    Warns
+    -----
+    %(warns_of_labels)s
 
     See Also
     --------
@@ -140,35 +142,38 @@ def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sampl
 
 
 @each_warning_once()
+@fill_doc
 def headroom_closed_score(y_true, predictions, y_pred, *, sample_weight=None):
-    """Share of the gap between best single expert and oracle that a classifier closes.
+    """Share of the gap between the best expert and the oracle that a classifier closes.
 
-    It is (accuracy of `y_pred` - best single accuracy) / (oracle accuracy - best single
-    accuracy): 0 for the best expert, 1 for the oracle. It is negative for a classifier below the
-    best expert, and above 1 for one that is right often enough where no expert is. The best
-    expert is the best on these rows, which is more than a user could have picked beforehand.
+    It is (accuracy of `y_pred` - accuracy of the best expert) / (accuracy of the oracle - accuracy
+    of the best expert): 0 for the best expert, 1 for the oracle. It is negative if the classifier
+    is worse than the best expert. It can be above 1, since a classifier can be right for rows for
+    which no expert is. The best expert is chosen on the same rows, so its accuracy is optimistic.
 
     Parameters
     ----------
-    y_true : array-like of shape (n,)
-        True labels.
-    predictions : array-like of shape (n, E)
-        Labels that each of E experts predicts.
+    %(y_and_predictions)s
     y_pred : array-like of shape (n,)
         Labels that the classifier predicts.
-    sample_weight : array-like of shape (n,), default=None
-        Weights of the rows.
+    %(weights_of_rows)s
 
     Returns
     -------
     float
-        NaN, with an :class:`~sklearn.exceptions.UndefinedMetricWarning`, if the oracle is no
-        better than the best expert: there is no way to go a share of.
+        Higher is better. NaN if the oracle is no better than the best expert, so that there is no
+        gap.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, only some of the inputs hold strings, or something is no label.
+        If the numbers of rows differ, a label is missing, or only some of the inputs hold strings.
+
+    Warns
+    -----
+    %(warns_of_labels)s
+    UndefinedMetricWarning
+        If the oracle is no better than the best expert.
 
     See Also
     --------
@@ -203,32 +208,34 @@ def headroom_closed_score(y_true, predictions, y_pred, *, sample_weight=None):
     return float((accuracy - best) / (most - best))
 
 
+@fill_doc
 def correct_sets(y_true, predictions, *, names=None):
-    """Number of rows that exactly these experts, and no others, classify correctly.
+    """Number of rows that are classified correctly by each set of experts, and by no others.
 
-    These are the regions of a Venn diagram of the sets of correctly classified rows, in the form
-    that tools for UpSet plots [1]_ read.
+    Each expert has a set of rows that it classifies correctly. These are the sizes of the regions
+    of the Venn diagram of these sets, in the form that tools for UpSet plots [1]_ read.
 
     Parameters
     ----------
-    y_true : array-like of shape (n,)
-        True labels.
-    predictions : array-like of shape (n, E)
-        Labels that each of E experts predicts.
-    names : sequence of E str, default=None
-        Names of the experts. None takes the columns of a frame, and else "expert0" and so on.
+    %(y_and_predictions)s
+    %(names_of_experts)s
 
     Returns
     -------
     pandas.Series of int, with a MultiIndex of E levels of bool
-        Counts, largest first, of the regions that are not empty and of that where no expert is
-        right. A level is True where its expert is. The counts sum to n.
+        One count for each combination of experts, the largest first. In the index, an expert is
+        True if it is right for these rows. Combinations without rows are left out, except that in
+        which no expert is right. The counts sum to n.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, only one of the inputs holds strings, something is no label, or names
-        are not distinct.
+        If the numbers of rows differ, a label is missing, only one of the inputs holds strings, or
+        names are not distinct.
+
+    Warns
+    -----
+    %(warns_of_labels)s
 
     See Also
     --------
@@ -264,30 +271,30 @@ def correct_sets(y_true, predictions, *, names=None):
     return pd.Series(counts, index, name="count").sort_values(ascending=False, kind="stable")
 
 
+@fill_doc
 def disagreement_matrix(predictions, *, names=None, sample_weight=None):
     """Share of rows for which two experts predict different labels.
 
-    The disagreement measure of diversity [1]_, on labels rather than on correctness: experts that
-    are wrong in different ways disagree.
+    It is the disagreement measure of diversity [1]_, applied to labels instead of to whether they
+    are right: two experts that predict different wrong labels disagree, too.
 
     Parameters
     ----------
     predictions : array-like of shape (n, E)
-        Labels that each of E experts predicts.
-    names : sequence of E str, default=None
-        Names of the experts. None takes the columns of a frame, and else "expert0" and so on.
-    sample_weight : array-like of shape (n,), default=None
-        Weights of the rows.
+        Labels that each of E experts predicts for each row.
+    %(names_of_experts)s
+    %(weights_of_rows)s
 
     Returns
     -------
     pandas.DataFrame of shape (E, E)
-        Symmetric, with zeros on the diagonal.
+        Shares between 0 and 1, symmetric, with zeros on the diagonal. Rows and columns have the
+        names of the experts.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, something is no label, or names are not distinct.
+        If a prediction is missing, or names are not distinct.
 
     See Also
     --------
@@ -315,35 +322,36 @@ def disagreement_matrix(predictions, *, names=None, sample_weight=None):
     )
 
 
+@fill_doc
 def error_correlation_matrix(y_true, predictions, *, names=None, sample_weight=None):
-    """Correlation between the correctness of two experts.
+    """Correlation of the mistakes of two experts.
 
-    The Pearson correlation of two columns of zeros and ones, also called phi and Matthews'
-    correlation coefficient. The lower it is, the more there is to gain from a combination.
+    It is the Pearson correlation of two columns with 1 for a correct and 0 for a wrong prediction,
+    also called phi coefficient or Matthews correlation coefficient. The lower it is, the more a
+    combination can gain.
 
     Parameters
     ----------
-    y_true : array-like of shape (n,)
-        True labels.
-    predictions : array-like of shape (n, E)
-        Labels that each of E experts predicts.
-    names : sequence of E str, default=None
-        Names of the experts. None takes the columns of a frame, and else "expert0" and so on.
-    sample_weight : array-like of shape (n,), default=None
-        Weights of the rows.
+    %(y_and_predictions)s
+    %(names_of_experts)s
+    %(weights_of_rows)s
 
     Returns
     -------
     pandas.DataFrame of shape (E, E)
-        Symmetric, between -1 and 1, with ones on the diagonal. An expert that is right on all
-        rows or on none correlates 0 with all others, as in
-        :func:`sklearn.metrics.matthews_corrcoef`.
+        Correlations between -1 and 1, symmetric, with ones on the diagonal. Rows and columns have
+        the names of the experts. If an expert is right for all rows or for none, its correlation
+        with the others is 0, as in :func:`sklearn.metrics.matthews_corrcoef`.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, only one of the inputs holds strings, something is no label, or names
-        are not distinct.
+        If the numbers of rows differ, a label is missing, only one of the inputs holds strings, or
+        names are not distinct.
+
+    Warns
+    -----
+    %(warns_of_labels)s
 
     See Also
     --------

@@ -24,19 +24,18 @@ __all__ = ["check_head", "check_router"]
 def check_router(router):
     """Check that a router meets the requirements of an ensemble.
 
-    A router has ``fit(X, logits, y)`` and ``combine(X, logits)``, or ``weights(X, logits)`` in
-    place of ``combine``; see :mod:`skclipens.ensemble`. Nothing else is asked of it: it need not
-    be a scikit-learn estimator.
+    A router has ``fit(X, logits, y)`` and ``combine(X, logits)``, or ``weights(X, logits)`` instead
+    of ``combine``; see :mod:`skclipens.ensemble`. It need not be a scikit-learn estimator.
 
     Parameters
     ----------
     router : object
-        Not fitted. It is copied, not changed.
+        A router that is not fitted. It is copied, not changed.
 
     Raises
     ------
     AssertionError
-        If the router does not keep the protocol. The message says what it must do.
+        If the router does not meet a requirement. The message says which.
 
     See Also
     --------
@@ -62,18 +61,19 @@ def check_head(head):
 
     A head is a classifier: ``fit(X, y)`` sets ``classes_``, and ``decision_function`` or
     ``predict_proba`` gives one score per class. It may have ``cross_fit(X, y, folds=None)``, which
-    fits and returns what heads that have not seen a row give for it, shape (n, C), and which
-    rows can judge the head, shape (n,).
+    fits it and returns held-out logits of shape (n, C), and which rows can judge the head, a mask
+    of shape (n,).
 
     Parameters
     ----------
     head : classifier
-        Not fitted. It is cloned, not changed. One that starts from prompts names its backbone.
+        A head that is not fitted. It is cloned, not changed. A head that starts from prompts needs
+        its backbone.
 
     Raises
     ------
     AssertionError
-        If the head does not keep the protocol. The message says what it must do.
+        If the head does not meet a requirement. The message says which.
 
     See Also
     --------

@@ -6,6 +6,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 
+from ..._utils._docstrings import fill_doc
 from ..._utils._linalg import one_blas_thread, row_batches
 from ..._utils._versions import VersionsMixin
 
@@ -27,18 +28,13 @@ class BaseRouter(VersionsMixin, BaseEstimator):
     _parameter_constraints: dict = {}
     __metadata_request__fit = {"logits": UNUSED, "sample_weight": True}
 
+    @fill_doc
     def fit(self, X, logits, y, sample_weight=None):
-        """Learn from logits of rows that the experts have not seen.
+        """Fit to held-out logits: those of rows that the experts were not fitted on.
 
         Parameters
         ----------
-        X : ndarray of shape (n, n_features)
-        logits : ndarray of shape (n, E, C)
-            Calibrated.
-        y : ndarray of shape (n,), int
-            Positions of the true classes.
-        sample_weight : ndarray of shape (n,), default=None
-            Weights of the rows.
+        %(to_route)s
 
         Returns
         -------
@@ -55,30 +51,28 @@ class BaseRouter(VersionsMixin, BaseEstimator):
         return self
 
     @available_if(lambda self: hasattr(self, "_weights"))
+    @fill_doc
     def weights(self, X, logits):
-        """Say how far to trust each expert for each row.
+        """Return the weight of each expert for each row.
 
         Parameters
         ----------
-        X : ndarray of shape (n, n_features)
-        logits : ndarray of shape (n, E, C)
-            Calibrated.
+        %(routed)s
 
         Returns
         -------
         ndarray of shape (n, E), dtype of logits
-            Weight of each expert for each row.
+            Weights, by which the logits of the experts are multiplied.
         """
         return np.broadcast_to(self._weights(X, logits), logits.shape[:2]).astype(logits.dtype)
 
+    @fill_doc
     def combine(self, X, logits):
-        """Logits of the classes, from those of the experts.
+        """Combine the logits of the experts into logits of the classes.
 
         Parameters
         ----------
-        X : ndarray of shape (n, n_features)
-        logits : ndarray of shape (n, E, C)
-            Calibrated.
+        %(routed)s
 
         Returns
         -------

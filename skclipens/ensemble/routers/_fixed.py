@@ -88,14 +88,13 @@ class ProbabilityRouter(BaseRouter):
     array([[0.7, 0.3]])
     """
 
+    @fill_doc
     def combine(self, X, logits):
         """Logarithm of the mean probabilities.
 
         Parameters
         ----------
-        X : ndarray of shape (n, n_features)
-            Ignored.
-        logits : ndarray of shape (n, E, C)
+        %(routed)s
 
         Returns
         -------
@@ -148,14 +147,13 @@ class VoteRouter(BaseRouter):
     def __init__(self, n_votes=1):
         self.n_votes = n_votes
 
+    @fill_doc
     def combine(self, X, logits):
         """Logarithm of the shares of votes.
 
         Parameters
         ----------
-        X : ndarray of shape (n, n_features)
-            Ignored.
-        logits : ndarray of shape (n, E, C)
+        %(routed)s
 
         Returns
         -------

@@ -18,34 +18,42 @@ _SMALLEST_SPREAD = 1e-6
 
 
 class GatedRouter(BasePulledRouter):
-    """Combine experts by static weights plus a gate for each expert and row.
+    r"""Combine experts by static weights plus a gate for each expert and row.
 
-    The weight of expert e for a row is that of :class:`StaticRouter` plus a gate g_e / s_e, where
-    s_e is the spread of the expert's logits and g_e is linear in the standardised confidence,
-    margin, entropy and agreement with the mean of expert e and in the leading principal components
-    of the columns. Weights may become negative, since an expert that is reliably wrong is also
-    informative. Fitting starts from gates of zero and minimises cross-entropy plus ``strength``
-    times the mean over rows of the sum of g² over experts; the problem is convex.
+    The weight of expert e for a row x is :math:`a_e(x) = w_e + g_e(x) / s_e`, with the static
+    weight :math:`w_e` of :class:`StaticRouter` and the standard deviation :math:`s_e` of the
+    expert's logits. The gate :math:`g_e(x) = \gamma_e^T \phi_e(x)` is linear in features of the
+    row: four statistics of the expert, a constant, and the leading principal components of the
+    columns. The coefficients :math:`\gamma` minimise, over N rows with true classes :math:`y_i`,
+
+    .. math:: \frac1N \sum_i \left[ H(y_i, \mathrm{softmax}(\sum_e a_e(x_i) z_e(x_i)))
+              + \kappa \sum_e g_e(x_i)^2 \right],
+
+    where H is cross-entropy, :math:`z_e` the held-out logits of expert e, and :math:`\kappa` is
+    ``strength``. Weights may become negative, since an expert that is reliably wrong is also
+    informative.
 
     Parameters
     ----------
     strength : float, default=1.0
-        Strength of the penalty on the gates.
+        Strength :math:`\kappa` of the penalty on the gates. The larger, the nearer the weights are
+        to the static ones.
     prior : float, default=3.0
         Strength of the penalty on the static weights; see :class:`StaticRouter`.
 
     Attributes
     ----------
     static_ : StaticRouter
-        The static weights.
-    gates_ : ndarray of shape (E, 5 + n_components)
-        Coefficients of the statistics, a constant and the components.
+        The fitted router of the static weights w.
+    gates_ : ndarray of shape (E, 5 + n_components), float64
+        Coefficients :math:`\gamma` of the four statistics, the constant and the components.
     features_ : callable
-        Computes the features of the gates from X and logits, of shape (n, E, 5 + n_components).
+        Computes the features :math:`\phi` of shape (n, E, 5 + n_components) from X and logits.
     spread_ : ndarray of shape (E,)
-        Standard deviation over classes of each expert's logits, by which g is divided.
+        Standard deviation s of each expert's logits over classes, in the mean over rows.
     range_ : (ndarray of shape (E,), ndarray of shape (E,))
-        The smallest and the largest g of the training rows, to which g is clipped.
+        The smallest and the largest g of the training rows. Those of new rows are clipped to this
+        range.
     n_iter_ : int
         Iterations of L-BFGS.
 
@@ -54,11 +62,35 @@ class GatedRouter(BasePulledRouter):
     StaticRouter : Without gates.
     ShrunkRouter : Chooses between the two.
 
+    Notes
+    -----
+    Not from the paper, whose router is :class:`NeuralLogitController`. Weights that are linear in
+    features of a row are those of feature-weighted linear stacking [1]_; here with cross-entropy,
+    static weights that are fitted first, and a penalty on the gates.
+
+    The statistics of an expert are the largest probability, the difference of the two largest, the
+    entropy divided by log C, and the sum over classes of its probability times the mean probability
+    of all experts. They are standardised. There are up to 16 components, scaled to unit variance.
+    The problem is convex and solved by L-BFGS, from gates of zero. With ``sample_weight``, rows
+    count by their weights, and N is the sum of these. With more than 32 classes, the cross-entropy
+    of a row, and s, count the true class and the 31 others that any expert favours most.
+
+    References
+    ----------
+    .. [1] Sill, Takacs, Mackey and Lin, "Feature-Weighted Linear Stacking", 2009.
+       https://arxiv.org/abs/0911.0460
+
     Examples
     --------
+    >>> from sklearn.datasets import load_iris
     >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, GatedRouter
-    >>> AdaptiveBackboneEnsemble("zoo", router=GatedRouter(strength=0.1)).router.strength
-    0.1
+    >>> X, y = load_iris(return_X_y=True)
+    >>> blocks = [("sepal", slice(0, 2)), ("petal", slice(2, 4))]
+    >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", router=GatedRouter(strength=0.1))
+    >>> clf.fit(X, y).routing_weights(X[::50]).round(1) + 0  # of sepal and of petal
+    array([[ 0. ,  1.2],
+           [-0.3,  1.2],
+           [ 0. ,  1.2]])
     """
 
     _parameter_constraints: dict = {
@@ -156,7 +188,7 @@ def expert_statistics(logits):
     Parameters
     ----------
     logits : ndarray of shape (n, E, C)
-        Calibrated.
+        Logits, divided by temperatures.
 
     Returns
     -------

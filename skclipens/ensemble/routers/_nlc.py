@@ -60,12 +60,14 @@ class NeuralLogitController(BaseRouter):
 
     Attributes
     ----------
-    coefs_ : list of ndarray
-        Weights and intercepts of the hidden and of the last layer.
+    coefs_ : list of four ndarray, dtype of X
+        Weights of the hidden layer, of shape (hidden_dim, n_features), and its intercepts, of shape
+        (hidden_dim,); weights of the last layer, of shape (E, hidden_dim), and its intercepts, of
+        shape (E,).
     loss_curve_ : list of float
         Mean training loss of each step or epoch.
     n_iter_ : int
-        Number of these.
+        Number of steps or epochs.
 
     See Also
     --------

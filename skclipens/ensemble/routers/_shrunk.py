@@ -7,6 +7,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.utils import check_random_state
 
+from ..._utils._docstrings import fill_doc
 from ..._utils._folds import held_out_rows
 from ..._utils._linalg import some_of, total_weight
 from ..._utils._sklearn import InOrder, Interval
@@ -19,12 +20,17 @@ _MAX_ROWS_TO_CHOOSE = 500
 
 
 class ShrunkRouter(BaseRouter):
-    """Combine experts by static weights, plus gates if these lower the cross-validated log-loss.
+    r"""Combine experts by static weights, plus gates if these lower the cross-validated log-loss.
 
-    Chooses between a :class:`StaticRouter` and :class:`GatedRouter` of several strengths by
-    cross-validated log-loss on the given logits. The strengths are tried in decreasing order for
-    as long as the loss falls. Gates are used only if they lower the loss by more than twice its
-    standard error and do not lower the cross-validated accuracy.
+    Chooses between a :class:`StaticRouter` and a :class:`GatedRouter` by cross-validation on the
+    held-out logits. The strengths of the gated router are tried in decreasing order, as long as the
+    log-loss falls. Let :math:`d_i` be how much lower the log-loss of row i is with gates than with
+    static weights. Gates are used if
+
+    .. math:: \bar d > 2 \sqrt{\tfrac1N \sum_i (d_i - \bar d)^2} \, / \sqrt N,
+
+    which is a gain of more than twice its standard error, and if they do not lower the accuracy. Of
+    several strengths for which this holds, the smallest that was tried is taken.
 
     In an ensemble, gates are tried only if no expert learns from rows, as with zero-shot and frozen
     heads. The held-out logits of heads that learn come from copies that were fitted on fewer rows,
@@ -40,7 +46,8 @@ class ShrunkRouter(BaseRouter):
         Number of folds. Gates are not tried on fewer than twice as many rows, nor on fewer than
         three rows per class.
     random_state : int, RandomState instance or None, default=None
-        Controls the folds, and the sample of 500 rows that is used if there are more.
+        Controls the folds. If there are more than 500 rows, it also draws 500 on which the routers
+        are compared.
 
     Attributes
     ----------
@@ -54,11 +61,24 @@ class ShrunkRouter(BaseRouter):
     StaticRouter : One weight per expert.
     GatedRouter : Weights for each row.
 
+    Notes
+    -----
+    Not from the paper, whose router is :class:`NeuralLogitController`. The chosen router is fitted
+    again on all rows; its objective is that of :class:`StaticRouter` or :class:`GatedRouter`.
+
     Examples
     --------
+    Linear heads learn from rows, so the weights are static:
+
+    >>> from sklearn.datasets import load_iris
     >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, ShrunkRouter
-    >>> AdaptiveBackboneEnsemble("zoo", router=ShrunkRouter(n_folds=10)).router.n_folds
-    10
+    >>> X, y = load_iris(return_X_y=True)
+    >>> blocks = [("sepal", slice(0, 2)), ("petal", slice(2, 4))]
+    >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", router=ShrunkRouter()).fit(X, y)
+    >>> clf.router_.chosen_
+    StaticRouter()
+    >>> clf.routing_weights(X[:1]).round(1)  # of sepal and of petal
+    array([[0. , 1.2]])
     """
 
     _parameter_constraints: dict = {
@@ -78,24 +98,18 @@ class ShrunkRouter(BaseRouter):
 
     __metadata_request__fit = {"groups": True}
 
+    @fill_doc
     def fit(self, X, logits, y, sample_weight=None, groups=None, learned=None, prior_weights=None):
-        """Choose how far gates are opened, and fit them.
+        """Choose a router, and fit it to held-out logits.
 
         Parameters
         ----------
-        X : ndarray of shape (n, n_features)
-        logits : ndarray of shape (n, E, C)
-            Calibrated.
-        y : ndarray of shape (n,), int
-            Positions of the true classes.
-        sample_weight : ndarray of shape (n,), default=None
-            Weights of the rows.
+        %(to_route)s
         groups : ndarray of shape (n,), default=None
             Rows of a group, such as pictures of one object, are never on both sides of a fold.
         learned : ndarray of shape (E,), bool, default=None
-            Which experts learn from rows; gates stay shut where one does. None: none of them.
-        prior_weights : ndarray of shape (E,), default=None
-            As in :class:`StaticRouter`.
+            Which experts learn from rows. If any does, gates are not tried. None: no expert does.
+        %(prior_weights)s
 
         Returns
         -------

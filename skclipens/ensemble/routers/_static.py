@@ -5,6 +5,7 @@ from numbers import Real
 import numpy as np
 from scipy.optimize import minimize
 
+from ..._utils._docstrings import fill_doc
 from ..._utils._linalg import total_weight
 from ..._utils._sklearn import Interval
 from ...heads._losses import cross_entropy
@@ -19,20 +20,14 @@ _SMALLEST_WEIGHT = 0.01
 class BasePulledRouter(BaseRouter):
     """A router whose weights are pulled to some that are known before there are rows."""
 
+    @fill_doc
     def fit(self, X, logits, y, sample_weight=None, prior_weights=None):
-        """Learn from logits of rows that the experts have not seen.
+        """Fit to held-out logits: those of rows that the experts were not fitted on.
 
         Parameters
         ----------
-        X : ndarray of shape (n, n_features)
-        logits : ndarray of shape (n, E, C)
-            Calibrated.
-        y : ndarray of shape (n,), int
-            Positions of the true classes.
-        sample_weight : ndarray of shape (n,), default=None
-            Weights of the rows.
-        prior_weights : ndarray of shape (E,), default=None
-            What the weights of experts are pulled to. None: 1 / E.
+        %(to_route)s
+        %(prior_weights)s
 
         Returns
         -------
@@ -43,35 +38,60 @@ class BasePulledRouter(BaseRouter):
 
 
 class StaticRouter(BasePulledRouter):
-    """Combine experts by one weight each, the same for all rows.
+    r"""Combine experts by one weight each, the same for all rows.
 
-    The weights are at least 0.01 / E and minimise the cross-entropy of the combined logits. With
-    few rows, a quadratic penalty keeps them near 1 / E, the logit average; with many rows, an
-    expert that adds nothing gets almost no weight. The problem is convex. An ensemble on pictures
-    and other columns passes ``prior_weights`` instead of 1 / E, so that the many heads on pictures
-    do not outvote the one on the other columns.
+    The weights of E experts minimise, over N rows with the true classes :math:`y_i`,
+
+    .. math:: \frac1N \sum_i H(y_i, \mathrm{softmax}(\sum_e w_e z_e(x_i)))
+              + \frac{\lambda E}{N} \sum_e (w_e - p_e)^2
+              \quad \text{with } w_e \ge 0.01 / E,
+
+    where H is cross-entropy, :math:`z_e` the held-out logits of expert e, :math:`\lambda` is
+    ``prior`` and :math:`p_e` is 1 / E. With few rows, the penalty keeps the weights near 1 / E, the
+    logit average. With many rows, an expert that adds nothing gets almost no weight.
 
     Parameters
     ----------
     prior : float, default=3.0
-        Strength of the penalty, in rows.
+        Strength :math:`\lambda` of the penalty. 0 is no penalty.
 
     Attributes
     ----------
-    weights_ : ndarray of shape (E,)
+    weights_ : ndarray of shape (E,), float64
+        Weight of each expert's logits.
     n_iter_ : int
         Iterations of L-BFGS.
 
     See Also
     --------
     ShrunkRouter : With gates, where these pay.
-    SuperLearnerRouter : Without a prior.
+    SuperLearnerRouter : Without a penalty.
+
+    Notes
+    -----
+    Not from the paper, whose router is :class:`NeuralLogitController`. It is stacking [1]_ with one
+    weight per expert, cross-entropy and a penalty. The problem is convex and solved by L-BFGS. With
+    ``sample_weight``, rows count by their weights, and N is the sum of these. With more than 32
+    classes, the cross-entropy of a row counts the true class and the 31 others that any expert
+    favours most.
+
+    An ensemble on pictures and other columns passes other :math:`p_e` to ``fit``: one half of the
+    sum is shared by all experts, the other half by the kinds of columns. So the many heads on
+    pictures do not outvote the one on the other columns.
+
+    References
+    ----------
+    .. [1] Wolpert, "Stacked Generalization", Neural Networks 5, 1992.
 
     Examples
     --------
+    >>> from sklearn.datasets import load_iris
     >>> from skclipens.ensemble import AdaptiveBackboneEnsemble, StaticRouter
-    >>> AdaptiveBackboneEnsemble("zoo", router=StaticRouter(prior=2.0)).router.prior
-    2.0
+    >>> X, y = load_iris(return_X_y=True)
+    >>> blocks = [("sepal", slice(0, 2)), ("petal", slice(2, 4))]
+    >>> clf = AdaptiveBackboneEnsemble(blocks, head="linear", router=StaticRouter(prior=3.0))
+    >>> clf.fit(X, y).router_.weights_.round(1)  # of sepal and of petal
+    array([0. , 1.2])
     """
 
     _parameter_constraints: dict = {"prior": [Interval(Real, 0, None, closed="left")]}

@@ -72,14 +72,13 @@ class SuperLearnerRouter(BaseRouter):
     def _weights(self, X, logits):
         return self.weights_
 
+    @fill_doc
     def combine(self, X, logits):
         """Logarithm of the weighted mean of probabilities, or the weighted sum of logits.
 
         Parameters
         ----------
-        X : ndarray of shape (n, n_features)
-            Ignored.
-        logits : ndarray of shape (n, E, C)
+        %(routed)s
 
         Returns
         -------

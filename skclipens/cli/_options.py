@@ -1,0 +1,139 @@
+"""Options and arguments of the commands."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import click
+from PIL import Image
+
+_QUOTED = re.compile(r"^(['\"])(.*)\1$")
+_OF_PYTHON = re.compile(r"\[.*\]|\{.*\}|\(\s*['\"].*\)", re.DOTALL)  # a list, as it writes one
+
+
+def split_at_commas(ctx, param, value):
+    """Parts between commas, without the quotes around them."""
+    if value is None:
+        return None
+    parts = [_QUOTED.sub(r"\2", part.strip()) for part in value.split(",") if part.strip()]
+    if not parts:
+        raise click.BadParameter(f"names nothing: {value!r}.")
+    return parts
+
+
+def split_names(ctx, param, value):
+    """Names between commas. What is written otherwise would become other names."""
+    if os.path.isfile(value):
+        raise click.BadParameter(
+            f"{value!r} is a file: write the names that are in it, with commas between them. A "
+            f'shell does so where there is one in each line: "$(paste -sd, {value})".'
+        )
+    text = value.strip()
+    parts = [part.strip() for part in text.split(",")]
+    if _OF_PYTHON.fullmatch(text) or any(sign in part for part in parts for sign in ";\n"):
+        names = [name.strip() for name in re.split(r"[,;\n]", text.strip("[]{}() "))]
+        meant = ",".join(_QUOTED.sub(r"\2", name) for name in names if name)
+        raise click.BadParameter(
+            f"commas separate names, and nothing is around them; write {meant!r}."
+        )
+    return split_at_commas(ctx, param, value)
+
+
+def _in_a_folder(ctx, param, value):
+    """Find out before the work, not after it, that its result cannot be written."""
+    if value and not Path(value).absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {str(Path(value).parent)!r}.")
+    return value
+
+
+def _limit_pixels(ctx, param, value):
+    Image.MAX_IMAGE_PIXELS = value
+
+
+def _options(*options):
+    """A decorator that adds several options, in their order."""
+
+    def add(command):
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+BACKBONES = click.option(
+    "--backbones",
+    callback=split_at_commas,
+    default="zoo",
+    show_default=True,
+    metavar="A,B,...",
+    help="Models, such as ViT-B-32,RN50. zoo: those that come with the package.",
+)
+
+
+def _how(device):
+    """Options of how images are embedded, and the default of their device in words."""
+    return _options(
+        click.option(
+            "--cache", metavar="DIR", help="Store embeddings there, and reuse those stored."
+        ),
+        click.option("--device", help=f"cpu, cuda, cuda:1 or mps. Default: {device}."),
+        click.option("--quiet", is_flag=True, help="Show no progress."),
+        click.option(
+            "--max-pixels",
+            type=click.IntRange(1),
+            default=Image.MAX_IMAGE_PIXELS,
+            show_default=True,
+            callback=_limit_pixels,
+            expose_value=False,
+            help="Refuse images with more pixels, which take much memory.",
+        ),
+    )
+
+
+HOW = _how("a GPU if there is one")
+HOW_OF_MODEL = _how("that of MODEL, or a GPU if there is one")
+COLUMNS = _options(
+    BACKBONES,
+    click.option(
+        "--views",
+        type=click.Choice(["mirror", "crops", "both"]),
+        help="Embed several views of each image: its mirror image, crops of it, or both.",
+    ),
+)
+
+
+def features_option(default):
+    """An option whose default depends on the command. Names of classes need projected features."""
+    return click.option(
+        "--features",
+        type=click.Choice(["projected", "pooled", "both"]),
+        help=f"What to take from the image towers. Default: {default}.",
+    )
+
+
+def output_option(text, **options):
+    """An option for the file to write, which says before the work that there is no place for it."""
+    return click.option("-o", "--output", callback=_in_a_folder, help=text, **options)
+
+
+OUTPUT = output_option("A .csv or .parquet file. Otherwise CSV goes to the screen.", metavar="OUT")
+PICTURES = click.argument("pictures", nargs=-1, required=True, metavar="DIR|TABLE|FILES")
+LABELLED = click.argument("pictures", metavar="DIR|TABLE")
+CLASS_NAMES = click.option(
+    "--class-names",
+    metavar="TABLE",
+    help='Names of the classes, if labels are codes: a table with the columns "label" and "name".',
+)
+RAW_NAMES = click.option(
+    "--raw-names",
+    is_flag=True,
+    help='Use names of folders as they are. Otherwise "laptop_computer" is "laptop computer".',
+)
+
+
+def given_options(quiet, **options):
+    """Options that were given, as parameters of the library."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return {**given, "verbose": not quiet and sys.stderr.isatty(), "on_error": "nan"}
