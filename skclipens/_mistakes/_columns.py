@@ -15,6 +15,7 @@ _NEARLY_ALL, _ALL_OF_TWO = 0.99, 0.9999  # of a variance
 _STEP_TOLERANCE = 1e-2  # of a step between rows
 _FEWEST = 20  # rows, of which all steps are not equal by luck
 _EXPECTED_TIES = 5  # pairs of rows with the same whole number, if these were drawn at random
+_N_RANGES, _FEWEST_VALUES = 3, 5  # how far, of as many values, one lies that stands for a gap
 ENOUGH_LOSS = 100  # of guessing, summed over the rows: what is judged by fewer may be luck
 # As BlockPCA, scikit-learn's own reductions and UMAP name columns.
 _REDUCTIONS = """
@@ -47,7 +48,8 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     Warns
     -----
     SuspectedMistakeWarning
-        If all rows of a block are the same; if a column is an index, or has nearly all of the
+        If all rows of a block are the same; if a column is an index, or has one value far from all
+        others in several rows, or has nearly all of the
         variance that a head gets to see; or if embeddings that are compared with texts are a place
         off, or were centred or scaled. Names the blocks, or the column.
     """
@@ -61,6 +63,7 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
         )
     warn_of_places(blocks, X)
     _warn_of_constant_blocks(blocks, X)
+    _warn_of_placeholders(blocks, X, names)
     warn_of_rescaled_blocks(compared_with_texts, X)
     _warn_of_dominant_column(read_as_scaled, X, names, index)
 
@@ -109,6 +112,37 @@ def _warn_of_constant_blocks(blocks, X):
             f"All rows of X are the same in {listed(constant)}, which so says nothing of the "
             "classes. Look at what made these columns."
         )
+
+
+def _warn_of_placeholders(blocks, X, names):
+    """Warn of a value of several rows that is far from all others: it may stand for a gap."""
+    X = subsample(X)
+    others = [block.columns for block in blocks if block.backbone is None]
+    for columns in others if len(X) >= _FEWEST else ():
+        if len(columns) >= NARROWEST:  # which may be embeddings
+            continue
+        for column, values in zip(columns, take_columns(X, columns).T, strict=True):
+            value = _placeholder(values)
+            if value is not None:
+                share = np.mean(values == value)
+                warn(
+                    f"{_called(column, names)} is {value:.4g} in {share:.1%} of the rows, far "
+                    "from all other values. If this stands for a missing value, such as -999, fill "
+                    "it with the median, for instance, and scale the column after that."
+                )
+                return
+
+
+def _placeholder(values):
+    """The lowest or largest value, if it is there several times and far from all others."""
+    found, counts = np.unique(values, return_counts=True)
+    if len(found) <= _FEWEST_VALUES:
+        return None
+    steps = np.diff(found)
+    for end, step, others in ((0, steps[0], steps[1:]), (-1, steps[-1], steps[:-1])):
+        if counts[end] > 1 and step > _N_RANGES * others.sum():
+            return found[end]
+    return None
 
 
 def _warn_of_dominant_column(read_as_scaled, X, names, index):
