@@ -22,14 +22,15 @@ def warn(message, category=SuspectedMistakeWarning, *, doubt=None):
 
     Parameters
     ----------
-    message : str
+    message : str or Warning
     category : type
+        Of a message that is a str.
     doubt : str or None
         By what :func:`each_warning_once` knows it again. None: by the message, without numbers.
     """
     said = _said.get()
     if said is not None:
-        doubt = doubt or _NAME_OR_NUMBER.sub(lambda found: found[1] or "", message), category
+        doubt = doubt or _NAME_OR_NUMBER.sub(lambda found: found[1] or "", str(message)), category
         if doubt in said:
             return
         said.add(doubt)
