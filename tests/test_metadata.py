@@ -224,6 +224,22 @@ def test_one_class_of_weight_is_a_clear_error(iris):
         make().fit(*iris, sample_weight=(iris[1] == 1).astype(float))
 
 
+@pytest.mark.parametrize(
+    "clf, weights",
+    [
+        (make(class_weight={0: 0, 1: 0, 2: 0}), None),
+        (make(class_weight={0: 0, 1: 1, 2: 1}), [1] * 20 + [0] * 40),
+        (make(unlabeled="use"), [0] * 50 + [1] * 10),
+    ],
+)
+def test_classes_and_rows_that_leave_no_weight_are_clear_errors(clf, weights, iris):
+    X, y = iris[0], np.repeat([0, 1, 2, -1], [20, 20, 10, 10])
+    if clf.unlabeled == "error":
+        y = np.repeat([0, 1, 2], 20)
+    with pytest.raises(ValueError, match="No row with a label has a weight above zero"):
+        clf.fit(X, y, sample_weight=weights)
+
+
 def test_a_class_without_weight_is_named(iris):
     X, y = iris
     for estimator in (make(), BackboneSelector(make().blocks)):

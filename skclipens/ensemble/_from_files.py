@@ -19,7 +19,7 @@ from ._heads import HEADS
 from ._held_out import HeldOut
 from ._plan import make_plan, needs_judges, warn_of_doubts
 from ._routing import combine_experts
-from ._rows import checked_metadata, forget_rows
+from ._rows import forget_rows, with_class_weights
 from ._suspect_rows import warn_of_weights
 
 
@@ -92,8 +92,9 @@ class FitFrom:
         table = PartedTable(folder, backbones)
         warn_of_classes(column_of_labels(y))
         rows = RowsOfFiles(table, y, sample_weight, ignore_unlabeled=self.unlabeled == "ignore")
-        labels, weights = rows.classes[rows.targets], rows.sample_weight
-        metadata = checked_metadata(self, np.empty((len(labels), 0)), labels, weights, None)
+        labels = rows.classes[rows.targets]
+        metadata = {"sample_weight": rows.sample_weight, "groups": None}
+        metadata = with_class_weights(self, np.empty((len(labels), 0)), labels, metadata)
         warn_of_weights(metadata["sample_weight"])
         if metadata["sample_weight"] is not None:
             rows.weigh(metadata["sample_weight"])

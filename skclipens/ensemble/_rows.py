@@ -47,7 +47,7 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
         if not hasattr(cv, "split"):
             cv = folds_of_some(cv, labeled, X, labeled, metadata["groups"])
         X, metadata = X[labeled], rows_of(metadata, labeled)
-    metadata = checked_metadata(ensemble, X, y, **metadata)
+    metadata = with_class_weights(ensemble, X, y, metadata)
     warn_of_weights(metadata["sample_weight"])
     rows = Rows(X, y, metadata, cv, places_of(labeled)).with_weight()
     names = getattr(ensemble, "feature_names_in_", None)
@@ -65,14 +65,36 @@ def _check_rows(ensemble, X, y):
     return X, y, np.ones(len(y), bool)
 
 
-def checked_metadata(ensemble, X, y, sample_weight, groups):
-    """Metadata of labelled rows; weights times those of the classes."""
-    ensemble._route_metadata(sample_weight=sample_weight, groups=groups)
-    metadata = check_metadata(X, y, sample_weight, groups)
+def with_class_weights(ensemble, X, y, metadata):
+    """Metadata of labelled rows, of which weights are multiplied by those of the classes.
+
+    Parameters
+    ----------
+    ensemble : AdaptiveBackboneEnsemble
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+    metadata : dict
+        As :func:`check_metadata` gives it, of these rows or of more.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        If fewer than two classes have a row with a weight above zero.
+    """
+    ensemble._route_metadata(**metadata)
     weights = metadata["sample_weight"]
     if ensemble.class_weight is not None:
         of_classes = class_weights(ensemble.class_weight, y, weights).astype(X.dtype)
         weights = of_classes if weights is None else weights * of_classes
+    if weights is not None and not weights.any():
+        raise ValueError(
+            "No row with a label has a weight above zero, by sample_weight and class_weight; rows "
+            "of two classes need one."
+        )
     check_at_least_two(np.unique(y if weights is None else y[weights > 0]))
     return {**metadata, "sample_weight": weights}
 
