@@ -331,7 +331,7 @@ def test_weights(digits):
     light.fit(X[rows], some, sample_weight=np.where(labeled, 1.0, 0.1))
     assert light.unlabeled_.n_rows == whole.unlabeled_.n_rows
     assert not np.allclose(light.decision_function(X[new]), whole.decision_function(X[new]))
-    with pytest.raises(ValueError, match="zero for all rows"):
+    with pytest.raises(ValueError, match="No row with a label has a weight above zero"):
         make().fit(X[rows], some, sample_weight=1 - weights)
 
 

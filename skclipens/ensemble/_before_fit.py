@@ -5,7 +5,13 @@ from sklearn.base import clone
 
 from .._utils._folds import few_shot_folds
 from .._utils._metadata import check_metadata, rows_of
-from .._utils._validation import check_labels, column_of_labels, labels_of, unlabeled_rows
+from .._utils._validation import (
+    check_labels,
+    column_of_labels,
+    labels_of,
+    refuse_unlabeled,
+    unlabeled_rows,
+)
 from ..backbones._prompts import check_templates
 from ..heads._text_head import BaseTextHead, names_of_classes
 from ._heads import named_heads
@@ -24,7 +30,8 @@ def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None
     draft, y = labelled_by_names(ensemble) if y is None else (clone(ensemble), column_of_labels(y))
     rows = np.empty((len(y), 0), np.float32)
     if ensemble.unlabeled == "error":
-        check_labels(y, option="unlabeled")
+        refuse_unlabeled(y, "unlabeled")
+        check_labels(y)
     metadata = check_metadata(rows, y, sample_weight, groups)
     if ensemble.unlabeled != "error":
         labeled = ~unlabeled_rows(y)

@@ -6,11 +6,10 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import clone
 
-from .._utils._class_texts import warn_of_classes
 from .._utils._linalg import one_blas_thread
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
-from .._utils._validation import column_of_labels, few_rows_per_class
+from .._utils._validation import few_rows_per_class
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
 from ..heads._from_files import RowsOfFiles, Wanted
@@ -19,7 +18,7 @@ from ._heads import HEADS
 from ._held_out import HeldOut
 from ._plan import make_plan, needs_judges, warn_of_doubts
 from ._routing import combine_experts
-from ._rows import forget_rows, with_class_weights
+from ._rows import forget_rows, labeled_rows, with_class_weights
 from ._suspect_rows import warn_of_weights
 
 
@@ -90,7 +89,7 @@ class FitFrom:
         """
         self._refuse_what_needs_all_rows()
         table = PartedTable(folder, backbones)
-        warn_of_classes(column_of_labels(y))
+        labeled_rows(self, y)
         rows = RowsOfFiles(table, y, sample_weight, ignore_unlabeled=self.unlabeled == "ignore")
         labels = rows.classes[rows.targets]
         metadata = {"sample_weight": rows.sample_weight, "groups": None}

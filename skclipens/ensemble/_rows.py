@@ -4,6 +4,7 @@ from numbers import Real
 
 import numpy as np
 
+from .._utils._class_texts import warn_of_classes
 from .._utils._copies import groups_of_pictures
 from .._utils._folds import folds_of_some
 from .._utils._given import index_of, warn_of_other_order
@@ -11,7 +12,14 @@ from .._utils._linalg import places_of, some_of
 from .._utils._metadata import check_metadata, class_weights, rows_of
 from .._utils._rows import Rows
 from .._utils._text_order import warn_of_text_order
-from .._utils._validation import check_at_least_two, check_partly_labeled, check_table
+from .._utils._validation import (
+    check_at_least_two,
+    check_partly_labeled,
+    check_table,
+    column_of_labels,
+    refuse_unlabeled,
+    unlabeled_rows,
+)
 from ._blocks import columns_of_backbones
 from ._index_order import warn_of_shuffled_index
 from ._plan import takes_weights
@@ -57,12 +65,40 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     return _without_copies(ensemble, rows, columns), unlabeled
 
 
+def labeled_rows(ensemble, y):
+    """Which rows have a label; doubts classes that may stand for none.
+
+    Parameters
+    ----------
+    ensemble : AdaptiveBackboneEnsemble
+    y : array-like of shape (n,)
+
+    Returns
+    -------
+    ndarray of shape (n,), bool
+
+    Raises
+    ------
+    ValueError
+        If a row has none, and ``unlabeled="error"``.
+    """
+    if ensemble.unlabeled == "error":
+        refuse_unlabeled(y, "unlabeled")
+        warn_of_classes(column_of_labels(y))
+        return np.ones(len(y), bool)
+    y = column_of_labels(y)
+    labeled = ~unlabeled_rows(y)
+    option = f"unlabeled={ensemble.unlabeled!r}"
+    warn_of_classes(y, none_missing=option if labeled.all() else None)
+    return labeled
+
+
 def _check_rows(ensemble, X, y):
     """All rows, the labels of those that have one, and which these are."""
-    if ensemble.unlabeled != "error":
-        return check_partly_labeled(ensemble, X, y)
-    X, y = check_table(ensemble, X, y, option="unlabeled")
-    return X, y, np.ones(len(y), bool)
+    labeled = labeled_rows(ensemble, y)
+    if ensemble.unlabeled == "error":
+        return *check_table(ensemble, X, y), labeled
+    return *check_partly_labeled(ensemble, X, y, labeled), labeled
 
 
 def with_class_weights(ensemble, X, y, metadata):
