@@ -34,7 +34,7 @@ def few_rows_per_class():
     return silent("The number of unique classes is greater")
 
 
-def check_table(estimator, X, y, *, any_scale=False, reset=True):
+def check_table(estimator, X, y, *, any_scale=False, reset=True, **given):
     """Check a table and its labels as ``fit`` gets them.
 
     Parameters
@@ -47,6 +47,8 @@ def check_table(estimator, X, y, *, any_scale=False, reset=True):
         Whether rows are scaled anyway, so that their range does not matter.
     reset : bool
         Whether the columns are set, or X must have those that were set.
+    **given : array-like of shape (n,) or None
+        What else is given for each row; see :func:`warn_of_other_order`.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def check_table(estimator, X, y, *, any_scale=False, reset=True):
     """
     if y is not None:
         refuse_unlabeled(y)
-    X, y = _checked_with_labels(estimator, X, y, reset=reset)
+    X, y = _checked_with_labels(estimator, X, y, reset=reset, **given)
     check_array(y, ensure_2d=False, dtype=None, input_name="y")
     _check_classes(y)
     if not any_scale:
@@ -69,7 +71,7 @@ def check_table(estimator, X, y, *, any_scale=False, reset=True):
     return X, y
 
 
-def check_partly_labeled(estimator, X, y, labeled):
+def check_partly_labeled(estimator, X, y, labeled, **given):
     """Check a table of which some rows have no label.
 
     Parameters
@@ -80,6 +82,8 @@ def check_partly_labeled(estimator, X, y, labeled):
     y : array-like of shape (n,)
     labeled : ndarray of shape (n,), bool
         Which rows have one.
+    **given : array-like of shape (n,) or None
+        As of :func:`check_table`.
 
     Returns
     -------
@@ -91,7 +95,7 @@ def check_partly_labeled(estimator, X, y, labeled):
     ValueError
         If X is no table of numbers, or rows of fewer than two classes have a label.
     """
-    X, y = _checked_with_labels(estimator, X, y, reset=True)
+    X, y = _checked_with_labels(estimator, X, y, reset=True, **given)
     y = labels_of(y, labeled)
     check_labels(y)
     check_range(X, getattr(estimator, "feature_names_in_", None))
@@ -118,10 +122,10 @@ def check_rows(estimator, X, *, reset=False, **options):
     return _checked(estimator, X, reset=reset, **options)
 
 
-def _checked_with_labels(estimator, X, y, *, reset):
+def _checked_with_labels(estimator, X, y, *, reset, **given):
     if y is None:  # scikit-learn's own error
         validate_data(estimator, X, y, reset=reset, skip_check_array=True)
-    warn_of_other_order(X, y=y)
+    warn_of_other_order(X, y=y, **given)
     X = _checked(estimator, X, reset=reset)
     y = column_of_labels(y, warn=True)
     check_consistent_length(X, y)

@@ -10,7 +10,6 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds
-from .._utils._given import warn_of_other_order
 from .._utils._messages import listed
 from .._utils._metadata import check_metadata, metadata_for
 from .._utils._progress import progress
@@ -196,8 +195,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
             If the blocks do not fit X, a cost is not known, no block is within the budget,
             fewer than two classes have two rows, no fold can be scored, or a score is NaN.
         """
-        warn_of_other_order(X, sample_weight=sample_weight, groups=groups)
-        X, y = check_table(self, X, y)
+        X, y = check_table(self, X, y, sample_weight=sample_weight, groups=groups)
         metadata = check_metadata(X, y, sample_weight, groups)
         blocks = blocks_of(self, "is all that can be chosen")
         costs = block_costs(self.cost, cost_names(blocks))

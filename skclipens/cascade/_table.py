@@ -6,7 +6,6 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._folds import few_shot_folds, held_out_rows
-from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
 from .._utils._progress import in_parallel, progress
@@ -187,8 +186,7 @@ class CascadeEnsemble(BaseCascade):
             If blocks do not fit X, a cost is not known, `max_cost` is less than that of the first
             block, or thresholds are to be chosen and no class has two rows.
         """
-        warn_of_other_order(X, sample_weight=sample_weight, groups=groups)
-        X, y = check_table(self, X, y)
+        X, y = check_table(self, X, y, sample_weight=sample_weight, groups=groups)
         metadata = check_metadata(X, y, sample_weight, groups)
         X, y, metadata, cv, _ = rows_given(X, y, metadata, self.cv).with_weight()
         check_at_least_two(np.unique(y))

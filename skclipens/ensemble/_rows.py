@@ -7,7 +7,7 @@ import numpy as np
 from .._utils._class_texts import warn_of_classes
 from .._utils._copies import groups_of_pictures
 from .._utils._folds import folds_of_some
-from .._utils._given import index_of, warn_of_other_order
+from .._utils._given import index_of
 from .._utils._linalg import places_of, some_of
 from .._utils._metadata import check_metadata, class_weights, rows_of
 from .._utils._rows import Rows
@@ -42,10 +42,9 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     unlabeled : tuple of ndarray and (ndarray or None)
         The rows without a label, and their weights.
     """
-    warn_of_other_order(X, y=y, sample_weight=sample_weight, groups=groups)
     index = index_of(X)
     warn_of_text_order(index, y)
-    X, y, labeled = _check_rows(ensemble, X, y)
+    X, y, labeled = _check_rows(ensemble, X, y, sample_weight=sample_weight, groups=groups)
     if labeled.all():
         warn_of_shuffled_index(index, X, y)
     metadata = check_metadata(X, labeled, sample_weight, groups)
@@ -93,12 +92,12 @@ def labeled_rows(ensemble, y):
     return labeled
 
 
-def _check_rows(ensemble, X, y):
+def _check_rows(ensemble, X, y, **given):
     """All rows, the labels of those that have one, and which these are."""
     labeled = labeled_rows(ensemble, y)
     if ensemble.unlabeled == "error":
-        return *check_table(ensemble, X, y), labeled
-    return *check_partly_labeled(ensemble, X, y, labeled), labeled
+        return *check_table(ensemble, X, y, **given), labeled
+    return *check_partly_labeled(ensemble, X, y, labeled, **given), labeled
 
 
 def with_class_weights(ensemble, X, y, metadata):

@@ -132,8 +132,8 @@ class KernelHead(CrossFitTableHead):
     def _starts_from_prompts(self):
         return bool(self.text_heads_)
 
-    def _check_rows(self, X, y):
-        X, y = check_table(self, X, y)
+    def _check_rows(self, X, y, **given):
+        X, y = check_table(self, X, y, **given)
         return X, self._fit_text_heads(X, y)
 
     def _cross_fit(self, X, targets, weights, folds, groups):

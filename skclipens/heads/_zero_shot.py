@@ -90,7 +90,7 @@ class ZeroShotHead(BaseTextHead):
         SuspectedMistakeWarning
             If prompts would classify X far better were the names of the classes in another order.
         """
-        features, _ = self._fit_text(X, y)
+        features, _ = self._fit_text(X, y, sample_weight=sample_weight)
         check_weights(sample_weight, features)
         return self
 
