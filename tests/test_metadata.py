@@ -211,6 +211,8 @@ def test_weights_of_classes_multiply_those_of_rows(iris):
         (-np.ones(60), "Negative values"),
         (np.ones(3), "sample_weight.shape"),
         (np.full(60, np.nan), "contains NaN"),
+        ([None] * 60, "sample_weight has no weight for row 0, but None"),
+        ([1.0, None] * 30, "sample_weight has no weight for row 1"),
     ],
 )
 def test_weights_that_weigh_nothing_are_clear_errors(weights, message, iris):
