@@ -61,8 +61,8 @@ def _refuse_missing_weight(given):
     for row, weight in enumerate(given.tolist() if given.dtype == object else ()):
         if is_missing(weight):
             raise ValueError(
-                f"sample_weight has no weight for row {row}, but {weight!r}. Give a number for each "
-                "row; a row of weight zero is left out."
+                f"sample_weight has no weight for row {row}, but {weight!r}. Give a number for "
+                "each row; a row of weight zero is left out."
             )
 
 

@@ -177,7 +177,8 @@ class AdaptiveBackboneEnsemble(
         effect.
     unlabeled_ : UnlabeledCorrection or None
         The correction of the logits by unlabelled rows: a tuple of ``coef``, ``intercept``,
-        ``spread``, ``gain`` and ``n_rows``. None if there are none, or they were not used.
+        ``spread``, ``temperature``, ``gain`` and ``n_rows``. None if there are none, or they were
+        not used.
     n_features_in_ : int
         Number of columns.
     feature_names_in_ : ndarray of shape (n_features,)

@@ -245,6 +245,8 @@ def check_distinct(what, names):
 def positions(columns, n_features, feature_names, owner):
     """Integer positions of columns given by slice, positions, mask or names, in their order."""
     if isinstance(columns, slice):
+        if any(isinstance(end, str) for end in (columns.start, columns.stop)):
+            raise ValueError(f"{owner} is {columns}. Ends of a slice are positions, not names.")
         if columns.stop is not None and columns.stop > n_features:
             raise ValueError(f"{owner} ends at {columns.stop}, but X has {n_features} columns.")
     else:

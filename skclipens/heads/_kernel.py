@@ -192,8 +192,10 @@ class KernelHead(CrossFitTableHead):
     def _check_candidates(self):
         for name in ("betas", "noises"):
             values = list(getattr(self, name))
-            if not values or not all(isinstance(v, Real) and v > 0 for v in values):
-                raise ValueError(f"{name} are positive numbers, at least one; got {values!r}.")
+            if not values or not all(isinstance(v, Real) and 0 < v < np.inf for v in values):
+                raise ValueError(
+                    f"{name} are positive, finite numbers, at least one; got {values!r}."
+                )
 
     def _blocks(self, n_features):
         return [(None, slice(n_features))] if self.blocks is None else list(self.blocks)

@@ -1,12 +1,14 @@
 """Labels that are doubtful."""
 
+from numbers import Integral
+
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
 from sklearn.base import clone, is_classifier
 
 from .._utils._given import index_of
-from .._utils._sklearn import HasMethods, StrOptions, validate_params
+from .._utils._sklearn import HasMethods, Interval, StrOptions, validate_params
 from .._utils._validation import check_labels
 from ..embedding._gaps import readable
 from ._held_out import checked_labels, held_out_logits, refuse_frozen, without_embedder
@@ -18,6 +20,8 @@ _STARTS = (0.02, 0.2, 0.5)  # shares of wrong labels from which the fit begins
     {
         "estimator": [HasMethods(["fit"])],
         "method": [StrOptions({"noise", "confident-learning"})],
+        "cv": [Interval(Integral, 2, None, closed="left")],
+        "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,
 )

@@ -149,6 +149,8 @@ def _checked_names(baselines):
             f"KNeighborsClassifier()}}; got {type(baselines).__name__}."
         )
     for name, one in baselines.items():
+        if not isinstance(name, str):
+            raise TypeError(f"baselines: names are strings; got {name!r}, of {one!r}.")
         if name in (ENSEMBLE, LOGISTIC, PROMPTS, ORACLE) or name.endswith(_ALONE):
             raise ValueError(f"baselines: {name!r} is the name of another way. Rename it.")
         refuse_class(one, f"baselines[{name!r}]")
