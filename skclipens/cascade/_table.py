@@ -126,7 +126,6 @@ class CascadeEnsemble(BaseCascade):
     array([1., 1., 1.])
     """
 
-    _seen = ()  # see `see_blocks`
     _parameter_constraints: dict = {
         **BaseCascade._parameter_constraints,
         "blocks": [None, str, dict, InOrder()],

@@ -264,8 +264,8 @@ def _read_parts(table, parts, given):
                 X = check_rows(estimator, frame if some.all() else frame[some])
                 check_range(X, estimator.feature_names_in_)
             _add(sums, X, targets[some], weights[some].astype(X.dtype), folds[some])
-    names = np.concatenate(names) if names else None
-    return [one.sums for one in sums], np.concatenate(X_kept), np.concatenate(gaps), names
+    of_rows = (np.concatenate(of_parts) for of_parts in (X_kept, gaps, names))
+    return [one.sums for one in sums], *of_rows
 
 
 def _indices_of_names(**given):
