@@ -119,6 +119,11 @@ def places_of(some):
     return np.where(some, np.cumsum(some) - 1, -1)
 
 
+def positions_in(some, values):
+    """Positions of those of some that are among values, in ascending order."""
+    return np.flatnonzero(np.isin(some, values))
+
+
 def take_columns(X, columns):
     """Columns of X by their positions; a view where they follow each other."""
     first, last = columns[0], columns[-1]

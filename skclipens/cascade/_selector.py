@@ -9,7 +9,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._folds import CV_CONSTRAINTS, few_shot_folds
+from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, groups_of_class
 from .._utils._messages import listed
 from .._utils._metadata import check_metadata, metadata_for
 from .._utils._progress import progress
@@ -225,7 +225,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         rows, of_rows = np.arange(len(y)), None
         if groups is not None:
             if isinstance(cv, Integral):
-                n_groups = _groups_of_class(y, groups)
+                n_groups = groups_of_class(y, groups)
                 rows = np.flatnonzero(n_groups > 1)
                 cv = min(cv, n_groups[rows].min(initial=cv))
             of_rows = groups[rows]
@@ -303,9 +303,3 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
-
-
-def _groups_of_class(y, groups):
-    """For each row, how many groups have rows of its class."""
-    counts = {label: len(np.unique(groups[y == label])) for label in np.unique(y).tolist()}
-    return np.array([counts[label] for label in y.tolist()])

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._utils._folds import judging_rows
 from .._utils._given import check_weights, same_files, scaled_shares
-from .._utils._linalg import take_rows
+from .._utils._linalg import positions_in, take_rows
 from .._utils._text_order import is_class_by_class, warn_of_text_order
 from .._utils._validation import (
     check_at_least_two,
@@ -77,7 +77,7 @@ class KeptRows(NamedTuple):
 
     def places(self, rows):
         """Positions among those that are kept, of those rows that are."""
-        return np.flatnonzero(np.isin(self.rows, rows))
+        return positions_in(self.rows, rows)
 
 
 class RowsOfFiles:
@@ -208,7 +208,7 @@ class RowsOfFiles:
             raise ImageError("None of the images whose sample_weight is not zero can be read.")
         kept = np.flatnonzero(~self.gaps[keep])
         keep = keep[kept]
-        return found, KeptRows(keep, take_rows(X, kept), np.flatnonzero(np.isin(keep, judges)))
+        return found, KeptRows(keep, take_rows(X, kept), positions_in(keep, judges))
 
     def _refuse_other_order(self, images):
         for name, index in self._indices.items():

@@ -7,7 +7,15 @@ from sklearn.utils import check_random_state
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import codes_of, covers_most, has_peer, judging_rows
-from .._utils._linalg import parts_of, side_by_side, take_columns, take_rows, unit_blocks, unit_rows
+from .._utils._linalg import (
+    parts_of,
+    positions_in,
+    side_by_side,
+    take_columns,
+    take_rows,
+    unit_blocks,
+    unit_rows,
+)
 from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_at_least_two, check_table
 from ._another_model import first_name
@@ -158,7 +166,7 @@ class KernelHead(CrossFitTableHead):
         some = [None if one is None else take_rows(one, used) for one in (targets, weights, groups)]
         targets, weights, groups = some
         if folds is not None:
-            folds = [[_found_in(used, rows) for rows in fold] for fold in folds]
+            folds = [[positions_in(used, rows) for rows in fold] for fold in folds]
         places = np.searchsorted(used, support), np.searchsorted(used, judges)
         logits, known = np.zeros((len(X), len(self.classes_)), X.dtype), np.zeros(len(X), bool)
         given = take_rows(X, used), targets, weights, folds, groups
@@ -203,11 +211,11 @@ class KernelHead(CrossFitTableHead):
     def _fit_text_heads(self, X, y):
         """Encode the classes; positions of those of the rows, from which prompts learn nothing."""
         self._check_candidates()
-        self.classes_, targets = np.unique(y, return_inverse=True)
+        # A row of each class is enough for the heads.
+        self.classes_, of_each, targets = np.unique(y, return_index=True, return_inverse=True)
         check_at_least_two(self.classes_)
         names = ("templates", "class_names", "cache")
         options = {name: getattr(self, name) for name in names}
-        of_each = np.unique(y, return_index=True)[1]  # a row of each class is enough
         self.text_heads_ = [
             (ZeroShotHead(backbone, **options), columns)
             for backbone, columns in self._blocks(X.shape[1])
@@ -269,8 +277,3 @@ class KernelHead(CrossFitTableHead):
             added = predict(rows, self.support_, self.beta_, self.dual_coef_)
             logits[part] = rows @ self._text_coef.T + added if self.text_heads_ else added
         return logits
-
-
-def _found_in(some, rows):
-    """Positions among some rows, in ascending order, of those rows that are there."""
-    return np.flatnonzero(np.isin(some, rows))

@@ -5,7 +5,7 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dtrtri
 
 from .._utils._folds import codes_of
-from .._utils._linalg import one_hot, parts_of, plus_ridge, take_rows
+from .._utils._linalg import one_hot, parts_of, plus_ridge, positions_in, take_rows
 from ._ridge import residuals_of
 
 _ROWS_AT_ONCE = 1024
@@ -82,7 +82,7 @@ class Regression:
         held_out, known = np.zeros_like(self.residuals), np.zeros(len(self.residuals), bool)
         K = kernel(self._products(support, noise), beta)
         for train, test in folds:
-            train = np.flatnonzero(np.isin(support, train))
+            train = positions_in(support, train)
             coef, _ = self._solve(support[train], K[np.ix_(train, train)], noise)
             held_out[test] = predict(self.rows[test], self.rows[support[train]], beta, coef)
             known[test] = True
