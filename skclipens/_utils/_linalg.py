@@ -11,6 +11,7 @@ from ._locks import ForkLock
 
 _VALUES_AT_ONCE = 2**23
 _ROWS_AT_ONCE = 4096
+ROWS_TO_PREDICT = 1024  # at once
 _SOME_ROWS = 1000  # to tell what a table is like
 
 

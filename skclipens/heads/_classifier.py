@@ -8,12 +8,11 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._given import warn_of_other_order
-from .._utils._linalg import row_batches
+from .._utils._linalg import ROWS_TO_PREDICT, row_batches
 from .._utils._validation import check_rows, refuse_unlabeled, warn_of_unknown_labels
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once, warn
 
-_ROWS_AT_ONCE = 1024
 # Rows whose labels may be doubted, and how far accuracy must rise were labels exchanged: by the
 # first at least, and more with few rows of a class.
 _FEWEST, _BETTER, _OF_ROWS = 20, 0.6, 0.4
@@ -271,7 +270,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
         X = self._checked(X)
         best = np.empty(len(X), int)
         # In batches, so that memory does not grow with the number of rows.
-        for part in row_batches(len(X), len(self.classes_), _ROWS_AT_ONCE):
+        for part in row_batches(len(X), len(self.classes_), ROWS_TO_PREDICT):
             best[part] = self._logits_of(X[part]).argmax(axis=1)
         return self.classes_[best]
 

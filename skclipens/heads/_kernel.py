@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 from .._utils._docstrings import fill_doc
 from .._utils._folds import codes_of, covers_most, has_peer, judging_rows
 from .._utils._linalg import (
+    ROWS_TO_PREDICT,
     parts_of,
     positions_in,
     side_by_side,
@@ -27,7 +28,6 @@ from ._text_head import PROMPT_CONSTRAINTS, as_one_of_many, doubt_prompts, doubt
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
-_ROWS_AT_ONCE = 1024
 # Beta and noise at one shot, where the evidence says little: on the validation sets, with 5 draws,
 # these were more accurate than those of the largest evidence. No program here repeats that.
 _UNJUDGED = 4.0, 0.3
@@ -272,7 +272,7 @@ class KernelHead(CrossFitTableHead):
 
     def _logits_of(self, X):
         logits = np.empty((len(X), len(self.classes_)), X.dtype)
-        for part in parts_of(len(X), _ROWS_AT_ONCE):
+        for part in parts_of(len(X), ROWS_TO_PREDICT):
             rows = self._features(X[part])
             added = predict(rows, self.support_, self.beta_, self.dual_coef_)
             logits[part] = rows @ self._text_coef.T + added if self.text_heads_ else added
