@@ -25,12 +25,12 @@ from .._utils._sklearn import (
 )
 from .._utils._validation import check_table, few_rows_per_class
 from .._utils._versions import VersionsMixin
+from ..ensemble._blocks import columns_of
 from ._costs import (
     IS_MAPPING,
     block_costs,
     blocks_of,
     check_budget,
-    columns_of,
     cost_names,
     make_for_blocks,
     within,

@@ -14,6 +14,7 @@ from .._utils._rows import rows_given
 from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_at_least_two, check_rows, check_table, few_rows_per_class
 from .._utils._warnings import each_warning_once
+from ..ensemble._blocks import columns_of
 from ..heads._unlike import see_blocks, warn_of_unlike
 from ._base import BaseCascade
 from ._costs import (
@@ -21,7 +22,6 @@ from ._costs import (
     block_costs,
     blocks_of,
     check_budget,
-    columns_of,
     cost_names,
     make_for_blocks,
 )
