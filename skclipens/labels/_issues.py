@@ -117,8 +117,6 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     >>> sorted(issues["row"][:2].tolist())
     [3, 80]
     """
-    import pandas as pd
-
     if not is_classifier(estimator):
         raise TypeError(f"estimator must be a classifier; got {type(estimator).__name__}.")
     refuse_frozen(estimator)
@@ -141,6 +139,16 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     targets = np.searchsorted(classifier.classes_, labels)
     judge = _by_noise if method == "noise" else _by_confidence
     issue, quality, attrs = judge(logits.astype(float), targets)
+    predicted = classifier.classes_[logits.argmax(axis=1)]
+    frame = _frame(y, index, known, issue, quality, predicted)
+    frame.attrs.update(attrs)
+    return frame.sort_values("label_quality", kind="stable")
+
+
+def _frame(y, index, known, issue, quality, predicted):
+    """One row for each label; of those that are judged, with what is found."""
+    import pandas as pd
+
     frame = pd.DataFrame(
         {
             "row": np.arange(len(y)),
@@ -153,11 +161,10 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     )
     frame.loc[known, "is_label_issue"] = issue
     frame.loc[known, "label_quality"] = quality
-    frame.loc[known, "predicted_label"] = classifier.classes_[logits.argmax(axis=1)]
+    frame.loc[known, "predicted_label"] = predicted
     if known.all():
         frame["predicted_label"] = frame["predicted_label"].astype(frame["given_label"].dtype)
-    frame.attrs.update(attrs)
-    return frame.sort_values("label_quality", kind="stable")
+    return frame
 
 
 def _by_noise(logits, y):
