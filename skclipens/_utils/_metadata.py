@@ -64,7 +64,7 @@ def rows_of(metadata, rows):
 
 
 def refuse_weights(names, given="sample_weight"):
-    """Raise ValueError if there is something that cannot take weights, which `given` made."""
+    """Raise ValueError that `names` take no weights; do nothing if there are none."""
     if not names:
         return
     names = ", ".join(names)

@@ -41,11 +41,12 @@ def warn(message, category=SuspectedMistakeWarning, *, doubt=None):
 
 
 def unsaid(doubts):
-    """Those of several doubts that :func:`each_warning_once` does not know; it does from here on.
+    """Those of several keys not warned of yet; they count as warned from now on.
 
     Parameters
     ----------
     doubts : list of hashable
+        Keys, as of :func:`warn`.
 
     Returns
     -------

@@ -28,13 +28,13 @@ def one_column_per_class(logits):
 
 
 def level(classifier, logits):
-    """Logits that are comparable between rows that a classifier has seen and held-out ones.
+    """If logits are defined only up to a constant per row, subtract each row's mean.
+
+    Then fitted and held-out logits compare.
 
     Parameters
     ----------
     classifier : classifier
-        Where its logits mean something up to a constant for each row only, which is another one
-        for held-out rows, they get a mean of zero over the classes.
     logits : ndarray of shape (n, C)
 
     Returns
@@ -104,8 +104,8 @@ def _refuse_other_kind(classes, y):
     known = np.asarray(classes).tolist()[0]
     if isinstance(label, str) != isinstance(known, str) and label is not None:
         raise ValueError(
-            f"y has labels such as {label!r}, where those of fit are such as {known!r}: one are "
-            "strings, and the others not. Give y the labels that fit had."
+            f"y has labels such as {label!r}, where those of fit are such as {known!r}: one of "
+            "the two holds strings, the other does not. Give y the labels that fit had."
         )
 
 
