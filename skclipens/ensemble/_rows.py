@@ -81,14 +81,13 @@ def labeled_rows(ensemble, y):
     ValueError
         If a row has none, and ``unlabeled="error"``.
     """
-    if ensemble.unlabeled == "error":
+    may_lack = ensemble.unlabeled != "error"
+    if not may_lack:
         refuse_unlabeled(y, "unlabeled")
-        warn_of_classes(column_of_labels(y))
-        return np.ones(len(y), bool)
     y = column_of_labels(y)
-    labeled = ~unlabeled_rows(y)
-    option = f"unlabeled={ensemble.unlabeled!r}"
-    warn_of_classes(y, none_missing=option if labeled.all() else None)
+    labeled = ~unlabeled_rows(y) if may_lack else np.ones(len(y), bool)
+    option = f"unlabeled={ensemble.unlabeled!r}" if may_lack and labeled.all() else None
+    warn_of_classes(y, none_missing=option)
     return labeled
 
 
