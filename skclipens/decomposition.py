@@ -88,8 +88,6 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    _seen = ()  # see `see_blocks`
-
     def __init__(self, n_components=16, *, blocks=None, whiten=False, random_state=None):
         self.n_components = n_components
         self.blocks = blocks

@@ -1,6 +1,5 @@
 """Retrieval: images found by words or by other images, with several backbones."""
 
-import os
 from functools import partial
 from numbers import Integral
 
@@ -22,9 +21,7 @@ from .embedding._gaps import gaps_of, readable, warn_of_gaps, without_gaps
 from .embedding._weights import WeightsMixin
 from .ensemble._blocks import find_blocks
 from .images import as_image_list
-from .images._files import is_image_name
-from .images._protocols import is_url
-from .images._wrapped import name_of
+from .images._words import is_file, is_words
 
 __all__ = ["ImageRetriever"]
 
@@ -206,11 +203,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
             )
         one = isinstance(texts, str)
         texts = check_texts([texts] if one else texts)
-        for text in filter(is_file, texts):
-            raise ValueError(
-                f"{str(text)!r} is a file, and search finds by words. To find pictures like it, "
-                "pass it to kneighbors, in a list."
-            )
+        _refuse_files(texts)
         if not self._of_images:
             warn_of_other_models(list(map(self._said_to_be, blocks)))
         words = self._embed_words(texts, blocks)
@@ -360,33 +353,20 @@ def _reciprocal_ranks(cosines):
 _FUSIONS = {"cosine": _mean, "rank": _reciprocal_ranks}
 
 
-def is_file(text):
-    """Whether a text is the path of a file, and so no words.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is called as an image is, but there is no such file.
-    IsADirectoryError
-        If it is the path of a folder.
-    """
-    looks_like_one = is_image_name(text) and (" " not in text or os.path.dirname(text))
-    if looks_like_one and not os.path.exists(text):
-        raise FileNotFoundError(
-            f"There is no file {str(text)!r}. Check the path, or use words that are no file name."
+def _refuse_files(texts):
+    """Raise ValueError where a text is the path of a file; other errors are those of is_file."""
+    file = next(filter(is_file, texts), None)
+    if file is not None:
+        raise ValueError(
+            f"{str(file)!r} is a file, and search finds by words. To find pictures like it, pass "
+            "it to kneighbors, in a list."
         )
-    # "cat" is a word, also where a file or folder is called so.
-    if os.path.dirname(text) and os.path.isdir(text):
-        raise IsADirectoryError(f"{str(text)!r} is a folder, and no words.")
-    return bool(os.path.dirname(text) or os.path.splitext(text)[1]) and os.path.isfile(text)
 
 
 def _refuse_words(X):
     """Raise ValueError where queries are words, or no collection of images."""
     first = X if isinstance(X, str) else as_image_list(X)[0]
-    if not isinstance(first, str) or name_of(first) is None or is_url(first):
-        return
-    if not (is_image_name(first) or os.path.dirname(first) or os.path.exists(first)):
+    if is_words(first):
         raise ValueError(
             f"{str(first)!r} is no picture, and kneighbors finds by pictures. To find by words, "
             "pass them to search."

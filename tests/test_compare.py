@@ -109,6 +109,8 @@ def test_baselines_of_the_user_see_the_same_rows(table, labels):
         compare_with_baselines(clf, table, labels, cv=FEW, baselines=taken)
     with pytest.raises(TypeError, match=r"baselines is a dict from names .* got list"):
         compare_with_baselines(clf, table, labels, baselines=[DummyClassifier()])
+    with pytest.raises(TypeError, match=r"baselines: names are strings; got 1, of Dummy"):
+        compare_with_baselines(clf, table, labels, baselines={1: DummyClassifier()})
     with pytest.raises(TypeError, match=r"baselines\['ridge'\] is a Ridge, a regressor"):
         compare_with_baselines(clf, table, labels, baselines={"ridge": Ridge()})
 

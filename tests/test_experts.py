@@ -94,6 +94,7 @@ def test_blocks_are_found_behind_a_column_transformer(frame, y):
         ([("a", slice(0, 2)), "zoo/RN20"], "not a mix; 'zoo/RN20' is not a pair"),
         ([("a", slice(0, 2)), ("a", slice(2, 4))], "names of blocks must differ; got a, a"),
         ([("a", slice(700, 710))], "Block 'a' ends at 710, but X has 384 columns"),
+        ([("a", slice("x", "y"))], "Block 'a' is .* Ends of a slice are positions, not names"),
         ([("a", slice(5, 5))], "Block 'a' has no columns"),
         ([("a", [])], "Block 'a' has no columns"),
         ([("a", [0, 384])], "Block 'a': .*; X has 384 columns"),
@@ -162,6 +163,7 @@ def test_triples_may_use_columns_that_no_block_has(X, y):
     [
         ("probe", "head='probe' is unknown"),
         (["linear", "probe"], "head='probe' is unknown"),
+        ([()], "is none of these"),
         (["linear", ("a", GaussianNB(), [0], 1)], r"\('a', .* is none of these"),
         ([("a__b", GaussianNB())], "name of a head must not contain '__'; got 'a__b'"),
         (GaussianNB, r"'head' parameter .* \(to a class, add \(\)\)"),

@@ -8,6 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from skclipens import AdaptiveBackboneEnsemble, ImageRetriever, LinearDiscriminantHead
+from skclipens.heads._sums import Sums
 from skclipens.labels import OpenSetClassifier
 
 
@@ -75,6 +76,25 @@ def test_a_head_after_a_part_that_cannot_be_taken_in(wine):
     with pytest.raises(ValueError, match="NaN"):
         new.partial_fit(X * np.nan, y, np.unique(y))
     assert_array_equal(new.partial_fit(X, other, np.unique(other)).classes_, np.unique(other))
+
+
+def test_a_head_after_a_part_that_is_interrupted(wine, monkeypatch):
+    X, y, _ = wine
+    head = LinearDiscriminantHead().partial_fit(X[:90], y[:90], np.unique(y))
+    add = Sums.add
+
+    def interrupted(*args):
+        add(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Sums, "add", interrupted)
+        head.partial_fit(X[90:], y[90:])
+    expected = LinearDiscriminantHead().partial_fit(X[:90], y[:90], np.unique(y))
+    assert_array_equal(head.coef_, expected.coef_)
+    assert_array_equal(
+        head.partial_fit(X[90:], y[90:]).coef_, expected.partial_fit(X[90:], y[90:]).coef_
+    )
 
 
 def test_a_retriever_after_a_fit_that_failed(wine):

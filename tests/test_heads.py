@@ -268,6 +268,19 @@ def test_names_alone_make_a_classifier(X, y):
         head.set_classes({"cat", "dog"})
 
 
+def test_classes_for_another_backbone_forget_the_columns_of_the_first(X, y):
+    other = "zoo/RN20"
+    frames = [pd.DataFrame(X).add_prefix(f"{name}__") for name in (BACKBONE, other)]
+    head = ZeroShotHead(BACKBONE).fit(frames[0], y)
+    with pytest.raises(ValueError, match="feature names"):
+        head.set_classes(["cat", "dog"]).predict(frames[1].add_prefix("not "))
+    head.set_params(backbone=other).set_classes(["cat", "dog"])
+    expected = ZeroShotHead(other).set_classes(["cat", "dog"]).predict_proba(frames[1])
+    np.testing.assert_array_equal(head.predict_proba(frames[1]), expected)
+    with pytest.raises(ValueError, match=f"the column '{BACKBONE}__0' where"):
+        head.predict(frames[0])
+
+
 def test_one_name_searches_rows(X):
     scores = ZeroShotHead(BACKBONE).set_classes(["a bird"]).decision_function(X)
     assert scores.shape == (len(X), 1)

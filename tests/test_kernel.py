@@ -196,7 +196,7 @@ def test_an_ensemble_hands_it_all_embeddings_with_their_texts(split):
 
 
 @pytest.mark.parametrize("name", ["betas", "noises"])
-@pytest.mark.parametrize("values", [[], [0.0], ["a"], [1.0, -2.0]])
+@pytest.mark.parametrize("values", [[], [0.0], ["a"], [1.0, -2.0], [np.inf]])
 def test_candidates_are_checked(name, values, split):
-    with pytest.raises(ValueError, match=f"{name} are positive numbers"):
+    with pytest.raises(ValueError, match=f"{name} are positive, finite numbers"):
         KernelHead(**{name: values}).fit(*split[:2])

@@ -318,6 +318,13 @@ def test_each_next_row_adds_most_to_what_is_covered(seed):
         assert covered(chosen[: k + 1]) == pytest.approx(best)
 
 
+@pytest.mark.parametrize("parameters", [{"cv": 1}, {"cv": "five"}, {"random_state": "seed"}])
+def test_parameters_of_the_folds_of_issues_are_checked(parameters, emoji):
+    (name,) = parameters
+    with pytest.raises(ValueError, match=f"'{name}' parameter of find_label_issues"):
+        find_label_issues(make(), emoji[1], emoji[2], **parameters)
+
+
 def test_nothing_to_suggest(emoji):
     with pytest.raises(TypeError, match=r"'estimator' parameter of suggest .* 'fit'"):
         suggest(emoji[1], make(), emoji[2])

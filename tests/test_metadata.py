@@ -211,6 +211,8 @@ def test_weights_of_classes_multiply_those_of_rows(iris):
         (-np.ones(60), "Negative values"),
         (np.ones(3), "sample_weight.shape"),
         (np.full(60, np.nan), "contains NaN"),
+        ([None] * 60, "sample_weight has no weight for row 0, but None"),
+        ([1.0, None] * 30, "sample_weight has no weight for row 1"),
     ],
 )
 def test_weights_that_weigh_nothing_are_clear_errors(weights, message, iris):
@@ -222,6 +224,22 @@ def test_weights_that_weigh_nothing_are_clear_errors(weights, message, iris):
 def test_one_class_of_weight_is_a_clear_error(iris):
     with pytest.raises(ValueError, match="got 1 class, 1"):
         make().fit(*iris, sample_weight=(iris[1] == 1).astype(float))
+
+
+@pytest.mark.parametrize(
+    "clf, weights",
+    [
+        (make(class_weight={0: 0, 1: 0, 2: 0}), None),
+        (make(class_weight={0: 0, 1: 1, 2: 1}), [1] * 20 + [0] * 40),
+        (make(unlabeled="use"), [0] * 50 + [1] * 10),
+    ],
+)
+def test_classes_and_rows_that_leave_no_weight_are_clear_errors(clf, weights, iris):
+    X, y = iris[0], np.repeat([0, 1, 2, -1], [20, 20, 10, 10])
+    if clf.unlabeled == "error":
+        y = np.repeat([0, 1, 2], 20)
+    with pytest.raises(ValueError, match="No row with a label has a weight above zero"):
+        clf.fit(X, y, sample_weight=weights)
 
 
 def test_a_class_without_weight_is_named(iris):

@@ -6,11 +6,13 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from _said import said
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -343,6 +345,15 @@ def test_rows_without_a_label_are_none_of_an_ensemble_over_files(folder, table):
             assert_same_ensemble(found, clone(clf).fit(X, labels, sample_weight=of_rows), X)
         with pytest.raises(ValueError, match=f"no label for {np.sum(~some)} of {len(y)} rows"):
             clf.set_params(unlabeled="error").fit_from(folder, labels)
+
+
+def test_a_class_that_may_stand_for_no_label_is_doubted_over_files_as_in_memory(folder, table):
+    X, y = table
+    labels = np.where(np.arange(len(y)) % 3, y, "unknown")
+    clf = AdaptiveBackboneEnsemble(head="linear", unlabeled="ignore", random_state=0)
+    for fit in (partial(clf.fit, X), partial(clf.fit_from, folder)):
+        (doubt,) = said(fit, labels)
+        assert doubt.startswith("No row lacks a label, as unlabeled='ignore' expects. y has the cl")
 
 
 def test_frozen_heads_in_an_ensemble_over_files(folder, table):

@@ -25,6 +25,7 @@ from skclipens import (
     make_backbone_pipeline,
 )
 from skclipens._utils import _versions
+from skclipens._utils._warnings import each_warning_once
 from skclipens.decomposition import BlockPCA
 from skclipens.ensemble._heads import HEADS
 from skclipens.ensemble.routers import ROUTERS
@@ -94,6 +95,15 @@ def test_other_versions_are_named_with_both(table, other):
     other({"open_clip": "0.0", "skclipens": "0.0"})
     with pytest.warns(InconsistentVersionWarning, match=r"with skclipens 0\.0.*open_clip 0\.0"):
         pickle.loads(content)
+
+
+def test_other_versions_are_told_once_where_each_warning_is(table, other):
+    content = pickle.dumps(LinearDiscriminantHead().fit(*table))
+    other({"torch": "1.0"})
+    with pytest.warns(InconsistentVersionWarning) as caught, each_warning_once():
+        for _ in range(2):
+            assert pickle.loads(content).n_features_in_ == table[0].shape[1]
+    assert len(caught) == 1
 
 
 def test_builds_of_a_version_are_one_version():

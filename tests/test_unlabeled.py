@@ -331,7 +331,7 @@ def test_weights(digits):
     light.fit(X[rows], some, sample_weight=np.where(labeled, 1.0, 0.1))
     assert light.unlabeled_.n_rows == whole.unlabeled_.n_rows
     assert not np.allclose(light.decision_function(X[new]), whole.decision_function(X[new]))
-    with pytest.raises(ValueError, match="zero for all rows"):
+    with pytest.raises(ValueError, match="No row with a label has a weight above zero"):
         make().fit(X[rows], some, sample_weight=1 - weights)
 
 
@@ -368,6 +368,23 @@ def test_groups_and_class_weight(digits):
     clf = make(head="linear-all", class_weight="balanced")
     clf.fit(X[rows], some, groups=np.arange(len(rows)) // 2)
     assert len(clf.classes_) == 10
+
+
+@pytest.mark.filterwarnings("ignore:The mean of the weights")
+@pytest.mark.parametrize("unlabeled", ["ignore", "use"])
+def test_weights_are_shares_of_all_rows_with_and_without_a_label(unlabeled, digits):
+    """Not of the labelled ones alone, whose weights may sum to one by chance."""
+    X, y = digits
+    rows, labeled, some, new = few_shots(y, 2, n_unlabeled=50)  # 20 labelled rows
+
+    def proba(weights):
+        clf = make(head="linear-all", unlabeled=unlabeled)
+        return clf.fit(X[rows], some, sample_weight=weights).predict_proba(X[new])
+
+    by_chance = proba(np.where(labeled, 1 / 20, 1.0))
+    assert_allclose(by_chance, proba(np.where(labeled, 1.001 / 20, 1.0)), atol=0.01)
+    weights = np.random.default_rng(0).uniform(0.5, 1.5, len(rows))
+    assert_allclose(proba(weights / weights.sum()), proba(weights / weights.mean()), atol=1e-5)
 
 
 def test_cv(digits):

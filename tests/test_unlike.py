@@ -4,6 +4,7 @@ import os
 import pickle
 import re
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ from skclipens import (
     BlockPCA,
     CascadeClassifier,
     CascadeEnsemble,
+    CLIPAdapterHead,
     ImageRetriever,
     KernelHead,
     LinearDiscriminantHead,
@@ -444,6 +446,31 @@ def test_what_is_given_for_rows_in_another_order(frame):
             estimator.fit(
                 X if estimator is not head else X.iloc[:, :WIDTH], y, sample_weight=weights
             )
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        LinearDiscriminantHead().fit,
+        LinearDiscriminantHead().cross_fit,
+        lambda X, y, **given: LinearDiscriminantHead().partial_fit(X, y, np.unique(y), **given),
+        KERNEL.fit,
+        lambda X, y, **given: ZeroShotHead(BACKBONES[0]).fit(X[:, :WIDTH], y, **given),
+        lambda X, y, **given: ResidualHead(BACKBONES[0]).fit(X[:, :WIDTH], y, **given),
+        lambda X, y, **given: CLIPAdapterHead(BACKBONES[0], max_iter=1).fit(
+            X[:, :WIDTH], y, **given
+        ),
+        CascadeEnsemble(BACKBONES, estimator=LinearDiscriminantHead(), thresholds=0.5).fit,
+        BackboneSelector(BACKBONES, estimator=LinearDiscriminantHead(), max_blocks=1).fit,
+    ],
+)
+def test_weights_in_another_order_than_labels_of_an_array(fit, table):
+    X, y = table[0][::20], pd.Series(table[1][::20]).add_prefix("picture ")
+    weights = pd.Series(1.0, y.index)
+    doubt = "y and sample_weight have the same index in another order"
+    assert not [text for text in said(partial(fit, X, y, sample_weight=weights)) if doubt in text]
+    texts = said(partial(fit, X, y, sample_weight=weights[::-1]))
+    assert sum(text.startswith(doubt) for text in texts) == 1
 
 
 def test_paths_of_files_whose_folders_are_written_otherwise(frame):

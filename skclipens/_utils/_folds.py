@@ -12,7 +12,7 @@ from sklearn.model_selection import (
 )
 
 from ._copies import merge_copies, numbers_of
-from ._linalg import some_of
+from ._linalg import places_of, positions_in, some_of
 from ._sklearn import HasMethods, Interval, RealNotInt
 from ._validation import few_rows_per_class
 from ._warnings import silent
@@ -69,7 +69,7 @@ def few_shot_folds(
             return _stratified_folds(y, cv, groups, **options)
         rows, place, _ = merge_copies(table, y, None)
         folds = _stratified_folds(y[rows], cv, None, **options)
-        return [tuple(np.flatnonzero(np.isin(place, side)) for side in fold) for fold in folds]
+        return [tuple(positions_in(place, side) for side in fold) for fold in folds]
     if isinstance(cv, Real):
         return [_split_once(cv, y, groups, random_state)]
     return drop_unseen_classes(_split(splitter_of(cv), y, groups, X), y)
@@ -113,7 +113,7 @@ def folds_of_some(cv, some, X, y, groups):
     """
     if isinstance(cv, Real):
         return cv
-    position = np.cumsum(some) - 1
+    position = places_of(some)
     return [
         tuple(position[rows[some[rows]]] for rows in fold)
         for fold in _split(splitter_of(cv), y, groups, X)
@@ -132,7 +132,7 @@ def _by_appearance(labels):
 
 
 def has_peer(y, groups=None, weights=None):
-    """Which rows have a weight, and so has a row of the same class in another group.
+    """Rows with a weight whose class has another weighted row, in another group.
 
     Parameters
     ----------
@@ -144,10 +144,27 @@ def has_peer(y, groups=None, weights=None):
     ndarray of shape (n,), bool
     """
     has_weight = np.ones(len(y), bool) if weights is None else weights > 0
+    return has_weight & (groups_of_class(y, groups, has_weight) > 1)
+
+
+def groups_of_class(y, groups=None, some=slice(None)):
+    """For each row, how many groups have some of the rows of its class.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    groups : ndarray of shape (n,) or None
+        None: each row is a group.
+    some : ndarray of shape (n,), bool
+        Which rows are counted.
+
+    Returns
+    -------
+    ndarray of shape (n,), int
+    """
     classes, own = codes_of(y), np.arange(len(y)) if groups is None else codes_of(groups)
-    pairs = np.unique((classes * (own.max(initial=0) + 1) + own)[has_weight], return_index=True)[1]
-    n_groups = np.bincount(classes[has_weight][pairs], minlength=classes.max(initial=0) + 1)
-    return has_weight & (n_groups[classes] > 1)
+    pairs = np.unique((classes * (own.max(initial=0) + 1) + own)[some], return_index=True)[1]
+    return np.bincount(classes[some][pairs], minlength=classes.max(initial=0) + 1)[classes]
 
 
 def covers_most(y, n_classes):

@@ -42,6 +42,7 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
             f"sample_weight holds text, such as {first!r}: these may be labels or groups. Give a "
             "number for each row."
         )
+    _refuse_missing_weight(given)
     if given.shape == (len(X),) and not given.any():
         if all_may_be_zero:
             return np.zeros(len(X), X.dtype)
@@ -54,6 +55,15 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
             "copies of a row: divide all weights by their mean."
         )
     return weights
+
+
+def _refuse_missing_weight(given):
+    for row, weight in enumerate(given.tolist() if given.dtype == object else ()):
+        if is_missing(weight):
+            raise ValueError(
+                f"sample_weight has no weight for row {row}, but {weight!r}. Give a number for "
+                "each row; a row of weight zero is left out."
+            )
 
 
 def scaled_shares(weights):

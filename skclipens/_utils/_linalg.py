@@ -11,6 +11,7 @@ from ._locks import ForkLock
 
 _VALUES_AT_ONCE = 2**23
 _ROWS_AT_ONCE = 4096
+ROWS_TO_PREDICT = 1024  # at once
 _SOME_ROWS = 1000  # to tell what a table is like
 
 
@@ -117,6 +118,11 @@ def take_rows(X, rows):
 def places_of(some):
     """Positions of rows among those of a mask; -1 where a row is not."""
     return np.where(some, np.cumsum(some) - 1, -1)
+
+
+def positions_in(some, values):
+    """Positions of those of some that are among values, in ascending order."""
+    return np.flatnonzero(np.isin(some, values))
 
 
 def take_columns(X, columns):

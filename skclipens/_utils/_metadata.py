@@ -7,6 +7,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
+from ._folds import codes_of
 from ._given import check_groups, check_weights, scaled_shares
 from ._linalg import some_of
 from ._sklearn import routing_enabled
@@ -63,7 +64,7 @@ def rows_of(metadata, rows):
 
 
 def refuse_weights(names, given="sample_weight"):
-    """Raise ValueError if there is something that cannot take weights, which `given` made."""
+    """Raise ValueError that `names` take no weights; do nothing if there are none."""
     if not names:
         return
     names = ", ".join(names)
@@ -100,7 +101,7 @@ def class_weights(class_weight, y, sample_weight):
             )
     if class_weight != "balanced" or sample_weight is None:
         return compute_sample_weight(class_weight, y)
-    index = np.unique(y, return_inverse=True)[1]
+    index = codes_of(y)
     totals = np.bincount(index, sample_weight)
     target = totals.sum() / np.count_nonzero(totals)
     return np.divide(target, totals, out=np.zeros_like(totals), where=totals > 0)[index]

@@ -42,7 +42,7 @@ class Rows(NamedTuple):
 
     @property
     def given(self):
-        """The rows that were given and that a row stands for; ndarray of int."""
+        """Positions of the input rows that are kept; ndarray of int."""
         return np.flatnonzero(self.place >= 0)
 
     def keep(self, some):

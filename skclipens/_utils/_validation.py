@@ -8,7 +8,6 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from ._class_texts import warn_of_classes
 from ._given import warn_of_other_order
 from ._images import refuse_images, refuse_paths_as_labels
 from ._messages import listed
@@ -35,7 +34,7 @@ def few_rows_per_class():
     return silent("The number of unique classes is greater")
 
 
-def check_table(estimator, X, y, *, option=None, any_scale=False, reset=True):
+def check_table(estimator, X, y, *, any_scale=False, reset=True, **given):
     """Check a table and its labels as ``fit`` gets them.
 
     Parameters
@@ -44,12 +43,12 @@ def check_table(estimator, X, y, *, option=None, any_scale=False, reset=True):
         Its ``n_features_in_`` and ``feature_names_in_`` are set.
     X : array-like of shape (n, n_features)
     y : array-like of shape (n,)
-    option : str or None
-        As in :func:`refuse_unlabeled`.
     any_scale : bool
         Whether rows are scaled anyway, so that their range does not matter.
     reset : bool
         Whether the columns are set, or X must have those that were set.
+    **given : array-like of shape (n,) or None
+        What else is given for each row; see :func:`warn_of_other_order`.
 
     Returns
     -------
@@ -63,19 +62,17 @@ def check_table(estimator, X, y, *, option=None, any_scale=False, reset=True):
         row; see :func:`check_labels`.
     """
     if y is not None:
-        refuse_unlabeled(y, option)
-    X, y = _checked_with_labels(estimator, X, y, reset=reset)
+        refuse_unlabeled(y)
+    X, y = _checked_with_labels(estimator, X, y, reset=reset, **given)
     check_array(y, ensure_2d=False, dtype=None, input_name="y")
     _check_classes(y)
-    if option is not None:  # heads inside an ensemble would say it again
-        warn_of_classes(y)
     if not any_scale:
         check_range(X, getattr(estimator, "feature_names_in_", None))
     return X, y
 
 
-def check_partly_labeled(estimator, X, y):
-    """Check a table of which some rows may have no label.
+def check_partly_labeled(estimator, X, y, labeled, **given):
+    """Check a table of which some rows have no label.
 
     Parameters
     ----------
@@ -83,26 +80,26 @@ def check_partly_labeled(estimator, X, y):
         Its ``n_features_in_`` and ``feature_names_in_`` are set.
     X : array-like of shape (n, n_features)
     y : array-like of shape (n,)
+    labeled : ndarray of shape (n,), bool
+        Which rows have one.
+    **given : array-like of shape (n,) or None
+        As of :func:`check_table`.
 
     Returns
     -------
     X : ndarray of shape (n, n_features), float64 or float32
     y : ndarray of shape (n_labeled,)
-    labeled : ndarray of shape (n,), bool
 
     Raises
     ------
     ValueError
-        If X is no table of numbers, or no row has a label.
+        If X is no table of numbers, or rows of fewer than two classes have a label.
     """
-    X, y = _checked_with_labels(estimator, X, y, reset=True)
-    labeled = ~unlabeled_rows(y)
-    option = f"unlabeled={estimator.unlabeled!r}"
-    warn_of_classes(y, none_missing=option if labeled.all() else None)
+    X, y = _checked_with_labels(estimator, X, y, reset=True, **given)
     y = labels_of(y, labeled)
     check_labels(y)
     check_range(X, getattr(estimator, "feature_names_in_", None))
-    return X, y, labeled
+    return X, y
 
 
 def check_rows(estimator, X, *, reset=False, **options):
@@ -125,10 +122,10 @@ def check_rows(estimator, X, *, reset=False, **options):
     return _checked(estimator, X, reset=reset, **options)
 
 
-def _checked_with_labels(estimator, X, y, *, reset):
+def _checked_with_labels(estimator, X, y, *, reset, **given):
     if y is None:  # scikit-learn's own error
         validate_data(estimator, X, y, reset=reset, skip_check_array=True)
-    warn_of_other_order(X, y=y)
+    warn_of_other_order(X, y=y, **given)
     X = _checked(estimator, X, reset=reset)
     y = column_of_labels(y, warn=True)
     check_consistent_length(X, y)
@@ -246,17 +243,15 @@ def column_of_labels(y, *, name="y", warn=False):
     return column_or_1d(y, warn=warn)
 
 
-def check_labels(y, option=None):
+def check_labels(y):
     """Raise ValueError unless y holds the labels of a classification, one for each row.
 
     Parameters
     ----------
     y : ndarray of shape (n,)
-    option : str or None
-        As in :func:`refuse_unlabeled`.
+        As :func:`column_of_labels` gives it.
     """
-    refuse_unlabeled(y, option)
-    refuse_mixed(y)
+    refuse_unlabeled(y)
     _check_classes(y)
 
 

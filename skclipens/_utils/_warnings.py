@@ -22,14 +22,15 @@ def warn(message, category=SuspectedMistakeWarning, *, doubt=None):
 
     Parameters
     ----------
-    message : str
+    message : str or Warning
     category : type
+        Of a message that is a str.
     doubt : str or None
         By what :func:`each_warning_once` knows it again. None: by the message, without numbers.
     """
     said = _said.get()
     if said is not None:
-        doubt = doubt or _NAME_OR_NUMBER.sub(lambda found: found[1] or "", message), category
+        doubt = doubt or _NAME_OR_NUMBER.sub(lambda found: found[1] or "", str(message)), category
         if doubt in said:
             return
         said.add(doubt)
@@ -40,11 +41,12 @@ def warn(message, category=SuspectedMistakeWarning, *, doubt=None):
 
 
 def unsaid(doubts):
-    """Those of several doubts that :func:`each_warning_once` does not know; it does from here on.
+    """Those of several keys not warned of yet; they count as warned from now on.
 
     Parameters
     ----------
     doubts : list of hashable
+        Keys, as of :func:`warn`.
 
     Returns
     -------

@@ -151,8 +151,3 @@ def make_for_blocks(estimator, blocks, seed):
         parts = side_by_side([len(block.columns) for block in blocks])
         estimator.set_params(blocks=list(zip(names, parts)))
     return estimator
-
-
-def columns_of(blocks):
-    """Positions of the columns of blocks, side by side."""
-    return np.concatenate([block.columns for block in blocks])

@@ -9,8 +9,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._folds import CV_CONSTRAINTS, few_shot_folds
-from .._utils._given import warn_of_other_order
+from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, groups_of_class
 from .._utils._messages import listed
 from .._utils._metadata import check_metadata, metadata_for
 from .._utils._progress import progress
@@ -26,12 +25,12 @@ from .._utils._sklearn import (
 )
 from .._utils._validation import check_table, few_rows_per_class
 from .._utils._versions import VersionsMixin
+from ..ensemble._blocks import columns_of
 from ._costs import (
     IS_MAPPING,
     block_costs,
     blocks_of,
     check_budget,
-    columns_of,
     cost_names,
     make_for_blocks,
     within,
@@ -196,8 +195,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
             If the blocks do not fit X, a cost is not known, no block is within the budget,
             fewer than two classes have two rows, no fold can be scored, or a score is NaN.
         """
-        warn_of_other_order(X, sample_weight=sample_weight, groups=groups)
-        X, y = check_table(self, X, y)
+        X, y = check_table(self, X, y, sample_weight=sample_weight, groups=groups)
         metadata = check_metadata(X, y, sample_weight, groups)
         blocks = blocks_of(self, "is all that can be chosen")
         costs = block_costs(self.cost, cost_names(blocks))
@@ -227,7 +225,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         rows, of_rows = np.arange(len(y)), None
         if groups is not None:
             if isinstance(cv, Integral):
-                n_groups = _groups_of_class(y, groups)
+                n_groups = groups_of_class(y, groups)
                 rows = np.flatnonzero(n_groups > 1)
                 cv = min(cv, n_groups[rows].min(initial=cv))
             of_rows = groups[rows]
@@ -305,9 +303,3 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
-
-
-def _groups_of_class(y, groups):
-    """For each row, how many groups have rows of its class."""
-    counts = {label: len(np.unique(groups[y == label])) for label in np.unique(y).tolist()}
-    return np.array([counts[label] for label in y.tolist()])

@@ -7,7 +7,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._mistakes._seen_embeddings import see_blocks, warn_of_unlike
 from .._utils._folds import few_shot_folds, held_out_rows
-from .._utils._given import warn_of_other_order
 from .._utils._linalg import some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
 from .._utils._progress import in_parallel, progress
@@ -16,13 +15,13 @@ from .._utils._rows import rows_given
 from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_at_least_two, check_rows, check_table, few_rows_per_class
 from .._utils._warnings import each_warning_once
+from ..ensemble._blocks import columns_of
 from ._base import BaseCascade
 from ._costs import (
     IS_MAPPING,
     block_costs,
     blocks_of,
     check_budget,
-    columns_of,
     cost_names,
     make_for_blocks,
 )
@@ -127,7 +126,6 @@ class CascadeEnsemble(BaseCascade):
     array([1., 1., 1.])
     """
 
-    _seen = ()  # see `see_blocks`
     _parameter_constraints: dict = {
         **BaseCascade._parameter_constraints,
         "blocks": [None, str, dict, InOrder()],
@@ -187,8 +185,7 @@ class CascadeEnsemble(BaseCascade):
             If blocks do not fit X, a cost is not known, `max_cost` is below the cost of the first
             block, or thresholds are to be chosen and no class has two rows.
         """
-        warn_of_other_order(X, sample_weight=sample_weight, groups=groups)
-        X, y = check_table(self, X, y)
+        X, y = check_table(self, X, y, sample_weight=sample_weight, groups=groups)
         metadata = check_metadata(X, y, sample_weight, groups)
         X, y, metadata, cv, _ = rows_given(X, y, metadata, self.cv).with_weight()
         check_at_least_two(np.unique(y))

@@ -5,12 +5,18 @@ from sklearn.base import clone
 
 from .._utils._folds import few_shot_folds
 from .._utils._metadata import check_metadata, rows_of
-from .._utils._validation import check_labels, column_of_labels, labels_of, unlabeled_rows
+from .._utils._validation import (
+    check_labels,
+    column_of_labels,
+    labels_of,
+    refuse_unlabeled,
+    unlabeled_rows,
+)
 from ..backbones._prompts import check_templates
 from ..heads._text_head import BaseTextHead, names_of_classes
 from ._heads import named_heads
 from ._plan import make_plan, make_router, needs_judges
-from ._rows import checked_metadata
+from ._rows import with_class_weights
 from ._without_labels import labelled_by_names
 
 
@@ -22,13 +28,16 @@ def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None
     """
     # A copy, so that nothing is drawn from the ensemble's random state.
     draft, y = labelled_by_names(ensemble) if y is None else (clone(ensemble), column_of_labels(y))
+    rows = np.empty((len(y), 0), np.float32)
+    if ensemble.unlabeled == "error":
+        refuse_unlabeled(y, "unlabeled")
+        check_labels(y)
+    metadata = check_metadata(rows, y, sample_weight, groups)
     if ensemble.unlabeled != "error":
         labeled = ~unlabeled_rows(y)
-        given = check_metadata(np.empty((len(y), 0), np.float32), y, sample_weight, groups)
-        y, (sample_weight, groups) = labels_of(y, labeled), rows_of(given, labeled).values()
-    check_labels(y, option="unlabeled")
-    rows = np.empty((len(y), 0), np.float32)
-    metadata = checked_metadata(draft, rows, y, sample_weight, groups)
+        y, metadata = labels_of(y, labeled), rows_of(metadata, labeled)
+        check_labels(y)
+    metadata = with_class_weights(draft, rows, y, metadata)
     if feature_names is None:
         named_heads(ensemble.head)
         make_router(draft)

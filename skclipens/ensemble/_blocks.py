@@ -47,6 +47,17 @@ class Block(NamedTuple):
         return self.parts or (self,)
 
 
+def columns_of(blocks):
+    """Positions of the columns of blocks, side by side."""
+    return np.concatenate([block.columns for block in blocks] or [np.empty(0, int)])
+
+
+def column_names(X):
+    """Names of a frame's columns, as :func:`find_blocks` takes them, or None if X has none."""
+    names = np.array(getattr(X, "columns", ()), dtype=object)
+    return names if len(names) and all(isinstance(name, str) for name in names) else None
+
+
 def find_blocks(blocks, n_features, feature_names, given="blocks"):
     """Blocks of a table from what a user may write.
 
@@ -96,8 +107,8 @@ def columns_of_backbones(blocks, n_features, feature_names):
     """
     if blocks is None and feature_names is None:
         return None
-    found = [one.columns for one in find_blocks(blocks, n_features, feature_names) if one.backbone]
-    columns = np.unique(np.concatenate(found)) if found else []
+    found = [one for one in find_blocks(blocks, n_features, feature_names) if one.backbone]
+    columns = np.unique(columns_of(found))
     return columns if 0 < len(columns) < n_features else None
 
 
@@ -118,8 +129,7 @@ def _blocks_from_names(n_features, feature_names):
     if feature_names is None:
         return [Block("all", np.arange(n_features), None)]
     blocks = _embeddings(feature_names)
-    taken = np.concatenate([block.columns for block in blocks]) if blocks else []
-    others = np.setdiff1d(np.arange(n_features), taken)
+    others = np.setdiff1d(np.arange(n_features), columns_of(blocks))
     if not blocks:
         return [Block("all", others, None)]
     return [*blocks, Block("other", others, None)] if len(others) else blocks
@@ -233,7 +243,7 @@ def _checked_pairs(blocks):
 
 def joined(blocks):
     """One block of all columns of several."""
-    return Block("all", np.concatenate([block.columns for block in blocks]), None, tuple(blocks))
+    return Block("all", columns_of(blocks), None, tuple(blocks))
 
 
 def check_distinct(what, names):
@@ -245,6 +255,8 @@ def check_distinct(what, names):
 def positions(columns, n_features, feature_names, owner):
     """Integer positions of columns given by slice, positions, mask or names, in their order."""
     if isinstance(columns, slice):
+        if any(isinstance(end, str) for end in (columns.start, columns.stop)):
+            raise ValueError(f"{owner} is {columns}. Ends of a slice are positions, not names.")
         if columns.stop is not None and columns.stop > n_features:
             raise ValueError(f"{owner} ends at {columns.stop}, but X has {n_features} columns.")
     else:

@@ -8,7 +8,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._linalg import take_columns
-from .._utils._metadata import metadata_taken, taken_of
+from .._utils._metadata import taken_of
 from .._utils._validation import few_rows_per_class
 from .._utils._warnings import silent
 from ..heads import ZeroShotHead
@@ -41,11 +41,6 @@ class Expert(NamedTuple):
         """Whether it reads embeddings ("pictures"), other columns ("others"), or "both"."""
         embedded = {part.backbone is not None for part in self.block.members}
         return "both" if len(embedded) > 1 else "pictures" if embedded == {True} else "others"
-
-    @property
-    def takes(self):
-        """Which of the metadata the head's ``fit`` takes."""
-        return metadata_taken(self.head)
 
     @property
     def backbones(self):

@@ -7,11 +7,10 @@ import numpy as np
 from sklearn.base import clone
 
 from .._mistakes._rows import warn_of_weights
-from .._utils._class_texts import warn_of_classes
 from .._utils._linalg import one_blas_thread
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
-from .._utils._validation import column_of_labels, few_rows_per_class
+from .._utils._validation import few_rows_per_class
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
 from ..heads._from_files import RowsOfFiles, Wanted
@@ -20,7 +19,7 @@ from ._heads import HEADS
 from ._held_out import HeldOut
 from ._plan import make_plan, needs_judges, warn_of_doubts
 from ._routing import combine_experts
-from ._rows import checked_metadata, forget_rows
+from ._rows import forget_rows, labeled_rows, with_class_weights
 
 
 class FitFrom:
@@ -90,10 +89,11 @@ class FitFrom:
         """
         self._refuse_what_needs_all_rows()
         table = PartedTable(folder, backbones)
-        warn_of_classes(column_of_labels(y))
+        labeled_rows(self, y)
         rows = RowsOfFiles(table, y, sample_weight, ignore_unlabeled=self.unlabeled == "ignore")
-        labels, weights = rows.classes[rows.targets], rows.sample_weight
-        metadata = checked_metadata(self, np.empty((len(labels), 0)), labels, weights, None)
+        labels = rows.classes[rows.targets]
+        metadata = {"sample_weight": rows.sample_weight, "groups": None}
+        metadata = with_class_weights(self, np.empty((len(labels), 0)), labels, metadata)
         warn_of_weights(metadata["sample_weight"])
         if metadata["sample_weight"] is not None:
             rows.weigh(metadata["sample_weight"])

@@ -51,13 +51,13 @@ def _triple(one):
     """Name or None, head, and columns or None, of one of a list of heads."""
     triple = one if isinstance(one, tuple) else (None, one)
     triple = (*triple, None) if len(triple) == 2 else triple
-    if isinstance(triple[0], str) and "__" in triple[0]:
-        raise ValueError(f"The name of a head must not contain '__'; got {triple[0]!r}.")
     if len(triple) != 3 or not isinstance(triple[0], (str, type(None))):
         raise ValueError(
             "Of a list of heads, each is one of the heads, a (name, head) pair, or a "
             f"(name, head, columns) triple; {triple!r} is none of these."
         )
+    if triple[0] is not None and "__" in triple[0]:
+        raise ValueError(f"The name of a head must not contain '__'; got {triple[0]!r}.")
     return triple
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
 from .._utils._folds import covers_most, few_shot_folds, judging_rows
-from .._utils._linalg import one_blas_thread, take_rows
+from .._utils._linalg import one_blas_thread, positions_in, take_rows
 from .._utils._metadata import rows_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sklearn import with_settings
@@ -214,7 +214,7 @@ def _fit_one(expert, X, y, classes, folds, metadata, rows):
     fitted = expert.fit(X, y, metadata)
     if expert.learns:
         return fitted, [], 0
-    judge = np.flatnonzero(np.isin(y[rows], fitted.head.classes_))
+    judge = positions_in(y[rows], fitted.head.classes_)
     return fitted, judge, fitted.logits(take_rows(X, rows[judge]), classes)
 
 

@@ -52,7 +52,8 @@ def make_plan(ensemble, n_features, feature_names, y, metadata):
         random_state=ensemble.random_state,
     )
     if metadata["sample_weight"] is not None:
-        unable = [one.name for one in experts if one.learns and "sample_weight" not in one.takes]
+        learning = [one for one in experts if one.learns]
+        unable = [one.name for one in learning if "sample_weight" not in metadata_taken(one.head)]
         refuse_weights(unable, what_weighs(ensemble))
     return experts, find_classes(experts, y), make_router(ensemble)
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._mistakes._seen_columns import warn_of_units
 from .._mistakes._seen_embeddings import warn_of_unlike
 from .._utils._docstrings import fill_doc
-from .._utils._linalg import row_batches
+from .._utils._linalg import ROWS_TO_PREDICT, row_batches
 from .._utils._validation import check_at_least_two
 from .._utils._warnings import each_warning_once
 from ..heads._classifier import LogitClassifierMixin
@@ -20,8 +20,6 @@ from ._experts import stack_logits
 from ._folding import fold
 from ._support import led_by_prompts
 from .routers import combine, named_router
-
-_ROWS_AT_ONCE = 1024
 
 
 class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
@@ -62,7 +60,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         """In parts, so that memory beside X and what is returned does not grow with the rows."""
         found = np.empty((len(X), len(self.classes_)), X.dtype)
         n_columns = len(self.classes_) * (len(self.experts_) if self._folded is None else 1)
-        for part in row_batches(len(X), n_columns, _ROWS_AT_ONCE):
+        for part in row_batches(len(X), n_columns, ROWS_TO_PREDICT):
             found[part] = self._logits_of_part(X[part])
         return found
 

@@ -6,13 +6,21 @@ import numpy as np
 
 from .._mistakes._row_order import warn_of_shuffled_index, warn_of_text_order
 from .._mistakes._rows import warn_of_contradictions, warn_of_groups, warn_of_weights
+from .._utils._class_texts import warn_of_classes
 from .._utils._copies import groups_of_pictures
 from .._utils._folds import folds_of_some
-from .._utils._given import index_of, warn_of_other_order
+from .._utils._given import index_of
 from .._utils._linalg import places_of, some_of
 from .._utils._metadata import check_metadata, class_weights, rows_of
 from .._utils._rows import Rows
-from .._utils._validation import check_at_least_two, check_partly_labeled, check_table
+from .._utils._validation import (
+    check_at_least_two,
+    check_partly_labeled,
+    check_table,
+    column_of_labels,
+    refuse_unlabeled,
+    unlabeled_rows,
+)
 from ._blocks import columns_of_backbones
 from ._plan import takes_weights
 
@@ -33,10 +41,9 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     unlabeled : tuple of ndarray and (ndarray or None)
         The rows without a label, and their weights.
     """
-    warn_of_other_order(X, y=y, sample_weight=sample_weight, groups=groups)
     index = index_of(X)
     warn_of_text_order(index, y)
-    X, y, labeled = _check_rows(ensemble, X, y)
+    X, y, labeled = _check_rows(ensemble, X, y, sample_weight=sample_weight, groups=groups)
     if labeled.all():
         warn_of_shuffled_index(index, X, y)
     metadata = check_metadata(X, labeled, sample_weight, groups)
@@ -46,7 +53,7 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
         if not hasattr(cv, "split"):
             cv = folds_of_some(cv, labeled, X, labeled, metadata["groups"])
         X, metadata = X[labeled], rows_of(metadata, labeled)
-    metadata = checked_metadata(ensemble, X, y, **metadata)
+    metadata = with_class_weights(ensemble, X, y, metadata)
     warn_of_weights(metadata["sample_weight"])
     rows = Rows(X, y, metadata, cv, places_of(labeled)).with_weight()
     names = getattr(ensemble, "feature_names_in_", None)
@@ -56,22 +63,71 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     return _without_copies(ensemble, rows, columns), unlabeled
 
 
-def _check_rows(ensemble, X, y):
+def labeled_rows(ensemble, y):
+    """Which rows have a label; doubts classes that may stand for none.
+
+    Parameters
+    ----------
+    ensemble : AdaptiveBackboneEnsemble
+    y : array-like of shape (n,)
+
+    Returns
+    -------
+    ndarray of shape (n,), bool
+
+    Raises
+    ------
+    ValueError
+        If a row has none, and ``unlabeled="error"``.
+    """
+    may_lack = ensemble.unlabeled != "error"
+    if not may_lack:
+        refuse_unlabeled(y, "unlabeled")
+    y = column_of_labels(y)
+    labeled = ~unlabeled_rows(y) if may_lack else np.ones(len(y), bool)
+    option = f"unlabeled={ensemble.unlabeled!r}" if may_lack and labeled.all() else None
+    warn_of_classes(y, none_missing=option)
+    return labeled
+
+
+def _check_rows(ensemble, X, y, **given):
     """All rows, the labels of those that have one, and which these are."""
-    if ensemble.unlabeled != "error":
-        return check_partly_labeled(ensemble, X, y)
-    X, y = check_table(ensemble, X, y, option="unlabeled")
-    return X, y, np.ones(len(y), bool)
+    labeled = labeled_rows(ensemble, y)
+    if ensemble.unlabeled == "error":
+        return *check_table(ensemble, X, y, **given), labeled
+    return *check_partly_labeled(ensemble, X, y, labeled, **given), labeled
 
 
-def checked_metadata(ensemble, X, y, sample_weight, groups):
-    """Metadata of labelled rows; weights times those of the classes."""
-    ensemble._route_metadata(sample_weight=sample_weight, groups=groups)
-    metadata = check_metadata(X, y, sample_weight, groups)
+def with_class_weights(ensemble, X, y, metadata):
+    """Metadata of labelled rows, of which weights are multiplied by those of the classes.
+
+    Parameters
+    ----------
+    ensemble : AdaptiveBackboneEnsemble
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+    metadata : dict
+        As :func:`check_metadata` gives it, of these rows or of more.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        If fewer than two classes have a row with a weight above zero.
+    """
+    ensemble._route_metadata(**metadata)
     weights = metadata["sample_weight"]
     if ensemble.class_weight is not None:
         of_classes = class_weights(ensemble.class_weight, y, weights).astype(X.dtype)
         weights = of_classes if weights is None else weights * of_classes
+    if weights is not None and not weights.any():
+        raise ValueError(
+            "No row with a label has a weight above zero, by sample_weight and class_weight; rows "
+            "of two classes need one."
+        )
     check_at_least_two(np.unique(y if weights is None else y[weights > 0]))
     return {**metadata, "sample_weight": weights}
 

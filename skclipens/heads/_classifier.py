@@ -9,12 +9,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
 from .._utils._given import warn_of_other_order
-from .._utils._linalg import row_batches
+from .._utils._linalg import ROWS_TO_PREDICT, row_batches
 from .._utils._validation import check_rows, refuse_unlabeled, warn_of_unknown_labels
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once, warn
 
-_ROWS_AT_ONCE = 1024
 # Rows whose labels may be doubted, and how far accuracy must rise were labels exchanged: by the
 # first at least, and more with few rows of a class.
 _FEWEST, _BETTER, _OF_ROWS = 20, 0.6, 0.4
@@ -30,13 +29,13 @@ def one_column_per_class(logits):
 
 
 def level(classifier, logits):
-    """Logits that are comparable between rows that a classifier has seen and held-out ones.
+    """If logits are defined only up to a constant per row, subtract each row's mean.
+
+    Then fitted and held-out logits compare.
 
     Parameters
     ----------
     classifier : classifier
-        Where its logits mean something up to a constant for each row only, which is another one
-        for held-out rows, they get a mean of zero over the classes.
     logits : ndarray of shape (n, C)
 
     Returns
@@ -107,8 +106,8 @@ def _refuse_other_kind(classes, y):
     known = np.asarray(classes).tolist()[0]
     if isinstance(label, str) != isinstance(known, str) and label is not None:
         raise ValueError(
-            f"y has labels such as {label!r}, where those of fit are such as {known!r}: one are "
-            "strings, and the others not. Give y the labels that fit had."
+            f"y has labels such as {label!r}, where those of fit are such as {known!r}: one of "
+            "the two holds strings, the other does not. Give y the labels that fit had."
         )
 
 
@@ -312,7 +311,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
         X = self._checked(X)
         best = np.empty(len(X), int)
         # In batches, so that memory does not grow with the number of rows.
-        for part in row_batches(len(X), len(self.classes_), _ROWS_AT_ONCE):
+        for part in row_batches(len(X), len(self.classes_), ROWS_TO_PREDICT):
             best[part] = self._logits_of(X[part]).argmax(axis=1)
         return self.classes_[best]
 

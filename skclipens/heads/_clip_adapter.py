@@ -158,7 +158,7 @@ class CLIPAdapterHead(BaseTextHead):
             If X is not as wide as the backbone's embedding, there are fewer than two classes, a
             class has no name or a template has no place for it.
         """
-        features, targets = self._fit_text(X, y)
+        features, targets = self._fit_text(X, y, sample_weight=sample_weight)
         check_at_least_two(self.classes_)
         weights = check_weights(sample_weight, features)
         if weights is not None:  # of those without weight, a batch would be none

@@ -4,7 +4,6 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._utils._folds import check_folds, drop_unseen_classes, few_shot_folds
-from .._utils._given import warn_of_other_order
 from .._utils._metadata import check_metadata
 from .._utils._rows import rows_given
 from .._utils._sklearn import fit_context
@@ -23,9 +22,9 @@ def own_folds(targets, groups=None):
 class CrossFitMixin:
     """A head that gives held-out logits at less cost than by fits on folds.
 
-    A subclass has ``_check_rows(X, y)``, which sets ``classes_`` and gives rows in the form in
-    which it learns from them, and positions of their classes; and ``_cross_fit(X, targets, weights,
-    folds, groups)`` of these, which learns, and gives what :meth:`cross_fit` gives.
+    A subclass has ``_check_rows(X, y, **given)``, which sets ``classes_`` and gives rows in the
+    form in which it learns from them, and positions of their classes; and ``_cross_fit(X, targets,
+    weights, folds, groups)`` of these, which learns, and gives what :meth:`cross_fit` gives.
     """
 
     __metadata_request__fit = {"sample_weight": True, "groups": True}
@@ -119,8 +118,7 @@ class CrossFitMixin:
 
         Rows without weight teach and judge nothing, so none stands for them.
         """
-        warn_of_other_order(X, sample_weight=sample_weight, groups=groups)
-        X, targets = self._check_rows(X, y)
+        X, targets = self._check_rows(X, y, sample_weight=sample_weight, groups=groups)
         check_at_least_two(self.classes_)
         metadata = check_metadata(X, targets, sample_weight, groups)
         own = getattr(self, "cv", None)
@@ -140,14 +138,14 @@ class CrossFitTextHead(CrossFitMixin, BaseTextHead):
 
     _starts_from_prompts = True
 
-    def _check_rows(self, X, y):
-        return self._fit_text(X, y)
+    def _check_rows(self, X, y, **given):
+        return self._fit_text(X, y, **given)
 
 
 class CrossFitTableHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
     """A head that needs no texts and is defined by ``_cross_fit``."""
 
-    def _check_rows(self, X, y):
-        X, y = check_table(self, X, y)
+    def _check_rows(self, X, y, **given):
+        X, y = check_table(self, X, y, **given)
         self.classes_, targets = np.unique(y, return_inverse=True)
         return X, targets

@@ -15,6 +15,7 @@ from .._utils._linalg import (
     one_hot,
     parts_of,
     plus_ridge,
+    positions_in,
     row_batches,
     some_of,
     take_columns,
@@ -383,7 +384,7 @@ class HeldOutDiscriminants:
         logits = np.empty((len(rows), len(whole._means)), whole._X.dtype)
         for part, test in self._parts:
             coef, intercept = part.linear(ridge_of(part))
-            mine = np.flatnonzero(np.isin(rows, test))
+            mine = positions_in(rows, test)
             logits[mine] = part.lowest_where_unseen(whole._X[rows[mine]] @ coef.T + intercept)
         return logits
 

@@ -13,7 +13,7 @@ import numpy as np
 from .._mistakes._row_order import is_class_by_class, warn_of_text_order
 from .._utils._folds import judging_rows
 from .._utils._given import check_weights, same_files, scaled_shares
-from .._utils._linalg import take_rows
+from .._utils._linalg import positions_in, take_rows
 from .._utils._validation import (
     check_at_least_two,
     check_labels,
@@ -77,7 +77,7 @@ class KeptRows(NamedTuple):
 
     def places(self, rows):
         """Positions among those that are kept, of those rows that are."""
-        return np.flatnonzero(np.isin(self.rows, rows))
+        return positions_in(self.rows, rows)
 
 
 class RowsOfFiles:
@@ -208,7 +208,7 @@ class RowsOfFiles:
             raise ImageError("None of the images whose sample_weight is not zero can be read.")
         kept = np.flatnonzero(~self.gaps[keep])
         keep = keep[kept]
-        return found, KeptRows(keep, take_rows(X, kept), np.flatnonzero(np.isin(keep, judges)))
+        return found, KeptRows(keep, take_rows(X, kept), positions_in(keep, judges))
 
     def _refuse_other_order(self, images):
         for name, index in self._indices.items():
@@ -264,8 +264,8 @@ def _read_parts(table, parts, given):
                 X = check_rows(estimator, frame if some.all() else frame[some])
                 check_range(X, estimator.feature_names_in_)
             _add(sums, X, targets[some], weights[some].astype(X.dtype), folds[some])
-    names = np.concatenate(names) if names else None
-    return [one.sums for one in sums], np.concatenate(X_kept), np.concatenate(gaps), names
+    of_rows = (np.concatenate(of_parts) for of_parts in (X_kept, gaps, names))
+    return [one.sums for one in sums], *of_rows
 
 
 def _indices_of_names(**given):

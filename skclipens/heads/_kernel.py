@@ -7,7 +7,16 @@ from sklearn.utils import check_random_state
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import codes_of, covers_most, has_peer, judging_rows
-from .._utils._linalg import parts_of, side_by_side, take_columns, take_rows, unit_blocks, unit_rows
+from .._utils._linalg import (
+    ROWS_TO_PREDICT,
+    parts_of,
+    positions_in,
+    side_by_side,
+    take_columns,
+    take_rows,
+    unit_blocks,
+    unit_rows,
+)
 from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_at_least_two, check_table
 from ._cross_fit import CrossFitTableHead
@@ -18,7 +27,6 @@ from ._text_head import PROMPT_CONSTRAINTS, as_one_of_many, doubt_prompts, doubt
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
-_ROWS_AT_ONCE = 1024
 # Beta and noise at one shot, where the evidence says little: on the validation sets, with 5 draws,
 # these were more accurate than those of the largest evidence. No program here repeats that.
 _UNJUDGED = 4.0, 0.3
@@ -132,8 +140,8 @@ class KernelHead(CrossFitTableHead):
     def _starts_from_prompts(self):
         return bool(self.text_heads_)
 
-    def _check_rows(self, X, y):
-        X, y = check_table(self, X, y)
+    def _check_rows(self, X, y, **given):
+        X, y = check_table(self, X, y, **given)
         return X, self._fit_text_heads(X, y)
 
     def _cross_fit(self, X, targets, weights, folds, groups):
@@ -158,7 +166,7 @@ class KernelHead(CrossFitTableHead):
         some = [None if one is None else take_rows(one, used) for one in (targets, weights, groups)]
         targets, weights, groups = some
         if folds is not None:
-            folds = [[_found_in(used, rows) for rows in fold] for fold in folds]
+            folds = [[positions_in(used, rows) for rows in fold] for fold in folds]
         places = np.searchsorted(used, support), np.searchsorted(used, judges)
         logits, known = np.zeros((len(X), len(self.classes_)), X.dtype), np.zeros(len(X), bool)
         given = take_rows(X, used), targets, weights, folds, groups
@@ -192,8 +200,10 @@ class KernelHead(CrossFitTableHead):
     def _check_candidates(self):
         for name in ("betas", "noises"):
             values = list(getattr(self, name))
-            if not values or not all(isinstance(v, Real) and v > 0 for v in values):
-                raise ValueError(f"{name} are positive numbers, at least one; got {values!r}.")
+            if not values or not all(isinstance(v, Real) and 0 < v < np.inf for v in values):
+                raise ValueError(
+                    f"{name} are positive, finite numbers, at least one; got {values!r}."
+                )
 
     def _blocks(self, n_features):
         return [(None, slice(n_features))] if self.blocks is None else list(self.blocks)
@@ -201,11 +211,11 @@ class KernelHead(CrossFitTableHead):
     def _fit_text_heads(self, X, y):
         """Encode the classes; positions of those of the rows, from which prompts learn nothing."""
         self._check_candidates()
-        self.classes_, targets = np.unique(y, return_inverse=True)
+        # A row of each class is enough for the heads.
+        self.classes_, of_each, targets = np.unique(y, return_index=True, return_inverse=True)
         check_at_least_two(self.classes_)
         names = ("templates", "class_names", "cache")
         options = {name: getattr(self, name) for name in names}
-        of_each = np.unique(y, return_index=True)[1]  # a row of each class is enough
         self.text_heads_ = [
             (ZeroShotHead(backbone, **options), columns)
             for backbone, columns in self._blocks(X.shape[1])
@@ -262,13 +272,8 @@ class KernelHead(CrossFitTableHead):
 
     def _logits_of(self, X):
         logits = np.empty((len(X), len(self.classes_)), X.dtype)
-        for part in parts_of(len(X), _ROWS_AT_ONCE):
+        for part in parts_of(len(X), ROWS_TO_PREDICT):
             rows = self._features(X[part])
             added = predict(rows, self.support_, self.beta_, self.dual_coef_)
             logits[part] = rows @ self._text_coef.T + added if self.text_heads_ else added
         return logits
-
-
-def _found_in(some, rows):
-    """Positions among some rows, in ascending order, of those rows that are there."""
-    return np.flatnonzero(np.isin(some, rows))

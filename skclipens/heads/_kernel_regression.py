@@ -5,10 +5,16 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dtrtri
 
 from .._utils._folds import codes_of
-from .._utils._linalg import one_hot, parts_of, plus_ridge, take_rows
+from .._utils._linalg import (
+    ROWS_TO_PREDICT,
+    one_hot,
+    parts_of,
+    plus_ridge,
+    positions_in,
+    take_rows,
+)
 from ._ridge import residuals_of
 
-_ROWS_AT_ONCE = 1024
 _SMALLEST_NOISE = 1e-3  # for less, float32 products are not exact enough
 _ROUNDING = 1e-9  # of the weight of a class
 
@@ -24,7 +30,7 @@ def predict(rows, support, beta, coef):
     """What coefficients of the support say of rows, in parts that caches can hold."""
     coef = coef.astype(rows.dtype, copy=False)
     found = np.empty((len(rows), coef.shape[1]), coef.dtype)
-    for part in parts_of(len(rows), _ROWS_AT_ONCE):
+    for part in parts_of(len(rows), ROWS_TO_PREDICT):
         found[part] = kernel(rows[part] @ support.T, beta) @ coef
     return found
 
@@ -82,7 +88,7 @@ class Regression:
         held_out, known = np.zeros_like(self.residuals), np.zeros(len(self.residuals), bool)
         K = kernel(self._products(support, noise), beta)
         for train, test in folds:
-            train = np.flatnonzero(np.isin(support, train))
+            train = positions_in(support, train)
             coef, _ = self._solve(support[train], K[np.ix_(train, train)], noise)
             held_out[test] = predict(self.rows[test], self.rows[support[train]], beta, coef)
             known[test] = True

@@ -1,5 +1,6 @@
 """Linear discriminant analysis that also serves where rows are few."""
 
+from copy import deepcopy
 from functools import cached_property, partial
 from numbers import Real
 
@@ -175,11 +176,12 @@ class LinearDiscriminantHead(CrossFitTableHead):
             self._forget(classes)
         check_first_partial_fit(self, classes)
         check_at_least_two(self.classes_)
-        X, y = check_table(self, X, y, reset=sums is None)
+        X, y = check_table(self, X, y, reset=sums is None, sample_weight=sample_weight)
         self._rescaling()  # columns that are none are refused before anything is learned
         weights = check_weights(sample_weight, X, all_may_be_zero=True)
         targets = self._positions_of(y)
-        self._sums = Sums(len(self.classes_), X.shape[1]) if sums is None else sums
+        # A copy: the sums of before are those of a call that is interrupted.
+        self._sums = Sums(len(self.classes_), X.shape[1]) if sums is None else deepcopy(sums)
         self._sums.add(X, targets, weights)
         self.shrinkage_ = DEFAULT_SHRINKAGE if self.shrinkage == "auto" else self.shrinkage
         self._drop("coef_", "intercept_", "block_variance_")

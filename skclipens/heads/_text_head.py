@@ -310,9 +310,9 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
     __metadata_request__fit = {"sample_weight": True}
     _seen = ()  # see `seen_block`
 
-    def _fit_text(self, X, y):
+    def _fit_text(self, X, y, **given):
         """Encode the classes; return unit rows of X and the positions of their classes."""
-        X, y = check_table(self, X, y, any_scale=True)
+        X, y = check_table(self, X, y, any_scale=True, **given)
         backbone = self._backbone()
         if X.shape[1] != backbone.width:
             raise ValueError(

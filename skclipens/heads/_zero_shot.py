@@ -90,7 +90,7 @@ class ZeroShotHead(BaseTextHead):
         SuspectedMistakeWarning
             If prompts would classify X far better were the names of the classes in another order.
         """
-        features, _ = self._fit_text(X, y)
+        features, _ = self._fit_text(X, y, sample_weight=sample_weight)
         check_weights(sample_weight, features)
         return self
 
@@ -132,9 +132,15 @@ class ZeroShotHead(BaseTextHead):
         _refuse_either_order(classes, class_names)
         templates = self.templates if templates is None else templates
         self._encode(labels, class_names, templates)
-        if not hasattr(self, "n_features_in_"):
-            self.n_features_in_ = self._backbone().width
+        self._forget_columns_of_another(self._backbone())
         return self
+
+    def _forget_columns_of_another(self, backbone):
+        """Where `fit` saw embeddings of another backbone, drop what it noted of their columns."""
+        if any(block.backbone != backbone.name for block in self._seen):
+            self._seen = ()
+            vars(self).pop("feature_names_in_", None)
+        self.n_features_in_ = backbone.width
 
     def _logits_of(self, X):
         return self._text_logits(unit_rows(X))

@@ -17,7 +17,7 @@ from .._utils._values import refuse_text
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import gaps_of, refuse_splits, warn_of_gaps
 from ..ensemble import AdaptiveBackboneEnsemble
-from ..ensemble._blocks import find_blocks
+from ..ensemble._blocks import column_names, columns_of_backbones
 from ..heads._classifier import LogitClassifierMixin, level
 from ..images import as_image_list
 
@@ -152,11 +152,9 @@ def columns_to_compare(X, estimator):
     _refuse_no_numbers(X, estimator)
     with first_gap_named(X):
         n_features = _as_array(X).shape[1]
-    names = np.asarray(X.columns).astype(str) if hasattr(X, "columns") else None
     given = estimator.blocks if isinstance(estimator, AdaptiveBackboneEnsemble) else None
-    blocks = find_blocks(given, n_features, names)
-    found = [block.columns for block in blocks if block.kind is not None]
-    return np.sort(np.concatenate(found)) if found else np.arange(n_features)
+    found = columns_of_backbones(given, n_features, column_names(X))
+    return np.arange(n_features) if found is None else found
 
 
 def _refuse_no_numbers(X, estimator):

@@ -1,12 +1,14 @@
 """Labels that are doubtful."""
 
+from numbers import Integral
+
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
 from sklearn.base import clone, is_classifier
 
 from .._utils._given import index_of
-from .._utils._sklearn import HasMethods, StrOptions, validate_params
+from .._utils._sklearn import HasMethods, Interval, StrOptions, validate_params
 from .._utils._validation import check_labels
 from ..embedding._gaps import readable
 from ._held_out import checked_labels, held_out_logits, refuse_frozen, without_embedder
@@ -18,6 +20,8 @@ _STARTS = (0.02, 0.2, 0.5)  # shares of wrong labels from which the fit begins
     {
         "estimator": [HasMethods(["fit"])],
         "method": [StrOptions({"noise", "confident-learning"})],
+        "cv": [Interval(Integral, 2, None, closed="left")],
+        "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,
 )
@@ -112,8 +116,6 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     >>> sorted(issues["row"][:2].tolist())
     [3, 80]
     """
-    import pandas as pd
-
     if not is_classifier(estimator):
         raise TypeError(f"estimator must be a classifier; got {type(estimator).__name__}.")
     refuse_frozen(estimator)
@@ -136,6 +138,16 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     targets = np.searchsorted(classifier.classes_, labels)
     judge = _by_noise if method == "noise" else _by_confidence
     issue, quality, attrs = judge(logits.astype(float), targets)
+    predicted = classifier.classes_[logits.argmax(axis=1)]
+    frame = _frame(y, index, known, issue, quality, predicted)
+    frame.attrs.update(attrs)
+    return frame.sort_values("label_quality", kind="stable")
+
+
+def _frame(y, index, known, issue, quality, predicted):
+    """One row for each label; of those that are judged, with what is found."""
+    import pandas as pd
+
     frame = pd.DataFrame(
         {
             "row": np.arange(len(y)),
@@ -148,11 +160,10 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     )
     frame.loc[known, "is_label_issue"] = issue
     frame.loc[known, "label_quality"] = quality
-    frame.loc[known, "predicted_label"] = classifier.classes_[logits.argmax(axis=1)]
+    frame.loc[known, "predicted_label"] = predicted
     if known.all():
         frame["predicted_label"] = frame["predicted_label"].astype(frame["given_label"].dtype)
-    frame.attrs.update(attrs)
-    return frame.sort_values("label_quality", kind="stable")
+    return frame
 
 
 def _by_noise(logits, y):

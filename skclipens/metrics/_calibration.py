@@ -101,18 +101,7 @@ def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
     columns = getattr(y_proba, "columns", None)
     y_proba = _check_proba(y_proba)
     labels = np.unique(y_true) if labels is None else column_or_1d(labels)
-    if len(labels) != y_proba.shape[1]:
-        raise ValueError(
-            f"y_proba has {y_proba.shape[1]} columns for {len(labels)} labels; pass the labels "
-            "of its columns, such as classes_, as labels."
-        )
-    distinct, counts = np.unique(labels, return_counts=True)
-    if counts.max() > 1:
-        twice = distinct.tolist()[counts.argmax()]
-        raise ValueError(
-            f"labels has {twice!r} more than once. It names the class of each column of y_proba, "
-            "as classes_ does; labels of rows are y_true."
-        )
+    _check_columns(labels, y_proba.shape[1])
     _refuse_other_order(columns, labels)
     predicted = labels[y_proba.argmax(axis=1)]
     correct, doubted = matches(y_true, predicted[:, None])
@@ -134,6 +123,22 @@ def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
         totals(weight * values)[used] / total[used] for values in (confidence, correct[:, 0])
     )
     return confidence, accuracy, total[used] / total.sum()
+
+
+def _check_columns(labels, n_columns):
+    """Raise ValueError unless labels name each column of ``y_proba``, and differ."""
+    if len(labels) != n_columns:
+        raise ValueError(
+            f"y_proba has {n_columns} columns for {len(labels)} labels; pass the labels of its "
+            "columns, such as classes_, as labels."
+        )
+    distinct, counts = np.unique(labels, return_counts=True)
+    if counts.max() > 1:
+        twice = distinct.tolist()[counts.argmax()]
+        raise ValueError(
+            f"labels has {twice!r} more than once. It names the class of each column of y_proba, "
+            "as classes_ does; labels of rows are y_true."
+        )
 
 
 def _edges(confidence, n_bins, strategy, weight):

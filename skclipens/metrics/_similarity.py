@@ -89,13 +89,11 @@ def linear_cka_matrix(X, blocks=None):
     >>> linear_cka_matrix(X, ["zoo/RN20", "zoo/ViT-8"]).columns.tolist()
     ['zoo/RN20', 'zoo/ViT-8']
     """
-    from ..ensemble._blocks import find_blocks
+    from ..ensemble._blocks import column_names, find_blocks
 
-    columns = list(getattr(X, "columns", ()))
+    names = column_names(X)
     X = check_array(without_mask(X), ensure_min_samples=2, input_name="X")
-    named = columns and all(isinstance(name, str) for name in columns)
-    feature_names = np.array(columns, dtype=object) if named else None
-    blocks = find_blocks(blocks, X.shape[1], feature_names)
+    blocks = find_blocks(blocks, X.shape[1], names)
     parts = [_normalised(X[:, block.columns], f"Block {block.name!r}") for block in blocks]
     norms = [_alignment(part, part) for part in parts]
     return square_frame(

@@ -23,8 +23,9 @@ from .._utils._values import refuse_class
 from .._utils._warnings import each_warning_once, silent, warn
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import gaps_of, readable, warn_of_gaps
-from ..ensemble._blocks import columns_of_backbones
+from ..ensemble._blocks import column_names, columns_of_backbones
 from ..ensemble._experts import distinct_blocks
+from ..ensemble._heads import named_heads
 from ..images import as_image_list
 from ._intervals import mean_of, paired_interval
 
@@ -149,6 +150,8 @@ def _checked_names(baselines):
             f"KNeighborsClassifier()}}; got {type(baselines).__name__}."
         )
     for name, one in baselines.items():
+        if not isinstance(name, str):
+            raise TypeError(f"baselines: names are strings; got {name!r}, of {one!r}.")
         if name in (ENSEMBLE, LOGISTIC, PROMPTS, ORACLE) or name.endswith(_ALONE):
             raise ValueError(f"baselines: {name!r} is the name of another way. Rename it.")
         refuse_class(one, f"baselines[{name!r}]")
@@ -231,10 +234,8 @@ def _groups_of_pictures(X, y, blocks):
     table = numbers_of(X)
     if table is None:
         return None
-    names = np.array(X.columns, dtype=object) if hasattr(X, "columns") else None
-    if names is not None and not all(isinstance(name, str) for name in names):
-        names = None
-    return groups_of_pictures(table, y, columns_of_backbones(blocks, table.shape[1], names))
+    columns = columns_of_backbones(blocks, table.shape[1], column_names(X))
+    return groups_of_pictures(table, y, columns)
 
 
 def _warn_of_new_classes(splits, y):
@@ -307,8 +308,7 @@ def _blocks_of_each(ensemble):
 
     Empty, too, where the user says which columns an expert reads, which may be of other backbones.
     """
-    head = ensemble.head
-    if isinstance(head, list | tuple) and any(len(one) == 3 for one in head if type(one) is tuple):
+    if any(columns is not None for *_, columns in named_heads(ensemble.head)):
         return {}
     backbones = [one for one in _backbones_of(ensemble) if one]
     if len(backbones) < 2:

@@ -6,8 +6,8 @@ from scipy.special import softmax
 
 from ..._utils._docstrings import fill_doc
 from ..._utils._sklearn import StrOptions
-from ...heads._losses import cross_entropy
 from ._base import BaseRouter, log_of, weighted_sum
+from ._static import static_loss
 
 
 @fill_doc
@@ -130,16 +130,11 @@ def log_loss_weights(logits, y, sample_weight=None):
     n_experts = logits.shape[1]
     # Relative to the spread of the logits, so that the solver's tolerances suit heads of any scale.
     scale = np.sqrt(np.average(logits.var(axis=2).mean(axis=1), weights=sample_weight)) or 1.0
-
-    def loss(weights, logits):
-        combined = weighted_sum(weights[None].astype(logits.dtype), logits)
-        value, slope = cross_entropy(combined, y, sample_weight)
-        return value, np.einsum("nec,nc->e", logits, slope).astype(np.float64)
-
+    equal = np.full(n_experts, 1 / n_experts)
     found = minimize(
-        loss,
-        np.full(n_experts, 1 / n_experts),
-        args=(logits / scale,),
+        static_loss,
+        equal,
+        args=(logits / scale, y, equal, 0.0, sample_weight),
         jac=True,
         bounds=[(0, None)] * n_experts,
         method="L-BFGS-B",

@@ -1,0 +1,35 @@
+"""Texts that may be words, or name pictures."""
+
+import os
+
+from ._files import is_image_name
+from ._protocols import is_url
+from ._wrapped import name_of
+
+
+def is_file(text):
+    """Whether a text is the path of a file, and so no words.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is called as an image is, but there is no such file.
+    IsADirectoryError
+        If it is the path of a folder.
+    """
+    looks_like_one = is_image_name(text) and (" " not in text or os.path.dirname(text))
+    if looks_like_one and not os.path.exists(text):
+        raise FileNotFoundError(
+            f"There is no file {str(text)!r}. Check the path, or use words that are no file name."
+        )
+    # "cat" is a word, also where a file or folder is called so.
+    if os.path.dirname(text) and os.path.isdir(text):
+        raise IsADirectoryError(f"{str(text)!r} is a folder, and no words.")
+    return bool(os.path.dirname(text) or os.path.splitext(text)[1]) and os.path.isfile(text)
+
+
+def is_words(image):
+    """Whether what should be an image is a text that names none."""
+    if not isinstance(image, str) or name_of(image) is None or is_url(image):
+        return False
+    return not (is_image_name(image) or os.path.dirname(image) or os.path.exists(image))
