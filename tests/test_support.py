@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
-from skclipens.ensemble._support import CERTAINTY, LARGEST_FACTOR, led_by_prompts
+from skclipens.ensemble._support import CERTAINTY, LARGEST_FACTOR, blend_with_prompts
 
 PAIR = ["zoo/RN20", "zoo/ViT-16"]
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -49,36 +49,40 @@ def expected_of(clf, alike, X, log_prior=None):
     """Logits of an ensemble that treats all rows alike, with the share of prompts taken in."""
     combined = alike.decision_function(X)
     said = clf._expert_logits(X)[:, clf._are_prompts].mean(axis=1)
-    of_all, own, prior = led_by_prompts(clf.support_.within(X), combined, said)
+    of_all, own, prior = blend_with_prompts(clf.support_.in_distribution(X), combined, said)
     log_prior = clf.support_.log_prior if log_prior is None else log_prior
     return of_all * combined + own * said + prior * log_prior
 
 
-def test_what_is_unlike_training_rows_is_not_within(digits, emoji, clf):
+def test_what_is_unlike_training_rows_is_out_of_distribution(digits, emoji, clf):
     X, coloured, _, train = digits
-    assert (clf.support_.within(X[train]) == 1).all()
-    assert (clf.support_.within(np.delete(X, train, axis=0)) == 1).mean() > 0.9
-    assert_array_equal(clf.support_.within(emoji), 0)
-    within = clf.support_.within(coloured)
-    assert within.min() < 0.3 and within.max() == 1 and len(np.unique(within)) > 10
+    assert (clf.support_.in_distribution(X[train]) == 1).all()
+    assert (clf.support_.in_distribution(np.delete(X, train, axis=0)) == 1).mean() > 0.9
+    assert_array_equal(clf.support_.in_distribution(emoji), 0)
+    in_distribution = clf.support_.in_distribution(coloured)
+    assert (
+        in_distribution.min() < 0.3
+        and in_distribution.max() == 1
+        and len(np.unique(in_distribution)) > 10
+    )
 
 
 def test_outside_all_experts_and_prompts_have_an_equal_say():
     rng = np.random.default_rng(0)
     combined, said = rng.normal(size=(2, 20, 50)) * [[[4]], [[1]]]
-    of_all, own, prior = led_by_prompts(np.zeros(20), combined, said)
+    of_all, own, prior = blend_with_prompts(np.zeros(20), combined, said)
     assert_allclose(of_all * combined.std(axis=1)[:, None], own * said.std(axis=1)[:, None])
     assert_allclose(of_all + prior, CERTAINTY)  # as all experts know how frequent classes are
-    half = led_by_prompts(np.full(20, 0.5), combined, said)
+    half = blend_with_prompts(np.full(20, 0.5), combined, said)
     assert_allclose(half, [(1 + of_all) / 2, own / 2, prior / 2])
 
 
 def test_prompts_that_mean_nothing_do_not_decide():
     combined, flat = np.array([[4.0, 0.0, -4.0]]), np.array([[0.0, 1e-3, 0.0]])
-    of_all, own, _ = led_by_prompts(np.zeros(1), combined, flat)
+    of_all, own, _ = blend_with_prompts(np.zeros(1), combined, flat)
     assert_allclose(own / of_all, LARGEST_FACTOR)
     assert (of_all * combined + own * flat).argmax() == 0
-    assert_array_equal(np.ravel(led_by_prompts(np.ones(1), combined, flat)), [1, 0, 0])
+    assert_array_equal(np.ravel(blend_with_prompts(np.ones(1), combined, flat)), [1, 0, 0])
 
 
 def test_weights_are_those_of_the_logits(digits, emoji, clf):
@@ -90,7 +94,7 @@ def test_weights_are_those_of_the_logits(digits, emoji, clf):
     weights = clf.routing_weights(others)
     of_weights = np.einsum("ne,nec->nc", weights, clf._expert_logits(others))
     assert_allclose(of_weights, expected_of(clf, alike, others, log_prior=0), atol=1e-4)
-    usual = clf.support_.within(others) == 1
+    usual = clf.support_.in_distribution(others) == 1
     assert_allclose(weights[usual], alike.routing_weights(others)[usual], rtol=1e-6)
     prompts = clf._are_prompts
     more = weights[~usual][:, prompts] > alike.routing_weights(others)[~usual][:, prompts]
@@ -101,7 +105,7 @@ def test_rows_like_others_are_classified_as_ever(digits, clf):
     X, _, y, train = digits
     alike = make(out_of_distribution="ignore").fit(X[train], y[train])
     assert alike.support_ is None
-    usual = clf.support_.within(X) == 1
+    usual = clf.support_.in_distribution(X) == 1
     assert_allclose(clf.decision_function(X)[usual], alike.decision_function(X)[usual], atol=1e-6)
 
 
@@ -116,7 +120,7 @@ def test_where_prompts_lead_a_rare_class_stays_rare(digits, emoji):
     X, _, y, _ = digits
     labels = np.where(y == "zero", "zero", "other digit")
     clf = make().fit(X, labels)
-    assert_array_equal(clf.support_.within(emoji), 0)
+    assert_array_equal(clf.support_.in_distribution(emoji), 0)
     share = np.mean(labels == "zero")
     assert clf.predict_proba(emoji)[:, 1].mean() < 2 * share
     assert_allclose(np.exp(np.diff(clf.support_.log_prior)), share / (1 - share))
@@ -168,7 +172,7 @@ def test_pictures_of_the_same_objects_do_not_make_all_others_unusual(digits):
     rng = np.random.default_rng(0)
     near = X[train] + rng.normal(scale=1e-3, size=(4, *X[train].shape)).astype(X.dtype)
     clf = make().fit(near.reshape(-1, X.shape[1]), np.tile(y[train], 4))
-    assert (clf.support_.within(np.delete(X, train, axis=0)) == 1).mean() > 0.9
+    assert (clf.support_.in_distribution(np.delete(X, train, axis=0)) == 1).mean() > 0.9
 
 
 def test_after_pickling(digits, clf):

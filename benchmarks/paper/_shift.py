@@ -18,9 +18,9 @@ SHOTS = (1, 2, 4, 8, 16)
 # Constants of the part that other ensembles have.
 CONSTANTS = {
     DEFAULT: {},
-    "prompts have 0.3 of the say": {"SAY_OF_PROMPTS": 0.3},
-    "prompts have 0.7 of the say": {"SAY_OF_PROMPTS": 0.7},
-    "prompts have all of the say": {"SAY_OF_PROMPTS": 1.0},
+    "prompts have 0.3 of the say": {"PROMPT_SHARE": 0.3},
+    "prompts have 0.7 of the say": {"PROMPT_SHARE": 0.7},
+    "prompts have all of the say": {"PROMPT_SHARE": 1.0},
     "prompts are scaled up to 9 times": {"LARGEST_FACTOR": 9.0},
     "prompts are scaled by any factor": {"LARGEST_FACTOR": 1e6},
     "less like the mean than 99 % of training rows": {"UNUSUAL": 0.01},
@@ -53,7 +53,7 @@ def run(dataset, backbones, draws, *, shots=SHOTS, columns=ALL_FEATURES):
         clf = AdaptiveBackboneEnsemble(names, random_state=draw, **prompts).fit(X[train], y[train])
         found, share = {}, 0.0
         if clf.support_ is not None:
-            share = (clf.support_.within(X[test]) < 1).mean()
+            share = (clf.support_.in_distribution(X[test]) < 1).mean()
         for name, constants in CONSTANTS.items():
             with patch.multiple(_support, **constants) if constants else nullcontext():
                 clf.support_ = _support.find_support(clf.experts_, X[train], y[train], clf.classes_)

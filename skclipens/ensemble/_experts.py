@@ -12,7 +12,7 @@ from .._utils._metadata import taken_of
 from .._utils._validation import few_rows_per_class
 from .._utils._warnings import silent
 from ..heads import ZeroShotHead
-from ..heads._classifier import LogitClassifierMixin, level, one_column_per_class
+from ..heads._classifier import LogitClassifierMixin, centre_logits, one_column_per_class
 from ..heads._text_head import as_one_of_many
 from ._blocks import Block
 
@@ -97,7 +97,7 @@ class Expert(NamedTuple):
                 f"Expert {self.name!r} gives a score that is not finite for row {row}: "
                 f"{logits[row].tolist()}."
             )
-        return for_all_classes(level(self.head, logits), self.head.classes_, classes)
+        return for_all_classes(centre_logits(self.head, logits), self.head.classes_, classes)
 
 
 def for_all_classes(logits, known, classes):

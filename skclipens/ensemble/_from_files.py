@@ -96,7 +96,7 @@ class FitFrom:
         metadata = with_class_weights(self, np.empty((len(labels), 0)), labels, metadata)
         warn_of_weights(metadata["sample_weight"])
         if metadata["sample_weight"] is not None:
-            rows.weigh(metadata["sample_weight"])
+            rows.set_weights(metadata["sample_weight"])
         names = np.array(table.columns, dtype=object)
         self.n_features_in_, self.feature_names_in_ = len(names), names
         experts, self.classes_, router = make_plan(

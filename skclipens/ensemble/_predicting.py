@@ -18,7 +18,7 @@ from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import doubt_prompts, sorted_classes
 from ._experts import stack_logits
 from ._folding import fold
-from ._support import led_by_prompts
+from ._support import blend_with_prompts
 from .routers import combine, named_router
 
 
@@ -70,22 +70,22 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         if combined is None or not np.isfinite(combined).all():
             combined = self._logits_of_experts(X)
         if self.support_ is not None:
-            combined = self._led_by_prompts(X, combined)
+            combined = self._blend_with_prompts(X, combined)
         if self.unlabeled_ is not None:
             combined = self.unlabeled_.correct(combined, X)
         return combined
 
-    def _led_by_prompts(self, X, combined):
+    def _blend_with_prompts(self, X, combined):
         """Combined logits, to which prompts have the more to say the less a row is like others."""
-        within = self.support_.within(X)
-        far = np.flatnonzero(within < 1)
+        in_distribution = self.support_.in_distribution(X)
+        far = np.flatnonzero(in_distribution < 1)
         if not len(far):
             return combined
         prompts = np.flatnonzero(self._are_prompts)
         logits = stack_logits([self.experts_[e] for e in prompts], X[far], self.classes_)
         temperatures = self.temperatures_[prompts, None].astype(logits.dtype)
         of_prompts = (logits / temperatures).mean(axis=1)
-        of_all, own, prior = led_by_prompts(within[far], combined[far], of_prompts)
+        of_all, own, prior = blend_with_prompts(in_distribution[far], combined[far], of_prompts)
         combined = combined.copy()
         combined[far] = of_all * combined[far] + own * of_prompts + prior * self.support_.log_prior
         return combined
@@ -158,8 +158,9 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         if self.support_ is None:
             return weights
         prompts, combined = self._are_prompts, self._combined(X, logits)
-        of_prompts, within = logits[:, prompts].mean(axis=1), self.support_.within(X)
-        of_all, own, _ = led_by_prompts(within, combined, of_prompts)
+        of_prompts = logits[:, prompts].mean(axis=1)
+        in_distribution = self.support_.in_distribution(X)
+        of_all, own, _ = blend_with_prompts(in_distribution, combined, of_prompts)
         return (of_all * weights + own * prompts / prompts.sum()).astype(weights.dtype)
 
     @fill_doc

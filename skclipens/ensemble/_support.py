@@ -9,7 +9,7 @@ from .._utils._linalg import mean_cosines, one_hot, subsample, unit_blocks, unit
 from ._experts import distinct_blocks
 
 # Chosen on the sets of `benchmarks.paper` that choose, see docs/results/validation/shift.md.
-SAY_OF_PROMPTS, CERTAINTY, LARGEST_FACTOR = 0.5, 0.5, 19.0
+PROMPT_SHARE, CERTAINTY, LARGEST_FACTOR = 0.5, 0.5, 19.0
 UNUSUAL = 0.05  # quantile of the training rows
 _FEWEST = 6  # rows
 
@@ -39,7 +39,7 @@ class Support(NamedTuple):
     usual: float
     log_prior: np.ndarray
 
-    def within(self, X):
+    def in_distribution(self, X):
         """How far each row is within what training rows cover: 1 if usual, 0 if less than all."""
         likeness = mean_cosines(X, self.blocks, self.mean)
         span = max(self.usual - self.least, np.finfo(X.dtype).eps)
@@ -86,7 +86,7 @@ def _log_prior(y, classes, sample_weight):
     return log_shares - log_shares.mean()
 
 
-def led_by_prompts(within, combined, of_prompts):
+def blend_with_prompts(in_distribution, combined, of_prompts):
     """Weights of what all experts say together, of what prompts say alone, and of the priors.
 
     Within the support all experts have all of the weight. Outside, prompts have an equal say, by
@@ -98,7 +98,7 @@ def led_by_prompts(within, combined, of_prompts):
 
     Parameters
     ----------
-    within : ndarray of shape (n,)
+    in_distribution : ndarray of shape (n,)
     combined, of_prompts : ndarray of shape (n, C)
         Logits of all experts, and of prompts alone.
 
@@ -109,7 +109,7 @@ def led_by_prompts(within, combined, of_prompts):
     spread, of_their_own = combined.std(axis=1), of_prompts.std(axis=1)
     factor = np.full_like(spread, LARGEST_FACTOR)
     np.divide(spread, of_their_own, out=factor, where=spread < LARGEST_FACTOR * of_their_own)
-    outside = CERTAINTY * (1 - within)
-    prior = outside * SAY_OF_PROMPTS
-    weights = within + outside - prior, factor * prior, prior
+    outside = CERTAINTY * (1 - in_distribution)
+    prior = outside * PROMPT_SHARE
+    weights = in_distribution + outside - prior, factor * prior, prior
     return tuple(one[:, None].astype(combined.dtype, copy=False) for one in weights)

@@ -25,7 +25,7 @@ N_ROUNDS = 3
 SHRINKAGE = 1.0
 SPREADS = (0.1, 0.3, 1.0, 3.0)  # how far the mixture's logits may be put apart
 # The spread where no row can judge it: the first number times relative log-loss ** the second.
-UNJUDGED_SPREAD, UNJUDGED_POWER = 1.0, 8
+UNLABELED_SPREAD, UNLABELED_POWER = 1.0, 8
 N_FOLDS = 3
 FARTHEST = 1.2  # of unlabelled rows from the labelled ones; see `distance`
 
@@ -207,7 +207,7 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, relative_
         return None
     spread, *judged = _choose(ensemble, rows, table, y, metadata)
     if spread is None:
-        spread = UNJUDGED_SPREAD * relative_loss**UNJUDGED_POWER
+        spread = UNLABELED_SPREAD * relative_loss**UNLABELED_POWER
     if not spread:
         return None
     mixture = fit_mixture(rows, *_as_seen(ensemble, table, np.arange(len(y)), y), spread)

@@ -28,7 +28,7 @@ def one_column_per_class(logits):
     return np.stack([-logits / 2, logits / 2], axis=1) if logits.ndim == 1 else logits
 
 
-def level(classifier, logits):
+def centre_logits(classifier, logits):
     """If logits are defined only up to a constant per row, subtract each row's mean.
 
     Then fitted and held-out logits compare.
@@ -42,7 +42,7 @@ def level(classifier, logits):
     -------
     ndarray of shape (n, C)
     """
-    if getattr(classifier, "_has_free_level", False):
+    if getattr(classifier, "_is_up_to_constant", False):
         return logits - logits.mean(axis=1, keepdims=True)
     return logits
 
@@ -204,7 +204,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
     X is checked there already: an ensemble checks its table once, and not again for every head.
     """
 
-    _has_free_level = False  # see `level`
+    _is_up_to_constant = False  # see `level`
     _in_closed_form = False  # if true, an ensemble fits it in threads
 
     def _checked(self, X):

@@ -129,7 +129,7 @@ class RowsOfFiles:
         self.gaps, self.folds = np.zeros(len(y), bool), np.zeros(len(y), int)
         self._table = table
 
-    def weigh(self, weights):
+    def set_weights(self, weights):
         """Take weights, and leave out the classes of which no row has one."""
         seen = np.unique(self.targets[weights > 0])
         self.weights, self.classes = weights.astype(float), self.classes[seen]
@@ -146,7 +146,7 @@ class RowsOfFiles:
         shape = len(self.classes), len(self._table.columns)
         return np.zeros(shape, np.float32), self.classes
 
-    def cut(self):
+    def make_folds(self):
         """Cut the rows that have a weight into folds; the rows that each holds out."""
         weighted = np.flatnonzero(self.weights)
         folds = own_folds(self.targets[weighted])

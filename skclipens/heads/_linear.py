@@ -127,7 +127,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         "rescale": [None, list],
     }
     __metadata_request__partial_fit = {"classes": True, "sample_weight": True}
-    _has_free_level = True
+    _is_up_to_constant = True
 
     def __init__(self, *, shrinkage="auto", cv=None, rescale=None):
         self.shrinkage = shrinkage

@@ -32,13 +32,13 @@ def log_proba_of(logits, y, temperature=1.0):
     """Logarithms of the probabilities of classes, by their positions, (n,)."""
     found = np.zeros(len(y), logits.dtype)
     for rows in row_batches(*logits.shape, values=VALUES_IN_CACHE):
-        z, of_rows = levelled(logits[rows], temperature), y[rows]
+        z, of_rows = scaled_logits(logits[rows], temperature), y[rows]
         true = z[np.arange(len(z)), of_rows]
         found[rows] = true - np.log(row_sums(np.exp(z, out=z)))
     return found
 
 
-def levelled(logits, scale):
+def scaled_logits(logits, scale):
     """Logits in units of a scale, of which the largest of each row is zero."""
     logits = logits / logits.dtype.type(scale)
     logits -= logits.max(axis=1, keepdims=True)  # which does not change the softmax

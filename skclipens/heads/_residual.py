@@ -112,7 +112,7 @@ class ResidualHead(CrossFitTextHead):
         features = unit_rows(take_columns(kept.X, columns))
         targets, weights = rows.targets[kept.rows], rows.weights[kept.rows]
         text = self._calibrated_text(features, targets, weights, kept.judges)
-        centre, tests = features.mean(axis=0), [kept.places(test) for test in rows.cut()]
+        centre, tests = features.mean(axis=0), [kept.places(test) for test in rows.make_folds()]
         sums = ResidualSums(self._prompt_coef().astype(np.float32), centre)
         sums = [SumsOver(sums, columns, fold) for fold in range(len(tests) + 1)]
         sums, _ = yield Wanted(sums)

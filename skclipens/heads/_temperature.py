@@ -4,7 +4,7 @@ import numpy as np
 
 from .._utils._folds import covers_most
 from .._utils._linalg import row_batches, some_of, take_rows, total_weight
-from ._losses import VALUES_IN_CACHE, levelled, log_loss, log_proba_of, row_sums
+from ._losses import VALUES_IN_CACHE, log_loss, log_proba_of, row_sums, scaled_logits
 
 # For what no row can judge, as with one row per class; chosen on the validation sets with 5 to 20
 # draws. The variants "one shot" of the ablation in benchmarks/paper measure other values.
@@ -55,7 +55,7 @@ def fit_temperature(logits, y, offset=0.0, sample_weight=None):
     smoothing = 1 / (total_weight(y, sample_weight) + 2)
     batches = row_batches(*logits.shape, values=VALUES_IN_CACHE)
     offsets = [None if np.ndim(offset) == 0 else offset[rows] for rows in batches]
-    given = [levelled(logits[rows], scale) for rows in batches]
+    given = [scaled_logits(logits[rows], scale) for rows in batches]
     smoothed = [_smoothed(z, y[rows], smoothing) for z, rows in zip(given, batches, strict=True)]
     target = np.average(np.concatenate(smoothed), weights=sample_weight)
 

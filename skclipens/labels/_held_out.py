@@ -18,7 +18,7 @@ from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import gaps_of, refuse_splits, warn_of_gaps
 from ..ensemble import AdaptiveBackboneEnsemble
 from ..ensemble._blocks import column_names, columns_of_backbones
-from ..heads._classifier import LogitClassifierMixin, level
+from ..heads._classifier import LogitClassifierMixin, centre_logits
 from ..images import as_image_list
 
 
@@ -95,7 +95,7 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
         if groups is not None:
             folds = few_shot_folds(y, cv, groups=groups, random_state=random_state)
         logits, known = estimator.cross_fit(X, y, folds=folds)
-        return level(estimator, logits), known
+        return centre_logits(estimator, logits), known
     estimator.fit(X, y)
     logits = np.full((len(y), len(estimator.classes_)), -np.inf)
     known = np.zeros(len(y), bool)
@@ -116,7 +116,7 @@ def logits_of(classifier, X):
     ndarray of shape (n, C)
     """
     if isinstance(classifier, LogitClassifierMixin):
-        return level(classifier, classifier._logits(X))
+        return centre_logits(classifier, classifier._logits(X))
     with np.errstate(divide="ignore"):
         return np.log(classifier.predict_proba(X))
 

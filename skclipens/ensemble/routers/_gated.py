@@ -11,13 +11,13 @@ from ..._utils._linalg import leave_out_flat_components, total_weight
 from ..._utils._sklearn import Interval
 from ...heads._losses import cross_entropy
 from ._base import plausible_classes, weighted_sum
-from ._static import OPTIONS, BasePulledRouter, StaticRouter
+from ._static import OPTIONS, BasePriorRouter, StaticRouter
 
 _MAX_COMPONENTS = 16
 _SMALLEST_SPREAD = 1e-6
 
 
-class GatedRouter(BasePulledRouter):
+class GatedRouter(BasePriorRouter):
     r"""Combine experts by static weights plus a gate for each expert and row.
 
     The weight of expert e for a row x is :math:`a_e(x) = w_e + g_e(x) / s_e`, with the static

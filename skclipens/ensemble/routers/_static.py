@@ -17,7 +17,7 @@ OPTIONS = {"maxiter": 100, "ftol": 1e-5}
 _SMALLEST_WEIGHT = 0.01
 
 
-class BasePulledRouter(BaseRouter):
+class BasePriorRouter(BaseRouter):
     """A router whose weights are pulled to some that are known before there are rows."""
 
     @fill_doc
@@ -37,7 +37,7 @@ class BasePulledRouter(BaseRouter):
         return self._fit_with(X, logits, y, sample_weight, prior_weights)
 
 
-class StaticRouter(BasePulledRouter):
+class StaticRouter(BasePriorRouter):
     r"""Combine experts by one weight each, the same for all rows.
 
     The weights of E experts minimise, over N rows with the true classes :math:`y_i`,
