@@ -16,8 +16,8 @@ def deep_grey(picture, name):
     """8-bit grey of the modes I, I;16* and F, which Pillow itself would clip at 255."""
     pixels = np.asarray(picture)
     if picture.mode == "F":
-        check_range(pixels, 255, name, "mode F must lie in [0, 1] or [0, 255]")
-        top = 1 if pixels.max() <= 1 else 255
+        top = 1 if pixels.max() <= 1 + _ROUNDING else 255
+        check_range(pixels, top, name, "mode F must lie in [0, 1] or [0, 255]")
         doubt_dark(pixels, top, name)
         grey = to_uint8(pixels / top)
     elif picture.mode == "I" and picture.format is None and _is_within(pixels, 255):
