@@ -11,7 +11,7 @@ from .._utils._locks import ForkLock
 from .._utils._missing import without_mask
 from .._utils._warnings import warn
 from ..exceptions import ImageError
-from ._errors import image_error
+from ._errors import error_of_other_code
 from ._limits import refusal
 from ._load import CHANNELS, is_tensor, shares_file
 
@@ -147,8 +147,7 @@ class OnDemand(Sequence):
             raise
         except Exception as error:  # by whatever the dataset reads its files
             name = f"item {i} of the {type(self.dataset).__name__}"
-            reason = f"{type(error).__name__}: {str(error).rstrip('.')}"
-            raise image_error(name, reason, "Replace the file or drop the row.") from error
+            raise error_of_other_code(name, error) from error
 
     def _read(self, i):
         item = self._image_of(self.dataset[i])

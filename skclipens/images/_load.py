@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from .._utils._locks import ForkLock
 from .._utils._missing import is_missing
 from ..exceptions import ImageError
-from ._errors import image_error
+from ._errors import error_of_other_code, image_error
 from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
 from ._pillow_warnings import doubt
@@ -151,7 +151,7 @@ def _load_pixels(image):
         name = f"tensor of shape {tuple(image.shape)} and dtype {image.dtype}"
         return _tensor_to_rgb(image, name)
     if hasattr(image, "__array__"):
-        array = np.asarray(image)
+        array = _as_array(image)
         name = f"array of shape {array.shape} and dtype {array.dtype}"
         if np.ma.is_masked(image):
             raise image_error(name, "pixels are masked", "Fill them, as image.filled(255) does.")
@@ -162,6 +162,15 @@ def _load_pixels(image):
         image = [x.item() if isinstance(x, np.generic) else x for x in image]
         advice = f"Pass one image at a time: {_KINDS}."
     raise image_error(reprlib.repr(image), reason, advice)
+
+
+def _as_array(image):
+    try:
+        return np.asarray(image)
+    except MemoryError:
+        raise
+    except Exception as error:  # by whatever the object makes its pixels
+        raise error_of_other_code(f"object of type {type(image).__name__}", error) from error
 
 
 def is_tensor(x):
