@@ -237,8 +237,8 @@ def _expand(text):
 def _expand_path(text):
     # By the standard library: fsspec makes paths absolute, and a dict for each file.
     if os.path.isdir(text):
-        files = [os.path.join(place, one) for place, found in walk(text) for one in found]
-        return [one for one in files if _is_image_or_shard(one)]
+        found = ((place, one) for place, files in walk(text) for one in files)
+        return [os.path.join(place, one) for place, one in found if _is_image_or_shard(one)]
     if os.path.exists(text):
         return [text]
     found = (name for name in glob.iglob(text, recursive=True) if os.path.isfile(name))
@@ -282,7 +282,7 @@ def walk(folder, left_out=None):
 
 
 def is_hidden(name):
-    """Whether a file or folder is none that the user put there, by its name."""
+    """Whether a name is hidden or made by the system."""
     return name.startswith(".") or name in _OF_SYSTEMS
 
 
@@ -291,9 +291,18 @@ def _refuse(error):
     raise error
 
 
+def is_image_path(path):
+    """Whether a file is an image, by its path from a folder on, of which no part is hidden."""
+    return is_image_name(path) and not _has_hidden(path)
+
+
 def _is_image_or_shard(path):
-    name = os.path.basename(path)
-    return not is_hidden(name) and bool(is_image_name(name) or _SHARD.search(name))
+    return bool(is_image_name(path) or _SHARD.search(path)) and not _has_hidden(path)
+
+
+def _has_hidden(path):
+    # Shards that were made of "." have "./cat/1.png".
+    return any(is_hidden(part) for part in path.split("/") if part not in (".", ".."))
 
 
 def _expand_url(text):
@@ -304,7 +313,7 @@ def _expand_url(text):
     if glob.has_magic(url):
         found = [name for name, info in fs.glob(path, detail=True).items() if _is_file(info)]
     else:
-        found = [name for name in fs.find(path) if is_image_name(name) or _SHARD.search(name)]
+        found = [one for one in fs.find(path) if _is_image_or_shard(one.removeprefix(path))]
     found.sort(key=lambda name: name.split("/"))
     # By the protocol that was given: a file system may have several, and name them all by one.
     protocol = url.partition("://")[0]
@@ -328,7 +337,7 @@ def _members(shard):
         with fs.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             while (member := tar.next()) is not None:
                 tar.members.clear()  # they would be kept for a search by name
-                if member.isreg() and is_image_name(member.name):
+                if member.isreg() and is_image_path(member.name):
                     yield member.name, member.offset_data, member.offset_data + member.size
     except tarfile.TarError as error:
         raise ValueError(
