@@ -143,6 +143,7 @@ def test_names_that_are_codes_are_doubted(names):
         ["facade", "decade", "bead"],
         ["cat", "catalogue 2"],
         ["no entry", "yes sign"],
+        ["negative", "positive"],
     ],
 )
 def test_names_that_have_digits_are_names(names):

@@ -18,7 +18,7 @@ _CODE = re.compile(
     r"|[a-z]{1,3}([-_ ]\d{4,}|\d{5,})"  # as of WordNet. Shorter ones may be names: "A320", "mp3"
     r"|(cls|class|category|label|id|target)[-_ ]?\d+"
     r"|(?=[a-f]*\d)[\da-f-]{8,}"
-    r"|true|false|yes|no|positive|negative",  # as sheets write truth
+    r"|true|false|yes|no",  # as sheets write truth
     re.IGNORECASE,
 )
 # Codes where nothing follows, unlike in "10 euro".
