@@ -31,9 +31,10 @@ def doubt_images(images):
         As :func:`skclipens.images.as_image_list` gives them. Of a sequence that makes its items on
         demand, only the first is looked at.
     """
-    if len(images) < _FEWEST:
+    is_list = isinstance(images, list)
+    if (is_list and _doubt_frames(images)) or len(images) < _FEWEST:
         return
-    if not isinstance(images, list):
+    if not is_list:
         _doubt_random(images)
     elif not _doubt_same(images):
         found = _some_pixels(images)
@@ -60,6 +61,33 @@ def _picture_as_array(image):
     if isinstance(image, Image.Image):
         return np.asarray(image)
     return _pixels_of(image)[0] if isinstance(image, np.ndarray) or is_tensor(image) else None
+
+
+def _doubt_frames(images):
+    """Warn, and say so, if rows may be meant as frames of one PIL image: each is its current one.
+
+    As of a list of PIL's iterator of frames.
+    """
+    first = {}
+    for row, item in enumerate(images):
+        if not isinstance(item, Image.Image):
+            continue
+        before = first.setdefault(id(item), row)
+        if before != row and _n_frames(item) > 1:
+            warn(
+                f"Rows {before} and {row} are the same PIL image, which has {_n_frames(item)} "
+                "frames, and both are its current one. If its frames are meant, pass copies: "
+                "[frame.copy() for frame in PIL.ImageSequence.Iterator(image)]."
+            )
+            return True
+    return False
+
+
+def _n_frames(image):
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception:  # of a file that is damaged or closed, which reading it says
+        return 1
 
 
 def _doubt_same(images):
