@@ -606,5 +606,5 @@ def test_device_that_is_here():
 @pytest.mark.gpu
 def test_device_with_cuda():
     assert resolve_device("auto") == "cuda"
-    assert resolve_device("cuda:0") == "cuda:0"
+    assert resolve_device("cuda:0") == resolve_device(0) == "cuda:0"
     assert next(load_backbone("zoo/RN20", "cuda:0").model.parameters()).is_cuda
