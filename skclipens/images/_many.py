@@ -129,14 +129,16 @@ def _pixels_of(image):
 
 
 def _is_picture(pixels):
-    return pixels is not None and pixels.ndim in (2, 3) and pixels.dtype.kind in "buif"
+    if pixels is None or pixels.size == 0:
+        return False
+    return pixels.ndim in (2, 3) and pixels.dtype.kind in "buif"
 
 
 def _doubt_one_colour(found):
     """Warn if most pictures are of one value, as where an array of zeros was not filled."""
     rows_of = defaultdict(list)
     for row, pixels, _ in found:
-        if pixels.size and (pixels == pixels.flat[0]).all():
+        if (pixels == pixels.flat[0]).all():
             rows_of[pixels.flat[0].item()].append(row)
     for value, rows in rows_of.items():
         if len(found) >= _FEWEST and len(rows) > len(found) / 2:
