@@ -139,6 +139,13 @@ def test_a_folder_around_the_classes_is_doubted(tmp_path):
         load_folder(spread(tmp_path / "other", "cat/images"))
 
 
+def test_a_folder_that_holds_only_itself_has_no_images(tmp_path):
+    (tmp_path / "photos" / "images").mkdir(parents=True)
+    (tmp_path / "photos" / "images" / "again").symlink_to(tmp_path / "photos")
+    with pytest.raises(ValueError, match=r"photos' has no images"):
+        load_folder(tmp_path)
+
+
 def spread(root, *folders):
     """Two pictures in each of some folders."""
     for folder in folders:

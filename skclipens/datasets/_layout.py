@@ -87,8 +87,11 @@ def check_classes(root, folders):
 
 def _doubt_wrapping(root, folder):
     """Warn of the only folder, whose folders may be the classes, as of an archive unpacked."""
-    inner = folder
+    inner, seen = folder, set()
     while len(below := _folders_without_pictures(inner)) == 1:
+        if (real := os.path.realpath(inner)) in seen:  # a link to a folder above
+            return
+        seen.add(real)
         inner /= below.pop()
     if len(names := _words(below)) > 1:
         warn(
