@@ -203,6 +203,7 @@ def test_folders_of_the_same_folders_are_doubted(tmp_path, folders):
     [
         ("cats/2021", "cats/2022", "dogs/2021", "dogs/2022"),  # when pictures were taken
         ("cat/images", "dog/images"),  # as in Tiny ImageNet
+        ("cat/front", "cat/side", "dog/front", "dog/side", "dog/back"),
         ("train", "bus"),
         ("train/steam", "train/electric", "bus/electric", "bus/school"),
         ("train/inside", "train/outside", "bus", "bus/inside", "bus/outside"),

@@ -7,8 +7,9 @@ from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..images._files import is_hidden, is_image_name
 
-_KIND_OF_FILE = re.compile(
-    r"(images?|imgs?|pictures|photos|masks?|annotations?|labels?|xml|raw|thumbs|thumbnails)",
+_NO_CLASS = re.compile(
+    r"(images?|imgs?|pictures|photos|masks?|annotations?|labels?|xml|raw|thumbs|thumbnails"
+    r"|(front|back|rear|side|left|right|top|bottom)(.?views?)?)",  # a side of what is in a picture
     re.IGNORECASE,
 )
 _PART = re.compile(
@@ -143,9 +144,9 @@ def _folders_without_pictures(folder):
 
 
 def _words(names):
-    """Names that may be those of classes: not years, nor what kind of file a folder holds."""
+    """Names that may be those of classes: not years, kinds of files or sides of things."""
     words = {name for name in names if not any(sign.isdigit() for sign in name)}
-    return words if not any(_KIND_OF_FILE.fullmatch(name) for name in words) else set()
+    return words if not any(_NO_CLASS.fullmatch(name) for name in words) else set()
 
 
 def _shared(of_folders):
