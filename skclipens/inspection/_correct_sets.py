@@ -1,5 +1,7 @@
 """Which experts are right together."""
 
+from numbers import Integral
+
 import numpy as np
 
 from .._utils._warnings import each_warning_once
@@ -154,10 +156,12 @@ class CorrectSetsDisplay:
         Raises
         ------
         ValueError
-            If `sort_by` is unknown.
+            If `sort_by` is unknown, or `max_regions` is no number of regions.
         """
         if sort_by not in ("count", "degree"):
             raise ValueError(f"sort_by must be 'count' or 'degree'; got {sort_by!r}.")
+        if max_regions is not None and not (isinstance(max_regions, Integral) and max_regions > 0):
+            raise ValueError(f"max_regions must be None or an int above 0; got {max_regions!r}.")
         shown = self.counts.sort_values(ascending=False, kind="stable")[:max_regions]
         members = np.array(shown.index.tolist(), bool)
         if sort_by == "degree":
