@@ -144,3 +144,9 @@ def test_a_package_is_fetched_by_two_at_once(tmp_path, monkeypatch):
     assert [path.name for path in folders[0].iterdir()] == ["data.json"]
     assert list((tmp_path / "npm").iterdir()) == folders[:1]
     assert sources.npm_package("@a/some", "1.0") == folders[0] and len(commands) == 2
+
+
+def test_an_empty_variable_names_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SKCLIPENS_CACHE", "")
+    assert sources.cache_directory() == tmp_path / ".cache" / "skclipens"
