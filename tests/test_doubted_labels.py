@@ -208,8 +208,18 @@ def test_names_that_were_written_for_something_else(names, doubt):
 def test_words_that_run_together_are_doubted():
     (text,) = said(ZeroShotHead(SPEC).set_classes, ["GoldenRetriever", "RedFox", "owl"])
     assert "run words together: 'GoldenRetriever', 'RedFox'" in text
-    for names in (["YouTube", "owl"], ["Golden retriever", "Red fox"], ["RED FOX", "OWL"]):
+    brands = ["YouTube", "iPhone", "MacBook", "McDonalds", "FedEx", "PlayStation"]
+    for names in (brands, ["Golden retriever", "Red fox"], ["RED FOX", "OWL"]):
         assert not said(ZeroShotHead(SPEC).set_classes, names)
+
+
+@pytest.mark.parametrize("dataset", ["gtsrb", "pets"])
+def test_classes_whose_blanks_were_left_out_are_doubted(dataset):
+    names = list(read_classes(dataset).values())
+    run_together = ["".join(word.capitalize() for word in name.split()) for name in names]
+    assert not said(ZeroShotHead(SPEC).set_classes, names)
+    (text,) = said(ZeroShotHead(SPEC).set_classes, run_together)
+    assert text.startswith("Names of classes run words together")
 
 
 def test_prompts_have_blanks_where_names_of_folders_have_none():

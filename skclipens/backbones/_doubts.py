@@ -24,6 +24,7 @@ _CODE = re.compile(
 # Codes where nothing follows, unlike in "10 euro".
 _NUMBER_ALONE = re.compile(r"\d{2,}|v?\d+(\.\d+)+", re.IGNORECASE)
 _RUN_TOGETHER = re.compile(r"[^\W_]*[a-z][A-Z][a-z][^\W_]*")
+_LONG_WORDS = re.compile(r"[^\W\d_][a-z]{3}[A-Z][a-z]{3}")  # which few names of brands have
 _NUMBER = re.compile(r"(?P<letter>[a-z]?)(?P<number>\d+)", re.IGNORECASE)
 _PATH = re.compile(r"(?P<folder>.*)[/\\][^/\\]+")
 _FOLDER = re.compile(r".*[/\\].*|\.+|data|datasets?|train|test|val|images?|photos?", re.IGNORECASE)
@@ -185,9 +186,13 @@ def _leading_codes(names):
 
 
 def _run_together(names):
-    """What to say where most names are words without blanks. A few may be names of brands."""
+    """What to say where most names are words without blanks, half of them of long words.
+
+    Names of brands are written so, too, as YouTube and MacBook, but mostly of a short word.
+    """
     found = [name for name in names if _RUN_TOGETHER.fullmatch(name)]
-    if len(found) > max(1, len(names) / 2):
+    n_long = sum(bool(_LONG_WORDS.search(name)) for name in found)
+    if len(found) > max(1, len(names) / 2) and 2 * n_long >= len(found):
         return (
             f"Names of classes run words together: {listed(sorted(found))}. A text tower reads "
             "words: give class_names with blanks between them."
