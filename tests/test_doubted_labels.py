@@ -109,7 +109,9 @@ def test_classes_that_are_written_alike_are_not_one(classes):
     [
         ["n00001037", "n00001038", "n02119789"],
         ["00003", "00014"],
-        ["class_3", "class 4", "Class5"],
+        ["class_3", "label 4", "Class5"],
+        ["Class 1", "Class 0"],
+        ["category 1", "category 2", "category 3"],
         [str(number) for number in range(43)],
         ["c0", "c1", "c2"],
         ["101", "102", "107"],
@@ -137,6 +139,7 @@ def test_names_that_are_codes_are_doubted(names):
         ["mp3", "b2b", "mp4"],
         ["A310", "A320", "DC-10", "747", "737-200"],
         ["class 3", "red fox", "grey wolf"],
+        ["Class 37", "Class 66", "Class 800"],
         ["A320", "A330"],
         ["10 euro", "20 dollar"],
         ["12", "grey wolf", "red fox"],

@@ -16,7 +16,7 @@ _NEARLY_ALL = 0.9
 _CODE = re.compile(
     r"0\d+|\d{5,}"
     r"|[a-z]{1,3}([-_ ]\d{4,}|\d{5,})"  # as of WordNet. Shorter ones may be names: "A320", "mp3"
-    r"|(cls|class|category|label|id|target)[-_ ]?\d+"
+    r"|(cls|label|id|target)[-_ ]?\d+|(class|category)[-_]?\d+"  # "Class 37" is a locomotive
     r"|(?=[a-f]*\d)[\da-f-]{8,}"
     r"|true|false|yes|no",  # as sheets write truth
     re.IGNORECASE,
@@ -25,7 +25,7 @@ _CODE = re.compile(
 _NUMBER_ALONE = re.compile(r"\d{2,}|v?\d+(\.\d+)+", re.IGNORECASE)
 _RUN_TOGETHER = re.compile(r"[^\W_]*[a-z][A-Z][a-z][^\W_]*")
 _LONG_WORDS = re.compile(r"[^\W\d_][a-z]{3}[A-Z][a-z]{3}")  # which few names of brands have
-_NUMBER = re.compile(r"(?P<letter>[a-z]?)(?P<number>\d+)", re.IGNORECASE)
+_NUMBER = re.compile(r"(?P<before>[a-z]?|(class|category) )(?P<number>\d+)", re.IGNORECASE)
 _PATH = re.compile(r"(?P<folder>.*)[/\\][^/\\]+")
 _FOLDER = re.compile(r".*[/\\].*|\.+|data|datasets?|train|test|val|images?|photos?", re.IGNORECASE)
 _COUNTED = re.compile(r"(?P<words>.*\S)\s*\((?P<count>\d+)\)")
@@ -264,14 +264,15 @@ def _is_foreign(name):
 def _are_numbers(names):
     """Whether names count the classes from 0 or 1 on, as "0" to "42" or "c0" to "c2" do."""
     names = [name.strip() for name in names]
-    few = 2 if names[0][:1].isalpha() else 12  # digits are names of digits
+    few = 1 if " " in names[0] else 2
+    few = 12 if names[0].isdigit() else few  # digits are names of digits
     return len(names) > few and _count_classes(names)
 
 
 def _count_classes(codes):
-    """Whether codes are the numbers of the classes from 0 or 1 on, behind one letter or none."""
+    """Whether codes are the numbers of the classes from 0 or 1 on, alone or behind the same."""
     found = [_NUMBER.fullmatch(code) for code in codes]
-    if not all(found) or len({one["letter"] for one in found}) > 1:
+    if not all(found) or len({one["before"] for one in found}) > 1:
         return False
     numbers = sorted(int(one["number"]) for one in found)
     return numbers in [list(range(a, a + len(codes))) for a in (0, 1)]
