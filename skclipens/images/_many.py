@@ -10,12 +10,13 @@ from .._utils._warnings import warn
 from ._load import is_tensor
 from ._pillow_warnings import recorded
 
-_FEWEST = 10  # arrays, below which nothing is said
-_MOST = 32  # that are looked at
-_NEARLY_ALL = 0.9
-_HARDLY_ANY = 0.1
-_FEWEST_SAME = 20
-_N_ROWS = 64  # of pixels, of a picture
+# Round numbers; `python -m benchmarks.doubts_of_pictures` measures what is doubted with them.
+_FEWEST = 10  # images, below which nothing is said
+_MOST = 32  # arrays that are looked at
+_NEARLY_ALL = 0.9  # of the arrays have to look wrong
+_HARDLY_ANY = 0.1  # of the pixels are opaque or clear where the fourth channel is no alpha
+_FEWEST_SAME = 20  # rows of one image: a few may be copies, as of a class that has hardly any
+_N_ROWS = 64  # of pixels that are looked at, of a picture
 # How rough pixels are in another layout, to their own: of coloured pictures of seven data sets at
 # least 0.88, and nearly all above 1.2; once scrambled, at most 0.89, and nearly all below 0.8.
 _SMOOTHER = 0.85
