@@ -17,7 +17,7 @@ from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
 from ._pillow_warnings import doubt
 from ._protocols import is_url
-from ._ranges import DARK, check_range, deep_grey, doubt_dark, to_uint8
+from ._ranges import DARK, check_range, deep_grey, doubt_dark, to_uint8, top_of
 from ._reduced import EXACT, Picture, reduction_of
 from ._wrapped import name_of, unwrapped
 
@@ -341,13 +341,10 @@ def _array_to_rgb(array, name):
     if array.dtype.kind not in "buif":
         raise image_error(name, "it does not hold pixels", "Pass bool, integers or floats.")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if array.dtype.kind == "f":
-        rule = f"{array.dtype} must lie in [0, 1]: scale them, and do not normalise"
-        check_range(array, 1, name, rule)
-    elif array.dtype.kind != "b" and array.dtype != np.uint16:
-        check_range(array, 255, name, f"{array.dtype} must lie in [0, 255]")
     if array.dtype.kind != "b":
-        top = {"f": 1}.get(array.dtype.kind, 65535 if array.dtype == np.uint16 else 255)
+        top = top_of(array.dtype)
+        advice = ": scale them, and do not normalise" if array.dtype.kind == "f" else ""
+        check_range(array, top, name, f"{array.dtype} must lie in [0, {top}]{advice}")
         doubt_dark(array[..., :3] if array.ndim == 3 else array, top, name)
     pixels = to_uint8(array)
     if pixels.ndim == 3 and pixels.shape[-1] == 1:

@@ -9,6 +9,7 @@ from PIL import Image
 from .._utils._warnings import warn
 from ._load import is_tensor
 from ._pillow_warnings import recorded
+from ._ranges import top_of
 
 # Round numbers; `python -m benchmarks.doubts_of_pictures` measures what is doubted with them.
 _FEWEST = 10  # images, below which nothing is said
@@ -167,8 +168,7 @@ def _doubt_alpha(found):
 
 
 def _is_no_alpha(values):
-    top = {"f": 1, "b": 1}.get(values.dtype.kind, 65535 if values.dtype == np.uint16 else 255)
-    clear_or_opaque = np.mean((values == 0) | (values == top))
+    clear_or_opaque = np.mean((values == 0) | (values == top_of(values.dtype)))
     return clear_or_opaque < _HARDLY_ANY and values.min() < values.max()
 
 

@@ -41,6 +41,13 @@ def _is_negative(picture):
     )
 
 
+def top_of(dtype):
+    """The largest value that pixels of a dtype may have."""
+    if dtype.kind in "bf":
+        return 1
+    return 65535 if dtype.kind == "u" and dtype.itemsize == 2 else 255
+
+
 def check_range(pixels, top, name, rule):
     """Raise ImageError if pixels are outside of a range that begins at 0."""
     if not _is_within(pixels, top):
