@@ -149,7 +149,9 @@ def _cut(backbone, texts, templates):
 
 
 def _n_read(backbone):
-    return backbone.config["text_cfg"].get("context_length", 77)
+    from open_clip import CLIPTextCfg
+
+    return backbone.config["text_cfg"].get("context_length", CLIPTextCfg.context_length)
 
 
 def _codes(names):
