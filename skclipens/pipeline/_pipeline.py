@@ -16,7 +16,7 @@ from .._utils._validation import refuse_unlabeled
 from .._utils._values import refuse_class
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
-from ..embedding._gaps import readable, warn_of_gaps
+from ..embedding._gaps import readable, table_and_gaps, warn_of_gaps
 from ._checks import check_before_images, images_of
 from ._readable import Readable
 
@@ -324,7 +324,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         if after is None:
             return super().score(X, y, sample_weight, **params)
         check_is_fitted(self)
-        embedded, gaps = self._embedded(after, X)
+        embedded, gaps = table_and_gaps(self[:after], X)
         warn_of_gaps(gaps, "do not count", images_of(self, X))
         embedded, y, sample_weight = readable([embedded, y, sample_weight], gaps)
         return self[after:].score(embedded, y, sample_weight, **params)
