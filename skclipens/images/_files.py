@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import fsspec
 import numpy as np
@@ -40,6 +41,7 @@ _LASTING = (
 _filesystems = {}
 
 
+@dataclass(eq=False, repr=False)
 class ImageFiles(Sequence):
     """Images known by name. An item is a local path, or the bytes of any other file.
 
@@ -60,14 +62,13 @@ class ImageFiles(Sequence):
         Row of the first image in the list of which this is a part.
     """
 
-    def __init__(self, names, places, shards, root, protocols=LOCAL, n_refused=0, start=0):
-        self.names = names
-        self.places = places
-        self.shards = shards
-        self.root = root
-        self.protocols = protocols
-        self.n_refused = n_refused
-        self.start = start
+    names: list
+    places: np.ndarray
+    shards: list
+    root: str
+    protocols: tuple = LOCAL
+    n_refused: int = 0
+    start: int = 0
 
     def __len__(self):
         return len(self.names)
@@ -81,8 +82,7 @@ class ImageFiles(Sequence):
     def part(self, start, stop):
         """Images of some rows."""
         names, places = self.names[start:stop], self.places[start:stop]
-        rest = self.shards, self.root, self.protocols, self.n_refused
-        return ImageFiles(names, places, *rest, self.start + start)
+        return replace(self, names=names, places=places, start=self.start + start)
 
     def digest(self):
         """What changes with the names, their order, or the places in shards."""
