@@ -190,7 +190,7 @@ def _read(source, name, sides, also):
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # a damaged file makes Pillow's plugins raise nearly anything
-        raise image_error(name, *_reason_and_advice(error, source, name)) from error
+        raise image_error(name, *_reason_and_advice(error, source)) from error
 
 
 def _read_opened(picture, name):
@@ -226,10 +226,10 @@ def _read_file(source, name, sides, also):
     return pictures
 
 
-def _reason_and_advice(error, source, name):
+def _reason_and_advice(error, source):
     """Why a source cannot be read, and what to do, by the error that reading it has raised."""
     if isinstance(error, FileNotFoundError):
-        return "no such file", _advice_on_path(name)
+        return "no such file", _advice_on_path(source)
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return refusal_of_bomb(error)
     if isinstance(error, UnidentifiedImageError):
@@ -243,14 +243,15 @@ def _reason_and_advice(error, source, name):
     return reason, "Replace the file or drop the row."
 
 
-def _advice_on_path(name):
-    if name[1:8] == "file://":  # behind the quotation mark
+def _advice_on_path(source):
+    path = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else ""
+    if path.startswith("file://"):
         return "Write its path, without 'file://'."
-    if is_url(name):
+    if is_url(path):
         return "Download it, or embed it with embed_to: here, URLs are not fetched."
-    if name[1:2] == "~":
+    if path.startswith("~"):
         return "'~' is not expanded here: pass os.path.expanduser(path)."
-    if any(sign in name for sign in "*?"):
+    if any(sign in path for sign in "*?"):
         return "A pattern is no path: pass sorted(Path(folder).glob(pattern))."
     return f"Check the path; a relative one starts at {os.getcwd()!r}."
 
