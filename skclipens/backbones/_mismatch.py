@@ -4,8 +4,8 @@ import re
 
 from .._utils._messages import listed
 from ._hub import CONFIG
+from ._pretrained import QUICKGELU
 
-_QUICKGELU = "-quickgelu"
 _POSITIONS = [
     ("visual.positional_embedding", "image", "image_size"),
     ("positional_embedding", "text", "context_length"),
@@ -151,7 +151,7 @@ def architectures_of(shapes):
     """
     import open_clip
 
-    names = [name for name in open_clip.list_models() if not name.endswith(_QUICKGELU)]
+    names = [name for name in open_clip.list_models() if not name.endswith(QUICKGELU)]
     found = _sizes_in(shapes)
     return [name for name in names if _sizes_of(open_clip.get_model_config(name)) == found]
 
