@@ -6,7 +6,7 @@ import numpy as np
 
 from .._utils._warnings import each_warning_once
 from ..metrics import correct_sets
-from ._display import expert_predictions, split_ensemble, start_plot
+from ._display import split_ensemble, start_plot
 from ._style import DARK, LIGHT, MIDDLE, RED, short_names
 
 
@@ -96,7 +96,7 @@ class CorrectSetsDisplay:
         ensemble, X = split_ensemble(estimator, X, y)
         return cls.from_predictions(
             y,
-            expert_predictions(ensemble, X),
+            ensemble.classes_[ensemble.expert_proba(X).argmax(axis=2)],
             names=ensemble.expert_names_,
             sort_by=sort_by,
             max_regions=max_regions,
