@@ -13,7 +13,7 @@ import joblib
 from threadpoolctl import threadpool_info
 
 
-def heading(title, name, arguments=None):
+def heading(title, name, arguments):
     """A title, and the command that prints the page, with arguments given or of this process."""
     arguments = sys.argv[1:] if arguments is None else arguments
     return f"# {title}\n\n    {' '.join([f'python -m benchmarks.{name}', *arguments])}\n"

@@ -67,7 +67,7 @@ def name_of(image):
     return None if name[:5].lower() == "data:" or _BASE64.fullmatch(name) else name
 
 
-def row_named(row, images=None):
+def row_named(row, images):
     """What a message calls the image of a row: its place, and its path where it has one.
 
     Parameters
