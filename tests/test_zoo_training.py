@@ -61,6 +61,15 @@ def test_names_of_folders_are_captions(folder):
     assert found.general == [] and (found.of_general == -1).all()
 
 
+def test_hidden_folders_and_files_are_no_pictures(tmp_path):
+    for place in ("cat/1.png", "cat/._1.png", "cat/.thumbs/1.png", "dog/1.tif", "__MACOSX/1.png"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / place)
+    pictures = PictureFolders(tmp_path)
+    assert pictures.files == [str(tmp_path / "cat/1.png"), str(tmp_path / "dog/1.tif")]
+    assert pictures.names == [["cat"], ["dog"]]
+
+
 def test_a_class_without_a_caption_is_refused(folder, tmp_path):
     (tmp_path / "table.csv").write_text("class,caption\nblue,blue\n")
     with pytest.raises(ValueError, match="no caption of grey, red_thing"):
