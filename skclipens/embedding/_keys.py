@@ -34,9 +34,8 @@ def image_key(image, store=None):
     """Return the key of an image, by which an :class:`~skclipens.EmbeddingStore` knows it.
 
     A file is known by its bytes, wherever it lies and whether given as a path or as bytes. PIL
-    images, arrays and tensors are known by the picture that
-    :func:`skclipens.images.load_image` makes of them, so whatever changes what is shown (a pixel,
-    a palette, transparency, EXIF orientation) changes the key.
+    images, arrays and tensors are known by their pixels, as
+    :func:`skclipens.images.load_image` reads them.
 
     Parameters
     ----------
@@ -71,6 +70,9 @@ def image_key(image, store=None):
 
 def image_keys(images, store=None):
     """Keys of images, as :func:`image_key` makes them.
+
+    What is no file is known by the picture that ``load_image`` makes of it, so whatever changes
+    what is shown (a pixel, a palette, transparency, EXIF orientation) changes the key.
 
     As in git, the digest of a file is kept together with the file's path, device, inode, size and
     times of change, and is used again as long as none of them differs: a file that is known costs
