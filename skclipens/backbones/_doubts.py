@@ -36,7 +36,7 @@ _LED = re.compile(r"(?P<code>[a-z]?\d+)[\W_]+(?P<words>[^\W\d_].*)", re.IGNORECA
 
 
 def warn_of_prompts(backbones, names, templates):
-    """Warn of names that are codes or no words, or whose prompts are cut off or those of others.
+    """Warn of names that are codes, or whose prompts are cut off or equal those of another class.
 
     Tokens are looked at only where a prompt has more bytes than tokens are read, or where names
     differ in nothing but case, signs and blanks.
@@ -85,7 +85,8 @@ def _warn_of_all(doubts):
         # The heads of an ensemble, of one backbone each, would say it again.
         new = unsaid([(doubt, name) for name in names])
         if new:
-            warn(", ".join(repr(name) for _, name in new).join(doubt))
+            before, after = doubt
+            warn(before + ", ".join(repr(name) for _, name in new) + after)
 
 
 @lru_cache(maxsize=128)  # each head of an ensemble asks again, in each fold

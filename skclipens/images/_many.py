@@ -191,7 +191,7 @@ def _doubt_layout(found):
 
 
 def _other_layout(pixels, channels_first):
-    """How rough pixels are with their channels at the other end, to how rough they are.
+    """Roughness if channels are read at the other end, divided by the roughness as given.
 
     None where nothing tells.
     """
