@@ -13,7 +13,7 @@ import joblib
 from threadpoolctl import threadpool_info
 
 
-def heading(title, name, arguments=None):
+def heading(title, name, arguments):
     """A title, and the command that prints the page, with arguments given or of this process."""
     arguments = sys.argv[1:] if arguments is None else arguments
     return f"# {title}\n\n    {' '.join([f'python -m benchmarks.{name}', *arguments])}\n"
@@ -44,18 +44,19 @@ def describe(libraries):
     threads = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
-        f"{_cpu()}, {joblib.cpu_count()} cores, {memory:.0f} GiB of memory, "
+        f"{cpu()}, {joblib.cpu_count()} cores, {memory:.0f} GiB of memory, "
         f"{'/'.join(map(str, sorted(threads)))} threads of BLAS, load {os.getloadavg()[0]:.1f}; "
         f"Python {platform.python_version()}, "
         + ", ".join(f"{library} {version(library)}" for library in libraries)
     )
 
 
-def _cpu():
+def cpu():
+    """The name of the processor, as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor()
+        return platform.processor() or platform.machine()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
 

@@ -8,12 +8,12 @@ same columns; draws and test pictures are the same. Embeddings are kept in the w
 """
 
 import time
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from skclipens import AdaptiveBackboneEnsemble
+from skclipens._utils._linalg import side_by_side
 from skclipens.backbones._kinds import parse_kind
 
 from ._differences import difference, differences_table
@@ -119,8 +119,8 @@ def _right(clf, X, y, train):
 
 
 def _rival(Z, places, blocks, y, train):
-    ends_of = np.cumsum([0, *(places[block].stop - places[block].start for block in blocks)])
-    columns = [(f"block{i}", np.arange(*pair)) for i, pair in enumerate(pairwise(ends_of))]
+    widths = [places[block].stop - places[block].start for block in blocks]
+    columns = [(f"block{i}", np.r_[place]) for i, place in enumerate(side_by_side(widths))]
     return _right(_rivals.make(RIVAL, columns, y[train]), Z, y, train)[0]
 
 

@@ -30,7 +30,6 @@ from safetensors.torch import save_file
 from sklearn.pipeline import FeatureUnion
 from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader
-from torchvision.io import ImageReadMode, decode_jpeg, read_file
 
 from skclipens import CLIPEmbedder, MultiBackboneEmbedder, zoo
 from skclipens.backbones import Backbone
@@ -256,33 +255,6 @@ def whole_zoo(files, repeats):
     return report(seconds, added, limit, {README: 4, UNION: 2.5, LIMIT: 0.9})
 
 
-def decoders(files, repeats):
-    """Table of the ways to decode a JPEG file on one core, and how far apart their pixels are."""
-
-    def by_pillow(file):
-        with Image.open(file) as image:
-            return np.asarray(image.convert("RGB"))
-
-    def by_torchvision(file):
-        return decode_jpeg(read_file(file), ImageReadMode.RGB).permute(1, 2, 0).numpy()
-
-    ways = {"Pillow, as skclipens": by_pillow, "torchvision.io": by_torchvision}
-    with threadpool_limits(1):
-        seconds = best_of(
-            {
-                name: partial(lambda run: [run(file) for file in files], run)
-                for name, run in ways.items()
-            },
-            repeats,
-        )
-    reference = [by_pillow(file).astype(int) for file in files]
-    lines = []
-    for name, run in ways.items():
-        apart = max(np.abs(run(file) - pixels).max() for file, pixels in zip(files, reference))
-        lines.append([name, f"{len(files) / seconds[name]:.0f}", apart])
-    return markdown(["decoder", "images/s, one core", "largest difference of a pixel"], lines)
-
-
 def growth(files, repeats):
     """Tables of time and memory by the number of images and of backbones of the zoo."""
     specs = [f"zoo/{name}" for name in zoo.MODELS]
@@ -372,7 +344,6 @@ def main(arguments=None):
             table, more = whole_zoo(files, options.repeats)
             print(table, flush=True)
             beyond += more
-            print(f"\n{decoders(files, options.repeats)}")
             print("\nGrowth: skclipens with models of the zoo\n")
             print(growth(files, options.repeats), flush=True)
         if options.only not in ("one", "zoo"):

@@ -135,47 +135,57 @@ class Task:
 
 
 def measure_issues(task, draws):
-    from cleanlab.filter import find_label_issues as cleanlab
-
     for draw in range(draws):
         rng = np.random.default_rng(draw)
         rows = task.drawn(PER_CLASS, rng, pool=np.arange(len(task.y)))
         X, truth = task.X[rows], task.codes[rows]
         for rate in RATES:
-            y = truth.copy()
-            some = rng.permutation(len(y))[: round(rate * len(y))]
-            y[some] = (y[some] + rng.integers(1, len(task.classes), len(some))) % len(task.classes)
-            wrong, labels = y != truth, task.classes[y]
-            clf = task.ensemble(draw)
-            frames = {
-                "ours": find_label_issues(clf, X, labels),
-                "ours, confident-learning": find_label_issues(
-                    clf, X, labels, method="confident-learning"
-                ),
-            }
-            found = {
-                name: (frame["is_label_issue"], frame["label_quality"])
-                for name, frame in ((k, f.sort_index()) for k, f in frames.items())
-            }
-            proba = np.exp(held_out_logits(task.ensemble(draw), X, labels)[0].astype(float))
-            proba /= proba.sum(axis=1, keepdims=True)
-            folds = StratifiedKFold(5, shuffle=True, random_state=draw)
-            rival = LogisticRegression(C=RIVAL_C, max_iter=1000)
-            other = cross_val_predict(rival, X, y, cv=folds, method="predict_proba")
-            own = np.arange(len(y)), y
-            found["cleanlab, our probabilities"] = cleanlab(y, proba), proba[own]
-            found["cleanlab, LogisticRegression"] = cleanlab(y, other), other[own]
-            for name, (marked, quality) in found.items():
-                marked = np.asarray(marked)
-                hits = np.count_nonzero(marked & wrong)
-                yield {
-                    "draw": draw, "rate": rate, "way": name,
-                    "marked": marked.mean(),
-                    "precision": hits / max(marked.sum(), 1),
-                    "recall": hits / max(wrong.sum(), 1),
-                    "average precision": average_precision_score(wrong, -np.asarray(quality))
-                    if rate else np.nan,
-                }  # fmt: skip
+            y = flipped(truth, rate, len(task.classes), rng)
+            for way, (marked, quality) in issues(task, X, y, draw).items():
+                judged = judge(np.asarray(marked), np.asarray(quality), y != truth)
+                yield {"draw": draw, "rate": rate, "way": way, **judged}
+
+
+def flipped(y, rate, n_classes, rng):
+    """Codes of classes, of which a share is exchanged for any other class."""
+    y = y.copy()
+    some = rng.permutation(len(y))[: round(rate * len(y))]
+    y[some] = (y[some] + rng.integers(1, n_classes, len(some))) % n_classes
+    return y
+
+
+def issues(task, X, y, seed):
+    """What is marked and the quality of each label, by the name of each way to find issues."""
+    from cleanlab.filter import find_label_issues as cleanlab
+
+    labels, found = task.classes[y], {}
+    for way, options in {
+        "ours": {},
+        "ours, confident-learning": {"method": "confident-learning"},
+    }.items():
+        frame = find_label_issues(task.ensemble(seed), X, labels, **options).sort_index()
+        found[way] = frame["is_label_issue"], frame["label_quality"]
+    proba = np.exp(held_out_logits(task.ensemble(seed), X, labels)[0].astype(float))
+    proba /= proba.sum(axis=1, keepdims=True)
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    rival = LogisticRegression(C=RIVAL_C, max_iter=1000)
+    other = cross_val_predict(rival, X, y, cv=folds, method="predict_proba")
+    own = np.arange(len(y)), y
+    found["cleanlab, our probabilities"] = cleanlab(y, proba), proba[own]
+    found["cleanlab, LogisticRegression"] = cleanlab(y, other), other[own]
+    return found
+
+
+def judge(marked, quality, wrong):
+    """How well rows that are marked, and the ranking by quality, find those that are wrong."""
+    hits = np.count_nonzero(marked & wrong)
+    ranking = average_precision_score(wrong, -quality) if wrong.any() else np.nan
+    return {
+        "marked": marked.mean(),
+        "precision": hits / max(marked.sum(), 1),
+        "recall": hits / max(wrong.sum(), 1),
+        "average precision": ranking,
+    }
 
 
 def report_issues(frame):
@@ -192,48 +202,57 @@ def report_issues(frame):
 # Pictures to label next
 
 
-def choices():
-    """Ways to choose: from the task, the labelled rows, those to choose from, a fit, and a seed."""
+# Ways to choose: from the task, the labelled rows, those to choose from, a fit, and a seed.
+
+
+def _ours(task, labeled, rest, clf, seed):
+    rows = np.r_[labeled, rest]
+    y = np.where(np.arange(len(rows)) < len(labeled), task.y[rows], "")
+    return rows[suggest(task.ensemble(seed), task.X[rows], y, len(task.classes))]
+
+
+def _random(task, labeled, rest, clf, seed):
+    return np.random.default_rng(seed).permutation(rest)[: len(task.classes)]
+
+
+def _margin(task, labeled, rest, clf, seed):
+    second, first = np.partition(clf.predict_proba(task.X[rest]), -2, axis=1)[:, -2:].T
+    return rest[np.argsort(first - second, kind="stable")[: len(task.classes)]]
+
+
+def _badge(task, labeled, rest, clf, seed):
     from skactiveml.classifier import SklearnClassifier
-    from skactiveml.pool import Badge, CoreSet
+    from skactiveml.pool import Badge
 
-    def partly(task, labeled, rest):
-        y = np.full(len(labeled) + len(rest), np.nan)
-        y[: len(labeled)] = task.codes[labeled]
-        return task.X[np.r_[labeled, rest]], y
+    X, y = _partly(task, labeled, rest)
+    classes = np.arange(len(task.classes))
+    rival = SklearnClassifier(LogisticRegression(C=10, max_iter=1000), classes=classes)
+    chosen = Badge(random_state=seed).query(X, y, rival, batch_size=len(classes))
+    return np.r_[labeled, rest][chosen]
 
-    def ours(task, labeled, rest, clf, seed):
-        rows = np.r_[labeled, rest]
-        y = np.where(np.arange(len(rows)) < len(labeled), task.y[rows], "")
-        return rows[suggest(task.ensemble(seed), task.X[rows], y, len(task.classes))]
 
-    def random(task, labeled, rest, clf, seed):
-        return np.random.default_rng(seed).permutation(rest)[: len(task.classes)]
+def _core_set(task, labeled, rest, clf, seed):
+    from skactiveml.pool import CoreSet
 
-    def margin(task, labeled, rest, clf, seed):
-        second, first = np.partition(clf.predict_proba(task.X[rest]), -2, axis=1)[:, -2:].T
-        return rest[np.argsort(first - second, kind="stable")[: len(task.classes)]]
+    X, y = _partly(task, labeled, rest)
+    chosen = CoreSet(random_state=seed).query(X, y, batch_size=len(task.classes))
+    return np.r_[labeled, rest][chosen]
 
-    def badge(task, labeled, rest, clf, seed):
-        X, y = partly(task, labeled, rest)
-        classes = np.arange(len(task.classes))
-        rival = SklearnClassifier(LogisticRegression(C=10, max_iter=1000), classes=classes)
-        chosen = Badge(random_state=seed).query(X, y, rival, batch_size=len(classes))
-        return np.r_[labeled, rest][chosen]
 
-    def core_set(task, labeled, rest, clf, seed):
-        chosen = CoreSet(random_state=seed).query(
-            *partly(task, labeled, rest), batch_size=len(task.classes)
-        )
-        return np.r_[labeled, rest][chosen]
+def _partly(task, labeled, rest):
+    """Embeddings of both, and codes of classes, which are NaN of those to choose from."""
+    y = np.full(len(labeled) + len(rest), np.nan)
+    y[: len(labeled)] = task.codes[labeled]
+    return task.X[np.r_[labeled, rest]], y
 
-    return {
-        "ours": ours,
-        "random": random,
-        "margin": margin,
-        "BADGE": badge,
-        "CoreSet": core_set,
-    }
+
+CHOICES = {
+    "ours": _ours,
+    "random": _random,
+    "margin": _margin,
+    "BADGE": _badge,
+    "CoreSet": _core_set,
+}
 
 
 def measure_suggest(task, draws):
@@ -241,7 +260,7 @@ def measure_suggest(task, draws):
         rng = np.random.default_rng(draw)
         pool = task.drawn(POOL, rng)
         start = task.drawn(1, rng, pool=pool)
-        for way, choose in choices().items():
+        for way, choose in CHOICES.items():
             labeled = start
             for round_ in range(ROUNDS):
                 clf = task.ensemble(draw).fit(task.X[labeled], task.y[labeled])

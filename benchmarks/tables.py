@@ -25,7 +25,7 @@ from skclipens.heads import _linear
 
 from ._differences import SET, difference, differences_table
 from ._machine import describe, heading, markdown_of
-from ._options import backbones_of, parser_of_sets, sets_of
+from ._options import add_draws, backbones_of, parser_of_sets, sets_of
 from .paper import _rivals
 from .paper._embedding import ALL_FEATURES, blocks_of, embed
 from .paper._experiments import few_shot_draws
@@ -75,12 +75,9 @@ pictures and draws; intervals of means over sets hold the sets fixed."""
 
 def parse(arguments):
     parser = parser_of_sets("tables", __doc__, datasets=["emoji", "tuxpaint", "photographs"])
+    add_draws(parser, shots=[1, 4, 16], per_class=40)
     add = parser.add_argument
-    add("--shots", nargs="+", type=int, default=[1, 4, 16])
-    add("--draws", type=int, default=5)
     add("--classes", type=int, default=10, help="at most, in a draw")
-    add("--per-class", type=int, default=40, help="at most, in a training pool")
-    add("--n-test", type=int, default=1000, help="at most, where a set has a test part")
     add("--choices", action="store_true", help="other choices of the ensemble, and no rivals")
     return parser.parse_args(arguments)
 

@@ -15,6 +15,8 @@ from skclipens.backbones import resolve_backbones
 from skclipens.datasets import load_emoji
 from skclipens.zoo import WEIGHTS
 
+from ._machine import markdown
+
 CARD = WEIGHTS.parent / "MODEL_CARD.md"
 _TABLE = re.compile(r"(?<=<!-- scores -->\n).*?(?=<!-- end of scores -->)", re.DOTALL)
 
@@ -76,8 +78,7 @@ def table():
     rows += [["mean of log-probabilities", *total], ["oracle of the five", *total]]
     for row, *scores in zip(rows, *columns.values(), strict=True):
         row += [f"{100 * value:.1f} %" for value in scores]
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return markdown(header, rows, n_text=len(header)) + "\n"
 
 
 def main(arguments=None):

@@ -546,6 +546,31 @@ def test_threads_do_not_wait_for_models_of_others(specs, monkeypatch):
         assert load_backbone(specs[0]) is slow.result()  # neither dropped nor loaded twice
 
 
+def test_threads_do_not_set_back_the_precision_of_models_of_others(specs, monkeypatch):
+    begun, other_begun = threading.Event(), threading.Event()
+
+    def build(backbone, real=_loading.build_model):
+        if backbone == Backbone(specs[0]):
+            begun.set()
+            other_begun.wait(0.1)
+        else:
+            other_begun.set()
+            slow.result()
+        return real(backbone)
+
+    monkeypatch.setattr(_loading, "build_model", build)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            slow = pool.submit(load_backbone, specs[0])
+            assert begun.wait(60)
+            weights = load_backbone(specs[1]).model.parameters()
+        assert {one.dtype for one in weights} == {torch.float32}
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_process_that_is_forked_meanwhile_loads_models_of_its_own(specs, monkeypatch):
     begun, may_end = threading.Event(), threading.Event()
@@ -606,5 +631,5 @@ def test_device_that_is_here():
 @pytest.mark.gpu
 def test_device_with_cuda():
     assert resolve_device("auto") == "cuda"
-    assert resolve_device("cuda:0") == "cuda:0"
+    assert resolve_device("cuda:0") == resolve_device(0) == "cuda:0"
     assert next(load_backbone("zoo/RN20", "cuda:0").model.parameters()).is_cuda

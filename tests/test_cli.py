@@ -420,6 +420,7 @@ def test_predictions_are_no_labels(model, photos, unseen, tmp_path):
     run("predict", model, photos / "test", "-o", tmp_path / "p.csv")
     told = run("evaluate", model, tmp_path / "p.csv", "-o", tmp_path / "r.html")
     assert "p.csv' are predictions of a model" in told.stderr
+    assert "If you have checked them all, ignore this." in told.stderr
     told = run("fit", tmp_path / "p.csv", "-o", tmp_path / "m", *SMALL)
     assert "p.csv' are predictions of a model" in told.stderr
     table = pd.read_csv(tmp_path / "p.csv")

@@ -109,7 +109,9 @@ def test_classes_that_are_written_alike_are_not_one(classes):
     [
         ["n00001037", "n00001038", "n02119789"],
         ["00003", "00014"],
-        ["class_3", "class 4", "Class5"],
+        ["class_3", "label 4", "Class5"],
+        ["Class 1", "Class 0"],
+        ["category 1", "category 2", "category 3"],
         [str(number) for number in range(43)],
         ["c0", "c1", "c2"],
         ["101", "102", "107"],
@@ -137,12 +139,14 @@ def test_names_that_are_codes_are_doubted(names):
         ["mp3", "b2b", "mp4"],
         ["A310", "A320", "DC-10", "747", "737-200"],
         ["class 3", "red fox", "grey wolf"],
+        ["Class 37", "Class 66", "Class 800"],
         ["A320", "A330"],
         ["10 euro", "20 dollar"],
         ["12", "grey wolf", "red fox"],
         ["facade", "decade", "bead"],
         ["cat", "catalogue 2"],
         ["no entry", "yes sign"],
+        ["negative", "positive"],
     ],
 )
 def test_names_that_have_digits_are_names(names):
@@ -207,8 +211,18 @@ def test_names_that_were_written_for_something_else(names, doubt):
 def test_words_that_run_together_are_doubted():
     (text,) = said(ZeroShotHead(SPEC).set_classes, ["GoldenRetriever", "RedFox", "owl"])
     assert "run words together: 'GoldenRetriever', 'RedFox'" in text
-    for names in (["YouTube", "owl"], ["Golden retriever", "Red fox"], ["RED FOX", "OWL"]):
+    brands = ["YouTube", "iPhone", "MacBook", "McDonalds", "FedEx", "PlayStation"]
+    for names in (brands, ["Golden retriever", "Red fox"], ["RED FOX", "OWL"]):
         assert not said(ZeroShotHead(SPEC).set_classes, names)
+
+
+@pytest.mark.parametrize("dataset", ["gtsrb", "pets"])
+def test_classes_whose_blanks_were_left_out_are_doubted(dataset):
+    names = list(read_classes(dataset).values())
+    run_together = ["".join(word.capitalize() for word in name.split()) for name in names]
+    assert not said(ZeroShotHead(SPEC).set_classes, names)
+    (text,) = said(ZeroShotHead(SPEC).set_classes, run_together)
+    assert text.startswith("Names of classes run words together")
 
 
 def test_prompts_have_blanks_where_names_of_folders_have_none():

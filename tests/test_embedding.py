@@ -201,6 +201,20 @@ def test_an_image_that_cannot_be_read_can_be_a_row_of_nan(paths, expected):
     assert np.isnan(embedder.transform([None])).all()
 
 
+def test_an_object_that_fails_to_give_its_pixels_is_an_image_that_cannot_be_read(paths, tmp_path):
+    class Lost:
+        def __array__(self, dtype=None, copy=None):
+            raise RuntimeError("its file is gone.")
+
+    images = [*paths[:2], Lost()]
+    embedder = CLIPEmbedder(PAIR[0], **CPU)
+    with pytest.raises(ImageError, match=r"row 2: object of type Lost .*RuntimeError: its file is"):
+        embedder.fit_transform(images)
+    for cache in (None, tmp_path):
+        found = embedder.set_params(on_error="nan", cache=cache).fit_transform(images)
+        assert np.isnan(found).all(axis=1).tolist() == [False, False, True]
+
+
 @pytest.mark.parametrize("embedder", [CLIPEmbedder(PAIR[0]), MultiBackboneEmbedder(PAIR)])
 @pytest.mark.parametrize("X", [[], "cat.png", np.zeros((3, 5)), pd.DataFrame({"a": [1], "b": [2]})])
 def test_what_is_no_collection_of_images(embedder, X):

@@ -280,6 +280,15 @@ def test_mode_f_in_either_range(tmp_path, scale):
     np.testing.assert_array_equal(pixels(path)[..., 0].ravel(), np.arange(256))
 
 
+@pytest.mark.parametrize("top", [1, 255])
+def test_mode_f_outside_of_its_range(top):
+    ramp = np.linspace(0, top, 256, dtype=np.float32).reshape(16, 16)
+    rounded = ramp + np.float32(top * 1e-6) * np.where(ramp > top / 2, 1, -1).astype(np.float32)
+    np.testing.assert_array_equal(pixels(Image.fromarray(rounded))[..., 0].ravel(), np.arange(256))
+    ramp[0, 0] = -0.04 * top
+    assert_fails(Image.fromarray(ramp), "from -", "[0, 1] or [0, 255]")
+
+
 def test_cmyk_and_adobe_inverted_jpeg(tmp_path):
     red = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
     plain = save(red, tmp_path / "x.tif")

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+from _said import said
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
@@ -244,8 +246,11 @@ def test_frames_of_an_animation_are_copied():
         [PICTURES[1], *ImageSequence.Iterator(animation)],
         pd.Series([PICTURES[0], *[animation] * 3]),
     ):
-        with pytest.warns(UserWarning, match=r"Rows 1 and 2 .* 3 frames.*frame\.copy\(\) for"):
-            CLIPEmbedder("zoo/RN20").transform(X)
+        for rows in (X, [*X] * 6):
+            (text,) = said(CLIPEmbedder("zoo/RN20").fit_transform, rows)
+            assert re.match(r"Rows 1 and 2 .* 3 frames.*frame\.copy\(\) for", text)
+    (text,) = said(CLIPEmbedder("zoo/RN20").fit_transform, [animation] * 20)
+    assert text.startswith("Rows 0 and 1 are the same PIL image")
     frames = [frame.copy() for frame in ImageSequence.Iterator(animation)]
     assert len(np.unique(CLIPEmbedder("zoo/RN20").transform(frames), axis=0)) == 3
     assert len(as_image_list([animation, PICTURES[1], PICTURES[1]])) == 3

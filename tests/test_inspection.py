@@ -320,6 +320,9 @@ def test_regions_can_be_fewer_and_ordered_by_degree(clf, test_set):
     assert f"{len(display.counts) - 3} smaller regions, {left_out} rows, not shown" in notes
     with pytest.raises(ValueError, match="sort_by"):
         display.plot(sort_by="size")
+    for n in (0, -1, 2.5):
+        with pytest.raises(ValueError, match=f"max_regions must be .* above 0; got {n}"):
+            display.plot(max_regions=n)
 
 
 # Accuracy against cost

@@ -283,6 +283,15 @@ def _file_of(picture, format="PNG"):
     return file.getvalue()
 
 
+def test_a_picture_that_is_doubted_is_named_once(tmp_path):
+    file = tmp_path / "dark.png"
+    Image.fromarray(GREY.astype(np.uint16) * 16).save(file)
+    with pytest.warns(UserWarning) as caught:
+        CLIPEmbedder("zoo/RN20").transform([PICTURES[0], file])
+    (text,) = [str(one.message) for one in caught]
+    assert f"In row 1 ({str(file)!r}): nearly black" in text
+
+
 @pytest.mark.parametrize("kind", DARK)
 def test_pictures_in_a_smaller_range_are_doubted_by_row(kind):
     image = DARK[kind]()
@@ -353,7 +362,7 @@ def drawing(mode, ink, background=0):
 def test_drawings_of_which_nothing_is_left_are_doubted(image):
     with pytest.warns(UserWarning, match="all white, as its transparent parts are laid on white"):
         load_image(image)
-    with pytest.warns(UserWarning, match="There are doubts about 1 images") as caught:
+    with pytest.warns(UserWarning, match="There are doubts about 1 image, which is read") as caught:
         CLIPEmbedder("zoo/RN20").transform([PICTURES[0], image])
     assert "row 1: " in str(caught[0].message) and len(caught) == 1
 

@@ -8,7 +8,7 @@ import torch
 from _said import said
 from PIL import Image
 
-from skclipens import CLIPEmbedder
+from skclipens import CLIPEmbedder, ImageError
 from skclipens.datasets import load_emoji
 from skclipens.images import load_image
 
@@ -136,3 +136,12 @@ def test_datasets_without_it_are_not(item):
 )
 def test_right_pixels_are_not(images):
     assert not said(EMBEDDER.transform, images)
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 4), (4, 4, 0), (4, 0, 3), (0, 4)])
+def test_arrays_without_pixels_are_an_error_alone(shape):
+    def transform():
+        with pytest.raises(ImageError, match=r"row 0: .*(no pixels|4 channels)"):
+            EMBEDDER.transform([np.zeros(shape)] * 12)
+
+    assert not said(transform)

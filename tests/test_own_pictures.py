@@ -139,6 +139,13 @@ def test_a_folder_around_the_classes_is_doubted(tmp_path):
         load_folder(spread(tmp_path / "other", "cat/images"))
 
 
+def test_a_folder_that_holds_only_itself_has_no_images(tmp_path):
+    (tmp_path / "photos" / "images").mkdir(parents=True)
+    (tmp_path / "photos" / "images" / "again").symlink_to(tmp_path / "photos")
+    with pytest.raises(ValueError, match=r"photos' has no images"):
+        load_folder(tmp_path)
+
+
 def spread(root, *folders):
     """Two pictures in each of some folders."""
     for folder in folders:
@@ -196,6 +203,7 @@ def test_folders_of_the_same_folders_are_doubted(tmp_path, folders):
     [
         ("cats/2021", "cats/2022", "dogs/2021", "dogs/2022"),  # when pictures were taken
         ("cat/images", "dog/images"),  # as in Tiny ImageNet
+        ("cat/front", "cat/side", "dog/front", "dog/side", "dog/back"),
         ("train", "bus"),
         ("train/steam", "train/electric", "bus/electric", "bus/school"),
         ("train/inside", "train/outside", "bus", "bus/inside", "bus/outside"),

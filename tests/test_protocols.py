@@ -1,6 +1,7 @@
 """Names of images that come from others reach nothing that the caller has not named."""
 
 import pickle
+import re
 import socket
 import tarfile
 import threading
@@ -187,6 +188,14 @@ def test_archives_look_only_into_files_that_are_allowed(tmp_path):
 def test_protocols_that_are_none(protocols):
     with pytest.raises(ValueError, match="protocols="):
         check_protocols(protocols)
+
+
+@pytest.mark.parametrize("allowed", [(), ("file",)])
+def test_the_protocols_that_a_message_gives_are_some(allowed):
+    with pytest.raises(ImageError) as caught:
+        find_images(["s3://bucket/a.png"], allowed)
+    given = eval(re.search(r"protocols=(\(.*\))", str(caught.value))[1])
+    assert check_protocols(given) == (*allowed, "s3")
 
 
 links = st.sampled_from(["zip", "tar", "file", "http", "s3", "simplecache", "zip://a", "file:///b"])

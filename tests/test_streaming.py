@@ -575,7 +575,8 @@ def test_an_image_that_is_read_at_the_second_try_only_is_no_row_of_nan(
     assert read_embeddings(tmp_path / "out").notna().all(axis=None)
 
 
-member_names = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1)
+letters = st.characters(codec="utf-8", exclude_characters="\0/")
+member_names = st.text(letters, min_size=1).filter(lambda name: name[0] != ".")
 
 
 @settings(max_examples=30)
@@ -592,6 +593,30 @@ def test_any_member_is_found_in_its_shard(members):
     assert images.names == [f"tar://{name}.PNG::memory://any.tar" for name, _ in members]
     again = pickle.loads(pickle.dumps(images.part(1, 9)))
     assert [images[0], *again] == [data for _, data in members]
+
+
+HIDDEN = ["._1.png", "in/.1.png", ".cache/1.png", "__MACOSX/in/1.png", "in/@eaDir/1.png"]
+
+
+@pytest.mark.parametrize("folder", ["pictures", ".pictures"])
+def test_hidden_files_of_shards_archives_and_urls_are_no_images(tmp_path, folder):
+    names = ["1.png", "in/1.png", *HIDDEN]
+    memory = fsspec.filesystem("memory")
+    with (
+        tarfile.open(tmp_path / "1.tar", "w") as tar,
+        zipfile.ZipFile(tmp_path / "1.zip", "w") as archive,
+    ):
+        for name in names:
+            memory.pipe_file(f"/hidden/{folder}/{name}", b"")
+            tar.addfile(tarfile.TarInfo(f"./{name}"))
+            archive.writestr(name, b"")
+    for X, first, rest in (
+        (f"memory://hidden/{folder}", f"memory:///hidden/{folder}/", ""),
+        (f"{tmp_path}/1.tar", "tar://./", f"::{tmp_path}/1.tar"),
+        (f"zip://::{tmp_path}/1.zip", "zip://", f"::{tmp_path}/1.zip"),
+    ):
+        found = image_files.find_images(X, ["file", "memory"]).names
+        assert found == [f"{first}{name}{rest}" for name in names[:2]]
 
 
 @given(st.integers(1, 300), st.integers(1, 40))

@@ -19,7 +19,14 @@ from skclipens import (
     MultiBackboneEmbedder,
     ZeroShotHead,
 )
-from skclipens.backbones import Backbone, clear_backbone_cache, load_backbone, resolve_backbones
+from skclipens.backbones import (
+    Backbone,
+    _available,
+    clear_backbone_cache,
+    load_backbone,
+    resolve_backbones,
+)
+from skclipens.backbones._available import check_available
 from skclipens.backbones._preprocessing import Resize, resize_key, scale_pixels
 from skclipens.backbones._pretrained import preprocessing
 from skclipens.backbones._timm import ImageTower
@@ -136,6 +143,18 @@ def test_weights_that_are_not_on_this_machine(hub):
     )
     with pytest.raises(BackboneNotAvailableError, match=message):
         load_backbone("timm/resnet18")
+
+
+def test_weights_that_have_only_a_url_are_where_timm_puts_them(hub, tmp_path, monkeypatch):
+    backbone = Backbone("timm/gcvit_xxtiny.in1k")
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    monkeypatch.setattr(_available, "_silence_of", lambda url: f"{url} does not answer.")
+    with pytest.raises(BackboneNotAvailableError, match=r"gcvit_xxtiny.*\.pth does not answer"):
+        check_available(backbone)
+    file = timm.get_pretrained_cfg("gcvit_xxtiny.in1k").url.rpartition("/")[2]
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / file).write_bytes(b"")
+    check_available(backbone)
 
 
 def test_a_file_that_does_not_hold_the_weights(weights, tmp_path):

@@ -61,6 +61,15 @@ def test_names_of_folders_are_captions(folder):
     assert found.general == [] and (found.of_general == -1).all()
 
 
+def test_hidden_folders_and_files_are_no_pictures(tmp_path):
+    for place in ("cat/1.png", "cat/._1.png", "cat/.thumbs/1.png", "dog/1.tif", "__MACOSX/1.png"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / place)
+    pictures = PictureFolders(tmp_path)
+    assert pictures.files == [str(tmp_path / "cat/1.png"), str(tmp_path / "dog/1.tif")]
+    assert pictures.names == [["cat"], ["dog"]]
+
+
 def test_a_class_without_a_caption_is_refused(folder, tmp_path):
     (tmp_path / "table.csv").write_text("class,caption\nblue,blue\n")
     with pytest.raises(ValueError, match="no caption of grey, red_thing"):
@@ -144,3 +153,9 @@ def test_a_package_is_fetched_by_two_at_once(tmp_path, monkeypatch):
     assert [path.name for path in folders[0].iterdir()] == ["data.json"]
     assert list((tmp_path / "npm").iterdir()) == folders[:1]
     assert sources.npm_package("@a/some", "1.0") == folders[0] and len(commands) == 2
+
+
+def test_an_empty_variable_names_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SKCLIPENS_CACHE", "")
+    assert sources.cache_directory() == tmp_path / ".cache" / "skclipens"

@@ -2,14 +2,13 @@
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import skclipens
 
-from .._machine import markdown_of
+from .._machine import cpu, markdown_of
 from . import _asked, _checks, _differences, _rivals, _roles, _run, _systems, headline
 from ._embedding import read_set, short_names, write_whole
 from ._experiments import mean_sd
@@ -83,14 +82,6 @@ def _versions():
     return ", ".join(f"{name} {number}" for name, number in known.items())
 
 
-def _processor():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(one.split(":")[1].strip() for one in lines if one.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 _PROTOCOL = """\
 A cell of the tables is the mean over draws; where it is of one set, with the standard deviation
 over draws. "all" shots: all labels of the training part, which is one draw, or a random half of
@@ -116,7 +107,7 @@ def _head(results, abouts, missing, settings, command):
     skipped = [f"- {name}: {_shortened(why)}" for name, why in missing.items()]
     parts = [
         f"    {command}",
-        f"{_processor()}, one thread per process. {_versions()}.",
+        f"{cpu()}, one thread per process. {_versions()}.",
         f"Backbones: {', '.join(short_names(settings.backbones).values())}. Columns: "
         f"{settings.columns}; head auto has all of them, others and the rivals have image "
         f"embeddings where their name says no more. Seed {settings.seed}. {_classes(settings)}"

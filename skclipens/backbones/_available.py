@@ -29,8 +29,8 @@ def check_available(backbone):
     if backbone.path is not None:
         return
     repository, files, url = _source(backbone)
-    if not _is_here(repository, files, url):
-        check_hub(backbone.name, advice_of(backbone), None if repository else url)
+    if not _is_here(repository, files):
+        check_hub(backbone.name, advice_of(backbone), url)
 
 
 def check_hub(name, advice, url=None):
@@ -81,27 +81,52 @@ def _silence_of(url):
 
 
 def _source(backbone):
-    """Where weights are fetched from: a repository of the hub, files of it, another address."""
+    """Where weights are fetched from.
+
+    Parameters
+    ----------
+    backbone : Backbone
+
+    Returns
+    -------
+    repository : str or None
+        Of the hub.
+    files : list
+        One of which holds the weights: names in the repository, or else paths on this machine.
+    url : str or None
+        Where there is no repository.
+    """
     if backbone.repository:
         return backbone.repository, _HUB_FILES, None
     if not backbone.has_text:
         import timm
+        import torch
 
         name = f"{backbone.architecture}.{backbone.tag}".partition("/")[2]
         facts = timm.get_pretrained_cfg(name)
-        return (facts.hf_hub_id, _TIMM_FILES, facts.url) if facts else (None, [], None)
+        if facts and facts.hf_hub_id:
+            return facts.hf_hub_id, _TIMM_FILES, None
+        return _at(facts.url if facts else None, Path(torch.hub.get_dir(), "checkpoints"))
     import open_clip
 
     facts = open_clip.get_pretrained_cfg(backbone.architecture, backbone.tag)
     repository, _, file = facts.get("hf_hub", "").rpartition("/")
+    if not repository:
+        return _at(facts.get("url"), Path("~/.cache/clip").expanduser())
     files = [file, str(Path(file).with_suffix(".safetensors"))] if file else _HUB_FILES
-    return repository, files, facts.get("url")
+    return repository, files, None
 
 
-def _is_here(repository, files, url):
+def _at(url, folder):
+    """The source of weights that are fetched by a URL into a folder, or of none."""
+    return None, [folder / Path(url).name] if url else [], url
+
+
+def _is_here(repository, files):
+    """Whether one of the files is on this machine, or nothing has to be."""
     import huggingface_hub
 
     if repository:
         found = (huggingface_hub.try_to_load_from_cache(repository, file) for file in files)
         return any(isinstance(file, str) for file in found)
-    return not url or Path("~/.cache/clip", Path(url).name).expanduser().is_file()
+    return not files or any(file.is_file() for file in files)

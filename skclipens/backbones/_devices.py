@@ -55,7 +55,7 @@ def resolve_device(device):
             f"device={device!r} is not available on this machine; 'auto' and "
             f"{', '.join(map(repr, here))} are."
         )
-    return str(device)
+    return str(torch.device(device))  # of a number, too, which torch takes for that of a GPU
 
 
 def resolve_precision(precision, device):

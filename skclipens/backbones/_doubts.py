@@ -16,15 +16,16 @@ _NEARLY_ALL = 0.9
 _CODE = re.compile(
     r"0\d+|\d{5,}"
     r"|[a-z]{1,3}([-_ ]\d{4,}|\d{5,})"  # as of WordNet. Shorter ones may be names: "A320", "mp3"
-    r"|(cls|class|category|label|id|target)[-_ ]?\d+"
+    r"|(cls|label|id|target)[-_ ]?\d+|(class|category)[-_]?\d+"  # "Class 37" is a locomotive
     r"|(?=[a-f]*\d)[\da-f-]{8,}"
-    r"|true|false|yes|no|positive|negative",  # as sheets write truth
+    r"|true|false|yes|no",  # as sheets write truth
     re.IGNORECASE,
 )
 # Codes where nothing follows, unlike in "10 euro".
 _NUMBER_ALONE = re.compile(r"\d{2,}|v?\d+(\.\d+)+", re.IGNORECASE)
 _RUN_TOGETHER = re.compile(r"[^\W_]*[a-z][A-Z][a-z][^\W_]*")
-_NUMBER = re.compile(r"(?P<letter>[a-z]?)(?P<number>\d+)", re.IGNORECASE)
+_LONG_WORDS = re.compile(r"[^\W\d_][a-z]{3}[A-Z][a-z]{3}")  # which few names of brands have
+_NUMBER = re.compile(r"(?P<before>[a-z]?|(class|category) )(?P<number>\d+)", re.IGNORECASE)
 _PATH = re.compile(r"(?P<folder>.*)[/\\][^/\\]+")
 _FOLDER = re.compile(r".*[/\\].*|\.+|data|datasets?|train|test|val|images?|photos?", re.IGNORECASE)
 _COUNTED = re.compile(r"(?P<words>.*\S)\s*\((?P<count>\d+)\)")
@@ -35,7 +36,7 @@ _LED = re.compile(r"(?P<code>[a-z]?\d+)[\W_]+(?P<words>[^\W\d_].*)", re.IGNORECA
 
 
 def warn_of_prompts(backbones, names, templates):
-    """Warn of names that are codes or no words, or whose prompts are cut off or those of others.
+    """Warn of names that are codes, or whose prompts are cut off or equal those of another class.
 
     Tokens are looked at only where a prompt has more bytes than tokens are read, or where names
     differ in nothing but case, signs and blanks.
@@ -84,7 +85,8 @@ def _warn_of_all(doubts):
         # The heads of an ensemble, of one backbone each, would say it again.
         new = unsaid([(doubt, name) for name in names])
         if new:
-            warn(", ".join(repr(name) for _, name in new).join(doubt))
+            before, after = doubt
+            warn(before + ", ".join(repr(name) for _, name in new) + after)
 
 
 @lru_cache(maxsize=128)  # each head of an ensemble asks again, in each fold
@@ -148,7 +150,9 @@ def _cut(backbone, texts, templates):
 
 
 def _n_read(backbone):
-    return backbone.config["text_cfg"].get("context_length", 77)
+    from open_clip import CLIPTextCfg
+
+    return backbone.config["text_cfg"].get("context_length", CLIPTextCfg.context_length)
 
 
 def _codes(names):
@@ -185,9 +189,13 @@ def _leading_codes(names):
 
 
 def _run_together(names):
-    """What to say where most names are words without blanks. A few may be names of brands."""
+    """What to say where most names are words without blanks, half of them of long words.
+
+    Names of brands are written so, too, as YouTube and MacBook, but mostly of a short word.
+    """
     found = [name for name in names if _RUN_TOGETHER.fullmatch(name)]
-    if len(found) > max(1, len(names) / 2):
+    n_long = sum(bool(_LONG_WORDS.search(name)) for name in found)
+    if len(found) > max(1, len(names) / 2) and 2 * n_long >= len(found):
         return (
             f"Names of classes run words together: {listed(sorted(found))}. A text tower reads "
             "words: give class_names with blanks between them."
@@ -259,14 +267,15 @@ def _is_foreign(name):
 def _are_numbers(names):
     """Whether names count the classes from 0 or 1 on, as "0" to "42" or "c0" to "c2" do."""
     names = [name.strip() for name in names]
-    few = 2 if names[0][:1].isalpha() else 12  # digits are names of digits
+    few = 1 if " " in names[0] else 2
+    few = 12 if names[0].isdigit() else few  # digits are names of digits
     return len(names) > few and _count_classes(names)
 
 
 def _count_classes(codes):
-    """Whether codes are the numbers of the classes from 0 or 1 on, behind one letter or none."""
+    """Whether codes are the numbers of the classes from 0 or 1 on, alone or behind the same."""
     found = [_NUMBER.fullmatch(code) for code in codes]
-    if not all(found) or len({one["letter"] for one in found}) > 1:
+    if not all(found) or len({one["before"] for one in found}) > 1:
         return False
     numbers = sorted(int(one["number"]) for one in found)
     return numbers in [list(range(a, a + len(codes))) for a in (0, 1)]

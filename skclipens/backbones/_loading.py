@@ -274,16 +274,17 @@ def _single_precision():
     """A context in which weights are not rounded to another default precision of torch."""
     import torch
 
-    default = torch.get_default_dtype()
-    if default == torch.float32:
-        yield
-        return
-    with _default_lock:  # the default is that of the whole process
-        torch.set_default_dtype(torch.float32)
-        try:
-            yield
-        finally:
-            torch.set_default_dtype(default)
+    # The default is that of the whole process, and another thread may have set it for its model.
+    with _default_lock:
+        default = torch.get_default_dtype()
+        if default != torch.float32:
+            torch.set_default_dtype(torch.float32)
+            try:
+                yield
+            finally:
+                torch.set_default_dtype(default)
+            return
+    yield
 
 
 def _loading_error(backbone, text):

@@ -4,8 +4,8 @@ import re
 
 from .._utils._messages import listed
 from ._hub import CONFIG
+from ._pretrained import QUICKGELU
 
-_QUICKGELU = "-quickgelu"
 _POSITIONS = [
     ("visual.positional_embedding", "image", "image_size"),
     ("positional_embedding", "text", "context_length"),
@@ -72,12 +72,13 @@ def explain_own_misfit(text, read_shapes, config):
     if not (is_half or _MISFIT.search(text)):  # the file may be none that can be read
         return None
     shapes = {_without_prefixes(key): shape for key, shape in read_shapes().items()}
-    key, vision = "visual.positional_embedding", config["vision_cfg"]
+    key = "visual.positional_embedding"
     if is_half and key in shapes:  # positions are interpolated in the file's precision
+        vision, _ = _towers(config)
         return (
             f"its tensor {key!r} has the shape {shapes[key]}, and its rows are not those of "
-            f"'image_size': {vision.get('image_size', 224)} and 'patch_size': "
-            f"{vision.get('patch_size', 16)}. Write those of its training."
+            f"'image_size': {vision.image_size} and 'patch_size': {vision.patch_size}. Write those "
+            "of its training."
         )
     is_foreign = any(_FOREIGN.match(key) for key in shapes)
     return None if is_foreign else _lacking(shapes)
@@ -150,7 +151,7 @@ def architectures_of(shapes):
     """
     import open_clip
 
-    names = [name for name in open_clip.list_models() if not name.endswith(_QUICKGELU)]
+    names = [name for name in open_clip.list_models() if not name.endswith(QUICKGELU)]
     found = _sizes_in(shapes)
     return [name for name in names if _sizes_of(open_clip.get_model_config(name)) == found]
 
@@ -180,19 +181,26 @@ def _sizes_in(shapes):
 
 def _sizes_of(config):
     """The same of an architecture, by open_clip's configuration and its defaults."""
-    vision, text = config["vision_cfg"], config["text_cfg"]
-    if "timm_model_name" in vision or "hf_model_name" in text:
-        return None
-    layers, size = vision.get("layers", 12), vision.get("image_size", 224)
+    vision, text = _towers(config)
+    layers, size = vision.layers, vision.image_size
     is_vit = isinstance(layers, int)
-    patch = vision.get("patch_size", 16) if is_vit else 32
+    patch = vision.patch_size if is_vit else 32
+    if vision.timm_model_name or text.hf_model_name:
+        return None
     if not all(isinstance(one, int) for one in (patch, size)):
         return None
     return {
-        "width": vision.get("width", 768),
+        "width": vision.width,
         "patch": patch if is_vit else None,
         "layers": layers if is_vit else tuple(layers),
         "positions": (size // patch) ** 2 + 1,
-        "words": (text.get("vocab_size", 49408), text.get("width", 512)),
+        "words": (text.vocab_size, text.width),
         "embedding": config["embed_dim"],
     }
+
+
+def _towers(config):
+    """What open_clip makes of the parts of a configuration, with its defaults."""
+    from open_clip import CLIPTextCfg, CLIPVisionCfg
+
+    return CLIPVisionCfg(**config["vision_cfg"]), CLIPTextCfg(**config["text_cfg"])

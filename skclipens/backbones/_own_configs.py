@@ -7,7 +7,6 @@ from .._utils._warnings import warn
 from ._hub import CONFIG
 from ._parsing import nearest
 
-_IMAGE_SIZE = 224  # open_clip's, where a configuration has none
 _SMALLEST_STD = 0.05  # 0.5 with a zero too many; of satellite images it is hardly above
 _LARGEST_RATIO = 2  # of the std of two channels; of photographs it is below 1.1
 
@@ -44,7 +43,7 @@ def check_own_config(backbone):
 
 
 def _check_keys(config, preprocessing, file):
-    from open_clip.model import CLIPTextCfg, CLIPVisionCfg
+    from open_clip import CLIPTextCfg, CLIPVisionCfg
     from open_clip.transform import PreprocessCfg
 
     for part, values, kind in (
@@ -84,7 +83,9 @@ def _check_timm(vision, file):
 
 def _doubt_size(vision, preprocessing):
     """What to say where images are not resized to the size that is written beside their mean."""
-    size = vision.get("image_size") or _IMAGE_SIZE
+    from open_clip import CLIPVisionCfg
+
+    size = vision.get("image_size") or CLIPVisionCfg.image_size
     written = preprocessing.get("size")
     if written is None or _two(written) == _two(size):
         return None
@@ -112,9 +113,13 @@ def _doubt_std(std):
 
 def _doubt_heads(vision):
     """What to say where the width of a head does not divide that of a vision transformer."""
-    if vision.get("timm_model_name") or not isinstance(vision.get("layers", 12), int):
+    from open_clip import CLIPVisionCfg
+
+    layers = vision.get("layers", CLIPVisionCfg.layers)
+    if vision.get("timm_model_name") or not isinstance(layers, int):
         return None
-    width, of_head = vision.get("width") or 768, vision.get("head_width") or 64
+    width = vision.get("width") or CLIPVisionCfg.width
+    of_head = vision.get("head_width") or CLIPVisionCfg.head_width
     if width % of_head == 0:
         return None
     there = "" if vision.get("head_width") else ", as where none is written"

@@ -64,7 +64,8 @@ class Resize:
 
 def _steps(config):
     if "crop_pct" in config:  # only timm has it
-        return create_transform(input_size=(3, *config["size"]), **_but(config, "size")).transforms
+        rest = _without(config, "size")
+        return create_transform(input_size=(3, *config["size"]), **rest).transforms
     return image_transform_v2(PreprocessCfg(**config), is_train=False).transforms
 
 
@@ -81,7 +82,7 @@ def resize_key(config):
     """What two preprocessings have in common if they resize alike."""
     # timm fills a border with the mean.
     colours = ["std"] if config.get("crop_mode") == "border" else ["mean", "std"]
-    rest = _but(config, "size", *colours)
+    rest = _without(config, "size", *colours)
     return (*np.broadcast_to(config["size"], 2).tolist(), json.dumps(rest, sort_keys=True))
 
 
@@ -97,5 +98,5 @@ def scale_pixels(pixels, mean, std):
     return pixels.float().div_(255).sub_(mean).div_(std)
 
 
-def _but(config, *keys):
+def _without(config, *keys):
     return {key: value for key, value in config.items() if key not in keys}

@@ -8,7 +8,7 @@ from ._timm import width as timm_width
 
 
 class BothFeatures(torch.nn.Module):
-    """An image tower of open_clip that gives what it projects, too.
+    """An image tower of open_clip that returns its features before and after the projection.
 
     Parameters
     ----------

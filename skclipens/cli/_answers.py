@@ -5,7 +5,7 @@ import pandas as pd
 
 from .._utils._answers import labels_and_proba, require_classes
 from .._utils._warnings import silent
-from ..embedding._gaps import gaps_of, readable, warn_of_gaps
+from ..embedding._gaps import readable, table_and_gaps, warn_of_gaps
 from ._files import PROBABILITY, names_of
 
 
@@ -39,5 +39,4 @@ def embedded(model, files):
     gaps : ndarray of shape (n,), bool
     """
     with silent(r"\d+ of \d+ images cannot be read"):
-        table = model[:-1].transform(files) if len(model) > 1 else files
-    return table, gaps_of(table)
+        return table_and_gaps(model[:-1] if len(model) > 1 else None, files)

@@ -116,7 +116,8 @@ def _doubt_predictions(source, table):
         if predicted == table["label"].astype(str).tolist():
             warn(
                 f"The labels in {source!r} are predictions of a model: each is the likeliest by "
-                f"the columns {PROBABILITY}... beside it. Say what is really in the images."
+                f"the columns {PROBABILITY}... beside it. Say what is really in the images. If you "
+                "have checked them all, ignore this."
             )
 
 

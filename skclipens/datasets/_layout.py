@@ -7,8 +7,9 @@ from .._utils._messages import listed
 from .._utils._warnings import warn
 from ..images._files import is_hidden, is_image_name
 
-_KIND_OF_FILE = re.compile(
-    r"(images?|imgs?|pictures|photos|masks?|annotations?|labels?|xml|raw|thumbs|thumbnails)",
+_NO_CLASS = re.compile(
+    r"(images?|imgs?|pictures|photos|masks?|annotations?|labels?|xml|raw|thumbs|thumbnails"
+    r"|(front|back|rear|side|left|right|top|bottom)(.?views?)?)",  # a side of what is in a picture
     re.IGNORECASE,
 )
 _PART = re.compile(
@@ -87,8 +88,11 @@ def check_classes(root, folders):
 
 def _doubt_wrapping(root, folder):
     """Warn of the only folder, whose folders may be the classes, as of an archive unpacked."""
-    inner = folder
+    inner, seen = folder, set()
     while len(below := _folders_without_pictures(inner)) == 1:
+        if (real := os.path.realpath(inner)) in seen:  # a link to a folder above
+            return
+        seen.add(real)
         inner /= below.pop()
     if len(names := _words(below)) > 1:
         warn(
@@ -140,9 +144,9 @@ def _folders_without_pictures(folder):
 
 
 def _words(names):
-    """Names that may be those of classes: not years, nor what kind of file a folder holds."""
+    """Names that may be those of classes: not years, kinds of files or sides of things."""
     words = {name for name in names if not any(sign.isdigit() for sign in name)}
-    return words if not any(_KIND_OF_FILE.fullmatch(name) for name in words) else set()
+    return words if not any(_NO_CLASS.fullmatch(name) for name in words) else set()
 
 
 def _shared(of_folders):

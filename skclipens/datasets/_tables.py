@@ -14,7 +14,7 @@ _OF_PARTS = {"split", "set", "subset", "fold", "partition", "part"}
 _TRUTH = {"True": True, "False": False}
 
 
-def read_table(path, text=()):
+def read_table(path, text):
     """A frame of a CSV or Parquet file that has rows.
 
     Parameters

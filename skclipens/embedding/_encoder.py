@@ -243,7 +243,7 @@ def image_model(loaded, dtype, compile=False):
         return models[dtype, compile]
 
 
-def both_features(loaded, dtype, compile=False):
+def both_features(loaded, dtype, compile):
     """What gives projected and pooled features of a batch of pixels, with the same weights.
 
     Parameters

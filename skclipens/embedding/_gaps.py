@@ -20,22 +20,40 @@ def gaps_of(table):
     return np.isnan(table).all(axis=1)
 
 
+def table_and_gaps(transformers, X):
+    """What the last step of a pipeline takes, and which rows of it are gaps.
+
+    Parameters
+    ----------
+    transformers : Pipeline or None
+        The fitted steps before it, if there are any.
+    X : collection of n images
+
+    Returns
+    -------
+    table : array or frame of n rows
+    gaps : ndarray of shape (n,), bool
+    """
+    table = X if transformers is None else transformers.transform(X)
+    return table, gaps_of(table)
+
+
 def table_of(transformers, X):
-    """What the last step of a pipeline takes, from a fitted pipeline of the steps before it.
+    """What the last step of a pipeline takes, where all images can be read.
 
     Raises
     ------
     ValueError
         If an image cannot be read, where it is embedded as a row of NaN.
     """
-    X = transformers.transform(X)
-    rows = np.flatnonzero(gaps_of(X)).tolist()
+    table, gaps = table_and_gaps(transformers, X)
+    rows = np.flatnonzero(gaps).tolist()
     if rows:
         raise ValueError(
-            f"{len(rows)} of {len(X)} images cannot be read; the first is row {rows[0]}. Leave "
+            f"{len(rows)} of {len(gaps)} images cannot be read; the first is row {rows[0]}. Leave "
             "them out of X and y."
         )
-    return X
+    return table
 
 
 def readable(values, gaps):
@@ -51,7 +69,7 @@ def readable(values, gaps):
 
 
 def without_gaps(table, gaps):
-    """A copy of an array or frame in which any other row stands in place of gaps, or ones if none.
+    """A copy with gaps replaced by a readable row, or by ones if there is none.
 
     A row has no influence on what is said of others.
     """

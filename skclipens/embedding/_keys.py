@@ -69,12 +69,10 @@ def image_key(image, store=None):
 
 
 def image_keys(images, store=None):
-    """Keys of images, by content.
+    """Keys of images, as :func:`image_key` makes them.
 
-    A file is known by its bytes, wherever it lies and whether given as a path or as bytes. PIL
-    images, arrays and tensors are known by the picture that
-    :func:`skclipens.images.load_image` makes of them, so whatever changes what is shown (a pixel,
-    a palette, transparency, EXIF orientation) changes the key.
+    What is no file is known by the picture that ``load_image`` makes of it, so whatever changes
+    what is shown (a pixel, a palette, transparency, EXIF orientation) changes the key.
 
     As in git, the digest of a file is kept together with the file's path, device, inode, size and
     times of change, and is used again as long as none of them differs: a file that is known costs
@@ -85,16 +83,12 @@ def image_keys(images, store=None):
     Parameters
     ----------
     images : list of n images
-        As :func:`skclipens.images.as_image_list` gives them.
     store : EmbeddingStore, default=None
-        Where digests of files are kept between processes. None: they are kept in this process.
 
     Returns
     -------
     list of n bytes or None
-        17 bytes, of which 16 are a SHA-256; None for a missing value, a path that leads to no
-        regular file, and what ``load_image`` does not take. Files and bytes are not decoded, so
-        a damaged file has a key.
+        17 bytes, of which 16 are a SHA-256.
     """
     return keys_and_stamps(images, store)[0]
 

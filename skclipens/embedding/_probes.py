@@ -11,7 +11,7 @@ from ._embedders import MultiBackboneEmbedder
 _SIDE = 64
 
 
-def likeness_to_probes(backbone, rows, cache=None):
+def likeness_to_probes(backbone, rows, cache):
     """How far rows point where a backbone's embeddings of a few pictures of any kind do.
 
     Parameters
@@ -19,7 +19,7 @@ def likeness_to_probes(backbone, rows, cache=None):
     backbone : Backbone
     rows : ndarray of shape (n, width)
         Embeddings, of unit length.
-    cache : None, bool, str, os.PathLike or EmbeddingStore, default=None
+    cache : None, bool, str, os.PathLike or EmbeddingStore
         As the parameter of embedders.
 
     Returns

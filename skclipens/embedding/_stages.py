@@ -98,8 +98,10 @@ class _Part:
         from ..images._decoding import Kept
 
         stages, encoder = self.stages, self.stages.encoders[stage]
-        later = [one.resizes for one in stages.encoders[stage + 1 :]]
-        kept = Kept({key: resize for of in later for key, resize in of.items()}, self.pixels)
+        later = {}
+        for one in stages.encoders[stage + 1 :]:
+            later |= one.resizes
+        kept = Kept(later, self.pixels)
         embed = stages.embedder._encode
         wanted = (rows[at] for at in positions)
         for done, values in embed(encoder, stages.images, wanted, stages.notes, kept):

@@ -43,7 +43,7 @@ _SMALLEST_LIMIT = 2**20
 _AT_ONCE = 500  # rows in one statement or transaction
 _PATIENCE = 60.0  # seconds to wait for another process; a transaction takes milliseconds
 _DAMAGED = f"The file is damaged. Delete {_FILE}*: only the time to embed again is lost."
-_CLOSED = "Choose a folder that can be written to, or set SKCLIPENS_CACHE to one."
+_NOT_WRITABLE = "Choose a folder that can be written to, or set SKCLIPENS_CACHE to one."
 _NO_FOLDERS = ("", "True", "False", "None")  # as a shell or a file of settings writes them
 _LOCKED = f"Another process has kept it locked for {_PATIENCE:g} s. End it, or try again later."
 _ADVICE = {
@@ -51,8 +51,8 @@ _ADVICE = {
     "SQLITE_CORRUPT": _DAMAGED,
     "SQLITE_ERROR": _DAMAGED,  # "no such table"
     "SQLITE_IOERR": "The disk has failed, is full or has gone. Check it, or name another folder.",
-    "SQLITE_READONLY": _CLOSED,
-    "SQLITE_CANTOPEN": _CLOSED,
+    "SQLITE_READONLY": _NOT_WRITABLE,
+    "SQLITE_CANTOPEN": _NOT_WRITABLE,
     "SQLITE_FULL": "Free some space; what is stored already is safe.",
     "SQLITE_BUSY": _LOCKED,
     "SQLITE_LOCKED": _LOCKED,
@@ -308,7 +308,7 @@ class EmbeddingStore:
             reason = "a file is in its place" if in_place else error.strerror
             raise EmbeddingStoreError(
                 f"The folder of the embedding store, {str(self.path)!r}, cannot be made: "
-                f"{reason}. {_CLOSED}"
+                f"{reason}. {_NOT_WRITABLE}"
             ) from error
 
 

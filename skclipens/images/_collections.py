@@ -9,9 +9,8 @@ from PIL import Image
 
 from .._utils._locks import ForkLock
 from .._utils._missing import without_mask
-from .._utils._warnings import warn
 from ..exceptions import ImageError
-from ._errors import image_error
+from ._errors import error_of_other_code
 from ._limits import refusal
 from ._load import CHANNELS, is_tensor, shares_file
 
@@ -48,12 +47,6 @@ def as_image_list(X):
         If X is a single image, is empty, has several columns, or holds no images. A numeric
         array of shape (a, b, c) with c in {1, 3, 4} and a tensor with a in {3, 4} could be
         one colour image or a grey batch: they are refused, and the message gives both ways out.
-
-    Warns
-    -----
-    SuspectedMistakeWarning
-        If one PIL image of several frames stands in several rows, as in a list of PIL's iterator
-        of frames: each of them is its current frame.
 
     See Also
     --------
@@ -95,25 +88,7 @@ def as_image_list(X):
             f"Found array with 0 sample(s) (shape={shape}) while a minimum of 1 is required. "
             "If a pattern was to find files, check it, and the folder that it starts at."
         )
-    if isinstance(items, list):
-        _doubt_frames(items)
     return items
-
-
-def _doubt_frames(items):
-    """Warn if rows may be meant as frames of one PIL image: each is its current one."""
-    first = {}
-    for row, item in enumerate(items):
-        if not isinstance(item, Image.Image):
-            continue
-        before = first.setdefault(id(item), row)
-        if before != row and _n_frames(item) > 1:
-            warn(
-                f"Rows {before} and {row} are the same PIL image, which has {_n_frames(item)} "
-                "frames, and both are its current one. If its frames are meant, pass copies: "
-                "[frame.copy() for frame in PIL.ImageSequence.Iterator(image)]."
-            )
-            return
 
 
 class OnDemand(Sequence):
@@ -147,8 +122,7 @@ class OnDemand(Sequence):
             raise
         except Exception as error:  # by whatever the dataset reads its files
             name = f"item {i} of the {type(self.dataset).__name__}"
-            reason = f"{type(error).__name__}: {str(error).rstrip('.')}"
-            raise image_error(name, reason, "Replace the file or drop the row.") from error
+            raise error_of_other_code(name, error) from error
 
     def _read(self, i):
         item = self._image_of(self.dataset[i])
@@ -165,13 +139,6 @@ class ImagesOfDataset(OnDemand):
 
     def _image_of(self, item):
         return item[0] if isinstance(item, (tuple, list)) else item
-
-
-def _n_frames(image):
-    try:
-        return getattr(image, "n_frames", 1)
-    except Exception:  # of a file that is damaged or closed, which reading it says
-        return 1
 
 
 def _is_dataset(X):

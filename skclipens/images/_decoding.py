@@ -117,8 +117,9 @@ def _decode(images, row, outputs, i, kept):
 
 
 def _load_resized(image, resizes, more):
-    """Pixels of one image by key of the resizing; of `more`, those that are not decoded for."""
-    pictures = load_pictures(image, *([side for side, _ in of.values()] for of in (resizes, more)))
+    """Pixels of one image by key; of `more`, only those that need no further decoding."""
+    sides, also = ([side for side, _ in some.values()] for some in (resizes, more))
+    pictures = load_pictures(image, sides, also)
     return {
         key: np.asarray(resize(pictures[side]))
         for key, (side, resize) in {**more, **resizes}.items()

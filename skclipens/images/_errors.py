@@ -8,3 +8,9 @@ def image_error(name, reason, advice):
     error = ImageError(f"{name} cannot be read as an image: {reason}. {advice}")
     error.reason = reason
     return error
+
+
+def error_of_other_code(name, error):
+    """The error of an image that a dataset or an object does not give: what went wrong there."""
+    reason = f"{type(error).__name__}: {str(error).rstrip('.')}"
+    return image_error(name, reason, "Replace it or drop the row.")

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import fsspec
 import numpy as np
@@ -40,6 +41,7 @@ _LASTING = (
 _filesystems = {}
 
 
+@dataclass(eq=False, repr=False)
 class ImageFiles(Sequence):
     """Images known by name. An item is a local path, or the bytes of any other file.
 
@@ -60,14 +62,13 @@ class ImageFiles(Sequence):
         Row of the first image in the list of which this is a part.
     """
 
-    def __init__(self, names, places, shards, root, protocols=LOCAL, n_refused=0, start=0):
-        self.names = names
-        self.places = places
-        self.shards = shards
-        self.root = root
-        self.protocols = protocols
-        self.n_refused = n_refused
-        self.start = start
+    names: list
+    places: np.ndarray
+    shards: list
+    root: str
+    protocols: tuple = LOCAL
+    n_refused: int = 0
+    start: int = 0
 
     def __len__(self):
         return len(self.names)
@@ -81,8 +82,7 @@ class ImageFiles(Sequence):
     def part(self, start, stop):
         """Images of some rows."""
         names, places = self.names[start:stop], self.places[start:stop]
-        rest = self.shards, self.root, self.protocols, self.n_refused
-        return ImageFiles(names, places, *rest, self.start + start)
+        return replace(self, names=names, places=places, start=self.start + start)
 
     def digest(self):
         """What changes with the names, their order, or the places in shards."""
@@ -237,8 +237,8 @@ def _expand(text):
 def _expand_path(text):
     # By the standard library: fsspec makes paths absolute, and a dict for each file.
     if os.path.isdir(text):
-        files = [os.path.join(place, one) for place, found in walk(text) for one in found]
-        return [one for one in files if _is_image_or_shard(one)]
+        found = ((place, one) for place, files in walk(text) for one in files)
+        return [os.path.join(place, one) for place, one in found if _is_image_or_shard(one)]
     if os.path.exists(text):
         return [text]
     found = (name for name in glob.iglob(text, recursive=True) if os.path.isfile(name))
@@ -282,7 +282,7 @@ def walk(folder, left_out=None):
 
 
 def is_hidden(name):
-    """Whether a file or folder is none that the user put there, by its name."""
+    """Whether a name is hidden or made by the system."""
     return name.startswith(".") or name in _OF_SYSTEMS
 
 
@@ -291,9 +291,18 @@ def _refuse(error):
     raise error
 
 
+def is_image_path(path):
+    """Whether a file is an image, by its path from a folder on, of which no part is hidden."""
+    return is_image_name(path) and not _has_hidden(path)
+
+
 def _is_image_or_shard(path):
-    name = os.path.basename(path)
-    return not is_hidden(name) and bool(is_image_name(name) or _SHARD.search(name))
+    return bool(is_image_name(path) or _SHARD.search(path)) and not _has_hidden(path)
+
+
+def _has_hidden(path):
+    # Shards that were made of "." have "./cat/1.png".
+    return any(is_hidden(part) for part in path.split("/") if part not in (".", ".."))
 
 
 def _expand_url(text):
@@ -304,7 +313,7 @@ def _expand_url(text):
     if glob.has_magic(url):
         found = [name for name, info in fs.glob(path, detail=True).items() if _is_file(info)]
     else:
-        found = [name for name in fs.find(path) if is_image_name(name) or _SHARD.search(name)]
+        found = [one for one in fs.find(path) if _is_image_or_shard(one.removeprefix(path))]
     found.sort(key=lambda name: name.split("/"))
     # By the protocol that was given: a file system may have several, and name them all by one.
     protocol = url.partition("://")[0]
@@ -328,7 +337,7 @@ def _members(shard):
         with fs.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             while (member := tar.next()) is not None:
                 tar.members.clear()  # they would be kept for a search by name
-                if member.isreg() and is_image_name(member.name):
+                if member.isreg() and is_image_path(member.name):
                     yield member.name, member.offset_data, member.offset_data + member.size
     except tarfile.TarError as error:
         raise ValueError(

@@ -9,7 +9,7 @@ from PIL import Image
 from .._utils._foreign import kind_of
 from ._wrapped import is_base64
 
-_DRAWN = "it can hold a program, so it is not drawn here. Convert it to PNG, or drop the row"
+_DRAWN = "It can hold a program, so it is not drawn here. Convert it to PNG, or drop the row."
 _DRAWN_BY_OTHERS = {"EPS"}  # Pillow opens these, and has another program draw them
 _SIGNS = {
     re.compile(rb"<svg[\s>]", re.I): "an SVG drawing",
@@ -37,7 +37,7 @@ def refusal(picture):
         A reason, and what to do.
     """
     if picture.format in _DRAWN_BY_OTHERS:
-        return f"of the format {picture.format}", f"{_DRAWN[0].upper()}{_DRAWN[1:]}."
+        return f"of the format {picture.format}", _DRAWN
     limit, (width, height) = Image.MAX_IMAGE_PIXELS, picture.size
     if limit is not None and width * height > limit:
         return _too_large(f"{width} x {height} = {width * height:,}")
@@ -67,7 +67,7 @@ def refusal_of_format(source):
         return _UNKNOWN
     drawn = (kind for sign, kind in _SIGNS.items() if sign.search(start))
     if not _HTML.match(start) and (kind := next(drawn, None)):  # a page may have drawings, too
-        return f"it is {kind}", f"{_DRAWN[0].upper()}{_DRAWN[1:]}."
+        return f"it is {kind}", _DRAWN
     if not isinstance(source, (str, os.PathLike)):
         if _NAME.fullmatch(start):
             return "it is a path as bytes", "Pass it as text: os.fsdecode(path)."

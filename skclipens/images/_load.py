@@ -12,12 +12,12 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from .._utils._locks import ForkLock
 from .._utils._missing import is_missing
 from ..exceptions import ImageError
-from ._errors import image_error
+from ._errors import error_of_other_code, image_error
 from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
 from ._pillow_warnings import doubt
 from ._protocols import is_url
-from ._ranges import DARK, check_range, deep_grey, doubt_dark, to_uint8
+from ._ranges import DARK, check_range, deep_grey, doubt_dark, to_uint8, top_of
 from ._reduced import EXACT, Picture, reduction_of
 from ._wrapped import name_of, unwrapped
 
@@ -151,7 +151,7 @@ def _load_pixels(image):
         name = f"tensor of shape {tuple(image.shape)} and dtype {image.dtype}"
         return _tensor_to_rgb(image, name)
     if hasattr(image, "__array__"):
-        array = np.asarray(image)
+        array = _as_array(image)
         name = f"array of shape {array.shape} and dtype {array.dtype}"
         if np.ma.is_masked(image):
             raise image_error(name, "pixels are masked", "Fill them, as image.filled(255) does.")
@@ -162,6 +162,15 @@ def _load_pixels(image):
         image = [x.item() if isinstance(x, np.generic) else x for x in image]
         advice = f"Pass one image at a time: {_KINDS}."
     raise image_error(reprlib.repr(image), reason, advice)
+
+
+def _as_array(image):
+    try:
+        return np.asarray(image)
+    except MemoryError:
+        raise
+    except Exception as error:  # by whatever the object makes its pixels
+        raise error_of_other_code(f"object of type {type(image).__name__}", error) from error
 
 
 def is_tensor(x):
@@ -181,7 +190,7 @@ def _read(source, name, sides, also):
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # a damaged file makes Pillow's plugins raise nearly anything
-        raise image_error(name, *_reason_and_advice(error, source, name)) from error
+        raise image_error(name, *_reason_and_advice(error, source)) from error
 
 
 def _read_opened(picture, name):
@@ -217,10 +226,10 @@ def _read_file(source, name, sides, also):
     return pictures
 
 
-def _reason_and_advice(error, source, name):
+def _reason_and_advice(error, source):
     """Why a source cannot be read, and what to do, by the error that reading it has raised."""
     if isinstance(error, FileNotFoundError):
-        return "no such file", _advice_on_path(name)
+        return "no such file", _advice_on_path(source)
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return refusal_of_bomb(error)
     if isinstance(error, UnidentifiedImageError):
@@ -234,14 +243,15 @@ def _reason_and_advice(error, source, name):
     return reason, "Replace the file or drop the row."
 
 
-def _advice_on_path(name):
-    if name[1:8] == "file://":  # behind the quotation mark
+def _advice_on_path(source):
+    path = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else ""
+    if path.startswith("file://"):
         return "Write its path, without 'file://'."
-    if is_url(name):
+    if is_url(path):
         return "Download it, or embed it with embed_to: here, URLs are not fetched."
-    if name[1:2] == "~":
+    if path.startswith("~"):
         return "'~' is not expanded here: pass os.path.expanduser(path)."
-    if any(sign in name for sign in "*?"):
+    if any(sign in path for sign in "*?"):
         return "A pattern is no path: pass sorted(Path(folder).glob(pattern))."
     return f"Check the path; a relative one starts at {os.getcwd()!r}."
 
@@ -332,13 +342,10 @@ def _array_to_rgb(array, name):
     if array.dtype.kind not in "buif":
         raise image_error(name, "it does not hold pixels", "Pass bool, integers or floats.")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if array.dtype.kind == "f":
-        rule = f"{array.dtype} must lie in [0, 1]: scale them, and do not normalise"
-        check_range(array, 1, name, rule)
-    elif array.dtype.kind != "b" and array.dtype != np.uint16:
-        check_range(array, 255, name, f"{array.dtype} must lie in [0, 255]")
     if array.dtype.kind != "b":
-        top = {"f": 1}.get(array.dtype.kind, 65535 if array.dtype == np.uint16 else 255)
+        top = top_of(array.dtype)
+        advice = ": scale them, and do not normalise" if array.dtype.kind == "f" else ""
+        check_range(array, top, name, f"{array.dtype} must lie in [0, {top}]{advice}")
         doubt_dark(array[..., :3] if array.ndim == 3 else array, top, name)
     pixels = to_uint8(array)
     if pixels.ndim == 3 and pixels.shape[-1] == 1:

@@ -9,13 +9,15 @@ from PIL import Image
 from .._utils._warnings import warn
 from ._load import is_tensor
 from ._pillow_warnings import recorded
+from ._ranges import top_of
 
-_FEWEST = 10  # arrays, below which nothing is said
-_MOST = 32  # that are looked at
-_NEARLY_ALL = 0.9
-_HARDLY_ANY = 0.1
-_FEWEST_SAME = 20
-_N_ROWS = 64  # of pixels, of a picture
+# Round numbers; `python -m benchmarks.doubts_of_pictures` measures what is doubted with them.
+_FEWEST = 10  # images, below which nothing is said
+_MOST = 32  # arrays that are looked at
+_NEARLY_ALL = 0.9  # of the arrays have to look wrong
+_HARDLY_ANY = 0.1  # of the pixels are opaque or clear where the fourth channel is no alpha
+_FEWEST_SAME = 20  # rows of one image: a few may be copies, as of a class that has hardly any
+_N_ROWS = 64  # of pixels that are looked at, of a picture
 # How rough pixels are in another layout, to their own: of coloured pictures of seven data sets at
 # least 0.88, and nearly all above 1.2; once scrambled, at most 0.89, and nearly all below 0.8.
 _SMOOTHER = 0.85
@@ -31,9 +33,10 @@ def doubt_images(images):
         As :func:`skclipens.images.as_image_list` gives them. Of a sequence that makes its items on
         demand, only the first is looked at.
     """
-    if len(images) < _FEWEST:
+    is_list = isinstance(images, list)
+    if (is_list and _doubt_frames(images)) or len(images) < _FEWEST:
         return
-    if not isinstance(images, list):
+    if not is_list:
         _doubt_random(images)
     elif not _doubt_same(images):
         found = _some_pixels(images)
@@ -60,6 +63,33 @@ def _picture_as_array(image):
     if isinstance(image, Image.Image):
         return np.asarray(image)
     return _pixels_of(image)[0] if isinstance(image, np.ndarray) or is_tensor(image) else None
+
+
+def _doubt_frames(images):
+    """Warn, and say so, if rows may be meant as frames of one PIL image: each is its current one.
+
+    As of a list of PIL's iterator of frames.
+    """
+    first = {}
+    for row, item in enumerate(images):
+        if not isinstance(item, Image.Image):
+            continue
+        before = first.setdefault(id(item), row)
+        if before != row and _n_frames(item) > 1:
+            warn(
+                f"Rows {before} and {row} are the same PIL image, which has {_n_frames(item)} "
+                "frames, and both are its current one. If its frames are meant, pass copies: "
+                "[frame.copy() for frame in PIL.ImageSequence.Iterator(image)]."
+            )
+            return True
+    return False
+
+
+def _n_frames(image):
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception:  # of a file that is damaged or closed, which reading it says
+        return 1
 
 
 def _doubt_same(images):
@@ -101,14 +131,16 @@ def _pixels_of(image):
 
 
 def _is_picture(pixels):
-    return pixels is not None and pixels.ndim in (2, 3) and pixels.dtype.kind in "buif"
+    if pixels is None or pixels.size == 0:
+        return False
+    return pixels.ndim in (2, 3) and pixels.dtype.kind in "buif"
 
 
 def _doubt_one_colour(found):
     """Warn if most pictures are of one value, as where an array of zeros was not filled."""
     rows_of = defaultdict(list)
     for row, pixels, _ in found:
-        if pixels.size and (pixels == pixels.flat[0]).all():
+        if (pixels == pixels.flat[0]).all():
             rows_of[pixels.flat[0].item()].append(row)
     for value, rows in rows_of.items():
         if len(found) >= _FEWEST and len(rows) > len(found) / 2:
@@ -136,8 +168,7 @@ def _doubt_alpha(found):
 
 
 def _is_no_alpha(values):
-    top = {"f": 1, "b": 1}.get(values.dtype.kind, 65535 if values.dtype == np.uint16 else 255)
-    clear_or_opaque = np.mean((values == 0) | (values == top))
+    clear_or_opaque = np.mean((values == 0) | (values == top_of(values.dtype)))
     return clear_or_opaque < _HARDLY_ANY and values.min() < values.max()
 
 
@@ -160,7 +191,7 @@ def _doubt_layout(found):
 
 
 def _other_layout(pixels, channels_first):
-    """How rough pixels are with their channels at the other end, to how rough they are.
+    """Roughness if channels are read at the other end, divided by the roughness as given.
 
     None where nothing tells.
     """

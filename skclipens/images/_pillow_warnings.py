@@ -5,7 +5,7 @@ import threading
 from contextlib import contextmanager
 
 from .._utils._warnings import NOTHING, put_first, warn
-from ._wrapped import row_named
+from ._wrapped import called, name_of_row
 
 _LISTED = 3  # images that a message names
 
@@ -85,9 +85,14 @@ def warn_of(notes, images):
     if not notes:
         return
     rows = sorted(notes)
-    named = [f"In {row_named(row, images)}: {' '.join(notes[row])}" for row in rows[:_LISTED]]
+    named = [_said(row, notes[row], images) for row in rows[:_LISTED]]
     more = f" And {len(rows) - _LISTED} more." if len(rows) > _LISTED else ""
-    warn(
-        f"There are doubts about {len(rows)} images, which are read all the same. "
-        f"{' '.join(named)}{more}",
-    )
+    which = "1 image, which is" if len(rows) == 1 else f"{len(rows)} images, which are"
+    warn(f"There are doubts about {which} read all the same. {' '.join(named)}{more}")
+
+
+def _said(row, texts, images):
+    """What is doubted of an image, with its path once."""
+    name = name_of_row(row, images)
+    texts = [text.removeprefix(f"{name!r}: ") for text in texts]
+    return f"In {called(row, name)}: {' '.join(texts)}"

@@ -55,10 +55,10 @@ def refuse_protocols(name, protocols, what):
     """
     lacking = [one for one in _protocols_of(name) if one not in {*protocols, *_INTO_FILES}]
     if lacking:
-        needed = ", ".join(map(repr, [*protocols, *dict.fromkeys(lacking)]))
+        needed = (*protocols, *dict.fromkeys(lacking))
         raise ImageError(
             f"{what}, {name!r}: images are not fetched by {lacking[0]!r} unless you say so. If you "
-            f"trust whoever made these names, pass protocols=({needed})."
+            f"trust whoever made these names, pass protocols={needed}."
         )
 
 

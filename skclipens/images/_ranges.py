@@ -16,8 +16,8 @@ def deep_grey(picture, name):
     """8-bit grey of the modes I, I;16* and F, which Pillow itself would clip at 255."""
     pixels = np.asarray(picture)
     if picture.mode == "F":
-        check_range(pixels, 255, name, "mode F must lie in [0, 1] or [0, 255]")
-        top = 1 if pixels.max() <= 1 else 255
+        top = 1 if pixels.max() <= 1 + _ROUNDING else 255
+        check_range(pixels, top, name, "mode F must lie in [0, 1] or [0, 255]")
         doubt_dark(pixels, top, name)
         grey = to_uint8(pixels / top)
     elif picture.mode == "I" and picture.format is None and _is_within(pixels, 255):
@@ -39,6 +39,13 @@ def _is_negative(picture):
         and picture.mode.startswith("I;16")
         and picture.tag_v2.get(_PHOTOMETRIC) == _MIN_IS_WHITE
     )
+
+
+def top_of(dtype):
+    """The largest value that pixels of a dtype may have."""
+    if dtype.kind in "bf":
+        return 1
+    return 65535 if dtype.kind == "u" and dtype.itemsize == 2 else 255
 
 
 def check_range(pixels, top, name, rule):

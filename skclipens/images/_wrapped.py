@@ -67,7 +67,7 @@ def name_of(image):
     return None if name[:5].lower() == "data:" or _BASE64.fullmatch(name) else name
 
 
-def row_named(row, images=None):
+def row_named(row, images):
     """What a message calls the image of a row: its place, and its path where it has one.
 
     Parameters
@@ -80,11 +80,20 @@ def row_named(row, images=None):
     -------
     str
     """
-    try:
-        name = None if images is None else name_of(images[row])
-    except ImageError:  # a dataset does not give it
-        name = None
+    return called(row, name_of_row(row, images))
+
+
+def called(row, name):
+    """The same by the path, or None."""
     return f"row {row}" if name is None else f"row {row} ({name!r})"
+
+
+def name_of_row(row, images):
+    """The path by which the image of a row is known, or None."""
+    try:
+        return None if images is None else name_of(images[row])
+    except ImageError:  # a dataset does not give it
+        return None
 
 
 def _of_cell(cell):

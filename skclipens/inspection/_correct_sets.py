@@ -1,10 +1,12 @@
 """Which experts are right together."""
 
+from numbers import Integral
+
 import numpy as np
 
 from .._utils._warnings import each_warning_once
 from ..metrics import correct_sets
-from ._display import expert_predictions, split_ensemble, start_plot
+from ._display import split_ensemble, start_plot
 from ._style import DARK, LIGHT, MIDDLE, RED, short_names
 
 
@@ -101,7 +103,7 @@ class CorrectSetsDisplay:
         ensemble, X = split_ensemble(estimator, X, y)
         return cls.from_predictions(
             y,
-            expert_predictions(ensemble, X),
+            ensemble.classes_[ensemble.expert_proba(X).argmax(axis=2)],
             names=ensemble.expert_names_,
             sort_by=sort_by,
             max_regions=max_regions,
@@ -163,10 +165,12 @@ class CorrectSetsDisplay:
         Raises
         ------
         ValueError
-            If `sort_by` is unknown.
+            If `sort_by` is unknown, or `max_regions` is no number of regions.
         """
         if sort_by not in ("count", "degree"):
             raise ValueError(f"sort_by must be 'count' or 'degree'; got {sort_by!r}.")
+        if max_regions is not None and not (isinstance(max_regions, Integral) and max_regions > 0):
+            raise ValueError(f"max_regions must be None or an int above 0; got {max_regions!r}.")
         shown = self.counts.sort_values(ascending=False, kind="stable")[:max_regions]
         members = np.array(shown.index.tolist(), bool)
         if sort_by == "degree":

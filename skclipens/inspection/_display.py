@@ -67,11 +67,6 @@ def split_ensemble(estimator, X, y, method="expert_proba"):
     return ensemble, X
 
 
-def expert_predictions(ensemble, X):
-    """Labels that each expert predicts, of shape (n, E)."""
-    return ensemble.classes_[ensemble.expert_proba(X).argmax(axis=2)]
-
-
 def average_predictions(proba, classes):
     """Labels that the average of logits gives, from the softmax of the logits.
 
@@ -87,7 +82,7 @@ def average_predictions(proba, classes):
     return classes[log_of(proba).mean(axis=1).argmax(axis=1)]
 
 
-def start_plot(display, ax, figsize=None):
+def start_plot(display, ax, figsize):
     """Set ``ax_`` and ``figure_`` of a display, on new axes if ax is None."""
     import matplotlib.pyplot as plt
 
@@ -148,10 +143,10 @@ def annotate_points(ax, x, y, names):
     return texts
 
 
-def _along(line, n=200):
-    """Positions along a line, in pixels."""
+def _along(line):
+    """200 positions along a line, in pixels."""
     vertices = line.get_transform().transform(line.get_xydata())
-    steps = np.linspace(0, len(vertices) - 1, n)
+    steps = np.linspace(0, len(vertices) - 1, 200)
     return np.column_stack([np.interp(steps, np.arange(len(vertices)), v) for v in vertices.T])
 
 

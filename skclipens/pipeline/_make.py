@@ -1,7 +1,6 @@
 """Pipelines from names of backbones."""
 
-from difflib import get_close_matches
-
+from ..backbones._parsing import nearest
 from ..embedding import MultiBackboneEmbedder
 from ..ensemble import AdaptiveBackboneEnsemble
 from ._pipeline import BackbonePipeline
@@ -97,6 +96,6 @@ def _check_parameter(name, of_embedder, of_ensemble, estimator):
             f"{name!r} is a parameter of AdaptiveBackboneEnsemble, which estimator={estimator!r} "
             "replaces. Set it on the estimator, or leave estimator out."
         )
-    similar = get_close_matches(name, sorted(known), n=1)
-    hint = f"did you mean {similar[0]!r}?" if similar else f"it takes {', '.join(sorted(known))}."
+    similar = nearest({name}, sorted(known))
+    hint = f"did you mean {similar!r}?" if similar else f"it takes {', '.join(sorted(known))}."
     raise TypeError(f"make_backbone_pipeline() got an unexpected keyword argument {name!r}; {hint}")

@@ -16,7 +16,7 @@ from .._utils._validation import refuse_unlabeled
 from .._utils._values import refuse_class
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
-from ..embedding._gaps import readable, warn_of_gaps
+from ..embedding._gaps import readable, table_and_gaps, warn_of_gaps
 from ._checks import check_before_images, images_of
 from ._readable import Readable
 
@@ -48,7 +48,7 @@ NotFittedError
 
 
 def _available(name):
-    """Where the last step has a method; of those that any pipeline has, as it says itself."""
+    """Where the last step has a method. For methods of Pipeline itself, Pipeline decides."""
 
     def check(self):
         owner = super(BackbonePipeline, self) if hasattr(Pipeline, name) else self._final_estimator
@@ -69,7 +69,7 @@ def _on_images(name, summary, shape):
 
 
 def _all_steps_or_none(method):
-    """A fit after whose failure all steps are those of the former one."""
+    """Decorate a fit: if it fails, all steps are as before."""
 
     @wraps(method)
     def fit(self, *args, **params):
@@ -195,9 +195,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         ImageError
             If an image cannot be read and ``on_error="raise"``, or none can.
         """
-        params = self._params_of_fit(params, sample_weight=sample_weight, groups=groups)
-        check_before_images(self, X, y, params)
-        after = self._after_gaps()
+        after, params = self._before_fit(X, y, params, sample_weight=sample_weight, groups=groups)
         if after is None:
             return super().fit(X, y, **params)
         self._fit_readable(after, X, y, params)
@@ -226,9 +224,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         ndarray of shape (n, n_columns)
             What :meth:`transform` gives.
         """
-        params = self._params_of_fit(params, sample_weight=sample_weight, groups=groups)
-        check_before_images(self, X, y, params)
-        after = self._after_gaps()
+        after, params = self._before_fit(X, y, params, sample_weight=sample_weight, groups=groups)
         if after is None:
             return super().fit_transform(X, y, **params)
         embedded, gaps, _ = self._fit_readable(after, X, y, params)
@@ -257,9 +253,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         ndarray of shape (n,)
             What the last step predicts; ``unreadable_label`` for an image that cannot be read.
         """
-        params = self._params_of_fit(params, sample_weight=sample_weight, groups=groups)
-        check_before_images(self, X, y, params)
-        after = self._after_gaps()
+        after, params = self._before_fit(X, y, params, sample_weight=sample_weight, groups=groups)
         if after is None:
             return super().fit_predict(X, y, **params)
         _, gaps, answers = self._fit_readable(after, X, y, params, "fit_predict")
@@ -324,7 +318,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         if after is None:
             return super().score(X, y, sample_weight, **params)
         check_is_fitted(self)
-        embedded, gaps = self._embedded(after, X)
+        embedded, gaps = table_and_gaps(self[:after], X)
         warn_of_gaps(gaps, "do not count", images_of(self, X))
         embedded, y, sample_weight = readable([embedded, y, sample_weight], gaps)
         return self[after:].score(embedded, y, sample_weight, **params)
@@ -379,11 +373,17 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self._final_estimator, name)
 
-    def _params_of_fit(self, params, **metadata):
-        """Parameters of ``Pipeline.fit``, with the metadata that there is for the last step."""
+    def _before_fit(self, X, y, params, **metadata):
+        """Check all that needs no image.
+
+        Returns the step after an embedder that leaves gaps, or None; and parameters of
+        ``Pipeline.fit``, with the metadata that there is for the last step.
+        """
         prefix = "" if routing_enabled() else f"{self.steps[-1][0]}__"
         given = {f"{prefix}{key}": one for key, one in metadata.items() if one is not None}
-        return {**given, **params}
+        params = {**given, **params}
+        check_before_images(self, X, y, params)
+        return self._after_gaps(), params
 
     def _transformers(self):
         return [step for _, step in self.steps[:-1] if step not in (None, "passthrough")]

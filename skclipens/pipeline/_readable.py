@@ -11,7 +11,15 @@ from .._utils._given import shares_again
 from .._utils._values import with_label
 from .._utils._warnings import silent
 from ..embedding._base import BaseEmbedder
-from ..embedding._gaps import filled, gaps_of, readable, refuse_splits, warn_of_gaps, without_gaps
+from ..embedding._gaps import (
+    filled,
+    gaps_of,
+    readable,
+    refuse_splits,
+    table_and_gaps,
+    warn_of_gaps,
+    without_gaps,
+)
 from ._checks import images_of
 
 _NAN_AMONG_SCORES = "get NaN, of which meta-estimators that take the largest make a label"
@@ -30,11 +38,6 @@ class Readable:
             if isinstance(step, BaseEmbedder) and step.on_error == "nan":
                 return position
         return None
-
-    def _embedded(self, after, X):
-        """The table before a step, and which of its rows are gaps."""
-        embedded = self[:after].transform(X)
-        return embedded, gaps_of(embedded)
 
     def _fit_readable(self, after, X, y, params, method="fit"):
         """Fit on the rows that can be read.
@@ -65,7 +68,7 @@ class Readable:
         after = self._after_gaps()
         if after is None:
             return self._answer_all(method, X, params)
-        embedded, gaps = self._embedded(after, X)
+        embedded, gaps = table_and_gaps(self[:after], X)
         what = _OF_GAPS.get(method, "get NaN")
         if method == "predict" and not is_regressor(self):
             label = self.unreadable_label

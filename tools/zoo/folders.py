@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from skclipens.datasets._own import list_images
 from skclipens.images import load_image
+from skclipens.images._files import is_hidden
 
 from .augmentation import augment_photographs
 from .batch import Batch
 from .captions import TEMPLATES
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".webp"}
 _SMALLEST = 0.45  # share of a picture that is shown
 
 
@@ -32,17 +33,18 @@ class PictureFolders:
     """
 
     def __init__(self, folder, table=None):
-        folders = sorted(path for path in Path(folder).iterdir() if path.is_dir())
+        folders = [path for path in Path(folder).iterdir() if path.is_dir()]
+        folders = sorted(path for path in folders if not is_hidden(path.name))
         self.files, self.labels = [], []
         for label, path in enumerate(folders):
-            files = sorted(f for f in path.rglob("*") if f.suffix.lower() in _SUFFIXES)
+            files, _ = list_images(path)
             self.files += files
             self.labels += [label] * len(files)
         if not self.files:
             raise ValueError(f"{folder} has no pictures in folders of classes.")
         names = [path.name for path in folders]
         self.names, self.general = _captions(names, table)
-        said = [[str(file) for file in self.files], self.names, self.general]
+        said = [self.files, self.names, self.general]
         self.key = hashlib.sha256(repr(said).encode()).hexdigest()
 
     def batch(self, n, size, rng, generator):

@@ -1,7 +1,6 @@
 """The pictures and names that the zoo is trained and validated on, fetched from npm by name."""
 
 import json
-import os
 import re
 import subprocess
 import tarfile
@@ -13,6 +12,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image
+
+from skclipens.embedding._store import default_path
 
 PICTURE_SIZE = 72
 
@@ -37,8 +38,7 @@ _DIGITS = "zero one two three four five six seven eight nine".split()
 
 def cache_directory():
     """Where downloads and rasterised pictures are kept; ``SKCLIPENS_CACHE`` overrides it."""
-    default = Path.home() / ".cache" / "skclipens"
-    directory = Path(os.environ.get("SKCLIPENS_CACHE", default))
+    directory = default_path().parent
     directory.mkdir(parents=True, exist_ok=True)
     return directory
 
