@@ -128,6 +128,10 @@ def _scrambled(pictures):
     return first.reshape(-1, SIDE, SIDE, 3)
 
 
+def _wide(pictures):
+    return _arrays(one.resize((SIDE * 3 // 2, SIDE)) for one in pictures)
+
+
 def _filled_to_a_third(pictures):
     batch = _batch(pictures)
     batch[len(batch) // 3 :] = 0
@@ -155,6 +159,7 @@ RIGHT = {
     "arrays of uint16": lambda pictures: _batch(pictures).astype(np.uint16) * 257,
     "grey arrays": lambda pictures: _arrays(one.convert("L") for one in pictures),
     "arrays with alpha": lambda pictures: _arrays(one.convert("RGBA") for one in pictures),
+    "arrays of 64 x 96": _wide,
     "arrays of 32 x 32": lambda pictures: _arrays(one.resize((32, 32)) for one in pictures),
     "tensors of uint8": _tensors,
     "tensors, 0 to 1": lambda pictures: list(_tensors(pictures) / 255),
@@ -165,6 +170,9 @@ MISTAKES = {
     "channels last, brought first by view": lambda pictures: torch.from_numpy(
         _batch(pictures)
     ).view(-1, 3, SIDE, SIDE),
+    "height and width exchanged in reshape": lambda pictures: [
+        one.reshape(one.shape[1], one.shape[0], 3) for one in _wide(pictures)
+    ],
     "0 to 1 as integers": lambda pictures: list(_batch(pictures) // 128),
     "0 to 4095 as uint16": lambda pictures: _batch(pictures).astype(np.uint16) * 16,
     "an array filled to a third": _filled_to_a_third,

@@ -151,7 +151,7 @@ def test_program_of_doubts_of_pictures(capsys, monkeypatch):
     shares = dict(re.findall(r"^\| (.+) \| (\d+) \|$", printed, re.MULTILINE))
     unseen = ("red and blue exchanged", "near infrared as a fourth channel")  # as stamps are white
     assert {case for case in doubts_of_pictures.MISTAKES if shares[case] == "0"} == set(unseen)
-    assert "Of 11 right uses, 0.0% are doubted; limit 2.0%." in printed
+    assert "Of 12 right uses, 0.0% are doubted; limit 2.0%." in printed
 
 
 def test_program_of_hindsight(capsys):

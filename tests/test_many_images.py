@@ -37,6 +37,25 @@ def test_reshape_in_place_of_transpose_is_doubted(images, advice):
     assert not said(EMBEDDER.transform, images[:9])
 
 
+WIDE, WIDE_FIRST = PIXELS[:, 8:56].copy(), CHANNELS_FIRST[:, :, 8:56].copy()  # 64 wide, 48 high
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        WIDE.reshape(-1, 64, 48, 3),
+        [*(WIDE / 255).reshape(-1, 64, 48, 3)],
+        [*WIDE[..., 1].copy().reshape(-1, 64, 48)],
+        torch.from_numpy(WIDE_FIRST).reshape(-1, 3, 64, 48),
+    ],
+)
+def test_height_and_width_exchanged_are_doubted(images):
+    (text,) = said(EMBEDDER.transform, images)
+    assert "Pixels seem to be scrambled, such as those of row 0" in text
+    assert "that is 64 wide and 48 high" in text
+    assert not said(EMBEDDER.transform, images[:9])
+
+
 PHOTOS = RANDOM.integers(1, 255, size=(12, 9, 9, 4), dtype=np.uint8)
 
 
@@ -128,6 +147,11 @@ def test_datasets_without_it_are_not(item):
         FLAT.reshape(-1, 3, 64, 64).transpose(0, 2, 3, 1),
         torch.from_numpy(CHANNELS_FIRST),
         [*FLAT[:5].reshape(-1, 64, 64, 3), *PIXELS],
+        WIDE,
+        [*WIDE[..., 1].copy()],
+        torch.from_numpy(WIDE_FIRST),
+        np.repeat(RANDOM.integers(256, size=(20, 40, 1, 3), dtype=np.uint8), 100, axis=2),
+        RANDOM.integers(256, size=(20, 16, 40, 3), dtype=np.uint8),
         RANDOM.integers(256, size=(20, 16, 16, 3), dtype=np.uint8),
         # of grey lines, and of brown ones
         np.broadcast_to(RANDOM.integers(256, size=(20, 64, 1, 1)), (20, 64, 64, 3)),

@@ -17,9 +17,12 @@ _MOST = 32  # arrays that are looked at
 _NEARLY_ALL = 0.9  # of the arrays have to look wrong
 _HARDLY_ANY = 0.1  # of the pixels are opaque or clear where the fourth channel is no alpha
 _FEWEST_SAME = 20  # rows of one image: a few may be copies, as of a class that has hardly any
+_SHORTEST, _N_PIXELS = 8, 4096  # sides, and pixels of a picture, of which heights are told
 _N_ROWS = 64  # of pixels that are looked at, of a picture
 # How rough pixels are in another layout, to their own: of coloured pictures of seven data sets at
 # least 0.88, and nearly all above 1.2; once scrambled, at most 0.89, and nearly all below 0.8.
+# With height and width exchanged (see `_other_sides`), of eight sets nearly all at least 0.98, and
+# scrambled at most 0.75.
 _SMOOTHER = 0.85
 _ALIKE = 0.25  # correlation of channels, which nearly all pictures in colour have
 
@@ -173,21 +176,38 @@ def _is_no_alpha(values):
 
 
 def _doubt_layout(found):
-    """Warn of pixels that were brought into shape without moving the axis of channels."""
-    told = [(row, first, _other_layout(pixels, first)) for row, pixels, first in found]
-    told = [one for one in told if one[2] is not None]
-    wrong = [one for one in told if one[2] < _SMOOTHER]
-    if len(told) < _FEWEST or len(wrong) < _NEARLY_ALL * len(told):
+    """Warn of pixels that were brought into shape without moving an axis, or by wrong sides."""
+    scrambled = _most_scrambled(found, _other_layout)
+    if scrambled is not None:
+        row, _, channels_first = scrambled
+        if channels_first:
+            place, way = "last", "reshape(n, H, W, 3).permute(0, 3, 1, 2)"
+        else:
+            place, way = "first", "reshape(n, 3, H, W).transpose(0, 2, 3, 1)"
+        _warn_of_scrambled(row, f"with channels {place}. reshape and view move no axis: use {way}.")
         return
-    row, channels_first, _ = wrong[0]
-    if channels_first:
-        place, way = "last", "reshape(n, H, W, 3).permute(0, 3, 1, 2)"
-    else:
-        place, way = "first", "reshape(n, 3, H, W).transpose(0, 2, 3, 1)"
+    scrambled = _most_scrambled(found, _other_sides)
+    if scrambled is not None:
+        row, pixels, channels_first = scrambled
+        width, height = pixels.shape[1:] if channels_first else pixels.shape[:2]
+        sides = f"that is {width} wide and {height} high"
+        _warn_of_scrambled(row, f"{sides}. reshape and view take the height first.")
+
+
+def _warn_of_scrambled(row, as_of):
     warn(
-        f"Pixels seem to be scrambled, such as those of row {row}: in memory, they lie as those "
-        f"of a picture with channels {place}. reshape and view move no axis: use {way}."
+        f"Pixels seem to be scrambled, such as those of row {row}: in memory, they lie as those of "
+        f"a picture {as_of}"
     )
+
+
+def _most_scrambled(found, other):
+    """The first of the pictures that are smoother in another layout, if nearly all are."""
+    told = [(one, other(*one[1:])) for one in found]
+    told = [(one, roughness) for one, roughness in told if roughness is not None]
+    wrong = [one for one, roughness in told if roughness < _SMOOTHER]
+    is_told = len(told) >= _FEWEST and len(wrong) >= _NEARLY_ALL * len(told)
+    return wrong[0] if is_told else None
 
 
 def _other_layout(pixels, channels_first):
@@ -210,6 +230,35 @@ def _other_layout(pixels, channels_first):
         return np.inf
     with np.errstate(all="ignore"):  # of what is no pixel, which reading it says
         return _roughness(other) / _roughness(own) if _are_alike(other) else np.inf
+
+
+def _other_sides(pixels, channels_first):
+    """How much more pixels lie on top of each other if height is width, than as given.
+
+    Pixels one above the other differ less than those that are a quarter of the width farther left
+    or right. This number is the ratio of the two differences, with the other sides, divided by that
+    as given. None where nothing tells.
+    """
+    if not pixels.flags.c_contiguous:
+        return None
+    height, width = pixels.shape[1:] if channels_first else pixels.shape[:2]
+    if height == width or min(height, width) < _SHORTEST:
+        return None
+    flat = pixels[0].ravel() if channels_first else pixels.reshape(height * width, -1)
+    own, other = (_difference_above(flat, side) for side in (width, height))
+    return other / own if own else None
+
+
+def _difference_above(flat, width):
+    """Mean difference of pixels and those above them, to that of others near them."""
+    near = [_difference(flat, width + step) for step in (-width // 4, width // 4)]
+    return _difference(flat, width) / (sum(near) or np.inf)
+
+
+def _difference(flat, distance):
+    some = np.linspace(0, len(flat) - distance - 1, _N_PIXELS).astype(int)
+    one, other = (flat[rows].astype(np.float32) for rows in (some, some + distance))
+    return float(np.abs(one - other).mean())
 
 
 def _are_alike(pixels):
