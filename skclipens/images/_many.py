@@ -233,11 +233,11 @@ def _other_layout(pixels, channels_first):
 
 
 def _other_sides(pixels, channels_first):
-    """How much more pixels lie on top of each other if height is width, than as given.
+    """How alike pixels above each other are as given, to how alike if sides are exchanged.
 
-    Pixels one above the other differ less than those that are a quarter of the width farther left
-    or right. This number is the ratio of the two differences, with the other sides, divided by that
-    as given. None where nothing tells.
+    Pixels above each other differ less than those that lie a quarter of the width to the side, too.
+    The ratio of these differences with the sides exchanged, divided by that as given. None where
+    nothing tells.
     """
     if not pixels.flags.c_contiguous:
         return None
@@ -251,7 +251,7 @@ def _other_sides(pixels, channels_first):
 
 def _difference_above(flat, width):
     """Mean difference of pixels and those above them, to that of others near them."""
-    near = [_difference(flat, width + step) for step in (-width // 4, width // 4)]
+    near = [_difference(flat, width + step) for step in (-(width // 4), width // 4)]
     return _difference(flat, width) / (sum(near) or np.inf)
 
 
