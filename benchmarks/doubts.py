@@ -58,10 +58,23 @@ def main(arguments=None):
             for case, told in measure(task, shots, draw):
                 by_shots[case, shots].append(told)
                 by_set[case, task.name].append(told)
-    cases = [*RIGHT, *MISTAKES]
-    print(report(cases, SHOTS, by_shots))
+    conclude(RIGHT, MISTAKES, SHOTS, by_shots, by_set)
+
+
+def conclude(right, mistakes, numbers, by_number, by_set):
+    """Print how often cases were doubted, by number and by set; fail if right ones are too often.
+
+    Parameters
+    ----------
+    right, mistakes : iterable of str
+        Cases.
+    numbers : sequence of int
+    by_number, by_set : dict of (case, number or set) to list of bool
+    """
+    cases = [*right, *mistakes]
+    print(report(cases, numbers, by_number))
     print(report(cases, list(dict.fromkeys(name for _, name in by_set)), by_set, True))
-    of_right = [one for (case, _), told in by_set.items() if case in RIGHT for one in told]
+    of_right = [one for (case, _), told in by_set.items() if case in right for one in told]
     share = 100 * np.mean(of_right)
     print(f"Of {len(of_right)} right uses, {share:.1f}% are doubted; limit {LIMIT}%.")
     if share > LIMIT:

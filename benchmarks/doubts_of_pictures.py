@@ -17,7 +17,7 @@ from skclipens.images import load_image
 
 from ._machine import heading
 from ._options import parser_of_sets, sets_of
-from .doubts import LIMIT, is_doubted, report
+from .doubts import conclude, is_doubted
 
 N_PICTURES = (10, 40, 160)
 SIDE = 64  # pixels, where all pictures of a batch have one size
@@ -38,11 +38,8 @@ def parse(arguments):
 def main(arguments=None):
     """Command line."""
     options = parse(arguments)
-    print(
-        heading(
-            "Doubts of pictures: how often, rightly and wrongly", "doubts_of_pictures", arguments
-        )
-    )
+    title = "Doubts of pictures: how often, rightly and wrongly"
+    print(heading(title, "doubts_of_pictures", arguments))
     print(_NOTE.format(draws=options.draws))
     by_number, by_set = defaultdict(list), defaultdict(list)
     for dataset, _ in sets_of(options):
@@ -52,15 +49,7 @@ def main(arguments=None):
                 told = is_doubted(partial(_embed, images))
                 by_number[case, n].append(told)
                 by_set[case, dataset.name].append(told)
-    right = [AS_GIVEN, *RIGHT]
-    every = [*right, *MISTAKES]
-    print(report(every, N_PICTURES, by_number))
-    print(report(every, list(dict.fromkeys(name for _, name in by_set)), by_set, True))
-    of_right = [one for (case, _), told in by_set.items() if case in right for one in told]
-    share = 100 * np.mean(of_right)
-    print(f"Of {len(of_right)} right uses, {share:.1f}% are doubted; limit {LIMIT}%.")
-    if share > LIMIT:
-        raise SystemExit(1)
+    conclude([AS_GIVEN, *RIGHT], MISTAKES, N_PICTURES, by_number, by_set)
 
 
 def _embed(images):
