@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._mistakes._columns import warn_of_unnamed_columns
 from ._mistakes._seen_embeddings import see_blocks, warn_of_unlike
+from ._utils._docstrings import fill_doc
 from ._utils._linalg import leave_out_flat_components, take_columns
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
 from ._utils._validation import check_rows
@@ -139,6 +140,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         self._seen = see_blocks(blocks, X)
         return self
 
+    @fill_doc
     def transform(self, X):
         """Reduce the blocks of a table.
 
@@ -155,10 +157,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
-            If X has other columns than in ``fit``, or contains NaN or infinity.
-        NotFittedError
-            If the estimator is not fitted.
+        %(raises_of_X)s
 
         Warns
         -----

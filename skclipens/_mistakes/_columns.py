@@ -48,10 +48,10 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     Warns
     -----
     SuspectedMistakeWarning
-        If all rows of a block are the same; if a column is an index, or has one value far from all
-        others in several rows, or has nearly all of the
-        variance that a head gets to see; or if embeddings that are compared with texts are a place
-        off, or were centred or scaled. Names the blocks, or the column.
+        If all rows of a block are the same; if a column is an index, has one value far from all
+        others in several rows, or has nearly all of the variance that a head gets to see; or if
+        embeddings that are compared with texts are a place off, or were centred or scaled. Names
+        the blocks, or the column.
     """
     if len(X) < 2:
         return

@@ -6,6 +6,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from .._mistakes._seen_embeddings import see_blocks, warn_of_unlike
+from .._utils._docstrings import fill_doc
 from .._utils._folds import few_shot_folds, held_out_rows
 from .._utils._linalg import some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
@@ -254,6 +255,7 @@ class CascadeEnsemble(BaseCascade):
         )
 
     @each_warning_once()
+    @fill_doc
     def predict_with_cost(self, X):
         """Classify rows, and return at which stage and cost each is decided.
 
@@ -278,10 +280,7 @@ class CascadeEnsemble(BaseCascade):
 
         Raises
         ------
-        ValueError
-            If X has other columns than in ``fit``, or contains NaN or infinity.
-        NotFittedError
-            If the estimator is not fitted.
+        %(raises_of_X)s
 
         Warns
         -----

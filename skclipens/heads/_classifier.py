@@ -204,7 +204,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
     X is checked there already: an ensemble checks its table once, and not again for every head.
     """
 
-    _is_up_to_constant = False  # see `level`
+    _is_up_to_constant = False  # see `centre_logits`
     _in_closed_form = False  # if true, an ensemble fits it in threads
 
     def _checked(self, X):

@@ -22,7 +22,7 @@ _N_ROWS = 64  # of pixels that are looked at, of a picture
 # How rough pixels are in another layout, to their own: of coloured pictures of seven data sets at
 # least 0.88, and nearly all above 1.2; once scrambled, at most 0.89, and nearly all below 0.8.
 # With height and width exchanged (see `_other_sides`), of eight sets nearly all at least 0.98, and
-# scrambled at most 0.75.
+# scrambled nearly all at most 0.75.
 _SMOOTHER = 0.85
 _ALIKE = 0.25  # correlation of channels, which nearly all pictures in colour have
 
