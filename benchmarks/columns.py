@@ -139,7 +139,7 @@ def report(cells, backbones):
     for way, rows in cells.groupby("way", sort=False):
         if way != PLAIN:
             texts += [
-                f"## {way.capitalize()}, less the image alone",
+                f"## {way.capitalize()}, minus the image alone",
                 differences_table(rows, "plain"),
             ]
         if "rival" in rows and rows["rival"].notna().all():

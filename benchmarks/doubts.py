@@ -25,7 +25,7 @@ N_PREDICTED = 200  # rows at most, in a prediction
 LIMIT = 2.0  # % of the right uses that may be doubted
 CUT_OFF = "are cut off"  # of prompts, which are as long as some names of traffic signs
 _NOTE = """\
-A call is doubted that warns, of anything but prompts that are too long. Labels are numbers, and
+Shares of calls that raise a warning, other than that prompts are too long. Labels are numbers, and
 `class_names` a list. {draws} draws of each set, with 1, 4 and 16 labelled pictures per class; at
 most {n_predicted} pictures are predicted, of another style where a set has one. One head alone is a
 ZeroShotHead on one backbone, another one in each draw, whose rows are also those that are put in
@@ -76,7 +76,7 @@ def conclude(right, mistakes, numbers, by_number, by_set):
     print(report(cases, list(dict.fromkeys(name for _, name in by_set)), by_set, True))
     of_right = [one for (case, _), told in by_set.items() if case in right for one in told]
     share = 100 * np.mean(of_right)
-    print(f"Of {len(of_right)} right uses, {share:.1f}% are doubted; limit {LIMIT}%.")
+    print(f"Of {len(of_right)} right uses, {share:.1f}% raise a warning; limit {LIMIT}%.")
     if share > LIMIT:
         raise SystemExit(1)
 
@@ -270,7 +270,7 @@ def report(cases, columns, doubted, transpose=False):
         [case, *(f"{100 * np.mean(doubted[case, column]):.0f}" for column in columns)]
         for case in cases
     ]
-    rows = [["doubted, %", *map(str, columns)], *table]
+    rows = [["warning, %", *map(str, columns)], *table]
     header, *rows = zip(*rows, strict=True) if transpose else rows
     return markdown(header, rows) + "\n"
 

@@ -22,9 +22,9 @@ from .doubts import conclude, is_doubted
 N_PICTURES = (10, 40, 160)
 SIDE = 64  # pixels, where all pictures of a batch have one size
 _NOTE = """\
-A call of `fit_transform` is doubted that warns. {draws} draws of 10, 40 and 160 pictures of each
-set; in every second draw all are of one class, as far as it has so many. "Of one size" is 64 x 64
-pixels. One picture in all rows needs 20 rows, and all but the first mistakes with integers 10.
+Shares of calls of `fit_transform` that raise a warning. {draws} draws of 10, 40 and 160 pictures of
+each set; in every second draw all are of one class, as far as it has so many. "Of one size" is 64 x
+64 pixels. One picture in all rows needs 20 rows, and all but the first mistakes with integers 10.
 Red and blue exchanged, as OpenCV reads pictures, are not looked for.
 """
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.labels issues suggest none --datasets emoji caltech101-odd --work WORK
 
-The sets that choose are ``--datasets validation``; what was chosen by them is
+Validation sets are ``--datasets validation``; what was chosen by them is
 ``RIVAL_C``, and constants of skclipens.labels. Embeddings are kept in the work folder.
 """
 
@@ -335,8 +335,8 @@ def report_none(frame):
             table.setdefault(way, {})[title] = interval(rows["auroc"])
         for way, rows in ways.items():
             if way != "ours":
-                less = interval(ways["ours"]["auroc"] - rows["auroc"])
-                table.setdefault(f"ours less {way}", {})[title] = less
+                gain = interval(ways["ours"]["auroc"] - rows["auroc"])
+                table.setdefault(f"ours minus {way}", {})[title] = gain
         for part in ("known", "other"):
             rejected = interval(ways["ours"][part])
             table.setdefault(f"rejected, of {part} classes", {})[title] = rejected

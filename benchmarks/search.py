@@ -20,7 +20,7 @@ FIRST = 10
 FUSED = {"all, by rank": "rank", "all, by cosine": "cosine"}
 _NOTE = """\
 Mean average precision and precision at {first}, in %, over the names of classes. *Difference*: mean
-average precision of all backbones by cosine, less that of one backbone, in points, with the 95%
+average precision of all backbones by cosine, minus that of one backbone, in points, with the 95%
 interval of a bootstrap over names. The one is {what}. Nothing is trained on the pictures, and no
 draw is made."""
 _IN_HINDSIGHT = "the backbone that is the best with this set, in hindsight"

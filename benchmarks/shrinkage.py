@@ -3,7 +3,7 @@
     python -m benchmarks.shrinkage --data-home DATA_HOME
 
 The default ensemble is compared with itself where shrinkage is searched from 1 up, as it was, on
-sets that choose. Draws and test pictures are the same. Less shrinkage is for more rows than
+validation sets. Draws and test pictures are the same. Less shrinkage is for more rows than
 columns, so image embeddings stand alone, too. Embeddings are kept in the work folder.
 """
 
@@ -94,7 +94,7 @@ def report(cells):
     texts = []
     for columns, rows in cells.groupby("columns", sort=False):
         title = f"## {columns.capitalize()} ({rows['width'].iloc[0]} columns)"
-        texts += [title, "### Accuracy, less that of shrinkage of 1 at least"]
+        texts += [title, "### Accuracy, minus that of shrinkage of 1 at least"]
         texts += [differences_table(rows, AS_WAS)]
         texts += ["### Training rows; log-loss; that of shrinkage of 1 at least", _losses(rows)]
     return "\n\n".join(texts)

@@ -152,7 +152,7 @@ def report(cells):
         gains = wide[[DEFAULT]].to_numpy() - wide[[WITHOUT, LOGISTIC]]
         gains = gains.map("{:+.1f}".format).agg("; ".join, axis=1).unstack("rows").fillna("")
         texts += [f"## {case.capitalize()}", markdown_of(table.reset_index().set_index("rows"))]
-        texts += [f"Accuracy of the default, less that of *{WITHOUT}*; of *{LOGISTIC}*:"]
+        texts += [f"Accuracy of the default, minus that of *{WITHOUT}*; of *{LOGISTIC}*:"]
         texts += [markdown_of(gains)]
     return "\n\n".join(texts)
 

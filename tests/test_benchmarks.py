@@ -64,7 +64,7 @@ def test_program_of_labels(capsys, tmp_path):
     )
     printed = capsys.readouterr().out
     assert "### digits" in printed
-    assert "| ours less max-softmax, LogisticRegression | " in printed
+    assert "| ours minus max-softmax, LogisticRegression | " in printed
     assert "| rejected, of known classes | " in printed
 
 
@@ -141,7 +141,7 @@ def test_program_of_doubts(capsys, tmp_path):
     assert all(shares[case] == ["0", "0", "0 |"] for case in doubts.RIGHT)
     # Ten rows of fit, one per class, are enough to compare with.
     assert shares["predict, blocks in another order"] == ["100", "100", "100 |"]
-    assert "Of 24 right uses, 0.0% are doubted; limit 2.0%." in lines
+    assert "Of 24 right uses, 0.0% raise a warning; limit 2.0%." in lines
 
 
 def test_program_of_doubts_of_pictures(capsys, monkeypatch):
@@ -151,7 +151,7 @@ def test_program_of_doubts_of_pictures(capsys, monkeypatch):
     shares = dict(re.findall(r"^\| (.+) \| (\d+) \|$", printed, re.MULTILINE))
     unseen = ("red and blue exchanged", "near infrared as a fourth channel")  # as stamps are white
     assert {case for case in doubts_of_pictures.MISTAKES if shares[case] == "0"} == set(unseen)
-    assert "Of 12 right uses, 0.0% are doubted; limit 2.0%." in printed
+    assert "Of 12 right uses, 0.0% raise a warning; limit 2.0%." in printed
 
 
 def test_program_of_hindsight(capsys):

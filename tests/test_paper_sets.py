@@ -151,10 +151,10 @@ def fingerprints(image_set):
 
 def test_no_picture_has_two_roles(data_home, few_emoji):
     names = [name for name in _roles.ROLES if name != "tuxpaint"]  # it need not be installed
-    seen = {role: set() for role in (_roles.CHOOSE, _roles.REPORT)}
+    seen = {role: set() for role in (_roles.VALIDATION, _roles.TEST)}
     for name in names:
         seen[_roles.role_of(name)] |= fingerprints(_sets.load(name, data_home=data_home))
-    assert not seen[_roles.CHOOSE] & seen[_roles.REPORT]
+    assert not seen[_roles.VALIDATION] & seen[_roles.TEST]
 
 
 def test_what_pacs_has_too_does_not_choose(data_home):
@@ -168,7 +168,7 @@ def test_the_path_of_a_folder_of_classes_is_a_set(data_home, tmp_path):
     folder = str(data_home / "pacs" / "photo")
     (name,) = _sets.expand([folder])
     photos = _sets.load(name)
-    assert photos.name == "photo" and _roles.role_of(photos.name) == _roles.REPORT
+    assert photos.name == "photo" and _roles.role_of(photos.name) == _roles.TEST
     assert sorted(set(photos.y)) == ["dog", "house"] and len(photos.images) == 6
     assert len(photos.train) == 3 and len(photos.test) == 3
     assert not np.intersect1d(photos.train, photos.test).size
@@ -182,8 +182,8 @@ def test_the_path_of_a_folder_of_classes_is_a_set(data_home, tmp_path):
 def test_every_set_has_one_role():
     groups = _sets.groups()
     choose, report = groups["validation"], {*chain(groups["local"], groups["photographs"])}
-    assert {_roles.role_of(name) for name in choose} == {_roles.CHOOSE}
-    assert {_roles.role_of(name) for name in {*report, *groups["all"]}} == {_roles.REPORT}
+    assert {_roles.role_of(name) for name in choose} == {_roles.VALIDATION}
+    assert {_roles.role_of(name) for name in {*report, *groups["all"]}} == {_roles.TEST}
     assert {*choose, *report} >= _roles.ROLES.keys()
     assert "caltech101" not in groups["all"]
 

@@ -163,7 +163,7 @@ def _choice(frame):
         "new choice (default)": means[DEFAULT],
     }
     rows = {name: one.groupby("shots").mean().map("{:.2f}".format) for name, one in rows.items()}
-    gaps = (means[DEFAULT] - means[FORMER]).rename("new less old").to_frame()
+    gaps = (means[DEFAULT] - means[FORMER]).rename("new minus old").to_frame()
     table = pd.concat([pd.DataFrame(rows).T, gaps_of(gaps)])
     table.index.name = "pool"
     title = "## The choice of the pool: mean over sets, difference ± standard error over draws"

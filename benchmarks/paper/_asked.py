@@ -21,7 +21,7 @@ Worse: not so, and the upper end is below 0. Open: neither. Cells that are not "
 bold. Perturbed copies of a set are shown, but are not counted as sets. Intervals of means over sets
 hold the sets fixed."""
 NOTE = f"""\
-The default's accuracy less the other's; all comparisons are in `differences.csv`.
+The default's accuracy minus the other's; all comparisons are in `differences.csv`.
 {INTERVALS}"""
 
 

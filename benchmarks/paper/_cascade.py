@@ -291,7 +291,7 @@ def _cheapest_four(rows, singles):
     four = four[four["order"] == "cost"]
     if four.empty:
         return "There are fewer than four backbones."
-    lines = ["The four cheapest backbones less the best single one (chosen with hindsight):", ""]
+    lines = ["The four cheapest backbones minus the best single one (chosen with hindsight):", ""]
     for system, group in four.groupby("system", sort=False):
         alone = singles[singles["system"] == (DEFAULT if system == DEFAULT else ZERO_SHOT)]
         best = alone.groupby("setting")["accuracy"].mean().idxmax()

@@ -1,24 +1,25 @@
-"""Which sets choose, and which are reported: no picture does both."""
+"""Which sets are for validation and which for test: no picture is for both."""
 
 import pandas as pd
 
 from .._machine import markdown_of
 
-CHOOSE, REPORT = "choose", "report"
+VALIDATION, TEST = "validation", "test"
 RULE = """\
-Sets choose (constants, defaults, the pool of experts) or are reported, and no picture does both.
+Each set has one role. Validation sets choose constants, defaults and the pool of experts; figures
+are reported on test sets. No picture has both roles.
 
 - **OpenMoji** trained none of the zoo's models. Every third drawing of a class, in the order of
-  codepoints, trains `emoji-style`, which is reported. The others choose.
+  codepoints, trains `emoji-style`, which is a test set. The others are for validation.
 - **Caltech101 and the validation pictures of Tiny ImageNet.** Classes are sorted by name and
-  counted from zero. Those at even positions choose, those at odd positions are reported.
-- **PACS.** Art paintings and sketches choose. Photographs and cartoons are reported.
+  counted from zero. Those at even positions are for validation, those at odd positions for test.
+- **PACS.** Art paintings and sketches are for validation, photographs and cartoons for test.
 - **Left out** are the faces, the easy faces and the elephant of Caltech101, all at even positions:
   the same photographs are in PACS. Some electric guitars are in both sets, too, but there both are
-  reported."""
+  for test."""
 
-HALVES = {CHOOSE: "even", REPORT: "odd"}
-PACS_DOMAINS = {CHOOSE: ("art_painting", "sketch"), REPORT: ("photo", "cartoon")}
+HALVES = {VALIDATION: "even", TEST: "odd"}
+PACS_DOMAINS = {VALIDATION: ("art_painting", "sketch"), TEST: ("photo", "cartoon")}
 IN_PACS_TOO = ("centered face", "off-center face", "elephant")
 
 _OPENMOJI = (
@@ -43,20 +44,20 @@ def photographs(role):
     """Names of the sets of photographs and scans with a role that can be laid out on disk."""
     names = [f"caltech101-{HALVES[role]}", f"tiny-imagenet-{HALVES[role]}"]
     names += [name for name, _, _ in pacs_pairs(role)]
-    return [*names, "cifar10", "mnist", "gtsrb"] if role == REPORT else names
+    return [*names, "cifar10", "mnist", "gtsrb"] if role == TEST else names
 
 
-ROLES = {name: CHOOSE for name in (*_OPENMOJI, *photographs(CHOOSE))}
-ROLES |= {name: REPORT for name in (*_LOCAL, *photographs(REPORT))}
+ROLES = {name: VALIDATION for name in (*_OPENMOJI, *photographs(VALIDATION))}
+ROLES |= {name: TEST for name in (*_LOCAL, *photographs(TEST))}
 
 
 def role_of(name):
     """The role of a set, or "" for whole Caltech101, whose classes have both roles.
 
-    A perturbed set has the role of its clean one; other sets of the paper are reported.
+    A perturbed set has the role of its clean one; other sets of the paper are for test.
     """
     name = name.removesuffix("-perturbed")
-    return ROLES.get(name, "" if name == "caltech101" else REPORT)
+    return ROLES.get(name, "" if name == "caltech101" else TEST)
 
 
 def table():

@@ -99,8 +99,8 @@ def groups():
     paper = list_benchmarks()["name"].tolist()
     return {
         "local": list(LOCAL),
-        "validation": [*VALIDATION, *_roles.photographs(_roles.CHOOSE)],
-        "photographs": _roles.photographs(_roles.REPORT),
+        "validation": [*VALIDATION, *_roles.photographs(_roles.VALIDATION)],
+        "photographs": _roles.photographs(_roles.TEST),
         "all": [name.replace("caltech101", "caltech101-odd") for name in paper],
     }
 

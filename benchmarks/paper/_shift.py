@@ -13,28 +13,27 @@ from ._embedding import ALL_FEATURES, blocks_of
 from ._experiments import by_shots, gaps_of, table
 
 DEFAULT, IGNORED, PROMPTS = "default", "ignored", "prompts alone"
-SHARE = "rows that are led by prompts"
+SHARE = "rows with more weight of prompts"
 SHOTS = (1, 2, 4, 8, 16)
 # Constants of the part that other ensembles have.
 CONSTANTS = {
     DEFAULT: {},
-    "prompts have 0.3 of the say": {"PROMPT_SHARE": 0.3},
-    "prompts have 0.7 of the say": {"PROMPT_SHARE": 0.7},
-    "prompts have all of the say": {"PROMPT_SHARE": 1.0},
+    "weight of prompts 0.3": {"PROMPT_SHARE": 0.3},
+    "weight of prompts 0.7": {"PROMPT_SHARE": 0.7},
+    "weight of prompts 1": {"PROMPT_SHARE": 1.0},
     "prompts are scaled up to 9 times": {"LARGEST_FACTOR": 9.0},
     "prompts are scaled by any factor": {"LARGEST_FACTOR": 1e6},
-    "less like the mean than 99 % of training rows": {"UNUSUAL": 0.01},
-    "less like the mean than 90 % of training rows": {"UNUSUAL": 0.1},
+    "beyond 99 % of training rows": {"UNUSUAL": 0.01},
+    "beyond 90 % of training rows": {"UNUSUAL": 0.1},
 }
-_NOTE = (
-    "{draws} draws. Default ensembles, fitted once for a draw; they differ in what decides of rows "
-    "that are out of distribution. *{ignored}*: all experts, as for any row. *{default}*: of rows "
-    "less like the mean of the training rows than any of these, the zero-shot heads decide as much "
-    "as all experts together, by logits that are scaled to the same spread, up to 19 times; of "
-    "other rows the less, the more they are like it, and of rows beyond the 5 % quantile of these "
-    "not at all. Others have other constants. *{prompts}*: the zero-shot heads have all, for all "
-    "rows. Sets that are trained on one style and tested on another are apart from the others."
-)
+_NOTE = """\
+{draws} draws. Default ensembles, fitted once for a draw; they differ in what they do with rows that
+are out of distribution, which are less similar to the mean of the training rows than each of these
+is. *{ignored}*: the same as with any row. *{default}*: for such a row the zero-shot heads together
+weigh as much as all experts, and their logits are multiplied to have the spread of those of all
+experts, by 19 at most. The weight falls with the similarity, to 0 at the 5 % quantile of the
+training rows. Others have other constants. *{prompts}*: zero-shot heads alone, for all rows. Sets
+that are trained on one style and tested on another are apart from the others."""
 
 
 def run(dataset, backbones, draws, *, shots=SHOTS, columns=ALL_FEATURES):

@@ -128,7 +128,7 @@ def _gains(rows):
     moved = rows[rows["training"] == UNSEEN].pivot(
         index="draw", columns="system", values="accuracy"
     )
-    lines = ["Moved router less the moved calibrated average, in points, paired over draws:", ""]
+    lines = ["Moved router minus moved calibrated average, in points, paired over draws:", ""]
     for router in list(ROUTERS)[1:]:
         name = LABELS.get(router, router)
         gain = 100 * (moved[name] - moved[LABELS["uniform"]])

@@ -95,7 +95,7 @@ def report(ours, theirs, compared, system):
     columns = [Columns(**run[0]["columns"]) for run in (ours, theirs)]
     return "\n\n".join(
         [
-            f"{', '.join(system)}, by {columns[0]}, less the same by {columns[1]}; "
+            f"{', '.join(system)}, by {columns[0]}, minus the same by {columns[1]}; "
             f"{' to '.join(map(str, draws))} draws.",
             _asked.of_pairs(compared),
             _asked.with_mean_over_sets(compared),

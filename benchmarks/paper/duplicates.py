@@ -1,4 +1,4 @@
-"""Look for pictures that choose and are reported, in sets that were gathered by others.
+"""Look for pictures of validation sets in test sets, which were gathered by others.
 
     python -m benchmarks.paper.duplicates --data-home DATA_HOME
 
@@ -47,12 +47,12 @@ def main(arguments=None):
     parser.add_argument("--data-home", type=Path)
     options = parser.parse_args(arguments)
     seen = {}
-    for role in (_roles.CHOOSE, _roles.REPORT):
+    for role in (_roles.VALIDATION, _roles.TEST):
         for name in _roles.photographs(role):
             found = _sets.load(name, False, data_home=options.data_home)
             seen.setdefault(role, {})[name] = found, thumbnails(found.images)
-    for name, (one, ours) in seen[_roles.CHOOSE].items():
-        for other_name, (other, theirs) in seen[_roles.REPORT].items():
+    for name, (one, ours) in seen[_roles.VALIDATION].items():
+        for other_name, (other, theirs) in seen[_roles.TEST].items():
             pairs = same_pictures(ours, theirs)
             print(f"{name}, {other_name}: {len(pairs)} pairs")
             for i, j in pairs:

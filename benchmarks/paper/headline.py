@@ -4,7 +4,7 @@
 
 It is written beside the results, as every run of ``benchmarks.paper`` does.
 
-A row for each set: the default's accuracy less that of the best single backbone under any head,
+A row for each set: the default's accuracy minus that of the best single backbone under any head,
 which is chosen on the test set, with the 95 % interval of ``differences.csv``. The mean over sets
 has that of ``means.csv``; results that were written before this file was have none. Rivals and the
 oracle are placed on the same scale.
