@@ -174,7 +174,7 @@ def test_ablation(pictures, work):
 
     default = by_system[_ablation.DEFAULT]
     assert f"| {alone} | {row(by_system[alone] - default)} |" in text
-    assert f"| new less old | {row(default - by_system[_ablation.FORMER])} |" in text
+    assert f"| new minus old | {row(default - by_system[_ablation.FORMER])} |" in text
     assert "nan" not in _ablation.report(frame[frame["draw"] == 0])
 
 
@@ -289,7 +289,7 @@ def test_transfer(pictures, work):
         for draw in (0, 1):
             found = accuracy.sort_index()[change, draw]
             assert found["oracle"].max() >= found["best single backbone"].max()
-    assert "Moved router less" in _transfer.report(frame)
+    assert "Moved router minus" in _transfer.report(frame)
 
 
 def test_a_moved_router_keeps_what_it_learned(pictures, work):

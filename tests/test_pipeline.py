@@ -5,6 +5,7 @@ import inspect
 import pickle
 import warnings
 from collections.abc import Sequence
+from functools import partial
 
 import joblib
 import numpy as np
@@ -50,6 +51,8 @@ pytestmark = pytest.mark.usefixtures("short_training")
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 N_CLASSES, PER_CLASS = 4, 8
+# Images that cannot be read change the batches, and so the last digits of embeddings.
+assert_close = partial(assert_allclose, rtol=1e-3, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -503,7 +506,8 @@ def test_rows_that_cannot_be_read_get_no_answer(make, fitted, broken, paths, y):
         ) as caught:
             answers = getattr(clf, method)(images)
         assert [one.filename for one in caught] == [__file__]
-        assert_array_equal(answers[~GAPS], getattr(fitted, method)(paths))
+        agree = assert_array_equal if method == "predict" else assert_close
+        agree(answers[~GAPS], getattr(fitted, method)(paths))
         if method == "predict":
             assert answers.dtype == object
             assert answers[GAPS].tolist() == [None, None]
@@ -541,7 +545,7 @@ def test_fit_transform_has_rows_of_nan(make, fitted, broken, paths, container):
     for values in (clf.fit_transform(*broken), clf.transform(broken[0])):
         assert container in (type(values).__module__ + "default")
         assert np.isnan(np.asarray(values)[GAPS]).all()
-        assert_array_equal(np.asarray(values)[~GAPS], fitted.transform(paths))
+        assert_close(np.asarray(values)[~GAPS], fitted.transform(paths))
 
 
 @pytest.mark.parametrize(
@@ -553,7 +557,7 @@ def test_an_image_that_cannot_be_read_is_not_scored(make, broken, paths, y, esti
         scores = clf.score_samples(broken[0])
     assert [one.filename for one in caught] == [__file__]
     assert_array_equal(np.isnan(scores), GAPS)
-    assert_array_equal(scores[~GAPS], make(estimator=estimator).fit(paths, y).score_samples(paths))
+    assert_close(scores[~GAPS], make(estimator=estimator).fit(paths, y).score_samples(paths))
 
 
 @pytest.mark.parametrize("label", [None, -1])
