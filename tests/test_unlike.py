@@ -275,6 +275,18 @@ def test_names_of_few_classes_in_another_order(few, n_classes):
     assert "with labels exchanged" in doubt
 
 
+def test_names_that_are_wrong(few):
+    X, y = few[16]
+    names = {name: name for name in np.unique(y)}
+    assert not fit_doubts(X, y, class_names=names)
+    says = "names fit the rows of their classes no better than other rows: ['banana']. The other"
+    wrong = {"class_names": names | {"clock": "banana"}}
+    for labels, given in ((y, wrong), (np.where(y == "clock", "banana", y), {})):
+        (doubt,) = fit_doubts(X, labels, **given)
+        assert says in doubt
+    assert not fit_doubts(*few[4], **wrong)
+
+
 @pytest.mark.parametrize("head", [ZeroShotHead(BACKBONES[0]), ResidualHead(BACKBONES[0]), KERNEL])
 def test_a_head_alone_looks_at_the_order_of_names(few, head):
     X, y = few[4]
