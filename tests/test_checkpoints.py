@@ -455,13 +455,9 @@ class Hub(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
-        url = f"http://127.0.0.1:{server.server_port}"
         constants = huggingface_hub.constants
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", url)
-        template = url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         threading.Thread(target=server.serve_forever).start()
         yield server
         server.shutdown()
