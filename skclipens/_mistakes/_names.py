@@ -25,8 +25,9 @@ _MIN_COSINE, _COSINE_OF_FEW_BACKBONES, _MIN_RISE_OF_COSINE = 0.2, 0.35, 0.45
 _FEWEST_MOVED, _MIN_RISE_OF_MOVED, _MAX_P_VALUE = 3, 1.0, 0.01
 # A name is wrong if its ROC AUC, which says how well it tells rows of its class from all others, is
 # the second at most, of as many rows as the first, and that of the other names on average the third
-# at least. On validation sets, of 5 to 100 classes with 8 or 16 rows each, no right names were so, and
-# a name of another class, or a misspelled one, in 5 to 50% of draws where prompts mean something.
+# at least. On validation sets, of 5 to 100 classes with 8 or 16 rows each, no right names were so,
+# and names of another class or misspelled ones in up to half of the draws, where prompts mean
+# something.
 _ROWS_OF_WRONG_NAME, _MAX_AUC, _MIN_AUC_OF_OTHERS = 8, 0.5, 0.9
 
 
