@@ -23,11 +23,10 @@ _MIN_COSINE, _COSINE_OF_FEW_BACKBONES, _MIN_RISE_OF_COSINE = 0.2, 0.35, 0.45
 # rise for these, times the root of their number; and how rare as many right classes would be by
 # chance.
 _FEWEST_MOVED, _MIN_RISE_OF_MOVED, _MAX_P_VALUE = 3, 1.0, 0.01
-# A name is wrong if its ROC AUC, which says how well it tells rows of its class from all others, is
-# the second at most, of as many rows as the first, and that of the other names on average the third
-# at least. On validation sets, of 5 to 100 classes with 8 or 16 rows each, no right names were so,
-# and names of another class or misspelled ones in up to half of the draws, where prompts mean
-# something.
+# Of a wrong name: the fewest rows of its class, the highest ROC AUC by which it tells these from
+# all other rows, and the lowest mean ROC AUC of the other names. On validation sets, of 5 to 100
+# classes with 8 or 16 rows each, no right name was wrong by this, and a misspelled one or one of
+# another class in up to half of the draws, where prompts mean something.
 _ROWS_OF_WRONG_NAME, _MAX_AUC, _MIN_AUC_OF_OTHERS = 8, 0.5, 0.9
 
 
