@@ -4,7 +4,8 @@ import reprlib
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import binom, rankdata
+from scipy.stats import binom
+from sklearn.metrics import roc_auc_score
 
 from .._utils._warnings import warn
 
@@ -123,28 +124,21 @@ def _doubt_skipped_name(heads, rows, targets):
 
 def _doubt_single_names(head, logits, targets, n_rows):
     """Warn if names of single classes fit their rows no better than other rows."""
-    if len(n_rows) < _FEW_CLASSES or n_rows.max() < _ROWS_OF_WRONG_NAME:
+    known = np.flatnonzero(n_rows)
+    if len(known) < _FEW_CLASSES or n_rows.max() < _ROWS_OF_WRONG_NAME:
         return
-    auc = _aucs(logits, targets, n_rows)
-    is_wrong = (auc <= _MAX_AUC) & (n_rows >= _ROWS_OF_WRONG_NAME)
-    others = np.sort(auc[n_rows > 0])[1:]
-    if not is_wrong.any() or others.mean() < _MIN_AUC_OF_OTHERS:
+    centred = logits - logits.mean(axis=1, keepdims=True)
+    auc = roc_auc_score(targets[:, None] == known, centred[:, known], average=None)
+    wrong = known[(auc <= _MAX_AUC) & (n_rows[known] >= _ROWS_OF_WRONG_NAME)]
+    if not len(wrong) or np.sort(auc)[1:].mean() < _MIN_AUC_OF_OTHERS:
         return
     _, names, _ = head._prompts(head.classes_, head.class_names, head.templates)
-    called = reprlib.repr([names[label] for label in np.flatnonzero(is_wrong)])
+    called = reprlib.repr([names[label] for label in wrong])
     warn(
         f"These names fit the rows of their classes no better than other rows: {called}. The other "
         "names fit their rows. Check these names and their spelling; class_names, a mapping from "
         "labels to names, can name a class by other words than its label."
     )
-
-
-def _aucs(logits, targets, n_rows):
-    """The ROC AUC by which each name tells the rows of its class from all others, (C,)."""
-    ranks = rankdata(logits - logits.mean(axis=1, keepdims=True), axis=0)
-    sums = np.bincount(targets, ranks[np.arange(len(targets)), targets], len(n_rows))
-    pairs = n_rows * (len(targets) - n_rows)
-    return (sums - n_rows * (n_rows + 1) / 2) / np.maximum(pairs, 1)
 
 
 def _order_by_differences(heads, rows, targets, n_rows, some):
