@@ -146,10 +146,10 @@ def test_program_of_doubts(capsys, tmp_path):
 
 def test_program_of_doubts_of_pictures(capsys, monkeypatch):
     monkeypatch.setattr(doubts_of_pictures, "N_PICTURES", (20,))
-    doubts_of_pictures.main(["--datasets", "tuxpaint", "--draws", "1"])
+    doubts_of_pictures.main(["--datasets", "emoji", "--draws", "1"])
     printed = capsys.readouterr().out
     shares = dict(re.findall(r"^\| (.+) \| (\d+) \|$", printed, re.MULTILINE))
-    unseen = ("red and blue exchanged", "near infrared as a fourth channel")  # as stamps are white
+    unseen = ("red and blue exchanged", "near infrared as a fourth channel")  # as icons are white
     assert {case for case in doubts_of_pictures.MISTAKES if shares[case] == "0"} == set(unseen)
     assert "Of 12 right uses, 0.0% raise a warning; limit 2.0%." in printed
 

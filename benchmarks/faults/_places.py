@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 NOT_RUN = "not run"
+_FORKING = threading.Lock()  # some libraries refuse to be forked by two threads at a time
 
 
 class Outcomes(NamedTuple):
@@ -81,7 +82,8 @@ def in_fork(task, *args, kill_after=None, limit=120):
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=_task, args=(task, args, sender))
-    child.start()
+    with _FORKING:
+        child.start()
     sender.close()
     try:
         if receiver.poll(limit if kill_after is None else kill_after):
