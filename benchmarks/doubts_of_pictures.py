@@ -25,7 +25,7 @@ _NOTE = """\
 Shares of calls of `fit_transform` that raise a warning. {draws} draws of 10, 40 and 160 pictures of
 each set; in every second draw all are of one class, as far as it has so many. "Of one size" is 64 x
 64 pixels. One picture in all rows needs 20 rows, and all but the first mistakes with integers 10.
-Red and blue exchanged, as OpenCV reads pictures, are not looked for.
+Red and blue exchanged, as OpenCV reads pictures, are found with labels only.
 """
 
 

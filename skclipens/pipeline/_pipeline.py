@@ -8,7 +8,6 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from .._utils._given import warn_of_other_order
 from .._utils._sklearn import routing_enabled, unchanged_by_failure
@@ -16,8 +15,8 @@ from .._utils._validation import refuse_unlabeled
 from .._utils._values import refuse_class
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
-from ..embedding._gaps import readable, table_and_gaps, warn_of_gaps
-from ._checks import check_before_images, images_of
+from ._channels import doubt_channels
+from ._checks import check_before_images
 from ._readable import Readable
 
 _DOC = """{summary}
@@ -194,11 +193,19 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
             If the last step cannot take weights or groups.
         ImageError
             If an image cannot be read and ``on_error="raise"``, or none can.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If prompts fit pictures in memory far better with red and blue exchanged, beside what
+            the steps warn of.
         """
         after, params = self._before_fit(X, y, params, sample_weight=sample_weight, groups=groups)
         if after is None:
-            return super().fit(X, y, **params)
-        self._fit_readable(after, X, y, params)
+            super().fit(X, y, **params)
+        else:
+            self._fit_readable(after, X, y, params)
+        doubt_channels(self, X, y)
         return self
 
     @_available("fit_transform")
@@ -309,19 +316,19 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         ------
         ImageError
             If an image cannot be read and ``on_error="raise"``, or none can.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            As in :meth:`fit`.
         """
         if is_classifier(self):
             # Of a classifier that rejects, what stands for no label may be a label.
             getattr(self._final_estimator, "_refuse_unlabeled", refuse_unlabeled)(y)
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
-        after = self._after_gaps()
-        if after is None:
-            return super().score(X, y, sample_weight, **params)
-        check_is_fitted(self)
-        embedded, gaps = table_and_gaps(self[:after], X)
-        warn_of_gaps(gaps, "do not count", images_of(self, X))
-        embedded, y, sample_weight = readable([embedded, y, sample_weight], gaps)
-        return self[after:].score(embedded, y, sample_weight, **params)
+        found = self._score(X, y, sample_weight, params)
+        doubt_channels(self, X, y)
+        return found
 
     @_available("set_classes")
     def set_classes(self, classes, *, class_names=None, templates=None):

@@ -76,6 +76,17 @@ class Readable:
         warn_of_gaps(gaps, what, images_of(self, X), all_may_be=True)
         return self[after:]._answer_with_gaps(method, embedded, gaps, params)
 
+    def _score(self, X, y, sample_weight, params):
+        """The score of the last step on the images that can be read."""
+        after = self._after_gaps()
+        if after is None:
+            return super().score(X, y, sample_weight, **params)
+        check_is_fitted(self)
+        embedded, gaps = table_and_gaps(self[:after], X)
+        warn_of_gaps(gaps, "do not count", images_of(self, X))
+        embedded, y, sample_weight = readable([embedded, y, sample_weight], gaps)
+        return self[after:].score(embedded, y, sample_weight, **params)
+
     def _answer_all(self, method, X, params):
         if hasattr(Pipeline, method):
             return getattr(super(), method)(X, **params)
