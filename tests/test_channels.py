@@ -63,7 +63,7 @@ def test_exchanged_channels_are_noticed(clf, pictures, form):
 
 def test_the_default_head(pictures):
     X, y = pictures
-    clf = make_backbone_pipeline("zoo")
+    clf = make_backbone_pipeline(["zoo/RN20", "zoo/ViT-16"])
     assert is_noticed(clf.fit, swapped(X), y) == 1
     assert not is_noticed(clf.fit, X, y)
 
