@@ -175,12 +175,13 @@ def test_names_and_templates(name):
 def test_names_agree_with_those_in_torchvision():
     from torchvision import datasets
 
+    assert list(read_classes("mnist")) == [name[0] for name in datasets.MNIST.classes]
+    if not hasattr(datasets.Flowers102, "classes"):
+        pytest.skip("this version of torchvision has no names of flowers")
     ours = list(read_classes("flowers102").values())
-    theirs = datasets.Flowers102.classes
-    different = {a for a, b in zip(ours, theirs) if a != b}
+    different = {a for a, b in zip(ours, datasets.Flowers102.classes) if a != b}
     # The prompts of CLIP write three names in another way.
     assert different == {"globe flower", "pink and yellow dahlia", "air plant"}
-    assert list(read_classes("mnist")) == [name[0] for name in datasets.MNIST.classes]
 
 
 def test_list_benchmarks(tmp_path):

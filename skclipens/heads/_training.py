@@ -55,7 +55,7 @@ def as_tensors(device, *arrays):
     arrays = [np.ascontiguousarray(a) for a in arrays]
     arrays = [a.astype(np.float32) if single and a.dtype == np.float64 else a for a in arrays]
     with silent("The given NumPy array is not writable"):  # nor is it written to
-        return [torch.as_tensor(a).to(device) for a in arrays]
+        return [torch.from_numpy(a).to(device) for a in arrays]
 
 
 def has_fused_adam(device):
@@ -129,7 +129,8 @@ def _epochs(n, batch_size, generator):
     import torch
 
     while True:
-        yield torch.randperm(n, generator=generator).split(batch_size)
+        rows = torch.randperm(n, generator=generator, device=generator.device)
+        yield rows.split(batch_size)
 
 
 def train_head(head, parameters, logits_of, targets, sample_weight, generator):
