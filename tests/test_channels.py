@@ -74,8 +74,9 @@ def test_rows_without_label_or_readable_picture(pictures):
     clf = make_backbone_pipeline("zoo/ViT-16", **options)
     some = y.astype(object)
     some[:5] = None
-    X = [b"no picture", *swapped(X)[1:]]
+    X = [b"no picture", *swapped(X)[1:-1], np.zeros((8, 8, 5), np.uint8)]  # of five channels
     assert is_noticed(clf.fit, X, some) == 1
+    assert is_noticed(clf.score, X[5:], y[5:]) == 1
 
 
 def test_forms_of_labels(clf, pictures):

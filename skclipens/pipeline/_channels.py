@@ -9,6 +9,7 @@ from .._utils._warnings import warn
 from ..backbones import list_backbones
 from ..embedding import CLIPEmbedder
 from ..embedding._base import BaseEmbedder
+from ..exceptions import ImageError
 from ..images import as_image_list, load_image
 from ..images._load import is_tensor
 from ..images._pillow_warnings import recorded
@@ -44,12 +45,11 @@ def doubt_channels(pipeline, X, y):
     known = np.flatnonzero(targets >= 0)
     for most, max_p_value in ((_FEW, _MAX_P_OF_FEW), (_MOST, _MAX_P_VALUE)):
         picked = known[np.linspace(0, len(known) - 1, min(len(known), most)).astype(int)]
-        rows = [row for row in picked if _is_in_memory(images[row])]
-        if len(rows) < _FEW // 2:
+        pictures = _in_memory(images, picked)
+        if len(pictures) < _FEW // 2:
             return
-        pictures = _pictures([images[row] for row in rows])
-        given, exchanged = _cosines(embedder, expert, pictures)
-        of_rows = targets[rows]
+        given, exchanged = _cosines(embedder, expert, list(pictures.values()))
+        of_rows = targets[list(pictures)]
         margins = [_margins(cosines, of_rows) for cosines in (exchanged, given)]
         if not ttest_rel(*margins, alternative="greater").pvalue <= max_p_value:
             return
@@ -64,16 +64,23 @@ def _cheapest_prompts(estimator):
     return min(experts, key=lambda one: costs.get(one.block.backbone, np.inf), default=None)
 
 
-def _is_in_memory(image):
-    """Whether an image has pixels whose channels somebody else has put in order."""
-    if isinstance(image, Image.Image):
-        return image.format is None
-    return isinstance(image, np.ndarray) or is_tensor(image)
-
-
-def _pictures(images):
+def _in_memory(images, rows):
+    """Pictures whose channels somebody else has put in order, by their rows."""
+    found = {}
     with recorded():  # what there is to say of them, embedding has said
-        return [load_image(image) for image in images]
+        for row in rows:
+            try:
+                if _has_pixels(image := images[row]):
+                    found[row] = load_image(image)
+            except ImageError:
+                continue
+    return found
+
+
+def _has_pixels(image):
+    if isinstance(image, Image.Image):
+        return image.format is None  # that of a file is known
+    return isinstance(image, np.ndarray) or is_tensor(image)
 
 
 def _cosines(embedder, expert, pictures):

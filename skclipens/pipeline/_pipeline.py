@@ -197,8 +197,8 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         Warns
         -----
         SuspectedMistakeWarning
-            If prompts fit pictures in memory far better with red and blue exchanged, beside what
-            the steps warn of.
+            If prompts fit pictures in memory far better with red and blue exchanged, for which the
+            cheapest backbone embeds about 20 of them again. And what the steps warn of.
         """
         after, params = self._before_fit(X, y, params, sample_weight=sample_weight, groups=groups)
         if after is None:
