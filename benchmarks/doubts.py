@@ -266,11 +266,15 @@ def are_of_one_class(X, codes):
 
 def is_doubted(run):
     """Whether a call warns."""
+    return any(CUT_OFF not in one for one in said(run))
+
+
+def said(run):
+    """What a call warns of."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         run()
-    said = [str(one.message) for one in told if issubclass(one.category, UserWarning)]
-    return any(CUT_OFF not in one for one in said)
+    return [str(one.message) for one in told if issubclass(one.category, UserWarning)]
 
 
 def report(cases, columns, doubted, transpose=False):
