@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from benchmarks import (
+    agreement,
     columns,
     doubts,
     doubts_of_pictures,
@@ -182,6 +183,18 @@ def test_program_of_shrinkage(capsys, tmp_path):
     assert losses[0][0] == losses[0][1] and losses[1][0] < losses[1][1]
 
 
+def test_program_of_agreement(capsys, tmp_path):
+    """Prompts that mean nothing cost less where backbones disagree on them."""
+    backbones = ["zoo/ViT-16", "zoo/RN20", "zoo/DLA"]
+    arguments = ["--datasets", "digits", "--backbones", *backbones, "--work", str(tmp_path)]
+    agreement.main([*arguments, "--draws", "6", "--shots", "1", "--classes", "3"])
+    printed = capsys.readouterr().out
+    for names in (agreement.OWN, agreement.NOTHING):
+        assert f"## 3 classes, {names}" in printed
+    gains = [float(one) for one in re.findall(r"\| digits \| ([-+][\d.]+) \[", printed)]
+    assert len(gains) == 4 and gains[2] > 0
+
+
 def test_program_of_uneven_classes(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(uneven, "NUMBERS", (60,))
     arguments = ["--datasets", "digits", "--backbones", "zoo/ViT-16", "--work", str(tmp_path)]
@@ -215,7 +228,8 @@ def test_program_of_pictures_found_by_words(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "program", [columns, doubts, doubts_of_pictures, search, shrinkage, tables, unlabeled]
+    "program",
+    [agreement, columns, doubts, doubts_of_pictures, search, shrinkage, tables, unlabeled],
 )
 def test_programs_say_that_no_set_is_available(program, tmp_path):
     with pytest.raises(SystemExit, match="None of the sets is available"):

@@ -64,6 +64,7 @@ VARIANTS = {
     "router: Super Learner by log-loss, which averages probabilities": {
         "router": SuperLearnerRouter(loss="log_loss")
     },
+    "prompts: temperatures by labels alone, as it was": {"one_shot": {"PRIOR_RATE": 0.0}},
     "one shot: former constants": {"one_shot": _systems.FORMER_ONE_SHOT},
     "one shot: less apart, as it was": {"one_shot": {"UNJUDGED_POWER": 4}},
     "one shot: farther apart": {"one_shot": {"UNJUDGED_POWER": 1}},

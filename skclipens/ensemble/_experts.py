@@ -37,6 +37,11 @@ class Expert(NamedTuple):
         return isinstance(self.head, ZeroShotHead)
 
     @property
+    def corrects_prompts(self):
+        """Whether the head has calibrated prompts on its rows, and learned how to correct them."""
+        return self.learns and getattr(self.head, "_starts_from_prompts", False)
+
+    @property
     def reads(self):
         """Whether it reads embeddings ("pictures"), other columns ("others"), or "both"."""
         embedded = {part.backbone is not None for part in self.block.members}

@@ -10,6 +10,7 @@ from .._mistakes._seen_columns import see_columns
 from .._mistakes._seen_embeddings import see_blocks
 from .._utils._linalg import take_rows
 from .._utils._metadata import metadata_for, rows_of
+from ..heads._agreement import expected_inverse
 from ..heads._temperature import (
     fit_temperature,
     fixed_temperature,
@@ -110,9 +111,11 @@ def calibrate_and_route(ensemble, X, y, held_out, router, metadata):
     weights = metadata["sample_weight"]
     ensemble.temperatures_ = np.ones(len(ensemble.experts_))
     if ensemble.calibrate:
+        judged = [ensemble.experts_[e] for e in np.flatnonzero(ensemble.judged_)]
+        expected = _expected_inverses(judged, logits, weights)
         ensemble.temperatures_[ensemble.judged_] = [
-            fit_temperature(of_expert, targets, sample_weight=weights)
-            for of_expert in logits.swapaxes(0, 1)
+            fit_temperature(of_expert, targets, sample_weight=weights, expected=of_prior)
+            for of_expert, of_prior in zip(logits.swapaxes(0, 1), expected, strict=True)
         ]
     logits = logits / ensemble.temperatures_[ensemble.judged_, None].astype(logits.dtype)
     ensemble.router_ = _fitted_router(ensemble, router, X_judge, logits, targets, metadata)
@@ -123,6 +126,21 @@ def calibrate_and_route(ensemble, X, y, held_out, router, metadata):
         ensemble.temperatures_[e] = fixed_temperature(of_expert, spread)
     relative_loss = relative_log_loss(combined, targets, weights) if len(rows) else 1.0
     return Judged(relative_loss, rows, combined.argmax(axis=1))
+
+
+def _expected_inverses(experts, logits, weights):
+    """Inverse temperatures that are expected before any label is seen; None where none is.
+
+    Where the backbones of prompts are several, their agreement tells. Heads that start from prompts
+    have calibrated these themselves.
+    """
+    prompts = [e for e, expert in enumerate(experts) if expert.is_prompts]
+    heads, of_heads = [experts[e].head for e in prompts], [logits[:, e] for e in prompts]
+    expected = [1.0 if expert.corrects_prompts else None for expert in experts]
+    of_prompts = expected_inverse(heads, of_heads, weights)
+    if of_prompts is None:
+        return [None] * len(experts)
+    return [of_prompts if e in prompts else of_other for e, of_other in enumerate(expected)]
 
 
 def _fitted_router(ensemble, router, X, logits, targets, metadata):

@@ -1,5 +1,6 @@
 """Kernel ridge regression of what the prompts of several backbones leave unexplained."""
 
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -19,6 +20,7 @@ from .._utils._linalg import (
 )
 from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_at_least_two, check_table
+from ._agreement import expected_inverse
 from ._cross_fit import CrossFitTableHead
 from ._from_files import Wanted
 from ._kernel_regression import Regression, predict
@@ -73,6 +75,7 @@ class KernelHead(CrossFitTableHead):
         The zero-shot heads of the blocks that have texts, with their columns.
     temperatures_ : ndarray of shape (n_texts,)
         Temperatures by which the zero-shot logits of these are divided, including that of the mean.
+        With few rows, they are larger if the backbones disagree.
     beta_ : float
         The chosen :math:`\beta`.
     noise_ : float
@@ -241,15 +244,20 @@ class KernelHead(CrossFitTableHead):
         columns = np.arange(self.n_features_in_)
         parts = side_by_side([columns[of_block].size for _, of_block in blocks])
         parts = [part for part, (backbone, _) in zip(parts, blocks) if backbone is not None]
+        heads = [head for head, _ in self.text_heads_]
+        scales = [head.logit_scale_ * np.sqrt(len(blocks)) for head in heads]  # see `_features`
+        logits = [
+            features[:, part] @ (head.coef_ * scale).T.astype(features.dtype)
+            for part, head, scale in zip(parts, heads, scales, strict=True)
+        ]
+        expected = expected_inverse(heads, logits, weights)
+        fit = partial(fit_temperature, y=targets, sample_weight=weights)
+        self.temperatures_ = np.array([fit(one, expected=expected) for one in logits])
         coef = np.zeros((len(self.classes_), features.shape[1]), features.dtype)
-        self.temperatures_ = np.ones(n_texts)
-        for i, (part, (head, _)) in enumerate(zip(parts, self.text_heads_, strict=True)):
-            scale = head.logit_scale_ * np.sqrt(len(blocks))  # see `_features`
-            logits = features[:, part] @ (head.coef_ * scale).T.astype(features.dtype)
-            self.temperatures_[i] = fit_temperature(logits, targets, sample_weight=weights)
-            coef[:, part] = head.coef_ * (scale / self.temperatures_[i] / n_texts)
+        for part, head, scale in zip(parts, heads, scales / self.temperatures_, strict=True):
+            coef[:, part] = head.coef_ * (scale / n_texts)
         mean = features @ coef.T
-        temperature = fit_temperature(mean, targets, sample_weight=weights)
+        temperature = fit(mean, expected=None if expected is None else 1.0)
         self.temperatures_ *= temperature
         self._text_coef = coef / coef.dtype.type(temperature)
         return mean / mean.dtype.type(temperature)

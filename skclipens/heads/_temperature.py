@@ -17,18 +17,25 @@ UNJUDGED_TEMPERATURES, UNJUDGED_SLOPE = (0.2, 0.75), 3.0
 UNJUDGED_FITTED = 2
 UNJUDGED_STRENGTH = 10.0
 
+# How strong the prior of an expected inverse temperature is at most: its pull down, which is the
+# same at any temperature, and up, in units of the logarithm; chosen on the validation sets.
+PRIOR_RATE, PRIOR_SHAPE = 8.0, 0.5
+
 _LOG_INVERSE_BOUNDS = (-7.0, 7.0)
 _MAX_STEPS, _TOLERANCE = 100, 1e-4  # the error is about the square of the last step
 _MANY_ROWS, _PART = 4096, 16
 _SMALLEST_SPREAD = 1e-12
 
 
-def fit_temperature(logits, y, offset=0.0, sample_weight=None):
+def fit_temperature(logits, y, offset=0.0, sample_weight=None, expected=None):
     """Temperature that minimises the negative log-likelihood of held-out logits [1]_.
 
     Where few rows are all classified correctly, the likelihood alone would drive the temperature to
     zero. As in Platt's calibration [2]_, the targets are therefore smoothed: the true class has
     probability (n + 1) / (n + 2), the others share the rest.
+
+    Where an inverse temperature is expected, it has a gamma prior with that mode, which counts
+    little beside more than a few rows, whether these say that it is larger or smaller.
 
     Parameters
     ----------
@@ -38,6 +45,8 @@ def fit_temperature(logits, y, offset=0.0, sample_weight=None):
     offset : float or ndarray of shape (n, C), default=0.0
         Logits that are added to those divided by the temperature.
     sample_weight : ndarray of shape (n,) or None
+    expected : float or None
+        Inverse temperature that is expected before any label is seen; None for no prior.
 
     Returns
     -------
@@ -58,12 +67,17 @@ def fit_temperature(logits, y, offset=0.0, sample_weight=None):
     given = [scaled_logits(logits[rows], scale) for rows in batches]
     smoothed = [_smoothed(z, y[rows], smoothing) for z, rows in zip(given, batches, strict=True)]
     target = np.average(np.concatenate(smoothed), weights=sample_weight)
+    rate = shape = 0.0
+    if expected is not None:
+        rate = min(PRIOR_RATE, PRIOR_SHAPE / expected) / scale / total_weight(y, sample_weight)
+        shape = rate * scale * expected
 
     def slope(log_inverse):
         inverse = np.exp(log_inverse)
         moments = [_moments(*one, inverse) for one in zip(given, offsets, strict=True)]
         mean, variance = np.average(np.hstack(moments), axis=1, weights=sample_weight)
-        return mean - target, inverse * variance
+        of_prior = shape / inverse
+        return mean - target + rate - of_prior, inverse * variance + of_prior
 
     start = np.log(scale / _coarse_temperature(scale, logits, y, offset, sample_weight))
     return scale * float(np.exp(-_find_zero(slope, *_LOG_INVERSE_BOUNDS, start)))

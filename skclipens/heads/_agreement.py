@@ -1,0 +1,59 @@
+"""What the agreement of backbones tells of prompts, before any label is seen."""
+
+import numpy as np
+
+from .._utils._linalg import some_of, subsample, total_weight
+
+# Chosen on the validation sets, with their own names and with names that mean nothing.
+_POWER = 3
+_USUAL, _AS_MANY = 0.5, 4  # an agreement, and as how many values it counts
+_SMALLEST = 0.05
+
+
+def expected_inverse(heads, logits, sample_weight=None):
+    r"""Inverse temperature of prompts that is expected by how far backbones agree.
+
+    Prompts that describe the pictures lead different backbones to the same logits; what they read
+    into names that mean nothing differs. With :math:`\rho` the mean correlation of the logits of
+    two backbones, inverse temperatures were about :math:`\rho^3` on validation sets.
+
+    Parameters
+    ----------
+    heads : list of ZeroShotHead
+        They are fitted. Of several of the same backbone, the first counts.
+    logits : list of ndarray of shape (n, C)
+        Of each, in the scale that its backbone was trained with.
+    sample_weight : ndarray of shape (n,) or None
+
+    Returns
+    -------
+    float or None
+        None if there are fewer than two backbones.
+    """
+    of_backbones = {}
+    for head, of_head in zip(heads, logits, strict=True):
+        of_backbones.setdefault(head._backbone().name, of_head)
+    logits = list(of_backbones.values())
+    if len(logits) < 2:
+        return None
+    n, n_classes = logits[0].shape
+    rows = subsample(np.arange(n) if sample_weight is None else np.flatnonzero(sample_weight))
+    weights = some_of(sample_weight, rows)
+    values = np.stack([_centred(one[rows], weights) for one in logits])
+    products = values @ values.T
+    lengths = np.sqrt(np.diag(products))
+    scale = np.outer(lengths, lengths)
+    correlations = np.divide(products, scale, out=np.zeros_like(scale), where=scale > 0)
+    agreement = correlations[~np.eye(len(values), dtype=bool)].mean()
+    n_free = max(total_weight(logits[0], sample_weight) - 1, 0) * (n_classes - 1)
+    agreement = (n_free * agreement + _AS_MANY * _USUAL) / (n_free + _AS_MANY)
+    return float(max(agreement, _SMALLEST) ** _POWER)
+
+
+def _centred(logits, weights):
+    """Logits without the means of rows and of classes, flat, by the roots of the weights."""
+    logits = logits - logits.mean(axis=1, keepdims=True, dtype=np.float64)
+    logits -= np.average(logits, axis=0, weights=weights)
+    if weights is not None:
+        logits *= np.sqrt(weights)[:, None]
+    return logits.ravel()
