@@ -804,3 +804,13 @@ def test_repr_shows_both_steps(make, fitted):
 def test_pooled_features_stand_beside_where_the_ensemble_chooses_heads(parameters, n_kinds):
     (_, embedder), _ = make_backbone_pipeline("zoo/RN20", **parameters).steps
     assert len(embedder._blocks()) == n_kinds
+
+
+def test_help_shows_the_parameters_that_are_passed_on():
+    shown = inspect.signature(make_backbone_pipeline).parameters
+    for kind in (MultiBackboneEmbedder, AdaptiveBackboneEnsemble):
+        own = {name: one.default for name, one in inspect.signature(kind).parameters.items()}
+        of_shown = {name: shown[name].default for name in own}
+        differ = {name for name, default in own.items() if of_shown[name] != default}
+        assert differ <= {"backbones", "features", "n_jobs"}
+    assert not {one.kind for one in shown.values()} & {inspect.Parameter.VAR_KEYWORD}

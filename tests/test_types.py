@@ -25,13 +25,17 @@ clf = AdaptiveBackboneEnsemble("zoo", router=StaticRouter(prior=2.0), random_sta
 weights: np.ndarray = clf.fit(X[train], emoji.target[train]).routing_weights(X[test])
 print(clf.classes_, clf.score(X[test], emoji.target[test]), weights.shape)
 RoutingWeightsDisplay.from_estimator(clf, X[test], emoji.target[test])
-make_backbone_pipeline(["ViT-B-32", "RN50"], cache=True, class_names=["cat", "dog"])
+pipeline = make_backbone_pipeline(["ViT-B-32", "RN50"], cache=True, class_names=["cat", "dog"])
+weights = pipeline.fit(emoji.filenames, emoji.target).routing_weights(emoji.filenames)
+print(pipeline.named_steps, pipeline[-1].experts_)
 """
 BAD = """
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
 MultiBackboneEmbedder("zoo", batch_size="large")
 AdaptiveBackboneEnsemble("zoo", routers="static")
 AdaptiveBackboneEnsemble("zoo").predict()
+make_backbone_pipeline("zoo", routers="static")
+make_backbone_pipeline("zoo").predict()
 """
 
 
@@ -54,4 +58,4 @@ def test_mypy_accepts_good_use_and_refuses_bad_use(tmp_path):
     lines = [line for line in done.stdout.splitlines() if ": error:" in line]
     # A stub that is found by path, not installed, is blamed for what others lack.
     wrong = [line for line in lines if line.startswith(("good.py", "bad.py"))]
-    assert [line.split(":")[:2] for line in wrong] == [["bad.py", n] for n in ("3", "4", "5")]
+    assert [line.split(":")[:2] for line in wrong] == [["bad.py", n] for n in "34567"]

@@ -1,5 +1,7 @@
 """Pipelines from names of backbones."""
 
+import inspect
+
 from ..backbones._parsing import nearest
 from ..embedding import MultiBackboneEmbedder
 from ..ensemble import AdaptiveBackboneEnsemble
@@ -73,6 +75,17 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
     return BackbonePipeline(steps, unreadable_label=unreadable_label)
 
 
+def _signature():
+    """All parameters by their names, for help and completion, in place of ``**parameters``."""
+    own = inspect.signature(make_backbone_pipeline)
+    found = {name: one for name, one in own.parameters.items() if one.kind is not one.VAR_KEYWORD}
+    for kind in (MultiBackboneEmbedder, AdaptiveBackboneEnsemble):
+        for name, one in inspect.signature(kind).parameters.items():
+            found.setdefault(name, one.replace(kind=one.KEYWORD_ONLY))
+    found["features"] = found["features"].replace(default=None)  # it depends on the heads
+    return own.replace(parameters=list(found.values()))
+
+
 def _is_auto(head):
     """Whether the ensemble chooses heads, with others beside them or not."""
     heads = head if isinstance(head, (list, tuple)) else [head]
@@ -99,3 +112,6 @@ def _check_parameter(name, of_embedder, of_ensemble, estimator):
     similar = nearest({name}, sorted(known))
     hint = f"did you mean {similar!r}?" if similar else f"it takes {', '.join(sorted(known))}."
     raise TypeError(f"make_backbone_pipeline() got an unexpected keyword argument {name!r}; {hint}")
+
+
+make_backbone_pipeline.__signature__ = _signature()

@@ -35,6 +35,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 '''
+# Whose parameters a function passes on, which its docstring leaves to these.
+_PASSED_ON = {"make_backbone_pipeline": ("MultiBackboneEmbedder", "AdaptiveBackboneEnsemble")}
 _WORDS = (  # the first pattern that a part of a type matches
     (r"None", "None"),
     (r"bool", "bool"),
@@ -47,6 +49,7 @@ _WORDS = (  # the first pattern that a part of a type matches
     (r"(os\.)?[Pp]ath-?[Ll]ike", "PathLike[str]"),
     (r"RandomState instance", "np.random.RandomState"),
     (r"[A-Z]\w+Display", "Self"),
+    (r"BackbonePipeline", "BackbonePipeline"),
     (r"\"[^\"]*\"", "str"),
     (r"\{\"[^{}]*\"\}", "str"),
     (r"array-like.*", "ArrayLike"),
@@ -71,7 +74,9 @@ def hint(text):
 
 def signature(function, doc, own=""):
     """What stands behind the name of a function: parameters with hints, and what it returns."""
-    said = {name: p.type for p in doc["Parameters"] for name in re.split(", ?", p.name)}
+    others = [ClassDoc(getattr(skclipens, one)) for one in _PASSED_ON.get(function.__name__, ())]
+    described = [p for one in (*others, doc) for p in one["Parameters"]]
+    said = {name: p.type for p in described for name in re.split(", ?", p.name)}
     parts, star = [own] * bool(own), False
     for p in list(inspect.signature(function).parameters.values())[bool(own) :]:
         prefix = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
