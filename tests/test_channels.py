@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks import channels
 from skclipens import CLIPEmbedder, make_backbone_pipeline
 from skclipens.datasets import load_emoji
+from skclipens.embedding._encoder import ImageEncoder
 from skclipens.images import load_image
 from skclipens.pipeline import BackbonePipeline
 
@@ -109,6 +110,14 @@ def test_files_are_read_once(clf, monkeypatch):
     assert not embedded  # the pipeline has another embedder
     clf.fit([np.asarray(load_image(one)) for one in files], labels)
     assert embedded == [40]  # 20 pictures, which speak for their own channels
+
+
+def test_a_store_has_them_the_next_time(pictures, monkeypatch, tmp_path):
+    X, y = pictures
+    clf = make_backbone_pipeline("zoo/ViT-16", cache=str(tmp_path))
+    assert is_noticed(clf.fit, swapped(X), y) == 1
+    monkeypatch.setattr(ImageEncoder, "__call__", lambda *args: pytest.fail("embedded again"))
+    assert is_noticed(clf.fit, swapped(X), y) == is_noticed(clf.score, swapped(X), y) == 1
 
 
 def test_other_steps_are_left_alone(pictures):

@@ -85,7 +85,7 @@ def _has_pixels(image):
 
 def _cosines(embedder, expert, pictures):
     """Cosines of pictures and classes: as they are, and with red and blue exchanged."""
-    names = ("device", "precision", "batch_size", "n_jobs")
+    names = ("device", "precision", "batch_size", "n_jobs", "cache")
     options = {name: getattr(embedder, name) for name in names}
     of_one = CLIPEmbedder(expert.block.backbone, **options)
     exchanged = [Image.merge("RGB", picture.split()[::-1]) for picture in pictures]
