@@ -36,8 +36,7 @@ def expected_inverse(heads, logits, sample_weight=None):
     logits = list(of_backbones.values())
     if len(logits) < 2:
         return None
-    n, n_classes = logits[0].shape
-    rows = subsample(np.arange(n) if sample_weight is None else np.flatnonzero(sample_weight))
+    n_classes, rows = logits[0].shape[1], telling_rows(len(logits[0]), sample_weight)
     weights = some_of(sample_weight, rows)
     values = np.stack([_centred(one[rows], weights) for one in logits])
     products = values @ values.T
@@ -48,6 +47,11 @@ def expected_inverse(heads, logits, sample_weight=None):
     n_free = max(total_weight(logits[0], sample_weight) - 1, 0) * (n_classes - 1)
     agreement = (n_free * agreement + _AS_MANY * _USUAL) / (n_free + _AS_MANY)
     return float(max(agreement, _SMALLEST) ** _POWER)
+
+
+def telling_rows(n, sample_weight):
+    """Positions of some of n rows, which are enough to tell how far backbones agree."""
+    return subsample(np.arange(n) if sample_weight is None else np.flatnonzero(sample_weight))
 
 
 def _centred(logits, weights):

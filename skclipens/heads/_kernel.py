@@ -13,6 +13,7 @@ from .._utils._linalg import (
     parts_of,
     positions_in,
     side_by_side,
+    some_of,
     take_columns,
     take_rows,
     unit_blocks,
@@ -20,7 +21,7 @@ from .._utils._linalg import (
 )
 from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_at_least_two, check_table
-from ._agreement import expected_inverse
+from ._agreement import expected_inverse, telling_rows
 from ._cross_fit import CrossFitTableHead
 from ._from_files import Wanted
 from ._kernel_regression import Regression, predict
@@ -244,18 +245,19 @@ class KernelHead(CrossFitTableHead):
         columns = np.arange(self.n_features_in_)
         parts = side_by_side([columns[of_block].size for _, of_block in blocks])
         parts = [part for part, (backbone, _) in zip(parts, blocks) if backbone is not None]
-        heads = [head for head, _ in self.text_heads_]
-        scales = [head.logit_scale_ * np.sqrt(len(blocks)) for head in heads]  # see `_features`
-        logits = [
-            features[:, part] @ (head.coef_ * scale).T.astype(features.dtype)
-            for part, head, scale in zip(parts, heads, scales, strict=True)
+        heads, some = [head for head, _ in self.text_heads_], telling_rows(len(features), weights)
+        coefs = [
+            (head.coef_ * head.logit_scale_ * np.sqrt(len(blocks))).astype(features.dtype)
+            for head in heads  # see `_features`
         ]
-        expected = expected_inverse(heads, logits, weights)
+        of_some = [features[some, part] @ one.T for part, one in zip(parts, coefs, strict=True)]
+        expected = expected_inverse(heads, of_some, some_of(weights, some))
         fit = partial(fit_temperature, y=targets, sample_weight=weights)
-        self.temperatures_ = np.array([fit(one, expected=expected) for one in logits])
         coef = np.zeros((len(self.classes_), features.shape[1]), features.dtype)
-        for part, head, scale in zip(parts, heads, scales / self.temperatures_, strict=True):
-            coef[:, part] = head.coef_ * (scale / n_texts)
+        self.temperatures_ = np.ones(n_texts)
+        for i, (part, of_head) in enumerate(zip(parts, coefs, strict=True)):
+            self.temperatures_[i] = fit(features[:, part] @ of_head.T, expected=expected)
+            coef[:, part] = of_head / (self.temperatures_[i] * n_texts)
         mean = features @ coef.T
         temperature = fit(mean, expected=None if expected is None else 1.0)
         self.temperatures_ *= temperature
