@@ -14,13 +14,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from open_clip.transform import PreprocessCfg, image_transform_v2
-from PIL import Image
+from PIL import Image, ImageSequence, TiffImagePlugin
 
 from skclipens import CLIPEmbedder, ImageError
 from skclipens.backbones import load_backbone
 from skclipens.backbones._preprocessing import Resize, scale_pixels, scaling
 from skclipens.datasets import load_emoji
-from skclipens.images import load_image
+from skclipens.images import as_image_list, load_image
 from skclipens.images._decoding import decode_batches
 from skclipens.images._reduced import EXACT, Picture
 
@@ -222,6 +222,73 @@ def test_threads_read_pictures_of_one_file_in_turn(in_dataset, tmp_path):
         found = embedder.transform(images)
     np.testing.assert_allclose(found, embedder.transform(files), atol=1e-6)
     assert not reader.met
+
+
+LARGE = [np.asarray(load_image(file).resize((400, 400))) for file in FILES]
+
+
+class OneBuffer:
+    """A dataset that fills the same memory for each item."""
+
+    def __init__(self, give):
+        self.pixels, self.give = np.empty_like(LARGE[0]), give
+
+    def __len__(self):
+        return len(LARGE)
+
+    def __getitem__(self, i):
+        self.pixels[:] = LARGE[i]
+        return self.give(self.pixels)
+
+
+class OneFile(OneBuffer):
+    """A dataset that turns the pages of one open file."""
+
+    def __init__(self, file):
+        self.picture = Image.open(file)
+
+    def __getitem__(self, i):
+        self.picture.seek(i)
+        return self.picture
+
+
+@pytest.mark.parametrize("kind", ["array", "tensor", "grey", "tif", "gif"])
+def test_items_of_a_dataset_stay_as_they_were_given(kind, tmp_path):
+    expected = LARGE
+    if kind in ("tif", "gif"):
+        file = tmp_path / f"pages.{kind}"
+        first, *rest = map(Image.fromarray, LARGE)
+        first.save(file, save_all=True, append_images=rest)
+        images = OneFile(file)
+        expected = [frame.copy() for frame in ImageSequence.Iterator(Image.open(file))]
+    elif kind == "array":
+        images = OneBuffer(lambda pixels: pixels)
+    elif kind == "tensor":
+        images = OneBuffer(lambda pixels: torch.from_numpy(pixels).permute(2, 0, 1))
+    else:
+        grey_of_it = np.empty(LARGE[0].shape[:2], np.uint8)
+
+        def grey_picture(pixels):
+            grey_of_it[:] = pixels[..., 0]
+            return Image.frombuffer("L", (400, 400), grey_of_it, "raw", "L", 0, 1)
+
+        images = OneBuffer(grey_picture)
+        expected = [pixels[..., 0] for pixels in LARGE]
+    items = as_image_list(images)
+    items = [items[i] for i in range(len(items))]
+    for item, one in zip(items, expected, strict=True):
+        np.testing.assert_array_equal(np.asarray(load_image(item)), np.asarray(load_image(one)))
+
+
+def test_a_copy_of_what_a_dataset_gives_is_read_in_the_same_way(tmp_path):
+    values = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[262] = 0  # 0 is white
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, "TIFF", tiffinfo=tags)
+    expected = np.asarray(load_image(file.getvalue()))
+    item = as_image_list(OneFile(file))[0]
+    np.testing.assert_array_equal(np.asarray(load_image(item)), expected)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 3])

@@ -12,7 +12,7 @@ from .._utils._missing import without_mask
 from ..exceptions import ImageError
 from ._errors import error_of_other_code
 from ._limits import refusal
-from ._load import CHANNELS, is_tensor, shares_file
+from ._load import CHANNELS, is_tensor
 
 # The thread that reads a dataset may read another one, of which it is made.
 _locks = [ForkLock(reentrant=True) for _ in range(64)]
@@ -94,7 +94,8 @@ def as_image_list(X):
 class OnDemand(Sequence):
     """Images of a dataset, each when it is asked for, and never two at a time.
 
-    Datasets may have one open file, in which a thread would seek while another one reads.
+    Datasets may have one open file, in which a thread would seek while another one reads, or one
+    buffer that they fill for each item. So what they give is copied before another is asked for.
 
     Parameters
     ----------
@@ -125,10 +126,7 @@ class OnDemand(Sequence):
             raise error_of_other_code(name, error) from error
 
     def _read(self, i):
-        item = self._image_of(self.dataset[i])
-        if isinstance(item, Image.Image) and shares_file(item) and not refusal(item):
-            item.load()
-        return item
+        return _copied(self._image_of(self.dataset[i]))
 
     def _image_of(self, item):
         return item
@@ -139,6 +137,33 @@ class ImagesOfDataset(OnDemand):
 
     def _image_of(self, item):
         return item[0] if isinstance(item, (tuple, list)) else item
+
+
+def _copied(item):
+    """An item of which nothing changes when the dataset makes the next one."""
+    if isinstance(item, np.ndarray):
+        return item.copy()
+    if is_tensor(item):
+        return item.detach().clone()
+    if isinstance(item, (bytearray, memoryview)):
+        return bytes(item)
+    if isinstance(item, Image.Image) and not _has_own_file(item) and not refusal(item):
+        return _copied_picture(item)
+    return item
+
+
+def _has_own_file(picture):
+    """Whether all of a PIL image is yet to be read from a file that it has opened itself."""
+    is_unread = getattr(picture, "fp", None) is not None and getattr(picture, "filename", "")
+    return bool(is_unread) and not getattr(picture, "is_animated", False)
+
+
+def _copied_picture(picture):
+    twin = picture.copy()
+    twin.format = picture.format  # it and the tags of TIFF tell what values mean
+    if hasattr(picture, "tag_v2"):
+        twin.tag_v2 = picture.tag_v2
+    return twin
 
 
 def _is_dataset(X):
