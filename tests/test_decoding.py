@@ -224,6 +224,18 @@ def test_threads_read_pictures_of_one_file_in_turn(in_dataset, tmp_path):
     assert not reader.met
 
 
+def test_threads_read_pages_of_one_buffer_in_turn():
+    pictures = [load_image(file).resize((200, 200)) for file in FILES]
+    reader = Reader()
+    pictures[0].save(reader, "TIFF", save_all=True, append_images=pictures[1:])
+    pages = [Image.open(reader) for _ in pictures]
+    for i, page in enumerate(pages):
+        page.seek(i)
+    embedder = CLIPEmbedder("zoo/RN20", **FP32, n_jobs=8)
+    np.testing.assert_allclose(embedder.transform(pages), embedder.transform(pictures), atol=1e-6)
+    assert not reader.met
+
+
 LARGE = [np.asarray(load_image(file).resize((400, 400))) for file in FILES]
 
 

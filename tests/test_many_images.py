@@ -1,5 +1,6 @@
 """What is doubted of many pictures that one of them cannot tell."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,24 @@ def filled_again(canvas):
 def test_one_image_in_all_rows_is_doubted(images):
     (text,) = said(EMBEDDER.transform, images)
     assert f"All {len(images)} rows are the same image" in text
+
+
+def saved(buffer, file):
+    buffer.seek(0)
+    buffer.truncate()
+    load_image(file).save(buffer, "BMP")
+    return Image.open(buffer)
+
+
+def test_a_buffer_that_is_written_again_is_doubted():
+    buffer = io.BytesIO()
+    images = [load_image(FILES[0]), *(saved(buffer, file) for file in FILES[:3])]
+    (text,) = said(EMBEDDER.transform, images)
+    assert text.startswith("Rows 1 and 2 are PIL images that are yet to be read from the same file")
+    images = [saved(buffer, file).copy() for file in FILES[:3]]
+    assert not said(EMBEDDER.transform, images)
+    assert not said(EMBEDDER.transform, [saved(io.BytesIO(), file) for file in FILES[:3]])
+    assert not said(EMBEDDER.transform, [saved(buffer, FILES[0])] * 2)
 
 
 def test_arrays_that_were_not_filled_are_doubted():

@@ -35,7 +35,7 @@ _SIZE_TAGS = (0xA002, 0xA003)  # width and height
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 _FEWEST_PIXELS = 8  # along a side
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
-_pil_locks = [ForkLock() for _ in range(64)]
+_pil_locks, _buffer_locks = ([ForkLock() for _ in range(64)] for _ in range(2))
 _shared_files = ForkLock()
 _KINDS = "a path, the bytes of an image file, a PIL image, an array or a tensor"
 
@@ -197,16 +197,20 @@ def _read_opened(picture, name):
     _check_limits(picture, name)
     # Pillow reads an opened file on its first use. Two threads must not do that at once, and the
     # same object may stand in several rows, or several may be parts of one file, such as a tar.
-    own = _pil_locks[id(picture) // 16 % len(_pil_locks)]
-    with own, _shared_files if shares_file(picture) else nullcontext():
+    with _lock_of(picture, _pil_locks), _lock_of_file(picture):
         return Picture.whole(_picture_to_rgb(picture, name))
 
 
-def shares_file(picture):
-    """Whether an opened PIL image is yet to be read from a file that others may read, too."""
+def _lock_of(thing, locks):
+    return locks[id(thing) // 16 % len(locks)]
+
+
+def _lock_of_file(picture):
+    """What a thread holds that reads an opened PIL image from a file that others may read, too."""
     file = getattr(picture, "fp", None)
-    has_name = bool(getattr(picture, "filename", ""))
-    return file is not None and not has_name and not isinstance(file, io.BytesIO)
+    if file is None or getattr(picture, "filename", ""):
+        return nullcontext()
+    return _lock_of(file, _buffer_locks) if isinstance(file, io.BytesIO) else _shared_files
 
 
 def _read_file(source, name, sides, also):

@@ -37,7 +37,9 @@ def doubt_images(images):
         demand, only the first is looked at.
     """
     is_list = isinstance(images, list)
-    if (is_list and _doubt_frames(images)) or len(images) < _FEWEST:
+    if is_list and (_doubt_frames(images) or _doubt_buffer(images)):
+        return
+    if len(images) < _FEWEST:
         return
     if not is_list:
         _doubt_random(images)
@@ -83,6 +85,25 @@ def _doubt_frames(images):
                 f"Rows {before} and {row} are the same PIL image, which has {_n_frames(item)} "
                 "frames, and both are its current one. If its frames are meant, pass copies: "
                 "[frame.copy() for frame in PIL.ImageSequence.Iterator(image)]."
+            )
+            return True
+    return False
+
+
+def _doubt_buffer(images):
+    """Warn, and say so, if PIL images are yet to be read from one file that was written again."""
+    first = {}
+    for row, item in enumerate(images):
+        # What has no tiles is read already, or does not need the file any more.
+        if not isinstance(item, Image.Image) or not getattr(item, "tile", None) or not item.fp:
+            continue
+        place = id(item.fp), item.tell()
+        before, known = first.setdefault(place, (row, item))
+        if known is not item:
+            warn(
+                f"Rows {before} and {row} are PIL images that are yet to be read from the same "
+                "file or buffer. If it was written again for each row, all are what is in it now: "
+                "call load() of each image before, or use a new buffer for each."
             )
             return True
     return False
