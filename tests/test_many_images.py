@@ -68,12 +68,16 @@ def test_a_fourth_channel_that_is_no_alpha_is_doubted(images):
     assert text.startswith("The fourth channel seems to be no alpha, such as that of row 0")
 
 
-def filled_again(canvas):
+def filled_again(canvas, give=lambda canvas: canvas[:]):
     rows = []
     for pixels in [*PIXELS, *PIXELS]:
         canvas[:] = pixels
-        rows.append(canvas[:])
+        rows.append(give(canvas))
     return rows
+
+
+def as_grey_picture(pixels):
+    return Image.frombuffer("L", (64, 192), pixels, "raw", "L", 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -84,11 +88,20 @@ def filled_again(canvas):
         [Path(FILES[0]).read_bytes() for _ in range(20)],
         [load_image(FILES[0])] * 20,
         filled_again(np.empty_like(PIXELS[0])),
+        filled_again(np.empty_like(PIXELS[0]), lambda x: torch.from_numpy(x).permute(2, 0, 1)),
+        filled_again(np.empty_like(PIXELS[0]), as_grey_picture),
     ],
 )
 def test_one_image_in_all_rows_is_doubted(images):
     (text,) = said(EMBEDDER.transform, images)
-    assert f"All {len(images)} rows are the same image" in text
+    assert f"All {len(images)} rows are the same image, such as row 0" in text
+    (text,) = said(EMBEDDER.transform, [*PIXELS[:6], *images])
+    assert f"{len(images)} of {len(images) + 6} rows are the same image, such as row 6" in text
+
+
+def test_missing_images_are_not_the_same():
+    images = [*[None] * 20, *PIXELS]
+    assert not said(CLIPEmbedder("zoo/RN20", device="cpu", on_error="nan").transform, images)
 
 
 def saved(buffer, file):
@@ -158,8 +171,10 @@ def test_datasets_without_it_are_not(item):
         [np.asarray(Image.open(file).convert("RGBA")) for file in FILES],
         np.concatenate([PHOTOS[..., :3], np.full((12, 9, 9, 1), 200, np.uint8)], axis=-1),
         [FILES[0]] * 19,
-        [*[FILES[0]] * 30, FILES[1]],
+        [*[FILES[0]] * 15, *FILES[1:], *FILES[1:]][:30],
         [load_image(FILES[0]) for _ in range(20)],
+        [as_grey_picture(one.copy()) for one in [*PIXELS, *PIXELS]],
+        [torch.tensor(one).permute(2, 0, 1) for one in [*PIXELS, *PIXELS]],
         np.where(np.arange(20)[:, None, None, None] < 10, 0, np.tile(PIXELS, (2, 1, 1, 1))[:20]),
         [np.full((9, 9), value, np.uint8) for value in range(20)],
         [Image.new("RGB", (9, 9))] * 9,

@@ -1,11 +1,12 @@
 """What is doubted of many images at once, before they are read: some of their pixels are enough."""
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import numpy as np
 from PIL import Image
 
+from .._utils._missing import is_missing
 from .._utils._warnings import warn
 from ._load import is_tensor
 from ._pillow_warnings import recorded
@@ -117,13 +118,18 @@ def _n_frames(image):
 
 
 def _doubt_same(images):
-    """Warn, and say so, if one object, path or buffer is in all rows."""
-    first = _what_it_is(images[0])
-    is_same = len(images) >= _FEWEST_SAME and all(_what_it_is(one) == first for one in images)
+    """Warn, and say so, if one object, path or buffer is in most rows."""
+    if len(images) < _FEWEST_SAME:
+        return False
+    what = [_what_it_is(one) for one in images]
+    most, n = Counter(what).most_common(1)[0]
+    is_same = n > len(images) / 2
     if is_same:
+        which = f"All {n} rows" if n == len(images) else f"{n} of {len(images)} rows"
         warn(
-            f"All {len(images)} rows are the same image: one path, or one array that was filled "
-            "again for each row. Append a copy of it, as in rows.append(frame.copy())."
+            f"{which} are the same image, such as row {what.index(most)}: one path, or one array "
+            "that was filled again for each row. Append a copy of it, as in "
+            "rows.append(frame.copy())."
         )
     return is_same
 
@@ -132,7 +138,23 @@ def _what_it_is(image):
     """What is equal for images of one path, content or place in memory, and cheap to compare."""
     if isinstance(image, np.ndarray) and image.dtype.kind in "buif":
         return image.__array_interface__["data"], image.shape, image.strides
-    return image if isinstance(image, (str, os.PathLike, bytes)) else id(image)
+    if is_tensor(image):
+        return _place_of_tensor(image)
+    # Of an array's memory that a PIL image shares, Pillow does not say where it is.
+    if isinstance(image, Image.Image) and image.readonly and not getattr(image, "filename", ""):
+        return image.mode, image.size, hash(image.tobytes())
+    if isinstance(image, bytes):
+        return hash(image)
+    if is_missing(image):
+        return object()  # is not equal to another
+    return image if isinstance(image, (str, os.PathLike)) else id(image)
+
+
+def _place_of_tensor(tensor):
+    try:
+        return tensor.device, tensor.data_ptr(), tuple(tensor.shape), tensor.stride()
+    except (RuntimeError, NotImplementedError):  # sparse, quantized, without values
+        return id(tensor)
 
 
 def _some_pixels(images):
