@@ -161,7 +161,15 @@ def test_augmentation_that_was_left_on_is_doubted(item):
 def test_datasets_without_it_are_not(item):
     dataset = Dataset(item)
     assert not said(EMBEDDER.transform, dataset)
-    assert sorted(dataset.asked) == [0, 0, *range(len(FILES))]
+    assert sorted(dataset.asked[:10]) == sorted([*range(5)] * 2)
+    assert sorted(dataset.asked[10:]) == [*range(len(FILES))]
+
+
+def test_one_image_that_changes_now_and_then_is_enough():
+    dataset = Dataset(lambda i: shifted(i) if i == 3 else PIXELS[i] if i else 1 / i)
+    embedder = CLIPEmbedder("zoo/RN20", device="cpu", on_error="nan")
+    (text,) = said(embedder.transform, dataset)
+    assert text.startswith("The dataset gives other pixels for row 3 when it is asked again")
 
 
 @pytest.mark.parametrize(

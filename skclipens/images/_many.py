@@ -14,6 +14,7 @@ from ._ranges import top_of
 
 # Round numbers; `python -m benchmarks.doubts_of_pictures` measures what is doubted with them.
 _FEWEST = 10  # images, below which nothing is said
+_ASKED_AGAIN = 5  # images of a dataset: a flip changes one half of them
 _MOST = 32  # arrays that are looked at
 _NEARLY_ALL = 0.9  # of the arrays have to look wrong
 _HARDLY_ANY = 0.1  # of the pixels are opaque or clear where the fourth channel is no alpha
@@ -35,7 +36,7 @@ def doubt_images(images):
     ----------
     images : sequence of images
         As :func:`skclipens.images.as_image_list` gives them. Of a sequence that makes its items on
-        demand, only the first is looked at.
+        demand, only the first few are looked at.
     """
     is_list = isinstance(images, list)
     if is_list and (_doubt_frames(images) or _doubt_buffer(images)):
@@ -53,16 +54,19 @@ def doubt_images(images):
 
 def _doubt_random(images):
     """Warn if an image is another one each time that it is asked for."""
-    try:
-        with recorded():
-            first, second = (_picture_as_array(images[0]) for _ in range(2))
-    except Exception:  # an image that cannot be read, which embedding it says
-        return
-    if first is not None and not np.array_equal(first, second):
-        warn(
-            "The dataset gives other pixels for row 0 when it is asked again, so embeddings are "
-            "never the same. Leave random crops, flips and the like out of its transform."
-        )
+    for row in range(_ASKED_AGAIN):
+        try:
+            with recorded():
+                first, second = (_picture_as_array(images[row]) for _ in range(2))
+        except Exception:  # an image that cannot be read, which embedding it says
+            continue
+        if first is not None and not np.array_equal(first, second):
+            warn(
+                f"The dataset gives other pixels for row {row} when it is asked again, so "
+                "embeddings are never the same. Leave random crops, flips and the like out of its "
+                "transform."
+            )
+            return
 
 
 def _picture_as_array(image):
