@@ -19,7 +19,7 @@ from PIL import Image, ImageSequence
 from skclipens import CLIPEmbedder, ImageError, MultiBackboneEmbedder
 from skclipens.cli import _commands
 from skclipens.datasets import load_emoji
-from skclipens.images import _files, load_image
+from skclipens.images import _fetching, load_image
 from skclipens.images._files import find_images
 
 PICTURES = load_emoji().filenames[:3].tolist()
@@ -97,7 +97,7 @@ def test_the_limit_in_the_shell(tmp_path, monkeypatch):
 def test_a_member_that_unpacks_to_too_much(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", bytes(10**7))
-    monkeypatch.setattr(_files, "_MAX_BYTES", 10**6)
+    monkeypatch.setattr(_fetching, "_MAX_BYTES", 10**6)
     images = find_images([f"zip://a.png::{tmp_path}/a.zip"])
     assert images[0] is None
     with pytest.raises(ImageError, match=r"row 0, .*unpacks to more than 1,000,000 bytes"):

@@ -445,7 +445,7 @@ def test_a_network_that_is_down_ends_the_run(tmp_path, files, embedder, monkeypa
     def down(*args):
         raise OSError("cannot connect") from socket.gaierror(socket.EAI_AGAIN, "try again")
 
-    monkeypatch.setattr(image_files, "_fetch", down)
+    monkeypatch.setattr(image_files, "fetch", down)
     with pytest.raises(OSError, match="cannot connect"):
         embedder.set_params(on_error="nan").embed_to(
             tmp_path, ["http://a.org/x.png"], protocols=["http"]
@@ -546,9 +546,9 @@ def test_embeddings_go_to_the_cache(tmp_path, pictures, expected):
 
 def test_with_a_cache_a_remote_image_is_fetched_twice_at_most(tmp_path, files, monkeypatch):
     fetched = []
-    fetch = image_files._fetch
+    fetch = image_files.fetch
     monkeypatch.setattr(
-        image_files, "_fetch", lambda name, *span: fetched.append(name) or fetch(name, *span)
+        image_files, "fetch", lambda name, *span: fetched.append(name) or fetch(name, *span)
     )
     names = [f"memory://pictures/{i}.png" for i in range(N)]
     embedder = CLIPEmbedder("zoo/RN20", cache=tmp_path / "cache")
@@ -617,6 +617,28 @@ def test_hidden_files_of_shards_archives_and_urls_are_no_images(tmp_path, folder
     ):
         found = image_files.find_images(X, ["file", "memory"]).names
         assert found == [f"{first}{name}{rest}" for name in names[:2]]
+
+
+@pytest.mark.parametrize("name", ["zip://{i}.png::{folder}/all.zip", "file://{folder}/{i}.png"])
+def test_local_files_behind_urls_that_have_changed_are_embedded_again(
+    tmp_path, files, embedder, name
+):
+    def write(some):
+        for i, file in enumerate(some):
+            shutil.copy(file, tmp_path / f"{i}.png")
+        with zipfile.ZipFile(tmp_path / "new.zip", "w") as archive:
+            for i in range(len(some)):
+                archive.write(tmp_path / f"{i}.png", f"{i}.png")
+        os.replace(tmp_path / "new.zip", tmp_path / "all.zip")
+
+    names = [name.format(i=i, folder=tmp_path) for i in range(2)]
+    for some in (files[:2], files[2:4]):
+        write(some)
+        embedder.embed_to(tmp_path / "out", names)
+        found = read_embeddings(tmp_path / "out")
+        np.testing.assert_allclose(found, embedder.transform(some), atol=1e-5)
+    write(files[:3])
+    assert len(image_files.find_images(f"zip://*.png::{tmp_path}/all.zip")) == 3
 
 
 @given(st.integers(1, 300), st.integers(1, 40))

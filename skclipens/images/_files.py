@@ -1,26 +1,21 @@
 """Images by name: which there are, and their bytes only when one is taken."""
 
 import glob
-import gzip
 import hashlib
 import os
 import re
-import socket
 import tarfile
-import zipfile
-import zlib
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import fsspec
 import numpy as np
-from fsspec.core import url_to_fs
 
 from .._utils._missing import is_missing
 from .._utils._warnings import warn
 from ..exceptions import ImageError
 from ._collections import as_image_list
+from ._fetching import fetch, is_lasting, locate, size_and_time, split
 from ._heif import SUFFIXES as HEIF_SUFFIXES
 from ._load import load_image
 from ._protocols import LOCAL, check_protocols, is_url, refuse_protocols
@@ -32,13 +27,6 @@ IMAGE_SUFFIXES = (
 _OF_SYSTEMS = {"__MACOSX", "@eaDir"}  # copies of pictures that macOS and Synology put beside them
 _SHARD = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _NO_SHARD = -1
-_MAX_BYTES = 2**30  # of a member that is unpacked in memory
-# What is wrong with a name, or with the archive that it names, and will be at the next try.
-_LASTING = (
-    *(ImportError, LookupError, NotImplementedError, TypeError, ValueError),
-    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError),
-)
-_filesystems = {}
 
 
 @dataclass(eq=False, repr=False)
@@ -98,7 +86,7 @@ class ImageFiles(Sequence):
             for name, shard in zip(self.names, self.places[:, 0].tolist())
             if name is not None
         ]
-        stamps = {file: _size_and_time(file) for file in dict.fromkeys(files)}
+        stamps = {file: size_and_time(file) for file in dict.fromkeys(files)}
         return hashlib.sha256(repr([stamps[file] for file in files]).encode()).hexdigest()[:32]
 
     def check(self, i):
@@ -123,13 +111,13 @@ class ImageFiles(Sequence):
         self._check_protocols(i)
         try:
             if shard != _NO_SHARD:
-                return _fetch(self._absolute(self.shards[shard]), start, stop)
+                return fetch(self._absolute(self.shards[shard]), start, stop)
             name = self._absolute(name)
-            return _fetch(name) if is_url(name) else name
+            return fetch(name) if is_url(name) else name
         except FileNotFoundError:
             raise
         except Exception as error:
-            if _is_lasting(error):
+            if is_lasting(error):
                 raise ImageError(
                     f"it cannot be fetched: {type(error).__name__}: {error}. Check the URL, and "
                     "that what fsspec needs for it is installed."
@@ -140,14 +128,6 @@ class ImageFiles(Sequence):
     def _absolute(self, name):
         *links, last = name.split("::") if is_url(name) else [name]
         return "::".join([*links, last if is_url(last) else os.path.join(self.root, last)])
-
-
-def _size_and_time(file):
-    try:
-        status = os.stat(file)
-    except (OSError, ValueError):  # a URL, or no file
-        return None
-    return status.st_size, status.st_mtime_ns
 
 
 def find_images(X, protocols=LOCAL, on_error="raise"):
@@ -229,7 +209,7 @@ def _checked_name(item, row):
 def _expand(text):
     """What one string stands for: a pattern, a folder, a list in a file, or a single name."""
     if text.lower().endswith(".txt"):
-        lines = _fetch(text).decode("utf-8-sig").splitlines()
+        lines = fetch(text).decode("utf-8-sig").splitlines()
         return [line.strip() for line in lines if line.strip()]
     return _expand_url(text) if is_url(text) else _expand_path(text)
 
@@ -306,10 +286,10 @@ def _has_hidden(path):
 
 
 def _expand_url(text):
-    before, url, rest = _split(text)
+    before, url, rest = split(text)
     if not glob.has_magic(url) and (is_image_name(url) or _SHARD.search(url)):
         return [text]
-    fs, path = _locate(text)
+    fs, path = locate(text)
     if glob.has_magic(url):
         found = [name for name, info in fs.glob(path, detail=True).items() if _is_file(info)]
     else:
@@ -333,7 +313,7 @@ def is_image_name(name):
 def _members(shard):
     """Images in a tar file, in its order: their names, where they begin and where they end."""
     try:
-        fs, path = _locate(shard)
+        fs, path = locate(shard)
         with fs.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             while (member := tar.next()) is not None:
                 tar.members.clear()  # they would be kept for a search by name
@@ -344,51 +324,3 @@ def _members(shard):
             f"{shard!r} cannot be read as a tar file: {error}. A shard is not compressed, so that "
             "an image can be read from the middle of it; unpack one that is."
         ) from error
-
-
-def _fetch(name, start=None, stop=None):
-    fs, path = _locate(name)
-    if "zip" in fs.protocol and fs.info(path)["size"] > _MAX_BYTES:
-        raise ImageError(f"it unpacks to more than {_MAX_BYTES:,} bytes. Unpack it yourself.")
-    content = fs.cat_file(path, start, stop)
-    if stop is not None and len(content) != stop - start:
-        raise OSError(
-            f"{name!r} gave {len(content)} bytes where {stop - start} were asked for: it has been "
-            "cut short, or its server does not serve parts of files."
-        )
-    return content
-
-
-def _is_lasting(error):
-    """Whether the name is to blame, and not a file system that may be there again later."""
-    if isinstance(error, _LASTING):
-        return True
-    while error is not None and not isinstance(error, socket.gaierror):
-        error = error.__cause__ or error.__context__
-    # Where there is no network, no host is found: a name is to be tried again.
-    return error is not None and error.errno != socket.EAI_AGAIN
-
-
-def _locate(name):
-    """The file system of a path or URL, and the path in it.
-
-    One is kept for each host, bucket or archive: fsspec itself would make one for each thread,
-    and an archive's reads its table of contents.
-    """
-    before, url, rest = _split(name)
-    protocol, slashes, path = url.partition("://")
-    # Of an archive, the rest of the chain says which it is; of others, what follows the slashes.
-    key = (*before, protocol, *rest) if rest else (*before, protocol, path.split("/")[0])
-    if not slashes:  # a path, whatever is in it
-        return fsspec.filesystem("file"), os.path.abspath(name)
-    if key not in _filesystems:
-        _filesystems[key] = url_to_fs(name)[0]
-    fs = _filesystems[key]
-    return fs, fs._strip_protocol(url)
-
-
-def _split(name):
-    """Links of a chained URL: before the one that holds the path, that one, and after it."""
-    links = name.split("::") if is_url(name) else [name]
-    at = next((i for i, link in enumerate(links) if is_url(link)), 0)
-    return links[:at], links[at], links[at + 1 :]

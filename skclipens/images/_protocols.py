@@ -53,7 +53,7 @@ def refuse_protocols(name, protocols, what):
     what : str
         How a message begins, such as ``"row 3"``.
     """
-    lacking = [one for one in _protocols_of(name) if one not in {*protocols, *_INTO_FILES}]
+    lacking = [one for one in protocols_of(name) if one not in {*protocols, *_INTO_FILES}]
     if lacking:
         needed = (*protocols, *dict.fromkeys(lacking))
         raise ImageError(
@@ -62,7 +62,7 @@ def refuse_protocols(name, protocols, what):
         )
 
 
-def _protocols_of(name):
+def protocols_of(name):
     """Protocols of the links, as fsspec reads them; a link without one is a path if it is last."""
     if not is_url(name):
         return ["file"]
