@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from skclipens import CLIPEmbedder
+from skclipens import CLIPEmbedder, ImageError
 from skclipens.backbones import Backbone, _weights, clear_backbone_cache, load_backbone
 from skclipens.backbones._preprocessing import Resize, scale_pixels
 from skclipens.backbones._pretrained import preprocessing, warn_of_guesses
@@ -206,3 +206,54 @@ def test_a_directory_that_does_not_say_how_images_are_prepared_warns(weights, tm
         assert len(messages) == n_warnings
         assert all(str(tmp_path) in message for message in messages)
     clear_backbone_cache()
+
+
+MODES = [
+    {"resize_mode": "shortest", "size": 32},
+    {"resize_mode": "shortest", "size": (30, 50)},
+    {"crop_pct": 0.9, "crop_mode": "center", "size": (32, 32)},
+    {"resize_mode": "squash", "size": 32},
+    {"resize_mode": "longest", "size": 32},
+]
+
+
+@pytest.mark.parametrize("config", MODES)
+@pytest.mark.parametrize("size", [(3001, 2), (2, 3000), (2500, 7), (100, 20)])
+def test_an_elongated_picture_is_resized_as_the_whole_is(config, size):
+    config = {"interpolation": "bicubic", "mean": (0.5,) * 3, "std": (0.5,) * 3, **config}
+    steps = Resize(config)._steps
+    ramp = np.add.outer(np.linspace(0, 127, size[1]), np.linspace(0, 127, size[0]))
+    picture = Image.fromarray(ramp.astype(np.uint8)).convert("RGB")
+    expected = picture
+    try:
+        for step in steps:
+            expected = step(expected)
+    except ValueError:
+        with pytest.raises(ImageError, match=r"cannot be resized: height and width must be > 0"):
+            Resize(config)(Picture.whole(picture))
+        return
+    found = Resize(config)(Picture.whole(picture))
+    error = np.abs(np.asarray(found, int) - np.asarray(expected, int)).max()
+    assert error <= (0 if size == (100, 20) else 2)
+
+
+@pytest.mark.parametrize("size", [(65535, 1), (1, 40_000_000)])
+def test_an_elongated_picture_takes_no_memory(size):
+    resized = Resize(load_backbone("zoo/RN20").preprocess_config)
+    tracked = []
+    resized._steps.insert(1, lambda picture: tracked.append(picture.size) or picture)
+    assert resized(Picture.whole(Image.new("RGB", size))).size == (64, 64)
+    assert max(tracked[0]) < 2 * 200 * 64
+
+
+def test_a_picture_that_cannot_be_resized_is_left_out(weights, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    facts = {"mean": [0.5] * 3, "std": [0.5] * 3, "resize_mode": "longest", "size": 48}
+    facts["interpolation"] = "bicubic"
+    text = json.dumps({"model_cfg": CONFIG, "preprocess_cfg": facts})
+    (folder / "open_clip_config.json").write_text(text)
+    (folder / "open_clip_model.safetensors").symlink_to(weights)
+    images = [Image.new("RGB", (9, 9)), Image.new("RGB", (9000, 1))]
+    found = CLIPEmbedder(str(folder), on_error="nan").transform(images)
+    assert np.isnan(found).any(axis=1).tolist() == [False, True]

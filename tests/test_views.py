@@ -38,7 +38,7 @@ from skclipens.embedding._keys import block_key, model_key
 from skclipens.embedding._plan import plan_blocks
 from skclipens.ensemble._blocks import find_blocks
 from skclipens.images import View, _load, load_image
-from skclipens.images._views import crop, n_passes, resolve_views
+from skclipens.images._views import box_in_pixels, crop, n_passes, resolve_views
 from skclipens.inspection import AccuracyCostDisplay
 
 PAIR = ["zoo/RN20", "zoo/ViT-16"]
@@ -549,13 +549,13 @@ def test_resolved_views():
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 2), (640, 480)])
 def test_a_crop_has_a_pixel(size):
     picture = Image.new("RGB", size)
-    assert crop(picture, View().box) is picture
+    assert crop(picture, box_in_pixels(View().box, size)) is picture
     for box in [
         *(view.box for view in resolve_views("crops")),
         (0.99, 0.99, 1, 1),
         (0, 0, 1e-9, 1),
     ]:
-        found = crop(picture, box).size
+        found = crop(picture, box_in_pixels(box, size)).size
         assert all(1 <= side <= whole for side, whole in zip(found, size, strict=True))
 
 

@@ -12,7 +12,10 @@ from timm.data import create_transform
 from torchvision.transforms import Normalize, ToTensor
 from torchvision.transforms.functional import pil_modes_mapping
 
+from ..images._errors import image_error
 from ..images._views import WHOLE, box_in_pixels, crop
+
+_ELONGATED = 200  # times as long as wide; no model sees that much of it
 
 
 class Resize:
@@ -31,6 +34,9 @@ class Resize:
         self._steps = _steps_before_tensors(config)
         step = next(one for one in self._steps if "Resize" in type(one).__name__)
         self._resample = pil_modes_mapping[step.interpolation]
+        # Whether the longer side is cut. A step of open_clip's or timm's says it by a number.
+        longest = getattr(step, "longest", None)
+        self._cuts = isinstance(step.size, int) if longest is None else longest == 0
         # Nearest pixels are what Pillow takes in this mode, so that the size costs next to nothing.
         self._target = lru_cache(1024)(lambda size: step(Image.new("1", size)).size)
 
@@ -48,18 +54,39 @@ class Resize:
         Returns
         -------
         PIL.Image.Image
+
+        Raises
+        ------
+        ImageError
+            If it is too elongated, as 3000 pixels by one are where all of it is to be seen.
         """
         pixels = picture.pixels
+        left, top, right, bottom = edges = self._seen(*box_in_pixels(self.box, picture.size))
         if picture.reduction == 1:
-            pixels = crop(pixels, self.box)
+            pixels = crop(pixels, edges)
         else:
-            left, top, right, bottom = edges = box_in_pixels(self.box, picture.size)
             size = self._target((right - left, bottom - top))
             edges = [edge / picture.reduction for edge in edges]
             pixels = pixels.resize(size, self._resample, box=edges)
-        for step in self._steps:
-            pixels = step(pixels)
+        try:
+            for step in self._steps:
+                pixels = step(pixels)
+        except (OverflowError, ValueError) as error:
+            name, reason = f"picture of size {picture.size}", f"it cannot be resized: {error}"
+            raise image_error(name, reason, "Drop the row.") from error
         return pixels
+
+    def _seen(self, *edges):
+        """Edges of the middle of an elongated part, where its ends are cut once it is resized.
+
+        Resized as a whole, it would take gigabytes.
+        """
+        if not self._cuts:
+            return edges
+        left, top, right, bottom = edges
+        most = _ELONGATED * min(right - left, bottom - top)
+        x, y = (max(0, side - most) // 2 for side in (right - left, bottom - top))
+        return left + x, top + y, right - x, bottom - y
 
 
 def _steps(config):

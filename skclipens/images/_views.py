@@ -107,9 +107,9 @@ def n_passes(views):
     return len(resolve_views(views) or [PLAIN])
 
 
-def crop(picture, box):
-    """A part of a PIL image, of at least one pixel; the image itself where the box is all of it."""
-    return picture if box == WHOLE else picture.crop(box_in_pixels(box, picture.size))
+def crop(picture, edges):
+    """A part of a PIL image by its edges in pixels; the image itself where they are its own."""
+    return picture if edges == (0, 0, *picture.size) else picture.crop(edges)
 
 
 def box_in_pixels(box, size):
