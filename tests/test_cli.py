@@ -20,6 +20,7 @@ from sklearn.svm import LinearSVC
 import skclipens
 from skclipens import ImageRetriever, MultiBackboneEmbedder, cli, make_backbone_pipeline
 from skclipens.cli import _commands
+from skclipens.cli._options import split_at_commas
 from skclipens.datasets import load_emoji, load_folder
 from skclipens.labels import OpenSetClassifier
 from skclipens.model_selection import FewShotSplit, compare_with_baselines
@@ -500,6 +501,38 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     told = message("predict", model, tmp_path / "t.csv")
     assert "names URLs, such as 'https://a.org/1.png', which are not fetched" in told
     assert "URLs are not fetched" in message("predict", model, "https://example.org/x.jpg")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            ["--backbones", "zoo/RN20", "--backbones", "zoo/DLA"],
+            "--backbones is given more than on",
+        ),
+        (["--classes", "dog"], "--classes is given more than once. Put commas between its values."),
+        (["-o", "a.csv", "--output", "b.csv"], "--output is given more than once. Give it once."),
+    ],
+)
+def test_an_option_is_given_once(given, said, unseen):
+    assert said in run("name", unseen[0], "--classes", "cat,bird", *given, fails=True).stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "parts"),
+    [
+        ('"red, blue thing",mammal', ["red, blue thing", "mammal"]),
+        ("'red, blue thing' , \"mammal\"", ["red, blue thing", "mammal"]),
+        (""" 5" disk,bird's nest,,big "cat" """, ['5" disk', "bird's nest", 'big "cat"']),
+    ],
+)
+def test_commas_between_quotes_separate_nothing(value, parts):
+    assert split_at_commas(None, None, value) == parts
+
+
+def test_quotes_are_closed(unseen):
+    told = run("name", unseen[0], "--classes", 'cat,"red, blue', fails=True)
+    assert "a quote is not closed" in told.stderr
 
 
 def test_help_names_the_commands():

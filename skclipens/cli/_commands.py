@@ -53,8 +53,23 @@ _SAID = (ValueError, OSError, ImportError, BackboneNotAvailableError, EmbeddingS
 _TRUST = "Reading MODEL runs code that is in it: read only files that you trust."
 
 
+class _Command(click.Command):
+    """A command that refuses an option which is given twice: click would take the last."""
+
+    def parse_args(self, ctx, args):
+        *_, order = self.make_parser(ctx).parse_args([*args])
+        for option in set(order):
+            if isinstance(option, click.Option) and not option.is_flag and order.count(option) > 1:
+                several = "," in (option.metavar or "")
+                how = "Put commas between its values." if several else "Give it once."
+                raise click.UsageError(f"{option.opts[-1]} is given more than once. {how}", ctx)
+        return super().parse_args(ctx, args)
+
+
 class _Commands(click.Group):
     """Commands whose warnings and errors are sentences, not tracebacks."""
+
+    command_class = _Command
 
     def invoke(self, ctx):
         shown, warnings.showwarning = warnings.showwarning, _say
@@ -174,7 +189,7 @@ def predict(model, pictures, output, **options):
     required=True,
     callback=split_names,
     metavar="A,B,...",
-    help="Names of the classes.",
+    help="Names of the classes; one that has a comma goes between quotes.",
 )
 @OUTPUT
 @COLUMNS

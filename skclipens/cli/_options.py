@@ -9,6 +9,7 @@ import click
 from PIL import Image
 
 _QUOTED = re.compile(r"^(['\"])(.*)\1$")
+_PART = re.compile(r"""\s*(?:"[^"]*"|'[^']*')\s*(?=,|$)|[^,]+""")  # commas may be in quotes
 _OF_PYTHON = re.compile(r"\[.*\]|\{.*\}|\(\s*['\"].*\)", re.DOTALL)  # a list, as it writes one
 
 
@@ -16,10 +17,16 @@ def split_at_commas(ctx, param, value):
     """Parts between commas, without the quotes around them."""
     if value is None:
         return None
-    parts = [_QUOTED.sub(r"\2", part.strip()) for part in value.split(",") if part.strip()]
+    parts = [part for part in map(_unquoted, _PART.findall(value)) if part]
+    if any(part.startswith('"') for part in parts):
+        raise click.BadParameter(f"a quote is not closed: {value!r}.")
     if not parts:
         raise click.BadParameter(f"names nothing: {value!r}.")
     return parts
+
+
+def _unquoted(part):
+    return _QUOTED.sub(r"\2", part.strip())
 
 
 def split_names(ctx, param, value):
