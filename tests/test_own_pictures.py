@@ -361,6 +361,14 @@ def test_names_of_pictures_keep_their_zeros(folder):
         (b"path,label\nzoo/0.PNG,m\xfcll", "t.csv' is no table of values between commas, in UTF-8"),
         (b"path,label\nzoo/0.PNG,a\nzoo/0.PNG,a,b", "t.csv' is no table .* line 3"),
         (b"", "t.csv' is no table .*No columns"),
+        (
+            b'path,label\n\nzoo/0.PNG,a\nzoo/0.PNG,"b\nzoo/0.PNG,c\nzoo/0.PNG,d" e\nzoo/0.PNG,f',
+            r"'label', in the cell 'b\\nzoo/0.PN.*' of line 4. A quote may be missing",
+        ),
+        (
+            b'path,label\n"zoo/0.PNG,a\nzoo/0.PNG",b',
+            r"'path', in the cell 'zoo/0.PNG,a\\nzoo/0.PNG' of line 2. A quote may be missing",
+        ),
         (b"path,label\nzoo/0.PNG,a, b", "rows of .*t.csv' have more values .* between quotes"),
     ],
 )

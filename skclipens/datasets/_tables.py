@@ -1,6 +1,9 @@
 """Files of tables, as they are written: a CSV file has text only."""
 
+import csv
 import re
+import reprlib
+from contextlib import suppress
 
 import numpy as np
 
@@ -79,8 +82,34 @@ def _read_csv(path, text):
             raise ValueError(f"{str(path)!r} has the column {name!r} twice: rename one.")
         if name in table:
             stripped = table[name].str.strip()
+            _refuse_line_breaks(stripped, path)
             table[name] = stripped.where(stripped != "")
     return table
+
+
+def _refuse_line_breaks(column, path):
+    """Raise if rows are part of a cell, as those between two quotes that are not meant as such."""
+    broken = column[column.str.contains(r"[\r\n]", na=False)]
+    if len(broken):
+        raise ValueError(
+            f"{str(path)!r} has a line break in its column {column.name!r}, in the cell "
+            f"{reprlib.repr(broken.iloc[0])} of line {_line_of(broken.iloc[0], path)}. A quote may "
+            "be missing at its end. If a cell begins with a quote, put quotes around it, and write "
+            "the one in it twice."
+        )
+
+
+def _line_of(cell, path):
+    """The line in which a cell begins."""
+    line = 1
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, skipinitialspace=True)
+        with suppress(csv.Error):  # of a cell that is too long, as this one may be
+            for row in rows:
+                if cell in map(str.strip, row):
+                    break
+                line = rows.line_num + 1
+    return line
 
 
 def _rows_end_in_commas(table):
