@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from joblib import Parallel, delayed
-from PIL import Image
+from PIL import Image, ImageFile
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -34,7 +34,7 @@ from sklearn.pipeline import Pipeline
 from benchmarks.faults._kills import keys_of
 from benchmarks.faults._kills import rows_of as of_width
 from benchmarks.faults._places import as_nobody, fill, small_disk
-from skclipens import MultiBackboneEmbedder, zoo
+from skclipens import ImageError, MultiBackboneEmbedder, zoo
 from skclipens.backbones import Backbone, resolve_backbones
 from skclipens.datasets import load_emoji
 from skclipens.embedding import (
@@ -1050,3 +1050,17 @@ def test_a_search_embeds_each_image_once(cache):
     one = StoredEmbedder(PAIR[1], cache).transform(X[:5])
     np.testing.assert_array_equal(one, found[:5, -one.shape[1] :])
     assert len(StoredEmbedder.encoded) == len(X) * len(PAIR)
+
+
+def test_files_that_are_filled_up_are_stored_apart(cache, paths, monkeypatch):
+    file = io.BytesIO()
+    Image.open(paths[0]).convert("RGB").resize((300, 300)).save(file, "JPEG")
+    cut, embedder = file.getvalue()[:3000], MultiBackboneEmbedder("zoo/RN20", cache=cache)
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    filled = embedder.transform([cut])
+    n_stored = cache.info()["entries"]
+    np.testing.assert_array_equal(embedder.transform([cut]), filled)
+    assert n_stored == cache.info()["entries"] == 1
+    monkeypatch.undo()
+    with pytest.raises(ImageError, match="truncated"):
+        embedder.transform([cut])

@@ -6,6 +6,7 @@ from contextlib import closing
 from itertools import chain
 
 import numpy as np
+from PIL import ImageFile
 
 from ._keys import block_key, file_stamp, keys_ahead
 from ._lenient import LenientStore
@@ -33,7 +34,9 @@ def models_of(blocks, precision, decode, store):
     """
     if store is None:
         return [(None, block.width) for block in blocks]
-    return [(block_key(block, precision, decode, store), block.width) for block in blocks]
+    # With this setting, Pillow fills up files that are cut short, and raises no error.
+    more = " of files cut short" if ImageFile.LOAD_TRUNCATED_IMAGES else ""
+    return [(block_key(block, precision, decode, store) + more, block.width) for block in blocks]
 
 
 def embed_with_store(store, images, models, compute, known=None, notes=None):
