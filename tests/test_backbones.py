@@ -20,7 +20,13 @@ import torch
 from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
-from skclipens import BackboneNotAvailableError, MultiBackboneEmbedder, list_backbones, zoo
+from skclipens import (
+    BackboneNotAvailableError,
+    CLIPEmbedder,
+    MultiBackboneEmbedder,
+    list_backbones,
+    zoo,
+)
 from skclipens.backbones import (
     Backbone,
     _checkpoints,
@@ -467,6 +473,27 @@ def test_loaded_once_and_ready_to_use(specs):
     assert loaded.preprocess_config["size"] in (64, (64, 64))
     clear_backbone_cache()
     assert load_backbone(specs[0]) is not loaded
+
+
+def test_a_model_that_was_changed_in_memory_is_refused(specs, tmp_path):
+    images, loaded = [np.zeros((9, 9), np.uint8)], load_backbone(specs[0])
+    embedder = CLIPEmbedder(specs[0], cache=tmp_path / "cache")
+    expected = CLIPEmbedder(specs[0], precision="fp32").transform(images)
+    loaded.model.train()
+    with pytest.raises(ValueError, match=r"a\.safetensors' is in training mode.* call its eval"):
+        embedder.transform(images)
+    loaded.model.eval()
+    embedder.set_params(precision="bf16").transform(images)
+    np.testing.assert_array_equal(embedder.set_params(precision="fp32").transform(images), expected)
+    with torch.no_grad():
+        for weights in loaded.model.parameters():
+            weights.mul_(0.5)
+    np.testing.assert_array_equal(embedder.transform(images), expected)  # from the store
+    for fails in (embedder.set_params(cache=False).transform, CLIPEmbedder(specs[0]).transform):
+        with pytest.raises(ValueError, match="were changed since they were loaded"):
+            fails(images)
+    clear_backbone_cache()
+    np.testing.assert_array_equal(embedder.transform(images), expected)
 
 
 def test_only_the_last_used_are_kept(specs, monkeypatch):

@@ -50,6 +50,26 @@ class LoadedBackbone:
     model: object
     preprocess_config: dict
 
+    def __post_init__(self):
+        object.__setattr__(self, "_as_loaded", _state_of(self.model))
+
+    def _check_unchanged(self):
+        """Raise ValueError if others have changed the model, which all of a process share."""
+        (training, writes), (now_training, now_writes) = self._as_loaded, _state_of(self.model)
+        name = self.backbone.name
+        if now_training != training:
+            raise ValueError(
+                f"The model of {name!r} is in training mode, which gives other embeddings: call "
+                "its eval()."
+            )
+        if now_writes != writes:
+            raise ValueError(
+                f"The weights of {name!r} were changed since they were loaded, and their "
+                "embeddings would be taken for those of the name. Save changed weights to a file, "
+                "and name it; skclipens.backbones.clear_backbone_cache() has the weights loaded "
+                "again."
+            )
+
     @cached_property
     def tokenizer(self):
         """Texts to a tensor of tokens, by one thread at a time.
@@ -87,6 +107,13 @@ class LoadedBackbone:
         if isinstance(tokenizer, open_clip.SimpleTokenizer) and folder:
             check_vocabulary(tokenizer.vocab_size, self.backbone.config, folder / CONFIG)
         return _one_at_a_time(tokenizer)
+
+
+def _state_of(model):
+    """How many parts of a model are in training mode, and how often torch has written to it."""
+    tensors = (*model.parameters(), *model.buffers())
+    writes = [one._version for one in tensors if not one.is_inference()]
+    return sum(part.training for part in model.modules()), (len(tensors), sum(writes))
 
 
 def _one_at_a_time(tokenizer):
@@ -162,7 +189,8 @@ def load_backbone(backbone, device=None):
     Returns
     -------
     LoadedBackbone
-        The model, with its preprocessing.
+        The model, with its preprocessing. All of the process share it: embedders refuse it once
+        its weights were changed, or while it is in training mode.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections import deque
-from itertools import cycle
+from itertools import chain, cycle
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -48,6 +48,11 @@ class ImageEncoder:
     decode : {"auto", "exact"}
         See :class:`skclipens.CLIPEmbedder`.
 
+    Raises
+    ------
+    ValueError
+        If the weights of a model in memory were changed, or it is in training mode.
+
     Attributes
     ----------
     resizes : dict of (height, width, side, callable)
@@ -67,6 +72,8 @@ class ImageEncoder:
         self.n_ahead = 0 if kinds == {"cpu"} else 1 + len(devices)
         self.pin_memory = "cuda" in kinds
         loaded = load_backbones(list(dict.fromkeys(block.backbone for block in blocks)), devices)
+        for one in chain.from_iterable(loaded):
+            one._check_unchanged()
         self.replicas = [
             _Replica(models, blocks, device, precision, compile)
             for models, device in zip(loaded, devices)

@@ -102,6 +102,7 @@ def _encoded(backbone, prompts):
     from ..backbones._text import BATCH_SIZE, encode_texts
 
     loaded = load_backbone(backbone)  # wherever an embedder has put the model
+    loaded._check_unchanged()
     scale = np.float32(loaded.model.logit_scale.exp().item())
     for start in range(0, len(prompts), BATCH_SIZE):
         some = prompts[start : start + BATCH_SIZE]
