@@ -269,6 +269,9 @@ DARK = {
     "scaled twice": lambda: GREY / 255 / 255,
     "scaled twice, mode F": lambda: Image.fromarray((GREY / 255 / 255).astype(np.float32)),
     "tensor": lambda: torch.from_numpy(GREY // 255),
+    "PIL": lambda: Image.fromarray(GREY // 100),
+    "file": lambda: _file_of(Image.fromarray(np.dstack([GREY // 255] * 3))),
+    "JPEG": lambda: _file_of(Image.fromarray(GREY // 128).resize((999, 999), 0), "JPEG"),
 }
 
 
@@ -319,7 +322,9 @@ def test_pictures_in_a_smaller_range_are_doubted_by_row(kind):
         np.where(np.arange(4096).reshape(64, 64) == 99, 255, GREY // 16),
         GREY // 14,
         GREY / 255 / 15,
-        Image.fromarray(GREY // 100),
+        Image.fromarray(GREY // 14),
+        Image.fromarray(np.full((8, 8), 7, np.uint8)),
+        Image.fromarray(np.where(np.arange(4096).reshape(64, 64) == 99, 255, GREY // 16)),
         Image.fromarray(GREY).convert("I"),
         Image.fromarray(GREY.astype(np.float32)),
     ],

@@ -17,7 +17,7 @@ from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
 from ._pillow_warnings import doubt
 from ._protocols import is_url
-from ._ranges import DARK, check_range, deep_grey, doubt_dark, to_uint8, top_of
+from ._ranges import DARK, check_range, deep_grey, doubt_dark, doubt_dark_picture, to_uint8, top_of
 from ._reduced import EXACT, Picture, reduction_of
 from ._wrapped import name_of, unwrapped
 
@@ -80,9 +80,9 @@ def load_image(image):
     Warns
     -----
     SuspectedMistakeWarning
-        If pixels of an array, a tensor or a 16-bit picture differ but are all below about 1/16 of
-        their range, as 8-bit values in uint16 are; if alpha is, too; or if a picture with
-        transparent parts is of one colour on white, as a white drawing is. It is read as it is.
+        If pixels differ but are all below about 1/16 of their range, as 8-bit values in uint16
+        are; if alpha is, too; or if a picture with transparent parts is of one colour on white, as
+        a white drawing is. It is read as it is.
 
     See Also
     --------
@@ -198,7 +198,9 @@ def _read_opened(picture, name):
     # Pillow reads an opened file on its first use. Two threads must not do that at once, and the
     # same object may stand in several rows, or several may be parts of one file, such as a tar.
     with _lock_of(picture, _pil_locks), _lock_of_file(picture):
-        return Picture.whole(_picture_to_rgb(picture, name))
+        pixels = _picture_to_rgb(picture, name)
+        _doubt_dark(pixels, picture, 1, name)
+        return Picture.whole(pixels)
 
 
 def _lock_of(thing, locks):
@@ -223,6 +225,8 @@ def _read_file(source, name, sides, also):
             if reduction > 1:
                 opened.draft(None, [length // reduction for length in size])
             pixels = _picture_to_rgb(opened, name)
+            if not pictures:
+                _doubt_dark(pixels, opened, reduction, name)
             if _orientation(opened) in _ON_THEIR_SIDE:
                 size = size[::-1]
         picture = Picture(pixels, size, reduction)
@@ -271,7 +275,7 @@ def _picture_to_rgb(picture, name):
         raise image_error(name, f"it has no pixels (size {picture.size})", "Drop the row.")
     picture.load()  # first: TIFF is turned upright, and its orientation tag dropped, here
     orientation = _orientation(picture)
-    if picture.mode == "F" or picture.mode.startswith("I"):
+    if _is_deep(picture):
         rgb = deep_grey(picture, name).convert("RGB")
     elif picture.has_transparency_data:
         # Pillow reads premultiplied grey ("La") only into "LA".
@@ -287,6 +291,15 @@ def _picture_to_rgb(picture, name):
     if min(rgb.size) < _FEWEST_PIXELS:
         doubt(f"{name}: of {rgb.width} x {rgb.height} pixels, on which no model sees anything.")
     return rgb
+
+
+def _doubt_dark(rgb, picture, reduction, name):
+    if not _is_deep(picture):  # there, the values themselves are doubted
+        doubt_dark_picture(rgb, reduction, name)
+
+
+def _is_deep(picture):
+    return picture.mode == "F" or picture.mode.startswith("I")
 
 
 def _doubt_blank(rgb, rgba, name):

@@ -9,6 +9,7 @@ from ._pillow_warnings import doubt
 DARK = 1 / 15.9  # of the range: 12-bit values in 16 bits are below it, and 0 to 16 in 8 bits
 _PHOTOMETRIC, _MIN_IS_WHITE = 262, 0  # a tag of TIFF
 _FEW = 1e-3  # of the pixels
+_N_PLACES = 16  # pixels that are looked at before all are
 _ROUNDING = 1e-3  # of the range of floats; less than half a step of 8 bits
 
 
@@ -67,10 +68,27 @@ def doubt_dark(pixels, top, name):
     if largest >= top * DARK and top == 65535 and _has_hot_pixels(pixels):
         largest, but = pixels[pixels < top * DARK].max(), ", but for single pixels,"
     if largest < top * DARK and pixels.min() < largest:
-        doubt(
-            f"{name}: nearly black, as its largest value{but} is {largest:g} in a range of "
-            f"[0, {top}]. If its values are meant in a smaller range, scale them."
-        )
+        _doubt_dark(name, f"largest value{but} is {largest:g} in a range of [0, {top}]")
+
+
+def doubt_dark_picture(rgb, reduction, name):
+    """The same, of an RGB picture, whose brightest pixels are darker at a fraction of its size."""
+    limit = 255 * DARK / reduction
+    width, height = rgb.size
+    places = [(width * i // _N_PLACES, height * i // _N_PLACES) for i in range(_N_PLACES)]
+    if any(max(rgb.getpixel(place)) >= limit for place in places):  # of nearly all pictures
+        return
+    bands = rgb.getextrema()
+    largest = max(high for _, high in bands)
+    if largest < limit and any(low < high for low, high in bands):
+        _doubt_dark(name, f"largest value is {largest} in a range of [0, 255]")
+
+
+def _doubt_dark(name, why):
+    doubt(
+        f"{name}: nearly black, as its {why}. If its values are meant in a smaller range, scale "
+        "them."
+    )
 
 
 def _has_hot_pixels(pixels):
