@@ -194,17 +194,21 @@ def test_a_configuration_that_is_none(tmp_path):
 
 def test_a_directory_that_does_not_say_how_images_are_prepared_warns(weights, tmp_path):
     (tmp_path / "open_clip_model.safetensors").symlink_to(weights)
-    for content, n_warnings in [
-        ({"model_cfg": CONFIG}, 1),
-        ({"model_cfg": CONFIG, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}, 0),
+    for preprocess, says in [
+        ({}, ["has no 'preprocess_cfg', so"]),
+        ({"mean": [0.5] * 3, "std": [0.5] * 3}, []),
+        ({"mean": [0.5] * 3}, ["has no 'std' in 'preprocess_cfg', so"]),
+        ({"size": 48, "mean": None}, ["has no 'mean' and 'std' in 'preprocess_cfg', so"]),
     ]:
+        content = {"model_cfg": CONFIG, "preprocess_cfg": preprocess}
         (tmp_path / "open_clip_config.json").write_text(json.dumps(content))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             load_backbone(str(tmp_path))
         messages = [str(one.message) for one in caught if "preprocess_cfg" in str(one.message)]
-        assert len(messages) == n_warnings
+        assert len(messages) == len(says)
         assert all(str(tmp_path) in message for message in messages)
+        assert all(one in message for one, message in zip(says, messages))
     clear_backbone_cache()
 
 

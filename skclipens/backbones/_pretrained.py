@@ -71,18 +71,22 @@ def warn_of_guesses(backbone):
     SuspectedMistakeWarning
         If nothing is known of a file, and its architecture exists with either activation, or has
         pretrained weights that need another preprocessing than OpenAI's; or if the configuration
-        in a directory does not say how images are prepared.
+        in a directory does not say how images are prepared, or not by which mean and std.
     """
     if _facts(backbone):
         return
     if backbone.architecture:
         _warn_of_activation(backbone)
         _warn_of_preprocessing(backbone)
-    elif not backbone.preprocess_config:
+        return
+    said = backbone.preprocess_config
+    lacking = [repr(name) for name in ("mean", "std") if said.get(name) is None]
+    if lacking:
+        lacks = f"{' and '.join(lacking)} in 'preprocess_cfg'" if said else "'preprocess_cfg'"
         warn(
-            f"The configuration in {str(backbone.path)!r} has no 'preprocess_cfg', so its images "
-            "are prepared as for OpenAI's models. Add the mean, std, interpolation and "
-            "resize_mode that it was trained with.",
+            f"The configuration in {str(backbone.path)!r} has no {lacks}, so its images are "
+            "prepared as for OpenAI's models. Add the mean, std, interpolation and resize_mode "
+            "that it was trained with.",
         )
 
 
