@@ -8,9 +8,11 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from skclipens import MultiBackboneEmbedder
+from skclipens.cli._commands import cli
 from skclipens.cli._files import find_pictures
 from skclipens.datasets import load_emoji, load_folder, load_table
 from skclipens.embedding import read_embeddings
@@ -245,6 +247,23 @@ def test_one_order_of_files_everywhere(tmp_path):
     of_pattern = find_images(f"{tmp_path}/photos/**/*").names
     classes = [os.path.relpath(one, tmp_path / "photos").split("/")[0] for one in of_pattern]
     assert classes == sorted(classes)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
+def test_a_name_that_is_no_text_is_refused_before_the_work(folder):
+    file = folder / "zoo" / os.fsdecode(b"b\xe4r.png")
+    shutil.copy(folder / "zoo" / "0.PNG", file)
+    says = r"The name '.*b\\udce4r.png' is no valid UTF-8, .* Rename the file"
+    sources = [folder, str(file)]
+    for read in (load_folder, lambda path: MultiBackboneEmbedder().embed_to(folder / "o", path)):
+        with pytest.raises(ValueError, match=says):
+            read(sources[0])
+    for source in sources:
+        told = CliRunner().invoke(cli, ["embed", str(source), "-o", str(folder / "out.csv")])
+        assert told.exit_code == 1 and "udce4r.png' is no valid UTF-8" in told.stderr
+    file.rename(file.with_suffix(".txt"))  # is not read
+    with pytest.warns(UserWarning, match="Left out"):
+        load_folder(folder)
 
 
 def test_no_folder_of_a_class_is_read_twice(tmp_path):

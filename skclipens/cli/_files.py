@@ -16,7 +16,7 @@ from ..datasets._layout import doubt_twins
 from ..datasets._own import list_images
 from ..datasets._tables import TABLE_SUFFIXES, doubt_parts, read_table
 from ..embedding._keys import image_keys
-from ..images._files import IMAGE_SUFFIXES
+from ..images._files import IMAGE_SUFFIXES, checked_text
 from ..images._protocols import is_url
 from ..images._wrapped import name_of
 from ..pipeline import BackbonePipeline
@@ -58,7 +58,9 @@ def _pictures_of(source):
     if not Path(source).exists():
         advice = "URLs are not fetched: download it." if is_url(source) else "Check the path."
         raise FileNotFoundError(f"There is no file or folder {source!r}. {advice}")
-    return _without_urls(load_table(source).filenames, source) if _is_table(source) else [source]
+    if _is_table(source):
+        return _without_urls(load_table(source).filenames, source)
+    return [checked_text(source)]
 
 
 def _without_urls(files, source):

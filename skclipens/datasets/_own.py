@@ -13,7 +13,7 @@ from .._utils._messages import listed
 from .._utils._missing import is_missing
 from .._utils._warnings import warn
 from ..exceptions import ImageError
-from ..images._files import IMAGE_SUFFIXES, is_hidden, is_image_path, walk
+from ..images._files import IMAGE_SUFFIXES, checked_text, is_hidden, is_image_path, walk
 from ..images._protocols import is_url
 from ..images._wrapped import name_of, unwrapped
 from ._bunch import make_dataset
@@ -260,6 +260,8 @@ def list_images(folder):
     for place, files in walk(_existing_folder(folder), others):
         for file in files:
             (images if is_image_path(file) else others).append(os.path.join(place, file))
+    for image in images:
+        checked_text(image)
     return images, others
 
 

@@ -152,7 +152,7 @@ def find_images(X, protocols=LOCAL, on_error="raise"):
     ImageError
         If a name asks for another protocol; says which row.
     ValueError
-        If there are no images, or `X` holds something else than names.
+        If there are no images, or `X` holds something else than names, or one that is no UTF-8.
     """
     protocols = check_protocols(protocols)
     names, places, shards, refused = [], array("q"), [], []
@@ -171,7 +171,7 @@ def find_images(X, protocols=LOCAL, on_error="raise"):
             places.extend((_NO_SHARD, 0, 0))
             continue
         for member, start, stop in _members(name):
-            names.append(f"tar://{member}::{name}")
+            names.append(checked_text(f"tar://{member}::{name}"))
             places.extend((len(shards), start, stop))
         shards.append(name)
     if not names:
@@ -197,13 +197,31 @@ def _items(X, protocols):
 
 def _checked_name(item, row):
     if isinstance(item, (str, os.PathLike)) and item != "":
-        return os.fspath(item)
+        return checked_text(os.fspath(item))
     if is_missing(item):
         return None
     raise ValueError(
         f"Row {row} is of type {type(item).__name__}, not the name of an image (path or URL). "
         "Images in memory are embedded by transform."
     )
+
+
+def checked_text(name):
+    """A name of a file, if tables can hold it.
+
+    Raises
+    ------
+    ValueError
+        If it is no UTF-8, as of a file that another system named.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"The name {name!r} is no valid UTF-8, so no table can hold it. Rename the file or "
+            "folder."
+        ) from error
+    return name
 
 
 def _expand(text):
