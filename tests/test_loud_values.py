@@ -35,6 +35,7 @@ from skclipens import (
     MultiBackboneEmbedder,
     make_backbone_pipeline,
 )
+from skclipens._utils._given import warn_of_other_order
 from skclipens._utils._linalg import mean_cosines, unit_blocks, unit_rows
 from skclipens.backbones import Backbone, load_backbone
 from skclipens.backbones._doubts import warn_of_prompts
@@ -520,6 +521,29 @@ def test_an_index_in_another_order_is_named(table):
     assert not said(lambda: clf.fit(X.reset_index(drop=True), numbers))
     pairs = pd.MultiIndex.from_arrays([names, names])
     assert not said(lambda: clf.fit(X.set_axis(pairs), y))
+
+
+@pytest.mark.parametrize(
+    ("labels", "types"),
+    [
+        ([f"picture {i}" for i in range(9)], ["object", "str"]),
+        ([f"picture {i}" for i in range(9)], ["category", "string"]),
+        (range(5, 14), ["int64", "int32"]),
+        (range(5, 14), ["Int64", "float64"]),
+        (pd.date_range("2026-01-01", periods=9), ["M8[ns]", "M8[us]"]),
+        (["first", "second", "third"] * 3, ["object", "object"]),
+    ],
+)
+def test_an_index_of_another_type_or_with_labels_twice(labels, types):
+    own, its = (pd.Index(labels).astype(one) for one in types)
+    X, y = pd.DataFrame(np.eye(9), own), pd.Series([0, 1, 2] * 3, its)
+    (text,) = said(lambda: warn_of_other_order(X, y=y[::-1]))
+    assert "X and y have the same index in another order" in text
+    assert ("y.loc[X.index]" in text) == own.is_unique
+    default = y.reset_index(drop=True)
+    others = y.set_axis([*its[:-1], its[0]])[::-1]  # some labels twice, at other places
+    for same in (y, default, others):
+        assert not said(lambda same=same: warn_of_other_order(X, y=same))
 
 
 @pytest.mark.parametrize("weight", [-2, np.nan, np.inf, "2"])

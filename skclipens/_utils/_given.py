@@ -7,7 +7,7 @@ import numpy as np
 from ._missing import is_missing, without_mask
 from ._sklearn import check_sample_weight
 from ._values import refuse_no_column
-from ._warnings import warn
+from ._warnings import silent, warn
 
 _MOST_WEIGHT, _ROUNDING = 1e5, 1e-5
 
@@ -134,9 +134,9 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
     Warns
     -----
     SuspectedMistakeWarning
-        If both have the same index, of which no label is there twice, in another order, or names
-        in common at other places, as in a fold of such rows, or paths of the same files. Numbers
-        in common may be positions in different tables.
+        If both have the same index in another order, or names in common at other places, as in a
+        fold of such rows, or paths of the same files. Numbers in common may be positions in
+        different tables, and labels that are there twice may be of other rows.
     """
     indices = {name: getattr(one, "index", None) for name, one in {name_of_X: X, **given}.items()}
     telling = [
@@ -148,9 +148,12 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
         first, other = telling[0]
         what = _in_other_order(other, index)
         if what is not None:
+            advice = f"pass {name}.loc[{first}.index]."
+            if not index.is_unique:
+                advice = "give each row a label of its own: some are there twice."
             warn(
                 f"{first} and {name} have {what} in another order. Rows belong together by their "
-                f"position. If they do by their index, pass {name}.loc[{first}.index].",
+                f"position. If they do by their index, {advice}"
             )
         elif _are_files_in_other_order(other, index):
             warn(
@@ -162,15 +165,29 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
 
 def _in_other_order(index, other):
     """What stands in another order, or None; see :func:`warn_of_other_order`."""
-    if index.nlevels != other.nlevels or index.dtype != other.dtype:
+    if index.nlevels != other.nlevels or len(index) != len(other):
         return None
-    if not (index.is_unique and other.is_unique) or len(index) != len(other):
+    with silent("Inferring datetime64"):  # of dates beside times
+        if index.equals(other):
+            return None
+        both = index.append(other)  # of a type that holds the labels of both
+    own, its = np.split(_codes_of(both), 2)
+    n_own, n_its = (np.bincount(codes, minlength=len(both)) for codes in (own, its))
+    moved = own != its
+    if not moved.any():
         return None
-    known, moved = index.isin(other), not index.equals(other)
-    if known.all():
-        return "the same index" if moved else None
-    holds_names = index.dtype.kind not in "iuf"
-    return "parts of the same index" if holds_names and (known & (index != other)).any() else None
+    if (n_own == n_its).all():
+        return "the same index"
+    is_unique = n_own.max() == n_its.max() == 1
+    holds_names = both.inferred_type not in ("integer", "floating", "mixed-integer-float")
+    in_common = is_unique and holds_names and (moved & (n_its[own] > 0)).any()
+    return "parts of the same index" if in_common else None
+
+
+def _codes_of(index):
+    if index.nlevels > 1:  # of which `factorize` makes tuples first
+        return index.drop_duplicates().get_indexer(index)
+    return index.factorize(use_na_sentinel=False)[0]
 
 
 def _are_files_in_other_order(index, other):
