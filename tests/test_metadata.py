@@ -298,11 +298,12 @@ class Recorder(LogisticRegression):
     seen = []
 
     def fit(self, X, y, sample_weight=None):
-        self.groups_ = set(X[:, 0])
+        self.groups_, self.n_rows_ = set(X[:, 0]), len(X)
         return super().fit(X, y, sample_weight)
 
     def decision_function(self, X):
-        Recorder.seen.append((self.groups_, set(X[:, 0])))
+        if len(X) != self.n_rows_:  # of its own, an ensemble looks only what scores are of
+            Recorder.seen.append((self.groups_, set(X[:, 0])))
         return super().decision_function(X)
 
 

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._linalg import take_columns
+from .._utils._linalg import subsample, take_columns
 from .._utils._metadata import taken_of
 from .._utils._validation import few_rows_per_class
 from .._utils._warnings import silent
@@ -17,6 +17,9 @@ from ..heads._text_head import as_one_of_many
 from ._blocks import Block
 
 _SMALLEST_PROBABILITY = 1e-12
+_AS_MANY_PAIRS = 3  # classes
+_NO_NAMES = "X does not have valid feature names"
+_OF_CLASSES = "For SVC and NuSVC, set decision_function_shape='ovr'."
 
 
 class Expert(NamedTuple):
@@ -61,7 +64,32 @@ class Expert(NamedTuple):
         """Return this expert with its head fitted on its own columns."""
         with few_rows_per_class(), as_one_of_many():
             head = clone(self.head).fit(self.columns_of(X), y, **taken_of(metadata, self.head))
-        return self._replace(head=head)
+        fitted = self._replace(head=head)
+        fitted._refuse_scores_of_pairs(subsample(X))
+        return fitted
+
+    def _refuse_scores_of_pairs(self, X):
+        """Raise ValueError if scores are one-vs-one: three classes have three pairs, too."""
+        head = self.head
+        if isinstance(head, LogitClassifierMixin) or len(head.classes_) != _AS_MANY_PAIRS:
+            return
+        if not hasattr(head, "decision_function") or not hasattr(head, "predict"):
+            return
+        with silent(_NO_NAMES):
+            scores, labels = self._scores(self.columns_of(X)), head.predict(self.columns_of(X))
+        if scores.shape != (len(labels), _AS_MANY_PAIRS):
+            return
+        first, second, third = (scores > 0).T.astype(int)
+        votes = np.stack([first + second, 1 - first + third, 2 - second - third], axis=1)
+        of_pairs, of_classes = (
+            np.count_nonzero(head.classes_[one.argmax(axis=1)] == labels) for one in (votes, scores)
+        )
+        if of_pairs > of_classes:
+            raise ValueError(
+                f"Expert {self.name!r} gives scores of pairs of classes, not of classes: its "
+                f"predict agrees with the largest score in {of_classes} of {len(labels)} rows. "
+                f"{_OF_CLASSES}"
+            )
 
     def cross_fit(self, X, y, folds, metadata):
         """As ``fit``, of a head that has ``cross_fit``; and its held-out logits, and their mask."""
@@ -80,7 +108,7 @@ class Expert(NamedTuple):
             logits = self.head._logits_of(X)
         else:
             # Names that a frozen head knows were compared with those of the block.
-            with silent("X does not have valid feature names"):
+            with silent(_NO_NAMES):
                 logits = self._scores(X)
         return self.for_classes(one_column_per_class(logits), classes).astype(X.dtype, copy=False)
 
@@ -94,7 +122,8 @@ class Expert(NamedTuple):
         if logits.shape[1] != len(self.head.classes_):
             raise ValueError(
                 f"Expert {self.name!r} gives {logits.shape[1]} scores for "
-                f"{len(self.head.classes_)} classes; its decision_function must give one each."
+                f"{len(self.head.classes_)} classes; its decision_function must give one each. "
+                f"{_OF_CLASSES}"
             )
         if not np.isfinite(logits).all():
             row = int(np.argmin(np.isfinite(logits).all(axis=1)))
