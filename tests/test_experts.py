@@ -284,7 +284,7 @@ def test_labels_that_name_no_class_get_heads_that_need_no_names(as_labels, X, y)
         warnings.simplefilter("error")
         make(head="linear").fit(X, labels)
         make([("a", slice(0, 9))], head="auto").fit(X, labels)  # no text tower to use
-        names = ["zero", "one", "two", "three"]
+        names = ["zero", "one", "two", "three"][: labels.max() + 1]
         named = make(head="auto", class_names=names).fit(X, labels.astype(int))
     assert "zoo/RN20:residual" in named.expert_names_
 

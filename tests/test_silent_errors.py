@@ -21,6 +21,8 @@ from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -593,6 +595,25 @@ def test_names_in_the_order_of_classes_that_labels_would_index():
     in_order = head.set_classes([0, 1], class_names=["dog", "cat"]).coef_
     assert_array_equal(by_label, in_order)
     head.set_classes([2, 0], class_names=["cat", "dog", "owl"])  # some of these
+
+
+@pytest.mark.parametrize(
+    "clf", [ZeroShotHead(BACKBONES[0]), make(BACKBONES[:1]), make(BACKBONES[:1], head="auto")]
+)
+def test_labels_that_a_meta_estimator_numbers_anew(clf, X, y):
+    X, names = X[:, :WIDTH], [str(name) for name in np.unique(y)]
+    clf = clone(clf).set_params(class_names=names)
+    doubt = f"of {len(names)} class_names, '{names[0]}', '{names[1]}' are used. OneVsRest"
+    one_hot = np.stack([y == name for name in names[2:4]], axis=1).astype(int)
+    for meta, labels in ((OneVsRestClassifier(clf), y), (MultiOutputClassifier(clf), one_hot)):
+        assert any(doubt in text for text in said(meta.fit, X, labels))
+    numbers = np.searchsorted(names, y)
+    two = numbers < 2
+    clf.set_params(class_names=names[:2])
+    for rows, labels in ((two, y), (two, numbers)):
+        assert not any("OneVsRest" in text for text in said(clf.fit, X[rows], labels[rows]))
+    clf.set_params(class_names=names)
+    assert not any("OneVsRest" in text for text in said(clf.fit, X, numbers))
 
 
 # A memory, and code that was edited

@@ -14,6 +14,7 @@ from .._mistakes._names import warn_of_names
 from .._mistakes._seen_embeddings import seen_block, warn_of_unlike
 from .._utils._linalg import subsample, unit_rows
 from .._utils._locks import ForkLock
+from .._utils._messages import listed
 from .._utils._missing import is_missing
 from .._utils._progress import progress
 from .._utils._sklearn import InOrder
@@ -97,6 +98,8 @@ def encode_ahead(heads, classes, verbose):
         Where it is false, each head is left to encode its own.
     """
     of_heads = [one for one in heads if isinstance(one, BaseTextHead)]
+    for head in of_heads:
+        _doubt_two_of_many(classes, head.class_names)
     wanted = {one._prompts(classes, one.class_names, one.templates): one.cache for one in of_heads}
     doubt_prompts(wanted)
     if not verbose:
@@ -262,6 +265,19 @@ def as_one_of_many():
         _is_alone.reset(token)
 
 
+def _doubt_two_of_many(classes, class_names):
+    """Warn of labels 0 and 1 beside more names, whose two classes may be any."""
+    if class_names is None or len(class_names) <= 2 or classes.dtype.kind not in "iu":
+        return
+    if classes.tolist() == [0, 1]:
+        warn(
+            f"Labels are 0 and 1, so of {len(class_names)} class_names, "
+            f"{listed(names_of_classes(classes, class_names))} are used. OneVsRestClassifier, "
+            "OneVsOneClassifier and MultiOutputClassifier make such labels of other classes, too: "
+            "with these, use a head that needs no names, such as head='linear'."
+        )
+
+
 def doubt_texts(heads, rows, targets, names, columns):
     """Look whether texts fit, where heads are fitted alone: of this model, and names in order.
 
@@ -279,6 +295,7 @@ def doubt_texts(heads, rows, targets, names, columns):
     """
     if not _is_alone.get() or len(heads[0].classes_) > _MOST_CLASSES:
         return
+    _doubt_two_of_many(heads[0].classes_, heads[0].class_names)
     rows = [subsample(one) for one in rows]
     of_heads = zip(heads, rows, columns, strict=True)
     warn_of_blocks([embeddings_of(head, of, names, its) for head, of, its in of_heads])
