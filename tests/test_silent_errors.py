@@ -30,10 +30,13 @@ import skclipens
 from skclipens import (
     AdaptiveBackboneEnsemble,
     CascadeClassifier,
+    CascadeEnsemble,
+    ImageRetriever,
     MultiBackboneEmbedder,
     make_backbone_pipeline,
 )
 from skclipens.backbones import resolve_backbones
+from skclipens.decomposition import BlockPCA
 from skclipens.ensemble import GatedRouter, StaticRouter
 from skclipens.heads import (
     CLIPAdapterHead,
@@ -103,6 +106,27 @@ def test_blocks_of_other_backbones_than_the_columns_are_refused_with_both_named(
         match="blocks names zoo/RN20, zoo/ViT-16, but X has columns of zoo/RN20, zoo/ViT-8",
     ):
         make(["zoo/RN20", "zoo/ViT-16"]).fit(frame, y)
+
+
+@pytest.mark.parametrize(
+    "estimator, use",
+    [
+        (make(BACKBONES[::-1]), "predict"),
+        (make(BACKBONES[::-1]), "expert_proba"),
+        (CascadeEnsemble(BACKBONES[::-1], estimator=LinearDiscriminantHead()), "predict"),
+        (ImageRetriever(BACKBONES[::-1]), "kneighbors"),
+        (BlockPCA(2, blocks=BACKBONES[::-1]), "transform"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:X has feature names")
+def test_a_frame_beside_an_array_whose_blocks_stand_in_another_order(estimator, use, frame, y):
+    right = frame[[*frame.columns[WIDTH:], *frame.columns[:WIDTH]]]
+    use = getattr(clone(estimator).fit(right.to_numpy(), y), use)
+    message = "Block 'zoo/(RN20|ViT-8)' of X has the column 'zoo/.*' where embeddings of"
+    for wrong in (frame[:5], right[right.columns[::-1]][:5]):
+        with pytest.raises(ValueError, match=message):
+            use(wrong)
+    assert_array_equal(use(right[:5]), use(right[:5].to_numpy()))
 
 
 def test_a_dict_of_blocks_says_their_columns(X, y):

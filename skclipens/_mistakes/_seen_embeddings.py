@@ -1,5 +1,6 @@
 """Embeddings at predict that cannot be of the models, or the settings, of those at fit."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from .._utils._linalg import row_lengths, subsample, take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._warnings import warn
+from ..backbones._kinds import kind_behind_prefix, refuse_other_columns
 from ._embeddings import NO_CONE, UNIT, likeness, warn_of_odd_rows, warn_of_row_order
 
 _FEWEST, _ENOUGH = 20, 100  # rows of which a mean says enough
@@ -55,6 +57,19 @@ class SeenBlock(NamedTuple):
     def is_named(self):
         """Whether the columns are known to be embeddings."""
         return self.backbone is not None
+
+    def refuse_columns_of_others(self, names):
+        """Raise ValueError if the columns of X have names of another backbone, or another order.
+
+        Parameters
+        ----------
+        names : ndarray of shape (n_features,), str
+            Of X, where ``fit`` saw none.
+        """
+        kind = kind_behind_prefix(self.name) if self.is_named else None
+        if kind is not None:
+            kinds = [kind, replace(kind, views=not kind.views)]
+            refuse_other_columns(f"Block {self.name!r} of X", kinds, names[self.columns])
 
 
 def see_blocks(blocks, X):
