@@ -1,5 +1,7 @@
 """Doubtful labels, pictures to label next, and pictures of none of the classes."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, ShuffleSplit, TimeSeriesSplit
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -19,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens._utils import _folds
 from skclipens.datasets import load_emoji
 from skclipens.heads import LinearDiscriminantHead, ResidualHead
 from skclipens.labels import OpenSetClassifier, find_label_issues, suggest
@@ -213,6 +216,27 @@ def test_the_only_row_of_a_class_has_no_quality(emoji):
     assert np.isnan(issues.loc[0, "label_quality"])
     assert issues.loc[0, "predicted_label"] is None
     assert not issues.loc[0, "is_label_issue"]
+
+
+@pytest.mark.parametrize("cv", [0.25, ShuffleSplit(2, random_state=0), TimeSeriesSplit(3), 5])
+def test_labels_that_are_not_judged_are_counted(cv, emoji, monkeypatch):
+    _, X, y = emoji
+    if cv == 5:
+        monkeypatch.setattr(_folds, "_MAX_JUDGES", 60)
+    with pytest.warns(UserWarning, match="are not judged") as caught:
+        issues = find_label_issues(make(head="linear", cv=cv), X, y)
+    (text,) = [str(one.message) for one in caught if "are not judged" in str(one.message)]
+    assert text.startswith(f"{issues['label_quality'].isna().sum()} of 84 labels are not judged")
+
+
+def test_labels_that_cannot_be_judged_are_no_mistake(emoji):
+    _, X, y = emoji
+    X = pd.concat([X, X.iloc[[0, 0]]], ignore_index=True)
+    y = np.r_[y, ["alone"] * 2]  # of two copies, none judges the other
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".* are not judged")
+        issues = find_label_issues(make(head="linear"), X, y)
+    assert issues["label_quality"].isna().sum() == 2
 
 
 @settings(max_examples=20)

@@ -46,7 +46,9 @@ class CrossFit:
             rows.
         known : ndarray of shape (n,), bool
             Which rows were held out from all experts that could be judged. Rows without a label or
-            a weight are not, nor is the only row of a class if all heads learn from rows.
+            a weight are not, nor is the only row of a class if all heads learn from rows, nor are
+            rows that ``cv`` does not hold out, as where it is a fraction. Of more than 10,000 rows,
+            so many are held out.
 
         Raises
         ------

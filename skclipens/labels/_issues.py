@@ -7,9 +7,12 @@ from scipy.optimize import minimize
 from scipy.special import expit, softmax
 from sklearn.base import clone, is_classifier
 
+from .._utils._copies import groups_of_copies, numbers_of
+from .._utils._folds import has_peer
 from .._utils._given import index_of
 from .._utils._sklearn import HasMethods, Interval, StrOptions, validate_params
 from .._utils._validation import check_labels
+from .._utils._warnings import warn
 from ..embedding._gaps import readable
 from ._held_out import checked_labels, held_out_logits, refuse_frozen, without_embedder
 
@@ -69,7 +72,9 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
         - ``is_label_issue``: whether the label is probably wrong;
         - ``label_quality``: the probability that the label is right, or with
           ``"confident-learning"`` the held-out probability of the label. NaN if the row cannot be
-          held out, as the only row of its class, or its image cannot be read;
+          held out, as the only row of its class, or its image cannot be read. Also if the row is
+          not among those that judge an estimator with ``cross_fit``: it has 10,000 at most, and
+          only those that its own ``cv`` holds out, such as a part of the rows;
         - ``given_label``, and ``predicted_label``, the held-out prediction.
 
         With ``"noise"``, ``attrs["noise_rate"]`` is the estimated share of wrong labels.
@@ -86,6 +91,8 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     -----
     UserWarning
         If images cannot be read; their ``label_quality`` is NaN.
+    SuspectedMistakeWarning
+        If labels are not judged although their classes have other rows.
 
     See Also
     --------
@@ -127,6 +134,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     logits, is_judged = held_out_logits(
         classifier, X, labels, groups=groups, cv=cv, random_state=random_state
     )
+    _warn_of_unjudged(X, labels, groups, is_judged)
     logits, labels = logits[is_judged], labels[is_judged]
     known = ~gaps
     known[known] = is_judged
@@ -142,6 +150,19 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     frame = _frame(y, index, known, issue, quality, predicted)
     frame.attrs.update(attrs)
     return frame.sort_values("label_quality", kind="stable")
+
+
+def _warn_of_unjudged(X, labels, groups, is_judged):
+    if groups is None and (table := numbers_of(X)) is not None:
+        groups = groups_of_copies(table, labels)  # which do not judge each other
+    n_left = np.count_nonzero(has_peer(labels, groups) & ~is_judged)
+    if n_left and is_judged.any():
+        warn(
+            f"{n_left} of {len(labels)} labels are not judged, though their classes have other "
+            "rows: their label_quality is NaN. An ensemble is judged by 10,000 rows at most, and "
+            "by those that its cv holds out. Pass more rows in parts that have all classes, and "
+            "set cv to a number of folds, each row being in one of them."
+        )
 
 
 def _frame(y, index, known, issue, quality, predicted):
