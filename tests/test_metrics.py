@@ -282,6 +282,30 @@ def test_minus_one_is_a_label_of_rejected_rows():
     assert expected_calibration_error(y, np.eye(3)[[1, 0, 2]], labels=[-1, 0, 1]) == 0
 
 
+@pytest.mark.parametrize(
+    "predictions",
+    [
+        pd.DataFrame({"a": ["x", "y"], "b": [0, 1]}),
+        [["x", 0], ["y", 1]],
+        np.array([["x", 0], ["y", 1]], dtype=object),
+    ],
+    ids=["frame", "list", "array"],
+)
+@pytest.mark.parametrize(
+    "measure",
+    [
+        partial(oracle_accuracy_score, ["x", "y"]),
+        partial(error_correlation_matrix, ["x", "y"]),
+        disagreement_matrix,
+        lambda of: headroom_closed_score(["x", "y"], of, ["x", "y"]),
+    ],
+)
+def test_names_beside_codes_are_refused(measure, predictions):
+    with pytest.raises(ValueError, match="'x' in row 0, column 0 and 0 in row 0, column 1: labels"):
+        measure(predictions)
+    measure(np.array([[-1, "x"], ["y", "y"]], dtype=object))  # a row that is rejected
+
+
 def test_an_index_in_another_order_is_named():
     y = pd.Series(["a", "b", "c"], ["x", "y", "z"])
     frame = pd.DataFrame({"one": y, "two": y})

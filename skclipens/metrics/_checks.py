@@ -83,7 +83,9 @@ def check_predictions(predictions):
             "wanted, (n, E). Look at the order of the arguments. np.reshape(predictions, (-1, 1)) "
             "makes a column of the labels of one expert."
         )
-    predictions = check_array(without_mask(predictions), dtype=None, input_name="predictions")
+    given = without_mask(predictions)
+    predictions = check_array(given, dtype=None, input_name="predictions")
+    _refuse_names_beside_codes(predictions, given)
     if predictions.dtype.kind == "f":
         wrong = predictions != np.floor(predictions)
         advice = (
@@ -105,8 +107,27 @@ def check_predictions(predictions):
     return predictions
 
 
+def _refuse_names_beside_codes(predictions, given):
+    """Raise ValueError if some cells are strings and others are not, but -1, as of a rejection."""
+    if isinstance(given, (list, tuple)) and predictions.dtype.kind == "U":
+        predictions = np.array(given, dtype=object)  # numpy made text of numbers beside text
+    if predictions.dtype.kind != "O":
+        return
+    first = {}
+    for place, label in np.ndenumerate(predictions):
+        if not is_missing(label) and (isinstance(label, str) or label != -1):
+            first.setdefault(isinstance(label, str), (label, *place))
+    if len(first) > 1:
+        named = " and ".join(f"{v!r} in row {r}, column {c}" for v, r, c in first.values())
+        raise ValueError(
+            f"predictions has {named}: labels are all strings, or none is. {_OF_POSITIONS}"
+        )
+
+
 def _is_text(labels):
-    return labels.dtype.kind in "UT" or isinstance(labels.flat[0], str)
+    if labels.dtype.kind != "O":
+        return labels.dtype.kind in "UT"
+    return any(isinstance(label, str) for label in labels.flat)
 
 
 def weights_of(sample_weight, rows):
