@@ -554,6 +554,24 @@ def test_class_weights_that_are_none(table, weight):
         clf.fit(X, y)
 
 
+@pytest.mark.parametrize(
+    "weights, message",
+    [
+        (lambda n: np.where(np.arange(n) % 3, 1.0, -0.9), "[Nn]egative"),
+        (np.zeros, "sample_weight is zero for all rows"),
+        (lambda n: ["a"] * n, "sample_weight holds text"),
+    ],
+)
+def test_weights_of_true_labels_are_checked(weights, message, table):
+    X, y = table
+    clf = AdaptiveBackboneEnsemble(SPEC, head="linear", random_state=0).fit(X, y)
+    cascade = CascadeEnsemble(SPEC, estimator=LinearDiscriminantHead()).fit(X, y)
+    for fitted in (clf, cascade, make_pipeline(StandardScaler(), clf).fit(X, y)):
+        assert 0 <= fitted.score(X, y, sample_weight=np.arange(len(y))) <= 1
+        with pytest.raises(ValueError, match=message):
+            fitted.score(X, y, sample_weight=weights(len(y)))
+
+
 def test_rows_without_a_label_do_not_count_as_wrong(table):
     X, y = table
     clf = AdaptiveBackboneEnsemble(SPEC, unlabeled="use", random_state=0)

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
-from .._utils._given import warn_of_other_order
+from .._utils._given import check_weights, warn_of_other_order
 from .._utils._linalg import ROWS_TO_PREDICT, row_batches
 from .._utils._validation import check_rows, refuse_unlabeled, warn_of_unknown_labels
 from .._utils._versions import VersionsMixin
@@ -74,7 +74,7 @@ class LabeledScoreMixin(ClassifierMixin):
         ------
         ValueError
             If a row has no label, or labels are strings and those of ``fit`` are numbers, or the
-            other way round.
+            other way round; or if a weight is negative, or none is positive.
 
         Warns
         -----
@@ -88,8 +88,9 @@ class LabeledScoreMixin(ClassifierMixin):
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
         _refuse_other_kind(self.classes_, y)
         self._warn_of_unknown_labels(y)
+        weights = check_weights(sample_weight, np.empty((len(y), 0)))
         predicted = self.predict(X)
-        accuracy = accuracy_score(y, predicted, sample_weight=sample_weight)
+        accuracy = accuracy_score(y, predicted, sample_weight=weights)
         warn_of_doubtful_labels(self, X, y, predicted)
         return accuracy
 
