@@ -593,6 +593,39 @@ def test_dates_are_no_numbers(table):
         LinearDiscriminantHead().fit(frame, y)
 
 
+@pytest.mark.parametrize(
+    "when",
+    [
+        lambda days: pd.Series(days.date),
+        lambda days: pd.Series(days.tz_localize("UTC")),
+        lambda days: pd.Series(list(days), dtype=object),
+        lambda days: pd.Series(days.to_period("D")),
+        lambda days: polars.Series(days.to_numpy()),
+        lambda days: polars.Series((days - days[0]).to_numpy()),
+        lambda days: polars.Series(days.date.tolist()),
+        lambda days: polars.Series(days.time.tolist()),
+    ],
+)
+def test_dates_of_any_type_are_no_numbers(when):
+    y = np.arange(8) % 2
+    when = when(pd.date_range("2026-01-01", periods=8))
+    frame = polars.DataFrame if isinstance(when, polars.Series) else pd.DataFrame
+    X = frame({"price": np.sin(np.arange(8.0)), "bought": when})
+    with pytest.raises(ValueError, match="Column 'bought' of X holds dates"):
+        LinearDiscriminantHead().fit(X, y)
+    head = LinearDiscriminantHead().fit(np.random.default_rng(0).normal(size=(8, 2)), y)
+    with pytest.raises(ValueError, match="Column 'bought' of X holds dates"):
+        head.predict(X)
+
+
+@pytest.mark.parametrize("unit", ["M8[D]", "m8[s]"])
+def test_arrays_of_dates_are_no_numbers(unit):
+    X = np.arange(16).reshape(8, 2).astype(unit)
+    for table in (X, X.tolist(), np.array([[1.0, X[0, 0]]] * 8, dtype=object)):
+        with pytest.raises(ValueError, match=r"Column [01] of X holds dates"):
+            LinearDiscriminantHead().fit(table, np.arange(8) % 2)
+
+
 # Text as numbers
 
 

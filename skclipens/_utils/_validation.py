@@ -213,6 +213,8 @@ def _values_of_floats(X):
     """
     if not hasattr(X, "columns") or not hasattr(X, "to_numpy"):
         return None
+    if isinstance(X.dtypes, list) and any(dtype.is_temporal() for dtype in X.dtypes):
+        return None  # polars makes numbers of these, where they stand beside numbers
     values = X.to_numpy()
     return values if values.dtype in _FLOATS else None
 

@@ -1,6 +1,7 @@
 """Values of tables and labels that would be taken for others without a word."""
 
 from collections.abc import Iterator, Mapping, Set
+from datetime import date, time, timedelta
 from numbers import Number
 
 import numpy as np
@@ -9,6 +10,7 @@ from ._messages import listed
 from ._missing import is_missing
 from ._warnings import warn
 
+_TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
 _SMALLEST = 1e-16  # of the largest value of a table; squares of smaller ones vanish in float32
 
 
@@ -25,6 +27,8 @@ def refuse_text(X):
     if names is not None and hasattr(X, "to_numpy") and _is_of_numbers(X, names):
         return
     for row, column, cell in _cells(X):
+        if _is_time(cell):
+            _refuse_times(names[column] if names else column)
         if isinstance(cell, (str, bytes)):
             name = f" ({names[column]!r})" if names else ""
             raise ValueError(
@@ -106,24 +110,33 @@ def _is_of_numbers(X, names):
     """Whether all columns of a frame hold numbers; ValueError if one holds dates."""
     columns = {name: np.asarray(X[name]) for name in names}
     kinds = {name: "O" if one.ndim > 1 else one.dtype.kind for name, one in columns.items()}
-    dates = [name for name, kind in kinds.items() if kind in "mM"]
-    if dates:
-        raise ValueError(
-            f"Column {dates[0]!r} of X holds dates or times. Make numbers of it, such as the year "
-            "and the month, or leave it out."
-        )
+    for name, kind in kinds.items():
+        if kind in "mM" or (kind == "O" and any(map(_is_time, columns[name][:1]))):
+            _refuse_times(name)
     return all(kind in "biufc" for kind in kinds.values())
 
 
+def _is_time(cell):
+    is_time = isinstance(cell, _TIMES) or type(cell).__name__ == "Period"
+    return is_time and not is_missing(cell)
+
+
+def _refuse_times(column):
+    raise ValueError(
+        f"Column {column!r} of X holds dates or times. Make numbers of it, such as the year and "
+        "the month, or leave it out."
+    )
+
+
 def _cells(X):
-    """Yield row, column and value of the cells of a table that may hold text."""
+    """Yield row, column and value of the cells of a table that may hold text, or times."""
     try:
         values = np.asarray(X)
     except ValueError:  # rows of different length: scikit-learn's own error
         return
     if values.dtype.kind == "O" and values.ndim == 1:
         yield from ((row, 0, cell) for row, cell in enumerate(values))
-    if values.dtype.kind in "OSUT" and values.ndim == 2:
+    if values.dtype.kind in "OSUTmM" and values.ndim == 2:
         # The list itself: numpy turns numbers beside text into text.
         for row, cells in enumerate(X if isinstance(X, (list, tuple)) else values):
             for column, cell in enumerate(cells):
