@@ -51,6 +51,7 @@ from skclipens.model_selection import compare_with_baselines
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 WIDTH = 128
 HALVES = [("left", slice(0, 2)), ("right", slice(2, 4))]
+COST = {"left": 1, "right": 2}
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,29 @@ def test_columns_by_name_come_in_the_order_that_is_given(iris):
     assert clf.score(X, y) == head.score(X[["d", "a"]].to_numpy(), y) > 0.9
     by_block = make([("da", ["d", "a"])], head=FrozenEstimator(head)).fit(X, y)
     assert_array_equal(by_block.predict(X), clf.predict(X))
+
+
+@pytest.mark.parametrize(
+    "names", [range(4), [7, 3, 5, 1], pd.MultiIndex.from_product([["petal", "sepal"], [0, 1]])]
+)
+@pytest.mark.parametrize(
+    "estimator, use",
+    [
+        (make(HALVES, head="linear"), "predict"),
+        (LinearDiscriminantHead(), "predict_proba"),
+        (CascadeEnsemble(HALVES, estimator=LinearDiscriminantHead(), cost=COST), "predict"),
+        (BlockPCA(1, blocks=HALVES), "transform"),
+    ],
+)
+def test_columns_without_strings_as_names_keep_their_order(estimator, use, names, iris):
+    X, y = iris[0].set_axis(names, axis=1), iris[1]
+    use = getattr(clone(estimator).fit(X, y), use)
+    with pytest.raises(ValueError, match="X has the columns of fit in another order: column 0 is"):
+        use(X[X.columns[::-1]])
+    for same in (X, X.to_numpy(), X.set_axis(range(10, 14), axis=1)):
+        assert_array_equal(use(same), use(X))
+    fitted = clone(estimator).fit(X, y).fit(X.to_numpy(), y)
+    getattr(fitted, use.__name__)(X[X.columns[::-1]])
 
 
 # 2. Names of columns that say which backbone made them

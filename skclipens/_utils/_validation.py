@@ -141,6 +141,7 @@ def _checked(estimator, X, *, reset, dtype=_FLOATS, **options):
     refuse_images(X)
     if reset:
         warn_of_categories(X)
+    _check_numbers_of_columns(estimator, X, reset=reset)
     X, options = without_mask(X), {"dtype": dtype, **options}
     values = _values_of_floats(X)
     with first_gap_named(X):
@@ -149,6 +150,30 @@ def _checked(estimator, X, *, reset, dtype=_FLOATS, **options):
             return validate_data(estimator, X, reset=reset, **options)
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         return check_array(values, estimator=estimator, input_name="X", **options)
+
+
+def _check_numbers_of_columns(estimator, X, *, reset):
+    """Raise ValueError if columns that are named by numbers or tuples stand in another order.
+
+    scikit-learn knows columns by names that are strings alone.
+    """
+    columns = getattr(X, "columns", ())
+    is_index = hasattr(columns, "nlevels")  # and no columns themselves
+    names = list(columns) if is_index and not all(isinstance(one, str) for one in columns) else None
+    if reset:
+        vars(estimator).pop("_numbers_of_columns", None)
+        if names is not None:
+            estimator._numbers_of_columns = names
+        return
+    known = getattr(estimator, "_numbers_of_columns", None)
+    if names is None or known is None or names == known:
+        return
+    if sorted(map(repr, names)) == sorted(map(repr, known)):
+        place = next(i for i, name in enumerate(names) if name != known[i])
+        raise ValueError(
+            f"X has the columns of fit in another order: column {place} is {names[place]!r}, and "
+            f"was {known[place]!r}. Pass them in the order of fit."
+        )
 
 
 @contextmanager
