@@ -6,6 +6,7 @@ import pytest
 from _said import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 from sklearn.decomposition import PCA
 from sklearn.inspection import partial_dependence
 from sklearn.preprocessing import StandardScaler
@@ -312,6 +313,21 @@ def test_a_mask_of_integers_is_no_list_of_positions(X, y):
     wrong = AdaptiveBackboneEnsemble([("a", mask.astype(int))], head="linear")
     with pytest.raises(ValueError, match=r"'a' names column 0 128 times.*type bool"):
         wrong.fit(X, y)
+
+
+def test_a_mask_with_the_index_of_other_columns_is_refused(X, y):
+    frame = pd.DataFrame(X).add_prefix("c")
+    mask = pd.Series(np.arange(X.shape[1]) < WIDTH, frame.columns)
+
+    def fit(mask, table):
+        return AdaptiveBackboneEnsemble([("a", mask)], head="linear").fit(table, y)
+
+    for right in (mask, mask.to_numpy(), mask.reset_index(drop=True), mask.index[mask]):
+        (expert,) = fit(right, frame).experts_
+        assert_array_equal(expert.block.columns, np.arange(WIDTH))
+    for wrong, table in ((mask[::-1], frame), (mask, X), (mask, frame[frame.columns[::-1]])):
+        with pytest.raises(ValueError, match=r"Block 'a' is a mask with an index of its own"):
+            fit(wrong, table)
 
 
 def test_a_number_is_no_range(X, y):

@@ -186,6 +186,8 @@ def test_some_rows_are_read_in_the_order_that_is_asked_for(folder, table):
     pd.testing.assert_frame_equal(read_embeddings(folder, rows=rows), X.iloc[rows])
     mask = np.isin(np.arange(len(X)), rows)
     pd.testing.assert_frame_equal(read_embeddings(folder, rows=mask), X[mask])
+    with pytest.raises(ValueError, match=r"all 0 or 1, as a mask.* has the type bool"):
+        read_embeddings(folder, rows=np.asarray(mask).astype(int))
     assert read_embeddings(folder, rows=[]).shape == (0, X.shape[1])
     with pytest.raises(ValueError, match=f"has {len(X)}, but there are only"):
         read_embeddings(folder, rows=[len(X)])

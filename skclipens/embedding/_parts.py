@@ -209,6 +209,11 @@ def _positions(rows, n_rows):
         rows = rows.astype(int)
     if rows.ndim != 1 or rows.dtype.kind not in "iu" or (rows.size and rows.min() < 0):
         raise ValueError(f"rows are positions from 0 on, or a mask of all {n_rows} rows.")
+    if len(rows) == n_rows > 2 and rows.max() < 2:
+        raise ValueError(
+            f"rows has {n_rows} numbers, all 0 or 1, as a mask of all rows. A mask has the type "
+            "bool: pass rows.astype(bool)."
+        )
     if rows.size and rows.max() >= n_rows:
         raise ValueError(f"rows has {rows.max()}, but there are only {n_rows} rows.")
     return rows

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._utils._given import index_of
 from .._utils._linalg import side_by_side
 from .._utils._warnings import warn
 from ..backbones import resolve_backbones
@@ -261,6 +262,7 @@ def positions(columns, n_features, feature_names, owner):
             raise ValueError(f"{owner} ends at {columns.stop}, but X has {n_features} columns.")
     else:
         _doubt_columns(columns, owner)
+        _refuse_other_index(columns, feature_names, owner)
         columns = np.ravel(columns) if np.size(columns) else np.empty(0, int)
         if columns.dtype.kind in "UOT":
             columns = _positions_by_name(columns.tolist(), feature_names, owner)
@@ -293,6 +295,18 @@ def _doubt_columns(columns, owner):
                 f"{owner} has the two columns {start} and {end}. If those between them are meant, "
                 f"give slice({start}, {end}); if not, a list of the two."
             )
+
+
+def _refuse_other_index(columns, feature_names, owner):
+    """Raise ValueError if a mask has an index which is not that of the columns."""
+    index = index_of(columns)
+    if index is None or columns.dtype != bool:
+        return
+    if feature_names is None or index.tolist() != list(feature_names):
+        raise ValueError(
+            f"{owner} is a mask with an index of its own, which is not that of the columns of X. "
+            "Pass the names of its columns, mask.index[mask], or mask.to_numpy() in the order of X."
+        )
 
 
 def _positions_by_name(names, feature_names, owner):
