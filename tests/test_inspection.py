@@ -267,6 +267,26 @@ def test_labels_are_doubted_as_in_score(Display, clf, test_set):
         Display.from_estimator(clf, X, np.random.default_rng(0).permutation(y))
 
 
+def test_given_values_in_another_order_are_doubted():
+    y = pd.Series([0, 0, 1], [*"abc"])
+    weights = pd.DataFrame(np.eye(3)[:, :2] + 1, y.index)
+    names, costs = y.index.to_series(), pd.Series([1, 2, 3], y.index)
+    draw = RoutingWeightsDisplay.from_predictions
+    assert not said(draw, y, weights)
+    with pytest.warns(UserWarning, match="routing_weights and y have the same index in another"):
+        draw(y[::-1], weights)
+    draw = AccuracyCostDisplay.from_predictions
+    assert not said(draw, names, costs, y)
+    with pytest.warns(UserWarning, match="costs and accuracies have the same index in another"):
+        draw(names, costs, y[::-1])
+    with pytest.warns(UserWarning, match="costs and names have the same index in another order"):
+        draw(names[::-1], costs, y)
+    with pytest.warns(UserWarning, match="accuracies and names have the same index in another"):
+        draw(names[::-1], [1, 2, 3], y)
+    with pytest.warns(UserWarning, match="costs and accuracies have the same index in another"):
+        draw([*"abc"], [1, 2, 3], y, lines={"all": (costs, y[::-1])})
+
+
 def test_negative_weights_are_negative_shares():
     display = RoutingWeightsDisplay.from_predictions(
         [0, 0, 1, 1], [[3, -1], [1, -1], [1, 1], [0, 0]]

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from .._utils._given import warn_of_other_order
 from .._utils._values import refuse_no_column
 from .._utils._warnings import each_warning_once
 from ..metrics import oracle_accuracy_score
@@ -212,8 +213,16 @@ class AccuracyCostDisplay:
         ------
         ValueError
             If lengths differ.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If costs, accuracies or names have the same index in another order.
         """
         refuse_no_column(names, "names", of="point")
+        warn_of_other_order(costs, name_of_X="costs", accuracies=accuracies, names=names)
+        for of_line in (lines or {}).values():
+            warn_of_other_order(of_line[0], name_of_X="costs", accuracies=of_line[1])
         names = list(names)
         costs, accuracies = _check_pair(costs, accuracies, "costs", "accuracies")
         check_consistent_length(names, costs)

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from .._utils._given import warn_of_other_order
 from .._utils._validation import refuse_unlabeled
 from .._utils._values import refuse_no_column
 from .._utils._warnings import each_warning_once
@@ -169,8 +170,14 @@ class RoutingWeightsDisplay:
         ------
         ValueError
             If shapes do not fit together, a row has no label, or names are a set.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If y and routing_weights have the same index in another order.
         """
         refuse_unlabeled(y, label=-1)
+        warn_of_other_order(routing_weights, name_of_X="routing_weights", y=y)
         y = column_or_1d(y, warn=True)
         weights = check_array(routing_weights, dtype=float, input_name="routing_weights")
         check_consistent_length(y, weights)
