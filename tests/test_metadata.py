@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from _said import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -15,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
+    StratifiedGroupKFold,
     StratifiedKFold,
     cross_val_score,
     cross_validate,
@@ -47,12 +49,14 @@ from skclipens.heads import (
     ZeroShotHead,
 )
 from skclipens.labels import OpenSetClassifier
+from skclipens.model_selection import compare_with_baselines
 from skclipens.pipeline import BackbonePipeline
 
 pytestmark = pytest.mark.usefixtures("short_training")
 
 BACKBONE = "zoo/RN20"
 HALVES = [("left", slice(0, 2)), ("right", slice(2, 4))]
+COST = {"left": 1, "right": 2}
 
 
 @pytest.fixture(scope="module")
@@ -494,6 +498,38 @@ def test_a_splitter_of_ones_own_gets_the_groups(iris):
             assert clf.fit(X, y, groups=metadata(y)["groups"]).judged_.all()
             with pytest.raises(ValueError, match="'groups' parameter should not be None"):
                 clf.fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda cv, *of, **given: make(cv=cv).fit(*of, **given),
+        lambda cv, *of, **given: CascadeEnsemble(
+            HALVES, estimator=LogisticRegression(), cost=COST, cv=cv
+        ).fit(*of, **given),
+        lambda cv, *of, **given: BackboneSelector(
+            HALVES, estimator=LogisticRegression(), cost=COST, cv=cv
+        ).fit(*of, **given),
+        lambda cv, *of, **given: compare_with_baselines(make(), *of, cv=cv, **given),
+    ],
+    ids=["ensemble", "cascade", "selector", "compare"],
+)
+def test_splits_of_groups_are_doubted(ask, iris):
+    X, y = iris
+    groups = np.arange(60) // 2
+    folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    kept = list(StratifiedGroupKFold(3).split(X, y, groups))
+
+    def doubts(cv, **given):
+        texts = said(lambda: ask(cv, X, y, **given))
+        return [text for text in texts if "rows of a group on both sides" in text]
+
+    for cv in (folds, list(folds.split(X, y))):
+        (text,) = doubts(cv, groups=groups)
+        assert text.startswith("Fold 0 of cv has") and "StratifiedGroupKFold" in text
+        assert not doubts(cv)
+    for cv in (3, kept, GroupKFold(3)):
+        assert not doubts(cv, groups=groups)
 
 
 def test_a_trained_router_gets_the_weights(iris):

@@ -15,7 +15,7 @@ from ._copies import merge_copies, numbers_of
 from ._linalg import places_of, positions_in, some_of
 from ._sklearn import HasMethods, Interval, RealNotInt
 from ._validation import few_rows_per_class
-from ._warnings import silent
+from ._warnings import silent, warn
 
 # More rows would change temperatures and weights by less than their error.
 _MAX_JUDGES = 10_000
@@ -212,7 +212,7 @@ def _split(splitter, y, groups, X=None):
     # Rows whose class is in no other fold are not held out; see `drop_unseen_classes`.
     with silent("The least populated class"), few_rows_per_class():
         folds = splitter.split(np.zeros((len(y), 1)) if X is None else X, y, groups)
-        return check_folds(folds, len(y), "cv")
+        return check_folds(folds, len(y), "cv", groups)
 
 
 def splitter_of(cv, *args, **options):
@@ -232,15 +232,36 @@ def splitter_of(cv, *args, **options):
     return check_cv(cv, *args, **options)
 
 
-def check_folds(folds, n_rows, name):
+def check_folds(folds, n_rows, name, groups=None):
     """Positions of the train and test rows of folds, which may be masks or lists.
 
     Raises
     ------
     ValueError
         If a fold has rows on both sides or that are not there.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If a fold has rows of a group on both sides.
     """
-    return [_check_fold(fold, i, n_rows, name) for i, fold in enumerate(folds)]
+    folds = [_check_fold(fold, i, n_rows, name) for i, fold in enumerate(folds)]
+    if groups is not None:
+        _warn_of_split_groups(folds, np.asarray(groups), name)
+    return folds
+
+
+def _warn_of_split_groups(folds, groups, name):
+    codes = codes_of(groups)
+    for i, (train, test) in enumerate(folds):
+        split = test[np.isin(codes[test], codes[train])]
+        if len(split):
+            warn(
+                f"Fold {i} of {name} has rows of a group on both sides, such as of "
+                f"{groups.tolist()[split[0]]!r}, so rows are judged by what knows their like. Set "
+                f"{name} to a number, or to a splitter of groups, such as StratifiedGroupKFold."
+            )
+            return
 
 
 def _check_fold(fold, i, n_rows, name):

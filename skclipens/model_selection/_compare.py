@@ -218,7 +218,7 @@ def _splits(cv, X, y, groups, blocks):
         groups = copies if groups is None else groups
         cv = cv if groups is None else StratifiedGroupKFold(cv)
     splits = splitter_of(cv, y, classifier=True).split(X, y, groups)
-    splits = check_folds(splits, len(y), "cv")
+    splits = check_folds(splits, len(y), "cv", groups)
     _warn_of_new_classes(splits, y)
     if copies is not None:
         seen = np.concatenate([np.isin(copies[test], copies[train]) for train, test in splits])
