@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
 from skclipens.datasets import load_emoji
@@ -117,7 +118,7 @@ def test_a_backbone_that_alone_is_right_is_heard():
     assert fit_temperature(right, y, expected=expected) < 1.5 * by_labels
 
 
-@pytest.mark.parametrize("head", ["auto", "zero-shot"])
+@pytest.mark.parametrize("head", ["auto", ["zero-shot", "linear-all"]])
 def test_names_that_mean_nothing_are_never_trusted_much(emoji, head):
     """By luck they fit one picture per class of some draws, which labels alone cannot tell."""
     X, y = emoji
@@ -138,6 +139,16 @@ def _spread_of_prompts(head, X, y, kind, draw):
     clf.fit(X.iloc[rows], y[rows])
     prompts = [expert.is_prompts for expert in clf.experts_]
     return np.log(clf.expert_proba(X)[:, prompts]).std(axis=2).mean()
+
+
+def test_prompts_alone_are_calibrated_by_labels_alone(emoji):
+    """Where no head learns beside them, nothing depends on how far to trust them as a whole."""
+    X, y = emoji
+    rows = one_of_each(y)
+    clf = AdaptiveBackboneEnsemble(head="zero-shot", random_state=0).fit(X.iloc[rows], y[rows])
+    with patch.object(_temperature, "PRIOR_RATE", 0.0):
+        before = clone(clf).fit(X.iloc[rows], y[rows])
+    assert_array_equal(clf.temperatures_, before.temperatures_)
 
 
 def test_kernel_head_expects_the_same(emoji):

@@ -115,8 +115,8 @@ class AdaptiveBackboneEnsemble(
         is false and the router learns nothing.
     calibrate : bool, default=True
         Whether to divide each expert's logits by a temperature that is fitted on held-out
-        rows [2]_. Of prompts of several backbones, it is also fitted to how far these agree, which
-        counts where labels are few: the less they agree, the larger it is.
+        rows [2]_. Beside heads that learn, that of prompts also depends on how far the backbones
+        agree, which counts where labels are few: the less they agree, the larger it is.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, which multiply ``sample_weight``; see
         :func:`sklearn.utils.class_weight.compute_sample_weight`.

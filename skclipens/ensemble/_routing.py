@@ -111,8 +111,7 @@ def calibrate_and_route(ensemble, X, y, held_out, router, metadata):
     weights = metadata["sample_weight"]
     ensemble.temperatures_ = np.ones(len(ensemble.experts_))
     if ensemble.calibrate:
-        judged = [ensemble.experts_[e] for e in np.flatnonzero(ensemble.judged_)]
-        expected = _expected_inverses(judged, logits, weights)
+        expected = _expected_inverses(ensemble, logits, weights)
         ensemble.temperatures_[ensemble.judged_] = [
             fit_temperature(of_expert, targets, sample_weight=weights, expected=of_prior)
             for of_expert, of_prior in zip(logits.swapaxes(0, 1), expected, strict=True)
@@ -128,18 +127,21 @@ def calibrate_and_route(ensemble, X, y, held_out, router, metadata):
     return Judged(relative_loss, rows, combined.argmax(axis=1))
 
 
-def _expected_inverses(experts, logits, weights):
-    """Inverse temperatures that are expected before any label is seen; None where none is.
+def _expected_inverses(ensemble, logits, weights):
+    """Inverse temperatures of judged experts that are expected before any label is seen, or None.
 
-    Where the backbones of prompts are several, their agreement tells. Heads that start from prompts
-    have calibrated these themselves.
+    Where heads learn beside prompts of several backbones, the agreement of these tells how far to
+    trust prompts. Heads that correct prompts have calibrated these themselves.
     """
+    experts = [ensemble.experts_[e] for e in np.flatnonzero(ensemble.judged_)]
     prompts = [e for e, expert in enumerate(experts) if expert.is_prompts]
-    heads, of_heads = [experts[e].head for e in prompts], [logits[:, e] for e in prompts]
-    expected = [1.0 if expert.corrects_prompts else None for expert in experts]
-    of_prompts = expected_inverse(heads, of_heads, weights)
+    of_prompts = None
+    if any(expert.learns for expert in ensemble.experts_):
+        heads, of_heads = [experts[e].head for e in prompts], [logits[:, e] for e in prompts]
+        of_prompts = expected_inverse(heads, of_heads, weights)
     if of_prompts is None:
         return [None] * len(experts)
+    expected = [1.0 if expert.corrects_prompts else None for expert in experts]
     return [of_prompts if e in prompts else of_other for e, of_other in enumerate(expected)]
 
 
