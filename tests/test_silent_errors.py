@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, GroupKFold, LeaveOneOut, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import Pipeline
@@ -46,7 +46,8 @@ from skclipens.heads import (
     TipAdapterHead,
     ZeroShotHead,
 )
-from skclipens.model_selection import compare_with_baselines
+from skclipens.model_selection import FewShotSplit, compare_with_baselines
+from skclipens.pipeline import BackbonePipeline
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 WIDTH = 128
@@ -319,6 +320,42 @@ def test_minus_one_and_one_are_two_classes(iris):
     X, y = X[y > 0], np.where(y[y > 0] == 1, -1, 1)
     assert_array_equal(make(HALVES, head="linear").fit(X, y).classes_, [-1, 1])
     assert_array_equal(LinearDiscriminantHead().fit(X, y).classes_, [-1, 1])
+
+
+def test_minus_one_is_a_class_where_it_is_known(iris):
+    X, y = iris
+    X, y = X[y > 0], np.where(y[y > 0] == 1, -1, 1)
+    of_minus = X[y < 0], y[y < 0]
+    ensemble, head = make(HALVES, head="linear"), LinearDiscriminantHead()
+    for clf in (ensemble, head, BackbonePipeline([("ensemble", ensemble)])):
+        clf.fit(X, y)
+        expected = np.mean(clf.predict(of_minus[0]) == -1)
+        assert clf.score(*of_minus) == pytest.approx(expected)
+        with pytest.raises(ValueError, match="row 0, with None"):
+            clf.score(X[:2], [None, 1])
+    some = np.r_[:5, 50:55]
+    scores = cross_val_score(head, X.iloc[some], y[some], cv=LeaveOneOut())
+    assert set(scores) <= {0, 1}
+    parts = LinearDiscriminantHead(shrinkage=0.5).partial_fit(*of_minus, classes=[-1, 1])
+    parts.partial_fit(X[y > 0], y[y > 0])
+    assert_allclose(parts.coef_, LinearDiscriminantHead(shrinkage=0.5).fit(X, y).coef_)
+
+
+def test_minus_one_beside_other_numbers_is_refused_at_once_and_says_what_to_do(iris):
+    X, y = iris
+    clf = make(HALVES, head="linear")
+    signs = y - 1
+    message = r"row 0, with -1.* If -1 is a class, give it another number, or give names"
+    for call in (
+        lambda: clf.fit(X, signs),
+        lambda: compare_with_baselines(clf, X, signs),
+        lambda: FewShotSplit(2).split(X, signs),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    clf.fit(X, y)
+    with pytest.raises(ValueError, match=r"row 0, with -1.* The classes are 0, 1, 2"):
+        clf.score(X, signs)
 
 
 # 7. Nothing is held out where nothing has to be judged

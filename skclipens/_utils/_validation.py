@@ -24,6 +24,7 @@ from ._values import (
 from ._warnings import silent, warn
 
 _FLOATS = [np.float64, np.float32]
+_RENAME = " If -1 is a class, give it another number, or give names: -1 stands for no label here."
 
 
 def few_rows_per_class():
@@ -34,7 +35,7 @@ def few_rows_per_class():
     return silent("The number of unique classes is greater")
 
 
-def check_table(estimator, X, y, *, any_scale=False, reset=True, **given):
+def check_table(estimator, X, y, *, any_scale=False, reset=True, classes=(), **given):
     """Check a table and its labels as ``fit`` gets them.
 
     Parameters
@@ -47,6 +48,8 @@ def check_table(estimator, X, y, *, any_scale=False, reset=True, **given):
         Whether rows are scaled anyway, so that their range does not matter.
     reset : bool
         Whether the columns are set, or X must have those that were set.
+    classes : array-like of shape (C,)
+        Labels that are known; see :func:`refuse_unlabeled`.
     **given : array-like of shape (n,) or None
         What else is given for each row; see :func:`warn_of_other_order`.
 
@@ -62,7 +65,7 @@ def check_table(estimator, X, y, *, any_scale=False, reset=True, **given):
         row; see :func:`check_labels`.
     """
     if y is not None:
-        refuse_unlabeled(y)
+        refuse_unlabeled(y, classes=classes)
     X, y = _checked_with_labels(estimator, X, y, reset=reset, **given)
     check_array(y, ensure_2d=False, dtype=None, input_name="y")
     _check_classes(y)
@@ -352,10 +355,11 @@ def labels_of(y, labeled):
     return y
 
 
-def refuse_unlabeled(y, option=None, name="y", *, label=None):
+def refuse_unlabeled(y, option=None, name="y", *, classes=()):
     """Raise ValueError if there is no y, or a row has no label, see :func:`unlabeled_rows`.
 
-    Where all labels are -1 and 1, these are two classes.
+    What is among the known classes is a label. Where none are known, as in ``fit``, and all labels
+    are -1 and 1, these are two classes.
 
     Parameters
     ----------
@@ -364,25 +368,35 @@ def refuse_unlabeled(y, option=None, name="y", *, label=None):
         The parameter of the estimator by which such rows are no error.
     name : str
         What the labels are called.
-    label : int, str or None
-        What is a label here, such as -1 or "", that of rejected rows.
+    classes : array-like of shape (C,)
+        Known labels, which may have -1, or "" as that of rejected rows.
     """
     if y is None:
         raise ValueError(f"{name} is None, and labels are needed: pass one for each row.")
-    missing = unlabeled_rows(y, signs_are_classes=True)
+    classes = np.asarray(classes).tolist()
+    missing = unlabeled_rows(y, signs_are_classes=not classes)
     if not missing.any():
         return
     labels = _labels_as_given(y).tolist()
-    if label is not None:
-        missing &= [not isinstance(one, (str, Real)) or one != label for one in labels]
-        if not missing.any():
-            return
+    missing &= [not isinstance(one, (str, Real)) or one not in classes for one in labels]
+    if not missing.any():
+        return
     row = int(np.argmax(missing))
+    rename = ""
+    if isinstance(labels[row], Real) and labels[row] == -1:
+        rename = f" The classes are {listed(classes)}." if classes else _RENAME
     allow = f", or see the parameter {option!r}" if option else ""
     raise ValueError(
         f"{name} has no label for {np.count_nonzero(missing)} of {len(labels)} rows; the first is "
-        f"row {row}, with {labels[row]!r}. Label these rows or leave them out{allow}."
+        f"row {row}, with {labels[row]!r}. Label these rows or leave them out{allow}.{rename}"
     )
+
+
+def known_labels(classifier):
+    """Labels that rows to score may have: the classes, and that of rows of none of them."""
+    if hasattr(classifier, "_known_labels"):
+        return classifier._known_labels()
+    return np.hstack(getattr(classifier, "classes_", [()]))  # of several outputs, a list
 
 
 def check_at_least_two(classes):

@@ -10,7 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._docstrings import fill_doc
 from .._utils._given import check_weights, warn_of_other_order
 from .._utils._linalg import ROWS_TO_PREDICT, row_batches
-from .._utils._validation import check_rows, refuse_unlabeled, warn_of_unknown_labels
+from .._utils._validation import (
+    check_rows,
+    known_labels,
+    refuse_unlabeled,
+    warn_of_unknown_labels,
+)
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once, warn
 
@@ -84,7 +89,7 @@ class LabeledScoreMixin(ClassifierMixin):
             that of guessing although the classifier is sure.
         """
         check_is_fitted(self)
-        self._refuse_unlabeled(y)
+        refuse_unlabeled(y, classes=known_labels(self))
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
         _refuse_other_kind(self.classes_, y)
         self._warn_of_unknown_labels(y)
@@ -93,9 +98,6 @@ class LabeledScoreMixin(ClassifierMixin):
         accuracy = accuracy_score(y, predicted, sample_weight=weights)
         warn_of_doubtful_labels(self, X, y, predicted)
         return accuracy
-
-    def _refuse_unlabeled(self, y):
-        refuse_unlabeled(y)
 
     def _warn_of_unknown_labels(self, y):
         warn_of_unknown_labels(self.classes_, y)

@@ -176,7 +176,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
             self._forget(classes)
         check_first_partial_fit(self, classes)
         check_at_least_two(self.classes_)
-        X, y = check_table(self, X, y, reset=sums is None, sample_weight=sample_weight)
+        given = {"sample_weight": sample_weight, "classes": self.classes_}
+        X, y = check_table(self, X, y, reset=sums is None, **given)
         self._rescaling()  # columns that are none are refused before anything is learned
         weights = check_weights(sample_weight, X, all_may_be_zero=True)
         targets = self._positions_of(y)

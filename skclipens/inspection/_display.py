@@ -47,7 +47,7 @@ def split_ensemble(estimator, X, y, method="expert_proba"):
         If a row has no label, or an image cannot be read, where the pipeline embeds it as a row of
         NaN.
     """
-    refuse_unlabeled(y, label=-1)
+    refuse_unlabeled(y, classes=[-1])
     estimator = getattr(estimator, "best_estimator_", estimator)
     ensemble = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     if not hasattr(ensemble, method):

@@ -216,7 +216,7 @@ def _measure(groups, sample_weight=None):
 
 
 def _measure_group(name, y_true, predictions, y_pred, sample_weight):
-    refuse_unlabeled(y_true, name="y_true", label=-1)
+    refuse_unlabeled(y_true, name="y_true", classes=[-1])
     matrix = disagreement_matrix(np.asarray(predictions), sample_weight=sample_weight).to_numpy()
     if len(matrix) < 2:
         raise ValueError(f"Combination {name!r} has one member; diversity needs two.")

@@ -176,7 +176,7 @@ class RoutingWeightsDisplay:
         SuspectedMistakeWarning
             If y and routing_weights have the same index in another order.
         """
-        refuse_unlabeled(y, label=-1)
+        refuse_unlabeled(y, classes=[-1])
         warn_of_other_order(routing_weights, name_of_X="routing_weights", y=y)
         y = column_or_1d(y, warn=True)
         weights = check_array(routing_weights, dtype=float, input_name="routing_weights")

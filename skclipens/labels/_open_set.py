@@ -15,7 +15,6 @@ from .._utils._sklearn import HasMethods, Interval, fit_context
 from .._utils._validation import (
     check_at_least_two,
     check_labels,
-    refuse_unlabeled,
     warn_of_unknown_labels,
 )
 from .._utils._values import with_label
@@ -286,13 +285,14 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         check_is_fitted(self)
         return self.estimator_.decision_function(self._table(X))
 
-    def _refuse_unlabeled(self, y):
-        refuse_unlabeled(y, label=self._label_of_rejected())
+    def _known_labels(self):
+        check_is_fitted(self)
+        return [*self.classes_.tolist(), self._label_of_rejected()]
 
     def _warn_of_unknown_labels(self, y):
         label = self._label_of_rejected()
         advice = f"Rows of none of the classes are called {label!r}." if self.reject_rate else ""
-        warn_of_unknown_labels([*self.classes_, label], y, advice)
+        warn_of_unknown_labels(self._known_labels(), y, advice)
 
     def _table(self, X):
         return X if self.embedder_ is None else table_of(self.embedder_, X)

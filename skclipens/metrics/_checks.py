@@ -66,7 +66,7 @@ def _warn_of_other_labels(y_true, predictions, correct):
 
 def check_truth(y_true):
     """True labels of shape (n,), one for each row."""
-    refuse_unlabeled(y_true, name="y_true", label=-1)
+    refuse_unlabeled(y_true, name="y_true", classes=[-1])
     return column_of_labels(y_true, name="y_true", warn=True)
 
 

@@ -128,7 +128,7 @@ def compare_with_baselines(
     0.3
     """
     warn_of_other_order(X, y=y, groups=groups)
-    refuse_unlabeled(y, label=-1)
+    refuse_unlabeled(y)
     baselines, y = _checked_names(baselines or {}), column_of_labels(y, warn=True)
     before, ensemble, X, y, groups, cv = _table_of(estimator, X, y, groups, cv)
     X, y, groups = indexable(X, y, groups)

@@ -103,7 +103,7 @@ class FewShotSplit(BaseShuffleSplit):
             warn(f"The groups parameter is ignored by {type(self).__name__}.", UserWarning)
         _, y = indexable(X, y)
         if y is not None:
-            refuse_unlabeled(y, label=-1)
+            refuse_unlabeled(y)
         classes, y_index, class_sizes = np.unique(
             _check_labels(y), return_inverse=True, return_counts=True
         )

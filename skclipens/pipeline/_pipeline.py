@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 
 from .._utils._given import warn_of_other_order
 from .._utils._sklearn import routing_enabled, unchanged_by_failure
-from .._utils._validation import refuse_unlabeled
+from .._utils._validation import known_labels, refuse_unlabeled
 from .._utils._values import refuse_class
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
@@ -323,8 +323,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
             As in :meth:`fit`.
         """
         if is_classifier(self):
-            # Of a classifier that rejects, what stands for no label may be a label.
-            getattr(self._final_estimator, "_refuse_unlabeled", refuse_unlabeled)(y)
+            refuse_unlabeled(y, classes=known_labels(self._final_estimator))
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
         found = self._score(X, y, sample_weight, params)
         doubt_channels(self, X, y)
