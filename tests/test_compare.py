@@ -169,7 +169,7 @@ def test_groups_stay_together(table, labels):
             return np.repeat(self.classes_[:1], len(X))
 
     baselines = {"remembers": Remembers()}
-    for cv in (2, GroupKFold(3)):
+    for cv in (2, GroupKFold(3), FEW):
         compare_with_baselines(clf, known, labels, cv=cv, groups=groups, baselines=baselines)
     with pytest.raises(AssertionError, match="on both sides"):
         compare_with_baselines(clf, known, labels, cv=StratifiedKFold(2), baselines=baselines)

@@ -118,11 +118,19 @@ def test_is_the_cv_of_a_grid_search():
     assert check_cv(search.cv) is search.cv
 
 
-def test_metadata_routing_requests_nothing(enable_metadata_routing):
+def test_metadata_routing_passes_groups(enable_metadata_routing):
     X, y = load_iris(return_X_y=True)
-    splitter = FewShotSplit(2, 2, random_state=0)
-    assert not hasattr(splitter, "set_split_request")
-    assert len(cross_val_score(DummyClassifier(), X, y, cv=splitter)) == 2
+    seen = []
+
+    class Splits(FewShotSplit):
+        def split(self, X, y, groups=None):
+            seen.append(groups)
+            return super().split(X, y, groups)
+
+    splitter, groups = Splits(2, 2, random_state=0), np.arange(150) // 5
+    for params in ({}, {"groups": groups}):
+        assert len(cross_val_score(DummyClassifier(), X, y, cv=splitter, params=params)) == 2
+    assert seen[0] is None and seen[1] is groups
 
 
 @pytest.fixture
@@ -188,9 +196,50 @@ def test_does_not_warn_of_sufficient_classes():
         FewShotSplit(2).split(np.zeros(6), [0, 0, 0, 1, 1, 1])
 
 
-def test_groups_are_ignored_with_a_warning():
-    with pytest.warns(UserWarning, match="groups parameter is ignored by FewShotSplit"):
-        FewShotSplit().split(np.zeros(4), [0, 0, 1, 1], groups=[1, 2, 3, 4])
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series])
+def test_no_group_is_on_both_sides(kind):
+    rng = np.random.default_rng(0)
+    y, groups = np.repeat([0, 1, 2], 40), np.array([f"object {i // 8}" for i in range(120)])
+    groups[50] = groups[0]  # of two classes
+    order = rng.permutation(120)
+    y, groups = y[order], groups[order]
+    few, more = (
+        list(FewShotSplit(n, 20, random_state=0).split(y, y, kind(groups))) for n in (3, 6)
+    )
+    for (train, test), (larger, _) in zip(few, more, strict=True):
+        assert not set(groups[train]) & set(groups[test])
+        np.testing.assert_array_equal(np.bincount(y[train]), [3, 3, 3])
+        for c in range(3):  # of five objects, and of six, up to half
+            assert len(set(groups[train][y[train] == c])) == (3 if c == 1 else 2)
+        assert set(test) == set(np.flatnonzero(~np.isin(groups, groups[train])))
+        assert set(train) <= set(larger)
+        np.testing.assert_array_equal(np.bincount(y[larger]), [6, 6, 6])
+
+
+def test_groups_of_one_row_change_nothing():
+    y = np.repeat([0, 1, 2], [5, 9, 20])
+    groups = np.random.default_rng(0).permutation(len(y))
+    for n_shots in (1, 4, 7):
+        plain = split(y, n_shots=n_shots, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            grouped = list(FewShotSplit(n_shots, random_state=0).split(y, y, groups))
+        for one, other in zip(plain, grouped, strict=True):
+            np.testing.assert_array_equal(one[0], other[0])
+            np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_groups_that_leave_too_few_rows():
+    y = np.repeat(["cat", "dog"], 4)
+    splitter = FewShotSplit(2, 2, random_state=0)
+    with pytest.raises(ValueError, match="one group: 'cat'"):
+        splitter.split(y, y, [0, 0, 0, 0, 1, 1, 2, 2])
+    with pytest.raises(ValueError, match=r"leave no rows to test '(cat|dog)'.*fewer shots"):
+        list(splitter.split(y, y, [0, 0, 1, 1] * 2))
+    with pytest.warns(UserWarning, match=r"of one group are kept .* few members: \['cat'\]"):
+        splitter.split(y, y, [0, 0, 0, 1, 2, 2, 3, 3])
+    with pytest.raises(ValueError, match="groups has shape"):
+        splitter.split(y, y, [0, 1])
 
 
 @pytest.mark.parametrize("name", ["n_shots", "n_splits"])

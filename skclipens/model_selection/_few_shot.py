@@ -7,6 +7,9 @@ from sklearn.model_selection import BaseShuffleSplit
 from sklearn.utils import check_random_state, check_scalar, column_or_1d, indexable
 from sklearn.utils.multiclass import type_of_target
 
+from .._utils._folds import codes_of
+from .._utils._given import check_groups
+from .._utils._messages import listed
 from .._utils._validation import refuse_unlabeled
 from .._utils._warnings import warn
 
@@ -42,6 +45,10 @@ class FewShotSplit(BaseShuffleSplit):
     A class with `n_shots` members or fewer keeps one of them for testing and trains on the
     others, with a warning.
 
+    With `groups`, no group is on both sides. The samples that train a class are of up to half of
+    its groups, drawn at random, and of more only if these have fewer than `n_shots`. Other samples
+    of groups that train are in neither set.
+
     The test set consists of the remaining samples of the same data. If a benchmark has its own test
     set, apply ``split`` to its training part and score on that test set instead.
 
@@ -62,6 +69,8 @@ class FewShotSplit(BaseShuffleSplit):
     [1 4] ['dog' 'cat'] [0 2 3 5]
     """
 
+    __metadata_request__split = {"groups": True}  # as scikit-learn's splitters of groups
+
     def __init__(self, n_shots=1, n_splits=10, *, random_state=None):
         check_scalar(n_shots, "n_shots", Integral, min_val=1)
         check_scalar(n_splits, "n_splits", Integral, min_val=1)
@@ -79,36 +88,35 @@ class FewShotSplit(BaseShuffleSplit):
         y : array-like of shape (n_samples,)
             Class labels of any type, one for each sample.
         groups : array-like of shape (n_samples,), default=None
-            Always ignored, exists for API compatibility.
+            Samples that belong together, such as pictures of one object. None: each is alone.
 
         Returns
         -------
         splits : iterator of (train, test)
             `n_splits` pairs of integer arrays with sorted indices, which together hold every
-            sample once.
+            sample once, except others of the groups that train.
 
         Raises
         ------
         ValueError
-            If `y` is not one class label per sample, a sample has no label, or a class has a single
-            member.
+            If `y` is not one class label per sample, a sample has no label, a class has a single
+            member or group, or groups leave none to test it.
 
         Warns
         -----
         UserWarning
-            If a class has too few members to train on `n_shots` of them and test on another, or
-            if `groups` is given.
+            If a class has too few members to train on `n_shots` of them and test on others.
         """
-        if groups is not None:
-            warn(f"The groups parameter is ignored by {type(self).__name__}.", UserWarning)
         _, y = indexable(X, y)
         if y is not None:
             refuse_unlabeled(y)
-        classes, y_index, class_sizes = np.unique(
-            _check_labels(y), return_inverse=True, return_counts=True
-        )
-        self._check_class_sizes(classes, class_sizes)
-        return self._draw(y_index, class_sizes)
+        classes, y_index = np.unique(_check_labels(y), return_inverse=True)
+        groups = check_groups(groups, y_index)
+        groups = np.arange(len(y_index)) if groups is None else codes_of(groups)
+        # Rows of one class and one group.
+        parts = codes_of(y_index * (groups.max() + 1) + groups)
+        self._check_sizes(classes, y_index, parts)
+        return self._draw(classes, y_index, groups, parts)
 
     def get_n_splits(self, X=None, y=None, groups=None):
         """Return the number of splits, `n_splits`.
@@ -125,32 +133,73 @@ class FewShotSplit(BaseShuffleSplit):
         """
         return self.n_splits
 
-    def _check_class_sizes(self, classes, class_sizes):
-        if np.any(class_sizes == 1):
+    def _check_sizes(self, classes, y_index, parts):
+        """Raise where a class cannot be on both sides, and warn where it has too few rows."""
+        n_rows = np.bincount(y_index)
+        if np.any(n_rows == 1):
             raise ValueError(
                 "A class needs one sample for training and one for testing, but these have a "
-                f"single member: {classes[class_sizes == 1].tolist()}."
+                f"single member: {classes[n_rows == 1].tolist()}."
             )
-        if np.any(class_sizes <= self.n_shots):
+        _, one_of, sizes = np.unique(parts, return_index=True, return_counts=True)
+        of_class = y_index[one_of]
+        n_groups = np.bincount(of_class)
+        if np.any(n_groups == 1):
+            raise ValueError(
+                "A class needs one group for training and one for testing, but all rows of these "
+                f"are in one group: {listed(classes[n_groups == 1].tolist())}."
+            )
+        largest = np.zeros(len(classes), int)
+        np.maximum.at(largest, of_class, sizes)
+        few = n_rows - largest < self.n_shots
+        if np.any(few):
+            kept = "one sample is" if len(of_class) == len(y_index) else "the rows of one group are"
             warn(
-                f"With n_shots={self.n_shots}, one sample is kept for testing and the others "
-                "train in the classes with too few members: "
-                f"{classes[class_sizes <= self.n_shots].tolist()}.",
+                f"With n_shots={self.n_shots}, {kept} kept for testing and the others train in the "
+                f"classes with too few members: {classes[few].tolist()}.",
                 UserWarning,
             )
 
-    def _draw(self, y_index, class_sizes):
+    def _draw(self, classes, y_index, groups, parts):
         rng = check_random_state(self.random_state)
-        n_samples = len(y_index)
-        first = np.cumsum(class_sizes) - class_sizes
-        n_train = np.minimum(self.n_shots, class_sizes - 1)
-        for _ in range(self.n_splits):
+        for i in range(self.n_splits):
             # One permutation of all samples, whatever n_shots is, makes the draws nested.
-            order = rng.permutation(n_samples)
-            order = order[np.argsort(y_index[order], kind="stable")]
-            rank = np.arange(n_samples) - first[y_index[order]]
-            in_train = rank < n_train[y_index[order]]
-            yield np.sort(order[in_train]), np.sort(order[~in_train])
+            order = rng.permutation(len(y_index))
+            order = _in_turn(np.argsort(order), y_index, parts)
+            train = np.sort(order[_numbered(y_index[order]) < self.n_shots])
+            test = np.flatnonzero(~np.isin(groups, groups[train]))
+            untested = np.setdiff1d(np.arange(len(classes)), y_index[test])
+            if len(untested):
+                raise ValueError(
+                    f"Draw {i}: groups leave no rows to test {listed(classes[untested].tolist())}, "
+                    "since all of these are in groups that train. Take fewer shots, or groups of "
+                    "rows of one class."
+                )
+            yield train, test
+
+
+def _in_turn(place, y_index, parts):
+    """Rows sorted by class: one of each group in turn, of half of its groups, then of others.
+
+    The last group of a class is left out, as it is there to test.
+    """
+    one_of = np.unique(parts, return_index=True)[1]
+    of_class, first = y_index[one_of], np.full(len(one_of), len(place))
+    np.minimum.at(first, parts, place)
+    n_groups, number = np.bincount(of_class), np.empty_like(first)
+    by_class = np.lexsort((first, of_class))
+    number[by_class] = _numbered(of_class[by_class])
+    stage = np.maximum(number + 1 - np.maximum(n_groups // 2, 1)[of_class], 0)
+    by_part, turn = np.lexsort((place, parts)), np.empty_like(place)
+    turn[by_part] = _numbered(parts[by_part])
+    order = np.lexsort((first[parts], turn, stage[parts], y_index))
+    is_last = number == n_groups[of_class] - 1
+    return order[~is_last[parts[order]]]
+
+
+def _numbered(keys):
+    """The number of each of sorted keys among its equals, from 0."""
+    return np.arange(len(keys)) - np.searchsorted(keys, keys)
 
 
 def _check_labels(y):
