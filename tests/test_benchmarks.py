@@ -15,6 +15,7 @@ from benchmarks import (
     columns,
     doubts,
     doubts_of_pictures,
+    doubts_of_tables,
     embedding,
     gpu,
     hindsight,
@@ -153,6 +154,19 @@ def test_program_of_doubts_of_pictures(capsys, monkeypatch):
     unseen = ("red and blue exchanged", "near infrared as a fourth channel")  # as icons are white
     assert {case for case in doubts_of_pictures.MISTAKES if shares[case] == "0"} == set(unseen)
     assert "Of 12 right uses, 0.0% raise a warning; limit 2.0%." in printed
+
+
+def test_program_of_doubts_of_tables(capsys, monkeypatch):
+    monkeypatch.setattr(doubts_of_tables, "N_ROWS", (100,))
+    doubts_of_tables.main(["--tables", "iris", "--draws", "2"])
+    printed = capsys.readouterr().out
+    shares = dict(re.findall(r"^\| (.+) \| (\d+) \|$", printed, re.MULTILINE))
+    right = [*doubts_of_tables.RIGHT, *doubts_of_tables.ADDED]
+    assert {case for case in right if shares[case] != "0"} <= {"weak signals"}
+    noticed = "row numbers, of some rows", "labels in another order", "predict, rows not scaled"
+    assert [shares[case] for case in noticed] == ["100"] * 3
+    assert "| an index | 0.0 | 0.0 |" in printed
+    assert f"Of {2 * len(right)} right uses, " in printed
 
 
 def test_program_of_hindsight(capsys):

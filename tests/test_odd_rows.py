@@ -7,6 +7,7 @@ from _said import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from sklearn.datasets import load_wine
 from sklearn.decomposition import PCA
 from sklearn.inspection import partial_dependence
 from sklearn.preprocessing import StandardScaler
@@ -301,6 +302,82 @@ def test_rows_that_were_centred_rightly_are_not_doubted(priced, y):
     scaled = sized.assign(price=StandardScaler().fit_transform(sized[["price"]])[:, 0])
     clf = AdaptiveBackboneEnsemble(unlabeled="ignore", random_state=0).fit(scaled, labels)
     assert not said(clf.predict, scaled)
+
+
+# Ordinary columns of tables
+
+
+@pytest.fixture(scope="module")
+def wine():
+    X, y = load_wine(return_X_y=True, as_frame=True)
+    return pd.DataFrame(StandardScaler().fit_transform(X), columns=X.columns), y.to_numpy()
+
+
+def doubts_of(table, y, **column):
+    return said(AdaptiveBackboneEnsemble(random_state=0).fit, table.assign(**column), y)
+
+
+def test_an_amount_that_many_rows_lack_is_no_gap(wine):
+    table, y = wine
+    rng = np.random.default_rng(0)
+    lacks, amount = rng.random(len(y)) < 0.4, np.round(rng.normal(1, 0.03, len(y)), 2)
+
+    def scaled(values):
+        return StandardScaler().fit_transform(values[:, None])[:, 0]
+
+    amounts = np.where(lacks, 0, amount)
+    for column in (amounts, scaled(amounts)):
+        assert not doubts_of(table, y, amount=column)
+    for column in (scaled(np.where(lacks, -999, amount)), np.where(lacks, -1, amount)):
+        assert any("far from all other" in text for text in doubts_of(table, y, amount=column))
+
+
+def test_a_rank_is_no_index(wine):
+    table, y = wine
+    table, rng = table * 50, np.random.default_rng(0)
+    rank, rows = table["alcohol"].rank(method="first"), rng.permutation(len(y))
+    assert not doubts_of(table, y, rank=rank)
+    assert not said(
+        AdaptiveBackboneEnsemble(random_state=0).fit, table.assign(r=rank).to_numpy(), y
+    )
+    for name in ("Unnamed: 0", "rest__index", "PassengerId", "row_id", "no"):
+        (text,) = doubts_of(table, y, **{name: rank})
+        assert text.startswith(f"Column {name!r} has another whole number in each row")
+    numbers = np.arange(len(y))[rows]  # of a table that is sorted by class
+    (text,) = doubts_of(table.iloc[rows], y[rows], feature=numbers)
+    assert text.startswith("Column 'feature' has another whole number in each row")
+
+
+def test_a_flag_may_know_a_rare_class_by_luck(wine):
+    table, y = wine
+    for n_rows, is_doubted in ((3, False), (80, True)):
+        rare = np.random.default_rng(0).permutation(len(y)) < n_rows
+        texts = doubts_of(table, rare.astype(int), flag=rare)
+        assert any("one value for each class" in text for text in texts) == is_doubted
+
+
+def test_years_may_go_on(wine):
+    table, y = wine
+    order = np.random.default_rng(0).permutation(len(y))
+    table, y, years = table.iloc[order], y[order], 2010 + np.arange(len(y)) * 10 // len(y)
+    fitted = years < 2017
+    for column in (years, (years - 2013) / 1.9):
+        dated = table.assign(year=column)
+        clf = AdaptiveBackboneEnsemble(random_state=0)
+        later = dated[~fitted]
+        assert not any("mostly far" in one for one in said(clf.fit, dated[fitted], y[fitted]))
+        assert not said(clf.predict, later)
+        for wrong in (later["year"] * 3, later["year"] + 100):
+            assert said(clf.predict, later.assign(year=wrong))
+
+
+def test_weak_signals_of_many_rows_are_no_mistake():
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=4000)
+    X = rng.normal(size=(4000, 8)) + 0.09 * y[:, None]
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    assert not said(clf.fit, X, y)
+    assert "X says nothing of y" in " ".join(said(clf.fit, X, rng.permutation(y)))
 
 
 # Columns of blocks

@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 
+from .._utils._folds import codes_of
 from .._utils._linalg import subsample, take_columns
 from .._utils._messages import listed
 from .._utils._warnings import warn
@@ -15,7 +16,14 @@ _NEARLY_ALL, _ALL_OF_TWO = 0.99, 0.9999  # of a variance
 _STEP_TOLERANCE = 1e-2  # of a step between rows
 _FEWEST = 20  # rows, of which all steps are not equal by luck
 _EXPECTED_TIES = 5  # pairs of rows with the same whole number, if these were drawn at random
-_N_RANGES, _FEWEST_VALUES = 3, 5  # how far, of as many values, one lies that stands for a gap
+# How far, in ranges of all others, of more than as many values, one lies that stands for a gap: of
+# those that people write for it, and of others, as after a scaler. Zero is an amount by right.
+_N_RANGES, _N_RANGES_OF_OTHERS, _FEWEST_VALUES = 3, 10, 5
+_WRITTEN_FOR_GAPS = re.compile(r"-1|-?(?:9{2,}|8{2,}|7{2,})")
+_FEWEST_OF_CLASSES = 50  # rows, of whose classes none is by luck between others
+_CALLED_INDEX = re.compile(
+    r"(?:^|[^A-Za-z])(?i:unnamed: ?\d+|index|idx|level_\d+|id|key|row|no|nr|number)$|[a-z]I[dD]$"
+)
 ENOUGH_LOSS = 100  # of guessing, summed over the rows: what is judged by fewer may be luck
 # As BlockPCA, scikit-learn's own reductions and UMAP name columns.
 _REDUCTIONS = """
@@ -55,7 +63,7 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     """
     if len(X) < 2:
         return
-    index, why = _index(X, y)
+    index, why = _index(X, y, names)
     if index is not None:
         warn(
             f"{_called(index, names)} {why}, as an index does. If it is one, or a time, leave it "
@@ -68,7 +76,7 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     _warn_of_dominant_column(read_as_scaled, X, names, index)
 
 
-def _index(X, y):
+def _index(X, y, names):
     """Position of a column that numbers the rows, and how it does; None where there is none."""
     some = subsample(X)
     if len(some) < _FEWEST:
@@ -79,20 +87,29 @@ def _index(X, y):
     found = columns[_are_equal(steps, steps[0]).all(axis=0)]
     if len(found):
         return int(found[0]), "changes by the same from each row to the next"
-    # In a part of a table, or in another order, it is still no measurement: of whole numbers that
-    # are so close together, some would be the same.
+    # In a part of a table, or in another order: of whole numbers that are so close together, some
+    # would be the same. Those of a rank would not, so a name or the classes must say what it is.
     whole = np.flatnonzero((some[:3] == np.rint(some[:3])).all(axis=0))
     values = np.sort(some[:, whole], axis=0)
     pairs, span = len(some) * (len(some) - 1) / 2, values[-1] - values[0] + 1
     differ = (values[1:] > values[:-1]).all(axis=0) & (values == np.rint(values)).all(axis=0)
-    found = whole[differ & (pairs > _EXPECTED_TIES * span)]
-    if len(found):
-        return int(found[0]), "has another whole number in each row"
-    if _are_sorted(subsample(y)):
+    y = subsample(y)
+    for column in whole[differ & (pairs > _EXPECTED_TIES * span)].tolist():
+        if _numbers_rows(some[:, column], y, None if names is None else names[column]):
+            return column, "has another whole number in each row"
+    if _are_sorted(y):
         steps = np.sign(np.diff(some, axis=0))
         found = np.flatnonzero((steps[0] != 0) & (steps == steps[0]).all(axis=0))
     said = "rises or falls from each row to the next, as rows are sorted by class"
     return (int(found[0]), said) if len(found) else (None, "")
+
+
+def _numbers_rows(values, y, name):
+    """Whether a column that is an index or a rank is an index: by its name, order or classes."""
+    in_order = len(np.unique(np.sign(np.diff(values)))) == 1
+    if in_order or (name is not None and _CALLED_INDEX.search(name)):
+        return True
+    return len(y) >= _FEWEST_OF_CLASSES and _are_sorted(y[np.argsort(values)])
 
 
 def _are_sorted(y):
@@ -140,7 +157,9 @@ def _placeholder(values):
         return None
     steps = np.diff(found)
     for end, step, others in ((0, steps[0], steps[1:]), (-1, steps[-1], steps[:-1])):
-        if counts[end] > 1 and step > _N_RANGES * others.sum():
+        is_known = _WRITTEN_FOR_GAPS.fullmatch(f"{found[end]:.10g}")
+        n_ranges = _N_RANGES if is_known else _N_RANGES_OF_OTHERS
+        if counts[end] > 1 and found[end] != 0 and step > n_ranges * others.sum():
             return found[end]
     return None
 
@@ -188,9 +207,10 @@ def warn_of_labels_in_columns(blocks, X, y, names):
         If a column, or several together, have one value for each class, for too many rows to be
         chance. Names them.
     """
-    X, (classes, targets) = subsample(X), np.unique(subsample(y), return_inverse=True)
+    X, targets = subsample(X), codes_of(subsample(y))
     n_rows = np.bincount(targets)
-    if len(X) * np.log(len(classes)) < ENOUGH_LOSS or n_rows.min() < 2:
+    # By how frequent classes are: a flag of a rare event may have it by chance.
+    if n_rows @ np.log(len(X) / n_rows) < ENOUGH_LOSS or n_rows.min() < 2:
         return
     order, starts = np.argsort(targets), np.cumsum(n_rows) - n_rows
     others = [block.columns for block in blocks if block.backbone is None]

@@ -11,6 +11,9 @@ _FAR_FROM_ONE = 10  # a mean of weights, or one over it
 # Of the log-loss of guessing. Where this sums to ENOUGH_LOSS, that of shuffled labels is seldom
 # below 0.97 of it, and that of right ones, cats and dogs of 32 pixels too, at most 0.95.
 _MIN_RELATIVE_LOSS = 0.97
+# Standard deviations of what logits say of y by chance. With shuffled labels they are up to 4, as
+# what combines experts was fitted on these rows.
+_BY_CHANCE = 5
 _MAX_SHARE = 0.1  # of the rows whose picture is there before
 
 
@@ -85,6 +88,24 @@ def warn_of_groups(y, groups):
         "learned from the others. A group is what belongs together within a class, such as the "
         "pictures of one object."
     )
+
+
+def says_something(logits, targets):
+    """Whether logits are higher for the class of a row than if labels were in another order.
+
+    By the mean and variance of their sum over all orders.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n, C)
+    targets : ndarray of shape (n,), int
+    """
+    shares = np.bincount(targets, minlength=logits.shape[1]) / len(targets)
+    logits = logits - (logits @ shares)[:, None]
+    logits -= logits.mean(axis=0)
+    found = logits[np.arange(len(targets)), targets].sum()
+    variance = (logits**2 @ shares).sum() * len(targets) / max(len(targets) - 1, 1)
+    return bool(found > _BY_CHANCE * np.sqrt(variance))
 
 
 def warn_of_guessing(relative_loss, n_rows, n_classes):

@@ -17,6 +17,8 @@ _FEWEST, _NARROW_DEVIATION, _FAR_DEVIATIONS = 20, 0.02, 1
 _FEWEST_OF_FIT = 7  # rows of fit, of which fewer say nothing of the range
 _MOSTLY_DISTINCT = 0.9  # of values, if hardly any is there twice
 _ROUNDING = 1e-5  # of a deviation
+# Of a step between whole numbers, scaled or not; and of how many a column may go on at once.
+_OFF_GRID, _FEW_STEPS = 1e-3, 3
 
 
 class SeenColumns(NamedTuple):
@@ -29,6 +31,8 @@ class SeenColumns(NamedTuple):
     lowest, highest, mean, deviation : ndarray of shape (d,)
     vary : ndarray of shape (d,), bool
         Whether hardly any two rows have the same value.
+    step : ndarray of shape (d,)
+        Of which all differences are multiples, as of years; zero where there is none.
     """
 
     n_rows: int
@@ -38,6 +42,7 @@ class SeenColumns(NamedTuple):
     mean: np.ndarray
     deviation: np.ndarray
     vary: np.ndarray
+    step: np.ndarray
 
 
 def see_columns(blocks, X):
@@ -63,7 +68,19 @@ def see_columns(blocks, X):
     lowest, highest = values.min(axis=0), values.max(axis=0)
     mean, deviation = _mean_and_deviation(values)
     vary = (len(X) >= _FEWEST) & (_share_of_values(values) >= _MOSTLY_DISTINCT)
-    return SeenColumns(len(X), columns, lowest, highest, mean, deviation, vary)
+    step = np.array([_step(np.unique(column)) for column in subsample(values).T])
+    return SeenColumns(len(X), columns, lowest, highest, mean, deviation, vary, step)
+
+
+def _step(values):
+    """Smallest difference of sorted values, if all of them are multiples of it, else zero."""
+    steps = np.diff(values)
+    smallest = steps.min(initial=np.inf)
+    return smallest if np.isfinite(smallest) and _are_whole(steps / smallest) else 0.0
+
+
+def _are_whole(values):
+    return (np.abs(values - np.rint(values)) <= _OFF_GRID).all(axis=0)
 
 
 def _share_of_values(values):
@@ -88,7 +105,8 @@ def warn_of_units(seen, X, names):
     Warns
     -----
     SuspectedMistakeWarning
-        If most rows are outside of the range of ``fit``, far where rows are few, or many hardly
+        If most rows are outside of the range of ``fit``, far where rows are few or have the same
+        steps, as the years that follow, or many hardly
         vary, and not around the former mean; if all are zero, or the former mean, as where gaps
         were filled; or if a scaler or PCA was fitted on these rows. Names the columns.
     """
@@ -97,7 +115,8 @@ def warn_of_units(seen, X, names):
     _warn_of_own_scale(seen, X, names)
     values = take_columns(subsample(X), seen.columns)
     middle, width = np.median(values, axis=0), seen.highest - seen.lowest
-    reach = 0 if min(len(values), seen.n_rows) >= _FEWEST else _N_RANGES * width
+    few = min(len(values), seen.n_rows) < _FEWEST
+    reach = _N_RANGES * width if few else width * _go_on(seen, values)
     outside = (middle > seen.highest + reach) | (middle < seen.lowest - reach)
     if len(values) >= _FEWEST:
         vary = np.ptp(values, axis=0) > 0  # rows of one kind have the same value
@@ -114,6 +133,13 @@ def warn_of_units(seen, X, names):
             "out what grows, such as a time.",
             doubt="another unit than in fit",
         )
+
+
+def _go_on(seen, values):
+    """Whether columns go on by the steps that they had in ``fit``, as years do."""
+    steps = (values - seen.lowest) / np.where(seen.step > 0, seen.step, 1)
+    gap = np.maximum(values.min(axis=0) - seen.highest, seen.lowest - values.max(axis=0))
+    return (seen.step > 0) & _are_whole(steps) & (gap < (_FEW_STEPS + 0.5) * seen.step)
 
 
 def _called(columns, names):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
-from .._mistakes._rows import warn_of_guessing
+from .._mistakes._rows import says_something, warn_of_guessing
 from .._mistakes._seen_columns import see_columns
 from .._mistakes._seen_embeddings import see_blocks
 from .._utils._linalg import take_rows
@@ -36,11 +36,14 @@ class Judged(NamedTuple):
         Positions of the rows.
     predicted : ndarray of shape (n,), int
         Positions of the classes they are taken for.
+    says_something : bool
+        See :func:`skclipens._mistakes._rows.says_something`.
     """
 
     relative_loss: float
     rows: np.ndarray
     predicted: np.ndarray
+    says_something: bool
 
     def of_given(self, rows, classes):
         """Positions of the classes of the rows as they were given, and of what they are taken for.
@@ -65,7 +68,7 @@ class Judged(NamedTuple):
         return given.T
 
 
-NOTHING_JUDGED = Judged(0.0, np.zeros(0, int), np.zeros(0, int))
+NOTHING_JUDGED = Judged(0.0, np.zeros(0, int), np.zeros(0, int), True)
 
 
 def combine_experts(ensemble, experts, held_out, router, X, y, metadata):
@@ -87,7 +90,7 @@ def combine_experts(ensemble, experts, held_out, router, X, y, metadata):
         judged = NOTHING_JUDGED
     else:
         judged = calibrate_and_route(ensemble, X, y, held_out, router, metadata)
-        if ensemble.judged_.all():
+        if ensemble.judged_.all() and not judged.says_something:
             n_rows, n_classes = len(held_out.rows), len(ensemble.classes_)
             warn_of_guessing(judged.relative_loss, n_rows, n_classes)
     ensemble.support_ = None
@@ -124,7 +127,8 @@ def calibrate_and_route(ensemble, X, y, held_out, router, metadata):
         of_expert = ensemble.experts_[e].logits(X, ensemble.classes_)
         ensemble.temperatures_[e] = fixed_temperature(of_expert, spread)
     relative_loss = relative_log_loss(combined, targets, weights) if len(rows) else 1.0
-    return Judged(relative_loss, rows, combined.argmax(axis=1))
+    knows = bool(len(rows)) and says_something(combined, targets)
+    return Judged(relative_loss, rows, combined.argmax(axis=1), knows)
 
 
 def _expected_inverses(ensemble, logits, weights):
