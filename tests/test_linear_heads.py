@@ -25,7 +25,7 @@ from skclipens import (
     ZeroShotHead,
 )
 from skclipens._utils import _linalg
-from skclipens._utils._validation import few_rows_per_class
+from skclipens._utils._labels import few_rows_per_class
 from skclipens.datasets import load_emoji
 from skclipens.heads import _discriminant, _shrinkage
 from skclipens.heads._temperature import calibrated_loss, fit_temperature

@@ -12,9 +12,9 @@ from sklearn.model_selection import (
 )
 
 from ._copies import merge_copies, numbers_of
+from ._labels import few_rows_per_class
 from ._linalg import places_of, positions_in, some_of
 from ._sklearn import HasMethods, Interval, RealNotInt
-from ._validation import few_rows_per_class
 from ._warnings import silent, warn
 
 # More rows would change temperatures and weights by less than their error.

@@ -10,6 +10,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, groups_of_class
+from .._utils._labels import few_rows_per_class
 from .._utils._messages import listed
 from .._utils._metadata import check_metadata, metadata_for
 from .._utils._progress import progress
@@ -23,7 +24,7 @@ from .._utils._sklearn import (
     fit_context,
     routing_enabled,
 )
-from .._utils._validation import check_table, few_rows_per_class
+from .._utils._validation import check_table
 from .._utils._versions import VersionsMixin
 from ..ensemble._blocks import columns_of
 from ._costs import (

@@ -8,13 +8,14 @@ from sklearn.utils.validation import check_is_fitted
 from .._mistakes._seen_embeddings import see_blocks, warn_of_unlike
 from .._utils._docstrings import fill_doc
 from .._utils._folds import few_shot_folds, held_out_rows
+from .._utils._labels import check_at_least_two, few_rows_per_class
 from .._utils._linalg import some_of
 from .._utils._metadata import check_metadata, metadata_for, rows_of
 from .._utils._progress import in_parallel, progress
 from .._utils._random import draw_seed
 from .._utils._rows import rows_given
 from .._utils._sklearn import InOrder, StrOptions, fit_context
-from .._utils._validation import check_at_least_two, check_rows, check_table, few_rows_per_class
+from .._utils._validation import check_rows, check_table
 from .._utils._warnings import each_warning_once
 from ..ensemble._blocks import columns_of
 from ._base import BaseCascade

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from .._utils._labels import column_of_labels, unlabeled_rows
 from .._utils._messages import listed
 from .._utils._sklearn import safe_indexing
-from .._utils._validation import column_of_labels, unlabeled_rows
 from .._utils._warnings import warn
 from ..exceptions import ImageError
 from ..images import load_image

@@ -4,14 +4,14 @@ import numpy as np
 from sklearn.base import clone
 
 from .._utils._folds import few_shot_folds
-from .._utils._metadata import check_metadata, rows_of
-from .._utils._validation import (
+from .._utils._labels import (
     check_labels,
     column_of_labels,
     labels_of,
     refuse_unlabeled,
     unlabeled_rows,
 )
+from .._utils._metadata import check_metadata, rows_of
 from ..backbones._prompts import check_templates
 from ..heads._text_head import BaseTextHead, names_of_classes
 from ._heads import named_heads

@@ -7,9 +7,9 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._labels import few_rows_per_class
 from .._utils._linalg import subsample, take_columns
 from .._utils._metadata import taken_of
-from .._utils._validation import few_rows_per_class
 from .._utils._warnings import silent
 from ..heads import ZeroShotHead
 from ..heads._classifier import LogitClassifierMixin, centre_logits, one_column_per_class

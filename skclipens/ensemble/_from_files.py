@@ -7,10 +7,10 @@ import numpy as np
 from sklearn.base import clone
 
 from .._mistakes._rows import warn_of_weights
+from .._utils._labels import few_rows_per_class
 from .._utils._linalg import one_blas_thread
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
-from .._utils._validation import few_rows_per_class
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
 from ..heads._from_files import RowsOfFiles, Wanted

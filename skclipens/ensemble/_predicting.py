@@ -11,8 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from .._mistakes._seen_columns import warn_of_units
 from .._mistakes._seen_embeddings import warn_of_unlike
 from .._utils._docstrings import fill_doc
+from .._utils._labels import check_at_least_two
 from .._utils._linalg import ROWS_TO_PREDICT, row_batches
-from .._utils._validation import check_at_least_two
 from .._utils._warnings import each_warning_once
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import doubt_prompts, sorted_classes

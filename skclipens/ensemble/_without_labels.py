@@ -5,8 +5,8 @@ from sklearn.base import clone
 from sklearn.utils.validation import validate_data
 
 from .._mistakes._seen_embeddings import see_blocks
+from .._utils._labels import check_at_least_two
 from .._utils._sklearn import safe_indexing
-from .._utils._validation import check_at_least_two
 from .._utils._warnings import silent
 from ..heads import ZeroShotHead
 from ..heads._text_head import check_names

@@ -4,10 +4,11 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._utils._folds import check_folds, drop_unseen_classes, few_shot_folds
+from .._utils._labels import check_at_least_two
 from .._utils._metadata import check_metadata
 from .._utils._rows import rows_given
 from .._utils._sklearn import fit_context
-from .._utils._validation import check_at_least_two, check_table
+from .._utils._validation import check_table
 from ._classifier import LogitClassifierMixin
 from ._text_head import BaseTextHead
 

@@ -10,6 +10,7 @@ from scipy.linalg import eigh, qr, solve
 from sklearn.linear_model import LogisticRegression
 
 from .._utils._folds import has_peer, held_out_rows, is_one_shot, judging_rows
+from .._utils._labels import few_rows_per_class
 from .._utils._linalg import (
     mean_row,
     one_hot,
@@ -22,7 +23,6 @@ from .._utils._linalg import (
     take_rows,
     total_weight,
 )
-from .._utils._validation import few_rows_per_class
 from ._rescaling import Rescaling
 
 _MAX_ITER = 1000

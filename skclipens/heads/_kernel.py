@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import codes_of, covers_most, has_peer, judging_rows
+from .._utils._labels import check_at_least_two
 from .._utils._linalg import (
     ROWS_TO_PREDICT,
     parts_of,
@@ -20,7 +21,7 @@ from .._utils._linalg import (
     unit_rows,
 )
 from .._utils._sklearn import InOrder, Interval
-from .._utils._validation import check_at_least_two, check_table
+from .._utils._validation import check_table
 from ._agreement import expected_inverse, telling_rows
 from ._cross_fit import CrossFitTableHead
 from ._from_files import Wanted

@@ -9,13 +9,14 @@ from sklearn.exceptions import NotFittedError
 
 from .._utils._folds import FOLDS_CONSTRAINTS, few_shot_folds
 from .._utils._given import check_weights
+from .._utils._labels import check_at_least_two, refuse_unlabeled
 from .._utils._sklearn import (
     Interval,
     StrOptions,
     check_first_partial_fit,
     fit_context,
 )
-from .._utils._validation import check_at_least_two, check_table, refuse_unlabeled
+from .._utils._validation import check_table
 from .._utils._warnings import warn
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable

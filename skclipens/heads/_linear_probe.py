@@ -6,10 +6,10 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from .._utils._folds import FOLDS_CONSTRAINTS, covers_most, few_shot_folds, held_out_rows
+from .._utils._labels import few_rows_per_class
 from .._utils._linalg import some_of
 from .._utils._progress import progress
 from .._utils._sklearn import Interval
-from .._utils._validation import few_rows_per_class
 from .._utils._warnings import silent
 from ._classifier import one_column_per_class
 from ._cross_fit import CrossFitTableHead

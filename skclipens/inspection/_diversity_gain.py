@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 from sklearn.metrics import accuracy_score
 
-from .._utils._validation import refuse_unlabeled
+from .._utils._labels import refuse_unlabeled
 from .._utils._warnings import each_warning_once
 from ..metrics import disagreement_matrix
 from ._display import annotate_points, average_predictions, split_ensemble, start_plot

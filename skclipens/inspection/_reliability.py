@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._given import warn_of_other_order
-from .._utils._validation import warn_of_unknown_labels
+from .._utils._labels import warn_of_unknown_labels
 from .._utils._warnings import each_warning_once
 from ..metrics._calibration import top_label_bins
 from ._display import start_plot

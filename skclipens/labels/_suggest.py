@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from .._utils._labels import labels_of, unlabeled_rows
 from .._utils._sklearn import HasMethods, Interval, safe_indexing, validate_params
-from .._utils._validation import labels_of, unlabeled_rows
 from .._utils._warnings import each_warning_once
 from ..embedding._gaps import without_gaps
 from ._held_out import checked_labels, columns_to_compare, unit_table, without_embedder

@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
 from .._utils._given import check_weights, warn_of_other_order
+from .._utils._labels import column_of_labels, refuse_unlabeled
 from .._utils._missing import is_missing, without_mask
-from .._utils._validation import column_of_labels, refuse_unlabeled
 from .._utils._values import refuse_no_column
 from .._utils._warnings import warn
 from ..heads._classifier import warn_of_exchanged

@@ -5,7 +5,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from .._utils._docstrings import fill_doc
 from .._utils._given import warn_of_other_order
-from .._utils._validation import column_of_labels
+from .._utils._labels import column_of_labels
 from .._utils._warnings import each_warning_once, warn
 from ._checks import (
     check_correct,
