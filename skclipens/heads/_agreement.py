@@ -5,7 +5,7 @@ import numpy as np
 from .._utils._linalg import some_of, subsample, total_weight
 
 # Chosen on the validation sets, with their own names and with names that mean nothing.
-_POWER = 3
+_POWER = 4
 _USUAL, _AS_MANY = 0.5, 4  # an agreement, and as how many values it counts
 _SMALLEST = 0.05
 
@@ -15,7 +15,7 @@ def expected_inverse(heads, logits, sample_weight=None):
 
     Prompts that describe the pictures lead different backbones to the same logits; what they read
     into names that mean nothing differs. With :math:`\rho` the mean correlation of the logits of
-    two backbones, inverse temperatures were about :math:`\rho^3` on validation sets.
+    two backbones, :math:`\rho^4` was a good inverse temperature on validation sets.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def expected_inverse(heads, logits, sample_weight=None):
         return None
     n_classes, rows = logits[0].shape[1], telling_rows(len(logits[0]), sample_weight)
     weights = some_of(sample_weight, rows)
-    values = np.stack([_centred(one[rows], weights) for one in logits])
+    values = np.stack([_level(one[rows], weights) for one in logits])
     products = values @ values.T
     lengths = np.sqrt(np.diag(products))
     scale = np.outer(lengths, lengths)
@@ -54,10 +54,7 @@ def telling_rows(n, sample_weight):
     return subsample(np.arange(n) if sample_weight is None else np.flatnonzero(sample_weight))
 
 
-def _centred(logits, weights):
-    """Logits without the means of rows and of classes, flat, by the roots of the weights."""
+def _level(logits, weights):
+    """Logits without the mean of each row, flat, by the roots of the weights."""
     logits = logits - logits.mean(axis=1, keepdims=True, dtype=np.float64)
-    logits -= np.average(logits, axis=0, weights=weights)
-    if weights is not None:
-        logits *= np.sqrt(weights)[:, None]
-    return logits.ravel()
+    return (logits if weights is None else logits * np.sqrt(weights)[:, None]).ravel()
