@@ -4,12 +4,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from skclipens.backbones import resolve_backbones
 
 from ._machine import parser_of
 from .paper import _sets
+from .paper._embedding import ALL_FEATURES, blocks_of, embed
 
 
 def parser_of_sets(name, about, *, datasets=("validation",), kept="embeddings"):
@@ -77,3 +79,17 @@ def sets_of(options, **how):
             print(f"{dataset.name} is done", file=sys.stderr)
     if not found:
         raise SystemExit("None of the sets is available.")
+
+
+def embedded_sets(options):
+    """Yield each set, its embeddings with pooled features, and the columns of each block.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        With those of :func:`add_draws`.
+    """
+    backbones = backbones_of(options)
+    for dataset, work in sets_of(options, per_class=options.per_class, n_test=options.n_test):
+        X = np.array(embed(dataset, backbones, work, columns=ALL_FEATURES))
+        yield dataset, X, blocks_of(backbones, ALL_FEATURES)

@@ -20,8 +20,7 @@ from skclipens.heads import _temperature
 
 from ._differences import difference, differences_table
 from ._machine import describe, heading
-from ._options import add_draws, backbones_of, parser_of_sets, sets_of
-from .paper._embedding import ALL_FEATURES, blocks_of, embed
+from ._options import add_draws, embedded_sets, parser_of_sets
 from .paper._experiments import few_shot_draws
 from .paper._rivals import SEARCHED_ON_ALL, make
 
@@ -47,13 +46,11 @@ def parse(arguments):
 def main(arguments=None):
     """Command line."""
     options = parse(arguments)
-    backbones, cells = backbones_of(options), []
-    for dataset, work in sets_of(options, per_class=options.per_class, n_test=options.n_test):
-        X = np.array(embed(dataset, backbones, work, columns=ALL_FEATURES))
-        blocks = list(blocks_of(backbones, ALL_FEATURES))
+    cells = []
+    for dataset, X, blocks in embedded_sets(options):
         for n_classes, shots in product(options.classes, options.shots):
             splits = few_shot_draws(dataset, shots, options.draws, 0, n_classes)
-            cells += measure(dataset, X, blocks, n_classes, shots, splits)
+            cells += measure(dataset, X, list(blocks), n_classes, shots, splits)
     print(heading("What the agreement of backbones tells", "agreement", arguments))
     print(describe(["scikit-learn", "torch", "numpy"]) + "\n")
     said = {"labels_alone": LABELS_ALONE, "logistic": LOGISTIC, "nothing": NOTHING}

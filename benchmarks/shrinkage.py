@@ -19,8 +19,7 @@ from skclipens.heads import _shrinkage
 
 from ._differences import SET, difference, differences_table
 from ._machine import describe, heading, markdown_of
-from ._options import add_draws, backbones_of, parser_of_sets, sets_of
-from .paper._embedding import ALL_FEATURES, blocks_of, embed
+from ._options import add_draws, embedded_sets, parser_of_sets
 from .paper._experiments import few_shot_draws
 
 AS_WAS = "1 at least"
@@ -49,10 +48,8 @@ def parse(arguments):
 def main(arguments=None):
     """Command line."""
     options = parse(arguments)
-    backbones, cells = backbones_of(options), []
-    for dataset, work in sets_of(options, per_class=options.per_class, n_test=options.n_test):
-        X = np.array(embed(dataset, backbones, work, columns=ALL_FEATURES))
-        places = blocks_of(backbones, ALL_FEATURES)
+    cells = []
+    for dataset, X, places in embedded_sets(options):
         for shots in options.shots:
             splits = few_shot_draws(dataset, shots, options.draws, 0)
             cells += measure(dataset, X, places, shots, splits)
