@@ -64,22 +64,24 @@ print(f"{len(X)} pictures, {n_classes} classes, {X.shape[1]} columns")
 # The oracle is right where any single backbone is right.
 
 blocks = np.split(X, len(backbones), axis=1)
+zero_shot = np.stack(
+    [
+        ZeroShotHead(backbone).set_classes(emoji.target_names).predict(block)
+        for backbone, block in zip(backbones, blocks, strict=True)
+    ],
+    axis=1,
+)
 
 
 def predictions_of_single_backbones(train, test):
     """What the zero-shot and the linear head of each backbone predict."""
-    labels = y[train]
-    zero_shot = [
-        ZeroShotHead(backbone).fit(block[train], labels).predict(block[test])
-        for backbone, block in zip(backbones, blocks, strict=True)
-    ]
     linear = [
         LogisticRegression(C=10, max_iter=1000)
-        .fit(block[train], labels)
+        .fit(block[train], y[train])
         .predict(block[test])
         for block in blocks
     ]
-    return np.stack(zero_shot + linear, axis=1)
+    return np.column_stack([zero_shot[test], *linear])
 
 
 def logistic_regression(n_shots):
