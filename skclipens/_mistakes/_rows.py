@@ -90,16 +90,21 @@ def warn_of_groups(y, groups):
     )
 
 
-def says_something(logits, targets):
-    """Whether logits are higher for the class of a row than if labels were in another order.
+def says_something(relative_loss, logits, targets):
+    """Whether logits are right more than by guessing.
 
-    By the mean and variance of their sum over all orders.
+    Their log-loss tells, or that they are higher for the class of a row than if labels were in
+    another order, by the mean and variance of their sum over all orders.
 
     Parameters
     ----------
+    relative_loss : float
+        See :func:`skclipens.heads._temperature.relative_log_loss`.
     logits : ndarray of shape (n, C)
     targets : ndarray of shape (n,), int
     """
+    if relative_loss < _MIN_RELATIVE_LOSS or not len(targets):
+        return relative_loss < _MIN_RELATIVE_LOSS
     shares = np.bincount(targets, minlength=logits.shape[1]) / len(targets)
     logits = logits - (logits @ shares)[:, None]
     logits -= logits.mean(axis=0)

@@ -106,9 +106,9 @@ def warn_of_units(seen, X, names):
     -----
     SuspectedMistakeWarning
         If most rows are outside of the range of ``fit``, far where rows are few or have the same
-        steps, as the years that follow, or many hardly
-        vary, and not around the former mean; if all are zero, or the former mean, as where gaps
-        were filled; or if a scaler or PCA was fitted on these rows. Names the columns.
+        steps, as the years that follow, or many hardly vary, and not around the former mean; if all
+        are zero, or the former mean, as where gaps were filled; or if a scaler or PCA was fitted on
+        these rows. Names the columns.
     """
     if seen is None:
         return

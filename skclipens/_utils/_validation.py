@@ -146,8 +146,8 @@ def _check_numbers_of_columns(estimator, X, *, reset):
     scikit-learn knows columns by names that are strings alone.
     """
     columns = getattr(X, "columns", ())
-    is_index = hasattr(columns, "nlevels")  # and no columns themselves
-    names = list(columns) if is_index and not all(isinstance(one, str) for one in columns) else None
+    # Of an index, which keeps what it holds: names are many, and rows to predict may be one.
+    names = list(columns) if getattr(columns, "inferred_type", "string") != "string" else None
     if reset:
         vars(estimator).pop("_numbers_of_columns", None)
         if names is not None:

@@ -127,7 +127,7 @@ def calibrate_and_route(ensemble, X, y, held_out, router, metadata):
         of_expert = ensemble.experts_[e].logits(X, ensemble.classes_)
         ensemble.temperatures_[e] = fixed_temperature(of_expert, spread)
     relative_loss = relative_log_loss(combined, targets, weights) if len(rows) else 1.0
-    knows = bool(len(rows)) and says_something(combined, targets)
+    knows = says_something(relative_loss, combined, targets)
     return Judged(relative_loss, rows, combined.argmax(axis=1), knows)
 
 
