@@ -135,6 +135,23 @@ class Draw:
         clf, _ = self.fitted
         return is_doubted(partial(clf.predict, X))
 
+    def score(self, *, share=None):
+        """Whether a score is doubted: of other rows, of which a share are rows of fit, or of fit.
+
+        Parameters
+        ----------
+        share : float or None
+            None: all rows of fit, and no others.
+        """
+        clf, _ = self.fitted
+        X, y = self.rows, self.task.codes[self.test]
+        if share is None:
+            X, y = self.X, self.y
+        else:
+            some = self.order(self.y)[: round(share * len(y) / (1 - share))]
+            X, y = np.concatenate([X, self.X[some]]), np.concatenate([y, self.y[some]])
+        return is_doubted(partial(clf.score, X, y))
+
     @property
     def rows(self):
         """Embeddings to predict."""
@@ -211,6 +228,8 @@ RIGHT = {
     ),
     "predict pictures of all classes": lambda one: one.predict(one.rows),
     "predict pictures of one class": lambda one: one.predict(one.rows_of_one_class),
+    "score of other rows": lambda one: one.score(share=0),
+    "score of the rows of fit": lambda one: one.score(),
 }
 MISTAKES = {
     "fit, names moved by one class": lambda one: one.fit(names=np.roll(one.names, -1)),
@@ -236,6 +255,7 @@ MISTAKES = {
         StandardScaler().fit(one.X).transform(one.rows)
     ),
     "fit, the letters of one name in another order": _one_name_misspelled,
+    "score, a fifth of the rows are rows of fit": lambda one: one.score(share=0.2),
 }
 
 

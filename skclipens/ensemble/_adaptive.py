@@ -6,6 +6,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_memory
 
 from .._mistakes._row_order import warn_of_moved_labels
+from .._mistakes._seen_rows import see_rows
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS
 from .._utils._linalg import one_blas_thread
@@ -344,6 +345,8 @@ class AdaptiveBackboneEnsemble(
         with one_blas_thread():
             judged, held_out = self._fit(*learned, rows.cv, judge)
             warn_of_moved_labels(*judged.of_given(rows, self.classes_))
+            if any(expert.learns for expert in self.experts_):
+                self._seen_rows = see_rows(self._seen, rows.X)
             if self.unlabeled == "use":
                 relative_loss = judged.relative_loss
                 self.unlabeled_ = learn_from_unlabeled(self, *learned, *unlabeled, relative_loss)

@@ -30,7 +30,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
     """
 
     _folded = None  # see `fold`
-    _seen, _seen_columns = (), None  # see `see_blocks` and `see_columns`
+    _seen, _seen_columns, _seen_rows = (), None, None  # see `see_blocks` and the like
     support_ = None  # for models that were saved by an older version
 
     def _has_weights(self):

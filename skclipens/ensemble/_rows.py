@@ -20,8 +20,8 @@ from ._plan import takes_weights
 
 
 def forget_rows(ensemble):
-    """Drop what describes the rows of an earlier fit: of which table and images they were."""
-    for name in ("_table_settings", "_fitted_on"):
+    """Drop what describes the rows of an earlier fit: which they were, and of which images."""
+    for name in ("_table_settings", "_fitted_on", "_seen_rows"):
         vars(ensemble).pop(name, None)
 
 

@@ -7,6 +7,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
+from .._mistakes._seen_rows import warn_of_seen_rows
 from .._utils._docstrings import fill_doc
 from .._utils._given import check_weights, warn_of_other_order
 from .._utils._labels import known_labels, refuse_unlabeled, warn_of_unknown_labels
@@ -81,8 +82,9 @@ class LabeledScoreMixin(ClassifierMixin):
         -----
         SuspectedMistakeWarning
             If a label was not there in ``fit``; if X, y or weights have the same index in another
-            order; if nearly all rows would be right with labels exchanged; or if the accuracy is
-            that of guessing although the classifier is sure.
+            order; if nearly all rows would be right with labels exchanged; if the accuracy is that
+            of guessing although the classifier is sure; or if some of the rows, but not all, are
+            rows that an ensemble was fitted on.
         """
         check_is_fitted(self)
         refuse_unlabeled(y, classes=known_labels(self))
@@ -111,7 +113,7 @@ def _refuse_other_kind(classes, y):
 
 
 def warn_of_doubtful_labels(classifier, X, y, predicted):
-    """Warn of true labels that are numbered otherwise than in fit, or belong to other rows.
+    """Warn of true labels numbered otherwise than in fit, or of other rows, and of rows of fit.
 
     Parameters
     ----------
@@ -126,6 +128,7 @@ def warn_of_doubtful_labels(classifier, X, y, predicted):
     if not warn_of_exchanged(y, predicted, advice) and hasattr(classifier, "predict_proba"):
         known = np.isin(y, classifier.classes_) & np.isin(predicted, classifier.classes_)
         warn_of_chance(y, predicted, known, lambda: classifier.predict_proba(X).max(axis=1))
+    warn_of_seen_rows(getattr(classifier, "_seen_rows", None), X, y == predicted)
 
 
 def warn_of_exchanged(y, predicted, advice):

@@ -2,6 +2,7 @@
 
 from .._mistakes._seen_columns import SeenColumns
 from .._mistakes._seen_embeddings import SeenBlock
+from .._mistakes._seen_rows import SeenRows
 from .._utils._versions import VersionsMixin
 from ..backbones._kinds import BlockKind
 from ..cascade import BackboneSelector, CascadeClassifier
@@ -25,7 +26,7 @@ _ESTIMATORS = (
 )
 _RECORDS = (
     *(Block, BlockKind, EmbeddingStore, Expert, Folded),
-    *(SeenBlock, SeenColumns, Sums, Support, UnlabeledCorrection, View),
+    *(SeenBlock, SeenColumns, SeenRows, Sums, Support, UnlabeledCorrection, View),
 )
 _SYSTEMS = ("Posix", "Windows")
 # Where Python keeps paths depends on its version, and a model may be loaded by another one.

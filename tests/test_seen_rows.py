@@ -1,0 +1,91 @@
+"""Rows of fit among those to score: a score of them says nothing of new rows."""
+
+import pickle
+
+import numpy as np
+import pytest
+from _said import said
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens.datasets import load_emoji
+from skclipens.inspection import DiversityGainDisplay
+
+BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
+MESSAGE = "rows of fit, or copies of their pictures"
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    """Files and labels of 120 pictures, no two alike, in a random order."""
+    data = load_emoji(min_class_size=30)
+    rows = np.random.default_rng(0).permutation(len(data.target))[:120]
+    return np.array(data.filenames)[rows], data.target_names[data.target[rows]]
+
+
+@pytest.fixture(scope="module")
+def table(emoji):
+    return MultiBackboneEmbedder(BACKBONES).fit_transform(list(emoji[0]))
+
+
+@pytest.fixture(scope="module")
+def fitted(table, emoji):
+    return AdaptiveBackboneEnsemble(BACKBONES).fit(table[:60], emoji[1][:60])
+
+
+def doubts(call, *args):
+    return [text for text in said(call, *args) if MESSAGE in text]
+
+
+def test_rows_of_fit_are_told_from_others(fitted, table, emoji):
+    y = emoji[1]
+    some = np.arange(50, 120)
+    right = fitted.predict(table) == y
+    (text,) = doubts(fitted.score, table[some], y[some])
+    assert text.startswith("10 of the 70 rows are rows of fit")
+    assert f"{right[50:60].mean():.0%} of these are" in text
+    assert f"{right[60:].mean():.0%} of the others" in text
+
+
+@pytest.mark.parametrize("rows", [slice(60), slice(3), slice(60, None), slice(58, None)])
+def test_a_score_of_fit_and_one_of_other_rows_are_no_mistakes(rows, fitted, table, emoji):
+    assert not doubts(fitted.score, table[rows], emoji[1][rows])
+
+
+def test_a_model_that_was_saved_still_knows_its_rows(fitted, table, emoji):
+    again = pickle.loads(pickle.dumps(fitted))
+    frame = np.asarray(table[40:80], dtype=float)
+    assert doubts(again.score, frame.tolist(), emoji[1][40:80])
+
+
+def test_a_second_fit_forgets_the_rows_of_the_first(table, emoji):
+    y = emoji[1]
+    clf = AdaptiveBackboneEnsemble(BACKBONES).fit(table[:60], y[:60]).fit(table[60:], y[60:])
+    assert not doubts(clf.score, table[:60], y[:60])
+    assert doubts(clf.score, table[40:], y[40:])
+    clf.set_params(head="zero-shot", router="uniform", calibrate=False)
+    clf.set_params(class_names=sorted(set(y))).fit(table)
+    assert not doubts(clf.score, table[40:], y[40:])
+
+
+def test_pictures_of_fit_are_told_by_a_pipeline_that_embeds_them_again(emoji):
+    paths, y = emoji
+    clf = make_backbone_pipeline(BACKBONES).fit(paths[:60], y[:60])
+    for some in (slice(53, 70), [59, *range(60, 66), 3, 5]):  # batches of other sizes
+        assert doubts(clf.score, paths[some], y[some])
+    assert doubts(DiversityGainDisplay.from_estimator, clf, paths[53:70], y[53:70])
+
+
+def test_where_nothing_is_learned_from_rows_they_may_be_scored(table, emoji):
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head="zero-shot", router="static")
+    clf.fit(table[:60], emoji[1][:60])
+    assert not doubts(clf.score, table[40:], emoji[1][40:])
+
+
+def test_rows_of_few_numbers_may_be_the_same_by_chance():
+    X, y = load_iris(return_X_y=True)
+    X = X.round()
+    clf = AdaptiveBackboneEnsemble([("all", slice(0, 4))], head="linear").fit(X[::2], y[::2])
+    assert not doubts(clf.score, X, y)
+    assert not doubts(clone(clf).fit(X[::2], y[::2]).score, X[1::2], y[1::2])
