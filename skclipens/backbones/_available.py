@@ -98,7 +98,7 @@ def _source(backbone):
     """
     if backbone.repository:
         return backbone.repository, _HUB_FILES, None
-    if not backbone.has_text:
+    if backbone.is_timm:
         import timm
         import torch
 

@@ -320,7 +320,7 @@ def _loading_error(backbone, text):
         return BackboneNotAvailableError(
             f"{backbone.name!r} cannot be loaded: {text} {advice_of(backbone)}"
         )
-    if backbone.has_text:
+    if not backbone.is_timm:
         shapes = partial(shapes_in, backbone)
         if backbone.architecture:
             text = explain_misfit(text, shapes, f"//{backbone.path}") or text

@@ -28,7 +28,7 @@ def uses_quick_gelu(backbone):
     bool
         False if nothing is known; see :func:`warn_of_guesses`.
     """
-    if not backbone.has_text:
+    if backbone.is_timm:
         return False
     known = {**_facts(backbone), **backbone.config}  # in this order, as in preprocessing
     return known.get("quick_gelu", False)
@@ -48,7 +48,7 @@ def preprocessing(backbone):
         pretrained weights of the architecture agree on, else open_clip's default, which is
         OpenAI's; see :func:`warn_of_guesses`. For a model of timm, what timm says.
     """
-    if not backbone.has_text:
+    if backbone.is_timm:
         from ._timm import preprocessing
 
         return preprocessing(backbone)

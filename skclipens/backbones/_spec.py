@@ -95,7 +95,7 @@ class Backbone:
     @property
     def width(self):
         """Number of values in an embedding; known without weights."""
-        if not self.has_text:
+        if self.is_timm:
             from ._timm import width
 
             return width(self.architecture)
@@ -104,7 +104,7 @@ class Backbone:
     @property
     def has_projection(self):
         """Whether the image tower ends in a projection; if not, it has one kind of features."""
-        if not self.has_text:
+        if self.is_timm:
             return False
         from ._towers import projects
 
@@ -120,9 +120,14 @@ class Backbone:
         return pooled_width(self.config)
 
     @property
+    def is_timm(self):
+        """Whether it is a model of timm; all others are loaded by open_clip."""
+        return self.architecture.startswith(TIMM)
+
+    @property
     def has_text(self):
         """Whether there is a text tower, which heads that start from prompts need."""
-        return not self.architecture.startswith(TIMM)
+        return not self.is_timm
 
     @property
     def folder(self):
@@ -137,7 +142,7 @@ class Backbone:
     @property
     def config(self):
         """open_clip's configuration of the model; empty for a model of timm."""
-        if not self.has_text:
+        if self.is_timm:
             return {}
         if self.folder:
             return self._read_config()["model_cfg"]

@@ -38,7 +38,7 @@ def build_model(backbone):
         fetch_weights(backbone.repository)
     for file in _file_to_read(backbone):
         check_weights(file)
-    if not backbone.has_text:
+    if backbone.is_timm:
         from ._timm import build_tower
 
         return build_tower(backbone)
