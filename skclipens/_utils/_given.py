@@ -12,18 +12,19 @@ from ._warnings import silent, warn
 _MOST_WEIGHT, _ROUNDING = 1e5, 1e-5
 
 
-def check_weights(sample_weight, X, *, all_may_be_zero=False):
+def check_weights(sample_weight, n_rows, dtype=float, *, all_may_be_zero=False):
     """Weights of rows as an array, or None. A weight counts as that many copies of a row.
 
     Parameters
     ----------
-    sample_weight : None or array-like of shape (n,)
-    X : ndarray of shape (n, n_features)
+    sample_weight : None or array-like of shape (n_rows,)
+    n_rows : int
+    dtype : dtype, default=float
     all_may_be_zero : bool
 
     Returns
     -------
-    ndarray of shape (n,), dtype of X, or None
+    ndarray of shape (n_rows,), or None
 
     Raises
     ------
@@ -43,11 +44,13 @@ def check_weights(sample_weight, X, *, all_may_be_zero=False):
             "number for each row."
         )
     _refuse_missing_weight(given)
-    if given.shape == (len(X),) and not given.any():
+    if given.shape == (n_rows,) and not given.any():
         if all_may_be_zero:
-            return np.zeros(len(X), X.dtype)
+            return np.zeros(n_rows, dtype)
         raise ValueError("sample_weight is zero for all rows.")
-    weights = check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+    weights = check_sample_weight(
+        sample_weight, np.empty((n_rows, 0)), dtype=dtype, ensure_non_negative=True
+    )
     if weights.max() > _MOST_WEIGHT:
         row = int(weights.argmax())
         raise ValueError(
@@ -91,7 +94,7 @@ def _are_shares(weights):
     return np.count_nonzero(weights) > 1 and abs(weights.sum(dtype=np.float64) - 1) < _ROUNDING
 
 
-def check_groups(groups, y):
+def check_groups(groups, n_rows):
     """Groups of rows as an array, or None.
 
     Raises
@@ -106,8 +109,8 @@ def check_groups(groups, y):
     # Of a list, numpy would make the group 'nan' of NaN beside strings.
     given = groups if hasattr(groups, "dtype") else np.asarray(groups, dtype=object)
     groups = np.asarray(groups)
-    if groups.shape != y.shape:
-        raise ValueError(f"groups has shape {groups.shape}, but y has {y.shape}.")
+    if groups.shape != (n_rows,):
+        raise ValueError(f"groups has shape {groups.shape}, but y has {(n_rows,)}.")
     if groups.dtype.kind not in "biu":
         for row, group in enumerate(np.asarray(given).tolist()):
             if is_missing(group):

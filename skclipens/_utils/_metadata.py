@@ -15,11 +15,11 @@ from ._sklearn import routing_enabled
 METADATA = ("sample_weight", "groups")
 
 
-def check_metadata(X, y, sample_weight, groups):
+def check_metadata(sample_weight, groups, n_rows, dtype=float):
     """Weights and groups of rows as arrays, or None; weights that are shares count as copies."""
     return {
-        "sample_weight": scaled_shares(check_weights(sample_weight, X)),
-        "groups": check_groups(groups, y),
+        "sample_weight": scaled_shares(check_weights(sample_weight, n_rows, dtype)),
+        "groups": check_groups(groups, n_rows),
     }
 
 

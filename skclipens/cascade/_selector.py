@@ -197,7 +197,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
             fewer than two classes have two rows, no fold can be scored, or a score is NaN.
         """
         X, y = check_table(self, X, y, sample_weight=sample_weight, groups=groups)
-        metadata = check_metadata(X, y, sample_weight, groups)
+        metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
         blocks = blocks_of(self, "is all that can be chosen")
         costs = block_costs(self.cost, cost_names(blocks))
         check_budget(self.max_cost, [block.name for block in blocks], costs)

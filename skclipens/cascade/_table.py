@@ -188,7 +188,7 @@ class CascadeEnsemble(BaseCascade):
             block, or thresholds are to be chosen and no class has two rows.
         """
         X, y = check_table(self, X, y, sample_weight=sample_weight, groups=groups)
-        metadata = check_metadata(X, y, sample_weight, groups)
+        metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
         X, y, metadata, cv, _ = rows_given(X, y, metadata, self.cv).with_weight()
         check_at_least_two(np.unique(y))
         blocks = self._ordered_blocks()

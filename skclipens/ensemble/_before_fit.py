@@ -28,16 +28,15 @@ def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None
     """
     # A copy, so that nothing is drawn from the ensemble's random state.
     draft, y = labelled_by_names(ensemble) if y is None else (clone(ensemble), column_of_labels(y))
-    rows = np.empty((len(y), 0), np.float32)
     if ensemble.unlabeled == "error":
         refuse_unlabeled(y, "unlabeled")
         check_labels(y)
-    metadata = check_metadata(rows, y, sample_weight, groups)
+    metadata = check_metadata(sample_weight, groups, len(y), np.float32)
     if ensemble.unlabeled != "error":
         labeled = ~unlabeled_rows(y)
         y, metadata = labels_of(y, labeled), rows_of(metadata, labeled)
         check_labels(y)
-    metadata = with_class_weights(draft, rows, y, metadata)
+    metadata = with_class_weights(draft, y, metadata, np.float32)
     if feature_names is None:
         named_heads(ensemble.head)
         make_router(draft)

@@ -93,7 +93,7 @@ class FitFrom:
         rows = RowsOfFiles(table, y, sample_weight, ignore_unlabeled=self.unlabeled == "ignore")
         labels = rows.classes[rows.targets]
         metadata = {"sample_weight": rows.sample_weight, "groups": None}
-        metadata = with_class_weights(self, np.empty((len(labels), 0)), labels, metadata)
+        metadata = with_class_weights(self, labels, metadata)
         warn_of_weights(metadata["sample_weight"])
         if metadata["sample_weight"] is not None:
             rows.set_weights(metadata["sample_weight"])

@@ -40,14 +40,14 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     X, y, labeled = _check_rows(ensemble, X, y, sample_weight=sample_weight, groups=groups)
     if labeled.all():
         warn_of_shuffled_index(index, X, y)
-    metadata = check_metadata(X, labeled, sample_weight, groups)
+    metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
     unlabeled = X[~labeled], some_of(metadata["sample_weight"], ~labeled)
     if not labeled.all():
         # A splitter sees the labelled rows alone; splits count all rows.
         if not hasattr(cv, "split"):
             cv = folds_of_some(cv, labeled, X, labeled, metadata["groups"])
         X, metadata = X[labeled], rows_of(metadata, labeled)
-    metadata = with_class_weights(ensemble, X, y, metadata)
+    metadata = with_class_weights(ensemble, y, metadata, X.dtype)
     warn_of_weights(metadata["sample_weight"])
     rows = Rows(X, y, metadata, cv, places_of(labeled)).with_weight()
     names = getattr(ensemble, "feature_names_in_", None)
@@ -92,16 +92,17 @@ def _check_rows(ensemble, X, y, **given):
     return *check_partly_labeled(ensemble, X, y, labeled, **given), labeled
 
 
-def with_class_weights(ensemble, X, y, metadata):
+def with_class_weights(ensemble, y, metadata, dtype=float):
     """Metadata of labelled rows, of which weights are multiplied by those of the classes.
 
     Parameters
     ----------
     ensemble : AdaptiveBackboneEnsemble
-    X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
     metadata : dict
         As :func:`check_metadata` gives it, of these rows or of more.
+    dtype : dtype, default=float
+        Of the weights.
 
     Returns
     -------
@@ -115,7 +116,7 @@ def with_class_weights(ensemble, X, y, metadata):
     ensemble._route_metadata(**metadata)
     weights = metadata["sample_weight"]
     if ensemble.class_weight is not None:
-        of_classes = class_weights(ensemble.class_weight, y, weights).astype(X.dtype)
+        of_classes = class_weights(ensemble.class_weight, y, weights).astype(dtype)
         weights = of_classes if weights is None else weights * of_classes
     if weights is not None and not weights.any():
         raise ValueError(

@@ -91,7 +91,7 @@ class LabeledScoreMixin(ClassifierMixin):
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
         _refuse_other_kind(self.classes_, y)
         self._warn_of_unknown_labels(y)
-        weights = check_weights(sample_weight, np.empty((len(y), 0)))
+        weights = check_weights(sample_weight, len(y))
         predicted = self.predict(X)
         accuracy = accuracy_score(y, predicted, sample_weight=weights)
         warn_of_doubtful_labels(self, X, y, predicted)

@@ -160,7 +160,7 @@ class CLIPAdapterHead(BaseTextHead):
         """
         features, targets = self._fit_text(X, y, sample_weight=sample_weight)
         check_at_least_two(self.classes_)
-        weights = check_weights(sample_weight, features)
+        weights = check_weights(sample_weight, len(features), features.dtype)
         if weights is not None:  # of those without weight, a batch would be none
             heard = weights > 0
             features, targets, weights = features[heard], targets[heard], weights[heard]

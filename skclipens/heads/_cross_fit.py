@@ -121,7 +121,7 @@ class CrossFitMixin:
         """
         X, targets = self._check_rows(X, y, sample_weight=sample_weight, groups=groups)
         check_at_least_two(self.classes_)
-        metadata = check_metadata(X, targets, sample_weight, groups)
+        metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
         own = getattr(self, "cv", None)
         own = N_FOLDS if own is None else own
         cv = own if folds is None else check_folds(folds, len(X), "folds")

@@ -116,7 +116,7 @@ class RowsOfFiles:
             )
         self.weights = np.ones(len(y))
         if sample_weight is not None:
-            checked = check_weights(sample_weight, self.weights)
+            checked = check_weights(sample_weight, len(y))
             sample_weight = self.weights = scaled_shares(checked).copy()
         labeled = ~unlabeled_rows(y) if ignore_unlabeled else np.ones(len(y), bool)
         if not labeled.all():

@@ -180,7 +180,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         given = {"sample_weight": sample_weight, "classes": self.classes_}
         X, y = check_table(self, X, y, reset=sums is None, **given)
         self._rescaling()  # columns that are none are refused before anything is learned
-        weights = check_weights(sample_weight, X, all_may_be_zero=True)
+        weights = check_weights(sample_weight, len(X), X.dtype, all_may_be_zero=True)
         targets = self._positions_of(y)
         # A copy: the sums of before are those of a call that is interrupted.
         self._sums = Sums(len(self.classes_), X.shape[1]) if sums is None else deepcopy(sums)

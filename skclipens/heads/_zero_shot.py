@@ -91,7 +91,7 @@ class ZeroShotHead(BaseTextHead):
             If prompts would classify X far better were the names of the classes in another order.
         """
         features, _ = self._fit_text(X, y, sample_weight=sample_weight)
-        check_weights(sample_weight, features)
+        check_weights(sample_weight, len(features), features.dtype)
         return self
 
     def set_classes(self, classes, *, class_names=None, templates=None):

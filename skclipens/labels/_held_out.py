@@ -126,7 +126,7 @@ def checked_labels(X, y, groups=None):
     """Rows that can be indexed, and labels and groups as arrays, one for each row."""
     warn_of_other_order(X, y=y, groups=groups)
     X, y = indexable(X, column_of_labels(y, warn=True))
-    return X, y, check_groups(groups, y)
+    return X, y, check_groups(groups, len(y))
 
 
 def columns_to_compare(X, estimator):

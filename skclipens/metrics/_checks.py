@@ -132,7 +132,7 @@ def _is_text(labels):
 
 def weights_of(sample_weight, rows):
     """Weights of rows as an array of floats, or None."""
-    return check_weights(sample_weight, np.empty((len(rows), 0)))
+    return check_weights(sample_weight, len(rows))
 
 
 def check_names(predictions, names):

@@ -111,7 +111,7 @@ class FewShotSplit(BaseShuffleSplit):
         if y is not None:
             refuse_unlabeled(y)
         classes, y_index = np.unique(_check_labels(y), return_inverse=True)
-        groups = check_groups(groups, y_index)
+        groups = check_groups(groups, len(y_index))
         groups = np.arange(len(y_index)) if groups is None else codes_of(groups)
         # Rows of one class and one group.
         parts = codes_of(y_index * (groups.max() + 1) + groups)
