@@ -12,7 +12,12 @@ from .._utils._linalg import subsample, take_columns
 from .._utils._metadata import taken_of
 from .._utils._warnings import silent
 from ..heads import ZeroShotHead
-from ..heads._classifier import LogitClassifierMixin, centre_logits, one_column_per_class
+from ..heads._classifier import (
+    LogitClassifierMixin,
+    centre_logits,
+    one_column_per_class,
+    trait_of,
+)
 from ..heads._text_head import as_one_of_many
 from ._blocks import Block
 
@@ -42,7 +47,7 @@ class Expert(NamedTuple):
     @property
     def corrects_prompts(self):
         """Whether the head has calibrated prompts on its rows, and learned how to correct them."""
-        return self.learns and getattr(self.head, "_starts_from_prompts", False)
+        return self.learns and trait_of(self.head, "_starts_from_prompts")
 
     @property
     def reads(self):

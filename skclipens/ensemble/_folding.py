@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._utils._linalg import take_columns, unit_rows
+from ..heads._classifier import trait_of
 from .routers import GeneticRouter, ShrunkRouter, StaticRouter, UniformRouter
 
 
@@ -96,4 +97,5 @@ def _weights_of_all_rows(router, n_experts):
 
 
 def _is_linear(expert, classes):
-    return hasattr(expert.head, "_linear") and len(expert.head.classes_) == len(classes)
+    is_linear = trait_of(expert.head, "_linear") is not None
+    return is_linear and len(expert.head.classes_) == len(classes)

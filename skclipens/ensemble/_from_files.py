@@ -13,6 +13,7 @@ from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
+from ..heads._classifier import trait_of
 from ..heads._from_files import RowsOfFiles, Wanted
 from ..heads._text_head import encode_ahead
 from ._heads import HEADS
@@ -172,8 +173,8 @@ def _check_head(expert):
     """Raise ValueError if the head cannot be fitted over files."""
     if not expert.learns:
         return
-    if not hasattr(expert.head, "_fit_over"):
-        able = [name for name, head in HEADS.items() if hasattr(head, "_fit_over")]
+    if trait_of(expert.head, "_fit_over") is None:
+        able = [name for name, head in HEADS.items() if trait_of(head, "_fit_over")]
         raise ValueError(
             f"{type(expert.head).__name__}, the head of {expert.name!r}, needs all rows in memory. "
             f"Over files, heads are 'zero-shot', {', '.join(map(repr, able))}, or frozen."

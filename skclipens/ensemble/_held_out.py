@@ -13,6 +13,7 @@ from .._utils._linalg import one_blas_thread, positions_in, take_rows
 from .._utils._metadata import rows_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sklearn import with_settings
+from ..heads._classifier import trait_of
 from ..heads._text_head import encode_ahead
 from ._experts import stack_logits
 
@@ -191,7 +192,7 @@ def _fit_all(fit, experts, n_jobs):
     Heads in closed form use as many threads as BLAS would, which is better than threads within
     their many small products, and changes no result. The widest first: they take longest.
     """
-    closed = [e for e, one in enumerate(experts) if getattr(one.head, "_in_closed_form", False)]
+    closed = [e for e, one in enumerate(experts) if trait_of(one.head, "_in_closed_form")]
     closed.sort(key=lambda e: -len(experts[e].block.columns))
     n_threads = one_blas_thread.n_spare
     if n_jobs is not None:

@@ -25,6 +25,14 @@ _MOST_CLASSES = 1000  # whose pairs are counted
 _BY_CHANCE, _TOO_FEW, _TOO_SURE = 2, 5, 0.3
 
 
+def trait_of(classifier, name):
+    """What a :class:`LogitClassifierMixin` says of itself; of other classifiers, its default.
+
+    A :class:`sklearn.frozen.FrozenEstimator` says what the classifier in it says.
+    """
+    return getattr(classifier, name, getattr(LogitClassifierMixin, name))
+
+
 def one_column_per_class(logits):
     """Logits of shape (n, C) from what ``decision_function`` returns, (n,) for two classes."""
     return np.stack([-logits / 2, logits / 2], axis=1) if logits.ndim == 1 else logits
@@ -44,7 +52,7 @@ def centre_logits(classifier, logits):
     -------
     ndarray of shape (n, C)
     """
-    if getattr(classifier, "_is_up_to_constant", False):
+    if trait_of(classifier, "_is_up_to_constant"):
         return logits - logits.mean(axis=1, keepdims=True)
     return logits
 
@@ -204,10 +212,28 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
     """A classifier that is defined by ``_logits_of(X)``, of shape (n, C) also for two classes.
 
     X is checked there already: an ensemble checks its table once, and not again for every head.
+    What else an ensemble asks of a head has a default here, and is asked by :func:`trait_of`.
+
+    Attributes
+    ----------
+    _starts_from_prompts : bool
+        Whether it calibrates prompts on its rows, and learns how to correct them.
+    _in_closed_form : bool
+        Whether its fit is mostly linear algebra, so that an ensemble fits it in threads.
+    _is_up_to_constant : bool
+        Whether any constant may be added to the logits of a row; see :func:`centre_logits`.
+    _linear : callable or None
+        Gives coefficients (C, width) and intercept (C,) of the logits of the fitted head, and
+        whether they are of rows scaled to unit length.
+    _fit_over : callable or None
+        Fits the head over files of ``embed_to``; see :mod:`skclipens.heads._from_files`.
     """
 
-    _is_up_to_constant = False  # see `centre_logits`
-    _in_closed_form = False  # if true, an ensemble fits it in threads
+    _starts_from_prompts = False
+    _in_closed_form = False
+    _is_up_to_constant = False
+    _linear = None
+    _fit_over = None
 
     def _checked(self, X):
         check_is_fitted(self)

@@ -29,7 +29,6 @@ class CrossFitMixin:
     """
 
     __metadata_request__fit = {"sample_weight": True, "groups": True}
-    _starts_from_prompts = False
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, *, sample_weight=None, groups=None):
