@@ -495,9 +495,9 @@ def test_fits_outside_the_main_thread_run_in_one_blas_thread_too(X, y):
     inside = []
 
     class Telling(StaticRouter):
-        def _fit(self, *args):
+        def _fit(self, *given, **options):
             inside.append(n_threads())
-            return super()._fit(*args)
+            return super()._fit(*given, **options)
 
     clf = make(router=Telling())
     with threadpool_limits(2, user_api="blas"):

@@ -129,7 +129,7 @@ class CrossFitMixin:
         folds = None if rows.cv is own else rows.cv
         if folds is not None and not self._starts_from_prompts:
             folds = drop_unseen_classes(folds, rows.y)
-        weights, groups = rows.metadata.values()
+        weights, groups = rows.metadata["sample_weight"], rows.metadata["groups"]
         return (rows.X, rows.y, weights, folds, groups), rows
 
 

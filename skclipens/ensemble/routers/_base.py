@@ -43,11 +43,11 @@ class BaseRouter(VersionsMixin, BaseEstimator):
         """
         return self._fit_with(X, logits, y, sample_weight)
 
-    def _fit_with(self, *given):
+    def _fit_with(self, *given, **options):
         self._validate_params()
         if _learns(self):
             with one_blas_thread():  # many steps on small arrays
-                self._fit(*given)
+                self._fit(*given, **options)
         return self
 
     @available_if(lambda self: hasattr(self, "_weights"))

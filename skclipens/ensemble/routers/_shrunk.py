@@ -117,21 +117,23 @@ class ShrunkRouter(BaseRouter):
             The fitted estimator.
         """
         stays_shut = learned is not None and learned.any()
-        return self._fit_with(X, logits, y, sample_weight, prior_weights, groups, stays_shut)
+        options = {"prior_weights": prior_weights, "groups": groups, "stays_shut": stays_shut}
+        return self._fit_with(X, logits, y, sample_weight, **options)
 
-    def _fit(self, X, logits, y, sample_weight, prior_weights, groups, stays_shut):
+    def _fit(self, X, logits, y, sample_weight, *, prior_weights, groups, stays_shut):
         for strength in self.strengths:
             if not isinstance(strength, Real) or not strength >= 0:
                 raise ValueError(f"strengths are numbers that are not negative; got {strength!r}.")
         self.chosen_, features = StaticRouter(self.prior), None
         if not stays_shut:
-            given = X, logits, y, sample_weight, prior_weights, groups
-            self.chosen_, features = self._choose(*given)
+            self.chosen_, features = self._choose(
+                X, logits, y, sample_weight, prior_weights=prior_weights, groups=groups
+            )
         options = {} if features is None else {"features": features}
         self.chosen_._fit(X, logits, y, sample_weight, prior_weights, **options)
         self.n_iter_ = self.chosen_.n_iter_
 
-    def _choose(self, X, logits, y, sample_weight, prior_weights, groups):
+    def _choose(self, X, logits, y, sample_weight, *, prior_weights, groups):
         """A router, not fitted, and what its gates read, if it has any."""
         static = StaticRouter(self.prior)
         # With two rows per class, heads were judged that had seen one: too unlike the final ones.

@@ -34,7 +34,7 @@ class BasePriorRouter(BaseRouter):
         self
             The fitted estimator.
         """
-        return self._fit_with(X, logits, y, sample_weight, prior_weights)
+        return self._fit_with(X, logits, y, sample_weight, prior_weights=prior_weights)
 
 
 class StaticRouter(BasePriorRouter):
