@@ -253,7 +253,7 @@ class KernelHead(CrossFitTableHead):
         ]
         of_some = [features[some, part] @ one.T for part, one in zip(parts, coefs, strict=True)]
         expected = expected_inverse(heads, of_some, some_of(weights, some))
-        fit = partial(fit_temperature, y=targets, sample_weight=weights)
+        fit = partial(fit_temperature, targets=targets, sample_weight=weights)
         coef = np.zeros((len(self.classes_), features.shape[1]), features.dtype)
         self.temperatures_ = np.ones(n_texts)
         for i, (part, of_head) in enumerate(zip(parts, coefs, strict=True)):

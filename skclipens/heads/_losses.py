@@ -8,13 +8,13 @@ from .._utils._linalg import row_batches
 VALUES_IN_CACHE = 2**16
 
 
-def log_loss(logits, y, sample_weight=None, temperature=1.0):
+def log_loss(logits, targets, sample_weight=None, temperature=1.0):
     """Summed negative log-likelihood of the true classes.
 
     Parameters
     ----------
     logits : ndarray of shape (n, C)
-    y : ndarray of shape (n,), int
+    targets : ndarray of shape (n,), int
         Positions of the true classes.
     sample_weight : ndarray of shape (n,) or None
     temperature : float, default=1.0
@@ -24,15 +24,15 @@ def log_loss(logits, y, sample_weight=None, temperature=1.0):
     -------
     float
     """
-    true = log_proba_of(logits, y, temperature)
+    true = log_proba_of(logits, targets, temperature)
     return -float(true.sum() if sample_weight is None else true @ sample_weight)
 
 
-def log_proba_of(logits, y, temperature=1.0):
+def log_proba_of(logits, targets, temperature=1.0):
     """Logarithms of the probabilities of classes, by their positions, (n,)."""
-    found = np.zeros(len(y), logits.dtype)
+    found = np.zeros(len(targets), logits.dtype)
     for rows in row_batches(*logits.shape, values=VALUES_IN_CACHE):
-        z, of_rows = scaled_logits(logits[rows], temperature), y[rows]
+        z, of_rows = scaled_logits(logits[rows], temperature), targets[rows]
         true = z[np.arange(len(z)), of_rows]
         found[rows] = true - np.log(row_sums(np.exp(z, out=z)))
     return found
@@ -50,14 +50,14 @@ def row_sums(values):
     return values @ np.ones(values.shape[1], values.dtype)
 
 
-def cross_entropy(logits, y, sample_weight=None):
+def cross_entropy(logits, targets, sample_weight=None):
     """Mean cross-entropy of logits of shape (n, C), and its slope along them."""
-    rows = np.arange(len(y))
+    rows = np.arange(len(targets))
     log_p = log_softmax(logits, axis=1)
     slope = np.exp(log_p)
-    slope[rows, y] -= 1
-    losses = log_p[rows, y].astype(np.float64)
+    slope[rows, targets] -= 1
+    losses = log_p[rows, targets].astype(np.float64)
     loss = -np.average(losses, weights=sample_weight)
     if sample_weight is None:
-        return loss, slope / len(y)
+        return loss, slope / len(targets)
     return loss, slope * (sample_weight / sample_weight.sum())[:, None].astype(slope.dtype)

@@ -27,7 +27,7 @@ _MANY_ROWS, _PART = 4096, 16
 _SMALLEST_SPREAD = 1e-12
 
 
-def fit_temperature(logits, y, offset=0.0, sample_weight=None, expected=None):
+def fit_temperature(logits, targets, offset=0.0, sample_weight=None, expected=None):
     """Temperature that minimises the negative log-likelihood of held-out logits [1]_.
 
     Where few rows are all classified correctly, the likelihood alone would drive the temperature to
@@ -40,7 +40,7 @@ def fit_temperature(logits, y, offset=0.0, sample_weight=None, expected=None):
     Parameters
     ----------
     logits : ndarray of shape (n, C)
-    y : ndarray of shape (n,), int
+    targets : ndarray of shape (n,), int
         Positions of the true classes.
     offset : float or ndarray of shape (n, C), default=0.0
         Logits that are added to those divided by the temperature.
@@ -61,15 +61,17 @@ def fit_temperature(logits, y, offset=0.0, sample_weight=None, expected=None):
     scale = _spread(logits, sample_weight)
     if scale < _SMALLEST_SPREAD:  # the logits favour no class, so any temperature will do
         return 1.0
-    smoothing = 1 / (total_weight(y, sample_weight) + 2)
+    n_rows = total_weight(targets, sample_weight)
+    smoothing = 1 / (n_rows + 2)
     batches = row_batches(*logits.shape, values=VALUES_IN_CACHE)
     offsets = [None if np.ndim(offset) == 0 else offset[rows] for rows in batches]
     given = [scaled_logits(logits[rows], scale) for rows in batches]
-    smoothed = [_smoothed(z, y[rows], smoothing) for z, rows in zip(given, batches, strict=True)]
-    target = np.average(np.concatenate(smoothed), weights=sample_weight)
+    of_batches = zip(given, batches, strict=True)
+    smoothed = [_smoothed(z, targets[rows], smoothing) for z, rows in of_batches]
+    wanted = np.average(np.concatenate(smoothed), weights=sample_weight)
     rate = shape = 0.0
     if expected is not None:
-        rate = min(PRIOR_RATE, PRIOR_SHAPE / expected) / scale / total_weight(y, sample_weight)
+        rate = min(PRIOR_RATE, PRIOR_SHAPE / expected) / scale / n_rows
         shape = rate * scale * expected
 
     def slope(log_inverse):
@@ -77,25 +79,25 @@ def fit_temperature(logits, y, offset=0.0, sample_weight=None, expected=None):
         moments = [_moments(*one, inverse) for one in zip(given, offsets, strict=True)]
         mean, variance = np.average(np.hstack(moments), axis=1, weights=sample_weight)
         of_prior = shape / inverse
-        return mean - target + rate - of_prior, inverse * variance + of_prior
+        return mean - wanted + rate - of_prior, inverse * variance + of_prior
 
-    start = np.log(scale / _coarse_temperature(scale, logits, y, offset, sample_weight))
+    start = np.log(scale / _coarse_temperature(scale, logits, targets, offset, sample_weight))
     return scale * float(np.exp(-_find_zero(slope, *_LOG_INVERSE_BOUNDS, start)))
 
 
-def _coarse_temperature(scale, logits, y, offset, sample_weight):
+def _coarse_temperature(scale, logits, targets, offset, sample_weight):
     """That of a part of many rows, from which the search for that of all is short."""
     part = slice(None, None, _PART)
     weights = some_of(sample_weight, part)
-    if len(y) < _MANY_ROWS or (weights is not None and not weights.any()):
+    if len(targets) < _MANY_ROWS or (weights is not None and not weights.any()):
         return scale
     offset = offset if np.ndim(offset) == 0 else offset[part]
-    return fit_temperature(logits[part], y[part], offset, weights)
+    return fit_temperature(logits[part], targets[part], offset, weights)
 
 
-def _smoothed(logits, y, smoothing):
+def _smoothed(logits, targets, smoothing):
     """Mean of each row's logits under its smoothed target, float64."""
-    true = logits[np.arange(len(y)), y].astype(np.float64)
+    true = logits[np.arange(len(targets)), targets].astype(np.float64)
     others = logits.sum(axis=1, dtype=np.float64) - true
     return (1 - smoothing) * true + smoothing * others / max(logits.shape[1] - 1, 1)
 
@@ -147,10 +149,10 @@ def _find_zero(function, low, high, start):
     return at
 
 
-def calibrated_loss(logits, y, sample_weight=None):
+def calibrated_loss(logits, targets, sample_weight=None):
     """Log-loss of held-out logits once they are calibrated, to compare heads of any scale."""
-    temperature = fit_temperature(logits, y, sample_weight=sample_weight)
-    return log_loss(logits, y, sample_weight, temperature)
+    temperature = fit_temperature(logits, targets, sample_weight=sample_weight)
+    return log_loss(logits, targets, sample_weight, temperature)
 
 
 def _spread(logits, sample_weight):
@@ -158,13 +160,13 @@ def _spread(logits, sample_weight):
     return float(np.sqrt(np.average(np.concatenate(variances), weights=sample_weight)))
 
 
-def relative_log_loss(logits, y, sample_weight=None, n_fitted=0):
+def relative_log_loss(logits, targets, sample_weight=None, n_fitted=0):
     """Log-loss of logits over that of guessing, at most 1: 0 where they know all, 1 where nothing.
 
     Parameters
     ----------
     logits : ndarray of shape (n, C)
-    y : ndarray of shape (n,), int
+    targets : ndarray of shape (n,), int
     sample_weight : ndarray of shape (n,) or None
     n_fitted : int, default=0
         Number of parameters that were fitted on these rows. On others the log-loss is larger, by
@@ -178,12 +180,13 @@ def relative_log_loss(logits, y, sample_weight=None, n_fitted=0):
     ----------
     .. [1] Akaike, "A new look at the statistical model identification", 1974.
     """
-    of_rows = -log_proba_of(logits, y)
-    loss = np.average(of_rows, weights=sample_weight) + n_fitted / total_weight(y, sample_weight)
+    of_rows = -log_proba_of(logits, targets)
+    loss = np.average(of_rows, weights=sample_weight)
+    loss += n_fitted / total_weight(targets, sample_weight)
     return float(min(loss / np.log(logits.shape[1]), 1.0))
 
 
-def correction_temperature(correction, rows, logits, y, sample_weight=None):
+def correction_temperature(correction, rows, logits, targets, sample_weight=None):
     """What a correction of logits is divided by, fitted on what it says of rows unseen.
 
     Parameters
@@ -194,7 +197,7 @@ def correction_temperature(correction, rows, logits, y, sample_weight=None):
         Their positions.
     logits : ndarray of shape (n, C)
         What is corrected.
-    y : ndarray of shape (n,), int
+    targets : ndarray of shape (n,), int
     sample_weight : ndarray of shape (n,) or None
 
     Returns
@@ -203,27 +206,27 @@ def correction_temperature(correction, rows, logits, y, sample_weight=None):
     rows : ndarray of int
         Those that judged; none where they show no more than half of the classes.
     """
-    if not covers_most(y[rows], logits.shape[1]):
-        return _unjudged_temperature(logits, y, sample_weight), rows[:0]
+    if not covers_most(targets[rows], logits.shape[1]):
+        return _unjudged_temperature(logits, targets, sample_weight), rows[:0]
     of_rows = some_of(sample_weight, rows)
-    return fit_temperature(correction, y[rows], take_rows(logits, rows), of_rows), rows
+    return fit_temperature(correction, targets[rows], take_rows(logits, rows), of_rows), rows
 
 
-def _unjudged_temperature(logits, y, sample_weight):
+def _unjudged_temperature(logits, targets, sample_weight):
     """The less the logits know of the rows, the more is left to their correction."""
     low, high = UNJUDGED_TEMPERATURES
-    known = 1 - relative_log_loss(logits, y, sample_weight, UNJUDGED_FITTED)
+    known = 1 - relative_log_loss(logits, targets, sample_weight, UNJUDGED_FITTED)
     return min(low + UNJUDGED_SLOPE * known, high)
 
 
-def unjudged_spread(logits, y, sample_weight=None):
+def unjudged_spread(logits, targets, sample_weight=None):
     """How far apart the logits are put of what no row can judge.
 
     The less the logits of the other experts together know of the rows, the farther.
     """
     relative_loss = 1.0
-    if len(y):
-        relative_loss = relative_log_loss(logits, y, sample_weight, UNJUDGED_FITTED)
+    if len(targets):
+        relative_loss = relative_log_loss(logits, targets, sample_weight, UNJUDGED_FITTED)
     return UNJUDGED_SPREAD * relative_loss**UNJUDGED_POWER
 
 

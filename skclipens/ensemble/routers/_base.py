@@ -22,7 +22,7 @@ class BaseRouter(VersionsMixin, BaseEstimator):
     """A router of this package.
 
     A subclass has ``_weights(X, logits)``, if it is a weighted sum of logits, or ``combine``; and
-    ``_fit(X, logits, y, sample_weight)``, if it learns.
+    ``_fit(X, logits, targets, sample_weight)``, if it learns.
     """
 
     _parameter_constraints: dict = {}
@@ -135,7 +135,7 @@ def log_of(p):
     return np.log(np.maximum(p, np.finfo(p.dtype).tiny))
 
 
-def plausible_classes(logits, y):
+def plausible_classes(logits, targets):
     """Logits of the classes that any expert favours, and of the true one.
 
     The others hardly change a loss, but with many classes they would take nearly all of its time.
@@ -143,21 +143,21 @@ def plausible_classes(logits, y):
     Parameters
     ----------
     logits : ndarray of shape (n, E, C)
-    y : ndarray of shape (n,), int
+    targets : ndarray of shape (n,), int
 
     Returns
     -------
     logits : ndarray of shape (n, E, min(C, 32)), float64
         So that a search can tell losses apart that are nearly the same.
-    y : ndarray of shape (n,), int
+    targets : ndarray of shape (n,), int
         Positions of the true classes among these.
     """
     n, n_experts, n_classes = logits.shape
     if n_classes <= _MAX_CLASSES:
-        return logits.astype(np.float64, copy=False), y
+        return logits.astype(np.float64, copy=False), targets
     found, position = np.empty((n, n_experts, _MAX_CLASSES)), np.empty(n, int)
     for rows in row_batches(n, n_experts * n_classes, values=_VALUES_IN_CACHE):
-        some, true = logits[rows], y[rows, None]
+        some, true = logits[rows], targets[rows, None]
         favour = (some - some.max(axis=2, keepdims=True)).max(axis=1)
         np.put_along_axis(favour, true, np.inf, axis=1)
         kept = np.argpartition(favour, -_MAX_CLASSES, axis=1)[:, -_MAX_CLASSES:]

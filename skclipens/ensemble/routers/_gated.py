@@ -102,17 +102,17 @@ class GatedRouter(BasePriorRouter):
         self.strength = strength
         self.prior = prior
 
-    def _fit(self, X, logits, y, sample_weight=None, prior_weights=None, features=None):
+    def _fit(self, X, logits, targets, sample_weight=None, prior_weights=None, features=None):
         if features is None:
             features = GateFeatures().fit(X, logits, sample_weight)
         self.features_ = features
-        table = features(X, logits), *plausible_classes(logits, y)
+        table = features(X, logits), *plausible_classes(logits, targets)
         self._fit_gates(*table, sample_weight, prior_weights)
 
-    def _fit_gates(self, features, logits, y, sample_weight=None, prior_weights=None, start=None):
+    def _fit_gates(self, features, logits, targets, sample_weight, prior_weights, start=None):
         """Fit from shut gates, or from those of a router that was fitted on the same rows."""
         self.static_ = (
-            StaticRouter(self.prior).fit(None, logits, y, sample_weight, prior_weights)
+            StaticRouter(self.prior).fit(None, logits, targets, sample_weight, prior_weights)
             if start is None
             else start.static_
         )
@@ -120,10 +120,11 @@ class GatedRouter(BasePriorRouter):
         self.spread_ = np.maximum(spread, _SMALLEST_SPREAD).astype(logits.dtype)
         static = self.static_.combine(None, logits)
         shape = features.shape[1:]
+        scaled = logits / self.spread_[:, None]
         found = minimize(
             gated_loss,
             np.zeros(shape).ravel() if start is None else start.gates_.ravel(),
-            (features, logits / self.spread_[:, None], y, static, self.strength, sample_weight),
+            (features, scaled, targets, static, self.strength, sample_weight),
             jac=True,
             method="L-BFGS-B",
             options=OPTIONS,
@@ -201,7 +202,7 @@ def expert_statistics(logits):
     return np.stack([top[..., 1], top[..., 1] - top[..., 0], entropy, agreement], axis=2)
 
 
-def gated_loss(gates, features, logits, y, static, strength, sample_weight=None):
+def gated_loss(gates, features, logits, targets, static, strength, sample_weight=None):
     """Objective of :class:`GatedRouter` and its gradient.
 
     Parameters
@@ -210,7 +211,7 @@ def gated_loss(gates, features, logits, y, static, strength, sample_weight=None)
     features : ndarray of shape (n, E, F)
     logits : ndarray of shape (n, E, C)
         Of unit spread.
-    y : ndarray of shape (n,), int
+    targets : ndarray of shape (n,), int
     static : ndarray of shape (n, C)
         Logits combined by static weights.
     strength : float
@@ -222,8 +223,8 @@ def gated_loss(gates, features, logits, y, static, strength, sample_weight=None)
     slope : ndarray of shape (E * F,)
     """
     g = _apply(gates.reshape(features.shape[1:]), features).astype(logits.dtype)
-    loss, slope = cross_entropy(static + weighted_sum(g, logits), y, sample_weight)
-    share = strength / total_weight(y, sample_weight)
+    loss, slope = cross_entropy(static + weighted_sum(g, logits), targets, sample_weight)
+    share = strength / total_weight(targets, sample_weight)
     held = g if sample_weight is None else g * sample_weight[:, None]
     along_g = np.einsum("nec,nc->ne", logits, slope) + 2 * share * held
     loss += share * np.sum(held * g, dtype=np.float64)

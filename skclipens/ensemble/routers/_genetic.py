@@ -85,14 +85,14 @@ class GeneticRouter(BaseRouter):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _fit(self, X, logits, y, sample_weight=None):
+    def _fit(self, X, logits, targets, sample_weight=None):
         seed = draw_seed(self.random_state)
         n_experts = logits.shape[1]
         with progress(self.max_iter, self.verbose, desc="GeneticRouter", unit="generation") as bar:
             found = differential_evolution(
                 unfitness,
                 [(0, 1)] * n_experts,
-                args=(np.ascontiguousarray(logits.swapaxes(0, 1)), y, sample_weight),
+                args=(np.ascontiguousarray(logits.swapaxes(0, 1)), targets, sample_weight),
                 x0=np.full(n_experts, 1 / n_experts),
                 popsize=self.population,
                 maxiter=self.max_iter,
@@ -110,7 +110,7 @@ class GeneticRouter(BaseRouter):
         return self.weights_
 
 
-def unfitness(weights, logits, y, sample_weight=None):
+def unfitness(weights, logits, targets, sample_weight=None):
     """Number of errors of a weighted sum of logits, plus log-loss squeezed below 1.
 
     Parameters
@@ -118,7 +118,7 @@ def unfitness(weights, logits, y, sample_weight=None):
     weights : ndarray of shape (E, S)
         One column for each of S individuals.
     logits : ndarray of shape (E, n, C)
-    y : ndarray of shape (n,), int
+    targets : ndarray of shape (n,), int
     sample_weight : ndarray of shape (n,) or None
 
     Returns
@@ -131,9 +131,9 @@ def unfitness(weights, logits, y, sample_weight=None):
     errors, losses = np.zeros((2, weights.shape[1]))
     for rows in row_batches(n, weights.shape[1] * n_classes, values=_MAX_CHUNK):
         sums = np.tensordot(weights, logits[:, rows], axes=(0, 0))  # (S, rows, C)
-        errors += (sums.argmax(axis=2) != y[rows]) @ of_rows[rows]
+        errors += (sums.argmax(axis=2) != targets[rows]) @ of_rows[rows]
         sums -= sums.max(axis=2, keepdims=True)
-        true = np.take_along_axis(sums, y[None, rows, None], axis=2)[..., 0]
+        true = np.take_along_axis(sums, targets[None, rows, None], axis=2)[..., 0]
         losses += (np.log(np.exp(sums, out=sums).sum(axis=2)) - true) @ of_rows[rows]
     loss = losses / of_rows.sum()
     return errors + loss / (1 + loss)

@@ -123,15 +123,16 @@ class MixtureRouter(BaseRouter):
         self.verbose = verbose
 
     @trains
-    def _fit(self, X, logits, y, sample_weight=None):
+    def _fit(self, X, logits, targets, sample_weight=None):
         import torch
 
         device = resolve_device(self.device)
         generator = make_generator(self.random_state)
         n_experts = logits.shape[1]
         self.n_active_ = n_experts if self.n_active is None else min(self.n_active, n_experts)
-        row_weights = mean_weights(sample_weight, len(y), X.dtype)
-        X, logits, y, row_weights = as_tensors(device, X, logits.astype(X.dtype), y, row_weights)
+        row_weights = mean_weights(sample_weight, len(targets), X.dtype)
+        arrays = X, logits.astype(X.dtype), targets, row_weights
+        X, logits, targets, row_weights = as_tensors(device, *arrays)
         gate, noise_gate = (
             torch.zeros((X.shape[1], n_experts), device=device, dtype=X.dtype) for _ in range(2)
         )
@@ -149,13 +150,13 @@ class MixtureRouter(BaseRouter):
                 noise = noise.to(scores)
                 weights, load = noisy_top_k(scores, spread, noise, self.n_active_, of_rows)
             mixed = (weights[:, :, None] * logits[rows]).sum(dim=1)
-            loss = weighted_cross_entropy(mixed, y[rows], of_rows)
+            loss = weighted_cross_entropy(mixed, targets[rows], of_rows)
             uneven = imbalance(of_rows @ weights)
             return loss + self.balance * (uneven if load is None else uneven + imbalance(load))
 
         trained = [gate] if all_active else [gate, noise_gate]
         optimizer = torch.optim.Adam(trained, lr=self.learning_rate)
-        self.loss_curve_ = train(self, optimizer, loss_of, len(y), generator)
+        self.loss_curve_ = train(self, optimizer, loss_of, len(targets), generator)
         self.gate_coef_ = gate.detach().cpu().numpy()
         self.n_iter_ = self.max_iter
 

@@ -131,19 +131,20 @@ class NeuralLogitController(BaseRouter):
         self.verbose = verbose
 
     @trains
-    def _fit(self, X, logits, y, sample_weight=None):
+    def _fit(self, X, logits, targets, sample_weight=None):
         import torch
 
         device = resolve_device(self.device)
         generator = make_generator(self.random_state)
-        weights = mean_weights(sample_weight, len(y), X.dtype)
-        X, logits, y, weights = as_tensors(device, X, logits.astype(X.dtype), y, weights)
+        weights = mean_weights(sample_weight, len(targets), X.dtype)
+        arrays = X, logits.astype(X.dtype), targets, weights
+        X, logits, targets, weights = as_tensors(device, *arrays)
         network = self._network(X.shape[1], logits.shape[1], generator).to(X)
 
         def loss_of(rows):
             of_rows = self._map(network(X[rows])) / logits.shape[1]
             combined = (of_rows[:, :, None] * logits[rows]).sum(dim=1)
-            return weighted_cross_entropy(combined, y[rows], weights[rows])
+            return weighted_cross_entropy(combined, targets[rows], weights[rows])
 
         optimizer = torch.optim.Adam(
             network.parameters(),
@@ -151,7 +152,9 @@ class NeuralLogitController(BaseRouter):
             weight_decay=self.weight_decay,
             fused=has_fused_adam(device),
         )
-        self.loss_curve_ = train(self, optimizer, loss_of, len(y), generator, budget=self.budget)
+        self.loss_curve_ = train(
+            self, optimizer, loss_of, len(targets), generator, budget=self.budget
+        )
         self.coefs_ = [p.detach().cpu().numpy() for p in network.parameters()]
         self.n_iter_ = self.max_iter
 

@@ -120,38 +120,39 @@ class ShrunkRouter(BaseRouter):
         options = {"prior_weights": prior_weights, "groups": groups, "stays_shut": stays_shut}
         return self._fit_with(X, logits, y, sample_weight, **options)
 
-    def _fit(self, X, logits, y, sample_weight, *, prior_weights, groups, stays_shut):
+    def _fit(self, X, logits, targets, sample_weight, *, prior_weights, groups, stays_shut):
         for strength in self.strengths:
             if not isinstance(strength, Real) or not strength >= 0:
                 raise ValueError(f"strengths are numbers that are not negative; got {strength!r}.")
         self.chosen_, features = StaticRouter(self.prior), None
         if not stays_shut:
             self.chosen_, features = self._choose(
-                X, logits, y, sample_weight, prior_weights=prior_weights, groups=groups
+                X, logits, targets, sample_weight, prior_weights=prior_weights, groups=groups
             )
         options = {} if features is None else {"features": features}
-        self.chosen_._fit(X, logits, y, sample_weight, prior_weights, **options)
+        self.chosen_._fit(X, logits, targets, sample_weight, prior_weights, **options)
         self.n_iter_ = self.chosen_.n_iter_
 
-    def _choose(self, X, logits, y, sample_weight, *, prior_weights, groups):
+    def _choose(self, X, logits, targets, sample_weight, *, prior_weights, groups):
         """A router, not fitted, and what its gates read, if it has any."""
         static = StaticRouter(self.prior)
         # With two rows per class, heads were judged that had seen one: too unlike the final ones.
-        if len(y) < max(2 * self.n_folds, 3 * logits.shape[2]):
+        if len(targets) < max(2 * self.n_folds, 3 * logits.shape[2]):
             return static, None
-        rows = check_random_state(self.random_state).permutation(len(y))[:_MAX_ROWS_TO_CHOOSE]
-        X, logits, y = X[rows], logits[rows], y[rows]
+        rows = check_random_state(self.random_state).permutation(len(targets))[:_MAX_ROWS_TO_CHOOSE]
+        X, logits, targets = X[rows], logits[rows], targets[rows]
         weights = some_of(sample_weight, rows)
         features = GateFeatures().fit(X, logits, weights)
-        table = features(X, logits), *plausible_classes(logits, y), weights, prior_weights
-        parts = self._split(y, some_of(groups, rows))
+        table = features(X, logits), *plausible_classes(logits, targets), weights, prior_weights
+        parts = self._split(targets, some_of(groups, rows))
         if weights is not None:  # leave out folds in which all rows of one side weigh nothing
             parts = [p for p in parts if all(weights[rows].any() for rows in p)]
         if not parts:
             return static, None
         folds = [_Fold(*part, *table) for part in parts]
         held_out_weights = some_of(weights, held_out_rows(parts))
-        chosen = self._router_that_pays(static, folds, held_out_weights, total_weight(y, weights))
+        n_rows = total_weight(targets, weights)
+        chosen = self._router_that_pays(static, folds, held_out_weights, n_rows)
         return chosen, features if chosen is not static else None
 
     def _router_that_pays(self, static, folds, weights, n_rows):
@@ -170,11 +171,11 @@ class ShrunkRouter(BaseRouter):
                 chosen = router
         return chosen
 
-    def _split(self, y, groups):
+    def _split(self, targets, groups):
         if groups is None:
-            return list(KFold(self.n_folds).split(y))
+            return list(KFold(self.n_folds).split(targets))
         n_folds = min(self.n_folds, len(np.unique(groups)))
-        return list(GroupKFold(n_folds).split(y, groups=groups)) if n_folds > 1 else []
+        return list(GroupKFold(n_folds).split(targets, groups=groups)) if n_folds > 1 else []
 
     def _weights(self, X, logits):
         return self.chosen_._weights(X, logits)
@@ -189,10 +190,10 @@ def _judged(router, folds):
 class _Fold:
     """Rows to fit routers on, and held-out rows to judge them by."""
 
-    def __init__(self, train, test, features, logits, y, weights, prior_weights):
+    def __init__(self, train, test, features, logits, targets, weights, prior_weights):
         self.features = features[train], features[test]
-        self.seen = logits[train], y[train], some_of(weights, train), prior_weights
-        self.held_out = logits[test], y[test]
+        self.seen = logits[train], targets[train], some_of(weights, train), prior_weights
+        self.held_out = logits[test], targets[test]
         self.last = None
 
     def judge(self, router):
@@ -200,7 +201,7 @@ class _Fold:
 
         Gates start from those of the router before.
         """
-        logits, y = self.held_out
+        logits, targets = self.held_out
         if isinstance(router, StaticRouter):
             weights = router.fit(None, *self.seen).weights(None, logits)
         else:
@@ -208,4 +209,4 @@ class _Fold:
             self.last._fit_gates(self.features[0], *self.seen, start)
             weights = self.last._weights_of(self.features[1], logits)
         combined = weighted_sum(weights, logits)
-        return -log_proba_of(combined, y), combined.argmax(axis=1) == y
+        return -log_proba_of(combined, targets), combined.argmax(axis=1) == targets

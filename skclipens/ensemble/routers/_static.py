@@ -99,15 +99,15 @@ class StaticRouter(BasePriorRouter):
     def __init__(self, prior=3.0):
         self.prior = prior
 
-    def _fit(self, X, logits, y, sample_weight=None, prior_weights=None):
-        logits, y = plausible_classes(logits, y)
+    def _fit(self, X, logits, targets, sample_weight=None, prior_weights=None):
+        logits, targets = plausible_classes(logits, targets)
         n_experts = logits.shape[1]
         if prior_weights is None:
             prior_weights = np.full(n_experts, 1 / n_experts)
         found = minimize(
             static_loss,
             prior_weights,
-            (logits, y, prior_weights, self.prior, sample_weight),
+            (logits, targets, prior_weights, self.prior, sample_weight),
             jac=True,
             method="L-BFGS-B",
             bounds=[(_SMALLEST_WEIGHT / n_experts, None)] * n_experts,
@@ -120,12 +120,12 @@ class StaticRouter(BasePriorRouter):
         return self.weights_
 
 
-def static_loss(weights, logits, y, prior_weights, prior, sample_weight=None):
+def static_loss(weights, logits, targets, prior_weights, prior, sample_weight=None):
     """Objective of :class:`StaticRouter` and its gradient."""
     n_experts = len(weights)
     combined = weighted_sum(weights[None].astype(logits.dtype), logits)
-    loss, slope = cross_entropy(combined, y, sample_weight)
-    precision = prior * n_experts / total_weight(y, sample_weight)
+    loss, slope = cross_entropy(combined, targets, sample_weight)
+    precision = prior * n_experts / total_weight(targets, sample_weight)
     away = weights - prior_weights
     along_weights = np.einsum("nec,nc->e", logits, slope) + 2 * precision * away
     return loss + precision * np.sum(away**2), along_weights

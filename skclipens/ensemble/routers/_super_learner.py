@@ -65,9 +65,9 @@ class SuperLearnerRouter(BaseRouter):
     def __init__(self, loss="squared"):
         self.loss = loss
 
-    def _fit(self, X, logits, y, sample_weight=None):
+    def _fit(self, X, logits, targets, sample_weight=None):
         solve = least_squares_weights if self.loss == "squared" else log_loss_weights
-        self.weights_ = solve(logits, y, sample_weight)
+        self.weights_ = solve(logits, targets, sample_weight)
 
     def _weights(self, X, logits):
         return self.weights_
@@ -90,13 +90,13 @@ class SuperLearnerRouter(BaseRouter):
         return super().combine(X, logits)
 
 
-def least_squares_weights(logits, y, sample_weight=None):
+def least_squares_weights(logits, targets, sample_weight=None):
     """Non-negative weights of probabilities, fitted to one-hot targets and divided by their sum.
 
     Parameters
     ----------
     logits : ndarray of shape (n, E, C)
-    y : ndarray of shape (n,), int
+    targets : ndarray of shape (n,), int
     sample_weight : ndarray of shape (n,) or None
 
     Returns
@@ -104,23 +104,23 @@ def least_squares_weights(logits, y, sample_weight=None):
     ndarray of shape (E,)
     """
     n_experts, n_classes = logits.shape[1:]
-    p, target = softmax(logits, axis=2).swapaxes(1, 2), np.eye(n_classes)[y]
+    p, wanted = softmax(logits, axis=2).swapaxes(1, 2), np.eye(n_classes)[targets]
     if sample_weight is not None:
         root = np.sqrt(sample_weight)
-        p, target = p * root[:, None, None], target * root[:, None]
-    weights, _ = nnls(p.reshape(-1, n_experts), target.ravel())
+        p, wanted = p * root[:, None, None], wanted * root[:, None]
+    weights, _ = nnls(p.reshape(-1, n_experts), wanted.ravel())
     if not weights.any():  # all experts give the true classes no probability at all
         return np.full(n_experts, 1 / n_experts)
     return weights / weights.sum()
 
 
-def log_loss_weights(logits, y, sample_weight=None):
+def log_loss_weights(logits, targets, sample_weight=None):
     """Non-negative weights of logits, fitted by cross-entropy.
 
     Parameters
     ----------
     logits : ndarray of shape (n, E, C)
-    y : ndarray of shape (n,), int
+    targets : ndarray of shape (n,), int
     sample_weight : ndarray of shape (n,) or None
 
     Returns
@@ -134,7 +134,7 @@ def log_loss_weights(logits, y, sample_weight=None):
     found = minimize(
         static_loss,
         equal,
-        args=(logits / scale, y, equal, 0.0, sample_weight),
+        args=(logits / scale, targets, equal, 0.0, sample_weight),
         jac=True,
         bounds=[(0, None)] * n_experts,
         method="L-BFGS-B",
