@@ -21,7 +21,7 @@ from ._memory import kept_by
 from ._plan import make_plan, needs_judges, warn_of_doubts
 from ._predicting import ExpertClassifier
 from ._routing import combine_experts
-from ._rows import forget_rows, rows_to_learn
+from ._rows import rows_to_learn
 from ._unlabeled import learn_from_unlabeled
 from ._without_labels import fit_by_names
 from .routers import ROUTERS
@@ -337,7 +337,6 @@ class AdaptiveBackboneEnsemble(
         Rows
         HeldOut or None
         """
-        forget_rows(self)
         cv = self.cv if folds is None else folds
         rows, unlabeled = rows_to_learn(self, X, y, sample_weight, groups, cv)
         learned = rows.X, rows.y, rows.metadata
@@ -354,27 +353,28 @@ class AdaptiveBackboneEnsemble(
 
     def _fit(self, X, y, metadata, cv, judge=False):
         """Fit on labelled rows; return ``Judged`` and ``HeldOut``."""
-        self.unlabeled_ = None
         names = getattr(self, "feature_names_in_", None)
-        experts, self.classes_, router = make_plan(self, self.n_features_in_, names, y, metadata)
-        warn_of_doubts(self, experts, router, X, y)
+        plan = make_plan(self, self.n_features_in_, names, y, metadata)
+        warn_of_doubts(self, plan, X, y)
         memory = check_memory(self.memory)
-        if not (judge or needs_judges(self, router)):
+        if not (judge or needs_judges(self, plan.router)):
             fit_once = kept_by(memory, fit_experts, ["verbose"])
-            fitted = fit_once(experts, X, y, metadata, verbose=self.verbose)
-            return combine_experts(self, fitted, None, router, X, y, metadata), None
-        fit_once = kept_by(memory, fit_and_judge, ["n_jobs", "verbose"])
-        fitted, held_out = fit_once(
-            experts,
-            X,
-            y,
-            self.classes_,
-            cv,
-            metadata=metadata,
-            random_state=self.random_state,
-            n_jobs=self.n_jobs,
-            verbose=self.verbose,
-        )
-        return combine_experts(self, fitted, held_out, router, X, y, metadata), held_out
+            fitted = fit_once(plan.experts, X, y, metadata, verbose=self.verbose)
+            held_out = None
+        else:
+            fit_once = kept_by(memory, fit_and_judge, ["n_jobs", "verbose"])
+            fitted, held_out = fit_once(
+                plan.experts,
+                X,
+                y,
+                plan.classes,
+                cv,
+                metadata=metadata,
+                random_state=self.random_state,
+                n_jobs=self.n_jobs,
+                verbose=self.verbose,
+            )
+        plan = plan._replace(experts=fitted)
+        return combine_experts(self, plan, held_out, X, y, metadata), held_out
 
     _check_before_fit = check_before_fit  # what a pipeline asks before it embeds images

@@ -1,16 +1,13 @@
 """Held-out logits of an ensemble."""
 
-from copy import copy
-
 import numpy as np
 
 from .._utils._folds import few_shot_folds
 from .._utils._linalg import one_blas_thread, some_of
 from .._utils._sklearn import fit_context
 from .._utils._warnings import silent
-from ._plan import make_router, needs_judges
+from ._plan import Plan, make_router, needs_judges
 from ._routing import calibrate_and_route
-from .routers import combine
 
 _N_FOLDS = 5  # of temperatures and router, whose heads are cross-fitted already
 
@@ -89,20 +86,12 @@ class CrossFit:
             options = {"groups": groups, "random_state": self.random_state}
             folds = few_shot_folds(y[of_held_out], _N_FOLDS, **options)
         if not folds:
-            return self._combine_held_out(X, held_out)
+            return self._combination.of_held_out(X, held_out)
         parts = []
         for train, test in folds:
-            part = copy(self)
             with silent(""):  # the fit on all rows has given the same warnings
-                calibrate_and_route(part, X, y, held_out.take(train), make_router(self), metadata)
-            parts.append(part._combine_held_out(X, held_out.take(test)))
+                plan = Plan(self.experts_, self.classes_, make_router(self))
+                seen = held_out.take(train)
+                combination, _ = calibrate_and_route(self, plan, seen, X, y, metadata)
+            parts.append(combination.of_held_out(X, held_out.take(test)))
         return tuple(np.concatenate(part) for part in zip(*parts))
-
-    def _combine_held_out(self, X, held_out):
-        routed = self._routed
-        known = held_out.known[:, routed].all(axis=1)
-        rows = held_out.rows[known]
-        temperatures = self.temperatures_[routed, None].astype(held_out.logits.dtype)
-        return rows, combine(
-            self.router_, X[rows], held_out.logits[known][:, routed] / temperatures
-        )

@@ -79,7 +79,7 @@ def fold(ensemble):
 
 def _weights_of_experts(ensemble):
     """Weights of all experts over their temperatures; None where not the same for all rows."""
-    routed = ensemble._routed
+    routed = ensemble._combination.routed
     of_routed = _weights_of_all_rows(ensemble.router_, int(routed.sum()))
     if of_routed is None:
         return None

@@ -20,7 +20,7 @@ from ._heads import HEADS
 from ._held_out import HeldOut
 from ._plan import make_plan, needs_judges, warn_of_doubts
 from ._routing import combine_experts
-from ._rows import forget_rows, labeled_rows, with_class_weights
+from ._rows import labeled_rows, with_class_weights
 
 
 class FitFrom:
@@ -100,27 +100,23 @@ class FitFrom:
             rows.set_weights(metadata["sample_weight"])
         names = np.array(table.columns, dtype=object)
         self.n_features_in_, self.feature_names_in_ = len(names), names
-        experts, self.classes_, router = make_plan(
-            self, len(names), names, labels[rows.weights > 0], metadata
-        )
-        self.unlabeled_ = None
-        for expert in experts:
+        plan = make_plan(self, len(names), names, labels[rows.weights > 0], metadata)
+        for expert in plan.experts:
             _check_head(expert)
-        encode_ahead([expert.head for expert in experts], self.classes_, self.verbose)
-        fits = [_fit_over(expert, rows, self.classes_) for expert in experts]
+        encode_ahead([expert.head for expert in plan.experts], plan.classes, self.verbose)
+        fits = [_fit_over(expert, rows, plan.classes) for expert in plan.experts]
         with one_blas_thread():
             wanted = [next(fit) for fit in fits]
             keep = np.concatenate([one.keep for one in wanted])
             sums, kept = _read(self, rows, wanted, judges=rows.judges, keep=keep)
             warn_of_gaps(rows.gaps, "are left out", None, labels=labels)
             y, metadata = rows.classes[rows.targets[kept.rows]], rows_of(metadata, kept.rows)
-            warn_of_doubts(self, experts, router, kept.X, y)
+            warn_of_doubts(self, plan, kept.X, y)
             with few_rows_per_class():
                 fitted, held_out = self._finish(fits, sums, kept, rows)
-            if not needs_judges(self, router):
+            if not needs_judges(self, plan.router):
                 held_out = None
-            combine_experts(self, fitted, held_out, router, kept.X, y, metadata)
-        forget_rows(self)
+            combine_experts(self, plan._replace(experts=fitted), held_out, kept.X, y, metadata)
         self._table_settings = table.settings
         return self
 

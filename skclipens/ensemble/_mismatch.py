@@ -8,13 +8,16 @@ from .._utils._linalg import subsample, unit_rows
 from ..heads._text_head import BaseTextHead, embeddings_of
 
 
-def warn_of_mismatch(ensemble, X, y):
+def warn_of_mismatch(experts, classes, feature_names, X, y):
     """Warn of blocks, or of names of classes, that seem to stand in another order.
 
     Parameters
     ----------
-    ensemble : AdaptiveBackboneEnsemble
-        Its experts are fitted.
+    experts : list of Expert
+        Fitted.
+    classes : ndarray of shape (C,)
+        Of which frozen heads may know more than the others.
+    feature_names : ndarray of str or None
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,) or None
         None: names are not looked at.
@@ -24,19 +27,18 @@ def warn_of_mismatch(ensemble, X, y):
     SuspectedMistakeWarning
         See :func:`warn_of_blocks` and :func:`warn_of_names`.
     """
-    experts = [one for one in ensemble.experts_ if isinstance(one.head, BaseTextHead)]
-    readers = list({expert.block.name: expert for expert in experts}.values())
-    names, X = getattr(ensemble, "feature_names_in_", None), subsample(X)
+    with_texts = [one for one in experts if isinstance(one.head, BaseTextHead)]
+    readers = list({expert.block.name: expert for expert in with_texts}.values())
+    X = subsample(X)
     rows = {reader.block.name: unit_rows(reader.columns_of(X)) for reader in readers}
     blocks = [
-        embeddings_of(head, rows[block.name], names, block.columns, block.name)
+        embeddings_of(head, rows[block.name], feature_names, block.columns, block.name)
         for _, head, block in readers
     ]
-    warn_of_blocks(blocks, only_prompts=all(one.is_prompts for one in ensemble.experts_))
-    classes = ensemble.classes_  # of which frozen heads may know more than the others
+    warn_of_blocks(blocks, only_prompts=all(one.is_prompts for one in experts))
     if y is None or len(classes) > len(X):
         return
-    experts = [one for one in experts if len(one.head.classes_) == len(classes)]
-    heads = {expert.block.name: expert.head for expert in experts}
+    knowing = [one for one in with_texts if len(one.head.classes_) == len(classes)]
+    heads = {expert.block.name: expert.head for expert in knowing}
     targets = np.searchsorted(classes, subsample(y))
     warn_of_names(list(heads.values()), [rows[name] for name in heads], targets)

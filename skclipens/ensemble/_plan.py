@@ -1,5 +1,7 @@
 """What an ensemble is to fit: experts, classes and a router; and doubts of what it is given."""
 
+from typing import NamedTuple
+
 import numpy as np
 from sklearn.base import clone
 
@@ -21,6 +23,21 @@ from ._make_experts import make_experts
 from .routers import is_fixed, named_router
 
 
+class Plan(NamedTuple):
+    """What an ensemble is to fit.
+
+    Attributes
+    ----------
+    experts : list of E Expert
+    classes : ndarray of shape (C,)
+    router : router
+    """
+
+    experts: list
+    classes: np.ndarray
+    router: object
+
+
 def make_plan(ensemble, n_features, feature_names, y, metadata):
     """What an ensemble fits on labels like these, nothing of it fitted. Needs no row of X.
 
@@ -34,9 +51,7 @@ def make_plan(ensemble, n_features, feature_names, y, metadata):
 
     Returns
     -------
-    experts : list of E Expert
-    classes : ndarray of shape (C,)
-    router : router
+    Plan
     """
     ensemble._check_names_of_heads()
     experts = make_experts(
@@ -55,7 +70,7 @@ def make_plan(ensemble, n_features, feature_names, y, metadata):
         learning = [one for one in experts if one.learns]
         unable = [one.name for one in learning if "sample_weight" not in metadata_taken(one.head)]
         refuse_weights(unable, what_weighs(ensemble))
-    return experts, find_classes(experts, y), make_router(ensemble)
+    return Plan(experts, find_classes(experts, y), make_router(ensemble))
 
 
 def make_router(ensemble):
@@ -92,17 +107,17 @@ def what_weighs(ensemble):
     return "sample_weight" if ensemble.class_weight is None else "class_weight"
 
 
-def warn_of_doubts(ensemble, experts, router, X, y):
+def warn_of_doubts(ensemble, plan, X, y):
     """Warn of columns and labels that look like a mistake."""
     names = getattr(ensemble, "feature_names_in_", None)
-    blocks = distinct_blocks(experts)
+    blocks = distinct_blocks(plan.experts)
     has_auto = "auto" in [kind for _, kind, _ in named_heads(ensemble.head)]
     if has_auto and not _has_named_classes(ensemble, y):
         _warn_of_nameless(blocks, y)
     if has_auto and ensemble.blocks is None:
         warn_of_unnamed_columns(blocks, names)
-    if needs_judges(ensemble, router) or any(expert.learns for expert in experts):
-        warn_of_columns(*_what_is_read(experts), X, y, names)
+    if needs_judges(ensemble, plan.router) or any(expert.learns for expert in plan.experts):
+        warn_of_columns(*_what_is_read(plan.experts), X, y, names)
         warn_of_labels_in_columns(blocks, X, y, names)
 
 

@@ -18,28 +18,48 @@ from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import doubt_prompts, sorted_classes
 from ._experts import stack_logits
 from ._folding import fold
+from ._routing import Combination
 from ._support import blend_with_prompts
 from .routers import combine, named_router
 
+# Attributes that say of which rows, or of which images, a fit was.
+_OF_ROWS = ("_table_settings", "_fitted_on", "_seen_rows")
+
 
 class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
-    """A classifier of fitted experts.
-
-    It has ``experts_``, ``judged_``, ``temperatures_``, ``router_``, ``support_`` and
-    ``unlabeled_``.
-    """
+    """A classifier of fitted experts."""
 
     _folded = None  # see `fold`
     _seen, _seen_columns, _seen_rows = (), None, None  # see `see_blocks` and the like
     support_ = None  # for models that were saved by an older version
 
-    def _has_weights(self):
-        return hasattr(named_router(getattr(self, "router_", self.router)), "weights")
+    def _take(self, experts, classes, combination, *, support=None, seen=(), seen_columns=None):
+        """Become a classifier of fitted experts, of which nothing is left of an earlier fit.
+
+        Parameters
+        ----------
+        experts : list of E Expert
+        classes : ndarray of shape (C,)
+        combination : Combination
+        support : Support or None
+        seen, seen_columns
+            See :func:`see_blocks` and :func:`see_columns`.
+        """
+        self.experts_, self.classes_ = experts, classes
+        self.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
+        self.judged_, self.temperatures_, self.router_ = combination
+        self.support_, self.unlabeled_ = support, None
+        self._seen, self._seen_columns = seen, seen_columns
+        for name in _OF_ROWS:
+            vars(self).pop(name, None)
+        self._folded = fold(self)
 
     @property
-    def _routed(self):
-        """Which experts the router combines; the others are added to what it gives."""
-        return self.judged_ if self.judged_.any() else ~self.judged_
+    def _combination(self):
+        return Combination(self.judged_, self.temperatures_, self.router_)
+
+    def _has_weights(self):
+        return hasattr(named_router(getattr(self, "router_", self.router)), "weights")
 
     @property
     def _are_prompts(self):
@@ -94,7 +114,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         return self._combined(X, self._expert_logits(X))
 
     def _combined(self, X, logits):
-        routed = self._routed
+        routed = self._combination.routed
         combined = combine(self.router_, X, logits[:, routed])
         return combined if routed.all() else combined + logits[:, ~routed].mean(axis=1)
 
@@ -152,7 +172,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         %(warns_of_X)s
         """
         X = self._checked(X)
-        logits, routed = self._expert_logits(X), self._routed
+        logits, routed = self._expert_logits(X), self._combination.routed
         weights = np.full(logits.shape[:2], 1 / max(np.sum(~routed), 1), logits.dtype)
         weights[:, routed] = self.router_.weights(X, logits[:, routed])
         if self.support_ is None:

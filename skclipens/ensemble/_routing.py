@@ -18,11 +18,49 @@ from ..heads._temperature import (
     unjudged_spread,
 )
 from ._experts import distinct_blocks
-from ._folding import fold
 from ._mismatch import warn_of_mismatch
 from ._plan import what_weighs
 from ._support import find_support
 from .routers import UniformRouter, combine, is_fixed
+
+
+class Combination(NamedTuple):
+    """How the logits of experts are combined.
+
+    Attributes
+    ----------
+    judged : ndarray of shape (E,), bool
+        Which experts could be judged.
+    temperatures : ndarray of shape (E,)
+    router : router
+    """
+
+    judged: np.ndarray
+    temperatures: np.ndarray
+    router: object
+
+    @property
+    def routed(self):
+        """Which experts the router combines; the others are added to what it gives."""
+        return self.judged if self.judged.any() else ~self.judged
+
+    def of_held_out(self, X, held_out):
+        """Positions of rows that all routed experts have not seen, and their combined logits.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+        held_out : HeldOut
+
+        Returns
+        -------
+        rows : ndarray of int
+        logits : ndarray of shape (n_rows, C)
+        """
+        known = held_out.known[:, self.routed].all(axis=1)
+        rows, logits = held_out.rows[known], held_out.logits[known][:, self.routed]
+        temperatures = self.temperatures[self.routed, None].astype(logits.dtype)
+        return rows, combine(self.router, X[rows], logits / temperatures)
 
 
 class Judged(NamedTuple):
@@ -71,76 +109,88 @@ class Judged(NamedTuple):
 NOTHING_JUDGED = Judged(0.0, np.zeros(0, int), np.zeros(0, int), True)
 
 
-def combine_experts(ensemble, experts, held_out, router, X, y, metadata):
-    """Take fitted experts, and fit how to combine them by what is held out, if anything is.
+def combine_experts(ensemble, plan, held_out, X, y, metadata):
+    """Fit how to combine experts by what is held out, if anything is; the ensemble takes both.
+
+    Parameters
+    ----------
+    ensemble : AdaptiveBackboneEnsemble
+    plan : Plan
+        Its experts are fitted.
+    held_out : HeldOut or None
+    X, y, metadata
+        Rows that they have learned.
 
     Returns
     -------
     Judged
     """
-    ensemble.experts_ = experts
-    ensemble.expert_names_ = np.array([expert.name for expert in experts], dtype=object)
-    blocks = distinct_blocks(experts)
-    ensemble._seen, ensemble._seen_columns = see_blocks(blocks, X), see_columns(blocks, X)
-    warn_of_mismatch(ensemble, X, y)
+    experts, classes, router = plan
+    names = getattr(ensemble, "feature_names_in_", None)
+    warn_of_mismatch(experts, classes, names, X, y)
     if held_out is None:
-        ensemble.judged_ = np.ones(len(experts), bool)
-        ensemble.temperatures_ = np.ones(len(experts))
-        ensemble.router_ = router
+        combination = Combination(np.ones(len(experts), bool), np.ones(len(experts)), router)
         judged = NOTHING_JUDGED
     else:
-        judged = calibrate_and_route(ensemble, X, y, held_out, router, metadata)
-        if ensemble.judged_.all() and not judged.says_something:
-            n_rows, n_classes = len(held_out.rows), len(ensemble.classes_)
-            warn_of_guessing(judged.relative_loss, n_rows, n_classes)
-    ensemble.support_ = None
+        combination, judged = calibrate_and_route(ensemble, plan, held_out, X, y, metadata)
+        if combination.judged.all() and not judged.says_something:
+            warn_of_guessing(judged.relative_loss, len(held_out.rows), len(classes))
+    support, has_weights = None, hasattr(combination.router, "weights")
     # Prompts can only be given a share where logits are calibrated and summed by weights.
-    if ensemble.out_of_distribution == "prompts" and ensemble.calibrate and ensemble._has_weights():
-        ensemble.support_ = find_support(
-            experts, X, y, ensemble.classes_, metadata["sample_weight"]
-        )
-    ensemble._folded = fold(ensemble)
+    if ensemble.out_of_distribution == "prompts" and ensemble.calibrate and has_weights:
+        support = find_support(experts, X, y, classes, metadata["sample_weight"])
+    blocks = distinct_blocks(experts)
+    seen = {"seen": see_blocks(blocks, X), "seen_columns": see_columns(blocks, X)}
+    ensemble._take(experts, classes, combination, support=support, **seen)
     return judged
 
 
-def calibrate_and_route(ensemble, X, y, held_out, router, metadata):
-    """Fit temperatures and router on rows that judge; return ``Judged``."""
-    ensemble._folded = None
-    ensemble.judged_, judges = held_out.judged(y[held_out.rows], len(ensemble.classes_))
+def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
+    """Fit temperatures and router on rows that judge.
+
+    Parameters are those of :func:`combine_experts`.
+
+    Returns
+    -------
+    Combination
+    Judged
+    """
+    experts, classes, _ = plan
+    judged, judges = held_out.judged(y[held_out.rows], len(classes))
     logits, rows = take_rows(held_out.logits, judges), held_out.rows[judges]
-    logits = logits if ensemble.judged_.all() else logits[:, ensemble.judged_]
-    X_judge, targets = take_rows(X, rows), np.searchsorted(ensemble.classes_, y[rows])
+    logits = logits if judged.all() else logits[:, judged]
+    X_judge, targets = take_rows(X, rows), np.searchsorted(classes, y[rows])
     metadata = rows_of(metadata, rows)
-    weights = metadata["sample_weight"]
-    ensemble.temperatures_ = np.ones(len(ensemble.experts_))
+    weights, temperatures = metadata["sample_weight"], np.ones(len(experts))
     if ensemble.calibrate:
-        expected = _expected_inverses(ensemble, logits, weights)
-        ensemble.temperatures_[ensemble.judged_] = [
+        expected = _expected_inverses(experts, judged, logits, weights)
+        temperatures[judged] = [
             fit_temperature(of_expert, targets, sample_weight=weights, expected=of_prior)
             for of_expert, of_prior in zip(logits.swapaxes(0, 1), expected, strict=True)
         ]
-    logits = logits / ensemble.temperatures_[ensemble.judged_, None].astype(logits.dtype)
-    ensemble.router_ = _fitted_router(ensemble, router, X_judge, logits, targets, metadata)
-    combined = combine(ensemble.router_, X_judge, logits) if len(rows) else logits.sum(axis=1)
+    logits = logits / temperatures[judged, None].astype(logits.dtype)
+    router = _fitted_router(ensemble, plan, judged, X_judge, logits, targets, metadata)
+    combined = combine(router, X_judge, logits) if len(rows) else logits.sum(axis=1)
     spread = unjudged_spread(combined, targets, weights)
-    for e in np.flatnonzero(~ensemble.judged_):
-        of_expert = ensemble.experts_[e].logits(X, ensemble.classes_)
-        ensemble.temperatures_[e] = fixed_temperature(of_expert, spread)
+    for e in np.flatnonzero(~judged):
+        temperatures[e] = fixed_temperature(experts[e].logits(X, classes), spread)
     relative_loss = relative_log_loss(combined, targets, weights) if len(rows) else 1.0
     knows = says_something(relative_loss, combined, targets)
-    return Judged(relative_loss, rows, combined.argmax(axis=1), knows)
+    of_rows = Judged(relative_loss, rows, combined.argmax(axis=1), knows)
+    return Combination(judged, temperatures, router), of_rows
 
 
-def _expected_inverses(ensemble, logits, weights):
+def _expected_inverses(experts, judged, logits, weights):
     """Inverse temperatures of judged experts that are expected before any label is seen, or None.
 
     Where heads learn beside prompts of several backbones, the agreement of these tells how far to
     trust prompts. Heads that correct prompts have calibrated these themselves.
     """
-    experts = [ensemble.experts_[e] for e in np.flatnonzero(ensemble.judged_)]
+    beside_learners = any(expert.learns for expert in experts)
+    experts = [experts[e] for e in np.flatnonzero(judged)]
     prompts = [e for e, expert in enumerate(experts) if expert.is_prompts]
     of_prompts = None
-    if any(expert.learns for expert in ensemble.experts_):
+    if beside_learners:
         heads, of_heads = [experts[e].head for e in prompts], [logits[:, e] for e in prompts]
         of_prompts = expected_inverse(heads, of_heads, weights)
     if of_prompts is None:
@@ -149,18 +199,19 @@ def _expected_inverses(ensemble, logits, weights):
     return [of_prompts if e in prompts else of_other for e, of_other in enumerate(expected)]
 
 
-def _fitted_router(ensemble, router, X, logits, targets, metadata):
+def _fitted_router(ensemble, plan, judged, X, logits, targets, metadata):
     """The router, fitted if it learns; where there are no rows, one that does not."""
+    router = plan.router
     if is_fixed(router):
         return router
     if not len(X):
         return UniformRouter()
     given = metadata_for(router, what_weighs(ensemble), **metadata)
-    judged = [ensemble.experts_[e] for e in np.flatnonzero(ensemble.judged_)]
+    experts = [plan.experts[e] for e in np.flatnonzero(judged)]
     if has_fit_parameter(router, "learned"):
-        given["learned"] = np.array([expert.learns for expert in judged])
+        given["learned"] = np.array([expert.learns for expert in experts])
     if has_fit_parameter(router, "prior_weights"):
-        given["prior_weights"] = _prior_weights([expert.reads for expert in judged])
+        given["prior_weights"] = _prior_weights([expert.reads for expert in experts])
     router.fit(X, logits, targets, **given)
     return router
 

@@ -19,12 +19,6 @@ from ._blocks import columns_of_backbones
 from ._plan import takes_weights
 
 
-def forget_rows(ensemble):
-    """Drop what describes the rows of an earlier fit: which they were, and of which images."""
-    for name in ("_table_settings", "_fitted_on", "_seen_rows"):
-        vars(ensemble).pop(name, None)
-
-
 def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     """Check what ``fit`` is given, and leave out what teaches nothing.
 

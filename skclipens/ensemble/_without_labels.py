@@ -13,7 +13,6 @@ from ..heads._text_head import check_names
 from ._experts import distinct_blocks
 from ._heads import head_of, named_heads
 from ._mismatch import warn_of_mismatch
-from ._rows import forget_rows
 from .routers import is_fixed, named_router
 
 _DOUBTS_OF_LABELS = "y has the class|Rows .* of X are the same|Prompts classify|The classes differ"
@@ -48,11 +47,11 @@ def fit_by_names(ensemble, X):
     some = np.arange(len(classes)) % len(table)  # any rows: zero-shot heads only look at y
     with silent(_DOUBTS_OF_LABELS):  # the user gave no y that could be warned of
         draft.fit(safe_indexing(X, some), classes)
-    learned = {name: value for name, value in vars(draft).items() if name.endswith("_")}
-    forget_rows(ensemble)
-    seen = see_blocks(distinct_blocks(draft.experts_), table)
-    vars(ensemble).update(learned, _folded=draft._folded, _seen=seen, _seen_columns=None)
-    warn_of_mismatch(ensemble, table, None)
+    experts, classes = draft.experts_, draft.classes_
+    names = getattr(ensemble, "feature_names_in_", None)
+    warn_of_mismatch(experts, classes, names, table, None)
+    seen = see_blocks(distinct_blocks(experts), table)
+    ensemble._take(experts, classes, draft._combination, seen=seen)
     return ensemble
 
 
