@@ -5,11 +5,11 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
+from .._mistakes._predictions import warn_of_chance, warn_of_exchanged
 from .._utils._given import is_default, warn_of_other_order
 from .._utils._messages import listed
 from .._utils._missing import without_mask
 from .._utils._sklearn import Interval, StrOptions, validate_params
-from ..heads._classifier import warn_of_chance, warn_of_exchanged
 from ._checks import check_truth, matches, weights_of
 
 _IN_ORDER = "Look at what true labels are called, and whether labels has the order of the columns."

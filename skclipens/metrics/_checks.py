@@ -3,12 +3,12 @@
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
+from .._mistakes._predictions import warn_of_exchanged
 from .._utils._given import check_weights, warn_of_other_order
 from .._utils._labels import column_of_labels, refuse_unlabeled
 from .._utils._missing import is_missing, without_mask
 from .._utils._values import refuse_no_column
 from .._utils._warnings import warn
-from ..heads._classifier import warn_of_exchanged
 
 _ENOUGH = 10  # rows that are not all wrong by chance
 _OF_POSITIONS = "Positions of classes become labels by classes_[positions]."

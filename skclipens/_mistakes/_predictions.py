@@ -1,0 +1,83 @@
+"""Predicted labels that look as if true ones were numbered otherwise, or were of other rows."""
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from .._utils._warnings import warn
+
+# Rows whose labels may be doubted, and how far accuracy must rise were labels exchanged: by the
+# first at least, and more with few rows of a class.
+_FEWEST, _BETTER, _OF_ROWS = 20, 0.6, 0.4
+_MOST_CLASSES = 1000  # whose pairs are counted
+# Standard deviations up to which rows are right by chance, and from which too few are right for the
+# confidence of a classifier; and the least difference of this from the accuracy.
+_BY_CHANCE, _TOO_FEW, _TOO_SURE = 2, 5, 0.3
+
+
+def warn_of_exchanged(y, predicted, advice):
+    """Warn where other labels would be right, as where those to score have numbers of their own.
+
+    Parameters
+    ----------
+    y, predicted : ndarray of shape (n,)
+    advice : str
+
+    Returns
+    -------
+    bool
+        Whether it warned.
+    """
+    labels, rows, n_rows = np.unique(y, return_inverse=True, return_counts=True)
+    found, columns = np.unique(predicted, return_inverse=True)
+    if max(len(labels), len(found)) > _MOST_CLASSES:
+        return False
+    shares = np.zeros((len(labels), len(found)))
+    np.add.at(shares, (rows, columns), 1 / n_rows[rows])
+    own, other = linear_sum_assignment(shares, maximize=True)
+    moved = (labels[own] != found[other]) & np.isin(labels[own], found)
+    own, other = own[moved], other[moved]
+    if len(own) < 2 or n_rows[own].sum() < _FEWEST:  # one class may be taken for another
+        return False
+    given = (shares * (labels[:, None] == found))[own].sum(axis=1).mean()
+    possible = shares[own, other].mean()
+    if possible - given <= _BETTER + _OF_ROWS * np.mean(1 / n_rows[own]):
+        return False
+    first = shares[own, other].argmax()
+    label, answer = labels.tolist()[own[first]], found.tolist()[other[first]]
+    warn(
+        f"Of {len(own)} classes, {given:.0%} of the rows are classified correctly, and "
+        f"{possible:.0%} would be if these labels were exchanged: most rows of {label!r} are "
+        f"predicted to be {answer!r}. {advice}",
+        doubt="labels exchanged",
+    )
+    return True
+
+
+def warn_of_chance(y, predicted, known, confidence):
+    """Warn where rows are right as by chance, and the classifier is sure of them.
+
+    Parameters
+    ----------
+    y, predicted : ndarray of shape (n,)
+    known : ndarray of shape (n,), bool
+        Rows of which the classifier knows the label.
+    confidence : callable
+        Gives the largest probability of each row, of shape (n,).
+    """
+    y, predicted, n = y[known], predicted[known], np.count_nonzero(known)
+    if n < _FEWEST:
+        return
+    shares = [np.unique(labels, return_counts=True) for labels in (y, predicted)]
+    of_y, of_predicted = (dict(zip(*one, strict=True)) for one in shares)
+    by_chance = sum(of_y[label] * of_predicted.get(label, 0) for label in of_y) / n
+    right = np.count_nonzero(y == predicted)
+    if right > by_chance + _BY_CHANCE * np.sqrt(by_chance):
+        return
+    sure = np.asarray(confidence())[known]
+    too_few = max(_TOO_FEW * np.sqrt(np.sum(sure * (1 - sure))), _TOO_SURE * n)
+    if sure.sum() - right > too_few:
+        warn(
+            f"{right / n:.0%} of the rows are classified correctly, as by chance, though the "
+            f"classifier is {sure.mean():.0%} sure of them on average. Check whether X and y "
+            "stand in the same order, and whether X was made as for fit."
+        )
