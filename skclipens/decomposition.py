@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ._mistakes._columns import warn_of_unnamed_columns
-from ._mistakes._seen_embeddings import see_blocks, warn_of_unlike
+from ._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from ._utils._docstrings import fill_doc
 from ._utils._linalg import leave_out_flat_components, take_columns
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
@@ -165,8 +165,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
             If the embeddings seem to be of other models than in ``fit``, or scaled otherwise.
         """
         check_is_fitted(self)
-        X = check_rows(self, X)
-        warn_of_unlike(self._seen, X)
+        X = check_rows_as_in_fit(self, X)
         parts = [
             pca.transform(take_columns(X, self._columns[name])) for name, pca in self.pcas_.items()
         ]

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._mistakes._embeddings import warn_of_rescaled_blocks
 from ._mistakes._models import Embeddings, first_name, warn_of_other_models
-from ._mistakes._seen_embeddings import see_blocks, warn_of_unlike
+from ._mistakes._seen_embeddings import refuse_columns_of_others, see_blocks, warn_of_unlike
 from ._utils._linalg import normalize_blocks, row_batches, side_by_side, take_columns
 from ._utils._sklearn import InOrder, Interval, StrOptions, fit_context
 from ._utils._validation import check_rows
@@ -282,7 +282,9 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
             table = without_gaps(table, gaps)
         if not _is_table(X) and not hasattr(self, "feature_names_in_"):
             table = table.to_numpy()
-        table = self._unit_blocks(check_rows(self, table, dtype=_FLOATS))
+        checked = check_rows(self, table, dtype=_FLOATS)
+        refuse_columns_of_others(self, table)
+        table = self._unit_blocks(checked)
         if _is_table(X):
             warn_of_unlike(self._seen, table)
         return table, gaps

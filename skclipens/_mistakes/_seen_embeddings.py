@@ -7,6 +7,7 @@ import numpy as np
 
 from .._utils._linalg import row_lengths, subsample, take_columns, unit_rows
 from .._utils._messages import listed
+from .._utils._validation import check_rows
 from .._utils._warnings import warn
 from ..backbones._kinds import kind_behind_prefix, refuse_other_columns
 from ._embeddings import NO_CONE, UNIT, likeness, warn_of_odd_rows, warn_of_row_order
@@ -58,19 +59,6 @@ class SeenBlock(NamedTuple):
         """Whether the columns are known to be embeddings."""
         return self.backbone is not None
 
-    def refuse_columns_of_others(self, names):
-        """Raise ValueError if the columns of X have names of another backbone, or another order.
-
-        Parameters
-        ----------
-        names : ndarray of shape (n_features,), str
-            Of X, where ``fit`` saw none.
-        """
-        kind = kind_behind_prefix(self.name) if self.is_named else None
-        if kind is not None:
-            kinds = [kind, replace(kind, views=not kind.views)]
-            refuse_other_columns(f"Block {self.name!r} of X", kinds, names[self.columns])
-
 
 def see_blocks(blocks, X):
     """What those blocks are like in ``fit`` that are embeddings, or may be as they are wide.
@@ -118,6 +106,58 @@ def _are_normalized(lengths, is_named):
     expected = 1 if is_named else _middle(lengths)
     enough = is_named or len(lengths) >= _FEWEST
     return bool(enough and (np.abs(lengths - expected) < UNIT * expected).all())
+
+
+def check_rows_as_in_fit(estimator, X):
+    """Check a table without labels, and doubt embeddings that are unlike those of ``fit``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted; its ``_seen`` is what :func:`see_blocks` gave.
+    X : array-like of shape (n, n_features)
+
+    Returns
+    -------
+    ndarray of shape (n, n_features), float64 or float32
+
+    Raises
+    ------
+    ValueError
+        See :func:`skclipens._utils._validation.check_rows` and :func:`refuse_columns_of_others`.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        See :func:`warn_of_unlike`.
+    """
+    checked = check_rows(estimator, X)
+    refuse_columns_of_others(estimator, X)
+    warn_of_unlike(estimator._seen, checked)
+    return checked
+
+
+def refuse_columns_of_others(estimator, X):
+    """Raise ValueError if columns have names of other backbones than blocks of ``fit``.
+
+    Or if they stand in another order. Only where ``fit`` saw no names, else scikit-learn compares
+    them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        As of :func:`check_rows_as_in_fit`.
+    X : array-like of shape (n, n_features)
+        With the number of columns that ``fit`` saw.
+    """
+    if not hasattr(X, "columns") or hasattr(estimator, "feature_names_in_"):
+        return
+    names = np.array(list(map(str, X.columns)), dtype=object)
+    for block in estimator._seen:
+        kind = kind_behind_prefix(block.name) if block.is_named else None
+        if kind is not None:
+            kinds = [kind, replace(kind, views=not kind.views)]
+            refuse_other_columns(f"Block {block.name!r} of X", kinds, names[block.columns])
 
 
 def warn_of_unlike(seen, X):

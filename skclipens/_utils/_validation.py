@@ -107,11 +107,7 @@ def check_rows(estimator, X, *, reset=False, **options):
     -------
     ndarray of shape (n, n_features), float64 or float32
     """
-    found = _checked(estimator, X, reset=reset, **options)
-    if not reset and hasattr(X, "columns") and not hasattr(estimator, "feature_names_in_"):
-        for block in getattr(estimator, "_seen", ()):
-            block.refuse_columns_of_others(np.array(list(map(str, X.columns)), dtype=object))
-    return found
+    return _checked(estimator, X, reset=reset, **options)
 
 
 def _checked_with_labels(estimator, X, y, *, reset, **given):

@@ -5,7 +5,7 @@ from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from .._mistakes._seen_embeddings import see_blocks, warn_of_unlike
+from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
 from .._utils._folds import few_shot_folds, held_out_rows
 from .._utils._labels import check_at_least_two, few_rows_per_class
@@ -15,7 +15,7 @@ from .._utils._progress import in_parallel, progress
 from .._utils._random import draw_seed
 from .._utils._rows import rows_given
 from .._utils._sklearn import InOrder, StrOptions, fit_context
-from .._utils._validation import check_rows, check_table
+from .._utils._validation import check_table
 from .._utils._warnings import each_warning_once
 from ..ensemble._blocks import columns_of
 from ._base import BaseCascade
@@ -289,8 +289,7 @@ class CascadeEnsemble(BaseCascade):
             If the rows of X look as if they were made otherwise than in ``fit``.
         """
         check_is_fitted(self)
-        X = check_rows(self, X)
-        warn_of_unlike(self._seen, X)
+        X = check_rows_as_in_fit(self, X)
         return self._run(range(len(X)), lambda stage, rows: X[np.ix_(rows, self._columns[stage])])
 
     def _run(self, rows, columns_of_stage):

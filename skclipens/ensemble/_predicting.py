@@ -9,7 +9,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._mistakes._seen_columns import warn_of_units
-from .._mistakes._seen_embeddings import warn_of_unlike
+from .._mistakes._seen_embeddings import check_rows_as_in_fit
 from .._utils._docstrings import fill_doc
 from .._utils._labels import check_at_least_two
 from .._utils._linalg import ROWS_TO_PREDICT, row_batches
@@ -66,8 +66,8 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         return np.array([expert.is_prompts for expert in self.experts_])
 
     def _checked(self, X):
-        X = super()._checked(X)
-        warn_of_unlike(self._seen, X)
+        check_is_fitted(self)
+        X = check_rows_as_in_fit(self, X)
         warn_of_units(self._seen_columns, X, getattr(self, "feature_names_in_", None))
         return X
 
