@@ -5,8 +5,8 @@ import re
 import numpy as np
 
 from ._missing import is_missing, without_mask
+from ._one_column import refuse_no_column
 from ._sklearn import check_sample_weight
-from ._values import refuse_no_column
 from ._warnings import silent, warn
 
 _MOST_WEIGHT, _ROUNDING = 1e5, 1e-5

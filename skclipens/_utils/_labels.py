@@ -1,17 +1,19 @@
 """Labels: which rows have one, which are known, and whether they are those of classes."""
 
-from numbers import Real
+import os
+import re
+from numbers import Number, Real
 
 import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from ._images import refuse_paths_as_labels
 from ._messages import listed
 from ._missing import is_missing, without_mask
-from ._values import refuse_mixed, refuse_no_column, why_no_labels
+from ._one_column import first_of_column, refuse_no_column
 from ._warnings import silent, warn
 
+_PATH = re.compile(r"[/\\].*\.(?:png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif)$", re.IGNORECASE)
 _RENAME = " If -1 is a class, give it another number, or give names: -1 stands for no label here."
 
 
@@ -80,6 +82,77 @@ def column_of_labels(y, *, name="y", warn=False):
     return column_or_1d(y, warn=warn)
 
 
+def refuse_mixed(y, name="y"):
+    """Raise ValueError if labels are of several types, or of one that is none of a label's.
+
+    Numbers beside text would become text.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+    name : str
+        What the labels are called.
+    """
+    if hasattr(y, "__array__"):
+        y = np.asarray(y)
+        if y.dtype.kind != "O" or not y.ndim:
+            return
+    first, all_minus = {}, True
+    for row, label in enumerate(y):
+        if is_missing(label):
+            continue
+        kind = "a number" if isinstance(label, (Number, np.bool_)) else _kind_of(label)
+        if kind is None:
+            raise ValueError(
+                f"Label {label!r} of {name}, in row {row}, is of type {type(label).__name__}. "
+                "Labels are strings, or whole numbers."
+            )
+        first.setdefault(kind, (row, label))
+        all_minus &= kind != "a number" or label == -1
+    if set(first) == {"a number", "a string"} and all_minus:
+        raise ValueError(
+            f"{name} holds strings, and the number -1 in row {first['a number'][0]}. Where labels "
+            "are strings, a row without a label has None: write None in place of -1."
+        )
+    if len(first) > 1:
+        named = " and ".join(f"{kind} in row {r} ({v!r})" for kind, (r, v) in first.items())
+        raise ValueError(
+            f"{name} mixes types: {named}. Labels are all strings or all numbers: {name} = "
+            f"[str(label) for label in {name}] makes them strings."
+        )
+
+
+def _kind_of(label):
+    if isinstance(label, str):
+        return "a string"
+    # For labels of several outputs, dates and the like, scikit-learn has its own errors.
+    return None if isinstance(label, (dict, set, bytes)) else "something else"
+
+
+def refuse_paths_as_labels(y, name="y"):
+    """Raise ValueError if labels are paths of images, nearly each another one.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+    name : str
+        What the labels are called.
+    """
+    first = first_of_column(y)
+    if not _is_path(first):
+        return
+    labels = np.asarray(y, dtype=object).ravel().tolist()
+    if len(labels) > 1 and all(map(_is_path, labels)) and 10 * len(set(labels)) > 9 * len(labels):
+        raise ValueError(
+            f"{name} holds paths of images, such as {str(first)!r}, and not labels. "
+            "train_test_split returns X_train, X_test, y_train, y_test, in this order."
+        )
+
+
+def _is_path(label):
+    return isinstance(label, (str, os.PathLike)) and _PATH.search(str(label)) is not None
+
+
 def check_labels(y):
     """Raise ValueError unless y holds the labels of a classification, one for each row.
 
@@ -98,6 +171,28 @@ def check_classes(y):
             check_classification_targets(y)
     except ValueError as error:
         raise ValueError(f"{error} {why_no_labels(y)}".rstrip()) from None
+
+
+def why_no_labels(y):
+    """What scikit-learn does not say of labels that it refuses.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+
+    Returns
+    -------
+    str
+        A sentence, or nothing.
+    """
+    if y.ndim != 1 or not len(y):
+        return ""
+    if y.dtype.kind == "O" and isinstance(y[0], Number):
+        return f"y holds numbers as objects, such as {y[0]!r} in row 0: pass y.astype(int)."
+    rows = np.flatnonzero(y != np.floor(y)) if y.dtype.kind == "f" else []
+    if not len(rows):
+        return ""
+    return f"The first such label is {y[rows[0]].item()!r}, in row {rows[0]}."
 
 
 def unlabeled_rows(y, *, signs_are_classes=False):
@@ -207,3 +302,29 @@ def check_at_least_two(classes):
     if len(classes) < 2:
         (only,) = np.asarray(classes).tolist()
         raise ValueError(f"At least two classes are needed; got 1 class, {only!r}.")
+
+
+def with_label(labels, rows, label):
+    """A copy of labels with another one in some rows, of a dtype that holds both.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+    rows : ndarray of shape (n,), bool
+    label : object
+        Beside labels of another kind, such as None beside strings, all are objects.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    of_label = np.min_scalar_type(label)
+    if of_label.kind == "O" or (of_label.kind == "U") != (labels.dtype.kind == "U"):
+        dtype = np.dtype(object)
+    else:
+        dtype = np.result_type(labels.dtype, of_label)
+    if dtype.kind == "f" and of_label.kind == "i" and labels.dtype.kind == "u":
+        dtype = np.dtype(np.int64)  # for uint64 and -1, numpy would take floats
+    labels = labels.astype(dtype)
+    labels[rows] = label
+    return labels

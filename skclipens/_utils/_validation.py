@@ -1,17 +1,16 @@
 """Checks of input that several modules share."""
 
-from contextlib import contextmanager
-
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from ._given import warn_of_other_order
-from ._images import refuse_images
 from ._labels import check_classes, check_labels, column_of_labels, labels_of, refuse_unlabeled
 from ._missing import without_mask
-from ._values import (
+from ._tables import (
     check_range,
+    first_gap_named,
+    refuse_images,
     refuse_text,
     refuse_unread,
     warn_of_categories,
@@ -160,33 +159,6 @@ def _check_numbers_of_columns(estimator, X, *, reset):
         )
 
 
-@contextmanager
-def first_gap_named(X):
-    """A context that says where a table has NaN or infinity, in scikit-learn's error of it."""
-    try:
-        yield
-    except ValueError as error:
-        kind, is_one = ("NaN", np.isnan) if "contains NaN" in str(error) else ("infinity", np.isinf)
-        if f"contains {kind}" not in str(error):
-            raise
-        # Also of types that have a missing value of their own.
-        values = X.to_numpy(np.float64, na_value=np.nan) if hasattr(X, "isna") else np.asarray(X)
-        found = is_one(values.astype(np.float64))
-        if not found.any():  # but a value that is too large
-            raise
-        row, column = np.argwhere(found)[0].tolist()
-        name = f" ({X.columns[column]!r})" if hasattr(X, "columns") else ""
-        why = (
-            " An embedder leaves a row of NaN where an image cannot be read and on_error='nan'."
-            if kind == "NaN"
-            else ""
-        )
-        raise ValueError(
-            f"X contains {kind}, first in row {row}, column {column}{name}; that row has "
-            f"{found[row].sum()} of them. Fill such cells or leave the rows out.{why}"
-        ) from None
-
-
 def _values_of_floats(X):
     """The values of a frame of floats, or None.
 
@@ -199,3 +171,10 @@ def _values_of_floats(X):
         return None  # polars makes numbers of these, where they stand beside numbers
     values = X.to_numpy()
     return values if values.dtype in _FLOATS else None
+
+
+def refuse_class(estimator, name):
+    """Raise TypeError if a class is given where an estimator is wanted."""
+    if isinstance(estimator, type):
+        kind = estimator.__name__
+        raise TypeError(f"{name} is the class {kind}. Make one of it: add (), as {kind}().")

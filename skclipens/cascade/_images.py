@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
 from .._utils._given import warn_of_other_order
-from .._utils._images import check_column
 from .._utils._labels import check_labels, column_of_labels
+from .._utils._one_column import check_column
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._warnings import each_warning_once
 from ..backbones import resolve_backbones

@@ -14,8 +14,8 @@ from sklearn.metrics import (
 import skclipens
 
 from .._utils._answers import labels_and_proba
+from .._utils._labels import with_label
 from .._utils._messages import listed
-from .._utils._values import with_label
 from .._utils._warnings import each_warning_once, silent
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import readable, warn_of_gaps

@@ -7,8 +7,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from .._utils._images import check_column
 from .._utils._linalg import normalize_blocks, side_by_side
+from .._utils._one_column import check_column
 from .._utils._progress import progress
 from .._utils._sklearn import InOrder, Interval, StrOptions, as_output, fit_context
 from ..backbones import load_backbones

@@ -21,8 +21,8 @@ from .._utils._labels import (
     unlabeled_rows,
 )
 from .._utils._linalg import positions_in, take_rows
+from .._utils._tables import check_range
 from .._utils._validation import check_rows
-from .._utils._values import check_range
 from ..embedding._gaps import gaps_of
 from ..exceptions import ImageError
 from ._cross_fit import own_folds

@@ -12,14 +12,15 @@ from sklearn.base import BaseEstimator
 from .._mistakes._models import Embeddings, first_name, warn_of_blocks
 from .._mistakes._names import warn_of_names
 from .._mistakes._seen_embeddings import seen_block, warn_of_unlike
+from .._utils._labels import refuse_mixed
 from .._utils._linalg import subsample, unit_rows
 from .._utils._locks import ForkLock
 from .._utils._messages import listed
 from .._utils._missing import is_missing
+from .._utils._one_column import refuse_no_column
 from .._utils._progress import progress
 from .._utils._sklearn import InOrder
 from .._utils._validation import check_table
-from .._utils._values import refuse_mixed, refuse_no_column
 from .._utils._warnings import warn
 from ..backbones import Backbone
 from ..backbones._kinds import BlockKind, refuse_other_columns

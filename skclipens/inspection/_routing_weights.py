@@ -5,7 +5,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from .._utils._given import warn_of_other_order
 from .._utils._labels import refuse_unlabeled
-from .._utils._values import refuse_no_column
+from .._utils._one_column import refuse_no_column
 from .._utils._warnings import each_warning_once
 from ._display import split_ensemble, start_plot
 from ._style import BLUE, SEQUENTIAL, short_names

@@ -19,7 +19,7 @@ from .._utils._labels import column_of_labels, few_rows_per_class, refuse_unlabe
 from .._utils._linalg import some_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sklearn import safe_indexing
-from .._utils._values import refuse_class
+from .._utils._validation import refuse_class
 from .._utils._warnings import each_warning_once, silent, warn
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import gaps_of, readable, warn_of_gaps

@@ -7,7 +7,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.metadata_routing import process_routing
 
 from .._mistakes._row_order import warn_of_text_order
-from .._utils._images import refuse_paths_as_labels
+from .._utils._labels import refuse_paths_as_labels
 from .._utils._metadata import METADATA
 from .._utils._sklearn import routing_enabled
 from ..embedding._base import BaseEmbedder

@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from .._utils._given import warn_of_other_order
 from .._utils._labels import known_labels, refuse_unlabeled
 from .._utils._sklearn import routing_enabled, unchanged_by_failure
-from .._utils._values import refuse_class
+from .._utils._validation import refuse_class
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
 from ._channels import doubt_channels

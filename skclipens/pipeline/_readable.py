@@ -8,7 +8,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._given import shares_again
-from .._utils._values import with_label
+from .._utils._labels import with_label
 from .._utils._warnings import silent
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import (

@@ -1,0 +1,64 @@
+"""What is to be one column, with a value for each row: its kind, first value and name."""
+
+from collections.abc import Iterator, Mapping, Set
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from ._warnings import silent
+
+
+def refuse_no_column(values, name, of="row"):
+    """Raise ValueError if what is to have a value for each row is in no order, or is one text.
+
+    Parameters
+    ----------
+    values : object
+    name : str
+        What the values are called.
+    of : str
+        What has a value each.
+    """
+    if isinstance(values, (str, bytes, Mapping, Set, Iterator)):
+        raise ValueError(
+            f"{name} is a {type(values).__name__}. Give a list, an array or a column, with a value "
+            f"for each {of}, in their order."
+        )
+
+
+def first_of_column(X):
+    """The first value of what has one value for each row, or None."""
+    if hasattr(X, "iloc"):
+        X = X.iloc[:1].to_numpy()
+    first = _first(X)
+    return _first(first) if _is_sequence(first) and len(first) == 1 else first
+
+
+def _first(X):
+    return X[0] if _is_sequence(X) and len(X) else None
+
+
+def _is_sequence(X):
+    return isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.ndim > 0)
+
+
+def check_column(estimator, X, *, reset):
+    """Note the name of a frame's column of images, or compare it with the one that is noted.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With `reset`, its ``n_features_in_`` is set, and ``feature_names_in_`` where X has names.
+    X : collection of n images
+    reset : bool
+
+    Raises
+    ------
+    ValueError
+        If X has another name than the one that is noted.
+    """
+    if reset:
+        estimator.n_features_in_ = 1
+    if reset or hasattr(estimator, "feature_names_in_"):
+        with silent("X does not have valid feature names"):  # as lists and Series have none
+            validate_data(estimator, X, reset=reset, skip_check_array=True, ensure_2d=False)

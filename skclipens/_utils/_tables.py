@@ -1,0 +1,222 @@
+"""Tables that cannot be computed with as they are, or would be taken for others without a word."""
+
+import os
+from collections.abc import Mapping
+from contextlib import contextmanager
+from datetime import date, time, timedelta
+
+import numpy as np
+
+from ._messages import listed
+from ._missing import is_missing
+from ._one_column import first_of_column
+from ._warnings import warn
+
+_TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
+_SMALLEST = 1e-16  # of the largest value of a table; squares of smaller ones vanish in float32
+_LONGEST = 80  # of what a message quotes
+
+
+def refuse_unread(X):
+    """Raise ValueError if a table is yet to be computed, or is of a type that numpy lacks.
+
+    Or if it is a dict, which may be a row or columns, or has a column twice.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+    """
+    if isinstance(X, Mapping) and not hasattr(X, "shape"):  # as sparse matrices have
+        raise ValueError(
+            "X is a dict. Give a table with a row for each picture: pandas.DataFrame([X]) makes "
+            "one of a single row, and pandas.DataFrame(X) of columns."
+        )
+    if not getattr(getattr(X, "columns", None), "is_unique", True):
+        twice = X.columns[X.columns.duplicated()].tolist()
+        raise ValueError(
+            f"X has columns of the same name: {listed(twice)}. Rename them, or leave the copies "
+            "out: X.loc[:, ~X.columns.duplicated()]."
+        )
+    if hasattr(X, "__dask_graph__") and X.__dask_graph__() is not None:  # None: in memory already
+        method = "compute"
+    elif type(X).__name__ == "LazyFrame":
+        method = "collect"
+    elif str(getattr(X, "dtype", "")) == "torch.bfloat16":
+        method = "float"
+    else:
+        return
+    raise ValueError(f"X cannot be read as an array of numpy as it is: pass X.{method}().")
+
+
+def refuse_images(X):
+    """Raise ValueError if X is a column of images or of their names, and not of numbers.
+
+    Parameters
+    ----------
+    X : array-like
+        Only its first value is looked at.
+    """
+    first = first_of_column(X)
+    first = first.item() if isinstance(first, np.generic) else first  # prints without its type
+    is_image = type(first).__module__.startswith("PIL.")
+    if is_image or (isinstance(first, (str, bytes, os.PathLike)) and not _reads_as_number(first)):
+        text = repr(first)
+        text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+        raise ValueError(
+            f"X holds images or their names, such as {text}, where a table of numbers is wanted: "
+            "the step that embeds them is missing. make_backbone_pipeline('zoo') puts one before "
+            "the ensemble; by hand, it is MultiBackboneEmbedder('zoo').fit_transform(X)."
+        )
+
+
+def _reads_as_number(text):
+    try:
+        float(text)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def refuse_text(X):
+    """Raise ValueError if cells hold text, which scikit-learn would read as numbers, or others.
+
+    Dates are no numbers, and a vector in a cell is not one number.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+    """
+    names = list(X.columns) if hasattr(X, "columns") else None
+    if names is not None and hasattr(X, "to_numpy") and _is_of_numbers(X, names):
+        return
+    for row, column, cell in _cells(X):
+        if _is_time(cell):
+            _refuse_times(names[column] if names else column)
+        if isinstance(cell, (str, bytes)):
+            name = f" ({names[column]!r})" if names else ""
+            raise ValueError(
+                f"X holds text: row {row}, column {column}{name} is {str(cell)!r}. Convert "
+                "numbers, X.astype(float); encode categories, as "
+                "sklearn.preprocessing.OneHotEncoder does; embed a column of images alone, as "
+                "MultiBackboneEmbedder does."
+            )
+        if hasattr(cell, "__len__") and np.ndim(cell):
+            of_column = "X" if np.ndim(X) == 1 else f"X[{names[column]!r}]" if names else "X[:, 0]"
+            raise ValueError(
+                f"X holds vectors: row {row} has {len(cell)} values in one cell. Make a column of "
+                f"each, as np.stack({of_column}) does."
+            )
+
+
+def _is_of_numbers(X, names):
+    """Whether all columns of a frame hold numbers; ValueError if one holds dates."""
+    columns = {name: np.asarray(X[name]) for name in names}
+    kinds = {name: "O" if one.ndim > 1 else one.dtype.kind for name, one in columns.items()}
+    for name, kind in kinds.items():
+        if kind in "mM" or (kind == "O" and any(map(_is_time, columns[name][:1]))):
+            _refuse_times(name)
+    return all(kind in "biufc" for kind in kinds.values())
+
+
+def _is_time(cell):
+    is_time = isinstance(cell, _TIMES) or type(cell).__name__ == "Period"
+    return is_time and not is_missing(cell)
+
+
+def _refuse_times(column):
+    raise ValueError(
+        f"Column {column!r} of X holds dates or times. Make numbers of it, such as the year and "
+        "the month, or leave it out."
+    )
+
+
+def _cells(X):
+    """Yield row, column and value of the cells of a table that may hold text, or times."""
+    try:
+        values = np.asarray(X)
+    except ValueError:  # rows of different length: scikit-learn's own error
+        return
+    if values.dtype.kind == "O" and values.ndim == 1:
+        yield from ((row, 0, cell) for row, cell in enumerate(values))
+    if values.dtype.kind in "OSUTmM" and values.ndim == 2:
+        # The list itself: numpy turns numbers beside text into text.
+        for row, cells in enumerate(X if isinstance(X, (list, tuple)) else values):
+            for column, cell in enumerate(cells):
+                yield row, column, cell
+
+
+def warn_of_categories(X):
+    """Warn of columns of a frame whose numbers are names of categories, of three or more.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+    """
+    dtypes = getattr(X, "dtypes", None)
+    if not hasattr(dtypes, "items"):
+        return
+    named = [
+        name
+        for name, dtype in dtypes.items()
+        if hasattr(dtype, "categories") and not dtype.ordered and len(dtype.categories) > 2
+    ]
+    if named:
+        warn(
+            f"Column {listed(named)} of X holds categories, whose numbers are read as amounts. If "
+            "they are names, encode them, as sklearn.preprocessing.OneHotEncoder does; if they are "
+            "amounts or ranks, make numbers of them: astype(float)."
+        )
+
+
+@contextmanager
+def first_gap_named(X):
+    """A context that says where a table has NaN or infinity, in scikit-learn's error of it."""
+    try:
+        yield
+    except ValueError as error:
+        kind, is_one = ("NaN", np.isnan) if "contains NaN" in str(error) else ("infinity", np.isinf)
+        if f"contains {kind}" not in str(error):
+            raise
+        # Also of types that have a missing value of their own.
+        values = X.to_numpy(np.float64, na_value=np.nan) if hasattr(X, "isna") else np.asarray(X)
+        found = is_one(values.astype(np.float64))
+        if not found.any():  # but a value that is too large
+            raise
+        row, column = np.argwhere(found)[0].tolist()
+        name = f" ({X.columns[column]!r})" if hasattr(X, "columns") else ""
+        why = (
+            " An embedder leaves a row of NaN where an image cannot be read and on_error='nan'."
+            if kind == "NaN"
+            else ""
+        )
+        raise ValueError(
+            f"X contains {kind}, first in row {row}, column {column}{name}; that row has "
+            f"{found[row].sum()} of them. Fill such cells or leave the rows out.{why}"
+        ) from None
+
+
+def check_range(X, names=None):
+    """Raise ValueError if squares of a table overflow, or all vanish.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features), float64 or float32
+    names : ndarray of shape (n_features,) or None
+        Names of the columns.
+    """
+    top = float(max(X.max(), -X.min()))
+    with np.errstate(over="ignore"):
+        overflows = top * top * X.size > np.finfo(X.dtype).max
+    if not overflows and not 0 < top < _SMALLEST:
+        return
+    column = int(np.abs(X).max(axis=0).argmax())
+    where = f"{column}" if names is None else f"{column} ({names[column]!r})"
+    if overflows:
+        raise ValueError(
+            f"Column {where} of X has values as large as {top:.2g}, whose squares overflow "
+            f"{X.dtype}. Scale the columns, say by sklearn.preprocessing.StandardScaler."
+        )
+    raise ValueError(
+        f"The largest value of X, in column {where}, is {top:.2g}: its square vanishes. "
+        "Scale the columns, say by sklearn.preprocessing.StandardScaler."
+    )
