@@ -193,7 +193,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         """
         check_is_fitted(self)
         self._validate_params()
-        self._doubt_changes()
+        self._warn_of_changes()
         blocks = [block for block in self._blocks if block.has_text]
         if not blocks:
             named = ", ".join(block.name for block in self._blocks)
@@ -275,7 +275,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
                     "fit saw a table, and these are images: name what embeds them as it was made, "
                     "such as embedder='zoo', or pass a table of their embeddings."
                 )
-            self._doubt_changes()
+            self._warn_of_changes()
         table, gaps = self._table(X)
         if gaps.any():
             warn_of_gaps(gaps, "find nothing", as_image_list(X), all_may_be=True)

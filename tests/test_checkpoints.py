@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 
 from skclipens import BackboneNotAvailableError, CLIPEmbedder, ZeroShotHead, zoo
 from skclipens.backbones import Backbone, _checkpoints, load_backbone
-from skclipens.backbones._checkpoints import check_weights, openai_digests
+from skclipens.backbones._checkpoints import check_checkpoint, openai_digests
 from skclipens.backbones._hub import checked_downloads
 
 ARCHITECTURE = "ViT-S-32-alt"
@@ -102,7 +102,7 @@ def test_torchscript_is_refused_without_being_parsed(script, monkeypatch, spec):
         load_backbone(f"{spec}//{script}")
     digest = hashlib.sha256(script.read_bytes()).hexdigest()
     monkeypatch.setattr(_checkpoints, "openai_digests", lambda: {digest})
-    check_weights(script)
+    check_checkpoint(script)
 
 
 def test_archives_of_openai_are_known_by_their_digests():
@@ -230,7 +230,7 @@ def test_what_torch_saves_is_let_through(tmp_path_factory, state, archive, proto
     file = tmp_path_factory.mktemp("weights") / "weights.pt"
     state = {"state_dict": state, "again": list(state.values()), "epoch": 3}
     torch.save(state, file, _use_new_zipfile_serialization=archive, pickle_protocol=protocol)
-    check_weights(file)
+    check_checkpoint(file)
 
 
 @given(st.binary(max_size=400))
@@ -240,7 +240,7 @@ def test_any_bytes_are_an_error_that_is_meant(tmp_path_factory, content):
     for start in (b"", b"\x80\x02", b"PK\x03\x04"):
         file.write_bytes(start + content)
         with pytest.raises(ValueError, match=r"^it (is|declares)"):
-            check_weights(file)
+            check_checkpoint(file)
 
 
 # Configurations

@@ -22,8 +22,8 @@ _FEWEST_PAIRED, _ENOUGH = 50, 100  # rows that two models have in common
 _APART = 0.07
 
 
-def likeness(unit):
-    """Mean product of two rows, of n rows of unit length."""
+def mean_cosine(unit):
+    """Mean cosine of two rows, of n rows of unit length."""
     n, centre = len(unit), unit.mean(axis=0)
     return (n * float(centre @ centre) - 1) / (n - 1)
 
@@ -187,7 +187,7 @@ def _is_rescaled(values):
     length = np.sqrt(np.mean(np.einsum("nj,nj->n", some, some)))
     if np.linalg.norm(values.mean(axis=0)) < _CENTRED * length:
         return True
-    if len(some) >= _FEWEST and likeness(unit_rows(some)) < NO_CONE:
+    if len(some) >= _FEWEST and mean_cosine(unit_rows(some)) < NO_CONE:
         return True
     lowest = -_CENTRED * length  # as of MinMaxScaler
     if (some >= lowest).all() and (values.min(axis=0) < -lowest).all():

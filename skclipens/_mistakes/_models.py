@@ -11,7 +11,7 @@ from .._utils._warnings import warn
 from ..backbones import Backbone
 from ..backbones._kinds import numbered_columns
 from ..embedding._probes import likeness_to_probes
-from ._embeddings import NO_CONE, likeness
+from ._embeddings import NO_CONE, mean_cosine
 
 _FEWEST = 10  # rows of which something can be said
 # Mean cosines of images and texts. On the sets of `benchmarks.paper`, those of another block's
@@ -161,7 +161,7 @@ def warn_of_other_models(blocks):
 
 def _is_of_another_model(block):
     rows = subsample(block.rows)
-    if len(rows) < _FEWEST or block.are_named or block.fit_texts or likeness(rows) < NO_CONE:
+    if len(rows) < _FEWEST or block.are_named or block.fit_texts or mean_cosine(rows) < NO_CONE:
         return False
     try:
         return likeness_to_probes(Backbone(block.backbone), rows, block.cache) < _ALIKE

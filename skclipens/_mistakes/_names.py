@@ -53,7 +53,7 @@ def warn_of_names(heads, rows, targets):
     """
     if not heads:
         return
-    if _doubt_skipped_name(heads, rows, targets):
+    if _warn_of_skipped_name(heads, rows, targets):
         return
     classes = heads[0].classes_
     every, n_rows = np.arange(len(classes)), np.bincount(targets, minlength=len(classes))
@@ -75,7 +75,7 @@ def warn_of_names(heads, rows, targets):
         label = classes.tolist()[row]
         warn(why + _said(heads[0].class_names, label, names[row], names[best[row]]))
     else:
-        _doubt_single_names(heads[0], logits, targets, n_rows)
+        _warn_of_wrong_names(heads[0], logits, targets, n_rows)
 
 
 def _order_by_prompts(logits, targets, n_rows):
@@ -93,7 +93,7 @@ def _shares(logits, targets, n_rows):
     return counts / np.maximum(n_rows, 1)[:, None]
 
 
-def _doubt_skipped_name(heads, rows, targets):
+def _warn_of_skipped_name(heads, rows, targets):
     """Warn if one of a list of names seems to have no class, so that those after it are moved."""
     n, names = len(heads[0].classes_), heads[0].class_names
     is_list = names is not None and not hasattr(names, "keys")
@@ -122,7 +122,7 @@ def _doubt_skipped_name(heads, rows, targets):
     return True
 
 
-def _doubt_single_names(head, logits, targets, n_rows):
+def _warn_of_wrong_names(head, logits, targets, n_rows):
     """Warn if names of single classes fit their rows no better than other rows."""
     known = np.flatnonzero(n_rows)
     if len(known) < _FEW_CLASSES or n_rows.max() < _ROWS_OF_WRONG_NAME:

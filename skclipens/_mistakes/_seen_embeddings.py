@@ -10,7 +10,7 @@ from .._utils._messages import listed
 from .._utils._validation import check_rows
 from .._utils._warnings import warn
 from ..backbones._kinds import kind_behind_prefix, refuse_other_columns
-from ._embeddings import NO_CONE, UNIT, likeness, warn_of_odd_rows, warn_of_row_order
+from ._embeddings import NO_CONE, UNIT, mean_cosine, warn_of_odd_rows, warn_of_row_order
 
 _FEWEST, _ENOUGH = 20, 100  # rows of which a mean says enough
 # Rows of fit of which it says something: the limit below is half as high.
@@ -94,7 +94,7 @@ def seen_block(name, columns, backbone, X):
     n, lengths, unit = len(rows), row_lengths(rows), unit_rows(rows)
     alike, spread = 0.0, np.inf  # which say nothing
     if is_named and n >= _FEWEST_OF_FIT:
-        alike = likeness(unit) * (1 if n >= _FEWEST else _SHARE_OF_FEW)
+        alike = mean_cosine(unit) * (1 if n >= _FEWEST else _SHARE_OF_FEW)
     if is_named and n >= _FEWEST:
         spread = float(lengths.std())
     length, normalized = float(_middle(lengths)), _are_normalized(lengths, is_named)

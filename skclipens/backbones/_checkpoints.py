@@ -27,7 +27,7 @@ _ADVICE = (
 )
 
 
-def check_weights(file):
+def check_checkpoint(file):
     """Raise ValueError unless a file can hold tensors alone, and as much of them as it says.
 
     Parameters

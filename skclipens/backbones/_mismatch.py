@@ -91,7 +91,7 @@ def _lacking(shapes):
     return None
 
 
-def doubt_positions(shapes, model, architecture, named):
+def positions_message(shapes, model, architecture, named):
     """What to say where positions in a file are more or fewer than those of a model, or None.
 
     open_clip interpolates them and only logs it.

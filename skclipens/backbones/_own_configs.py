@@ -33,13 +33,13 @@ def check_own_config(backbone):
     config, preprocessing = backbone.config, backbone.preprocess_config
     _check_keys(config, preprocessing, file)
     _check_timm(config["vision_cfg"], file)
-    for doubt in (
-        _doubt_size(config["vision_cfg"], preprocessing),
-        _doubt_std(preprocessing.get("std")),
-        _doubt_heads(config["vision_cfg"]),
+    for message in (
+        _size_message(config["vision_cfg"], preprocessing),
+        _std_message(preprocessing.get("std")),
+        _heads_message(config["vision_cfg"]),
     ):
-        if doubt:
-            warn(f"{file!r} has {doubt}")
+        if message:
+            warn(f"{file!r} has {message}")
 
 
 def _check_keys(config, preprocessing, file):
@@ -81,7 +81,7 @@ def _check_timm(vision, file):
         )
 
 
-def _doubt_size(vision, preprocessing):
+def _size_message(vision, preprocessing):
     """What to say where images are not resized to the size that is written beside their mean."""
     from open_clip import CLIPVisionCfg
 
@@ -101,7 +101,7 @@ def _two(size):
     return sides * 2 if len(sides) == 1 else sides
 
 
-def _doubt_std(std):
+def _std_message(std):
     values = std if isinstance(std, list) else [std] if std is not None else []
     if values and (min(values) <= _SMALLEST_STD or max(values) > _LARGEST_RATIO * min(values)):
         return (
@@ -111,7 +111,7 @@ def _doubt_std(std):
     return None
 
 
-def _doubt_heads(vision):
+def _heads_message(vision):
     """What to say where the width of a head does not divide that of a vision transformer."""
     from open_clip import CLIPVisionCfg
 

@@ -5,9 +5,9 @@ from importlib.util import find_spec
 from .._utils._extras import lacking
 from .._utils._warnings import warn
 from ._available import check_available
-from ._checkpoints import check_weights, is_archive, is_torchscript
+from ._checkpoints import check_checkpoint, is_archive, is_torchscript
 from ._hub import fetch_weights
-from ._mismatch import doubt_positions
+from ._mismatch import positions_message
 from ._pretrained import preprocessing, uses_quick_gelu, warn_of_guesses
 from ._spec import weights_in
 
@@ -29,7 +29,7 @@ def build_model(backbone):
     Raises
     ------
     ValueError
-        If a file is not one of tensors alone; see :func:`check_weights`.
+        If a file is not one of tensors alone; see :func:`check_checkpoint`.
     """
     if backbone.has_text:
         require_transformers(backbone, "hf_model_name")
@@ -37,7 +37,7 @@ def build_model(backbone):
     if backbone.repository:
         fetch_weights(backbone.repository)
     for file in _file_to_read(backbone):
-        check_weights(file)
+        check_checkpoint(file)
     if backbone.is_timm:
         from ._timm import build_tower
 
@@ -66,9 +66,9 @@ def build_model(backbone):
 def _warn_of_positions(backbone, model):
     """Warn if a file is of pictures of another size, or of texts of another length."""
     named = f"//{backbone.path}"
-    doubt = doubt_positions(shapes_in(backbone), model, backbone.architecture, named)
-    if doubt:
-        warn(f"{str(backbone.path)!r}: {doubt}")
+    message = positions_message(shapes_in(backbone), model, backbone.architecture, named)
+    if message:
+        warn(f"{str(backbone.path)!r}: {message}")
 
 
 def require_transformers(backbone, setting):
@@ -113,7 +113,7 @@ def _openai_state_dict(backbone):
 def _read_state_dict(file):
     import torch
 
-    if is_torchscript(file):  # one of OpenAI's, as check_weights has found
+    if is_torchscript(file):  # one of OpenAI's, as check_checkpoint has found
         return torch.jit.load(file, map_location="cpu").state_dict()
     state = torch.load(file, map_location="cpu", weights_only=True, mmap=is_archive(file))
     return state.get("state_dict", state)

@@ -341,7 +341,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         check_is_fitted(self)
         check_column(self, X, reset=False)
         self._refuse_other_blocks()
-        self._doubt_changes()
+        self._warn_of_changes()
         parts = [self.cascade_._run(*part) for part in self._parts(as_image_list(X))]
         return Bunch(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 

@@ -27,7 +27,7 @@ from ._files import (
     find_pictures,
     load_model,
     names_of,
-    names_of_classes,
+    read_class_names,
     save_model,
     write_table,
 )
@@ -121,7 +121,7 @@ def fit(pictures, output, head, class_names, raw_names, backbones, **options):
     """
     check_can_write(output, filter(None, [pictures, class_names]), suffixes=None)
     files, labels = find_labelled(pictures, raw_names)
-    options["class_names"] = names_of_classes(class_names, labels)
+    options["class_names"] = read_class_names(class_names, labels)
     model = make_backbone_pipeline(backbones, head=head, random_state=0, **given_options(**options))
     save_model(model.fit(files, labels), output, files)
     click.echo(f"{output}: {len(model.classes_)} classes.", err=True)
@@ -158,7 +158,7 @@ def compare(pictures, shots, splits, class_names, raw_names, output, backbones, 
     """
     check_can_write(output, [pictures])
     files, labels = find_labelled(pictures, raw_names)
-    options["class_names"] = names_of_classes(class_names, labels)
+    options["class_names"] = read_class_names(class_names, labels)
     given = given_options(**options)
     model = make_backbone_pipeline(backbones, random_state=0, **given)
     cv = splits if shots is None else FewShotSplit(shots, splits, random_state=0)

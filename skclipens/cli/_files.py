@@ -12,9 +12,9 @@ import numpy as np
 from .._utils._extras import require
 from .._utils._warnings import warn
 from ..datasets import load_folder, load_table
-from ..datasets._layout import doubt_twins
+from ..datasets._layout import warn_of_twins
 from ..datasets._own import list_images
-from ..datasets._tables import TABLE_SUFFIXES, doubt_parts, read_table
+from ..datasets._tables import TABLE_SUFFIXES, read_table, warn_of_parts
 from ..embedding._keys import image_keys
 from ..images._files import IMAGE_SUFFIXES, checked_text
 from ..images._protocols import is_url
@@ -53,7 +53,7 @@ def _pictures_of(source):
         images, _ = list_images(source)
         if not images:
             raise ValueError(f"{source!r} has no images; these end in {', '.join(IMAGE_SUFFIXES)}.")
-        doubt_twins(images)
+        warn_of_twins(images)
         return images
     if not Path(source).exists():
         advice = "URLs are not fetched: download it." if is_url(source) else "Check the path."
@@ -104,12 +104,12 @@ def find_labelled(source, raw_names):
         raise ValueError(f"{source!r} has no labels: add a column that is called 'label'.")
     if is_table:
         _without_urls(pictures.filenames, source)
-        _doubt_predictions(source, pictures.frame)
-        doubt_parts(pictures.frame.drop(columns="label"), source, _CHOOSE_ROWS)
+        _warn_of_predictions(source, pictures.frame)
+        warn_of_parts(pictures.frame.drop(columns="label"), source, _CHOOSE_ROWS)
     return pictures.filenames, pictures.target_names[pictures.target]
 
 
-def _doubt_predictions(source, table):
+def _warn_of_predictions(source, table):
     """Warn of a table whose labels are those that ``skclipens predict`` wrote, unchanged."""
     columns = [name for name in table.columns if name.startswith(PROBABILITY)]
     if columns:
@@ -123,7 +123,7 @@ def _doubt_predictions(source, table):
             )
 
 
-def names_of_classes(path, labels):
+def read_class_names(path, labels):
     """What classes are called in prompts, from a table with the columns "label" and "name".
 
     Parameters

@@ -29,7 +29,7 @@ def is_part(name):
     return bool(_PART.fullmatch(name))
 
 
-def check_classes(root, folders):
+def check_class_folders(root, folders):
     """Look for folders that are taken for classes, but are the parts of a data set.
 
     Parameters
@@ -52,7 +52,7 @@ def check_classes(root, folders):
         if there is one alone, and only folders in it.
     """
     if len(folders) == 1:
-        _doubt_wrapping(root, folders[0])
+        _warn_of_wrapping(root, folders[0])
     below = {folder: _folders_without_pictures(folder) for folder in folders}
     parts = [folder for folder in folders if is_part(folder.name)]
     shared = _shared([below[part] for part in parts])
@@ -86,7 +86,7 @@ def check_classes(root, folders):
         )
 
 
-def _doubt_wrapping(root, folder):
+def _warn_of_wrapping(root, folder):
     """Warn of the only folder, whose folders may be the classes, as of an archive unpacked."""
     inner, seen = folder, set()
     while len(below := _folders_without_pictures(inner)) == 1:
@@ -101,7 +101,7 @@ def _doubt_wrapping(root, folder):
         )
 
 
-def doubt_twins(images):
+def warn_of_twins(images):
     """Warn of masks or small copies among pictures: "3_mask.png" beside "3.png".
 
     Parameters

@@ -17,8 +17,8 @@ from ..images._files import IMAGE_SUFFIXES, checked_text, is_hidden, is_image_pa
 from ..images._protocols import is_url
 from ..images._wrapped import name_of, unwrapped
 from ._bunch import make_dataset
-from ._layout import check_classes, doubt_twins
-from ._tables import TABLE_SUFFIXES, doubt_parts, read_table, typed
+from ._layout import check_class_folders, warn_of_twins
+from ._tables import TABLE_SUFFIXES, read_table, typed, warn_of_parts
 
 _PATH_COLUMNS = ("path", "filename", "file", "image")
 _LABEL_COLUMNS = ("label", "class", "category")
@@ -113,7 +113,7 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
         )
     names = [one.name if raw_names else _readable_name(one.name) for one in folders]
     _check_names(names, folders)
-    check_classes(root, folders)
+    check_class_folders(root, folders)
     skipped = [str(one) for one in sorted(root.iterdir()) if one.is_file()]
     filenames, labels = [], []
     for folder, name in zip(folders, names, strict=True):
@@ -127,7 +127,7 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
         labels += [name] * len(images)
         skipped += others
     _warn_of_skipped(skipped)
-    doubt_twins(filenames)
+    warn_of_twins(filenames)
     filenames, labels = np.array(filenames), np.array(labels)
     if return_X_y:
         return filenames, labels
@@ -238,7 +238,7 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     # Parquet has types: what is text there is meant.
     labels = typed(labels) if table_path.suffix.lower() == ".csv" else np.array(labels)
     if return_X_y:
-        doubt_parts(table.drop(columns=label_column), table_path, _CHOOSE_ROWS)
+        warn_of_parts(table.drop(columns=label_column), table_path, _CHOOSE_ROWS)
         return filenames, labels
     columns = {name: column.to_numpy() for name, column in columns.items() if name != label_column}
     return make_dataset(filenames, labels, columns, return_X_y=False, as_frame=False)

@@ -131,7 +131,7 @@ def _read_parquet(path, text):
     return table.reset_index(in_index) if any(in_index) else table
 
 
-def doubt_parts(table, path, advice):
+def warn_of_parts(table, path, advice):
     """Warn of rows of several parts of a data set, all of which are taken.
 
     Parameters

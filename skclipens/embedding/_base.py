@@ -16,7 +16,7 @@ from ..backbones._available import check_available
 from ..backbones._devices import resolve_device, resolve_precision
 from ..backbones._prompts import check_templates, check_texts
 from ..images import as_image_list
-from ..images._many import doubt_images
+from ..images._many import warn_of_images
 from ..images._pillow_warnings import recorded, warn_of
 from ..images._views import VIEWS
 from ._plan import FEATURES, plan_blocks
@@ -110,10 +110,10 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
             look wrong, such as arrays that were scrambled by ``reshape``, or one in all rows.
         """
         self._validate_params()
-        self._doubt_changes()
+        self._warn_of_changes()
         check_column(self, X, reset=False)
         images = as_image_list(X)
-        doubt_images(images)
+        warn_of_images(images)
         embeddings, notes = self._transform(images)
         warn_of(notes, images)
         return embeddings

@@ -21,7 +21,7 @@ class WeightsMixin(VersionsMixin):
         self._note_weights(backbones)
         self._fitted_settings = self._settings()
 
-    def _doubt_changes(self):
+    def _warn_of_changes(self):
         """Warn where embeddings are no longer what they were in ``fit``."""
         before = getattr(self, "_fitted_settings", {})
         now = self._settings() if before else {}

@@ -261,7 +261,7 @@ def positions(columns, n_features, feature_names, owner):
         if columns.stop is not None and columns.stop > n_features:
             raise ValueError(f"{owner} ends at {columns.stop}, but X has {n_features} columns.")
     else:
-        _doubt_columns(columns, owner)
+        _check_no_range(columns, owner)
         _refuse_other_index(columns, feature_names, owner)
         columns = np.ravel(columns) if np.size(columns) else np.empty(0, int)
         if columns.dtype.kind in "UOT":
@@ -281,8 +281,8 @@ def positions(columns, n_features, feature_names, owner):
     return indices
 
 
-def _doubt_columns(columns, owner):
-    """Look for a range of columns that is given as its width, or as its ends."""
+def _check_no_range(columns, owner):
+    """Raise ValueError if columns are given as their number, and warn if as ends of a range."""
     if isinstance(columns, Integral):
         raise ValueError(
             f"{owner} is the number {columns}. Give its columns, such as slice(0, {columns})."

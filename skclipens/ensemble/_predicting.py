@@ -15,7 +15,7 @@ from .._utils._labels import check_at_least_two
 from .._utils._linalg import ROWS_TO_PREDICT, row_batches
 from .._utils._warnings import each_warning_once
 from ..heads._classifier import LogitClassifierMixin
-from ..heads._text_head import doubt_prompts, sorted_classes
+from ..heads._text_head import sorted_classes, warn_of_prompts_at_once
 from ._experts import stack_logits
 from ._folding import fold
 from ._routing import Combination
@@ -265,7 +265,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
                 )
         labels = sorted_classes(classes)
         check_at_least_two(labels)
-        doubt_prompts(
+        warn_of_prompts_at_once(
             head._prompts(labels, class_names, head.templates if templates is None else templates)
             for _, head, _ in self.experts_
         )

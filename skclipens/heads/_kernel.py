@@ -25,9 +25,14 @@ from .._utils._validation import check_table
 from ._agreement import expected_inverse, telling_rows
 from ._cross_fit import CrossFitTableHead
 from ._from_files import Wanted
-from ._kernel_regression import Regression, predict
+from ._kernel_regression import Regression, predict_residuals
 from ._temperature import correction_temperature, fit_temperature
-from ._text_head import PROMPT_CONSTRAINTS, as_one_of_many, doubt_prompts, doubt_texts
+from ._text_head import (
+    PROMPT_CONSTRAINTS,
+    as_one_of_many,
+    warn_of_prompts_at_once,
+    warn_of_unfitting_texts,
+)
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
@@ -226,7 +231,7 @@ class KernelHead(CrossFitTableHead):
             for backbone, columns in self._blocks(X.shape[1])
             if backbone is not None
         ]
-        doubt_prompts(
+        warn_of_prompts_at_once(
             head._prompts(self.classes_, self.class_names, self.templates)
             for head, _ in self.text_heads_
         )
@@ -237,7 +242,7 @@ class KernelHead(CrossFitTableHead):
             heads, columns = zip(*self.text_heads_, strict=True)
             rows = [unit_rows(X[:, of_head]) for of_head in columns]
             names = getattr(self, "feature_names_in_", None)
-            doubt_texts(heads, rows, targets, names, columns)
+            warn_of_unfitting_texts(heads, rows, targets, names, columns)
         return targets
 
     def _fit_base(self, features, targets, weights):
@@ -285,6 +290,6 @@ class KernelHead(CrossFitTableHead):
         logits = np.empty((len(X), len(self.classes_)), X.dtype)
         for part in parts_of(len(X), ROWS_TO_PREDICT):
             rows = self._features(X[part])
-            added = predict(rows, self.support_, self.beta_, self.dual_coef_)
+            added = predict_residuals(rows, self.support_, self.beta_, self.dual_coef_)
             logits[part] = rows @ self._text_coef.T + added if self.text_heads_ else added
         return logits

@@ -26,7 +26,7 @@ def kernel(products, beta):
     return np.exp(products, out=products)
 
 
-def predict(rows, support, beta, coef):
+def predict_residuals(rows, support, beta, coef):
     """What coefficients of the support say of rows, in parts that caches can hold."""
     coef = coef.astype(rows.dtype, copy=False)
     found = np.empty((len(rows), coef.shape[1]), coef.dtype)
@@ -90,7 +90,9 @@ class Regression:
         for train, test in folds:
             train = positions_in(support, train)
             coef, _ = self._solve(support[train], K[np.ix_(train, train)], noise)
-            held_out[test] = predict(self.rows[test], self.rows[support[train]], beta, coef)
+            held_out[test] = predict_residuals(
+                self.rows[test], self.rows[support[train]], beta, coef
+            )
             known[test] = True
         return self._solve(support, K, noise)[0], held_out, known
 
@@ -108,7 +110,7 @@ class Regression:
         rest = np.setdiff1d(np.arange(len(groups)), support)
         if len(rest):
             # Also for rows of groups that were drawn in part, whose other rows are not left out.
-            held_out[rest] = predict(self.rows[rest], self.rows[support], beta, coef)
+            held_out[rest] = predict_residuals(self.rows[rest], self.rows[support], beta, coef)
         return coef, held_out
 
     def _without_group(self, support, groups, coef, half):

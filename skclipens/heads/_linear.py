@@ -25,7 +25,7 @@ from ._cross_fit import N_FOLDS, CrossFitTableHead
 from ._discriminant import Discriminant, HeldOutDiscriminants
 from ._from_files import RowsOfFiles, SumsOver, Wanted
 from ._rescaling import Rescaling
-from ._shrinkage import DEFAULT_SHRINKAGE, VARIANCES, logits_at, search
+from ._shrinkage import DEFAULT_SHRINKAGE, VARIANCES, logits_at, search_shrinkage
 from ._sums import SummedDiscriminant, Sums
 
 
@@ -369,7 +369,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
         if self.shrinkage == "auto":
             given = self._variances(), targets, weights, len(self.classes_)
-            self.shrinkage_, *chosen = search(held_out_at, *given)
+            self.shrinkage_, *chosen = search_shrinkage(held_out_at, *given)
             return chosen
         self.shrinkage_, held_out = self.shrinkage, held_out_at(VARIANCES[0])
         return held_out, logits_at(held_out, self.shrinkage)

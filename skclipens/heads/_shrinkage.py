@@ -14,7 +14,7 @@ _ALIKE = 1e-3  # relative difference of losses
 _ENOUGH = 2000  # rows to choose by
 
 
-def search(held_out_at, variances, targets, weights, n_classes):
+def search_shrinkage(held_out_at, variances, targets, weights, n_classes):
     """The variance and shrinkage with the smallest log-loss.
 
     Parameters

@@ -70,7 +70,7 @@ def _drop_oldest():
         _encoded.popitem(last=False)
 
 
-def doubt_prompts(prompts):
+def warn_of_prompts_at_once(prompts):
     """Warn of prompts of several backbones at once; what each of them would say is then said.
 
     Parameters
@@ -100,9 +100,9 @@ def encode_ahead(heads, classes, verbose):
     """
     of_heads = [one for one in heads if isinstance(one, BaseTextHead)]
     for head in of_heads:
-        _doubt_two_of_many(classes, head.class_names)
+        _warn_of_two_of_many(classes, head.class_names)
     wanted = {one._prompts(classes, one.class_names, one.templates): one.cache for one in of_heads}
-    doubt_prompts(wanted)
+    warn_of_prompts_at_once(wanted)
     if not verbose:
         return
     n_prompts = sum(len(names) * len(templates) for _, names, templates in wanted)
@@ -266,7 +266,7 @@ def as_one_of_many():
         _is_alone.reset(token)
 
 
-def _doubt_two_of_many(classes, class_names):
+def _warn_of_two_of_many(classes, class_names):
     """Warn of labels 0 and 1 beside more names, whose two classes may be any."""
     if class_names is None or len(class_names) <= 2 or classes.dtype.kind not in "iu":
         return
@@ -279,8 +279,8 @@ def _doubt_two_of_many(classes, class_names):
         )
 
 
-def doubt_texts(heads, rows, targets, names, columns):
-    """Look whether texts fit, where heads are fitted alone: of this model, and names in order.
+def warn_of_unfitting_texts(heads, rows, targets, names, columns):
+    """Warn of texts of another model, and of names in another order, where heads are alone.
 
     Parameters
     ----------
@@ -296,7 +296,7 @@ def doubt_texts(heads, rows, targets, names, columns):
     """
     if not _is_alone.get() or len(heads[0].classes_) > _MOST_CLASSES:
         return
-    _doubt_two_of_many(heads[0].classes_, heads[0].class_names)
+    _warn_of_two_of_many(heads[0].classes_, heads[0].class_names)
     rows = [subsample(one) for one in rows]
     of_heads = zip(heads, rows, columns, strict=True)
     warn_of_blocks([embeddings_of(head, of, names, its) for head, of, its in of_heads])
@@ -343,7 +343,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         classes, targets = np.unique(y, return_inverse=True)
         self._encode(classes, self.class_names, self.templates)
         X = unit_rows(X)
-        doubt_texts([self], [X], targets, names, [slice(None)])
+        warn_of_unfitting_texts([self], [X], targets, names, [slice(None)])
         self._seen = (seen_block(backbone.name, np.arange(backbone.width), backbone.name, X),)
         return X, targets
 

@@ -17,7 +17,15 @@ from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
 from ._pillow_warnings import doubt
 from ._protocols import is_url
-from ._ranges import DARK, check_range, deep_grey, doubt_dark, doubt_dark_picture, to_uint8, top_of
+from ._ranges import (
+    DARK,
+    check_pixel_range,
+    deep_grey,
+    to_uint8,
+    top_of,
+    warn_of_dark_rgb,
+    warn_of_dark_values,
+)
 from ._reduced import EXACT, Picture, reduction_of
 from ._wrapped import name_of, unwrapped
 
@@ -199,7 +207,8 @@ def _read_opened(picture, name):
     # same object may stand in several rows, or several may be parts of one file, such as a tar.
     with _lock_of(picture, _pil_locks), _lock_of_file(picture):
         pixels = _picture_to_rgb(picture, name)
-        _doubt_dark(pixels, picture, 1, name)
+        if not _is_deep(picture):
+            warn_of_dark_rgb(pixels, 1, name)
         return Picture.whole(pixels)
 
 
@@ -225,8 +234,8 @@ def _read_file(source, name, sides, also):
             if reduction > 1:
                 opened.draft(None, [length // reduction for length in size])
             pixels = _picture_to_rgb(opened, name)
-            if not pictures:
-                _doubt_dark(pixels, opened, reduction, name)
+            if not pictures and not _is_deep(opened):
+                warn_of_dark_rgb(pixels, reduction, name)
             if _orientation(opened) in _ON_THEIR_SIDE:
                 size = size[::-1]
         picture = Picture(pixels, size, reduction)
@@ -282,7 +291,7 @@ def _picture_to_rgb(picture, name):
         rgba = (picture.convert("LA") if picture.mode == "La" else picture).convert("RGBA")
         rgb = Image.new("RGB", picture.size, "white")
         rgb.paste(rgba, mask=rgba.getchannel("A"))
-        _doubt_blank(rgb, rgba, name)
+        _warn_of_blank(rgb, rgba, name)
     else:
         rgb = picture.convert("RGB")
     if orientation in _TRANSPOSE:
@@ -293,16 +302,12 @@ def _picture_to_rgb(picture, name):
     return rgb
 
 
-def _doubt_dark(rgb, picture, reduction, name):
-    if not _is_deep(picture):  # there, the values themselves are doubted
-        doubt_dark_picture(rgb, reduction, name)
-
-
 def _is_deep(picture):
+    """Whether `deep_grey` reads it, which doubts the values themselves."""
     return picture.mode == "F" or picture.mode.startswith("I")
 
 
-def _doubt_blank(rgb, rgba, name):
+def _warn_of_blank(rgb, rgba, name):
     """Warn of a picture of which nothing is left on white, such as a white drawing."""
     least_opaque, most_opaque = rgba.getextrema()[3]
     if 0 < most_opaque < 255 * DARK:
@@ -362,8 +367,8 @@ def _array_to_rgb(array, name):
     if array.dtype.kind != "b":
         top = top_of(array.dtype)
         advice = ": scale them, and do not normalise" if array.dtype.kind == "f" else ""
-        check_range(array, top, name, f"{array.dtype} must lie in [0, {top}]{advice}")
-        doubt_dark(array[..., :3] if array.ndim == 3 else array, top, name)
+        check_pixel_range(array, top, name, f"{array.dtype} must lie in [0, {top}]{advice}")
+        warn_of_dark_values(array[..., :3] if array.ndim == 3 else array, top, name)
     pixels = to_uint8(array)
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]

@@ -29,7 +29,7 @@ _SMOOTHER = 0.85
 _ALIKE = 0.25  # correlation of channels, which nearly all pictures in colour have
 
 
-def doubt_images(images):
+def warn_of_images(images):
     """Warn of what many images together tell, where one alone tells nothing.
 
     Parameters
@@ -39,20 +39,20 @@ def doubt_images(images):
         demand, only the first few are looked at.
     """
     is_list = isinstance(images, list)
-    if is_list and (_doubt_frames(images) or _doubt_buffer(images)):
+    if is_list and (_warn_of_frames(images) or _warn_of_shared_buffer(images)):
         return
     if len(images) < _FEWEST:
         return
     if not is_list:
-        _doubt_random(images)
-    elif not _doubt_same(images):
+        _warn_of_random_pixels(images)
+    elif not _warn_of_same_image(images):
         found = _some_pixels(images)
-        _doubt_one_colour(found)
-        _doubt_layout(found)
-        _doubt_alpha(found)
+        _warn_of_one_colour(found)
+        _warn_of_layout(found)
+        _warn_of_alpha(found)
 
 
-def _doubt_random(images):
+def _warn_of_random_pixels(images):
     """Warn if an image is another one each time that it is asked for."""
     for row in range(_ASKED_AGAIN):
         try:
@@ -75,7 +75,7 @@ def _picture_as_array(image):
     return _pixels_of(image)[0] if isinstance(image, np.ndarray) or is_tensor(image) else None
 
 
-def _doubt_frames(images):
+def _warn_of_frames(images):
     """Warn, and say so, if rows may be meant as frames of one PIL image: each is its current one.
 
     As of a list of PIL's iterator of frames.
@@ -95,7 +95,7 @@ def _doubt_frames(images):
     return False
 
 
-def _doubt_buffer(images):
+def _warn_of_shared_buffer(images):
     """Warn, and say so, if PIL images are yet to be read from one file that was written again."""
     first = {}
     for row, item in enumerate(images):
@@ -121,7 +121,7 @@ def _n_frames(image):
         return 1
 
 
-def _doubt_same(images):
+def _warn_of_same_image(images):
     """Warn, and say so, if one object, path or buffer is in most rows."""
     if len(images) < _FEWEST_SAME:
         return False
@@ -186,7 +186,7 @@ def _is_picture(pixels):
     return pixels.ndim in (2, 3) and pixels.dtype.kind in "buif"
 
 
-def _doubt_one_colour(found):
+def _warn_of_one_colour(found):
     """Warn if most pictures are of one value, as where an array of zeros was not filled."""
     rows_of = defaultdict(list)
     for row, pixels, _ in found:
@@ -200,7 +200,7 @@ def _doubt_one_colour(found):
             )
 
 
-def _doubt_alpha(found):
+def _warn_of_alpha(found):
     """Warn if fourth channels are no alpha: that is mostly 0 or its largest value."""
     axis = {True: 0, False: -1}
     alphas = [
@@ -222,7 +222,7 @@ def _is_no_alpha(values):
     return clear_or_opaque < _HARDLY_ANY and values.min() < values.max()
 
 
-def _doubt_layout(found):
+def _warn_of_layout(found):
     """Warn of pixels that were brought into shape without moving an axis, or by wrong sides."""
     scrambled = _most_scrambled(found, _other_layout)
     if scrambled is not None:

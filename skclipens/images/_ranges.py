@@ -18,15 +18,15 @@ def deep_grey(picture, name):
     pixels = np.asarray(picture)
     if picture.mode == "F":
         top = 1 if pixels.max() <= 1 + _ROUNDING else 255
-        check_range(pixels, top, name, "mode F must lie in [0, 1] or [0, 255]")
-        doubt_dark(pixels, top, name)
+        check_pixel_range(pixels, top, name, "mode F must lie in [0, 1] or [0, 255]")
+        warn_of_dark_values(pixels, top, name)
         grey = to_uint8(pixels / top)
     elif picture.mode == "I" and picture.format is None and _is_within(pixels, 255):
         grey = pixels.astype(np.uint8)  # Pillow keeps values of 8-bit grey that it converts
     else:
-        check_range(pixels, 65535, name, f"mode {picture.mode} must lie in [0, 65535]")
+        check_pixel_range(pixels, 65535, name, f"mode {picture.mode} must lie in [0, 65535]")
         pixels = 65535 - pixels if _is_negative(picture) else pixels
-        doubt_dark(pixels, 65535, name)
+        warn_of_dark_values(pixels, 65535, name)
         grey = to_uint8(pixels.astype(np.uint16))
         if "transparency" in picture.info:
             grey[pixels == picture.info["transparency"]] = 255
@@ -49,7 +49,7 @@ def top_of(dtype):
     return 65535 if dtype.kind == "u" and dtype.itemsize == 2 else 255
 
 
-def check_range(pixels, top, name, rule):
+def check_pixel_range(pixels, top, name, rule):
     """Raise ImageError if pixels are outside of a range that begins at 0."""
     if not _is_within(pixels, top):
         low, high = pixels.min(), pixels.max()
@@ -62,17 +62,20 @@ def _is_within(pixels, top):
     return pixels.min() >= -spare and pixels.max() <= top + spare  # not so for NaN
 
 
-def doubt_dark(pixels, top, name):
+def warn_of_dark_values(pixels, top, name):
     """Warn of pixels that are nearly black: they may be meant in a smaller range."""
     largest, but = pixels.max(), ""
     if largest >= top * DARK and top == 65535 and _has_hot_pixels(pixels):
         largest, but = pixels[pixels < top * DARK].max(), ", but for single pixels,"
     if largest < top * DARK and pixels.min() < largest:
-        _doubt_dark(name, f"largest value{but} is {largest:g} in a range of [0, {top}]")
+        _warn_of_nearly_black(name, f"largest value{but} is {largest:g} in a range of [0, {top}]")
 
 
-def doubt_dark_picture(rgb, reduction, name):
-    """The same, of an RGB picture, whose brightest pixels are darker at a fraction of its size."""
+def warn_of_dark_rgb(rgb, reduction, name):
+    """Warn of a nearly black RGB picture.
+
+    Its brightest pixels are darker where it is read at a fraction of its size, the reduction.
+    """
     limit = 255 * DARK / reduction
     width, height = rgb.size
     places = [(width * i // _N_PLACES, height * i // _N_PLACES) for i in range(_N_PLACES)]
@@ -81,10 +84,10 @@ def doubt_dark_picture(rgb, reduction, name):
     bands = rgb.getextrema()
     largest = max(high for _, high in bands)
     if largest < limit and any(low < high for low, high in bands):
-        _doubt_dark(name, f"largest value is {largest} in a range of [0, 255]")
+        _warn_of_nearly_black(name, f"largest value is {largest} in a range of [0, 255]")
 
 
-def _doubt_dark(name, why):
+def _warn_of_nearly_black(name, why):
     doubt(
         f"{name}: nearly black, as its {why}. If its values are meant in a smaller range, scale "
         "them."

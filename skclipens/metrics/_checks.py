@@ -135,7 +135,7 @@ def weights_of(sample_weight, rows):
     return check_weights(sample_weight, len(rows))
 
 
-def check_names(predictions, names):
+def check_expert_names(predictions, names):
     n_experts = np.shape(predictions)[-1] if np.ndim(predictions) == 2 else 1
     if names is None:
         names = getattr(predictions, "columns", [f"expert{e}" for e in range(n_experts)])

@@ -9,7 +9,7 @@ from .._utils._labels import column_of_labels
 from .._utils._warnings import each_warning_once, warn
 from ._checks import (
     check_correct,
-    check_names,
+    check_expert_names,
     check_predictions,
     check_truth,
     square_frame,
@@ -261,7 +261,7 @@ def correct_sets(y_true, predictions, *, names=None):
     """
     import pandas as pd
 
-    names = check_names(predictions, names)
+    names = check_expert_names(predictions, names)
     correct, _ = check_correct(y_true, predictions)
     regions, counts = np.unique(correct, axis=0, return_counts=True)
     if regions[0].any():  # also where no expert is right of no row
@@ -313,7 +313,7 @@ def disagreement_matrix(predictions, *, names=None, sample_weight=None):
     RN50       0.0       0.5
     ViT-B-32   0.5       0.0
     """
-    names = check_names(predictions, names)
+    names = check_expert_names(predictions, names)
     predictions = check_predictions(predictions)
     weight = weights_of(sample_weight, predictions)
     columns = (predictions[:, [e]] for e in range(len(names)))
@@ -365,7 +365,7 @@ def error_correlation_matrix(y_true, predictions, *, names=None, sample_weight=N
     expert0      1.0     -1.0
     expert1     -1.0      1.0
     """
-    names = check_names(predictions, names)
+    names = check_expert_names(predictions, names)
     correct, weight = check_correct(y_true, predictions, sample_weight)
     if weight is not None:
         correct, weight = correct[weight > 0], weight[weight > 0]

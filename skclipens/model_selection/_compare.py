@@ -214,7 +214,7 @@ def _splits(cv, X, y, groups, blocks):
     """
     copies = _groups_of_pictures(X, y, blocks)
     if isinstance(cv, Integral):
-        _check_folds(cv, y)
+        _check_n_folds(cv, y)
         groups = copies if groups is None else groups
         cv = cv if groups is None else StratifiedGroupKFold(cv)
     splits = splitter_of(cv, y, classifier=True).split(X, y, groups)
@@ -249,7 +249,7 @@ def _warn_of_new_classes(splits, y):
         )
 
 
-def _check_folds(n_folds, y):
+def _check_n_folds(n_folds, y):
     largest = np.unique(y, return_counts=True)[1].max()
     if n_folds > largest:
         raise ValueError(

@@ -22,7 +22,7 @@ _MAX_P_OF_FEW, _MAX_P_VALUE = 0.2, 1e-4
 _MIN_KAPPA, _MIN_RISE = 0.3, 0.05
 
 
-def doubt_channels(pipeline, X, y):
+def warn_of_channels(pipeline, X, y):
     """Warn if prompts fit pictures in memory far better with red and blue exchanged.
 
     Files are decoded here, and right. The cheapest backbone whose texts the ensemble compares with

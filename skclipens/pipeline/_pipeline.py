@@ -15,7 +15,7 @@ from .._utils._sklearn import routing_enabled, unchanged_by_failure
 from .._utils._validation import refuse_class
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
-from ._channels import doubt_channels
+from ._channels import warn_of_channels
 from ._checks import check_before_images
 from ._readable import Readable
 
@@ -205,7 +205,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
             super().fit(X, y, **params)
         else:
             self._fit_readable(after, X, y, params)
-        doubt_channels(self, X, y)
+        warn_of_channels(self, X, y)
         return self
 
     @_available("fit_transform")
@@ -326,7 +326,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
             refuse_unlabeled(y, classes=known_labels(self._final_estimator))
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
         found = self._score(X, y, sample_weight, params)
-        doubt_channels(self, X, y)
+        warn_of_channels(self, X, y)
         return found
 
     @_available("set_classes")
