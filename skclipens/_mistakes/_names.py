@@ -1,6 +1,8 @@
 """Names of classes that seem to stand in another order than the labels, or to be wrong."""
 
 import reprlib
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -31,7 +33,33 @@ _FEWEST_MOVED, _MIN_RISE_OF_MOVED, _MAX_P_VALUE = 3, 1.0, 0.01
 _ROWS_OF_WRONG_NAME, _MAX_AUC, _MIN_AUC_OF_OTHERS = 8, 0.5, 0.9
 
 
-def warn_of_names(heads, rows, targets):
+class TextsOfRows(NamedTuple):
+    """Rows of one backbone, and its texts of the classes.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n, width)
+        Embeddings of unit length.
+    texts : ndarray of shape (C, width)
+    scale : float
+        Of logits, which are products of rows and texts.
+    next_text : callable
+        Features of the first name that no class has, of shape (1, width).
+    """
+
+    rows: np.ndarray
+    texts: np.ndarray
+    scale: float
+    next_text: Callable
+
+    def logits(self):
+        return self.rows @ self.texts.T * self.scale
+
+    def logits_with_next(self):
+        return np.hstack([self.logits(), self.rows @ self.next_text().T * self.scale])
+
+
+def warn_of_names(backbones, targets, classes, class_names, names_in_prompts):
     """Warn if names seem to be in another order, or one of them to be wrong.
 
     In another order: prompts would then classify rows far better. Wrong: prompts with this name
@@ -39,26 +67,24 @@ def warn_of_names(heads, rows, targets):
 
     Parameters
     ----------
-    heads : list of BaseTextHead
-        They know the same classes.
-    rows : list of ndarray of shape (n, width)
-        For each head, embeddings of unit length.
+    backbones : list of TextsOfRows
     targets : ndarray of shape (n,), int
         Positions of the classes of the rows.
+    classes : ndarray of shape (C,)
+    class_names : None, mapping or sequence of str
+        As a user gave them.
+    names_in_prompts : callable
+        Gives the name of each class, as it goes into prompts.
 
     Warns
     -----
     SuspectedMistakeWarning
         Names a class, what it is called, and what its rows look like.
     """
-    if not heads:
+    if _warn_of_skipped_name(backbones, targets, classes, class_names):
         return
-    if _warn_of_skipped_name(heads, rows, targets):
-        return
-    classes = heads[0].classes_
     every, n_rows = np.arange(len(classes)), np.bincount(targets, minlength=len(classes))
-    pairs = zip(heads, rows, strict=True)
-    logits = np.mean([head._text_logits(of_head) for head, of_head in pairs], axis=0)
+    logits = np.mean([one.logits() for one in backbones], axis=0)
     best, given, possible = _order_by_prompts(logits, targets, n_rows)
     why = (
         f"Prompts classify {given:.0%} of the rows correctly (mean over classes), and would "
@@ -67,15 +93,14 @@ def warn_of_names(heads, rows, targets):
     is_few = len(classes) < _FEW_CLASSES
     if is_few or possible - given <= _rise_by_luck(n_rows):
         some = every if is_few else np.flatnonzero(best != every)
-        best = _order_by_differences(heads, rows, targets, n_rows, some)
+        best = _order_by_differences(backbones, targets, n_rows, some)
         why = "The classes differ in their rows as they would in their names with "
     if best is not None:
         row = int(np.argmax(n_rows * (best != every)))
-        _, names, _ = heads[0]._prompts(classes, heads[0].class_names, heads[0].templates)
-        label = classes.tolist()[row]
-        warn(why + _said(heads[0].class_names, label, names[row], names[best[row]]))
+        names, label = names_in_prompts(), classes.tolist()[row]
+        warn(why + _said(class_names, label, names[row], names[best[row]]))
     else:
-        _warn_of_wrong_names(heads[0], logits, targets, n_rows)
+        _warn_of_wrong_names(names_in_prompts, logits, targets, n_rows)
 
 
 def _order_by_prompts(logits, targets, n_rows):
@@ -93,16 +118,12 @@ def _shares(logits, targets, n_rows):
     return counts / np.maximum(n_rows, 1)[:, None]
 
 
-def _warn_of_skipped_name(heads, rows, targets):
+def _warn_of_skipped_name(backbones, targets, classes, names):
     """Warn if one of a list of names seems to have no class, so that those after it are moved."""
-    n, names = len(heads[0].classes_), heads[0].class_names
-    is_list = names is not None and not hasattr(names, "keys")
-    if not is_list or len(names) <= n or heads[0].classes_.tolist() != list(range(n)):
+    n, is_list = len(classes), names is not None and not hasattr(names, "keys")
+    if not is_list or len(names) <= n or classes.tolist() != list(range(n)):
         return False
-    logits = 0
-    for head, of_head in zip(heads, rows, strict=True):
-        next_name = of_head @ head._features_of([n]).T * head.logit_scale_
-        logits = logits + np.hstack([head._text_logits(of_head), next_name])
+    logits = sum(one.logits_with_next() for one in backbones)
     shares = _shares(logits, targets, np.bincount(targets, minlength=n))
     given, moved = shares.diagonal(), shares.diagonal(1)
     right = [given[:label].sum() + moved[label:].sum() for label in range(n)]
@@ -122,7 +143,7 @@ def _warn_of_skipped_name(heads, rows, targets):
     return True
 
 
-def _warn_of_wrong_names(head, logits, targets, n_rows):
+def _warn_of_wrong_names(names_in_prompts, logits, targets, n_rows):
     """Warn if names of single classes fit their rows no better than other rows."""
     known = np.flatnonzero(n_rows)
     if len(known) < _FEW_CLASSES or n_rows.max() < _ROWS_OF_WRONG_NAME:
@@ -132,7 +153,7 @@ def _warn_of_wrong_names(head, logits, targets, n_rows):
     wrong = known[(auc <= _MAX_AUC) & (n_rows[known] >= _ROWS_OF_WRONG_NAME)]
     if not len(wrong) or np.sort(auc)[1:].mean() < _MIN_AUC_OF_OTHERS:
         return
-    _, names, _ = head._prompts(head.classes_, head.class_names, head.templates)
+    names = names_in_prompts()
     called = reprlib.repr([names[label] for label in wrong])
     warn(
         f"These names fit the rows of their classes no better than other rows: {called}. The other "
@@ -141,16 +162,16 @@ def _warn_of_wrong_names(head, logits, targets, n_rows):
     )
 
 
-def _order_by_differences(heads, rows, targets, n_rows, some):
+def _order_by_differences(backbones, targets, n_rows, some):
     """An order in which names of few classes differ as their rows do, or None."""
     if not 2 <= len(some) < _FEW_CLASSES or n_rows[some].min() < _ROWS_OF_EACH:
         return None
     means = (targets == some[:, None]) / n_rows[some, None]
-    pairs = zip(heads, rows, strict=True)
-    aligned = np.mean([_alignment(means @ one, head.coef_[some]) for head, one in pairs], axis=0)
+    alignments = [_alignment(means @ one.rows, one.texts[some]) for one in backbones]
+    aligned = np.mean(alignments, axis=0)
     every, order = linear_sum_assignment(aligned, maximize=True)
     given, possible = np.trace(aligned), aligned[every, order].sum()
-    enough = _MIN_COSINE + _COSINE_OF_FEW_BACKBONES / np.sqrt(len(heads))
+    enough = _MIN_COSINE + _COSINE_OF_FEW_BACKBONES / np.sqrt(len(backbones))
     if possible <= enough or possible - given <= _MIN_RISE_OF_COSINE:
         return None
     best = np.arange(len(n_rows))

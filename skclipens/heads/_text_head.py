@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from .._mistakes._models import Embeddings, first_name, warn_of_blocks
-from .._mistakes._names import warn_of_names
 from .._mistakes._seen_embeddings import seen_block, warn_of_unlike
 from .._utils._labels import refuse_mixed
 from .._utils._linalg import subsample, unit_rows
@@ -28,6 +27,7 @@ from ..backbones._prompts import check_templates
 from ..embedding._reading import CACHE_CONSTRAINTS
 from ..embedding._texts import embed_classes
 from ..embedding._weights import WeightsMixin
+from ._class_names import warn_of_names_of
 from ._classifier import LogitClassifierMixin
 
 NUMBERED = "Some meta-estimators, such as StackingClassifier, number the labels"
@@ -300,7 +300,7 @@ def warn_of_unfitting_texts(heads, rows, targets, names, columns):
     rows = [subsample(one) for one in rows]
     of_heads = zip(heads, rows, columns, strict=True)
     warn_of_blocks([embeddings_of(head, of, names, its) for head, of, its in of_heads])
-    warn_of_names(heads, rows, subsample(targets))
+    warn_of_names_of(heads, rows, subsample(targets))
 
 
 def embeddings_of(head, rows, names, columns, block=None):
