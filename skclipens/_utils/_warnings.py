@@ -78,32 +78,37 @@ def _package_of(frame):
     return frame.f_globals.get("__name__", "").partition(".")[0]
 
 
-class _OfThisThread(threading.local):
-    """Stands in a filter of :mod:`warnings` for messages that the calling thread does not show.
+class FilterOfThread(threading.local):
+    """Stands in a filter of :mod:`warnings` for a regular expression that each thread has.
 
     ``warnings.catch_warnings`` changes the filters of the whole process and sets back those that
     it found. Threads that overlap in it set back each other's: from then on warnings of others are
-    lost. This filter stays where it is.
+    lost. This filter stays where it is; see :func:`put_first`.
     """
+
+    pattern = NOTHING  # for scikit-learn, which hands filters on to its workers
+
+    def match(self, text):
+        """As of a regular expression."""
+        return re.match(self.pattern, text)
+
+    def __reduce__(self):
+        return re.compile, (self.pattern, re.IGNORECASE)
+
+
+class _NotShown(FilterOfThread):
+    """Messages that the calling thread does not show."""
 
     def __init__(self):
         self.patterns = []
 
     @property
     def pattern(self):
-        """All patterns as one, for scikit-learn, which hands filters on to its workers."""
         return "|".join(self.patterns) or NOTHING
-
-    def match(self, message):
-        """As of a regular expression."""
-        return re.match(self.pattern, message)
-
-    def __reduce__(self):
-        return re.compile, (self.pattern, re.IGNORECASE)
 
 
 _lock = ForkLock()
-_not_shown = _OfThisThread()
+_not_shown = _NotShown()
 _filter = ("ignore", _not_shown, Warning, None, 0)
 
 

@@ -1,29 +1,17 @@
 """What Pillow, or this package, doubts of images it decodes: by row, in whatever thread."""
 
-import re
-import threading
 from contextlib import contextmanager
 
-from .._utils._warnings import NOTHING, put_first, warn
+from .._utils._warnings import FilterOfThread, put_first, warn
 from ._wrapped import called, name_of_row
 
 _LISTED = 3  # images that a message names
 
 
-class _NotInWorkers:
-    """What scikit-learn and pickle make of a filter that they hand on: it matches nothing."""
+class _Recorder(FilterOfThread):
+    """Matches in a thread that records, and for modules of Pillow, and keeps what it would show.
 
-    pattern = NOTHING
-
-    def __reduce__(self):
-        return re.compile, (NOTHING,)
-
-
-class _Recorder(_NotInWorkers, threading.local):
-    """Stands in a filter of :mod:`warnings`, and keeps what the calling thread would show.
-
-    ``warnings.catch_warnings`` would change what all threads show. This filter stays where it is,
-    and matches in a thread that records, and for modules of Pillow.
+    Handed on to workers, it matches nothing.
     """
 
     texts = None
@@ -44,7 +32,7 @@ class _Recorder(_NotInWorkers, threading.local):
         return True
 
 
-class _OfModules(_NotInWorkers):
+class _OfModules(FilterOfThread):
     def match(self, module):
         return _recorder.keep(module)
 
