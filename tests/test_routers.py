@@ -20,6 +20,7 @@ from skclipens.ensemble import (
     SuperLearnerRouter,
     UniformRouter,
 )
+from skclipens.ensemble.routers._base import plausible_classes
 from skclipens.ensemble.routers._gated import expert_statistics, gated_loss
 from skclipens.ensemble.routers._static import static_loss
 from skclipens.heads._temperature import fit_temperature
@@ -202,7 +203,8 @@ def test_gradient_of_static_loss_is_exact(seed):
     rng = np.random.default_rng(seed)
     y, logits = draw(20, p_right=[0.9, 0.5, 0.3], seed=seed)
     weights, prior_weights = rng.random(size=(2, 3))
-    given = logits, y, prior_weights, 0.7
+    some = plausible_classes(logits, y)
+    given = some._replace(offsets=rng.normal(size=N_CLASSES)), prior_weights, 0.7
     numeric = approx_fprime(weights, lambda w: static_loss(w, *given)[0], 1e-7)
     assert_allclose(static_loss(weights, *given)[1], numeric, rtol=1e-4, atol=1e-5)
 
@@ -314,6 +316,38 @@ def draw_misplaced_confidence(n, seed):
     rng = np.random.default_rng(seed)
     right = rng.random((n, 3)) < 0.6
     return draw(n, p_right=right, strength=np.where(right, 2.0, 4.0), seed=seed)
+
+
+def draw_of_many_classes(n, n_classes=100):
+    """Experts that hardly know the classes: the true one has a slightly larger logit."""
+    rng = np.random.default_rng(0)
+    y = np.arange(n) % n_classes
+    logits = rng.normal(size=(n, 3, n_classes))
+    logits[np.arange(n), :, y] += 0.5
+    return y, logits
+
+
+@pytest.mark.parametrize("router", [ShrunkRouter(random_state=0), GatedRouter()])
+def test_gates_do_not_turn_experts_around_that_know_little_of_many_classes(router):
+    # Among the true class and those that experts favour, the least logit is mostly the true one's.
+    y, logits = draw_of_many_classes(800)
+    X = columns_without_meaning(800)
+    combined = router.fit(X[:400], logits[:400], y[:400]).combine(X[400:], logits[400:])
+    plain = logits[400:].mean(axis=1).argmax(axis=1) == y[400:]
+    assert np.mean(combined.argmax(axis=1) == y[400:]) > 0.7 * plain.mean() > 0.02
+
+
+def test_few_classes_stand_for_many():
+    y, logits = draw_of_many_classes(2000)
+    some = plausible_classes(logits, y)
+    assert some.logits.shape == (2000, 3, 33)
+    assert_allclose(some.logits[np.arange(2000), :, some.targets], logits[np.arange(2000), :, y])
+    every = plausible_classes(logits[:, :, :33], y % 33)
+    assert every.offsets == 0 and every.logits.shape == (2000, 3, 33)
+    prior = np.full(3, 1 / 3)
+    for weights in (prior, np.array([0.1, 0.0, 0.5]), np.full(3, -0.2)):
+        exact = log_loss(y, softmax(logits.transpose(0, 2, 1) @ weights, axis=1))
+        assert static_loss(weights, some, prior, 0.0)[0] == pytest.approx(exact, rel=0.02)
 
 
 def test_gates_stay_shut_where_static_weights_are_right():

@@ -1,5 +1,7 @@
 """What routers share: the protocol, and which classes and gains count."""
 
+from typing import NamedTuple
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
@@ -135,10 +137,34 @@ def log_of(p):
     return np.log(np.maximum(p, np.finfo(p.dtype).tiny))
 
 
-def plausible_classes(logits, targets):
-    """Logits of the classes that any expert favours, and of the true one.
+class Plausible(NamedTuple):
+    """Logits of few classes, by which a router is fitted in the place of those of many.
 
-    The others hardly change a loss, but with many classes they would take nearly all of its time.
+    Attributes
+    ----------
+    logits : ndarray of shape (n, E, K), float64
+        So that a search can tell losses apart that are nearly the same.
+    targets : ndarray of shape (n,), int
+        Positions of the true classes among these.
+    offsets : ndarray of shape (K,) or float
+        Added to combined logits: logarithms of the numbers of classes that each stands for.
+    """
+
+    logits: np.ndarray
+    targets: np.ndarray
+    offsets: np.ndarray | float
+
+    def take(self, rows):
+        """Those of some rows."""
+        return self._replace(logits=self.logits[rows], targets=self.targets[rows])
+
+
+def plausible_classes(logits, targets):
+    """Logits of the true class, of 31 others that any expert favours, and the mean of the rest.
+
+    Each of the rest hardly changes a loss, but with many classes they would take nearly all of its
+    time. Without them, the true class would mostly have the least of the logits where experts know
+    nothing, and weights below zero would seem to help.
 
     Parameters
     ----------
@@ -147,23 +173,24 @@ def plausible_classes(logits, targets):
 
     Returns
     -------
-    logits : ndarray of shape (n, E, min(C, 32)), float64
-        So that a search can tell losses apart that are nearly the same.
-    targets : ndarray of shape (n,), int
-        Positions of the true classes among these.
+    Plausible
+        With all C classes, if these are 33 at most, otherwise with K = 33.
     """
     n, n_experts, n_classes = logits.shape
-    if n_classes <= _MAX_CLASSES:
-        return logits.astype(np.float64, copy=False), targets
-    found, position = np.empty((n, n_experts, _MAX_CLASSES)), np.empty(n, int)
+    if n_classes <= _MAX_CLASSES + 1:
+        return Plausible(logits.astype(np.float64, copy=False), targets, 0.0)
+    n_others = n_classes - _MAX_CLASSES
+    found, position = np.empty((n, n_experts, _MAX_CLASSES + 1)), np.empty(n, int)
     for rows in row_batches(n, n_experts * n_classes, values=_VALUES_IN_CACHE):
         some, true = logits[rows], targets[rows, None]
         favour = (some - some.max(axis=2, keepdims=True)).max(axis=1)
         np.put_along_axis(favour, true, np.inf, axis=1)
         kept = np.argpartition(favour, -_MAX_CLASSES, axis=1)[:, -_MAX_CLASSES:]
-        found[rows] = np.take_along_axis(some, kept[:, None], axis=2)
+        found[rows, :, :-1] = np.take_along_axis(some, kept[:, None], axis=2)
+        others = some.sum(axis=2) - found[rows, :, :-1].sum(axis=2)
+        found[rows, :, -1] = others / n_others
         position[rows] = np.argmax(kept == true, axis=1)
-    return found, position
+    return Plausible(found, position, np.append(np.zeros(_MAX_CLASSES), np.log(n_others)))
 
 
 def is_clear_gain(gains, right, weights, n_rows):

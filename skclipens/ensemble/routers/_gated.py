@@ -106,19 +106,20 @@ class GatedRouter(BasePriorRouter):
         if features is None:
             features = GateFeatures().fit(X, logits, sample_weight)
         self.features_ = features
-        table = features(X, logits), *plausible_classes(logits, targets)
-        self._fit_gates(*table, sample_weight, prior_weights)
+        some = plausible_classes(logits, targets)
+        self._fit_gates(features(X, logits), some, sample_weight, prior_weights)
 
-    def _fit_gates(self, features, logits, targets, sample_weight, prior_weights, start=None):
+    def _fit_gates(self, features, some, sample_weight, prior_weights, start=None):
         """Fit from shut gates, or from those of a router that was fitted on the same rows."""
-        self.static_ = (
-            StaticRouter(self.prior).fit(None, logits, targets, sample_weight, prior_weights)
-            if start is None
-            else start.static_
-        )
+        logits, targets, offsets = some
+        if start is None:
+            self.static_ = StaticRouter(self.prior)
+            self.static_._fit_to(some, sample_weight, prior_weights)
+        else:
+            self.static_ = start.static_
         spread = np.average(logits.std(axis=2), axis=0, weights=sample_weight)
         self.spread_ = np.maximum(spread, _SMALLEST_SPREAD).astype(logits.dtype)
-        static = self.static_.combine(None, logits)
+        static = self.static_.combine(None, logits) + offsets
         shape = features.shape[1:]
         scaled = logits / self.spread_[:, None]
         found = minimize(
@@ -213,7 +214,7 @@ def gated_loss(gates, features, logits, targets, static, strength, sample_weight
         Of unit spread.
     targets : ndarray of shape (n,), int
     static : ndarray of shape (n, C)
-        Logits combined by static weights.
+        Logits combined by static weights, with the offsets of :class:`Plausible`.
     strength : float
     sample_weight : ndarray of shape (n,) or None
 

@@ -143,13 +143,13 @@ class ShrunkRouter(BaseRouter):
         X, logits, targets = X[rows], logits[rows], targets[rows]
         weights = some_of(sample_weight, rows)
         features = GateFeatures().fit(X, logits, weights)
-        table = features(X, logits), *plausible_classes(logits, targets), weights, prior_weights
+        table = features(X, logits), logits, plausible_classes(logits, targets), targets
         parts = self._split(targets, some_of(groups, rows))
         if weights is not None:  # leave out folds in which all rows of one side weigh nothing
             parts = [p for p in parts if all(weights[rows].any() for rows in p)]
         if not parts:
             return static, None
-        folds = [_Fold(*part, *table) for part in parts]
+        folds = [_Fold(*part, *table, weights, prior_weights) for part in parts]
         held_out_weights = some_of(weights, held_out_rows(parts))
         n_rows = total_weight(targets, weights)
         chosen = self._router_that_pays(static, folds, held_out_weights, n_rows)
@@ -190,10 +190,11 @@ def _judged(router, folds):
 class _Fold:
     """Rows to fit routers on, and held-out rows to judge them by."""
 
-    def __init__(self, train, test, features, logits, targets, weights, prior_weights):
+    def __init__(self, train, test, features, logits, plausible, targets, weights, prior_weights):
         self.features = features[train], features[test]
-        self.seen = logits[train], targets[train], some_of(weights, train), prior_weights
-        self.held_out = logits[test], targets[test]
+        self.seen = plausible.take(train), some_of(weights, train), prior_weights
+        # Of all classes: to choose some of them, the true one would have to be known.
+        self.held_out = logits[test].astype(np.float64), targets[test]
         self.last = None
 
     def judge(self, router):
@@ -203,7 +204,8 @@ class _Fold:
         """
         logits, targets = self.held_out
         if isinstance(router, StaticRouter):
-            weights = router.fit(None, *self.seen).weights(None, logits)
+            router._fit_to(*self.seen)
+            weights = router.weights(None, logits)
         else:
             self.last, start = clone(router), self.last
             self.last._fit_gates(self.features[0], *self.seen, start)

@@ -71,9 +71,9 @@ class StaticRouter(BasePriorRouter):
     -----
     Not from the paper, whose router is :class:`NeuralLogitController`. It is stacking [1]_ with one
     weight per expert, cross-entropy and a penalty. The problem is convex and solved by L-BFGS. With
-    ``sample_weight``, rows count by their weights, and N is the sum of these. With more than 32
-    classes, the cross-entropy of a row counts the true class and the 31 others that any expert
-    favours most.
+    ``sample_weight``, rows count by their weights, and N is the sum of these. With more than 33
+    classes, the cross-entropy of a row counts the true class, the 31 others that any expert
+    favours most, and each of the rest by the mean of their logits.
 
     An ensemble on pictures and other columns passes other :math:`p_e` to ``fit``: one half of the
     sum is shared by all experts, the other half by the kinds of columns. So the many heads on
@@ -100,14 +100,17 @@ class StaticRouter(BasePriorRouter):
         self.prior = prior
 
     def _fit(self, X, logits, targets, sample_weight=None, prior_weights=None):
-        logits, targets = plausible_classes(logits, targets)
-        n_experts = logits.shape[1]
+        self._fit_to(plausible_classes(logits, targets), sample_weight, prior_weights)
+
+    def _fit_to(self, some, sample_weight, prior_weights):
+        """Fit to the logits of plausible classes."""
+        n_experts = some.logits.shape[1]
         if prior_weights is None:
             prior_weights = np.full(n_experts, 1 / n_experts)
         found = minimize(
             static_loss,
             prior_weights,
-            (logits, targets, prior_weights, self.prior, sample_weight),
+            (some, prior_weights, self.prior, sample_weight),
             jac=True,
             method="L-BFGS-B",
             bounds=[(_SMALLEST_WEIGHT / n_experts, None)] * n_experts,
@@ -120,10 +123,11 @@ class StaticRouter(BasePriorRouter):
         return self.weights_
 
 
-def static_loss(weights, logits, targets, prior_weights, prior, sample_weight=None):
+def static_loss(weights, some, prior_weights, prior, sample_weight=None):
     """Objective of :class:`StaticRouter` and its gradient."""
+    logits, targets, offsets = some
     n_experts = len(weights)
-    combined = weighted_sum(weights[None].astype(logits.dtype), logits)
+    combined = weighted_sum(weights[None].astype(logits.dtype), logits) + offsets
     loss, slope = cross_entropy(combined, targets, sample_weight)
     precision = prior * n_experts / total_weight(targets, sample_weight)
     away = weights - prior_weights
