@@ -8,6 +8,8 @@ import pytest
 from _public import MODULES
 from numpydoc.validate import validate
 
+from skclipens._utils._docstrings import fill_doc
+
 PUBLIC = sorted(
     f"{module}.{name}"
     for module in MODULES[1:]
@@ -47,3 +49,13 @@ def test_what_is_returned_is_described(name):
             and getattr(function, "__module__", "").startswith("skclipens")
         ]
     assert not [one for one in names if missing(one, "RT03")]
+
+
+def test_keys_stand_for_texts_with_keys_and_unknown_ones_are_errors():
+    def documented(): ...
+
+    documented.__doc__ = "%(prompts)s"
+    assert "cache : None" in fill_doc(documented).__doc__
+    documented.__doc__ = "%(no_such_key)s"
+    with pytest.raises(KeyError, match="no_such_key"):
+        fill_doc(documented)

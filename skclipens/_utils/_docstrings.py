@@ -1,5 +1,6 @@
 """Parts of docstrings that several classes or functions share."""
 
+import re
 from inspect import cleandoc
 
 _SHARED = {
@@ -153,8 +154,10 @@ def fill_doc(documented):
     Its indentation is taken away, as Python does from version 3.13 on.
     """
     if documented.__doc__:  # python -OO leaves none
-        text = cleandoc(documented.__doc__)
-        for key, shared in _SHARED.items():
-            text = text.replace(f"%({key})s", cleandoc(shared))
-        documented.__doc__ = text
+        documented.__doc__ = _filled(documented.__doc__)
     return documented
+
+
+def _filled(text):
+    """A docstring with what its keys stand for, which may have keys, too."""
+    return re.sub(r"%\((\w+)\)s", lambda key: _filled(_SHARED[key[1]]), cleandoc(text))
