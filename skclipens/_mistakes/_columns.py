@@ -10,6 +10,7 @@ from .._utils._linalg import subsample, take_columns
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ._embeddings import is_constant, warn_of_places, warn_of_rescaled_blocks
+from ._row_order import is_class_by_class
 from ._seen_embeddings import NARROWEST
 
 _NEARLY_ALL, _ALL_OF_TWO = 0.99, 0.9999  # of a variance
@@ -114,8 +115,7 @@ def _numbers_rows(values, y, name):
 
 def _are_sorted(y):
     """Whether the rows of each of three classes or more follow each other, of two rows or more."""
-    n_classes = len(np.unique(y))
-    return 2 < n_classes <= len(y) / 2 and np.sum(y[1:] != y[:-1]) == n_classes - 1
+    return 2 < len(np.unique(y)) <= len(y) / 2 and is_class_by_class(y.tolist())
 
 
 def _are_equal(steps, others):

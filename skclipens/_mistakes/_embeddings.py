@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._utils._linalg import row_lengths, subsample, take_columns, unit_rows
+from .._utils._linalg import row_lengths, row_squares, subsample, take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._warnings import warn
 
@@ -184,7 +184,7 @@ def warn_of_rescaled_blocks(blocks, X):
 def _is_rescaled(values):
     """Whether rows were centred, as by StandardScaler, or columns scaled, as by MaxAbsScaler."""
     some = subsample(values)
-    length = np.sqrt(np.mean(np.einsum("nj,nj->n", some, some)))
+    length = np.sqrt(np.mean(row_squares(some)))
     if np.linalg.norm(values.mean(axis=0)) < _CENTRED * length:
         return True
     if len(some) >= _FEWEST and mean_cosine(unit_rows(some)) < NO_CONE:

@@ -15,9 +15,14 @@ ROWS_TO_PREDICT = 1024  # at once
 _SOME_ROWS = 1000  # to tell what a table is like
 
 
+def row_squares(X):
+    """Squared Euclidean lengths of rows, (n,)."""
+    return np.einsum("nj,nj->n", X, X)
+
+
 def row_lengths(X):
     """Euclidean lengths of rows, (n,)."""
-    return np.sqrt(np.einsum("nj,nj->n", X, X))
+    return np.sqrt(row_squares(X))
 
 
 def _lengths(X):

@@ -18,6 +18,7 @@ from .._utils._linalg import (
     plus_ridge,
     positions_in,
     row_batches,
+    row_squares,
     some_of,
     take_columns,
     take_rows,
@@ -59,7 +60,7 @@ class BaseDiscriminant:
     @cached_property
     def total(self):
         """Trace of the scatter around the mean of all rows."""
-        return self.within + float(self._counts @ _squares(self._means))
+        return self.within + float(self._counts @ row_squares(self._means))
 
     def _log_priors(self, log_prior):
         """Logarithms of priors, or of shares of the rows."""
@@ -288,7 +289,7 @@ class Discriminant(BaseDiscriminant):
         R = X - self._centre
         self._scales = 1.0
         if rescaling.blocks:
-            squares = [_squares(take_columns(R, one)) for one in rescaling.blocks]
+            squares = [row_squares(take_columns(R, one)) for one in rescaling.blocks]
             totals = [np.average(of_block, weights=weights) for of_block in squares]
             self._scales = rescaling.scales(totals, self._centre)
             R *= self._scales
@@ -394,7 +395,3 @@ class HeldOutDiscriminants:
         found, known = np.zeros((n_rows, logits.shape[1]), logits.dtype), np.zeros(n_rows, bool)
         found[self.rows], known[self.rows] = logits, True
         return found, known
-
-
-def _squares(X):
-    return np.einsum("ij,ij->i", X, X)

@@ -143,13 +143,10 @@ def _check_columns(labels, n_columns):
 
 def _edges(confidence, n_bins, strategy, weight):
     """Edges between bins."""
-    inner = np.arange(1, n_bins)
+    inner = np.arange(1, n_bins) / n_bins
     if strategy == "uniform":
-        return inner / n_bins
-    order = np.argsort(confidence)
-    cumulated = np.cumsum(weight[order])
-    ranks = np.searchsorted(cumulated, inner * cumulated[-1] / n_bins)
-    return confidence[order][np.minimum(ranks, len(order) - 1)]
+        return inner
+    return np.quantile(confidence, inner, weights=weight, method="inverted_cdf")
 
 
 def _refuse_other_order(columns, labels):
