@@ -185,15 +185,11 @@ def _plainer(names):
         # "crane (1)" and "crane (2)" may be two classes, but not beside "crane".
         of_copy = _without_signs(_COPIED.sub("", _plain(name)))
         words[name] = of_copy if of_copy in known else word
-    plurals = {word for word in known if word[-1:] == "s" and _is_singular(word[:-1], known)}
+    plurals = known & {word + "s" for word in known if len(word) > 2 and word[-1] != "s"}
     # A pair may be two classes, such as "boxer" and "boxers"; nearly all classes are no such pairs.
     if len(plurals) > 1 and 4 * len(plurals) >= len(known):
         words = {name: word[:-1] if word in plurals else word for name, word in words.items()}
     return words
-
-
-def _is_singular(word, known):
-    return word in known and len(word) > 2 and word[-1] != "s"
 
 
 def _without_signs(words):

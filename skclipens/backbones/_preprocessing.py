@@ -31,7 +31,7 @@ class Resize:
 
     def __init__(self, config, box=WHOLE):
         self.box = box
-        self._steps = _steps_before_tensors(config)
+        self._steps = list(takewhile(lambda step: not isinstance(step, ToTensor), _steps(config)))
         step = next(one for one in self._steps if "Resize" in type(one).__name__)
         self._resample = pil_modes_mapping[step.interpolation]
         # Whether the longer side is cut. A step of open_clip's or timm's says it by a number.
@@ -94,10 +94,6 @@ def _steps(config):
         rest = _without(config, "size")
         return create_transform(input_size=(3, *config["size"]), **rest).transforms
     return image_transform_v2(PreprocessCfg(**config), is_train=False).transforms
-
-
-def _steps_before_tensors(config):
-    return list(takewhile(lambda step: not isinstance(step, ToTensor), _steps(config)))
 
 
 def resized_side(config):

@@ -126,7 +126,7 @@ def _read(spec, root, subset, download):
     folder, official = root / spec.folder, "official split" if spec.test else ""
     if spec.name == "cub200":
         return _read_cub(folder, parts, official)
-    if spec.name == "sun397" and _has_sun_partition(folder):
+    if spec.name == "sun397" and all((folder / one).exists() for one in _SUN_LISTS.values()):
         return _read_sun_partition(folder, subset)
     if not folder.is_dir() and has_pictures(spec, root):
         return _read_pictures(root / spec.name, ("train", "test") if subset == "all" else (subset,))
@@ -264,10 +264,6 @@ def _read_table(path):
 
 
 _SUN_LISTS = {"train": "Training_01.txt", "test": "Testing_01.txt"}
-
-
-def _has_sun_partition(folder):
-    return all(Path(folder, name).exists() for name in _SUN_LISTS.values())
 
 
 def _read_sun_partition(folder, subset):

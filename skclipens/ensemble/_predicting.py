@@ -88,7 +88,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         combined = None if self._folded is None else self._folded.logits(X, self.classes_)
         # Of values that are not finite, experts raise an error that names one of them.
         if combined is None or not np.isfinite(combined).all():
-            combined = self._logits_of_experts(X)
+            combined = self._combined(X, self._expert_logits(X))
         if self.support_ is not None:
             combined = self._blend_with_prompts(X, combined)
         if self.unlabeled_ is not None:
@@ -109,9 +109,6 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         combined = combined.copy()
         combined[far] = of_all * combined[far] + own * of_prompts + prior * self.support_.log_prior
         return combined
-
-    def _logits_of_experts(self, X):
-        return self._combined(X, self._expert_logits(X))
 
     def _combined(self, X, logits):
         routed = self._combination.routed

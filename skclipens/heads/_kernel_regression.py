@@ -117,7 +117,7 @@ class Regression:
         targets, weights = self.targets[support], self.scale[support] ** 2
         m, n_classes = coef.shape
         of_class = np.bincount(targets, weights, n_classes)
-        to_class = _summed(half, targets, n_classes)
+        to_class = half @ one_hot(targets, n_classes)
         # Rows that are a group of their own, all at once.
         itself = np.einsum("ki,ki->i", half, half)
         to_own = np.einsum("ki,ki->i", half, to_class[:, targets])
@@ -163,8 +163,3 @@ def _shares(gone, of_class):
     rest = of_class - gone
     some = rest > _ROUNDING * of_class
     return np.divide(gone, rest, out=np.zeros_like(rest), where=some)
-
-
-def _summed(columns, targets, n_classes):
-    """Sums of the columns of a matrix over those of each class."""
-    return columns @ one_hot(targets, n_classes)

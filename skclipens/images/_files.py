@@ -309,7 +309,8 @@ def _expand_url(text):
         return [text]
     fs, path = locate(text)
     if glob.has_magic(url):
-        found = [name for name, info in fs.glob(path, detail=True).items() if _is_file(info)]
+        seen = fs.glob(path, detail=True)
+        found = [name for name, info in seen.items() if info["type"] == "file"]
     else:
         found = [one for one in fs.find(path) if _is_image_or_shard(one.removeprefix(path))]
     found.sort(key=lambda name: name.split("/"))
@@ -317,10 +318,6 @@ def _expand_url(text):
     protocol = url.partition("://")[0]
     found = [fs.unstrip_protocol(name).partition("://")[2] for name in found]
     return ["::".join([*before, f"{protocol}://{name}", *rest]) for name in found]
-
-
-def _is_file(info):
-    return info["type"] == "file"
 
 
 def is_image_name(name):

@@ -7,6 +7,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from .._utils._given import warn_of_other_order
 from .._utils._one_column import refuse_no_column
 from .._utils._warnings import each_warning_once
+from ..backbones import list_backbones
 from ..metrics import oracle_accuracy_score
 from ._display import annotate_points, average_predictions, split_ensemble, start_plot
 from ._style import DARK, MIDDLE, short_names
@@ -141,7 +142,8 @@ class AccuracyCostDisplay:
         """
         ensemble, X = split_ensemble(estimator, X, y)
         if costs is None:
-            costs, cost_label = _known_costs(), cost_label or "GFLOPs per image"
+            costs = list_backbones()["gflops"].to_dict()
+            cost_label = cost_label or "GFLOPs per image"
         members = _experts_of_blocks(ensemble, costs)
         blocks = sorted(members, key=costs.__getitem__)
         proba = ensemble.expert_proba(X)
@@ -278,12 +280,6 @@ class AccuracyCostDisplay:
             else []
         )
         return self
-
-
-def _known_costs():
-    from ..backbones import list_backbones
-
-    return list_backbones()["gflops"].to_dict()
 
 
 def _experts_of_blocks(ensemble, costs):
