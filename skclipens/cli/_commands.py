@@ -15,9 +15,10 @@ from ..embedding._gaps import gaps_of, warn_of_gaps
 from ..exceptions import BackboneNotAvailableError, EmbeddingStoreError
 from ..images import load_image
 from ..images._protocols import is_url
+from ..images._words import is_file
 from ..model_selection import FewShotSplit, compare_with_baselines
 from ..pipeline import make_backbone_pipeline
-from ..retrieval import ImageRetriever, is_file
+from ..retrieval import ImageRetriever
 from ._answers import answers
 from ._files import (
     TABLE_SUFFIXES,

@@ -14,6 +14,7 @@ from .._utils._sklearn import InOrder, Interval, StrOptions, as_output, fit_cont
 from ..backbones import load_backbones
 from ..backbones._available import check_available
 from ..backbones._devices import resolve_device, resolve_precision
+from ..backbones._doubts import warn_of_cut_texts
 from ..backbones._prompts import check_templates, check_texts
 from ..images import as_image_list
 from ..images._many import warn_of_images
@@ -184,8 +185,6 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         >>> print(emoji.frame["name"][cosines.argmax()])
         bicycle
         """
-        from ..backbones._doubts import warn_of_cut_texts
-
         self._validate_params()
         texts, templates = check_texts(texts), check_templates(templates)
         blocks = self._blocks()

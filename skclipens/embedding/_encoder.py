@@ -14,7 +14,6 @@ from .._utils._locks import ForkLock
 from .._utils._warnings import warn
 from ..backbones import load_backbones
 from ..backbones._devices import without_autocast
-from ..backbones._finite import check_finite
 from ..backbones._preprocessing import (
     Resize,
     resize_key,
@@ -25,6 +24,7 @@ from ..backbones._preprocessing import (
 from ..backbones._towers import BothFeatures
 from ..images._reduced import EXACT
 from ..images._views import PLAIN
+from ._finite import check_finite
 from ._keys import DECODE_MARGIN
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -7,8 +7,8 @@ import numpy as np
 from .._utils._linalg import unit_rows
 from .._utils._locks import ForkLock
 from ..backbones import load_backbone
-from ..backbones._finite import check_finite
 from ..backbones._prompts import prompts_of
+from ._finite import check_finite
 from ._keys import image_keys, model_key
 from ._memory import RowCache
 from ._reading import as_store

@@ -22,6 +22,7 @@ from .._utils._sklearn import InOrder
 from .._utils._validation import check_table
 from .._utils._warnings import warn
 from ..backbones import Backbone
+from ..backbones._doubts import warn_of_prompts
 from ..backbones._kinds import BlockKind, refuse_other_columns
 from ..backbones._prompts import check_templates
 from ..embedding._reading import CACHE_CONSTRAINTS
@@ -49,8 +50,6 @@ _is_alone = ContextVar(
 
 def _class_features(backbone, names, templates, cache=None, bar=None):
     """Text features of classes, put together once per process: folds and draws share them."""
-    from ..backbones._doubts import warn_of_prompts
-
     warn_of_prompts([backbone], names, templates)
     key = (backbone, backbone.version, names, templates)
     with _lock:
@@ -77,8 +76,6 @@ def warn_of_prompts_at_once(prompts):
     ----------
     prompts : list of (Backbone, names, templates)
     """
-    from ..backbones._doubts import warn_of_prompts
-
     asked = {}
     for backbone, *texts in prompts:
         asked.setdefault(tuple(texts), []).append(backbone)
