@@ -243,11 +243,7 @@ def image_model(loaded, dtype, compile=False):
     -------
     torch.nn.Module
     """
-    with _lock:
-        models = _towers.setdefault(loaded, {})
-        if (dtype, compile) not in models:
-            models[dtype, compile] = _with_tower(loaded.model, dtype, compile)
-        return models[dtype, compile]
+    return _kept(loaded, (dtype, compile), lambda: _with_tower(loaded.model, dtype, compile))
 
 
 def both_features(loaded, dtype, compile):
@@ -269,12 +265,21 @@ def both_features(loaded, dtype, compile):
         If nothing is known of the image tower but how to use it as a whole.
     """
     tower = image_model(loaded, dtype).visual
+
+    def make():
+        both = BothFeatures(tower, loaded.backbone.name)
+        return torch.compile(both) if compile else both
+
+    return _kept(loaded, (dtype, compile, "both"), make)
+
+
+def _kept(loaded, key, make):
+    """What is made of a loaded model, once for as long as it is kept."""
     with _lock:
-        models = _towers.setdefault(loaded, {})
-        if (dtype, compile, "both") not in models:
-            both = BothFeatures(tower, loaded.backbone.name)
-            models[dtype, compile, "both"] = torch.compile(both) if compile else both
-        return models[dtype, compile, "both"]
+        made = _towers.setdefault(loaded, {})
+        if key not in made:
+            made[key] = make()
+        return made[key]
 
 
 def _with_tower(model, dtype, compile):
