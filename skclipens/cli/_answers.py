@@ -1,11 +1,10 @@
 """What a model says of images, each of which is embedded once."""
 
-import numpy as np
 import pandas as pd
 
-from .._utils._answers import labels_and_proba, require_classes
+from .._utils._answers import require_classes
 from .._utils._warnings import silent
-from ..embedding._gaps import readable, table_and_gaps, warn_of_gaps
+from ..embedding._gaps import labels_and_proba_among, table_and_gaps, warn_of_gaps
 from ._files import PROBABILITY, names_of
 
 
@@ -18,13 +17,8 @@ def answers(model, files):
     require_classes(last)
     table, gaps = embedded(model, files)
     warn_of_gaps(gaps, "have no label", files, all_may_be=True)
-    labels = np.full(len(files), None, object)
-    proba = np.full((len(files), len(last.classes_)), np.nan)
-    if not gaps.all():
-        (table,) = readable([table], gaps)
-        labels[~gaps], of_classes = labels_and_proba(last, table)
-        proba[~gaps] = np.nan if of_classes is None else of_classes
-    frame = pd.DataFrame({"path": names_of(files), "label": labels})
+    labels, proba = labels_and_proba_among(gaps, last, table)
+    frame = pd.DataFrame({"path": names_of(files), "label": labels.astype(object)})
     if hasattr(last, "predict_proba"):
         frame[[f"{PROBABILITY}{label}" for label in last.classes_]] = proba
     return frame

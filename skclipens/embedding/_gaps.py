@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._utils._answers import labels_and_proba
 from .._utils._labels import column_of_labels, unlabeled_rows
 from .._utils._messages import listed
 from .._utils._sklearn import safe_indexing
@@ -91,6 +92,33 @@ def filled(table, rows, value):
     table = table.copy()
     table[rows] = value
     return table
+
+
+def labels_and_proba_among(gaps, classifier, table):
+    """Labels of rows, None in gaps; and probabilities, NaN in gaps or where there are none.
+
+    Parameters
+    ----------
+    gaps : ndarray of shape (n,), bool
+    classifier : classifier
+        Fitted.
+    table : array or frame of n rows
+
+    Returns
+    -------
+    labels : ndarray of shape (n,)
+        Objects, if there is a gap.
+    proba : ndarray of shape (n, C)
+    """
+    labels = np.full(len(gaps), None, object)
+    proba = np.full((len(gaps), len(classifier.classes_)), np.nan)
+    if gaps.all():
+        return labels, proba
+    (known,) = readable([table], gaps)
+    of_known, likely = labels_and_proba(classifier, known)
+    labels[~gaps] = of_known
+    proba[~gaps] = np.nan if likely is None else likely
+    return labels if gaps.any() else of_known, proba
 
 
 def refuse_splits(pipeline, gaps):

@@ -4,9 +4,9 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._answers import labels_and_proba, require_classes
+from .._utils._answers import require_classes
 from ._base import BaseEmbedder
-from ._gaps import gaps_of
+from ._gaps import gaps_of, labels_and_proba_among
 from ._parts import PartedTable
 from ._streaming import Folder, content_of
 
@@ -81,12 +81,7 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
         _predict, lambda start, stop: (classifier, to), verbose=verbose, desc="predicting"
     )
     in_order = sorted(done, key=lambda of_rows: of_rows[0])
-    labels, probability, gaps, images = map(
-        np.concatenate, zip(*(result for _, _, result in in_order))
-    )
-    if gaps.any():
-        of_known, labels = labels, np.full(len(gaps), None, object)
-        labels[~gaps] = of_known
+    labels, probability, images = map(np.concatenate, zip(*(result for _, _, result in in_order)))
     found = pd.DataFrame({"label": labels}, index=pd.Index(images, name="image"))
     if hasattr(classifier, "predict_proba"):
         found["probability"] = probability
@@ -107,7 +102,7 @@ def _check(classifier, to):
 
 
 def _predict(table, parts, given):
-    """Labels of the rows that are no gaps; highest probabilities, gaps and names of all rows."""
+    """Labels and highest probabilities of rows, and their names."""
     found = [_predict_part(table, part, *given) for part in parts]
     return tuple(np.concatenate(of_parts) for of_parts in zip(*found))
 
@@ -116,15 +111,11 @@ def _predict_part(table, part, classifier, to):
     import pandas as pd
 
     frame = table.read(part)
-    gaps, labels = gaps_of(frame), classifier.classes_[:0]
-    probability = np.full((len(frame), len(classifier.classes_)), np.nan, np.float32)
-    if not gaps.all():
-        known = frame[~gaps]
-        known = known if hasattr(classifier, "feature_names_in_") else known.to_numpy()
-        with table.naming(part):
-            labels, proba = labels_and_proba(classifier, known)
-        probability[~gaps] = np.nan if proba is None else proba
+    X = frame if hasattr(classifier, "feature_names_in_") else frame.to_numpy()
+    with table.naming(part):
+        labels, proba = labels_and_proba_among(gaps_of(frame), classifier, X)
+    proba = proba.astype(np.float32)
     if to is not None:
         columns = [str(label) for label in classifier.classes_]
-        to.write(part[0], content_of(pd.DataFrame(probability, frame.index, columns)))
-    return labels, probability.max(axis=1), gaps, frame.index.to_numpy(object)
+        to.write(part[0], content_of(pd.DataFrame(proba, frame.index, columns)))
+    return labels, proba.max(axis=1), frame.index.to_numpy(object)
