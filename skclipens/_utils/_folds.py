@@ -76,6 +76,10 @@ def few_shot_folds(
 
 
 def _stratified_folds(y, n_folds, groups, *, every_class, shuffle, random_state):
+    """Stratified folds as a list of (train, test), none if there can be no two.
+
+    Parameters are those of :func:`few_shot_folds`, with an int, `n_folds`, in place of its ``cv``.
+    """
     sizes = np.unique(y, return_counts=True)[1]
     n_folds = min(n_folds, *_fold_limits(sizes, groups, every_class))
     if n_folds < 2:

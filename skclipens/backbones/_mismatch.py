@@ -51,15 +51,15 @@ def explain_misfit(text, read_shapes, named):
 
 
 def explain_own_misfit(text, read_shapes, config):
-    """The same of a directory, whose configuration says what the model is.
+    """What to say where weights in a directory do not fit the configuration beside them, or None.
 
     Parameters
     ----------
     text : str
     read_shapes : callable
-        As in :func:`explain_misfit`.
+        Gives the shapes of the tensors in the file by name, a dict of str to tuple of int.
     config : dict
-        The part ``model_cfg``.
+        The part ``model_cfg`` of the configuration.
 
     Returns
     -------
@@ -180,7 +180,10 @@ def _sizes_in(shapes):
 
 
 def _sizes_of(config):
-    """The same of an architecture, by open_clip's configuration and its defaults."""
+    """What tells architectures apart, by open_clip's configuration and its defaults.
+
+    A dict with the keys of :func:`_sizes_in`; None of other towers than those of OpenAI's kinds.
+    """
     vision, text = _towers(config)
     layers, size = vision.layers, vision.image_size
     is_vit = isinstance(layers, int)

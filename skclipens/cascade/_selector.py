@@ -251,6 +251,13 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         return folds
 
     def _score(self, blocks, X, y, metadata, folds, seed):
+        """Mean score over the folds of the estimator on some blocks, a float.
+
+        Raises
+        ------
+        ValueError
+            If the score of a fold is NaN.
+        """
         estimator = make_for_blocks(self.estimator, blocks, seed)
         with few_rows_per_class():
             scores = cross_val_score(

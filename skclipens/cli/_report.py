@@ -34,15 +34,35 @@ _SAME = 1e-6  # weights that differ by less are the same
 
 
 class Answers(NamedTuple):
-    """What a model says of labelled images that can be read."""
+    """What a model says of labelled images that can be read.
+
+    Attributes
+    ----------
+    files : ndarray of shape (n,)
+        Paths of the images, or their names.
+    labels : ndarray of shape (n,)
+        True labels.
+    classes : ndarray of shape (C,)
+        Labels that the model knows.
+    predicted : ndarray of shape (n,)
+        Predicted labels.
+    proba : ndarray of shape (n, C)
+        Probabilities of the classes.
+    rejected : str, int or None
+        What images of none of the classes are called; None of a model that rejects none.
+    weights : ndarray of shape (n, E) or None
+        Routing weights, if the model has them.
+    experts : ndarray of shape (E,) or None
+        Names of the experts, if the model has them.
+    """
 
     files: np.ndarray
     labels: np.ndarray
     classes: np.ndarray
     predicted: np.ndarray
-    proba: np.ndarray  # (n, C)
-    rejected: str | int | None  # what images of none of the classes are called
-    weights: np.ndarray | None  # (n, E), where the model has routing weights
+    proba: np.ndarray
+    rejected: str | int | None
+    weights: np.ndarray | None
     experts: np.ndarray | None
 
     def of_classes(self):

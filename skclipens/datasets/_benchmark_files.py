@@ -19,7 +19,7 @@ from ._archives import kept_inside
 class Loaded(NamedTuple):
     """What a reader returns.
 
-    Parameters
+    Attributes
     ----------
     images : ndarray of shape (n,), or of pixels
     keys : sequence of n str or int

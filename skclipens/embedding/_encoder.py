@@ -115,7 +115,7 @@ class ImageEncoder:
             yield rows, self._finite(embeddings.cpu().numpy())
 
     def _finite(self, embeddings):
-        """The same embeddings, if all are numbers: a row of NaN stands for no picture."""
+        """Embeddings as they are, if all are numbers: a row of NaN stands for no picture."""
         columns = side_by_side([block.width for block in self.blocks])
         for block, of_block in zip(self.blocks, columns, strict=True):
             check_finite(embeddings[:, of_block], block.backbone.name, self.precision)

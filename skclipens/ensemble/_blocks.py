@@ -20,12 +20,24 @@ from ..backbones._kinds import (
 
 
 class Block(NamedTuple):
-    """Columns that belong together: features of one backbone, or any part of a table."""
+    """Columns that belong together: features of one backbone, or any part of a table.
+
+    Attributes
+    ----------
+    name : str
+        What the block is called.
+    columns : ndarray of int
+        Positions of its columns in the table.
+    kind : BlockKind or None
+        Which features of which backbone they are; None where they are of no known backbone.
+    parts : tuple of Block
+        The blocks that it is made of, if several.
+    """
 
     name: str
     columns: np.ndarray
     kind: BlockKind | None
-    parts: tuple = ()  # the blocks that it is made of, if several
+    parts: tuple = ()
 
     @property
     def backbone(self):

@@ -28,7 +28,17 @@ _OF_CLASSES = "For SVC and NuSVC, set decision_function_shape='ovr'."
 
 
 class Expert(NamedTuple):
-    """A head on a block of columns."""
+    """A head on a block of columns.
+
+    Attributes
+    ----------
+    name : str
+        What the expert is called.
+    head : classifier
+        Fitted or not.
+    block : Block
+        The columns that the head takes.
+    """
 
     name: str
     head: object

@@ -56,7 +56,7 @@ class HeldOut(NamedTuple):
         return experts, rows
 
     def take(self, some):
-        """The same of some of the rows, by their positions in ``rows``."""
+        """What experts say of some of the rows, by their positions in ``rows``, as a HeldOut."""
         return HeldOut(self.rows[some], self.logits[some], self.known[some])
 
 
@@ -227,6 +227,10 @@ def _narrow(expert, X):
 
 
 def _fit_on_fold(expert, X, y, classes, train, test, metadata):
+    """Logits of the test rows for all classes, (n_test, C), by an expert fitted on the others.
+
+    Both sides of the fold are arrays of positions of rows.
+    """
     fitted = expert.fit(X[train], y[train], rows_of(metadata, train))
     return fitted.logits(X[test], classes)
 
@@ -236,6 +240,6 @@ def _bar(n_fits, verbose):
 
 
 def _counted(bar, result):
-    """The same result, once the progress bar has counted it."""
+    """A result as it is, once the progress bar has counted it."""
     bar.update()
     return result

@@ -117,7 +117,10 @@ class SharedRows:
         return float(gap @ gap / max(expected, np.finfo(gap.dtype).tiny))
 
     def in_columns(self, coef, intercept):
-        """The same discriminant, of rows as they were given."""
+        """Coefficients (n_features, C) and intercept (C,) of a discriminant, of rows as given.
+
+        Those that are passed, (r, C) and (C,), are of the rows kept here.
+        """
         coef = solve_triangular(self.root, coef, lower=True, trans="T")
         coef = coef if self.basis is None else self.basis @ coef
         return coef, intercept - self.centre @ coef

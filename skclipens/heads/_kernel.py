@@ -184,6 +184,17 @@ class KernelHead(CrossFitTableHead):
         return logits, known
 
     def _fit_on_used(self, X, targets, weights, folds, groups, support, judges):
+        """Fit on the support, where all n rows support or judge.
+
+        Positions in `folds`, `support` and `judges` are among these rows.
+
+        Returns
+        -------
+        logits : ndarray of shape (n, C), dtype of X
+            Of the prompts; where a row is held out, with what others of the support say of it.
+        known : ndarray of shape (n,), bool
+            Which rows can judge.
+        """
         features = self._features(X)
         base = self._fit_base(features, targets, weights)
         regression = Regression(features, targets, base, weights)

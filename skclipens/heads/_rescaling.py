@@ -8,7 +8,15 @@ _ROUNDING = 4 * np.finfo(np.float32).eps
 
 
 class Rescaling(NamedTuple):
-    """Blocks of columns, by their positions, and the total variance that each of them gets."""
+    """Blocks of columns, and the total variance that each of them gets.
+
+    Attributes
+    ----------
+    blocks : tuple of ndarray of int
+        Positions of the columns of each block. No columns are scaled where there are none.
+    variance : float
+        The sum of the variances of the columns of a block, once it is scaled.
+    """
 
     blocks: tuple = ()
     variance: float = 1.0

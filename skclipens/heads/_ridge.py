@@ -148,7 +148,10 @@ class SummedRidge(BaseRidge):
         self._X = X - centre
 
     def held_out(self, tests, judges):
-        """As of :class:`Ridge`, given those of the known rows that each fold holds out."""
+        """Predictions for the judges, each by the regression of its fold; and which these are.
+
+        `tests` has, for each fold, the positions of the known rows that it holds out.
+        """
         return self._predict_parts(zip(self._parts, tests, strict=True), judges)
 
 

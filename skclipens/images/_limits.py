@@ -45,7 +45,7 @@ def refusal(picture):
 
 
 def refusal_of_bomb(error):
-    """The same, of what Pillow itself refuses to open for its size."""
+    """Why a picture that Pillow refuses to open for its size is not decoded, and what to do."""
     found = re.search(r"\d+", str(error))
     return _too_large(f"{int(found[0]):,}" if found else "too many")
 

@@ -8,11 +8,21 @@ EXACT = None  # as a side: all pixels that there are
 
 
 class Picture(NamedTuple):
-    """What :func:`skclipens.images.load_image` gives, or the same at a fraction of its size."""
+    """What :func:`skclipens.images.load_image` gives, or the same at a fraction of its size.
+
+    Attributes
+    ----------
+    pixels : PIL.Image.Image
+        The picture, of mode "RGB".
+    size : tuple of 2 int
+        Width and height of the whole picture.
+    reduction : int
+        Pixels of the whole to one pixel, along a side.
+    """
 
     pixels: Image.Image
-    size: tuple  # width and height of the whole
-    reduction: int = 1  # pixels of the whole to one pixel, along a side
+    size: tuple
+    reduction: int = 1
 
     @classmethod
     def whole(cls, pixels):

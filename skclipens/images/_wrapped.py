@@ -84,7 +84,7 @@ def row_named(row, images):
 
 
 def called(row, name):
-    """The same by the path, or None."""
+    """What a message calls the image of a row: its place, and its path, or None without one."""
     return f"row {row}" if name is None else f"row {row} ({name!r})"
 
 

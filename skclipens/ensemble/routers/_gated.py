@@ -103,6 +103,11 @@ class GatedRouter(BasePriorRouter):
         self.prior = prior
 
     def _fit(self, X, logits, targets, sample_weight=None, prior_weights=None, features=None):
+        """Fit static weights, and gates that start shut.
+
+        Parameters are those of ``fit``, already checked, its `y` as `targets`; and `features`,
+        GateFeatures that were fitted on more rows. None: those of these rows.
+        """
         if features is None:
             features = GateFeatures().fit(X, logits, sample_weight)
         self.features_ = features

@@ -121,6 +121,11 @@ class ShrunkRouter(BaseRouter):
         return self._fit_with(X, logits, y, sample_weight, **options)
 
     def _fit(self, X, logits, targets, sample_weight, *, prior_weights, groups, stays_shut):
+        """Choose a router, and fit it.
+
+        Parameters are those of ``fit``, already checked, its `y` as `targets`; and `stays_shut`,
+        whether no gates are tried.
+        """
         for strength in self.strengths:
             if not isinstance(strength, Real) or not strength >= 0:
                 raise ValueError(f"strengths are numbers that are not negative; got {strength!r}.")
