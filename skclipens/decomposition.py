@@ -22,6 +22,7 @@ __all__ = ["BlockPCA"]
 _OTHER = "other"  # what find_blocks calls columns of no backbone
 
 
+@fill_doc
 class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
     """Reduce each block of columns by a separate principal component analysis.
 
@@ -49,10 +50,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
     ----------
     pcas_ : dict of str to sklearn.decomposition.PCA
         The fitted PCA of each block, by the name of the block.
-    n_features_in_ : int
-        Number of columns.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only if ``fit`` was passed a DataFrame.
+    %(table_columns)s
 
     See Also
     --------

@@ -135,6 +135,33 @@ _SHARED = {
             If labels of `y_true` and of the predictions seem to be written or numbered otherwise,
             or to be in another order.
         """,
+    "image_column": """
+        n_features_in_ : int
+            1: a column of images.
+        feature_names_in_ : ndarray of shape (1,)
+            Name of the column; only if ``fit`` was passed a DataFrame.
+        """,
+    "classes": """
+        classes_ : ndarray of shape (C,)
+            Labels of the classes, sorted.
+        """,
+    "table_columns": """
+        n_features_in_ : int
+            Number of columns.
+        feature_names_in_ : ndarray of shape (n_features,)
+            Names of the columns; only if ``fit`` was passed a DataFrame.
+        """,
+    "stamps": """
+        min_class_size : int, default=12
+            Leave out classes with fewer stamps.
+        load_images : bool, default=False
+            Whether to decode the stamps and return them as ``images``.
+        return_X_y : bool, default=False
+            If True, return ``(filenames, target)`` instead of a Bunch.
+        as_frame : bool, default=False
+            If True, ``target`` is a pandas Series, and with `return_X_y` the inputs are a DataFrame
+            with the single column "path".
+        """,
     "text_columns": """
         n_features_in_ : int
             Width of the backbone's embedding.

@@ -74,16 +74,12 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (C,)
-        Labels of the classes, sorted.
+    %(classes)s
     backbones_ : list of K str
         Names of the backbones, in the order in which they are used.
     cascade_ : CascadeEnsemble
         The fitted cascade on embeddings, with costs, thresholds and estimators.
-    n_features_in_ : int
-        1: a column of images.
-    feature_names_in_ : ndarray of shape (1,)
-        Name of the column; only if ``fit`` was passed a DataFrame.
+    %(image_column)s
 
     See Also
     --------

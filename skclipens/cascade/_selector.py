@@ -9,6 +9,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, groups_of_class
 from .._utils._labels import few_rows_per_class
 from .._utils._messages import listed
@@ -41,6 +42,7 @@ from ._costs import (
 _OF_ALL_CLASSES = ("log_loss", "roc_auc", "brier")
 
 
+@fill_doc
 class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEstimator):
     """Select the backbones that are worth their cost, by forward selection of blocks of columns.
 
@@ -92,10 +94,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         One entry per step: ``"block"``, the name of the added block; ``"score"``, the mean
         cross-validated score of all blocks up to this one; ``"cost"``, their total cost. It can be
         converted to a DataFrame.
-    n_features_in_ : int
-        Number of columns.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only if ``fit`` was passed a DataFrame.
+    %(table_columns)s
 
     See Also
     --------

@@ -32,6 +32,7 @@ from ._thresholds import broadcast_thresholds, choose, sweep
 _WAY_OUT = "Give more labelled rows per class, or thresholds as numbers, such as 0.9."
 
 
+@fill_doc
 class CascadeEnsemble(BaseCascade):
     """Classify rows by a cascade on a table: each block is used only for undecided rows.
 
@@ -80,8 +81,7 @@ class CascadeEnsemble(BaseCascade):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (C,)
-        Labels of the classes, sorted.
+    %(classes)s
     block_names_ : list of K str
         Names of the blocks, in the order in which they are used.
     block_costs_ : ndarray of shape (K,)
@@ -94,10 +94,7 @@ class CascadeEnsemble(BaseCascade):
         Every ``"threshold"`` that changes the decisions on held-out rows, increasing, with its
         ``"accuracy"`` and mean ``"cost"``. It can be converted to a DataFrame. Only with
         ``thresholds="auto"`` and several stages.
-    n_features_in_ : int
-        Number of columns.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only if ``fit`` was passed a DataFrame.
+    %(table_columns)s
 
     See Also
     --------

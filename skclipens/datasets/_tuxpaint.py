@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from sklearn.datasets import get_data_home
 
+from .._utils._docstrings import fill_doc
 from ..exceptions import DatasetNotAvailableError
 from ..images import load_image
 from ._archives import run, unpack_deb
@@ -58,6 +59,7 @@ CLASS_OF_FOLDER = {
 }
 
 
+@fill_doc
 def fetch_tuxpaint(
     *,
     data_home=None,
@@ -88,15 +90,7 @@ def fetch_tuxpaint(
         ``skclipens/tuxpaint`` folder.
     download_if_missing : bool, default=True
         If False, raise an OSError if the stamps are not there instead of downloading them.
-    min_class_size : int, default=12
-        Leave out classes with fewer stamps.
-    load_images : bool, default=False
-        Whether to decode the stamps and return them as ``images``.
-    return_X_y : bool, default=False
-        If True, return ``(filenames, target)`` instead of a Bunch.
-    as_frame : bool, default=False
-        If True, ``target`` is a pandas Series, and with `return_X_y` the inputs are a DataFrame
-        with the single column "path".
+    %(stamps)s
 
     Returns
     -------
@@ -137,6 +131,7 @@ def fetch_tuxpaint(
     )
 
 
+@fill_doc
 def load_tuxpaint(
     path=None,
     *,
@@ -159,15 +154,7 @@ def load_tuxpaint(
         A folder of stamps, or one that contains ``usr/share/tuxpaint/stamps`` such as an unpacked
         Debian package. By default the stamps that :func:`fetch_tuxpaint` has stored, or else the
         installed ones of ``/usr/share/tuxpaint/stamps``.
-    min_class_size : int, default=12
-        Leave out classes with fewer stamps.
-    load_images : bool, default=False
-        Whether to decode the stamps and return them as ``images``.
-    return_X_y : bool, default=False
-        If True, return ``(filenames, target)`` instead of a Bunch.
-    as_frame : bool, default=False
-        If True, ``target`` is a pandas Series, and with `return_X_y` the inputs are a DataFrame
-        with the single column "path".
+    %(stamps)s
 
     Returns
     -------

@@ -23,10 +23,7 @@ class CLIPEmbedder(BaseEmbedder):
 
     Attributes
     ----------
-    n_features_in_ : int
-        1: a column of images.
-    feature_names_in_ : ndarray of shape (1,)
-        Name of the column; only if ``fit`` was passed a DataFrame.
+    %(image_column)s
 
     See Also
     --------
@@ -113,10 +110,7 @@ class MultiBackboneEmbedder(BaseEmbedder):
 
     Attributes
     ----------
-    n_features_in_ : int
-        1: a column of images.
-    feature_names_in_ : ndarray of shape (1,)
-        Name of the column; only if ``fit`` was passed a DataFrame.
+    %(image_column)s
 
     See Also
     --------

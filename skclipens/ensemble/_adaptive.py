@@ -158,8 +158,7 @@ class AdaptiveBackboneEnsemble(
 
     Attributes
     ----------
-    classes_ : ndarray of shape (C,)
-        Labels of the classes, sorted.
+    %(classes)s
     experts_ : list of E (name, head, block)
         Fitted heads, each with its block: a name, the positions of its columns and its backbone.
     expert_names_ : ndarray of shape (E,)
@@ -188,10 +187,7 @@ class AdaptiveBackboneEnsemble(
         and ``intercept`` of shape (C,); ``spread``, the mean standard deviation of what is added;
         ``gain``, by how much it lowered the log-loss of held-out rows; and ``n_rows``, the number
         of unlabelled rows. None if there are none, or they were not used.
-    n_features_in_ : int
-        Number of columns.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only if ``fit`` was passed a DataFrame.
+    %(table_columns)s
 
     See Also
     --------

@@ -76,8 +76,7 @@ class KernelHead(CrossFitTableHead):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (C,)
-        Labels of the classes, sorted.
+    %(classes)s
     text_heads_ : list of (ZeroShotHead, columns)
         The zero-shot heads of the blocks that have texts, with their columns.
     temperatures_ : ndarray of shape (n_texts,)
@@ -91,10 +90,7 @@ class KernelHead(CrossFitTableHead):
         Training rows, each block of unit length, divided by the root of the number of blocks.
     dual_coef_ : ndarray of shape (m, C)
         Coefficients of the kernel with each of these rows, which are added to the logits.
-    n_features_in_ : int
-        Number of columns.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only if ``fit`` was passed a DataFrame.
+    %(table_columns)s
 
     See Also
     --------

@@ -7,6 +7,7 @@ from numbers import Real
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
+from .._utils._docstrings import fill_doc
 from .._utils._folds import FOLDS_CONSTRAINTS, few_shot_folds
 from .._utils._given import check_weights
 from .._utils._labels import check_at_least_two, refuse_unlabeled
@@ -29,6 +30,7 @@ from ._shrinkage import DEFAULT_SHRINKAGE, VARIANCES, logits_at, search_shrinkag
 from ._sums import SummedDiscriminant, Sums
 
 
+@fill_doc
 class LinearDiscriminantHead(CrossFitTableHead):
     r"""Classify by linear discriminant analysis with a heavily shrunk covariance.
 
@@ -59,8 +61,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (C,)
-        Labels of the classes, sorted.
+    %(classes)s
     shrinkage_ : float
         The given or chosen shrinkage.
     block_variance_ : float
@@ -69,10 +70,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         Coefficients: logits are ``X @ coef_.T + intercept_``. Also two rows for two classes.
     intercept_ : ndarray of shape (C,)
         Intercepts.
-    n_features_in_ : int
-        Number of columns.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only if ``fit`` was passed a DataFrame.
+    %(table_columns)s
 
     See Also
     --------

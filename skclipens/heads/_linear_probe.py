@@ -5,6 +5,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from .._utils._docstrings import fill_doc
 from .._utils._folds import FOLDS_CONSTRAINTS, covers_most, few_shot_folds, held_out_rows
 from .._utils._labels import few_rows_per_class
 from .._utils._linalg import some_of
@@ -20,6 +21,7 @@ _FINEST_STEP = 1 / 8  # decades
 _N_TRIED = 15  # seven, then two for each halving of the step; fewer at the ends of the range
 
 
+@fill_doc
 class LinearProbeHead(CrossFitTableHead):
     """Classify by logistic regression, with regularisation tuned by cross-validation.
 
@@ -38,8 +40,7 @@ class LinearProbeHead(CrossFitTableHead):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (C,)
-        Labels of the classes, sorted.
+    %(classes)s
     C_ : float
         The chosen inverse strength of regularisation.
     coef_ : ndarray of shape (C, n_features), or (1, n_features) for two classes
@@ -48,10 +49,7 @@ class LinearProbeHead(CrossFitTableHead):
         Intercepts of the logistic regression.
     n_iter_ : int
         Iterations of the final fit.
-    n_features_in_ : int
-        Number of columns.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only if ``fit`` was passed a DataFrame.
+    %(table_columns)s
 
     See Also
     --------
