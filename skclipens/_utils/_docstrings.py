@@ -162,6 +162,10 @@ _SHARED = {
             If True, ``target`` is a pandas Series, and with `return_X_y` the inputs are a DataFrame
             with the single column "path".
         """,
+    "text_features": """
+        coef_ : ndarray of shape (C, width), float32
+            Text features of the classes, unit rows.
+        """,
     "text_columns": """
         n_features_in_ : int
             Width of the backbone's embedding.

@@ -46,8 +46,7 @@ class CLAPHead(CrossFitTextHead):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (C,)
-        Labels of the classes, sorted.
+    %(classes)s
     coef_ : ndarray of shape (C, width), float32
         Text features t of the classes, unit rows.
     logit_scale_ : float

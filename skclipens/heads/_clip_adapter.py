@@ -48,10 +48,8 @@ class CLIPAdapterHead(BaseTextHead):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (C,)
-        Labels of the classes, sorted.
-    coef_ : ndarray of shape (C, width), float32
-        Text features of the classes, unit rows.
+    %(classes)s
+    %(text_features)s
     logit_scale_ : float
         Scale s of the logits.
     adapter_coefs_ : list of ndarray of shapes (width, hidden) and (hidden, width)

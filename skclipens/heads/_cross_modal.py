@@ -31,10 +31,8 @@ class CrossModalHead(CrossFitTextHead):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (C,)
-        Labels of the classes, sorted.
-    coef_ : ndarray of shape (C, width), float32
-        Text features of the classes, unit rows.
+    %(classes)s
+    %(text_features)s
     logit_scale_ : float
         Scale of the zero-shot logits, which are not used.
     probe_ : LinearProbeHead

@@ -34,10 +34,8 @@ class ResidualHead(CrossFitTextHead):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (C,)
-        Labels of the classes, sorted.
-    coef_ : ndarray of shape (C, width), float32
-        Text features of the classes, unit rows.
+    %(classes)s
+    %(text_features)s
     logit_scale_ : float
         Scale of the zero-shot logits.
     temperature_ : float

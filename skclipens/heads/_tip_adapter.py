@@ -61,10 +61,8 @@ class TipAdapterHead(CrossFitTextHead):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (C,)
-        Labels of the classes, sorted.
-    coef_ : ndarray of shape (C, width), float32
-        Text features of the classes, unit rows.
+    %(classes)s
+    %(text_features)s
     logit_scale_ : float
         Scale s of the zero-shot logits.
     keys_ : ndarray of shape (m, width)
