@@ -83,7 +83,7 @@ def tip_logits(X, X_train, y_train, alpha, beta):
     zero_shot = ZeroShotHead(BACKBONE).fit(X_train, y_train)
     one_hot = np.equal.outer(y_train, zero_shot.classes_).astype(float)
     f, F = unit(X), unit(X_train)
-    text = zero_shot.logit_scale_ * f @ zero_shot.coef_.T
+    text = zero_shot.logit_scale_ * f @ zero_shot.text_features_.T
     return text + alpha * np.exp(-beta * (1 - f @ F.T)) @ one_hot
 
 

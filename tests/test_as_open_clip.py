@@ -143,7 +143,7 @@ def test_every_kind_of_model(tmp_path, pictures, kind):
     found = CLIPEmbedder(spec, **RAW).transform(pictures)
     np.testing.assert_allclose(found, raw, atol=1e-5 * np.abs(raw).max())
     head = ZeroShotHead(spec, templates=["{}"]).set_classes(NAMES)
-    np.testing.assert_allclose(head.coef_, texts, atol=1e-5)
+    np.testing.assert_allclose(head.text_features_, texts, atol=1e-5)
     np.testing.assert_allclose(head.predict_proba(found), probabilities, atol=1e-5)
 
 
@@ -206,7 +206,7 @@ def test_the_precision_is_that_of_the_parameter_also_within_autocast(tmp_path, p
 
     def features():
         head = ZeroShotHead(spec, templates=["{}"]).set_classes(NAMES)
-        return np.vstack([CLIPEmbedder(spec, **RAW).transform(pictures), head.coef_])
+        return np.vstack([CLIPEmbedder(spec, **RAW).transform(pictures), head.text_features_])
 
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = features()
@@ -271,7 +271,7 @@ def test_texts_change_with_the_vocabulary_and_pictures_do_not(tmp_path, pictures
             file.write("\n".join(lines).encode())
 
     def texts():
-        return ZeroShotHead(spec, templates=["{}"], cache=cache).set_classes(NAMES).coef_
+        return ZeroShotHead(spec, templates=["{}"], cache=cache).set_classes(NAMES).text_features_
 
     write(lines)
     before, key = texts(), model_key(Backbone(spec), "fp32")

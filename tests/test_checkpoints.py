@@ -280,13 +280,13 @@ def test_a_vocabulary_is_beside_its_configuration(tmp_path, model):
         with pytest.raises(ValueError, match="outside of its folder"):
             ZeroShotHead(str(folder)).set_classes(["cat", "dog"])
     model(tokenizer_kwargs={"bpe_path": "below/merges.gz"})
-    assert ZeroShotHead(str(folder)).set_classes(["cat", "dog"]).coef_.shape == (2, 16)
+    assert ZeroShotHead(str(folder)).set_classes(["cat", "dog"]).text_features_.shape == (2, 16)
 
 
 def test_a_copy_of_the_zoos_vocabulary_may_lie_anywhere(tmp_path, model):
     (tmp_path / "vocabulary.txt.gz").write_bytes(zoo.VOCABULARY.read_bytes())
     folder = model(tokenizer_kwargs={"bpe_path": "../vocabulary.txt.gz"})
-    assert ZeroShotHead(str(folder)).set_classes(["cat", "dog"]).coef_.shape == (2, 16)
+    assert ZeroShotHead(str(folder)).set_classes(["cat", "dog"]).text_features_.shape == (2, 16)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_a_vocabulary_that_is_not_named(model):
         ZeroShotHead(str(folder)).set_classes(["cat", "dog"])
     (folder / "words.gz").write_bytes(zoo.VOCABULARY.read_bytes())
     model(vocab_size=2814, tokenizer_kwargs={"bpe_path": "words.gz"})
-    assert ZeroShotHead(str(folder)).set_classes(["cat", "dog"]).coef_.shape == (2, 16)
+    assert ZeroShotHead(str(folder)).set_classes(["cat", "dog"]).text_features_.shape == (2, 16)
 
 
 @pytest.mark.parametrize(

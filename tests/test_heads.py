@@ -103,8 +103,8 @@ def test_agrees_with_open_clip(templates, X, y):
     features, scale = reference(
         Backbone(BACKBONE), zoo.VOCABULARY, names, templates or DEFAULT_TEMPLATES
     )
-    np.testing.assert_allclose(head.coef_, features, atol=1e-5)
-    assert head.coef_.dtype == np.float32
+    np.testing.assert_allclose(head.text_features_, features, atol=1e-5)
+    assert head.text_features_.dtype == np.float32
     assert head.logit_scale_ == pytest.approx(scale)
     assert list(head.classes_) == names
     logits = scale * X @ features.T
@@ -118,7 +118,7 @@ def test_a_directory_has_its_vocabulary_beside_it(own):
     head = ZeroShotHead(str(own)).fit(np.ones((2, 16)), ["cat", "dog"])
     bpe_path = own / "merges/vocabulary.txt.gz"
     features, _ = reference(Backbone(str(own)), bpe_path, ["cat", "dog"], DEFAULT_TEMPLATES)
-    np.testing.assert_allclose(head.coef_, features, atol=1e-5)
+    np.testing.assert_allclose(head.text_features_, features, atol=1e-5)
 
 
 def test_an_open_clip_architecture_has_the_vocabulary_of_open_clip(tmp_path):
@@ -131,7 +131,7 @@ def test_an_open_clip_architecture_has_the_vocabulary_of_open_clip(tmp_path):
     expected = open_clip.build_zero_shot_classifier(
         model.eval(), tokenizer, ["cat", "dog"], DEFAULT_TEMPLATES
     )
-    np.testing.assert_allclose(head.coef_, expected.T.numpy(), atol=1e-5)
+    np.testing.assert_allclose(head.text_features_, expected.T.numpy(), atol=1e-5)
 
 
 @given(st.data(), st.sampled_from([np.float32, np.float64]), st.integers(2, 5))
@@ -152,7 +152,7 @@ def test_integer_labels_have_names(X, y, emoji):
     names = emoji.target_names
     for class_names in (names, list(names), dict(enumerate(names)), pd.Series(names)):
         head = clone(ZeroShotHead(BACKBONE, class_names=class_names)).fit(X, labels)
-        np.testing.assert_array_equal(head.coef_, expected.coef_)
+        np.testing.assert_array_equal(head.text_features_, expected.text_features_)
         found = head.predict(X)
         assert found.dtype == labels.dtype
         np.testing.assert_array_equal(names[found], expected.predict(X))
@@ -175,7 +175,7 @@ def test_any_mapping_can_have_the_names(estimator, X):
 def test_string_labels_can_have_other_names(X):
     named = ZeroShotHead(BACKBONE, class_names={"c": "cat", "d": "dog"}).fit(X[:2], ["c", "d"])
     expected = ZeroShotHead(BACKBONE).fit(X[:2], ["cat", "dog"])
-    np.testing.assert_array_equal(named.coef_, expected.coef_)
+    np.testing.assert_array_equal(named.text_features_, expected.text_features_)
     assert list(named.classes_) == ["c", "d"]
 
 
@@ -326,7 +326,7 @@ def test_one_template_is_no_list(X):
 def test_braces_in_a_name_are_only_braces(X):
     head = ZeroShotHead(BACKBONE, templates=["a {}"]).fit(X[:2], ["{c}", "{}"])
     expected = ZeroShotHead(BACKBONE, templates=["{}"]).fit(X[:2], ["a {c}", "a {}"])
-    np.testing.assert_allclose(head.coef_, expected.coef_, atol=1e-6)
+    np.testing.assert_allclose(head.text_features_, expected.text_features_, atol=1e-6)
 
 
 def test_prompts_are_encoded_once(X, own, monkeypatch):
@@ -344,9 +344,9 @@ def test_prompts_are_encoded_once(X, own, monkeypatch):
     assert encoded == [
         template.replace("{}", name) for name in "ab" for template in DEFAULT_TEMPLATES
     ]
-    assert all(one.coef_ is heads[0].coef_ for one in heads)
+    assert all(one.text_features_ is heads[0].text_features_ for one in heads)
     with pytest.raises(ValueError, match="read-only"):  # since they share it
-        heads[0].coef_ *= 2
+        heads[0].text_features_ *= 2
     ZeroShotHead(str(own), templates=["{}"]).fit(rows, ["a", "b", "a"])
     clone(head).fit(rows, ["a", "b", "c"])
     assert encoded[6:] == [template.replace("{}", "c") for template in DEFAULT_TEMPLATES]
@@ -359,7 +359,7 @@ def test_weights_written_again_are_encoded_again(own):
     save_weights(own, seed=1)
     after = head.fit(rows, ["cat", "dog"])
     assert (before.logit_scale_, after.logit_scale_) == (pytest.approx(1), pytest.approx(np.e))
-    assert np.abs(after.coef_ - before.coef_).max() > 1e-2
+    assert np.abs(after.text_features_ - before.text_features_).max() > 1e-2
 
 
 # scikit-learn

@@ -75,7 +75,7 @@ def test_embeddings_are_those_of_open_clip(hub, images, weights):
     config = load_backbone(SPEC).preprocess_config
     assert {key: config[key] for key in PREPROCESS} == PREPROCESS
     head = ZeroShotHead(SPEC, templates=["{}"]).fit(found[:2], ["cat", "dog"])
-    np.testing.assert_allclose(head.coef_, texts, atol=1e-5)
+    np.testing.assert_allclose(head.text_features_, texts, atol=1e-5)
 
 
 def test_beside_other_backbones_and_in_a_store(hub, images, tmp_path):

@@ -299,9 +299,9 @@ def test_a_moved_router_keeps_what_it_learned(pictures, work):
     on_first = np.isin(y, first)
     clf = _transfer._fit("static", X[on_first], y[on_first], BACKBONES, None, None, 0)
     weights, temperatures = clf.routing_weights(X[:1]), clf.temperatures_.copy()
-    before = [head.coef_.copy() for _, head, _ in clf.experts_]
+    before = [head.text_features_.copy() for _, head, _ in clf.experts_]
     _transfer.move(clf, first, pictures, _transfer.OTHER_TEMPLATES)
-    assert not any(np.allclose(a, e.head.coef_) for a, e in zip(before, clf.experts_))
+    assert not any(np.allclose(a, e.head.text_features_) for a, e in zip(before, clf.experts_))
     _transfer.move(clf, second, pictures)
     assert clf.classes_.tolist() == sorted(second)
     assert np.array_equal(clf.temperatures_, temperatures)

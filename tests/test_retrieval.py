@@ -60,7 +60,7 @@ def test_texts_are_those_of_open_clip():
 def test_texts_with_templates_are_those_of_a_head():
     found = CLIPEmbedder("zoo/ViT-8").embed_text(sorted(WORDS), templates=DEFAULT_TEMPLATES)
     head = ZeroShotHead("zoo/ViT-8").set_classes(WORDS)
-    np.testing.assert_allclose(found, head.coef_, atol=1e-6)
+    np.testing.assert_allclose(found, head.text_features_, atol=1e-6)
 
 
 @pytest.mark.parametrize("container", ["pandas", "polars"])

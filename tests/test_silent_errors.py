@@ -212,8 +212,8 @@ def test_a_head_that_names_a_backbone_goes_to_the_block_of_that_one(X, y):
 def test_a_head_without_a_backbone_takes_that_of_its_block(head, X, y):
     clf = make(head=head).fit(X, y)
     assert [one.backbone for _, one, _ in clf.experts_] == BACKBONES
-    texts = [ZeroShotHead(name).fit(X[:, :WIDTH], y).coef_ for name in BACKBONES]
-    assert_array_equal([one.coef_ for _, one, _ in clf.experts_], texts)
+    texts = [ZeroShotHead(name).fit(X[:, :WIDTH], y).text_features_ for name in BACKBONES]
+    assert_array_equal([one.text_features_ for _, one, _ in clf.experts_], texts)
     assert head.backbone is None
 
 
@@ -676,8 +676,8 @@ def test_names_in_the_order_of_classes_that_labels_would_index():
     told = "the name of 1 would be 'dog'. Give classes in ascending order, or a dict"
     with pytest.raises(ValueError, match=told):
         head.set_classes([1, 0], class_names=["cat", "dog"])
-    by_label = head.set_classes([1, 0], class_names={1: "cat", 0: "dog"}).coef_
-    in_order = head.set_classes([0, 1], class_names=["dog", "cat"]).coef_
+    by_label = head.set_classes([1, 0], class_names={1: "cat", 0: "dog"}).text_features_
+    in_order = head.set_classes([0, 1], class_names=["dog", "cat"]).text_features_
     assert_array_equal(by_label, in_order)
     head.set_classes([2, 0], class_names=["cat", "dog", "owl"])  # some of these
 

@@ -47,7 +47,7 @@ def split(emoji, n_shots, seed=0):
 
 def zero_shot_logits(X, y, X_test):
     head = ZeroShotHead(BACKBONE).fit(X, y)
-    return X_test @ head.coef_.T * head.logit_scale_
+    return X_test @ head.text_features_.T * head.logit_scale_
 
 
 def centred(logits):
@@ -232,7 +232,7 @@ def test_one_row_per_class_of_gda_is_the_nearest_row_at_a_fixed_spread(emoji):
 def test_clap_is_the_minimum_of_its_formula(strength, emoji):
     X, y, X_test, _ = split(emoji, 4)
     head = CLAPHead(BACKBONE, strength=strength).fit(X, y)
-    scale, text = head.logit_scale_ / head.temperature_, head.coef_.astype(float)
+    scale, text = head.logit_scale_ / head.temperature_, head.text_features_.astype(float)
     targets = np.searchsorted(head.classes_, y)
     rows = np.arange(len(y))
     known = softmax(scale * X @ text.T, axis=1)[rows, targets]
@@ -288,9 +288,9 @@ def test_too_few_iterations_are_told(emoji):
 def test_cross_modal_is_a_logistic_regression_of_images_and_texts(text_weight, emoji):
     X, y, X_test, _ = split(emoji, 2)
     head = CrossModalHead(BACKBONE, text_weight=text_weight).fit(X, y)
-    rows = np.concatenate([X, head.coef_])
+    rows = np.concatenate([X, head.text_features_])
     labels = np.append(y, head.classes_)
-    weights = np.append(np.ones(len(X)), np.full(len(head.coef_), text_weight))
+    weights = np.append(np.ones(len(X)), np.full(len(head.text_features_), text_weight))
     expected = LogisticRegression(C=head.probe_.C_, max_iter=1000).fit(rows, labels, weights)
     assert_allclose(
         head.predict_proba(X_test), expected.predict_proba(X_test), rtol=1e-3, atol=1e-4

@@ -88,5 +88,5 @@ def test_a_tokenizer_of_transformers(tmp_path):
     assert load_backbone(spec).tokenizer(["a cat"])[0].tolist()[:2] == [4, 5]
     rows = CLIPEmbedder(spec).transform([np.zeros((40, 50, 3), np.uint8)] * 2)
     head = ZeroShotHead(spec, templates=["a {}"]).fit(rows, ["cat", "dog"])
-    assert head.coef_.shape == (2, 16)
-    assert not np.allclose(*head.coef_)
+    assert head.text_features_.shape == (2, 16)
+    assert not np.allclose(*head.text_features_)

@@ -84,7 +84,7 @@ def _text_to_image(task, routed, classes, X, y, dataset, blocks):
     rows = np.zeros((len(classes), X.shape[1]), X.dtype)
     cosines = []
     for name, columns in blocks.items():
-        texts = ZeroShotHead(name, **dataset.prompts).fit(rows[:, columns], classes).coef_
+        texts = ZeroShotHead(name, **dataset.prompts).fit(rows[:, columns], classes).text_features_
         cosines.append(normalize(X[:, columns]) @ texts.T)
     calibrated = routed[LABELS["uniform"]].expert_proba(X).swapaxes(0, 1)
     sums = {name: one_column_per_class(clf.decision_function(X)) for name, clf in routed.items()}

@@ -163,7 +163,7 @@ _SHARED = {
             with the single column "path".
         """,
     "text_features": """
-        coef_ : ndarray of shape (C, width), float32
+        text_features_ : ndarray of shape (C, width), float32
             Text features of the classes, unit rows.
         """,
     "text_columns": """

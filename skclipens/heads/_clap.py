@@ -47,7 +47,7 @@ class CLAPHead(CrossFitTextHead):
     Attributes
     ----------
     %(classes)s
-    coef_ : ndarray of shape (C, width), float32
+    text_features_ : ndarray of shape (C, width), float32
         Text features t of the classes, unit rows.
     logit_scale_ : float
         Scale of the zero-shot logits.
@@ -137,7 +137,7 @@ class CLAPHead(CrossFitTextHead):
         if self.n_iter_ >= self.max_iter:
             message = f"CLAPHead did not converge in {self.max_iter} iterations; raise max_iter."
             warn(message, ConvergenceWarning)
-        self.probe_coef_ = self.coef_ + moved
+        self.probe_coef_ = self.text_features_ + moved
         return logits[best], np.ones(len(text), bool)
 
     def _held_out(self, features, targets, weights, folds, strengths):
@@ -151,7 +151,7 @@ class CLAPHead(CrossFitTextHead):
 
     def _path(self, features, targets, weights, strengths):
         """How far weights move from the text features, and iterations, for one k after another."""
-        f, text = features.astype(float), self.coef_.astype(float)
+        f, text = features.astype(float), self.text_features_.astype(float)
         scale, n_classes = self.logit_scale_ / self.temperature_, len(text)
         weights = np.ones(len(f)) if weights is None else weights
         shares = weights / weights.sum()
@@ -179,7 +179,7 @@ class CLAPHead(CrossFitTextHead):
             yield moved.reshape(text.shape).astype(features.dtype), found.nit
 
     def _moved_logits(self, features, moved):
-        return features @ (self.coef_ + moved).T * (self.logit_scale_ / self.temperature_)
+        return features @ (self.text_features_ + moved).T * (self.logit_scale_ / self.temperature_)
 
     def _logits_of(self, X):
-        return self._moved_logits(unit_rows(X), self.probe_coef_ - self.coef_)
+        return self._moved_logits(unit_rows(X), self.probe_coef_ - self.text_features_)

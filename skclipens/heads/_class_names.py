@@ -26,7 +26,9 @@ def warn_of_names_of(heads, rows, targets):
         return
     classes, class_names = heads[0].classes_, heads[0].class_names
     texts = [
-        TextsOfRows(one, head.coef_, head.logit_scale_, partial(head._features_of, [len(classes)]))
+        TextsOfRows(
+            one, head.text_features_, head.logit_scale_, partial(head._features_of, [len(classes)])
+        )
         for head, one in zip(heads, rows, strict=True)
     ]
     warn_of_names(

@@ -177,7 +177,7 @@ class CLIPAdapterHead(BaseTextHead):
         width = features.shape[1]
         hidden = max(width // self.reduction, 1)
         f = torch.as_tensor(features, dtype=torch.float32, device=device)
-        text = torch.tensor(self.coef_ * self.logit_scale_, device=device)
+        text = torch.tensor(self.text_features_ * self.logit_scale_, device=device)
         first, second = (
             torch.nn.Parameter(_initial(shape, generator).to(device))
             for shape in [(width, hidden), (hidden, width)]

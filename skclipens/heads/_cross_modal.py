@@ -98,7 +98,7 @@ class CrossModalHead(CrossFitTextHead):
         texts = np.arange(n, n + n_classes)
         weights = np.ones(n, features.dtype) if weights is None else weights
         weights = np.append(weights, np.full(n_classes, self.text_weight, weights.dtype))
-        rows = np.concatenate([features, self.coef_.astype(features.dtype)])
+        rows = np.concatenate([features, self.text_features_.astype(features.dtype)])
         targets = np.append(targets, np.arange(n_classes))
         if folds is None:
             folds = _image_folds(targets, texts, groups)

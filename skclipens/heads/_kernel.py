@@ -260,7 +260,7 @@ class KernelHead(CrossFitTableHead):
         parts = [part for part, (backbone, _) in zip(parts, blocks) if backbone is not None]
         heads, some = [head for head, _ in self.text_heads_], telling_rows(len(features), weights)
         coefs = [
-            (head.coef_ * head.logit_scale_ * np.sqrt(len(blocks))).astype(features.dtype)
+            (head.text_features_ * head.logit_scale_ * np.sqrt(len(blocks))).astype(features.dtype)
             for head in heads  # see `_features`
         ]
         of_some = [features[some, part] @ one.T for part, one in zip(parts, coefs, strict=True)]

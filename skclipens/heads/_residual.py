@@ -140,7 +140,7 @@ class ResidualHead(CrossFitTextHead):
             text[judges] += held_out / text.dtype.type(scale)
 
     def _prompt_coef(self):
-        return self.coef_ * (self.logit_scale_ / self.temperature_)
+        return self.text_features_ * (self.logit_scale_ / self.temperature_)
 
     def _logits_of(self, X):
         return unit_rows(X) @ self._coef.T + self.residual_intercept_

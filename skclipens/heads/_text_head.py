@@ -304,7 +304,7 @@ def embeddings_of(head, rows, names, columns, block=None):
     """Unit rows that a head compares with its texts, and what they are said to be."""
     first = first_name(names, columns)
     name = head.backbone if block is None else block
-    return Embeddings(name, head.backbone, rows, first, head.coef_, head.cache)
+    return Embeddings(name, head.backbone, rows, first, head.text_features_, head.cache)
 
 
 def _refuse_columns_of_others(backbone, names):
@@ -372,7 +372,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
 
     def _encode(self, classes, class_names, templates):
         prompts = self._prompts(classes, class_names, templates)
-        self.coef_, self.logit_scale_ = _class_features(*prompts, self.cache)
+        self.text_features_, self.logit_scale_ = _class_features(*prompts, self.cache)
         self._note_weights([prompts[0]])
         self.classes_ = classes
 
@@ -382,4 +382,4 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         return _class_features(*prompts, self.cache)[0]
 
     def _text_logits(self, features):
-        return features @ self.coef_.T * self.logit_scale_
+        return features @ self.text_features_.T * self.logit_scale_

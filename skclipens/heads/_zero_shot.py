@@ -145,7 +145,7 @@ class ZeroShotHead(BaseTextHead):
 
     def _linear(self):
         """Coefficients and intercept, and that they are of rows of unit length."""
-        return self.coef_ * self.logit_scale_, 0.0, True
+        return self.text_features_ * self.logit_scale_, 0.0, True
 
 
 def _refuse_either_order(classes, class_names):

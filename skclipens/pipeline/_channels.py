@@ -90,7 +90,7 @@ def _cosines(embedder, expert, pictures):
     of_one = CLIPEmbedder(expert.block.backbone, **options)
     exchanged = [Image.merge("RGB", picture.split()[::-1]) for picture in pictures]
     embeddings, _ = of_one._transform([*pictures, *exchanged])
-    return np.split(embeddings @ expert.head.coef_.T, 2)
+    return np.split(embeddings @ expert.head.text_features_.T, 2)
 
 
 def _margins(cosines, targets):
