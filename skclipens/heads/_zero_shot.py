@@ -102,9 +102,10 @@ class ZeroShotHead(BaseTextHead):
         classes : array-like of shape (C,)
             Labels.
         class_names : mapping or sequence of str, default=None
-            Names of these classes, as the parameter of that name: integer labels index a sequence.
+            Names of these classes: integer labels index a sequence. None: labels are their own
+            names. The parameter of this name is not used, since it names other classes.
         templates : sequence of str, default=None
-            Prompts, as the parameter of that name, which is used where this is None.
+            Prompts. None: those of the parameter of this name, since they suit any class.
 
         Returns
         -------

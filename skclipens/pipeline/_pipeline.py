@@ -338,9 +338,10 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         classes : array-like of shape (C,)
             Labels.
         class_names : mapping or sequence of str, default=None
-            Names of these classes; integer labels index a sequence.
+            Names of these classes: integer labels index a sequence. None: labels are their own
+            names. The ensemble's parameter is not used, since it names other classes.
         templates : sequence of str, default=None
-            Prompts; None keeps the ensemble's.
+            Prompts. None: those of the ensemble's parameter, since they suit any class.
 
         Returns
         -------
