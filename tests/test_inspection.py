@@ -316,7 +316,7 @@ def test_wrong_weights_are_named(weights, options, message):
 def test_bars_and_dots_are_the_correct_sets(clf, test_set, predictions):
     y = test_set[1]
     display = CorrectSetsDisplay.from_estimator(clf, *test_set)
-    counts = correct_sets(y, predictions, names=BACKBONES)
+    counts = correct_sets(y, predictions, expert_names=BACKBONES)
     assert display.counts.equals(counts)
     bars = display.axes_["counts"].patches
     assert [bar.get_height() for bar in bars] == counts.tolist()

@@ -210,7 +210,7 @@ def test_error_correlation_is_matthews_of_correctness(data):
 
 
 def test_expert_that_is_always_right_correlates_with_none():
-    matrix = error_correlation_matrix([0, 1, 2], [[0, 0], [1, 0], [2, 0]], names=["a", "b"])
+    matrix = error_correlation_matrix([0, 1, 2], [[0, 0], [1, 0], [2, 0]], expert_names=["a", "b"])
     assert matrix.loc["a", "b"] == 0
     assert matrix.loc["a", "a"] == 1
 
@@ -228,9 +228,9 @@ PROBA = [[0.9, 0.1], [0.5, 0.5]]
         (lambda: oracle_accuracy_score([0], [[0]], sample_weight=[0]), "sample_weight"),
         (lambda: headroom_closed_score([0], [[0]], [0, 1]), "inconsistent numbers of samples"),
         (lambda: permuted_oracle_accuracy_score([0], [[0]], permute="y"), "permute must be"),
-        (lambda: correct_sets([0], [[0, 1]], names=["a"]), "2 distinct names"),
-        (lambda: correct_sets([0], [[0, 1]], names={"a", "b"}), "names is a set"),
-        (lambda: disagreement_matrix([[0, 1]], names=["a", "a"]), "2 distinct names"),
+        (lambda: correct_sets([0], [[0, 1]], expert_names=["a"]), "2 distinct names"),
+        (lambda: correct_sets([0], [[0, 1]], expert_names={"a", "b"}), "expert_names is a set"),
+        (lambda: disagreement_matrix([[0, 1]], expert_names=["a", "a"]), "2 distinct names"),
         (
             lambda: oracle_accuracy_score([0, 1], PROBA),
             r"0.9 in row 0, column 0.* of predict_proba",

@@ -122,7 +122,7 @@ _SHARED = {
             Labels that each of E experts predicts for each row.
         """,
     "names_of_experts": """
-        names : sequence of E str, default=None
+        expert_names : sequence of E str, default=None
             Names of the experts. None: the column names of a DataFrame, otherwise ``"expert0"``,
             ``"expert1"`` and so on.
         """,

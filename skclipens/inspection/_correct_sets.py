@@ -51,7 +51,7 @@ class CorrectSetsDisplay:
     >>> y_true = [0, 1, 2, 3, 4]
     >>> predictions = [[0, 1], [1, 0], [1, 2], [0, 3], [4, 4]]
     >>> display = CorrectSetsDisplay.from_predictions(
-    ...     y_true, predictions, names=["RN50", "ViT-B-32"]
+    ...     y_true, predictions, expert_names=["RN50", "ViT-B-32"]
     ... )
     >>> display.counts[True, True]
     np.int64(1)
@@ -104,7 +104,7 @@ class CorrectSetsDisplay:
         return cls.from_predictions(
             y,
             ensemble.classes_[ensemble.expert_proba(X).argmax(axis=2)],
-            names=ensemble.expert_names_,
+            expert_names=ensemble.expert_names_,
             sort_by=sort_by,
             max_regions=max_regions,
             ax=ax,
@@ -112,7 +112,7 @@ class CorrectSetsDisplay:
 
     @classmethod
     def from_predictions(
-        cls, y_true, predictions, *, names=None, sort_by="count", max_regions=30, ax=None
+        cls, y_true, predictions, *, expert_names=None, sort_by="count", max_regions=30, ax=None
     ):
         """Plot the correct sets of given predictions.
 
@@ -122,7 +122,7 @@ class CorrectSetsDisplay:
             True labels.
         predictions : array-like of shape (n, E)
             Labels that each of E experts predicts.
-        names : sequence of E str, default=None
+        expert_names : sequence of E str, default=None
             Names of the experts. None: the column names of a DataFrame, otherwise "expert0",
             "expert1" and so on.
         sort_by : {"count", "degree"}, default="count"
@@ -140,9 +140,9 @@ class CorrectSetsDisplay:
         Raises
         ------
         ValueError
-            If shapes do not fit together, or names are not distinct.
+            If shapes do not fit together, or expert_names are not distinct.
         """
-        display = cls(correct_sets(y_true, predictions, names=names))
+        display = cls(correct_sets(y_true, predictions, expert_names=expert_names))
         return display.plot(sort_by=sort_by, max_regions=max_regions, ax=ax)
 
     def plot(self, *, sort_by="count", max_regions=30, ax=None):

@@ -139,12 +139,12 @@ def check_expert_names(predictions, names):
     n_experts = np.shape(predictions)[-1] if np.ndim(predictions) == 2 else 1
     if names is None:
         names = getattr(predictions, "columns", [f"expert{e}" for e in range(n_experts)])
-    refuse_no_column(names, "names", of="column of predictions")
+    refuse_no_column(names, "expert_names", of="column of predictions")
     names = list(names)
     if len(names) != n_experts or len(set(names)) < len(names):
         raise ValueError(
-            f"names must be {n_experts} distinct names, one for each column of predictions; got "
-            f"{', '.join(map(str, names))}."
+            f"expert_names must be {n_experts} distinct names, one for each column of predictions; "
+            f"got {', '.join(map(str, names))}."
         )
     return names
 

@@ -209,7 +209,7 @@ def headroom_closed_score(y_true, predictions, y_pred, *, sample_weight=None):
 
 
 @fill_doc
-def correct_sets(y_true, predictions, *, names=None):
+def correct_sets(y_true, predictions, *, expert_names=None):
     """Number of rows that are classified correctly by each set of experts, and by no others.
 
     Each expert has a set of rows that it classifies correctly. These are the sizes of the regions
@@ -231,7 +231,7 @@ def correct_sets(y_true, predictions, *, names=None):
     ------
     ValueError
         If the numbers of rows differ, a label is missing, only one of the inputs holds strings, or
-        names are not distinct.
+        expert_names are not distinct.
 
     Warns
     -----
@@ -251,7 +251,7 @@ def correct_sets(y_true, predictions, *, names=None):
     >>> from skclipens.metrics import correct_sets
     >>> y_true = [0, 1, 2, 3, 4]
     >>> predictions = [[0, 1], [1, 0], [1, 2], [0, 3], [4, 4]]
-    >>> correct_sets(y_true, predictions, names=["RN50", "ViT-B-32"])
+    >>> correct_sets(y_true, predictions, expert_names=["RN50", "ViT-B-32"])
     RN50   ViT-B-32
     False  True        2
     True   False       2
@@ -261,7 +261,7 @@ def correct_sets(y_true, predictions, *, names=None):
     """
     import pandas as pd
 
-    names = check_expert_names(predictions, names)
+    names = check_expert_names(predictions, expert_names)
     correct, _ = check_correct(y_true, predictions)
     regions, counts = np.unique(correct, axis=0, return_counts=True)
     if regions[0].any():  # also where no expert is right of no row
@@ -272,7 +272,7 @@ def correct_sets(y_true, predictions, *, names=None):
 
 
 @fill_doc
-def disagreement_matrix(predictions, *, names=None, sample_weight=None):
+def disagreement_matrix(predictions, *, expert_names=None, sample_weight=None):
     """Share of rows for which two experts predict different labels.
 
     It is the disagreement measure of diversity [1]_, applied to labels instead of to whether they
@@ -294,7 +294,7 @@ def disagreement_matrix(predictions, *, names=None, sample_weight=None):
     Raises
     ------
     ValueError
-        If a prediction is missing, or names are not distinct.
+        If a prediction is missing, or expert_names are not distinct.
 
     See Also
     --------
@@ -308,12 +308,12 @@ def disagreement_matrix(predictions, *, names=None, sample_weight=None):
     Examples
     --------
     >>> from skclipens.metrics import disagreement_matrix
-    >>> disagreement_matrix([[0, 1], [1, 1], [2, 0], [2, 2]], names=["RN50", "ViT-B-32"])
+    >>> disagreement_matrix([[0, 1], [1, 1], [2, 0], [2, 2]], expert_names=["RN50", "ViT-B-32"])
               RN50  ViT-B-32
     RN50       0.0       0.5
     ViT-B-32   0.5       0.0
     """
-    names = check_expert_names(predictions, names)
+    names = check_expert_names(predictions, expert_names)
     predictions = check_predictions(predictions)
     weight = weights_of(sample_weight, predictions)
     columns = (predictions[:, [e]] for e in range(len(names)))
@@ -323,7 +323,7 @@ def disagreement_matrix(predictions, *, names=None, sample_weight=None):
 
 
 @fill_doc
-def error_correlation_matrix(y_true, predictions, *, names=None, sample_weight=None):
+def error_correlation_matrix(y_true, predictions, *, expert_names=None, sample_weight=None):
     """Correlation of the mistakes of two experts.
 
     It is the Pearson correlation of two columns with 1 for a correct and 0 for a wrong prediction,
@@ -347,7 +347,7 @@ def error_correlation_matrix(y_true, predictions, *, names=None, sample_weight=N
     ------
     ValueError
         If the numbers of rows differ, a label is missing, only one of the inputs holds strings, or
-        names are not distinct.
+        expert_names are not distinct.
 
     Warns
     -----
@@ -365,7 +365,7 @@ def error_correlation_matrix(y_true, predictions, *, names=None, sample_weight=N
     expert0      1.0     -1.0
     expert1     -1.0      1.0
     """
-    names = check_expert_names(predictions, names)
+    names = check_expert_names(predictions, expert_names)
     correct, weight = check_correct(y_true, predictions, sample_weight)
     if weight is not None:
         correct, weight = correct[weight > 0], weight[weight > 0]
