@@ -273,7 +273,7 @@ def test_given_values_in_another_order_are_doubted():
     names, costs = y.index.to_series(), pd.Series([1, 2, 3], y.index)
     draw = RoutingWeightsDisplay.from_predictions
     assert not said(draw, y, weights)
-    with pytest.warns(UserWarning, match="routing_weights and y have the same index in another"):
+    with pytest.warns(UserWarning, match="routing_weights and y_true have the same index"):
         draw(y[::-1], weights)
     draw = AccuracyCostDisplay.from_predictions
     assert not said(draw, names, costs, y)

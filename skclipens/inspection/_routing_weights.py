@@ -90,7 +90,7 @@ class RoutingWeightsDisplay:
         X : array-like of shape (n, ...)
             What `estimator` predicts from: embeddings, or images for a pipeline.
         y : array-like of shape (n,)
-            Labels by which rows are grouped: true ones, or predicted ones.
+            True labels, by which rows are grouped. Predicted ones can be given in their place.
         display_labels : sequence of n_classes str, default=None
             Names of the sorted labels in `y`. None: the labels.
         ax : matplotlib Axes, default=None
@@ -133,7 +133,7 @@ class RoutingWeightsDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y,
+        y_true,
         routing_weights,
         *,
         expert_names=None,
@@ -146,14 +146,14 @@ class RoutingWeightsDisplay:
 
         Parameters
         ----------
-        y : array-like of shape (n,)
-            Labels by which rows are grouped: true ones, or predicted ones.
+        y_true : array-like of shape (n,)
+            True labels, by which rows are grouped. Predicted ones can be given in their place.
         routing_weights : array-like of shape (n, E)
             Weight of each expert for each row. A row of zeros has shares of 0.
         expert_names : sequence of E str, default=None
             Names of the experts. None: "expert0" and so on.
         display_labels : sequence of n_classes str, default=None
-            Names of the sorted labels in `y`. None: the labels.
+            Names of the sorted labels in `y_true`. None: the labels.
         ax : matplotlib Axes, default=None
             Axes to plot on. None: a new figure.
         include_values : bool or "auto", default="auto"
@@ -174,18 +174,18 @@ class RoutingWeightsDisplay:
         Warns
         -----
         SuspectedMistakeWarning
-            If y and routing_weights have the same index in another order.
+            If y_true and routing_weights have the same index in another order.
         """
-        refuse_unlabeled(y, classes=[-1])
-        warn_of_other_order(routing_weights, name_of_X="routing_weights", y=y)
-        y = column_or_1d(y, warn=True)
+        refuse_unlabeled(y_true, name="y_true", classes=[-1])
+        warn_of_other_order(routing_weights, name_of_X="routing_weights", y_true=y_true)
+        y_true = column_or_1d(y_true, warn=True)
         weights = check_array(routing_weights, dtype=float, input_name="routing_weights")
-        check_consistent_length(y, weights)
+        check_consistent_length(y_true, weights)
         total = np.abs(weights).sum(axis=1, keepdims=True)
         shares = weights / np.where(total > 0, total, 1)
-        labels, codes = np.unique(y, return_inverse=True)
+        labels, codes = np.unique(y_true, return_inverse=True)
         means = np.stack([shares[codes == c].mean(axis=0) for c in range(len(labels))])
-        labels = _check_names(display_labels, labels, "display_labels", "label in y")
+        labels = _check_names(display_labels, labels, "display_labels", "label in y_true")
         default = [f"expert{e}" for e in range(weights.shape[1])]
         names = _check_names(expert_names, default, "expert_names", "column of routing_weights")
         display = cls(means, labels=labels, expert_names=names)
