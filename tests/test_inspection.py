@@ -525,10 +525,10 @@ def test_equal_members_gain_nothing(predictions, test_set):
     assert display.text_ == []
 
 
-def test_wrong_groups_are_named(clf, test_set):
+def test_wrong_combinations_are_named(clf, test_set):
     with pytest.raises(ValueError, match="n_members must be between 2 and"):
         DiversityGainDisplay.from_estimator(clf, *test_set, n_members=4)
-    with pytest.raises(ValueError, match="groups is empty"):
+    with pytest.raises(ValueError, match="combinations is empty"):
         DiversityGainDisplay.from_predictions({})
     with pytest.raises(ValueError, match="'alone' has one member"):
         DiversityGainDisplay.from_predictions({"alone": ([0, 1], [[0], [1]], [0, 1])})

@@ -1,6 +1,6 @@
 """Gain of a combination against the diversity of its members."""
 
-from itertools import combinations
+import itertools
 
 import numpy as np
 from sklearn.metrics import accuracy_score
@@ -123,24 +123,24 @@ class DiversityGainDisplay:
             )
         proba = ensemble.expert_proba(X)
         predictions = ensemble.classes_[proba.argmax(axis=2)]
-        groups = {
+        given = {
             _JOIN.join(names[list(members)]): (
                 y,
                 predictions[:, members],
                 average_predictions(proba[:, members], ensemble.classes_),
             )
-            for members in combinations(range(len(names)), n_members)
+            for members in itertools.combinations(range(len(names)), n_members)
         }
-        display = cls(*_measure(groups, sample_weight))
+        display = cls(*_measure(given, sample_weight))
         return display.plot(annotate=annotate, ax=ax, **kwargs)
 
     @classmethod
-    def from_predictions(cls, groups, *, annotate="auto", ax=None, **kwargs):
+    def from_predictions(cls, combinations, *, annotate="auto", ax=None, **kwargs):
         """Plot given predictions of combinations and of their members.
 
         Parameters
         ----------
-        groups : dict of str to (y_true, predictions, y_pred)
+        combinations : dict of str to (y_true, predictions, y_pred)
             For each combination, which can be on data of its own: true labels of shape (n,),
             labels that its E members predict, of shape (n, E), and labels that the combination
             predicts, of shape (n,).
@@ -160,10 +160,10 @@ class DiversityGainDisplay:
         Raises
         ------
         ValueError
-            If there is no group, shapes do not fit together, or a combination has fewer than two
-            members.
+            If there is no combination, or one has fewer than two members, or shapes do not fit
+            together.
         """
-        return cls(*_measure(groups)).plot(annotate=annotate, ax=ax, **kwargs)
+        return cls(*_measure(combinations)).plot(annotate=annotate, ax=ax, **kwargs)
 
     def plot(self, *, annotate="auto", ax=None, **kwargs):
         """Plot the points.
@@ -206,16 +206,16 @@ def _short(names):
     return [_JOIN.join(short[one] for one in several) for several in members]
 
 
-def _measure(groups, sample_weight=None):
+def _measure(combinations, sample_weight=None):
     """Names, diversities and gains."""
-    if not groups:
-        raise ValueError("groups is empty; give at least one combination.")
-    measured = [_measure_group(name, *group, sample_weight) for name, group in groups.items()]
+    if not combinations:
+        raise ValueError("combinations is empty; give at least one.")
+    measured = [_measure_one(name, *one, sample_weight) for name, one in combinations.items()]
     diversities, gains = np.transpose(measured)
-    return list(groups), diversities, gains
+    return list(combinations), diversities, gains
 
 
-def _measure_group(name, y_true, predictions, y_pred, sample_weight):
+def _measure_one(name, y_true, predictions, y_pred, sample_weight):
     refuse_unlabeled(y_true, name="y_true", classes=[-1])
     matrix = disagreement_matrix(np.asarray(predictions), sample_weight=sample_weight).to_numpy()
     if len(matrix) < 2:
