@@ -295,6 +295,19 @@ def test_negative_weights_are_negative_shares():
     assert display.im_.get_clim() == (-0.375, 0.625)
 
 
+def test_a_weight_of_a_row_counts_in_the_mean_of_its_class(clf, test_set):
+    X, y = test_set
+    times = 1 + np.arange(len(y)) % 3
+    times[y == y[0]] = 0
+    found = RoutingWeightsDisplay.from_estimator(clf, X, y, sample_weight=times)
+    rows = np.repeat(np.arange(len(y)), times)
+    weights = clf.routing_weights(X)[rows]
+    expected = RoutingWeightsDisplay.from_predictions(y[rows], weights)
+    assert_allclose(found.shares, expected.shares)
+    assert found.labels == expected.labels
+    assert y[0] not in found.labels
+
+
 @pytest.mark.parametrize(
     "weights, options, message",
     [
@@ -327,6 +340,19 @@ def test_bars_and_dots_are_the_correct_sets(clf, test_set, predictions):
     assert sorted(map(tuple, np.asarray(dots, int).tolist())) == wanted
     accuracies = [bar.get_width() for bar in display.axes_["accuracy"].patches]
     assert_allclose(accuracies, np.mean(predictions == y[:, None], axis=0))
+
+
+def test_weighted_regions_say_so(clf, test_set, predictions):
+    X, y = test_set
+    weight = np.full(len(y), 0.5)
+    display = CorrectSetsDisplay.from_estimator(clf, X, y, sample_weight=weight, max_regions=3)
+    whole = CorrectSetsDisplay.from_estimator(clf, X, y, max_regions=3)
+    assert_allclose(display.counts, whole.counts / 2)
+    labels = [one.axes_["counts"].get_ylabel() for one in (display, whole)]
+    assert labels == ["Rows, weighted", "Rows"]
+    bars = [one.axes_["accuracy"].patches for one in (display, whole)]
+    accuracies = [[bar.get_width() for bar in each] for each in bars]
+    assert_allclose(*accuracies)
 
 
 def test_regions_can_be_fewer_and_ordered_by_degree(clf, test_set):

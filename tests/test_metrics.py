@@ -186,6 +186,18 @@ def test_correct_sets_take_names_from_a_frame():
 
 
 @given(predicted())
+def test_a_weight_in_correct_sets_counts_as_so_many_rows(data):
+    y, predictions = data
+    times = np.arange(len(y)) % 3
+    if not times.any():
+        return
+    found = correct_sets(y, predictions, sample_weight=times)
+    rows = np.repeat(np.arange(len(y)), times)
+    assert found.to_dict() == correct_sets(np.asarray(y)[rows], predictions[rows]).to_dict()
+    assert found.dtype == float
+
+
+@given(predicted())
 def test_disagreement_is_a_distance(data):
     _, predictions = data
     matrix = disagreement_matrix(predictions).to_numpy()

@@ -22,8 +22,8 @@ class CorrectSetsDisplay:
 
     Parameters
     ----------
-    counts : pandas.Series of int, with a MultiIndex of E levels of bool
-        As :func:`skclipens.metrics.correct_sets` makes it.
+    counts : pandas.Series of int or float, with a MultiIndex of E levels of bool
+        As :func:`skclipens.metrics.correct_sets` makes it; float if rows have weights.
 
     Attributes
     ----------
@@ -62,7 +62,9 @@ class CorrectSetsDisplay:
 
     @classmethod
     @each_warning_once()
-    def from_estimator(cls, estimator, X, y, *, sort_by="count", max_regions=30, ax=None):
+    def from_estimator(
+        cls, estimator, X, y, *, sample_weight=None, sort_by="count", max_regions=30, ax=None
+    ):
         """Plot the correct sets of the experts of a fitted ensemble.
 
         Parameters
@@ -73,6 +75,8 @@ class CorrectSetsDisplay:
             What `estimator` predicts from: embeddings, or images for a pipeline.
         y : array-like of shape (n,)
             True labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows, which are added in place of counting rows.
         sort_by : {"count", "degree"}, default="count"
             Order of the columns: by their counts, or by how many experts are right.
         max_regions : int or None, default=30
@@ -105,6 +109,7 @@ class CorrectSetsDisplay:
             y,
             ensemble.classes_[ensemble.expert_proba(X).argmax(axis=2)],
             expert_names=ensemble.expert_names_,
+            sample_weight=sample_weight,
             sort_by=sort_by,
             max_regions=max_regions,
             ax=ax,
@@ -112,7 +117,15 @@ class CorrectSetsDisplay:
 
     @classmethod
     def from_predictions(
-        cls, y_true, predictions, *, expert_names=None, sort_by="count", max_regions=30, ax=None
+        cls,
+        y_true,
+        predictions,
+        *,
+        expert_names=None,
+        sample_weight=None,
+        sort_by="count",
+        max_regions=30,
+        ax=None,
     ):
         """Plot the correct sets of given predictions.
 
@@ -125,6 +138,8 @@ class CorrectSetsDisplay:
         expert_names : sequence of E str, default=None
             Names of the experts. None: the column names of a DataFrame, otherwise "expert0",
             "expert1" and so on.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows, which are added in place of counting rows.
         sort_by : {"count", "degree"}, default="count"
             Order of the columns: by their counts, or by how many experts are right.
         max_regions : int or None, default=30
@@ -142,8 +157,10 @@ class CorrectSetsDisplay:
         ValueError
             If shapes do not fit together, or expert_names are not distinct.
         """
-        display = cls(correct_sets(y_true, predictions, expert_names=expert_names))
-        return display.plot(sort_by=sort_by, max_regions=max_regions, ax=ax)
+        counts = correct_sets(
+            y_true, predictions, expert_names=expert_names, sample_weight=sample_weight
+        )
+        return cls(counts).plot(sort_by=sort_by, max_regions=max_regions, ax=ax)
 
     def plot(self, *, sort_by="count", max_regions=30, ax=None):
         """Plot the sets.
@@ -195,13 +212,13 @@ class CorrectSetsDisplay:
         bars = ax.bar(np.arange(len(shown)), shown, color=colors, width=0.7)
         ax.bar_label(bars, fontsize="small", rotation=90 if shown.max() > 99 else 0, padding=2)
         ax.margins(y=0.15)
-        ax.set_ylabel("Rows")
+        ax.set_ylabel("Rows, weighted" if self.counts.dtype.kind == "f" else "Rows")
         ax.tick_params(bottom=False, labelbottom=False)
         ax.spines[["top", "right", "bottom"]].set_visible(False)
         left_out = len(self.counts) - len(shown)
         if left_out:
-            rows = int(self.counts.sum() - shown.sum())
-            note = f"{left_out} smaller regions, {rows} rows, not shown"
+            rows = round(self.counts.sum() - shown.sum(), 2)
+            note = f"{left_out} smaller regions, {rows:.10g} rows, not shown"
             ax.text(1, 1, note, transform=ax.transAxes, ha="right", va="top", fontsize="small")
         for region in np.flatnonzero(~members.any(axis=1)):
             place = {"loc": "upper right", "bbox_to_anchor": (1, 0.93)}

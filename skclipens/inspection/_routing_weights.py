@@ -3,8 +3,9 @@
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from .._utils._given import warn_of_other_order
+from .._utils._given import check_weights, warn_of_other_order
 from .._utils._labels import refuse_unlabeled
+from .._utils._linalg import some_of
 from .._utils._one_column import refuse_no_column
 from .._utils._warnings import each_warning_once
 from ._display import split_ensemble, start_plot
@@ -76,6 +77,7 @@ class RoutingWeightsDisplay:
         X,
         y,
         *,
+        sample_weight=None,
         display_labels=None,
         ax=None,
         include_values="auto",
@@ -91,6 +93,9 @@ class RoutingWeightsDisplay:
             What `estimator` predicts from: embeddings, or images for a pipeline.
         y : array-like of shape (n,)
             True labels, by which rows are grouped. Predicted ones can be given in their place.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows in the mean of their class. A class of which all rows have weight 0
+            is left out.
         display_labels : sequence of n_classes str, default=None
             Names of the sorted labels in `y`. None: the labels.
         ax : matplotlib Axes, default=None
@@ -124,6 +129,7 @@ class RoutingWeightsDisplay:
             y,
             ensemble.routing_weights(X),
             expert_names=ensemble.expert_names_,
+            sample_weight=sample_weight,
             display_labels=display_labels,
             ax=ax,
             include_values=include_values,
@@ -137,6 +143,7 @@ class RoutingWeightsDisplay:
         routing_weights,
         *,
         expert_names=None,
+        sample_weight=None,
         display_labels=None,
         ax=None,
         include_values="auto",
@@ -152,6 +159,9 @@ class RoutingWeightsDisplay:
             Weight of each expert for each row. A row of zeros has shares of 0.
         expert_names : sequence of E str, default=None
             Names of the experts. None: "expert0" and so on.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows in the mean of their class. A class of which all rows have weight 0
+            is left out.
         display_labels : sequence of n_classes str, default=None
             Names of the sorted labels in `y_true`. None: the labels.
         ax : matplotlib Axes, default=None
@@ -177,14 +187,12 @@ class RoutingWeightsDisplay:
             If y_true and routing_weights have the same index in another order.
         """
         refuse_unlabeled(y_true, name="y_true", classes=[-1])
-        warn_of_other_order(routing_weights, name_of_X="routing_weights", y_true=y_true)
+        given = {"y_true": y_true, "sample_weight": sample_weight}
+        warn_of_other_order(routing_weights, name_of_X="routing_weights", **given)
         y_true = column_or_1d(y_true, warn=True)
         weights = check_array(routing_weights, dtype=float, input_name="routing_weights")
         check_consistent_length(y_true, weights)
-        total = np.abs(weights).sum(axis=1, keepdims=True)
-        shares = weights / np.where(total > 0, total, 1)
-        labels, codes = np.unique(y_true, return_inverse=True)
-        means = np.stack([shares[codes == c].mean(axis=0) for c in range(len(labels))])
+        labels, means = _mean_shares(y_true, weights, check_weights(sample_weight, len(weights)))
         labels = _check_names(display_labels, labels, "display_labels", "label in y_true")
         default = [f"expert{e}" for e in range(weights.shape[1])]
         names = _check_names(expert_names, default, "expert_names", "column of routing_weights")
@@ -250,6 +258,19 @@ class RoutingWeightsDisplay:
             )
             for c, e in np.ndindex(self.shares.shape)
         ]  # fmt: skip
+
+
+def _mean_shares(y_true, weights, of_rows):
+    """Sorted labels, and for each the mean share of each expert in the weight of its rows."""
+    if of_rows is not None:  # rows without weight are as if they were not there
+        some = of_rows > 0
+        y_true, weights, of_rows = y_true[some], weights[some], of_rows[some]
+    total = np.abs(weights).sum(axis=1, keepdims=True)
+    shares = weights / np.where(total > 0, total, 1)
+    labels, codes = np.unique(y_true, return_inverse=True)
+    of_classes = [codes == c for c in range(len(labels))]
+    means = [np.average(shares[one], axis=0, weights=some_of(of_rows, one)) for one in of_classes]
+    return labels, np.stack(means)
 
 
 def _check_names(given, default, name, of):

@@ -209,7 +209,7 @@ def headroom_closed_score(y_true, predictions, y_pred, *, sample_weight=None):
 
 
 @fill_doc
-def correct_sets(y_true, predictions, *, expert_names=None):
+def correct_sets(y_true, predictions, *, expert_names=None, sample_weight=None):
     """Number of rows that are classified correctly by each set of experts, and by no others.
 
     Each expert has a set of rows that it classifies correctly. These are the sizes of the regions
@@ -219,13 +219,15 @@ def correct_sets(y_true, predictions, *, expert_names=None):
     ----------
     %(y_and_predictions)s
     %(names_of_experts)s
+    %(weights_of_rows)s
 
     Returns
     -------
     pandas.Series of int, with a MultiIndex of E levels of bool
         One count for each combination of experts, the largest first. In the index, an expert is
         True if it is right for these rows. Combinations without rows are left out, except that in
-        which no expert is right. The counts sum to n.
+        which no expert is right. The counts sum to n. With `sample_weight` they are sums of
+        weights, as float, and rows of weight 0 count as if they were not there.
 
     Raises
     ------
@@ -262,8 +264,11 @@ def correct_sets(y_true, predictions, *, expert_names=None):
     import pandas as pd
 
     names = check_expert_names(predictions, expert_names)
-    correct, _ = check_correct(y_true, predictions)
-    regions, counts = np.unique(correct, axis=0, return_counts=True)
+    correct, weight = check_correct(y_true, predictions, sample_weight)
+    if weight is not None:
+        correct, weight = correct[weight > 0], weight[weight > 0]
+    regions, of_rows = np.unique(correct, axis=0, return_inverse=True)
+    counts = np.bincount(of_rows.ravel(), weight)
     if regions[0].any():  # also where no expert is right of no row
         regions = np.insert(regions, 0, False, axis=0)
         counts = np.insert(counts, 0, 0)
