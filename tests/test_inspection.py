@@ -1,6 +1,7 @@
 """Tests of the displays on real pictures embedded by the zoo."""
 
 import warnings
+from functools import partial
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -465,6 +466,13 @@ def test_labels_stay_readable(seed):
         )
         assert_allclose(positions[near.argmin()], position)
     plt.close(display.figure_)
+
+
+def test_names_of_many_points_are_shown_only_if_wanted():
+    names, values = [f"backbone {i}" for i in range(16)], np.arange(16.0)
+    accuracy = partial(AccuracyCostDisplay.from_predictions, names, values, values)
+    for draw in (accuracy, DiversityGainDisplay(names, values, values).plot):
+        assert [len(draw(annotate=one).text_) > 0 for one in ("auto", True)] == [False, True]
 
 
 def test_labels_of_near_points_do_not_overlap():

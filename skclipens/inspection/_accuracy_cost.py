@@ -9,7 +9,13 @@ from .._utils._one_column import refuse_no_column
 from .._utils._warnings import each_warning_once
 from ..backbones import list_backbones
 from ..metrics import oracle_accuracy_score
-from ._display import annotate_points, average_predictions, split_ensemble, start_plot
+from ._display import (
+    annotate_points,
+    are_annotated,
+    average_predictions,
+    split_ensemble,
+    start_plot,
+)
 from ._style import DARK, MIDDLE, short_names
 
 
@@ -45,7 +51,7 @@ class AccuracyCostDisplay:
     oracle_ : matplotlib Line2D or None
         The line of the oracle.
     text_ : list of matplotlib Annotation
-        The names of the points.
+        The names of the points, if they are shown.
     ax_ : matplotlib Axes
         Axes with the points and lines.
     figure_ : matplotlib Figure
@@ -89,6 +95,7 @@ class AccuracyCostDisplay:
         cost_label=None,
         sample_weight=None,
         name=None,
+        annotate="auto",
         ax=None,
     ):
         """Plot the backbones of a fitted ensemble, their averages, and the ensemble.
@@ -117,6 +124,9 @@ class AccuracyCostDisplay:
             Weights of the rows.
         name : str, default=None
             Name of the ensemble in the legend. None: the name of its class.
+        annotate : bool or "auto", default="auto"
+            Whether to write the names beside the points; names that would overlap are left out;
+            "auto": if there are at most 15 points.
         ax : matplotlib Axes, default=None
             Axes to plot on. None: a new figure.
 
@@ -168,6 +178,7 @@ class AccuracyCostDisplay:
             },
             cost_label=cost_label or "Cost",
             oracle=oracle_accuracy_score(y, single, sample_weight=sample_weight),
+            annotate=annotate,
             ax=ax,
         )
 
@@ -181,7 +192,7 @@ class AccuracyCostDisplay:
         lines=None,
         cost_label="Cost",
         oracle=None,
-        annotate=True,
+        annotate="auto",
         ax=None,
     ):
         """Plot given costs and accuracies.
@@ -201,8 +212,9 @@ class AccuracyCostDisplay:
         oracle : float, default=None
             Accuracy of the oracle, which is right for a row if any backbone is. None: it is not
             drawn.
-        annotate : bool, default=True
-            Whether to write the names beside the points; names that would overlap are left out.
+        annotate : bool or "auto", default="auto"
+            Whether to write the names beside the points; names that would overlap are left out;
+            "auto": if there are at most 15 points.
         ax : matplotlib Axes, default=None
             Axes to plot on. None: a new figure.
 
@@ -235,15 +247,16 @@ class AccuracyCostDisplay:
         display = cls(names, costs, accuracies, lines=lines, cost_label=cost_label, oracle=oracle)
         return display.plot(annotate=annotate, ax=ax)
 
-    def plot(self, *, annotate=True, ax=None):
+    def plot(self, *, annotate="auto", ax=None):
         """Plot points and lines.
 
         The axis of costs is logarithmic if they differ by a factor of more than 10.
 
         Parameters
         ----------
-        annotate : bool, default=True
-            Whether to write the names beside the points; names that would overlap are left out.
+        annotate : bool or "auto", default="auto"
+            Whether to write the names beside the points; names that would overlap are left out;
+            "auto": if there are at most 15 points.
         ax : matplotlib Axes, default=None
             Axes to plot on. None: a new figure.
 
@@ -274,11 +287,9 @@ class AccuracyCostDisplay:
         ax.grid(alpha=0.3)
         if self.lines_ or self.oracle_:
             ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
-        self.text_ = (
-            annotate_points(ax, self.costs, self.accuracies, short_names(self.names))
-            if annotate
-            else []
-        )
+        points = self.costs, self.accuracies, short_names(self.names)
+        show = are_annotated(annotate, len(self.names))
+        self.text_ = annotate_points(ax, *points) if show else []
         return self
 
 

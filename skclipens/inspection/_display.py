@@ -16,6 +16,7 @@ _BESIDE = [(6, 0), (-6, 0), (0, 9), (0, -9), (5, 8), (5, -8), (-5, 8), (-5, -8)]
 # Offsets of a name from its point, in points of print, and whether a line joins them.
 _PLACES = [(False, *place) for place in _BESIDE]
 _PLACES += [(True, 3 * dx, k * dy) for k in (2, 3.5, 5) for dx, dy in _BESIDE if dy]
+_MOST_NAMES = 15  # beside points
 
 
 def split_ensemble(estimator, X, y, method="expert_proba"):
@@ -93,6 +94,11 @@ def start_plot(display, ax, figsize):
         cycle(ax)
     display.ax_, display.figure_ = ax, ax.figure
     return ax
+
+
+def are_annotated(annotate, n_points):
+    """Whether names are written beside so many points; "auto": if there are at most 15."""
+    return n_points <= _MOST_NAMES if annotate == "auto" else annotate
 
 
 def annotate_points(ax, x, y, names):

@@ -8,7 +8,13 @@ from sklearn.metrics import accuracy_score
 from .._utils._labels import refuse_unlabeled
 from .._utils._warnings import each_warning_once
 from ..metrics import disagreement_matrix
-from ._display import annotate_points, average_predictions, split_ensemble, start_plot
+from ._display import (
+    annotate_points,
+    are_annotated,
+    average_predictions,
+    split_ensemble,
+    start_plot,
+)
 from ._style import MIDDLE, short_names
 
 _JOIN = " + "  # between the members of a combination
@@ -192,8 +198,8 @@ class DiversityGainDisplay:
         ax.grid(alpha=0.3)
         if "label" in kwargs:
             ax.legend()
-        show = len(self.names) <= 15 if annotate == "auto" else annotate
         points = self.diversities, self.gains, _short(self.names)
+        show = are_annotated(annotate, len(self.names))
         self.text_ = annotate_points(ax, *points) if show else []
         return self
 
