@@ -308,7 +308,7 @@ def test_info_and_clear(cache):
 
 def test_clear_forgets_one_model(cache):
     embed_with_store(cache, squares([1]), MODELS, Model(squares([1]), [2, 3]))
-    with pytest.raises(ValueError, match=r"model='c' has no rows in .*that have are 'a', 'b'\."):
+    with pytest.raises(ValueError, match=r"model_key='c' has no rows in .*are 'a', 'b'\."):
         cache.clear("c")
     cache.clear("a")
     assert cache.info()["models"] == {"b": 1}

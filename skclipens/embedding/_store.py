@@ -208,32 +208,32 @@ class EmbeddingStore:
             "models": counts,
         }
 
-    def clear(self, model=None):
+    def clear(self, model_key=None):
         """Delete rows, and free their space on the disk.
 
         Parameters
         ----------
-        model : None or str, default=None
+        model_key : None or str, default=None
             Key of the model whose rows are deleted, as in ``info()["models"]``. None: all rows,
             also those of stores that earlier versions made in this folder.
 
         Raises
         ------
         ValueError
-            If there are no rows of `model`.
+            If there are no rows of this model.
         """
-        if model is not None and model not in (models := self.info()["models"]):
+        if model_key is not None and model_key not in (models := self.info()["models"]):
             raise ValueError(
-                f"model={model!r} has no rows in {str(self.file)!r}; those that have are "
+                f"model_key={model_key!r} has no rows in {str(self.file)!r}; those that have are "
                 f"{', '.join(map(repr, models)) or 'none'}."
             )
-        if model is None:
+        if model_key is None:
             self._remove_earlier()
         if self.file.exists():
             with self._connection() as db:
                 # The models stay: a reader that has looked one up must not meet another's rows.
                 of_model = "model = (SELECT id FROM models WHERE key = ?1)"
-                db.execute(f"DELETE FROM rows WHERE ?1 IS NULL OR {of_model}", [model])
+                db.execute(f"DELETE FROM rows WHERE ?1 IS NULL OR {of_model}", [model_key])
                 db.execute("VACUUM")
         memory.forget(self.file)
 
