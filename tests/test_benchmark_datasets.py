@@ -77,7 +77,7 @@ def test_small_images_as_folders_of_pictures(name, tmp_path, fetch):
         assert data.split == "official split, as folders of pictures"
         if subset != "all":
             assert {picture.test for picture in found} == {subset == "test"}
-    assert list_benchmarks(tmp_path).set_index("name").loc[name, "on_disk"]
+    assert list_benchmarks(tmp_path).loc[name, "on_disk"]
 
 
 def test_files_of_the_publisher_come_before_folders_of_pictures(tmp_path, fetch):
@@ -185,14 +185,14 @@ def test_names_agree_with_those_in_torchvision():
 
 
 def test_list_benchmarks(tmp_path):
-    table = list_benchmarks(tmp_path).set_index("name")
+    table = list_benchmarks(tmp_path)
     assert len(table) == 21 and not table["on_disk"].any()
     assert table["classes"].sum() == sum(spec.n_classes for spec in SPECS.values()) == 2732
     assert table.index[table["best_single"].isna()].tolist() == ["cub200"]
     assert table["best_single"].drop("cub200").between(20, 100).all()
     assert set(table.index[table["torchvision"] == ""]) == {"cub200", "resisc45"}
     make_set("dtd", tmp_path)
-    table = list_benchmarks(tmp_path).set_index("name")
+    table = list_benchmarks(tmp_path)
     assert table.index[table["on_disk"]].tolist() == ["dtd"]
 
 

@@ -72,7 +72,7 @@ def test_hub_classes_are_found_by_name(tmp_path, fetch):
         found = find(pictures, data.images)
         assert len({p.id for p in found}) == n
         assert data.target_names[data.target].tolist() == [names[p.key] for p in found]
-    assert list_benchmarks(tmp_path).set_index("name").loc["eurosat", "on_disk"]
+    assert list_benchmarks(tmp_path).loc["eurosat", "on_disk"]
     again = pickle.loads(pickle.dumps(data.images))
     assert find(pictures, again) == found
 

@@ -96,7 +96,7 @@ PICTURES = {
 
 def groups():
     """What stands for several sets."""
-    paper = list_benchmarks()["name"].tolist()
+    paper = list_benchmarks().index
     return {
         "local": list(LOCAL),
         "validation": [*VALIDATION, *_roles.photographs(_roles.VALIDATION)],

@@ -31,13 +31,13 @@ def list_benchmarks(data_home=None):
 
     Returns
     -------
-    benchmarks : DataFrame of shape (21, 9)
-        One row for each set, with the columns "name" (for :func:`fetch_benchmark`), "title",
-        "classes" (how many), "torchvision" (class of :mod:`torchvision.datasets`, or ""), "hub"
-        (identifier on the Hugging Face hub), "best_single" (zero-shot accuracy, in percent, of
-        the best of OpenAI's backbones in the results table of open_clip [1]_; NaN if it has
-        none), "licence", "note" and "on_disk" (whether the files or a copy from the hub are
-        there; what is in them is not checked).
+    benchmarks : DataFrame of shape (21, 8)
+        One row for each set, indexed by its name for :func:`fetch_benchmark`, with the columns
+        "title", "classes" (how many), "torchvision" (class of :mod:`torchvision.datasets`, or ""),
+        "hub" (identifier on the Hugging Face hub), "best_single" (zero-shot accuracy, in percent,
+        of the best of OpenAI's backbones in the results table of open_clip [1]_; NaN if it has
+        none), "licence", "note" and "on_disk" (whether the files or a copy from the hub are there;
+        what is in them is not checked).
 
     See Also
     --------
@@ -50,7 +50,7 @@ def list_benchmarks(data_home=None):
     Examples
     --------
     >>> from skclipens.datasets import list_benchmarks
-    >>> benchmarks = list_benchmarks().set_index("name")
+    >>> benchmarks = list_benchmarks()
     >>> len(benchmarks)
     21
     >>> benchmarks.loc["eurosat", ["torchvision", "hub"]].tolist()
@@ -75,7 +75,7 @@ def list_benchmarks(data_home=None):
         }
         for spec in SPECS.values()
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).set_index("name")
 
 
 def fetch_benchmark(
