@@ -258,7 +258,7 @@ def test_static_weights_beat_the_average_on_held_out_rows():
 
 
 @pytest.mark.parametrize("prior_weights", [None, [0.2, 0.8]])
-@pytest.mark.parametrize("make", [StaticRouter, lambda prior: GatedRouter(1e9, prior)])
+@pytest.mark.parametrize("make", [StaticRouter, lambda prior: GatedRouter(1e9, prior=prior)])
 def test_a_stronger_prior_keeps_weights_nearer_to_what_they_are_pulled_to(make, prior_weights):
     y, logits = draw(50, p_right=[0.95, 0.3])
     X, given = np.random.default_rng(0).normal(size=(50, 3)), {}

@@ -98,7 +98,7 @@ class GatedRouter(BasePriorRouter):
         "strength": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, strength=1.0, prior=3.0):
+    def __init__(self, strength=1.0, *, prior=3.0):
         self.strength = strength
         self.prior = prior
 

@@ -89,7 +89,7 @@ class ShrunkRouter(BaseRouter):
     }
 
     def __init__(
-        self, strengths=(3.0, 1.0, 0.3, 0.1, 0.03), prior=3.0, n_folds=5, random_state=None
+        self, strengths=(3.0, 1.0, 0.3, 0.1, 0.03), *, prior=3.0, n_folds=5, random_state=None
     ):
         self.strengths = strengths
         self.prior = prior
@@ -165,7 +165,7 @@ class ShrunkRouter(BaseRouter):
         static_losses, static_right = _judged(static, folds)
         chosen, best = static, 0.0
         for strength in sorted(self.strengths, reverse=True):
-            router = GatedRouter(strength, self.prior)
+            router = GatedRouter(strength, prior=self.prior)
             losses, right = _judged(router, folds)
             gains = static_losses - losses
             mean = np.average(gains, weights=weights)
