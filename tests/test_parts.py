@@ -57,7 +57,7 @@ def assert_same(head, other, **close):
 def fit_in_parts(head, X, y, bounds, weights=None):
     for a, b in zip([0, *bounds], [*bounds, len(X)], strict=True):
         of_part = None if weights is None else weights[a:b]
-        head.partial_fit(X[a:b], y[a:b], np.unique(y), of_part)
+        head.partial_fit(X[a:b], y[a:b], np.unique(y), sample_weight=of_part)
     return head
 
 
@@ -143,7 +143,7 @@ def test_what_a_part_cannot_be():
         head.partial_fit(X[:50, :3], y[:50])
     with pytest.raises(ValueError, match="At least two classes"):
         LinearDiscriminantHead().partial_fit(X[:50], y[:50], [0])
-    head = LinearDiscriminantHead().partial_fit(X, y, [0, 1, 2], np.zeros(150))
+    head = LinearDiscriminantHead().partial_fit(X, y, [0, 1, 2], sample_weight=np.zeros(150))
     with pytest.raises(NotFittedError, match="no row with a weight"):
         head.predict(X)
     assert_array_equal(head.partial_fit(X, y).classes_[head.predict(X[:1])], y[:1])

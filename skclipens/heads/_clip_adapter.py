@@ -133,7 +133,7 @@ class CLIPAdapterHead(BaseTextHead):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, *, sample_weight=None):
         """Encode the names of the classes and train the network.
 
         Parameters

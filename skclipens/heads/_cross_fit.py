@@ -67,11 +67,11 @@ class CrossFitMixin:
             If X, labels or names of classes look as if they did not belong together. Heads that
             start from prompts check this.
         """
-        self._fit(*self._learned(X, y, None, groups, sample_weight)[0])
+        self._fit(*self._learned(X, y, None, sample_weight, groups)[0])
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def cross_fit(self, X, y, *, folds=None, groups=None, sample_weight=None):
+    def cross_fit(self, X, y, *, folds=None, sample_weight=None, groups=None):
         """Fit, and return held-out logits of the training rows.
 
         Parameters
@@ -84,10 +84,10 @@ class CrossFitMixin:
             Logits of ``test`` come from a head that is fitted on ``train``. None: the head leaves
             out one row at a time if it can do so in closed form, otherwise one fold of up to five,
             or those of its parameter ``cv``. Rows that are the same are left out together.
-        groups : array-like of shape (n,), default=None
-            Rows of a group are left out together, if `folds` is None.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
+        groups : array-like of shape (n,), default=None
+            Rows of a group are left out together, if `folds` is None.
 
         Returns
         -------
@@ -107,13 +107,13 @@ class CrossFitMixin:
         ValueError
             As ``fit``; and if a fold has rows on both sides, or that are not there.
         """
-        learned, rows = self._learned(X, y, folds, groups, sample_weight)
+        learned, rows = self._learned(X, y, folds, sample_weight, groups)
         return tuple(rows.of_given(of_rows) for of_rows in self._cross_fit(*learned))
 
     def _fit(self, X, targets, weights, folds, groups):
         self._cross_fit(X, targets, weights, folds, groups)
 
-    def _learned(self, X, y, folds, groups, sample_weight):
+    def _learned(self, X, y, folds, sample_weight, groups):
         """What ``_cross_fit`` takes, and the `Rows` that these are of.
 
         Rows without weight teach and judge nothing, so none stands for them.

@@ -134,7 +134,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         self.rescale = rescale
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y, classes=None, *, sample_weight=None):
         """Fit to more rows, in addition to those of earlier calls. Only sums are kept of them.
 
         The result is that of :meth:`fit` on all rows with the same ``shrinkage``, up to rounding,

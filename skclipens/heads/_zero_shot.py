@@ -60,7 +60,7 @@ class ZeroShotHead(BaseTextHead):
         self.cache = cache
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, *, sample_weight=None):
         """Encode the names of the classes.
 
         Parameters
