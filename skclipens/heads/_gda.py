@@ -35,7 +35,7 @@ class GDAHead(CrossFitTextHead):
     %(text_backbone)s
     alpha : float or "auto", default="auto"
         Weight of the discriminant; 0 is zero-shot. ``"auto"``: chosen by the log-loss of training
-        rows, see Notes.
+        rows, see Notes. Not the alpha of :class:`ResidualHead`, which is a penalty.
     %(prompts)s
 
     Attributes

@@ -29,7 +29,9 @@ class ResidualHead(CrossFitTextHead):
     ----------
     %(text_backbone)s
     alpha : float, default=0.2
-        Strength of the ridge penalty, for rows of unit length.
+        Strength of the ridge penalty, for rows of unit length: the larger, the smaller the
+        correction. Not the alpha of :class:`GDAHead` and :class:`TipAdapterHead`, which is a
+        weight.
     %(prompts)s
 
     Attributes

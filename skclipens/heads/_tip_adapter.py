@@ -37,7 +37,7 @@ class TipAdapterHead(CrossFitTextHead):
     %(text_backbone)s
     alpha : float or "auto", default="auto"
         Weight of the cache; 0 is zero-shot. ``"auto"``: chosen by the log-loss of training rows,
-        see Notes.
+        see Notes. Not the alpha of :class:`ResidualHead`, which is a penalty.
     beta : float or "auto", default="auto"
         How fast the influence of a training row falls with its distance. ``"auto"``: chosen
         together with alpha.
