@@ -236,7 +236,7 @@ def embed(pictures, output, backbones, **options):
 @click.argument("words", metavar="WORDS|PICTURE")
 @click.option(
     "-n",
-    "--number",
+    "--n-neighbors",
     type=click.IntRange(1),
     default=10,
     show_default=True,
@@ -255,7 +255,7 @@ def embed(pictures, output, backbones, **options):
 )
 @BACKBONES
 @HOW
-def search(pictures, words, number, output, fusion, backbones, **options):
+def search(pictures, words, n_neighbors, output, fusion, backbones, **options):
     """Find images by words or by a similar picture: a table of path and score, best first."""
     _check_quotes(pictures, words)
     if is_file(words):
@@ -264,7 +264,7 @@ def search(pictures, words, number, output, fusion, backbones, **options):
     files = find_pictures(pictures)
     embedder = MultiBackboneEmbedder(backbones, **given_options(**options))
     retriever = ImageRetriever(embedder, fusion=fusion).fit(files)
-    scores, rows = _found(retriever, words, number)
+    scores, rows = _found(retriever, words, n_neighbors)
     found, names = files[rows], names_of(files)
     if output is not None and output.lower().endswith(".html"):
         captions = [
@@ -286,11 +286,11 @@ def _check_quotes(pictures, words):
         )
 
 
-def _found(retriever, query, number):
+def _found(retriever, query, n_neighbors):
     """Scores and rows of what words find, or the picture that they are the path of."""
     if not is_file(query):
-        return retriever.search(query, number)
-    (distances,), (rows,) = retriever.kneighbors([query], number)
+        return retriever.search(query, n_neighbors)
+    (distances,), (rows,) = retriever.kneighbors([query], n_neighbors)
     return 1 - distances, rows
 
 

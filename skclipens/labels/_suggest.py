@@ -21,13 +21,13 @@ _SHARPNESS = 10.0
 @validate_params(
     {
         "estimator": [HasMethods(["fit"])],
-        "n": [Interval(Integral, 1, None, closed="left")],
+        "n_suggestions": [Interval(Integral, 1, None, closed="left")],
         "max_rows": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,
 )
-def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
+def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=None):
     """Suggest which pictures to label next.
 
     These are pictures for which the classifier is uncertain, which are similar to many others, and
@@ -47,7 +47,7 @@ def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
         What `estimator` is fitted on: embeddings, or images for a pipeline; with a label or not.
     y : array-like of shape (n_rows,)
         Labels; None, NaN or "", or -1 among numbers, for rows without a label.
-    n : int, default=10
+    n_suggestions : int, default=10
         Number of pictures to choose; fewer if fewer have no label.
     max_rows : int, default=5000
         If more pictures have no label, a random sample of this size is considered: the
@@ -57,7 +57,7 @@ def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
 
     Returns
     -------
-    ndarray of shape (n,), int
+    ndarray of shape (n_suggestions,), int
         Positions in X, the most informative first.
 
     Raises
@@ -112,7 +112,7 @@ def suggest(estimator, X, y, n=10, *, max_rows=5000, random_state=None):
     if len(set(y[labeled].tolist())) > 1:
         classifier = clone(classifier).fit(safe_indexing(X, labeled), labels_of(y, labeled))
         doubt = _doubt(classifier.predict_proba(safe_indexing(X, rest)))
-    return rest[_herd(rows[rest], rows[labeled], doubt, min(n, len(rest)))]
+    return rest[_herd(rows[rest], rows[labeled], doubt, min(n_suggestions, len(rest)))]
 
 
 def _doubt(proba):
