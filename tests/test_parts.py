@@ -247,7 +247,7 @@ def test_predictions_over_files_are_those_in_memory(folder, table, tmp_path):
     for i, (classifier, known) in enumerate([(named, X.filter(like="RN20")), (nameless, X)]):
         known = known if classifier is named else known.to_numpy()
         expected = classifier.predict_proba(known)
-        found = predict_embeddings(classifier, folder, to=tmp_path / str(i))
+        found = predict_embeddings(classifier, folder, out_folder=tmp_path / str(i))
         assert_array_equal(found["label"], classifier.predict(known))
         assert_allclose(found["probability"], expected.max(axis=1), **CLOSE)
         assert_array_equal(found.index, X.index)
@@ -256,7 +256,7 @@ def test_predictions_over_files_are_those_in_memory(folder, table, tmp_path):
         assert_array_equal(kept.index, X.index)
         assert_allclose(kept, expected, **CLOSE)
     with pytest.raises(ValueError, match="has files, such as 'part-000000"):
-        predict_embeddings(named, folder, to=tmp_path / "0")
+        predict_embeddings(named, folder, out_folder=tmp_path / "0")
     other = LogisticRegression().fit(pd.DataFrame({"a": [0, 1]}), [0, 1])
     with pytest.raises(ValueError, match="lacks 1 of 1 columns, such as 'a'"):
         predict_embeddings(other, folder)
@@ -280,8 +280,8 @@ def test_labels_over_files_are_those_that_the_classifier_predicts(folder, table,
     found = predict_embeddings(without, folder)
     assert_array_equal(found["label"], without.predict(X))
     assert list(found.columns) == ["label"]
-    with pytest.raises(ValueError, match="to is for probabilities, and LinearSVC has none"):
-        predict_embeddings(without, folder, to=tmp_path / "to")
+    with pytest.raises(ValueError, match="out_folder is for probabilities, and LinearSVC has none"):
+        predict_embeddings(without, folder, out_folder=tmp_path / "to")
     with pytest.raises(ValueError, match="Ridge predicts no labels"):
         predict_embeddings(Ridge().fit(X, known), folder)
 
@@ -419,7 +419,7 @@ def test_images_that_cannot_be_read_are_left_out(tmp_path, emoji):
     for fitted in (LinearDiscriminantHead(), AdaptiveBackboneEnsemble()):
         with pytest.warns(UserWarning, match="No other image shows 'owl', of which nothing"):
             fitted.fit_from(tmp_path / "table", [*y, "owl"])
-    found = predict_embeddings(head, tmp_path / "table", to=tmp_path / "proba")
+    found = predict_embeddings(head, tmp_path / "table", out_folder=tmp_path / "proba")
     assert found.iloc[-1].isna().all()
     assert_array_equal(found["label"][:-1], head.predict(X))
     assert np.isnan(pd.read_parquet(tmp_path / "proba").iloc[-1]).all()
@@ -533,7 +533,7 @@ def test_a_fit_on_a_cluster_that_loses_a_worker(tmp_path, folder, table):
         clf = AdaptiveBackboneEnsemble(random_state=0).fit_from(folder, y)
         killer.join()
         head = LinearDiscriminantHead().fit_from(folder, y)
-        found = predict_embeddings(head, folder, to=tmp_path / "proba")
+        found = predict_embeddings(head, folder, out_folder=tmp_path / "proba")
         pids_after = list(client.run(os.getpid).values())
     n_parts = len(list(folder.glob("part-*")))
     lines = log.read_text().split()

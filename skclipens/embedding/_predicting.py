@@ -11,7 +11,7 @@ from ._parts import PartedTable
 from ._streaming import Folder, content_of
 
 
-def predict_embeddings(classifier, folder, *, to=None, verbose=False):
+def predict_embeddings(classifier, folder, *, out_folder=None, verbose=False):
     """Classify the rows of a table that ``embed_to`` has written, a part at a time.
 
     Parts are read by tasks of joblib: by default in turn in this process, and in a
@@ -25,7 +25,7 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
         was fitted on, by their names, or all columns if it was fitted without names.
     folder : str or os.PathLike
         Folder or fsspec URL.
-    to : None, str or os.PathLike, default=None
+    out_folder : None, str or os.PathLike, default=None
         A new or empty folder in which the probabilities of all classes are stored: Parquet files of
         float32 with one column per class, in as many parts as `folder` has. The classifier then
         needs ``predict_proba``. None: they are not stored.
@@ -44,9 +44,9 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
     FileNotFoundError
         If `folder` holds no embeddings.
     ValueError
-        If a part is missing or damaged, a column is missing, or `to` is not empty; or if
-        `classifier` is not a classifier, lacks the ``predict_proba`` that `to` needs, is a pipeline
-        that embeds images, or was fitted on embeddings of other weights or settings.
+        If a part is missing or damaged, a column is missing, or `out_folder` is not empty; or if
+        `classifier` is not a classifier, lacks the ``predict_proba`` that `out_folder` needs, is a
+        pipeline that embeds images, or was fitted on embeddings of other weights or settings.
 
     See Also
     --------
@@ -70,16 +70,15 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
     import pandas as pd
 
     check_is_fitted(classifier)
-    _check(classifier, to)
+    _check(classifier, out_folder)
     names = getattr(classifier, "feature_names_in_", None)
     table = PartedTable(folder, columns=None if names is None else names.tolist())
     table.refuse_other_settings(getattr(classifier, "_table_settings", {}))
-    if to is not None:
-        to = Folder(to, again="predict again, to a new folder")
-        to.begin_empty()
-    done = table.map(
-        _predict, lambda start, stop: (classifier, to), verbose=verbose, desc="predicting"
-    )
+    if out_folder is not None:
+        out_folder = Folder(out_folder, again="predict again, to a new folder")
+        out_folder.begin_empty()
+    given = classifier, out_folder
+    done = table.map(_predict, lambda start, stop: given, verbose=verbose, desc="predicting")
     in_order = sorted(done, key=lambda of_rows: of_rows[0])
     labels, probability, images = map(np.concatenate, zip(*(result for _, _, result in in_order)))
     found = pd.DataFrame({"label": labels}, index=pd.Index(images, name="image"))
@@ -88,16 +87,17 @@ def predict_embeddings(classifier, folder, *, to=None, verbose=False):
     return found
 
 
-def _check(classifier, to):
+def _check(classifier, out_folder):
     if isinstance(classifier, Pipeline) and isinstance(classifier.steps[0][1], BaseEmbedder):
         raise ValueError(
             "classifier is a pipeline that embeds images, and a table of embeddings holds none: "
             "pass what reads them, classifier[-1]."
         )
     require_classes(classifier)
-    if to is not None and not hasattr(classifier, "predict_proba"):
+    if out_folder is not None and not hasattr(classifier, "predict_proba"):
         raise ValueError(
-            f"to is for probabilities, and {type(classifier).__name__} has none: leave it out."
+            f"out_folder is for probabilities, and {type(classifier).__name__} has none: leave it "
+            "out."
         )
 
 
@@ -107,7 +107,7 @@ def _predict(table, parts, given):
     return tuple(np.concatenate(of_parts) for of_parts in zip(*found))
 
 
-def _predict_part(table, part, classifier, to):
+def _predict_part(table, part, classifier, out_folder):
     import pandas as pd
 
     frame = table.read(part)
@@ -115,7 +115,7 @@ def _predict_part(table, part, classifier, to):
     with table.naming(part):
         labels, proba = labels_and_proba_among(gaps_of(frame), classifier, X)
     proba = proba.astype(np.float32)
-    if to is not None:
+    if out_folder is not None:
         columns = [str(label) for label in classifier.classes_]
-        to.write(part[0], content_of(pd.DataFrame(proba, frame.index, columns)))
+        out_folder.write(part[0], content_of(pd.DataFrame(proba, frame.index, columns)))
     return labels, proba.max(axis=1), frame.index.to_numpy(object)
