@@ -138,7 +138,7 @@ def log_of(p):
 
 
 class Plausible(NamedTuple):
-    """Logits of few classes, by which a router is fitted in the place of those of many.
+    """Logits by which a router is fitted: of all classes, or of few in the place of many.
 
     Attributes
     ----------

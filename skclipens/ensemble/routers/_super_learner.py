@@ -6,7 +6,7 @@ from scipy.special import softmax
 
 from ..._utils._docstrings import fill_doc
 from ..._utils._sklearn import StrOptions
-from ._base import BaseRouter, log_of, weighted_sum
+from ._base import BaseRouter, Plausible, log_of, weighted_sum
 from ._static import static_loss
 
 
@@ -134,7 +134,7 @@ def log_loss_weights(logits, targets, sample_weight=None):
     found = minimize(
         static_loss,
         equal,
-        args=(logits / scale, targets, equal, 0.0, sample_weight),
+        args=(Plausible(logits / scale, targets, 0.0), equal, 0.0, sample_weight),
         jac=True,
         bounds=[(0, None)] * n_experts,
         method="L-BFGS-B",
