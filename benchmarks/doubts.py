@@ -13,8 +13,7 @@ from itertools import permutations, product
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from skclipens.heads import ZeroShotHead
-from skclipens.heads._text_head import names_of_classes
+from skclipens.heads import ZeroShotHead, names_of_classes
 
 from ._machine import heading, markdown
 from ._options import backbones_of, parser_of_sets, sets_of

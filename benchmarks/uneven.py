@@ -16,8 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, log_loss
 from sklearn.model_selection import GridSearchCV, KFold
 
-from skclipens.heads import _discriminant
-from skclipens.heads._text_head import names_of_classes
+from skclipens.heads import _discriminant, names_of_classes
 
 from ._machine import describe, heading, markdown_of
 from ._options import backbones_of, parser_of_sets, sets_of

@@ -13,7 +13,8 @@ from .._utils._labels import (
 )
 from .._utils._metadata import check_metadata, rows_of
 from ..backbones._prompts import check_templates
-from ..heads._text_head import BaseTextHead, names_of_classes
+from ..heads._class_names import names_of_classes
+from ..heads._text_head import BaseTextHead
 from ._heads import named_heads
 from ._plan import make_plan, make_router, needs_judges
 from ._rows import with_class_weights

@@ -14,8 +14,9 @@ from .._utils._docstrings import fill_doc
 from .._utils._labels import check_at_least_two
 from .._utils._linalg import ROWS_TO_PREDICT, row_batches
 from .._utils._warnings import each_warning_once
+from ..heads._class_names import sorted_classes
 from ..heads._classifier import LogitClassifierMixin
-from ..heads._text_head import sorted_classes, warn_of_prompts_at_once
+from ..heads._text_head import warn_of_prompts_at_once
 from ._experts import stack_logits
 from ._folding import fold
 from ._routing import Combination

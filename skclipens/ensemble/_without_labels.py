@@ -9,7 +9,7 @@ from .._utils._labels import check_at_least_two
 from .._utils._sklearn import safe_indexing
 from .._utils._warnings import silent
 from ..heads import ZeroShotHead
-from ..heads._text_head import check_names
+from ..heads._class_names import check_names
 from ._experts import distinct_blocks
 from ._heads import head_of, named_heads
 from ._mismatch import warn_of_mismatch

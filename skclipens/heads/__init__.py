@@ -2,6 +2,7 @@
 
 from ..backbones._prompts import DEFAULT_TEMPLATES
 from ._clap import CLAPHead
+from ._class_names import names_of_classes
 from ._clip_adapter import CLIPAdapterHead
 from ._cross_modal import CrossModalHead
 from ._gda import GDAHead
@@ -9,7 +10,6 @@ from ._kernel import KernelHead
 from ._linear import LinearDiscriminantHead
 from ._linear_probe import LinearProbeHead
 from ._residual import ResidualHead
-from ._text_head import names_of_classes
 from ._tip_adapter import TipAdapterHead
 from ._zero_shot import ZeroShotHead
 

@@ -1,8 +1,162 @@
-"""Whether names fit their classes, as heads that start from prompts know them."""
+"""Names of classes, as they go into prompts, and whether they fit the rows of their classes."""
 
+import reprlib
 from functools import partial
 
+import numpy as np
+
 from .._mistakes._names import TextsOfRows, warn_of_names
+from .._utils._labels import refuse_mixed
+from .._utils._missing import is_missing
+from .._utils._one_column import refuse_no_column
+from .._utils._warnings import warn
+
+NUMBERED = "Some meta-estimators, such as StackingClassifier, number the labels"
+_MAX_LENGTH = 10_000  # characters of a name
+
+
+def names_of_classes(classes, class_names):
+    """Return the name of each class, as it goes into prompts.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (C,)
+        Sorted labels.
+    class_names : None, mapping or sequence of str
+        A mapping from labels to names, or a sequence that integer labels index and that holds
+        those that are strings. None: labels that are strings are their own names.
+
+    Returns
+    -------
+    tuple of C str
+        A name for each class.
+
+    Raises
+    ------
+    ValueError
+        If a class has no name, or one that is no string, blank or endless.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If two classes have the same name.
+
+    See Also
+    --------
+    skclipens.ZeroShotHead : Writes the names into prompts.
+
+    Examples
+    --------
+    >>> from skclipens.heads import names_of_classes
+    >>> names_of_classes([0, 2], class_names=["cat", "dog", "owl"])
+    ('cat', 'owl')
+    >>> names_of_classes(["cat", "owl"], class_names=["cat", "dog", "owl"])
+    ('cat', 'owl')
+    """
+    labels = np.asarray(classes).tolist()
+    if class_names is None:
+        unnamed = [label for label in labels if not isinstance(label, str)]
+        if unnamed:
+            raise ValueError(
+                f"Label {unnamed[0]!r} is not a string, so it cannot stand in a prompt. Give "
+                "class_names: a list that the labels index, or a dict from label to name; or "
+                f"use a head that needs no names, such as head='linear'. {NUMBERED}: "
+                "class_names=sorted(set(y))."
+            )
+        return check_names(labels, labels)
+    class_names = _by_label(class_names, labels)
+    missing = [label for label in labels if label not in class_names]
+    if missing:
+        of_texts = all(isinstance(label, str) for label in class_names)
+        in_order = f" {NUMBERED}: give a list of names, in the order of the sorted labels."
+        raise ValueError(
+            f"class_names has no name for label {missing[0]!r}; it names the labels "
+            f"{reprlib.repr([_as_python(label) for label in class_names])}."
+            f"{in_order if of_texts and not isinstance(missing[0], str) else ''}"
+        )
+    return check_names([class_names[label] for label in labels], labels)
+
+
+def _by_label(class_names, labels):
+    """Names of classes as a mapping from labels, from what a user may write."""
+    if isinstance(class_names, (set, frozenset)):
+        raise ValueError(
+            "class_names is a set, which has no order. Give a list that the labels index, or a "
+            "dict from label to name."
+        )
+    if hasattr(class_names, "keys"):
+        return dict(class_names)
+    if all(isinstance(label, str) for label in labels):
+        # Some meta-estimators fit once on the labels, and once on their numbers.
+        return {name: name for name in class_names if isinstance(name, str)}
+    return dict(enumerate(class_names))
+
+
+def check_names(names, labels):
+    """Names of classes as a tuple of str, which fit into prompts and differ.
+
+    Parameters
+    ----------
+    names : sequence of C objects
+    labels : sequence of C objects
+        What classes are called in messages.
+
+    Raises
+    ------
+    ValueError
+        If a name is no string, blank, or longer than any prompt could be.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        If two are equal: their prompts are the same.
+    """
+    first = {}
+    names, labels = [_as_python(name) for name in names], [_as_python(label) for label in labels]
+    for name, label in zip(names, labels, strict=True):
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(
+                f"The name of class {label!r} is {name!r}. A prompt needs words: give it a name in "
+                "class_names, as a string."
+            )
+        if len(name) > _MAX_LENGTH:
+            raise ValueError(
+                f"The name of class {reprlib.repr(label)} has {len(name):,} characters, more than "
+                f"{_MAX_LENGTH:,}. Text towers read fewer than 100 words: give a shorter one."
+            )
+        if first.setdefault(name, label) != label:
+            warn(
+                f"Classes {first[name]!r} and {label!r} are both called {name!r}, so prompts "
+                "cannot tell them apart. Give them class_names that differ.",
+            )
+    return tuple(map(str, names))
+
+
+def sorted_classes(classes):
+    """Sorted labels of classes that are given without rows.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one is none or several; or if they are in no order.
+    """
+    refuse_no_column(classes, "classes", of="class")
+    classes = list(classes)
+    if not classes:
+        raise ValueError("classes is empty. Give a label for each class, such as ['cat', 'dog'].")
+    for place, label in enumerate(classes):
+        if is_missing(label) or np.ndim(label):
+            raise ValueError(
+                f"Class {place} of classes is {label!r}. Give one label for each class: a string "
+                "or a whole number."
+            )
+    refuse_mixed(classes, "classes")
+    return np.unique(classes)
+
+
+def _as_python(value):
+    """A value of numpy as Python's, which prints without its type."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def warn_of_names_of(heads, rows, targets):

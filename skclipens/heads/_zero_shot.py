@@ -7,7 +7,8 @@ from .._utils._given import check_weights
 from .._utils._linalg import unit_rows
 from .._utils._messages import listed
 from .._utils._sklearn import fit_context
-from ._text_head import BaseTextHead, sorted_classes
+from ._class_names import sorted_classes
+from ._text_head import BaseTextHead
 
 
 @fill_doc
