@@ -27,6 +27,7 @@ from sklearn.svm import LinearSVC
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
+    CascadeEnsemble,
     ImageError,
     LinearDiscriminantHead,
     MultiBackboneEmbedder,
@@ -263,6 +264,19 @@ def test_predictions_over_files_are_those_in_memory(folder, table, tmp_path):
     pipe = make_pipeline(MultiBackboneEmbedder(BACKBONES), nameless)
     with pytest.raises(ValueError, match=r"pass what reads them, classifier\[-1\]"):
         predict_embeddings(pipe, folder)
+
+
+@pytest.mark.parametrize("cls", [AdaptiveBackboneEnsemble, CascadeEnsemble])
+def test_files_whose_blocks_stand_in_another_order_than_the_array_of_fit(cls, folder, table):
+    X, y = table
+    blocks = BACKBONES[::-1]
+    array = np.hstack([X.filter(like=name) for name in blocks])
+    clf = cls(blocks, cv=2, random_state=0).fit(array, y)
+    with pytest.raises(ValueError, match="'zoo/ViT-16' of X has the column 'zoo/RN20__0'"):
+        predict_embeddings(clf, folder)
+    one = AdaptiveBackboneEnsemble(blocks[0], cv=2, random_state=0).fit(array[:, :128], y)
+    with pytest.raises(ValueError, match="has 256 columns, and classifier was fitted on 128 with"):
+        predict_embeddings(one, folder)
 
 
 def test_labels_over_files_are_those_that_the_classifier_predicts(folder, table, tmp_path):

@@ -5,6 +5,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._answers import require_classes
+from .._utils._warnings import silent
 from ._base import BaseEmbedder
 from ._gaps import gaps_of, labels_and_proba_among
 from ._parts import PartedTable
@@ -46,7 +47,8 @@ def predict_embeddings(classifier, folder, *, out_folder=None, verbose=False):
     ValueError
         If a part is missing or damaged, a column is missing, or `out_folder` is not empty; or if
         `classifier` is not a classifier, lacks the ``predict_proba`` that `out_folder` needs, is a
-        pipeline that embeds images, or was fitted on embeddings of other weights or settings.
+        pipeline that embeds images, or was fitted on embeddings of other weights or settings, or on
+        blocks that the folder has in another order.
 
     See Also
     --------
@@ -73,6 +75,7 @@ def predict_embeddings(classifier, folder, *, out_folder=None, verbose=False):
     _check(classifier, out_folder)
     names = getattr(classifier, "feature_names_in_", None)
     table = PartedTable(folder, columns=None if names is None else names.tolist())
+    _refuse_other_number(classifier, table)
     table.refuse_other_settings(getattr(classifier, "_table_settings", {}))
     if out_folder is not None:
         out_folder = Folder(out_folder, again="predict again, to a new folder")
@@ -101,6 +104,17 @@ def _check(classifier, out_folder):
         )
 
 
+def _refuse_other_number(classifier, table):
+    """Raise ValueError if columns cannot be all of a folder, nor be found by their names."""
+    n_features = getattr(classifier, "n_features_in_", len(table.columns))
+    if n_features != len(table.columns):
+        raise ValueError(
+            f"{table.name!r} has {len(table.columns)} columns, and classifier was fitted on "
+            f"{n_features} without names. Fit it on a frame, as read_embeddings gives: its columns "
+            "are then found by their names."
+        )
+
+
 def _predict(table, parts, given):
     """Labels and highest probabilities of rows, and their names."""
     found = [_predict_part(table, part, *given) for part in parts]
@@ -111,9 +125,9 @@ def _predict_part(table, part, classifier, out_folder):
     import pandas as pd
 
     frame = table.read(part)
-    X = frame if hasattr(classifier, "feature_names_in_") else frame.to_numpy()
-    with table.naming(part):
-        labels, proba = labels_and_proba_among(gaps_of(frame), classifier, X)
+    # With their names also where fit saw none: blocks may have others.
+    with table.naming(part), silent("X has feature names"):
+        labels, proba = labels_and_proba_among(gaps_of(frame), classifier, frame)
     proba = proba.astype(np.float32)
     if out_folder is not None:
         columns = [str(label) for label in classifier.classes_]
