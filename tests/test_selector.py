@@ -254,6 +254,17 @@ def test_blocks_by_name_need_no_frame(frame, y):
     assert_array_equal(by_name.get_support(), by_frame.get_support())
 
 
+@pytest.mark.filterwarnings("ignore:X has feature names")
+def test_columns_in_another_order_than_in_fit_are_not_selected_by_their_place(frame, y):
+    by_name = make(BACKBONES, cv=2).fit(frame.to_numpy(), y)
+    other = frame[sorted(frame, key=lambda name: BACKBONES[::-1].index(name.rpartition("__")[0]))]
+    with pytest.raises(ValueError, match="of X has the column 'zoo/ViT-16__0' where embeddings"):
+        by_name.transform(other)
+    numbered = make(PARTS, max_blocks=1).fit(pd.DataFrame(NOISY), SPECIES)
+    with pytest.raises(ValueError, match="X has the columns of fit in another order: column 0 is"):
+        numbered.transform(pd.DataFrame(NOISY).iloc[:, ::-1])
+
+
 def test_default_estimator_is_the_adaptive_ensemble(frame, y):
     columns = frame.filter(regex="RegNet|ViT-16")
     parameters = dict(max_blocks=1, cv=2, random_state=0)

@@ -9,6 +9,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
+from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, groups_of_class
 from .._utils._labels import few_rows_per_class
@@ -27,6 +28,7 @@ from .._utils._sklearn import (
 )
 from .._utils._validation import check_table
 from .._utils._versions import VersionsMixin
+from .._utils._warnings import silent
 from ..ensemble._blocks import columns_of
 from ._costs import (
     IS_MAPPING,
@@ -200,6 +202,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         blocks = blocks_of(self, "is all that can be chosen")
         costs = block_costs(self.cost, cost_names(blocks))
         check_budget(self.max_cost, [block.name for block in blocks], costs)
+        self._seen = see_blocks(blocks, X)
         seed = draw_seed(self.random_state)
         X, y, metadata, cv, _ = rows_given(X, y, metadata, self.cv).with_weight()
         folds = self._split(X, y, metadata["groups"], cv, seed)
@@ -219,6 +222,34 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         self.support_ = np.zeros(self.n_features_in_, dtype=bool)
         self.support_[columns_of([blocks[i] for i in chosen[:n_selected]])] = True
         return self
+
+    @fill_doc
+    def transform(self, X):
+        """Select the columns of the selected blocks.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            A table with the columns that ``fit`` saw.
+
+        Returns
+        -------
+        ndarray of shape (n, n_columns)
+            These columns, in their order. A DataFrame if set by ``set_output``.
+
+        Raises
+        ------
+        %(raises_of_X)s
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If the embeddings seem to be of other models than in ``fit``, or scaled otherwise.
+        """
+        check_is_fitted(self)
+        check_rows_as_in_fit(self, X)
+        with silent("X (has|does not have valid) feature names"):  # which was said just now
+            return super().transform(X)
 
     def _split(self, X, y, groups, cv, seed):
         # A row of every class in every part: the log-loss is not defined otherwise.
