@@ -559,7 +559,24 @@ def test_equal_members_gain_nothing(predictions, test_set):
     assert display.text_ == []
 
 
+def test_given_predictions_of_combinations_are_doubted(predictions, test_set):
+    names = [f"picture {i}" for i in range(len(predictions))]
+    y, combined = pd.Series(test_set[1], names), pd.Series(predictions[:, 0], names)
+    draw = DiversityGainDisplay.from_predictions
+    assert not said(draw, {"all": (y, predictions, combined)})
+    with pytest.warns(UserWarning, match="y_pred and y_true have the same index in another order"):
+        draw({"all": (y, predictions, combined[::-1])})
+    codes = np.unique(y, return_inverse=True)[1]
+    of_experts = np.searchsorted(np.unique(y), predictions)
+    with pytest.warns(UserWarning, match="Labels of y_true begin at 1, and predictions at 0"):
+        draw({"all": (codes + 1, of_experts, of_experts[:, 0])})
+
+
 def test_wrong_combinations_are_named(clf, test_set):
+    with pytest.raises(TypeError, match="n_members must be an instance of int"):
+        DiversityGainDisplay.from_estimator(clf, *test_set, n_members=2.0)
+    with pytest.raises(TypeError, match="combinations must be a dict from names to"):
+        DiversityGainDisplay.from_predictions([([0, 1], [[0, 1], [1, 1]], [0, 1])])
     with pytest.raises(ValueError, match="n_members must be between 2 and"):
         DiversityGainDisplay.from_estimator(clf, *test_set, n_members=4)
     with pytest.raises(ValueError, match="combinations is empty"):

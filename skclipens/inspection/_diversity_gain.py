@@ -1,13 +1,14 @@
 """Gain of a combination against the diversity of its members."""
 
 import itertools
+from numbers import Integral
 
 import numpy as np
-from sklearn.metrics import accuracy_score
+from sklearn.utils import check_scalar
 
-from .._utils._labels import refuse_unlabeled
 from .._utils._warnings import each_warning_once
 from ..metrics import disagreement_matrix
+from ..metrics._checks import check_combined
 from ._display import (
     annotate_points,
     are_annotated,
@@ -107,7 +108,7 @@ class DiversityGainDisplay:
         Raises
         ------
         TypeError
-            If the estimator has no ``expert_proba``.
+            If the estimator has no ``expert_proba``, or `n_members` is no integer.
         NotFittedError
             If the estimator is not fitted.
         ValueError
@@ -122,6 +123,7 @@ class DiversityGainDisplay:
         """
         ensemble, X = split_ensemble(estimator, X, y)
         names = ensemble.expert_names_
+        check_scalar(n_members, "n_members", Integral)
         if not 2 <= n_members <= len(names):
             raise ValueError(
                 f"n_members must be between 2 and the number of experts, {len(names)}; got "
@@ -141,6 +143,7 @@ class DiversityGainDisplay:
         return display.plot(annotate=annotate, ax=ax, **kwargs)
 
     @classmethod
+    @each_warning_once()
     def from_predictions(cls, combinations, *, annotate="auto", ax=None, **kwargs):
         """Plot given predictions of combinations and of their members.
 
@@ -168,6 +171,14 @@ class DiversityGainDisplay:
         ValueError
             If there is no combination, or one has fewer than two members, or shapes do not fit
             together.
+        TypeError
+            If `combinations` is no dict.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If true and predicted labels seem to be written or numbered otherwise, or to be in
+            another order.
         """
         return cls(*_measure(combinations)).plot(annotate=annotate, ax=ax, **kwargs)
 
@@ -214,6 +225,11 @@ def _short(names):
 
 def _measure(combinations, sample_weight=None):
     """Names, diversities and gains."""
+    if not hasattr(combinations, "items"):
+        raise TypeError(
+            "combinations must be a dict from names to (y_true, predictions, y_pred); got a "
+            f"{type(combinations).__name__}."
+        )
     if not combinations:
         raise ValueError("combinations is empty; give at least one.")
     measured = [_measure_one(name, *one, sample_weight) for name, one in combinations.items()]
@@ -222,13 +238,9 @@ def _measure(combinations, sample_weight=None):
 
 
 def _measure_one(name, y_true, predictions, y_pred, sample_weight):
-    refuse_unlabeled(y_true, name="y_true", classes=[-1])
-    matrix = disagreement_matrix(np.asarray(predictions), sample_weight=sample_weight).to_numpy()
+    correct, right, sample_weight = check_combined(y_true, predictions, y_pred, sample_weight)
+    matrix = disagreement_matrix(predictions, sample_weight=sample_weight).to_numpy()
     if len(matrix) < 2:
         raise ValueError(f"Combination {name!r} has one member; diversity needs two.")
-
-    def accuracy(labels):
-        return accuracy_score(y_true, labels, sample_weight=sample_weight)
-
-    best = max(accuracy(member) for member in np.asarray(predictions).T)
-    return matrix[np.triu_indices(len(matrix), 1)].mean(), accuracy(y_pred) - best
+    best, gained = (np.average(of, axis=0, weights=sample_weight).max() for of in (correct, right))
+    return matrix[np.triu_indices(len(matrix), 1)].mean(), gained - best

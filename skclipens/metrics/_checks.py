@@ -29,6 +29,21 @@ def check_correct(y_true, predictions, sample_weight=None):
     return correct, weights_of(sample_weight, y_true)
 
 
+def check_combined(y_true, predictions, y_pred, sample_weight=None):
+    """Also of what a combination predicts, whether it is right, of shape (n, 1).
+
+    Returns
+    -------
+    correct : ndarray of shape (n, E), bool
+    right : ndarray of shape (n, 1), bool
+    sample_weight : ndarray of shape (n,) or None
+    """
+    correct, sample_weight = check_correct(y_true, predictions, sample_weight)
+    warn_of_other_order(y_pred, name_of_X="y_pred", y_true=y_true)
+    y_pred = column_of_labels(y_pred, name="y_pred", warn=True)[:, None]
+    return correct, check_correct(y_true, y_pred)[0], sample_weight
+
+
 def matches(y_true, predictions):
     """Whether each prediction is right, and whether it was said that labels differ altogether."""
     check_consistent_length(y_true, predictions)

@@ -4,10 +4,9 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from .._utils._docstrings import fill_doc
-from .._utils._given import warn_of_other_order
-from .._utils._labels import column_of_labels
 from .._utils._warnings import each_warning_once, warn
 from ._checks import (
+    check_combined,
     check_correct,
     check_expert_names,
     check_predictions,
@@ -189,10 +188,7 @@ def headroom_closed_score(y_true, predictions, y_pred, *, sample_weight=None):
     >>> headroom_closed_score(y_true, predictions, y_pred=[0, 0, 0, 0])
     -0.5
     """
-    correct, weight = check_correct(y_true, predictions, sample_weight)
-    warn_of_other_order(y_pred, name_of_X="y_pred", y_true=y_true)
-    y_pred = column_of_labels(y_pred, name="y_pred", warn=True)[:, None]
-    right, _ = check_correct(y_true, y_pred)
+    correct, right, weight = check_combined(y_true, predictions, y_pred, sample_weight)
     oracle = correct.any(axis=1, keepdims=True)
     counted = slice(None) if weight is None else weight > 0
     if (correct == oracle)[counted].all(axis=0).any():
