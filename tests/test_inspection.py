@@ -268,6 +268,17 @@ def test_labels_are_doubted_as_in_score(Display, clf, test_set):
         Display.from_estimator(clf, X, np.random.default_rng(0).permutation(y))
 
 
+@pytest.mark.parametrize("Display", [AccuracyCostDisplay, DiversityGainDisplay, ReliabilityDisplay])
+def test_weights_in_another_order_are_doubted_once(Display, clf, test_set):
+    X, y = test_set
+    names = [f"picture {i}" for i in range(len(y))]
+    weights = pd.Series(1.0, names)[::-1]
+    for labels in (y, pd.Series(y, names)):
+        draw = partial(Display.from_estimator, sample_weight=weights)
+        (text,) = said(draw, clf, pd.DataFrame(X, names), labels)
+        assert text.startswith("X and sample_weight have the same index in another order")
+
+
 def test_given_values_in_another_order_are_doubted():
     y = pd.Series([0, 0, 1], [*"abc"])
     weights = pd.DataFrame(np.eye(3)[:, :2] + 1, y.index)

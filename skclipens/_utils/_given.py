@@ -156,13 +156,15 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
                 advice = "give each row a label of its own: some are there twice."
             warn(
                 f"{first} and {name} have {what} in another order. Rows belong together by their "
-                f"position. If they do by their index, {advice}"
+                f"position. If they do by their index, {advice}",
+                doubt=f"order of {name}",
             )
         elif _are_files_in_other_order(other, index):
             warn(
                 f"{first} and {name} have the same files in another order, in folders that are "
                 f"written otherwise. Rows belong together by their position. If they do by their "
-                f"index, give both the same names and pass {name}.loc[{first}.index]."
+                f"index, give both the same names and pass {name}.loc[{first}.index].",
+                doubt=f"order of {name}",
             )
 
 

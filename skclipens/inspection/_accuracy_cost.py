@@ -148,9 +148,9 @@ class AccuracyCostDisplay:
         -----
         SuspectedMistakeWarning
             If labels of `y` were not there in ``fit``, seem to be exchanged, or are in another
-            order than X.
+            order than X, or weights are.
         """
-        ensemble, X = split_ensemble(estimator, X, y)
+        ensemble, X = split_ensemble(estimator, X, y, sample_weight=sample_weight)
         if costs is None:
             costs = list_backbones()["gflops"].to_dict()
             cost_label = cost_label or "GFLOPs per image"

@@ -19,7 +19,7 @@ _PLACES += [(True, 3 * dx, k * dy) for k in (2, 3.5, 5) for dx, dy in _BESIDE if
 _MOST_NAMES = 15  # beside points
 
 
-def split_ensemble(estimator, X, y, method="expert_proba"):
+def split_ensemble(estimator, X, y, method="expert_proba", *, sample_weight=None):
     """The ensemble that an estimator is or ends in, and X as that ensemble takes it.
 
     Parameters
@@ -32,6 +32,8 @@ def split_ensemble(estimator, X, y, method="expert_proba"):
         others.
     method : str
         What the ensemble must have.
+    sample_weight : array-like of shape (n,) or None
+        Compared with the order of X, as `y` is.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def split_ensemble(estimator, X, y, method="expert_proba"):
             f"fitted search over either; got {type(ensemble).__name__}."
         )
     check_is_fitted(ensemble)
-    warn_of_other_order(X, y=y)
+    warn_of_other_order(X, y=y, sample_weight=sample_weight)
     if method == "expert_proba":
         warn_of_unknown_labels(ensemble.classes_, y)
     # Not by the pipeline's own methods: each of them would embed the images again.

@@ -119,9 +119,9 @@ class DiversityGainDisplay:
         -----
         SuspectedMistakeWarning
             If labels of `y` were not there in ``fit``, seem to be exchanged, or are in another
-            order than X.
+            order than X, or weights are.
         """
-        ensemble, X = split_ensemble(estimator, X, y)
+        ensemble, X = split_ensemble(estimator, X, y, sample_weight=sample_weight)
         names = ensemble.expert_names_
         check_scalar(n_members, "n_members", Integral)
         if not 2 <= n_members <= len(names):

@@ -129,10 +129,10 @@ class ReliabilityDisplay:
         -----
         SuspectedMistakeWarning
             If labels of `y` were not there in ``fit``, seem to be exchanged, or are in another
-            order than X.
+            order than X, or weights are.
         """
         check_is_fitted(estimator)
-        warn_of_other_order(X, y=y)
+        warn_of_other_order(X, y=y, sample_weight=sample_weight)
         warn_of_unknown_labels(estimator.classes_, y)
         return cls.from_predictions(
             y,
