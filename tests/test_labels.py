@@ -229,6 +229,15 @@ def test_labels_that_are_not_judged_are_counted(cv, emoji, monkeypatch):
     assert text.startswith(f"{issues['label_quality'].isna().sum()} of 84 labels are not judged")
 
 
+def test_the_only_row_of_a_class_costs_no_other_row():
+    rows = np.random.default_rng(0).normal(size=(30, 2))
+    issues = find_label_issues(GaussianNB(), rows, ["cat"] * 29 + ["dog"], random_state=0)
+    assert issues.index[issues["label_quality"].isna()].tolist() == [29]
+    groups, y = np.arange(30) // 10, ["cat"] * 21 + ["dog"] * 9
+    with pytest.warns(UserWarning, match="1 of 30 labels are not judged.* give smaller groups"):
+        find_label_issues(GaussianNB(), rows, y, groups=groups)
+
+
 def test_labels_that_cannot_be_judged_are_no_mistake(emoji):
     _, X, y = emoji
     X = pd.concat([X, X.iloc[[0, 0]]], ignore_index=True)

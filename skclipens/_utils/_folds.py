@@ -89,8 +89,18 @@ def _stratified_folds(y, n_folds, groups, *, every_class, shuffle, random_state)
     if groups is not None:  # so that folds do not depend on the names
         y, groups = _by_appearance(y), _by_appearance(groups)
     rows = np.flatnonzero(has_peer(y)) if every_class else np.arange(len(y))
-    folds = drop_unseen_classes(_split(splitter, y[rows], some_of(groups, rows)), y[rows])
+    folds = _split(splitter, y[rows], some_of(groups, rows))
+    folds = drop_unseen_classes(folds if groups is not None else _taught(folds, y[rows]), y[rows])
     return [(rows[train], rows[test]) for train, test in folds]
+
+
+def _taught(folds, y):
+    """Folds that all train on rows that are the only ones of their class, as these judge nothing.
+
+    Without them, a fold may train on a class alone.
+    """
+    lone = np.flatnonzero(~has_peer(y))
+    return [(np.union1d(train, lone), np.setdiff1d(test, lone)) for train, test in folds]
 
 
 def held_out_rows(folds):

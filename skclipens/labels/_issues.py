@@ -134,7 +134,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     logits, is_judged = held_out_logits(
         classifier, X, labels, groups=groups, cv=cv, random_state=random_state
     )
-    _warn_of_unjudged(X, labels, groups, is_judged)
+    _warn_of_unjudged(X, labels, groups, is_judged, hasattr(classifier, "cross_fit"))
     logits, labels = logits[is_judged], labels[is_judged]
     known = ~gaps
     known[known] = is_judged
@@ -152,16 +152,21 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     return frame.sort_values("label_quality", kind="stable")
 
 
-def _warn_of_unjudged(X, labels, groups, is_judged):
+def _warn_of_unjudged(X, labels, groups, is_judged, by_itself):
     if groups is None and (table := numbers_of(X)) is not None:
         groups = groups_of_copies(table, labels)  # which do not judge each other
     n_left = np.count_nonzero(has_peer(labels, groups) & ~is_judged)
     if n_left and is_judged.any():
+        why = "A fold is left out if it trains on a class alone: give smaller groups, or more rows."
+        if by_itself:
+            why = (
+                "An ensemble is judged by 10,000 rows at most, and by those that its cv holds out. "
+                "Pass more rows in parts that have all classes, and set cv to a number of folds, "
+                "each row being in one of them."
+            )
         warn(
             f"{n_left} of {len(labels)} labels are not judged, though their classes have other "
-            "rows: their label_quality is NaN. An ensemble is judged by 10,000 rows at most, and "
-            "by those that its cv holds out. Pass more rows in parts that have all classes, and "
-            "set cv to a number of folds, each row being in one of them."
+            f"rows: their label_quality is NaN. {why}"
         )
 
 
