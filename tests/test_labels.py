@@ -18,6 +18,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
@@ -267,7 +268,8 @@ def test_the_share_of_wrong_labels_is_estimated(n_classes, share, seed):
     ("change", "error", "message"),
     [
         ({"y": ["a"] * 83}, ValueError, "inconsistent"),
-        ({"estimator": StandardScaler()}, TypeError, "must be a classifier; got StandardScaler"),
+        ({"estimator": StandardScaler()}, TypeError, "'predict_proba'.* Got StandardScaler"),
+        ({"estimator": SVC()}, ValueError, r"'estimator' parameter .*'predict_proba'.* Got SVC\("),
         ({"estimator": np.eye(2), "X": make()}, TypeError, "'estimator' parameter .* 'fit'"),
         ({"method": "magic"}, ValueError, "'method' parameter"),
         ({"y": np.array([f"class {i}" for i in range(84)])}, ValueError, "only one of its class"),
@@ -356,6 +358,11 @@ def test_parameters_of_the_folds_of_issues_are_checked(parameters, emoji):
     (name,) = parameters
     with pytest.raises(ValueError, match=f"'{name}' parameter of find_label_issues"):
         find_label_issues(make(), emoji[1], emoji[2], **parameters)
+
+
+def test_what_suggests_has_probabilities(emoji):
+    with pytest.raises(ValueError, match=r"'estimator' parameter of suggest .*'predict_proba'"):
+        suggest(SVC(), emoji[1], emoji[2])
 
 
 def test_nothing_to_suggest(emoji):

@@ -21,7 +21,7 @@ _STARTS = (0.02, 0.2, 0.5)  # shares of wrong labels from which the fit begins
 
 @validate_params(
     {
-        "estimator": [HasMethods(["fit"])],
+        "estimator": [HasMethods(["fit", "predict_proba"]), HasMethods(["fit", "cross_fit"])],
         "method": [StrOptions({"noise", "confident-learning"})],
         "cv": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],

@@ -20,7 +20,7 @@ _SHARPNESS = 10.0
 @each_warning_once()
 @validate_params(
     {
-        "estimator": [HasMethods(["fit"])],
+        "estimator": [HasMethods(["fit", "predict_proba"])],
         "n_suggestions": [Interval(Integral, 1, None, closed="left")],
         "max_rows": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
@@ -41,8 +41,8 @@ def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=No
     Parameters
     ----------
     estimator : classifier, or pipeline of images that ends in one
-        A clone of it is fitted on the rows that have a label. An embedder with ``cache=True``
-        embeds each image once, however often this is called.
+        With ``predict_proba``. A clone of it is fitted on the rows that have a label. An embedder
+        with ``cache=True`` embeds each image once, however often this is called.
     X : array-like of shape (n_rows, ...)
         What `estimator` is fitted on: embeddings, or images for a pipeline; with a label or not.
     y : array-like of shape (n_rows,)
