@@ -280,6 +280,16 @@ def test_no_folder_of_a_class_is_read_twice(tmp_path):
     assert [one.rpartition("/")[2] for one in pictures.skipped] == ["b", "self", "root"]
 
 
+def test_a_link_to_another_class_is_no_class(tmp_path):
+    spread(tmp_path, "photos/mammal", "photos/zebra", "elsewhere")
+    (tmp_path / "photos" / "animal").symlink_to(tmp_path / "photos" / "mammal")
+    (tmp_path / "photos" / "tree").symlink_to(tmp_path / "elsewhere")
+    with pytest.warns(UserWarning, match="or read already: .*/animal'?[.]"):
+        pictures = load_folder(tmp_path / "photos")
+    assert pictures.target_names.tolist() == ["mammal", "tree", "zebra"]
+    assert pictures.skipped == [str(tmp_path / "photos" / "animal")]
+
+
 def write(table, path):
     table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path)
     return path

@@ -32,7 +32,8 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
     """Load pictures from a folder with one subfolder per class, like torchvision's ImageFolder.
 
     No picture is decoded. All files below the folder of a class belong to the class, at any depth.
-    Links to folders are followed, but no folder of a class is read twice.
+    Links to folders are followed, but a class reads no folder twice, and a link to the folder of
+    another class is left out.
 
     Parameters
     ----------
@@ -59,8 +60,8 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
             Columns "path", "label" (the name of the class) and "target".
         skipped : list of str
             Files that were left out: hidden files, files that are not images or not in the folder
-            of a class, and links to a folder that was already read. There is a warning for all
-            except hidden files.
+            of a class, and links to a folder that its class has already read, or that is a class
+            itself. There is a warning for all except hidden files.
 
     (filenames, labels) : tuple if `return_X_y` is True
         The paths, and for each the name of its class.
@@ -111,10 +112,11 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
             f"{str(root)!r} has no folders. Put the images of each class into a folder that is "
             "named after it."
         )
+    folders, links = _without_links(folders)
     names = [one.name if raw_names else _readable_name(one.name) for one in folders]
     _check_names(names, folders)
     check_class_folders(root, folders)
-    skipped = [str(one) for one in sorted(root.iterdir()) if one.is_file()]
+    skipped = [str(one) for one in sorted(root.iterdir()) if one.is_file() or one in links]
     filenames, labels = [], []
     for folder, name in zip(folders, names, strict=True):
         images, others = list_images(folder)
@@ -275,6 +277,15 @@ def _existing_folder(path):
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {str(folder)!r}.")
     return folder
+
+
+def _without_links(folders):
+    """Folders, and links that lead to others of them."""
+    kept = {}
+    for folder in sorted(folders, key=lambda one: one.is_symlink()):
+        kept.setdefault(os.path.realpath(folder), folder)
+    links = set(folders) - set(kept.values())
+    return sorted(kept.values()), links
 
 
 def _readable_name(folder):
