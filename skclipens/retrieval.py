@@ -143,7 +143,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
             (table,) = readable([table], gaps)
         table = check_rows(self, table, reset=True, dtype=_FLOATS)
         self._of_images = not _is_table(X)
-        self.rows_ = np.flatnonzero(~gaps)
+        self._gaps, self.rows_ = gaps, np.flatnonzero(~gaps)
         self.n_samples_fit_ = len(table)
         names = getattr(self, "feature_names_in_", None)
         blocks = find_blocks(self._named_blocks(), table.shape[1], names, "embedder")
@@ -216,7 +216,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         Parameters
         ----------
         X : collection of m images, or array-like of shape (m, n_columns), default=None
-            Queries, as in :meth:`fit`. None: the images of ``fit``, of which none finds itself.
+            Queries, as in :meth:`fit`. None: all images of ``fit``, of which none finds itself.
         n_neighbors : int, default=None
             Number of images to find, or all if there are fewer. None: the parameter `n_neighbors`.
         return_distance : bool, default=True
@@ -245,10 +245,13 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         """
         check_is_fitted(self)
         self._validate_params()
-        table, gaps = (self.embeddings_, None) if X is None else self._queries(X)
+        table, gaps = (self.embeddings_, self._gaps) if X is None else self._queries(X)
         queries = [take_columns(table, block.columns) for block in self._blocks]
         scores, rows = self._nearest(queries, self._blocks, n_neighbors, leave_out=X is None)
-        if gaps is not None and gaps.any():
+        if gaps.any():
+            if X is None:  # those of fit have no gaps among them
+                places = np.maximum(np.cumsum(~gaps) - 1, 0)
+                scores, rows = scores[places], rows[places]
             scores[gaps], rows[gaps] = np.nan, -1
         return (np.maximum(1 - scores, 0), rows) if return_distance else rows
 

@@ -226,6 +226,9 @@ def test_images_that_cannot_be_read_are_not_found(emoji, tmp_path):
         distances, rows = retriever.kneighbors([files[2], files[0]], 2)
     assert rows[0, 0] == 2 and rows[1].tolist() == [-1, -1]
     assert np.isnan(distances[1]).all()
+    distances, rows = retriever.kneighbors(n_neighbors=3)
+    assert rows[0].tolist() == [-1] * 3 and np.isnan(distances[0]).all()
+    assert [set(row) | {i} for i, row in enumerate(rows.tolist())][1:] == [{1, 2, 3, 4}] * 4
 
 
 def test_rows_that_are_no_embeddings_are_named(emoji, table):
