@@ -112,7 +112,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : collection of n images, or array-like of shape (n, n_columns)
+        X : collection of n images, or array or DataFrame of shape (n, n_columns)
             Images, see :meth:`skclipens.MultiBackboneEmbedder.transform`, or a table that an
             embedder has made; other columns are ignored. A table without column names has the
             blocks of `embedder`, or is one block if this is None.
@@ -215,7 +215,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : collection of m images, or array-like of shape (m, n_columns), default=None
+        X : collection of m images, or table of shape (m, n_columns), default=None
             Queries, as in :meth:`fit`. None: all images of ``fit``, of which none finds itself.
         n_neighbors : int, default=None
             Number of images to find, or all if there are fewer. None: the parameter `n_neighbors`.

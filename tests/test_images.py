@@ -534,6 +534,7 @@ def test_bad_pil_values_and_types():
     assert_fails(3.0, "3.0", "of type float", "a path")
     assert_fails({"a": b""}, "dict with the keys ['a']")
     assert_fails(["a.jpg"], "of type list", "one image at a time")
+    assert_fails([0.5, 1], "of type list", "Rows of a table are passed as an array")
     assert_fails((np.str_("a.jpg"),), "['a.jpg'] cannot", "of type tuple")
     assert str(assert_fails(np.str_("a.jpg"))).startswith("'a.jpg' cannot be read")
 

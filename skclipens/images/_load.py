@@ -5,6 +5,7 @@ import os
 import reprlib
 import sys
 from contextlib import nullcontext
+from numbers import Real
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -169,6 +170,8 @@ def _load_pixels(image):
         # numpy's strings print as np.str_('...')
         image = [x.item() if isinstance(x, np.generic) else x for x in image]
         advice = f"Pass one image at a time: {_KINDS}."
+        if image and all(isinstance(x, Real) for x in image):
+            advice = "Rows of a table are passed as an array or a DataFrame, such as np.array(X)."
     raise image_error(reprlib.repr(image), reason, advice)
 
 
