@@ -197,10 +197,13 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         blocks = [block for block in self._blocks if block.has_text]
         if not blocks:
             named = ", ".join(block.name for block in self._blocks)
-            raise ValueError(
-                f"No block of columns has texts: {named}. Fit on images, on a frame whose columns "
-                "an embedder has named, or name the backbones: embedder='zoo'."
+            advice = (
+                "Fit on images, on a frame whose columns an embedder has named, or name the "
+                "backbones: embedder='zoo'."
             )
+            if self._blocks[0].kind is not None:
+                advice = "Embed with features='projected', and by a backbone that has texts."
+            raise ValueError(f"No block of columns has texts: {named}. {advice}")
         one = isinstance(texts, str)
         texts = check_texts([texts] if one else texts)
         _refuse_files(texts)

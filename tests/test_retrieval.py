@@ -251,6 +251,12 @@ def test_images_ask_a_table(emoji, table):
         ImageRetriever().fit(table).kneighbors(files[:3])
 
 
+def test_what_has_no_texts_is_embedded_otherwise(emoji):
+    pooled = MultiBackboneEmbedder(PAIR, features="pooled")
+    with pytest.raises(ValueError, match=r"RN20@pooled, .*ViT-8@pooled. Embed with features='proj"):
+        ImageRetriever(pooled).fit(emoji.filenames[:3]).search("a cat")
+
+
 def test_what_cannot_be_searched(table):
     with pytest.raises(ValueError, match=r"No block of columns has texts: all.*embedder='zoo'"):
         ImageRetriever().fit(table.to_numpy()).search("a cat")
