@@ -14,6 +14,7 @@ from ._mistakes._seen_embeddings import refuse_columns_of_others, see_blocks, wa
 from ._utils._linalg import normalize_blocks, row_batches, side_by_side, take_columns
 from ._utils._sklearn import InOrder, Interval, StrOptions, fit_context
 from ._utils._validation import check_rows
+from ._utils._warnings import NOTHING, silent
 from .backbones import Backbone
 from .backbones._prompts import check_texts
 from .embedding import CLIPEmbedder, MultiBackboneEmbedder
@@ -61,9 +62,9 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     n_samples_fit_ : int
         Number of images that can be found.
     n_features_in_ : int
-        Number of columns; 1 for images.
+        Number of columns, for images of their embeddings.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only if ``fit`` was passed a DataFrame.
+        Names of the columns; only if ``fit`` was passed images or a DataFrame.
 
     See Also
     --------
@@ -288,7 +289,8 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
             table = without_gaps(table, gaps)
         if not _is_table(X) and not hasattr(self, "feature_names_in_"):
             table = table.to_numpy()
-        checked = check_rows(self, table, dtype=_FLOATS)
+        with silent("X does not have valid feature names" if self._of_images else NOTHING):
+            checked = check_rows(self, table, dtype=_FLOATS)
         refuse_columns_of_others(self, table)
         table = self._unit_blocks(checked)
         if _is_table(X):

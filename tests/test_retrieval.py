@@ -251,6 +251,12 @@ def test_images_ask_a_table(emoji, table):
         ImageRetriever().fit(table).kneighbors(files[:3])
 
 
+def test_an_array_is_no_mistake_where_fit_saw_images(emoji, table):
+    retriever = ImageRetriever(PAIR).fit(emoji.filenames[::5])
+    assert not said(retriever.kneighbors, table.to_numpy()[:3])
+    assert (retriever.n_features_in_, len(retriever.feature_names_in_)) == (256, 256)
+
+
 def test_what_has_no_texts_is_embedded_otherwise(emoji):
     pooled = MultiBackboneEmbedder(PAIR, features="pooled")
     with pytest.raises(ValueError, match=r"RN20@pooled, .*ViT-8@pooled. Embed with features='proj"):
