@@ -520,8 +520,10 @@ def test_errors_of_costs(table, y, tmp_path):
         fit(cost="gflops")
     with pytest.raises(ValueError, match="cost has no entry for 'petal', only for sepal"):
         fit(cost={"sepal": 1})
-    with pytest.raises(ValueError, match=r"cost of 'petal' is -1\.0; it must be finite"):
+    with pytest.raises(ValueError, match="cost of 'petal' is -1; it must be a number, finite and"):
         fit(cost={"sepal": 1, "petal": -1})
+    with pytest.raises(ValueError, match="The cost of 'sepal' is cheap; it must be a number"):
+        fit(cost={"sepal": "cheap", "petal": 1})
     with pytest.raises(ValueError, match=r"max_cost=1 is less than .* 'petal', 2, the least"):
         fit(cost={"sepal": 3, "petal": 2}, max_cost=1)
     with pytest.raises(ValueError, match=r"max_cost=2 is less than .* 'sepal', 3, the least"):

@@ -67,12 +67,20 @@ def block_costs(cost, names, views=None):
         return np.ones(len(names))
     if isinstance(cost, str):
         return np.array([_gflops(name, list_backbones(views)["gflops"], names) for name in names])
-    costs = np.array([_look_up(cost, name) for name in names], dtype=float)
-    wrong = ~(np.isfinite(costs) & (costs >= 0))
-    if wrong.any():
-        name, value = np.array(names)[wrong][0], costs[wrong][0]
-        raise ValueError(f"The cost of {str(name)!r} is {value}; it must be finite and at least 0.")
-    return costs
+    return np.array([_number_for(name, cost) for name in names])
+
+
+def _number_for(name, cost):
+    value = _look_up(cost, name)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not 0 <= number < np.inf:
+        raise ValueError(
+            f"The cost of {name!r} is {value}; it must be a number, finite and at least 0."
+        )
+    return number
 
 
 def _gflops(name, known, names):
