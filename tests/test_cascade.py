@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import sklearn
 from _checks import DATA_FREE
+from _said import said
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -377,6 +378,16 @@ def test_order_is_that_of_costs(table, y):
     ]
     parameters = list_backbones()["parameters"]
     assert order(parameters) == parameters[BACKBONES].sort_values().index.tolist()
+
+
+def test_a_first_block_that_says_little_is_no_mistake():
+    X, y = load_iris(return_X_y=True)
+    noise = np.random.default_rng(0).normal(size=(len(y), 2))
+    blocks = [("noise", [0, 1]), ("rest", [2, 3])]
+    cascade = CascadeEnsemble(blocks, thresholds=0.9, order="given", random_state=0)
+    assert not said(cascade.fit, np.hstack([noise, X[:, 2:]]), y)
+    (doubt,) = said(cascade.fit, np.hstack([noise, noise[::-1]]), y)
+    assert doubt.startswith("X says nothing of y")
 
 
 def test_order_may_be_given(paths, y, table):

@@ -29,6 +29,8 @@ def warn(message, category=SuspectedMistakeWarning, *, doubt=None):
         By what :func:`each_warning_once` knows it again. None: by the message, without numbers.
     """
     said = _said.get()
+    if _not_shown.match(str(message)):  # nor said, so that it may be said later
+        return
     if said is not None:
         doubt = doubt or _NAME_OR_NUMBER.sub(lambda found: found[1] or "", str(message)), category
         if doubt in said:

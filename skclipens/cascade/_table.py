@@ -16,7 +16,7 @@ from .._utils._random import draw_seed
 from .._utils._rows import rows_given
 from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_table
-from .._utils._warnings import each_warning_once
+from .._utils._warnings import NOTHING, each_warning_once, silent
 from ..ensemble._blocks import columns_of
 from ._base import BaseCascade
 from ._costs import (
@@ -222,11 +222,11 @@ class CascadeEnsemble(BaseCascade):
         return blocks
 
     def _stages(self, blocks, X, seed):
-        """For each stage, its estimator, not fitted, and its columns of the table."""
+        """For each stage, its estimator, not fitted, its columns, and whether others follow."""
         table = X[:, columns_of(blocks)]
         ends = np.cumsum([len(block.columns) for block in blocks])
         return [
-            (make_for_blocks(self.estimator, blocks[:k], seed), table[:, :end])
+            (make_for_blocks(self.estimator, blocks[:k], seed), table[:, :end], k < len(blocks))
             for k, end in enumerate(ends, start=1)
         ]
 
@@ -311,14 +311,16 @@ class CascadeEnsemble(BaseCascade):
         )
 
 
-def _fit(estimator, X, y, metadata):
-    with few_rows_per_class():
+def _fit(estimator, X, others_follow, y, metadata):
+    # A cheap first block may say little: that of the last stage is the doubt of all columns.
+    with few_rows_per_class(), silent("X says nothing of y" if others_follow else NOTHING):
         return estimator.fit(X, y, **metadata_for(estimator, **metadata))
 
 
-def _fit_and_judge(estimator, X, y, metadata, train, test):
+def _fit_and_judge(estimator, X, others_follow, y, metadata, train, test):
     """Confidence for held-out rows, and whether they are classified correctly, (2, n)."""
-    estimator = _fit(clone(estimator), X[train], y[train], rows_of(metadata, train))
+    of_train = y[train], rows_of(metadata, train)
+    estimator = _fit(clone(estimator), X[train], others_follow, *of_train)
     proba = estimator.predict_proba(X[test])
     _refuse_nan(proba, test, "a stage that is judged by held-out rows")
     return np.stack([proba.max(axis=1), estimator.classes_[proba.argmax(axis=1)] == y[test]])
