@@ -66,7 +66,8 @@ class FitFrom:
         Warns
         -----
         UserWarning
-            If rows are left out since their images could not be read, and where :meth:`fit` warns.
+            If rows are left out since their images could not be read, and where :meth:`fit` warns,
+            but not of copies.
 
         See Also
         --------

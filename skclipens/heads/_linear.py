@@ -208,8 +208,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
         Parts are read by tasks of joblib, whose sums add up: by default in turn in this process,
         and in a :func:`joblib.parallel_config` context in several. On a Dask cluster, the task of a
         worker that dies is done by another. The result is that of :meth:`fit` on all rows, up to
-        rounding, also with ``shrinkage="auto"``, for which the rows that judge, 10,000 at most, are
-        kept.
+        rounding. For ``shrinkage="auto"``, the rows that judge, 10,000 at most, are kept; copies of
+        a row are not detected and judge each other, so the result then differs where there are any.
 
         Parameters
         ----------
