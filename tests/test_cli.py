@@ -227,7 +227,7 @@ def test_compare_shows_what_the_library_finds(photos, tmp_path):
     assert re.fullmatch(r"ensemble +\d+\.\d% +\d+\.\d% *", lines[1])
     assert lines[2].startswith("logistic regression, all columns") and lines[2].count("%") == 5
     told = run("compare", photos / "train", "--splits", 9, *cache, *SMALL, fails=True)
-    assert "cv=9 folds need 9 rows of a class" in told.stderr
+    assert "--splits 9 needs 9 images of a class" in told.stderr and "--shots" in told.stderr
 
 
 def test_pictures_that_a_model_was_fitted_on_are_no_test(model, photos, tmp_path):
@@ -345,6 +345,18 @@ def test_names_of_folders_may_stay_as_they_are(photos, tmp_path):
     assert "'geometric shape'" in told.stderr and "--raw-names" in told.stderr
     run("evaluate", model, photos / "test", "-o", report, "--raw-names")
     assert "<td>geometric_shape</td>" in report.read_text("utf-8")
+    run("fit", photos / "train", "-o", model, "--head", "linear", *SMALL)
+    told = run("evaluate", model, photos / "test", "-o", report, "--raw-names", fails=True)
+    assert "'geometric_shape'" in told.stderr and "Leave out --raw-names if" in told.stderr
+    pictures = load_folder(photos / "test", raw_names=True)
+    names = pictures.target_names[pictures.target]
+    table = pd.DataFrame({"Path": pictures.filenames, "label": names})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    told = run("evaluate", model, tmp_path / "t.csv", "-o", report, fails=True)
+    assert "Rename that of the paths, or name it by path_column of load_table." in told.stderr
+    table.rename(columns=str.lower).to_csv(tmp_path / "t.csv", index=False)
+    told = run("evaluate", model, tmp_path / "t.csv", "-o", report, fails=True)
+    assert "'geometric_shape'" in told.stderr and "--raw-names" not in told.stderr
 
 
 def test_codes_have_names_in_a_table(photos, tmp_path):

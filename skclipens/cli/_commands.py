@@ -2,6 +2,7 @@
 
 import errno
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -162,12 +163,24 @@ def compare(pictures, shots, splits, class_names, raw_names, output, backbones, 
     options["class_names"] = read_class_names(class_names, labels)
     given = given_options(**options)
     model = make_backbone_pipeline(backbones, random_state=0, **given)
+    if shots is None:
+        _refuse_more_folds(splits, labels)
     cv = splits if shots is None else FewShotSplit(shots, splits, random_state=0)
     found = compare_with_baselines(model, files, labels, cv=cv, verbose=given["verbose"])
     if output is None:
         click.echo(found.map("{:.1%}".format, na_action="ignore").fillna("").to_string())
     else:
         write_table(found.rename_axis("way").reset_index(), output)
+
+
+def _refuse_more_folds(splits, labels):
+    """Raise ValueError if a class has too few images, in the words of the command."""
+    largest = max(Counter(labels.tolist()).values())
+    if splits > largest:
+        raise ValueError(
+            f"--splits {splits} needs {splits} images of a class, but none has more than "
+            f"{largest}. Give fewer, or --shots, which trains on a few images of each class."
+        )
 
 
 @cli.command(epilog=_TRUST)
@@ -317,5 +330,7 @@ def evaluate(model, pictures, output, raw_names, **options):
             "better than it will be on others. Take images that it was not fitted on.",
             stacklevel=1,
         )
-    accuracy = write_report(model, files, labels, output, title=str(pictures))
+    raw_names = raw_names if Path(pictures).is_dir() else None
+    title = str(pictures)
+    accuracy = write_report(model, files, labels, output, title=title, raw_names=raw_names)
     click.echo(f"{output}: accuracy {accuracy:.1%}.", err=True)

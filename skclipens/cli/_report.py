@@ -30,6 +30,11 @@ _N_MISTAKES = 24
 _N_CONFUSIONS = 10
 _MOST_NUMBERS = 30  # classes of which a matrix shows its numbers
 _REJECTED = "rejected"  # in place of no label
+_ADVICE = {  # where the model does not know a class
+    None: "",
+    False: " With a model that was fitted with --raw-names, give this option here, too.",
+    True: " Leave out --raw-names if the model was fitted without it.",
+}
 _SAME = 1e-6  # weights that differ by less are the same
 
 
@@ -72,7 +77,7 @@ class Answers(NamedTuple):
 
 
 @each_warning_once()
-def write_report(model, files, labels, path, *, title):
+def write_report(model, files, labels, path, *, title, raw_names):
     """Write a report of a fitted pipeline on labelled images.
 
     Parameters
@@ -87,6 +92,8 @@ def write_report(model, files, labels, path, *, title):
         The HTML file.
     title : str
         What the images are called.
+    raw_names : bool or None
+        Whether labels are names of folders as they are; None where they are not of folders.
 
     Returns
     -------
@@ -100,7 +107,7 @@ def write_report(model, files, labels, path, *, title):
     """
     from matplotlib import rc_context
 
-    answers = ask(model, files, labels)
+    answers = ask(model, files, labels, raw_names)
     with rc_context({"text.parse_math": False}):  # "$" in a name is a letter
         parts = [
             _summary(answers, model),
@@ -114,7 +121,7 @@ def write_report(model, files, labels, path, *, title):
     return accuracy_score(answers.labels, answers.predicted)
 
 
-def ask(model, files, labels):
+def ask(model, files, labels, raw_names):
     """Embed images once, and ask the last step of a pipeline all that a report says.
 
     Returns
@@ -125,7 +132,7 @@ def ask(model, files, labels):
     if not hasattr(last, "predict_proba"):
         raise ValueError(f"{type(last).__name__} has no probabilities to report on.")
     rejected = _label_of_rejected(last)
-    labels = _as_the_model_writes(labels, last.classes_, rejected)
+    labels = _as_the_model_writes(labels, last.classes_, rejected, raw_names)
     table, gaps = embedded(model, files)
     warn_of_gaps(gaps, "are left out", files)
     table, files, labels = readable([table, files, labels], gaps)
@@ -145,7 +152,7 @@ def _label_of_rejected(classifier):
     return _REJECTED if label == "" else label  # neither a folder nor a table can have no label
 
 
-def _as_the_model_writes(labels, classes, rejected):
+def _as_the_model_writes(labels, classes, rejected, raw_names):
     """Labels as those of the model: what is text in a folder may be a number in a table."""
     known = {str(one): one for one in classes}
     if rejected is not None:
@@ -157,8 +164,7 @@ def _as_the_model_writes(labels, classes, rejected):
         none = f" Call images of none of these {rejected!r}." if rejected is not None else ""
         raise ValueError(
             f"The model does not know {len(unknown)} of the classes; the first is {unknown[0]!r}. "
-            f"It knows {named}.{none} With a model that was fitted with --raw-names, give this "
-            "option here, too."
+            f"It knows {named}.{none}{_ADVICE[raw_names]}"
         )
     return np.array([known[one] for one in written.tolist()])
 

@@ -220,7 +220,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     if path_column is None:
         raise ValueError(
             f"{str(table_path)!r} has none of the columns {', '.join(_PATH_COLUMNS)}, but "
-            f"{reprlib.repr(list(table.columns))}. Rename that of the paths, or give path_column."
+            f"{reprlib.repr(list(table.columns))}. Rename that of the paths, or name it by "
+            "path_column of load_table."
         )
     label_column = _column(table, label_column, _LABEL_COLUMNS, "label_column")
     filenames = _images_of(table[path_column].tolist(), path_column, table_path)
