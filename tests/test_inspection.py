@@ -268,7 +268,7 @@ def test_labels_are_doubted_as_in_score(Display, clf, test_set):
         Display.from_estimator(clf, X, np.random.default_rng(0).permutation(y))
 
 
-@pytest.mark.parametrize("Display", [AccuracyCostDisplay, DiversityGainDisplay, ReliabilityDisplay])
+@pytest.mark.parametrize("Display", DISPLAYS)
 def test_weights_in_another_order_are_doubted_once(Display, clf, test_set):
     X, y = test_set
     names = [f"picture {i}" for i in range(len(y))]

@@ -102,9 +102,9 @@ class CorrectSetsDisplay:
         -----
         SuspectedMistakeWarning
             If labels of `y` were not there in ``fit``, seem to be exchanged, or are in another
-            order than X.
+            order than X, or weights are.
         """
-        ensemble, X = split_ensemble(estimator, X, y)
+        ensemble, X = split_ensemble(estimator, X, y, sample_weight=sample_weight)
         return cls.from_predictions(
             y,
             ensemble.classes_[ensemble.expert_proba(X).argmax(axis=2)],

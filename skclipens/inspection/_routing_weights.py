@@ -122,9 +122,11 @@ class RoutingWeightsDisplay:
         Warns
         -----
         SuspectedMistakeWarning
-            If labels of `y` seem to be exchanged, or are in another order than X.
+            If labels of `y` seem to be exchanged, or are in another order than X, or weights are.
         """
-        ensemble, X = split_ensemble(estimator, X, y, "routing_weights")
+        ensemble, X = split_ensemble(
+            estimator, X, y, "routing_weights", sample_weight=sample_weight
+        )
         return cls.from_predictions(
             y,
             ensemble.routing_weights(X),
