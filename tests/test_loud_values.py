@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
@@ -394,6 +394,21 @@ def test_labels_as_groups_are_named(table):
         (text,) = said(lambda groups=groups: clf.fit(X, y, groups=groups))
         assert text.startswith("All rows of each class are in one group, so no row can be held out")
     assert not said(lambda: clf.fit(X, y, groups=np.arange(len(y)) // 3))
+
+
+def test_folds_that_hold_out_whole_classes_are_named(table):
+    X, y = table
+    order = np.argsort(y, kind="stable")
+    X, y, half = X[order], y[order], len(y) // 2
+    for cv in KFold(2), [(np.arange(half), np.arange(half, len(y)))]:
+        (text,) = said(lambda cv=cv: AdaptiveBackboneEnsemble(SPEC, cv=cv).fit(X, y))
+        assert text.startswith("The folds of cv hold out rows of 1 of 2 classes that their")
+        assert "shuffle=True" in text
+    judging = KFold(3, shuffle=True, random_state=0), StratifiedKFold(2)
+    for cv in judging:
+        assert not said(lambda cv=cv: AdaptiveBackboneEnsemble(SPEC, cv=cv).fit(X, y))
+    one = np.unique(y, return_index=True)[1]  # nothing could be held out
+    assert not said(lambda: AdaptiveBackboneEnsemble(SPEC, cv=KFold(2)).fit(X[one], y[one]))
 
 
 @pytest.mark.parametrize("place", [1, -1])

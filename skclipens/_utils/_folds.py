@@ -72,7 +72,20 @@ def few_shot_folds(
         return [tuple(positions_in(place, side) for side in fold) for fold in folds]
     if isinstance(cv, Real):
         return [_split_once(cv, y, groups, random_state)]
-    return drop_unseen_classes(_split(splitter_of(cv), y, groups, X), y)
+    folds = drop_unseen_classes(_split(splitter_of(cv), y, groups, X), y)
+    _warn_of_few_judged(folds, y, groups)
+    return folds
+
+
+def _warn_of_few_judged(folds, y, groups):
+    """Warn where folds hold out rows of too few classes, as where each is one class."""
+    n_classes, judged = len(np.unique(y)), y[held_out_rows(folds)]
+    if covers_most(y[has_peer(y, groups)], n_classes) and not covers_most(judged, n_classes):
+        warn(
+            f"The folds of cv hold out rows of {len(np.unique(judged))} of {n_classes} classes "
+            "that their training rows have, too few to judge what was learned. If rows are sorted "
+            "by class, set shuffle=True of the splitter, or use StratifiedKFold."
+        )
 
 
 def _stratified_folds(y, n_folds, groups, *, every_class, shuffle, random_state):

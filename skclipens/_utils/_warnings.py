@@ -14,7 +14,7 @@ from ._locks import ForkLock
 NOTHING = "(?!)"  # matches no text
 _NAME_OR_NUMBER = re.compile(r"""('[^']*'|"[^"]*")|[\d.]+""")
 _said = ContextVar("what was said in the call of each_warning_once that is running", default=None)
-_BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib"}
+_BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib", "functools"}
 
 
 def warn(message, category=SuspectedMistakeWarning, *, doubt=None):
