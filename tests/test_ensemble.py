@@ -317,6 +317,38 @@ def test_frozen_heads_know_classes_that_these_rows_do_not_show(fitted_heads, X, 
     assert_array_equal(clf.classes_, np.unique(y))
 
 
+@pytest.mark.parametrize("router", ["uniform", "static", "shrunk", "vote"])
+@pytest.mark.parametrize("n_known", [2, 4])
+def test_classes_that_a_frozen_head_does_not_know_are_left_to_others(n_known, router, X, y):
+    old = np.isin(y, np.unique(y)[:n_known])
+    known = LogisticRegression(C=10).fit(X[old][:, columns_of(0)], y[old])
+    head = ["zero-shot", ("old", FrozenEstimator(known), BACKBONES[0])]
+    clf = make(BACKBONES[:1], head=head, router=router).fit(X[:, columns_of(0)], y)
+    alone = make(BACKBONES[:1], head="zero-shot", router=router).fit(X[:, columns_of(0)], y)
+    for rows in (old, ~old):
+        some = X[rows][:, columns_of(0)], y[rows]
+        assert clf.score(*some) > alone.score(*some) - 0.05
+
+
+@pytest.mark.parametrize("other", ["linear", "zero-shot", LogisticRegression()])
+def test_classes_that_a_frozen_head_alone_knows_are_left_to_it(other, X, y):
+    known = LogisticRegression(C=10).fit(X[:, columns_of(0)], y)
+    head = [("all", FrozenEstimator(known), BACKBONES[0]), ("few", other)]
+    shown = np.isin(y, np.unique(y)[:4])
+    clf = make(BACKBONES[:1], head=head).fit(X[shown][:, columns_of(0)], y[shown])
+    assert clf.score(X[~shown][:, columns_of(0)], y[~shown]) > 0.9
+
+
+def test_frozen_heads_that_share_no_class_are_told_apart_by_how_sure_they_are(X, y):
+    parts = [np.isin(y, names) for names in np.split(np.unique(y), 2)]
+    heads = [
+        (name, LogisticRegression(C=10).fit(X[part], y[part]), slice(None))
+        for name, part in zip("ab", parts)
+    ]
+    clf = make(head=frozen(heads), router="uniform", calibrate=False).fit(X, y)
+    assert clf.score(X, y) > 0.9
+
+
 def test_rows_of_classes_that_a_frozen_head_does_not_know_do_not_judge_it(fitted_heads, X, y):
     """Another head has to know them."""
     strange = np.concatenate([y[36:], ["unicorn", "zebra", "unicorn", "zebra"]])

@@ -23,6 +23,7 @@ from ._blocks import Block
 
 _SMALLEST_PROBABILITY = 1e-12
 _AS_MANY_PAIRS = 3  # classes
+_LEAD = 0.01  # see `left_to_others`
 _NO_NAMES = "X does not have valid feature names"
 _OF_CLASSES = "For SVC and NuSVC, set decision_function_shape='ovr'."
 
@@ -114,10 +115,7 @@ class Expert(NamedTuple):
         return self._replace(head=head), logits, known
 
     def logits(self, X, classes):
-        """Logits of shape (n, C) for all classes, also those that the head has not seen.
-
-        A class that the head has not seen gets the row's smallest logit.
-        """
+        """Logits of shape (n, C) for all classes, also those that the head does not know."""
         X = self.columns_of(X)
         if isinstance(self.head, LogitClassifierMixin):
             logits = self.head._logits_of(X)
@@ -133,7 +131,7 @@ class Expert(NamedTuple):
         return np.log(np.maximum(self.head.predict_proba(X), _SMALLEST_PROBABILITY))
 
     def for_classes(self, logits, classes):
-        """Logits of the head's classes as those of all classes."""
+        """Logits of the head's classes as those of all; it leaves others to the other heads."""
         if logits.shape[1] != len(self.head.classes_):
             raise ValueError(
                 f"Expert {self.name!r} gives {logits.shape[1]} scores for "
@@ -146,14 +144,31 @@ class Expert(NamedTuple):
                 f"Expert {self.name!r} gives a score that is not finite for row {row}: "
                 f"{logits[row].tolist()}."
             )
-        return for_all_classes(centre_logits(self.head, logits), self.head.classes_, classes)
+        return left_to_others(centre_logits(self.head, logits), self.head.classes_, classes)
 
 
 def for_all_classes(logits, known, classes):
     """Logits (..., n, k) of known classes as those of all, of which others have a row's lowest."""
     if len(known) == len(classes):
         return logits
-    full = np.repeat(logits.min(axis=-1, keepdims=True), len(classes), axis=-1)
+    return _widened(logits, known, classes, logits.min(axis=-1, keepdims=True))
+
+
+def left_to_others(logits, known, classes):
+    """As :func:`for_all_classes`, but of other classes the logits say nearly nothing.
+
+    Each is nearly as likely as what a row is taken for. The small lead of the latter decides where
+    no other head knows both.
+    """
+    if len(known) == len(classes):
+        return logits
+    largest = logits.max(axis=-1, keepdims=True)
+    lead = _LEAD * (largest - logits.mean(axis=-1, keepdims=True))
+    return _widened(logits, known, classes, largest - lead)
+
+
+def _widened(logits, known, classes, of_others):
+    full = np.repeat(of_others, len(classes), axis=-1)
     full[..., np.searchsorted(classes, known)] = logits
     return full
 

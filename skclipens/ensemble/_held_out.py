@@ -15,7 +15,7 @@ from .._utils._progress import in_parallel, progress
 from .._utils._sklearn import with_settings
 from ..heads._classifier import trait_of
 from ..heads._text_head import encode_ahead
-from ._experts import stack_logits
+from ._experts import for_all_classes, left_to_others, stack_logits
 
 
 class HeldOut(NamedTuple):
@@ -231,8 +231,11 @@ def _fit_on_fold(expert, X, y, classes, train, test, metadata):
 
     Both sides of the fold are arrays of positions of rows.
     """
-    fitted = expert.fit(X[train], y[train], rows_of(metadata, train))
-    return fitted.logits(X[test], classes)
+    fitted, learned = expert.fit(X[train], y[train], rows_of(metadata, train)), np.unique(y)
+    known = fitted.head.classes_
+    # Fitted on all rows, the head will know classes that this fold lacks.
+    logits = for_all_classes(fitted.logits(X[test], known), known, learned)
+    return left_to_others(logits, learned, classes)
 
 
 def _bar(n_fits, verbose):
