@@ -200,3 +200,46 @@ def test_an_ensemble_hands_it_all_embeddings_with_their_texts(split):
 def test_candidates_are_checked(name, values, split):
     with pytest.raises(ValueError, match=f"{name} are positive, finite numbers"):
         KernelHead(**{name: values}).fit(*split[:2])
+
+
+# Columns of blocks
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """Embeddings of two backbones with names of columns, and labels."""
+    emoji = load_emoji(min_class_size=60)
+    embedder = MultiBackboneEmbedder(["zoo/RN20", "zoo/ViT-8"]).set_output(transform="pandas")
+    return embedder.transform(emoji.filenames[::4]), emoji.target_names[emoji.target[::4]]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        ([], "blocks is empty"),
+        (["zoo/RN20"], "'zoo/RN20' is no such pair"),
+        ([("zoo/ViT-8", slice(128))], "Block 'zoo/ViT-8' has the column 'zoo/RN20__0'"),
+        ([("zoo/RN20", [0] * 128)], "Block 'zoo/RN20' names column 0 128 times"),
+        ([(None, slice(200, 300))], "Block 0 of blocks ends at 300, but X has 256 columns"),
+        ([(None, [])], "Block 0 of blocks has no columns"),
+        ([(None, np.arange(256) // 128)], "a mask has the type bool"),
+        ([(None, ["price"])], "X has no column 'price'"),
+    ],
+)
+def test_blocks_that_do_not_fit_the_table_are_refused(blocks, message, pair):
+    with pytest.raises(ValueError, match=message):
+        KernelHead(blocks).fit(*pair)
+
+
+def test_a_column_is_compared_with_texts_of_one_backbone(pair):
+    X, y = pair
+    with pytest.raises(ValueError, match="Column 64 is in the blocks 'zoo/RN20' and 'zoo/ViT-8'"):
+        KernelHead([("zoo/RN20", slice(128)), ("zoo/ViT-8", slice(64, 192))]).fit(X.to_numpy(), y)
+
+
+def test_columns_may_be_named_or_masked(pair):
+    X, y = pair
+    expected = KernelHead([("zoo/RN20", slice(128))]).fit(X, y).predict_proba(X)
+    for columns in list(X.columns[:128]), np.arange(256) < 128, np.arange(128):
+        found = KernelHead([("zoo/RN20", columns)]).fit(X, y).predict_proba(X)
+        assert_allclose(found, expected, rtol=1e-3)

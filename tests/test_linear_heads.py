@@ -557,7 +557,13 @@ def test_one_row_of_each_class_and_a_block_in_other_units():
     assert_allclose(again, logits, rtol=1e-6)
 
 
-@pytest.mark.parametrize("blocks", [[[60]], [slice(60, None)], [[[1]]], [["a"]], [[]], [1]])
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        *([[60]], [slice(60, None)], [slice(50, 61)], [["a"]], [[]], [1]),
+        *([[1, 1]], [np.arange(60) // 58], [[1, 2], [2, 3]]),
+    ],
+)
 def test_blocks_to_rescale_have_columns(blocks):
     X, y = make_classification(40, 60, random_state=0)
     with pytest.raises(ValueError, match="rescale"):

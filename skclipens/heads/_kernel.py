@@ -2,6 +2,7 @@
 
 from functools import partial
 from numbers import Integral, Real
+from types import NoneType
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -20,8 +21,10 @@ from .._utils._linalg import (
     unit_blocks,
     unit_rows,
 )
+from .._utils._positions import positions, refuse_shared
 from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_table
+from ..backbones import Backbone
 from ._agreement import expected_inverse, telling_rows
 from ._cross_fit import CrossFitTableHead
 from ._from_files import Wanted
@@ -30,6 +33,7 @@ from ._temperature import correction_temperature, fit_temperature
 from ._text_head import (
     PROMPT_CONSTRAINTS,
     as_one_of_many,
+    refuse_columns_of_others,
     warn_of_prompts_at_once,
     warn_of_unfitting_texts,
 )
@@ -59,9 +63,10 @@ class KernelHead(CrossFitTableHead):
     Parameters
     ----------
     blocks : None or list of (str or None, columns), default=None
-        The columns of each block, as a slice or positions, with the backbone whose texts they can
-        be compared with; None for a block without texts. In an ensemble, None takes all blocks of
-        backbones, pooled features too; otherwise it takes all columns as one block without texts.
+        The columns of each block, as a slice, positions or names, with the backbone whose texts
+        they can be compared with; None for a block without texts. In an ensemble, None takes all
+        blocks of backbones, pooled features too; otherwise it takes all columns as one block
+        without texts.
     betas : sequence of float, default=(1.0, 2.0, 4.0, 8.0)
         Candidates for :math:`\beta`.
     noises : sequence of float, default=(0.03, 0.1, 0.3, 1.0, 3.0)
@@ -223,11 +228,49 @@ class KernelHead(CrossFitTableHead):
                 )
 
     def _blocks(self, n_features):
-        return [(None, slice(n_features))] if self.blocks is None else list(self.blocks)
+        """Backbones, and slices or positions of columns."""
+        if self.blocks is None:
+            return [(None, slice(n_features))]
+        return [
+            # A slice copies nothing.
+            (backbone, of if isinstance(of, slice) else self._positions(place, n_features))
+            for place, (backbone, of) in enumerate(self.blocks)
+        ]
+
+    def _positions(self, place, n_features):
+        names = getattr(self, "feature_names_in_", None)
+        return positions(self.blocks[place][1], n_features, names, self._called(place))
+
+    def _called(self, place):
+        """What a block is called in messages."""
+        backbone = self.blocks[place][0]
+        return f"Block {place} of blocks" if backbone is None else f"Block {backbone!r}"
+
+    def _check_blocks(self, n_features):
+        """Raise ValueError if the blocks do not fit the table."""
+        if self.blocks is None:
+            return
+        if not len(self.blocks):
+            raise ValueError("blocks is empty; None takes all columns as one block without texts.")
+        for pair in self.blocks:
+            if isinstance(pair, str) or len(pair) != 2 or not isinstance(pair[0], (str, NoneType)):
+                raise ValueError(
+                    "blocks is a list of (backbone, columns), with None as the backbone of columns "
+                    f"without texts; {pair!r} is no such pair."
+                )
+        names, with_texts = getattr(self, "feature_names_in_", None), []
+        for place, (backbone, _) in enumerate(self.blocks):
+            columns = self._positions(place, n_features)
+            if backbone is not None:
+                with_texts.append((backbone, columns))
+            if backbone is not None and names is not None:
+                refuse_columns_of_others(Backbone(backbone), names[columns], self._called(place))
+        refuse_shared(with_texts)
 
     def _fit_text_heads(self, X, y):
         """Encode the classes; positions of those of the rows, from which prompts learn nothing."""
         self._check_candidates()
+        self._check_blocks(X.shape[1])
         # A row of each class is enough for the heads.
         self.classes_, of_each, targets = np.unique(y, return_index=True, return_inverse=True)
         check_at_least_two(self.classes_)

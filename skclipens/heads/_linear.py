@@ -11,6 +11,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import FOLDS_CONSTRAINTS, few_shot_folds
 from .._utils._given import check_weights
 from .._utils._labels import check_at_least_two, refuse_unlabeled
+from .._utils._positions import positions, refuse_shared
 from .._utils._sklearn import (
     Interval,
     StrOptions,
@@ -54,10 +55,10 @@ class LinearDiscriminantHead(CrossFitTableHead):
         Cross-validation for ``shrinkage="auto"``: leave-one-out (None), at most this number of
         stratified folds, or the given folds.
     rescale : list of columns, default=None
-        Blocks of columns, by positions or slices, that are not embeddings, such as numbers. Each is
-        multiplied so that its total variance is 1, about that of an embedding of unit length, or 10
-        or 100 if ``shrinkage="auto"`` finds that better and there are other columns. An ensemble
-        sets it to its blocks of other columns. None: no columns are rescaled.
+        Blocks of columns, by positions, names or slices, that are not embeddings, such as numbers.
+        Each is multiplied so that its total variance is 1, about that of an embedding of unit
+        length, or 10 or 100 if ``shrinkage="auto"`` finds that better and there are other columns.
+        An ensemble sets it to its blocks of other columns. None: no columns are rescaled.
 
     Attributes
     ----------
@@ -345,13 +346,13 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     def _rescaling(self, variance=1.0):
         """Positions of the columns of each block to rescale, and the variance that it gets."""
-        places = np.arange(self.n_features_in_)
-        try:
-            blocks = [places[columns] for columns in self.rescale or []]
-        except (IndexError, TypeError) as error:
-            raise ValueError(f"rescale: {error}; it is a list of slices or positions.") from error
-        if any(block.ndim != 1 or not len(block) for block in blocks):
-            raise ValueError("rescale has a block without columns, or no list of their positions.")
+        names, given = getattr(self, "feature_names_in_", None), self.rescale or []
+        called = [f"rescale[{place}]" for place in range(len(given))]
+        blocks = [
+            positions(columns, self.n_features_in_, names, owner)
+            for columns, owner in zip(given, called, strict=True)
+        ]
+        refuse_shared(zip(called, blocks, strict=True))
         return Rescaling(tuple(blocks), variance)
 
     def _variances(self):
