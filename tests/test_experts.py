@@ -240,6 +240,9 @@ def test_parameters_of_a_list_of_heads_are_nested(X, y):
     assert clone(clf).get_params()["nb__C"] == 5
     with pytest.raises(ValueError, match="Invalid parameter 'other' for estimator"):
         clf.set_params(other__C=1)
+    for written, meant in (("head__nb__C", "nb__C"), ("head__C", "NAME__C")):
+        with pytest.raises(ValueError, match=f"head is a list, so {written} .* as {meant}"):
+            clf.set_params(**{written: 1})
     for owner, given in (("head", "residual"), ("router", "static")):
         clf = make("zoo").set_params(**{owner: given})
         message = f"{owner} is '{given}', a name, so {owner}__alpha cannot be set: give an object"

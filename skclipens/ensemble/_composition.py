@@ -87,6 +87,12 @@ class HeadComposition:
                     f"{owner} is {given!r}, a name, so {name} cannot be set: give an object, "
                     f"whose parameter {parameter!r} it is."
                 )
+            if parameter and owner == "head" and isinstance(given, (list, tuple)):
+                of_one = parameter if "__" in parameter else f"NAME__{parameter}"
+                raise ValueError(
+                    f"head is a list, so {name} cannot be set: parameters of a head in a list "
+                    f"begin with its name, as {of_one}."
+                )
 
     def _replace_head(self, name, head):
         names = [one for one, _, _ in named_heads(self.head)]
