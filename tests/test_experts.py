@@ -64,6 +64,15 @@ def test_blocks_may_be_written_in_many_ways(frame, X, y):
         assert_array_equal(clf.predict_proba(frame), expected.predict_proba(X), err_msg=way)
 
 
+def test_names_of_columns_that_are_tuples_are_to_be_joined(frame, X, y):
+    levels = frame.set_axis(frame.columns.str.split("__", expand=True), axis=1)
+    blocks = [("a", [name for name in levels.columns if name[0] == BACKBONES[0]])]
+    with pytest.raises(ValueError, match=r"no column names that are strings.* a MultiIndex, join"):
+        make(blocks).fit(levels, y)
+    joined = levels.set_axis(levels.columns.map("__".join), axis=1)
+    assert make(None).fit(joined, y).expert_names_.tolist() == BACKBONES
+
+
 def test_a_table_without_names_is_one_block(X, y):
     clf = make(None).fit(X[:, :20], y)
     ((name, _, block),) = clf.experts_

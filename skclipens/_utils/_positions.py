@@ -66,7 +66,10 @@ def _refuse_other_index(columns, feature_names, owner):
 
 def _positions_by_name(names, feature_names, owner):
     if feature_names is None:
-        raise ValueError(f"{owner} names its columns, but X has no column names; pass a frame.")
+        raise ValueError(
+            f"{owner} names its columns, but X has no column names that are strings. Pass a frame "
+            "that has them; of a MultiIndex, join the levels: X.columns.map('__'.join)."
+        )
     places = {name: place for place, name in enumerate(feature_names)}
     missing = [name for name in names if name not in places]
     if missing:
