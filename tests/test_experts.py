@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, NuSVC
 from sklearn.utils import estimator_html_repr
 
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
+from skclipens import AdaptiveBackboneEnsemble, KernelHead, MultiBackboneEmbedder, ZeroShotHead
 from skclipens.ensemble import MixtureRouter, StaticRouter
 from skclipens.ensemble.routers import ROUTERS
 
@@ -259,6 +259,18 @@ def test_parameters_of_a_list_of_heads_are_nested(X, y):
             clf.set_params(**{f"{owner}__alpha": 1.0})
         with pytest.raises(ValueError, match=message):
             clf.set_params(**{owner: given, f"{owner}__alpha": 1.0})
+
+
+@pytest.mark.parametrize("inner", ["linear", KernelHead(), ["residual", "linear"]])
+def test_an_ensemble_as_head_has_blocks_of_its_own(inner, X, y):
+    half = X.shape[1] // 2
+    own = BACKBONES[0] if isinstance(inner, list) else None
+    columns = slice(WIDTH) if own else slice(half)
+    head = AdaptiveBackboneEnsemble(own, head=inner)
+    clf = make([("x", columns), ("z", slice(half, None))], head=[("inner", head, "x"), "linear"])
+    inner_head = clf.fit(X, y).experts_[0].head
+    assert inner_head.blocks == own
+    assert inner_head.score(X[:, columns], y) > 0.8
 
 
 def test_one_search_compares_every_rule_of_the_paper(pictures, y, tmp_path):

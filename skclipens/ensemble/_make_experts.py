@@ -9,6 +9,7 @@ from .._utils._linalg import side_by_side
 from .._utils._positions import positions
 from ..backbones import Backbone
 from ._blocks import Block, check_distinct, joined
+from ._composition import HeadComposition
 from ._experts import Expert, backbones_of
 from ._heads import KERNEL, LINEAR_ALL, head_of, named_heads
 
@@ -56,8 +57,8 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
     for label, kind, of_kind, is_name in groups:
         for block in of_kind:
             name = block.name if len(groups) == 1 else f"{block.name}:{label}"
-            given = _from_block(block, named_classes) | defaults
-            experts.append(Expert(label if is_name else name, _filled(head_of(kind), given), block))
+            filled = _filled(head_of(kind), _from_block(block, named_classes), defaults)
+            experts.append(Expert(label if is_name else name, filled, block))
     check_distinct("experts", [expert.name for expert in experts])
     for expert in experts:
         _check_names(expert, feature_names)
@@ -137,15 +138,20 @@ def _from_block(block, named_classes):
     }
 
 
-def _filled(head, given):
+def _filled(head, of_block, defaults):
     """A head with what it leaves to its block and its ensemble."""
     if not hasattr(head, "get_params"):
         return head
-    left = {
-        key: given[name]
-        for key, value in head.get_params().items()
-        if value is None and given.get(name := key.rpartition("__")[2]) is not None
-    }
+    params = head.get_params()
+    # An ensemble within the head has blocks of its own, and gives them to its own heads.
+    ensembles = [f"{key}__" for key, one in params.items() if isinstance(one, HeadComposition)]
+    ensembles += [""] * isinstance(head, HeadComposition)
+    left = {}
+    for key, value in params.items():
+        given = defaults if key.startswith(tuple(ensembles)) else of_block | defaults
+        value_given = given.get(key.rpartition("__")[2])
+        if value is None and value_given is not None:
+            left[key] = value_given
     return clone(head).set_params(**left) if left else head
 
 
