@@ -475,6 +475,12 @@ def test_loaded_once_and_ready_to_use(specs):
     assert load_backbone(specs[0]) is not loaded
 
 
+def test_loading_draws_no_random_numbers_of_the_program(specs):
+    before = torch.get_rng_state()
+    load_backbone(specs[0])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_model_that_was_changed_in_memory_is_refused(specs, tmp_path):
     images, loaded = [np.zeros((9, 9), np.uint8)], load_backbone(specs[0])
     embedder = CLIPEmbedder(specs[0], cache=tmp_path / "cache")

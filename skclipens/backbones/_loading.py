@@ -281,11 +281,14 @@ renew_in_fork(_forget_unfinished)
 
 def _load(backbone, device):
     import open_clip
+    import torch
 
     if backbone.path and not backbone.architecture:
         check_own_config(backbone)
     try:
-        with checked_downloads(), cpu_by_default(), _single_precision():
+        # Random numbers of the weights before these are read would shift those of a user's program.
+        unseen = torch.random.fork_rng(devices=[])
+        with checked_downloads(), cpu_by_default(), _single_precision(), unseen:
             model = build_model(backbone)
     except (ImportError, BackboneNotAvailableError):  # their messages say what to do
         raise
