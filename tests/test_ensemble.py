@@ -8,10 +8,12 @@ import warnings
 import joblib
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, softmax
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
@@ -28,7 +30,12 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, ZeroShotHead
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    LinearDiscriminantHead,
+    MultiBackboneEmbedder,
+    ZeroShotHead,
+)
 from skclipens._utils._linalg import one_blas_thread
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import StaticRouter, UniformRouter
@@ -679,3 +686,19 @@ AdaptiveBackboneEnsemble(blocks).fit(X, y).predict(X)
 assert not {"torch", "open_clip", "timm"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Arrays of other libraries
+
+
+def test_tensors_are_read_also_where_scikit_learn_dispatches(X, y, monkeypatch):
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    codes = np.unique(y, return_inverse=True)[1]
+    expected = make(head="auto", class_names=np.unique(y).tolist()).fit(X, codes)
+    tensors = torch.tensor(X), torch.tensor(codes)
+    with config_context(array_api_dispatch=True):
+        clf = clone(expected).fit(*tensors, sample_weight=torch.ones(len(y)))
+        assert_allclose(clf.predict_proba(tensors[0]), expected.predict_proba(X), rtol=1e-3)
+        assert clf.score(*tensors) == expected.score(X, codes)
+        head = LinearDiscriminantHead().fit(*tensors)
+        assert head.score(*tensors) == LinearDiscriminantHead().fit(X, codes).score(X, codes)

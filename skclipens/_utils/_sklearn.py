@@ -1,7 +1,7 @@
 """What is private in scikit-learn and used here. No other module imports it from there."""
 
 from collections.abc import Mapping, MappingView, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial, wraps
 
 from sklearn import config_context, get_config
@@ -30,6 +30,7 @@ __all__ = [
     "check_first_partial_fit",
     "check_sample_weight",
     "fit_context",
+    "numpy_only",
     "routing_enabled",
     "safe_indexing",
     "unchanged_by_failure",
@@ -80,6 +81,12 @@ def unchanged_by_failure(*estimators):
         raise
 
 
+def numpy_only():
+    """A context in which scikit-learn makes arrays of numpy of what it is given."""
+    dispatches = get_config()["array_api_dispatch"]
+    return config_context(array_api_dispatch=False) if dispatches else nullcontext()
+
+
 def fit_context(*, prefer_skip_nested_validation):
     """scikit-learn's context of a fit, which also warns of nothing twice.
 
@@ -92,7 +99,7 @@ def fit_context(*, prefer_skip_nested_validation):
 
         @wraps(method)
         def fit(estimator, *args, **parameters):
-            with unchanged_by_failure(estimator), each_warning_once():
+            with numpy_only(), unchanged_by_failure(estimator), each_warning_once():
                 return checked(estimator, *args, **parameters)
 
         return fit

@@ -7,6 +7,7 @@ from sklearn.utils.validation import validate_data
 from ._given import warn_of_other_order
 from ._labels import check_classes, check_labels, column_of_labels, labels_of, refuse_unlabeled
 from ._missing import without_mask
+from ._sklearn import numpy_only
 from ._tables import (
     check_range,
     first_gap_named,
@@ -127,7 +128,7 @@ def _checked(estimator, X, *, reset, dtype=_FLOATS, **options):
     _check_numbers_of_columns(estimator, X, reset=reset)
     X, options = without_mask(X), {"dtype": dtype, **options}
     values = _values_of_floats(X)
-    with first_gap_named(X):
+    with first_gap_named(X), numpy_only():
         if values is None:
             refuse_text(X)
             return validate_data(estimator, X, reset=reset, **options)
