@@ -28,6 +28,7 @@ from ._machine import heading, markdown_of, points
 from ._options import backbones_of, parser_of_sets
 from .paper import _sets
 from .paper._embedding import blocks_of, embed
+from .paper._experiments import digest_of_sources
 
 RATES = (0.0, 0.1, 0.2, 0.4)  # of labels that are flipped, to any other class
 PER_CLASS = 20  # rows, among which labels are flipped
@@ -110,7 +111,7 @@ class Task:
         self._options = {
             "class_names": self.class_names,
             "templates": dataset.templates,
-            "memory": str(work / "heads"),
+            "memory": str(work / f"heads-{digest_of_sources()}"),  # not those of other code
         }
         if dataset.train is None:
             rows = np.arange(len(self.y))
