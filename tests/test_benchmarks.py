@@ -143,7 +143,8 @@ def test_program_of_doubts(capsys, tmp_path):
     assert all(shares[case] == ["0", "0", "0 |"] for case in doubts.RIGHT)
     # Ten rows of fit, one per class, are enough to compare with.
     assert shares["predict, blocks in another order"] == ["100", "100", "100 |"]
-    assert "Of 24 right uses, 0.0% raise a warning; limit 2.0%." in lines
+    assert shares["score, a fifth of the rows are rows of fit"] == ["0", "100", "100 |"]
+    assert "Of 30 right uses, 0.0% raise a warning; limit 2.0%." in lines
 
 
 def test_program_of_doubts_of_pictures(capsys, monkeypatch):
