@@ -77,7 +77,7 @@ class Answers(NamedTuple):
 
 
 @each_warning_once()
-def write_report(model, files, labels, path, *, title, raw_names):
+def write_report(model, files, labels, path, *, title, raw_names=None):
     """Write a report of a fitted pipeline on labelled images.
 
     Parameters
@@ -92,7 +92,7 @@ def write_report(model, files, labels, path, *, title, raw_names):
         The HTML file.
     title : str
         What the images are called.
-    raw_names : bool or None
+    raw_names : bool or None, default=None
         Whether labels are names of folders as they are; None where they are not of folders.
 
     Returns
