@@ -159,8 +159,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
 
         Warns
         -----
-        SuspectedMistakeWarning
-            If the embeddings seem to be of other models than in ``fit``, or scaled otherwise.
+        %(warns_of_embeddings)s
         """
         check_is_fitted(self)
         X = check_rows_as_in_fit(self, X)

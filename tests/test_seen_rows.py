@@ -83,6 +83,14 @@ def test_where_nothing_is_learned_from_rows_they_may_be_scored(table, emoji):
     assert not doubts(clf.score, table[40:], emoji[1][40:])
 
 
+def test_rows_of_fit_are_told_where_all_pictures_are_alike(table, emoji):
+    y = emoji[1]
+    alike = table.mean(axis=0) + table * np.float32(0.001)
+    clf = AdaptiveBackboneEnsemble(BACKBONES, head="linear").fit(alike[:60], y[:60])
+    (text,) = doubts(clf.score, alike[50:], y[50:])
+    assert text.startswith("10 of the 70 rows are")
+
+
 def test_rows_of_few_numbers_may_be_the_same_by_chance():
     X, y = load_iris(return_X_y=True)
     X = X.round()

@@ -22,13 +22,15 @@ class SeenRows(NamedTuple):
     ----------
     columns : ndarray of int
         Those of embeddings.
-    scale : ndarray of shape (8,)
-        Of each projection: one over its standard deviation.
+    centre, deviation : ndarray of shape (8,)
+        Mean and standard deviation of each projection.
     rows : ndarray of shape (n, 8), float16
+        Projections, relative to these.
     """
 
     columns: np.ndarray
-    scale: np.ndarray
+    centre: np.ndarray
+    deviation: np.ndarray
     rows: np.ndarray
 
 
@@ -50,11 +52,10 @@ def see_rows(seen, X):
         return None
     columns = np.unique(np.concatenate(columns))
     rows = _project(X, columns)
-    deviation = rows.std(axis=0)
+    centre, deviation = rows.mean(axis=0), rows.std(axis=0)
     if not (deviation > 0).all():
         return None
-    scale = 1 / deviation
-    return SeenRows(columns, scale, (rows * scale).astype(np.float16))
+    return SeenRows(columns, centre, deviation, ((rows - centre) / deviation).astype(np.float16))
 
 
 def warn_of_seen_rows(seen, X, is_right):
@@ -74,7 +75,7 @@ def warn_of_seen_rows(seen, X, is_right):
     """
     if seen is None:
         return
-    rows = _project(np.asarray(X), seen.columns) * seen.scale
+    rows = (_project(np.asarray(X), seen.columns) - seen.centre) / seen.deviation
     distances, _ = KDTree(seen.rows).query(rows, p=np.inf, distance_upper_bound=_SAME)
     is_seen = np.isfinite(distances)
     if is_seen.all() or is_seen.sum() < _FEWEST or is_seen.mean() < _SHARE:

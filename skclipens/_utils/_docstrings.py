@@ -98,6 +98,10 @@ _SHARED = {
             If the rows of X look as if they were made otherwise than in ``fit``. Ensembles and
             heads that start from prompts check this.
         """,
+    "warns_of_embeddings": """
+        SuspectedMistakeWarning
+            If the embeddings seem to be of other models than in ``fit``, or scaled otherwise.
+        """,
     "to_route": """
         %(routed)s
         y : ndarray of shape (n,), int

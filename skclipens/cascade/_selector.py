@@ -243,8 +243,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
 
         Warns
         -----
-        SuspectedMistakeWarning
-            If the embeddings seem to be of other models than in ``fit``, or scaled otherwise.
+        %(warns_of_embeddings)s
         """
         check_is_fitted(self)
         check_rows_as_in_fit(self, X)
