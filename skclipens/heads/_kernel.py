@@ -33,7 +33,7 @@ from ._temperature import correction_temperature, fit_temperature
 from ._text_head import (
     PROMPT_CONSTRAINTS,
     as_one_of_many,
-    refuse_columns_of_others,
+    refuse_names_of_others,
     warn_of_prompts_at_once,
     warn_of_unfitting_texts,
 )
@@ -264,7 +264,7 @@ class KernelHead(CrossFitTableHead):
             if backbone is not None:
                 with_texts.append((backbone, columns))
             if backbone is not None and names is not None:
-                refuse_columns_of_others(Backbone(backbone), names[columns], self._called(place))
+                refuse_names_of_others(Backbone(backbone), names[columns], self._called(place))
         refuse_shared(with_texts)
 
     def _fit_text_heads(self, X, y):

@@ -157,7 +157,7 @@ def embeddings_of(head, rows, names, columns, block=None):
     return Embeddings(name, head.backbone, rows, first, head.text_features_, head.cache)
 
 
-def refuse_columns_of_others(backbone, names, owner="X"):
+def refuse_names_of_others(backbone, names, owner="X"):
     """Raise ValueError if columns are named as others than those that a backbone's texts fit."""
     kinds = [BlockKind(backbone.name, views=views) for views in (False, True)]
     refuse_other_columns(owner, kinds, names)
@@ -187,7 +187,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
             )
         names = getattr(self, "feature_names_in_", None)
         if names is not None:
-            refuse_columns_of_others(backbone, names)
+            refuse_names_of_others(backbone, names)
         classes, targets = np.unique(y, return_inverse=True)
         self._encode(classes, self.class_names, self.templates)
         X = unit_rows(X)
@@ -197,7 +197,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
 
     def _checked(self, X):
         if hasattr(X, "columns") and not hasattr(self, "feature_names_in_"):
-            refuse_columns_of_others(self._backbone(), list(map(str, X.columns)))
+            refuse_names_of_others(self._backbone(), list(map(str, X.columns)))
         X = super()._checked(X)
         warn_of_unlike(self._seen, unit_rows(subsample(X)))  # of any length
         return X
