@@ -27,7 +27,7 @@ from skclipens.model_selection._intervals import paired_interval
 from ._machine import heading, markdown_of, points
 from ._options import backbones_of, parser_of_sets
 from .paper import _sets
-from .paper._embedding import blocks_of, embed
+from .paper._embedding import PLAIN, blocks_of, embed
 from .paper._experiments import digest_of_sources
 
 RATES = (0.0, 0.1, 0.2, 0.4)  # of labels that are flipped, to any other class
@@ -103,11 +103,11 @@ def load(options, backbones, work):
 class Task:
     """A set with its embedding, and classifiers for it."""
 
-    def __init__(self, dataset, backbones, work):
-        self.name = dataset.name
-        self.X, self.y = np.array(embed(dataset, backbones, work)), np.asarray(dataset.y)
+    def __init__(self, dataset, backbones, work, columns=PLAIN):
+        self.name, self.y = dataset.name, np.asarray(dataset.y)
+        self.X = np.array(embed(dataset, backbones, work, columns=columns))
         self.classes, self.codes = np.unique(self.y, return_inverse=True)
-        self.class_names, self.blocks = dataset.class_names, blocks_of(backbones)
+        self.class_names, self.blocks = dataset.class_names, blocks_of(backbones, columns)
         self._options = {
             "class_names": self.class_names,
             "templates": dataset.templates,

@@ -23,7 +23,7 @@ PAGES = {
     "docs/guide/how_it_works.md": (2, 0),
     "docs/guide/inputs.md": (6, 0),
     "docs/guide/install.md": (2, 2),
-    "docs/guide/labels.md": (5, 0),
+    "docs/guide/labels.md": (6, 0),
     "docs/guide/mistakes.md": (1, 0),
     "docs/guide/own_pictures.md": (10, 1),
     "docs/guide/reproducibility.md": (3, 0),

@@ -569,9 +569,9 @@ def test_a_pickle_does_not_grow_with_the_rows(head, router, X, y):
         len(pickle.dumps(make(head=head, router=router).fit(*data)))
         for data in [(X, y), (many.astype(X.dtype), y.repeat(10))]
     ]
-    # Less than one number for each of the other rows, but 16 bytes that tell it again, those of a
+    # Less than one number for each of the other rows, but 64 bytes that tell it again, those of a
     # kernel, which keeps rows, and 200 that rows to predict are compared with.
-    kept = 9 * len(X) * 16
+    kept = 9 * len(X) * 64
     if head == "auto":
         of_kernel, of_support = 9 * len(X) * (X.shape[1] + len(set(y))), 160 * X.shape[1]
         kept += (of_kernel + of_support) * X.itemsize

@@ -1,18 +1,21 @@
-"""Pictures of fit among those that an ensemble is scored by."""
+"""Pictures of fit among others of fit, or among those that an ensemble is scored by."""
 
 from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import KDTree
 
-from .._utils._linalg import parts_of, take_columns
+from .._utils._linalg import parts_of, subsample, take_columns
+from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
 from .._utils._warnings import warn
 
 # Embeddings of one picture differ by up to 0.01 standard deviations of a projection between two
-# calls, by the rounding of bf16; those of 300 emoji by 0.1 and more in one of eight at least.
-_N_PROJECTIONS, _SAME = 8, 0.02
-# Of the rows to score: data sets hold a few copies, which hardly change the accuracy.
+# calls, by the rounding of bf16; those of 300 emoji by 0.1 and more in one of 32 at least.
+_N_PROJECTIONS, _SAME = 32, 0.02
+# Of the rows: data sets hold a few copies, and more near-duplicates, such as variants of an emoji.
 _FEWEST, _SHARE = 3, 0.1
+_FEWEST_NEAR, _NEAR_SHARE = 5, 0.3
+_EXAMPLES = "such as pictures that were saved again, brightened or slightly cropped"
 
 
 class SeenRows(NamedTuple):
@@ -22,9 +25,9 @@ class SeenRows(NamedTuple):
     ----------
     columns : ndarray of int
         Those of embeddings.
-    centre, deviation : ndarray of shape (8,)
+    centre, deviation : ndarray of shape (32,)
         Mean and standard deviation of each projection.
-    rows : ndarray of shape (n, 8), float16
+    rows : ndarray of shape (n, 32), float16
         Projections, relative to these.
     """
 
@@ -58,8 +61,41 @@ def see_rows(seen, X):
     return SeenRows(columns, centre, deviation, ((rows - centre) / deviation).astype(np.float16))
 
 
+def warn_of_near_duplicates(seen, groups, given):
+    """Warn where many rows of ``fit`` are near-duplicates of others, and none says so.
+
+    Parameters
+    ----------
+    seen : SeenRows or None
+    groups : ndarray of shape (n,) or None
+        Of rows that belong together, only the first is compared with others.
+    given : ndarray of shape (n,), int
+        What the rows are called.
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        With their share, and an example.
+    """
+    if seen is None:
+        return
+    first = np.arange(len(given)) if groups is None else np.unique(groups, return_index=True)[1]
+    rows = seen.rows[first].astype(np.float32)
+    is_near, nearest = _is_near(subsample(rows), rows, among=True)
+    if not _are_many(is_near):
+        return
+    called, example = given[first], np.argmax(is_near)
+    one, another = subsample(called)[example], called[nearest[example]]
+    warn(
+        f"{is_near.mean():.0%} of the rows are near-duplicates of others, {_EXAMPLES}, for example "
+        f"rows {one} and {another}. What learns from a picture is judged by its near-duplicates, "
+        "and trusted too much. Pass groups, which keep together what belongs together: "
+        "skclipens.labels.group_near_duplicates(X) finds some."
+    )
+
+
 def warn_of_seen_rows(seen, X, is_right):
-    """Warn where some of the rows to score, but not all, are rows of ``fit``.
+    """Warn where some of the rows to score, but not all, are rows of ``fit`` or near-duplicates.
 
     Parameters
     ----------
@@ -75,17 +111,44 @@ def warn_of_seen_rows(seen, X, is_right):
     """
     if seen is None:
         return
-    rows = (_project(np.asarray(X), seen.columns) - seen.centre) / seen.deviation
+    rows = ((_project(np.asarray(X), seen.columns) - seen.centre) / seen.deviation).astype("f4")
     distances, _ = KDTree(seen.rows).query(rows, p=np.inf, distance_upper_bound=_SAME)
     is_seen = np.isfinite(distances)
-    if is_seen.all() or is_seen.sum() < _FEWEST or is_seen.mean() < _SHARE:
+    if is_seen.all():
         return
-    warn(
-        f"{is_seen.sum()} of the {len(rows)} rows are rows of fit, or copies of their pictures: "
-        f"{is_right[is_seen].mean():.0%} of these are classified correctly, and "
-        f"{is_right[~is_seen].mean():.0%} of the others. Score rows that fit has not seen.",
-        doubt="rows of fit",
-    )
+    if is_seen.sum() >= _FEWEST and is_seen.mean() >= _SHARE:
+        warn(
+            f"{is_seen.sum()} of the {len(rows)} rows are rows of fit, or copies of their pictures"
+            f": {_accuracies(is_right, is_seen)}. Score rows that fit has not seen.",
+            doubt="rows of fit",
+        )
+        return
+    rows, is_right = subsample(rows[~is_seen]), subsample(is_right[~is_seen])
+    is_near, _ = _is_near(rows, seen.rows.astype(np.float32))
+    if _are_many(is_near):
+        warn(
+            f"{is_near.mean():.0%} of the rows are near-duplicates of rows of fit, {_EXAMPLES}: "
+            f"{_accuracies(is_right, is_near)}. Keep near-duplicates on one side of a split: "
+            "skclipens.labels.group_near_duplicates(X) makes groups of them.",
+            doubt="rows of fit",
+        )
+
+
+def _is_near(rows, others, *, among=False):
+    """Which rows have a near-duplicate among others, (m,), and the nearest of these, (m,)."""
+    if len(others) < FEWEST_ROWS:
+        return np.zeros(len(rows), bool), np.zeros(len(rows), int)
+    positions, is_near = near_duplicates(rows, others, among=among)
+    return is_near[:, 0], positions[:, 0]
+
+
+def _are_many(is_near):
+    return is_near.sum() >= _FEWEST_NEAR and is_near.mean() >= _NEAR_SHARE
+
+
+def _accuracies(is_right, some):
+    others = "" if some.all() else f", and {is_right[~some].mean():.0%} of the others"
+    return f"{is_right[some].mean():.0%} of these are classified correctly{others}"
 
 
 def _project(X, columns):

@@ -42,8 +42,9 @@ class Rows(NamedTuple):
 
     @property
     def given(self):
-        """Positions of the input rows that are kept; ndarray of int."""
-        return np.flatnonzero(self.place >= 0)
+        """Position of the first input row that each row stands for; ndarray of shape (n,), int."""
+        kept = np.flatnonzero(self.place >= 0)
+        return kept[np.unique(self.place[kept], return_index=True)[1]]
 
     def keep(self, some):
         """Some of the rows, by a mask; splits are of these.

@@ -1,12 +1,12 @@
 """The ensemble: experts on blocks of columns, and a router that combines them."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_memory
 
 from .._mistakes._row_order import warn_of_moved_labels
-from .._mistakes._seen_rows import see_rows
+from .._mistakes._seen_rows import see_rows, warn_of_near_duplicates
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS
 from .._utils._linalg import one_blas_thread
@@ -342,6 +342,9 @@ class AdaptiveBackboneEnsemble(
             warn_of_moved_labels(*judged.of_given(rows, self.classes_))
             if any(expert.learns for expert in self.experts_):
                 self._seen_rows = see_rows(self._seen, rows.X)
+                if held_out is not None and isinstance(rows.cv, Real):
+                    groups = rows.metadata["groups"]
+                    warn_of_near_duplicates(self._seen_rows, groups, rows.given)
             if self.unlabeled == "use":
                 relative_loss = judged.relative_loss
                 self.unlabeled_ = learn_from_unlabeled(self, *learned, *unlabeled, relative_loss)

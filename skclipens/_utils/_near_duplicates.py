@@ -1,0 +1,34 @@
+"""Rows far nearer to another one than to most others, as of a picture that was saved again."""
+
+from sklearn.neighbors import NearestNeighbors
+
+# Of fewer rows, one may be far nearer to another by chance. With a few versions of each picture,
+# the fifth nearest is none of these; of few rows it may be of another class, so the third is taken.
+FEWEST_ROWS, _MANY_ROWS = 20, 50
+_THIRD, _FIFTH = 3, 5
+_NEAR = 0.5  # of the distance to that row; see docs/results/near_duplicates.md
+
+
+def near_duplicates(rows, others, *, among=False):
+    """Which of the nearest others are near-duplicates of rows.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (m, d)
+    others : ndarray of shape (n, d)
+        At least ``FEWEST_ROWS``.
+    among : bool, default=False
+        Whether the rows are among the others.
+
+    Returns
+    -------
+    positions : ndarray of shape (m, k), int
+        Of the nearest among the others, but a row itself.
+    is_near : ndarray of shape (m, k), bool
+        Which of these are near-duplicates.
+    """
+    n_neighbors = (_FIFTH if len(others) >= _MANY_ROWS else _THIRD) + among
+    index = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(others)
+    distances, positions = index.kneighbors(rows)
+    is_near = distances < _NEAR * distances[:, -1:]
+    return positions[:, among:-1], is_near[:, among:-1]

@@ -1,0 +1,80 @@
+"""Groups of pictures that are nearly the same."""
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from .._utils._copies import same_pictures
+from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
+from ..embedding._gaps import gaps_of, without_gaps
+from ._held_out import columns_to_compare, unit_table
+
+
+def group_near_duplicates(X):
+    """Group pictures that are nearly the same, by their embeddings.
+
+    Two pictures are near-duplicates if one is at most half as far from the other as from its fifth
+    nearest picture, or from its third of fewer than 50. So are most pictures that were saved or
+    resized again, brightened, or cropped by a tenth. Mirrored and rotated ones, larger crops and
+    most frames of a film are not found, nor are more than four versions of one picture that are
+    equally far from each other. Near-duplicates of near-duplicates are in the same group.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+        Embeddings, as of a :class:`~skclipens.MultiBackboneEmbedder`. Of a DataFrame with other
+        columns, only those of embeddings are compared.
+
+    Returns
+    -------
+    ndarray of shape (n,), int
+        Numbers of the groups from 0, in the order of their first rows: the `groups` of ``fit``, and
+        of splitters such as :class:`~sklearn.model_selection.StratifiedGroupKFold`. A picture
+        without near-duplicates is a group, and so is one that could not be read, whose row is NaN.
+        Of fewer than 20 pictures, only those with the same embedding are grouped.
+
+    Raises
+    ------
+    ValueError
+        If X is no table of numbers.
+
+    See Also
+    --------
+    find_label_issues : Labels that are doubtful.
+
+    Notes
+    -----
+    Each picture is compared with all others, so the time grows with the square of their number.
+    How many near-duplicates are found, and what they cost, was
+    `measured <https://skclipens.github.io/skclipens/results/near_duplicates.html>`__.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> from skclipens import CLIPEmbedder
+    >>> from skclipens.datasets import load_emoji
+    >>> from skclipens.labels import group_near_duplicates
+    >>> pictures = [Image.open(name).convert("RGB") for name in load_emoji().filenames[:200:5]]
+    >>> smaller = [picture.resize((60, 60)) for picture in pictures]
+    >>> X = CLIPEmbedder("zoo/ViT-16").fit_transform(pictures + smaller)
+    >>> groups = group_near_duplicates(X)
+    >>> groups[:6], groups[40:46]  # the first pictures, and the same ones in another size
+    (array([0, 1, 2, 3, 4, 5]), array([0, 1, 2, 3, 4, 5]))
+    """
+    gaps = gaps_of(X)
+    table = without_gaps(X, gaps) if gaps.any() else X
+    rows = unit_table(table, columns_to_compare(table, None))
+    same = same_pictures(rows, np.arange(rows.shape[1]))
+    same = np.arange(len(rows)) if same is None else same
+    same[gaps] = np.flatnonzero(gaps)
+    first = np.flatnonzero((same == np.arange(len(rows))) & ~gaps)
+    pairs = np.vstack([np.arange(len(rows)), same])
+    if len(first) >= FEWEST_ROWS:
+        pairs = np.hstack([pairs, first[_pairs(rows[first])]])
+    links = coo_array((np.ones(pairs.shape[1], bool), tuple(pairs)), shape=2 * (len(rows),))
+    return connected_components(links, directed=False)[1].astype(int)
+
+
+def _pairs(rows):
+    positions, is_near = near_duplicates(rows, rows, among=True)
+    return np.vstack([np.nonzero(is_near)[0], positions[is_near]])

@@ -1,0 +1,178 @@
+"""Pictures that are there twice, the second time changed: in fit, on both sides of a split."""
+
+import io
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from _said import said
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageEnhance, ImageOps
+from sklearn.datasets import load_iris
+from sklearn.model_selection import StratifiedKFold
+
+from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens.datasets import load_emoji
+from skclipens.images import load_image
+from skclipens.labels import group_near_duplicates
+
+BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
+N = 60
+
+
+def saved_again(picture):
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=40)
+    return Image.open(file).convert("RGB")
+
+
+VERSIONS = {
+    "itself": lambda picture: picture,
+    "saved again": saved_again,
+    "resized": lambda picture: picture.resize((60, 60)),
+    "brightened": lambda picture: ImageEnhance.Brightness(picture).enhance(0.85),
+    "mirrored": ImageOps.mirror,
+}
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """60 pictures of 30 kinds of emoji, and their labels."""
+    return drawn(0, 5)
+
+
+def drawn(*places):
+    data = load_emoji(min_class_size=12)
+    first = np.unique(data.target, return_index=True)[1]
+    rows = np.sort(np.concatenate([first + place for place in places]))[:N]
+    return [load_image(data.filenames[row]) for row in rows], data.target_names[data.target[rows]]
+
+
+@pytest.fixture(scope="module")
+def versions(pictures):
+    """Embeddings of all pictures, by version."""
+    embedder = MultiBackboneEmbedder(BACKBONES)
+    return {
+        name: embedder.fit_transform([*map(make, pictures[0])]) for name, make in VERSIONS.items()
+    }
+
+
+def doubts(call, *args, **given):
+    return [text for text in said(partial(call, *args, **given)) if "near-duplicates" in text]
+
+
+def both(versions, name):
+    return np.concatenate([versions["itself"], versions[name]])
+
+
+@pytest.mark.parametrize("name", ["saved again", "resized", "brightened"])
+def test_fit_tells_of_pictures_that_are_there_again(name, versions, pictures):
+    X, y = both(versions, name), np.tile(pictures[1], 2)
+    clf = AdaptiveBackboneEnsemble(BACKBONES)
+    (text,) = doubts(clf.fit, X, y)
+    share, one, another = (int(part) for part in numbers_of(text))
+    assert share > 70 and another == one + N
+    assert not doubts(clf.fit, X, y, groups=np.tile(np.arange(N), 2))
+    assert not doubts(clf.fit, X, y, groups=group_near_duplicates(X))
+
+
+def numbers_of(text):
+    share, rows = text.split("%")[0], text.split("for example rows ")[1]
+    return share, rows.split(" and ")[0], rows.split(" and ")[1].split(".")[0]
+
+
+def test_rows_are_called_as_they_were_given(versions, pictures):
+    # Copies are merged, and rows without a label are left out, before rows are compared.
+    X = np.concatenate(
+        [versions["mirrored"][:30], versions["itself"][:1], both(versions, "resized")]
+    )
+    y = np.concatenate([[""] * 30, pictures[1][:1], np.tile(pictures[1], 2)])
+    (text,) = doubts(AdaptiveBackboneEnsemble(BACKBONES, unlabeled="ignore").fit, X, y)
+    _, one, another = (int(part) for part in numbers_of(text))
+    assert one == 30 and another == 31 + N
+
+
+@pytest.mark.parametrize("name", ["itself", "mirrored"])
+def test_fit_is_silent_without_near_duplicates(name, versions, pictures):
+    clf = AdaptiveBackboneEnsemble(BACKBONES)
+    assert not doubts(clf.fit, versions[name], pictures[1])
+    few = np.tile(np.arange(8), 2), both(versions, "resized")
+    assert not doubts(clf.fit, few[1][np.r_[:8, N : N + 8]], pictures[1][few[0]])
+
+
+def test_folds_of_a_user_are_trusted(versions, pictures):
+    X, y = both(versions, "resized"), np.tile(pictures[1], 2)
+    assert not doubts(AdaptiveBackboneEnsemble(BACKBONES, cv=StratifiedKFold(2)).fit, X, y)
+
+
+def test_score_tells_of_versions_of_pictures_of_fit(versions, pictures):
+    y = pictures[1]
+    clf = AdaptiveBackboneEnsemble(BACKBONES).fit(versions["itself"], y)
+    (text,) = doubts(clf.score, versions["saved again"], y)
+    assert "of these are classified correctly" in text and "group_near_duplicates(X)" in text
+    images, labels = drawn(8, 11)
+    others = MultiBackboneEmbedder(BACKBONES).fit_transform(images)
+    assert not doubts(clf.score, others, labels)
+    assert not doubts(clf.score, versions["itself"], y)
+    half = np.concatenate([versions["saved again"][: N // 2], others[N // 2 :]])
+    (text,) = doubts(clf.score, half, np.concatenate([y[: N // 2], labels[N // 2 :]]))
+    assert 30 < int(text.split("%")[0]) < 70 and "of the others. Keep" in text
+
+
+def test_a_pipeline_tells_of_them_too(pictures):
+    images, y = pictures
+    clf = make_backbone_pipeline(BACKBONES).fit(images, y)
+    assert doubts(clf.score, [*map(saved_again, images)], y)
+
+
+@pytest.mark.parametrize("name", ["saved again", "resized", "brightened"])
+def test_groups_join_versions_of_a_picture(name, versions):
+    groups = group_near_duplicates(both(versions, name))
+    assert np.mean(groups[:N] == groups[N:]) > 0.7
+    assert len(np.unique(groups[:N])) > 0.9 * N
+
+
+def test_groups_join_several_versions(versions):
+    X = np.concatenate([versions[name] for name in ("itself", "saved again", "resized")])
+    groups = group_near_duplicates(X).reshape(3, N)
+    assert np.mean((groups == groups[0]).all(axis=0)) > 0.7
+
+
+def test_groups_of_copies_and_of_pictures_that_cannot_be_read(versions):
+    X = versions["itself"][:8].copy()
+    X[[3, 6]] = X[0]
+    X[[1, 2]] = np.nan
+    np.testing.assert_array_equal(group_near_duplicates(X), [0, 1, 2, 0, 3, 4, 0, 5])
+
+
+def test_only_embeddings_are_compared(versions):
+    names = MultiBackboneEmbedder(BACKBONES).get_feature_names_out()
+    frame = pd.DataFrame(both(versions, "resized"), columns=names)
+    priced = frame.assign(price=np.random.default_rng(0).uniform(0, 1e6, 2 * N))
+    np.testing.assert_array_equal(group_near_duplicates(priced), group_near_duplicates(frame))
+
+
+def test_groups_need_a_table():
+    with pytest.raises(ValueError, match="X"):
+        group_near_duplicates(["a.png", "b.png"])
+
+
+def test_rows_of_any_numbers_are_no_pictures():
+    X, y = load_iris(return_X_y=True)
+    clf = AdaptiveBackboneEnsemble([("all", slice(0, 4))], head="linear")
+    assert not doubts(clf.fit, X, y)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.permutations(range(12)), st.integers(0, 2**32 - 1))
+def test_groups_do_not_depend_on_the_order_of_rows(order, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((30, 40))
+    X = np.concatenate([X, X[:12] + 0.02 * rng.standard_normal((12, 40))])
+    rows = np.concatenate([np.arange(30), 30 + np.array(order)])
+    groups, again = group_near_duplicates(X), group_near_duplicates(X[rows])
+    assert (groups[:12] == groups[30:]).all() and len(np.unique(groups)) == 30
+    same = again[:, None] == again
+    np.testing.assert_array_equal(same, (groups[:, None] == groups)[np.ix_(rows, rows)])
