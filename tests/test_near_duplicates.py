@@ -154,9 +154,13 @@ def test_only_embeddings_are_compared(versions):
     np.testing.assert_array_equal(group_near_duplicates(priced), group_near_duplicates(frame))
 
 
-def test_groups_need_a_table():
-    with pytest.raises(ValueError, match="X"):
-        group_near_duplicates(["a.png", "b.png"])
+@pytest.mark.parametrize(
+    "X, message",
+    [(["a.png", "b.png"], "X holds"), (np.zeros(5), "2D array"), ([[0.0, "a"]], "'a'")],
+)
+def test_groups_need_a_table(X, message):
+    with pytest.raises(ValueError, match=message):
+        group_near_duplicates(X)
 
 
 def test_rows_of_any_numbers_are_no_pictures():

@@ -14,9 +14,9 @@ from ..images._wrapped import row_named
 
 
 def gaps_of(table):
-    """Which rows of an array or frame are gaps; none where it holds something else than floats."""
+    """Which rows of an array or frame are gaps; none where it is no table of floats."""
     table = np.asarray(table)
-    if table.dtype.kind != "f":
+    if table.ndim != 2 or table.dtype.kind != "f":
         return np.zeros(table.shape[:1], bool)
     return np.isnan(table).all(axis=1)
 
