@@ -116,15 +116,15 @@ class AdaptiveBackboneEnsemble(
         is false and the router learns nothing.
     calibrate : bool, default=True
         Whether to divide each expert's logits by a temperature that is fitted on held-out
-        rows [2]_. Beside heads that learn, that of prompts also depends on how far the backbones
-        agree, which counts where labels are few: the less they agree, the larger it is.
+        rows [2]_. If there are also heads that learn, the less the backbones agree, the larger is
+        the temperature of zero-shot logits. This matters if labels are few.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, which multiply ``sample_weight``; see
         :func:`sklearn.utils.class_weight.compute_sample_weight`.
     class_names : mapping or sequence of str, default=None
-        Names of the classes for prompts: a mapping from labels to names, or a sequence that
-        integer labels index and that contains labels that are strings. None: labels that are
-        strings are their own names. If ``fit`` gets no y, the sorted names become the labels.
+        Names of the classes for prompts: a mapping from labels to names, or a sequence. Integer
+        labels index the sequence; string labels must be among its names. None: string labels are
+        their own names. If ``fit`` gets no y, the sorted names become the labels.
     templates : sequence of str, default=None
         Prompts, each with one ``{}``; see :class:`ZeroShotHead`.
     %(text_cache)s
@@ -149,9 +149,9 @@ class AdaptiveBackboneEnsemble(
         Number of heads that are cross-fitted at the same time; see joblib. Each fit runs in one
         BLAS thread. Heads in closed form are fitted in threads, by default as many as BLAS has.
     random_state : int, RandomState instance or None, default=None
-        Controls the folds, and the randomness of heads and router whose own is None. With an int as
-        ``cv`` and no groups, the default heads hold out rows without random numbers. The seed then
-        only affects which of many rows a :class:`KernelHead` draws, and the folds of
+        Controls the folds, and the randomness of heads and router whose ``random_state`` is None.
+        With an int as ``cv`` and no groups, the default heads hold out rows without random numbers.
+        The seed then only affects which rows a :class:`KernelHead` samples, and the folds of
         ``unlabeled="use"``.
     verbose : bool or int, default=False
         Whether to show progress bars.
@@ -162,10 +162,10 @@ class AdaptiveBackboneEnsemble(
     experts_ : list of E (name, head, block)
         Fitted heads, each with its block: a name, the positions of its columns and its backbone.
     expert_names_ : ndarray of shape (E,)
-        Names of the experts: the name of the block, followed by that of the head where there are
+        Names of the experts: the name of the block, followed by that of the head if there are
         several kinds.
     judged_ : ndarray of shape (E,), bool
-        Which experts could be judged by held-out rows, and have a weight from the router; see
+        Which experts could be judged by held-out rows and get a weight from the router; see
         ``cv``. All are False if no expert could be judged, as with linear heads and one row per
         class. All are True if nothing needs held-out rows, as with ``router="uniform"`` and
         ``calibrate=False``.
@@ -326,7 +326,7 @@ class AdaptiveBackboneEnsemble(
         return self
 
     def _learn(self, X, y, sample_weight, groups, *, folds=None, judge):
-        """Fit; nothing is held out where nothing needs it, unless ``judge`` is true.
+        """Fit. Hold out rows only if something needs them or ``judge`` is true.
 
         Returns
         -------
@@ -336,7 +336,7 @@ class AdaptiveBackboneEnsemble(
         cv = self.cv if folds is None else folds
         rows, unlabeled = rows_to_learn(self, X, y, sample_weight, groups, cv)
         learned = rows.X, rows.y, rows.metadata
-        # Fits are small: BLAS threads cost more than they save. More cores are used by n_jobs.
+        # Fits are small: BLAS threads cost more than they save. n_jobs uses more cores.
         with one_blas_thread():
             judged, held_out = self._fit(*learned, rows.cv, judge)
             warn_of_moved_labels(*judged.of_given(rows, self.classes_))
@@ -376,4 +376,4 @@ class AdaptiveBackboneEnsemble(
         plan = plan._replace(experts=fitted)
         return combine_experts(self, plan, held_out, X, y, metadata), held_out
 
-    _check_before_fit = check_before_fit  # what a pipeline asks before it embeds images
+    _check_before_fit = check_before_fit  # called by a pipeline before it embeds images

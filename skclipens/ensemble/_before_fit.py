@@ -1,4 +1,4 @@
-"""What an ensemble can know of its parameters and labels before it sees a row."""
+"""Check the parameters and labels of an ensemble before the rows are known."""
 
 import numpy as np
 from sklearn.base import clone
@@ -22,12 +22,12 @@ from ._without_labels import labelled_by_names
 
 
 def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None):
-    """Raise what ``fit`` would raise, as far as no row of X is needed to know.
+    """Raise the errors of ``fit`` that do not depend on the rows of X.
 
-    A pipeline asks this before it embeds images. Of a table whose columns are not known yet,
-    feature_names is None.
+    A pipeline calls this before it embeds images. `feature_names` is None if the columns are not
+    known yet.
     """
-    # A copy, so that nothing is drawn from the ensemble's random state.
+    # On a copy, since the ensemble's random state must not advance.
     draft, y = labelled_by_names(ensemble) if y is None else (clone(ensemble), column_of_labels(y))
     if ensemble.unlabeled == "error":
         refuse_unlabeled(y, "unlabeled")

@@ -24,13 +24,13 @@ class Block(NamedTuple):
     Attributes
     ----------
     name : str
-        What the block is called.
+        Name of the block.
     columns : ndarray of int
         Positions of its columns in the table.
     kind : BlockKind or None
-        Which features of which backbone they are; None where they are of no known backbone.
+        The backbone and its kind of features; None if the columns are of no known backbone.
     parts : tuple of Block
-        The blocks that it is made of, if several.
+        The blocks that were joined into this one; empty if none were.
     """
 
     name: str
@@ -45,42 +45,42 @@ class Block(NamedTuple):
 
     @property
     def is_pooled(self):
-        """Whether the columns are what an image tower gives before its last projection."""
+        """Whether the columns are pooled features, taken before the last projection."""
         return self.kind is not None and self.kind.pooled
 
     @property
     def has_text(self):
-        """Whether a backbone's text tower can read the columns."""
+        """Whether the columns can be compared with the backbone's text features."""
         return self.kind is not None and self.kind.has_text
 
     @property
     def members(self):
-        """The blocks that it is made of, or itself alone."""
+        """The blocks that were joined into this one, or this block alone."""
         return self.parts or (self,)
 
 
 def columns_of(blocks):
-    """Positions of the columns of blocks, side by side."""
+    """Return the concatenated positions of the columns of blocks."""
     return np.concatenate([block.columns for block in blocks] or [np.empty(0, int)])
 
 
 def column_names(X):
-    """Names of a frame's columns, as :func:`find_blocks` takes them, or None if X has none."""
+    """Return the column names of X for :func:`find_blocks`, or None if X has none."""
     names = np.array(getattr(X, "columns", ()), dtype=object)
     return names if len(names) and all(isinstance(name, str) for name in names) else None
 
 
 def find_blocks(blocks, n_features, feature_names, given="blocks"):
-    """Blocks of a table from what a user may write.
+    """Return the blocks of a table from the user's parameter.
 
     Parameters
     ----------
     blocks : None, str, list of str, list of (name, columns) or dict
     n_features : int
     feature_names : ndarray of str or None
-        Names of the columns, where the table has them.
+        Names of the columns, if the table has them.
     given : str
-        The parameter that names the blocks.
+        Name of the parameter, for errors.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def find_blocks(blocks, n_features, feature_names, given="blocks"):
 
 
 def columns_of_backbones(blocks, n_features, feature_names):
-    """Columns of a table that are embeddings, beside others; None where there are no others.
+    """Return the columns that are embeddings, or None if all or no columns are.
 
     Parameters are those of :func:`find_blocks`.
 
@@ -135,7 +135,7 @@ def _blocks_from_names(n_features, feature_names):
 
 
 def _embeddings(feature_names):
-    """Blocks that an embedder made: their columns are named after a backbone and numbered."""
+    """Find the blocks of an embedder by column names: a backbone and a number."""
     numbered = {}
     for column, place in enumerate(numbered_columns(feature_names)):
         if place is not None:
@@ -146,7 +146,7 @@ def _embeddings(feature_names):
 
 
 def _block_of(name, kind, columns):
-    """The block of columns by their positions in the embedding, whatever their order here."""
+    """Make a block from a dict of positions in the embedding to columns of the table."""
     columns = np.array([columns[position] for position in sorted(columns)])
     if len(columns) == kind.width:
         return Block(name, columns, kind)
@@ -170,7 +170,7 @@ def _made_block(name, columns, feature_names):
 
 
 def _named_kinds(names):
-    """Kinds of blocks from names of blocks, of backbones, or of groups of these."""
+    """Return the kinds that names of blocks, backbones or groups of backbones stand for."""
     names = [names] if isinstance(names, str) else list(names)
     if not any(parse_kind(name) for name in names if "@" in name):
         return [BlockKind(backbone.name) for backbone in resolve_backbones(names)]
@@ -206,7 +206,7 @@ def _blocks_from_kinds(kinds, n_features, feature_names, given):
 
 
 def _blocks_by_name(kinds, found, n_features, given):
-    """The named blocks of a table whose columns are named, too; of a backbone, all it has there."""
+    """Choose blocks by kind. The name of a backbone chooses all its blocks in the table."""
     chosen = {}
     for kind in kinds:
         is_backbone = kind == BlockKind(kind.backbone)
@@ -241,7 +241,7 @@ def _checked_pairs(blocks):
 
 
 def joined(blocks):
-    """One block of all columns of several."""
+    """Join blocks into one."""
     return Block("all", columns_of(blocks), None, tuple(blocks))
 
 

@@ -1,4 +1,4 @@
-"""Heads as parts of an ensemble: nested parameters, requests for metadata, the HTML diagram."""
+"""Nested parameters, metadata routing and HTML diagram of an ensemble of heads."""
 
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
@@ -8,14 +8,14 @@ from .routers import named_router
 
 
 class HeadComposition:
-    """What an ensemble with the parameters ``head``, ``router`` and ``cv`` is made of.
+    """Mixin for ensembles with the parameters ``head``, ``router`` and ``cv``.
 
-    A list of heads has nested parameters as in :class:`sklearn.ensemble.VotingClassifier`: a head
-    by its name, and the head's own by ``NAME__PARAMETER``.
+    A list of heads has nested parameters as in :class:`sklearn.ensemble.VotingClassifier`: ``NAME``
+    is a head, and ``NAME__PARAMETER`` is a parameter of it.
     """
 
     def _listed_heads(self):
-        """Names and objects of a list of heads, where these are objects."""
+        """Return a dict from names to heads, for the estimators in a list of heads."""
         if not isinstance(self.head, (list, tuple)):
             return {}
         try:
@@ -33,7 +33,7 @@ class HeadComposition:
             )
 
     def get_params(self, deep=True):
-        """Get parameters of the ensemble, and those of a list of heads by their names.
+        """Get parameters of the ensemble, and of the heads in a list by their names.
 
         Parameters
         ----------
@@ -103,12 +103,12 @@ class HeadComposition:
         self.head = heads
 
     def get_metadata_routing(self):
-        """Get what the ensemble asks for, and hands to heads and splitter.
+        """Get the metadata routing of the ensemble, its heads and its splitter.
 
         Returns
         -------
         MetadataRouter
-            What is asked of whom.
+            The routing information.
         """
         routing = MetadataRouter(owner=self).add_self_request(self)
         heads = self._listed_heads()
@@ -123,13 +123,13 @@ class HeadComposition:
         return routing
 
     def _route_metadata(self, **metadata):
-        """Let scikit-learn check that what is given was asked for, where routing is enabled."""
+        """If routing is enabled, let scikit-learn check that the metadata was requested."""
         if routing_enabled():
             given = {name: value for name, value in metadata.items() if value is not None}
             process_routing(self, "fit", **given)
 
     def _sk_visual_block_(self):
-        """Heads side by side, on their blocks once fitted, and the router below them."""
+        """Show the heads (the experts, once fitted) side by side, and the router below them."""
         if hasattr(self, "experts_"):
             parts = [(expert.name, expert.head) for expert in self.experts_]
         else:

@@ -1,4 +1,4 @@
-"""Held-out logits of an ensemble."""
+"""Cross-fitting of an ensemble: its held-out logits."""
 
 import numpy as np
 
@@ -9,11 +9,11 @@ from .._utils._warnings import silent
 from ._plan import Plan, make_router, needs_judges
 from ._routing import calibrate_and_route
 
-_N_FOLDS = 5  # of temperatures and router, whose heads are cross-fitted already
+_N_FOLDS = 5  # for temperatures and router; the heads are cross-fitted already
 
 
 class CrossFit:
-    """An ensemble with ``_learn``."""
+    """Mixin for ensembles that have ``_learn``."""
 
     @fit_context(prefer_skip_nested_validation=False)
     def cross_fit(self, X, y, *, folds=None, sample_weight=None, groups=None):
@@ -42,10 +42,10 @@ class CrossFit:
             Held-out logits, and zeros for rows that have none; without the correction by unlabelled
             rows.
         known : ndarray of shape (n,), bool
-            Which rows were held out from all experts that could be judged. Rows without a label or
-            a weight are not, nor is the only row of a class if all heads learn from rows, nor are
-            rows that ``cv`` does not hold out, as where it is a fraction. Of more than 10,000 rows,
-            so many are held out.
+            Which rows were held out from all experts that could be judged. Not held out are: rows
+            without a label or a weight; the only row of a class, if all heads learn from rows; and
+            rows that ``cv`` does not hold out, for instance if it is a fraction. At most 10,000
+            rows are held out.
 
         Raises
         ------
@@ -70,12 +70,12 @@ class CrossFit:
         return learned.of_given(logits), learned.of_given(known)
 
     def _held_out_logits(self, learned, held_out):
-        """Positions of rows that all judged experts can say something of unseen, and their logits.
+        """Return the rows that were held out from all judged experts, and their logits.
 
         Returns
         -------
         rows : ndarray of int
-            Among those that are learned.
+            Positions among the learned rows.
         logits : ndarray of shape (n_rows, C)
         """
         X, y, metadata = learned.X, learned.y, learned.metadata

@@ -34,11 +34,11 @@ class Expert(NamedTuple):
     Attributes
     ----------
     name : str
-        What the expert is called.
+        Name of the expert.
     head : classifier
         Fitted or not.
     block : Block
-        The columns that the head takes.
+        The columns that the head reads.
     """
 
     name: str
@@ -52,32 +52,32 @@ class Expert(NamedTuple):
 
     @property
     def is_prompts(self):
-        """Whether the head has learned nothing from rows, and compares them with prompts."""
+        """Whether the head is zero-shot: it compares rows with prompts and learns nothing."""
         return isinstance(self.head, ZeroShotHead)
 
     @property
     def corrects_prompts(self):
-        """Whether the head has calibrated prompts on its rows, and learned how to correct them."""
+        """Whether the head calibrates zero-shot logits on its rows and learns a correction."""
         return self.learns and trait_of(self.head, "_starts_from_prompts")
 
     @property
     def reads(self):
-        """Whether it reads embeddings ("pictures"), other columns ("others"), or "both"."""
+        """The columns that it reads: embeddings ("pictures"), "others", or "both"."""
         embedded = {part.backbone is not None for part in self.block.members}
         return "both" if len(embedded) > 1 else "pictures" if embedded == {True} else "others"
 
     @property
     def backbones(self):
-        """Names of the backbones whose texts its head may start from."""
+        """Names of the backbones whose text features the head may start from."""
         named = {block.backbone for block in self.block.members if block.has_text}
         return (named | backbones_of(self.head)) - {None}
 
     def columns_of(self, X):
-        """Its own columns of a table."""
+        """Return the columns of X that the head reads."""
         return take_columns(X, self.block.columns)
 
     def fit(self, X, y, metadata):
-        """Return this expert with its head fitted on its own columns."""
+        """Return this expert with its head fitted on its columns."""
         with few_rows_per_class(), as_one_of_many():
             head = clone(self.head).fit(self.columns_of(X), y, **taken_of(metadata, self.head))
         fitted = self._replace(head=head)
@@ -85,7 +85,7 @@ class Expert(NamedTuple):
         return fitted
 
     def _refuse_scores_of_pairs(self, X):
-        """Raise ValueError if scores are one-vs-one: three classes have three pairs, too."""
+        """Raise ValueError if scores are one-vs-one, since three classes also have three pairs."""
         head = self.head
         if isinstance(head, LogitClassifierMixin) or len(head.classes_) != _AS_MANY_PAIRS:
             return
@@ -108,19 +108,19 @@ class Expert(NamedTuple):
             )
 
     def cross_fit(self, X, y, folds, metadata):
-        """As ``fit``, of a head that has ``cross_fit``; and its held-out logits, and their mask."""
+        """Fit a head that has ``cross_fit``; return the expert, held-out logits and their mask."""
         head, given = clone(self.head), taken_of({**metadata, "groups": None}, self.head)
         with as_one_of_many():
             logits, known = head.cross_fit(self.columns_of(X), y, folds=folds, **given)
         return self._replace(head=head), logits, known
 
     def logits(self, X, classes):
-        """Logits of shape (n, C) for all classes, also those that the head does not know."""
+        """Return logits of shape (n, C) for all classes, also those unknown to the head."""
         X = self.columns_of(X)
         if isinstance(self.head, LogitClassifierMixin):
             logits = self.head._logits_of(X)
         else:
-            # Names that a frozen head knows were compared with those of the block.
+            # `_check_names` has compared the column names of frozen heads with the block's.
             with silent(_NO_NAMES):
                 logits = self._scores(X)
         return self.for_classes(one_column_per_class(logits), classes).astype(X.dtype, copy=False)
@@ -131,7 +131,7 @@ class Expert(NamedTuple):
         return np.log(np.maximum(self.head.predict_proba(X), _SMALLEST_PROBABILITY))
 
     def for_classes(self, logits, classes):
-        """Logits of the head's classes as those of all; it leaves others to the other heads."""
+        """Expand logits of the head's classes to all classes, see :func:`left_to_others`."""
         if logits.shape[1] != len(self.head.classes_):
             raise ValueError(
                 f"Expert {self.name!r} gives {logits.shape[1]} scores for "
@@ -148,17 +148,17 @@ class Expert(NamedTuple):
 
 
 def for_all_classes(logits, known, classes):
-    """Logits (..., n, k) of known classes as those of all, of which others have a row's lowest."""
+    """Expand logits (..., n, k) to all classes; unknown classes get the smallest of each row."""
     if len(known) == len(classes):
         return logits
     return _widened(logits, known, classes, logits.min(axis=-1, keepdims=True))
 
 
 def left_to_others(logits, known, classes):
-    """As :func:`for_all_classes`, but of other classes the logits say nearly nothing.
+    """Expand logits to all classes; unknown classes get nearly the largest logit of each row.
 
-    Each is nearly as likely as what a row is taken for. The small lead of the latter decides where
-    no other head knows both.
+    So the other heads decide about unknown classes. If no other head knows both classes, the small
+    lead of the predicted class decides.
     """
     if len(known) == len(classes):
         return logits
@@ -174,24 +174,24 @@ def _widened(logits, known, classes, of_others):
 
 
 def backbones_of(head):
-    """Values of a head's parameters named ``backbone``, also nested ones."""
+    """Return the values of a head's parameters named ``backbone``, including nested ones."""
     params = head.get_params() if hasattr(head, "get_params") else {}
     return {value for key, value in params.items() if key.rpartition("__")[2] == "backbone"}
 
 
 def distinct_blocks(experts):
-    """The blocks that experts read, each once; of a joined one, those that it is made of."""
+    """Return the blocks that experts read, each once. A joined block counts as its parts."""
     blocks = (block for expert in experts for block in expert.block.members)
     return list({block.name: block for block in blocks}.values())
 
 
 def stack_logits(experts, X, classes):
-    """Logits of fitted experts, (n, E, C)."""
+    """Return the logits of fitted experts, (n, E, C)."""
     return np.stack([expert.logits(X, classes) for expert in experts], axis=1)
 
 
 def find_classes(experts, y):
-    """Labels of y, and those that frozen heads know.
+    """Return the sorted labels of y and of frozen heads.
 
     Raises
     ------

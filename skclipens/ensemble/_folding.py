@@ -1,4 +1,4 @@
-"""Experts that have the same weights for all rows, as one matrix where their heads are linear."""
+"""Fold linear experts with static weights into one matrix."""
 
 from typing import NamedTuple
 
@@ -10,14 +10,14 @@ from .routers import GeneticRouter, ShrunkRouter, StaticRouter, UniformRouter
 
 
 class Folded(NamedTuple):
-    """What gives the combined logits of an ensemble without those of each expert.
+    """Coefficients of the combined logits of an ensemble with static weights.
 
     Attributes
     ----------
     coef : ndarray of shape (C, n_features) or None
-        Of rows as they are.
+        Coefficients of the rows as they are.
     of_units : list of (columns, ndarray of shape (C, width))
-        Of the columns of a block, scaled to unit length.
+        Coefficients of the columns of a block, whose rows are scaled to unit length.
     intercept : ndarray of shape (C,)
     others : list of (float, Expert)
         Experts with heads that are not linear, and their weights.
@@ -29,7 +29,7 @@ class Folded(NamedTuple):
     others: list
 
     def logits(self, X, classes):
-        """Combined logits of shape (n, C), up to rounding."""
+        """Return combined logits of shape (n, C), up to rounding."""
         found = self.intercept if self.coef is None else X @ self.coef.T + self.intercept
         for columns, coef in self.of_units:
             found = found + unit_rows(take_columns(X, columns)) @ coef.T
@@ -39,7 +39,7 @@ class Folded(NamedTuple):
 
 
 def fold(ensemble):
-    """Fold a fitted ensemble, or return None where the weights are not the same for all rows.
+    """Fold a fitted ensemble; None if weights differ between rows or no head is linear.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def fold(ensemble):
 
 
 def _weights_of_experts(ensemble):
-    """Weights of all experts over their temperatures; None where not the same for all rows."""
+    """Return the experts' weights over their temperatures, or None if they depend on the row."""
     routed = ensemble._combination.routed
     of_routed = _weights_of_all_rows(ensemble.router_, int(routed.sum()))
     if of_routed is None:
@@ -89,7 +89,7 @@ def _weights_of_experts(ensemble):
 
 
 def _weights_of_all_rows(router, n_experts):
-    """The weights that a router gives to every row; None where it gives others to others."""
+    """Return the weights of a static router, or None if they depend on the row."""
     router = router.chosen_ if type(router) is ShrunkRouter else router
     if type(router) is UniformRouter:
         return np.full(n_experts, 1 / n_experts)

@@ -1,4 +1,4 @@
-"""Fitting an ensemble over the files of ``embed_to``: heads by sums, the rest on kept rows."""
+"""Fit an ensemble over the files of ``embed_to``: heads by sums, the rest on a sample."""
 
 from itertools import islice
 from numbers import Integral
@@ -24,7 +24,7 @@ from ._rows import labeled_rows, with_class_weights
 
 
 class FitFrom:
-    """An ensemble that can be fitted over files."""
+    """Mixin for ensembles that can be fitted over files."""
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit_from(self, folder, y, *, backbones=None, sample_weight=None):
@@ -59,15 +59,15 @@ class FitFrom:
         FileNotFoundError
             If the folder holds no embeddings.
         ValueError
-            If a head, ``cv`` or ``unlabeled`` needs all rows in memory, there is not one label for
-            each row, labels are indexed by the names of the images in another order, there are
-            fewer than two classes, or a part is missing or damaged.
+            If a head, ``cv`` or ``unlabeled`` needs all rows in memory, the number of labels is not
+            that of the rows, labels are indexed by the names of the images in another order, there
+            are fewer than two classes, or a part is missing or damaged.
 
         Warns
         -----
         UserWarning
-            If rows are left out since their images could not be read, and where :meth:`fit` warns,
-            but not of copies.
+            If rows are left out since their images could not be read, and if :meth:`fit` would
+            warn, except about copies.
 
         See Also
         --------
@@ -122,7 +122,7 @@ class FitFrom:
         return self
 
     def _finish(self, fits, sums, kept, rows):
-        """Fitted experts after a second pass, if any wants one; and ``HeldOut``."""
+        """Return fitted experts, after a second pass if any needs one, and ``HeldOut``."""
         found = [fit.send((of_fit, kept)) for fit, of_fit in zip(fits, sums, strict=True)]
         again = [e for e, one in enumerate(found) if isinstance(one, Wanted)]
         if again:
@@ -143,7 +143,7 @@ class FitFrom:
 
 
 def _fit_over(expert, rows, classes):
-    """Fit an expert as its head is; at last, it, its logits of judges, and which can judge it."""
+    """Fit an expert, as a generator like ``_fit_over``; finally yield it, logits and known."""
     if expert.learns:
         head = clone(expert.head)
         logits, known = yield from head._fit_over(rows, expert.block.columns)
@@ -158,7 +158,7 @@ def _fit_over(expert, rows, classes):
 
 
 def _read(ensemble, rows, wanted, **which):
-    """The sums that each head wants of a pass, and the rows that are kept."""
+    """Run a pass; return the sums that each head wants, and the rows that are kept."""
     sums, kept = rows.read(
         ensemble, [sums for one in wanted for sums in one.sums], **which, verbose=ensemble.verbose
     )

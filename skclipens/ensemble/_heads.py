@@ -1,4 +1,4 @@
-"""What a user may write as ``head``: names, classifiers, and lists of these."""
+"""The parameter ``head`` of an ensemble: names, classifiers, and lists of them."""
 
 from ..heads import (
     CLAPHead,
@@ -30,12 +30,12 @@ HEADS = {
 
 
 def head_of(kind):
-    """The head that a name stands for; ``"auto"``, and what was given in its place, as it is."""
+    """Return the head that a name stands for. ``"auto"`` and classifiers are returned as given."""
     return HEADS.get(kind, kind) if isinstance(kind, str) else kind
 
 
 def named_heads(head):
-    """What a user may write as ``head``, as (name, head, columns or None) triples."""
+    """Return the parameter ``head`` as (name, head, columns or None) triples."""
     heads = list(head) if isinstance(head, (list, tuple)) else [head]
     if not heads:
         raise ValueError("head is an empty list; name at least one, for instance 'linear'.")
@@ -48,7 +48,7 @@ def named_heads(head):
 
 
 def _triple(one):
-    """Name or None, head, and columns or None, of one of a list of heads."""
+    """Return one item of a list of heads as (name or None, head, columns or None)."""
     triple = one if isinstance(one, tuple) else (None, one)
     triple = (*triple, None) if len(triple) == 2 else triple
     if len(triple) != 3 or not isinstance(triple[0], (str, type(None))):
@@ -66,7 +66,7 @@ def _label(kind):
 
 
 def _numbered(labels):
-    """Yield labels, with a number behind each that is there several times."""
+    """Yield labels; those that occur several times get a number as suffix."""
     for i, label in enumerate(labels):
         yield f"{label}-{labels[: i + 1].count(label)}" if labels.count(label) > 1 else label
 

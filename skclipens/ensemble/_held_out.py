@@ -1,4 +1,4 @@
-"""Fitting experts, and judging them by rows that they have not seen."""
+"""Fit experts, and compute their logits of held-out rows."""
 
 from contextvars import copy_context
 from functools import cached_property, partial
@@ -19,17 +19,16 @@ from ._experts import for_all_classes, left_to_others, stack_logits
 
 
 class HeldOut(NamedTuple):
-    """What experts say of rows that they have not seen.
+    """Held-out logits of experts.
 
     Attributes
     ----------
     rows : ndarray of shape (n,), int
         Positions of the rows.
     logits : ndarray of shape (n, E, C), dtype of X
-        Means something only where known.
+        Only valid where ``known``.
     known : ndarray of shape (n, E), bool
-        Where a row can judge an expert: it is not among those that the expert was fitted on, and
-        these showed its class.
+        Whether a row can judge an expert: the expert has not learned from it, and knows its class.
     """
 
     rows: np.ndarray
@@ -37,7 +36,7 @@ class HeldOut(NamedTuple):
     known: np.ndarray
 
     def judged(self, y, n_classes):
-        """Experts that rows of more than half of the classes can judge, and the rows for all these.
+        """Find the experts that rows of more than half of the classes can judge.
 
         Parameters
         ----------
@@ -49,14 +48,14 @@ class HeldOut(NamedTuple):
         -------
         experts : ndarray of shape (E,), bool
         rows : ndarray of int
-            Positions in ``rows``; none where no expert can be judged.
+            Positions in ``rows`` of those that can judge all these experts; empty without experts.
         """
         experts = np.array([covers_most(y[of_expert], n_classes) for of_expert in self.known.T])
         rows = np.flatnonzero(self.known[:, experts].all(axis=1) & experts.any())
         return experts, rows
 
     def take(self, some):
-        """What experts say of some of the rows, by their positions in ``rows``, as a HeldOut."""
+        """Return the HeldOut of some of the rows, by positions in ``rows``."""
         return HeldOut(self.rows[some], self.logits[some], self.known[some])
 
 
@@ -71,7 +70,7 @@ def fit_experts(experts, X, y, metadata, *, origins=None, verbose=False):
     metadata : dict
         ``sample_weight`` and ``groups``, of shape (n,) or None.
     origins : tuple or None
-        By which a memory tells results apart; see `kept_by`.
+        Part of the key of cached results; see `kept_by`.
     verbose : bool or int
 
     Returns
@@ -96,7 +95,7 @@ def fit_and_judge(
     n_jobs=None,
     verbose=False,
 ):
-    """Fit experts, and have them judged by rows that they have not seen.
+    """Fit experts, and compute their logits of held-out rows.
 
     Parameters
     ----------
@@ -134,22 +133,22 @@ def _encode_ahead(experts, y, verbose):
 
 
 class Folds:
-    """The folds that a user's ``cv`` and groups stand for, made when they are first needed."""
+    """The folds of the user's ``cv`` and groups, made on first use."""
 
     def __init__(self, X, y, cv, groups, random_state):
         self.once = isinstance(cv, Real) and not isinstance(cv, Integral)
-        # Otherwise a head may use its own, cheaper way, such as leaving out one row at a time.
+        # If not binding, a head may use a cheaper way, such as leaving out one row at a time.
         self.binding = groups is not None or not isinstance(cv, Real)
         self._make = partial(few_shot_folds, y, cv, groups=groups, random_state=random_state, X=X)
 
     @cached_property
     def made(self):
-        """List of (train, test)."""
+        """The folds, a list of (train, test)."""
         return self._make()
 
 
 def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
-    """Fit on all rows; held-out logits are of heads that are fitted on the other folds of each row.
+    """Fit on all rows, and get held-out logits by cross-fitting.
 
     Heads that learn nothing from rows, or that have ``cross_fit``, are fitted once.
     """
@@ -161,7 +160,7 @@ def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
     fitted, shape = [None] * len(experts), (len(rows), len(experts))
     logits, known = np.zeros((*shape, len(classes)), X.dtype), np.zeros(shape, bool)
     with _bar(len(experts) + len(jobs), verbose) as bar:
-        # In this process, which has the encoded names of the classes.
+        # In this process, which has cached the text features of the classes.
         fit = partial(
             _fit_one, X=X, y=y, classes=classes, folds=binding, metadata=metadata, rows=rows
         )
@@ -178,7 +177,7 @@ def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
 
 
 def _refits(experts, folds, is_judge):
-    """Positions of experts that are fitted on folds, and these, of whose test rows some judge."""
+    """Return the fits on folds as (expert, train, test), with test rows that judge."""
     to_refit = [
         e for e, one in enumerate(experts) if one.learns and not hasattr(one.head, "cross_fit")
     ]
@@ -187,10 +186,11 @@ def _refits(experts, folds, is_judge):
 
 
 def _fit_all(fit, experts, n_jobs):
-    """Positions of experts, and what ``fit`` gives for them; not in their order.
+    """Yield positions of experts and results of ``fit``, in any order.
 
-    Heads in closed form use as many threads as BLAS would, which is better than threads within
-    their many small products, and changes no result. The widest first: they take longest.
+    Heads in closed form are fitted in as many threads as BLAS would use. This is faster than
+    threads within their many small products, and changes no result. The widest heads take longest,
+    so they come first.
     """
     closed = [e for e, one in enumerate(experts) if trait_of(one.head, "_in_closed_form")]
     closed.sort(key=lambda e: -len(experts[e].block.columns))
@@ -199,7 +199,7 @@ def _fit_all(fit, experts, n_jobs):
         n_threads = min(n_threads, effective_n_jobs(n_jobs))
     threads = Parallel(n_threads, backend="threading", return_as="generator")
     fit_one = with_settings(fit)
-    # Each in a context, too, which says what has been warned of.
+    # Each in a copy of the context, which holds the warnings already given.
     calls = [delayed(copy_context().run)(fit_one, experts[e]) for e in closed]
     yield from zip(closed, threads(calls), strict=True)
     for e in set(range(len(experts))).difference(closed):
@@ -207,7 +207,7 @@ def _fit_all(fit, experts, n_jobs):
 
 
 def _fit_one(expert, X, y, classes, folds, metadata, rows):
-    """The fitted expert, which of the rows can judge it without another fit, and their logits."""
+    """Return the fitted expert, the rows that can judge it without a refit, and their logits."""
     if expert.learns and hasattr(expert.head, "cross_fit"):
         fitted, logits, known = expert.cross_fit(X, y, folds, metadata)
         judge = np.flatnonzero(known[rows])
@@ -220,20 +220,20 @@ def _fit_one(expert, X, y, classes, folds, metadata, rows):
 
 
 def _narrow(expert, X):
-    """An expert and its columns alone: of all columns, rows would be copied for each expert."""
+    """Return an expert and only its columns, so that jobs do not copy the others."""
     columns = expert.columns_of(X)
     own = expert.block._replace(columns=np.arange(columns.shape[1]))
     return expert._replace(block=own), columns
 
 
 def _fit_on_fold(expert, X, y, classes, train, test, metadata):
-    """Logits of the test rows for all classes, (n_test, C), by an expert fitted on the others.
+    """Fit an expert on train; return logits of test for all classes, (n_test, C).
 
-    Both sides of the fold are arrays of positions of rows.
+    `train` and `test` are positions of rows.
     """
     fitted, learned = expert.fit(X[train], y[train], rows_of(metadata, train)), np.unique(y)
     known = fitted.head.classes_
-    # Fitted on all rows, the head will know classes that this fold lacks.
+    # The head that is fitted on all rows knows classes that this fold lacks.
     logits = for_all_classes(fitted.logits(X[test], known), known, learned)
     return left_to_others(logits, learned, classes)
 
@@ -243,6 +243,6 @@ def _bar(n_fits, verbose):
 
 
 def _counted(bar, result):
-    """A result as it is, once the progress bar has counted it."""
+    """Return a result after advancing the progress bar."""
     bar.update()
     return result

@@ -1,4 +1,4 @@
-"""Which heads get which blocks, and what a head takes from its block and its ensemble."""
+"""Make experts: assign heads to blocks, and set the parameters that users left None."""
 
 from itertools import zip_longest
 
@@ -15,7 +15,7 @@ from ._heads import KERNEL, LINEAR_ALL, head_of, named_heads
 
 
 def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_shot, **defaults):
-    """Experts from what a user may write as ``head``.
+    """Make experts from the parameter ``head``.
 
     Parameters
     ----------
@@ -24,15 +24,15 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
     blocks : list of Block
     n_features : int
     feature_names : ndarray of str or None
-        Names of the columns, where the table has them.
+        Names of the columns, if the table has them.
     named_classes : bool
         Whether ``"auto"`` may use heads that start from names.
     one_shot : bool
-        Whether there is one row of most classes: of heads that learn, ``"auto"`` then has those
-        alone that read all blocks, as no row can judge the others.
+        Whether most classes have one row. Of the heads that learn, ``"auto"`` then only uses those
+        that read all blocks, since no row can judge the others.
     **defaults : dict
-        Parameters that heads get where they have them and these are None: ``class_names``,
-        ``templates``, ``cache``, ``random_state``.
+        Values for parameters of heads that are None: ``class_names``, ``templates``, ``cache``,
+        ``random_state``.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
 
 
 def _block_of(name, columns, blocks, n_features, feature_names):
-    """The block that an expert names, or one made of its columns."""
+    """Return the block that `columns` names, or make one of these columns."""
     for block in blocks:
         if isinstance(columns, str) and columns == block.name:
             return block
@@ -74,14 +74,14 @@ def _block_of(name, columns, blocks, n_features, feature_names):
 
 
 def _auto(blocks, named_classes, one_shot):
-    """What ``"auto"`` stands for: kinds of heads, each with its blocks."""
+    """Return the kinds of heads of ``"auto"``, each with its blocks."""
     named, others, of_all = [], [], _blocks_for(LINEAR_ALL, blocks)
     for block in blocks:
         if named_classes and block.has_text:
             named.append(block)
         elif not block.is_pooled:  # pooled features are read by the heads on all blocks
             others.append(block)
-    if len(blocks) == 1:  # one linear head is enough, as the block is all columns
+    if len(blocks) == 1:  # one linear head is enough: the block has all columns
         others, of_all = blocks, []
     kinds = {
         "zero-shot": named,
@@ -90,13 +90,13 @@ def _auto(blocks, named_classes, one_shot):
         LINEAR_ALL: of_all,
         KERNEL: _blocks_for(KERNEL, blocks) if named else [],
     }
-    if one_shot:  # no row can judge these beside the heads that read all blocks
+    if one_shot:  # no row can judge heads on single blocks
         kinds |= {"residual": [], "linear": [] if of_all else others}
     return [(kind, of_kind) for kind, of_kind in kinds.items() if of_kind]
 
 
 def _blocks_for(kind, blocks):
-    """Blocks that get a head of a kind."""
+    """Return the blocks that get a head of this kind."""
     if kind == LINEAR_ALL:
         return [joined(blocks)]
     if kind == KERNEL:
@@ -106,7 +106,7 @@ def _blocks_for(kind, blocks):
 
 
 def _blocks_with_texts(kind, asked, blocks):
-    """Blocks that texts can be compared with: of the backbones that a head asks for, or of any."""
+    """Return the blocks with texts, of the backbones in `asked` or, if it is empty, of any."""
     names = {Backbone(one).name for one in asked}
     found = [one for one in blocks if one.has_text and (not names or one.backbone in names)]
     if not found:
@@ -120,7 +120,7 @@ def _blocks_with_texts(kind, asked, blocks):
 
 
 def _from_block(block, named_classes):
-    """What a head may take from its block."""
+    """Return the values that parameters of a head get from its block."""
     columns = side_by_side([len(part.columns) for part in block.members])
     parts = [
         (part.backbone if named_classes and part.has_text else None, of_part)
@@ -139,11 +139,11 @@ def _from_block(block, named_classes):
 
 
 def _filled(head, of_block, defaults):
-    """A head with what it leaves to its block and its ensemble."""
+    """Return a head whose parameters that were None are set by block and ensemble."""
     if not hasattr(head, "get_params"):
         return head
     params = head.get_params()
-    # An ensemble within the head has blocks of its own, and gives them to its own heads.
+    # A nested ensemble has its own blocks and passes them to its heads.
     ensembles = [f"{key}__" for key, one in params.items() if isinstance(one, HeadComposition)]
     ensembles += [""] * isinstance(head, HeadComposition)
     left = {}
@@ -156,7 +156,7 @@ def _filled(head, of_block, defaults):
 
 
 def _check_names(expert, feature_names):
-    """Raise ValueError if a head is of another backbone, or other columns, than its block."""
+    """Raise ValueError if a head has another backbone or other columns than its block."""
     head = getattr(expert.head, "estimator", expert.head)  # the head inside a FrozenEstimator
     backbone = getattr(head, "backbone", None)
     own = expert.block.backbone

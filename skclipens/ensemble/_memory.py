@@ -1,4 +1,4 @@
-"""What ``memory`` keeps, and what is done where it cannot."""
+"""Cache fitted heads with the parameter ``memory``; compute them if caching fails."""
 
 import inspect
 import traceback
@@ -12,15 +12,15 @@ _THEIRS = {"builtins", "sklearn", "skclipens"}
 
 
 def kept_by(memory, function, ignore):
-    """A function whose results a memory keeps; where it fails, they are computed all the same.
+    """Return a cached function that computes its results if the cache cannot be used.
 
     Parameters
     ----------
     memory : object with the joblib.Memory interface
     function : callable
-        Of experts first. It has a parameter ``origins``, for what their heads come from beside
-        parameters: other weights in the same folder, or a class of the user's own that was edited,
-        are other results.
+        Its first argument is a list of experts. Its parameter ``origins`` makes the key depend on
+        the weights of backbones and on the source of the user's own classes, which may change while
+        the parameters stay the same.
     ignore : list of str
         Parameters that do not change results.
 
@@ -56,7 +56,7 @@ def _digests(experts):
 
 
 def _sources(experts):
-    """The code of classes of heads, and of what these hold, that are of others."""
+    """Return the source of user-defined and third-party classes of heads and parameters."""
     parts = [part for one in experts for part in (one.head, *one.head.get_params().values())]
     classes = {cls for part in parts for cls in type(part).__mro__}
     own = {cls for cls in classes if cls.__module__.partition(".")[0] not in _THEIRS}

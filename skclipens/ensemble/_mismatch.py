@@ -1,4 +1,4 @@
-"""Texts that do not fit the images: of another block or model, or of classes in another order."""
+"""Warn of texts that do not fit the images: wrong blocks, or class names in another order."""
 
 import numpy as np
 
@@ -9,18 +9,18 @@ from ..heads._text_head import BaseTextHead, embeddings_of
 
 
 def warn_of_mismatch(experts, classes, feature_names, X, y):
-    """Warn of blocks, or of names of classes, that seem to stand in another order.
+    """Warn if blocks or class names seem to be in another order.
 
     Parameters
     ----------
     experts : list of Expert
         Fitted.
     classes : ndarray of shape (C,)
-        Of which frozen heads may know more than the others.
+        All classes; a head may know only some.
     feature_names : ndarray of str or None
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,) or None
-        None: names are not looked at.
+        None: class names are not checked.
 
     Warns
     -----

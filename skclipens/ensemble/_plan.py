@@ -1,4 +1,4 @@
-"""What an ensemble is to fit: experts, classes and a router; and doubts of what it is given."""
+"""Plan a fit: experts, classes and router; and warn of suspicious columns and labels."""
 
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from .routers import is_fixed, named_router
 
 
 class Plan(NamedTuple):
-    """What an ensemble is to fit.
+    """Experts, classes and router, before they are fitted.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(ensemble, n_features, feature_names, y, metadata):
-    """What an ensemble fits on labels like these, nothing of it fitted. Needs no row of X.
+    """Return the plan of a fit on these labels, without fitting. It needs no row of X.
 
     Parameters
     ----------
@@ -75,11 +75,11 @@ def make_plan(ensemble, n_features, feature_names, y, metadata):
 
 
 def make_router(ensemble):
-    """A router, not fitted, with what it leaves to its ensemble."""
+    """Return the unfitted router, with verbosity and random state from the ensemble."""
     router = clone(named_router(ensemble.router), safe=False)
     if isinstance(ensemble.router, str) and "verbose" in router.get_params():
         router.set_params(verbose=ensemble.verbose)
-    if hasattr(router, "_parameter_constraints"):  # estimators of others may have none
+    if hasattr(router, "_parameter_constraints"):  # third-party estimators may have none
         router._validate_params()
     if getattr(router, "random_state", 0) is None:
         router.random_state = draw_seed(ensemble.random_state)
@@ -87,24 +87,24 @@ def make_router(ensemble):
 
 
 def needs_judges(ensemble, router):
-    """Whether anything is fitted on what heads say of rows that they have not seen."""
+    """Return whether anything is fitted on held-out logits."""
     return ensemble.calibrate or not is_fixed(router)
 
 
 def takes_weights(ensemble, y):
-    """Whether all heads that learn, which are this package's, and the router take weights."""
-    draft = clone(ensemble)  # so that nothing is drawn from its random state
+    """Return whether the router and all heads that learn surely take sample weights."""
+    draft = clone(ensemble)  # so that its random state does not advance
     names = getattr(ensemble, "feature_names_in_", None)
     nothing = {"sample_weight": None, "groups": None}
     experts, _, router = make_plan(draft, ensemble.n_features_in_, names, y, nothing)
     routed = is_fixed(router) or "sample_weight" in metadata_taken(router)
-    # Only heads of this package: a meta-estimator may take weights and ignore them.
+    # Only heads of this package count: a meta-estimator may take weights and ignore them.
     heads = [one.head for one in experts if one.learns]
     return routed and all(isinstance(head, LogitClassifierMixin) for head in heads)
 
 
 def what_weighs(ensemble):
-    """The name of what gave rows their weights, for errors."""
+    """Return the name of the parameter that gave rows their weights, for errors."""
     return "sample_weight" if ensemble.class_weight is None else "class_weight"
 
 
@@ -127,7 +127,7 @@ def _has_named_classes(ensemble, y):
 
 
 def _warn_of_nameless(blocks, y):
-    """Warn where heads that start from names were left out."""
+    """Warn if heads that start from class names were left out."""
     embeddings = [block.name for block in blocks if block.has_text]
     if embeddings:
         warn(
@@ -139,8 +139,8 @@ def _warn_of_nameless(blocks, y):
 
 
 def _what_is_read(experts):
-    """Blocks that are read, also joined ones; those compared with texts; and those as scaled."""
-    groups = {}  # joined blocks have one name, of whichever blocks
+    """Return the blocks read, those compared with texts, and those read without rescaling."""
+    groups = {}  # by name and width, since all joined blocks have the same name
     for expert in experts:
         groups.setdefault((expert.block.name, len(expert.block.columns)), []).append(expert)
     groups = [(of_block[0].block, of_block) for of_block in groups.values()]
@@ -158,6 +158,6 @@ def _what_is_read(experts):
 
 
 def _reads_as_scaled(expert):
-    """Whether it is a head of this package that learns, and rescales no block that it reads."""
+    """Return whether it is a head of this package that learns and does not rescale blocks."""
     is_own = isinstance(expert.head, LogitClassifierMixin)
     return expert.learns and is_own and getattr(expert.head, "rescale", None) is None

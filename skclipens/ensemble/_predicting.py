@@ -1,4 +1,4 @@
-"""What a fitted ensemble does with its experts and its router."""
+"""Predict with fitted experts and a router."""
 
 from copy import copy
 
@@ -23,19 +23,19 @@ from ._routing import Combination
 from ._support import blend_with_prompts
 from .routers import combine, named_router
 
-# Attributes that say of which rows, or of which images, a fit was.
+# Attributes that describe the rows or the images of a fit.
 _OF_ROWS = ("_table_settings", "_fitted_on", "_seen_rows")
 
 
 class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
-    """A classifier of fitted experts."""
+    """A classifier that combines fitted experts by a router."""
 
     _folded = None  # see `fold`
     _seen, _seen_columns, _seen_rows = (), None, None  # see `see_blocks` and the like
     support_ = None  # for models that were saved by an older version
 
     def _take(self, experts, classes, combination, *, support=None, seen=(), seen_columns=None):
-        """Become a classifier of fitted experts, of which nothing is left of an earlier fit.
+        """Set the fitted attributes, and drop those of an earlier fit.
 
         Parameters
         ----------
@@ -73,12 +73,12 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         return X
 
     def _expert_logits(self, X):
-        """Logits of the experts for a checked table, (n, E, C)."""
+        """Return the calibrated logits of the experts for a checked table, (n, E, C)."""
         logits = stack_logits(self.experts_, X, self.classes_)
         return logits / self.temperatures_[:, None].astype(logits.dtype)
 
     def _logits_of(self, X):
-        """In parts, so that memory beside X and what is returned does not grow with the rows."""
+        """Return combined logits, in parts so that temporary memory does not grow with the rows."""
         found = np.empty((len(X), len(self.classes_)), X.dtype)
         n_columns = len(self.classes_) * (len(self.experts_) if self._folded is None else 1)
         for part in row_batches(len(X), n_columns, ROWS_TO_PREDICT):
@@ -87,7 +87,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
     def _logits_of_part(self, X):
         combined = None if self._folded is None else self._folded.logits(X, self.classes_)
-        # Of values that are not finite, experts raise an error that names one of them.
+        # If values are not finite, the experts raise an error that names the expert and row.
         if combined is None or not np.isfinite(combined).all():
             combined = self._combined(X, self._expert_logits(X))
         if self.support_ is not None:
@@ -97,7 +97,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         return combined
 
     def _blend_with_prompts(self, X, combined):
-        """Combined logits, to which prompts have the more to say the less a row is like others."""
+        """Blend combined logits with zero-shot logits in rows unlike the training rows."""
         in_distribution = self.support_.in_distribution(X)
         far = np.flatnonzero(in_distribution < 1)
         if not len(far):
@@ -143,9 +143,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
     @available_if(lambda ensemble: ensemble._has_weights())
     @fill_doc
     def routing_weights(self, X):
-        """Return the weight of each expert for each row.
-
-        Only if the router has weights.
+        """Return the weight of each expert for each row, if the router has weights.
 
         Parameters
         ----------
@@ -210,7 +208,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         return logits.reshape(len(logits), -1)
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns that ``transform`` gives, ``EXPERT__CLASS``.
+        """Return the names of the columns of ``transform``, ``EXPERT__CLASS``.
 
         Parameters
         ----------
@@ -220,7 +218,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         Returns
         -------
         ndarray of str objects, of shape (E * C,)
-            Names of the columns of the output.
+            Names of the output columns.
         """
         check_is_fitted(self)
         names = [f"{name}__{label}" for name in self.expert_names_ for label in self.classes_]
@@ -240,9 +238,9 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
             Labels.
         class_names : mapping or sequence of str, default=None
             Names of these classes: integer labels index a sequence. None: labels are their own
-            names. The parameter of this name is not used, since it names other classes.
+            names. The parameter ``class_names`` is not used, since it names other classes.
         templates : sequence of str, default=None
-            Prompts. None: those of the parameter of this name, since they suit any class.
+            Prompts. None: those of the parameter ``templates``, since they suit any class.
 
         Returns
         -------
@@ -252,8 +250,8 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         Raises
         ------
         ValueError
-            If a head has learned from rows, classes are one text or in no order, there are fewer
-            than two, or one is no label or has no name. The ensemble is then unchanged.
+            If a head has learned from rows, `classes` is a string or has no order, there are fewer
+            than two, or one is not a valid label or has no name. The ensemble is then unchanged.
         """
         check_is_fitted(self)
         for expert in self.experts_:

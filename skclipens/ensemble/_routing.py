@@ -1,4 +1,4 @@
-"""Calibrating experts, and fitting what combines them, by rows that they have not seen."""
+"""Fit the temperatures of experts and the router on held-out logits."""
 
 from typing import NamedTuple
 
@@ -41,11 +41,11 @@ class Combination(NamedTuple):
 
     @property
     def routed(self):
-        """Which experts the router combines; the others are added to what it gives."""
+        """Which experts the router combines; the mean of the others is added to its logits."""
         return self.judged if self.judged.any() else ~self.judged
 
     def of_held_out(self, X, held_out):
-        """Positions of rows that all routed experts have not seen, and their combined logits.
+        """Return the rows held out from all routed experts, and their combined logits.
 
         Parameters
         ----------
@@ -64,7 +64,7 @@ class Combination(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What an ensemble says of rows that its heads have not learned from.
+    """Held-out predictions of an ensemble.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Judged(NamedTuple):
     rows : ndarray of shape (n,), int
         Positions of the rows.
     predicted : ndarray of shape (n,), int
-        Positions of the classes they are taken for.
+        Positions of the predicted classes.
     says_something : bool
         See :func:`skclipens._mistakes._rows.says_something`.
     """
@@ -84,18 +84,18 @@ class Judged(NamedTuple):
     says_something: bool
 
     def of_given(self, rows, classes):
-        """Positions of the classes of the rows as they were given, and of what they are taken for.
+        """Return positions of the true and the predicted classes, for the rows of the user.
 
         Parameters
         ----------
         rows : Rows
-            Those that were learned.
+            The learned rows.
         classes : ndarray of shape (C,)
 
         Returns
         -------
         y, predicted : ndarray of shape (n_given,), int
-            -1 where there is none.
+            -1 if there is none.
         """
         found = np.full((len(rows.y), 2), -1)
         found[:, 0] = np.searchsorted(classes, rows.y)
@@ -110,16 +110,16 @@ NOTHING_JUDGED = Judged(0.0, np.zeros(0, int), np.zeros(0, int), True)
 
 
 def combine_experts(ensemble, plan, held_out, X, y, metadata):
-    """Fit how to combine experts by what is held out, if anything is; the ensemble takes both.
+    """Fit temperatures and router on held-out logits, if any, and set them on the ensemble.
 
     Parameters
     ----------
     ensemble : AdaptiveBackboneEnsemble
     plan : Plan
-        Its experts are fitted.
+        With fitted experts.
     held_out : HeldOut or None
     X, y, metadata
-        Rows that they have learned.
+        Training rows.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def combine_experts(ensemble, plan, held_out, X, y, metadata):
         if combination.judged.all() and not judged.says_something:
             warn_of_guessing(judged.relative_loss, len(held_out.rows), len(classes))
     support, has_weights = None, hasattr(combination.router, "weights")
-    # Prompts can only be given a share where logits are calibrated and summed by weights.
+    # Blending with prompts needs logits that are calibrated and summed by weights.
     if ensemble.out_of_distribution == "prompts" and ensemble.calibrate and has_weights:
         support = find_support(experts, X, y, classes, metadata["sample_weight"])
     blocks = distinct_blocks(experts)
@@ -146,7 +146,7 @@ def combine_experts(ensemble, plan, held_out, X, y, metadata):
 
 
 def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
-    """Fit temperatures and router on rows that judge.
+    """Fit temperatures and router on held-out logits.
 
     Parameters are those of :func:`combine_experts`.
 
@@ -181,10 +181,11 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
 
 
 def _expected_inverses(experts, judged, logits, weights):
-    """Inverse temperatures of judged experts that are expected before any label is seen, or None.
+    """Return the expected inverse temperature of each judged expert, or None for no prior.
 
-    Where heads learn beside prompts of several backbones, the agreement of these tells how far to
-    trust prompts. Heads that correct prompts have calibrated these themselves.
+    If there are heads that learn and zero-shot heads of several backbones, the agreement of the
+    backbones sets that of the zero-shot heads. Heads that correct prompts have calibrated them
+    already, so theirs is 1.
     """
     beside_learners = any(expert.learns for expert in experts)
     experts = [experts[e] for e in np.flatnonzero(judged)]
@@ -200,7 +201,7 @@ def _expected_inverses(experts, judged, logits, weights):
 
 
 def _fitted_router(ensemble, plan, judged, X, logits, targets, metadata):
-    """The router, fitted if it learns; where there are no rows, one that does not."""
+    """Return the router, fitted if it learns; a UniformRouter if there are no rows to fit on."""
     router = plan.router
     if is_fixed(router):
         return router
@@ -217,10 +218,10 @@ def _fitted_router(ensemble, plan, judged, X, logits, targets, metadata):
 
 
 def _prior_weights(kinds):
-    """What the weights of experts are pulled to, by what columns each reads.
+    """Return the prior weights of experts, from the kind of columns that each reads.
 
     One half is shared by the experts, the other by the kinds of columns. So the many heads on
-    pictures do not outvote one on numbers, and numbers that say nothing do not count for half.
+    pictures do not outvote one on numbers, and uninformative numbers do not count for half.
     """
     _, kind_of, sizes = np.unique(kinds, return_inverse=True, return_counts=True)
     return (1 / len(kinds) + 1 / (len(sizes) * sizes[kind_of])) / 2

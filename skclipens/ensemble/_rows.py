@@ -1,4 +1,4 @@
-"""The rows that an ensemble learns from: those with a label and a weight, each once."""
+"""Select the rows that an ensemble learns from: labelled, weighted, without copies."""
 
 from numbers import Real
 
@@ -20,12 +20,12 @@ from ._plan import takes_weights
 
 
 def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
-    """Check what ``fit`` is given, and leave out what teaches nothing.
+    """Check the input of ``fit``, and leave out rows from which nothing is learned.
 
     Returns
     -------
     rows : Rows
-        Those that have a label and a weight, each once.
+        Rows that have a label and a weight, without copies.
     unlabeled : tuple of ndarray and (ndarray or None)
         The rows without a label, and their weights.
     """
@@ -37,7 +37,7 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
     metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
     unlabeled = X[~labeled], some_of(metadata["sample_weight"], ~labeled)
     if not labeled.all():
-        # A splitter sees the labelled rows alone; splits count all rows.
+        # A splitter gets the labelled rows only; positions in splits count all rows.
         if not hasattr(cv, "split"):
             cv = folds_of_some(cv, labeled, X, labeled, metadata["groups"])
         X, metadata = X[labeled], rows_of(metadata, labeled)
@@ -52,7 +52,7 @@ def rows_to_learn(ensemble, X, y, sample_weight, groups, cv):
 
 
 def labeled_rows(ensemble, y):
-    """Which rows have a label; doubts classes that may stand for none.
+    """Return which rows have a label; warn of classes that may stand for a missing label.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def labeled_rows(ensemble, y):
     Raises
     ------
     ValueError
-        If a row has none, and ``unlabeled="error"``.
+        If a row has no label, and ``unlabeled="error"``.
     """
     may_lack = ensemble.unlabeled != "error"
     if not may_lack:
@@ -79,7 +79,7 @@ def labeled_rows(ensemble, y):
 
 
 def _check_rows(ensemble, X, y, **given):
-    """All rows, the labels of those that have one, and which these are."""
+    """Return checked X, the labels of labelled rows, and the mask of these rows."""
     labeled = labeled_rows(ensemble, y)
     if ensemble.unlabeled == "error":
         return *check_table(ensemble, X, y, **given), labeled
@@ -87,14 +87,14 @@ def _check_rows(ensemble, X, y, **given):
 
 
 def with_class_weights(ensemble, y, metadata, dtype=float):
-    """Metadata of labelled rows, of which weights are multiplied by those of the classes.
+    """Return metadata whose weights are multiplied by those of the classes.
 
     Parameters
     ----------
     ensemble : AdaptiveBackboneEnsemble
     y : ndarray of shape (n,)
     metadata : dict
-        As :func:`check_metadata` gives it, of these rows or of more.
+        From :func:`check_metadata`, of these rows.
     dtype : dtype, default=float
         Of the weights.
 
@@ -122,9 +122,9 @@ def with_class_weights(ensemble, y, metadata, dtype=float):
 
 
 def _without_copies(ensemble, rows, columns):
-    """Rows that are no copies of others; where something cannot take weights, copies are groups.
+    """Merge copies of rows; if something cannot take weights, make copies groups instead.
 
-    So are rows of one picture that differ in columns of no backbone.
+    Rows of one picture that differ in other columns also become a group.
     """
     merged = rows.merge_copies()
     if len(merged.y) < len(rows.y) and not takes_weights(ensemble, rows.y):

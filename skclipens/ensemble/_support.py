@@ -1,4 +1,4 @@
-"""Rows out of distribution: unlike all that an ensemble was fitted on."""
+"""Detect rows out of distribution, and blend their logits with zero-shot logits."""
 
 from typing import NamedTuple
 
@@ -15,10 +15,10 @@ _FEWEST = 6  # rows
 
 
 class Support(NamedTuple):
-    """How like their mean training rows are, to tell which rows are out of distribution.
+    """Similarities of training rows to their mean, to find rows out of distribution.
 
-    The likeness of two rows is the mean cosine of their blocks. A training row is compared with
-    the mean of those of other classes: those of its own may be other pictures of the same object.
+    The similarity of two rows is the mean cosine of their blocks. A training row is compared with
+    the mean of the other classes, since rows of its own may be pictures of the same object.
 
     Attributes
     ----------
@@ -27,10 +27,9 @@ class Support(NamedTuple):
     mean : ndarray of shape (width of the blocks,)
         Mean of the training rows, each block of the same length; of length one.
     least, usual : float
-        The smallest likeness of training rows, and their 5 % quantile.
+        The smallest similarity of training rows, and the 5 % quantile.
     log_prior : ndarray of shape (C,)
-        Logarithms of the shares of the classes among the training rows, of which prompts say
-        nothing.
+        Logarithms of the shares of the classes among the training rows, which prompts do not know.
     """
 
     blocks: list
@@ -40,14 +39,14 @@ class Support(NamedTuple):
     log_prior: np.ndarray
 
     def in_distribution(self, X):
-        """How far each row is within what training rows cover: 1 if usual, 0 if less than all."""
+        """Return 1 for rows at least as similar as `usual`, 0 below `least`, linear between."""
         likeness = mean_cosines(X, self.blocks, self.mean)
         span = max(self.usual - self.least, np.finfo(X.dtype).eps)
         return np.clip((likeness - self.least) / span, 0, 1)
 
 
 def find_support(experts, X, y, classes, sample_weight=None):
-    """The support of an ensemble of prompts and of heads that have learned from rows.
+    """Return the support of an ensemble of zero-shot heads and heads that learn.
 
     Parameters
     ----------
@@ -61,7 +60,7 @@ def find_support(experts, X, y, classes, sample_weight=None):
     Returns
     -------
     Support or None
-        None where experts are all of one kind, no block is an embedding, or rows are few.
+        None if experts are all of one kind, no block is an embedding, or rows are few.
     """
     blocks = [one.columns for one in distinct_blocks(experts) if one.backbone is not None]
     kinds = {(expert.is_prompts, expert.learns) for expert in experts}
@@ -80,27 +79,27 @@ def find_support(experts, X, y, classes, sample_weight=None):
 
 
 def _log_prior(y, classes, sample_weight):
-    """Logarithms of the shares of classes, centred; one without rows has the smallest."""
+    """Return centred log shares of classes; a class without rows gets the smallest."""
     shares = np.bincount(np.searchsorted(classes, y), sample_weight, minlength=len(classes))
     log_shares = np.log(np.maximum(shares, shares[shares > 0].min()))
     return log_shares - log_shares.mean()
 
 
 def blend_with_prompts(in_distribution, combined, of_prompts):
-    """Weights of what all experts say together, of what prompts say alone, and of the priors.
+    """Return the weights of the combined logits, of the zero-shot logits, and of the log priors.
 
-    Within the support all experts have all of the weight. Outside, prompts have an equal say, by
-    logits that are scaled to the same spread: heads that have learned are surer of such rows than
-    they should be, and as prompts were calibrated on other rows, no one weight would do. Prompts
-    that mean nothing have next to no spread, and would need a larger factor than they get to have
-    an equal say. As they do not know how frequent classes are, their half gets the priors. Both
-    together are half as sure as all experts are.
+    Within the support, the combined logits have all of the weight. Outside, zero-shot logits are
+    scaled to the same spread and count as much: heads that learn are overconfident about such rows,
+    and no fixed weight suits prompts that were calibrated on other rows. The factor is bounded, so
+    meaningless prompts, whose logits have little spread, count less. Prompts do not know how
+    frequent classes are, so the priors are added to their half. Both halves together are half as
+    confident as the combined logits.
 
     Parameters
     ----------
     in_distribution : ndarray of shape (n,)
     combined, of_prompts : ndarray of shape (n, C)
-        Logits of all experts, and of prompts alone.
+        Combined logits of all experts, and mean logits of the zero-shot heads.
 
     Returns
     -------

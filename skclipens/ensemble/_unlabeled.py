@@ -1,4 +1,4 @@
-"""What rows without labels add: a Gaussian mixture that starts from what an ensemble says of them.
+"""Correct logits by unlabelled rows: a Gaussian mixture that starts from an ensemble's predictions.
 
 The constants were chosen on validation sets: see docs/results/validation/unlabeled.md.
 """
@@ -23,29 +23,28 @@ from .routers._base import is_clear_gain
 
 N_ROUNDS = 3
 SHRINKAGE = 1.0
-SPREADS = (0.1, 0.3, 1.0, 3.0)  # how far the mixture's logits may be put apart
-# The spread where no row can judge it: the first number times relative log-loss ** the second.
+SPREADS = (0.1, 0.3, 1.0, 3.0)  # candidates for the spread of the mixture's logits
+# The spread if no row can judge it: the first number times relative log-loss ** the second.
 UNLABELED_SPREAD, UNLABELED_POWER = 1.0, 8
 N_FOLDS = 3
-FARTHEST = 1.2  # of unlabelled rows from the labelled ones; see `distance`
+FARTHEST = 1.2  # largest distance of unlabelled rows from labelled ones; see `distance`
 
 
 class UnlabeledCorrection(NamedTuple):
-    """What unlabelled rows add to an ensemble's logits, linear in the columns.
+    """A correction of an ensemble's logits, linear in the columns.
 
     Attributes
     ----------
     coef : ndarray of shape (n_features, C)
     intercept : ndarray of shape (C,)
     spread : float
-        Mean standard deviation over the classes of what is added to a row.
+        Mean standard deviation over classes of the logits that are added to a row.
     temperature : float
-        What the sum is divided by.
+        The sum is divided by it.
     gain : float
-        By how much it lowered the log-loss of held-out labelled rows; NaN where none could be held
-        out.
+        Decrease of the log-loss of held-out labelled rows; NaN if none could be held out.
     n_rows : int
-        Number of unlabelled rows that have a weight; of several copies of a row, one.
+        Number of unlabelled rows that have a weight; copies of a row count once.
     """
 
     coef: np.ndarray
@@ -56,19 +55,18 @@ class UnlabeledCorrection(NamedTuple):
     n_rows: int
 
     def correct(self, logits, X):
-        """The ensemble's logits of rows with what is added to them, (n, C)."""
+        """Return the corrected logits of rows, (n, C)."""
         return (logits + X @ self.coef + self.intercept) / self.temperature
 
 
 class SharedRows:
-    r"""Rows in coordinates in which mixtures of any labels are quick to fit.
+    r"""Rows in coordinates in which Gaussian mixtures are quick to fit, whatever their labels.
 
-    Of a mixture with means :math:`\mu_c`, proportions :math:`\pi_c` and one covariance, the total
-    covariance T of the rows is that within classes plus that between them, whatever the classes.
-    In coordinates in which :math:`T + \lambda v I` is the identity (v the mean variance of a
-    column), that within classes, shrunk as in :class:`skclipens.LinearDiscriminantHead`, is
-    :math:`I - M \mathrm{diag}(\pi) M^T`, so that only a matrix of the size of the classes is
-    solved.
+    For means :math:`\mu_c`, proportions :math:`\pi_c` and one covariance, the total covariance T of
+    the rows is the covariance within classes plus that between classes. Let v be the mean variance
+    of a column. In coordinates in which :math:`T + \lambda v I` is the identity, the covariance
+    within classes, shrunk as in :class:`skclipens.LinearDiscriminantHead`, is
+    :math:`I - M \mathrm{diag}(\pi) M^T`. So only a C x C matrix has to be solved.
 
     Parameters
     ----------
@@ -92,7 +90,7 @@ class SharedRows:
         self.rows = solve_triangular(self.root, X.T, lower=True).T
 
     def discriminant(self, shares):
-        """Coefficients (r, C) and intercept (C,) of the mixture in which rows have these shares."""
+        """Return coefficients (r, C) and intercept (C,) of the mixture with these class shares."""
         shares = shares * self.weights[:, None]
         proportions = np.maximum(shares.sum(axis=0), np.finfo(shares.dtype).tiny)
         means = self.rows.T @ shares / proportions
@@ -101,10 +99,10 @@ class SharedRows:
         return coef, -np.einsum("rc,rc->c", means, coef) / 2
 
     def distance(self, n_first):
-        """Squared distance of the mean of the first rows from that of all others.
+        """Return the squared distance between the mean of the first rows and that of the others.
 
-        In units of what is to be expected of rows of one kind: about 1 for these. Rows of unequal
-        weight count as Kish's effective number of rows.
+        It is relative to the expected value for rows of one distribution, so about 1 for these. The
+        number of weighted rows is Kish's effective sample size.
         """
         parts = [(self.rows[:n_first], self.weights[:n_first])]
         parts += [(self.rows[n_first:], self.weights[n_first:])]
@@ -117,23 +115,20 @@ class SharedRows:
         return float(gap @ gap / max(expected, np.finfo(gap.dtype).tiny))
 
     def in_columns(self, coef, intercept):
-        """Coefficients (n_features, C) and intercept (C,) of a discriminant, of rows as given.
-
-        Those that are passed, (r, C) and (C,), are of the rows kept here.
-        """
+        """Convert coefficients, (r, C), and intercept to the original columns, (n_features, C)."""
         coef = solve_triangular(self.root, coef, lower=True, trans="T")
         coef = coef if self.basis is None else self.basis @ coef
         return coef, intercept - self.centre @ coef
 
 
 def fit_mixture(rows, prior, known, spread):
-    """Fit a mixture by expectation and maximisation, for a few rounds.
+    """Fit a mixture by a few rounds of expectation-maximisation.
 
-    TransCLIP [1]_ with another prior and no graph: labelled rows stay what they are, and all others
-    have the ensemble's logits added to the mixture's in every round. These are divided by a
-    temperature, since densities of many columns are far too sure. Proportions of the classes are
-    estimated, and are part of the covariance alone: as a prior of the classes, they ran away from
-    the truth where the ensemble knows little.
+    This is TransCLIP [1]_ with another prior and no graph. Labelled rows keep their labels; for all
+    others, the ensemble's logits are added to the mixture's in every round. The mixture's logits
+    are divided by a temperature, since densities of many columns are overconfident. The estimated
+    class proportions only enter the covariance: used as a prior, they diverged from the truth if
+    the ensemble knew little.
 
     Parameters
     ----------
@@ -141,9 +136,9 @@ def fit_mixture(rows, prior, known, spread):
     prior : ndarray of shape (n, C)
         The ensemble's logits.
     known : ndarray of shape (n,), int
-        Positions of the classes; -1 where there is no label.
+        Positions of the classes; -1 for rows without a label.
     spread : float
-        Mean standard deviation over the classes that the mixture's logits then have.
+        Mean standard deviation over classes to which the mixture's logits are scaled.
 
     Returns
     -------
@@ -168,16 +163,16 @@ def fit_mixture(rows, prior, known, spread):
 
 
 def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, relative_loss):
-    """The correction that unlabelled rows bring to a fitted ensemble, or None.
+    """Fit the correction by unlabelled rows to a fitted ensemble; None if it is not used.
 
-    Labelled rows can judge only what is like them. So the mean of the unlabelled rows may not be
-    far from theirs, as it is where they show something else (photographs beside sketches) or few of
-    the classes. The correction is then let in where it lowers the log-loss of labelled rows that
-    neither the ensemble nor the mixture has seen as such, by more than twice the standard error of
-    the difference, and no fewer of them are right. Both are calibrated on these rows first, so that
-    what puts more rows right is not kept out because it is too sure. Where none can be held out, as
-    at one row per class, it is trusted as a head that no row can judge: the less the others know of
-    the labelled rows, the more. Good prompts leave nothing to add.
+    Labelled rows can only judge rows like them. So there is no correction if the mean of the
+    unlabelled rows is far from theirs, as when they show something else (photographs beside
+    sketches) or few of the classes. Otherwise it is used if it lowers the log-loss of held-out
+    labelled rows by more than twice the standard error of the difference, and does not lower their
+    accuracy. Both logits are calibrated on these rows first, so that an overconfident correction
+    that is more accurate is not rejected. If no row can be held out, as with one row per class, its
+    spread grows with the log-loss of the ensemble on labelled rows, and is near zero if prompts are
+    good.
 
     Parameters
     ----------
@@ -189,7 +184,7 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, relative_
     weights : ndarray of shape (m,) or None
         Of the unlabelled rows.
     relative_loss : float
-        See :func:`skclipens.heads._temperature.relative_log_loss`; of the rows that judge.
+        See :func:`skclipens.heads._temperature.relative_log_loss`; of the held-out rows.
 
     Returns
     -------
@@ -218,16 +213,16 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, relative_
 
 
 def _as_seen(ensemble, table, labeled, y):
-    """An ensemble's logits of all rows, and positions of the classes of those with labels."""
+    """Return an ensemble's logits of all rows, and their class positions, -1 if unlabelled."""
     known = np.full(len(table), -1)
     known[labeled] = np.searchsorted(ensemble.classes_, y)
     return ensemble._logits_of(table), known
 
 
 def _choose(ensemble, rows, table, y, metadata):
-    """The spread with the lowest log-loss, the temperature of the sum, and the gain.
+    """Return the spread with the lowest log-loss, the temperature of the sum, and the gain.
 
-    The spread is 0 if that is no clear gain, and None without folds.
+    The spread is 0 if the gain is not clear, and None if too few rows can be held out.
     """
     options = {"groups": metadata["groups"], "random_state": ensemble.random_state}
     folds = few_shot_folds(y, N_FOLDS, **options)
@@ -253,13 +248,13 @@ def _choose(ensemble, rows, table, y, metadata):
 
 
 def _calibrated(logits, targets, weights):
-    """A temperature, and the log-loss of each row with it."""
+    """Fit a temperature; return it and the log-loss of each row with it."""
     temperature = fit_temperature(logits, targets, sample_weight=weights)
     return temperature, -log_proba_of(logits, targets, temperature)
 
 
 def _fitted_on(ensemble, X, y, metadata):
-    """A copy of an ensemble that is fitted on some of the labelled rows."""
+    """Return a copy of an ensemble, fitted on these rows."""
     part = copy(ensemble)
     part.verbose = False
     with silent(""):  # the fit on all rows has given the same warnings
@@ -268,7 +263,7 @@ def _fitted_on(ensemble, X, y, metadata):
 
 
 def _held_out(ensemble, rows, table, y, metadata, train, test):
-    """Logits of held-out rows, (1 + n_spreads, n_test, C): without a mixture, and with each."""
+    """Return logits of held-out rows without and with each mixture, (1 + n_spreads, n_test, C)."""
     part = _fitted_on(ensemble, table[train], y[train], rows_of(metadata, train))
     prior, known = _as_seen(part, table, train, y[train])
     mixtures = [fit_mixture(rows, prior, known, spread) for spread in SPREADS]

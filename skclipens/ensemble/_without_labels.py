@@ -1,4 +1,4 @@
-"""Ensembles that know their classes by name alone, and see no label."""
+"""Fit ensembles without labels, on the names of the classes."""
 
 import numpy as np
 from sklearn.base import clone
@@ -44,8 +44,8 @@ def fit_by_names(ensemble, X):
     """
     draft, classes = labelled_by_names(ensemble)
     table = validate_data(ensemble, X)
-    some = np.arange(len(classes)) % len(table)  # any rows: zero-shot heads only look at y
-    with silent(_DOUBTS_OF_LABELS):  # the user gave no y that could be warned of
+    some = np.arange(len(classes)) % len(table)  # any rows: zero-shot heads only use y
+    with silent(_DOUBTS_OF_LABELS):  # the user gave no y, so warnings of labels would confuse
         draft.fit(safe_indexing(X, some), classes)
     experts, classes = draft.experts_, draft.classes_
     names = getattr(ensemble, "feature_names_in_", None)
@@ -56,7 +56,7 @@ def fit_by_names(ensemble, X):
 
 
 def labelled_by_names(ensemble):
-    """The ensemble that ``fit`` without y stands for: its labels are their own names.
+    """Return the ensemble that ``fit`` uses if y is None: names of classes are its labels.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def labelled_by_names(ensemble):
     Raises
     ------
     ValueError
-        If anything needs labels, or the names are not there; says what to set.
+        If anything needs labels, or there are no names. The message lists the settings to change.
     """
     needed = _needed(ensemble)
     if needed:
@@ -90,7 +90,7 @@ def labelled_by_names(ensemble):
 
 
 def _needed(ensemble):
-    """What is to be set so that nothing learns from labels."""
+    """Return the settings to change so that nothing learns from labels."""
     heads = [head_of(kind) for _, kind, _ in named_heads(ensemble.head)]
     names, router = ensemble.class_names, named_router(ensemble.router)
     fulfilled = {

@@ -1,12 +1,13 @@
-"""Routers: experts' logits in, class logits out; one small file per rule.
+"""Routers, which combine the logits of experts into logits of classes; one file per rule.
 
-A router has ``fit(X, logits, y)`` and ``combine(X, logits)``. One that is a weighted sum of logits
-has ``weights(X, logits)`` instead of ``combine``, or beside it. X are all columns of the table,
-shape (n, n_features), logits those of E experts, shape (n, E, C), and y the positions of the true
-classes; weights have shape (n, E) and combined logits (n, C). Where ``fit`` has them, it gets the
-``sample_weight`` and ``groups`` of rows, in ``learned`` which experts learn from rows, (E,), and in
-``prior_weights`` what their weights may be pulled to where rows are few, (E,). A router that learns
-nothing says so with scikit-learn's tag ``requires_fit``. What is fitted is numpy.
+A router has ``fit(X, logits, y)`` and ``combine(X, logits)``. A router that computes a weighted sum
+of logits has ``weights(X, logits)`` instead of ``combine``, or in addition. X are all columns of
+the table, shape (n, n_features), logits those of E experts, shape (n, E, C), and y the positions of
+the true classes; weights have shape (n, E) and combined logits (n, C). ``fit`` also gets those of
+these arguments that it has: ``sample_weight`` and ``groups`` of rows; ``learned``, which experts
+learn from rows, (E,); and ``prior_weights``, to which weights may be shrunk if rows are few, (E,).
+A router that learns nothing has scikit-learn's tag ``requires_fit`` set to False. Fitted attributes
+are NumPy arrays.
 """
 
 from ._base import combine, is_fixed
@@ -35,7 +36,7 @@ ROUTERS = {
 
 
 def named_router(router):
-    """The router that a name stands for, or what was given in its place."""
+    """Return the router with this name; a router is returned as it is."""
     return ROUTERS[router] if isinstance(router, str) else router
 
 

@@ -1,4 +1,4 @@
-"""What routers share: the protocol, and which classes and gains count."""
+"""Base class and protocol of routers, a reduction of many classes, and a test of gains."""
 
 from typing import NamedTuple
 
@@ -21,10 +21,10 @@ def _learns(router):
 
 
 class BaseRouter(VersionsMixin, BaseEstimator):
-    """A router of this package.
+    """Base class of the routers of this package.
 
-    A subclass has ``_weights(X, logits)``, if it is a weighted sum of logits, or ``combine``; and
-    ``_fit(X, logits, targets, sample_weight)``, if it learns.
+    A subclass has ``_weights(X, logits)``, if it computes a weighted sum of logits, or ``combine``;
+    and ``_fit(X, logits, targets, sample_weight)``, if it learns.
     """
 
     _parameter_constraints: dict = {}
@@ -90,14 +90,14 @@ class BaseRouter(VersionsMixin, BaseEstimator):
 
 
 def is_fixed(router):
-    """Whether a router learns nothing: it has no fit, or the tag ``requires_fit`` says so."""
+    """Return whether a router learns nothing: no ``fit``, or ``requires_fit`` is False."""
     if not hasattr(router, "fit"):
         return True
     return hasattr(router, "__sklearn_tags__") and not get_tags(router).requires_fit
 
 
 def combine(router, X, logits):
-    """Logits of the classes, as any router that keeps the protocol combines them.
+    """Combine the logits of experts by a router, which has ``combine`` or ``weights``.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def combine(router, X, logits):
     Raises
     ------
     ValueError
-        If the router gives something else.
+        If the result of the router has another shape or is not finite.
     """
     name, (n, n_experts, n_classes) = type(router).__name__, logits.shape
     if hasattr(router, "combine"):
@@ -128,26 +128,26 @@ def combine(router, X, logits):
 
 
 def weighted_sum(weights, logits):
-    """Weighted sum over experts: (n, E) and (n, E, C) to (n, C)."""
+    """Return the weighted sum over experts: (n, E) and (n, E, C) to (n, C)."""
     return np.einsum("ne,nec->nc", weights, logits)
 
 
 def log_of(p):
-    """Finite logarithm of probabilities, of their type."""
+    """Return finite logarithms of probabilities, in their dtype."""
     return np.log(np.maximum(p, np.finfo(p.dtype).tiny))
 
 
 class Plausible(NamedTuple):
-    """Logits by which a router is fitted: of all classes, or of few in the place of many.
+    """Logits on which a router is fitted: of all classes, or of a selection per row.
 
     Attributes
     ----------
     logits : ndarray of shape (n, E, K), float64
-        So that a search can tell losses apart that are nearly the same.
+        In float64, so that a search can distinguish losses that are nearly the same.
     targets : ndarray of shape (n,), int
-        Positions of the true classes among these.
+        Positions of the true classes among the K.
     offsets : ndarray of shape (K,) or float
-        Added to combined logits: logarithms of the numbers of classes that each stands for.
+        Added to combined logits: log of the number of classes that each of the K represents.
     """
 
     logits: np.ndarray
@@ -155,16 +155,16 @@ class Plausible(NamedTuple):
     offsets: np.ndarray | float
 
     def take(self, rows):
-        """Those of some rows."""
+        """Return the logits and targets of some rows."""
         return self._replace(logits=self.logits[rows], targets=self.targets[rows])
 
 
 def plausible_classes(logits, targets):
-    """Logits of the true class, of 31 others that any expert favours, and the mean of the rest.
+    """Select logits: the true class, 31 others that any expert favours, and the mean of the rest.
 
-    Each of the rest hardly changes a loss, but with many classes they would take nearly all of its
-    time. Without them, the true class would mostly have the least of the logits where experts know
-    nothing, and weights below zero would seem to help.
+    Each of the rest hardly changes the loss, but with many classes they would take most of the
+    time. Without their mean, the true class would often have the smallest logit if experts know
+    nothing, and negative weights would seem to help.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def plausible_classes(logits, targets):
     Returns
     -------
     Plausible
-        With all C classes, if these are 33 at most, otherwise with K = 33.
+        With all C classes if there are at most 33, otherwise with K = 33.
     """
     n, n_experts, n_classes = logits.shape
     if n_classes <= _MAX_CLASSES + 1:
@@ -194,21 +194,20 @@ def plausible_classes(logits, targets):
 
 
 def is_clear_gain(gains, right, weights, n_rows):
-    """Whether held-out rows say clearly that a change pays.
+    """Return whether a change clearly improves the predictions of held-out rows.
 
-    By their mean they gain more than twice its standard error, and no fewer of them are right:
-    logits that are only farther apart can lower the log-loss of what is not sure enough.
+    The mean gain must exceed twice its standard error, and the accuracy must not fall. Accuracy is
+    checked because larger logits alone can lower the log-loss of underconfident predictions.
 
     Parameters
     ----------
     gains : ndarray of shape (n,)
-        How much lower the change makes the log-loss of each.
+        Decrease of the log-loss of each row.
     right : ndarray of shape (n,)
-        1 where it puts a row right, -1 where it puts one wrong.
+        1 if the change corrects a row, -1 if it makes a row wrong, otherwise 0.
     weights : ndarray of shape (n,) or None
     n_rows : float
-        As how many rows they count in the standard error: as their weights say, where these are
-        numbers of copies.
+        Number of rows for the standard error. If weights are numbers of copies, their sum.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Rules that learn nothing: averages, the most confident expert, votes."""
+"""Routers that learn nothing: averages, the most confident expert, votes."""
 
 from numbers import Integral
 
@@ -63,7 +63,7 @@ class ConfidenceRouter(BaseRouter):
     """
 
     def _weights(self, X, logits):
-        # Ranked by the odds of all other classes: near 1, probabilities are rounded to ties.
+        # Ranked by the odds of the other classes, since probabilities near 1 round to ties.
         odds = logits - logits.max(axis=2, keepdims=True)
         np.put_along_axis(odds, logits.argmax(axis=2)[..., None], -np.inf, axis=2)
         return np.eye(logits.shape[1])[logsumexp(odds, axis=2).argmin(axis=1)]
@@ -90,7 +90,7 @@ class ProbabilityRouter(BaseRouter):
 
     @fill_doc
     def combine(self, X, logits):
-        """Logarithm of the mean probabilities.
+        """Return the logarithm of the mean probabilities.
 
         Parameters
         ----------
@@ -149,7 +149,7 @@ class VoteRouter(BaseRouter):
 
     @fill_doc
     def combine(self, X, logits):
-        """Logarithm of the shares of votes.
+        """Return the logarithms of the shares of votes.
 
         Parameters
         ----------
@@ -165,9 +165,9 @@ class VoteRouter(BaseRouter):
 
 
 def count_votes(logits, n_votes):
-    """Votes (n, C) of experts, each for its ``n_votes`` largest logits, (n, E, C).
+    """Count votes (n, C) of experts, each for its ``n_votes`` largest logits, (n, E, C).
 
-    An expert that cannot tell classes apart votes for the first of them.
+    If logits are tied, an expert votes for the first of these classes.
     """
     chosen = np.argsort(-logits, axis=2, kind="stable")[..., :n_votes]
     votes = np.zeros_like(logits)

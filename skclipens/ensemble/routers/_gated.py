@@ -1,4 +1,4 @@
-"""Gates: static weights plus what depends on the row."""
+"""A router whose weights are static weights plus gates that depend on the row."""
 
 from numbers import Real
 
@@ -103,10 +103,10 @@ class GatedRouter(BasePriorRouter):
         self.prior = prior
 
     def _fit(self, X, logits, targets, sample_weight=None, prior_weights=None, features=None):
-        """Fit static weights, and gates that start shut.
+        """Fit static weights, then gates that start at zero.
 
-        Parameters are those of ``fit``, already checked, its `y` as `targets`; and `features`,
-        GateFeatures that were fitted on more rows. None: those of these rows.
+        Parameters are those of ``fit``, already checked, with `y` as `targets`; and `features`, the
+        GateFeatures to use. None: fitted on these rows.
         """
         if features is None:
             features = GateFeatures().fit(X, logits, sample_weight)
@@ -115,7 +115,7 @@ class GatedRouter(BasePriorRouter):
         self._fit_gates(features(X, logits), some, sample_weight, prior_weights)
 
     def _fit_gates(self, features, some, sample_weight, prior_weights, start=None):
-        """Fit from shut gates, or from those of a router that was fitted on the same rows."""
+        """Fit gates, starting from zero or from a router fitted on the same rows."""
         logits, targets, offsets = some
         if start is None:
             self.static_ = StaticRouter(self.prior)
@@ -144,14 +144,14 @@ class GatedRouter(BasePriorRouter):
         return self._weights_of(self.features_(X, logits), logits)
 
     def _weights_of(self, features, logits):
-        """Weights from what the gates read."""
+        """Return the weights for these features."""
         # Clipped to the range in fit: for pictures of another kind, gates could be huge.
         g = np.clip(_apply(self.gates_, features), *self.range_)
         return self.static_.weights(None, logits) + (g / self.spread_).astype(logits.dtype)
 
 
 class GateFeatures:
-    """What gates read: of each expert its statistics, of the row its leading components."""
+    """Features of the gates: statistics of each expert, and principal components of the row."""
 
     def fit(self, X, logits, sample_weight=None):
         statistics = expert_statistics(logits)
@@ -164,7 +164,7 @@ class GateFeatures:
         return self
 
     def __call__(self, X, logits):
-        """Features of shape (n, E, 5 + n_components)."""
+        """Return features of shape (n, E, 5 + n_components)."""
         statistics = (expert_statistics(logits) - self.centre) / self.spread
         ones = np.ones((*logits.shape[:2], 1))
         components = self.pca.transform(X)[:, None]
@@ -173,7 +173,7 @@ class GateFeatures:
 
 
 def _fit_pca(X, sample_weight):
-    """Principal components of rows that count as often as their weights say."""
+    """Fit principal components of weighted rows."""
     n = len(X) if sample_weight is None else np.count_nonzero(sample_weight)
     pca = PCA(min(_MAX_COMPONENTS, n - 1, X.shape[1]), whiten=True, random_state=0)
     pca.set_output(transform="default")  # arrays, whatever scikit-learn is set to
@@ -182,7 +182,7 @@ def _fit_pca(X, sample_weight):
     else:
         mean = np.average(X, axis=0, weights=sample_weight).astype(X.dtype)
         rows = (X - mean) * np.sqrt(sample_weight)[:, None]
-        pca.fit(np.concatenate([rows, -rows]))  # with their mirror images, whose mean is zero
+        pca.fit(np.concatenate([rows, -rows]))  # mirrored, so that PCA's own mean is zero
         pca.mean_ = mean
         pca.explained_variance_ *= (len(X) - 0.5) / max(total_weight(X, sample_weight) - 1, 1)
     leave_out_flat_components(pca)
@@ -190,7 +190,7 @@ def _fit_pca(X, sample_weight):
 
 
 def expert_statistics(logits):
-    """What the gates see of each expert: confidence, margin, entropy, agreement with the mean.
+    """Return each expert's confidence, margin, entropy and agreement with the mean.
 
     Parameters
     ----------
@@ -209,14 +209,14 @@ def expert_statistics(logits):
 
 
 def gated_loss(gates, features, logits, targets, static, strength, sample_weight=None):
-    """Objective of :class:`GatedRouter` and its gradient.
+    """Return the objective of :class:`GatedRouter` and its gradient.
 
     Parameters
     ----------
     gates : ndarray of shape (E * F,)
     features : ndarray of shape (n, E, F)
     logits : ndarray of shape (n, E, C)
-        Of unit spread.
+        Scaled to unit spread.
     targets : ndarray of shape (n,), int
     static : ndarray of shape (n, C)
         Logits combined by static weights, with the offsets of :class:`Plausible`.

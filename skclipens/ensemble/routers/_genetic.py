@@ -1,4 +1,4 @@
-"""One weight per expert, found by evolution."""
+"""A router with one weight per expert, found by evolution."""
 
 from numbers import Integral
 
@@ -12,7 +12,7 @@ from ..._utils._random import draw_seed
 from ..._utils._sklearn import Interval
 from ._base import BaseRouter
 
-_MAX_CHUNK = 2**17  # numbers at a time: 1 MiB, which stays in a processor's cache
+_MAX_CHUNK = 2**17  # numbers at a time: 1 MiB, which fits in a processor's cache
 
 
 @fill_doc
@@ -111,7 +111,7 @@ class GeneticRouter(BaseRouter):
 
 
 def unfitness(weights, logits, targets, sample_weight=None):
-    """Number of errors of a weighted sum of logits, plus log-loss squeezed below 1.
+    """Return the number of errors of a weighted sum of logits, plus log-loss mapped below 1.
 
     Parameters
     ----------

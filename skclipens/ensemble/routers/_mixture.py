@@ -1,4 +1,4 @@
-"""A sparsely gated mixture of experts."""
+"""A router that is a sparsely gated mixture of experts."""
 
 from numbers import Integral, Real
 
@@ -72,9 +72,9 @@ class MixtureRouter(BaseRouter):
     Notes
     -----
     In [2]_ experts and gate are trained together. Here the experts are the fitted heads, which
-    stay as they are, and the gate is trained with cross-entropy on logits of rows that they have
-    not seen. As in [2]_ the gate has no bias and starts at zero: no signal, and some noise. Weights
-    sum to 1, so they cannot make up for experts that are too sure of themselves; calibration can.
+    stay as they are, and the gate is trained with cross-entropy on held-out logits. As in [2]_ the
+    gate has no bias and starts at zero: no signal, and some noise. Weights sum to 1, so they cannot
+    correct overconfident experts; calibration can.
     The paper gives no settings.
 
     References
@@ -165,7 +165,7 @@ class MixtureRouter(BaseRouter):
 
 
 def sparse_softmax(scores, k):
-    """Softmax over the k largest of each row's scores, zero elsewhere; numpy, (n, E)."""
+    """Return the softmax over the k largest scores of each row, zero elsewhere; numpy, (n, E)."""
     best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     kept = np.take_along_axis(scores, best, axis=1)
     kept = np.exp(kept - kept[:, :1])
@@ -175,21 +175,21 @@ def sparse_softmax(scores, k):
 
 
 def noise_scale(scores):
-    """Standard deviation of the noise on each score, away from zero."""
+    """Return the standard deviation of the noise on each score, bounded away from zero."""
     from torch.nn import functional
 
     return functional.softplus(scores) + _SMALLEST_NOISE
 
 
 def noisy_top_k(scores, spread, noise, k, row_weights=None):
-    """The gate while it is trained, in torch.
+    """Compute weights and load of the gate in training, in torch.
 
     Parameters
     ----------
     scores, spread, noise : torch.Tensor of shape (n, E)
         Scores, the standard deviation of their noise, and draws from a standard normal.
     k : int
-        Less than E: with all active, there is no noise.
+        Less than E, since there is no noise if all experts are active.
     row_weights : torch.Tensor of shape (n,) or None
         How much each row counts in the load.
 
@@ -198,7 +198,7 @@ def noisy_top_k(scores, spread, noise, k, row_weights=None):
     weights : torch.Tensor of shape (n, E)
         Softmax over the k largest noisy scores of each row, zero elsewhere.
     load : torch.Tensor of shape (E,)
-        Expected number of rows that activate each expert, were its own noise drawn again.
+        Expected number of rows that activate each expert if its own noise were drawn again.
     """
     import torch
 
@@ -206,12 +206,12 @@ def noisy_top_k(scores, spread, noise, k, row_weights=None):
     best = noisy.topk(k + 1, dim=1)
     active = torch.zeros_like(noisy, dtype=torch.bool).scatter(1, best.indices[:, :k], True)
     weights = noisy.masked_fill(~active, -torch.inf).softmax(dim=1)
-    # What an expert has to beat: the k-th largest score of the others.
+    # To be active, an expert must exceed the k-th largest score of the others.
     bar = torch.where(active, best.values[:, k : k + 1], best.values[:, k - 1 : k])
     activates = torch.special.ndtr((scores - bar) / spread)
     return weights, activates.sum(dim=0) if row_weights is None else row_weights @ activates
 
 
 def imbalance(amounts):
-    """Squared coefficient of variation."""
+    """Return the squared coefficient of variation."""
     return amounts.var(correction=0) / amounts.mean() ** 2

@@ -1,4 +1,4 @@
-"""The Neural Logit Controller of the paper: a small network that weighs the experts of each row."""
+"""The Neural Logit Controller of the paper: a router with a small network."""
 
 from functools import partial
 from numbers import Integral, Real
@@ -162,7 +162,7 @@ class NeuralLogitController(BaseRouter):
         import torch
         from torch import nn
 
-        # Not initialised twice: torch's own initialisation would draw from its global generator.
+        # skip_init, since torch's own initialisation would draw from its global generator.
         make = partial(nn.utils.skip_init, nn.Linear, dtype=torch.float32)
         first, last = make(n_features, self.hidden_dim), make(self.hidden_dim, n_experts)
         bound = n_features**-0.5
@@ -178,7 +178,7 @@ class NeuralLogitController(BaseRouter):
         return self._map(hidden @ coef.T + intercept) / logits.shape[1]
 
     def _map(self, t):
-        """Weights, but for the number of experts, from the network's output; numpy or torch."""
+        """Map the network's output to weights, times the number of experts; numpy or torch."""
         return 1 + t if self.signed else _bounded_exp(t)
 
 

@@ -1,4 +1,4 @@
-"""The default: static weights, and gates only where they pay."""
+"""The default router: static weights, and gates if they clearly improve predictions."""
 
 from numbers import Integral, Real
 
@@ -123,7 +123,7 @@ class ShrunkRouter(BaseRouter):
     def _fit(self, X, logits, targets, sample_weight, *, prior_weights, groups, stays_shut):
         """Choose a router, and fit it.
 
-        Parameters are those of ``fit``, already checked, its `y` as `targets`; and `stays_shut`,
+        Parameters are those of ``fit``, already checked, with `y` as `targets`; and `stays_shut`,
         whether no gates are tried.
         """
         for strength in self.strengths:
@@ -139,9 +139,10 @@ class ShrunkRouter(BaseRouter):
         self.n_iter_ = self.chosen_.n_iter_
 
     def _choose(self, X, logits, targets, sample_weight, *, prior_weights, groups):
-        """A router, not fitted, and what its gates read, if it has any."""
+        """Return the chosen router, not fitted, and the features of its gates or None."""
         static = StaticRouter(self.prior)
-        # With two rows per class, heads were judged that had seen one: too unlike the final ones.
+        # With two rows per class, held-out logits come from heads fitted on one row per class.
+        # These are too unlike the final heads.
         if len(targets) < max(2 * self.n_folds, 3 * logits.shape[2]):
             return static, None
         rows = check_random_state(self.random_state).permutation(len(targets))[:_MAX_ROWS_TO_CHOOSE]
@@ -150,7 +151,7 @@ class ShrunkRouter(BaseRouter):
         features = GateFeatures().fit(X, logits, weights)
         table = features(X, logits), logits, plausible_classes(logits, targets), targets
         parts = self._split(targets, some_of(groups, rows))
-        if weights is not None:  # leave out folds in which all rows of one side weigh nothing
+        if weights is not None:  # leave out folds whose train or test rows all have weight 0
             parts = [p for p in parts if all(weights[rows].any() for rows in p)]
         if not parts:
             return static, None
@@ -161,7 +162,7 @@ class ShrunkRouter(BaseRouter):
         return chosen, features if chosen is not static else None
 
     def _router_that_pays(self, static, folds, weights, n_rows):
-        """A gated router that is clearly better on held-out rows than static weights, or these."""
+        """Return a gated router that is clearly better on held-out rows, or else `static`."""
         static_losses, static_right = _judged(static, folds)
         chosen, best = static, 0.0
         for strength in sorted(self.strengths, reverse=True):
@@ -187,25 +188,25 @@ class ShrunkRouter(BaseRouter):
 
 
 def _judged(router, folds):
-    """Log-loss of each held-out row, and whether it is right, 0 or 1."""
+    """Return the log-loss of each held-out row, and whether it is right, 0 or 1."""
     losses, right = zip(*(fold.judge(router) for fold in folds), strict=True)
     return np.concatenate(losses), np.concatenate(right).astype(float)
 
 
 class _Fold:
-    """Rows to fit routers on, and held-out rows to judge them by."""
+    """Training rows of routers, and held-out rows to judge them by."""
 
     def __init__(self, train, test, features, logits, plausible, targets, weights, prior_weights):
         self.features = features[train], features[test]
         self.seen = plausible.take(train), some_of(weights, train), prior_weights
-        # Of all classes: to choose some of them, the true one would have to be known.
+        # Of all classes, since a selection of plausible ones would use the true class.
         self.held_out = logits[test].astype(np.float64), targets[test]
         self.last = None
 
     def judge(self, router):
-        """Of each held-out row its log-loss, and whether it is right.
+        """Return the log-loss of each held-out row, and whether it is right.
 
-        Gates start from those of the router before.
+        Gates start from those of the previous router.
         """
         logits, targets = self.held_out
         if isinstance(router, StaticRouter):

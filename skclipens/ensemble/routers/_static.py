@@ -1,4 +1,4 @@
-"""One weight per expert, with a prior around the average."""
+"""A router with one weight per expert, shrunk to the logit average."""
 
 from numbers import Real
 
@@ -11,14 +11,14 @@ from ..._utils._sklearn import Interval
 from ...heads._losses import cross_entropy
 from ._base import BaseRouter, plausible_classes, weighted_sum
 
-# Smaller gains in log-loss are negligible: a hundredth of what few rows can tell.
+# Smaller gains in log-loss are negligible: a hundredth of what few rows can show.
 OPTIONS = {"maxiter": 100, "ftol": 1e-5}
 # As a share of 1 / E. If all weights were zero, one class would be predicted for all rows.
 _SMALLEST_WEIGHT = 0.01
 
 
 class BasePriorRouter(BaseRouter):
-    """A router whose weights are pulled to some that are known before there are rows."""
+    """Base class of routers whose weights are shrunk to prior weights."""
 
     @fill_doc
     def fit(self, X, logits, y, sample_weight=None, prior_weights=None):
@@ -64,7 +64,7 @@ class StaticRouter(BasePriorRouter):
 
     See Also
     --------
-    ShrunkRouter : With gates, where these pay.
+    ShrunkRouter : With gates if these lower the log-loss.
     SuperLearnerRouter : Without a penalty.
 
     Notes
@@ -124,7 +124,7 @@ class StaticRouter(BasePriorRouter):
 
 
 def static_loss(weights, some, prior_weights, prior, sample_weight=None):
-    """Objective of :class:`StaticRouter` and its gradient."""
+    """Return the objective of :class:`StaticRouter` and its gradient."""
     logits, targets, offsets = some
     n_experts = len(weights)
     combined = weighted_sum(weights[None].astype(logits.dtype), logits) + offsets

@@ -1,4 +1,4 @@
-"""One weight per expert, found by convex optimisation without a prior."""
+"""A router with one weight per expert, fitted by convex optimisation without a prior."""
 
 import numpy as np
 from scipy.optimize import minimize, nnls
@@ -74,7 +74,7 @@ class SuperLearnerRouter(BaseRouter):
 
     @fill_doc
     def combine(self, X, logits):
-        """Logarithm of the weighted mean of probabilities, or the weighted sum of logits.
+        """Return the log of the weighted mean of probabilities, or the weighted sum of logits.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class SuperLearnerRouter(BaseRouter):
 
 
 def least_squares_weights(logits, targets, sample_weight=None):
-    """Non-negative weights of probabilities, fitted to one-hot targets and divided by their sum.
+    """Fit non-negative weights of probabilities to one-hot targets, divided by their sum.
 
     Parameters
     ----------
@@ -109,13 +109,13 @@ def least_squares_weights(logits, targets, sample_weight=None):
         root = np.sqrt(sample_weight)
         p, wanted = p * root[:, None, None], wanted * root[:, None]
     weights, _ = nnls(p.reshape(-1, n_experts), wanted.ravel())
-    if not weights.any():  # all experts give the true classes no probability at all
+    if not weights.any():  # all experts give the true classes probability zero
         return np.full(n_experts, 1 / n_experts)
     return weights / weights.sum()
 
 
 def log_loss_weights(logits, targets, sample_weight=None):
-    """Non-negative weights of logits, fitted by cross-entropy.
+    """Fit non-negative weights of logits by cross-entropy.
 
     Parameters
     ----------
