@@ -3,11 +3,10 @@
 A router has ``fit(X, logits, y)`` and ``combine(X, logits)``. A router that computes a weighted sum
 of logits has ``weights(X, logits)`` instead of ``combine``, or in addition. X are all columns of
 the table, shape (n, n_features), logits those of E experts, shape (n, E, C), and y the positions of
-the true classes; weights have shape (n, E) and combined logits (n, C). ``fit`` also gets those of
-these arguments that it has: ``sample_weight`` and ``groups`` of rows; ``learned``, which experts
-learn from rows, (E,); and ``prior_weights``, to which weights may be shrunk if rows are few, (E,).
-A router that learns nothing has scikit-learn's tag ``requires_fit`` set to False. Fitted attributes
-are NumPy arrays.
+the true classes; weights have shape (n, E) and combined logits (n, C). If its signature has them,
+``fit`` also gets ``sample_weight`` and ``groups`` of rows; ``learned``, which experts learn from
+rows, (E,); and ``prior_weights``, to which weights may be shrunk if rows are few, (E,). If a router
+learns nothing, its scikit-learn tag ``requires_fit`` is False. Fitted attributes are NumPy arrays.
 """
 
 from ._base import combine, is_fixed
