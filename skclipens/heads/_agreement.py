@@ -1,4 +1,4 @@
-"""What the agreement of backbones tells of prompts, before any label is seen."""
+"""Estimate the temperature of prompts from the agreement of backbones, without labels."""
 
 import numpy as np
 
@@ -6,23 +6,23 @@ from .._utils._linalg import some_of, subsample, total_weight
 
 # Chosen on the validation sets, with their own names and with names that mean nothing.
 _POWER = 4
-_USUAL, _AS_MANY = 0.5, 4  # an agreement, and as how many values it counts
+_USUAL, _AS_MANY = 0.5, 4  # prior agreement, and the number of values that it counts as
 _SMALLEST = 0.05
 
 
 def expected_inverse(heads, logits, sample_weight=None):
-    r"""Inverse temperature of prompts that is expected by how far backbones agree.
+    r"""Return the expected inverse temperature of prompts, from the agreement of backbones.
 
-    Prompts that describe the pictures lead different backbones to the same logits; what they read
-    into names that mean nothing differs. With :math:`\rho` the mean correlation of the logits of
-    two backbones, :math:`\rho^4` was a good inverse temperature on validation sets.
+    If prompts describe the pictures, different backbones give similar logits; if names mean
+    nothing, the logits differ. With :math:`\rho` the mean correlation of the logits of two
+    backbones, :math:`\rho^4` was a good inverse temperature on validation sets.
 
     Parameters
     ----------
     heads : list of ZeroShotHead
-        They are fitted. Of several of the same backbone, the first counts.
+        Fitted heads. Only the first head of each backbone counts.
     logits : list of ndarray of shape (n, C)
-        Of each, in the scale that its backbone was trained with.
+        Logits of each head, in the scale that its backbone was trained with.
     sample_weight : ndarray of shape (n,) or None
 
     Returns
@@ -50,11 +50,11 @@ def expected_inverse(heads, logits, sample_weight=None):
 
 
 def telling_rows(n, sample_weight):
-    """Positions of some of n rows, which are enough to tell how far backbones agree."""
+    """Return positions of a sample of n rows, large enough to measure the agreement."""
     return subsample(np.arange(n) if sample_weight is None else np.flatnonzero(sample_weight))
 
 
 def _level(logits, weights):
-    """Logits without the mean of each row, flat, by the roots of the weights."""
+    """Return flat logits, less the mean of each row, times the roots of the weights."""
     logits = logits - logits.mean(axis=1, keepdims=True, dtype=np.float64)
     return (logits if weights is None else logits * np.sqrt(weights)[:, None]).ravel()

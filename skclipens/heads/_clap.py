@@ -1,4 +1,4 @@
-"""CLAP: a linear probe that is held to the text features of the classes."""
+"""CLAP: a linear probe with a penalty on the distance from the text features."""
 
 from numbers import Integral, Real
 
@@ -16,7 +16,7 @@ from ._cross_fit import CrossFitTextHead, own_folds
 from ._losses import cross_entropy, log_loss
 from ._temperature import fit_temperature
 
-_STRENGTHS = (100.0, 10.0, 1.0, 0.1, 0.01)  # each starts from what the one before has found
+_STRENGTHS = (100.0, 10.0, 1.0, 0.1, 0.01)  # each fit starts from the previous solution
 _DEFAULT_STRENGTH = 1.0
 _TOLERANCE = 1e-7  # of a step, relative to the loss
 
@@ -72,7 +72,7 @@ class CLAPHead(CrossFitTextHead):
     regularises too; its code scales w to unit length. The minimum itself overfits if zero-shot
     logits are overconfident. So s is calibrated, and ``"auto"`` chooses k from 100, 10, 1, 0.1 and
     0.01 by the log-loss of held-out rows, in up to five folds of the training rows. The only row of
-    a class cannot be held out; if that is so for at least half of the classes, as with one row per
+    a class cannot be held out. If that holds for at least half of the classes, as with one row per
     class, k is 1. A class without a row has the mean :math:`\lambda`.
 
     References
@@ -141,7 +141,7 @@ class CLAPHead(CrossFitTextHead):
         return logits[best], np.ones(len(text), bool)
 
     def _held_out(self, features, targets, weights, folds, strengths):
-        """Logits with each k, (K, n, C), of probes that have not seen a row; else zero-shot."""
+        """Return held-out logits for each k, (K, n, C); zero-shot logits of other rows."""
         logits = np.stack([self._moved_logits(features, 0)] * len(strengths))
         for train, test in folds:
             path = self._path(features[train], targets[train], some_of(weights, train), strengths)
@@ -150,7 +150,7 @@ class CLAPHead(CrossFitTextHead):
         return logits
 
     def _path(self, features, targets, weights, strengths):
-        """How far weights move from the text features, and iterations, for one k after another."""
+        """Yield the weights less the text features, and the iterations, for each k in turn."""
         f, text = features.astype(float), self.text_features_.astype(float)
         scale, n_classes = self.logit_scale_ / self.temperature_, len(text)
         weights = np.ones(len(f)) if weights is None else weights

@@ -1,4 +1,4 @@
-"""Names of classes, as they go into prompts, and whether they fit the rows of their classes."""
+"""Check names of classes for prompts, and warn if they do not fit the rows."""
 
 import reprlib
 from functools import partial
@@ -16,15 +16,15 @@ _MAX_LENGTH = 10_000  # characters of a name
 
 
 def names_of_classes(classes, class_names):
-    """Return the name of each class, as it goes into prompts.
+    """Return the name of each class for prompts.
 
     Parameters
     ----------
     classes : ndarray of shape (C,)
         Sorted labels.
     class_names : None, mapping or sequence of str
-        A mapping from labels to names, or a sequence that integer labels index and that holds
-        those that are strings. None: labels that are strings are their own names.
+        A mapping from labels to names, or a sequence. Integer labels index the sequence; string
+        labels must be among its names. None: string labels are their own names.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def names_of_classes(classes, class_names):
     Raises
     ------
     ValueError
-        If a class has no name, or one that is no string, blank or endless.
+        If a class has no name, or its name is blank, too long or not a string.
 
     Warns
     -----
@@ -78,7 +78,7 @@ def names_of_classes(classes, class_names):
 
 
 def _by_label(class_names, labels):
-    """Names of classes as a mapping from labels, from what a user may write."""
+    """Return the parameter ``class_names`` as a mapping from labels to names."""
     if isinstance(class_names, (set, frozenset)):
         raise ValueError(
             "class_names is a set, which has no order. Give a list that the labels index, or a "
@@ -93,23 +93,23 @@ def _by_label(class_names, labels):
 
 
 def check_names(names, labels):
-    """Names of classes as a tuple of str, which fit into prompts and differ.
+    """Check names of classes, and return them as a tuple of str.
 
     Parameters
     ----------
     names : sequence of C objects
     labels : sequence of C objects
-        What classes are called in messages.
+        Labels of the classes, for messages.
 
     Raises
     ------
     ValueError
-        If a name is no string, blank, or longer than any prompt could be.
+        If a name is blank, too long for a prompt, or not a string.
 
     Warns
     -----
     SuspectedMistakeWarning
-        If two are equal: their prompts are the same.
+        If two names are equal, since their prompts are the same.
     """
     first = {}
     names, labels = [_as_python(name) for name in names], [_as_python(label) for label in labels]
@@ -133,12 +133,12 @@ def check_names(names, labels):
 
 
 def sorted_classes(classes):
-    """Sorted labels of classes that are given without rows.
+    """Return the sorted labels of classes that are given without rows.
 
     Raises
     ------
     ValueError
-        If there is none, or one is none or several; or if they are in no order.
+        If there are none, one is missing or an array, or `classes` is a string or has no order.
     """
     refuse_no_column(classes, "classes", of="class")
     classes = list(classes)
@@ -155,7 +155,7 @@ def sorted_classes(classes):
 
 
 def _as_python(value):
-    """A value of numpy as Python's, which prints without its type."""
+    """Convert a NumPy scalar to a Python one, whose repr does not name the type."""
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -165,7 +165,7 @@ def warn_of_names_of(heads, rows, targets):
     Parameters
     ----------
     heads : list of BaseTextHead
-        They know the same classes. Without any, nothing is said.
+        Heads with the same classes. If it is empty, there is no warning.
     rows : list of ndarray of shape (n, width)
         For each head, embeddings of unit length.
     targets : ndarray of shape (n,), int

@@ -1,4 +1,4 @@
-"""Classifiers that give one logit per class, and their two-class form in scikit-learn."""
+"""Mixins of classifiers with one logit per class, and their traits for ensembles."""
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -18,22 +18,22 @@ from .._utils._warnings import each_warning_once
 
 
 def trait_of(classifier, name):
-    """What a :class:`LogitClassifierMixin` says of itself; of other classifiers, its default.
+    """Return an attribute of a classifier, or the default of :class:`LogitClassifierMixin`.
 
-    A :class:`sklearn.frozen.FrozenEstimator` says what the classifier in it says.
+    A :class:`sklearn.frozen.FrozenEstimator` has the attributes of the classifier in it.
     """
     return getattr(classifier, name, getattr(LogitClassifierMixin, name))
 
 
 def one_column_per_class(logits):
-    """Logits of shape (n, C) from what ``decision_function`` returns, (n,) for two classes."""
+    """Return logits of shape (n, C) from those of ``decision_function``, (n,) for two classes."""
     return np.stack([-logits / 2, logits / 2], axis=1) if logits.ndim == 1 else logits
 
 
 def centre_logits(classifier, logits):
     """If logits are defined only up to a constant per row, subtract each row's mean.
 
-    Then fitted and held-out logits compare.
+    This makes fitted and held-out logits comparable.
 
     Parameters
     ----------
@@ -50,13 +50,13 @@ def centre_logits(classifier, logits):
 
 
 class LabeledScoreMixin(ClassifierMixin):
-    """A classifier that refuses to be scored by rows without a label."""
+    """Mixin whose ``score`` refuses rows without a label and warns of suspicious ones."""
 
-    __metadata_request__score = {"sample_weight": True}  # as ``fit`` asks for it
+    __metadata_request__score = {"sample_weight": True}  # as in ``fit``
 
     @each_warning_once()
     def score(self, X, y, sample_weight=None):
-        """Accuracy: the share of the rows that are classified correctly.
+        """Return the accuracy: the share of the rows that are classified correctly.
 
         Parameters
         ----------
@@ -75,16 +75,16 @@ class LabeledScoreMixin(ClassifierMixin):
         Raises
         ------
         ValueError
-            If a row has no label, or labels are strings and those of ``fit`` are numbers, or the
+            If a row has no label; if labels are strings and those of ``fit`` are numbers, or the
             other way round; or if a weight is negative, or none is positive.
 
         Warns
         -----
         SuspectedMistakeWarning
-            If a label was not there in ``fit``; if X, y or weights have the same index in another
-            order; if nearly all rows would be right with labels exchanged; if the accuracy is that
-            of guessing although the classifier is sure; or if some of the rows, but not all, are
-            rows that an ensemble was fitted on.
+            If a label was not seen in ``fit``; if X, y or weights have the same index in another
+            order; if nearly all rows would be correct with labels exchanged; if the accuracy is
+            that of guessing although the classifier is confident; or if some of the rows, but not
+            all, are rows that an ensemble was fitted on.
         """
         check_is_fitted(self)
         refuse_unlabeled(y, classes=known_labels(self))
@@ -102,7 +102,7 @@ class LabeledScoreMixin(ClassifierMixin):
 
 
 def _refuse_other_kind(classes, y):
-    """Raise ValueError if labels to score are strings, and those of fit are not, or the reverse."""
+    """Raise ValueError if only one of y and the labels of fit are strings."""
     label = next(iter(np.ravel(y)[:1].tolist()), None)
     known = np.asarray(classes).tolist()[0]
     if isinstance(label, str) != isinstance(known, str) and label is not None:
@@ -113,7 +113,7 @@ def _refuse_other_kind(classes, y):
 
 
 def warn_of_doubtful_labels(classifier, X, y, predicted):
-    """Warn of true labels numbered otherwise than in fit, or of other rows, and of rows of fit.
+    """Warn of labels that seem renumbered or of other rows, and of rows that were in fit.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def warn_of_doubtful_labels(classifier, X, y, predicted):
     X : array-like of shape (n, n_features), or what the classifier takes
     y : array-like of shape (n,)
     predicted : ndarray of shape (n,)
-        What it predicts of X.
+        Predictions for X.
     """
     y, advice = np.ravel(y), "Give y the numbers, or names, that labels had in fit."
     if not warn_of_exchanged(y, predicted, advice) and hasattr(classifier, "predict_proba"):
@@ -132,22 +132,22 @@ def warn_of_doubtful_labels(classifier, X, y, predicted):
 
 
 class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
-    """A classifier that is defined by ``_logits_of(X)``, of shape (n, C) also for two classes.
+    """Mixin for classifiers that define ``_logits_of(X)``, of shape (n, C) also for two classes.
 
-    X is checked there already: an ensemble checks its table once, and not again for every head.
-    What else an ensemble asks of a head has a default here, and is asked by :func:`trait_of`.
+    ``_logits_of`` gets a checked X, so that an ensemble checks its table only once. The attributes
+    are defaults of what :func:`trait_of` reads.
 
     Attributes
     ----------
     _starts_from_prompts : bool
-        Whether it calibrates prompts on its rows, and learns how to correct them.
+        Whether it calibrates zero-shot logits on its rows and learns a correction.
     _in_closed_form : bool
         Whether its fit is mostly linear algebra, so that an ensemble fits it in threads.
     _is_up_to_constant : bool
         Whether any constant may be added to the logits of a row; see :func:`centre_logits`.
     _linear : callable or None
-        Gives coefficients (C, width) and intercept (C,) of the logits of the fitted head, and
-        whether they are of rows scaled to unit length.
+        Returns coefficients (C, width) and intercept (C,) of the logits of the fitted head, and
+        whether they apply to rows scaled to unit length.
     _fit_over : callable or None
         Fits the head over files of ``embed_to``; see :mod:`skclipens.heads._from_files`.
     """

@@ -1,4 +1,4 @@
-"""CLIP-Adapter: a small network that adjusts embeddings before they meet the classes' names."""
+"""CLIP-Adapter: a small network that adjusts embeddings for zero-shot classification."""
 
 from numbers import Integral, Real
 
@@ -28,7 +28,7 @@ class CLIPAdapterHead(BaseTextHead):
     %(text_backbone)s
     ratio : float, default=0.2
         Share r of the adapted embedding, from 0 (zero-shot) to 1. The paper searches it for each
-        data set; 0.2 is what its code has.
+        data set; 0.2 is the value in its code.
     reduction : int, default=4
         How many times narrower than the embedding the hidden layer is.
     learning_rate : float, default=1e-3
@@ -67,11 +67,10 @@ class CLIPAdapterHead(BaseTextHead):
     Notes
     -----
     The authors' code adapts embeddings before it normalises them. This makes no difference: without
-    biases, :math:`A(c f) = c A(f)` for every c > 0, so the length of an embedding leaves the
-    direction of f', and with it the logits and their gradients, as they are. Rows of X may be
-    normalised or not.
+    biases, :math:`A(c f) = c A(f)` for every c > 0, so the length of an embedding does not change
+    the direction of f', the logits or their gradients. Rows of X may be normalised or not.
 
-    The authors publish no settings beside ratio and reduction. Those of training are ours: the
+    The authors publish no settings except ratio and reduction. Those of training are ours: the
     optimiser and schedule of Tip-Adapter's code [2]_, with smaller batches and more epochs because
     this network starts from random weights. Nothing is stopped early or chosen on other data.
 
@@ -159,7 +158,7 @@ class CLIPAdapterHead(BaseTextHead):
         features, targets = self._fit_text(X, y, sample_weight=sample_weight)
         check_at_least_two(self.classes_)
         weights = check_weights(sample_weight, len(features), features.dtype)
-        if weights is not None:  # of those without weight, a batch would be none
+        if weights is not None:  # a batch of only rows without weight would have no loss
             heard = weights > 0
             features, targets, weights = features[heard], targets[heard], weights[heard]
         self.loss_curve_, coefs = self._train(features, targets, weights)
@@ -201,7 +200,7 @@ class CLIPAdapterHead(BaseTextHead):
 
 
 def _initial(shape, generator):
-    """As torch initialises a linear layer: uniform within 1 / sqrt(inputs)."""
+    """Draw weights as torch does for a linear layer: uniform within 1 / sqrt(inputs)."""
     import torch
 
     bound = shape[0] ** -0.5

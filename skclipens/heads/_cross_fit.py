@@ -1,4 +1,4 @@
-"""Heads that give held-out logits themselves."""
+"""Mixin and base classes of heads that have ``cross_fit``."""
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -16,16 +16,16 @@ N_FOLDS = 5
 
 
 def own_folds(targets, groups=None):
-    """The folds that a head makes where it is given none."""
+    """Return the folds that a head makes if it gets none."""
     return few_shot_folds(targets, N_FOLDS, groups=groups, random_state=0)
 
 
 class CrossFitMixin:
-    """A head that gives held-out logits at less cost than by fits on folds.
+    """Mixin for heads that compute held-out logits at less cost than by fits on folds.
 
-    A subclass has ``_check_rows(X, y, **given)``, which sets ``classes_`` and gives rows in the
-    form in which it learns from them, and positions of their classes; and ``_cross_fit(X, targets,
-    weights, folds, groups)`` of these, which learns, and gives what :meth:`cross_fit` gives.
+    A subclass has ``_check_rows(X, y, **given)``, which sets ``classes_`` and returns the rows to
+    learn from and the positions of their classes; and ``_cross_fit(X, targets, weights, folds,
+    groups)``, which fits on these and returns logits and known as :meth:`cross_fit` does.
     """
 
     __metadata_request__fit = {"sample_weight": True, "groups": True}
@@ -82,8 +82,8 @@ class CrossFitMixin:
             Labels.
         folds : list of (train, test), default=None
             Logits of ``test`` come from a head that is fitted on ``train``. None: the head leaves
-            out one row at a time if it can do so in closed form, otherwise one fold of up to five,
-            or those of its parameter ``cv``. Rows that are the same are left out together.
+            out one row at a time if it can do so in closed form. Otherwise it uses up to five
+            folds, or those of its parameter ``cv``. Identical rows are left out together.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
         groups : array-like of shape (n,), default=None
@@ -97,15 +97,15 @@ class CrossFitMixin:
             adds a correction to these, otherwise undefined values. 0 for rows of weight 0.
         known : ndarray of shape (n,), bool
             Rows whose logits can judge the head. For heads that add a correction to zero-shot
-            logits, except :class:`TipAdapterHead`: all rows with a weight, since prompts have not
-            seen them. Otherwise: rows that were held out from a head that knows their class.
-            A :class:`KernelHead` and a :class:`LinearDiscriminantHead` are judged by 10,000 rows at
-            most.
+            logits, except :class:`TipAdapterHead`: all rows with a weight, since prompts do not
+            depend on them. Otherwise: rows that were held out from a head that knows their class.
+            A :class:`KernelHead` and a :class:`LinearDiscriminantHead` are judged by at most 10,000
+            rows.
 
         Raises
         ------
         ValueError
-            As ``fit``; and if a fold has rows on both sides, or that are not there.
+            As ``fit``; and if folds have rows on both sides or positions out of range.
         """
         learned, rows = self._learned(X, y, folds, sample_weight, groups)
         return tuple(rows.of_given(of_rows) for of_rows in self._cross_fit(*learned))
@@ -114,9 +114,9 @@ class CrossFitMixin:
         self._cross_fit(X, targets, weights, folds, groups)
 
     def _learned(self, X, y, folds, sample_weight, groups):
-        """What ``_cross_fit`` takes, and the `Rows` that these are of.
+        """Return the arguments of ``_cross_fit``, and the `Rows` that they come from.
 
-        Rows without weight teach and judge nothing, so none stands for them.
+        Rows without weight are left out, except the first of a class that would have no row.
         """
         X, targets = self._check_rows(X, y, sample_weight=sample_weight, groups=groups)
         check_at_least_two(self.classes_)
@@ -125,7 +125,7 @@ class CrossFitMixin:
         own = N_FOLDS if own is None else own
         cv = own if folds is None else check_folds(folds, len(X), "folds")
         rows = rows_given(X, targets, metadata, cv).with_weight_or_first().merge_copies()
-        # Splits of the head's own are folds where some of the rows that they count are left out.
+        # If rows are left out, the head's own splits were renumbered and are passed as folds.
         folds = None if rows.cv is own else rows.cv
         if folds is not None and not self._starts_from_prompts:
             folds = drop_unseen_classes(folds, rows.y)
@@ -134,7 +134,7 @@ class CrossFitMixin:
 
 
 class CrossFitTextHead(CrossFitMixin, BaseTextHead):
-    """A head that starts from text features and is defined by ``_cross_fit``."""
+    """Base class of heads that start from text features and define ``_cross_fit``."""
 
     _starts_from_prompts = True
 
@@ -143,7 +143,7 @@ class CrossFitTextHead(CrossFitMixin, BaseTextHead):
 
 
 class CrossFitTableHead(CrossFitMixin, LogitClassifierMixin, BaseEstimator):
-    """A head that needs no texts and is defined by ``_cross_fit``."""
+    """Base class of heads that need no texts and define ``_cross_fit``."""
 
     def _check_rows(self, X, y, **given):
         X, y = check_table(self, X, y, **given)

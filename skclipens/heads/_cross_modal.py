@@ -1,4 +1,4 @@
-"""A linear probe for which the names of the classes are training rows, too."""
+"""A linear probe whose training rows include the text features of the classes."""
 
 from numbers import Integral, Real
 
@@ -46,10 +46,10 @@ class CrossModalHead(CrossFitTextHead):
     Notes
     -----
     A text is one more row, as in the paper's formula. In the authors' code half of each batch are
-    texts, which corresponds to a ``text_weight`` of the number of images per class. On the
-    validation sets neither was always better. The regularisation is chosen by the log-loss of
-    held-out images, in up to five folds. Texts are always among the training rows, so this works
-    with one image per class, too.
+    texts, as if ``text_weight`` were the number of images per class. On the validation sets neither
+    was always better. The regularisation is chosen by the log-loss of held-out images, in up to
+    five folds. Texts are always among the training rows, so this works with one image per class,
+    too.
 
     References
     ----------
@@ -112,7 +112,7 @@ class CrossModalHead(CrossFitTextHead):
 
 
 def _image_folds(targets, texts, groups):
-    """Folds of the images. Each can be held out, as the text of its class is a training row."""
+    """Make folds of the images. Texts stay in training, so every image can be held out."""
     if groups is not None:
         groups = codes_of(groups)
         groups = np.append(groups, groups.max() + 1 + np.arange(len(texts)))

@@ -1,6 +1,6 @@
-"""Gaussians with one covariance: discriminants for any ridge, and their leave-one-out logits.
+"""Linear discriminants for any ridge, and their leave-one-out logits.
 
-Where there is one row of most classes, no scatter tells columns apart: see `Discriminant.of_means`.
+If most classes have one row, there is no scatter within classes: see `BaseDiscriminant.of_means`.
 """
 
 from functools import cached_property
@@ -28,21 +28,22 @@ from ._rescaling import Rescaling
 
 _MAX_ITER = 1000
 _ALIKE = 1e-5  # relative difference of sums of weights, which may be rounding
-_OF_NOISE = 0.5  # of what it costs a class that its mean is of few rows: see `_offsets`
+_OF_NOISE = 0.5  # share of the noise of a mean that is given back to its class: see `_offsets`
 
 
 class BaseDiscriminant:
-    r"""Means of classes and scatter within classes, from which a discriminant follows at any ridge.
+    r"""Base class of discriminants, solved from means and scatter of classes for any ridge.
 
     With the scatter :math:`A = \sum_i w_i r_i r_i^T` of the rows r around the means
     :math:`\mu_c` of their classes, the sum N of the weights and the precision
     :math:`P = N (A + \rho I)^{-1}`, the logit of a class is
     :math:`\mu_c^T P x - \frac12 \mu_c^T P \mu_c`, plus an offset, see ``_offsets``.
 
-    A subclass sets the attributes, and what methods of this class read: ``_gram``, the scatter
-    within classes; ``_means``, less ``_centre``, the mean of all rows, and times ``_scales``;
-    ``_counts``; ``_log_prior``; and, where rows judge, ``judges``, their positions,
-    ``_residuals_of_judges``, and ``_targets`` and ``_weights`` of all rows.
+    A subclass sets the attributes below, and those that the methods read: ``_gram``, the scatter
+    within classes; ``_centre``, the mean of all rows; ``_means`` of classes, less ``_centre`` and
+    times ``_scales``; ``_counts``; ``_log_prior``; and, for leave-one-out logits, ``judges``, the
+    positions of the rows that judge, ``_residuals_of_judges``, and ``_targets`` and ``_weights`` of
+    all rows.
 
     Attributes
     ----------
@@ -63,20 +64,20 @@ class BaseDiscriminant:
         return self.within + float(self._counts @ row_squares(self._means))
 
     def _log_priors(self, log_prior):
-        """Logarithms of priors, or of shares of the rows."""
+        """Return the given log priors, or the logarithms of the shares of the rows."""
         shares = np.log(np.maximum(self._counts / self.n_rows, self._tiny))
         return shares if log_prior is None else log_prior
 
     def ridge(self, shrinkage):
-        """Of the scatter: the sum over rows of what the covariance is the mean of."""
-        if not self.total:  # all rows are the same: logits are the priors at any ridge
+        """Return the ridge of the scatter, which is a sum over rows, for this shrinkage."""
+        if not self.total:  # all rows are identical: logits are the priors at any ridge
             return 1.0
         return max(shrinkage * self.total / self.n_features, np.finfo("f").tiny)
 
     def lowest_where_unseen(self, logits):
-        """Logits in which a class without rows has the smallest one of each row.
+        """Set logits of classes without rows to the smallest of each row.
 
-        Its own, of next to no prior, would count in the temperature of all others.
+        Their own logits have a tiny prior and would affect the temperature.
         """
         seen = self._counts > 0
         if not seen.all():
@@ -84,7 +85,7 @@ class BaseDiscriminant:
         return logits
 
     def linear(self, ridge):
-        """Logits as a function of a row.
+        """Return the coefficients of the logits at this ridge.
 
         Parameters
         ----------
@@ -103,12 +104,12 @@ class BaseDiscriminant:
         return solve(gram, self._means.T, assume_a="pos", overwrite_a=True) * self.n_rows
 
     def _offsets(self, ridge):
-        r"""Logarithms of priors, and what makes up for means that are of few rows, (C,).
+        r"""Return log priors plus a correction for the noise of means of few rows, (C,).
 
-        A mean of n rows is off by noise, which adds :math:`\mathrm{tr}(P \Sigma) / n` to its
-        expected squared distance from any row, so classes of few rows are predicted too seldom.
-        Half of this is given back: all of it is too much for linear heads alone, though not within
-        the default ensemble. Where classes have equally many rows it makes no difference.
+        The noise of a mean of n rows adds :math:`\mathrm{tr}(P \Sigma) / n` to its expected squared
+        distance from any row, so classes of few rows are predicted too seldom. Half of this is
+        given back: all of it is too much for linear heads alone, though not within the default
+        ensemble. If classes have equally many rows, it makes no difference.
         """
         seen = self._counts > 0
         counts = self._counts[seen]
@@ -120,7 +121,7 @@ class BaseDiscriminant:
         return offsets
 
     def _effective_columns(self, ridge):
-        """Trace of A / (A + ridge), from the eigenvalues where they are known."""
+        """Return the trace of A / (A + ridge), from eigenvalues if these are computed already."""
         if "_basis" in vars(self):
             values = self._basis[0]
             return float(np.sum(values / (values + ridge)))
@@ -129,15 +130,15 @@ class BaseDiscriminant:
         return len(self._gram) - ridge * float(inverse.trace())
 
     def of_means(self, strength):
-        """Logits that tell the means of classes apart by a logistic regression.
+        """Return the coefficients of a logistic regression fitted on the means of classes.
 
-        They are close to each other, and with priors the largest class would be predicted more
-        often than it is there. So all classes that have rows are alike likely.
+        Its logits are close to each other, so with priors the largest class would be predicted too
+        often. All classes that have rows therefore get equal priors.
 
         Parameters
         ----------
         strength : float
-            Its C, for means whose squared distance from their own mean is 1 in the mean.
+            C of the regression, for means whose mean squared distance from their own mean is 1.
 
         Returns
         -------
@@ -161,15 +162,15 @@ class BaseDiscriminant:
         return self._of_rows_as_they_are(coef, bias, priors)
 
     def _of_rows_as_they_are(self, coef, intercept, priors):
-        """With priors, and for rows that are neither centred nor scaled."""
+        """Add priors, and convert to rows that are neither centred nor scaled."""
         coef = coef * self._scales
         return self._of_unseen(coef, intercept - coef @ self._centre, priors)
 
     def _of_unseen(self, coef, intercept, priors):
-        """With priors, where a class without rows has the mean of the others, and its prior.
+        """Add priors; a class without rows gets the mean coefficients of the others.
 
-        So it is never predicted where that is next to none. Where its own mean is taken for that of
-        all rows, it is: logits of many columns are farther apart than priors.
+        With a tiny prior it is then never predicted. If its mean were that of all rows, it would be
+        predicted, since logits of many columns differ more than priors.
         """
         seen = self._counts > 0
         if not seen.all():
@@ -179,42 +180,42 @@ class BaseDiscriminant:
 
     @property
     def is_one_shot(self):
-        """See :func:`~skclipens._utils._folds.is_one_shot`, of the rows that have a weight."""
+        """See :func:`~skclipens._utils._folds.is_one_shot`; only rows that have a weight count."""
         return is_one_shot(self._targets[self._weights > 0])
 
     @cached_property
     def has_peer(self):
-        """Which rows have a weight and leave their class another such row, (n,)."""
+        """Which rows have a weight and another row with a weight in their class, (n,)."""
         return has_peer(self._targets, weights=self._weights)
 
     @cached_property
     def _basis(self):
-        """Eigenvalues of the scatter, and judges and means in terms of its eigenvectors."""
+        """Eigenvalues of the scatter, and judges and means in the basis of its eigenvectors."""
         values, vectors = eigh(self._gram, driver="evd")
         return values, self._residuals_of_judges @ vectors, self._means @ vectors
 
     def left_out(self, ridge, places):
-        r"""Logits of some judges, each by the discriminant of all the others at this ridge.
+        r"""Return leave-one-out logits of some judges at this ridge.
 
-        To leave out a row changes A by a matrix of rank one, and the mean of one class. So P
-        follows by the formula of Sherman and Morrison from the eigenvectors of A, which serve all
+        Leaving out a row changes A by a matrix of rank one, and the mean of one class. So P follows
+        by the Sherman-Morrison formula from the eigenvectors of A, which are the same for all
         ridges.
 
         A row is farther from a mean of m - 1 rows than from one of m, in expectation by the factor
-        :math:`(1 + \frac{1}{m-1}) / (1 + \frac1m)`. That would tell its class apart from all
-        others, as the least likely one, so the distance to it is divided by this factor. For the
-        same reason priors are those of all rows.
+        :math:`(1 + \frac{1}{m-1}) / (1 + \frac1m)`. This would make its own class less likely, so
+        the distance to its mean is divided by this factor. For the same reason priors are those of
+        all rows.
 
         Parameters
         ----------
         ridge : float
         places : ndarray of shape (n,), int
-            Their places among the judges. They have peers.
+            Positions among the judges. Each of these rows has a peer.
 
         Returns
         -------
         ndarray of shape (n, C)
-            Up to a constant for each row.
+            Logits, up to a constant for each row.
         """
         logits = np.empty((len(places), len(self._means)), self._means.dtype)
         # Sorted by class, so that each batch has few classes.
@@ -224,7 +225,7 @@ class BaseDiscriminant:
         return logits
 
     def _of_left_out(self, places, ridge):
-        """Logits of some judges, by their places among the judges."""
+        """Return leave-one-out logits of a batch of judges."""
         values, R, M = self._basis
         rows, R = self.judges[places], take_rows(R, places)
         targets, w = self._targets[rows], self._weights[rows]
@@ -235,7 +236,7 @@ class BaseDiscriminant:
         itself = (np.einsum("nj,j,nj->n", R, precision, R) / w)[:, None]
         change = (w * count / others)[:, None]
         change = change / (1 - change * itself)
-        # Distances less that of the row to its own mean, which is the same for all classes.
+        # Distances less that of the row to its own mean, which only shifts all logits.
         apart = R @ (M * precision).T
         apart /= np.sqrt(w)[:, None]
         np.subtract(apart[own][:, None], apart, out=apart)
@@ -243,7 +244,7 @@ class BaseDiscriminant:
         distances += 2 * (1 + change * itself)
         distances *= apart
         distances += self._between_means(targets, precision, ridge)
-        # That to its own mean: without the row, and by the factor that `left_out` explains.
+        # The distance to its own mean: without the row, and divided by the factor of `left_out`.
         to_own = (itself * (1 + change * itself))[:, 0]
         distances[own] = to_own * ((count / others) ** 2 * (1 - (count / w) ** -2) - 1)
         distances *= (w - self.n_rows)[:, None] / 2
@@ -251,7 +252,7 @@ class BaseDiscriminant:
         return distances
 
     def _between_means(self, targets, precision, ridge):
-        """Squared distances between the means of some classes and those of all, (n, C)."""
+        """Return squared distances between the own mean of each row and all means, (n, C)."""
         (_, _, M), means = self._basis, self._means
         some, position = np.unique(targets, return_inverse=True)
         change = precision - 1 / ridge
@@ -263,7 +264,7 @@ class BaseDiscriminant:
 
 
 class Discriminant(BaseDiscriminant):
-    """A discriminant of rows. All is solved in the smaller of the two dimensions of the table.
+    """A discriminant fitted on rows, solved in the smaller of the two dimensions of the table.
 
     Parameters
     ----------
@@ -271,11 +272,11 @@ class Discriminant(BaseDiscriminant):
     targets : ndarray of shape (n,), int
         Positions of the classes.
     n_classes : int
-        Of these, some may have no row.
+        Number of classes, some of which may have no row.
     weights : ndarray of shape (n,) or None
         Weights of the rows.
     log_prior : ndarray of shape (C,) or None
-        None: a class is the likelier the more rows it has.
+        None: logarithms of the shares of the rows.
     rescaling : Rescaling
     """
 
@@ -304,14 +305,14 @@ class Discriminant(BaseDiscriminant):
         self._log_prior = self._log_priors(log_prior).astype(X.dtype)
 
     def of_rows(self, rows):
-        """The discriminant of some rows, with the priors of all."""
+        """Return the discriminant of some rows, with the priors of all."""
         of_rows = some_of(self._given_weights, rows)
         given = self._X[rows], self._targets[rows], len(self._means), of_rows
         return Discriminant(*given, self._log_prior, self.rescaling)
 
     @cached_property
     def judges(self):
-        """Positions of the rows that judge, see :func:`~skclipens._utils._folds.judging_rows`."""
+        """Positions of the rows that judge; see :func:`~skclipens._utils._folds.judging_rows`."""
         return judging_rows(self._targets)
 
     @property
@@ -324,7 +325,7 @@ class Discriminant(BaseDiscriminant):
 
     @cached_property
     def _gram(self):
-        """The scatter within classes; of a wide table, products of its rows."""
+        """The scatter within classes; for a wide table, the products of residuals instead."""
         R = self._residuals
         return R @ R.T if self._is_wide else R.T @ R
 
@@ -348,19 +349,19 @@ class Discriminant(BaseDiscriminant):
 
 
 class HeldOutDiscriminants:
-    """What discriminants say of rows that they have not seen.
+    """Held-out logits of a discriminant, by leave-one-out or folds.
 
     Parameters
     ----------
     discriminant : Discriminant
     folds : list of (train, test) or None
-        None leaves out one row at a time.
+        None: leave out one row at a time.
 
     Attributes
     ----------
     discriminant : Discriminant
     rows : ndarray of int
-        Positions of the rows that can judge it.
+        Positions of the rows that have held-out logits.
     """
 
     def __init__(self, discriminant, folds):
@@ -377,7 +378,7 @@ class HeldOutDiscriminants:
         self.rows = np.flatnonzero(known & judges)
 
     def logits(self, ridge_of, some=slice(None)):
-        """Logits of the rows that can judge, or of some, with a ridge for each discriminant."""
+        """Return held-out logits of ``rows``, or some; `ridge_of` maps discriminants to ridges."""
         rows, whole = self.rows[some], self.discriminant
         if self._parts is None:
             places = np.searchsorted(whole.judges, rows)
@@ -390,7 +391,7 @@ class HeldOutDiscriminants:
         return logits
 
     def of_all(self, logits):
-        """Logits of all rows, (n, C), zero where they cannot judge; and which can, (n,)."""
+        """Expand logits of ``rows`` to all rows, (n, C), zero elsewhere; also return the mask."""
         n_rows = len(self.discriminant.has_peer)
         found, known = np.zeros((n_rows, logits.shape[1]), logits.dtype), np.zeros(n_rows, bool)
         found[self.rows], known[self.rows] = logits, True

@@ -1,8 +1,8 @@
-"""Passes over the files of ``embed_to``: sums over all rows, and the values of some.
+"""Passes over the files of ``embed_to``, which sum over all rows and keep some of them.
 
-A head that can be fitted so has ``_fit_over(rows, columns)``, a generator. It yields what it wants
-of a pass, :class:`Wanted`, and is sent the sums and :class:`KeptRows`. It may want a second pass.
-Then it returns its logits of the rows that judge, and which of these can judge it.
+A head that can be fitted in this way has a generator ``_fit_over(rows, columns)``. It yields a
+:class:`Wanted`, which describes a pass, and is sent the sums and :class:`KeptRows`. It may yield a
+second one. It returns its logits of the rows that judge, and which of these can judge it.
 """
 
 from copy import deepcopy
@@ -29,15 +29,15 @@ from ._cross_fit import own_folds
 
 
 class SumsOver(NamedTuple):
-    """Which rows and columns are to be added to sums.
+    """Sums, and the rows and columns to add to them.
 
     Attributes
     ----------
     sums : object
-        Empty, with ``add(X, targets, weights)`` and ``merge(other)``.
+        Empty sums, with ``add(X, targets, weights)`` and ``merge(other)``.
     columns : slice or ndarray of int
     fold : int or None
-        None: all rows.
+        The fold whose rows are added. None: all rows.
     """
 
     sums: object
@@ -46,13 +46,13 @@ class SumsOver(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What a head wants of a pass over all rows.
+    """What a head needs from a pass over all rows.
 
     Attributes
     ----------
     sums : list of SumsOver
     keep : ndarray of int
-        In the first pass, positions of rows that it has to see, beside those that judge.
+        In the first pass, positions of rows to keep in addition to those that judge.
     """
 
     sums: list = ()
@@ -60,15 +60,15 @@ class Wanted(NamedTuple):
 
 
 class KeptRows(NamedTuple):
-    """Rows whose values a pass has kept.
+    """Rows that a pass has kept in memory.
 
     Attributes
     ----------
     rows : ndarray of shape (n_kept,), int
-        Their positions among all rows, in ascending order.
+        Positions among all rows, in ascending order.
     X : ndarray of shape (n_kept, n_features)
     judges : ndarray of int
-        Positions, among those that are kept, of the rows that judge.
+        Positions of the rows that judge, among the kept rows.
     """
 
     rows: np.ndarray
@@ -76,7 +76,7 @@ class KeptRows(NamedTuple):
     judges: np.ndarray
 
     def places(self, rows):
-        """Positions among those that are kept, of those rows that are."""
+        """Return positions among the kept rows; rows that were not kept are left out."""
         return positions_in(self.rows, rows)
 
 
@@ -89,20 +89,20 @@ class RowsOfFiles:
     y : array-like of shape (n,)
     sample_weight : array-like of shape (n,) or None
     ignore_unlabeled : bool
-        Whether a row without a label is a row without weight, and no error.
+        Whether a row without a label gets weight zero instead of raising an error.
 
     Attributes
     ----------
     classes : ndarray of shape (C,)
     targets : ndarray of shape (n,), int
     sample_weight : ndarray of shape (n,) or None
-        As it was given, and zero where a row has no label.
+        The given weights, with zero for rows without a label.
     weights : ndarray of shape (n,)
-        Zero where the image could not be read, once a pass has found that.
+        Weights; after a pass, zero for images that could not be read.
     gaps : ndarray of shape (n,), bool
-        Where that is so.
+        Which images could not be read; known after a pass.
     folds : ndarray of shape (n,), int
-        In which fold a row is; see :meth:`cut`.
+        The fold of each row; see :meth:`make_folds`.
     """
 
     def __init__(self, table, y, sample_weight, *, ignore_unlabeled=False):
@@ -130,24 +130,24 @@ class RowsOfFiles:
         self._table = table
 
     def set_weights(self, weights):
-        """Take weights, and leave out the classes of which no row has one."""
+        """Set weights, and leave out the classes in which no row has a weight."""
         seen = np.unique(self.targets[weights > 0])
         self.weights, self.classes = weights.astype(float), self.classes[seen]
         self.targets = np.searchsorted(seen, self.targets).clip(max=len(seen) - 1)
 
     @property
     def judges(self):
-        """Positions of the rows that judge, of those that have a weight."""
+        """Positions of the rows that judge, among those that have a weight."""
         weighted = np.flatnonzero(self.weights)
         return weighted[judging_rows(self.targets[weighted])]
 
     def of_each_class(self):
-        """A row of zeros of each class: prompts learn nothing from rows."""
+        """Return a row of zeros for each class: zero-shot heads do not use the values."""
         shape = len(self.classes), len(self._table.columns)
         return np.zeros(shape, np.float32), self.classes
 
     def make_folds(self):
-        """Cut the rows that have a weight into folds; the rows that each holds out."""
+        """Split the rows that have a weight into folds; return the rows that each holds out."""
         weighted = np.flatnonzero(self.weights)
         folds = own_folds(self.targets[weighted])
         self.folds[:] = len(folds)  # for rows that no fold holds out
@@ -161,7 +161,7 @@ class RowsOfFiles:
         Parameters
         ----------
         estimator : estimator
-            It knows the columns of the table, and is named in errors.
+            Has the column names of the table, and is named in errors.
         sums : list of SumsOver
         judges, keep : array-like of int
             Positions of rows whose values are returned.
@@ -170,9 +170,9 @@ class RowsOfFiles:
         Returns
         -------
         sums : list
-            Those that were asked for, of the rows that have a weight.
+            The sums over the rows that have a weight.
         kept : KeptRows
-            Those that could be read.
+            The rows to keep that could be read.
 
         Raises
         ------
@@ -236,7 +236,7 @@ class RowsOfFiles:
 
 
 def _of_any_label(y, labeled):
-    """Labels in which the rows without one have that of another row."""
+    """Return labels in which rows without a label get the first label."""
     labels = labels_of(y, labeled)
     filled = np.full(len(y), labels[0], dtype=labels.dtype)
     filled[labeled] = labels
@@ -244,9 +244,9 @@ def _of_any_label(y, labeled):
 
 
 def _read_parts(table, parts, given):
-    """Sums over some parts, the rows of them that are kept, which rows are gaps, and names."""
+    """Read parts; return sums, kept rows, which rows are gaps, and image names."""
     estimator, sums, asks_for_names, *of_rows = given
-    # Copies, as threads would add to the same sums.
+    # Copies, since threads would add to the same sums.
     sums = [one._replace(sums=deepcopy(one.sums)) for one in sums]
     X_kept, gaps, names, first = [], [], [], parts[0][1]
     for part in parts:
@@ -269,7 +269,7 @@ def _read_parts(table, parts, given):
 
 
 def _indices_of_names(**given):
-    """Indices of strings, by the name of what has one, as of Series."""
+    """Return the string indices of the arguments that have one, such as Series, by name."""
     indices = {name: getattr(one, "index", None) for name, one in given.items()}
     return {
         name: np.asarray(index, dtype=object)

@@ -1,4 +1,4 @@
-"""Gaussian discriminant analysis beside the classes' names."""
+"""Gaussian discriminant analysis added to zero-shot logits."""
 
 from numbers import Real
 
@@ -12,8 +12,8 @@ from ._cross_fit import CrossFitTextHead, own_folds
 from ._discriminant import Discriminant, HeldOutDiscriminants
 from ._temperature import fit_temperature, fixed_temperature
 
-# How far apart logits are put by an alpha that no row can judge, as with one row per class. Of
-# 0.1, 0.3, 0.5, 1, 2 and 4 the most accurate at one shot on the validation sets, with 5 draws.
+# Spread of logits that sets alpha if no row can judge it, as with one row per class. Of 0.1, 0.3,
+# 0.5, 1, 2 and 4 the most accurate at one shot on the validation sets, with 5 draws.
 _UNJUDGED_SPREAD = 0.5
 
 
@@ -28,7 +28,7 @@ class GDAHead(CrossFitTextHead):
     .. math:: z_c + \alpha\, (\mu_c^T P f - \tfrac12 \mu_c^T P \mu_c),
 
     where z are those of :class:`ZeroShotHead`, calibrated on the training rows. Everything is in
-    closed form except two numbers, the temperature of z and alpha.
+    closed form except the temperature of z and alpha.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class GDAHead(CrossFitTextHead):
         return text / self.temperature_ + self.alpha_ * logits, np.ones(len(text), bool)
 
     def _choose(self, text, logits, targets, weights):
-        """Temperature and alpha, each with the other one as it is."""
+        """Fit temperature and alpha in turn, each with the other one fixed."""
         self.alpha_ = 0.0 if self.alpha == "auto" else float(self.alpha)
         for _ in range(2):
             offset = self.alpha_ * logits
@@ -151,7 +151,7 @@ class GDAHead(CrossFitTextHead):
 
 
 def _ridge(gaussians):
-    """tr(A) / (N - 1), of the scatter around the mean of all rows where there is no other."""
+    """Return tr(A) / (N - 1), with A around the mean of all rows if that within classes is zero."""
     tiny = np.finfo(np.float32).eps
     trace = gaussians.within if gaussians.within > tiny * gaussians.total else gaussians.total
     return max(trace, tiny) / max(gaussians.n_rows - 1, tiny)

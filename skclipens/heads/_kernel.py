@@ -1,4 +1,4 @@
-"""Kernel ridge regression of what the prompts of several backbones leave unexplained."""
+"""Kernel ridge regression of the residuals of zero-shot logits of several backbones."""
 
 from functools import partial
 from numbers import Integral, Real
@@ -40,7 +40,7 @@ from ._text_head import (
 from ._zero_shot import ZeroShotHead
 
 _MAX_ROWS_TO_CHOOSE = 500
-# Beta and noise at one shot, where the evidence says little: on the validation sets, with 5 draws,
+# Beta and noise at one shot, where the evidence is weak: on the validation sets, with 5 draws,
 # these were more accurate than those of the largest evidence. No program here repeats that.
 _UNJUDGED = 4.0, 0.3
 
@@ -49,35 +49,35 @@ _UNJUDGED = 4.0, 0.3
 class KernelHead(CrossFitTableHead):
     r"""Correct the zero-shot logits of several backbones by similar training rows.
 
-    Where z is the mean of the zero-shot logits of the backbones, calibrated on the training rows,
-    and L the one-hot labels, kernel ridge regression predicts the residuals
+    Let z be the mean of the zero-shot logits of the backbones, calibrated on the training rows, and
+    L the one-hot labels. Kernel ridge regression predicts the residuals
     :math:`L - \mathrm{softmax}(z)`. Its prediction, divided by a temperature, is added to z [1]_.
     The kernel of two rows is :math:`\exp(\beta (c - 1))`, where c is the mean over blocks of the
     cosine of the two rows: a product of a kernel for each block. Far from all training rows the
     correction fades, and the prompts decide; without texts, all classes then have the same logit.
 
-    :math:`\beta` and the noise (the ridge) are those of the largest marginal likelihood of a
-    Gaussian process [2]_, on at most 500 of the rows. If at least half of the classes have a single
-    row, they are 4 and 0.3, and the temperature is as in :class:`ResidualHead`.
+    :math:`\beta` and the noise (the ridge) maximise the marginal likelihood of a Gaussian
+    process [2]_, on at most 500 of the rows. If at least half of the classes have a single row,
+    they are 4 and 0.3, and the temperature is as in :class:`ResidualHead`.
 
     Parameters
     ----------
     blocks : None or list of (str or None, columns), default=None
-        The columns of each block, as a slice, positions or names, with the backbone whose texts
-        they can be compared with; None for a block without texts. In an ensemble, None takes all
-        blocks of backbones, pooled features too; otherwise it takes all columns as one block
-        without texts.
+        Pairs of a backbone and the columns of its block, as a slice, positions or names. The
+        backbone is None for a block without texts. ``blocks=None``: in an ensemble, all blocks of
+        backbones, including pooled features; otherwise all columns as one block without texts.
     betas : sequence of float, default=(1.0, 2.0, 4.0, 8.0)
         Candidates for :math:`\beta`.
     noises : sequence of float, default=(0.03, 0.1, 0.3, 1.0, 3.0)
         Candidates for the ridge: the variance of the residuals that the kernel does not explain,
         relative to the variance that it explains.
     max_rows : int, default=2000
-        If there are more rows, a stratified sample of this size is fitted, and the others, 10,000
-        at most, are only held out. Time grows as the third power of it, and memory as the second.
+        If there are more rows, the head is fitted on a stratified sample of this size, and up to
+        10,000 of the others are only held out. Time grows with the cube of it, memory with the
+        square.
     %(prompts)s
     random_state : int, RandomState instance or None, default=None
-        Determines which of many rows are drawn.
+        Determines which rows are sampled if there are too many.
 
     Attributes
     ----------
@@ -85,8 +85,8 @@ class KernelHead(CrossFitTableHead):
     text_heads_ : list of (ZeroShotHead, columns)
         The zero-shot heads of the blocks that have texts, with their columns.
     temperatures_ : ndarray of shape (n_texts,)
-        Temperatures by which the zero-shot logits of these are divided, including that of the mean.
-        With few rows, they are larger if the backbones disagree.
+        Temperatures by which the zero-shot logits of these heads are divided, including that of
+        their mean. With few rows, they are larger if the backbones disagree.
     beta_ : float
         The chosen :math:`\beta`.
     noise_ : float
@@ -94,7 +94,7 @@ class KernelHead(CrossFitTableHead):
     support_ : ndarray of shape (m, n_features)
         Training rows, each block of unit length, divided by the root of the number of blocks.
     dual_coef_ : ndarray of shape (m, C)
-        Coefficients of the kernel with each of these rows, which are added to the logits.
+        Coefficients of the kernel with each row of ``support_``; the sum is added to the logits.
     %(table_columns)s
 
     See Also
@@ -172,7 +172,7 @@ class KernelHead(CrossFitTableHead):
         return logits[kept.judges], known[kept.judges]
 
     def _fit_on(self, X, targets, weights, folds, groups, support, judges):
-        """Fit on the support; logits and mask as of ``cross_fit``. Only judges need logits."""
+        """Fit on the support; return logits and known as ``cross_fit``, valid for judges only."""
         used = np.union1d(support, judges)
         some = [None if one is None else take_rows(one, used) for one in (targets, weights, groups)]
         targets, weights, groups = some
@@ -185,14 +185,14 @@ class KernelHead(CrossFitTableHead):
         return logits, known
 
     def _fit_on_used(self, X, targets, weights, folds, groups, support, judges):
-        """Fit on the support, where all n rows support or judge.
+        """Fit on the support; each of the n rows is in the support, a judge, or both.
 
         Positions in `folds`, `support` and `judges` are among these rows.
 
         Returns
         -------
         logits : ndarray of shape (n, C), dtype of X
-            Of the prompts; where a row is held out, with what others of the support say of it.
+            Logits of the prompts, plus the held-out correction if a row is held out.
         known : ndarray of shape (n,), bool
             Which rows can judge.
         """
@@ -228,7 +228,7 @@ class KernelHead(CrossFitTableHead):
                 )
 
     def _blocks(self, n_features):
-        """Backbones, and slices or positions of columns."""
+        """Return the blocks as pairs of a backbone and a slice or positions of columns."""
         if self.blocks is None:
             return [(None, slice(n_features))]
         return [
@@ -242,7 +242,7 @@ class KernelHead(CrossFitTableHead):
         return positions(self.blocks[place][1], n_features, names, self._called(place))
 
     def _called(self, place):
-        """What a block is called in messages."""
+        """Return the name of a block for messages."""
         backbone = self.blocks[place][0]
         return f"Block {place} of blocks" if backbone is None else f"Block {backbone!r}"
 
@@ -268,10 +268,10 @@ class KernelHead(CrossFitTableHead):
         refuse_shared(with_texts)
 
     def _fit_text_heads(self, X, y):
-        """Encode the classes; positions of those of the rows, from which prompts learn nothing."""
+        """Fit the zero-shot heads; return the positions of the classes of the rows."""
         self._check_candidates()
         self._check_blocks(X.shape[1])
-        # A row of each class is enough for the heads.
+        # Zero-shot heads need only one row of each class.
         self.classes_, of_each, targets = np.unique(y, return_index=True, return_inverse=True)
         check_at_least_two(self.classes_)
         names = ("templates", "class_names", "cache")
@@ -296,7 +296,7 @@ class KernelHead(CrossFitTableHead):
         return targets
 
     def _fit_base(self, features, targets, weights):
-        """Fit temperatures of the prompts; the calibrated mean of their logits."""
+        """Fit the temperatures of zero-shot heads; return the calibrated mean of their logits."""
         blocks, n_texts = self._blocks(self.n_features_in_), len(self.text_heads_)
         columns = np.arange(self.n_features_in_)
         parts = side_by_side([columns[of_block].size for _, of_block in blocks])
@@ -321,11 +321,11 @@ class KernelHead(CrossFitTableHead):
         return mean / mean.dtype.type(temperature)
 
     def _features(self, X):
-        """Rows whose products are the mean cosines."""
+        """Return rows whose products are the mean cosines."""
         return unit_blocks(X, [columns for _, columns in self._blocks(X.shape[1])])
 
     def _drawn(self, targets, weights, n_rows):
-        """Positions of so many rows that have a weight, each class as often as among all."""
+        """Return positions of a stratified sample of at most `n_rows` rows that have a weight."""
         rows = np.arange(len(targets)) if weights is None else np.flatnonzero(weights)
         if len(rows) <= n_rows:
             return rows

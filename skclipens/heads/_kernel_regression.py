@@ -15,19 +15,19 @@ from .._utils._linalg import (
 )
 from ._ridge import residuals_of
 
-_SMALLEST_NOISE = 1e-3  # for less, float32 products are not exact enough
+_SMALLEST_NOISE = 1e-3  # below it, float32 products are not exact enough
 _ROUNDING = 1e-9  # of the weight of a class
 
 
 def kernel(products, beta):
-    """Kernel of rows from their products, in their place."""
+    """Return the kernel of rows from their products, which are overwritten."""
     products -= 1
     products *= beta
     return np.exp(products, out=products)
 
 
 def predict_residuals(rows, support, beta, coef):
-    """What coefficients of the support say of rows, in parts that caches can hold."""
+    """Return predictions for rows, in parts that fit in a processor's cache."""
     coef = coef.astype(rows.dtype, copy=False)
     found = np.empty((len(rows), coef.shape[1]), coef.dtype)
     for part in parts_of(len(rows), ROWS_TO_PREDICT):
@@ -36,12 +36,12 @@ def predict_residuals(rows, support, beta, coef):
 
 
 class Regression:
-    """Kernel ridge regression of what calibrated logits leave unexplained.
+    """Kernel ridge regression of the residuals of calibrated logits.
 
     Parameters
     ----------
     rows : ndarray of shape (n, d)
-        Their products are what the kernel is a function of.
+        The kernel is a function of their products.
     targets : ndarray of shape (n,), int
     base : ndarray of shape (n, C)
         Calibrated logits.
@@ -61,7 +61,7 @@ class Regression:
         self.scale = np.sqrt(weights)
 
     def best(self, some, betas, noises):
-        """The beta and noise of the largest marginal likelihood of some rows."""
+        """Return the beta and noise with the largest marginal likelihood of some rows."""
         products, losses = self._products(some, min(noises)), {}
         for beta in betas:
             of_noises = self._evidence(some, kernel(products.copy(), beta), noises)
@@ -69,7 +69,7 @@ class Regression:
         return min(losses, key=losses.get)
 
     def _evidence(self, some, K, noises):
-        """Negative log marginal likelihoods, up to a constant, at the best variance of signals."""
+        """Return negative log evidence up to a constant, by noise, at the best signal variance."""
         scale = self.scale[some]
         residuals, total = scale[:, None] * self.residuals[some], float((scale**2).sum())
         n_classes, losses = residuals.shape[1], {}
@@ -84,7 +84,7 @@ class Regression:
         return losses
 
     def fold(self, support, folds, beta, noise):
-        """Coefficients of the support; what folds predict, and for which rows."""
+        """Return coefficients of the support, predictions by folds, and which rows have these."""
         held_out, known = np.zeros_like(self.residuals), np.zeros(len(self.residuals), bool)
         K = kernel(self._products(support, noise), beta)
         for train, test in folds:
@@ -97,11 +97,11 @@ class Regression:
         return self._solve(support, K, noise)[0], held_out, known
 
     def leave_out(self, support, groups, beta, noise):
-        """Coefficients of the support, and predictions without the rows of the own group.
+        """Return coefficients of the support, and predictions without the row's own group.
 
-        In closed form: Rasmussen and Williams, equation 5.12, of several rows where a group has
-        several. A class that a row is left out of has fewer rows to speak for it than all others,
-        so they count for more.
+        In closed form: Rasmussen and Williams, equation 5.12, for all rows of a group at once.
+        Leaving out a row lowers the weight of its class, so the other rows of this class count for
+        more.
         """
         K = kernel(self._products(support, noise), beta)
         coef, factor = self._solve(support, K, noise)
@@ -109,7 +109,7 @@ class Regression:
         held_out[support] = self._without_group(support, groups, coef, half)
         rest = np.setdiff1d(np.arange(len(groups)), support)
         if len(rest):
-            # Also for rows of groups that were drawn in part, whose other rows are not left out.
+            # If a group is partly in the support, its rows there are not left out here.
             held_out[rest] = predict_residuals(self.rows[rest], self.rows[support], beta, coef)
         return coef, held_out
 
@@ -118,7 +118,7 @@ class Regression:
         m, n_classes = coef.shape
         of_class = np.bincount(targets, weights, n_classes)
         to_class = half @ one_hot(targets, n_classes)
-        # Rows that are a group of their own, all at once.
+        # All rows as if each were a group of its own.
         itself = np.einsum("ki,ki->i", half, half)
         to_own = np.einsum("ki,ki->i", half, to_class[:, targets])
         found = self.residuals[support] - coef / itself[:, None]
@@ -138,28 +138,28 @@ class Regression:
         return found
 
     def _products(self, rows, noise):
-        """Products of rows, float64; those of float32 do where the noise is not next to none."""
+        """Return products of rows as float64, computed in float32 unless the noise is tiny."""
         rows = take_rows(self.rows, rows)
         if noise < _SMALLEST_NOISE:
             rows = rows.astype(np.float64)
         return (rows @ rows.T).astype(np.float64)
 
     def _solve(self, support, K, noise):
-        """Coefficients, and the factor of kernel and noise. K is overwritten."""
+        """Return coefficients and the Cholesky factor of kernel plus noise. K is overwritten."""
         scale = self.scale[support]
         K *= scale[:, None] * scale
         factor = cholesky(plus_ridge(K, noise), lower=True, overwrite_a=True), True
         return scale[:, None] * cho_solve(factor, scale[:, None] * self.residuals[support]), factor
 
     def _half_inverse(self, support, factor):
-        """A square root of the inverse of kernel and noise, between the roots of the weights."""
+        """Return a square root of the weighted inverse of kernel plus noise."""
         half = dtrtri(factor[0], lower=True)[0]
         half *= self.scale[support]
         return half
 
 
 def _shares(gone, of_class):
-    """Weight of rows that are left out, over that of all other rows of their class."""
+    """Return the weight of left-out rows over that of the other rows of their class."""
     rest = of_class - gone
     some = rest > _ROUNDING * of_class
     return np.divide(gone, rest, out=np.zeros_like(rest), where=some)

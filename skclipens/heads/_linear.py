@@ -1,4 +1,4 @@
-"""Linear discriminant analysis that also serves where rows are few."""
+"""Linear discriminant analysis with a shrunk covariance, also for few rows."""
 
 from copy import deepcopy
 from functools import cached_property, partial
@@ -39,17 +39,17 @@ class LinearDiscriminantHead(CrossFitTableHead):
     covariance :math:`\Sigma = S + \lambda v I`, where S is the covariance within classes and v the
     mean variance of a column. The logit of a class is
     :math:`\mu_c^T \Sigma^{-1} x - \frac12 \mu_c^T \Sigma^{-1} \mu_c + \log \pi_c`, plus a
-    correction where classes have unequal numbers of rows, see Notes. On CLIP features this is a
-    strong few-shot baseline [1]_, as accurate as logistic regression, and it is in closed form: in
-    time linear in the number of rows, or of columns, whichever are more. It needs only sums over
-    the rows, so they may come in parts: see :meth:`partial_fit`, and :meth:`fit_from` for the files
-    of ``embed_to``.
+    correction if classes have unequal numbers of rows, see Notes. On CLIP features this is a
+    strong few-shot baseline [1]_, as accurate as logistic regression. It is in closed form, in time
+    linear in the larger of the numbers of rows and columns. It needs only sums over the rows, so
+    they may come in parts: see :meth:`partial_fit`, and :meth:`fit_from` for the files of
+    ``embed_to``.
 
     Parameters
     ----------
     shrinkage : float or "auto", default="auto"
         :math:`\lambda`. Unlike ``LinearDiscriminantAnalysis(shrinkage=...)`` of scikit-learn, it is
-        relative to the total variance. With one row per class S is zero, and a number gives the
+        relative to the total variance. With one row per class S is zero, and any number gives the
         nearest neighbour.
     cv : int, splitter or list of (train, test), default=None
         Cross-validation for ``shrinkage="auto"``: leave-one-out (None), at most this number of
@@ -57,8 +57,9 @@ class LinearDiscriminantHead(CrossFitTableHead):
     rescale : list of columns, default=None
         Blocks of columns, by positions, names or slices, that are not embeddings, such as numbers.
         Each is multiplied so that its total variance is 1, about that of an embedding of unit
-        length, or 10 or 100 if ``shrinkage="auto"`` finds that better and there are other columns.
-        An ensemble sets it to its blocks of other columns. None: no columns are rescaled.
+        length. If there are also columns outside these blocks, ``shrinkage="auto"`` may choose 10
+        or 100 instead. An ensemble sets it to its blocks that are not embeddings. None: no columns
+        are rescaled.
 
     Attributes
     ----------
@@ -66,9 +67,9 @@ class LinearDiscriminantHead(CrossFitTableHead):
     shrinkage_ : float
         The given or chosen shrinkage.
     block_variance_ : float
-        Total variance to which each block of ``rescale`` was scaled. Not after ``partial_fit``.
+        Total variance to which each block of ``rescale`` was scaled. Missing after ``partial_fit``.
     coef_ : ndarray of shape (C, n_features)
-        Coefficients: logits are ``X @ coef_.T + intercept_``. Also two rows for two classes.
+        Coefficients: logits are ``X @ coef_.T + intercept_``. Two rows for two classes.
     intercept_ : ndarray of shape (C,)
         Intercepts.
     %(table_columns)s
@@ -100,8 +101,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
     is 1), with equal priors.
 
     A mean of n rows has noise, which adds :math:`\mathrm{tr}(\Sigma^{-1} S) / n` to its expected
-    squared distance from any row, so classes with few rows would be predicted too seldom. This
-    lowers the logit of a class by half of that term, and half of what is lost is added again
+    squared distance from any row. This lowers the logit of a class by half of that term, so classes
+    with few rows would be predicted too seldom. Half of the loss is added again
     (``benchmarks/uneven.py``). If all classes have the same number of rows, nothing is added.
 
     After ``partial_fit``, ``coef_`` and ``intercept_`` are computed when they are first read.
@@ -136,11 +137,11 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, *, sample_weight=None):
-        """Fit to more rows, in addition to those of earlier calls. Only sums are kept of them.
+        """Fit to more rows, in addition to those of earlier calls. Only sums over rows are kept.
 
         The result is that of :meth:`fit` on all rows with the same ``shrinkage``, up to rounding,
-        in whatever order and parts they come. ``shrinkage="auto"`` is 1 here, since earlier rows
-        are not kept to be held out; :meth:`fit_from` searches it.
+        in any order and parts. ``shrinkage="auto"`` is 1 here, since earlier rows are not kept and
+        cannot be held out; :meth:`fit_from` searches it.
 
         Parameters
         ----------
@@ -161,7 +162,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         Raises
         ------
         ValueError
-            If a label is none of the classes, or there are fewer than two classes.
+            If a label is not among the classes, or there are fewer than two classes.
 
         Warns
         -----
@@ -178,10 +179,10 @@ class LinearDiscriminantHead(CrossFitTableHead):
         check_at_least_two(self.classes_)
         given = {"sample_weight": sample_weight, "classes": self.classes_}
         X, y = check_table(self, X, y, reset=sums is None, **given)
-        self._rescaling()  # columns that are none are refused before anything is learned
+        self._rescaling()  # raises if columns do not exist, before anything is learned
         weights = check_weights(sample_weight, len(X), X.dtype, all_may_be_zero=True)
         targets = self._positions_of(y)
-        # A copy: the sums of before are those of a call that is interrupted.
+        # On a copy, so that an interrupted call leaves the earlier sums unchanged.
         self._sums = Sums(len(self.classes_), X.shape[1]) if sums is None else deepcopy(sums)
         self._sums.add(X, targets, weights)
         self.shrinkage_ = DEFAULT_SHRINKAGE if self.shrinkage == "auto" else self.shrinkage
@@ -204,13 +205,13 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit_from(self, folder, y, *, backbones=None, sample_weight=None, verbose=False):
-        """Fit over a table that ``embed_to`` has written, in one pass and a part at a time.
+        """Fit over a table that ``embed_to`` has written, in one pass and one part at a time.
 
-        Parts are read by tasks of joblib, whose sums add up: by default in turn in this process,
-        and in a :func:`joblib.parallel_config` context in several. On a Dask cluster, the task of a
-        worker that dies is done by another. The result is that of :meth:`fit` on all rows, up to
-        rounding. For ``shrinkage="auto"``, the rows that judge, 10,000 at most, are kept; copies of
-        a row are not detected and judge each other, so the result then differs where there are any.
+        Parts are read by joblib tasks, whose sums are added: by default in turn in this process,
+        and in a :func:`joblib.parallel_config` context in several. On a Dask cluster, if a worker
+        dies, another does its task. The result is that of :meth:`fit` on all rows, up to rounding.
+        For ``shrinkage="auto"``, at most 10,000 rows that choose it are kept. Copies of a row are
+        not detected and judge each other, so the result differs if there are any.
 
         Parameters
         ----------
@@ -219,7 +220,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         y : array-like of shape (n,)
             Labels, in the order of the images.
         backbones : None, str or list of str, default=None
-            Whose columns to fit on, see :func:`skclipens.embedding.read_embeddings`. None: all.
+            Backbones to fit on; see :func:`skclipens.embedding.read_embeddings`. None: all.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows. Rows with a weight of zero are left out.
         verbose : bool or int, default=False
@@ -235,8 +236,9 @@ class LinearDiscriminantHead(CrossFitTableHead):
         FileNotFoundError
             If the folder holds no embeddings.
         ValueError
-            If there is not one label for each row, there are fewer than two classes, a part is
-            missing or damaged, or ``cv`` is given, which needs all rows, and ``shrinkage="auto"``.
+            If the number of labels is not that of the rows, there are fewer than two classes, a
+            part is missing or damaged, or ``shrinkage="auto"`` and ``cv`` is given, which needs all
+            rows.
 
         Warns
         -----
@@ -275,7 +277,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         return logits, known
 
     def _fit_sums(self, sums, rows, judges, X_judges):
-        """Fit on the sums over rows; what is said of the judges, and which rows can judge."""
+        """Fit on the sums over rows; return HeldOutDiscriminants and their logits."""
         self.classes_ = rows.classes
         given = sums, rows.targets, rows.weights, judges, X_judges
         make = partial(SummedDiscriminant, *given)
@@ -345,7 +347,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         return partial(Discriminant, X, targets, len(self.classes_), weights)
 
     def _rescaling(self, variance=1.0):
-        """Positions of the columns of each block to rescale, and the variance that it gets."""
+        """Return the blocks of columns to rescale, with the variance that each gets."""
         names, given = getattr(self, "feature_names_in_", None), self.rescale or []
         called = [f"rescale[{place}]" for place in range(len(given))]
         blocks = [
@@ -356,12 +358,12 @@ class LinearDiscriminantHead(CrossFitTableHead):
         return Rescaling(tuple(blocks), variance)
 
     def _variances(self):
-        """Candidates of what blocks to rescale get, if they stand beside other columns."""
+        """Return candidate variances of rescaled blocks; one if there are no other columns."""
         rescaled = {column for block in self._rescaling().blocks for column in block.tolist()}
         return VARIANCES if 0 < len(rescaled) < self.n_features_in_ else VARIANCES[:1]
 
     def _choose(self, make, folds, targets, weights):
-        """What is held out at the variance and shrinkage that are best for it, and its logits."""
+        """Choose variance and shrinkage; return HeldOutDiscriminants and their logits."""
 
         def held_out_at(variance):
             return HeldOutDiscriminants(make(rescaling=self._rescaling(variance)), folds)
@@ -377,7 +379,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         return X @ self.coef_.T + self.intercept_
 
     def _linear(self):
-        """Coefficients and intercept of level logits, and that they are of rows as they are."""
+        """Return coefficients and intercept of centred logits, and False: rows are not scaled."""
         coef, intercept = (of.astype(np.float64) for of in (self.coef_, self.intercept_))
         of_level = (coef - coef.mean(axis=0)).astype(self.coef_.dtype)
         return of_level, intercept - intercept.mean(), False

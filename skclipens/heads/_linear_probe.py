@@ -1,4 +1,4 @@
-"""Linear probe: a logistic regression whose strength of regularisation is searched."""
+"""Linear probe: logistic regression with tuned regularisation."""
 
 from numbers import Integral
 
@@ -59,9 +59,9 @@ class LinearProbeHead(CrossFitTableHead):
     -----
     The paper chooses C by the accuracy on validation data. Here it is chosen by cross-validation on
     the training rows, without shuffling, with as many folds as the smallest class has rows and at
-    most ``cv``; and by log-loss, since the accuracy of few rows has many ties. Classes with one row
-    are left out of the search. If this leaves at most half of the classes, or a single one, nothing
-    is searched and C is 10, which suits embeddings of unit length.
+    most ``cv``. The criterion is log-loss, since the accuracy of few rows has many ties. Classes
+    with one row are left out of the search. If this leaves at most half of the classes, or a single
+    one, nothing is searched and C is 10, which suits embeddings of unit length.
 
     References
     ----------
@@ -99,7 +99,7 @@ class LinearProbeHead(CrossFitTableHead):
             log_c, logits = self._find_log_c(X, targets, weights, folds)
             self.C_ = float(10**log_c)
             probe = self._probe(self.C_).fit(X, targets, weights)
-        # Older versions of scikit-learn give double precision for single.
+        # Older versions of scikit-learn return float64 for float32 input.
         self.coef_, self.intercept_ = (
             one.astype(X.dtype, copy=False) for one in (probe.coef_, probe.intercept_)
         )
@@ -112,7 +112,7 @@ class LinearProbeHead(CrossFitTableHead):
         return LogisticRegression(C=C, max_iter=self.max_iter)
 
     def _find_log_c(self, X, targets, weights, folds):
-        """The best exponent of C, and what probes with it say of held-out rows."""
+        """Return the best exponent of C, and the held-out logits with it."""
         if not covers_most(targets[held_out_rows(folds)], len(self.classes_)):
             return _DEFAULT_LOG_C, self._held_out(10**_DEFAULT_LOG_C, X, targets, weights, folds)[1]
         tried = {}
@@ -132,10 +132,10 @@ class LinearProbeHead(CrossFitTableHead):
         return best, tried[best][1]
 
     def _held_out(self, C, X, targets, weights, folds):
-        """Mean log-loss of rows that folds hold out, and the logits of these, else zero."""
+        """Return the mean log-loss of held-out rows, and their logits; zero for other rows."""
         logits = np.zeros((len(X), len(self.classes_)), X.dtype)
         losses, of_rows = [], []
-        with silent("lbfgs failed to converge"):  # only the chosen strength has to
+        with silent("lbfgs failed to converge"):  # only the final fit has to
             for train, test in folds:
                 seen = some_of(weights, train)
                 probe = self._probe(C).fit(X[train], targets[train], seen)

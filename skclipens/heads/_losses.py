@@ -1,4 +1,4 @@
-"""Losses of logits: what heads, temperatures and routers are fitted and judged by."""
+"""Log-loss and cross-entropy of logits."""
 
 import numpy as np
 from scipy.special import log_softmax
@@ -9,7 +9,7 @@ VALUES_IN_CACHE = 2**16
 
 
 def log_loss(logits, targets, sample_weight=None, temperature=1.0):
-    """Summed negative log-likelihood of the true classes.
+    """Return the summed negative log-likelihood of the true classes.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def log_loss(logits, targets, sample_weight=None, temperature=1.0):
         Positions of the true classes.
     sample_weight : ndarray of shape (n,) or None
     temperature : float, default=1.0
-        What logits are divided by.
+        Logits are divided by it.
 
     Returns
     -------
@@ -29,7 +29,7 @@ def log_loss(logits, targets, sample_weight=None, temperature=1.0):
 
 
 def log_proba_of(logits, targets, temperature=1.0):
-    """Logarithms of the probabilities of classes, by their positions, (n,)."""
+    """Return the log-probability of one class per row, given by its position, (n,)."""
     found = np.zeros(len(targets), logits.dtype)
     for rows in row_batches(*logits.shape, values=VALUES_IN_CACHE):
         z, of_rows = scaled_logits(logits[rows], temperature), targets[rows]
@@ -39,19 +39,19 @@ def log_proba_of(logits, targets, temperature=1.0):
 
 
 def scaled_logits(logits, scale):
-    """Logits in units of a scale, of which the largest of each row is zero."""
+    """Return logits divided by a scale, shifted so that the largest of each row is zero."""
     logits = logits / logits.dtype.type(scale)
-    logits -= logits.max(axis=1, keepdims=True)  # which does not change the softmax
+    logits -= logits.max(axis=1, keepdims=True)  # does not change the softmax
     return logits
 
 
 def row_sums(values):
-    """Of short rows several times faster than by their method sum."""
+    """Return the sums of rows; for short rows several times faster than ``values.sum``."""
     return values @ np.ones(values.shape[1], values.dtype)
 
 
 def cross_entropy(logits, targets, sample_weight=None):
-    """Mean cross-entropy of logits of shape (n, C), and its slope along them."""
+    """Return the mean cross-entropy of logits of shape (n, C), and its gradient."""
     rows = np.arange(len(targets))
     log_p = log_softmax(logits, axis=1)
     slope = np.exp(log_p)

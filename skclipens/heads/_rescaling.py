@@ -1,4 +1,4 @@
-"""Blocks of columns that are no embeddings, on the scale of embeddings."""
+"""Rescale blocks of columns that are not embeddings to the variance of embeddings."""
 
 from typing import NamedTuple
 
@@ -8,26 +8,27 @@ _ROUNDING = 4 * np.finfo(np.float32).eps
 
 
 class Rescaling(NamedTuple):
-    """Blocks of columns, and the total variance that each of them gets.
+    """Blocks of columns, and the total variance to which each is scaled.
 
     Attributes
     ----------
     blocks : tuple of ndarray of int
-        Positions of the columns of each block. No columns are scaled where there are none.
+        Positions of the columns of each block. If it is empty, no columns are scaled.
     variance : float
-        The sum of the variances of the columns of a block, once it is scaled.
+        The sum of the variances of the scaled columns of a block.
     """
 
     blocks: tuple = ()
     variance: float = 1.0
 
     def scales(self, totals, centre):
-        """What columns are multiplied by.
+        """Return the factors by which columns are multiplied.
 
         Parameters
         ----------
         totals : sequence of float
-            Total variances of the blocks. Those that are zero, up to rounding, stay as they are.
+            Total variances of the blocks. A block whose variance is zero, up to rounding, is not
+            scaled.
         centre : ndarray of shape (n_features,)
             Mean of all rows.
 

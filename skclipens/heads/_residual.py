@@ -1,4 +1,4 @@
-"""A correction of zero-shot logits that is learned in closed form."""
+"""Ridge regression of the residuals of zero-shot logits, in closed form."""
 
 from numbers import Real
 
@@ -18,12 +18,12 @@ from ._temperature import correction_temperature, fit_temperature
 class ResidualHead(CrossFitTextHead):
     r"""Correct zero-shot logits by a ridge regression of their errors.
 
-    Where z are the logits of :class:`ZeroShotHead`, calibrated on the training rows, and L the
-    one-hot labels, a ridge regression with intercept from the unit embedding f predicts the
-    residuals :math:`L - \mathrm{softmax}(z)`. Its prediction, divided by a temperature, is added to
-    z. This is one step of boosting from the zero-shot classifier, a closed-form relative of heads
-    that learn a linear probe around the text features [1]_, [2]_. With few rows it stays close to
-    the zero-shot classifier; if prompts mean nothing, it is a linear probe.
+    Let z be the logits of :class:`ZeroShotHead`, calibrated on the training rows, and L the one-hot
+    labels. A ridge regression with intercept predicts the residuals :math:`L - \mathrm{softmax}(z)`
+    from the unit embedding f. Its prediction, divided by a temperature, is added to z. This is one
+    step of boosting from the zero-shot classifier, a closed-form relative of heads that learn a
+    linear probe around the text features [1]_, [2]_. With few rows it stays close to the zero-shot
+    classifier; if prompts mean nothing, it is a linear probe.
 
     Parameters
     ----------
@@ -54,12 +54,13 @@ class ResidualHead(CrossFitTextHead):
 
     Notes
     -----
-    The temperature of the correction is fitted on held-out rows of its ridge regression, in up to
-    five folds, and 10,000 rows at most. The only row of a class cannot be held out. If that holds
-    for at least half of the classes, the temperature is :math:`\min(0.75, 0.2 + 3 (1 - r))` with
-    :math:`r = \min(1, (l + 2 / n) / \log C)`. Here l is the log-loss of the prompts on the n
-    training rows, and log C that of guessing: the less the prompts know, the larger the correction.
-    2 / n is added because the temperature of the prompts was fitted on the same rows.
+    The temperature of the correction is fitted on held-out predictions of the ridge regression, in
+    up to five folds and for at most 10,000 rows. The only row of a class cannot be held out. If
+    that holds for at least half of the classes, the temperature is
+    :math:`\min(0.75, 0.2 + 3 (1 - r))` with :math:`r = \min(1, (l + 2 / n) / \log C)`. Here l is
+    the log-loss of the prompts on the n training rows, and log C that of guessing: the less the
+    prompts know, the larger the correction. 2 / n is added because the temperature of the prompts
+    was fitted on the same rows.
 
     References
     ----------
@@ -122,7 +123,7 @@ class ResidualHead(CrossFitTextHead):
         return text[kept.judges], np.ones(len(kept.judges), bool)
 
     def _calibrated_text(self, features, targets, weights, judges):
-        """Fit the temperature of the prompts; what they say of all rows."""
+        """Fit the temperature of the prompts; return calibrated zero-shot logits of all rows."""
         text = self._text_logits(features)
         of_judges = some_of(weights, judges)
         self.temperature_ = fit_temperature(
@@ -132,7 +133,7 @@ class ResidualHead(CrossFitTextHead):
         return text
 
     def _correct(self, text, coef, intercept, held_out, rows, targets, weights):
-        """Take a correction, scaled by what is held out of some rows; add this to their logits."""
+        """Set the correction, scaled by its held-out predictions; add these to the logits."""
         scale, judges = correction_temperature(held_out, rows, text, targets, weights)
         self.residual_coef_, self.residual_intercept_ = (
             (one / scale).astype(text.dtype) for one in (coef, intercept)
@@ -148,5 +149,5 @@ class ResidualHead(CrossFitTextHead):
         return unit_rows(X) @ self._coef.T + self.residual_intercept_
 
     def _linear(self):
-        """Coefficients and intercept, and that they are of rows of unit length."""
+        """Return coefficients and intercept, and True: rows are scaled to unit length."""
         return self._coef, self.residual_intercept_, True

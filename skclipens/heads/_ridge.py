@@ -8,14 +8,14 @@ from .._utils._linalg import mean_row, parts_of, plus_ridge, take_rows, unit_row
 
 
 def residuals_of(logits, targets):
-    """One-hot labels less the softmax of logits, (n, C)."""
+    """Return one-hot labels less the softmax of logits, (n, C)."""
     residuals = -softmax(logits, axis=1)
     residuals[np.arange(len(logits)), targets] += 1
     return residuals
 
 
 class RidgeSums:
-    """Sums of weights, weighted rows and targets, and their products with the rows.
+    """Sums of weights, of weighted rows and targets, and of their products with the rows.
 
     Parameters
     ----------
@@ -27,19 +27,19 @@ class RidgeSums:
 
     @property
     def n_targets(self):
-        """C."""
+        """The number C of targets."""
         return len(self._sums[2])
 
     @classmethod
     def of(cls, X, Y, weights):
-        """Sums over rows, in their precision."""
+        """Return the sums over rows, in the dtype of the rows."""
         weighted = X * weights[:, None]
         of_weights = weights.sum(dtype=float)
         return cls(of_weights, weighted.sum(axis=0), weights @ Y, weighted.T @ X, weighted.T @ Y)
 
     @classmethod
     def empty(cls, n_features, n_targets):
-        """Sums over no rows, float64."""
+        """Return sums over no rows, in float64."""
         shapes = (n_features,), (n_targets,), (n_features, n_features), (n_features, n_targets)
         return cls(0.0, *map(np.zeros, shapes))
 
@@ -49,11 +49,11 @@ class RidgeSums:
             self._sums[i] += one
 
     def without(self, other):
-        """Sums over all rows but some of them."""
+        """Return the sums less those over some of the rows."""
         return RidgeSums(*(one - some for one, some in zip(self._sums, other._sums, strict=True)))
 
     def solve(self, alpha):
-        """Coefficients, (d, C), and intercepts, (C,)."""
+        """Return coefficients, (d, C), and intercepts, (C,)."""
         total, of_X, of_Y, gram, products = self._sums
         gram = plus_ridge(gram - np.outer(of_X, of_X / total), alpha)
         products = products - np.outer(of_X, of_Y / total)
@@ -62,18 +62,17 @@ class RidgeSums:
 
 
 class BaseRidge:
-    """Ridge regression with intercept, on all rows or on those that a fold teaches by.
+    """Base class of ridge regressions with intercept, on all rows or on training folds.
 
-    Sums over all rows, less those over the rows of a fold, are those over the others. So rows are
-    multiplied with each other twice, however many folds there are. A subclass sets ``_X``, the rows
-    that are known, less their ``_centre``; ``_sums`` over all rows; and ``_alpha``.
+    Sums over the training rows of a fold are those over all rows less those over the other rows. So
+    products of rows are computed twice, however many folds there are. A subclass sets ``_X``, the
+    known rows less ``_centre``; ``_sums`` over all rows; and ``_alpha``.
     """
 
     def _predict_parts(self, parts, judges):
-        """Predictions for the judges by regressions that have not seen them, and which these are.
+        """Return held-out predictions for judges, and the positions of these.
 
-        Each regression is on all rows but those of a part: the sums over them, and which of them
-        are to be predicted.
+        `parts` are pairs of the sums over the rows to leave out, and the positions of test rows.
         """
         predicted = np.zeros((len(self._X), self._sums.n_targets), self._X.dtype)
         known = np.zeros(len(predicted), bool)
@@ -85,13 +84,13 @@ class BaseRidge:
         return take_rows(predicted, rows), rows
 
     def fit(self):
-        """Coefficients, (C, d), and intercepts, (C,), of all rows."""
+        """Return coefficients, (C, d), and intercepts, (C,), fitted on all rows."""
         coef, intercept = self._sums.solve(self._alpha)
         return coef.T, intercept - self._centre @ coef
 
 
 class Ridge(BaseRidge):
-    """Ridge regression on rows; where they are fewer than the columns, in the space they span.
+    """Ridge regression on rows; in the span of the rows if there are more columns.
 
     Parameters
     ----------
@@ -115,26 +114,26 @@ class Ridge(BaseRidge):
         return RidgeSums.of(self._X[rows], self._Y[rows], self._weights[rows])
 
     def held_out(self, folds, judges):
-        """Predictions for the judges, each by the regression of its fold; and which these are."""
+        """Return held-out predictions for judges, and the positions of these."""
         everyone = np.arange(len(self._X))
         parts = ((self._sums_of(np.setdiff1d(everyone, train)), test) for train, test in folds)
         return self._predict_parts(parts, judges)
 
     def fit(self):
-        """Coefficients, (C, d), and intercepts, (C,), of all rows."""
+        """Return coefficients, (C, d), and intercepts, (C,), fitted on all rows."""
         coef, intercept = super().fit()
         return coef if self._basis is None else (self._basis @ coef.T).T, intercept
 
 
 class SummedRidge(BaseRidge):
-    """Ridge regression from sums over rows of which some are known.
+    """Ridge regression from sums over rows, with predictions for the rows that are known.
 
     Parameters
     ----------
     sums : list of RidgeSums
-        Over the rows of each fold, and over those that no fold holds out.
+        Sums over the rows that each fold holds out, then over those that no fold holds out.
     centre : ndarray of shape (d,)
-        What rows were reduced by.
+        Subtracted from the rows before summing.
     X : ndarray of shape (n, d)
         The rows that are known.
     alpha : float
@@ -148,7 +147,7 @@ class SummedRidge(BaseRidge):
         self._X = X - centre
 
     def held_out(self, tests, judges):
-        """Predictions for the judges, each by the regression of its fold; and which these are.
+        """Return held-out predictions for judges, and the positions of these.
 
         `tests` has, for each fold, the positions of the known rows that it holds out.
         """
@@ -156,14 +155,14 @@ class SummedRidge(BaseRidge):
 
 
 class ResidualSums:
-    """Sums over rows that come in parts, of what calibrated prompts leave unexplained.
+    """Sums for the regression of residuals of calibrated prompts, over rows in parts.
 
     Parameters
     ----------
     prompts : ndarray of shape (C, d), float32
         Calibrated logits are the products of these with rows of unit length.
     centre : ndarray of shape (d,), float32
-        Close to the mean of the rows: sums of squares themselves would lose digits.
+        Close to the mean of the rows; without it, sums of squares would lose digits.
     """
 
     def __init__(self, prompts, centre):

@@ -1,4 +1,4 @@
-"""Search for the shrinkage of a discriminant, by what it says of rows that it has not seen."""
+"""Search for the shrinkage of a discriminant by held-out log-loss."""
 
 from operator import methodcaller
 
@@ -8,19 +8,19 @@ from .._utils._linalg import some_of
 from ._temperature import calibrated_loss
 
 DEFAULT_SHRINKAGE = 1.0
-VARIANCES = (1.0, 10.0, 100.0)  # of blocks that are no embeddings
+VARIANCES = (1.0, 10.0, 100.0)  # of blocks that are not embeddings
 _MORE, _LESS = (3.0, 10.0, 30.0), (0.3, 0.1, 0.03, 0.01)
 _ALIKE = 1e-3  # relative difference of losses
 _ENOUGH = 2000  # rows to choose by
 
 
 def search_shrinkage(held_out_at, variances, targets, weights, n_classes):
-    """The variance and shrinkage with the smallest log-loss.
+    """Find the variance and shrinkage with the smallest log-loss.
 
     Parameters
     ----------
     held_out_at : callable
-        From a variance to a `HeldOutDiscriminants`.
+        Maps a variance to a `HeldOutDiscriminants`.
     variances : sequence of float
     targets : ndarray of shape (n,), int
         Positions of the classes of all rows.
@@ -31,16 +31,16 @@ def search_shrinkage(held_out_at, variances, targets, weights, n_classes):
     -------
     shrinkage : float
     held_out : HeldOutDiscriminants
-        At the variance.
+        Discriminants with the chosen variance.
     logits : ndarray
-        Of all rows that it holds out, at the shrinkage.
+        Logits of all held-out rows with the chosen shrinkage.
     """
     held_out = held_out_at(variances[0])
     if not covers_most(targets[held_out.rows], n_classes):
         return DEFAULT_SHRINKAGE, held_out, logits_at(held_out, DEFAULT_SHRINKAGE)
     some = judging_rows(targets[held_out.rows], _ENOUGH)
     targets, weights = targets[held_out.rows[some]], some_of(weights, held_out.rows[some])
-    found = []  # of those that may still be the best
+    found = []  # settings that may still be the best
     for variance in variances:
         if variance != variances[0]:
             held_out = held_out_at(variance)
@@ -49,7 +49,7 @@ def search_shrinkage(held_out_at, variances, targets, weights, n_classes):
             logits = logits_at(held_out, shrinkage, some)
             loss = calibrated_loss(logits, targets, weights)
             found.append((loss, shrinkage, held_out, logits))
-            # Losses may differ by rounding alone, which must not choose.
+            # Losses that differ by rounding alone must not decide.
             limit = min(loss for loss, *_ in found) * (1 + _ALIKE)
             found[:] = [one for one in found if one[0] <= limit]
             return loss
@@ -61,17 +61,17 @@ def search_shrinkage(held_out_at, variances, targets, weights, n_classes):
 
 
 def logits_at(held_out, shrinkage, some=slice(None)):
-    """Logits of what is held out, or of some of it, at a shrinkage."""
+    """Return held-out logits, of all or some rows, at a shrinkage."""
     return held_out.logits(methodcaller("ridge", shrinkage), some)
 
 
 def _may_shrink_less(discriminant):
-    """Whether rows outnumber columns; of few columns, rows that are the same would judge it."""
+    """Return whether rows outnumber columns, and columns suffice for copies to be merged."""
     return discriminant.n_rows > discriminant.n_features >= WIDE
 
 
 def _descend(loss_of, *sides):
-    """Try the default shrinkage, and from there to the first side on which the loss falls."""
+    """Try the default shrinkage, then values on the first side on which the loss falls."""
     first = loss_of(DEFAULT_SHRINKAGE)
     for side in sides:
         last = first

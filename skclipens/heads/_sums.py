@@ -1,4 +1,4 @@
-"""Gaussians with one covariance from rows that come in parts, none of which is kept."""
+"""Linear discriminants from sums over rows that come in parts and are not kept."""
 
 import numpy as np
 
@@ -8,10 +8,10 @@ from ._rescaling import Rescaling
 
 
 class Sums:
-    """Sums over rows from which a discriminant follows; those of two parts add up.
+    """Sums over rows that determine a discriminant; sums of parts can be merged.
 
-    Products of rows are taken in the precision of the table, as :class:`Discriminant` does, and
-    added in float64.
+    Products of rows are computed in the dtype of the table, as in :class:`Discriminant`, and added
+    in float64.
 
     Parameters
     ----------
@@ -24,11 +24,11 @@ class Sums:
     of_classes : ndarray of shape (C, d)
         Sums of rows.
     mean : ndarray of shape (d,)
-        Of all rows.
+        Mean of all rows.
     scatter : ndarray of shape (d, d)
-        Around this mean: sums of squares themselves would lose digits where it is far from zero.
+        Scatter around ``mean``; plain sums of squares would lose digits if it is far from zero.
     dtype : str
-        Of the rows.
+        Widest dtype of the rows.
     """
 
     def __init__(self, n_classes, n_features):
@@ -72,7 +72,7 @@ class Sums:
         self.counts += other.counts
 
     def _move_mean(self, n_others, mean):
-        """Take in the mean of others; the row whose square is the scatter between the two means."""
+        """Update the mean; return the row whose outer product is the scatter between both means."""
         n_rows, gap = self.counts.sum(), mean - self.mean
         share = n_others / (n_rows + n_others)
         self.mean += gap * share
@@ -80,13 +80,13 @@ class Sums:
 
 
 class SummedDiscriminant(BaseDiscriminant):
-    """A discriminant of sums, and its leave-one-out logits of the rows that judge.
+    """A discriminant from sums, with leave-one-out logits of the rows that judge.
 
     Parameters
     ----------
     sums : Sums
     targets : ndarray of shape (n,) or None
-        Positions of the classes of all rows. None, as what follows, where no row judges.
+        Positions of the classes of all rows. This and what follows are None if no row judges.
     weights : ndarray of shape (n,) or None
     judges : ndarray of int or None
         Positions of the rows that judge.

@@ -1,4 +1,4 @@
-"""Temperature scaling: one positive number per expert that makes its logits comparable."""
+"""Temperature scaling of logits, with fixed values if no row can judge them."""
 
 import numpy as np
 
@@ -6,19 +6,20 @@ from .._utils._folds import covers_most
 from .._utils._linalg import row_batches, some_of, take_rows, total_weight
 from ._losses import VALUES_IN_CACHE, log_loss, log_proba_of, row_sums, scaled_logits
 
-# For what no row can judge, as with one row per class; chosen on the validation sets with 5 to 20
+# Used if no row can judge, as with one row per class; chosen on the validation sets with 5 to 20
 # draws. The variants "one shot" of the ablation in benchmarks/paper measure other values.
 # - Spread of the logits of a head: the first times relative log-loss ** the second.
-# - Range of the temperature of a correction of prompts, and its slope in what the prompts know.
-# - How many parameters that log-loss counts as fitted on the rows: a temperature, and the weights.
-# - C of the logistic regression that takes the place of a discriminant, or None for none.
+# - Range of the temperature of a correction of prompts, and its slope in 1 - relative log-loss.
+# - Number of parameters that count as fitted on the rows of this log-loss: a temperature, and the
+#   weights.
+# - C of the logistic regression that replaces a discriminant; None keeps the discriminant.
 UNJUDGED_SPREAD, UNJUDGED_POWER = 1.0, 2
 UNJUDGED_TEMPERATURES, UNJUDGED_SLOPE = (0.2, 0.75), 3.0
 UNJUDGED_FITTED = 2
 UNJUDGED_STRENGTH = 10.0
 
-# How strong the prior of an expected inverse temperature is at most: its pull down, which is the
-# same at any temperature, and up, in units of the logarithm; chosen on the validation sets.
+# Largest rate and shape of the gamma prior of an inverse temperature: the rate pulls it down, by
+# the same at any temperature, and the shape pulls its logarithm up; chosen on the validation sets.
 PRIOR_RATE, PRIOR_SHAPE = 8.0, 0.5
 
 _LOG_INVERSE_BOUNDS = (-7.0, 7.0)
@@ -28,14 +29,14 @@ _SMALLEST_SPREAD = 1e-12
 
 
 def fit_temperature(logits, targets, offset=0.0, sample_weight=None, expected=None):
-    """Temperature that minimises the negative log-likelihood of held-out logits [1]_.
+    """Fit the temperature that minimises the negative log-likelihood of held-out logits [1]_.
 
-    Where few rows are all classified correctly, the likelihood alone would drive the temperature to
+    If few rows are all classified correctly, the likelihood alone would drive the temperature to
     zero. As in Platt's calibration [2]_, the targets are therefore smoothed: the true class has
     probability (n + 1) / (n + 2), the others share the rest.
 
-    Where an inverse temperature is expected, it has a gamma prior with that mode, which counts
-    little beside more than a few rows, whether these say that it is larger or smaller.
+    If `expected` is given, the inverse temperature has a gamma prior with this mode. The prior has
+    little influence if there are more than a few rows.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def fit_temperature(logits, targets, offset=0.0, sample_weight=None, expected=No
         Logits that are added to those divided by the temperature.
     sample_weight : ndarray of shape (n,) or None
     expected : float or None
-        Inverse temperature that is expected before any label is seen; None for no prior.
+        Inverse temperature that is expected before labels are known; None for no prior.
 
     Returns
     -------
@@ -86,7 +87,7 @@ def fit_temperature(logits, targets, offset=0.0, sample_weight=None, expected=No
 
 
 def _coarse_temperature(scale, logits, targets, offset, sample_weight):
-    """That of a part of many rows, from which the search for that of all is short."""
+    """Fit the temperature of a part of many rows, as the start of the search on all rows."""
     part = slice(None, None, _PART)
     weights = some_of(sample_weight, part)
     if len(targets) < _MANY_ROWS or (weights is not None and not weights.any()):
@@ -96,16 +97,17 @@ def _coarse_temperature(scale, logits, targets, offset, sample_weight):
 
 
 def _smoothed(logits, targets, smoothing):
-    """Mean of each row's logits under its smoothed target, float64."""
+    """Return the mean of each row's logits under its smoothed target, float64."""
     true = logits[np.arange(len(targets)), targets].astype(np.float64)
     others = logits.sum(axis=1, dtype=np.float64) - true
     return (1 - smoothing) * true + smoothing * others / max(logits.shape[1] - 1, 1)
 
 
 def _moments(logits, offset, inverse):
-    """Mean and variance of each row's logits under its softmax, (2, n), float64.
+    """Return the mean and variance of each row's logits under the softmax, (2, n), float64.
 
-    Of logits times ``inverse``, plus the offset, if any. Without one the largest is zero.
+    The softmax is that of logits times ``inverse``, plus the offset. If the offset is None, the
+    largest logit of each row must be zero.
     """
     p = logits * logits.dtype.type(inverse)
     if offset is not None:
@@ -122,19 +124,19 @@ def _moments(logits, offset, inverse):
 
 
 def _find_zero(function, low, high, start):
-    """Zero of an increasing function, or the bound that is nearest to it.
+    """Find the zero of an increasing function, or the bound that is nearest to it.
 
-    By Newton's method, which SciPy does not have within bounds. Where a step leads to a bound that
-    is known to be on its side, the middle between the bounds is next.
+    By Newton's method, which SciPy does not offer with bounds. If a step leads to a bound that was
+    evaluated before, the middle between the bounds is next.
 
     Parameters
     ----------
     function : callable
-        Its value and derivative at a point.
+        Returns the value and the derivative at a point.
     low, high : float
         Bounds.
     start : float
-        Where the search begins, if it is between them.
+        Start of the search, clipped to the bounds.
     """
     at, known = min(max(start, low), high), set()
     for _ in range(_MAX_STEPS):
@@ -150,7 +152,7 @@ def _find_zero(function, low, high, start):
 
 
 def calibrated_loss(logits, targets, sample_weight=None):
-    """Log-loss of held-out logits once they are calibrated, to compare heads of any scale."""
+    """Return the log-loss of held-out logits after calibration, to compare heads of any scale."""
     temperature = fit_temperature(logits, targets, sample_weight=sample_weight)
     return log_loss(logits, targets, sample_weight, temperature)
 
@@ -161,7 +163,7 @@ def _spread(logits, sample_weight):
 
 
 def relative_log_loss(logits, targets, sample_weight=None, n_fitted=0):
-    """Log-loss of logits over that of guessing, at most 1: 0 where they know all, 1 where nothing.
+    """Return the log-loss of logits over that of guessing, at most 1; 0 is perfect.
 
     Parameters
     ----------
@@ -169,8 +171,8 @@ def relative_log_loss(logits, targets, sample_weight=None, n_fitted=0):
     targets : ndarray of shape (n,), int
     sample_weight : ndarray of shape (n,) or None
     n_fitted : int, default=0
-        Number of parameters that were fitted on these rows. On others the log-loss is larger, by
-        about one for each of them over all rows together [1]_.
+        Number of parameters that were fitted on these rows. On new rows the log-loss, summed over
+        all rows, is larger by about one for each parameter [1]_.
 
     Returns
     -------
@@ -187,16 +189,16 @@ def relative_log_loss(logits, targets, sample_weight=None, n_fitted=0):
 
 
 def correction_temperature(correction, rows, logits, targets, sample_weight=None):
-    """What a correction of logits is divided by, fitted on what it says of rows unseen.
+    """Fit the temperature by which a correction of logits is divided.
 
     Parameters
     ----------
     correction : ndarray of shape (n_rows, C)
-        Of rows that it has not learned from.
+        Held-out corrections.
     rows : ndarray of shape (n_rows,), int
-        Their positions.
+        Positions of their rows.
     logits : ndarray of shape (n, C)
-        What is corrected.
+        Logits to correct.
     targets : ndarray of shape (n,), int
     sample_weight : ndarray of shape (n,) or None
 
@@ -204,7 +206,7 @@ def correction_temperature(correction, rows, logits, targets, sample_weight=None
     -------
     temperature : float
     rows : ndarray of int
-        Those that judged; none where they show no more than half of the classes.
+        The rows that judged; empty if `rows` cover at most half of the classes.
     """
     if not covers_most(targets[rows], logits.shape[1]):
         return _unjudged_temperature(logits, targets, sample_weight), rows[:0]
@@ -213,16 +215,16 @@ def correction_temperature(correction, rows, logits, targets, sample_weight=None
 
 
 def _unjudged_temperature(logits, targets, sample_weight):
-    """The less the logits know of the rows, the more is left to their correction."""
+    """Return a fixed temperature: the larger the log-loss of the logits, the smaller it is."""
     low, high = UNJUDGED_TEMPERATURES
     known = 1 - relative_log_loss(logits, targets, sample_weight, UNJUDGED_FITTED)
     return min(low + UNJUDGED_SLOPE * known, high)
 
 
 def unjudged_spread(logits, targets, sample_weight=None):
-    """How far apart the logits are put of what no row can judge.
+    """Return the spread for logits of experts that no row can judge.
 
-    The less the logits of the other experts together know of the rows, the farther.
+    It grows with the log-loss of `logits`, the combined logits of the other experts.
     """
     relative_loss = 1.0
     if len(targets):
@@ -231,13 +233,13 @@ def unjudged_spread(logits, targets, sample_weight=None):
 
 
 def fixed_temperature(logits, spread):
-    """Temperature for logits of shape (n, C) that no row can judge: it gives them a fixed spread.
+    """Return the temperature that gives logits of shape (n, C) a fixed spread.
 
     Parameters
     ----------
     logits : ndarray of shape (n, C)
     spread : float
-        Standard deviation over classes, in the mean over rows; none of them where it is 0.
+        Mean over rows of the standard deviation over classes. 0: the temperature is infinite.
 
     Returns
     -------

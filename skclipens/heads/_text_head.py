@@ -1,4 +1,4 @@
-"""What heads share that start from the text features of their classes."""
+"""Base class of heads that start from text features, and checks of these heads."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -33,17 +33,17 @@ PROMPT_CONSTRAINTS = {
     "cache": CACHE_CONSTRAINTS,
 }
 _MAX_BYTES = 2**27
-_MOST_CLASSES = 1000  # whose names are compared with all classes
+_MOST_CLASSES = 1000  # names of more classes are not checked
 
 _encoded = OrderedDict()
-_lock = ForkLock()  # of the line above only: prompts are encoded without it
+_lock = ForkLock()  # guards `_encoded` only: prompts are encoded without it
 _is_alone = ContextVar(
     "whether heads are fitted by themselves, and not by an ensemble", default=True
 )
 
 
 def _class_features(backbone, names, templates, cache=None, bar=None):
-    """Text features of classes, put together once per process: folds and draws share them."""
+    """Return text features and logit scale of classes, cached in this process."""
     warn_of_prompts([backbone], names, templates)
     key = (backbone, backbone.version, names, templates)
     with _lock:
@@ -64,7 +64,7 @@ def _drop_oldest():
 
 
 def warn_of_prompts_at_once(prompts):
-    """Warn of prompts of several backbones at once; what each of them would say is then said.
+    """Warn of prompts of several backbones at once, so that heads do not repeat the warnings.
 
     Parameters
     ----------
@@ -78,16 +78,16 @@ def warn_of_prompts_at_once(prompts):
 
 
 def encode_ahead(heads, classes, verbose):
-    """Encode the prompts of several heads under one progress bar; ``fit`` then finds them.
+    """Encode the prompts of several heads with one progress bar, into the cache of ``fit``.
 
     Parameters
     ----------
     heads : list of estimator
-        Those that start from prompts are encoded.
+        Prompts are encoded for those that start from them.
     classes : ndarray of shape (C,)
         Sorted labels.
     verbose : bool or int
-        Where it is false, each head is left to encode its own.
+        If false, there are only warnings, and each head encodes its prompts in ``fit``.
     """
     of_heads = [one for one in heads if isinstance(one, BaseTextHead)]
     for head in of_heads:
@@ -100,12 +100,12 @@ def encode_ahead(heads, classes, verbose):
     with progress(n_prompts, verbose, desc="encoding texts", unit="prompt") as bar:
         for prompts, cache in wanted.items():
             _class_features(*prompts, cache, bar)
-        bar.update(n_prompts - bar.n)  # what was there already
+        bar.update(n_prompts - bar.n)  # those that were cached
 
 
 @contextmanager
 def as_one_of_many():
-    """A context of fits of heads that do not doubt names: who fits them has more to judge by."""
+    """Context in which heads do not check names, since their caller checks them."""
     token = _is_alone.set(False)
     try:
         yield
@@ -114,7 +114,7 @@ def as_one_of_many():
 
 
 def _warn_of_two_of_many(classes, class_names):
-    """Warn of labels 0 and 1 beside more names, whose two classes may be any."""
+    """Warn of labels 0 and 1 with more than two names: the labels may stand for other classes."""
     if class_names is None or len(class_names) <= 2 or classes.dtype.kind not in "iu":
         return
     if classes.tolist() == [0, 1]:
@@ -127,19 +127,19 @@ def _warn_of_two_of_many(classes, class_names):
 
 
 def warn_of_unfitting_texts(heads, rows, targets, names, columns):
-    """Warn of texts of another model, and of names in another order, where heads are alone.
+    """Warn of texts of another model and names in another order, except in `as_one_of_many`.
 
     Parameters
     ----------
     heads : list of BaseTextHead
-        They know the same classes.
+        Heads with the same classes.
     rows : list of ndarray of shape (n, width)
         For each head, embeddings of unit length.
     targets : ndarray of shape (n,), int
     names : ndarray of str or None
-        Of all columns.
+        Names of all columns.
     columns : list of slice or ndarray of int
-        For each head, its own.
+        For each head, its columns.
     """
     if not _is_alone.get() or len(heads[0].classes_) > _MOST_CLASSES:
         return
@@ -151,20 +151,20 @@ def warn_of_unfitting_texts(heads, rows, targets, names, columns):
 
 
 def embeddings_of(head, rows, names, columns, block=None):
-    """Unit rows that a head compares with its texts, and what they are said to be."""
+    """Return the unit rows that a head compares with its texts, with their block and backbone."""
     first = first_name(names, columns)
     name = head.backbone if block is None else block
     return Embeddings(name, head.backbone, rows, first, head.text_features_, head.cache)
 
 
 def refuse_names_of_others(backbone, names, owner="X"):
-    """Raise ValueError if columns are named as others than those that a backbone's texts fit."""
+    """Raise ValueError if columns are named as features that the backbone's texts do not fit."""
     kinds = [BlockKind(backbone.name, views=views) for views in (False, True)]
     refuse_other_columns(owner, kinds, names)
 
 
 class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
-    """A head that starts from the text features of its classes.
+    """Base class of heads that start from the text features of their classes.
 
     A subclass has the parameters ``backbone``, ``templates``, ``class_names`` and ``cache``.
     """
@@ -199,7 +199,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         if hasattr(X, "columns") and not hasattr(self, "feature_names_in_"):
             refuse_names_of_others(self._backbone(), list(map(str, X.columns)))
         X = super()._checked(X)
-        warn_of_unlike(self._seen, unit_rows(subsample(X)))  # of any length
+        warn_of_unlike(self._seen, unit_rows(subsample(X)))  # X may have any scale
         return X
 
     def _backbone(self):
@@ -217,7 +217,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         return backbone
 
     def _prompts(self, classes, class_names, templates):
-        """What is to be encoded: the backbone, names of classes, and templates."""
+        """Return what to encode: the backbone, names of classes, and templates."""
         names = names_of_classes(classes, class_names)
         return self._backbone(), names, check_templates(templates)
 
@@ -228,7 +228,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         self.classes_ = classes
 
     def _features_of(self, classes):
-        """Text features of classes that ``class_names`` has a name for, unit rows."""
+        """Return text features, unit rows, of classes that ``class_names`` has names for."""
         prompts = self._prompts(classes, self.class_names, self.templates)
         return _class_features(*prompts, self.cache)[0]
 

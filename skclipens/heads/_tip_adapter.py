@@ -1,4 +1,4 @@
-"""Tip-Adapter: a cache of the training rows beside the classes' names."""
+"""Tip-Adapter: a cache of the training rows added to zero-shot logits."""
 
 from numbers import Real
 
@@ -72,8 +72,7 @@ class TipAdapterHead(CrossFitTextHead):
     alpha_, beta_ : float
         The given or chosen values.
     loss_curve_ : list of float
-        Mean training loss of each epoch, each row's own key left out; empty without
-        ``fine_tune``.
+        Mean training loss of each epoch, without each row's own key; empty without ``fine_tune``.
     n_iter_ : int
         Number of epochs; 1 without ``fine_tune``.
     %(text_columns)s
@@ -86,12 +85,12 @@ class TipAdapterHead(CrossFitTextHead):
     -----
     ``"auto"`` takes the alpha and beta with the smallest log-loss of the training rows, each with
     its own key left out, on a logarithmic grid (beta 0.5 to 64; alpha 0 and 0.125 to 128, times a
-    temperature). The temperature is that which calibrates the zero-shot logits on these rows; all
-    logits are divided by it for the log-loss, since overconfident zero-shot logits would outweigh
-    any cache. Logits of the head are those of the formula, not divided. The authors' code searches
-    20 alphas and 200 betas for accuracy on validation data, which ``fit`` does not have. The only
-    row of a class cannot be held out. Where at most half of the classes have more rows, as with one
-    row per class, nothing is searched: alpha is the temperature and beta 5.5.
+    temperature). The temperature calibrates the zero-shot logits on these rows. All logits are
+    divided by it for the log-loss, since overconfident zero-shot logits would outweigh any cache.
+    Logits of the head are those of the formula, not divided. The authors' code searches 20 alphas
+    and 200 betas for accuracy on validation data, which ``fit`` does not have. The only row of a
+    class cannot be held out. If at most half of the classes have more rows, as with one row per
+    class, nothing is searched: alpha is the temperature and beta 5.5.
 
     With ``fine_tune``, alpha and beta are chosen before training, training uses them, and the keys
     of the last epoch are kept. The authors' code takes the epoch that does best on the test data,
@@ -160,7 +159,7 @@ class TipAdapterHead(CrossFitTextHead):
         self.random_state = random_state
         self.verbose = verbose
 
-    # Keys that are trained have seen all rows, so there are no held-out logits.
+    # Trained keys depend on all rows, so there are no held-out logits.
     cross_fit = available_if(lambda self: not self.fine_tune)(CrossFitTextHead.cross_fit)
 
     def _fit(self, features, targets, weights, folds, groups):
@@ -177,7 +176,7 @@ class TipAdapterHead(CrossFitTextHead):
         return np.concatenate(logits), hidden.known
 
     def _fill_cache(self, features, targets, weights, folds, groups):
-        """Fit keys, values, alpha and beta; which keys a row must not meet."""
+        """Set keys, values, alpha and beta; return the `_HiddenKeys`."""
         if folds is None and groups is not None:
             folds = own_folds(targets, groups)
         self.keys_ = features
@@ -189,7 +188,7 @@ class TipAdapterHead(CrossFitTextHead):
         return hidden
 
     def _choose(self, targets, hidden, weights):
-        """Alpha and beta, as given or with the smallest log-loss of held-out rows."""
+        """Return alpha and beta, as given or with the smallest log-loss of held-out rows."""
         judges = np.flatnonzero(hidden.known)
         searched = covers_most(targets[judges], len(self.classes_))
         temperature = fit_temperature(self._text_logits(self.keys_), targets, 0.0, weights)
@@ -216,7 +215,7 @@ class TipAdapterHead(CrossFitTextHead):
         return row_batches(n, len(self.keys_))
 
     def _affinity(self, features, hidden=None):
-        """Cosines to the keys, (n, number of keys), without those that are hidden."""
+        """Return cosines to the keys, (n, number of keys); those of hidden keys are -inf."""
         affinity = features @ self.keys_.T
         if hidden is not None:
             affinity[hidden] = -np.inf
@@ -257,7 +256,7 @@ class TipAdapterHead(CrossFitTextHead):
 
 
 class _HiddenKeys:
-    """Which keys a training row must not meet to be judged: its own, and all outside its fold."""
+    """The keys to hide from a held-out row: its own, and all that its fold does not train on."""
 
     def __init__(self, targets, weights, folds):
         n = len(targets)
@@ -271,7 +270,7 @@ class _HiddenKeys:
             self.known = has_peer(targets, weights=weights)
 
     def __call__(self, rows):
-        """Hidden keys of some rows, (len(rows), number of keys)."""
+        """Return the mask of hidden keys of some rows, (len(rows), number of keys)."""
         hidden = np.zeros((len(rows), len(self.fold_of)), bool)
         fold = self.fold_of[rows]
         hidden[fold >= 0] = self.outside[fold[fold >= 0]]

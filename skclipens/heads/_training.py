@@ -1,4 +1,4 @@
-"""Gradient descent, for heads and routers that train something small in torch."""
+"""Train small models of heads and routers in torch by gradient descent."""
 
 from functools import wraps
 from itertools import islice
@@ -23,7 +23,7 @@ TRAINING_CONSTRAINTS = {
 
 
 def trains(method):
-    """A method that trains alike whatever modes and default device of torch a caller has set."""
+    """Decorate a method to train alike under any modes and default device of torch."""
 
     @wraps(method)
     def train(estimator, *args, **options):
@@ -41,39 +41,39 @@ def trains(method):
 
 
 def make_generator(random_state):
-    """A torch generator, so that nothing is drawn from torch's global one."""
+    """Return a torch generator, so that torch's global one is not used."""
     import torch
 
     return torch.Generator().manual_seed(draw_seed(random_state))
 
 
 def as_tensors(device, *arrays):
-    """Arrays as tensors on a device, of their own precision where the device has it."""
+    """Convert arrays to tensors on a device, keeping the dtype if the device supports it."""
     import torch
 
     single = torch.device(device).type == "mps"
     arrays = [np.ascontiguousarray(a) for a in arrays]
     arrays = [a.astype(np.float32) if single and a.dtype == np.float64 else a for a in arrays]
-    with silent("The given NumPy array is not writable"):  # nor is it written to
+    with silent("The given NumPy array is not writable"):  # it is not written to
         return [torch.from_numpy(a).to(device) for a in arrays]
 
 
 def has_fused_adam(device):
-    """Whether Adam can take a step in one pass over its parameters, which large ones wait for."""
+    """Return whether Adam has a fused implementation, which is faster for large parameters."""
     import torch
 
     return torch.device(device).type in ("cpu", "cuda")
 
 
 def mean_weights(sample_weight, n, dtype=np.float32):
-    """Weights of rows relative to their mean: ones without weights."""
+    """Return weights of rows relative to their mean; ones if there are none."""
     if sample_weight is None:
         return np.ones(n, dtype)
     return (sample_weight / sample_weight.mean()).astype(dtype)
 
 
 def weighted_cross_entropy(logits, targets, weights):
-    """Mean over rows of weights times cross-entropy, in torch."""
+    """Return the mean over rows of weights times cross-entropy, in torch."""
     from torch.nn import functional
 
     return (weights * functional.cross_entropy(logits, targets, reduction="none")).mean()
@@ -125,7 +125,7 @@ def train(estimator, optimizer, loss_of, n, generator, *, schedule=None, budget=
 
 
 def _epochs(n, batch_size, generator):
-    """The batches of one epoch after another, shuffled."""
+    """Yield the shuffled batches of one epoch after another."""
     import torch
 
     while True:

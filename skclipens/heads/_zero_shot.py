@@ -1,4 +1,4 @@
-"""Zero-shot classification: nothing is learned, the classes' names decide."""
+"""Zero-shot classification by the names of the classes."""
 
 import numpy as np
 
@@ -16,9 +16,9 @@ class ZeroShotHead(BaseTextHead):
     r"""Classify embeddings by their similarity to the classes' names, as CLIP does.
 
     ``fit`` learns nothing from the rows: it takes the labels, writes each class's name into the
-    prompts and encodes them with the text tower. Logits are
-    :math:`s \cos(f, w_c)`, where f is an embedding, w_c the mean of the class's normalised prompt
-    features and s the scale that the model was trained with [1]_.
+    prompts and encodes them with the text tower. Logits are :math:`s \cos(f, w_c)`, where f is an
+    embedding, w_c the mean of the class's normalised prompt features and s the scale that the model
+    was trained with [1]_.
 
     Parameters
     ----------
@@ -67,11 +67,11 @@ class ZeroShotHead(BaseTextHead):
         Parameters
         ----------
         X : array-like of shape (n, width)
-            Embeddings, of which nothing is learned.
+            Embeddings. Nothing is learned from them.
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows, which are checked, but nothing is learned from the rows.
+            Weights of the rows. They are checked but have no effect.
 
         Returns
         -------
@@ -87,7 +87,7 @@ class ZeroShotHead(BaseTextHead):
         Warns
         -----
         SuspectedMistakeWarning
-            If prompts would classify X far better were the names of the classes in another order.
+            If prompts would classify X far better with the names of the classes in another order.
         """
         features, _ = self._fit_text(X, y, sample_weight=sample_weight)
         check_weights(sample_weight, len(features), features.dtype)
@@ -96,7 +96,7 @@ class ZeroShotHead(BaseTextHead):
     def set_classes(self, classes, *, class_names=None, templates=None):
         """Set the classes by their names, without rows; can replace ``fit``.
 
-        Parameters stay as they are.
+        Parameters are not changed.
 
         Parameters
         ----------
@@ -104,9 +104,9 @@ class ZeroShotHead(BaseTextHead):
             Labels.
         class_names : mapping or sequence of str, default=None
             Names of these classes: integer labels index a sequence. None: labels are their own
-            names. The parameter of this name is not used, since it names other classes.
+            names. The parameter ``class_names`` is not used, since it names other classes.
         templates : sequence of str, default=None
-            Prompts. None: those of the parameter of this name, since they suit any class.
+            Prompts. None: those of the parameter ``templates``, since they suit any class.
 
         Returns
         -------
@@ -116,8 +116,8 @@ class ZeroShotHead(BaseTextHead):
         Raises
         ------
         ValueError
-            If classes are one text or in no order, there is none, one is no label or has no name,
-            or a template has no place for it. The head is then unchanged.
+            If `classes` is a string, has no order or is empty, a class is not a valid label or has
+            no name, or a template has no place for it. The head is then unchanged.
 
         Examples
         --------
@@ -136,7 +136,7 @@ class ZeroShotHead(BaseTextHead):
         return self
 
     def _forget_columns_of_another(self, backbone):
-        """Where `fit` saw embeddings of another backbone, drop what it noted of their columns."""
+        """If `fit` saw embeddings of another backbone, drop the attributes of their columns."""
         if any(block.backbone != backbone.name for block in self._seen):
             self._seen = ()
             vars(self).pop("feature_names_in_", None)
@@ -146,12 +146,12 @@ class ZeroShotHead(BaseTextHead):
         return self._text_logits(unit_rows(X))
 
     def _linear(self):
-        """Coefficients and intercept, and that they are of rows of unit length."""
+        """Return coefficients and intercept, and True: rows are scaled to unit length."""
         return self.text_features_ * self.logit_scale_, 0.0, True
 
 
 def _refuse_either_order(classes, class_names):
-    """Raise ValueError if names could stand in the order of classes, or be indexed by them."""
+    """Raise ValueError if names could be in the order of classes or indexed by the labels."""
     if hasattr(class_names, "keys") or not hasattr(class_names, "__getitem__"):
         return
     labels = np.asarray(classes).tolist()
