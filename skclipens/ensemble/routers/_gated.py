@@ -72,8 +72,9 @@ class GatedRouter(BasePriorRouter):
     entropy divided by log C, and the sum over classes of its probability times the mean probability
     of all experts. They are standardised. There are up to 16 components, scaled to unit variance.
     The problem is convex and solved by L-BFGS, from gates of zero. With ``sample_weight``, rows
-    count by their weights, and N is the sum of these. With more than 32 classes, the cross-entropy
-    of a row, and s, count the true class and the 31 others that any expert favours most.
+    count by their weights, and N is the sum of these. With more than 33 classes, the cross-entropy
+    of a row, and s, are computed as in :class:`StaticRouter`: from the true class, the 31 others
+    that any expert favours most, and the mean of the rest.
 
     References
     ----------
