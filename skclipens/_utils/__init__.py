@@ -1,1 +1,1 @@
-"""What several houses share and no user calls."""
+"""Private helpers that several subpackages share."""

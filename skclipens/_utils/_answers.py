@@ -1,25 +1,24 @@
-"""What a classifier says of rows."""
+"""Predicted labels and probabilities of a classifier."""
 
 
 def labels_and_proba(classifier, X):
-    """Labels of rows, and probabilities of the classes.
+    """Return predicted labels and class probabilities.
 
-    The label of a row need not be its likeliest class: a classifier may reject rows, or have a
+    The label of a row need not be its most probable class: a classifier may reject rows, or have a
     threshold.
 
     Parameters
     ----------
     classifier : classifier
-        Fitted. Where it has ``_labels_and_proba``, as those of this package have, this says both
-        at the cost of one.
+        Fitted. If it has ``_labels_and_proba``, as those of this package, one call computes both.
     X : n rows
 
     Returns
     -------
     labels : ndarray of shape (n,)
-        What it predicts.
+        Predicted labels.
     proba : ndarray of shape (n, C) or None
-        None where it has no ``predict_proba``.
+        None if the classifier has no ``predict_proba``.
     """
     if hasattr(classifier, "_labels_and_proba"):
         return classifier._labels_and_proba(X)

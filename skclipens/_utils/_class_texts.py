@@ -1,4 +1,4 @@
-"""Classes that look like a mistake: they stand for a missing label, or two are one class."""
+"""Warnings of classes that may stand for a missing label, or may be one class spelled twice."""
 
 import re
 import unicodedata
@@ -16,9 +16,9 @@ from ._missing import (
 )
 from ._warnings import warn
 
-# Letters of Cyrillic and Greek that look like Latin ones, large and small; apostrophes and dashes.
+# Cyrillic and Greek letters that look like Latin ones, in both cases; apostrophes and dashes.
 _LOOKS_LIKE = str.maketrans("аеорсухіјѕοАЕОРСУХІЈЅΟ’‘ʼ‐–—−", "aeopcyxijsoAEOPCYXIJSO'''----")
-# Between letters, and of words of three letters or more: "C++", "-1" and "Li Na" stay as they are.
+# Only between letters, or words of three letters or more: "C++", "-1" and "Li Na" do not change.
 _HYPHEN = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
 _BLANK = re.compile(r"(?<=[^\W\d]{3}) (?=[^\W\d]{3})")
 _STOP, _ARTICLE = re.compile(r"(?<=[^\W\d]{3})[.,;:]+$"), re.compile(r"^an? (?=[^\W\d]{3})")
@@ -28,13 +28,13 @@ _MAY = "This may stand for"
 
 
 def warn_of_classes(y, *, none_missing=None):
-    """Warn of classes that stand for a missing label, or differ in writing only.
+    """Warn of classes that may stand for a missing label, or that differ only in spelling.
 
     Parameters
     ----------
     y : ndarray of shape (n,)
     none_missing : str or None
-        The parameter by which rows may have no label, where each row has one.
+        Name of the parameter that allows rows without a label, if it is set but no row lacks one.
 
     Warns
     -----
@@ -62,7 +62,7 @@ def _warn_of_none(named, row, why, instead, none_missing):
 
 
 def _warn_of_a_number(y, none_missing):
-    """Warn of -999 and the like, the one class below zero beside others that are counted up."""
+    """Warn of one class below -1, such as -999, if the others are numbered from 0 or 1."""
     if y.dtype.kind == "O":
         values = [np.nan if is_missing(label) else label for label in y.tolist()]
         if not all(isinstance(value, Real) for value in values):
@@ -82,7 +82,7 @@ def _warn_of_a_number(y, none_missing):
 
 
 def first_rows(labels):
-    """The first row of each label that is a string."""
+    """Return the first row of each label that is a string, as a dict."""
     first = {}
     for row, label in enumerate(labels):
         if isinstance(label, str):
@@ -91,11 +91,11 @@ def first_rows(labels):
 
 
 def _stands_for_none(label, labels, expects):
-    """Whether a class stands for none; fewer words do where no row is expected to lack a label."""
+    """Return whether a class may stand for a missing label; with `expects`, more words do."""
     text = label.strip()
     if text in TEXTS_OF_MISSING:
-        return {one.strip() for one in labels} != {"-1", "1"}  # two classes, as of numbers
-    if text in SIGNS_OF_MISSING:  # beside other signs, a sign may be meant
+        return {one.strip() for one in labels} != {"-1", "1"}  # as numbers, two classes
+    if text in SIGNS_OF_MISSING:  # among other signs, a sign may be a class
         return all(any(map(str.isalnum, one)) for one in set(labels) - {label})
     word = text.casefold().replace("_", " ")
     if text in WRITTEN_AS_MISSING or word in WORDS_OF_MISSING:
@@ -110,24 +110,24 @@ def _why_none(labels):
 
 
 def warn_of_writings(first, name):
-    """Warn of classes that are the same word or number.
+    """Warn of classes that differ only in spelling.
 
-    But for case, blanks, "_" in place of a blank, zeros before or behind a number, and signs that
-    look alike; or for what :func:`_plainer` leaves out.
+    That is in case, blanks, "_" in place of a blank, zeros before or after a number, or signs that
+    look alike; or else in what :func:`_plainer` removes.
 
     Parameters
     ----------
     first : dict of str to int
-        The classes, and the first row of each, in the order of these.
+        The first row of each class, in ascending order.
     name : str
-        What holds the labels.
+        Name of the labels in the message.
 
     Warns
     -----
     SuspectedMistakeWarning
         Names the first two such classes and their rows.
     """
-    # Of one letter, case may be meant.
+    # The case of a single letter may matter.
     words = [label for label in first if len(label.strip()) > 1 or label.strip().isdigit()]
     differ = "case, blanks, '_', zeros or signs that look alike"
     groups = alike(words, _plain)
@@ -147,18 +147,18 @@ def warn_of_writings(first, name):
 
 
 def alike(names, plain):
-    """Groups of names that a function makes the same.
+    """Group names that a function maps to the same value.
 
     Parameters
     ----------
     names : iterable of str
     plain : callable
-        Makes of a name what tells it from others.
+        Maps a name to the value that is compared.
 
     Returns
     -------
     list of list of str
-        Of two or more each.
+        Groups of two or more names.
     """
     groups = {}
     for name in names:
@@ -178,7 +178,7 @@ def _plain(name):
 
 
 def _plainer(names):
-    """What is left of each name without what people write in several ways, as a dict."""
+    """Return each name without its quotes, hyphens, article, plural and copy suffix, as a dict."""
     words = {name: _without_signs(_plain(name)) for name in names}
     known = set(words.values())
     for name, word in words.items():
@@ -186,7 +186,7 @@ def _plainer(names):
         of_copy = _without_signs(_COPIED.sub("", _plain(name)))
         words[name] = of_copy if of_copy in known else word
     plurals = known & {word + "s" for word in known if len(word) > 2 and word[-1] != "s"}
-    # A pair may be two classes, such as "boxer" and "boxers"; nearly all classes are no such pairs.
+    # One such pair may be two classes, as "boxer" and "boxers"; pairs of most classes are not.
     if len(plurals) > 1 and 4 * len(plurals) >= len(known):
         words = {name: word[:-1] if word in plurals else word for name, word in words.items()}
     return words

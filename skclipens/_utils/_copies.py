@@ -1,33 +1,33 @@
-"""Rows of a table that are the same, as of a picture that is there twice."""
+"""Duplicate rows of a table, such as those of an image that occurs twice."""
 
 import numpy as np
 
 from ._linalg import places_of, take_columns
 
-WIDE, _SOME = 32, 8  # columns that a table must have to have copies; columns compared first
+WIDE, _SOME = 32, 8  # fewest columns of a table with copies; number of columns compared first
 
 
 def groups_of_copies(X, y):
-    """Groups of rows that are the same, as of a picture that is there twice; None where none are.
+    """Group rows that are equal, as for an image that occurs twice; None if no rows are.
 
-    Rows of few columns may be the same by chance, and are not taken for copies.
+    Rows of few columns may be equal by chance, and do not count as copies.
 
     Parameters
     ----------
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
-        Of copies, labels are the same.
+        Copies also have equal labels.
 
     Returns
     -------
     ndarray of shape (n,), int, or None
-        The first of the rows that are the same.
+        For each row, the first of the rows that equal it.
     """
     if X.ndim != 2 or X.dtype.kind != "f" or X.shape[1] < WIDE:
         return None
     groups, found = np.arange(len(X)), {}
     columns = np.linspace(0, X.shape[1] - 1, _SOME).astype(int)
-    # Rows that are the same have the same sum; few others do, and these are compared in full.
+    # Equal rows have equal sums. Few others do, so only rows with equal sums are compared in full.
     keys = np.sum(X[:, columns] * np.sqrt(np.arange(2.0, 2 + _SOME)), axis=1)
     _, place, sizes = np.unique(keys, return_inverse=True, return_counts=True)
     rows = np.flatnonzero(sizes[place] > 1)
@@ -37,22 +37,22 @@ def groups_of_copies(X, y):
 
 
 def groups_of_pictures(X, y, columns):
-    """Groups of rows that are the same in some columns; None where none are.
+    """Group rows that are equal in some columns; None if no rows are.
 
-    A picture that is there with several labels, such as one that stands in for others, makes no
-    group; rows of it that are the same in all columns do, for each label.
+    An image that occurs with several labels, such as a placeholder for others, makes no group. Its
+    rows that are equal in all columns do, for each label.
 
     Parameters
     ----------
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
     columns : ndarray of int or None
-        Those of embeddings. None: all.
+        Columns of embeddings. None: all.
 
     Returns
     -------
     ndarray of shape (n,), int, or None
-        The first of the rows that are the same.
+        For each row, the first row of its group.
     """
     copies = groups_of_copies(X, y)
     every = np.arange(len(y))
@@ -65,12 +65,12 @@ def groups_of_pictures(X, y, columns):
 
 
 def same_pictures(X, columns):
-    """The first of the rows that are the same in some columns, for each row; None: none are."""
+    """Return, for each row, the first row that is equal in some columns; None if no rows are."""
     return groups_of_copies(take_columns(X, columns), np.zeros(len(X), int))
 
 
 def merge_copies(X, y, weights):
-    """Rows that are no copies of others, with the weight of all of their copies.
+    """Return rows without copies, each with the total weight of its copies.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def merge_copies(X, y, weights):
     rows : ndarray of shape (m,), int
         Positions of the rows, in ascending order.
     place : ndarray of shape (n,), int
-        Which of them stands for a row.
+        Index in `rows` of the row that represents each row of X.
     weights : ndarray of shape (m,), dtype of X, or None
     """
     copies = groups_of_copies(X, y)
@@ -96,7 +96,7 @@ def merge_copies(X, y, weights):
 
 
 def numbers_of(X):
-    """The numbers of an array or frame as floats; None of anything else, such as images."""
+    """Return the numbers of an array or frame as floats; None for other input, such as images."""
     values = X.to_numpy() if hasattr(X, "to_numpy") else X
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "biuf":
         return None

@@ -95,12 +95,13 @@ _SHARED = {
         """,
     "warns_of_X": """
         SuspectedMistakeWarning
-            If the rows of X look as if they were made otherwise than in ``fit``. Ensembles and
+            If the rows of X seem to have been made differently than in ``fit``. Ensembles and
             heads that start from prompts check this.
         """,
     "warns_of_embeddings": """
         SuspectedMistakeWarning
-            If the embeddings seem to be of other models than in ``fit``, or scaled otherwise.
+            If the embeddings seem to come from other models than in ``fit``, or to be scaled
+            differently.
         """,
     "to_route": """
         %(routed)s
@@ -136,8 +137,8 @@ _SHARED = {
         """,
     "warns_of_labels": """
         SuspectedMistakeWarning
-            If labels of `y_true` and of the predictions seem to be written or numbered otherwise,
-            or to be in another order.
+            If labels of `y_true` and of the predictions seem to be written or numbered
+            differently, or to be in different orders.
         """,
     "image_column": """
         n_features_in_ : int
@@ -184,9 +185,9 @@ _SHARED = {
 
 
 def fill_doc(documented):
-    """Decorate a class or function: ``%(key)s`` lines of its docstring become what keys stand for.
+    """Decorate a class or function: replace ``%(key)s`` lines of its docstring by shared text.
 
-    Its indentation is taken away, as Python does from version 3.13 on.
+    The docstring is also dedented, as Python does from version 3.13 on.
     """
     if documented.__doc__:  # python -OO leaves none
         documented.__doc__ = _filled(documented.__doc__)
@@ -194,5 +195,5 @@ def fill_doc(documented):
 
 
 def _filled(text):
-    """A docstring with what its keys stand for, which may have keys, too."""
+    """Return a docstring with its keys replaced. The shared texts may contain keys, too."""
     return re.sub(r"%\((\w+)\)s", lambda key: _filled(_SHARED[key[1]]), cleandoc(text))

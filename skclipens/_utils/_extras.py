@@ -1,4 +1,4 @@
-"""Packages that only some users need: what to install, and errors where they are missing."""
+"""Optional packages: how to install them, and errors if they are missing."""
 
 from importlib import import_module
 
@@ -6,16 +6,16 @@ _WITH_PARTS = {"transformers": '"transformers[sentencepiece]"'}
 
 
 def how_to_install(package):
-    """The command that installs a package.
+    """Return the command that installs a package.
 
-    It names the package itself, and not an extra of this one, so that it works however this one
-    was installed.
+    It names the package itself, not an extra of skclipens, so that it works however skclipens was
+    installed.
     """
     return f"pip install {_WITH_PARTS.get(package, package)}"
 
 
 def lacking(package, what, otherwise=""):
-    """The ImportError of a package that is not installed.
+    """Return the ImportError for a package that is not installed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Folds of few rows per class, and what the rows of a fold can judge."""
+"""Cross-validation folds for few rows per class, and checks of folds."""
 
 from numbers import Integral, Real
 
@@ -28,29 +28,29 @@ CV_CONSTRAINTS = [_N_FOLDS, Interval(RealNotInt, 0, 1, closed="neither"), *_SPLI
 def few_shot_folds(
     y, cv=5, *, groups=None, every_class=False, shuffle=True, random_state=None, X=None
 ):
-    """Folds in which a classifier that is fitted on the training rows knows all test rows' classes.
+    """Return folds whose training rows have all classes of the test rows.
 
-    So a row is held out only where a training row has its class, and a fold is left out where it
-    trains on fewer than two classes. There may be no fold at all, as with one row per class.
+    So a row is held out only if a training row has its class, and a fold is left out if it trains
+    on fewer than two classes. There may be no fold at all, as with one row per class.
 
     Parameters
     ----------
     y : ndarray of shape (n,)
     cv : int, float, splitter or list of (train, test)
-        An int: at most so many stratified folds, and no more than the largest class has rows. A
-        float: one fold that holds out so large a part of the rows.
+        An int: at most this many stratified folds, and no more than the largest class has rows. A
+        float: one fold that holds out this fraction of the rows.
     groups : array-like of shape (n,) or None
-        Rows of a group are never on both sides. None: nor are copies of a row, where cv is an int
+        Rows of a group are never on both sides. None: copies of a row are a group, if cv is an int
         and X an array or a frame of numbers.
     every_class : bool
-        Whether each fold of an int is to have a row of every class on both sides: there are then
+        Whether each fold of an int must have a row of every class on both sides. There are then
         no more folds than the smallest class has rows, and classes with one row are left out.
-        With groups, a class may still be on one side alone, as all of its rows may be one group.
+        With groups, a class may still be on one side only, if all of its rows are one group.
     shuffle : bool
-        Whether the folds of an int are drawn.
+        Whether the rows are shuffled before they are split into the folds of an int.
     random_state : int, RandomState instance or None
     X : array-like of shape (n, n_features) or None
-        What a splitter of the user's may look at.
+        Passed to a splitter of the user; copies are found in it.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def few_shot_folds(
     ------
     ValueError
         If a float cannot hold out rows of every class, a splitter cannot split these rows, or a
-        fold has rows on both sides or that are not there.
+        fold has a row on both sides or a position out of range.
     """
     if isinstance(cv, Integral):
         options = {"every_class": every_class, "shuffle": shuffle, "random_state": random_state}
@@ -78,7 +78,7 @@ def few_shot_folds(
 
 
 def _warn_of_few_judged(folds, y, groups):
-    """Warn where folds hold out rows of too few classes, as where each is one class."""
+    """Warn if folds hold out rows of too few classes, for example if each fold is one class."""
     n_classes, judged = len(np.unique(y)), y[held_out_rows(folds)]
     if covers_most(y[has_peer(y, groups)], n_classes) and not covers_most(judged, n_classes):
         warn(
@@ -89,9 +89,9 @@ def _warn_of_few_judged(folds, y, groups):
 
 
 def _stratified_folds(y, n_folds, groups, *, every_class, shuffle, random_state):
-    """Stratified folds as a list of (train, test), none if there can be no two.
+    """Return stratified folds as a list of (train, test), empty if there cannot be two.
 
-    Parameters are those of :func:`few_shot_folds`, with an int, `n_folds`, in place of its ``cv``.
+    Parameters are those of :func:`few_shot_folds`, with the int `n_folds` in place of its ``cv``.
     """
     sizes = np.unique(y, return_counts=True)[1]
     n_folds = min(n_folds, *_fold_limits(sizes, groups, every_class))
@@ -108,27 +108,28 @@ def _stratified_folds(y, n_folds, groups, *, every_class, shuffle, random_state)
 
 
 def _taught(folds, y):
-    """Folds that all train on rows that are the only ones of their class, as these judge nothing.
+    """Move rows that are the only ones of their class to the training rows of all folds.
 
-    Without them, a fold may train on a class alone.
+    They cannot be held out. Without them, a fold may train on a single class.
     """
     lone = np.flatnonzero(~has_peer(y))
     return [(np.union1d(train, lone), np.setdiff1d(test, lone)) for train, test in folds]
 
 
 def held_out_rows(folds):
-    """Positions of the rows that folds hold out, one fold after the other."""
+    """Return the positions of the rows that folds hold out, one fold after the other."""
     return np.concatenate([test for _, test in folds]) if folds else np.empty(0, int)
 
 
 def folds_of_some(cv, some, X, y, groups):
-    """What ``cv`` stands for where only some rows are kept.
+    """Return ``cv`` for a subset of the rows.
 
     Parameters
     ----------
     cv : int, float, splitter or list of (train, test)
-        Splits are of all rows.
+        Splits refer to all rows.
     some : ndarray of shape (n,), bool
+        Which rows are kept.
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
     groups : ndarray of shape (n,) or None
@@ -136,7 +137,7 @@ def folds_of_some(cv, some, X, y, groups):
     Returns
     -------
     int, float or list of (train, test)
-        Splits are of the rows that are kept, by their positions among these.
+        Splits refer to the kept rows, by their positions among these.
     """
     if isinstance(cv, Real):
         return cv
@@ -148,18 +149,18 @@ def folds_of_some(cv, some, X, y, groups):
 
 
 def codes_of(labels):
-    """Labels or groups as integers from 0, in sorted order."""
+    """Return labels or groups as integers from 0, in sorted order."""
     return np.unique(labels, return_inverse=True)[1]
 
 
 def _by_appearance(labels):
-    """Labels or groups as integers from 0, in the order in which they appear."""
+    """Return labels or groups as integers from 0, in the order in which they appear."""
     _, first, place = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[place]
 
 
 def has_peer(y, groups=None, weights=None):
-    """Rows with a weight whose class has another weighted row, in another group.
+    """Return which weighted rows have another weighted row of their class, in another group.
 
     Parameters
     ----------
@@ -175,7 +176,7 @@ def has_peer(y, groups=None, weights=None):
 
 
 def groups_of_class(y, groups=None, some=slice(None)):
-    """For each row, how many groups have some of the rows of its class.
+    """Return, for each row, the number of groups that have rows of its class.
 
     Parameters
     ----------
@@ -195,27 +196,27 @@ def groups_of_class(y, groups=None, some=slice(None)):
 
 
 def covers_most(y, n_classes):
-    """Whether rows are of more than half of the classes, as those have to be that judge."""
+    """Return whether rows have more than half of the classes, as held-out rows must."""
     return 2 * len(np.unique(y)) > n_classes
 
 
 def is_one_shot(y):
-    """Whether no more than half of the classes have a second row, as with one row per class."""
+    """Return whether at most half of the classes have a second row, as with one row per class."""
     _, index, sizes = np.unique(y, return_inverse=True, return_counts=True)
     return not covers_most(index[sizes[index] > 1], len(sizes))
 
 
 def judging_rows(y, most=None):
-    """Positions of the rows that judge: all, or of more than 10,000 so many.
+    """Return the positions of the rows to judge by: all, or a subset if there are too many.
 
-    They are spread evenly, each class as often as among all.
+    A subset is spread evenly, and classes keep their frequencies.
 
     Parameters
     ----------
     y : ndarray of shape (n,)
         Labels, or positions of classes in their order.
     most : int or None
-        How many, where not 10,000.
+        Largest number of rows. None: 10,000.
 
     Returns
     -------
@@ -243,12 +244,12 @@ def _split(splitter, y, groups, X=None):
 
 
 def splitter_of(cv, *args, **options):
-    """What scikit-learn's ``check_cv`` makes of a user's ``cv``.
+    """Return the splitter that scikit-learn's ``check_cv`` makes of a user's ``cv``.
 
     Raises
     ------
     ValueError
-        If it is one pair of train and test rows, where a list of pairs is wanted.
+        If ``cv`` is one pair of train and test rows instead of a list of pairs.
     """
     if isinstance(cv, (list, tuple)) and cv and hasattr(cv[0], "__iter__"):
         if isinstance(next(iter(cv[0]), None), (Integral, np.bool_)):
@@ -260,12 +261,12 @@ def splitter_of(cv, *args, **options):
 
 
 def check_folds(folds, n_rows, name, groups=None):
-    """Positions of the train and test rows of folds, which may be masks or lists.
+    """Return the positions of train and test rows of folds, which may be masks or lists.
 
     Raises
     ------
     ValueError
-        If a fold has rows on both sides or that are not there.
+        If a fold has a row on both sides, or does not fit the number of rows.
 
     Warns
     -----
@@ -315,7 +316,7 @@ def _split_once(size, y, groups, random_state):
     try:
         train, test = _split(splitter, y, groups)[0]
         own = np.arange(len(y)) if groups is None else np.asarray(groups)
-        # A class that is one group goes back to train: heads would not know it otherwise.
+        # A class that is one group goes back to train, since heads would not know it otherwise.
         lone = test[~np.isin(y[test], y[train]) & (groups is not None)]
         back = np.isin(own[test], own[lone])
         if back.all():
@@ -329,9 +330,9 @@ def _split_once(size, y, groups, random_state):
 
 
 def drop_unseen_classes(folds, y):
-    """Folds without test rows of classes that have no training row.
+    """Remove test rows of classes that have no training row.
 
-    Folds that are left with no test row, or that train on one class alone, are dropped.
+    Folds that are left with no test row, or that train on a single class, are dropped.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a file is that is none of those wanted, by how it begins."""
+"""Detect the type of a file from its first bytes."""
 
 import re
 
@@ -17,12 +17,12 @@ _SIGNS = {
 
 
 def kind_of(start):
-    """The kind of a file, as in "it is a NumPy array", or None where it is not known.
+    """Return the type of a file, as in "it is a NumPy array", or None if it is not known.
 
     Parameters
     ----------
     start : bytes
-        Its first bytes; of DICOM, 132 are needed.
+        The first bytes of the file; DICOM needs 132.
 
     Returns
     -------

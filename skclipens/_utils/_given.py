@@ -1,4 +1,4 @@
-"""Checks of what is given for each row of a table: weights, groups, and their order."""
+"""Checks of sample weights, groups and the index of the rows."""
 
 import re
 
@@ -13,7 +13,7 @@ _MOST_WEIGHT, _ROUNDING = 1e5, 1e-5
 
 
 def check_weights(sample_weight, n_rows, dtype=float, *, all_may_be_zero=False):
-    """Weights of rows as an array, or None. A weight counts as that many copies of a row.
+    """Return sample weights as an array, or None. A weight counts as that many copies of a row.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ def check_weights(sample_weight, n_rows, dtype=float, *, all_may_be_zero=False):
     Raises
     ------
     ValueError
-        If there is not one number that is not negative for each row, one is too large for float32
-        to add up, or all are zero and may not.
+        If there is not one non-negative number for each row, one is too large for sums in float32,
+        or all are zero without `all_may_be_zero`.
     """
     if sample_weight is None:
         return None
@@ -70,19 +70,19 @@ def _refuse_missing_weight(given):
 
 
 def scaled_shares(weights):
-    """Weights that sum to one, as in boosting, times their number; others as they are."""
+    """Multiply weights that sum to one, as in boosting, by their number; return others as is."""
     if weights is not None and _are_shares(weights):
         return weights * weights.dtype.type(np.count_nonzero(weights))
     return weights
 
 
 def shares_again(some, weights):
-    """Some of the weights, which sum to one again where all of them do; others as they are.
+    """Rescale some of the weights to sum to one if all of them do; return others as is.
 
     Parameters
     ----------
     some, weights : object
-        As a user gives them: only of floats are they shares.
+        As given by a user. Only floats count as shares.
     """
     weights = np.asarray(weights)
     if weights.dtype.kind != "f" or not _are_shares(weights) or not np.any(some):
@@ -95,18 +95,18 @@ def _are_shares(weights):
 
 
 def check_groups(groups, n_rows):
-    """Groups of rows as an array, or None.
+    """Return groups of rows as an array, or None.
 
     Raises
     ------
     ValueError
-        If there is not one for each row.
+        If there is not one group for each row.
     """
     if groups is None:
         return None
     refuse_no_column(groups, "groups")
     groups = without_mask(groups)
-    # Of a list, numpy would make the group 'nan' of NaN beside strings.
+    # In a list with strings, numpy would convert NaN to the string 'nan'.
     given = groups if hasattr(groups, "dtype") else np.asarray(groups, dtype=object)
     groups = np.asarray(groups)
     if groups.shape != (n_rows,):
@@ -122,24 +122,24 @@ def check_groups(groups, n_rows):
 
 
 def warn_of_other_order(X, *, name_of_X="X", **given):
-    """Warn where what is given for each row has the same index in another order.
+    """Warn if inputs have the same index in different orders.
 
-    All are compared with the first whose index says something, which X may not have.
+    All are compared with the first one whose index is not the default, which need not be X.
 
     Parameters
     ----------
     X : array-like or frame of n rows
     name_of_X : str
-        What it is called in the message.
+        Name of X in the message.
     **given : array-like of shape (n,), Series or None
-        By their names.
+        Other inputs, by name.
 
     Warns
     -----
     SuspectedMistakeWarning
-        If both have the same index in another order, or names in common at other places, as in a
-        fold of such rows, or paths of the same files. Numbers in common may be positions in
-        different tables, and labels that are there twice may be of other rows.
+        If two have the same index in different orders, common names at different positions, as in a
+        fold, or paths of the same files in different orders. Common numbers do not count, since
+        they may be positions in different tables. Nor do common names if some occur twice.
     """
     indices = {name: getattr(one, "index", None) for name, one in {name_of_X: X, **given}.items()}
     telling = [
@@ -169,13 +169,13 @@ def warn_of_other_order(X, *, name_of_X="X", **given):
 
 
 def _in_other_order(index, other):
-    """What stands in another order, or None; see :func:`warn_of_other_order`."""
+    """Return what is in another order, as text, or None; see :func:`warn_of_other_order`."""
     if index.nlevels != other.nlevels or len(index) != len(other):
         return None
-    with silent("Inferring datetime64"):  # of dates beside times
+    with silent("Inferring datetime64"):  # if dates are mixed with times
         if index.equals(other):
             return None
-        both = index.append(other)  # of a type that holds the labels of both
+        both = index.append(other)  # its dtype can hold the labels of both
     own, its = np.split(_codes_of(both), 2)
     n_own, n_its = (np.bincount(codes, minlength=len(both)) for codes in (own, its))
     moved = own != its
@@ -190,7 +190,7 @@ def _in_other_order(index, other):
 
 
 def _codes_of(index):
-    if index.nlevels > 1:  # of which `factorize` makes tuples first
+    if index.nlevels > 1:  # `factorize` would make tuples first
         return index.drop_duplicates().get_indexer(index)
     return index.factorize(use_na_sentinel=False)[0]
 
@@ -203,18 +203,18 @@ def _are_files_in_other_order(index, other):
 
 
 def same_files(names, others):
-    """What is left of paths without folders that only some of them name.
+    """Shorten the paths of two lists to their last parts if both name the same files.
 
     Parameters
     ----------
     names, others : list of n str
-        Of anything else, nothing is said.
+        If an item is not a str, the result is None.
 
     Returns
     -------
     tuple of two lists, or None
-        The fewest last parts of the paths in which all differ; None where these are not the same
-        in both lists.
+        As few last parts of each path as make all differ. None if the two lists then do not have
+        the same items.
     """
     if not all(isinstance(name, str) for name in (*names, *others)):
         return None
@@ -227,12 +227,12 @@ def same_files(names, others):
 
 
 def is_default(index):
-    """Whether the index of a frame or Series is 0, 1, 2 and so on, which says nothing of a row."""
+    """Return whether the index of a frame or Series is the default: 0, 1, 2 and so on."""
     return getattr(index, "start", None) == 0 and index.step == 1
 
 
 def index_of(*given):
-    """The index of the first frame or Series, of those whose index says something; or None.
+    """Return the index of the first frame or Series whose index is not the default, or None.
 
     Parameters
     ----------

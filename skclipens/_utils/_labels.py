@@ -1,4 +1,4 @@
-"""Labels: which rows have one, which are known, and whether they are those of classes."""
+"""Checks of labels: missing, unknown and mixed ones."""
 
 import os
 import re
@@ -18,7 +18,7 @@ _RENAME = " If -1 is a class, give it another number, or give names: -1 stands f
 
 
 def few_rows_per_class():
-    """A context without scikit-learn's doubt that labels with few rows per class are classes.
+    """Return a context without scikit-learn's warning of few rows per class.
 
     One labelled image per class is an ordinary use of this package.
     """
@@ -26,7 +26,7 @@ def few_rows_per_class():
 
 
 def warn_of_unknown_labels(classes, y, advice="Are they written otherwise, or numbered otherwise?"):
-    """Warn of true labels that a classifier does not know, and can only get wrong.
+    """Warn of true labels that a classifier does not know: they can only count as wrong.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def warn_of_unknown_labels(classes, y, advice="Are they written otherwise, or nu
     Warns
     -----
     SuspectedMistakeWarning
-        Names them, and the first row.
+        Names the labels, and the first row.
     """
     labels = np.asarray(y)
     if labels.ndim != 1:
@@ -53,21 +53,21 @@ def warn_of_unknown_labels(classes, y, advice="Are they written otherwise, or nu
 
 
 def column_of_labels(y, *, name="y", warn=False):
-    """Labels as a column. Raises ValueError as :func:`refuse_mixed`.
+    """Return labels as a one-dimensional array; raise ValueError as :func:`refuse_mixed`.
 
     Parameters
     ----------
     y : array-like of shape (n,)
     name : str
-        What the labels are called.
+        Name of the labels in messages.
     warn : bool
-        Whether to warn where y is a column of a table already.
+        Whether to warn if y has shape (n, 1).
 
     Returns
     -------
     ndarray of shape (n,)
-        Rows without a label have none here either: of a list, numpy would make the label 'nan' of
-        NaN beside strings, and of a masked array what is behind the mask.
+        Missing labels stay missing. numpy would convert NaN in a list of strings to 'nan', and
+        return the masked values of a masked array.
     """
     if y is not None:  # else scikit-learn's own error
         refuse_no_column(y, name)
@@ -77,21 +77,21 @@ def column_of_labels(y, *, name="y", warn=False):
     if isinstance(y, (list, tuple)) and any(map(is_missing, y)):
         y = np.array(y, dtype=object)
     if hasattr(getattr(y, "dtype", None), "numpy_dtype"):
-        # A nullable column of pandas, of whose integers scikit-learn would make floats.
+        # scikit-learn would convert the integers of a nullable pandas column to floats.
         y = y.to_numpy(object if y.isna().any() else None)
     return column_or_1d(y, warn=warn)
 
 
 def refuse_mixed(y, name="y"):
-    """Raise ValueError if labels are of several types, or of one that is none of a label's.
+    """Raise ValueError if labels have several types, or a type that no label may have.
 
-    Numbers beside text would become text.
+    numpy would convert numbers in a list with strings to strings.
 
     Parameters
     ----------
     y : array-like of shape (n,)
     name : str
-        What the labels are called.
+        Name of the labels in messages.
     """
     if hasattr(y, "__array__"):
         y = np.asarray(y)
@@ -130,13 +130,13 @@ def _kind_of(label):
 
 
 def refuse_paths_as_labels(y, name="y"):
-    """Raise ValueError if labels are paths of images, nearly each another one.
+    """Raise ValueError if labels are paths of images, nearly all of them distinct.
 
     Parameters
     ----------
     y : array-like of shape (n,)
     name : str
-        What the labels are called.
+        Name of the labels in messages.
     """
     first = first_of_column(y)
     if not _is_path(first):
@@ -159,7 +159,7 @@ def check_labels(y):
     Parameters
     ----------
     y : ndarray of shape (n,)
-        As :func:`column_of_labels` gives it.
+        As :func:`column_of_labels` returns it.
     """
     refuse_unlabeled(y)
     check_classes(y)
@@ -174,7 +174,7 @@ def check_classes(y):
 
 
 def why_no_labels(y):
-    """What scikit-learn does not say of labels that it refuses.
+    """Return a hint, for scikit-learn's error, on why labels are refused.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def why_no_labels(y):
     Returns
     -------
     str
-        A sentence, or nothing.
+        A sentence, or an empty string.
     """
     if y.ndim != 1 or not len(y):
         return ""
@@ -196,13 +196,13 @@ def why_no_labels(y):
 
 
 def unlabeled_rows(y, *, signs_are_classes=False):
-    """Which rows have no label: None, NaN or "", or -1 among numbers, as in scikit-learn.
+    """Return which rows have no label: None, NaN or "", or -1 among numbers, as in scikit-learn.
 
     Parameters
     ----------
     y : array-like of shape (n,)
     signs_are_classes : bool
-        Whether -1 is a label where all numbers are -1 and 1.
+        Whether -1 is a label if all numbers are -1 and 1.
 
     Returns
     -------
@@ -211,7 +211,7 @@ def unlabeled_rows(y, *, signs_are_classes=False):
     labels = _labels_as_given(y)
     if labels.dtype.kind == "U":
         return labels == ""
-    if labels.dtype.kind in "biuf":  # of many rows, far sooner than one by one
+    if labels.dtype.kind in "biuf":  # much faster than one by one
         missing, is_number = np.isnan(labels), np.ones(len(labels), bool)
     else:
         missing = np.array([is_missing(label) for label in labels.tolist()], bool)
@@ -225,7 +225,7 @@ def unlabeled_rows(y, *, signs_are_classes=False):
 
 
 def _labels_as_given(y):
-    """Of a list, numpy would make text of all that stands beside text."""
+    """Return labels as an array. In a list with strings, numpy would convert all to strings."""
     return np.asarray(without_mask(y), dtype=None if hasattr(y, "dtype") else object).ravel()
 
 
@@ -234,16 +234,16 @@ def _is_number(label):
 
 
 def labels_of(y, labeled):
-    """Labels of the rows that have one, of the type that they would have alone.
+    """Return the labels of the labelled rows, in the dtype that they would have alone.
 
     Raises
     ------
     ValueError
-        If they are of fewer than two classes.
+        If they have fewer than two classes.
     """
     n_rows, y = len(y), y[labeled]
     if all(isinstance(label, Real) for label in y.tolist()):
-        y = np.array(y.tolist())  # no longer of the type that has None
+        y = np.array(y.tolist())  # no longer of dtype object
     if len(set(y.tolist())) < 2:
         raise ValueError(
             f"{len(y)} of {n_rows} rows of y have a label, and these are of fewer than two "
@@ -254,20 +254,20 @@ def labels_of(y, labeled):
 
 
 def refuse_unlabeled(y, option=None, name="y", *, classes=()):
-    """Raise ValueError if there is no y, or a row has no label, see :func:`unlabeled_rows`.
+    """Raise ValueError if y is None or a row has no label; see :func:`unlabeled_rows`.
 
-    What is among the known classes is a label. Where none are known, as in ``fit``, and all labels
-    are -1 and 1, these are two classes.
+    Known classes are labels. If none are known, as in ``fit``, and all labels are -1 and 1, these
+    are two classes.
 
     Parameters
     ----------
     y : array-like of shape (n,)
     option : str or None
-        The parameter of the estimator by which such rows are no error.
+        Name of the estimator's parameter that allows such rows.
     name : str
-        What the labels are called.
+        Name of the labels in messages.
     classes : array-like of shape (C,)
-        Known labels, which may have -1, or "" as that of rejected rows.
+        Known labels, which may include -1, or "" as the label of rejected rows.
     """
     if y is None:
         raise ValueError(f"{name} is None, and labels are needed: pass one for each row.")
@@ -291,10 +291,10 @@ def refuse_unlabeled(y, option=None, name="y", *, classes=()):
 
 
 def known_labels(classifier):
-    """Labels that rows to score may have: the classes, and that of rows of none of them."""
+    """Return the labels that rows to score may have: the classes, and that of rejected rows."""
     if hasattr(classifier, "_known_labels"):
         return classifier._known_labels()
-    return np.hstack(getattr(classifier, "classes_", [()]))  # of several outputs, a list
+    return np.hstack(getattr(classifier, "classes_", [()]))  # a list if there are several outputs
 
 
 def check_at_least_two(classes):
@@ -305,14 +305,14 @@ def check_at_least_two(classes):
 
 
 def with_label(labels, rows, label):
-    """A copy of labels with another one in some rows, of a dtype that holds both.
+    """Return a copy of labels with a new label in some rows, in a dtype that holds both.
 
     Parameters
     ----------
     labels : ndarray of shape (n,)
     rows : ndarray of shape (n,), bool
     label : object
-        Beside labels of another kind, such as None beside strings, all are objects.
+        If its kind differs from that of `labels`, as None from strings, the dtype is object.
 
     Returns
     -------
@@ -324,7 +324,7 @@ def with_label(labels, rows, label):
     else:
         dtype = np.result_type(labels.dtype, of_label)
     if dtype.kind == "f" and of_label.kind == "i" and labels.dtype.kind == "u":
-        dtype = np.dtype(np.int64)  # for uint64 and -1, numpy would take floats
+        dtype = np.dtype(np.int64)  # for uint64 and -1, numpy would use floats
     labels = labels.astype(dtype)
     labels[rows] = label
     return labels

@@ -1,4 +1,4 @@
-"""Arithmetic that several modules share."""
+"""Array operations that several modules share."""
 
 from contextlib import contextmanager
 from itertools import accumulate
@@ -12,21 +12,21 @@ from ._locks import ForkLock
 _VALUES_AT_ONCE = 2**23
 _ROWS_AT_ONCE = 4096
 ROWS_TO_PREDICT = 1024  # at once
-_SOME_ROWS = 1000  # to tell what a table is like
+_SOME_ROWS = 1000  # of a table, for statistics
 
 
 def row_squares(X):
-    """Squared Euclidean lengths of rows, (n,)."""
+    """Return the squared Euclidean lengths of rows, (n,)."""
     return np.einsum("nj,nj->n", X, X)
 
 
 def row_lengths(X):
-    """Euclidean lengths of rows, (n,)."""
+    """Return the Euclidean lengths of rows, (n,)."""
     return np.sqrt(row_squares(X))
 
 
 def _lengths(X):
-    """Lengths of rows, (n, 1), and which are odd: squares of their values vanish or overflow."""
+    """Return lengths of rows, (n, 1), and a mask of rows whose squares underflow or overflow."""
     with np.errstate(over="ignore"):
         lengths = row_lengths(X)[:, None]
     odd = (lengths < np.sqrt(np.finfo(lengths.dtype).tiny) * X.shape[1]) | np.isinf(lengths)
@@ -34,7 +34,7 @@ def _lengths(X):
 
 
 def unit_rows(X):
-    """Rows of X scaled to unit Euclidean length; zero rows stay."""
+    """Scale the rows of X to unit Euclidean length; zero rows stay."""
     lengths, odd = _lengths(X)
     if not odd.any():
         return X / lengths
@@ -47,9 +47,9 @@ def unit_rows(X):
 
 
 def unit_blocks(X, blocks):
-    """Rows of which each block has unit length, over the root of the number of blocks.
+    """Scale each block of a row to unit length, and divide by the root of the number of blocks.
 
-    Products of such rows are the mean cosines of their blocks.
+    Dot products of such rows are the mean cosines of their blocks.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def unit_blocks(X, blocks):
 
 
 def normalize_blocks(table, blocks):
-    """Give blocks of columns unit length, in place: a table may be most of what memory holds.
+    """Scale blocks of columns to unit length, in place, since a table may fill most of the memory.
 
     Parameters
     ----------
@@ -83,13 +83,14 @@ def normalize_blocks(table, blocks):
 
 
 def mean_cosines(X, blocks, row):
-    """Products of a row, of length one, with those of :func:`unit_blocks`, which are not made.
+    """Return ``unit_blocks(X, blocks) @ row`` without computing the unit blocks.
 
     Parameters
     ----------
     X : ndarray of shape (n, n_features)
     blocks : list of columns
     row : ndarray of shape (width of the blocks,)
+        Of length one.
 
     Returns
     -------
@@ -106,32 +107,32 @@ def mean_cosines(X, blocks, row):
 
 
 def side_by_side(widths):
-    """Slices of the columns of blocks that follow each other, by their widths."""
+    """Return the column slices of adjacent blocks with these widths."""
     return [slice(end - width, end) for width, end in zip(widths, accumulate(widths), strict=True)]
 
 
 def subsample(values, most=_SOME_ROWS):
-    """At most so many rows of a table, at equal distances."""
+    """Return at most `most` rows of a table, evenly spaced."""
     return values[:: -(-len(values) // most)]
 
 
 def take_rows(X, rows):
-    """Rows of X by their positions; X itself where these are all rows in their order."""
+    """Return rows of X by their positions; X itself if these are all rows in order."""
     return X if len(rows) == len(X) and (np.diff(rows) == 1).all() else X[rows]
 
 
 def places_of(some):
-    """Positions of rows among those of a mask; -1 where a row is not."""
+    """Return the position of each row among the rows of a mask; -1 for rows outside of it."""
     return np.where(some, np.cumsum(some) - 1, -1)
 
 
 def positions_in(some, values):
-    """Positions of those of some that are among values, in ascending order."""
+    """Return the positions of the elements of `some` that are in `values`, in ascending order."""
     return np.flatnonzero(np.isin(some, values))
 
 
 def take_columns(X, columns):
-    """Columns of X by their positions; a view where they follow each other."""
+    """Return columns of X by their positions; a view if they are contiguous."""
     first, last = columns[0], columns[-1]
     if last - first == len(columns) - 1 and (columns[1:] > columns[:-1]).all():
         return X[:, first : last + 1]
@@ -139,36 +140,36 @@ def take_columns(X, columns):
 
 
 def some_of(values, rows):
-    """Values of some rows; None where none are given."""
+    """Return the values of some rows; None if `values` is None."""
     return None if values is None else values[rows]
 
 
 def mean_row(X, weights=None):
-    """Mean of the rows, or of so many copies of each as weights say."""
+    """Return the mean of the rows, weighted if `weights` is given."""
     return X.mean(axis=0) if weights is None else (weights @ X) / weights.sum(dtype=X.dtype)
 
 
 def plus_ridge(gram, ridge):
-    """A copy of a square matrix with so much more on its diagonal."""
+    """Return a copy of a square matrix with `ridge` added to its diagonal."""
     gram = gram.copy()
     gram.flat[:: len(gram) + 1] += ridge
     return gram
 
 
 def parts_of(n_rows, size=_ROWS_AT_ONCE):
-    """Slices that cover so many rows, each of at most ``size``."""
-    # gen_batches of scikit-learn checks its parameters for longer than one row takes to predict.
+    """Return slices that cover `n_rows` rows, each of at most `size`."""
+    # scikit-learn's gen_batches takes longer to check its parameters than one row to predict.
     return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
 def row_batches(n_rows, n_columns, most=None, values=_VALUES_AT_ONCE):
-    """Slices of at most so many rows, and of about so many values, where a row has n_columns."""
+    """Return slices of at most `most` rows and about `values` values, for rows of `n_columns`."""
     fitting = max(1, values // n_columns)
     return parts_of(n_rows, fitting if most is None else min(most, fitting))
 
 
 def one_hot(targets, n_classes, weights=None):
-    """Sparse rows with the weight of each, or 1.0, in the column of its class.
+    """Return sparse rows with the weight of the row, or 1.0, in the column of its class.
 
     Parameters
     ----------
@@ -176,7 +177,7 @@ def one_hot(targets, n_classes, weights=None):
         Positions of the classes.
     n_classes : int
     weights : ndarray of shape (n,) or None
-        The matrix is of their type.
+        The matrix has their dtype.
 
     Returns
     -------
@@ -188,16 +189,16 @@ def one_hot(targets, n_classes, weights=None):
 
 
 def leave_out_flat_components(pca):
-    """Leave out components of a fitted PCA in whose direction rows do not differ.
+    """Remove the components of a fitted PCA along which rows do not differ.
 
-    Whitened, these would be noise as large as any other.
+    Whitening would turn them into noise as large as any other component.
 
     Parameters
     ----------
     pca : sklearn.decomposition.PCA
     """
     variance, eps = pca.explained_variance_, np.finfo(pca.components_.dtype).eps
-    # Rows that are all the same differ from their mean by its rounding.
+    # Even identical rows differ from their mean, since it is rounded.
     some = variance > 100 * eps * (variance[:1] + eps * (pca.mean_ @ pca.mean_))
     if some.all():
         return
@@ -209,16 +210,16 @@ def leave_out_flat_components(pca):
 
 
 def total_weight(y, sample_weight):
-    """Number of rows, or the sum of their weights."""
+    """Return the number of rows, or the sum of their weights."""
     return len(y) if sample_weight is None else float(sample_weight.sum())
 
 
 class _OneBlasThread:
-    """A context that limits BLAS to one thread, for as long as any thread of Python is in it.
+    """A context that limits BLAS to one thread as long as any Python thread is in it.
 
-    The limit is the process's. Were each thread to set it and set it back, the last one out could
-    set back what another had set. So the first one in sets it and the last one out sets it back.
-    A thread that is the only one in it may start as many threads of Python as BLAS had.
+    The limit applies to the whole process. If each thread set and restored it, the last one out
+    could restore the limit of another. So the first one in sets it and the last one out restores
+    it. A thread that is alone in the context may start as many Python threads as BLAS had.
     """
 
     def __init__(self):
@@ -228,7 +229,7 @@ class _OneBlasThread:
 
     @property
     def n_spare(self):
-        """Threads that BLAS had before, if one thread of Python is inside; otherwise 1."""
+        """Number of threads that BLAS had before if one Python thread is inside; otherwise 1."""
         with self._lock:
             if self._n_inside != 1:
                 return 1
@@ -253,7 +254,7 @@ class _OneBlasThread:
 
 
 def _take_control():
-    """Let any thread set the limit. Newer threadpoolctl heeds only the first that set one."""
+    """Let any thread set the limit. Newer threadpoolctl obeys only the first one that did."""
     clear = getattr(OpenBLASController, "clear_controlling_thread", None)
     if clear is not None:
         clear(force=True)

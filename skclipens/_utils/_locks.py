@@ -1,4 +1,4 @@
-"""What a forked process does not take over from threads of its parent."""
+"""Locks that a forked process does not inherit from its parent in a locked state."""
 
 import os
 import threading
@@ -8,14 +8,15 @@ _locks = WeakSet()
 
 
 class ForkLock:
-    """A lock, used by ``with``, that is open in a process which was forked while it was held.
+    """A lock for ``with`` that is free in a process that was forked while it was held.
 
-    A forked process has only one thread of its parent: what others held is never released there.
+    A forked process has only one thread of its parent. Locks of other threads would never be
+    released there.
 
     Parameters
     ----------
     reentrant : bool, default=False
-        Whether the thread that holds it may take it again.
+        Whether the thread that holds the lock may acquire it again.
     """
 
     def __init__(self, reentrant=False):
@@ -32,7 +33,7 @@ class ForkLock:
         self._held.append(lock)
 
     def __exit__(self, *error):
-        if self._held:  # empty where the process was forked in between
+        if self._held:  # empty if the process was forked in between
             self._held.pop().release()
 
 
@@ -42,7 +43,7 @@ def _renew_all():
 
 
 def renew_in_fork(renew):
-    """Have a function called in every process that is forked, before anything else runs there."""
+    """Register a function to be called first in every forked process."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=renew)
 

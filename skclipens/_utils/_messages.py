@@ -1,17 +1,17 @@
-"""Words of messages."""
+"""Lists of names in messages."""
 
 
 def listed(names, *, most=3, write=repr):
-    """Some names, each once, and how many more there are: ``"'a', 'b', 'c' and 5 more"``.
+    """Return some names, each once, and the number of others: ``"'a', 'b', 'c' and 5 more"``.
 
     Parameters
     ----------
     names : iterable
-        Names that can be keys of a dict.
+        Hashable names.
     most : int
-        How many are written.
+        Largest number of names in the text.
     write : callable
-        Makes text of a name.
+        Converts a name to text.
 
     Returns
     -------

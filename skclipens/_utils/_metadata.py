@@ -1,4 +1,4 @@
-"""Metadata of rows that ``fit`` hands on: their weights and their groups."""
+"""Metadata of rows that ``fit`` passes on: sample weights and groups."""
 
 from numbers import Real
 
@@ -16,7 +16,7 @@ METADATA = ("sample_weight", "groups")
 
 
 def check_metadata(sample_weight, groups, n_rows, dtype=float):
-    """Weights and groups of rows as arrays, or None; weights that are shares count as copies."""
+    """Return weights and groups as arrays or None, in a dict; see :func:`scaled_shares`."""
     return {
         "sample_weight": scaled_shares(check_weights(sample_weight, n_rows, dtype)),
         "groups": check_groups(groups, n_rows),
@@ -24,9 +24,10 @@ def check_metadata(sample_weight, groups, n_rows, dtype=float):
 
 
 def metadata_taken(estimator):
-    """Which metadata the ``fit`` of an estimator takes.
+    """Return which metadata the ``fit`` of an estimator takes.
 
-    By its requests where scikit-learn's metadata routing is enabled, else by its signature.
+    This depends on its requests if scikit-learn's metadata routing is enabled, else on its
+    signature.
 
     Returns
     -------
@@ -39,12 +40,12 @@ def metadata_taken(estimator):
 
 
 def metadata_for(estimator, given="sample_weight", **metadata):
-    """Metadata that there is, and that the ``fit`` of an estimator takes.
+    """Return the metadata that are not None and that the ``fit`` of an estimator takes.
 
     Raises
     ------
     ValueError
-        If there are weights that the estimator cannot take; names what gave them.
+        If there are weights that the estimator cannot take; the message calls them `given`.
     """
     taken = taken_of(metadata, estimator)
     if metadata.get("sample_weight") is not None and "sample_weight" not in taken:
@@ -53,18 +54,18 @@ def metadata_for(estimator, given="sample_weight", **metadata):
 
 
 def taken_of(metadata, estimator):
-    """Metadata that there is and that the ``fit`` of an estimator takes; the rest is left out."""
+    """Return the metadata that are not None and that the ``fit`` of an estimator takes."""
     taken = metadata_taken(estimator)
     return {name: metadata[name] for name in taken if metadata.get(name) is not None}
 
 
 def rows_of(metadata, rows):
-    """Metadata of some rows."""
+    """Return the metadata of some rows."""
     return {name: some_of(value, rows) for name, value in metadata.items()}
 
 
 def refuse_weights(names, given="sample_weight"):
-    """Raise ValueError that `names` take no weights; do nothing if there are none."""
+    """Raise ValueError that estimators called `names` take no weights; do nothing if empty."""
     if not names:
         return
     names = ", ".join(names)
@@ -82,7 +83,7 @@ def refuse_weights(names, given="sample_weight"):
 
 
 def class_weights(class_weight, y, sample_weight):
-    """Weight of each row's class: ``"balanced"`` makes up for unequal sums of the rows' weights.
+    """Return the weight of each row's class; ``"balanced"`` equalizes the classes' total weights.
 
     Returns
     -------
@@ -91,7 +92,7 @@ def class_weights(class_weight, y, sample_weight):
     Raises
     ------
     ValueError
-        If the weight of a class is not a finite number that is not negative.
+        If the weight of a class is not a finite non-negative number.
     """
     for label, weight in class_weight.items() if hasattr(class_weight, "items") else ():
         if not isinstance(weight, Real) or not 0 <= weight < np.inf:

@@ -1,11 +1,11 @@
-"""What stands for a missing value. Imports no more than numpy."""
+"""Values and texts that stand for a missing value. Imports only numpy."""
 
 from numbers import Real
 
 import numpy as np
 
-# Texts that may stand for a missing label, or be a class: they are warned of where labels are
-# read. The first are made by `str` and `astype(str)`; of people's words, case does not matter.
+# Texts that may stand for a missing label, or be a class: labels that contain them give a warning.
+# The first are made by `str` and `astype(str)`. In words that people write, case does not matter.
 TEXTS_OF_MISSING = ("nan", "None", "<NA>", "NaT", "-1")
 WRITTEN_AS_MISSING = ("NaN", "NAN")  # but "Nan" may be a name
 WORDS_OF_MISSING = (
@@ -13,7 +13,7 @@ WORDS_OF_MISSING = (
     *("not labelled", "no label", "unannotated"),
 )
 SIGNS_OF_MISSING = ("?", "??", "???", "-", "--", "---")
-# Where a user says that labels are missing, and none is.
+# Only if a user says that labels are missing, and none is.
 MISSING_WHERE_EXPECTED = (
     *("unknown", "missing", "none", "na", "nan", "nat", "undefined", "unassigned"),
     *("unclassified", "tbd", "todo"),
@@ -21,7 +21,7 @@ MISSING_WHERE_EXPECTED = (
 
 
 def is_missing(x):
-    """Whether a value stands for none: None, NaN, NA, NaT or an empty string."""
+    """Return whether a value is missing: None, NaN, NA, NaT or an empty string."""
     if x is None or isinstance(x, str):
         return not x
     if isinstance(x, (Real, np.datetime64)):
@@ -30,7 +30,7 @@ def is_missing(x):
 
 
 def without_mask(values):
-    """A masked array with None where it is masked; what has nothing masked as it is."""
+    """Replace masked values of an array by None; return other values as they are."""
     if not np.ma.is_masked(values):
         return values
     filled = values.data.astype(object)

@@ -1,16 +1,16 @@
-"""Rows far nearer to another one than to most others, as of a picture that was saved again."""
+"""Near-duplicate rows, such as those of an image that was saved again."""
 
 from sklearn.neighbors import NearestNeighbors
 
-# Of fewer rows, one may be far nearer to another by chance. With a few versions of each picture,
-# the fifth nearest is none of these; of few rows it may be of another class, so the third is taken.
+# Among fewer rows, two may be far nearer by chance. With a few versions of each image, the fifth
+# nearest row is none of them. Among few rows it may be of another class, so the third is used.
 FEWEST_ROWS, _MANY_ROWS = 20, 50
 _THIRD, _FIFTH = 3, 5
 _NEAR = 0.5  # of the distance to that row; see docs/results/near_duplicates.md
 
 
 def near_duplicates(rows, others, *, among=False):
-    """Which of the nearest others are near-duplicates of rows.
+    """Find the near-duplicates of rows among their nearest neighbors in other rows.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def near_duplicates(rows, others, *, among=False):
     Returns
     -------
     positions : ndarray of shape (m, k), int
-        Of the nearest among the others, but a row itself.
+        Positions of the nearest others, without the row itself.
     is_near : ndarray of shape (m, k), bool
         Which of these are near-duplicates.
     """

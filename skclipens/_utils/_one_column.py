@@ -1,4 +1,4 @@
-"""What is to be one column, with a value for each row: its kind, first value and name."""
+"""Checks of input that is one column, with a value for each row: its type, first value and name."""
 
 from collections.abc import Iterator, Mapping, Set
 
@@ -9,15 +9,15 @@ from ._warnings import silent
 
 
 def refuse_no_column(values, name, of="row"):
-    """Raise ValueError if what is to have a value for each row is in no order, or is one text.
+    """Raise ValueError if input with a value for each row has no order, or is a single text.
 
     Parameters
     ----------
     values : object
     name : str
-        What the values are called.
+        Name of the values in the message.
     of : str
-        What has a value each.
+        What each value belongs to, in the message.
     """
     if isinstance(values, (str, bytes, Mapping, Set, Iterator)):
         raise ValueError(
@@ -27,7 +27,7 @@ def refuse_no_column(values, name, of="row"):
 
 
 def first_of_column(X):
-    """The first value of what has one value for each row, or None."""
+    """Return the first value of input that has one value for each row, or None."""
     if hasattr(X, "iloc"):
         X = X.iloc[:1].to_numpy()
     first = _first(X)
@@ -43,19 +43,19 @@ def _is_sequence(X):
 
 
 def check_column(estimator, X, *, reset):
-    """Note the name of a frame's column of images, or compare it with the one that is noted.
+    """Store the name of a frame's column of images, or compare it with the stored one.
 
     Parameters
     ----------
     estimator : estimator
-        With `reset`, its ``n_features_in_`` is set, and ``feature_names_in_`` where X has names.
+        With `reset`, its ``n_features_in_`` is set, and ``feature_names_in_`` if X has names.
     X : collection of n images
     reset : bool
 
     Raises
     ------
     ValueError
-        If X has another name than the one that is noted.
+        If X has another name than the stored one.
     """
     if reset:
         estimator.n_features_in_ = 1

@@ -1,4 +1,4 @@
-"""Positions of columns, from what a user may write."""
+"""Integer positions of columns, from the ways in which a user may give them."""
 
 from numbers import Integral
 
@@ -9,7 +9,7 @@ from ._warnings import warn
 
 
 def positions(columns, n_features, feature_names, owner):
-    """Integer positions of columns given by slice, positions, mask or names, in their order."""
+    """Return integer positions of columns given by slice, positions, mask or names, in order."""
     if isinstance(columns, slice):
         if any(isinstance(end, str) for end in (columns.start, columns.stop)):
             raise ValueError(f"{owner} is {columns}. Ends of a slice are positions, not names.")
@@ -37,7 +37,7 @@ def positions(columns, n_features, feature_names, owner):
 
 
 def _check_no_range(columns, owner):
-    """Raise ValueError if columns are given as their number, and warn if as ends of a range."""
+    """Raise ValueError if columns are a single number; warn if they seem to be ends of a range."""
     if isinstance(columns, Integral):
         raise ValueError(
             f"{owner} is the number {columns}. Give its columns, such as slice(0, {columns})."
@@ -53,7 +53,7 @@ def _check_no_range(columns, owner):
 
 
 def _refuse_other_index(columns, feature_names, owner):
-    """Raise ValueError if a mask has an index which is not that of the columns."""
+    """Raise ValueError if a mask has an index that differs from the names of the columns."""
     index = index_of(columns)
     if index is None or columns.dtype != bool:
         return
@@ -83,7 +83,7 @@ def refuse_shared(blocks):
     Parameters
     ----------
     blocks : iterable of (str, ndarray of int)
-        Their names, and positions of their columns.
+        Names of blocks, and positions of their columns.
     """
     owners = {}
     for name, columns in blocks:

@@ -1,4 +1,4 @@
-"""The bar that long runs show, and jobs that it counts."""
+"""Progress bars, and parallel jobs that they count."""
 
 from weakref import WeakSet
 
@@ -7,17 +7,17 @@ from joblib import Parallel, delayed
 from ._locks import ForkLock
 from ._sklearn import with_settings
 
-DELAY = 1.0  # seconds: what is quicker, as all that a cache knows, shows no bar
+DELAY = 1.0  # seconds; shorter runs, such as those from a cache, show no bar
 
 _shown = WeakSet()
-_lock = ForkLock()  # of the line above
+_lock = ForkLock()  # guards _shown
 
 
 def progress(total, verbose, *, desc="embedding", unit="image", initial=0):
-    """A bar that tells how much is done and how fast, or nothing.
+    """Return a progress bar, which is hidden if `verbose` is false.
 
-    There is one bar at a time: work within work that has one shows none. It appears after a second,
-    so that a search over what is cached is quiet.
+    Only one bar is shown at a time: nested work shows none. It appears after a second, so that a
+    search over cached embeddings shows none.
     """
     from tqdm.auto import tqdm
 
@@ -37,12 +37,12 @@ def progress(total, verbose, *, desc="embedding", unit="image", initial=0):
 
 
 def in_parallel(function, calls, *, n_jobs, bar):
-    """Yield what a function returns for each of several arguments, once a bar has counted it.
+    """Yield the result of a function for each call, after a bar has counted it.
 
     Parameters
     ----------
     function : callable
-        It gets scikit-learn's settings of this thread, also in another process.
+        It runs with scikit-learn's settings of this thread, also in another process.
     calls : iterable of tuple
         Arguments.
     n_jobs : int or None

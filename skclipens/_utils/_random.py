@@ -1,9 +1,9 @@
-"""Seeds that are drawn from a random state."""
+"""Seeds drawn from a random state."""
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 
 def draw_seed(random_state):
-    """An int, for generators of others, or for what several estimators share."""
+    """Draw an int seed, for generators of other libraries or for several estimators."""
     return check_random_state(random_state).randint(np.iinfo(np.int32).max)

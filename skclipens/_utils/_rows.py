@@ -1,4 +1,4 @@
-"""Rows to learn from: some of those that are given, with all that is given of each."""
+"""Rows to learn from, with their labels, weights, groups and folds."""
 
 from numbers import Real
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from ._warnings import warn
 
 
 class Rows(NamedTuple):
-    """Rows to learn from, and which of them stands for each row that was given.
+    """Rows to learn from, and which of them represents each input row.
 
     Attributes
     ----------
@@ -23,9 +23,9 @@ class Rows(NamedTuple):
     metadata : dict
         ``sample_weight`` and ``groups``, arrays of shape (n,) or None.
     cv : int, float, splitter or list of (train, test)
-        What a user's ``cv`` stands for where only these rows are there.
+        The user's ``cv``, with splits of these rows.
     place : ndarray of shape (n_given,), int
-        Position of the row that stands for a row that was given; -1 where none does.
+        Position of the row that represents each input row; -1 if none does.
     """
 
     X: np.ndarray
@@ -42,12 +42,12 @@ class Rows(NamedTuple):
 
     @property
     def given(self):
-        """Position of the first input row that each row stands for; ndarray of shape (n,), int."""
+        """Position of the first input row that each row represents; ndarray of shape (n,), int."""
         kept = np.flatnonzero(self.place >= 0)
         return kept[np.unique(self.place[kept], return_index=True)[1]]
 
     def keep(self, some):
-        """Some of the rows, by a mask; splits are of these.
+        """Return the rows of a mask; splits then refer to these.
 
         Parameters
         ----------
@@ -68,7 +68,7 @@ class Rows(NamedTuple):
         )
 
     def with_weight(self):
-        """The rows that have a weight.
+        """Return the rows with a weight above zero.
 
         Returns
         -------
@@ -88,9 +88,9 @@ class Rows(NamedTuple):
         return self.keep(has_weight)
 
     def with_weight_or_first(self):
-        """The rows that have a weight, and the first of each class in which no row has one.
+        """Return the rows with a weight above zero, and the first row of each class without any.
 
-        The latter stand for no row that was given: they judge nothing.
+        The latter represent no input row, so they judge nothing.
 
         Returns
         -------
@@ -105,9 +105,9 @@ class Rows(NamedTuple):
         return self._replace(place=judges).keep(some)
 
     def merge_copies(self):
-        """Rows that are no copies of others, with the weight of all of their copies.
+        """Return rows without copies, each with the total weight of its copies.
 
-        Copies stay where groups or splits say what belongs together.
+        Copies stay if groups or splits define what belongs together.
 
         Returns
         -------
@@ -125,7 +125,7 @@ class Rows(NamedTuple):
         )
 
     def of_given(self, found):
-        """What is found for rows, for those that were given; zeros where no row stands for one.
+        """Return values of the rows for all input rows; zeros for those that no row represents.
 
         Parameters
         ----------
@@ -144,10 +144,10 @@ class Rows(NamedTuple):
 
 
 def rows_given(X, y, metadata, cv):
-    """All rows, each of which stands for itself; see :class:`Rows`."""
+    """Return all rows, each of which represents itself; see :class:`Rows`."""
     return Rows(X, y, metadata, cv, np.arange(len(y)))
 
 
 def _then(place, another):
-    """Where positions lead through further positions; -1 where either is."""
+    """Return ``another[place]``; -1 where either position is -1."""
     return np.where(place < 0, -1, another[place])

@@ -1,4 +1,4 @@
-"""What is private in scikit-learn and used here. No other module imports it from there."""
+"""Private parts of scikit-learn that are used here. No other module imports them."""
 
 from collections.abc import Mapping, MappingView, Set
 from contextlib import contextmanager, nullcontext
@@ -39,15 +39,15 @@ __all__ = [
 ]
 
 
-# A set has no order, of a dict only keys would be taken, and its views cannot be cloned.
+# A set has no order, a dict would give only its keys, and views of a dict cannot be cloned.
 _NOT_IN_ORDER = (str, bytes, Mapping, MappingView, Set)
 
 
 class HasMethods(_HasMethods):
-    """An object, not a class, that has some methods."""
+    """Constraint: an object, not a class, that has some methods."""
 
     def is_satisfied_by(self, val):
-        """Whether a value is one."""
+        """Return whether a value satisfies the constraint."""
         return not isinstance(val, type) and super().is_satisfied_by(val)
 
     def __str__(self):
@@ -55,13 +55,13 @@ class HasMethods(_HasMethods):
 
 
 class InOrder(HasMethods):
-    """A list, an array or the like."""
+    """Constraint: a list, an array or another ordered collection."""
 
     def __init__(self):
         super().__init__(["__len__", "__iter__"])
 
     def is_satisfied_by(self, val):
-        """Whether a value is one."""
+        """Return whether a value satisfies the constraint."""
         return super().is_satisfied_by(val) and not isinstance(val, _NOT_IN_ORDER)
 
     def __str__(self):
@@ -70,7 +70,7 @@ class InOrder(HasMethods):
 
 @contextmanager
 def unchanged_by_failure(*estimators):
-    """A context of a fit; where it fails, the estimators are what they were before."""
+    """Restore the attributes of estimators if the body of this context raises."""
     before = [vars(estimator).copy() for estimator in estimators]
     try:
         yield
@@ -82,16 +82,16 @@ def unchanged_by_failure(*estimators):
 
 
 def numpy_only():
-    """A context in which scikit-learn makes arrays of numpy of what it is given."""
+    """Return a context in which scikit-learn converts input to numpy arrays."""
     dispatches = get_config()["array_api_dispatch"]
     return config_context(array_api_dispatch=False) if dispatches else nullcontext()
 
 
 def fit_context(*, prefer_skip_nested_validation):
-    """scikit-learn's context of a fit, which also warns of nothing twice.
+    """Decorate ``fit`` with scikit-learn's context, and repeat no warning.
 
-    Where the fit fails, the estimator is what it was before. Otherwise some attributes would be of
-    the one fit and some of the other, and what was fitted before would be lost.
+    If the fit fails, the estimator is as it was before. Otherwise its attributes would be of
+    different fits, and the earlier fit would be lost.
     """
 
     def decorate(method):
@@ -108,9 +108,10 @@ def fit_context(*, prefer_skip_nested_validation):
 
 
 def with_settings(function):
-    """A function that runs with scikit-learn's settings of this thread, also in another process.
+    """Make a function run with this thread's scikit-learn settings, also in another process.
 
-    scikit-learn's own ``Parallel`` hands on warning filters, too, which are the whole process's.
+    scikit-learn's own ``Parallel`` also passes on warning filters, which belong to the whole
+    process.
     """
     return partial(_call_with, get_config(), function)
 

@@ -1,4 +1,4 @@
-"""Tables that cannot be computed with as they are, or would be taken for others without a word."""
+"""Checks of tables that cannot be used as they are, or would be misread without an error."""
 
 import os
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from ._warnings import warn
 
 _TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
 _SMALLEST = 1e-16  # of the largest value of a table; squares of smaller ones vanish in float32
-_LONGEST = 80  # of what a message quotes
+_LONGEST = 80  # characters that a message quotes
 
 
 def refuse_unread(X):
-    """Raise ValueError if a table is yet to be computed, or is of a type that numpy lacks.
+    """Raise ValueError if a table is lazy, or has a dtype that numpy lacks.
 
-    Or if it is a dict, which may be a row or columns, or has a column twice.
+    Also if it is a dict, which may hold a row or columns, or has two columns of the same name.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ def refuse_unread(X):
 
 
 def refuse_images(X):
-    """Raise ValueError if X is a column of images or of their names, and not of numbers.
+    """Raise ValueError if X is a column of images or of their names instead of numbers.
 
     Parameters
     ----------
     X : array-like
-        Only its first value is looked at.
+        Only its first value is checked.
     """
     first = first_of_column(X)
     first = first.item() if isinstance(first, np.generic) else first  # prints without its type
@@ -78,9 +78,9 @@ def _reads_as_number(text):
 
 
 def refuse_text(X):
-    """Raise ValueError if cells hold text, which scikit-learn would read as numbers, or others.
+    """Raise ValueError if cells hold text, dates, times or vectors.
 
-    Dates are no numbers, and a vector in a cell is not one number.
+    scikit-learn would read text as numbers.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def refuse_text(X):
 
 
 def _is_of_numbers(X, names):
-    """Whether all columns of a frame hold numbers; ValueError if one holds dates."""
+    """Return whether all columns of a frame hold numbers; raise ValueError if one holds dates."""
     columns = {name: np.asarray(X[name]) for name in names}
     kinds = {name: "O" if one.ndim > 1 else one.dtype.kind for name, one in columns.items()}
     for name, kind in kinds.items():
@@ -131,7 +131,7 @@ def _refuse_times(column):
 
 
 def _cells(X):
-    """Yield row, column and value of the cells of a table that may hold text, or times."""
+    """Yield row, column and value of each cell if the table may hold text or times."""
     try:
         values = np.asarray(X)
     except ValueError:  # rows of different length: scikit-learn's own error
@@ -139,14 +139,14 @@ def _cells(X):
     if values.dtype.kind == "O" and values.ndim == 1:
         yield from ((row, 0, cell) for row, cell in enumerate(values))
     if values.dtype.kind in "OSUTmM" and values.ndim == 2:
-        # The list itself: numpy turns numbers beside text into text.
+        # Of a list, not its array, since numpy would convert numbers in it to text.
         for row, cells in enumerate(X if isinstance(X, (list, tuple)) else values):
             for column, cell in enumerate(cells):
                 yield row, column, cell
 
 
 def warn_of_categories(X):
-    """Warn of columns of a frame whose numbers are names of categories, of three or more.
+    """Warn of columns of a frame that hold three or more unordered categories.
 
     Parameters
     ----------
@@ -170,17 +170,17 @@ def warn_of_categories(X):
 
 @contextmanager
 def first_gap_named(X):
-    """A context that says where a table has NaN or infinity, in scikit-learn's error of it."""
+    """Add the position of the first NaN or infinity to scikit-learn's error in this context."""
     try:
         yield
     except ValueError as error:
         kind, is_one = ("NaN", np.isnan) if "contains NaN" in str(error) else ("infinity", np.isinf)
         if f"contains {kind}" not in str(error):
             raise
-        # Also of types that have a missing value of their own.
+        # Also for dtypes that have a missing value of their own.
         values = X.to_numpy(np.float64, na_value=np.nan) if hasattr(X, "isna") else np.asarray(X)
         found = is_one(values.astype(np.float64))
-        if not found.any():  # but a value that is too large
+        if not found.any():  # a value is too large for the dtype
             raise
         row, column = np.argwhere(found)[0].tolist()
         name = f" ({X.columns[column]!r})" if hasattr(X, "columns") else ""
@@ -196,7 +196,7 @@ def first_gap_named(X):
 
 
 def check_range(X, names=None):
-    """Raise ValueError if squares of a table overflow, or all vanish.
+    """Raise ValueError if squares of a table overflow, or all underflow.
 
     Parameters
     ----------

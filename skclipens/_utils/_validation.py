@@ -1,4 +1,4 @@
-"""Checks of input that several modules share."""
+"""Checks of tables and their labels that several modules share."""
 
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
@@ -21,7 +21,7 @@ _FLOATS = [np.float64, np.float32]
 
 
 def check_table(estimator, X, y, *, any_scale=False, reset=True, classes=(), **given):
-    """Check a table and its labels as ``fit`` gets them.
+    """Check a table and its labels in ``fit``.
 
     Parameters
     ----------
@@ -32,11 +32,11 @@ def check_table(estimator, X, y, *, any_scale=False, reset=True, classes=(), **g
     any_scale : bool
         Whether rows are scaled anyway, so that their range does not matter.
     reset : bool
-        Whether the columns are set, or X must have those that were set.
+        Whether to store the columns of X; otherwise X must have the stored ones.
     classes : array-like of shape (C,)
-        Labels that are known; see :func:`refuse_unlabeled`.
+        Known labels; see :func:`refuse_unlabeled`.
     **given : array-like of shape (n,) or None
-        What else is given for each row; see :func:`warn_of_other_order`.
+        Other values for each row; see :func:`warn_of_other_order`.
 
     Returns
     -------
@@ -46,8 +46,8 @@ def check_table(estimator, X, y, *, any_scale=False, reset=True, classes=(), **g
     Raises
     ------
     ValueError
-        If X is no table of numbers, its squares overflow or vanish, or y is not one label for each
-        row; see :func:`check_labels`.
+        If X is not a table of numbers, its squares overflow or underflow, or y does not have one
+        label for each row; see :func:`check_labels`.
     """
     if y is not None:
         refuse_unlabeled(y, classes=classes)
@@ -69,9 +69,9 @@ def check_partly_labeled(estimator, X, y, labeled, **given):
     X : array-like of shape (n, n_features)
     y : array-like of shape (n,)
     labeled : ndarray of shape (n,), bool
-        Which rows have one.
+        Which rows have a label.
     **given : array-like of shape (n,) or None
-        As of :func:`check_table`.
+        As in :func:`check_table`.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def check_partly_labeled(estimator, X, y, labeled, **given):
     Raises
     ------
     ValueError
-        If X is no table of numbers, or rows of fewer than two classes have a label.
+        If X is not a table of numbers, or the labels have fewer than two classes.
     """
     X, y = _checked_with_labels(estimator, X, y, reset=True, **given)
     y = labels_of(y, labeled)
@@ -99,9 +99,9 @@ def check_rows(estimator, X, *, reset=False, **options):
         X must have the columns that its ``fit`` saw.
     X : array-like of shape (n, n_features)
     reset : bool
-        Whether this is ``fit``, and sets these.
+        Whether this is ``fit``, which stores the columns.
     **options : dict
-        Others of scikit-learn's ``check_array``.
+        Parameters of scikit-learn's ``check_array``.
 
     Returns
     -------
@@ -137,12 +137,12 @@ def _checked(estimator, X, *, reset, dtype=_FLOATS, **options):
 
 
 def _check_numbers_of_columns(estimator, X, *, reset):
-    """Raise ValueError if columns that are named by numbers or tuples stand in another order.
+    """Raise ValueError if columns named by numbers or tuples are in another order than in ``fit``.
 
-    scikit-learn knows columns by names that are strings alone.
+    scikit-learn compares only names that are strings.
     """
     columns = getattr(X, "columns", ())
-    # Of an index, which keeps what it holds: names are many, and rows to predict may be one.
+    # The index caches this type. Checking all names would be slow if a single row is predicted.
     names = list(columns) if getattr(columns, "inferred_type", "string") != "string" else None
     if reset:
         vars(estimator).pop("_numbers_of_columns", None)
@@ -161,21 +161,21 @@ def _check_numbers_of_columns(estimator, X, *, reset):
 
 
 def _values_of_floats(X):
-    """The values of a frame of floats, or None.
+    """Return the values of a frame of floats, or None.
 
-    scikit-learn looks at the columns of a frame one by one, which takes longer than to predict
-    where there are thousands.
+    scikit-learn checks the columns of a frame one by one. If there are thousands, this takes longer
+    than predicting.
     """
     if not hasattr(X, "columns") or not hasattr(X, "to_numpy"):
         return None
     if isinstance(X.dtypes, list) and any(dtype.is_temporal() for dtype in X.dtypes):
-        return None  # polars makes numbers of these, where they stand beside numbers
+        return None  # polars would convert these to numbers if other columns are numbers
     values = X.to_numpy()
     return values if values.dtype in _FLOATS else None
 
 
 def refuse_class(estimator, name):
-    """Raise TypeError if a class is given where an estimator is wanted."""
+    """Raise TypeError if a class is given instead of an estimator."""
     if isinstance(estimator, type):
         kind = estimator.__name__
         raise TypeError(f"{name} is the class {kind}. Make one of it: add (), as {kind}().")

@@ -1,4 +1,4 @@
-"""The versions that an estimator was saved with, and a warning where it is loaded under others."""
+"""The versions that an estimator was saved with, and a warning if it is loaded with others."""
 
 import sys
 from functools import cache
@@ -13,15 +13,15 @@ _KEY = "_versions"
 
 
 class SavedUnderOthersWarning(InconsistentVersionWarning):
-    """An estimator was saved under other versions, or with other weights.
+    """Warning that an estimator was saved under other versions, or with other weights.
 
     Parameters
     ----------
     estimator_name : str
     then : dict of str to str
-        What differs, as it was.
+        Differing entries, as they were saved.
     now : dict of str to str
-        The same, as it is.
+        The same entries, as they are now.
     """
 
     def __init__(self, estimator_name, then, now):
@@ -44,7 +44,7 @@ class SavedUnderOthersWarning(InconsistentVersionWarning):
 
 
 class VersionsMixin:
-    """An estimator that is saved with the versions of what it was made by."""
+    """Mixin that saves versions with an estimator, and compares them when it is loaded."""
 
     def __getstate__(self):
         return {**super().__getstate__(), _KEY: versions()}
@@ -56,7 +56,7 @@ class VersionsMixin:
 
 
 def warn_of_others(estimator, then, now):
-    """Warn of entries that differ.
+    """Warn of entries that differ between saving and loading.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def warn_of_others(estimator, then, now):
 
 @cache
 def versions():
-    """Versions of skclipens and of what its results depend on, without builds such as "+cpu"."""
+    """Return versions of skclipens and its main dependencies, without builds such as "+cpu"."""
     found = {"skclipens": sys.modules[__name__.partition(".")[0]].__version__}
     for name, distribution in _LIBRARIES.items():
         try:

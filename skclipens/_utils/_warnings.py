@@ -1,4 +1,4 @@
-"""Warnings: at the user's line, and those that a thread does not show, whatever others do."""
+"""Warnings at the user's line, without repetition, and a filter for a single thread."""
 
 import re
 import sys
@@ -18,18 +18,18 @@ _BETWEEN = {"skclipens", "sklearn", "joblib", "pickle", "contextlib", "functools
 
 
 def warn(message, category=SuspectedMistakeWarning, *, doubt=None):
-    """Warn at the line that led here from outside of this package, scikit-learn and joblib.
+    """Warn at the line of the last caller outside of this package, scikit-learn and joblib.
 
     Parameters
     ----------
     message : str or Warning
     category : type
-        Of a message that is a str.
+        Used if the message is a str.
     doubt : str or None
-        By what :func:`each_warning_once` knows it again. None: by the message, without numbers.
+        Key by which :func:`each_warning_once` finds repetitions. None: the message without numbers.
     """
     said = _said.get()
-    if _not_shown.match(str(message)):  # nor said, so that it may be said later
+    if _not_shown.match(str(message)):  # nor recorded, so that it can be shown later
         return
     if said is not None:
         doubt = doubt or _NAME_OR_NUMBER.sub(lambda found: found[1] or "", str(message)), category
@@ -43,12 +43,12 @@ def warn(message, category=SuspectedMistakeWarning, *, doubt=None):
 
 
 def unsaid(doubts):
-    """Those of several keys not warned of yet; they count as warned from now on.
+    """Return the keys of warnings that were not given yet, and record them as given.
 
     Parameters
     ----------
     doubts : list of hashable
-        Keys, as of :func:`warn`.
+        Keys, as in :func:`warn`.
 
     Returns
     -------
@@ -64,10 +64,10 @@ def unsaid(doubts):
 
 @contextmanager
 def each_warning_once():
-    """A context, or decorator of a function, in which :func:`warn` says nothing twice.
+    """A context, or decorator of a function, in which :func:`warn` repeats no warning.
 
-    Heads of one ensemble have the same doubts about what they are given, and ensembles that are
-    fitted on parts of it, too, but for numbers of rows and the like.
+    The heads of an ensemble would all warn of the same input. So would ensembles fitted on parts of
+    it, with other numbers of rows and the like.
     """
     token = _said.set(set() if _said.get() is None else _said.get())
     try:
@@ -81,17 +81,17 @@ def _package_of(frame):
 
 
 class FilterOfThread(threading.local):
-    """Stands in a filter of :mod:`warnings` for a regular expression that each thread has.
+    """A regular expression for a filter of :mod:`warnings` that differs between threads.
 
-    ``warnings.catch_warnings`` changes the filters of the whole process and sets back those that
-    it found. Threads that overlap in it set back each other's: from then on warnings of others are
+    ``warnings.catch_warnings`` changes the filters of the whole process and restores those that
+    it found. Overlapping threads restore the filters of each other, and from then on warnings are
     lost. This filter stays where it is; see :func:`put_first`.
     """
 
-    pattern = NOTHING  # for scikit-learn, which hands filters on to its workers
+    pattern = NOTHING  # for scikit-learn, which passes filters on to its workers
 
     def match(self, text):
-        """As of a regular expression."""
+        """Match the start of a text, as a regular expression does."""
         return re.match(self.pattern, text)
 
     def __reduce__(self):
@@ -99,7 +99,7 @@ class FilterOfThread(threading.local):
 
 
 class _NotShown(FilterOfThread):
-    """Messages that the calling thread does not show."""
+    """A pattern of the messages that the calling thread does not show."""
 
     def __init__(self):
         self.patterns = []
@@ -115,9 +115,9 @@ _filter = ("ignore", _not_shown, Warning, None, 0)
 
 
 def put_first(own):
-    """Put a filter before all but those of this package, and there only; others stay as they are.
+    """Move a filter before all filters that are not of this package.
 
-    Again, before each use: others may have put filters before it.
+    Call this before each use, since other code may have put filters before it.
     """
     filters = warnings.filters
     if own in takewhile(_is_ours, filters):
@@ -135,12 +135,12 @@ def _is_ours(one):
 
 @contextmanager
 def silent(pattern):
-    """A context in which this thread, and no other one, does not show some warnings.
+    """A context in which this thread, but no other, hides some warnings.
 
     Parameters
     ----------
     pattern : str
-        Regular expression of how their messages begin.
+        Regular expression that matches the start of their messages.
     """
     put_first(_filter)
     _not_shown.patterns.append(f"(?:{pattern})")
