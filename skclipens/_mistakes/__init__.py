@@ -1,9 +1,9 @@
-"""What looks like a user's mistake and would give wrong answers: each check warns of it.
+"""Checks that warn of probable mistakes of a user, which would give wrong predictions.
 
-All warn by :class:`skclipens.exceptions.SuspectedMistakeWarning`. They get arrays, names and what
-a table's columns are said to be, or were in ``fit``, and know no kind of estimator. The checks of
-pictures, of configurations of models and of single labels are where these are read.
+All warn with :class:`skclipens.exceptions.SuspectedMistakeWarning`. They take arrays, names, and
+what the columns of a table are declared to be, or were in ``fit``; they depend on no estimator.
+Images, configurations of models and single labels are checked where they are read.
 
-Thresholds have the reason beside them, or are round numbers. ``python -m benchmarks.doubts``
-measures how often right uses and mistakes are doubted.
+Thresholds have a comment with the reason, or are round numbers. ``python -m benchmarks.doubts``
+measures how often correct uses and mistakes give a warning.
 """

@@ -1,4 +1,4 @@
-"""Columns that look like a mistake: constant, of row numbers, made of labels, or not named."""
+"""Warnings of columns that are constant, number the rows, encode the labels, or have no names."""
 
 import re
 from collections import Counter
@@ -15,18 +15,20 @@ from ._seen_embeddings import NARROWEST
 
 _NEARLY_ALL, _ALL_OF_TWO = 0.99, 0.9999  # of a variance
 _STEP_TOLERANCE = 1e-2  # of a step between rows
-_FEWEST = 20  # rows, of which all steps are not equal by luck
-_EXPECTED_TIES = 5  # pairs of rows with the same whole number, if these were drawn at random
-# How far, in ranges of all others, of more than as many values, one lies that stands for a gap: of
-# those that people write for it, and of others, as after a scaler. Zero is an amount by right.
+_FEWEST = 20  # rows whose steps are not all equal by chance
+_EXPECTED_TIES = 5  # pairs of rows with the same integer, if these were drawn at random
+# A value that stands for a gap is at least this many ranges away from all others: first for values
+# that people write for gaps, then for others, as after a scaler. Only with more than
+# _FEWEST_VALUES distinct values. Zero may be a proper amount.
 _N_RANGES, _N_RANGES_OF_OTHERS, _FEWEST_VALUES = 3, 10, 5
 _WRITTEN_FOR_GAPS = re.compile(r"-1|-?(?:9{2,}|8{2,}|7{2,})")
-_FEWEST_OF_CLASSES = 50  # rows, of whose classes none is by luck between others
+_FEWEST_OF_CLASSES = 50  # rows that are not sorted by class by chance
 _CALLED_INDEX = re.compile(
     r"(?:^|[^A-Za-z])(?i:unnamed: ?\d+|index|idx|level_\d+|id|key|row|no|nr|number)$|[a-z]I[dD]$"
 )
-ENOUGH_LOSS = 100  # of guessing, summed over the rows: what is judged by fewer may be luck
-# As BlockPCA, scikit-learn's own reductions and UMAP name columns.
+# Log-loss of guessing, summed over the rows. Below it, results may be chance.
+ENOUGH_LOSS = 100
+# Column names of BlockPCA, scikit-learn's reductions and UMAP.
 _REDUCTIONS = """
     pca incrementalpca kernelpca sparsepca minibatchsparsepca truncatedsvd fastica factoranalysis
     nmf minibatchnmf latentdirichletallocation dictionarylearning minibatchdictionarylearning isomap
@@ -39,16 +41,16 @@ _SAY_SO = "say so: blocks=[('all', slice(None))]."
 
 
 def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
-    """Warn of columns from which no good answer can come.
+    """Warn of columns that cannot give good predictions.
 
     Parameters
     ----------
     blocks : list of Block
-        Those that heads read.
+        Blocks that heads read.
     compared_with_texts : list of Block
-        Some of these.
+        Those of them that are compared with texts.
     read_as_scaled : list of (Block, str)
-        Blocks, and a head of each that learns from it as it is scaled.
+        Blocks, each with a head whose result depends on the scale of the columns.
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
     names : ndarray of shape (n_features,) or None
@@ -58,8 +60,8 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     -----
     SuspectedMistakeWarning
         If all rows of a block are the same; if a column is an index, has one value far from all
-        others in several rows, or has nearly all of the variance that a head gets to see; or if
-        embeddings that are compared with texts are a place off, or were centred or scaled. Names
+        others in several rows, or has nearly all of the variance that a head reads; or if
+        embeddings are shifted by a column, or are compared with texts but centred or scaled. Names
         the blocks, or the column.
     """
     if len(X) < 2:
@@ -78,7 +80,7 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
 
 
 def _index(X, y, names):
-    """Position of a column that numbers the rows, and how it does; None where there is none."""
+    """Return the position of a column that numbers the rows, or None, and the reason as text."""
     some = subsample(X)
     if len(some) < _FEWEST:
         return None, ""
@@ -88,8 +90,8 @@ def _index(X, y, names):
     found = columns[_are_equal(steps, steps[0]).all(axis=0)]
     if len(found):
         return int(found[0]), "changes by the same from each row to the next"
-    # In a part of a table, or in another order: of whole numbers that are so close together, some
-    # would be the same. Those of a rank would not, so a name or the classes must say what it is.
+    # An index of shuffled rows, or of a part of a table. Random integers in such a small range
+    # would have ties. Ranks would not, so the name of the column or the classes must decide.
     whole = np.flatnonzero((some[:3] == np.rint(some[:3])).all(axis=0))
     values = np.sort(some[:, whole], axis=0)
     pairs, span = len(some) * (len(some) - 1) / 2, values[-1] - values[0] + 1
@@ -106,7 +108,7 @@ def _index(X, y, names):
 
 
 def _numbers_rows(values, y, name):
-    """Whether a column that is an index or a rank is an index: by its name, order or classes."""
+    """Return whether an index or rank is an index, by its name, its order or the classes."""
     in_order = len(np.unique(np.sign(np.diff(values)))) == 1
     if in_order or (name is not None and _CALLED_INDEX.search(name)):
         return True
@@ -114,7 +116,7 @@ def _numbers_rows(values, y, name):
 
 
 def _are_sorted(y):
-    """Whether the rows of each of three classes or more follow each other, of two rows or more."""
+    """Return whether rows are sorted by class: three classes or more, two rows each on average."""
     return 2 < len(np.unique(y)) <= len(y) / 2 and is_class_by_class(y.tolist())
 
 
@@ -132,11 +134,11 @@ def _warn_of_constant_blocks(blocks, X):
 
 
 def _warn_of_placeholders(blocks, X, names):
-    """Warn of a value of several rows that is far from all others: it may stand for a gap."""
+    """Warn of a value in several rows that is far from all others: it may stand for a gap."""
     X = subsample(X)
     others = [block.columns for block in blocks if block.backbone is None]
     for columns in others if len(X) >= _FEWEST else ():
-        if len(columns) >= NARROWEST:  # which may be embeddings
+        if len(columns) >= NARROWEST:  # may be embeddings
             continue
         for column, values in zip(columns, take_columns(X, columns).T, strict=True):
             value = _placeholder(values)
@@ -151,7 +153,7 @@ def _warn_of_placeholders(blocks, X, names):
 
 
 def _placeholder(values):
-    """The lowest or largest value, if it is there several times and far from all others."""
+    """Return the lowest or largest value if it is repeated and far from all others, else None."""
     found, counts = np.unique(values, return_counts=True)
     if len(found) <= _FEWEST_VALUES:
         return None
@@ -165,13 +167,13 @@ def _placeholder(values):
 
 
 def _warn_of_dominant_column(read_as_scaled, X, names, index):
-    """Warn of a column beside which a head can see no other."""
+    """Warn of a column with nearly all of the variance that a head reads."""
     for block, head in read_as_scaled:
         place = _dominant(take_columns(subsample(X), block.columns))
         if place is None:
             continue
         column = block.columns[place]
-        if column != index:  # of which was warned already
+        if column != index:  # an index has its own warning
             warn(
                 f"{_called(column, names)} has more than {_NEARLY_ALL:.0%} of the variance of what "
                 f"{head!r} reads, so the other columns hardly count. Scale columns that are no "
@@ -181,17 +183,17 @@ def _warn_of_dominant_column(read_as_scaled, X, names, index):
 
 
 def _dominant(values):
-    """Position of the column that has nearly all of the variance, or None."""
+    """Return the position of the column that has nearly all of the variance, or None."""
     variances = values.var(axis=0, dtype=np.float64)
     largest = int(variances.argmax())
-    # Of two, the other may be small by right, such as one of zeros and a few ones.
+    # Of two columns, one may rightly be small, such as one of zeros and a few ones.
     share = _NEARLY_ALL if len(variances) > 2 else _ALL_OF_TWO
     is_alone = variances[largest] > share * variances.sum() and np.count_nonzero(variances) > 1
     return largest if is_alone else None
 
 
 def warn_of_labels_in_columns(blocks, X, y, names):
-    """Warn of a column that is no embedding and tells the class of each row.
+    """Warn of a column that is not an embedding and encodes the class of each row.
 
     Parameters
     ----------
@@ -204,12 +206,12 @@ def warn_of_labels_in_columns(blocks, X, y, names):
     Warns
     -----
     SuspectedMistakeWarning
-        If a column, or several together, have one value for each class, for too many rows to be
-        chance. Names them.
+        If a column, or several together, have a distinct value for each class, in too many rows to
+        be chance. Names them.
     """
     X, targets = subsample(X), codes_of(subsample(y))
     n_rows = np.bincount(targets)
-    # By how frequent classes are: a flag of a rare event may have it by chance.
+    # Depends on how frequent classes are: a flag of a rare event may match a class by chance.
     if n_rows @ np.log(len(X) / n_rows) < ENOUGH_LOSS or n_rows.min() < 2:
         return
     order, starts = np.argsort(targets), np.cumsum(n_rows) - n_rows
@@ -229,7 +231,7 @@ def warn_of_labels_in_columns(blocks, X, y, names):
 
 
 def _telling(places, values):
-    """Columns of which one alone, or all together, have a value of its own for each class."""
+    """Return one column, or else all together, if they have a distinct value for each class."""
     for telling in [*places[:, None], places]:
         if len(telling) and len(np.unique(values[:, telling], axis=0)) == len(values):
             return telling
@@ -241,7 +243,7 @@ def _called(column, names):
 
 
 def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
-    """Warn of many columns that may be embeddings, but are not named so.
+    """Warn of many columns that may be embeddings, but do not have the names of embeddings.
 
     Parameters
     ----------
@@ -250,13 +252,13 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
     names : ndarray of shape (n_features,) or None
         Names of the columns.
     so : str
-        What comes of it.
+        The consequence, for the message.
 
     Warns
     -----
     SuspectedMistakeWarning
-        If no block is a backbone's, and columns are components, as of a BlockPCA or a PCA, or
-        there are as many as a backbone gives: without names, or with names that differ by a number.
+        If no block belongs to a backbone, and columns are components, as of a BlockPCA or a PCA, or
+        as many as a backbone gives have no names, or names that differ only by a number.
     """
     if any(block.backbone for block in blocks):
         return
@@ -278,7 +280,7 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
 
 
 def _many_alike(n_features, names):
-    """What to say of as many columns as a backbone gives, without names or with alike ones."""
+    """Return text on as many unnamed or similarly named columns as a backbone gives, or None."""
     if names is None and n_features >= NARROWEST:
         return f"X has no names of columns, so its {n_features} columns are one block"
     stems = [re.sub(r"\d+", "#", name) for name in ([] if names is None else names)]

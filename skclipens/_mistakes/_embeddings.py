@@ -1,4 +1,4 @@
-"""Embeddings that look like a mistake in themselves: no model gives them, or not together."""
+"""Warnings of embeddings that no model gives, or of blocks that do not belong together."""
 
 import numpy as np
 
@@ -6,38 +6,38 @@ from .._utils._linalg import row_lengths, row_squares, subsample, take_columns, 
 from .._utils._messages import listed
 from .._utils._warnings import warn
 
-_FEWEST, _FEW = 20, 5  # rows of which lengths say something; of each kind
-UNIT = 1e-3  # of lengths that are one, in half precision too
-_EXACT = 1e-4  # the same, of which others are next to none by luck
-_ROUNDED = 0.02  # of lengths that were one until values were rounded, to two digits for instance
+_FEWEST, _FEW = 20, 5  # least number of rows to compare lengths; and of each kind
+UNIT = 1e-3  # tolerance of unit lengths, also in half precision
+_EXACT = 1e-4  # stricter tolerance, which few other lengths meet by chance
+_ROUNDED = 0.02  # tolerance of unit lengths after rounding of values, for instance to two digits
 _CENTRED = 1e-3  # of the length of a row; the mean of embeddings is about half as long as they are
-_ALIKE = 0.7  # of columns of a part of the rows, if those of all rows may be the same
-# A mean product of two rows below which they have no direction in common. Of 20 embeddings or more
-# it is above 0.09 on the sets of `benchmarks.paper`, of classes drawn from these too.
+_ALIKE = 0.7  # tolerance for a part of the rows, before all rows are compared
+# Mean cosine of two rows below which they have no common direction. For 20 embeddings or more it
+# is above 0.09 on the sets of `benchmarks.paper`, and on classes drawn from these.
 NO_CONE = 0.05
 _FEWEST_PAIRED, _ENOUGH = 50, 100  # rows that two models have in common
-# Correlation of what two models find alike, in the mean over other models. On the sets of
-# `benchmarks.paper` it is above 0.21, and of pictures of one class above 0.12; where the rows of
-# one model are in another order, below 0.07 in 95 of 100 draws.
+# Mean correlation of a model's similarities between rows with those of the other models. On the
+# sets of `benchmarks.paper` it is above 0.21, and for images of one class above 0.12; if the rows
+# of one model are in another order, it is below 0.07 in 95 of 100 draws.
 _APART = 0.07
 
 
 def mean_cosine(unit):
-    """Mean cosine of two rows, of n rows of unit length."""
+    """Return the mean cosine of two of n rows of unit length."""
     n, centre = len(unit), unit.mean(axis=0)
     return (n * float(centre @ centre) - 1) / (n - 1)
 
 
 def warn_of_odd_rows(seen, X, *, as_given):
-    """Warn of embeddings that are zeros, or of which some were normalized and others not.
+    """Warn of embeddings that are all zeros, or of which only some were normalized.
 
     Parameters
     ----------
     seen : tuple of SeenBlock
-        Of these, only columns that are known to be embeddings are looked at.
+        Only columns that are known to be embeddings are checked.
     X : ndarray of shape (n, n_features)
     as_given : bool
-        Whether these are the rows that a user gave, so that a message can name one.
+        Whether these are the user's rows, so that the message can name one.
 
     Warns
     -----
@@ -87,20 +87,20 @@ def _warn_of_lengths(block, X):
 
 
 def warn_of_row_order(seen, X):
-    """Warn of a model whose rows seem to be of other pictures than those of the others.
+    """Warn of a model whose rows seem to be of other images than those of the other models.
 
-    Pictures that are alike to one model are mostly alike to another one, too.
+    Images that are similar for one model are mostly similar for another one, too.
 
     Parameters
     ----------
     seen : tuple of SeenBlock
     X : ndarray of shape (n, n_features)
-        Of fewer than 50 rows, nothing can be said.
+        Fewer than 50 rows are not checked.
 
     Warns
     -----
     SuspectedMistakeWarning
-        If what a model finds alike has nothing to do with what the others do. Names the models.
+        If the similarities of a model do not correlate with those of the others. Names the models.
     """
     columns_of = {block.backbone: block.columns for block in seen if block.is_named}
     if len(columns_of) < 2 or len(X) < _FEWEST_PAIRED:
@@ -120,16 +120,16 @@ def warn_of_row_order(seen, X):
 
 
 def _agreement(tables):
-    """Correlation of the products of each table's rows with those of the others, in the mean."""
+    """Return each table's mean correlation, of the cosines of its rows, with the other tables."""
     pairs = np.triu_indices(len(tables[0]), 1)
-    with np.errstate(all="ignore"):  # of rows that are all the same, or not finite
+    with np.errstate(all="ignore"):  # rows may be all the same, or not finite
         units = [unit_rows(rows - rows.mean(axis=0)) for rows in tables]
         correlations = np.corrcoef([(unit @ unit.T)[pairs] for unit in units])
     return (correlations.sum(axis=1) - 1) / (len(tables) - 1)
 
 
 def warn_of_places(blocks, X):
-    """Warn if rows of a block have length one a column further left or right, and not here."""
+    """Warn if rows of a block have length one if shifted by a column, and not as they are."""
     X = subsample(X)
     if len(X) < _FEWEST:
         return
@@ -155,18 +155,18 @@ def is_constant(X, columns):
 
 
 def warn_of_rescaled_blocks(blocks, X):
-    """Warn of blocks that are no longer as the embedder made them.
+    """Warn of blocks that were centred or scaled after the embedder made them.
 
     Parameters
     ----------
     blocks : list of Block
-        Those that are compared with texts.
+        Blocks that are compared with texts.
     X : ndarray of shape (n, n_features)
 
     Warns
     -----
     SuspectedMistakeWarning
-        Names them.
+        Names the blocks.
     """
     rescaled = [
         block.name
@@ -182,7 +182,7 @@ def warn_of_rescaled_blocks(blocks, X):
 
 
 def _is_rescaled(values):
-    """Whether rows were centred, as by StandardScaler, or columns scaled, as by MaxAbsScaler."""
+    """Return whether columns were centred, as by StandardScaler, or scaled, as by MaxAbsScaler."""
     some = subsample(values)
     length = np.sqrt(np.mean(row_squares(some)))
     if np.linalg.norm(values.mean(axis=0)) < _CENTRED * length:

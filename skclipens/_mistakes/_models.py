@@ -1,4 +1,4 @@
-"""Embeddings that another model made than the backbone of their block, or blocks out of order."""
+"""Warnings of embeddings of another model than their block's backbone, or blocks out of order."""
 
 from typing import NamedTuple
 
@@ -13,32 +13,32 @@ from ..backbones._kinds import numbered_columns
 from ..embedding._probes import likeness_to_probes
 from ._embeddings import NO_CONE, mean_cosine
 
-_FEWEST = 10  # rows of which something can be said
-# Mean cosines of images and texts. On the sets of `benchmarks.paper`, those of another block's
-# texts are at most 0.12, and those of the own at least 0.1 but on scanned digits, of which prompts
-# say little. The mean of the own over the models of the zoo is 0.17 or more on the others.
+_FEWEST = 10  # rows for a check
+# Mean cosines of images and texts. On the sets of `benchmarks.paper`, those with another block's
+# texts are at most 0.12. Those with a block's own texts are at least 0.1, except on scanned digits,
+# which prompts hardly describe. On the other sets, their mean over the zoo is 0.17 or more.
 _FITS, _FITS_BETTER, _FITS_NONE = 0.13, 0.1, 0.05
 _OTHER_WIDTH = -2  # in place of a cosine
-# Likeness to probes on these sets. Of rows of all classes it is 0.34 or more, and of another model
-# 0.11 at most; of 10 rows of one class it is below in 2 of 1,000 draws, and above in 5.
+# Likeness to probes on these sets. For rows of all classes it is 0.34 or more, and for another
+# model 0.11 at most. For 10 rows of one class it is below in 2 of 1,000 draws, and above in 5.
 _ALIKE = 0.12
 
 
 class Embeddings(NamedTuple):
-    """A block of columns that is said to be of a backbone.
+    """A block of columns that is declared to come from a backbone.
 
     Attributes
     ----------
     name : str
-        What the block is called.
+        Name of the block.
     backbone : str
     rows : ndarray of shape (n, width)
         Unit rows.
     column : str or None
-        The name of the first column, where columns have names. It says what made them only if it is
-        as an embedder writes it.
+        The name of the first column, if columns have names. It tells which model made them only if
+        it is a name that an embedder gives.
     texts : ndarray of shape (C, width) or None
-        Features of texts that the images should be like, where there are any.
+        Features of texts that the images should be similar to, if there are any.
     cache : None, bool, str, os.PathLike or EmbeddingStore
         As the parameter of embedders.
     """
@@ -52,28 +52,28 @@ class Embeddings(NamedTuple):
 
     @property
     def are_named(self):
-        """Whether names of columns say what made them."""
+        """Whether names of columns tell which model made them."""
         return self.column is not None and numbered_columns([self.column])[0] is not None
 
     @property
     def fit_texts(self):
-        """Whether they are so like the texts that no other model can have made them."""
+        """Whether rows are so similar to the texts that no other model can have made them."""
         texts = self.texts
         return texts is not None and self.rows.mean(axis=0) @ texts.mean(axis=0) > _FITS
 
 
 def first_name(names, columns):
-    """The name of the first of some columns (a slice or positions), or None without names."""
+    """Return the name of the first of some columns (a slice or positions), or None."""
     return None if names is None else names[columns][0]
 
 
 def warn_of_blocks(blocks, *, only_prompts=False):
-    """Warn of blocks that seem to stand in another order, or that another model seems to have made.
+    """Warn of blocks that seem to be in another order, or to come from another model.
 
     Parameters
     ----------
     blocks : list of Embeddings
-        All with texts, and with the same rows. Of fewer than 10, nothing can be said.
+        All with texts, and with the same rows. Fewer than 10 rows are not checked.
     only_prompts : bool, default=False
         Whether nothing is learned from the rows.
 
@@ -81,8 +81,8 @@ def warn_of_blocks(blocks, *, only_prompts=False):
     -----
     SuspectedMistakeWarning
         If a block fits the texts of another one, and not its own; if columns without names are
-        unlike what their backbone makes of other images; or if blocks fit no text, and there is
-        nothing but prompts.
+        unlike their backbone's embeddings of other images; or if blocks fit no text, and
+        `only_prompts` is True.
     """
     if not blocks or len(blocks[0].rows) < _FEWEST:
         return
@@ -99,7 +99,7 @@ def warn_of_blocks(blocks, *, only_prompts=False):
 
 
 def _compare_with_texts(blocks):
-    """Mean cosines of blocks and their texts; and whether those of others fit better, with a doubt.
+    """Compare blocks with the texts of all blocks, and warn if another block's texts fit better.
 
     Parameters
     ----------
@@ -108,7 +108,9 @@ def _compare_with_texts(blocks):
     Returns
     -------
     fit : ndarray of shape (E,)
+        Mean cosines of blocks and their own texts.
     moved : bool
+        Whether there was a warning.
     """
     texts = [block.texts.mean(axis=0) for block in blocks]
     centres = [block.rows.mean(axis=0) for block in blocks]
@@ -130,10 +132,10 @@ def _compare_with_texts(blocks):
 
 
 def warn_of_other_models(blocks):
-    """Warn of embeddings that are unlike what their backbone makes of other images.
+    """Warn of embeddings that are unlike their backbone's embeddings of other images.
 
-    A backbone embeds these only where neither names of columns nor texts say whose rows are. Fewer
-    than 10 rows say nothing, nor do rows that were centred.
+    The backbone embeds such probe images only if neither names of columns nor texts tell which
+    model made the rows. Fewer than 10 rows, or centred rows, are not checked.
 
     Parameters
     ----------
@@ -142,7 +144,7 @@ def warn_of_other_models(blocks):
     Returns
     -------
     bool
-        Whether there are any.
+        Whether there was a warning.
 
     Warns
     -----
@@ -166,4 +168,4 @@ def _is_of_another_model(block):
     try:
         return likeness_to_probes(Backbone(block.backbone), rows, block.cache) < _ALIKE
     except (ImportError, RuntimeError):
-        return False  # stored texts need no model, and a doubt is no reason to load one in vain
+        return False  # the model may not be available: with stored texts it is not needed

@@ -1,4 +1,4 @@
-"""Names of classes that seem to stand in another order than the labels, or to be wrong."""
+"""Warnings of class names that seem to be in another order than the labels, or to be wrong."""
 
 import reprlib
 from collections.abc import Callable
@@ -11,30 +11,30 @@ from sklearn.metrics import roc_auc_score
 
 from .._utils._warnings import warn
 
-# How far accuracy of prompts must rise under the best order of the names: by the first at least,
-# and by more with few classes and few rows, see `_rise_by_luck`. Names that mean nothing rise
-# farther in 1% of draws of 5 to 30 classes with 1 to 16 rows each, and right names in none.
+# How much the accuracy of prompts must rise under the best order of the names: by the first at
+# least, and by more with few classes and few rows, see `_rise_by_luck`. Names without meaning rise
+# more in 1% of draws of 5 to 30 classes with 1 to 16 rows each, and right names in none.
 _MIN_RISE, _RISE_OF_FEW_CLASSES, _RISE_OF_FEW_ROWS = 0.35, 1.4, 0.4
-# Of fewer classes, and of as few whose names prompts would exchange, accuracy says too little. So
-# names are compared with rows by how classes differ: the cosine must be the first, and more with
-# few backbones, see `_order_by_differences`, and rise by the last under another order. Names that
-# mean nothing do so in 2 of 1,000 draws of 2 to 4 classes with 4 or 16 rows each, right names in
+# With fewer classes, or if prompts would exchange the names of so few, accuracy is too coarse. Then
+# differences of names are compared with those of rows: the cosine must be at least the first, more
+# with few backbones, see `_order_by_differences`, and rise by the last under another order. Names
+# without meaning do so in 2 of 1,000 draws of 2 to 4 classes with 4 or 16 rows each, right names in
 # none.
 _FEW_CLASSES, _ROWS_OF_EACH = 5, 4
 _MIN_COSINE, _COSINE_OF_FEW_BACKBONES, _MIN_RISE_OF_COSINE = 0.2, 0.35, 0.45
-# Labels that a class without rows has moved, from this many on: how far accuracy of prompts must
-# rise for these, times the root of their number; and how rare as many right classes would be by
-# chance.
+# A name without rows shifts the labels after it. Least number of shifted labels; how much the
+# accuracy of prompts must rise for these, times the root of their number; and the largest
+# probability of as many right classes by chance.
 _FEWEST_MOVED, _MIN_RISE_OF_MOVED, _MAX_P_VALUE = 3, 1.0, 0.01
-# Of a wrong name: the fewest rows of its class, the highest ROC AUC by which it tells these from
-# all other rows, and the lowest mean ROC AUC of the other names. On validation sets, of 5 to 100
-# classes with 8 or 16 rows each, no right name was wrong by this, and a misspelled one or one of
-# another class in up to half of the draws, where prompts mean something.
+# A wrong name: least number of rows of its class, highest ROC AUC of this name for these rows
+# against all others, and lowest mean ROC AUC of the other names. On validation sets, of 5 to 100
+# classes with 8 or 16 rows each, no right name met this. If prompts describe the images, a
+# misspelled name or that of another class did in up to half of the draws.
 _ROWS_OF_WRONG_NAME, _MAX_AUC, _MIN_AUC_OF_OTHERS = 8, 0.5, 0.9
 
 
 class TextsOfRows(NamedTuple):
-    """Rows of one backbone, and its texts of the classes.
+    """Rows of one backbone, and its text features of the classes.
 
     Attributes
     ----------
@@ -42,9 +42,9 @@ class TextsOfRows(NamedTuple):
         Embeddings of unit length.
     texts : ndarray of shape (C, width)
     scale : float
-        Of logits, which are products of rows and texts.
+        Factor of logits, which are the products of rows and texts times this.
     next_text : callable
-        Features of the first name that no class has, of shape (1, width).
+        Returns features of the first name without a class, of shape (1, width).
     """
 
     rows: np.ndarray
@@ -62,8 +62,8 @@ class TextsOfRows(NamedTuple):
 def warn_of_names(backbones, targets, classes, class_names, names_in_prompts):
     """Warn if names seem to be in another order, or one of them to be wrong.
 
-    In another order: prompts would then classify rows far better. Wrong: prompts with this name
-    tell the rows of its class from other rows no better than chance, and the other names do.
+    In another order, prompts would classify rows far better. A name is wrong if its prompts
+    separate the rows of its class no better than chance, while the other names do.
 
     Parameters
     ----------
@@ -74,12 +74,12 @@ def warn_of_names(backbones, targets, classes, class_names, names_in_prompts):
     class_names : None, mapping or sequence of str
         As a user gave them.
     names_in_prompts : callable
-        Gives the name of each class, as it goes into prompts.
+        Returns the name of each class in prompts.
 
     Warns
     -----
     SuspectedMistakeWarning
-        Names a class, what it is called, and what its rows look like.
+        Names a class, its name, and the name that its rows look like.
     """
     if _warn_of_skipped_name(backbones, targets, classes, class_names):
         return
@@ -104,7 +104,7 @@ def warn_of_names(backbones, targets, classes, class_names, names_in_prompts):
 
 
 def _order_by_prompts(logits, targets, n_rows):
-    """The order of the names that suits prompts best, and accuracies as given and in this order."""
+    """Return the order of names that suits prompts best, and accuracies without and with it."""
     n_classes = len(n_rows)
     shares = _shares(logits, targets, n_rows)
     every, best = linear_sum_assignment(shares, maximize=True)
@@ -112,14 +112,14 @@ def _order_by_prompts(logits, targets, n_rows):
 
 
 def _shares(logits, targets, n_rows):
-    """Which share of the rows of each class prompts take for each name, (C, names)."""
+    """Return the share of each class's rows that prompts assign to each name, (C, names)."""
     counts = np.zeros((len(n_rows), logits.shape[1]), int)
     np.add.at(counts, (targets, logits.argmax(axis=1)), 1)
     return counts / np.maximum(n_rows, 1)[:, None]
 
 
 def _warn_of_skipped_name(backbones, targets, classes, names):
-    """Warn if one of a list of names seems to have no class, so that those after it are moved."""
+    """Warn if a name in a list seems to have no class, so that the labels after it are shifted."""
     n, is_list = len(classes), names is not None and not hasattr(names, "keys")
     if not is_list or len(names) <= n or classes.tolist() != list(range(n)):
         return False
@@ -163,7 +163,7 @@ def _warn_of_wrong_names(names_in_prompts, logits, targets, n_rows):
 
 
 def _order_by_differences(backbones, targets, n_rows, some):
-    """An order in which names of few classes differ as their rows do, or None."""
+    """Return an order in which names of few classes differ as their rows do, or None."""
     if not 2 <= len(some) < _FEW_CLASSES or n_rows[some].min() < _ROWS_OF_EACH:
         return None
     means = (targets == some[:, None]) / n_rows[some, None]
@@ -180,14 +180,14 @@ def _order_by_differences(backbones, targets, n_rows, some):
 
 
 def _alignment(centres, texts):
-    """How each class lies to the mean of classes, times how each text does; a trace is a cosine."""
+    """Return scaled products of centred class means and centred texts; the trace is a cosine."""
     centres, texts = (one - one.mean(axis=0) for one in (centres, texts))
     scale = np.linalg.norm(centres) * np.linalg.norm(texts)
     return centres @ texts.T / max(scale, np.finfo(np.float32).tiny)
 
 
 def _rise_by_luck(n_rows):
-    """How far accuracy may rise under another order, for so many rows of each class."""
+    """Return how much accuracy may rise by chance under another order, for the rows per class."""
     of_rows = np.mean(1 / np.maximum(n_rows, 1))
     return max(_MIN_RISE, _RISE_OF_FEW_CLASSES / np.sqrt(len(n_rows)) + _RISE_OF_FEW_ROWS * of_rows)
 

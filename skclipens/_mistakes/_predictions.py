@@ -1,21 +1,21 @@
-"""Predicted labels that look as if true ones were numbered otherwise, or were of other rows."""
+"""Warnings of predictions that suggest that true labels are numbered or ordered differently."""
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from .._utils._warnings import warn
 
-# Rows whose labels may be doubted, and how far accuracy must rise were labels exchanged: by the
-# first at least, and more with few rows of a class.
+# Least number of rows for a check. How much accuracy must rise if labels were exchanged: by
+# _BETTER at least, and more with few rows of a class.
 _FEWEST, _BETTER, _OF_ROWS = 20, 0.6, 0.4
 _MOST_CLASSES = 1000  # whose pairs are counted
 # Standard deviations up to which rows are right by chance, and from which too few are right for the
-# confidence of a classifier; and the least difference of this from the accuracy.
+# confidence of a classifier; and the least difference of confidence and accuracy.
 _BY_CHANCE, _TOO_FEW, _TOO_SURE = 2, 5, 0.3
 
 
 def warn_of_exchanged(y, predicted, advice):
-    """Warn where other labels would be right, as where those to score have numbers of their own.
+    """Warn if exchanged labels would be right, as if the true labels were numbered differently.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def warn_of_exchanged(y, predicted, advice):
     Returns
     -------
     bool
-        Whether it warned.
+        Whether there was a warning.
     """
     labels, rows, n_rows = np.unique(y, return_inverse=True, return_counts=True)
     found, columns = np.unique(predicted, return_inverse=True)
@@ -54,15 +54,15 @@ def warn_of_exchanged(y, predicted, advice):
 
 
 def warn_of_chance(y, predicted, known, confidence):
-    """Warn where rows are right as by chance, and the classifier is sure of them.
+    """Warn if accuracy is that of chance, but the classifier is confident.
 
     Parameters
     ----------
     y, predicted : ndarray of shape (n,)
     known : ndarray of shape (n,), bool
-        Rows of which the classifier knows the label.
+        Rows whose label the classifier knows.
     confidence : callable
-        Gives the largest probability of each row, of shape (n,).
+        Returns the largest probability of each row, of shape (n,).
     """
     y, predicted, n = y[known], predicted[known], np.count_nonzero(known)
     if n < _FEWEST:

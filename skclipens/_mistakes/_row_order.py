@@ -1,4 +1,4 @@
-"""Rows and labels that stand in different orders."""
+"""Warnings of rows and labels that are in different orders."""
 
 import os
 import re
@@ -11,29 +11,29 @@ from .._utils._linalg import subsample, unit_rows
 from .._utils._warnings import warn
 
 _FEWEST, _N_ROWS, _N_SHUFFLES = 8, 300, 100
-# Standard deviations, over labels in random orders, of how alike rows with the same label are.
+# Standard deviations of the similarity of rows with the same label, over random orders of labels.
 _MIN_DEVIATIONS, _MIN_DIFFERENCE = 4.0, 2.0
 _NUMBER = re.compile(r"(\d+)")
-# By how many rows labels may have been moved.
+# By how many rows labels may have been shifted.
 _MOVES = {1: "next row", -1: "row before", 2: "row after the next", -2: "row two before"}
-# How rare it must be by chance that labels fit as given before a row, and moved from it on.
+# Largest probabilities by chance that labels fit as given before a row, and shifted from it on.
 _MAX_P_GIVEN, _MAX_P_MOVED = 1e-2, 1e-4
 
 
 def warn_of_shuffled_index(index, X, y):
-    """Warn where labels fit the rows of X in the order of its index, and not as they stand.
+    """Warn if labels fit the rows of X in the order of its index, and not in their own order.
 
     Parameters
     ----------
     index : Index or None
-        Of X. Says something where it is 0 to n - 1 in another order.
+        Index of X. Used only if it is 0 to n - 1 in another order.
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
 
     Warns
     -----
     SuspectedMistakeWarning
-        If rows with the same label are alike in the order of the index, and not as they stand.
+        If rows with the same label are similar in the order of the index, and not as given.
     """
     if index is None or index.dtype.kind not in "iu" or len(y) < _FEWEST:
         return
@@ -50,9 +50,9 @@ def warn_of_shuffled_index(index, X, y):
 
 
 def _likeness_of_classes(X, several):
-    """How far the likeness of rows with the same label is above that of labels in any order.
+    """Return how similar rows with the same label are, compared with random orders of labels.
 
-    In standard deviations, for each of several labels of the rows.
+    The result has one value, in standard deviations, for each of several label arrays.
     """
     rows = subsample(np.arange(len(X)), _N_ROWS)
     units = unit_rows(X[rows] - X[rows].mean(axis=0))
@@ -68,21 +68,20 @@ def _likeness_of_classes(X, several):
 
 
 def warn_of_moved_labels(y, predicted):
-    """Warn where labels belong to the row before or after theirs, from some row on.
+    """Warn if labels belong to a row before or after theirs, from some row on.
 
     Parameters
     ----------
     y : ndarray of shape (n,), int
-        Positions of the classes of the rows, in the order that they were given; -1 of those that
-        have none.
+        Positions of the classes of the rows, in the user's order; -1 for rows without a label.
     predicted : ndarray of shape (n,), int
-        What heads that have not learned from a row say of it; -1 where nothing is said.
+        Held-out predictions of heads; -1 for rows without one.
 
     Warns
     -----
     SuspectedMistakeWarning
-        As where a line is missing in a file of labels, or a picture that could not be read was
-        left out of X alone.
+        For example if a line is missing in a file of labels, or an image that could not be read was
+        left out of X only.
     """
     for by, owner in _MOVES.items():
         start = _moved_from(y, predicted, by)
@@ -96,7 +95,7 @@ def warn_of_moved_labels(y, predicted):
 
 
 def _moved_from(y, predicted, by):
-    """The row from which labels fit if they are moved by so many rows, or None."""
+    """Return the row from which labels fit if they are shifted by `by` rows, or None."""
     moved, places = np.full_like(y, -1), np.arange(len(y)) - by
     there = (places >= 0) & (places < len(y))
     moved[there] = y[places[there]]
@@ -105,7 +104,7 @@ def _moved_from(y, predicted, by):
     n, before = len(rows), np.arange(len(rows))
     n_moved = np.cumsum(as_moved[rows])
     moved_before = n_moved - as_moved[rows]
-    # How likely as many fit by chance in each place, if either is as likely.
+    # Probability by chance of as many fits at each place, if both orders are equally likely.
     given = binom.sf(before - moved_before - 1, before, 0.5)
     moved = binom.sf(n_moved[-1:] - moved_before - 1, n - before, 0.5) * n * len(_MOVES)
     worst = np.maximum(given / _MAX_P_GIVEN, moved / _MAX_P_MOVED)
@@ -113,21 +112,21 @@ def _moved_from(y, predicted, by):
 
 
 def warn_of_text_order(names, y):
-    """Warn of files that are sorted as texts, where labels stand as if sorted by their numbers.
+    """Warn of files sorted as text if labels seem to be made for files sorted by number.
 
-    Labels that stand class by class beside files in the order of texts do so beside files in the
-    order of numbers, too, where each label belongs to its file, as in folders of classes.
+    If each label belongs to its file, as in folders of classes, labels that are sorted by class for
+    files in text order are so in the order of numbers, too.
 
     Parameters
     ----------
     names : iterable of objects or None
-        Of the rows. Nothing is said unless there are n texts or paths.
+        Names of the rows. Checked only if there are n texts or paths.
     y : array-like of shape (n,)
 
     Warns
     -----
     SuspectedMistakeWarning
-        Names two files that stand in another order than their numbers.
+        Names two files that are in another order than their numbers.
     """
     names = () if names is None else names
     names = list(takewhile(lambda one: isinstance(one, (str, os.PathLike)), names))
@@ -150,11 +149,11 @@ def warn_of_text_order(names, y):
 
 
 def is_class_by_class(labels):
-    """Whether each of several classes is one run of rows, some of more than one."""
+    """Return whether each of several classes is one run of rows, and some run has several rows."""
     runs = [label for label, _ in groupby(labels)]
     return 1 < len(runs) == len(set(runs)) < len(labels)
 
 
 def _by_numbers(name):
-    """A key that sorts numbers in names by their value."""
+    """Return a key that sorts numbers in names by their value."""
     return [int(part) if i % 2 else part for i, part in enumerate(_NUMBER.split(name))]

@@ -1,4 +1,4 @@
-"""Rows that look like a mistake: by their weights, groups or labels, or as nothing is learned."""
+"""Warnings of weights, groups, contradictory labels, and rows from which nothing is learned."""
 
 import numpy as np
 
@@ -7,18 +7,18 @@ from .._utils._folds import has_peer
 from .._utils._warnings import warn
 from ._columns import ENOUGH_LOSS
 
-_FAR_FROM_ONE = 10  # a mean of weights, or one over it
-# Of the log-loss of guessing. Where this sums to ENOUGH_LOSS, that of shuffled labels is seldom
-# below 0.97 of it, and that of right ones, cats and dogs of 32 pixels too, at most 0.95.
+_FAR_FROM_ONE = 10  # a mean of weights, or its inverse
+# Share of the log-loss of guessing. If that sums to ENOUGH_LOSS, the share is seldom below 0.97 for
+# shuffled labels, and at most 0.95 for right ones, also for cats and dogs of 32 pixels.
 _MIN_RELATIVE_LOSS = 0.97
-# Standard deviations of what logits say of y by chance. With shuffled labels they are up to 4, as
-# what combines experts was fitted on these rows.
+# Standard deviations of the agreement of logits and y by chance. With shuffled labels it is up to
+# 4, since what combines experts was fitted on these rows.
 _BY_CHANCE = 5
-_MAX_SHARE = 0.1  # of the rows whose picture is there before
+_MAX_SHARE = 0.1  # of the rows whose image occurred before
 
 
 def warn_of_weights(weights):
-    """Warn of weights that make the rows count as far more rows, or far fewer, than there are."""
+    """Warn of weights by which rows count as far more rows, or far fewer, than there are."""
     mean = 1.0 if weights is None else float(weights[weights > 0].mean())
     if not 1 / _FAR_FROM_ONE <= mean <= _FAR_FROM_ONE:
         warn(
@@ -29,28 +29,28 @@ def warn_of_weights(weights):
 
 
 def warn_of_contradictions(X, y, rows, columns):
-    """Warn of rows that are the same and have different labels, as of a picture in two folders.
+    """Warn of equal rows with different labels, as of an image in two folders.
 
     Parameters
     ----------
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
     rows : ndarray of shape (n,), int
-        What the rows are called.
+        Numbers of the rows in the message.
     columns : ndarray of int or None
-        Those of embeddings, if there are others, too.
+        Columns of embeddings, if there are others, too.
 
     Warns
     -----
     SuspectedMistakeWarning
-        Names the first two.
+        Names the first two rows.
     """
     first, same = groups_of_copies(X, np.zeros(len(y), int)), "are the same"
     other = _contradicting(first, y)
     if not len(other) and columns is not None:
         first, same = same_pictures(X, columns), "are of the same picture"
         other = _contradicting(first, y)
-        # Where many pictures have several labels, these are of the other columns.
+        # If many images have several labels, the labels depend on the other columns.
         if len(other) and len(other) > _MAX_SHARE * np.sum(first != np.arange(len(y))):
             return
     if len(other):
@@ -69,7 +69,7 @@ def _contradicting(first, y):
 
 
 def warn_of_groups(y, groups):
-    """Warn of groups that are no less than the classes, as where labels are passed as groups.
+    """Warn if each class is within one group, as when labels are passed as groups.
 
     Parameters
     ----------
@@ -91,10 +91,10 @@ def warn_of_groups(y, groups):
 
 
 def says_something(relative_loss, logits, targets):
-    """Whether logits are right more than by guessing.
+    """Return whether logits are better than guessing.
 
-    Their log-loss tells, or that they are higher for the class of a row than if labels were in
-    another order, by the mean and variance of their sum over all orders.
+    They are if their log-loss is low, or if their sum over the true classes is high compared with
+    its mean and variance over all orders of the labels.
 
     Parameters
     ----------
@@ -114,18 +114,18 @@ def says_something(relative_loss, logits, targets):
 
 
 def warn_of_guessing(relative_loss, n_rows, n_classes):
-    """Warn where rows that no head has learned from are classified no better than by guessing.
+    """Warn if held-out rows are classified no better than by guessing.
 
     Parameters
     ----------
     relative_loss : float
-        Log-loss of these rows over that of guessing.
+        Log-loss of these rows divided by that of guessing.
     n_rows, n_classes : int
 
     Warns
     -----
     SuspectedMistakeWarning
-        As where rows of X and labels stand in different orders.
+        For example if rows of X and labels are in different orders.
     """
     if relative_loss > _MIN_RELATIVE_LOSS and n_rows * np.log(n_classes) > ENOUGH_LOSS:
         warn(

@@ -1,4 +1,4 @@
-"""Columns that are no embeddings, at predict in another unit than at fit, or scaled again."""
+"""Warnings of columns, other than embeddings, that have another unit or scale than in fit."""
 
 from typing import NamedTuple
 
@@ -9,20 +9,20 @@ from .._utils._messages import listed
 from .._utils._warnings import warn
 from ._seen_embeddings import NARROWEST
 
-# How many times the range of few rows others are outside of it, where most of them are. From so
-# many rows on, in fit and now, any distance will do, and so do values that hardly vary: by what
-# share of their former deviation, and how many of these away.
+# With few rows, the median must be outside of the range of fit by this many ranges. With _FEWEST
+# rows or more, in fit and now, by any distance. Values that hardly vary also count as outside: up
+# to this share of the deviation in fit, at least this many deviations from the mean in fit.
 _N_RANGES = 10
 _FEWEST, _NARROW_DEVIATION, _FAR_DEVIATIONS = 20, 0.02, 1
-_FEWEST_OF_FIT = 7  # rows of fit, of which fewer say nothing of the range
-_MOSTLY_DISTINCT = 0.9  # of values, if hardly any is there twice
+_FEWEST_OF_FIT = 7  # rows of fit from which a range can be known
+_MOSTLY_DISTINCT = 0.9  # share of distinct values in a column that has hardly any twice
 _ROUNDING = 1e-5  # of a deviation
-# Of a step between whole numbers, scaled or not; and of how many a column may go on at once.
+# Tolerance of multiples of a step; and by how many steps a column may go on beyond its range.
 _OFF_GRID, _FEW_STEPS = 1e-3, 3
 
 
 class SeenColumns(NamedTuple):
-    """What columns that are no embeddings were like in ``fit``.
+    """Statistics in ``fit`` of columns that are not embeddings.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class SeenColumns(NamedTuple):
     vary : ndarray of shape (d,), bool
         Whether hardly any two rows have the same value.
     step : ndarray of shape (d,)
-        Of which all differences are multiples, as of years; zero where there is none.
+        All differences are multiples of it, as for years; zero if there is no such step.
     """
 
     n_rows: int
@@ -46,7 +46,7 @@ class SeenColumns(NamedTuple):
 
 
 def see_columns(blocks, X):
-    """What columns that are no embeddings are like in ``fit``.
+    """Compute statistics in ``fit`` of columns that are not embeddings.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def see_columns(blocks, X):
     Returns
     -------
     SeenColumns or None
-        None where there are none, or few rows.
+        None if there are no such columns, or few rows.
     """
     others = [block.columns for block in blocks if block.backbone is None]
     # Wider ones may be embeddings.
@@ -73,7 +73,7 @@ def see_columns(blocks, X):
 
 
 def _step(values):
-    """Smallest difference of sorted values, if all of them are multiples of it, else zero."""
+    """Return the smallest difference of sorted values if all are multiples of it, else zero."""
     steps = np.diff(values)
     smallest = steps.min(initial=np.inf)
     return smallest if np.isfinite(smallest) and _are_whole(steps / smallest) else 0.0
@@ -84,7 +84,7 @@ def _are_whole(values):
 
 
 def _share_of_values(values):
-    """How many different values columns have, of as many as there are rows."""
+    """Return the number of distinct values of each column, divided by the number of rows."""
     return 1 - np.mean(np.diff(np.sort(values, axis=0), axis=0) == 0, axis=0)
 
 
@@ -93,7 +93,7 @@ def _mean_and_deviation(values):
 
 
 def warn_of_units(seen, X, names):
-    """Warn of columns whose values can hardly be in the unit that they had in ``fit``.
+    """Warn of columns whose values can hardly be in the unit of ``fit``.
 
     Parameters
     ----------
@@ -105,10 +105,10 @@ def warn_of_units(seen, X, names):
     Warns
     -----
     SuspectedMistakeWarning
-        If most rows are outside of the range of ``fit``, far where rows are few or have the same
-        steps, as the years that follow, or many hardly vary, and not around the former mean; if all
-        are zero, or the former mean, as where gaps were filled; or if a scaler or PCA was fitted on
-        these rows. Names the columns.
+        If the median is outside of the range in ``fit``: far outside for few rows, or if values go
+        on in the same steps, as later years do. If many values hardly vary, away from the mean in
+        ``fit``. If all are zero, or that mean, as after filling gaps. If a scaler or PCA was fitted
+        on these rows. Names the columns.
     """
     if seen is None:
         return
@@ -136,7 +136,7 @@ def warn_of_units(seen, X, names):
 
 
 def _go_on(seen, values):
-    """Whether columns go on by the steps that they had in ``fit``, as years do."""
+    """Return whether columns go on in the steps that they had in ``fit``, as years do."""
     steps = (values - seen.lowest) / np.where(seen.step > 0, seen.step, 1)
     gap = np.maximum(values.min(axis=0) - seen.highest, seen.lowest - values.max(axis=0))
     return (seen.step > 0) & _are_whole(steps) & (gap < (_FEW_STEPS + 0.5) * seen.step)
@@ -147,9 +147,9 @@ def _called(columns, names):
 
 
 def _warn_of_filled(seen, values, names):
-    """Warn of columns that are 0, or the mean of those of ``fit``, in all rows, and varied there.
+    """Warn of columns that varied in ``fit``, and now are 0 or their former mean in all rows.
 
-    Others that are constant may be meant, as for a partial dependence.
+    Other constants may be intended, as for a partial dependence.
     """
     first, constant = values[0], np.ptp(values, axis=0) == 0
     filled = (first == 0) | _is_small(first - seen.mean, seen.deviation)
@@ -164,7 +164,7 @@ def _warn_of_filled(seen, values, names):
 
 
 def _warn_of_own_scale(seen, X, names):
-    """Warn of columns that were centred on the rows of ``fit``, and now again on other rows."""
+    """Warn of columns that were centred on the rows of ``fit``, and now on other rows."""
     centred = np.flatnonzero(_is_small(seen.mean, seen.deviation))
     if len(X) < _FEWEST_OF_FIT or not len(centred):
         return
@@ -174,8 +174,8 @@ def _warn_of_own_scale(seen, X, names):
     others = values.min(axis=0) != seen.lowest[centred]
     others &= values.max(axis=0) != seen.highest[centred]
     again = others & _is_small(mean, deviation)
-    # Differences to the mean of a group are centred too, but have no deviation of one, as after a
-    # scaler, and are correlated, as components are not.
+    # Differences from the mean of a group are centred, too. But their deviation is not one, as it
+    # is after a scaler, and they are correlated, while components are not.
     scaled = again & _is_one(deviation, len(X)) & _is_one(seen.deviation[centred], seen.n_rows)
     found = np.flatnonzero(scaled if scaled.any() else again)
     if len(found) and (scaled.any() or _are_components(values[:, found])):
@@ -192,13 +192,13 @@ def _is_small(values, deviation):
 
 
 def _is_one(deviation, n_rows):
-    """By scikit-learn, or by pandas, which divides by one row less."""
+    """Return whether a deviation is one, by scikit-learn or by pandas, which divides by n - 1."""
     by_pandas = deviation * np.sqrt(n_rows / (n_rows - 1))
     return _is_small(deviation - 1, deviation) | _is_small(by_pandas - 1, deviation)
 
 
 def _are_components(values):
-    """Whether the first two of several columns with a mean of zero are not correlated."""
+    """Return whether the first two of several centred columns are uncorrelated."""
     if values.shape[1] < 2:
         return False
     one, other = values[:, :2].T.astype(np.float64)

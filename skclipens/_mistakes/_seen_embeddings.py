@@ -1,4 +1,4 @@
-"""Embeddings at predict that cannot be of the models, or the settings, of those at fit."""
+"""Warnings of embeddings at predict that come from other models or settings than those of fit."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -12,37 +12,37 @@ from .._utils._warnings import warn
 from ..backbones._kinds import kind_behind_prefix, refuse_other_columns
 from ._embeddings import NO_CONE, UNIT, mean_cosine, warn_of_odd_rows, warn_of_row_order
 
-_FEWEST, _ENOUGH = 20, 100  # rows of which a mean says enough
-# Rows of fit of which it says something: the limit below is half as high.
+_FEWEST, _ENOUGH = 20, 100  # least and largest number of rows for a mean
+# With few rows of fit, from 7 on, the limit below is half as high.
 _FEWEST_OF_FIT, _SHARE_OF_FEW = 7, 0.5
-# The mean product of a row to predict and one of fit, relative to that of two rows of fit. On the
-# sets of `benchmarks.paper` that choose, with 4 and 16 rows of a class, it is above 0.9, but 0.21
-# or more from sketches to art paintings and back; with another model's embeddings, at most 0.2,
-# and below 0.13 in nine of ten cases. With 7 or 12 rows of fit in all, it is above 0.1 but where
-# one class of another style is predicted, and nearly always below with another model's embeddings.
+# Mean cosine of a row to predict and one of fit, relative to that of two rows of fit. On the
+# selection sets of `benchmarks.paper`, with 4 and 16 rows of a class, it is above 0.9, but 0.21 or
+# more from sketches to art paintings and back; with another model's embeddings, at most 0.2, and
+# below 0.13 in nine of ten cases. With 7 or 12 rows of fit in all, it is above 0.1, except if one
+# class of another style is predicted, and nearly always below with another model's embeddings.
 _UNLIKE = 0.2
-# Of the length, and standard deviations: embeddings are of unit length, or vary.
+# Differences of lengths, as a share and in standard deviations: lengths are one, or vary.
 _LONGER, _DEVIATIONS = 0.02, 4
-NARROWEST = 128  # columns that a backbone gives at least
+NARROWEST = 128  # least number of columns of a backbone
 
 
 class SeenBlock(NamedTuple):
-    """What the embeddings of a block were like in ``fit``.
+    """Statistics of the embeddings of a block in ``fit``.
 
     Attributes
     ----------
     name : str
     columns : ndarray of int
     backbone : str or None
-        None of columns that may be embeddings, as they are wide.
+        None for columns that may be embeddings because there are many.
     centre : ndarray of shape (width,)
         Mean of the rows, each scaled to unit length.
     likeness : float
-        Mean product of two such rows; half of it where there are few.
+        Mean product of two such rows; half of it if there are few.
     length, spread : float
         Median and standard deviation of the lengths of the rows.
     is_normalized : bool
-        Whether rows have the same length, and if they are named, that of one.
+        Whether all rows have the same length; if the columns are named, length one.
     """
 
     name: str
@@ -61,7 +61,7 @@ class SeenBlock(NamedTuple):
 
 
 def see_blocks(blocks, X):
-    """What those blocks are like in ``fit`` that are embeddings, or may be as they are wide.
+    """Compute statistics in ``fit`` of blocks that are embeddings, or may be as they are wide.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def see_blocks(blocks, X):
     Warns
     -----
     SuspectedMistakeWarning
-        If no model can have made the rows of a block, or one of other pictures than the others.
+        If no model can have made the rows of a block, or blocks seem to be of different images.
     """
     seen = tuple(
         seen_block(block.name, block.columns, block.backbone, X)
@@ -89,10 +89,10 @@ def see_blocks(blocks, X):
 
 
 def seen_block(name, columns, backbone, X):
-    """What the embeddings of a block are like; see :class:`SeenBlock` and :func:`see_blocks`."""
+    """Compute statistics of the embeddings of a block; see :class:`SeenBlock`."""
     rows, is_named = take_columns(subsample(X), columns), backbone is not None
     n, lengths, unit = len(rows), row_lengths(rows), unit_rows(rows)
-    alike, spread = 0.0, np.inf  # which say nothing
+    alike, spread = 0.0, np.inf  # values that disable the checks
     if is_named and n >= _FEWEST_OF_FIT:
         alike = mean_cosine(unit) * (1 if n >= _FEWEST else _SHARE_OF_FEW)
     if is_named and n >= _FEWEST:
@@ -102,19 +102,19 @@ def seen_block(name, columns, backbone, X):
 
 
 def _are_normalized(lengths, is_named):
-    """Whether lengths are equal: of few rows only if they are one, as others may be by luck."""
+    """Return whether named rows have length one, or many unnamed ones have equal lengths."""
     expected = 1 if is_named else _middle(lengths)
     enough = is_named or len(lengths) >= _FEWEST
     return bool(enough and (np.abs(lengths - expected) < UNIT * expected).all())
 
 
 def check_rows_as_in_fit(estimator, X):
-    """Check a table without labels, and doubt embeddings that are unlike those of ``fit``.
+    """Check a table without labels, and warn of embeddings that are unlike those of ``fit``.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted; its ``_seen`` is what :func:`see_blocks` gave.
+        Fitted; its ``_seen`` is the result of :func:`see_blocks`.
     X : array-like of shape (n, n_features)
 
     Returns
@@ -138,17 +138,17 @@ def check_rows_as_in_fit(estimator, X):
 
 
 def refuse_columns_of_others(estimator, X):
-    """Raise ValueError if columns have names of other backbones than blocks of ``fit``.
+    """Raise ValueError if column names are of other backbones than the blocks of ``fit``.
 
-    Or if they stand in another order. Only where ``fit`` saw no names, else scikit-learn compares
-    them.
+    Or if they are in another order. Only if X had no column names in ``fit``; otherwise
+    scikit-learn compares them.
 
     Parameters
     ----------
     estimator : estimator
-        As of :func:`check_rows_as_in_fit`.
+        As in :func:`check_rows_as_in_fit`.
     X : array-like of shape (n, n_features)
-        With the number of columns that ``fit`` saw.
+        With as many columns as in ``fit``.
     """
     if not hasattr(X, "columns") or hasattr(estimator, "feature_names_in_"):
         return
@@ -171,9 +171,9 @@ def warn_of_unlike(seen, X):
     Warns
     -----
     SuspectedMistakeWarning
-        If rows point elsewhere than those of ``fit``, or are longer or shorter, no model can have
-        made them, or those of one backbone are of other pictures than those of the others. Names
-        the blocks.
+        If rows have another direction than those of ``fit``, or another length; if no model can
+        have made them; or if those of one backbone are of other images than those of the others.
+        Names the blocks.
     """
     warn_of_row_order(seen, X)
     warn_of_odd_rows(seen, X, as_given=True)
@@ -205,7 +205,7 @@ def warn_of_unlike(seen, X):
 
 
 def _have_other_length(block, lengths):
-    """Whether rows were normalized in one call only, or many rows are longer or shorter."""
+    """Return whether rows were normalized only in fit or only now, or have another length."""
     away = abs(_middle(lengths) - block.length)
     if away <= _LONGER * block.length or not (block.is_named or len(lengths) >= _FEWEST):
         return False
@@ -215,5 +215,5 @@ def _have_other_length(block, lengths):
 
 
 def _middle(lengths):
-    """Their median, for a single one ten times as fast as by numpy."""
+    """Return the median of lengths. For a single row this is ten times as fast as numpy's."""
     return np.sort(lengths)[len(lengths) // 2]

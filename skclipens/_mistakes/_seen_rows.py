@@ -1,4 +1,4 @@
-"""Pictures of fit among others of fit, or among those that an ensemble is scored by."""
+"""Warnings of near-duplicates among the rows of fit, and of rows of fit among rows to score."""
 
 from typing import NamedTuple
 
@@ -9,26 +9,28 @@ from .._utils._linalg import parts_of, subsample, take_columns
 from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
 from .._utils._warnings import warn
 
-# Embeddings of one picture differ by up to 0.01 standard deviations of a projection between two
-# calls, by the rounding of bf16; those of 300 emoji by 0.1 and more in one of 32 at least.
+# Between two calls, embeddings of one image differ by up to 0.01 standard deviations of a
+# projection, due to rounding in bf16. Those of 300 emoji differ by 0.1 or more in at least one of
+# 32 projections.
 _N_PROJECTIONS, _SAME = 32, 0.02
-# Of the rows: data sets hold a few copies, and more near-duplicates, such as variants of an emoji.
+# Least number and share of rows. Data sets contain a few copies, and more near-duplicates, such as
+# variants of an emoji.
 _FEWEST, _SHARE = 3, 0.1
 _FEWEST_NEAR, _NEAR_SHARE = 5, 0.3
 _EXAMPLES = "such as pictures that were saved again, brightened or slightly cropped"
 
 
 class SeenRows(NamedTuple):
-    """Which rows an ensemble has learned from, by random projections of their embeddings.
+    """Rows that an ensemble has learned from, as random projections of their embeddings.
 
     Attributes
     ----------
     columns : ndarray of int
-        Those of embeddings.
+        Columns of embeddings.
     centre, deviation : ndarray of shape (32,)
         Mean and standard deviation of each projection.
     rows : ndarray of shape (n, 32), float16
-        Projections, relative to these.
+        Standardized projections.
     """
 
     columns: np.ndarray
@@ -38,7 +40,7 @@ class SeenRows(NamedTuple):
 
 
 def see_rows(seen, X):
-    """Remember the rows of ``fit``.
+    """Project the rows of ``fit``.
 
     Parameters
     ----------
@@ -48,7 +50,7 @@ def see_rows(seen, X):
     Returns
     -------
     SeenRows or None
-        None where no columns are known to be embeddings, or all rows are the same.
+        None if no columns are known to be embeddings, or all rows are the same.
     """
     columns = [block.columns for block in seen if block.is_named]
     if not columns:
@@ -62,20 +64,20 @@ def see_rows(seen, X):
 
 
 def warn_of_near_duplicates(seen, groups, given):
-    """Warn where many rows of ``fit`` are near-duplicates of others, and none says so.
+    """Warn if many rows of ``fit`` are near-duplicates of others, outside of their groups.
 
     Parameters
     ----------
     seen : SeenRows or None
     groups : ndarray of shape (n,) or None
-        Of rows that belong together, only the first is compared with others.
+        Only the first row of each group is compared with others.
     given : ndarray of shape (n,), int
-        What the rows are called.
+        Numbers of the rows in the message.
 
     Warns
     -----
     SuspectedMistakeWarning
-        With their share, and an example.
+        Gives the share of near-duplicates, and an example.
     """
     if seen is None:
         return
@@ -95,7 +97,7 @@ def warn_of_near_duplicates(seen, groups, given):
 
 
 def warn_of_seen_rows(seen, X, is_right):
-    """Warn where some of the rows to score, but not all, are rows of ``fit`` or near-duplicates.
+    """Warn if some of the rows to score, but not all, are rows of ``fit`` or near-duplicates.
 
     Parameters
     ----------
@@ -107,7 +109,7 @@ def warn_of_seen_rows(seen, X, is_right):
     Warns
     -----
     SuspectedMistakeWarning
-        With their share, and the accuracy with and without them.
+        Gives their share, and the accuracy on them and on the others.
     """
     if seen is None:
         return
@@ -135,7 +137,7 @@ def warn_of_seen_rows(seen, X, is_right):
 
 
 def _is_near(rows, others, *, among=False):
-    """Which rows have a near-duplicate among others, (m,), and the nearest of these, (m,)."""
+    """Return which rows have a near-duplicate among others, (m,), and their nearest row, (m,)."""
     if len(others) < FEWEST_ROWS:
         return np.zeros(len(rows), bool), np.zeros(len(rows), int)
     positions, is_near = near_duplicates(rows, others, among=among)
