@@ -1,4 +1,4 @@
-"""Cascade: cheap backbones first, the selection of backbones, and what they cost."""
+"""Cascades that use cheap backbones first, and the selection of backbones by their cost."""
 
 from ._images import CascadeClassifier
 from ._selector import BackboneSelector

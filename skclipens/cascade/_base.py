@@ -1,4 +1,4 @@
-"""What cascades on tables and on images share."""
+"""Base class of cascades on tables and on images."""
 
 from numbers import Integral, Real
 
@@ -28,7 +28,7 @@ class BaseCascade(VersionsMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEsti
     __metadata_request__fit = {"sample_weight": True, "groups": True}
 
     def predict_proba(self, X):
-        """Predict probabilities of the classes: those of the stage that decided.
+        """Predict class probabilities, by the stage that decided.
 
         Parameters
         ----------
@@ -43,7 +43,7 @@ class BaseCascade(VersionsMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEsti
         return self.predict_with_cost(X).proba
 
     def predict_log_proba(self, X):
-        """Predict logarithms of the probabilities, which are finite.
+        """Predict the logarithms of class probabilities, which are finite.
 
         Parameters
         ----------

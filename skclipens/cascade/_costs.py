@@ -1,4 +1,4 @@
-"""Some of the blocks of a table: what they cost, and an estimator for them alone."""
+"""Costs of the blocks of a table, and estimators for some of the blocks."""
 
 import numpy as np
 from sklearn.base import clone
@@ -16,14 +16,14 @@ _ROUNDING = 1 + 1e-9
 
 
 def blocks_of(estimator, if_one):
-    """Blocks of the table that an estimator with ``blocks`` is fitted on.
+    """Return the blocks of the table that an estimator with ``blocks`` is fitted on.
 
     Parameters
     ----------
     estimator : estimator
-        It knows the columns.
+        With ``n_features_in_`` set.
     if_one : str
-        What the only block is, in a warning, where columns of an embedding are not named.
+        What a single block of unnamed embeddings means here, for the warning.
 
     Returns
     -------
@@ -37,22 +37,22 @@ def blocks_of(estimator, if_one):
 
 
 def cost_names(blocks):
-    """What the cost of each block is looked up by: what it is of, or else its own name."""
+    """Return the name by which the cost of each block is looked up: its kind, or its own name."""
     return [block.name if block.kind is None else block.kind.name for block in blocks]
 
 
 def block_costs(cost, names, views=None):
-    """Cost of each block, were it the only one.
+    """Return the cost of each block on its own.
 
     Parameters
     ----------
     cost : None, "gflops" or mapping from names to numbers
-        None: 1 each. Backbones may be spelled in any way in a mapping. What it does not have by
-        its name is looked up by its backbone.
+        None: 1 each. In a mapping, backbones may be spelled in any way. A block without an entry of
+        its own name is looked up by its backbone.
     names : list of B str
-        As :func:`cost_names` gives them.
+        As :func:`cost_names` returns them.
     views : None, {"mirror", "crops", "both"} or list of View
-        What is embedded of an image; only ``"gflops"`` depends on it.
+        The views of an image that are embedded; only ``"gflops"`` depends on them.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def block_costs(cost, names, views=None):
     Raises
     ------
     ValueError
-        If the cost of a block is not known, or not a finite number that is at least 0.
+        If the cost of a block is not known, or not a finite number of at least 0.
     """
     if cost is None:
         return np.ones(len(names))
@@ -119,7 +119,7 @@ def _canonical(name):
 
 
 def check_budget(max_cost, names, costs):
-    """Raise ValueError unless a block is within a budget."""
+    """Raise ValueError unless the cheapest block is within the budget."""
     cheapest = np.argmin(costs)
     if max_cost is not None and not within(max_cost, costs[cheapest]):
         raise ValueError(
@@ -129,17 +129,17 @@ def check_budget(max_cost, names, costs):
 
 
 def within(max_cost, cost):
-    """Whether costs are within a budget, up to rounding of sums."""
+    """Return whether costs are within a budget, up to rounding of sums."""
     return np.full(np.shape(cost), True) if max_cost is None else cost <= max_cost * _ROUNDING
 
 
 def make_for_blocks(estimator, blocks, seed):
-    """Make an unfitted estimator for a table of some blocks alone, side by side.
+    """Make an unfitted estimator for a table that consists of some blocks, side by side.
 
     Parameters
     ----------
     estimator : classifier or None
-        Where it has a parameter ``blocks``, its clone is told them. None stands for an
+        It is cloned. If it has a parameter ``blocks``, this is set. None means an
         :class:`AdaptiveBackboneEnsemble`.
     blocks : list of Block
     seed : int

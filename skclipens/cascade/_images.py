@@ -1,4 +1,4 @@
-"""The cascade on images: cheap backbones first, and the others only where they are needed."""
+"""A cascade on images: cheap backbones first, others only for images that are still undecided."""
 
 import time
 
@@ -211,7 +211,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         return self
 
     def _block_of(self, name):
-        """Name of the one block that the embedder makes with a backbone."""
+        """Return the name of the only block that the embedder makes with a backbone."""
         embedder = self._make_embedder(name)
         if not isinstance(embedder, BaseEmbedder):
             return name
@@ -223,12 +223,12 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         return blocks[0].kind.name
 
     def _settings(self):
-        """What embeddings depend on, beside backbones and weights, of an embedder of ours."""
+        """Return the settings of a skclipens embedder, beside backbone and weights."""
         embedder = self._make_embedder(self.backbones_[0])
         return embedder._settings() if isinstance(embedder, BaseEmbedder) else {}
 
     def _refuse_other_blocks(self):
-        """Raise ValueError where the embedder no longer gives the blocks of ``fit``."""
+        """Raise ValueError if the embedder no longer makes the blocks of ``fit``."""
         for name, block in zip(self.backbones_, self.cascade_.block_names_, strict=True):
             if (now := self._block_of(name)) != block:
                 raise ValueError(
@@ -254,7 +254,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         return isinstance(self.cost, str) and self.cost == "seconds"
 
     def _embed_all(self, images, names):
-        """Embeddings side by side, and the seconds that an image took with each backbone."""
+        """Return embeddings side by side, and the seconds per image of each backbone."""
         blocks, seconds = [], []
         together = None if self._measures_cost() else self._embedder_of_all(names)
         if together is not None:  # each image is decoded once for all backbones
@@ -264,7 +264,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
             if self._measures_cost():
                 if "cache" in embedder.get_params():
                     embedder.set_params(cache=None)  # a store would hide the cost
-                embedder.transform([images[0]])  # loads the model, which is not measured
+                embedder.transform([images[0]])  # loads the model before the measurement
             start = time.perf_counter()
             blocks.append(np.asarray(embedder.transform(images)))
             seconds.append((time.perf_counter() - start) / len(images))
@@ -281,7 +281,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         return embedder.set_params(backbone=name)
 
     def _embedder_of_all(self, names):
-        """What embeds with all backbones; None where `embedder` is of another kind than ours."""
+        """Return an embedder of all backbones; None if `embedder` is not a CLIPEmbedder."""
         embedder = self._make_embedder(names[0])
         if type(embedder) is not CLIPEmbedder:
             return None
@@ -290,7 +290,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         return MultiBackboneEmbedder(names, **params)
 
     def _parts(self, images):
-        """Parts of the rows, with what embeds some of them at a stage."""
+        """Return parts of the rows, each with a function that embeds some of them at a stage."""
         embedder = self._embedder_of_all(self.backbones_)
         if embedder is not None:
             return Stages(embedder, images)
@@ -348,7 +348,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
 
 
 def _takes_nan(estimator):
-    # A step of a pipeline may impute, which its tags do not say.
+    # A step of a pipeline may impute; the tags of the pipeline do not show this.
     if isinstance(estimator, Pipeline) or not hasattr(estimator, "__sklearn_tags__"):
         return True
     return get_tags(estimator).input_tags.allow_nan

@@ -1,4 +1,4 @@
-"""Selecting backbones: which blocks of columns are worth their cost."""
+"""Selection of backbones: forward selection of blocks of columns within a budget."""
 
 from numbers import Integral, Real
 
@@ -40,7 +40,7 @@ from ._costs import (
     within,
 )
 
-# Scores that are not defined where a class is only among the rows that teach, or that judge.
+# Scores that are not defined if a class is only in the training rows, or only in the test rows.
 _OF_ALL_CLASSES = ("log_loss", "roc_auc", "brier")
 
 
@@ -49,7 +49,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
     """Select the backbones that are worth their cost, by forward selection of blocks of columns.
 
     Starting from no blocks, the block that improves the cross-validated score of an estimator most
-    is added repeatedly, as long as a block fits the budget. Of the sets on this path, the first one
+    is added repeatedly, as long as a block fits the budget. The first set of blocks on this path
     with the best score is selected. So a block that does not help is left out even if the budget
     allows it.
 
@@ -61,7 +61,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         one block.
     estimator : classifier, default=None
         The classifier that is scored on a set of blocks. If it has a parameter ``blocks``, this is
-        set to them. None means an :class:`~skclipens.AdaptiveBackboneEnsemble`.
+        set to this set. None means an :class:`~skclipens.AdaptiveBackboneEnsemble`.
     cost : None, "gflops" or mapping, default=None
         Cost of a block. None: 1 each. ``"gflops"``: the GFLOPs of its backbone, if
         :func:`~skclipens.list_backbones` lists it. Or a mapping (a dict, a Series) from names of
@@ -194,8 +194,8 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         Raises
         ------
         ValueError
-            If the blocks do not fit X, a cost is not known, no block is within the budget,
-            fewer than two classes have two rows, no fold can be scored, or a score is NaN.
+            If the blocks do not match the columns of X, a cost is not known, no block is within the
+            budget, fewer than two classes have two rows, no fold can be scored, or a score is NaN.
         """
         X, y = check_table(self, X, y, sample_weight=sample_weight, groups=groups)
         metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
@@ -235,7 +235,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         Returns
         -------
         ndarray of shape (n, n_columns)
-            These columns, in their order. A DataFrame if set by ``set_output``.
+            The selected columns, in the order of X. A DataFrame if set by ``set_output``.
 
         Raises
         ------
@@ -247,11 +247,11 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         """
         check_is_fitted(self)
         check_rows_as_in_fit(self, X)
-        with silent("X (has|does not have valid) feature names"):  # which was said just now
+        with silent("X (has|does not have valid) feature names"):  # was checked above
             return super().transform(X)
 
     def _split(self, X, y, groups, cv, seed):
-        # A row of every class in every part: the log-loss is not defined otherwise.
+        # Both sides of a fold need a row of every class: the log-loss is not defined otherwise.
         rows, of_rows = np.arange(len(y)), None
         if groups is not None:
             if isinstance(cv, Integral):
@@ -280,7 +280,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         return folds
 
     def _score(self, blocks, X, y, metadata, folds, seed):
-        """Mean score over the folds of the estimator on some blocks, a float.
+        """Return the estimator's mean score over the folds on some blocks, a float.
 
         Raises
         ------
@@ -309,12 +309,12 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
 
     def _scorer(self):
         if isinstance(self.scoring, str) and routing_enabled():
-            # What has only a name cannot be asked whether it wants weights.
+            # A scorer given by name has no requests, so set that it takes no weights.
             return get_scorer(self.scoring).set_score_request(sample_weight=False)
         return self.scoring
 
     def _search(self, costs, score):
-        """Positions of blocks in the order in which they are added, and the scores."""
+        """Return the positions of blocks in the order in which they are added, and the scores."""
         chosen, scores = [], []
         n_blocks = min(self.max_blocks or len(costs), len(costs))
         with progress(n_blocks, self.verbose, desc="blocks", unit="block") as bar:

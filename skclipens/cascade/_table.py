@@ -1,4 +1,4 @@
-"""A cascade: cheap blocks first, and the others only for rows that are still undecided."""
+"""A cascade on a table: cheap blocks first, others only for rows that are still undecided."""
 
 import numpy as np
 from sklearn.base import clone
@@ -38,9 +38,8 @@ class CascadeEnsemble(BaseCascade):
 
     At stage k an ensemble of the first k blocks predicts. A row is decided if its confidence, the
     largest probability, reaches the threshold of the stage [1]_; all other rows go on to the next
-    stage. Each stage has its own ensemble. This estimator reads embeddings that are there already,
-    and shows what a cascade would save on images; :class:`~skclipens.CascadeClassifier` is the
-    cascade on images.
+    stage. Each stage has its own ensemble. This estimator reads existing embeddings, and shows what
+    a cascade would save on images; :class:`~skclipens.CascadeClassifier` is the cascade on images.
 
     Parameters
     ----------
@@ -63,12 +62,12 @@ class CascadeEnsemble(BaseCascade):
         threshold for all stages, chosen on held-out rows.
     max_accuracy_drop : float or None, default=0
         With ``thresholds="auto"``: how much lower the accuracy may be than that of all blocks
-        together. The cheapest threshold is chosen for which it, and every higher threshold, loses
-        at most this much accuracy. None: the most accurate threshold is chosen, and of several the
+        together. The chosen threshold is the cheapest one such that neither it nor a higher one
+        loses more accuracy than this. None: the most accurate threshold, and of several the
         cheapest.
     max_cost : float, default=None
-        With ``thresholds="auto"``: limit of the mean cost of a row. If no threshold within it meets
-        `max_accuracy_drop`, the most accurate one within it is chosen. None: no limit.
+        With ``thresholds="auto"``: limit of the mean cost of a row. If no threshold within this
+        limit meets `max_accuracy_drop`, the most accurate one within it is chosen. None: no limit.
     cv : int, float or splitter, default=5
         How rows are held out to choose thresholds. An int: cross-validation in at most this many
         stratified folds. A float: this fraction of the rows is held out. Or a splitter.
@@ -103,9 +102,9 @@ class CascadeEnsemble(BaseCascade):
     Notes
     -----
     In [1]_ each stage can have its own threshold. A single threshold can be searched exactly, by
-    sorting, and overfits less with few labels. Confidences should mean the same at every stage, as
-    those of calibrated ensembles do. The threshold is chosen on the rows of ``curve_``, so expect a
-    slightly lower accuracy on others.
+    sorting, and overfits less with few labels. Confidences should be comparable between stages, as
+    those of calibrated ensembles are. The threshold is chosen on the rows of ``curve_``, so expect
+    a slightly lower accuracy on other rows.
 
     References
     ----------
@@ -181,8 +180,8 @@ class CascadeEnsemble(BaseCascade):
         Raises
         ------
         ValueError
-            If blocks do not fit X, a cost is not known, `max_cost` is below the cost of the first
-            block, or thresholds are to be chosen and no class has two rows.
+            If the blocks do not match the columns of X, a cost is not known, `max_cost` is below
+            the cost of the first block, or thresholds are to be chosen and no class has two rows.
         """
         X, y = check_table(self, X, y, sample_weight=sample_weight, groups=groups)
         metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
@@ -210,7 +209,7 @@ class CascadeEnsemble(BaseCascade):
         return self
 
     def _ordered_blocks(self):
-        """The blocks in the order of the stages, whose names, costs and columns are noted."""
+        """Return the blocks in the order of the stages; set their names, costs and columns."""
         blocks = blocks_of(self, "is the only stage")
         costs = block_costs(self.cost, cost_names(blocks))
         if self.order == "cost":
@@ -222,7 +221,7 @@ class CascadeEnsemble(BaseCascade):
         return blocks
 
     def _stages(self, blocks, X, seed):
-        """For each stage, its estimator, not fitted, its columns, and whether others follow."""
+        """Return each stage's unfitted estimator, its columns, and whether other stages follow."""
         table = X[:, columns_of(blocks)]
         ends = np.cumsum([len(block.columns) for block in blocks])
         return [
@@ -283,14 +282,14 @@ class CascadeEnsemble(BaseCascade):
         Warns
         -----
         SuspectedMistakeWarning
-            If the rows of X look as if they were made otherwise than in ``fit``.
+            If the rows of X seem to have been made differently than in ``fit``.
         """
         check_is_fitted(self)
         X = check_rows_as_in_fit(self, X)
         return self._run(range(len(X)), lambda stage, rows: X[np.ix_(rows, self._columns[stage])])
 
     def _run(self, rows, columns_of_stage):
-        """Decide a range of rows, given a function from a stage and rows to the stage's columns."""
+        """Predict a range of rows; a function returns the columns of a stage for some rows."""
         undecided, n = np.arange(len(rows)), len(rows)
         table = np.empty((n, 0), np.float32)
         proba, stages = np.empty((n, len(self.classes_))), np.empty(n, int)
@@ -312,13 +311,13 @@ class CascadeEnsemble(BaseCascade):
 
 
 def _fit(estimator, X, others_follow, y, metadata):
-    # A cheap first block may say little: that of the last stage is the doubt of all columns.
+    # A cheap first block may predict little. Only the last stage has all columns, so only it warns.
     with few_rows_per_class(), silent("X says nothing of y" if others_follow else NOTHING):
         return estimator.fit(X, y, **metadata_for(estimator, **metadata))
 
 
 def _fit_and_judge(estimator, X, others_follow, y, metadata, train, test):
-    """Confidence for held-out rows, and whether they are classified correctly, (2, n)."""
+    """Return confidence for held-out rows, and whether they are classified correctly, (2, n)."""
     of_train = y[train], rows_of(metadata, train)
     estimator = _fit(clone(estimator), X[train], others_follow, *of_train)
     proba = estimator.predict_proba(X[test])
@@ -327,7 +326,7 @@ def _fit_and_judge(estimator, X, others_follow, y, metadata, train, test):
 
 
 def _refuse_nan(proba, rows, where):
-    """Raise ValueError if some rows have probabilities of NaN, by which nothing is decided."""
+    """Raise ValueError if some rows have probabilities of NaN."""
     if (bad := rows[np.isnan(proba).any(axis=1)]).size:
         raise ValueError(
             f"The estimator of {where} gives NaN as probabilities of {bad.size} rows; the first is "

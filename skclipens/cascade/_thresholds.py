@@ -1,4 +1,4 @@
-"""Confidences at which the stages of a cascade decide."""
+"""Confidence thresholds of the stages of a cascade, and how they are chosen."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def broadcast_thresholds(thresholds, shape):
 
 
 def sweep(confidence, correct, costs, sample_weight=None):
-    """Accuracy and mean cost of every threshold that makes a difference.
+    """Return accuracy and mean cost of every threshold that changes a decision.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ def sweep(confidence, correct, costs, sample_weight=None):
     dict of ndarray
         As ``CascadeEnsemble.curve_``.
     """
-    # A row goes on from stage k, and changes accuracy and cost, above its largest confidence so
-    # far. The last threshold, above all of them, sends all rows to the last stage.
+    # A row goes on from stage k, which changes accuracy and cost, if the threshold is above its
+    # largest confidence so far. The last threshold, infinity, sends all rows to the last stage.
     leaves = np.maximum.accumulate(confidence[:, :-1], axis=1)
     values, event = np.unique(leaves, return_inverse=True)
     weights = np.ones(len(confidence)) if sample_weight is None else sample_weight
@@ -57,7 +57,7 @@ def sweep(confidence, correct, costs, sample_weight=None):
 
 
 def choose(curve, max_accuracy_drop, max_cost):
-    """Position on a curve; see the parameters of CascadeEnsemble."""
+    """Return the chosen position on a curve; see the parameters of CascadeEnsemble."""
     accuracy = curve["accuracy"]
     affordable = within(max_cost, curve["cost"])
     if max_accuracy_drop is not None:
