@@ -1,4 +1,4 @@
-"""Decomposition: fewer columns for each block."""
+"""Dimensionality reduction of each block of columns."""
 
 from numbers import Integral
 
@@ -19,7 +19,7 @@ from .ensemble._blocks import find_blocks
 
 __all__ = ["BlockPCA"]
 
-_OTHER = "other"  # what find_blocks calls columns of no backbone
+_OTHER = "other"  # the block of columns of no backbone, as find_blocks names it
 
 
 @fill_doc
@@ -100,7 +100,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n, n_features)
-            Embeddings, or any table, of two rows or more.
+            Embeddings, or any table, with two rows or more.
         y : None
             Ignored.
 
@@ -112,13 +112,13 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If blocks do not fit the table.
+            If the blocks do not match the columns of X.
 
         Warns
         -----
         SuspectedMistakeWarning
-            If X has 128 columns or more, as embeddings have, but neither names of an embedder nor
-            `blocks`: all columns are then one block.
+            If X has 128 columns or more, as embeddings have, but neither the column names of an
+            embedder nor `blocks` is given: all columns are then one block.
         """
         X = check_rows(self, X, reset=True, ensure_min_samples=2)
         names = getattr(self, "feature_names_in_", None)
@@ -150,8 +150,8 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, n_columns)
-            The components of each block, then the columns of no block; float32 if X and the rows of
-            ``fit`` are, float64 if X is. A DataFrame if set by ``set_output``.
+            The components of each block, then the columns of no block. float32 if X and the rows of
+            ``fit`` are float32, float64 if X is float64. A DataFrame if set by ``set_output``.
 
         Raises
         ------
@@ -169,7 +169,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         return np.concatenate([*parts, X[:, self._others]], axis=1)
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns, ``BLOCK__pca0`` and so on; columns of no block keep theirs.
+        """Return the names of the columns, such as ``BLOCK__pca0``; other columns keep theirs.
 
         Parameters
         ----------
@@ -203,7 +203,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         return np.array([*reduced, *names[self._others]], dtype=object)
 
     def _fitted(self, rows, random_state):
-        """The analysis of one block."""
+        """Return the fitted PCA of one block."""
         kept = self.n_components
         if isinstance(kept, Integral):
             kept = min(kept, *rows.shape)
