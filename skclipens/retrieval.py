@@ -1,4 +1,4 @@
-"""Retrieval: images found by words or by other images, with several backbones."""
+"""Image retrieval by words or by other images, with several backbones."""
 
 from functools import partial
 from numbers import Integral
@@ -26,7 +26,7 @@ from .images._words import is_file, is_words
 
 __all__ = ["ImageRetriever"]
 
-_RANK_CONSTANT = 60  # of [1]_, which found that it matters little
+_RANK_CONSTANT = 60  # from [1]_, which found that its value matters little
 _AT_ONCE = 2**24  # cosines
 _FLOATS = [np.float32, np.float64]
 
@@ -34,7 +34,7 @@ _FLOATS = [np.float32, np.float64]
 class ImageRetriever(WeightsMixin, BaseEstimator):
     r"""Find images by words or by other images, with several backbones.
 
-    Each backbone scores all images by the cosine of their embeddings with that of the query. The
+    Each backbone scores every image by the cosine of its embedding with that of the query. The
     scores of the backbones are combined into one score for each image.
 
     Parameters
@@ -62,7 +62,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     n_samples_fit_ : int
         Number of images that can be found.
     n_features_in_ : int
-        Number of columns, for images of their embeddings.
+        Number of columns; if ``fit`` was passed images, of their embeddings.
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns; only if ``fit`` was passed images or a DataFrame.
 
@@ -116,7 +116,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         X : collection of n images, or array or DataFrame of shape (n, n_columns)
             Images, see :meth:`skclipens.MultiBackboneEmbedder.transform`, or a table that an
             embedder has made; other columns are ignored. A table without column names has the
-            blocks of `embedder`, or is one block if this is None.
+            blocks of `embedder`; if `embedder` is None, it is one block.
         y : None
             Ignored.
 
@@ -130,13 +130,13 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         ValueError
             If a table does not have the columns of `embedder`.
         ImageError
-            If an image cannot be read and ``on_error="raise"``, or none can.
+            If an image cannot be read and ``on_error="raise"``, or no image can be read.
 
         Warns
         -----
         SuspectedMistakeWarning
             If a table seems to be centred or scaled, has rows of zeros, or seems to have the
-            pictures in another order in one block than in the others.
+            images in another order in one block than in the others.
         """
         table, gaps = self._table(X)
         if gaps.any():
@@ -148,7 +148,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         self.n_samples_fit_ = len(table)
         names = getattr(self, "feature_names_in_", None)
         blocks = find_blocks(self._named_blocks(), table.shape[1], names, "embedder")
-        # Columns beside embeddings, such as a price, are nothing to compare.
+        # Columns that are not embeddings, such as a price, are not compared.
         self._blocks = [block for block in blocks if block.kind is not None] or blocks
         self._note_weights({Backbone(one.backbone) for one in self._blocks if one.backbone})
         if len(table) > 1:
@@ -178,7 +178,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         ------
         ValueError
             If no block belongs to a backbone with a text tower, as in a table without column names,
-            or a text is the path of a file: :meth:`kneighbors` searches by images.
+            or a text is the path of a file; use :meth:`kneighbors` to search by images.
         FileNotFoundError
             If a text ends like the name of an image file, but there is no such file.
         IsADirectoryError
@@ -220,7 +220,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         Parameters
         ----------
         X : collection of m images, or table of shape (m, n_columns), default=None
-            Queries, as in :meth:`fit`. None: all images of ``fit``, of which none finds itself.
+            Queries, as in :meth:`fit`. None: all images of ``fit``; no image finds itself.
         n_neighbors : int, default=None
             Number of images to find, or all if there are fewer. None: the parameter `n_neighbors`.
         return_distance : bool, default=True
@@ -236,16 +236,16 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a table has other columns than in ``fit``, or ``fit`` was passed a table, X are
-            images and `embedder` is None.
+            If a table has other columns than in ``fit``, or X are images, but ``fit`` was passed a
+            table and `embedder` is None.
         NotFittedError
             If the estimator is not fitted.
 
         Warns
         -----
         SuspectedMistakeWarning
-            If 20 rows or more of a table are unlike those of ``fit``, for example because blocks
-            are in another order, or if the weights of a backbone have changed since ``fit``.
+            If a table of 20 rows or more is unlike that of ``fit``, for example because blocks are
+            in another order, or if the weights of a backbone have changed since ``fit``.
         """
         check_is_fitted(self)
         self._validate_params()
@@ -253,7 +253,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         queries = [take_columns(table, block.columns) for block in self._blocks]
         scores, rows = self._nearest(queries, self._blocks, n_neighbors, leave_out=X is None)
         if gaps.any():
-            if X is None:  # those of fit have no gaps among them
+            if X is None:  # embeddings_ has no rows for gaps
                 places = np.maximum(np.cumsum(~gaps) - 1, 0)
                 scores, rows = scores[places], rows[places]
             scores[gaps], rows[gaps] = np.nan, -1
@@ -267,14 +267,14 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         return MultiBackboneEmbedder(*([] if self.embedder is None else [self.embedder]))
 
     def _table(self, X):
-        """A table of embeddings, of which images get the names; and which rows are gaps."""
+        """Return a table of embeddings, with column names for images, and which rows are gaps."""
         if _is_table(X):
             return X, np.zeros(X.shape[0], bool)
         table = self._embedder().set_output(transform="pandas").fit_transform(X)
         return table, gaps_of(table)
 
     def _queries(self, X):
-        """A table of queries, and which of its rows are gaps."""
+        """Return a table of queries, and which of its rows are gaps."""
         if not _is_table(X):
             _refuse_words(X)
             if not self._of_images and self.embedder is None:
@@ -298,19 +298,19 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         return table, gaps
 
     def _unit_blocks(self, table):
-        """A copy of a table in which each block of columns has unit length."""
+        """Return a copy of a table in which each block of columns has unit length."""
         table = table.copy()
         normalize_blocks(table, [block.columns for block in self._blocks])
         return table
 
     def _named_blocks(self):
-        """Names of the blocks that the embedder makes, or None where columns are to name them."""
+        """Return names of the embedder's blocks; None if column names are to define the blocks."""
         if self.embedder is None:
             return None
         return [block.kind.name for block in self._embedder()._blocks()]
 
     def _embed_words(self, texts, blocks):
-        """Text embeddings for each of the blocks."""
+        """Return text embeddings for each block."""
         backbones = list(dict.fromkeys(block.backbone for block in blocks))
         of_images = self._embedder()
         embedder = MultiBackboneEmbedder(backbones, device=of_images.device, cache=of_images.cache)
@@ -320,7 +320,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         return [words[:, of[block.backbone]] for block in blocks]
 
     def _said_to_be(self, block):
-        """The rows of a block, and whose they are said to be."""
+        """Return the rows of a block with the backbone that they are declared to come from."""
         rows = take_columns(self.embeddings_, block.columns)
         column = first_name(getattr(self, "feature_names_in_", None), block.columns)
         return Embeddings(block.name, block.backbone, rows, column, None, self._embedder().cache)
@@ -328,7 +328,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     # Search
 
     def _nearest(self, queries, blocks, n_neighbors, leave_out=False):
-        """Scores and rows of the images that are nearest to queries, given block by block.
+        """Return scores and rows of the images nearest to queries, which are given by block.
 
         With `leave_out`, query i is image i, which does not find itself.
         """
@@ -364,7 +364,7 @@ _FUSIONS = {"cosine": _mean, "rank": _reciprocal_ranks}
 
 
 def _refuse_files(texts):
-    """Raise ValueError where a text is the path of a file; other errors are those of is_file."""
+    """Raise ValueError if a text is the path of a file; other errors are those of is_file."""
     file = next(filter(is_file, texts), None)
     if file is not None:
         raise ValueError(
@@ -374,7 +374,7 @@ def _refuse_files(texts):
 
 
 def _refuse_words(X):
-    """Raise ValueError where queries are words, or no collection of images."""
+    """Raise ValueError if queries are words, or not a collection of images."""
     first = X if isinstance(X, str) else as_image_list(X)[0]
     if is_words(first):
         raise ValueError(
@@ -384,6 +384,6 @@ def _refuse_words(X):
 
 
 def _is_table(X):
-    """Whether X has two dimensions and holds numbers, and so no images."""
+    """Return whether X has two dimensions and holds numbers, and so no images."""
     shape = getattr(X, "shape", ())
     return len(shape) == 2 and (shape[1] > 1 or np.asarray(X[:1]).dtype.kind in "biufc")
