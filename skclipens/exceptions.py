@@ -1,4 +1,4 @@
-"""Errors and warnings that a program may want to catch, to filter or to raise."""
+"""Exceptions and warnings of the package."""
 
 __all__ = [
     "BackboneNotAvailableError",
@@ -10,7 +10,7 @@ __all__ = [
 
 
 class BackboneNotAvailableError(RuntimeError):
-    """A pretrained backbone cannot be loaded, mostly since it is not on this machine.
+    """A pretrained backbone cannot be loaded, mostly because its weights are not on this machine.
 
     See Also
     --------
@@ -19,7 +19,7 @@ class BackboneNotAvailableError(RuntimeError):
 
 
 class DatasetNotAvailableError(OSError):
-    """A data set that is not on the disk and cannot be downloaded; the message says what to do.
+    """A data set is not on the disk and cannot be downloaded; the message says what to do.
 
     See Also
     --------
@@ -29,7 +29,7 @@ class DatasetNotAvailableError(OSError):
 
 
 class EmbeddingStoreError(RuntimeError):
-    """The embedding store cannot be read or written; says which file and what to do.
+    """The embedding store cannot be read or written; the message names the file and a remedy.
 
     See Also
     --------
@@ -38,7 +38,7 @@ class EmbeddingStoreError(RuntimeError):
 
 
 class ImageError(ValueError):
-    """One image that cannot be used, with the reason and what to do about it.
+    """An image cannot be used; the message gives the reason and says what to do.
 
     See Also
     --------
@@ -49,8 +49,9 @@ class ImageError(ValueError):
 class SuspectedMistakeWarning(UserWarning):
     """A probable mistake in the input, such as labels in the wrong order.
 
-    The message says why, and what to look at: names in another order than the labels, columns of
-    another model, rows that were shuffled, pictures that are nearly black.
+    The message gives the reason and says what to check. Other examples are class names in another
+    order than the labels, columns of another model, shuffled rows, and images that are nearly
+    black.
 
     See Also
     --------
@@ -58,7 +59,7 @@ class SuspectedMistakeWarning(UserWarning):
 
     Notes
     -----
-    A warning never stops a program. A filter can turn these warnings into errors, for example in a
+    These warnings do not stop a program. A filter can turn them into errors, for example in a
     program that runs unattended, or ignore them, without a change to other warnings.
 
     Examples
