@@ -1,4 +1,4 @@
-"""Utils: checks of your own heads and routers, and the types that skops has to trust."""
+"""Checks of custom heads and routers, and the types that skops has to trust."""
 
 from ._skops import skops_trusted_types
 

@@ -1,4 +1,4 @@
-"""Files of skops: which types of this package they may hold."""
+"""The types that skops has to trust to load estimators of this package."""
 
 from .._mistakes._seen_columns import SeenColumns
 from .._mistakes._seen_embeddings import SeenBlock
@@ -19,7 +19,7 @@ from ..labels import OpenSetClassifier
 from ..pipeline import BackbonePipeline
 from ..retrieval import ImageRetriever
 
-# The modules of these import all others that have estimators.
+# The modules of these classes import all other modules that define estimators.
 _ESTIMATORS = (
     *(BackbonePipeline, BackboneSelector, BlockPCA, CascadeClassifier),
     *(ImageRetriever, OpenSetClassifier),
@@ -29,7 +29,7 @@ _RECORDS = (
     *(SeenBlock, SeenColumns, SeenRows, Sums, Support, UnlabeledCorrection, View),
 )
 _SYSTEMS = ("Posix", "Windows")
-# Where Python keeps paths depends on its version, and a model may be loaded by another one.
+# The module of paths depends on the version of Python, and a model may be loaded by another one.
 _OTHERS = (
     *(f"{module}.{kind}Path" for module in ("pathlib", "pathlib._local") for kind in _SYSTEMS),
     "scipy.sparse._csr.csr_array",
@@ -40,9 +40,9 @@ def skops_trusted_types():
     """Return the types that ``skops.io.load`` has to trust to load estimators of this package.
 
     They are the package's estimators and their parts, a sparse array and paths. None of them runs
-    code of the file when it is loaded. Your own heads and routers are not among them, nor are
+    code of the file when it is loaded. Custom heads and routers are not among them, nor are
     estimators of other packages that skops does not trust by default:
-    ``skops.io.get_untrusted_types`` lists what a file needs.
+    ``skops.io.get_untrusted_types`` lists the types that a file needs.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def skops_trusted_types():
 
     See Also
     --------
-    skclipens.make_backbone_pipeline : Makes a model that can be saved so.
+    skclipens.make_backbone_pipeline : Make a model that skops can save.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def skops_trusted_types():
 
 
 def _kinds_of(kind):
-    """Subclasses in this package, also of subclasses."""
+    """Yield the direct and indirect subclasses in this package."""
     for one in kind.__subclasses__():
         if one.__module__.startswith(f"{__name__.partition('.')[0]}."):
             yield one

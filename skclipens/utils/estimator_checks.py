@@ -1,7 +1,7 @@
-"""Checks that your own heads and routers meet the requirements of an ensemble.
+"""Checks that custom heads and routers meet the requirements of an ensemble.
 
-In the manner of :mod:`sklearn.utils.estimator_checks`: call them in a test. The package's own
-routers and heads run them.
+Call them in a test, like those of :mod:`sklearn.utils.estimator_checks`. The package's own routers
+and heads are tested with them.
 """
 
 import copy
@@ -61,8 +61,8 @@ def check_head(head):
 
     A head is a classifier: ``fit(X, y)`` sets ``classes_``, and ``decision_function`` or
     ``predict_proba`` gives one score per class. It may have ``cross_fit(X, y, folds=None)``, which
-    fits it and returns held-out logits of shape (n, C), and which rows can judge the head, a mask
-    of shape (n,).
+    fits it and returns held-out logits of shape (n, C), and a mask of shape (n,) of the rows by
+    which the head can be judged.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def check_head(head):
 
 
 def _copied(estimator):
-    """A copy that draws the same each time, if it draws."""
+    """Return a copy with a fixed random state."""
     estimator = clone(estimator, safe=False)
     if hasattr(estimator, "get_params"):
         set_random_state(estimator, 0)
@@ -98,7 +98,7 @@ def _copied(estimator):
 
 
 def _can_be_imported(estimator):
-    """Whether pickle can find the class: not if it was written inside a function or a doctest."""
+    """Return whether pickle can find the class; not if it is defined in a function or a doctest."""
     kind = type(estimator)
     return getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
 
@@ -112,7 +112,7 @@ def _demand(fulfilled, estimator, what):
 
 
 def _problem(n=60, n_experts=3, n_classes=4, dtype=np.float64):
-    """Columns, logits and labels: each expert knows some of the rows."""
+    """Return a table, logits and labels. Each expert is right on some of the rows."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n, 6))
     y = np.arange(n) % n_classes
@@ -231,7 +231,7 @@ _ROUTER_CHECKS = [
 
 
 def _table(head, n=40, n_classes=4, dtype=np.float64):
-    """Columns of as many kinds as there are classes, and labels that could stand in a prompt."""
+    """Return a table with a cluster for each class, and labels that could be used in a prompt."""
     backbone = head.get_params().get("backbone")
     width = 8 if backbone is None else Backbone(backbone).width
     rng = np.random.default_rng(0)
@@ -242,7 +242,7 @@ def _table(head, n=40, n_classes=4, dtype=np.float64):
 
 
 def _scores(head, X):
-    """One score per class, whichever method gives it."""
+    """Return one score per class, from decision_function or predict_proba."""
     if hasattr(head, "decision_function"):
         return np.asarray(head.decision_function(X))
     return np.asarray(head.predict_proba(X))
