@@ -1,4 +1,4 @@
-"""``python -m skclipens`` is the command ``skclipens``."""
+"""Run the command ``skclipens`` by ``python -m skclipens``."""
 
 from .cli import main
 

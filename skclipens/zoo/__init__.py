@@ -1,9 +1,7 @@
 """The embedded zoo: five small CLIP models of different architecture, trained on the same data.
 
-What they are, what they were trained on and how they score is in ``MODEL_CARD.md`` beside this
-file; ``python -m tools.zoo.train`` reproduces them.
-
-Weights and their card only.
+``MODEL_CARD.md`` in this folder describes the models, their training data and their scores;
+``python -m tools.zoo.train`` reproduces them. This folder holds only weights and their card.
 """
 
 from pathlib import Path
