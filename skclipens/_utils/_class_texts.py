@@ -94,7 +94,7 @@ def _stands_for_none(label, labels, expects):
     """Return whether a class may stand for a missing label; with `expects`, more words do."""
     text = label.strip()
     if text in TEXTS_OF_MISSING:
-        return {one.strip() for one in labels} != {"-1", "1"}  # as numbers, two classes
+        return {one.strip() for one in labels} != {"-1", "1"}  # -1 and 1 are two classes
     if text in SIGNS_OF_MISSING:  # among other signs, a sign may be a class
         return all(any(map(str.isalnum, one)) for one in set(labels) - {label})
     word = text.casefold().replace("_", " ")

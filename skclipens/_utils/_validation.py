@@ -60,7 +60,7 @@ def check_table(estimator, X, y, *, any_scale=False, reset=True, classes=(), **g
 
 
 def check_partly_labeled(estimator, X, y, labeled, **given):
-    """Check a table of which some rows have no label.
+    """Check a table with some unlabelled rows.
 
     Parameters
     ----------
