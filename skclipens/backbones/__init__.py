@@ -1,10 +1,10 @@
-"""Backbones: the names, weights, loading, preprocessing and texts of models.
+"""Backbones: CLIP models and image towers, from their names to loaded models.
 
-Here, and in the encoder of :mod:`skclipens.embedding`, is all that knows open_clip and timm.
-``_parsing`` reads a spec, ``_spec`` has the ``Backbone`` that it names, ``_pretrained`` knows
-activation and preprocessing, ``_weights`` and ``_timm`` build the model, ``_towers`` knows what
-comes before its projection, ``_hub`` finds files in the cache of the hub, ``_loading`` keeps models
-in memory, and ``_kinds`` makes and reads names of blocks.
+Only this subpackage and the encoder of :mod:`skclipens.embedding` run models of open_clip and timm.
+``_parsing`` parses a spec, ``_spec`` defines ``Backbone``, ``_pretrained`` finds activation and
+preprocessing, ``_weights`` and ``_timm`` build the model, ``_towers`` computes features before the
+projection, ``_hub`` finds files in the cache of the hub, ``_loading`` caches models in memory, and
+``_kinds`` formats and parses names of blocks.
 """
 
 from ._catalogue import list_backbones

@@ -1,4 +1,4 @@
-"""Whether weights that have to be fetched can be: one short try, before anything is loaded.
+"""Check that weights can be downloaded, with one short request before anything is loaded.
 
 The hub's client tries five times for each of several files, which takes most of a minute.
 """
@@ -15,7 +15,7 @@ _TIMM_FILES = ["model.safetensors", "pytorch_model.bin"]
 
 
 def check_available(backbone):
-    """Raise if weights are not on this machine, and what has them does not answer.
+    """Raise if weights are not on this machine and their server does not respond.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def check_available(backbone):
     Raises
     ------
     BackboneNotAvailableError
-        Says what does not answer, and what to do without it.
+        The message gives the reason and an alternative.
     """
     if backbone.path is not None:
         return
@@ -34,16 +34,16 @@ def check_available(backbone):
 
 
 def check_hub(name, advice, url=None):
-    """Raise if the hub, or another address, does not answer, asked once and for a few seconds.
+    """Raise if the hub, or another URL, does not respond to one request within a few seconds.
 
     Parameters
     ----------
     name : str
-        What is to be fetched.
+        Name of what is to be fetched, for the message.
     advice : str
-        What to do without it.
+        What to do instead, for the message.
     url : str or None
-        None is the hub.
+        None: the hub.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def check_hub(name, advice, url=None):
 
 
 def advice_of(backbone):
-    """What to do where the weights of a backbone cannot be fetched."""
+    """Return what to do if the weights of a backbone cannot be fetched."""
     own = "a directory" if backbone.repository else f"a file, '{backbone.name}//path/to/file'"
     return (
         "Weights that are not on this machine are fetched once from the internet. Without it, "
@@ -70,18 +70,18 @@ def advice_of(backbone):
 
 
 def _silence_of(url):
-    """Why an address does not answer, or None."""
+    """Return why a URL does not respond, or None if it does."""
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PATIENCE)
     except urllib.error.HTTPError:
-        return None  # the server answers; the download will say what is wrong with a file
+        return None  # the server responds; the download reports errors of a file
     except OSError as error:
         return f"{url} does not answer: {getattr(error, 'reason', error)}."
     return None
 
 
 def _source(backbone):
-    """Where weights are fetched from.
+    """Return where weights are fetched from.
 
     Parameters
     ----------
@@ -90,11 +90,11 @@ def _source(backbone):
     Returns
     -------
     repository : str or None
-        Of the hub.
+        Repository on the hub.
     files : list
-        One of which holds the weights: names in the repository, or else paths on this machine.
+        Files of which one holds the weights: names in the repository, or else local paths.
     url : str or None
-        Where there is no repository.
+        URL of the weights if there is no repository.
     """
     if backbone.repository:
         return backbone.repository, _HUB_FILES, None
@@ -118,12 +118,12 @@ def _source(backbone):
 
 
 def _at(url, folder):
-    """The source of weights that are fetched by a URL into a folder, or of none."""
+    """Return what `_source` returns for weights at a URL that are fetched into a folder."""
     return None, [folder / Path(url).name] if url else [], url
 
 
 def _is_here(repository, files):
-    """Whether one of the files is on this machine, or nothing has to be."""
+    """Return whether one of the files is on this machine, or none is needed."""
     import huggingface_hub
 
     if repository:

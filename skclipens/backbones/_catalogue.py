@@ -1,14 +1,14 @@
-"""The backbones of the paper and of the zoo, with what they cost."""
+"""List of the backbones of the paper and of the zoo, with their cost."""
 
 import json
 
 from .. import zoo
 from ..images._views import n_passes
 
-TIMM = "timm/"  # how the names of timm's image towers begin
+TIMM = "timm/"  # prefix of the names of timm's image towers
 # The backbones of the paper, all with OpenAI's weights: input pixels, embedding width, width before
 # the projection, parameters of the image tower in millions, GFLOPs per image (2 x multiply-adds),
-# megabytes of the weights of both towers, 4 bytes a parameter, as the hub has them.
+# megabytes of the weights of both towers on the hub, 4 bytes a parameter.
 PAPER = {
     "ViT-B-32": (224, 512, 768, 87.9, 8.8, 605),
     "RN50": (224, 1024, 2048, 38.3, 12.2, 408),
@@ -30,8 +30,8 @@ def list_backbones(views=None):
     Parameters
     ----------
     views : None, {"mirror", "crops", "both"} or list of View, default=None
-        What is embedded of an image, as in :class:`skclipens.MultiBackboneEmbedder`: each view
-        costs a forward pass.
+        Views of an image, as in :class:`skclipens.MultiBackboneEmbedder`. Each view costs a
+        forward pass.
 
     Returns
     -------
@@ -45,11 +45,11 @@ def list_backbones(views=None):
     Raises
     ------
     ValueError
-        If `views` is none of these.
+        If `views` is something else.
 
     See Also
     --------
-    skclipens.backbones.Backbone : What a backbone is called.
+    skclipens.backbones.Backbone : A backbone by name.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Files of weights are looked at before anything reads them: they may be anybody's.
+"""Check weight files before they are read, since they may come from anybody.
 
-What is read afterwards are tensors alone, by safetensors or by torch with ``weights_only=True``;
-what is looked for here is what these do not refuse, or refuse with advice that is dangerous.
+Afterwards, safetensors or torch with ``weights_only=True`` reads tensors only. The checks find what
+these do not refuse, or refuse with dangerous advice.
 """
 
 import hashlib
@@ -28,18 +28,18 @@ _ADVICE = (
 
 
 def check_checkpoint(file):
-    """Raise ValueError unless a file can hold tensors alone, and as much of them as it says.
+    """Raise ValueError if a file may hold more than tensors, or less data than it declares.
 
     Parameters
     ----------
     file : Path
-        A ``.safetensors`` file is left to safetensors, which checks all sizes before it reads.
+        A ``.safetensors`` file is not checked: safetensors checks all sizes before it reads.
 
     Raises
     ------
     ValueError
-        If it is TorchScript and not one of the archives that OpenAI published, of another format,
-        compressed, or declares more than is in it. Nothing of it has then been unpickled.
+        If it is TorchScript that OpenAI has not published, has another format, is compressed, or
+        declares more data than it holds. Nothing has then been unpickled.
     """
     if file.suffix == ".safetensors":
         return
@@ -55,13 +55,13 @@ def check_checkpoint(file):
 
 
 def is_archive(file):
-    """Whether torch reads a file as a zip archive."""
+    """Return whether torch reads a file as a zip archive."""
     with open(file, "rb") as stream:
         return stream.read(4) == _ZIP
 
 
 def is_torchscript(file):
-    """Whether a file is an archive of TorchScript, which holds code; by the names in it."""
+    """Return whether a file is a TorchScript archive, which holds code, by the names in it."""
     if not is_archive(file):
         return False
     with ZipFile(file) as archive:
@@ -69,7 +69,7 @@ def is_torchscript(file):
 
 
 def reason(error):
-    """Why weights could not be read, without torch's advice to run the code that is in them."""
+    """Return why weights could not be read, without torch's advice to run the code in them."""
     text = str(error)
     if "weights_only" not in text:
         return text
@@ -124,7 +124,7 @@ def _check_is_openais(file):
 
 @cache
 def openai_digests():
-    """SHA-256 of the archives that OpenAI published: their addresses have them."""
+    """Return the SHA-256 of the archives that OpenAI published, which are in their URLs."""
     import open_clip
 
     models = open_clip.list_openai_models()
@@ -145,10 +145,10 @@ def _check_size(declared, present):
 
 
 def _storages(stream):
-    """Key and declared bytes of each storage that a pickle of torch.save names; nothing is run.
+    """Yield key and declared bytes of each storage in a pickle of torch.save; run nothing.
 
-    A storage is ``("storage", type, key, location, number of items)``, in old files followed by
-    None.
+    A storage is ``("storage", type, key, location, number of items)``, followed by None in old
+    files.
     """
     memo, values, before = {}, [], ""
     try:
@@ -160,7 +160,7 @@ def _storages(stream):
                 values.append(memo.get(argument))
             elif code.name == "BINPERSID":
                 yield _declared(values, before)
-            elif code.name in ("POP", "POP_MARK", "DUP"):  # they would hide a number
+            elif code.name in ("POP", "POP_MARK", "DUP"):  # these could hide a number
                 raise ValueError(code.name)
             elif code.name not in ("TUPLE", "PROTO", "FRAME"):
                 values.append(argument)

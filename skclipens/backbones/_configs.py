@@ -1,4 +1,4 @@
-"""Configurations of models that lie beside weights: what they may ask for."""
+"""Check the configuration of a model in a directory or repository."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .. import zoo
 
-# Those of open_clip's tokenizers. Others go to transformers: "trust_remote_code" runs code.
+# Of open_clip's tokenizers. Others go to transformers, where "trust_remote_code" runs code.
 _TOKENIZER_OPTIONS = {
     *("additional_special_tokens", "bpe_path", "clean", "language"),
     *("reduction_mask", "strip_sep_token"),
@@ -17,7 +17,7 @@ _MODELS = (
     *(("text_cfg", name) for name in ("hf_model_name", "hf_tokenizer_name")),
     ("vision_cfg", "timm_model_name"),
 )
-# What open_clip asserts without a message. It takes "random" for "bicubic".
+# Values that open_clip asserts without a message. It reads "random" as "bicubic".
 _ALLOWED = {
     "mode": ("RGB",),
     "interpolation": ("bicubic", "bilinear", "random"),
@@ -27,25 +27,25 @@ _NAME = re.compile(r"(hf-hub:)?[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
 def check_config(config, file):
-    """Raise ValueError if a model's configuration is none, or asks for what is not its own.
+    """Raise ValueError if ``model_cfg`` is invalid, or names other options or files than allowed.
 
     Parameters
     ----------
     config : dict
-        The part ``model_cfg``.
+        The value of ``model_cfg``.
     file : Path
-        Where it stands.
+        The file that contains it.
 
     Raises
     ------
     ValueError
-        If it lacks a part, or one is no object; or if it passes options to the tokenizer that
-        open_clip's have not, or names a model by a path.
+        If a part is missing or is no object; if it passes options to the tokenizer that
+        open_clip's tokenizers do not have; or if it names a model by a path.
 
     See Also
     --------
-    find_vocabulary : Where a vocabulary may be; images do without it.
-    check_preprocessing : The same of ``preprocess_cfg``.
+    find_vocabulary : Check of the vocabulary, which images do not need.
+    check_preprocessing : The same for ``preprocess_cfg``.
     """
     _check_parts(config, file)
     options = config["text_cfg"].get("tokenizer_kwargs") or {}
@@ -87,20 +87,20 @@ def _check_is_object(part, name, file):
 
 
 def check_preprocessing(config, file):
-    """Raise ValueError if a model's preprocessing is none.
+    """Raise ValueError if ``preprocess_cfg`` is invalid.
 
     Parameters
     ----------
     config : dict
-        The part ``preprocess_cfg``; what is None is open_clip's default.
+        The value of ``preprocess_cfg``; None in it means open_clip's default.
     file : Path
-        Where it stands.
+        The file that contains it.
 
     Raises
     ------
     ValueError
-        If `mean` or `std` is not of pixels from 0 to 1 in three channels, or another value is not
-        one of open_clip's.
+        If `mean` or `std` is not one number, or three, for pixels from 0 to 1, or another value is
+        not one of open_clip's.
     """
     _check_is_object(config, "preprocess_cfg", file)
     for name, value in config.items():
@@ -121,22 +121,22 @@ def check_preprocessing(config, file):
 
 
 def _are_numbers(value, is_right):
-    """Whether a value is right, for all channels or for each of three."""
+    """Return whether a value is one number, or three, that `is_right` accepts."""
     values = value if isinstance(value, list) else [value]
     return len(values) in (1, 3) and all(isinstance(one, Real) and is_right(one) for one in values)
 
 
 def check_vocabulary(n_words, config, file):
-    """Raise ValueError if a model knows fewer words than the vocabulary that its texts are read by.
+    """Raise ValueError if a model knows fewer words than its vocabulary has.
 
     Parameters
     ----------
     n_words : int
-        Of the vocabulary.
+        Number of words in the vocabulary.
     config : dict
-        The part ``model_cfg``.
+        The value of ``model_cfg``.
     file : Path
-        Where it stands.
+        The file that contains it.
     """
     n_known = config["text_cfg"].get("vocab_size", n_words)
     if n_known < n_words:
@@ -148,7 +148,7 @@ def check_vocabulary(n_words, config, file):
 
 
 def find_vocabulary(path, file):
-    """The vocabulary that a configuration names.
+    """Return the path of the vocabulary that a configuration names.
 
     Parameters
     ----------
@@ -160,16 +160,16 @@ def find_vocabulary(path, file):
     Returns
     -------
     Path
-        Below this folder; or that of the zoo, where `path` leads to a copy of it.
+        A file below this folder, or the zoo's vocabulary if `path` leads to a copy of it.
 
     Raises
     ------
     ValueError
-        If it is anywhere else.
+        If the file is anywhere else.
     """
     found = file.parent / path
     folder = file.parent
-    if folder.parent.name == "snapshots":  # of the hub's cache, whose files are links
+    if folder.parent.name == "snapshots":  # the hub's cache, whose files are links
         folder = folder.parents[1]
     if Path(os.path.normpath(found)).is_relative_to(file.parent) and (
         found.resolve().is_relative_to(folder.resolve())

@@ -1,4 +1,4 @@
-"""What a device and a precision that a user names stand for on this machine."""
+"""Choose the torch device and the precision on this machine."""
 
 from contextlib import nullcontext
 
@@ -55,11 +55,11 @@ def resolve_device(device):
             f"device={device!r} is not available on this machine; 'auto' and "
             f"{', '.join(map(repr, here))} are."
         )
-    return str(torch.device(device))  # of a number, too, which torch takes for that of a GPU
+    return str(torch.device(device))  # torch reads a number as the index of a GPU
 
 
 def resolve_precision(precision, device):
-    """The precision that "auto" stands for on a device.
+    """Return the precision that "auto" means on a device.
 
     Parameters
     ----------
@@ -77,13 +77,13 @@ def resolve_precision(precision, device):
     kind = torch.device(device).type
     if kind == "cuda":
         return "fp16"
-    # Other CPUs emulate bf16, which is slower than fp32. Older releases of torch cannot tell.
+    # Other CPUs emulate bf16, which is slower than fp32. Older torch has no get_capabilities.
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return "bf16" if kind == "cpu" and capabilities.get("avx512_bf16") else "fp32"
 
 
 def without_autocast(device):
-    """A context in which a caller's autocast does not lower the precision that is asked for.
+    """Return a context in which a caller's autocast does not lower the precision.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def without_autocast(device):
 
 
 def cpu_by_default():
-    """A context in which new tensors are on the CPU, also where a caller has set another device.
+    """Return a context in which new tensors are on the CPU, whatever the default device is.
 
     Returns
     -------
@@ -108,5 +108,5 @@ def cpu_by_default():
     """
     import torch
 
-    # Each operation takes longer in the context, so only where it is needed.
+    # The context slows each operation down, so it is used only if needed.
     return nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")

@@ -1,4 +1,4 @@
-"""Prompts that a text tower does not read to their end, or cannot tell apart."""
+"""Warn of class names and prompts that a text tower truncates or cannot distinguish."""
 
 import html
 import re
@@ -15,31 +15,31 @@ from ._prompts import prompts_of
 _NEARLY_ALL = 0.9
 _CODE = re.compile(
     r"0\d+|\d{5,}"
-    r"|[a-z]{1,3}([-_ ]\d{4,}|\d{5,})"  # as of WordNet. Shorter ones may be names: "A320", "mp3"
+    r"|[a-z]{1,3}([-_ ]\d{4,}|\d{5,})"  # WordNet codes. Shorter ones may be names: "A320", "mp3"
     r"|(cls|label|id|target)[-_ ]?\d+|(class|category)[-_]?\d+"  # "Class 37" is a locomotive
     r"|(?=[a-f]*\d)[\da-f-]{8,}"
-    r"|true|false|yes|no",  # as sheets write truth
+    r"|true|false|yes|no",  # booleans in spreadsheets
     re.IGNORECASE,
 )
-# Codes where nothing follows, unlike in "10 euro".
+# A code only if nothing follows, unlike in "10 euro".
 _NUMBER_ALONE = re.compile(r"\d{2,}|v?\d+(\.\d+)+", re.IGNORECASE)
 _RUN_TOGETHER = re.compile(r"[^\W_]*[a-z][A-Z][a-z][^\W_]*")
-_LONG_WORDS = re.compile(r"[^\W\d_][a-z]{3}[A-Z][a-z]{3}")  # which few names of brands have
+_LONG_WORDS = re.compile(r"[^\W\d_][a-z]{3}[A-Z][a-z]{3}")  # rare in brand names
 _NUMBER = re.compile(r"(?P<before>[a-z]?|(class|category) )(?P<number>\d+)", re.IGNORECASE)
 _PATH = re.compile(r"(?P<folder>.*)[/\\][^/\\]+")
 _FOLDER = re.compile(r".*[/\\].*|\.+|data|datasets?|train|test|val|images?|photos?", re.IGNORECASE)
 _COUNTED = re.compile(r"(?P<words>.*\S)\s*\((?P<count>\d+)\)")
 _YEAR = re.compile(r"(19|20)\d\d")
 _ESCAPED = re.compile(r"(?<!\d)%[2-7][\dA-F]|%20", re.IGNORECASE)
-_UNSEEN = re.compile("[\u200b\u200e\u200f\u2060\ufeff\xad]")  # others join letters of some scripts
+_UNSEEN = re.compile("[\u200b\u200e\u200f\u2060\ufeff\xad]")  # others join letters in some scripts
 _LED = re.compile(r"(?P<code>[a-z]?\d+)[\W_]+(?P<words>[^\W\d_].*)", re.IGNORECASE)
 
 
 def warn_of_prompts(backbones, names, templates):
-    """Warn of names that are codes, or whose prompts are cut off or equal those of another class.
+    """Warn if names are codes, or their prompts are truncated or equal those of another class.
 
-    Tokens are looked at only where a prompt has more bytes than tokens are read, or where names
-    differ in nothing but case, signs and blanks.
+    Prompts are tokenized only if one has more bytes than tokens are read, or if names differ only
+    in case, punctuation and spaces.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def warn_of_prompts(backbones, names, templates):
     Warns
     -----
     SuspectedMistakeWarning
-        Names the first such classes, and all such backbones.
+        The message names the first of these classes, and all such backbones.
     """
     for message in _of_names(names):
         warn(message)
@@ -58,7 +58,7 @@ def warn_of_prompts(backbones, names, templates):
 
 
 def warn_of_cut_texts(backbones, texts, templates):
-    """Warn of texts that are cut off.
+    """Warn if texts are truncated.
 
     Parameters
     ----------
@@ -69,29 +69,29 @@ def warn_of_cut_texts(backbones, texts, templates):
     Warns
     -----
     SuspectedMistakeWarning
-        Names the first such texts, and all such backbones.
+        The message names the first of these texts, and all such backbones.
     """
     advice = "texts", "Give shorter texts or templates."
     _warn_of_all({one: _of_cut(one, _cut(one, texts, templates), *advice) for one in backbones})
 
 
 def _warn_of_all(doubts):
-    """Say once what is to be said of several backbones: what stands before and behind them."""
+    """Warn once per message, which is the text before and after the names of its backbones."""
     found = {}
     for backbone, of_backbone in doubts.items():
         for doubt in of_backbone:
             found.setdefault(doubt, []).append(backbone.name)
     for doubt, names in found.items():
-        # The heads of an ensemble, of one backbone each, would say it again.
+        # Otherwise, the heads of an ensemble, with one backbone each, would repeat it.
         new = unsaid([(doubt, name) for name in names])
         if new:
             before, after = doubt
             warn(before + ", ".join(repr(name) for _, name in new) + after)
 
 
-@lru_cache(maxsize=128)  # each head of an ensemble asks again, in each fold
+@lru_cache(maxsize=128)  # each head of an ensemble calls it again, in each fold
 def _of_names(names):
-    """What is to be said of names, whatever reads them."""
+    """Return warnings about names that do not depend on the backbone."""
     found = [
         *(_codes(names), _leading_codes(names), _run_together(names)),
         *(_paths(names), _counted(names), _escaped(names)),
@@ -101,15 +101,15 @@ def _of_names(names):
 
 @lru_cache(maxsize=128)
 def _of_tokens(backbone, version, names, templates):
-    """What is to be said of names whose prompts are cut off, or those of others.
+    """Return warnings about names whose prompts are truncated, or equal to those of others.
 
-    The version of the backbone is there to tell results apart.
+    `version` is only part of the cache key.
     """
     cut = _cut(backbone, names, templates)
     found = _of_cut(backbone, cut, "classes", "Give shorter class_names.")
     found += _of_script(backbone, names)
     close = [name for group in alike(names, _as_read) for name in group]
-    # Names that begin alike may have the same tokens once they are cut off.
+    # Names that begin alike may have the same tokens once they are truncated.
     tokens = {}
     for name in dict.fromkeys([*cut, *close]):
         key = load_backbone(backbone).tokenizer(prompts_of(name, templates)).numpy().tobytes()
@@ -126,7 +126,7 @@ def _of_tokens(backbone, version, names, templates):
 
 
 def _of_cut(backbone, cut, what, advice):
-    """What is to be said of texts that are cut off."""
+    """Return warnings about truncated texts."""
     if not cut:
         return []
     before = f"Prompts of {what} are cut off after {_n_read(backbone)} tokens, which is all that "
@@ -134,7 +134,7 @@ def _of_cut(backbone, cut, what, advice):
 
 
 def _cut(backbone, texts, templates):
-    """Those of the texts that are not read to their end in a template."""
+    """Return the texts of which a prompt is truncated."""
     n_read = _n_read(backbone)
     longest = max(len(template.encode()) for template in templates)
     long = [text for text in texts if longest + len(text.encode()) > n_read - 2]
@@ -156,7 +156,7 @@ def _n_read(backbone):
 
 
 def _codes(names):
-    """What to say where nearly all names are codes. A single digit may be the name of a digit."""
+    """Return a warning if nearly all names are codes. A single digit may name a digit."""
     kinds = (_CODE, _NUMBER_ALONE)
     codes = [name for name in names if any(kind.fullmatch(name.strip()) for kind in kinds)]
     codes = list(names) if _are_numbers(names) else codes
@@ -171,9 +171,9 @@ def _codes(names):
 
 
 def _leading_codes(names):
-    """What to say where all names begin with a number or code, as "001.Black_footed_Albatross".
+    """Return a warning if all names start with a number or code, as "001.Black_footed_Albatross".
 
-    Where numbers tell classes apart, as in "1 euro" and "2 euro", they are meant.
+    If numbers distinguish the classes, as in "1 euro" and "2 euro", they are intended.
     """
     found = [_LED.fullmatch(name.strip()) for name in names]
     if not all(found) or len({one["words"] for one in found}) < len(names):
@@ -189,9 +189,9 @@ def _leading_codes(names):
 
 
 def _run_together(names):
-    """What to say where most names are words without blanks, half of them of long words.
+    """Return a warning if most names are words without spaces, half of them of long words.
 
-    Names of brands are written so, too, as YouTube and MacBook, but mostly of a short word.
+    Brand names such as YouTube and MacBook are written so, too, but mostly have a short word.
     """
     found = [name for name in names if _RUN_TOGETHER.fullmatch(name)]
     n_long = sum(bool(_LONG_WORDS.search(name)) for name in found)
@@ -204,7 +204,7 @@ def _run_together(names):
 
 
 def _paths(names):
-    """What to say where all names are paths in one folder. "cat/dog" is none."""
+    """Return a warning if all names are paths in one folder. "cat/dog" is not one."""
     found = [_PATH.fullmatch(name.strip()) for name in names]
     folders = {one["folder"] for one in found if one}
     if len(names) > 1 and all(found) and len(folders) == 1 and _FOLDER.fullmatch(*folders):
@@ -216,7 +216,7 @@ def _paths(names):
 
 
 def _counted(names):
-    """What to say where all names end in a number of something, that is no year."""
+    """Return a warning if all names end in a number in brackets that is not a year."""
     found = [_COUNTED.fullmatch(name.strip()) for name in names]
     if len(names) < 2 or not all(found) or len({one["words"] for one in found}) < len(names):
         return None
@@ -229,7 +229,7 @@ def _counted(names):
 
 
 def _escaped(names):
-    """What to say where names have signs that are none of words, as URLs and web pages have."""
+    """Return a warning if names have invisible characters, or escapes as in URLs."""
     found = [name for name in names if _ESCAPED.search(name) or _UNSEEN.search(name)]
     if not found:
         return None
@@ -240,10 +240,10 @@ def _escaped(names):
 
 
 def _of_script(backbone, names):
-    """What to say where most names are in letters that are hardly in the texts of a training.
+    """Return a warning if most names are in a script that is rare in the training texts.
 
-    That of models of which this is known: those that come with the package, and pretrained ones
-    with the vocabulary of OpenAI's. Models of one's own may have been trained with such texts.
+    This is known of models that come with the package, and of pretrained models with OpenAI's
+    vocabulary. The user's own models may have been trained with such texts.
     """
     is_known = backbone.name.startswith("zoo/") or (backbone.tag and not backbone.path)
     if not is_known or backbone.config["text_cfg"].get("hf_tokenizer_name"):
@@ -257,7 +257,7 @@ def _of_script(backbone, names):
 
 
 def _is_foreign(name):
-    """Whether a name is a word in another script than Latin; a single letter may be a sign."""
+    """Return whether a name is a word in a non-Latin script; a single letter may be a symbol."""
     kinds = [unicodedata.name(sign, "") for sign in name if sign.isalpha()]
     others = [kind for kind in kinds if "LATIN" not in kind]
     is_word = len(kinds) > 1 or any(kind.startswith("CJK") for kind in kinds)
@@ -265,15 +265,15 @@ def _is_foreign(name):
 
 
 def _are_numbers(names):
-    """Whether names count the classes from 0 or 1 on, as "0" to "42" or "c0" to "c2" do."""
+    """Return whether names number the classes from 0 or 1, as "0" to "42" or "c0" to "c2" do."""
     names = [name.strip() for name in names]
     few = 1 if " " in names[0] else 2
-    few = 12 if names[0].isdigit() else few  # digits are names of digits
+    few = 12 if names[0].isdigit() else few  # single digits may name digits
     return len(names) > few and _count_classes(names)
 
 
 def _count_classes(codes):
-    """Whether codes are the numbers of the classes from 0 or 1 on, alone or behind the same."""
+    """Return whether codes number the classes from 0 or 1, alone or after the same prefix."""
     found = [_NUMBER.fullmatch(code) for code in codes]
     if not all(found) or len({one["before"] for one in found}) > 1:
         return False
@@ -282,13 +282,13 @@ def _count_classes(codes):
 
 
 def _as_read(name):
-    """What tokenizers may read of a name: neither case nor signs nor blanks."""
+    """Return a name as tokenizers may read it: without case, punctuation and spaces."""
     plain = unicodedata.normalize("NFKD", html.unescape(html.unescape(name))).casefold()
     return re.sub(r"\W|_", "", plain)
 
 
 def _is_cut(tokenizer, prompts, n_read, padding):
-    """Whether a prompt has tokens behind those that are read."""
+    """Return whether a prompt has more tokens than the model reads."""
     long = [prompt for prompt in prompts if len(prompt.encode()) > n_read - 2]
     if not long:
         return False

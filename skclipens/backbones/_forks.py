@@ -1,4 +1,4 @@
-"""Torch in a forked process, where the threads of its parent are not."""
+"""Torch in a forked process, which does not have the threads of its parent."""
 
 import sys
 
@@ -8,11 +8,11 @@ _forked = False
 
 
 def mend_threads():
-    """Let torch compute with one thread in a process that was forked.
+    """Make torch compute with one thread in a forked process.
 
-    Its pool of threads is that of the parent, whose threads are not here: an operation would wait
-    for them forever. One thread waits for nobody. Processes of loky and spawn have pools of their
-    own, and so has a process that was forked before torch was imported.
+    The process has the thread pool of its parent, but not the threads: an operation would wait for
+    them forever. A single thread does not wait. Processes of loky and spawn, and those forked
+    before torch was imported, have their own pools.
     """
     global _forked
     if _forked:

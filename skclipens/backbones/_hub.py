@@ -1,4 +1,4 @@
-"""Repositories of the Hugging Face hub, as the cache of this machine has them."""
+"""Repositories of the Hugging Face hub in the cache of this machine."""
 
 import hashlib
 import re
@@ -16,10 +16,10 @@ _ADVICE = (
 
 
 def snapshot(repository):
-    """The folder of a repository's files; its configuration is fetched if it is not there.
+    """Return the folder of a repository in the cache; fetch its configuration if missing.
 
-    What is there is taken as it is, without asking the hub for something newer, so that the
-    weights are those of the same commit.
+    Cached files are used without asking the hub for newer ones, so that the weights are of the
+    same commit.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def snapshot(repository):
     Returns
     -------
     Path
-        Of the cache; its name is that of the commit.
+        Folder in the cache, named after the commit.
 
     Raises
     ------
@@ -70,9 +70,9 @@ def fetch_weights(repository):
 
 
 def repository_of(path, known):
-    """The name, among those that are known, of the repository in whose folder a path lies; or None.
+    """Return the known repository in whose cache folder a path lies, or None.
 
-    Names are without the owner: the hub's cache calls folders models--OWNER--NAME.
+    Names are without the owner: the hub's cache names folders models--OWNER--NAME.
     """
     names = (part.rpartition("--")[2] for part in path.parts)
     return next((name for name in names if name in known), None)
@@ -80,15 +80,15 @@ def repository_of(path, known):
 
 @contextmanager
 def checked_downloads():
-    """A context in which files that the hub's client fetches are compared with their digests.
+    """Return a context that compares files fetched by the hub's client with their digests.
 
-    The client names a file in its cache after the digest that the hub states, SHA-256 or that of
-    git, and itself looks only at the size.
+    The client names a cached file after the digest that the hub states, SHA-256 or git's, but
+    checks only the size itself.
 
     Raises
     ------
     BackboneNotAvailableError
-        On leaving, if one differs; it is removed.
+        On exit, if a digest differs; the file is removed.
     """
     import huggingface_hub
 

@@ -1,4 +1,4 @@
-"""What the columns of an embedding are, and how that is written in their names."""
+"""Kinds of blocks of columns in an embedding, and the names that express them."""
 
 import re
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from ._parsing import names_directory
 from ._spec import Backbone
 
-# Whether columns are pooled features, and of views, in the order in which an embedder makes blocks.
+# (pooled, views) of all kinds, in the order in which an embedder makes blocks.
 _PARTS = [(False, False), (False, True), (True, False), (True, True)]
 _COLUMN = re.compile(r"^(?P<block>.+)__(?P<position>\d+)$")
 
 
 @dataclass(frozen=True)
 class BlockKind:
-    """What the columns of a block are: which features, of which backbone.
+    """The kind of a block of columns: its backbone, and which features of it.
 
-    It is written ``BACKBONE``, ``BACKBONE@views``, ``BACKBONE@pooled`` or
+    Its name is ``BACKBONE``, ``BACKBONE@views``, ``BACKBONE@pooled`` or
     ``BACKBONE@pooled+views``.
 
     Parameters
@@ -23,9 +23,9 @@ class BlockKind:
     backbone : str
         Canonical name.
     pooled : bool
-        Whether they are the features before the image tower's last projection.
+        Whether columns are the features before the image tower's last projection.
     views : bool
-        Whether they are of views of an image, and not of the image alone.
+        Whether columns are of views of an image, not of the image alone.
     """
 
     backbone: str
@@ -34,7 +34,7 @@ class BlockKind:
 
     @property
     def name(self):
-        """How the kind is written."""
+        """Name of the kind."""
         return self.backbone + _ending(self.pooled, self.views)
 
     @property
@@ -45,12 +45,12 @@ class BlockKind:
 
     @property
     def has_text(self):
-        """Whether a text tower can read the columns."""
+        """Whether the columns can be compared with texts."""
         return not self.pooled and Backbone(self.backbone).has_text
 
 
 def parse_kind(name):
-    """The kind that a name writes, or None; only canonical names of backbones count.
+    """Return the kind that a name stands for, or None; backbones must have canonical names.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def parse_kind(name):
     -------
     BlockKind or None
     """
-    for parts in _PARTS:  # that of the whole name first: a path may have an "@"
+    for parts in _PARTS:  # the whole name first: a path may have an "@"
         backbone = name.removesuffix(_ending(*parts))
         if name.endswith(_ending(*parts)) and _is_canonical(backbone):
             return BlockKind(backbone, *parts)
@@ -68,12 +68,12 @@ def parse_kind(name):
 
 
 def kind_behind_prefix(name):
-    """The kind that a name writes, also behind the prefix of a ColumnTransformer; or None."""
+    """Return the kind of a name, also after the prefix of a ColumnTransformer, or None."""
     return parse_kind(name) or parse_kind(name.rpartition("__")[2])
 
 
 def numbered_columns(names):
-    """Names of blocks, and numbers of columns in these, of columns that are named like embeddings.
+    """Split names of embedding columns into the name of the block and the number in it.
 
     Parameters
     ----------
@@ -82,23 +82,23 @@ def numbered_columns(names):
     Returns
     -------
     list of (str, int) or None
-        One for each name.
+        One for each name; None for other names.
     """
     matches = (_COLUMN.match(name) for name in names)
     return [match and (match["block"], int(match["position"])) for match in matches]
 
 
 def refuse_other_columns(owner, kinds, names):
-    """Raise ValueError if columns are named as those of another kind, or stand in another order.
+    """Raise ValueError if columns are named as those of another kind, or in another order.
 
     Parameters
     ----------
     owner : str
-        How what reads the columns is called in the message.
+        Name of what reads the columns, for the message.
     kinds : list of BlockKind
-        Which columns it can read.
+        Kinds that it can read.
     names : array-like of str
-        Names that are not those of an embedder's columns may be anything.
+        Names of the columns. Those that no embedder makes are not checked.
     """
     found = {}
     for place, (name, numbered) in enumerate(zip(names, numbered_columns(names), strict=True)):
@@ -115,7 +115,7 @@ def refuse_other_columns(owner, kinds, names):
 
 
 def kinds_of(backbone):
-    """All kinds that blocks of a backbone may be of, in the order in which an embedder makes them.
+    """Return all kinds of blocks of a backbone, in the order in which an embedder makes them.
 
     Parameters
     ----------
@@ -135,10 +135,10 @@ def _ending(pooled, views):
 
 
 def _is_canonical(name):
-    # Decided without open_clip, which takes seconds to import, where that is possible.
+    # Decided without open_clip if possible, as its import takes seconds.
     if "/" not in name and not names_directory(name):
         return False
     try:
-        return Backbone(name).name == name  # a column of one's own may be called "RN50"
+        return Backbone(name).name == name  # a user's column may be called "RN50"
     except ValueError:
         return False

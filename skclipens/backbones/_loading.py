@@ -1,4 +1,4 @@
-"""Models in memory: loaded once per process and device, with what belongs to them."""
+"""Load models and their tokenizers, once per process and device."""
 
 from collections import OrderedDict
 from concurrent.futures import Future
@@ -37,7 +37,7 @@ class LoadedBackbone:
 
     See Also
     --------
-    load_backbone : Loads it.
+    load_backbone : Loads a model.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class LoadedBackbone:
         object.__setattr__(self, "_as_loaded", _state_of(self.model))
 
     def _check_unchanged(self):
-        """Raise ValueError if others have changed the model, which all of a process share."""
+        """Raise ValueError if the model, which the whole process shares, has been changed."""
         (training, writes), (now_training, now_writes) = self._as_loaded, _state_of(self.model)
         name = self.backbone.name
         if now_training != training:
@@ -72,9 +72,9 @@ class LoadedBackbone:
 
     @cached_property
     def tokenizer(self):
-        """Texts to a tensor of tokens, by one thread at a time.
+        """Function from texts to a tensor of tokens, called by one thread at a time.
 
-        It is made on first use, since images do without it.
+        It is made on first use, since images do not need it.
 
         Raises
         ------
@@ -110,14 +110,14 @@ class LoadedBackbone:
 
 
 def _state_of(model):
-    """How many parts of a model are in training mode, and how often torch has written to it."""
+    """Return how many modules of a model are in training mode, and how often it was written to."""
     tensors = (*model.parameters(), *model.buffers())
     writes = [one._version for one in tensors if not one.is_inference()]
     return sum(part.training for part in model.modules()), (len(tensors), sum(writes))
 
 
 def _one_at_a_time(tokenizer):
-    """A tokenizer for many threads: one of transformers holds the length that a call asks for."""
+    """Return a thread-safe tokenizer: one of transformers stores the length of a call."""
     lock = ForkLock()
 
     def tokenize(texts, **options):
@@ -127,16 +127,16 @@ def _one_at_a_time(tokenizer):
     return tokenize
 
 
-_loaded = OrderedDict()  # by backbone, version and device, futures of models
-_lock = ForkLock()  # of the line above only: a model is loaded without it
+_loaded = OrderedDict()  # futures of models by backbone, version and device
+_lock = ForkLock()  # guards `_loaded` only, not the loading of a model
 _default_lock = ForkLock()
 
 
 def load_backbones(backbones, devices):
     """Load backbones on devices, or take them from the process-wide cache.
 
-    All models of one call stay in the cache, however many they are. If the cache has more models
-    than a limit, others are dropped, the least recently used first.
+    All models of one call stay in the cache, however many they are. If the cache exceeds its limit,
+    other models are dropped, the least recently used first.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def load_backbones(backbones, devices):
 
     See Also
     --------
-    load_backbone : A single one.
+    load_backbone : Loads a single model.
 
     Examples
     --------
@@ -176,7 +176,7 @@ def load_backbones(backbones, devices):
 
 
 def load_backbone(backbone, device=None):
-    """Load a backbone, or take it from the process-wide cache of the last used ones.
+    """Load a backbone, or take it from the process-wide cache of recently used ones.
 
     Parameters
     ----------
@@ -189,8 +189,8 @@ def load_backbone(backbone, device=None):
     Returns
     -------
     LoadedBackbone
-        The model, with its preprocessing. All of the process share it: embedders refuse it once
-        its weights were changed, or while it is in training mode.
+        The model, with its preprocessing. The whole process shares it: embedders refuse it if its
+        weights were changed, or while it is in training mode.
 
     Raises
     ------
@@ -203,8 +203,8 @@ def load_backbone(backbone, device=None):
 
     See Also
     --------
-    load_backbones : Several, on several devices.
-    clear_backbone_cache : Forgets them.
+    load_backbones : Loads several models on several devices.
+    clear_backbone_cache : Drops all loaded models.
 
     Examples
     --------
@@ -221,7 +221,7 @@ def clear_backbone_cache():
 
     See Also
     --------
-    load_backbone : Keeps what it loads.
+    load_backbone : Loads a model into the cache.
 
     Examples
     --------
@@ -234,7 +234,7 @@ def clear_backbone_cache():
 
 
 def _place(backbone, device):
-    """Where a model is in the cache."""
+    """Return the key of a model in the cache."""
     model = (backbone, backbone.version)
     if device is None:
         with _lock:
@@ -243,7 +243,7 @@ def _place(backbone, device):
 
 
 def _make_room(wanted):
-    """Drop models that are not wanted, so far as others that have to be loaded need their place."""
+    """Drop unwanted models, the least recently used first, if the cache would exceed its limit."""
     with _lock:
         if wanted <= _loaded.keys():
             return
@@ -271,7 +271,7 @@ def _load_once(place):
 
 
 def _forget_unfinished():
-    """Forget what threads were loading that a forked process does not have."""
+    """Forget models that a thread was loading, as a forked process lacks that thread."""
     for place in [place for place, model in _loaded.items() if not model.done()]:
         del _loaded[place]
 
@@ -286,14 +286,14 @@ def _load(backbone, device):
     if backbone.path and not backbone.architecture:
         check_own_config(backbone)
     try:
-        # Random numbers of the weights before these are read would shift those of a user's program.
+        # Weights are first initialized at random, which must not change the user's random state.
         unseen = torch.random.fork_rng(devices=[])
         with checked_downloads(), cpu_by_default(), _single_precision(), unseen:
             model = build_model(backbone)
     except (ImportError, BackboneNotAvailableError):  # their messages say what to do
         raise
     except Exception as error:
-        # Without torch's advice to run code that is in the file, also in the cause.
+        # The cause, too, must not show torch's advice to run the code in the file.
         cause = error if reason(error) == str(error) else None
         raise _loading_error(backbone, reason(error)) from cause
     model = model.to(device).eval().requires_grad_(False)
@@ -302,10 +302,10 @@ def _load(backbone, device):
 
 @contextmanager
 def _single_precision():
-    """A context in which weights are not rounded to another default precision of torch."""
+    """Return a context in which torch's default dtype is float32, so weights are not rounded."""
     import torch
 
-    # The default is that of the whole process, and another thread may have set it for its model.
+    # The default is global, and another thread may have set it for its model.
     with _default_lock:
         default = torch.get_default_dtype()
         if default != torch.float32:

@@ -1,4 +1,4 @@
-"""Weights of another architecture than the one that was named: which it is."""
+"""Find the architecture that weights fit, if it is not the one that was named."""
 
 import re
 
@@ -18,16 +18,16 @@ _MISFIT = re.compile("size mismatch for|Missing key|Unexpected key|pos_embed")
 
 
 def explain_misfit(text, read_shapes, named):
-    """What to say where weights do not fit an architecture, or None where something else is wrong.
+    """Return why weights do not fit an architecture, or None if something else is wrong.
 
     Parameters
     ----------
     text : str
         Why they could not be loaded.
     read_shapes : callable
-        Gives the shapes of the tensors in the file by name, a dict of str to tuple of int.
+        Returns the shapes of the tensors in the file by name, a dict of str to tuple of int.
     named : str
-        What the file is called in a spec, after the architecture: ``"//path/to/file"``.
+        The file in a spec, after the architecture: ``"//path/to/file"``.
 
     Returns
     -------
@@ -51,13 +51,13 @@ def explain_misfit(text, read_shapes, named):
 
 
 def explain_own_misfit(text, read_shapes, config):
-    """What to say where weights in a directory do not fit the configuration beside them, or None.
+    """Return why weights do not fit the configuration in their directory, or None.
 
     Parameters
     ----------
     text : str
     read_shapes : callable
-        Gives the shapes of the tensors in the file by name, a dict of str to tuple of int.
+        Returns the shapes of the tensors in the file by name, a dict of str to tuple of int.
     config : dict
         The part ``model_cfg`` of the configuration.
 
@@ -69,7 +69,7 @@ def explain_own_misfit(text, read_shapes, config):
         key, own, asked = found.groups()
         return f"its tensor {key!r} has the shape ({own}), and that of the model is ({asked})."
     is_half = "not implemented for 'Half'" in text
-    if not (is_half or _MISFIT.search(text)):  # the file may be none that can be read
+    if not (is_half or _MISFIT.search(text)):  # the file may be unreadable
         return None
     shapes = {_without_prefixes(key): shape for key, shape in read_shapes().items()}
     key = "visual.positional_embedding"
@@ -92,17 +92,17 @@ def _lacking(shapes):
 
 
 def positions_message(shapes, model, architecture, named):
-    """What to say where positions in a file are more or fewer than those of a model, or None.
+    """Return a warning if a file has more or fewer positions than a model, or None.
 
-    open_clip interpolates them and only logs it.
+    open_clip interpolates the positional embeddings and only logs it.
 
     Parameters
     ----------
     shapes : dict of str to tuple of int
-        Of the tensors in the file, by name.
+        Shapes of the tensors in the file, by name.
     model : torch.nn.Module
     architecture : str
-        Its name; ``""`` where a configuration beside the file describes it.
+        Its name; ``""`` if a configuration beside the file describes it.
     named : str
         As in :func:`explain_misfit`.
 
@@ -133,12 +133,12 @@ def positions_message(shapes, model, architecture, named):
 
 
 def _without_prefixes(key):
-    """A key without what is before it in models on several devices, and of another text tower."""
+    """Return a key without the prefixes of models on several devices and of other text towers."""
     return key.removeprefix("module.").removeprefix("text.")
 
 
 def architectures_of(shapes):
-    """Names of open_clip's architectures that tensors of these shapes fit, without QuickGELU.
+    """Return the architectures of open_clip, without QuickGELU, that fit tensors of these shapes.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def architectures_of(shapes):
     Returns
     -------
     list of str
-        Those with towers of OpenAI's kinds: vision transformers and residual networks.
+        Only those with OpenAI's kinds of towers: vision transformers and residual networks.
     """
     import open_clip
 
@@ -157,7 +157,7 @@ def architectures_of(shapes):
 
 
 def _sizes_in(shapes):
-    """What tells architectures apart, read off the tensors."""
+    """Return the sizes that distinguish architectures, from the shapes of tensors."""
     conv = shapes.get("visual.conv1.weight", (0, 0, 0, 0))
     deep = {
         int(key.split(".")[3]) for key in shapes if key.startswith("visual.transformer.resblocks.")
@@ -180,9 +180,9 @@ def _sizes_in(shapes):
 
 
 def _sizes_of(config):
-    """What tells architectures apart, by open_clip's configuration and its defaults.
+    """Return the sizes that distinguish architectures, from open_clip's configuration and defaults.
 
-    A dict with the keys of :func:`_sizes_in`; None of other towers than those of OpenAI's kinds.
+    A dict with the keys of :func:`_sizes_in`; None for other towers than OpenAI's kinds.
     """
     vision, text = _towers(config)
     layers, size = vision.layers, vision.image_size
@@ -203,7 +203,7 @@ def _sizes_of(config):
 
 
 def _towers(config):
-    """What open_clip makes of the parts of a configuration, with its defaults."""
+    """Return open_clip's configurations of both towers, with its defaults."""
     from open_clip import CLIPTextCfg, CLIPVisionCfg
 
     return CLIPVisionCfg(**config["vision_cfg"]), CLIPTextCfg(**config["text_cfg"])

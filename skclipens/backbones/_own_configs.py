@@ -1,4 +1,4 @@
-"""A directory of one's own: what is wrong, or may be, in what its configuration says."""
+"""Check the configuration in a user's own directory of a model for mistakes."""
 
 from dataclasses import asdict
 from numbers import Real
@@ -7,8 +7,8 @@ from .._utils._warnings import warn
 from ._hub import CONFIG
 from ._parsing import nearest
 
-_SMALLEST_STD = 0.05  # 0.5 with a zero too many; of satellite images it is hardly above
-_LARGEST_RATIO = 2  # of the std of two channels; of photographs it is below 1.1
+_SMALLEST_STD = 0.05  # 0.5 with a zero too many; satellite images are hardly above
+_LARGEST_RATIO = 2  # of the std of two channels; below 1.1 for photographs
 
 
 def check_own_config(backbone):
@@ -21,13 +21,13 @@ def check_own_config(backbone):
     Raises
     ------
     ValueError
-        If there are keys that open_clip does not know, which it would not read in
-        ``preprocess_cfg``; or text in place of a number, or a model that timm does not have.
+        If there is a key that open_clip does not know, which it would ignore in
+        ``preprocess_cfg``; text instead of a number; or a model that timm does not have.
 
     Warns
     -----
     SuspectedMistakeWarning
-        If a value is hardly what the model was trained with.
+        If the model was probably not trained with a value.
     """
     file = str(backbone.folder / CONFIG)
     config, preprocessing = backbone.config, backbone.preprocess_config
@@ -68,7 +68,7 @@ def _check_keys(config, preprocessing, file):
 
 def _check_timm(vision, file):
     name = vision.get("timm_model_name")
-    if not name or "/" in name:  # of the hub
+    if not name or "/" in name:  # a model on the hub
         return
     import timm
 
@@ -82,7 +82,7 @@ def _check_timm(vision, file):
 
 
 def _size_message(vision, preprocessing):
-    """What to say where images are not resized to the size that is written beside their mean."""
+    """Return a warning if ``size`` is not the ``image_size`` that images are resized to."""
     from open_clip import CLIPVisionCfg
 
     size = vision.get("image_size") or CLIPVisionCfg.image_size
@@ -112,7 +112,7 @@ def _std_message(std):
 
 
 def _heads_message(vision):
-    """What to say where the width of a head does not divide that of a vision transformer."""
+    """Return a warning if a vision transformer's width is no multiple of its head width."""
     from open_clip import CLIPVisionCfg
 
     layers = vision.get("layers", CLIPVisionCfg.layers)

@@ -1,4 +1,4 @@
-"""What a spec that a user writes means."""
+"""Parse the spec of a backbone."""
 
 import re
 from difflib import SequenceMatcher
@@ -11,11 +11,11 @@ from ._hub import CONFIG
 from ._pretrained import QUICKGELU
 
 _HUB = "hf-hub:"  # as in open_clip
-_LIKE = 0.6  # ratio of difflib from which a name may be what was meant
+_LIKE = 0.6  # ratio of difflib from which a name may be the intended one
 
 
 def parse(spec):
-    """The fields of the Backbone that a spec names.
+    """Return the fields of the Backbone that a spec names.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def parse(spec):
     Raises
     ------
     ValueError
-        If the spec names nothing that is known.
+        If the spec names no known model.
     """
     _refuse_several(spec)
     family, slash, model = spec.partition("/")
@@ -59,7 +59,7 @@ def _refuse_several(spec):
 
 
 def names_directory(spec):
-    """Whether there is a directory of this name that holds a model."""
+    """Return whether a spec is the path of a directory that holds a model."""
     return (_directory(spec) / CONFIG).is_file()
 
 
@@ -68,7 +68,7 @@ def _directory(spec):
 
 
 def _refuse_two_meanings(spec):
-    """Raise ValueError if the name of a pretrained model is that of a directory here, too."""
+    """Raise ValueError if a spec names a pretrained model and also a directory."""
     architecture, _, tag = spec.partition("/")
     if architecture in ("", ".", "..", "~"):
         return
@@ -165,7 +165,10 @@ def _check_architecture(architecture, spec):
 
 
 def _no_directory(spec):
-    """Where there is no directory, as where one was moved or the spec is relative to another."""
+    """Return a sentence for a message if a spec is no directory, else ``""``.
+
+    The directory may have been moved, or the spec may be relative to another one.
+    """
     directory = _directory(spec)
     if "//" in spec or directory.is_dir():
         return ""
@@ -173,23 +176,23 @@ def _no_directory(spec):
 
 
 def _did_you_mean(similar, family=""):
-    """What follows on an unknown name: the one that may be meant, if there is one."""
+    """Return the hint after an unknown name: the name that may be intended, if any."""
     return f", did you mean {family + similar!r}?" if similar else "."
 
 
 def nearest(words, names):
-    """The name that one of some words is most like, whatever their case, or None."""
+    """Return the name that is most similar to one of the words, ignoring case, or None."""
     return _nearest(frozenset(words), tuple(names))
 
 
-@lru_cache(maxsize=256)  # an ensemble asks for each of its blocks, whatever they are called
+@lru_cache(maxsize=256)  # an ensemble calls it for each of its blocks
 def _nearest(words, names):
     best, most = None, _LIKE
     for word in sorted(words):
         matcher = SequenceMatcher(None, b=word.lower())
         for name in names:
             matcher.set_seq1(name.lower())
-            # The first two are upper bounds, and quick: most names are unlike the word.
+            # The first two are cheap upper bounds: most names are unlike the word.
             if min(matcher.real_quick_ratio(), matcher.quick_ratio()) < most:
                 continue
             if (likeness := matcher.ratio()) > most or (best is None and likeness == most):
@@ -198,7 +201,7 @@ def _nearest(words, names):
 
 
 def _file_fields(model, path, spec):
-    """What a file of one's own gives to a model that is named without it."""
+    """Return the fields that a user's own file adds to those of the model."""
     file = Path(path).expanduser().absolute()
     if not file.is_file():
         raise ValueError(f"{spec!r}: there is no file {str(file)!r}.")

@@ -15,11 +15,11 @@ from torchvision.transforms.functional import pil_modes_mapping
 from ..images._errors import image_error
 from ..images._views import WHOLE, box_in_pixels, crop
 
-_ELONGATED = 200  # times as long as wide; no model sees that much of it
+_ELONGATED = 200  # times as long as wide; models that crop see less
 
 
 class Resize:
-    """The part of a model's preprocessing that comes before pixels become numbers.
+    """The part of a model's preprocessing before ``ToTensor``: resizing and cropping.
 
     Parameters
     ----------
@@ -34,18 +34,17 @@ class Resize:
         self._steps = list(takewhile(lambda step: not isinstance(step, ToTensor), _steps(config)))
         step = next(one for one in self._steps if "Resize" in type(one).__name__)
         self._resample = pil_modes_mapping[step.interpolation]
-        # Whether the longer side is cut. A step of open_clip's or timm's says it by a number.
+        # Whether the longer side is cropped. Steps of open_clip and timm express it by a number.
         longest = getattr(step, "longest", None)
         self._cuts = isinstance(step.size, int) if longest is None else longest == 0
-        # Nearest pixels are what Pillow takes in this mode, so that the size costs next to nothing.
+        # Pillow takes nearest pixels in mode "1", so finding the size costs next to nothing.
         self._target = lru_cache(1024)(lambda size: step(Image.new("1", size)).size)
 
     def __call__(self, picture):
-        """A PIL image of the model's size.
+        """Return a picture as a PIL image of the model's size.
 
-        A picture that was decoded at a fraction of its size is cut and resized as the whole would
-        be: were its own sides, which are rounded, taken for those of the whole, the result could
-        lie a pixel beside.
+        A picture that was decoded at a fraction of its size is cropped and resized by the size of
+        the whole. Its own sides are rounded, and could shift the result by a pixel.
 
         Parameters
         ----------
@@ -58,7 +57,7 @@ class Resize:
         Raises
         ------
         ImageError
-            If it is too elongated, as 3000 pixels by one are where all of it is to be seen.
+            If it is too elongated, such as 3000 x 1 pixels for a model that does not crop.
         """
         pixels = picture.pixels
         left, top, right, bottom = edges = self._seen(*box_in_pixels(self.box, picture.size))
@@ -77,9 +76,9 @@ class Resize:
         return pixels
 
     def _seen(self, *edges):
-        """Edges of the middle of an elongated part, where its ends are cut once it is resized.
+        """Return the edges of an elongated part without the ends that are cropped anyway.
 
-        Resized as a whole, it would take gigabytes.
+        Resizing the whole part would take gigabytes.
         """
         if not self._cuts:
             return edges
@@ -97,12 +96,12 @@ def _steps(config):
 
 
 def resized_side(config):
-    """Pixels of the longer side of what is resized to, before its middle is cut out."""
+    """Return the longer side, in pixels, that pictures are resized to before the centre crop."""
     return max(np.broadcast_to(config["size"], 2)) / config.get("crop_pct", 1)
 
 
 def resize_key(config):
-    """What two preprocessings have in common if they resize alike."""
+    """Return a key that is equal for preprocessings that resize alike."""
     # timm fills a border with the mean.
     colours = ["std"] if config.get("crop_mode") == "border" else ["mean", "std"]
     rest = _without(config, "size", *colours)
@@ -110,13 +109,13 @@ def resize_key(config):
 
 
 def scaling(config):
-    """Mean and standard deviation of the channels."""
+    """Return the mean and standard deviation of the channels."""
     step = next(step for step in _steps(config) if isinstance(step, Normalize))
     return [tuple(np.broadcast_to(values, 3).tolist()) for values in (step.mean, step.std)]
 
 
 def scale_pixels(pixels, mean, std):
-    """What ToTensor and Normalize of torchvision do, on a whole batch and in their order."""
+    """Apply ToTensor and Normalize of torchvision to a whole batch, in their order."""
     mean, std = (torch.tensor(x, device=pixels.device)[:, None, None] for x in (mean, std))
     return pixels.float().div_(255).sub_(mean).div_(std)
 

@@ -1,9 +1,9 @@
-"""What weights need and do not say themselves: their activation and their preprocessing.
+"""Activation and preprocessing that weights need but do not state.
 
 Both are known without reading the weights: from the pretrained tag, from the configuration in a
 directory, or from the repository of the hub in whose folder a file lies. open_clip only warns, or
-says nothing, when OpenAI's weights meet plain GELU, and gives each file OpenAI's mean, standard
-deviation and resizing; the embeddings are then quietly worse.
+is silent, if OpenAI's weights are loaded with plain GELU. It gives each file OpenAI's mean,
+standard deviation and resizing. The embeddings are then silently worse.
 """
 
 from dataclasses import asdict
@@ -17,7 +17,7 @@ QUICKGELU = "-quickgelu"
 
 
 def uses_quick_gelu(backbone):
-    """Whether a backbone needs QuickGELU.
+    """Return whether a backbone needs QuickGELU.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def uses_quick_gelu(backbone):
 
 
 def preprocessing(backbone):
-    """How a backbone needs its images; for open_clip's models the size is the model's own.
+    """Return the preprocessing of a backbone; for open_clip, the model determines the size.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ def preprocessing(backbone):
     Returns
     -------
     dict
-        Fields of open_clip's ``PreprocessCfg`` without ``size``. If nothing tells, what all
-        pretrained weights of the architecture agree on, else open_clip's default, which is
-        OpenAI's; see :func:`warn_of_guesses`. For a model of timm, what timm says.
+        Fields of open_clip's ``PreprocessCfg`` without ``size``. If nothing is known, those of all
+        pretrained weights of the architecture if they agree, else open_clip's default, which is
+        OpenAI's; see :func:`warn_of_guesses`. For a model of timm, timm's configuration.
     """
     if backbone.is_timm:
         from ._timm import preprocessing
@@ -60,7 +60,7 @@ def preprocessing(backbone):
 
 
 def warn_of_guesses(backbone):
-    """Warn if weights may need something else than :func:`preprocessing` and the other one say.
+    """Warn if the results of :func:`uses_quick_gelu` and :func:`preprocessing` are guesses.
 
     Parameters
     ----------
@@ -69,9 +69,9 @@ def warn_of_guesses(backbone):
     Warns
     -----
     SuspectedMistakeWarning
-        If nothing is known of a file, and its architecture exists with either activation, or has
+        If nothing is known about a file, and its architecture exists with either activation, or has
         pretrained weights that need another preprocessing than OpenAI's; or if the configuration
-        in a directory does not say how images are prepared, or not by which mean and std.
+        in a directory has no preprocessing, or no mean or std.
     """
     if _facts(backbone):
         return
@@ -122,7 +122,7 @@ def _warn_of_preprocessing(backbone):
 
 
 def _facts(backbone):
-    """open_clip's entry of the pretrained weights, or of their repository; empty if unknown."""
+    """Return open_clip's entry of the pretrained weights or their repository, or an empty dict."""
     import open_clip
 
     if backbone.tag:
@@ -133,7 +133,7 @@ def _facts(backbone):
 
 @cache
 def _hub_repositories():
-    """open_clip's entries of pretrained weights by the name of their repository."""
+    """Return open_clip's entries of pretrained weights, by the name of their repository."""
     import open_clip
 
     table = [open_clip.get_pretrained_cfg(*names) for names in open_clip.list_pretrained()]
@@ -141,7 +141,7 @@ def _hub_repositories():
 
 
 def _of_architecture(architecture):
-    """The different preprocessings of all pretrained weights of an architecture."""
+    """Return the distinct preprocessings of all pretrained weights of an architecture."""
     import open_clip
 
     different = []

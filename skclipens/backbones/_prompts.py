@@ -1,4 +1,4 @@
-"""What a text tower is asked: texts, and the prompts that they are put in."""
+"""Prompt templates, and checks of templates and texts."""
 
 import re
 import reprlib
@@ -9,12 +9,12 @@ DEFAULT_TEMPLATES = ("a photo of a {}.", "a picture of a {}.", "{}")
 
 
 def check_templates(templates):
-    """Prompts as a tuple of str; None stands for the default ones.
+    """Return templates as a tuple of str; None stands for the default ones.
 
     Raises
     ------
     ValueError
-        If they are one string, there is none, or one has no place for a name or another brace.
+        If they are one string or empty, or one has no ``{}`` for a name or another brace.
     """
     if isinstance(templates, str):
         raise ValueError(f"templates is a list of prompts, got one string: pass [{templates!r}].")
@@ -32,21 +32,21 @@ def check_templates(templates):
 
 
 def prompts_of(name, templates):
-    """The prompts of a class, in whose name "_" stands for a blank, as in names of folders.
+    """Return the prompts of a class; "_" in its name becomes a space, as in names of folders.
 
-    Not by ``format``: a brace in a name is only a brace.
+    ``format`` is not used, so that a brace in a name stays a brace.
     """
     words = name.replace("_", " ")
     return [template.replace("{}", words) for template in templates]
 
 
 def check_texts(texts):
-    """Texts as a list of str.
+    """Return texts as a list of str.
 
     Raises
     ------
     ValueError
-        If it is one string, holds none, or something else than strings.
+        If `texts` is one string, is empty, or holds something else than strings with words.
     """
     if isinstance(texts, str):
         raise ValueError(f"Expected a list of texts, got one string: pass [{texts!r}].")

@@ -1,4 +1,4 @@
-"""What a backbone is: its name, its configuration and its files. Nothing is loaded."""
+"""A backbone by name, with its configuration and files. Nothing is loaded."""
 
 import json
 from collections.abc import Mapping, Set
@@ -24,7 +24,7 @@ _SUFFIXES_OF_TOKENIZERS = {".json", ".txt", ".model"}  # those of transformers
 class Backbone:
     """A CLIP model, or an image tower alone, by name; nothing is loaded.
 
-    Two are equal if they are the same model, however their specs are spelled.
+    Two backbones are equal if they are the same model, however their specs are spelled.
 
     Parameters
     ----------
@@ -34,14 +34,14 @@ class Backbone:
         - ``"NAME/TAG"``: an open_clip architecture and pretrained tag, such as
           ``"ViT-B-32/laion2b_s34b_b79k"``;
         - ``"NAME"``: the same with the tag ``openai``;
-        - ``"NAME//path/to/file"``: an open_clip architecture with weights of one's own;
-        - ``"NAME/TAG//path/to/file"``: the same, with the preprocessing and the activation of
-          these pretrained weights, for a file that was made from them;
+        - ``"NAME//path/to/file"``: an open_clip architecture with your own weights;
+        - ``"NAME/TAG//path/to/file"``: the same for a file made from these pretrained weights:
+          it gets their preprocessing and activation;
         - ``"path/to/directory"``: a directory with an ``open_clip_config.json`` and weights;
         - ``"hf-hub:ORG/NAME"``: an open_clip model in a repository of the Hugging Face hub;
         - ``"timm/NAME"`` or ``"timm/NAME.TAG"``, also with ``//path/to/file``: a model of timm,
-          which is no CLIP model but an image tower without texts: it gives the features before
-          its classifier, and only heads that need no prompts can use it;
+          which is not a CLIP model but an image tower without texts. It gives the features before
+          its classifier. Only heads that need no prompts can use it;
         - ``"zoo/NAME"``: a model that comes with this package.
 
     Attributes
@@ -50,23 +50,23 @@ class Backbone:
         The canonical spec, which names the columns of the embedding. A pretrained model has one
         name, with or without ``-quickgelu`` in the spec: its weights decide the activation.
     architecture : str
-        Its name in open_clip, or ``"timm/NAME"``; ``""`` where a configuration describes it.
+        Its name in open_clip, or ``"timm/NAME"``; ``""`` if a configuration describes it.
     tag : str
         Pretrained tag, or ``""`` for a directory or a file that is named without one.
     path : Path or None
-        The file or directory of one's own that holds the weights, absolute.
+        Absolute path of the local file or directory that holds the weights.
     repository : str
         ``"ORG/NAME"`` on the hub, or ``""``.
 
     Raises
     ------
     ValueError
-        If the spec names nothing that is known.
+        If the spec names no known model.
 
     See Also
     --------
-    resolve_backbones : Names to backbones.
-    load_backbone : A backbone to a model.
+    resolve_backbones : Makes backbones from names.
+    load_backbone : Loads the model of a backbone.
 
     Examples
     --------
@@ -131,7 +131,7 @@ class Backbone:
 
     @property
     def folder(self):
-        """Directory with a configuration of the model, or None where open_clip has it.
+        """Directory that holds the configuration of the model, or None if open_clip has it.
 
         The configuration of a repository on the hub is fetched if it is not on this machine.
         """
@@ -195,7 +195,7 @@ class Backbone:
         if self.repository:
             return (self.folder.name,)
         stats = [file.stat() for file in self.files + self.tokenizer_files]
-        # Copies and archives set the time of a change back; its ctime they cannot.
+        # Copies and archives may set mtime back, but not ctime.
         return tuple((stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size) for stat in stats)
 
     def _read_config(self):
@@ -212,7 +212,7 @@ class Backbone:
 
 
 def weights_in(folder):
-    """Files in a folder that open_clip takes for weights; it reads the first."""
+    """Return the files in a folder that open_clip takes for weights; it reads the first."""
     files = [file for file in folder.iterdir() if file.suffix in _SUFFIXES_IN_DIRECTORY]
     return sorted(files, key=_preference)
 
@@ -239,11 +239,11 @@ def resolve_backbones(backbones):
     Raises
     ------
     ValueError
-        If there is none, one is unknown or one appears twice, or they have no order.
+        If the list is empty or has no order, or if a backbone is unknown or appears twice.
 
     See Also
     --------
-    Backbone : What a name stands for.
+    Backbone : A backbone by name.
     skclipens.list_backbones : Names, sizes and costs.
 
     Examples

@@ -1,4 +1,4 @@
-"""Texts through text towers."""
+"""Encode texts with text towers."""
 
 import torch
 
@@ -9,11 +9,10 @@ BATCH_SIZE = 16
 
 @torch.inference_mode()
 def encode_texts(backbone, texts):
-    """Features of a few texts.
+    """Return the features of a few texts.
 
-    A batch that is not full is filled up: features depend on the shape of the batch in their last
-    digits, and not on the other texts in it. So a text has the same features to the bit whichever
-    others it is encoded with.
+    Batches that are not full are padded: the last digits of features depend on the shape of the
+    batch, but not on its other texts. So a text always has the same features, bit for bit.
 
     Parameters
     ----------
@@ -29,13 +28,13 @@ def encode_texts(backbone, texts):
     Raises
     ------
     ValueError
-        If the backbone has no texts.
+        If the backbone has no text tower.
     ImportError
         If the texts need transformers, which is not installed.
     BackboneNotAvailableError
         If the tokenizer is not on this machine and cannot be fetched.
     """
-    tokenizer = backbone.tokenizer  # first, as its error names a package that is missing
+    tokenizer = backbone.tokenizer  # first, as its error names a missing package
     tokens = tokenizer(texts + texts[:1] * (BATCH_SIZE - len(texts)))
     device = backbone.model.logit_scale.device
     with cpu_by_default(), without_autocast(device):

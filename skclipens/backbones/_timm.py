@@ -1,4 +1,4 @@
-"""Image towers of timm: they have no texts, and get their images as timm says."""
+"""Image towers of timm, which have no texts, with timm's preprocessing."""
 
 from functools import cache, partial
 
@@ -11,12 +11,12 @@ from ._hub import repository_of
 
 
 class ImageTower(torch.nn.Module):
-    """A model with an image tower alone, to be used as one of open_clip.
+    """A model that has only an image tower, with the interface of open_clip's models.
 
     Parameters
     ----------
     visual : torch.nn.Module
-        From pixels to features.
+        Maps pixels to features.
     """
 
     def __init__(self, visual):
@@ -24,7 +24,7 @@ class ImageTower(torch.nn.Module):
         self.visual = visual
 
     def encode_image(self, image, normalize=False):
-        """Features of a batch of pixels."""
+        """Return the features of a batch of pixels."""
         features = self.visual(image)
         if features.ndim != 2:
             raise ValueError(
@@ -56,7 +56,7 @@ def build_tower(backbone):
 
 
 def preprocessing(backbone):
-    """How a model of timm needs its images.
+    """Return the preprocessing of a model of timm.
 
     Parameters
     ----------
@@ -65,14 +65,14 @@ def preprocessing(backbone):
     Returns
     -------
     dict
-        That of the pretrained tag; of a file without one, that of the default tag.
+        Preprocessing of the pretrained tag; for a file without a tag, of the default one.
     """
     return _preprocessing(_model_name(backbone))
 
 
 @cache
 def width(architecture):
-    """Number of features of a model before its classifier, without weights."""
+    """Return the number of features of a model before its classifier, without weights."""
     make = partial(timm.create_model, architecture.removeprefix(TIMM), num_classes=0)
     try:
         with torch.device("meta"):
@@ -83,14 +83,14 @@ def width(architecture):
 
 
 def _model_name(backbone):
-    """The name of the model in timm, with the tag as far as it is known."""
+    """Return the name of the model in timm, with its tag if known."""
     name = backbone.architecture.removeprefix(TIMM)
     tag = backbone.tag or _tag_of_repository(name, backbone.path)
     return f"{name}.{tag}" if tag else name
 
 
 def _tag_of_repository(name, path):
-    """The tag of the repository of the hub in whose folder a file lies, or an empty string."""
+    """Return the tag of the hub repository in whose folder a file lies, or an empty string."""
     repository = repository_of(path, timm.list_pretrained(f"{name}.*")) if path else None
     return repository.partition(".")[2] if repository else ""
 
@@ -103,7 +103,7 @@ def _preprocessing(model_name):
 
 
 def _warn_of_guesses(backbone):
-    """Warn if nothing tells which of several preprocessings a file needs."""
+    """Warn if it is unknown which of several preprocessings a file needs."""
     name = _model_name(backbone)
     known = timm.list_pretrained(f"{name}.*")
     if "." not in name and any(_preprocessing(one) != _preprocessing(name) for one in known):

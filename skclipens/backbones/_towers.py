@@ -1,4 +1,4 @@
-"""Image towers before and after their last projection, of which "pooled" features are the input."""
+"""Projected and "pooled" features of image towers: after and before the last projection."""
 
 import open_clip
 import torch
@@ -30,19 +30,19 @@ class BothFeatures(torch.nn.Module):
         self._forward = _FORWARD[kinds[0]]
 
     def forward(self, pixels):
-        """Projected and pooled features of a batch of pixels."""
+        """Return the projected and pooled features of a batch of pixels."""
         return self._forward(self.tower, pixels)
 
 
 def projects(config):
-    """Whether the image tower of a configuration of open_clip ends in a projection."""
+    """Return whether the image tower of an open_clip configuration ends in a projection."""
     vision = open_clip.CLIPVisionCfg(**config["vision_cfg"])
     attends = vision.timm_pool in ("abs_attn", "rot_attn")  # attention pooling projects
     return not vision.timm_model_name or attends or vision.timm_proj != "none"
 
 
 def pooled_width(config):
-    """Number of features before the projection of such a tower, without weights."""
+    """Return the number of features before the projection of such a tower, without weights."""
     vision = open_clip.CLIPVisionCfg(**config["vision_cfg"])
     if vision.timm_model_name:
         return timm_width(vision.timm_model_name)
@@ -65,7 +65,7 @@ def _of_resnet(tower, pixels):
 
 
 def _attended(pool, maps):
-    """What attention over a feature map gives: that of its mean, which alone is projected."""
+    """Return the unprojected output of attention pooling, with the mean as the only query."""
     tokens = maps.flatten(2).transpose(1, 2)
     tokens = torch.cat([tokens.mean(dim=1, keepdim=True), tokens], dim=1)
     tokens = tokens + pool.positional_embedding.to(tokens.dtype)

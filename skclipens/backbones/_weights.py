@@ -1,4 +1,4 @@
-"""Building a model with its weights, from whatever form they have."""
+"""Build a model and load its weights, in any of their formats."""
 
 from importlib.util import find_spec
 
@@ -29,7 +29,7 @@ def build_model(backbone):
     Raises
     ------
     ValueError
-        If a file is not one of tensors alone; see :func:`check_checkpoint`.
+        If a file may hold more than tensors; see :func:`check_checkpoint`.
     """
     if backbone.has_text:
         require_transformers(backbone, "hf_model_name")
@@ -64,7 +64,7 @@ def build_model(backbone):
 
 
 def _warn_of_positions(backbone, model):
-    """Warn if a file is of pictures of another size, or of texts of another length."""
+    """Warn if a file was trained with another image size or text length than the model."""
     named = f"//{backbone.path}"
     message = positions_message(shapes_in(backbone), model, backbone.architecture, named)
     if message:
@@ -72,7 +72,7 @@ def _warn_of_positions(backbone, model):
 
 
 def require_transformers(backbone, setting):
-    """Make sure that transformers is installed if the texts of a backbone need it.
+    """Raise if the texts of a backbone need transformers and it is not installed.
 
     Parameters
     ----------
@@ -83,23 +83,23 @@ def require_transformers(backbone, setting):
     Raises
     ------
     ImportError
-        If it is needed and absent.
+        If it is needed and missing.
     """
     if backbone.config["text_cfg"].get(setting) and find_spec("transformers") is None:
         raise lacking("transformers", f"The texts of {backbone.name!r}")
 
 
 def _file_to_read(backbone):
-    """A list of the file on this machine that open_clip or timm reads, or of none."""
+    """Return a list of the local file that open_clip or timm reads; empty if there is none."""
     files = weights_in(backbone.folder) if backbone.repository else backbone.weight_files
     return files[:1]
 
 
 def _openai_state_dict(backbone):
-    """Weights in the form that OpenAI published, or None: it has entries of its own.
+    """Return the weights of a file in the form that OpenAI published, or None.
 
-    open_clip cannot load a state dict with these entries, and reads a TorchScript archive only
-    together with a permission to run any code in it.
+    open_clip cannot load a state dict with the extra entries of this form. It reads a TorchScript
+    archive only if it may also run any code in it.
     """
     files = backbone.weight_files
     if not files or files[0].suffix not in _OPENAI_SUFFIXES:
@@ -120,7 +120,7 @@ def _read_state_dict(file):
 
 
 def shapes_in(backbone):
-    """Shapes of the tensors in the file of one's own that a backbone names, by their names."""
+    """Return the shapes of the tensors in a backbone's own file, by name."""
     file = backbone.weight_files[0]
     if file.suffix != ".safetensors":
         return {key: tuple(value.shape) for key, value in _read_state_dict(file).items()}
