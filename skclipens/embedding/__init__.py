@@ -1,4 +1,4 @@
-"""Embedding: images to a table, one block of columns per backbone; what keeps such tables."""
+"""Embedding: images to tables with one block of columns per backbone, and stores of them."""
 
 from ..exceptions import EmbeddingStoreError
 from ._embedders import CLIPEmbedder, MultiBackboneEmbedder

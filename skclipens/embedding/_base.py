@@ -1,4 +1,4 @@
-"""What embedders share: images to one block of columns after the other."""
+"""Base class of the embedders."""
 
 from contextlib import closing
 from functools import partial
@@ -27,9 +27,9 @@ from ._weights import WeightsMixin
 
 
 class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
-    """Images to blocks of columns; each image is decoded once.
+    """Base class that embeds images in blocks of columns; each image is decoded once.
 
-    A subclass has ``_backbones()``, the list of its backbones.
+    A subclass defines ``_backbones()``, which returns the list of its backbones.
     """
 
     _parameter_constraints: dict = {
@@ -82,15 +82,15 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         X : collection of n images
             A list, array, Series or one-column frame of paths, bytes of encoded files, PIL images,
             arrays or tensors; see :func:`skclipens.images.load_image`. An array of shape
-            (n, H, W, 3) and a tensor of shape (n, 3, H, W) are batches of images. Of a dataset, or
-            another sequence that makes its items on demand, one item is taken at a time, by threads
-            that decode and resize them at the same time.
+            (n, H, W, 3) and a tensor of shape (n, 3, H, W) are batches of images. A dataset, or
+            another sequence that makes its items on demand, is read one item at a time, by threads
+            that decode and resize in parallel.
 
         Returns
         -------
         ndarray of shape (n, n_columns), float32
-            Blocks of columns in the order of the backbones, one for each if `features` and
-            `keep_plain` do not ask for more. A DataFrame if set by ``set_output``.
+            Blocks of columns in the order of the backbones: one each, unless `features` or
+            `keep_plain` ask for more. A DataFrame if set by ``set_output``.
 
         Raises
         ------
@@ -108,7 +108,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         SuspectedMistakeWarning
             If Pillow warns about images, for example about damaged tags, or if the pixels of an
             image are nearly black for their dtype; names the first image. If many images together
-            look wrong, such as arrays that were scrambled by ``reshape``, or one in all rows.
+            look wrong, such as arrays scrambled by ``reshape``, or the same image in all rows.
         """
         self._validate_params()
         self._warn_of_changes()
@@ -120,12 +120,12 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         return embeddings
 
     def _settings(self):
-        """What embeddings depend on, beside weights and the machine."""
+        """Return the settings that embeddings depend on, besides weights and the machine."""
         blocks = [(block.kind.name, block.views) for block in self._blocks()]
         return {"columns": blocks, "decode": self.decode, "normalize": self.normalize}
 
     def _transform(self, images):
-        """Embeddings, and what Pillow warns of, by row."""
+        """Return the embeddings, and warnings about images by row."""
         blocks, devices = self._blocks(), self._devices()
         precision = resolve_precision(self.precision, devices[0])
         store, notes = as_store(self.cache), {}
@@ -194,7 +194,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
                     f"Block {block.kind.name!r} has no texts. Leave this backbone out, or take "
                     "features='projected', which a text tower can read."
                 )
-        # Blocks of one backbone, as with keep_plain=True, have the same texts.
+        # Blocks of one backbone, as with keep_plain=True, share its text features.
         backbones = list(dict.fromkeys(block.backbone for block in blocks))
         load_backbones(backbones, self._devices()[:1])
         warn_of_cut_texts(backbones, texts, templates)
@@ -269,7 +269,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         return embed_to(self, folder, X, protocols=protocols, chunk_size=chunk_size, resume=resume)
 
     def _embed(self, images, blocks, devices, precision, bar, notes, rows, which):
-        """Yield rows that can be read, a batch at a time, with their embeddings."""
+        """Yield the rows of readable images, a batch at a time, with their embeddings."""
         encoder = self._encoder([blocks[i] for i in which], devices, precision)
         with closing(self._encode(encoder, images, rows, notes)) as batches:
             for done, values in batches:
@@ -315,7 +315,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         return [resolve_device(device) for device in devices]
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns, ``BACKBONE__i``.
+        """Return the names of the columns, ``BACKBONE__i``.
 
         Pooled features are named ``BACKBONE@pooled__i``. With `views`, names are
         ``BACKBONE@views__i`` and ``BACKBONE@pooled+views__i``.

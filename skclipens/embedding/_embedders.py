@@ -104,7 +104,7 @@ class MultiBackboneEmbedder(BaseEmbedder):
     ----------
     backbones : str or list of str, default=("ViT-B-32/openai", "RN50/openai")
         ``"zoo"`` for the five models that come with the package, ``"paper"`` for the nine OpenAI
-        models of [1]_, or a list of them or of any others; see
+        models of [1]_, or a list of these or any other models; see
         :class:`skclipens.backbones.Backbone`.
     %(embedder)s
 
@@ -115,7 +115,7 @@ class MultiBackboneEmbedder(BaseEmbedder):
     See Also
     --------
     CLIPEmbedder : One backbone.
-    skclipens.make_backbone_pipeline : This and an ensemble as one classifier of images.
+    skclipens.make_backbone_pipeline : An embedder and an ensemble as one classifier of images.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Pixels through image towers."""
+"""Encode batches of pixels with image towers."""
 
 import copy
 import math
@@ -34,9 +34,9 @@ _lock = ForkLock()
 
 
 class ImageEncoder:
-    """Embed batches of pixels with several backbones, on one device or in turn on several.
+    """Encoder of batches of pixels with several backbones, on one or several devices.
 
-    A view that several blocks need goes through the image tower once.
+    Several devices take batches in turn. A view that several blocks need is encoded once.
 
     Parameters
     ----------
@@ -58,11 +58,11 @@ class ImageEncoder:
     resizes : dict of (height, width, side, callable)
         The different crops and resizings that are needed; see ``backbones._preprocessing``.
     n_ahead : int
-        Number of batches worth making while one is embedded. On a CPU it is none: threads that
-        decode take turns with those of the forward pass, as each can use all cores and neither
-        gains from a core that the other one needs.
+        Number of batches to prepare while one is embedded. On a CPU it is 0: decoding and forward
+        passes take turns, as each can use all cores and neither gains from a core that the other
+        needs.
     pin_memory : bool
-        Whether a GPU should fetch pixels by itself.
+        Whether pixels should be in memory that a GPU reads by itself.
     """
 
     def __init__(self, blocks, *, devices, precision, compile, decode):
@@ -87,8 +87,7 @@ class ImageEncoder:
     def __call__(self, batches):
         """Embed batches in order.
 
-        A GPU gets its next batches before the result of the last is waited for, so that it does
-        not idle.
+        A GPU gets its next batches before the last result is waited for, so that it does not idle.
 
         Parameters
         ----------
@@ -115,7 +114,7 @@ class ImageEncoder:
             yield rows, self._finite(embeddings.cpu().numpy())
 
     def _finite(self, embeddings):
-        """Embeddings as they are, if all are numbers: a row of NaN stands for no picture."""
+        """Return the embeddings; raise if they are not finite, as NaN means an unreadable image."""
         columns = side_by_side([block.width for block in self.blocks])
         for block, of_block in zip(self.blocks, columns, strict=True):
             check_finite(embeddings[:, of_block], block.backbone.name, self.precision)
@@ -123,7 +122,7 @@ class ImageEncoder:
 
 
 def _resize(config, box, decode):
-    """The size of a model's input, the picture that it is made of, and the way there."""
+    """Return height and width of a model's input, the side to decode at, and the resizing."""
     side = EXACT
     if decode == "auto":
         part = min(box[2] - box[0], box[3] - box[1])
@@ -142,7 +141,7 @@ class _Replica:
 
     @torch.inference_mode()
     def __call__(self, pixels):
-        """Embeddings of shape (n, sum of widths), float32, on the device."""
+        """Return embeddings of shape (n, sum of widths), float32, on the device."""
         n = len(next(iter(pixels.values())))
         start, parts = 0, []
         while start < n:
@@ -156,7 +155,7 @@ class _Replica:
         return torch.cat(parts)
 
     def _try(self, pixels):
-        """Embeddings, or None if memory does not suffice for more than one image."""
+        """Return embeddings, or None if memory suffices only for fewer images."""
         try:
             with without_autocast(self.device):
                 return self._encode(pixels)
@@ -188,7 +187,7 @@ class _Replica:
         return torch.cat([blocks[place] for place in sorted(blocks)], dim=1)
 
     def _move(self, pixels):
-        """Pixels on the device, as (n, 3, H, W), in the memory format of the models."""
+        """Move pixels to the device, as (n, 3, H, W), in the memory format of the models."""
         pixels = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         return pixels.contiguous(memory_format=_memory_format(self.device))
 
@@ -211,13 +210,13 @@ class _Tower:
             self._model = image_model(loaded, dtype, compile)
 
     def features(self, pixels):
-        """Projected and, if they are needed, pooled features, float32, in one forward pass."""
+        """Return projected and, if needed, pooled features, float32, from one forward pass."""
         if self._both is None:
             return [self._model.encode_image(pixels, normalize=False).float()]
         return [features.float() for features in self._both(pixels)]
 
     def add(self, view, features, sums):
-        """Add the features of a view to the sums of the blocks made of it, by their places."""
+        """Add the features of a view to the blocks that use it, in `sums` by their positions."""
         for place, block in self.blocks.items():
             if view not in (block.views or [PLAIN]):
                 continue
@@ -228,10 +227,10 @@ class _Tower:
 
 
 def image_model(loaded, dtype, compile=False):
-    """A model whose image tower has another dtype; the rest, such as its texts, is shared.
+    """Return a model whose image tower has the dtype; other parts, such as texts, are shared.
 
-    Weights are converted once and kept as long as the loaded model, which is faster than
-    autocast: that converts them in every pass.
+    Weights are converted once and kept as long as the loaded model. This is faster than autocast,
+    which converts them in every pass.
 
     Parameters
     ----------
@@ -247,7 +246,7 @@ def image_model(loaded, dtype, compile=False):
 
 
 def both_features(loaded, dtype, compile):
-    """What gives projected and pooled features of a batch of pixels, with the same weights.
+    """Return a function from pixels to projected and pooled features, with shared weights.
 
     Parameters
     ----------
@@ -262,7 +261,7 @@ def both_features(loaded, dtype, compile):
     Raises
     ------
     ValueError
-        If nothing is known of the image tower but how to use it as a whole.
+        If the parts of the image tower are unknown, so that it gives projected features only.
     """
     tower = image_model(loaded, dtype).visual
 
@@ -274,7 +273,7 @@ def both_features(loaded, dtype, compile):
 
 
 def _kept(loaded, key, make):
-    """What is made of a loaded model, once for as long as it is kept."""
+    """Return the result of `make`, which is called once while the loaded model is kept."""
     with _lock:
         made = _towers.setdefault(loaded, {})
         if key not in made:

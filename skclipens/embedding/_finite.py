@@ -1,16 +1,16 @@
-"""A check of what a backbone computes."""
+"""Check that the features of a backbone are finite."""
 
 import numpy as np
 
 
 def check_finite(features, name, precision):
-    """Raise ValueError if features are not numbers: a classifier would answer all the same.
+    """Raise ValueError if features are not finite: a classifier would predict all the same.
 
     Parameters
     ----------
     features : ndarray
     name : str
-        The backbone.
+        Name of the backbone.
     precision : {"fp32", "bf16", "fp16"}
 
     Raises

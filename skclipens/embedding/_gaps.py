@@ -14,7 +14,7 @@ from ..images._wrapped import row_named
 
 
 def gaps_of(table):
-    """Which rows of an array or frame are gaps; none where it is no table of floats."""
+    """Return which rows of an array or frame are gaps; none if it is no table of floats."""
     table = np.asarray(table)
     if table.ndim != 2 or table.dtype.kind != "f":
         return np.zeros(table.shape[:1], bool)
@@ -22,12 +22,12 @@ def gaps_of(table):
 
 
 def table_and_gaps(transformers, X):
-    """What the last step of a pipeline takes, and which rows of it are gaps.
+    """Return the input of the last step of a pipeline, and which of its rows are gaps.
 
     Parameters
     ----------
     transformers : Pipeline or None
-        The fitted steps before it, if there are any.
+        The fitted steps before the last, if there are any.
     X : collection of n images
 
     Returns
@@ -40,12 +40,12 @@ def table_and_gaps(transformers, X):
 
 
 def table_of(transformers, X):
-    """What the last step of a pipeline takes, where all images can be read.
+    """Return the input of the last step of a pipeline; all images must be readable.
 
     Raises
     ------
     ValueError
-        If an image cannot be read, where it is embedded as a row of NaN.
+        If an image cannot be read and was embedded as a row of NaN.
     """
     table, gaps = table_and_gaps(transformers, X)
     rows = np.flatnonzero(gaps).tolist()
@@ -58,7 +58,7 @@ def table_of(transformers, X):
 
 
 def readable(values, gaps):
-    """Those of values that have one entry per row, without the rows that are gaps."""
+    """Return the values, without gaps in those that have one entry per row."""
     if not gaps.any():
         return values
     rows, n = np.flatnonzero(~gaps), len(gaps)
@@ -70,9 +70,9 @@ def readable(values, gaps):
 
 
 def without_gaps(table, gaps):
-    """A copy with gaps replaced by a readable row, or by ones if there is none.
+    """Return a copy with gaps replaced by a readable row, or by ones if there is none.
 
-    A row has no influence on what is said of others.
+    A row has no influence on the predictions of others.
     """
     if gaps.all():
         return filled(table, gaps, 1)
@@ -84,7 +84,7 @@ def without_gaps(table, gaps):
 
 
 def filled(table, rows, value):
-    """A copy of an array or frame, or of each in a list or tuple, with a value in some rows."""
+    """Return a copy of a table, or of each in a list or tuple, with a value in some rows."""
     if isinstance(table, (list, tuple)):  # probabilities of several outputs; a mean and its spread
         return type(table)(filled(one, rows, value) for one in table)
     if hasattr(table, "clone"):  # of polars
@@ -95,7 +95,7 @@ def filled(table, rows, value):
 
 
 def labels_and_proba_among(gaps, classifier, table):
-    """Labels of rows, None in gaps; and probabilities, NaN in gaps or where there are none.
+    """Return labels, None in gaps, and probabilities, NaN in gaps or if there are none.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def labels_and_proba_among(gaps, classifier, table):
     Returns
     -------
     labels : ndarray of shape (n,)
-        Objects, if there is a gap.
+        Of dtype object if there is a gap.
     proba : ndarray of shape (n, C)
     """
     labels = np.full(len(gaps), None, object)
@@ -122,7 +122,7 @@ def labels_and_proba_among(gaps, classifier, table):
 
 
 def refuse_splits(pipeline, gaps):
-    """Raise ValueError if a ``cv`` of the steps is splits, which count images that are left out.
+    """Raise ValueError if a ``cv`` of the steps is splits, as these count unreadable images.
 
     Parameters
     ----------
@@ -141,16 +141,16 @@ def refuse_splits(pipeline, gaps):
 
 
 def warn_of_gaps(gaps, what, images, all_may_be=False, labels=None):
-    """Warn of images that cannot be read, and of classes of which there is no other.
+    """Warn of images that cannot be read, and of classes that have no other image.
 
     Parameters
     ----------
     gaps : ndarray of shape (n,), bool
     what : str
-        What becomes of them.
+        What happens to them, for the message.
     images : sequence of n images or None
     all_may_be : bool
-        Whether it is no error if none can be read.
+        Whether it is allowed that none can be read.
     labels : array-like of shape (n,) or None
 
     Raises
@@ -172,7 +172,7 @@ def warn_of_gaps(gaps, what, images, all_may_be=False, labels=None):
 
 
 def _reason(rows, images):
-    """Why the first of some images cannot be read, which is looked at again."""
+    """Return why the first of some images cannot be read, by reading it again."""
     try:
         if images is not None:
             with recorded():

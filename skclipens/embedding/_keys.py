@@ -1,4 +1,4 @@
-"""What an embedding depends on, as keys: the content of an image, and the model."""
+"""Keys of embeddings: of the content of an image, and of a model."""
 
 import hashlib
 import json
@@ -15,15 +15,15 @@ from ..images import load_image
 from ..images._pillow_warnings import recorded
 from ..images._wrapped import unwrapped
 
-# Raise it whenever the same file gives another embedding: other rules of `load_image`, another
-# resize. All rows that were stored before are then left unused, and evicted in time.
+# Increment it whenever the same file gives another embedding: other rules of `load_image`, another
+# resize. Rows that were stored before are then unused, and evicted in time.
 PREPROCESS_VERSION = 2
 
-# With decode="auto", sides of a picture have at least this many times the pixels of what it is
-# resized to: see benchmarks/decoding.py.
+# With decode="auto", sides of a decoded picture have at least this many times the pixels of the
+# resized one: see benchmarks/decoding.py.
 DECODE_MARGIN = 3
 
-FILE_DIGESTS = "file digests"  # where a store has the key of a model
+FILE_DIGESTS = "file digests"  # takes the place of a model's key in a store
 _SETTLED = 2 * 10**9  # nanoseconds; no file system in use has coarser times
 _MAX_REMEMBERED = 2**18
 
@@ -47,7 +47,7 @@ def image_key(image, store=None):
     Returns
     -------
     bytes or None
-        17 bytes; None for a missing value, a path that leads to no regular file, and what
+        17 bytes; None for a missing value, a path that leads to no regular file, and anything that
         :func:`skclipens.images.load_image` does not take. Files and bytes are not decoded, so a
         damaged file has a key.
 
@@ -69,16 +69,16 @@ def image_key(image, store=None):
 
 
 def image_keys(images, store=None):
-    """Keys of images, as :func:`image_key` makes them.
+    """Return the keys of images, as :func:`image_key` does.
 
-    What is no file is known by the picture that ``load_image`` makes of it, so whatever changes
-    what is shown (a pixel, a palette, transparency, EXIF orientation) changes the key.
+    The key of an image in memory depends on the picture that ``load_image`` makes of it. Whatever
+    changes this picture (a pixel, a palette, transparency, EXIF orientation) changes the key.
 
     As in git, the digest of a file is kept together with the file's path, device, inode, size and
-    times of change, and is used again as long as none of them differs: a file that is known costs
-    one ``stat``. A file that has changed within the last two seconds is read each time, as a second
-    change might then leave no trace. What goes unnoticed is a program that writes to a file of
-    the same length and sets all of its times back, which POSIX systems do not allow.
+    times of change. It is used again as long as none of them differs, so a known file costs one
+    ``stat``. A file that has changed within the last two seconds is read each time, as a second
+    change might then leave no trace. A program that writes to a file, keeps its length and sets all
+    of its times back goes unnoticed; POSIX systems do not allow this.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def image_keys(images, store=None):
 
 
 def keys_and_stamps(images, store):
-    """Keys of images, with the stamps that files had before they were read."""
+    """Return the keys of images, and the stamps that files had before they were read."""
     stamps, keys = [], []
     # Each item is taken once, as a sequence may load it each time.
     for image in map(_path_or_content, images):
@@ -105,7 +105,7 @@ def keys_and_stamps(images, store):
 
 
 def keys_ahead(images, parts, store, notes):
-    """Yield keys and stamps of parts of the images; a thread works on those that come next.
+    """Yield keys and stamps of parts of the images; a thread prepares the next parts.
 
     Parameters
     ----------
@@ -114,13 +114,13 @@ def keys_ahead(images, parts, store, notes):
         Rows.
     store : EmbeddingStore
     notes : dict
-        Where doubts about images go, by row: those that are stored are not decoded again.
+        Filled with warnings about images, by row: stored images are not decoded again.
 
     Yields
     ------
     rows : sequence of int
     keys, stamps : lists
-        As :func:`keys_and_stamps` gives them.
+        As :func:`keys_and_stamps` returns them.
     """
     parts, begun = iter(parts), deque()
     pool = ThreadPoolExecutor(1, thread_name_prefix="keys")
@@ -144,19 +144,19 @@ def _keys_of_part(images, rows, store, notes):
 
 
 def _noting(images, rows, texts, notes):
-    """Yield images, and note what whoever takes them has recorded of each."""
+    """Yield images, and add the warnings that are recorded for each to `notes`."""
     for row in rows:
         n = len(texts)
         try:
             yield images[row]
-        except ImageError:  # a dataset does not give it, which is said when it is embedded
+        except ImageError:  # a dataset fails to give it, which embedding it reports
             yield None
         if len(texts) > n:
             notes[row] = texts[n:]
 
 
 def _path_or_content(image):
-    """The path or content that an image stands for; None for what has neither."""
+    """Return the path or content of an image; None if it has neither."""
     try:
         return unwrapped(image)
     except ImageError:
@@ -164,7 +164,7 @@ def _path_or_content(image):
 
 
 def _key_of_content(image):
-    """Key of an image in memory; None for what is no image, or a path that leads to no file."""
+    """Return the key of an image in memory; None for a path, and for what is no image."""
     if isinstance(image, (str, os.PathLike)):
         return None
     if isinstance(image, (bytes, bytearray, memoryview)):
@@ -183,7 +183,7 @@ def _short(digest):
 
 
 def file_stamp(image):
-    """What changes when a file is written to; None for what is not a path of a regular file."""
+    """Return path, inode, size and times of a regular file, which change with it; else None."""
     image = _path_or_content(image)
     if not isinstance(image, (str, os.PathLike)):
         return None
@@ -206,7 +206,7 @@ def _stamp(path, status):
 
 
 def _keys_of_files(stamps, store):
-    """Keys of files by their stamps; without the files that cannot be read."""
+    """Return the keys of files by their stamps, without files that cannot be read."""
     keys = {stamp: key for stamp in stamps if (key := _remembered.get(stamp))}
     digests = {stamp: _digest_of(stamp) for stamp in stamps if stamp not in keys}
     if digests and store is not None:
@@ -240,7 +240,7 @@ def _read_keys(stamps):
 
 
 def _read_key(stamp):
-    """The key of a file, and whether its stamp may stand for it from now on."""
+    """Return the key of a file, and whether it may be remembered by its stamp."""
     path = stamp[0]
     with open(path, "rb") as file:
         now = time.time_ns()
@@ -303,7 +303,7 @@ def model_key(backbone, precision, store=None):
 
 
 def block_key(block, precision, decode, store=None):
-    """Key of what turns an image into a block of an embedding.
+    """Return the key of the model and settings that make a block of an embedding.
 
     Parameters
     ----------
@@ -316,7 +316,7 @@ def block_key(block, precision, decode, store=None):
     Returns
     -------
     str
-        That of the model, for its projected features of the image alone, decoded exactly.
+        The model's own key for projected features of the image alone, decoded exactly.
     """
     key = model_key(block.backbone, precision, store)
     key += f" decoded with margin {DECODE_MARGIN}" if decode == "auto" else ""

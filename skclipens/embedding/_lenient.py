@@ -1,4 +1,4 @@
-"""A store whose failures cost time, and never an embedding that is computed."""
+"""A store whose failures cost time, but never a computed embedding."""
 
 from contextlib import ExitStack, contextmanager
 
@@ -11,10 +11,10 @@ _lock = ForkLock()
 
 
 class LenientStore(EmbeddingStore):
-    """A store for one call of an embedder, which warns once where another would raise.
+    """A store for one call of an embedder, which warns once instead of raising an error.
 
-    After a read that fails, the file is read as it lies, without locks; rows that cannot be had
-    are missing. After any failure, nothing is written.
+    After a failed read, the file is read without locks, and rows that cannot be read are missing.
+    After any failure, nothing is written.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class LenientStore(EmbeddingStore):
         self._failure = self._failure or error
 
     def _warn(self):
-        """Warn where a failure costs something: all may have been read from a closed folder."""
-        with _lock:  # a thread that makes keys and the one that embeds may come at once
+        """Warn once, only if a failure costs time: a read-only folder may hold all embeddings."""
+        with _lock:  # the threads that make keys and that embed may call it at once
             warned, self._warned = self._warned, True
         if not warned:
             warn(

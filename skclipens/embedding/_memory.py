@@ -1,4 +1,4 @@
-"""Rows of stores that this process has read: a search reads the same ones many times."""
+"""Cache of stored rows in this process: a search reads the same ones many times."""
 
 from collections import OrderedDict
 
@@ -6,12 +6,12 @@ from .._utils._locks import ForkLock
 
 
 class RowCache:
-    """Rows in memory, of which those that were used least recently go first; for all threads.
+    """Thread-safe cache of rows, which drops the least recently used ones first.
 
     Parameters
     ----------
     max_bytes : int
-        How much all rows together may take.
+        Limit of the size of all rows together.
     """
 
     def __init__(self, max_bytes):
@@ -21,7 +21,7 @@ class RowCache:
         self._lock = ForkLock()
 
     def get_many(self, file, model, keys):
-        """The rows of images by one model, by key, as far as they are here; only to be read."""
+        """Return the cached rows of images by one model, by key; do not write to them."""
         found = {}
         with self._lock:
             for key in keys:
@@ -32,7 +32,7 @@ class RowCache:
         return found
 
     def put_many(self, file, model, rows):
-        """Keep rows, an array by the key of each image, and drop others beyond the limit."""
+        """Cache rows, an array by the key of each image, and drop others beyond the limit."""
         copies = {(file, model, key): row.copy() for key, row in rows.items()}
         with self._lock:
             for place, row in copies.items():

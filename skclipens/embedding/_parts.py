@@ -1,4 +1,4 @@
-"""Reading what ``embed_to`` has written: the whole, some rows, or a part at a time."""
+"""Read a folder that ``embed_to`` has written: all of it, some rows, or a part at a time."""
 
 import re
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from ..backbones import resolve_backbones
 from ..backbones._kinds import kinds_of
 from ._streaming import MANIFEST, Folder, chunks_of, require_pyarrow
 
-_TASKS_PER_WORKER = 4  # what a lost worker loses is at most so small a part of its work
+_TASKS_PER_WORKER = 4  # a lost worker loses at most one of these
 
 
 def read_embeddings(folder, *, backbones=None, rows=None):
@@ -52,7 +52,7 @@ def read_embeddings(folder, *, backbones=None, rows=None):
     See Also
     --------
     skclipens.MultiBackboneEmbedder.embed_to : Write the folder.
-    skclipens.embedding.predict_embeddings : Classify its rows, where they do not fit in memory.
+    skclipens.embedding.predict_embeddings : Classify its rows if they do not fit in memory.
 
     Examples
     --------
@@ -82,23 +82,23 @@ def read_embeddings(folder, *, backbones=None, rows=None):
 
 
 class PartedTable:
-    """A finished folder of ``embed_to``, for any process that can read it.
+    """The table in a finished folder of ``embed_to``, for any process that can read it.
 
     Parameters
     ----------
     folder : str or os.PathLike
     backbones : None, str or list of str
     columns : None or list of str
-        Which to read, in this order. None: those of the backbones.
+        Columns to read, in this order. None: those of the backbones.
 
     Attributes
     ----------
     n_rows : int
     columns : list of str
     parts : list of (name, start, stop)
-        With the first row of each, and the row after its last.
+        With the first row of each part, and the row after its last.
     settings : dict of str to str
-        What made each of the blocks: its weights and how images were decoded and scaled.
+        For each block, its weights and how images were decoded and scaled.
     """
 
     def __init__(self, folder, backbones=None, columns=None):
@@ -124,38 +124,38 @@ class PartedTable:
             self.columns = list(columns)
 
     def read(self, part):
-        """The rows of a part, as a frame."""
+        """Return the rows of a part, as a frame."""
         name, start, stop = part
         frame, _ = self._folder.read(name, stop - start, self._fingerprints, self.columns)
         return frame[self.columns]
 
     @contextmanager
     def naming(self, part):
-        """Name the file of a part in errors about its values."""
+        """Return a context that adds the file of a part to errors about its values."""
         try:
             yield
         except ValueError as error:
             raise ValueError(f"{self._folder.path(part[0])!r}: {error}") from error
 
     def map(self, task, of_rows, *, verbose, desc):
-        """Do a task with all parts, in this process or where joblib's context says.
+        """Run a task on all parts, in this process or in the workers of joblib's context.
 
         Parameters
         ----------
         task : callable
-            Called as ``task(table, parts, of_rows(start, stop))``, with parts that follow each
-            other: what it returns may be large, so there are few calls.
+            Called as ``task(table, parts, of_rows(start, stop))``, with consecutive parts. Its
+            result may be large, so there are few calls.
         of_rows : callable
-            What a task needs of rows from start to stop, as a tuple.
+            Returns what a task needs for the rows from start to stop, as a tuple.
         verbose : bool or int
         desc : str
-            What the bar says.
+            Label of the progress bar.
 
         Yields
         ------
         start, stop : int
         result : object
-            What the task returned for these rows, as soon as it is there: in any order.
+            What the task returned for these rows, in order of completion.
         """
         n_tasks = min(len(self.parts), _TASKS_PER_WORKER * max(1, effective_n_jobs(None)))
         bounds = np.linspace(0, len(self.parts), n_tasks + 1).astype(int).tolist()
@@ -171,7 +171,7 @@ class PartedTable:
                 bar.update(done[1] - done[0])
 
     def refuse_other_settings(self, settings):
-        """Raise ValueError if blocks were made otherwise than those of another table."""
+        """Raise ValueError if blocks have other settings than those of another table."""
         for name in settings.keys() & self.settings.keys():
             if settings[name] != self.settings[name]:
                 raise ValueError(
@@ -182,7 +182,7 @@ class PartedTable:
 
 
 def _settings(manifest):
-    # Precisions make hardly a difference, and are those of the machine.
+    # Precisions make hardly a difference, and depend on the machine.
     models = [re.sub(r" (fp32|fp16|bf16) ", " ", model) for model in manifest.get("models", [])]
     ending = "" if manifest.get("normalize", True) else ", not normalised"
     return {name: model + ending for name, model in zip(manifest["widths"], models)}
@@ -193,7 +193,7 @@ def _done(task, table, parts, given):
 
 
 def _positions(rows, n_rows):
-    """Positions of rows, from positions or a mask."""
+    """Return the positions of rows, from positions or a mask."""
     if rows is None:
         return np.arange(n_rows)
     index = getattr(rows, "index", None)
@@ -220,7 +220,7 @@ def _positions(rows, n_rows):
 
 
 def _by_part(rows, parts):
-    """Parts with some of the rows, where these are among the rows, and where in the part."""
+    """Yield parts that have some of the rows, with positions in `rows` and in the part."""
     order = np.argsort(rows, kind="stable")
     of_sorted = rows[order]
     for part in parts:
@@ -230,7 +230,7 @@ def _by_part(rows, parts):
 
 
 def _columns(widths, backbones):
-    """Names of the columns of all blocks, or of those of some backbones."""
+    """Return the names of the columns of all blocks, or of the blocks of some backbones."""
     names = list(widths)
     if backbones is not None:
         names = []

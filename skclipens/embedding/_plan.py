@@ -1,4 +1,4 @@
-"""Which blocks an embedder makes, and of what."""
+"""Plan the blocks that an embedder makes."""
 
 from typing import NamedTuple
 
@@ -16,9 +16,9 @@ class PlannedBlock(NamedTuple):
     ----------
     backbone : Backbone
     kind : BlockKind
-        What the columns are called after.
+        Kind that gives the columns their names.
     views : tuple of View or None
-        What is embedded; None for the image alone.
+        Views that are embedded; None for the image alone.
     """
 
     backbone: Backbone
@@ -32,7 +32,7 @@ class PlannedBlock(NamedTuple):
 
 
 def plan_blocks(backbones, *, features="projected", views=None, keep_plain=False):
-    """Blocks in the order of their columns.
+    """Return the blocks in the order of their columns.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def plan_blocks(backbones, *, features="projected", views=None, keep_plain=False
     Raises
     ------
     ValueError
-        If `views` means nothing.
+        If `views` is invalid.
     """
     views = resolve_views(views)
     beside = views is not None and keep_plain

@@ -1,4 +1,4 @@
-"""Classifying the rows of a table that ``embed_to`` has written."""
+"""Classify the rows of a table that ``embed_to`` has written."""
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -15,9 +15,9 @@ from ._streaming import Folder, content_of
 def predict_embeddings(classifier, folder, *, out_folder=None, verbose=False):
     """Classify the rows of a table that ``embed_to`` has written, a part at a time.
 
-    Parts are read by tasks of joblib: by default in turn in this process, and in a
-    :func:`joblib.parallel_config` context in several, also of a Dask cluster. Each process holds
-    one part at a time.
+    Parts are read by joblib tasks: by default one after the other in this process, and within
+    :func:`joblib.parallel_config` in several processes or on a Dask cluster. Each process holds one
+    part at a time.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ def predict_embeddings(classifier, folder, *, out_folder=None, verbose=False):
     -------
     pandas.DataFrame of shape (n, 2)
         The columns ``label``, the predicted label, and ``probability``, that of the most probable
-        class. Rows are in the order of the images, indexed by their names. Both are missing if the
-        image could not be read. Without ``predict_proba``, there is no ``probability``.
+        class. Rows are in the order of the images, indexed by their names. Both values are missing
+        if the image could not be read. Without ``predict_proba``, there is no ``probability``.
 
     Raises
     ------
@@ -52,8 +52,8 @@ def predict_embeddings(classifier, folder, *, out_folder=None, verbose=False):
 
     See Also
     --------
-    skclipens.LinearDiscriminantHead.fit_from : Fit over such a table.
-    skclipens.embedding.read_embeddings : Read it, or some of its rows.
+    skclipens.LinearDiscriminantHead.fit_from : Fit on such a table.
+    skclipens.embedding.read_embeddings : Read such a table, or some of its rows.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def _check(classifier, out_folder):
 
 
 def _refuse_other_number(classifier, table):
-    """Raise ValueError if columns cannot be all of a folder, nor be found by their names."""
+    """Raise ValueError if a classifier fitted without names had another number of columns."""
     n_features = getattr(classifier, "n_features_in_", len(table.columns))
     if n_features != len(table.columns):
         raise ValueError(
@@ -116,7 +116,7 @@ def _refuse_other_number(classifier, table):
 
 
 def _predict(table, parts, given):
-    """Labels and highest probabilities of rows, and their names."""
+    """Return labels, highest probabilities and names of the rows of some parts."""
     found = [_predict_part(table, part, *given) for part in parts]
     return tuple(np.concatenate(of_parts) for of_parts in zip(*found))
 
@@ -125,7 +125,7 @@ def _predict_part(table, part, classifier, out_folder):
     import pandas as pd
 
     frame = table.read(part)
-    # With their names also where fit saw none: blocks may have others.
+    # Names are passed even if fit saw none: blocks may be in another order.
     with table.naming(part), silent("X has feature names"):
         labels, proba = labels_and_proba_among(gaps_of(frame), classifier, frame)
     proba = proba.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Whether a backbone made a table: pictures that every machine has show where its images lie."""
+"""Check whether a backbone made a table, by embeddings of pictures that every machine has."""
 
 from functools import lru_cache
 
@@ -12,7 +12,7 @@ _SIDE = 64
 
 
 def likeness_to_probes(backbone, rows, cache):
-    """How far rows point where a backbone's embeddings of a few pictures of any kind do.
+    """Return how similar rows are to a backbone's embeddings of a few pictures of any kind.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def likeness_to_probes(backbone, rows, cache):
     Returns
     -------
     float
-        The mean squared cosine of rows and probes, over that among the probes.
+        Mean squared cosine of rows and probes, divided by that among the probes.
     """
     probes = _embedded(backbone, backbone.version, cache)
     return _mean_squared_cosine(subsample(rows), probes) / _mean_squared_cosine(probes, probes)
@@ -35,13 +35,13 @@ def _mean_squared_cosine(rows, others):
     return float(np.mean(np.square(rows @ others.T)))
 
 
-@lru_cache(maxsize=64)  # folds and draws ask again; the version tells results apart
+@lru_cache(maxsize=64)  # folds and draws call it again; `version` is part of the key
 def _embedded(backbone, version, cache):
     return unit_rows(MultiBackboneEmbedder([backbone.name], cache=cache).fit_transform(_probes()))
 
 
 def _probes():
-    """The quarters of two photographs that scientists learn with, and eight drawings."""
+    """Return the quarters of scikit-learn's two sample photographs, and eight drawings."""
     return [quarter for one in load_sample_images().images for quarter in _quarters(one)] + [
         *_drawings()
     ]

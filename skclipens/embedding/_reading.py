@@ -1,4 +1,4 @@
-"""Embeddings from a store, and computed where it lacks them."""
+"""Read embeddings from a store, and compute those that it lacks."""
 
 import os
 from collections import defaultdict
@@ -14,27 +14,27 @@ from ._memory import memory
 from ._store import EmbeddingStore
 
 CACHE_CONSTRAINTS = [None, "boolean", str, os.PathLike, EmbeddingStore]
-_FEWEST, _MOST = 64, 1024  # images whose keys are made before they are looked up
+_FEWEST, _MOST = 64, 1024  # numbers of images whose keys are made before they are looked up
 
 
 def as_store(cache):
-    """The store that an embedder's parameter ``cache`` means in one call, or None."""
+    """Return the store that an embedder's parameter ``cache`` means for one call, or None."""
     if cache is None or cache is False or isinstance(cache, LenientStore):
         return cache or None
     return LenientStore(cache if isinstance(cache, EmbeddingStore) else EmbeddingStore(cache))
 
 
 def models_of(blocks, precision, decode, store):
-    """What makes each block, as :func:`embed_with_store` takes it.
+    """Return key and width of each block, as :func:`embed_with_store` takes them.
 
     Returns
     -------
     list of (key, width)
-        Keys are None without a store: to make one, weights may have to be read.
+        Keys are None without a store, as weights may have to be read to make a key.
     """
     if store is None:
         return [(None, block.width) for block in blocks]
-    # With this setting, Pillow fills up files that are cut short, and raises no error.
+    # With this setting, Pillow completes truncated files instead of raising an error.
     more = " of files cut short" if ImageFile.LOAD_TRUNCATED_IMAGES else ""
     return [(block_key(block, precision, decode, store) + more, block.width) for block in blocks]
 
@@ -43,27 +43,26 @@ def embed_with_store(store, images, models, compute, known=None, notes=None):
     """Take embeddings from a store, if there is one, and compute and store those that it lacks.
 
     Each distinct image is computed once, and only by the models that lack it. Results are stored
-    as they come, so that a run that is broken off goes on where it stopped.
+    as they come, so that an interrupted run continues where it stopped.
 
     Parameters
     ----------
     store : EmbeddingStore or None
         Without one, all images are computed in their order, and no key is read.
     images : sequence of n images
-        As :func:`skclipens.images.as_image_list` gives them.
+        As :func:`skclipens.images.as_image_list` returns them.
     models : list of (key, width)
-        Of M models, as :func:`models_of` gives them.
+        Of M models, as :func:`models_of` returns them.
     compute : callable
-        ``compute(positions, which)`` yields ``(done, rows)`` for batches of any size: `positions`
-        are an iterable of positions in `images`, which are looked up when they are taken, `which`
-        are those in `models`, `done` some of `positions` and `rows`
-        their embeddings, of shape (len(done), sum of the widths of `which`). It may be called
-        several times, never twice with the same position. A position that it leaves out stays
-        NaN.
+        ``compute(positions, which)`` yields ``(done, rows)`` for batches of any size. `positions`
+        is an iterable of positions in `images`, which are looked up when they are taken. `which`
+        are positions in `models`, `done` some of `positions`, and `rows` their embeddings, of
+        shape (len(done), sum of the widths of `which`). It may be called several times, never
+        twice with the same position. A position that it leaves out stays NaN.
     known : tuple of lists, default=None
-        What :func:`keys_and_stamps` gives. None: a thread makes keys while others are embedded.
+        Result of :func:`keys_and_stamps`. None: a thread makes keys while images are embedded.
     notes : dict, default=None
-        Where doubts about images go that are known by their pixels, by row.
+        Filled with warnings about images whose keys depend on their pixels, by row.
 
     Returns
     -------
@@ -72,9 +71,9 @@ def embed_with_store(store, images, models, compute, known=None, notes=None):
 
     Notes
     -----
-    A row with a NaN is not stored, nor is one of a file that was written to meanwhile, nor of what
-    :func:`image_keys` gives no key. Processes that lack the same image at the same time both
-    compute it.
+    A row is not stored if it has a NaN, if its file was written to meanwhile, or if
+    :func:`image_keys` returns None for its image. Processes that lack the same image at the same
+    time both compute it.
     """
     if store is None:
         values = _empty_table(images, models)
@@ -100,7 +99,7 @@ def _empty_table(images, models):
 
 
 class _Table:
-    """The table that is filled, and what is known of its images so far."""
+    """The table that is filled, with the keys and stamps of its images so far."""
 
     def __init__(self, store, images, models, known, notes):
         ends = np.cumsum([width for _, width in models])
@@ -110,11 +109,11 @@ class _Table:
         self.values = _empty_table(images, models)
         self.keys, self.stamps = [], []
         self.first = {}  # positions by key
-        self.copies = {}  # positions of images that are there twice, and where they are first
+        self.copies = {}  # positions of repeated images, and of their first occurrence
         self.lacking_some = defaultdict(list)  # positions by the models that lack them
 
     def lacking_all(self):
-        """Yield positions that all models lack, while the others are filled or noted."""
+        """Yield positions that all models lack; fill the others, or note which models lack them."""
         if self.known is not None:
             yield from self._look_up(range(len(self.images)), *self.known)
             return
@@ -144,7 +143,7 @@ class _Table:
         return first == row
 
     def _read(self, rows):
-        """Take what is stored of some rows; which of them M models have, (n, M)."""
+        """Fill some rows from the store; return which of them M models have, (n, M)."""
         found = np.zeros((len(rows), len(self.models)), bool)
         keys = [self.keys[row] for row in rows]
         for m, (model, width) in enumerate(self.models):
@@ -171,7 +170,7 @@ class _Table:
             self.store._put([(model, key, row.tobytes()) for model, key, row in whole])
 
     def _unchanged(self, i):
-        """Whether a file is as it was; what is no file, and may be costly to get, cannot change."""
+        """Return whether a file is unchanged; True for other images, which may be costly to get."""
         return self.stamps[i] is None or file_stamp(self.images[i]) == self.stamps[i]
 
     def copy_duplicates(self):
@@ -180,7 +179,7 @@ class _Table:
 
 
 def _parts(n):
-    """Rows in parts: the first are few, so that embedding begins at once."""
+    """Yield rows in parts; the first are small, so that embedding begins at once."""
     start, size = 0, _FEWEST
     while start < n:
         yield range(start, min(start + size, n))
@@ -188,7 +187,7 @@ def _parts(n):
 
 
 def _read_model(store, keys, model, width):
-    """Rows of one model by key, from memory or else from the store."""
+    """Return rows of one model by key, from memory or else from the store."""
     known = memory.get_many(store.file, model, keys)
     rest = [key for key in keys if key not in known]
     if not rest:

@@ -1,4 +1,4 @@
-"""Embeddings by one backbone after the other, each of fewer images, which are decoded once."""
+"""Embed images by stages: one backbone each, for ever fewer images, which are decoded once."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -19,12 +19,12 @@ _BATCHES = 8  # of images that go through all stages together
 
 
 class Stages:
-    """Parts of the images, in order, with what embeds some of a part at a stage.
+    """Iterator over parts of the images, with a function that embeds rows of a part at a stage.
 
-    A part is a few batches. Of its images the pixels that later stages read are kept, resized,
-    until the last stage has seen them. An image is decoded again only where a later stage needs
-    more pixels than it was decoded at, see :func:`skclipens.images._load.load_pictures`: what is
-    embedded, and stored, is the same to the last digit as that of the stage's backbone alone.
+    A part is a few batches. The resized pixels that later stages need are kept until the last stage
+    has read them. An image is decoded again only if a later stage needs more pixels than it was
+    decoded at, see :func:`skclipens.images._load.load_pictures`. Embeddings, also stored ones, are
+    the same to the last digit as those of the stage's backbone alone.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Stages:
     ------
     rows : range
     embed : callable
-        ``embed(stage, some)`` gives embeddings of some of the rows, increasing, of shape
+        ``embed(stage, some)`` returns embeddings of some of the rows, in increasing order, of shape
         (len(some), width). It is called for the stages in order, with ever fewer rows.
     """
 
@@ -54,7 +54,7 @@ class Stages:
         parts = (range(start, min(start + size, n)) for start in range(0, n, size))
         if self.store is None:
             parts = ((rows,) for rows in parts)
-        else:  # from before any of the images is decoded
+        else:  # keys are made before any image is decoded
             parts = keys_ahead(self.images, parts, self.store, self.notes)
         with progress(n, self.embedder.verbose) as bar, closing(parts):
             for rows, *known in parts:
@@ -64,22 +64,22 @@ class Stages:
 
     @cached_property
     def encoders(self):
-        """One for each stage; made when the first image has to be embedded."""
-        # In one call: the models of a call are all kept, however many they are.
+        """One encoder per stage, made when the first image has to be embedded."""
+        # In one call, because all models of a call stay in the cache, however many they are.
         load_backbones([block.backbone for block in self.blocks], self.devices)
         make = self.embedder._encoder
         return [make([block], self.devices, self.precision) for block in self.blocks]
 
     @cached_property
     def models(self):
-        """One for each stage, as :func:`embed_with_store` takes them."""
+        """Key and width of each stage, as :func:`embed_with_store` takes them."""
         return models_of(self.blocks, self.precision, self.embedder.decode, self.store)
 
 
 class _Part:
     def __init__(self, stages, rows, known):
         self.stages, self.rows, self.known = stages, rows, known
-        self.pixels = {}  # by row, those that later stages need
+        self.pixels = {}  # by row, as later stages need them
 
     def embed(self, stage, rows):
         stages = self.stages
@@ -109,7 +109,7 @@ class _Part:
 
 
 class _Some(Sequence):
-    """Some of the images, each when it is asked for."""
+    """A sequence of some of the images, each read on demand."""
 
     def __init__(self, images, rows):
         self.images, self.rows = images, rows

@@ -1,7 +1,7 @@
-"""Embeddings kept per image, by content, across folds, shuffles, processes and runs.
+"""Store of embeddings by image content, for all folds, shuffles, processes and runs.
 
 The store is one SQLite file. A row is the embedding of one image by one model, not normalised, and
-a digest of all three: what has changed on the disk is a row that is not there.
+a digest of all three. A row that has changed on the disk counts as missing.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from ..exceptions import EmbeddingStoreError
 from ._keys import FILE_DIGESTS
 from ._memory import memory
 
-_VERSION = 2  # of the schema; each has a file of its own
+_VERSION = 2  # of the schema; each version has its own file
 _FILE = f"embeddings-{_VERSION}.sqlite"
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
@@ -44,7 +44,7 @@ _AT_ONCE = 500  # rows in one statement or transaction
 _PATIENCE = 60.0  # seconds to wait for another process; a transaction takes milliseconds
 _DAMAGED = f"The file is damaged. Delete {_FILE}*: only the time to embed again is lost."
 _NOT_WRITABLE = "Choose a folder that can be written to, or set SKCLIPENS_CACHE to one."
-_NO_FOLDERS = ("", "True", "False", "None")  # as a shell or a file of settings writes them
+_NO_FOLDERS = ("", "True", "False", "None")  # as shells and files of settings write them
 _LOCKED = f"Another process has kept it locked for {_PATIENCE:g} s. End it, or try again later."
 _ADVICE = {
     "SQLITE_NOTADB": _DAMAGED,
@@ -84,9 +84,9 @@ class EmbeddingStore:
 
     See Also
     --------
-    CLIPEmbedder : Reads through it with ``cache``.
-    skclipens.embedding.model_key : Part of what a row is kept under.
-    skclipens.embedding.image_key : The other part.
+    CLIPEmbedder : Uses a store with ``cache``.
+    skclipens.embedding.model_key : The model's part of the key of a row.
+    skclipens.embedding.image_key : The image's part of the key of a row.
 
     Notes
     -----
@@ -127,7 +127,7 @@ class EmbeddingStore:
         return f"EmbeddingStore({str(self.path)!r}, max_bytes={self.max_bytes})"
 
     def get_many(self, keys, model_key):
-        """Return the rows of those images that are stored.
+        """Return the stored rows of images.
 
         Parameters
         ----------
@@ -162,7 +162,7 @@ class EmbeddingStore:
     def put_many(self, keys, model_key, rows):
         """Store rows, and delete the oldest ones if the store has become larger than `max_bytes`.
 
-        A row that is stored already is left as it is.
+        A row that is already stored is not changed.
 
         Parameters
         ----------
@@ -231,7 +231,7 @@ class EmbeddingStore:
             self._remove_earlier()
         if self.file.exists():
             with self._connection() as db:
-                # The models stay: a reader that has looked one up must not meet another's rows.
+                # Models stay: a reader that has looked up an id must not get rows of another model.
                 of_model = "model = (SELECT id FROM models WHERE key = ?1)"
                 db.execute(f"DELETE FROM rows WHERE ?1 IS NULL OR {of_model}", [model_key])
                 db.execute("VACUUM")
@@ -244,7 +244,7 @@ class EmbeddingStore:
                 file.unlink(missing_ok=True)
 
     def _get(self, keys, model_key, *, as_it_lies=False):
-        """Stored values by key, as bytes; a damaged one is not there."""
+        """Return stored values by key, as bytes; damaged ones count as missing."""
         stored, wanted = {}, iter(dict.fromkeys(keys))
         with self._connection(as_it_lies) as db:
             model = db.execute("SELECT id FROM models WHERE key = ?", [model_key]).fetchone()
@@ -278,17 +278,17 @@ class EmbeddingStore:
             first, last = db.execute("SELECT min(id), max(id) FROM rows").fetchone()
             if first is None:
                 break
-            # Pages are freed when all their rows are gone, so a guess that is too low comes again.
+            # Pages are freed when all their rows are gone. After a guess too low, the loop repeats.
             n_rows = (last - first + 1) * (size - self.max_bytes) // size
             db.execute("DELETE FROM rows WHERE id <= ?", [first + n_rows])
 
     def _held(self):
-        """A context in which the file stays open: SQLite tidies up as the last one closes it."""
+        """Return a context that keeps the file open: SQLite tidies up when the last closes it."""
         return self._connection()
 
     @contextmanager
     def _connection(self, as_it_lies=False):
-        """A connection for one call: none is there to be shared between threads or forks."""
+        """Return a context with a connection for one call; threads and forks share none."""
         if not as_it_lies:
             self._make_folder()
         try:
@@ -313,7 +313,7 @@ class EmbeddingStore:
 
 
 def default_path():
-    """Folder of the store where the user names none; ``SKCLIPENS_CACHE`` moves it."""
+    """Return the default folder of the store; ``SKCLIPENS_CACHE`` moves it."""
     folder = os.environ.get("SKCLIPENS_CACHE") or Path.home() / ".cache" / "skclipens"
     return Path(folder, "embeddings")
 
@@ -323,13 +323,13 @@ def _code(error):
 
 
 def _sealed(model_key, key, value):
-    """What is stored: a digest of the row, and its value."""
+    """Return what is stored: a digest of the row, and its value."""
     row = b"\0".join([model_key.encode(), key, value])
     return hashlib.blake2b(row, digest_size=_DIGEST_SIZE).digest() + value
 
 
 def _opened(model_key, key, stored):
-    """The value of a row as it was put; None if a byte has changed since."""
+    """Return the value of a stored row; None if a byte has changed since."""
     value = (stored or b"")[_DIGEST_SIZE:]
     return value if _sealed(model_key, key, value) == stored else None
 
@@ -343,20 +343,20 @@ def _open(file):
             return db
         except sqlite3.Error as error:
             db.close()
-            # While another connection makes the file, or as the last one tidies up, SQLite does
-            # not wait of itself.
+            # SQLite does not wait while another connection makes the file, or while the last one
+            # tidies up.
             if not _code(error).startswith("SQLITE_BUSY") or time.monotonic() > deadline:
                 raise
             time.sleep(0.005)
 
 
 def _open_as_it_lies(file):
-    """To read a file that cannot be locked. A write meanwhile may look like damage."""
+    """Open a file that cannot be locked, to read it. A write meanwhile may look like damage."""
     return sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable=1", uri=True)
 
 
 def _prepare(db):
-    # So readers and the writer do not wait for each other, and no power failure can harm the file.
+    # Readers and the writer do not wait for each other, and no power failure can harm the file.
     db.execute("PRAGMA synchronous = NORMAL")
     db.create_function("opened", 3, _opened, deterministic=True)
     if not db.execute("PRAGMA user_version").fetchone()[0]:

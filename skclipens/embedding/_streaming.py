@@ -1,7 +1,6 @@
 """Embeddings of more images than memory holds, as a folder of Parquet files.
 
-:meth:`skclipens.MultiBackboneEmbedder.embed_to` writes such a folder; see ``_parts`` for what reads
-one.
+:meth:`skclipens.MultiBackboneEmbedder.embed_to` writes such a folder, and ``_parts`` reads it.
 """
 
 import hashlib
@@ -27,14 +26,14 @@ from ._gaps import gaps_of
 from ._keys import block_key
 from ._reading import as_store
 
-MANIFEST = "_manifest.json"  # readers of a folder of Parquet pass over names that begin so
+MANIFEST = "_manifest.json"  # readers of Parquet folders skip names with a leading "_"
 _VERSION = 1
 _PART = re.compile(r"part-\d{6,}\.parquet")
 _UNFINISHED = re.compile(rf"\.({_PART.pattern}|{re.escape(MANIFEST)})\.[0-9a-f]{{32}}")
 
 
 def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
-    """Embed chunks of images, each to a file; see the method of the embedders."""
+    """Embed each chunk of images to a file; see the method of the embedders."""
     from ..images._files import find_images
     from ..images._pillow_warnings import warn_of
 
@@ -45,7 +44,7 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     table = Folder(folder)
     task, manifest = _task_and_manifest(embedder, images, chunk_size)
     chunks = chunks_of(len(images), chunk_size)
-    # Before anything is read: a file that changes meanwhile has another stamp next time.
+    # Made before anything is read: a file that changes meanwhile has another stamp next time.
     stamps = {name: images.part(start, stop).stamp() for name, start, stop in chunks}
     listed, earlier = table.begin(manifest, stamps, resume)
     table.remove(name for name in table.files() if stamps.get(name) != earlier.get(name))
@@ -60,7 +59,7 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     notes = {}
     try:
         with progress(len(images), embedder.verbose, initial=len(images) - n_todo) as bar:
-            # One chunk in a task: joblib would bundle them, and a lost worker lose the bundle.
+            # One chunk per task: joblib would bundle them, and a lost worker lose the bundle.
             written = Parallel(batch_size=1, return_as="generator")(tasks)
             for (name, start, stop), (fingerprint, of_part) in zip(todo, written, strict=True):
                 parts[name] = fingerprint
@@ -75,7 +74,7 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
 
 
 def _whole_parts(table, chunks, listed):
-    """Fingerprints of the parts that need not be written, by name; damaged parts are removed."""
+    """Return the fingerprints of undamaged parts by name; remove damaged parts."""
     whole, present = {}, table.files()
     for name, start, stop in chunks:
         if name in present:
@@ -87,11 +86,11 @@ def _whole_parts(table, chunks, listed):
 
 
 def _task_and_manifest(embedder, images, chunk_size):
-    """The embedder of a single chunk, and all that a table's values depend on."""
+    """Return the embedder of a single chunk, and all that the table's values depend on."""
     blocks = embedder._blocks()
-    # Settled here, as "auto" may be something else on another machine.
+    # Resolved here, as "auto" may mean something else on another machine.
     precision = resolve_precision(embedder.precision, embedder._devices()[0])
-    # What cannot be read is looked at again afterwards, to name it in the error.
+    # Images that cannot be read are read again afterwards, to name them in the error.
     task = clone(embedder).set_params(precision=precision, on_error="nan", verbose=False)
     task.set_params(cache=as_store(embedder.cache))  # one for all chunks: it warns once
     return task, {
@@ -107,13 +106,13 @@ def _task_and_manifest(embedder, images, chunk_size):
 
 
 def _write_part(embedder, images, table, name, *, on_error, max_pixels):
-    """Embed one chunk, in whatever process; the fingerprint of its file, and Pillow's warnings."""
+    """Embed one chunk in any process; return the fingerprint of its file, and warnings by row."""
     import pandas as pd
 
     if table.holds(name):  # written by a worker that seemed lost
         return table.read(name, len(images), {})[1], {}
     Image.MAX_IMAGE_PIXELS = max_pixels  # the setting of the process that made the call
-    # Threads of this machine are meant by n_jobs, where Dask would count those of the cluster.
+    # n_jobs means threads of this machine; Dask would count those of the cluster.
     with parallel_config(backend="threading"):
         values, notes = embedder._transform(images)
     if on_error == "raise":
@@ -134,14 +133,14 @@ def _write_part(embedder, images, table, name, *, on_error, max_pixels):
 
 
 def content_of(frame):
-    """The bytes of a part."""
+    """Return the bytes of a part's file."""
     return frame.to_parquet(
         engine="pyarrow", compression="zstd", use_dictionary=False, write_page_checksum=True
     )
 
 
 def chunks_of(n_images, chunk_size):
-    """Names of the parts, with their first row and the row after their last."""
+    """Return the names of the parts, with their first row and the row after their last."""
     starts = range(0, n_images, chunk_size)
     return [
         (f"part-{i:06d}.parquet", start, min(start + chunk_size, n_images))
@@ -150,7 +149,7 @@ def chunks_of(n_images, chunk_size):
 
 
 def _fingerprint(content):
-    """What the manifest says of a part: its size and digest."""
+    """Return the size and digest of a part, for the manifest."""
     return [len(content), hashlib.blake2b(content, digest_size=16).hexdigest()]
 
 
@@ -159,9 +158,9 @@ def require_pyarrow():
 
 
 class Folder:
-    """A folder of parts and what they belong to, on any file system that fsspec knows.
+    """A folder of parts and their manifest, on any file system that fsspec knows.
 
-    ``again`` is what to do once a file can be written.
+    ``again`` is what to do once a file can be written, for the message of an error.
     """
 
     def __init__(self, folder, again="call embed_to again, which goes on where it stopped"):
@@ -180,7 +179,7 @@ class Folder:
         return f"{self.root.rstrip('/')}/{name}"
 
     def address(self, name):
-        """By what others find a file: a path, or a URL where the folder is one."""
+        """Return the path of a file, or its URL if the folder is a URL."""
         path = self.path(name)
         return self.fs.unstrip_protocol(path) if is_url(self.name) else path
 
@@ -191,12 +190,12 @@ class Folder:
         return self.fs.exists(self.path(name))
 
     def files(self):
-        """Names of all files."""
+        """Return the names of all files."""
         self.fs.invalidate_cache()
         return {path.rsplit("/", 1)[-1] for path in self.fs.ls(self.root, detail=False)}
 
     def manifest(self):
-        """What the parts belong to, and under "parts" the fingerprints of these; or None."""
+        """Return the manifest, which has the parts' fingerprints as "parts"; None if missing."""
         if not self.holds(MANIFEST):
             return None
         with self.open(MANIFEST, "rb") as file:
@@ -216,7 +215,7 @@ class Folder:
         self.write(MANIFEST, json.dumps(manifest, indent=1).encode())
 
     def read(self, name, n_rows, parts, columns=None):
-        """A part and its fingerprint; a ValueError if it is damaged, or not what `parts` says."""
+        """Return a part and its fingerprint; ValueError if damaged, or not what `parts` says."""
         import pandas as pd
 
         with self.open(name, "rb") as file:
@@ -236,7 +235,7 @@ class Folder:
         return frame, fingerprint
 
     def write(self, name, content):
-        """Make a file that appears under its name when it is whole."""
+        """Write a file that appears under its name only when it is complete."""
         hidden = f".{name}.{uuid.uuid4().hex}"
         try:
             with self.open(hidden, "wb") as file:
@@ -254,26 +253,26 @@ class Folder:
             ) from error
 
     def begin_empty(self):
-        """Make the folder where it is not there; ValueError if it has files."""
+        """Make the folder if it does not exist; raise ValueError if it has files."""
         self.fs.makedirs(self.root, exist_ok=True)
         files = sorted(self.files())
         if files:
             raise ValueError(f"{self.name!r} has files, such as {files[0]!r}: name a new folder.")
 
     def begin(self, manifest, stamps, resume):
-        """Make the folder ready for parts that belong together.
+        """Make the folder ready for the parts of one table.
 
         Returns
         -------
         parts, stamps : dict
-            Fingerprints of earlier parts, and stamps of the images that they were made of.
+            Fingerprints of earlier parts, and stamps of the images that they were made from.
         """
         self.fs.makedirs(self.root, exist_ok=True)
         if not self.holds(MANIFEST):
             self._require_empty()
         elif resume:
             earlier = self.manifest()
-            # Folders that were written before have no stamps.
+            # Folders of earlier versions have no stamps.
             found = earlier.pop("parts", {}), earlier.pop("stamps", stamps)
             if earlier != manifest:
                 self._refuse(earlier, manifest)
@@ -284,7 +283,7 @@ class Folder:
         return {}, stamps
 
     def end(self, names):
-        """Make sure that all parts are here, and remove what killed processes left behind."""
+        """Check that all parts exist, and remove what killed processes left behind."""
         self.require(names)
         self.remove(file for file in self.files() if _UNFINISHED.fullmatch(file))
 

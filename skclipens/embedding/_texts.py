@@ -1,4 +1,4 @@
-"""Prompts to features of classes: each prompt is encoded once, and kept as images are."""
+"""Text features of classes: each prompt is encoded once, and cached as images are."""
 
 import hashlib
 
@@ -13,17 +13,17 @@ from ._keys import image_keys, model_key
 from ._memory import RowCache
 from ._reading import as_store
 
-# Raise it whenever the same prompt gives other features.
+# Increment it whenever the same prompt gives other features.
 TEXT_VERSION = 1
 
 _HELD = 4096  # prompts that are looked up at a time
 
-_known = RowCache(2**27)  # features of prompts in this process, whatever store there is
+_known = RowCache(2**27)  # features of prompts in this process, with or without a store
 _encoding = ForkLock()  # so that no two threads encode the same prompt
 
 
 def embed_classes(backbone, names, templates, *, cache=None, bar=None):
-    """Text features of classes, each the mean over its prompts.
+    """Return text features of classes, each the mean over its prompts.
 
     Parameters
     ----------
@@ -34,19 +34,19 @@ def embed_classes(backbone, names, templates, *, cache=None, bar=None):
     cache : None, bool, str, os.PathLike or EmbeddingStore, default=None
         As the parameter of embedders.
     bar : progress bar, default=None
-        Is told of each prompt that is done.
+        Updated by the number of prompts that are done.
 
     Returns
     -------
     features : ndarray of shape (C, width), float32
         Unit rows.
     logit_scale : float
-        What cosines are multiplied by to give logits.
+        Factor that turns cosines into logits.
 
     Raises
     ------
     ValueError, ImportError, BackboneNotAvailableError
-        As :func:`skclipens.backbones._text.encode_texts`, and where the model cannot be loaded.
+        As in :func:`skclipens.backbones._text.encode_texts`, or if the model cannot be loaded.
     """
     store, parts = as_store(cache), []
     n_at_once = max(1, _HELD // len(templates))
@@ -64,7 +64,7 @@ def embed_classes(backbone, names, templates, *, cache=None, bar=None):
 
 
 def _rows(backbone, prompts, store):
-    """Features of prompts, and behind them the scale, so that a model need not be loaded for it."""
+    """Return features of prompts and, appended, the logit scale, for which no model is loaded."""
     model = backbone, backbone.version
     rows = _known.get_many(None, model, prompts)
     if store is not None and _lacking(prompts, rows):
@@ -87,7 +87,7 @@ def _lacking(prompts, rows):
 
 
 def _stored(store, key, model, prompts):
-    """Rows that a store has, which are known from here on."""
+    """Return the rows that a store has, and cache them in this process."""
     stored = store._get([_key(prompt) for prompt in prompts], key)
     values = {prompt: stored.get(_key(prompt)) for prompt in prompts}
     found = {prompt: np.frombuffer(v, np.float32) for prompt, v in values.items() if v}
@@ -101,7 +101,7 @@ def _encoded(backbone, prompts):
         return
     from ..backbones._text import BATCH_SIZE, encode_texts
 
-    loaded = load_backbone(backbone)  # wherever an embedder has put the model
+    loaded = load_backbone(backbone)  # on the device where an embedder has loaded it
     loaded._check_unchanged()
     scale = np.float32(loaded.model.logit_scale.exp().item())
     for start in range(0, len(prompts), BATCH_SIZE):
@@ -113,7 +113,7 @@ def _encoded(backbone, prompts):
 
 
 def _text_key(backbone, store):
-    """Key of what turns a prompt into features: that of the model, and what its tokenizer reads."""
+    """Return the key of the model and of the files that its tokenizer reads."""
     key = f"{model_key(backbone, 'fp32', store)} texts {TEXT_VERSION}"
     files = backbone.tokenizer_files
     if not files:

@@ -1,4 +1,4 @@
-"""The weights that an estimator was fitted with, and a warning where it is loaded beside others."""
+"""Digests of the weights that an estimator was fitted with, and warnings if they change."""
 
 import hashlib
 
@@ -9,7 +9,7 @@ from ._keys import image_keys
 
 
 class WeightsMixin(VersionsMixin):
-    """An estimator that is saved with digests of the weights that it was fitted with."""
+    """Mixin of estimators that are saved with digests of the weights they were fitted with."""
 
     def _note_weights(self, backbones):
         found = {backbone.name: weights_digest(backbone) for backbone in backbones}
@@ -17,12 +17,12 @@ class WeightsMixin(VersionsMixin):
         self._weights_versions = {backbone.name: _version(backbone) for backbone in backbones}
 
     def _note_embedding(self, backbones):
-        """Keep what embeddings depend on: weights, and what a subclass has as ``_settings()``."""
+        """Store what embeddings depend on: weights, and ``_settings()`` of the subclass."""
         self._note_weights(backbones)
         self._fitted_settings = self._settings()
 
     def _warn_of_changes(self):
-        """Warn where embeddings are no longer what they were in ``fit``."""
+        """Warn if embeddings are no longer what they were in ``fit``."""
         before = getattr(self, "_fitted_settings", {})
         now = self._settings() if before else {}
         changed = [name for name in before if now[name] != before[name]]
@@ -35,7 +35,7 @@ class WeightsMixin(VersionsMixin):
             )
 
     def _changed_weights(self):
-        """Which weights are other ones than those that were noted, as what to say of them."""
+        """Return descriptions of the weights that have changed since ``fit``."""
         changed = []
         for name, version in getattr(self, "_weights_versions", {}).items():
             backbone = Backbone(name)
@@ -56,7 +56,7 @@ class WeightsMixin(VersionsMixin):
 
 
 def weights_digest(backbone):
-    """What changes with the weights of a backbone.
+    """Return a digest of the weights of a backbone.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def weights_digest(backbone):
     -------
     str or None
         A digest of the files, or the commit of a repository on the hub. None for pretrained
-        weights, which their name tells apart.
+        weights, which their name identifies.
     """
     if backbone.repository:
         return backbone.version[0]
@@ -77,7 +77,7 @@ def weights_digest(backbone):
 
 
 def _version(backbone):
-    """None where the files are not there, as where a store knows all images."""
+    """Return the version; None if its files are missing, as they may be if a store has all rows."""
     try:
         return backbone.version
     except OSError:
@@ -85,7 +85,7 @@ def _version(backbone):
 
 
 def _digest_here(name):
-    """None where there is no such model on this machine, of which its use will tell."""
+    """Return the digest; None if the model is not on this machine, which its use will report."""
     try:
         backbone = Backbone(name)
         return None if backbone.repository else weights_digest(backbone)
