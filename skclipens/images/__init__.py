@@ -1,6 +1,6 @@
-"""Images: convert any image to RGB, views, names of many images, and decoding in batches.
+"""Images: conversion to RGB, views, lists of image files, and decoding in batches.
 
-Knows no models.
+This subpackage does not depend on models.
 """
 
 from ._collections import as_image_list

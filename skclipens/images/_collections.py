@@ -1,4 +1,4 @@
-"""Many images, in any form a user holds them, to a sequence of items; nothing is decoded."""
+"""Split collections of images into sequences of items, without decoding them."""
 
 import os
 import reprlib
@@ -14,14 +14,14 @@ from ._errors import error_of_other_code
 from ._limits import refusal
 from ._load import CHANNELS, is_tensor
 
-# The thread that reads a dataset may read another one, of which it is made.
+# Reentrant: a thread that reads a dataset may read another one that it wraps.
 _locks = [ForkLock(reentrant=True) for _ in range(64)]
 
 
 def as_image_list(X):
     """Split any collection of images into a list of one-image items.
 
-    Nothing is decoded and no pixel is copied or checked: that is for :func:`load_image`.
+    Nothing is decoded and no pixel is copied or checked: :func:`load_image` does that.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ def as_image_list(X):
         - a numeric ndarray of shape (n, H, W) or (n, H, W, C), C in {1, 3, 4};
         - a torch tensor of shape (n, H, W) or (n, C, H, W);
         - a Series or one-column DataFrame of pandas or polars, or a column of pyarrow;
-        - a dataset of torch that has a length; of items that are tuples, such as (image, label),
-          the first entries are taken, each when it is needed.
+        - a dataset of torch that has a length; if its items are tuples, such as (image, label),
+          their first entries are the images, which are read on demand.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def as_image_list(X):
 
     See Also
     --------
-    load_image : Reads one of them.
+    load_image : Reads one image.
 
     Examples
     --------
@@ -92,10 +92,10 @@ def as_image_list(X):
 
 
 class OnDemand(Sequence):
-    """Images of a dataset, each when it is asked for, and never two at a time.
+    """Images of a dataset, read on demand and one at a time.
 
-    Datasets may have one open file, in which a thread would seek while another one reads, or one
-    buffer that they fill for each item. So what they give is copied before another is asked for.
+    A dataset may have one open file, in which a thread would seek while another one reads, or one
+    buffer that it fills for each item. So each item is copied before the next one is read.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class OnDemand(Sequence):
     Raises
     ------
     ImageError
-        By an item that the dataset does not give; says why.
+        By indexing, if the dataset fails to give the item; the message gives the reason.
     """
 
     def __init__(self, dataset):
@@ -114,14 +114,14 @@ class OnDemand(Sequence):
         return len(self.dataset)
 
     def __getitem__(self, i):
-        if i >= len(self):  # how an iteration ends
+        if i >= len(self):  # ends an iteration
             raise IndexError(i)
         try:
             with _locks[id(self.dataset) // 16 % len(_locks)]:
                 return self._read(i)
         except (ImageError, MemoryError):
             raise
-        except Exception as error:  # by whatever the dataset reads its files
+        except Exception as error:  # any error of the dataset's own code
             name = f"item {i} of the {type(self.dataset).__name__}"
             raise error_of_other_code(name, error) from error
 
@@ -133,14 +133,14 @@ class OnDemand(Sequence):
 
 
 class ImagesOfDataset(OnDemand):
-    """Images of a dataset of torch: of items that are tuples or lists, the first entries."""
+    """Images of a torch dataset: the first entry of each item that is a tuple or list."""
 
     def _image_of(self, item):
         return item[0] if isinstance(item, (tuple, list)) else item
 
 
 def _copied(item):
-    """An item of which nothing changes when the dataset makes the next one."""
+    """Return an item that does not change when the dataset makes the next one."""
     if isinstance(item, np.ndarray):
         return item.copy()
     if is_tensor(item):
@@ -153,14 +153,14 @@ def _copied(item):
 
 
 def _has_own_file(picture):
-    """Whether all of a PIL image is yet to be read from a file that it has opened itself."""
+    """Return whether a PIL image is yet to be read from a file that it has opened itself."""
     is_unread = getattr(picture, "fp", None) is not None and getattr(picture, "filename", "")
     return bool(is_unread) and not getattr(picture, "is_animated", False)
 
 
 def _copied_picture(picture):
     twin = picture.copy()
-    twin.format = picture.format  # it and the tags of TIFF tell what values mean
+    twin.format = picture.format  # it and the tags of TIFF determine what values mean
     if hasattr(picture, "tag_v2"):
         twin.tag_v2 = picture.tag_v2
     return twin
@@ -172,8 +172,8 @@ def _is_dataset(X):
 
 
 def _instead(X):
-    """What to pass in place of something that is no collection of images."""
-    if isinstance(X, Iterator):  # as of Path.glob
+    """Return what to pass instead of an object that is no collection of images."""
+    if isinstance(X, Iterator):  # such as Path.glob
         return "list(X), or sorted(X) if they are paths: it can be gone through only once"
     if hasattr(X, "dataset"):  # a DataLoader
         return "its images, such as X.dataset"
@@ -198,7 +198,7 @@ def _refuse_single(X):
 
 
 def _one_column(X):
-    """The one column of a frame; what is no frame stays as it is."""
+    """Return the only column of a frame; anything else is returned unchanged."""
     has_names = hasattr(X, "column_names")  # a table of pyarrow, or a dataset of Hugging Face
     if not has_names and not hasattr(X, "columns"):
         return X

@@ -1,4 +1,4 @@
-"""Images to batches of pixels, by threads that work ahead of whoever takes the batches."""
+"""Decode images to batches of pixels, by threads that work ahead of the consumer."""
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -14,16 +14,16 @@ from ._pillow_warnings import recorded
 
 
 class Kept:
-    """Pixels that later calls need, resized while a picture is at hand, so that none is read twice.
+    """Resized pixels that are kept for later calls, so that no picture is read twice.
 
-    Pictures themselves are not kept: that of a phone has a thousand times as many pixels.
+    Full pictures are not kept: one of a phone has a thousand times as many pixels.
 
     Parameters
     ----------
     later : dict
-        What later calls resize by; as `resizes` of :func:`decode_batches`.
+        Resizings of later calls, as `resizes` of :func:`decode_batches`.
     pixels : dict of dict of arrays, default=None
-        What earlier calls have kept, by row and by key of the resizing.
+        Pixels that earlier calls have kept, by row and by key of the resizing.
     """
 
     def __init__(self, later, pixels=None):
@@ -36,18 +36,19 @@ def decode_batches(
 ):
     """Read, decode and resize images in batches.
 
-    Pillow lets go of the interpreter lock while it decodes and resizes, so that threads use all
-    cores. They end with the generator; close it where it is not exhausted.
+    Pillow releases the global interpreter lock while it decodes and resizes, so that threads use
+    all cores. They end with the generator; close it if it is not exhausted.
 
     Parameters
     ----------
     images : sequence of images
         As :func:`skclipens.images.load_image` takes them.
     rows : iterable of int
-        Which of them, in which order; taken as they are needed.
+        Rows of these images, in order; read as they are needed.
     resizes : dict of (height, width, side, callable)
-        What a :class:`skclipens.images._reduced.Picture` is resized by, once for each entry; see
-        ``backbones._preprocessing``. Its shorter side has at least `side` pixels, or all there are.
+        Resizings of a :class:`skclipens.images._reduced.Picture`, each done once; see
+        ``backbones._preprocessing``. The shorter side of the picture has at least `side` pixels, or
+        all there are.
     batch_size : int
     n_jobs : int or None
         Number of threads, in joblib's sense.
@@ -56,11 +57,11 @@ def decode_batches(
     on_error : {"raise", "nan"}
         Whether an image that cannot be read is an error or left out.
     pin_memory : bool
-        Whether to make page-locked tensors, which a GPU fetches by itself.
+        Whether to make page-locked tensors, which a GPU reads by itself.
     notes : dict
-        Where Pillow's warnings of rows go, by row.
+        Filled with Pillow's warnings, by row.
     kept : Kept, default=None
-        Pixels that are there already, and where to leave those for later calls.
+        Pixels of earlier calls; those for later calls are added to it.
 
     Yields
     ------
@@ -90,7 +91,7 @@ def decode_batches(
 
 
 def _begin(pool, images, rows, resizes, pin_memory, kept):
-    """Set threads to work on a batch: its rows, its pixels to be, and one future per row."""
+    """Start to decode a batch; return its rows, its unfilled pixels, and one future per row."""
     options = {"dtype": torch.uint8, "device": "cpu", "pin_memory": pin_memory}
     pixels = {
         key: torch.empty((len(rows), height, width, 3), **options)
@@ -102,7 +103,7 @@ def _begin(pool, images, rows, resizes, pin_memory, kept):
 
 
 def _decode(images, row, outputs, i, kept):
-    """Write one image into place i of each output; return what Pillow warns of."""
+    """Write one image into place i of each output; return Pillow's warnings."""
     resized, texts = kept.pixels.pop(row, {}), []
     lacking = {key: one[:2] for key, one in outputs.items() if key not in resized}
     if lacking:
@@ -117,7 +118,7 @@ def _decode(images, row, outputs, i, kept):
 
 
 def _load_resized(image, resizes, more):
-    """Pixels of one image by key; of `more`, only those that need no further decoding."""
+    """Return pixels of one image by key; of `more`, only those that need no further decoding."""
     sides, also = ([side for side, _ in some.values()] for some in (resizes, more))
     pictures = load_pictures(image, sides, also)
     return {
@@ -128,7 +129,7 @@ def _load_resized(image, resizes, more):
 
 
 def _finish(rows, pixels, futures, on_error, notes):
-    """Wait for a batch and yield what could be read of it, if anything."""
+    """Wait for a batch and yield its readable images, if any."""
     good = []
     for i, (row, future) in enumerate(zip(rows, futures, strict=True)):
         try:

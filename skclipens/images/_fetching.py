@@ -1,4 +1,4 @@
-"""The bytes behind a name, by whatever file system it leads to."""
+"""Fetch the bytes of a path or URL from any file system of fsspec."""
 
 import gzip
 import os
@@ -14,7 +14,7 @@ from ..exceptions import ImageError
 from ._protocols import is_url, protocols_of
 
 _MAX_BYTES = 2**30  # of a member that is unpacked in memory
-# What is wrong with a name, or with the archive that it names, and will be at the next try.
+# Errors of a name, or of the archive that it names, which the next try would raise again.
 _LASTING = (
     *(ImportError, LookupError, NotImplementedError, TypeError, ValueError),
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError),
@@ -23,7 +23,7 @@ _filesystems = {}
 
 
 def fetch(name, start=None, stop=None):
-    """The bytes of a path or URL, or those from `start` to `stop`."""
+    """Return the bytes of a path or URL, or those from `start` to `stop`."""
     fs, path = locate(name)
     if "zip" in fs.protocol and fs.info(path)["size"] > _MAX_BYTES:
         raise ImageError(f"it unpacks to more than {_MAX_BYTES:,} bytes. Unpack it yourself.")
@@ -37,27 +37,27 @@ def fetch(name, start=None, stop=None):
 
 
 def is_lasting(error):
-    """Whether the name is to blame, and not a file system that may be there again later."""
+    """Return whether an error is due to the name, not to a file system that may work later."""
     if isinstance(error, _LASTING):
         return True
     while error is not None and not isinstance(error, socket.gaierror):
         error = error.__cause__ or error.__context__
-    # Where there is no network, no host is found: a name is to be tried again.
+    # Without a network, no host is found: the name is to be tried again.
     return error is not None and error.errno != socket.EAI_AGAIN
 
 
 def locate(name):
-    """The file system of a path or URL, and the path in it.
+    """Return the file system of a path or URL, and the path in it.
 
-    One is kept for each host, bucket or archive: fsspec itself would make one for each thread,
-    and an archive's reads its table of contents. A local archive is opened again once it has
-    changed.
+    One file system is kept for each host, bucket or archive: fsspec itself would make one for each
+    thread, and that of an archive reads its table of contents. A local archive is opened again if
+    it has changed.
     """
     before, url, rest = split(name)
     protocol, slashes, path = url.partition("://")
-    # Of an archive, the rest of the chain says which it is; of others, what follows the slashes.
+    # The rest of the chain identifies an archive; what follows the slashes identifies others.
     key = (*before, protocol, *rest) if rest else (*before, protocol, path.split("/")[0])
-    if not slashes:  # a path, whatever is in it
+    if not slashes:  # a path, whatever it contains
         return fsspec.filesystem("file"), os.path.abspath(name)
     written = size_and_time(rest[-1]) if rest else None
     known, fs = _filesystems.get(key, (None, None))
@@ -68,14 +68,14 @@ def locate(name):
 
 
 def split(name):
-    """Links of a chained URL: before the one that holds the path, that one, and after it."""
+    """Split a chained URL into the links before, with and after the path."""
     links = name.split("::") if is_url(name) else [name]
     at = next((i for i, link in enumerate(links) if is_url(link)), 0)
     return links[:at], links[at], links[at + 1 :]
 
 
 def size_and_time(name):
-    """What changes when the local file is written to in which a name ends; None for others."""
+    """Return size and time of change of the local file that a name ends in; None for others."""
     if protocols_of(name)[-1] != "file":
         return None
     last = name.split("::")[-1] if is_url(name) else name

@@ -1,4 +1,4 @@
-"""Images by name: which there are, and their bytes only when one is taken."""
+"""List images by name, and read their bytes on demand."""
 
 import glob
 import hashlib
@@ -24,30 +24,30 @@ IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", *HEIF_SUFFIXES, ".jfif", ".jpeg", ".jpg", ".pgm"),
     *(".png", ".ppm", ".tif", ".tiff", ".webp"),
 )
-_OF_SYSTEMS = {"__MACOSX", "@eaDir"}  # copies of pictures that macOS and Synology put beside them
+_OF_SYSTEMS = {"__MACOSX", "@eaDir"}  # copies of pictures by macOS and Synology
 _SHARD = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _NO_SHARD = -1
 
 
 @dataclass(eq=False, repr=False)
 class ImageFiles(Sequence):
-    """Images known by name. An item is a local path, or the bytes of any other file.
+    """Sequence of images by name. An item is a local path, or the bytes of any other file.
 
     Parameters
     ----------
     names : list of n str or None
         Paths, URLs, and ``tar://MEMBER::SHARD`` for a member of a shard.
     places : ndarray of shape (n, 3), int64
-        Position of the shard in `shards`, or -1, and where in it the member begins and ends.
+        Position of the shard in `shards`, or -1, and start and stop of the member in bytes.
     shards : list of str
     root : str
-        Where relative paths begin, also in a process that works in another folder.
+        Folder of relative paths, also in a process that works in another folder.
     protocols : sequence of str
-        By which an item may be fetched, in whatever process.
+        Protocols by which an item may be fetched, in any process.
     n_refused : int
-        How many items of the whole list ask for another protocol.
+        Number of items in the whole list that need another protocol.
     start : int
-        Row of the first image in the list of which this is a part.
+        Row of the first image in the whole list.
     """
 
     names: list
@@ -65,22 +65,22 @@ class ImageFiles(Sequence):
         try:
             return self._read(i)
         except (FileNotFoundError, ImageError):
-            return None  # no image, as any other that cannot be read
+            return None  # like any image that cannot be read
 
     def part(self, start, stop):
-        """Images of some rows."""
+        """Return the images of some rows."""
         names, places = self.names[start:stop], self.places[start:stop]
         return replace(self, names=names, places=places, start=self.start + start)
 
     def digest(self):
-        """What changes with the names, their order, or the places in shards."""
+        """Return a digest of the names, their order, and the places in shards."""
         digest = hashlib.sha256(self.places)
         for name in self.names:
             digest.update(f"{name!r}\n".encode("utf-8", "backslashreplace"))
         return digest.hexdigest()[:32]
 
     def stamp(self):
-        """What changes when local files, or shards of them, are written to."""
+        """Return a digest of the sizes and times of local files and shards."""
         files = [
             self._absolute(name if shard == _NO_SHARD else self.shards[shard])
             for name, shard in zip(self.names, self.places[:, 0].tolist())
@@ -138,9 +138,9 @@ def find_images(X, protocols=LOCAL, on_error="raise"):
     X : str, os.PathLike or collection of these
         See :meth:`skclipens.MultiBackboneEmbedder.embed_to`.
     protocols : sequence of str
-        By which images may be fetched.
+        Protocols by which images may be fetched.
     on_error : {"raise", "nan"}
-        Whether a name that asks for another protocol is an error. Otherwise there is a warning,
+        Whether a name that needs another protocol is an error. Otherwise there is a warning,
         and the image cannot be read.
 
     Returns
@@ -150,9 +150,9 @@ def find_images(X, protocols=LOCAL, on_error="raise"):
     Raises
     ------
     ImageError
-        If a name asks for another protocol; says which row.
+        If a name needs another protocol; names the row.
     ValueError
-        If there are no images, or `X` holds something else than names, or one that is no UTF-8.
+        If there are no images, or `X` holds something else than names, or one is not UTF-8.
     """
     protocols = check_protocols(protocols)
     names, places, shards, refused = [], array("q"), [], []
@@ -207,12 +207,12 @@ def _checked_name(item, row):
 
 
 def checked_text(name):
-    """A name of a file, if tables can hold it.
+    """Return the name of a file, if tables can hold it.
 
     Raises
     ------
     ValueError
-        If it is no UTF-8, as of a file that another system named.
+        If it is not UTF-8, such as a name that another system gave.
     """
     try:
         name.encode()
@@ -225,7 +225,7 @@ def checked_text(name):
 
 
 def _expand(text):
-    """What one string stands for: a pattern, a folder, a list in a file, or a single name."""
+    """Return the names that a pattern, a folder, a file with a list, or a name stands for."""
     if text.lower().endswith(".txt"):
         lines = fetch(text).decode("utf-8-sig").splitlines()
         return [line.strip() for line in lines if line.strip()]
@@ -233,7 +233,7 @@ def _expand(text):
 
 
 def _expand_path(text):
-    # By the standard library: fsspec makes paths absolute, and a dict for each file.
+    # fsspec would make paths absolute, and a dict for each file.
     if os.path.isdir(text):
         found = ((place, one) for place, files in walk(text) for one in files)
         return [os.path.join(place, one) for place, one in found if _is_image_or_shard(one)]
@@ -244,13 +244,13 @@ def _expand_path(text):
 
 
 def walk(folder, left_out=None):
-    """Folders and their files, as ``os.walk``, where links to folders are followed once.
+    """Yield folders and their files, as ``os.walk``, but follow links to folders once.
 
     Parameters
     ----------
     folder : str or os.PathLike
     left_out : list of str or None
-        Gets the links that lead to a folder which is read already, or to one above.
+        Links to a folder that was read already, or to one above, are appended to it.
 
     Yields
     ------
@@ -280,17 +280,17 @@ def walk(folder, left_out=None):
 
 
 def is_hidden(name):
-    """Whether a name is hidden or made by the system."""
+    """Return whether a name is hidden or made by the system."""
     return name.startswith(".") or name in _OF_SYSTEMS
 
 
 def _refuse(error):
-    """Raise what is wrong with a folder, which ``os.walk`` would take for one without files."""
+    """Raise the error of a folder, which ``os.walk`` would treat as one without files."""
     raise error
 
 
 def is_image_path(path):
-    """Whether a file is an image, by its path from a folder on, of which no part is hidden."""
+    """Return whether a path from a folder on is that of an image and has no hidden part."""
     return is_image_name(path) and not _has_hidden(path)
 
 
@@ -314,19 +314,19 @@ def _expand_url(text):
     else:
         found = [one for one in fs.find(path) if _is_image_or_shard(one.removeprefix(path))]
     found.sort(key=lambda name: name.split("/"))
-    # By the protocol that was given: a file system may have several, and name them all by one.
+    # Keep the given protocol: a file system may have several, and use one of them in all names.
     protocol = url.partition("://")[0]
     found = [fs.unstrip_protocol(name).partition("://")[2] for name in found]
     return ["::".join([*before, f"{protocol}://{name}", *rest]) for name in found]
 
 
 def is_image_name(name):
-    """Whether a file is an image, by the end of its name."""
+    """Return whether a file is an image, by the end of its name."""
     return name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def _members(shard):
-    """Images in a tar file, in its order: their names, where they begin and where they end."""
+    """Yield the images in a tar file, in its order: their names, starts and stops."""
     try:
         fs, path = locate(shard)
         with fs.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:

@@ -11,7 +11,7 @@ _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1
 
 
 def open_image(source, name):
-    """What :func:`PIL.Image.open` gives, of HEIC files too.
+    """Open an image as :func:`PIL.Image.open` does, also HEIC files.
 
     Parameters
     ----------

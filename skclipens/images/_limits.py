@@ -1,4 +1,4 @@
-"""What is not decoded: too many pixels, and formats that are drawn by programs."""
+"""Reasons not to decode a picture: too many pixels, or a format that programs draw."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from .._utils._foreign import kind_of
 from ._wrapped import is_base64
 
 _DRAWN = "It can hold a program, so it is not drawn here. Convert it to PNG, or drop the row."
-_DRAWN_BY_OTHERS = {"EPS"}  # Pillow opens these, and has another program draw them
+_DRAWN_BY_OTHERS = {"EPS"}  # Pillow opens these, but another program draws them
 _SIGNS = {
     re.compile(rb"<svg[\s>]", re.I): "an SVG drawing",
     re.compile(rb"\A\s*%PDF"): "a PDF document",
@@ -25,7 +25,7 @@ _UNKNOWN = (
 
 
 def refusal(picture):
-    """Why a picture that Pillow has opened is not decoded; nothing of it has been.
+    """Return why a picture that Pillow has opened must not be decoded, before it is decoded.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def refusal(picture):
 
 
 def refusal_of_bomb(error):
-    """Why a picture that Pillow refuses to open for its size is not decoded, and what to do."""
+    """Return why Pillow refuses to open a picture for its size, and what to do."""
     found = re.search(r"\d+", str(error))
     return _too_large(f"{int(found[0]):,}" if found else "too many")
 
@@ -60,13 +60,13 @@ def _too_large(size):
 
 
 def refusal_of_format(source):
-    """Why a path or a binary file is none that Pillow can read, and what to do."""
+    """Return why Pillow cannot read a path or a binary file, and what to do."""
     try:
         start = start_of(source, 4096)
     except OSError:
         return _UNKNOWN
     drawn = (kind for sign, kind in _SIGNS.items() if sign.search(start))
-    if not _HTML.match(start) and (kind := next(drawn, None)):  # a page may have drawings, too
+    if not _HTML.match(start) and (kind := next(drawn, None)):  # a web page may contain SVG
         return f"it is {kind}", _DRAWN
     if not isinstance(source, (str, os.PathLike)):
         if _NAME.fullmatch(start):
@@ -79,7 +79,7 @@ def refusal_of_format(source):
 
 
 def start_of(source, n_bytes):
-    """The first bytes of a path or of a BytesIO."""
+    """Return the first bytes of a path or of a BytesIO."""
     if not isinstance(source, (str, os.PathLike)):
         return source.getvalue()[:n_bytes]
     with open(source, "rb") as file:
@@ -87,7 +87,7 @@ def start_of(source, n_bytes):
 
 
 def is_special(source):
-    """Whether a path is of a pipe, device or socket, which may have no end or never begin."""
+    """Return whether a path is a pipe, device or socket, which may never begin or end."""
     if not isinstance(source, (str, os.PathLike)):
         return False
     try:

@@ -1,4 +1,4 @@
-"""One image, in any form a user holds it, to the RGB picture that a viewer shows."""
+"""Convert one image, in any form, to the RGB picture that a viewer shows."""
 
 import io
 import os
@@ -53,7 +53,7 @@ def load_image(image):
     """Turn one image, in whatever form, into the RGB picture that a viewer shows.
 
     Files and PIL images may have any mode. EXIF orientation is applied, also that of a PIL image
-    which still carries it, unless its size shows that it was turned since. Transparent pixels are
+    which still has the tag, unless its size shows that it was rotated since. Transparent pixels are
     laid on white. 16-bit grey is scaled to 8 bits. Of an animation, a file or bytes give the first
     frame and a PIL image the current one. Embedded colour profiles (ICC) are ignored, as in CLIP's
     own preprocessing.
@@ -65,12 +65,12 @@ def load_image(image):
         base64 code of a JPEG, PNG, GIF, WebP or TIFF file. A dict has the content of a file as
         ``"bytes"``, or else its ``"path"``, as in tables of the Hugging Face hub. An array has
         shape (H, W) or (H, W, C) and a torch tensor (H, W) or (C, H, W), on any device, with C = 1
-        (grey), 3 (RGB) or 4 (RGBA). OpenCV reads BGR, which no array says: pass
+        (grey), 3 (RGB) or 4 (RGBA). OpenCV reads BGR, which an array does not show: pass
         ``image[..., ::-1]``. The dtype sets the range of the pixels: bool; uint8; uint16 in
         [0, 65535]; any other integer in [0, 255]; float in [0, 1]. PIL mode I counts as
-        16-bit. One that was made in memory and has no value above 255 counts as 8-bit, as
-        ``convert("I")`` makes it of 8-bit grey. Mode F counts as [0, 1], or as [0, 255] if any
-        value exceeds 1.
+        16-bit. If it was made in memory and has no value above 255, it counts as 8-bit, since
+        ``convert("I")`` keeps the values of 8-bit grey. Mode F counts as [0, 1], or as [0, 255] if
+        any value exceeds 1.
 
     Returns
     -------
@@ -83,19 +83,19 @@ def load_image(image):
     ImageError
         If the value is missing (None, NaN, NA, NaT, ""), if a file is absent, damaged, not an
         image, a drawing (SVG, EPS, PDF) or has more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``
-        (where it is not decoded), or if pixels have a shape, dtype or range that is not listed
+        (it is then not decoded), or if pixels have a shape, dtype or range that is not listed
         above.
 
     Warns
     -----
     SuspectedMistakeWarning
         If pixels differ but are all below about 1/16 of their range, as 8-bit values in uint16
-        are; if alpha is, too; or if a picture with transparent parts is of one colour on white, as
-        a white drawing is. It is read as it is.
+        are; if all alpha values are below it; or if a picture with transparent parts has a single
+        colour on white, such as a white drawing. The image is read as it is.
 
     See Also
     --------
-    as_image_list : Takes a collection apart.
+    as_image_list : Splits a collection into images.
     View : A part of an image.
 
     Examples
@@ -113,19 +113,19 @@ def load_image(image):
 
 
 def load_pictures(image, sides, also=()):
-    """Pictures of one image, some of them at a fraction of its size.
+    """Return pictures of one image, some of them at a fraction of its size.
 
     A JPEG file can be decoded at 1/2, 1/4 or 1/8 of its size, which takes a fraction of the time.
-    It is decoded once for each of these that is needed.
+    It is decoded once for each fraction that is needed.
 
     Parameters
     ----------
     image : str, os.PathLike, bytes-like, dict, PIL.Image.Image, array or tensor
         As :func:`load_image` takes it.
     sides : list of int or None
-        How many pixels the shorter side needs at least. None: all there are.
+        Smallest number of pixels of the shorter side. None: all there are.
     also : list of int or None
-        Sides that are of use, too, but nothing is decoded for them alone.
+        Further sides, which are included only if they need no extra decoding.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def load_pictures(image, sides, also=()):
 
 
 def _load_pixels(image):
-    """RGB picture of an array or a tensor."""
+    """Return the RGB picture of an array or a tensor."""
     if is_tensor(image):
         name = f"tensor of shape {tuple(image.shape)} and dtype {image.dtype}"
         return _tensor_to_rgb(image, name)
@@ -180,18 +180,18 @@ def _as_array(image):
         return np.asarray(image)
     except MemoryError:
         raise
-    except Exception as error:  # by whatever the object makes its pixels
+    except Exception as error:  # any error of the object's own code
         raise error_of_other_code(f"object of type {type(image).__name__}", error) from error
 
 
 def is_tensor(x):
-    """Whether a value is a tensor of torch."""
+    """Return whether a value is a torch tensor."""
     # Whoever holds a tensor has imported torch; this module must not.
     return isinstance(x, getattr(sys.modules.get("torch"), "Tensor", ()))
 
 
 def _read(source, name, sides, also):
-    """RGB pictures of a path, a binary file or a PIL image; whatever goes wrong is named."""
+    """Return RGB pictures of a path, a binary file or a PIL image; errors name the image."""
     if is_special(source):
         raise image_error(name, "it is a pipe or a device", "Name a file, or drop the row.")
     try:
@@ -206,8 +206,8 @@ def _read(source, name, sides, also):
 
 def _read_opened(picture, name):
     _check_limits(picture, name)
-    # Pillow reads an opened file on its first use. Two threads must not do that at once, and the
-    # same object may stand in several rows, or several may be parts of one file, such as a tar.
+    # Pillow reads an opened file on its first use. Two threads must not do that at once. The same
+    # object may be in several rows, or several objects may be parts of one file, such as a tar.
     with _lock_of(picture, _pil_locks), _lock_of_file(picture):
         pixels = _picture_to_rgb(picture, name)
         if not _is_deep(picture):
@@ -220,7 +220,7 @@ def _lock_of(thing, locks):
 
 
 def _lock_of_file(picture):
-    """What a thread holds that reads an opened PIL image from a file that others may read, too."""
+    """Return the lock for reading an opened PIL image from a file that others may read, too."""
     file = getattr(picture, "fp", None)
     if file is None or getattr(picture, "filename", ""):
         return nullcontext()
@@ -247,7 +247,7 @@ def _read_file(source, name, sides, also):
 
 
 def _reason_and_advice(error, source):
-    """Why a source cannot be read, and what to do, by the error that reading it has raised."""
+    """Return why a source cannot be read, and what to do, from the error of reading it."""
     if isinstance(error, FileNotFoundError):
         return "no such file", _advice_on_path(source)
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
@@ -282,7 +282,7 @@ def _check_limits(picture, name):
 
 
 def _picture_to_rgb(picture, name):
-    """RGB copy of a PIL image of any mode, upright and on white."""
+    """Return an RGB copy of a PIL image of any mode, upright and on white."""
     if 0 in picture.size:
         raise image_error(name, f"it has no pixels (size {picture.size})", "Drop the row.")
     picture.load()  # first: TIFF is turned upright, and its orientation tag dropped, here
@@ -290,7 +290,7 @@ def _picture_to_rgb(picture, name):
     if _is_deep(picture):
         rgb = deep_grey(picture, name).convert("RGB")
     elif picture.has_transparency_data:
-        # Pillow reads premultiplied grey ("La") only into "LA".
+        # Pillow converts premultiplied grey ("La") only to "LA".
         rgba = (picture.convert("LA") if picture.mode == "La" else picture).convert("RGBA")
         rgb = Image.new("RGB", picture.size, "white")
         rgb.paste(rgba, mask=rgba.getchannel("A"))
@@ -306,12 +306,12 @@ def _picture_to_rgb(picture, name):
 
 
 def _is_deep(picture):
-    """Whether `deep_grey` reads it, which doubts the values themselves."""
+    """Return whether `deep_grey` reads a picture, and warns of its values itself."""
     return picture.mode == "F" or picture.mode.startswith("I")
 
 
 def _warn_of_blank(rgb, rgba, name):
-    """Warn of a picture of which nothing is left on white, such as a white drawing."""
+    """Warn if nothing of a picture is left on white, such as of a white drawing."""
     least_opaque, most_opaque = rgba.getextrema()[3]
     if 0 < most_opaque < 255 * DARK:
         doubt(
@@ -334,7 +334,7 @@ def _orientation(picture):
             of_file = exif.get_ifd(ExifTags.IFD.Exif)
             width, height = (of_file.get(tag) for tag in _SIZE_TAGS)
             if width != height and picture.size == (height, width):
-                return None  # it was turned in memory, and has kept its tags
+                return None  # it was rotated in memory, but its tags were kept
         return orientation
     except Exception:  # viewers show a picture with broken metadata as it is stored
         return None

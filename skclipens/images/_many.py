@@ -1,4 +1,4 @@
-"""What is doubted of many images at once, before they are read: some of their pixels are enough."""
+"""Warn of mistakes that show in many images at once, from some of their pixels."""
 
 import os
 from collections import Counter, defaultdict
@@ -12,25 +12,25 @@ from ._load import is_tensor
 from ._pillow_warnings import recorded
 from ._ranges import top_of
 
-# Round numbers; `python -m benchmarks.doubts_of_pictures` measures what is doubted with them.
-_FEWEST = 10  # images, below which nothing is said
-_ASKED_AGAIN = 5  # images of a dataset: a flip changes one half of them
+# Round numbers; `python -m benchmarks.doubts_of_pictures` measures which images they flag.
+_FEWEST = 10  # images; there is no warning about fewer
+_ASKED_AGAIN = 5  # images of a dataset: a random flip changes one half of them
 _MOST = 32  # arrays that are looked at
 _NEARLY_ALL = 0.9  # of the arrays have to look wrong
-_HARDLY_ANY = 0.1  # of the pixels are opaque or clear where the fourth channel is no alpha
-_FEWEST_SAME = 20  # rows of one image: a few may be copies, as of a class that has hardly any
-_SHORTEST, _N_PIXELS = 8, 4096  # sides, and pixels of a picture, of which heights are told
-_N_ROWS = 64  # of pixels that are looked at, of a picture
-# How rough pixels are in another layout, to their own: of coloured pictures of seven data sets at
-# least 0.88, and nearly all above 1.2; once scrambled, at most 0.89, and nearly all below 0.8.
-# With height and width exchanged (see `_other_sides`), of eight sets nearly all at least 0.98, and
-# scrambled nearly all at most 0.75.
+_HARDLY_ANY = 0.1  # of the pixels are opaque or clear if the fourth channel is no alpha
+_FEWEST_SAME = 20  # rows of one image: a few may be copies, as in a class with hardly any images
+_SHORTEST, _N_PIXELS = 8, 4096  # sides, and number of pixels, to check heights
+_N_ROWS = 64  # rows of pixels of a picture that are looked at
+# Ratio of the roughness of pixels in another layout to that as given. Coloured pictures of seven
+# data sets: at least 0.88, nearly all above 1.2; scrambled: at most 0.89, nearly all below 0.8.
+# With height and width exchanged (see `_other_sides`), pictures of eight sets: nearly all at least
+# 0.98; scrambled: nearly all at most 0.75.
 _SMOOTHER = 0.85
 _ALIKE = 0.25  # correlation of channels, which nearly all pictures in colour have
 
 
 def warn_of_images(images):
-    """Warn of what many images together tell, where one alone tells nothing.
+    """Warn of mistakes that show in many images together, but not in a single one.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ def warn_of_images(images):
 
 
 def _warn_of_random_pixels(images):
-    """Warn if an image is another one each time that it is asked for."""
+    """Warn if an image is different each time that it is read."""
     for row in range(_ASKED_AGAIN):
         try:
             with recorded():
                 first, second = (_picture_as_array(images[row]) for _ in range(2))
-        except Exception:  # an image that cannot be read, which embedding it says
+        except Exception:  # an image that cannot be read, which embedding reports
             continue
         if first is not None and not np.array_equal(first, second):
             warn(
@@ -76,9 +76,9 @@ def _picture_as_array(image):
 
 
 def _warn_of_frames(images):
-    """Warn, and say so, if rows may be meant as frames of one PIL image: each is its current one.
+    """Warn, and return True, if several rows are one PIL image that has several frames.
 
-    As of a list of PIL's iterator of frames.
+    A list of PIL's iterator of frames is such: each row is the current frame.
     """
     first = {}
     for row, item in enumerate(images):
@@ -96,10 +96,10 @@ def _warn_of_frames(images):
 
 
 def _warn_of_shared_buffer(images):
-    """Warn, and say so, if PIL images are yet to be read from one file that was written again."""
+    """Warn, and return True, if unread PIL images share a file that may have been overwritten."""
     first = {}
     for row, item in enumerate(images):
-        # What has no tiles is read already, or does not need the file any more.
+        # An image without tiles is read already, or does not need the file any more.
         if not isinstance(item, Image.Image) or not getattr(item, "tile", None) or not item.fp:
             continue
         place = id(item.fp), item.tell()
@@ -117,12 +117,12 @@ def _warn_of_shared_buffer(images):
 def _n_frames(image):
     try:
         return getattr(image, "n_frames", 1)
-    except Exception:  # of a file that is damaged or closed, which reading it says
+    except Exception:  # the file is damaged or closed, which reading it reports
         return 1
 
 
 def _warn_of_same_image(images):
-    """Warn, and say so, if one object, path or buffer is in most rows."""
+    """Warn, and return True, if one object, path or buffer is in most rows."""
     if len(images) < _FEWEST_SAME:
         return False
     what = [_what_it_is(one) for one in images]
@@ -139,18 +139,18 @@ def _warn_of_same_image(images):
 
 
 def _what_it_is(image):
-    """What is equal for images of one path, content or place in memory, and cheap to compare."""
+    """Return a cheap key that is equal for images of one path, content or place in memory."""
     if isinstance(image, np.ndarray) and image.dtype.kind in "buif":
         return image.__array_interface__["data"], image.shape, image.strides
     if is_tensor(image):
         return _place_of_tensor(image)
-    # Of an array's memory that a PIL image shares, Pillow does not say where it is.
+    # Pillow does not expose the address of memory that a PIL image shares with an array.
     if isinstance(image, Image.Image) and image.readonly and not getattr(image, "filename", ""):
         return image.mode, image.size, hash(image.tobytes())
     if isinstance(image, bytes):
         return hash(image)
     if is_missing(image):
-        return object()  # is not equal to another
+        return object()  # not equal to any other
     return image if isinstance(image, (str, os.PathLike)) else id(image)
 
 
@@ -162,7 +162,7 @@ def _place_of_tensor(tensor):
 
 
 def _some_pixels(images):
-    """Rows and pixels of some of the arrays and tensors, as they lie in memory."""
+    """Return row, pixels as in memory, and whether channels are first, of some of the arrays."""
     rows = [row for row, one in enumerate(images) if isinstance(one, np.ndarray) or is_tensor(one)]
     picked = np.linspace(0, len(rows) - 1, min(len(rows), _MOST)).astype(int)
     found = [(rows[at], *_pixels_of(images[rows[at]])) for at in picked]
@@ -170,7 +170,7 @@ def _some_pixels(images):
 
 
 def _pixels_of(image):
-    """An array or tensor as an array, and whether its channels are first."""
+    """Return an array or tensor as an array, and whether its channels are first."""
     if not is_tensor(image):
         return image, False
     try:
@@ -187,7 +187,7 @@ def _is_picture(pixels):
 
 
 def _warn_of_one_colour(found):
-    """Warn if most pictures are of one value, as where an array of zeros was not filled."""
+    """Warn if most pictures have one value, such as an array of zeros that was not filled."""
     rows_of = defaultdict(list)
     for row, pixels, _ in found:
         if (pixels == pixels.flat[0]).all():
@@ -201,7 +201,7 @@ def _warn_of_one_colour(found):
 
 
 def _warn_of_alpha(found):
-    """Warn if fourth channels are no alpha: that is mostly 0 or its largest value."""
+    """Warn if fourth channels are not alpha, which is mostly 0 or its largest value."""
     axis = {True: 0, False: -1}
     alphas = [
         (row, pixels.take(3, axis[first]))
@@ -223,7 +223,7 @@ def _is_no_alpha(values):
 
 
 def _warn_of_layout(found):
-    """Warn of pixels that were brought into shape without moving an axis, or by wrong sides."""
+    """Warn if pixels were reshaped without moving an axis, or with height and width exchanged."""
     scrambled = _most_scrambled(found, _other_layout)
     if scrambled is not None:
         row, _, channels_first = scrambled
@@ -249,7 +249,7 @@ def _warn_of_scrambled(row, as_of):
 
 
 def _most_scrambled(found, other):
-    """The first of the pictures that are smoother in another layout, if nearly all are."""
+    """Return the first picture that is smoother in another layout, if nearly all are, or None."""
     told = [(one, other(*one[1:])) for one in found]
     told = [(one, roughness) for one, roughness in told if roughness is not None]
     wrong = [one for one, roughness in told if roughness < _SMOOTHER]
@@ -258,11 +258,11 @@ def _most_scrambled(found, other):
 
 
 def _other_layout(pixels, channels_first):
-    """Roughness if channels are read at the other end, divided by the roughness as given.
+    """Return the roughness with channels at the other end, divided by that as given.
 
-    None where nothing tells.
+    None if it cannot be decided.
     """
-    if pixels.ndim != 3 or not pixels.flags.c_contiguous:  # one that was transposed is none
+    if pixels.ndim != 3 or not pixels.flags.c_contiguous:  # a transposed one was not reshaped
         return None
     if channels_first:
         n, height, width = pixels.shape
@@ -273,18 +273,17 @@ def _other_layout(pixels, channels_first):
     if n == 1 or min(height, width) < 2:
         return None
     own, other = _some_rows(own), _some_rows(other)
-    if all((one[..., :3] == one[..., :1]).all() for one in own):  # grey: so these are channels
+    if all((one[..., :3] == one[..., :1]).all() for one in own):  # grey, so the channels are right
         return np.inf
-    with np.errstate(all="ignore"):  # of what is no pixel, which reading it says
+    with np.errstate(all="ignore"):  # invalid pixels, which reading reports
         return _roughness(other) / _roughness(own) if _are_alike(other) else np.inf
 
 
 def _other_sides(pixels, channels_first):
-    """How alike pixels above each other are as given, to how alike if sides are exchanged.
+    """Return the roughness with height and width exchanged, divided by that as given.
 
-    Pixels above each other differ less than those that lie a quarter of the width to the side, too.
-    The ratio of these differences with the sides exchanged, divided by that as given. None where
-    nothing tells.
+    Roughness is the difference of pixels above each other, divided by that of pixels that are also
+    a quarter of the width to the side, which is larger in pictures. None if it cannot be decided.
     """
     if not pixels.flags.c_contiguous:
         return None
@@ -297,7 +296,7 @@ def _other_sides(pixels, channels_first):
 
 
 def _difference_above(flat, width):
-    """Mean difference of pixels and those above them, to that of others near them."""
+    """Return the mean difference of pixels to those above them, relative to others nearby."""
     near = [_difference(flat, width + step) for step in (-(width // 4), width // 4)]
     return _difference(flat, width) / (sum(near) or np.inf)
 
@@ -309,18 +308,18 @@ def _difference(flat, distance):
 
 
 def _are_alike(pixels):
-    """Whether the first two channels are, as parts of a picture that lie apart hardly are."""
+    """Return whether the first two channels correlate, as distant parts of a picture hardly do."""
     first, second = np.moveaxis(np.stack(pixels), -1, 0)[:2]
     return np.corrcoef(first.ravel(), second.ravel())[0, 1] > _ALIKE
 
 
 def _roughness(pixels):
-    """Mean difference of neighbours, of some rows and those below them."""
+    """Return the mean difference of neighbours, of some rows and those below them."""
     one, below = (rows.astype(np.float32) for rows in pixels)
     return np.abs(below - one).mean() + np.abs(np.diff(one, axis=1)).mean()
 
 
 def _some_rows(pixels):
-    """Some rows of a picture of shape (H, W, C), and the ones below them."""
+    """Return some rows of a picture of shape (H, W, C), and the ones below them."""
     rows = np.linspace(0, len(pixels) - 2, min(len(pixels) - 1, _N_ROWS)).astype(int)
     return pixels[rows], pixels[rows + 1]

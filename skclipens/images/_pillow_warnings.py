@@ -1,4 +1,4 @@
-"""What Pillow, or this package, doubts of images it decodes: by row, in whatever thread."""
+"""Collect warnings of Pillow and of this package about images, by row, in any thread."""
 
 from contextlib import contextmanager
 
@@ -9,23 +9,23 @@ _LISTED = 3  # images that a message names
 
 
 class _Recorder(FilterOfThread):
-    """Matches in a thread that records, and for modules of Pillow, and keeps what it would show.
+    """Filter that records Pillow's warnings in a thread that uses :func:`recorded`.
 
-    Handed on to workers, it matches nothing.
+    In workers that it is handed on to, it matches nothing.
     """
 
     texts = None
 
     def match(self, text):
-        """As of the regular expression for messages."""
-        # The garbage collector may warn of unclosed files in between, which is none of Pillow's.
+        """Match a message, in place of a regular expression."""
+        # Not Pillow's: the garbage collector may warn of unclosed files in between.
         if self.texts is None or text.startswith("unclosed "):
             return False
         self.text = text
         return True
 
     def keep(self, module):
-        """As of the regular expression for modules, which is asked after that of messages."""
+        """Match a module, in place of a regular expression, after the message, which is kept."""
         if self.texts is None or not module.startswith("PIL"):
             return False
         self.texts.append(self.text)
@@ -43,7 +43,7 @@ _filter = ("ignore", _recorder, Warning, _OfModules(), 0)
 
 @contextmanager
 def recorded():
-    """A context in which Pillow's warnings in this thread go into the list that it gives."""
+    """Return a context that collects Pillow's warnings of this thread in the list it yields."""
     put_first(_filter)
     before, _recorder.texts = _recorder.texts, []
     try:
@@ -53,7 +53,7 @@ def recorded():
 
 
 def doubt(text):
-    """Warn of an image, or leave it to whoever records."""
+    """Warn of an image, or add the warning to the list of :func:`recorded`."""
     if _recorder.texts is None:
         warn(text)
     else:
@@ -61,7 +61,7 @@ def doubt(text):
 
 
 def warn_of(notes, images):
-    """Warn once of all images that there are doubts about.
+    """Give one warning for all images that have notes.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def warn_of(notes, images):
 
 
 def _said(row, texts, images):
-    """What is doubted of an image, with its path once."""
+    """Return the warnings of an image, with its path once."""
     name = name_of_row(row, images)
     texts = [text.removeprefix(f"{name!r}: ") for text in texts]
     return f"In {called(row, name)}: {' '.join(texts)}"

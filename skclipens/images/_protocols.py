@@ -1,15 +1,15 @@
-"""By which protocols of fsspec images are fetched: names can be others', and ask for anything."""
+"""Check the fsspec protocols of names, which may be others' and could fetch anything."""
 
 from ..exceptions import ImageError
 
 LOCAL = ("file",)
 _ALIASES = {"local": "file"}
-# They reach nothing themselves: they look into the file that the next link of a chain names.
+# These fetch nothing themselves: they look into the file that the next link of a chain names.
 _INTO_FILES = {"tar", "zip"}
 
 
 def check_protocols(protocols):
-    """Protocols from what a user may write, as a tuple of str.
+    """Check protocols and return them as a tuple of str.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def check_protocols(protocols):
 
 
 def is_url(name):
-    """Whether a name is a URL; a path otherwise."""
+    """Return whether a name is a URL; otherwise, it is a path."""
     return "://" in name
 
 
@@ -49,7 +49,7 @@ def refuse_protocols(name, protocols, what):
     name : str
         A path, a URL, or a chain of them.
     protocols : sequence of str
-        Those that are allowed.
+        The protocols that are allowed.
     what : str
         How a message begins, such as ``"row 3"``.
     """
@@ -63,7 +63,7 @@ def refuse_protocols(name, protocols, what):
 
 
 def protocols_of(name):
-    """Protocols of the links, as fsspec reads them; a link without one is a path if it is last."""
+    """Return protocols of the links, as fsspec reads them; a last link without one is a path."""
     if not is_url(name):
         return ["file"]
     *links, last = name.split("::")

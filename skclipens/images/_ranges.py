@@ -1,4 +1,4 @@
-"""Pixels in the range of their dtype, as 8 bits; and those that seem to be meant in another one."""
+"""Scale pixels to 8 bits by the range of their dtype, and warn if another range seems meant."""
 
 import numpy as np
 from PIL import Image
@@ -9,12 +9,12 @@ from ._pillow_warnings import doubt
 DARK = 1 / 15.9  # of the range: 12-bit values in 16 bits are below it, and 0 to 16 in 8 bits
 _PHOTOMETRIC, _MIN_IS_WHITE = 262, 0  # a tag of TIFF
 _FEW = 1e-3  # of the pixels
-_N_PLACES = 16  # pixels that are looked at before all are
+_N_PLACES = 16  # pixels that are looked at first
 _ROUNDING = 1e-3  # of the range of floats; less than half a step of 8 bits
 
 
 def deep_grey(picture, name):
-    """8-bit grey of the modes I, I;16* and F, which Pillow itself would clip at 255."""
+    """Return 8-bit grey of the modes I, I;16* and F, which Pillow itself would clip at 255."""
     pixels = np.asarray(picture)
     if picture.mode == "F":
         top = 1 if pixels.max() <= 1 + _ROUNDING else 255
@@ -22,7 +22,7 @@ def deep_grey(picture, name):
         warn_of_dark_values(pixels, top, name)
         grey = to_uint8(pixels / top)
     elif picture.mode == "I" and picture.format is None and _is_within(pixels, 255):
-        grey = pixels.astype(np.uint8)  # Pillow keeps values of 8-bit grey that it converts
+        grey = pixels.astype(np.uint8)  # Pillow converts 8-bit grey without scaling it
     else:
         check_pixel_range(pixels, 65535, name, f"mode {picture.mode} must lie in [0, 65535]")
         pixels = 65535 - pixels if _is_negative(picture) else pixels
@@ -34,7 +34,7 @@ def deep_grey(picture, name):
 
 
 def _is_negative(picture):
-    """Whether 0 is white, which Pillow heeds in TIFF files of 8 bits, and of 16 does not."""
+    """Return whether 0 is white, which Pillow handles in TIFF files of 8 bits, but not of 16."""
     return (
         picture.format == "TIFF"
         and picture.mode.startswith("I;16")
@@ -43,7 +43,7 @@ def _is_negative(picture):
 
 
 def top_of(dtype):
-    """The largest value that pixels of a dtype may have."""
+    """Return the largest value that pixels of a dtype may have."""
     if dtype.kind in "bf":
         return 1
     return 65535 if dtype.kind == "u" and dtype.itemsize == 2 else 255
@@ -57,13 +57,13 @@ def check_pixel_range(pixels, top, name, rule):
 
 
 def _is_within(pixels, top):
-    # What rounding leaves outside becomes 0 or 255 all the same.
+    # Values that are outside by rounding alone become 0 or 255.
     spare = _ROUNDING * top if pixels.dtype.kind == "f" else 0
-    return pixels.min() >= -spare and pixels.max() <= top + spare  # not so for NaN
+    return pixels.min() >= -spare and pixels.max() <= top + spare  # False for NaN
 
 
 def warn_of_dark_values(pixels, top, name):
-    """Warn of pixels that are nearly black: they may be meant in a smaller range."""
+    """Warn if pixels are nearly black: their values may have a smaller range."""
     largest, but = pixels.max(), ""
     if largest >= top * DARK and top == 65535 and _has_hot_pixels(pixels):
         largest, but = pixels[pixels < top * DARK].max(), ", but for single pixels,"
@@ -72,14 +72,14 @@ def warn_of_dark_values(pixels, top, name):
 
 
 def warn_of_dark_rgb(rgb, reduction, name):
-    """Warn of a nearly black RGB picture.
+    """Warn if an RGB picture is nearly black.
 
-    Its brightest pixels are darker where it is read at a fraction of its size, the reduction.
+    Its brightest pixels are darker if it is read at 1/`reduction` of its size.
     """
     limit = 255 * DARK / reduction
     width, height = rgb.size
     places = [(width * i // _N_PLACES, height * i // _N_PLACES) for i in range(_N_PLACES)]
-    if any(max(rgb.getpixel(place)) >= limit for place in places):  # of nearly all pictures
+    if any(max(rgb.getpixel(place)) >= limit for place in places):  # true of nearly all pictures
         return
     bands = rgb.getextrema()
     largest = max(high for _, high in bands)
@@ -95,7 +95,7 @@ def _warn_of_nearly_black(name, why):
 
 
 def _has_hot_pixels(pixels):
-    """Whether what is not dark are few pixels, and no two of them side by side, as in a lamp."""
+    """Return whether only few pixels are bright, and none side by side, unlike in a lamp."""
     bright = pixels >= 65535 * DARK
     if not 0 < np.count_nonzero(bright) <= _FEW * bright.size:
         return False
@@ -103,7 +103,7 @@ def _has_hot_pixels(pixels):
 
 
 def to_uint8(pixels):
-    """Pixels already in the range of their dtype, as uint8."""
+    """Return pixels, already in the range of their dtype, as uint8."""
     if pixels.dtype.kind == "f":
         return np.rint(pixels.astype(np.float32) * 255).astype(np.uint8)
     if pixels.dtype == np.uint16:

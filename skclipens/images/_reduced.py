@@ -1,14 +1,14 @@
-"""Pictures at a fraction of their size, which JPEG files can be decoded at."""
+"""Pictures at a fraction of their size, at which JPEG files can be decoded."""
 
 from typing import NamedTuple
 
 from PIL import Image
 
-EXACT = None  # as a side: all pixels that there are
+EXACT = None  # as a side: full size
 
 
 class Picture(NamedTuple):
-    """What :func:`skclipens.images.load_image` gives, or the same at a fraction of its size.
+    """The result of :func:`skclipens.images.load_image`, also at a fraction of its size.
 
     Attributes
     ----------
@@ -17,7 +17,7 @@ class Picture(NamedTuple):
     size : tuple of 2 int
         Width and height of the whole picture.
     reduction : int
-        Pixels of the whole to one pixel, along a side.
+        Factor by which each side is smaller than in the whole picture.
     """
 
     pixels: Image.Image
@@ -26,19 +26,19 @@ class Picture(NamedTuple):
 
     @classmethod
     def whole(cls, pixels):
-        """A picture of all its pixels."""
+        """Return a picture at full size."""
         return cls(pixels, pixels.size)
 
 
 def reduction_of(opened, side):
-    """The largest reduction of a JPEG file whose shorter side still has a number of pixels.
+    """Return the largest reduction of a JPEG file that leaves enough pixels on the shorter side.
 
     Parameters
     ----------
     opened : PIL.Image.Image
-        As Pillow has opened it, of any format.
+        Opened by Pillow, of any format.
     side : int or None
-        None: all pixels are needed.
+        Number of pixels that the shorter side needs. None: all.
 
     Returns
     -------

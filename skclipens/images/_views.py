@@ -67,7 +67,7 @@ VIEWS = {
 
 
 def resolve_views(views):
-    """Views from what a user may write.
+    """Return the views that a user has named or passed as a list.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def resolve_views(views):
     Returns
     -------
     tuple of View or None
-        None where the image alone is embedded.
+        None if the image alone is embedded.
 
     Raises
     ------
@@ -103,17 +103,17 @@ def resolve_views(views):
 
 
 def n_passes(views):
-    """Number of forward passes that an image takes, for views as a user may write them."""
+    """Return the number of forward passes that an image takes with a user's `views`."""
     return len(resolve_views(views) or [PLAIN])
 
 
 def crop(picture, edges):
-    """A part of a PIL image by its edges in pixels; the image itself where they are its own."""
+    """Return a part of a PIL image by its edges in pixels; the image itself if it is all of it."""
     return picture if edges == (0, 0, *picture.size) else picture.crop(edges)
 
 
 def box_in_pixels(box, size):
-    """Left, top, right and bottom in pixels, of a part of a picture that is not empty."""
+    """Return left, top, right and bottom in pixels of a part, which is never empty."""
     (left, right), (top, bottom) = (_pixels(*box[i::2], side) for i, side in enumerate(size))
     return left, top, right, bottom
 

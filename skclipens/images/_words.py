@@ -1,4 +1,4 @@
-"""Texts that may be words, or name pictures."""
+"""Distinguish texts that are words from names of pictures."""
 
 import os
 
@@ -8,12 +8,12 @@ from ._wrapped import name_of
 
 
 def is_file(text):
-    """Whether a text is the path of a file, and so no words.
+    """Return whether a text is the path of a file, so that it is not words.
 
     Raises
     ------
     FileNotFoundError
-        If it is called as an image is, but there is no such file.
+        If its name is that of an image, but there is no such file.
     IsADirectoryError
         If it is the path of a folder.
     """
@@ -22,14 +22,14 @@ def is_file(text):
         raise FileNotFoundError(
             f"There is no file {str(text)!r}. Check the path, or use words that are no file name."
         )
-    # "cat" is a word, also where a file or folder is called so.
+    # "cat" is a word, even if a file or folder has this name.
     if os.path.dirname(text) and os.path.isdir(text):
         raise IsADirectoryError(f"{str(text)!r} is a folder, and no words.")
     return bool(os.path.dirname(text) or os.path.splitext(text)[1]) and os.path.isfile(text)
 
 
 def is_words(image):
-    """Whether what should be an image is a text that names none."""
+    """Return whether an object passed as an image is a text that names no image."""
     if not isinstance(image, str) or name_of(image) is None or is_url(image):
         return False
     return not (is_image_name(image) or os.path.dirname(image) or os.path.exists(image))

@@ -1,4 +1,4 @@
-"""Images as tables and web pages hold them: cells of Hugging Face, data URLs, base64."""
+"""Images in tables and web pages: cells of Hugging Face, data URLs, base64."""
 
 import binascii
 import os
@@ -10,13 +10,13 @@ from urllib.parse import unquote_to_bytes
 from ..exceptions import ImageError
 from ._errors import image_error
 
-# How the base64 code of a JPEG, PNG, GIF, WebP or TIFF file begins. All are letters of a path, too,
-# but no path of an image is so long and has no dot.
+# Start of the base64 code of a JPEG, PNG, GIF, WebP or TIFF file. A path may have the same letters,
+# but no path of an image is so long without a dot.
 _BASE64 = re.compile(r"(/9j/|iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK)[A-Za-z0-9+/\s]{60,}={0,2}\s*")
 
 
 def unwrapped(image):
-    """The path or the content that a cell or a text stands for; all else as it is.
+    """Return the path or the content of a cell or text; anything else is returned unchanged.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ def unwrapped(image):
 
 
 def is_base64(content):
-    """Whether bytes are base64 of an image file, also if they were cut off."""
+    """Return whether bytes are base64 of an image file, also if they were truncated."""
     return _BASE64.fullmatch(content.decode("latin-1")) is not None
 
 
 def name_of(image):
-    """The path by which an image is known, or None.
+    """Return the path by which an image is known, or None.
 
     Parameters
     ----------
@@ -63,12 +63,12 @@ def name_of(image):
         image = image.get("path")
     if not isinstance(image, (str, os.PathLike)) or image == "":
         return None
-    name = str(os.fsdecode(image))  # not of a type of numpy, which messages would show
+    name = str(os.fsdecode(image))  # messages would show numpy's type of strings
     return None if name[:5].lower() == "data:" or _BASE64.fullmatch(name) else name
 
 
 def row_named(row, images):
-    """What a message calls the image of a row: its place, and its path where it has one.
+    """Return how messages name the image of a row: its number, and its path if it has one.
 
     Parameters
     ----------
@@ -84,15 +84,15 @@ def row_named(row, images):
 
 
 def called(row, name):
-    """What a message calls the image of a row: its place, and its path, or None without one."""
+    """Return how messages name the image of a row; `name` is its path, or None without one."""
     return f"row {row}" if name is None else f"row {row} ({name!r})"
 
 
 def name_of_row(row, images):
-    """The path by which the image of a row is known, or None."""
+    """Return the path by which the image of a row is known, or None."""
     try:
         return None if images is None else name_of(images[row])
-    except ImageError:  # a dataset does not give it
+    except ImageError:  # the dataset fails to give it
         return None
 
 
@@ -112,7 +112,7 @@ def _of_data_url(text):
 
 
 def _decoded(text):
-    """The content that base64 stands for."""
+    """Return the content that base64 stands for."""
     content = b"".join((text.encode() if isinstance(text, str) else text).split())
     try:
         return b64decode(content, validate=True)
