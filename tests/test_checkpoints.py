@@ -468,18 +468,22 @@ def git_digest(content):
 
 
 @pytest.mark.parametrize("digest", [lambda c: hashlib.sha256(c).hexdigest(), git_digest])
-def test_what_is_fetched_has_the_digest_that_the_hub_states(hub, tmp_path, digest):
-    def fetch():
+@pytest.mark.parametrize("is_read", [True, False], ids=["read", "unreadable"])
+def test_what_is_fetched_has_the_digest_that_the_hub_states(hub, tmp_path, digest, is_read):
+    def fetch(is_read=True):
         with checked_downloads():
-            return huggingface_hub.hf_hub_download(
+            name = huggingface_hub.hf_hub_download(
                 "tests/model", "a.bin", cache_dir=str(tmp_path / "hub"), endpoint=hub_url
             )
+            if not is_read:
+                raise RuntimeError("no weights")
+            return name
 
     hub_url = f"http://127.0.0.1:{hub.server_port}"
     hub.content = b"weights" * 1000
     hub.digest = digest(b"others!" * 1000)  # as of a mirror that gives something else
     with pytest.raises(BackboneNotAvailableError, match="has not the digest that the hub states"):
-        fetch()
+        fetch(is_read)
     hub.digest = digest(hub.content)
     with open(fetch(), "rb") as file:
         assert file.read() == hub.content

@@ -88,12 +88,19 @@ def checked_downloads():
     Raises
     ------
     BackboneNotAvailableError
-        On exit, if a digest differs; the file is removed.
+        On exit, also after an error, if a digest differs; the file is removed.
     """
+    start = time.time() - 1  # file systems may round times
+    try:
+        yield
+    finally:
+        _refuse_other_digests(start)
+
+
+def _refuse_other_digests(start):
+    """Raise BackboneNotAvailableError if a file fetched since ``start`` has another digest."""
     import huggingface_hub
 
-    start = time.time() - 1  # file systems may round times
-    yield
     for file in Path(huggingface_hub.constants.HF_HUB_CACHE).glob("models--*/blobs/*"):
         if file.stat().st_ctime >= start and not _has_its_digest(file):
             file.unlink()
