@@ -1,4 +1,4 @@
-"""The command ``skclipens``: pictures on the disk to a model, a table or a report.
+"""The command ``skclipens``, which makes a model, a table or a report from images on disk.
 
 Each command is two or three calls of the library. ``click`` is imported when the command runs.
 """
@@ -14,7 +14,7 @@ def main():
     Raises
     ------
     SystemExit
-        Always, with the status of the command; and where click is not installed.
+        Always, with the exit status of the command; or with a message if click is not installed.
     """
     try:
         import click  # noqa: F401

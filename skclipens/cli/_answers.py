@@ -1,4 +1,4 @@
-"""What a model says of images, each of which is embedded once."""
+"""Predictions of a fitted model for images, each of which is embedded once."""
 
 import pandas as pd
 
@@ -9,9 +9,10 @@ from ._files import PROBABILITY, names_of
 
 
 def answers(model, files):
-    """A frame of path, label and one probability per class; empty for what cannot be read.
+    """Return a frame of path, label and one probability per class.
 
-    Probabilities are only there where the last step of the model has ``predict_proba``.
+    Label and probabilities are empty for images that cannot be read. Without ``predict_proba`` in
+    the last step of the model, there are no probabilities.
     """
     last = model[-1]
     require_classes(last)
@@ -25,7 +26,7 @@ def answers(model, files):
 
 
 def embedded(model, files):
-    """What the last step of a pipeline takes, and which images cannot be read.
+    """Return the input of a pipeline's last step, and which images cannot be read.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The commands."""
+"""The commands of ``skclipens``."""
 
 import errno
 import warnings
@@ -56,7 +56,7 @@ _TRUST = "Reading MODEL runs code that is in it: read only files that you trust.
 
 
 class _Command(click.Command):
-    """A command that refuses an option which is given twice: click would take the last."""
+    """A command that refuses an option given twice, of which click would use the last."""
 
     def parse_args(self, ctx, args):
         *_, order = self.make_parser(ctx).parse_args([*args])
@@ -69,7 +69,7 @@ class _Command(click.Command):
 
 
 class _Commands(click.Group):
-    """Commands whose warnings and errors are sentences, not tracebacks."""
+    """A group of commands that prints warnings and errors as sentences, not as tracebacks."""
 
     command_class = _Command
 
@@ -78,7 +78,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except _SAID as error:
-            if getattr(error, "errno", None) == errno.EPIPE:  # as of `skclipens name | head`
+            if getattr(error, "errno", None) == errno.EPIPE:  # such as with `skclipens name | head`
                 raise
             raise click.ClickException(str(error)) from error
         finally:
@@ -174,7 +174,7 @@ def compare(pictures, shots, splits, class_names, raw_names, output, backbones, 
 
 
 def _refuse_more_folds(splits, labels):
-    """Raise ValueError if a class has too few images, in the words of the command."""
+    """Raise ValueError, naming the command's options, if no class has an image for each fold."""
     largest = max(Counter(labels.tolist()).values())
     if splits > largest:
         raise ValueError(
@@ -220,7 +220,7 @@ def name(pictures, classes, output, backbones, **options):
         class_names=classes,
         **given_options(**options),
     )
-    # Nothing is learned from images: any will do, and each of the files is embedded once.
+    # Fitting learns nothing from images: with any image, each of the files is embedded only once.
     model.fit([Image.new("RGB", (64, 64))])
     write_table(answers(model, files), output)
 
@@ -272,7 +272,7 @@ def search(pictures, words, n_neighbors, output, fusion, backbones, **options):
     """Find images by words or by a similar picture: a table of path and score, best first."""
     _check_quotes(pictures, words)
     if is_file(words):
-        load_image(words)  # what is no picture is said before the work
+        load_image(words)  # raises before the work if it is not an image
     check_can_write(output, pictures, (*TABLE_SUFFIXES, ".html"))
     files = find_pictures(pictures)
     embedder = MultiBackboneEmbedder(backbones, **given_options(**options))
@@ -290,7 +290,10 @@ def search(pictures, words, n_neighbors, output, fusion, backbones, **options):
 
 
 def _check_quotes(pictures, words):
-    """Of words without quotes, click takes all but the last for pictures."""
+    """Raise FileNotFoundError if pictures do not exist, and may be words of the query.
+
+    Without quotes around the query, click takes all its words but the last for pictures.
+    """
     missing = [one for one in pictures[1:] if not Path(one).exists()]
     if missing and not is_url(missing[0]):
         raise FileNotFoundError(
@@ -300,7 +303,7 @@ def _check_quotes(pictures, words):
 
 
 def _found(retriever, query, n_neighbors):
-    """Scores and rows of what words find, or the picture that they are the path of."""
+    """Return scores and rows of the images nearest to a text, or to the picture at a path."""
     if not is_file(query):
         return retriever.search(query, n_neighbors)
     (distances,), (rows,) = retriever.kneighbors([query], n_neighbors)

@@ -1,4 +1,4 @@
-"""What the commands read and write: pictures, tables, models."""
+"""Read and write the pictures, tables and models of the commands."""
 
 import os
 import shutil
@@ -22,11 +22,11 @@ from ..images._wrapped import name_of
 from ..pipeline import BackbonePipeline
 
 _CHOOSE_ROWS = "To take one part, write its rows, such as those of {part!r}, to another table."
-PROBABILITY = "probability__"  # how columns begin that predict writes
+PROBABILITY = "probability__"  # prefix of columns that predict writes
 
 
 def find_pictures(sources):
-    """Pictures, with or without labels.
+    """Find pictures, with or without labels.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def find_pictures(sources):
     Returns
     -------
     ndarray of shape (n,), dtype str or object
-        Paths, and images that a table holds.
+        Paths, and images that a table contains.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def _pictures_of(source):
 
 
 def _without_urls(files, source):
-    """Raise FileNotFoundError if a table names nothing but URLs."""
+    """Return the files of a table; raise FileNotFoundError if all of them are URLs."""
     if all(isinstance(one, str) and is_url(one) for one in files):
         raise FileNotFoundError(
             f"{source!r} names URLs, such as {str(files[0])!r}, which are not fetched. Download "
@@ -74,19 +74,19 @@ def _without_urls(files, source):
 
 
 def names_of(pictures):
-    """What an output calls pictures: their paths, or else their places in the input."""
+    """Return names of pictures for an output: their paths, or else their positions."""
     return [name_of(one) or f"picture {place}" for place, one in enumerate(pictures)]
 
 
 def find_labelled(source, raw_names):
-    """Pictures and names of their classes.
+    """Find pictures and the names of their classes.
 
     Parameters
     ----------
     source : str
         A folder with one folder per class, or a table.
     raw_names : bool
-        Whether classes are called as their folders.
+        Whether to use names of folders unchanged.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def find_labelled(source, raw_names):
 
 
 def _warn_of_predictions(source, table):
-    """Warn of a table whose labels are those that ``skclipens predict`` wrote, unchanged."""
+    """Warn if the labels of a table are the unchanged output of ``skclipens predict``."""
     columns = [name for name in table.columns if name.startswith(PROBABILITY)]
     if columns:
         best = table[columns].to_numpy(float).argmax(axis=1)
@@ -124,7 +124,7 @@ def _warn_of_predictions(source, table):
 
 
 def read_class_names(path, labels):
-    """What classes are called in prompts, from a table with the columns "label" and "name".
+    """Read names of classes for prompts from a table with the columns "label" and "name".
 
     Parameters
     ----------
@@ -134,12 +134,12 @@ def read_class_names(path, labels):
     Returns
     -------
     dict or None
-        A name for each label that there is; None without a table.
+        A name for each class in `labels`; None without a table.
 
     Raises
     ------
     ValueError
-        If it is no such table, or lacks a label or has it twice.
+        If the table lacks one of these columns, lacks a label or has one twice.
     """
     if path is None:
         return None
@@ -162,16 +162,17 @@ def _is_table(source):
 
 
 def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
-    """Raise before any work what would go wrong when its result is written.
+    """Raise before the work if its result could not be written.
 
     Parameters
     ----------
     path : str or None
         The output.
     sources : sequence of str
-        What is read, of which the output must be none.
+        The inputs; the output must be none of them.
     suffixes : tuple of str or None
-        How the output may end. None: a model, of any ending but those of what commands read.
+        Allowed endings of the output. None: a model, with any ending except those of tables and
+        images.
 
     Raises
     ------
@@ -196,10 +197,10 @@ def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
 
 @contextmanager
 def beside(path):
-    """A file to write instead of another, which it replaces once it is complete.
+    """Yield the path of a temporary file, which replaces `path` once it is complete.
 
-    So a full disk costs no file that was there. What is no plain file, such as ``/dev/null``, or is
-    in a folder that cannot be written to, is written to as it is.
+    So an existing file survives if the disk is full. If `path` is not a plain file, such as
+    ``/dev/null``, or its folder is not writable, `path` itself is yielded.
 
     Parameters
     ----------
@@ -215,7 +216,7 @@ def beside(path):
     if is_other or not os.access(folder, os.W_OK):
         yield path
         return
-    part = os.path.join(folder, f".{os.getpid()}.{name}")  # its end says what is written
+    part = os.path.join(folder, f".{os.getpid()}.{name}")  # its ending decides the format
     try:
         yield part
         if os.path.exists(real):
@@ -226,7 +227,7 @@ def beside(path):
 
 
 def write_table(frame, path):
-    """Write a frame as its file is called, or as CSV to the screen.
+    """Write a frame in the format of the file's ending, or as CSV to the standard output.
 
     Parameters
     ----------
@@ -242,9 +243,9 @@ def write_table(frame, path):
 
 
 def save_model(model, path, pictures):
-    """Write a fitted pipeline, without what belongs to this machine and this run.
+    """Write a fitted pipeline, with the device, cache and verbosity of this run reset.
 
-    With a number for each picture that it was fitted on, for :func:`count_fitted`.
+    A hash of each picture that it was fitted on is added, for :func:`count_fitted`.
     """
     model[-1]._fitted_on = np.unique(_digests(pictures))
     with beside(path) as file:
@@ -259,13 +260,14 @@ def load_model(path, **parameters):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file holds no :class:`~skclipens.pipeline.BackbonePipeline`, or search over one.
+        If the file has neither a :class:`~skclipens.pipeline.BackbonePipeline` nor a search over
+        one.
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"There is no model {path!r}. Check the path.")
     try:
         model = joblib.load(path)
-    except Exception as error:  # whatever pickle finds wrong in bytes that are none of its own
+    except Exception as error:  # pickle raises many kinds of errors on other files
         raise ValueError(f"{path!r} is no model that skclipens fit has made: {error}") from error
     model = getattr(model, "best_estimator_", model)  # of a search
     if not isinstance(model, BackbonePipeline):
@@ -274,19 +276,19 @@ def load_model(path, **parameters):
 
 
 def count_fitted(model, pictures):
-    """How many pictures a model was fitted on; 0 if it does not know."""
+    """Return how many of the pictures a model was fitted on; 0 if it has no record of them."""
     known = getattr(model[-1], "_fitted_on", [])
     return int(np.isin(_digests(pictures), known).sum()) if len(known) else 0
 
 
 def _digests(pictures):
-    """Numbers that say of pictures whether they are the same, by their content."""
+    """Return a hash of the content of each picture; unreadable ones have none."""
     keys = [key for key in image_keys(list(pictures)) if key is not None]
     return np.array([int.from_bytes(key[-8:]) for key in keys], np.uint64)
 
 
 def with_parameters(model, **parameters):
-    """Set parameters of the steps that have them; those that are None stay as they are."""
+    """Set parameters of the steps and heads that have them, except parameters that are None."""
     for _, step in model.steps:
         for one in (step, *(expert.head for expert in getattr(step, "experts_", ()))):
             known = one.get_params(deep=False)

@@ -1,4 +1,4 @@
-"""Pages of HTML that are one file: tables, figures and pictures."""
+"""Write self-contained HTML pages with tables, figures and pictures."""
 
 import base64
 import io
@@ -7,7 +7,7 @@ from html import escape
 from ..images import load_image
 from ._files import beside
 
-_THUMBNAIL = (224, 224)  # shown at half of this, sharp also on dense screens
+_THUMBNAIL = (224, 224)  # twice the shown size, to be sharp on dense screens
 _STYLE = """
 :root { color-scheme: light dark }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
@@ -47,17 +47,17 @@ def write_page(path, title, parts):
 
 
 def section(title, *parts):
-    """A heading and what is below it; nothing where that is nothing."""
+    """Return a heading and the parts below it; an empty string if all parts are empty."""
     return "\n".join([f"<h2>{escape(title)}</h2>", *parts]) if any(parts) else ""
 
 
 def paragraph(text):
-    """A paragraph of text."""
+    """Return a paragraph of text."""
     return f"<p>{escape(text)}</p>"
 
 
 def table(head, rows):
-    """A table, which scrolls where a screen is too narrow for it."""
+    """Return a table, which scrolls if the screen is too narrow for it."""
     lines = [("th", head), *(("td", row) for row in rows)]
     cells = ["".join(f"<{tag}>{escape(str(c))}</{tag}>" for c in row) for tag, row in lines]
     text = "\n".join(f"<tr>{line}</tr>" for line in cells)
@@ -65,7 +65,7 @@ def table(head, rows):
 
 
 def axes(width, height):
-    """Axes of a figure of so many inches at most 24."""
+    """Return axes of a figure of this size in inches, at most 24 by 24."""
     from matplotlib.figure import (
         Figure,  # without pyplot, which may need a screen and keeps figures open
     )
@@ -74,24 +74,25 @@ def axes(width, height):
 
 
 def plot(ax, alt):
-    """A figure, which scrolls where a screen is too narrow for it."""
+    """Return the figure of axes, which scrolls if the screen is too narrow for it."""
     file = io.BytesIO()
     ax.figure.savefig(file, format="png", dpi=110)
     width = ax.figure.get_figwidth()
-    # As wide as on paper, where numbers can be read, but no wider than a page allows.
+    # As wide as the page, but 60 to 96 pixels per inch, so that numbers can be read.
     style = f"class='plot' style='width: min({96 * width:.0f}px, max(100%, {60 * width:.0f}px))'"
     return f"<div class='scroll'>{_image(file, alt, style)}</div>"
 
 
 def gallery(images, captions):
-    """Small pictures in rows.
+    """Return small pictures in rows.
 
     Parameters
     ----------
     images : sequence of images
         As :func:`skclipens.images.load_image` takes them.
     captions : sequence of list of str
-        Lines below each; the last one is shown where a pointer rests, too.
+        Lines of text for each: the last one is its alternative text and tooltip, the others are
+        shown below it.
     """
     figures = [
         f"<figure>{_thumbnail(image, lines[-1])}"

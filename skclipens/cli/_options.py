@@ -10,11 +10,11 @@ from PIL import Image
 
 _QUOTED = re.compile(r"^(['\"])(.*)\1$")
 _PART = re.compile(r"""\s*(?:"[^"]*"|'[^']*')\s*(?=,|$)|[^,]+""")  # commas may be in quotes
-_OF_PYTHON = re.compile(r"\[.*\]|\{.*\}|\(\s*['\"].*\)", re.DOTALL)  # a list, as it writes one
+_OF_PYTHON = re.compile(r"\[.*\]|\{.*\}|\(\s*['\"].*\)", re.DOTALL)  # a list as Python writes it
 
 
 def split_at_commas(ctx, param, value):
-    """Parts between commas, without the quotes around them."""
+    """Return the parts between commas, without quotes around them."""
     if value is None:
         return None
     parts = [part for part in map(_unquoted, _PART.findall(value)) if part]
@@ -30,7 +30,7 @@ def _unquoted(part):
 
 
 def split_names(ctx, param, value):
-    """Names between commas. What is written otherwise would become other names."""
+    """Return the names between commas; refuse files, Python lists and other separators."""
     if os.path.isfile(value):
         raise click.BadParameter(
             f"{value!r} is a file: write the names that are in it, with commas between them. A "
@@ -48,7 +48,7 @@ def split_names(ctx, param, value):
 
 
 def _in_a_folder(ctx, param, value):
-    """Find out before the work, not after it, that its result cannot be written."""
+    """Refuse, before the work, an output whose folder does not exist."""
     if value and not Path(value).absolute().parent.is_dir():
         raise click.BadParameter(f"there is no folder {str(Path(value).parent)!r}.")
     return value
@@ -59,7 +59,7 @@ def _limit_pixels(ctx, param, value):
 
 
 def _options(*options):
-    """A decorator that adds several options, in their order."""
+    """Return a decorator that adds several options in their order."""
 
     def add(command):
         for option in reversed(options):
@@ -80,7 +80,7 @@ BACKBONES = click.option(
 
 
 def _how(device):
-    """Options of how images are embedded, and the default of their device in words."""
+    """Return options of how images are embedded; `device` describes the default device."""
     return _options(
         click.option(
             "--cache", metavar="DIR", help="Store embeddings there, and reuse those stored."
@@ -112,7 +112,10 @@ COLUMNS = _options(
 
 
 def features_option(default):
-    """An option whose default depends on the command. Names of classes need projected features."""
+    """Return the option ``--features``; `default` describes its default for a command.
+
+    Names of classes need projected features.
+    """
     return click.option(
         "--features",
         type=click.Choice(["projected", "pooled", "both"]),
@@ -121,7 +124,7 @@ def features_option(default):
 
 
 def output_option(text, **options):
-    """An option for the file to write, which says before the work that there is no place for it."""
+    """Return the option for the output, which refuses a missing folder before the work."""
     return click.option("-o", "--output", callback=_in_a_folder, help=text, **options)
 
 
@@ -141,6 +144,6 @@ RAW_NAMES = click.option(
 
 
 def given_options(quiet, **options):
-    """Options that were given, as parameters of the library."""
+    """Return the options that were given, as parameters of the library."""
     given = {name: value for name, value in options.items() if value is not None}
     return {**given, "verbose": not quiet and sys.stderr.isatty(), "on_error": "nan"}

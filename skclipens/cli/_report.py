@@ -1,4 +1,4 @@
-"""A report of how well a model classifies, as one HTML file."""
+"""Write a report of how well a model classifies, as one HTML file."""
 
 from typing import NamedTuple
 
@@ -28,9 +28,9 @@ from ._html import axes, gallery, paragraph, plot, section, table, write_page
 
 _N_MISTAKES = 24
 _N_CONFUSIONS = 10
-_MOST_NUMBERS = 30  # classes of which a matrix shows its numbers
-_REJECTED = "rejected"  # in place of no label
-_ADVICE = {  # where the model does not know a class
+_MOST_NUMBERS = 30  # most classes for which a matrix shows its numbers
+_REJECTED = "rejected"  # shown instead of an empty label
+_ADVICE = {  # for each value of `raw_names`, if the model does not know a class
     None: "",
     False: " With a model that was fitted with --raw-names, give this option here, too.",
     True: " Leave out --raw-names if the model was fitted without it.",
@@ -39,7 +39,7 @@ _SAME = 1e-6  # weights that differ by less are the same
 
 
 class Answers(NamedTuple):
-    """What a model says of labelled images that can be read.
+    """Predictions of a model for the labelled images that can be read.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Answers(NamedTuple):
     proba : ndarray of shape (n, C)
         Probabilities of the classes.
     rejected : str, int or None
-        What images of none of the classes are called; None of a model that rejects none.
+        Label of images of none of the classes; None if the model rejects none.
     weights : ndarray of shape (n, E) or None
         Routing weights, if the model has them.
     experts : ndarray of shape (E,) or None
@@ -71,7 +71,7 @@ class Answers(NamedTuple):
     experts: np.ndarray | None
 
     def of_classes(self):
-        """Labels and probabilities of the images that are of one of the classes."""
+        """Return labels and probabilities of the images whose label the model knows."""
         known = np.isin(self.labels, self.classes)
         return self.labels[known], self.proba[known]
 
@@ -91,9 +91,9 @@ def write_report(model, files, labels, path, *, title, raw_names=None):
     path : str
         The HTML file.
     title : str
-        What the images are called.
+        Title of the page.
     raw_names : bool or None, default=None
-        Whether labels are names of folders as they are; None where they are not of folders.
+        Whether labels are unchanged names of folders; None if they are not of folders.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def write_report(model, files, labels, path, *, title, raw_names=None):
     from matplotlib import rc_context
 
     answers = ask(model, files, labels, raw_names)
-    with rc_context({"text.parse_math": False}):  # "$" in a name is a letter
+    with rc_context({"text.parse_math": False}):  # "$" in a name starts no formula
         parts = [
             _summary(answers, model),
             _mistakes(answers),
@@ -122,7 +122,7 @@ def write_report(model, files, labels, path, *, title, raw_names=None):
 
 
 def ask(model, files, labels, raw_names):
-    """Embed images once, and ask the last step of a pipeline all that a report says.
+    """Embed images once, and compute all that a report needs with a pipeline's last step.
 
     Returns
     -------
@@ -145,15 +145,15 @@ def ask(model, files, labels, raw_names):
 
 
 def _label_of_rejected(classifier):
-    """What is written of images of none of the classes; None of a classifier that rejects none."""
+    """Return the label of images of none of the classes; None if the classifier rejects none."""
     if not hasattr(classifier, "_label_of_rejected"):
         return None
     label = classifier._label_of_rejected()
-    return _REJECTED if label == "" else label  # neither a folder nor a table can have no label
+    return _REJECTED if label == "" else label  # folders and tables cannot have an empty label
 
 
 def _as_the_model_writes(labels, classes, rejected, raw_names):
-    """Labels as those of the model: what is text in a folder may be a number in a table."""
+    """Return labels with the types of the model's: text in a folder may be a number in a table."""
     known = {str(one): one for one in classes}
     if rejected is not None:
         known.setdefault(str(rejected), rejected)
@@ -218,7 +218,7 @@ def _confusion(answers):
 
 
 def _confusions(counts, classes):
-    """The pairs of classes that are taken for each other most often."""
+    """Return a table of the pairs of classes that are confused most often."""
     wrong = counts - np.diag(np.diag(counts))
     pairs = np.argsort(-wrong, axis=None, kind="stable")[:_N_CONFUSIONS]
     places = zip(*np.unravel_index(pairs, wrong.shape), strict=True)
@@ -231,7 +231,7 @@ def _confusions(counts, classes):
 
 
 def _shown_classes(answers):
-    """Classes that occur, as labels or as predictions."""
+    """Return the classes that occur as labels or as predictions."""
     return np.union1d(answers.labels, answers.predicted)
 
 
