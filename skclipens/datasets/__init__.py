@@ -1,10 +1,10 @@
-"""Small sets of real, named pictures, to try a classifier on without a large download.
+"""Small sets of real, named pictures, to try a classifier without a large download.
 
 :func:`load_emoji` reads pictures that ship with the package; :func:`fetch_tuxpaint` fetches the
-stamps of Tux Paint, many of them photographs, from Debian. Both give file paths, which is what
-the estimators of this package take, and follow the loaders of :mod:`sklearn.datasets`.
+stamps of Tux Paint, many of them photographs, from Debian. Both return file paths, which the
+estimators of this package take, and follow the loaders of :mod:`sklearn.datasets`.
 :func:`load_folder` and :func:`load_table` do the same for a user's own pictures.
-:func:`fetch_benchmark` loads the 21 sets of the paper, where they can be had.
+:func:`fetch_benchmark` loads the 21 sets of the paper if they are available.
 """
 
 from ..exceptions import DatasetNotAvailableError

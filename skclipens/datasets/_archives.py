@@ -1,4 +1,4 @@
-"""Archives that are fetched: nothing in them gets outside of the folder that they go to."""
+"""Unpack downloaded archives without writing outside of their folder."""
 
 import shutil
 import subprocess
@@ -14,24 +14,24 @@ _lock = ForkLock()
 
 @contextmanager
 def kept_inside(folder):
-    """A context in which tar files are unpacked by Python's filter "data", also by torchvision.
+    """Return a context in which tar files are unpacked with the filter "data" of Python.
 
-    It refuses members that would be outside, links that lead there, and devices; it is Python's
-    default from 3.14 on.
+    This includes files that torchvision unpacks. The filter refuses members and links that lead
+    outside of the folder, and devices. It is Python's default from 3.14 on.
 
     Parameters
     ----------
     folder : Path
-        Where the content is to be. It is removed if that fails, unless it was there before.
+        Where an archive is unpacked. It is removed on an error, unless it existed before.
     """
     was_there = folder.exists()
-    with _lock:  # the setting is the process's
+    with _lock:  # the setting is global to the process
         before = tarfile.TarFile.__dict__.get("extraction_filter")
         tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
         try:
             yield
         except BaseException:
-            if not was_there:  # no folder that is unpacked in part
+            if not was_there:  # leave no partly unpacked folder
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         finally:
@@ -39,18 +39,18 @@ def kept_inside(folder):
 
 
 def unpack_deb(package, folder):
-    """Unpack the files of a Debian package, which is not installed.
+    """Unpack the files of a Debian package without installing it.
 
     Parameters
     ----------
     package : Path
     folder : Path
-        A new one.
+        A folder that does not exist.
 
     Raises
     ------
     DatasetNotAvailableError
-        If it is damaged, or holds what would be outside of the folder.
+        If the package is damaged, or has files that would be outside of the folder.
     """
     content = Path(f"{folder}.tar")
     with open(content, "wb") as file:
@@ -64,7 +64,7 @@ def unpack_deb(package, folder):
 
 
 def run(command, directory, stdout=subprocess.PIPE):
-    """Run a command; a DatasetNotAvailableError with what it says if it fails."""
+    """Run a command; raise DatasetNotAvailableError with its error output if it fails."""
     done = subprocess.run(command, cwd=directory, stdout=stdout, stderr=subprocess.PIPE)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()

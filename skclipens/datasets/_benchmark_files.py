@@ -1,7 +1,7 @@
-"""Benchmark sets as files on disk, read through torchvision where it knows their layout.
+"""Read benchmark sets from files on disk, through torchvision if it knows their layout.
 
-torchvision hands out decoded images one by one; what is needed here are the paths and the labels
-of all of them. It keeps both, but the names of the attributes differ and some are private.
+torchvision returns decoded images one by one, but the paths and labels of all images are needed.
+It keeps both in attributes whose names differ between sets; some of them are private.
 """
 
 from contextlib import nullcontext
@@ -17,17 +17,17 @@ from ._archives import kept_inside
 
 
 class Loaded(NamedTuple):
-    """What a reader returns.
+    """Images and classes of a subset, as returned by a reader.
 
     Attributes
     ----------
     images : ndarray of shape (n,), or of pixels
     keys : sequence of n str or int
-        The class of each image: the set's own name, or its position.
+        The class of each image: its name in the set, or its position.
     official : str
-        Where the subset comes from, or "" if these are all images, still to be split.
+        The split that the subset comes from, or "" if these are all images, not yet split.
     class_keys : list of str or None
-        The set's own names in order, only if the registry does not have them.
+        Names of the classes in the set, in order; used if the registry has none.
     """
 
     images: np.ndarray
@@ -37,7 +37,7 @@ class Loaded(NamedTuple):
 
 
 class LazyImage:
-    """One image that is read when it is used, as the estimators do; ``numpy.asarray`` decodes it.
+    """An image that is read when an estimator uses it; ``numpy.asarray`` decodes it, too.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class LazyImage:
 
 
 def lazy_images(source, n):
-    """Object array of shape (n,) with one `LazyImage` for each index below `n`."""
+    """Return an object array of shape (n,) with one `LazyImage` for each index below `n`."""
     images = np.empty(n, dtype=object)
     for i in range(n):
         images[i] = LazyImage(source, i)
@@ -75,12 +75,12 @@ def lazy_images(source, n):
 
 
 def has_files(spec, root):
-    """Tell whether the folder of a set exists; its content is not checked."""
+    """Return whether the folder of a set exists; its content is not checked."""
     return Path(root, spec.folder).is_dir() or has_pictures(spec, root)
 
 
 def has_pictures(spec, root):
-    """Tell whether a set whose files are pixels is there as folders of pictures."""
+    """Return whether a set that is published as arrays of pixels is there as picture folders."""
     parts = [Path(root, spec.name, part) for part in ("train", "test")]
     return spec.name in _AS_PICTURES and all(part.is_dir() for part in parts)
 
@@ -117,7 +117,7 @@ def read_files(spec, root, subset, *, download):
             Path(root).mkdir(parents=True, exist_ok=True)
         return _read(spec, Path(root), subset, download)
     except (RuntimeError, OSError, EOFError, TarError) as error:
-        # torchvision says RuntimeError when files are missing, damaged or of another checksum.
+        # torchvision raises RuntimeError if files are missing or damaged, or fail the checksum.
         raise DatasetNotAvailableError(f"{type(error).__name__}: {error}") from error
 
 
@@ -138,12 +138,12 @@ def _read(spec, root, subset, download):
 
 
 def _read_part(spec, root, part, download):
-    """Images and keys of one part of a set."""
+    """Return the images and keys of one part of a set."""
     from torchvision import datasets
 
     if spec.name in ("imagenet", "resisc45"):
         folder = Path(root, spec.folder, part.get("folder", ""))
-        # Folders alone are enough: the class is told by their names, which need no devkit.
+        # Folders alone are enough: their names give the class without a devkit.
         dataset = datasets.ImageFolder(folder)
     else:
         dataset = getattr(datasets, spec.torchvision)(str(root), download=download, **part)
@@ -178,9 +178,9 @@ def _samples(dataset):
 
 
 def _keys(spec, dataset, paths):
-    """The set's own class of each path. The folder, unless a set has no folder for each class.
+    """Return the class of each path: its folder, unless the set has no folder for each class.
 
-    torchvision's numbers depend, for some sets, on which classes it has found; names do not.
+    For some sets, torchvision's numbers depend on which classes it has found; names do not.
     """
     if spec.name == "aircraft":
         return [dataset.classes[label] for label in dataset._labels]
@@ -227,7 +227,7 @@ _AS_PICTURES = ("cifar10", "cifar100", "mnist", "stl10")
 
 
 class _H5Images:
-    """The images of a file of PatchCamelyon, opened for each so that it can be pickled."""
+    """Images of a PatchCamelyon file. It is opened for each image, so that this can be pickled."""
 
     def __init__(self, path):
         self.path = path
@@ -258,7 +258,7 @@ def _read_cub(folder, parts, official):
 
 
 def _read_table(path):
-    """Dict of the first to the second of the two words in each line."""
+    """Return a dict that maps the first word of each line to the rest of it."""
     lines = path.read_text("utf-8").splitlines()
     return dict(line.split(maxsplit=1) for line in lines if line.strip())
 
@@ -267,7 +267,7 @@ _SUN_LISTS = {"train": "Training_01.txt", "test": "Testing_01.txt"}
 
 
 def _read_sun_partition(folder, subset):
-    """Official partition 1 of SUN397, from lists of lines such as "/a/abbey/sun_aaa.jpg"."""
+    """Read partition 1 of SUN397, from official lists of lines such as "/a/abbey/sun_aaa.jpg"."""
     names = list(_SUN_LISTS.values()) if subset == "all" else [_SUN_LISTS[subset]]
     words = " ".join(Path(folder, name).read_text("utf-8") for name in names).split()
     files = [word.strip("/") for word in words]

@@ -1,4 +1,4 @@
-"""Benchmark sets from the Hugging Face hub, read with the optional library ``datasets``."""
+"""Read benchmark sets from the Hugging Face hub with the optional library ``datasets``."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ _LABELS = ("label_name", "fine_label", "variant", "label", "cls")
 
 
 def has_hub_copy(spec, root):
-    """Tell whether a clone of the repository, or what `read_hub` has downloaded, is there."""
+    """Return whether a clone of the repository, or a download of `read_hub`, is on disk."""
     if Path(root, spec.hub).is_dir():
         return True
     cached = {_letters(folder.name) for folder in Path(root, CACHE).glob("*___*")}
@@ -33,8 +33,8 @@ def read_hub(spec, root, subset, *, download):
         downloads are kept in ``root / "hub"``.
     subset : {"train", "test", "all"}
     download : bool
-        Not used: who calls has asked :func:`has_hub_copy`, and the library ``datasets`` asks the
-        hub for a newer version of what it has.
+        Not used: the caller has checked :func:`has_hub_copy`, and the library ``datasets`` asks
+        the hub for newer versions of its copies.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def read_hub(spec, root, subset, *, download):
     source = str(clone) if clone.is_dir() else spec.hub
     try:
         splits = datasets.load_dataset(source, cache_dir=str(Path(root, CACHE)))
-    except Exception as error:  # of this library, the hub's client or its HTTP client
+    except Exception as error:  # raised by this library, the hub's client or its HTTP client
         raise DatasetNotAvailableError(f"{type(error).__name__}: {error}") from error
 
     test, train = _find_splits(splits)
@@ -84,9 +84,10 @@ class _Column:
 
 
 def _find_splits(splits):
-    """Names of the splits to test on and to train on; Food-101 and others call test validation.
+    """Return the names of the splits for testing and training.
 
-    Further splits, such as images with added noise, are left out.
+    Food-101 and others call the test split "validation". Further splits, such as images with added
+    noise, are left out.
     """
     test = [name for name in ("test", *_VALIDATION) if name in splits][:1]
     train = [name for name in ("train", *_VALIDATION) if name in splits and name not in test]
@@ -103,7 +104,7 @@ def _image_column(spec, data):
 
 
 def _keys(spec, data):
-    """The class of each row, and the names of all classes where the copy has an order of them."""
+    """Return the class of each row, and the ordered names of all classes if the copy has them."""
     from datasets import ClassLabel
 
     columns = [name for name in _LABELS if name in data.features]
@@ -118,8 +119,8 @@ def _keys(spec, data):
         return [feature.names[value] for value in values], feature.names
     if all(isinstance(value, str) for value in values):
         return values, sorted(set(values))
-    # The sets of clip-benchmark keep the numbers of torchvision and VTAB. Of other numbers it is
-    # not known what they mean.
+    # The sets of clip-benchmark keep the numbers of torchvision and VTAB. The meaning of other
+    # numbers is unknown.
     if not spec.hub.startswith("clip-benchmark/"):
         raise ValueError(
             f"{spec.hub} numbers its classes in column {column!r} and does not name them: "

@@ -1,4 +1,4 @@
-"""What is known of each benchmark set before its images are there: the table of the registry."""
+"""The registry of benchmark sets: names, sources, licences, classes and prompt templates."""
 
 import json
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ class BenchmarkSpec:
         The name that the user gives, and the one that the literature uses.
     n_classes : int
     torchvision : str
-        The class of :mod:`torchvision.datasets`, or "" where it has none.
+        The class of :mod:`torchvision.datasets`, or "" if it has none.
     hub : str
         The identifier of a copy on the Hugging Face hub.
     best_single : float or None
         Zero-shot accuracy, in percent, of the best OpenAI backbone in open_clip's results.
     folder : str
-        Where the files are, below the folder of all sets.
+        The folder of the files, relative to the folder of all sets.
     origin, licence, note : str
     train, test : tuple of dict
         For each part of a subset, the arguments of the torchvision class or the folder to read.
@@ -181,9 +181,9 @@ def _read_json(name):
 
 
 def read_classes(name):
-    """Classes of a set, as a dict of the set's own name to the one for prompts.
+    """Return the classes of a set, as a dict from their names in the set to those in prompts.
 
-    The order numbers the classes. None for CUB-200, whose names are with its files.
+    Its order numbers the classes. None for CUB-200, whose files contain the names.
     """
     if name == "imagenet":
         from open_clip import IMAGENET_CLASSNAMES
@@ -194,7 +194,7 @@ def read_classes(name):
 
 
 def read_templates(name):
-    """Prompt templates of a set, a list of str with one ``{}`` each."""
+    """Return the prompt templates of a set, a list of str with one ``{}`` each."""
     if name == "imagenet":
         from open_clip import OPENAI_IMAGENET_TEMPLATES
 

@@ -17,7 +17,7 @@ from ._benchmark_specs import SPECS, STRATIFIED, read_classes, read_templates
 
 _SUBSETS = ("train", "test", "all")
 _SOURCES = {"torchvision": (has_files, read_files), "hub": (has_hub_copy, read_hub)}
-# Some copies of Caltech-101 keep its pictures of nothing in particular; torchvision drops them.
+# Some copies of Caltech-101 keep its background class; torchvision drops it.
 _IGNORED = {"caltech101": ("backgroundgoogle", "background")}
 
 
@@ -37,7 +37,7 @@ def list_benchmarks(data_home=None):
         "hub" (identifier on the Hugging Face hub), "best_single" (zero-shot accuracy, in percent,
         of the best of OpenAI's backbones in the results table of open_clip [1]_; NaN if it has
         none), "licence", "note" and "on_disk" (whether the files or a copy from the hub are there;
-        what is in them is not checked).
+        their content is not checked).
 
     See Also
     --------
@@ -149,7 +149,7 @@ def fetch_benchmark(
         source : {"torchvision", "hub"}
             Where the images come from.
         DESCR : str
-            What the set is, with its origin and its licence.
+            A description of the set, with its origin and its licence.
 
     (images, target) : tuple if `return_X_y` is True
         The inputs and the target, as described above.
@@ -158,7 +158,7 @@ def fetch_benchmark(
     ------
     DatasetNotAvailableError
         If the set is not on the disk, and `download_if_missing` is False or the download fails. It
-        is an OSError. The message says what to get from where, and into which folder.
+        is an OSError. The message says where to get the files, and which folder to put them in.
     ImportError
         If the source needs a library that is not installed: ``datasets`` for the hub, ``h5py``
         for the files of PatchCamelyon.
@@ -225,7 +225,7 @@ def _root(data_home):
 
 
 def _load(spec, root, subset, source, download):
-    """Read from the first source that has the set; on disk before the network."""
+    """Read a set from the first source that has it: the disk before the network."""
     sources = list(_SOURCES) if source == "auto" else [source]
     reasons = []
     for kind in sources:
@@ -264,7 +264,7 @@ def _advice(spec, root, reasons):
 
 
 def _to_index(spec, keys, classes):
-    """Position of each key in `classes`; -1 for a key that is ignored."""
+    """Return the position of each key in `classes`; -1 for a key that is ignored."""
     if isinstance(keys, np.ndarray):  # positions already
         if len(keys) and not 0 <= keys.min() <= keys.max() < len(classes):
             raise ValueError(
@@ -286,12 +286,12 @@ def _to_index(spec, keys, classes):
 
 
 def _letters(key):
-    """What identifies a class however it is written: "Yin_Yang", "yin yang", "/y/yin_yang"."""
+    """Return one spelling for all of a class, such as "Yin_Yang", "yin yang", "/y/yin_yang"."""
     return re.sub("[^a-z0-9]", "", re.sub("^/[a-z]/", "", key.lower()))
 
 
 def _bird_name(key):
-    """The folder "001.Black_footed_Albatross" as it goes into a prompt."""
+    """Return the name for prompts of a folder such as "001.Black_footed_Albatross"."""
     return key.split(".")[-1].replace("_", " ")
 
 
@@ -301,9 +301,9 @@ def _drop_ignored(images, target):
 
 
 def _stratified(images, target, subset):
-    """The part of all images that a set without an official split has as train or test."""
+    """Return a subset of the images of a set without an official split."""
     rows = np.arange(len(target))
-    if images.dtype.kind == "U":  # paths: folders are listed in an order that is not fixed
+    if images.dtype.kind == "U":  # paths, since the order in which folders are listed is not fixed
         rows = np.argsort(images, kind="stable")
     if subset != "all":
         train, test = train_test_split(

@@ -1,4 +1,4 @@
-"""What the loaders share: choosing classes and building their return value."""
+"""Shared parts of the loaders: choose classes and build the return value."""
 
 from numbers import Integral
 from pathlib import Path
@@ -13,7 +13,7 @@ def read_description(name):
 
 
 def has_large_class(labels, min_class_size):
-    """Tell which samples belong to a class with at least `min_class_size` members.
+    """Return which samples belong to a class with at least `min_class_size` members.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def has_large_class(labels, min_class_size):
 
 
 def make_dataset(filenames, labels, columns, *, return_X_y, as_frame):
-    """Build what a loader returns, as the loaders of scikit-learn do.
+    """Build the return value of a loader, like those of scikit-learn.
 
     Parameters
     ----------

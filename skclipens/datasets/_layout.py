@@ -1,4 +1,4 @@
-"""Folders of classes as they lie on the disk: which are read, and which are no classes."""
+"""Warn of folders that may not be classes, and of files that may be masks or copies."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from ..images._files import is_hidden, is_image_name
 
 _NO_CLASS = re.compile(
     r"(images?|imgs?|pictures|photos|masks?|annotations?|labels?|xml|raw|thumbs|thumbnails"
-    r"|(front|back|rear|side|left|right|top|bottom)(.?views?)?)",  # a side of what is in a picture
+    r"|(front|back|rear|side|left|right|top|bottom)(.?views?)?)",  # a side of an object
     re.IGNORECASE,
 )
 _PART = re.compile(
@@ -25,12 +25,12 @@ _TWIN = re.compile(
 
 
 def is_part(name):
-    """Whether a name is that of a part of a data set, such as "train" or "val_2017"."""
+    """Return whether a name is that of a part of a data set, such as "train" or "val_2017"."""
     return bool(_PART.fullmatch(name))
 
 
 def check_class_folders(root, folders):
-    """Look for folders that are taken for classes, but are the parts of a data set.
+    """Check whether folders that are read as classes are parts of a data set.
 
     Parameters
     ----------
@@ -41,15 +41,15 @@ def check_class_folders(root, folders):
     Raises
     ------
     ValueError
-        If they are called as such parts are, and have folders without pictures beside them.
+        If folders are named like parts, and contain folders but no pictures.
 
     Warns
     -----
     SuspectedMistakeWarning
-        If they are called so and have pictures; or if none of them has a picture beside its
-        folders, and most of these have the same names. Names that say nothing, such as years, are
-        not looked at. Also if one is called as a part, and has folders as the classes beside it, or
-        if there is one alone, and only folders in it.
+        If all folders are named like parts, and contain pictures; if a folder named like a part
+        contains folders with the names of classes beside it; if the only folder contains only
+        folders; or if all folders contain only folders, with mostly the same names. Names that are
+        not of classes, such as years, are ignored.
     """
     if len(folders) == 1:
         _warn_of_wrapping(root, folders[0])
@@ -87,7 +87,7 @@ def check_class_folders(root, folders):
 
 
 def _warn_of_wrapping(root, folder):
-    """Warn of the only folder, whose folders may be the classes, as of an archive unpacked."""
+    """Warn if the folders in the only folder may be the classes, as in an unpacked archive."""
     inner, seen = folder, set()
     while len(below := _folders_without_pictures(inner)) == 1:
         if (real := os.path.realpath(inner)) in seen:  # a link to a folder above
@@ -102,7 +102,7 @@ def _warn_of_wrapping(root, folder):
 
 
 def warn_of_twins(images):
-    """Warn of masks or small copies among pictures: "3_mask.png" beside "3.png".
+    """Warn of masks or small copies among pictures, such as "3_mask.png" beside "3.png".
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ def warn_of_twins(images):
     Warns
     -----
     SuspectedMistakeWarning
-        If half of the pictures or more have such a file beside them, and three at least, of names
-        that end alike.
+        If at least half of the pictures, and at least three, have such a file beside them. Files
+        with each ending are counted on their own.
     """
     stems = {os.path.splitext(image)[0]: os.path.basename(image) for image in images}
     twins = {}
@@ -135,7 +135,7 @@ def warn_of_twins(images):
 
 
 def _folders_without_pictures(folder):
-    """Names of the folders in a folder; none if there are pictures beside them."""
+    """Return the names of the folders in a folder; an empty set if it also contains pictures."""
     with os.scandir(folder) as entries:
         seen = [one for one in entries if not is_hidden(one.name)]
     if any(is_image_name(one.name) and one.is_file() for one in seen):
@@ -144,13 +144,16 @@ def _folders_without_pictures(folder):
 
 
 def _words(names):
-    """Names that may be those of classes: not years, kinds of files or sides of things."""
+    """Return the names without digits; an empty set if one is a kind of file or a side."""
     words = {name for name in names if not any(sign.isdigit() for sign in name)}
     return words if not any(_NO_CLASS.fullmatch(name) for name in words) else set()
 
 
 def _shared(of_folders):
-    """Names that several folders have, if all folders have names, and most names are shared."""
+    """Return the names that several folders have.
+
+    An empty list if a folder has no names, only one name is shared, or fewer than half are.
+    """
     if len(of_folders) < 2 or not all(of_folders):
         return []
     names = sorted(set.union(*of_folders))

@@ -1,4 +1,4 @@
-"""A user's own pictures: folders of classes, and tables of paths."""
+"""Load a user's own pictures from folders of classes and tables of paths."""
 
 import os
 import reprlib
@@ -151,7 +151,7 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
         The column of paths. Relative paths start at the folder of the table; "~/" is the user's
         folder. URLs and images (cells ``{"bytes", "path"}`` of the Hugging Face hub, bytes, base64)
         are not changed. None means the first existing column of "path", "filename", "file" and
-        "image". In a Parquet file, this and the next one may be the index.
+        "image". In a Parquet file, it and `label_column` may be levels of the index.
     label_column : str, default=None
         The column of labels. None means the first existing column of "label", "class" and
         "category". In a CSV file, labels become numbers, or True and False, if all of them are
@@ -181,19 +181,19 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     Raises
     ------
     FileNotFoundError
-        If there is no such table, or a file that it names is missing; the message says the row.
+        If there is no such table, or a file that it names is missing; the message names the row.
     ValueError
         If the table has another format, is empty, lacks a column or has it twice; if a row has no
         path or label, or several of them; or if there are no labels, and `return_X_y` is True.
     ImportError
-        If a table is Parquet and pyarrow is not installed.
+        If the table is Parquet and pyarrow is not installed.
 
     Warns
     -----
     SuspectedMistakeWarning
         If labels differ only in case, spaces, "_", zeros or characters that look alike, such as
-        "cat" and "Cat"; the warning says the rows. Also if `return_X_y` is True, and a column such
-        as "split" says that rows belong to several parts of a data set.
+        "cat" and "Cat"; the warning names the rows. Also if `return_X_y` is True, and a column such
+        as "split" assigns the rows to several parts of a data set.
 
     See Also
     --------
@@ -238,7 +238,7 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     _check_all_there(labels, label_column, table_path)
     _refuse_several(labels, label_column, table_path)
     warn_of_writings(first_rows(labels), f"Column {label_column!r} of {str(table_path)!r}")
-    # Parquet has types: what is text there is meant.
+    # Parquet has types, so its strings are not converted.
     labels = typed(labels) if table_path.suffix.lower() == ".csv" else np.array(labels)
     if return_X_y:
         warn_of_parts(table.drop(columns=label_column), table_path, _CHOOSE_ROWS)
@@ -248,7 +248,7 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
 
 
 def list_images(folder):
-    """Files below a folder: images, and others, among them hidden ones.
+    """Return the files below a folder: images, and others, which include hidden ones.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def list_images(folder):
     Returns
     -------
     images, others : list of str
-        Absolute paths, sorted. Others have links to folders that are read already.
+        Absolute paths, sorted. `others` includes links to folders that were already read.
     """
     images, others = [], []
     for place, files in walk(_existing_folder(folder), others):
@@ -281,7 +281,7 @@ def _existing_folder(path):
 
 
 def _without_links(folders):
-    """Folders, and links that lead to others of them."""
+    """Return the folders, and separately the links that lead to others of them."""
     kept = {}
     for folder in sorted(folders, key=lambda one: one.is_symlink()):
         kept.setdefault(os.path.realpath(folder), folder)
@@ -290,7 +290,7 @@ def _without_links(folders):
 
 
 def _readable_name(folder):
-    folder = unicodedata.normalize("NFC", folder)  # a Mac writes letters and accents apart
+    folder = unicodedata.normalize("NFC", folder)  # macOS stores letters and accents separately
     return " ".join(folder.replace("_", " ").replace("-", " ").split()) or folder
 
 
@@ -314,7 +314,7 @@ def _warn_of_skipped(skipped):
 
 
 def _column(table, given, usual, parameter):
-    """The column that is given, or the first usual one; None where there is none."""
+    """Return the column that is given, or the first usual one; None if there is none."""
     if given is not None and given not in table.columns:
         raise ValueError(
             f"{parameter}={given!r} is not a column; the table has "
@@ -324,7 +324,7 @@ def _column(table, given, usual, parameter):
 
 
 def _images_of(cells, column, table_path):
-    """Absolute paths, URLs, and cells that hold the content of an image."""
+    """Return the image of each cell: an absolute path, a URL, or a cell with its content."""
     _check_all_there(cells, column, table_path)
     _refuse_several([cell for cell in cells if not isinstance(cell, dict)], column, table_path)
     images = [_located(cell, row, table_path) for row, cell in enumerate(cells)]
@@ -361,7 +361,7 @@ def _is_path(image):
 
 
 def _refuse_several(values, column, table_path):
-    """Raise ValueError if a cell, of a Parquet file, holds a list or a dict."""
+    """Raise ValueError if a cell, as possible in a Parquet file, is a list or a dict."""
     for row, value in enumerate(values):
         if isinstance(value, (dict, list, np.ndarray)):
             held = value.tolist() if isinstance(value, np.ndarray) else value

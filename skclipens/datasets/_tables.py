@@ -1,4 +1,4 @@
-"""Files of tables, as they are written: a CSV file has text only."""
+"""Read CSV and Parquet tables, and convert labels of CSV files, which are text."""
 
 import csv
 import re
@@ -18,14 +18,14 @@ _TRUTH = {"True": True, "False": False}
 
 
 def read_table(path, text):
-    """A frame of a CSV or Parquet file that has rows.
+    """Read a CSV or Parquet file that has rows.
 
     Parameters
     ----------
     path : Path
     text : sequence of str
-        Columns that keep the text of a CSV file, without blanks around it; those that are not there
-        do not count. Others become numbers where they can.
+        Columns of a CSV file that stay text, without blanks around it. Missing columns are ignored.
+        Other columns become numbers if possible.
 
     Returns
     -------
@@ -36,9 +36,9 @@ def read_table(path, text):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is of another format, has no rows, or one of `text` twice.
+        If the file has another format, no rows, or a column of `text` twice.
     ImportError
-        If it is Parquet and pyarrow is not installed.
+        If the file is Parquet and pyarrow is not installed.
     """
     if path.suffix.lower() not in TABLE_SUFFIXES:
         raise ValueError(f"{str(path)!r} must end in {' or '.join(TABLE_SUFFIXES)}.")
@@ -88,7 +88,7 @@ def _read_csv(path, text):
 
 
 def _refuse_line_breaks(column, path):
-    """Raise if rows are part of a cell, as those between two quotes that are not meant as such."""
+    """Raise ValueError if a cell has line breaks: two stray quotes make one cell of many rows."""
     broken = column[column.str.contains(r"[\r\n]", na=False)]
     if len(broken):
         raise ValueError(
@@ -100,11 +100,11 @@ def _refuse_line_breaks(column, path):
 
 
 def _line_of(cell, path):
-    """The line in which a cell begins."""
+    """Return the line of the file in which a cell begins."""
     line = 1
     with open(path, encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file, skipinitialspace=True)
-        with suppress(csv.Error):  # of a cell that is too long, as this one may be
+        with suppress(csv.Error):  # raised if a cell is too long, as this one may be
             for row in rows:
                 if cell in map(str.strip, row):
                     break
@@ -132,20 +132,20 @@ def _read_parquet(path, text):
 
 
 def warn_of_parts(table, path, advice):
-    """Warn of rows of several parts of a data set, all of which are taken.
+    """Warn that a table has rows of several parts of a data set, all of which are used.
 
     Parameters
     ----------
     table : DataFrame
     path : Path or str
-        Where it was read from.
+        The file of the table.
     advice : str
-        What to do, with places for `column` and `part`.
+        What to do; a format string with `column` and `part`.
 
     Warns
     -----
     SuspectedMistakeWarning
-        If a column that is called so has no values but names of parts, and several of them.
+        If a column with a name such as "split" contains several names of parts, and nothing else.
     """
     for column in table.columns:
         if str(column).strip().lower() in _OF_PARTS:
@@ -160,7 +160,7 @@ def warn_of_parts(table, path, advice):
 
 
 def typed(labels):
-    """Labels as numbers, or as True and False, if Python writes all of these as they are written.
+    """Return labels as numbers, or as True and False, if ``str`` gives back all of the labels.
 
     Parameters
     ----------

@@ -95,14 +95,14 @@ def fetch_tuxpaint(
     Returns
     -------
     dataset : :class:`~sklearn.utils.Bunch` or tuple
-        As :func:`load_tuxpaint` returns it.
+        The same as from :func:`load_tuxpaint`.
 
     Raises
     ------
     DatasetNotAvailableError
         If the stamps are missing and are not to be downloaded, or cannot be, because this is
         not a Debian-like system or its package lists are empty. It is an OSError. The message
-        says what to do.
+        explains what to do.
 
     See Also
     --------
@@ -142,11 +142,11 @@ def load_tuxpaint(
 ):
     """Load Tux Paint stamps from a folder.
 
-    A stamp is a PNG file with its caption next to it, in a text file of the same name. The
-    folder that it is in makes its class: the main folders of the Debian package have names that
+    A stamp is a PNG file with its caption next to it, in a text file of the same name. Its folder
+    determines its class. The classes of the main folders of the Debian package have names that
     read well in a prompt, such as "bird" for ``animals/birds``, "mammal" for all folders of
-    mammals and "vehicle" for all folders of vehicles. Other folders are classes named by the
-    first two levels of their path, such as "food/nuts", most of them below `min_class_size`.
+    mammals and "vehicle" for all folders of vehicles. Other classes have as names the first two
+    levels of their path, such as "food/nuts"; most of them are below `min_class_size`.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def _download(folder):
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent) as directory:
-        run(["apt-get", "download", PACKAGE], directory)  # which compares digests
+        run(["apt-get", "download", PACKAGE], directory)  # which verifies checksums
         (package,) = Path(directory).glob("*.deb")
         unpacked = Path(directory, "unpacked")
         unpack_deb(package, unpacked)
