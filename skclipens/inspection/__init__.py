@@ -1,4 +1,4 @@
-"""Inspection: plots of what an ensemble does, and of what there is to gain."""
+"""Plots of the accuracy, cost, diversity, calibration and routing of ensembles."""
 
 from ._accuracy_cost import AccuracyCostDisplay
 from ._correct_sets import CorrectSetsDisplay

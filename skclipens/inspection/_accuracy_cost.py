@@ -1,4 +1,4 @@
-"""Accuracy against cost."""
+"""Plot accuracy against cost."""
 
 import numpy as np
 from sklearn.metrics import accuracy_score
@@ -111,7 +111,7 @@ class AccuracyCostDisplay:
         estimator : ensemble, pipeline that ends in one, or search over either
             A fitted estimator.
         X : array-like of shape (n, ...)
-            What `estimator` predicts from: embeddings, or images for a pipeline.
+            Input of `estimator`: embeddings, or images for a pipeline.
         y : array-like of shape (n,)
             True labels.
         costs : dict of str to float, default=None
@@ -147,8 +147,8 @@ class AccuracyCostDisplay:
         Warns
         -----
         SuspectedMistakeWarning
-            If labels of `y` were not there in ``fit``, seem to be exchanged, or are in another
-            order than X, or weights are.
+            If labels of `y` did not occur in ``fit`` or seem to be exchanged, or if `y` or weights
+            are in another order than X.
         """
         ensemble, X = split_ensemble(estimator, X, y, sample_weight=sample_weight)
         if costs is None:
@@ -294,7 +294,7 @@ class AccuracyCostDisplay:
 
 
 def _experts_of_blocks(ensemble, costs):
-    """Positions of the experts on each block, but for experts on several."""
+    """Return the positions of the experts on each block, without experts on several blocks."""
     members = {}
     for e, expert in enumerate(ensemble.experts_):
         block = _priced_name(expert, costs)
@@ -310,10 +310,10 @@ def _experts_of_blocks(ensemble, costs):
 
 
 def _priced_name(expert, costs):
-    """The name under which costs has an expert: its own, its block's, or its backbone's."""
+    """Return an expert's key in `costs`: its own name, its block's, its backbone's, or None."""
     block = expert.block
     names = [expert.name, block.name]
-    if block.kind is not None and not block.kind.views:  # of which nobody knows how many
+    if block.kind is not None and not block.kind.views:  # the number of views is unknown
         names.append(block.backbone)
     return next((name for name in names if name in costs), None)
 

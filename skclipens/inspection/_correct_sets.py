@@ -1,4 +1,4 @@
-"""Which experts are right together."""
+"""Plot which experts are right together."""
 
 from numbers import Integral
 
@@ -23,7 +23,7 @@ class CorrectSetsDisplay:
     Parameters
     ----------
     counts : pandas.Series of int or float, with a MultiIndex of E levels of bool
-        As :func:`skclipens.metrics.correct_sets` makes it; float if rows have weights.
+        The result of :func:`skclipens.metrics.correct_sets`; float if rows have weights.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class CorrectSetsDisplay:
         ``"counts"`` (the bars above), ``"members"`` (the dots) and ``"accuracy"`` (the bars at
         the right).
     ax_ : matplotlib Axes
-        Axes in which these are.
+        Axes that contain these.
     figure_ : matplotlib Figure
         Figure with the axes.
 
@@ -72,11 +72,11 @@ class CorrectSetsDisplay:
         estimator : ensemble, pipeline that ends in one, or search over either
             A fitted estimator.
         X : array-like of shape (n, ...)
-            What `estimator` predicts from: embeddings, or images for a pipeline.
+            Input of `estimator`: embeddings, or images for a pipeline.
         y : array-like of shape (n,)
             True labels.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows, which are added in place of counting rows.
+            Weights of the rows, which are summed instead of counting rows.
         sort_by : {"count", "degree"}, default="count"
             Order of the columns: by their counts, or by how many experts are right.
         max_regions : int or None, default=30
@@ -101,8 +101,8 @@ class CorrectSetsDisplay:
         Warns
         -----
         SuspectedMistakeWarning
-            If labels of `y` were not there in ``fit``, seem to be exchanged, or are in another
-            order than X, or weights are.
+            If labels of `y` did not occur in ``fit`` or seem to be exchanged, or if `y` or weights
+            are in another order than X.
         """
         ensemble, X = split_ensemble(estimator, X, y, sample_weight=sample_weight)
         return cls.from_predictions(
@@ -139,7 +139,7 @@ class CorrectSetsDisplay:
             Names of the experts. None: the column names of a DataFrame, otherwise "expert0",
             "expert1" and so on.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows, which are added in place of counting rows.
+            Weights of the rows, which are summed instead of counting rows.
         sort_by : {"count", "degree"}, default="count"
             Order of the columns: by their counts, or by how many experts are right.
         max_regions : int or None, default=30
@@ -182,7 +182,7 @@ class CorrectSetsDisplay:
         Raises
         ------
         ValueError
-            If `sort_by` is unknown, or `max_regions` is no number of regions.
+            If `sort_by` is unknown, or `max_regions` is neither None nor an int above 0.
         """
         if sort_by not in ("count", "degree"):
             raise ValueError(f"sort_by must be 'count' or 'degree'; got {sort_by!r}.")

@@ -1,4 +1,4 @@
-"""What displays share: the ensemble at the end of a pipeline, its experts, axes and labels."""
+"""Shared parts of displays: the ensemble at the end of a pipeline, axes and names of points."""
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -13,14 +13,14 @@ from ..heads._classifier import warn_of_doubtful_labels
 
 _LEADER = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 2}
 _BESIDE = [(6, 0), (-6, 0), (0, 9), (0, -9), (5, 8), (5, -8), (-5, 8), (-5, -8)]
-# Offsets of a name from its point, in points of print, and whether a line joins them.
+# Whether a line joins a name to its point, and the offset between them in typographic points.
 _PLACES = [(False, *place) for place in _BESIDE]
 _PLACES += [(True, 3 * dx, k * dy) for k in (2, 3.5, 5) for dx, dy in _BESIDE if dy]
-_MOST_NAMES = 15  # beside points
+_MOST_NAMES = 15  # most points with names beside them
 
 
 def split_ensemble(estimator, X, y, method="expert_proba", *, sample_weight=None):
-    """The ensemble that an estimator is or ends in, and X as that ensemble takes it.
+    """Return the ensemble that an estimator is or ends in, and the input of that ensemble.
 
     Parameters
     ----------
@@ -28,12 +28,12 @@ def split_ensemble(estimator, X, y, method="expert_proba", *, sample_weight=None
         Fitted.
     X : array-like of shape (n, ...)
     y : array-like of shape (n,)
-        True labels, which are doubted as in ``score``; those that rows are grouped by may be
-        others.
+        True labels, which are checked as in ``score``. Unknown labels give a warning only if
+        `method` is "expert_proba".
     method : str
-        What the ensemble must have.
+        A method that the ensemble must have.
     sample_weight : array-like of shape (n,) or None
-        Compared with the order of X, as `y` is.
+        Warn if it is in another order than X, as for `y`.
 
     Returns
     -------
@@ -43,12 +43,11 @@ def split_ensemble(estimator, X, y, method="expert_proba", *, sample_weight=None
     Raises
     ------
     TypeError
-        If the estimator is no ensemble with this method.
+        If the estimator is not an ensemble with this method.
     NotFittedError
         If it is not fitted.
     ValueError
-        If a row has no label, or an image cannot be read, where the pipeline embeds it as a row of
-        NaN.
+        If a row has no label, or the pipeline embeds an image that cannot be read as a row of NaN.
     """
     refuse_unlabeled(y, classes=[-1])
     estimator = getattr(estimator, "best_estimator_", estimator)
@@ -62,7 +61,7 @@ def split_ensemble(estimator, X, y, method="expert_proba", *, sample_weight=None
     warn_of_other_order(X, y=y, sample_weight=sample_weight)
     if method == "expert_proba":
         warn_of_unknown_labels(ensemble.classes_, y)
-    # Not by the pipeline's own methods: each of them would embed the images again.
+    # Each of the pipeline's own methods would embed the images again.
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         X = table_of(estimator[:-1], X)
     check_consistent_length(X, y)
@@ -71,7 +70,7 @@ def split_ensemble(estimator, X, y, method="expert_proba", *, sample_weight=None
 
 
 def average_predictions(proba, classes):
-    """Labels that the average of logits gives, from the softmax of the logits.
+    """Return the labels predicted by the average of logits, given the softmax of the logits.
 
     Parameters
     ----------
@@ -99,15 +98,15 @@ def start_plot(display, ax, figsize):
 
 
 def are_annotated(annotate, n_points):
-    """Whether names are written beside so many points; "auto": if there are at most 15."""
+    """Return whether names are written beside the points; "auto": if there are at most 15."""
     return n_points <= _MOST_NAMES if annotate == "auto" else annotate
 
 
 def annotate_points(ax, x, y, names):
-    """Write a name beside each point, where it covers least of what is there.
+    """Write a name beside each point, where it covers the least.
 
-    A name that finds no place beside its point stands farther off, with a line to it, and one that
-    would cover others wherever it stands is left out. Call it when the limits of the axes are
+    A name without a good place beside its point is farther off, with a line to the point. A name
+    whose best place overlaps another name is left out. Call this when the limits of the axes are
     final.
 
     Parameters
@@ -152,14 +151,14 @@ def annotate_points(ax, x, y, names):
 
 
 def _along(line):
-    """200 positions along a line, in pixels."""
+    """Return 200 positions along a line, in pixels."""
     vertices = line.get_transform().transform(line.get_xydata())
     steps = np.linspace(0, len(vertices) - 1, 200)
     return np.column_stack([np.interp(steps, np.arange(len(vertices)), v) for v in vertices.T])
 
 
 def _covered(box, taken, marks, frame):
-    """How bad a place for a label is: outside of the axes, on others, on points and lines."""
+    """Return the cost of a label's place: outside of the axes, on labels, on points and lines."""
     inside = ((box.min <= marks) & (marks <= box.max)).all(axis=1)
     outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
     return 100 * outside + 30 * sum(box.overlaps(other) for other in taken) + inside.sum()

@@ -1,4 +1,4 @@
-"""Gain of a combination against the diversity of its members."""
+"""Plot the gain of combinations against the diversity of their members."""
 
 import itertools
 from numbers import Integral
@@ -85,7 +85,7 @@ class DiversityGainDisplay:
             A fitted estimator. The calibrated logits of its experts are averaged; its router is
             not used.
         X : array-like of shape (n, ...)
-            What `estimator` predicts from: embeddings, or images for a pipeline.
+            Input of `estimator`: embeddings, or images for a pipeline.
         y : array-like of shape (n,)
             True labels.
         n_members : int, default=2
@@ -118,8 +118,8 @@ class DiversityGainDisplay:
         Warns
         -----
         SuspectedMistakeWarning
-            If labels of `y` were not there in ``fit``, seem to be exchanged, or are in another
-            order than X, or weights are.
+            If labels of `y` did not occur in ``fit`` or seem to be exchanged, or if `y` or weights
+            are in another order than X.
         """
         ensemble, X = split_ensemble(estimator, X, y, sample_weight=sample_weight)
         names = ensemble.expert_names_
@@ -150,9 +150,9 @@ class DiversityGainDisplay:
         Parameters
         ----------
         combinations : dict of str to (y_true, predictions, y_pred)
-            For each combination, which can be on data of its own: true labels of shape (n,),
-            labels that its E members predict, of shape (n, E), and labels that the combination
-            predicts, of shape (n,).
+            For each combination, each on its own data if needed: true labels of shape (n,), labels
+            that its E members predict, of shape (n, E), and labels that the combination predicts,
+            of shape (n,).
         annotate : bool or "auto", default="auto"
             Whether to write the names beside the points; names that would overlap are left out;
             "auto": if there are at most 15 points.
@@ -172,12 +172,12 @@ class DiversityGainDisplay:
             If there is no combination, or one has fewer than two members, or shapes do not fit
             together.
         TypeError
-            If `combinations` is no dict.
+            If `combinations` is not a dict.
 
         Warns
         -----
         SuspectedMistakeWarning
-            If true and predicted labels seem to be written or numbered otherwise, or to be in
+            If true and predicted labels seem to be written or numbered differently, or to be in
             another order.
         """
         return cls(*_measure(combinations)).plot(annotate=annotate, ax=ax, **kwargs)
@@ -216,7 +216,7 @@ class DiversityGainDisplay:
 
 
 def _short(names):
-    """Names of combinations, of whose members only that is kept which tells them apart."""
+    """Return the names of combinations, with the names of members shortened but distinct."""
     members = [name.split(_JOIN) for name in names]
     distinct = list(dict.fromkeys(one for several in members for one in several))
     short = dict(zip(distinct, short_names(distinct)))
@@ -224,7 +224,7 @@ def _short(names):
 
 
 def _measure(combinations, sample_weight=None):
-    """Names, diversities and gains."""
+    """Return names, diversities and gains of combinations."""
     if not hasattr(combinations, "items"):
         raise TypeError(
             "combinations must be a dict from names to (y_true, predictions, y_pred); got a "

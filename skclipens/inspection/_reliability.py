@@ -1,4 +1,4 @@
-"""Confidence against accuracy."""
+"""Plot accuracy against confidence."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -97,9 +97,9 @@ class ReliabilityDisplay:
         Parameters
         ----------
         estimator : classifier
-            Fitted, with ``predict_proba``; any of scikit-learn will do.
+            A fitted classifier with ``predict_proba``, of scikit-learn or of this package.
         X : array-like of shape (n, ...)
-            What `estimator` predicts from.
+            Input of `estimator`.
         y : array-like of shape (n,)
             True labels.
         n_bins : int, default=15
@@ -128,8 +128,8 @@ class ReliabilityDisplay:
         Warns
         -----
         SuspectedMistakeWarning
-            If labels of `y` were not there in ``fit``, seem to be exchanged, or are in another
-            order than X, or weights are.
+            If labels of `y` did not occur in ``fit`` or seem to be exchanged, or if `y` or weights
+            are in another order than X.
         """
         check_is_fitted(estimator)
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
@@ -230,6 +230,6 @@ class ReliabilityDisplay:
             alpha=0.6,
             linewidth=0,
         )
-        # Above the axes: curves may be anywhere within.
+        # Above the axes, since curves may be anywhere inside them.
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
         return self

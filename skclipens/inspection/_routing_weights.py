@@ -1,4 +1,4 @@
-"""Which experts a router leans on, per class."""
+"""Plot the mean routing weights of the experts for each class."""
 
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
@@ -39,7 +39,7 @@ class RoutingWeightsDisplay:
     im_ : matplotlib AxesImage or None
         The heat map.
     bars_ : matplotlib BarContainer or None
-        The bars, where the shares are the same for all classes.
+        The bars, if the shares are the same for all classes.
     text_ : list of matplotlib Text
         The values in the cells or at the bars, if they are shown.
     ax_ : matplotlib Axes
@@ -90,9 +90,9 @@ class RoutingWeightsDisplay:
         estimator : ensemble, pipeline that ends in one, or search over either
             A fitted estimator with ``routing_weights``.
         X : array-like of shape (n, ...)
-            What `estimator` predicts from: embeddings, or images for a pipeline.
+            Input of `estimator`: embeddings, or images for a pipeline.
         y : array-like of shape (n,)
-            True labels, by which rows are grouped. Predicted ones can be given in their place.
+            True labels, by which rows are grouped. Predicted labels can be given instead.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows in the mean of their class. A class of which all rows have weight 0
             is left out.
@@ -122,7 +122,7 @@ class RoutingWeightsDisplay:
         Warns
         -----
         SuspectedMistakeWarning
-            If labels of `y` seem to be exchanged, or are in another order than X, or weights are.
+            If labels of `y` seem to be exchanged, or `y` or weights are in another order than X.
         """
         ensemble, X = split_ensemble(
             estimator, X, y, "routing_weights", sample_weight=sample_weight
@@ -156,7 +156,7 @@ class RoutingWeightsDisplay:
         Parameters
         ----------
         y_true : array-like of shape (n,)
-            True labels, by which rows are grouped. Predicted ones can be given in their place.
+            True labels, by which rows are grouped. Predicted labels can be given instead.
         routing_weights : array-like of shape (n, E)
             Weight of each expert for each row. A row of zeros has shares of 0.
         expert_names : sequence of E str, default=None
@@ -237,7 +237,7 @@ class RoutingWeightsDisplay:
         return self
 
     def _plot_bars(self, ax, show):
-        """One bar per expert, of shares that all classes have."""
+        """Plot one bar per expert, of shares that are the same for all classes."""
         shares, at = self.shares[0], np.arange(len(self.shares[0]))
         ax = start_plot(self, ax, (6, 1.3 + 0.3 * len(shares)))
         self.bars_ = ax.barh(at, shares, color=BLUE, height=0.7)
@@ -263,8 +263,8 @@ class RoutingWeightsDisplay:
 
 
 def _mean_shares(y_true, weights, of_rows):
-    """Sorted labels, and for each the mean share of each expert in the weight of its rows."""
-    if of_rows is not None:  # rows without weight are as if they were not there
+    """Return the sorted labels, and the mean share of each expert for the rows of each label."""
+    if of_rows is not None:  # rows of weight 0 are ignored
         some = of_rows > 0
         y_true, weights, of_rows = y_true[some], weights[some], of_rows[some]
     total = np.abs(weights).sum(axis=1, keepdims=True)

@@ -1,10 +1,10 @@
-"""How figures look: colours, resolution and short names, for displays and for benchmarks."""
+"""Style of figures: colours, resolution and short names, for displays and for benchmarks."""
 
 import re
 
 from matplotlib.figure import Figure
 
-# Okabe and Ito, "Color Universal Design", 2008: can be told apart with any colour blindness.
+# Okabe and Ito, "Color Universal Design", 2008: distinguishable with any colour blindness.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, YELLOW, BLACK = "#CC79A7", "#56B4E9", "#F0E442", "#000000"
 COLORS = [BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK, YELLOW]  # in the order of their use
@@ -19,7 +19,7 @@ _WHOLE = re.compile(r"^all:(?=.)")
 
 
 class PrintFigure(Figure):
-    """A figure that is shown as large as any other, and saved with the resolution of print."""
+    """A figure that is shown in the usual size, and saved with the resolution of print."""
 
     def savefig(self, fname, *, dpi=PRINT_DPI, **kwargs):
         """Save the figure; see :meth:`matplotlib.figure.Figure.savefig`."""
@@ -27,12 +27,12 @@ class PrintFigure(Figure):
 
 
 def cycle(ax):
-    """Let the lines of axes have the colours of the palette."""
+    """Use the colours of the palette for the lines of axes."""
     ax.set_prop_cycle(color=COLORS)
 
 
 def short_names(names):
-    """Names of experts or blocks without what they need not be told apart.
+    """Return names of experts or blocks without the parts that they do not need to be distinct.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def short_names(names):
     Returns
     -------
     list of str
-        As they are where two would become one.
+        Names that would become equal are unchanged.
 
     Examples
     --------
