@@ -1,4 +1,4 @@
-"""Labels: find doubtful ones and near-duplicates, suggest the next, and reject unknown classes."""
+"""Find wrong labels and near-duplicates, suggest pictures to label, and reject unknown classes."""
 
 from ._issues import find_label_issues
 from ._near_duplicates import group_near_duplicates

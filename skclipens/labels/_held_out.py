@@ -1,4 +1,4 @@
-"""What a classifier says of rows that it has not seen."""
+"""Held-out predictions of classifiers, and the tables and checks that they need."""
 
 import numpy as np
 from sklearn.base import clone
@@ -22,24 +22,24 @@ from ..images import as_image_list
 
 
 def without_embedder(estimator, X, y):
-    """The last step of a pipeline that embeds images, and the table that it takes.
+    """Return the last step of a pipeline that embeds images, and the table that it takes.
 
-    Embedding learns nothing, so it is done once for all folds. Of other estimators and pipelines,
-    these are given back as they are.
+    Embedding learns nothing, so it is done once for all folds. Other estimators and pipelines, and
+    their X, are returned unchanged.
 
     Returns
     -------
     estimator : estimator
     X : array-like of shape (n, ...)
     gaps : ndarray of shape (n,), bool
-        Rows of images that cannot be read, of which there is a warning.
+        Rows of images that cannot be read; a warning names them.
 
     Raises
     ------
     ImageError
         If an image cannot be read and ``on_error="raise"``, or none can.
     ValueError
-        If images are left out that splits, as a ``cv`` of a step, count.
+        If images are left out, and a step has splits, such as a ``cv``, that count them.
     """
     nothing = np.zeros(len(y), bool)
     if not isinstance(estimator, Pipeline) or len(estimator) < 2:
@@ -47,7 +47,7 @@ def without_embedder(estimator, X, y):
     if not all(isinstance(step, BaseEmbedder) for _, step in estimator.steps[:-1]):
         return estimator, X, nothing
     first = clone(estimator)
-    first.steps[0][1].set_output(transform="pandas")  # columns with names: blocks are found by them
+    first.steps[0][1].set_output(transform="pandas")  # blocks are found by column names
     table = first[:-1].fit_transform(X)
     gaps = gaps_of(table)
     warn_of_gaps(gaps, "are left out", as_image_list(X), labels=y)
@@ -56,7 +56,7 @@ def without_embedder(estimator, X, y):
 
 
 def refuse_frozen(estimator):
-    """Raise ValueError if a classifier stays as it is, and so may have learned from any row."""
+    """Raise ValueError if a classifier is frozen, since it may have learned from any row."""
     last = estimator
     while isinstance(last, Pipeline):
         last = last[-1]
@@ -69,7 +69,7 @@ def refuse_frozen(estimator):
 
 
 def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
-    """Fit a classifier, and say what it gives for rows that it has not seen.
+    """Fit a classifier, and return held-out logits of the rows.
 
     Parameters
     ----------
@@ -79,18 +79,18 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
     y : ndarray of shape (n,)
     groups : ndarray of shape (n,) or None
     cv : int
-        Folds of classifiers that have no ``cross_fit``.
+        Number of folds, if there are groups or the classifier has no ``cross_fit``.
     random_state : int, RandomState instance or None
 
     Returns
     -------
     logits : ndarray of shape (n, C)
-        Or logarithms of probabilities.
+        Logits, or logarithms of probabilities.
     known : ndarray of shape (n,), bool
-        Where they mean something.
+        Which rows have valid logits.
     """
     if hasattr(estimator, "cross_fit"):
-        folds = None  # those of copies of a row are its own to find
+        folds = None  # cross_fit itself keeps copies of a row together
         if groups is not None:
             folds = few_shot_folds(y, cv, groups=groups, random_state=random_state)
         logits, known = estimator.cross_fit(X, y, folds=folds)
@@ -108,7 +108,7 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
 
 
 def logits_of(classifier, X):
-    """What a fitted classifier gives for new rows, as :func:`held_out_logits` does for others.
+    """Return logits of a fitted classifier for new rows, like those of :func:`held_out_logits`.
 
     Returns
     -------
@@ -121,32 +121,32 @@ def logits_of(classifier, X):
 
 
 def checked_labels(X, y, groups=None):
-    """Rows that can be indexed, and labels and groups as arrays, one for each row."""
+    """Return rows that can be indexed, and labels and groups as arrays, one for each row."""
     warn_of_other_order(X, y=y, groups=groups)
     X, y = indexable(X, column_of_labels(y, warn=True))
     return X, y, check_groups(groups, len(y))
 
 
 def columns_to_compare(X, estimator):
-    """Positions of the columns by which rows are alike: of embeddings, or all where none are.
+    """Return the columns by which rows are compared: of embeddings, or all if there are none.
 
-    Others beside embeddings, such as a price, may be of any unit.
+    Other columns beside embeddings, such as a price, may have any unit.
 
     Parameters
     ----------
     X : array-like of shape (n, n_features)
     estimator : classifier
-        An ensemble may say what the columns of an array are.
+        The ``blocks`` of an ensemble may assign the columns of an array to backbones.
 
     Returns
     -------
     ndarray of int
-        In ascending order.
+        Positions in ascending order.
 
     Raises
     ------
     ValueError
-        If X is no table of numbers; names the first cell that is none.
+        If X is not a table of numbers; the message names the first cell that is not a number.
     """
     _refuse_no_numbers(X, estimator)
     with first_gap_named(X):
@@ -171,7 +171,7 @@ def _refuse_no_numbers(X, estimator):
 
 
 def unit_table(X, columns):
-    """Some columns of a table of numbers, each row scaled to unit length."""
+    """Return some columns of a table of numbers, each row scaled to unit length."""
     return unit_rows(take_columns(_as_array(X), columns))
 
 

@@ -1,4 +1,4 @@
-"""Labels that are doubtful."""
+"""Find labels that are probably wrong."""
 
 from numbers import Integral
 
@@ -16,7 +16,7 @@ from .._utils._warnings import warn
 from ..embedding._gaps import readable
 from ._held_out import checked_labels, held_out_logits, refuse_frozen, without_embedder
 
-_STARTS = (0.02, 0.2, 0.5)  # shares of wrong labels from which the fit begins
+_STARTS = (0.02, 0.2, 0.5)  # initial shares of wrong labels in the fit
 
 
 @validate_params(
@@ -65,16 +65,16 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     Returns
     -------
     pandas.DataFrame
-        One row for each row of X, the most doubtful first. The index is that of X, or of y if X is
-        no DataFrame or Series. Columns:
+        One row for each row of X, the lowest ``label_quality`` first. The index is that of X, or of
+        y if X is not a DataFrame or Series. Columns:
 
         - ``row``: the position in X;
         - ``is_label_issue``: whether the label is probably wrong;
         - ``label_quality``: the probability that the label is right, or with
           ``"confident-learning"`` the held-out probability of the label. NaN if the row cannot be
-          held out, as the only row of its class, or its image cannot be read. Also if the row is
-          not among those that judge an estimator with ``cross_fit``: it has 10,000 at most, and
-          only those that its own ``cv`` holds out, such as a part of the rows;
+          held out, such as the only row of its class, or its image cannot be read. Also NaN if
+          ``cross_fit`` of the estimator does not hold out the row: it holds out at most 10,000
+          rows, and only those in the test parts of its own ``cv``;
         - ``given_label``, and ``predicted_label``, the held-out prediction.
 
         With ``"noise"``, ``attrs["noise_rate"]`` is the estimated share of wrong labels.
@@ -171,7 +171,7 @@ def _warn_of_unjudged(X, labels, groups, is_judged, by_itself):
 
 
 def _frame(y, index, known, issue, quality, predicted):
-    """One row for each label; of those that are judged, with what is found."""
+    """Return a frame with a row for each label, and with results for those that are judged."""
     import pandas as pd
 
     frame = pd.DataFrame(
@@ -193,7 +193,7 @@ def _frame(y, index, known, issue, quality, predicted):
 
 
 def _by_noise(logits, y):
-    """Which labels are more likely random than right, how likely each is right, and the rate."""
+    """Return which labels are probably wrong, the probability that each is right, and the rate."""
     n_classes, rows = logits.shape[1], np.arange(len(y))
 
     def right_and_random(parameters):
@@ -216,7 +216,7 @@ def _by_noise(logits, y):
 
 
 def _by_confidence(logits, y):
-    """As many labels as the confident joint has off its diagonal, of the lowest probability."""
+    """Mark the labels of lowest probability, as many as the confident joint has off-diagonal."""
     proba = softmax(logits, axis=1)
     own = proba[np.arange(len(y)), y]
     sizes = np.bincount(y, minlength=proba.shape[1])

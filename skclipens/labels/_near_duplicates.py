@@ -1,4 +1,4 @@
-"""Groups of pictures that are nearly the same."""
+"""Group pictures that are nearly the same."""
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -14,33 +14,33 @@ def group_near_duplicates(X):
     """Group pictures that are nearly the same, by their embeddings.
 
     Two pictures are near-duplicates if one is at most half as far from the other as from its fifth
-    nearest picture, or from its third of fewer than 50. So are most pictures that were saved or
-    resized again, brightened, or cropped by a tenth. Mirrored and rotated ones, larger crops and
-    most frames of a film are not found, nor are more than four versions of one picture that are
-    equally far from each other. Near-duplicates of near-duplicates are in the same group.
+    nearest picture, or from its third nearest if there are fewer than 50. This finds most pictures
+    that were saved or resized again, brightened, or cropped by a tenth. It does not find mirrored
+    and rotated ones, larger crops, most frames of a film, or more than four versions of one picture
+    that are equally far from each other. Near-duplicates of near-duplicates are in the same group.
 
     Parameters
     ----------
     X : array-like of shape (n, n_features)
-        Embeddings, as of a :class:`~skclipens.MultiBackboneEmbedder`. Of a DataFrame with other
-        columns, only those of embeddings are compared.
+        Embeddings, such as those of a :class:`~skclipens.MultiBackboneEmbedder`. If a DataFrame
+        also has other columns, only those of embeddings are compared.
 
     Returns
     -------
     ndarray of shape (n,), int
-        Numbers of the groups from 0, in the order of their first rows: the `groups` of ``fit``, and
-        of splitters such as :class:`~sklearn.model_selection.StratifiedGroupKFold`. A picture
-        without near-duplicates is a group, and so is one that could not be read, whose row is NaN.
-        Of fewer than 20 pictures, only those with the same embedding are grouped.
+        Numbers of the groups from 0, in the order of their first rows. Pass them as `groups` to
+        ``fit``, and to splitters such as :class:`~sklearn.model_selection.StratifiedGroupKFold`. A
+        picture without near-duplicates is a group, and so is one that could not be read, whose row
+        is NaN. Among fewer than 20 pictures, only those with the same embedding are grouped.
 
     Raises
     ------
     ValueError
-        If X is no table of numbers.
+        If X is not a table of numbers.
 
     See Also
     --------
-    find_label_issues : Labels that are doubtful.
+    find_label_issues : Find labels that are probably wrong.
 
     Notes
     -----

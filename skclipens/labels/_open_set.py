@@ -1,4 +1,4 @@
-"""A classifier that may answer "none of these"."""
+"""Classify rows, and reject those that belong to none of the classes."""
 
 from numbers import Integral, Real
 
@@ -27,7 +27,7 @@ from ._held_out import (
     without_embedder,
 )
 
-# Of the similarity to the nearest labelled row, beside 1 for the largest logit. It was chosen on
+# Weight of the similarity to the nearest labelled row; the largest logit has weight 1. Chosen on
 # validation sets, like the two kinds of evidence: see docs/results/labels.md.
 _WEIGHT_OF_NEAREST = 0.5
 _AT_ONCE = 1024  # rows whose similarities to all others are in memory
@@ -46,8 +46,8 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
 
     The familiarity of a row is the sum of its largest logit [1]_ and half of its cosine with the
     nearest labelled row [2]_, each standardised by the held-out values of the labelled rows. If X
-    has columns of embeddings, cosines are of these columns. A row is rejected if its familiarity is
-    below the quantile ``reject_rate`` of that of the labelled rows.
+    has columns of embeddings, only these are used for cosines. A row is rejected if its familiarity
+    is below the quantile ``reject_rate`` of that of the labelled rows.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         The labelled rows, only the columns that are compared, scaled to unit length.
     location_, scale_ : ndarray of shape (2,)
         Means and standard deviations of the two scores of the labelled rows. The second standard
-        deviation is infinite if at least half of the classes have a single row: cosines then count
-        for nothing, since it is not known how similar rows of a class are.
+        deviation is infinite if at least half of the classes have a single row: cosines are then
+        ignored, since it is not known how similar rows of a class are.
     n_features_in_ : int
         Number of columns; 1 for images.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -90,7 +90,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
 
     See Also
     --------
-    find_label_issues : Labels that are doubtful.
+    find_label_issues : Find labels that are probably wrong.
 
     References
     ----------
@@ -188,14 +188,14 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         return self
 
     def _take_features_in(self, first):
-        """Say of X what the step says that takes it."""
+        """Copy the attributes that describe X from the step that takes it."""
         for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)  # of another fit
+            vars(self).pop(name, None)  # from an earlier fit
             if hasattr(first, name):
                 setattr(self, name, getattr(first, name))
 
     def _learn_familiarity(self, logits, known, y, groups):
-        """Standardise both kinds of evidence, and set the limit, by rows that are held out."""
+        """Standardise both kinds of evidence, and set the threshold, by held-out rows."""
         groups = groups_of_copies(self.rows_, y) if groups is None else groups
         groups = np.arange(len(y)) if groups is None else groups
         nearest = self._nearest(self.rows_, groups)
@@ -203,23 +203,23 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         self.location_, self.scale_ = evidence.mean(axis=0), evidence.std(axis=0)
         self.scale_ = np.maximum(self.scale_, np.finfo(self.scale_.dtype).tiny)
         if not covers_most(y[has_peer(y, groups)], len(self.classes_)):
-            self.location_[1], self.scale_[1] = 0, np.inf  # nothing is known of the nearest row
+            self.location_[1], self.scale_[1] = 0, np.inf  # cosines are ignored
         self.offset_ = -np.inf
         if self.reject_rate:
             self.offset_ = float(np.quantile(self._familiarity(evidence), self.reject_rate))
 
     def score_samples(self, X):
-        """Return the familiarity of rows; the lower, the likelier a row is of no known class.
+        """Return the familiarity of rows; low for rows that probably belong to no known class.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features), or collection of n images
-            What ``fit`` was passed: embeddings or another table, or images.
+            As in ``fit``: embeddings or another table, or images.
 
         Returns
         -------
         ndarray of shape (n,)
-            Familiarity; about 0 in the mean for rows of the known classes. The threshold of
+            Familiarity; about 0 on average for rows of the known classes. The threshold of
             ``predict`` is ``offset_``.
         """
         check_is_fitted(self)
@@ -232,7 +232,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         Parameters
         ----------
         X : array-like of shape (n, n_features), or collection of n images
-            What ``fit`` was passed: embeddings or another table, or images.
+            As in ``fit``: embeddings or another table, or images.
 
         Returns
         -------
@@ -253,7 +253,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         Parameters
         ----------
         X : array-like of shape (n, n_features), or collection of n images
-            What ``fit`` was passed: embeddings or another table, or images.
+            As in ``fit``: embeddings or another table, or images.
 
         Returns
         -------
@@ -270,7 +270,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         Parameters
         ----------
         X : array-like of shape (n, n_features), or collection of n images
-            What ``fit`` was passed: embeddings or another table, or images.
+            As in ``fit``: embeddings or another table, or images.
 
         Returns
         -------
@@ -317,7 +317,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         return ((evidence - self.location_) / self.scale_) @ np.array([1, _WEIGHT_OF_NEAREST])
 
     def _nearest(self, rows, own=None):
-        """Cosine of rows with the nearest labelled row, not one of its own group."""
+        """Return the cosine of each row with the nearest labelled row outside of its own group."""
         nearest = np.empty(len(rows), rows.dtype)
         for part in parts_of(len(rows), _AT_ONCE):
             cosines = rows[part] @ self.rows_.T

@@ -1,4 +1,4 @@
-"""Which pictures to label next."""
+"""Suggest which pictures to label next."""
 
 from numbers import Integral
 
@@ -12,8 +12,8 @@ from .._utils._warnings import each_warning_once
 from ..embedding._gaps import without_gaps
 from ._held_out import checked_labels, columns_to_compare, unit_table, without_embedder
 
-# How fast the likeness of two rows falls with their cosine: exp(SHARPNESS * (cosine - 1)). Chosen
-# of 5, 10 and 20 on validation sets, as was the margin as weight: see docs/results/labels.md.
+# How fast the similarity of two rows falls with their cosine: exp(SHARPNESS * (cosine - 1)). Chosen
+# from 5, 10 and 20 on validation sets, like the margin as weight: see docs/results/labels.md.
 _SHARPNESS = 10.0
 
 
@@ -48,12 +48,12 @@ def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=No
     y : array-like of shape (n_rows,)
         Labels; None, NaN or "", or -1 among numbers, for rows without a label.
     n_suggestions : int, default=10
-        Number of pictures to choose; fewer if fewer have no label.
+        Number of pictures to choose; fewer if fewer pictures lack a label.
     max_rows : int, default=5000
         If more pictures have no label, a random sample of this size is considered: the
         similarities of all its pairs are in memory.
     random_state : int, RandomState instance or None, default=None
-        Controls this sample; nothing else is random.
+        Controls this sample, and nothing else.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=No
 
     See Also
     --------
-    find_label_issues : Labels that are doubtful.
+    find_label_issues : Find labels that are probably wrong.
 
     References
     ----------
@@ -116,13 +116,13 @@ def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=No
 
 
 def _doubt(proba):
-    """One less the difference of the two largest probabilities, and no less than a little."""
+    """Return 1 minus the difference of the two largest probabilities, at least 0.001."""
     second, first = np.partition(proba, -2, axis=1)[:, -2:].T
     return np.maximum(1 - (first - second), 1e-3)
 
 
 def _herd(rows, labeled, weights, n):
-    """Positions of rows that, one after the other, cover the weights of all best."""
+    """Return the positions of n rows, each chosen to cover the most of the remaining weight."""
     likeness = np.exp(_SHARPNESS * (rows @ rows.T - 1))
     covered = np.zeros(len(rows), likeness.dtype)
     if len(labeled):
