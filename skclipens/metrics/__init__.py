@@ -1,4 +1,4 @@
-"""Metrics: what several experts could gain, how much of it is gained, and calibration."""
+"""Metrics of the diversity and calibration of experts, and of the similarity of embeddings."""
 
 from ._calibration import expected_calibration_error
 from ._diversity import (

@@ -1,4 +1,4 @@
-"""Distance between confidence and accuracy."""
+"""The expected calibration error, and the bins for it."""
 
 from numbers import Integral
 
@@ -31,8 +31,8 @@ def expected_calibration_error(
     Rows are put into bins by their largest probability, the confidence. With the n_b rows, mean
     confidence and accuracy of each bin b, this is the sum over bins of
     n_b / n * abs(confidence - accuracy); Section 2 of [1]_. The value depends on the bins, and is
-    biased upwards if bins hold few rows. So compare values on the same rows and with the same bins
-    only.
+    biased upwards if bins have few rows. So only compare values on the same rows and with the same
+    bins.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def expected_calibration_error(
 
 @_check_bins
 def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
-    """Mean confidence, accuracy and share of rows of the bins that are not empty."""
+    """Return the mean confidence, accuracy and share of rows of each bin that is not empty."""
     given = {"y_true": y_true, "sample_weight": sample_weight}
     warn_of_other_order(y_proba, name_of_X="y_proba", **given)
     y_true = check_truth(y_true)
@@ -126,7 +126,7 @@ def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
 
 
 def _check_columns(labels, n_columns):
-    """Raise ValueError unless labels name each column of ``y_proba``, and differ."""
+    """Raise ValueError unless there is one distinct label for each column of ``y_proba``."""
     if len(labels) != n_columns:
         raise ValueError(
             f"y_proba has {n_columns} columns for {len(labels)} labels; pass the labels of its "
@@ -142,7 +142,7 @@ def _check_columns(labels, n_columns):
 
 
 def _edges(confidence, n_bins, strategy, weight):
-    """Edges between bins."""
+    """Return the inner edges of the bins."""
     inner = np.arange(1, n_bins) / n_bins
     if strategy == "uniform":
         return inner
@@ -150,7 +150,7 @@ def _edges(confidence, n_bins, strategy, weight):
 
 
 def _refuse_other_order(columns, labels):
-    """Raise ValueError if columns of a frame are called as the labels, in another order."""
+    """Raise ValueError if the columns of a frame have the labels as names, in another order."""
     if columns is None or is_default(columns):
         return
     columns, labels = list(columns), labels.tolist()

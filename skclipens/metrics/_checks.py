@@ -1,4 +1,4 @@
-"""Checks of input, and frames, that several measures share."""
+"""Checks of labels, predictions and weights that several metrics share."""
 
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
@@ -10,14 +10,14 @@ from .._utils._missing import is_missing, without_mask
 from .._utils._one_column import refuse_no_column
 from .._utils._warnings import warn
 
-_ENOUGH = 10  # rows that are not all wrong by chance
+_ENOUGH = 10  # so many rows are not all wrong by chance
 _OF_POSITIONS = "Positions of classes become labels by classes_[positions]."
 
 
 def check_correct(y_true, predictions, sample_weight=None):
-    """Whether each prediction is right, of shape (n, E), and the weights of rows or None.
+    """Return whether each prediction is right, of shape (n, E), and the weights of rows or None.
 
-    Warns where, of ten rows or more, labels and predictions seem to be numbered otherwise.
+    Warn if labels and predictions of at least ten rows seem to be numbered differently.
     """
     given = {"y_true": y_true, "sample_weight": sample_weight}
     warn_of_other_order(predictions, name_of_X="predictions", **given)
@@ -30,7 +30,7 @@ def check_correct(y_true, predictions, sample_weight=None):
 
 
 def check_combined(y_true, predictions, y_pred, sample_weight=None):
-    """Also of what a combination predicts, whether it is right, of shape (n, 1).
+    """Return what `check_correct` does, and whether each prediction of a combination is right.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def check_combined(y_true, predictions, y_pred, sample_weight=None):
 
 
 def matches(y_true, predictions):
-    """Whether each prediction is right, and whether it was said that labels differ altogether."""
+    """Return whether each prediction is right, and whether other labels were warned of."""
     check_consistent_length(y_true, predictions)
     if _is_text(y_true) != _is_text(predictions):
         raise ValueError(
@@ -80,13 +80,13 @@ def _warn_of_other_labels(y_true, predictions, correct):
 
 
 def check_truth(y_true):
-    """True labels of shape (n,), one for each row."""
+    """Return the true labels, of shape (n,), one for each row."""
     refuse_unlabeled(y_true, name="y_true", classes=[-1])
     return column_of_labels(y_true, name="y_true", warn=True)
 
 
 def check_predictions(predictions):
-    """Predicted labels of shape (n, E), one for each row and expert."""
+    """Return the predicted labels, of shape (n, E), one for each row and expert."""
     if np.ndim(predictions) == 3:
         raise ValueError(
             f"predictions has shape {np.shape(predictions)}, as expert_proba gives it. Pass labels "
@@ -123,9 +123,9 @@ def check_predictions(predictions):
 
 
 def _refuse_names_beside_codes(predictions, given):
-    """Raise ValueError if some cells are strings and others are not, but -1, as of a rejection."""
+    """Raise ValueError if only some cells are strings; -1, as for a rejected row, is allowed."""
     if isinstance(given, (list, tuple)) and predictions.dtype.kind == "U":
-        predictions = np.array(given, dtype=object)  # numpy made text of numbers beside text
+        predictions = np.array(given, dtype=object)  # numpy made strings of the numbers
     if predictions.dtype.kind != "O":
         return
     first = {}
@@ -146,7 +146,7 @@ def _is_text(labels):
 
 
 def weights_of(sample_weight, rows):
-    """Weights of rows as an array of floats, or None."""
+    """Return the weights of rows as an array of floats, or None."""
     return check_weights(sample_weight, len(rows))
 
 

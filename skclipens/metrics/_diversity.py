@@ -1,4 +1,4 @@
-"""Measures of experts that make different mistakes."""
+"""Metrics of the diversity of experts, and of the accuracy of an oracle."""
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
@@ -89,9 +89,9 @@ def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sampl
     permute : {"rows", "correct"}, default="rows"
         What is permuted.
 
-        - ``"rows"``: the rows of `predictions`, while `y_true` stays. This is the oracle of experts
-          that make the same predictions, but for other rows: what it reaches only because experts
-          predict several labels for a row.
+        - ``"rows"``: the rows of `predictions`, but not `y_true`. This is the oracle of experts
+          that make the same predictions, but for other rows. Its accuracy is due only to experts
+          predicting several labels for a row.
         - ``"correct"``: for each expert separately, for which rows it is right. This is the oracle
           of experts of the same accuracies whose mistakes are independent of each other:
           1 - prod(1 - accuracy). If the actual oracle is lower, experts err on the same rows.
@@ -176,7 +176,7 @@ def headroom_closed_score(y_true, predictions, y_pred, *, sample_weight=None):
 
     See Also
     --------
-    oracle_accuracy_score : Accuracy where any expert is right.
+    oracle_accuracy_score : Accuracy of the oracle.
 
     Examples
     --------
@@ -223,7 +223,7 @@ def correct_sets(y_true, predictions, *, expert_names=None, sample_weight=None):
         One count for each combination of experts, the largest first. In the index, an expert is
         True if it is right for these rows. Combinations without rows are left out, except that in
         which no expert is right. The counts sum to n. With `sample_weight` they are sums of
-        weights, as float, and rows of weight 0 count as if they were not there.
+        weights, as float, and rows of weight 0 are ignored.
 
     Raises
     ------
@@ -265,7 +265,7 @@ def correct_sets(y_true, predictions, *, expert_names=None, sample_weight=None):
         correct, weight = correct[weight > 0], weight[weight > 0]
     regions, of_rows = np.unique(correct, axis=0, return_inverse=True)
     counts = np.bincount(of_rows.ravel(), weight)
-    if regions[0].any():  # also where no expert is right of no row
+    if regions[0].any():  # no row has the empty set: add it with a count of 0
         regions = np.insert(regions, 0, False, axis=0)
         counts = np.insert(counts, 0, 0)
     index = pd.MultiIndex.from_arrays(regions.T, names=names)

@@ -1,4 +1,4 @@
-"""Similarity of embeddings."""
+"""Similarity of embeddings by linear centred kernel alignment."""
 
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
@@ -13,7 +13,7 @@ def linear_cka(X, Y):
 
     With centred columns it is :math:`\|Y^T X\|_F^2 / (\|X^T X\|_F \|Y^T Y\|_F)`, Section 3 of
     [1]_. It does not change when an embedding is rotated, shifted or scaled. Memory is linear in
-    n, since no matrix of n x n is made.
+    n, since no n x n matrix is computed.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def linear_cka_matrix(X, blocks=None):
     Parameters
     ----------
     X : array-like of shape (n, n_features)
-        Embeddings side by side, as :class:`~skclipens.MultiBackboneEmbedder` makes them.
+        Embeddings side by side, such as those of :class:`~skclipens.MultiBackboneEmbedder`.
     blocks : None, str, list of str or list of (str, columns), default=None
         Which columns belong together, as in :class:`~skclipens.AdaptiveBackboneEnsemble`.
 
@@ -103,7 +103,7 @@ def linear_cka_matrix(X, blocks=None):
 
 
 def _normalised(X, name):
-    """Centred columns, of unit Frobenius norm together."""
+    """Return X with centred columns, scaled to unit Frobenius norm."""
     X = check_array(without_mask(X), dtype=np.float64, ensure_min_samples=2, input_name=name)
     if not np.ptp(X, axis=0).any():
         raise ValueError(f"{name}: all rows are equal, so it has no alignment with any other.")
