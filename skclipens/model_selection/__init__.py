@@ -1,4 +1,4 @@
-"""Model selection: few-shot splits, and an ensemble compared with simpler classifiers."""
+"""Few-shot splits, and the comparison of an ensemble with simpler classifiers."""
 
 from ._compare import compare_with_baselines
 from ._few_shot import FewShotSplit

@@ -1,4 +1,4 @@
-"""An ensemble beside what one would take without it, on the same splits of the same rows."""
+"""Compare an ensemble with simpler classifiers on the same splits."""
 
 from itertools import takewhile
 from numbers import Integral
@@ -71,7 +71,7 @@ def compare_with_baselines(
     groups : array-like of shape (n,), default=None
         Rows that belong together, such as pictures of one object; passed to `cv` and the ensembles.
     baselines : dict of str to classifier, default=None
-        Further classifiers, which are fitted on what the steps before the ensemble give.
+        Further classifiers, which are fitted on the output of the steps before the ensemble.
     n_jobs : int, default=None
         Number of splits that are run at the same time; see joblib.
     verbose : bool, default=False
@@ -97,8 +97,8 @@ def compare_with_baselines(
     Warns
     -----
     UserWarning
-        If images cannot be read, or test rows are copies of training rows, or of classes that
-        these lack.
+        If images cannot be read, or test rows are copies of training rows, or have classes that
+        the training rows lack.
 
     See Also
     --------
@@ -164,10 +164,10 @@ def _checked_names(baselines):
 
 
 def _table_of(estimator, X, y, groups, cv):
-    """Steps that are fitted in each split or None, the ensemble, and the rows that these take.
+    """Return the steps to fit in each split or None, the ensemble, and the rows and splits.
 
-    Steps that come first and need no fit, as embedders, have made their table. Rows and splits are
-    without images that they cannot read.
+    The first steps that need no fit, such as embedders, are applied to X here. Images that they
+    cannot read are left out of rows and splits.
     """
     ensemble = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     refuse_class(ensemble, "estimator")
@@ -197,7 +197,7 @@ def _needs_no_fit(step):
 
 
 def _embedding_once(before, folder):
-    """A copy of steps whose embedders keep in a folder what they embed, if not elsewhere."""
+    """Return a copy of steps in which embedders without a cache use a folder as their cache."""
     if before is None:
         return None
     before = clone(before)
@@ -208,9 +208,11 @@ def _embedding_once(before, folder):
 
 
 def _splits(cv, X, y, groups, blocks):
-    """Positions of training and test rows. Copies of a row stay together, or are warned of.
+    """Return the positions of training and test rows of each split.
 
-    So do rows of one picture that differ in columns of no backbone.
+    If `cv` is an int and there are no groups, copies of a row stay together. Otherwise, copies in
+    both parts give a warning. Rows of one picture that differ only in columns of no backbone count
+    as copies.
     """
     copies = _groups_of_pictures(X, y, blocks)
     if isinstance(cv, Integral):
@@ -239,7 +241,7 @@ def _groups_of_pictures(X, y, blocks):
 
 
 def _warn_of_new_classes(splits, y):
-    """Warn of test rows of classes that training rows lack, as of sorted rows in plain folds."""
+    """Warn if test rows have classes that training rows lack, as in plain folds of sorted rows."""
     new = np.concatenate([test[~np.isin(y[test], y[train])] for train, test in splits])
     if len(new):
         warn(
@@ -259,7 +261,7 @@ def _check_n_folds(n_folds, y):
 
 
 def _judge(before, ensemble, baselines, X, y, groups, train, test):
-    """Which test rows each way has right."""
+    """Return which test rows each classifier predicts correctly."""
     X_train, X_test = (safe_indexing(X, rows) for rows in (train, test))
     y_train, y_test = safe_indexing(y, train), np.asarray(safe_indexing(y, test))
     groups = {} if groups is None else {"groups": some_of(np.asarray(groups), train)}
@@ -288,7 +290,10 @@ def _judge(before, ensemble, baselines, X, y, groups, train, test):
 
 
 def _logistic_regression(y, backbones):
-    """One whose C is searched; of columns of no backbone beside others, units may be any."""
+    """Return a logistic regression whose C is searched.
+
+    Columns are standardised if only some belong to a backbone, since others may have any unit.
+    """
     one = LogisticRegression(C=10, max_iter=1000)
     smallest = np.unique(np.asarray(y), return_counts=True)[1].min()
     if smallest > 1:
@@ -299,14 +304,15 @@ def _logistic_regression(y, backbones):
 
 
 def _backbones_of(ensemble):
-    """Names of backbones of its blocks, and None for blocks of none."""
+    """Return the backbones of an ensemble's blocks, with None for blocks of no backbone."""
     return list(dict.fromkeys(block.backbone for block in distinct_blocks(ensemble.experts_)))
 
 
 def _blocks_of_each(ensemble):
-    """Blocks of each backbone and of none, as ``blocks`` takes them; empty for one backbone.
+    """Return the value of ``blocks`` for each backbone: its own blocks and those of no backbone.
 
-    Empty, too, where the user says which columns an expert reads, which may be of other backbones.
+    Empty if there is one backbone, or if `head` sets the columns of an expert, which may belong to
+    other backbones.
     """
     if any(columns is not None for *_, columns in named_heads(ensemble.head)):
         return {}
@@ -321,7 +327,7 @@ def _blocks_of_each(ensemble):
 
 
 def _summary(found, splits, n_rows):
-    """Accuracies and gains of each way, from which test rows it has right in each split."""
+    """Return accuracies and gains of classifiers, given their correct test rows in each split."""
     import pandas as pd
 
     tested = np.zeros((len(splits), n_rows), bool)

@@ -1,4 +1,4 @@
-"""Splitting data as few-shot learning does: k labelled samples of each class for training."""
+"""Few-shot splits: k labelled samples of each class for training."""
 
 from numbers import Integral
 
@@ -45,9 +45,9 @@ class FewShotSplit(BaseShuffleSplit):
     A class with `n_shots` members or fewer keeps one of them for testing and trains on the
     others, with a warning.
 
-    With `groups`, no group is on both sides. The samples that train a class are of up to half of
-    its groups, drawn at random, and of more only if these have fewer than `n_shots`. Other samples
-    of groups that train are in neither set.
+    With `groups`, no group is on both sides. The training samples of a class are from up to half of
+    its groups, drawn at random, and from more only if these have fewer than `n_shots`. Other
+    samples of training groups are in neither set.
 
     The test set consists of the remaining samples of the same data. If a benchmark has its own test
     set, apply ``split`` to its training part and score on that test set instead.
@@ -69,7 +69,7 @@ class FewShotSplit(BaseShuffleSplit):
     [1 4] ['dog' 'cat'] [0 2 3 5]
     """
 
-    __metadata_request__split = {"groups": True}  # as scikit-learn's splitters of groups
+    __metadata_request__split = {"groups": True}  # like scikit-learn's group splitters
 
     def __init__(self, n_shots=1, n_splits=10, *, random_state=None):
         check_scalar(n_shots, "n_shots", Integral, min_val=1)
@@ -84,23 +84,23 @@ class FewShotSplit(BaseShuffleSplit):
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            The samples, of which only the number matters: ``np.zeros(n_samples)`` will do.
+            The samples. Only their number is used, so ``np.zeros(n_samples)`` is enough.
         y : array-like of shape (n_samples,)
             Class labels of any type, one for each sample.
         groups : array-like of shape (n_samples,), default=None
-            Samples that belong together, such as pictures of one object. None: each is alone.
+            Samples that belong together, such as pictures of one object. None: each is a group.
 
         Returns
         -------
         splits : iterator of (train, test)
-            `n_splits` pairs of integer arrays with sorted indices, which together hold every
-            sample once, except others of the groups that train.
+            `n_splits` pairs of integer arrays with sorted indices, which together contain every
+            sample once, except the other samples of training groups.
 
         Raises
         ------
         ValueError
             If `y` is not one class label per sample, a sample has no label, a class has a single
-            member or group, or groups leave none to test it.
+            member or group, or groups leave no sample to test a class.
 
         Warns
         -----
@@ -129,12 +129,12 @@ class FewShotSplit(BaseShuffleSplit):
         Returns
         -------
         n_splits : int
-            The number of pairs that ``split`` gives.
+            The number of pairs that ``split`` generates.
         """
         return self.n_splits
 
     def _check_sizes(self, classes, y_index, parts):
-        """Raise where a class cannot be on both sides, and warn where it has too few rows."""
+        """Raise ValueError if a class cannot be on both sides; warn if it has too few rows."""
         n_rows = np.bincount(y_index)
         if np.any(n_rows == 1):
             raise ValueError(
@@ -179,9 +179,9 @@ class FewShotSplit(BaseShuffleSplit):
 
 
 def _in_turn(place, y_index, parts):
-    """Rows sorted by class: one of each group in turn, of half of its groups, then of others.
+    """Return rows sorted by class: one of each group in turn, first of half of its groups.
 
-    The last group of a class is left out, as it is there to test.
+    The last group of a class is left out, since it is for testing.
     """
     one_of = np.unique(parts, return_index=True)[1]
     of_class, first = y_index[one_of], np.full(len(one_of), len(place))
@@ -198,7 +198,7 @@ def _in_turn(place, y_index, parts):
 
 
 def _numbered(keys):
-    """The number of each of sorted keys among its equals, from 0."""
+    """Return the position of each sorted key among its equals, from 0."""
     return np.arange(len(keys)) - np.searchsorted(keys, keys)
 
 

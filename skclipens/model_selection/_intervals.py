@@ -1,4 +1,4 @@
-"""Intervals of accuracies and of differences: a bootstrap over test images and over draws."""
+"""Intervals of accuracies and differences, by a bootstrap over test images and draws."""
 
 import numpy as np
 
@@ -8,24 +8,24 @@ _MAX_COUNTS = 5_000_000  # replicates x images at once: some 100 MB
 
 
 def crossed_bootstrap(values, tested=None, *, n_replicates=N_REPLICATES, random_state=0):
-    """Replicates of a mean over draws of means over test images.
+    """Return bootstrap replicates of a mean over draws of means over test images.
 
-    Draws and images are both drawn again with replacement, independently of each other ("pigeonhole
+    Draws and images are both resampled with replacement, independently of each other ("pigeonhole
     bootstrap", Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2)). An image
-    that is drawn twice counts twice in every draw that tests it: what the images have in common
-    over draws, and the draws over images, is kept. All values share the same replicates, so that
-    differences of two systems are paired. Of D draws, D - 1 are taken, since D of few would vary
-    too little (Rao and Wu 1988, Journal of the American Statistical Association 83(401)).
+    that is resampled twice counts twice in every draw that tests it. So effects that an image has
+    in all draws, or a draw in all images, are kept. All values share the same replicates, so that
+    differences of two systems are paired. Of D draws, D - 1 are resampled, since D of few would
+    vary too little (Rao and Wu 1988, Journal of the American Statistical Association 83(401)).
 
-    How often intervals of 95% held the truth in simulations of 10 and 20 draws: 94 to 95% where
-    images differ more than draws, 90 to 95% where draws differ more, and 99% where neither has an
-    effect of its own. Of three draws: 92 to 96%. One draw is taken as it is: the interval is over
-    images, for this draw.
+    In simulations of 10 and 20 draws, intervals of 95% contained the true value in 94 to 95% of
+    cases if images differ more than draws, in 90 to 95% if draws differ more, and in 99% if neither
+    has an effect of its own; with three draws, in 92 to 96%. A single draw is not resampled: the
+    interval is over images, for this draw.
 
     Parameters
     ----------
     values : array-like of shape (..., D, N)
-        What is averaged, of D draws and N images: 1 where a system is right and 0 where it is
+        The values to average, of D draws and N images: 1 if a system is right and 0 if it is
         wrong, or the difference of two systems.
     tested : array-like of shape (D, N), bool, default=None
         Which images a draw tests. Images are matched over draws by their position. None: all.
@@ -53,7 +53,7 @@ def _replicates(values, tested, rng, n_replicates):
     draws = _counts(rng, n_replicates, n_draws, max(n_draws - 1, 1))
     sizes = images @ tested.T.astype(np.float32)
     sums = values @ images.T  # (..., D, B)
-    # No image of a small draw may be drawn: then the draw says nothing.
+    # If no image of a small draw is resampled, the draw is ignored.
     draws = np.where(sizes > 0, draws, 0).T
     means = sums / np.maximum(sizes, 1).T
     total = draws.sum(axis=0)
@@ -62,7 +62,7 @@ def _replicates(values, tested, rng, n_replicates):
 
 
 def _counts(rng, n_replicates, n, size):
-    """How often each of n is taken, of ``size`` taken with replacement, (n_replicates, n)."""
+    """Return counts of n items among ``size`` picks with replacement, (n_replicates, n)."""
     drawn = rng.integers(n, size=(n_replicates, size))
     drawn += n * np.arange(n_replicates)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=n_replicates * n)
@@ -70,25 +70,25 @@ def _counts(rng, n_replicates, n, size):
 
 
 def mean_of(values, tested=None):
-    """Mean over draws of means over the images that they test, (..., D, N) to (...)."""
+    """Return the mean over draws of means over the images they test, (..., D, N) to (...)."""
     values = np.asarray(values, float)
     tested = np.ones(values.shape[-2:], bool) if tested is None else np.asarray(tested, bool)
     return (np.where(tested, values, 0).sum(axis=-1) / tested.sum(axis=-1)).mean(axis=-1)
 
 
 def ends(replicates, level=LEVEL):
-    """Lower and upper ends of the percentile interval, (..., B) to two arrays of shape (...)."""
+    """Return the ends of the percentile interval, (..., B) to two arrays of shape (...)."""
     tail = (1 - level) / 2
     return tuple(np.quantile(replicates, [tail, 1 - tail], axis=-1))
 
 
 def paired_interval(ours, theirs, tested=None, *, level=LEVEL, **options):
-    """Difference in accuracy of two systems, and its interval.
+    """Return the difference in accuracy of two systems, and its interval.
 
     Parameters
     ----------
     ours, theirs : array-like of shape (D, N), bool
-        Which images each has right.
+        Which images each system classifies correctly.
     tested, level, options
         As in :func:`crossed_bootstrap` and :func:`ends`.
 
