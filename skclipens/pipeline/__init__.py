@@ -1,4 +1,4 @@
-"""Pipeline: an embedder, and an estimator on its columns, as one estimator of images."""
+"""Pipelines of an embedder and an estimator on its columns, as one estimator of images."""
 
 from ._make import make_backbone_pipeline
 from ._pipeline import BackbonePipeline

@@ -1,4 +1,4 @@
-"""Whether red and blue are exchanged in pictures in memory, as OpenCV reads them."""
+"""Warn if red and blue are exchanged in pictures in memory, as OpenCV reads them."""
 
 import numpy as np
 from PIL import Image
@@ -14,24 +14,24 @@ from ..images import as_image_list, load_image
 from ..images._load import is_tensor
 from ..images._pillow_warnings import recorded
 
-# Pictures that are looked at first, and, where these do not speak for their own channels, at most.
+# Most pictures in the first test, and in the second, if the first favours exchanged channels.
 _FEW, _MOST = 20, 128
 _MAX_P_OF_FEW, _MAX_P_VALUE = 0.2, 1e-4
-# Of the predictions with exchanged channels: the lowest kappa, and its lowest rise. Chosen on
-# validation sets; `python -m benchmarks.channels` measures what is noticed with them.
+# Smallest kappa of the predictions with exchanged channels, and its smallest rise. Chosen on
+# validation sets; `python -m benchmarks.channels` measures what is detected with them.
 _MIN_KAPPA, _MIN_RISE = 0.3, 0.05
 
 
 def warn_of_channels(pipeline, X, y):
     """Warn if prompts fit pictures in memory far better with red and blue exchanged.
 
-    Files are decoded here, and right. The cheapest backbone whose texts the ensemble compares with
-    pictures reads some of them a second time.
+    Files are not tested, since this package decodes them in the right order. The cheapest backbone
+    with prompts in the ensemble embeds some of the pictures a second time.
 
     Parameters
     ----------
     pipeline : BackbonePipeline
-        It is fitted.
+        A fitted pipeline.
     X : collection of n images
     y : array-like of shape (n,)
         Labels.
@@ -57,7 +57,10 @@ def warn_of_channels(pipeline, X, y):
 
 
 def _cheapest_prompts(estimator):
-    """The expert with prompts alone whose backbone costs least; the first, if none is known."""
+    """Return the expert of prompts alone with the cheapest backbone; the first if no cost is known.
+
+    None if there is no such expert.
+    """
     experts = getattr(estimator, "experts_", ())
     experts = [one for one in experts if one.is_prompts and one.block.backbone is not None]
     costs = list_backbones()["gflops"]
@@ -65,9 +68,9 @@ def _cheapest_prompts(estimator):
 
 
 def _in_memory(images, rows):
-    """Pictures whose channels somebody else has put in order, by their rows."""
+    """Return a dict from rows to the pictures whose channels the caller has ordered."""
     found = {}
-    with recorded():  # what there is to say of them, embedding has said
+    with recorded():  # embedding has already warned of them
         for row in rows:
             try:
                 if _has_pixels(image := images[row]):
@@ -79,12 +82,12 @@ def _in_memory(images, rows):
 
 def _has_pixels(image):
     if isinstance(image, Image.Image):
-        return image.format is None  # that of a file is known
+        return image.format is None  # an image from a file has a format
     return isinstance(image, np.ndarray) or is_tensor(image)
 
 
 def _cosines(embedder, expert, pictures):
-    """Cosines of pictures and classes: as they are, and with red and blue exchanged."""
+    """Return cosines of pictures and classes: as given, and with red and blue exchanged."""
     names = ("device", "precision", "batch_size", "n_jobs", "cache")
     options = {name: getattr(embedder, name) for name in names}
     of_one = CLIPEmbedder(expert.block.backbone, **options)
@@ -94,7 +97,7 @@ def _cosines(embedder, expert, pictures):
 
 
 def _margins(cosines, targets):
-    """How far the cosine with the own class is above the mean of all others."""
+    """Return the cosine with the true class minus the mean of those with all other classes."""
     own, n_classes = cosines[np.arange(len(targets)), targets], cosines.shape[1]
     return own - (cosines.sum(axis=1) - own) / (n_classes - 1)
 

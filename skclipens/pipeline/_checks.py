@@ -1,4 +1,4 @@
-"""What a pipeline can know before an image is read."""
+"""Checks of a pipeline and its input before any image is read."""
 
 from inspect import signature
 
@@ -15,7 +15,7 @@ from ..images import as_image_list
 
 
 def check_before_images(pipeline, X, y, params):
-    """Raise what ``fit`` would raise, as far as no image is needed to know; prepare the steps.
+    """Raise the errors of ``fit`` that can be found without images, and prepare the steps.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def check_before_images(pipeline, X, y, params):
     X : collection of n images
     y : array-like of shape (n,) or None
     params : dict
-        As ``sklearn.pipeline.Pipeline.fit`` takes them.
+        Parameters of ``sklearn.pipeline.Pipeline.fit``.
     """
     pipeline._validate_params()
     pipeline._validate_steps()
@@ -43,12 +43,12 @@ def check_before_images(pipeline, X, y, params):
 
 
 def images_of(pipeline, X):
-    """X as images, if the first step embeds it."""
+    """Return X as images if the first step embeds it, otherwise None."""
     return as_image_list(X) if isinstance(pipeline.steps[0][1], BaseEmbedder) else None
 
 
 def _name_columns(transformers):
-    """Have the embedder and what is behind it give frames; before it there are images."""
+    """Set the output of the embedder and later steps to frames; earlier steps return images."""
     embedders = [i for i, step in enumerate(transformers) if isinstance(step, BaseEmbedder)]
     for step in transformers[embedders[0] if embedders else 0 :]:
         if hasattr(step, "set_output"):
@@ -56,7 +56,7 @@ def _name_columns(transformers):
 
 
 def _params_of_last(pipeline, X, y, params):
-    """Parameters for the fit of the last step."""
+    """Return the parameters for the fit of the last step."""
     name, last = pipeline.steps[-1]
     if routing_enabled():
         return dict(process_routing(pipeline, "fit", **params)[name]["fit"])
@@ -71,7 +71,7 @@ def _params_of_last(pipeline, X, y, params):
 
 
 def _columns_before_fit(transformers):
-    """Names of the columns that the last step will see, or None where only data tell."""
+    """Return the names of the columns of the last step, or None if they depend on data."""
     names = None
     for step in transformers:
         try:

@@ -1,4 +1,4 @@
-"""Pipelines from names of backbones."""
+"""Make pipelines from names of backbones."""
 
 import inspect
 
@@ -39,7 +39,7 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
     Raises
     ------
     TypeError
-        If a parameter is unknown, or one of the ensemble's where `estimator` replaces it.
+        If a parameter is unknown, or belongs to the ensemble although `estimator` replaces it.
 
     See Also
     --------
@@ -76,7 +76,7 @@ def make_backbone_pipeline(backbones, *, estimator=None, unreadable_label=None, 
 
 
 def _signature():
-    """All parameters by their names, for help and completion, in place of ``**parameters``."""
+    """Return a signature with all parameters instead of ``**parameters``, for completion."""
     own = inspect.signature(make_backbone_pipeline)
     found = {name: one for name, one in own.parameters.items() if one.kind is not one.VAR_KEYWORD}
     for kind in (MultiBackboneEmbedder, AdaptiveBackboneEnsemble):
@@ -87,7 +87,7 @@ def _signature():
 
 
 def _is_auto(head):
-    """Whether the ensemble chooses heads, with others beside them or not."""
+    """Return whether `head` is or contains "auto", with which the ensemble chooses heads."""
     heads = head if isinstance(head, (list, tuple)) else [head]
     return any(isinstance(one, str) and one == "auto" for one in heads)
 

@@ -47,7 +47,10 @@ NotFittedError
 
 
 def _available(name):
-    """Where the last step has a method. For methods of Pipeline itself, Pipeline decides."""
+    """Return a decorator for methods that need a method of the last step.
+
+    For methods of Pipeline itself, Pipeline decides.
+    """
 
     def check(self):
         owner = super(BackbonePipeline, self) if hasattr(Pipeline, name) else self._final_estimator
@@ -57,7 +60,7 @@ def _available(name):
 
 
 def _on_images(name, summary, shape):
-    """The method of a pipeline that embeds images and asks its last step."""
+    """Return a method that embeds images and calls this method of the last step."""
 
     def method(self, X, **params):
         return self._answer(name, X, params)
@@ -68,7 +71,7 @@ def _on_images(name, summary, shape):
 
 
 def _all_steps_or_none(method):
-    """Decorate a fit: if it fails, all steps are as before."""
+    """Decorate a fit method: if it fails, all steps are left unchanged."""
 
     @wraps(method)
     def fit(self, *args, **params):
@@ -169,7 +172,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         X : collection of n images
             See :meth:`skclipens.MultiBackboneEmbedder.transform`.
         y : array-like of shape (n,), default=None
-            Labels, or what the last step predicts.
+            Labels, or target values of the last step.
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows, for the last step.
         groups : array-like of shape (n,), default=None
@@ -177,7 +180,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
             :meth:`skclipens.AdaptiveBackboneEnsemble.fit`.
         **params : dict
             ``STEP__PARAMETER`` for any step, as in :class:`sklearn.pipeline.Pipeline`. With
-            scikit-learn's metadata routing enabled, all parameters go to the steps that ask for
+            scikit-learn's metadata routing enabled, all parameters go to the steps that request
             them.
 
         Returns
@@ -198,7 +201,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         -----
         SuspectedMistakeWarning
             If prompts fit pictures in memory far better with red and blue exchanged, for which the
-            cheapest backbone embeds about 20 of them again. And what the steps warn of.
+            cheapest backbone embeds about 20 of them again. Steps may warn, too.
         """
         after, params = self._before_fit(X, y, params, sample_weight=sample_weight, groups=groups)
         if after is None:
@@ -229,7 +232,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         Returns
         -------
         ndarray of shape (n, n_columns)
-            What :meth:`transform` gives.
+            The result of :meth:`transform`.
         """
         after, params = self._before_fit(X, y, params, sample_weight=sample_weight, groups=groups)
         if after is None:
@@ -305,7 +308,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         sample_weight : array-like of shape (n,), default=None
             Weights of the rows.
         **params : dict
-            For steps that ask for them by scikit-learn's metadata routing.
+            For steps that request them by scikit-learn's metadata routing.
 
         Returns
         -------
@@ -362,7 +365,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         Parameters
         ----------
         transform : {"default", "pandas", "polars"} or None, default=None
-            None leaves it as it is.
+            None leaves it unchanged.
 
         Returns
         -------
@@ -374,17 +377,17 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         return self
 
     def __getattr__(self, name):
-        # Only what the last step has learned. What a pipeline has itself must not be that of its
-        # last step, and `steps` is missing while a pickle is read.
+        # Only fitted attributes of the last step, and none that the pipeline itself defines. While
+        # a pickle is read, `steps` is missing.
         if name.startswith("_") or not name.endswith("_") or hasattr(type(self), name):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self._final_estimator, name)
 
     def _before_fit(self, X, y, params, **metadata):
-        """Check all that needs no image.
+        """Check everything that needs no image.
 
-        Returns the step after an embedder that leaves gaps, or None; and parameters of
-        ``Pipeline.fit``, with the metadata that there is for the last step.
+        Returns the position of the step after an embedder that leaves gaps, or None; and parameters
+        of ``Pipeline.fit``, which include the given metadata for the last step.
         """
         prefix = "" if routing_enabled() else f"{self.steps[-1][0]}__"
         given = {f"{prefix}{key}": one for key, one in metadata.items() if one is not None}

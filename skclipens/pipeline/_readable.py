@@ -1,4 +1,4 @@
-"""The steps of a pipeline without the images that an embedder cannot read."""
+"""Run the steps of a pipeline without the images that an embedder cannot read."""
 
 from contextlib import nullcontext
 
@@ -30,10 +30,10 @@ _NO_LABEL = "get None, which metrics take for no label (set unreadable_label, or
 
 
 class Readable:
-    """A pipeline that does without the images of an embedder with ``on_error="nan"``."""
+    """Mixin for a pipeline that leaves out unreadable images if ``on_error="nan"``."""
 
     def _after_gaps(self):
-        """Position of the step after an embedder that leaves gaps, or None."""
+        """Return the position of the step after an embedder that leaves gaps, or None."""
         for position, (_, step) in enumerate(self.steps[:-1], start=1):
             if isinstance(step, BaseEmbedder) and step.on_error == "nan":
                 return position
@@ -42,10 +42,10 @@ class Readable:
     def _fit_readable(self, after, X, y, params, method="fit"):
         """Fit on the rows that can be read.
 
-        Returns the whole table, which rows are gaps, and what the method says of the others.
+        Returns the whole table, which rows are gaps, and the result of `method` for the others.
         """
         before, rest = self[:after], self[after:]
-        names = [name for name, _ in before.steps]  # with metadata routing, no parameter begins so
+        names = [name for name, _ in before.steps]  # with metadata routing, none is a prefix
         to_before = {k: v for k, v in params.items() if k.partition("__")[0] in names}
         embedded = before.fit_transform(X, y, **to_before)
         gaps = gaps_of(embedded)
@@ -63,7 +63,7 @@ class Readable:
         return embedded, gaps, answers
 
     def _answer(self, method, X, params):
-        """What a method of the last step says of images."""
+        """Return the result of a method of the last step for images."""
         check_is_fitted(self)
         after = self._after_gaps()
         if after is None:
@@ -77,7 +77,7 @@ class Readable:
         return self[after:]._answer_with_gaps(method, embedded, gaps, params)
 
     def _score(self, X, y, sample_weight, params):
-        """The score of the last step on the images that can be read."""
+        """Return the score of the last step on the images that can be read."""
         after = self._after_gaps()
         if after is None:
             return super().score(X, y, sample_weight, **params)
@@ -95,7 +95,7 @@ class Readable:
         return getattr(self._final_estimator, method)(X, **params)
 
     def _answer_with_gaps(self, method, embedded, gaps, params):
-        """Answers for a table; rows that are gaps get a label that says so, or else NaN."""
+        """Return results for a table; gaps get ``unreadable_label`` as label, otherwise NaN."""
         if not gaps.any():
             return self._answer_all(method, embedded, params)
         with silent("The embeddings of") if gaps.all() else nullcontext():
