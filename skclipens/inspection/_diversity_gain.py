@@ -150,7 +150,7 @@ class DiversityGainDisplay:
         Parameters
         ----------
         combinations : dict of str to (y_true, predictions, y_pred)
-            For each combination, each on its own data if needed: true labels of shape (n,), labels
+            For each combination, which can have its own data: true labels of shape (n,), labels
             that its E members predict, of shape (n, E), and labels that the combination predicts,
             of shape (n,).
         annotate : bool or "auto", default="auto"

@@ -45,7 +45,7 @@ def check_combined(y_true, predictions, y_pred, sample_weight=None):
 
 
 def matches(y_true, predictions):
-    """Return whether each prediction is right, and whether other labels were warned of."""
+    """Return whether each prediction is right, and whether a warning said that labels differ."""
     check_consistent_length(y_true, predictions)
     if _is_text(y_true) != _is_text(predictions):
         raise ValueError(
