@@ -10,14 +10,14 @@ SET = "set, labelled pictures per class"
 
 
 def difference(name, right, other, tested):
-    """Cells of a row, for :func:`differences_table`: the interval, and the replicates behind it.
+    """Return the cells of a row for :func:`differences_table`: the interval and its replicates.
 
     Parameters
     ----------
     name : str
-        Of what is compared with.
+        Name of the other system.
     right, other : array-like of shape (D, N), bool
-        Which pictures the one and the other has right, by draw.
+        Which pictures each of the two systems has right, by draw.
     tested : array-like of shape (D, N), bool
     """
     values = np.subtract(right, other, dtype=np.float32)
@@ -28,7 +28,7 @@ def difference(name, right, other, tested):
 
 
 def differences_table(rows, name):
-    """A table in Markdown: a row for each set, and for the mean of several; a column by shots.
+    """Return a table in Markdown: a row for each set, and the mean of several; columns by shots.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What benchmarks share: the machine, ways that take turns, memory, and tables in Markdown."""
+"""Shared parts of benchmarks: the machine, timing, memory, and tables in Markdown."""
 
 import argparse
 import os
@@ -14,13 +14,13 @@ from threadpoolctl import threadpool_info
 
 
 def heading(title, name, arguments):
-    """A title, and the command that prints the page, with arguments given or of this process."""
+    """Return a title, and the command of the page, with the given or this process's arguments."""
     arguments = sys.argv[1:] if arguments is None else arguments
     return f"# {title}\n\n    {' '.join([f'python -m benchmarks.{name}', *arguments])}\n"
 
 
 def parser_of(name, about):
-    """A parser of the arguments of ``python -m benchmarks.NAME``, with its docstring."""
+    """Return a parser for ``python -m benchmarks.NAME``, with its docstring as description."""
     return argparse.ArgumentParser(
         prog=f"python -m benchmarks.{name}",
         description=about,
@@ -29,18 +29,18 @@ def parser_of(name, about):
 
 
 def stop_if(beyond):
-    """Leave with what is beyond its limit, if anything is."""
+    """Exit with the values that are beyond their limit, if there are any."""
     if beyond:
         raise SystemExit("\nBeyond the limit:\n" + "\n".join(beyond))
 
 
 def points(difference, low, high):
-    """A difference and its interval in points, of shares: ``+1.2 [+0.4, +2.0]``."""
+    """Format a difference of shares and its interval in points: ``+1.2 [+0.4, +2.0]``."""
     return f"{100 * difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def describe(libraries):
-    """The machine, how busy it is, and versions."""
+    """Describe the machine, its load, and versions of libraries."""
     threads = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
@@ -52,7 +52,7 @@ def describe(libraries):
 
 
 def cpu():
-    """The name of the processor, as the system tells it."""
+    """Return the name of the processor, as given by the system."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -62,7 +62,7 @@ def cpu():
 
 
 def best_of(ways, repeats, clock=time.perf_counter):
-    """Best seconds of each way; they take turns, so that a busy machine slows all alike.
+    """Return the best seconds of each way; they take turns, so that load slows all alike.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def best_of(ways, repeats, clock=time.perf_counter):
 
 
 def best_by(ways, repeats, clocks=(time.perf_counter, time.process_time)):
-    """Best seconds of each way by several clocks; by default of the wall, and of this process.
+    """Return the best seconds of each way by several clocks, by default wall and process time.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def best_by(ways, repeats, clocks=(time.perf_counter, time.process_time)):
 
 
 def peak_memory(run):
-    """MiB that a call holds at most, beyond what was there before; not what torch allocates."""
+    """Return the MiB that a call allocates at its peak, without those of torch."""
     tracemalloc.start()
     try:
         run()
@@ -105,7 +105,7 @@ def peak_memory(run):
 
 
 def start_peak():
-    """Forget the peak of this process's resident memory, where Linux lets it; resident, in MiB."""
+    """Reset the peak of resident memory if Linux allows it; return the resident memory in MiB."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -114,9 +114,9 @@ def start_peak():
 
 
 def peak_resident():
-    """Peak of the resident memory of this process, in MiB, since it was last forgotten."""
+    """Return the peak of resident memory of this process since the last reset, in MiB."""
     try:
-        # Not from getrusage, which counts the parent's until exec as well.
+        # getrusage also counts the parent's memory until exec.
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM"))
     except OSError:
@@ -126,13 +126,13 @@ def peak_resident():
 
 
 def markdown(header, rows, n_text=1):
-    """A table; all columns but the first, which have text, are aligned to the right."""
+    """Return a table; all columns but the first `n_text` are aligned to the right."""
     lines = [header, [*["---"] * n_text, *["---:"] * (len(header) - n_text)], *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def markdown_of(frame):
-    """A frame of strings as a table, with its index as the first column."""
+    """Return a frame of strings as a table, with its index as the first column."""
     header = [frame.index.name or "", *frame.columns]
     rows = [[name, *cells] for name, cells in zip(frame.index, frame.to_numpy(), strict=True)]
     return markdown(header, rows, n_text=len(header))

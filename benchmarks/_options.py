@@ -1,4 +1,4 @@
-"""What programs that go through sets share: options of sets and backbones, and the way through."""
+"""Shared options of programs that measure on several sets, and the loops over these sets."""
 
 import sys
 import tempfile
@@ -15,12 +15,12 @@ from .paper._embedding import ALL_FEATURES, blocks_of, embed
 
 
 def parser_of_sets(name, about, *, datasets=("validation",), kept="embeddings"):
-    """A parser with the options that say which sets and backbones, and where their files are.
+    """Return a parser with options for sets, backbones and the places of their files.
 
     Parameters
     ----------
     name : str
-        Of the program, as ``python -m benchmarks.NAME``.
+        Name of the program, as in ``python -m benchmarks.NAME``.
     about : str
         Its docstring.
     datasets : sequence of str
@@ -46,7 +46,7 @@ def add_draws(parser, *, shots, per_class):
     shots : list of int
         Which numbers of shots are the default.
     per_class : int
-        How many pictures of a class a training pool has at most, by default.
+        Default of the largest number of pictures of a class in a training pool.
     """
     add = parser.add_argument
     add("--shots", nargs="+", type=int, default=shots)
@@ -56,20 +56,20 @@ def add_draws(parser, *, shots, per_class):
 
 
 def backbones_of(options):
-    """Names of the backbones that the options ask for."""
+    """Return the names of the backbones in the options."""
     names = options.backbones[0] if len(options.backbones) == 1 else options.backbones
     return [backbone.name for backbone in resolve_backbones(names)]
 
 
 def sets_of(options, **how):
-    """Yield each set that can be had here, and its work folder; BLAS has one thread meanwhile.
+    """Yield each available set and its work folder, with one thread of BLAS.
 
     Parameters
     ----------
     options : argparse.Namespace
-        As a :func:`parser_of_sets` gives them.
+        Options of :func:`parser_of_sets`.
     **how : dict
-        For ``_sets.load``.
+        Passed to ``_sets.load``.
     """
     names, how, found = options.datasets, {"data_home": options.data_home, **how}, False
     with tempfile.TemporaryDirectory() as kept, threadpool_limits(1, user_api="blas"):
@@ -87,7 +87,7 @@ def embedded_sets(options):
     Parameters
     ----------
     options : argparse.Namespace
-        With those of :func:`add_draws`.
+        Options of :func:`parser_of_sets` and :func:`add_draws`.
     """
     backbones = backbones_of(options)
     for dataset, work in sets_of(options, per_class=options.per_class, n_test=options.n_test):

@@ -44,7 +44,7 @@ def parse(arguments):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     options = parse(arguments)
     cells = []
     for dataset, X, blocks in embedded_sets(options):
@@ -60,7 +60,7 @@ def main(arguments=None):
 
 
 def measure(dataset, X, blocks, n_classes, shots, splits):
-    """A row for each kind of names, at one number of classes and of shots."""
+    """Yield a row for each kind of names, at one number of classes and of shots."""
     y = np.asarray(dataset.y)
     tested = [np.isin(np.arange(len(y)), test) for _, test in splits]
     logistic = [_right(make(SEARCHED_ON_ALL, [], y[split[0]]), X, y, *split) for split in splits]
@@ -78,7 +78,7 @@ def measure(dataset, X, blocks, n_classes, shots, splits):
 
 
 def lettered(labels):
-    """Names of classes that say nothing of them."""
+    """Return names of classes that do not describe them."""
     letters = (*ascii_lowercase, *map(" and ".join, product(ascii_lowercase, repeat=2)))
     return {one: f"the letter {letter}" for one, letter in zip(np.unique(labels), letters)}
 
@@ -90,7 +90,7 @@ def _right(clf, X, y, train, test):
 
 
 def report(cells):
-    """The tables in Markdown."""
+    """Return the tables in Markdown."""
     texts = []
     for (n_classes, names), rows in cells.groupby(["classes", "names"], sort=False):
         texts += [f"## {n_classes} classes, {names}"]

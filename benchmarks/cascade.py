@@ -53,7 +53,7 @@ NOISE = 3  # with which files are as large as those of phones
 
 
 class Images:
-    """Pictures of emoji to train on, and others to predict, repeated where they are few."""
+    """Pictures of emoji for training, and others to predict, repeated if there are too few."""
 
     def __init__(self, shots, smallest=20):
         emoji = load_emoji(min_class_size=smallest)
@@ -62,13 +62,13 @@ class Images:
         self.train, self.test = (paths[train], y[train]), (paths[test], y[test])
 
     def many(self, n):
-        """The first n of the pictures to predict, over and over."""
+        """Return the first n of the pictures to predict, repeated if needed."""
         rows = np.resize(np.arange(len(self.test[1])), n)
         return self.test[0][rows].tolist()
 
 
 def fit(images, backbones, drop):
-    """The cascade and the pipeline."""
+    """Fit the cascade and the pipeline."""
     cascade = CascadeClassifier(
         backbones, embedder=CLIPEmbedder(device="cpu"), max_accuracy_drop=drop, random_state=0
     ).fit(*images.train)
@@ -84,7 +84,7 @@ def embed_each(names, paths):
 
 
 def compare(images, backbones, drop, n, repeats):
-    """Table of the ways, and what is beyond the limit."""
+    """Return the table of the ways, and those beyond the limit."""
     cascade, full = fit(images, backbones, drop)
     paths, names = images.many(n), cascade.backbones_
     result = cascade.predict_with_cost(paths)
@@ -123,7 +123,7 @@ def compare(images, backbones, drop, n, repeats):
 
 
 def grow(images, backbones, drop, n, repeats):
-    """Tables of time and memory by the number of images and of backbones."""
+    """Return tables of time and memory by the number of images and of backbones."""
     cascade, full = fit(images, backbones, drop)
     parts = []
     ways = {
@@ -142,7 +142,7 @@ def grow(images, backbones, drop, n, repeats):
 
 
 def fit_pair(images, spec):
-    """A small model of the zoo and ViT-B-32, as a cascade and at once, with a simple classifier."""
+    """Fit a zoo model and ViT-B-32 with a simple classifier, as a cascade and all at once."""
     names, gflops = ["zoo/ViT-16", spec], list_backbones()["gflops"]
     paths, y = (values[:: len(values) // 200 or 1] for values in images.train)
     model = LogisticRegression()
@@ -154,7 +154,7 @@ def fit_pair(images, spec):
 
 
 def on_files(cascade, full, files, repeats):
-    """Lines of a table for JPEG files, at a share of the GFLOPs, and the ratio to all backbones."""
+    """Return table lines for JPEG files at a share of the GFLOPs, and the ratio to all at once."""
     names, ensemble = cascade.backbones_, cascade.cascade_
     embedder = MultiBackboneEmbedder(names, device="cpu")
     spend(cascade, embedder.transform(files))
@@ -190,7 +190,7 @@ def on_files(cascade, full, files, repeats):
 
 
 def spend(cascade, table):
-    """Set the thresholds of a cascade such that a table costs a share of all blocks at most."""
+    """Set the thresholds of a cascade so that a table costs at most a share of all blocks."""
     ensemble = cascade.cascade_
     ends = np.cumsum([parse_kind(block).width for block in ensemble.block_names_])
     confidence = np.stack(
@@ -204,14 +204,14 @@ def spend(cascade, table):
 
 
 def embed_again(names, files, rows):
-    """Embed by each backbone what reaches its stage, from files."""
+    """Embed, with each backbone, the files that reach its stage."""
     for name, some in zip(names, rows):
         if len(some):
             CLIPEmbedder(name, device="cpu").transform([files[row] for row in some])
 
 
 def decode(embedder, files, rows):
-    """Decode and resize what reaches each stage, as a cascade does."""
+    """Decode and resize the files that reach each stage, as a cascade does."""
     resizes = [_resizes(embedder, [block]) for block in embedder._blocks()]
     pixels = {}
     for stage, some in enumerate(rows):
@@ -235,7 +235,7 @@ def _decode(files, rows, resizes, kept=None):
 
 
 def of_files(images, backbones, drop, n, repeats):
-    """Print the table of JPEG files; what is beyond the limit."""
+    """Print the table of JPEG files; return the ratios beyond the limit."""
     lines, beyond = [], []
     with tempfile.TemporaryDirectory() as folder:
         spec = with_random_weights("ViT-B-32", folder)
@@ -276,7 +276,7 @@ def _growth(what, ways, repeats, n_of):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--backbones", nargs="+", default=["zoo"])
     parser.add_argument("--shots", type=int, default=16)

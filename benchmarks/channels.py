@@ -37,7 +37,7 @@ def parse(arguments):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     options = parse(arguments)
     print(heading("Red and blue exchanged: how often it is noticed", "channels", arguments))
     classes = f"{options.classes} classes" if options.classes else "all classes"
@@ -52,7 +52,7 @@ def main(arguments=None):
 
 
 def cases(dataset, backbones, n, n_classes, draw):
-    """Cases, and whether a fit on this draw warns of exchanged red and blue."""
+    """Yield cases, and whether a fit on this draw warns of exchanged red and blue."""
     rng = np.random.default_rng(draw)
     classes = rng.permutation(np.unique(dataset.y))[:n_classes]
     rows = rng.permutation(np.flatnonzero(np.isin(dataset.y, classes)))[:n]

@@ -53,7 +53,7 @@ def parse(arguments):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     options = parse(arguments)
     backbones = backbones_of(options)
     ways = [PLAIN, *(ASKED[way] for way in options.ways)]
@@ -69,14 +69,14 @@ def main(arguments=None):
 
 
 def columns_of(ways):
-    """The columns that all these ways to embed take theirs from."""
+    """Return the columns to embed, from which all ways to embed take theirs."""
     views = "both" if any(WAYS[way].views for way in ways) else None
     features = "both" if any(WAYS[way].features == "both" for way in ways) else "projected"
     return Columns(views, features, keep_plain=views is not None)
 
 
 def measure(dataset, backbones, ways, rivals, shots, draws, work):
-    """A row for each number of shots and way to embed."""
+    """Yield a row for each number of shots and way to embed."""
     columns = columns_of(ways)
     X, y = np.array(embed(dataset, backbones, work, columns=columns)), np.asarray(dataset.y)
     places = blocks_of(backbones, columns)
@@ -97,7 +97,7 @@ def measure(dataset, backbones, ways, rivals, shots, draws, work):
 
 
 def blocks_of_ways(places, ways):
-    """Names of the blocks that each way to embed makes, among those of all of them."""
+    """Return the names of the blocks of each way to embed, among all blocks."""
     kinds = {name: parse_kind(name) for name in places}
     return {
         way: [
@@ -134,7 +134,7 @@ def _cell(name, shots, way, plain, right, rival, tested, seconds):
 
 
 def report(cells, backbones):
-    """The tables in Markdown."""
+    """Return the tables in Markdown."""
     texts = []
     for way, rows in cells.groupby("way", sort=False):
         if way != PLAIN:

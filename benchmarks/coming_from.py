@@ -25,7 +25,7 @@ _PART = re.compile(
 
 
 def blocks(text):
-    """Title of the section, and code, of each block that runs."""
+    """Yield the title of the section and the code of each block that runs."""
     title = ""
     for part in _PART.finditer(text):
         if part["title"]:
@@ -35,7 +35,7 @@ def blocks(text):
 
 
 def run(found):
-    """Seconds and what is printed, of each block."""
+    """Yield the seconds and the output of each block."""
     names = {"__name__": "page"}
     for _, code in found:
         printed = io.StringIO()
@@ -46,7 +46,7 @@ def run(found):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args(arguments)

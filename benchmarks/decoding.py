@@ -44,7 +44,7 @@ ASKED = 4  # times the rate at full size, of the largest files
 
 
 def pictures_of(folder):
-    """A few large pictures of five kinds."""
+    """Return a few large pictures of five kinds."""
     rng = np.random.default_rng(0)
     if folder is None:
         photographs = [Image.fromarray(pixels) for pixels in load_sample_images().images]
@@ -71,7 +71,7 @@ def _page(rng):
 
 
 def _texture(rng, height=900, width=1200):
-    """Noise whose amplitudes fall with frequency, as those of photographs do."""
+    """Return noise whose amplitudes fall with frequency, like those of photographs."""
     across = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     across[0, 0] = np.inf
     noise = rng.normal(size=(3, *across.shape)) + 1j * rng.normal(size=(3, *across.shape))
@@ -81,7 +81,7 @@ def _texture(rng, height=900, width=1200):
 
 
 def moved(pictures, margin, names):
-    """Largest cosine distance for each model of the zoo, over the three reductions."""
+    """Return the largest cosine distance for each zoo model, over the three reductions."""
     contents = [_file(one, margin, by) for one in pictures for by in (2, 4, 8)]
     exact, reduced = (
         MultiBackboneEmbedder(names, precision="fp32", decode=decode, device="cpu")
@@ -93,13 +93,13 @@ def moved(pictures, margin, names):
 
 
 def _apart(exact, reduced, n_blocks):
-    """Cosine distances of two tables of embeddings, of shape (n, n_blocks)."""
+    """Return cosine distances of two tables of embeddings, of shape (n, n_blocks)."""
     exact, reduced = (x.reshape(len(x), n_blocks, -1).astype(float) for x in (exact, reduced))
     return 1 - (exact * reduced).sum(axis=2)
 
 
 def _file(picture, margin, by):
-    """A JPEG file that is decoded, divided by a number, with just this margin."""
+    """Return a JPEG file that is decoded, divided by a number, with exactly this margin."""
     scale = -(-margin * READS * by // 1) / min(picture.size)
     size = [max(round(scale * side), round(margin * READS * by)) for side in picture.size]
     file = io.BytesIO()
@@ -108,7 +108,7 @@ def _file(picture, margin, by):
 
 
 def distances(folder):
-    """Table of how far embeddings move."""
+    """Return a table of how far embeddings move."""
     names = [f"zoo/{name}" for name in zoo.MODELS]
     lines = []
     for kind, pictures in pictures_of(folder).items():
@@ -119,7 +119,7 @@ def distances(folder):
 
 
 def decoders(files, repeats):
-    """Table of the ways to decode on one core."""
+    """Return a table of the ways to decode on one core."""
 
     def by_torchvision(file):
         from torchvision.io import ImageReadMode, decode_jpeg, read_file
@@ -166,7 +166,7 @@ def _reduced(file, side):
 
 
 def in_parallel(files, repeats):
-    """Images per second that are decoded at full size, in threads and in processes."""
+    """Return images per second decoded at full size, in threads and in processes."""
     runs = {
         "one after the other, by the clock": partial(_all, load_image, files),
         "in threads, by the clock": partial(_decode_in_parallel, files, "threading"),
@@ -176,7 +176,7 @@ def in_parallel(files, repeats):
 
 
 def _decode_in_parallel(files, backend):
-    # Sizes come back, not pixels: what a process sends back is copied.
+    # Tasks return sizes, not pixels, since processes copy what they return.
     with joblib.parallel_config(backend, n_jobs=-1):
         joblib.Parallel()(joblib.delayed(_size)(file) for file in files)
 
@@ -186,7 +186,7 @@ def _size(file):
 
 
 def embedding(embedders, files, repeats):
-    """Images per second of embedders, and how far the second's embeddings are from the first's."""
+    """Return images per second of two embedders, and how far their embeddings are apart."""
     runs = {name: partial(one.transform, files) for name, one in embedders.items()}
     rates = _rates(runs, files, repeats)
     tables = [one.set_params(precision="fp32").transform(files) for one in embedders.values()]
@@ -195,7 +195,7 @@ def embedding(embedders, files, repeats):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pictures", help="folder of photographs for the table of distances")
     parser.add_argument("--images", type=int, default=12, help="files of each size")
@@ -212,7 +212,7 @@ def main(arguments=None):
 
 
 def rates_of_files(folder, n, repeats):
-    """Print the tables of rates; what is beyond the limit."""
+    """Print the tables of rates; return those beyond the limit."""
     spec = with_random_weights("ViT-B-32", folder)
     embedders = {
         "the zoo": partial(MultiBackboneEmbedder, "zoo", device="cpu"),

@@ -45,7 +45,7 @@ def parse(arguments):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     options = parse(arguments)
     backbones = backbones_of(options)
     print(heading("Doubts: how often, rightly and wrongly", "doubts", arguments))
@@ -62,7 +62,7 @@ def main(arguments=None):
 
 
 def conclude(right, mistakes, numbers, by_number, by_set):
-    """Print how often cases were doubted, by number and by set; fail if right ones are too often.
+    """Print how often cases raise warnings, by number and set; fail if right ones do too often.
 
     Parameters
     ----------
@@ -82,14 +82,14 @@ def conclude(right, mistakes, numbers, by_number, by_set):
 
 
 def measure(task, shots, seed):
-    """Cases, and whether each was doubted."""
+    """Yield cases, and whether each raised a warning."""
     one = Draw(task, shots, seed)
     for case, is_case_doubted in (RIGHT | MISTAKES).items():
         yield case, is_case_doubted(one)
 
 
 class Draw:
-    """Labelled pictures of a set, and what is fitted on them."""
+    """Labelled pictures of a set, and the ensemble that is fitted on them."""
 
     def __init__(self, task, shots, seed):
         self.task, self.seed = task, seed
@@ -108,25 +108,25 @@ class Draw:
 
     @cached_property
     def fitted(self):
-        """The ensemble where all is as it should be, and whether its fit was doubted."""
+        """Return the correctly fitted ensemble, and whether its fit warned."""
         clf = self.ensemble(self.names)
         return clf, is_doubted(partial(clf.fit, self.X, self.y))
 
     def fit(self, *, X=None, y=None, names=None):
-        """Whether a fit is doubted in which some of it is another."""
+        """Return whether a fit warns if some of its input is replaced."""
         clf = self.ensemble(self.names if names is None else names)
         given = self.X if X is None else X, self.y if y is None else y
         return is_doubted(partial(clf.fit, *given))
 
     def fit_head(self, *, names=None, backbone=None, X=None):
-        """The same of one head alone."""
+        """Return whether a fit of one head alone warns if some of its input is replaced."""
         names = self.names if names is None else names
         head = ZeroShotHead(backbone or self.backbone, class_names=list(names))
         X = self.X[:, self.columns] if X is None else X
         return is_doubted(partial(head.fit, X, self.y))
 
     def fit_without(self, code):
-        """Whether a fit is doubted of labels that were numbered where a class had no rows."""
+        """Return whether a fit warns if labels were numbered without a class that has no rows."""
         rows = self.y != code
         return self.fit(X=self.X[rows], y=self.y[rows] - (self.y[rows] > code))
 
@@ -135,7 +135,7 @@ class Draw:
         return is_doubted(partial(clf.predict, X))
 
     def score(self, *, share=None):
-        """Whether a score is doubted: of other rows, of which a share are rows of fit, or of fit.
+        """Return whether a score warns, on rows of fit, or on other rows with a share of these.
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ class Draw:
 
     @property
     def rows(self):
-        """Embeddings to predict."""
+        """Return embeddings to predict."""
         return self.task.X[self.test]
 
     @property
@@ -163,22 +163,22 @@ class Draw:
 
     @cached_property
     def consonants(self):
-        """Names that mean nothing."""
+        """Return names that mean nothing."""
         letters = self.rng.choice(list("bcdfghjklmnpqrstvwxz"), (len(self.names), 6))
         return np.array(["".join(one) for one in letters])
 
     @cached_property
     def other_model(self):
-        """A backbone, and embeddings by another one of the same width."""
+        """Return a backbone, and embeddings of another one of the same width."""
         own, columns = other_columns(self.task.blocks, self.X.shape[1], self.seed)
         return own, self.X[:, columns]
 
     def turned(self, X):
-        """X with its blocks in another order."""
+        """Return X with its blocks in another order."""
         return np.concatenate(np.split(X, len(self.task.blocks), axis=1)[::-1], axis=1)
 
     def shuffled(self, X):
-        """X with the rows of one model in another order."""
+        """Return X with the rows of one model in another order."""
         return with_shuffled(X, self.columns, self.rng)
 
 
@@ -259,14 +259,14 @@ MISTAKES = {
 
 
 def with_shuffled(X, columns, rng):
-    """X with the rows of some columns in another order."""
+    """Return X with the rows of some columns in another order."""
     X = X.copy()
     X[:, columns] = rng.permutation(X[:, columns])
     return X
 
 
 def other_columns(blocks, n_features, draw):
-    """A backbone, and the columns of another one that has as many."""
+    """Return a backbone, and the columns of another one with equally many."""
     places = {name: np.arange(n_features)[columns] for name, columns in blocks.items()}
     pairs = [
         (own, columns)
@@ -277,19 +277,19 @@ def other_columns(blocks, n_features, draw):
 
 
 def are_of_one_class(X, codes):
-    """Which rows are the same as no row of another class."""
+    """Return which rows equal no row of another class."""
     picture = np.unique(X, axis=0, return_inverse=True)[1].ravel()
     pictures, _ = np.unique(np.stack([picture, codes], axis=1), axis=0).T
     return np.bincount(pictures)[picture] == 1
 
 
 def is_doubted(run):
-    """Whether a call warns."""
+    """Return whether a call warns."""
     return any(CUT_OFF not in one for one in said(run))
 
 
 def said(run):
-    """What a call warns of."""
+    """Return the warnings of a call."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         run()
@@ -297,7 +297,7 @@ def said(run):
 
 
 def report(cases, columns, doubted, transpose=False):
-    """Shares of calls that were doubted, in %, in Markdown."""
+    """Return the shares of calls that warned, in %, in Markdown."""
     table = [
         [case, *(f"{100 * np.mean(doubted[case, column]):.0f}" for column in columns)]
         for case in cases

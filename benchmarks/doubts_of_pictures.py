@@ -36,7 +36,7 @@ def parse(arguments):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     options = parse(arguments)
     title = "Doubts of pictures: how often, rightly and wrongly"
     print(heading(title, "doubts_of_pictures", arguments))
@@ -57,7 +57,7 @@ def _embed(images):
 
 
 def drawn(dataset, n, draw, rng):
-    """So many pictures of a set, as it has them."""
+    """Draw n pictures of a set, in the form in which the set has them."""
     rows = rng.permutation(len(dataset.y))
     if draw % 2:
         rows = rows[np.argsort(dataset.y[rows] != rng.choice(dataset.y), kind="stable")]
@@ -65,7 +65,7 @@ def drawn(dataset, n, draw, rng):
 
 
 def cases(images):
-    """What a user might pass of these pictures, rightly or by mistake."""
+    """Yield forms in which a user might pass these pictures, correctly or by mistake."""
     yield AS_GIVEN, images
     pictures = [load_image(one) for one in images]
     for name, make in (RIGHT | MISTAKES).items():
@@ -81,7 +81,7 @@ def _arrays(pictures):
 
 
 def _batch(pictures):
-    """Of one size: uint8 of shape (n, SIDE, SIDE, 3)."""
+    """Return pictures of one size: uint8 of shape (n, SIDE, SIDE, 3)."""
     return np.stack(_arrays(map(_resized, pictures)))
 
 
@@ -90,7 +90,7 @@ def _tensors(pictures):
 
 
 class _Dataset(torch.utils.data.Dataset):
-    """Pictures in random access, through a transform."""
+    """A map-style dataset of pictures with a transform."""
 
     def __init__(self, pictures, transform):
         self.pictures, self.transform = pictures, transform

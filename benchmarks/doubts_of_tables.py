@@ -50,7 +50,7 @@ labels are in another order on purpose.
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = parser_of("doubts_of_tables", __doc__)
     parser.add_argument("--tables", nargs="+", default=TABLES, choices=TABLES)
     parser.add_argument("--draws", type=int, default=4)
@@ -74,7 +74,7 @@ def main(arguments=None):
 
 
 def of_kinds(kinds):
-    """Shares of right uses that raise each warning, in Markdown.
+    """Return the shares of right uses that raise each warning, in Markdown.
 
     Parameters
     ----------
@@ -95,18 +95,18 @@ def _percent(doubted):
 
 
 def kind_of(message):
-    """What a warning is about."""
+    """Return the kind of a warning."""
     return next(kind for kind, words in KINDS.items() if words in message)
 
 
 def table_of(name):
-    """A table of scikit-learn, and its classes."""
+    """Return a table of scikit-learn, and its classes."""
     X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
     return X, np.digitize(y, np.quantile(y, [1 / 3, 2 / 3])) if name == "diabetes" else y
 
 
 def _use(X, y, new, labels):
-    """A fit, and what comes after it."""
+    """Fit an ensemble and score it on new rows."""
     AdaptiveBackboneEnsemble(random_state=0).fit(X, y).score(new, labels)
 
 
@@ -121,19 +121,19 @@ class Draw:
 
     @property
     def level(self):
-        """A number for each row, which in every second draw knows something of its class."""
+        """Return a number for each row; in every second draw it depends on the class."""
         noise = self.rng.normal(size=len(self.y))
         return noise + self.seed % 2 * (self.y - self.y.mean()) / self.y.std()
 
     def split(self, X):
-        """A use of a table as it is."""
+        """Return the table, split into rows to fit and rows to score."""
         return X[: self.n], self.y[: self.n], X[self.n :], self.y[self.n :]
 
     def scaled(self, X):
         return StandardScaler().fit(X[: self.n]).transform(X)
 
     def beside(self, column, *, name="other", as_it_is=False):
-        """A use of the table with one more column, or several, by this name or without names."""
+        """Return the split table with one more column or several, named `name` or without names."""
         column = np.asarray(column, float).reshape(len(self.y), -1)
         if as_it_is:
             X = np.c_[self.scaled(self.X) * column.std(axis=0).max(), column]
@@ -155,7 +155,7 @@ class Draw:
 
     @property
     def near_amounts(self):
-        """No amount, or one near the others."""
+        """Return amounts that are either 0 or near 100."""
         return np.where(self.level > 0, np.round(100 + 5 * self.rng.normal(size=len(self.y))), 0)
 
     @property
@@ -164,23 +164,23 @@ class Draw:
 
     @property
     def years(self):
-        """Eight of the rows to fit, and the next three of those to predict."""
+        """Return years: eight for the rows to fit, and the next three for those to predict."""
         later = len(self.y) - self.n
         return np.r_[2010 + np.arange(self.n) * 8 // self.n, 2018 + np.arange(later) * 3 // later]
 
     def weak(self):
-        """Columns that say little of the classes."""
+        """Return columns that depend little on the classes."""
         X = self.rng.normal(size=(len(self.y), 8))
         return X + 0.2 * self.rng.normal(size=(self.y.max() + 1, 8))[self.y]
 
     def with_gaps(self, value):
-        """The table with a value in every twentieth row of a column."""
+        """Return the table with a value in every twentieth row of a column."""
         X = self.X.copy()
         X[self.rng.random(len(X)) < 0.05, self.rng.integers(X.shape[1])] = value
         return X
 
     def changed(self, change):
-        """A use in which one of the columns to predict is changed."""
+        """Return the split table with one column changed in the rows to predict."""
         X, column = self.X.copy(), np.ptp(self.X[: self.n], axis=0).argmax()
         X[self.n :, column] = change(X[self.n :, column])
         return self.split(self.scaled(X))
@@ -191,7 +191,7 @@ def _a_column(of, **how):
 
 
 def _kinds(one):
-    """A one-hot code of six kinds, of which some are rare."""
+    """Return a one-hot code of six kinds, some of them rare."""
     edges = [-1.5, -0.5, 0.5, 1, 2]
     return np.eye(6)[np.digitize(one.level, edges)]
 
@@ -201,7 +201,7 @@ def _row_numbers(one):
 
 
 def _sorted_row_numbers(one):
-    """Of rows of a table that is sorted by class, of which some are drawn."""
+    """Return the row numbers of rows drawn from a table that is sorted by class."""
     return np.argsort(np.argsort(one.y, kind="stable"))
 
 
@@ -231,7 +231,7 @@ def _scored_in_another_order(one):
 
 
 def _flag_of_a_rare_class(one):
-    """Two classes, one of them of three rows in ``fit``, and a flag that knows it."""
+    """Return a table with two classes, one with three rows in ``fit``, and a flag of this class."""
     one.y = np.zeros_like(one.y)
     one.y[[0, 9, 20, one.n, one.n + 9]] = 1
     return one.beside(one.y)
@@ -266,7 +266,7 @@ RIGHT = {
         lambda one: np.exp(one.level / 2) * 1.03 ** (one.years - 2010)
     ),
 }
-# Added once thresholds were chosen.
+# Added after thresholds were chosen.
 ADDED = {
     "months": _a_column(lambda one: one.rng.integers(1, 13, len(one.y))),
     "postcodes": _a_column(lambda one: one.rng.integers(10_000, 99_999, len(one.y))),

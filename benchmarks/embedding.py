@@ -49,7 +49,7 @@ UNION, LIMIT = "FeatureUnion of five CLIPEmbedder", "limit"
 
 
 def make_pictures(folder, n, size=(500, 375), seed=0, noise=9):
-    """JPEG files with edges, smooth parts and noise, so that they are as large as photographs."""
+    """Make JPEG files with edges, smooth parts and noise, as large as photographs."""
     rng = np.random.default_rng(seed)
     emoji = [Image.fromarray(pixels) for pixels in load_emoji().images]
     width, height = size
@@ -68,7 +68,7 @@ def make_pictures(folder, n, size=(500, 375), seed=0, noise=9):
 
 
 class Model:
-    """A backbone as open_clip's documentation loads it, and what is done with it there."""
+    """A backbone loaded and used as in open_clip's documentation."""
 
     def __init__(self, spec, device="cpu"):
         self.backbone, self.device = Backbone(spec), device
@@ -103,7 +103,7 @@ class Model:
         return np.concatenate([self.encode(batch) for batch in loader])
 
     def embetter(self, files):
-        """All files to pictures, then batches of 32: its ClipEncoder with open_clip's model."""
+        """Load all files, then embed batches of 32: its ClipEncoder with open_clip's model."""
         from embetter.vision import ImageLoader
 
         pictures = ImageLoader().fit_transform(files)
@@ -115,7 +115,7 @@ class Model:
         )
 
     def make_ready(self, files):
-        """The image tower and one batch in the memory format that is faster, or no slower."""
+        """Prepare the image tower and one batch in a memory format that is faster or no slower."""
         tower = self.model.visual.to(memory_format=torch.channels_last)
         batch = torch.stack([self.load(file) for file in files[:BATCH]])
         batch = batch.contiguous(memory_format=torch.channels_last)
@@ -142,7 +142,7 @@ class _Files(torch.utils.data.Dataset):
 
 
 def with_random_weights(architecture, folder):
-    """A backbone of open_clip whose weights are made here."""
+    """Return an open_clip backbone with random weights."""
     torch.manual_seed(0)
     weights = Path(folder, f"{architecture}.safetensors")
     save_file(open_clip.create_model(architecture).state_dict(), weights)
@@ -150,14 +150,14 @@ def with_random_weights(architecture, folder):
 
 
 def decode(model, files):
-    """Decoding and preprocessing on one core."""
+    """Decode and preprocess files on one core."""
     with threadpool_limits(1):
         for file in files:
             model.load(file)
 
 
 def measure(ways, files, repeats):
-    """Best seconds per image of each way, and the MiB it adds; they take turns."""
+    """Return the best seconds per image of each way, and the MiB it adds; ways take turns."""
     seconds, added = {name: [] for name in ways}, dict.fromkeys(ways, 0.0)
     for _ in range(repeats):
         for name, (run, n) in ways.items():
@@ -171,7 +171,7 @@ def measure(ways, files, repeats):
 
 
 def report(seconds, added, limit, asked):
-    """The table, and what is beyond what is asked; `limit` is in seconds per image."""
+    """Return the table, and what is beyond the limits; `limit` is in seconds per image."""
     seconds = {**seconds, LIMIT: limit}
     lines, beyond = [], []
     for name, time_ in sorted(seconds.items(), key=lambda item: -item[1]):
@@ -185,7 +185,7 @@ def report(seconds, added, limit, asked):
 
 
 def check(expected, found):
-    """Largest cosine distance between two tables of embeddings."""
+    """Return the largest cosine distance between two tables of embeddings."""
     expected, found = (
         x / np.linalg.norm(x, axis=1, keepdims=True) for x in map(np.float64, (expected, found))
     )
@@ -195,7 +195,7 @@ def check(expected, found):
 
 
 def one_backbone(spec, files, repeats):
-    """Table of one backbone."""
+    """Return the table of one backbone."""
     model = Model(spec)
     model.make_ready(files)
     embedder = CLIPEmbedder(spec, device="cpu", batch_size=BATCH)
@@ -226,7 +226,7 @@ def one_backbone(spec, files, repeats):
 
 
 def whole_zoo(files, repeats):
-    """Table of the five models of the zoo together."""
+    """Return the table of the five zoo models together."""
     specs = [f"zoo/{name}" for name in zoo.MODELS]
     models = [Model(spec) for spec in specs]
     for model in models:
@@ -256,7 +256,7 @@ def whole_zoo(files, repeats):
 
 
 def growth(files, repeats):
-    """Tables of time and memory by the number of images and of backbones of the zoo."""
+    """Return tables of time and memory by the number of images and of zoo backbones."""
     specs = [f"zoo/{name}" for name in zoo.MODELS]
     embedder = MultiBackboneEmbedder("zoo", device="cpu", batch_size=BATCH)
     n = len(files)
@@ -276,7 +276,7 @@ def growth(files, repeats):
 
 
 def cold_store(files, repeats):
-    """Table of what an empty store costs; keys are made while other images are embedded."""
+    """Return the table of the costs of an empty store; other images are embedded meanwhile."""
     embedder = MultiBackboneEmbedder("zoo", device="cpu", batch_size=BATCH)
 
     def keys():
@@ -311,7 +311,7 @@ def cold_store(files, repeats):
 
 
 def conditions(files, repeats):
-    """What the numbers depend on."""
+    """Return the conditions of the measurement."""
     size = np.mean([os.path.getsize(file) for file in files]) / 1000
     return (
         f"{describe(LIBRARIES)}; {torch.backends.cpu.get_cpu_capability()}, "
@@ -321,7 +321,7 @@ def conditions(files, repeats):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--backbone", default="ViT-B-32", help="architecture of open_clip")
     parser.add_argument("--images", type=int, default=256)

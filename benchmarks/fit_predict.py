@@ -44,14 +44,14 @@ SEARCHED = "LogisticRegressionCV, all columns"
 RIVALS = (LR, SEARCHED, STACKING)
 LOADING, NLC = "of which hashing and loading", "router alone: NLC"
 OURS, AGAIN = "skclipens, whole fit", "skclipens, heads from joblib.Memory"
-# The first two take long enough once.
+# The first two take too long for a second, traced run.
 NOT_TRACED = {SEARCHED: "not measured", STACKING: "not measured", NLC: "in torch"}
 ROUTERS = {
     "router alone: static": StaticRouter(),
     "router alone: shrunk (default)": ShrunkRouter(random_state=0),
     NLC: NeuralLogitController(random_state=0),
 }
-# The most that is allowed, of a rival's time, in ms, and as a power of the number of rows.
+# Limits: share of a rival's time, ms, and exponent of the number of rows.
 LIMITS = {(OURS, LR): 1.0, (OURS, STACKING): 1 / 3} | {(name, LR): 0.1 for name in ROUTERS}
 ONE_ROW = 0.5
 
@@ -70,7 +70,7 @@ class Pictures:
         self.seed = seed
 
     def table(self, widths, n_classes, n_per_class, test=False):
-        """X of shape (n_classes * n_per_class, sum of widths), float32, and labels."""
+        """Return X of shape (n_classes * n_per_class, sum of widths), float32, and labels."""
         rng = np.random.default_rng([self.seed, test])
         X = np.concatenate([self._rows(rng, c, n_per_class, test) for c in range(n_classes)])
         rng = np.random.default_rng(self.seed)  # the same features for training and test
@@ -93,7 +93,7 @@ class Pictures:
 
 
 class _Recorder:
-    """Keeps what a router learns from: calibrated logits that no head has trained on."""
+    """A router that keeps the calibrated held-out logits that it is fitted on."""
 
     def fit(self, X, logits, y):
         self.seen_ = X, logits, y
@@ -104,7 +104,7 @@ class _Recorder:
 
 
 def blocks_of(widths):
-    """(name, columns) pairs."""
+    """Return pairs (name, columns)."""
     ends = np.cumsum(widths)
     return [
         (f"block {i}", np.arange(end - width, end))
@@ -113,17 +113,17 @@ def blocks_of(widths):
 
 
 def probe():
-    """As most papers probe CLIP: hardly regularised, until it has converged."""
+    """Return the linear probe of most papers: hardly regularised, and fitted until convergence."""
     return LogisticRegression(C=10, max_iter=1000)
 
 
 def searched_probe():
-    """The same with its strength searched, by the defaults of scikit-learn."""
+    """Return a linear probe whose strength is searched with scikit-learn's defaults."""
     return LogisticRegressionCV(max_iter=1000)
 
 
 def stacking(blocks):
-    """A LogisticRegression per block, and one on their cross-fitted probabilities."""
+    """Return a stacking of a LogisticRegression per block, and one on their cross-fitted output."""
     heads = [
         (name, make_pipeline(ColumnTransformer([("x", "passthrough", columns)]), probe()))
         for name, columns in blocks
@@ -132,12 +132,12 @@ def stacking(blocks):
 
 
 def ensemble(blocks, **parameters):
-    """Ours."""
+    """Return our ensemble."""
     return AdaptiveBackboneEnsemble(blocks, head=HEAD, random_state=0, **parameters)
 
 
 def ways_to_fit(models, blocks, folder, X, y):
-    """Calls without arguments, by name."""
+    """Return a dict of calls without arguments by name."""
     from_memory = {"memory": joblib.Memory(folder, verbose=0)}
     models = {
         **models,
@@ -150,7 +150,7 @@ def ways_to_fit(models, blocks, folder, X, y):
 
 
 def report_fits(seconds, peaks):
-    """The table, and what is beyond its limit. Seconds are of the wall and of the processor."""
+    """Return the table, and what is beyond its limit, given seconds of wall and process time."""
     lines, beyond = [], []
     for name, (wall, cpu) in seconds.items():
         cells = []
@@ -178,7 +178,7 @@ def report_fits(seconds, peaks):
 
 
 def report_predictions(models, test, repeats):
-    """The table of fitted models, and what is beyond its limit."""
+    """Return the table of fitted models, and what is beyond its limit."""
     X, y = test
     many = X[np.resize(np.arange(len(X)), N_PREDICTED)]
     ways = {name: partial(model.predict, X[:1]) for name, model in models.items()}
@@ -223,7 +223,7 @@ def compare(pictures, widths, n_classes, repeats):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--backbones", default="paper", help="whose widths the blocks have")
     parser.add_argument("--classes", type=int, default=100)

@@ -45,7 +45,7 @@ ON_GPU = "JPEG decoded and resized on the GPU, then the same forward"
 
 
 class Measured:
-    """One backbone on one device, and the ways to embed with it."""
+    """A backbone on a device, and the ways to embed with it."""
 
     def __init__(self, spec, device, batch_size):
         self.device, self.batch_size = device, batch_size
@@ -61,7 +61,7 @@ class Measured:
         self.loop = Model(spec, device)
 
     def decode(self, files):
-        """What threads do while the GPU computes."""
+        """Decode files as threads do while the GPU computes."""
         yield from decode_batches(
             files,
             range(len(files)),
@@ -80,19 +80,19 @@ class Measured:
                 pass
 
     def forward_only(self, pixels, n):
-        """Passes over the same batch on the device, as many as n images need."""
+        """Run forward passes on one batch on the device, as many as n images need."""
         replica = self.encoder.replicas[0]
         for _ in range(-(-n // self.batch_size)):
             replica(pixels)
         self.wait()
 
     def ready(self, files):
-        """One batch of pixels on the device."""
+        """Return one batch of pixels on the device."""
         _, pixels = next(self.decode((files * self.batch_size)[: self.batch_size]))
         return {key: values.to(self.device) for key, values in pixels.items()}
 
     def decoded_on_gpu(self, files):
-        """Embeddings of JPEG files that torchvision decodes and resizes on the device."""
+        """Return embeddings of JPEG files that torchvision decodes and resizes on the device."""
         from torchvision.io import ImageReadMode, decode_jpeg, read_file
         from torchvision.transforms.v2 import functional
 
@@ -112,14 +112,14 @@ class Measured:
 
 
 def _resize_and_crop(functional, picture, size):
-    """Shortest side to ``size`` by antialiased bicubic, then the centre, as open_clip does."""
+    """Resize the shortest side to ``size`` by antialiased bicubic, then crop the centre."""
     mode = functional.InterpolationMode.BICUBIC
     resized = functional.resize(picture, [size], interpolation=mode, antialias=True)
     return functional.center_crop(resized, [size, size])
 
 
 def agreement(spec, one, files):
-    """Table of largest cosine distances from the CPU in fp32, and what is beyond its limit."""
+    """Return a table of largest cosine distances from the CPU in fp32, and those beyond limits."""
     files = files[:N_PARITY]
     expected = CLIPEmbedder(spec, device="cpu", precision="fp32").transform(files)
     found = {
@@ -150,7 +150,7 @@ def _distance(expected, found):
 
 
 def rates(name, one, files, repeats):
-    """Table of images per second, and what is beyond its limit."""
+    """Return a table of images per second, and those beyond the limit."""
     n, few = len(files), files[:SINGLES]
     pixels = one.ready(files)
     ways = {
@@ -195,7 +195,7 @@ def _peak(device):
 
 
 def measure(name, device, files, folder, batch_size, repeats):
-    """Print the tables of one backbone; what is beyond a limit."""
+    """Print the tables of one backbone; return what is beyond a limit."""
     spec = name if "/" in name else with_random_weights(name, folder)
     one = Measured(spec, device, batch_size)
     table, beyond = agreement(spec, one, files)
@@ -208,7 +208,7 @@ def measure(name, device, files, folder, batch_size, repeats):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--backbones", nargs="+", default=["ViT-B-32", "ViT-L-14", "RN50"])
     parser.add_argument("--images", type=int, default=2048)
@@ -228,7 +228,7 @@ def main(arguments=None):
     print(f"{card}; {describe(LIBRARIES)}.")
     beyond = []
     with tempfile.TemporaryDirectory() as folder:
-        # Each file is read several times: it is decoding that counts, not the disk.
+        # Each file is read several times, since decoding is measured, not the disk.
         made = make_pictures(Path(folder), min(options.images, 256))
         files = (made * -(-options.images // len(made)))[: options.images]
         for name in options.backbones:

@@ -36,12 +36,12 @@ TITLE = "Grid search over images, with a store of embeddings"
 LIBRARIES = ["scikit-learn", "torch", "open_clip_torch", "numpy"]
 EMBED, READY = "embed all images once", "search over the ready table"
 COLD, WARM = "search over images, cold", "search over images, warm"
-# The most that is allowed, in units of the time of what follows.
+# Largest allowed time, relative to the sum of the times that follow.
 LIMITS = {COLD: (1.1, [EMBED, READY]), WARM: (1.05, [READY])}
 
 
 class Forwards:
-    """How many images have gone through the image tower of each backbone."""
+    """Counter of the images that have gone through the image tower of each backbone."""
 
     def __init__(self, backbones):
         clear_backbone_cache()  # a tower in another precision copies the hooks when it is made
@@ -60,7 +60,7 @@ class Forwards:
         return count
 
     def during(self, run):
-        """Call a function; return the images per backbone, which all backbones must share."""
+        """Call a function; return the number of images per backbone, equal for all backbones."""
         before = self.counts.copy()
         run()
         (number,) = {count - before[name] for name, count in self.counts.items()}
@@ -68,7 +68,7 @@ class Forwards:
 
 
 class Searches:
-    """The ways to search, and the scores that each gave to the candidates."""
+    """The ways to search, and the scores that each gives to the candidates."""
 
     def __init__(self, emoji, cv):
         self.paths, self.y = emoji.filenames, emoji.target_names[emoji.target]
@@ -78,7 +78,7 @@ class Searches:
         self.X = self.embed()
 
     def embed(self):
-        """The table of all images."""
+        """Return the table of all images."""
         return MultiBackboneEmbedder(BACKBONES, device="cpu").fit_transform(self.paths)
 
     def ready(self):
@@ -94,7 +94,7 @@ class Searches:
         self._search_images(COLD)
 
     def warm(self):
-        """Search over paths, with the store that another search has left."""
+        """Search over paths, with the store of an earlier search."""
         self._search_images(WARM)
 
     def _search_images(self, name):
@@ -110,7 +110,7 @@ class Searches:
 
 
 def report(seconds, forwards, peaks):
-    """The table, and what is beyond its limit."""
+    """Return the table, and what is beyond its limit."""
     lines, beyond = [], []
     for name, time_ in seconds.items():
         limit, parts = LIMITS.get(name, ("", [name]))
@@ -133,7 +133,7 @@ def report(seconds, forwards, peaks):
 
 
 def grow(smallest, options):
-    """Table of time and memory by the number of images, with a store that has them."""
+    """Return a table of time and memory by the number of images, with a store that has them."""
     lines = []
     for size in smallest:
         emoji = load_emoji(min_class_size=size)
@@ -150,7 +150,7 @@ def grow(smallest, options):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--shots", type=int, default=4)
     parser.add_argument("--draws", type=int, default=5)
@@ -176,7 +176,7 @@ def main(arguments=None):
         f"{n} images, {n_distinct} of them distinct, {n_classes} classes, {n_candidates} "
         f"candidates x {options.draws} draws and a last fit on all images.\n"
     )
-    # Not timed: warms up what all ways share, such as the texts of the classes.
+    # Not timed: warm up what all ways share, such as the texts of the classes.
     peaks = {}
     counts = {
         name: forwards.during(lambda name=name, run=run: peaks.update({name: peak_memory(run)}))

@@ -32,7 +32,7 @@ def parse(arguments):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     options = parse(arguments)
     print(heading("The best single backbone, chosen otherwise", "hindsight", arguments))
     print(_NOTE)
@@ -42,7 +42,7 @@ def main(arguments=None):
 
 
 def table(results):
-    """A row for each way to choose, a column for each number of labels."""
+    """Return a row for each way to choose, with a column for each number of labels."""
     head = main_head(results)
     results = results[results["set"].map(counts)]
     default = results[(results["head"] == head) & (results["rule"] == DEFAULT)]
@@ -60,7 +60,7 @@ def table(results):
 
 
 def choices(accuracy):
-    """Accuracies of the systems that are chosen in each of the ways, by set and draw.
+    """Yield, for each way to choose, the accuracies of the chosen systems by set and draw.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def choices(accuracy):
 
 
 def _mean_and_error(gains):
-    """Of the mean over sets; sets that have one draw count in each."""
+    """Return the mean over sets and its error over draws; sets with one draw count in each."""
     by_draw = 100 * gains.unstack("set")
     if by_draw.isna().all().any():  # a set with one draw has no others
         return "n/a"

@@ -28,7 +28,7 @@ LIMIT = 0.2  # seconds beyond scikit-learn
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=10)
     options = parser.parse_args(arguments)

@@ -77,7 +77,7 @@ def parse(arguments):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     options = parse(arguments)
     backbones = backbones_of(options)
     print(heading("Labels", "labels", arguments))
@@ -95,7 +95,7 @@ def main(arguments=None):
 
 
 def load(options, backbones, work):
-    """The sets that can be had here."""
+    """Yield the available sets."""
     for dataset in _sets.load_available(options.datasets, data_home=options.data_home):
         yield Task(dataset, backbones, work)
 
@@ -126,7 +126,7 @@ class Task:
         return AdaptiveBackboneEnsemble(list(self.blocks), random_state=seed, **options)
 
     def drawn(self, per_class, rng, classes=None, pool=None):
-        """So many rows of each class, drawn."""
+        """Draw `per_class` rows of each class."""
         rows = rng.permutation(self.pool if pool is None else pool)
         classes = np.arange(len(self.classes)) if classes is None else classes
         return np.concatenate([rows[self.codes[rows] == c][:per_class] for c in classes])
@@ -148,7 +148,7 @@ def measure_issues(task, draws):
 
 
 def flipped(y, rate, n_classes, rng):
-    """Codes of classes, of which a share is exchanged for any other class."""
+    """Return codes of classes, a share of them exchanged for any other class."""
     y = y.copy()
     some = rng.permutation(len(y))[: round(rate * len(y))]
     y[some] = (y[some] + rng.integers(1, n_classes, len(some))) % n_classes
@@ -156,7 +156,7 @@ def flipped(y, rate, n_classes, rng):
 
 
 def issues(task, X, y, seed):
-    """What is marked and the quality of each label, by the name of each way to find issues."""
+    """Return marks and qualities of the labels, by the name of each way to find issues."""
     from cleanlab.filter import find_label_issues as cleanlab
 
     labels, found = task.classes[y], {}
@@ -178,7 +178,7 @@ def issues(task, X, y, seed):
 
 
 def judge(marked, quality, wrong):
-    """How well rows that are marked, and the ranking by quality, find those that are wrong."""
+    """Return how well marked rows, and the ranking by quality, find wrong labels."""
     hits = np.count_nonzero(marked & wrong)
     ranking = average_precision_score(wrong, -quality) if wrong.any() else np.nan
     return {
@@ -203,7 +203,7 @@ def report_issues(frame):
 # Pictures to label next
 
 
-# Ways to choose: from the task, the labelled rows, those to choose from, a fit, and a seed.
+# Ways to choose take the task, the labelled rows, the other rows, a fit, and a seed.
 
 
 def _ours(task, labeled, rest, clf, seed):
@@ -241,7 +241,7 @@ def _core_set(task, labeled, rest, clf, seed):
 
 
 def _partly(task, labeled, rest):
-    """Embeddings of both, and codes of classes, which are NaN of those to choose from."""
+    """Return embeddings of labelled and other rows, and codes of classes, NaN for the others."""
     y = np.full(len(labeled) + len(rest), np.nan)
     y[: len(labeled)] = task.codes[labeled]
     return task.X[np.r_[labeled, rest]], y
@@ -345,7 +345,7 @@ def report_none(frame):
 
 
 def interval(values):
-    """Mean in %, and the 95% t interval over draws."""
+    """Return the mean in %, and its 95% t interval over draws."""
     values = 100 * np.asarray(values, float)
     if len(values) < 2:
         return f"{values.mean():.1f}"

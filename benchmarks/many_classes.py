@@ -31,7 +31,7 @@ READ = "import sys; from benchmarks.many_classes import *; print(fit_names(int(s
 
 
 def problem(n_classes, n_columns, n_rows):
-    """Rows around a mean for each class, float32."""
+    """Return rows around a mean for each class, float32."""
     rng = np.random.default_rng(0)
     means = rng.normal(size=(n_classes, n_columns)).astype(np.float32)
     y = np.repeat(np.arange(n_classes), n_rows)
@@ -39,14 +39,14 @@ def problem(n_classes, n_columns, n_rows):
 
 
 def measure(run):
-    """Seconds of this process's CPU, seconds, and MiB beyond what was there, of a call."""
+    """Return CPU seconds of this process, seconds, and added MiB of a call."""
     before, cpu, start = start_peak(), time.process_time(), time.perf_counter()
     run()
     return time.process_time() - cpu, time.perf_counter() - start, peak_resident() - before
 
 
 def heads(n_classes, n_columns):
-    """Measured fits, and predictions of the training rows."""
+    """Yield measurements of fits, and of predictions of the training rows."""
     half = [("left", slice(0, n_columns // 2)), ("right", slice(n_columns // 2, None))]
     ways = {
         "LinearDiscriminantHead": LinearDiscriminantHead(),
@@ -67,19 +67,19 @@ def heads(n_classes, n_columns):
 
 
 def names(n):
-    """Names that are not in any cache of words."""
+    """Return names that are not in any cache of words."""
     return [f"thing number {i}" for i in range(n)]
 
 
 def fit_names(n):
-    """Seconds to give a head its classes, the model's loading included where it is needed."""
+    """Return the seconds to give a head its classes, including loading the model if needed."""
     start = time.perf_counter()
     ZeroShotHead(BACKBONE, cache=os.environ["SKCLIPENS_CACHE"]).set_classes(names(n))
     return time.perf_counter() - start
 
 
 def other_process(n):
-    """The same in a process of its own."""
+    """Return the seconds of `fit_names` in a process of its own."""
     run = subprocess.run(
         [sys.executable, "-c", READ, str(n)], check=True, capture_output=True, text=True
     )
@@ -87,7 +87,7 @@ def other_process(n):
 
 
 def prompts(n):
-    """Seconds to encode prompts of n names, by way."""
+    """Return the seconds to encode prompts of n names, by way."""
     one = load_backbone(BACKBONE)
     start = time.perf_counter()
     open_clip.build_zero_shot_classifier(
@@ -103,7 +103,7 @@ def prompts(n):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--classes", type=int, default=10_000)
     parser.add_argument("--named", type=int, default=1000)

@@ -47,7 +47,7 @@ def parse(arguments):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     options = parse(arguments)
     backbones, cells = backbones_of(options), []
     for dataset, work in sets_of(options, per_class=options.per_class, n_test=options.n_test):
@@ -66,19 +66,19 @@ def main(arguments=None):
 
 
 def _rank_in_class(codes):
-    """How many rows of its class come before each row."""
+    """Return how many rows of its class come before each row."""
     return np.array([np.sum(codes[:row] == code) for row, code in enumerate(codes)])
 
 
 def embedded(dataset, rows, backbones):
-    """Embeddings of some pictures, by version."""
+    """Return embeddings of some pictures, by version."""
     pictures = [load_image(dataset.images[row]) for row in rows]
     embedder = ALL_FEATURES.embedder(backbones)
     return {name: embedder.fit_transform([*map(make, pictures)]) for name, make in VERSIONS.items()}
 
 
 def measure(task, rows, versions, some, shots, draw):
-    """Rows of what is found, one for each case and way."""
+    """Yield a row of results for each case and way."""
     for case, names in CASES.items():
         X, n = np.concatenate([versions[name][some] for name in names]), len(some)
         y, pictures = np.tile(task.y[rows], len(names)), np.tile(np.arange(n), len(names))
@@ -121,7 +121,7 @@ def _scores(task, clf, X, y, groups):
 
 
 def report(cells):
-    """A table of what is noticed, and one of what it costs."""
+    """Return a table of what is noticed, and one of what it costs."""
     keys = ["shots", "case"]
     told = cells[cells["way"] == UNSAID]
     shares = (

@@ -46,7 +46,7 @@ HEADS = ("zero-shot", "auto")
 SHOTS = (1, 4, 16)
 MOST_DRAWS = 20
 N_EPOCHS, BATCH = 100, 64
-# Learning rate, and steps; None: those of 100 epochs. One training passes all of its rate.
+# Learning rate, and steps; None: those of 100 epochs. One training gives all steps of its rate.
 BUDGETS = {
     "100 epochs of 2e-4": (2e-4, None),
     "300 steps of 2e-4": (2e-4, 300),
@@ -72,7 +72,7 @@ OMNIGLOT_URL = "https://github.com/brendenlake/omniglot/raw/master/python/" + Pa
 
 
 def latin():
-    """The 26 Latin letters of Omniglot, each drawn by 20 people."""
+    """Return the 26 Latin letters of Omniglot, each drawn by 20 people."""
     path = cache_directory() / OMNIGLOT
     if not path.exists():
         raise SystemExit(f"Put {OMNIGLOT_URL} at {path}.")
@@ -99,7 +99,7 @@ SETS = {**VALIDATION, "digits": _sets.digits}
 
 
 class Listener:
-    """A router that keeps what it is given, and combines by the mean."""
+    """A router that keeps its input, and combines logits by their mean."""
 
     def fit(self, X, logits, y):
         self.fitted_on = X, logits, y
@@ -111,7 +111,7 @@ class Listener:
 
 
 class Checkpoints(NeuralLogitController):
-    """Keeps its coefficients as they are after some numbers of steps, ``kept_``."""
+    """A controller that keeps its coefficients after some numbers of steps, in ``kept_``."""
 
     def _network(self, *args):
         network, steps, self.kept_ = super()._network(*args), itertools.count(), {}
@@ -125,7 +125,7 @@ class Checkpoints(NeuralLogitController):
 
 
 def run_draw(X, y, class_names, draw, train, test):
-    """Accuracy of every rule on the same experts."""
+    """Yield the accuracy of every rule on the same experts."""
     for head in HEADS:
         clf = AdaptiveBackboneEnsemble(
             BACKBONES, head=head, router=Listener(), class_names=class_names, random_state=draw
@@ -134,7 +134,7 @@ def run_draw(X, y, class_names, draw, train, test):
         if not isinstance(clf.router_, Listener):
             raise ValueError(f"No row judges {head} heads with {len(train)} rows.")
         targets = np.searchsorted(clf.classes_, y[test])
-        # What is not judged is added to what the router gives.
+        # Logits of experts that are not judged are added to the router's.
         rest = clf.decision_function(X[test]) - clf.router_.given.mean(axis=1)
         seen, fitted = clf.router_.given, clf.router_.fitted_on
         scales = {"calibrated": 1, "raw": clf.temperatures_[clf.judged_, None].astype(X.dtype)}
@@ -149,7 +149,7 @@ def run_draw(X, y, class_names, draw, train, test):
 
 
 def _rules(support, parts, scale, draw):
-    """(system, accuracy) of rules that are fitted on few rows, and on half of the test rows."""
+    """Yield (system, accuracy) of rules fitted on few rows, and on half of the test rows."""
 
     def accuracy(router):
         X, logits, rest, targets = parts
@@ -195,7 +195,7 @@ _ON_TEST_ROWS = {
 
 
 def _cross_fitted(router, X, logits, rest, y):
-    """Accuracy on each half of the test rows of a router fitted on the other: a diagnosis."""
+    """Return the accuracy of a router on each half of the test rows, fitted on the other half."""
     right = np.zeros(len(y), bool)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
@@ -211,7 +211,7 @@ def _cross_fitted(router, X, logits, rest, y):
 
 
 def report(frame):
-    """Markdown: what follows, the choice, per-image against static weights, all accuracies."""
+    """Return Markdown: conclusion, choice, per-image and static weights, and all accuracies."""
     parts = _of_choice(frame) if frame["dataset"].isin(VALIDATION).any() else []
     for head in HEADS:
         parts += [f"## Accuracy, head={head!r}", _ACCURACIES, markdown_of(accuracies(frame, head))]
@@ -249,7 +249,7 @@ the best expert by its accuracy on the test images. "Test rows" are fitted on ha
 
 
 def conclusion(frame, chosen, gains):
-    """The first paragraph."""
+    """Return the first paragraph."""
     means = 100 * frame[frame["dataset"].isin(VALIDATION)].groupby("system")["accuracy"].mean()
     systems = ["the literal setting", LITERAL], ["static weights", STATIC], ["shrunk", SHRUNK]
     others = ", ".join(f"{means[system]:.1f} for {name}" for name, system in systems)
@@ -265,7 +265,7 @@ def conclusion(frame, chosen, gains):
 
 
 def accuracies(frame, head):
-    """Mean ± standard deviation over draws: rows are systems, columns sets and shots."""
+    """Return mean ± standard deviation over draws: rows are systems, columns sets and shots."""
     rows = frame[frame["head"] == head]
     cells = (100 * rows.set_index(["system", "dataset", "shots"])["accuracy"]).groupby(
         level=[0, 1, 2], sort=False
@@ -279,7 +279,7 @@ def accuracies(frame, head):
 
 
 def choose(frame):
-    """The setting that the rule takes, and what it looks at."""
+    """Return the setting that the rule chooses, and the table that it uses."""
     rows = frame[frame["dataset"].isin(VALIDATION) & frame["system"].isin(SETTINGS)]
     by_set = 100 * rows.groupby(["system", "dataset"])["accuracy"].mean().unstack()
     by_set = by_set.reindex(index=list(SETTINGS))
@@ -299,11 +299,11 @@ def _simplicity(setting):
 
 
 def gains_over_static(frame, chosen):
-    """Of each draw: points above static weights."""
+    """Return, for each draw, points above static weights."""
     keys = ["head", "dataset", "shots", "draw"]
     table = 100 * frame.pivot(index=keys, columns="system", values="accuracy")
     cells = [table.index.get_level_values(key) for key in keys[:3]]
-    # The better scale of a cell, not of a draw.
+    # The better scale for a cell, not for each draw.
     best = {
         name: pd.concat(
             {scale: table[f"test rows: {name}, {scale}"] for scale in SCALES}, axis=1
@@ -323,7 +323,7 @@ def gains_over_static(frame, chosen):
 
 
 def mean_gains(gains):
-    """Per head and set, and the share of what could be gained."""
+    """Return mean gains per head and set, and their share of the achievable gain."""
     means = gains.groupby(["head", "dataset"], sort=False).mean()
     texts = means.map("{:+.1f}".format)
     known = means["achievable"] > 1
@@ -335,7 +335,7 @@ def mean_gains(gains):
 
 
 def gains_with_intervals(gains):
-    """Per head, set and shots."""
+    """Return gains with intervals per head, set and shots."""
     groups = gains.groupby(["head", "dataset", "shots"], sort=False)
     texts = groups[["chosen", "most trained", "shrunk"]].agg(_interval)
     for name in ("achievable", "oracle"):

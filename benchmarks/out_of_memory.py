@@ -54,7 +54,7 @@ def batches(n_rows):
 
 
 def make_table(path, y):
-    """A file of float32 rows, each its class's mean and noise."""
+    """Write a file of float32 rows, each the mean of its class and noise."""
     rng = np.random.default_rng(1)
     means = 0.05 * rng.standard_normal((N_CLASSES, WIDTH), np.float32)
     table = np.lib.format.open_memmap(path, "w+", np.float32, (len(y), WIDTH))
@@ -65,7 +65,7 @@ def make_table(path, y):
 
 
 def make_folder(folder, path, y):
-    """The same rows as ``embed_to`` would leave them."""
+    """Write the same rows as ``embed_to`` would."""
     folder.mkdir()
     chunks = chunks_of(len(y), 1024)
     for name, start, stop in chunks:
@@ -78,10 +78,10 @@ def make_folder(folder, path, y):
 
 
 def over_file(path, y):
-    """Fit, then predict, over a memory-mapped file; as functions."""
+    """Return functions that fit and predict over a memory-mapped file."""
     head = LinearDiscriminantHead(shrinkage=1.0)
 
-    def read(rows):  # mapped anew: pages of a map count as this process's for as long as it is open
+    def read(rows):  # mapped anew: pages of an open map count as memory of this process
         return np.load(path, mmap_mode="r")[rows]
 
     def fit():
@@ -137,7 +137,7 @@ OF_SIZE = [list(WAYS), [MAP, ENSEMBLE]]  # of the first and second; of others, t
 
 
 def run(way, path, n_rows):
-    """What a process does that is measured: prints CPU and wall seconds, and peak MiB."""
+    """Run a way in this process; print CPU and wall seconds, and peak MiB."""
     fit, predict = WAYS[way](path, labels_of(n_rows))
     start_peak()
     measured, results = [], []
@@ -165,14 +165,14 @@ def seconds_per_row_of_sgd(path, y):
 
 
 def agreement(folder, way, other):
-    """How far what is fitted, relative to the largest value, and labels are from another way's."""
+    """Return the difference of two ways' fits, relative to the largest value, and equal labels."""
     ours, theirs = (np.load(folder / f"{one}.npz") for one in (way, other))
     difference = np.abs(ours["fitted"] - theirs["fitted"]).max() / np.abs(theirs["fitted"]).max()
     return difference, np.mean(ours["labels"] == theirs["labels"])
 
 
 def report_growth(what, lines):
-    """Print how time and memory grow in the last step; what a row costs, and what is beyond."""
+    """Print the growth of time and memory in the last step; return seconds per row and excesses."""
     (n, first, *_, low), (m, last, *_, high) = lines[-2:]
     predict_rate = lines[-1][3] / m
     slope = (last - first) / (m - n)
@@ -193,7 +193,7 @@ def report_growth(what, lines):
 
 
 def report_beside(what, difference, agreeing):
-    """Print how far a way is from the fit in memory; return it if that is too far."""
+    """Print how far a way is from the fit in memory; return this if it is too far."""
     print(
         f"\nBeside the fit in memory, {what} differ by at most {difference:.1e} of the largest "
         f"(limit {DIFFERENCE}), and {100 * agreeing:.2f} % of the labels are the same."
@@ -202,7 +202,7 @@ def report_beside(what, difference, agreeing):
 
 
 def report(found, per_row_of_sgd, agreements):
-    """Print what was found, and what it leads to; return what is beyond a limit."""
+    """Print the results and conclusions; return what is beyond a limit."""
     slope, beyond = report_growth(MAP, found[MAP])
     ratio = slope / per_row_of_sgd
     print(
@@ -217,7 +217,7 @@ def report(found, per_row_of_sgd, agreements):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--parts-of-imagenet", type=int, nargs="+", default=[100, 40, 20, 10])
     for name, kind in (("--way", str), ("--path", Path), ("--rows", int)):

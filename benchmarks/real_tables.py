@@ -41,7 +41,7 @@ table."""
 
 
 class RealTable(NamedTuple):
-    """Columns of pictures and of numbers, and what is to be told."""
+    """A table with columns of pictures and of numbers, and the classes to predict."""
 
     y: np.ndarray
     numbers: np.ndarray
@@ -51,12 +51,12 @@ class RealTable(NamedTuple):
     class_names: dict | None = None
 
     def image_set(self, name, column):
-        """Pictures of a column."""
+        """Return the pictures of a column."""
         return ImageSet(f"{name}-{column}", self.pictures[column], self.y, self.class_names)
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = parser_of("real_tables", __doc__)
     add = parser.add_argument
     add("table", choices=list(READERS))
@@ -78,7 +78,7 @@ def main(arguments=None):
 
 
 def measure(name, table, backbones, work, shots, draws):
-    """A row for each choice of pictures and number of rows per class."""
+    """Yield a row for each choice of pictures and number of rows per class."""
     sets = {column: table.image_set(name, column) for column in table.pictures}
     parts = {
         column: np.array(embed(sets[column], backbones, work, columns=ALL_FEATURES))
@@ -105,7 +105,7 @@ def measure(name, table, backbones, work, shots, draws):
 
 
 def read_houses(folder):
-    """Quarters of the prices of houses."""
+    """Return the table of houses, with quarters of the prices as classes."""
     numbers = ["bedrooms", "bathrooms", "area"]
     names = [*numbers, "postal code", "price"]
     rows = pd.read_csv(folder / "HousesInfo.txt", sep=r"\s+", header=None, names=names)
@@ -126,11 +126,11 @@ def read_houses(folder):
 
 
 def read_pokemon(folder):
-    """First types of creatures, of those types that enough creatures have."""
+    """Return the table of creatures, with first types that are frequent enough as classes."""
     rows = pd.read_json(folder / "pokedex.json")
     drawings = rows["id"].map(lambda i: folder / f"images/{i:03}.png")
     rows = rows.assign(type=rows["type"].str[0], drawing=drawings)
-    rows = rows[rows["drawing"].map(Path.exists)]  # two are named otherwise
+    rows = rows[rows["drawing"].map(Path.exists)]  # two have other names
     rows = rows.groupby("type").filter(lambda group: len(group) >= MIN_OF_TYPE)
     classes = sorted(rows["type"].unique())
     return RealTable(

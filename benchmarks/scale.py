@@ -19,13 +19,13 @@ from .fit_predict import LIBRARIES, Pictures, blocks_of, ensemble, probe, search
 TITLE = "Rows, classes and blocks: time and memory"
 WIDTH, SOME = 128, 16_000
 MOST_SEARCHED = 3_000_000  # rows times classes
-# The most that is allowed: of a rival's time, as a power of the number of rows, and of the memory
-# that a quarter of the rows takes.
+# Limits: ratio to a rival's time, exponent of the number of rows, and ratio to the memory
+# of a quarter of the rows.
 RATIO, EXPONENT, PREDICT_GROWTH = 1.0, 1.1, 1.1
 
 
 def sizes(largest):
-    """Numbers of rows, classes and blocks, by what grows."""
+    """Return numbers of rows, classes and blocks, by what grows."""
     some = min(SOME, largest)
     return {
         "rows": [(n, 32, 5) for n in (1_600, 6_400, 25_600, 100_000) if n <= largest],
@@ -35,7 +35,7 @@ def sizes(largest):
 
 
 def measure(pictures, size, repeats):
-    """Seconds of ours and of the rivals, by the wall and the processor; peak memory of two."""
+    """Return wall and process seconds of ours and of the rivals, and peak memory of two."""
     n, n_classes, n_blocks = size
     widths = [WIDTH] * n_blocks
     X, y = pictures.table(widths, n_classes, n // n_classes)
@@ -70,7 +70,7 @@ def report(what, found):
 
 
 def report_exponent(found):
-    """Print how time grows in the last step; return it if it is beyond its limit."""
+    """Print how time grows in the last step; return this if it is beyond its limit."""
     (n, (_, first), *_), (m, (_, last), *_) = [(size[0], *found[size]) for size in list(found)[-2:]]
     exponent = np.log(last / first) / np.log(m / n)
     print(f"\nIn the last step time grows as n^{exponent:.2f}; limit n^{EXPONENT}.")
@@ -78,7 +78,7 @@ def report_exponent(found):
 
 
 def report_predict(pictures, largest):
-    """Print the peak memory of predict by the number of rows; return it if it grows."""
+    """Print the peak memory of predict by the number of rows; return its growth if too large."""
     widths, n = [WIDTH] * 5, min(1_600, largest)
     X, y = pictures.table(widths, 32, n // 32)
     fitted = ensemble(blocks_of(widths)).fit(X, y)
@@ -87,7 +87,7 @@ def report_predict(pictures, largest):
         many = X[np.resize(np.arange(len(X)), n_rows)]
         run = partial(fitted.predict, many)
         ((wall, cpu),) = best_by({"": run}, 1).values()
-        # Beside the labels that are returned, and the positions that they are read from.
+        # Without the returned labels, and the positions that they are read from.
         peaks.append(peak_memory(run) - 2 * fitted.predict(many[:1]).itemsize * n_rows / 2**20)
         lines.append([n_rows, f"{wall:.2f}", f"{cpu:.2f}", f"{peaks[-1]:.1f}"])
     header = ["rows to predict", "wall, s", "CPU, s", "peak beside X and labels, MiB"]
@@ -97,7 +97,7 @@ def report_predict(pictures, largest):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--largest", type=int, default=100_000, help="number of rows")

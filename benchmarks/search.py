@@ -35,7 +35,7 @@ def parse(arguments):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     options = parse(arguments)
     backbones = backbones_of(options)
     found = {
@@ -47,7 +47,7 @@ def main(arguments=None):
 
 
 def measure(dataset, backbones, templates, work):
-    """Average precision and precision at 10 of each query, by system.
+    """Return average precision and precision at 10 of each query, by system.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def measure(dataset, backbones, templates, work):
 
 
 def query_scores(hits):
-    """Average precision and precision at 10 of rankings.
+    """Return average precision and precision at 10 of rankings.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def query_scores(hits):
 
 
 def report(found, backbones, chosen=None):
-    """The tables in Markdown."""
+    """Return the tables in Markdown."""
     short = short_names(backbones)
     systems = [*backbones, *FUSED]
     texts = [_NOTE.format(first=FIRST, what=f"`{chosen}`" if chosen else _IN_HINDSIGHT)]
@@ -108,7 +108,7 @@ def report(found, backbones, chosen=None):
 
 
 def _single(means, backbones, chosen):
-    """The backbone to compare with: that chosen beforehand, or the best of a set."""
+    """Return the backbone to compare with: the one chosen beforehand, or the best for a set."""
     return chosen or max(backbones, key=means.get)
 
 

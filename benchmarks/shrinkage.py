@@ -32,7 +32,7 @@ draws; intervals of means over sets hold the sets fixed. Log-losses are means ov
 
 
 class ShrunkByOne(AdaptiveBackboneEnsemble):
-    """An ensemble whose linear heads shrink by 1 at least."""
+    """An ensemble whose linear heads shrink by at least 1."""
 
     def fit(self, X, y):
         with patch.object(_shrinkage, "_LESS", ()):
@@ -46,7 +46,7 @@ def parse(arguments):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     options = parse(arguments)
     cells = []
     for dataset, X, places in embedded_sets(options):
@@ -60,7 +60,7 @@ def main(arguments=None):
 
 
 def measure(dataset, X, places, shots, splits):
-    """A row for each kind of columns, at one number of shots."""
+    """Yield a row for each kind of columns, at one number of shots."""
     y = np.asarray(dataset.y)
     tested = [np.isin(np.arange(len(y)), test) for _, test in splits]
     embeddings = {name: place for name, place in places.items() if not parse_kind(name).pooled}
@@ -87,7 +87,7 @@ def _result(clf, X, y, train, test):
 
 
 def report(cells):
-    """The tables in Markdown."""
+    """Return the tables in Markdown."""
     texts = []
     for columns, rows in cells.groupby("columns", sort=False):
         title = f"## {columns.capitalize()} ({rows['width'].iloc[0]} columns)"

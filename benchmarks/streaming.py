@@ -30,7 +30,7 @@ LIBRARIES = ["torch", "open_clip_torch", "pyarrow", "pandas", "Pillow", "joblib"
 
 
 def make_shards(folder, n_images, seed=0):
-    """Tar files of small pictures that all differ."""
+    """Write tar files of small pictures that all differ."""
     rng = np.random.default_rng(seed)
     pictures = [Image.fromarray(pixels).resize((32, 32)) for pixels in load_emoji().images]
     for first in range(0, n_images, PER_SHARD):
@@ -47,7 +47,7 @@ def make_shards(folder, n_images, seed=0):
 
 
 def stream(images, table, backbones):
-    """What a process does that is measured; prints seconds and MiB."""
+    """Stream images into a table in this process; print seconds and MiB."""
     from skclipens import MultiBackboneEmbedder
 
     embedder = MultiBackboneEmbedder(backbones, verbose=True)
@@ -57,7 +57,7 @@ def stream(images, table, backbones):
 
 
 def measure(n_images, backbones):
-    """Seconds, MiB of memory at its highest, and MB of the table."""
+    """Return seconds, peak MiB of memory, and MB of the table."""
     with tempfile.TemporaryDirectory() as folder:
         shards, table = Path(folder, "shards"), Path(folder, "table")
         shards.mkdir()
@@ -74,7 +74,7 @@ def measure(n_images, backbones):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--backbones", nargs="+", default=["zoo/ViT-16"])

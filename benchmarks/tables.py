@@ -44,9 +44,9 @@ CHOICES = (AS_WAS, BY_EXPERTS, BY_KINDS, ONE_VARIANCE)
 
 
 class Numbers(NamedTuple):
-    """How many columns of numbers there are, and the noise in them; means of classes vary by 1.
+    """Number and noise of columns of numbers; their class means have variance 1.
 
-    Without pictures, each row has the embedding of any other row, which says nothing.
+    Without pictures, each row has the embedding of a random row, which has no information.
     """
 
     columns: int
@@ -83,7 +83,7 @@ def parse(arguments):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     options = parse(arguments)
     backbones, cells = backbones_of(options), []
     asked = options.shots, options.draws, options.classes
@@ -100,7 +100,7 @@ def main(arguments=None):
 
 
 def measure(dataset, backbones, shots, draws, n_classes, work, make, others, kinds):
-    """A row for each kind of numbers and number of shots."""
+    """Yield a row for each kind of numbers and number of shots."""
     X = np.array(embed(dataset, backbones, work, columns=ALL_FEATURES))
     y, places = np.asarray(dataset.y), blocks_of(backbones, ALL_FEATURES)
     for k in shots:
@@ -117,14 +117,15 @@ def measure(dataset, backbones, shots, draws, n_classes, work, make, others, kin
 
 
 def run_draws(y, splits, ways):
-    """Which pictures each way has right and its log-loss, by draw; and which are tested.
+    """Return which pictures each way has right, its log-loss by draw, and which are tested.
 
     Parameters
     ----------
     y : ndarray of shape (n,)
     splits : list of (train, test)
     ways : callable
-        Of positions of training rows and the number of the draw; gives what :func:`ways_of` does.
+        Takes positions of training rows and the number of the draw; returns the same as
+        :func:`ways_of`.
     """
     found, losses, tested = {}, {}, []
     for draw, (train, test) in enumerate(splits):
@@ -139,7 +140,7 @@ def run_draws(y, splits, ways):
 
 
 def draw_numbers(y, numbers, train, rng):
-    """Columns of numbers of which the class is the mean, or that say nothing where all is noise."""
+    """Draw columns of numbers around class means, or of noise alone if noise is infinite."""
     classes, targets = np.unique(y, return_inverse=True)
     means = rng.normal(size=(len(classes), numbers.columns))[targets]
     noise = rng.normal(size=means.shape)
@@ -148,7 +149,7 @@ def draw_numbers(y, numbers, train, rng):
 
 
 def ways_of(prompts, places, X, Z, y, draw):
-    """Classifiers, not fitted, each with the columns that it reads."""
+    """Return unfitted classifiers, each with the columns that it reads."""
     blocks = [(name, np.arange(place.start, place.stop)) for name, place in places.items()]
     numbers = ("numbers", X.shape[1] + np.arange(Z.shape[1]))
     plain = [place for name, place in places.items() if not kind_behind_prefix(name).pooled]
@@ -166,14 +167,14 @@ def ways_of(prompts, places, X, Z, y, draw):
 
 
 class Evenly(StaticRouter):
-    """Static weights that are pulled to 1 / E."""
+    """A router of static weights that are shrunk to 1 / E."""
 
     def fit(self, X, logits, y, sample_weight=None):
         return super().fit(X, logits, y, sample_weight)
 
 
 class ByKinds(StaticRouter):
-    """Static weights that are pulled to what is the same for each kind of columns."""
+    """A router of static weights that are shrunk to equal sums for each kind of columns."""
 
     def fit(self, X, logits, y, sample_weight=None, prior_weights=None):
         of_kinds = 2 * prior_weights - 1 / len(prior_weights)
@@ -181,7 +182,7 @@ class ByKinds(StaticRouter):
 
 
 class OneVariance(AdaptiveBackboneEnsemble):
-    """An ensemble in which numbers vary as an embedding does, whatever they say."""
+    """An ensemble in which numbers always have the variance of an embedding."""
 
     def fit(self, X, y):
         with patch.object(_linear, "VARIANCES", _linear.VARIANCES[:1]):
@@ -189,7 +190,7 @@ class OneVariance(AdaptiveBackboneEnsemble):
 
 
 def choices_of(prompts, places, X, Z, y, draw):
-    """Ensembles, not fitted, each with the columns that it reads: all of them."""
+    """Return unfitted ensembles, each with all columns."""
     blocks = [(name, np.arange(place.start, place.stop)) for name, place in places.items()]
     blocks.append(("numbers", X.shape[1] + np.arange(Z.shape[1])))
     options, both = {"blocks": blocks, "random_state": draw, **prompts}, np.hstack([X, Z])
@@ -204,7 +205,7 @@ def choices_of(prompts, places, X, Z, y, draw):
 
 
 def cell(name, shots, kind, found, losses, tested, others=OTHERS):
-    """A row of the table that :func:`report` takes."""
+    """Return a row of the table for :func:`report`."""
     row = {"set": name, "shots": shots, "kind": kind}
     for system, right in found.items():
         of_draws = [one[mask].mean() for one, mask in zip(right, tested, strict=True)]
@@ -216,7 +217,7 @@ def cell(name, shots, kind, found, losses, tested, others=OTHERS):
 
 
 def report(cells, others=OTHERS):
-    """The tables in Markdown."""
+    """Return the tables in Markdown."""
     texts = []
     for kind, rows in cells.groupby("kind", sort=False):
         texts += [f"## {kind.capitalize()}", _means(rows, others, "accuracy", "{:.1f}")]
@@ -227,7 +228,7 @@ def report(cells, others=OTHERS):
 
 
 def _means(rows, others, what, form):
-    """Means over sets of a figure, by system."""
+    """Return means over sets of a figure, by system."""
     systems = {system: f"{what} of {system}" for system in (OURS, *others)}
     means = rows.groupby("shots")[list(systems.values())].mean().T
     frame = means.set_axis(systems).map(form.format)

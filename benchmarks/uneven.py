@@ -48,7 +48,7 @@ def parse(arguments):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     options = parse(arguments)
     backbones, cells = backbones_of(options), []
     for dataset, work in sets_of(options):
@@ -64,7 +64,7 @@ def main(arguments=None):
 
 
 def measure(task, n_rows, draw):
-    """Rows of scores, one for each case and system."""
+    """Yield a row of scores for each case and system."""
     for case in (COME, TAIL, RARE):
         rng = np.random.default_rng(draw)
         y, names, train, test = drawn(task, case, n_rows, rng)
@@ -79,7 +79,7 @@ def measure(task, n_rows, draw):
 
 
 def drawn(task, case, n_rows, rng):
-    """Labels, names of classes, and the rows that train and test."""
+    """Return labels, names of classes, and the training and test rows."""
     pool, test = task.pool, task.test
     if case == TAIL:
         weights = 0.5 ** (_STEEPNESS * rng.permutation(len(task.classes)) / len(task.classes))
@@ -101,13 +101,13 @@ def drawn(task, case, n_rows, rng):
 
 
 def _weighted(codes, rows, n, of_class, rng):
-    """So many rows, drawn by the weight of their class, whatever its size."""
+    """Draw n rows, with weights of classes that do not depend on their sizes."""
     weights = of_class[codes[rows]] / np.bincount(codes[rows])[codes[rows]]
     return rng.choice(rows, n, replace=False, p=weights / weights.sum())
 
 
 def systems(task, draw, names):
-    """Pairs of a name and a classifier."""
+    """Yield pairs of a name and a classifier."""
     for system in (DEFAULT, WITHOUT):
         yield system, task.ensemble(draw, class_names=names, memory=None)
     search = {"C": [0.1, 1, 10, 100, 1000]}
@@ -117,13 +117,13 @@ def systems(task, draw, names):
 
 @contextmanager
 def without_offsets():
-    """A context in which discriminants make nothing up for means of few rows."""
+    """Return a context in which discriminants have no offsets for means of few rows."""
     with patch.object(_discriminant, "_OF_NOISE", 0):
         yield
 
 
 def scores(classes, p, y):
-    """What is measured of probabilities, in %, but the log-loss."""
+    """Return scores of probabilities, in % except for the log-loss."""
     known = np.isin(y, classes)
     said = classes[p.argmax(axis=1)]
     found = {
@@ -138,7 +138,7 @@ def scores(classes, p, y):
 
 
 def report(cells):
-    """A table for each case, and how accuracies differ, set by set."""
+    """Return a table for each case, and the differences of accuracies for each set."""
     texts = []
     for case, rows in cells.groupby("case", sort=False):
         measured = [name for name in rows.columns[4:] if rows[name].notna().any()]

@@ -38,7 +38,7 @@ def parse(arguments):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     options = parse(arguments)
     backbones, cells = backbones_of(options), []
     for dataset, work in sets_of(options, per_class=options.per_class, n_test=options.n_test):
@@ -48,7 +48,7 @@ def main(arguments=None):
 
 
 def measure(dataset, backbones, options, work):
-    """Differences that unlabelled pictures make on a set, a row for each table and column."""
+    """Yield the differences that unlabelled pictures make on a set, for each table and shots."""
     X, y = np.array(embed(dataset, backbones, work)), np.asarray(dataset.y)
     parameters = {**dataset.prompts, "memory": str(work / "heads")}
     for k in options.shots:
@@ -85,7 +85,7 @@ def measure(dataset, backbones, options, work):
 
 
 def report(cells, options):
-    """The tables in Markdown."""
+    """Return the tables in Markdown."""
     texts = [_NOTE.format(draws=options.draws, last=options.draws - 1, share=FEW_SHARE)]
     if options.classes is not None:
         texts.append(f"Each draw has {options.classes} classes, drawn at random.")

@@ -22,7 +22,7 @@ _TABLE = re.compile(r"(?<=<!-- scores -->\n).*?(?=<!-- end of scores -->)", re.D
 
 
 def zero_shot_logits(embeddings, labels):
-    """Log-probabilities of every zoo model, (n, models, labels), for string labels."""
+    """Return log-probabilities of every zoo model, (n, models, labels), for string labels."""
     backbones = resolve_backbones("zoo")
     blocks = np.split(embeddings, np.cumsum([b.width for b in backbones])[:-1], axis=1)
     labels = np.asarray(labels)
@@ -37,14 +37,14 @@ def zero_shot_logits(embeddings, labels):
 
 
 def accuracies(logits, truth):
-    """Accuracy of each model, of their mean and of the oracle, given sorted labels' positions."""
+    """Return accuracies of each model, of their mean and of the oracle, given true positions."""
     right = logits.argmax(axis=2) == truth[:, None]
     mean = (logits.mean(axis=1).argmax(axis=1) == truth).mean()
     return [*right.mean(axis=0), mean, right.any(axis=1).mean()]
 
 
 def score():
-    """Rows of the table: one per model, then the mean of log-probabilities and the oracle.
+    """Return columns of the table: scores of each model, of their mean and of the oracle.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def score():
 
 
 def table():
-    """The scores as a table in Markdown."""
+    """Return the scores as a table in Markdown."""
     sizes = list_backbones().query("group == 'zoo'")
     columns = score()
     header = ["model", "image tower, M parameters", "GFLOPs per image", *columns]
@@ -82,7 +82,7 @@ def table():
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--write", action="store_true", help="put the table into the model card")
     options = parser.parse_args(arguments)

@@ -1,1 +1,1 @@
-"""What breaks in use, tried many times: files, processes, disks, strangers and threads."""
+"""Faults in use, tried many times: files, processes, disks, archives and threads."""

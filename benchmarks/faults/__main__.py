@@ -24,7 +24,7 @@ LIBRARIES = ["scikit-learn", "numpy", "torch", "open_clip_torch", "pillow", "pya
 
 
 def faults(pictures, kills, times):
-    """What to run: functions that give outcomes."""
+    """Return the functions to run, which give outcomes."""
     some = max(1, kills // 10)
     return [
         lambda: _pictures.mutations(pictures),
@@ -47,7 +47,7 @@ def faults(pictures, kills, times):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--short", action="store_true", help="try each fault a few times")
     parser.add_argument("--pictures", type=int, default=10_000, help="mutated files")
@@ -56,7 +56,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     counts = (options.pictures, options.kills, options.times)
     counts = (100, 6, 1) if options.short else counts
-    torch.set_num_threads(1)  # forked processes have no more
+    torch.set_num_threads(1)  # as many as forked processes have
     os.environ["no_proxy"] = "127.0.0.1"
     start, missed = time.monotonic(), []
     print(heading("Faults: what came of them", "faults", arguments))

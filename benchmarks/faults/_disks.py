@@ -1,4 +1,4 @@
-"""Disks that are full, and folders that nobody may write to."""
+"""Faults of disks: full disks, read-only disks, and folders without permission."""
 
 import os
 import tempfile
@@ -30,7 +30,7 @@ NO_DISK = f"{NOT_RUN}: needs root"
 
 
 def _embed(folder, files):
-    """What an embedder with a store gives, and what it says."""
+    """Return what an embedder with a store returns, and its warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = CLIPEmbedder("zoo/RN20", precision="fp32", cache=folder).transform(files)
@@ -46,7 +46,7 @@ def _outcome(found, expected, said, path):
 
 
 def stores(n):
-    """An embedder whose store is on a full or read-only disk, or closed to the user."""
+    """Embed with a store on a full or read-only disk, or without permission."""
     files = load_emoji().filenames[::30][:40].tolist()
     expected = CLIPEmbedder("zoo/RN20", precision="fp32").transform(files)
     counts = {kind: Counter() for kind in ("full", "read-only", "read-only, all rows in it")}
@@ -77,7 +77,7 @@ def _beside(folder, files, expected):
 
 
 def closed(n):
-    """A store in a folder that another user owns."""
+    """Open a store in a folder of another user."""
     files, counts = load_emoji().filenames[::30][:40].tolist(), Counter()
     expected = CLIPEmbedder("zoo/RN20", precision="fp32").transform(files)
     for _ in range(n):
@@ -100,7 +100,7 @@ def _embed_to(folder, files):
 
 
 def tables(n):
-    """``embed_to`` to a disk that becomes full, and is then given room."""
+    """Run ``embed_to`` to a disk that becomes full, and then gets space."""
     files, counts = load_emoji().filenames[::4][:500].tolist(), Counter()
     expected = None
     for _ in range(n):
@@ -127,7 +127,7 @@ def _fit(folder):
 
 
 def fits(n):
-    """A fit whose ``memory`` is on a full disk."""
+    """Fit with a ``memory`` on a full disk."""
     counts, expected = Counter(), ensemble().fit(*table()).predict_proba(table()[0])
     for _ in range(n):
         with small_disk() as folder:

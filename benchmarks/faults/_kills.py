@@ -1,4 +1,4 @@
-"""Processes that are killed at work, and processes that work on the same store."""
+"""Faults of processes: killed at work, and several on one store."""
 
 import sqlite3
 import tempfile
@@ -23,13 +23,13 @@ SAME = "the same answer"
 
 
 def embed_to(n, seed=0):
-    """Kill n runs of ``embed_to``, each of which goes on where the last one stopped."""
+    """Kill n runs of ``embed_to``, each of which resumes where the last one stopped."""
     rng, counts = np.random.default_rng(seed), Counter()
     files = load_emoji().filenames[::20][:60].tolist()
     embedder = CLIPEmbedder("zoo/RN20", precision="fp32")
     expected, killed = embedder.transform(files), 0
     with tempfile.TemporaryDirectory() as folder:
-        embedder.embed_to(folder, files[:2])  # imports all, and forks then have it
+        embedder.embed_to(folder, files[:2])  # imports everything before processes are forked
         seconds = _seconds(_embed_to, folder + "/all", files)
     while killed < n:
         with tempfile.TemporaryDirectory() as folder:
@@ -62,17 +62,17 @@ def _embed_to(folder, files):
 
 
 def keys_of(numbers):
-    """Keys of rows."""
+    """Return keys of rows."""
     return [f"image {number}".encode() for number in numbers]
 
 
 def rows_of(numbers, width):
-    """Rows that can be told to be right by their keys alone."""
+    """Return rows that are determined by their keys, so that they can be checked."""
     return np.asarray(numbers, np.float32)[:, None] + np.arange(width, dtype=np.float32)
 
 
 def _write(store, numbers, log):
-    """Write rows in calls, and note in a file what each one has written."""
+    """Write rows in several calls, and log the rows of each call to a file."""
     with open(log, "ab", buffering=0) as file:
         for start in range(0, len(numbers), ROWS):
             some = numbers[start : start + ROWS]
@@ -81,7 +81,7 @@ def _write(store, numbers, log):
 
 
 def _check(store, numbers):
-    """Which rows are there, and whether these are right."""
+    """Return which rows the store has, and whether they are right."""
     found, rows = store.get_many(keys_of(numbers), "model")
     numbers = np.asarray(numbers)[found]
     return found, bool(len(rows) == 0 or (rows == rows_of(numbers, WIDTH)).all())
@@ -119,7 +119,7 @@ def writers(n, *, evict, seed=0):
 
 
 def processes(n_rows, n_processes=8):
-    """Rows that processes write to one store at a time, half of them also by another process."""
+    """Write rows to one store from several processes, whose parts of the rows overlap."""
     import threading
 
     counts = Counter()
@@ -145,14 +145,14 @@ def processes(n_rows, n_processes=8):
 
 
 def table(n=120):
-    """Rows of three classes, in two blocks."""
+    """Return rows of three classes, in two blocks."""
     rng = np.random.default_rng(0)
     y = np.arange(n) % 3
     return rng.normal(size=(n, 40)) + np.eye(3, 40)[y] * 3, y
 
 
 def ensemble(**options):
-    """An ensemble of two linear heads."""
+    """Return an ensemble of two linear heads."""
     blocks = [("left", slice(0, 20)), ("right", slice(20, 40))]
     return AdaptiveBackboneEnsemble(blocks, head="linear", random_state=0, **options)
 
@@ -164,7 +164,7 @@ def _fit(folder):
 
 
 def fits(n, seed=0):
-    """Kill n fits that keep their heads in ``memory``, and fit again with what they left."""
+    """Kill n fits that keep their heads in ``memory``, and fit again with what is left of it."""
     rng, counts = np.random.default_rng(seed), Counter()
     expected = ensemble().fit(*table()).predict_proba(table()[0])
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Mutated files of pictures, among intact ones whose rows have to stay where they are."""
+"""Faults of picture files: mutated ones among intact ones, whose rows must not move."""
 
 import io
 from collections import Counter
@@ -16,7 +16,7 @@ RIGHT = ("embedded or a row of NaN, all others in place",)
 
 
 def mutated(content, rng):
-    """A file as a failing disk, a broken transfer or a stranger leaves it."""
+    """Return a mutated file, as after a failing disk, a broken transfer or an attack."""
     data, n = bytearray(content), len(content)
     start, stop = sorted(rng.integers(0, n, 2))
     kind = rng.integers(6)
@@ -24,7 +24,7 @@ def mutated(content, rng):
         for at in rng.integers(0, n, rng.integers(1, 9)):
             data[at] ^= 1 << rng.integers(8)
     elif kind == 1:
-        for at in rng.integers(0, min(n, 64), 2):  # in what says how large it is
+        for at in rng.integers(0, min(n, 64), 2):  # in the header, which has the size
             data[at] = rng.integers(256)
     elif kind == 2:
         del data[start:]
@@ -52,7 +52,7 @@ def _embedded(contents, n_jobs):
 
 
 def mutations(n, seed=0):
-    """Outcomes for n files of five formats."""
+    """Return outcomes for n mutated files of five formats."""
     rng, counts = np.random.default_rng(seed), {kind: Counter() for kind in FORMATS}
     contents = list(_contents())
     intact = [content for _, content in contents]

@@ -1,4 +1,4 @@
-"""Places that fail, and processes that are killed."""
+"""Disks, processes, users and servers for the faults."""
 
 import multiprocessing
 import os
@@ -18,7 +18,7 @@ _FORKING = threading.Lock()  # some libraries refuse to be forked by two threads
 
 
 class Outcomes(NamedTuple):
-    """What happened, how often, and which of it should have happened."""
+    """Outcomes of a fault with their counts, and the expected ones."""
 
     fault: str
     counts: Counter
@@ -26,13 +26,13 @@ class Outcomes(NamedTuple):
 
     @property
     def missed(self):
-        """Outcomes that should not have happened."""
+        """Return the outcomes that should not have happened."""
         return [one for one in self.counts if one not in self.right and not one.startswith(NOT_RUN)]
 
 
 @contextmanager
 def small_disk(size="300k"):
-    """A folder on a disk of its own; None where this user may not mount one."""
+    """Yield a folder on a disk of its own; None if this user may not mount one."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             run = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder]
@@ -52,7 +52,7 @@ def remount(folder, options):
 
 
 def fill(folder):
-    """Leave no room on a disk."""
+    """Fill a disk."""
     with open(folder / "others", "ab", buffering=0) as file:
         for size in (2**14, 2**10, 1):
             try:
@@ -63,12 +63,12 @@ def fill(folder):
 
 
 def _task(task, args, sender):
-    os.setpgid(0, 0)  # so that what it starts ends with it
+    os.setpgid(0, 0)  # so that its own processes end with it
     sender.send(task(*args))
 
 
 def in_fork(task, *args, kill_after=None, limit=120):
-    """What a task returns in a forked process; or None, where it was killed at work.
+    """Return the result of a task in a forked process, or None if it was killed.
 
     Parameters
     ----------
@@ -101,10 +101,10 @@ def in_fork(task, *args, kill_after=None, limit=120):
 
 
 def as_nobody(task, *args):
-    """Run a task in a fork, by a user whom folders of others are closed to."""
+    """Run a task in a fork as a user without permission for folders of others."""
 
     def run():
-        if os.geteuid() == 0:  # whom no folder is closed to
+        if os.geteuid() == 0:  # who may read every folder
             os.setgid(65534)
             os.setuid(65534)
         return task(*args)
@@ -125,7 +125,7 @@ class _Counting(SimpleHTTPRequestHandler):
 
 @contextmanager
 def server(folder):
-    """A server of a folder on the loopback, with a list of its requests and an address."""
+    """Serve a folder on the loopback, and yield a list of requests and the address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Counting, directory=folder)) as running:
         running.requests, running.url = [], f"http://127.0.0.1:{running.server_port}"
         threading.Thread(target=running.serve_forever, daemon=True).start()

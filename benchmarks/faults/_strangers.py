@@ -1,4 +1,4 @@
-"""What others made: archives, checkpoints and names of images that lead elsewhere."""
+"""Untrusted input: archives, checkpoints and names of images."""
 
 import io
 import json
@@ -48,7 +48,7 @@ def _member(name, kind=tarfile.REGTYPE, target=""):
 
 
 def _hostile(outside):
-    """Members that lead outside of where an archive is unpacked, by kind."""
+    """Return members that lead outside of the folder of an archive, by kind."""
     return {
         "a name with ../": [_member(f"a/../../{outside.name}/new")],
         "an absolute name": [_member(f"{outside}/new")],
@@ -72,7 +72,7 @@ def _is_inside(folder, outside):
 
 
 def archives(n):
-    """Archives with hostile members, unpacked by a fetcher and read as a shard of images."""
+    """Unpack archives with hostile members, by a fetcher and as a shard of images."""
     counts = {"unpacked": Counter(), "read as a shard": Counter()}
     with tempfile.TemporaryDirectory() as folder:
         outside = Path(folder, "outside").resolve()
@@ -123,7 +123,7 @@ def _shard(archive, folder):
 
 
 class _Payload:
-    """Runs code when it is unpickled."""
+    """An object that runs code when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -138,7 +138,7 @@ class _Scripted(torch.nn.Module):
 
 
 def _checkpoints(folder):
-    """Files of weights that must be refused, by suffix and kind."""
+    """Yield files of weights that must be refused: with code, or with wrong sizes."""
     payload = _Payload(folder / "ran")
     for suffix in (".pt", ".pth", ".bin"):
         for zipped in (True, False):
@@ -165,7 +165,7 @@ def _checkpoints(folder):
 
 
 def _load(spec, file, ran):
-    """What comes of loading a model."""
+    """Return the outcome of loading a model."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -181,7 +181,7 @@ def _load(spec, file, ran):
 
 
 def checkpoints(n):
-    """Checkpoints that hold code or lie about their size."""
+    """Load checkpoints that contain code or a wrong size."""
     counts = Counter()
     for _ in range(n):
         with tempfile.TemporaryDirectory() as folder:
@@ -192,7 +192,7 @@ def checkpoints(n):
 
 
 def mutated_models(n, seed=0):
-    """Folders of models of which some bytes have changed."""
+    """Load folders of models in which some bytes have changed."""
     rng, counts = np.random.default_rng(seed), Counter()
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder, "model")
@@ -201,7 +201,7 @@ def mutated_models(n, seed=0):
             file = model / (CONFIG if i % 4 == 0 else "open_clip_model.safetensors")
             content = file.read_bytes()
             changed = bytearray(content)
-            reach = 4000 if i % 2 else len(content)  # what describes the weights, or all
+            reach = 4000 if i % 2 else len(content)  # the header of the weights, or all
             for at in rng.integers(0, min(len(content), reach), 3):
                 changed[at] = rng.integers(256)
             file.write_bytes(changed[: len(content) - rng.integers(0, 2) * rng.integers(1, 99)])
@@ -215,7 +215,7 @@ def mutated_models(n, seed=0):
 
 
 def _asks(url):
-    """Names that would ask a server, if they were followed."""
+    """Return names that would request a server if they were followed."""
     host = url.removeprefix("http://")
     return [
         f"{url}/a.png",
@@ -232,7 +232,7 @@ def _asks(url):
 
 
 def requests(n):
-    """Lists of names of images that come from others, and drawings that name others."""
+    """Read lists of names from others, and drawings that name other files."""
     picture = load_emoji().filenames[0]
     counts = {"transform": Counter(), "embed_to": Counter()}
     has_protocols = "protocols" in signature(CLIPEmbedder.embed_to).parameters

@@ -1,4 +1,4 @@
-"""Fits and embeddings in threads: what they cost, what they give, and what they leave."""
+"""Fits and embeddings in threads: CPU time, results and side effects."""
 
 import threading
 import time
@@ -45,7 +45,7 @@ def _cpu(run):
 
 
 def fits(n, n_fits=8):
-    """Fits in 1, 2 and 4 threads beside the same in turn, n times; the least CPU counts."""
+    """Compare fits in 1, 2 and 4 threads with the same in turn, n times; the least CPU counts."""
     cheap = f"CPU within {MOST_CPU} times of that in turn"
     counts = {kind: Counter() for kind in (SAME, KEPT)}
     rows = []
@@ -80,7 +80,7 @@ def fits(n, n_fits=8):
 
 
 def transforms(n):
-    """``transform`` in eight threads, beside the same in turn."""
+    """Compare ``transform`` in eight threads with the same in turn."""
     files, counts = load_emoji().filenames[::30][:40].tolist(), Counter()
     embedder = CLIPEmbedder("zoo/RN20", precision="fp32")
     expected, start = embedder.transform(files), threading.Barrier(8)

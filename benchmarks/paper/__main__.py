@@ -83,7 +83,7 @@ def _shots(text):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     start = time.perf_counter()
     options = parse(arguments)
     arguments = sys.argv[1:] if arguments is None else arguments

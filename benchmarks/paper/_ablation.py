@@ -1,4 +1,4 @@
-"""Ablation: what each part of the default ensemble is worth."""
+"""Ablation: the gain of each part of the default ensemble."""
 
 from tempfile import TemporaryDirectory
 
@@ -25,7 +25,7 @@ def _without(*heads):
 
 
 def _corrections(factor):
-    """One-shot constants with which corrections of prompts are divided by a multiple."""
+    """Return one-shot constants that divide corrections of prompts by a multiple."""
     ends, slope = _temperature.UNJUDGED_TEMPERATURES, _temperature.UNJUDGED_SLOPE
     return {
         "UNJUDGED_TEMPERATURES": tuple(factor * end for end in ends),
@@ -84,7 +84,7 @@ _NOTE = (
 
 
 def beginning_with(beginnings):
-    """The default, and the variants whose names begin so."""
+    """Return the default, and the variants whose names have one of these prefixes."""
     found = [name for name in VARIANTS if name.startswith(tuple(beginnings))]
     if not found:
         raise SystemExit(f"No variant's name begins with {' or '.join(beginnings)}.")
@@ -92,7 +92,7 @@ def beginning_with(beginnings):
 
 
 def run(dataset, backbones, draws, *, shots=SHOTS, variants=tuple(VARIANTS), columns=ALL_FEATURES):
-    """Accuracy of the default and of its variants.
+    """Return accuracies of the default and of its variants.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def run(dataset, backbones, draws, *, shots=SHOTS, variants=tuple(VARIANTS), col
             of_draw = prompts | {"random_state": draw, "memory": Memory(memory, verbose=0)}
             for name in variants:
                 if len(train) > len(set(y[train])) and name.startswith("one shot"):
-                    found[name] = found[DEFAULT]  # which nothing asks for
+                    found[name] = found[DEFAULT]  # its constants are not used here
                     continue
                 features = VARIANTS[name].get("features", _systems.BOTH)
                 names, kept = _systems.columns_of(features, blocks)
@@ -126,7 +126,7 @@ def run(dataset, backbones, draws, *, shots=SHOTS, variants=tuple(VARIANTS), col
 def _fit(name, X, y, blocks, options):
     variant = {key: value for key, value in VARIANTS[name].items() if key != "features"}
     constants = variant.pop("one_shot", {})
-    if constants:  # which are no argument of what the memory keeps
+    if constants:  # which are not part of the keys of the memory
         options = options | {"memory": None}
     with _systems.one_shot(constants):
         return AdaptiveBackboneEnsemble(blocks, **options, **variant).fit(X, y)
@@ -139,7 +139,7 @@ def _references(clf, X, y):
 
 
 def report(frame):
-    """Markdown: the choice of the pool, a table of means over the sets, and one of each set."""
+    """Return Markdown: the choice of the pool, a table of means over sets, and one of each set."""
     by_draw = frame.groupby(["system", "shots", "draw"], sort=False)["accuracy"].mean()
     parts = ["# Ablation of the default ensemble", _NOTE.format(draws=frame["draw"].nunique())]
     parts += _choice(frame)
@@ -155,7 +155,7 @@ def report(frame):
 
 
 def _choice(frame):
-    """The pool that was chosen beside the one before, over the same draws."""
+    """Return a comparison of the chosen pool with the one before, over the same draws."""
     means = _means_of_draws(frame)
     if FORMER not in means:
         return []
@@ -172,7 +172,7 @@ def _choice(frame):
 
 
 def _differences(frame):
-    """Mean over sets of the paired difference to the default, with its standard error."""
+    """Return the mean over sets of the paired difference to the default, and its standard error."""
     means = _means_of_draws(frame)
     gaps = means.drop(columns=DEFAULT).sub(means[DEFAULT], axis=0)
     table = gaps_of(gaps.drop(columns=["best single", "oracle"], errors="ignore"))
@@ -181,7 +181,7 @@ def _differences(frame):
 
 
 def _means_of_draws(frame):
-    """Mean over sets, in %: a row for shots and draw, a column for each system."""
+    """Return means over sets, in %: a row for shots and draw, a column for each system."""
     by_draw = 100 * frame.groupby(["shots", "draw", "system"], sort=False)["accuracy"].mean()
     return by_draw.unstack()[frame["system"].unique()]
 

@@ -1,6 +1,6 @@
-"""What could be had from the experts as they are: combinations that are shown test labels.
+"""Achievable accuracy of the experts: combinations that are fitted on test labels.
 
-For diagnosis only. No system of the tables is made like this, and nothing is chosen by it.
+For diagnosis only: no system of the tables is fitted like this, and nothing is chosen by it.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ CANDIDATES = (*ROUTERS, *STACKERS)
 
 
 def cross_fitted(clf, X, y, *, random_state=0, max_rows=MAX_ROWS):
-    """Which test rows each combination of frozen experts has right.
+    """Return which test rows each combination of frozen experts has right.
 
     Parameters
     ----------
@@ -31,11 +31,11 @@ def cross_fitted(clf, X, y, *, random_state=0, max_rows=MAX_ROWS):
         Fitted on other rows. Its experts and their temperatures stay as they are.
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
-        True labels of the test rows. The rows are split into five folds; what is said of a fold
-        comes from a combination that was fitted on the labels of the other four.
+        True labels of the test rows. The rows are split into five folds; predictions for a fold
+        come from a combination that was fitted on the labels of the other four.
     random_state : int
     max_rows : int
-        More rows are sampled down to fit a combination; it is asked for all.
+        Fit a combination on a sample of this size if there are more rows; it predicts all.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Tables of the default: what it is ahead of, what it is behind, what there was to gain.
+"""Tables of the default: its gains, its losses, and the achievable gain.
 
 The first line of each table is its conclusion.
 """
@@ -46,7 +46,7 @@ mistakes: the oracle of experts of these accuracies whose mistakes have nothing 
 
 
 def section(results, compared):
-    """Markdown: what is asked of the default."""
+    """Return Markdown: the comparisons of the default."""
     if compared.empty:
         return ""
     head = _differences.main_head(results)
@@ -64,7 +64,7 @@ def section(results, compared):
 
 
 def per_set(results, compared):
-    """Markdown: the differences of each set."""
+    """Return Markdown: the differences of each set."""
     parts = ["# Differences of the default to every other system, for each set", NOTE]
     if len(compared):
         own = compared[compared["head"] == _differences.main_head(results)]
@@ -74,7 +74,7 @@ def per_set(results, compared):
 
 
 def _points(row):
-    """``+1.2 [0.4, 2.0]``, in bold where it is not "not worse"."""
+    """Format ``+1.2 [0.4, 2.0]``, in bold if it is not "not worse"."""
     low, high = (f"{100 * row[end] + 0.0:.1f}" for end in ("low", "high"))
     text = f"{100 * row['difference']:+.1f} [{low}, {high}]"
     return text if row["verdict"] == NOT_WORSE else f"**{text}**"
@@ -88,7 +88,7 @@ def _table(rows, index):
 
 
 def _verdicts(rows, what):
-    """``Not worse in 3 of 5 comparisons (worse in 1, open in 1)``."""
+    """Return ``Not worse in 3 of 5 comparisons (worse in 1, open in 1)``."""
     counts = rows["verdict"].value_counts()
     text = f"Not worse in {counts.get(NOT_WORSE, 0)} of {len(rows)} {what}"
     others = ", ".join(f"{one} in {counts[one]}" for one in (WORSE, OPEN) if one in counts)
@@ -100,7 +100,7 @@ def _counted(rows):
 
 
 def _furthest(rows, names):
-    """Where the default is furthest behind, if it is worse anywhere."""
+    """Return where the default is furthest behind, if it is worse anywhere."""
     worse = rows[rows["verdict"] == WORSE]
     if worse.empty:
         return "Worse nowhere."
@@ -129,7 +129,7 @@ def _best_single(rows, title):
 
 
 def of_pairs(rows):
-    """The conclusion of a table of sets and shots."""
+    """Return the conclusion of a table of sets and shots."""
     counted = _counted(rows)
     mean = 100 * counted["difference"].mean()
     return (
@@ -149,7 +149,7 @@ def _other_default(rows, name):
 
 
 def with_mean_over_sets(rows):
-    """Markdown: differences of one comparison, for each set and in the mean over sets."""
+    """Return Markdown: differences of one comparison, for each set and in the mean over sets."""
     mean = _differences.over_sets(rows).assign(set="mean over sets")
     return _table(pd.concat([rows, mean]), "set")
 
@@ -184,7 +184,7 @@ def _other_heads(compared):
 
 
 def _worse_than_own(results, compared):
-    """Why the default is worse than the best single backbone of its own heads."""
+    """Return why the default is worse than the best single backbone of its own heads."""
     worse = compared[(compared["other"] == OWN) & (compared["verdict"] == WORSE)]
     if worse.empty:
         return []

@@ -28,7 +28,7 @@ _NOTE = (
 
 
 def run(dataset, backbones, draws, *, shots=16, cv=3, cost="gflops"):
-    """Test accuracy and mean cost of an image, per system, how it is cut down, and draw.
+    """Return test accuracy and mean cost of an image, per system, setting and draw.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def _systems(draw, prompts):
 
 
 def _judge_cascade(cascade, X, y):
-    """All backbones, the cheapest k of them, and the cascade at each target."""
+    """Yield results of all backbones, the cheapest k of them, and the cascade at each target."""
     names, costs = cascade.block_names_, cascade.block_costs_
     columns = np.concatenate(cascade._columns)
     ends = np.cumsum([len(one) for one in cascade._columns])
@@ -118,11 +118,11 @@ def _judge_cascade(cascade, X, y):
 
 
 def _thresholds(cascade):
-    """Thresholds that held-out rows choose for each target; fitting again would find the same."""
+    """Yield the threshold of each target on held-out rows; fitting again would give the same."""
     curve = pd.DataFrame(cascade.curve_)
     full = curve["accuracy"].iloc[-1]
     for drop in DROPS:
-        # From the chosen threshold on, no higher one loses more.
+        # No threshold above the chosen one loses more.
         enough = curve["accuracy"] >= full - drop - 1e-12
         stays_enough = enough[::-1].cummin()[::-1]
         yield f"drop {100 * drop:g}", curve["threshold"][stays_enough.idxmax()]
@@ -133,7 +133,7 @@ def _thresholds(cascade):
 
 
 def _judge_backbones(cascade, X, y, train, test, blocks, prompts, draw):
-    """Each backbone alone: its zero-shot head, and the default's experts on it."""
+    """Yield results of each backbone alone: its zero-shot head, and the default's experts on it."""
     costs = dict(zip(cascade.block_names_, cascade.block_costs_, strict=True))
     for name, columns in blocks:
         alone = {
@@ -154,7 +154,7 @@ def _judge_backbones(cascade, X, y, train, test, blocks, prompts, draw):
 
 
 def _order_of_selection(X, y, blocks, prompts, shared):
-    """Blocks in the order in which forward selection on the training images adds them."""
+    """Return the blocks in the order in which forward selection on training images adds them."""
     static = AdaptiveBackboneEnsemble(
         head="zero-shot", router="static", random_state=shared["random_state"], **prompts
     )
@@ -163,12 +163,12 @@ def _order_of_selection(X, y, blocks, prompts, shared):
 
 
 def report(frame):
-    """Markdown: the cascades, whether they keep full accuracy at half the cost, and the curves."""
+    """Return Markdown: cascades, whether they keep full accuracy at half the cost, and curves."""
     return sections(frame, "Cascades and selection: accuracy against cost", _write)
 
 
 def draw(frame):
-    """Accuracy against cost, a panel for each set, and a caption."""
+    """Draw accuracy against cost, a panel for each set; return a caption."""
     names = frame["dataset"].unique()
     figure, axes = panels(len(names), 5.5, 4.2)
     for name, ax in zip(names, axes):
@@ -224,7 +224,7 @@ def _write(rows):
 
 
 def _table(rows, setting):
-    """Accuracy, its loss against all backbones, and cost: mean ± standard deviation."""
+    """Return accuracy, its loss against all backbones, and cost: mean ± standard deviation."""
     lines = []
     for (system, name), group in rows.groupby(["system", setting], sort=False):
         label = "all backbones" if (group["kind"] == "full").all() else name
@@ -250,7 +250,7 @@ def _cell(values, digits=1):
 
 
 def _half_cost(rows):
-    """Whether the cascade loses half a point at most, at half the cost."""
+    """Return whether the cascade loses at most half a point at half the cost."""
     lines = [
         "Does the cascade keep the accuracy of all backbones within half a point at no more than "
         f"half of the GFLOPs, in the mean over draws? With the target {TARGET!r}; whether another "
@@ -286,7 +286,7 @@ def _curves(rows):
 
 
 def _cheapest_four(rows, singles):
-    """The paper's claim: the four cheapest backbones beat the best single one."""
+    """Check the paper's claim that the four cheapest backbones beat the best single one."""
     four = rows[rows["kind"].isin(["prefix", "full"]) & (rows["setting"] == "4")]
     four = four[four["order"] == "cost"]
     if four.empty:

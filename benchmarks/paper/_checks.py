@@ -1,4 +1,4 @@
-"""What there was to gain and how much of it the default gains, from the table of results."""
+"""Headroom of each cell, and the share of it that the default gains."""
 
 import numpy as np
 import pandas as pd
@@ -12,13 +12,13 @@ LUCK, INDEPENDENT = "oracle of permuted rows", "oracle of independent mistakes"
 
 
 def wide(results):
-    """Accuracy of every system, one row for each set, number of shots, draw and head."""
+    """Return the accuracy of every system, one row for each set, number of shots, draw and head."""
     measured = results[results["accuracy"].notna()]
     return measured.pivot_table("accuracy", [*CELL, "draw"], "rule", sort=False, observed=True)
 
 
 def headroom(results):
-    """For each cell: the default, the best single expert, and what there was to gain.
+    """Return for each cell: the default, the best single expert, and the headroom.
 
     The best single is the expert on one backbone of the highest mean accuracy over the draws of
     the cell, chosen on test. ``achievable`` is the highest mean of the combinations that are shown
@@ -64,7 +64,7 @@ def _mean(draws, rule):
 
 
 def _achievable(draws, default, best):
-    """Of the draws in which combinations were shown test labels."""
+    """Return the achievable accuracies in the draws in which they were measured."""
     shown = draws.filter(regex="^achievable:").dropna(axis=1, how="all").dropna()
     means = shown.mean()
     found = {
@@ -79,17 +79,17 @@ def _achievable(draws, default, best):
 
 
 def over_sets(cells):
-    """Means of the cells over the sets that count, and the shares that the default gains.
+    """Return means of the cells over the sets that count, and the shares that the default gains.
 
-    A share is the mean gain over the mean headroom, so that a set with hardly any headroom does
-    not decide. It is NaN where there is no headroom.
+    A share is the mean gain divided by the mean headroom, so that a set with hardly any headroom
+    does not dominate. It is NaN if there is no headroom.
     """
     counted = cells[cells["counted"]] if cells["counted"].any() else cells
     return with_shares(counted.groupby(["head", "shots"], sort=False).mean(numeric_only=True))
 
 
 def with_shares(means):
-    """Cells, or means of cells, with the shares of what there was to gain."""
+    """Return cells, or means of cells, with the shares of the headroom that the default gains."""
     means = means.copy()
     for share, gap, gain in (
         ("of_achievable", "gap_there", "achievable_gain"),
@@ -100,7 +100,7 @@ def with_shares(means):
 
 
 def reason(cell):
-    """What is known of why the default falls short in a cell."""
+    """Return a known reason why the default falls short in a cell."""
     if cell["shots"] == "1" and cell["head"] != "zero-shot":
         why = "no row is left to judge learned heads by"
     else:

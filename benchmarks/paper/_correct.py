@@ -1,7 +1,7 @@
-"""Which test images every system has right, kept beside the table of a draw.
+"""Store which test images every system has right, beside the table of a draw.
 
-Accuracies alone cannot tell how much of a difference is due to the images that happened to be
-there: intervals are made of these.
+Intervals are computed from these, since accuracies alone do not show how much of a difference is
+due to the choice of images.
 """
 
 from collections import defaultdict
@@ -13,7 +13,7 @@ from ._embedding import write_whole
 
 
 def write(path, images, right):
-    """Write what a draw has right, a bit for each system and image.
+    """Write which images the systems of a draw have right, a bit for each system and image.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def _save(path, **arrays):
 
 
 def read(path):
-    """``images`` and ``right``, as they were written."""
+    """Read ``images`` and ``right``."""
     with np.load(path) as stored:
         images, names, bits = stored["images"], stored["names"], stored["bits"]
     right = np.unpackbits(bits, axis=1, count=len(images)).astype(bool)
@@ -43,13 +43,12 @@ def read(path):
 
 
 class Correctness:
-    """What all systems have right on a set at a number of shots.
+    """The images that all systems have right on a set at a number of shots.
 
     Parameters
     ----------
     paths : dict of int to list of Path
-        The files of each draw, of other systems on the same images. They are read when they are
-        asked for.
+        The files of each draw, each with other systems on the same images. They are read by `load`.
     """
 
     def __init__(self, paths):
@@ -81,7 +80,7 @@ class Correctness:
 
 
 def stored_in(results):
-    """What a folder of results of ``_run.run_main`` has: (set, shots) to Correctness."""
+    """Return a dict from (set, shots) to the Correctness in a folder of ``_run.run_main``."""
     found = defaultdict(lambda: defaultdict(list))
     for path in results.glob("[!.]*.npz"):
         folder, shots, draw, _ = path.stem.rsplit("--", 3)

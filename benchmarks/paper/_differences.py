@@ -1,4 +1,4 @@
-"""The default less every other system, with intervals."""
+"""Differences between the default and every other system, with intervals."""
 
 import numpy as np
 import pandas as pd
@@ -15,24 +15,23 @@ MARGIN = 0.005  # "not worse": the lower end of the interval is above minus this
 
 
 def main_head(results):
-    """The default's own head, or the last one that there is."""
+    """Return the default's own head, or else the last head."""
     heads = [head for head in dict.fromkeys(results["head"]) if head not in ("none", *BESIDE)]
     return "auto" if "auto" in heads else heads[-1]
 
 
 def counts(name):
-    """Whether a set counts: a perturbed copy is no set of its own."""
+    """Return whether a set counts; perturbed copies of sets do not."""
     return name not in _sets.PERTURBED
 
 
 def differences(results, correct):
-    """The default with each head less what it is compared with, for each set and number of shots.
+    """Return the default with each head minus its rivals, for each set and number of shots.
 
     With every head these are the other rules and the best single backbone of this head; with the
     main head also the rivals, other defaults and the best single backbone under any head. The
     best single backbone has the highest mean accuracy over the draws, on test images: with
-    hindsight, which no user has. Its choice is not drawn again, so that it stays the rival that it
-    is.
+    hindsight, which no user has. It is the same backbone in all bootstrap replicates.
 
     Parameters
     ----------
@@ -59,7 +58,7 @@ def differences(results, correct):
 
 
 def _others(cell, right, head, is_main):
-    """(label, kind) and system of all that the default with a head is compared with."""
+    """Yield (label, kind) and system of all rivals of the default with a head."""
     singles = cell[cell["kind"] == "single"]
     means = singles.groupby(["head", "rule"], sort=False)["accuracy"].mean()
     of_head = means[means.index.get_level_values("head") == head]
@@ -78,7 +77,7 @@ def _others(cell, right, head, is_main):
 
 
 def compare(default, others, tested, right, place):
-    """Rows of the comparisons of a cell; those over the same draws share their replicates.
+    """Yield the comparisons of a cell; those over the same draws share their replicates.
 
     Parameters
     ----------
@@ -89,7 +88,7 @@ def compare(default, others, tested, right, place):
     tested, right
         As :meth:`Correctness.load` returns them.
     place : dict
-        What all rows have.
+        Values of all rows.
 
     Yields
     ------
@@ -129,9 +128,9 @@ def _verdict(difference, replicates):
 
 
 def over_sets(compared):
-    """Means over the sets that count, by head, other system and number of shots.
+    """Return means over the sets that count, by head, other system and number of shots.
 
-    The sets are what they are: intervals are those of drawing images and draws again in each.
+    Sets are not resampled: intervals are over images and draws in each set.
     """
     if compared["counted"].any():
         compared = compared[compared["counted"]]

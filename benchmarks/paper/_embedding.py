@@ -1,4 +1,4 @@
-"""Every image of a set is embedded once, whatever experiment asks."""
+"""Embed every image of a set once, for all experiments."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ _AT_ONCE = 2048  # images that are embedded before they are written
 
 @dataclass(frozen=True)
 class Columns:
-    """What backbones embed of an image; see MultiBackboneEmbedder."""
+    """The options of how an image is embedded; see MultiBackboneEmbedder."""
 
     views: str | None = None
     features: str = "projected"
@@ -43,7 +43,7 @@ ALL_FEATURES = Columns(features="both")
 
 
 def blocks_of(backbones, columns=PLAIN):
-    """Name and columns of each block in an embedding by all backbones."""
+    """Return a dict of names and columns of each block in an embedding by all backbones."""
     positions = {}
     for i, name in enumerate(columns.embedder(backbones).get_feature_names_out()):
         positions.setdefault(name.rpartition("__")[0], []).append(i)
@@ -51,7 +51,7 @@ def blocks_of(backbones, columns=PLAIN):
 
 
 def gflops_of(backbones, columns=PLAIN):
-    """What each block costs for an image, and "all", in which no view is passed twice."""
+    """Return the cost of each block for an image, and of "all", which embeds each view once."""
     plain, viewed = (list_backbones(views)["gflops"] for views in (None, columns.views))
     costs = {}
     for name in blocks_of(backbones, columns):
@@ -63,7 +63,7 @@ def gflops_of(backbones, columns=PLAIN):
 
 
 def short_names(backbones):
-    """What stands for each backbone in tables: of a folder, the last two parts of its path."""
+    """Return short names of backbones for tables: of a folder, the last two parts of its path."""
     paths = {name: Path(name) for name in backbones}
     return {
         name: "/".join(path.parts[-2:]) if path.is_dir() else name for name, path in paths.items()
@@ -71,22 +71,22 @@ def short_names(backbones):
 
 
 def shortened(texts, backbones):
-    """A series or index of texts, in which backbones have their short names."""
+    """Return a series or index of texts with short names of backbones."""
     for name, short in short_names(backbones).items():
         texts = texts.str.replace(name, short, regex=False)
     return texts
 
 
 def embed(image_set, backbones, work, *, columns=PLAIN, verbose=False):
-    """Embeddings of the images of a set, (n, width), memory-mapped; kept in the folder ``work``."""
+    """Return embeddings of the images of a set, (n, width), memory-mapped and kept in ``work``."""
     folder = embed_set(image_set, backbones, Path(work, "embeddings"), verbose, columns)
     return np.load(folder / "X.npy", mmap_mode="r")
 
 
 def embed_set(image_set, backbones, work, verbose=True, columns=PLAIN):
-    """Embed the images of a set, where that is not done, and return the folder of what is.
+    """Embed the images of a set unless this is done, and return the folder of the embeddings.
 
-    The folder holds ``X.npy``, float32, and ``set.json``. It is named after what it was made of.
+    The folder has ``X.npy``, float32, and ``set.json``. Its name is a digest of the inputs.
     """
     models = [model_key(one, "fp32") for one in resolve_backbones(list(backbones))]
     prompts = image_set.class_names, image_set.templates
@@ -112,7 +112,7 @@ def embed_set(image_set, backbones, work, verbose=True, columns=PLAIN):
 
 
 def _embed(images, embedder, folder, title, verbose):
-    """Rows are appended to a file; the number of those that are whole is in its size."""
+    """Append rows to a file, whose size gives the number of complete rows."""
     width = len(embedder.get_feature_names_out())
     unfinished, row_bytes = folder / "X.part", 4 * width
     done = unfinished.stat().st_size // row_bytes if unfinished.exists() else 0
@@ -136,7 +136,7 @@ def _save(X, path):
 
 
 def read_set(folder):
-    """Embeddings, memory-mapped, and what ``set.json`` says, with arrays."""
+    """Return embeddings, memory-mapped, and the content of ``set.json``, with arrays."""
     about = json.loads((folder / "set.json").read_text())
     for key in ("y", "train", "test"):
         about[key] = None if about[key] is None else np.array(about[key])
@@ -144,7 +144,7 @@ def read_set(folder):
 
 
 def write_whole(path, write):
-    """Write a file so that it is there whole or not at all."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
     write(part)
@@ -152,7 +152,7 @@ def write_whole(path, write):
 
 
 def kept(file, make):
-    """The array in a file; made and written where there is none."""
+    """Return the array in a file; make and write it if there is none."""
     if not file.is_file():
         write_whole(file, partial(_save, make()))
     return np.load(file)

@@ -1,4 +1,4 @@
-"""What the further experiments share: draws, and tables in Markdown."""
+"""Shared parts of the further experiments: draws, and tables in Markdown."""
 
 import hashlib
 import warnings
@@ -20,14 +20,14 @@ from ._embedding import PLAIN, embed, write_whole
 
 
 def digest_of_sources():
-    """What changes with the code that results depend on."""
+    """Return a digest of the source files that results depend on."""
     package, programs = Path(skclipens.__file__).parent, Path(__file__).parent
     files = sorted([*package.rglob("*.py"), *programs.glob("*.py")])
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def draws_folder(work, dataset, backbones, *settings):
-    """Where finished draws are kept: a folder of their own for other data, settings or code."""
+    """Return the folder of finished draws, another one for other data, settings or code."""
     pools = [None if one is None else list(one) for one in (dataset.train, dataset.test)]
     data = dataset.name, list(dataset.y), dataset.class_names, dataset.templates, pools
     text = repr((data, list(backbones), settings, digest_of_sources()))
@@ -35,10 +35,10 @@ def draws_folder(work, dataset, backbones, *settings):
 
 
 def few_shot_draws(dataset, shots, draws, random_state, n_classes=None):
-    """(train, test) of each draw; a class with too few images keeps one for testing.
+    """Return (train, test) of each draw; a class with too few images keeps one for testing.
 
-    With ``n_classes``, a draw has so many classes, if there are more, which are drawn, too: the
-    same ones for any number of shots.
+    With ``n_classes``, a draw has at most so many classes, drawn at random: the same ones for any
+    number of shots.
     """
     y = np.asarray(dataset.y)
     pool = np.arange(len(y)) if dataset.train is None else np.asarray(dataset.train)
@@ -57,16 +57,16 @@ def few_shot_draws(dataset, shots, draws, random_state, n_classes=None):
 
 
 def of_some_classes(split, y, n_classes, rng):
-    """The rows of a split that are of some classes, which are drawn."""
+    """Return the rows of a split that belong to `n_classes` classes drawn at random."""
     some = rng.choice(np.unique(y), n_classes, replace=False)
     return tuple(rows[np.isin(y[rows], some)] for rows in split)
 
 
 @dataclass(frozen=True)
 class Draws:
-    """How many draws are made, from which seed, where they are kept, and how they are run.
+    """Number, seed, folder and options of draws, and methods to run them.
 
-    With ``n_classes``, so many classes are drawn for each.
+    With ``n_classes``, so many classes are drawn for each draw.
     """
 
     work: Path
@@ -77,22 +77,22 @@ class Draws:
     n_classes: int | None = None
 
     def embed(self, dataset, backbones, columns=PLAIN):
-        """Embeddings of all images of a set."""
+        """Return embeddings of all images of a set."""
         return embed(dataset, backbones, self.work, columns=columns, verbose=self.verbose)
 
     def run(self, run_draw, name, dataset, backbones, shots, *settings):
-        """Rows of all draws of so many images per class, as :func:`run_draws` gives them.
+        """Return rows of all draws of so many images per class, as :func:`run_draws` does.
 
         Parameters
         ----------
         run_draw : callable
         name : str
-            Of the experiment.
+            Name of the experiment.
         dataset : ImageSet
         backbones : list of str
         shots : int
         *settings : objects
-            What else the rows depend on.
+            Everything else that the rows depend on.
         """
         seed, n_classes = self.random_state, self.n_classes
         splits = few_shot_draws(dataset, shots, self.n_draws, seed, n_classes)
@@ -102,13 +102,13 @@ class Draws:
         return frame.assign(dataset=dataset.name, shots=shots)
 
     def run_each(self, run_draw, name, dataset, backbones, shots, *settings):
-        """The same for each of several numbers of images per class."""
+        """Return the rows of `run` for several numbers of images per class."""
         frames = [self.run(run_draw, name, dataset, backbones, k, *settings) for k in shots]
         return pd.concat(frames, ignore_index=True)
 
 
 def run_draws(run_draw, draws, folder, *, jobs=1, verbose=False):
-    """One frame of the rows that ``run_draw(draw, train, test)`` gives for each draw.
+    """Return a frame of the rows that ``run_draw(draw, train, test)`` yields for each draw.
 
     Finished draws are kept in a folder, and are not run again.
     """
@@ -131,7 +131,7 @@ def _run_draw(run_draw, draw, train, test, path):
 
 
 def table(frame, index, columns, value="accuracy", *, scale=100, digits=1):
-    """Mean ± standard deviation over draws as Markdown; what else varies is averaged in a draw."""
+    """Return mean ± standard deviation over draws as Markdown, with means over all else."""
     by_draw = scale * frame.groupby([index, columns, "draw"], sort=False)[value].mean()
     groups = by_draw.groupby([index, columns], sort=False)
     cells = pd.DataFrame({"mean": groups.mean(), "std": groups.std()}).apply(
@@ -142,12 +142,12 @@ def table(frame, index, columns, value="accuracy", *, scale=100, digits=1):
 
 
 def mean_sd(mean, std, digits=1):
-    """``mean ± sd``; without the sd where a single draw has none."""
+    """Format ``mean ± sd``, without the sd for a single draw."""
     return f"{mean:.{digits}f}" + ("" if np.isnan(std) else f" ± {std:.{digits}f}")
 
 
 def gaps_of(gaps):
-    """``mean ± standard error`` over draws of differences: a row for each, a column for shots."""
+    """Return ``mean ± standard error`` over draws of differences, with columns for shots."""
     groups = gaps.groupby("shots", sort=False)
     means, errors = groups.mean().T, groups.sem().T
     errors = errors.map(lambda error: "" if np.isnan(error) else f" ± {error:.2f}")  # one draw
@@ -155,12 +155,12 @@ def gaps_of(gaps):
 
 
 def by_shots(table):
-    """A table with a column for each number of shots, as Markdown."""
+    """Return a table with a column for each number of shots, as Markdown."""
     return markdown_of(table.rename(columns=lambda k: f"{k} shots"))
 
 
 def sections(frame, title, write):
-    """A Markdown section: ``write(rows)``, a list of paragraphs, for each data set."""
+    """Return a Markdown section for each data set: ``write(rows)``, a list of paragraphs."""
     parts = [f"# {title}"]
     for name, rows in frame.groupby("dataset", sort=False):
         draws = rows["draw"].nunique()

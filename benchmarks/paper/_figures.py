@@ -40,7 +40,7 @@ _LINES = {
 
 
 def draw(results, folders, settings, output):
-    """Write all figures; a mapping from file name to what it shows."""
+    """Write all figures; return a mapping from file names to descriptions."""
     folders = folders[:MAX_SETS]
     shots = list(dict.fromkeys(results["shots"]))
     head = main_head(results)
@@ -82,7 +82,7 @@ def draw(results, folders, settings, output):
 
 
 def _fit(folder, shots, settings):
-    """Linear heads, fitted on draw 0, with its test rows."""
+    """Return linear heads, fitted on draw 0, with its test rows."""
     X, about = read_set(folder)
     train, test = _run.split(about, shots, 0, settings.seed, settings.n_classes)
     names, kept = settings.columns_of(_systems.PROJECTED)
@@ -92,7 +92,7 @@ def _fit(folder, shots, settings):
 
 
 def panels(n, width=4.2, height=3.4):
-    """A figure with axes for n panels, in two columns."""
+    """Return a figure with axes for n panels, in two columns."""
     columns = min(n, 2)
     rows = -(-n // columns)
     figure, axes = plt.subplots(
@@ -158,7 +158,7 @@ def _similarity(folders, settings):
 
 
 def _heat_map(frame, label, ax=None):
-    """A heat map with values on new axes, or on ``ax``; the figure or ``ax``."""
+    """Plot a heat map with values; return ``ax``, or the new figure if it is None."""
     given = ax
     if ax is None:
         size = 1.5 + 0.6 * frame.shape[1], 2.2 + 0.45 * len(frame)

@@ -1,4 +1,4 @@
-"""One form for all sets of images."""
+"""A common form for all sets of images."""
 
 from dataclasses import dataclass, replace
 
@@ -7,16 +7,16 @@ import numpy as np
 
 @dataclass
 class ImageSet:
-    """Images with labels, and where they are split by their publisher.
+    """Images with labels, and the published split.
 
-    ``train`` and ``test`` are positions of the pools from which training images are drawn and on
-    which they are tested; None draws from all and tests on the rest.
+    ``train`` and ``test`` are the positions of images to draw training images from, and of test
+    images; None draws from all images and tests on the rest.
     """
 
     name: str
     images: list
     y: np.ndarray  # str
-    class_names: dict | None = None  # what stands in a prompt; None: the labels
+    class_names: dict | None = None  # names in prompts; None: the labels
     templates: list | None = None
     train: np.ndarray | None = None
     test: np.ndarray | None = None
@@ -24,16 +24,16 @@ class ImageSet:
 
     @property
     def prompts(self):
-        """Parameters of heads and ensembles that start from prompts."""
+        """Return the parameters of heads and ensembles that start from prompts."""
         return {"class_names": self.class_names, "templates": self.templates}
 
 
 class MissingSetError(Exception):
-    """A set that cannot be had here; the message says why."""
+    """Error for a set that is not available; the message gives the reason."""
 
 
 def subset(image_set, rows, **changes):
-    """The images at some positions, in increasing order, with their pools."""
+    """Return the images at some positions, in increasing order, with their pools."""
     pools = {
         name: None if pool is None else np.flatnonzero(np.isin(rows, pool))
         for name, pool in (("train", image_set.train), ("test", image_set.test))
@@ -43,7 +43,7 @@ def subset(image_set, rows, **changes):
 
 
 def half_of_classes(image_set, start, name, without=()):
-    """Every second class, by sorted label, from the first (0) or the second (1)."""
+    """Return every second class, by sorted label, from the first (0) or the second (1)."""
     labels = sorted(image_set.class_names)[start::2]
     class_names = {one: image_set.class_names[one] for one in labels if one not in without}
     rows = np.flatnonzero(np.isin(image_set.y, list(class_names)))
@@ -52,7 +52,7 @@ def half_of_classes(image_set, start, name, without=()):
 
 
 def capped(image_set, per_class, n_test, seed=0):
-    """A set with pools, with no more than some images in them; others are as they are."""
+    """Return a set with at most some images in its pools; sets without pools are unchanged."""
     if image_set.train is None:
         return image_set
     rng = np.random.default_rng(seed)

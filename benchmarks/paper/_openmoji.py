@@ -1,4 +1,4 @@
-"""Sets of OpenMoji, which trained none of the zoo; flags, a fifth of it, are left out."""
+"""Sets of OpenMoji, on which the zoo was not trained, without flags, a fifth of it."""
 
 import re
 from collections import Counter
@@ -10,19 +10,19 @@ from ._image_set import ImageSet
 
 MIN_CLASS_SIZE = 20
 _STYLES = {"colour": "openmoji", "lines": "openmoji-black"}
-# Thirds of the drawings of a class. The last trains a set that is reported.
+# Thirds of the drawings of a class. The last is the training part of a reported set.
 _SOURCE, _TARGET, _REPORTED = range(3)
 _CHOOSING = (_SOURCE, _TARGET)
 
 
 def openmoji(style="colour", name="openmoji"):
-    """The drawings that choose, in colour or in lines."""
+    """Return the validation drawings, in colour or in lines."""
     images, labels = drawings(style, _CHOOSING)
     return ImageSet(name, images, labels, gathered_from=f"OpenMoji, {style}")
 
 
 def letters():
-    """Classes whose names mean nothing."""
+    """Return the set with names of classes that mean nothing."""
     images, labels = drawings("colour", _CHOOSING)
     names = {label: f"the letter {chr(97 + i)}" for i, label in enumerate(np.unique(labels)[:26])}
     kept = [i for i, label in enumerate(labels) if label in names]
@@ -35,7 +35,7 @@ def letters():
 
 
 def style_shift(source, target):
-    """Training pictures in one style, test pictures of other drawings in another."""
+    """Return training pictures in one style, and test pictures of other drawings in another."""
     images, labels = drawings(target, [_TARGET])
     name, said = f"openmoji-{source}-to-{target}", f"OpenMoji, {target}"
     test = ImageSet(name, images, labels, gathered_from=said)
@@ -43,12 +43,12 @@ def style_shift(source, target):
 
 
 def for_emoji_style():
-    """Pictures and labels that do not choose."""
+    """Return pictures and labels that are not used for validation."""
     return drawings("colour", [_REPORTED])
 
 
 def shifted(name, train, test, trained_on):
-    """Images and labels to train on, and a set to test on, as one set."""
+    """Return images and labels to train on, and a set to test on, as one set."""
     images, labels = train
     rows = np.arange(len(images) + len(test.y))
     return ImageSet(
@@ -62,7 +62,7 @@ def shifted(name, train, test, trained_on):
 
 
 def drawings(style, thirds):
-    """Pictures and labels of the drawings in some thirds, of classes with enough drawings."""
+    """Return pictures and labels of some thirds of the drawings, of large enough classes."""
     from PIL import Image
 
     from tools.zoo.sources import load_style
@@ -76,7 +76,7 @@ def drawings(style, thirds):
 
 @cache
 def _classes():
-    """The class of each codepoint, and its third: the same one in every style."""
+    """Return the class of each codepoint, and its third, the same in every style."""
     from tools.zoo.captions import class_phrases
     from tools.zoo.sources import emoji_table
 
@@ -98,5 +98,5 @@ def _classes():
 
 
 def _without_gender(code):
-    """What the woman, the man and the person of a role have in common: they are drawn alike."""
+    """Return the code that woman, man and person of a role share: they are drawn alike."""
     return re.sub("-(200d|2640|2642|fe0f)", "", re.sub("1f46[89]", "1f9d1", code))

@@ -120,7 +120,7 @@ def elastic(image, displacement, rng):
     height, width = image.shape[1:]
     side = min(height, width)
     field = rng.standard_normal((2, height, width)).astype(np.float32)
-    # Not by torchvision, whose time grows with the square of the kernel.
+    # Not with torchvision, whose time grows with the square of the kernel.
     field = torch.from_numpy(gaussian_filter(field, (0, side / 12, side / 12), truncate=2.4))
     # In the units of torch's sampling grid an image is two wide and two high.
     field = field / field.square().mean().sqrt() * displacement * 2
@@ -207,10 +207,10 @@ def _sign(rng):
 
 
 def _warp(image, warp):
-    """Warp an image that goes on in the colour of its border, the median of the outermost pixels.
+    """Warp an image, extended by the colour of its border, the median of the outermost pixels.
 
-    The difference to this colour is what is warped: what comes from outside is then zero, and
-    the image has no dark frame from the interpolation between the two.
+    The difference to this colour is warped: pixels from outside are then zero, and the image has
+    no dark frame from the interpolation between the two.
     """
     import torch
 

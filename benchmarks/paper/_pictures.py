@@ -15,12 +15,12 @@ from .photographs import COPIES
 
 
 def root_of(data_home):
-    """The folder of all sets, as ``fetch_benchmark`` has it."""
+    """Return the folder of all sets, as in ``fetch_benchmark``."""
     return Path(data_home or Path(get_data_home(), "skclipens", "benchmarks")).expanduser()
 
 
 def benchmark(name, data_home=None, download=True):
-    """A set of the paper."""
+    """Return a set of the paper."""
     parts = [
         fetch_benchmark(name, subset=subset, data_home=data_home, download_if_missing=download)
         for subset in ("train", "test")
@@ -47,7 +47,7 @@ def _numbered(names):
 
 
 def _copy(name, data_home):
-    """What is known of the copy that ``benchmarks.paper.photographs`` has laid out."""
+    """Return a description of the copy that ``benchmarks.paper.photographs`` has laid out."""
     file = root_of(data_home) / COPIES
     known = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     return f"; {known[name]}" if name in known else ""
@@ -69,7 +69,7 @@ def _start_and_name(role, name):
 
 
 def _tiny_imagenet(data_home):
-    """The validation pictures, 60 to 40: the photographs that trained backbones are not used."""
+    """Return the validation pictures, 60 to 40; those that trained backbones are not used."""
     folder = _existing(root_of(data_home) / "tiny-imagenet-200")
     words = (folder / "words.txt").read_text("utf-8").splitlines()
     names = {key: text.split(",")[0] for key, _, text in (line.partition("\t") for line in words)}
@@ -90,7 +90,7 @@ def _tiny_imagenet(data_home):
 
 
 def pacs(name, train, test, data_home=None, download=True):
-    """Training pictures of one domain, test pictures of another."""
+    """Return training pictures of one domain, and test pictures of another."""
     folder = _existing(root_of(data_home) / "pacs")
     files = {domain: sorted(_existing(folder / domain).glob("*/*.*")) for domain in (train, test)}
     images = files[train] + files[test]
@@ -106,7 +106,7 @@ def pacs(name, train, test, data_home=None, download=True):
 
 
 def folder(path):
-    """Pictures of one's own, in a folder of one folder per class, 60 to 40."""
+    """Return a user's pictures, in a folder of one folder per class, split 60 to 40."""
     files, labels = load_folder(path, return_X_y=True)
     y = labels.astype(str)
     train, test = _split(y)
@@ -115,7 +115,7 @@ def folder(path):
 
 
 def _split(y):
-    """Positions that train and test, 60 to 40 of each class, sorted."""
+    """Return positions for training and test, 60 to 40 of each class, sorted."""
     rows = np.arange(len(y))
     return map(np.sort, train_test_split(rows, test_size=0.4, stratify=y, random_state=0))
 

@@ -1,4 +1,4 @@
-"""The report: tables in Markdown and files of results."""
+"""Write the report: tables in Markdown and files of results."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -56,7 +56,7 @@ def write(results, compared, folders, missing, figures, settings, command, outpu
 
 
 def write_further(name, text, command, output):
-    """The report of a further experiment."""
+    """Write the report of a further experiment."""
     title, _, rest = text.partition("\n\n")
     _write(output / f"{name}.md", f"{title}\n\n    {command}\n\n{rest}")
 
@@ -138,7 +138,7 @@ def _trained(results, settings):
 
 
 def time_of(results):
-    """What all draws took, also those that earlier runs have measured."""
+    """Return the time of all draws, including those of earlier runs."""
     seconds = results.drop_duplicates(["set", "shots", "draw", "part"])["unit_seconds"].sum()
     return (
         f"All draws together took {seconds / 60:.1f} minutes: the sum over all processes, and over "
@@ -147,7 +147,7 @@ def time_of(results):
 
 
 def _shortened(why):
-    """Why a set is missing, without the advice on how to get it."""
+    """Return why a set is missing, without the advice on how to get it."""
     return " ".join(why.partition("Either get")[0].split())[:500]
 
 
@@ -184,15 +184,15 @@ def _main_tables(results):
 
 
 def _leader(means, rows):
-    """Who is first at the most shots, and where the default is."""
+    """Return the leader at the most shots, and the place of the default."""
     kept = [not name.startswith(("oracle", "best single")) for name in means.index]
     return _first(means.loc[kept].iloc[:, -1], rows, "Highest", "{:.1f}")
 
 
 def _first(column, rows, what, digits):
-    """The conclusion of a table: its highest or lowest at the most shots, beside the default.
+    """Return the conclusion of a table: its highest or lowest at the most shots, and the default.
 
-    Of fewer draws than others have, a mean is not compared with theirs.
+    Means over fewer draws than others have are left out.
     """
     n_draws = rows[rows["shots"] == column.name].groupby("rule")["draw"].nunique()
     column = column[n_draws.reindex(column.index) == n_draws.max()]
@@ -212,7 +212,7 @@ def _of_head(results, head):
 
 
 def _ordered(table, results, rows):
-    """Rules in their order, then references, then single experts; shots in theirs."""
+    """Return a table with rules in order, then references, then single experts; shots in order."""
     kinds = rows.drop_duplicates("rule").set_index("rule")["kind"].map(_RANK)
     order = kinds.sort_values(kind="stable").index
     table = _in_order(table, results).reindex(order)
@@ -222,7 +222,7 @@ def _ordered(table, results, rows):
 
 
 def _in_order(table, results):
-    """Shots in their order."""
+    """Return a table with shots in order."""
     return table[[k for k in dict.fromkeys(results["shots"]) if k in table]]
 
 

@@ -30,7 +30,7 @@ _NOTE = (
 
 
 def run(dataset, backbones, draws, *, shots=16, max_queries=300, max_gallery=2000):
-    """Mean average precision and recall@k, per task, system and draw.
+    """Return mean average precision and recall@k, per task, system and draw.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def _fit_all(X, y, backbones, dataset, draw):
 
 
 def _text_to_image(task, routed, classes, X, y, dataset, blocks):
-    """Rankings for each class's name: by similarity, and by probability among all names."""
+    """Yield scores of rankings for each class's name: by similarity, and by probability."""
     # The labels tell a head its classes; it learns nothing from the rows.
     rows = np.zeros((len(classes), X.shape[1]), X.dtype)
     cosines = []
@@ -102,7 +102,7 @@ def _text_to_image(task, routed, classes, X, y, dataset, blocks):
 
 
 def _image_to_image(routed, queries, X, y, blocks):
-    """Queries are positions in the gallery; each is left out of its own ranking."""
+    """Yield scores of rankings for each query, a position in the gallery, without itself."""
     units = [normalize(X[:, columns]) for columns in blocks.values()]
     cosines = np.stack([unit[queries] @ unit.T for unit in units])
     similarity = {}
@@ -126,7 +126,7 @@ def _without_self(table, queries):
 
 
 def scores(similarity, relevant):
-    """Mean average precision and recall@k over the queries that have anything to find.
+    """Return mean average precision and recall@k over queries that have relevant images.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def scores(similarity, relevant):
 
 
 def report(frame):
-    """Markdown: a table for each task."""
+    """Return Markdown: a table for each task."""
     return sections(frame, "Retrieval", _write)
 
 

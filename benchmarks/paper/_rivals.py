@@ -1,4 +1,4 @@
-"""What the package has to beat: other libraries' classifiers on the same embeddings."""
+"""Rivals: other libraries' classifiers on the same embeddings."""
 
 from functools import partial
 
@@ -34,7 +34,7 @@ RIVALS = (
     "KNORA-E (DESlib)",
     "StackingClassifier",
 )
-FEATURES = {SEARCHED_ON_ALL: "both"}  # others see the image embeddings alone
+FEATURES = {SEARCHED_ON_ALL: "both"}  # others read the image embeddings alone
 # No package index has their weights: the packages download them from a model hub.
 NOT_TRIED = {
     "TabICL": "tabicl 2.2.0 has no weights in its wheel, it downloads them from a model hub",
@@ -58,11 +58,11 @@ _FEW, _FEW_OF_SVC = 1500, 600  # rows that are searched in folds
 
 
 class NotAvailableError(Exception):
-    """A rival that cannot be fitted on these rows or in this environment; says why."""
+    """Error for a rival that cannot be fitted here; the message gives the reason."""
 
 
 def make(name, blocks, y):
-    """A rival, not fitted.
+    """Return an unfitted rival.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def make(name, blocks, y):
     if name in (SEARCHED, SEARCHED_ON_ALL):
         return _searched_logistic(y)
     if name == KERNEL:
-        # As a function, the kernel is a product of matrices: a third of the time of libsvm's own.
+        # As a function, the kernel is a matrix product, in a third of the time of libsvm's own.
         kernels = [partial(rbf_kernel, gamma=gamma) for gamma in (0.03, 0.125, 0.5, 2)]
         grid = {"svc__C": [1, 10, 100], "svc__kernel": kernels}
         return _searched(
@@ -115,9 +115,9 @@ def _searched_logistic(y):
 
 
 def _searched(estimator, grid, y, few=_FEW):
-    """A search on the folds that these labels allow; without any, the estimator as it is.
+    """Return a search on folds that these labels allow; without any, the estimator unchanged.
 
-    Of more rows than few, one split that has all classes on both sides, of a size that has a bound.
+    For more than `few` rows, one split of bounded size that has all classes on both sides.
     """
     smallest, n_classes = _smallest(y), len(np.unique(y))
     if smallest < 2:

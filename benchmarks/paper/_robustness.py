@@ -1,4 +1,4 @@
-"""Robustness: heads and routers that were trained on clean images, on perturbed ones."""
+"""Robustness: accuracy on perturbed images of heads and routers trained on clean ones."""
 
 import hashlib
 from dataclasses import replace
@@ -32,7 +32,7 @@ _NOTE = (
 
 
 def run(dataset, backbones, draws, *, shots=16, max_test=300, perturbations=tuple(PERTURBATIONS)):
-    """Accuracy of each backbone and ensemble, per perturbation, strength and draw.
+    """Return the accuracy of each backbone and ensemble, per perturbation, strength and draw.
 
     Embeddings of perturbed images are kept in the folder ``work``, one file per perturbation:
     a run that was stopped goes on from there.
@@ -72,7 +72,7 @@ def run(dataset, backbones, draws, *, shots=16, max_test=300, perturbations=tupl
 
 
 def _split(dataset, max_test, random_state):
-    """Rows to draw training images from, and at most ``max_test`` test rows of their classes."""
+    """Return rows to draw training images from, and at most ``max_test`` rows of their classes."""
     y = np.asarray(dataset.y)
     if dataset.train is None:
         pool, test = _cut(np.arange(len(y)), y, min(max_test, len(y) // 3), random_state)
@@ -86,16 +86,16 @@ def _split(dataset, max_test, random_state):
 
 
 def _cut(rows, y, n, random_state):
-    """Split rows in two, the second with n of them; stratified if that is possible."""
+    """Split rows in two, the second part with n of them, stratified if possible."""
     classes, sizes = np.unique(y[rows], return_counts=True)
     stratify = y[rows] if min(n, len(rows) - n) >= len(classes) and sizes.min() > 1 else None
     return train_test_split(rows, test_size=n, stratify=stratify, random_state=random_state)
 
 
 def _embed_perturbed(images, clean, name, backbones, draws):
-    """Embeddings of all strengths of a perturbation, one after the other."""
+    """Return embeddings of all strengths of a perturbation, one after the other."""
     strengths, seed = PERTURBATIONS[name][1], draws.random_state
-    # The clean embeddings stand for the images and the backbones.
+    # The clean embeddings identify the images and the backbones.
     what = repr((list(blocks_of(backbones)), name, strengths, seed)).encode()
     digest = hashlib.sha256(what + clean.tobytes()).hexdigest()
 
@@ -109,7 +109,7 @@ def _embed_perturbed(images, clean, name, backbones, draws):
 
 
 def _predict(X, y, X_test, backbones, prompts, draw):
-    """Labels that each system gives to the test rows."""
+    """Return the labels that each system predicts for the test rows."""
     default = AdaptiveBackboneEnsemble(backbones, random_state=draw, **prompts).fit(X, y)
     average = AdaptiveBackboneEnsemble(backbones, head="zero-shot", router="uniform", **prompts)
     nlc = AdaptiveBackboneEnsemble(
@@ -126,7 +126,7 @@ def _predict(X, y, X_test, backbones, prompts, draw):
 
 
 def _by_expert(clf, X):
-    """Labels by single experts that see one backbone: zero-shot and residual heads."""
+    """Return labels by single experts that read one backbone: zero-shot and residual heads."""
     labels = clf.classes_[clf.expert_proba(X).argmax(axis=2)]
     return {
         f"{block.backbone}, {name.rpartition(':')[2]}": labels[:, e]
@@ -136,7 +136,7 @@ def _by_expert(clf, X):
 
 
 def report(frame):
-    """Markdown: accuracy by strength, by perturbation, and what perturbations cost."""
+    """Return Markdown: accuracy by strength, by perturbation, and losses by perturbations."""
     return sections(frame, "Robustness to perturbations", _write)
 
 

@@ -1,4 +1,4 @@
-"""Which sets are for validation and which for test: no picture is for both."""
+"""Roles of the sets, validation or test: no picture has both."""
 
 import pandas as pd
 
@@ -33,7 +33,7 @@ _LOCAL = ("emoji", "tuxpaint", "digits", "emoji-style")
 
 
 def pacs_pairs(role):
-    """Name, domain to train on and domain to test on, in both directions."""
+    """Return name, domain to train on and domain to test on, in both directions."""
     one, other = PACS_DOMAINS[role]
     return [
         (f"pacs-{train}-to-{test}", train, test) for train, test in ((one, other), (other, one))
@@ -41,7 +41,7 @@ def pacs_pairs(role):
 
 
 def photographs(role):
-    """Names of the sets of photographs and scans with a role that can be laid out on disk."""
+    """Return names of sets of photographs and scans with a role that can be laid out on disk."""
     names = [f"caltech101-{HALVES[role]}", f"tiny-imagenet-{HALVES[role]}"]
     names += [name for name, _, _ in pacs_pairs(role)]
     return [*names, "cifar10", "mnist", "gtsrb"] if role == TEST else names
@@ -52,7 +52,7 @@ ROLES |= {name: TEST for name in (*_LOCAL, *photographs(TEST))}
 
 
 def role_of(name):
-    """The role of a set, or "" for whole Caltech101, whose classes have both roles.
+    """Return the role of a set, or "" for whole Caltech101, whose classes have both roles.
 
     A perturbed set has the role of its clean one; other sets of the paper are for test.
     """
@@ -61,7 +61,7 @@ def role_of(name):
 
 
 def table():
-    """The roles in Markdown."""
+    """Return the roles in Markdown."""
     rows = {f"`{name}`": [role] for name, role in ROLES.items()}
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=["role"])
     frame.index.name = "set"

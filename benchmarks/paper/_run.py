@@ -1,8 +1,8 @@
-"""Embed every image once, then units of work: a part of a draw of a set at a number of shots.
+"""Run units of work: a part of a draw of a set at a number of shots.
 
-A unit is measured by one process and written as a file of which images are right and then one of
-results, each whole or not at all: what is finished when a run dies is not measured again. Parts
-that take long have units of their own, so that more draws of them can be measured later.
+A unit is measured by one process, which writes a file of which images are right and then one of
+results, each atomically. So finished units are not measured again after a crash. Parts that take
+long have units of their own, so that more draws of them can be measured later.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ ALL = "all"  # as the number of shots: every label of the training pool, or half
 
 @dataclass(frozen=True)
 class Settings:
-    """What is measured. No number of draws changes the numbers of a draw."""
+    """Settings of a run. The number of draws does not change the numbers of a draw."""
 
     backbones: tuple
     heads: tuple = _systems.HEADS
@@ -56,18 +56,18 @@ class Settings:
     n_classes: int | None = None  # drawn for each draw; None: all
 
     def columns_of(self, features):
-        """Blocks of these features, and positions of their columns."""
+        """Return the blocks of these features, and positions of their columns."""
         return _systems.columns_of(features, blocks_of(self.backbones, self.columns))
 
     @property
     def key(self):
-        """Name of the folder of results: of other settings, or other code, none is taken."""
+        """Return the name of the folder of results, which depends on settings and code."""
         numbers = asdict(replace(self, diagnosis_draws=0, trained_draws=0))
         text = json.dumps([numbers, digest_of_sources()])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def parts_of(self, draw):
-        """Parts of this draw that are measured."""
+        """Return the parts of this draw that are measured."""
         parts = [RULES]
         if draw < self.trained_draws and not set(_systems.TRAINED).isdisjoint(self.rules):
             parts.append(TRAINED)
@@ -77,13 +77,13 @@ class Settings:
 
 
 def n_draws_of(about, shots, draws, n_classes=None):
-    """One where nothing is drawn: all labels of a training pool, tested on its own test set."""
+    """Return the number of draws; 1 if all labels train and the set has its own test part."""
     nothing = shots == ALL and about["train"] is not None and n_classes is None
     return 1 if nothing else draws
 
 
 def split(about, shots, draw, seed, n_classes=None):
-    """Positions of training and test rows of a draw. Draws of fewer shots are nested."""
+    """Return positions of training and test rows of a draw. Draws of fewer shots are nested."""
     of_all, y = _split(about, shots, draw, seed), about["y"]
     if n_classes is None or n_classes >= len(np.unique(y)):
         return of_all
@@ -106,12 +106,12 @@ def _split(about, shots, draw, seed):
 
 
 def seed_of(seed, draw):
-    """A seed for estimators, other for every draw."""
+    """Return a seed for estimators, different for each draw."""
     return int(np.random.SeedSequence([seed, draw]).generate_state(1)[0] >> 1)
 
 
 def run_main(folders, shots, draws, settings, work, *, jobs=1, verbose=True):
-    """Measure all units that are not finished, and return what is known of all.
+    """Measure all unfinished units, and return the results of all.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def run_main(folders, shots, draws, settings, work, *, jobs=1, verbose=True):
     results = work / f"results-{settings.key}"
     written = json.dumps(asdict(settings))
     write_whole(results / "settings.json", lambda part: part.write_text(written))
-    # What a run that was killed has left.
+    # Files of a run that was killed.
     shutil.rmtree(results / "scratch", ignore_errors=True)
     for part in results.glob(".*--*"):
         part.unlink()
@@ -163,7 +163,7 @@ def run_main(folders, shots, draws, settings, work, *, jobs=1, verbose=True):
 
 
 def _in_order(measured):
-    """Rules of a draw in their order, whichever part has measured them."""
+    """Return the rules of a draw in order, whichever part measured them."""
     rank = {rule: position for position, rule in enumerate(_systems.RULES)}
     rules = measured["rule"].map(rank).fillna(len(rank))
     cells = (pd.factorize(measured[name])[0] for name in ("head", "draw", "shots", "set"))
@@ -197,7 +197,7 @@ def _run_unit(folder, shots, draw, part, path, settings):
 
 
 def _measure(data, about, draw, part, settings, scratch):
-    """Rows of a part of one draw."""
+    """Yield the rows of a part of one draw."""
     scratch.mkdir(exist_ok=True)
     blocks = blocks_of(settings.backbones, settings.columns)
     gflops = gflops_of(settings.backbones, settings.columns)
@@ -228,7 +228,7 @@ def _measure(data, about, draw, part, settings, scratch):
 
 
 def _with_columns(data, features, settings):
-    """Names of the blocks of these features, and the data with their columns only."""
+    """Return names of the blocks of these features, and the data with their columns only."""
     names, columns = settings.columns_of(features)
     X, X_test, *labels = data
     if len(columns) < X.shape[1]:
@@ -237,7 +237,7 @@ def _with_columns(data, features, settings):
 
 
 def _columns_by_name(names, blocks):
-    """Names that steps of a pipeline can have, with columns of a table of these blocks."""
+    """Return valid names of steps of a pipeline, with the columns of these blocks in a table."""
     ends = np.cumsum([0, *(blocks[name].stop - blocks[name].start for name in names)])
     return [
         (re.sub(r"\W", "-", name), np.arange(*pair))
@@ -251,7 +251,7 @@ def _failure(error):
 
 
 def _measure_head(head, data, blocks, part, settings, options, gflops, scratch):
-    """Rows of one head: of rules, which share its fitted experts, or of its diagnosis."""
+    """Return rows of one head: of rules, which share its fitted experts, or of its diagnosis."""
     if part == DIAGNOSIS:
         rows = _diagnosis(head, data, blocks, options)
         return [{"head": head, "status": "ok"} | row for row in rows]
@@ -284,7 +284,7 @@ def _measure_head(head, data, blocks, part, settings, options, gflops, scratch):
 
 
 def _fit_shared_heads(head, data, blocks, options):
-    """Fit what the rules share into their memory; seconds, by whether heads are not judged."""
+    """Fit the shared heads into the memory; return seconds, by whether heads are not judged."""
     seconds = {}
     for rule in (_systems.AVERAGE, _systems.CALIBRATED_AVERAGE):
         start = time.perf_counter()
@@ -294,7 +294,7 @@ def _fit_shared_heads(head, data, blocks, options):
 
 
 def _references(default, data, gflops):
-    """Rows of single experts, of the best of them on test, and of oracles."""
+    """Return rows of single experts, of the best of them on test, and of oracles."""
     _, X, _, y = data
     labels = default.classes_[default.expert_proba(X).argmax(axis=2)]
     experts = _expert_rows(default, X, labels == y[:, None], gflops)
@@ -314,7 +314,7 @@ def _references(default, data, gflops):
 
 
 def _expert_rows(clf, X, right, gflops):
-    """A row for every expert of the default ensemble."""
+    """Return a row for every expert of the default ensemble."""
     weights = clf.routing_weights(X)
     total = np.abs(weights).sum(axis=1, keepdims=True)
     shares = (weights / np.where(total > 0, total, 1)).mean(axis=0)
@@ -334,7 +334,7 @@ def _expert_rows(clf, X, right, gflops):
 
 
 def _diagnosis(head, data, blocks, options):
-    """Rows of combinations that are shown test labels."""
+    """Return rows of combinations that are fitted on test labels."""
     X, X_test, y, y_test = data
     seed = options["random_state"]
     try:
@@ -354,7 +354,7 @@ def _diagnosis(head, data, blocks, options):
 
 
 def _score(clf, data):
-    """Fit, predict, and what both took; with which test rows are right."""
+    """Fit and predict; return scores, times, and which test rows are right."""
     X, X_test, y, y_test = data
     before = start_peak()
     start = time.perf_counter()
@@ -379,7 +379,7 @@ def _score(clf, data):
 
 
 def _predict(clf, X):
-    """Labels, and probabilities where it predicts by them."""
+    """Return labels, and probabilities if the classifier predicts by them."""
     if isinstance(clf, NearestCentroid) or not hasattr(clf, "predict_proba"):
         return clf.predict(X), None
     proba = clf.predict_proba(X)

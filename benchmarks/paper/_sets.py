@@ -1,4 +1,4 @@
-"""Image sets, by name, in one form."""
+"""Image sets by name, in a common form."""
 
 import os
 import sys
@@ -40,7 +40,7 @@ def digits():
 
 
 def emoji_style():
-    """Training pictures of one style (OpenMoji), test pictures of another (Twemoji)."""
+    """Return training pictures of one style (OpenMoji), and test pictures of another (Twemoji)."""
     test = emoji()
     images, labels = _openmoji.for_emoji_style()
     kept = np.flatnonzero(np.isin(labels, test.y))
@@ -49,7 +49,7 @@ def emoji_style():
 
 
 def perturbed(name):
-    """A set whose training pictures are clean, and each test picture perturbed in some way."""
+    """Return a set with clean training pictures, and each test picture perturbed in some way."""
     from ._perturbations import LEVELS, PERTURBATIONS, perturb
 
     clean = LOCAL[name]()
@@ -95,7 +95,7 @@ PICTURES = {
 
 
 def groups():
-    """What stands for several sets."""
+    """Return the names that stand for several sets."""
     paper = list_benchmarks().index
     return {
         "local": list(LOCAL),
@@ -106,12 +106,12 @@ def groups():
 
 
 def is_folder(name):
-    """Whether a name is the path of a folder, and so of a set of one's own."""
+    """Return whether a name is the path of a folder, and so of a user's own set."""
     return os.sep in name and Path(name).is_dir()
 
 
 def expand(names):
-    """Names of sets, in which those of groups stand for several."""
+    """Return names of sets, with names of groups replaced by their sets."""
     several = groups()
     expanded = dict.fromkeys(one for name in names for one in several.get(name, [name]))
     known = list(dict.fromkeys([*several, *LOCAL, *VALIDATION, *PICTURES, *several["all"]]))
@@ -126,12 +126,12 @@ def expand(names):
 
 
 def load(name, download=True, *, data_home=None, per_class=PER_CLASS, n_test=N_TEST):
-    """Load a set, with at most so many images in its pools.
+    """Load a set, with a limited number of images in its pools.
 
     Raises
     ------
     MissingSetError
-        If its images cannot be had here.
+        If its images are not available.
     """
     ours = {**LOCAL, **VALIDATION}
     if is_folder(name):
@@ -145,14 +145,14 @@ def load(name, download=True, *, data_home=None, per_class=PER_CLASS, n_test=N_T
 
 
 def load_available(names, **how):
-    """Yield the sets that can be had here; says on stderr why others are skipped.
+    """Yield the available sets; print to stderr why others are skipped.
 
     Parameters
     ----------
     names : list of str
-        As ``expand`` takes them.
+        Names for ``expand``.
     **how : dict
-        For ``load``. Nothing is downloaded.
+        Passed to ``load``. Nothing is downloaded.
     """
     for name in expand(names):
         try:

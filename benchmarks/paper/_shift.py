@@ -1,4 +1,4 @@
-"""Shift: what prompts are worth for rows that are unlike all training rows."""
+"""Shift: gain of prompts for rows that are unlike all training rows."""
 
 from contextlib import nullcontext
 from unittest.mock import patch
@@ -37,7 +37,7 @@ that are trained on one style and tested on another are apart from the others.""
 
 
 def run(dataset, backbones, draws, *, shots=SHOTS, columns=ALL_FEATURES):
-    """Accuracy of the default with and without the part, and with other constants.
+    """Return the accuracy of the default with and without the part, and with other constants.
 
     Returns
     -------
@@ -74,12 +74,12 @@ def _score_of_prompts(clf, X, y):
 
 
 def is_shifted(name):
-    """Whether a set is tested on another style than that of its training rows."""
+    """Return whether a set is tested on another style than that of its training rows."""
     return "-to-" in name or name.endswith("-style")
 
 
 def report(frame):
-    """Markdown: differences to ensembles without the part, and a table for each set."""
+    """Return Markdown: differences to ensembles without the part, and a table for each set."""
     shifted = frame["dataset"].map(is_shifted)
     groups = {"Other styles": frame[shifted], "The same style": frame[~shifted]}
     groups = {title: rows for title, rows in groups.items() if len(rows)}
@@ -109,7 +109,7 @@ def _conclusion(title, rows):
 
 
 def _gains(rows):
-    """Of each shot and draw, and each system, in points: more than without the part."""
+    """Return gains over ensembles without the part, in points, for each shot, draw and system."""
     by_draw = _by_draw(rows)
     return by_draw.drop(columns=[IGNORED, SHARE]).sub(by_draw[IGNORED], axis=0)
 

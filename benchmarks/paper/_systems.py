@@ -35,12 +35,12 @@ NAMED = {
 }
 # Other defaults, which the default is compared with.
 BESIDE = (FORMER, IMAGE_EMBEDDINGS)
-# The columns that a head gets, where they are not the image embeddings alone.
+# The features of a head, if they are not the image embeddings alone.
 PROJECTED, POOLED, BOTH = "projected", "pooled", "both"
 FEATURES = {"auto": BOTH, POOLED_PROBE: POOLED}
 DEFAULT = "shrunk (default)"
 PAPER_SPLIT = "NLC, 10 % held out"
-# What the paper says of the NLC, and where it says nothing the choices that are nearest at hand.
+# The paper's settings of the NLC; where it gives none, the most obvious choices.
 LITERAL_NLC = NeuralLogitController(signed=False, budget="epochs", max_iter=100)
 PAPER_NLC = {"router": "nlc", "calibrate": False}
 AVERAGE, CALIBRATED_AVERAGE = "Log-Avg", "C-Log-Avg"
@@ -65,18 +65,18 @@ RULES = {
     "static": {"router": "static"},
     DEFAULT: {"router": "shrunk"},
 }
-# Trained by gradient or evolution, which takes most of the time of a draw: measured in some.
+# Trained by gradient or evolution, which takes most of the time: measured in some draws only.
 TRAINED = ("GAC", "MoE", "NLC", PAPER_SPLIT, "NLC, to the letter")
-# These use heads as they are: what a head says of rows that it has not seen is not asked.
+# These use heads as they are, without held-out logits.
 NOT_JUDGED = (AVERAGE, "Prob-Avg", "Vote-1", "Vote-3", "Conf")
 
 
 def rules_for(head, rules=tuple(RULES), *, trained):
-    """Those of the rules that are measured on a head, and are trained or are not.
+    """Return the rules to measure on a head: those that are trained, or those that are not.
 
-    The default is always among those that are not: the others are compared with it. The paper
-    holds rows out for the router only where heads learn from rows, which in it are the linear
-    ones. Other defaults, and probes of pooled features, have the default rule alone.
+    The default is always among those that are not trained, since the others are compared with it.
+    The paper holds rows out for the router only if heads learn from rows, which only its linear
+    heads do. Other defaults, and probes of pooled features, have the default rule alone.
     """
     if head in BESIDE or head == POOLED_PROBE:
         rules = ()
@@ -87,19 +87,19 @@ def rules_for(head, rules=tuple(RULES), *, trained):
 
 
 def make(rule, head, blocks, **options):
-    """An ensemble, not fitted. Rules but the default are as published: all rows are alike."""
+    """Return an unfitted ensemble. Rules but the default are as published: all rows are alike."""
     head = NAMED.get(head, head)
     unlike = {} if rule == DEFAULT else {"out_of_distribution": "ignore"}
     return AdaptiveBackboneEnsemble(blocks, head=head, **RULES[rule], **unlike, **options)
 
 
 def one_shot(constants):
-    """A context to fit in, with other constants of ``skclipens.heads._temperature``, or none."""
+    """Return a context with other constants of ``skclipens.heads._temperature``, if any."""
     return patch.multiple(_temperature, **constants) if constants else nullcontext()
 
 
 def columns_of(features, blocks):
-    """Names of the blocks of these features among all blocks, and positions of their columns.
+    """Return names of the blocks of these features, and positions of their columns among all.
 
     Parameters
     ----------

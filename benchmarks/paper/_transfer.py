@@ -24,7 +24,7 @@ _NOTE = (
 
 
 def run(dataset, backbones, draws, *, shots=16, other_templates=OTHER_TEMPLATES):
-    """Accuracy of routers on classes and prompts that they were or were not trained on.
+    """Return the accuracy of routers on classes and prompts that they were or were not trained on.
 
     Returns
     -------
@@ -70,14 +70,14 @@ def run(dataset, backbones, draws, *, shots=16, other_templates=OTHER_TEMPLATES)
 
 
 def halves(y, random_state):
-    """The classes in two random halves, the first larger by one if their number is odd."""
+    """Return the classes in two random halves, the first larger by one if their number is odd."""
     classes = np.random.default_rng(random_state).permutation(np.unique(y))
     middle = (len(classes) + 1) // 2
     return np.sort(classes[:middle]), np.sort(classes[middle:])
 
 
 def move(clf, classes, dataset, templates=None):
-    """The ensemble on other classes and, where given, other prompts; what it learned stays."""
+    """Return the ensemble on other classes and, if given, other prompts, without a new fit."""
     return clf.set_classes(classes, class_names=dataset.class_names, templates=templates)
 
 
@@ -94,7 +94,7 @@ def _fit(router, X, y, backbones, class_names, templates, draw):
 
 
 def _compare(make_moved, make_own, X, y):
-    """Moved routers, the same trained on what they are tested on, and what needs no training."""
+    """Yield accuracies of moved routers, of routers trained in place, and of untrained rules."""
     for router in ROUTERS:
         name = LABELS.get(router, router)
         moved, own = make_moved(router), make_own(router)
@@ -112,7 +112,7 @@ def _compare(make_moved, make_own, X, y):
 
 
 def report(frame):
-    """Markdown: accuracy of moved routers beside that of routers trained in place."""
+    """Return Markdown: accuracy of moved routers beside that of routers trained in place."""
     return sections(frame, "Transfer to unseen classes and prompts", _write)
 
 
@@ -124,7 +124,7 @@ def _write(rows):
 
 
 def _gains(rows):
-    """Paired differences to the calibrated average of the same training."""
+    """Return paired differences to the calibrated average of the same training."""
     moved = rows[rows["training"] == UNSEEN].pivot(
         index="draw", columns="system", values="accuracy"
     )

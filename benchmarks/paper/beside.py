@@ -22,11 +22,11 @@ from ._embedding import Columns
 
 
 class OtherRunError(Exception):
-    """Two tables, or a table and a folder of work, that do not belong together; says why."""
+    """Error for tables or folders of work that do not belong together; the message says why."""
 
 
 def last_run(output, work=None):
-    """The settings of the run that wrote a table, the table, and its files of what is right."""
+    """Return the settings of the run of a table, the table, and its files of right images."""
     found = sorted(Path(work or output / "work").glob("results-*/settings.json"), key=_written)
     if not found:
         raise OtherRunError(f"{work or output / 'work'} has no results: give it with --works.")
@@ -39,15 +39,15 @@ def _written(path):
 
 
 def differences(ours, theirs, system, label="the other table"):
-    """As ``_differences.differences``, of one system in two runs.
+    """Return ``_differences.differences`` of one system in two runs.
 
     Parameters
     ----------
     ours, theirs : tuple
-        As :func:`last_run` gives them.
+        Results of :func:`last_run`.
     system : (head, rule)
     label : str
-        What the other is called.
+        Name of the other run.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def differences(ours, theirs, system, label="the other table"):
 
 
 def _right(run, cell, draws, system):
-    """Which images are tested, and which the system has right, in some draws."""
+    """Return which images are tested, and which the system has right, in some draws."""
     _, results, stored = run
     tested, right = Correctness({d: stored[cell].paths[d] for d in draws}).load()
     if system not in right:
@@ -90,7 +90,7 @@ def _right(run, cell, draws, system):
 
 
 def report(ours, theirs, compared, system):
-    """Markdown: the difference for each set and number of shots."""
+    """Return Markdown: the difference for each set and number of shots."""
     draws = compared["draws"].agg(["min", "max"]).unique()
     columns = [Columns(**run[0]["columns"]) for run in (ours, theirs)]
     return "\n\n".join(
@@ -105,7 +105,7 @@ def report(ours, theirs, compared, system):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = parser_of("paper.beside", __doc__)
     add = parser.add_argument
     add("outputs", nargs=2, type=Path, metavar="OUTPUT")

@@ -22,7 +22,7 @@ _AT_ONCE = 1024
 
 
 def thumbnails(images):
-    """Unit vectors of shape (n, 256), without their mean; zero for a picture of one colour."""
+    """Return unit vectors of shape (n, 256), without their mean; zero for images of one colour."""
     rows = np.zeros((len(images), _SIDE**2), np.float32)
     for row, image in zip(rows, images, strict=True):
         small = load_image(image).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
@@ -33,7 +33,7 @@ def thumbnails(images):
 
 
 def same_pictures(ours, theirs, threshold=THRESHOLD):
-    """Pairs of rows of two arrays of thumbnails, (n, 2)."""
+    """Return pairs of rows of two arrays of thumbnails, (n, 2)."""
     pairs = [np.empty((0, 2), int)]
     for start in range(0, len(ours), _AT_ONCE):
         alike = ours[start : start + _AT_ONCE] @ theirs.T > threshold
@@ -42,7 +42,7 @@ def same_pictures(ours, theirs, threshold=THRESHOLD):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = parser_of("paper.duplicates", __doc__)
     parser.add_argument("--data-home", type=Path)
     options = parser.parse_args(arguments)

@@ -24,14 +24,14 @@ from ._differences import main_head
 SHOTS = (1, 4, 16)
 BASE = "best single backbone, any head"
 NAME = "headline.png"
-LIMITS = -25, 45  # what is beyond is drawn at the edge
+LIMITS = -25, 45  # values beyond are drawn at the edge
 GAIN, LOSS, OPEN, GREY = "#0072b2", "#d55e00", "#555555", "#999999"  # safe for the colour-blind
 RIVALS = {"LogisticRegression, C searched": ("x", "logistic regression, C searched")}
 _OTHER_RIVALS = "|", "other rivals on all columns"
 
 
 def headline(differences, results, means=None, shots=SHOTS):
-    """The figure, from the frames of ``differences.csv``, ``results.parquet`` and ``means.csv``."""
+    """Return the figure of ``differences.csv``, ``results.parquet`` and ``means.csv`` as frames."""
     head = main_head(results)
     rows = _of_default(differences, results)
     shots = [n for n in shots if (rows["shots"].astype(str) == str(n)).any()]
@@ -62,7 +62,7 @@ def headline(differences, results, means=None, shots=SHOTS):
 
 
 def conclusion(differences, results):
-    """The figure in a sentence, and the figure; nothing where there is one kind of heads only."""
+    """Return Markdown of the conclusion and the figure; "" if there is one kind of heads only."""
     if not (differences.get("other") == BASE).any():
         return ""
     base = _of_default(differences, results)
@@ -89,7 +89,7 @@ def _of_default(differences, results):
 
 
 def draw(differences, results, folder, means=None):
-    """Write the figure, where there is one."""
+    """Write the figure, if there is one."""
     if conclusion(differences, results):
         figure = headline(differences, results, means)
         figure.savefig(Path(folder) / NAME, dpi=110, facecolor="white")
@@ -120,7 +120,7 @@ def _panel(ax, rows, oracle, order):
 
 
 def _mean(ax, rows, means):
-    """The mean over sets, with its interval where ``means.csv`` has it."""
+    """Draw the mean over sets, with its interval if ``means.csv`` has it."""
     rows = rows[rows["other"] == BASE]
     style = {"color": "black", "marker": "D", "ms": 7}
     if means is None:
@@ -132,7 +132,7 @@ def _mean(ax, rows, means):
 
 
 def _bar(ax, row, place, **style):
-    """A difference with its interval."""
+    """Draw a difference with its interval."""
     at, low, high = (100 * row[name] for name in ("difference", "low", "high"))
     spread = [[at - low], [high - at]]
     ax.errorbar(at, place, xerr=spread, capsize=2, linestyle="none", **style)
@@ -147,7 +147,7 @@ def _mark(ax, gain, place, marker, label, **style):
 
 
 def _legend(ax):
-    """Handles with their labels; marks at the edge are not what a legend shows."""
+    """Yield handles with their labels, without marks at the edge."""
     for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
         if getattr(handle, "get_marker", lambda: "")() not in ("<", ">"):
             yield handle, label

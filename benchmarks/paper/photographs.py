@@ -62,9 +62,9 @@ def lay_out(source, data_home):
     Raises
     ------
     FileNotFoundError
-        If the folder of a set has not what it has to have.
+        If the folder of a set lacks files.
     FileExistsError
-        If the data home has files of a set already.
+        If the data home already has files of a set.
     """
     source, data_home = Path(source).resolve(), Path(data_home)
     found = [name for name in LAYOUTS if (source / name).is_dir()]
@@ -89,7 +89,7 @@ def _link(link, target):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = parser_of("paper.photographs", __doc__)
     parser.add_argument("source", type=Path, metavar="SOURCE_DIR")
     parser.add_argument("data_home", type=Path, metavar="DATA_HOME")
