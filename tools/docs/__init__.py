@@ -1,1 +1,1 @@
-"""What the documentation is made with: its code is run, and its drawings are made."""
+"""Programs that run the code of the documentation, draw its pictures and write stubs."""

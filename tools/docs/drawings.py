@@ -22,7 +22,7 @@ BLUE, GREY, RED, INK = "#0072b2", "#bbbbbb", "#d55e00", "#222222"  # safe for th
 
 
 def idea(seed=0, n_right=2):
-    """One picture that n_right of five backbones name right, and so does their weighted sum."""
+    """Draw a picture that n_right of five backbones classify correctly, like their weighted sum."""
     emoji = load_emoji(min_class_size=20)
     names = emoji.target_names[emoji.target]
     X = MultiBackboneEmbedder("zoo").fit_transform(emoji.filenames)
@@ -103,7 +103,7 @@ QUESTIONS = [
 
 
 def chart():
-    """A decision chart: which head, which router."""
+    """Draw a decision chart: which head, which router."""
     height = 1.35 * len(QUESTIONS) + 1.3
     figure, ax = plt.subplots(figsize=(7, 0.93 * height), layout="constrained")
     ax.set(xlim=(0, 8), ylim=(0, height))

@@ -31,7 +31,7 @@ _BEGINNINGS = ("docs/index.md", "README.md")
 
 
 class Block(NamedTuple):
-    """A block that was run: what it is, what the page shows, and what it printed."""
+    """A block that was run: its match, the output on the page, and the printed output."""
 
     match: re.Match
     shown: str
@@ -39,7 +39,7 @@ class Block(NamedTuple):
 
 
 def run(text, name):
-    """Run the blocks of a page from top to bottom; those that are not marked as not run.
+    """Run the blocks of a page from top to bottom, except those marked as not run.
 
     The page is a module while it runs, so that classes that are defined in it can be pickled.
     """
@@ -64,7 +64,7 @@ def run(text, name):
 
 
 def _a_readers_own():
-    """What pages take for granted that begin with a reader's pictures."""
+    """Return the variables of pages that begin with a reader's pictures."""
     emoji = load_emoji(min_class_size=40)
     labels = emoji.target_names[emoji.target]
     new = [1, 150, 301]
@@ -76,7 +76,7 @@ def _a_readers_own():
 
 
 def same(shown, printed, absolute=0.03, relative=0.05):
-    """Whether a page shows what was printed, up to the last digits of numbers."""
+    """Return whether a page shows what was printed, up to the last digits of numbers."""
     if _NUMBER.sub("#", shown).split() != _NUMBER.sub("#", printed).split():
         return False
     pairs = zip(_NUMBER.findall(shown), _NUMBER.findall(printed), strict=True)
@@ -84,7 +84,7 @@ def same(shown, printed, absolute=0.03, relative=0.05):
 
 
 def written(text, blocks):
-    """The page, with what was printed below each block."""
+    """Return the page, with what was printed below each block."""
     for block in reversed(blocks):
         start, end = block.match.span()
         source = text[start:end]

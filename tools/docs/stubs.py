@@ -1,10 +1,10 @@
-"""Write the type hints of the public API, which its docstrings say in words, into stub files.
+"""Write type hints of the public API, from the types in its docstrings, into stub files.
 
     python -m tools.docs.stubs
 
-Each public module gets a stub beside it. What a docstring says in words that are no type, such as
-"classifier or list", is Any. Fitted attributes come from scikit-learn's classes, which have no
-hints, so that type checkers take them for Any, too.
+Each public module gets a stub beside it. A type in words that are no Python type, such as
+"classifier or list", becomes Any. Fitted attributes come from scikit-learn's classes, which have no
+hints, so type checkers treat them as Any, too.
 """
 
 import importlib
@@ -35,7 +35,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 '''
-# Whose parameters a function passes on, which its docstring leaves to these.
+# Classes whose parameters a function passes on, and whose docstrings describe them.
 _PASSED_ON = {"make_backbone_pipeline": ("MultiBackboneEmbedder", "AdaptiveBackboneEnsemble")}
 _WORDS = (  # the first pattern that a part of a type matches
     (r"None", "None"),
@@ -58,7 +58,7 @@ _WORDS = (  # the first pattern that a part of a type matches
 
 
 def hint(text):
-    """The hint for a type in the words of numpydoc."""
+    """Return the hint for a type in the words of numpydoc."""
     text = re.sub(r",? *(default ?[=:].*|optional)$", "", text.strip())
     if text.startswith("ndarray"):
         return "NDArray[Any]"
@@ -73,7 +73,7 @@ def hint(text):
 
 
 def signature(function, doc, own=""):
-    """What stands behind the name of a function: parameters with hints, and what it returns."""
+    """Return the parameters of a function with hints, in parentheses."""
     others = [ClassDoc(getattr(skclipens, one)) for one in _PASSED_ON.get(function.__name__, ())]
     described = [p for one in (*others, doc) for p in one["Parameters"]]
     said = {name: p.type for p in described for name in re.split(", ?", p.name)}
@@ -98,7 +98,7 @@ def _returned(doc):
 
 
 def function(name, value, indent=""):
-    """The stub of a function or method."""
+    """Return the stub of a function or method."""
     kind = value.__func__ if inspect.ismethod(value) else None
     doc = FunctionDoc(value)
     own = "cls" if kind else "self" if indent else ""
@@ -108,7 +108,7 @@ def function(name, value, indent=""):
 
 
 def class_(cls):
-    """The stub of a class: its public methods, also those that it inherits from this package."""
+    """Return the stub of a class: its public methods, also those inherited from this package."""
     if issubclass(cls, Exception):
         bases = [base.__name__ for base in cls.__mro__[1:] if base.__module__ == "builtins"]
         return f"class {cls.__name__}({bases[0]}): ..."
@@ -120,7 +120,7 @@ def class_(cls):
         home = next(base for base in cls.__mro__ if name in vars(base))
         if name.startswith("_") or not home.__module__.startswith("skclipens"):
             continue
-        # ``fn`` where a method is there for some parameters only.
+        # ``fn``, if a method exists for some parameters only.
         plain = value if isinstance(static, classmethod) else getattr(static, "fn", static)
         if inspect.isfunction(plain) or inspect.ismethod(plain):
             lines.append(function(name, plain, "    "))
@@ -128,7 +128,7 @@ def class_(cls):
 
 
 def stub(module):
-    """The text of the stub of a module."""
+    """Return the text of the stub of a module."""
     parts = []
     for name in module.__all__:
         value = getattr(module, name)
@@ -146,7 +146,7 @@ def stub(module):
 
 
 def stubs():
-    """Texts of all stubs, by their paths."""
+    """Return the texts of all stubs, by their paths."""
     root = Path(skclipens.__file__).parent
     texts = {}
     for name in MODULES:

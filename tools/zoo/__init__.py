@@ -1,1 +1,1 @@
-"""How the embedded zoo and the pictures that ship with the package are made."""
+"""Programs that make the embedded zoo and the pictures that ship with the package."""

@@ -30,7 +30,7 @@ def _place(rgba, size, generator):
 
 
 def _ground(n, size, generator):
-    """White for two pictures in three, else one colour or a shading between two."""
+    """Return white for two pictures in three, else one colour or a shading between two."""
     first, second = torch.rand(2, n, 3, 1, 1, generator=generator)
     second = torch.where(_happens(0.5, n, generator), first, second)
     direction = _uniform(generator, 0, 2 * math.pi, n, 1, 1, 1)
@@ -73,7 +73,7 @@ def _hide_parts(rgb, generator):
 
 
 def augment(pictures, size, generator):
-    """Random views of pictures with transparency.
+    """Return random views of pictures with transparency.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def augment(pictures, size, generator):
         RGB, normalised to the range -1 to 1.
     """
     rgba = pictures.permute(0, 3, 1, 2).float() / 255
-    # Colours are weighed by opacity, so that what is transparent does not bleed into the edges.
+    # Colours are weighted by opacity, so that transparent pixels do not bleed into the edges.
     rgba = torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], 1)
     rgba = _place(rgba, size, generator)
     rgb = rgba[:, :3] + _ground(len(rgba), size, generator) * (1 - rgba[:, 3:])

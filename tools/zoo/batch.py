@@ -1,4 +1,4 @@
-"""What a training step sees."""
+"""A batch of a training step."""
 
 from typing import NamedTuple
 
@@ -6,17 +6,17 @@ import torch
 
 
 class Batch(NamedTuple):
-    """Images, and what is said of them.
+    """Images and their captions.
 
     Parameters
     ----------
     images : Tensor of shape (n, 3, size, size)
     captions : list of n str
-        What each shows.
+        The caption of each image.
     general : list of str
-        What several of them have in common.
+        Captions that several images share.
     of_general : Tensor of shape (n,)
-        Which of `general` is said of each image; -1 for none.
+        Position in `general` of the caption of each image; -1 for none.
     """
 
     images: torch.Tensor

@@ -24,12 +24,12 @@ TEMPLATES = (
 
 @cache
 def class_phrases():
-    """Phrases for each emoji subcategory; the first is the name of the class."""
+    """Return phrases for each emoji subcategory; the first is the name of the class."""
     return json.loads(SUBCATEGORIES.read_text("utf-8"))
 
 
 def specific_caption(emoji, rng):
-    """A caption that says which emoji it is: its name mostly, else with or by its tags."""
+    """Return a caption of one emoji: mostly its name, else also or only its tags."""
     kind = rng.random()
     if kind < 0.7 or not emoji.tags:
         words = emoji.name
@@ -42,5 +42,5 @@ def specific_caption(emoji, rng):
 
 
 def class_caption(subcategory, rng):
-    """A caption that says of which kind an emoji is."""
+    """Return a caption of the kind of an emoji."""
     return rng.choice(TEMPLATES).format(rng.choice(class_phrases()[subcategory]))

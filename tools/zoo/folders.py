@@ -48,7 +48,7 @@ class PictureFolders:
         self.key = hashlib.sha256(repr(said).encode()).hexdigest()
 
     def batch(self, n, size, rng, generator):
-        """Different pictures, each with a caption of its class and, if there is one, a general."""
+        """Return different pictures, each with a caption of its class and a general one, if any."""
         rows = rng.choice(len(self.files), size=min(n, len(self.files)), replace=False)
         crops = rng.random((len(rows), 5))
         with ThreadPoolExecutor() as pool:
@@ -65,12 +65,12 @@ class PictureFolders:
         return Batch(images, names, general, torch.tensor(of_general))
 
     def scores(self, model, tokenizer):
-        """No pictures are held out."""
+        """Return None, since no pictures are held out."""
         return None
 
 
 def _captions(classes, table):
-    """Lists of captions of each class: names, and general ones."""
+    """Return lists of captions of each class: names, and general ones."""
     if table is None:
         return [[name.replace("_", " ")] for name in classes], [[] for _ in classes]
     kinds = {"name": {}, "general": {}}
@@ -91,7 +91,7 @@ def _phrase(captions, rng):
 
 
 def _view(file, crop, size):
-    """A part of a picture, (3, size, size), by five numbers between 0 and 1; some are mirrored."""
+    """Return a part of a picture, (3, size, size), by five numbers from 0 to 1, maybe mirrored."""
     picture = load_image(file)
     share, shape, left, top, mirror = crop
     area = (_SMALLEST + (1 - _SMALLEST) * share) * picture.width * picture.height

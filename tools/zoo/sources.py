@@ -17,7 +17,7 @@ from skclipens.embedding._store import default_path
 
 PICTURE_SIZE = 72
 
-# Twemoji, the test style, is absent on purpose. OpenMoji serves validation only.
+# Twemoji, the test style, is left out on purpose. OpenMoji is for validation only.
 TRAINING_STYLES = {
     "noto": ("@iconify-json/noto", "1.2.9"),
     "noto-v1": ("@iconify-json/noto-v1", "1.2.5"),
@@ -37,7 +37,7 @@ _DIGITS = "zero one two three four five six seven eight nine".split()
 
 
 def cache_directory():
-    """Where downloads and rasterised pictures are kept; ``SKCLIPENS_CACHE`` overrides it."""
+    """Return the folder of downloads and rasterised pictures; ``SKCLIPENS_CACHE`` overrides it."""
     directory = default_path().parent
     directory.mkdir(parents=True, exist_ok=True)
     return directory
@@ -61,7 +61,7 @@ def npm_package(name, version):
 
 
 def _packed(name, version, folder):
-    """The archive of a package, which npm writes into a folder."""
+    """Return the archive of a package, which npm writes into a folder."""
     try:
         packed = subprocess.run(
             ["npm", "pack", "--silent", f"{name}@{version}"],
@@ -81,7 +81,7 @@ def _packed(name, version, folder):
 
 @dataclass(frozen=True)
 class Emoji:
-    """One emoji of the Unicode list, as CLDR names it."""
+    """An emoji of the Unicode list, with its CLDR name."""
 
     code: str
     name: str
@@ -92,7 +92,7 @@ class Emoji:
 
 @cache
 def emoji_table():
-    """All emoji without skin-tone variants, as a mapping from code points to :class:`Emoji`."""
+    """Return all emoji without skin-tone variants, as a dict from code points to :class:`Emoji`."""
     path = npm_package(*OPENMOJI) / "data" / "openmoji.json"
     return {
         entry["hexcode"].lower(): Emoji(
@@ -133,7 +133,7 @@ def _code_of_icon(icon):
 
 
 def rasterise(svg):
-    """An SVG text as an RGBA array of ``PICTURE_SIZE`` pixels a side, centred."""
+    """Return an SVG text as an RGBA array of ``PICTURE_SIZE`` pixels a side, centred."""
     try:
         import resvg_py
     except ImportError:
@@ -181,7 +181,7 @@ def _openmoji_svgs(colouring):
 
 
 def load_style(style):
-    """Pictures of one style.
+    """Load the pictures of one style.
 
     Parameters
     ----------

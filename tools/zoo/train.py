@@ -63,7 +63,7 @@ CYCLES = {"ViT-16": 2}
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a training run depends on."""
+    """Settings of a training run."""
 
     steps: int = 1_600
     cycles: int = 1
@@ -76,7 +76,7 @@ class Recipe:
     seed: int = 0
 
     def rate_at(self, step):
-        """Learning rate of a step: in each cycle a linear warm-up, then a cosine to zero."""
+        """Return the learning rate: in each cycle a linear warm-up, then a cosine to zero."""
         step = step % self.steps
         if step < self.warmup_steps:
             return self.learning_rate * (step + 1) / self.warmup_steps
@@ -85,9 +85,9 @@ class Recipe:
 
 
 def model_config(name, vocabulary="../../vocabulary.txt.gz"):
-    """open_clip's configuration of a zoo model, with its preprocessing.
+    """Return open_clip's configuration of a zoo model, with its preprocessing.
 
-    ``vocabulary`` is where its folder finds the vocabulary.
+    ``vocabulary`` is the path of the vocabulary, relative to the folder of the model.
     """
     tokenizer = open_clip.tokenizer.SimpleTokenizer(bpe_path=str(VOCABULARY))
     return {
@@ -117,7 +117,7 @@ def model_config(name, vocabulary="../../vocabulary.txt.gz"):
 
 
 def build_model(name):
-    """A zoo model with random weights."""
+    """Return a zoo model with random weights."""
     config = model_config(name)["model_cfg"]
     config.pop("custom_text")
     return open_clip.CustomTextCLIP(**config)
@@ -149,7 +149,7 @@ class Pictures:
         self.probabilities = weights / weights.sum()
 
     def draw(self, n, rng):
-        """Pictures of ``n`` distinct emoji, (n, H, W, 4) uint8, and the emoji."""
+        """Draw pictures of ``n`` distinct emoji, (n, H, W, 4) uint8; return them and the emoji."""
         codes = rng.choice(self.codes, size=n, replace=False, p=self.probabilities)
         pictures = []
         for code in codes:
@@ -160,7 +160,7 @@ class Pictures:
         return np.stack(pictures), [self.emoji[code] for code in codes]
 
     def batch(self, n, size, rng, generator):
-        """Each picture with a caption of its own and with one of its class."""
+        """Return pictures, each with a caption of its own and with one of its class."""
         rgba, emoji = self.draw(n, rng)
         images = augment(torch.from_numpy(rgba), size, generator)
         captions = [specific_caption(one, rng) for one in emoji]
@@ -170,12 +170,12 @@ class Pictures:
         return Batch(images, captions, general, of_class)
 
     def scores(self, model, tokenizer):
-        """Zero-shot accuracy on a style that does not train."""
+        """Return zero-shot accuracies on a style that is not in training."""
         return validate(model, tokenizer, *load_style(VALIDATION_STYLE))
 
 
 def encode_captions(model, tokens):
-    """Features of captions, short and long ones apart, read no further than their ends."""
+    """Return features of captions, in parts of similar length that are read only to their ends."""
     lengths = (tokens != 0).sum(1)
     order = lengths.argsort()
     mask, features = model.text.attn_mask, []
@@ -188,7 +188,7 @@ def encode_captions(model, tokens):
 
 
 def caption_loss(logits, targets):
-    """CLIP's loss between images and captions, of which one may belong to several images.
+    """Return CLIP's loss between images and captions; one caption may belong to several images.
 
     ``logits`` is (images, captions); ``targets`` gives each image's caption.
     """
@@ -198,7 +198,7 @@ def caption_loss(logits, targets):
 
 
 def batch_loss(model, tokenizer, batch, recipe):
-    """Each picture is matched with its caption, and with a general one where it has one."""
+    """Return the loss of matching pictures with their captions, and with general ones if any."""
     texts, inverse = np.unique(batch.captions, return_inverse=True)
     with torch.autocast("cpu", torch.bfloat16):
         image_features = F.normalize(model.encode_image(batch.images).float(), dim=-1)
@@ -214,7 +214,7 @@ def batch_loss(model, tokenizer, batch, recipe):
 
 
 def make_optimizer(model, recipe):
-    """AdamW that decays matrices and kernels only, as CLIP's training does."""
+    """Return AdamW that decays only matrices and kernels, as in CLIP's training."""
     decayed = [p for p in model.parameters() if p.ndim >= 2]
     free = [p for p in model.parameters() if p.ndim < 2]
     return torch.optim.AdamW(
@@ -270,7 +270,7 @@ def load_weights(model, name):
 
 
 def train(model, name, recipe, pictures, checkpoint):
-    """Train one model, from its last checkpoint where there is one."""
+    """Train one model, from its last checkpoint if there is one."""
     model = model.to(memory_format=torch.channels_last).train()
     tokenizer = open_clip.tokenizer.SimpleTokenizer(
         bpe_path=str(VOCABULARY), context_length=CONTEXT_LENGTH
@@ -302,7 +302,7 @@ def train(model, name, recipe, pictures, checkpoint):
 
 
 def train_step(model, tokenizer, optimizer, batch, recipe, step):
-    """Change the weights by one batch; its loss before."""
+    """Update the weights with one batch; return the loss before."""
     for group in optimizer.param_groups:
         group["lr"] = recipe.rate_at(step)
     loss = batch_loss(model, tokenizer, batch, recipe)
@@ -316,7 +316,7 @@ def train_step(model, tokenizer, optimizer, batch, recipe, step):
 
 
 def resume(model, optimizer, checkpoint, setting):
-    """Steps that a checkpoint of the same setting has behind it."""
+    """Load a checkpoint if it has the same setting, and return its number of steps."""
     if not checkpoint.exists():
         return 0
     state = torch.load(checkpoint, weights_only=True)
@@ -328,7 +328,7 @@ def resume(model, optimizer, checkpoint, setting):
 
 
 def save(model, optimizer, step, checkpoint, setting):
-    """Write a checkpoint, whole or not at all."""
+    """Write a checkpoint atomically."""
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
     partial = checkpoint.with_suffix(".partial")
     torch.save({**state, "step": step, "setting": setting}, partial)
@@ -346,12 +346,12 @@ def train_zoo(names, steps):
         checkpoint = cache_directory() / f"checkpoint-{name}.pt"
         model = train(build_model(name), name, recipe, Pictures(), checkpoint)
         export(model, name, WEIGHTS / name)
-        # A checkpoint is for an interrupted run: the next one starts afresh, whatever changed.
+        # A checkpoint is for interrupted runs only: the next run starts from scratch.
         checkpoint.unlink(missing_ok=True)
 
 
 def train_on_pictures(names, pictures, output, steps):
-    """Train models on from the zoo's weights, into a folder of its own for each."""
+    """Train models further from the zoo's weights, each into its own folder."""
     output.mkdir(parents=True, exist_ok=True)
     for name in names:
         recipe = Recipe(steps=steps, learning_rate=1e-3, general_weight=0.3)
@@ -365,7 +365,7 @@ def train_on_pictures(names, pictures, output, steps):
 
 
 def main(arguments=None):
-    """Command line."""
+    """Run the program."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.zoo.train",
         description=__doc__,

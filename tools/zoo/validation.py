@@ -20,7 +20,7 @@ def _on_white(pictures):
 
 @torch.inference_mode()
 def validate(model, tokenizer, pictures, codes):
-    """Share of pictures, flags aside, whose name and whose class is found among all."""
+    """Return the shares of pictures, without flags, whose name and whose class is predicted."""
     model.eval()
     emoji = [emoji_table()[code] for code in codes]
     shown = [i for i, one in enumerate(emoji) if one.category != "flags"]

@@ -21,7 +21,7 @@ def _corpus():
 
 
 def _parts(token, pair_of):
-    """The merges that build a token, last first."""
+    """Yield the merges that build a token, last first."""
     if token in pair_of:
         yield pair_of[token]
         for part in pair_of[token]:
