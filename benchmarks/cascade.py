@@ -7,11 +7,11 @@ the others. Prints tables in Markdown, and fails beyond a limit. All ways take t
 process, and the best of their repeats counts. The limit of the cascade is the time in which each
 backbone embeds those images that its stages let through.
 
-Then JPEG files, as of the web and of phones, for the zoo and for a small model beside ViT-B-32 with
-random weights. Thresholds are such that half of the GFLOPs of all backbones are spent on these
-files. The cascade should be 1.3 times as fast as all backbones at once; its limit is the time of
-its decoding, and half of what all backbones take beyond theirs. Ratios are of processor time, which
-other work on the machine changes less than that by the clock. All ways embed the same columns.
+Then JPEG files, like those of the web and of phones, for the zoo and for a small model beside
+ViT-B-32 with random weights. Thresholds are set so that these files cost half of the GFLOPs of all
+backbones. The cascade should be 1.3 times as fast as all backbones at once; its limit is the time
+of its decoding, and half of what all backbones take beyond theirs. Ratios are of processor time,
+which other work on the machine changes less than wall time. All ways embed the same columns.
 """
 
 import argparse
@@ -48,7 +48,7 @@ DECODING_ALL = "decoding alone, for all at once"
 OF_LIMIT = 0.8
 SIZES = ((500, 375), (4000, 3000))
 SHARE = 0.5  # of the GFLOPs, with JPEG files
-ASKED = 1.3  # times the rate of all backbones at once, where so much is spent
+ASKED = 1.3  # times the rate of all backbones at once, at this share of the GFLOPs
 NOISE = 3  # with which files are as large as those of phones
 
 

@@ -4,10 +4,10 @@
 
 Prints how far embeddings of the zoo move from those of pictures decoded at full size, for several
 margins: the shorter side of the reduced picture, in multiples of what the model reads. The kinds of
-picture are made here, but for photographs: those of scikit-learn, or the files of a folder. Then
+picture are made here, except photographs: those of scikit-learn, or the files of a folder. Then
 the time of decoding and of embedding whole files, for three sizes of file, and of decoding in
-threads and in processes. Rates are per second of processor time, but for threads and processes.
-Fails where files of 4000 x 3000 pixels are not embedded at least 4 times as fast as at full size.
+threads and in processes. Rates are per second of processor time, except for threads and processes.
+Fails if files of 4000 x 3000 pixels are not embedded at least 4 times as fast as at full size.
 """
 
 import argparse

@@ -21,7 +21,7 @@ from .labels import Task
 
 SHOTS = (1, 4, 16)
 N_PREDICTED = 200  # rows at most, in a prediction
-LIMIT = 2.0  # % of the right uses that may be doubted
+LIMIT = 2.0  # % of the right uses that may raise a warning
 CUT_OFF = "are cut off"  # of prompts, which are as long as some names of traffic signs
 _NOTE = """\
 Shares of calls that raise a warning, other than that prompts are too long. Labels are numbers, and

@@ -20,7 +20,7 @@ from ._options import parser_of_sets, sets_of
 from .doubts import conclude, is_doubted
 
 N_PICTURES = (10, 40, 160)
-SIDE = 64  # pixels, where all pictures of a batch have one size
+SIDE = 64  # pixels, if all pictures of a batch have one size
 _NOTE = """\
 Shares of calls of `fit_transform` that raise a warning. {draws} draws of 10, 40 and 160 pictures of
 each set; in every second draw all are of one class, as far as it has so many. "Of one size" is 64 x

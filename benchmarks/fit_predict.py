@@ -5,14 +5,14 @@
 Prints tables in Markdown and fails beyond a limit. Rivals are LogisticRegression on all columns,
 at one C and with C searched as LogisticRegressionCV does by itself (ten values, five folds), and
 StackingClassifier with a LogisticRegression per block. All ways take turns in one process, and
-the best of their repeats counts. Ratios are of the time of the processor: on a busy machine the
-wall tells of the others. Threads that wait for each other take time of it too, so compare these
+the best of their repeats counts. Ratios are of processor time, since wall time depends on other
+processes of a busy machine. Threads that wait for each other take processor time, too, so compare
 with ``OMP_NUM_THREADS=1``. More rows, classes and blocks are in :mod:`benchmarks.scale`.
 
-The table has the widths of the backbones that are named, which need not be there: embeddings of
-the emoji by the zoo go through random features tanh(1.5 W z), one W for each block, which reads
-one model of the zoo. More classes than the emoji have are copies of these under rotations of the
-embeddings, and more rows than pictures are averages of two pictures of a class.
+The table has the widths of the named backbones, which need not be installed: embeddings of the
+emoji by the zoo go through random features tanh(1.5 W z), one W for each block, which reads one
+model of the zoo. Further classes are copies of the emoji's under rotations of the embeddings, and
+further rows are averages of two pictures of a class.
 """
 
 import argparse

@@ -3,8 +3,8 @@
     python -m benchmarks.gpu [--backbones ViT-B-32 ViT-L-14 RN50] [--images 2048] [--repeats 2]
 
 Makes JPEG files of 500 x 375 pixels and prints, for each backbone with random weights, two tables
-in Markdown; three backbones take less than eight minutes. Fails where embeddings differ by more
-than the limit, or where ours is slower than 0.8 of its own limit, which is the slower of
+in Markdown; three backbones take less than eight minutes. Fails if embeddings differ by more than
+the limit, or if ours is slower than 0.8 of its own limit, which is the slower of
 
 - the bare forward on a batch that is on the GPU already, and
 - decoding and resizing alone, by all cores.

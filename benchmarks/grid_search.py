@@ -3,11 +3,11 @@
     python -m benchmarks.grid_search [--shots 4] [--draws 5] [--repeats 2]
 
 GridSearchCV tries three heads with four routers each, on draws of FewShotSplit from the emoji.
-Without care it would embed every image once per candidate and draw. With ``cache=`` the pipeline
-on paths embeds each once, so that it should take no longer than embedding all images and
-searching over that table; and again, nothing but the search over the table. The program prints a
-table in Markdown and fails beyond a limit. All ways take turns in one process, and the best of
-their repeats counts.
+Without a cache it would embed every image once per candidate and draw. With ``cache=`` the pipeline
+on paths embeds each once, so it should take no longer than embedding all images and searching over
+that table; a second search, no longer than the search over the table. The program prints a table in
+Markdown and fails beyond a limit. All ways take turns in one process, and the best of their repeats
+counts.
 """
 
 import argparse

@@ -32,9 +32,9 @@ from .paper._experiments import digest_of_sources
 
 RATES = (0.0, 0.1, 0.2, 0.4)  # of labels that are flipped, to any other class
 PER_CLASS = 20  # rows, among which labels are flipped
-ROUNDS, POOL = 5, 24  # of labelling as many pictures as there are classes; pictures of a class
+ROUNDS, POOL = 5, 24  # rounds, each of as many pictures as there are classes; pictures of a class
 SHOTS = (1, 4, 16)  # of the known classes
-RIVAL_C = 1.0  # of doubtful labels: of 0.1, 1, 10, 100 by average precision on validation sets
+RIVAL_C = 1.0  # to find wrong labels: of 0.1, 1, 10, 100 by average precision on validation sets
 _TITLES = {
     "issues": "Doubtful labels",
     "suggest": "Pictures to label next",

@@ -2,9 +2,9 @@
 
     python -m benchmarks.many_classes [--classes 10000] [--named 1000] [--columns 640]
 
-Prints two tables in Markdown, and fails where a head takes more memory than three times its table
-of logits and 512 MiB, or where prompts that are stored take more than a tenth of the time to encode
-them. Prompts that are stored are read by another process.
+Prints two tables in Markdown, and fails if a head takes more memory than three times its table of
+logits and 512 MiB, or if stored prompts take more than a tenth of the time to encode them. Stored
+prompts are read by another process.
 """
 
 import argparse

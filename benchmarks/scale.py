@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.scale [--largest 100000] [--repeats 1]
 
-Prints tables in Markdown and fails beyond a limit. Beside it stands LogisticRegressionCV, which is
-not measured where it would take minutes. Tables of data, ways and clocks are those of
-:mod:`benchmarks.fit_predict`; blocks have 128 columns, as those of the zoo.
+Prints tables in Markdown and fails beyond a limit. LogisticRegressionCV is measured, too, unless it
+would take minutes. Data, ways and clocks are those of :mod:`benchmarks.fit_predict`; blocks have
+128 columns, like those of the zoo.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     python -m benchmarks.faults [--short] [--pictures 10000] [--kills 500] [--times 5]
 
-Prints a table in Markdown, row by row, and fails where something else came of a fault than should.
-Needs POSIX, and root for disks that are full or read-only: without, these rows say "not run". The
-short form tries each fault a few times.
+Prints a table in Markdown, row by row, and fails if a fault has an unexpected outcome. Needs POSIX,
+and root for disks that are full or read-only; otherwise these rows are "not run". The short form
+tries each fault a few times.
 """
 
 import argparse

@@ -12,7 +12,7 @@ from benchmarks.faults._places import NOT_RUN, Outcomes
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder
 from skclipens.datasets import load_emoji
 
-MOST_CPU = 1.2  # of what the same fits take in turn
+MOST_CPU = 1.2  # times the CPU time of the same fits in turn
 SAME = "equal to the bit"
 KEPT = "limits of BLAS as before"
 
@@ -65,7 +65,7 @@ def fits(n, n_fits=8):
                     counts[SAME][SAME if same else "another fit"] += 1
     for n_threads in (1, 2, 4):
         ratio = min(cpu[n_threads]) / min(cpu[0])
-        if n == 1:  # beside other work, a single measurement says little
+        if n == 1:  # on a busy machine, a single measurement is unreliable
             found = f"{NOT_RUN}: CPU is compared where it is measured several times"
         else:
             found = cheap if ratio <= MOST_CPU else f"{ratio:.2f} times the CPU"

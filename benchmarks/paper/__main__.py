@@ -71,7 +71,7 @@ def parse(arguments):
 
 
 def columns_of(options):
-    """What is embedded of an image."""
+    """Return the options of how images are embedded."""
     views = None if options.views == "none" else options.views
     return Columns(views, options.features, options.keep_plain and views is not None)
 
@@ -103,7 +103,7 @@ def main(arguments=None):
 
 
 def load_sets(options):
-    """Sets that are available, and why the others are not."""
+    """Return the available sets, and why the others are not available."""
     found, missing = [], {}
     how = {"data_home": options.data_home, "per_class": options.per_class, "n_test": options.n_test}
     for name in _sets.expand(options.datasets):

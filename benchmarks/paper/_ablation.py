@@ -35,7 +35,7 @@ def _corrections(factor):
 
 _NEAREST = {"UNJUDGED_STRENGTH": None}
 _LESS_APART = {"UNJUDGED_SPREAD": 0.6, "UNJUDGED_POWER": 8}
-# Parameters of the ensemble, constants to fit it with, and features where these are not all.
+# Parameters of the ensemble, constants for its fit, and features if these are not all.
 VARIANTS = {
     DEFAULT: {},
     FORMER: {

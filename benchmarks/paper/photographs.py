@@ -25,7 +25,7 @@ from .._machine import parser_of
 COPIES = "copies.json"
 DOMAINS = ("art_painting", "cartoon", "photo", "sketch")
 
-# Where the data home has what the source has.
+# Paths in the data home of the content of the source.
 LAYOUTS = {
     "caltech101": {"caltech101/101_ObjectCategories": "101_ObjectCategories"},
     "cifar10": {f"cifar10/{part}": part for part in ("train", "test")},
