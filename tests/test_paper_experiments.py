@@ -16,7 +16,7 @@ from benchmarks.paper import (
     _transfer,
 )
 from benchmarks.paper._embedding import PLAIN, Columns, blocks_of, embed, kept
-from benchmarks.paper._experiments import Draws, few_shot_draws, run_draws, table
+from benchmarks.paper._experiments import Draws, code_of, few_shot_draws, run_draws, table
 from benchmarks.paper._perturbations import LEVELS, PERTURBATIONS, perturb
 from benchmarks.paper._sets import ImageSet
 from skclipens import AdaptiveBackboneEnsemble
@@ -333,3 +333,10 @@ def test_retrieval_scores_are_those_of_scikit_learn():
 def test_tables_average_within_a_draw_first():
     frame = pd.DataFrame({"s": "a", "k": 1, "draw": [0, 0, 1, 1], "accuracy": [0.1, 0.3, 0.4, 0.4]})
     assert table(frame, "s", "k").endswith("| a | 30.0 ± 14.1 |")
+
+
+def test_other_code_is_told_from_other_comments_and_docstrings():
+    code = 'class A:\n    """This."""\n\n    def b(self, c):\n        return c + 1\n'
+    same = 'class A:\n    """Other."""\n    def b(self, c):  # as\n        return c + 1\n'
+    assert code_of(code) == code_of(same) != code_of(same.replace("+", "-"))
+    assert code_of('"""Of a module."""\n"text"') != code_of('"""Of a module."""')

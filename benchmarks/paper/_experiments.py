@@ -1,8 +1,10 @@
 """Shared parts of the further experiments: draws, and tables in Markdown."""
 
+import ast
 import hashlib
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +21,23 @@ from .._machine import markdown_of
 from ._embedding import PLAIN, embed, write_whole
 
 
+@cache
 def digest_of_sources():
-    """Return a digest of the source files that results depend on."""
+    """Return a digest of the code that results depend on, without comments and docstrings."""
     package, programs = Path(skclipens.__file__).parent, Path(__file__).parent
     files = sorted([*package.rglob("*.py"), *programs.glob("*.py")])
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    code = "".join(code_of(file.read_text(encoding="utf-8")) for file in files)
+    return hashlib.sha256(code.encode()).hexdigest()[:12]
+
+
+def code_of(source):
+    """Return Python code without comments, docstrings and layout."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        has_docstring = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if has_docstring and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
 
 
 def draws_folder(work, dataset, backbones, *settings):
