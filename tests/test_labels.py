@@ -19,6 +19,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
@@ -358,6 +359,17 @@ def test_parameters_of_the_folds_of_issues_are_checked(parameters, emoji):
     (name,) = parameters
     with pytest.raises(ValueError, match=f"'{name}' parameter of find_label_issues"):
         find_label_issues(make(), emoji[1], emoji[2], **parameters)
+
+
+@pytest.mark.parametrize("call", [find_label_issues, suggest])
+@pytest.mark.parametrize(
+    "classifier", [KNeighborsClassifier(weights="Distance"), make(calibrate="no")]
+)
+def test_parameters_of_the_classifier_are_checked(call, classifier, emoji):
+    _, X, y = emoji
+    y = np.where(np.arange(84) % 2, y, "") if call is suggest else y
+    with pytest.raises(InvalidParameterError, match="parameter of"):
+        call(classifier, X, y)
 
 
 def test_what_suggests_has_probabilities(emoji):

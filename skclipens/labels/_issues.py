@@ -26,7 +26,7 @@ _STARTS = (0.02, 0.2, 0.5)  # initial shares of wrong labels in the fit
         "cv": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
     },
-    prefer_skip_nested_validation=True,
+    prefer_skip_nested_validation=False,
 )
 def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, random_state=None):
     """Rank labels by the probability that they are right, and mark those that are probably wrong.

@@ -25,7 +25,7 @@ _SHARPNESS = 10.0
         "max_rows": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     },
-    prefer_skip_nested_validation=True,
+    prefer_skip_nested_validation=False,
 )
 def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=None):
     """Suggest which pictures to label next.
