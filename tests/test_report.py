@@ -5,10 +5,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from skclipens import make_backbone_pipeline
 from skclipens.cli._report import write_report
 from skclipens.datasets import load_emoji
+from skclipens.labels import OpenSetClassifier
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -72,3 +74,13 @@ def test_names_are_shown_as_they_are(report):
     assert all(name in shown for name in HOSTILE)
     titles = {found["title"] for tag, found in reader.elements if tag == "img" and "title" in found}
     assert titles & set(files)
+
+
+def test_labels_may_be_numbers_and_no_class(tmp_path):
+    emoji = load_emoji()
+    files, labels = emoji.filenames[:16], np.arange(16) % 2
+    rejects = OpenSetClassifier(LogisticRegression(), reject_rate=0.5, cv=2)
+    model = make_backbone_pipeline(["zoo/RN20"], estimator=rejects).fit(files, labels)
+    assert -1 in model.predict(files)
+    write_report(model, files, labels, str(tmp_path / "r.html"), title="numbers")
+    assert "<figcaption>-1<br>is: " in (tmp_path / "r.html").read_text("utf-8")

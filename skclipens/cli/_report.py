@@ -281,9 +281,7 @@ def _mistakes(answers):
     first = wrong[np.argsort(-confidence[wrong], kind="stable")][:_N_MISTAKES]
     captions = [
         [
-            f"{answers.predicted[i]} ({confidence[i]:.0%})"
-            if likeliest[i]
-            else answers.predicted[i],
+            str(answers.predicted[i]) + (f" ({confidence[i]:.0%})" if likeliest[i] else ""),
             f"is: {answers.labels[i]}",
             name_of(answers.files[i]) or f"picture {i}",
         ]
