@@ -8,7 +8,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from skclipens import make_backbone_pipeline
-from skclipens.cli._report import write_report
+from skclipens.cli._report import _as_the_model_writes, write_report
 from skclipens.datasets import load_emoji
 from skclipens.labels import OpenSetClassifier
 
@@ -84,3 +84,14 @@ def test_labels_may_be_numbers_and_no_class(tmp_path):
     assert -1 in model.predict(files)
     write_report(model, files, labels, str(tmp_path / "r.html"), title="numbers")
     assert "<figcaption>-1<br>is: " in (tmp_path / "r.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("dtype", [int, float])
+def test_whole_numbers_are_the_same_in_any_dtype(dtype):
+    labels, classes = np.array([1, 0, -1], dtype), np.array([0, 1], float if dtype is int else int)
+    found = _as_the_model_writes(labels, classes, -1, None)
+    assert found.tolist() == [1, 0, -1]
+    halves = np.array([0.5, 2.0], "float32")
+    assert _as_the_model_writes(np.array([0.5, 2.0]), halves, None, None).tolist() == [0.5, 2.0]
+    with pytest.raises(ValueError, match="does not know 1 of the classes; the first is '2'"):
+        _as_the_model_writes(np.array([0, 2], dtype), classes, None, None)

@@ -154,10 +154,14 @@ def _label_of_rejected(classifier):
 
 def _as_the_model_writes(labels, classes, rejected, raw_names):
     """Return labels with the types of the model's: text in a folder may be a number in a table."""
-    known = {str(one): one for one in classes}
+    labels = np.asarray(labels)
+    are_numbers = labels.dtype.kind in "iuf" and classes.dtype.kind in "iuf"
+    # Whole numbers are the same with and without ".0".
+    write = (lambda one: str(one).removesuffix(".0")) if are_numbers else str
+    known = {write(one): one for one in classes}
     if rejected is not None:
-        known.setdefault(str(rejected), rejected)
-    written = np.asarray(labels).astype(str)
+        known.setdefault(write(rejected), rejected)
+    written = np.array([write(one) for one in labels])
     unknown = [one for one in np.unique(written).tolist() if one not in known]
     if unknown:
         named = listed(classes.tolist(), most=5, write=str)
