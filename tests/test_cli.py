@@ -116,8 +116,8 @@ def test_labels_are_those_that_the_model_predicts(photos, unseen, tmp_path):
     assert 0 < (expected == "").sum() < len(unseen)
     joblib.dump(clf, tmp_path / "m")
     run("predict", tmp_path / "m", photos / "test", "-o", tmp_path / "p.csv")
-    frame = pd.read_csv(tmp_path / "p.csv", keep_default_na=False)
-    assert frame["label"].tolist() == expected.tolist()
+    frame = pd.read_csv(tmp_path / "p.csv")
+    assert frame["label"].tolist() == np.where(expected == "", "rejected", expected).tolist()
     np.testing.assert_allclose(frame.iloc[:, 2:].astype(float), clf.predict_proba(unseen))
 
     told = run("evaluate", tmp_path / "m", photos / "test", "-o", tmp_path / "r.html", fails=True)
@@ -134,6 +134,8 @@ def test_labels_are_those_that_the_model_predicts(photos, unseen, tmp_path):
     shutil.rmtree(tmp_path / "test" / "clothing")
     told = run("evaluate", tmp_path / "m", tmp_path / "test", "-o", tmp_path / "r.html")
     assert f"accuracy {(expected[-4:] == '').mean():.1%}" in told.stderr
+    told = run("evaluate", tmp_path / "m", tmp_path / "p.csv", "-o", tmp_path / "r.html")
+    assert "p.csv' are predictions of a model" in told.stderr
 
 
 def test_a_model_without_probabilities_has_labels_alone(photos, unseen, tmp_path):

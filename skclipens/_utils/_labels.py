@@ -297,6 +297,11 @@ def known_labels(classifier):
     return np.hstack(getattr(classifier, "classes_", [()]))  # a list if there are several outputs
 
 
+def label_of_rejected(classifier):
+    """Return the label of rows of none of the classes; None if the classifier rejects none."""
+    return classifier._label_of_rejected() if hasattr(classifier, "_label_of_rejected") else None
+
+
 def check_at_least_two(classes):
     """Raise ValueError unless there are two classes."""
     if len(classes) < 2:

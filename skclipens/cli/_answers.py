@@ -3,26 +3,42 @@
 import pandas as pd
 
 from .._utils._answers import require_classes
+from .._utils._labels import label_of_rejected, with_label
 from .._utils._warnings import silent
 from ..embedding._gaps import labels_and_proba_among, table_and_gaps, warn_of_gaps
-from ._files import PROBABILITY, names_of
+from ._files import PROBABILITY, REJECTED, names_of
 
 
 def answers(model, files):
     """Return a frame of path, label and one probability per class.
 
-    Label and probabilities are empty for images that cannot be read. Without ``predict_proba`` in
-    the last step of the model, there are no probabilities.
+    Label and probabilities are empty for images that cannot be read; see :func:`as_written` for
+    those of none of the classes. Without ``predict_proba`` in the last step of the model, there are
+    no probabilities.
     """
     last = model[-1]
     require_classes(last)
     table, gaps = embedded(model, files)
     warn_of_gaps(gaps, "have no label", files, all_may_be=True)
     labels, proba = labels_and_proba_among(gaps, last, table)
-    frame = pd.DataFrame({"path": names_of(files), "label": labels.astype(object)})
+    labels = as_written(labels.astype(object), last)
+    frame = pd.DataFrame({"path": names_of(files), "label": labels})
     if hasattr(last, "predict_proba"):
         frame[[f"{PROBABILITY}{label}" for label in last.classes_]] = proba
     return frame
+
+
+def written_label_of_rejected(classifier):
+    """Return the label that is written for images of none of the classes; None without one."""
+    label = label_of_rejected(classifier)
+    return REJECTED if label == "" else label
+
+
+def as_written(labels, classifier):
+    """Return predicted labels, with "rejected" in place of an empty label of rejected images."""
+    if label_of_rejected(classifier) != "":
+        return labels
+    return with_label(labels, labels == "", REJECTED)
 
 
 def embedded(model, files):

@@ -23,6 +23,7 @@ from ..pipeline import BackbonePipeline
 
 _CHOOSE_ROWS = "To take one part, write its rows, such as those of {part!r}, to another table."
 PROBABILITY = "probability__"  # prefix of columns that predict writes
+REJECTED = "rejected"  # written in place of "", which cannot be a label in a folder or table
 
 
 def find_pictures(sources):
@@ -115,11 +116,13 @@ def _warn_of_predictions(source, table):
     if columns:
         best = table[columns].to_numpy(float).argmax(axis=1)
         predicted = [columns[place].removeprefix(PROBABILITY) for place in best]
-        if predicted == table["label"].astype(str).tolist():
+        labels = table["label"].astype(str)
+        if all(one in (likeliest, REJECTED) for one, likeliest in zip(labels, predicted)):
+            or_rejected = f", or {REJECTED!r}" if (labels == REJECTED).any() else ""
             warn(
                 f"The labels in {source!r} are predictions of a model: each is the likeliest by "
-                f"the columns {PROBABILITY}... beside it. Say what is really in the images. If you "
-                "have checked them all, ignore this."
+                f"the columns {PROBABILITY}... beside it{or_rejected}. Say what is really in "
+                "the images. If you have checked them all, ignore this."
             )
 
 

@@ -14,7 +14,6 @@ from sklearn.metrics import (
 import skclipens
 
 from .._utils._answers import labels_and_proba
-from .._utils._labels import with_label
 from .._utils._messages import listed
 from .._utils._warnings import each_warning_once, silent
 from ..embedding._base import BaseEmbedder
@@ -22,14 +21,13 @@ from ..embedding._gaps import readable, warn_of_gaps
 from ..images._wrapped import name_of
 from ..inspection import ReliabilityDisplay, RoutingWeightsDisplay
 from ..metrics import expected_calibration_error
-from ._answers import embedded
+from ._answers import as_written, embedded, written_label_of_rejected
 from ._files import count_fitted
 from ._html import axes, gallery, paragraph, plot, section, table, write_page
 
 _N_MISTAKES = 24
 _N_CONFUSIONS = 10
 _MOST_NUMBERS = 30  # most classes for which a matrix shows its numbers
-_REJECTED = "rejected"  # shown instead of an empty label
 _ADVICE = {  # for each value of `raw_names`, if the model does not know a class
     None: "",
     False: " With a model that was fitted with --raw-names, give this option here, too.",
@@ -131,25 +129,16 @@ def ask(model, files, labels, raw_names):
     last = model[-1]
     if not hasattr(last, "predict_proba"):
         raise ValueError(f"{type(last).__name__} has no probabilities to report on.")
-    rejected = _label_of_rejected(last)
+    rejected = written_label_of_rejected(last)
     labels = _as_the_model_writes(labels, last.classes_, rejected, raw_names)
     table, gaps = embedded(model, files)
     warn_of_gaps(gaps, "are left out", files)
     table, files, labels = readable([table, files, labels], gaps)
     predicted, proba = labels_and_proba(last, table)
-    if rejected == _REJECTED:
-        predicted = with_label(predicted, predicted == "", rejected)
+    predicted = as_written(predicted, last)
     weights = last.routing_weights(table) if hasattr(last, "routing_weights") else None
     names = getattr(last, "expert_names_", None)
     return Answers(files, labels, last.classes_, predicted, proba, rejected, weights, names)
-
-
-def _label_of_rejected(classifier):
-    """Return the label of images of none of the classes; None if the classifier rejects none."""
-    if not hasattr(classifier, "_label_of_rejected"):
-        return None
-    label = classifier._label_of_rejected()
-    return _REJECTED if label == "" else label  # folders and tables cannot have an empty label
 
 
 def _as_the_model_writes(labels, classes, rejected, raw_names):
