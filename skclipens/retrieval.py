@@ -314,6 +314,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         backbones = list(dict.fromkeys(block.backbone for block in blocks))
         of_images = self._embedder()
         embedder = MultiBackboneEmbedder(backbones, device=of_images.device, cache=of_images.cache)
+        embedder.set_output(transform="default")  # arrays, whatever scikit-learn is set to
         words = embedder.embed_text(texts, templates=self.templates)
         columns = side_by_side([Backbone(one).width for one in backbones])
         of = dict(zip(backbones, columns, strict=True))

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.stats import rankdata
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import NearestNeighbors
@@ -20,6 +21,7 @@ from benchmarks.search import query_scores
 from skclipens import CLIPEmbedder, ImageRetriever, MultiBackboneEmbedder
 from skclipens.backbones import load_backbone
 from skclipens.datasets import load_emoji
+from skclipens.embedding._probes import _embedded
 from skclipens.heads import DEFAULT_TEMPLATES, ZeroShotHead
 
 PAIR = ["zoo/RN20", "zoo/ViT-8"]
@@ -212,6 +214,16 @@ def test_batches_of_queries_change_nothing(noise, monkeypatch):
     monkeypatch.setattr("skclipens.retrieval._AT_ONCE", 5 * len(noise))
     for found, one in zip(retriever.kneighbors(), expected, strict=True):
         np.testing.assert_allclose(found, one, atol=1e-6)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_words_are_found_where_scikit_learn_is_set_to_frames(table, container):
+    _embedded.cache_clear()
+    expected = ImageRetriever().fit(table).search(WORDS, 3)
+    _embedded.cache_clear()
+    with config_context(transform_output=container):
+        found = ImageRetriever().fit(table).search(WORDS, 3)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_images_that_cannot_be_read_are_not_found(emoji, tmp_path):

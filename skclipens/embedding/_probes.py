@@ -37,7 +37,9 @@ def _mean_squared_cosine(rows, others):
 
 @lru_cache(maxsize=64)  # folds and draws call it again; `version` is part of the key
 def _embedded(backbone, version, cache):
-    return unit_rows(MultiBackboneEmbedder([backbone.name], cache=cache).fit_transform(_probes()))
+    embedder = MultiBackboneEmbedder([backbone.name], cache=cache)
+    embedder.set_output(transform="default")  # an array, whatever scikit-learn is set to
+    return unit_rows(embedder.fit_transform(_probes()))
 
 
 def _probes():
