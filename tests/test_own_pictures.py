@@ -436,6 +436,15 @@ def test_cells_of_several_values_are_refused(folder):
             load_table(write(several, folder / "t.parquet"))
 
 
+@pytest.mark.parametrize("path", [None, ""])
+def test_cells_without_bytes_and_path_are_empty(folder, path):
+    content = (folder / "zoo/0.PNG").read_bytes()
+    cells = [{"bytes": content, "path": path}, {"bytes": None, "path": path}]
+    table = write(pd.DataFrame({"image": cells}), folder / "t.parquet")
+    with pytest.raises(ValueError, match=r"'image' .* is empty in 1 rows; the first is row 1"):
+        load_table(table)
+
+
 def test_paths_may_begin_at_the_users_folder(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     table = write(pd.DataFrame({"path": ["~/zoo/0.PNG"]}), folder.parent / "t.csv")

@@ -325,9 +325,10 @@ def _column(table, given, usual, parameter):
 
 def _images_of(cells, column, table_path):
     """Return the image of each cell: an absolute path, a URL, or a cell with its content."""
-    _check_all_there(cells, column, table_path)
     _refuse_several([cell for cell in cells if not isinstance(cell, dict)], column, table_path)
-    images = [_located(cell, row, table_path) for row, cell in enumerate(cells)]
+    contents = [_content(cell, row, table_path) for row, cell in enumerate(cells)]
+    _check_all_there(contents, column, table_path)
+    images = [_located(*one, table_path) for one in zip(cells, contents, strict=True)]
     missing = [row for row, one in enumerate(images) if _is_path(one) and not os.path.exists(one)]
     if missing:
         raise FileNotFoundError(
@@ -342,11 +343,15 @@ def _images_of(cells, column, table_path):
     return filled
 
 
-def _located(cell, row, table_path):
+def _content(cell, row, table_path):
     try:
-        image = unwrapped(cell)
+        return unwrapped(cell)
     except ImageError as error:
         raise ImageError(f"row {row} of {str(table_path)!r}: {error}") from error
+
+
+def _located(cell, image, table_path):
+    """Return a cell whose image is bytes unchanged; a path relative to the table as absolute."""
     if isinstance(image, bytes):
         return cell
     if is_url(str(image)):
