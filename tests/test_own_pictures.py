@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import warnings
+from base64 import b64encode
 
 import numpy as np
 import pandas as pd
@@ -434,6 +435,17 @@ def test_cells_of_several_values_are_refused(folder):
         says = f"Column '{column}' of '.*t.parquet' holds a list in row 0, "
         with pytest.raises(ValueError, match=says):
             load_table(write(several, folder / "t.parquet"))
+
+
+def test_pictures_in_text_take_the_memory_of_their_text(folder):
+    content = [(folder / f"zoo/{i}.PNG").read_bytes() for i in range(2)]
+    cells = [b64encode(one).decode() for one in content] + ["zoo/0.PNG"]
+    cells[1] = f"data:image/png;base64,{cells[1]}"
+    pictures = load_table(write(pd.DataFrame({"image": cells}), folder / "t.parquet"))
+    assert pictures.filenames.dtype == object
+    assert pictures.filenames.tolist() == [*cells[:2], str(folder / "zoo/0.PNG")]
+    both = find_pictures([str(folder / "t.parquet"), str(folder / "zoo")])
+    assert both.dtype == object and len(both) == 6
 
 
 @pytest.mark.parametrize("path", [None, ""])

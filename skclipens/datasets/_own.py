@@ -336,7 +336,8 @@ def _images_of(cells, column, table_path):
             f" the first is row {missing[0]}, {images[missing[0]]!r}. Relative paths begin at the "
             "folder of the table."
         )
-    if all(isinstance(one, str) for one in images):
+    # An array of str takes as much memory for each item as for the longest: too much for base64.
+    if all(isinstance(one, str) and name_of(one) is not None for one in images):
         return np.array(images)
     filled = np.empty(len(images), dtype=object)
     filled[:] = images
