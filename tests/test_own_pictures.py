@@ -289,6 +289,20 @@ def test_a_link_to_another_class_is_no_class(tmp_path):
         pictures = load_folder(tmp_path / "photos")
     assert pictures.target_names.tolist() == ["mammal", "tree", "zebra"]
     assert pictures.skipped == [str(tmp_path / "photos" / "animal")]
+    assert find_images(tmp_path / "photos").names == pictures.filenames.tolist()
+
+
+def test_links_below_classes_are_read_in_one_order_everywhere(tmp_path):
+    spread(tmp_path, "photos/cat/young", "photos/dog/a", "photos/dog/b")
+    root = tmp_path / "photos"
+    (root / "cat" / "dogs").symlink_to(root / "dog")
+    (root / "all").symlink_to(root)
+    (root / "above").symlink_to(tmp_path)
+    with pytest.warns(UserWarning, match="or read already: .*/above'?, '?.*/all'?[.]"):
+        expected = load_folder(root).filenames.tolist()
+    assert len(expected) == 10
+    assert find_images(root).names == expected
+    assert find_pictures([str(root)]).tolist() == expected
 
 
 def write(table, path):

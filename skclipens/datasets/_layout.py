@@ -5,7 +5,8 @@ import re
 
 from .._utils._messages import listed
 from .._utils._warnings import warn
-from ..images._files import is_hidden, is_image_name
+from ..images._files import is_image_name
+from ..images._folders import is_hidden
 
 _NO_CLASS = re.compile(
     r"(images?|imgs?|pictures|photos|masks?|annotations?|labels?|xml|raw|thumbs|thumbnails"

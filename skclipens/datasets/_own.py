@@ -13,7 +13,8 @@ from .._utils._messages import listed
 from .._utils._missing import is_missing
 from .._utils._warnings import warn
 from ..exceptions import ImageError
-from ..images._files import IMAGE_SUFFIXES, checked_text, is_hidden, is_image_path, walk
+from ..images._files import IMAGE_SUFFIXES, checked_text, is_image_path
+from ..images._folders import class_folders, is_hidden, walk, walk_class
 from ..images._protocols import is_url
 from ..images._wrapped import name_of, unwrapped
 from ._bunch import make_dataset
@@ -32,8 +33,8 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
     """Load pictures from a folder with one subfolder per class, like torchvision's ImageFolder.
 
     No picture is decoded. All files below the folder of a class belong to the class, at any depth.
-    Links to folders are followed, but a class reads no folder twice, and a link to the folder of
-    another class is left out.
+    Links to folders are followed, but a class reads no folder twice. A link in `path` is left out
+    if it leads to the folder of another class, to `path` or to a folder above it.
 
     Parameters
     ----------
@@ -106,20 +107,19 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
     ['cat' 'laptop computer']
     """
     root = _existing_folder(path)
-    folders = sorted(one for one in root.iterdir() if one.is_dir() and not is_hidden(one.name))
+    folders, links = ([root / name for name in some] for some in class_folders(root))
     if not folders:
         raise ValueError(
             f"{str(root)!r} has no folders. Put the images of each class into a folder that is "
             "named after it."
         )
-    folders, links = _without_links(folders)
     names = [one.name if raw_names else _readable_name(one.name) for one in folders]
     _check_names(names, folders)
     check_class_folders(root, folders)
     skipped = [str(one) for one in sorted(root.iterdir()) if one.is_file() or one in links]
     filenames, labels = [], []
     for folder, name in zip(folders, names, strict=True):
-        images, others = list_images(folder)
+        images, others = list_images(folder, walk_class)
         if not images:
             raise ValueError(
                 f"Folder {str(folder)!r} has no images; these end in {', '.join(IMAGE_SUFFIXES)}. "
@@ -247,17 +247,19 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     return make_dataset(filenames, labels, columns, return_X_y=False, as_frame=False)
 
 
-def list_images(folder):
+def list_images(folder, walk=walk):
     """Return the files below a folder: images, and others, which include hidden ones.
 
     Parameters
     ----------
     folder : str or os.PathLike
+    walk : callable
+        Yields places and their files: `walk_class` for the folder of one class.
 
     Returns
     -------
     images, others : list of str
-        Absolute paths, sorted. `others` includes links to folders that were already read.
+        Absolute paths, folder by folder. `others` includes links that are not followed.
     """
     images, others = [], []
     for place, files in walk(_existing_folder(folder), others):
@@ -278,15 +280,6 @@ def _existing_folder(path):
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {str(folder)!r}.")
     return folder
-
-
-def _without_links(folders):
-    """Return the folders, and separately the links that lead to others of them."""
-    kept = {}
-    for folder in sorted(folders, key=lambda one: one.is_symlink()):
-        kept.setdefault(os.path.realpath(folder), folder)
-    links = set(folders) - set(kept.values())
-    return sorted(kept.values()), links
 
 
 def _readable_name(folder):

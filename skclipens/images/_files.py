@@ -16,6 +16,7 @@ from .._utils._warnings import warn
 from ..exceptions import ImageError
 from ._collections import as_image_list
 from ._fetching import fetch, is_lasting, locate, size_and_time, split
+from ._folders import is_hidden, walk
 from ._heif import SUFFIXES as HEIF_SUFFIXES
 from ._load import load_image
 from ._protocols import LOCAL, check_protocols, is_url, refuse_protocols
@@ -24,7 +25,6 @@ IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", *HEIF_SUFFIXES, ".jfif", ".jpeg", ".jpg", ".pgm"),
     *(".png", ".ppm", ".tif", ".tiff", ".webp"),
 )
-_OF_SYSTEMS = {"__MACOSX", "@eaDir"}  # copies of pictures by macOS and Synology
 _SHARD = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _NO_SHARD = -1
 
@@ -241,52 +241,6 @@ def _expand_path(text):
         return [text]
     found = (name for name in glob.iglob(text, recursive=True) if os.path.isfile(name))
     return sorted(found, key=lambda name: name.split(os.sep))  # folder by folder
-
-
-def walk(folder, left_out=None):
-    """Yield folders and their files, as ``os.walk``, but follow links to folders once.
-
-    Parameters
-    ----------
-    folder : str or os.PathLike
-    left_out : list of str or None
-        Links to a folder that was read already, or to one above, are appended to it.
-
-    Yields
-    ------
-    place : str
-    files : list of str
-        Sorted.
-
-    Raises
-    ------
-    OSError
-        If a folder cannot be read.
-    """
-    read = {os.path.realpath(folder)}
-    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
-        here = os.path.join(os.path.realpath(place), "")
-        below, folders[:] = sorted(one for one in folders if not is_hidden(one)), []
-        for one in below:
-            path = os.path.join(place, one)
-            real = os.path.realpath(path)
-            if real in read or here.startswith(os.path.join(real, "")):
-                if left_out is not None:
-                    left_out.append(path)
-            else:
-                read.add(real)
-                folders.append(one)
-        yield place, sorted(files)
-
-
-def is_hidden(name):
-    """Return whether a name is hidden or made by the system."""
-    return name.startswith(".") or name in _OF_SYSTEMS
-
-
-def _refuse(error):
-    """Raise the error of a folder, which ``os.walk`` would treat as one without files."""
-    raise error
 
 
 def is_image_path(path):

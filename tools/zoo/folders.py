@@ -11,7 +11,7 @@ from PIL import Image
 
 from skclipens.datasets._own import list_images
 from skclipens.images import load_image
-from skclipens.images._files import is_hidden
+from skclipens.images._folders import is_hidden, walk_class
 
 from .augmentation import augment_photographs
 from .batch import Batch
@@ -37,7 +37,7 @@ class PictureFolders:
         folders = sorted(path for path in folders if not is_hidden(path.name))
         self.files, self.labels = [], []
         for label, path in enumerate(folders):
-            files, _ = list_images(path)
+            files, _ = list_images(path, walk_class)
             self.files += files
             self.labels += [label] * len(files)
         if not self.files:
