@@ -8,7 +8,7 @@ from .._utils._messages import listed
 from .._utils._sklearn import safe_indexing
 from .._utils._warnings import warn
 from ..exceptions import ImageError
-from ..images import load_image
+from ..images import as_image_list, load_image
 from ..images._pillow_warnings import recorded
 from ..images._wrapped import row_named
 
@@ -50,9 +50,10 @@ def table_of(transformers, X):
     table, gaps = table_and_gaps(transformers, X)
     rows = np.flatnonzero(gaps).tolist()
     if rows:
+        images = as_image_list(X) if hasattr(transformers[0], "embed_text") else None
         raise ValueError(
-            f"{len(rows)} of {len(gaps)} images cannot be read; the first is row {rows[0]}. Leave "
-            "them out of X and y."
+            f"{len(rows)} of {len(gaps)} images cannot be read; the first is "
+            f"{row_named(rows[0], images)}. Leave them out of X and y."
         )
     return table
 
