@@ -48,7 +48,7 @@ DISPLAYS = [
     RoutingWeightsDisplay,
 ]
 N_CLASSES, PER_CLASS, SHOTS = 6, 12, 3
-UNREADABLE = "1 of 2 images cannot be read; the first is row 1|NaN"
+UNREADABLE = "1 of 2 images cannot be read; the first is row 1 .'no_such_file.png'"
 
 
 @pytest.fixture(autouse=True)

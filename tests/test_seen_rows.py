@@ -10,7 +10,7 @@ from sklearn.datasets import load_iris
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
 from skclipens.datasets import load_emoji
-from skclipens.inspection import DiversityGainDisplay
+from skclipens.inspection import DiversityGainDisplay, ReliabilityDisplay
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8"]
 MESSAGE = "rows of fit, or copies of their pictures"
@@ -74,7 +74,8 @@ def test_pictures_of_fit_are_told_by_a_pipeline_that_embeds_them_again(emoji):
     clf = make_backbone_pipeline(BACKBONES).fit(paths[:60], y[:60])
     for some in (slice(53, 70), [59, *range(60, 66), 3, 5]):  # batches of other sizes
         assert doubts(clf.score, paths[some], y[some])
-    assert doubts(DiversityGainDisplay.from_estimator, clf, paths[53:70], y[53:70])
+    for Display in (DiversityGainDisplay, ReliabilityDisplay):
+        assert len(doubts(Display.from_estimator, clf, paths[53:70], y[53:70])) == 1
 
 
 def test_where_nothing_is_learned_from_rows_they_may_be_scored(table, emoji):

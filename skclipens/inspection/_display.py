@@ -19,31 +19,36 @@ _PLACES += [(True, 3 * dx, k * dy) for k in (2, 3.5, 5) for dx, dy in _BESIDE if
 _MOST_NAMES = 15  # most points with names beside them
 
 
-def split_ensemble(estimator, X, y, method="expert_proba", *, sample_weight=None):
-    """Return the ensemble that an estimator is or ends in, and the input of that ensemble.
+def split_classifier(
+    estimator, X, y, method, *, kind="a classifier", known_only=True, sample_weight=None
+):
+    """Return the classifier that an estimator is or ends in, and the input of that classifier.
 
     Parameters
     ----------
-    estimator : ensemble, Pipeline that ends in one, or search over either
+    estimator : classifier, Pipeline that ends in one, or search over either
         Fitted.
     X : array-like of shape (n, ...)
     y : array-like of shape (n,)
-        True labels, which are checked as in ``score``. Unknown labels give a warning only if
-        `method` is "expert_proba".
+        True labels.
     method : str
-        A method that the ensemble must have.
+        A method that the classifier must have.
+    kind : str
+        What the estimator must be, for the message.
+    known_only : bool
+        Whether labels that ``fit`` has not seen give a warning.
     sample_weight : array-like of shape (n,) or None
         Warn if it is in another order than X, as for `y`.
 
     Returns
     -------
-    ensemble : estimator
+    classifier : estimator
     X : array-like of shape (n, n_features)
 
     Raises
     ------
     TypeError
-        If the estimator is not an ensemble with this method.
+        If the estimator does not have this method.
     NotFittedError
         If it is not fitted.
     ValueError
@@ -51,20 +56,38 @@ def split_ensemble(estimator, X, y, method="expert_proba", *, sample_weight=None
     """
     refuse_unlabeled(y, classes=[-1])
     estimator = getattr(estimator, "best_estimator_", estimator)
-    ensemble = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    if not hasattr(ensemble, method):
+    classifier = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if not hasattr(classifier, method):
         raise TypeError(
-            f"estimator must be an ensemble that has {method}, a pipeline that ends in one, or a "
-            f"fitted search over either; got {type(ensemble).__name__}."
+            f"estimator must be {kind} that has {method}, a pipeline that ends in one, or a "
+            f"fitted search over either; got {type(classifier).__name__}."
         )
-    check_is_fitted(ensemble)
+    check_is_fitted(classifier)
     warn_of_other_order(X, y=y, sample_weight=sample_weight)
-    if method == "expert_proba":
-        warn_of_unknown_labels(ensemble.classes_, y)
+    if known_only:
+        warn_of_unknown_labels(classifier.classes_, y)
     # Each of the pipeline's own methods would embed the images again.
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         X = table_of(estimator[:-1], X)
     check_consistent_length(X, y)
+    return classifier, X
+
+
+def split_ensemble(estimator, X, y, method="expert_proba", *, sample_weight=None):
+    """Return the ensemble that an estimator is or ends in, and its input, as `split_classifier`.
+
+    Labels are checked as in ``score``. Unknown ones give a warning only if `method` is
+    "expert_proba".
+    """
+    ensemble, X = split_classifier(
+        estimator,
+        X,
+        y,
+        method,
+        kind="an ensemble",
+        known_only=method == "expert_proba",
+        sample_weight=sample_weight,
+    )
     warn_of_doubtful_labels(ensemble, X, y, ensemble.predict(X))
     return ensemble, X
 

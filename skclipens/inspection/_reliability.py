@@ -1,13 +1,12 @@
 """Plot accuracy against confidence."""
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from .._utils._given import warn_of_other_order
-from .._utils._labels import warn_of_unknown_labels
+from .._utils._answers import labels_and_proba
 from .._utils._warnings import each_warning_once
+from ..heads._classifier import warn_of_doubtful_labels
 from ..metrics._calibration import top_label_bins
-from ._display import start_plot
+from ._display import split_classifier, start_plot
 
 
 class ReliabilityDisplay:
@@ -122,22 +121,28 @@ class ReliabilityDisplay:
 
         Raises
         ------
+        TypeError
+            If the estimator has no ``predict_proba``.
         NotFittedError
             If the estimator is not fitted.
+        ValueError
+            If an image cannot be read.
 
         Warns
         -----
         SuspectedMistakeWarning
-            If labels of `y` did not occur in ``fit`` or seem to be exchanged, or if `y` or weights
-            are in another order than X.
+            If labels of `y` did not occur in ``fit`` or seem to be exchanged, if `y` or weights
+            are in another order than X, or if some rows are rows that an ensemble was fitted on.
         """
-        check_is_fitted(estimator)
-        warn_of_other_order(X, y=y, sample_weight=sample_weight)
-        warn_of_unknown_labels(estimator.classes_, y)
+        classifier, X = split_classifier(
+            estimator, X, y, "predict_proba", sample_weight=sample_weight
+        )
+        predicted, proba = labels_and_proba(classifier, X)
+        warn_of_doubtful_labels(classifier, X, y, predicted)
         return cls.from_predictions(
             y,
-            estimator.predict_proba(X),
-            labels=estimator.classes_,
+            proba,
+            labels=classifier.classes_,
             n_bins=n_bins,
             strategy=strategy,
             sample_weight=sample_weight,
