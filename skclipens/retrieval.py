@@ -20,7 +20,7 @@ from .backbones._prompts import check_texts
 from .embedding import CLIPEmbedder, MultiBackboneEmbedder
 from .embedding._gaps import gaps_of, readable, warn_of_gaps, without_gaps
 from .embedding._weights import WeightsMixin
-from .ensemble._blocks import find_blocks
+from .ensemble._blocks import find_blocks, without_other_columns
 from .images import as_image_list
 from .images._words import is_file, is_words
 
@@ -62,9 +62,9 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     n_samples_fit_ : int
         Number of images that can be found.
     n_features_in_ : int
-        Number of columns; if ``fit`` was passed images, of their embeddings.
+        Number of columns of embeddings.
     feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns; only if ``fit`` was passed images or a DataFrame.
+        Names of these columns; only if ``fit`` was passed images or a DataFrame.
 
     See Also
     --------
@@ -148,7 +148,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         self.n_samples_fit_ = len(table)
         names = getattr(self, "feature_names_in_", None)
         blocks = find_blocks(self._named_blocks(), table.shape[1], names, "embedder")
-        # Columns that are not embeddings, such as a price, are not compared.
+        # Blocks that lack columns of a backbone are not compared.
         self._blocks = [block for block in blocks if block.kind is not None] or blocks
         self._note_weights({Backbone(one.backbone) for one in self._blocks if one.backbone})
         if len(table) > 1:
@@ -236,8 +236,8 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a table has other columns than in ``fit``, or X are images, but ``fit`` was passed a
-            table and `embedder` is None.
+            If a table has other embeddings than in ``fit``, or X are images, but ``fit`` was passed
+            a table and `embedder` is None.
         NotFittedError
             If the estimator is not fitted.
 
@@ -269,7 +269,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
     def _table(self, X):
         """Return a table of embeddings, with column names for images, and which rows are gaps."""
         if _is_table(X):
-            return X, np.zeros(X.shape[0], bool)
+            return without_other_columns(X), np.zeros(X.shape[0], bool)
         table = self._embedder().set_output(transform="pandas").fit_transform(X)
         return table, gaps_of(table)
 

@@ -184,6 +184,13 @@ def test_tables_and_images_find_the_same(emoji, table):
     beside = ImageRetriever().fit(prefixed.assign(price=np.arange(len(table))))
     distances, _ = ImageRetriever().fit(table).kneighbors()
     np.testing.assert_allclose(beside.kneighbors()[0], distances, atol=1e-6)
+    written = table.assign(path=files, price=np.nan)  # such as by `skclipens embed`
+    for X, embedder in [(written, None), (written, PAIR), (pl.from_pandas(written), None)]:
+        found = ImageRetriever(embedder).fit(X)
+        assert found.n_features_in_ == table.shape[1]
+        np.testing.assert_allclose(found.kneighbors()[0], distances, atol=1e-6)
+        for queries in (table.iloc[:2], written.iloc[:2]):
+            assert found.kneighbors(queries, 1, return_distance=False).tolist() == [[0], [1]]
 
 
 def test_one_backbone_finds_what_nearest_neighbors_find(noise):

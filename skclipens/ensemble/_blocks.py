@@ -70,6 +70,18 @@ def column_names(X):
     return names if len(names) and all(isinstance(name, str) for name in names) else None
 
 
+def without_other_columns(X):
+    """Return a frame without the columns that no embedder makes; X if these are all or none."""
+    names = column_names(X)
+    if names is None:
+        return X
+    places = numbered_columns(names)
+    blocks = {place[0] for place in places if place}
+    known = {block for block in blocks if kind_behind_prefix(block)}
+    kept = [name for name, place in zip(names, places, strict=True) if place and place[0] in known]
+    return X[kept] if 0 < len(kept) < len(names) else X
+
+
 def find_blocks(blocks, n_features, feature_names, given="blocks"):
     """Return the blocks of a table from the user's parameter.
 
