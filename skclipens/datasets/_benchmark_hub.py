@@ -22,8 +22,8 @@ def has_hub_copy(spec, root):
     return _letters(spec.hub) in cached
 
 
-def read_hub(spec, root, subset, *, download):
-    """Read a subset of a copy on the hub.
+def read_hub(spec, root, subset):
+    """Read a subset of a copy on the hub, which the library ``datasets`` downloads or updates.
 
     Parameters
     ----------
@@ -32,9 +32,6 @@ def read_hub(spec, root, subset, *, download):
         The folder of all sets. A clone of the repository is read from ``root / spec.hub``;
         downloads are kept in ``root / "hub"``.
     subset : {"train", "test", "all"}
-    download : bool
-        Not used: the caller has checked :func:`has_hub_copy`, and the library ``datasets`` asks
-        the hub for newer versions of its copies.
 
     Returns
     -------

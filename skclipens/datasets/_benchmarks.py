@@ -16,7 +16,7 @@ from ._benchmark_hub import has_hub_copy, read_hub
 from ._benchmark_specs import SPECS, STRATIFIED, read_classes, read_templates
 
 _SUBSETS = ("train", "test", "all")
-_SOURCES = {"torchvision": (has_files, read_files), "hub": (has_hub_copy, read_hub)}
+_SOURCES = {"torchvision": has_files, "hub": has_hub_copy}
 # Some copies of Caltech-101 keep its background class; torchvision drops it.
 _IGNORED = {"caltech101": ("backgroundgoogle", "background")}
 
@@ -229,15 +229,14 @@ def _load(spec, root, subset, source, download):
     sources = list(_SOURCES) if source == "auto" else [source]
     reasons = []
     for kind in sources:
-        is_there, read = _SOURCES[kind]
-        if is_there(spec, root):
+        if _SOURCES[kind](spec, root):
             try:
-                return read(spec, root, subset, download=False), kind
+                return _read(kind, spec, root, subset, download=False), kind
             except DatasetNotAvailableError as error:
                 reasons.append(f"{kind}, on disk: {error}")
     for kind in sources if download else []:
         try:
-            return _SOURCES[kind][1](spec, root, subset, download=True), kind
+            return _read(kind, spec, root, subset, download=True), kind
         except DatasetNotAvailableError as error:
             reasons.append(f"{kind}, download: {error}")
         except ImportError as error:
@@ -247,6 +246,12 @@ def _load(spec, root, subset, source, download):
     if not download:
         reasons.append("download_if_missing=False")
     raise DatasetNotAvailableError(_advice(spec, root, reasons))
+
+
+def _read(kind, spec, root, subset, download):
+    if kind == "hub":
+        return read_hub(spec, root, subset)
+    return read_files(spec, root, subset, download=download)
 
 
 def _advice(spec, root, reasons):
