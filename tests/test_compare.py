@@ -207,6 +207,24 @@ def test_classes_that_training_rows_lack_are_named(table, labels):
     clf = AdaptiveBackboneEnsemble(head="linear-all")  # rows are sorted by class
     texts = said(lambda: compare_with_baselines(clf, table, labels, cv=KFold(3)))
     assert texts[0].startswith("60 of 60 test rows are of classes that their training rows lack")
+    assert texts[0].endswith("Take an int as cv, or splits that train all classes.")
+
+
+@pytest.mark.parametrize(
+    ("label", "groups", "advice"),
+    [
+        ("lone", None, "Classes with one row: 'lone'. Add rows of them, or leave them out."),
+        (None, "label", "All rows of the class are of one group or copies. Add others, or leave"),
+    ],
+)
+def test_advice_for_classes_that_no_fold_can_train(table, labels, label, groups, advice):
+    y = labels.astype(object)
+    y[0] = label or y[0]
+    groups = np.where(y == y[0], "one", np.arange(len(y)).astype(str)) if groups else None
+    clf = AdaptiveBackboneEnsemble(head="linear-all")
+    texts = said(lambda: compare_with_baselines(clf, table, y.astype(str), cv=2, groups=groups))
+    (text,) = [one for one in texts if "training rows lack" in one]
+    assert advice in text
 
 
 def test_what_all_splits_make_doubtful_is_said_once():

@@ -17,6 +17,7 @@ from .._utils._folds import check_folds, folds_of_some, splitter_of
 from .._utils._given import warn_of_other_order
 from .._utils._labels import column_of_labels, few_rows_per_class, refuse_unlabeled
 from .._utils._linalg import some_of
+from .._utils._messages import listed
 from .._utils._progress import in_parallel, progress
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import refuse_class
@@ -214,14 +215,14 @@ def _splits(cv, X, y, groups, blocks):
     both parts give a warning. Rows of one picture that differ only in columns of no backbone count
     as copies.
     """
-    copies = _groups_of_pictures(X, y, blocks)
+    copies, given = _groups_of_pictures(X, y, blocks), cv
     if isinstance(cv, Integral):
         _check_n_folds(cv, y)
         groups = copies if groups is None else groups
         cv = cv if groups is None else StratifiedGroupKFold(cv)
     splits = splitter_of(cv, y, classifier=True).split(X, y, groups)
     splits = check_folds(splits, len(y), "cv", groups)
-    _warn_of_new_classes(splits, y)
+    _warn_of_new_classes(splits, y, isinstance(given, Integral))
     if copies is not None:
         seen = np.concatenate([np.isin(copies[test], copies[train]) for train, test in splits])
         if seen.any():
@@ -240,15 +241,26 @@ def _groups_of_pictures(X, y, blocks):
     return groups_of_pictures(table, y, columns)
 
 
-def _warn_of_new_classes(splits, y):
-    """Warn if test rows have classes that training rows lack, as in plain folds of sorted rows."""
+def _warn_of_new_classes(splits, y, are_folds):
+    """Warn if test rows have classes that training rows lack, as in plain folds of sorted rows.
+
+    `are_folds` is whether the splits are the stratified folds of an int.
+    """
     new = np.concatenate([test[~np.isin(y[test], y[train])] for train, test in splits])
-    if len(new):
-        warn(
-            f"{len(new)} of {sum(len(test) for _, test in splits)} test rows are of classes that "
-            f"their training rows lack; the first is row {new[0]}, {y.tolist()[new[0]]!r}. They "
-            "can only count as wrong. Take an int as cv, or splits that train all classes."
-        )
+    if not len(new):
+        return
+    advice = "Take an int as cv, or splits that train all classes."
+    classes, counts = np.unique(y, return_counts=True)
+    lone = np.intersect1d(classes[counts == 1], y[new]).tolist()
+    if lone:
+        advice = f"Classes with one row: {listed(lone)}. Add rows of them, or leave them out."
+    elif are_folds:
+        advice = "All rows of the class are of one group or copies. Add others, or leave it out."
+    warn(
+        f"{len(new)} of {sum(len(test) for _, test in splits)} test rows are of classes that "
+        f"their training rows lack; the first is row {new[0]}, {y.tolist()[new[0]]!r}. They "
+        f"can only count as wrong. {advice}"
+    )
 
 
 def _check_n_folds(n_folds, y):
