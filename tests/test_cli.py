@@ -21,7 +21,7 @@ import skclipens
 from skclipens import ImageRetriever, MultiBackboneEmbedder, cli, make_backbone_pipeline
 from skclipens.cli import _commands
 from skclipens.cli._options import split_at_commas
-from skclipens.datasets import load_emoji, load_folder
+from skclipens.datasets import load_emoji, load_folder, load_table
 from skclipens.labels import OpenSetClassifier
 from skclipens.model_selection import FewShotSplit, compare_with_baselines
 from skclipens.pipeline import BackbonePipeline
@@ -160,6 +160,12 @@ def test_a_search_is_its_best_model(photos, unseen, tmp_path):
     run("predict", tmp_path / "search", photos / "test", "-o", tmp_path / "out.csv")
     labels = pd.read_csv(tmp_path / "out.csv")["label"]
     assert labels.tolist() == search.predict(unseen).tolist()
+
+
+def test_tables_name_single_files_so_that_any_folder_can_read_them(unseen, tmp_path, monkeypatch):
+    monkeypatch.chdir(Path(unseen[0]).parent)
+    run("name", Path(unseen[0]).name, "--classes", "a,b", "-o", tmp_path / "names.csv", *SMALL)
+    assert load_table(tmp_path / "names.csv").filenames.tolist() == [unseen[0]]
 
 
 def test_names_need_no_labels(photos, unseen):

@@ -37,7 +37,7 @@ def find_pictures(sources):
     Returns
     -------
     ndarray of shape (n,), dtype str or object
-        Paths, and images that a table contains.
+        Absolute paths, and images that a table contains.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def _pictures_of(source):
         raise FileNotFoundError(f"There is no file or folder {source!r}. {advice}")
     if _is_table(source):
         return _without_urls(load_table(source).filenames, source)
-    return [checked_text(source)]
+    return [checked_text(str(Path(source).absolute()))]
 
 
 def _without_urls(files, source):
