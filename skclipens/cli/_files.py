@@ -274,7 +274,10 @@ def load_model(path, **parameters):
         raise ValueError(f"{path!r} is no model that skclipens fit has made: {error}") from error
     model = getattr(model, "best_estimator_", model)  # of a search
     if not isinstance(model, BackbonePipeline):
-        raise ValueError(f"{path!r} holds a {type(model).__name__}, not a BackbonePipeline.")
+        raise ValueError(
+            f"{path!r} holds a {type(model).__name__}, not a BackbonePipeline. Save one that "
+            "make_backbone_pipeline(estimator=...) makes of embedder and classifier."
+        )
     return with_parameters(model, **parameters)
 
 
