@@ -20,6 +20,7 @@ from benchmarks import (
     gpu,
     hindsight,
     labels,
+    near_duplicates,
     out_of_memory,
     real_tables,
     scale,
@@ -210,6 +211,19 @@ def test_program_of_agreement(capsys, tmp_path):
     assert len(gains) == 4 and gains[2] > 0
 
 
+def test_program_of_near_duplicates(capsys, tmp_path):
+    """Pictures that are there again, brighter, cost nothing where groups are found."""
+    arguments = ["--datasets", "digits", "--backbones", "zoo/ViT-16", "--work", str(tmp_path)]
+    near_duplicates.main([*arguments, "--shots", "8", "--draws", "1"])
+    told, scores = capsys.readouterr().out.split("Log-loss")
+    name = near_duplicates.BRIGHTENED
+    noticed = re.search(rf"\| 8 \| {name} \| (\d+) \| \d+ \| (\d+) \|", told)
+    assert int(noticed[1]) == 100 and int(noticed[2]) > 80
+    assert re.search(rf"\| 8 \| {near_duplicates.NONE} \| 0 \| 0 \|", told)
+    losses = re.search(rf"\| 8 \| {name} \| ([\d.]+) \| ([\d.]+) \(-.+\) \| ([\d.]+)", scores)
+    assert float(losses[1]) > float(losses[2])
+
+
 def test_program_of_uneven_classes(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(uneven, "NUMBERS", (60,))
     arguments = ["--datasets", "digits", "--backbones", "zoo/ViT-16", "--work", str(tmp_path)]
@@ -244,7 +258,17 @@ def test_program_of_pictures_found_by_words(capsys, tmp_path):
 
 @pytest.mark.parametrize(
     "program",
-    [agreement, columns, doubts, doubts_of_pictures, search, shrinkage, tables, unlabeled],
+    [
+        agreement,
+        columns,
+        doubts,
+        doubts_of_pictures,
+        near_duplicates,
+        search,
+        shrinkage,
+        tables,
+        unlabeled,
+    ],
 )
 def test_programs_say_that_no_set_is_available(program, tmp_path):
     with pytest.raises(SystemExit, match="None of the sets is available"):
