@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from _models import ProbaBackwards, ScoresBackwards
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 from sklearn.base import clone
@@ -220,6 +221,31 @@ def test_three_classes_have_as_many_pairs(wrap):
             clf.fit(X[rows], y[rows])
         clf = make([("all", slice(None))], head=wrap(kind(decision_function_shape="ovr")))
         assert clf.fit(X[rows], y[rows]).score(X, y) > 0.6
+
+
+@pytest.mark.parametrize("head", [ProbaBackwards(), ScoresBackwards()])
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_classes_of_a_head_may_be_in_any_order(head, n_classes, frozen, X, y):
+    rows = np.isin(y, np.unique(y)[:n_classes])
+    X, y = X[rows], y[rows]
+    expected, of_head = LogisticRegression(), head
+    if frozen:
+        expected, of_head = (FrozenEstimator(clone(one).fit(X, y)) for one in (expected, head))
+    found, expected = (
+        make([("all", slice(None))], head=one, cv=3).fit(X, y) for one in (of_head, expected)
+    )
+    assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-3)
+
+
+def test_classes_of_a_head_are_labels_of_y(X, y):
+    class Numbering(ProbaBackwards):
+        def fit(self, X, y):
+            super().fit(X, y).classes_ = np.arange(4)
+            return self
+
+    with pytest.raises(ValueError, match="The classes_ of expert 'zoo/RN20' have 0, "):
+        make(head=Numbering()).fit(X, y)
 
 
 def test_a_list_may_hold_all_there_is(X, y):

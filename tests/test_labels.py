@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from _models import ProbaBackwards
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -179,6 +180,21 @@ def test_any_classifier_will_do(emoji, flipped, classifier):
     issues = find_label_issues(classifier, X, y, random_state=0).sort_index()
     chance = wrong.mean()
     assert average_precision_score(wrong, -issues["label_quality"]) > 2 * chance
+
+
+def test_classes_of_a_classifier_may_be_in_any_order(emoji, flipped):
+    _, X, _ = emoji
+    y, _ = flipped
+    expected, found = (
+        find_label_issues(one, X, y, random_state=0).sort_index()
+        for one in (LogisticRegression(), ProbaBackwards())
+    )
+    pd.testing.assert_frame_equal(found, expected, atol=1e-3)
+    expected, found = (
+        OpenSetClassifier(one, random_state=0).fit(X, y).score_samples(X)
+        for one in (LogisticRegression(), ProbaBackwards())
+    )
+    assert_allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["frame", "array", "whole numbers"])

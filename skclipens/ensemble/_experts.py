@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._labels import few_rows_per_class
+from .._utils._labels import few_rows_per_class, places_of
 from .._utils._linalg import subsample, take_columns
 from .._utils._metadata import taken_of
 from .._utils._warnings import silent
@@ -81,8 +81,18 @@ class Expert(NamedTuple):
         with few_rows_per_class(), as_one_of_many():
             head = clone(self.head).fit(self.columns_of(X), y, **taken_of(metadata, self.head))
         fitted = self._replace(head=head)
+        fitted._refuse_other_classes(y)
         fitted._refuse_scores_of_pairs(subsample(X))
         return fitted
+
+    def _refuse_other_classes(self, y):
+        """Raise ValueError if ``classes_`` of a head that was fitted on y are no labels of y."""
+        others = [] if not self.learns else np.setdiff1d(self.head.classes_, y).tolist()
+        if others:
+            raise ValueError(
+                f"The classes_ of expert {self.name!r} have {others[0]!r}, which is no label of y. "
+                "They must be labels of y, in the order of the columns of its scores."
+            )
 
     def _refuse_scores_of_pairs(self, X):
         """Raise ValueError if scores are one-vs-one, since three classes also have three pairs."""
@@ -148,8 +158,11 @@ class Expert(NamedTuple):
 
 
 def for_all_classes(logits, known, classes):
-    """Expand logits (..., n, k) to all classes; unknown classes get the smallest of each row."""
-    if len(known) == len(classes):
+    """Expand logits (..., n, k) to all classes; unknown classes get the smallest of each row.
+
+    The classes may be in any order. So may those of :func:`left_to_others`.
+    """
+    if np.array_equal(known, classes):
         return logits
     return _widened(logits, known, classes, logits.min(axis=-1, keepdims=True))
 
@@ -160,7 +173,7 @@ def left_to_others(logits, known, classes):
     So the other heads decide about unknown classes. If no other head knows both classes, the small
     lead of the predicted class decides.
     """
-    if len(known) == len(classes):
+    if np.array_equal(known, classes):
         return logits
     largest = logits.max(axis=-1, keepdims=True)
     lead = _LEAD * (largest - logits.mean(axis=-1, keepdims=True))
@@ -169,7 +182,7 @@ def left_to_others(logits, known, classes):
 
 def _widened(logits, known, classes, of_others):
     full = np.repeat(of_others, len(classes), axis=-1)
-    full[..., np.searchsorted(classes, known)] = logits
+    full[..., places_of(known, classes)] = logits
     return full
 
 

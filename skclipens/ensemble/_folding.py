@@ -98,4 +98,4 @@ def _weights_of_all_rows(router, n_experts):
 
 def _is_linear(expert, classes):
     is_linear = trait_of(expert.head, "_linear") is not None
-    return is_linear and len(expert.head.classes_) == len(classes)
+    return is_linear and np.array_equal(expert.head.classes_, classes)
