@@ -471,6 +471,20 @@ def test_embeddings_that_were_scaled_are_named(table, scaler):
     assert not said(lambda: clf[-1].set_params(head="linear").fit(scaler.fit_transform(X), y))
 
 
+def _as_uint8(X):
+    return ((X - X.min()) / np.ptp(X) * 255).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("store", [_as_uint8, lambda X: (X + 1) * 127.5])
+def test_embeddings_that_were_shifted_to_positive_values_are_named(table, store):
+    X, y = table
+    names, clf = [f"{SPEC}__{i}" for i in range(128)], AdaptiveBackboneEnsemble(random_state=0)
+    text, *_ = said(lambda: clf.fit(pd.DataFrame(store(X), columns=names), y))
+    assert f"The columns of {SPEC!r} were centred or scaled" in text
+    quiet = pd.DataFrame(7 * X, columns=names)  # as without normalize
+    assert not said(lambda: clf.fit(quiet, y))
+
+
 def test_wide_arrays_without_names_are_named(table):
     X, y = table
     clf = AdaptiveBackboneEnsemble(random_state=0)

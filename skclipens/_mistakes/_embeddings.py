@@ -182,15 +182,14 @@ def warn_of_rescaled_blocks(blocks, X):
 
 
 def _is_rescaled(values):
-    """Return whether columns were centred, as by StandardScaler, or scaled, as by MaxAbsScaler."""
+    """Return whether columns were centred, shifted to positive values, or scaled one by one."""
     some = subsample(values)
     length = np.sqrt(np.mean(row_squares(some)))
     if np.linalg.norm(values.mean(axis=0)) < _CENTRED * length:
         return True
     if len(some) >= _FEWEST and mean_cosine(unit_rows(some)) < NO_CONE:
         return True
-    lowest = -_CENTRED * length  # as of MinMaxScaler
-    if (some >= lowest).all() and (values.min(axis=0) < -lowest).all():
+    if (some >= -_CENTRED * length).all():  # as of MinMaxScaler, or stored as uint8
         return True
     return any(_are_alike(of(some), _ALIKE) and _are_alike(of(values)) for of in (_sizes, _spreads))
 
