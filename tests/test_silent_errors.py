@@ -18,17 +18,20 @@ from PIL import Image
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_iris
+from sklearn.ensemble import IsolationForest, StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold, LeaveOneOut, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
-from sklearn.pipeline import Pipeline
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skclipens
 from skclipens import (
     AdaptiveBackboneEnsemble,
+    BackboneSelector,
     CascadeClassifier,
     CascadeEnsemble,
     ImageRetriever,
@@ -46,6 +49,7 @@ from skclipens.heads import (
     TipAdapterHead,
     ZeroShotHead,
 )
+from skclipens.labels import OpenSetClassifier, find_label_issues, suggest
 from skclipens.model_selection import FewShotSplit, compare_with_baselines
 from skclipens.pipeline import BackbonePipeline
 
@@ -454,6 +458,31 @@ class OnlyPredicts(ClassifierMixin, BaseEstimator):
 def test_a_classifier_that_gives_no_scores_is_refused_by_name(iris):
     with pytest.raises(ValueError, match=r"OnlyPredicts\(\) has neither decision_function nor"):
         make(HALVES, head=OnlyPredicts()).fit(*iris)
+    votes = VotingClassifier([("a", GaussianNB())])
+    with pytest.raises(ValueError, match=r"head=VotingClassifier.* has neither decision_function"):
+        make(HALVES, head=votes).fit(*iris)
+
+
+@pytest.mark.parametrize("wrap", [lambda one: one, make_pipeline])
+def test_what_finds_outliers_is_no_head(wrap, iris):
+    with pytest.raises(ValueError, match=r"IsolationForest.* finds outliers, and not classes"):
+        make(HALVES, head=["linear", wrap(IsolationForest())]).fit(*iris)
+
+
+@pytest.mark.parametrize("wrap", [lambda one: one, lambda one: GridSearchCV(one, {})])
+def test_a_classifier_may_get_its_methods_in_fit(wrap, iris):
+    X, y = iris
+    stack = wrap(StackingClassifier([("a", GaussianNB())], cv=2))
+    assert not hasattr(clone(stack), "predict_proba")
+    for clf in (
+        make(HALVES, head=stack),
+        CascadeEnsemble(HALVES, estimator=stack),
+        OpenSetClassifier(stack, reject_rate=0),
+    ):
+        assert clf.fit(X, y).score(X, y) > 0.8
+    assert BackboneSelector(HALVES, estimator=stack).fit(X, y).transform(X).shape[1] > 1
+    assert find_label_issues(stack, X, y)["label_quality"].mean() > 0.8
+    assert len(suggest(stack, X, np.where(np.arange(len(y)) % 2, y, -1), 3)) == 3
 
 
 @pytest.mark.parametrize(

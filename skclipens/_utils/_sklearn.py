@@ -5,7 +5,8 @@ from contextlib import contextmanager, nullcontext
 from functools import partial, wraps
 
 from sklearn import config_context, get_config
-from sklearn.base import _fit_context
+from sklearn.base import _fit_context, is_classifier
+from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
 from sklearn.utils._param_validation import HasMethods as _HasMethods
@@ -22,6 +23,7 @@ __all__ = [
     "HasMethods",
     "InOrder",
     "Interval",
+    "MethodsOfFitted",
     "RealNotInt",
     "StrOptions",
     "VisualBlock",
@@ -30,11 +32,13 @@ __all__ = [
     "check_first_partial_fit",
     "check_sample_weight",
     "fit_context",
+    "is_of_kind",
     "numpy_only",
     "routing_enabled",
     "safe_indexing",
     "unchanged_by_failure",
     "validate_params",
+    "will_have",
     "with_settings",
 ]
 
@@ -52,6 +56,33 @@ class HasMethods(_HasMethods):
 
     def __str__(self):
         return f"{super().__str__()} (to a class, add ())"
+
+
+def will_have(estimator, name):
+    """Return whether an estimator has a method, or may have it once it is fitted.
+
+    An unfitted StackingClassifier without a final estimator has no method to predict yet, nor has
+    a search or a pipeline with one in it.
+    """
+    if isinstance(estimator, Pipeline):
+        return will_have(estimator[-1], name)
+    if hasattr(estimator, name) or not hasattr(type(estimator), name):
+        return hasattr(estimator, name)
+    parts = estimator.get_params().values() if is_of_kind(estimator, is_classifier) else ()
+    return any(hasattr(part, "fit") for part in parts)
+
+
+def is_of_kind(estimator, is_kind):
+    """Return what a function such as ``is_classifier`` says; False for what has no tags."""
+    return hasattr(estimator, "__sklearn_tags__") and is_kind(estimator)
+
+
+class MethodsOfFitted(HasMethods):
+    """Constraint: an object, not a class, that has some methods or may have them once fitted."""
+
+    def is_satisfied_by(self, val):
+        """Return whether a value satisfies the constraint."""
+        return not isinstance(val, type) and all(will_have(val, name) for name in self.methods)
 
 
 class InOrder(HasMethods):

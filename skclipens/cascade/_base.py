@@ -5,7 +5,7 @@ from numbers import Integral, Real
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 
 from .._utils._folds import CV_CONSTRAINTS
-from .._utils._sklearn import HasMethods, InOrder, Interval, StrOptions
+from .._utils._sklearn import InOrder, Interval, MethodsOfFitted, StrOptions
 from .._utils._versions import VersionsMixin
 from ..ensemble.routers._base import log_of
 from ..heads._classifier import LabeledScoreMixin
@@ -15,7 +15,7 @@ class BaseCascade(VersionsMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEsti
     """A classifier that is defined by ``predict_with_cost``."""
 
     _parameter_constraints: dict = {
-        "estimator": [None, HasMethods(["fit", "predict_proba"])],
+        "estimator": [None, MethodsOfFitted(["fit", "predict_proba"])],
         "order": [StrOptions({"cost", "given"})],
         "thresholds": [StrOptions({"auto"}), Interval(Real, 0, None, closed="both"), InOrder()],
         "max_accuracy_drop": [None, Interval(Real, 0, 1, closed="both")],

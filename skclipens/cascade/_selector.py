@@ -19,9 +19,9 @@ from .._utils._progress import progress
 from .._utils._random import draw_seed
 from .._utils._rows import rows_given
 from .._utils._sklearn import (
-    HasMethods,
     InOrder,
     Interval,
+    MethodsOfFitted,
     StrOptions,
     fit_context,
     routing_enabled,
@@ -131,7 +131,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
 
     _parameter_constraints: dict = {
         "blocks": [None, str, dict, InOrder()],
-        "estimator": [None, HasMethods(["fit", "predict"])],
+        "estimator": [None, MethodsOfFitted(["fit", "predict"])],
         "cost": [None, StrOptions({"gflops"}), IS_MAPPING],
         "max_cost": [None, Interval(Real, 0, None, closed="left")],
         "max_blocks": [None, Interval(Integral, 1, None, closed="left")],

@@ -20,6 +20,7 @@ from ..heads._classifier import (
 )
 from ..heads._text_head import as_one_of_many
 from ._blocks import Block
+from ._heads import refuse_without_scores
 
 _SMALLEST_PROBABILITY = 1e-12
 _AS_MANY_PAIRS = 3  # classes
@@ -80,6 +81,7 @@ class Expert(NamedTuple):
         """Return this expert with its head fitted on its columns."""
         with few_rows_per_class(), as_one_of_many():
             head = clone(self.head).fit(self.columns_of(X), y, **taken_of(metadata, self.head))
+        refuse_without_scores(head, hasattr)
         fitted = self._replace(head=head)
         fitted._refuse_other_classes(y)
         fitted._refuse_scores_of_pairs(subsample(X))

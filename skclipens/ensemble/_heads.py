@@ -1,5 +1,8 @@
 """The parameter ``head`` of an ensemble: names, classifiers, and lists of them."""
 
+from sklearn.base import is_outlier_detector
+
+from .._utils._sklearn import is_of_kind, will_have
 from ..heads import (
     CLAPHead,
     CLIPAdapterHead,
@@ -79,9 +82,16 @@ def _checked(kind):
             f"head={kind!r} is unknown; it is {', '.join(map(repr, ['auto', *HEADS]))}, a "
             "classifier (to a class, add ()), or a list of these."
         )
-    if not hasattr(kind, "decision_function") and not hasattr(kind, "predict_proba"):
+    if is_of_kind(kind, is_outlier_detector):
+        raise ValueError(f"head={kind!r} finds outliers, and not classes. Give a classifier.")
+    refuse_without_scores(kind)
+    return kind
+
+
+def refuse_without_scores(head, has=will_have):
+    """Raise ValueError if a head has no scores of classes; `has` is ``hasattr`` after the fit."""
+    if not any(has(head, name) for name in ("decision_function", "predict_proba")):
         raise ValueError(
-            f"head={kind!r} has neither decision_function nor predict_proba, so it cannot say how "
+            f"head={head!r} has neither decision_function nor predict_proba, so it cannot say how "
             "likely each class is. Wrap it in sklearn.calibration.CalibratedClassifierCV."
         )
-    return kind

@@ -11,7 +11,7 @@ from .._utils._copies import groups_of_copies, numbers_of
 from .._utils._folds import has_peer
 from .._utils._given import index_of
 from .._utils._labels import check_labels, places_of
-from .._utils._sklearn import HasMethods, Interval, StrOptions, validate_params
+from .._utils._sklearn import HasMethods, Interval, MethodsOfFitted, StrOptions, validate_params
 from .._utils._warnings import warn
 from ..embedding._gaps import readable
 from ._held_out import checked_labels, held_out_logits, refuse_frozen, without_embedder
@@ -21,7 +21,7 @@ _STARTS = (0.02, 0.2, 0.5)  # initial shares of wrong labels in the fit
 
 @validate_params(
     {
-        "estimator": [HasMethods(["fit", "predict_proba"]), HasMethods(["fit", "cross_fit"])],
+        "estimator": [MethodsOfFitted(["fit", "predict_proba"]), HasMethods(["fit", "cross_fit"])],
         "method": [StrOptions({"noise", "confident-learning"})],
         "cv": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],

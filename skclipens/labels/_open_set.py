@@ -12,7 +12,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, has_peer
 from .._utils._labels import check_at_least_two, check_labels, warn_of_unknown_labels, with_label
 from .._utils._linalg import parts_of
-from .._utils._sklearn import HasMethods, Interval, fit_context
+from .._utils._sklearn import Interval, MethodsOfFitted, fit_context
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
 from ..embedding._gaps import readable, table_of
@@ -120,7 +120,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
     """
 
     _parameter_constraints: dict = {
-        "estimator": [HasMethods(["fit", "predict_proba"])],
+        "estimator": [MethodsOfFitted(["fit", "predict_proba"])],
         "reject_rate": [Interval(Real, 0, 1, closed="left")],
         "reject_label": [None, Integral, str],
         "cv": [Interval(Integral, 2, None, closed="left")],

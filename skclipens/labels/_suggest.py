@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from .._utils._labels import labels_of, unlabeled_rows
-from .._utils._sklearn import HasMethods, Interval, safe_indexing, validate_params
+from .._utils._sklearn import Interval, MethodsOfFitted, safe_indexing, validate_params
 from .._utils._warnings import each_warning_once
 from ..embedding._gaps import without_gaps
 from ._held_out import checked_labels, columns_to_compare, unit_table, without_embedder
@@ -20,7 +20,7 @@ _SHARPNESS = 10.0
 @each_warning_once()
 @validate_params(
     {
-        "estimator": [HasMethods(["fit", "predict_proba"])],
+        "estimator": [MethodsOfFitted(["fit", "predict_proba"])],
         "n_suggestions": [Interval(Integral, 1, None, closed="left")],
         "max_rows": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
