@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from _models import ProbaBackwards
 from hypothesis import given, settings
@@ -582,7 +583,7 @@ def priced(X):
     return pd.concat([pd.Series(prices, X.index, name="price"), X], axis=1)
 
 
-@pytest.mark.parametrize("form", ["frame", "array"])
+@pytest.mark.parametrize("form", ["frame", "arrow", "array"])
 def test_rows_are_compared_by_their_embeddings_alone(halves, form):
     X, y, X_test, _, _ = halves
     plain = head = LinearDiscriminantHead()
@@ -591,6 +592,8 @@ def test_rows_are_compared_by_their_embeddings_alone(halves, form):
         blocks = {name: 1 + np.flatnonzero(X.columns.str.startswith(name)) for name in BACKBONES}
         head = AdaptiveBackboneEnsemble(blocks, head="linear", random_state=0)
         some, others = some.to_numpy(), others.to_numpy()
+    elif form == "arrow":
+        some, others = (pa.Table.from_pandas(one, preserve_index=False) for one in (some, others))
     beside = OpenSetClassifier(head).fit(some, y)
     assert_allclose(beside.rows_, OpenSetClassifier(plain).fit(X, y).rows_, rtol=1e-5)
     assert np.isfinite(beside.score_samples(others)).all()

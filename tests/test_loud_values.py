@@ -7,6 +7,7 @@ import numpy as np
 import open_clip
 import pandas as pd
 import polars
+import pyarrow as pa
 import pytest
 import torch
 from _said import said
@@ -81,6 +82,26 @@ def test_tables_that_numpy_cannot_read_are_told_what_to_call(table):
             with pytest.raises(ValueError, match=rf"pass X\.{method}\(\)"):
                 estimator.fit(rows, y)
     LinearDiscriminantHead().fit(cases["float"].float(), y)
+
+
+def test_columns_of_a_table_of_pyarrow_are_named(table):
+    X, y = table
+    frame = pa.table({f"{SPEC}__{i}": column for i, column in enumerate(X.T)})
+    days, n = pa.array(np.arange(len(y)), pa.timestamp("s")), len(y) - 1
+    cases = {
+        "Column 'new' of X holds dates or times": days,
+        r"X holds text: row 0, column 128 \('new'\) is 'x'": ["x"] * len(y),
+        r"X contains NaN, first in row 0, column 128 \('new'\)": pa.array([None] + [1.5] * n),
+    }
+    for estimator in (LinearDiscriminantHead(), AdaptiveBackboneEnsemble()):
+        for message, column in cases.items():
+            with pytest.raises(ValueError, match=message):
+                estimator.fit(frame.append_column("new", [column]), y)
+    head = ZeroShotHead(SPEC).fit(X, y)
+    with pytest.raises(ValueError, match="X has the column 'zoo/RN20__127' where"):
+        head.predict(frame.select(frame.column_names[::-1]))
+    names = pd.DataFrame({"column_names": X[:, 0], "b": X[:, 1]})
+    assert LinearDiscriminantHead().fit(names, y).feature_names_in_.tolist() == list(names)
 
 
 # Prompts and names of classes

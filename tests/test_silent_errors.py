@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from _said import said
 from hypothesis import given, settings
@@ -508,8 +509,10 @@ def test_images_where_a_table_is_wanted_say_which_step_is_missing(classifier, im
 def test_what_is_no_table_is_refused_by_what_it_is(X, y):
     clf, rows = make(head="linear"), pd.DataFrame(X).add_prefix("column ")
     rows = rows[[*rows.columns, "column 3"]]
-    with pytest.raises(ValueError, match="X has columns of the same name: 'column 3'"):
-        clf.fit(rows, y)
+    copied = pa.table([rows.iloc[:, 0], rows.iloc[:, -1]], ["column 3"] * 2)
+    for table in (rows, copied):
+        with pytest.raises(ValueError, match="X has columns of the same name: 'column 3'"):
+            clf.fit(table, y)
     clf.fit(X, y)
     with pytest.raises(ValueError, match="X is a dict"):
         clf.predict(dict(enumerate(X[0])))

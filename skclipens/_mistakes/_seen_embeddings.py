@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._utils._column_names import names_of_columns
 from .._utils._linalg import row_lengths, subsample, take_columns, unit_rows
 from .._utils._messages import listed
 from .._utils._validation import check_rows
@@ -150,9 +151,10 @@ def refuse_columns_of_others(estimator, X):
     X : array-like of shape (n, n_features)
         With as many columns as in ``fit``.
     """
-    if not hasattr(X, "columns") or hasattr(estimator, "feature_names_in_"):
+    names = names_of_columns(X)
+    if names is None or hasattr(estimator, "feature_names_in_"):
         return
-    names = np.array(list(map(str, X.columns)), dtype=object)
+    names = np.array(list(map(str, names)), dtype=object)
     for block in estimator._seen:
         kind = kind_behind_prefix(block.name) if block.is_named else None
         if kind is not None:

@@ -1,12 +1,14 @@
 """Checks of tables that cannot be used as they are, or would be misread without an error."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import contextmanager
 from datetime import date, time, timedelta
 
 import numpy as np
 
+from ._column_names import names_of_columns
 from ._messages import listed
 from ._missing import is_missing
 from ._one_column import first_of_column
@@ -31,12 +33,7 @@ def refuse_unread(X):
             "X is a dict. Give a table with a row for each picture: pandas.DataFrame([X]) makes "
             "one of a single row, and pandas.DataFrame(X) of columns."
         )
-    if not getattr(getattr(X, "columns", None), "is_unique", True):
-        twice = X.columns[X.columns.duplicated()].tolist()
-        raise ValueError(
-            f"X has columns of the same name: {listed(twice)}. Rename them, or leave the copies "
-            "out: X.loc[:, ~X.columns.duplicated()]."
-        )
+    _refuse_shared_names(X)
     if hasattr(X, "__dask_graph__") and X.__dask_graph__() is not None:  # None: in memory already
         method = "compute"
     elif type(X).__name__ == "LazyFrame":
@@ -46,6 +43,18 @@ def refuse_unread(X):
     else:
         return
     raise ValueError(f"X cannot be read as an array of numpy as it is: pass X.{method}().")
+
+
+def _refuse_shared_names(X):
+    if getattr(getattr(X, "columns", None), "is_unique", False):  # pandas caches this
+        return
+    twice = [name for name, n in Counter(names_of_columns(X)).items() if n > 1]
+    if twice:
+        how = ": X.loc[:, ~X.columns.duplicated()]" if hasattr(X, "loc") else ""
+        raise ValueError(
+            f"X has columns of the same name: {listed(twice)}. Rename them, or leave the copies "
+            f"out{how}."
+        )
 
 
 def refuse_images(X):
@@ -86,8 +95,8 @@ def refuse_text(X):
     ----------
     X : array-like of shape (n, n_features)
     """
-    names = list(X.columns) if hasattr(X, "columns") else None
-    if names is not None and hasattr(X, "to_numpy") and _is_of_numbers(X, names):
+    names = names_of_columns(X)
+    if names is not None and _is_of_numbers(X, names):
         return
     for row, column, cell in _cells(X):
         if _is_time(cell):
@@ -183,7 +192,8 @@ def first_gap_named(X):
         if not found.any():  # a value is too large for the dtype
             raise
         row, column = np.argwhere(found)[0].tolist()
-        name = f" ({X.columns[column]!r})" if hasattr(X, "columns") else ""
+        names = names_of_columns(X)
+        name = "" if names is None else f" ({names[column]!r})"
         why = (
             " An embedder leaves a row of NaN where an image cannot be read and on_error='nan'."
             if kind == "NaN"

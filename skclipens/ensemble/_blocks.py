@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._utils._column_names import names_of_columns
 from .._utils._linalg import side_by_side
 from .._utils._positions import positions, refuse_shared
 from .._utils._warnings import warn
@@ -66,8 +67,10 @@ def columns_of(blocks):
 
 def column_names(X):
     """Return the column names of X for :func:`find_blocks`, or None if X has none."""
-    names = np.array(getattr(X, "columns", ()), dtype=object)
-    return names if len(names) and all(isinstance(name, str) for name in names) else None
+    names = names_of_columns(X)
+    if not names or not all(isinstance(name, str) for name in names):
+        return None
+    return np.array(names, dtype=object)
 
 
 def without_other_columns(X):

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 
 from .._mistakes._models import Embeddings, first_name, warn_of_blocks
 from .._mistakes._seen_embeddings import seen_block, warn_of_unlike
+from .._utils._column_names import names_of_columns
 from .._utils._linalg import subsample, unit_rows
 from .._utils._locks import ForkLock
 from .._utils._messages import listed
@@ -196,8 +197,9 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         return X, targets
 
     def _checked(self, X):
-        if hasattr(X, "columns") and not hasattr(self, "feature_names_in_"):
-            refuse_names_of_others(self._backbone(), list(map(str, X.columns)))
+        names = names_of_columns(X)
+        if names is not None and not hasattr(self, "feature_names_in_"):
+            refuse_names_of_others(self._backbone(), list(map(str, names)))
         X = super()._checked(X)
         warn_of_unlike(self._seen, unit_rows(subsample(X)))  # X may have any scale
         return X

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from .._utils._column_names import names_of_columns
 from .._utils._locks import ForkLock
 from .._utils._missing import without_mask
 from ..exceptions import ImageError
@@ -199,10 +200,9 @@ def _refuse_single(X):
 
 def _one_column(X):
     """Return the only column of a frame; anything else is returned unchanged."""
-    has_names = hasattr(X, "column_names")  # a table of pyarrow, or a dataset of Hugging Face
-    if not has_names and not hasattr(X, "columns"):
+    columns = names_of_columns(X)
+    if columns is None:
         return X
-    columns = list(X.column_names if has_names else X.columns)
     if len(columns) != 1:
         raise ValueError(
             "Expected one column of images, got a frame with "

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
 from .._mistakes._predictions import warn_of_chance, warn_of_exchanged
+from .._utils._column_names import names_of_columns
 from .._utils._given import is_default, warn_of_other_order
 from .._utils._messages import listed
 from .._utils._missing import without_mask
@@ -98,7 +99,8 @@ def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
     given = {"y_true": y_true, "sample_weight": sample_weight}
     warn_of_other_order(y_proba, name_of_X="y_proba", **given)
     y_true = check_truth(y_true)
-    columns = getattr(y_proba, "columns", None)
+    is_named = not is_default(getattr(y_proba, "columns", None))
+    columns = names_of_columns(y_proba) if is_named else None
     y_proba = _check_proba(y_proba)
     labels = np.unique(y_true) if labels is None else column_or_1d(labels)
     _check_columns(labels, y_proba.shape[1])
@@ -151,9 +153,9 @@ def _edges(confidence, n_bins, strategy, weight):
 
 def _refuse_other_order(columns, labels):
     """Raise ValueError if the columns of a frame have the labels as names, in another order."""
-    if columns is None or is_default(columns):
+    labels = labels.tolist()
+    if columns is None:
         return
-    columns, labels = list(columns), labels.tolist()
     if columns != labels and set(columns) == set(labels):
         raise ValueError(
             f"Columns of y_proba are {listed(columns)}, in another order than the labels: "

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
 from .._mistakes._predictions import warn_of_exchanged
+from .._utils._column_names import names_of_columns
 from .._utils._given import check_weights, warn_of_other_order
 from .._utils._labels import column_of_labels, refuse_unlabeled
 from .._utils._missing import is_missing, without_mask
@@ -153,7 +154,7 @@ def weights_of(sample_weight, rows):
 def check_expert_names(predictions, names):
     n_experts = np.shape(predictions)[-1] if np.ndim(predictions) == 2 else 1
     if names is None:
-        names = getattr(predictions, "columns", [f"expert{e}" for e in range(n_experts)])
+        names = names_of_columns(predictions) or [f"expert{e}" for e in range(n_experts)]
     refuse_no_column(names, "expert_names", of="column of predictions")
     names = list(names)
     if len(names) != n_experts or len(set(names)) < len(names):
