@@ -107,6 +107,25 @@ def test_columns_of_a_table_of_pyarrow_are_named(table):
 # Prompts and names of classes
 
 
+def test_names_of_classes_as_a_column_of_pyarrow(table):
+    X, y = table
+    names, targets = np.unique(y, return_inverse=True)
+    clf = ZeroShotHead(SPEC).fit(X, y)
+    for column in (pa.array(names), pa.chunked_array([names])):
+        for labels in (y, targets):
+            found = ZeroShotHead(SPEC, class_names=column).fit(X, labels)
+            assert_array_equal(found.text_features_, clf.text_features_)
+
+
+def test_names_of_booleans_are_a_mapping(table):
+    X, y = table
+    labels, names = y == y[0], ["a thing", "another"]
+    with pytest.raises(ValueError, match=r"class_names is a list, but .* booleans\. .*dict"):
+        AdaptiveBackboneEnsemble(SPEC, class_names=names).fit(X, labels)
+    head = ZeroShotHead(SPEC, class_names=dict(zip([False, True], names))).fit(X, labels)
+    assert head.classes_.tolist() == [False, True]
+
+
 def test_prompts_that_are_cut_off_are_named():
     texts = said(lambda: ZeroShotHead(SPEC).set_classes([LONG + "cat", LONG + "dog", "owl"]))
     assert len(texts) == 2

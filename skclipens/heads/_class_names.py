@@ -24,7 +24,8 @@ def names_of_classes(classes, class_names):
         Sorted labels.
     class_names : None, mapping or sequence of str
         A mapping from labels to names, or a sequence. Integer labels index the sequence; string
-        labels must be among its names. None: string labels are their own names.
+        labels must be among its names; booleans need a mapping. None: string labels are their own
+        names.
 
     Returns
     -------
@@ -34,7 +35,8 @@ def names_of_classes(classes, class_names):
     Raises
     ------
     ValueError
-        If a class has no name, or its name is blank, too long or not a string.
+        If a class has no name, its name is blank, too long or not a string, or a sequence is given
+        for booleans.
 
     Warns
     -----
@@ -86,9 +88,16 @@ def _by_label(class_names, labels):
         )
     if hasattr(class_names, "keys"):
         return dict(class_names)
+    if hasattr(class_names, "to_pylist"):  # of pyarrow, whose elements are no strings
+        class_names = class_names.to_pylist()
     if all(isinstance(label, str) for label in labels):
         # Some meta-estimators fit once on the labels, and once on their numbers.
         return {name: name for name in class_names if isinstance(name, str)}
+    if any(isinstance(label, bool) for label in labels):
+        raise ValueError(
+            f"class_names is a {type(class_names).__name__}, but labels are booleans. Give a dict "
+            "from label to name, such as {True: 'a bicycle', False: 'a street'}."
+        )
     return dict(enumerate(class_names))
 
 
