@@ -79,13 +79,11 @@ def fold(ensemble):
 
 def _weights_of_experts(ensemble):
     """Return the experts' weights over their temperatures, or None if they depend on the row."""
-    routed = ensemble._combination.routed
-    of_routed = _weights_of_all_rows(ensemble.router_, int(routed.sum()))
+    combination = ensemble._combination
+    of_routed = _weights_of_all_rows(ensemble.router_, int(combination.routed.sum()))
     if of_routed is None:
         return None
-    weights = np.full(len(routed), 1 / max(np.sum(~routed), 1))
-    weights[routed] = of_routed
-    return weights / ensemble.temperatures_
+    return combination.weights_of_all(of_routed) / ensemble.temperatures_
 
 
 def _weights_of_all_rows(router, n_experts):

@@ -72,10 +72,11 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         warn_of_units(self._seen_columns, X, getattr(self, "feature_names_in_", None))
         return X
 
-    def _expert_logits(self, X):
-        """Return the calibrated logits of the experts for a checked table, (n, E, C)."""
-        logits = stack_logits(self.experts_, X, self.classes_)
-        return logits / self.temperatures_[:, None].astype(logits.dtype)
+    def _expert_logits(self, X, which=slice(None)):
+        """Return the calibrated logits of all or some experts for a checked table, (n, E, C)."""
+        experts = np.arange(len(self.experts_))[which]
+        logits = stack_logits([self.experts_[e] for e in experts], X, self.classes_)
+        return logits / self.temperatures_[experts, None].astype(logits.dtype)
 
     def _logits_of(self, X):
         """Return combined logits, in parts so that temporary memory does not grow with the rows."""
@@ -102,10 +103,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         far = np.flatnonzero(in_distribution < 1)
         if not len(far):
             return combined
-        prompts = np.flatnonzero(self._are_prompts)
-        logits = stack_logits([self.experts_[e] for e in prompts], X[far], self.classes_)
-        temperatures = self.temperatures_[prompts, None].astype(logits.dtype)
-        of_prompts = (logits / temperatures).mean(axis=1)
+        of_prompts = self._expert_logits(X[far], self._are_prompts).mean(axis=1)
         of_all, own, prior = blend_with_prompts(in_distribution[far], combined[far], of_prompts)
         combined = combined.copy()
         combined[far] = of_all * combined[far] + own * of_prompts + prior * self.support_.log_prior
@@ -169,8 +167,8 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         """
         X = self._checked(X)
         logits, routed = self._expert_logits(X), self._combination.routed
-        weights = np.full(logits.shape[:2], 1 / max(np.sum(~routed), 1), logits.dtype)
-        weights[:, routed] = self.router_.weights(X, logits[:, routed])
+        weights = self._combination.weights_of_all(self.router_.weights(X, logits[:, routed]))
+        weights = weights.astype(logits.dtype)
         if self.support_ is None:
             return weights
         prompts, combined = self._are_prompts, self._combined(X, logits)

@@ -44,6 +44,13 @@ class Combination(NamedTuple):
         """Which experts the router combines; the mean of the others is added to its logits."""
         return self.judged if self.judged.any() else ~self.judged
 
+    def weights_of_all(self, of_routed):
+        """Return the weights of all experts from those of the routed ones, (..., E), float64."""
+        routed = self.routed
+        weights = np.full((*of_routed.shape[:-1], len(routed)), 1 / max(np.sum(~routed), 1))
+        weights[..., routed] = of_routed
+        return weights
+
     def of_held_out(self, X, held_out):
         """Return the rows held out from all routed experts, and their combined logits.
 
