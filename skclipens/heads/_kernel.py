@@ -149,7 +149,7 @@ class KernelHead(CrossFitTableHead):
 
     @property
     def _starts_from_prompts(self):
-        return bool(self.text_heads_)
+        return bool(getattr(self, "text_heads_", ()))  # only fit knows whether blocks have texts
 
     def _check_rows(self, X, y, **given):
         X, y = check_table(self, X, y, **given)
