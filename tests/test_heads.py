@@ -186,7 +186,7 @@ def test_string_labels_can_have_other_names(X):
         (np.array(["b", "a"]), None, ("b", "a")),
         ([0, 2], ["cat", "dog", "owl"], ("cat", "owl")),
         (np.array([5.0, 7.0]), {5: "cat", 7: "owl"}, ("cat", "owl")),
-        ([False, True], ["no cat", "cat"], ("no cat", "cat")),
+        ([False, True], {True: "cat", False: "no cat"}, ("no cat", "cat")),
     ],
 )
 def test_names_of_classes(labels, class_names, expected):
