@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import KDTree
 
+from .._utils._copies import merge_copies
 from .._utils._linalg import parts_of, subsample, take_columns
 from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
 from .._utils._warnings import warn
@@ -70,7 +71,7 @@ def warn_of_near_duplicates(seen, groups, given):
     ----------
     seen : SeenRows or None
     groups : ndarray of shape (n,) or None
-        Only the first row of each group is compared with others.
+        Only the first row of each group, and of equal rows, is compared with others.
     given : ndarray of shape (n,), int
         Numbers of the rows in the message.
 
@@ -82,6 +83,8 @@ def warn_of_near_duplicates(seen, groups, given):
     if seen is None:
         return
     first = np.arange(len(given)) if groups is None else np.unique(groups, return_index=True)[1]
+    # The same image may have several labels if these depend on other columns, too.
+    first = first[merge_copies(seen.rows[first], np.zeros(len(first)), None)[0]]
     rows = seen.rows[first].astype(np.float32)
     is_near, nearest = _is_near(subsample(rows), rows, among=True)
     if not _are_many(is_near):
