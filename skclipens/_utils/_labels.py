@@ -302,7 +302,7 @@ def label_of_rejected(classifier):
     return classifier._label_of_rejected() if hasattr(classifier, "_label_of_rejected") else None
 
 
-def places_of(labels, classes):
+def positions_of_labels(labels, classes):
     """Return the positions of labels among classes, which may be in any order.
 
     The ``classes_`` of classifiers outside of scikit-learn need not be sorted.

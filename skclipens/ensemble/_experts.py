@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._labels import few_rows_per_class, places_of
+from .._utils._labels import few_rows_per_class, positions_of_labels
 from .._utils._linalg import subsample, take_columns
 from .._utils._metadata import taken_of
 from .._utils._warnings import silent
@@ -184,7 +184,7 @@ def left_to_others(logits, known, classes):
 
 def _widened(logits, known, classes, of_others):
     full = np.repeat(of_others, len(classes), axis=-1)
-    full[..., places_of(known, classes)] = logits
+    full[..., positions_of_labels(known, classes)] = logits
     return full
 
 

@@ -8,7 +8,7 @@ from sklearn.utils import check_array, indexable
 
 from .._utils._folds import few_shot_folds
 from .._utils._given import check_groups, warn_of_other_order
-from .._utils._labels import column_of_labels, places_of
+from .._utils._labels import column_of_labels, positions_of_labels
 from .._utils._linalg import take_columns, unit_rows
 from .._utils._missing import without_mask
 from .._utils._sklearn import safe_indexing
@@ -100,7 +100,7 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
     known = np.zeros(len(y), bool)
     for train, test in few_shot_folds(y, cv, groups=groups, random_state=random_state, X=X):
         part = clone(estimator).fit(safe_indexing(X, train), y[train])
-        columns = places_of(part.classes_, estimator.classes_)
+        columns = positions_of_labels(part.classes_, estimator.classes_)
         with np.errstate(divide="ignore"):
             logits[np.ix_(test, columns)] = np.log(part.predict_proba(safe_indexing(X, test)))
         known[test] = True

@@ -10,7 +10,7 @@ from sklearn.base import clone, is_classifier
 from .._utils._copies import groups_of_copies, numbers_of
 from .._utils._folds import has_peer
 from .._utils._given import index_of
-from .._utils._labels import check_labels, places_of
+from .._utils._labels import check_labels, positions_of_labels
 from .._utils._sklearn import HasMethods, Interval, MethodsOfFitted, StrOptions, validate_params
 from .._utils._warnings import warn
 from ..embedding._gaps import readable
@@ -143,7 +143,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
         if groups is not None:
             why = "rows of a group do not judge each other, and no class has rows of two groups"
         raise ValueError(f"No label can be judged: {why}.")
-    targets = places_of(labels, classifier.classes_)
+    targets = positions_of_labels(labels, classifier.classes_)
     judge = _by_noise if method == "noise" else _by_confidence
     issue, quality, attrs = judge(logits.astype(float), targets)
     predicted = classifier.classes_[logits.argmax(axis=1)]
