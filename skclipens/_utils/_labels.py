@@ -302,25 +302,6 @@ def label_of_rejected(classifier):
     return classifier._label_of_rejected() if hasattr(classifier, "_label_of_rejected") else None
 
 
-def positions_of_labels(labels, classes):
-    """Return the positions of labels among classes, which may be in any order.
-
-    The ``classes_`` of classifiers outside of scikit-learn need not be sorted.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (n,)
-        Each is one of the classes.
-    classes : ndarray of shape (C,)
-
-    Returns
-    -------
-    ndarray of shape (n,), int
-    """
-    order = np.argsort(classes)
-    return order[np.searchsorted(classes, labels, sorter=order)]
-
-
 def check_at_least_two(classes):
     """Raise ValueError unless there are two classes."""
     if len(classes) < 2:
@@ -352,3 +333,22 @@ def with_label(labels, rows, label):
     labels = labels.astype(dtype)
     labels[rows] = label
     return labels
+
+
+def positions_of_labels(labels, classes):
+    """Return the positions of labels among classes, which may be in any order.
+
+    The ``classes_`` of classifiers outside of scikit-learn need not be sorted.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+        Each is one of the classes.
+    classes : ndarray of shape (C,)
+
+    Returns
+    -------
+    ndarray of shape (n,), int
+    """
+    order = np.argsort(classes)
+    return order[np.searchsorted(classes, labels, sorter=order)]
