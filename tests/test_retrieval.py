@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from _said import said
 from hypothesis import given, settings
@@ -185,7 +186,8 @@ def test_tables_and_images_find_the_same(emoji, table):
     distances, _ = ImageRetriever().fit(table).kneighbors()
     np.testing.assert_allclose(beside.kneighbors()[0], distances, atol=1e-6)
     written = table.assign(path=files, price=np.nan)  # such as by `skclipens embed`
-    for X, embedder in [(written, None), (written, PAIR), (pl.from_pandas(written), None)]:
+    others = pl.from_pandas(written), pa.Table.from_pandas(written)
+    for X, embedder in [(written, None), (written, PAIR), *((one, None) for one in others)]:
         found = ImageRetriever(embedder).fit(X)
         assert found.n_features_in_ == table.shape[1]
         np.testing.assert_allclose(found.kneighbors()[0], distances, atol=1e-6)

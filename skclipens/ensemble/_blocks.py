@@ -7,6 +7,7 @@ import numpy as np
 from .._utils._column_names import names_of_columns
 from .._utils._linalg import side_by_side
 from .._utils._positions import positions, refuse_shared
+from .._utils._sklearn import safe_indexing
 from .._utils._warnings import warn
 from ..backbones import resolve_backbones
 from ..backbones._kinds import (
@@ -82,7 +83,7 @@ def without_other_columns(X):
     blocks = {place[0] for place in places if place}
     known = {block for block in blocks if kind_behind_prefix(block)}
     kept = [name for name, place in zip(names, places, strict=True) if place and place[0] in known]
-    return X[kept] if 0 < len(kept) < len(names) else X
+    return safe_indexing(X, kept, axis=1) if 0 < len(kept) < len(names) else X
 
 
 def find_blocks(blocks, n_features, feature_names, given="blocks"):
