@@ -22,7 +22,7 @@ from .embedding._gaps import gaps_of, readable, warn_of_gaps, without_gaps
 from .embedding._weights import WeightsMixin
 from .ensemble._blocks import find_blocks, without_other_columns
 from .images import as_image_list
-from .images._words import is_file, is_words
+from .images._texts import is_file, is_words
 
 __all__ = ["ImageRetriever"]
 

@@ -36,10 +36,10 @@ from skclipens import (
     MultiBackboneEmbedder,
     make_backbone_pipeline,
 )
-from skclipens._utils._given import warn_of_other_order
 from skclipens._utils._linalg import mean_cosines, unit_blocks, unit_rows
+from skclipens._utils._sample_arguments import warn_of_other_order
 from skclipens.backbones import Backbone, load_backbone
-from skclipens.backbones._doubts import warn_of_prompts
+from skclipens.backbones._prompt_checks import warn_of_prompts
 from skclipens.cascade import CascadeEnsemble
 from skclipens.datasets import load_emoji
 from skclipens.heads import (
@@ -193,7 +193,7 @@ def test_ordinary_names_are_not_even_tokenized(monkeypatch):
         raise AssertionError("tokenized")
 
     monkeypatch.setattr(open_clip, "get_tokenizer", tokenize)
-    monkeypatch.setattr("skclipens.backbones._doubts.load_backbone", tokenize)
+    monkeypatch.setattr("skclipens.backbones._prompt_checks.load_backbone", tokenize)
     names = tuple(name[:20] for name in load_emoji().target_names)
     assert not said(lambda: warn_of_prompts([Backbone("ViT-B-32")], names, DEFAULT_TEMPLATES))
 

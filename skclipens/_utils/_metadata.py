@@ -8,8 +8,8 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
 from ._folds import codes_of
-from ._given import check_groups, check_weights, scaled_shares
 from ._linalg import some_of
+from ._sample_arguments import check_groups, check_weights, scaled_shares
 from ._sklearn import routing_enabled
 
 METADATA = ("sample_weight", "groups")

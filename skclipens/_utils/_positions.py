@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
-from ._given import index_of
+from ._sample_arguments import index_of
 from ._warnings import warn
 
 

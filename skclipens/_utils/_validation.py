@@ -4,9 +4,9 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
-from ._given import warn_of_other_order
 from ._labels import check_classes, check_labels, column_of_labels, labels_of, refuse_unlabeled
 from ._missing import without_mask
+from ._sample_arguments import warn_of_other_order
 from ._sklearn import numpy_only
 from ._tables import (
     check_range,

@@ -10,7 +10,7 @@ import re
 from functools import cache
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
-from .._utils._foreign import kind_of
+from .._utils._file_types import kind_of
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _N_LEGACY_PICKLES = 5  # magic number, version, system, tensors, keys of their storages

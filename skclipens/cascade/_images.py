@@ -9,9 +9,9 @@ from sklearn.utils import Bunch, check_consistent_length, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
-from .._utils._given import warn_of_other_order
 from .._utils._labels import check_labels, column_of_labels
 from .._utils._one_column import check_column
+from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._warnings import each_warning_once
 from ..backbones import resolve_backbones

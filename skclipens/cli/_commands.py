@@ -16,11 +16,10 @@ from ..embedding._gaps import gaps_of, warn_of_gaps
 from ..exceptions import BackboneNotAvailableError, EmbeddingStoreError
 from ..images import load_image
 from ..images._protocols import is_url
-from ..images._words import is_file
+from ..images._texts import is_file
 from ..model_selection import FewShotSplit, compare_with_baselines
 from ..pipeline import make_backbone_pipeline
 from ..retrieval import ImageRetriever
-from ._answers import answers
 from ._files import (
     TABLE_SUFFIXES,
     check_can_write,
@@ -50,6 +49,7 @@ from ._options import (
     split_at_commas,
     split_names,
 )
+from ._predictions import answers
 
 _SAID = (ValueError, OSError, ImportError, BackboneNotAvailableError, EmbeddingStoreError)
 _TRUST = "Reading MODEL runs code that is in it: read only files that you trust."

@@ -13,12 +13,12 @@ from .._utils._extras import require
 from .._utils._warnings import warn
 from ..datasets import load_folder, load_table
 from ..datasets._layout import warn_of_twins
-from ..datasets._own import list_images
+from ..datasets._local import list_images
 from ..datasets._tables import TABLE_SUFFIXES, read_table, warn_of_parts
 from ..embedding._keys import image_keys
+from ..images._containers import name_of
 from ..images._files import IMAGE_SUFFIXES, checked_text
 from ..images._protocols import is_url
-from ..images._wrapped import name_of
 from ..pipeline import BackbonePipeline
 
 _CHOOSE_ROWS = "To take one part, write its rows, such as those of {part!r}, to another table."

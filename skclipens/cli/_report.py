@@ -13,17 +13,17 @@ from sklearn.metrics import (
 
 import skclipens
 
-from .._utils._answers import labels_and_proba
 from .._utils._messages import listed
+from .._utils._probabilities import labels_and_proba
 from .._utils._warnings import each_warning_once, silent
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import readable, warn_of_gaps
-from ..images._wrapped import name_of
+from ..images._containers import name_of
 from ..inspection import ReliabilityDisplay, RoutingWeightsDisplay
 from ..metrics import expected_calibration_error
-from ._answers import as_written, embedded, written_label_of_rejected
 from ._files import count_fitted
 from ._html import axes, gallery, paragraph, plot, section, table, write_page
+from ._predictions import as_written, embedded, written_label_of_rejected
 
 _N_MISTAKES = 24
 _N_CONFUSIONS = 10

@@ -10,7 +10,7 @@ estimators of this package take, and follow the loaders of :mod:`sklearn.dataset
 from ..exceptions import DatasetNotAvailableError
 from ._benchmarks import fetch_benchmark, list_benchmarks
 from ._emoji import load_emoji
-from ._own import load_folder, load_table
+from ._local import load_folder, load_table
 from ._tuxpaint import fetch_tuxpaint, load_tuxpaint
 
 __all__ = [

@@ -14,10 +14,10 @@ from .._utils._sklearn import InOrder, Interval, StrOptions, as_output, fit_cont
 from ..backbones import load_backbones
 from ..backbones._available import check_available
 from ..backbones._devices import resolve_device, resolve_precision
-from ..backbones._doubts import warn_of_cut_texts
+from ..backbones._prompt_checks import warn_of_cut_texts
 from ..backbones._prompts import check_templates, check_texts
 from ..images import as_image_list
-from ..images._many import warn_of_images
+from ..images._batch_checks import warn_of_images
 from ..images._pillow_warnings import recorded, warn_of
 from ..images._views import VIEWS
 from ._plan import FEATURES, plan_blocks

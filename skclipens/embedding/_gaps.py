@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from .._utils._answers import labels_and_proba
 from .._utils._labels import column_of_labels, unlabeled_rows
 from .._utils._messages import listed
+from .._utils._probabilities import labels_and_proba
 from .._utils._sklearn import safe_indexing
 from .._utils._warnings import warn
 from ..exceptions import ImageError
 from ..images import as_image_list, load_image
+from ..images._containers import row_named
 from ..images._pillow_warnings import recorded
-from ..images._wrapped import row_named
 
 
 def gaps_of(table):

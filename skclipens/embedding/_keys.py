@@ -12,8 +12,8 @@ from contextlib import suppress
 from ..backbones._pretrained import preprocessing, uses_quick_gelu
 from ..exceptions import ImageError
 from ..images import load_image
+from ..images._containers import unwrapped
 from ..images._pillow_warnings import recorded
-from ..images._wrapped import unwrapped
 
 # Increment it whenever the same file gives another embedding: other rules of `load_image`, another
 # resize. Rows that were stored before are then unused, and evicted in time.

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
-from .._utils._given import is_default
 from .._utils._progress import progress
+from .._utils._sample_arguments import is_default
 from ..backbones import resolve_backbones
 from ..backbones._kinds import kinds_of
 from ._streaming import MANIFEST, Folder, chunks_of, require_pyarrow

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._answers import require_classes
+from .._utils._probabilities import require_classes
 from .._utils._warnings import silent
 from ._base import BaseEmbedder
 from ._gaps import gaps_of, labels_and_proba_among

@@ -8,8 +8,8 @@ from itertools import chain
 import numpy as np
 from PIL import ImageFile
 
+from ._fallback_store import LenientStore
 from ._keys import block_key, file_stamp, keys_ahead
-from ._lenient import LenientStore
 from ._memory import memory
 from ._store import EmbeddingStore
 

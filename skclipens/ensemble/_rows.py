@@ -9,11 +9,11 @@ from .._mistakes._rows import warn_of_contradictions, warn_of_groups, warn_of_we
 from .._utils._class_texts import warn_of_classes
 from .._utils._copies import groups_of_pictures
 from .._utils._folds import folds_of_some
-from .._utils._given import index_of
 from .._utils._labels import check_at_least_two, column_of_labels, refuse_unlabeled, unlabeled_rows
 from .._utils._linalg import places_of, some_of
 from .._utils._metadata import check_metadata, class_weights, rows_of
 from .._utils._rows import Rows
+from .._utils._sample_arguments import index_of
 from .._utils._validation import check_partly_labeled, check_table
 from ._blocks import columns_of_backbones
 from ._plan import takes_weights

@@ -5,9 +5,9 @@ from numbers import Integral, Real
 import numpy as np
 
 from .._utils._docstrings import fill_doc
-from .._utils._given import check_weights
 from .._utils._labels import check_at_least_two
 from .._utils._linalg import unit_rows
+from .._utils._sample_arguments import check_weights
 from .._utils._sklearn import Interval, fit_context
 from ..backbones import resolve_device
 from ._text_head import BaseTextHead

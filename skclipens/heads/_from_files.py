@@ -12,7 +12,6 @@ import numpy as np
 
 from .._mistakes._row_order import is_class_by_class, warn_of_text_order
 from .._utils._folds import judging_rows
-from .._utils._given import check_weights, same_files, scaled_shares
 from .._utils._labels import (
     check_at_least_two,
     check_labels,
@@ -21,6 +20,7 @@ from .._utils._labels import (
     unlabeled_rows,
 )
 from .._utils._linalg import positions_in, take_rows
+from .._utils._sample_arguments import check_weights, same_files, scaled_shares
 from .._utils._tables import check_range
 from .._utils._validation import check_rows
 from ..embedding._gaps import gaps_of

@@ -9,9 +9,9 @@ from sklearn.exceptions import NotFittedError
 
 from .._utils._docstrings import fill_doc
 from .._utils._folds import FOLDS_CONSTRAINTS, few_shot_folds
-from .._utils._given import check_weights
 from .._utils._labels import check_at_least_two, refuse_unlabeled
 from .._utils._positions import positions, refuse_shared
+from .._utils._sample_arguments import check_weights
 from .._utils._sklearn import (
     Interval,
     StrOptions,

@@ -19,8 +19,8 @@ from .._utils._sklearn import InOrder
 from .._utils._validation import check_table
 from .._utils._warnings import warn
 from ..backbones import Backbone
-from ..backbones._doubts import warn_of_prompts
 from ..backbones._kinds import BlockKind, refuse_other_columns
+from ..backbones._prompt_checks import warn_of_prompts
 from ..backbones._prompts import check_templates
 from ..embedding._reading import CACHE_CONSTRAINTS
 from ..embedding._texts import embed_classes

@@ -6,8 +6,8 @@ import stat
 
 from PIL import Image
 
-from .._utils._foreign import kind_of
-from ._wrapped import is_base64
+from .._utils._file_types import kind_of
+from ._containers import is_base64
 
 _DRAWN = "It can hold a program, so it is not drawn here. Convert it to PNG, or drop the row."
 _DRAWN_BY_OTHERS = {"EPS"}  # Pillow opens these, but another program draws them

@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from .._utils._locks import ForkLock
 from .._utils._missing import is_missing
 from ..exceptions import ImageError
+from ._containers import name_of, unwrapped
 from ._errors import error_of_other_code, image_error
 from ._heif import open_image
 from ._limits import is_special, refusal, refusal_of_bomb, refusal_of_format
@@ -28,7 +29,6 @@ from ._ranges import (
     warn_of_dark_values,
 )
 from ._reduced import EXACT, Picture, reduction_of
-from ._wrapped import name_of, unwrapped
 
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 
 from .._utils._warnings import FilterOfThread, put_first, warn
-from ._wrapped import called, name_of_row
+from ._containers import called, name_of_row
 
 _LISTED = 3  # images that a message names
 

@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from .._utils._given import warn_of_other_order
 from .._utils._one_column import refuse_no_column
+from .._utils._sample_arguments import warn_of_other_order
 from .._utils._warnings import each_warning_once
 from ..backbones import list_backbones
 from ..metrics import oracle_accuracy_score

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._utils._answers import labels_and_proba
+from .._utils._probabilities import labels_and_proba
 from .._utils._warnings import each_warning_once
 from ..heads._classifier import warn_of_doubtful_labels
 from ..metrics._calibration import top_label_bins

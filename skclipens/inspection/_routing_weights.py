@@ -3,10 +3,10 @@
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from .._utils._given import check_weights, warn_of_other_order
 from .._utils._labels import refuse_unlabeled
 from .._utils._linalg import some_of
 from .._utils._one_column import refuse_no_column
+from .._utils._sample_arguments import check_weights, warn_of_other_order
 from .._utils._warnings import each_warning_once
 from ._display import split_ensemble, start_plot
 from ._style import BLUE, SEQUENTIAL, short_names

@@ -7,10 +7,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, indexable
 
 from .._utils._folds import few_shot_folds
-from .._utils._given import check_groups, warn_of_other_order
 from .._utils._labels import column_of_labels, positions_of_labels
 from .._utils._linalg import take_columns, unit_rows
 from .._utils._missing import without_mask
+from .._utils._sample_arguments import check_groups, warn_of_other_order
 from .._utils._sklearn import safe_indexing
 from .._utils._tables import first_gap_named, refuse_images, refuse_text
 from ..embedding._base import BaseEmbedder

@@ -7,9 +7,9 @@ from sklearn.utils import check_array, column_or_1d
 
 from .._mistakes._predictions import warn_of_chance, warn_of_exchanged
 from .._utils._column_names import names_of_columns
-from .._utils._given import is_default, warn_of_other_order
 from .._utils._messages import listed
 from .._utils._missing import without_mask
+from .._utils._sample_arguments import is_default, warn_of_other_order
 from .._utils._sklearn import Interval, StrOptions, validate_params
 from ._checks import check_truth, matches, weights_of
 

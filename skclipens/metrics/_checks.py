@@ -5,10 +5,10 @@ from sklearn.utils import check_array, check_consistent_length
 
 from .._mistakes._predictions import warn_of_exchanged
 from .._utils._column_names import names_of_columns
-from .._utils._given import check_weights, warn_of_other_order
 from .._utils._labels import column_of_labels, refuse_unlabeled
 from .._utils._missing import is_missing, without_mask
 from .._utils._one_column import refuse_no_column
+from .._utils._sample_arguments import check_weights, warn_of_other_order
 from .._utils._warnings import warn
 
 _ENOUGH = 10  # so many rows are not all wrong by chance

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
-from .._utils._given import warn_of_other_order
 from .._utils._missing import without_mask
+from .._utils._sample_arguments import warn_of_other_order
 from ._checks import square_frame
 
 

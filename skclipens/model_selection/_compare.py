@@ -14,11 +14,11 @@ from sklearn.utils import get_tags, indexable
 
 from .._utils._copies import groups_of_pictures, numbers_of
 from .._utils._folds import check_folds, folds_of_some, splitter_of
-from .._utils._given import warn_of_other_order
 from .._utils._labels import column_of_labels, few_rows_per_class, refuse_unlabeled
 from .._utils._linalg import some_of
 from .._utils._messages import listed
 from .._utils._progress import in_parallel, progress
+from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import refuse_class
 from .._utils._warnings import each_warning_once, silent, warn

@@ -8,9 +8,9 @@ from sklearn.utils import check_random_state, check_scalar, column_or_1d, indexa
 from sklearn.utils.multiclass import type_of_target
 
 from .._utils._folds import codes_of
-from .._utils._given import check_groups
 from .._utils._labels import refuse_unlabeled
 from .._utils._messages import listed
+from .._utils._sample_arguments import check_groups
 from .._utils._warnings import warn
 
 

@@ -7,8 +7,8 @@ from sklearn.base import is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._given import shares_again
 from .._utils._labels import with_label
+from .._utils._sample_arguments import shares_again
 from .._utils._warnings import silent
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import (

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from skclipens.datasets._own import list_images
+from skclipens.datasets._local import list_images
 from skclipens.images import load_image
 from skclipens.images._folders import is_hidden, walk_class
 

@@ -13,10 +13,10 @@ from .._utils._messages import listed
 from .._utils._missing import is_missing
 from .._utils._warnings import warn
 from ..exceptions import ImageError
+from ..images._containers import name_of, unwrapped
 from ..images._files import IMAGE_SUFFIXES, checked_text, is_image_path
 from ..images._folders import class_folders, is_hidden, walk, walk_class
 from ..images._protocols import is_url
-from ..images._wrapped import name_of, unwrapped
 from ._bunch import make_dataset
 from ._layout import check_class_folders, warn_of_twins
 from ._tables import TABLE_SUFFIXES, read_table, typed, warn_of_parts

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from .._utils._answers import require_classes
 from .._utils._labels import label_of_rejected, with_label
+from .._utils._probabilities import require_classes
 from .._utils._warnings import silent
 from ..embedding._gaps import labels_and_proba_among, table_and_gaps, warn_of_gaps
 from ._files import PROBABILITY, REJECTED, names_of

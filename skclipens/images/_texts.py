@@ -2,9 +2,9 @@
 
 import os
 
+from ._containers import name_of
 from ._files import is_image_name
 from ._protocols import is_url
-from ._wrapped import name_of
 
 
 def is_file(text):
