@@ -10,7 +10,7 @@ from ._store import EmbeddingStore
 _lock = ForkLock()
 
 
-class LenientStore(EmbeddingStore):
+class FallbackStore(EmbeddingStore):
     """A store for one call of an embedder, which warns once instead of raising an error.
 
     After a failed read, the file is read without locks, and rows that cannot be read are missing.

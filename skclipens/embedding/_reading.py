@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 from PIL import ImageFile
 
-from ._fallback_store import LenientStore
+from ._fallback_store import FallbackStore
 from ._keys import block_key, file_stamp, keys_ahead
 from ._memory import memory
 from ._store import EmbeddingStore
@@ -19,9 +19,9 @@ _FEWEST, _MOST = 64, 1024  # numbers of images whose keys are made before they a
 
 def as_store(cache):
     """Return the store that an embedder's parameter ``cache`` means for one call, or None."""
-    if cache is None or cache is False or isinstance(cache, LenientStore):
+    if cache is None or cache is False or isinstance(cache, FallbackStore):
         return cache or None
-    return LenientStore(cache if isinstance(cache, EmbeddingStore) else EmbeddingStore(cache))
+    return FallbackStore(cache if isinstance(cache, EmbeddingStore) else EmbeddingStore(cache))
 
 
 def models_of(blocks, precision, decode, store):

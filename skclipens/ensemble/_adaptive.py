@@ -351,7 +351,7 @@ class AdaptiveBackboneEnsemble(
         return rows, held_out
 
     def _fit(self, X, y, metadata, cv, judge=False):
-        """Fit on labelled rows; return ``Judged`` and ``HeldOut``."""
+        """Fit on labelled rows; return ``HeldOutPredictions`` and ``HeldOut``."""
         names = getattr(self, "feature_names_in_", None)
         plan = make_plan(self, self.n_features_in_, names, y, metadata)
         warn_of_doubts(self, plan, X, y)

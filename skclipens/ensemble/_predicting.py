@@ -18,7 +18,7 @@ from ..heads._class_names import sorted_classes
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import warn_of_prompts_at_once
 from ._experts import stack_logits
-from ._folding import fold
+from ._merging import merge_experts
 from ._routing import Combination
 from ._support import blend_with_prompts
 from .routers import combine, named_router
@@ -30,7 +30,7 @@ _OF_ROWS = ("_table_settings", "_fitted_on", "_seen_rows")
 class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
     """A classifier that combines fitted experts by a router."""
 
-    _folded = None  # see `fold`
+    _merged = None  # see `merge_experts`
     _seen, _seen_columns, _seen_rows = (), None, None  # see `see_blocks` and the like
     support_ = None  # for models that were saved by an older version
 
@@ -53,7 +53,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         self._seen, self._seen_columns = seen, seen_columns
         for name in _OF_ROWS:
             vars(self).pop(name, None)
-        self._folded = fold(self)
+        self._merged = merge_experts(self)
 
     @property
     def _combination(self):
@@ -81,13 +81,13 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
     def _logits_of(self, X):
         """Return combined logits, in parts so that temporary memory does not grow with the rows."""
         found = np.empty((len(X), len(self.classes_)), X.dtype)
-        n_columns = len(self.classes_) * (len(self.experts_) if self._folded is None else 1)
+        n_columns = len(self.classes_) * (len(self.experts_) if self._merged is None else 1)
         for part in row_batches(len(X), n_columns, ROWS_TO_PREDICT):
             found[part] = self._logits_of_part(X[part])
         return found
 
     def _logits_of_part(self, X):
-        combined = None if self._folded is None else self._folded.logits(X, self.classes_)
+        combined = None if self._merged is None else self._merged.logits(X, self.classes_)
         # If values are not finite, the experts raise an error that names the expert and row.
         if combined is None or not np.isfinite(combined).all():
             combined = self._combined(X, self._expert_logits(X))
@@ -271,5 +271,5 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         self.experts_ = [e._replace(head=head) for e, head in zip(self.experts_, heads)]
         self.classes_ = heads[0].classes_
         self.unlabeled_ = None  # it was fitted for the former classes
-        self._folded = fold(self)
+        self._merged = merge_experts(self)
         return self

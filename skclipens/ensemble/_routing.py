@@ -70,7 +70,7 @@ class Combination(NamedTuple):
         return rows, combine(self.router, X[rows], logits / temperatures)
 
 
-class Judged(NamedTuple):
+class HeldOutPredictions(NamedTuple):
     """Held-out predictions of an ensemble.
 
     Attributes
@@ -113,7 +113,7 @@ class Judged(NamedTuple):
         return given.T
 
 
-NOTHING_JUDGED = Judged(0.0, np.zeros(0, int), np.zeros(0, int), True)
+NOTHING_HELD_OUT = HeldOutPredictions(0.0, np.zeros(0, int), np.zeros(0, int), True)
 
 
 def combine_experts(ensemble, plan, held_out, X, y, metadata):
@@ -130,14 +130,14 @@ def combine_experts(ensemble, plan, held_out, X, y, metadata):
 
     Returns
     -------
-    Judged
+    HeldOutPredictions
     """
     experts, classes, router = plan
     names = getattr(ensemble, "feature_names_in_", None)
     warn_of_mismatch(experts, classes, names, X, y)
     if held_out is None:
         combination = Combination(np.ones(len(experts), bool), np.ones(len(experts)), router)
-        judged = NOTHING_JUDGED
+        judged = NOTHING_HELD_OUT
     else:
         combination, judged = calibrate_and_route(ensemble, plan, held_out, X, y, metadata)
         if combination.judged.all() and not judged.says_something:
@@ -160,7 +160,7 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
     Returns
     -------
     Combination
-    Judged
+    HeldOutPredictions
     """
     experts, classes, _ = plan
     judged, judges = held_out.judged(y[held_out.rows], len(classes))
@@ -183,7 +183,7 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
         temperatures[e] = fixed_temperature(experts[e].logits(X, classes), spread)
     relative_loss = relative_log_loss(combined, targets, weights) if len(rows) else 1.0
     knows = says_something(relative_loss, combined, targets)
-    of_rows = Judged(relative_loss, rows, combined.argmax(axis=1), knows)
+    of_rows = HeldOutPredictions(relative_loss, rows, combined.argmax(axis=1), knows)
     return Combination(judged, temperatures, router), of_rows
 
 

@@ -10,7 +10,7 @@ from ..decomposition import BlockPCA
 from ..embedding import EmbeddingStore
 from ..ensemble._blocks import Block
 from ..ensemble._experts import Expert
-from ..ensemble._folding import Folded
+from ..ensemble._merging import MergedExperts
 from ..ensemble._support import Support
 from ..ensemble._unlabeled import UnlabeledCorrection
 from ..heads._sums import Sums
@@ -25,7 +25,7 @@ _ESTIMATORS = (
     *(ImageRetriever, OpenSetClassifier),
 )
 _RECORDS = (
-    *(Block, BlockKind, EmbeddingStore, Expert, Folded),
+    *(Block, BlockKind, EmbeddingStore, Expert, MergedExperts),
     *(SeenBlock, SeenColumns, SeenRows, Sums, Support, UnlabeledCorrection, View),
 )
 _SYSTEMS = ("Posix", "Windows")

@@ -1,4 +1,4 @@
-"""Fold linear experts with static weights into one matrix."""
+"""Merge linear experts with static weights into one matrix."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from ..heads._classifier import trait_of
 from .routers import GeneticRouter, ShrunkRouter, StaticRouter, UniformRouter
 
 
-class Folded(NamedTuple):
+class MergedExperts(NamedTuple):
     """Coefficients of the combined logits of an ensemble with static weights.
 
     Attributes
@@ -38,8 +38,10 @@ class Folded(NamedTuple):
         return found.astype(X.dtype, copy=False)
 
 
-def fold(ensemble):
-    """Fold a fitted ensemble; None if weights differ between rows or no head is linear.
+def merge_experts(ensemble):
+    """Merge the experts of a fitted ensemble, or return None.
+
+    None if weights differ between rows or no head is linear.
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ def fold(ensemble):
 
     Returns
     -------
-    Folded or None
+    MergedExperts or None
     """
     weights, classes = _weights_of_experts(ensemble), ensemble.classes_
     if weights is None or not any(_is_linear(expert, classes) for expert in ensemble.experts_):
@@ -69,7 +71,7 @@ def fold(ensemble):
             coef = np.zeros((len(classes), ensemble.n_features_in_)) if coef is None else coef
             coef[:, columns] += weight * own
     dtype = np.result_type(*dtypes)
-    return Folded(
+    return MergedExperts(
         None if coef is None else coef.astype(dtype),
         [(np.array(columns), one.astype(dtype)) for columns, one in of_units.items()],
         intercept.astype(dtype),

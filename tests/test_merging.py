@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from skclipens import AdaptiveBackboneEnsemble, LinearDiscriminantHead, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import GatedRouter
-from skclipens.ensemble._folding import fold
+from skclipens.ensemble._merging import merge_experts
 from skclipens.ensemble.routers import ROUTERS
 
 PAIR = ["zoo/RN20", "zoo/ViT-16"]
@@ -29,7 +29,7 @@ def emoji():
 
 
 def by_experts(clf, X):
-    """Logits without folding."""
+    """Logits without merging."""
     parts = [X[row : row + 50] for row in range(0, len(X), 50)]
     return np.concatenate([clf._combined(part, clf._expert_logits(part)) for part in parts])
 
@@ -55,7 +55,7 @@ def test_where_weights_are_the_same_for_all_rows(emoji, router):
     X, y, train = emoji
     clf = AdaptiveBackboneEnsemble(PAIR, head="zero-shot", router=router, random_state=0)
     clf.fit(X[train], y[train])
-    assert (clf._folded is not None) == (router in SAME_FOR_ALL)
+    assert (clf._merged is not None) == (router in SAME_FOR_ALL)
     assert_allclose(clf._logits_of(X), by_experts(clf, X), atol=1e-4)
 
 
@@ -63,14 +63,14 @@ def test_experts_that_no_row_can_judge(emoji):
     X, y, _ = emoji
     one = np.unique(y, return_index=True)[1]
     clf = AdaptiveBackboneEnsemble(PAIR, random_state=0).fit(X[one], y[one])
-    assert not clf.judged_.all() and clf._folded is not None
+    assert not clf.judged_.all() and clf._merged is not None
     assert_allclose(clf._logits_of(X), by_experts(clf, X), atol=1e-4)
 
 
-def test_open_gates_are_not_folded(emoji):
+def test_open_gates_are_not_merged(emoji):
     X, y, _ = emoji
     clf = AdaptiveBackboneEnsemble(PAIR, head="zero-shot", router=GatedRouter())
-    assert clf.fit(X, y)._folded is None
+    assert clf.fit(X, y)._merged is None
 
 
 def test_a_head_that_lacks_a_class_stays_as_it_is(emoji):
@@ -79,7 +79,7 @@ def test_a_head_that_lacks_a_class_stays_as_it_is(emoji):
     known = LinearDiscriminantHead().fit(X[some], y[some])
     heads = ["linear", ("known", FrozenEstimator(known), slice(None))]
     clf = AdaptiveBackboneEnsemble(PAIR, head=heads, router="uniform").fit(X[train], y[train])
-    assert [expert.name for _, expert in clf._folded.others] == ["known"]
+    assert [expert.name for _, expert in clf._merged.others] == ["known"]
     assert_allclose(clf._logits_of(X), by_experts(clf, X), rtol=1e-4, atol=1e-3)
 
 
@@ -106,7 +106,7 @@ def test_a_model_without_it_works(emoji):
     """As one that an earlier version has saved."""
     X, y, train = emoji
     clf = AdaptiveBackboneEnsemble(PAIR, random_state=0).fit(X[train], y[train])
-    del clf._folded
+    del clf._merged
     assert_array_equal(clf._logits_of(X[:50]), by_experts(clf, X[:50]))
     saved = pickle.loads(pickle.dumps(clf))
     assert_array_equal(saved.predict(X), clf.predict(X))
@@ -117,7 +117,7 @@ def test_it_is_what_is_fitted(emoji):
     X, y, train = emoji
     clf = AdaptiveBackboneEnsemble(PAIR, head="linear", router="static").fit(X, y)
     clf.fit(X[train], y[train])
-    assert_array_equal(clf._folded.coef, fold(clf).coef)
+    assert_array_equal(clf._merged.coef, merge_experts(clf).coef)
 
 
 def test_values_that_are_too_large_are_told_of_by_the_expert(emoji):
