@@ -48,7 +48,7 @@ def main(arguments=None):
     """Run the program."""
     options = parse(arguments)
     backbones = backbones_of(options)
-    print(heading("Doubts: how often, rightly and wrongly", "doubts", arguments))
+    print(heading("Warnings of mistakes: how often, and how often wrongly", "doubts", arguments))
     print(_NOTE.format(draws=options.draws, n_predicted=N_PREDICTED))
     by_shots, by_set = defaultdict(list), defaultdict(list)
     for dataset, work in sets_of(options):

@@ -38,7 +38,7 @@ def parse(arguments):
 def main(arguments=None):
     """Run the program."""
     options = parse(arguments)
-    title = "Doubts of pictures: how often, rightly and wrongly"
+    title = "Warnings of mistakes with pictures: how often, and how often wrongly"
     print(heading(title, "doubts_of_pictures", arguments))
     print(_NOTE.format(draws=options.draws))
     by_number, by_set = defaultdict(list), defaultdict(list)

@@ -55,7 +55,7 @@ def main(arguments=None):
     parser.add_argument("--tables", nargs="+", default=TABLES, choices=TABLES)
     parser.add_argument("--draws", type=int, default=4)
     options = parser.parse_args(arguments)
-    title = "Doubts of tables: how often, rightly and wrongly"
+    title = "Warnings of mistakes in tables: how often, and how often wrongly"
     print(heading(title, "doubts_of_tables", arguments))
     print(_NOTE.format(draws=options.draws))
     by_number, by_table, kinds = defaultdict(list), defaultdict(list), defaultdict(list)
