@@ -29,7 +29,7 @@ def group_near_duplicates(X):
     -------
     ndarray of shape (n,), int
         Numbers of the groups from 0, in the order of their first rows. Pass them as `groups` to
-        ``fit``, and to splitters such as :class:`~sklearn.model_selection.StratifiedGroupKFold`. A
+        ``fit``, and to splitters such as ``StratifiedGroupKFold``. A
         picture without near-duplicates is a group, and so is one that could not be read, whose row
         is NaN. Among fewer than 20 pictures, only those with the same embedding are grouped.
 
