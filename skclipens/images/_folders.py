@@ -39,24 +39,8 @@ def class_folders(root):
 def walk(root, left_out=None):
     """Yield a folder, and each of its :func:`class_folders` as :func:`walk_class` does.
 
-    So all readers of a folder of classes find the same files in the same order.
-
-    Parameters
-    ----------
-    root : str or os.PathLike
-    left_out : list of str or None
-        Links that are not followed are appended to it.
-
-    Yields
-    ------
-    place : str
-    files : list of str
-        Sorted.
-
-    Raises
-    ------
-    OSError
-        If a folder cannot be read.
+    So all readers of a folder of classes find the same files in the same order. Parameters, results
+    and errors are those of :func:`walk_class`.
     """
     _, _, files = next(os.walk(root, onerror=_refuse))
     yield os.fspath(root), sorted(files)

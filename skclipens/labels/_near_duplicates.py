@@ -13,11 +13,12 @@ from ._held_out import columns_to_compare, unit_table
 def group_near_duplicates(X):
     """Group pictures that are nearly the same, by their embeddings.
 
-    Two pictures are near-duplicates if one is at most half as far from the other as from its fifth
-    nearest picture, or from its third nearest if there are fewer than 50. This finds most pictures
-    that were saved or resized again, brightened, or cropped by a tenth. It does not find mirrored
-    and rotated ones, larger crops, most frames of a film, or more than four versions of one picture
-    that are equally far from each other. Near-duplicates of near-duplicates are in the same group.
+    Two pictures are near-duplicates if one is less than half as far from the other as from its
+    fifth nearest picture, or from its third nearest if there are fewer than 50. This finds most
+    pictures that were saved or resized again, brightened, or cropped by a tenth. It finds few of
+    those that were mirrored, rotated or cropped further, and no more than four versions of one
+    picture that are equally far from each other. Near-duplicates of near-duplicates are in the same
+    group.
 
     Parameters
     ----------
@@ -29,9 +30,9 @@ def group_near_duplicates(X):
     -------
     ndarray of shape (n,), int
         Numbers of the groups from 0, in the order of their first rows. Pass them as `groups` to
-        ``fit``, and to splitters such as ``StratifiedGroupKFold``. A
-        picture without near-duplicates is a group, and so is one that could not be read, whose row
-        is NaN. Among fewer than 20 pictures, only those with the same embedding are grouped.
+        ``fit``, and to splitters such as ``StratifiedGroupKFold``. A picture without
+        near-duplicates is a group, and so is one that could not be read, whose row is NaN. Among
+        fewer than 20 pictures, only those with the same embedding are grouped.
 
     Raises
     ------
