@@ -238,6 +238,38 @@ def test_compare_shows_what_the_library_finds(photos, tmp_path):
     assert "--splits 9 needs 9 images of a class" in told.stderr and "--shots" in told.stderr
 
 
+def test_pictures_of_a_group_stay_together(photos, tmp_path):
+    cache, train = ["--cache", tmp_path / "cache"], load_folder(photos / "train")
+    table = train.frame[["path", "label"]].assign(
+        film=[f"{row // 4} {row % 4 // 3}" for row in range(12)]
+    )
+    table.to_csv(tmp_path / "t.csv", index=False)
+    clf = make_backbone_pipeline(BACKBONES, random_state=0, device="cpu")
+    run("fit", tmp_path / "t.csv", "--groups", "film", "-o", tmp_path / "m", *cache, *SMALL)
+    written = joblib.load(tmp_path / "m").predict_proba(train.filenames)
+    clf.fit(table["path"], table["label"], groups=table["film"])
+    np.testing.assert_allclose(written, clf.predict_proba(train.filenames))
+    clf.fit(table["path"], table["label"])
+    assert not np.allclose(written, clf.predict_proba(train.filenames))
+    out = tmp_path / "out.csv"
+    compared = ["compare", tmp_path / "t.csv", "--groups", "film", *cache, *SMALL]
+    run(*compared, "--shots", 1, "--splits", 2, "-o", out)
+    cv, groups = FewShotSplit(1, 2, random_state=0), table["film"]
+    found = compare_with_baselines(clf, table["path"], table["label"], cv=cv, groups=groups)
+    np.testing.assert_allclose(pd.read_csv(out, index_col="way"), found, atol=1e-6)
+    told = run(*compared, fails=True)
+    assert "--splits 5 needs 5 groups of a class, but none has more than 2" in told.stderr
+    fit = ["-o", tmp_path / "m", *SMALL, "--groups"]
+    told = run("fit", photos / "train", *fit, "film", fails=True)
+    assert "--groups film is a column of a table, but" in told.stderr
+    told = run("fit", tmp_path / "t.csv", *fit, "movie", fails=True)
+    assert "--groups movie is no column of" in told.stderr and "'film'" in told.stderr
+    table.loc[3, "film"] = ""
+    table.to_csv(tmp_path / "t.csv", index=False)
+    told = run("fit", tmp_path / "t.csv", *fit, "film", fails=True)
+    assert "Column 'film' of" in told.stderr and "names no group in row 3" in told.stderr
+
+
 def test_pictures_that_a_model_was_fitted_on_are_no_test(model, photos, tmp_path):
     told = run("evaluate", model, photos / "train", "-o", tmp_path / "r.html")
     assert "Warning: The model was fitted on 12 of the 12 images" in told.stderr

@@ -37,6 +37,7 @@ from ._options import (
     BACKBONES,
     CLASS_NAMES,
     COLUMNS,
+    GROUPS,
     HOW,
     HOW_OF_MODEL,
     LABELLED,
@@ -113,19 +114,20 @@ def cli():
 )
 @CLASS_NAMES
 @RAW_NAMES
+@GROUPS
 @COLUMNS
 @features_option("both with --head auto, otherwise projected")
 @HOW
-def fit(pictures, output, head, class_names, raw_names, backbones, **options):
+def fit(pictures, output, head, class_names, raw_names, groups, backbones, **options):
     """Fit a classifier to labelled images.
 
     MODEL is a BackbonePipeline that joblib has written.
     """
     check_can_write(output, filter(None, [pictures, class_names]), suffixes=None)
-    files, labels = find_labelled(pictures, raw_names)
+    files, labels, groups = find_labelled(pictures, raw_names, groups)
     options["class_names"] = read_class_names(class_names, labels)
     model = make_backbone_pipeline(backbones, head=head, random_state=0, **given_options(**options))
-    save_model(model.fit(files, labels), output, files)
+    save_model(model.fit(files, labels, groups=groups), output, files)
     click.echo(f"{output}: {len(model.classes_)} classes.", err=True)
 
 
@@ -146,11 +148,12 @@ def fit(pictures, output, head, class_names, raw_names, backbones, **options):
 )
 @CLASS_NAMES
 @RAW_NAMES
+@GROUPS
 @output_option("A .csv or .parquet file. Otherwise a table in percent is shown.", metavar="OUT")
 @COLUMNS
 @features_option("both")
 @HOW
-def compare(pictures, shots, splits, class_names, raw_names, output, backbones, **options):
+def compare(pictures, shots, splits, class_names, raw_names, groups, output, backbones, **options):
     """Show what the classifier gains over a logistic regression, or over one backbone.
 
     On labelled images, each way to classify them is fitted and tested on the same splits: the
@@ -159,26 +162,30 @@ def compare(pictures, shots, splits, class_names, raw_names, output, backbones, 
     95 % interval.
     """
     check_can_write(output, [pictures])
-    files, labels = find_labelled(pictures, raw_names)
+    files, labels, groups = find_labelled(pictures, raw_names, groups)
     options["class_names"] = read_class_names(class_names, labels)
     given = given_options(**options)
     model = make_backbone_pipeline(backbones, random_state=0, **given)
     if shots is None:
-        _refuse_more_folds(splits, labels)
+        _refuse_more_folds(splits, labels, groups)
     cv = splits if shots is None else FewShotSplit(shots, splits, random_state=0)
-    found = compare_with_baselines(model, files, labels, cv=cv, verbose=given["verbose"])
+    found = compare_with_baselines(
+        model, files, labels, cv=cv, groups=groups, verbose=given["verbose"]
+    )
     if output is None:
         click.echo(found.map("{:.1%}".format, na_action="ignore").fillna("").to_string())
     else:
         write_table(found.rename_axis("way").reset_index(), output)
 
 
-def _refuse_more_folds(splits, labels):
-    """Raise ValueError, naming the command's options, if no class has an image for each fold."""
-    largest = max(Counter(labels.tolist()).values())
+def _refuse_more_folds(splits, labels, groups):
+    """Raise ValueError, naming the options, if no class has an image, or group, for each fold."""
+    units = range(len(labels)) if groups is None else groups
+    largest = max(Counter(label for label, _ in {*zip(labels.tolist(), units)}).values())
     if splits > largest:
+        kind = "images" if groups is None else "groups"
         raise ValueError(
-            f"--splits {splits} needs {splits} images of a class, but none has more than "
+            f"--splits {splits} needs {splits} {kind} of a class, but none has more than "
             f"{largest}. Give fewer, or --shots, which trains on a few images of each class."
         )
 
@@ -325,7 +332,7 @@ def evaluate(model, pictures, output, raw_names, **options):
     from ._report import write_report
 
     check_can_write(output, [model, pictures], (".html",))
-    files, labels = find_labelled(pictures, raw_names)
+    files, labels, _ = find_labelled(pictures, raw_names)
     model = load_model(model, **given_options(**options))
     if n_fitted := count_fitted(model, files):
         warnings.warn(

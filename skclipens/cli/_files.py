@@ -10,6 +10,7 @@ import joblib
 import numpy as np
 
 from .._utils._extras import require
+from .._utils._missing import is_missing
 from .._utils._warnings import warn
 from ..datasets import load_folder, load_table
 from ..datasets._layout import warn_of_twins
@@ -79,8 +80,8 @@ def names_of(pictures):
     return [name_of(one) or f"picture {place}" for place, one in enumerate(pictures)]
 
 
-def find_labelled(source, raw_names):
-    """Find pictures and the names of their classes.
+def find_labelled(source, raw_names, groups=None):
+    """Find pictures, the names of their classes, and their groups.
 
     Parameters
     ----------
@@ -88,16 +89,19 @@ def find_labelled(source, raw_names):
         A folder with one folder per class, or a table.
     raw_names : bool
         Whether to use names of folders unchanged.
+    groups : str or None
+        The column of the table that holds the groups.
 
     Returns
     -------
     pictures : ndarray of shape (n,), dtype str or object
     labels : ndarray of shape (n,)
+    groups : Series of shape (n,), or None
 
     Raises
     ------
     ValueError
-        If there are no labels.
+        If there are no labels, or the table does not have this column.
     """
     is_table = _is_table(source)
     pictures = load_table(source) if is_table else load_folder(source, raw_names=raw_names)
@@ -107,7 +111,24 @@ def find_labelled(source, raw_names):
         _without_urls(pictures.filenames, source)
         _warn_of_predictions(source, pictures.frame)
         warn_of_parts(pictures.frame.drop(columns="label"), source, _CHOOSE_ROWS)
-    return pictures.filenames, pictures.target_names[pictures.target]
+    labels = pictures.target_names[pictures.target]
+    return pictures.filenames, labels, _column_of_groups(source, groups)
+
+
+def _column_of_groups(source, name):
+    if name is None:
+        return None
+    if not _is_table(source):
+        raise ValueError(f"--groups {name} is a column of a table, but {source!r} is a folder.")
+    table = read_table(Path(source), text=[name])
+    if name not in table.columns:
+        raise ValueError(f"--groups {name} is no column of {source!r}: it has {[*table.columns]}.")
+    if missing := [row for row, group in enumerate(table[name]) if is_missing(group)]:
+        raise ValueError(
+            f"Column {name!r} of {source!r} names no group in row {missing[0]}. A picture that "
+            "belongs to no other is a group of its own."
+        )
+    return table[name]
 
 
 def _warn_of_predictions(source, table):

@@ -142,6 +142,13 @@ RAW_NAMES = click.option(
     help='Use names of folders as they are. Otherwise "laptop_computer" is "laptop computer".',
 )
 
+GROUPS = click.option(
+    "--groups",
+    metavar="COLUMN",
+    help="The column of TABLE that says which images belong together, such as those of one object, "
+    "patient or film: none of a group tests what the others have taught.",
+)
+
 
 def given_options(quiet, **options):
     """Return the options that were given, as parameters of the library."""
