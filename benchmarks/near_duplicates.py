@@ -29,6 +29,7 @@ ITSELF, NONE, SEVERAL = "itself", "none", "four versions"
 UNSAID, FOUND, TRUE = "no groups", "found groups", "a group for each picture"
 TOLD = ["noticed in fit", "in score", "found", "wrongly grouped"]
 MIN_ROWS = 20
+VIEWS = [None, "mirror", "both"]
 _NOTE = f"""\
 {{draws}} draws, seeds 0 to {{last}}. Of each picture there are two rows, the second of which is
 changed; *{SEVERAL}* are one saved again, brightened, cropped by 10% and mirrored, beside the
@@ -37,6 +38,10 @@ picture itself. *noticed in fit*: warnings of `fit`, in % of the draws of each s
 `group_near_duplicates` puts in the group of their original, in %. *wrongly grouped*: pictures in a
 group with another picture, in %. Accuracies and log-losses are of test pictures, none of which is a
 version of another; means over sets and draws, and in brackets the difference from {UNSAID}.
+"""
+_NOTE_ON_VIEWS = """
+Found and wrongly grouped pictures by the `views` of the embeddings that `group_near_duplicates`
+gets, in %; {shots} shots, seed 0.
 """
 
 
@@ -49,7 +54,7 @@ def parse(arguments):
 def main(arguments=None):
     """Run the program."""
     options = parse(arguments)
-    backbones, cells = backbones_of(options), []
+    backbones, cells, by_views = backbones_of(options), [], []
     for dataset, work in sets_of(options, per_class=options.per_class, n_test=options.n_test):
         task = Task(dataset, backbones, work, ALL_FEATURES)
         for draw in range(options.draws):
@@ -58,11 +63,14 @@ def main(arguments=None):
             for shots in options.shots:
                 some = np.flatnonzero(_rank_in_class(task.codes[rows]) < shots)
                 cells += measure(task, rows[some], versions, some, shots, draw)
+        by_views += measure_views(task, dataset, min(options.shots), backbones)
     title = "Near-duplicates: how many are noticed, and what they cost"
     print(heading(title, "near_duplicates", arguments))
     print(describe(["scikit-learn", "torch", "numpy", "Pillow"]) + "\n")
     print(_NOTE.format(draws=options.draws, last=options.draws - 1))
     print(report(pd.DataFrame(cells)))
+    print(_NOTE_ON_VIEWS.format(shots=min(options.shots)))
+    print(report_of_views(pd.DataFrame(by_views)))
 
 
 def _rank_in_class(codes):
@@ -70,10 +78,10 @@ def _rank_in_class(codes):
     return np.array([np.sum(codes[:row] == code) for row, code in enumerate(codes)])
 
 
-def embedded(dataset, rows, backbones):
+def embedded(dataset, rows, backbones, views=None):
     """Return embeddings of some pictures, by version."""
     pictures = [load_image(dataset.images[row]) for row in rows]
-    embedder = ALL_FEATURES.embedder(backbones)
+    embedder = ALL_FEATURES.embedder(backbones).set_params(views=views)
     return {name: embedder.fit_transform([*map(make, pictures)]) for name, make in VERSIONS.items()}
 
 
@@ -89,13 +97,31 @@ def measure(task, rows, versions, some, shots, draw):
         noticed = {
             "noticed in fit": _is_noticed(partial(task.ensemble(draw).fit, X, y)),
             "in score": _is_noticed_in_score(task.ensemble(draw), X, y, draw),
-            "found": np.mean(groups[n:] == groups[pictures[n:]]) if len(names) > 1 else np.nan,
-            "wrongly grouped": np.mean([len(set(pictures[groups == g])) > 1 for g in groups[:n]]),
-        }
+        } | _found(groups, pictures)
         ways = {UNSAID: None, FOUND: groups, TRUE: pictures}
         for way, given in ways.items() if len(names) > 1 else [(UNSAID, None)]:
             scores = _scores(task, task.ensemble(draw), X, y, given)
             yield about | {"way": way} | scores | (noticed if way == UNSAID else {})
+
+
+def _found(groups, pictures):
+    """Return the share of versions in the group of their picture, and that of wrong groups."""
+    n = pictures.max() + 1
+    return {
+        "found": np.mean(groups[n:] == groups[pictures[n:]]) if len(groups) > n else np.nan,
+        "wrongly grouped": np.mean([len(set(pictures[groups == g])) > 1 for g in groups[:n]]),
+    }
+
+
+def measure_views(task, dataset, shots, backbones):
+    """Yield for each case and views what is found among the pictures of one draw."""
+    rows = task.drawn(shots, np.random.default_rng(0))
+    for views in VIEWS:
+        versions = embedded(dataset, rows, backbones, views)
+        for case, names in CASES.items():
+            groups = group_near_duplicates(np.concatenate([versions[name] for name in names]))
+            found = _found(groups, np.tile(np.arange(len(rows)), len(names)))
+            yield {"case": case, "views": str(views)} | found
 
 
 def _is_noticed(run):
@@ -138,6 +164,13 @@ def report(cells):
         table = table[[UNSAID, FOUND, TRUE]].reset_index().set_index("shots")
         texts.append(f"{score.capitalize()}\n\n{markdown_of(table)}")
     return "\n\n".join(texts)
+
+
+def report_of_views(cells):
+    """Return a table of what is found, and in brackets wrongly grouped, by views."""
+    means = (100 * cells.groupby(["case", "views"], sort=False).mean()).map("{:.0f}".format)
+    texts = means["found"].replace("nan", "") + " (" + means["wrongly grouped"] + ")"
+    return markdown_of(texts.unstack("views").rename_axis("case"))
 
 
 def _saved_again(picture):

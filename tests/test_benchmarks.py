@@ -220,6 +220,7 @@ def test_program_of_near_duplicates(capsys, tmp_path):
     noticed = re.search(rf"\| 8 \| {name} \| (\d+) \| \d+ \| (\d+) \|", told)
     assert int(noticed[1]) == 100 and int(noticed[2]) > 80
     assert re.search(rf"\| 8 \| {near_duplicates.NONE} \| 0 \| 0 \|", told)
+    assert re.search(rf"\| {near_duplicates.MIRRORED} \| .* \| 100 \(\d+\) \|", scores)
     losses = re.search(rf"\| 8 \| {name} \| ([\d.]+) \| ([\d.]+) \(-.+\) \| ([\d.]+)", scores)
     assert float(losses[1]) > float(losses[2])
 
