@@ -1,10 +1,10 @@
-"""What it gains that the agreement of backbones tells, before any label, how far prompts are right.
+"""Gain from judging prompts by the agreement of the backbones, before any label.
 
     python -m benchmarks.agreement --data-home DATA_HOME
 
-The default ensemble is compared with itself where temperatures of prompts are fitted to labels
-alone, as they were, and with a logistic regression on the same columns, on validation sets: with
-the classes' own names and with names that mean nothing. Draws and test pictures are the same.
+On validation sets, the default ensemble is compared with an ensemble that fits the temperatures of
+prompts to labels alone, and with a logistic regression on the same columns. Classes have their own
+names, or names that mean nothing. Draws and test pictures are the same.
 Embeddings are kept in the work folder.
 """
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.channels --datasets validation --data-home DATA_HOME
 
-Fails where more than a few fits on pictures in the right order raise the warning.
+Fails if more than a few fits on pictures in the right order get the warning.
 """
 
 from collections import defaultdict

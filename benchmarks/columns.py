@@ -1,10 +1,10 @@
-"""What more columns of the same backbones are worth: views, and features before the projection.
+"""Gain from more columns of the same backbones: views, and features before the projection.
 
     python -m benchmarks.columns --datasets photographs emoji --data-home DATA_HOME
 
-Everything is embedded once, and each way to embed takes its blocks from there. For each way, the
-default ensemble is compared with itself on the image alone, and with logistic regression on the
-same columns; draws and test pictures are the same. Embeddings are kept in the work folder.
+Everything is embedded once. For each choice of columns, the default ensemble is compared with the
+same ensemble on the plain image embeddings, and with a logistic regression on the same columns.
+Draws and test pictures are the same. Embeddings are kept in the work folder.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""The same job in another package and here: lines of code and seconds, of the page of the guide.
+"""The same job with other packages and with skclipens: lines of code, and seconds.
 
     python -m benchmarks.coming_from [--repeats 3]
 

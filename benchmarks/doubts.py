@@ -1,8 +1,8 @@
-"""How often a fit or a prediction is doubted: where all is right, and after a user's mistake.
+"""How often `fit` and `predict` warn: after correct uses, and after a user's mistake.
 
     python -m benchmarks.doubts --datasets local validation photographs --data-home DATA_HOME
 
-Fails where more than a few of the right uses are doubted. Embeddings are kept in the work folder.
+Fails if more than a few correct uses get a warning. Embeddings are kept in the work folder.
 """
 
 import warnings

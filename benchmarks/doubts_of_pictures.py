@@ -1,8 +1,8 @@
-"""How often pictures are doubted: in any form that a user may hold them in, and after a mistake.
+"""How often there are warnings about pictures: in correct forms, and after a user's mistake.
 
     python -m benchmarks.doubts_of_pictures --datasets local photographs --data-home DATA_HOME
 
-Fails where more than a few of the right uses are doubted.
+Fails if more than a few correct uses get a warning.
 """
 
 from collections import defaultdict

@@ -1,8 +1,8 @@
-"""How often tables of numbers are doubted: ordinary ones, and after a user's mistake.
+"""How often there are warnings about tables of numbers: ordinary ones, and after a mistake.
 
     python -m benchmarks.doubts_of_tables
 
-Fails where more than a few of the right uses are doubted.
+Fails if more than a few correct uses get a warning.
 """
 
 from collections import defaultdict

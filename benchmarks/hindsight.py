@@ -1,4 +1,4 @@
-"""How much better the best single backbone is for being chosen on the test set.
+"""How much of the accuracy of the best single backbone comes from choosing it on the test set.
 
     python -m benchmarks.hindsight docs/results/paper docs/results/few-classes
 

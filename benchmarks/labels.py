@@ -1,4 +1,4 @@
-"""Doubtful labels, pictures to label next, and pictures of none of the classes, beside rivals.
+"""Find wrong labels, pictures to label next, and pictures of none of the classes, beside rivals.
 
     python -m benchmarks.labels issues suggest none --datasets emoji caltech101-odd --work WORK
 

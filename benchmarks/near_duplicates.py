@@ -1,10 +1,11 @@
-"""Pictures that are there twice, the second time changed: are they noticed, and what do they cost?
+"""How many near-duplicates are noticed, and what they cost.
 
     python -m benchmarks.near_duplicates --data-home DATA_HOME
 
 Labelled pictures are drawn, and versions of them are added as further rows. The default ensemble
 learns from all rows without groups, with those that are found, and with one group for each picture.
-Embeddings of test pictures are kept in the work folder.
+Then it is counted how many versions are found if embeddings are of several views. Embeddings of
+test pictures are kept in the work folder.
 """
 
 import io

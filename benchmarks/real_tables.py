@@ -1,4 +1,4 @@
-"""Real tables: columns of pictures, and numbers that somebody has measured.
+"""Real tables with columns of pictures and of numbers: the ensemble beside its rivals.
 
     python -m benchmarks.real_tables houses "Houses Dataset"
     python -m benchmarks.real_tables pokemon FOLDER
@@ -10,7 +10,7 @@ and textual features", 2016). Classes are the quarters of the prices.
 FOLDER is the repository fanzeyi/pokemon.json: 809 creatures of a game, with two drawings and six
 numbers of each. Classes are their types.
 
-What is compared is that of :mod:`benchmarks.tables`.
+The same ways are compared as in :mod:`benchmarks.tables`.
 """
 
 import tempfile

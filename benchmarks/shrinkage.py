@@ -1,10 +1,10 @@
-"""What linear heads gain where they may shrink less than by the variance of a column.
+"""Gain of linear heads from a shrinkage of less than the variance of a column.
 
     python -m benchmarks.shrinkage --data-home DATA_HOME
 
-The default ensemble is compared with itself where shrinkage is searched from 1 up, as it was, on
-validation sets. Draws and test pictures are the same. Less shrinkage is for more rows than
-columns, so image embeddings stand alone, too. Embeddings are kept in the work folder.
+On validation sets, the default ensemble is compared with one that searches shrinkage from 1 up.
+Draws and test pictures are the same. Less shrinkage is useful with more rows than columns, so both
+are also measured on image embeddings alone. Embeddings are kept in the work folder.
 """
 
 from unittest.mock import patch

@@ -1,11 +1,11 @@
-"""A table with a column of pictures: the ensemble beside what else reads pictures and numbers.
+"""A table with a column of pictures: the ensemble beside rivals that read pictures and numbers.
 
     python -m benchmarks.tables --datasets emoji tuxpaint photographs --data-home DATA_HOME
 
 The pictures are real and the numbers are drawn: each class has a mean in each column, and rows
-differ from it by noise, so that how much the numbers tell is known. Everything is fitted on the
-same rows, and the numbers are scaled by them. Embeddings are kept in the work folder. With
-``--choices`` the ensemble stands beside other choices of what it does with numbers.
+differ from it by noise, so it is known how informative the numbers are. Everything is fitted on
+the same rows, by which the numbers are scaled. Embeddings are kept in the work folder. With
+``--choices`` the ensemble is compared with other ways to use the numbers.
 """
 
 from typing import NamedTuple

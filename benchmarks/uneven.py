@@ -1,10 +1,10 @@
-"""What the default ensemble does where classes are of uneven size, as in most tables.
+"""The default ensemble on classes with different numbers of rows, as in most tables.
 
     python -m benchmarks.uneven --data-home DATA_HOME
 
-It is compared with itself without what makes up for few rows of a class and for what
-prompts do not know of rare ones, and with a logistic regression whose C is searched, on the same
-columns. Draws and test pictures are the same. Embeddings are kept in the work folder.
+It is compared with the ensemble without its corrections for classes with few rows, and with a
+logistic regression on the same columns, whose C is searched. Draws and test pictures are the same.
+Embeddings are kept in the work folder.
 """
 
 from contextlib import contextmanager, nullcontext

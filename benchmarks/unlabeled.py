@@ -1,10 +1,10 @@
-"""What unlabelled pictures add to the ensemble, where all classes are among them and where few are.
+"""Gain from unlabelled pictures, if all classes are among them, and if only few are.
 
     python -m benchmarks.unlabeled --datasets validation --backbones zoo --data-home DATA_HOME
 
-Of the pictures that a draw does not train on, a random half has no label, and the other half is
-new: so these are other tables than those of ``benchmarks.paper``, in which no picture is seen
-before it is classified. Embeddings and fitted heads are kept in the work folder.
+Of the pictures that a draw does not train on, a random half is used without labels, and the other
+half is classified. In ``benchmarks.paper`` no picture is seen before it is classified, so these
+figures cannot be compared with those. Embeddings and fitted heads are kept in the work folder.
 """
 
 import numpy as np
