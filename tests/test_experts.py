@@ -1,8 +1,11 @@
 """Tests of what blocks and heads may be: the experts that an ensemble makes of them."""
 
+import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from _models import ProbaBackwards, ScoresBackwards
 from numpy.testing import assert_allclose, assert_array_equal
@@ -19,7 +22,16 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, NuSVC
 from sklearn.utils import estimator_html_repr
 
-from skclipens import AdaptiveBackboneEnsemble, KernelHead, MultiBackboneEmbedder, ZeroShotHead
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    CLIPEmbedder,
+    KernelHead,
+    MultiBackboneEmbedder,
+    ZeroShotHead,
+    zoo,
+)
+from skclipens.backbones import Backbone
+from skclipens.datasets import load_emoji
 from skclipens.ensemble import MixtureRouter, StaticRouter
 from skclipens.ensemble.routers import ROUTERS
 
@@ -96,6 +108,17 @@ def test_blocks_are_found_behind_a_column_transformer(frame, y):
     ]
     widths = [len(block.columns) for _, _, block in clf.experts_]
     assert widths == [*4 * [WIDTH], 2, 2 * WIDTH + 2, 2 * WIDTH]
+
+
+def test_a_name_of_a_directory_may_have_the_sign_of_a_prefix(tmp_path, y):
+    own, of_zoo = tmp_path / "my__models" / "run__1", Path(zoo.__file__).parent
+    shutil.copytree(of_zoo / "weights" / "ViT-16", own)
+    shutil.copy(of_zoo / "vocabulary.txt.gz", own.parent.parent)
+    paths = pd.DataFrame({"photo": load_emoji().filenames[:40]})
+    columns = ColumnTransformer([("image", CLIPEmbedder(str(own)), "photo")])
+    table = columns.set_output(transform="pandas").fit_transform(paths)
+    (expert,) = make(None, head="zero-shot").fit(table, y).experts_
+    assert expert.block.backbone == Backbone(str(own)).name
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,10 @@ def parse_kind(name):
 
 
 def kind_behind_prefix(name):
-    """Return the kind of a name, also after the prefix of a ColumnTransformer, or None."""
-    return parse_kind(name) or parse_kind(name.rpartition("__")[2])
+    """Return the kind of a name, also after prefixes of ColumnTransformers, or None."""
+    parts = name.split("__")  # a directory may have it in its name, too
+    behind = ("__".join(parts[start:]) for start in range(len(parts)))
+    return next((kind for part in behind if (kind := parse_kind(part))), None)
 
 
 def numbered_columns(names):
