@@ -66,6 +66,12 @@ def test_texts_with_templates_are_those_of_a_head():
     np.testing.assert_allclose(found, head.text_features_, atol=1e-6)
 
 
+def test_texts_keep_their_index():
+    embedder = CLIPEmbedder("zoo/RN20").set_output(transform="pandas")
+    rows = range(3, 3 + len(WORDS))
+    assert embedder.embed_text(pd.Series([*WORDS], index=rows)).index.tolist() == [*rows]
+
+
 @pytest.mark.parametrize("container", ["pandas", "polars"])
 def test_texts_have_the_columns_of_images(emoji, container):
     embedder = MultiBackboneEmbedder(PAIR, views="mirror", keep_plain=True)

@@ -157,7 +157,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n, n_columns), float32
             The columns of :meth:`get_feature_names_out`; each block has unit length, also with
-            ``normalize=False``. A DataFrame if set by ``set_output``.
+            ``normalize=False``. A DataFrame, with the index of a Series of texts, if set by
+            ``set_output``.
 
         Raises
         ------
@@ -186,7 +187,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         bicycle
         """
         self._validate_params()
-        texts, templates = check_texts(texts), check_templates(templates)
+        given, texts, templates = texts, check_texts(texts), check_templates(templates)
         blocks = self._blocks()
         for block in blocks:
             if not block.kind.has_text:
@@ -202,7 +203,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
             one: embed_classes(one, texts, templates, cache=self.cache)[0] for one in backbones
         }
         values = np.concatenate([found[block.backbone] for block in blocks], axis=1)
-        return as_output("transform", values, texts, self)
+        return as_output("transform", values, given, self)
 
     def embed_to(self, folder, X, *, protocols=("file",), chunk_size=1024, resume=True):
         """Embed more images than memory holds, into a folder of Parquet files.
