@@ -84,6 +84,11 @@ def test_tables_that_numpy_cannot_read_are_told_what_to_call(table):
     LinearDiscriminantHead().fit(cases["float"].float(), y)
 
 
+def test_lazy_columns_of_images_are_told_what_to_call():
+    with pytest.raises(ValueError, match=r"pass X\.collect\(\)"):
+        CLIPEmbedder(SPEC).transform(polars.DataFrame({"photo": ["cat.png"]}).lazy())
+
+
 def test_columns_of_a_table_of_pyarrow_are_named(table):
     X, y = table
     frame = pa.table({f"{SPEC}__{i}": column for i, column in enumerate(X.T)})

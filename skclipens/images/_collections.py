@@ -200,6 +200,8 @@ def _refuse_single(X):
 
 def _one_column(X):
     """Return the only column of a frame; anything else is returned unchanged."""
+    if type(X).__name__ == "LazyFrame":
+        raise ValueError("Images in a LazyFrame are not there yet: pass X.collect().")
     columns = names_of_columns(X)
     if columns is None:
         return X
