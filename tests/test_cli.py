@@ -1,5 +1,6 @@
 """Tests of the command skclipens, on folders of real pictures."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -411,6 +412,10 @@ def test_codes_have_names_in_a_table(photos, tmp_path):
     clf = joblib.load(model)
     assert clf.get_params()["adaptivebackboneensemble__class_names"]["00002"] == CLASSES[2]
     assert clf.classes_.tolist() == ["00000", "00001", "00002"]
+    names.write_text("label,name\ngeometric_shape,square\nbird,bird\nclothing,clothes\n")
+    run("fit", photos / "train", "-o", model, "--class-names", names, *SMALL)
+    written = joblib.load(model).get_params()["adaptivebackboneensemble__class_names"]
+    assert written["geometric shape"] == "square"
     for text, message in (
         ("label,name\n00000,bird\n", "has no row for the class '00001'"),
         ("label,name\n00000,bird\n00000,cat\n", "has the label '00000' more than once"),
@@ -435,6 +440,53 @@ def test_folders_are_called_as_numbers_of_a_table(photos, tmp_path):
     shutil.rmtree(tmp_path / "test" / "1")
     told = run("evaluate", tmp_path / "m", tmp_path / "test", "-o", tmp_path / "r.html")
     assert "Warning" not in told.stderr
+
+
+def test_labels_of_a_table_play_no_part_where_none_is_read(model, unseen, tmp_path):
+    table = pd.DataFrame({"path": unseen, "label": ["cat", "Cat", *[""] * (len(unseen) - 2)]})
+    table.to_csv(tmp_path / "half.csv", index=False)
+    told = run("predict", model, tmp_path / "half.csv", "-o", tmp_path / "out.csv")
+    assert pd.read_csv(tmp_path / "out.csv")["path"].tolist() == unseen.tolist()
+    assert not told.stderr
+
+
+def test_a_folder_may_be_called_as_a_table(photos, tmp_path):
+    shutil.copytree(photos / "train", tmp_path / "train.csv")
+    run("fit", tmp_path / "train.csv", "-o", tmp_path / "m", *SMALL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["predict", "m.joblib", ""], "'DIR|TABLE|FILES'"),
+        (["fit", "", "-o", "m.joblib"], "'DIR|TABLE'"),
+        (["fit", "photos", "-o", ""], "'-o' / '--output'"),
+        (["fit", "photos", "-o", "m.joblib", "--class-names", ""], "'--class-names'"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_not_the_current_folder(arguments, named):
+    assert f"{named} is empty." in run(*arguments, fails=True).stderr
+
+
+def test_outputs_that_cannot_be_written_are_said_before_the_work(model, unseen, tmp_path):
+    (tmp_path / "link.csv").symlink_to(tmp_path / "nowhere" / "out.csv")
+    told = run("predict", model, unseen[0], "-o", tmp_path / "link.csv", fails=True)
+    assert "is a link into" in told.stderr
+    long = tmp_path / f"{'n' * 251}.csv"
+    run("predict", model, unseen[0], "-o", long)
+    assert len(pd.read_csv(long)) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write all files")
+def test_write_protected_outputs_stay(model, unseen, tmp_path):
+    kept = tmp_path / "kept.csv"
+    kept.write_text("kept")
+    kept.chmod(0o444)
+    assert "cannot be written" in run("predict", model, unseen[0], "-o", kept, fails=True).stderr
+    assert kept.read_text() == "kept"
+    tmp_path.chmod(0o555)
+    told = run("predict", model, unseen[0], "-o", tmp_path / "new.csv", fails=True)
+    assert "cannot be written" in told.stderr
 
 
 def test_tables_may_hold_pictures(photos, unseen, tmp_path):

@@ -101,6 +101,8 @@ def test_accents_of_a_mac_are_those_of_others(tmp_path):
 
 
 def test_folders_that_cannot_be_classes(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match="name of the folder is empty"):
+        load_folder("")
     with pytest.raises(FileNotFoundError, match=r"no folder '.*nowhere'"):
         load_folder(tmp_path / "nowhere")
     with pytest.raises(NotADirectoryError, match=r"If it is a table, it ends in \.csv or"):
@@ -449,6 +451,21 @@ def test_cells_of_several_values_are_refused(folder):
         says = f"Column '{column}' of '.*t.parquet' holds a list in row 0, "
         with pytest.raises(ValueError, match=says):
             load_table(write(several, folder / "t.parquet"))
+
+
+def test_labels_are_no_bytes(folder):
+    table = pd.DataFrame({"path": ["zoo/0.PNG", "zoo/1.PNG"], "label": [b"a", b"b"]})
+    with pytest.raises(ValueError, match=r"Column 'label' of '.*parquet' holds a bytes in row 0"):
+        load_table(write(table, folder / "t.parquet"))
+
+
+def test_a_column_of_contents_is_rather_that_of_the_pictures(folder):
+    content = (folder / "zoo/0.PNG").read_bytes()
+    table = pd.DataFrame({"filename": ["0.PNG"], "image": [{"bytes": content, "path": None}]})
+    assert load_table(write(table, folder / "t.parquet")).filenames[0]["bytes"] == content
+    missing = "1 of the 1 files that column 'filename' of '.*t.parquet' names are missing"
+    with pytest.raises(FileNotFoundError, match=missing):
+        load_table(folder / "t.parquet", path_column="filename")
 
 
 def test_pictures_in_text_take_the_memory_of_their_text(folder):

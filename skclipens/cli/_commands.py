@@ -57,7 +57,10 @@ _TRUST = "Reading MODEL runs code that is in it: read only files that you trust.
 
 
 class _Command(click.Command):
-    """A command that refuses an option given twice, of which click would use the last."""
+    """A command that refuses an option given twice, of which click would use the last.
+
+    It also refuses empty values, of which Path makes the current folder.
+    """
 
     def parse_args(self, ctx, args):
         *_, order = self.make_parser(ctx).parse_args([*args])
@@ -66,7 +69,13 @@ class _Command(click.Command):
                 several = "," in (option.metavar or "")
                 how = "Put commas between its values." if several else "Give it once."
                 raise click.UsageError(f"{option.opts[-1]} is given more than once. {how}", ctx)
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        for param in self.params:
+            given = ctx.params.get(param.name)
+            if given == "" or (isinstance(given, tuple) and "" in given):
+                how = "A variable of the shell may not be set."
+                raise click.UsageError(f"{param.get_error_hint(ctx)} is empty. {how}", ctx)
+        return rest
 
 
 class _Commands(click.Group):

@@ -14,8 +14,15 @@ from .._utils._missing import is_missing
 from .._utils._warnings import warn
 from ..datasets import load_folder, load_table
 from ..datasets._layout import warn_of_twins
-from ..datasets._local import list_images
-from ..datasets._tables import TABLE_SUFFIXES, read_table, warn_of_parts
+from ..datasets._local import list_images, readable_name
+from ..datasets._tables import (
+    PATH_COLUMNS,
+    TABLE_SUFFIXES,
+    images_of_table,
+    read_table,
+    refuse_several,
+    warn_of_parts,
+)
 from ..embedding._keys import image_keys
 from ..images._containers import name_of
 from ..images._files import IMAGE_SUFFIXES, checked_text
@@ -61,7 +68,11 @@ def _pictures_of(source):
         advice = "URLs are not fetched: download it." if is_url(source) else "Check the path."
         raise FileNotFoundError(f"There is no file or folder {source!r}. {advice}")
     if _is_table(source):
-        return _without_urls(load_table(source).filenames, source)
+        path = Path(source).absolute()
+        images, _ = images_of_table(
+            read_table(path, text=PATH_COLUMNS), path
+        )  # labels play no part
+        return _without_urls(images, source)
     return [checked_text(str(Path(source).absolute()))]
 
 
@@ -123,6 +134,7 @@ def _column_of_groups(source, name):
     table = read_table(Path(source), text=[name])
     if name not in table.columns:
         raise ValueError(f"--groups {name} is no column of {source!r}: it has {[*table.columns]}.")
+    refuse_several(table[name], name, source)
     if missing := [row for row, group in enumerate(table[name]) if is_missing(group)]:
         raise ValueError(
             f"Column {name!r} of {source!r} names no group in row {missing[0]}. A picture that "
@@ -174,6 +186,7 @@ def read_class_names(path, labels):
     if twice:
         raise ValueError(f"{path!r} has the label {twice[0]!r} more than once.")
     names = dict(zip(table["label"].astype(str), table["name"]))
+    names = {readable_name(folder): name for folder, name in names.items()} | names
     classes = np.unique(labels).tolist()
     unnamed = [label for label in classes if str(label) not in names]
     if unnamed:
@@ -182,7 +195,7 @@ def read_class_names(path, labels):
 
 
 def _is_table(source):
-    return source.lower().endswith(TABLE_SUFFIXES)
+    return source.lower().endswith(TABLE_SUFFIXES) and not Path(source).is_dir()
 
 
 def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
@@ -200,7 +213,7 @@ def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
 
     Raises
     ------
-    ValueError, ImportError
+    ValueError, OSError, ImportError
     """
     if path is None:
         return
@@ -209,6 +222,7 @@ def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
             raise ValueError(f"The output {path!r} is read, too: give it another name.")
     if Path(path).is_dir():
         raise ValueError(f"The output {path!r} is a folder: name a file in it.")
+    _check_permissions(path)
     if suffixes is None:
         if path.lower().endswith((*TABLE_SUFFIXES, *IMAGE_SUFFIXES)):
             raise ValueError(f"The output {path!r} is a model: name it so, such as model.joblib.")
@@ -217,6 +231,16 @@ def check_can_write(path, sources, suffixes=TABLE_SUFFIXES):
         raise ValueError(f"The output {path!r} must end in {' or '.join(suffixes)}.")
     if path.lower().endswith(".parquet"):
         require("pyarrow", "Parquet files", "Or write a .csv file.")
+
+
+def _check_permissions(path):
+    """Raise OSError if a file cannot be made at a path, or the one there is write-protected."""
+    real = os.path.realpath(path)
+    folder = os.path.dirname(real)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"The output {path!r} is a link into {folder!r}, which is missing.")
+    if not os.access(real if os.path.exists(real) else folder, os.W_OK):
+        raise PermissionError(f"The output {path!r} cannot be written. Check its permissions.")
 
 
 @contextmanager
@@ -240,7 +264,7 @@ def beside(path):
     if is_other or not os.access(folder, os.W_OK):
         yield path
         return
-    part = os.path.join(folder, f".{os.getpid()}.{name}")  # its ending decides the format
+    part = os.path.join(folder, f".{os.getpid()}{Path(name).suffix}")  # which decides the format
     try:
         yield part
         if os.path.exists(real):

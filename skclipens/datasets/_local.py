@@ -1,7 +1,6 @@
 """Load a user's own pictures from folders of classes and tables of paths."""
 
 import os
-import reprlib
 import unicodedata
 from pathlib import Path
 
@@ -10,18 +9,24 @@ from sklearn.utils import Bunch
 
 from .._utils._class_texts import first_rows, warn_of_writings
 from .._utils._messages import listed
-from .._utils._missing import is_missing
 from .._utils._warnings import warn
-from ..exceptions import ImageError
-from ..images._containers import name_of, unwrapped
 from ..images._files import IMAGE_SUFFIXES, checked_text, is_image_path
 from ..images._folders import class_folders, is_hidden, walk, walk_class
-from ..images._protocols import is_url
 from ._bunch import make_dataset
 from ._layout import check_class_folders, warn_of_twins
-from ._tables import TABLE_SUFFIXES, read_table, typed, warn_of_parts
+from ._tables import (
+    PATH_COLUMNS,
+    SEVERAL,
+    TABLE_SUFFIXES,
+    check_all_there,
+    images_of_table,
+    read_table,
+    refuse_several,
+    typed,
+    usual_column,
+    warn_of_parts,
+)
 
-_PATH_COLUMNS = ("path", "filename", "file", "image")
 _LABEL_COLUMNS = ("label", "class", "category")
 _CHOOSE_ROWS = (
     "To take one part, load the table without return_X_y, and choose filenames and labels where "
@@ -113,7 +118,7 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
             f"{str(root)!r} has no folders. Put the images of each class into a folder that is "
             "named after it."
         )
-    names = [one.name if raw_names else _readable_name(one.name) for one in folders]
+    names = [one.name if raw_names else readable_name(one.name) for one in folders]
     _check_names(names, folders)
     check_class_folders(root, folders)
     skipped = [str(one) for one in sorted(root.iterdir()) if one.is_file() or one in links]
@@ -151,7 +156,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
         The column of paths. Relative paths start at the folder of the table; "~/" is the user's
         folder. URLs and images (cells ``{"bytes", "path"}`` of the Hugging Face hub, bytes, base64)
         are not changed. None means the first existing column of "path", "filename", "file" and
-        "image". In a Parquet file, it and `label_column` may be levels of the index.
+        "image", and of these rather one that contains images. In a Parquet file, it and
+        `label_column` may be levels of the index.
     label_column : str, default=None
         The column of labels. None means the first existing column of "label", "class" and
         "category". In a CSV file, labels become numbers, or True and False, if all of them are
@@ -214,17 +220,9 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     smiling face
     """
     table_path = Path(path).expanduser().absolute()
-    usual = (*_PATH_COLUMNS, *_LABEL_COLUMNS)
-    table = read_table(table_path, text=[path_column, label_column, *usual])
-    path_column = _column(table, path_column, _PATH_COLUMNS, "path_column")
-    if path_column is None:
-        raise ValueError(
-            f"{str(table_path)!r} has none of the columns {', '.join(_PATH_COLUMNS)}, but "
-            f"{reprlib.repr(list(table.columns))}. Rename that of the paths, or name it by "
-            "path_column of load_table."
-        )
-    label_column = _column(table, label_column, _LABEL_COLUMNS, "label_column")
-    filenames = _images_of(table[path_column].tolist(), path_column, table_path)
+    table = read_table(table_path, [path_column, label_column, *PATH_COLUMNS, *_LABEL_COLUMNS])
+    label_column = usual_column(table, label_column, _LABEL_COLUMNS, "label_column")
+    filenames, path_column = images_of_table(table, table_path, path_column)
     columns = table.drop(columns=[path_column, "path"], errors="ignore")
     if label_column is None and return_X_y:
         raise ValueError(
@@ -235,8 +233,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
         columns.insert(0, "path", filenames)
         return Bunch(filenames=filenames, target=None, target_names=None, frame=columns)
     labels = table[label_column].tolist()
-    _check_all_there(labels, label_column, table_path)
-    _refuse_several(labels, label_column, table_path)
+    check_all_there(labels, label_column, table_path)
+    refuse_several(labels, label_column, table_path, kinds=(*SEVERAL, bytes))
     warn_of_writings(first_rows(labels), f"Column {label_column!r} of {str(table_path)!r}")
     # Parquet has types, so its strings are not converted.
     labels = typed(labels) if table_path.suffix.lower() == ".csv" else np.array(labels)
@@ -271,6 +269,8 @@ def list_images(folder, walk=walk):
 
 
 def _existing_folder(path):
+    if not os.fspath(path):
+        raise FileNotFoundError("The name of the folder is empty. '.' is the current folder.")
     folder = Path(path).expanduser().absolute()
     if folder.is_file():
         ends = " or ".join(TABLE_SUFFIXES)
@@ -282,7 +282,7 @@ def _existing_folder(path):
     return folder
 
 
-def _readable_name(folder):
+def readable_name(folder):
     folder = unicodedata.normalize("NFC", folder)  # macOS stores letters and accents separately
     return " ".join(folder.replace("_", " ").replace("-", " ").split()) or folder
 
@@ -303,77 +303,4 @@ def _warn_of_skipped(skipped):
         named = listed(shown, write=str)
         warn(
             f"Left out, as no images, in no class's folder, or read already: {named}.", UserWarning
-        )
-
-
-def _column(table, given, usual, parameter):
-    """Return the column that is given, or the first usual one; None if there is none."""
-    if given is not None and given not in table.columns:
-        raise ValueError(
-            f"{parameter}={given!r} is not a column; the table has "
-            f"{reprlib.repr(list(table.columns))}."
-        )
-    return given or next((name for name in usual if name in table.columns), None)
-
-
-def _images_of(cells, column, table_path):
-    """Return the image of each cell: an absolute path, a URL, or a cell with its content."""
-    _refuse_several([cell for cell in cells if not isinstance(cell, dict)], column, table_path)
-    contents = [_content(cell, row, table_path) for row, cell in enumerate(cells)]
-    _check_all_there(contents, column, table_path)
-    images = [_located(*one, table_path) for one in zip(cells, contents, strict=True)]
-    missing = [row for row, one in enumerate(images) if _is_path(one) and not os.path.exists(one)]
-    if missing:
-        raise FileNotFoundError(
-            f"{len(missing)} of the {len(images)} files that {str(table_path)!r} names are missing;"
-            f" the first is row {missing[0]}, {images[missing[0]]!r}. Relative paths begin at the "
-            "folder of the table."
-        )
-    # An array of str takes as much memory for each item as for the longest: too much for base64.
-    if all(isinstance(one, str) and name_of(one) is not None for one in images):
-        return np.array(images)
-    filled = np.empty(len(images), dtype=object)
-    filled[:] = images
-    return filled
-
-
-def _content(cell, row, table_path):
-    try:
-        return unwrapped(cell)
-    except ImageError as error:
-        raise ImageError(f"row {row} of {str(table_path)!r}: {error}") from error
-
-
-def _located(cell, image, table_path):
-    """Return a cell whose image is bytes unchanged; a path relative to the table as absolute."""
-    if isinstance(image, bytes):
-        return cell
-    if is_url(str(image)):
-        return str(image)
-    located = table_path.parent / str(image)
-    is_of_home = str(image).startswith("~/") and not located.exists()
-    return os.path.expanduser(str(image)) if is_of_home else str(located)
-
-
-def _is_path(image):
-    return isinstance(image, str) and not is_url(image) and name_of(image) is not None
-
-
-def _refuse_several(values, column, table_path):
-    """Raise ValueError if a cell, as possible in a Parquet file, is a list or a dict."""
-    for row, value in enumerate(values):
-        if isinstance(value, (dict, list, np.ndarray)):
-            held = value.tolist() if isinstance(value, np.ndarray) else value
-            raise ValueError(
-                f"Column {column!r} of {str(table_path)!r} holds a {type(held).__name__} in row "
-                f"{row}, {reprlib.repr(held)}. Write one value there."
-            )
-
-
-def _check_all_there(values, column, table_path):
-    missing = [row for row, value in enumerate(values) if is_missing(value)]
-    if missing:
-        raise ValueError(
-            f"Column {column!r} of {str(table_path)!r} is empty in {len(missing)} rows; the first "
-            f"is row {missing[0]}. Fill these rows or leave them out."
         )

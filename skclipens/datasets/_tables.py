@@ -1,6 +1,7 @@
-"""Read CSV and Parquet tables, and convert labels of CSV files, which are text."""
+"""Read CSV and Parquet tables, the images in them, and labels of CSV files, which are text."""
 
 import csv
+import os
 import re
 import reprlib
 from contextlib import suppress
@@ -9,10 +10,16 @@ import numpy as np
 
 from .._utils._extras import lacking
 from .._utils._messages import listed
+from .._utils._missing import is_missing
 from .._utils._warnings import silent, warn
+from ..exceptions import ImageError
+from ..images._containers import name_of, unwrapped
+from ..images._protocols import is_url
 from ._layout import is_part
 
 TABLE_SUFFIXES = (".csv", ".parquet")
+PATH_COLUMNS = ("path", "filename", "file", "image")
+SEVERAL = (dict, list, np.ndarray)  # types of cells in a Parquet file
 _OF_PARTS = {"split", "set", "subset", "fold", "partition", "part"}
 _TRUTH = {"True": True, "False": False}
 
@@ -180,3 +187,104 @@ def typed(labels):
             if list(map(str, values)) == labels:
                 return array
     return np.array(labels)
+
+
+def images_of_table(table, path, path_column=None):
+    """Return the images of the rows of a table, and the column that has them.
+
+    Parameters
+    ----------
+    table : DataFrame
+    path : Path
+        The absolute path of the table.
+    path_column : str or None
+        As for :func:`load_table`.
+
+    Returns
+    -------
+    images : ndarray of shape (n,), dtype str or object
+    path_column : str
+    """
+    usual = [name for name in PATH_COLUMNS if name in table.columns]
+    usual.sort(key=lambda name: not isinstance(table[name].iloc[0], (dict, bytes)))
+    path_column = usual_column(table, path_column, usual, "path_column")
+    if path_column is None:
+        raise ValueError(
+            f"{str(path)!r} has none of the columns {', '.join(PATH_COLUMNS)}, but "
+            f"{reprlib.repr(list(table.columns))}. Rename that of the paths, or name it by "
+            "path_column of load_table."
+        )
+    return _images_of(table[path_column].tolist(), path_column, path), path_column
+
+
+def usual_column(table, given, usual, parameter):
+    """Return the column that is given, or the first usual one; None if there is none."""
+    if given is not None and given not in table.columns:
+        raise ValueError(
+            f"{parameter}={given!r} is not a column; the table has "
+            f"{reprlib.repr(list(table.columns))}."
+        )
+    return given or next((name for name in usual if name in table.columns), None)
+
+
+def _images_of(cells, column, table_path):
+    """Return the image of each cell: an absolute path, a URL, or a cell with its content."""
+    refuse_several([cell for cell in cells if not isinstance(cell, dict)], column, table_path)
+    contents = [_content(cell, row, table_path) for row, cell in enumerate(cells)]
+    check_all_there(contents, column, table_path)
+    images = [_located(*one, table_path) for one in zip(cells, contents, strict=True)]
+    missing = [row for row, one in enumerate(images) if _is_path(one) and not os.path.exists(one)]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of the {len(images)} files that column {column!r} of "
+            f"{str(table_path)!r} names are missing; the first is row {missing[0]}, "
+            f"{images[missing[0]]!r}. Relative paths begin at the folder of the table."
+        )
+    # An array of str takes as much memory for each item as for the longest: too much for base64.
+    if all(isinstance(one, str) and name_of(one) is not None for one in images):
+        return np.array(images)
+    filled = np.empty(len(images), dtype=object)
+    filled[:] = images
+    return filled
+
+
+def _content(cell, row, table_path):
+    try:
+        return unwrapped(cell)
+    except ImageError as error:
+        raise ImageError(f"row {row} of {str(table_path)!r}: {error}") from error
+
+
+def _located(cell, image, table_path):
+    """Return a cell whose image is bytes unchanged; a path relative to the table as absolute."""
+    if isinstance(image, bytes):
+        return cell
+    if is_url(str(image)):
+        return str(image)
+    located = table_path.parent / str(image)
+    is_of_home = str(image).startswith("~/") and not located.exists()
+    return os.path.expanduser(str(image)) if is_of_home else str(located)
+
+
+def _is_path(image):
+    return isinstance(image, str) and not is_url(image) and name_of(image) is not None
+
+
+def refuse_several(values, column, table_path, kinds=SEVERAL):
+    """Raise ValueError if a cell, as possible in a Parquet file, is of one of these kinds."""
+    for row, value in enumerate(values):
+        if isinstance(value, kinds):
+            held = value.tolist() if isinstance(value, np.ndarray) else value
+            raise ValueError(
+                f"Column {column!r} of {str(table_path)!r} holds a {type(held).__name__} in row "
+                f"{row}, {reprlib.repr(held)}. Write one value there."
+            )
+
+
+def check_all_there(values, column, table_path):
+    missing = [row for row, value in enumerate(values) if is_missing(value)]
+    if missing:
+        raise ValueError(
+            f"Column {column!r} of {str(table_path)!r} is empty in {len(missing)} rows; the first "
+            f"is row {missing[0]}. Fill these rows or leave them out."
+        )
