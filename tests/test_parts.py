@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_iris, load_wine
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -101,6 +101,20 @@ def test_coefficients_follow_each_call_and_survive_a_pickle():
     head = pickle.loads(pickle.dumps(head)).partial_fit(X[1::2], y[1::2])
     assert not np.allclose(head.coef_, half)
     assert_same(head, LinearDiscriminantHead(shrinkage=1.0).fit(X, y))
+
+
+def test_parameters_that_change_after_a_fit_are_those_of_the_next_one():
+    X, y = load_wine(return_X_y=True)
+    head = LinearDiscriminantHead().partial_fit(X, y, [0, 1, 2])
+    expected = LinearDiscriminantHead().partial_fit(X, y, [0, 1, 2]).predict_proba(X)
+    assert_allclose(head.set_params(rescale=[[12]]).predict_proba(X), expected)
+
+
+def test_weights_that_sum_to_one_count_as_in_fit():
+    X, y = load_iris(return_X_y=True)
+    weights = np.full(len(y), 1 / len(y))
+    head = LinearDiscriminantHead().partial_fit(X, y, [0, 1, 2], sample_weight=weights)
+    assert_same(head, LinearDiscriminantHead(shrinkage=1.0).fit(X, y, sample_weight=weights))
 
 
 def test_a_file_of_skops_keeps_the_sums():

@@ -11,7 +11,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import FOLDS_CONSTRAINTS, few_shot_folds
 from .._utils._labels import check_at_least_two, refuse_unlabeled
 from .._utils._positions import positions, refuse_shared
-from .._utils._sample_arguments import check_weights
+from .._utils._sample_arguments import check_weights, scaled_shares
 from .._utils._sklearn import (
     Interval,
     StrOptions,
@@ -152,7 +152,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
         classes : array-like of shape (C,), default=None
             All labels, also those of later calls. Needed in the first call.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows. Rows with a weight of zero are left out.
+            Weights of the rows. Rows with a weight of zero are left out. Weights of a call that
+            sum to one are multiplied by the number of its rows, as in ``fit``.
 
         Returns
         -------
@@ -179,12 +180,13 @@ class LinearDiscriminantHead(CrossFitTableHead):
         check_at_least_two(self.classes_)
         given = {"sample_weight": sample_weight, "classes": self.classes_}
         X, y = check_table(self, X, y, reset=sums is None, **given)
-        self._rescaling()  # raises if columns do not exist, before anything is learned
+        rescaled = self._rescaling().blocks  # raises if columns do not exist
         weights = check_weights(sample_weight, len(X), X.dtype, all_may_be_zero=True)
         targets = self._positions_of(y)
         # On a copy, so that an interrupted call leaves the earlier sums unchanged.
         self._sums = Sums(len(self.classes_), X.shape[1]) if sums is None else deepcopy(sums)
-        self._sums.add(X, targets, weights)
+        self._sums.add(X, targets, scaled_shares(weights))
+        self._rescaled = rescaled
         self.shrinkage_ = DEFAULT_SHRINKAGE if self.shrinkage == "auto" else self.shrinkage
         self._drop("coef_", "intercept_", "block_variance_")
         return self
@@ -312,7 +314,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
             raise AttributeError(f"{type(self).__name__} is not fitted: it has no coef_.")
         if not self._sums.counts.any():
             raise NotFittedError("partial_fit has seen no row with a weight yet.")
-        discriminant = SummedDiscriminant(self._sums, rescaling=self._rescaling())
+        discriminant = SummedDiscriminant(self._sums, rescaling=Rescaling(self._rescaled))
         solved = discriminant.linear(discriminant.ridge(self.shrinkage_))
         self.coef_, self.intercept_ = (one.astype(self._sums.dtype) for one in solved)
         return self.coef_, self.intercept_
@@ -324,7 +326,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         solved = discriminant.of_means(strength) if strength else discriminant.linear(ridge)
         self.coef_, self.intercept_ = (one.astype(dtype) for one in solved)
         self.block_variance_ = discriminant.rescaling.variance
-        self._drop("_sums", "_table_settings")
+        self._drop("_sums", "_rescaled", "_table_settings")
 
     def _fit(self, X, targets, weights, folds, groups):
         if self.shrinkage == "auto":
