@@ -626,6 +626,13 @@ def test_names_take_the_place_of_labels(X, y):
     assert clf.fit_transform(X).shape == (len(X), len(BACKBONES) * len(names))
 
 
+def test_weights_and_groups_are_of_labelled_rows(X):
+    clf = make(**NAMED, class_names=["cat", "dog"])
+    for name in ("sample_weight", "groups"):
+        with pytest.raises(ValueError, match=f"^{name} is given, but y is not"):
+            clf.fit(X, **{name: np.ones(len(X))})
+
+
 def test_a_frame_tells_the_blocks_without_labels(emoji):
     embedder = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas")
     frame = embedder.fit_transform(load_emoji().filenames[:3])

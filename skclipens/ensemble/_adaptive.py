@@ -321,7 +321,7 @@ class AdaptiveBackboneEnsemble(
             see the page on mistakes in the guide.
         """
         if y is None:
-            return fit_by_names(self, X)
+            return fit_by_names(self, X, sample_weight=sample_weight, groups=groups)
         self._learn(X, y, sample_weight, groups, judge=False)
         return self
 

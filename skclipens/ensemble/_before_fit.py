@@ -28,7 +28,10 @@ def check_before_fit(ensemble, feature_names, y, sample_weight=None, groups=None
     known yet.
     """
     # On a copy, since the ensemble's random state must not advance.
-    draft, y = labelled_by_names(ensemble) if y is None else (clone(ensemble), column_of_labels(y))
+    if y is None:
+        draft, y = labelled_by_names(ensemble, sample_weight=sample_weight, groups=groups)
+    else:
+        draft, y = clone(ensemble), column_of_labels(y)
     if ensemble.unlabeled == "error":
         refuse_unlabeled(y, "unlabeled")
         check_labels(y)

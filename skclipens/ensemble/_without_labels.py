@@ -18,7 +18,7 @@ from .routers import is_fixed, named_router
 _DOUBTS_OF_LABELS = "y has the class|Rows .* of X are the same|Prompts classify|The classes differ"
 
 
-def fit_by_names(ensemble, X):
+def fit_by_names(ensemble, X, **metadata):
     """Fit an ensemble whose labels are the names of its classes.
 
     Parameters
@@ -26,6 +26,8 @@ def fit_by_names(ensemble, X):
     ensemble : AdaptiveBackboneEnsemble
     X : array-like of shape (n, n_features)
         Nothing is learned from the rows.
+    **metadata : None
+        Weights and groups, which rows without labels cannot have.
 
     Returns
     -------
@@ -42,7 +44,7 @@ def fit_by_names(ensemble, X):
     SuspectedMistakeWarning
         If the rows of a block do not seem to be of its backbone.
     """
-    draft, classes = labelled_by_names(ensemble)
+    draft, classes = labelled_by_names(ensemble, **metadata)
     table = validate_data(ensemble, X)
     some = np.arange(len(classes)) % len(table)  # any rows: zero-shot heads only use y
     with silent(_DOUBTS_OF_LABELS):  # the user gave no y, so warnings of labels would confuse
@@ -55,12 +57,14 @@ def fit_by_names(ensemble, X):
     return ensemble
 
 
-def labelled_by_names(ensemble):
+def labelled_by_names(ensemble, **metadata):
     """Return the ensemble that ``fit`` uses if y is None: names of classes are its labels.
 
     Parameters
     ----------
     ensemble : AdaptiveBackboneEnsemble
+    **metadata : None
+        Weights and groups.
 
     Returns
     -------
@@ -72,13 +76,19 @@ def labelled_by_names(ensemble):
     Raises
     ------
     ValueError
-        If anything needs labels, or there are no names. The message lists the settings to change.
+        If anything needs labels, or there are no names: the message lists the settings to change.
+        If there are weights or groups.
     """
     needed = _needed(ensemble)
     if needed:
         raise ValueError(
             f"{type(ensemble).__name__} requires y to be passed, but the target y is None. To do "
             f"without labels, set {', '.join(needed)}."
+        )
+    if useless := [name for name, value in metadata.items() if value is not None]:
+        raise ValueError(
+            f"{' and '.join(useless)} is given, but y is not. Pass the labels, too; if there are "
+            "none, nothing is learned from rows, so leave it out."
         )
     given = list(ensemble.class_names)
     classes, counts = np.unique(check_names(given, given), return_counts=True)
