@@ -133,7 +133,8 @@ def refuse_splits(pipeline, gaps):
     """
     for name, cv in pipeline.get_params().items() if gaps.any() else ():
         is_cv = name.endswith("__cv") and not isinstance(cv, str)
-        if is_cv and np.iterable(cv) and not hasattr(cv, "split"):
+        are_splits = hasattr(cv, "test_fold") or (np.iterable(cv) and not hasattr(cv, "split"))
+        if is_cv and are_splits:
             raise ValueError(
                 f"{name} holds splits of all {len(gaps)} rows, but {np.count_nonzero(gaps)} images "
                 "cannot be read and are left out. Give a splitter, such as StratifiedKFold(5), or "
