@@ -9,7 +9,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from ._folds import codes_of
 from ._linalg import some_of
-from ._sample_arguments import check_groups, check_weights, scaled_shares
+from ._sample_arguments import MOST_WEIGHT, check_groups, check_weights, scaled_shares
 from ._sklearn import routing_enabled
 
 METADATA = ("sample_weight", "groups")
@@ -92,13 +92,13 @@ def class_weights(class_weight, y, sample_weight):
     Raises
     ------
     ValueError
-        If the weight of a class is not a finite non-negative number.
+        If the weight of a class is not a non-negative number, or too large.
     """
     for label, weight in class_weight.items() if hasattr(class_weight, "items") else ():
-        if not isinstance(weight, Real) or not 0 <= weight < np.inf:
+        if not isinstance(weight, Real) or not 0 <= weight <= MOST_WEIGHT:
             raise ValueError(
-                f"class_weight of {label!r} is {weight!r}; it must be a finite number that is not "
-                "negative."
+                f"class_weight of {label!r} is {weight!r}; it must be a number from 0 to "
+                f"{MOST_WEIGHT:g}."
             )
     if class_weight != "balanced" or sample_weight is None:
         return compute_sample_weight(class_weight, y)

@@ -9,7 +9,7 @@ from ._one_column import refuse_no_column
 from ._sklearn import check_sample_weight
 from ._warnings import silent, warn
 
-_MOST_WEIGHT, _ROUNDING = 1e5, 1e-5
+MOST_WEIGHT, _ROUNDING = 1e5, 1e-5
 
 
 def check_weights(sample_weight, n_rows, dtype=float, *, all_may_be_zero=False):
@@ -51,7 +51,7 @@ def check_weights(sample_weight, n_rows, dtype=float, *, all_may_be_zero=False):
     weights = check_sample_weight(
         sample_weight, np.empty((n_rows, 0)), dtype=dtype, ensure_non_negative=True
     )
-    if weights.max() > _MOST_WEIGHT:
+    if weights.max() > MOST_WEIGHT:
         row = int(weights.argmax())
         raise ValueError(
             f"sample_weight of row {row} is {weights[row]:.3g}. A weight counts as that many "

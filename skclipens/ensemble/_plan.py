@@ -68,9 +68,9 @@ def make_plan(ensemble, n_features, feature_names, y, metadata):
         random_state=ensemble.random_state,
     )
     if metadata["sample_weight"] is not None:
-        learning = [one for one in experts if one.learns]
-        unable = [one.name for one in learning if "sample_weight" not in metadata_taken(one.head)]
-        refuse_weights(unable, what_weighs(ensemble))
+        heads = [one.head for one in experts if one.learns]
+        unable = [type(one).__name__ for one in heads if "sample_weight" not in metadata_taken(one)]
+        refuse_weights(list(dict.fromkeys(unable)), what_weighs(ensemble))
     return Plan(experts, find_classes(experts, y), make_router(ensemble))
 
 
