@@ -282,6 +282,12 @@ def test_pictures_that_a_model_was_fitted_on_are_no_test(model, photos, tmp_path
     assert "Warning: The model was fitted on 2 of the 14 images" in told.stderr
     page = (tmp_path / "r.html").read_text("utf-8")
     assert "<td>14, 2 of which the model was fitted on</td>" in page
+    for part in (photos / "test", tmp_path / "mixed"):
+        shutil.copytree(part, tmp_path / "broken" / part.name)
+        (tmp_path / "broken" / part.name / "bird" / "broken.png").write_bytes(b"<html>404</html>")
+    run("fit", tmp_path / "broken" / "test", "-o", tmp_path / "m", *SMALL)
+    told = run("evaluate", tmp_path / "m", tmp_path / "broken" / "mixed", "-o", tmp_path / "r.html")
+    assert "fitted on 12 of the 14 images" in told.stderr
     refitted = joblib.load(model).fit(*load_folder(photos / "test", return_X_y=True))
     joblib.dump(refitted, tmp_path / "again")
     told = run("evaluate", tmp_path / "again", photos / "train", "-o", tmp_path / "r.html")

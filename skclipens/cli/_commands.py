@@ -23,7 +23,6 @@ from ..retrieval import ImageRetriever
 from ._files import (
     TABLE_SUFFIXES,
     check_can_write,
-    count_fitted,
     find_labelled,
     find_pictures,
     load_model,
@@ -343,12 +342,6 @@ def evaluate(model, pictures, output, raw_names, **options):
     check_can_write(output, [model, pictures], (".html",))
     files, labels, _ = find_labelled(pictures, raw_names)
     model = load_model(model, **given_options(**options))
-    if n_fitted := count_fitted(model, files):
-        warnings.warn(
-            f"The model was fitted on {n_fitted} of the {len(files)} images, so the report is "
-            "better than it will be on others. Take images that it was not fitted on.",
-            stacklevel=1,
-        )
     raw_names = raw_names if Path(pictures).is_dir() else None
     title = str(pictures)
     accuracy = write_report(model, files, labels, output, title=title, raw_names=raw_names)

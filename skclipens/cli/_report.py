@@ -15,7 +15,7 @@ import skclipens
 
 from .._utils._messages import listed
 from .._utils._probabilities import labels_and_proba
-from .._utils._warnings import each_warning_once, silent
+from .._utils._warnings import each_warning_once, silent, warn
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import readable, warn_of_gaps
 from ..images._containers import name_of
@@ -43,6 +43,8 @@ class Answers(NamedTuple):
     ----------
     files : ndarray of shape (n,)
         Paths of the images, or their names.
+    n_fitted : int
+        How many of them the model was fitted on.
     labels : ndarray of shape (n,)
         True labels.
     classes : ndarray of shape (C,)
@@ -60,6 +62,7 @@ class Answers(NamedTuple):
     """
 
     files: np.ndarray
+    n_fitted: int
     labels: np.ndarray
     classes: np.ndarray
     predicted: np.ndarray
@@ -108,7 +111,7 @@ def write_report(model, files, labels, path, *, title, raw_names=None):
     answers = ask(model, files, labels, raw_names)
     with rc_context({"text.parse_math": False}):  # "$" in a name starts no formula
         parts = [
-            _summary(answers, model),
+            _summary(answers, _backbones_of(model)),
             _mistakes(answers),
             _confusion(answers),
             _scores_of_classes(answers),
@@ -134,11 +137,18 @@ def ask(model, files, labels, raw_names):
     table, gaps = embedded(model, files)
     warn_of_gaps(gaps, "are left out", files)
     table, files, labels = readable([table, files, labels], gaps)
+    n_fitted = count_fitted(model, files)
+    if n_fitted:
+        warn(
+            f"The model was fitted on {n_fitted} of the {len(files)} images, so the report is "
+            "better than it will be on others. Take images that it was not fitted on."
+        )
     predicted, proba = labels_and_proba(last, table)
     predicted = as_written(predicted, last)
     weights = last.routing_weights(table) if hasattr(last, "routing_weights") else None
     names = getattr(last, "expert_names_", None)
-    return Answers(files, labels, last.classes_, predicted, proba, rejected, weights, names)
+    given = files, n_fitted, labels, last.classes_, predicted, proba, rejected, weights, names
+    return Answers(*given)
 
 
 def _as_the_model_writes(labels, classes, rejected, raw_names):
@@ -162,11 +172,11 @@ def _as_the_model_writes(labels, classes, rejected, raw_names):
     return np.array([known[one] for one in written.tolist()])
 
 
-def _summary(answers, model):
+def _summary(answers, backbones):
     seen = np.unique(answers.labels)
     recall = recall_score(answers.labels, answers.predicted, labels=seen, average="macro")
     n_known = np.count_nonzero(np.isin(seen, answers.classes))
-    n_fitted = count_fitted(model, answers.files)
+    n_fitted = answers.n_fitted
     of_fit = f", {n_fitted} of which the model was fitted on" if n_fitted else ""
     rows = {
         "Images": f"{len(answers.files)}{of_fit}",
@@ -181,7 +191,7 @@ def _summary(answers, model):
         labels, proba = answers.of_classes()
         error = expected_calibration_error(labels, proba, labels=answers.classes)
         rows["Expected calibration error"] = f"{error:.3f}"
-    rows["Backbones"] = ", ".join(_backbones_of(model))
+    rows["Backbones"] = ", ".join(backbones)
     rows["Made by"] = f"skclipens {skclipens.__version__}"
     return table(["Summary", ""], rows.items())
 
