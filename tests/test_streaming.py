@@ -487,6 +487,33 @@ def test_an_unreadable_image_is_named(tmp_path, broken, files, embedder, row):
         embedder.embed_to(tmp_path / "out", alone, protocols=ALL, chunk_size=2)
 
 
+def test_a_resumed_call_tries_unreadable_images_again(
+    tmp_path, files, expected, embedder, monkeypatch
+):
+    names, out = [*files[:4], "no_such.png"], tmp_path / "out"
+    with monkeypatch.context() as context:
+        context.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+        embedder.set_params(on_error="nan").embed_to(out, names, chunk_size=3)
+    assert read_embeddings(out).isna().all(axis=None)
+    embedder.embed_to(out, names, chunk_size=3)
+    np.testing.assert_allclose(read_embeddings(out).iloc[:4], expected[:4], atol=1e-5)
+    before = stamps(out)
+
+    read, rows = image_files.ImageFiles._read, []
+
+    def logged(self, i):
+        if self.names[i] is not None:
+            rows.append(self.start + i)
+        return read(self, i)
+
+    monkeypatch.setattr(image_files.ImageFiles, "_read", logged)
+    with pytest.raises(ImageError, match=r"row 4, .no_such.png.: .*no such file"):
+        embedder.set_params(on_error="raise").embed_to(out, names, chunk_size=3)
+    embedder.set_params(on_error="nan").embed_to(out, names, chunk_size=3)
+    assert set(rows) == {4}
+    assert stamps(out) == before
+
+
 def test_a_file_system_that_fails_is_no_missing_image(tmp_path, files, embedder):
     names = [*files, f"file://{tmp_path}"]
     with pytest.raises(OSError) as caught:

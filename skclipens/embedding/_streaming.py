@@ -48,12 +48,14 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     stamps = {name: images.part(start, stop).stamp() for name, start, stop in chunks}
     listed, earlier = table.begin(manifest, stamps, resume)
     table.remove(name for name in table.files() if stamps.get(name) != earlier.get(name))
-    parts = _whole_parts(table, chunks, listed)
-    todo = [chunk for chunk in chunks if chunk[0] not in parts]
+    parts, with_gaps = _whole_parts(table, chunks, listed)
+    todo = [chunk for chunk in chunks if chunk[0] not in parts or chunk[0] in with_gaps]
     n_todo = sum(stop - start for _, start, stop in todo)
     options = {"on_error": embedder.on_error, "max_pixels": Image.MAX_IMAGE_PIXELS}
     tasks = (
-        delayed(_write_part)(task, images.part(start, stop), table, name, **options)
+        delayed(_write_part)(
+            task, images.part(start, stop), table, name, earlier=parts.get(name), **options
+        )
         for name, start, stop in todo
     )
     notes = {}
@@ -74,15 +76,18 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
 
 
 def _whole_parts(table, chunks, listed):
-    """Return the fingerprints of undamaged parts by name; remove damaged parts."""
-    whole, present = {}, table.files()
+    """Return the fingerprints of undamaged parts by name, and those with gaps; remove others."""
+    whole, with_gaps, present = {}, set(), table.files()
     for name, start, stop in chunks:
         if name in present:
             try:
-                _, whole[name] = table.read(name, stop - start, listed)
+                frame, whole[name] = table.read(name, stop - start, listed)
             except ValueError:
                 table.remove([name])
-    return whole
+                continue
+            if gaps_of(frame).any():
+                with_gaps.add(name)
+    return whole, with_gaps
 
 
 def _task_and_manifest(embedder, images, chunk_size):
@@ -105,16 +110,22 @@ def _task_and_manifest(embedder, images, chunk_size):
     }
 
 
-def _write_part(embedder, images, table, name, *, on_error, max_pixels):
-    """Embed one chunk in any process; return the fingerprint of its file, and warnings by row."""
+def _write_part(embedder, images, table, name, *, earlier, on_error, max_pixels):
+    """Embed one chunk in any process; return the fingerprint of its file, and warnings by row.
+
+    If the chunk has a file with the fingerprint `earlier`, only its gaps are embedded.
+    """
     import pandas as pd
 
-    if table.holds(name):  # written by a worker that seemed lost
-        return table.read(name, len(images), {})[1], {}
+    known = None
+    if table.holds(name):
+        known, fingerprint = table.read(name, len(images), {})
+        if fingerprint != earlier:  # written by a worker that seemed lost
+            return fingerprint, {}
     Image.MAX_IMAGE_PIXELS = max_pixels  # the setting of the process that made the call
     # n_jobs means threads of this machine; Dask would count those of the cluster.
     with parallel_config(backend="threading"):
-        values, notes = embedder._transform(images)
+        values, notes = _embed_part(embedder, images, known)
     if on_error == "raise":
         for row in np.flatnonzero(gaps_of(values)):
             images.check(row)
@@ -127,9 +138,20 @@ def _write_part(embedder, images, table, name, *, on_error, max_pixels):
         index=pd.Index(images.names, name="image", dtype=object),
         columns=embedder.get_feature_names_out(),
     )
+    if frame.equals(known):
+        return earlier, notes
     content = content_of(frame)
     table.write(name, content)
     return _fingerprint(content), notes
+
+
+def _embed_part(embedder, images, known):
+    """Return the embeddings of a chunk, and warnings by row; `known` is its frame, if any."""
+    if known is None:
+        return embedder._transform(images)
+    gaps = gaps_of(known)
+    values, notes = embedder._transform(images.only(gaps))
+    return np.where(gaps[:, None], values, known), notes
 
 
 def content_of(frame):

@@ -72,6 +72,11 @@ class ImageFiles(Sequence):
         names, places = self.names[start:stop], self.places[start:stop]
         return replace(self, names=names, places=places, start=self.start + start)
 
+    def only(self, rows):
+        """Return all images, with those outside of a mask as missing values."""
+        names = [name if kept else None for name, kept in zip(self.names, rows, strict=True)]
+        return replace(self, names=names)
+
     def digest(self):
         """Return a digest of the names, their order, and the places in shards."""
         digest = hashlib.sha256(self.places)
