@@ -29,12 +29,12 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from benchmarks.faults._places import remount, small_disk
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, ImageError, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
-from skclipens.embedding import EmbeddingStore
+from skclipens.embedding import EmbeddingStore, _streaming
 from skclipens.images import _files as image_files
 
 pytest.importorskip("pyarrow")
@@ -693,6 +693,28 @@ def test_threads_share_the_work(tmp_path, files, expected, embedder):
     with joblib.parallel_config(backend="threading", n_jobs=2):
         embedder.embed_to(tmp_path, files, chunk_size=2)
     np.testing.assert_allclose(read_embeddings(tmp_path), expected, atol=1e-5)
+
+
+@pytest.fixture
+def truncated(tmp_path, files):
+    """The path of an image that is cut short."""
+    content = Path(files[0]).read_bytes()
+    (tmp_path / "truncated.png").write_bytes(content[: len(content) // 2])
+    return str(tmp_path / "truncated.png")
+
+
+def test_workers_have_the_settings_of_pillow_of_the_process_that_calls(
+    tmp_path, truncated, embedder, monkeypatch
+):
+    def in_worker(*args, write_part=_streaming._write_part, **options):
+        monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", False)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+        return write_part(*args, **options)
+
+    monkeypatch.setattr(_streaming, "_write_part", in_worker)
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    embedder.embed_to(tmp_path / "out", [truncated])
+    assert read_embeddings(tmp_path / "out").notna().all(axis=None)
 
 
 @pytest.mark.slow  # each worker imports torch

@@ -14,7 +14,7 @@ from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
-from PIL import Image
+from PIL import Image, ImageFile
 from sklearn.base import clone
 from sklearn.utils import check_scalar
 
@@ -51,7 +51,8 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     parts, with_gaps = _whole_parts(table, chunks, listed)
     todo = [chunk for chunk in chunks if chunk[0] not in parts or chunk[0] in with_gaps]
     n_todo = sum(stop - start for _, start, stop in todo)
-    options = {"on_error": embedder.on_error, "max_pixels": Image.MAX_IMAGE_PIXELS}
+    pillow = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    options = {"on_error": embedder.on_error, "pillow": pillow}
     tasks = (
         delayed(_write_part)(
             task, images.part(start, stop), table, name, earlier=parts.get(name), **options
@@ -110,7 +111,7 @@ def _task_and_manifest(embedder, images, chunk_size):
     }
 
 
-def _write_part(embedder, images, table, name, *, earlier, on_error, max_pixels):
+def _write_part(embedder, images, table, name, *, earlier, on_error, pillow):
     """Embed one chunk in any process; return the fingerprint of its file, and warnings by row.
 
     If the chunk has a file with the fingerprint `earlier`, only its gaps are embedded.
@@ -122,7 +123,8 @@ def _write_part(embedder, images, table, name, *, earlier, on_error, max_pixels)
         known, fingerprint = table.read(name, len(images), {})
         if fingerprint != earlier:  # written by a worker that seemed lost
             return fingerprint, {}
-    Image.MAX_IMAGE_PIXELS = max_pixels  # the setting of the process that made the call
+    # The settings of the process that made the call.
+    Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = pillow
     # n_jobs means threads of this machine; Dask would count those of the cluster.
     with parallel_config(backend="threading"):
         values, notes = _embed_part(embedder, images, known)
