@@ -290,6 +290,28 @@ def test_another_call_does_not_mix_with_what_is_there(tmp_path, files, change, w
     assert stamps(tmp_path) == before
 
 
+@pytest.fixture
+def truncated(tmp_path, files):
+    """The path of an image that is cut short."""
+    content = Path(files[0]).read_bytes()
+    (tmp_path / "truncated.png").write_bytes(content[: len(content) // 2])
+    return str(tmp_path / "truncated.png")
+
+
+def test_a_filled_up_image_is_not_kept_without_the_setting(
+    tmp_path, truncated, embedder, monkeypatch
+):
+    with monkeypatch.context() as context:
+        context.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+        embedder.embed_to(tmp_path / "out", [truncated])
+    with pytest.raises(ValueError, match="another call: load_truncated was True and is False"):
+        embedder.embed_to(tmp_path / "out", [truncated])
+    manifest = json.loads((tmp_path / "out" / "_manifest.json").read_text())
+    del manifest["load_truncated"]  # as an earlier version wrote it
+    (tmp_path / "out" / "_manifest.json").write_text(json.dumps(manifest))
+    embedder.embed_to(tmp_path / "out", [truncated])
+
+
 @pytest.mark.parametrize("resume", [True, False])
 def test_files_of_others_are_not_touched(tmp_path, files, embedder, resume):
     (tmp_path / "part-000000.parquet").write_text("mine")
@@ -693,14 +715,6 @@ def test_threads_share_the_work(tmp_path, files, expected, embedder):
     with joblib.parallel_config(backend="threading", n_jobs=2):
         embedder.embed_to(tmp_path, files, chunk_size=2)
     np.testing.assert_allclose(read_embeddings(tmp_path), expected, atol=1e-5)
-
-
-@pytest.fixture
-def truncated(tmp_path, files):
-    """The path of an image that is cut short."""
-    content = Path(files[0]).read_bytes()
-    (tmp_path / "truncated.png").write_bytes(content[: len(content) // 2])
-    return str(tmp_path / "truncated.png")
 
 
 def test_workers_have_the_settings_of_pillow_of_the_process_that_calls(

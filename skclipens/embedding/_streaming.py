@@ -108,6 +108,7 @@ def _task_and_manifest(embedder, images, chunk_size):
         "models": [block_key(block, precision, embedder.decode) for block in blocks],
         "widths": {block.kind.name: block.width for block in blocks},
         "normalize": bool(embedder.normalize),
+        "load_truncated": bool(ImageFile.LOAD_TRUNCATED_IMAGES),
     }
 
 
@@ -295,8 +296,8 @@ class Folder:
         if not self.holds(MANIFEST):
             self._require_empty()
         elif resume:
-            earlier = self.manifest()
-            # Folders of earlier versions have no stamps.
+            # Folders of earlier versions have neither this nor stamps.
+            earlier = {"load_truncated": False, **self.manifest()}
             found = earlier.pop("parts", {}), earlier.pop("stamps", stamps)
             if earlier != manifest:
                 self._refuse(earlier, manifest)
