@@ -569,6 +569,47 @@ def test_a_shard_that_was_cut_short_meanwhile(tmp_path, files):
         images[0]
 
 
+SECOND = 1024  # where the second member begins, after a header and fewer than 512 bytes
+DAMAGES = {
+    "header": lambda content: content[: SECOND + 9] + b"!" + content[SECOND + 10 :],
+    "zeros": lambda content: content[:SECOND] + bytes(512) + content[SECOND + 512 :],
+    "cut before a member": lambda content: content[:SECOND],
+    "cut in a header": lambda content: content[: SECOND + 100],
+    "cut in a member": lambda content: content[: SECOND + 520],
+    "joined": lambda content: content * 2,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_shard_is_not_read_up_to_the_damage(tmp_path, damage):
+    shard = tmp_path / "a.tar"
+    with tarfile.open(shard, "w") as tar:
+        for name in ("a.png", "b.png"):
+            info = tarfile.TarInfo(name)
+            info.size = 100
+            tar.addfile(info, io.BytesIO(b"x" * 100))
+    assert len(image_files.find_images([shard])) == 2
+    shard.write_bytes(DAMAGES[damage](shard.read_bytes()))
+    with pytest.raises(ValueError, match=rf"'{shard}' (is damaged or was|cannot be read as a tar)"):
+        image_files.find_images([shard], on_error="nan")
+
+
+def test_hard_links_of_a_shard_lead_to_their_files(tmp_path, files, expected, embedder):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(files[0], "./a.png")
+        for name, target in (("b.png", "a.png"), ("c.png", "./b.png"), ("d.png", "no.png")):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.LNKTYPE, target
+            tar.addfile(info)
+        tar.add(files[1], "e.png")
+    with pytest.raises(ImageError, match=r"row 3, 'tar://d.png::.*a.tar'.*'no.png' not found"):
+        embedder.embed_to(tmp_path / "out", [tmp_path / "a.tar"])
+    embedder.set_params(on_error="nan").embed_to(tmp_path / "out", [tmp_path / "a.tar"])
+    table = read_embeddings(tmp_path / "out")
+    assert table.isna().all(axis=1).to_list() == [False, False, False, True, False]
+    np.testing.assert_allclose(table.iloc[[0, 1, 2, 4]], expected[[0, 0, 0, 1]], atol=1e-5)
+
+
 def test_missing_pyarrow_is_said_before_any_work(tmp_path, files, embedder, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match="pip install pyarrow"):

@@ -251,7 +251,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
             protocol, driver, host or archive of its URL, does not exist, the image counts as one
             that cannot be read.
         ValueError
-            If there are no images, or `folder` holds something else or a damaged manifest.
+            If there are no images, a shard is compressed or damaged, or `folder` holds something
+            else or a damaged manifest.
 
         Warns
         -----

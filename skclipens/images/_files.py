@@ -3,8 +3,6 @@
 import glob
 import hashlib
 import os
-import re
-import tarfile
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,13 +18,14 @@ from ._folders import is_hidden, walk
 from ._heif import SUFFIXES as HEIF_SUFFIXES
 from ._load import load_image
 from ._protocols import LOCAL, check_protocols, is_url, refuse_protocols
+from ._shards import is_shard, members_of
 
 IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", *HEIF_SUFFIXES, ".jfif", ".jpeg", ".jpg", ".pgm"),
     *(".png", ".ppm", ".tif", ".tiff", ".webp"),
 )
-_SHARD = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _NO_SHARD = -1
+_NO_PLACE = (_NO_SHARD, 0, 0)
 
 
 @dataclass(eq=False, repr=False)
@@ -165,19 +164,20 @@ def find_images(X, protocols=LOCAL, on_error="raise"):
         name = _checked_name(item, row)
         try:
             refuse_protocols(name or "", protocols, f"row {row}")
-            is_shard = name is not None and _SHARD.search(name)
+            members = members_of(name) if is_shard(name or "") else None
         except ImageError as error:
             if on_error == "raise":
                 raise
             refused.append(error)
-            is_shard = False
-        if not is_shard:
+            members = None
+        if members is None:
             names.append(name)
-            places.extend((_NO_SHARD, 0, 0))
+            places.extend(_NO_PLACE)
             continue
-        for member, start, stop in _members(name):
-            names.append(checked_text(f"tar://{member}::{name}"))
-            places.extend((len(shards), start, stop))
+        for member, place in members:
+            if is_image_path(member):
+                names.append(checked_text(f"tar://{member}::{name}"))
+                places.extend((len(shards), *place) if place else _NO_PLACE)
         shards.append(name)
     if not names:
         raise ValueError(
@@ -254,7 +254,7 @@ def is_image_path(path):
 
 
 def _is_image_or_shard(path):
-    return bool(is_image_name(path) or _SHARD.search(path)) and not _has_hidden(path)
+    return (is_image_name(path) or is_shard(path)) and not _has_hidden(path)
 
 
 def _has_hidden(path):
@@ -264,7 +264,7 @@ def _has_hidden(path):
 
 def _expand_url(text):
     before, url, rest = split(text)
-    if not glob.has_magic(url) and (is_image_name(url) or _SHARD.search(url)):
+    if not glob.has_magic(url) and (is_image_name(url) or is_shard(url)):
         return [text]
     fs, path = locate(text)
     if glob.has_magic(url):
@@ -282,19 +282,3 @@ def _expand_url(text):
 def is_image_name(name):
     """Return whether a file is an image, by the end of its name."""
     return name.lower().endswith(IMAGE_SUFFIXES)
-
-
-def _members(shard):
-    """Yield the images in a tar file, in its order: their names, starts and stops."""
-    try:
-        fs, path = locate(shard)
-        with fs.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            while (member := tar.next()) is not None:
-                tar.members.clear()  # they would be kept for a search by name
-                if member.isreg() and is_image_path(member.name):
-                    yield member.name, member.offset_data, member.offset_data + member.size
-    except tarfile.TarError as error:
-        raise ValueError(
-            f"{shard!r} cannot be read as a tar file: {error}. A shard is not compressed, so that "
-            "an image can be read from the middle of it; unpack one that is."
-        ) from error

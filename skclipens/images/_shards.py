@@ -1,0 +1,69 @@
+"""Tar files of images: which members they have, and where."""
+
+import posixpath
+import re
+import tarfile
+
+from ._fetching import locate
+
+_SHARD = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
+_READ_AT_ONCE = 2**20  # bytes
+
+
+def is_shard(name):
+    """Return whether a file is a tar file, by the end of its name."""
+    return bool(_SHARD.search(name))
+
+
+def members_of(shard):
+    """Yield the files in a tar file, in its order; a hard link is the file that it leads to.
+
+    Yields
+    ------
+    name : str
+    place : tuple of int or None
+        Start and stop in bytes; None for a hard link that leads to no earlier file.
+
+    Raises
+    ------
+    ValueError
+        If the file is no tar file, compressed, damaged or cut short.
+    """
+    try:
+        fs, path = locate(shard)
+        with fs.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            places = {}
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # they would be kept for a search by name
+                if member.isreg():
+                    place = member.offset_data, member.offset_data + member.size
+                elif member.islnk():
+                    place = places.get(posixpath.normpath(member.linkname))
+                else:
+                    continue
+                places[posixpath.normpath(member.name)] = place
+                yield member.name, place
+            _check_end(file, tar.offset, shard)
+    except tarfile.TarError as error:
+        raise ValueError(
+            f"{shard!r} cannot be read as a tar file: {error}. A shard is not compressed, so that "
+            "an image can be read from the middle of it; unpack one that is."
+        ) from error
+
+
+def _check_end(file, offset, shard):
+    """Raise ValueError if tarfile has stopped before the end, as it does at a damaged member."""
+    file.seek(offset)
+    block = file.read(tarfile.BLOCKSIZE)
+    if len(block) < tarfile.BLOCKSIZE or any(block):
+        raise ValueError(
+            f"{shard!r} is damaged or was cut short: at byte {offset:,} there is neither a member "
+            "nor the end of a tar file. Copy it again, or pack its files again."
+        )
+    while block:
+        if block.strip(b"\0"):
+            raise ValueError(
+                f"{shard!r} is damaged or was joined from several tar files: something follows its "
+                f"end at byte {offset:,}. Pack its files again, or name each tar file."
+            )
+        block = file.read(_READ_AT_ONCE)
