@@ -312,6 +312,14 @@ def test_a_filled_up_image_is_not_kept_without_the_setting(
     embedder.embed_to(tmp_path / "out", [truncated])
 
 
+@pytest.mark.parametrize("form", ["list", "paths", "Series", "array"])
+def test_the_same_names_in_another_container_are_the_same_images(tmp_path, files, embedder, form):
+    embedder.embed_to(tmp_path, np.array(files, object), chunk_size=3)
+    before = stamps(tmp_path)
+    embedder.embed_to(tmp_path, FORMS[form](None, files), chunk_size=3)
+    assert stamps(tmp_path) == before
+
+
 @pytest.mark.parametrize("resume", [True, False])
 def test_files_of_others_are_not_touched(tmp_path, files, embedder, resume):
     (tmp_path / "part-000000.parquet").write_text("mine")

@@ -202,7 +202,7 @@ def _items(X, protocols):
 
 def _checked_name(item, row):
     if isinstance(item, (str, os.PathLike)) and item != "":
-        return checked_text(os.fspath(item))
+        return checked_text(str(os.fsdecode(item)))  # that of numpy is no plain str
     if is_missing(item):
         return None
     raise ValueError(
