@@ -16,6 +16,7 @@ import threading
 import time
 import uuid
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -36,6 +37,7 @@ from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, ImageError, MultiB
 from skclipens.datasets import load_emoji
 from skclipens.embedding import EmbeddingStore, _streaming
 from skclipens.images import _files as image_files
+from skclipens.images._fetching import locate
 
 pytest.importorskip("pyarrow")
 
@@ -745,6 +747,23 @@ def test_chunks_cover_each_row_once(n_images, chunk_size):
     rows = [row for _, start, stop in chunks for row in range(start, stop)]
     assert rows == list(range(n_images))
     assert sorted({name for name, _, _ in chunks}) == [name for name, _, _ in chunks]
+
+
+def test_threads_find_all_members_of_an_archive(tmp_path, monkeypatch):
+    def slowly(self):
+        for member in self.filelist:
+            time.sleep(0.01)
+            yield member
+
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", slowly)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for i in range(20):
+            archive.writestr(f"in/{i}.png", b"%d" % i)
+    images = image_files.find_images([f"zip://in/{i}.png::{tmp_path}/all.zip" for i in range(20)])
+    locate(images.names[0])  # opened once, as if one thread came first
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(images.__getitem__, range(20)))
+    assert found == [b"%d" % i for i in range(20)]
 
 
 # Several processes

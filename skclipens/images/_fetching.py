@@ -10,6 +10,7 @@ import zlib
 import fsspec
 from fsspec.core import url_to_fs
 
+from .._utils._locks import ForkLock
 from ..exceptions import ImageError
 from ._protocols import is_url, protocols_of
 
@@ -20,13 +21,17 @@ _LASTING = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError),
 )
 _filesystems = {}
+_archives = ForkLock()
 
 
 def fetch(name, start=None, stop=None):
     """Return the bytes of a path or URL, or those from `start` to `stop`."""
     fs, path = locate(name)
-    if "zip" in fs.protocol and fs.info(path)["size"] > _MAX_BYTES:
-        raise ImageError(f"it unpacks to more than {_MAX_BYTES:,} bytes. Unpack it yourself.")
+    if fs.protocol == "zip":
+        with _archives:  # fsspec lists the members at the first call, and shows part of the list
+            size = fs.info(path)["size"]
+        if size > _MAX_BYTES:
+            raise ImageError(f"it unpacks to more than {_MAX_BYTES:,} bytes. Unpack it yourself.")
     content = fs.cat_file(path, start, stop)
     if stop is not None and len(content) != stop - start:
         raise OSError(
