@@ -1,6 +1,7 @@
 """Tests of embedding into a folder of Parquet files: inputs, interruptions, processes."""
 
 import errno
+import gzip
 import io
 import json
 import os
@@ -618,6 +619,48 @@ def test_hard_links_of_a_shard_lead_to_their_files(tmp_path, files, expected, em
     table = read_embeddings(tmp_path / "out")
     assert table.isna().all(axis=1).to_list() == [False, False, False, True, False]
     np.testing.assert_allclose(table.iloc[[0, 1, 2, 4]], expected[[0, 0, 0, 1]], atol=1e-5)
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_members_of_shards_are_read_by_their_names(
+    tmp_path, pictures, files, expected, embedder, cache
+):
+    embedder.set_params(on_error="nan", cache=tmp_path / "cache" if cache else None)
+    embedder.embed_to(tmp_path / "all", f"{pictures}/*.tar")
+    found = read_embeddings(tmp_path / "all").index
+    odd = [f"tar://no.png::{pictures}/0.tar", f"tar://0.png::{pictures}/no.tar"]
+    odd.append(f"tar://0.png::{pictures}/list.txt")
+    names = [found[5], *odd, found[0], f"tar://./6.png::file://{pictures}/1.tar"]
+    embedder.embed_to(tmp_path / "some", names)
+    table = read_embeddings(tmp_path / "some")
+    assert list(table.index) == names
+    assert table.isna().all(axis=1).to_list() == [False, True, True, True, False, False]
+    np.testing.assert_allclose(table.iloc[[0, 4, 5]], expected[[5, 0, 6]], atol=1e-5)
+    embedder.set_params(on_error="raise")
+    for name in odd:
+        with pytest.raises(ImageError, match=f"row 1, {re.escape(repr(name))}: "):
+            embedder.embed_to(tmp_path / "one", [found[0], name], resume=False)
+    for name in ("tar://*.png", "tar://"):
+        images = image_files.find_images(f"{name}::{pictures}/1.tar")
+        assert images.names == list(found[4:])
+        assert (images.places[:, 0] == 0).all()  # which threads can read at once
+
+
+def test_threads_do_not_mix_up_members_that_fsspec_reads(tmp_path, monkeypatch):
+    def slowly(self, *args, read=gzip.GzipFile.read):
+        time.sleep(0.001)
+        return read(self, *args)
+
+    monkeypatch.setattr(gzip.GzipFile, "read", slowly)
+    contents = [b"%d" % i * 1000 for i in range(20)]
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        for i, content in enumerate(contents):
+            info = tarfile.TarInfo(f"{i}.png")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    images = image_files.find_images([f"tar://{i}.png::{tmp_path}/a.tar.gz" for i in range(20)])
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(images.__getitem__, range(20))) == contents
 
 
 def test_missing_pyarrow_is_said_before_any_work(tmp_path, files, embedder, monkeypatch):

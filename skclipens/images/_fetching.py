@@ -6,6 +6,7 @@ import socket
 import tarfile
 import zipfile
 import zlib
+from contextlib import nullcontext
 
 import fsspec
 from fsspec.core import url_to_fs
@@ -27,12 +28,14 @@ _archives = ForkLock()
 def fetch(name, start=None, stop=None):
     """Return the bytes of a path or URL, or those from `start` to `stop`."""
     fs, path = locate(name)
-    if fs.protocol == "zip":
+    if fs.protocol in ("zip", "tar"):
         with _archives:  # fsspec lists the members at the first call, and shows part of the list
             size = fs.info(path)["size"]
         if size > _MAX_BYTES:
             raise ImageError(f"it unpacks to more than {_MAX_BYTES:,} bytes. Unpack it yourself.")
-    content = fs.cat_file(path, start, stop)
+    # Of a tar file, fsspec reads all members from one open file.
+    with _archives if fs.protocol == "tar" else nullcontext():
+        content = fs.cat_file(path, start, stop)
     if stop is not None and len(content) != stop - start:
         raise OSError(
             f"{name!r} gave {len(content)} bytes where {stop - start} were asked for: it has been "

@@ -3,9 +3,11 @@
 import glob
 import hashlib
 import os
+import posixpath
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -18,14 +20,13 @@ from ._folders import is_hidden, walk
 from ._heif import SUFFIXES as HEIF_SUFFIXES
 from ._load import load_image
 from ._protocols import LOCAL, check_protocols, is_url, refuse_protocols
-from ._shards import is_shard, members_of
+from ._shards import is_shard, member_and_shard, members_of, places_in
 
 IMAGE_SUFFIXES = (
     *(".avif", ".bmp", ".gif", *HEIF_SUFFIXES, ".jfif", ".jpeg", ".jpg", ".pgm"),
     *(".png", ".ppm", ".tif", ".tiff", ".webp"),
 )
 _NO_SHARD = -1
-_NO_PLACE = (_NO_SHARD, 0, 0)
 
 
 @dataclass(eq=False, repr=False)
@@ -159,26 +160,22 @@ def find_images(X, protocols=LOCAL, on_error="raise"):
         If there are no images, or `X` holds something else than names, or one is not UTF-8.
     """
     protocols = check_protocols(protocols)
-    names, places, shards, refused = [], array("q"), [], []
+    names, places, shards, refused = [], array("q"), {}, []
+    of_shards = cache(places_in)
     for row, item in enumerate(_items(X, protocols)):
         name = _checked_name(item, row)
         try:
             refuse_protocols(name or "", protocols, f"row {row}")
-            members = members_of(name) if is_shard(name or "") else None
+            found = _images_of(name, of_shards)
         except ImageError as error:
             if on_error == "raise":
                 raise
             refused.append(error)
-            members = None
-        if members is None:
-            names.append(name)
-            places.extend(_NO_PLACE)
-            continue
-        for member, place in members:
-            if is_image_path(member):
-                names.append(checked_text(f"tar://{member}::{name}"))
-                places.extend((len(shards), *place) if place else _NO_PLACE)
-        shards.append(name)
+            found = [(name, None, None)]
+        for image, shard, place in found:
+            names.append(image)
+            number = shards.setdefault(shard, len(shards)) if place else _NO_SHARD
+            places.extend((number, *(place or (0, 0))))
     if not names:
         raise ValueError(
             f"{X!r} leads to no images. Check the path; in a folder or shard, images are files "
@@ -190,7 +187,21 @@ def find_images(X, protocols=LOCAL, on_error="raise"):
         )
         warn(text, UserWarning)
     places = np.frombuffer(places, np.int64).reshape(-1, 3)
-    return ImageFiles(names, places, shards, os.getcwd(), protocols, len(refused))
+    return ImageFiles(names, places, list(shards), os.getcwd(), protocols, len(refused))
+
+
+def _images_of(name, of_shards):
+    """Yield what a name stands for: images, their shards or None, and their places there.
+
+    A place is None where fsspec is to find the image, or the reason why there is none.
+    """
+    if name is None or not is_shard(name):
+        member, shard = member_and_shard(name or "")
+        yield name, shard, shard and of_shards(shard).get(posixpath.normpath(member))
+        return
+    for member, place in members_of(name):
+        if is_image_path(member):
+            yield checked_text(f"tar://{member}::{name}"), name, place
 
 
 def _items(X, protocols):

@@ -4,15 +4,22 @@ import posixpath
 import re
 import tarfile
 
-from ._fetching import locate
+from ._fetching import is_lasting, locate, split
 
 _SHARD = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz|zst))$", re.IGNORECASE)
 _READ_AT_ONCE = 2**20  # bytes
 
 
 def is_shard(name):
-    """Return whether a file is a tar file, by the end of its name."""
-    return bool(_SHARD.search(name))
+    """Return whether a path or URL is that of a tar file, by the end of its name."""
+    return bool(_SHARD.search(split(name)[1]))
+
+
+def member_and_shard(name):
+    """Split ``tar://MEMBER::SHARD`` in two; the shard is None for any other name."""
+    before, url, rest = split(name)
+    protocol, _, member = url.partition("://")
+    return (member, "::".join(rest)) if rest and not before and protocol == "tar" else (name, None)
 
 
 def members_of(shard):
@@ -49,6 +56,18 @@ def members_of(shard):
             f"{shard!r} cannot be read as a tar file: {error}. A shard is not compressed, so that "
             "an image can be read from the middle of it; unpack one that is."
         ) from error
+
+
+def places_in(shard):
+    """Return the places of members by their normal names, as far as a shard can be read."""
+    places = {}
+    try:
+        for member, place in members_of(shard):
+            places[posixpath.normpath(member)] = place
+    except Exception as error:
+        if not isinstance(error, FileNotFoundError) and not is_lasting(error):
+            raise
+    return places
 
 
 def _check_end(file, offset, shard):
