@@ -100,7 +100,7 @@ def test_a_member_that_unpacks_to_too_much(tmp_path, monkeypatch):
     monkeypatch.setattr(_fetching, "_MAX_BYTES", 10**6)
     images = find_images([f"zip://a.png::{tmp_path}/a.zip"])
     assert images[0] is None
-    with pytest.raises(ImageError, match=r"row 0, .*unpacks to more than 1,000,000 bytes"):
+    with pytest.raises(ImageError, match=r"row 0, .*zip': it unpacks to more than 1,000,000 bytes"):
         images.check(0)
 
 

@@ -72,6 +72,9 @@ def pictures(tmp_path_factory):
     with zipfile.ZipFile(folder / "all.zip", "w") as archive:
         for file in files:
             archive.write(file, f"in/{file.name}")
+    with zipfile.ZipFile(folder / "locked.zip", "w") as archive:
+        archive.write(files[0], "a.png")
+        archive.getinfo("a.png").flag_bits |= 1  # of an encrypted member
     (folder / "list.txt").write_text("\ufeff" + "\n".join(map(str, files)) + "\n", "utf-8")
     return folder
 
@@ -447,6 +450,7 @@ ODD = {
     "no URL": "http://[bad/x.png",
     "no archive": "zip://a.png::{folder}/list.txt",
     "no archive there": "zip://a.png::{folder}/gone.zip",
+    "encrypted": "zip://a.png::{folder}/locked.zip",
     "chain of nothing": "simplecache::nosuch://a/b.png",
     "no table of references": "reference://x/y.png",
 }
@@ -466,8 +470,9 @@ def test_an_odd_url_costs_one_row(tmp_path, pictures, files, expected, embedder,
     odd = ODD[case].format(folder=pictures)
     names = [files[0], odd, files[2]]
     embedder.set_params(cache=tmp_path / "cache" if cache else None)
-    with pytest.raises(ImageError, match=f"row 1, {re.escape(repr(odd))}: "):
+    with pytest.raises(ImageError, match=f"row 1, {re.escape(repr(odd))}: ") as caught:
         embedder.embed_to(tmp_path / "out", names, protocols=ALL)
+    assert case != "encrypted" or "zip': it is encrypted. Unpack the" in str(caught.value)
     embedder.set_params(on_error="nan").embed_to(tmp_path / "out", names, protocols=ALL)
     table = read_embeddings(tmp_path / "out")
     assert table.isna().all(axis=1).to_list() == [False, True, False]

@@ -16,6 +16,7 @@ from ..exceptions import ImageError
 from ._protocols import is_url, protocols_of
 
 _MAX_BYTES = 2**30  # of a member that is unpacked in memory
+_ENCRYPTED = 1  # bit in the flags of a zip file's member
 # Errors of a name, or of the archive that it names, which the next try would raise again.
 _LASTING = (
     *(ImportError, LookupError, NotImplementedError, TypeError, ValueError),
@@ -30,9 +31,11 @@ def fetch(name, start=None, stop=None):
     fs, path = locate(name)
     if fs.protocol in ("zip", "tar"):
         with _archives:  # fsspec lists the members at the first call, and shows part of the list
-            size = fs.info(path)["size"]
-        if size > _MAX_BYTES:
+            member = fs.info(path)
+        if member["size"] > _MAX_BYTES:
             raise ImageError(f"it unpacks to more than {_MAX_BYTES:,} bytes. Unpack it yourself.")
+        if member.get("flag_bits", 0) & _ENCRYPTED:
+            raise ImageError("it is encrypted. Unpack the archive yourself.")
     # Of a tar file, fsspec reads all members from one open file.
     with _archives if fs.protocol == "tar" else nullcontext():
         content = fs.cat_file(path, start, stop)

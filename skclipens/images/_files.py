@@ -119,7 +119,7 @@ class ImageFiles(Sequence):
                 return fetch(self._absolute(self.shards[shard]), start, stop)
             name = self._absolute(name)
             return fetch(name) if is_url(name) else name
-        except FileNotFoundError:
+        except (FileNotFoundError, ImageError):
             raise
         except Exception as error:
             if is_lasting(error):
