@@ -264,8 +264,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         -----
         ``precision="auto"`` is resolved on the machine that makes the call. If a call is resumed,
         chunks are embedded again if the size or time of one of their local files or shards has
-        changed. Changes of images behind a URL are not noticed. Images that could not be read are
-        tried again.
+        changed. Changes of images behind a URL, and those that keep size and time, are not noticed:
+        pass ``resume=False``. Images that could not be read are tried again.
         """
         from ._streaming import embed_to
 
