@@ -80,7 +80,9 @@ def locate(name):
 
 def split(name):
     """Split a chained URL into the links before, with and after the path."""
-    links = name.split("::") if is_url(name) else [name]
+    if not is_url(name):
+        return [], name, []
+    links = name.split("::")
     at = next((i for i, link in enumerate(links) if is_url(link)), 0)
     return links[:at], links[at], links[at + 1 :]
 
