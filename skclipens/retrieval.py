@@ -352,16 +352,12 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         return np.concatenate(scores), self.rows_[np.concatenate(places)]
 
 
-def _mean(cosines):
-    return cosines.mean(axis=0)
-
-
 def _reciprocal_ranks(cosines):
     ranks = np.argsort(np.argsort(-cosines, axis=2, kind="stable"), axis=2) + 1
     return ((_RANK_CONSTANT + 1) / (_RANK_CONSTANT + ranks)).mean(axis=0)
 
 
-_FUSIONS = {"cosine": _mean, "rank": _reciprocal_ranks}
+_FUSIONS = {"cosine": partial(np.mean, axis=0), "rank": _reciprocal_ranks}
 
 
 def _refuse_files(texts):

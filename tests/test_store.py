@@ -329,18 +329,6 @@ def test_what_asks_about_a_store_makes_none(cache):
     assert not cache.path.exists()
 
 
-def test_stores_of_earlier_versions_are_cleared(cache):
-    cache.path.mkdir()
-    for name in ("embeddings-1.sqlite", "embeddings-1.sqlite-wal", "embeddings-x.sqlite"):
-        (cache.path / name).write_text("")
-    cache.put_many([b"key"], "model", [[1, 2]])
-    cache.clear()
-    assert sorted(path.name for path in cache.path.iterdir()) == [
-        _store._FILE,
-        "embeddings-x.sqlite",
-    ]
-
-
 def test_where_the_store_is(tmp_path, monkeypatch):
     monkeypatch.setenv("SKCLIPENS_CACHE", str(tmp_path))
     assert EmbeddingStore().path == EmbeddingStore(True).path == tmp_path / "embeddings"

@@ -312,10 +312,6 @@ def test_a_filled_up_image_is_not_kept_without_the_setting(
         embedder.embed_to(tmp_path / "out", [truncated])
     with pytest.raises(ValueError, match="another call: load_truncated was True and is False"):
         embedder.embed_to(tmp_path / "out", [truncated])
-    manifest = json.loads((tmp_path / "out" / "_manifest.json").read_text())
-    del manifest["load_truncated"]  # as an earlier version wrote it
-    (tmp_path / "out" / "_manifest.json").write_text(json.dumps(manifest))
-    embedder.embed_to(tmp_path / "out", [truncated])
 
 
 @pytest.mark.parametrize("form", ["list", "paths", "Series", "array"])

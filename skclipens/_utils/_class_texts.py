@@ -49,7 +49,9 @@ def warn_of_classes(y, *, none_missing=None):
     doubted = [label for label in first if _stands_for_none(label, first, expects)]
     if doubted:
         named = " and ".join(map(repr, doubted))
-        _warn_of_none(named, first[doubted[0]], _why_none(doubted), "None", none_missing)
+        made = set(doubted) <= set(TEXTS_OF_MISSING)
+        why = "This is what astype(str) makes of" if made else _MAY
+        _warn_of_none(named, first[doubted[0]], why, "None", none_missing)
     warn_of_writings(first, "y")
 
 
@@ -101,12 +103,6 @@ def _stands_for_none(label, labels, expects):
     if text in WRITTEN_AS_MISSING or word in WORDS_OF_MISSING:
         return True
     return expects and word in MISSING_WHERE_EXPECTED
-
-
-def _why_none(labels):
-    if set(labels) <= set(TEXTS_OF_MISSING):
-        return "This is what astype(str) makes of"
-    return _MAY
 
 
 def warn_of_writings(first, name):

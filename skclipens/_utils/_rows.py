@@ -124,12 +124,14 @@ class Rows(NamedTuple):
             _then(self.place, place),
         )
 
-    def of_given(self, found):
-        """Return values of the rows for all input rows; zeros for those that no row represents.
+    def of_given(self, found, fill=0):
+        """Return values of the rows for all input rows.
 
         Parameters
         ----------
         found : ndarray of shape (n, ...)
+        fill : number
+            Value of input rows that no row represents.
 
         Returns
         -------
@@ -138,7 +140,7 @@ class Rows(NamedTuple):
         there = self.place >= 0
         if there.all():
             return take_rows(found, self.place)
-        of_given = np.zeros((len(there), *found.shape[1:]), found.dtype)
+        of_given = np.full((len(there), *found.shape[1:]), fill, found.dtype)
         of_given[there] = found[self.place[there]]
         return of_given
 

@@ -90,7 +90,17 @@ def check_partly_labeled(estimator, X, y, labeled, **given):
     return X, y
 
 
-def check_rows(estimator, X, *, reset=False, **options):
+def _checked_with_labels(estimator, X, y, *, reset, **given):
+    if y is None:  # scikit-learn's own error
+        validate_data(estimator, X, y, reset=reset, skip_check_array=True)
+    warn_of_other_order(X, y=y, **given)
+    X = check_rows(estimator, X, reset=reset)
+    y = column_of_labels(y, warn=True)
+    check_consistent_length(X, y)
+    return X, y
+
+
+def check_rows(estimator, X, *, reset=False, dtype=_FLOATS, **options):
     """Check a table without labels.
 
     Parameters
@@ -107,20 +117,6 @@ def check_rows(estimator, X, *, reset=False, **options):
     -------
     ndarray of shape (n, n_features), float64 or float32
     """
-    return _checked(estimator, X, reset=reset, **options)
-
-
-def _checked_with_labels(estimator, X, y, *, reset, **given):
-    if y is None:  # scikit-learn's own error
-        validate_data(estimator, X, y, reset=reset, skip_check_array=True)
-    warn_of_other_order(X, y=y, **given)
-    X = _checked(estimator, X, reset=reset)
-    y = column_of_labels(y, warn=True)
-    check_consistent_length(X, y)
-    return X, y
-
-
-def _checked(estimator, X, *, reset, dtype=_FLOATS, **options):
     refuse_unread(X)
     refuse_images(X)
     if reset:

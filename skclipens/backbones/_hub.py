@@ -116,7 +116,5 @@ def _has_its_digest(file):
             return hashlib.file_digest(stream, "sha256").hexdigest() == file.name
         if re.fullmatch("[0-9a-f]{40}", file.name):
             digest = hashlib.sha1(f"blob {file.stat().st_size}\0".encode())
-            for part in iter(lambda: stream.read(2**20), b""):
-                digest.update(part)
-            return digest.hexdigest() == file.name
+            return hashlib.file_digest(stream, lambda: digest).hexdigest() == file.name
     return True

@@ -36,7 +36,8 @@ def build_model(backbone):
     check_available(backbone)
     if backbone.repository:
         fetch_weights(backbone.repository)
-    for file in _file_to_read(backbone):
+    files = weights_in(backbone.folder) if backbone.repository else backbone.weight_files
+    for file in files[:1]:  # the one that open_clip or timm reads
         check_checkpoint(file)
     if backbone.is_timm:
         from ._timm import build_tower
@@ -87,12 +88,6 @@ def require_transformers(backbone, setting):
     """
     if backbone.config["text_cfg"].get(setting) and find_spec("transformers") is None:
         raise lacking("transformers", f"The texts of {backbone.name!r}")
-
-
-def _file_to_read(backbone):
-    """Return a list of the local file that open_clip or timm reads; empty if there is none."""
-    files = weights_in(backbone.folder) if backbone.repository else backbone.weight_files
-    return files[:1]
 
 
 def _openai_state_dict(backbone):

@@ -201,7 +201,7 @@ class CascadeEnsemble(BaseCascade):
                 self._choose_thresholds(stages, y, metadata, folds, bar)
             else:
                 thresholds = 0 if isinstance(self.thresholds, str) else self.thresholds
-                self.thresholds_ = broadcast_thresholds(thresholds, (len(stages) - 1,))
+                self.thresholds_ = broadcast_thresholds(thresholds, len(stages) - 1)
             calls = ((*stage, y, metadata) for stage in stages)
             self.estimators_ = list(in_parallel(_fit, calls, n_jobs=self.n_jobs, bar=bar))
         # A frozen head may know more classes than y has.

@@ -7,13 +7,13 @@ from ._costs import within
 _ROUNDING = 1e-12
 
 
-def broadcast_thresholds(thresholds, shape):
+def broadcast_thresholds(thresholds, n):
     try:
-        thresholds = np.broadcast_to(np.asarray(thresholds, dtype=float), shape)
+        thresholds = np.broadcast_to(np.asarray(thresholds, dtype=float), n)
     except ValueError:
         raise ValueError(
-            f"thresholds={thresholds!r} does not fit a cascade of {shape[0] + 1} stages; give one "
-            f"number, or {shape[0]}."
+            f"thresholds={thresholds!r} does not fit a cascade of {n + 1} stages; give one "
+            f"number, or {n}."
         ) from None
     if not ((thresholds >= 0) & (thresholds <= 1) | (thresholds == np.inf)).all():
         raise ValueError(

@@ -13,6 +13,7 @@ import numpy as np
 
 from .._utils._extras import require
 from ..exceptions import DatasetNotAvailableError
+from ..images import load_image
 from ._archives import kept_inside
 
 
@@ -55,8 +56,6 @@ class LazyImage:
 
     def load(self):
         """Read the image, as a :class:`PIL.Image.Image` of mode "RGB"."""
-        from ..images import load_image
-
         return load_image(self.source[self.index])
 
     def __array__(self, dtype=None, copy=None):

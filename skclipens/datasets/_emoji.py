@@ -11,9 +11,6 @@ from ..zoo import SUBCATEGORIES
 from ._bunch import has_large_class, make_dataset, read_description
 
 DATA = Path(__file__).parent / "data" / "emoji"
-# The names of the classes are those in the captions that the zoo was trained on.
-CLASS_NAMES = SUBCATEGORIES
-
 TARGETS = ("subcategory", "name")
 
 
@@ -133,5 +130,5 @@ def _read_table():
 
 
 def _class_names(subcategories):
-    phrases = json.loads(CLASS_NAMES.read_text("utf-8"))
+    phrases = json.loads(SUBCATEGORIES.read_text("utf-8"))  # of the captions that trained the zoo
     return np.array([phrases[subcategory][0] for subcategory in subcategories])

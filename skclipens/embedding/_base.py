@@ -22,6 +22,7 @@ from ..images._pillow_warnings import recorded, warn_of
 from ..images._views import VIEWS
 from ._plan import FEATURES, plan_blocks
 from ._reading import CACHE_CONSTRAINTS, as_store, embed_with_store, models_of
+from ._streaming import embed_to
 from ._texts import embed_classes
 from ._weights import WeightsMixin
 
@@ -267,8 +268,6 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         changed. Changes of images behind a URL, and those that keep size and time, are not noticed:
         pass ``resume=False``. Images that could not be read are tried again.
         """
-        from ._streaming import embed_to
-
         return embed_to(self, folder, X, protocols=protocols, chunk_size=chunk_size, resume=resume)
 
     def _embed(self, images, blocks, devices, precision, bar, notes, rows, which):

@@ -204,16 +204,14 @@ class _Tower:
         views = [view for block in self.blocks.values() for view in block.views or [PLAIN]]
         self.views = list(dict.fromkeys(views))
         if any(block.kind.pooled for block in self.blocks.values()):
-            self._both = both_features(loaded, dtype, compile)
+            self._forward = both_features(loaded, dtype, compile)
         else:
-            self._both = None
-            self._model = image_model(loaded, dtype, compile)
+            model = image_model(loaded, dtype, compile)
+            self._forward = lambda pixels: [model.encode_image(pixels, normalize=False)]
 
     def features(self, pixels):
         """Return projected and, if needed, pooled features, float32, from one forward pass."""
-        if self._both is None:
-            return [self._model.encode_image(pixels, normalize=False).float()]
-        return [features.float() for features in self._both(pixels)]
+        return [features.float() for features in self._forward(pixels)]
 
     def add(self, view, features, sums):
         """Add the features of a view to the blocks that use it, in `sums` by their positions."""

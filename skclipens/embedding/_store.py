@@ -214,8 +214,7 @@ class EmbeddingStore:
         Parameters
         ----------
         model_key : None or str, default=None
-            Key of the model whose rows are deleted, as in ``info()["models"]``. None: all rows,
-            also those of stores that earlier versions made in this folder.
+            Key of the model whose rows are deleted, as in ``info()["models"]``. None: all rows.
 
         Raises
         ------
@@ -227,8 +226,6 @@ class EmbeddingStore:
                 f"model_key={model_key!r} has no rows in {str(self.file)!r}; those that have are "
                 f"{', '.join(map(repr, models)) or 'none'}."
             )
-        if model_key is None:
-            self._remove_earlier()
         if self.file.exists():
             with self._connection() as db:
                 # Models stay: a reader that has looked up an id must not get rows of another model.
@@ -236,12 +233,6 @@ class EmbeddingStore:
                 db.execute(f"DELETE FROM rows WHERE ?1 IS NULL OR {of_model}", [model_key])
                 db.execute("VACUUM")
         memory.forget(self.file)
-
-    def _remove_earlier(self):
-        """Delete the files of earlier schemas, which nothing reads."""
-        for version in range(1, _VERSION):
-            for file in self.path.glob(f"embeddings-{version}.sqlite*"):
-                file.unlink(missing_ok=True)
 
     def _get(self, keys, model_key, *, as_it_lies=False):
         """Return stored values by key, as bytes; damaged ones count as missing."""

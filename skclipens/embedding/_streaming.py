@@ -21,6 +21,7 @@ from sklearn.utils import check_scalar
 from .._utils._extras import require
 from .._utils._progress import progress
 from ..backbones._devices import resolve_precision
+from ..images._pillow_warnings import warn_of
 from ..images._protocols import is_url
 from ._gaps import gaps_of
 from ._keys import block_key
@@ -35,7 +36,6 @@ _UNFINISHED = re.compile(rf"\.({_PART.pattern}|{re.escape(MANIFEST)})\.[0-9a-f]{
 def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     """Embed each chunk of images to a file; see the method of the embedders."""
     from ..images._files import find_images
-    from ..images._pillow_warnings import warn_of
 
     require_pyarrow()
     embedder._validate_params()
@@ -296,9 +296,8 @@ class Folder:
         if not self.holds(MANIFEST):
             self._require_empty()
         elif resume:
-            # Folders of earlier versions have neither this nor stamps.
-            earlier = {"load_truncated": False, **self.manifest()}
-            found = earlier.pop("parts", {}), earlier.pop("stamps", stamps)
+            earlier = self.manifest()
+            found = earlier.pop("parts", {}), earlier.pop("stamps")
             if earlier != manifest:
                 self._refuse(earlier, manifest)
             return found

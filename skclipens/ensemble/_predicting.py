@@ -32,7 +32,6 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
 
     _merged = None  # see `merge_experts`
     _seen, _seen_columns, _seen_rows = (), None, None  # see `see_blocks` and the like
-    support_ = None  # for models that were saved by an older version
 
     def _take(self, experts, classes, combination, *, support=None, seen=(), seen_columns=None):
         """Set the fitted attributes, and drop those of an earlier fit.

@@ -107,10 +107,7 @@ class HeldOutPredictions(NamedTuple):
         found = np.full((len(rows.y), 2), -1)
         found[:, 0] = np.searchsorted(classes, rows.y)
         found[self.rows, 1] = self.predicted
-        given = np.full((len(rows.place), 2), -1)
-        there = rows.place >= 0
-        given[there] = found[rows.place[there]]
-        return given.T
+        return rows.of_given(found, fill=-1).T
 
 
 NOTHING_HELD_OUT = HeldOutPredictions(0.0, np.zeros(0, int), np.zeros(0, int), True)

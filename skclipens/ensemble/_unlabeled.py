@@ -253,7 +253,7 @@ def _calibrated(logits, targets, weights):
     return temperature, -log_proba_of(logits, targets, temperature)
 
 
-def _fitted_on(ensemble, X, y, metadata):
+def _refitted(ensemble, X, y, metadata):
     """Return a copy of an ensemble, fitted on these rows."""
     part = copy(ensemble)
     part.verbose = False
@@ -264,7 +264,7 @@ def _fitted_on(ensemble, X, y, metadata):
 
 def _held_out(ensemble, rows, table, y, metadata, train, test):
     """Return logits of held-out rows without and with each mixture, (1 + n_spreads, n_test, C)."""
-    part = _fitted_on(ensemble, table[train], y[train], rows_of(metadata, train))
+    part = _refitted(ensemble, table[train], y[train], rows_of(metadata, train))
     prior, known = _as_seen(part, table, train, y[train])
     mixtures = [fit_mixture(rows, prior, known, spread) for spread in SPREADS]
     added = [rows.rows[test] @ coef + intercept for coef, intercept in mixtures]

@@ -142,11 +142,11 @@ class CLAPHead(CrossFitTextHead):
 
     def _held_out(self, features, targets, weights, folds, strengths):
         """Return held-out logits for each k, (K, n, C); zero-shot logits of other rows."""
-        logits = np.stack([self._moved_logits(features, 0)] * len(strengths))
+        logits = np.stack([self._probe_logits(features, self.text_features_)] * len(strengths))
         for train, test in folds:
             path = self._path(features[train], targets[train], some_of(weights, train), strengths)
             for k, (moved, _) in enumerate(path):
-                logits[k, test] = self._moved_logits(features[test], moved)
+                logits[k, test] = self._probe_logits(features[test], self.text_features_ + moved)
         return logits
 
     def _path(self, features, targets, weights, strengths):
@@ -178,8 +178,8 @@ class CLAPHead(CrossFitTextHead):
             moved = found.x
             yield moved.reshape(text.shape).astype(features.dtype), found.nit
 
-    def _moved_logits(self, features, moved):
-        return features @ (self.text_features_ + moved).T * (self.logit_scale_ / self.temperature_)
+    def _probe_logits(self, features, coef):
+        return features @ coef.T * (self.logit_scale_ / self.temperature_)
 
     def _logits_of(self, X):
-        return self._moved_logits(unit_rows(X), self.probe_coef_ - self.text_features_)
+        return self._probe_logits(unit_rows(X), self.probe_coef_)

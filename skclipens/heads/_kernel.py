@@ -11,8 +11,6 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import codes_of, covers_most, has_peer, judging_rows
 from .._utils._labels import check_at_least_two
 from .._utils._linalg import (
-    ROWS_TO_PREDICT,
-    parts_of,
     positions_in,
     side_by_side,
     some_of,
@@ -337,9 +335,6 @@ class KernelHead(CrossFitTableHead):
         return np.sort(rows[np.argsort(rank, kind="stable")[:n_rows]])
 
     def _logits_of(self, X):
-        logits = np.empty((len(X), len(self.classes_)), X.dtype)
-        for part in parts_of(len(X), ROWS_TO_PREDICT):
-            rows = self._features(X[part])
-            added = predict_residuals(rows, self.support_, self.beta_, self.dual_coef_)
-            logits[part] = rows @ self._text_coef.T + added if self.text_heads_ else added
-        return logits
+        rows = self._features(X)
+        added = predict_residuals(rows, self.support_, self.beta_, self.dual_coef_)
+        return rows @ self._text_coef.T + added if self.text_heads_ else added

@@ -115,7 +115,6 @@ class SummedDiscriminant(BaseDiscriminant):
         self._log_prior = self._log_priors(None)
         if judges is not None:
             self._targets = targets
-            self._weights = np.ones(len(targets)) if weights is None else weights
-            self.judges = judges
+            self._weights, self.judges = weights, judges
             R = (X_judges - self._centre) * self._scales - self._means[targets[judges]]
             self._residuals_of_judges = R * np.sqrt(self._weights[judges])[:, None]

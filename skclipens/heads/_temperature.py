@@ -28,7 +28,7 @@ _MANY_ROWS, _PART = 4096, 16
 _SMALLEST_SPREAD = 1e-12
 
 
-def fit_temperature(logits, targets, offset=0.0, sample_weight=None, expected=None):
+def fit_temperature(logits, targets, offset=None, sample_weight=None, expected=None):
     """Fit the temperature that minimises the negative log-likelihood of held-out logits [1]_.
 
     If few rows are all classified correctly, the likelihood alone would drive the temperature to
@@ -43,7 +43,7 @@ def fit_temperature(logits, targets, offset=0.0, sample_weight=None, expected=No
     logits : ndarray of shape (n, C)
     targets : ndarray of shape (n,), int
         Positions of the true classes.
-    offset : float or ndarray of shape (n, C), default=0.0
+    offset : ndarray of shape (n, C) or None
         Logits that are added to those divided by the temperature.
     sample_weight : ndarray of shape (n,) or None
     expected : float or None
@@ -65,7 +65,7 @@ def fit_temperature(logits, targets, offset=0.0, sample_weight=None, expected=No
     n_rows = total_weight(targets, sample_weight)
     smoothing = 1 / (n_rows + 2)
     batches = row_batches(*logits.shape, values=VALUES_IN_CACHE)
-    offsets = [None if np.ndim(offset) == 0 else offset[rows] for rows in batches]
+    offsets = [some_of(offset, rows) for rows in batches]
     given = [scaled_logits(logits[rows], scale) for rows in batches]
     of_batches = zip(given, batches, strict=True)
     smoothed = [_smoothed(z, targets[rows], smoothing) for z, rows in of_batches]
@@ -92,8 +92,7 @@ def _coarse_temperature(scale, logits, targets, offset, sample_weight):
     weights = some_of(sample_weight, part)
     if len(targets) < _MANY_ROWS or (weights is not None and not weights.any()):
         return scale
-    offset = offset if np.ndim(offset) == 0 else offset[part]
-    return fit_temperature(logits[part], targets[part], offset, weights)
+    return fit_temperature(logits[part], targets[part], some_of(offset, part), weights)
 
 
 def _smoothed(logits, targets, smoothing):

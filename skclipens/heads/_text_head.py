@@ -55,13 +55,9 @@ def _class_features(backbone, names, templates, cache=None, bar=None):
     with _lock:
         found = _encoded.setdefault(key, found)
         _encoded.move_to_end(key)
-        _drop_oldest()
+        while len(_encoded) > 1 and sum(one.nbytes for one, _ in _encoded.values()) > _MAX_BYTES:
+            _encoded.popitem(last=False)
     return found
-
-
-def _drop_oldest():
-    while len(_encoded) > 1 and sum(one.nbytes for one, _ in _encoded.values()) > _MAX_BYTES:
-        _encoded.popitem(last=False)
 
 
 def warn_of_prompts_at_once(prompts):
@@ -88,15 +84,12 @@ def encode_ahead(heads, classes, verbose):
     classes : ndarray of shape (C,)
         Sorted labels.
     verbose : bool or int
-        If false, there are only warnings, and each head encodes its prompts in ``fit``.
     """
     of_heads = [one for one in heads if isinstance(one, BaseTextHead)]
     for head in of_heads:
         _warn_of_two_of_many(classes, head.class_names)
     wanted = {one._prompts(classes, one.class_names, one.templates): one.cache for one in of_heads}
     warn_of_prompts_at_once(wanted)
-    if not verbose:
-        return
     n_prompts = sum(len(names) * len(templates) for _, names, templates in wanted)
     with progress(n_prompts, verbose, desc="encoding texts", unit="prompt") as bar:
         for prompts, cache in wanted.items():

@@ -119,15 +119,12 @@ class OnDemand(Sequence):
             raise IndexError(i)
         try:
             with _locks[id(self.dataset) // 16 % len(_locks)]:
-                return self._read(i)
+                return _copied(self._image_of(self.dataset[i]))
         except (ImageError, MemoryError):
             raise
         except Exception as error:  # any error of the dataset's own code
             name = f"item {i} of the {type(self.dataset).__name__}"
             raise error_of_other_code(name, error) from error
-
-    def _read(self, i):
-        return _copied(self._image_of(self.dataset[i]))
 
     def _image_of(self, item):
         return item

@@ -11,7 +11,6 @@ from ..backbones import list_backbones
 from ..metrics import oracle_accuracy_score
 from ._display import (
     annotate_points,
-    are_annotated,
     average_predictions,
     split_ensemble,
     start_plot,
@@ -288,8 +287,7 @@ class AccuracyCostDisplay:
         if self.lines_ or self.oracle_:
             ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
         points = self.costs, self.accuracies, short_names(self.names)
-        show = are_annotated(annotate, len(self.names))
-        self.text_ = annotate_points(ax, *points) if show else []
+        self.text_ = annotate_points(ax, *points, annotate)
         return self
 
 

@@ -10,6 +10,7 @@ from .._utils._sample_arguments import warn_of_other_order
 from ..embedding._gaps import table_of
 from ..ensemble.routers._base import log_of
 from ..heads._classifier import warn_of_doubtful_labels
+from ._style import PrintFigure, cycle
 
 _LEADER = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 2}
 _BESIDE = [(6, 0), (-6, 0), (0, 9), (0, -9), (5, 8), (5, -8), (-5, 8), (-5, -8)]
@@ -111,8 +112,6 @@ def start_plot(display, ax, figsize):
     """Set ``ax_`` and ``figure_`` of a display, on new axes if ax is None."""
     import matplotlib.pyplot as plt
 
-    from ._style import PrintFigure, cycle
-
     if ax is None:
         _, ax = plt.subplots(figsize=figsize, layout="constrained", FigureClass=PrintFigure)
         cycle(ax)
@@ -120,12 +119,7 @@ def start_plot(display, ax, figsize):
     return ax
 
 
-def are_annotated(annotate, n_points):
-    """Return whether names are written beside the points; "auto": if there are at most 15."""
-    return n_points <= _MOST_NAMES if annotate == "auto" else annotate
-
-
-def annotate_points(ax, x, y, names):
+def annotate_points(ax, x, y, names, annotate):
     """Write a name beside each point, where it covers the least.
 
     A name without a good place beside its point is farther off, with a line to the point. A name
@@ -142,6 +136,8 @@ def annotate_points(ax, x, y, names):
     -------
     list of matplotlib Annotation
     """
+    if not (len(names) <= _MOST_NAMES if annotate == "auto" else annotate):
+        return []
     ax.figure.draw_without_rendering()
     points = ax.transData.transform(np.column_stack([x, y]))
     marks = np.concatenate([points, *(_along(line) for line in ax.lines)])

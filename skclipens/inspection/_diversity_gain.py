@@ -11,7 +11,6 @@ from ..metrics import disagreement_matrix
 from ..metrics._checks import check_combined
 from ._display import (
     annotate_points,
-    are_annotated,
     average_predictions,
     split_ensemble,
     start_plot,
@@ -210,8 +209,7 @@ class DiversityGainDisplay:
         if "label" in kwargs:
             ax.legend()
         points = self.diversities, self.gains, _short(self.names)
-        show = are_annotated(annotate, len(self.names))
-        self.text_ = annotate_points(ax, *points) if show else []
+        self.text_ = annotate_points(ax, *points, annotate)
         return self
 
 

@@ -9,9 +9,9 @@ from .._mistakes._predictions import warn_of_chance, warn_of_exchanged
 from .._utils._column_names import names_of_columns
 from .._utils._messages import listed
 from .._utils._missing import without_mask
-from .._utils._sample_arguments import is_default, warn_of_other_order
+from .._utils._sample_arguments import check_weights, is_default, warn_of_other_order
 from .._utils._sklearn import Interval, StrOptions, validate_params
-from ._checks import check_truth, matches, weights_of
+from ._checks import check_truth, matches
 
 _IN_ORDER = "Look at what true labels are called, and whether labels has the order of the columns."
 _check_bins = validate_params(
@@ -107,7 +107,7 @@ def top_label_bins(y_true, y_proba, labels, n_bins, strategy, sample_weight):
     _refuse_other_order(columns, labels)
     predicted = labels[y_proba.argmax(axis=1)]
     correct, doubted = matches(y_true, predicted[:, None])
-    weight = weights_of(sample_weight, y_true)
+    weight = check_weights(sample_weight, len(y_true))
     weight = np.ones(len(y_true)) if weight is None else weight
     confidence = y_proba.max(axis=1)
     if not doubted and not warn_of_exchanged(y_true, predicted, _IN_ORDER):

@@ -27,7 +27,7 @@ def check_correct(y_true, predictions, sample_weight=None):
     if not doubted:
         best = correct.mean(axis=0).argmax()
         warn_of_exchanged(y_true, predictions[:, best], _OF_POSITIONS)
-    return correct, weights_of(sample_weight, y_true)
+    return correct, check_weights(sample_weight, len(y_true))
 
 
 def check_combined(y_true, predictions, y_pred, sample_weight=None):
@@ -144,11 +144,6 @@ def _is_text(labels):
     if labels.dtype.kind != "O":
         return labels.dtype.kind in "UT"
     return any(isinstance(label, str) for label in labels.flat)
-
-
-def weights_of(sample_weight, rows):
-    """Return the weights of rows as an array of floats, or None."""
-    return check_weights(sample_weight, len(rows))
 
 
 def check_expert_names(predictions, names):

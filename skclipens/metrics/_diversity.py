@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from .._utils._docstrings import fill_doc
+from .._utils._sample_arguments import check_weights
 from .._utils._warnings import each_warning_once, warn
 from ._checks import (
     check_combined,
@@ -12,7 +13,6 @@ from ._checks import (
     check_predictions,
     check_truth,
     square_frame,
-    weights_of,
 )
 
 
@@ -316,7 +316,7 @@ def disagreement_matrix(predictions, *, expert_names=None, sample_weight=None):
     """
     names = check_expert_names(predictions, expert_names)
     predictions = check_predictions(predictions)
-    weight = weights_of(sample_weight, predictions)
+    weight = check_weights(sample_weight, len(predictions))
     columns = (predictions[:, [e]] for e in range(len(names)))
     return square_frame(
         [np.average(predictions != column, axis=0, weights=weight) for column in columns], names
