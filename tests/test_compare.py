@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from _said import said
 from PIL import Image
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
-from sklearn.feature_selection import SelectKBest
+from sklearn.feature_selection import SelectKBest, SelectorMixin
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -126,6 +127,42 @@ def test_images_are_what_their_embeddings_are(pictures, found, tmp_path):
             clf, [str(broken), *files], [labels[0], *labels], cv=splits, n_jobs=2
         )
     np.testing.assert_allclose(again.to_numpy(), found.to_numpy(), atol=1e-6)
+
+
+class _Keeps(SelectorMixin, BaseEstimator):
+    """Keeps other columns in each split: of ``few`` for training rows that have ``marked``."""
+
+    def __init__(self, few, marked):
+        self.few, self.marked = few, marked
+
+    def fit(self, X, y=None):
+        self.feature_names_in_ = np.array(X.columns, object)
+        self.n_features_in_ = X.shape[1]
+        few = self.marked in X.index
+        self.kept_ = [not few or name.startswith(self.few) for name in X.columns]
+        return self
+
+    def _get_support_mask(self):
+        return np.array(self.kept_)
+
+
+@pytest.mark.parametrize(
+    ("few", "lack"), [(("zoo/ViT-8", "zoo/RN20"), ["zoo/DLA alone"]), (("zoo/RN20",), None)]
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_row_is_of_the_splits_that_keep_its_backbone(pictures, table, labels, few, lack, order):
+    dla = CLIPEmbedder("zoo/DLA").set_output(transform="pandas").fit_transform(pictures[0])
+    X = pd.concat([table, dla], axis=1)
+    clf = AdaptiveBackboneEnsemble(head="linear-all", random_state=0)
+    splits = list(StratifiedKFold(3).split(X, labels))
+    marked = splits[0][1][0]  # only the first split does not train on this row
+    pipe = make_pipeline(_Keeps(few, marked).set_output(transform="pandas"), clf)
+    found = compare_with_baselines(pipe, X, labels, cv=splits[::order])
+    of_first = compare_with_baselines(clf, X, labels, cv=splits[:1])
+    assert found.index.tolist() == of_first.index.tolist()
+    lack = lack or of_first.index[2:].tolist()
+    pd.testing.assert_frame_equal(found.loc[lack], of_first.loc[lack])
+    assert found.drop(index=lack)["std"].notna().all()
 
 
 def test_steps_that_learn_see_no_test_rows(pictures, monkeypatch):

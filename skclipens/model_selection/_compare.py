@@ -84,7 +84,8 @@ def compare_with_baselines(
         A row for each classifier, with the columns ``accuracy`` and ``std``, the mean and standard
         deviation over splits; ``gain``, the accuracy of the ensemble minus this one; and ``low``
         and ``high``, the 95 % interval of the gain, by a bootstrap of both test rows and splits.
-        All are fractions, not percent.
+        All are fractions, not percent. If the steps keep other backbones in each split, a row that
+        only some splits have, and its gain over the ensemble, are of those splits.
 
     Raises
     ------
@@ -338,25 +339,31 @@ def _blocks_of_each(ensemble):
     }
 
 
+def _in_order(found):
+    """Return the names of all classifiers, since steps may keep other backbones in each split."""
+    places = {ENSEMBLE: 0, LOGISTIC: 1, PROMPTS: 3, ORACLE: 4}
+    names = dict.fromkeys(name for of_split in found for name in of_split)
+    return sorted(names, key=lambda name: places.get(name, 2 if name.endswith(_ALONE) else 5))
+
+
 def _summary(found, splits, n_rows):
     """Return accuracies and gains of classifiers, given their correct test rows in each split."""
     import pandas as pd
 
-    tested = np.zeros((len(splits), n_rows), bool)
-    right = {name: tested.copy() for name in found[0]}
-    for i, ((_, test), of_split) in enumerate(zip(splits, found, strict=True)):
-        tested[i, test] = True
-        for name, values in of_split.items():
-            right[name][i, test] = values
-    tests = [test for _, test in splits]
     rows = {}
-    for name, values in right.items():
-        accuracies = [values[i, test].mean() for i, test in enumerate(tests)]
+    for name in _in_order(found):
+        there = [i for i, of_split in enumerate(found) if name in of_split]
+        tests = [splits[i][1] for i in there]
+        right, of_ensemble, tested = np.zeros((3, len(there), n_rows), bool)
+        for row, (i, test) in enumerate(zip(there, tests, strict=True)):
+            tested[row, test] = True
+            right[row, test], of_ensemble[row, test] = found[i][name], found[i][ENSEMBLE]
+        accuracies = [right[row, test].mean() for row, test in enumerate(tests)]
         std = np.std(accuracies, ddof=1) if len(accuracies) > 1 else np.nan
         gain = (np.nan,) * 3
         if name != ENSEMBLE:
-            gain = paired_interval(right[ENSEMBLE], values, tested)
-        rows[name] = [mean_of(values, tested), std, *gain]
+            gain = paired_interval(of_ensemble, right, tested)
+        rows[name] = [mean_of(right, tested), std, *gain]
     return pd.DataFrame.from_dict(
         rows, orient="index", columns=["accuracy", "std", "gain", "low", "high"]
     )
