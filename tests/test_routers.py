@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import approx_fprime
 from scipy.special import softmax
+from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.metrics import log_loss
 
 from skclipens.ensemble import (
@@ -62,6 +63,60 @@ def draw_routable(n, seed):
     X = rng.normal(size=(n, 6))
     y, logits = draw(n, p_right=np.where(X[:, :1] > 0, [0.97, 0.25], [0.25, 0.97]), seed=seed)
     return X, logits, y
+
+
+def draw_inputs():
+    y, logits = draw(30, p_right=[0.9, 0.5, 0.3])
+    return np.random.default_rng(1).normal(size=(30, 5)), logits, y
+
+
+@pytest.mark.parametrize("name", ROUTERS)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"y": lambda y: y - 1}, r"y holds -1 in row \d+\. .* integers from 0 to 3"),
+        ({"y": lambda y: y + 1}, r"y holds 4 in row"),
+        ({"y": lambda y: y / 2}, r"y holds \d\.\d in row 0"),
+        ({"y": lambda y: np.array(list("abcd"))[y]}, r"y holds '\w' in row 0"),
+        ({"y": lambda y: y[:5]}, "y has 5 rows, and logits has 30"),
+        ({"X": lambda X: X[:5]}, r"X has shape \(5, 5\), and logits \(30, 3, 4\)"),
+        ({"logits": lambda z: np.where(z > 3, np.nan, z)}, "logits contains NaN"),
+        ({"logits": lambda z: z[:, 0]}, r"logits has shape \(30, 4\)"),
+        ({"sample_weight": lambda _: np.ones(7)}, "sample_weight.shape"),
+    ],
+)
+def test_what_no_router_can_learn_from_is_refused(name, change, said):
+    given = dict(zip(("X", "logits", "y"), draw_inputs(), strict=True))
+    ((argument, changed),) = change.items()
+    given[argument] = changed(given.get(argument))
+    with pytest.raises(ValueError, match=said):
+        ROUTERS[name]().fit(**given)
+
+
+def test_groups_of_another_length_are_refused():
+    with pytest.raises(ValueError, match=r"groups has shape \(3,\)"):
+        ShrunkRouter().fit(*draw_inputs(), groups=[0, 0, 1])
+
+
+@pytest.mark.parametrize("name", ROUTERS)
+def test_lists_and_a_column_of_positions_are_what_arrays_are(name):
+    X, logits, y = draw_inputs()
+    expected = ROUTERS[name]().fit(X, logits, y).combine(X, logits)
+    as_lists = X.tolist(), logits.tolist()
+    with pytest.warns(DataConversionWarning, match="column-vector y"):
+        router = ROUTERS[name]().fit(*as_lists, y[:, None])
+    assert_allclose(router.combine(*as_lists), expected)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_what_is_not_fitted_or_has_other_experts_is_refused(name):
+    X, logits, y = draw_inputs()
+    for method in ("weights", "combine"):
+        with pytest.raises(NotFittedError):
+            getattr(ROUTERS[name](), method)(X, logits)
+    router = ROUTERS[name]().fit(X, logits[:, :1], y)
+    with pytest.raises(ValueError, match="logits are of 3 experts, and those of fit of 1"):
+        router.combine(X, logits)
 
 
 # Temperature scaling

@@ -7,10 +7,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from ..._utils._docstrings import fill_doc
 from ..._utils._linalg import one_blas_thread, row_batches
+from ..._utils._sample_arguments import check_weights
 from ..._utils._versions import VersionsMixin
+from ._checks import FLOATS, check_routed, check_targets
 
 _MAX_CLASSES = 32
 _VALUES_IN_CACHE = 2**18
@@ -45,12 +48,25 @@ class BaseRouter(VersionsMixin, BaseEstimator):
         """
         return self._fit_with(X, logits, y, sample_weight)
 
-    def _fit_with(self, *given, **options):
+    def _fit_with(self, X, logits, y, sample_weight, **options):
         self._validate_params()
+        X, logits = check_routed(X, logits, finite=True)
+        y = check_targets(y, logits)
+        sample_weight = check_weights(sample_weight, len(logits), FLOATS)
         if _learns(self):
             with one_blas_thread():  # many steps on small arrays
-                self._fit(*given, **options)
+                self._fit(X, logits, y, sample_weight, **options)
+            self._n_experts = logits.shape[1]
         return self
+
+    def _checked(self, X, logits):
+        """Return X and logits as arrays, to weigh or combine them."""
+        check_is_fitted(self)
+        X, logits = check_routed(X, logits)
+        n_fitted, n_experts = getattr(self, "_n_experts", None), logits.shape[1]
+        if n_fitted not in (None, n_experts):  # weights of one expert would be taken for all
+            raise ValueError(f"logits are of {n_experts} experts, and those of fit of {n_fitted}.")
+        return X, logits
 
     @available_if(lambda self: hasattr(self, "_weights"))
     @fill_doc
@@ -66,6 +82,7 @@ class BaseRouter(VersionsMixin, BaseEstimator):
         ndarray of shape (n, E), dtype of logits
             Weights, by which the logits of the experts are multiplied.
         """
+        X, logits = self._checked(X, logits)
         return np.broadcast_to(self._weights(X, logits), logits.shape[:2]).astype(logits.dtype)
 
     @fill_doc
@@ -81,6 +98,7 @@ class BaseRouter(VersionsMixin, BaseEstimator):
         ndarray of shape (n, C), dtype of logits
             Logits of the classes.
         """
+        X, logits = self._checked(X, logits)
         return weighted_sum(self.weights(X, logits), logits)
 
     def __sklearn_tags__(self):

@@ -101,6 +101,7 @@ class ProbabilityRouter(BaseRouter):
         ndarray of shape (n, C), dtype of logits
             Logits of the classes.
         """
+        X, logits = self._checked(X, logits)
         return log_of(softmax(logits, axis=2).mean(axis=1))
 
 
@@ -160,6 +161,7 @@ class VoteRouter(BaseRouter):
         ndarray of shape (n, C), dtype of logits
             Logits of the classes.
         """
+        X, logits = self._checked(X, logits)
         ballots = count_votes(logits, self.n_votes) + softmax(logits, axis=2).mean(axis=1)
         return log_of(ballots / ballots.sum(axis=1, keepdims=True))
 

@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from ..._utils._docstrings import fill_doc
 from ..._utils._folds import held_out_rows
 from ..._utils._linalg import some_of, total_weight
+from ..._utils._sample_arguments import check_groups
 from ..._utils._sklearn import InOrder, Interval
 from ...heads._losses import log_proba_of
 from ._base import BaseRouter, is_clear_gain, plausible_classes, weighted_sum
@@ -116,7 +117,8 @@ class ShrunkRouter(BaseRouter):
         self
             The fitted estimator.
         """
-        stays_shut = learned is not None and learned.any()
+        stays_shut = learned is not None and np.any(learned)
+        groups = check_groups(groups, len(y))
         options = {"prior_weights": prior_weights, "groups": groups, "stays_shut": stays_shut}
         return self._fit_with(X, logits, y, sample_weight, **options)
 

@@ -85,6 +85,7 @@ class SuperLearnerRouter(BaseRouter):
         ndarray of shape (n, C), dtype of logits
             Logits of the classes.
         """
+        X, logits = self._checked(X, logits)
         if self.loss == "squared":
             return log_of(weighted_sum(self.weights(X, logits), softmax(logits, axis=2)))
         return super().combine(X, logits)

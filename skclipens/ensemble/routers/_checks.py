@@ -1,0 +1,76 @@
+"""Checks of what routers are given."""
+
+import numpy as np
+from sklearn.utils import check_array
+
+from ..._utils._labels import column_of_labels
+
+FLOATS = [np.float64, np.float32]
+
+
+def check_routed(X, logits, *, finite=False):
+    """Return X and the logits of experts as arrays.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features), or None
+    logits : array-like of shape (n, E, C)
+    finite : bool
+        Whether logits that are not finite are an error.
+
+    Returns
+    -------
+    X : ndarray of shape (n, n_features), or None
+    logits : ndarray of shape (n, E, C), float64 or float32
+
+    Raises
+    ------
+    ValueError
+        If a shape is another one, or logits are not finite.
+    """
+    if np.ndim(logits) != 3:
+        raise ValueError(
+            f"logits has shape {np.shape(logits)}. Routers take the logits of E experts, of shape "
+            "(n, E, C): np.stack(logits_of_experts, axis=1) makes it of a list of (n, C)."
+        )
+    logits = check_array(
+        logits,
+        dtype=FLOATS,
+        allow_nd=True,
+        ensure_all_finite=finite,
+        ensure_min_samples=0,
+        input_name="logits",
+    )
+    if X is None:
+        return X, logits
+    X = np.asarray(X)
+    if X.ndim != 2 or len(X) != len(logits):
+        raise ValueError(
+            f"X has shape {X.shape}, and logits {logits.shape}. Both have the same n rows: "
+            "(n, n_features) and (n, E, C)."
+        )
+    return X, logits
+
+
+def check_targets(y, logits):
+    """Return the positions of the true classes as an array of integers, (n,).
+
+    Raises
+    ------
+    ValueError
+        If they are not integers from 0 to C - 1, one for each row of logits.
+    """
+    n, _, n_classes = logits.shape
+    y = column_of_labels(y, warn=True)
+    if len(y) != n:
+        raise ValueError(f"y has {len(y)} rows, and logits has {n}.")
+    wrong = np.ones(n, bool)
+    if y.dtype.kind in "iu":
+        wrong = (y < 0) | (y >= n_classes)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"y holds {y.tolist()[row]!r} in row {row}. Routers take positions of classes, "
+            f"integers from 0 to {n_classes - 1}: np.searchsorted(classes, labels) gives them."
+        )
+    return y
