@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._mistakes._columns import warn_of_unnamed_columns
 from ._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from ._utils._docstrings import fill_doc
-from ._utils._linalg import leave_out_flat_components, take_columns
+from ._utils._linalg import leave_out_flat_components, take_columns, with_whole_components
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
 from ._utils._validation import check_rows
 from ._utils._versions import VersionsMixin
@@ -212,7 +212,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         pca = PCA(kept, whiten=self.whiten, svd_solver=solver, random_state=random_state).fit(rows)
         if self.whiten:
             leave_out_flat_components(pca)
-        return pca
+        return with_whole_components(pca)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -27,6 +27,7 @@ from skclipens import (
 from skclipens._utils import _versions
 from skclipens._utils._warnings import each_warning_once
 from skclipens.decomposition import BlockPCA
+from skclipens.ensemble import GatedRouter
 from skclipens.ensemble._heads import HEADS
 from skclipens.ensemble.routers import ROUTERS
 from skclipens.images import View
@@ -62,6 +63,17 @@ def test_files_of_releases_are_loaded(file):
         warnings.simplefilter("ignore", InconsistentVersionWarning)
         kept = joblib.load(file)
     np.testing.assert_allclose(kept["model"].predict_proba(X[1::2]), kept["proba"], atol=1e-3)
+
+
+def test_what_has_components_is_the_same_to_the_bit_after_pickling():
+    rng = np.random.default_rng(0)
+    X, logits = rng.normal(size=(100, 640)), rng.normal(size=(100, 2, 3))
+    X, logits = X.astype(np.float32), logits.astype(np.float32)
+    router = GatedRouter(0.01).fit(X, logits, np.arange(100) % 3)
+    again = pickle.loads(pickle.dumps(router))
+    np.testing.assert_array_equal(again.weights(X, logits), router.weights(X, logits))
+    pca = BlockPCA(blocks=[("all", slice(None))], random_state=0).fit(X)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(pca)).transform(X), pca.transform(X))
 
 
 def test_there_is_a_file_of_a_release():

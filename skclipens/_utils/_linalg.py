@@ -209,6 +209,15 @@ def leave_out_flat_components(pca):
     pca.n_components_ = len(pca.components_)
 
 
+def with_whole_components(pca):
+    """Return a fitted PCA whose components are in memory as those of a saved one will be.
+
+    It may hold a slice of a larger array. After pickling, its products would be rounded otherwise.
+    """
+    pca.components_ = np.ascontiguousarray(pca.components_)
+    return pca
+
+
 def total_weight(y, sample_weight):
     """Return the number of rows, or the sum of their weights."""
     return len(y) if sample_weight is None else float(sample_weight.sum())
