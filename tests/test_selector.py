@@ -24,7 +24,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, list_backbones
 from skclipens._utils._random import draw_seed
-from skclipens.cascade import BackboneSelector
+from skclipens.cascade import BackboneSelector, CascadeEnsemble
 from skclipens.cascade._costs import block_costs
 from skclipens.datasets import load_emoji
 
@@ -299,6 +299,23 @@ def test_backbones_may_be_spelled_in_any_way_in_costs():
     assert_array_equal(block_costs(pd.Series(cost), names), [1, 2, 3])
     assert_array_equal(block_costs(None, names), [1, 1, 1])
     assert_allclose(block_costs("gflops", names[:2]), [12.2, 0.0713])
+
+
+@pytest.mark.parametrize("kind", [dict, pd.Series])
+def test_costs_are_those_of_the_name_of_a_block_then_of_its_kind_then_of_its_backbone(kind):
+    embedder = MultiBackboneEmbedder("zoo/RN20", features="both").set_output(transform="pandas")
+    Z = embedder.fit_transform(load_emoji().filenames[:6])
+    X, y = pd.concat([Z.add_prefix("front__"), Z.add_prefix("back__")], axis=1), [0, 1] * 3
+    names = list(dict.fromkeys(name.rpartition("__")[0] for name in X.columns))
+    kinds = [name.removeprefix("front__") for name in names[:2]]
+    cost = kind({names[0]: 5.0, kinds[1]: 3.0, "zoo/RN20": 1.0, names[3]: 2.0})
+    path = make(None, cost=cost, cv=2).fit(X, y).path_
+    found = dict(zip(path["block"], np.diff(path["cost"], prepend=0), strict=True))
+    assert found == dict(zip(names, [5, 3, 1, 2], strict=True))
+    cascade = CascadeEnsemble(estimator=GaussianNB(), cost=cost, thresholds=0.5).fit(X, y)
+    assert dict(zip(cascade.block_names_, cascade.block_costs_, strict=True)) == found
+    with pytest.raises(ValueError, match=f"cost has no entry for '{names[1]}'"):
+        make(None, cost=kind({names[0]: 1.0, names[2]: 1.0})).fit(X, y)
 
 
 def test_errors():

@@ -41,18 +41,20 @@ def cost_names(blocks):
     return [block.name if block.kind is None else block.kind.name for block in blocks]
 
 
-def block_costs(cost, names, views=None):
+def block_costs(cost, names, views=None, own=None):
     """Return the cost of each block on its own.
 
     Parameters
     ----------
     cost : None, "gflops" or mapping from names to numbers
         None: 1 each. In a mapping, backbones may be spelled in any way. A block without an entry of
-        its own name is looked up by its backbone.
+        its own name is looked up by the name of its kind, then by its backbone.
     names : list of B str
         As :func:`cost_names` returns them.
     views : None, {"mirror", "crops", "both"} or list of View
         The views of an image that are embedded; only ``"gflops"`` depends on them.
+    own : list of B str, default=None
+        Names of the blocks themselves, which come first in a mapping. None: `names`.
 
     Returns
     -------
@@ -67,11 +69,17 @@ def block_costs(cost, names, views=None):
         return np.ones(len(names))
     if isinstance(cost, str):
         return np.array([_gflops(name, list_backbones(views)["gflops"], names) for name in names])
-    return np.array([_number_for(name, cost) for name in names])
+    own = names if own is None else own
+    return np.array([_number_for(*of_block, cost) for of_block in zip(own, names, strict=True)])
 
 
-def _number_for(name, cost):
-    value = _look_up(cost, name)
+def costs_of(cost, blocks):
+    """Return the costs of blocks of a table; see :func:`block_costs`."""
+    return block_costs(cost, cost_names(blocks), own=[block.name for block in blocks])
+
+
+def _number_for(name, name_of_kind, cost):
+    value = cost[name] if name in cost else _look_up(cost, name_of_kind, name)
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -99,7 +107,7 @@ def _gflops(name, known, names):
     return known[backbone]
 
 
-def _look_up(cost, name):
+def _look_up(cost, name, called):
     if name in cost:
         return cost[name]
     kind = parse_kind(name)
@@ -107,7 +115,7 @@ def _look_up(cost, name):
         if _canonical(key) == (name if kind is None else kind.backbone):
             return cost[key]
     raise ValueError(
-        f"cost has no entry for {name!r}, only for {', '.join(map(str, cost.keys()))}."
+        f"cost has no entry for {called!r}, only for {', '.join(map(str, cost.keys()))}."
     )
 
 

@@ -32,10 +32,9 @@ from .._utils._warnings import silent
 from ..ensemble._blocks import columns_of
 from ._costs import (
     IS_MAPPING,
-    block_costs,
     blocks_of,
     check_budget,
-    cost_names,
+    costs_of,
     make_for_blocks,
     within,
 )
@@ -200,7 +199,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         X, y = check_table(self, X, y, sample_weight=sample_weight, groups=groups)
         metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
         blocks = blocks_of(self, "is all that can be chosen")
-        costs = block_costs(self.cost, cost_names(blocks))
+        costs = costs_of(self.cost, blocks)
         check_budget(self.max_cost, [block.name for block in blocks], costs)
         self._seen = see_blocks(blocks, X)
         seed = draw_seed(self.random_state)

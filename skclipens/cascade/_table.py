@@ -21,10 +21,9 @@ from ..ensemble._blocks import columns_of
 from ._base import BaseCascade
 from ._costs import (
     IS_MAPPING,
-    block_costs,
     blocks_of,
     check_budget,
-    cost_names,
+    costs_of,
     make_for_blocks,
 )
 from ._thresholds import broadcast_thresholds, choose, sweep
@@ -211,7 +210,7 @@ class CascadeEnsemble(BaseCascade):
     def _ordered_blocks(self):
         """Return the blocks in the order of the stages; set their names, costs and columns."""
         blocks = blocks_of(self, "is the only stage")
-        costs = block_costs(self.cost, cost_names(blocks))
+        costs = costs_of(self.cost, blocks)
         if self.order == "cost":
             order = np.argsort(costs, kind="stable")
             blocks, costs = [blocks[i] for i in order], costs[order]
