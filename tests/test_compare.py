@@ -19,6 +19,7 @@ from skclipens import (
     AdaptiveBackboneEnsemble,
     CLIPEmbedder,
     MultiBackboneEmbedder,
+    ResidualHead,
     make_backbone_pipeline,
 )
 from skclipens.datasets import load_emoji
@@ -296,6 +297,13 @@ def test_columns_that_an_expert_names_are_no_backbones(table, labels):
     clf = AdaptiveBackboneEnsemble(head=head, random_state=0)
     found = compare_with_baselines(clf, table, labels, cv=FEW)
     assert found.index.tolist() == ["ensemble", LOGISTIC]
+
+
+def test_a_backbone_that_a_head_does_not_fit_is_not_alone(table, labels):
+    head = ["linear-all", ResidualHead("zoo/RN20")]
+    clf = AdaptiveBackboneEnsemble(head=head, random_state=0)
+    found = compare_with_baselines(clf, table, labels, cv=FEW)
+    assert found.index.tolist() == ["ensemble", LOGISTIC, "zoo/RN20 alone"]
 
 
 @pytest.mark.parametrize("estimator", [LogisticRegression(), MultiBackboneEmbedder("zoo"), None])

@@ -22,7 +22,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, list_backbones
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    MultiBackboneEmbedder,
+    ResidualHead,
+    list_backbones,
+)
 from skclipens._utils._random import draw_seed
 from skclipens.cascade import BackboneSelector, CascadeEnsemble
 from skclipens.cascade._costs import block_costs
@@ -316,6 +321,18 @@ def test_costs_are_those_of_the_name_of_a_block_then_of_its_kind_then_of_its_bac
     assert dict(zip(cascade.block_names_, cascade.block_costs_, strict=True)) == found
     with pytest.raises(ValueError, match=f"cost has no entry for '{names[1]}'"):
         make(None, cost=kind({names[0]: 1.0, names[2]: 1.0})).fit(X, y)
+
+
+def test_a_head_that_does_not_fit_each_block_is_named(pictures):
+    embedder = MultiBackboneEmbedder(BACKBONES).set_output(transform="pandas")
+    X, y = embedder.fit_transform(pictures["path"]), pictures["label"]
+    ensemble = AdaptiveBackboneEnsemble(head=["linear-all", ResidualHead("zoo/RN20")])
+    for one in (BackboneSelector, CascadeEnsemble):
+        clf = one(BACKBONES[::-1], estimator=ensemble, cv=2)
+        with pytest.raises(
+            ValueError, match=r"estimator has the head .* only embeddings of 'zoo/R"
+        ):
+            clf.fit(X, y)
 
 
 def test_errors():

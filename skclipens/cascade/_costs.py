@@ -5,11 +5,13 @@ from sklearn.base import clone
 
 from .._mistakes._columns import warn_of_unnamed_columns
 from .._utils._linalg import side_by_side
+from .._utils._messages import listed
 from .._utils._sklearn import HasMethods
 from ..backbones import Backbone, list_backbones
 from ..backbones._kinds import parse_kind
 from ..ensemble import AdaptiveBackboneEnsemble
 from ..ensemble._blocks import find_blocks
+from ..ensemble._make_experts import head_without_block, names_asked
 
 IS_MAPPING = HasMethods(["keys", "__getitem__"])
 _ROUNDING = 1 + 1e-9
@@ -156,10 +158,17 @@ def make_for_blocks(estimator, blocks, seed):
     Returns
     -------
     classifier
+
+    Raises
+    ------
+    ValueError
+        If a head of the estimator is made for backbones of other blocks only.
     """
     estimator = (
         AdaptiveBackboneEnsemble(random_state=seed) if estimator is None else clone(estimator)
     )
+    if isinstance(estimator, AdaptiveBackboneEnsemble):
+        _refuse_unfit_head(estimator, blocks)
     if "blocks" in estimator.get_params(deep=False):
         names = [block.name for block in blocks]
         if names == cost_names(blocks) and None not in [block.kind for block in blocks]:
@@ -167,3 +176,14 @@ def make_for_blocks(estimator, blocks, seed):
         parts = side_by_side([len(block.columns) for block in blocks])
         estimator.set_params(blocks=list(zip(names, parts)))
     return estimator
+
+
+def _refuse_unfit_head(ensemble, blocks):
+    unfit = head_without_block(ensemble.head, blocks)
+    if unfit is not None:
+        raise ValueError(
+            f"estimator has the head {unfit!r}, which fits only embeddings of "
+            f"{listed(sorted(names_asked(unfit))) or 'backbones with texts'}. But estimator is "
+            f"also fitted on {listed(block.name for block in blocks)} without these: leave the "
+            "backbone of the head None, or take a head that fits each block, such as 'linear'."
+        )

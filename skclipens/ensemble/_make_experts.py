@@ -52,7 +52,7 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
             kinds = _auto(blocks, named_classes, one_shot)
             groups += [(one, one, of_kind, False) for one, of_kind in kinds]
         else:
-            groups.append((label, kind, _blocks_for(kind, blocks), False))
+            groups.append((label, kind, _some_blocks_for(kind, blocks), False))
     experts = []
     for label, kind, of_kind, is_name in groups:
         for block in of_kind:
@@ -96,27 +96,42 @@ def _auto(blocks, named_classes, one_shot):
 
 
 def _blocks_for(kind, blocks):
-    """Return the blocks that get a head of this kind."""
+    """Return the blocks that get a head of this kind; empty if there are none that fit it."""
     if kind == LINEAR_ALL:
         return [joined(blocks)]
     if kind == KERNEL:
         return [joined([block for block in blocks if block.backbone is not None] or blocks)]
-    asked = backbones_of(head_of(kind))
-    return _blocks_with_texts(kind, asked - {None}, blocks) if asked else blocks
+    if not backbones_of(head_of(kind)):
+        return blocks
+    names = names_asked(kind)
+    return [one for one in blocks if one.has_text and (not names or one.backbone in names)]
 
 
-def _blocks_with_texts(kind, asked, blocks):
-    """Return the blocks with texts, of the backbones in `asked` or, if it is empty, of any."""
-    names = {Backbone(one).name for one in asked}
-    found = [one for one in blocks if one.has_text and (not names or one.backbone in names)]
+def names_asked(kind):
+    """Return the names of the backbones that a head is made for; empty if it is for any."""
+    return {Backbone(one).name for one in backbones_of(head_of(kind)) - {None}}
+
+
+def _some_blocks_for(kind, blocks):
+    found = _blocks_for(kind, blocks)
     if not found:
         raise ValueError(
             f"head={kind!r} needs blocks that are embeddings of "
-            f"{', '.join(sorted(names)) or 'backbones'}; got "
+            f"{', '.join(sorted(names_asked(kind))) or 'backbones'}; got "
             f"{', '.join(block.name for block in blocks)}. Name the blocks after their backbones, "
             "for instance blocks='zoo', or use head='linear'."
         )
     return found
+
+
+def head_without_block(head, blocks):
+    """Return the first head of the parameter ``head`` that fits none of the blocks, or None.
+
+    Heads whose columns are given do not count.
+    """
+    kinds = [kind for _, kind, columns in named_heads(head) if columns is None]
+    unfit = (kind for kind in kinds if kind != "auto" and not _blocks_for(kind, blocks))
+    return next(unfit, None)
 
 
 def _from_block(block, named_classes):

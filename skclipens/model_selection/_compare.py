@@ -27,6 +27,7 @@ from ..embedding._gaps import gaps_of, readable, warn_of_gaps
 from ..ensemble._blocks import column_names, columns_of_backbones
 from ..ensemble._experts import distinct_blocks
 from ..ensemble._heads import named_heads
+from ..ensemble._make_experts import head_without_block
 from ..images import as_image_list
 from ._intervals import mean_of, paired_interval
 
@@ -50,9 +51,11 @@ def compare_with_baselines(
       cross-validation on the training rows; if a class has one row, C is 10. If the table has other
       columns beside embeddings, all are first scaled to the same variance;
     - ``"zoo/RN20 alone"`` and so on: the same ensemble on the columns of one backbone and on those
-      that belong to none. The best of them is optimistic, since it is chosen by the test rows;
+      that belong to none. The best of them is optimistic, since it is chosen by the test rows.
+      A backbone is left out if a head is made for other backbones;
     - ``"prompts alone"``: the logit average of zero-shot heads, if classes have names;
     - ``"oracle: any backbone is right"``: a row is right if any backbone alone is right;
+      left out if a backbone is;
     - those of `baselines`.
 
     Parameters
@@ -297,7 +300,7 @@ def _judge(before, ensemble, baselines, X, y, groups, train, test):
     if any(expert.is_prompts for expert in fitted.experts_):
         plain = {"head": "zero-shot", "router": "uniform", "calibrate": False}
         found[PROMPTS] = right(clone(ensemble).set_params(**plain), **groups)
-    if alone:
+    if alone and len(alone) == len(_named_backbones_of(fitted)):
         found[ORACLE] = np.any(list(alone.values()), axis=0)
     return found | {name: right(clone(one)) for name, one in baselines.items()}
 
@@ -321,21 +324,30 @@ def _backbones_of(ensemble):
     return list(dict.fromkeys(block.backbone for block in distinct_blocks(ensemble.experts_)))
 
 
+def _named_backbones_of(ensemble):
+    return [one for one in _backbones_of(ensemble) if one]
+
+
 def _blocks_of_each(ensemble):
     """Return the value of ``blocks`` for each backbone: its own blocks and those of no backbone.
 
-    Empty if there is one backbone, or if `head` sets the columns of an expert, which may belong to
-    other backbones.
+    Backbones that a head does not fit are left out. Empty if there is one backbone, or if `head`
+    sets the columns of an expert, which may belong to other backbones.
     """
     if any(columns is not None for *_, columns in named_heads(ensemble.head)):
         return {}
-    backbones = [one for one in _backbones_of(ensemble) if one]
+    backbones = _named_backbones_of(ensemble)
     if len(backbones) < 2:
         return {}
     blocks = distinct_blocks(ensemble.experts_)
-    return {
-        backbone: [(one.name, one.columns) for one in blocks if one.backbone in (None, backbone)]
+    of_each = {
+        backbone: [one for one in blocks if one.backbone in (None, backbone)]
         for backbone in backbones
+    }
+    return {
+        backbone: [(one.name, one.columns) for one in some]
+        for backbone, some in of_each.items()
+        if head_without_block(ensemble.head, some) is None
     }
 
 
