@@ -17,6 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.numpy import load_file, save_file
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
@@ -578,13 +579,21 @@ def test_an_image_that_cannot_be_read_is_named(paths, y):
         clf.predict([paths[0], "no.png"])
 
 
-def test_gaps_are_refused_before_anything_is_embedded(paths, y, forwards):
-    clf = make(["zoo/RegNet"], embedder=CLIPEmbedder(on_error="nan"))
-    with pytest.raises(
-        ValueError, match=r"on_error='nan', but Adaptive.* takes no NaN.* on_error='raise'"
-    ):
-        clf.fit([*paths, "no.png"], [*y, y[0]])
+@pytest.mark.parametrize("estimator", [None, HistGradientBoostingClassifier()])
+def test_gaps_are_refused_before_anything_is_embedded(paths, y, forwards, estimator):
+    embedder = CLIPEmbedder(on_error="nan")
+    clf = make(["zoo/RegNet"], embedder=embedder, estimator=estimator)
+    refusal = r"on_error='nan', but a cascade needs an embedding of each .* on_error='raise'"
+    for images, labels in [(paths, y), ([*paths, "no.png"], [*y, y[0]])]:
+        with pytest.raises(ValueError, match=refusal):
+            clf.fit(images, labels)
     assert not any(forwards.values())
+
+
+def test_gaps_are_refused_after_fit_too(paths, y):
+    clf = make(["zoo/RegNet"]).fit(paths, y).set_params(embedder=CLIPEmbedder(on_error="nan"))
+    with pytest.raises(ValueError, match="a cascade needs an embedding of each image"):
+        clf.predict([paths[0], "no.png"])
 
 
 class Unsure(GaussianNB):

@@ -4,8 +4,7 @@ import time
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
-from sklearn.utils import Bunch, check_consistent_length, get_tags
+from sklearn.utils import Bunch, check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._docstrings import fill_doc
@@ -64,7 +63,8 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         embedded twice for it.
     embedder : CLIPEmbedder, default=None
         The embedder that is cloned at each stage, with its ``backbone`` set; it must give one
-        block. None means a :class:`CLIPEmbedder` with default parameters.
+        block, and have no ``on_error="nan"``. None means a :class:`CLIPEmbedder` with default
+        parameters.
     n_jobs : int, default=None
         Number of estimators that are fitted at the same time; see joblib.
     random_state : int, RandomState instance or None, default=None
@@ -176,8 +176,8 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
             If the weights of a backbone cannot be loaded.
         ValueError
             If a backbone or its cost is not known, `embedder` gives several blocks, or has
-            ``on_error="nan"`` and `estimator` takes no NaN, `max_cost` is less than the cost of the
-            first backbone, or thresholds are to be chosen and no class has two images.
+            ``on_error="nan"``, `max_cost` is less than the cost of the first backbone, or
+            thresholds are to be chosen and no class has two images.
         """
         warn_of_other_order(X, y=y, sample_weight=sample_weight, groups=groups)
         images, y = as_image_list(X), column_of_labels(y, warn=True)
@@ -242,11 +242,6 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         columns = np.array([f"{kind.name}__{i}" for kind in kinds for i in range(kind.width)])
         blocks = find_blocks(blocks, len(columns), columns)
         estimator = make_for_blocks(self.estimator, blocks, seed=0)
-        if getattr(self.embedder, "on_error", None) == "nan" and not _takes_nan(estimator):
-            raise ValueError(
-                f"embedder has on_error='nan', but {type(estimator).__name__} takes no NaN. "
-                "Set on_error='raise', which names an image that cannot be read; leave it out."
-            )
         if hasattr(estimator, "_check_before_fit"):
             estimator._check_before_fit(columns, y, sample_weight, groups)
 
@@ -277,6 +272,11 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
                 f"embedder is {type(embedder).__name__}(...), which has no parameter 'backbone'. "
                 "Give one that embeds with one backbone, such as CLIPEmbedder(): each stage sets "
                 "its own."
+            )
+        if getattr(embedder, "on_error", None) == "nan":
+            raise ValueError(
+                "embedder has on_error='nan', but a cascade needs an embedding of each image. Set "
+                "on_error='raise', which names an image that cannot be read; leave it out."
             )
         return embedder.set_params(backbone=name)
 
@@ -345,10 +345,3 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         return tags
-
-
-def _takes_nan(estimator):
-    # A step of a pipeline may impute; the tags of the pipeline do not show this.
-    if isinstance(estimator, Pipeline) or not hasattr(estimator, "__sklearn_tags__"):
-        return True
-    return get_tags(estimator).input_tags.allow_nan
