@@ -61,7 +61,8 @@ class BaseRouter(VersionsMixin, BaseEstimator):
 
     def _checked(self, X, logits):
         """Return X and logits as arrays, to weigh or combine them."""
-        check_is_fitted(self)
+        if _learns(self):  # a `fit` of one's own may leave no attributes
+            check_is_fitted(self)
         X, logits = check_routed(X, logits)
         n_fitted, n_experts = getattr(self, "_n_experts", None), logits.shape[1]
         if n_fitted not in (None, n_experts):  # weights of one expert would be taken for all
