@@ -540,8 +540,18 @@ def test_images_that_cannot_be_read_are_left_out(emoji):
         rejects = OpenSetClassifier(pipe).fit(broken[:40], labels[:40])
     expected = OpenSetClassifier(pipe).fit(paths[:39], y[:39])
     assert_allclose(rejects.score_samples(paths), expected.score_samples(paths))
-    with pytest.raises(ValueError, match=r"1 of 85 .* the first is row 0 \('no.png'\)"):
-        rejects.predict(broken[:-1])
+    with pytest.warns(UserWarning, match="1 of .* images cannot be read and get None"):
+        found = rejects.predict(broken[:-1])
+    assert found[0] is None
+    assert_array_equal(found[1:], expected.predict(paths))
+    for method in ("predict_proba", "decision_function", "score_samples"):
+        with pytest.warns(UserWarning, match="1 of .* images cannot be read and get NaN"):
+            found = getattr(rejects, method)(broken[:-1])
+        assert np.isnan(found[0]).all()
+        assert_allclose(found[1:], getattr(expected, method)(paths), atol=1e-5)
+    with pytest.warns(UserWarning, match="1 of .* images cannot be read and do not count"):
+        found = rejects.score(broken[:40], labels[:40], np.arange(40.0))
+    assert found == expected.score(paths[:39], y[:39], np.arange(1.0, 40))
     with pytest.warns(UserWarning, match="1 of 40 images cannot be read"):
         assert suggest(pipe, ["no.png", *paths[:39]], np.array(["", *y[:39]])).tolist() == []
     splits = [(np.arange(20), np.arange(20, 40))]

@@ -1,16 +1,22 @@
 """Gaps: rows of NaN, which an embedder leaves for images that it cannot read."""
 
+from contextlib import nullcontext
+
 import numpy as np
 
 from .._utils._labels import column_of_labels, unlabeled_rows
 from .._utils._messages import listed
 from .._utils._probabilities import labels_and_proba
 from .._utils._sklearn import safe_indexing
-from .._utils._warnings import warn
+from .._utils._warnings import silent, warn
 from ..exceptions import ImageError
 from ..images import as_image_list, load_image
 from ..images._containers import row_named
 from ..images._pillow_warnings import recorded
+
+_SCORES = ("predict_proba", "predict_log_proba", "decision_function")
+_NAN_AMONG_SCORES = "get NaN, of which meta-estimators that take the largest make a label"
+_NO_LABEL = "get None, which metrics take for no label (set unreadable_label, or use score)"
 
 
 def gaps_of(table):
@@ -19,6 +25,11 @@ def gaps_of(table):
     if table.ndim != 2 or table.dtype.kind != "f":
         return np.zeros(table.shape[:1], bool)
     return np.isnan(table).all(axis=1)
+
+
+def leaves_gaps(transformers):
+    """Return whether a step of a pipeline has ``on_error="nan"``."""
+    return any(getattr(step, "on_error", None) == "nan" for _, step in transformers.steps)
 
 
 def table_and_gaps(transformers, X):
@@ -82,6 +93,29 @@ def without_gaps(table, gaps):
     if hasattr(found, "set_axis"):
         found = found.set_axis(table.index)
     return found
+
+
+def answers_beside_gaps(answer, table, gaps):
+    """Return the answers of a function for a table; those of gaps mean nothing."""
+    if not gaps.any():
+        return answer(table)
+    with silent("The embeddings of") if gaps.all() else nullcontext():
+        return answer(without_gaps(table, gaps))
+
+
+def what_gaps_get(method, label=None):
+    """Return what a classifier answers for images that cannot be read, for :func:`warn_of_gaps`.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method that is called.
+    label : str, number or None
+        What ``predict`` returns for them.
+    """
+    if method == "predict":
+        return _NO_LABEL if label is None else f"get the label {label!r}"
+    return _NAN_AMONG_SCORES if method in _SCORES else "get NaN"
 
 
 def filled(table, rows, value):

@@ -1,5 +1,6 @@
 """Classify rows, and reject those that belong to none of the classes."""
 
+from copy import copy
 from numbers import Integral, Real
 
 import numpy as np
@@ -10,13 +11,29 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._copies import groups_of_copies
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, has_peer
-from .._utils._labels import check_at_least_two, check_labels, warn_of_unknown_labels, with_label
+from .._utils._labels import (
+    check_at_least_two,
+    check_labels,
+    refuse_unlabeled,
+    warn_of_unknown_labels,
+    with_label,
+)
 from .._utils._linalg import parts_of
+from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import Interval, MethodsOfFitted, fit_context
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
-from ..embedding._gaps import readable, table_of
+from ..embedding._gaps import (
+    answers_beside_gaps,
+    filled,
+    leaves_gaps,
+    readable,
+    table_and_gaps,
+    warn_of_gaps,
+    what_gaps_get,
+)
 from ..heads._classifier import LabeledScoreMixin
+from ..images import as_image_list
 from ._held_out import (
     checked_labels,
     columns_to_compare,
@@ -223,7 +240,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
             ``predict`` is ``offset_``.
         """
         check_is_fitted(self)
-        return self._score_table(self._table(X))
+        return self._answer("score_samples", X, self._score_table)
 
     @each_warning_once()
     def predict(self, X):
@@ -238,13 +255,12 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         -------
         ndarray of shape (n,)
             Labels, or ``reject_label``. If the dtype of the labels cannot store ``reject_label``
-            (uint8 and -1), a wider dtype is returned.
+            (uint8 and -1), a wider dtype is returned. An image that cannot be read gets the
+            ``unreadable_label`` of the pipeline, if its embedder has ``on_error="nan"``; other
+            methods return NaN for it.
         """
         check_is_fitted(self)
-        table = self._table(X)
-        labels = self.estimator_.predict(table)
-        rejected = self._score_table(table) < self.offset_
-        return with_label(labels, rejected, self._reject_label()) if rejected.any() else labels
+        return self._answer("predict", X, self._labels_of)
 
     @_estimator_has("predict_proba")
     def predict_proba(self, X):
@@ -261,7 +277,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
             Probabilities of the estimator, columns in the order of ``classes_``.
         """
         check_is_fitted(self)
-        return self.estimator_.predict_proba(self._table(X))
+        return self._answer("predict_proba", X, self.estimator_.predict_proba)
 
     @_estimator_has("decision_function")
     def decision_function(self, X):
@@ -278,7 +294,38 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
             Scores of the estimator, columns in the order of ``classes_``.
         """
         check_is_fitted(self)
-        return self.estimator_.decision_function(self._table(X))
+        return self._answer("decision_function", X, self.estimator_.decision_function)
+
+    @each_warning_once()
+    def score(self, X, y, sample_weight=None):
+        """Return the accuracy: the share of the rows that are classified correctly.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features), or collection of n images
+            As in ``fit``: embeddings or another table, or images. Images that cannot be read are
+            left out if the embedder has ``on_error="nan"``.
+        y : array-like of shape (n,)
+            True labels; ``reject_label`` for rows of none of the classes.
+        sample_weight : array-like of shape (n,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            Accuracy, between 0 and 1.
+        """
+        check_is_fitted(self)
+        if self.embedder_ is None or not leaves_gaps(self.embedder_):
+            return super().score(X, y, sample_weight)
+        refuse_unlabeled(y, classes=self._known_labels())
+        warn_of_other_order(X, y=y, sample_weight=sample_weight)
+        table, gaps = table_and_gaps(self.embedder_, X)
+        warn_of_gaps(gaps, "do not count", as_image_list(X))
+        table, y, sample_weight = readable([table, y, sample_weight], gaps)
+        of_tables = copy(self)
+        of_tables.embedder_ = None
+        return of_tables.score(table, y, sample_weight)
 
     def _known_labels(self):
         check_is_fitted(self)
@@ -289,8 +336,22 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         advice = f"Rows of none of the classes are called {label!r}." if self.reject_rate else ""
         warn_of_unknown_labels(self._known_labels(), y, advice)
 
-    def _table(self, X):
-        return X if self.embedder_ is None else table_of(self.embedder_, X)
+    def _answer(self, method, X, of_table):
+        """Return what a function gives for the table of X; no label, or NaN, for its gaps."""
+        if self.embedder_ is None:
+            return of_table(X)
+        table, gaps = table_and_gaps(self.embedder_, X)
+        label = getattr(self.embedder_, "unreadable_label", None)
+        warn_of_gaps(gaps, what_gaps_get(method, label), as_image_list(X), all_may_be=True)
+        answers = answers_beside_gaps(of_table, table, gaps)
+        if method == "predict" and gaps.any():
+            return with_label(answers, gaps, label)
+        return filled(answers, gaps, np.nan) if gaps.any() else answers
+
+    def _labels_of(self, table):
+        labels = self.estimator_.predict(table)
+        rejected = self._score_table(table) < self.offset_
+        return with_label(labels, rejected, self._reject_label()) if rejected.any() else labels
 
     def _score_table(self, table):
         largest = logits_of(self.estimator_, table).max(axis=1)

@@ -1,7 +1,5 @@
 """Run the steps of a pipeline without the images that an embedder cannot read."""
 
-from contextlib import nullcontext
-
 import numpy as np
 from sklearn.base import is_regressor
 from sklearn.pipeline import Pipeline
@@ -9,24 +7,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._utils._labels import with_label
 from .._utils._sample_arguments import shares_again
-from .._utils._warnings import silent
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import (
+    answers_beside_gaps,
     filled,
     gaps_of,
     readable,
     refuse_splits,
     table_and_gaps,
     warn_of_gaps,
-    without_gaps,
+    what_gaps_get,
 )
 from ._checks import images_of
-
-_NAN_AMONG_SCORES = "get NaN, of which meta-estimators that take the largest make a label"
-_OF_GAPS = dict.fromkeys(
-    ("predict_proba", "predict_log_proba", "decision_function"), _NAN_AMONG_SCORES
-)
-_NO_LABEL = "get None, which metrics take for no label (set unreadable_label, or use score)"
 
 
 class Readable:
@@ -69,10 +61,7 @@ class Readable:
         if after is None:
             return self._answer_all(method, X, params)
         embedded, gaps = table_and_gaps(self[:after], X)
-        what = _OF_GAPS.get(method, "get NaN")
-        if method == "predict" and not is_regressor(self):
-            label = self.unreadable_label
-            what = _NO_LABEL if label is None else f"get the label {label!r}"
+        what = "get NaN" if is_regressor(self) else what_gaps_get(method, self.unreadable_label)
         warn_of_gaps(gaps, what, images_of(self, X), all_may_be=True)
         return self[after:]._answer_with_gaps(method, embedded, gaps, params)
 
@@ -96,15 +85,16 @@ class Readable:
 
     def _answer_with_gaps(self, method, embedded, gaps, params):
         """Return results for a table; gaps get ``unreadable_label`` as label, otherwise NaN."""
-        if not gaps.any():
-            return self._answer_all(method, embedded, params)
-        with silent("The embeddings of") if gaps.all() else nullcontext():
-            answers = self._answer_all(method, without_gaps(embedded, gaps), params)
+        answers = answers_beside_gaps(
+            lambda table: self._answer_all(method, table, params), embedded, gaps
+        )
         if method == "predict":
             return self._labels_with_gaps(answers, gaps)
-        return filled(answers, gaps, np.nan)
+        return filled(answers, gaps, np.nan) if gaps.any() else answers
 
     def _labels_with_gaps(self, answers, gaps):
+        if not gaps.any():
+            return answers
         if is_regressor(self):
             return filled(answers, gaps, np.nan)
-        return with_label(answers, gaps, self.unreadable_label) if gaps.any() else answers
+        return with_label(answers, gaps, self.unreadable_label)
