@@ -36,6 +36,7 @@ from skclipens.inspection import (
     RoutingWeightsDisplay,
 )
 from skclipens.inspection._style import PRINT_DPI, RED, short_names
+from skclipens.labels import OpenSetClassifier
 from skclipens.metrics import correct_sets, disagreement_matrix, expected_calibration_error
 
 BACKBONES = ["zoo/RN20", "zoo/ViT-8", "zoo/ViT-16"]
@@ -509,6 +510,18 @@ def test_reliability_shows_the_calibration_error(clf, test_set):
     assert_allclose(display.share @ display.accuracy, clf.score(X, y))
     assert_allclose(display.share @ display.confidence, proba.max(axis=1).mean(), rtol=1e-5)
     assert_allclose(display.line_.get_xydata().T, [display.confidence, display.accuracy])
+
+
+def test_reliability_knows_the_label_of_rejected_rows(table):
+    X, y = table
+    inside, of_class = y != y[0], np.unique(y, return_inverse=True)[1]
+    clf = OpenSetClassifier(LogisticRegression(max_iter=500)).fit(X[inside], of_class[inside])
+    rejected = np.where(inside, of_class, -1)
+    assert not said(lambda: ReliabilityDisplay.from_estimator(clf, X, rejected))
+    (text,) = said(
+        lambda: ReliabilityDisplay.from_estimator(clf, X, np.where(inside, of_class, 99))
+    )
+    assert "labels that were not there in fit: 99" in text
 
 
 def test_reliability_diagrams_share_axes(clf, test_set):

@@ -252,7 +252,14 @@ PROBA = [[0.9, 0.1], [0.5, 0.5]]
             r"shape \(2, 5, 2\), as expert_proba gives it.*argmax\(axis=2\)",
         ),
         (lambda: disagreement_matrix(PROBA), r"0.9 in row 0, column 0.*as predict gives them"),
-        (lambda: headroom_closed_score([0, 1], [[0], [1]], [0.5, 1]), "0.5 in row 0, column 0"),
+        (
+            lambda: headroom_closed_score([0, 1], [[0], [1]], [0.5, 1]),
+            "y_pred has 0.5 in row 0, which",
+        ),
+        (
+            lambda: headroom_closed_score(["a", "b"], [["a"], ["b"]], ["a", None]),
+            "y_pred has None in row 1, which is no label. Leave such rows out of y_pred",
+        ),
         (lambda: correct_sets(["a", "b"], [["a"], [None]]), "None in row 1, column 0.*no label"),
     ],
 )
@@ -292,6 +299,20 @@ def test_minus_one_is_a_label_of_rejected_rows():
     y = [0, -1, 1]
     assert oracle_accuracy_score(y, [[0], [-1], [0]]) == pytest.approx(2 / 3)
     assert expected_calibration_error(y, np.eye(3)[[1, 0, 2]], labels=[-1, 0, 1]) == 0
+
+
+def test_what_is_rejected_by_an_empty_text_is_what_minus_one_rejects():
+    y, of_experts, combined = [0, 1, 0], [[0, -1], [1, 1], [1, 0]], [0, -1, 0]
+    names = np.array(["cat", "dog", ""])
+    found = [
+        (
+            oracle_accuracy_score(labels[y], labels[of_experts]),
+            headroom_closed_score(labels[y], labels[of_experts], labels[combined]),
+            disagreement_matrix(labels[of_experts]).to_numpy().tolist(),
+        )
+        for labels in (names, np.array([0, 1, -1]))
+    ]
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(

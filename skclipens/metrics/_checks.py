@@ -15,14 +15,16 @@ _ENOUGH = 10  # so many rows are not all wrong by chance
 _OF_POSITIONS = "Positions of classes become labels by classes_[positions]."
 
 
-def check_correct(y_true, predictions, sample_weight=None):
+def check_correct(y_true, predictions, sample_weight=None, name="predictions"):
     """Return whether each prediction is right, of shape (n, E), and the weights of rows or None.
+
+    `name` is that of the argument with the predictions.
 
     Warn if labels and predictions of at least ten rows seem to be numbered differently.
     """
     given = {"y_true": y_true, "sample_weight": sample_weight}
-    warn_of_other_order(predictions, name_of_X="predictions", **given)
-    y_true, predictions = check_truth(y_true), check_predictions(predictions)
+    warn_of_other_order(predictions, name_of_X=name, **given)
+    y_true, predictions = check_truth(y_true), check_predictions(predictions, name)
     correct, doubted = matches(y_true, predictions)
     if not doubted:
         best = correct.mean(axis=0).argmax()
@@ -42,7 +44,7 @@ def check_combined(y_true, predictions, y_pred, sample_weight=None):
     correct, sample_weight = check_correct(y_true, predictions, sample_weight)
     warn_of_other_order(y_pred, name_of_X="y_pred", y_true=y_true)
     y_pred = column_of_labels(y_pred, name="y_pred", warn=True)[:, None]
-    return correct, check_correct(y_true, y_pred)[0], sample_weight
+    return correct, check_correct(y_true, y_pred, name="y_pred")[0], sample_weight
 
 
 def matches(y_true, predictions):
@@ -86,8 +88,11 @@ def check_truth(y_true):
     return column_of_labels(y_true, name="y_true", warn=True)
 
 
-def check_predictions(predictions):
-    """Return the predicted labels, of shape (n, E), one for each row and expert."""
+def check_predictions(predictions, name="predictions"):
+    """Return the predicted labels, of shape (n, E), one for each row and expert.
+
+    -1 or "", the label of rows that a classifier rejects, is allowed.
+    """
     if np.ndim(predictions) == 3:
         raise ValueError(
             f"predictions has shape {np.shape(predictions)}, as expert_proba gives it. Pass labels "
@@ -100,7 +105,7 @@ def check_predictions(predictions):
             "makes a column of the labels of one expert."
         )
     given = without_mask(predictions)
-    predictions = check_array(given, dtype=None, input_name="predictions")
+    predictions = check_array(given, dtype=None, input_name=name)
     _refuse_names_beside_codes(predictions, given)
     if predictions.dtype.kind == "f":
         wrong = predictions != np.floor(predictions)
@@ -110,16 +115,16 @@ def check_predictions(predictions):
         )
     elif predictions.dtype.kind in "OUT":
         labels = predictions.ravel().tolist()
-        wrong = np.array([is_missing(label) for label in labels]).reshape(predictions.shape)
-        advice = "Leave such rows out of predictions and of y_true."
+        wrong = [is_missing(label) and not isinstance(label, str) for label in labels]
+        wrong = np.array(wrong).reshape(predictions.shape)
+        advice = f"Leave such rows out of {name} and of y_true."
     else:
         return predictions
     if wrong.any():
         row, column = np.argwhere(wrong)[0].tolist()
         value = predictions[row].tolist()[column]
-        raise ValueError(
-            f"predictions has {value!r} in row {row}, column {column}, which is no label. {advice}"
-        )
+        place = f"row {row}" + f", column {column}" * (name == "predictions")
+        raise ValueError(f"{name} has {value!r} in {place}, which is no label. {advice}")
     return predictions
 
 
