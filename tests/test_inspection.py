@@ -603,6 +603,12 @@ def test_wrong_combinations_are_named(clf, test_set):
         DiversityGainDisplay.from_predictions([([0, 1], [[0, 1], [1, 1]], [0, 1])])
     with pytest.raises(ValueError, match="n_members must be between 2 and"):
         DiversityGainDisplay.from_estimator(clf, *test_set, n_members=4)
+    y, members = ["cat", "dog"], [["cat", "dog"], ["dog", "dog"]]
+    cases = [((y, members), "tuple of 2"), ((y, members, y, [1, 1]), "tuple of 4"), (3, "int")]
+    for wrong, got in cases:
+        message = rf"combinations\['x'\] must be \(y_true, predictions, y_pred\).* got {got}"
+        with pytest.raises(ValueError, match=message):
+            DiversityGainDisplay.from_predictions({"x": wrong})
     with pytest.raises(ValueError, match="combinations is empty"):
         DiversityGainDisplay.from_predictions({})
     with pytest.raises(ValueError, match="'alone' has one member"):

@@ -230,9 +230,21 @@ def _measure(combinations, sample_weight=None):
         )
     if not combinations:
         raise ValueError("combinations is empty; give at least one.")
-    measured = [_measure_one(name, *one, sample_weight) for name, one in combinations.items()]
+    given = [(name, *_triple(name, one)) for name, one in combinations.items()]
+    measured = [_measure_one(*one, sample_weight) for one in given]
     diversities, gains = np.transpose(measured)
     return list(combinations), diversities, gains
+
+
+def _triple(name, given):
+    if isinstance(given, (tuple, list)) and len(given) == 3:
+        return given
+    kind = type(given).__name__
+    got = f"{kind} of {len(given)}" if isinstance(given, (tuple, list)) else kind
+    raise ValueError(
+        f"combinations[{name!r}] must be (y_true, predictions, y_pred): true labels, those that "
+        f"the members predict, and those that the combination predicts; got {got}."
+    )
 
 
 def _measure_one(name, y_true, predictions, y_pred, sample_weight):
