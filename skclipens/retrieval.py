@@ -13,6 +13,7 @@ from ._mistakes._models import Embeddings, first_name, warn_of_other_models
 from ._mistakes._seen_embeddings import refuse_columns_of_others, see_blocks, warn_of_unlike
 from ._utils._linalg import normalize_blocks, row_batches, side_by_side, take_columns
 from ._utils._sklearn import InOrder, Interval, StrOptions, fit_context
+from ._utils._tables import refuse_loose_rows
 from ._utils._validation import check_rows
 from ._utils._warnings import NOTHING, silent
 from .backbones import Backbone
@@ -270,12 +271,14 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
         """Return a table of embeddings, with column names for images, and which rows are gaps."""
         if _is_table(X):
             return without_other_columns(X), np.zeros(X.shape[0], bool)
+        refuse_loose_rows(X)
         table = self._embedder().set_output(transform="pandas").fit_transform(X)
         return table, gaps_of(table)
 
     def _queries(self, X):
         """Return a table of queries, and which of its rows are gaps."""
         if not _is_table(X):
+            refuse_loose_rows(X)
             _refuse_words(X)
             if not self._of_images and self.embedder is None:
                 raise ValueError(

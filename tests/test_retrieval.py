@@ -278,6 +278,19 @@ def test_images_ask_a_table(emoji, table):
         ImageRetriever().fit(table).kneighbors(files[:3])
 
 
+@pytest.mark.parametrize("embedder", [None, PAIR])
+def test_rows_that_are_no_table_are_no_images(table, embedder):
+    retriever, first = ImageRetriever(embedder).fit(table), table.iloc[0]
+    for ask in (retriever.kneighbors, ImageRetriever(embedder).fit):
+        for row in (first, first.to_numpy(), first.tolist()):
+            with pytest.raises(ValueError, match=r"one row, of 256 .*pass X\.iloc\[\[0\]\]"):
+                ask(row)
+        rows = table.iloc[:2].to_numpy()
+        for several in (rows.tolist(), list(rows), tuple(map(tuple, rows.tolist()))):
+            with pytest.raises(ValueError, match=r"list of rows .* pass numpy\.asarray\(X\)"):
+                ask(several)
+
+
 def test_an_array_is_no_mistake_where_fit_saw_images(emoji, table):
     retriever = ImageRetriever(PAIR).fit(emoji.filenames[::5])
     assert not said(retriever.kneighbors, table.to_numpy()[:3])
@@ -310,11 +323,6 @@ def test_words_are_no_pictures(emoji, table, words):
     for retriever in (ImageRetriever().fit(table), ImageRetriever(PAIR).fit(emoji.filenames[:3])):
         with pytest.raises(ValueError, match=r"'a cat' is no picture, .* pass them to search"):
             retriever.kneighbors(words)
-
-
-def test_one_row_of_a_table_is_no_picture(table):
-    with pytest.raises(ValueError, match=r"Expected images, got values of shape \(256,\)"):
-        ImageRetriever().fit(table).kneighbors(table.to_numpy()[0])
 
 
 def test_queries_with_blocks_in_another_order_are_doubted(table):

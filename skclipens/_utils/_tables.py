@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import contextmanager
 from datetime import date, time, timedelta
+from numbers import Real
 
 import numpy as np
 
@@ -76,6 +77,32 @@ def refuse_images(X):
             "the step that embeds them is missing. make_backbone_pipeline('zoo') puts one before "
             "the ensemble; by hand, it is MultiBackboneEmbedder('zoo').fit_transform(X)."
         )
+
+
+def refuse_loose_rows(X):
+    """Raise ValueError if X is a row of numbers, or a list of such rows, where both mean no table.
+
+    Parameters
+    ----------
+    X : table or collection of images
+        Only its first value, or the first of its first row, is checked.
+    """
+    if _is_row(X):
+        raise ValueError(
+            f"X is one row, of {len(X)} numbers. A table has two dimensions: pass X.iloc[[0]] of a "
+            "frame, or X[[0]] of an array, in place of its first row."
+        )
+    if isinstance(X, (list, tuple)) and len(X) and _is_row(X[0]):
+        raise ValueError(
+            "X is a list of rows of numbers. A table has two dimensions: pass numpy.asarray(X)."
+        )
+
+
+def _is_row(values):
+    if isinstance(values, (list, tuple)):
+        return len(values) > 0 and isinstance(values[0], Real)
+    one = len(getattr(values, "shape", ())) == 1 and len(values) > 0
+    return one and np.asarray(values[:1]).dtype.kind == "f"
 
 
 def _reads_as_number(text):
