@@ -434,6 +434,11 @@ def test_costs_of_any_table(table):
     assert display.ax_.get_xscale() == "linear"
     with pytest.raises(ValueError, match="no entry for expert 'cheap'"):
         AccuracyCostDisplay.from_estimator(clf, X, y)
+    for wrong in (-2, np.nan, None, "dear"):
+        with pytest.raises(
+            ValueError, match=f"The cost of 'cheap' is {wrong}; it must be a number"
+        ):
+            AccuracyCostDisplay.from_estimator(clf, X, y, costs={**costs, "cheap": wrong})
 
 
 def test_other_columns_beside_pictures_have_a_cost_of_their_own(table):

@@ -175,3 +175,16 @@ def refuse_class(estimator, name):
     if isinstance(estimator, type):
         kind = estimator.__name__
         raise TypeError(f"{name} is the class {kind}. Make one of it: add (), as {kind}().")
+
+
+def check_cost(name, value):
+    """Return the cost of a block or backbone as a float; raise ValueError unless it is one."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not 0 <= number < np.inf:
+        raise ValueError(
+            f"The cost of {name!r} is {value}; it must be a number, finite and at least 0."
+        )
+    return number

@@ -7,6 +7,7 @@ from .._mistakes._columns import warn_of_unnamed_columns
 from .._utils._linalg import side_by_side
 from .._utils._messages import listed
 from .._utils._sklearn import HasMethods
+from .._utils._validation import check_cost
 from ..backbones import Backbone, list_backbones
 from ..backbones._kinds import parse_kind
 from ..ensemble import AdaptiveBackboneEnsemble
@@ -81,16 +82,7 @@ def costs_of(cost, blocks):
 
 
 def _number_for(name, name_of_kind, cost):
-    value = cost[name] if name in cost else _look_up(cost, name_of_kind, name)
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
-    if not 0 <= number < np.inf:
-        raise ValueError(
-            f"The cost of {name!r} is {value}; it must be a number, finite and at least 0."
-        )
-    return number
+    return check_cost(name, cost[name] if name in cost else _look_up(cost, name_of_kind, name))
 
 
 def _gflops(name, known, names):

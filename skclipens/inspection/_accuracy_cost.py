@@ -6,6 +6,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import warn_of_other_order
+from .._utils._validation import check_cost
 from .._utils._warnings import each_warning_once
 from ..backbones import list_backbones
 from ..metrics import oracle_accuracy_score
@@ -141,7 +142,8 @@ class AccuracyCostDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If an expert has no cost, an image cannot be read, or a row has no label.
+            If an expert has no cost, or a negative one, an image cannot be read, or a row has no
+            label.
 
         Warns
         -----
@@ -154,7 +156,8 @@ class AccuracyCostDisplay:
             costs = list_backbones()["gflops"].to_dict()
             cost_label = cost_label or "GFLOPs per image"
         members = _experts_of_blocks(ensemble, costs)
-        blocks = sorted(members, key=costs.__getitem__)
+        price_of = {block: check_cost(block, costs[block]) for block in members}
+        blocks = sorted(members, key=price_of.__getitem__)
         proba = ensemble.expert_proba(X)
 
         def predicted(chosen):
@@ -164,7 +167,7 @@ class AccuracyCostDisplay:
         def accuracy(labels):
             return accuracy_score(y, labels, sample_weight=sample_weight)
 
-        prices = np.array([costs[block] for block in blocks], float)
+        prices = np.array([price_of[block] for block in blocks])
         single = np.stack([predicted([block]) for block in blocks], axis=1)
         prefixes = [accuracy(predicted(blocks[: k + 1])) for k in range(len(blocks))]
         return cls.from_predictions(
