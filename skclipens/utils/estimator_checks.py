@@ -8,6 +8,7 @@ import copy
 import inspect
 import pickle
 import sys
+from functools import partial
 
 import numpy as np
 from sklearn.base import clone
@@ -52,6 +53,7 @@ def check_router(router):
     ...         return logits[:, -1]
     >>> check_router(LastExpert())
     """
+    _demand_instance(router)
     for check in _ROUTER_CHECKS:
         check(_copied(router))
 
@@ -85,6 +87,7 @@ def check_head(head):
     >>> from skclipens.utils.estimator_checks import check_head
     >>> check_head(LogisticRegression())
     """
+    _demand_instance(head)
     for check in _HEAD_CHECKS:
         check(_copied(head))
 
@@ -106,6 +109,22 @@ def _can_be_imported(estimator):
 def _demand(fulfilled, estimator, what):
     if not fulfilled:
         raise AssertionError(f"{type(estimator).__name__} must {what}.")
+
+
+def _demand_instance(estimator):
+    if isinstance(estimator, type):
+        name = estimator.__name__
+        raise AssertionError(f"{name} must be an instance, not a class: add (), as {name}().")
+
+
+def _demand_fit(fit, estimator, n, n_classes):
+    """Return the result of a fit; say on which rows it failed."""
+    try:
+        return fit()
+    except Exception as error:
+        each = ", one row of each, as in a few-shot set" * (n == n_classes)
+        what = f"fit {n} rows of {n_classes} classes{each}; {type(error).__name__}: {error}"
+        raise AssertionError(f"{type(estimator).__name__} must {what}") from error
 
 
 # Routers
@@ -137,7 +156,8 @@ def _check_shapes(router):
     for n, n_experts, n_classes in [(60, 3, 4), (4, 2, 2), (9, 1, 3), (3, 2, 3)]:
         for dtype in (np.float32, np.float64):
             X, logits, y = _problem(n, n_experts, n_classes, dtype)
-            fitted = _fitted(_copied(router), X, logits, y)
+            fit = partial(_fitted, _copied(router), X, logits, y)
+            fitted = _demand_fit(fit, router, n, n_classes)
             for rows in (slice(None), slice(1)):
                 _check_output(fitted, X[rows], logits[rows])
 
@@ -178,7 +198,8 @@ def _check_repeats(router):
     _demand(alike, router, "give the same when it is fitted again with the same random_state")
     if _can_be_imported(router):
         stored = pickle.loads(pickle.dumps(first))
-        _demand(np.array_equal(combine(stored, X, logits), expected), router, "survive pickling")
+        alike = np.allclose(combine(stored, X, logits), expected, atol=1e-6)
+        _demand(alike, router, "survive pickling")
 
 
 def _check_weights_of_rows(router):
@@ -255,7 +276,8 @@ def _check_head_fits(head):
         for dtype in (np.float32, np.float64):
             X, y = _table(head, n, n_classes, dtype)
             fitted = _copied(head)
-            _demand(fitted.fit(X, y) is fitted, head, "return itself from fit")
+            returned = _demand_fit(partial(fitted.fit, X, y), head, n, n_classes)
+            _demand(returned is fitted, head, "return itself from fit")
             known = np.array_equal(fitted.classes_, np.unique(y))
             _demand(known, head, "set classes_ to the sorted labels")
             for rows in (slice(None), slice(1)):
@@ -279,7 +301,8 @@ def _check_head_repeats(head):
     _demand(alike, head, "score each row without regard to the other rows")
     if _can_be_imported(head):
         stored = pickle.loads(pickle.dumps(first))
-        _demand(np.array_equal(_scores(stored, X), expected), head, "survive pickling")
+        alike = np.allclose(_scores(stored, X), expected, atol=1e-5)
+        _demand(alike, head, "survive pickling")
     kept = np.array_equal(X, before[0]) and np.array_equal(y, before[1])
     _demand(kept, head, "leave X and y as they are")
 
@@ -290,7 +313,15 @@ def _check_head_weights_of_rows(head):
     X, y = _table(head)
     expected = _scores(_copied(head).fit(X, y), X)
     ones = _scores(_copied(head).fit(X, y, sample_weight=np.ones(len(y))), X)
-    _demand(np.allclose(ones, expected, atol=1e-3), head, "take weights of 1 for no weights")
+    alike = np.allclose(ones, expected, atol=1e-3) or _draws(head, X, y, expected)
+    _demand(alike, head, "take weights of 1 for no weights")
+
+
+def _draws(head, X, y, expected):
+    """Return whether scores depend on the random state; then weights may draw other rows."""
+    other = clone(head)
+    set_random_state(other, 1)
+    return not np.allclose(_scores(other.fit(X, y), X), expected, atol=1e-3)
 
 
 def _check_cross_fit(head):

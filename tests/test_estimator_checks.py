@@ -1,0 +1,59 @@
+"""Tests of the checks for heads and routers of one's own."""
+
+import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.semi_supervised import LabelPropagation
+
+from skclipens import ResidualHead
+from skclipens.ensemble import StaticRouter
+from skclipens.utils.estimator_checks import check_head, check_router
+
+TWO_ROWS = r"must fit 4 rows of 4 classes, one row of each, as in a few-shot set; ValueError: "
+
+
+@pytest.mark.parametrize("head", [RandomForestClassifier(10), LabelPropagation()], ids=repr)
+def test_heads_that_draw_rows_or_are_rounded_otherwise_pass(head):
+    check_head(head)
+
+
+class Weighs(GaussianNB):
+    """Takes weights of 1 for something else."""
+
+    def fit(self, X, y, sample_weight=None):
+        return super().fit(X if sample_weight is None else 2 * X, y)
+
+
+@pytest.mark.parametrize(
+    ("check", "given", "message"),
+    [
+        (check_head, ResidualHead, r"ResidualHead must be an instance, not a class: add \(\)"),
+        (check_router, StaticRouter, r"StaticRouter must be an instance, .* as StaticRouter\(\)"),
+        (check_head, LinearDiscriminantAnalysis(), TWO_ROWS),
+        (check_head, GridSearchCV(LogisticRegression(), {"C": [1, 10]}, cv=2), TWO_ROWS),
+        (check_head, Weighs(), "must take weights of 1 for no weights"),
+    ],
+)
+def test_the_requirement_that_is_not_met_is_named(check, given, message):
+    with pytest.raises(AssertionError, match=message):
+        check(given)
+
+
+class Picky:
+    """A router that cannot learn from few rows."""
+
+    def fit(self, X, logits, y):
+        if len(y) < 10:
+            raise ValueError("too few rows")
+        return self
+
+    def combine(self, X, logits):
+        return logits.mean(axis=1)
+
+
+def test_a_router_that_fails_is_told_with_its_rows():
+    with pytest.raises(AssertionError, match="Picky must fit 4 rows of 2 classes; ValueError: too"):
+        check_router(Picky())
