@@ -113,6 +113,8 @@ def test_baselines_of_the_user_see_the_same_rows(table, labels):
         compare_with_baselines(clf, table, labels, baselines=[DummyClassifier()])
     with pytest.raises(TypeError, match=r"baselines: names are strings; got 1, of Dummy"):
         compare_with_baselines(clf, table, labels, baselines={1: DummyClassifier()})
+    with pytest.raises(TypeError, match=r"baselines\['none'\] is None. Give a classifier"):
+        compare_with_baselines(clf, table, labels, baselines={"none": None})
     with pytest.raises(TypeError, match=r"baselines\['ridge'\] is a Ridge, a regressor"):
         compare_with_baselines(clf, table, labels, baselines={"ridge": Ridge()})
 

@@ -160,6 +160,8 @@ def _checked_names(baselines):
         if name in (ENSEMBLE, LOGISTIC, PROMPTS, ORACLE) or name.endswith(_ALONE):
             raise ValueError(f"baselines: {name!r} is the name of another way. Rename it.")
         refuse_class(one, f"baselines[{name!r}]")
+        if not hasattr(one, "fit") or not hasattr(one, "get_params"):
+            raise TypeError(f"baselines[{name!r}] is {one!r}. Give a classifier.")
         if hasattr(one, "__sklearn_tags__") and is_regressor(one):
             raise TypeError(
                 f"baselines[{name!r}] is a {type(one).__name__}, a regressor, whose numbers are no "
