@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -158,6 +159,16 @@ def test_only_fitted_ensembles_are_shown(Display, test_set):
         Display.from_estimator(make_pipeline(LogisticRegression()), *test_set)
     with pytest.raises(NotFittedError):
         Display.from_estimator(AdaptiveBackboneEnsemble(BACKBONES), *test_set)
+
+
+@pytest.mark.parametrize("Display", DISPLAYS)
+def test_pipelines_in_pipelines_are_shown(Display, clf, test_set):
+    X, y = test_set
+    step = FunctionTransformer(np.negative)
+    nested = make_pipeline(step, make_pipeline(step, clf))
+    displays = [Display.from_estimator(one, X, y) for one in (nested, clf)]
+    for of_nested, of_clf in zip(*map(shown, displays)):
+        assert_allclose(of_nested, of_clf)
 
 
 @pytest.mark.parametrize("Display", DISPLAYS)

@@ -56,8 +56,7 @@ def split_classifier(
         If a row has no label, or the pipeline embeds an image that cannot be read as a row of NaN.
     """
     refuse_unlabeled(y, classes=[-1])
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    classifier = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    classifier, before = _unwrapped(estimator)
     if not hasattr(classifier, method):
         raise TypeError(
             f"estimator must be {kind} that has {method}, a pipeline that ends in one, or a "
@@ -68,10 +67,22 @@ def split_classifier(
     if known_only:
         warn_of_unknown_labels(known_labels(classifier), y)
     # Each of the pipeline's own methods would embed the images again.
-    if isinstance(estimator, Pipeline) and len(estimator) > 1:
-        X = table_of(estimator[:-1], X)
+    for transformers in before:
+        X = table_of(transformers, X)
     check_consistent_length(X, y)
     return classifier, X
+
+
+def _unwrapped(estimator):
+    """Return what pipelines and searches end in, and the steps before it, of each pipeline."""
+    before = []
+    while True:
+        estimator = getattr(estimator, "best_estimator_", estimator)
+        if not isinstance(estimator, Pipeline):
+            return estimator, before
+        if len(estimator) > 1:
+            before.append(estimator[:-1])
+        estimator = estimator[-1]
 
 
 def split_ensemble(estimator, X, y, method="expert_proba", *, sample_weight=None):
