@@ -19,6 +19,7 @@ from sklearn.model_selection import (
 )
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -333,6 +334,15 @@ def test_a_head_that_does_not_fit_each_block_is_named(pictures):
             ValueError, match=r"estimator has the head .* only embeddings of 'zoo/R"
         ):
             clf.fit(X, y)
+
+
+def test_a_score_of_probabilities_needs_them():
+    for scoring in ("neg_log_loss", "neg_brier_score"):
+        with pytest.raises(ValueError, match=rf"scoring='{scoring}' needs predict_proba.*SVC\(\)"):
+            make(estimator=SVC(), scoring=scoring).fit(NOISY, SPECIES)
+    search = GridSearchCV(SVC(), {"C": [1, 10]}, cv=2)
+    for estimator in (SVC(), search):
+        make(PARTS[:2], estimator=estimator, scoring="accuracy", cv=2).fit(IRIS, SPECIES)
 
 
 def test_errors():

@@ -25,6 +25,7 @@ from .._utils._sklearn import (
     StrOptions,
     fit_context,
     routing_enabled,
+    will_have,
 )
 from .._utils._validation import check_table
 from .._utils._versions import VersionsMixin
@@ -41,6 +42,7 @@ from ._costs import (
 
 # Scores that are not defined if a class is only in the training rows, or only in the test rows.
 _OF_ALL_CLASSES = ("log_loss", "roc_auc", "brier")
+_OF_PROBA = ("log_loss", "brier")
 
 
 @fill_doc
@@ -196,6 +198,7 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
             If the blocks do not match the columns of X, a cost is not known, no block is within the
             budget, fewer than two classes have two rows, no fold can be scored, or a score is NaN.
         """
+        self._refuse_without_proba()
         X, y = check_table(self, X, y, sample_weight=sample_weight, groups=groups)
         metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
         blocks = blocks_of(self, "is all that can be chosen")
@@ -248,6 +251,18 @@ class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEst
         check_rows_as_in_fit(self, X)
         with silent("X (has|does not have valid) feature names"):  # was checked above
             return super().transform(X)
+
+    def _refuse_without_proba(self):
+        of_proba = isinstance(self.scoring, str) and any(one in self.scoring for one in _OF_PROBA)
+        if (
+            of_proba
+            and self.estimator is not None
+            and not will_have(self.estimator, "predict_proba")
+        ):
+            raise ValueError(
+                f"scoring={self.scoring!r} needs predict_proba, which estimator={self.estimator!r} "
+                "has not. Give scoring='accuracy', or wrap it in CalibratedClassifierCV."
+            )
 
     def _split(self, X, y, groups, cv, seed):
         # Both sides of a fold need a row of every class: the log-loss is not defined otherwise.
