@@ -30,7 +30,7 @@ from skclipens import (
     list_backbones,
 )
 from skclipens._utils._random import draw_seed
-from skclipens.cascade import BackboneSelector, CascadeEnsemble
+from skclipens.cascade import BackboneSelector, CascadeClassifier, CascadeEnsemble
 from skclipens.cascade._costs import block_costs
 from skclipens.datasets import load_emoji
 
@@ -343,6 +343,16 @@ def test_a_score_of_probabilities_needs_them():
     search = GridSearchCV(SVC(), {"C": [1, 10]}, cv=2)
     for estimator in (SVC(), search):
         make(PARTS[:2], estimator=estimator, scoring="accuracy", cv=2).fit(IRIS, SPECIES)
+
+
+@pytest.mark.parametrize("clf", [BackboneSelector(), CascadeEnsemble(), CascadeClassifier()])
+def test_parameters_of_an_estimator_that_is_none_cannot_be_set(clf):
+    clf = clone(clf)
+    for name in {"estimator", "embedder"} & clf.get_params().keys():
+        with pytest.raises(ValueError, match=f"cannot be set, since {name} is None: first give"):
+            clf.set_params(**{f"{name}__verbose": True})
+    clf.set_params(estimator=AdaptiveBackboneEnsemble(), estimator__router="static")
+    assert clf.set_params(estimator__head="linear").estimator.router == "static"
 
 
 def test_errors():

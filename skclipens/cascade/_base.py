@@ -10,8 +10,44 @@ from .._utils._versions import VersionsMixin
 from ..ensemble.routers._base import log_of
 from ..heads._classifier import LabeledScoreMixin
 
+_DEFAULTS = {"estimator": "AdaptiveBackboneEnsemble()", "embedder": "CLIPEmbedder()"}
 
-class BaseCascade(VersionsMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEstimator):
+
+class DefaultEstimatorMixin:
+    """Mixin for an estimator whose parameter ``estimator`` may be None."""
+
+    def set_params(self, **params):
+        """Set parameters.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters and their values; ``estimator__PARAMETER`` is one of `estimator`.
+
+        Returns
+        -------
+        self
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or it is one of an estimator that is None.
+        """
+        for key in params:
+            name, nested, _ = key.partition("__")
+            one = params.get(name, getattr(self, name, None))
+            if nested and one is None and name in _DEFAULTS:
+                raise ValueError(
+                    f"{key!r} cannot be set, since {name} is None: first give an estimator, such "
+                    f"as {name}={_DEFAULTS[name]}."
+                )
+        return super().set_params(**params)
+
+
+class BaseCascade(
+    DefaultEstimatorMixin, VersionsMixin, LabeledScoreMixin, MetaEstimatorMixin, BaseEstimator
+):
     """A classifier that is defined by ``predict_with_cost``."""
 
     _parameter_constraints: dict = {

@@ -31,6 +31,7 @@ from .._utils._validation import check_table
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import silent
 from ..ensemble._blocks import columns_of
+from ._base import DefaultEstimatorMixin
 from ._costs import (
     IS_MAPPING,
     blocks_of,
@@ -46,7 +47,9 @@ _OF_PROBA = ("log_loss", "brier")
 
 
 @fill_doc
-class BackboneSelector(VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEstimator):
+class BackboneSelector(
+    DefaultEstimatorMixin, VersionsMixin, SelectorMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Select the backbones that are worth their cost, by forward selection of blocks of columns.
 
     Starting from no blocks, the block that improves the cross-validated score of an estimator most
