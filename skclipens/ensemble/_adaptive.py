@@ -104,8 +104,9 @@ class AdaptiveBackboneEnsemble(
         How to compute the held-out logits on which temperatures and router are fitted.
 
         - an int: cross-fitting in at most this number of stratified folds; the heads are then
-          fitted again on all rows. A head that has held-out logits in closed form, such as a
-          residual or linear head, is fitted only once;
+          fitted again on all rows. Heads of this package have held-out logits from their own fit,
+          whatever this number is, unless there are groups; except CLIP-Adapter and a fine-tuned
+          Tip-Adapter;
         - a float: this fraction of the rows is held out (0.1 in [1]_);
         - a splitter, or splits: cross-fitting in its folds, for all heads.
 
@@ -178,9 +179,9 @@ class AdaptiveBackboneEnsemble(
     support_ : Support or None
         Statistics of the training rows, with which new rows are compared, as a named tuple:
         ``blocks``, columns of each embedding; ``mean``, the mean row, of unit length; ``least`` and
-        ``usual``, the smallest similarity of a training row to the mean, and the 5 % quantile; and
-        ``log_prior``, of shape (C,), logarithms of the frequencies of the classes. None if
-        ``out_of_distribution`` has no effect.
+        ``usual``, the smallest similarity of a training row to the mean of the other classes, and
+        the 5 % quantile; and ``log_prior``, of shape (C,), logarithms of the frequencies of the
+        classes, whose mean is zero. None if ``out_of_distribution`` has no effect.
     unlabeled_ : UnlabeledCorrection or None
         The correction of the logits z by unlabelled rows, as a named tuple: corrected logits are
         (z + X @ ``coef`` + ``intercept``) / ``temperature``, with ``coef`` of shape (n_features, C)

@@ -27,9 +27,10 @@ class Support(NamedTuple):
     mean : ndarray of shape (width of the blocks,)
         Mean of the training rows, each block of the same length; of length one.
     least, usual : float
-        The smallest similarity of training rows, and the 5 % quantile.
+        The smallest similarity of a training row to the other classes, and the 5 % quantile.
     log_prior : ndarray of shape (C,)
-        Logarithms of the shares of the classes among the training rows, which prompts do not know.
+        Logarithms of the shares of the classes among the training rows, which prompts do not know,
+        less their mean.
     """
 
     blocks: list

@@ -80,7 +80,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         "no label" everywhere in this package. In the y of ``score`` it is the label of rows that
         belong to none of the classes.
     cv : int, default=5
-        Number of folds for an estimator that has no ``cross_fit``.
+        Number of folds for an estimator that has no ``cross_fit``, or if there are groups.
     random_state : int, RandomState instance or None, default=None
         Controls these folds.
 
