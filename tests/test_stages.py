@@ -9,7 +9,6 @@ from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
-from sklearn.tree import DecisionTreeClassifier
 
 from skclipens import CLIPEmbedder, EmbeddingStore, ImageError, MultiBackboneEmbedder
 from skclipens.backbones import load_backbone
@@ -143,15 +142,6 @@ def test_an_image_that_cannot_be_read_is_named_by_its_row(files, y, tmp_path):
     images = [*files[:19], tmp_path / "no.jpg", *files[19:]]
     with pytest.raises(ImageError, match=r"row 19: .*no\.jpg"):
         clf.predict(images)
-
-
-def test_rows_of_nan_go_to_estimators_that_take_them(files, y):
-    embedder = CLIPEmbedder(**CPU, batch_size=4, on_error="nan")
-    estimator = DecisionTreeClassifier(max_depth=4, random_state=0)
-    clf = fit(files, y, embedder=embedder, estimator=estimator)
-    proba = clf.predict_proba([*files[:19], "no.jpg", *files[19:]])
-    assert np.isfinite(proba).all()
-    assert_allclose(np.delete(proba, 19, axis=0), clf.predict_proba(files), atol=1e-6)
 
 
 def test_what_is_stored_is_what_each_backbone_alone_stores(files, y, tmp_path, opened):
