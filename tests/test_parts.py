@@ -29,6 +29,7 @@ from skclipens import (
     AdaptiveBackboneEnsemble,
     CascadeEnsemble,
     ImageError,
+    KernelHead,
     LinearDiscriminantHead,
     MultiBackboneEmbedder,
 )
@@ -288,6 +289,10 @@ def test_files_whose_blocks_stand_in_another_order_than_the_array_of_fit(cls, fo
     clf = cls(blocks, cv=2, random_state=0).fit(array, y)
     with pytest.raises(ValueError, match="'zoo/ViT-16' of X has the column 'zoo/RN20__0'"):
         predict_embeddings(clf, folder)
+    columns = slice(128), slice(128, 256)
+    head = KernelHead(list(zip(blocks, columns, strict=True))).fit(array, y)
+    with pytest.raises(ValueError, match="'zoo/ViT-16' of X has the column 'zoo/RN20__0'"):
+        predict_embeddings(head, folder)
     one = AdaptiveBackboneEnsemble(blocks[0], cv=2, random_state=0).fit(array[:, :128], y)
     with pytest.raises(ValueError, match="has 256 columns, and classifier was fitted on 128 with"):
         predict_embeddings(one, folder)

@@ -116,6 +116,44 @@ def test_a_head_alone_sees_another_model(table, emoji, head):
     assert "of 'zoo/RN20' are unlike" in doubt
     assert not doubts(clf, X[1::2])
     assert not doubts(clf, 9 * X[1::2])  # the head scales them
+    zeros = X.copy()
+    zeros[[301, 309]] = 0
+    (doubt,) = doubts(clf, zeros)
+    assert "the first is row 301," in doubt
+
+
+def test_a_kernel_head_alone_compares_rows_with_those_of_fit(table, frame, emoji):
+    X, y = table
+    raw, others = embed(emoji[0], normalize=False), emoji[0][1::2]
+    other = MultiBackboneEmbedder("zoo/RegNet").fit_transform(others)
+    clf = clone(KERNEL).fit(X[::2], y[::2])
+    (doubt,) = doubts(clf, np.hstack([other, X[1::2, WIDTH:]]))
+    assert "of 'zoo/RN20' are unlike" in doubt
+    for changed in (swapped(X[1::2]), X[1::2] - X.mean(axis=0)):
+        (doubt,) = doubts(clf, changed)
+        assert "'zoo/RN20', 'zoo/ViT-8' are unlike those of fit" in doubt
+    assert any("the first is row 0, are all zeros" in one for one in doubts(clf, 0 * X[:3]))
+    (doubt,) = doubts(
+        clf, np.hstack([X[:, :WIDTH], np.random.default_rng(0).permutation(X)[:, WIDTH:]])
+    )
+    assert "seem to be of different pictures" in doubt
+    for same in (X[1::2], 9 * X[1::2], raw[1::2]):  # the head scales each block
+        assert not doubts(clf, same)
+    with pytest.raises(ValueError, match="Block 'zoo/RN20' of X has the column 'zoo/ViT-8__0'"):
+        clf.predict(frame[0][frame[0].columns[np.r_[WIDTH : 2 * WIDTH, :WIDTH]]])
+    saved = pickle.loads(pickle.dumps(clf))
+    assert doubts(saved, swapped(X[1::2]))
+
+
+def test_a_kernel_head_in_an_ensemble_leaves_the_doubts_to_it(table, clf):
+    X, y = table
+    alone = clone(KERNEL).fit(X[::2], y[::2])
+    for head in ("kernel", [("kernel", FrozenEstimator(alone), slice(None))]):
+        of_head = AdaptiveBackboneEnsemble(BACKBONES, head=head).fit(X[::2], y[::2])
+        (doubt,) = doubts(of_head, swapped(X[1::2]))
+        assert "unlike those of fit" in doubt
+    head = AdaptiveBackboneEnsemble(BACKBONES, head="kernel").fit(X, y).experts_[0].head
+    assert not head._seen
 
 
 @pytest.mark.parametrize("normalized_first", [True, False])

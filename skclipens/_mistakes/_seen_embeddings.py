@@ -61,7 +61,7 @@ class SeenBlock(NamedTuple):
         return self.backbone is not None
 
 
-def see_blocks(blocks, X):
+def see_blocks(blocks, X, *, any_scale=False):
     """Compute statistics in ``fit`` of blocks that are embeddings, or may be as they are wide.
 
     Parameters
@@ -69,6 +69,8 @@ def see_blocks(blocks, X):
     blocks : list of Block
         With distinct names.
     X : ndarray of shape (n, n_features)
+    any_scale : bool
+        Whether the estimator scales the rows of a block, so that their lengths do not matter.
 
     Returns
     -------
@@ -85,7 +87,7 @@ def see_blocks(blocks, X):
         if block.backbone is not None or len(block.columns) >= NARROWEST
     )
     warn_of_row_order(seen, X)
-    warn_of_odd_rows(seen, X, as_given=False)
+    warn_of_odd_rows(seen, X, as_given=False, any_scale=any_scale)
     return seen
 
 
@@ -109,7 +111,7 @@ def _are_normalized(lengths, is_named):
     return bool(enough and (np.abs(lengths - expected) < UNIT * expected).all())
 
 
-def check_rows_as_in_fit(estimator, X):
+def check_rows_as_in_fit(estimator, X, *, any_scale=False):
     """Check a table without labels, and warn of embeddings that are unlike those of ``fit``.
 
     Parameters
@@ -117,6 +119,8 @@ def check_rows_as_in_fit(estimator, X):
     estimator : estimator
         Fitted; its ``_seen`` is the result of :func:`see_blocks`.
     X : array-like of shape (n, n_features)
+    any_scale : bool
+        As in :func:`see_blocks`.
 
     Returns
     -------
@@ -134,7 +138,7 @@ def check_rows_as_in_fit(estimator, X):
     """
     checked = check_rows(estimator, X)
     refuse_columns_of_others(estimator, X)
-    warn_of_unlike(estimator._seen, checked)
+    warn_of_unlike(estimator._seen, checked, any_scale=any_scale)
     return checked
 
 
@@ -162,13 +166,15 @@ def refuse_columns_of_others(estimator, X):
             refuse_other_columns(f"Block {block.name!r} of X", kinds, names[block.columns])
 
 
-def warn_of_unlike(seen, X):
+def warn_of_unlike(seen, X, *, any_scale=False):
     """Warn of embeddings that are unlike those of ``fit``.
 
     Parameters
     ----------
     seen : tuple of SeenBlock
     X : ndarray of shape (n, n_features)
+    any_scale : bool
+        As in :func:`see_blocks`.
 
     Warns
     -----
@@ -178,12 +184,12 @@ def warn_of_unlike(seen, X):
         Names the blocks.
     """
     warn_of_row_order(seen, X)
-    warn_of_odd_rows(seen, X, as_given=True)
+    warn_of_odd_rows(seen, X, as_given=True, any_scale=any_scale)
     X, elsewhere, other_lengths = subsample(X, _ENOUGH), [], []
     for block in seen:
         rows = take_columns(X, block.columns)
         lengths = row_lengths(rows)
-        if _have_other_length(block, lengths):
+        if not any_scale and _have_other_length(block, lengths):
             other_lengths.append((block.name, _middle(lengths), block.length))
         elif block.likeness > NO_CONE and len(X) >= _FEWEST:
             found = (unit_rows(rows) @ block.centre).mean()

@@ -2,11 +2,13 @@
 
 from functools import partial
 from numbers import Integral, Real
-from types import NoneType
+from types import NoneType, SimpleNamespace
 
 import numpy as np
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
+from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
 from .._utils._folds import codes_of, covers_most, has_peer, judging_rows
 from .._utils._labels import check_at_least_two
@@ -31,6 +33,7 @@ from ._temperature import correction_temperature, fit_temperature
 from ._text_head import (
     PROMPT_CONSTRAINTS,
     as_one_of_many,
+    is_alone,
     refuse_names_of_others,
     warn_of_prompts_at_once,
     warn_of_unfitting_texts,
@@ -115,6 +118,7 @@ class KernelHead(CrossFitTableHead):
     """
 
     _in_closed_form = True
+    _seen = ()  # see `see_blocks`
     _parameter_constraints: dict = {
         "blocks": [None, InOrder()],
         "betas": [InOrder()],
@@ -151,7 +155,21 @@ class KernelHead(CrossFitTableHead):
 
     def _check_rows(self, X, y, **given):
         X, y = check_table(self, X, y, **given)
-        return X, self._fit_text_heads(X, y)
+        targets = self._fit_text_heads(X, y)
+        self._seen = self._see(X) if is_alone() else ()  # an ensemble checks its table itself
+        return X, targets
+
+    def _see(self, X):
+        """Return statistics of the blocks that have texts; see :func:`see_blocks`."""
+        places, blocks = np.arange(X.shape[1]), []
+        for head, columns in self.text_heads_:
+            name = Backbone(head.backbone).name
+            blocks.append(SimpleNamespace(name=name, columns=places[columns], backbone=name))
+        return see_blocks(blocks, X, any_scale=True)
+
+    def _checked(self, X):
+        check_is_fitted(self)
+        return check_rows_as_in_fit(self, X, any_scale=True)
 
     def _cross_fit(self, X, targets, weights, folds, groups):
         support = self._drawn(targets, weights, self.max_rows)

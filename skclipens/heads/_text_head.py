@@ -107,6 +107,11 @@ def as_one_of_many():
         _is_alone.reset(token)
 
 
+def is_alone():
+    """Return whether a head is fitted by itself, outside of `as_one_of_many`."""
+    return _is_alone.get()
+
+
 def _warn_of_two_of_many(classes, class_names):
     """Warn of labels 0 and 1 with more than two names: the labels may stand for other classes."""
     if class_names is None or len(class_names) <= 2 or classes.dtype.kind not in "iu":
@@ -135,7 +140,7 @@ def warn_of_unfitting_texts(heads, rows, targets, names, columns):
     columns : list of slice or ndarray of int
         For each head, its columns.
     """
-    if not _is_alone.get() or len(heads[0].classes_) > _MOST_CLASSES:
+    if not is_alone() or len(heads[0].classes_) > _MOST_CLASSES:
         return
     _warn_of_two_of_many(heads[0].classes_, heads[0].class_names)
     rows = [subsample(one) for one in rows]
@@ -194,7 +199,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         if names is not None and not hasattr(self, "feature_names_in_"):
             refuse_names_of_others(self._backbone(), list(map(str, names)))
         X = super()._checked(X)
-        warn_of_unlike(self._seen, unit_rows(subsample(X)))  # X may have any scale
+        warn_of_unlike(self._seen, X, any_scale=True)
         return X
 
     def _backbone(self):
