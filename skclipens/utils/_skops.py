@@ -13,9 +13,11 @@ from ..ensemble._experts import Expert
 from ..ensemble._merging import MergedExperts
 from ..ensemble._support import Support
 from ..ensemble._unlabeled import UnlabeledCorrection
+from ..ensemble.routers._gated import GateFeatures
 from ..heads._sums import Sums
 from ..images import View
 from ..labels import OpenSetClassifier
+from ..model_selection import FewShotSplit
 from ..pipeline import BackbonePipeline
 from ..retrieval import ImageRetriever
 
@@ -25,7 +27,7 @@ _ESTIMATORS = (
     *(ImageRetriever, OpenSetClassifier),
 )
 _RECORDS = (
-    *(Block, BlockKind, EmbeddingStore, Expert, MergedExperts),
+    *(Block, BlockKind, EmbeddingStore, Expert, FewShotSplit, GateFeatures, MergedExperts),
     *(SeenBlock, SeenColumns, SeenRows, Sums, Support, UnlabeledCorrection, View),
 )
 _SYSTEMS = ("Posix", "Windows")
@@ -39,9 +41,9 @@ _OTHERS = (
 def skops_trusted_types():
     """Return the types that ``skops.io.load`` has to trust to load estimators of this package.
 
-    They are the package's estimators and their parts, a sparse array and paths. None of them runs
-    code of the file when it is loaded. Custom heads and routers are not among them, nor are
-    estimators of other packages that skops does not trust by default:
+    They are the package's estimators and their parts, its splitter, a sparse array and paths. None
+    of them runs code of the file when it is loaded. Custom heads and routers are not among them,
+    nor are estimators of other packages that skops does not trust by default:
     ``skops.io.get_untrusted_types`` lists the types that a file needs.
 
     Returns
