@@ -1,6 +1,10 @@
 """Tests of the checks for heads and routers of one's own."""
 
+import warnings
+
+import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -27,6 +31,29 @@ class Weighs(GaussianNB):
         return super().fit(X if sample_weight is None else 2 * X, y)
 
 
+class NoClasses(BaseEstimator):
+    """Knows no labels."""
+
+    def fit(self, X, y):
+        return self
+
+    def decision_function(self, X):
+        return np.zeros((len(X), 4))
+
+
+class NoParameters:
+    """Cannot be cloned."""
+
+    fit, decision_function = NoClasses.fit, NoClasses.decision_function
+
+
+class NoMask(GaussianNB):
+    """Gives logits of held-out rows without those that are known."""
+
+    def cross_fit(self, X, y, folds=None):
+        return self.fit(X, y).predict_log_proba(X)
+
+
 @pytest.mark.parametrize(
     ("check", "given", "message"),
     [
@@ -34,6 +61,10 @@ class Weighs(GaussianNB):
         (check_router, StaticRouter, r"StaticRouter must be an instance, .* as StaticRouter\(\)"),
         (check_head, LinearDiscriminantAnalysis(), TWO_ROWS),
         (check_head, GridSearchCV(LogisticRegression(), {"C": [1, 10]}, cv=2), TWO_ROWS),
+        (check_head, NoClasses(), "NoClasses must set classes_ to the sorted labels"),
+        (check_head, NoParameters(), "NoParameters must have get_params, as of a BaseEstimator"),
+        (check_head, NoMask(), "NoMask must return logits and a mask of rows from cross_fit"),
+        (check_head, object(), r"object must have fit\(X, y\)"),
         (check_head, Weighs(), "must take weights of 1 for no weights"),
     ],
 )
@@ -57,3 +88,17 @@ class Picky:
 def test_a_router_that_fails_is_told_with_its_rows():
     with pytest.raises(AssertionError, match="Picky must fit 4 rows of 2 classes; ValueError: too"):
         check_router(Picky())
+
+
+@pytest.mark.parametrize(
+    ("check", "given"),
+    [
+        (check_head, ResidualHead("zoo/RN20")),
+        (check_head, LogisticRegression()),
+        (check_router, StaticRouter()),
+    ],
+)
+def test_rows_of_the_checks_raise_no_doubts(check, given):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check(given)
