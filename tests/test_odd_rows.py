@@ -408,7 +408,16 @@ def test_a_mask_with_the_index_of_other_columns_is_refused(X, y):
 
 
 def test_a_number_is_no_range(X, y):
-    with pytest.raises(ValueError, match=r"'a' is the number 128.*slice\(0, 128\)"):
-        AdaptiveBackboneEnsemble({"a": 128}, head="linear").fit(X, y)
+    n = X.shape[1]
+    for number, advice in {
+        0: r"\[0\] for column 0\.",
+        5: r"\[5\] for column 5 or slice\(0, 5\) for the first 5\.",
+        n: rf"slice\(0, {n}\) for the first {n}\.",
+        n + 1: r"positions of its columns\.",
+        -1: r"\[-1\] for column -1\.",
+    }.items():
+        message = rf"'a' is the number {number}, and X has {n} columns\. Give {advice}"
+        with pytest.raises(ValueError, match=message):
+            AdaptiveBackboneEnsemble({"a": number}, head="linear").fit(X, y)
     with pytest.warns(UserWarning, match=r"the two columns 0 and 128.*slice\(0, 128\)"):
         AdaptiveBackboneEnsemble({"a": (0, 128)}, head="linear").fit(X, y)

@@ -16,7 +16,7 @@ def positions(columns, n_features, feature_names, owner):
         if columns.stop is not None and columns.stop > n_features:
             raise ValueError(f"{owner} ends at {columns.stop}, but X has {n_features} columns.")
     else:
-        _check_no_range(columns, owner)
+        _check_no_range(columns, n_features, owner)
         _refuse_other_index(columns, feature_names, owner)
         columns = np.ravel(columns) if np.size(columns) else np.empty(0, int)
         if columns.dtype.kind in "UOT":
@@ -36,11 +36,15 @@ def positions(columns, n_features, feature_names, owner):
     return indices
 
 
-def _check_no_range(columns, owner):
+def _check_no_range(columns, n_features, owner):
     """Raise ValueError if columns are a single number; warn if they seem to be ends of a range."""
     if isinstance(columns, Integral):
+        column, span = f"[{columns}] for column {columns}", f"slice(0, {columns}) for the first"
+        meant = [column] * (-n_features <= columns < n_features)
+        meant += [f"{span} {columns}"] * (0 < columns <= n_features)
+        advice = " or ".join(meant) or "positions of its columns"
         raise ValueError(
-            f"{owner} is the number {columns}. Give its columns, such as slice(0, {columns})."
+            f"{owner} is the number {columns}, and X has {n_features} columns. Give {advice}."
         )
     is_pair = isinstance(columns, tuple) and len(columns) == 2
     if is_pair and all(isinstance(one, Integral) for one in columns):
