@@ -268,6 +268,32 @@ def test_wrong_predictions_are_named(call, message):
         call()
 
 
+@pytest.mark.parametrize("form", [np.array, pd.DataFrame])
+@pytest.mark.parametrize(
+    ("measure", "name"),
+    [
+        (lambda y: headroom_closed_score([0, 1], [[0], [1]], y), "y_pred"),
+        (lambda y: headroom_closed_score(y, [[0], [1]], [0, 1]), "y_true"),
+        (lambda y: oracle_accuracy_score(y, [[0], [1]]), "y_true"),
+        (lambda y: permuted_oracle_accuracy_score(y, [[0], [1]]), "y_true"),
+        (lambda y: correct_sets(y, [[0], [1]]), "y_true"),
+        (lambda y: error_correlation_matrix(y, [[0], [1]]), "y_true"),
+        (lambda y: expected_calibration_error(y, PROBA), "y_true"),
+        (lambda y: ReliabilityDisplay.from_predictions(y, PROBA), "y_true"),
+        (lambda y: CorrectSetsDisplay.from_predictions(y, [[0], [1]]), "y_true"),
+        (lambda y: RoutingWeightsDisplay.from_predictions(y, PROBA), "y_true"),
+        (
+            lambda y: DiversityGainDisplay.from_predictions({"all": ([0, 1], [[0], [1]], y)}),
+            "y_pred",
+        ),
+    ],
+)
+def test_probabilities_in_place_of_labels_are_named(measure, name, form):
+    message = rf"{name} has shape \(2, 2\), where one label .*classes_\[rows.argmax\(axis=1\)\]"
+    with pytest.raises(ValueError, match=message):
+        measure(form(PROBA))
+
+
 @pytest.mark.parametrize(
     "y", [["a", None, "b"], ["a", np.nan, "b"], ["a", "", "b"], [0.0, np.nan, 1.0]]
 )
@@ -524,6 +550,8 @@ def test_calibration_error_is_a_scorer(n_classes):
         ([[0.5, 0.2, 0.3]] * 2, {}, "3 columns for 2 labels"),
         ([0, 1], {}, "y_proba holds labels, such as 0, .* predict_proba"),
         (["cat", "dog"], {}, "y_proba holds labels, such as 'cat'"),
+        ([["cat", "dog"]] * 2, {}, "y_proba holds labels, such as 'cat', .* predict_proba"),
+        (pd.DataFrame([["cat", "dog"]] * 2), {}, "y_proba holds labels, such as 'cat'"),
         ([[0.5, 0.5]] * 2, {"labels": [1, 1]}, "labels has 1 more than once.*as classes_ does"),
         ([[0.5, 0.5]] * 2, {"n_bins": 0}, "n_bins"),
         ([[0.5, 0.5]] * 2, {"strategy": "other"}, "strategy"),

@@ -1,13 +1,13 @@
 """Plot the mean routing weights of the experts for each class."""
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array, check_consistent_length
 
-from .._utils._labels import refuse_unlabeled
 from .._utils._linalg import some_of
 from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import check_weights, warn_of_other_order
 from .._utils._warnings import each_warning_once
+from ..metrics._checks import check_truth
 from ._display import split_ensemble, start_plot
 from ._style import BLUE, SEQUENTIAL, short_names
 
@@ -188,10 +188,9 @@ class RoutingWeightsDisplay:
         SuspectedMistakeWarning
             If y_true and routing_weights have the same index in another order.
         """
-        refuse_unlabeled(y_true, name="y_true", classes=[-1])
         given = {"y_true": y_true, "sample_weight": sample_weight}
         warn_of_other_order(routing_weights, name_of_X="routing_weights", **given)
-        y_true = column_or_1d(y_true, warn=True)
+        y_true = check_truth(y_true)
         weights = check_array(routing_weights, dtype=float, input_name="routing_weights")
         check_consistent_length(y_true, weights)
         labels, means = _mean_shares(y_true, weights, check_weights(sample_weight, len(weights)))

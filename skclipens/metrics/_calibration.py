@@ -165,10 +165,11 @@ def _refuse_other_order(columns, labels):
 
 def _check_proba(y_proba):
     y_proba = without_mask(y_proba)
-    first = np.asarray(y_proba)[:1].tolist()
-    if first and not isinstance(first[0], (float, list)):
+    first = np.asarray(y_proba)[:1]
+    value = first.ravel().tolist()[0] if first.size else 0.0
+    if isinstance(value, str) or (first.ndim == 1 and not isinstance(value, float)):
         raise ValueError(
-            f"y_proba holds labels, such as {first[0]!r}, where probabilities are wanted: pass "
+            f"y_proba holds labels, such as {value!r}, where probabilities are wanted: pass "
             "what predict_proba gives."
         )
     y_proba = check_array(y_proba, ensure_2d=False, input_name="y_proba")
