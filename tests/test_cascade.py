@@ -564,8 +564,12 @@ def test_errors_of_thresholds():
         CascadeEnsemble(PARTS).fit(IRIS[rows], SPECIES[rows])
     with pytest.raises(ValueError, match="no row whose class is among the rows of other groups"):
         CascadeEnsemble(PARTS).fit(IRIS, SPECIES, groups=SPECIES)
-    with pytest.raises(ValueError, match=r"cv=0\.5 cannot hold out rows"):
+    with pytest.raises(ValueError, match=r"cv=0\.5 cannot hold out rows.*thresholds as numbers"):
         CascadeEnsemble(PARTS, cv=0.5).fit(IRIS[rows], SPECIES[rows])
+    for row, message in {0: "has 1 of its test rows in train", 150: "does not fit X"}.items():
+        with pytest.raises(ValueError, match=message) as raised:
+            CascadeEnsemble(PARTS, cv=[(np.arange(149), [row])]).fit(IRIS, SPECIES)
+        assert "thresholds as numbers" not in str(raised.value)
     with pytest.raises(ValueError, match="does not fit a cascade of 2 stages; give one number"):
         CascadeEnsemble(PARTS, thresholds=[0.5, 0.5, 0.5]).fit(IRIS, SPECIES)
     for threshold in (np.nan, 80, 1.1):

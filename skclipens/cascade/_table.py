@@ -1,5 +1,7 @@
 """A cascade on a table: cheap blocks first, others only for rows that are still undecided."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils import Bunch
@@ -242,6 +244,8 @@ class CascadeEnsemble(BaseCascade):
         try:
             folds = few_shot_folds(y, cv, groups=groups, random_state=seed, X=X)
         except ValueError as error:
+            if not isinstance(cv, Real):  # what is wrong with folds, more rows do not cure
+                raise
             raise ValueError(f"{error} {_WAY_OUT}") from None
         if folds:
             return folds
