@@ -305,6 +305,34 @@ def test_groups_that_are_classes_judge_no_label(emoji):
         find_label_issues(LogisticRegression(), X, y, groups=y)
 
 
+@pytest.mark.parametrize(
+    "ask", [find_label_issues, lambda clf, *of, **to: OpenSetClassifier(clf).fit(*of, **to)]
+)
+def test_groups_that_are_classes_are_the_cause_that_is_told(emoji, ask):
+    _, X, y = emoji
+    with pytest.warns(UserWarning) as caught:
+        ask(make(), X, y, groups=y)
+    (message,) = {str(one.message) for one in caught}
+    assert message.startswith("All rows of each class are in one group")
+    with pytest.raises(ValueError, match="Label rows of at least two groups of most classes"):
+        OpenSetClassifier(LogisticRegression()).fit(X, y, groups=y)
+
+
+class Asked(LinearDiscriminantHead):
+    """Takes no groups in cross_fit, and keeps its folds."""
+
+    def cross_fit(self, X, y, folds=None):
+        self.folds_ = folds
+        return super().cross_fit(X, y, folds=folds)
+
+
+def test_a_head_whose_cross_fit_takes_no_groups_gets_folds_of_them(emoji):
+    _, X, y = emoji
+    groups = np.arange(84) // 2
+    folds = OpenSetClassifier(Asked()).fit(X, y, groups=groups).estimator_.folds_
+    assert all(not set(groups[train]) & set(groups[test]) for train, test in folds)
+
+
 # Pictures to label next
 
 

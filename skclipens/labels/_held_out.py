@@ -1,5 +1,7 @@
 """Held-out predictions of classifiers, and the tables and checks that they need."""
 
+from inspect import signature
+
 import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -90,10 +92,12 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
         Which rows have valid logits.
     """
     if hasattr(estimator, "cross_fit"):
-        folds = None  # cross_fit itself keeps copies of a row together
+        options = {}  # cross_fit itself keeps copies of a row together
         if groups is not None:
-            folds = few_shot_folds(y, cv, groups=groups, random_state=random_state)
-        logits, known = estimator.cross_fit(X, y, folds=folds)
+            options["folds"] = few_shot_folds(y, cv, groups=groups, random_state=random_state)
+            if "groups" in signature(estimator.cross_fit).parameters:  # also for its router
+                options["groups"] = groups
+        logits, known = estimator.cross_fit(X, y, **options)
         return centre_logits(estimator, logits), known
     estimator.fit(X, y)
     logits = np.full((len(y), len(estimator.classes_)), -np.inf)

@@ -197,9 +197,10 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
             self._reject_label()
         self._take_features_in(self.estimator_ if self.embedder_ is None else self.embedder_)
         if not known.any():
+            needed = "at least two rows" if groups is None else "rows of at least two groups"
             raise ValueError(
                 "No row can be judged without itself, so nothing is known of how familiar new rows "
-                "will be. Label at least two rows of most classes."
+                f"will be. Label {needed} of most classes."
             )
         self._learn_familiarity(logits, known, y, groups)
         return self
