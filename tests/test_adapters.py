@@ -218,6 +218,13 @@ def test_few_shots_help(split):
 # Training
 
 
+def test_a_fine_tuned_head_says_why_it_has_no_cross_fit():
+    assert not hasattr(TIP_F, "cross_fit")
+    with pytest.raises(AttributeError) as raised:
+        _ = TIP_F.cross_fit
+    assert "keys are trained on all rows" in str(raised.value.__cause__)
+
+
 def test_fine_tuned_logits_are_the_formula_with_the_trained_keys(split):
     X, y, X_test, _ = split
     head = clone(TIP_F).fit(X, y)

@@ -20,6 +20,15 @@ _ALPHAS = [0.0, *(2.0**k for k in range(-3, 8))]
 _BETAS = [2.0 ** (k / 2) for k in range(-2, 13)]
 
 
+def _keys_are_rows(head):
+    if head.fine_tune:
+        raise AttributeError(
+            "With fine_tune=True, keys are trained on all rows, so there are no held-out logits. "
+            "cross_val_predict of scikit-learn fits the head once for each fold."
+        )
+    return True
+
+
 @fill_doc
 class TipAdapterHead(CrossFitTextHead):
     r"""Add the labels of similar training rows to zero-shot logits, as Tip-Adapter does.
@@ -159,8 +168,7 @@ class TipAdapterHead(CrossFitTextHead):
         self.random_state = random_state
         self.verbose = verbose
 
-    # Trained keys depend on all rows, so there are no held-out logits.
-    cross_fit = available_if(lambda self: not self.fine_tune)(CrossFitTextHead.cross_fit)
+    cross_fit = available_if(_keys_are_rows)(CrossFitTextHead.cross_fit)
 
     def _fit(self, features, targets, weights, folds, groups):
         hidden = self._fill_cache(features, targets, weights, folds, groups)
