@@ -16,6 +16,7 @@ import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -972,6 +973,10 @@ def test_a_file_for_a_folder_is_a_mistake(tmp_path, paths):
         embedder = MultiBackboneEmbedder(["zoo/RN20"], cache=place)
         with pytest.raises(EmbeddingStoreError, match=r"file.*cannot be made: a file is in its"):
             embedder.transform(paths[:2])
+        store = EmbeddingStore(place)
+        for ask in (store.info, store.clear, partial(store.clear, "a model")):
+            with pytest.raises(EmbeddingStoreError, match="cannot be made: a file is in its"):
+                ask()
     assert file.read_text() == "mine"
 
 

@@ -197,7 +197,7 @@ class EmbeddingStore:
             key of each model to its number of rows.
         """
         counts, size = {}, 0
-        if self.file.exists():
+        if self._exists():
             with self._connection() as db:
                 counts, size = _rows_of_models(db), _bytes_in_use(db)
         return {
@@ -226,7 +226,7 @@ class EmbeddingStore:
                 f"model_key={model_key!r} has no rows in {str(self.file)!r}; those that have are "
                 f"{', '.join(map(repr, models)) or 'none'}."
             )
-        if self.file.exists():
+        if self._exists():
             with self._connection() as db:
                 # Models stay: a reader that has looked up an id must not get rows of another model.
                 of_model = "model = (SELECT id FROM models WHERE key = ?1)"
@@ -290,6 +290,12 @@ class EmbeddingStore:
             raise EmbeddingStoreError(
                 f"The embedding store {str(self.file)!r} cannot be used: {error}. {''.join(advice)}"
             ) from error
+
+    def _exists(self):
+        """Return whether there is a store; raise EmbeddingStoreError where there can be none."""
+        if any(one.is_file() for one in (self.path, *self.path.parents)):
+            self._make_folder()  # which says so
+        return self.file.exists()
 
     def _make_folder(self):
         try:
