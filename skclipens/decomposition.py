@@ -209,7 +209,9 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
             kept = min(kept, *rows.shape)
         # A share of the variance needs all components.
         solver = "full" if isinstance(kept, float) else "auto"
-        pca = PCA(kept, whiten=self.whiten, svd_solver=solver, random_state=random_state).fit(rows)
+        pca = PCA(kept, whiten=self.whiten, svd_solver=solver, random_state=random_state)
+        with np.errstate(invalid="ignore"):  # constant columns have no variance to take a share of
+            pca.fit(rows)
         if self.whiten:
             leave_out_flat_components(pca)
         return with_whole_components(pca)

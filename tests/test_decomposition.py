@@ -1,5 +1,7 @@
 """Tests of BlockPCA, on tables and behind an embedder."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -123,6 +125,20 @@ def test_whitened_components_have_variance(table):
             for pca in reduce.pcas_.values():
                 assert pca.n_components_ == len(pca.explained_variance_ratio_) == n_kept
     assert BlockPCA(16).fit_transform(few).shape == (7, 14)  # components of no variance stay small
+
+
+@pytest.mark.parametrize("whiten", [True, False])
+@pytest.mark.parametrize("n_components", [2, 0.8, None])
+def test_a_constant_block_is_no_cause_of_warnings(n_components, whiten):
+    X = np.hstack([np.ones((30, 4)), np.random.default_rng(0).normal(size=(30, 4))])
+    blocks = [("constant", slice(4)), ("other", slice(4, 8))]
+    reduce = BlockPCA(n_components, blocks=blocks, whiten=whiten, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = reduce.fit_transform(X)
+    n_constant = len(reduce.pcas_["constant"].components_)
+    assert_allclose(found[:, :n_constant], 0, atol=1e-12)
+    assert (n_constant == 0) == whiten
 
 
 def test_it_stands_in_pipelines_on_images_and_beside_a_table(emoji, tmp_path):
