@@ -237,6 +237,16 @@ def test_a_column_is_compared_with_texts_of_one_backbone(pair):
         KernelHead([("zoo/RN20", slice(128)), ("zoo/ViT-8", slice(64, 192))]).fit(X.to_numpy(), y)
 
 
+def test_rare_classes_have_a_row_where_rows_are_sampled():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(900, 16)), rng.normal(size=(3, 16)) + 6])
+    y, new = np.repeat(["common", "rare"], [900, 3]), rng.normal(size=(20, 16)) + 6
+    head = KernelHead(max_rows=60, random_state=0).fit(X, y)
+    assert len(head.support_) == 60 and (head.predict(new) == "rare").all()
+    head = KernelHead(max_rows=60, random_state=0).fit(X[:100], np.arange(100))
+    assert_array_equal(head.predict(X[:100]), np.arange(100))
+
+
 def test_columns_may_be_named_or_masked(pair):
     X, y = pair
     expected = KernelHead([("zoo/RN20", slice(128))]).fit(X, y).predict_proba(X)

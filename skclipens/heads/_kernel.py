@@ -73,9 +73,9 @@ class KernelHead(CrossFitTableHead):
         Candidates for the ridge: the variance of the residuals that the kernel does not explain,
         relative to the variance that it explains.
     max_rows : int, default=2000
-        If there are more rows, the head is fitted on a stratified sample of this size, and up to
-        10,000 of the others are only held out. Time grows with the cube of it, memory with the
-        square.
+        If there are more rows, the head is fitted on a stratified sample of this size, which has a
+        row of each class, and up to 10,000 of the others are only held out. Time grows with the
+        cube of it, memory with the square. If there are more classes, one row of each is used.
     %(prompts)s
     random_state : int, RandomState instance or None, default=None
         Determines which rows are sampled if there are too many.
@@ -172,12 +172,12 @@ class KernelHead(CrossFitTableHead):
         return check_rows_as_in_fit(self, X, any_scale=True)
 
     def _cross_fit(self, X, targets, weights, folds, groups):
-        support = self._drawn(targets, weights, self.max_rows)
+        support = self._support(targets, weights)
         return self._fit_on(X, targets, weights, folds, groups, support, judging_rows(targets))
 
     def _fit_over(self, rows, columns):
         """See :mod:`skclipens.heads._from_files`."""
-        support = self._drawn(rows.targets, rows.weights, self.max_rows)
+        support = self._support(rows.targets, rows.weights)
         _, kept = yield Wanted(keep=support)
         self.n_features_in_ = len(columns)
         X, y = rows.of_each_class()
@@ -340,8 +340,15 @@ class KernelHead(CrossFitTableHead):
         """Return rows whose products are the mean cosines."""
         return unit_blocks(X, [columns for _, columns in self._blocks(X.shape[1])])
 
+    def _support(self, targets, weights):
+        """Return positions of the rows to fit on, with at least one of each class."""
+        return self._drawn(targets, weights, max(self.max_rows, len(np.unique(targets))))
+
     def _drawn(self, targets, weights, n_rows):
-        """Return positions of a stratified sample of at most `n_rows` rows that have a weight."""
+        """Return positions of a stratified sample of at most `n_rows` rows that have a weight.
+
+        The first two rows of each class come first, as the share of a rare one may be none.
+        """
         rows = np.arange(len(targets)) if weights is None else np.flatnonzero(weights)
         if len(rows) <= n_rows:
             return rows
@@ -349,7 +356,8 @@ class KernelHead(CrossFitTableHead):
         sizes = np.bincount(targets[rows])
         rank, of_class = np.empty(len(rows)), np.repeat(sizes, sizes)
         in_class = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        rank[np.argsort(targets[rows], kind="stable")] = (in_class + 0.5) / of_class
+        of_share = np.where(in_class < 2, in_class - 2, (in_class + 0.5) / of_class)
+        rank[np.argsort(targets[rows], kind="stable")] = of_share
         return np.sort(rows[np.argsort(rank, kind="stable")[:n_rows]])
 
     def _logits_of(self, X):
