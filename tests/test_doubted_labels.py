@@ -52,6 +52,7 @@ def table():
         (["C++", "C#", "C"], None),
         (["resume", "r\xe9sum\xe9"], None),
         (["ice-cream", "icecream"], "which differ only in blanks, signs"),
+        (["cat", "c\x07at"], "which differ only in"),
     ],
 )
 def test_labels_that_may_be_a_slip_are_named(table, labels, doubt):

@@ -163,8 +163,12 @@ def alike(names, plain):
 
 
 def _looks(name):
-    seen = "".join(sign for sign in name if unicodedata.category(sign) != "Cf")  # not U+200B
+    seen = "".join(sign for sign in name if sign.isspace() or not _is_unseen(sign))
     return unicodedata.normalize("NFKC", seen).translate(_LOOKS_LIKE)
+
+
+def _is_unseen(sign):
+    return unicodedata.category(sign) in ("Cc", "Cf")  # control characters, U+200B and the like
 
 
 def _plain(name):

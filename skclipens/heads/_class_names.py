@@ -128,6 +128,11 @@ def check_names(names, labels):
                 f"The name of class {label!r} is {name!r}. A prompt needs words: give it a name in "
                 "class_names, as a string."
             )
+        if any("\ud800" <= sign <= "\udfff" for sign in name):
+            raise ValueError(
+                f"The name of class {label!r} is no valid UTF-8, as of a folder that another "
+                "system has named. Give it another name."
+            )
         if len(name) > _MAX_LENGTH:
             raise ValueError(
                 f"The name of class {reprlib.repr(label)} has {len(name):,} characters, more than "
