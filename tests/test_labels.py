@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -495,6 +496,15 @@ def test_rejected_rows_are_scored_as_what_they_are_called(emoji, halves):
     paths = emoji[0]
     pipe = make_backbone_pipeline(BACKBONES, estimator=clone(clf)).fit(paths[:28], emoji[2][:28])
     assert pipe.score(paths[28:31], ["", "", ""]) == np.mean(pipe.predict(paths[28:31]) == "")
+
+
+@pytest.mark.parametrize("large", [2**63 + 5, 2**64 - 1])
+def test_labels_beyond_those_of_int64_stay_beside_rejected_rows(large):
+    X, t = load_iris(return_X_y=True)
+    y = np.array([11, 22, large], np.uint64)[t]
+    clf = OpenSetClassifier(LinearDiscriminantHead(), reject_rate=0.3).fit(X, y)
+    found = clf.predict(X)
+    assert set(found.tolist()) == {-1, 11, 22, large}
 
 
 @pytest.mark.parametrize("label", [None, 300])

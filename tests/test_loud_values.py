@@ -2,6 +2,8 @@
 
 import re
 import warnings
+from decimal import Decimal
+from enum import Enum
 
 import numpy as np
 import open_clip
@@ -567,8 +569,32 @@ def test_nullable_numbers_keep_their_digits(table):
     some = y.mask(np.arange(len(y)) % 3 == 0)
     clf = AdaptiveBackboneEnsemble(SPEC, head="linear", unlabeled="ignore").fit(X, some)
     assert_array_equal(clf.classes_, np.unique(numbers))
+    for same in (some.array, polars.Series(some.to_list()), pa.array(some, from_pandas=True)):
+        assert_array_equal(clf.fit(X, same).classes_, np.unique(numbers))
     truth = LinearDiscriminantHead().fit(X, pd.Series(numbers % 2 == 0, dtype="boolean")).predict(X)
     assert truth.dtype == bool
+
+
+def test_members_of_an_enum_keep_their_values(table):
+    X, y = table
+    Kind = Enum("Kind", {"COW": "cow", "CAT": "cat"}, type=str)
+    labels = [Kind.COW if one else Kind.CAT for one in y == y[0]]
+    assert LinearDiscriminantHead().fit(X, labels).classes_.tolist() == ["cat", "cow"]
+
+
+def test_names_that_no_text_tower_can_read_are_refused(table):
+    X, y = table
+    y = np.where(y == y[0], "v\udceatements", y)
+    with pytest.raises(ValueError, match=r"The name of class .* is no valid UTF-8"):
+        AdaptiveBackboneEnsemble(SPEC).fit(X, y)
+
+
+def test_decimals_are_strings_where_they_are_not_whole(table):
+    X, y = table
+    for value, kind in (("1.5", "str"), ("1.0", "int")):
+        numbers = [Decimal(value) if one else Decimal(2) for one in y == y[0]]
+        with pytest.raises(ValueError, match=rf"pass y\.astype\({kind}\)"):
+            LinearDiscriminantHead().fit(X, numbers)
 
 
 def test_an_index_in_another_order_is_named(table):

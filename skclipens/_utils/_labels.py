@@ -2,6 +2,8 @@
 
 import os
 import re
+from decimal import Decimal
+from enum import Enum
 from numbers import Number, Real
 
 import numpy as np
@@ -66,20 +68,29 @@ def column_of_labels(y, *, name="y", warn=False):
     Returns
     -------
     ndarray of shape (n,)
-        Missing labels stay missing. numpy would convert NaN in a list of strings to 'nan', and
-        return the masked values of a masked array.
+        Missing labels stay missing. numpy would convert NaN in a list of strings to 'nan', null
+        among integers to a float, and return the masked values of a masked array. It would also
+        cut off the names of members of an Enum.
     """
     if y is not None:  # else scikit-learn's own error
         refuse_no_column(y, name)
         refuse_paths_as_labels(y, name)
         refuse_mixed(y, name)
     y = without_mask(y)
-    if isinstance(y, (list, tuple)) and any(map(is_missing, y)):
+    if isinstance(y, (list, tuple)) and any(is_missing(one) or isinstance(one, Enum) for one in y):
         y = np.array(y, dtype=object)
+    if _has_nulls(y):
+        y = np.array(y.to_list() if hasattr(y, "to_list") else y.to_pylist(), dtype=object)
     if hasattr(getattr(y, "dtype", None), "numpy_dtype"):
         # scikit-learn would convert the integers of a nullable pandas column to floats.
         y = y.to_numpy(object if y.isna().any() else None)
     return column_or_1d(y, warn=warn)
+
+
+def _has_nulls(y):
+    """Return whether y is a column of polars or pyarrow with missing values."""
+    n_nulls = getattr(y, "null_count", 0)
+    return bool(n_nulls() if callable(n_nulls) else n_nulls)
 
 
 def refuse_mixed(y, name="y"):
@@ -188,11 +199,16 @@ def why_no_labels(y):
     if y.ndim != 1 or not len(y):
         return ""
     if y.dtype.kind == "O" and isinstance(y[0], Number):
-        return f"y holds numbers as objects, such as {y[0]!r} in row 0: pass y.astype(int)."
+        kind = "int" if all(map(_is_whole, y.tolist())) else "str"
+        return f"y holds numbers as objects, such as {y[0]!r} in row 0: pass y.astype({kind})."
     rows = np.flatnonzero(y != np.floor(y)) if y.dtype.kind == "f" else []
     if not len(rows):
         return ""
     return f"The first such label is {y[rows[0]].item()!r}, in row {rows[0]}."
+
+
+def _is_whole(number):
+    return isinstance(number, (Real, Decimal)) and number % 1 == 0
 
 
 def unlabeled_rows(y, *, signs_are_classes=False):
@@ -323,13 +339,12 @@ def with_label(labels, rows, label):
     -------
     ndarray of shape (n,)
     """
-    of_label = np.min_scalar_type(label)
-    if of_label.kind == "O" or (of_label.kind == "U") != (labels.dtype.kind == "U"):
-        dtype = np.dtype(object)
-    else:
-        dtype = np.result_type(labels.dtype, of_label)
-    if dtype.kind == "f" and of_label.kind == "i" and labels.dtype.kind == "u":
-        dtype = np.dtype(np.int64)  # for uint64 and -1, numpy would use floats
+    of_label, given = np.min_scalar_type(label), labels.dtype
+    are_alike = (of_label.kind == "U") == (given.kind == "U") and given.kind in "biufcU"
+    dtype = np.result_type(given, of_label) if are_alike and of_label.kind != "O" else object
+    if np.dtype(dtype).kind == "f" and of_label.kind == "i" and given.kind == "u":
+        # For uint64 and -1, numpy would use floats.
+        dtype = np.int64 if labels.max(initial=0) <= np.iinfo(np.int64).max else object
     labels = labels.astype(dtype)
     labels[rows] = label
     return labels

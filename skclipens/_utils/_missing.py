@@ -31,8 +31,8 @@ def is_missing(x):
 
 def without_mask(values):
     """Replace masked values of an array by None; return other values as they are."""
-    if not np.ma.is_masked(values):
-        return values
+    if not isinstance(values, np.ma.MaskedArray) or not np.ma.is_masked(values):
+        return values  # pandas has masked arrays of its own
     filled = values.data.astype(object)
     filled[np.ma.getmaskarray(values)] = None
     return filled
