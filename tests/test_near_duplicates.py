@@ -140,6 +140,13 @@ def test_groups_join_several_versions(versions):
     assert np.mean((groups == groups[0]).all(axis=0)) > 0.7
 
 
+def test_views_find_mirrored_pictures(pictures):
+    mirrored = [ImageOps.mirror(picture) for picture in pictures[0]]
+    X = MultiBackboneEmbedder(BACKBONES, views="mirror").fit_transform([*pictures[0], *mirrored])
+    groups = group_near_duplicates(X)
+    assert np.array_equal(groups[:N], groups[N:]) and len(set(groups[:N])) > 0.8 * N
+
+
 def test_groups_of_copies_and_of_pictures_that_cannot_be_read(versions):
     X = versions["itself"][:8].copy()
     X[[3, 6]] = X[0]

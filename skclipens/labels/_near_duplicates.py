@@ -15,10 +15,11 @@ def group_near_duplicates(X):
 
     Two pictures are near-duplicates if one is less than half as far from the other as from its
     fifth nearest picture, or from its third nearest if there are fewer than 50. This finds most
-    pictures that were saved or resized again, brightened, or cropped by a tenth. It finds few of
-    those that were mirrored, rotated or cropped further, and no more than four versions of one
-    picture that are equally far from each other. Near-duplicates of near-duplicates are in the same
-    group.
+    pictures that were saved or resized again, brightened, or cropped by a tenth. It finds mirrored
+    pictures if the embeddings have ``views="mirror"``, and more than half of those that were
+    rotated by 10 degrees or cropped by a fifth if they have ``views="both"``; otherwise few of
+    these. It finds no more than four versions of one picture that are equally far from each other.
+    Near-duplicates of near-duplicates are in the same group.
 
     Parameters
     ----------
