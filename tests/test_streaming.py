@@ -810,6 +810,23 @@ def test_threads_find_all_members_of_an_archive(tmp_path, monkeypatch):
     assert found == [b"%d" % i for i in range(20)]
 
 
+@pytest.mark.parametrize("pattern", ["zip://in/*.png", "zip://in"])
+def test_threads_list_all_members_of_an_archive(tmp_path, monkeypatch, pattern):
+    def slowly(self):
+        for member in self.filelist:
+            time.sleep(0.01)
+            yield member
+
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", slowly)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for i in range(20):
+            archive.writestr(f"in/{i}.png", b"%d" % i)
+    locate(f"zip://in::{tmp_path}/all.zip")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(image_files.find_images, [f"{pattern}::{tmp_path}/all.zip"] * 4))
+    assert [len(images) for images in found] == [20] * 4
+
+
 # Several processes
 
 

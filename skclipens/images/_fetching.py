@@ -9,6 +9,7 @@ import zlib
 from contextlib import nullcontext
 
 import fsspec
+from fsspec.archive import AbstractArchiveFileSystem
 from fsspec.core import url_to_fs
 
 from .._utils._locks import ForkLock
@@ -22,22 +23,22 @@ _LASTING = (
     *(ImportError, LookupError, NotImplementedError, TypeError, ValueError),
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError),
 )
-_filesystems = {}
-_archives = ForkLock()
+_hosts = {}  # file systems of hosts and buckets
+_archives = {}  # size and time, and file system
+_lock = ForkLock()  # guards _archives
 
 
 def fetch(name, start=None, stop=None):
     """Return the bytes of a path or URL, or those from `start` to `stop`."""
     fs, path = locate(name)
     if fs.protocol in ("zip", "tar"):
-        with _archives:  # fsspec lists the members at the first call, and shows part of the list
-            member = fs.info(path)
+        member = fs.info(path)
         if member["size"] > _MAX_BYTES:
             raise ImageError(f"it unpacks to more than {_MAX_BYTES:,} bytes. Unpack it yourself.")
         if member.get("flag_bits", 0) & _ENCRYPTED:
             raise ImageError("it is encrypted. Unpack the archive yourself.")
     # Of a tar file, fsspec reads all members from one open file.
-    with _archives if fs.protocol == "tar" else nullcontext():
+    with _lock if fs.protocol == "tar" else nullcontext():
         content = fs.cat_file(path, start, stop)
     if stop is not None and len(content) != stop - start:
         raise OSError(
@@ -61,21 +62,32 @@ def locate(name):
     """Return the file system of a path or URL, and the path in it.
 
     One file system is kept for each host, bucket or archive: fsspec itself would make one for each
-    thread, and that of an archive reads its table of contents. A local archive is opened again if
-    it has changed.
+    thread, and that of an archive reads its table of contents. A
+    local archive is opened again if it has changed.
     """
     before, url, rest = split(name)
     protocol, slashes, path = url.partition("://")
-    # The rest of the chain identifies an archive; what follows the slashes identifies others.
-    key = (*before, protocol, *rest) if rest else (*before, protocol, path.split("/")[0])
     if not slashes:  # a path, whatever it contains
         return fsspec.filesystem("file"), os.path.abspath(name)
-    written = size_and_time(rest[-1]) if rest else None
-    known, fs = _filesystems.get(key, (None, None))
-    if fs is None or known != written:
-        fs = url_to_fs(name)[0]
-        _filesystems[key] = written, fs
+    if rest:  # which identifies an archive
+        fs = _opened(name, (*before, protocol, *rest), size_and_time(rest[-1]))
+    else:
+        key = (*before, protocol, path.split("/")[0])
+        if key not in _hosts:
+            _hosts[key] = url_to_fs(name)[0]
+        fs = _hosts[key]
     return fs, fs._strip_protocol(url)
+
+
+def _opened(name, key, written):
+    with _lock:
+        known, fs = _archives.get(key, (None, None))
+        if fs is None or known != written:
+            fs = url_to_fs(name)[0]
+            if isinstance(fs, AbstractArchiveFileSystem):
+                fs.ls("")  # at the first call, it shows other threads a part of the list
+            _archives[key] = written, fs
+    return fs
 
 
 def split(name):
