@@ -4,6 +4,7 @@ import errno
 import gzip
 import io
 import json
+import multiprocessing
 import os
 import pickle
 import re
@@ -825,6 +826,24 @@ def test_threads_list_all_members_of_an_archive(tmp_path, monkeypatch, pattern):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(image_files.find_images, [f"{pattern}::{tmp_path}/all.zip"] * 4))
     assert [len(images) for images in found] == [20] * 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_does_not_read_from_the_open_archive_of_its_parent(tmp_path):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for i in range(2):
+            archive.writestr(f"{i}.png", bytes([i]) * 10**6)
+    images = image_files.find_images([f"zip://{i}.png::{tmp_path}/all.zip" for i in range(2)])
+    assert images[0] == bytes(10**6)
+    file = locate(images.names[0])[0].zip.fp.fileno()
+    os.lseek(file, 7, os.SEEK_SET)
+    child = multiprocessing.get_context("fork").Process(
+        target=lambda: os._exit(0 if images[1] == b"\1" * 10**6 else 2)
+    )
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert os.lseek(file, 0, os.SEEK_CUR) == 7
 
 
 # Several processes

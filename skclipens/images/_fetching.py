@@ -12,7 +12,7 @@ import fsspec
 from fsspec.archive import AbstractArchiveFileSystem
 from fsspec.core import url_to_fs
 
-from .._utils._locks import ForkLock
+from .._utils._locks import ForkLock, renew_in_fork
 from ..exceptions import ImageError
 from ._protocols import is_url, protocols_of
 
@@ -25,6 +25,7 @@ _LASTING = (
 )
 _hosts = {}  # file systems of hosts and buckets
 _archives = {}  # size and time, and file system
+_of_parents = []
 _lock = ForkLock()  # guards _archives
 
 
@@ -88,6 +89,17 @@ def _opened(name, key, written):
                 fs.ls("")  # at the first call, it shows other threads a part of the list
             _archives[key] = written, fs
     return fs
+
+
+def _set_aside():
+    """Have a forked process open files of its own: with its parent, it shares positions in them."""
+    # Not closed, which would wait for a thread of the parent that was reading.
+    _of_parents.append((_hosts.copy(), _archives.copy()))
+    _hosts.clear()
+    _archives.clear()
+
+
+renew_in_fork(_set_aside)
 
 
 def split(name):
