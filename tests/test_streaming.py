@@ -1,6 +1,7 @@
 """Tests of embedding into a folder of Parquet files: inputs, interruptions, processes."""
 
 import errno
+import gc
 import gzip
 import io
 import json
@@ -17,6 +18,7 @@ import tarfile
 import threading
 import time
 import uuid
+import weakref
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -844,6 +846,21 @@ def test_a_forked_process_does_not_read_from_the_open_archive_of_its_parent(tmp_
     child.join(60)
     assert child.exitcode == 0
     assert os.lseek(file, 0, os.SEEK_CUR) == 7
+
+
+def test_few_of_many_archives_stay_open(tmp_path):
+    opened = []
+    for i in range(40):
+        with zipfile.ZipFile(tmp_path / f"{i}.zip", "w") as archive:
+            archive.writestr("a.png", b"%d" % i)
+    images = image_files.find_images([f"zip://a.png::{tmp_path}/{i}.zip" for i in range(40)])
+    for i, name in enumerate(images.names):
+        assert images[i] == b"%d" % i
+        opened.append(weakref.ref(locate(name)[0]))
+    gc.collect()
+    assert sum(one() is not None for one in opened) <= 16
+    assert opened[-1]() is locate(name)[0]
+    assert images[0] == b"0"
 
 
 # Several processes

@@ -6,6 +6,7 @@ import socket
 import tarfile
 import zipfile
 import zlib
+from collections import OrderedDict
 from contextlib import nullcontext
 
 import fsspec
@@ -23,8 +24,9 @@ _LASTING = (
     *(ImportError, LookupError, NotImplementedError, TypeError, ValueError),
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError),
 )
+_MAX_OPEN = 16  # archives, each of which is an open file
 _hosts = {}  # file systems of hosts and buckets
-_archives = {}  # size and time, and file system
+_archives = OrderedDict()  # size and time, and file system; the last one used is the last
 _of_parents = []
 _lock = ForkLock()  # guards _archives
 
@@ -62,8 +64,8 @@ def is_lasting(error):
 def locate(name):
     """Return the file system of a path or URL, and the path in it.
 
-    One file system is kept for each host, bucket or archive: fsspec itself would make one for each
-    thread, and that of an archive reads its table of contents. A
+    One file system is kept for each host or bucket, and for each of the last archives: fsspec
+    itself would make one for each thread, and that of an archive reads its table of contents. A
     local archive is opened again if it has changed.
     """
     before, url, rest = split(name)
@@ -88,6 +90,9 @@ def _opened(name, key, written):
             if isinstance(fs, AbstractArchiveFileSystem):
                 fs.ls("")  # at the first call, it shows other threads a part of the list
             _archives[key] = written, fs
+        _archives.move_to_end(key)
+        while len(_archives) > _MAX_OPEN:  # closed as soon as no thread reads from it
+            _archives.popitem(last=False)
     return fs
 
 
