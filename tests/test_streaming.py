@@ -20,6 +20,7 @@ import time
 import uuid
 import weakref
 import zipfile
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -40,6 +41,7 @@ from benchmarks.faults._places import remount, small_disk
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder, ImageError, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
 from skclipens.embedding import EmbeddingStore, _streaming
+from skclipens.images import _fetching
 from skclipens.images import _files as image_files
 from skclipens.images._fetching import locate
 
@@ -861,6 +863,47 @@ def test_few_of_many_archives_stay_open(tmp_path):
     assert sum(one() is not None for one in opened) <= 16
     assert opened[-1]() is locate(name)[0]
     assert images[0] == b"0"
+
+
+def test_archives_behind_urls_are_opened_again_in_each_call(tmp_path, files, embedder):
+    def write(some):
+        with fsspec.open(f"memory://{tmp_path.name}/all.zip", "wb") as file:
+            with zipfile.ZipFile(file, "w") as archive:
+                for i, one in enumerate(some):
+                    archive.write(one, f"{i}.png")
+
+    def embed(resume):
+        name = f"zip://*.png::memory://{tmp_path.name}/all.zip"
+        embedder.embed_to(tmp_path / "out", name, protocols=["memory"], resume=resume)
+        return read_embeddings(tmp_path / "out")
+
+    for some in (files[:2], files[2:4], files[:4]):
+        write(some)
+        np.testing.assert_allclose(embed(False), embedder.transform(some), atol=1e-5)
+    write(files[2:4] * 2)
+    np.testing.assert_allclose(embed(True), embedder.transform(files[:4]), atol=1e-5)
+    np.testing.assert_allclose(embed(False), embedder.transform(files[2:4] * 2), atol=1e-5)
+
+
+def test_a_worker_of_an_earlier_call_opens_an_archive_behind_a_url_again(tmp_path, monkeypatch):
+    name = f"zip://a.png::memory://{tmp_path.name}/all.zip"
+
+    def write(content):
+        with fsspec.open(f"memory://{tmp_path.name}/all.zip", "wb") as file:
+            with zipfile.ZipFile(file, "w") as archive:
+                archive.writestr("a.png", content)
+
+    write(b"old")
+    assert image_files.find_images([name], ["memory"])[0] == b"old"
+    with monkeypatch.context() as elsewhere:  # the process that makes the next call
+        elsewhere.setattr(_fetching, "_calls", set())
+        elsewhere.setattr(_fetching, "_archives", OrderedDict())
+        images = image_files.find_images([name], ["memory"])
+    write(b"new")
+    images = pickle.loads(pickle.dumps(images))
+    assert images[0] == b"new"
+    write(b"newest")
+    assert images.part(0, 1)[0] == b"new"
 
 
 # Several processes

@@ -28,7 +28,8 @@ _MAX_OPEN = 16  # archives, each of which is an open file
 _hosts = {}  # file systems of hosts and buckets
 _archives = OrderedDict()  # size and time, and file system; the last one used is the last
 _of_parents = []
-_lock = ForkLock()  # guards _archives
+_calls = set()
+_lock = ForkLock()  # guards _archives and _calls
 
 
 def fetch(name, start=None, stop=None):
@@ -66,7 +67,7 @@ def locate(name):
 
     One file system is kept for each host or bucket, and for each of the last archives: fsspec
     itself would make one for each thread, and that of an archive reads its table of contents. A
-    local archive is opened again if it has changed.
+    local archive is opened again if it has changed, and one behind a URL in each call.
     """
     before, url, rest = split(name)
     protocol, slashes, path = url.partition("://")
@@ -94,6 +95,15 @@ def _opened(name, key, written):
         while len(_archives) > _MAX_OPEN:  # closed as soon as no thread reads from it
             _archives.popitem(last=False)
     return fs
+
+
+def open_anew(call):
+    """Open archives behind URLs again, which may have changed, once for each call in a process."""
+    with _lock:
+        if call not in _calls:
+            _calls.add(call)
+            for key in [key for key, (written, _) in _archives.items() if written is None]:
+                del _archives[key]
 
 
 def _set_aside():

@@ -4,6 +4,7 @@ import glob
 import hashlib
 import os
 import posixpath
+import uuid
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from .._utils._missing import is_missing
 from .._utils._warnings import warn
 from ..exceptions import ImageError
 from ._collections import as_image_list
-from ._fetching import fetch, is_lasting, locate, size_and_time, split
+from ._fetching import fetch, is_lasting, locate, open_anew, size_and_time, split
 from ._folders import is_hidden, walk
 from ._heif import SUFFIXES as HEIF_SUFFIXES
 from ._load import load_image
@@ -48,6 +49,8 @@ class ImageFiles(Sequence):
         Number of items in the whole list that need another protocol.
     start : int
         Row of the first image in the whole list.
+    call : str
+        Which call made the list: a process opens archives behind URLs once for each.
     """
 
     names: list
@@ -57,6 +60,11 @@ class ImageFiles(Sequence):
     protocols: tuple = LOCAL
     n_refused: int = 0
     start: int = 0
+    call: str = ""
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        open_anew(self.call)  # maybe in a process that has worked for an earlier call
 
     def __len__(self):
         return len(self.names)
@@ -160,6 +168,7 @@ def find_images(X, protocols=LOCAL, on_error="raise"):
         If there are no images, or `X` holds something else than names, or one is not UTF-8.
     """
     protocols = check_protocols(protocols)
+    open_anew(call := uuid.uuid4().hex)
     names, places, shards, refused = [], array("q"), {}, []
     of_shards = cache(places_in)
     for row, item in enumerate(_items(X, protocols)):
@@ -187,7 +196,7 @@ def find_images(X, protocols=LOCAL, on_error="raise"):
         )
         warn(text, UserWarning)
     places = np.frombuffer(places, np.int64).reshape(-1, 3)
-    return ImageFiles(names, places, list(shards), os.getcwd(), protocols, len(refused))
+    return ImageFiles(names, places, list(shards), os.getcwd(), protocols, len(refused), call=call)
 
 
 def _images_of(name, of_shards):
