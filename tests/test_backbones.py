@@ -604,6 +604,28 @@ def test_threads_do_not_set_back_the_precision_of_models_of_others(specs, monkey
         torch.set_default_dtype(torch.float32)
 
 
+def test_threads_that_load_models_leave_the_generator_of_torch_as_it_was(specs, monkeypatch):
+    begun, other_begun = threading.Event(), threading.Event()
+
+    def build(backbone, real=_loading.build_model):
+        if backbone == Backbone(specs[0]):
+            model = real(backbone)
+            begun.set()
+            other_begun.wait(60)
+            return model
+        other_begun.set()
+        slow.result()
+        return real(backbone)
+
+    monkeypatch.setattr(_loading, "build_model", build)
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(load_backbone, specs[0])
+        assert begun.wait(60)
+        load_backbone(specs[1])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_process_that_is_forked_meanwhile_loads_models_of_its_own(specs, monkeypatch):
     begun, may_end = threading.Event(), threading.Event()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from .._utils._locks import ForkLock, renew_in_fork
+from .._utils._locks import ForkLock, Overlapping, renew_in_fork
 from ..exceptions import BackboneNotAvailableError
 from ._available import advice_of
 from ._checkpoints import reason
@@ -281,14 +281,11 @@ renew_in_fork(_forget_unfinished)
 
 def _load(backbone, device):
     import open_clip
-    import torch
 
     if backbone.path and not backbone.architecture:
         check_own_config(backbone)
     try:
-        # Weights are first initialized at random, which must not change the user's random state.
-        unseen = torch.random.fork_rng(devices=[])
-        with checked_downloads(), cpu_by_default(), _single_precision(), unseen:
+        with checked_downloads(), cpu_by_default(), _single_precision(), _unseen():
             model = build_model(backbone)
     except (ImportError, BackboneNotAvailableError):  # their messages say what to do
         raise
@@ -298,6 +295,16 @@ def _load(backbone, device):
         raise _loading_error(backbone, reason(error)) from cause
     model = model.to(device).eval().requires_grad_(False)
     return LoadedBackbone(backbone, model, open_clip.get_model_preprocess_cfg(model))
+
+
+def _own_generator():
+    import torch
+
+    return torch.random.fork_rng(devices=[])
+
+
+# Weights are first initialized at random, which must not change the user's random state.
+_unseen = Overlapping(_own_generator)
 
 
 @contextmanager
