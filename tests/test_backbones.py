@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import re
@@ -624,6 +625,15 @@ def test_threads_that_load_models_leave_the_generator_of_torch_as_it_was(specs, 
         assert begun.wait(60)
         load_backbone(specs[1])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_loading_leaves_no_handler_on_the_root_logger(specs, monkeypatch):
+    """So that logging.basicConfig, which does nothing if there is one, does what it is asked to."""
+    monkeypatch.setattr(logging.root, "handlers", [])
+    with ThreadPoolExecutor(2) as pool:
+        models = list(pool.map(load_backbone, specs[:2]))
+    assert models[0].tokenizer(["a cat"]).shape == (1, 77)
+    assert logging.root.handlers == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -16,6 +16,7 @@ from ._forks import mend_threads
 from ._hub import CONFIG, checked_downloads
 from ._mismatch import explain_misfit, explain_own_misfit
 from ._own_configs import check_own_config
+from ._root_logger import own_handler
 from ._spec import Backbone
 from ._weights import build_model, require_transformers, shapes_in
 
@@ -98,7 +99,8 @@ class LoadedBackbone:
         if "bpe_path" in options and folder:
             options = {"bpe_path": str(find_vocabulary(options["bpe_path"], folder / CONFIG))}
         try:
-            tokenizer = open_clip.get_tokenizer(self.backbone.model_name, **options)
+            with own_handler():
+                tokenizer = open_clip.get_tokenizer(self.backbone.model_name, **options)
         except Exception as error:
             raise BackboneNotAvailableError(
                 f"The tokenizer of {self.backbone.name!r} cannot be loaded: {error} One that is "
@@ -285,7 +287,7 @@ def _load(backbone, device):
     if backbone.path and not backbone.architecture:
         check_own_config(backbone)
     try:
-        with checked_downloads(), cpu_by_default(), _single_precision(), _unseen():
+        with checked_downloads(), cpu_by_default(), _single_precision(), _unseen(), own_handler():
             model = build_model(backbone)
     except (ImportError, BackboneNotAvailableError):  # their messages say what to do
         raise
