@@ -494,10 +494,11 @@ def test_fitting_again_leaves_nothing_of_the_first_time(router, X, y):
     assert clf.n_features_in_ == WIDTH
 
 
-def test_threads_give_the_same_ensemble(X, y):
-    with joblib.parallel_config(backend="threading"):
-        threaded = make(n_jobs=2).fit(X, y)
-    assert_allclose(threaded.predict_proba(X), make().fit(X, y).predict_proba(X), rtol=1e-5)
+@pytest.mark.parametrize("backend", ["threading", "multiprocessing"])
+def test_other_backends_of_joblib_give_the_same_ensemble(X, y, backend):
+    with joblib.parallel_config(backend=backend):
+        parallel = make(n_jobs=2).fit(X, y)
+    assert_allclose(parallel.predict_proba(X), make().fit(X, y).predict_proba(X), rtol=1e-5)
 
 
 @settings(max_examples=5)

@@ -48,6 +48,7 @@ from skclipens.images._fetching import locate
 pytest.importorskip("pyarrow")
 
 from skclipens.embedding import read_embeddings
+from skclipens.embedding._parts import PartedTable
 from skclipens.embedding._streaming import chunks_of
 
 N = 7
@@ -923,6 +924,21 @@ def test_threads_share_the_work(tmp_path, files, expected, embedder):
     with joblib.parallel_config(backend="threading", n_jobs=2):
         embedder.embed_to(tmp_path, files, chunk_size=2)
     np.testing.assert_allclose(read_embeddings(tmp_path), expected, atol=1e-5)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_processes_share_the_work(tmp_path, files, expected, embedder):
+    """Joblib's backend "multiprocessing", whose results come all at once."""
+    with joblib.parallel_config("multiprocessing", n_jobs=2):
+        embedder.embed_to(tmp_path, files, chunk_size=4)
+        table = PartedTable(tmp_path)
+        done = sorted(table.map(_n_rows, lambda start, stop: (), verbose=False, desc=""))
+    np.testing.assert_allclose(read_embeddings(tmp_path), expected, atol=1e-5)
+    assert done == [(0, 4, 4), (4, 7, 3)]
+
+
+def _n_rows(table, parts, given):
+    return sum(len(table.read(part)) for part in parts)
 
 
 def test_workers_have_the_settings_of_pillow_of_the_process_that_calls(

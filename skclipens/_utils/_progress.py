@@ -3,6 +3,7 @@
 from weakref import WeakSet
 
 from joblib import Parallel, delayed
+from joblib.parallel import get_active_backend
 
 from ._locks import ForkLock
 from ._sklearn import with_settings
@@ -49,6 +50,23 @@ def in_parallel(function, calls, *, n_jobs, bar):
     bar : progress bar
     """
     call = delayed(with_settings(function))
-    for result in Parallel(n_jobs=n_jobs, return_as="generator")(call(*args) for args in calls):
+    for result in results_of((call(*args) for args in calls), n_jobs=n_jobs):
         bar.update()
         yield result
+
+
+def results_of(tasks, *, return_as="generator", **options):
+    """Return the results of joblib's tasks as they come, or all at the end if the backend must.
+
+    Parameters
+    ----------
+    tasks : iterable
+        Calls of functions made by :func:`joblib.delayed`.
+    return_as : {"generator", "generator_unordered"}
+    **options
+        Of :class:`joblib.Parallel`.
+    """
+    backend, _ = get_active_backend()
+    if not backend.supports_return_generator:  # such as "multiprocessing"
+        return_as = "list"
+    return Parallel(return_as=return_as, **options)(tasks)

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import delayed, effective_n_jobs
 
-from .._utils._progress import progress
+from .._utils._progress import progress, results_of
 from .._utils._sample_arguments import is_default
 from ..backbones import resolve_backbones
 from ..backbones._kinds import kinds_of
@@ -166,7 +166,7 @@ class PartedTable:
             for group in groups
         )
         with progress(self.n_rows, verbose, desc=desc, unit="row") as bar:
-            for done in Parallel(batch_size=1, return_as="generator_unordered")(tasks):
+            for done in results_of(tasks, batch_size=1, return_as="generator_unordered"):
                 yield done
                 bar.update(done[1] - done[0])
 

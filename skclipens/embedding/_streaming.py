@@ -13,13 +13,13 @@ from contextlib import suppress
 from numbers import Integral
 
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
+from joblib import delayed, parallel_config
 from PIL import Image, ImageFile
 from sklearn.base import clone
 from sklearn.utils import check_scalar
 
 from .._utils._extras import require
-from .._utils._progress import progress
+from .._utils._progress import progress, results_of
 from ..backbones._devices import resolve_precision
 from ..images._pillow_warnings import warn_of
 from ..images._protocols import is_url
@@ -63,7 +63,7 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     try:
         with progress(len(images), embedder.verbose, initial=len(images) - n_todo) as bar:
             # One chunk per task: joblib would bundle them, and a lost worker lose the bundle.
-            written = Parallel(batch_size=1, return_as="generator")(tasks)
+            written = results_of(tasks, batch_size=1)
             for (name, start, stop), (fingerprint, of_part) in zip(todo, written, strict=True):
                 parts[name] = fingerprint
                 notes.update((start + row, texts) for row, texts in of_part.items())
