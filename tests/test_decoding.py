@@ -6,6 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image, ImageSequence, TiffImagePlugin
+from torch.utils.data import Subset
 
 from skclipens import CLIPEmbedder, ImageError
 from skclipens.backbones import load_backbone
@@ -197,6 +199,27 @@ def test_threads_take_items_of_a_dataset_in_turn(base):
     embedder = CLIPEmbedder("zoo/RN20", **FP32, n_jobs=8)
     expected = embedder.transform([grey(i) for i in range(30)])
     np.testing.assert_allclose(embedder.transform(Frames()), expected, atol=1e-6)
+    assert not reader.met
+
+
+def test_threads_take_items_of_one_dataset_in_turn_through_several_subsets():
+    reader = Reader(bytes(range(30)))
+
+    class Frames:
+        def __len__(self):
+            return 30
+
+        def __getitem__(self, i):
+            reader.seek(i)
+            return grey(reader.read(1)[0])
+
+    frames = Frames()
+    even, odd = (Subset(Subset(frames, range(30)), range(start, 30, 2)) for start in (0, 1))
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda subset: list(as_image_list(subset)), (even, odd)))
+    assert [[image.flat[0] for image in one] for one in found] == [
+        [grey(i).flat[0] for i in range(start, 30, 2)] for start in (0, 1)
+    ]
     assert not reader.met
 
 

@@ -17,6 +17,7 @@ from ._load import CHANNELS, is_tensor
 
 # Reentrant: a thread that reads a dataset may read another one that it wraps.
 _locks = [ForkLock(reentrant=True) for _ in range(64)]
+_MAX_WRAPPERS = 100  # one that wraps itself has no end
 
 
 def as_image_list(X):
@@ -96,7 +97,8 @@ class OnDemand(Sequence):
     """Images of a dataset, read on demand and one at a time.
 
     A dataset may have one open file, in which a thread would seek while another one reads, or one
-    buffer that it fills for each item. So each item is copied before the next one is read.
+    buffer that it fills for each item. So each item is copied before the next one is read. Subsets
+    of one dataset wait for each other, too.
 
     Parameters
     ----------
@@ -110,6 +112,7 @@ class OnDemand(Sequence):
 
     def __init__(self, dataset):
         self.dataset = dataset
+        self._source = _source_of(dataset)
 
     def __len__(self):
         return len(self.dataset)
@@ -118,7 +121,7 @@ class OnDemand(Sequence):
         if i >= len(self):  # ends an iteration
             raise IndexError(i)
         try:
-            with _locks[id(self.dataset) // 16 % len(_locks)]:
+            with _locks[id(self._source) // 16 % len(_locks)]:
                 return _copied(self._image_of(self.dataset[i]))
         except (ImageError, MemoryError):
             raise
@@ -135,6 +138,16 @@ class ImagesOfDataset(OnDemand):
 
     def _image_of(self, item):
         return item[0] if isinstance(item, (tuple, list)) else item
+
+
+def _source_of(dataset):
+    """Return the dataset that wrappers such as torch's Subset lead to."""
+    for _ in range(_MAX_WRAPPERS):
+        inner = getattr(dataset, "dataset", None)
+        if inner is None:
+            break
+        dataset = inner
+    return dataset
 
 
 def _copied(item):
