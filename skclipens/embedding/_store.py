@@ -62,9 +62,13 @@ _ADVICE = {
 class EmbeddingStore:
     """Store of embeddings on disk, with one row per image and model.
 
-    Threads and processes may share a store, also ones that fork or are killed while they write:
-    every call is its own transaction on its own connection. The object holds only the path and
-    the limit, so that it pickles.
+    Threads and processes may share a store, also ones that are killed while they write: every call
+    is its own transaction on its own connection. The object holds only the path and the limit, so
+    that it pickles.
+
+    Fork a process only while no other thread uses a store. Otherwise the child may wait for a lock
+    that no thread of its own can free, which is an error after a minute. This does not concern
+    processes that are started anew, as joblib does by default.
 
     Parameters
     ----------
@@ -279,7 +283,7 @@ class EmbeddingStore:
 
     @contextmanager
     def _connection(self, as_it_lies=False):
-        """Return a context with a connection for one call; threads and forks share none."""
+        """Return a context with a connection for one call; threads share none."""
         if not as_it_lies:
             self._make_folder()
         try:
