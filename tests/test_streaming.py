@@ -32,6 +32,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -884,6 +885,34 @@ def test_archives_behind_urls_are_opened_again_in_each_call(tmp_path, files, emb
     write(files[2:4] * 2)
     np.testing.assert_allclose(embed(True), embedder.transform(files[:4]), atol=1e-5)
     np.testing.assert_allclose(embed(False), embedder.transform(files[2:4] * 2), atol=1e-5)
+
+
+class Remembering(MemoryFileSystem):
+    """Lists a folder once, as file systems of object stores do."""
+
+    protocol = "remembering"
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return super()._strip_protocol(path.removeprefix("remembering://"))
+
+    def find(self, path, **options):
+        key = path, *sorted(options.items())
+        if key not in self.dircache:
+            self.dircache[key] = super().find(path, **options)
+        return self.dircache[key]
+
+    def invalidate_cache(self, path=None):
+        self.dircache.clear()
+
+
+def test_each_call_lists_a_folder_behind_a_url_again(tmp_path):
+    fsspec.register_implementation("remembering", Remembering, clobber=True)
+    folder = f"remembering://{tmp_path.name}"
+    for n_files in (1, 2):
+        fsspec.filesystem("memory").pipe(f"memory://{tmp_path.name}/{n_files}.png", b"")
+        for name in (folder, f"{folder}/*.png"):
+            assert len(image_files.find_images(name, ["remembering"])) == n_files
 
 
 def test_a_worker_of_an_earlier_call_opens_an_archive_behind_a_url_again(tmp_path, monkeypatch):

@@ -98,10 +98,12 @@ def _opened(name, key, written):
 
 
 def open_anew(call):
-    """Open archives behind URLs again, which may have changed, once for each call in a process."""
+    """Forget what archives and folders behind URLs had, once for each call in a process."""
     with _lock:
         if call not in _calls:
             _calls.add(call)
+            for fs in list(_hosts.values()):
+                fs.invalidate_cache()
             for key in [key for key, (written, _) in _archives.items() if written is None]:
                 del _archives[key]
 
