@@ -11,7 +11,12 @@ from sklearn.utils.validation import check_is_fitted
 from ._mistakes._columns import warn_of_unnamed_columns
 from ._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from ._utils._docstrings import fill_doc
-from ._utils._linalg import leave_out_flat_components, take_columns, with_whole_components
+from ._utils._linalg import (
+    fit_centred,
+    leave_out_flat_components,
+    take_columns,
+    with_whole_components,
+)
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
 from ._utils._validation import check_rows
 from ._utils._versions import VersionsMixin
@@ -210,8 +215,7 @@ class BlockPCA(VersionsMixin, TransformerMixin, BaseEstimator):
         # A share of the variance needs all components.
         solver = "full" if isinstance(kept, float) else "auto"
         pca = PCA(kept, whiten=self.whiten, svd_solver=solver, random_state=random_state)
-        with np.errstate(invalid="ignore"):  # constant columns have no variance to take a share of
-            pca.fit(rows)
+        fit_centred(pca, rows)
         if self.whiten:
             leave_out_flat_components(pca)
         return with_whole_components(pca)

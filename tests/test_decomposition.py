@@ -141,6 +141,19 @@ def test_a_constant_block_is_no_cause_of_warnings(n_components, whiten):
     assert (n_constant == 0) == whiten
 
 
+@pytest.mark.parametrize(("dtype", "offset"), [("float32", 1e3), ("float64", 1e8)])
+@pytest.mark.parametrize("whiten", [True, False])
+def test_components_are_the_same_far_from_zero(dtype, offset, whiten):
+    rows = np.random.default_rng(0).normal(size=(200, 6)) * [3, 2, 1.5, 1, 0.7, 0.5]
+    rows = (rows + offset).astype(dtype)
+    found = BlockPCA(3, whiten=whiten).fit(rows)
+    near = BlockPCA(3, whiten=whiten).fit(rows.astype(float) - offset)
+    assert_allclose(found.transform(rows), near.transform(rows.astype(float) - offset), atol=1e-2)
+    (pca,) = found.pcas_.values()
+    assert_allclose(pca.mean_, rows.astype(float).mean(axis=0), rtol=8 * np.finfo(dtype).eps)
+    assert pca.copy and pca.components_.dtype == dtype
+
+
 def test_it_stands_in_pipelines_on_images_and_beside_a_table(emoji, tmp_path):
     image = make_pipeline(MultiBackboneEmbedder(PAIR), BlockPCA(4, blocks=PAIR, random_state=0))
     beside = make_column_transformer((image, "path"), ("passthrough", ["target"]))

@@ -439,6 +439,14 @@ def test_gates_open_where_the_right_expert_shows_in_the_columns():
     assert shrunk < 0.8 * static
 
 
+@pytest.mark.parametrize("weight", [None, np.ones(600)])
+def test_gates_read_columns_far_from_zero(weight):
+    X, logits, y = draw_routable(600, seed=0)
+    X = (X + 1e8, X + 1e8 - 1e8)  # of the same digits
+    far, near = (GatedRouter().fit(of, logits, y, sample_weight=weight) for of in X)
+    assert_allclose(far.weights(X[0], logits), near.weights(X[1], logits), atol=1e-4)
+
+
 def test_gates_stay_shut_where_an_expert_learns_from_rows():
     X, logits, y = draw_routable(600, seed=0)
     learned = np.zeros(logits.shape[1], bool)

@@ -188,6 +188,24 @@ def one_hot(targets, n_classes, weights=None):
     return csr_array((entries, targets, np.arange(n + 1)), shape=(n, n_classes))
 
 
+def fit_centred(pca, rows):
+    """Fit a PCA to rows from which their mean is taken first.
+
+    Its fastest solver subtracts the product of means from that of rows. If columns are far from
+    zero, little but rounding would be left.
+
+    Parameters
+    ----------
+    pca : sklearn.decomposition.PCA
+    rows : ndarray of shape (n, d)
+    """
+    mean = rows.mean(axis=0, dtype=np.float64).astype(rows.dtype)
+    with np.errstate(invalid="ignore"):  # constant columns have no variance to take a share of
+        pca.set_params(copy=False).fit(rows - mean)  # of which no second copy is needed
+    pca.set_params(copy=True)
+    pca.mean_ += mean
+
+
 def leave_out_flat_components(pca):
     """Remove the components of a fitted PCA along which rows do not differ.
 

@@ -7,7 +7,12 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.decomposition import PCA
 
-from ..._utils._linalg import leave_out_flat_components, total_weight, with_whole_components
+from ..._utils._linalg import (
+    fit_centred,
+    leave_out_flat_components,
+    total_weight,
+    with_whole_components,
+)
 from ..._utils._sklearn import Interval
 from ...heads._losses import cross_entropy
 from ._base import plausible_classes, weighted_sum
@@ -160,8 +165,7 @@ class GateFeatures:
         deviation = (statistics - self.centre) ** 2
         spread = np.sqrt(np.average(deviation, axis=0, weights=sample_weight))
         self.spread = np.maximum(spread, _SMALLEST_SPREAD)
-        with np.errstate(invalid="ignore"):  # columns that are all constant
-            self.pca = _fit_pca(X, sample_weight)
+        self.pca = _fit_pca(X, sample_weight)
         return self
 
     def __call__(self, X, logits):
@@ -179,11 +183,11 @@ def _fit_pca(X, sample_weight):
     pca = PCA(min(_MAX_COMPONENTS, n - 1, X.shape[1]), whiten=True, random_state=0)
     pca.set_output(transform="default")  # arrays, whatever scikit-learn is set to
     if sample_weight is None:
-        pca.fit(X)
+        fit_centred(pca, X)
     else:
         mean = np.average(X, axis=0, weights=sample_weight).astype(X.dtype)
         rows = (X - mean) * np.sqrt(sample_weight)[:, None]
-        pca.fit(np.concatenate([rows, -rows]))  # mirrored, so that PCA's own mean is zero
+        fit_centred(pca, np.concatenate([rows, -rows]))  # mirrored, so that PCA's own mean is zero
         pca.mean_ = mean
         pca.explained_variance_ *= (len(X) - 0.5) / max(total_weight(X, sample_weight) - 1, 1)
     leave_out_flat_components(pca)
