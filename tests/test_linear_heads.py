@@ -533,6 +533,21 @@ def test_blocks_are_rescaled_in_parts_as_in_one(n_rows):
     assert_allclose(in_parts.decision_function(X), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("n_rows", [24, 5000])
+def test_seconds_since_1970_are_rescaled_as_those_of_an_hour(n_rows):
+    X, y = make_classification(n_rows, 10, n_informative=5, n_classes=4, random_state=0)
+    X[:, 8] = np.random.default_rng(0).normal(0, 300, n_rows).round()
+    X[:, 9] = 0.1  # has no variance, but its mean is rounded
+    since = X + 1.7e9 * (np.arange(10) == 8)
+    head = LinearDiscriminantHead(shrinkage=1.0, rescale=[[8], [9]])
+    expected = head.fit(X, y).decision_function(X)
+    assert_allclose(head.fit(since, y).decision_function(since), expected, atol=1e-5)
+    in_parts = clone(head)
+    for part in np.array_split(np.arange(n_rows), 3):
+        in_parts.partial_fit(since[part], y[part], classes=np.unique(y))
+    assert_allclose(in_parts.decision_function(since), expected, atol=1e-5)
+
+
 def test_numbers_vary_more_where_they_say_more():
     rng = np.random.default_rng(0)
     y = np.arange(120) % 4

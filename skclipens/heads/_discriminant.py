@@ -292,7 +292,7 @@ class Discriminant(BaseDiscriminant):
         if rescaling.blocks:
             squares = [row_squares(take_columns(R, one)) for one in rescaling.blocks]
             totals = [np.average(of_block, weights=weights) for of_block in squares]
-            self._scales = rescaling.scales(totals, self._centre)
+            self._scales = rescaling.scales(totals, self._centre, X.dtype)
             R *= self._scales
         sums = one_hot(targets, n_classes, self._weights).T @ R
         self._tiny = np.finfo(X.dtype).tiny

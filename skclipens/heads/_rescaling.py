@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-_ROUNDING = 4 * np.finfo(np.float32).eps
+# Relative to the mean. Sums of float64 are not rounded as a whole, but at each of millions of rows.
+_ROUNDING = {"float32": 4 * np.finfo(np.float32).eps, "float64": 1e-10}
 
 
 class Rescaling(NamedTuple):
@@ -21,7 +22,7 @@ class Rescaling(NamedTuple):
     blocks: tuple = ()
     variance: float = 1.0
 
-    def scales(self, totals, centre):
+    def scales(self, totals, centre, dtype):
         """Return the factors by which columns are multiplied.
 
         Parameters
@@ -31,13 +32,15 @@ class Rescaling(NamedTuple):
             scaled.
         centre : ndarray of shape (n_features,)
             Mean of all rows.
+        dtype : dtype
+            That of the rows.
 
         Returns
         -------
         ndarray of shape (n_features,)
         """
-        scales = np.ones_like(centre)
+        scales, rounding = np.ones_like(centre), _ROUNDING[np.dtype(dtype).name]
         for columns, total in zip(self.blocks, totals, strict=True):
-            if np.sqrt(total) > _ROUNDING * np.linalg.norm(centre[columns]):
+            if np.sqrt(total) > rounding * np.linalg.norm(centre[columns]):
                 scales[columns] = np.sqrt(self.variance / total)
         return scales

@@ -107,7 +107,7 @@ class SummedDiscriminant(BaseDiscriminant):
         self.rescaling = rescaling = rescaling or Rescaling()
         if rescaling.blocks:
             totals = [scatter.diagonal()[one].sum() / self.n_rows for one in rescaling.blocks]
-            self._scales = rescaling.scales(totals, sums.mean)
+            self._scales = rescaling.scales(totals, sums.mean, sums.dtype)
             self._means *= self._scales
             scatter = scatter * np.outer(self._scales, self._scales)
         between = (self._means.T * self._counts) @ self._means
