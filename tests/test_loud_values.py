@@ -305,6 +305,16 @@ def test_a_range_that_solvers_cannot_bear_is_refused_by_column(table, estimator)
     estimator.fit(large.astype(np.float64), y)  # whose squares float64 can hold
 
 
+@pytest.mark.parametrize("head", ["linear", KernelHead()])
+def test_a_range_that_solvers_cannot_bear_is_refused_by_block(head):
+    X, y = np.random.default_rng(0).normal(size=(60, 6)), np.arange(60) % 3
+    X[:, 3:] *= [1e-20, 2e-18, 1e-20]
+    clf = AdaptiveBackboneEnsemble([("p", slice(0, 3)), ("q", slice(3, 6))], head=head)
+    for form in (X, pd.DataFrame(X, columns=list("uvwxyz"))):
+        with pytest.raises(ValueError, match=r"largest value of block 'q', in column 1, is .*-18"):
+            clf.fit(form, y)
+
+
 def test_blocks_that_say_nothing_are_named(table):
     X, y = table
     X = np.hstack([X, np.zeros_like(X), np.ones_like(X)])

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import date, time, timedelta
 from numbers import Real
 
@@ -18,6 +19,7 @@ from ._warnings import warn
 _TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
 _SMALLEST = 1e-16  # of the largest value of a table; squares of smaller ones vanish in float32
 _LONGEST = 80  # characters that a message quotes
+_checked_part = ContextVar("what messages of check_range call the table", default="X")
 
 
 def refuse_unread(X):
@@ -232,6 +234,16 @@ def first_gap_named(X):
         ) from None
 
 
+@contextmanager
+def called_block(name):
+    """A context in which :func:`check_range` calls its table a block of X, not X."""
+    token = _checked_part.set(f"block {name!r}")
+    try:
+        yield
+    finally:
+        _checked_part.reset(token)
+
+
 def check_range(X, names=None):
     """Raise ValueError if squares of a table overflow, or all underflow.
 
@@ -248,12 +260,13 @@ def check_range(X, names=None):
         return
     column = int(np.abs(X).max(axis=0).argmax())
     where = f"{column}" if names is None else f"{column} ({names[column]!r})"
+    part = _checked_part.get()
     if overflows:
         raise ValueError(
-            f"Column {where} of X has values as large as {top:.2g}, whose squares overflow "
+            f"Column {where} of {part} has values as large as {top:.2g}, whose squares overflow "
             f"{X.dtype}. Scale the columns, say by sklearn.preprocessing.StandardScaler."
         )
     raise ValueError(
-        f"The largest value of X, in column {where}, is {top:.2g}: its square vanishes. "
+        f"The largest value of {part}, in column {where}, is {top:.2g}: its square vanishes. "
         "Scale the columns, say by sklearn.preprocessing.StandardScaler."
     )

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._labels import few_rows_per_class, positions_of_labels
 from .._utils._linalg import subsample, take_columns
 from .._utils._metadata import taken_of
+from .._utils._tables import called_block
 from .._utils._warnings import silent
 from ..heads import ZeroShotHead
 from ..heads._classifier import (
@@ -79,7 +80,7 @@ class Expert(NamedTuple):
 
     def fit(self, X, y, metadata):
         """Return this expert with its head fitted on its columns."""
-        with few_rows_per_class(), as_one_of_many():
+        with few_rows_per_class(), as_one_of_many(), called_block(self.block.name):
             head = clone(self.head).fit(self.columns_of(X), y, **taken_of(metadata, self.head))
         refuse_without_scores(head, hasattr)
         fitted = self._replace(head=head)
@@ -122,7 +123,7 @@ class Expert(NamedTuple):
     def cross_fit(self, X, y, folds, metadata):
         """Fit a head that has ``cross_fit``; return the expert, held-out logits and their mask."""
         head, given = clone(self.head), taken_of({**metadata, "groups": None}, self.head)
-        with as_one_of_many():
+        with as_one_of_many(), called_block(self.block.name):
             logits, known = head.cross_fit(self.columns_of(X), y, folds=folds, **given)
         return self._replace(head=head), logits, known
 
