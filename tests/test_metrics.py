@@ -423,6 +423,28 @@ def test_memory_of_linear_cka_is_linear_in_rows():
     assert peak < 10 * X.nbytes < 20_000**2
 
 
+def test_linear_cka_of_more_columns_than_rows():
+    X = np.random.default_rng(0).normal(size=(20, 5_000))
+    centred = X - X.mean(axis=0)
+    x, y = centred[:, :2500], centred[:, 2500:]
+    expected = np.sum((y.T @ x) ** 2) / np.linalg.norm(x.T @ x) / np.linalg.norm(y.T @ y)
+    tracemalloc.start()
+    assert_allclose(linear_cka(X[:, :2500], X[:, 2500:]), expected)
+    matrix = linear_cka_matrix(X, [("x", slice(0, 2500)), ("y", slice(2500, None))])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert_allclose(matrix, [[1, expected], [expected, 1]])
+    assert peak < 10 * X.nbytes < 8 * 2500**2
+
+
+@pytest.mark.parametrize("scale", [1e-250, 1e200, 1e307])
+def test_linear_cka_of_very_large_and_very_small_numbers(embedding, scale):
+    X, Y = np.split(embedding.astype(float), 2, axis=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_allclose(linear_cka(X * scale, Y), linear_cka(X, Y))
+
+
 def test_linear_cka_matrix_is_that_of_pairs(embedding):
     named = linear_cka_matrix(embedding, ["zoo/RN20", "zoo/ViT-8"])
     assert named.columns.tolist() == named.index.tolist() == ["zoo/RN20", "zoo/ViT-8"]

@@ -12,8 +12,8 @@ def linear_cka(X, Y):
     r"""Linear centred kernel alignment of two embeddings of the same rows.
 
     With centred columns it is :math:`\|Y^T X\|_F^2 / (\|X^T X\|_F \|Y^T Y\|_F)`, Section 3 of
-    [1]_. It does not change when an embedding is rotated, shifted or scaled. Memory is linear in
-    n, since no n x n matrix is computed.
+    [1]_. It does not change when an embedding is rotated, shifted or scaled. Besides the embeddings
+    it needs memory for p x q numbers, or for two n x n matrices if these are smaller.
 
     Parameters
     ----------
@@ -105,13 +105,16 @@ def linear_cka_matrix(X, blocks=None):
 def _normalised(X, name):
     """Return X with centred columns, scaled to unit Frobenius norm."""
     X = check_array(without_mask(X), dtype=np.float64, ensure_min_samples=2, input_name=name)
-    if not np.ptp(X, axis=0).any():
+    if not (X != X[0]).any():
         raise ValueError(f"{name}: all rows are equal, so it has no alignment with any other.")
-    X = X - X.mean(axis=0)
+    X = X / np.abs(X).max()  # squares of very large and of very small values leave float64
+    X -= X.mean(axis=0)
     return X / np.linalg.norm(X)
 
 
 def _alignment(X, Y):
+    if X.shape[1] * Y.shape[1] > 2 * len(X) ** 2:
+        return np.vdot(X @ X.T, Y @ Y.T)
     return np.linalg.norm(Y.T @ X) ** 2
 
 
