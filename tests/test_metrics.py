@@ -102,6 +102,14 @@ def test_permuted_oracle_is_the_mean_over_permutations(data):
     assert_allclose(independent, 1 - np.prod(errors))
 
 
+def test_permuted_oracle_of_experts_that_are_always_right_is_one():
+    for n_rows in range(1, 200):
+        y = np.arange(n_rows) % 7
+        every = np.broadcast_to(np.arange(7), (n_rows, 7))
+        weight = np.random.default_rng(n_rows).uniform(0.1, 1, n_rows)
+        assert permuted_oracle_accuracy_score(y, every, sample_weight=weight) <= 1
+
+
 def test_labels_may_be_a_column():
     y, predictions = np.array([[0], [1], [1]]), [[0, 1], [0, 1], [0, 0]]
     with pytest.warns(match="column-vector"):

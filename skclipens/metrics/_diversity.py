@@ -137,7 +137,7 @@ def permuted_oracle_accuracy_score(y_true, predictions, *, permute="rows", sampl
     shares = np.bincount(codes, weight) / np.bincount(codes, weight).sum()
     predictions = check_predictions(predictions)
     named = [np.average((predictions == one).any(axis=1), weights=weight) for one in labels]
-    return float(np.dot(named, shares))
+    return float(min(np.dot(named, shares), 1))  # the shares are rounded
 
 
 @each_warning_once()
