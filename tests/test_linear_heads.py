@@ -583,3 +583,19 @@ def test_blocks_to_rescale_have_columns(blocks):
     X, y = make_classification(40, 60, random_state=0)
     with pytest.raises(ValueError, match="rescale"):
         LinearDiscriminantHead(rescale=blocks).fit(X, y)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_large_numbers_are_no_cause_of_warnings():
+    X, y = load_iris(return_X_y=True)
+    expected = LinearDiscriminantHead().fit(X, y).decision_function(X)
+    large = LinearDiscriminantHead().fit(X * 1e19, y).decision_function(X * 1e19)
+    assert_allclose(large, expected, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_rows_of_tiny_weights_are_as_if_left_out():
+    X, y = load_iris(return_X_y=True)
+    X, some = X.astype(np.float32), np.arange(150) % 3 == 0
+    head = LinearDiscriminantHead().fit(X, y, sample_weight=np.where(some, 1, 1e-42))
+    assert_allclose(head.coef_, LinearDiscriminantHead().fit(X[some], y[some]).coef_, rtol=1e-3)

@@ -72,7 +72,7 @@ class BaseDiscriminant:
         """Return the ridge of the scatter, which is a sum over rows, for this shrinkage."""
         if not self.total:  # all rows are identical: logits are the priors at any ridge
             return 1.0
-        return max(shrinkage * self.total / self.n_features, np.finfo("f").tiny)
+        return max(shrinkage * self.total / self.n_features, float(np.finfo("f").tiny))
 
     def lowest_where_unseen(self, logits):
         """Set logits of classes without rows to the smallest of each row.
@@ -246,7 +246,7 @@ class BaseDiscriminant:
         distances += self._between_means(targets, precision, ridge)
         # The distance to its own mean: without the row, and divided by the factor of `left_out`.
         to_own = (itself * (1 + change * itself))[:, 0]
-        distances[own] = to_own * ((count / others) ** 2 * (1 - (count / w) ** -2) - 1)
+        distances[own] = to_own * ((count / others) ** 2 * (1 - (w / count) ** 2) - 1)
         distances *= (w - self.n_rows)[:, None] / 2
         distances += self._offsets(ridge)
         return distances
