@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from _said import said
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
@@ -63,6 +64,22 @@ def test_rows_without_weight_neither_teach_nor_judge():
     heard = make(PARTS[:2]).fit(IRIS[some], SPECIES[some])
     found = make(PARTS[:2]).fit(IRIS, SPECIES, sample_weight=weights)
     assert found.path_["score"].tolist() == heard.path_["score"].tolist()
+
+
+@pytest.mark.parametrize("kind", [BackboneSelector, CascadeEnsemble])
+def test_the_mean_of_weights_is_that_of_all_rows_not_of_a_fold(kind):
+    weights = np.ones(len(SPECIES))
+    weights[0] = 1e5
+    clf = kind(PARTS[:2], estimator=AdaptiveBackboneEnsemble(head="linear"))
+
+    def told(mean):
+        given = weights * mean / weights.mean()
+        found = said(lambda: clf.fit(IRIS, SPECIES, sample_weight=given))
+        return [text for text in found if "mean of the weights" in text]
+
+    assert not told(1)
+    found = told(20)
+    assert found and all("is 20." in one and "150 rows count as 3e+03" in one for one in found)
 
 
 def make(blocks=PARTS, **parameters):

@@ -7,6 +7,7 @@ from .._utils._folds import has_peer
 from .._utils._warnings import warn
 from ._columns import ENOUGH_LOSS
 
+OF_MEAN_WEIGHT = "The mean of the weights"  # how that warning begins
 _FAR_FROM_ONE = 10  # a mean of weights, or its inverse
 # Share of the log-loss of guessing. If that sums to ENOUGH_LOSS, the share is seldom below 0.97 for
 # shuffled labels, and at most 0.95 for right ones, also for cats and dogs of 32 pixels.
@@ -22,7 +23,7 @@ def warn_of_weights(weights):
     mean = 1.0 if weights is None else float(weights[weights > 0].mean())
     if not 1 / _FAR_FROM_ONE <= mean <= _FAR_FROM_ONE:
         warn(
-            f"The mean of the weights is {mean:.3g}. A weight counts as that many "
+            f"{OF_MEAN_WEIGHT} is {mean:.3g}. A weight counts as that many "
             f"copies of a row, so {len(weights)} rows count as {weights.sum():.3g}. If only the "
             "ratios are meant, divide them by their mean."
         )

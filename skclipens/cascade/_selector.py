@@ -9,6 +9,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
+from .._mistakes._rows import OF_MEAN_WEIGHT, warn_of_weights
 from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, groups_of_class
@@ -204,6 +205,7 @@ class BackboneSelector(
         self._refuse_without_proba()
         X, y = check_table(self, X, y, sample_weight=sample_weight, groups=groups)
         metadata = check_metadata(sample_weight, groups, len(X), X.dtype)
+        warn_of_weights(metadata["sample_weight"])
         blocks = blocks_of(self, "is all that can be chosen")
         costs = costs_of(self.cost, blocks)
         check_budget(self.max_cost, [block.name for block in blocks], costs)
@@ -305,7 +307,7 @@ class BackboneSelector(
             If the score of a fold is NaN.
         """
         estimator = make_for_blocks(self.estimator, blocks, seed)
-        with few_rows_per_class():
+        with few_rows_per_class(), silent(OF_MEAN_WEIGHT):  # of all rows it is judged in fit
             scores = cross_val_score(
                 estimator,
                 X[:, columns_of(blocks)],

@@ -7,6 +7,7 @@ from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
+from .._mistakes._rows import OF_MEAN_WEIGHT
 from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
 from .._utils._folds import few_shot_folds, held_out_rows
@@ -322,7 +323,8 @@ def _fit(estimator, X, others_follow, y, metadata):
 def _fit_and_judge(estimator, X, others_follow, y, metadata, train, test):
     """Return confidence for held-out rows, and whether they are classified correctly, (2, n)."""
     of_train = y[train], rows_of(metadata, train)
-    estimator = _fit(clone(estimator), X[train], others_follow, *of_train)
+    with silent(OF_MEAN_WEIGHT):  # the fits on all rows warn of it
+        estimator = _fit(clone(estimator), X[train], others_follow, *of_train)
     proba = estimator.predict_proba(X[test])
     _refuse_nan(proba, test, "a stage that is judged by held-out rows")
     return np.stack([proba.max(axis=1), estimator.classes_[proba.argmax(axis=1)] == y[test]])
