@@ -13,7 +13,12 @@ from PIL import Image, ImageEnhance, ImageOps
 from sklearn.datasets import load_iris
 from sklearn.model_selection import StratifiedKFold
 
-from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
+from skclipens import (
+    AdaptiveBackboneEnsemble,
+    BlockPCA,
+    MultiBackboneEmbedder,
+    make_backbone_pipeline,
+)
 from skclipens.datasets import load_emoji
 from skclipens.images import load_image
 from skclipens.labels import group_near_duplicates
@@ -152,6 +157,14 @@ def test_groups_of_copies_and_of_pictures_that_cannot_be_read(versions):
     X[[3, 6]] = X[0]
     X[[1, 2]] = np.nan
     np.testing.assert_array_equal(group_near_duplicates(X), [0, 1, 2, 0, 3, 4, 0, 5])
+
+
+@pytest.mark.parametrize("n_pictures", [6, 40])
+def test_groups_of_many_copies_with_few_columns(versions, n_pictures):
+    X = BlockPCA(16, random_state=0).fit_transform(versions["itself"])[:n_pictures]
+    groups = group_near_duplicates(np.repeat(X, 8, axis=0)).reshape(n_pictures, 8)
+    assert (groups == groups[:, :1]).all()
+    assert len(np.unique(groups)) > 0.9 * n_pictures
 
 
 def test_only_embeddings_are_compared(versions):

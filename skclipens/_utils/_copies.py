@@ -7,7 +7,7 @@ from ._linalg import places_of, take_columns
 WIDE, _SOME = 32, 8  # fewest columns of a table with copies; number of columns compared first
 
 
-def groups_of_copies(X, y):
+def groups_of_copies(X, y, fewest=WIDE):
     """Group rows that are equal, as for an image that occurs twice; None if no rows are.
 
     Rows of few columns may be equal by chance, and do not count as copies.
@@ -17,13 +17,15 @@ def groups_of_copies(X, y):
     X : ndarray of shape (n, n_features)
     y : ndarray of shape (n,)
         Copies also have equal labels.
+    fewest : int
+        Fewest columns of a table in which rows are compared.
 
     Returns
     -------
     ndarray of shape (n,), int, or None
         For each row, the first of the rows that equal it.
     """
-    if X.ndim != 2 or X.dtype.kind != "f" or X.shape[1] < WIDE:
+    if X.ndim != 2 or X.dtype.kind != "f" or X.shape[1] < fewest:
         return None
     groups, found = np.arange(len(X)), {}
     columns = np.linspace(0, X.shape[1] - 1, _SOME).astype(int)

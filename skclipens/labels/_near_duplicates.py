@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .._utils._copies import same_pictures
+from .._utils._copies import groups_of_copies
 from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
 from ..embedding._gaps import gaps_of, without_gaps
 from ._held_out import columns_to_compare, unit_table
@@ -66,7 +66,8 @@ def group_near_duplicates(X):
     gaps = gaps_of(X)
     table = without_gaps(X, gaps) if gaps.any() else X
     rows = unit_table(table, columns_to_compare(table, None))
-    same = same_pictures(rows, np.arange(rows.shape[1]))
+    # All rows of a single column have the same direction.
+    same = groups_of_copies(rows, np.zeros(len(rows), int), fewest=2)
     same = np.arange(len(rows)) if same is None else same
     same[gaps] = np.flatnonzero(gaps)
     first = np.flatnonzero((same == np.arange(len(rows))) & ~gaps)
