@@ -1,6 +1,7 @@
 """Names, tables and labels that once gave answers without a word: each is named now."""
 
 import re
+import uuid
 import warnings
 from decimal import Decimal
 from enum import Enum
@@ -868,6 +869,25 @@ def test_vectors_in_cells_are_no_table(table):
         with pytest.raises(ValueError, match=re.escape(f"np.stack({column})")):
             clone(head).fit(X, y).predict(cells)
         assert_array_equal(np.stack(eval(column, {"X": cells})), X)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pd.cut(np.arange(8), 3),
+        [uuid.UUID(int=i) for i in range(8)],
+        [{"width": i} for i in range(8)],
+        [10**400] * 8,
+        [1j] * 8,
+    ],
+)
+def test_objects_that_are_no_numbers_are_named(cells):
+    X, y = pd.DataFrame({"price": np.sin(np.arange(8.0))}), np.arange(8) % 2
+    X["kind"] = pd.Series(cells)
+    head = LinearDiscriminantHead()
+    for call in (head.fit, clone(head).fit(np.eye(8)[:, :2], y).score):
+        with pytest.raises((TypeError, OverflowError), match=r"Row 0, column 1 \('kind'\) of X is"):
+            call(X.astype(object), y)
 
 
 def test_a_missing_class_of_partial_fit_is_named(table):

@@ -72,13 +72,16 @@ def refuse_images(X):
     first = first.item() if isinstance(first, np.generic) else first  # prints without its type
     is_image = type(first).__module__.startswith("PIL.")
     if is_image or (isinstance(first, (str, bytes, os.PathLike)) and not _reads_as_number(first)):
-        text = repr(first)
-        text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
         raise ValueError(
-            f"X holds images or their names, such as {text}, where a table of numbers is wanted: "
-            "the step that embeds them is missing. make_backbone_pipeline('zoo') puts one before "
-            "the ensemble; by hand, it is MultiBackboneEmbedder('zoo').fit_transform(X)."
+            f"X holds images or their names, such as {_quoted(first)}, where a table of numbers "
+            "is wanted: the step that embeds them is missing. make_backbone_pipeline('zoo') puts "
+            "one before the ensemble; by hand, it is MultiBackboneEmbedder('zoo').fit_transform(X)."
         )
+
+
+def _quoted(value):
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def refuse_loose_rows(X):
@@ -116,9 +119,9 @@ def _reads_as_number(text):
 
 
 def refuse_text(X):
-    """Raise ValueError if cells hold text, dates, times or vectors.
+    """Raise ValueError if cells hold text, dates, times or vectors, TypeError if other objects.
 
-    scikit-learn would read text as numbers.
+    scikit-learn would read text as numbers, and not say where the objects are.
 
     Parameters
     ----------
@@ -130,8 +133,8 @@ def refuse_text(X):
     for row, column, cell in _cells(X):
         if _is_time(cell):
             _refuse_times(names[column] if names else column)
+        name = f" ({names[column]!r})" if names else ""
         if isinstance(cell, (str, bytes)):
-            name = f" ({names[column]!r})" if names else ""
             raise ValueError(
                 f"X holds text: row {row}, column {column}{name} is {str(cell)!r}. Convert "
                 "numbers, X.astype(float); encode categories, as "
@@ -144,6 +147,14 @@ def refuse_text(X):
                 f"X holds vectors: row {row} has {len(cell)} values in one cell. Make a column of "
                 f"each, as np.stack({of_column}) does."
             )
+        try:
+            if not is_missing(cell):
+                float(cell)
+        except (TypeError, OverflowError) as error:
+            raise type(error)(
+                f"Row {row}, column {column}{name} of X is {_quoted(cell)}: {error}. Make numbers "
+                "of the column, or leave it out."
+            ) from None
 
 
 def _is_of_numbers(X, names):

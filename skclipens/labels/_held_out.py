@@ -164,7 +164,7 @@ def _refuse_no_numbers(X, estimator):
     try:
         refuse_images(X)
         refuse_text(X)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         if not isinstance(estimator, Pipeline):
             raise
         raise ValueError(
