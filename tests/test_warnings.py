@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.parallel import Parallel, delayed
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -113,6 +114,20 @@ def test_workers_keep_quiet_about_the_same():
     assert not pickle.loads(pickle.dumps(warnings.filters))[0][1].match("one")
     X, y = load_wine(return_X_y=True)
     assert cross_val_score(LogisticRegression(max_iter=5), X, y, cv=2, n_jobs=2).shape == (2,)
+
+
+def test_workers_hide_what_the_thread_that_waits_for_them_hides():
+    def shown_in_worker(text):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.warn(text, stacklevel=1)
+        return [str(one.message) for one in caught]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        calls = [delayed(shown_in_worker)(text) for text in ["one", "two"] * 3]
+        with silent("one"):  # joblib pickles calls in a thread of its own
+            assert Parallel(n_jobs=2)(calls) == [[], ["two"]] * 3
+        assert Parallel(n_jobs=2)(calls) == [["one"], ["two"]] * 3
 
 
 def test_fits_in_threads_lose_no_warning_and_show_none_that_is_meant(shown):

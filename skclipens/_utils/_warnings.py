@@ -108,8 +108,13 @@ class _NotShown(FilterOfThread):
     def pattern(self):
         return "|".join(self.patterns) or NOTHING
 
+    def __reduce__(self):
+        # joblib pickles filters in a thread of its own, for one that waits in `silent`.
+        return re.compile, ("|".join(_hidden) or NOTHING, re.IGNORECASE)
+
 
 _lock = ForkLock()
+_hidden = []  # patterns of all threads
 _not_shown = _NotShown()
 _filter = ("ignore", _not_shown, Warning, None, 0)
 
@@ -143,11 +148,14 @@ def silent(pattern):
         Regular expression that matches the start of their messages.
     """
     put_first(_filter)
-    _not_shown.patterns.append(f"(?:{pattern})")
+    pattern = f"(?:{pattern})"
+    _not_shown.patterns.append(pattern)
+    _hidden.append(pattern)
     try:
         yield
     finally:
         _not_shown.patterns.pop()
+        _hidden.remove(pattern)
 
 
 put_first(_filter)
