@@ -883,7 +883,7 @@ def test_vectors_in_cells_are_no_table(table):
 )
 def test_objects_that_are_no_numbers_are_named(cells):
     X, y = pd.DataFrame({"price": np.sin(np.arange(8.0))}), np.arange(8) % 2
-    X["kind"] = pd.Series(cells)
+    X["kind"] = pd.Series(cells, dtype=object)
     head = LinearDiscriminantHead()
     for call in (head.fit, clone(head).fit(np.eye(8)[:, :2], y).score):
         with pytest.raises((TypeError, OverflowError), match=r"Row 0, column 1 \('kind'\) of X is"):
