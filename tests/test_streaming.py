@@ -800,7 +800,10 @@ def test_chunks_cover_each_row_once(n_images, chunk_size):
     assert sorted({name for name, _, _ in chunks}) == [name for name, _, _ in chunks]
 
 
-def test_threads_find_all_members_of_an_archive(tmp_path, monkeypatch):
+@pytest.fixture
+def slow_zip(tmp_path, monkeypatch):
+    """A zip file of 20 members, which are listed one after the other."""
+
     def slowly(self):
         for member in self.filelist:
             time.sleep(0.01)
@@ -810,7 +813,11 @@ def test_threads_find_all_members_of_an_archive(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         for i in range(20):
             archive.writestr(f"in/{i}.png", b"%d" % i)
-    images = image_files.find_images([f"zip://in/{i}.png::{tmp_path}/all.zip" for i in range(20)])
+    return tmp_path / "all.zip"
+
+
+def test_threads_find_all_members_of_an_archive(slow_zip):
+    images = image_files.find_images([f"zip://in/{i}.png::{slow_zip}" for i in range(20)])
     locate(images.names[0])  # opened once, as if one thread came first
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(images.__getitem__, range(20)))
@@ -818,19 +825,10 @@ def test_threads_find_all_members_of_an_archive(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("pattern", ["zip://in/*.png", "zip://in"])
-def test_threads_list_all_members_of_an_archive(tmp_path, monkeypatch, pattern):
-    def slowly(self):
-        for member in self.filelist:
-            time.sleep(0.01)
-            yield member
-
-    monkeypatch.setattr(zipfile.ZipFile, "infolist", slowly)
-    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
-        for i in range(20):
-            archive.writestr(f"in/{i}.png", b"%d" % i)
-    locate(f"zip://in::{tmp_path}/all.zip")
+def test_threads_list_all_members_of_an_archive(slow_zip, pattern):
+    locate(f"zip://in::{slow_zip}")
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(image_files.find_images, [f"{pattern}::{tmp_path}/all.zip"] * 4))
+        found = list(pool.map(image_files.find_images, [f"{pattern}::{slow_zip}"] * 4))
     assert [len(images) for images in found] == [20] * 4
 
 
