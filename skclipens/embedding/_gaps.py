@@ -27,11 +27,6 @@ def gaps_of(table):
     return np.isnan(table).all(axis=1)
 
 
-def leaves_gaps(transformers):
-    """Return whether a step of a pipeline has ``on_error="nan"``."""
-    return any(getattr(step, "on_error", None) == "nan" for _, step in transformers.steps)
-
-
 def table_and_gaps(transformers, X):
     """Return the input of the last step of a pipeline, and which of its rows are gaps.
 

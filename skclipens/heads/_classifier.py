@@ -91,11 +91,16 @@ class LabeledScoreMixin(ClassifierMixin):
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
         _refuse_other_kind(self.classes_, y)
         self._warn_of_unknown_labels(y)
+        classifier, X, y, sample_weight = self._to_score(X, y, sample_weight)
         weights = check_weights(sample_weight, len(y))
-        predicted = self.predict(X)
+        predicted = classifier.predict(X)
         accuracy = accuracy_score(y, predicted, sample_weight=weights)
-        warn_of_doubtful_labels(self, X, y, predicted)
+        warn_of_doubtful_labels(classifier, X, y, predicted)
         return accuracy
+
+    def _to_score(self, X, y, sample_weight):
+        """Return the classifier to score, and its rows: one of images may embed them once."""
+        return self, X, y, sample_weight
 
     def _warn_of_unknown_labels(self, y):
         warn_of_unknown_labels(self.classes_, y)

@@ -14,19 +14,16 @@ from .._utils._folds import covers_most, has_peer
 from .._utils._labels import (
     check_at_least_two,
     check_labels,
-    refuse_unlabeled,
     warn_of_unknown_labels,
     with_label,
 )
 from .._utils._linalg import parts_of
-from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import Interval, MethodsOfFitted, fit_context
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
 from ..embedding._gaps import (
     answers_beside_gaps,
     filled,
-    leaves_gaps,
     readable,
     table_and_gaps,
     warn_of_gaps,
@@ -258,7 +255,7 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
             Labels, or ``reject_label``. If the dtype of the labels cannot store ``reject_label``
             (uint8 and -1), a wider dtype is returned. An image that cannot be read gets the
             ``unreadable_label`` of the pipeline, if its embedder has ``on_error="nan"``; other
-            methods return NaN for it.
+            methods return NaN for it, and ``score`` leaves it out.
         """
         check_is_fitted(self)
         return self._answer("predict", X, self._labels_of)
@@ -297,36 +294,15 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         check_is_fitted(self)
         return self._answer("decision_function", X, self.estimator_.decision_function)
 
-    @each_warning_once()
-    def score(self, X, y, sample_weight=None):
-        """Return the accuracy: the share of the rows that are classified correctly.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features), or collection of n images
-            As in ``fit``: embeddings or another table, or images. Images that cannot be read are
-            left out if the embedder has ``on_error="nan"``.
-        y : array-like of shape (n,)
-            True labels; ``reject_label`` for rows of none of the classes.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        float
-            Accuracy, between 0 and 1.
-        """
-        check_is_fitted(self)
-        if self.embedder_ is None or not leaves_gaps(self.embedder_):
-            return super().score(X, y, sample_weight)
-        refuse_unlabeled(y, classes=self._known_labels())
-        warn_of_other_order(X, y=y, sample_weight=sample_weight)
+    def _to_score(self, X, y, sample_weight):
+        if self.embedder_ is None:
+            return super()._to_score(X, y, sample_weight)
         table, gaps = table_and_gaps(self.embedder_, X)
-        warn_of_gaps(gaps, "do not count", as_image_list(X))
-        table, y, sample_weight = readable([table, y, sample_weight], gaps)
-        of_tables = copy(self)
-        of_tables.embedder_ = None
-        return of_tables.score(table, y, sample_weight)
+        if gaps.any():
+            warn_of_gaps(gaps, "do not count", as_image_list(X))
+        of_table = copy(self)
+        of_table.embedder_ = None
+        return of_table, *readable([table, y, sample_weight], gaps)
 
     def _known_labels(self):
         check_is_fitted(self)
