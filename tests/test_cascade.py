@@ -37,6 +37,7 @@ from skclipens.backbones import Backbone, load_backbone
 from skclipens.cascade import CascadeClassifier, CascadeEnsemble
 from skclipens.cascade._thresholds import choose, sweep
 from skclipens.datasets import load_emoji
+from skclipens.heads import KernelHead
 from skclipens.model_selection import FewShotSplit
 
 BACKBONES = ["zoo/RN20", "zoo/RegNet", "zoo/ViT-16"]
@@ -174,6 +175,19 @@ def test_threshold_0_is_the_first_stage_and_infinity_the_full_ensemble(paths, y,
         assert_allclose(result.proba, expected.predict_proba(table[np.ix_(test, used)]), atol=1e-4)
         assert clf.score(images, y[test]) == expected.score(table[np.ix_(test, used)], y[test])
         assert set(result.stages) == {n_blocks - 1}
+
+
+def test_a_kernel_head_has_the_blocks_of_its_stage(table, y):
+    table, parts = (
+        table[:, np.r_[128:384, 0:128]],
+        [slice(128 * i, 128 * i + 128) for i in range(3)],
+    )
+    for threshold, n_blocks in [(0, 1), (np.inf, 3)]:
+        clf = CascadeEnsemble(CHEAPEST_FIRST, estimator=KernelHead(), thresholds=threshold)
+        used = table[:, : 128 * n_blocks]
+        expected = KernelHead(list(zip(CHEAPEST_FIRST, parts[:n_blocks]))).fit(used, y)
+        found = clf.fit(table, y).predict_proba(table)
+        assert_allclose(found, expected.predict_proba(used), atol=1e-5)
 
 
 def test_on_images_is_the_same_as_on_their_embeddings(paths, y, table):

@@ -13,6 +13,7 @@ from ..backbones._kinds import parse_kind
 from ..ensemble import AdaptiveBackboneEnsemble
 from ..ensemble._blocks import find_blocks
 from ..ensemble._make_experts import head_without_block, names_asked
+from ..heads import KernelHead
 
 IS_MAPPING = HasMethods(["keys", "__getitem__"])
 _ROUNDING = 1 + 1e-9
@@ -161,13 +162,15 @@ def make_for_blocks(estimator, blocks, seed):
     )
     if isinstance(estimator, AdaptiveBackboneEnsemble):
         _refuse_unfit_head(estimator, blocks)
-    if "blocks" in estimator.get_params(deep=False):
-        names = [block.name for block in blocks]
-        if names == cost_names(blocks) and None not in [block.kind for block in blocks]:
-            return estimator.set_params(blocks=names)
-        parts = side_by_side([len(block.columns) for block in blocks])
-        estimator.set_params(blocks=list(zip(names, parts)))
-    return estimator
+    if "blocks" not in estimator.get_params(deep=False):
+        return estimator
+    names = [block.name for block in blocks]
+    parts = side_by_side([len(block.columns) for block in blocks])
+    if isinstance(estimator, KernelHead):
+        names = [block.backbone if block.has_text else None for block in blocks]
+    elif names == cost_names(blocks) and None not in [block.kind for block in blocks]:
+        return estimator.set_params(blocks=names)
+    return estimator.set_params(blocks=list(zip(names, parts)))
 
 
 def _refuse_unfit_head(ensemble, blocks):
