@@ -3,6 +3,7 @@
 import re
 import uuid
 import warnings
+from datetime import date
 from decimal import Decimal
 from enum import Enum
 
@@ -796,7 +797,8 @@ def test_numbers_as_objects_are_numbers(table):
         ([0, "a"], r"y mixes types: a number in row 0 \(0\) and a string in row 1 \('a'\)"),
         (["a", True], r"a string in row 0 \('a'\) and a number in row 1 \(True\)"),
         (["a", {}], r"Label {} of y, in row 1, is of type dict"),
-        ([b"a", "b"], r"Label b'a' of y, in row 0, is of type bytes"),
+        ([b"a", "b"], r"Label b'a' of y, in row 0, is of type bytes.*label.decode\(\) for label"),
+        ([date(2026, 1, 1), date(2026, 1, 2)], r"in row 0, is of type date.*\[str\(label\) for"),
         ([0, 1], r"y holds numbers as objects, such as 0 in row 0: pass y.astype\(int\)"),
         ([0.5, 1], r"Unknown label type: continuous.* The first such label is 0.5, in row 0"),
         (["a", None], r"y has no label for \d+ of \d+ rows; the first is row 1, with (None|nan)"),
@@ -819,6 +821,28 @@ def test_labels_that_are_none_are_named_by_row(table, kind, labels, message):
     pipeline = make_backbone_pipeline(SPEC, head="linear")
     with pytest.raises(ValueError, match=message):  # before an image is read
         pipeline.fit(["no_such.png"] * len(y), y)
+
+
+@pytest.mark.parametrize("dtype", ["datetime64[D]", "timedelta64[D]", "S1"])
+def test_labels_of_a_dtype_that_no_label_has_are_refused(table, dtype):
+    X, y = table
+    codes = np.arange(len(y)) % 2
+    with pytest.raises(ValueError, match=r"y has dtype .*np.asarray\(y\).astype\(str\) makes"):
+        LinearDiscriminantHead().fit(X, codes.astype(dtype))
+    LinearDiscriminantHead().fit(X, codes.astype(dtype).astype(str))
+
+
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="needs numpy 2")
+def test_labels_in_the_variable_width_strings_of_numpy(table):
+    X, y = table
+    strings = y.astype(np.dtypes.StringDType(na_object=None))
+    clf = AdaptiveBackboneEnsemble(SPEC, head="linear", unlabeled="ignore")
+    expected = clone(clf).fit(X, y)
+    assert_array_equal(clone(clf).fit(X, strings).predict(X), expected.predict(X))
+    assert expected.score(X, strings) == expected.score(X, y)
+    strings[0] = None
+    some = np.where(np.arange(len(y)) == 0, None, y.astype(object))
+    assert_array_equal(clf.fit(X, strings).predict(X), clone(clf).fit(X, some).predict(X))
 
 
 @pytest.mark.parametrize("labels", [["a", "b"], [0, 1], [True, False], [0.0, 1.0]])

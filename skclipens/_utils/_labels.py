@@ -77,6 +77,8 @@ def column_of_labels(y, *, name="y", warn=False):
         refuse_paths_as_labels(y, name)
         refuse_mixed(y, name)
     y = without_mask(y)
+    if getattr(getattr(y, "dtype", None), "kind", "") == "T":  # numpy's StringDType
+        y = y.tolist()
     if isinstance(y, (list, tuple)) and any(is_missing(one) or isinstance(one, Enum) for one in y):
         y = np.array(y, dtype=object)
     if _has_nulls(y):
@@ -106,6 +108,11 @@ def refuse_mixed(y, name="y"):
     """
     if hasattr(y, "__array__"):
         y = np.asarray(y)
+        if y.dtype.kind in "mMSV":
+            raise ValueError(
+                f"{name} has dtype {y.dtype}. Labels are strings, or whole numbers: "
+                "np.asarray(y).astype(str) makes them strings."
+            )
         if y.dtype.kind != "O" or not y.ndim:
             return
     first, all_minus = {}, True
@@ -114,9 +121,11 @@ def refuse_mixed(y, name="y"):
             continue
         kind = "a number" if isinstance(label, (Number, np.bool_)) else _kind_of(label)
         if kind is None:
+            written = "label.decode()" if isinstance(label, bytes) else "str(label)"
             raise ValueError(
                 f"Label {label!r} of {name}, in row {row}, is of type {type(label).__name__}. "
-                "Labels are strings, or whole numbers."
+                f"Labels are strings, or whole numbers: {name} = [{written} for label in {name}] "
+                "makes them strings."
             )
         first.setdefault(kind, (row, label))
         all_minus &= kind != "a number" or label == -1
@@ -136,8 +145,8 @@ def refuse_mixed(y, name="y"):
 def _kind_of(label):
     if isinstance(label, str):
         return "a string"
-    # For labels of several outputs, dates and the like, scikit-learn has its own errors.
-    return None if isinstance(label, (dict, set, bytes)) else "something else"
+    # For labels of several outputs, scikit-learn has its own errors.
+    return "something else" if isinstance(label, (list, tuple)) or np.ndim(label) else None
 
 
 def refuse_paths_as_labels(y, name="y"):

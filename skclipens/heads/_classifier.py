@@ -9,7 +9,12 @@ from sklearn.utils.validation import check_is_fitted
 from .._mistakes._predictions import warn_of_chance, warn_of_exchanged
 from .._mistakes._seen_rows import warn_of_seen_rows
 from .._utils._docstrings import fill_doc
-from .._utils._labels import known_labels, refuse_unlabeled, warn_of_unknown_labels
+from .._utils._labels import (
+    column_of_labels,
+    known_labels,
+    refuse_unlabeled,
+    warn_of_unknown_labels,
+)
 from .._utils._linalg import ROWS_TO_PREDICT, row_batches
 from .._utils._sample_arguments import check_weights, warn_of_other_order
 from .._utils._validation import check_rows
@@ -91,7 +96,7 @@ class LabeledScoreMixin(ClassifierMixin):
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
         _refuse_other_kind(self.classes_, y)
         self._warn_of_unknown_labels(y)
-        classifier, X, y, sample_weight = self._to_score(X, y, sample_weight)
+        classifier, X, y, sample_weight = self._to_score(X, column_of_labels(y), sample_weight)
         weights = check_weights(sample_weight, len(y))
         predicted = classifier.predict(X)
         accuracy = accuracy_score(y, predicted, sample_weight=weights)
