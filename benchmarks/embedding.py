@@ -86,22 +86,24 @@ class Model:
 
     def encode(self, tensors):
         with torch.no_grad(), torch.autocast("cuda", enabled=self.device.startswith("cuda")):
-            return self.model.encode_image(tensors.to(self.device)).float().cpu().numpy()
+            return self.model.encode_image(tensors.to(self.device)).cpu().numpy()
 
     def one_at_a_time(self, files):
         return np.concatenate([self.encode(self.load(file).unsqueeze(0)) for file in files])
 
-    def batches(self, files):
+    def encode_in_bf16(self, tensors):
+        tower, _ = self.ready["bf16"]
+        with torch.inference_mode():
+            return tower(tensors.bfloat16()).float().numpy()
+
+    def batches(self, files, encode=None):
+        encode = encode or self.encode
         return np.concatenate(
             [
-                self.encode(torch.stack([self.load(file) for file in files[i : i + BATCH]]))
+                encode(torch.stack([self.load(file) for file in files[i : i + BATCH]]))
                 for i in range(0, len(files), BATCH)
             ]
         )
-
-    def batches_in_bf16(self, files):
-        with torch.autocast("cpu", torch.bfloat16):
-            return self.batches(files)
 
     def data_loader(self, files):
         loader = DataLoader(_Files(files, self.load), BATCH, num_workers=joblib.cpu_count())
@@ -208,7 +210,7 @@ def one_backbone(spec, files, repeats):
     ways = {
         README: (model.one_at_a_time, SINGLES),
         BATCHED: (model.batches, n),
-        BATCHED_BF16: (model.batches_in_bf16, n),
+        BATCHED_BF16: (partial(model.batches, encode=model.encode_in_bf16), n),
         "DataLoader, fp32": (model.data_loader, n),
         "embetter, fp32": (model.embetter, n),
         "bare forward, fp32": (partial(model.forward, "fp32"), n),
@@ -244,7 +246,7 @@ def whole_zoo(files, repeats):
     ways = {
         README: (lambda files: [model.one_at_a_time(files) for model in models], SINGLES),
         BATCHED: (lambda files: [model.batches(files) for model in models], n),
-        BATCHED_BF16: (lambda files: [model.batches_in_bf16(files) for model in models], n),
+        BATCHED_BF16: (lambda files: [m.batches(files, m.encode_in_bf16) for m in models], n),
         UNION: (union.fit_transform, n),
         "decoding and preprocessing, one core": (partial(decode, models[0]), n),
         OURS: (embedder.transform, n),
