@@ -99,7 +99,11 @@ class Searches:
 
     def _search_images(self, name):
         clf = make_backbone_pipeline(
-            BACKBONES, device="cpu", cache=self.folder.name, random_state=0
+            BACKBONES,
+            features="projected",
+            device="cpu",
+            cache=self.folder.name,
+            random_state=0,
         )
         grid = {f"adaptivebackboneensemble__{key}": values for key, values in GRID.items()}
         self._search(name, clf, grid, self.paths)
