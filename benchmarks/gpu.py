@@ -2,9 +2,11 @@
 
     python -m benchmarks.gpu [--backbones ViT-B-32 ViT-L-14 RN50] [--images 2048] [--repeats 2]
 
-Makes JPEG files of 500 x 375 pixels and prints, for each backbone with random weights, two tables
-in Markdown; three backbones take less than eight minutes. Fails if embeddings differ by more than
-the limit, or if ours is slower than 0.8 of its own limit, which is the slower of
+Makes JPEG files of three sizes and prints tables in Markdown: for each backbone, with random
+weights, how far its embeddings are from those of the CPU, images per second by the size of the
+files, and by precision, compilation and the number of threads that decode; then of the backbones of
+``--together`` at once, and the seconds to train a router. Fails if embeddings differ by more than
+the limit, or if ours is slower than 0.9 of its own limit, which is the slower of
 
 - the bare forward on a batch that is on the GPU already, and
 - decoding and resizing alone, by all cores.
@@ -23,11 +25,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from skclipens import CLIPEmbedder
-from skclipens.backbones import Backbone, clear_backbone_cache
+from skclipens import CLIPEmbedder, MultiBackboneEmbedder
+from skclipens.backbones import Backbone, clear_backbone_cache, list_backbones
 from skclipens.backbones._devices import resolve_precision
 from skclipens.embedding._encoder import ImageEncoder
 from skclipens.embedding._plan import plan_blocks
+from skclipens.ensemble import NeuralLogitController
 from skclipens.images._decoding import decode_batches
 
 from ._machine import best_of, describe, heading, markdown, stop_if
@@ -38,27 +41,39 @@ LIBRARIES = ["torch", "torchvision", "open_clip_torch", "Pillow", "numpy"]
 N_PARITY = 32
 # Largest cosine distance from the CPU in fp32.
 TOLERANCES = {"fp32": 1e-4, "auto": 1e-3}
-OF_LIMIT = 0.8
+OF_LIMIT = 0.9
+SIZES = {(500, 375): 1, (1600, 1200): 4, (4000, 3000): 16}  # and by how much fewer files
 OURS, FORWARD, DECODING = "skclipens, files", "bare forward", "decoding and resizing, all cores"
 README, LOADER = "open_clip's README, on the GPU", "DataLoader, autocast"
+LOOP = "one CLIPEmbedder after the other"
 ON_GPU = "JPEG decoded and resized on the GPU, then the same forward"
 
 
 class Measured:
-    """A backbone on a device, and the ways to embed with it."""
+    """Backbones on a device, and the ways to embed with them."""
 
-    def __init__(self, spec, device, batch_size):
-        self.device, self.batch_size = device, batch_size
+    def __init__(self, specs, device, batch_size):
+        self.specs, self.device, self.batch_size = specs, device, batch_size
         self.precision = resolve_precision("auto", device)
-        self.embedder = CLIPEmbedder(spec, device=device, batch_size=batch_size)
+        self.embedder = self.make()
         self.encoder = ImageEncoder(
-            plan_blocks([Backbone(spec)]),
+            plan_blocks([Backbone(spec) for spec in specs]),
             devices=[device],
             precision=self.precision,
             compile=False,
             decode="auto",
         )
-        self.loop = Model(spec, device)
+        self.loop = Model(specs[0], device) if len(specs) == 1 else None
+
+    def make(self, **parameters):
+        """Return an embedder with some of its parameters set."""
+        return MultiBackboneEmbedder(
+            self.specs, device=self.device, batch_size=self.batch_size, **parameters
+        )
+
+    def one_by_one(self, files):
+        for spec in self.specs:
+            CLIPEmbedder(spec, device=self.device, batch_size=self.batch_size).transform(files)
 
     def decode(self, files):
         """Decode files as threads do while the GPU computes."""
@@ -118,9 +133,9 @@ def _resize_and_crop(functional, picture, size):
     return functional.center_crop(resized, [size, size])
 
 
-def agreement(spec, one, files):
+def agreement(one, files):
     """Return a table of largest cosine distances from the CPU in fp32, and those beyond limits."""
-    files = files[:N_PARITY]
+    files, (spec,) = files[:N_PARITY], one.specs
     expected = CLIPEmbedder(spec, device="cpu", precision="fp32").transform(files)
     found = {
         precision: CLIPEmbedder(spec, device=one.device, precision=precision).transform(files)
@@ -149,22 +164,30 @@ def _distance(expected, found):
     return float((1 - (a * b).sum(axis=1)).max())
 
 
-def rates(name, one, files, repeats):
-    """Return a table of images per second, and those beyond the limit."""
-    n, few = len(files), files[:SINGLES]
-    pixels = one.ready(files)
+def loops(one, files):
+    """Return what users write for one backbone, and decoding on the GPU where that is possible."""
+    few, n = files[:SINGLES], len(files)
     ways = {
         README: (partial(one.loop.one_at_a_time, few), len(few)),
         LOADER: (partial(one.loop.data_loader, files), n),
-        FORWARD: (partial(one.forward_only, pixels, n), n),
-        DECODING: (partial(one.decode_only, files), n),
-        OURS: (partial(one.embedder.transform, files), n),
     }
     try:
         one.decoded_on_gpu(few[:2])
         ways[ON_GPU] = (partial(one.decoded_on_gpu, files), n)
     except (RuntimeError, ImportError):
         pass
+    return ways
+
+
+def rates(name, one, files, repeats):
+    """Return a table of images per second, and those beyond the limit."""
+    n = len(files)
+    ways = loops(one, files) if one.loop else {LOOP: (partial(one.one_by_one, files), n)}
+    ways |= {
+        FORWARD: (partial(one.forward_only, one.ready(files), n), n),
+        DECODING: (partial(one.decode_only, files), n),
+        OURS: (partial(one.embedder.transform, files), n),
+    }
     for run, _ in ways.values():
         run()  # kernels are chosen, and memory is set aside
     _reset_peak(one.device)
@@ -194,24 +217,92 @@ def _peak(device):
     return f"Peak memory of the GPU: {torch.cuda.max_memory_allocated(device) / 2**20:.0f} MiB."
 
 
-def measure(name, device, files, folder, batch_size, repeats):
-    """Print the tables of one backbone; return what is beyond a limit."""
-    spec = name if "/" in name else with_random_weights(name, folder)
-    one = Measured(spec, device, batch_size)
-    table, beyond = agreement(spec, one, files)
-    print(f"\n{table}\n", flush=True)
-    start = time.perf_counter()
-    table, more = rates(name, one, files, repeats)
-    print(f"{table}\nMeasured in {time.perf_counter() - start:.0f} s.", flush=True)
+def settings(name, one, files, repeats):
+    """Return a table of our images per second by settings of the embedder."""
+    on_gpu = torch.device(one.device).type == "cuda"  # a CPU has no kernels for fp16
+    precisions = ["fp32", "fp16", "bf16"] if on_gpu else ["fp32", "bf16"]
+    tried = {precision: {"precision": precision} for precision in precisions}
+    tried["one thread that decodes"] = {"n_jobs": 1}
+    if on_gpu:
+        tried["compile=True"] = {"compile": True}
+    ways = {way: partial(one.make(**given).transform, files) for way, given in tried.items()}
+    for run in ways.values():
+        run()
+    seconds = best_of({OURS: partial(one.embedder.transform, files), **ways}, repeats)
+    lines = [
+        [way, f"{len(files) / time_:.0f}", f"{seconds[OURS] / time_:.2f}"]
+        for way, time_ in seconds.items()
+    ]
+    return markdown([f"{name}, settings", "images/s", "× the default"], lines)
+
+
+def training(device, repeats, n_features, n=1600, n_experts=9, n_classes=100):
+    """Return a table of the seconds to train the NLC on random numbers."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, n_features)).astype("f")
+    logits = rng.normal(size=(n, n_experts, n_classes)).astype("f")
+    targets = rng.integers(n_classes, size=n)
+    ways = {
+        where: partial(NeuralLogitController(device=where, random_state=0).fit, X, logits, targets)
+        for where in dict.fromkeys([device, "cpu"])
+    }
+    ways[device]()  # not timed: kernels are chosen
+    seconds = best_of(ways, repeats)
+    lines = [
+        [where, f"{time_:.2f}", f"{seconds['cpu'] / time_:.1f}"] for where, time_ in seconds.items()
+    ]
+    return markdown(
+        [f"router NLC, {n_features} columns, 1,000 steps", "s", "× as fast as the CPU"], lines
+    )
+
+
+def measure(names, device, pictures, folder, batch_size, repeats):
+    """Print the tables of some backbones together; return what is beyond a limit."""
+    specs = [name if "/" in name else with_random_weights(name, folder) for name in names]
+    one, beyond, start = Measured(specs, device, batch_size), [], time.perf_counter()
+    called = names[0] if len(names) == 1 else f"{len(names)} backbones at once"
+    small = next(iter(pictures.values()))
+    if one.loop:
+        table, beyond = agreement(one, small)
+        print(f"\n{table}\n", flush=True)
+    for (width, height), files in pictures.items():
+        table, more = rates(f"{called}, {width} x {height}", one, files, repeats)
+        print(f"{table}\n", flush=True)
+        beyond += more
+    if one.loop:
+        print(f"{settings(called, one, small, repeats)}\n", flush=True)
+    print(f"Measured in {time.perf_counter() - start:.0f} s.", flush=True)
     clear_backbone_cache()
-    return beyond + more
+    return beyond
+
+
+def of_the_paper():
+    """Return the architectures of the paper's nine backbones."""
+    known = list_backbones()
+    return [spec.removesuffix("/openai") for spec in known.index[known["group"] == "paper"]]
+
+
+def make_sizes(folder, n):
+    """Return file names by the size of the pictures."""
+    pictures = {}
+    for size, part in SIZES.items():
+        number = max(1, n // part)
+        place = Path(folder, f"{size[0]}")
+        place.mkdir()
+        # Each file is read several times, since decoding is measured, not the disk.
+        made = make_pictures(place, min(number, 256 // part), size)
+        pictures[size] = (made * -(-number // len(made)))[:number]
+    return pictures
 
 
 def main(arguments=None):
     """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--backbones", nargs="+", default=["ViT-B-32", "ViT-L-14", "RN50"])
-    parser.add_argument("--images", type=int, default=2048)
+    parser.add_argument(
+        "--together", nargs="+", help="backbones that are measured at once; default: the paper's"
+    )
+    parser.add_argument("--images", type=int, default=2048, help="files of 500 x 375 pixels")
     parser.add_argument("--batch-size", type=int, default=4 * BATCH)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--device", default="cuda")
@@ -227,14 +318,16 @@ def main(arguments=None):
     print(heading(TITLE, "gpu", arguments))
     print(f"{card}; {describe(LIBRARIES)}.")
     beyond = []
+    groups = [[name] for name in options.backbones]
+    groups += [options.together or of_the_paper()]
     with tempfile.TemporaryDirectory() as folder:
-        # Each file is read several times, since decoding is measured, not the disk.
-        made = make_pictures(Path(folder), min(options.images, 256))
-        files = (made * -(-options.images // len(made)))[: options.images]
-        for name in options.backbones:
+        pictures = make_sizes(folder, options.images)
+        for names in groups:
             beyond += measure(
-                name, options.device, files, folder, options.batch_size, options.repeats
+                names, options.device, pictures, folder, options.batch_size, options.repeats
             )
+    n_columns = sum(Backbone(name).width for name in groups[-1])
+    print(f"\n{training(options.device, options.repeats, n_columns)}")
     stop_if(beyond)
 
 

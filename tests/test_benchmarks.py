@@ -33,11 +33,16 @@ from benchmarks import (
 
 
 def test_gpu_program_without_a_gpu(capsys):
-    gpu.main(["--device", "cpu", "--backbones", "zoo/ViT-16", "--images", "8", "--batch-size", "4"])
+    few = ["--backbones", "zoo/ViT-16", "--together", "zoo/ViT-16", "zoo/RN20", "--images", "8"]
+    gpu.main(["--device", "cpu", *few, "--batch-size", "4", "--repeats", "1"])
     printed = capsys.readouterr().out
-    assert "| fp32 | " in printed
-    for way in (gpu.README, gpu.LOADER, gpu.FORWARD, gpu.DECODING, gpu.OURS, "limit"):
-        assert f"| {way} | " in printed
+    for size in ("500 x 375", "1600 x 1200", "4000 x 3000"):
+        assert f"zoo/ViT-16, {size} | " in printed
+        assert f"2 backbones at once, {size} | " in printed
+    for way in (gpu.README, gpu.LOADER, gpu.LOOP, gpu.FORWARD, gpu.DECODING, gpu.OURS, "limit"):
+        assert printed.count(f"| {way} | ") >= 3
+    for setting in ("fp32", "bf16", "one thread that decodes", "cpu"):
+        assert f"| {setting} | " in printed
 
 
 def test_gpu_program_says_that_there_is_no_gpu(monkeypatch):
@@ -48,7 +53,7 @@ def test_gpu_program_says_that_there_is_no_gpu(monkeypatch):
 
 def test_embeddings_decoded_on_the_device_agree(tmp_path):
     files = embedding.make_pictures(tmp_path, 6)
-    one = gpu.Measured("zoo/RN20", "cpu", 4)
+    one = gpu.Measured(["zoo/RN20"], "cpu", 4)
     ours = one.embedder.transform(files)
     assert gpu._distance(ours, one.decoded_on_gpu(files)) < 1e-3
 
