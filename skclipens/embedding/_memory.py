@@ -16,24 +16,25 @@ class RowCache:
 
     def __init__(self, max_bytes):
         self.max_bytes = max_bytes
-        self._rows = OrderedDict()  # by (file, model, key of the image)
+        # By (file, model, key of the image), all strings: those are compared fast.
+        self._rows = OrderedDict()
         self._bytes = 0
         self._lock = ForkLock()
 
     def get_many(self, file, model, keys):
         """Return the cached rows of images by one model, by key; do not write to them."""
-        found = {}
+        found, file = {}, str(file)
         with self._lock:
             for key in keys:
-                row = self._rows.get((file, model, key))
-                if row is not None:
-                    self._rows.move_to_end((file, model, key))
-                    found[key] = row
+                place = file, model, key
+                if place in self._rows:
+                    self._rows.move_to_end(place)
+                    found[key] = self._rows[place]
         return found
 
     def put_many(self, file, model, rows):
         """Cache rows, an array by the key of each image, and drop others beyond the limit."""
-        copies = {(file, model, key): row.copy() for key, row in rows.items()}
+        copies = {(str(file), model, key): row.copy() for key, row in rows.items()}
         with self._lock:
             for place, row in copies.items():
                 self._drop(place)
@@ -45,7 +46,7 @@ class RowCache:
     def forget(self, file):
         """Drop the rows of one store."""
         with self._lock:
-            for place in [place for place in self._rows if place[0] == file]:
+            for place in [place for place in self._rows if place[0] == str(file)]:
                 self._drop(place)
 
     def _drop(self, place):

@@ -126,14 +126,11 @@ class _Table:
         self.keys += keys
         self.stamps += stamps
         fresh = [row for row in rows if self._is_first(row)]
-        known = [row for row in fresh if self.keys[row]]
-        lacking = dict(zip(known, ~self._read(np.array(known, int))))
-        for row in fresh:
-            which = np.flatnonzero(lacking.get(row, np.ones(len(self.models), bool)))
-            if len(which) == len(self.models):
+        for row, lacking in zip(fresh, (~self._read(np.array(fresh, int))).tolist()):
+            if all(lacking):
                 yield row
-            elif len(which):
-                self.lacking_some[tuple(which.tolist())].append(row)
+            elif any(lacking):
+                self.lacking_some[tuple(np.flatnonzero(lacking).tolist())].append(row)
 
     def _is_first(self, row):
         key = self.keys[row]
@@ -145,9 +142,10 @@ class _Table:
     def _read(self, rows):
         """Fill some rows from the store; return which of them M models have, (n, M)."""
         found = np.zeros((len(rows), len(self.models)), bool)
-        keys = [self.keys[row] for row in rows]
+        keys = [self.keys[row] for row in rows]  # None: an image that has no key
+        asked = [key for key in keys if key]
         for m, (model, width) in enumerate(self.models):
-            stored = _read_model(self.store, keys, model, width)
+            stored = _read_model(self.store, asked, model, width)
             at = [i for i, key in enumerate(keys) if key in stored]
             if at:
                 found[at, m] = True
