@@ -25,11 +25,11 @@ TABLES = ("iris", "wine", "breast_cancer", "digits", "diabetes")
 N_ROWS = (30, 100, 300, 1000)
 N_PREDICTED = 200  # rows at most
 KINDS = {
-    "an index": "as an index does",
+    "an index": "like an index",
     "a value that stands for a gap": "far from all other values",
     "a column beside which others vanish": "of the variance of what",
     "a column made of labels": "one value for each class",
-    "nothing said of y": "X says nothing of y",
+    "nothing said of y": "X does not predict y",
     "another unit in predict": "are mostly far from those of fit",
     "filled in predict": "and in fit nearly all differed",
     "scaled by the rows to predict": "were centred on the rows of fit",

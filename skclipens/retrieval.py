@@ -378,8 +378,8 @@ def _refuse_words(X):
     first = X if isinstance(X, str) else as_image_list(X)[0]
     if is_words(first):
         raise ValueError(
-            f"{str(first)!r} is no picture, and kneighbors finds by pictures. To find by words, "
-            "pass them to search."
+            f"{str(first)!r} is not a picture. kneighbors searches by pictures; to search by "
+            "words, pass them to search."
         )
 
 

@@ -271,7 +271,7 @@ def test_what_all_splits_make_doubtful_is_said_once():
     X, y = np.random.default_rng(0).normal(size=(451, 8)), np.resize(["cat", "dog", "owl"], 451)
     clf = AdaptiveBackboneEnsemble(head="linear")
     texts = said(lambda: compare_with_baselines(clf, X, y, cv=3))  # of folds of 300 and 301 rows
-    assert len(texts) == 1 and texts[0].startswith("X says nothing of y")
+    assert len(texts) == 1 and texts[0].startswith("X does not predict y")
 
 
 def test_other_columns_belong_to_each_backbone(table, labels):

@@ -270,7 +270,7 @@ def test_labels_are_doubted_as_in_score(Display, clf, test_set):
     with pytest.warns(UserWarning, match="X and y have the same index in another order"):
         Display.from_estimator(clf, pd.DataFrame(X, names), labels.iloc[::-1])
     if Display is not RoutingWeightsDisplay:
-        with pytest.warns(UserWarning, match="labels that were not there in fit: 'cat'"):
+        with pytest.warns(UserWarning, match="labels that fit has not seen: 'cat'"):
             Display.from_estimator(clf, X, np.where(y == y[0], "cat", y))
     known, codes = np.unique(y, return_inverse=True)
     exchanged = known[(codes + 1) % len(known)]
@@ -537,7 +537,7 @@ def test_reliability_knows_the_label_of_rejected_rows(table):
     (text,) = said(
         lambda: ReliabilityDisplay.from_estimator(clf, X, np.where(inside, of_class, 99))
     )
-    assert "labels that were not there in fit: 99" in text
+    assert "labels that fit has not seen: 99" in text
 
 
 def test_reliability_diagrams_share_axes(clf, test_set):

@@ -323,7 +323,7 @@ def test_blocks_that_say_nothing_are_named(table):
     blocks = [("good", slice(0, 128)), ("zero", slice(128, 256)), ("one", slice(256, None))]
     clf = AdaptiveBackboneEnsemble(blocks, head="linear", random_state=0)
     texts = said(lambda: clf.fit(X, y))
-    assert [text.partition(", which")[0] for text in texts] == [
+    assert [text.partition(", so these")[0] for text in texts] == [
         "All rows of X are the same in 'zero', 'one'"
     ]
     assert clf.score(X, y) > 0.9
@@ -393,7 +393,7 @@ def test_an_index_is_named_in_a_part_of_a_table(table):
         return said(lambda: clf.fit(frame.assign(number=column).iloc[some], y[some]))
 
     (text,) = told(np.arange(len(X)))
-    assert text.startswith("Column 'number' has another whole number in each row")
+    assert text.startswith("Column 'number' has a different integer in each row")
     prices, years = rng.integers(1, 1e6, len(X)), rng.integers(1950, 2020, len(X))
     for column in (prices, years, np.arange(len(X)) / 7):
         assert not told(column / 1e6 if column is prices else column)
@@ -428,6 +428,8 @@ def test_a_picture_with_two_labels_is_named(table):
     (text,) = said(lambda: clf.fit(twice, labels))
     assert text.startswith(f"Rows 6 and {len(y) + 1} of X are the same, but have the labels")
     assert f"{str(y[5])!r} and {str(other)!r}. A picture has one label" in text
+    (text,) = said(lambda: clf.fit(np.vstack([twice, X[5:6]]), [*labels, other]))
+    assert "In all, 2 rows contradict an earlier one. A picture has one label" in text
     assert not said(lambda: clf.fit(np.vstack([X, X]), [*y, *y]))
 
 
@@ -859,7 +861,7 @@ def test_labels_of_one_type_are_let_through(table, kind, labels):
 def test_a_class_in_place_of_an_object_is_named(table):
     X, y = table
     images = load_emoji(min_class_size=60).filenames[::4]
-    told = r"to a class, add \(\).* Got <class"
+    told = r"\(an instance, not a class\).* Got <class"
     with pytest.raises(ValueError, match=f"'cv' parameter .*{told}"):
         make_backbone_pipeline(SPEC, cv=StratifiedKFold).fit(["no_such.png"] * len(y), y)
     with pytest.raises(ValueError, match=f"'estimator' parameter .*{told}"):

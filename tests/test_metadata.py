@@ -527,7 +527,7 @@ def test_splits_of_groups_are_doubted(ask, iris):
 
     def doubts(cv, **given):
         texts = said(lambda: ask(cv, X, y, **given))
-        return [text for text in texts if "rows of a group on both sides" in text]
+        return [text for text in texts if "has rows of the group " in text]
 
     for cv in (folds, list(folds.split(X, y))):
         (text,) = doubts(cv, groups=groups)

@@ -342,10 +342,10 @@ def test_a_rank_is_no_index(wine):
     )
     for name in ("Unnamed: 0", "rest__index", "PassengerId", "row_id", "no"):
         (text,) = doubts_of(table, y, **{name: rank})
-        assert text.startswith(f"Column {name!r} has another whole number in each row")
+        assert text.startswith(f"Column {name!r} has a different integer in each row")
     numbers = np.arange(len(y))[rows]  # of a table that is sorted by class
     (text,) = doubts_of(table.iloc[rows], y[rows], feature=numbers)
-    assert text.startswith("Column 'feature' has another whole number in each row")
+    assert text.startswith("Column 'feature' has a different integer in each row")
 
 
 def test_a_flag_may_know_a_rare_class_by_luck(wine):
@@ -377,7 +377,7 @@ def test_weak_signals_of_many_rows_are_no_mistake():
     X = rng.normal(size=(4000, 8)) + 0.09 * y[:, None]
     clf = AdaptiveBackboneEnsemble(random_state=0)
     assert not said(clf.fit, X, y)
-    assert "X says nothing of y" in " ".join(said(clf.fit, X, rng.permutation(y)))
+    assert "X does not predict y" in " ".join(said(clf.fit, X, rng.permutation(y)))
 
 
 # Columns of blocks

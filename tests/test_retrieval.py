@@ -321,7 +321,7 @@ def test_what_cannot_be_searched(table):
 @pytest.mark.parametrize("words", ["a cat", ["a cat"], np.array(["a cat", "a dog"])])
 def test_words_are_no_pictures(emoji, table, words):
     for retriever in (ImageRetriever().fit(table), ImageRetriever(PAIR).fit(emoji.filenames[:3])):
-        with pytest.raises(ValueError, match=r"'a cat' is no picture, .* pass them to search"):
+        with pytest.raises(ValueError, match=r"'a cat' is not a picture.* pass them to search"):
             retriever.kneighbors(words)
 
 

@@ -280,7 +280,7 @@ def test_names_of_classes_in_another_order(few, n_rows):
     assert not fit_doubts(X, targets, class_names=names)
     (doubt,) = fit_doubts(X, targets, class_names=names[1:] + names[:1])
     assert "with class_names in another order" in doubt
-    row = re.search("rows of class (.+), which it calls '(.+)', look like '(.+)'", doubt)
+    row = re.search("class (.+) is named '(.+)', but its rows look like '(.+)'", doubt)
     label, called, looks = row.groups()
     assert (called, looks) == ((names[1:] + names[:1])[int(label)], names[int(label)])
     mapping = dict(enumerate(names[1:] + names[:1]))
@@ -306,7 +306,7 @@ def test_names_of_few_classes_in_another_order(few, n_classes):
     rotated = np.roll(names, 1)
     (doubt,) = fit_doubts(X, targets, class_names=rotated)
     assert "as they would in their names with class_names in another order" in doubt
-    row = re.search("rows of class (.+), which it calls '(.+)', look like '(.+)'", doubt)
+    row = re.search("class (.+) is named '(.+)', but its rows look like '(.+)'", doubt)
     label, called, looks = row.groups()
     assert (called, looks) == (rotated[int(label)], names[int(label)])
     (doubt,) = fit_doubts(X, rotated[targets], head="zero-shot")
@@ -415,7 +415,7 @@ def test_labels_in_another_order_than_the_rows(few, head):
     assert not fit_doubts(X, y, head=head)
     mixed = np.random.default_rng(0).permutation(y)
     (doubt,) = fit_doubts(X, mixed, head=head)
-    assert f"X says nothing of y: {len(y)} rows" in doubt
+    assert f"X does not predict y: on {len(y)} held-out rows" in doubt
     X, y = few[1]  # where no row can judge what was learned
     assert not fit_doubts(X, np.random.default_rng(0).permutation(y), head=head)
 
@@ -551,13 +551,13 @@ def test_true_labels_that_the_classifier_does_not_know(frame):
     n = int((y == y[0]).sum())
     with pytest.warns(UserWarning, match=f"^{n} of {len(y)} rows of y, the first is row 0") as told:
         clf.score(X, upper)
-    assert f"that were not there in fit: {y[0].upper()!r}." in str(told[0].message)
+    assert f"that fit has not seen: {y[0].upper()!r}." in str(told[0].message)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         clf.score(X, y)
 
 
-UNNAMED = "in one block that is compared with no texts"
+UNNAMED = "one block that is compared with no texts"
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,8 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
     index, why = _index(X, y, names)
     if index is not None:
         warn(
-            f"{_called(index, names)} {why}, as an index does. If it is one, or a time, leave it "
-            "out: it says nothing of rows to predict."
+            f"{_called(index, names)} {why}, like an index. If it is an index or a time, leave it "
+            "out: it tells nothing about new rows."
         )
     warn_of_places(blocks, X)
     _warn_of_constant_blocks(blocks, X)
@@ -99,7 +99,7 @@ def _index(X, y, names):
     y = subsample(y)
     for column in whole[differ & (pairs > _EXPECTED_TIES * span)].tolist():
         if _numbers_rows(some[:, column], y, None if names is None else names[column]):
-            return column, "has another whole number in each row"
+            return column, "has a different integer in each row"
     if _are_sorted(y):
         steps = np.sign(np.diff(some, axis=0))
         found = np.flatnonzero((steps[0] != 0) & (steps == steps[0]).all(axis=0))
@@ -128,8 +128,8 @@ def _warn_of_constant_blocks(blocks, X):
     constant = [block.name for block in blocks if is_constant(X, block.columns)]
     if constant:
         warn(
-            f"All rows of X are the same in {listed(constant)}, which so says nothing of the "
-            "classes. Look at what made these columns."
+            f"All rows of X are the same in {listed(constant)}, so these columns tell nothing "
+            "about the classes. Check how they were made."
         )
 
 
@@ -176,8 +176,9 @@ def _warn_of_dominant_column(read_as_scaled, X, names, index):
         if column != index:  # an index has its own warning
             warn(
                 f"{_called(column, names)} has more than {_NEARLY_ALL:.0%} of the variance of what "
-                f"{head!r} reads, so the other columns hardly count. Scale columns that are no "
-                "embeddings, say by StandardScaler in a ColumnTransformer, or leave an index out."
+                f"{head!r} reads, so the other columns hardly count. Scale columns that are not "
+                "embeddings, for example with StandardScaler in a ColumnTransformer, or leave an "
+                "index out."
             )
         return
 
@@ -288,6 +289,6 @@ def _many_alike(n_features, names):
     if n_columns < NARROWEST:
         return None
     return (
-        f"X has {n_columns} columns such as {names[stems.index(stem)]!r}, which no embedder names "
-        "so, and they are in one block"
+        f"X has {n_columns} columns with names such as {names[stems.index(stem)]!r}, which no "
+        "embedder gives. So they form one block"
     )

@@ -93,8 +93,8 @@ def warn_of_blocks(blocks, *, only_prompts=False):
         warn(
             f"The columns of {listed(block.name for block in blocks)} fit no text: the mean cosine "
             f"of rows and texts is {fit.mean():.2f}. Another model made them, or their columns "
-            "stand elsewhere; or prompts say nothing of these images: give class_names in words, "
-            "or learn from labels, by head='auto'."
+            "are at other positions, or the prompts do not describe these images. If it is the "
+            "prompts, give class_names in words, or learn from labels, by head='auto'."
         )
 
 
@@ -155,8 +155,9 @@ def warn_of_other_models(blocks):
     if found:
         warn(
             f"The columns of {listed(found)} are unlike what this backbone makes of other "
-            "images. Another model made them, or they were scaled, or stand elsewhere in X. Name "
-            "the backbones in the order of the columns, or give a frame, whose columns have names."
+            "images. Another model made them, or they were scaled, or are at other positions in X. "
+            "Name the backbones in the order of the columns, or give a frame, whose columns have "
+            "names."
         )
     return bool(found)
 

@@ -198,7 +198,7 @@ def _said(class_names, label, called, looks):
             f"labels exchanged: rows of class {label!r} look like {looks!r}. Check what made the "
             "labels, such as names in another order than their codes."
         )
-    rows = f"rows of class {label!r}, which it calls {called!r}, look like {looks!r}."
+    rows = f"class {label!r} is named {called!r}, but its rows look like {looks!r}."
     if hasattr(class_names, "keys"):
         return f"the names in class_names exchanged: {rows} Check what made this mapping."
     return (

@@ -57,11 +57,11 @@ def warn_of_contradictions(X, y, rows, columns):
     if len(other):
         one, another = first[other[0]], other[0]
         labels = np.array(y[[one, another]].tolist()).tolist()  # numpy's strings print as np.str_
-        more = f", and so have {len(other) - 1} more" if len(other) > 1 else ""
+        more = f" In all, {len(other)} rows contradict an earlier one." if len(other) > 1 else ""
         warn(
             f"Rows {rows[one]} and {rows[another]} of X {same}, but have the labels "
-            f"{labels[0]!r} and {labels[1]!r}{more}. A picture has one label: leave the wrong one "
-            "out, or look whether labels and rows belong together."
+            f"{labels[0]!r} and {labels[1]!r}.{more} A picture has one label: leave the wrong one "
+            "out, or check that labels and rows are in the same order."
         )
 
 
@@ -130,7 +130,7 @@ def warn_of_guessing(relative_loss, n_rows, n_classes):
     """
     if relative_loss > _MIN_RELATIVE_LOSS and n_rows * np.log(n_classes) > ENOUGH_LOSS:
         warn(
-            f"X says nothing of y: {n_rows} rows that no head had learned from are classified no "
-            "better than by guessing. Look whether labels and rows stand in the same order, and "
-            "whether these columns can show what y says."
+            f"X does not predict y: on {n_rows} held-out rows, predictions are no better than "
+            "guessing. Check that labels and rows are in the same order, and that these columns "
+            "can tell the classes apart."
         )

@@ -206,8 +206,8 @@ def warn_of_unlike(seen, X, *, any_scale=False):
     if elsewhere:
         warn(
             f"The embeddings of {listed(elsewhere)} are unlike those of fit. If "
-            "another model made them, or their columns stand in another order, answers are wrong: "
-            "embed as for fit. If only the images are of another kind, look at some answers.",
+            "another model made them, or their columns are in another order, results are wrong: "
+            "embed as for fit. If only the images are of another kind, check some results.",
             doubt="unlike those of fit",
         )
 

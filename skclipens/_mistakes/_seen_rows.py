@@ -93,8 +93,8 @@ def warn_of_near_duplicates(seen, groups, given):
     one, another = subsample(called)[example], called[nearest[example]]
     warn(
         f"{is_near.mean():.0%} of the rows are near-duplicates of others, {_EXAMPLES}, for example "
-        f"rows {one} and {another}. What learns from a picture is judged by its near-duplicates, "
-        "and trusted too much. Pass groups, which keep together what belongs together: "
+        f"rows {one} and {another}. Heads are then tested on near-duplicates of rows that they "
+        "learned from, and get too much weight. Pass groups, which keep near-duplicates together: "
         "skclipens.labels.group_near_duplicates(X) finds some."
     )
 

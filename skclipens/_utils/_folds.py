@@ -285,9 +285,9 @@ def _warn_of_split_groups(folds, groups, name):
         split = test[np.isin(codes[test], codes[train])]
         if len(split):
             warn(
-                f"Fold {i} of {name} has rows of a group on both sides, such as of "
-                f"{groups.tolist()[split[0]]!r}, so rows are judged by what knows their like. Set "
-                f"{name} to a number, or to a splitter of groups, such as StratifiedGroupKFold."
+                f"Fold {i} of {name} has rows of the group {groups.tolist()[split[0]]!r} in train "
+                f"and test, so the scores of held-out rows are too high. Set {name} to a number, "
+                "or to a splitter of groups, such as StratifiedGroupKFold."
             )
             return
 

@@ -15,6 +15,7 @@ from ._missing import is_missing, without_mask
 from ._one_column import first_of_column, refuse_no_column
 from ._warnings import silent, warn
 
+CHECK_SPELLING = "Check whether they are spelled or numbered differently."
 _PATH = re.compile(r"[/\\].*\.(?:png|jpe?g|webp|gif|bmp|tiff?|hei[cf]|avif)$", re.IGNORECASE)
 _RENAME = " If -1 is a class, give it another number, or give names: -1 stands for no label here."
 
@@ -27,7 +28,7 @@ def few_rows_per_class():
     return silent("The number of unique classes is greater")
 
 
-def warn_of_unknown_labels(classes, y, advice="Are they written otherwise, or numbered otherwise?"):
+def warn_of_unknown_labels(classes, y, advice=CHECK_SPELLING):
     """Warn of true labels that a classifier does not know: they can only count as wrong.
 
     Parameters
@@ -50,7 +51,7 @@ def warn_of_unknown_labels(classes, y, advice="Are they written otherwise, or nu
         named = listed(labels[unknown].tolist())
         warn(
             f"{len(unknown)} of {len(labels)} rows of y, the first is row {unknown[0]}, have "
-            f"labels that were not there in fit: {named}. They can only count as wrong. {advice}"
+            f"labels that fit has not seen: {named}. They can only count as wrong. {advice}"
         )
 
 

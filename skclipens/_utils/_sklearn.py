@@ -55,7 +55,7 @@ class HasMethods(_HasMethods):
         return not isinstance(val, type) and super().is_satisfied_by(val)
 
     def __str__(self):
-        return f"{super().__str__()} (to a class, add ())"
+        return f"{super().__str__()} (an instance, not a class)"
 
 
 def will_have(estimator, name):

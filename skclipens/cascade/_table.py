@@ -250,9 +250,10 @@ class CascadeEnsemble(BaseCascade):
             raise ValueError(f"{error} {_WAY_OUT}") from None
         if folds:
             return folds
-        others = "the rows that are left" if groups is None else "the rows of other groups"
+        other = "" if groups is None else " of another group"
         raise ValueError(
-            f"cv={self.cv} can hold out no row whose class is among {others}, too. {_WAY_OUT}"
+            f"cv={self.cv} cannot hold out any row: its class would have no training row{other}. "
+            f"{_WAY_OUT}"
         )
 
     @each_warning_once()
@@ -316,7 +317,7 @@ class CascadeEnsemble(BaseCascade):
 
 def _fit(estimator, X, others_follow, y, metadata):
     # A cheap first block may predict little. Only the last stage has all columns, so only it warns.
-    with few_rows_per_class(), silent("X says nothing of y" if others_follow else NOTHING):
+    with few_rows_per_class(), silent("X does not predict y" if others_follow else NOTHING):
         return estimator.fit(X, y, **metadata_for(estimator, **metadata))
 
 

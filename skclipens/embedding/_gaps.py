@@ -15,8 +15,10 @@ from ..images._containers import row_named
 from ..images._pillow_warnings import recorded
 
 _SCORES = ("predict_proba", "predict_log_proba", "decision_function")
-_NAN_AMONG_SCORES = "get NaN, of which meta-estimators that take the largest make a label"
-_NO_LABEL = "get None, which metrics take for no label (set unreadable_label, or use score)"
+_NAN_AMONG_SCORES = (
+    "get NaN (a meta-estimator that takes the largest score would still give them a label)"
+)
+_NO_LABEL = "get None, which metrics refuse (set unreadable_label, or use score)"
 
 
 def gaps_of(table):

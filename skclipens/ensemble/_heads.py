@@ -80,7 +80,7 @@ def _checked(kind):
     if isinstance(kind, (str, type)) or not hasattr(kind, "fit"):
         raise ValueError(
             f"head={kind!r} is unknown; it is {', '.join(map(repr, ['auto', *HEADS]))}, a "
-            "classifier (to a class, add ()), or a list of these."
+            "classifier (an instance, not a class), or a list of these."
         )
     if is_of_kind(kind, is_outlier_detector):
         raise ValueError(f"head={kind!r} finds outliers, and not classes. Give a classifier.")

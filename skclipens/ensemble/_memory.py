@@ -41,7 +41,7 @@ def kept_by(memory, function, ignore):
             if any(frame.f_code is function.__code__ for frame, _ in frames):
                 raise  # the function itself failed, not the memory
             warn(
-                f"memory cannot be used: {error}. What is fitted is complete, but is not kept. "
+                f"memory cannot be used: {error}. The fit is complete, but was not cached. "
                 "Free some space, or set memory to a folder that can be written to.",
                 UserWarning,
             )

@@ -5,7 +5,7 @@ from sklearn.utils import check_array, check_consistent_length
 
 from .._mistakes._predictions import warn_of_exchanged
 from .._utils._column_names import names_of_columns
-from .._utils._labels import column_of_labels, refuse_unlabeled
+from .._utils._labels import CHECK_SPELLING, column_of_labels, refuse_unlabeled
 from .._utils._missing import is_missing, without_mask
 from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import check_weights, warn_of_other_order
@@ -65,7 +65,7 @@ def _warn_of_other_labels(y_true, predictions, correct):
     if not np.isin(classes, predictions).any():
         warn(
             f"No label of y_true, such as {classes.tolist()[0]!r}, is among the predictions, such "
-            f"as {predictions.tolist()[0][0]!r}. Are they written otherwise, or numbered otherwise?"
+            f"as {predictions.tolist()[0][0]!r}. {CHECK_SPELLING}"
         )
         return True
     if all(labels.dtype.kind in "iuf" for labels in (y_true, predictions)):
