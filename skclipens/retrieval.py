@@ -4,6 +4,7 @@ from functools import partial
 from numbers import Integral
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
@@ -356,7 +357,7 @@ class ImageRetriever(WeightsMixin, BaseEstimator):
 
 
 def _reciprocal_ranks(cosines):
-    ranks = np.argsort(np.argsort(-cosines, axis=2, kind="stable"), axis=2) + 1
+    ranks = rankdata(-cosines, "ordinal", axis=2)
     return ((_RANK_CONSTANT + 1) / (_RANK_CONSTANT + ranks)).mean(axis=0)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.stats.contingency import crosstab
 
 from .._utils._warnings import warn
 
@@ -31,8 +32,7 @@ def warn_of_exchanged(y, predicted, advice):
     found, columns = np.unique(predicted, return_inverse=True)
     if max(len(labels), len(found)) > _MOST_CLASSES:
         return False
-    shares = np.zeros((len(labels), len(found)))
-    np.add.at(shares, (rows, columns), 1 / n_rows[rows])
+    shares = crosstab(rows, columns).count / n_rows[:, None]
     own, other = linear_sum_assignment(shares, maximize=True)
     moved = (labels[own] != found[other]) & np.isin(labels[own], found)
     own, other = own[moved], other[moved]

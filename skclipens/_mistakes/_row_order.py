@@ -7,6 +7,7 @@ from itertools import groupby, takewhile
 import numpy as np
 from scipy.stats import binom
 
+from .._utils._folds import codes_of
 from .._utils._linalg import subsample, unit_rows
 from .._utils._warnings import warn
 
@@ -57,7 +58,7 @@ def _likeness_of_classes(X, several):
     rows = subsample(np.arange(len(X)), _N_ROWS)
     units = unit_rows(X[rows] - X[rows].mean(axis=0))
     cosines = units @ units.T
-    codes = [np.unique(labels[rows], return_inverse=True)[1] for labels in several]
+    codes = [codes_of(labels[rows]) for labels in several]
     rng = np.random.default_rng(0)
     likeness = [
         cosines[one[:, None] == one].sum()

@@ -39,10 +39,8 @@ def expected_inverse(heads, logits, sample_weight=None):
     n_classes, rows = logits[0].shape[1], telling_rows(len(logits[0]), sample_weight)
     weights = some_of(sample_weight, rows)
     values = np.stack([_level(one[rows], weights) for one in logits])
-    products = values @ values.T
-    lengths = np.sqrt(np.diag(products))
-    scale = np.outer(lengths, lengths)
-    correlations = np.divide(products, scale, out=np.zeros_like(scale), where=scale > 0)
+    with np.errstate(all="ignore"):  # the logits of a head may be all the same
+        correlations = np.nan_to_num(np.corrcoef(values))
     agreement = correlations[~np.eye(len(values), dtype=bool)].mean()
     n_free = max(total_weight(logits[0], sample_weight) - 1, 0) * (n_classes - 1)
     agreement = (n_free * agreement + _AS_MANY * _USUAL) / (n_free + _AS_MANY)

@@ -10,6 +10,7 @@ from ..._utils._linalg import row_batches
 from ..._utils._progress import progress
 from ..._utils._random import draw_seed
 from ..._utils._sklearn import Interval
+from ...heads._losses import log_proba_of
 from ._base import BaseRouter
 
 _MAX_CHUNK = 2**17  # numbers at a time: 1 MiB, which fits in a processor's cache
@@ -132,8 +133,7 @@ def unfitness(weights, logits, targets, sample_weight=None):
     for rows in row_batches(n, weights.shape[1] * n_classes, values=_MAX_CHUNK):
         sums = np.tensordot(weights, logits[:, rows], axes=(0, 0))  # (S, rows, C)
         errors += (sums.argmax(axis=2) != targets[rows]) @ of_rows[rows]
-        sums -= sums.max(axis=2, keepdims=True)
-        true = np.take_along_axis(sums, targets[None, rows, None], axis=2)[..., 0]
-        losses += (np.log(np.exp(sums, out=sums).sum(axis=2)) - true) @ of_rows[rows]
+        found = log_proba_of(sums.reshape(-1, n_classes), np.tile(targets[rows], len(sums)))
+        losses -= found.reshape(len(sums), -1) @ of_rows[rows]
     loss = losses / of_rows.sum()
     return errors + loss / (1 + loss)
