@@ -1,4 +1,4 @@
-"""A store whose failures cost time, but never a computed embedding."""
+"""A store that, if the disk fails, warns and lets embeddings be computed."""
 
 from contextlib import ExitStack, contextmanager
 

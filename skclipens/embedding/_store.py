@@ -352,7 +352,10 @@ def _open(file):
 
 
 def _open_as_it_lies(file):
-    """Open a file that cannot be locked, to read it. A write meanwhile may look like damage."""
+    """Open a file for reading, without locks.
+
+    If another process writes at the same time, rows may look damaged.
+    """
     return sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable=1", uri=True)
 
 

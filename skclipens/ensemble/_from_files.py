@@ -105,7 +105,7 @@ class FitFrom:
         for expert in plan.experts:
             _check_head(expert)
         encode_ahead([expert.head for expert in plan.experts], plan.classes, self.verbose)
-        fits = [_fit_over(expert, rows, plan.classes) for expert in plan.experts]
+        fits = [_fit_expert_over(expert, rows, plan.classes) for expert in plan.experts]
         with one_blas_thread():
             wanted = [next(fit) for fit in fits]
             keep = np.concatenate([one.keep for one in wanted])
@@ -142,8 +142,12 @@ class FitFrom:
             )
 
 
-def _fit_over(expert, rows, classes):
-    """Fit an expert, as a generator like ``_fit_over``; finally yield it, logits and known."""
+def _fit_expert_over(expert, rows, classes):
+    """Fit an expert, as a generator like ``_fit_over`` of a head.
+
+    In place of returning a result, it yields the fitted expert, its logits of the rows that judge,
+    and which of these can judge it.
+    """
     if expert.learns:
         head = clone(expert.head)
         logits, known = yield from head._fit_over(rows, expert.block.columns)

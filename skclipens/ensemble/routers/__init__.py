@@ -6,7 +6,8 @@ the table, shape (n, n_features), logits those of E experts, shape (n, E, C), an
 the true classes; weights have shape (n, E) and combined logits (n, C). If its signature has them,
 ``fit`` also gets ``sample_weight`` and ``groups`` of rows; ``learned``, which experts learn from
 rows, (E,); and ``prior_weights``, to which weights may be shrunk if rows are few, (E,). If a router
-learns nothing, its scikit-learn tag ``requires_fit`` is False. Fitted attributes are NumPy arrays.
+learns nothing, its scikit-learn tag ``requires_fit`` is False. A fitted router keeps no torch
+module, only its weights as NumPy arrays.
 """
 
 from ._base import combine, is_fixed
