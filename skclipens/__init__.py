@@ -16,6 +16,7 @@ _HOMES = {
     "CascadeEnsemble": "cascade",
     "CrossModalHead": "heads",
     "EmbeddingStore": "embedding",
+    "EmbeddingStoreError": "exceptions",
     "GDAHead": "heads",
     "ImageError": "exceptions",
     "ImageRetriever": "retrieval",

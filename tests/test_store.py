@@ -35,12 +35,11 @@ from sklearn.pipeline import Pipeline
 from benchmarks.faults._kills import keys_of
 from benchmarks.faults._kills import rows_of as of_width
 from benchmarks.faults._places import as_nobody, fill, small_disk
-from skclipens import ImageError, MultiBackboneEmbedder, zoo
+from skclipens import EmbeddingStoreError, ImageError, MultiBackboneEmbedder, zoo
 from skclipens.backbones import Backbone, resolve_backbones
 from skclipens.datasets import load_emoji
 from skclipens.embedding import (
     EmbeddingStore,
-    EmbeddingStoreError,
     _keys,
     _memory,
     _reading,

@@ -58,7 +58,7 @@ class CascadeClassifier(WeightsMixin, BaseCascade):
         Largest loss of accuracy compared with all backbones together.
     max_cost : float, default=None
         Limit of the mean cost of an image. None: no limit.
-    cv : int, float or splitter, default=5
+    cv : int, float, splitter or list of (train, test), default=5
         How to hold out images; see :class:`~skclipens.cascade.CascadeEnsemble`. No image is
         embedded twice for it.
     embedder : CLIPEmbedder, default=None

@@ -70,9 +70,10 @@ class CascadeEnsemble(BaseCascade):
     max_cost : float, default=None
         With ``thresholds="auto"``: limit of the mean cost of a row. If no threshold within this
         limit meets `max_accuracy_drop`, the most accurate one within it is chosen. None: no limit.
-    cv : int, float or splitter, default=5
+    cv : int, float, splitter or list of (train, test), default=5
         How rows are held out to choose thresholds. An int: cross-validation in at most this many
-        stratified folds. A float: this fraction of the rows is held out. Or a splitter.
+        stratified folds. A float: this fraction of the rows is held out. Or a splitter, or its
+        folds.
     n_jobs : int, default=None
         Number of estimators that are fitted at the same time; see joblib.
     random_state : int, RandomState instance or None, default=None
