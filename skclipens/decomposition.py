@@ -11,12 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from ._mistakes._columns import warn_of_unnamed_columns
 from ._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from ._utils._docstrings import fill_doc
-from ._utils._linalg import (
-    fit_centred,
-    leave_out_flat_components,
-    take_columns,
-    with_whole_components,
-)
+from ._utils._linalg import take_columns
+from ._utils._pca import fit_centred, leave_out_flat_components, with_whole_components
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
 from ._utils._validation import check_rows
 from ._utils._versions import VersionsMixin

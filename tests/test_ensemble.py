@@ -36,7 +36,7 @@ from skclipens import (
     MultiBackboneEmbedder,
     ZeroShotHead,
 )
-from skclipens._utils._linalg import one_blas_thread
+from skclipens._utils._threads import one_blas_thread
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import StaticRouter, UniformRouter
 from skclipens.heads._temperature import (

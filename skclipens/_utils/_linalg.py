@@ -1,13 +1,9 @@
 """Array operations that several modules share."""
 
-from contextlib import contextmanager
 from itertools import accumulate
 
 import numpy as np
 from scipy.sparse import csr_array
-from threadpoolctl import OpenBLASController, threadpool_limits
-
-from ._locks import ForkLock
 
 _VALUES_AT_ONCE = 2**23
 _ROWS_AT_ONCE = 4096
@@ -188,103 +184,6 @@ def one_hot(targets, n_classes, weights=None):
     return csr_array((entries, targets, np.arange(n + 1)), shape=(n, n_classes))
 
 
-def fit_centred(pca, rows):
-    """Fit a PCA to rows from which their mean is taken first.
-
-    Its fastest solver subtracts the product of means from that of rows. If columns are far from
-    zero, little but rounding would be left.
-
-    Parameters
-    ----------
-    pca : sklearn.decomposition.PCA
-    rows : ndarray of shape (n, d)
-    """
-    mean = rows.mean(axis=0, dtype=np.float64).astype(rows.dtype)
-    with np.errstate(invalid="ignore"):  # constant columns have no variance to take a share of
-        pca.set_params(copy=False).fit(rows - mean)  # of which no second copy is needed
-    pca.set_params(copy=True)
-    pca.mean_ += mean
-
-
-def leave_out_flat_components(pca):
-    """Remove the components of a fitted PCA along which rows do not differ.
-
-    Whitening would turn them into noise as large as any other component.
-
-    Parameters
-    ----------
-    pca : sklearn.decomposition.PCA
-    """
-    variance, eps = pca.explained_variance_, np.finfo(pca.components_.dtype).eps
-    # Even identical rows differ from their mean, since it is rounded.
-    some = variance > 100 * eps * (variance[:1] + eps * (pca.mean_ @ pca.mean_))
-    if some.all():
-        return
-    pca.components_ = pca.components_[some]
-    pca.explained_variance_ = variance[some]
-    pca.explained_variance_ratio_ = pca.explained_variance_ratio_[some]
-    pca.singular_values_ = pca.singular_values_[some]
-    pca.n_components_ = len(pca.components_)
-
-
-def with_whole_components(pca):
-    """Return a fitted PCA whose components are in memory as those of a saved one will be.
-
-    It may hold a slice of a larger array. After pickling, its products would be rounded otherwise.
-    """
-    pca.components_ = np.ascontiguousarray(pca.components_)
-    return pca
-
-
 def total_weight(y, sample_weight):
     """Return the number of rows, or the sum of their weights."""
     return len(y) if sample_weight is None else float(sample_weight.sum())
-
-
-class _OneBlasThread:
-    """A context that limits BLAS to one thread as long as any Python thread is in it.
-
-    The limit applies to the whole process. If each thread set and restored it, the last one out
-    could restore the limit of another. So the first one in sets it and the last one out restores
-    it. A thread that is alone in the context may start as many Python threads as BLAS had.
-    """
-
-    def __init__(self):
-        self._lock = ForkLock()
-        self._n_inside = 0
-        self._limits = None
-
-    @property
-    def n_spare(self):
-        """Number of threads that BLAS had before if one Python thread is inside; otherwise 1."""
-        with self._lock:
-            if self._n_inside != 1:
-                return 1
-            return self._limits.get_original_num_threads()["blas"] or 1
-
-    @contextmanager
-    def __call__(self):
-        with self._lock:
-            if not self._n_inside:
-                _take_control()
-                self._limits = threadpool_limits(limits=1, user_api="blas")
-            self._n_inside += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._n_inside -= 1
-                if not self._n_inside:
-                    _take_control()
-                    self._limits.restore_original_limits()
-                    _take_control()
-
-
-def _take_control():
-    """Let any thread set the limit. Newer threadpoolctl obeys only the first one that did."""
-    clear = getattr(OpenBLASController, "clear_controlling_thread", None)
-    if clear is not None:
-        clear(force=True)
-
-
-one_blas_thread = _OneBlasThread()

@@ -9,8 +9,8 @@ from .._mistakes._row_order import warn_of_moved_labels
 from .._mistakes._seen_rows import see_rows, warn_of_near_duplicates
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS
-from .._utils._linalg import one_blas_thread
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
+from .._utils._threads import one_blas_thread
 from ..heads._text_head import PROMPT_CONSTRAINTS
 from ._before_fit import check_before_fit
 from ._composition import HeadComposition

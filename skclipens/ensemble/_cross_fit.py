@@ -3,8 +3,9 @@
 import numpy as np
 
 from .._utils._folds import few_shot_folds
-from .._utils._linalg import one_blas_thread, some_of
+from .._utils._linalg import some_of
 from .._utils._sklearn import fit_context
+from .._utils._threads import one_blas_thread
 from .._utils._warnings import silent
 from ._plan import Plan, make_router, needs_judges
 from ._routing import calibrate_and_route

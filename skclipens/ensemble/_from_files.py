@@ -8,9 +8,9 @@ from sklearn.base import clone
 
 from .._mistakes._rows import warn_of_weights
 from .._utils._labels import few_rows_per_class
-from .._utils._linalg import one_blas_thread
 from .._utils._metadata import rows_of
 from .._utils._sklearn import fit_context
+from .._utils._threads import one_blas_thread
 from ..embedding._gaps import warn_of_gaps
 from ..embedding._parts import PartedTable
 from ..heads._classifier import trait_of

@@ -9,10 +9,11 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
 from .._utils._folds import covers_most, few_shot_folds, judging_rows
-from .._utils._linalg import one_blas_thread, positions_in, take_rows
+from .._utils._linalg import positions_in, take_rows
 from .._utils._metadata import rows_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sklearn import with_settings
+from .._utils._threads import one_blas_thread
 from ..heads._classifier import trait_of
 from ..heads._text_head import encode_ahead
 from ._experts import for_all_classes, left_to_others, stack_logits

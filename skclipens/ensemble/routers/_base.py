@@ -10,8 +10,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..._utils._docstrings import fill_doc
-from ..._utils._linalg import one_blas_thread, row_batches
+from ..._utils._linalg import row_batches
 from ..._utils._sample_arguments import check_weights
+from ..._utils._threads import one_blas_thread
 from ..._utils._versions import VersionsMixin
 from ._checks import FLOATS, check_routed, check_targets
 

@@ -7,12 +7,8 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.decomposition import PCA
 
-from ..._utils._linalg import (
-    fit_centred,
-    leave_out_flat_components,
-    total_weight,
-    with_whole_components,
-)
+from ..._utils._linalg import total_weight
+from ..._utils._pca import fit_centred, leave_out_flat_components, with_whole_components
 from ..._utils._sklearn import Interval
 from ...heads._losses import cross_entropy
 from ._base import plausible_classes, weighted_sum

@@ -1,0 +1,51 @@
+"""Fitted PCAs: exact means, no components without variance, and the same after pickling."""
+
+import numpy as np
+
+
+def fit_centred(pca, rows):
+    """Fit a PCA to rows from which their mean is taken first.
+
+    Its fastest solver subtracts the product of means from that of rows. If columns are far from
+    zero, little but rounding would be left.
+
+    Parameters
+    ----------
+    pca : sklearn.decomposition.PCA
+    rows : ndarray of shape (n, d)
+    """
+    mean = rows.mean(axis=0, dtype=np.float64).astype(rows.dtype)
+    with np.errstate(invalid="ignore"):  # constant columns have no variance to take a share of
+        pca.set_params(copy=False).fit(rows - mean)  # of which no second copy is needed
+    pca.set_params(copy=True)
+    pca.mean_ += mean
+
+
+def leave_out_flat_components(pca):
+    """Remove the components of a fitted PCA along which rows do not differ.
+
+    Whitening would turn them into noise as large as any other component.
+
+    Parameters
+    ----------
+    pca : sklearn.decomposition.PCA
+    """
+    variance, eps = pca.explained_variance_, np.finfo(pca.components_.dtype).eps
+    # Even identical rows differ from their mean, since it is rounded.
+    some = variance > 100 * eps * (variance[:1] + eps * (pca.mean_ @ pca.mean_))
+    if some.all():
+        return
+    pca.components_ = pca.components_[some]
+    pca.explained_variance_ = variance[some]
+    pca.explained_variance_ratio_ = pca.explained_variance_ratio_[some]
+    pca.singular_values_ = pca.singular_values_[some]
+    pca.n_components_ = len(pca.components_)
+
+
+def with_whole_components(pca):
+    """Return a fitted PCA whose components are in memory as those of a saved one will be.
+
+    It may hold a slice of a larger array. After pickling, its products would be rounded otherwise.
+    """
+    pca.components_ = np.ascontiguousarray(pca.components_)
+    return pca

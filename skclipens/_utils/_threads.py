@@ -1,0 +1,44 @@
+"""The threads of BLAS."""
+
+from threadpoolctl import OpenBLASController, threadpool_limits
+
+from ._locks import Overlapping
+
+
+class _OneThread(threadpool_limits):
+    """A limit of BLAS to one thread that any Python thread can set and restore."""
+
+    def __init__(self):
+        _take_control()
+        super().__init__(limits=1, user_api="blas")
+
+    def __exit__(self, *error):
+        _take_control()
+        super().__exit__(*error)
+        _take_control()
+
+
+def _take_control():
+    """Let any thread set the limit. Newer threadpoolctl obeys only the first one that did."""
+    clear = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
+
+
+class _OneBlasThread(Overlapping):
+    """A context that limits BLAS to one thread as long as any Python thread is in it.
+
+    The limit applies to the whole process. A thread that is alone in the context may start as many
+    Python threads as BLAS had.
+    """
+
+    @property
+    def n_spare(self):
+        """Number of threads that BLAS had before if one Python thread is inside; otherwise 1."""
+        with self._lock:
+            if len(self._inside) != 1:
+                return 1
+            return self._context.get_original_num_threads()["blas"] or 1
+
+
+one_blas_thread = _OneBlasThread(_OneThread)
