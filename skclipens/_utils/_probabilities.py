@@ -1,5 +1,12 @@
 """Predicted labels and probabilities of a classifier."""
 
+import numpy as np
+
+
+def log_of(p):
+    """Return finite logarithms of probabilities, in their dtype."""
+    return np.log(np.maximum(p, np.finfo(p.dtype).tiny))
+
 
 def labels_and_proba(classifier, X):
     """Return predicted labels and class probabilities.

@@ -5,9 +5,9 @@ from numbers import Integral, Real
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 
 from .._utils._folds import CV_CONSTRAINTS
+from .._utils._probabilities import log_of
 from .._utils._sklearn import InOrder, Interval, MethodsOfFitted, StrOptions
 from .._utils._versions import VersionsMixin
-from ..ensemble.routers._base import log_of
 from ..heads._classifier import LabeledScoreMixin
 
 _DEFAULTS = {"estimator": "AdaptiveBackboneEnsemble()", "embedder": "CLIPEmbedder()"}

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._labels import few_rows_per_class, positions_of_labels
+from .._utils._labels import few_rows_per_class
 from .._utils._linalg import subsample, take_columns
 from .._utils._metadata import taken_of
 from .._utils._tables import called_block
@@ -16,6 +16,7 @@ from ..heads import ZeroShotHead
 from ..heads._classifier import (
     LogitClassifierMixin,
     centre_logits,
+    left_to_others,
     one_column_per_class,
     trait_of,
 )
@@ -25,7 +26,6 @@ from ._heads import refuse_without_scores
 
 _SMALLEST_PROBABILITY = 1e-12
 _AS_MANY_PAIRS = 3  # classes
-_LEAD = 0.01  # see `left_to_others`
 _NO_NAMES = "X does not have valid feature names"
 _OF_CLASSES = "For SVC and NuSVC, set decision_function_shape='ovr'."
 
@@ -158,35 +158,6 @@ class Expert(NamedTuple):
                 f"{logits[row].tolist()}."
             )
         return left_to_others(centre_logits(self.head, logits), self.head.classes_, classes)
-
-
-def for_all_classes(logits, known, classes):
-    """Expand logits (..., n, k) to all classes; unknown classes get the smallest of each row.
-
-    The classes may be in any order. So may those of :func:`left_to_others`.
-    """
-    if np.array_equal(known, classes):
-        return logits
-    return _widened(logits, known, classes, logits.min(axis=-1, keepdims=True))
-
-
-def left_to_others(logits, known, classes):
-    """Expand logits to all classes; unknown classes get nearly the largest logit of each row.
-
-    So the other heads decide about unknown classes. If no other head knows both classes, the small
-    lead of the predicted class decides.
-    """
-    if np.array_equal(known, classes):
-        return logits
-    largest = logits.max(axis=-1, keepdims=True)
-    lead = _LEAD * (largest - logits.mean(axis=-1, keepdims=True))
-    return _widened(logits, known, classes, largest - lead)
-
-
-def _widened(logits, known, classes, of_others):
-    full = np.repeat(of_others, len(classes), axis=-1)
-    full[..., positions_of_labels(known, classes)] = logits
-    return full
 
 
 def backbones_of(head):

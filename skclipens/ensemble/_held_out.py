@@ -14,9 +14,9 @@ from .._utils._metadata import rows_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sklearn import with_settings
 from .._utils._threads import one_blas_thread
-from ..heads._classifier import trait_of
+from ..heads._classifier import for_all_classes, left_to_others, trait_of
 from ..heads._text_head import encode_ahead
-from ._experts import for_all_classes, left_to_others, stack_logits
+from ._experts import stack_logits
 
 
 class HeldOut(NamedTuple):

@@ -16,9 +16,9 @@ from .._utils._folds import covers_most, few_shot_folds, held_out_rows
 from .._utils._linalg import mean_row, plus_ridge
 from .._utils._metadata import rows_of
 from .._utils._warnings import silent
+from ..heads._classifier import for_all_classes
 from ..heads._losses import log_proba_of
 from ..heads._temperature import fit_temperature
-from ._experts import for_all_classes
 from .routers._base import is_clear_gain
 
 N_ROUNDS = 3

@@ -1,4 +1,4 @@
-"""Mixins of classifiers with one logit per class, and their traits for ensembles."""
+"""Mixins of classifiers with one logit per class, their traits for ensembles, more classes."""
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -12,6 +12,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._labels import (
     column_of_labels,
     known_labels,
+    positions_of_labels,
     refuse_unlabeled,
     warn_of_unknown_labels,
 )
@@ -20,6 +21,8 @@ from .._utils._sample_arguments import check_weights, warn_of_other_order
 from .._utils._validation import check_rows
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
+
+_LEAD = 0.01  # see `left_to_others`
 
 
 def trait_of(classifier, name):
@@ -52,6 +55,35 @@ def centre_logits(classifier, logits):
     if trait_of(classifier, "_is_up_to_constant"):
         return logits - logits.mean(axis=1, keepdims=True)
     return logits
+
+
+def for_all_classes(logits, known, classes):
+    """Expand logits (..., n, k) to all classes; unknown classes get the smallest of each row.
+
+    The classes may be in any order. So may those of :func:`left_to_others`.
+    """
+    if np.array_equal(known, classes):
+        return logits
+    return _widened(logits, known, classes, logits.min(axis=-1, keepdims=True))
+
+
+def left_to_others(logits, known, classes):
+    """Expand logits to all classes; unknown classes get nearly the largest logit of each row.
+
+    So the other heads decide about unknown classes. If no other head knows both classes, the small
+    lead of the predicted class decides.
+    """
+    if np.array_equal(known, classes):
+        return logits
+    largest = logits.max(axis=-1, keepdims=True)
+    lead = _LEAD * (largest - logits.mean(axis=-1, keepdims=True))
+    return _widened(logits, known, classes, largest - lead)
+
+
+def _widened(logits, known, classes, of_others):
+    full = np.repeat(of_others, len(classes), axis=-1)
+    full[..., positions_of_labels(known, classes)] = logits
+    return full
 
 
 class LabeledScoreMixin(ClassifierMixin):

@@ -12,7 +12,7 @@ from .._utils._linalg import some_of
 from .._utils._progress import progress
 from .._utils._sklearn import Interval
 from .._utils._warnings import silent
-from ._classifier import one_column_per_class
+from ._classifier import for_all_classes, one_column_per_class
 from ._cross_fit import CrossFitTableHead
 from ._losses import log_proba_of
 
@@ -133,8 +133,8 @@ class LinearProbeHead(CrossFitTableHead):
 
     def _held_out(self, C, X, targets, weights, folds):
         """Return the mean log-loss of held-out rows, and their logits; zero for other rows."""
-        logits = np.zeros((len(X), len(self.classes_)), X.dtype)
-        losses, of_rows = [], []
+        classes = np.arange(len(self.classes_))
+        logits, losses, of_rows = np.zeros((len(X), len(classes)), X.dtype), [], []
         with silent("lbfgs failed to converge"):  # only the final fit has to
             for train, test in folds:
                 seen = some_of(weights, train)
@@ -143,8 +143,7 @@ class LinearProbeHead(CrossFitTableHead):
                 own = np.searchsorted(probe.classes_, targets[test])
                 losses.append(-log_proba_of(scores, own))
                 of_rows.append(np.ones(len(test)) if weights is None else weights[test])
-                logits[test] = scores.min(axis=1, keepdims=True)
-                logits[np.ix_(test, probe.classes_)] = scores
+                logits[test] = for_all_classes(scores, probe.classes_, classes)
         if not folds:
             return np.inf, logits
         losses = np.minimum(np.concatenate(losses), -np.log(np.finfo(X.dtype).eps))

@@ -6,9 +6,9 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._labels import known_labels, refuse_unlabeled, warn_of_unknown_labels
+from .._utils._probabilities import log_of
 from .._utils._sample_arguments import warn_of_other_order
 from ..embedding._gaps import table_of
-from ..ensemble.routers._base import log_of
 from ..heads._classifier import warn_of_doubtful_labels
 from ._style import PrintFigure, cycle
 

@@ -152,11 +152,6 @@ def weighted_sum(weights, logits):
     return np.einsum("ne,nec->nc", weights, logits)
 
 
-def log_of(p):
-    """Return finite logarithms of probabilities, in their dtype."""
-    return np.log(np.maximum(p, np.finfo(p.dtype).tiny))
-
-
 class Plausible(NamedTuple):
     """Logits on which a router is fitted: of all classes, or of a selection per row.
 

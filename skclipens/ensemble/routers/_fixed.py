@@ -6,8 +6,9 @@ import numpy as np
 from scipy.special import logsumexp, softmax
 
 from ..._utils._docstrings import fill_doc
+from ..._utils._probabilities import log_of
 from ..._utils._sklearn import Interval
-from ._base import BaseRouter, log_of
+from ._base import BaseRouter
 
 
 @fill_doc

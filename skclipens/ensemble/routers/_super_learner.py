@@ -5,8 +5,9 @@ from scipy.optimize import minimize, nnls
 from scipy.special import softmax
 
 from ..._utils._docstrings import fill_doc
+from ..._utils._probabilities import log_of
 from ..._utils._sklearn import StrOptions
-from ._base import BaseRouter, Plausible, log_of, weighted_sum
+from ._base import BaseRouter, Plausible, weighted_sum
 from ._static import static_loss
 
 
