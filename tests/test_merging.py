@@ -30,8 +30,9 @@ def emoji():
 
 def by_experts(clf, X):
     """Logits without merging."""
+    combine = clf._combination.combine
     parts = [X[row : row + 50] for row in range(0, len(X), 50)]
-    return np.concatenate([clf._combined(part, clf._expert_logits(part)) for part in parts])
+    return np.concatenate([combine(part, clf._expert_logits(part)) for part in parts])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -19,9 +19,9 @@ from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import warn_of_prompts_at_once
 from ._experts import stack_logits
 from ._merging import merge_experts
-from ._routing import Combination
+from ._routing import Combination, calibrated
 from ._support import blend_with_prompts
-from .routers import combine, named_router
+from .routers import named_router
 
 # Attributes that describe the rows or the images of a fit.
 _OF_ROWS = ("_table_settings", "_fitted_on", "_seen_rows")
@@ -75,7 +75,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         """Return the calibrated logits of all or some experts for a checked table, (n, E, C)."""
         experts = np.arange(len(self.experts_))[which]
         logits = stack_logits([self.experts_[e] for e in experts], X, self.classes_)
-        return logits / self.temperatures_[experts, None].astype(logits.dtype)
+        return calibrated(logits, self.temperatures_[experts])
 
     def _logits_of(self, X):
         """Return combined logits, in parts so that temporary memory does not grow with the rows."""
@@ -89,7 +89,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         combined = None if self._merged is None else self._merged.logits(X, self.classes_)
         # If values are not finite, the experts raise an error that names the expert and row.
         if combined is None or not np.isfinite(combined).all():
-            combined = self._combined(X, self._expert_logits(X))
+            combined = self._combination.combine(X, self._expert_logits(X))
         if self.support_ is not None:
             combined = self._blend_with_prompts(X, combined)
         if self.unlabeled_ is not None:
@@ -107,11 +107,6 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         combined = combined.copy()
         combined[far] = of_all * combined[far] + own * of_prompts + prior * self.support_.log_prior
         return combined
-
-    def _combined(self, X, logits):
-        routed = self._combination.routed
-        combined = combine(self.router_, X, logits[:, routed])
-        return combined if routed.all() else combined + logits[:, ~routed].mean(axis=1)
 
     @fill_doc
     def expert_proba(self, X):
@@ -165,12 +160,11 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         %(warns_of_X)s
         """
         X = self._checked(X)
-        logits, routed = self._expert_logits(X), self._combination.routed
-        weights = self._combination.weights_of_all(self.router_.weights(X, logits[:, routed]))
-        weights = weights.astype(logits.dtype)
+        logits, combination = self._expert_logits(X), self._combination
+        weights = combination.weights(X, logits)
         if self.support_ is None:
             return weights
-        prompts, combined = self._are_prompts, self._combined(X, logits)
+        prompts, combined = self._are_prompts, combination.combine(X, logits)
         of_prompts = logits[:, prompts].mean(axis=1)
         in_distribution = self.support_.in_distribution(X)
         of_all, own, _ = blend_with_prompts(in_distribution, combined, of_prompts)

@@ -51,6 +51,17 @@ class Combination(NamedTuple):
         weights[..., routed] = of_routed
         return weights
 
+    def combine(self, X, logits):
+        """Combine the calibrated logits of all experts: (n, E, C) to (n, C)."""
+        routed = self.routed
+        combined = combine(self.router, X, logits[:, routed])
+        return combined if routed.all() else combined + logits[:, ~routed].mean(axis=1)
+
+    def weights(self, X, logits):
+        """Return the weights of the calibrated logits of all experts, (n, E)."""
+        of_routed = self.router.weights(X, logits[:, self.routed])
+        return self.weights_of_all(of_routed).astype(logits.dtype)
+
     def of_held_out(self, X, held_out):
         """Return the rows held out from all routed experts, and their combined logits.
 
@@ -64,10 +75,16 @@ class Combination(NamedTuple):
         rows : ndarray of int
         logits : ndarray of shape (n_rows, C)
         """
-        known = held_out.known[:, self.routed].all(axis=1)
-        rows, logits = held_out.rows[known], held_out.logits[known][:, self.routed]
-        temperatures = self.temperatures[self.routed, None].astype(logits.dtype)
-        return rows, combine(self.router, X[rows], logits / temperatures)
+        routed = self.routed
+        known = held_out.known[:, routed].all(axis=1)
+        rows, logits = held_out.rows[known], held_out.logits[known][:, routed]
+        logits = calibrated(logits, self.temperatures[routed])
+        return rows, combine(self.router, X[rows], logits)
+
+
+def calibrated(logits, temperatures):
+    """Divide logits of experts, (n, E, C), by their temperatures, (E,)."""
+    return logits / temperatures[:, None].astype(logits.dtype)
 
 
 class HeldOutPredictions(NamedTuple):
@@ -172,7 +189,7 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
             fit_temperature(of_expert, targets, sample_weight=weights, expected=of_prior)
             for of_expert, of_prior in zip(logits.swapaxes(0, 1), expected, strict=True)
         ]
-    logits = logits / temperatures[judged, None].astype(logits.dtype)
+    logits = calibrated(logits, temperatures[judged])
     router = _fitted_router(ensemble, plan, judged, X_judge, logits, targets, metadata)
     combined = combine(router, X_judge, logits) if len(rows) else logits.sum(axis=1)
     spread = unjudged_spread(combined, targets, weights)

@@ -64,8 +64,8 @@ def find_support(experts, X, y, classes, sample_weight=None):
         None if experts are all of one kind, no block is an embedding, or rows are few.
     """
     blocks = [one.columns for one in distinct_blocks(experts) if one.backbone is not None]
-    kinds = {(expert.is_prompts, expert.learns) for expert in experts}
-    if not blocks or not {(True, False), (False, True)} <= kinds or len(X) < _FEWEST:
+    are_both = any(one.is_prompts for one in experts) and any(one.learns for one in experts)
+    if not blocks or not are_both or len(X) < _FEWEST:
         return None
     rows, targets = unit_blocks(subsample(X), blocks), codes_of(subsample(y))
     if not targets.any():
