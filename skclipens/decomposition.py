@@ -16,7 +16,7 @@ from ._utils._pca import fit_centred, leave_out_flat_components, with_whole_comp
 from ._utils._sklearn import InOrder, Interval, RealNotInt, check_feature_names_in, fit_context
 from ._utils._validation import check_rows
 from ._utils._versions import VersionsMixin
-from .ensemble._blocks import find_blocks
+from .backbones._blocks import find_blocks
 
 __all__ = ["BlockPCA"]
 

@@ -18,11 +18,11 @@ from ._utils._tables import refuse_loose_rows
 from ._utils._validation import check_rows
 from ._utils._warnings import NOTHING, silent
 from .backbones import Backbone
+from .backbones._blocks import find_blocks, without_other_columns
 from .backbones._prompts import check_texts
 from .embedding import CLIPEmbedder, MultiBackboneEmbedder
 from .embedding._gaps import gaps_of, readable, warn_of_gaps, without_gaps
 from .embedding._weights import WeightsMixin
-from .ensemble._blocks import find_blocks, without_other_columns
 from .images import as_image_list
 from .images._texts import is_file, is_words
 

@@ -29,6 +29,7 @@ from skclipens import (
     zoo,
 )
 from skclipens.backbones import Backbone, load_backbone
+from skclipens.backbones._blocks import find_blocks
 from skclipens.backbones._kinds import BlockKind, kinds_of, parse_kind
 from skclipens.backbones._towers import BothFeatures, pooled_width, projects
 from skclipens.cascade import BackboneSelector, CascadeEnsemble
@@ -36,7 +37,6 @@ from skclipens.datasets import load_emoji
 from skclipens.embedding import read_embeddings
 from skclipens.embedding._keys import block_key, model_key
 from skclipens.embedding._plan import plan_blocks
-from skclipens.ensemble._blocks import find_blocks
 from skclipens.images import View, _load, load_image
 from skclipens.images._views import box_in_pixels, crop, n_passes, resolve_views
 from skclipens.inspection import AccuracyCostDisplay

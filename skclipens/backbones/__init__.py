@@ -3,8 +3,8 @@
 Only this subpackage and the encoder of :mod:`skclipens.embedding` run models of open_clip and timm.
 ``_parsing`` parses a spec, ``_spec`` defines ``Backbone``, ``_pretrained`` finds activation and
 preprocessing, ``_weights`` and ``_timm`` build the model, ``_towers`` computes features before the
-projection, ``_hub`` finds files in the cache of the hub, ``_loading`` caches models in memory, and
-``_kinds`` formats and parses names of blocks.
+projection, ``_hub`` finds files in the cache of the hub, ``_loading`` caches models in memory,
+``_kinds`` formats and parses names of blocks, and ``_blocks`` finds blocks of columns in a table.
 """
 
 from ._catalogue import list_backbones

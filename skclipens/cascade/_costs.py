@@ -9,9 +9,9 @@ from .._utils._messages import listed
 from .._utils._sklearn import HasMethods
 from .._utils._validation import check_cost
 from ..backbones import Backbone, list_backbones
+from ..backbones._blocks import find_blocks
 from ..backbones._kinds import parse_kind
 from ..ensemble import AdaptiveBackboneEnsemble
-from ..ensemble._blocks import find_blocks
 from ..ensemble._make_experts import head_without_block, names_asked
 from ..heads import KernelHead
 

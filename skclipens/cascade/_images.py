@@ -14,12 +14,12 @@ from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._warnings import each_warning_once
 from ..backbones import resolve_backbones
+from ..backbones._blocks import find_blocks
 from ..backbones._kinds import parse_kind
 from ..embedding import CLIPEmbedder, MultiBackboneEmbedder
 from ..embedding._base import BaseEmbedder
 from ..embedding._stages import Stages
 from ..embedding._weights import WeightsMixin
-from ..ensemble._blocks import find_blocks
 from ..images import as_image_list
 from ._base import BaseCascade
 from ._costs import IS_MAPPING, block_costs, make_for_blocks

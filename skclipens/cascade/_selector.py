@@ -31,7 +31,7 @@ from .._utils._sklearn import (
 from .._utils._validation import check_table
 from .._utils._versions import VersionsMixin
 from .._utils._warnings import silent
-from ..ensemble._blocks import columns_of
+from ..backbones._blocks import columns_of
 from ._base import DefaultEstimatorMixin
 from ._costs import (
     IS_MAPPING,

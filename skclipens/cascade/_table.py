@@ -20,7 +20,7 @@ from .._utils._rows import rows_given
 from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_table
 from .._utils._warnings import NOTHING, each_warning_once, silent
-from ..ensemble._blocks import columns_of
+from ..backbones._blocks import columns_of
 from ._base import BaseCascade
 from ._costs import (
     IS_MAPPING,

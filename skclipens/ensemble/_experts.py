@@ -12,6 +12,7 @@ from .._utils._linalg import subsample, take_columns
 from .._utils._metadata import taken_of
 from .._utils._tables import called_block
 from .._utils._warnings import silent
+from ..backbones._blocks import Block
 from ..heads import ZeroShotHead
 from ..heads._classifier import (
     LogitClassifierMixin,
@@ -21,7 +22,6 @@ from ..heads._classifier import (
     trait_of,
 )
 from ..heads._text_head import as_one_of_many
-from ._blocks import Block
 from ._heads import refuse_without_scores
 
 _SMALLEST_PROBABILITY = 1e-12

@@ -8,7 +8,7 @@ from sklearn.frozen import FrozenEstimator
 from .._utils._linalg import side_by_side
 from .._utils._positions import positions
 from ..backbones import Backbone
-from ._blocks import Block, check_distinct, joined
+from ..backbones._blocks import Block, check_distinct, joined
 from ._composition import HeadComposition
 from ._experts import Expert, backbones_of
 from ._heads import KERNEL, LINEAR_ALL, head_of, named_heads

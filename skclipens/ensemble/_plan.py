@@ -14,10 +14,10 @@ from .._utils._folds import is_one_shot
 from .._utils._metadata import metadata_taken, refuse_weights
 from .._utils._random import draw_seed
 from .._utils._warnings import warn
+from ..backbones._blocks import find_blocks
 from ..heads._class_names import NUMBERED
 from ..heads._classifier import LogitClassifierMixin
 from ..heads._text_head import BaseTextHead
-from ._blocks import find_blocks
 from ._experts import distinct_blocks, find_classes
 from ._heads import named_heads
 from ._make_experts import make_experts

@@ -15,7 +15,7 @@ from .._utils._metadata import check_metadata, class_weights, rows_of
 from .._utils._rows import Rows
 from .._utils._sample_arguments import index_of
 from .._utils._validation import check_partly_labeled, check_table
-from ._blocks import columns_of_backbones
+from ..backbones._blocks import columns_of_backbones
 from ._plan import takes_weights
 
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 from numbers import Integral, Real
-from types import NoneType, SimpleNamespace
+from types import NoneType
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -25,6 +25,8 @@ from .._utils._positions import positions, refuse_shared
 from .._utils._sklearn import InOrder, Interval
 from .._utils._validation import check_table
 from ..backbones import Backbone
+from ..backbones._blocks import Block
+from ..backbones._kinds import BlockKind
 from ._agreement import expected_inverse, telling_rows
 from ._cross_fit import CrossFitTableHead
 from ._from_files import Wanted
@@ -164,7 +166,7 @@ class KernelHead(CrossFitTableHead):
         places, blocks = np.arange(X.shape[1]), []
         for head, columns in self.text_heads_:
             name = Backbone(head.backbone).name
-            blocks.append(SimpleNamespace(name=name, columns=places[columns], backbone=name))
+            blocks.append(Block(name, places[columns], BlockKind(name)))
         return see_blocks(blocks, X, any_scale=True)
 
     def _checked(self, X):

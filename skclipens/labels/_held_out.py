@@ -15,10 +15,10 @@ from .._utils._missing import without_mask
 from .._utils._sample_arguments import check_groups, warn_of_other_order
 from .._utils._sklearn import safe_indexing
 from .._utils._tables import first_gap_named, refuse_images, refuse_text
+from ..backbones._blocks import column_names, columns_of_backbones
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import gaps_of, refuse_splits, warn_of_gaps
 from ..ensemble import AdaptiveBackboneEnsemble
-from ..ensemble._blocks import column_names, columns_of_backbones
 from ..heads._classifier import LogitClassifierMixin, centre_logits
 from ..images import as_image_list
 

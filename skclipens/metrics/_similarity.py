@@ -89,7 +89,7 @@ def linear_cka_matrix(X, blocks=None):
     >>> linear_cka_matrix(X, ["zoo/RN20", "zoo/ViT-8"]).columns.tolist()
     ['zoo/RN20', 'zoo/ViT-8']
     """
-    from ..ensemble._blocks import column_names, find_blocks
+    from ..backbones._blocks import column_names, find_blocks
 
     names = column_names(X)
     X = check_array(without_mask(X), ensure_min_samples=2, input_name="X")

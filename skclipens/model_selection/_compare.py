@@ -22,9 +22,9 @@ from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import safe_indexing
 from .._utils._validation import refuse_class
 from .._utils._warnings import each_warning_once, silent, warn
+from ..backbones._blocks import column_names, columns_of_backbones
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import gaps_of, readable, warn_of_gaps
-from ..ensemble._blocks import column_names, columns_of_backbones
 from ..ensemble._experts import distinct_blocks
 from ..ensemble._heads import named_heads
 from ..ensemble._make_experts import head_without_block

@@ -4,11 +4,11 @@ from .._mistakes._seen_columns import SeenColumns
 from .._mistakes._seen_embeddings import SeenBlock
 from .._mistakes._seen_rows import SeenRows
 from .._utils._versions import VersionsMixin
+from ..backbones._blocks import Block
 from ..backbones._kinds import BlockKind
 from ..cascade import BackboneSelector, CascadeClassifier
 from ..decomposition import BlockPCA
 from ..embedding import EmbeddingStore
-from ..ensemble._blocks import Block
 from ..ensemble._experts import Expert
 from ..ensemble._merging import MergedExperts
 from ..ensemble._support import Support

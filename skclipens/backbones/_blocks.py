@@ -9,8 +9,7 @@ from .._utils._linalg import side_by_side
 from .._utils._positions import positions, refuse_shared
 from .._utils._sklearn import safe_indexing
 from .._utils._warnings import warn
-from ..backbones import resolve_backbones
-from ..backbones._kinds import (
+from ._kinds import (
     BlockKind,
     kind_behind_prefix,
     kinds_of,
@@ -18,6 +17,7 @@ from ..backbones._kinds import (
     parse_kind,
     refuse_other_columns,
 )
+from ._spec import resolve_backbones
 
 
 class Block(NamedTuple):
