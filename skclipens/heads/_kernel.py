@@ -355,11 +355,10 @@ class KernelHead(CrossFitTableHead):
         if len(rows) <= n_rows:
             return rows
         rows = check_random_state(self.random_state).permutation(rows)
-        sizes = np.bincount(targets[rows])
-        rank, of_class = np.empty(len(rows)), np.repeat(sizes, sizes)
-        in_class = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        of_share = np.where(in_class < 2, in_class - 2, (in_class + 0.5) / of_class)
-        rank[np.argsort(targets[rows], kind="stable")] = of_share
+        targets = targets[rows]
+        sizes, in_class = np.bincount(targets), np.empty(len(rows), int)
+        in_class[np.argsort(targets, kind="stable")] = np.concatenate([np.arange(n) for n in sizes])
+        rank = np.where(in_class < 2, in_class - 2, (in_class + 0.5) / sizes[targets])
         return np.sort(rows[np.argsort(rank, kind="stable")[:n_rows]])
 
     def _logits_of(self, X):
