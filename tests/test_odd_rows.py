@@ -137,6 +137,11 @@ def test_names_alone_are_compared_with_the_rows(emoji, X, y, of_others):
     assert "fit no text" in " ".join(said(clf.fit, renamed))
 
 
+def test_names_alone_have_no_doubts_of_labels(X, y):
+    (doubt,) = said(by_names([*y, "None", "none"]).fit, X[[0, 0, 1]])
+    assert "'None', 'none' are the same text" in doubt
+
+
 # Embeddings of another model
 
 

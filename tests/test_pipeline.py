@@ -605,8 +605,9 @@ def test_all_images_that_cannot_be_read(make, fitted, broken, paths, y):
     with pytest.raises(ImageError, match=message):
         make(on_error="nan").fit(images, ["cat", "dog"])
     clf = make(on_error="nan").fit(paths, y)
-    with pytest.warns(UserWarning, match="2 of 2 images"):
+    with pytest.warns(UserWarning, match="2 of 2 images") as caught:
         assert clf.predict(images).tolist() == [None, None]
+    assert len(caught) == 1
     with pytest.raises(ImageError, match="row 0"):
         fitted.predict(images)
     with pytest.raises(ImageError, match="row 1"):

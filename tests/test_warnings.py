@@ -4,6 +4,7 @@ import pickle
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from skclipens import (
     LinearProbeHead,
     SuspectedMistakeWarning,
 )
-from skclipens._utils._warnings import silent
+from skclipens._utils._warnings import silent, warn, without_doubts
 from skclipens.model_selection import FewShotSplit
 
 
@@ -64,6 +65,29 @@ def test_only_what_is_named_and_only_inside(shown):
         warnings.warn("two", stacklevel=1)
     warnings.warn("one", stacklevel=1)
     assert texts(shown) == ["two, not one", "four", "two", "one"]
+
+
+def test_threads_in_a_copy_of_the_context_hide_the_same(shown):
+    with silent("one"), ThreadPoolExecutor(1) as pool:
+        for text in ("one", "two"):
+            pool.submit(copy_context().run, warnings.warn, text, stacklevel=1).result()
+        pool.submit(warnings.warn, "one", stacklevel=1).result()
+    assert texts(shown) == ["two", "one"]
+
+
+def test_doubts_are_hidden_whatever_their_words_also_in_workers(shown):
+    with without_doubts("a", "b"), without_doubts():
+        for doubt in ("a", "b", "ab", None):
+            warn(f"{doubt} in other words", doubt=doubt)
+        handed_on = pickle.loads(pickle.dumps(warnings.filters))
+    assert texts(shown) == ["ab in other words", "None in other words"]
+    warn("a", doubt="a")
+    with warnings.catch_warnings(record=True) as of_worker:
+        warnings.filters[:] = handed_on
+        warn("a", doubt="a")
+        warn("c", doubt="c")
+    assert texts(of_worker) == ["c"]
+    assert texts(shown)[2:] == ["a"]
 
 
 def test_contexts_that_overlap_do_not_set_back_each_others_filters(shown):

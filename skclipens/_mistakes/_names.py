@@ -98,7 +98,8 @@ def warn_of_names(backbones, targets, classes, class_names, names_in_prompts):
     if best is not None:
         row = int(np.argmax(n_rows * (best != every)))
         names, label = names_in_prompts(), classes.tolist()[row]
-        warn(why + _said(class_names, label, names[row], names[best[row]]))
+        said = _said(class_names, label, names[row], names[best[row]])
+        warn(why + said, doubt="order of names")
     else:
         _warn_of_wrong_names(names_in_prompts, logits, targets, n_rows)
 

@@ -7,7 +7,6 @@ from .._utils._folds import has_peer
 from .._utils._warnings import warn
 from ._columns import ENOUGH_LOSS
 
-OF_MEAN_WEIGHT = "The mean of the weights"  # how that warning begins
 _FAR_FROM_ONE = 10  # a mean of weights, or its inverse
 # Share of the log-loss of guessing. If that sums to ENOUGH_LOSS, the share is seldom below 0.97 for
 # shuffled labels, and at most 0.95 for right ones, also for cats and dogs of 32 pixels.
@@ -23,9 +22,10 @@ def warn_of_weights(weights):
     mean = 1.0 if weights is None else float(weights[weights > 0].mean())
     if not 1 / _FAR_FROM_ONE <= mean <= _FAR_FROM_ONE:
         warn(
-            f"{OF_MEAN_WEIGHT} is {mean:.3g}. A weight counts as that many "
+            f"The mean of the weights is {mean:.3g}. A weight counts as that many "
             f"copies of a row, so {len(weights)} rows count as {weights.sum():.3g}. If only the "
-            "ratios are meant, divide them by their mean."
+            "ratios are meant, divide them by their mean.",
+            doubt="mean weight",
         )
 
 
@@ -61,7 +61,8 @@ def warn_of_contradictions(X, y, rows, columns):
         warn(
             f"Rows {rows[one]} and {rows[another]} of X {same}, but have the labels "
             f"{labels[0]!r} and {labels[1]!r}.{more} A picture has one label: leave the wrong one "
-            "out, or check that labels and rows are in the same order."
+            "out, or check that labels and rows are in the same order.",
+            doubt="contradictory labels",
         )
 
 
@@ -132,5 +133,6 @@ def warn_of_guessing(relative_loss, n_rows, n_classes):
         warn(
             f"X does not predict y: on {n_rows} held-out rows, predictions are no better than "
             "guessing. Check that labels and rows are in the same order, and that these columns "
-            "can tell the classes apart."
+            "can tell the classes apart.",
+            doubt="guessing",
         )

@@ -59,7 +59,8 @@ def _warn_of_none(named, row, why, instead, none_missing):
     expected = "" if none_missing is None else f"No row lacks a label, as {none_missing} expects. "
     warn(
         f"{expected}y has the class {named}, first in row {row}. {why} a missing label. If these "
-        f"rows have no label, write {instead} there."
+        f"rows have no label, write {instead} there.",
+        doubt="missing label",
     )
 
 
@@ -138,7 +139,8 @@ def warn_of_writings(first, name):
     warn(
         f"{name} has the classes {write(one)}, first in row {first[one]}, and {write(other)}, "
         f"first in row {first[other]}, which differ only in {differ}.{more} If they are one class, "
-        "write them alike: rows of one count as wrong for the other."
+        "write them alike: rows of one count as wrong for the other.",
+        doubt=f"spelling of {name}",
     )
 
 

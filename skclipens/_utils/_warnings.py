@@ -26,10 +26,11 @@ def warn(message, category=SuspectedMistakeWarning, *, doubt=None):
     category : type
         Used if the message is a str.
     doubt : str or None
-        Key by which :func:`each_warning_once` finds repetitions. None: the message without numbers.
+        Key by which :func:`each_warning_once` finds repetitions, and :func:`without_doubts` what
+        it hides. None: the message without numbers.
     """
     said = _said.get()
-    if _not_shown.match(str(message)):  # nor recorded, so that it can be shown later
+    if _is_hidden(str(message), doubt):  # nor recorded, so that it can be shown later
         return
     if said is not None:
         doubt = doubt or _NAME_OR_NUMBER.sub(lambda found: found[1] or "", str(message)), category
@@ -99,14 +100,11 @@ class FilterOfThread(threading.local):
 
 
 class _NotShown(FilterOfThread):
-    """A pattern of the messages that the calling thread does not show."""
-
-    def __init__(self):
-        self.patterns = []
+    """A pattern of the messages that the calling thread, or context, does not show."""
 
     @property
     def pattern(self):
-        return "|".join(self.patterns) or NOTHING
+        return "|".join(_patterns.get()) or NOTHING
 
     def __reduce__(self):
         # joblib pickles filters in a thread of its own, for one that waits in `silent`.
@@ -114,6 +112,7 @@ class _NotShown(FilterOfThread):
 
 
 _lock = ForkLock()
+_patterns = ContextVar("patterns of the messages that this thread hides", default=())
 _hidden = []  # patterns of all threads
 _not_shown = _NotShown()
 _filter = ("ignore", _not_shown, Warning, None, 0)
@@ -140,7 +139,7 @@ def _is_ours(one):
 
 @contextmanager
 def silent(pattern):
-    """A context in which this thread, but no other, hides some warnings.
+    """A context in which this thread hides some warnings, and others in a copy of its context do.
 
     Parameters
     ----------
@@ -149,13 +148,36 @@ def silent(pattern):
     """
     put_first(_filter)
     pattern = f"(?:{pattern})"
-    _not_shown.patterns.append(pattern)
+    token = _patterns.set((*_patterns.get(), pattern))
     _hidden.append(pattern)
     try:
         yield
     finally:
-        _not_shown.patterns.pop()
+        _patterns.reset(token)
         _hidden.remove(pattern)
+
+
+def without_doubts(*doubts):
+    """Return a context like :func:`silent` that hides warnings of this package.
+
+    Parameters
+    ----------
+    *doubts : str
+        Their keys in :func:`warn`.
+    """
+    return silent("|".join(map(_mark, doubts)) or NOTHING)
+
+
+def _mark(doubt):
+    return f"\0{doubt}\0"  # among patterns, where it matches no message
+
+
+def _is_hidden(text, doubt):
+    if doubt is None or _not_shown.match(text):
+        return _not_shown.match(text)
+    # A worker has the filters of the thread that waits for it, as plain patterns.
+    patterns = (getattr(one[1], "pattern", "") for one in (_filter, *warnings.filters))
+    return any(_mark(doubt) in pattern for pattern in patterns)
 
 
 put_first(_filter)

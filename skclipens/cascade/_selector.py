@@ -9,7 +9,7 @@ from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 
-from .._mistakes._rows import OF_MEAN_WEIGHT, warn_of_weights
+from .._mistakes._rows import warn_of_weights
 from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
 from .._utils._folds import CV_CONSTRAINTS, few_shot_folds, groups_of_class
@@ -30,7 +30,7 @@ from .._utils._sklearn import (
 )
 from .._utils._validation import check_table
 from .._utils._versions import VersionsMixin
-from .._utils._warnings import silent
+from .._utils._warnings import silent, without_doubts
 from ..backbones._blocks import columns_of
 from ._base import DefaultEstimatorMixin
 from ._costs import (
@@ -307,7 +307,7 @@ class BackboneSelector(
             If the score of a fold is NaN.
         """
         estimator = make_for_blocks(self.estimator, blocks, seed)
-        with few_rows_per_class(), silent(OF_MEAN_WEIGHT):  # of all rows it is judged in fit
+        with few_rows_per_class(), without_doubts("mean weight"):  # of all rows it is judged in fit
             scores = cross_val_score(
                 estimator,
                 X[:, columns_of(blocks)],

@@ -7,7 +7,6 @@ from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from .._mistakes._rows import OF_MEAN_WEIGHT
 from .._mistakes._seen_embeddings import check_rows_as_in_fit, see_blocks
 from .._utils._docstrings import fill_doc
 from .._utils._folds import few_shot_folds, held_out_rows
@@ -19,7 +18,7 @@ from .._utils._random import draw_seed
 from .._utils._rows import rows_given
 from .._utils._sklearn import InOrder, StrOptions, fit_context
 from .._utils._validation import check_table
-from .._utils._warnings import NOTHING, each_warning_once, silent
+from .._utils._warnings import each_warning_once, without_doubts
 from ..backbones._blocks import columns_of
 from ._base import BaseCascade
 from ._costs import (
@@ -318,14 +317,14 @@ class CascadeEnsemble(BaseCascade):
 
 def _fit(estimator, X, others_follow, y, metadata):
     # A cheap first block may predict little. Only the last stage has all columns, so only it warns.
-    with few_rows_per_class(), silent("X does not predict y" if others_follow else NOTHING):
+    with few_rows_per_class(), without_doubts(*["guessing"] if others_follow else ()):
         return estimator.fit(X, y, **metadata_for(estimator, **metadata))
 
 
 def _fit_and_judge(estimator, X, others_follow, y, metadata, train, test):
     """Return confidence for held-out rows, and whether they are classified correctly, (2, n)."""
     of_train = y[train], rows_of(metadata, train)
-    with silent(OF_MEAN_WEIGHT):  # the fits on all rows warn of it
+    with without_doubts("mean weight"):  # the fits on all rows warn of it
         estimator = _fit(clone(estimator), X[train], others_follow, *of_train)
     proba = estimator.predict_proba(X[test])
     _refuse_nan(proba, test, "a stage that is judged by held-out rows")

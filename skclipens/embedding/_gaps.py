@@ -1,19 +1,18 @@
 """Gaps: rows of NaN, which an embedder leaves for images that it cannot read."""
 
-from contextlib import nullcontext
-
 import numpy as np
 
 from .._utils._labels import column_of_labels, unlabeled_rows
 from .._utils._messages import listed
 from .._utils._probabilities import labels_and_proba
 from .._utils._sklearn import safe_indexing
-from .._utils._warnings import silent, warn
+from .._utils._warnings import warn, without_doubts
 from ..exceptions import ImageError
 from ..images import as_image_list, load_image
 from ..images._containers import row_named
 from ..images._pillow_warnings import recorded
 
+_DOUBTS_OF_ONES = "another length than in fit", "unlike those of fit"
 _SCORES = ("predict_proba", "predict_log_proba", "decision_function")
 _NAN_AMONG_SCORES = (
     "get NaN (a meta-estimator that takes the largest score would still give them a label)"
@@ -96,7 +95,7 @@ def answers_beside_gaps(answer, table, gaps):
     """Return the answers of a function for a table; those of gaps mean nothing."""
     if not gaps.any():
         return answer(table)
-    with silent("The embeddings of") if gaps.all() else nullcontext():
+    with without_doubts(*_DOUBTS_OF_ONES if gaps.all() else ()):
         return answer(without_gaps(table, gaps))
 
 
