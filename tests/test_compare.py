@@ -132,6 +132,15 @@ def test_images_are_what_their_embeddings_are(pictures, found, tmp_path):
     np.testing.assert_allclose(again.to_numpy(), found.to_numpy(), atol=1e-6)
 
 
+def test_a_plain_pipeline_keeps_its_blocks(pictures, found):
+    files, labels = pictures
+    embedder = MultiBackboneEmbedder(BACKBONES, features="both")
+    pipe = make_pipeline(embedder, AdaptiveBackboneEnsemble(random_state=0))
+    again = compare_with_baselines(pipe, files, labels, cv=FEW)
+    assert again.index.tolist() == found.index.tolist()
+    np.testing.assert_allclose(again.to_numpy(), found.to_numpy(), atol=1e-6)
+
+
 class _Keeps(SelectorMixin, BaseEstimator):
     """Keeps other columns in each split: of ``few`` for training rows that have ``marked``."""
 

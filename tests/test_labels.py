@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -20,7 +21,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, ShuffleSplit, Time
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -28,6 +29,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_backbone_pipeline
 from skclipens._utils import _folds
 from skclipens.datasets import load_emoji
+from skclipens.embedding._base import BaseEmbedder
 from skclipens.heads import LinearDiscriminantHead, ResidualHead
 from skclipens.labels import OpenSetClassifier, find_label_issues, suggest
 from skclipens.labels._issues import _by_noise
@@ -556,6 +558,44 @@ def test_around_a_pipeline_of_pictures(emoji, make_pipe):
     assert clf.n_features_in_ == 1 and not hasattr(pipe[-1], "classes_")
     with pytest.raises(ValueError, match=r"'nope.png' cannot be read"):
         clf.predict(["nope.png"])
+
+
+def test_steps_that_learn_nothing_run_once_and_keep_the_blocks(emoji, monkeypatch):
+    paths, X, y = emoji
+    paths, X, y = paths[:42], X[:42], y[:42]
+    encoded, encode = [], BaseEmbedder._encode
+
+    def counted(self, encoder, images, rows, *args):
+        rows = list(rows)
+        encoded.extend(rows)
+        return encode(self, encoder, images, iter(rows), *args)
+
+    monkeypatch.setattr(BaseEmbedder, "_encode", counted)
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    pipe = make_pipeline(FunctionTransformer(), MultiBackboneEmbedder(BACKBONES), clf)
+    found, expected = find_label_issues(pipe, paths, y), find_label_issues(clf, X, y)
+    assert sorted(encoded) == [*range(42)]
+    assert_array_equal(found["row"], expected["row"])
+    assert_allclose(found["label_quality"], expected["label_quality"], atol=1e-3)
+    few = np.where(np.arange(42) < 21, y, "")
+    assert_array_equal(suggest(pipe, paths, few, 3), suggest(clf, X, few, 3))
+    rejects = OpenSetClassifier(pipe).fit(paths, y)
+    of_table = OpenSetClassifier(clf).fit(X, y)
+    assert len(rejects.estimator_.experts_) == len(of_table.estimator_.experts_) > 1
+    assert_allclose(rejects.score_samples(paths), of_table.score_samples(X), atol=1e-2)
+
+
+def test_steps_that_learn_nothing_may_make_any_table(emoji):
+    _, X, y = emoji
+    X = X.to_numpy()[:, :8].copy()
+    clf = make_pipeline(FunctionTransformer(), GaussianNB())
+    found, expected = (find_label_issues(one, X, y, random_state=0) for one in (clf, clf[-1]))
+    assert_array_equal(found, expected)
+    found, expected = (OpenSetClassifier(one, random_state=0).fit(X, y) for one in (clf, clf[-1]))
+    assert_allclose(found.score_samples(X), expected.score_samples(X))
+    X[3] = np.nan
+    ready = make_pipeline(FunctionTransformer(), HistGradientBoostingClassifier(max_iter=2))
+    assert len(find_label_issues(ready, X, y)) == len(y)
 
 
 def test_images_that_cannot_be_read_are_left_out(emoji):

@@ -16,45 +16,8 @@ from .._utils._sample_arguments import check_groups, warn_of_other_order
 from .._utils._sklearn import safe_indexing
 from .._utils._tables import first_gap_named, refuse_images, refuse_text
 from ..backbones._blocks import column_names, columns_of_backbones
-from ..embedding._base import BaseEmbedder
-from ..embedding._gaps import gaps_of, refuse_splits, warn_of_gaps
 from ..ensemble import AdaptiveBackboneEnsemble
 from ..heads._classifier import LogitClassifierMixin, centre_logits
-from ..images import as_image_list
-
-
-def without_embedder(estimator, X, y):
-    """Return the last step of a pipeline that embeds images, and the table that it takes.
-
-    Embedding learns nothing, so it is done once for all folds. Other estimators and pipelines, and
-    their X, are returned unchanged.
-
-    Returns
-    -------
-    estimator : estimator
-    X : array-like of shape (n, ...)
-    gaps : ndarray of shape (n,), bool
-        Rows of images that cannot be read; a warning names them.
-
-    Raises
-    ------
-    ImageError
-        If an image cannot be read and ``on_error="raise"``, or none can.
-    ValueError
-        If images are left out, and a step has splits, such as a ``cv``, that count them.
-    """
-    nothing = np.zeros(len(y), bool)
-    if not isinstance(estimator, Pipeline) or len(estimator) < 2:
-        return estimator, X, nothing
-    if not all(isinstance(step, BaseEmbedder) for _, step in estimator.steps[:-1]):
-        return estimator, X, nothing
-    first = clone(estimator)
-    first.steps[0][1].set_output(transform="pandas")  # blocks are found by column names
-    table = first[:-1].fit_transform(X)
-    gaps = gaps_of(table)
-    warn_of_gaps(gaps, "are left out", as_image_list(X), labels=y)
-    refuse_splits(first, gaps)
-    return first[-1], table, gaps
 
 
 def refuse_frozen(estimator):

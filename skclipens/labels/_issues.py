@@ -14,7 +14,8 @@ from .._utils._sample_arguments import index_of
 from .._utils._sklearn import HasMethods, Interval, MethodsOfFitted, StrOptions, validate_params
 from .._utils._warnings import warn
 from ..embedding._gaps import readable
-from ._held_out import checked_labels, held_out_logits, refuse_frozen, without_embedder
+from ..embedding._once import embedded_once
+from ._held_out import checked_labels, held_out_logits, refuse_frozen
 
 _STARTS = (0.02, 0.2, 0.5)  # initial shares of wrong labels in the fit
 
@@ -129,7 +130,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     index = index_of(X, y)
     X, y, groups = checked_labels(X, y, groups)
     check_labels(y)
-    classifier, X, gaps = without_embedder(estimator, X, y)
+    _, classifier, X, gaps = embedded_once(estimator, X, y)
     classifier, (X, labels, groups) = clone(classifier), readable([X, y, groups], gaps)
     logits, is_judged = held_out_logits(
         classifier, X, labels, groups=groups, cv=cv, random_state=random_state

@@ -29,6 +29,7 @@ from ..embedding._gaps import (
     warn_of_gaps,
     what_gaps_get,
 )
+from ..embedding._once import embedded_once
 from ..heads._classifier import LabeledScoreMixin
 from ..images import as_image_list
 from ._held_out import (
@@ -38,7 +39,6 @@ from ._held_out import (
     logits_of,
     refuse_frozen,
     unit_table,
-    without_embedder,
 )
 
 # Weight of the similarity to the nearest labelled row; the largest logit has weight 1. Chosen on
@@ -86,9 +86,9 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
     classes_ : ndarray of shape (C,)
         Labels of the classes, sorted; ``reject_label`` is not among them.
     estimator_ : classifier
-        The classifier, fitted on all rows; for a pipeline that embeds images, its last step.
+        The classifier, fitted on all rows; for a pipeline, what follows ``embedder_``.
     embedder_ : Pipeline or None
-        For a pipeline that embeds images, the steps before the last.
+        The first steps of a pipeline that learn nothing, such as an embedder; None without any.
     offset_ : float
         Rows whose familiarity is below it are rejected.
     rows_ : ndarray of shape (n, n_compared)
@@ -179,13 +179,11 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         X, y, groups = checked_labels(X, y, groups)
         check_labels(y)
         check_at_least_two(np.unique(y))
-        classifier, table, gaps = without_embedder(self.estimator, X, y)
+        self.embedder_, classifier, table, gaps = embedded_once(self.estimator, X, y)
         table, y, groups = readable([table, y, groups], gaps)
         self._compared = columns_to_compare(table, classifier)
         self.rows_ = unit_table(table, self._compared)
-        self.estimator_, self.embedder_ = clone(classifier), None
-        if classifier is not self.estimator:
-            self.embedder_ = clone(self.estimator)[:-1].set_output(transform="pandas").fit(X)
+        self.estimator_ = clone(classifier)
         logits, known = held_out_logits(
             self.estimator_, table, y, groups=groups, cv=self.cv, random_state=self.random_state
         )
@@ -318,12 +316,14 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         if self.embedder_ is None:
             return of_table(X)
         table, gaps = table_and_gaps(self.embedder_, X)
+        if not gaps.any():
+            return of_table(table)
         label = getattr(self.embedder_, "unreadable_label", None)
         warn_of_gaps(gaps, what_gaps_get(method, label), as_image_list(X), all_may_be=True)
         answers = answers_beside_gaps(of_table, table, gaps)
-        if method == "predict" and gaps.any():
+        if method == "predict":
             return with_label(answers, gaps, label)
-        return filled(answers, gaps, np.nan) if gaps.any() else answers
+        return filled(answers, gaps, np.nan)
 
     def _labels_of(self, table):
         labels = self.estimator_.predict(table)

@@ -10,7 +10,8 @@ from .._utils._labels import labels_of, unlabeled_rows
 from .._utils._sklearn import Interval, MethodsOfFitted, safe_indexing, validate_params
 from .._utils._warnings import each_warning_once
 from ..embedding._gaps import without_gaps
-from ._held_out import checked_labels, columns_to_compare, unit_table, without_embedder
+from ..embedding._once import embedded_once
+from ._held_out import checked_labels, columns_to_compare, unit_table
 
 # How fast the similarity of two rows falls with their cosine: exp(SHARPNESS * (cosine - 1)). Chosen
 # from 5, 10 and 20 on validation sets, like the margin as weight: see docs/results/labels.md.
@@ -102,7 +103,7 @@ def suggest(estimator, X, y, n_suggestions=10, *, max_rows=5000, random_state=No
     if len(rest) > max_rows:
         drawn = check_random_state(random_state).choice(len(rest), max_rows, replace=False)
         rest = rest[np.sort(drawn)]
-    classifier, X, gaps = without_embedder(estimator, X, y)
+    _, classifier, X, gaps = embedded_once(estimator, X, y)
     rest, labeled = rest[~gaps[rest]], labeled & ~gaps
     if not len(rest):
         return rest

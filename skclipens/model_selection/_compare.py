@@ -1,6 +1,5 @@
 """Compare an ensemble with simpler classifiers on the same splits."""
 
-from itertools import takewhile
 from numbers import Integral
 from tempfile import TemporaryDirectory
 
@@ -10,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import get_tags, indexable
+from sklearn.utils import indexable
 
 from .._utils._copies import groups_of_pictures, numbers_of
 from .._utils._folds import check_folds, folds_of_some, splitter_of
@@ -24,11 +23,11 @@ from .._utils._validation import refuse_class
 from .._utils._warnings import each_warning_once, silent, warn
 from ..backbones._blocks import column_names, columns_of_backbones
 from ..embedding._base import BaseEmbedder
-from ..embedding._gaps import gaps_of, readable, warn_of_gaps
+from ..embedding._gaps import readable
+from ..embedding._once import embedded_once
 from ..ensemble._experts import distinct_blocks
 from ..ensemble._heads import named_heads
 from ..ensemble._make_experts import head_without_block
-from ..images import as_image_list
 from ._intervals import mean_of, paired_interval
 
 ENSEMBLE, PROMPTS = "ensemble", "prompts alone"
@@ -183,24 +182,11 @@ def _table_of(estimator, X, y, groups, cv):
             "estimator is an AdaptiveBackboneEnsemble, or a pipeline that ends in one; got "
             f"{type(ensemble).__name__}."
         )
-    if ensemble is estimator or len(estimator) == 1:
-        return None, ensemble, X, y, groups, cv
-    n_ready = len([*takewhile(_needs_no_fit, (step for _, step in estimator.steps[:-1]))])
-    before = estimator[n_ready:-1] if n_ready < len(estimator) - 1 else None
-    if not n_ready:
-        return before, ensemble, X, y, groups, cv
-    table = clone(estimator[:n_ready]).fit_transform(X, y)
-    gaps = gaps_of(table)
-    if not gaps.any():
-        return before, ensemble, table, y, groups, cv
-    warn_of_gaps(gaps, "are left out", as_image_list(X), labels=y)
-    if not hasattr(cv, "split"):
+    _, rest, table, gaps = embedded_once(estimator, X, y)
+    before = rest[:-1] if isinstance(rest, Pipeline) and len(rest) > 1 else None
+    if gaps.any() and not hasattr(cv, "split"):
         cv = folds_of_some(cv, ~gaps, None, y, None)
     return before, ensemble, *readable([table, y, groups], gaps), cv
-
-
-def _needs_no_fit(step):
-    return hasattr(step, "__sklearn_tags__") and not get_tags(step).requires_fit
 
 
 def _embedding_once(before, folder):
