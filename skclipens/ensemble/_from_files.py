@@ -91,8 +91,7 @@ class FitFrom:
         """
         self._refuse_what_needs_all_rows()
         table = PartedTable(folder, backbones)
-        labeled_rows(self, y)
-        rows = RowsOfFiles(table, y, sample_weight, ignore_unlabeled=self.unlabeled == "ignore")
+        rows = RowsOfFiles(table, y, sample_weight, labeled=labeled_rows(self, y))
         labels = rows.classes[rows.targets]
         metadata = {"sample_weight": rows.sample_weight, "groups": None}
         metadata = with_class_weights(self, labels, metadata)

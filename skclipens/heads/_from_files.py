@@ -12,13 +12,7 @@ import numpy as np
 
 from .._mistakes._row_order import is_class_by_class, warn_of_text_order
 from .._utils._folds import judging_rows
-from .._utils._labels import (
-    check_at_least_two,
-    check_labels,
-    column_of_labels,
-    labels_of,
-    unlabeled_rows,
-)
+from .._utils._labels import check_at_least_two, check_labels, column_of_labels, labels_of
 from .._utils._linalg import positions_in, take_rows
 from .._utils._sample_arguments import check_weights, same_files, scaled_shares
 from .._utils._tables import check_range
@@ -88,8 +82,8 @@ class RowsOfFiles:
     table : PartedTable
     y : array-like of shape (n,)
     sample_weight : array-like of shape (n,) or None
-    ignore_unlabeled : bool
-        Whether a row without a label gets weight zero instead of raising an error.
+    labeled : ndarray of shape (n,), bool, or None
+        Which rows have a label; others get weight zero. None: all have one, or it is an error.
 
     Attributes
     ----------
@@ -105,7 +99,7 @@ class RowsOfFiles:
         The fold of each row; see :meth:`make_folds`.
     """
 
-    def __init__(self, table, y, sample_weight, *, ignore_unlabeled=False):
+    def __init__(self, table, y, sample_weight, *, labeled=None):
         self._indices = _indices_of_names(y=y, sample_weight=sample_weight)
         y = column_of_labels(y)
         self._names_matter = bool(self._indices) or is_class_by_class(list(map(str, y)))
@@ -118,8 +112,7 @@ class RowsOfFiles:
         if sample_weight is not None:
             checked = check_weights(sample_weight, len(y))
             sample_weight = self.weights = scaled_shares(checked).copy()
-        labeled = ~unlabeled_rows(y) if ignore_unlabeled else np.ones(len(y), bool)
-        if not labeled.all():
+        if labeled is not None and not labeled.all():
             y, sample_weight = _of_any_label(y, labeled), self.weights
             sample_weight[~labeled] = 0
         self.sample_weight = sample_weight
