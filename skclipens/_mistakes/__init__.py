@@ -1,7 +1,8 @@
 """Checks that warn of probable mistakes of a user, which would give wrong predictions.
 
-All warn with :class:`skclipens.exceptions.SuspectedMistakeWarning`. They take arrays, names, and
-what the columns of a table are declared to be, or were in ``fit``; they depend on no estimator.
+They warn with :class:`skclipens.exceptions.SuspectedMistakeWarning`. They take arrays, names, and
+what the columns of a table are declared to be, or were in ``fit``. Only ``_seen_embeddings`` also
+takes a fitted estimator, to check the rows it is given, and refuses columns of another backbone.
 Images, configurations of models and single labels are checked where they are read.
 
 Thresholds have a comment with the reason, or are round numbers. ``python -m benchmarks.doubts``

@@ -28,7 +28,7 @@ def mean_cosine(unit):
     return (n * float(centre @ centre) - 1) / (n - 1)
 
 
-def warn_of_odd_rows(seen, X, *, as_given, any_scale=False):
+def warn_of_odd_rows(seen, X, *, as_given):
     """Warn of embeddings that are all zeros, or of which only some were normalized.
 
     Parameters
@@ -38,8 +38,6 @@ def warn_of_odd_rows(seen, X, *, as_given, any_scale=False):
     X : ndarray of shape (n, n_features)
     as_given : bool
         Whether these are the user's rows, so that the message can name one.
-    any_scale : bool
-        Whether lengths do not matter.
 
     Warns
     -----
@@ -52,8 +50,8 @@ def warn_of_odd_rows(seen, X, *, as_given, any_scale=False):
         for block, rows in zip(named, begin_with_zero.T, strict=True):
             if _warn_of_zeros(block, X, np.flatnonzero(rows), as_given):
                 return
-    for block in named if len(X) >= _FEWEST and not any_scale else ():
-        if _warn_of_lengths(block, X):
+    for block in named if len(X) >= _FEWEST else ():
+        if not block.any_scale and _warn_of_lengths(block, X):
             return
 
 

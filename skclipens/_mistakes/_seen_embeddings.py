@@ -44,6 +44,8 @@ class SeenBlock(NamedTuple):
         Median and standard deviation of the lengths of the rows.
     is_normalized : bool
         Whether all rows have the same length; if the columns are named, length one.
+    any_scale : bool
+        Whether the estimator scales the rows of the block, so that their lengths do not matter.
     """
 
     name: str
@@ -54,6 +56,7 @@ class SeenBlock(NamedTuple):
     length: float
     spread: float
     is_normalized: bool
+    any_scale: bool = False
 
     @property
     def is_named(self):
@@ -70,7 +73,7 @@ def see_blocks(blocks, X, *, any_scale=False):
         With distinct names.
     X : ndarray of shape (n, n_features)
     any_scale : bool
-        Whether the estimator scales the rows of a block, so that their lengths do not matter.
+        As in :class:`SeenBlock`.
 
     Returns
     -------
@@ -82,16 +85,16 @@ def see_blocks(blocks, X, *, any_scale=False):
         If no model can have made the rows of a block, or blocks seem to be of different images.
     """
     seen = tuple(
-        seen_block(block.name, block.columns, block.backbone, X)
+        seen_block(block.name, block.columns, block.backbone, X, any_scale=any_scale)
         for block in blocks
         if block.backbone is not None or len(block.columns) >= NARROWEST
     )
     warn_of_row_order(seen, X)
-    warn_of_odd_rows(seen, X, as_given=False, any_scale=any_scale)
+    warn_of_odd_rows(seen, X, as_given=False)
     return seen
 
 
-def seen_block(name, columns, backbone, X):
+def seen_block(name, columns, backbone, X, *, any_scale=False):
     """Compute statistics of the embeddings of a block; see :class:`SeenBlock`."""
     rows, is_named = take_columns(subsample(X), columns), backbone is not None
     n, lengths, unit = len(rows), row_lengths(rows), unit_rows(rows)
@@ -100,8 +103,8 @@ def seen_block(name, columns, backbone, X):
         alike = mean_cosine(unit) * (1 if n >= _FEWEST else _SHARE_OF_FEW)
     if is_named and n >= _FEWEST:
         spread = float(lengths.std())
-    length, normalized = float(_middle(lengths)), _are_normalized(lengths, is_named)
-    return SeenBlock(name, columns, backbone, unit.mean(axis=0), alike, length, spread, normalized)
+    of_lengths = float(_middle(lengths)), spread, _are_normalized(lengths, is_named), any_scale
+    return SeenBlock(name, columns, backbone, unit.mean(axis=0), alike, *of_lengths)
 
 
 def _are_normalized(lengths, is_named):
@@ -111,7 +114,7 @@ def _are_normalized(lengths, is_named):
     return bool(enough and (np.abs(lengths - expected) < UNIT * expected).all())
 
 
-def check_rows_as_in_fit(estimator, X, *, any_scale=False):
+def check_rows_as_in_fit(estimator, X):
     """Check a table without labels, and warn of embeddings that are unlike those of ``fit``.
 
     Parameters
@@ -119,8 +122,6 @@ def check_rows_as_in_fit(estimator, X, *, any_scale=False):
     estimator : estimator
         Fitted; its ``_seen`` is the result of :func:`see_blocks`.
     X : array-like of shape (n, n_features)
-    any_scale : bool
-        As in :func:`see_blocks`.
 
     Returns
     -------
@@ -138,7 +139,7 @@ def check_rows_as_in_fit(estimator, X, *, any_scale=False):
     """
     checked = check_rows(estimator, X)
     refuse_columns_of_others(estimator, X)
-    warn_of_unlike(estimator._seen, checked, any_scale=any_scale)
+    warn_of_unlike(estimator._seen, checked)
     return checked
 
 
@@ -166,15 +167,13 @@ def refuse_columns_of_others(estimator, X):
             refuse_other_columns(f"Block {block.name!r} of X", kinds, names[block.columns])
 
 
-def warn_of_unlike(seen, X, *, any_scale=False):
+def warn_of_unlike(seen, X):
     """Warn of embeddings that are unlike those of ``fit``.
 
     Parameters
     ----------
     seen : tuple of SeenBlock
     X : ndarray of shape (n, n_features)
-    any_scale : bool
-        As in :func:`see_blocks`.
 
     Warns
     -----
@@ -184,32 +183,34 @@ def warn_of_unlike(seen, X, *, any_scale=False):
         Names the blocks.
     """
     warn_of_row_order(seen, X)
-    warn_of_odd_rows(seen, X, as_given=True, any_scale=any_scale)
-    X, elsewhere, other_lengths = subsample(X, _ENOUGH), [], []
-    for block in seen:
-        rows = take_columns(X, block.columns)
-        lengths = row_lengths(rows)
-        if not any_scale and _have_other_length(block, lengths):
-            other_lengths.append((block.name, _middle(lengths), block.length))
-        elif block.likeness > NO_CONE and len(X) >= _FEWEST:
-            found = (unit_rows(rows) @ block.centre).mean()
-            if found < _UNLIKE * block.likeness:
-                elsewhere.append(block.name)
-    if other_lengths:
-        name, length, before = other_lengths[0]
+    warn_of_odd_rows(seen, X, as_given=True)
+    X = subsample(X, _ENOUGH)
+    other = [(block, _other_than_in_fit(block, take_columns(X, block.columns))) for block in seen]
+    if longer := [block for block, what in other if what == "length"]:
+        name, length = longer[0].name, _middle(row_lengths(take_columns(X, longer[0].columns)))
         warn(
-            f"The embeddings of {listed(one for one, *_ in other_lengths)} have another "
-            f"length than in fit: of {name!r} {length:.3g}, where it was {before:.3g}. Embed with "
+            f"The embeddings of {listed(block.name for block in longer)} have another length than "
+            f"in fit: of {name!r} {length:.3g}, where it was {longer[0].length:.3g}. Embed with "
             "the same settings, normalize among them, and scale columns as in fit.",
             doubt="another length than in fit",
         )
-    if elsewhere:
+    if elsewhere := [block.name for block, what in other if what == "direction"]:
         warn(
             f"The embeddings of {listed(elsewhere)} are unlike those of fit. If "
             "another model made them, or their columns are in another order, results are wrong: "
             "embed as for fit. If only the images are of another kind, check some results.",
             doubt="unlike those of fit",
         )
+
+
+def _other_than_in_fit(block, rows):
+    """Return what is unlike the rows of fit: "length", "direction" or None."""
+    if not block.any_scale and _have_other_length(block, row_lengths(rows)):
+        return "length"
+    if block.likeness <= NO_CONE or len(rows) < _FEWEST:
+        return None
+    is_unlike = (unit_rows(rows) @ block.centre).mean() < _UNLIKE * block.likeness
+    return "direction" if is_unlike else None
 
 
 def _have_other_length(block, lengths):

@@ -171,7 +171,7 @@ class KernelHead(CrossFitTableHead):
 
     def _checked(self, X):
         check_is_fitted(self)
-        return check_rows_as_in_fit(self, X, any_scale=True)
+        return check_rows_as_in_fit(self, X)
 
     def _cross_fit(self, X, targets, weights, folds, groups):
         support = self._support(targets, weights)

@@ -191,7 +191,8 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         self._encode(classes, self.class_names, self.templates)
         X = unit_rows(X)
         warn_of_unfitting_texts([self], [X], targets, names, [slice(None)])
-        self._seen = (seen_block(backbone.name, np.arange(backbone.width), backbone.name, X),)
+        of_block = backbone.name, np.arange(backbone.width), backbone.name, X
+        self._seen = (seen_block(*of_block, any_scale=True),)
         return X, targets
 
     def _checked(self, X):
@@ -199,7 +200,7 @@ class BaseTextHead(WeightsMixin, LogitClassifierMixin, BaseEstimator):
         if names is not None and not hasattr(self, "feature_names_in_"):
             refuse_names_of_others(self._backbone(), list(map(str, names)))
         X = super()._checked(X)
-        warn_of_unlike(self._seen, X, any_scale=True)
+        warn_of_unlike(self._seen, X)
         return X
 
     def _backbone(self):
