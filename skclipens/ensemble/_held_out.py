@@ -116,7 +116,8 @@ def fit_and_judge(
     _encode_ahead(experts, y, verbose)
     folds = Folds(X, y, cv, metadata["groups"], random_state)
     if not folds.once or not any(expert.learns for expert in experts):
-        return _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose)
+        options = {"metadata": metadata, "n_jobs": n_jobs, "verbose": verbose}
+        return _cross_fit(experts, X, y, classes, folds, **options)
     ((train, rows),) = folds.made
     seen = X[train], y[train], rows_of(metadata, train)
     with _bar(len(experts), verbose) as bar:
@@ -148,7 +149,7 @@ class Folds:
         return self._make()
 
 
-def _cross_fit(experts, X, y, classes, folds, metadata, n_jobs, verbose):
+def _cross_fit(experts, X, y, classes, folds, *, metadata, n_jobs, verbose):
     """Fit on all rows, and get held-out logits by cross-fitting.
 
     Heads that learn nothing from rows, or that have ``cross_fit``, are fitted once.

@@ -1,5 +1,6 @@
 """Gaussian discriminant analysis added to zero-shot logits."""
 
+from functools import partial
 from numbers import Real
 
 import numpy as np
@@ -134,12 +135,11 @@ class GDAHead(CrossFitTextHead):
     def _choose(self, text, logits, targets, weights):
         """Fit temperature and alpha in turn, each with the other one fixed."""
         self.alpha_ = 0.0 if self.alpha == "auto" else float(self.alpha)
+        fit = partial(fit_temperature, targets=targets, sample_weight=weights)
         for _ in range(2):
-            offset = self.alpha_ * logits
-            self.temperature_ = fit_temperature(text, targets, offset, weights)
+            self.temperature_ = fit(text, offset=self.alpha_ * logits)
             if self.alpha == "auto":
-                offset = text / self.temperature_
-                self.alpha_ = 1 / fit_temperature(logits, targets, offset, weights)
+                self.alpha_ = 1 / fit(logits, offset=text / self.temperature_)
 
     def _discriminant_logits(self, features):
         return features @ self.discriminant_coef_.T + self.discriminant_intercept_

@@ -28,7 +28,7 @@ _MANY_ROWS, _PART = 4096, 16
 _SMALLEST_SPREAD = 1e-12
 
 
-def fit_temperature(logits, targets, offset=None, sample_weight=None, expected=None):
+def fit_temperature(logits, targets, *, sample_weight=None, offset=None, expected=None):
     """Fit the temperature that minimises the negative log-likelihood of held-out logits [1]_.
 
     If few rows are all classified correctly, the likelihood alone would drive the temperature to
@@ -43,9 +43,9 @@ def fit_temperature(logits, targets, offset=None, sample_weight=None, expected=N
     logits : ndarray of shape (n, C)
     targets : ndarray of shape (n,), int
         Positions of the true classes.
+    sample_weight : ndarray of shape (n,) or None
     offset : ndarray of shape (n, C) or None
         Logits that are added to those divided by the temperature.
-    sample_weight : ndarray of shape (n,) or None
     expected : float or None
         Inverse temperature that is expected before labels are known; None for no prior.
 
@@ -89,10 +89,10 @@ def fit_temperature(logits, targets, offset=None, sample_weight=None, expected=N
 def _coarse_temperature(scale, logits, targets, offset, sample_weight):
     """Fit the temperature of a part of many rows, as the start of the search on all rows."""
     part = slice(None, None, _PART)
-    weights = some_of(sample_weight, part)
+    weights, offset = some_of(sample_weight, part), some_of(offset, part)
     if len(targets) < _MANY_ROWS or (weights is not None and not weights.any()):
         return scale
-    return fit_temperature(logits[part], targets[part], some_of(offset, part), weights)
+    return fit_temperature(logits[part], targets[part], sample_weight=weights, offset=offset)
 
 
 def _smoothed(logits, targets, smoothing):
@@ -209,8 +209,8 @@ def correction_temperature(correction, rows, logits, targets, sample_weight=None
     """
     if not covers_most(targets[rows], logits.shape[1]):
         return _unjudged_temperature(logits, targets, sample_weight), rows[:0]
-    of_rows = some_of(sample_weight, rows)
-    return fit_temperature(correction, targets[rows], take_rows(logits, rows), of_rows), rows
+    of_rows = {"sample_weight": some_of(sample_weight, rows), "offset": take_rows(logits, rows)}
+    return fit_temperature(correction, targets[rows], **of_rows), rows
 
 
 def _unjudged_temperature(logits, targets, sample_weight):

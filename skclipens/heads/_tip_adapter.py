@@ -199,7 +199,8 @@ class TipAdapterHead(CrossFitTextHead):
         """Return alpha and beta, as given or with the smallest log-loss of held-out rows."""
         judges = np.flatnonzero(hidden.known)
         searched = covers_most(targets[judges], len(self.classes_))
-        temperature = fit_temperature(self._text_logits(self.keys_), targets, None, weights)
+        text = self._text_logits(self.keys_)
+        temperature = fit_temperature(text, targets, sample_weight=weights)
         relative = _ALPHAS if searched else [_DEFAULT_ALPHA]
         alphas = _candidates(self.alpha, [temperature * alpha for alpha in relative])
         betas = _candidates(self.beta, _BETAS if searched else [_DEFAULT_BETA])
