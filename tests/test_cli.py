@@ -108,6 +108,16 @@ def test_predict_takes_models_of_the_library_files_and_tables(photos, unseen, tm
     assert "Warning: 1 of 4 images cannot be read and have no label: " in told.stderr
 
 
+def test_files_of_a_folder_that_are_left_out_are_named(model, unseen, tmp_path):
+    names = ["a.JPE", "b.jp2", "c.pnm"]
+    for name in (*names, "no_ending", ".hidden"):
+        shutil.copy(unseen[0], tmp_path / name)
+    told = run("predict", model, tmp_path)
+    rows = told.stdout.splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == [str(tmp_path / name) for name in names]
+    assert f"Left out, as no images, or read already: {tmp_path / 'no_ending'}." in told.stderr
+
+
 def test_labels_are_those_that_the_model_predicts(photos, unseen, tmp_path):
     paths, labels = load_folder(photos / "train", return_X_y=True)
     known = labels != "geometric shape"

@@ -14,7 +14,7 @@ from .._utils._missing import is_missing
 from .._utils._warnings import warn
 from ..datasets import load_folder, load_table
 from ..datasets._layout import warn_of_twins
-from ..datasets._local import list_images, readable_name
+from ..datasets._local import list_images, readable_name, warn_of_skipped
 from ..datasets._tables import (
     PATH_COLUMNS,
     TABLE_SUFFIXES,
@@ -59,9 +59,10 @@ def find_pictures(sources):
 
 def _pictures_of(source):
     if Path(source).is_dir():
-        images, _ = list_images(source)
+        images, others = list_images(source)
         if not images:
             raise ValueError(f"{source!r} has no images; these end in {', '.join(IMAGE_SUFFIXES)}.")
+        warn_of_skipped(others, "no images, or read already")
         warn_of_twins(images)
         return images
     if not Path(source).exists():

@@ -133,7 +133,7 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
         filenames += images
         labels += [name] * len(images)
         skipped += others
-    _warn_of_skipped(skipped)
+    warn_of_skipped(skipped, "no images, in no class's folder, or read already")
     warn_of_twins(filenames)
     filenames, labels = np.array(filenames), np.array(labels)
     if return_X_y:
@@ -297,10 +297,8 @@ def _check_names(names, folders):
             )
 
 
-def _warn_of_skipped(skipped):
+def warn_of_skipped(skipped, why):
+    """Warn of files and links that are left out, except hidden ones."""
     shown = [one for one in skipped if not is_hidden(Path(one).name)]
     if shown:
-        named = listed(shown, write=str)
-        warn(
-            f"Left out, as no images, in no class's folder, or read already: {named}.", UserWarning
-        )
+        warn(f"Left out, as {why}: {listed(shown, write=str)}.", UserWarning)

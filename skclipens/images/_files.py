@@ -24,8 +24,8 @@ from ._protocols import LOCAL, check_protocols, is_url, refuse_protocols
 from ._shards import is_shard, member_and_shard, members_of, places_in
 
 IMAGE_SUFFIXES = (
-    *(".avif", ".bmp", ".gif", *HEIF_SUFFIXES, ".jfif", ".jpeg", ".jpg", ".pgm"),
-    *(".png", ".ppm", ".tif", ".tiff", ".webp"),
+    *(".avif", ".bmp", ".gif", *HEIF_SUFFIXES, ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
+    *(".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 )
 _NO_SHARD = -1
 
