@@ -121,6 +121,15 @@ def test_texts_that_are_cut_off_are_named(table):
     assert not said(lambda: retriever.search(WORDS))
 
 
+def test_texts_in_a_script_that_no_model_has_read_are_named(table):
+    retriever, embedder = ImageRetriever().fit(table), MultiBackboneEmbedder(PAIR)
+    for call in (retriever.search, embedder.embed_text):
+        (told,) = said(lambda call=call: call([*WORDS, "автомобиль"]))
+        assert told.startswith("Texts are not in Latin letters: 'автомобиль'. The texts that ")
+        assert "'zoo/RN20', 'zoo/ViT-8' learned from" in told and "Give texts in English" in told
+        assert not said(lambda call=call: call([*WORDS, "ein Café", "β"]))
+
+
 def test_blocks_without_texts_are_named():
     embedder = MultiBackboneEmbedder(PAIR, features="both")
     with pytest.raises(ValueError, match=r"'zoo/RN20@pooled' has no texts.*features='projected'"):

@@ -57,8 +57,8 @@ def warn_of_prompts(backbones, names, templates):
     _warn_of_all({one: _of_tokens(one, one.version, names, templates) for one in backbones})
 
 
-def warn_of_cut_texts(backbones, texts, templates):
-    """Warn if texts are truncated.
+def warn_of_texts(backbones, texts, templates):
+    """Warn if texts are truncated, or in a script that is rare in the training texts.
 
     Parameters
     ----------
@@ -72,7 +72,14 @@ def warn_of_cut_texts(backbones, texts, templates):
         The message names the first of these texts, and all such backbones.
     """
     advice = "texts", "Give shorter texts or templates."
-    _warn_of_all({one: _of_cut(one, _cut(one, texts, templates), *advice) for one in backbones})
+    foreign = [text for text in texts if _is_foreign(text)]  # each is a query of its own
+    _warn_of_all(
+        {
+            one: _of_cut(one, _cut(one, texts, templates), *advice)
+            + _of_script(one, foreign, "Texts", "texts")
+            for one in backbones
+        }
+    )
 
 
 def _warn_of_all(doubts):
@@ -107,7 +114,7 @@ def _of_tokens(backbone, version, names, templates):
     """
     cut = _cut(backbone, names, templates)
     found = _of_cut(backbone, cut, "classes", "Give shorter class_names.")
-    found += _of_script(backbone, names)
+    found += _of_script(backbone, names, "Names of classes", "class_names")
     close = [name for group in alike(names, _as_read) for name in group]
     # Names that begin alike may have the same tokens once they are truncated.
     tokens = {}
@@ -239,7 +246,7 @@ def _escaped(names):
     )
 
 
-def _of_script(backbone, names):
+def _of_script(backbone, names, what, instead):
     """Return a warning if most names are in a script that is rare in the training texts.
 
     This is known of models that come with the package, and of pretrained models with OpenAI's
@@ -251,8 +258,9 @@ def _of_script(backbone, names):
     found = [name for name in names if _is_foreign(name)]
     if 2 * len(found) <= len(names):
         return []
-    before = f"Names of classes are not in Latin letters: {listed(sorted(found))}. The texts that "
-    advice = "Give class_names in English, or take a model of several languages."
+    named = listed(sorted(found), write=reprlib.repr)
+    before = f"{what} are not in Latin letters: {named}. The texts that "
+    advice = f"Give {instead} in English, or take a model of several languages."
     return [(before, f" learned from were English. {advice}")]
 
 

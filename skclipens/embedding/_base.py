@@ -14,7 +14,7 @@ from .._utils._sklearn import InOrder, Interval, StrOptions, as_output, fit_cont
 from ..backbones import load_backbones
 from ..backbones._available import check_available
 from ..backbones._devices import resolve_device, resolve_precision
-from ..backbones._prompt_checks import warn_of_cut_texts
+from ..backbones._prompt_checks import warn_of_texts
 from ..backbones._prompts import check_templates, check_texts
 from ..images import as_image_list
 from ..images._batch_checks import warn_of_images
@@ -199,7 +199,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         # Blocks of one backbone, as with keep_plain=True, share its text features.
         backbones = list(dict.fromkeys(block.backbone for block in blocks))
         load_backbones(backbones, self._devices()[:1])
-        warn_of_cut_texts(backbones, texts, templates)
+        warn_of_texts(backbones, texts, templates)
         found = {
             one: embed_classes(one, texts, templates, cache=self.cache)[0] for one in backbones
         }
