@@ -551,6 +551,32 @@ def test_predictions_are_no_labels(model, photos, unseen, tmp_path):
     assert "are predictions" not in told.stderr
 
 
+def test_rejected_is_no_class_by_mistake(photos, unseen, tmp_path):
+    paths, labels = load_folder(photos / "train", return_X_y=True)
+    table = pd.DataFrame({"path": unseen, "label": np.repeat([*CLASSES[:2], "rejected"], 4)})
+    table["probability__bird"], table["probability__clothing"] = 0.6, 0.4
+    table.to_csv(tmp_path / "p.csv", index=False)
+    rejects = OpenSetClassifier(LogisticRegression(), reject_rate=0.3, cv=4)
+    clf = make_backbone_pipeline("zoo/RN20", estimator=rejects).fit(paths[:8], labels[:8])
+    joblib.dump(clf, tmp_path / "known")
+    to_page = "-o", tmp_path / "r.html"
+    told = run("evaluate", tmp_path / "known", tmp_path / "p.csv", *to_page)
+    assert "becomes a class" not in told.stderr
+    told = run("fit", tmp_path / "p.csv", "-o", tmp_path / "m", *SMALL)
+    assert "4 images in " in told.stderr and "are labelled 'rejected'" in told.stderr
+
+    names = np.where(labels == "bird", "rejected", labels)
+    joblib.dump(clf.fit(paths, names), tmp_path / "m")
+    for command in (["predict"], ["evaluate", *to_page]):
+        told = run(command[0], tmp_path / "m", tmp_path / "p.csv", *command[1:], fails=True)
+        assert "'rejected' is a class of the model" in told.stderr
+        assert "Set reject_label" in told.stderr
+    clf[-1].reject_label = "none"
+    joblib.dump(clf, tmp_path / "m")
+    run("predict", tmp_path / "m", *unseen[:2], "-o", tmp_path / "found.csv")
+    assert pd.read_csv(tmp_path / "found.csv")["label"].tolist() == clf.predict(unseen[:2]).tolist()
+
+
 def test_labels_in_another_order_than_the_pictures_are_doubted_once(model, photos, tmp_path):
     parts = [load_folder(photos / part, return_X_y=True) for part in ("train", "test")]
     paths, labels = map(np.concatenate, zip(*parts, strict=True))

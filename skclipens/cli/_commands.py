@@ -340,7 +340,7 @@ def evaluate(model, pictures, output, raw_names, **options):
     from ._report import write_report
 
     check_can_write(output, [model, pictures], (".html",))
-    files, labels, _ = find_labelled(pictures, raw_names)
+    files, labels, _ = find_labelled(pictures, raw_names, to_learn=False)
     model = load_model(model, **given_options(**options))
     raw_names = raw_names if Path(pictures).is_dir() else None
     title = str(pictures)

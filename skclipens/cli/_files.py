@@ -92,7 +92,7 @@ def names_of(pictures):
     return [name_of(one) or f"picture {place}" for place, one in enumerate(pictures)]
 
 
-def find_labelled(source, raw_names, groups=None):
+def find_labelled(source, raw_names, groups=None, *, to_learn=True):
     """Find pictures, the names of their classes, and their groups.
 
     Parameters
@@ -103,6 +103,8 @@ def find_labelled(source, raw_names, groups=None):
         Whether to use names of folders unchanged.
     groups : str or None
         The column of the table that holds the groups.
+    to_learn : bool
+        Whether each label becomes a class; otherwise, "rejected" may be a true label.
 
     Returns
     -------
@@ -121,7 +123,7 @@ def find_labelled(source, raw_names, groups=None):
         raise ValueError(f"{source!r} has no labels: add a column that is called 'label'.")
     if is_table:
         _without_urls(pictures.filenames, source)
-        _warn_of_predictions(source, pictures.frame)
+        _warn_of_predictions(source, pictures.frame, to_learn)
         warn_of_parts(pictures.frame.drop(columns="label"), source, _CHOOSE_ROWS)
     labels = pictures.target_names[pictures.target]
     return pictures.filenames, labels, _column_of_groups(source, groups)
@@ -144,8 +146,11 @@ def _column_of_groups(source, name):
     return table[name]
 
 
-def _warn_of_predictions(source, table):
-    """Warn if the labels of a table are the unchanged output of ``skclipens predict``."""
+def _warn_of_predictions(source, table, to_learn):
+    """Warn if labels of a table are the unchanged output of ``skclipens predict``.
+
+    This is asked of all labels, and in order to learn, also of "rejected" alone.
+    """
     columns = [name for name in table.columns if name.startswith(PROBABILITY)]
     if columns:
         best = table[columns].to_numpy(float).argmax(axis=1)
@@ -157,6 +162,13 @@ def _warn_of_predictions(source, table):
                 f"The labels in {source!r} are predictions of a model: each is the likeliest by "
                 f"the columns {PROBABILITY}... beside it{or_rejected}. Say what is really in "
                 "the images. If you have checked them all, ignore this."
+            )
+        elif to_learn and (labels == REJECTED).any() and PROBABILITY + REJECTED not in columns:
+            warn(
+                f"{np.count_nonzero(labels == REJECTED)} images in {source!r} are labelled "
+                f"{REJECTED!r}, which skclipens predict writes for images of none of the classes. "
+                "This label becomes a class. Say what is really in the images, or leave them out. "
+                "If it is to be a class, ignore this."
             )
 
 

@@ -18,10 +18,11 @@ def answers(model, files):
     """
     last = model[-1]
     require_classes(last)
+    rejected = written_label_of_rejected(last)
     table, gaps = embedded(model, files)
     warn_of_gaps(gaps, "have no label", files, all_may_be=True)
     labels, proba = labels_and_proba_among(gaps, last, table)
-    labels = as_written(labels.astype(object), last)
+    labels = as_written(labels.astype(object), rejected)
     frame = pd.DataFrame({"path": names_of(files), "label": labels})
     if hasattr(last, "predict_proba"):
         frame[[f"{PROBABILITY}{label}" for label in last.classes_]] = proba
@@ -29,16 +30,27 @@ def answers(model, files):
 
 
 def written_label_of_rejected(classifier):
-    """Return the label that is written for images of none of the classes; None without one."""
+    """Return the label that is written for images of none of the classes; None without one.
+
+    Raises
+    ------
+    ValueError
+        If this is "rejected", in place of an empty label, and a class has the same name.
+    """
     label = label_of_rejected(classifier)
-    return REJECTED if label == "" else label
+    if label != "":
+        return label
+    if REJECTED in classifier.classes_.tolist():
+        raise ValueError(
+            f"{REJECTED!r} is a class of the model, so it cannot be written for images of none of "
+            "the classes. Set reject_label of the OpenSetClassifier, and save the model again."
+        )
+    return REJECTED
 
 
-def as_written(labels, classifier):
-    """Return predicted labels, with "rejected" in place of an empty label of rejected images."""
-    if label_of_rejected(classifier) != "":
-        return labels
-    return with_label(labels, labels == "", REJECTED)
+def as_written(labels, rejected):
+    """Return predicted labels; "rejected", if images get it, is in place of an empty label."""
+    return with_label(labels, labels == "", REJECTED) if rejected == REJECTED else labels
 
 
 def embedded(model, files):

@@ -144,7 +144,7 @@ def ask(model, files, labels, raw_names):
             "better than it will be on others. Take images that it was not fitted on."
         )
     predicted, proba = labels_and_proba(last, table)
-    predicted = as_written(predicted, last)
+    predicted = as_written(predicted, rejected)
     weights = last.routing_weights(table) if hasattr(last, "routing_weights") else None
     names = getattr(last, "expert_names_", None)
     given = files, n_fitted, labels, last.classes_, predicted, proba, rejected, weights, names
