@@ -49,6 +49,17 @@ def test_names_of_folders_can_be_kept(folder):
     assert names.tolist() == ["laptop_computer", "tropical-fish", "zoo"]
 
 
+def test_a_minus_of_a_folder_stays(tmp_path):
+    names = {"gram-": "gram-", "gram+": "gram+", "-80C_freezer": "-80C freezer", "4C": "4C"}
+    names |= {"a-b": "a b", "cat_-_small": "cat small", "(wild)-cat--big": "(wild) cat big"}
+    for name in names:
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "1.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_folder(tmp_path).target_names.tolist() == sorted(names.values())
+
+
 def test_hidden_files_are_skipped_in_silence(folder):
     for name in (".cache", "zoo/.thumbnails", "__MACOSX", "zoo/@eaDir"):
         (folder / name).mkdir()

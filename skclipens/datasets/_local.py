@@ -1,6 +1,7 @@
 """Load a user's own pictures from folders of classes and tables of paths."""
 
 import os
+import re
 import unicodedata
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from ._tables import (
 )
 
 _LABEL_COLUMNS = ("label", "class", "category")
+# Not before or after a word: "-80C" and "gram-" have a minus.
+_HYPHEN = re.compile(r"(?<=[^\s-])-+(?=[^\s-])|(?<!\S)-+(?!\S)")
 _CHOOSE_ROWS = (
     "To take one part, load the table without return_X_y, and choose filenames and labels where "
     "frame[{column!r}] == {part!r}."
@@ -46,8 +49,8 @@ def load_folder(path, *, raw_names=False, return_X_y=False):
     path : str or os.PathLike
         The folder of folders.
     raw_names : bool, default=False
-        If True, classes have the names of their folders. Otherwise "_" and "-" become spaces, so
-        that "laptop_computer" becomes "laptop computer" in a prompt.
+        If True, classes have the names of their folders. Otherwise "_", and "-" between words,
+        become spaces, so that "laptop_computer" becomes "laptop computer" in a prompt.
     return_X_y : bool, default=False
         If True, return paths and names of classes, which ``fit`` takes, instead of a Bunch.
 
@@ -284,7 +287,7 @@ def _existing_folder(path):
 
 def readable_name(folder):
     folder = unicodedata.normalize("NFC", folder)  # macOS stores letters and accents separately
-    return " ".join(folder.replace("_", " ").replace("-", " ").split()) or folder
+    return " ".join(_HYPHEN.sub(" ", folder.replace("_", " ")).split()) or folder
 
 
 def _check_names(names, folders):
