@@ -525,7 +525,7 @@ def test_rows_that_cannot_be_read_get_no_answer(make, fitted, broken, paths, y):
 @pytest.mark.filterwarnings("ignore:.*cannot be read")
 @pytest.mark.parametrize(
     ("as_labels", "label", "dtype"),
-    [(str, "unreadable, all the same", "U"), (str, None, "O"), (None, -1, "i"), (None, "?", "O")],
+    [(str, "unreadable, all the same", "U"), (str, None, "O"), (None, -1, "i")],
 )
 def test_a_label_says_that_an_image_cannot_be_read(make, broken, as_labels, label, dtype):
     images, labels = broken
@@ -538,6 +538,24 @@ def test_a_label_says_that_an_image_cannot_be_read(make, broken, as_labels, labe
     if dtype in "Ui":
         right = get_scorer("accuracy")(clf, images, labels)
         assert right == pytest.approx(clf.score(images, labels) * 32 / 34)  # those two are wrong
+
+
+@pytest.mark.filterwarnings("ignore:2 of 34 images")
+def test_the_label_of_what_cannot_be_read_is_no_class(make, broken):
+    images, labels = broken
+    numbers = np.unique(labels, return_inverse=True)[1]
+    given = [(labels, labels[0], "is a class"), (labels, -1, "must be a string")]
+    given += [(numbers, "?", "must be a number"), (numbers - 1, -1, "is a class")]
+    for y, label, told in given:
+        clf = make(estimator=LogisticRegression(), on_error="nan", unreadable_label=label)
+        with pytest.raises(ValueError, match=told) as error:
+            clf.fit(images, y)
+        assert "unreadable_label" in str(error.value)
+        assert not hasattr(clf, "classes_")
+    several = make(estimator=MultiOutputClassifier(LogisticRegression()), on_error="nan")
+    several.set_params(unreadable_label=0)
+    with pytest.raises(ValueError, match="0 is a class"):
+        several.fit(images, np.column_stack([numbers + 1, numbers]))
 
 
 @pytest.mark.filterwarnings("ignore:2 of 34 images")

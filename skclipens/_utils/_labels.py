@@ -328,6 +328,26 @@ def label_of_rejected(classifier):
     return classifier._label_of_rejected() if hasattr(classifier, "_label_of_rejected") else None
 
 
+def check_is_no_class(label, classes, name, says):
+    """Raise ValueError if a label beside the classes is one of them, or of another type.
+
+    Parameters
+    ----------
+    label : object
+    classes : ndarray of shape (C,)
+    name : str
+        Name of the parameter that sets the label.
+    says : str
+        What the label says, for the message.
+    """
+    is_text = classes.dtype.kind in "OUT"
+    if isinstance(label, str) != is_text:
+        kind = "a string" if is_text else "a number"
+        raise ValueError(f"{name} must be {kind}, as the labels are; got {label!r}.")
+    if label in classes.tolist():
+        raise ValueError(f"{label!r} is a class, so it cannot say that {says}. Set {name}.")
+
+
 def check_at_least_two(classes):
     """Raise ValueError unless there are two classes."""
     if len(classes) < 2:

@@ -13,6 +13,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, has_peer
 from .._utils._labels import (
     check_at_least_two,
+    check_is_no_class,
     check_labels,
     warn_of_unknown_labels,
     with_label,
@@ -336,14 +337,8 @@ class OpenSetClassifier(VersionsMixin, MetaEstimatorMixin, LabeledScoreMixin, Ba
         return self._familiarity(np.stack([largest, nearest], axis=1))
 
     def _reject_label(self):
-        label, is_text = self._label_of_rejected(), self.classes_.dtype.kind in "OUT"
-        if isinstance(label, str) != is_text:
-            kind = "a string" if is_text else "a number"
-            raise ValueError(f"reject_label must be {kind}, as the labels are; got {label!r}.")
-        if label in self.classes_.tolist():
-            raise ValueError(
-                f"{label!r} is a class, so it cannot say that a row is of none. Set reject_label."
-            )
+        label = self._label_of_rejected()
+        check_is_no_class(label, self.classes_, "reject_label", "a row is of none")
         return label
 
     def _label_of_rejected(self):

@@ -112,8 +112,8 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
     unreadable_label : str, number or None, default=None
         What ``predict`` of a classifier returns for an image that cannot be read, if an embedder
         has ``on_error="nan"``. With None, ``predict`` returns an array of dtype object. With a
-        label that is not a class, such as "unreadable" or -1, scorers such as ``"accuracy"`` count
-        the image as wrong; :meth:`score` leaves it out.
+        label, such as "unreadable" or -1, scorers such as ``"accuracy"`` count the image as wrong;
+        :meth:`score` leaves it out. It must be no class, and a string where labels are strings.
 
     Attributes
     ----------
@@ -191,7 +191,8 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
         Raises
         ------
         ValueError
-            If parameters, labels or images do not fit each other.
+            If parameters, labels or images do not fit each other, or ``unreadable_label`` is a
+            class or of another type than the labels.
         TypeError
             If the last step cannot take weights or groups.
         ImageError

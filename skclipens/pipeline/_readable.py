@@ -5,7 +5,7 @@ from sklearn.base import is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._labels import with_label
+from .._utils._labels import check_is_no_class, with_label
 from .._utils._sample_arguments import shares_again
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import (
@@ -52,7 +52,16 @@ class Readable:
         ]
         answers = getattr(rest, method)(rows, y, **dict(zip(params, values, strict=True)))
         self.steps = [*before.steps, *rest.steps]  # with a memory, fitted steps are other objects
+        self._check_unreadable_label()
         return embedded, gaps, answers
+
+    def _check_unreadable_label(self):
+        classes = getattr(self.steps[-1][1], "classes_", None)  # -1 may be one, or no label
+        if classes is None or self.unreadable_label is None:
+            return
+        for of_output in classes if isinstance(classes, list) else [classes]:
+            told = "unreadable_label", "an image cannot be read"
+            check_is_no_class(self.unreadable_label, of_output, *told)
 
     def _answer(self, method, X, params):
         """Return the result of a method of the last step for images."""
