@@ -172,6 +172,10 @@ def test_only_embeddings_are_compared(versions):
     frame = pd.DataFrame(both(versions, "resized"), columns=names)
     priced = frame.assign(price=np.random.default_rng(0).uniform(0, 1e6, 2 * N))
     np.testing.assert_array_equal(group_near_duplicates(priced), group_near_duplicates(frame))
+    frame.iloc[[1, 5]] = np.nan
+    told = priced.assign(shop="here")
+    told[names] = frame
+    np.testing.assert_array_equal(group_near_duplicates(told), group_near_duplicates(frame))
 
 
 @pytest.mark.parametrize(

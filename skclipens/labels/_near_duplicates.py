@@ -6,6 +6,7 @@ from scipy.sparse.csgraph import connected_components
 
 from .._utils._copies import groups_of_copies
 from .._utils._near_duplicates import FEWEST_ROWS, near_duplicates
+from ..backbones._blocks import without_other_columns
 from ..embedding._gaps import gaps_of, without_gaps
 from ._held_out import columns_to_compare, unit_table
 
@@ -63,6 +64,7 @@ def group_near_duplicates(X):
     >>> groups[:6], groups[40:46]  # the first pictures, and the same ones in another size
     (array([0, 1, 2, 3, 4, 5]), array([0, 1, 2, 3, 4, 5]))
     """
+    X = without_other_columns(X)  # which may be of texts, or have values where a picture has none
     gaps = gaps_of(X)
     table = without_gaps(X, gaps) if gaps.any() else X
     rows = unit_table(table, columns_to_compare(table, None))
