@@ -7,6 +7,7 @@ import warnings
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -625,6 +626,8 @@ def test_names_take_the_place_of_labels(X, y):
     assert (clf.class_names, clf.n_features_in_) == (names, X.shape[1])
     assert list(clone(clf).fit(X).set_classes(["cat", "dog"]).classes_) == ["cat", "dog"]
     assert clf.fit_transform(X).shape == (len(X), len(BACKBONES) * len(names))
+    of_column = make(**NAMED, class_names=pd.Series(names, name="name")).fit(X[:2])
+    assert_array_equal(of_column.predict_proba(X), labelled.predict_proba(X))
 
 
 def test_weights_and_groups_are_of_labelled_rows(X):

@@ -1,5 +1,7 @@
 """Fit ensembles without labels, on the names of the classes."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import validate_data
@@ -107,6 +109,6 @@ def _needed(ensemble):
         "head='zero-shot'": all(isinstance(head, ZeroShotHead) for head in heads),
         "router='uniform' (or another that learns nothing)": is_fixed(router),
         "calibrate=False": not ensemble.calibrate,
-        "class_names to a list of names": names is not None and not hasattr(names, "keys"),
+        "class_names to a list of names": not isinstance(names, (Mapping, type(None))),
     }
     return [setting for setting, is_there in fulfilled.items() if not is_there]
