@@ -638,6 +638,11 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     known = "It knows bird, clothing, geometric shape. With"
     assert known in message("evaluate", model, photos / "other", "-o", tmp_path / "r.html")
     shutil.rmtree(photos / "other")
+    of_folder = pd.DataFrame({"path": unseen[:1], "label": "geometric_shape"})
+    of_folder.to_csv(tmp_path / "t.csv", index=False)
+    assert "'geometric_shape', skclipens fit makes the class 'geometric shape': write" in message(
+        "evaluate", model, tmp_path / "t.csv", "-o", tmp_path / "r.html"
+    )
     (tmp_path / "empty").mkdir()
     assert "has no images" in message("embed", tmp_path / "empty", "-o", out)
     for command in (["predict", model], ["name", "--classes", "cat,dog"], ["embed", "-o", out]):

@@ -16,6 +16,7 @@ import skclipens
 from .._utils._messages import listed
 from .._utils._probabilities import labels_and_proba
 from .._utils._warnings import each_warning_once, silent, warn
+from ..datasets._local import readable_name
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import readable, warn_of_gaps
 from ..images._containers import name_of
@@ -165,9 +166,14 @@ def _as_the_model_writes(labels, classes, rejected, raw_names):
     if unknown:
         named = listed(classes.tolist(), most=5, write=str)
         none = f" Call images of none of these {rejected!r}." if rejected is not None else ""
+        advice, name = _ADVICE[raw_names], readable_name(unknown[0])
+        if raw_names is None and name in known:
+            advice = (
+                f" Of a folder {unknown[0]!r}, skclipens fit makes the class {name!r}: write it so."
+            )
         raise ValueError(
             f"The model does not know {len(unknown)} of the classes; the first is {unknown[0]!r}. "
-            f"It knows {named}.{none}{_ADVICE[raw_names]}"
+            f"It knows {named}.{none}{advice}"
         )
     return np.array([known[one] for one in written.tolist()])
 
