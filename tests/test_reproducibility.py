@@ -11,7 +11,8 @@ import torch
 from sklearn.base import clone
 
 from skclipens import AdaptiveBackboneEnsemble, CLIPEmbedder
-from skclipens.embedding import _texts
+from skclipens.datasets import load_emoji
+from skclipens.embedding import _encoder, _texts, read_embeddings
 from skclipens.heads import _text_head
 from tests.data.make_model import pictures
 
@@ -85,6 +86,48 @@ def test_threads_of_torch_and_batches_change_the_last_digits(precision, apart):
     for batch_size in (1, 5):
         found = embed(precision=precision, batch_size=batch_size)
         np.testing.assert_allclose(found, expected, rtol=0, atol=apart)
+
+
+@pytest.mark.parametrize("name", ["zoo/RN20", "zoo/ViT-16"])
+@pytest.mark.parametrize("device", ["cpu", ["cpu", "cpu"]])
+def test_a_picture_in_two_batches_has_equal_rows(name, device, tmp_path):
+    files = load_emoji().filenames[:64]
+    images = [None, *files, files[0], None, None, files[3]]
+    embedder = CLIPEmbedder(name, device=device, precision="fp32", on_error="nan", batch_size=64)
+    X = embedder.transform(images)
+    np.testing.assert_array_equal(X[65], X[1])
+    np.testing.assert_array_equal(X[68], X[4])
+    np.testing.assert_array_equal(embedder.set_params(cache=tmp_path).transform(images), X)
+
+
+def test_a_picture_in_two_chunks_has_equal_rows(tmp_path):
+    pytest.importorskip("pyarrow")
+    files = load_emoji().filenames[:32]
+    embedder = CLIPEmbedder("zoo/RN20", device="cpu", precision="fp32", on_error="nan")
+    parts = embedder.embed_to(tmp_path / "X", [*files, files[0]], chunk_size=32)
+    assert len(parts) == 2
+    X = read_embeddings(tmp_path / "X").to_numpy()
+    np.testing.assert_array_equal(X[32], X[0])
+
+
+def test_a_lone_picture_is_not_embedded_with_others(monkeypatch, tmp_path):
+    sizes, real = [], _encoder._Replica._try
+
+    def counted(self, pixels):
+        sizes.extend(map(len, pixels.values()))
+        return real(self, pixels)
+
+    monkeypatch.setattr(_encoder._Replica, "_try", counted)
+    files = load_emoji().filenames[:20]
+    embedder = CLIPEmbedder("zoo/RN20", device="cpu", batch_size=18)
+    for some, expected in [(files[:1], [1]), (files[:5], [5]), (files, [18, 16])]:
+        embedder.transform(some)
+        assert sizes == expected
+        sizes.clear()
+    embedder.set_params(cache=tmp_path).transform(files[1:])
+    sizes.clear()
+    embedder.transform(files)
+    assert sizes == [1]
 
 
 def test_threads_of_blas_change_the_last_digits_of_predictions():

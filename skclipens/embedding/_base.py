@@ -125,13 +125,13 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         blocks = [(block.kind.name, block.views) for block in self._blocks()]
         return {"columns": blocks, "decode": self.decode, "normalize": self.normalize}
 
-    def _transform(self, images):
-        """Return the embeddings, and warnings about images by row."""
+    def _transform(self, images, is_part=False):
+        """Return embeddings, and warnings about images by row; `images` may be part of a table."""
         blocks, devices = self._blocks(), self._devices()
         precision = resolve_precision(self.precision, devices[0])
         store, notes = as_store(self.cache), {}
         with progress(len(images), self.verbose) as bar, recorded():
-            embed = partial(self._embed, images, blocks, devices, precision, bar, notes)
+            embed = partial(self._embed, images, is_part, blocks, devices, precision, bar, notes)
             models = models_of(blocks, precision, self.decode, store)
             embeddings = embed_with_store(store, images, models, embed, notes=notes)
             bar.update(len(images) - bar.n)
@@ -270,10 +270,10 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         """
         return embed_to(self, folder, X, protocols=protocols, chunk_size=chunk_size, resume=resume)
 
-    def _embed(self, images, blocks, devices, precision, bar, notes, rows, which):
+    def _embed(self, images, is_part, blocks, devices, precision, bar, notes, rows, which):
         """Yield the rows of readable images, a batch at a time, with their embeddings."""
         encoder = self._encoder([blocks[i] for i in which], devices, precision)
-        with closing(self._encode(encoder, images, rows, notes)) as batches:
+        with closing(self._encode(encoder, images, rows, notes, is_part=is_part)) as batches:
             for done, values in batches:
                 yield done, values
                 bar.update(len(done))
@@ -284,7 +284,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         options = {"compile": self.compile, "decode": self.decode}
         return ImageEncoder(blocks, devices=devices, precision=precision, **options)
 
-    def _encode(self, encoder, images, rows, notes, kept=None):
+    def _encode(self, encoder, images, rows, notes, kept=None, is_part=False):
         from ..images._decoding import decode_batches
 
         batches = decode_batches(
@@ -300,7 +300,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
             kept=kept,
         )
         with closing(batches):
-            yield from encoder(batches)
+            yield from encoder(batches, self.batch_size, is_part)
 
     def _blocks(self):
         return plan_blocks(

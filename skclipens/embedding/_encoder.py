@@ -3,7 +3,7 @@
 import copy
 import math
 from collections import deque
-from itertools import chain, cycle
+from itertools import chain, cycle, islice
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -28,6 +28,9 @@ from ._finite import check_finite
 from ._keys import DECODE_MARGIN
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+# On a CPU, last digits depend on the number of rows if there are fewer.
+_FEWEST = 16
 
 _towers = WeakKeyDictionary()
 _lock = ForkLock()
@@ -69,7 +72,8 @@ class ImageEncoder:
         self.precision = precision
         self.blocks = blocks
         kinds = {torch.device(device).type for device in devices}
-        self.n_ahead = 0 if kinds == {"cpu"} else 1 + len(devices)
+        self.on_cpu = kinds == {"cpu"}
+        self.n_ahead = 0 if self.on_cpu else 1 + len(devices)
         self.pin_memory = "cuda" in kinds
         loaded = load_backbones(list(dict.fromkeys(block.backbone for block in blocks)), devices)
         for one in chain.from_iterable(loaded):
@@ -84,15 +88,23 @@ class ImageEncoder:
             for view in tower.views
         }
 
-    def __call__(self, batches):
+    def __call__(self, batches, most, is_part=False):
         """Embed batches in order.
 
         A GPU gets its next batches before the last result is waited for, so that it does not idle.
+
+        Small batches are filled up, because the last digits of a row depend on their size: a
+        picture that occurs twice, in batches of different size, is known by its equal rows. A
+        small batch that is the only one stays as it is.
 
         Parameters
         ----------
         batches : iterable of (rows, pixels)
             As :func:`skclipens.images._decoding.decode_batches` yields them.
+        most : int
+            Number of rows of a batch that is full.
+        is_part : bool
+            Whether there are batches of the same images in other calls.
 
         Yields
         ------
@@ -105,8 +117,16 @@ class ImageEncoder:
             If embeddings are not finite; names the backbone.
         """
         running = deque()
-        for (rows, pixels), replica in zip(batches, cycle(self.replicas), strict=False):
-            running.append((rows, replica(pixels)))
+        # Elsewhere, a device may have another kernel for any number of rows.
+        fewest = min(most, _FEWEST) if self.on_cpu else most
+        batches = iter(batches)
+        begun = list(islice(batches, 1))
+        if begun and len(begun[0][0]) < fewest and not is_part:
+            begun += islice(batches, 1)
+            fewest = fewest if len(begun) == 2 else 1
+        batches = zip(chain(begun, batches), cycle(self.replicas), strict=False)
+        for (rows, pixels), replica in batches:
+            running.append((rows, replica(pixels, fewest)))
             if len(running) > self.n_ahead:
                 rows, embeddings = running.popleft()
                 yield rows, self._finite(embeddings.cpu().numpy())
@@ -119,6 +139,12 @@ class ImageEncoder:
         for block, of_block in zip(self.blocks, columns, strict=True):
             check_finite(embeddings[:, of_block], block.backbone.name, self.precision)
         return embeddings
+
+
+def _filled(pixels, n):
+    """Return pixels of n images, by repeating the last one; without a copy if none is lacking."""
+    lacking = n - len(pixels)
+    return torch.cat([pixels, pixels[-1:].expand(lacking, -1, -1, -1)]) if lacking else pixels
 
 
 def _resize(config, box, decode):
@@ -140,17 +166,23 @@ class _Replica:
         self.max_batch = None
 
     @torch.inference_mode()
-    def __call__(self, pixels):
-        """Return embeddings of shape (n, sum of widths), float32, on the device."""
+    def __call__(self, pixels, fewest=1):
+        """Return embeddings of shape (n, sum of widths), float32, on the device.
+
+        No forward pass has fewer than `fewest` rows, unless memory does not suffice for them.
+        """
         n = len(next(iter(pixels.values())))
         start, parts = 0, []
         while start < n:
             stop = min(n, start + (self.max_batch or n))
-            part = self._try({key: values[start:stop] for key, values in pixels.items()})
+            n_rows = max(stop - start, min(fewest, self.max_batch or fewest))
+            part = self._try(
+                {key: _filled(values[start:stop], n_rows) for key, values in pixels.items()}
+            )
             if part is None:
-                self._halve(stop - start)
+                self._halve(n_rows)
                 continue
-            parts.append(part)
+            parts.append(part[: stop - start])
             start = stop
         return torch.cat(parts)
 

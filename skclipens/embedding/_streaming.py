@@ -52,7 +52,7 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     todo = [chunk for chunk in chunks if chunk[0] not in parts or chunk[0] in with_gaps]
     n_todo = sum(stop - start for _, start, stop in todo)
     pillow = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-    options = {"on_error": embedder.on_error, "pillow": pillow}
+    options = {"on_error": embedder.on_error, "pillow": pillow, "is_part": len(chunks) > 1}
     tasks = (
         delayed(_write_part)(
             task, images.part(start, stop), table, name, earlier=parts.get(name), **options
@@ -112,7 +112,7 @@ def _task_and_manifest(embedder, images, chunk_size):
     }
 
 
-def _write_part(embedder, images, table, name, *, earlier, on_error, pillow):
+def _write_part(embedder, images, table, name, *, earlier, on_error, pillow, is_part):
     """Embed one chunk in any process; return the fingerprint of its file, and warnings by row.
 
     If the chunk has a file with the fingerprint `earlier`, only its gaps are embedded.
@@ -128,7 +128,7 @@ def _write_part(embedder, images, table, name, *, earlier, on_error, pillow):
     Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = pillow
     # n_jobs means threads of this machine; Dask would count those of the cluster.
     with parallel_config(backend="threading"):
-        values, notes = _embed_part(embedder, images, known)
+        values, notes = _embed_part(embedder, images, known, is_part)
     if on_error == "raise":
         for row in np.flatnonzero(gaps_of(values)):
             images.check(row)
@@ -148,12 +148,12 @@ def _write_part(embedder, images, table, name, *, earlier, on_error, pillow):
     return _fingerprint(content), notes
 
 
-def _embed_part(embedder, images, known):
+def _embed_part(embedder, images, known, is_part):
     """Return the embeddings of a chunk, and warnings by row; `known` is its frame, if any."""
     if known is None:
-        return embedder._transform(images)
+        return embedder._transform(images, is_part)
     gaps = gaps_of(known)
-    values, notes = embedder._transform(images.only(gaps))
+    values, notes = embedder._transform(images.only(gaps), is_part=True)
     return np.where(gaps[:, None], values, known), notes
 
 
