@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from _said import said
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms
 
-from skclipens.exceptions import ImageError
+from skclipens.exceptions import ImageError, SuspectedMistakeWarning
 from skclipens.images import as_image_list, load_image
 
 # Many pictures here are.
@@ -322,6 +323,26 @@ def test_animation_gives_its_first_frame(tmp_path, suffix):
         opened.seek(1)
         assert (pixels(opened) == BLUE).all()
         assert opened.tell() == 1
+
+
+def test_pages_of_a_tiff_file_that_are_not_read(tmp_path):
+    pages = [Image.fromarray(one) for one in (UPRIGHT, UPRIGHT[::-1])]
+    pyramid = [pages[0], pages[0].resize((16, 24))]
+    for orientation in (1, 6):
+        for compression in ("raw", "tiff_lzw"):
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            path = tmp_path / f"{orientation}-{compression}.tif"
+            options = {"exif": exif, "compression": compression, "save_all": True}
+            save(pages[0], path, **options, append_images=pages[1:])
+            first = encode(pages[0], "TIFF", exif=exif)
+            for item in (path, path.read_bytes()):
+                with pytest.warns(SuspectedMistakeWarning, match="several pages"):
+                    found = pixels(item)
+                np.testing.assert_array_equal(found, pixels(first))
+            assert said(load_image, first) == []
+            save(pyramid[0], path, **options, append_images=pyramid[1:])
+            assert said(load_image, path) == []
 
 
 @given(uint8_images)

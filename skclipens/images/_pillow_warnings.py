@@ -1,6 +1,6 @@
 """Collect warnings of Pillow and of this package about images, by row, in any thread."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .._utils._warnings import FilterOfThread, put_first, warn
 from ._containers import called, name_of_row
@@ -58,6 +58,17 @@ def doubt(text):
         warn(text)
     else:
         _recorder.texts.append(text)
+
+
+def doubt_pages(opened, size, name):
+    """Warn if the second page of a TIFF file has the size of the first; not so in a pyramid."""
+    with suppress(Exception):  # a page that is not read may be damaged
+        opened.seek(1)
+        if opened.size == size:
+            doubt(
+                f"{name}: it has several pages, of which the first is read. Save the page that "
+                "matters as a file, or merge three of them as red, green and blue."
+            )
 
 
 def warn_of(notes, images):
