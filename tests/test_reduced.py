@@ -150,3 +150,17 @@ def test_a_reduced_picture_is_resized_as_the_whole_is(width, height, mode, box):
     if mode == "longest":  # what is added at the sides
         exact, reduced = (one[5:-5, 5:-5] for one in (exact, reduced))
     assert np.abs(exact - reduced).max() <= 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_reduced_picture_that_is_turned_is_not_shifted(orientation):
+    """The last column and row of a file, which stand for fewer pixels, may come first."""
+    ramp = np.add.outer(np.linspace(0, 127, 409), np.linspace(0, 127, 401)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pictures = load_pictures(encoded(Image.fromarray(ramp), quality=95, exif=exif), [EXACT, 75])
+    assert pictures[75].reduction == 4
+    for box in [(0, 0, 1, 1), (0.2, 0.1, 0.7, 0.6)]:
+        resize = Resize(load_backbone("zoo/RN20").preprocess_config | {"size": 40}, box)
+        exact, reduced = (np.asarray(resize(one), dtype=int) for one in pictures.values())
+        assert np.abs((exact - reduced).mean()) < 0.2

@@ -65,8 +65,7 @@ class Resize:
             pixels = crop(pixels, edges)
         else:
             size = self._target((right - left, bottom - top))
-            edges = [edge / picture.reduction for edge in edges]
-            pixels = pixels.resize(size, self._resample, box=edges)
+            pixels = pixels.resize(size, self._resample, box=picture.reduced(edges))
         try:
             for step in self._steps:
                 pixels = step(pixels)

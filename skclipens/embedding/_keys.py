@@ -17,7 +17,7 @@ from ..images._pillow_warnings import recorded
 
 # Increment it whenever the same file gives another embedding: other rules of `load_image`, another
 # resize. Rows that were stored before are then unused, and evicted in time.
-PREPROCESS_VERSION = 2
+PREPROCESS_VERSION = 3
 
 # With decode="auto", sides of a decoded picture have at least this many times the pixels of the
 # resized one: see benchmarks/decoding.py.
@@ -285,7 +285,7 @@ def model_key(backbone, precision, store=None):
     >>> from skclipens.backbones import Backbone
     >>> from skclipens.embedding import model_key
     >>> model_key(Backbone("zoo/RN20"), "fp32")
-    'zoo/RN20 ... fp32 2'
+    'zoo/RN20 ... fp32 3'
     """
     if precision not in ("fp32", "bf16", "fp16"):
         raise ValueError(

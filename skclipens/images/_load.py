@@ -42,6 +42,7 @@ _TRANSPOSE = {
 _ORIENTATION_TAG = 0x0112
 _SIZE_TAGS = (0xA002, 0xA003)  # width and height
 _ON_THEIR_SIDE = (5, 6, 7, 8)
+_FLIPPED = (2, 3, 6, 7), (3, 4, 7, 8)  # left and right, top and bottom
 _FEWEST_PIXELS = 8  # along a side
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 _pil_locks, _buffer_locks = ([ForkLock() for _ in range(64)] for _ in range(2))
@@ -242,9 +243,11 @@ def _read_file(source, name, sides, also):
                 warn_of_dark_rgb(pixels, reduction, name)
             if opened.format == "TIFF" and opened.is_animated:
                 doubt_pages(opened, size, name)
-            if _orientation(opened) in _ON_THEIR_SIDE:
+            orientation = _orientation(opened)
+            if orientation in _ON_THEIR_SIDE:
                 size = size[::-1]
-        picture = Picture(pixels, size, reduction)
+        is_flipped = tuple(orientation in some for some in _FLIPPED)
+        picture = Picture(pixels, size, reduction, is_flipped)
         pictures |= {side: picture for side in wanted if reductions[side] == reduction}
     return pictures
 

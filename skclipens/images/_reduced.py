@@ -18,16 +18,28 @@ class Picture(NamedTuple):
         Width and height of the whole picture.
     reduction : int
         Factor by which each side is smaller than in the whole picture.
+    is_flipped : tuple of 2 bool
+        Whether the file has the right side on the left, and the lower one on top.
     """
 
     pixels: Image.Image
     size: tuple
     reduction: int = 1
+    is_flipped: tuple = (False, False)
 
     @classmethod
     def whole(cls, pixels):
         """Return a picture at full size."""
         return cls(pixels, pixels.size)
+
+    def reduced(self, edges):
+        """Return edges of a part of the whole picture (left, top, right, bottom) in `pixels`."""
+        sides = zip(edges, 2 * self.size, 2 * self.pixels.size, 2 * self.is_flipped)
+        return [
+            # The last pixel of the file may stand for fewer. It comes first where it is flipped.
+            reduced_side - (side - edge) / self.reduction if flipped else edge / self.reduction
+            for edge, side, reduced_side, flipped in sides
+        ]
 
 
 def reduction_of(opened, side):
