@@ -256,6 +256,17 @@ def test_tuxpaint_reads_a_bare_and_a_relative_folder(stamps, monkeypatch):
     np.testing.assert_array_equal(X, expected)
 
 
+def test_tuxpaint_reads_a_folder_of_home_and_captions_with_a_byte_order_mark(stamps, monkeypatch):
+    monkeypatch.setenv("HOME", str(stamps))
+    monkeypatch.setenv("USERPROFILE", str(stamps))
+    folder = stamps / "usr" / "share" / "tuxpaint" / "stamps" / "animals"
+    folder.joinpath("birds", "crow.txt").write_text("A crow.\n", encoding="utf-8-sig")
+    for path in ("~", "~/usr/share/tuxpaint/stamps"):
+        dataset = load_tuxpaint(path, min_class_size=1)
+        assert dataset.filenames[1] == str(folder / "birds" / "crow.png")
+        assert dataset.captions[1] == "A crow."
+
+
 def test_tuxpaint_missing_or_empty_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere.*fetch_tuxpaint"):
         load_tuxpaint(tmp_path / "nowhere")

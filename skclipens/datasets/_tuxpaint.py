@@ -239,7 +239,8 @@ def _default_folder(data_home=None):
 
 def _find_stamps(path):
     if path is not None:
-        candidates = [Path(path, STAMPS), Path(path)]
+        path = Path(path).expanduser()
+        candidates = [path / STAMPS, path]
     else:
         candidates = [_default_folder() / STAMPS, INSTALLED]
     for folder in candidates:
@@ -262,7 +263,7 @@ def _class_of(folder):
 
 def _read_caption(stamp):
     # Translations follow the first line, which is English.
-    with open(Path(stamp).with_suffix(".txt"), encoding="utf-8") as file:
+    with open(Path(stamp).with_suffix(".txt"), encoding="utf-8-sig") as file:
         return file.readline().strip()
 
 
