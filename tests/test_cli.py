@@ -652,8 +652,20 @@ def test_errors_are_sentences(model, photos, unseen, tmp_path):
     assert "must end in .html" in message(*page, tmp_path / "r.pdf")
     pd.DataFrame({"path": ["https://a.org/1.png"]}).to_csv(tmp_path / "t.csv", index=False)
     told = message("predict", model, tmp_path / "t.csv")
-    assert "names URLs, such as 'https://a.org/1.png', which are not fetched" in told
+    assert "names URLs, such as 'https://a.org/1.png', not paths. URLs are not fetched" in told
     assert "URLs are not fetched" in message("predict", model, "https://example.org/x.jpg")
+    pd.DataFrame({"path": [f"file://{unseen[0]}"]}).to_csv(tmp_path / "t.csv", index=False)
+    for source in (tmp_path / "t.csv", f"file://{unseen[0]}"):
+        told = message("predict", model, source)
+        assert "Write paths without 'file://'." in told
+        assert "fetched" not in told
+
+
+def test_a_url_among_paths_of_a_table_is_called_so(model, unseen, tmp_path):
+    files = [*map(str, unseen[:2]), "https://a.org/1.png"]
+    pd.DataFrame({"path": files}).to_csv(tmp_path / "t.csv", index=False)
+    told = run("predict", model, tmp_path / "t.csv", "-o", tmp_path / "out.csv").stderr
+    assert "Row 2: it is a URL, not a path" in told
 
 
 @pytest.mark.parametrize(

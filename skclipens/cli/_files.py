@@ -66,7 +66,7 @@ def _pictures_of(source):
         warn_of_twins(images)
         return images
     if not Path(source).exists():
-        advice = "URLs are not fetched: download it." if is_url(source) else "Check the path."
+        advice = _advice_on_url(source) if is_url(source) else "Check the path."
         raise FileNotFoundError(f"There is no file or folder {source!r}. {advice}")
     if _is_table(source):
         path = Path(source).absolute()
@@ -80,11 +80,17 @@ def _pictures_of(source):
 def _without_urls(files, source):
     """Return the files of a table; raise FileNotFoundError if all of them are URLs."""
     if all(isinstance(one, str) and is_url(one) for one in files):
+        first = str(files[0])
         raise FileNotFoundError(
-            f"{source!r} names URLs, such as {str(files[0])!r}, which are not fetched. Download "
-            "them, and write their paths."
+            f"{source!r} names URLs, such as {first!r}, not paths. {_advice_on_url(first)}"
         )
     return files
+
+
+def _advice_on_url(name):
+    if name.startswith("file://"):
+        return "Write paths without 'file://'."
+    return "URLs are not fetched: download the files, and write their paths."
 
 
 def names_of(pictures):

@@ -255,7 +255,8 @@ def _read_file(source, name, sides, also):
 def _reason_and_advice(error, source):
     """Return why a source cannot be read, and what to do, from the error of reading it."""
     if isinstance(error, FileNotFoundError):
-        return "no such file", _advice_on_path(source)
+        is_path = not is_url(os.fsdecode(source))
+        return "no such file" if is_path else "it is a URL, not a path", _advice_on_path(source)
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return refusal_of_bomb(error)
     if isinstance(error, UnidentifiedImageError):
