@@ -185,3 +185,17 @@ def test_fitted_again_without_labels_it_has_none(digits, clf):
     clf = clone(clf).fit(X, y)
     clf.set_params(head="zero-shot", router="uniform", calibrate=False, class_names=NAMES).fit(X)
     assert clf.support_ is None
+
+
+def test_of_many_rows_all_classes_are_seen_if_these_take_turns(digits):
+    X, _, y, _ = digits
+    rng = np.random.default_rng(0)
+    of_each = [rng.choice(np.flatnonzero(y == name), 800) for name in NAMES[:3]]
+    rows = np.stack(of_each, axis=1).ravel()
+    many = X[rows] + rng.normal(scale=0.03, size=(len(rows), X.shape[1])).astype(X.dtype)
+    order = rng.permutation(len(rows))
+    clf = make(head=["zero-shot", "linear"], router="uniform")
+    in_turn = clf.fit(many, y[rows]).support_
+    shuffled = clf.fit(many[order], y[rows][order]).support_
+    assert_allclose(in_turn.mean, shuffled.mean, atol=0.01)
+    assert_allclose(in_turn.usual, shuffled.usual, atol=0.02)

@@ -313,6 +313,22 @@ def test_names_of_few_classes_in_another_order(few, n_classes):
     assert "with labels exchanged" in doubt
 
 
+def test_names_in_another_order_for_many_rows_whose_classes_take_turns(few):
+    X, y = few[16]
+    rng, names = np.random.default_rng(0), ["clock", "land vehicle", "mammal", "person at work"]
+    rows = np.stack([rng.choice(np.flatnonzero(y == name), 500) for name in names], axis=1).ravel()
+    many = X[rows] + rng.normal(scale=0.03, size=(len(rows), X.shape[1])).astype(X.dtype)
+    targets, exchanged = np.searchsorted(names, y[rows]), [names[i] for i in (0, 3, 2, 1)]
+    for head in (
+        ZeroShotHead(BACKBONES[0], class_names=exchanged),
+        AdaptiveBackboneEnsemble(
+            BACKBONES, head="zero-shot", class_names=exchanged, calibrate=False, router="uniform"
+        ),
+    ):
+        X_of_head = many[:, :WIDTH] if isinstance(head, ZeroShotHead) else many
+        assert any("class_names" in one for one in said(head.fit, X_of_head, targets))
+
+
 def test_names_that_are_wrong(few):
     X, y = few[16]
     names = {name: name for name in np.unique(y)}

@@ -5,8 +5,8 @@ from collections import Counter
 
 import numpy as np
 
-from .._utils._folds import codes_of
-from .._utils._linalg import subsample, take_columns
+from .._utils._folds import codes_of, judging_rows
+from .._utils._linalg import SOME_ROWS, subsample, take_columns
 from .._utils._messages import listed
 from .._utils._warnings import warn
 from ._embeddings import is_constant, warn_of_places, warn_of_rescaled_blocks
@@ -81,7 +81,8 @@ def warn_of_columns(blocks, compared_with_texts, read_as_scaled, X, y, names):
 
 def _index(X, y, names):
     """Return the position of a column that numbers the rows, or None, and the reason as text."""
-    some = subsample(X)
+    apart = -(-len(X) // SOME_ROWS)  # steps are compared, so rows are evenly spaced
+    some, y = X[::apart], y[::apart]
     if len(some) < _FEWEST:
         return None, ""
     steps = np.diff(some[:3], axis=0)
@@ -96,7 +97,6 @@ def _index(X, y, names):
     values = np.sort(some[:, whole], axis=0)
     pairs, span = len(some) * (len(some) - 1) / 2, values[-1] - values[0] + 1
     differ = (values[1:] > values[:-1]).all(axis=0) & (values == np.rint(values)).all(axis=0)
-    y = subsample(y)
     for column in whole[differ & (pairs > _EXPECTED_TIES * span)].tolist():
         if _numbers_rows(some[:, column], y, None if names is None else names[column]):
             return column, "has a different integer in each row"
@@ -210,7 +210,8 @@ def warn_of_labels_in_columns(blocks, X, y, names):
         If a column, or several together, have a distinct value for each class, in too many rows to
         be chance. Names them.
     """
-    X, targets = subsample(X), codes_of(subsample(y))
+    some = judging_rows(y, SOME_ROWS)
+    X, targets = X[some], codes_of(y[some])
     n_rows = np.bincount(targets)
     # Depends on how frequent classes are: a flag of a rare event may match a class by chance.
     if n_rows @ np.log(len(X) / n_rows) < ENOUGH_LOSS or n_rows.min() < 2:

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 _VALUES_AT_ONCE = 2**23
 _ROWS_AT_ONCE = 4096
 ROWS_TO_PREDICT = 1024  # at once
-_SOME_ROWS = 1000  # of a table, for statistics
+SOME_ROWS = 1000  # of a table, for statistics
 
 
 def row_squares(X):
@@ -107,9 +107,16 @@ def side_by_side(widths):
     return [slice(end - width, end) for width, end in zip(widths, accumulate(widths), strict=True)]
 
 
-def subsample(values, most=_SOME_ROWS):
-    """Return at most `most` rows of a table, evenly spaced."""
-    return values[:: -(-len(values) // most)]
+def subsample(values, most=SOME_ROWS):
+    """Return at most `most` rows of a table, in order: one from each of as many equal parts.
+
+    Which one is random, but the same for tables of the same length. If rows were evenly spaced, of
+    classes that take turns only some would be seen.
+    """
+    if len(values) <= most:
+        return values
+    edges = np.arange(most + 1) * len(values) // most
+    return values[np.random.default_rng(0).integers(edges[:-1], edges[1:])]
 
 
 def take_rows(X, rows):

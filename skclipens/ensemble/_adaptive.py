@@ -180,8 +180,9 @@ class AdaptiveBackboneEnsemble(
         Statistics of the training rows, with which new rows are compared, as a named tuple:
         ``blocks``, columns of each embedding; ``mean``, the mean row, of unit length; ``least`` and
         ``usual``, the smallest similarity of a training row to the mean of the other classes, and
-        the 5 % quantile; and ``log_prior``, of shape (C,), logarithms of the frequencies of the
-        classes, whose mean is zero. None if ``out_of_distribution`` has no effect.
+        the 5 % quantile, both of at most 1,000 rows; and ``log_prior``, of shape (C,), logarithms
+        of the frequencies of the classes, whose mean is zero. None if ``out_of_distribution`` has
+        no effect.
     unlabeled_ : UnlabeledCorrection or None
         The correction of the logits z by unlabelled rows, as a named tuple: corrected logits are
         (z + X @ ``coef`` + ``intercept``) / ``temperature``, with ``coef`` of shape (n_features, C)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from .._mistakes._models import warn_of_blocks
-from .._utils._linalg import subsample, unit_rows
+from .._utils._folds import judging_rows
+from .._utils._linalg import SOME_ROWS, subsample, unit_rows
 from ..heads._class_names import warn_of_names_of
 from ..heads._text_head import BaseTextHead, embeddings_of
 
@@ -29,7 +30,8 @@ def warn_of_mismatch(experts, classes, feature_names, X, y):
     """
     with_texts = [one for one in experts if isinstance(one.head, BaseTextHead)]
     readers = list({expert.block.name: expert for expert in with_texts}.values())
-    X = subsample(X)
+    some = subsample(np.arange(len(X))) if y is None else judging_rows(y, SOME_ROWS)
+    X = X[some]
     rows = {reader.block.name: unit_rows(reader.columns_of(X)) for reader in readers}
     blocks = [
         embeddings_of(head, rows[block.name], feature_names, block.columns, block.name)
@@ -40,5 +42,5 @@ def warn_of_mismatch(experts, classes, feature_names, X, y):
         return
     knowing = [one for one in with_texts if len(one.head.classes_) == len(classes)]
     heads = {expert.block.name: expert.head for expert in knowing}
-    targets = np.searchsorted(classes, subsample(y))
+    targets = np.searchsorted(classes, y[some])
     warn_of_names_of(list(heads.values()), [rows[name] for name in heads], targets)

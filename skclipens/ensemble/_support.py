@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._utils._folds import codes_of
-from .._utils._linalg import mean_cosines, one_hot, subsample, unit_blocks, unit_rows
+from .._utils._folds import codes_of, judging_rows
+from .._utils._linalg import SOME_ROWS, mean_cosines, one_hot, unit_blocks, unit_rows
 from ._experts import distinct_blocks
 
 # Chosen on the sets of `benchmarks.paper` that choose, see docs/results/validation/shift.md.
@@ -18,7 +18,8 @@ class Support(NamedTuple):
     """Similarities of training rows to their mean, to find rows out of distribution.
 
     The similarity of two rows is the mean cosine of their blocks. A training row is compared with
-    the mean of the other classes, since rows of its own may be pictures of the same object.
+    the mean of the other classes, since rows of its own may be pictures of the same object. Of more
+    than 1,000 training rows, 1,000 count, of all classes.
 
     Attributes
     ----------
@@ -67,7 +68,8 @@ def find_support(experts, X, y, classes, sample_weight=None):
     are_both = any(one.is_prompts for one in experts) and any(one.learns for one in experts)
     if not blocks or not are_both or len(X) < _FEWEST:
         return None
-    rows, targets = unit_blocks(subsample(X), blocks), codes_of(subsample(y))
+    some = judging_rows(y, SOME_ROWS)
+    rows, targets = unit_blocks(X[some], blocks), codes_of(y[some])
     if not targets.any():
         return None
     total = rows.sum(axis=0)

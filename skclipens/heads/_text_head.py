@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator
 from .._mistakes._models import Embeddings, first_name, warn_of_blocks
 from .._mistakes._seen_embeddings import seen_block, warn_of_unlike
 from .._utils._column_names import names_of_columns
-from .._utils._linalg import subsample, unit_rows
+from .._utils._folds import judging_rows
+from .._utils._linalg import SOME_ROWS, unit_rows
 from .._utils._locks import ForkLock
 from .._utils._messages import listed
 from .._utils._progress import progress
@@ -143,10 +144,11 @@ def warn_of_unfitting_texts(heads, rows, targets, names, columns):
     if not is_alone() or len(heads[0].classes_) > _MOST_CLASSES:
         return
     _warn_of_two_of_many(heads[0].classes_, heads[0].class_names)
-    rows = [subsample(one) for one in rows]
+    some = judging_rows(targets, SOME_ROWS)
+    rows = [one[some] for one in rows]
     of_heads = zip(heads, rows, columns, strict=True)
     warn_of_blocks([embeddings_of(head, of, names, its) for head, of, its in of_heads])
-    warn_of_names_of(heads, rows, subsample(targets))
+    warn_of_names_of(heads, rows, targets[some])
 
 
 def embeddings_of(head, rows, names, columns, block=None):
