@@ -253,3 +253,17 @@ def test_columns_may_be_named_or_masked(pair):
     for columns in list(X.columns[:128]), np.arange(256) < 128, np.arange(128):
         found = KernelHead([("zoo/RN20", columns)]).fit(X, y).predict_proba(X)
         assert_allclose(found, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("with_texts", [False, True])
+def test_rows_whose_group_is_partly_in_the_sample_do_not_judge(data, with_texts):
+    rng = np.random.default_rng(0)
+    pictures = np.repeat(rng.permutation(len(data[0]))[:150], 2)
+    X = data[0][pictures] + rng.normal(scale=0.01, size=(300, 256)).astype(np.float32)
+    y = np.repeat(rng.choice(["clock", "mammal", "plant"], 150), 2)  # X says nothing of these
+    groups = np.repeat(np.arange(150), 2)
+    head = KernelHead(BLOCKS if with_texts else None, max_rows=200, random_state=0)
+    logits, known = head.cross_fit(X, y, groups=groups)
+    assert 200 <= known.sum() < 300
+    right = head.classes_[logits.argmax(axis=1)] == y
+    assert abs(right[known].mean() - 1 / 3) < 0.1

@@ -226,6 +226,9 @@ class KernelHead(CrossFitTableHead):
         if folds is None:
             coef, held_out = regression.leave_out(support, groups, self.beta_, self.noise_)
             known = accompanied
+            is_seen = np.isin(groups, groups[support])  # the support has some of the row's group
+            is_seen[support] = False
+            judges = judges[~is_seen[judges]]
         else:
             coef, held_out, known = regression.fold(support, folds, self.beta_, self.noise_)
         rows = judges[known[judges]]

@@ -101,7 +101,7 @@ class Regression:
 
         In closed form: Rasmussen and Williams, equation 5.12, for all rows of a group at once.
         Leaving out a row lowers the weight of its class, so the other rows of this class count for
-        more.
+        more. Of a row outside of the support, rows of its group in there are not left out.
         """
         K = kernel(self._products(support, noise), beta)
         coef, factor = self._solve(support, K, noise)
@@ -109,7 +109,6 @@ class Regression:
         held_out[support] = self._without_group(support, groups, coef, half)
         rest = np.setdiff1d(np.arange(len(groups)), support)
         if len(rest):
-            # If a group is partly in the support, its rows there are not left out here.
             held_out[rest] = predict_residuals(self.rows[rest], self.rows[support], beta, coef)
         return coef, held_out
 
