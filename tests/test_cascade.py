@@ -630,3 +630,13 @@ def test_a_stage_that_gives_nan_is_named_with_the_row():
     assert np.isfinite(clf.predict_proba(IRIS[kept])).all()
     with pytest.raises(ValueError, match=r"held-out rows gives NaN .* row \d+\."):
         clone(clf).set_params(thresholds="auto").fit(IRIS, SPECIES)
+
+
+@pytest.mark.parametrize("cv", [5, 0.5])
+def test_copies_of_a_row_do_not_judge_each_other(cv):
+    rng = np.random.default_rng(0)
+    X = np.repeat(rng.normal(size=(100, 64)), 2, axis=0)
+    y = np.repeat(rng.integers(0, 2, 100), 2)  # X says nothing of these
+    blocks = [("first", slice(0, 32)), ("last", slice(32, 64))]
+    clf = CascadeEnsemble(blocks, estimator=LogisticRegression(C=100), cv=cv, random_state=0)
+    assert clf.fit(X, y).curve_["accuracy"][-1] < 0.65

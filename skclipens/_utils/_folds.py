@@ -40,8 +40,8 @@ def few_shot_folds(
         An int: at most this many stratified folds, and no more than the largest class has rows. A
         float: one fold that holds out this fraction of the rows.
     groups : array-like of shape (n,) or None
-        Rows of a group are never on both sides. None: copies of a row are a group, if cv is an int
-        and X an array or a frame of numbers.
+        Rows of a group are never on both sides. None: copies of a row are a group, if cv is a
+        number and X an array or a frame of numbers.
     every_class : bool
         Whether each fold of an int must have a row of every class on both sides. There are then
         no more folds than the smallest class has rows, and classes with one row are left out.
@@ -62,16 +62,17 @@ def few_shot_folds(
         If a float cannot hold out rows of every class, a splitter cannot split these rows, or a
         fold has a row on both sides or a position out of range.
     """
-    if isinstance(cv, Integral):
-        options = {"every_class": every_class, "shuffle": shuffle, "random_state": random_state}
+    if isinstance(cv, Real):
+        make, options = _split_once, {"random_state": random_state}
+        if isinstance(cv, Integral):
+            make = _stratified_folds
+            options |= {"every_class": every_class, "shuffle": shuffle}
         table = None if groups is not None else numbers_of(X)
         if table is None:
-            return _stratified_folds(y, cv, groups, **options)
+            return make(y, cv, groups, **options)
         rows, place, _ = merge_copies(table, y, None)
-        folds = _stratified_folds(y[rows], cv, None, **options)
+        folds = make(y[rows], cv, None, **options)
         return [tuple(positions_in(place, side) for side in fold) for fold in folds]
-    if isinstance(cv, Real):
-        return [_split_once(cv, y, groups, random_state)]
     folds = drop_unseen_classes(_split(splitter_of(cv), y, groups, X), y)
     _warn_of_few_judged(folds, y, groups)
     return folds
@@ -310,7 +311,7 @@ def _check_fold(fold, i, n_rows, name):
     return train, test
 
 
-def _split_once(size, y, groups, random_state):
+def _split_once(y, size, groups, *, random_state):
     kind = StratifiedShuffleSplit if groups is None else GroupShuffleSplit
     splitter = kind(1, test_size=size, random_state=random_state)
     try:
@@ -326,7 +327,7 @@ def _split_once(size, y, groups, random_state):
             f"cv={size} cannot hold out rows of every class: {error} Use a larger "
             "fraction, or an integer for cross-fitting."
         ) from None
-    return np.append(train, test[back]), test[~back]
+    return [(np.append(train, test[back]), test[~back])]
 
 
 def drop_unseen_classes(folds, y):
