@@ -548,6 +548,19 @@ def test_seconds_since_1970_are_rescaled_as_those_of_an_hour(n_rows):
     assert_allclose(in_parts.decision_function(since), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [9, 10])  # weights of ten rows sum to one
+def test_parts_whose_weights_sum_to_one_count_as_in_fit(size):
+    rng = np.random.default_rng(0)
+    X, y, weights = rng.normal(size=(44, 4)), np.arange(44) % 2, np.full(44, 0.1)
+    whole = LinearDiscriminantHead(shrinkage=0.1).fit(X, y, sample_weight=weights)
+    in_parts = LinearDiscriminantHead(shrinkage=0.1)
+    for start in range(0, 44, size):
+        part = slice(start, start + size)
+        in_parts.partial_fit(X[part], y[part], [0, 1], sample_weight=weights[part])
+    assert_allclose(in_parts.coef_, whole.coef_, rtol=1e-6, atol=1e-9)
+    assert_allclose(in_parts.intercept_, whole.intercept_, rtol=1e-6, atol=1e-9)
+
+
 def test_numbers_vary_more_where_they_say_more():
     rng = np.random.default_rng(0)
     y = np.arange(120) % 4

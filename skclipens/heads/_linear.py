@@ -11,7 +11,7 @@ from .._utils._docstrings import fill_doc
 from .._utils._folds import FOLDS_CONSTRAINTS, few_shot_folds
 from .._utils._labels import check_at_least_two, refuse_unlabeled
 from .._utils._positions import positions, refuse_shared
-from .._utils._sample_arguments import check_weights, scaled_shares
+from .._utils._sample_arguments import check_weights
 from .._utils._sklearn import (
     Interval,
     StrOptions,
@@ -152,8 +152,8 @@ class LinearDiscriminantHead(CrossFitTableHead):
         classes : array-like of shape (C,), default=None
             All labels, also those of later calls. Needed in the first call.
         sample_weight : array-like of shape (n,), default=None
-            Weights of the rows. Rows with a weight of zero are left out. Weights of a call that
-            sum to one are multiplied by the number of its rows, as in ``fit``.
+            Weights of the rows. Rows with a weight of zero are left out. Unlike in ``fit``,
+            weights that sum to one are taken as they are, since other calls may add to the sum.
 
         Returns
         -------
@@ -185,7 +185,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         targets = self._positions_of(y)
         # On a copy, so that an interrupted call leaves the earlier sums unchanged.
         self._sums = Sums(len(self.classes_), X.shape[1]) if sums is None else deepcopy(sums)
-        self._sums.add(X, targets, scaled_shares(weights))
+        self._sums.add(X, targets, weights)
         self._rescaled = rescaled
         self.shrinkage_ = DEFAULT_SHRINKAGE if self.shrinkage == "auto" else self.shrinkage
         self._drop("coef_", "intercept_", "block_variance_")
