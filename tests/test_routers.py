@@ -93,6 +93,21 @@ def test_what_no_router_can_learn_from_is_refused(name, change, said):
         ROUTERS[name]().fit(**given)
 
 
+@pytest.mark.parametrize("name", ["gated", "shrunk", "nlc", "mixture"])
+def test_a_router_that_reads_x_checks_it(name):
+    X, logits, y = draw_inputs()
+    X = np.round(3 * X)
+    expected = ROUTERS[name]().fit(X, logits, y).combine(X, logits)
+    for table in (X.astype(int), X.astype(np.float16), X.astype(object)):
+        assert_array_equal(ROUTERS[name]().fit(table, logits, y).combine(table, logits), expected)
+    for table, said in [
+        (np.where(X > 3, np.nan, X), "X contains NaN"),
+        (None, "This router reads X: pass the table"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            ROUTERS[name]().fit(table, logits, y)
+
+
 def test_groups_of_another_length_are_refused():
     with pytest.raises(ValueError, match=r"groups has shape \(3,\)"):
         ShrunkRouter().fit(*draw_inputs(), groups=[0, 0, 1])

@@ -28,8 +28,11 @@ class BaseRouter(VersionsMixin, BaseEstimator):
     """Base class of the routers of this package.
 
     A subclass has ``_weights(X, logits)``, if it computes a weighted sum of logits, or ``combine``;
-    and ``_fit(X, logits, targets, sample_weight)``, if it learns.
+    and ``_fit(X, logits, targets, sample_weight)``, if it learns. If it reads X,
+    ``_reads_X`` is True.
     """
+
+    _reads_X = False
 
     _parameter_constraints: dict = {}
     __metadata_request__fit = {"logits": UNUSED, "sample_weight": True}
@@ -51,7 +54,7 @@ class BaseRouter(VersionsMixin, BaseEstimator):
 
     def _fit_with(self, X, logits, y, sample_weight, **options):
         self._validate_params()
-        X, logits = check_routed(X, logits, finite=True)
+        X, logits = check_routed(X, logits, finite=True, reads=self._reads_X)
         y = check_targets(y, logits)
         sample_weight = check_weights(sample_weight, len(logits), FLOATS)
         if _learns(self):
@@ -64,7 +67,7 @@ class BaseRouter(VersionsMixin, BaseEstimator):
         """Return X and logits as arrays, to weigh or combine them."""
         if _learns(self):  # a `fit` of one's own may leave no attributes
             check_is_fitted(self)
-        X, logits = check_routed(X, logits)
+        X, logits = check_routed(X, logits, reads=self._reads_X)
         n_fitted, n_experts = getattr(self, "_n_experts", None), logits.shape[1]
         if n_fitted not in (None, n_experts):  # weights of one expert would be taken for all
             raise ValueError(f"logits are of {n_experts} experts, and those of fit of {n_fitted}.")

@@ -8,7 +8,7 @@ from ..._utils._labels import column_of_labels
 FLOATS = [np.float64, np.float32]
 
 
-def check_routed(X, logits, *, finite=False):
+def check_routed(X, logits, *, finite=False, reads=False):
     """Return X and the logits of experts as arrays.
 
     Parameters
@@ -16,7 +16,9 @@ def check_routed(X, logits, *, finite=False):
     X : array-like of shape (n, n_features), or None
     logits : array-like of shape (n, E, C)
     finite : bool
-        Whether logits that are not finite are an error.
+        Whether values that are not finite are an error.
+    reads : bool
+        Whether X is read: otherwise only its shape is checked, and it may be None.
 
     Returns
     -------
@@ -26,7 +28,7 @@ def check_routed(X, logits, *, finite=False):
     Raises
     ------
     ValueError
-        If a shape is another one, or logits are not finite.
+        If a shape is another one, values are not finite, or X is read and no table of numbers.
     """
     if np.ndim(logits) != 3:
         raise ValueError(
@@ -41,14 +43,19 @@ def check_routed(X, logits, *, finite=False):
         ensure_min_samples=0,
         input_name="logits",
     )
-    if X is None:
+    if X is None and not reads:
         return X, logits
+    if X is None:
+        raise ValueError("This router reads X: pass the table of all columns, (n, n_features).")
     X = np.asarray(X)
     if X.ndim != 2 or len(X) != len(logits):
         raise ValueError(
             f"X has shape {X.shape}, and logits {logits.shape}. Both have the same n rows: "
             "(n, n_features) and (n, E, C)."
         )
+    if reads:
+        options = {"dtype": FLOATS, "ensure_all_finite": finite, "ensure_min_samples": 0}
+        X = check_array(X, **options, input_name="X")
     return X, logits
 
 

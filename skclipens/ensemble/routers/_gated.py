@@ -95,6 +95,7 @@ class GatedRouter(BasePriorRouter):
            [ 0. ,  1.2]])
     """
 
+    _reads_X = True
     _parameter_constraints: dict = {
         **StaticRouter._parameter_constraints,
         "strength": [Interval(Real, 0, None, closed="left")],

@@ -95,6 +95,7 @@ class MixtureRouter(BaseRouter):
     np.int64(2)
     """
 
+    _reads_X = True
     _parameter_constraints: dict = {
         **TRAINING_CONSTRAINTS,
         "n_active": [None, Interval(Integral, 2, None, closed="left")],

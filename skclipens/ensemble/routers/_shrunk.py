@@ -82,6 +82,7 @@ class ShrunkRouter(BaseRouter):
     array([[0. , 1.2]])
     """
 
+    _reads_X = True
     _parameter_constraints: dict = {
         **StaticRouter._parameter_constraints,
         "strengths": [InOrder()],
