@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_digits, load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -283,6 +283,16 @@ def test_the_share_of_wrong_labels_is_estimated(n_classes, share, seed):
     assert np.mean(issue == (y != truth)) > 0.95
     assert ((quality >= 0) & (quality <= 1)).all()
     assert quality.mean() == pytest.approx(np.mean(y == truth), abs=0.05)
+
+
+def test_few_labels_are_marked_with_a_classifier_that_is_too_sure():
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:300], y[:300].copy()
+    y[:4] = (y[:4] + 1) % 10
+    issues = find_label_issues(GaussianNB(var_smoothing=1e-3), X, y, random_state=0)
+    assert set(range(4)) <= set(issues["row"][issues["is_label_issue"]])
+    assert issues["is_label_issue"].sum() < 20
+    assert issues.attrs["noise_rate"] < 0.07
 
 
 @pytest.mark.parametrize(

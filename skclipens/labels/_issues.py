@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, softmax
+from scipy.special import expit, logit, softmax
 from sklearn.base import clone, is_classifier
 
 from .._utils._copies import groups_of_copies, numbers_of
@@ -17,7 +17,9 @@ from ..embedding._gaps import readable
 from ..embedding._once import embedded_once
 from ._held_out import checked_labels, held_out_logits, refuse_frozen
 
-_STARTS = (0.02, 0.2, 0.5)  # initial shares of wrong labels in the fit
+# The fit starts with each share of wrong labels, and the temperature that then fits best: from
+# another one it may not reach it, if a classifier is very sure.
+_SHARES, _LOG_TEMPERATURES = (0.02, 0.2, 0.5), range(-3, 6)
 
 
 @validate_params(
@@ -197,23 +199,29 @@ def _by_noise(logits, y):
     """Return which labels are probably wrong, the probability that each is right, and the rate."""
     n_classes, rows = logits.shape[1], np.arange(len(y))
 
-    def right_and_random(parameters):
-        log_temperature, share = parameters[0], expit(parameters[1])
-        right = softmax(logits / np.exp(log_temperature), axis=1)[rows, y]
-        return right, (1 - share) * right, share / n_classes
+    def proba_of_labels(log_temperature):
+        return softmax(logits / np.exp(log_temperature), axis=1)[rows, y]
 
-    def loss(parameters):
-        _, right, random = right_and_random(parameters)
-        return -np.mean(np.log(right + random))
+    def loss(proba, log_odds):
+        share = expit(log_odds)
+        return -np.mean(np.log((1 - share) * proba + share / n_classes))
 
-    starts = [(0.0, np.log(share / (1 - share))) for share in _STARTS]
+    def loss_at(parameters):
+        return loss(proba_of_labels(parameters[0]), parameters[1])
+
+    tried = [proba_of_labels(one) for one in _LOG_TEMPERATURES]
+    starts = [
+        (_LOG_TEMPERATURES[np.argmin([loss(proba, log_odds) for proba in tried])], log_odds)
+        for log_odds in logit(_SHARES)
+    ]
     bounds = [(-7, 7), (-12, 12)]
-    fits = [minimize(loss, start, bounds=bounds, method="L-BFGS-B") for start in starts]
-    best = min(fits, key=lambda fit: fit.fun).x
-    p, right, random = right_and_random(best)
+    fits = [minimize(loss_at, start, bounds=bounds, method="L-BFGS-B") for start in starts]
+    log_temperature, log_odds = min(fits, key=lambda fit: fit.fun).x
+    p, share = proba_of_labels(log_temperature), expit(log_odds)
+    random = share / n_classes
     # A random label may be right by chance.
-    wrong = random / (right + random) * (1 - p)
-    return wrong > 0.5, 1 - wrong, {"noise_rate": float(expit(best[1]) * (1 - 1 / n_classes))}
+    wrong = random / ((1 - share) * p + random) * (1 - p)
+    return wrong > 0.5, 1 - wrong, {"noise_rate": float(share * (1 - 1 / n_classes))}
 
 
 def _by_confidence(logits, y):
