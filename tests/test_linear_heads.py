@@ -548,6 +548,28 @@ def test_seconds_since_1970_are_rescaled_as_those_of_an_hour(n_rows):
     assert_allclose(in_parts.decision_function(since), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("n_shots", [4, 16])
+@pytest.mark.parametrize("head", [LinearDiscriminantHead(shrinkage=1e-6), ResidualHead(alpha=1e-8)])
+def test_small_penalties_are_exact_in_float32_too(emoji, head, n_shots):
+    X, y, X_test, _ = split(emoji, n_shots)
+    head = clone(head)
+    if hasattr(head, "backbone"):
+        head.set_params(backbone=BACKBONE)
+    weights = np.linspace(0.5, 2, len(y))
+    for of_rows in (None, weights):
+        logits, _ = head.cross_fit(X, y, sample_weight=of_rows)
+        found = head.predict_proba(X_test)
+        expected, _ = head.cross_fit(X.astype(float), y, sample_weight=of_rows)
+        assert logits.dtype == np.float32
+        assert_allclose(softmax(logits, axis=1), softmax(expected, axis=1), atol=2e-3)
+        assert_allclose(found, head.predict_proba(X_test.astype(float)), atol=2e-3)
+    if hasattr(head, "partial_fit"):
+        expected = head.fit(X, y).decision_function(X_test)
+        head = clone(head).partial_fit(X[::2], y[::2], np.unique(y)).partial_fit(X[1::2], y[1::2])
+        assert head.coef_.dtype == np.float32
+        assert_allclose(head.decision_function(X_test), expected, rtol=1e-3, atol=1)
+
+
 @pytest.mark.parametrize("size", [9, 10])  # weights of ten rows sum to one
 def test_parts_whose_weights_sum_to_one_count_as_in_fit(size):
     rng = np.random.default_rng(0)

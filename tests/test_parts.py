@@ -32,6 +32,7 @@ from skclipens import (
     KernelHead,
     LinearDiscriminantHead,
     MultiBackboneEmbedder,
+    ResidualHead,
 )
 from skclipens._utils import _folds
 from skclipens.datasets import load_emoji
@@ -213,7 +214,7 @@ def test_some_rows_are_read_in_the_order_that_is_asked_for(folder, table):
 
 
 @pytest.mark.parametrize("max_judges", [10_000, 100])
-@pytest.mark.parametrize("shrinkage", ["auto", 0.1])
+@pytest.mark.parametrize("shrinkage", ["auto", 0.1, 1e-6])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_fit_over_files_is_the_fit_in_memory(
     folder, table, monkeypatch, max_judges, shrinkage, weighted
@@ -338,6 +339,7 @@ def assert_same_ensemble(found, expected, X):
         (10_000, {"head": ["zero-shot", "linear", "kernel"], "router": "static"}),
         (100, {"head": LinearDiscriminantHead(shrinkage=0.1), "router": "super-learner"}),
         (100, {"head": ["residual", "linear-all"], "router": "uniform", "calibrate": False}),
+        (100, {"head": [ResidualHead(alpha=1e-8)], "router": "uniform", "calibrate": False}),
         (10_000, {"class_weight": "balanced"}),
     ],
 )

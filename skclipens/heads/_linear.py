@@ -12,12 +12,7 @@ from .._utils._folds import FOLDS_CONSTRAINTS, few_shot_folds
 from .._utils._labels import check_at_least_two, refuse_unlabeled
 from .._utils._positions import positions, refuse_shared
 from .._utils._sample_arguments import check_weights
-from .._utils._sklearn import (
-    Interval,
-    StrOptions,
-    check_first_partial_fit,
-    fit_context,
-)
+from .._utils._sklearn import Interval, StrOptions, check_first_partial_fit, fit_context
 from .._utils._validation import check_table
 from .._utils._warnings import warn
 from ..embedding._gaps import warn_of_gaps
@@ -27,6 +22,7 @@ from ._cross_fit import N_FOLDS, CrossFitTableHead
 from ._discriminant import Discriminant, HeldOutDiscriminants
 from ._from_files import RowsOfFiles, SumsOver, Wanted
 from ._rescaling import Rescaling
+from ._ridge import needs_float64
 from ._shrinkage import DEFAULT_SHRINKAGE, VARIANCES, logits_at, search_shrinkage
 from ._sums import SummedDiscriminant, Sums
 
@@ -184,7 +180,9 @@ class LinearDiscriminantHead(CrossFitTableHead):
         weights = check_weights(sample_weight, len(X), X.dtype, all_may_be_zero=True)
         targets = self._positions_of(y)
         # On a copy, so that an interrupted call leaves the earlier sums unchanged.
-        self._sums = Sums(len(self.classes_), X.shape[1]) if sums is None else deepcopy(sums)
+        self._sums = (
+            self._empty_sums(len(self.classes_), X.shape[1]) if sums is None else deepcopy(sums)
+        )
         self._sums.add(X, targets, weights)
         self._rescaled = rescaled
         self.shrinkage_ = DEFAULT_SHRINKAGE if self.shrinkage == "auto" else self.shrinkage
@@ -258,7 +256,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
         rows = RowsOfFiles(table, y, sample_weight)
         self.n_features_in_ = len(table.columns)
         self.feature_names_in_ = np.array(table.columns, dtype=object)
-        sums = SumsOver(Sums(len(rows.classes), self.n_features_in_), slice(None))
+        sums = SumsOver(self._empty_sums(len(rows.classes), self.n_features_in_), slice(None))
         judges = rows.judges if judged else []
         (sums,), kept = rows.read(self, [sums], judges, verbose=verbose)
         warn_of_gaps(rows.gaps, "are left out", None, labels=rows.classes[rows.targets])
@@ -268,7 +266,7 @@ class LinearDiscriminantHead(CrossFitTableHead):
 
     def _fit_over(self, rows, columns):
         """See :mod:`skclipens.heads._from_files`."""
-        sums = SumsOver(Sums(len(rows.classes), len(columns)), columns)
+        sums = SumsOver(self._empty_sums(len(rows.classes), len(columns)), columns)
         (sums,), kept = yield Wanted([sums])
         self.n_features_in_, judges = len(columns), kept.rows[kept.judges]
         X = kept.X[np.ix_(kept.judges, columns)]
@@ -343,9 +341,19 @@ class LinearDiscriminantHead(CrossFitTableHead):
         make = self._maker(X, targets, weights)
         held_out, logits = self._choose(make, folds, targets, weights)
         self._solve(held_out.discriminant, X.dtype)
-        return held_out.of_all(logits)
+        return held_out.of_all(logits.astype(X.dtype, copy=False))
+
+    @property
+    def _is_exact(self):
+        return self.shrinkage != "auto" and needs_float64(self.shrinkage)
+
+    def _empty_sums(self, n_classes, n_features):
+        return Sums(n_classes, n_features, exact=self._is_exact)
 
     def _maker(self, X, targets, weights):
+        if self._is_exact:
+            X = X.astype(np.float64)
+            weights = None if weights is None else weights.astype(np.float64)
         return partial(Discriminant, X, targets, len(self.classes_), weights)
 
     def _rescaling(self, variance=1.0):

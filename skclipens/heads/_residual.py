@@ -10,7 +10,7 @@ from .._utils._linalg import some_of, take_columns, take_rows, unit_rows
 from .._utils._sklearn import Interval
 from ._cross_fit import CrossFitTextHead, own_folds
 from ._from_files import SumsOver, Wanted
-from ._ridge import ResidualSums, Ridge, SummedRidge, residuals_of
+from ._ridge import ResidualSums, Ridge, SummedRidge, needs_float64, residuals_of
 from ._temperature import correction_temperature, fit_temperature
 
 
@@ -113,7 +113,11 @@ class ResidualHead(CrossFitTextHead):
         features = unit_rows(take_columns(kept.X, columns))
         targets, weights = rows.targets[kept.rows], rows.weights[kept.rows]
         text = self._calibrated_text(features, targets, weights, kept.judges)
-        centre, tests = features.mean(axis=0), [kept.places(test) for test in rows.make_folds()]
+        dtype = np.float64 if needs_float64(self.alpha) else features.dtype  # also of the products
+        centre, tests = (
+            features.mean(axis=0).astype(dtype),
+            [kept.places(test) for test in rows.make_folds()],
+        )
         sums = ResidualSums(self._prompt_coef().astype(np.float32), centre)
         sums = [SumsOver(sums, columns, fold) for fold in range(len(tests) + 1)]
         sums, _ = yield Wanted(sums)

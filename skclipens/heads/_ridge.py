@@ -6,6 +6,16 @@ from scipy.special import softmax
 
 from .._utils._linalg import mean_row, parts_of, plus_ridge, take_rows, unit_rows
 
+_SMALLEST = 1e-4
+
+
+def needs_float64(penalty):
+    """Return whether a penalty is so small that products of rows in float32 are not exact enough.
+
+    These may be wrong by more than the penalty. In float64 they take longer.
+    """
+    return penalty < _SMALLEST
+
 
 def residuals_of(logits, targets):
     """Return one-hot labels less the softmax of logits, (n, C)."""
@@ -33,6 +43,7 @@ class RidgeSums:
     @classmethod
     def of(cls, X, Y, weights):
         """Return the sums over rows, in the dtype of the rows."""
+        weights = weights.astype(X.dtype, copy=False)
         weighted = X * weights[:, None]
         of_weights = weights.sum(dtype=float)
         return cls(of_weights, weighted.sum(axis=0), weights @ Y, weighted.T @ X, weighted.T @ Y)
@@ -101,6 +112,8 @@ class Ridge(BaseRidge):
     """
 
     def __init__(self, X, Y, weights, alpha):
+        if needs_float64(alpha):
+            X = X.astype(np.float64)
         self._weights = np.ones(len(X), X.dtype) if weights is None else weights.astype(X.dtype)
         self._basis, self._alpha = None, alpha
         if len(X) < X.shape[1]:  # coefficients are then combinations of the rows

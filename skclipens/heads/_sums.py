@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._utils._linalg import one_hot, parts_of, some_of
+from .._utils._linalg import one_hot, parts_of
 from ._discriminant import BaseDiscriminant
 from ._rescaling import Rescaling
 
@@ -16,6 +16,8 @@ class Sums:
     Parameters
     ----------
     n_classes, n_features : int
+    exact : bool
+        Whether products are computed in float64 from any rows.
 
     Attributes
     ----------
@@ -31,7 +33,8 @@ class Sums:
         Widest dtype of the rows.
     """
 
-    def __init__(self, n_classes, n_features):
+    def __init__(self, n_classes, n_features, *, exact=False):
+        self._exact = exact
         self.counts = np.zeros(n_classes)
         self.of_classes = np.zeros((n_classes, n_features))
         self.mean = np.zeros(n_features)
@@ -41,11 +44,13 @@ class Sums:
     def add(self, X, targets, weights=None):
         """Add rows, their classes by position, and their weights."""
         self.dtype = np.result_type(self.dtype, X.dtype).name
+        dtype = np.float64 if self._exact else X.dtype
+        weights = np.ones(len(X)) if weights is None else weights
         for part in parts_of(len(X)):
-            self._add(X[part], targets[part], some_of(weights, part))
+            of_part = (one[part].astype(dtype, copy=False) for one in (X, weights))
+            self._add(*of_part, targets[part])
 
-    def _add(self, X, targets, weights):
-        weights = np.ones(len(X), X.dtype) if weights is None else weights
+    def _add(self, X, weights, targets):
         counts = np.bincount(targets, weights, minlength=len(self.counts))
         total = counts.sum()
         if not total:
