@@ -31,9 +31,9 @@ class CLAPHead(CrossFitTextHead):
               + \frac{k}{C} \sum_c \lambda_c \|w_c - t_c\|^2,
 
     where H is cross-entropy, f the unit embeddings of N rows, s the scale of the zero-shot
-    logits, calibrated on these rows, and :math:`\lambda_c` the mean probability that
-    :class:`ZeroShotHead` gives the class on its own rows, so that classes which it already knows
-    change less. The problem is convex and solved by L-BFGS.
+    logits, calibrated on these rows, and :math:`\lambda_c` the mean probability that the
+    calibrated zero-shot logits :math:`s f^T t` give the class on its own rows, so that classes
+    which they already know change less. The problem is convex and solved by L-BFGS.
 
     Parameters
     ----------
@@ -70,10 +70,11 @@ class CLAPHead(CrossFitTextHead):
     -----
     In the paper k is 1, s the scale of the model, and gradient descent takes 300 epochs, which
     regularises too; its code scales w to unit length. The minimum itself overfits if zero-shot
-    logits are overconfident. So s is calibrated, and ``"auto"`` chooses k from 100, 10, 1, 0.1 and
-    0.01 by the log-loss of held-out rows, in up to five folds of the training rows. The only row of
-    a class cannot be held out. If that holds for at least half of the classes, as with one row per
-    class, k is 1. A class without a row has the mean :math:`\lambda`.
+    logits are overconfident. So s is calibrated, also for :math:`\lambda`, and ``"auto"`` chooses k
+    from 100, 10, 1, 0.1 and 0.01 by the log-loss of held-out rows, in up to five folds of the
+    training rows. The only row of a class cannot be held out. If that holds for at least half of
+    the classes, as with one row per class, k is 1. A class without a row has the mean
+    :math:`\lambda`.
 
     References
     ----------
