@@ -14,6 +14,8 @@ from ._seen_embeddings import NARROWEST
 # to this share of the deviation in fit, at least this many deviations from the mean in fit.
 _N_RANGES = 10
 _FEWEST, _NARROW_DEVIATION, _FAR_DEVIATIONS = 20, 0.02, 1
+# Number and share of rows of fit that make a narrow range one of its groups, such as a city.
+_FEWEST_OF_GROUP, _SHARE_OF_GROUP = 3, 0.01
 _FEWEST_OF_FIT = 7  # rows of fit from which a range can be known
 _MOSTLY_DISTINCT = 0.9  # share of distinct values in a column that has hardly any twice
 _ROUNDING = 1e-5  # of a deviation
@@ -33,6 +35,8 @@ class SeenColumns(NamedTuple):
         Whether hardly any two rows have the same value.
     step : ndarray of shape (d,)
         All differences are multiples of it, as for years; zero if there is no such step.
+    some : ndarray of shape (m, d)
+        Values of some rows, each column in ascending order.
     """
 
     n_rows: int
@@ -43,6 +47,7 @@ class SeenColumns(NamedTuple):
     deviation: np.ndarray
     vary: np.ndarray
     step: np.ndarray
+    some: np.ndarray
 
 
 def see_columns(blocks, X):
@@ -68,8 +73,9 @@ def see_columns(blocks, X):
     lowest, highest = values.min(axis=0), values.max(axis=0)
     mean, deviation = _mean_and_deviation(values)
     vary = (len(X) >= _FEWEST) & (_share_of_values(values) >= _MOSTLY_DISTINCT)
-    step = np.array([_step(np.unique(column)) for column in subsample(values).T])
-    return SeenColumns(len(X), columns, lowest, highest, mean, deviation, vary, step)
+    some = np.sort(subsample(values), axis=0)
+    step = np.array([_step(np.unique(column)) for column in some.T])
+    return SeenColumns(len(X), columns, lowest, highest, mean, deviation, vary, step, some)
 
 
 def _step(values):
@@ -107,8 +113,8 @@ def warn_of_units(seen, X, names):
     SuspectedMistakeWarning
         If the median is outside of the range in ``fit``: far outside for few rows, or if values go
         on in the same steps, as later years do. If many values hardly vary, away from the mean in
-        ``fit``. If all are zero, or that mean, as after filling gaps. If a scaler or PCA was fitted
-        on these rows. Names the columns.
+        ``fit``, and hardly any row of ``fit`` had such values. If all are zero, or that mean, as
+        after filling gaps. If a scaler or PCA was fitted on these rows. Names the columns.
     """
     if seen is None:
         return
@@ -121,6 +127,7 @@ def warn_of_units(seen, X, names):
     if len(values) >= _FEWEST:
         vary = np.ptp(values, axis=0) > 0  # rows of one kind have the same value
         narrow = vary & (values.std(axis=0) < _NARROW_DEVIATION * seen.deviation)
+        narrow &= ~_are_of_group(seen, values)
         outside |= narrow & (np.abs(middle - seen.mean) > _FAR_DEVIATIONS * seen.deviation)
         _warn_of_filled(seen, values, names)
     found = np.flatnonzero(outside & (width > 0))
@@ -133,6 +140,12 @@ def warn_of_units(seen, X, names):
             "out what grows, such as a time.",
             doubt="another unit than in fit",
         )
+
+
+def _are_of_group(seen, values):
+    """Return whether several rows of ``fit`` lie between the values of a column, as of one city."""
+    between = (seen.some >= values.min(axis=0)) & (seen.some <= values.max(axis=0))
+    return between.sum(axis=0) >= max(_FEWEST_OF_GROUP, _SHARE_OF_GROUP * len(seen.some))
 
 
 def _go_on(seen, values):
