@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from numpy.testing import assert_array_equal
 from PIL import Image
 
 from skclipens import MultiBackboneEmbedder
@@ -345,6 +346,26 @@ def test_columns_of_a_table_can_be_named(folder):
         load_table(path, path_column="image")
     with pytest.raises(ValueError, match="label_column='x' is not a column"):
         load_table(path, path_column="photo", label_column="x")
+
+
+@pytest.mark.parametrize("gap", ["NA", "NULL", "nan", ""])
+def test_numbers_with_gaps_are_numbers(gap, folder):
+    names, rooms = ["zoo/0.PNG"] * 3, [1, None, 3]
+    table = pd.DataFrame({"path": names, "rooms": rooms, "shop": ["NA", "b", "None"]})
+    table["none"] = np.nan
+    table.to_csv(folder / "t.csv", index=False, na_rep=gap)
+    frame = load_table(folder / "t.csv").frame
+    assert_array_equal(frame[["rooms", "none"]].to_numpy(float), table[["rooms", "none"]])
+    assert frame["rooms"].dtype.kind == frame["none"].dtype.kind == "f"
+    assert frame["shop"].tolist() == ["NA", "b", "None"]
+
+
+def test_columns_of_parquet_keep_their_types(folder):
+    table = pd.DataFrame({"path": ["zoo/0.PNG", "zoo/1.PNG"], "label": ["a", "b"]}, [5, 3])
+    table["rooms"], table["shop"] = pd.array([1, None], "Int64"), pd.Categorical(["x", "y"])
+    frame = load_table(write(table, folder / "t.parquet")).frame
+    columns = ["rooms", "shop"]
+    pd.testing.assert_frame_equal(frame[columns], table[columns].reset_index(drop=True))
 
 
 def test_labels_of_a_table_that_differ_in_writing_are_named(folder):

@@ -49,7 +49,7 @@ def make_dataset(filenames, labels, columns, *, return_X_y, as_frame):
     filenames : ndarray of shape (n_samples,), dtype str
     labels : ndarray of shape (n_samples,), dtype str
         Names of classes; their sorted order numbers the classes.
-    columns : dict of str to ndarray of shape (n_samples,)
+    columns : dict of str to array-like of shape (n_samples,)
         Further columns of the frame.
     return_X_y : bool
         Whether to return the pair of inputs and target instead of a Bunch.

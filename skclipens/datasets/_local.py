@@ -182,7 +182,9 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
             The labels, sorted.
         frame : DataFrame of shape (n_samples, n_columns)
             "path", the other columns of the table, "label" and "target". These three replace
-            columns with the same names.
+            columns with the same names. Others keep the types of a Parquet file. In a CSV file,
+            "NA", "NULL", "nan", "None" and the like are missing values in a column of numbers, and
+            text elsewhere.
 
     (filenames, labels) : tuple if `return_X_y` is True
         The paths, URLs or images, and the label of each.
@@ -244,7 +246,8 @@ def load_table(path, *, path_column=None, label_column=None, return_X_y=False):
     if return_X_y:
         warn_of_parts(table.drop(columns=label_column), table_path, _CHOOSE_ROWS)
         return filenames, labels
-    columns = {name: column.to_numpy() for name, column in columns.items() if name != label_column}
+    columns = columns.drop(columns=label_column, errors="ignore").reset_index(drop=True)
+    columns = dict(columns.items())  # as Series, which keep their types
     return make_dataset(filenames, labels, columns, return_X_y=False, as_frame=False)
 
 

@@ -21,6 +21,8 @@ TABLE_SUFFIXES = (".csv", ".parquet")
 PATH_COLUMNS = ("path", "filename", "file", "image")
 SEVERAL = (dict, list, np.ndarray)  # types of cells in a Parquet file
 _OF_PARTS = {"split", "set", "subset", "fold", "partition", "part"}
+# What pandas and R write for a missing number
+_MISSING = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "NaN", "nan", "None")
 _TRUTH = {"True": True, "False": False}
 
 
@@ -32,7 +34,7 @@ def read_table(path, text):
     path : Path
     text : sequence of str
         Columns of a CSV file that stay text, without blanks around it. Missing columns are ignored.
-        Other columns become numbers if possible.
+        Other columns become numbers if possible; "NA" and the like are then missing ones.
 
     Returns
     -------
@@ -91,7 +93,20 @@ def _read_csv(path, text):
             stripped = table[name].str.strip()
             _refuse_line_breaks(stripped, path)
             table[name] = stripped.where(stripped != "")
+    for name in table.columns.difference([one for one in text if one is not None]):
+        table[name] = _as_numbers(table[name])
     return table
+
+
+def _as_numbers(column):
+    """Return a column as numbers if all of its other cells stand for a missing one."""
+    import pandas as pd
+
+    gaps = column.isin(_MISSING)
+    if not gaps.any():
+        return column
+    numbers = pd.to_numeric(column.mask(gaps), errors="coerce")
+    return column if (numbers.isna() & ~gaps & column.notna()).any() else numbers
 
 
 def _refuse_line_breaks(column, path):
