@@ -9,7 +9,7 @@ import torch
 from _said import said
 from PIL import Image
 
-from skclipens import CLIPEmbedder, ImageError
+from skclipens import CascadeClassifier, CLIPEmbedder, ImageError
 from skclipens.datasets import load_emoji
 from skclipens.images import load_image
 
@@ -83,9 +83,6 @@ def as_grey_picture(pixels):
 @pytest.mark.parametrize(
     "images",
     [
-        [FILES[0]] * 20,
-        [str(FILES[0]) for _ in range(20)],
-        [Path(FILES[0]).read_bytes() for _ in range(20)],
         [load_image(FILES[0])] * 20,
         filled_again(np.empty_like(PIXELS[0])),
         filled_again(np.empty_like(PIXELS[0]), lambda x: torch.from_numpy(x).permute(2, 0, 1)),
@@ -97,6 +94,21 @@ def test_one_image_in_all_rows_is_doubted(images):
     assert f"All {len(images)} rows are the same image, such as row 0" in text
     (text,) = said(EMBEDDER.transform, [*PIXELS[:6], *images])
     assert f"{len(images)} of {len(images) + 6} rows are the same image, such as row 6" in text
+
+
+@pytest.mark.parametrize("image", [FILES[0], Path(FILES[0]), Path(FILES[0]).read_bytes()])
+def test_one_file_in_all_rows_is_doubted_in_fit_only(image):
+    (text,) = said(EMBEDDER.fit, [*FILES[1:7], *[image] * 20])
+    assert text.startswith("20 of 26 rows are the same image, such as row ")
+    (text,) = said(EMBEDDER.fit_transform, [image] * 20)
+    assert text == "All 20 rows are the same image, such as row 0. Check how their list was made."
+    assert not said(EMBEDDER.transform, [image] * 20)
+
+
+def test_one_file_in_all_rows_is_doubted_in_fit_of_a_cascade():
+    cascade = CascadeClassifier(["zoo/RN20", "zoo/ViT-8"], thresholds=0.5)
+    texts = said(cascade.fit, [FILES[0]] * 20, ["a", "b"] * 10)
+    assert "All 20 rows are the same image" in " ".join(texts)
 
 
 def test_missing_images_are_not_the_same():

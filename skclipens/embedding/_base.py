@@ -17,7 +17,7 @@ from ..backbones._devices import resolve_device, resolve_precision
 from ..backbones._prompt_checks import warn_of_texts
 from ..backbones._prompts import check_templates, check_texts
 from ..images import as_image_list
-from ..images._batch_checks import warn_of_images
+from ..images._batch_checks import warn_of_images, warn_of_same_file
 from ..images._pillow_warnings import recorded, warn_of
 from ..images._views import VIEWS
 from ._plan import FEATURES, plan_blocks
@@ -64,8 +64,13 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         -------
         self
             The fitted estimator.
+
+        Warns
+        -----
+        SuspectedMistakeWarning
+            If most rows are one path, or one file as bytes.
         """
-        as_image_list(X)
+        warn_of_same_file(as_image_list(X))
         self._blocks()
         self._devices()
         if as_store(self.cache) is None:  # with a store, no model may be needed
@@ -109,7 +114,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
         SuspectedMistakeWarning
             If Pillow warns about images, for example about damaged tags, or if the pixels of an
             image are nearly black for their dtype; names the first image. If many images together
-            look wrong, such as arrays scrambled by ``reshape``, or the same image in all rows.
+            look wrong, such as arrays scrambled by ``reshape``, or one array that was filled again
+            for each row.
         """
         self._validate_params()
         self._warn_of_changes()

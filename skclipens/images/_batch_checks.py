@@ -121,21 +121,42 @@ def _n_frames(image):
         return 1
 
 
+def warn_of_same_file(images):
+    """Warn of rows to fit if most are one path, or one file as bytes.
+
+    In rows to predict, this may be intended, as where only other columns of a table vary.
+
+    Parameters
+    ----------
+    images : sequence of images
+        As :func:`skclipens.images.as_image_list` gives them.
+    """
+    if isinstance(images, list) and (found := _most_common(images, immutable=True)):
+        warn(f"{found}. Check how their list was made.")
+
+
 def _warn_of_same_image(images):
-    """Warn, and return True, if one object, path or buffer is in most rows."""
+    """Warn, and return True, if one object that may be filled again is in most rows."""
+    found = _most_common(images, immutable=False)
+    if found:
+        warn(
+            f"{found}. If it is one array that was filled again for each row, append a copy of it, "
+            "as in rows.append(frame.copy())."
+        )
+    return bool(found)
+
+
+def _most_common(images, *, immutable):
+    """Return a sentence about the image that is in most rows; an empty one if there is none."""
     if len(images) < _FEWEST_SAME:
-        return False
+        return ""
     what = [_what_it_is(one) for one in images]
     most, n = Counter(what).most_common(1)[0]
-    is_same = n > len(images) / 2
-    if is_same:
-        which = f"All {n} rows" if n == len(images) else f"{n} of {len(images)} rows"
-        warn(
-            f"{which} are the same image, such as row {what.index(most)}: one path, or one array "
-            "that was filled again for each row. Append a copy of it, as in "
-            "rows.append(frame.copy())."
-        )
-    return is_same
+    row = what.index(most)
+    if n <= len(images) / 2 or isinstance(images[row], (str, os.PathLike, bytes)) != immutable:
+        return ""
+    which = f"All {n} rows" if n == len(images) else f"{n} of {len(images)} rows"
+    return f"{which} are the same image, such as row {row}"
 
 
 def _what_it_is(image):
