@@ -270,8 +270,12 @@ def test_labels_are_doubted_as_in_score(Display, clf, test_set):
     with pytest.warns(UserWarning, match="X and y have the same index in another order"):
         Display.from_estimator(clf, pd.DataFrame(X, names), labels.iloc[::-1])
     if Display is not RoutingWeightsDisplay:
-        with pytest.warns(UserWarning, match="labels that fit has not seen: 'cat'"):
-            Display.from_estimator(clf, X, np.where(y == y[0], "cat", y))
+        other = np.where(y == y[0], "cat", y)
+        for labels_of in (other, pd.DataFrame({"y": other}), other[:, None]):
+            with pytest.warns(UserWarning, match="labels that fit has not seen: 'cat'"):
+                Display.from_estimator(clf, X, labels_of)
+            with pytest.warns(UserWarning, match="labels that fit has not seen: 'cat'"):
+                clf.score(X, labels_of)
     known, codes = np.unique(y, return_inverse=True)
     exchanged = known[(codes + 1) % len(known)]
     (text,) = said(Display.from_estimator, clf, X, exchanged)

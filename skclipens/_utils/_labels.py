@@ -43,8 +43,9 @@ def warn_of_unknown_labels(classes, y, advice=CHECK_SPELLING):
         Names the labels, and the first row.
     """
     labels = np.asarray(y)
-    if labels.ndim != 1:
+    if labels.ndim == 2 and labels.shape[1] > 1:  # of several outputs
         return
+    labels = labels.ravel()
     known = set(classes)
     unknown = [row for row, label in enumerate(labels.tolist()) if label not in known]
     if unknown:
