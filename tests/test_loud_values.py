@@ -21,6 +21,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_wine
+from sklearn.exceptions import DataConversionWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
@@ -845,6 +846,27 @@ def test_labels_in_the_variable_width_strings_of_numpy(table):
     strings[0] = None
     some = np.where(np.arange(len(y)) == 0, None, y.astype(object))
     assert_array_equal(clf.fit(X, strings).predict(X), clone(clf).fit(X, some).predict(X))
+
+
+@pytest.mark.parametrize("labels", [["a", "b"], [0, 1]])
+def test_labels_may_be_a_table_of_one_column(table, labels):
+    X, _ = table
+    y = [labels[i % 2] for i in range(len(X))]
+    some, dtype = [None, *y[1:]], {str: "string", int: "Int64"}[type(y[0])]
+    clf = AdaptiveBackboneEnsemble(SPEC, head="linear", unlabeled="ignore")
+    for make in (
+        lambda column: polars.DataFrame({"label": column}),
+        lambda column: pa.table({"label": column}),
+        lambda column: pd.DataFrame({"label": pd.array(column, dtype)}),
+    ):
+        for column in (y, some):
+            with pytest.warns(DataConversionWarning, match="A column-vector y was passed"):
+                found = clone(clf).fit(X, make(column))
+            expected = clone(clf).fit(X, column)
+            assert repr(found.predict(X).tolist()) == repr(expected.predict(X).tolist())
+            assert found.score(X, make(y)) == expected.score(X, y)
+    with pytest.raises(ValueError, match="y should be a 1d array"):
+        clf.fit(X, polars.DataFrame({"label": y, "other": y}))
 
 
 @pytest.mark.parametrize("labels", [["a", "b"], [0, 1], [True, False], [0.0, 1.0]])

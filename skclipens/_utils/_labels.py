@@ -4,12 +4,13 @@ import os
 import re
 from decimal import Decimal
 from enum import Enum
-from numbers import Number, Real
+from numbers import Integral, Number, Real
 
 import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from ._column_names import names_of_columns
 from ._messages import listed
 from ._missing import is_missing, without_mask
 from ._one_column import first_of_column, refuse_no_column
@@ -65,7 +66,7 @@ def column_of_labels(y, *, name="y", warn=False):
     name : str
         Name of the labels in messages.
     warn : bool
-        Whether to warn if y has shape (n, 1).
+        Whether to warn if y has shape (n, 1), as a table of one column.
 
     Returns
     -------
@@ -74,6 +75,10 @@ def column_of_labels(y, *, name="y", warn=False):
         among integers to a float, and return the masked values of a masked array. It would also
         cut off the names of members of an Enum.
     """
+    columns = names_of_columns(y)
+    is_table = columns is not None and len(columns) == 1
+    if is_table:
+        y = y[columns[0]]
     if y is not None:  # else scikit-learn's own error
         refuse_no_column(y, name)
         refuse_paths_as_labels(y, name)
@@ -88,13 +93,14 @@ def column_of_labels(y, *, name="y", warn=False):
     if hasattr(getattr(y, "dtype", None), "numpy_dtype"):
         # scikit-learn would convert the integers of a nullable pandas column to floats.
         y = y.to_numpy(object if y.isna().any() else None)
-    return column_or_1d(y, warn=warn)
+    return column_or_1d(np.asarray(y)[:, None] if is_table else y, warn=warn)
 
 
 def _has_nulls(y):
     """Return whether y is a column of polars or pyarrow with missing values."""
     n_nulls = getattr(y, "null_count", 0)
-    return bool(n_nulls() if callable(n_nulls) else n_nulls)
+    n_nulls = n_nulls() if callable(n_nulls) else n_nulls
+    return isinstance(n_nulls, Integral) and n_nulls > 0  # that of a table is a table
 
 
 def refuse_mixed(y, name="y"):
