@@ -284,6 +284,17 @@ def test_labels_are_doubted_as_in_score(Display, clf, test_set):
         Display.from_estimator(clf, X, np.random.default_rng(0).permutation(y))
 
 
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="needs numpy 2")
+@pytest.mark.parametrize("Display", DISPLAYS)
+def test_labels_may_be_variable_width_strings_of_numpy(Display, clf, test_set):
+    X, y = test_set
+    strings = y.astype(np.dtypes.StringDType())
+    found, expected = (vars(Display.from_estimator(clf, X, labels)) for labels in (strings, y))
+    for name, value in expected.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            assert_allclose(found[name], value)
+
+
 @pytest.mark.parametrize("Display", DISPLAYS)
 def test_weights_in_another_order_are_doubted_once(Display, clf, test_set):
     X, y = test_set

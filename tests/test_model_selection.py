@@ -158,6 +158,11 @@ def test_labels_of_any_type(y):
     assert len(test) == 3
 
 
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="needs numpy 2")
+def test_labels_may_be_variable_width_strings_of_numpy():
+    test_labels_of_any_type(np.array(list("aabbb"), np.dtypes.StringDType()))
+
+
 @pytest.mark.parametrize(
     ("y", "message"),
     [

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from ._column_names import names_of_columns
 from ._messages import listed
 from ._missing import is_missing, without_mask
-from ._one_column import first_of_column, refuse_no_column
+from ._one_column import first_of_column, refuse_no_column, without_string_dtype
 from ._warnings import silent, warn
 
 CHECK_SPELLING = "Check whether they are spelled or numbered differently."
@@ -83,9 +83,7 @@ def column_of_labels(y, *, name="y", warn=False):
         refuse_no_column(y, name)
         refuse_paths_as_labels(y, name)
         refuse_mixed(y, name)
-    y = without_mask(y)
-    if getattr(getattr(y, "dtype", None), "kind", "") == "T":  # numpy's StringDType
-        y = y.tolist()
+    y = without_string_dtype(without_mask(y))
     if isinstance(y, (list, tuple)) and any(is_missing(one) or isinstance(one, Enum) for one in y):
         y = np.array(y, dtype=object)
     if _has_nulls(y):

@@ -42,6 +42,12 @@ def _is_sequence(X):
     return isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.ndim > 0)
 
 
+def without_string_dtype(values):
+    """Return an array of numpy's StringDType as a list, since scikit-learn refuses that dtype."""
+    kind = getattr(getattr(values, "dtype", None), "kind", "")
+    return values.tolist() if kind == "T" else values
+
+
 def check_column(estimator, X, *, reset):
     """Store the name of a frame's column of images, or compare it with the stored one.
 

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from .._utils._labels import column_of_labels
 from .._utils._one_column import refuse_no_column
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._validation import check_cost
@@ -152,6 +153,7 @@ class AccuracyCostDisplay:
             are in another order than X.
         """
         ensemble, X = split_ensemble(estimator, X, y, sample_weight=sample_weight)
+        y = column_of_labels(y)
         if costs is None:
             costs = list_backbones()["gflops"].to_dict()
             cost_label = cost_label or "GFLOPs per image"

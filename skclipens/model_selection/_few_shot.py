@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import type_of_target
 from .._utils._folds import codes_of
 from .._utils._labels import refuse_unlabeled
 from .._utils._messages import listed
+from .._utils._one_column import without_string_dtype
 from .._utils._sample_arguments import check_groups
 from .._utils._warnings import warn
 
@@ -203,6 +204,7 @@ def _numbered(keys):
 
 
 def _check_labels(y):
+    y = without_string_dtype(y)
     kind = type_of_target(y, input_name="y")
     if kind not in ("binary", "multiclass"):
         raise ValueError(f"y must hold one class label per sample, but it is {kind!r}.")
