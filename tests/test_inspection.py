@@ -481,6 +481,21 @@ def test_other_columns_beside_pictures_have_a_cost_of_their_own(table):
     assert display.costs.tolist() == [0.0] + [2.0] * len(BACKBONES)
 
 
+def test_other_columns_are_free_where_no_costs_are_given(table):
+    X, y = table
+    names = MultiBackboneEmbedder(BACKBONES).get_feature_names_out()
+    frame = pd.DataFrame(X, columns=names).assign(price=np.arange(len(X)) % 7)
+    clf = AdaptiveBackboneEnsemble(head="linear", random_state=0).fit(frame, y)
+    display = AccuracyCostDisplay.from_estimator(clf, frame, y)
+    gflops = list_backbones()["gflops"][BACKBONES].sort_values()
+    assert display.names == ["other", *gflops.index]
+    assert_allclose(display.costs, [0, *gflops])
+    blocks = [*zip(BACKBONES, np.split(names, 3)), ("mine", ["price"])]
+    clf = AdaptiveBackboneEnsemble(blocks, head="linear", random_state=0).fit(frame, y)
+    with pytest.raises(ValueError, match=r"expert 'mine'.*\['gflops'\], 'mine': 1\.5"):
+        AccuracyCostDisplay.from_estimator(clf, frame, y)
+
+
 def test_costs_and_accuracies_belong_together():
     with pytest.raises(ValueError, match="2 costs, but 1 accuracies"):
         AccuracyCostDisplay.from_predictions(["a", "b"], [1, 2], [0.5])

@@ -117,7 +117,8 @@ class AccuracyCostDisplay:
             True labels.
         costs : dict of str to float, default=None
             Costs by names of blocks, or of experts. None: the GFLOPs per image of the backbones
-            that :func:`skclipens.list_backbones` lists.
+            that :func:`skclipens.list_backbones` lists; columns beside embeddings are free if the
+            ensemble took its blocks from the names of columns.
         cost_label : str, default=None
             Label of the axis of costs. None: "GFLOPs per image" if `costs` is None, otherwise
             "Cost".
@@ -156,6 +157,8 @@ class AccuracyCostDisplay:
         y = column_of_labels(y)
         if costs is None:
             costs = list_backbones()["gflops"].to_dict()
+            if getattr(ensemble, "blocks", None) is None:
+                costs["other"] = 0.0  # what find_blocks calls the columns that no model makes
             cost_label = cost_label or "GFLOPs per image"
         members = _experts_of_blocks(ensemble, costs)
         price_of = {block: check_cost(block, costs[block]) for block in members}
@@ -305,7 +308,8 @@ def _experts_of_blocks(ensemble, costs):
             members.setdefault(block, []).append(e)
         elif not expert.block.parts and len(expert.block.columns) < ensemble.n_features_in_:
             raise ValueError(
-                f"costs has no entry for expert {expert.name!r}; name its block, or the expert."
+                f"costs has no entry for expert {expert.name!r}; name its block, or the expert, as "
+                f"in costs={{**list_backbones()['gflops'], {expert.block.name!r}: 1.5}}."
             )
     if not members:
         raise ValueError("costs has no entry for any expert; name their blocks.")
