@@ -493,6 +493,37 @@ def test_routing_says_how_an_estimator_asks_for_weights(iris):
         cascade.fit(*iris, sample_weight=weights)
 
 
+def test_a_head_that_declines_weights_is_fitted_without(iris):
+    X, y = iris
+    weights = metadata(y)["sample_weight"]
+    with config_context(enable_metadata_routing=True):
+        weighed = LogisticRegression().set_fit_request(sample_weight=True)
+        equal = LogisticRegression().set_fit_request(sample_weight=False)
+        clf = make(head=[("a", weighed), ("b", equal)], router="uniform")
+        experts = clf.fit(X, y, sample_weight=weights).experts_
+        for expert in experts:
+            given = weights if expert.name.endswith("a") else None
+            expected = LogisticRegression().fit(X[:, expert.block.columns], y, given)
+            assert_allclose(expert.head.coef_, expected.coef_, rtol=1e-3, atol=1e-4)
+        unset = make(head=[("a", LogisticRegression()), ("b", equal)])
+        with pytest.raises(ValueError, match="not explicitly set as requested or not requested"):
+            unset.fit(X, y, sample_weight=weights)
+
+
+def test_copies_count_for_a_head_that_declines_weights(emoji):
+    X, y = emoji
+    rows = np.r_[np.arange(len(y)), np.repeat(np.arange(9), 5)]
+    with config_context(enable_metadata_routing=True):
+        asks, declines = (
+            LinearDiscriminantHead().set_fit_request(sample_weight=b) for b in (True, False)
+        )
+        one, other = (
+            AdaptiveBackboneEnsemble(BACKBONE, head=head).fit(X[rows], y[rows]).experts_[0].head
+            for head in (asks, declines)
+        )
+    assert_allclose(other.decision_function(X), one.decision_function(X), rtol=1e-4, atol=1e-4)
+
+
 def test_a_splitter_of_ones_own_gets_the_groups(iris):
     X, y = iris
     for routing in (False, True):

@@ -39,6 +39,14 @@ def metadata_taken(estimator):
     return tuple(name for name in METADATA if has_fit_parameter(estimator, name))
 
 
+def declines_weights(estimator):
+    """Return whether a request says that weights are not to be passed on to an estimator."""
+    if not routing_enabled() or not hasattr(estimator, "get_metadata_routing"):
+        return False
+    of_fit = getattr(get_routing_for_object(estimator), "fit", None)  # meta-estimators have none
+    return of_fit is not None and of_fit.requests.get("sample_weight") is False
+
+
 def metadata_for(estimator, given="sample_weight", **metadata):
     """Return the metadata that are not None and that the ``fit`` of an estimator takes.
 

@@ -11,7 +11,7 @@ from .._mistakes._columns import (
     warn_of_unnamed_columns,
 )
 from .._utils._folds import is_one_shot
-from .._utils._metadata import metadata_taken, refuse_weights
+from .._utils._metadata import declines_weights, metadata_taken, refuse_weights
 from .._utils._random import draw_seed
 from .._utils._warnings import warn
 from ..backbones._blocks import find_blocks
@@ -68,7 +68,7 @@ def make_plan(ensemble, n_features, feature_names, y, metadata):
         random_state=ensemble.random_state,
     )
     if metadata["sample_weight"] is not None:
-        heads = [one.head for one in experts if one.learns]
+        heads = [one.head for one in experts if one.learns and not declines_weights(one.head)]
         unable = [type(one).__name__ for one in heads if "sample_weight" not in metadata_taken(one)]
         refuse_weights(list(dict.fromkeys(unable)), what_weighs(ensemble))
     return Plan(experts, find_classes(experts, y), make_router(ensemble))
@@ -100,7 +100,8 @@ def takes_weights(ensemble, y):
     routed = is_fixed(router) or "sample_weight" in metadata_taken(router)
     # Only heads of this package count: a meta-estimator may take weights and ignore them.
     heads = [one.head for one in experts if one.learns]
-    return routed and all(isinstance(head, LogitClassifierMixin) for head in heads)
+    own = all(isinstance(head, LogitClassifierMixin) for head in heads)
+    return routed and own and not any(map(declines_weights, heads))
 
 
 def what_weighs(ensemble):
