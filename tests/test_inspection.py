@@ -481,6 +481,22 @@ def test_other_columns_beside_pictures_have_a_cost_of_their_own(table):
     assert display.costs.tolist() == [0.0] + [2.0] * len(BACKBONES)
 
 
+def test_a_backbone_on_two_columns_of_images_is_two_points(table):
+    X, y = table
+    first, _, last = np.split(X, len(BACKBONES), axis=1)
+    X, width = np.hstack([first, np.roll(first, 1, axis=0), last]), first.shape[1]
+    names = ["front__zoo/RN20", "side__zoo/RN20", "zoo/ViT-16"]
+    blocks = [(name, width * i + np.arange(width)) for i, name in enumerate(names)]
+    clf = AdaptiveBackboneEnsemble(blocks, head="zero-shot", random_state=0).fit(X, y)
+    display = AccuracyCostDisplay.from_estimator(clf, X, y)
+    gflops = list_backbones()["gflops"][["zoo/RN20", "zoo/RN20", "zoo/ViT-16"]]
+    points = dict(zip(display.names, display.costs, strict=True))
+    assert points == dict(zip(names, gflops, strict=True))
+    assert_allclose(display.lines["AdaptiveBackboneEnsemble"][0], gflops.sum())
+    predicted = clf.classes_[clf.expert_proba(X)[:, 0].argmax(axis=1)]
+    assert_allclose(display.accuracies[display.names.index(names[0])], np.mean(predicted == y))
+
+
 def test_other_columns_are_free_where_no_costs_are_given(table):
     X, y = table
     names = MultiBackboneEmbedder(BACKBONES).get_feature_names_out()

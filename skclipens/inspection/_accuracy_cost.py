@@ -1,5 +1,7 @@
 """Plot accuracy against cost."""
 
+from collections import Counter
+
 import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
@@ -102,7 +104,8 @@ class AccuracyCostDisplay:
         """Plot the backbones of a fitted ensemble, their averages, and the ensemble.
 
         A point is the average of the calibrated logits of a backbone's own experts. The line is the
-        average over the cheapest backbone, the two cheapest, and so on. The star is the ensemble,
+        average over the cheapest backbone, the two cheapest, and so on. A backbone that embeds
+        several columns of images is one point for each of them. The star is the ensemble,
         which also has the experts on all columns. The dotted line is the oracle, which is right for
         a row if any backbone is; see :func:`skclipens.metrics.oracle_accuracy_score`. Costs are
         those of embedding an image; heads and router count as free.
@@ -161,12 +164,12 @@ class AccuracyCostDisplay:
                 costs["other"] = 0.0  # what find_blocks calls the columns that no model makes
             cost_label = cost_label or "GFLOPs per image"
         members = _experts_of_blocks(ensemble, costs)
-        price_of = {block: check_cost(block, costs[block]) for block in members}
+        price_of = {block: check_cost(entry, costs[entry]) for block, (entry, _) in members.items()}
         blocks = sorted(members, key=price_of.__getitem__)
         proba = ensemble.expert_proba(X)
 
         def predicted(chosen):
-            experts = [e for block in chosen for e in members[block]]
+            experts = [e for block in chosen for e in members[block][1]]
             return average_predictions(proba[:, experts], ensemble.classes_)
 
         def accuracy(labels):
@@ -300,12 +303,15 @@ class AccuracyCostDisplay:
 
 
 def _experts_of_blocks(ensemble, costs):
-    """Return the positions of the experts on each block, without experts on several blocks."""
+    """Return the entry in `costs` and the experts of each block, without those on several blocks.
+
+    Blocks of one backbone that are of the same images, as with pooled features, count as one.
+    """
     members = {}
     for e, expert in enumerate(ensemble.experts_):
-        block = _priced_name(expert, costs)
-        if block is not None:
-            members.setdefault(block, []).append(e)
+        entry = _priced_name(expert, costs)
+        if entry is not None:
+            members.setdefault((_prefix(expert.block, entry), entry), []).append(e)
         elif not expert.block.parts and len(expert.block.columns) < ensemble.n_features_in_:
             raise ValueError(
                 f"costs has no entry for expert {expert.name!r}; name its block, or the expert, as "
@@ -313,7 +319,16 @@ def _experts_of_blocks(ensemble, costs):
             )
     if not members:
         raise ValueError("costs has no entry for any expert; name their blocks.")
-    return members
+    n_blocks = Counter(entry for _, entry in members)
+    return {
+        (entry if n_blocks[entry] == 1 else prefix + entry): (entry, experts)
+        for (prefix, entry), experts in members.items()
+    }
+
+
+def _prefix(block, entry):
+    """Return what is before the backbone in the name of a block, such as a column of images."""
+    return block.name.removesuffix(block.kind.name) if entry == block.backbone else ""
 
 
 def _priced_name(expert, costs):
