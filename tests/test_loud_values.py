@@ -551,7 +551,13 @@ def test_wide_arrays_without_names_are_named(table):
     X, y = table
     clf = AdaptiveBackboneEnsemble(random_state=0)
     (text,) = said(lambda: clf.fit(X, y))
-    assert "X has no names of columns, so its 128 columns are one block" in text
+    assert "X has no names of columns that are strings, so its 128 columns are one block" in text
+    levels = [("image", f"{SPEC}__{i}") for i in range(128)]
+    frame = pd.DataFrame(X, columns=pd.MultiIndex.from_tuples(levels))
+    (text,) = said(lambda: clf.fit(frame, y))
+    assert "of a MultiIndex, join the levels: X.columns = X.columns.map('__'.join)" in text
+    frame.columns = frame.columns.map("__".join)
+    assert not said(lambda: clf.fit(frame, y))
     quiet = [("all", slice(None))], SPEC
     assert not [text for blocks in quiet for text in said(clf.set_params(blocks=blocks).fit, X, y)]
 

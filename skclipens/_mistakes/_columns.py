@@ -37,6 +37,7 @@ _REDUCTIONS = """
     nystroem rbfsampler
 """.split()
 _REDUCED = re.compile(rf"(?:^|__)(?:{'|'.join(_REDUCTIONS)})\d+$")
+_OF_LEVELS = "; of a MultiIndex, join the levels: X.columns = X.columns.map('__'.join)"
 _SAY_SO = "say so: blocks=[('all', slice(None))]."
 
 
@@ -274,17 +275,21 @@ def warn_of_unnamed_columns(blocks, names, so="is compared with no texts"):
     said = _many_alike(1 + max(block.columns.max() for block in blocks), names)
     if said is None:
         return
+    of_levels = "" if names is not None else _OF_LEVELS
     warn(
         f"{said} that {so}. If they are embeddings, name what made them, such "
         "as blocks='zoo', or give a frame with the embedder's names: set_output("
-        f"transform='pandas') of the embedder or the ColumnTransformer. If not, {_SAY_SO}"
+        f"transform='pandas') of the embedder or the ColumnTransformer{of_levels}. If not, "
+        f"{_SAY_SO}"
     )
 
 
 def _many_alike(n_features, names):
     """Return text on as many unnamed or similarly named columns as a backbone gives, or None."""
     if names is None and n_features >= NARROWEST:
-        return f"X has no names of columns, so its {n_features} columns are one block"
+        return (
+            f"X has no names of columns that are strings, so its {n_features} columns are one block"
+        )
     stems = [re.sub(r"\d+", "#", name) for name in ([] if names is None else names)]
     stem, n_columns = Counter(stems).most_common(1)[0] if stems else ("", 0)
     if n_columns < NARROWEST:
