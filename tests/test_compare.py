@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from _said import said
 from PIL import Image
@@ -235,6 +236,28 @@ def test_copies_do_not_answer_for_each_other(table, labels):
         halves = [(range(30), range(30, 60))]
         found = compare_with_baselines(clf, X, y, cv=halves, baselines=nearest)
     assert found.loc["nearest", "accuracy"] == 1
+
+
+@pytest.mark.parametrize("kind", ["flag", "pyarrow", "table", "list", "paths"])
+def test_copies_are_seen_in_tables_of_any_kind(pictures, table, labels, kind):
+    """Also in a table of paths, which a step embeds."""
+    rows = np.r_[0:60:2, 0:60:2]
+    X = table.iloc[rows, :128]
+    clf = AdaptiveBackboneEnsemble(head="linear", random_state=0)
+    if kind == "flag":
+        X = X.assign(is_new=np.arange(60) % 2 == 0)
+    elif kind == "pyarrow":
+        X = X.convert_dtypes(dtype_backend="pyarrow")
+    elif kind == "table":
+        X = pa.Table.from_pandas(X, preserve_index=False)
+    elif kind == "list":
+        X = X.to_numpy().tolist()
+    else:
+        X = pd.DataFrame({"path": pictures[0][rows]})
+        embed = ColumnTransformer([("picture", CLIPEmbedder("zoo/RN20"), "path")])
+        clf = make_pipeline(embed.set_output(transform="pandas"), clf)
+    with pytest.warns(UserWarning, match="30 of 30 test rows are copies of training rows"):
+        compare_with_baselines(clf, X, labels[rows], cv=[(range(30), range(30, 60))])
 
 
 def test_rows_of_one_picture_that_differ_elsewhere_do_not_answer_for_each_other(table, labels):

@@ -201,17 +201,24 @@ def test_classes_of_a_classifier_may_be_in_any_order(emoji, flipped):
     assert_allclose(found, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["frame", "array", "whole numbers"])
+@pytest.mark.parametrize("kind", ["frame", "array", "whole numbers", "flag", "paths"])
 def test_copies_do_not_vouch_for_each_other(emoji, kind):
     """Not in a frame, either, which an embedder gives: they did there."""
-    _, X, y = emoji
+    paths, X, y = emoji
     noise = np.random.default_rng(0).permutation(y)
     classifier = KNeighborsClassifier(1)
-    table = X if kind == "frame" else X.to_numpy()
-    if kind == "whole numbers":
-        table = np.round(100 * table).astype(int)
     rows = np.arange(len(y)).repeat(2)
-    table = table.iloc[rows] if kind == "frame" else table[rows]
+    table = X.iloc[rows]
+    if kind == "whole numbers":
+        table = np.round(100 * table.to_numpy()).astype(int)
+    elif kind == "array":
+        table = table.to_numpy()
+    elif kind == "flag":
+        table = table.assign(is_new=rows % 2 == 0)
+    elif kind == "paths":
+        table = pd.DataFrame({"path": np.asarray(paths)[rows]})
+        embedded = ColumnTransformer([("pictures", MultiBackboneEmbedder(BACKBONES), "path")])
+        classifier = make_pipeline(embedded, classifier)
     issues = find_label_issues(classifier, table, noise[rows], random_state=0)
     assert np.mean(issues["predicted_label"] == issues["given_label"]) < 0.5
 

@@ -1,8 +1,11 @@
 """Duplicate rows of a table, such as those of an image that occurs twice."""
 
 import numpy as np
+from sklearn.utils import check_array
 
 from ._linalg import places_of, take_columns
+from ._missing import without_mask
+from ._tables import FLOATS, is_list_of_rows
 
 WIDE, _SOME = 32, 8  # fewest columns of a table with copies; number of columns compared first
 
@@ -98,8 +101,14 @@ def merge_copies(X, y, weights):
 
 
 def numbers_of(X):
-    """Return the numbers of an array or frame as floats; None for other input, such as images."""
-    values = X.to_numpy() if hasattr(X, "to_numpy") else X
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "biuf":
+    """Return the numbers of a table as floats; None for other input, such as images.
+
+    Columns of a frame may have any types of numbers.
+    """
+    is_table = len(getattr(X, "shape", ())) == 2 and hasattr(X, "__array__")
+    if not is_table and not is_list_of_rows(X):
         return None
-    return values if values.dtype.kind == "f" else values.astype(float)
+    try:
+        return check_array(without_mask(X), dtype=FLOATS, ensure_all_finite=False)
+    except (TypeError, ValueError):  # such as text
+        return None

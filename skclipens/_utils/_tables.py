@@ -16,6 +16,7 @@ from ._missing import is_missing
 from ._one_column import first_of_column
 from ._warnings import warn
 
+FLOATS = [np.float64, np.float32]
 _TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
 _SMALLEST = 1e-16  # of the largest value of a table; squares of smaller ones vanish in float32
 _LONGEST = 80  # characters that a message quotes
@@ -97,10 +98,15 @@ def refuse_loose_rows(X):
             f"X is one row, of {len(X)} numbers. A table has two dimensions: pass X.iloc[[0]] of a "
             "frame, or X[[0]] of an array, in place of its first row."
         )
-    if isinstance(X, (list, tuple)) and len(X) and _is_row(X[0]):
+    if is_list_of_rows(X):
         raise ValueError(
             "X is a list of rows of numbers. A table has two dimensions: pass numpy.asarray(X)."
         )
+
+
+def is_list_of_rows(X):
+    """Return whether X is a list of rows of numbers."""
+    return isinstance(X, (list, tuple)) and len(X) > 0 and _is_row(X[0])
 
 
 def _is_row(values):

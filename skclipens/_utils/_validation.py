@@ -9,6 +9,7 @@ from ._missing import without_mask
 from ._sample_arguments import warn_of_other_order
 from ._sklearn import numpy_only
 from ._tables import (
+    FLOATS,
     check_range,
     first_gap_named,
     refuse_images,
@@ -16,8 +17,6 @@ from ._tables import (
     refuse_unread,
     warn_of_categories,
 )
-
-_FLOATS = [np.float64, np.float32]
 
 
 def check_table(estimator, X, y, *, any_scale=False, reset=True, classes=(), **given):
@@ -100,7 +99,7 @@ def _checked_with_labels(estimator, X, y, *, reset, **given):
     return X, y
 
 
-def check_rows(estimator, X, *, reset=False, dtype=_FLOATS, **options):
+def check_rows(estimator, X, *, reset=False, dtype=FLOATS, **options):
     """Check a table without labels.
 
     Parameters
@@ -167,7 +166,7 @@ def _values_of_floats(X):
     if isinstance(X.dtypes, list) and any(dtype.is_temporal() for dtype in X.dtypes):
         return None  # polars would convert these to numbers if other columns are numbers
     values = X.to_numpy()
-    return values if values.dtype in _FLOATS else None
+    return values if values.dtype in FLOATS else None
 
 
 def refuse_class(estimator, name):

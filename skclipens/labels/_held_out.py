@@ -8,6 +8,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, indexable
 
+from .._utils._copies import numbers_of
 from .._utils._folds import few_shot_folds
 from .._utils._labels import column_of_labels, positions_of_labels
 from .._utils._linalg import take_columns, unit_rows
@@ -65,13 +66,34 @@ def held_out_logits(estimator, X, y, *, groups=None, cv=5, random_state=None):
     estimator.fit(X, y)
     logits = np.full((len(y), len(estimator.classes_)), -np.inf)
     known = np.zeros(len(y), bool)
-    for train, test in few_shot_folds(y, cv, groups=groups, random_state=random_state, X=X):
+    compared = numbers_to_compare(estimator, X) if groups is None else None
+    for train, test in few_shot_folds(y, cv, groups=groups, random_state=random_state, X=compared):
         part = clone(estimator).fit(safe_indexing(X, train), y[train])
         columns = positions_of_labels(part.classes_, estimator.classes_)
         with np.errstate(divide="ignore"):
             logits[np.ix_(test, columns)] = np.log(part.predict_proba(safe_indexing(X, test)))
         known[test] = True
     return logits, known
+
+
+def numbers_to_compare(classifier, X):
+    """Return the table in which copies of a row are found, or None.
+
+    Parameters
+    ----------
+    classifier : classifier
+        Fitted. If X holds no numbers, as a table of paths, it is what the last step of a pipeline
+        gets.
+    X : array-like of shape (n, n_features)
+
+    Returns
+    -------
+    ndarray of shape (n, n_compared) or None
+    """
+    table = numbers_of(X)
+    if table is None and isinstance(classifier, Pipeline) and len(classifier) > 1:
+        table = numbers_of(classifier[:-1].transform(X))
+    return table
 
 
 def logits_of(classifier, X):

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit, softmax
 from sklearn.base import clone, is_classifier
 
-from .._utils._copies import groups_of_copies, numbers_of
+from .._utils._copies import groups_of_copies
 from .._utils._folds import has_peer
 from .._utils._labels import check_labels, positions_of_labels
 from .._utils._sample_arguments import index_of
@@ -15,7 +15,7 @@ from .._utils._sklearn import HasMethods, Interval, MethodsOfFitted, StrOptions,
 from .._utils._warnings import warn
 from ..embedding._gaps import readable
 from ..embedding._once import embedded_once
-from ._held_out import checked_labels, held_out_logits, refuse_frozen
+from ._held_out import checked_labels, held_out_logits, numbers_to_compare, refuse_frozen
 
 # The fit starts with each share of wrong labels, and the temperature that then fits best: from
 # another one it may not reach it, if a classifier is very sure.
@@ -137,7 +137,7 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     logits, is_judged = held_out_logits(
         classifier, X, labels, groups=groups, cv=cv, random_state=random_state
     )
-    _warn_of_unjudged(X, labels, groups, is_judged, hasattr(classifier, "cross_fit"))
+    _warn_of_unjudged(classifier, X, labels, groups, is_judged)
     logits, labels = logits[is_judged], labels[is_judged]
     known = ~gaps
     known[known] = is_judged
@@ -155,20 +155,22 @@ def find_label_issues(estimator, X, y, *, method="noise", groups=None, cv=5, ran
     return frame.sort_values("label_quality", kind="stable")
 
 
-def _warn_of_unjudged(X, labels, groups, is_judged, by_itself):
-    if groups is None and (table := numbers_of(X)) is not None:
-        groups = groups_of_copies(table, labels)  # which do not judge each other
-    n_left = np.count_nonzero(has_peer(labels, groups) & ~is_judged)
-    if n_left and is_judged.any():
+def _warn_of_unjudged(classifier, X, labels, groups, is_judged):
+    left = has_peer(labels, groups) & ~is_judged
+    if not left.any() or not is_judged.any():
+        return
+    if groups is None and (table := numbers_to_compare(classifier, X)) is not None:
+        left &= has_peer(labels, groups_of_copies(table, labels))  # these do not judge each other
+    if left.any():
         why = "A fold is left out if it trains on a class alone: give smaller groups, or more rows."
-        if by_itself:
+        if hasattr(classifier, "cross_fit"):
             why = (
                 "An ensemble is judged by 10,000 rows at most, and by those that its cv holds out. "
                 "Pass more rows in parts that have all classes, and set cv to a number of folds, "
                 "each row being in one of them."
             )
         warn(
-            f"{n_left} of {len(labels)} labels are not judged, though their classes have other "
+            f"{left.sum()} of {len(labels)} labels are not judged, though their classes have other "
             f"rows: their label_quality is NaN. {why}"
         )
 

@@ -136,14 +136,12 @@ def compare_with_baselines(
     baselines, y = _checked_names(baselines or {}), column_of_labels(y, warn=True)
     before, ensemble, X, y, groups, cv = _table_of(estimator, X, y, groups, cv)
     X, y, groups = indexable(X, y, groups)
-    splits = _splits(cv, X, y, groups, ensemble.blocks if before is None else None)
-    with (
-        TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        progress(len(splits), verbose, desc="comparing", unit="split") as bar,
-    ):
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         before = _embedding_once(before, folder)
+        splits = _splits(cv, X, y, groups, before, ensemble)
         calls = ((before, ensemble, baselines, X, y, groups, *split) for split in splits)
-        found = list(in_parallel(_judge, calls, n_jobs=n_jobs, bar=bar))
+        with progress(len(splits), verbose, desc="comparing", unit="split") as bar:
+            found = list(in_parallel(_judge, calls, n_jobs=n_jobs, bar=bar))
     return _summary(found, splits, len(y))
 
 
@@ -200,16 +198,18 @@ def _embedding_once(before, folder):
     return before
 
 
-def _splits(cv, X, y, groups, blocks):
+def _splits(cv, X, y, groups, before, ensemble):
     """Return the positions of training and test rows of each split.
 
     If `cv` is an int and there are no groups, copies of a row stay together. Otherwise, copies in
     both parts give a warning. Rows of one picture that differ only in columns of no backbone count
     as copies.
     """
-    copies, given = _groups_of_pictures(X, y, blocks), cv
+    given = cv
     if isinstance(cv, Integral):
         _check_n_folds(cv, y)
+    copies = _groups_of_pictures(X, y, before, ensemble.blocks)
+    if isinstance(cv, Integral):
         groups = copies if groups is None else groups
         cv = cv if groups is None else StratifiedGroupKFold(cv)
     splits = splitter_of(cv, y, classifier=True).split(X, y, groups)
@@ -225,8 +225,14 @@ def _splits(cv, X, y, groups, blocks):
     return splits
 
 
-def _groups_of_pictures(X, y, blocks):
+def _groups_of_pictures(X, y, before, blocks):
+    """Group rows of one picture; in what steps make of all rows, if X holds no numbers."""
     table = numbers_of(X)
+    if before is not None and table is not None:
+        blocks = None  # these are of what the steps make
+    elif before is not None:
+        X = clone(before).fit_transform(X, y)
+        table = numbers_of(X)
     if table is None:
         return None
     columns = columns_of_backbones(blocks, table.shape[1], column_names(X))
