@@ -11,6 +11,7 @@ from _models import ProbaBackwards, ScoresBackwards
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_wine
 from sklearn.frozen import FrozenEstimator
@@ -360,6 +361,20 @@ def test_labels_that_name_no_class_get_heads_that_need_no_names(as_labels, X, y)
         names = ["zero", "one", "two", "three"][: labels.max() + 1]
         named = make(head="auto", class_names=names).fit(X, labels.astype(int))
     assert "zoo/RN20:residual" in named.expert_names_
+
+
+@pytest.mark.parametrize("as_labels", [lambda codes: codes, lambda codes: codes > 1])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_head_may_have_the_names_of_classes_itself(as_labels, wrapped, X, y):
+    """As if the ensemble had them."""
+    labels = as_labels(np.unique(y, return_inverse=True)[1])
+    names = dict(zip(np.unique(labels).tolist(), ["cat", "dog", "owl", "car"], strict=False))
+    heads = [KernelHead(), KernelHead(class_names=names)]
+    if wrapped:
+        heads = [CalibratedClassifierCV(head, cv=2) for head in heads]
+    expected = make(head=heads[0], class_names=names).fit(X, labels)
+    found = make(head=heads[1]).fit(X, labels)
+    assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
 
 
 # As a step of another model

@@ -57,7 +57,7 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
     for label, kind, of_kind, is_name in groups:
         for block in of_kind:
             name = block.name if len(groups) == 1 else f"{block.name}:{label}"
-            filled = _filled(head_of(kind), _from_block(block, named_classes), defaults)
+            filled = _filled(head_of(kind), block, named_classes, defaults)
             experts.append(Expert(label if is_name else name, filled, block))
     check_distinct("experts", [expert.name for expert in experts])
     for expert in experts:
@@ -153,7 +153,7 @@ def _from_block(block, named_classes):
     }
 
 
-def _filled(head, of_block, defaults):
+def _filled(head, block, named_classes, defaults):
     """Return a head whose parameters that were None are set by block and ensemble."""
     if not hasattr(head, "get_params"):
         return head
@@ -163,10 +163,13 @@ def _filled(head, of_block, defaults):
     ensembles += [""] * isinstance(head, HeadComposition)
     left = {}
     for key, value in params.items():
-        given = defaults if key.startswith(tuple(ensembles)) else of_block | defaults
-        value_given = given.get(key.rpartition("__")[2])
-        if value is None and value_given is not None:
-            left[key] = value_given
+        prefix, divider, name = key.rpartition("__")
+        given = defaults
+        if value is None and not key.startswith(tuple(ensembles)):
+            own_names = params.get(f"{prefix}{divider}class_names")
+            given = _from_block(block, named_classes or own_names is not None) | defaults
+        if value is None and given.get(name) is not None:
+            left[key] = given[name]
     return clone(head).set_params(**left) if left else head
 
 
