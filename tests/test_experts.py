@@ -195,9 +195,32 @@ def test_triples_may_use_columns_that_no_block_has(X, y):
     assert list(clf.experts_[0].block.columns) == [383]
 
 
+@pytest.mark.parametrize("kind", ["kernel", "linear-all"])
+def test_whole_blocks_among_columns_of_a_triple_are_known(kind, frame, y):
+    """As if the head had got all blocks; in any order, with other columns anywhere."""
+    price = np.random.default_rng(0).normal(scale=50, size=(2, len(y)))
+    both = frame.assign(price=price[0], offer=price[1])
+    table = both if kind == "linear-all" else frame
+    expected = make(None, head=kind).fit(table, y)
+    clf = make(None, head=[("all", kind, slice(None))]).fit(table, y)
+    assert_array_equal(clf.predict_proba(table), expected.predict_proba(table))
+    names = ["offer", *frame.columns[WIDTH:], "price", *frame.columns[: WIDTH - 1]]
+    clf = make(None, head=[("some", kind, names)]).fit(both, y)
+    (expert,) = clf.experts_
+    assert list(both.columns[expert.block.columns]) == names
+    backbones = [part.backbone for part in expert.block.parts]
+    assert backbones == [None, *BACKBONES[1:], None]
+    assert [len(part.columns) for part in expert.block.parts] == [1, WIDTH, WIDTH, WIDTH]
+    if kind == "kernel":
+        assert len(expert.head.text_heads_) == 2
+    one = make(None, head=[("one", "zero-shot", slice(WIDTH))]).fit(table, y)
+    assert one.experts_[0].head.backbone == BACKBONES[0]
+
+
 @pytest.mark.parametrize(
     "head, message",
     [
+        ([("a", "auto", [0])], "head 'a' is 'auto', which .* Leave the columns out"),
         ("probe", "head='probe' is unknown"),
         (["linear", "probe"], "head='probe' is unknown"),
         ([()], "is none of these"),

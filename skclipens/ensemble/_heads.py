@@ -61,6 +61,11 @@ def _triple(one):
         )
     if triple[0] is not None and "__" in triple[0]:
         raise ValueError(f"The name of a head must not contain '__'; got {triple[0]!r}.")
+    if isinstance(triple[1], str) and triple[1] == "auto" and triple[2] is not None:
+        raise ValueError(
+            f"The head {triple[0]!r} is 'auto', which chooses heads for all blocks, and not for "
+            "some columns. Leave the columns out, or name a head for them, such as 'kernel'."
+        )
     return triple
 
 

@@ -1,7 +1,9 @@
 """Make experts: assign heads to blocks, and set the parameters that users left None."""
 
 from itertools import zip_longest
+from operator import itemgetter
 
+import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
@@ -66,11 +68,38 @@ def make_experts(head, blocks, n_features, feature_names, *, named_classes, one_
 
 
 def _block_of(name, columns, blocks, n_features, feature_names):
-    """Return the block that `columns` names, or make one of these columns."""
+    """Return the block that `columns` names, or make one of these columns.
+
+    Whole blocks among the columns are its parts, by which heads find backbones.
+    """
     for block in blocks:
         if isinstance(columns, str) and columns == block.name:
             return block
-    return Block(name, positions(columns, n_features, feature_names, f"Expert {name!r}"), None)
+    columns = positions(columns, n_features, feature_names, f"Expert {name!r}")
+    parts = _parts_of(name, columns, blocks)
+    if not parts:
+        return Block(name, columns, None)
+    return parts[0] if len(parts) == 1 else joined(parts)._replace(name=name)
+
+
+def _parts_of(name, columns, blocks):
+    """Split columns, in their order, into whole blocks and what is between; empty without any."""
+    places = {column: place for place, column in enumerate(columns.tolist())}
+    starts = [(places.get(block.columns[0]), block) for block in blocks]
+    parts, end = [], 0
+    for start, block in sorted((one for one in starts if one[0] is not None), key=itemgetter(0)):
+        of_block = columns[start : start + len(block.columns)]
+        if start >= end and np.array_equal(of_block, block.columns):
+            parts += [_between(name, columns[end:start]), block]
+            end = start + len(block.columns)
+    if not parts:
+        return []
+    return [one for one in (*parts, _between(name, columns[end:])) if len(one.columns)]
+
+
+def _between(name, columns):
+    first = columns[0] if len(columns) else ""
+    return Block(f"{name}, from column {first}", columns, None)
 
 
 def _auto(blocks, named_classes, one_shot):

@@ -204,6 +204,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
         check_is_fitted(self)
         return check_rows(self, X)
 
+    @each_warning_once()  # a frozen head in an ensemble checks its columns again
     def _logits(self, X):
         return self._logits_of(self._checked(X))
 
@@ -281,6 +282,7 @@ class LogitClassifierMixin(VersionsMixin, LabeledScoreMixin):
         return log_softmax(self._logits(X), axis=1)
 
     @fill_doc
+    @each_warning_once()
     def predict(self, X):
         """Classify rows by their largest logit.
 
