@@ -21,6 +21,7 @@ from skclipens import (
     CLIPEmbedder,
     MultiBackboneEmbedder,
     ResidualHead,
+    ZeroShotHead,
     make_backbone_pipeline,
 )
 from skclipens.datasets import load_emoji
@@ -338,6 +339,20 @@ def test_a_backbone_that_a_head_does_not_fit_is_not_alone(table, labels):
     clf = AdaptiveBackboneEnsemble(head=head, random_state=0)
     found = compare_with_baselines(clf, table, labels, cv=FEW)
     assert found.index.tolist() == ["ensemble", LOGISTIC, "zoo/RN20 alone"]
+
+
+def test_prompts_alone_are_those_of_the_heads(table, labels):
+    numbers = np.unique(labels, return_inverse=True)[1]
+    names = [f"a {name}" for name in np.unique(labels)]
+    given = {"class_names": names, "templates": ["a drawing of {}."]}
+    cv = FewShotSplit(2, 1, random_state=0)
+    heads = [ZeroShotHead(**given), "linear-all"]
+    own = compare_with_baselines(AdaptiveBackboneEnsemble(head=heads), table, numbers, cv=cv)
+    heads = ["zero-shot", "linear-all"]
+    of_all = AdaptiveBackboneEnsemble(head=heads, **given)
+    expected = compare_with_baselines(of_all, table, numbers, cv=cv)
+    assert own.loc["prompts alone", "accuracy"] == expected.loc["prompts alone", "accuracy"]
+    assert own.loc["prompts alone", "accuracy"] > 0.5
 
 
 @pytest.mark.parametrize("estimator", [LogisticRegression(), MultiBackboneEmbedder("zoo"), None])

@@ -291,9 +291,11 @@ def _judge(before, ensemble, baselines, X, y, groups, train, test):
         for backbone, blocks in _blocks_of_each(fitted).items()
     }
     found |= alone
-    if any(expert.is_prompts for expert in fitted.experts_):
+    prompts = next((expert.head for expert in fitted.experts_ if expert.is_prompts), None)
+    if prompts is not None:
         plain = {"head": "zero-shot", "router": "uniform", "calibrate": False}
-        found[PROMPTS] = right(clone(ensemble).set_params(**plain), **groups)
+        texts = {"class_names": prompts.class_names, "templates": prompts.templates}
+        found[PROMPTS] = right(clone(ensemble).set_params(**plain, **texts), **groups)
     if alone and len(alone) == len(_named_backbones_of(fitted)):
         found[ORACLE] = np.any(list(alone.values()), axis=0)
     return found | {name: right(clone(one)) for name, one in baselines.items()}
