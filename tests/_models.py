@@ -32,6 +32,13 @@ class ScoresBackwards(_Backwards):
         return -scores if scores.ndim == 1 else scores[:, ::-1]
 
 
+class LabelsInColumn(LogisticRegression):
+    """As CatBoost, whose labels of three classes or more have shape (n, 1)."""
+
+    def predict(self, X):
+        return super().predict(X)[:, None]
+
+
 def copy_of_zoo(name, folder):
     """A copy of a model of the zoo, which holds its vocabulary, too."""
     shutil.copytree(zoo.WEIGHTS / name, folder)

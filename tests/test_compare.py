@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from _models import LabelsInColumn
 from _said import said
 from PIL import Image
 from sklearn.base import BaseEstimator
@@ -119,6 +120,16 @@ def test_baselines_of_the_user_see_the_same_rows(table, labels):
         compare_with_baselines(clf, table, labels, baselines={"none": None})
     with pytest.raises(TypeError, match=r"baselines\['ridge'\] is a Ridge, a regressor"):
         compare_with_baselines(clf, table, labels, baselines={"ridge": Ridge()})
+
+
+def test_labels_of_a_baseline_may_be_a_column(table, labels):
+    X, given = (
+        table.iloc[:, :128],
+        {"column": LabelsInColumn(C=10), "plain": LogisticRegression(C=10)},
+    )
+    clf, cv = AdaptiveBackboneEnsemble(head="linear"), FewShotSplit(2, 1, random_state=0)
+    found = compare_with_baselines(clf, X, labels, cv=cv, baselines=given)
+    assert found.loc["column", "accuracy"] == found.loc["plain", "accuracy"]
 
 
 def test_images_are_what_their_embeddings_are(pictures, found, tmp_path):

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from _models import LabelsInColumn
 from _said import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -595,6 +596,15 @@ def test_reliability_diagrams_share_axes(clf, test_set):
     )
     labels = [text.get_text().split(" (")[0] for text in first.ax_.get_legend().get_texts()]
     assert labels == ["Perfectly calibrated", "AdaptiveBackboneEnsemble", "RN20"]
+
+
+def test_reliability_of_labels_in_a_column(table):
+    X, y = table
+    shown, expected = (
+        ReliabilityDisplay.from_estimator(one.fit(X, y), X, y)
+        for one in (LabelsInColumn(max_iter=500), LogisticRegression(max_iter=500))
+    )
+    assert_allclose(shown.accuracy, expected.accuracy)
 
 
 def test_reliability_of_any_classifier(table):

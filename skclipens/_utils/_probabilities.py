@@ -30,7 +30,7 @@ def labels_and_proba(classifier, X):
     if hasattr(classifier, "_labels_and_proba"):
         return classifier._labels_and_proba(X)
     proba = classifier.predict_proba(X) if hasattr(classifier, "predict_proba") else None
-    return classifier.predict(X), proba
+    return np.ravel(classifier.predict(X)), proba  # labels of CatBoost are a column
 
 
 def require_classes(classifier):

@@ -280,7 +280,8 @@ def _judge(before, ensemble, baselines, X, y, groups, train, test):
         X_train, X_test = before.fit_transform(X_train, y_train), before.transform(X_test)
 
     def right(estimator, **metadata):
-        return estimator.fit(X_train, y_train, **metadata).predict(X_test) == y_test
+        labels = estimator.fit(X_train, y_train, **metadata).predict(X_test)
+        return np.ravel(labels) == y_test  # those of CatBoost are a column
 
     fitted = clone(ensemble)
     found = {ENSEMBLE: right(fitted, **groups)}
