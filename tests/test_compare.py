@@ -12,7 +12,13 @@ from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_selection import SelectKBest, SelectorMixin
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, cross_val_score
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    PredefinedSplit,
+    StratifiedKFold,
+    cross_val_score,
+)
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -143,6 +149,18 @@ def test_images_are_what_their_embeddings_are(pictures, found, tmp_path):
             clf, [str(broken), *files], [labels[0], *labels], cv=splits, n_jobs=2
         )
     np.testing.assert_allclose(again.to_numpy(), found.to_numpy(), atol=1e-6)
+
+
+def test_fixed_folds_are_of_all_images(pictures):
+    files, labels = ([*part[::3]] for part in pictures)
+    files[7] = "none.png"
+    clf = make_backbone_pipeline("zoo/RN20", head="linear", on_error="nan")
+    cv = PredefinedSplit(np.where(np.arange(20) % 3, -1, 0))
+    with pytest.warns(UserWarning, match="1 of 20 images .* are left out"):
+        found = compare_with_baselines(clf, files, labels, cv=cv)
+    with pytest.warns(UserWarning, match="1 of 20 images .* are left out"):
+        expected = compare_with_baselines(clf, files, labels, cv=list(cv.split()))
+    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_a_plain_pipeline_keeps_its_blocks(pictures, found):

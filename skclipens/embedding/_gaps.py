@@ -163,13 +163,17 @@ def refuse_splits(pipeline, gaps):
     """
     for name, cv in pipeline.get_params().items() if gaps.any() else ():
         is_cv = name.endswith("__cv") and not isinstance(cv, str)
-        are_splits = hasattr(cv, "test_fold") or (np.iterable(cv) and not hasattr(cv, "split"))
-        if is_cv and are_splits:
+        if is_cv and are_splits(cv):
             raise ValueError(
                 f"{name} holds splits of all {len(gaps)} rows, but {np.count_nonzero(gaps)} images "
                 "cannot be read and are left out. Give a splitter, such as StratifiedKFold(5), or "
                 "leave these images out of X and y, and their rows out of these splits."
             )
+
+
+def are_splits(cv):
+    """Return whether a ``cv`` holds positions of rows: splits, or a PredefinedSplit."""
+    return hasattr(cv, "test_fold") or (np.iterable(cv) and not hasattr(cv, "split"))
 
 
 def warn_of_gaps(gaps, what, images, all_may_be=False, labels=None):

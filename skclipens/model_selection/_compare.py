@@ -23,7 +23,7 @@ from .._utils._validation import refuse_class
 from .._utils._warnings import each_warning_once, silent, warn
 from ..backbones._blocks import column_names, columns_of_backbones
 from ..embedding._base import BaseEmbedder
-from ..embedding._gaps import readable
+from ..embedding._gaps import are_splits, readable
 from ..embedding._once import embedded_once
 from ..ensemble._experts import distinct_blocks
 from ..ensemble._heads import named_heads
@@ -182,7 +182,7 @@ def _table_of(estimator, X, y, groups, cv):
         )
     _, rest, table, gaps = embedded_once(estimator, X, y)
     before = rest[:-1] if isinstance(rest, Pipeline) and len(rest) > 1 else None
-    if gaps.any() and not hasattr(cv, "split"):
+    if gaps.any() and are_splits(cv):
         cv = folds_of_some(cv, ~gaps, None, y, None)
     return before, ensemble, *readable([table, y, groups], gaps), cv
 
