@@ -52,7 +52,7 @@ def compare_with_baselines(
     - ``"zoo/RN20 alone"`` and so on: the same ensemble on the columns of one backbone and on those
       that belong to none. The best of them is optimistic, since it is chosen by the test rows.
       A backbone is left out if a head is made for other backbones;
-    - ``"prompts alone"``: the logit average of zero-shot heads, if classes have names;
+    - ``"prompts alone"``: the logit average of zero-shot heads, if the ensemble has any;
     - ``"oracle: any backbone is right"``: a row is right if any backbone alone is right;
       left out if a backbone is;
     - those of `baselines`.
