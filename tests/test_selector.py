@@ -383,3 +383,23 @@ def test_errors():
         make(max_cost=0.5).fit(NOISY, SPECIES)
     with pytest.raises(ValueError, match="two classes with two rows each; got n_samples=3 in 3 c"):
         make().fit(NOISY[[0, 50, 100]], SPECIES[[0, 50, 100]])
+
+
+@pytest.mark.parametrize("columns", [[1], ["sepal width"], slice(1, 2), "noise"])
+def test_a_head_on_columns_of_its_own_is_refused(columns):
+    """As they would be others in each part of the table."""
+    head = ["linear", ("own", LogisticRegression(), columns)]
+    ensemble = AdaptiveBackboneEnsemble(head=head, random_state=0)
+    for kind in (BackboneSelector, CascadeEnsemble):
+        with pytest.raises(ValueError, match=r"'own' .* has the columns .* the name of a block"):
+            kind(PARTS, estimator=ensemble).fit(NOISY, SPECIES)
+
+
+def test_a_head_may_have_a_block_that_is_always_there():
+    head = ["linear", ("own", LogisticRegression(), "petal")]
+    ensemble = AdaptiveBackboneEnsemble(head=head, random_state=0)
+    cost = {"petal": 1, "sepal": 2, "noise": 3}
+    clf = CascadeEnsemble(PARTS, estimator=ensemble, cost=cost).fit(NOISY, SPECIES)
+    for one in clf.estimators_:
+        (own,) = [expert for expert in one.experts_ if expert.name == "own"]
+        assert own.block.columns.tolist() == [0, 1]

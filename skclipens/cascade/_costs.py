@@ -1,5 +1,7 @@
 """Costs of the blocks of a table, and estimators for some of the blocks."""
 
+import reprlib
+
 import numpy as np
 from sklearn.base import clone
 
@@ -12,6 +14,7 @@ from ..backbones import Backbone, list_backbones
 from ..backbones._blocks import find_blocks
 from ..backbones._kinds import parse_kind
 from ..ensemble import AdaptiveBackboneEnsemble
+from ..ensemble._heads import named_heads
 from ..ensemble._make_experts import head_without_block, names_asked
 from ..heads import KernelHead
 
@@ -155,13 +158,15 @@ def make_for_blocks(estimator, blocks, seed):
     Raises
     ------
     ValueError
-        If a head of the estimator is made for backbones of other blocks only.
+        If a head of the estimator is made for backbones of other blocks only, or has columns that
+        are not the name of one of these blocks.
     """
     estimator = (
         AdaptiveBackboneEnsemble(random_state=seed) if estimator is None else clone(estimator)
     )
     if isinstance(estimator, AdaptiveBackboneEnsemble):
         _refuse_unfit_head(estimator, blocks)
+        _refuse_columns(estimator, blocks)
     if "blocks" not in estimator.get_params(deep=False):
         return estimator
     names = [block.name for block in blocks]
@@ -182,3 +187,17 @@ def _refuse_unfit_head(ensemble, blocks):
             f"also fitted on {listed(block.name for block in blocks)} without these: leave the "
             "backbone of the head None, or take a head that fits each block, such as 'linear'."
         )
+
+
+def _refuse_columns(ensemble, blocks):
+    """Raise ValueError if a head has columns of its own, whose positions depend on the blocks."""
+    names = [block.name for block in blocks]
+    for name, _, columns in named_heads(ensemble.head):
+        is_any = columns is None or (isinstance(columns, slice) and columns == slice(None))
+        if not is_any and not (isinstance(columns, str) and columns in names):
+            raise ValueError(
+                f"The head {name!r} of estimator has the columns {reprlib.repr(columns)}. But "
+                f"estimator is also fitted on {listed(names)} alone, where columns have other "
+                "positions and no names. Leave them out, or give the name of a block that is "
+                "always there; slice(None) is all columns."
+            )
