@@ -220,10 +220,10 @@ def test_steps_that_learn_see_no_test_rows(pictures, monkeypatch):
     expected = cross_val_score(pipe, X, labels, cv=3)
     embedded, encode = [], BaseEmbedder._encode
 
-    def counted(self, encoder, images, rows, *args):
+    def counted(self, encoder, images, rows, *args, **kwargs):
         rows = list(rows)
         embedded.extend(images[row] for row in rows)
-        return encode(self, encoder, images, iter(rows), *args)
+        return encode(self, encoder, images, iter(rows), *args, **kwargs)
 
     monkeypatch.setattr(BaseEmbedder, "_encode", counted)
     found = compare_with_baselines(pipe, X, labels, cv=3, baselines={"guess": DummyClassifier()})
