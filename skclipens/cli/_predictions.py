@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from .._utils._labels import label_of_rejected, with_label
+from .._utils._known_labels import label_of_rejected, with_label
 from .._utils._probabilities import require_classes
 from .._utils._warnings import silent
 from ..embedding._gaps import labels_and_proba_among, table_and_gaps, warn_of_gaps

@@ -5,7 +5,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._labels import known_labels, refuse_unlabeled, warn_of_unknown_labels
+from .._utils._known_labels import known_labels, warn_of_unknown_labels
+from .._utils._labels import refuse_unlabeled
 from .._utils._probabilities import log_of
 from .._utils._sample_arguments import warn_of_other_order
 from ..embedding._gaps import table_of

@@ -10,7 +10,8 @@ from sklearn.utils import check_array, indexable
 
 from .._utils._copies import numbers_of
 from .._utils._folds import few_shot_folds
-from .._utils._labels import column_of_labels, positions_of_labels
+from .._utils._known_labels import positions_of_labels
+from .._utils._labels import column_of_labels
 from .._utils._linalg import take_columns, unit_rows
 from .._utils._missing import without_mask
 from .._utils._sample_arguments import check_groups, warn_of_other_order

@@ -9,7 +9,8 @@ from sklearn.base import clone, is_classifier
 
 from .._utils._copies import groups_of_copies
 from .._utils._folds import has_peer
-from .._utils._labels import check_labels, positions_of_labels
+from .._utils._known_labels import positions_of_labels
+from .._utils._labels import check_labels
 from .._utils._sample_arguments import index_of
 from .._utils._sklearn import HasMethods, Interval, MethodsOfFitted, StrOptions, validate_params
 from .._utils._warnings import warn

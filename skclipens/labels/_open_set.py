@@ -11,13 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._copies import groups_of_copies
 from .._utils._docstrings import fill_doc
 from .._utils._folds import covers_most, has_peer
-from .._utils._labels import (
-    check_at_least_two,
-    check_is_no_class,
-    check_labels,
-    warn_of_unknown_labels,
-    with_label,
-)
+from .._utils._known_labels import check_is_no_class, warn_of_unknown_labels, with_label
+from .._utils._labels import check_at_least_two, check_labels
 from .._utils._linalg import parts_of
 from .._utils._sklearn import Interval, MethodsOfFitted, fit_context
 from .._utils._versions import VersionsMixin

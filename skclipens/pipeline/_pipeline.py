@@ -9,7 +9,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 
-from .._utils._labels import known_labels, refuse_unlabeled
+from .._utils._known_labels import known_labels
+from .._utils._labels import refuse_unlabeled
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import routing_enabled, unchanged_by_failure
 from .._utils._validation import refuse_class

@@ -5,7 +5,7 @@ from sklearn.base import is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._labels import check_is_no_class, with_label
+from .._utils._known_labels import check_is_no_class, with_label
 from .._utils._sample_arguments import shares_again
 from ..embedding._base import BaseEmbedder
 from ..embedding._gaps import (

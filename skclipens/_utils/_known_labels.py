@@ -1,0 +1,111 @@
+"""Labels that a classifier knows, and those that it gives beside its classes."""
+
+import numpy as np
+
+from ._labels import CHECK_SPELLING
+from ._messages import listed
+from ._warnings import warn
+
+
+def warn_of_unknown_labels(classes, y, advice=CHECK_SPELLING):
+    """Warn of true labels that a classifier does not know: they can only count as wrong.
+
+    Parameters
+    ----------
+    classes : list of C labels
+    y : array-like of shape (n,)
+    advice : str
+
+    Warns
+    -----
+    SuspectedMistakeWarning
+        Names the labels, and the first row.
+    """
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] > 1:  # of several outputs
+        return
+    labels = labels.ravel()
+    known = set(classes)
+    unknown = [row for row, label in enumerate(labels.tolist()) if label not in known]
+    if unknown:
+        named = listed(labels[unknown].tolist())
+        warn(
+            f"{len(unknown)} of {len(labels)} rows of y, the first is row {unknown[0]}, have "
+            f"labels that fit has not seen: {named}. They can only count as wrong. {advice}"
+        )
+
+
+def check_is_no_class(label, classes, name, says):
+    """Raise ValueError if a label beside the classes is one of them, or of another type.
+
+    Parameters
+    ----------
+    label : object
+    classes : ndarray of shape (C,)
+    name : str
+        Name of the parameter that sets the label.
+    says : str
+        What the label says, for the message.
+    """
+    is_text = classes.dtype.kind in "OUT"
+    if isinstance(label, str) != is_text:
+        kind = "a string" if is_text else "a number"
+        raise ValueError(f"{name} must be {kind}, as the labels are; got {label!r}.")
+    if label in classes.tolist():
+        raise ValueError(f"{label!r} is a class, so it cannot say that {says}. Set {name}.")
+
+
+def known_labels(classifier):
+    """Return the labels that rows to score may have: the classes, and that of rejected rows."""
+    if hasattr(classifier, "_known_labels"):
+        return classifier._known_labels()
+    return np.hstack(getattr(classifier, "classes_", [()]))  # a list if there are several outputs
+
+
+def label_of_rejected(classifier):
+    """Return the label of rows of none of the classes; None if the classifier rejects none."""
+    return classifier._label_of_rejected() if hasattr(classifier, "_label_of_rejected") else None
+
+
+def positions_of_labels(labels, classes):
+    """Return the positions of labels among classes, which may be in any order.
+
+    The ``classes_`` of classifiers outside of scikit-learn need not be sorted.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+        Each is one of the classes.
+    classes : ndarray of shape (C,)
+
+    Returns
+    -------
+    ndarray of shape (n,), int
+    """
+    order = np.argsort(classes)
+    return order[np.searchsorted(classes, labels, sorter=order)]
+
+
+def with_label(labels, rows, label):
+    """Return a copy of labels with a new label in some rows, in a dtype that holds both.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+    rows : ndarray of shape (n,), bool
+    label : object
+        If its kind differs from that of `labels`, as None from strings, the dtype is object.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    of_label, given = np.min_scalar_type(label), labels.dtype
+    are_alike = (of_label.kind == "U") == (given.kind == "U") and given.kind in "biufcU"
+    dtype = np.result_type(given, of_label) if are_alike and of_label.kind != "O" else object
+    if np.dtype(dtype).kind == "f" and of_label.kind == "i" and given.kind == "u":
+        # For uint64 and -1, numpy would use floats.
+        dtype = np.int64 if labels.max(initial=0) <= np.iinfo(np.int64).max else object
+    labels = labels.astype(dtype)
+    labels[rows] = label
+    return labels
