@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._labels import CHECK_SPELLING
+from ._labels import CHECK_SPELLING, refuse_unlabeled
 from ._messages import listed
 from ._warnings import warn
 
@@ -60,6 +60,11 @@ def known_labels(classifier):
     if hasattr(classifier, "_known_labels"):
         return classifier._known_labels()
     return np.hstack(getattr(classifier, "classes_", [()]))  # a list if there are several outputs
+
+
+def check_true_labels(classifier, y):
+    """Raise ValueError if a row to score has no label; see :func:`refuse_unlabeled`."""
+    refuse_unlabeled(y, classes=known_labels(classifier))
 
 
 def label_of_rejected(classifier):

@@ -9,8 +9,8 @@ from sklearn.utils.validation import check_is_fitted
 from .._mistakes._predictions import warn_of_chance, warn_of_exchanged
 from .._mistakes._seen_rows import warn_of_seen_rows
 from .._utils._docstrings import fill_doc
-from .._utils._known_labels import known_labels, positions_of_labels, warn_of_unknown_labels
-from .._utils._labels import column_of_labels, refuse_unlabeled
+from .._utils._known_labels import check_true_labels, positions_of_labels, warn_of_unknown_labels
+from .._utils._labels import column_of_labels
 from .._utils._linalg import ROWS_TO_PREDICT, row_batches
 from .._utils._sample_arguments import check_weights, warn_of_other_order
 from .._utils._validation import check_rows
@@ -119,7 +119,7 @@ class LabeledScoreMixin(ClassifierMixin):
             all, are rows that an ensemble was fitted on.
         """
         check_is_fitted(self)
-        refuse_unlabeled(y, classes=known_labels(self))
+        check_true_labels(self, y)
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
         _refuse_other_kind(self.classes_, y)
         self._warn_of_unknown_labels(y)

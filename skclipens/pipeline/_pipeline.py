@@ -9,8 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import available_if
 
-from .._utils._known_labels import known_labels
-from .._utils._labels import refuse_unlabeled
+from .._utils._known_labels import check_true_labels
 from .._utils._sample_arguments import warn_of_other_order
 from .._utils._sklearn import routing_enabled, unchanged_by_failure
 from .._utils._validation import refuse_class
@@ -328,7 +327,7 @@ class BackbonePipeline(VersionsMixin, Readable, Pipeline):
             As in :meth:`fit`.
         """
         if is_classifier(self):
-            refuse_unlabeled(y, classes=known_labels(self._final_estimator))
+            check_true_labels(self._final_estimator, y)
         warn_of_other_order(X, y=y, sample_weight=sample_weight)
         found = self._score(X, y, sample_weight, params)
         warn_of_channels(self, X, y)
