@@ -26,7 +26,7 @@ from sklearn.linear_model import SGDClassifier
 from skclipens import LinearDiscriminantHead
 from skclipens.backbones import resolve_backbones
 from skclipens.embedding import predict_embeddings
-from skclipens.embedding._streaming import MANIFEST, chunks_of, content_of
+from skclipens.embedding._streaming import MANIFEST, chunks_of, content_of, marks_of
 
 from ._machine import describe, heading, markdown, peak_resident, start_peak, stop_if
 from .fit_predict import blocks_of, ensemble
@@ -68,12 +68,17 @@ def make_folder(folder, path, y):
     """Write the same rows as ``embed_to`` would."""
     folder.mkdir()
     chunks = chunks_of(len(y), 1024)
+    manifest = {
+        "n_images": len(y),
+        "chunk_size": 1024,
+        "widths": {name: len(of_block) for name, of_block in BLOCKS},
+        "stamps": {name: "" for name, _, _ in chunks},
+    }
+    marks = marks_of(manifest)
     for name, start, stop in chunks:
         index = pd.Index([f"{row}.png" for row in range(start, stop)], name="image")
         frame = pd.DataFrame(np.load(path, mmap_mode="r")[start:stop], index, COLUMNS)
-        (folder / name).write_bytes(content_of(frame))
-    widths = {name: len(of_block) for name, of_block in BLOCKS}
-    manifest = {"n_images": len(y), "chunk_size": 1024, "widths": widths}
+        (folder / name).write_bytes(content_of(frame, marks[name]))
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
 

@@ -303,6 +303,45 @@ def test_another_call_does_not_mix_with_what_is_there(tmp_path, files, change, w
     assert stamps(tmp_path) == before
 
 
+@pytest.mark.parametrize("after", ["begin", "write"])
+def test_parts_of_another_call_that_still_goes_on_are_not_taken_over(
+    tmp_path, files, embedder, monkeypatch, after
+):
+    out, other, step = tmp_path / "out", tmp_path / "other", getattr(_streaming.Folder, after)
+    for folder in (out, other):
+        embedder.embed_to(folder, files[::-1], chunk_size=3)
+
+    def step_of_another_call(table, *args):
+        found = step(table, *args)
+        shutil.copy(other / "part-000001.parquet", out)
+        return found
+
+    with monkeypatch.context() as context:
+        context.setattr(_streaming.Folder, after, step_of_another_call)
+        embedder.embed_to(out, files[:6], chunk_size=3, resume=False)
+    embedder.embed_to(out, files[:6], chunk_size=3)
+    table = read_embeddings(out)
+    assert list(table.index) == files[:6]
+    np.testing.assert_allclose(table, embedder.transform(files[:6]), atol=1e-5)
+
+
+def test_a_call_ends_when_another_one_has_begun_in_its_folder(
+    tmp_path, files, embedder, monkeypatch
+):
+    write, begun = _streaming.Folder.write, []
+
+    def write_and_begin(table, name, content):
+        write(table, name, content)
+        if name.startswith("part-") and not begun:
+            begun.append(name)
+            embedder.embed_to(tmp_path, files[::-1], chunk_size=3, resume=False)
+
+    monkeypatch.setattr(_streaming.Folder, "write", write_and_begin)
+    with pytest.raises(ValueError, match=r"Another call of embed_to.* has begun in "):
+        embedder.embed_to(tmp_path, files, chunk_size=3)
+    assert list(read_embeddings(tmp_path).index) == files[::-1]
+
+
 @pytest.fixture
 def truncated(tmp_path, files):
     """The path of an image that is cut short."""

@@ -259,7 +259,7 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
             that cannot be read.
         ValueError
             If there are no images, a shard is compressed or damaged, or `folder` holds something
-            else or a damaged manifest.
+            else or a damaged manifest, or a call with other images or parameters begins in it.
 
         Warns
         -----

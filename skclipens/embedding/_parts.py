@@ -11,7 +11,7 @@ from .._utils._progress import progress, results_of
 from .._utils._sample_arguments import is_default
 from ..backbones import resolve_backbones
 from ..backbones._kinds import kinds_of
-from ._streaming import MANIFEST, Folder, chunks_of, require_pyarrow
+from ._streaming import MANIFEST, Folder, chunks_of, marks_of, require_pyarrow
 
 _TASKS_PER_WORKER = 4  # a lost worker loses at most one of these
 
@@ -110,7 +110,7 @@ class PartedTable:
             raise FileNotFoundError(f"{self.name!r} holds no embeddings, or no {MANIFEST}.")
         self.n_rows = manifest["n_images"]
         self.parts = chunks_of(self.n_rows, manifest["chunk_size"])
-        self._fingerprints = manifest.get("parts", {})
+        self._known = marks_of(manifest), manifest.get("parts")
         self.settings = _settings(manifest)
         self._folder.require([name for name, _, _ in self.parts])
         self.columns = _columns(manifest["widths"], backbones)
@@ -126,7 +126,7 @@ class PartedTable:
     def read(self, part):
         """Return the rows of a part, as a frame."""
         name, start, stop = part
-        frame, _ = self._folder.read(name, stop - start, self._fingerprints, self.columns)
+        frame, _ = self._folder.read(name, stop - start, *self._known, self.columns)
         return frame[self.columns]
 
     @contextmanager

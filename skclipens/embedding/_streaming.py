@@ -29,6 +29,7 @@ from ._reading import as_store
 
 MANIFEST = "_manifest.json"  # readers of Parquet folders skip names with a leading "_"
 _VERSION = 1
+_MARK = "made_for"  # attribute of a part's frame, which the file keeps
 _PART = re.compile(r"part-\d{6,}\.parquet")
 _UNFINISHED = re.compile(rf"\.({_PART.pattern}|{re.escape(MANIFEST)})\.[0-9a-f]{{32}}")
 
@@ -48,14 +49,21 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     stamps = {name: images.part(start, stop).stamp() for name, start, stop in chunks}
     listed, earlier = table.begin(manifest, stamps, resume)
     table.remove(name for name in table.files() if stamps.get(name) != earlier.get(name))
-    parts, with_gaps = _whole_parts(table, chunks, listed)
+    marks = marks_of({**manifest, "stamps": stamps})
+    parts, with_gaps = _whole_parts(table, chunks, marks, listed)
     todo = [chunk for chunk in chunks if chunk[0] not in parts or chunk[0] in with_gaps]
     n_todo = sum(stop - start for _, start, stop in todo)
     pillow = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-    options = {"on_error": embedder.on_error, "pillow": pillow, "is_part": len(chunks) > 1}
+    options = {
+        "manifest": manifest,
+        "on_error": embedder.on_error,
+        "pillow": pillow,
+        "is_part": len(chunks) > 1,
+    }
     tasks = (
         delayed(_write_part)(
-            task, images.part(start, stop), table, name, earlier=parts.get(name), **options
+            *(task, images.part(start, stop), table, name),
+            **{"mark": marks[name], "earlier": parts.get(name), **options},
         )
         for name, start, stop in todo
     )
@@ -69,20 +77,20 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
                 notes.update((start + row, texts) for row, texts in of_part.items())
                 bar.update(stop - start)
     finally:
-        if (parts, stamps) != (listed, earlier):
+        if (parts, stamps) != (listed, earlier) and table.is_of(manifest):
             table.write_manifest({**manifest, "stamps": stamps, "parts": parts})
-    table.end([name for name, _, _ in chunks])
+    table.end(manifest, [name for name, _, _ in chunks])
     warn_of(notes, images.names)
     return [table.address(name) for name, _, _ in chunks]
 
 
-def _whole_parts(table, chunks, listed):
+def _whole_parts(table, chunks, marks, listed):
     """Return the fingerprints of undamaged parts by name, and those with gaps; remove others."""
     whole, with_gaps, present = {}, set(), table.files()
     for name, start, stop in chunks:
         if name in present:
             try:
-                frame, whole[name] = table.read(name, stop - start, listed)
+                frame, whole[name] = table.read(name, stop - start, marks, listed)
             except ValueError:
                 table.remove([name])
                 continue
@@ -112,7 +120,9 @@ def _task_and_manifest(embedder, images, chunk_size):
     }
 
 
-def _write_part(embedder, images, table, name, *, earlier, on_error, pillow, is_part):
+def _write_part(
+    embedder, images, table, name, *, mark, earlier, manifest, on_error, pillow, is_part
+):
     """Embed one chunk in any process; return the fingerprint of its file, and warnings by row.
 
     If the chunk has a file with the fingerprint `earlier`, only its gaps are embedded.
@@ -121,9 +131,13 @@ def _write_part(embedder, images, table, name, *, earlier, on_error, pillow, is_
 
     known = None
     if table.holds(name):
-        known, fingerprint = table.read(name, len(images), {})
-        if fingerprint != earlier:  # written by a worker that seemed lost
-            return fingerprint, {}
+        try:
+            known, fingerprint = table.read(name, len(images), {name: mark})
+        except ValueError:  # damaged, or of another call that is still going
+            table.require_same(manifest)
+        else:
+            if fingerprint != earlier:  # written by a worker that seemed lost
+                return fingerprint, {}
     # The settings of the process that made the call.
     Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = pillow
     # n_jobs means threads of this machine; Dask would count those of the cluster.
@@ -143,7 +157,7 @@ def _write_part(embedder, images, table, name, *, earlier, on_error, pillow, is_
     )
     if frame.equals(known):
         return earlier, notes
-    content = content_of(frame)
+    content = content_of(frame, mark)
     table.write(name, content)
     return _fingerprint(content), notes
 
@@ -157,8 +171,24 @@ def _embed_part(embedder, images, known, is_part):
     return np.where(gaps[:, None], values, known), notes
 
 
-def content_of(frame):
+def marks_of(manifest):
+    """Return a digest of all that a part's values depend on, by the name of the part."""
+    of_all = json.dumps(_settings_in(manifest), sort_keys=True)
+    return {
+        name: hashlib.sha256(f"{of_all} {name} {stamp}".encode()).hexdigest()[:32]
+        for name, stamp in manifest["stamps"].items()
+    }
+
+
+def _settings_in(manifest):
+    return {key: value for key, value in manifest.items() if key not in ("parts", "stamps")}
+
+
+def content_of(frame, mark=None):
     """Return the bytes of a part's file."""
+    if mark is not None:
+        frame = frame.copy(deep=False)
+        frame.attrs[_MARK] = mark
     return frame.to_parquet(
         engine="pyarrow", compression="zstd", use_dictionary=False, write_page_checksum=True
     )
@@ -227,7 +257,7 @@ class Folder:
             content = file.read()
         try:
             found = json.loads(content)
-            if {"n_images", "chunk_size", "widths"} <= found.keys():
+            if {"n_images", "chunk_size", "widths", "stamps"} <= found.keys():
                 return found
         except (ValueError, AttributeError):
             pass
@@ -239,21 +269,26 @@ class Folder:
     def write_manifest(self, manifest):
         self.write(MANIFEST, json.dumps(manifest, indent=1).encode())
 
-    def read(self, name, n_rows, parts, columns=None):
-        """Return a part and its fingerprint; ValueError if damaged, or not what `parts` says."""
+    def read(self, name, n_rows, marks, parts=None, columns=None):
+        """Return a part and its fingerprint.
+
+        ValueError if it is damaged, is not what `parts` says, or was made for something else than
+        `marks` says.
+        """
         import pandas as pd
 
         with self.open(name, "rb") as file:
             content = file.read()
         fingerprint = _fingerprint(content)
         frame = error = None
-        if parts.get(name, fingerprint) == fingerprint:
+        if (parts or {}).get(name, fingerprint) == fingerprint:
             try:
                 options = {"columns": columns, "page_checksum_verification": True}
                 frame = pd.read_parquet(io.BytesIO(content), engine="pyarrow", **options)
             except Exception as reason:  # of many kinds, as any byte may have changed
                 error = reason
-        if frame is None or len(frame) != n_rows:
+        mark = None if frame is None else frame.attrs.pop(_MARK, None)
+        if mark != marks[name] or len(frame) != n_rows:
             raise ValueError(
                 f"{self.path(name)!r} is damaged. Call embed_to again, which writes it anew."
             ) from error
@@ -306,8 +341,21 @@ class Folder:
         self.write_manifest({**manifest, "stamps": stamps})
         return {}, stamps
 
-    def end(self, names):
+    def is_of(self, manifest):
+        """Return whether no call with other images or settings has begun meanwhile."""
+        found = self.manifest()
+        return found is None or _settings_in(found) == manifest
+
+    def require_same(self, manifest):
+        if not self.is_of(manifest):
+            raise ValueError(
+                f"Another call of embed_to, of other images or settings, has begun in {self.name!r}"
+                " while this one was going. Name another folder for one of them."
+            )
+
+    def end(self, manifest, names):
         """Check that all parts exist, and remove what killed processes left behind."""
+        self.require_same(manifest)
         self.require(names)
         self.remove(file for file in self.files() if _UNFINISHED.fullmatch(file))
 
