@@ -668,6 +668,28 @@ def test_hard_links_of_a_shard_lead_to_their_files(tmp_path, files, expected, em
     np.testing.assert_allclose(table.iloc[[0, 1, 2, 4]], expected[[0, 0, 0, 1]], atol=1e-5)
 
 
+def test_sparse_members_of_a_shard_are_read_with_their_holes(tmp_path, files, embedder):
+    picture = Image.new("RGB", (64, 64))
+    picture.paste(Image.open(files[0]).convert("RGB").resize((64, 16)), (0, 0))
+    picture.save(tmp_path / "a.bmp")  # from the bottom up: the picture is at the end
+    content = (tmp_path / "a.bmp").read_bytes()
+    hole = slice(512, len(content) - 4096)
+    assert not any(content[hole])
+    segments = f"2\n0\n512\n{hole.stop}\n4096\n".encode().ljust(512, b"\0")
+    data = segments + content[:512] + content[hole.stop :]
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.add(files[1], "first.png")
+        info = tarfile.TarInfo("GNUSparseFile.0/a.bmp")  # as GNU tar writes it with --sparse
+        sparse = {"major": 1, "minor": 0, "name": "a.bmp", "realsize": len(content)}
+        info.pax_headers = {f"GNU.sparse.{key}": str(value) for key, value in sparse.items()}
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+        tar.add(files[2], "last.png")
+    embedder.embed_to(tmp_path / "out", [tmp_path / "a.tar"])
+    wanted = embedder.transform([files[1], str(tmp_path / "a.bmp"), files[2]])
+    np.testing.assert_allclose(read_embeddings(tmp_path / "out"), wanted, atol=1e-5)
+
+
 @pytest.mark.parametrize("cache", [False, True])
 def test_members_of_shards_are_read_by_their_names(
     tmp_path, pictures, files, expected, embedder, cache

@@ -29,7 +29,8 @@ def members_of(shard):
     ------
     name : str
     place : tuple of int or None
-        Start and stop in bytes; None for a hard link that leads to no earlier file.
+        Start and stop in bytes; None for a sparse file, which has holes, and for a hard link that
+        leads to no earlier file.
 
     Raises
     ------
@@ -42,7 +43,9 @@ def members_of(shard):
             places = {}
             while (member := tar.next()) is not None:
                 tar.members.clear()  # they would be kept for a search by name
-                if member.isreg():
+                if member.issparse():
+                    place = None
+                elif member.isreg():
                     place = member.offset_data, member.offset_data + member.size
                 elif member.islnk():
                     place = places.get(posixpath.normpath(member.linkname))
