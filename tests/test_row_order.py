@@ -7,6 +7,7 @@ from _said import said
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.datasets import load_sample_images
 
 from skclipens import (
     AdaptiveBackboneEnsemble,
@@ -105,6 +106,13 @@ def test_of_few_rows_nothing_is_said(table, fitted):
 def test_rows_that_are_all_the_same_are_in_no_order(table, fitted):
     X = np.repeat(table[0][:1], FEWEST, axis=0)
     assert not said(fitted.predict, X)
+
+
+def test_frames_of_a_camera_that_stands_still_are_in_no_order(fitted):
+    scene, rng = load_sample_images().images[0][::4, ::4], np.random.default_rng(0)
+    frames = (scene + rng.normal(0, 3, (FEWEST, *scene.shape))).clip(0, 255).astype(np.uint8)
+    X = MultiBackboneEmbedder(BACKBONES).transform(list(frames))
+    assert not any("pictures" in doubt for doubt in said(fitted.predict, X))
 
 
 @pytest.fixture(scope="module")
