@@ -195,6 +195,34 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
+class Refusing(QuietHandler):
+    """Answers each request with the status that its path begins with."""
+
+    def do_GET(self):
+        self.send_error(int(self.path[1:4]))
+
+
+def test_a_server_that_refuses_an_image_or_fails(tmp_path, files, expected, embedder):
+    pytest.importorskip("aiohttp")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            host = f"http://127.0.0.1:{server.server_port}"
+            refused = [f"{host}/{status}.png" for status in (401, 403, 410, 451)]
+            embed = partial(embedder.embed_to, protocols=["file", "http"])
+            with pytest.raises(ImageError, match=rf"row 1, '{refused[0]}': it cannot be fetched"):
+                embed(tmp_path / "out", [files[0], *refused])
+            embedder.set_params(on_error="nan")
+            embed(tmp_path / "out", [files[0], *refused])
+            with pytest.raises(OSError, match=rf"Row 1, '{host}/503.png', cannot be fetched: Cl"):
+                embed(tmp_path / "failed", [files[0], f"{host}/503.png"])
+        finally:
+            server.shutdown()
+    table = read_embeddings(tmp_path / "out")
+    assert table.isna().all(axis=1).to_list() == [False, True, True, True, True]
+    np.testing.assert_allclose(table.iloc[0], expected[0], atol=1e-5)
+
+
 # Interruptions
 
 

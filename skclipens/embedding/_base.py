@@ -255,8 +255,8 @@ class BaseEmbedder(WeightsMixin, TransformerMixin, BaseEstimator):
             names the row and the image.
         OSError
             If a file system fails, or `folder` is full, whatever ``on_error``. If an image, or the
-            protocol, driver, host or archive of its URL, does not exist, the image counts as one
-            that cannot be read.
+            protocol, driver, host or archive of its URL, does not exist, or a server refuses it
+            (401, 403, 410 or 451), the image counts as one that cannot be read.
         ValueError
             If there are no images, a shard is compressed or damaged, or `folder` holds something
             else or a damaged manifest, or a call with other images or parameters begins in it.

@@ -24,6 +24,7 @@ _LASTING = (
     *(ImportError, LookupError, NotImplementedError, TypeError, ValueError),
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError),
 )
+_REFUSED = (401, 403, 410, 451)  # statuses of a server that will not give this file
 _MAX_OPEN = 16  # archives, each of which is an open file
 _hosts = {}  # file systems of hosts and buckets
 _archives = OrderedDict()  # size and time, and file system; the last one used is the last
@@ -54,7 +55,7 @@ def fetch(name, start=None, stop=None):
 
 def is_lasting(error):
     """Return whether an error is due to the name, not to a file system that may work later."""
-    if isinstance(error, _LASTING):
+    if isinstance(error, _LASTING) or getattr(error, "status", None) in _REFUSED:
         return True
     while error is not None and not isinstance(error, socket.gaierror):
         error = error.__cause__ or error.__context__

@@ -135,8 +135,13 @@ class ImageFiles(Sequence):
                     f"it cannot be fetched: {type(error).__name__}: {error}. Check the URL, and "
                     "that what fsspec needs for it is installed."
                 ) from error
-            error.add_note(f"While reading row {self.start + i}, {name!r}.")
-            raise
+            if isinstance(error, (OSError, MemoryError)):
+                error.add_note(f"While reading row {self.start + i}, {name!r}.")
+                raise
+            raise OSError(
+                f"Row {self.start + i}, {name!r}, cannot be fetched: {type(error).__name__}: "
+                f"{error}. Try again later, or drop the row."
+            ) from error
 
     def _absolute(self, name):
         *links, last = name.split("::") if is_url(name) else [name]
