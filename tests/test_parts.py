@@ -36,6 +36,7 @@ from skclipens import (
 )
 from skclipens._utils import _folds
 from skclipens.datasets import load_emoji
+from skclipens.exceptions import SuspectedMistakeWarning
 from skclipens.labels import OpenSetClassifier
 from skclipens.utils import skops_trusted_types
 
@@ -368,8 +369,21 @@ def test_a_class_without_weight_is_none_of_an_ensemble_over_files(folder, table)
     X, y = table
     some = y != y[0]
     clf = AdaptiveBackboneEnsemble(random_state=0)
-    found = clone(clf).fit_from(folder, y, sample_weight=some)
+    found = clone(clf)
+    with pytest.warns(SuspectedMistakeWarning, match=f"No row of '{y[0]}' has a weight above zero"):
+        found.fit_from(folder, y, sample_weight=some)
     assert_same_ensemble(found, clone(clf).fit(X[some], y[some]), X)
+
+
+def test_labels_over_files_that_belong_to_another_row_from_some_row_on(tmp_path, emoji):
+    order = np.random.default_rng(0).permutation(len(emoji[1]))
+    paths, y = emoji[0][order], emoji[1][order]
+    MultiBackboneEmbedder(BACKBONES).embed_to(tmp_path, paths)
+    y = np.r_[y[:150], y[151:], y[:1]]  # a line is lost in the file of labels
+    clf = AdaptiveBackboneEnsemble(random_state=0)
+    (of_fit,) = (one for one in said(clf.fit, read_embeddings(tmp_path), y) if "row" in one)
+    assert "each label seems to belong to the next row" in of_fit
+    assert of_fit in said(clf.fit_from, tmp_path, y)
 
 
 def test_rows_without_a_label_are_none_of_an_ensemble_over_files(folder, table):

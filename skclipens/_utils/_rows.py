@@ -82,9 +82,7 @@ class Rows(NamedTuple):
         has_weight = self.has_weight
         if has_weight.all():
             return self
-        lost = np.setdiff1d(self.y, self.y[has_weight]).tolist()
-        if lost:
-            warn(f"No row of {listed(lost)} has a weight above zero, so nothing is learned of it.")
+        warn_of_lost(np.setdiff1d(self.y, self.y[has_weight]))
         return self.keep(has_weight)
 
     def with_weight_or_first(self):
@@ -148,6 +146,13 @@ class Rows(NamedTuple):
 def rows_given(X, y, metadata, cv):
     """Return all rows, each of which represents itself; see :class:`Rows`."""
     return Rows(X, y, metadata, cv, np.arange(len(y)))
+
+
+def warn_of_lost(classes):
+    """Warn of classes in which no row has a weight, if there are any."""
+    if len(classes):
+        lost = listed(classes.tolist())
+        warn(f"No row of {lost} has a weight above zero, so nothing is learned of it.")
 
 
 def _then(place, another):

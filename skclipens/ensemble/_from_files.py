@@ -6,6 +6,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import clone
 
+from .._mistakes._row_order import warn_of_moved_labels
 from .._mistakes._rows import warn_of_weights
 from .._utils._labels import few_rows_per_class
 from .._utils._metadata import rows_of
@@ -116,7 +117,11 @@ class FitFrom:
                 fitted, held_out = self._finish(fits, sums, kept, rows)
             if not needs_judges(self, plan.router):
                 held_out = None
-            combine_experts(self, plan._replace(experts=fitted), held_out, kept.X, y, metadata)
+            plan = plan._replace(experts=fitted)
+            judged = combine_experts(self, plan, held_out, kept.X, y, metadata)
+            predicted = np.full(table.n_rows, -1)
+            predicted[kept.rows[judged.rows]] = judged.predicted
+            warn_of_moved_labels(rows.labeled_targets, predicted)
         self._table_settings = table.settings
         return self
 

@@ -14,6 +14,7 @@ from .._mistakes._row_order import is_class_by_class, warn_of_text_order
 from .._utils._folds import judging_rows
 from .._utils._labels import check_at_least_two, check_labels, column_of_labels, labels_of
 from .._utils._linalg import positions_in, take_rows
+from .._utils._rows import warn_of_lost
 from .._utils._sample_arguments import check_weights, same_files, scaled_shares
 from .._utils._tables import check_range
 from .._utils._validation import check_rows
@@ -123,8 +124,9 @@ class RowsOfFiles:
         self._table = table
 
     def set_weights(self, weights):
-        """Set weights, and leave out the classes in which no row has a weight."""
+        """Set weights; leave out the classes in which no row has a weight, and warn of them."""
         seen = np.unique(self.targets[weights > 0])
+        warn_of_lost(np.delete(self.classes, seen))
         self.weights, self.classes = weights.astype(float), self.classes[seen]
         self.targets = np.searchsorted(seen, self.targets).clip(max=len(seen) - 1)
 
@@ -133,6 +135,11 @@ class RowsOfFiles:
         """Positions of the rows that judge, among those that have a weight."""
         weighted = np.flatnonzero(self.weights)
         return weighted[judging_rows(self.targets[weighted])]
+
+    @property
+    def labeled_targets(self):
+        """The targets of rows that have a label and a weight; -1 for others."""
+        return np.where(self.weights > 0, self.targets, -1)
 
     def of_each_class(self):
         """Return a row of zeros for each class: zero-shot heads do not use the values."""
