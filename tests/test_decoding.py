@@ -1,6 +1,7 @@
 """Tests of batches: of the threads that decode them, and of where they are embedded."""
 
 import io
+import multiprocessing
 import tarfile
 import threading
 import time
@@ -19,6 +20,7 @@ from PIL import Image, ImageSequence, TiffImagePlugin
 from torch.utils.data import Subset
 
 from skclipens import CLIPEmbedder, ImageError
+from skclipens._utils._threads import n_threads
 from skclipens.backbones import load_backbone
 from skclipens.backbones._preprocessing import Resize, scale_pixels, scaling
 from skclipens.datasets import load_emoji
@@ -368,6 +370,17 @@ def test_no_warning_and_no_setting_of_threads():
         warnings.simplefilter("error")
         CLIPEmbedder("zoo/ViT-16", n_jobs=1).transform([grey(3)] * 3)
     assert torch.get_num_threads() == before
+
+
+def test_a_process_that_may_start_no_others_decodes_in_threads_without_a_warning(monkeypatch):
+    embedder = CLIPEmbedder("zoo/RN20", **FP32)
+    expected = embedder.transform(FILES)
+    # As in a worker of multiprocessing.Pool.
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(embedder.transform(FILES), expected, atol=1e-6)
+        assert n_threads(3) == n_threads(None) + 2 == 3
 
 
 def test_several_devices_take_batches_in_turn():

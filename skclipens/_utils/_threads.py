@@ -1,5 +1,7 @@
-"""The threads of BLAS."""
+"""The threads of BLAS and of Python."""
 
+from joblib import effective_n_jobs, parallel_config
+from joblib.parallel import get_active_backend
 from threadpoolctl import OpenBLASController, threadpool_limits
 
 from ._locks import Overlapping
@@ -42,3 +44,14 @@ class _OneBlasThread(Overlapping):
 
 
 one_blas_thread = _OneBlasThread(_OneThread)
+
+
+def n_threads(n_jobs):
+    """Return the number of threads of this process that `n_jobs` means in joblib's sense.
+
+    Asked of a backend of processes, joblib would count those, or warn where none can be started.
+    """
+    _, of_context = get_active_backend()
+    # Not backend="threading", which would count anew where joblib allows no further jobs.
+    with parallel_config(prefer="threads", require="sharedmem"):
+        return effective_n_jobs(of_context if n_jobs is None else n_jobs)

@@ -6,14 +6,14 @@ from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import Parallel, delayed
 
 from .._utils._folds import covers_most, few_shot_folds, judging_rows
 from .._utils._linalg import positions_in, take_rows
 from .._utils._metadata import rows_of
 from .._utils._progress import in_parallel, progress
 from .._utils._sklearn import with_settings
-from .._utils._threads import one_blas_thread
+from .._utils._threads import n_threads, one_blas_thread
 from ..heads._classifier import for_all_classes, left_to_others, trait_of
 from ..heads._text_head import encode_ahead
 from ._experts import stack_logits
@@ -196,10 +196,10 @@ def _fit_all(fit, experts, n_jobs):
     """
     closed = [e for e, one in enumerate(experts) if trait_of(one.head, "_in_closed_form")]
     closed.sort(key=lambda e: -len(experts[e].block.columns))
-    n_threads = one_blas_thread.n_spare
+    most = one_blas_thread.n_spare
     if n_jobs is not None:
-        n_threads = min(n_threads, effective_n_jobs(n_jobs))
-    threads = Parallel(n_threads, backend="threading", return_as="generator")
+        most = min(most, n_threads(n_jobs))
+    threads = Parallel(most, backend="threading", return_as="generator")
     fit_one = with_settings(fit)
     # Each in a copy of the context, which holds the warnings already given.
     calls = [delayed(copy_context().run)(fit_one, experts[e]) for e in closed]

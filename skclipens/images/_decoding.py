@@ -4,10 +4,10 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
-import joblib
 import numpy as np
 import torch
 
+from .._utils._threads import n_threads
 from ..exceptions import ImageError
 from ._load import load_pictures
 from ._pillow_warnings import recorded
@@ -75,7 +75,7 @@ def decode_batches(
     ImageError
         If an image cannot be read and ``on_error="raise"``; names the row.
     """
-    pool = ThreadPoolExecutor(joblib.effective_n_jobs(n_jobs), thread_name_prefix="decode")
+    pool = ThreadPoolExecutor(n_threads(n_jobs), thread_name_prefix="decode")
     begun = deque()
     kept = Kept({}) if kept is None else kept
     try:
