@@ -20,9 +20,12 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris, load_wine
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from skclipens import (
@@ -319,6 +322,15 @@ def test_labels_over_files_are_those_that_the_classifier_predicts(folder, table,
         predict_embeddings(without, folder, out_folder=tmp_path / "to")
     with pytest.raises(ValueError, match="Ridge predicts no labels"):
         predict_embeddings(Ridge().fit(X, known), folder)
+    tags = np.stack([known, ~known], axis=1).astype(int)
+    for several in (
+        KNeighborsClassifier(),
+        OneVsRestClassifier(LogisticRegression()),
+        RidgeClassifier(),
+        make_pipeline(StandardScaler(), OneVsRestClassifier(LinearSVC())),
+    ):
+        with pytest.raises(ValueError, match="predicts several labels for each row"):
+            predict_embeddings(several.fit(X, tags), folder)
 
 
 def assert_same_ensemble(found, expected, X):

@@ -40,3 +40,11 @@ def require_classes(classifier):
             f"{type(classifier).__name__} predicts no labels: it has no classes_. Give a fitted "
             "classifier."
         )
+
+
+def predicts_several(classifier):
+    """Return whether a fitted classifier of scikit-learn predicts several labels for each row."""
+    if isinstance(classifier.classes_, list) or getattr(classifier, "multilabel_", False):
+        return True
+    kind = getattr(getattr(classifier, "_label_binarizer", None), "y_type_", "")
+    return kind.startswith("multilabel")  # of MLPClassifier and RidgeClassifier

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._probabilities import require_classes
+from .._utils._probabilities import predicts_several, require_classes
 from .._utils._warnings import silent
 from ._base import BaseEmbedder
 from ._gaps import gaps_of, labels_and_proba_among
@@ -46,9 +46,9 @@ def predict_embeddings(classifier, folder, *, out_folder=None, verbose=False):
         If `folder` holds no embeddings.
     ValueError
         If a part is missing or damaged, a column is missing, or `out_folder` is not empty; or if
-        `classifier` is not a classifier, lacks the ``predict_proba`` that `out_folder` needs, is a
-        pipeline that embeds images, or was fitted on embeddings of other weights or settings, or on
-        blocks that the folder has in another order.
+        `classifier` is not a classifier, lacks the ``predict_proba`` that `out_folder` needs,
+        predicts several labels for each row, is a pipeline that embeds images, or was fitted on
+        embeddings of other weights or settings, or on blocks that the folder has in another order.
 
     See Also
     --------
@@ -97,6 +97,12 @@ def _check(classifier, out_folder):
             "pass what reads them, classifier[-1]."
         )
     require_classes(classifier)
+    last = classifier[-1] if isinstance(classifier, Pipeline) else classifier
+    if predicts_several(last):
+        raise ValueError(
+            f"{type(last).__name__} predicts several labels for each row, and a row gets one here: "
+            "call its predict on parts of the table, read_embeddings(folder, rows=...)."
+        )
     if out_folder is not None and not hasattr(classifier, "predict_proba"):
         raise ValueError(
             f"out_folder is for probabilities, and {type(classifier).__name__} has none: leave it "
