@@ -646,6 +646,16 @@ def test_input_that_is_no_list_of_images(tmp_path, files, embedder):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_a_zip_file_that_is_named_like_an_image(tmp_path, pictures, embedder, several):
+    archive = str(pictures / "all.zip")
+    with pytest.raises(ImageError, match=r"it is a zip archive\. Drop the row\. To") as caught:
+        embedder.embed_to(tmp_path / "out", [archive] if several else archive)
+    (pattern,) = re.findall("pass '(.*)' to embed_to", str(caught.value))
+    embedder.embed_to(tmp_path / "pictures", pattern)
+    assert len(read_embeddings(tmp_path / "pictures")) == N
+
+
 def test_a_shard_that_was_cut_short_meanwhile(tmp_path, files):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.add(files[0], "a.png")

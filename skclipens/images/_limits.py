@@ -6,7 +6,7 @@ import stat
 
 from PIL import Image
 
-from .._utils._file_types import kind_of
+from .._utils._file_types import ZIP, kind_of
 from ._containers import is_base64
 
 _DRAWN = "It can hold a program, so it is not drawn here. Convert it to PNG, or drop the row."
@@ -68,12 +68,17 @@ def refusal_of_format(source):
     drawn = (kind for sign, kind in _SIGNS.items() if sign.search(start))
     if not _HTML.match(start) and (kind := next(drawn, None)):  # a web page may contain SVG
         return f"it is {kind}", _DRAWN
+    kind = kind_of(start)
     if not isinstance(source, (str, os.PathLike)):
         if _NAME.fullmatch(start):
             return "it is a path as bytes", "Pass it as text: os.fsdecode(path)."
         if is_base64(start):
             return "it is base64 as bytes", "Pass it as text: image.decode()."
-    if kind := kind_of(start):
+    elif kind == ZIP:
+        name = f"zip://::{os.fsdecode(source)}"
+        advice = f"Drop the row. To embed the pictures in it, pass {name!r} to embed_to, alone."
+        return f"it is {kind}", advice
+    if kind:
         return f"it is {kind}", "Replace the file or drop the row."
     return _UNKNOWN
 
