@@ -582,10 +582,10 @@ def test_steps_that_learn_nothing_run_once_and_keep_the_blocks(emoji, monkeypatc
     paths, X, y = paths[:42], X[:42], y[:42]
     encoded, encode = [], BaseEmbedder._encode
 
-    def counted(self, encoder, images, rows, *args):
+    def counted(self, encoder, images, rows, *args, **kwargs):
         rows = list(rows)
         encoded.extend(rows)
-        return encode(self, encoder, images, iter(rows), *args)
+        return encode(self, encoder, images, iter(rows), *args, **kwargs)
 
     monkeypatch.setattr(BaseEmbedder, "_encode", counted)
     clf = AdaptiveBackboneEnsemble(random_state=0)

@@ -117,7 +117,7 @@ def test_of_many_frames_one_is_decoded(monkeypatch, kind):
         seeks = []
         monkeypatch.setattr(type(opened), "seek", lambda self, frame: seeks.append(frame))
     assert abs(np.asarray(load_image(file.getvalue())).astype(int)[0, 0] - [0, 0, 90]).max() < 20
-    assert not any(seeks)
+    assert max(seeks, default=0) <= (kind == "TIFF")  # whose second page has a size
 
 
 # Drawings

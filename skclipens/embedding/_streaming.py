@@ -62,8 +62,13 @@ def embed_to(embedder, folder, X, *, protocols, chunk_size, resume):
     }
     tasks = (
         delayed(_write_part)(
-            *(task, images.part(start, stop), table, name),
-            **{"mark": marks[name], "earlier": parts.get(name), **options},
+            task,
+            images.part(start, stop),
+            table,
+            name,
+            mark=marks[name],
+            earlier=parts.get(name),
+            **options,
         )
         for name, start, stop in todo
     )
