@@ -64,6 +64,27 @@ def test_learns_to_route(make):
 
 
 @TRAINED
+def test_trains_in_one_thread_of_torch_and_restores_their_number(make, monkeypatch):
+    torch = pytest.importorskip("torch")
+    before, found = torch.get_num_threads(), []
+    zero_grad = torch.optim.Adam.zero_grad
+
+    def counted(optimizer, *args):
+        found.append(torch.get_num_threads())
+        return zero_grad(optimizer, *args)
+
+    for optimizer in (torch.optim.Adam, torch.optim.AdamW):
+        monkeypatch.setattr(optimizer, "zero_grad", counted)
+    torch.set_num_threads(2)
+    try:
+        make(max_iter=2).fit(*draw_routable(40, seed=0))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(found) == {1}
+
+
+@TRAINED
 def test_random_state_repeats_and_leaves_that_of_torch_alone(make):
     torch = pytest.importorskip("torch")
     state = torch.get_rng_state()

@@ -1,5 +1,6 @@
 """Train small models of heads and routers in torch by gradient descent."""
 
+from contextlib import contextmanager
 from functools import wraps
 from itertools import islice
 from numbers import Integral, Real
@@ -34,10 +35,24 @@ def trains(method):
             torch.enable_grad(),
             cpu_by_default(),
             without_autocast(resolve_device(estimator.device)),
+            _one_thread(),
         ):
             return method(estimator, *args, **options)
 
     return train
+
+
+@contextmanager
+def _one_thread():
+    """A context in which torch computes in one thread: small steps take longer in several."""
+    import torch
+
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def make_generator(random_state):
