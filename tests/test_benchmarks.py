@@ -18,6 +18,7 @@ from benchmarks import (
     doubts_of_tables,
     embedding,
     gpu,
+    grid_search,
     hindsight,
     labels,
     near_duplicates,
@@ -30,6 +31,9 @@ from benchmarks import (
     uneven,
     unlabeled,
 )
+from skclipens.backbones import clear_backbone_cache
+from skclipens.datasets import load_emoji
+from skclipens.model_selection import FewShotSplit
 
 
 def test_gpu_program_without_a_gpu(capsys):
@@ -56,6 +60,20 @@ def test_embeddings_decoded_on_the_device_agree(tmp_path):
     one = gpu.Measured(["zoo/RN20"], "cpu", 4)
     ours = one.embedder.transform(files)
     assert gpu._distance(ours, one.decoded_on_gpu(files)) < 1e-3
+
+
+def test_searches_over_images_and_over_a_table_are_the_same(monkeypatch):
+    monkeypatch.setattr(grid_search, "GRID", {"head": ["zero-shot"], "router": ["uniform"]})
+    emoji = load_emoji(min_class_size=60)
+    searches = grid_search.Searches(emoji, FewShotSplit(2, 1, random_state=0))
+    forwards = grid_search.Forwards(grid_search.BACKBONES)
+    searches.ready()
+    n_distinct = len({Path(file).read_bytes() for file in emoji.filenames})
+    assert forwards.during(searches.cold) == n_distinct
+    assert forwards.during(searches.warm) == 0
+    clear_backbone_cache()  # of models with counters
+    for way in (grid_search.COLD, grid_search.WARM):
+        assert_allclose(searches.scores[way], searches.scores[grid_search.READY])
 
 
 def test_what_is_slower_than_asked_is_named():
