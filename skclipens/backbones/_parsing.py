@@ -52,8 +52,9 @@ def parse(spec):
 
 
 def _refuse_several(spec):
-    is_path = "//" in spec or spec.startswith(("/", ".", "~")) or names_directory(spec)
-    if "," in spec and not is_path:
+    if "," not in spec:
+        return
+    if not ("//" in spec or spec.startswith(("/", ".", "~")) or names_directory(spec)):
         names = [name.strip() for name in spec.split(",")]
         raise ValueError(f"{spec!r} is one string of several names: give a list, {names}.")
 

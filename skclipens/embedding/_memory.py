@@ -1,12 +1,10 @@
 """Cache of stored rows in this process: a search reads the same ones many times."""
 
-from collections import OrderedDict
-
 from .._utils._locks import ForkLock
 
 
 class RowCache:
-    """Thread-safe cache of rows, which drops the least recently used ones first.
+    """Thread-safe cache of rows, as bytes, which drops those first that it got first.
 
     Parameters
     ----------
@@ -16,30 +14,26 @@ class RowCache:
 
     def __init__(self, max_bytes):
         self.max_bytes = max_bytes
-        # By (file, model, key of the image), all strings: those are compared fast.
-        self._rows = OrderedDict()
+        self._rows = {}  # by (file, model, key of the image), in the order in which they came
         self._bytes = 0
         self._lock = ForkLock()
 
     def get_many(self, file, model, keys):
-        """Return the cached rows of images by one model, by key; do not write to them."""
-        found, file = {}, str(file)
+        """Return the cached rows of images by one model, by key."""
+        file = str(file)
         with self._lock:
-            for key in keys:
-                place = file, model, key
-                if place in self._rows:
-                    self._rows.move_to_end(place)
-                    found[key] = self._rows[place]
-        return found
+            found = [(key, self._rows.get((file, model, key))) for key in keys]
+        return {key: row for key, row in found if row is not None}
 
     def put_many(self, file, model, rows):
-        """Cache rows, an array by the key of each image, and drop others beyond the limit."""
-        copies = {(str(file), model, key): row.copy() for key, row in rows.items()}
+        """Cache rows, bytes by the key of each image, and drop others beyond the limit."""
+        file = str(file)
         with self._lock:
-            for place, row in copies.items():
+            for key, row in rows.items():
+                place = file, model, key
                 self._drop(place)
                 self._rows[place] = row
-                self._bytes += row.nbytes
+                self._bytes += len(row)
                 while self._bytes > self.max_bytes:
                     self._drop(next(iter(self._rows)))
 
@@ -50,8 +44,7 @@ class RowCache:
                 self._drop(place)
 
     def _drop(self, place):
-        row = self._rows.pop(place, None)
-        self._bytes -= 0 if row is None else row.nbytes
+        self._bytes -= len(self._rows.pop(place, b""))
 
 
 memory = RowCache(2**28)

@@ -105,7 +105,7 @@ class _Table:
         ends = np.cumsum([width for _, width in models])
         self.store, self.images, self.models = store, images, models
         self.known, self.notes = known, notes
-        self.blocks = [np.arange(end - width, end) for end, (_, width) in zip(ends, models)]
+        self.blocks = [slice(end - width, end) for end, (_, width) in zip(ends, models)]
         self.values = _empty_table(images, models)
         self.keys, self.stamps = [], []
         self.first = {}  # positions by key
@@ -149,12 +149,13 @@ class _Table:
             at = [i for i, key in enumerate(keys) if key in stored]
             if at:
                 found[at, m] = True
-                self.values[np.ix_(rows[at], self.blocks[m])] = [stored[keys[i]] for i in at]
+                read = np.frombuffer(b"".join([stored[keys[i]] for i in at]), np.float32)
+                self.values[rows[at], self.blocks[m]] = read.reshape(-1, width)
         return found
 
     def fill(self, compute, positions, which):
         """Compute rows by some of the models, and store them."""
-        columns = np.concatenate([self.blocks[m] for m in which])
+        columns = np.r_[tuple(self.blocks[m] for m in which)]
         for done, rows in compute(positions, which):
             done = np.asarray(done, int)
             self.values[done[:, None], columns] = rows
@@ -185,12 +186,12 @@ def _parts(n):
 
 
 def _read_model(store, keys, model, width):
-    """Return rows of one model by key, from memory or else from the store."""
+    """Return rows of one model by key, as bytes, from memory or else from the store."""
     known = memory.get_many(store.file, model, keys)
     rest = [key for key in keys if key not in known]
     if not rest:
         return known
-    rows = {key: np.frombuffer(v, np.float32) for key, v in store._get(rest, model).items()}
-    read = {key: row for key, row in rows.items() if len(row) == width}
+    size = width * np.dtype(np.float32).itemsize
+    read = {key: row for key, row in store._get(rest, model).items() if len(row) == size}
     memory.put_many(store.file, model, read)
     return known | read

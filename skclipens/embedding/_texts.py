@@ -54,7 +54,8 @@ def embed_classes(backbone, names, templates, *, cache=None, bar=None):
         some = names[start : start + n_at_once]
         prompts = [prompt for name in some for prompt in prompts_of(name, templates)]
         rows = _rows(backbone, list(dict.fromkeys(prompts)), store)
-        of_classes = np.stack([rows[prompt] for prompt in prompts])
+        of_classes = np.frombuffer(b"".join([rows[prompt] for prompt in prompts]), np.float32)
+        of_classes = of_classes.reshape(len(prompts), -1)
         scale = float(of_classes[0, -1])
         of_classes = of_classes[:, :-1].reshape(len(some), len(templates), -1)
         parts.append(unit_rows(of_classes.mean(axis=1)))
@@ -64,7 +65,10 @@ def embed_classes(backbone, names, templates, *, cache=None, bar=None):
 
 
 def _rows(backbone, prompts, store):
-    """Return features of prompts and, appended, the logit scale, for which no model is loaded."""
+    """Return features of prompts, each with the logit scale appended, as bytes by prompt.
+
+    A model is loaded only for prompts that are not known yet.
+    """
     model = backbone, backbone.version
     rows = _known.get_many(None, model, prompts)
     if store is not None and _lacking(prompts, rows):
@@ -76,7 +80,7 @@ def _rows(backbone, prompts, store):
         rows |= _known.get_many(None, model, _lacking(prompts, rows))  # by another thread meanwhile
         for fresh in _encoded(backbone, _lacking(prompts, rows)):
             if store is not None:
-                store._put([(key, _key(prompt), row.tobytes()) for prompt, row in fresh.items()])
+                store._put([(key, _key(prompt), row) for prompt, row in fresh.items()])
             _known.put_many(None, model, fresh)
             rows |= fresh
     return rows
@@ -89,8 +93,7 @@ def _lacking(prompts, rows):
 def _stored(store, key, model, prompts):
     """Return the rows that a store has, and cache them in this process."""
     stored = store._get([_key(prompt) for prompt in prompts], key)
-    values = {prompt: stored.get(_key(prompt)) for prompt in prompts}
-    found = {prompt: np.frombuffer(v, np.float32) for prompt, v in values.items() if v}
+    found = {prompt: row for prompt in prompts if (row := stored.get(_key(prompt)))}
     _known.put_many(None, model, found)
     return found
 
@@ -109,7 +112,7 @@ def _encoded(backbone, prompts):
         rows = encode_texts(loaded, some)
         rows = np.column_stack([rows, np.full(len(rows), scale)])
         check_finite(rows, backbone.name, "fp32")
-        yield dict(zip(some, rows))
+        yield {prompt: row.tobytes() for prompt, row in zip(some, rows)}
 
 
 def _text_key(backbone, store):

@@ -161,6 +161,8 @@ def _most_common(images, *, immutable):
 
 def _what_it_is(image):
     """Return a cheap key that is equal for images of one path, content or place in memory."""
+    if isinstance(image, (str, os.PathLike)):
+        return image
     if isinstance(image, np.ndarray) and image.dtype.kind in "buif":
         return image.__array_interface__["data"], image.shape, image.strides
     if is_tensor(image):
@@ -172,7 +174,7 @@ def _what_it_is(image):
         return hash(image)
     if is_missing(image):
         return object()  # not equal to any other
-    return image if isinstance(image, (str, os.PathLike)) else id(image)
+    return id(image)
 
 
 def _place_of_tensor(tensor):
