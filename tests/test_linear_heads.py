@@ -556,10 +556,10 @@ def test_small_penalties_are_exact_in_float32_too(emoji, head, n_shots):
     if hasattr(head, "backbone"):
         head.set_params(backbone=BACKBONE)
     weights = np.linspace(0.5, 2, len(y))
-    for of_rows in (None, weights):
-        logits, _ = head.cross_fit(X, y, sample_weight=of_rows)
+    for sample_weight in (None, weights):
+        logits, _ = head.cross_fit(X, y, sample_weight=sample_weight)
         found = head.predict_proba(X_test)
-        expected, _ = head.cross_fit(X.astype(float), y, sample_weight=of_rows)
+        expected, _ = head.cross_fit(X.astype(float), y, sample_weight=sample_weight)
         assert logits.dtype == np.float32
         assert_allclose(softmax(logits, axis=1), softmax(expected, axis=1), atol=2e-3)
         assert_allclose(found, head.predict_proba(X_test.astype(float)), atol=2e-3)

@@ -403,9 +403,9 @@ def test_rows_without_a_label_are_none_of_an_ensemble_over_files(folder, table):
     some, weights = np.arange(len(y)) % 3 > 0, 1 + np.arange(len(y)) % 2
     for labels in (np.where(some, y, None), np.where(some, y, "")):
         clf = AdaptiveBackboneEnsemble(unlabeled="ignore", random_state=0)
-        for of_rows in (None, weights):
-            found = clone(clf).fit_from(folder, labels, sample_weight=of_rows)
-            assert_same_ensemble(found, clone(clf).fit(X, labels, sample_weight=of_rows), X)
+        for sample_weight in (None, weights):
+            found = clone(clf).fit_from(folder, labels, sample_weight=sample_weight)
+            assert_same_ensemble(found, clone(clf).fit(X, labels, sample_weight=sample_weight), X)
         with pytest.raises(ValueError, match=f"no label for {np.sum(~some)} of {len(y)} rows"):
             clf.set_params(unlabeled="error").fit_from(folder, labels)
 

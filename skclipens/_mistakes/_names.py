@@ -189,8 +189,9 @@ def _alignment(centres, texts):
 
 def _rise_by_luck(n_rows):
     """Return how much accuracy may rise by chance under another order, for the rows per class."""
-    of_rows = np.mean(1 / np.maximum(n_rows, 1))
-    return max(_MIN_RISE, _RISE_OF_FEW_CLASSES / np.sqrt(len(n_rows)) + _RISE_OF_FEW_ROWS * of_rows)
+    of_few_classes = _RISE_OF_FEW_CLASSES / np.sqrt(len(n_rows))
+    of_few_rows = _RISE_OF_FEW_ROWS * np.mean(1 / np.maximum(n_rows, 1))
+    return max(_MIN_RISE, of_few_classes + of_few_rows)
 
 
 def _said(class_names, label, called, looks):

@@ -271,14 +271,14 @@ class BackboneSelector(
 
     def _split(self, X, y, groups, cv, seed):
         # Both sides of a fold need a row of every class: the log-loss is not defined otherwise.
-        rows, of_rows = np.arange(len(y)), None
+        rows = np.arange(len(y))
         if groups is not None:
             if isinstance(cv, Integral):
                 n_groups = groups_of_class(y, groups)
                 rows = np.flatnonzero(n_groups > 1)
                 cv = min(cv, n_groups[rows].min(initial=cv))
-            of_rows = groups[rows]
-        options = {"groups": of_rows, "every_class": True, "random_state": seed, "X": X[rows]}
+            groups = groups[rows]
+        options = {"groups": groups, "every_class": True, "random_state": seed, "X": X[rows]}
         found = few_shot_folds(y[rows], cv, **options) if len(rows) else []
         if not found and groups is None:
             classes = np.unique(y)

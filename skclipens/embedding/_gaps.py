@@ -70,10 +70,10 @@ def readable(values, gaps):
     if not gaps.any():
         return values
     rows, n = np.flatnonzero(~gaps), len(gaps)
-    of_rows = [hasattr(value, "__len__") and len(value) == n for value in values]
+    have_rows = [hasattr(value, "__len__") and len(value) == n for value in values]
     return [
         safe_indexing(value, rows) if has_rows else value
-        for value, has_rows in zip(values, of_rows, strict=True)
+        for value, has_rows in zip(values, have_rows, strict=True)
     ]
 
 

@@ -137,15 +137,15 @@ class PartedTable:
         except ValueError as error:
             raise ValueError(f"{self._folder.path(part[0])!r}: {error}") from error
 
-    def map(self, task, of_rows, *, verbose, desc):
+    def map(self, task, arguments, *, verbose, desc):
         """Run a task on all parts, in this process or in the workers of joblib's context.
 
         Parameters
         ----------
         task : callable
-            Called as ``task(table, parts, of_rows(start, stop))``, with consecutive parts. Its
+            Called as ``task(table, parts, arguments(start, stop))``, with consecutive parts. Its
             result may be large, so there are few calls.
-        of_rows : callable
+        arguments : callable
             Returns what a task needs for the rows from start to stop, as a tuple.
         verbose : bool or int
         desc : str
@@ -162,7 +162,7 @@ class PartedTable:
         groups = [self.parts[a:b] for a, b in pairwise(bounds)]
         # In one tuple: joblib's backend for Dask would put arrays on workers, which may be lost.
         tasks = (
-            delayed(_done)(task, self, group, of_rows(group[0][1], group[-1][2]))
+            delayed(_done)(task, self, group, arguments(group[0][1], group[-1][2]))
             for group in groups
         )
         with progress(self.n_rows, verbose, desc=desc, unit="row") as bar:

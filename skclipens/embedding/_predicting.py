@@ -82,7 +82,7 @@ def predict_embeddings(classifier, folder, *, out_folder=None, verbose=False):
         out_folder.begin_empty()
     given = classifier, out_folder
     done = table.map(_predict, lambda start, stop: given, verbose=verbose, desc="predicting")
-    in_order = sorted(done, key=lambda of_rows: of_rows[0])
+    in_order = sorted(done, key=lambda part: part[0])
     labels, probability, images = map(np.concatenate, zip(*(result for _, _, result in in_order)))
     found = pd.DataFrame({"label": labels}, index=pd.Index(images, name="image"))
     if hasattr(classifier, "predict_proba"):

@@ -66,8 +66,8 @@ class CrossFit:
         logits = np.zeros((len(learned.y), len(self.classes_)), learned.X.dtype)
         known = np.zeros(len(learned.y), bool)
         with one_blas_thread():
-            rows, of_rows = self._held_out_logits(learned, held_out)
-        logits[rows], known[rows] = of_rows, True
+            rows, found = self._held_out_logits(learned, held_out)
+        logits[rows], known[rows] = found, True
         return learned.of_given(logits), learned.of_given(known)
 
     def _held_out_logits(self, learned, held_out):

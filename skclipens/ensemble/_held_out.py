@@ -173,8 +173,8 @@ def _cross_fit(experts, X, y, classes, folds, *, metadata, n_jobs, verbose):
             (*_narrow(experts[e], X), y, classes, train, test, metadata) for e, train, test in jobs
         )
         running = in_parallel(_fit_on_fold, calls, n_jobs=n_jobs, bar=bar)
-        for (e, _, test), of_rows in zip(jobs, running, strict=True):
-            logits[place[test], e], known[place[test], e] = of_rows, True
+        for (e, _, test), test_logits in zip(jobs, running, strict=True):
+            logits[place[test], e], known[place[test], e] = test_logits, True
     return fitted, HeldOut(rows, logits, known)
 
 

@@ -197,8 +197,8 @@ def calibrate_and_route(ensemble, plan, held_out, X, y, metadata):
         temperatures[e] = fixed_temperature(experts[e].logits(X, classes), spread)
     relative_loss = relative_log_loss(combined, targets, weights) if len(rows) else 1.0
     knows = says_something(relative_loss, combined, targets)
-    of_rows = HeldOutPredictions(relative_loss, rows, combined.argmax(axis=1), knows)
-    return Combination(judged, temperatures, router), of_rows
+    predictions = HeldOutPredictions(relative_loss, rows, combined.argmax(axis=1), knows)
+    return Combination(judged, temperatures, router), predictions
 
 
 def _expected_inverses(experts, judged, logits, weights):

@@ -108,7 +108,7 @@ class SharedRows:
         parts += [(self.rows[n_first:], self.weights[n_first:])]
         means = [mean_row(*part) for part in parts]
         squares = [((rows - mean) ** 2).sum(axis=1) for (rows, _), mean in zip(parts, means)]
-        within = sum(of_rows @ weights for of_rows, (_, weights) in zip(squares, parts))
+        within = sum(square @ weights for square, (_, weights) in zip(squares, parts))
         sizes = [weights.sum() ** 2 / (weights @ weights) for _, weights in parts]
         expected = within * sum(sizes) / max(sum(sizes) - 2, 1) * sum(1 / size for size in sizes)
         gap = means[0] - means[1]
@@ -232,16 +232,16 @@ def _choose(ensemble, rows, table, y, metadata):
     logits = [_held_out(ensemble, rows, table, y, metadata, *fold) for fold in folds]
     before, *after = np.concatenate(logits, axis=1)
     targets = np.searchsorted(ensemble.classes_, y[held_out])
-    of_rows = rows.weights[held_out]
-    of_rows = of_rows / of_rows.max()  # equal weights are ones, whose sums are exact
-    _, losses = _calibrated(before, targets, of_rows)
+    weights = rows.weights[held_out]
+    weights = weights / weights.max()  # equal weights are ones, whose sums are exact
+    _, losses = _calibrated(before, targets, weights)
     was_right, found = before.argmax(axis=1) == targets, []
     for spread, mixed in zip(SPREADS, after, strict=True):
-        temperature, of_mixed = _calibrated(mixed, targets, of_rows)
+        temperature, of_mixed = _calibrated(mixed, targets, weights)
         right = (mixed.argmax(axis=1) == targets) - was_right.astype(int)
         # These weights are relative, so each held-out row counts as one.
-        clear = is_clear_gain(losses - of_mixed, right, of_rows, n_rows=len(held_out))
-        gain = float(np.average(losses - of_mixed, weights=of_rows))
+        clear = is_clear_gain(losses - of_mixed, right, weights, n_rows=len(held_out))
+        gain = float(np.average(losses - of_mixed, weights=weights))
         found.append((gain, spread if clear else 0.0, temperature))
     gain, spread, temperature = max(found)
     return spread, temperature, gain

@@ -109,7 +109,7 @@ class CrossFitMixin:
             As ``fit``; and if folds have rows on both sides or positions out of range.
         """
         learned, rows = self._learned(X, y, folds, sample_weight, groups)
-        return tuple(rows.of_given(of_rows) for of_rows in self._cross_fit(*learned))
+        return tuple(rows.of_given(values) for values in self._cross_fit(*learned))
 
     def _fit(self, X, targets, weights, folds, groups):
         self._cross_fit(X, targets, weights, folds, groups)

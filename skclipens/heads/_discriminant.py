@@ -98,7 +98,7 @@ class BaseDiscriminant:
         """
         coef = self._precision_times_means(plus_ridge(self._gram, ridge), ridge)
         halves = np.einsum("cd,dc->c", self._means / 2, coef)
-        return self._of_rows_as_they_are(coef.T, -halves, self._offsets(ridge))
+        return self._for_raw_rows(coef.T, -halves, self._offsets(ridge))
 
     def _precision_times_means(self, gram, ridge):
         return solve(gram, self._means.T, assume_a="pos", overwrite_a=True) * self.n_rows
@@ -159,9 +159,9 @@ class BaseDiscriminant:
             of_basis, bias[seen] = solved
             coef[seen] = of_basis @ basis.T / unit
         priors = np.where(self._counts > 0, 0, self._log_prior).astype(bias.dtype)
-        return self._of_rows_as_they_are(coef, bias, priors)
+        return self._for_raw_rows(coef, bias, priors)
 
-    def _of_rows_as_they_are(self, coef, intercept, priors):
+    def _for_raw_rows(self, coef, intercept, priors):
         """Add priors, and convert to rows that are neither centred nor scaled."""
         coef = coef * self._scales
         return self._of_unseen(coef, intercept - coef @ self._centre, priors)
@@ -304,10 +304,10 @@ class Discriminant(BaseDiscriminant):
         self._residuals = R
         self._log_prior = self._log_priors(log_prior).astype(X.dtype)
 
-    def of_rows(self, rows):
+    def subset(self, rows):
         """Return the discriminant of some rows, with the priors of all."""
-        of_rows = some_of(self._given_weights, rows)
-        given = self._X[rows], self._targets[rows], len(self._means), of_rows
+        weights = some_of(self._given_weights, rows)
+        given = self._X[rows], self._targets[rows], len(self._means), weights
         return Discriminant(*given, self._log_prior, self.rescaling)
 
     @cached_property
@@ -372,7 +372,7 @@ class HeldOutDiscriminants:
         known = discriminant.has_peer
         if folds is not None:
             held_out = [(train, test[judges[test]]) for train, test in folds]
-            self._parts = [(discriminant.of_rows(train), test) for train, test in held_out]
+            self._parts = [(discriminant.subset(train), test) for train, test in held_out]
             known = np.zeros(len(judges), bool)
             known[held_out_rows(held_out)] = True
         self.rows = np.flatnonzero(known & judges)

@@ -185,7 +185,7 @@ class RowsOfFiles:
         X = np.empty((len(keep), len(self._table.columns)), np.float32)
         tasks = self._table.map(
             _read_parts,
-            lambda *rows: (estimator, sums, self._names_matter, *self._of_rows(keep, *rows)),
+            lambda *rows: (estimator, sums, self._names_matter, *self._slices(keep, *rows)),
             verbose=verbose,
             desc="fitting",
         )
@@ -227,7 +227,7 @@ class RowsOfFiles:
                     + f"pass {name}.loc[pandas.read_parquet(folder, columns=[]).index]."
                 )
 
-    def _of_rows(self, keep, start, stop):
+    def _slices(self, keep, start, stop):
         first, last = np.searchsorted(keep, [start, stop])
         kept = np.zeros(stop - start, bool)
         kept[keep[first:last] - start] = True
@@ -245,13 +245,13 @@ def _of_any_label(y, labeled):
 
 def _read_parts(table, parts, given):
     """Read parts; return sums, kept rows, which rows are gaps, and image names."""
-    estimator, sums, asks_for_names, *of_rows = given
+    estimator, sums, asks_for_names, *arrays = given
     # Copies, since threads would add to the same sums.
     sums = [one._replace(sums=deepcopy(one.sums)) for one in sums]
     X_kept, gaps, names, first = [], [], [], parts[0][1]
     for part in parts:
         own = slice(part[1] - first, part[2] - first)
-        targets, weights, folds, kept = (of_row[own] for of_row in of_rows)
+        targets, weights, folds, kept = (array[own] for array in arrays)
         frame = table.read(part)
         names.append(
             frame.index.to_numpy(object) if asks_for_names else np.empty(len(frame), object)
@@ -264,8 +264,8 @@ def _read_parts(table, parts, given):
                 X = check_rows(estimator, frame if some.all() else frame[some])
                 check_range(X, estimator.feature_names_in_)
             _add(sums, X, targets[some], weights[some].astype(X.dtype), folds[some])
-    of_rows = (np.concatenate(of_parts) for of_parts in (X_kept, gaps, names))
-    return [one.sums for one in sums], *of_rows
+    arrays = (np.concatenate(of_parts) for of_parts in (X_kept, gaps, names))
+    return [one.sums for one in sums], *arrays
 
 
 def _indices_of_names(**given):

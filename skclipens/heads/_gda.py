@@ -122,8 +122,7 @@ class GDAHead(CrossFitTextHead):
         rows, logits = held_out.rows, np.zeros_like(text)
         if covers_most(targets[rows], n_classes):
             logits, _ = held_out.of_all(held_out.logits(_ridge))
-            of_rows = some_of(weights, rows)
-            self._choose(text[rows], logits[rows], targets[rows], of_rows)
+            self._choose(text[rows], logits[rows], targets[rows], some_of(weights, rows))
         else:
             seen = self._discriminant_logits(features)
             self.temperature_ = fit_temperature(text, targets, sample_weight=weights)

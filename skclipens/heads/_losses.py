@@ -32,8 +32,8 @@ def log_proba_of(logits, targets, temperature=1.0):
     """Return the log-probability of one class per row, given by its position, (n,)."""
     found = np.zeros(len(targets), logits.dtype)
     for rows in row_batches(*logits.shape, values=VALUES_IN_CACHE):
-        z, of_rows = scaled_logits(logits[rows], temperature), targets[rows]
-        true = z[np.arange(len(z)), of_rows]
+        z = scaled_logits(logits[rows], temperature)
+        true = z[np.arange(len(z)), targets[rows]]
         found[rows] = true - np.log(row_sums(np.exp(z, out=z)))
     return found
 

@@ -181,8 +181,8 @@ def relative_log_loss(logits, targets, sample_weight=None, n_fitted=0):
     ----------
     .. [1] Akaike, "A new look at the statistical model identification", 1974.
     """
-    of_rows = -log_proba_of(logits, targets)
-    loss = np.average(of_rows, weights=sample_weight)
+    losses = -log_proba_of(logits, targets)
+    loss = np.average(losses, weights=sample_weight)
     loss += n_fitted / total_weight(targets, sample_weight)
     return float(min(loss / np.log(logits.shape[1]), 1.0))
 
@@ -209,8 +209,8 @@ def correction_temperature(correction, rows, logits, targets, sample_weight=None
     """
     if not covers_most(targets[rows], logits.shape[1]):
         return _unjudged_temperature(logits, targets, sample_weight), rows[:0]
-    of_rows = {"sample_weight": some_of(sample_weight, rows), "offset": take_rows(logits, rows)}
-    return fit_temperature(correction, targets[rows], **of_rows), rows
+    options = {"sample_weight": some_of(sample_weight, rows), "offset": take_rows(logits, rows)}
+    return fit_temperature(correction, targets[rows], **options), rows
 
 
 def _unjudged_temperature(logits, targets, sample_weight):
@@ -246,5 +246,5 @@ def fixed_temperature(logits, spread):
     """
     if not spread:
         return np.inf
-    of_rows = [logits[rows].std(axis=1) for rows in row_batches(*logits.shape)]
-    return float(np.concatenate(of_rows).mean()) / spread or 1.0
+    spreads = [logits[rows].std(axis=1) for rows in row_batches(*logits.shape)]
+    return float(np.concatenate(spreads).mean()) / spread or 1.0

@@ -209,13 +209,13 @@ class TipAdapterHead(CrossFitTextHead):
         losses = np.zeros((len(betas), len(alphas)))
         for batch in self._batches(len(judges)):
             rows = judges[batch]
-            of_rows = some_of(weights, rows)
+            batch_weights = some_of(weights, rows)
             text = self._text_logits(self.keys_[rows]) / temperature
             affinity = self._affinity(self.keys_[rows], hidden(rows))
             for b, beta in enumerate(betas):
                 cache = self._cache_logits(affinity, beta) / temperature
                 losses[b] += [
-                    log_loss(text + alpha * cache, targets[rows], of_rows) for alpha in alphas
+                    log_loss(text + alpha * cache, targets[rows], batch_weights) for alpha in alphas
                 ]
         best = np.unravel_index(losses.argmin(), losses.shape)
         return alphas[best[1]], betas[best[0]]

@@ -261,16 +261,18 @@ class RoutingWeightsDisplay:
         ]  # fmt: skip
 
 
-def _mean_shares(y_true, weights, of_rows):
+def _mean_shares(y_true, weights, sample_weight):
     """Return the sorted labels, and the mean share of each expert for the rows of each label."""
-    if of_rows is not None:  # rows of weight 0 are ignored
-        some = of_rows > 0
-        y_true, weights, of_rows = y_true[some], weights[some], of_rows[some]
+    if sample_weight is not None:  # rows of weight 0 are ignored
+        some = sample_weight > 0
+        y_true, weights, sample_weight = y_true[some], weights[some], sample_weight[some]
     total = np.abs(weights).sum(axis=1, keepdims=True)
     shares = weights / np.where(total > 0, total, 1)
     labels, codes = np.unique(y_true, return_inverse=True)
     of_classes = [codes == c for c in range(len(labels))]
-    means = [np.average(shares[one], axis=0, weights=some_of(of_rows, one)) for one in of_classes]
+    means = [
+        np.average(shares[one], axis=0, weights=some_of(sample_weight, one)) for one in of_classes
+    ]
     return labels, np.stack(means)
 
 

@@ -263,8 +263,8 @@ def correct_sets(y_true, predictions, *, expert_names=None, sample_weight=None):
     correct, weight = check_correct(y_true, predictions, sample_weight)
     if weight is not None:
         correct, weight = correct[weight > 0], weight[weight > 0]
-    regions, of_rows = np.unique(correct, axis=0, return_inverse=True)
-    counts = np.bincount(of_rows.ravel(), weight)
+    regions, codes = np.unique(correct, axis=0, return_inverse=True)
+    counts = np.bincount(codes.ravel(), weight)
     if regions[0].any():  # no row has the empty set: add it with a count of 0
         regions = np.insert(regions, 0, False, axis=0)
         counts = np.insert(counts, 0, 0)

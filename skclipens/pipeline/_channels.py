@@ -49,11 +49,11 @@ def warn_of_channels(pipeline, X, y):
         if len(pictures) < _FEW // 2:
             return
         given, exchanged = _cosines(embedder, expert, list(pictures.values()))
-        of_rows = targets[list(pictures)]
-        margins = [_margins(cosines, of_rows) for cosines in (exchanged, given)]
+        picked_targets = targets[list(pictures)]
+        margins = [_margins(cosines, picked_targets) for cosines in (exchanged, given)]
         if not ttest_rel(*margins, alternative="greater").pvalue <= max_p_value:
             return
-    _conclude(of_rows, given.argmax(axis=1), exchanged.argmax(axis=1))
+    _conclude(picked_targets, given.argmax(axis=1), exchanged.argmax(axis=1))
 
 
 def _cheapest_prompts(estimator):

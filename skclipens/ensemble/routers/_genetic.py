@@ -128,12 +128,12 @@ def unfitness(weights, logits, targets, sample_weight=None):
     """
     n_experts, n, n_classes = logits.shape
     weights = weights.reshape(n_experts, -1)
-    of_rows = np.ones(n) if sample_weight is None else sample_weight
+    sample_weight = np.ones(n) if sample_weight is None else sample_weight
     errors, losses = np.zeros((2, weights.shape[1]))
     for rows in row_batches(n, weights.shape[1] * n_classes, values=_MAX_CHUNK):
         sums = np.tensordot(weights, logits[:, rows], axes=(0, 0))  # (S, rows, C)
-        errors += (sums.argmax(axis=2) != targets[rows]) @ of_rows[rows]
+        errors += (sums.argmax(axis=2) != targets[rows]) @ sample_weight[rows]
         found = log_proba_of(sums.reshape(-1, n_classes), np.tile(targets[rows], len(sums)))
-        losses -= found.reshape(len(sums), -1) @ of_rows[rows]
-    loss = losses / of_rows.sum()
+        losses -= found.reshape(len(sums), -1) @ sample_weight[rows]
+    loss = losses / sample_weight.sum()
     return errors + loss / (1 + loss)

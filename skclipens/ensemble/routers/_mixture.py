@@ -142,17 +142,17 @@ class MixtureRouter(BaseRouter):
         all_active = self.n_active_ == n_experts
 
         def loss_of(rows):
-            scores, of_rows = X[rows] @ gate, row_weights[rows]
+            scores, batch_weights = X[rows] @ gate, row_weights[rows]
             if all_active:
                 weights, load = scores.softmax(dim=1), None
             else:
                 spread = noise_scale(X[rows] @ noise_gate)
                 noise = torch.randn(scores.shape, generator=generator, dtype=torch.float32)
                 noise = noise.to(scores)
-                weights, load = noisy_top_k(scores, spread, noise, self.n_active_, of_rows)
+                weights, load = noisy_top_k(scores, spread, noise, self.n_active_, batch_weights)
             mixed = (weights[:, :, None] * logits[rows]).sum(dim=1)
-            loss = weighted_cross_entropy(mixed, targets[rows], of_rows)
-            uneven = imbalance(of_rows @ weights)
+            loss = weighted_cross_entropy(mixed, targets[rows], batch_weights)
+            uneven = imbalance(batch_weights @ weights)
             return loss + self.balance * (uneven if load is None else uneven + imbalance(load))
 
         trained = [gate] if all_active else [gate, noise_gate]

@@ -143,8 +143,8 @@ class NeuralLogitController(BaseRouter):
         network = self._network(X.shape[1], logits.shape[1], generator).to(X)
 
         def loss_of(rows):
-            of_rows = self._map(network(X[rows])) / logits.shape[1]
-            combined = (of_rows[:, :, None] * logits[rows]).sum(dim=1)
+            expert_weights = self._map(network(X[rows])) / logits.shape[1]
+            combined = (expert_weights[:, :, None] * logits[rows]).sum(dim=1)
             return weighted_cross_entropy(combined, targets[rows], weights[rows])
 
         optimizer = torch.optim.Adam(
