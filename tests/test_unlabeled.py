@@ -19,7 +19,7 @@ from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder, make_back
 from skclipens._utils._class_texts import warn_of_classes
 from skclipens.datasets import load_emoji
 from skclipens.ensemble import _unlabeled
-from skclipens.ensemble._unlabeled import SharedRows
+from skclipens.ensemble._unlabeled import WhitenedRows
 from skclipens.heads import LinearDiscriminantHead
 from skclipens.model_selection import FewShotSplit
 
@@ -458,7 +458,7 @@ def test_a_mixture_of_known_classes_is_a_linear_discriminant(digits, n):
     weights = np.random.default_rng(0).uniform(0.5, 2, n)
     weights *= n / 10 / np.bincount(y, weights)[y]  # of classes of one size, so without offsets
     head = LinearDiscriminantHead(shrinkage=1.0).fit(X, y, sample_weight=weights)
-    rows = SharedRows(X, weights)
+    rows = WhitenedRows(X, weights)
     coef, intercept = rows.in_columns(*rows.discriminant(np.eye(10)[y]))
     logits, expected = X @ coef + intercept, head._logits_of(X)
     # Up to what all classes have in common.

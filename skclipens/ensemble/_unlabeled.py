@@ -59,7 +59,7 @@ class UnlabeledCorrection(NamedTuple):
         return (logits + X @ self.coef + self.intercept) / self.temperature
 
 
-class SharedRows:
+class WhitenedRows:
     r"""Rows in coordinates in which Gaussian mixtures are quick to fit, whatever their labels.
 
     For means :math:`\mu_c`, proportions :math:`\pi_c` and one covariance, the total covariance T of
@@ -89,11 +89,14 @@ class SharedRows:
         self.root = cholesky(plus_ridge(total, ridge), lower=True)
         self.rows = solve_triangular(self.root, X.T, lower=True).T
 
-    def discriminant(self, shares):
-        """Return coefficients (r, C) and intercept (C,) of the mixture with these class shares."""
-        shares = shares * self.weights[:, None]
-        proportions = np.maximum(shares.sum(axis=0), np.finfo(shares.dtype).tiny)
-        means = self.rows.T @ shares / proportions
+    def discriminant(self, responsibilities):
+        """Return coefficients (r, C) and intercept (C,) of the mixture.
+
+        Responsibilities, (n, C), are the probabilities that a row is of each component.
+        """
+        weighted = responsibilities * self.weights[:, None]
+        proportions = np.maximum(weighted.sum(axis=0), np.finfo(weighted.dtype).tiny)
+        means = self.rows.T @ weighted / proportions
         between = np.eye(len(proportions), dtype=means.dtype) - (means.T @ means) * proportions
         coef = solve(between, means.T).T
         return coef, -np.einsum("rc,rc->c", means, coef) / 2
@@ -121,7 +124,7 @@ class SharedRows:
         return coef, intercept - self.centre @ coef
 
 
-def fit_mixture(rows, prior, known, spread):
+def fit_mixture(rows, logits, known, spread):
     """Fit a mixture by a few rounds of expectation-maximisation.
 
     This is TransCLIP [1]_ with another prior and no graph. Labelled rows keep their labels; for all
@@ -132,8 +135,8 @@ def fit_mixture(rows, prior, known, spread):
 
     Parameters
     ----------
-    rows : SharedRows
-    prior : ndarray of shape (n, C)
+    rows : WhitenedRows
+    logits : ndarray of shape (n, C)
         The ensemble's logits.
     known : ndarray of shape (n,), int
         Positions of the classes; -1 for rows without a label.
@@ -150,15 +153,16 @@ def fit_mixture(rows, prior, known, spread):
     .. [1] Zanella et al., "Boosting Vision-Language Models with Transduction", NeurIPS 2024.
     """
     labeled = known >= 0
-    shares = softmax(prior, axis=1)
-    shares[labeled] = np.eye(prior.shape[1], dtype=shares.dtype)[known[labeled]]
+    responsibilities = softmax(logits, axis=1)
+    certain = np.eye(logits.shape[1], dtype=responsibilities.dtype)
+    responsibilities[labeled] = certain[known[labeled]]
     for _ in range(N_ROUNDS):
-        coef, intercept = rows.discriminant(shares)
-        logits = rows.rows[~labeled] @ coef + intercept
-        apart = float(np.average(logits.std(axis=1), weights=rows.weights[~labeled]))
-        scale = spread / max(apart, np.finfo(logits.dtype).eps)  # less is rounding
+        coef, intercept = rows.discriminant(responsibilities)
+        added = rows.rows[~labeled] @ coef + intercept
+        apart = float(np.average(added.std(axis=1), weights=rows.weights[~labeled]))
+        scale = spread / max(apart, np.finfo(added.dtype).eps)  # less is rounding
         coef, intercept = coef * scale, intercept * scale
-        shares[~labeled] = softmax(prior[~labeled] + logits * scale, axis=1)
+        responsibilities[~labeled] = softmax(logits[~labeled] + added * scale, axis=1)
     return coef, intercept
 
 
@@ -200,7 +204,7 @@ def learn_from_unlabeled(ensemble, X, y, metadata, unlabeled, weights, relative_
     of_labeled = metadata["sample_weight"]
     of_labeled = np.ones(len(X)) if of_labeled is None else of_labeled
     table = np.concatenate([X, unlabeled])
-    rows = SharedRows(table, np.concatenate([of_labeled, weights]))
+    rows = WhitenedRows(table, np.concatenate([of_labeled, weights]))
     if rows.distance(len(X)) > FARTHEST:
         return None
     spread, *judged = _choose(ensemble, rows, table, y, metadata)
@@ -265,8 +269,8 @@ def _refitted(ensemble, X, y, metadata):
 def _held_out(ensemble, rows, table, y, metadata, train, test):
     """Return logits of held-out rows without and with each mixture, (1 + n_spreads, n_test, C)."""
     part = _refitted(ensemble, table[train], y[train], rows_of(metadata, train))
-    prior, known = _as_seen(part, table, train, y[train])
-    mixtures = [fit_mixture(rows, prior, known, spread) for spread in SPREADS]
+    logits, known = _as_seen(part, table, train, y[train])
+    mixtures = [fit_mixture(rows, logits, known, spread) for spread in SPREADS]
     added = [rows.rows[test] @ coef + intercept for coef, intercept in mixtures]
-    logits = np.stack([prior[test], *(prior[test] + one for one in added)])
-    return for_all_classes(logits, part.classes_, ensemble.classes_)
+    candidates = np.stack([logits[test], *(logits[test] + one for one in added)])
+    return for_all_classes(candidates, part.classes_, ensemble.classes_)
