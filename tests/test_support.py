@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from skclipens import AdaptiveBackboneEnsemble, MultiBackboneEmbedder
 from skclipens.datasets import load_emoji
-from skclipens.ensemble._support import CERTAINTY, LARGEST_FACTOR, blend_with_prompts
+from skclipens.ensemble._support import CERTAINTY, LARGEST_FACTOR, blend_weights
 
 PAIR = ["zoo/RN20", "zoo/ViT-16"]
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -49,7 +49,7 @@ def expected_of(clf, alike, X, log_prior=None):
     """Logits of an ensemble that treats all rows alike, with the share of prompts taken in."""
     combined = alike.decision_function(X)
     said = clf._expert_logits(X)[:, clf._are_prompts].mean(axis=1)
-    of_all, own, prior = blend_with_prompts(clf.support_.in_distribution(X), combined, said)
+    of_all, own, prior = blend_weights(clf.support_.in_distribution(X), combined, said)
     log_prior = clf.support_.log_prior if log_prior is None else log_prior
     return of_all * combined + own * said + prior * log_prior
 
@@ -70,19 +70,19 @@ def test_what_is_unlike_training_rows_is_out_of_distribution(digits, emoji, clf)
 def test_outside_all_experts_and_prompts_have_an_equal_say():
     rng = np.random.default_rng(0)
     combined, said = rng.normal(size=(2, 20, 50)) * [[[4]], [[1]]]
-    of_all, own, prior = blend_with_prompts(np.zeros(20), combined, said)
+    of_all, own, prior = blend_weights(np.zeros(20), combined, said)
     assert_allclose(of_all * combined.std(axis=1)[:, None], own * said.std(axis=1)[:, None])
     assert_allclose(of_all + prior, CERTAINTY)  # as all experts know how frequent classes are
-    half = blend_with_prompts(np.full(20, 0.5), combined, said)
+    half = blend_weights(np.full(20, 0.5), combined, said)
     assert_allclose(half, [(1 + of_all) / 2, own / 2, prior / 2])
 
 
 def test_prompts_that_mean_nothing_do_not_decide():
     combined, flat = np.array([[4.0, 0.0, -4.0]]), np.array([[0.0, 1e-3, 0.0]])
-    of_all, own, _ = blend_with_prompts(np.zeros(1), combined, flat)
+    of_all, own, _ = blend_weights(np.zeros(1), combined, flat)
     assert_allclose(own / of_all, LARGEST_FACTOR)
     assert (of_all * combined + own * flat).argmax() == 0
-    assert_array_equal(np.ravel(blend_with_prompts(np.ones(1), combined, flat)), [1, 0, 0])
+    assert_array_equal(np.ravel(blend_weights(np.ones(1), combined, flat)), [1, 0, 0])
 
 
 def test_weights_are_those_of_the_logits(digits, emoji, clf):

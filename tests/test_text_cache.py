@@ -140,11 +140,11 @@ def test_a_store_that_cannot_be_locked_still_tells_its_texts(encoded, tmp_path, 
     forget(monkeypatch)
     get = EmbeddingStore._get
 
-    def unlockable(self, keys, model_key, *, as_it_lies=False):
-        if not as_it_lies:
+    def unlockable(self, keys, model_key, *, immutable=False):
+        if not immutable:
             list(keys)
             raise EmbeddingStoreError("cannot be locked")
-        return get(self, keys, model_key, as_it_lies=True)
+        return get(self, keys, model_key, immutable=True)
 
     monkeypatch.setattr(EmbeddingStore, "_get", unlockable)
     found = embed_classes(RN20, NAMES[:3], TEMPLATES, cache=tmp_path)

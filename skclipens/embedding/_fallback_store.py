@@ -29,17 +29,17 @@ class FallbackStore(EmbeddingStore):
     def __init__(self, store):
         super().__init__(store.path, max_bytes=store.max_bytes)
         self._failure = None
-        self._as_it_lies = self._warned = False
+        self._immutable = self._warned = False
 
     def _get(self, keys, model_key):
-        if not self._as_it_lies:
+        if not self._immutable:
             try:
                 return super()._get(keys, model_key)
             except EmbeddingStoreError as error:
                 self._note(error)
-                self._as_it_lies = True
+                self._immutable = True
         try:
-            return super()._get(keys, model_key, as_it_lies=True)
+            return super()._get(keys, model_key, immutable=True)
         except EmbeddingStoreError:
             self._warn()
             return {}

@@ -238,10 +238,10 @@ class EmbeddingStore:
                 db.execute("VACUUM")
         memory.forget(self.file)
 
-    def _get(self, keys, model_key, *, as_it_lies=False):
+    def _get(self, keys, model_key, *, immutable=False):
         """Return stored values by key, as bytes; damaged ones count as missing."""
         stored, wanted = {}, iter(dict.fromkeys(keys))
-        with self._connection(as_it_lies) as db:
+        with self._connection(immutable) as db:
             model = db.execute("SELECT id FROM models WHERE key = ?", [model_key]).fetchone()
             while model and (some := list(islice(wanted, _AT_ONCE))):
                 marks = ",".join("?" * len(some))
@@ -282,12 +282,12 @@ class EmbeddingStore:
         return self._connection()
 
     @contextmanager
-    def _connection(self, as_it_lies=False):
+    def _connection(self, immutable=False):
         """Return a context with a connection for one call; threads share none."""
-        if not as_it_lies:
+        if not immutable:
             self._make_folder()
         try:
-            with closing(_open_as_it_lies(self.file) if as_it_lies else _open(self.file)) as db:
+            with closing(_open_immutable(self.file) if immutable else _open(self.file)) as db:
                 yield db
         except sqlite3.Error as error:
             advice = [text for code, text in _ADVICE.items() if _code(error).startswith(code)]
@@ -351,7 +351,7 @@ def _open(file):
             time.sleep(0.005)
 
 
-def _open_as_it_lies(file):
+def _open_immutable(file):
     """Open a file for reading, without locks.
 
     If another process writes at the same time, rows may look damaged.

@@ -118,7 +118,7 @@ def fit_and_judge(
     if not folds.once or not any(expert.learns for expert in experts):
         options = {"metadata": metadata, "n_jobs": n_jobs, "verbose": verbose}
         return _cross_fit(experts, X, y, classes, folds, **options)
-    ((train, rows),) = folds.made
+    ((train, rows),) = folds.splits
     seen = X[train], y[train], rows_of(metadata, train)
     with _bar(len(experts), verbose) as bar:
         experts = [
@@ -139,12 +139,12 @@ class Folds:
 
     def __init__(self, X, y, cv, groups, random_state):
         self.once = isinstance(cv, Real) and not isinstance(cv, Integral)
-        # If not binding, a head may use a cheaper way, such as leaving out one row at a time.
-        self.binding = groups is not None or not isinstance(cv, Real)
+        # If the folds are not required, a head may use a cheaper way, such as leave-one-out.
+        self.required = groups is not None or not isinstance(cv, Real)
         self._make = partial(few_shot_folds, y, cv, groups=groups, random_state=random_state, X=X)
 
     @cached_property
-    def made(self):
+    def splits(self):
         """The folds, a list of (train, test)."""
         return self._make()
 
@@ -158,13 +158,13 @@ def _cross_fit(experts, X, y, classes, folds, *, metadata, n_jobs, verbose):
     place = np.full(len(y), -1)
     place[rows] = np.arange(len(rows))
     jobs = _refits(experts, folds, is_judge=place >= 0)
-    binding = folds.made if folds.binding and any(expert.learns for expert in experts) else None
+    required = folds.splits if folds.required and any(expert.learns for expert in experts) else None
     fitted, shape = [None] * len(experts), (len(rows), len(experts))
     logits, known = np.zeros((*shape, len(classes)), X.dtype), np.zeros(shape, bool)
     with _bar(len(experts) + len(jobs), verbose) as bar:
         # In this process, which has cached the text features of the classes.
         fit = partial(
-            _fit_one, X=X, y=y, classes=classes, folds=binding, metadata=metadata, rows=rows
+            _fit_one, X=X, y=y, classes=classes, folds=required, metadata=metadata, rows=rows
         )
         for e, (expert, judge, of_judge) in _fit_all(fit, experts, n_jobs):
             fitted[e] = _counted(bar, expert)
@@ -183,7 +183,7 @@ def _refits(experts, folds, is_judge):
     to_refit = [
         e for e, one in enumerate(experts) if one.learns and not hasattr(one.head, "cross_fit")
     ]
-    parts = [(train, test[is_judge[test]]) for train, test in (folds.made if to_refit else ())]
+    parts = [(train, test[is_judge[test]]) for train, test in (folds.splits if to_refit else ())]
     return [(e, *part) for e in to_refit for part in parts if len(part[1])]
 
 

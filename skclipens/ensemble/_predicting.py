@@ -20,7 +20,7 @@ from ..heads._text_head import warn_of_prompts_at_once
 from ._experts import stack_logits
 from ._merging import merge_experts
 from ._routing import Combination, calibrated
-from ._support import blend_with_prompts
+from ._support import blend_weights
 from .routers import named_router
 
 # Attributes that describe the rows or the images of a fit.
@@ -103,7 +103,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         if not len(far):
             return combined
         of_prompts = self._expert_logits(X[far], self._are_prompts).mean(axis=1)
-        of_all, own, prior = blend_with_prompts(in_distribution[far], combined[far], of_prompts)
+        of_all, own, prior = blend_weights(in_distribution[far], combined[far], of_prompts)
         combined = combined.copy()
         combined[far] = of_all * combined[far] + own * of_prompts + prior * self.support_.log_prior
         return combined
@@ -167,7 +167,7 @@ class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
         prompts, combined = self._are_prompts, combination.combine(X, logits)
         of_prompts = logits[:, prompts].mean(axis=1)
         in_distribution = self.support_.in_distribution(X)
-        of_all, own, _ = blend_with_prompts(in_distribution, combined, of_prompts)
+        of_all, own, _ = blend_weights(in_distribution, combined, of_prompts)
         return (of_all * weights + own * prompts / prompts.sum()).astype(weights.dtype)
 
     @fill_doc

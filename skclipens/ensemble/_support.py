@@ -88,7 +88,7 @@ def _log_prior(y, classes, sample_weight):
     return log_shares - log_shares.mean()
 
 
-def blend_with_prompts(in_distribution, combined, of_prompts):
+def blend_weights(in_distribution, combined, of_prompts):
     """Return the weights of the combined logits, of the zero-shot logits, and of the log priors.
 
     Within the support, the combined logits have all of the weight. Outside, zero-shot logits are

@@ -36,7 +36,7 @@ def expected_inverse(heads, logits, sample_weight=None):
     logits = list(of_backbones.values())
     if len(logits) < 2:
         return None
-    n_classes, rows = logits[0].shape[1], telling_rows(len(logits[0]), sample_weight)
+    n_classes, rows = logits[0].shape[1], sample_rows(len(logits[0]), sample_weight)
     weights = some_of(sample_weight, rows)
     values = np.stack([_level(one[rows], weights) for one in logits])
     with np.errstate(all="ignore"):  # the logits of a head may be all the same
@@ -47,7 +47,7 @@ def expected_inverse(heads, logits, sample_weight=None):
     return float(max(agreement, _SMALLEST) ** _POWER)
 
 
-def telling_rows(n, sample_weight):
+def sample_rows(n, sample_weight):
     """Return positions of a sample of n rows, large enough to measure the agreement."""
     return subsample(np.arange(n) if sample_weight is None else np.flatnonzero(sample_weight))
 

@@ -159,8 +159,9 @@ class CLIPAdapterHead(BaseTextHead):
         check_at_least_two(self.classes_)
         weights = check_weights(sample_weight, len(features), features.dtype)
         if weights is not None:  # a batch of only rows without weight would have no loss
-            heard = weights > 0
-            features, targets, weights = features[heard], targets[heard], weights[heard]
+            has_weight = weights > 0
+            features, targets = features[has_weight], targets[has_weight]
+            weights = weights[has_weight]
         self.loss_curve_, coefs = self._train(features, targets, weights)
         self.adapter_coefs_ = [coef.astype(features.dtype) for coef in coefs]
         self.n_iter_, self._ratio = self.max_iter, self.ratio

@@ -27,7 +27,7 @@ from .._utils._validation import check_table
 from ..backbones import Backbone
 from ..backbones._blocks import Block
 from ..backbones._kinds import BlockKind
-from ._agreement import expected_inverse, telling_rows
+from ._agreement import expected_inverse, sample_rows
 from ._cross_fit import CrossFitTableHead
 from ._from_files import Wanted
 from ._kernel_regression import Regression, predict_residuals
@@ -322,7 +322,7 @@ class KernelHead(CrossFitTableHead):
         columns = np.arange(self.n_features_in_)
         parts = side_by_side([columns[of_block].size for _, of_block in blocks])
         parts = [part for part, (backbone, _) in zip(parts, blocks) if backbone is not None]
-        heads, some = [head for head, _ in self.text_heads_], telling_rows(len(features), weights)
+        heads, some = [head for head, _ in self.text_heads_], sample_rows(len(features), weights)
         coefs = [
             (head.text_features_ * head.logit_scale_ * np.sqrt(len(blocks))).astype(features.dtype)
             for head in heads  # see `_features`

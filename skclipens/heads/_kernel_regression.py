@@ -132,8 +132,8 @@ class Regression:
             same = targets[rows][:, None] == np.arange(n_classes)
             others = half[:, rows].T @ to_class - block @ same
             left = np.linalg.solve(block, np.hstack([coef[rows], others]))
-            speak = left[:, n_classes:] * _shares(weights[rows] @ same, of_class)
-            found[rows] = self.residuals[support[rows]] - left[:, :n_classes] - speak
+            class_shift = left[:, n_classes:] * _shares(weights[rows] @ same, of_class)
+            found[rows] = self.residuals[support[rows]] - left[:, :n_classes] - class_shift
         return found
 
     def _products(self, rows, noise):

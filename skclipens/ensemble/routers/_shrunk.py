@@ -118,22 +118,22 @@ class ShrunkRouter(BaseRouter):
         self
             The fitted estimator.
         """
-        stays_shut = learned is not None and np.any(learned)
+        without_gates = learned is not None and np.any(learned)
         groups = check_groups(groups, len(y))
-        options = {"prior_weights": prior_weights, "groups": groups, "stays_shut": stays_shut}
+        options = {"prior_weights": prior_weights, "groups": groups, "without_gates": without_gates}
         return self._fit_with(X, logits, y, sample_weight, **options)
 
-    def _fit(self, X, logits, targets, sample_weight, *, prior_weights, groups, stays_shut):
+    def _fit(self, X, logits, targets, sample_weight, *, prior_weights, groups, without_gates):
         """Choose a router, and fit it.
 
-        Parameters are those of ``fit``, already checked, with `y` as `targets`; and `stays_shut`,
-        whether no gates are tried.
+        Parameters are those of ``fit``, already checked, with `y` as `targets`. If `without_gates`,
+        gates are not tried.
         """
         for strength in self.strengths:
             if not isinstance(strength, Real) or not strength >= 0:
                 raise ValueError(f"strengths are numbers that are not negative; got {strength!r}.")
         self.chosen_, features = StaticRouter(self.prior), None
-        if not stays_shut:
+        if not without_gates:
             self.chosen_, features = self._choose(
                 X, logits, targets, sample_weight, prior_weights=prior_weights, groups=groups
             )
@@ -161,10 +161,10 @@ class ShrunkRouter(BaseRouter):
         folds = [_Fold(*part, *table, weights, prior_weights) for part in parts]
         held_out_weights = some_of(weights, held_out_rows(parts))
         n_rows = total_weight(targets, weights)
-        chosen = self._router_that_pays(static, folds, held_out_weights, n_rows)
+        chosen = self._choose_strength(static, folds, held_out_weights, n_rows)
         return chosen, features if chosen is not static else None
 
-    def _router_that_pays(self, static, folds, weights, n_rows):
+    def _choose_strength(self, static, folds, weights, n_rows):
         """Return a gated router that is clearly better on held-out rows, or else `static`."""
         static_losses, static_right = _judged(static, folds)
         chosen, best = static, 0.0
