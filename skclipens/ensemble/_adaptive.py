@@ -13,13 +13,13 @@ from .._utils._sklearn import HasMethods, InOrder, StrOptions, fit_context
 from .._utils._threads import one_blas_thread
 from ..heads._text_head import PROMPT_CONSTRAINTS
 from ._before_fit import check_before_fit
-from ._composition import HeadComposition
-from ._cross_fit import CrossFit
-from ._from_files import FitFrom
+from ._composition import HeadCompositionMixin
+from ._cross_fit import EnsembleCrossFitMixin
+from ._from_files import FitFromMixin
 from ._held_out import fit_and_judge, fit_experts
 from ._memory import kept_by
 from ._plan import make_plan, needs_judges, warn_of_doubts
-from ._predicting import ExpertClassifier
+from ._predicting import BaseExpertClassifier
 from ._routing import combine_experts
 from ._rows import rows_to_learn
 from ._unlabeled import learn_from_unlabeled
@@ -29,10 +29,10 @@ from .routers import ROUTERS
 
 @fill_doc
 class AdaptiveBackboneEnsemble(
-    HeadComposition,
-    CrossFit,
-    FitFrom,
-    ExpertClassifier,
+    HeadCompositionMixin,
+    EnsembleCrossFitMixin,
+    FitFromMixin,
+    BaseExpertClassifier,
     BaseEstimator,
 ):
     r"""Classify rows of embeddings by an ensemble of experts on several backbones.

@@ -7,7 +7,7 @@ from ._heads import head_of, named_heads
 from .routers import named_router
 
 
-class HeadComposition:
+class HeadCompositionMixin:
     """Mixin for ensembles with the parameters ``head``, ``router`` and ``cv``.
 
     A list of heads has nested parameters as in :class:`sklearn.ensemble.VotingClassifier`: ``NAME``

@@ -13,7 +13,7 @@ from ._routing import calibrate_and_route
 _N_FOLDS = 5  # for temperatures and router; the heads are cross-fitted already
 
 
-class CrossFit:
+class EnsembleCrossFitMixin:
     """Mixin for ensembles that have ``_learn``."""
 
     @fit_context(prefer_skip_nested_validation=False)

@@ -24,7 +24,7 @@ from ._routing import combine_experts
 from ._rows import labeled_rows, with_class_weights
 
 
-class FitFrom:
+class FitFromMixin:
     """Mixin for ensembles that can be fitted over files."""
 
     @fit_context(prefer_skip_nested_validation=False)

@@ -11,7 +11,7 @@ from .._utils._linalg import side_by_side
 from .._utils._positions import positions
 from ..backbones import Backbone
 from ..backbones._blocks import Block, check_distinct, joined
-from ._composition import HeadComposition
+from ._composition import HeadCompositionMixin
 from ._experts import Expert, backbones_of
 from ._heads import KERNEL, LINEAR_ALL, head_of, named_heads
 
@@ -188,8 +188,8 @@ def _filled(head, block, named_classes, defaults):
         return head
     params = head.get_params()
     # A nested ensemble has its own blocks and passes them to its heads.
-    ensembles = [f"{key}__" for key, one in params.items() if isinstance(one, HeadComposition)]
-    ensembles += [""] * isinstance(head, HeadComposition)
+    ensembles = [f"{key}__" for key, one in params.items() if isinstance(one, HeadCompositionMixin)]
+    ensembles += [""] * isinstance(head, HeadCompositionMixin)
     left = {}
     for key, value in params.items():
         prefix, divider, name = key.rpartition("__")

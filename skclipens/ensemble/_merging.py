@@ -45,7 +45,7 @@ def merge_experts(ensemble):
 
     Parameters
     ----------
-    ensemble : ExpertClassifier
+    ensemble : BaseExpertClassifier
 
     Returns
     -------

@@ -27,7 +27,7 @@ from .routers import named_router
 _OF_ROWS = ("_table_settings", "_fitted_on", "_seen_rows")
 
 
-class ExpertClassifier(LogitClassifierMixin, TransformerMixin):
+class BaseExpertClassifier(LogitClassifierMixin, TransformerMixin):
     """A classifier that combines fitted experts by a router."""
 
     _merged = None  # see `merge_experts`

@@ -17,7 +17,7 @@ from .._utils._versions import VersionsMixin
 from .._utils._warnings import each_warning_once
 from ._channels import warn_of_channels
 from ._checks import check_before_images
-from ._readable import Readable
+from ._readable import ReadableMixin
 
 _DOC = """{summary}
 
@@ -84,7 +84,7 @@ def _all_steps_or_none(method):
     return fit
 
 
-class BackbonePipeline(VersionsMixin, Readable, Pipeline):
+class BackbonePipeline(VersionsMixin, ReadableMixin, Pipeline):
     """A scikit-learn pipeline from images to an ensemble, or to any other estimator.
 
     It is a :class:`sklearn.pipeline.Pipeline` that also

@@ -21,7 +21,7 @@ from ..embedding._gaps import (
 from ._checks import images_of
 
 
-class Readable:
+class ReadableMixin:
     """Mixin for a pipeline that leaves out unreadable images if ``on_error="nan"``."""
 
     def _after_gaps(self):
